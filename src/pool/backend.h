@@ -1,0 +1,116 @@
+/*
+ * backend.h: backends as the rest of pool/ sees them: loaded on first need, never trusted
+ *
+ * Nobody but backend.c calls through a VimgBackend table.  Each wrapper here supplies the default of
+ * an absent callback, insists that a failure has an error, checks what came back, and puts the name
+ * of the image before the message.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_POOL_BACKEND_H
+#define VIMG_POOL_BACKEND_H
+
+#include "conf/pool-def.h"
+#include "vimg-plugin.h"
+
+typedef struct _VimgBackends VimgBackends; /* all types known on this host */
+typedef struct _VimgType VimgType;         /* one loaded backend; lives as long as the process */
+
+/*
+ * Types are the files vimg-TYPE.so in @plugin_dir plus the ones in a table of what the project has,
+ * so that a missing library is reported and not forgotten.  Loads nothing.
+ */
+VimgBackends *vimg_backends_new(const char *plugin_dir, const VimgServices *services);
+void vimg_backends_free(VimgBackends *backends);
+
+/*
+ * Loads the module on first need.  Returns: (transfer none); NULL with VIMG_ERROR_XML "unknown
+ * storage pool type 'X'", or VIMG_ERROR_CONFIG_UNSUPPORTED with the reason why it is unavailable.
+ */
+const VimgType *vimg_backends_get(VimgBackends *backends, const char *type, GError **error);
+/* As above without loading: whether the type may be defined at all. */
+gboolean vimg_backends_knows(VimgBackends *backends, const char *type);
+
+typedef struct {
+    const char *type;
+    const VimgType *loaded; /* NULL: unavailable */
+    const char *reason;     /* why, if it is */
+} VimgTypeStatus;
+
+/* Tries all.  Returns: (transfer full) of VimgTypeStatus, sorted by type; strings are borrowed. */
+GPtrArray *vimg_backends_list(VimgBackends *backends);
+
+/* The table itself, read only, for its data fields. */
+const VimgBackend *vimg_type_table(const VimgType *type);
+gboolean vimg_type_has_format(const VimgType *type, const char *format);
+
+/* @def as the contract shows it; strings are borrowed from @def, which must outlive it. */
+typedef struct _VimgPoolView VimgPoolView;
+VimgPoolView *vimg_pool_view_new(const VimgPoolDef *def, const char *store_id,
+                                 const char *state_dir);
+void vimg_pool_view_free(VimgPoolView *view);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgPoolView, vimg_pool_view_free)
+const VimgPluginPool *vimg_pool_view_get(const VimgPoolView *view);
+
+/* Source elements, auth type and options against the backend's tables, then its own check(). */
+gboolean vimg_type_check(const VimgType *type, const VimgPoolView *view, GError **error);
+/* Returns: (transfer full), never NULL. */
+char *vimg_type_identity(const VimgType *type, const VimgPoolView *view);
+gboolean vimg_type_build(const VimgType *type, const VimgPoolView *view, guint flags,
+                         VimgPluginJob *job, GError **error);
+gboolean vimg_type_remove(const VimgType *type, const VimgPoolView *view, VimgPluginJob *job,
+                          GError **error);
+char *vimg_type_find_sources(const VimgType *type, const VimgPoolView *view, GError **error);
+
+/* An open storage, reference-counted: closed when the last of pool, writers and readers lets go. */
+typedef struct _VimgStore VimgStore;
+
+VimgStore *vimg_store_open(const VimgType *type, const VimgPoolView *view, guint flags,
+                           VimgPluginHost *host, GError **error);
+VimgStore *vimg_store_ref(VimgStore *store);
+void vimg_store_unref(VimgStore *store); /* the last one closes: may block */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgStore, vimg_store_unref)
+const VimgType *vimg_store_type(const VimgStore *store);
+
+gboolean vimg_store_update(VimgStore *store, const VimgPoolView *view, GError **error);
+/* @out->store_id: (transfer full) */
+gboolean vimg_store_probe(VimgStore *store, VimgPluginStore *out, GError **error);
+/* Lying entries (bad names, uuids, unknown formats, doubles) are logged and left out. */
+gboolean vimg_store_list(VimgStore *store, VimgImageSink sink, gpointer data, GError **error);
+gboolean vimg_store_create(VimgStore *store, const VimgPluginImage *image, VimgPluginImage *out,
+                           GError **error);
+gboolean vimg_store_stat(VimgStore *store, const char *uuid, VimgPluginImage *out,
+                         GError **error);
+gboolean vimg_store_remove_image(VimgStore *store, const char *uuid, GError **error);
+gboolean vimg_store_resize(VimgStore *store, const char *uuid, guint64 capacity, GError **error);
+gboolean vimg_store_wipe(VimgStore *store, const char *uuid, GError **error);
+gboolean vimg_store_set_error(VimgStore *store, const char *uuid, const char *reason,
+                              GError **error);
+/* Whether two stores are one backend's and of one storage, and it can clone by itself. */
+gboolean vimg_store_can_clone(VimgStore *a, VimgStore *b);
+gboolean vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *image,
+                          VimgPluginJob *job, VimgPluginImage *out, GError **error);
+gboolean vimg_store_can_write(VimgStore *store);
+
+typedef struct _VimgWriter VimgWriter;
+VimgWriter *vimg_writer_open(VimgStore *store, const char *uuid, const VimgWriteRequest *request,
+                             VimgPluginJob *job, GError **error);
+gboolean vimg_writer_write(VimgWriter *writer, VimgBuffer *buffer, gsize offset, gsize size,
+                           GError **error);
+gboolean vimg_writer_hole(VimgWriter *writer, guint64 length, GError **error);
+/* Frees @writer. */
+gboolean vimg_writer_finish(VimgWriter *writer, gboolean seal, const VimgPluginImage *image,
+                            VimgPluginImage *out, GError **error);
+/* Frees @writer; accepts NULL. */
+void vimg_writer_abort(VimgWriter *writer);
+/* FALSE: the backend cannot tell. */
+gboolean vimg_writer_stat(VimgWriter *writer, guint64 *allocation, guint64 *position);
+
+typedef struct _VimgReader VimgReader;
+VimgReader *vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 length,
+                             VimgPluginJob *job, GError **error);
+gboolean vimg_reader_next(VimgReader *reader, VimgExtent *out, GError **error);
+void vimg_reader_close(VimgReader *reader);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgReader, vimg_reader_close)
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * job.h: what runs for a long time: who, on what, how far, and may it go on
+ *
+ * A job is counted by its owner (a transfer, a copy, a build) and listed in a table while it lives.
+ * Thread-safe; the table's lock is a leaf: nothing else is taken under it.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_POOL_JOB_H
+#define VIMG_POOL_JOB_H
+
+#include "vimg-plugin.h"
+
+typedef struct _VimgJobs VimgJobs;
+typedef struct _VimgPluginJob VimgJob;
+
+typedef struct {
+    guint64 id;
+    char *pool;
+    char *volume; /* NULL: the pool itself */
+    char *kind;   /* upload, download, clone, copy, build, delete, cleanup, verify */
+    char *phase;
+    guint64 done, total; /* bytes; total 0: not known */
+    gint64 started;      /* seconds since 1970 */
+    gboolean cancelled;
+} VimgJobInfo;
+
+void vimg_job_info_free(VimgJobInfo *info);
+
+VimgJobs *vimg_jobs_new(void);
+void vimg_jobs_free(VimgJobs *jobs); /* after every job ended */
+
+/* Returns: (transfer full), in the table until vimg_job_end(). */
+VimgJob *vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, const char *volume,
+                        guint64 total);
+void vimg_job_end(VimgJob *job); /* accepts NULL */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgJob, vimg_job_end)
+void vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total);
+void vimg_job_add(VimgJob *job, guint64 bytes); /* done += bytes */
+gboolean vimg_job_cancelled(VimgJob *job);
+void vimg_job_cancel(VimgJob *job);
+gboolean vimg_jobs_cancel(VimgJobs *jobs, guint64 id); /* FALSE: no such job */
+void vimg_jobs_cancel_all(VimgJobs *jobs);
+guint vimg_jobs_count(VimgJobs *jobs);
+/* Returns: (transfer full) of VimgJobInfo, oldest first; of one pool unless NULL. */
+GPtrArray *vimg_jobs_list(VimgJobs *jobs, const char *pool);
+/* Returns: (transfer full) "upload of 'a', clone of 'b'", or NULL if the pool has none. */
+char *vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume);
+
+#endif

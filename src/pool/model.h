@@ -1,0 +1,223 @@
+/*
+ * model.h: everything that rpc/ and host/ may ask of pools, volumes and secrets
+ *
+ * Objects are named by value, as on the wire; every function looks them up afresh, so a caller
+ * never holds one.  All functions are safe from any thread and hold no lock while a backend works.
+ * Those marked (memory) never wait for a storage.  All others may block for as long as it takes.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_POOL_MODEL_H
+#define VIMG_POOL_MODEL_H
+
+#include "util/error.h"
+#include "util/uuid.h"
+
+typedef struct _VimgModel VimgModel;
+
+typedef struct {
+    char *name;
+    guint8 uuid[VIMG_UUID_SIZE];
+} VimgPoolId;
+
+typedef struct {
+    char *pool;
+    char *name;
+    char *key;
+} VimgVolId;
+
+typedef struct {
+    guint8 uuid[VIMG_UUID_SIZE];
+    int usage_type;
+    char *usage_id;
+} VimgSecretId;
+
+void vimg_pool_id_clear(VimgPoolId *id);
+void vimg_vol_id_clear(VimgVolId *id);
+void vimg_secret_id_clear(VimgSecretId *id);
+void vimg_pool_id_free(VimgPoolId *id);
+void vimg_vol_id_free(VimgVolId *id);
+void vimg_secret_id_free(VimgSecretId *id);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgPoolId, vimg_pool_id_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgVolId, vimg_vol_id_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgSecretId, vimg_secret_id_clear)
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+typedef enum {
+    VIMG_EVENT_POOL_LIFECYCLE,   /* @event: virStoragePoolEventLifecycleType */
+    VIMG_EVENT_POOL_REFRESH,
+    VIMG_EVENT_SECRET_LIFECYCLE, /* @event: virSecretEventLifecycleType */
+    VIMG_EVENT_SECRET_VALUE,
+} VimgEventKind;
+
+typedef struct {
+    VimgEventKind kind;
+    int event;
+    VimgPoolId pool;
+    VimgSecretId secret;
+} VimgEvent;
+
+/* Called in any thread, no lock of the model held; @event is borrowed.  Must not block. */
+typedef void (*VimgEventSink)(const VimgEvent *event, gpointer data);
+
+typedef struct {
+    const char *config_dir; /* definitions, autostart/, secrets/ */
+    const char *state_dir;  /* journals, remembered store ids: survive a reboot */
+    const char *run_dir;    /* live state of active pools: gone after a reboot */
+    const char *plugin_dir;
+    const char *const *zones;
+    const char *const *search_paths;
+} VimgModelConfig;
+
+/* Strings of @config are copied.  Loads no definition yet. */
+VimgModel *vimg_model_new(const VimgModelConfig *config, GError **error);
+void vimg_model_set_event_sink(VimgModel *model, VimgEventSink sink, gpointer data);
+/*
+ * Loads definitions and secrets, re-opens pools that were active, starts autostart ones.  A bad
+ * file is logged by name and skipped; only an unusable directory is an error.  Storages are opened
+ * by workers after it returned; a pool being opened answers as inactive until then.
+ */
+gboolean vimg_model_start(VimgModel *model, GError **error);
+/* Waits for running jobs to end (they are cancelled), closes every pool, frees.  Accepts NULL. */
+void vimg_model_free(VimgModel *model);
+/* (memory) Number of active pools and running jobs: a daemon with --timeout ends at 0. */
+guint vimg_model_busy(VimgModel *model);
+
+/* ---- pools ------------------------------------------------------------------------------ */
+
+/* (memory) @flags: virConnectListAllStoragePoolsFlags.  Returns: (transfer full) of VimgPoolId. */
+GPtrArray *vimg_model_pool_list(VimgModel *model, guint flags);
+/* (memory) */
+gboolean vimg_model_pool_by_name(VimgModel *model, const char *name, VimgPoolId *out,
+                                 GError **error);
+gboolean vimg_model_pool_by_uuid(VimgModel *model, const guint8 *uuid, VimgPoolId *out,
+                                 GError **error);
+gboolean vimg_model_pool_by_volume(VimgModel *model, const VimgVolId *vol, VimgPoolId *out,
+                                   GError **error);
+gboolean vimg_model_pool_by_target_path(VimgModel *model, const char *path, VimgPoolId *out,
+                                        GError **error);
+
+/* @flags: virStoragePoolDefineFlags */
+gboolean vimg_model_pool_define(VimgModel *model, const char *xml, guint flags, VimgPoolId *out,
+                                GError **error);
+/* @flags of the next two: virStoragePoolCreateFlags */
+gboolean vimg_model_pool_create_xml(VimgModel *model, const char *xml, guint flags,
+                                    VimgPoolId *out, GError **error);
+gboolean vimg_model_pool_create(VimgModel *model, const VimgPoolId *pool, guint flags,
+                                GError **error);
+/* @flags: virStoragePoolBuildFlags */
+gboolean vimg_model_pool_build(VimgModel *model, const VimgPoolId *pool, guint flags,
+                               GError **error);
+gboolean vimg_model_pool_destroy(VimgModel *model, const VimgPoolId *pool, GError **error);
+gboolean vimg_model_pool_delete(VimgModel *model, const VimgPoolId *pool, guint flags,
+                                GError **error);
+gboolean vimg_model_pool_undefine(VimgModel *model, const VimgPoolId *pool, GError **error);
+gboolean vimg_model_pool_refresh(VimgModel *model, const VimgPoolId *pool, guint flags,
+                                 GError **error);
+
+typedef struct {
+    guint8 state; /* virStoragePoolState */
+    guint64 capacity, allocation, available;
+} VimgPoolInfo;
+
+/* (memory), all down to the capabilities */
+gboolean vimg_model_pool_info(VimgModel *model, const VimgPoolId *pool, VimgPoolInfo *out,
+                              GError **error);
+/* @flags: virStorageXMLFlags.  Returns: (transfer full) */
+char *vimg_model_pool_xml(VimgModel *model, const VimgPoolId *pool, guint flags, GError **error);
+gboolean vimg_model_pool_get_autostart(VimgModel *model, const VimgPoolId *pool, gboolean *out,
+                                       GError **error);
+gboolean vimg_model_pool_set_autostart(VimgModel *model, const VimgPoolId *pool,
+                                       gboolean autostart, GError **error);
+gboolean vimg_model_pool_is_active(VimgModel *model, const VimgPoolId *pool, gboolean *out,
+                                   GError **error);
+gboolean vimg_model_pool_is_persistent(VimgModel *model, const VimgPoolId *pool, gboolean *out,
+                                       GError **error);
+/* Returns: (transfer full) of VimgVolId, at most 16384, or NULL with @error. */
+GPtrArray *vimg_model_pool_volumes(VimgModel *model, const VimgPoolId *pool, GError **error);
+
+/* Returns: (transfer full) a <storagepoolCapabilities> document. */
+char *vimg_model_pool_capabilities(VimgModel *model, GError **error);
+/* Returns: (transfer full) a <sources> document. */
+char *vimg_model_find_sources(VimgModel *model, const char *type, const char *spec, guint flags,
+                              GError **error);
+
+/* ---- volumes ---------------------------------------------------------------------------- */
+
+/* (memory) */
+gboolean vimg_model_vol_by_name(VimgModel *model, const VimgPoolId *pool, const char *name,
+                                VimgVolId *out, GError **error);
+gboolean vimg_model_vol_by_key(VimgModel *model, const char *key, VimgVolId *out, GError **error);
+gboolean vimg_model_vol_by_path(VimgModel *model, const char *path, VimgVolId *out,
+                                GError **error);
+/* (memory) Returns: (transfer full) */
+char *vimg_model_vol_path(VimgModel *model, const VimgVolId *vol, GError **error);
+char *vimg_model_vol_xml(VimgModel *model, const VimgVolId *vol, guint flags, GError **error);
+
+typedef struct {
+    int type; /* virStorageVolType, always network */
+    guint64 capacity, allocation, physical;
+} VimgVolInfo;
+
+/* (memory) */
+gboolean vimg_model_vol_info(VimgModel *model, const VimgVolId *vol, VimgVolInfo *out,
+                             GError **error);
+
+/* @flags: virStorageVolCreateFlags */
+gboolean vimg_model_vol_create(VimgModel *model, const VimgPoolId *pool, const char *xml,
+                               guint flags, VimgVolId *out, GError **error);
+gboolean vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *pool, const char *xml,
+                                    const VimgVolId *source, guint flags, VimgVolId *out,
+                                    GError **error);
+gboolean vimg_model_vol_delete(VimgModel *model, const VimgVolId *vol, guint flags,
+                               GError **error);
+/* @algorithm: virStorageVolWipeAlgorithm */
+gboolean vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algorithm,
+                             guint flags, GError **error);
+gboolean vimg_model_vol_resize(VimgModel *model, const VimgVolId *vol, guint64 capacity,
+                               guint flags, GError **error);
+
+/* ---- streams ---------------------------------------------------------------------------- */
+
+/* One upload or download.  Calls on one never overlap; any thread. */
+typedef struct _VimgTransfer VimgTransfer;
+
+/* @length 0: to the end.  Flags are checked by the caller (sparse is the wire's affair). */
+VimgTransfer *vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset,
+                                guint64 length, GError **error);
+VimgTransfer *vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset,
+                                  guint64 length, GError **error);
+
+/* After an error only vimg_transfer_free() may follow. */
+gboolean vimg_transfer_write(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, gsize size,
+                             GError **error);
+gboolean vimg_transfer_hole(VimgTransfer *transfer, guint64 length, GError **error);
+gboolean vimg_transfer_finish(VimgTransfer *transfer, GError **error);
+/* TRUE with @out->length 0 at the end. */
+gboolean vimg_transfer_next(VimgTransfer *transfer, VimgExtent *out, GError **error);
+/* Ends it: an upload that was not finished is aborted.  Accepts NULL. */
+void vimg_transfer_free(VimgTransfer *transfer);
+/* From any thread at any time before free: a blocked call returns VIMG_ERROR_ABORTED soon. */
+void vimg_transfer_cancel(VimgTransfer *transfer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransfer, vimg_transfer_free)
+
+/* ---- secrets ---------------------------------------------------------------------------- */
+
+/* (memory) @flags: virConnectListAllSecretsFlags.  Returns: (transfer full) of VimgSecretId. */
+GPtrArray *vimg_model_secret_list(VimgModel *model, guint flags);
+gboolean vimg_model_secret_by_uuid(VimgModel *model, const guint8 *uuid, VimgSecretId *out,
+                                   GError **error);
+gboolean vimg_model_secret_by_usage(VimgModel *model, int usage_type, const char *usage_id,
+                                    VimgSecretId *out, GError **error);
+gboolean vimg_model_secret_define(VimgModel *model, const char *xml, guint flags,
+                                  VimgSecretId *out, GError **error);
+char *vimg_model_secret_xml(VimgModel *model, const guint8 *uuid, GError **error);
+gboolean vimg_model_secret_set_value(VimgModel *model, const guint8 *uuid, const void *value,
+                                     gsize size, GError **error);
+/* Returns: (transfer full) to be ended by vimg_secret_value_free(), which wipes it. */
+VimgBuffer *vimg_model_secret_get_value(VimgModel *model, const guint8 *uuid, GError **error);
+void vimg_secret_value_free(VimgBuffer *value);
+gboolean vimg_model_secret_undefine(VimgModel *model, const guint8 *uuid, GError **error);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * dispatch.h: from a procedure number to the function that answers it
+ *
+ * A program is one table of rows.  Rights, ordering and cost are data in the row; dispatch.c checks
+ * them once.  A new procedure is a type in the .x file, a row and a handler, nothing else.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_RPC_DISPATCH_H
+#define VIMG_RPC_DISPATCH_H
+
+#include <rpc/rpc.h>
+
+#include "pool/model.h"
+#include "rpc/client.h"
+
+typedef enum {
+    VIMG_PROC_WRITES = 1 << 0,    /* refused on a read-only connection */
+    VIMG_PROC_PRE_AUTH = 1 << 1,  /* allowed before AUTH_LIST was asked */
+    VIMG_PROC_PRE_OPEN = 1 << 2,  /* allowed before CONNECT_OPEN */
+    VIMG_PROC_MEMORY = 1 << 3,    /* answered from memory: gets a reserved worker */
+    VIMG_PROC_STREAM = 1 << 4,    /* a stream begins when the handler succeeds */
+    VIMG_PROC_CLOSES = 1 << 5,    /* the connection ends when the reply is sent */
+    VIMG_PROC_POOL_ARG = 1 << 6,  /* args begin with a pool name: at most so many at a time per pool */
+} VimgProcFlags;
+
+typedef struct _VimgCall VimgCall;
+
+/*
+ * Runs in a worker, no lock held.  Fills call->ret (zeroed, later freed by its xdr routine with
+ * what malloc gave, so g_strdup() is right) or sets @error.
+ */
+typedef gboolean (*VimgHandler)(VimgCall *call, GError **error);
+
+typedef struct {
+    const char *name;    /* libvirt's API name, for messages and logs */
+    xdrproc_t args;      /* (xdrproc_t)xdr_void without any */
+    gsize args_size;
+    xdrproc_t ret;
+    gsize ret_size;
+    VimgHandler handler; /* NULL: no such procedure */
+    guint flags;
+    int domain;          /* virErrorDomain of its errors */
+} VimgProc;
+
+typedef struct {
+    guint32 id;
+    guint32 version;
+    const VimgProc *procs;
+    gsize n_procs;
+} VimgProgram;
+
+struct _VimgCall {
+    VimgModel *model;
+    VimgClient *client; /* borrowed for the call */
+    const VimgProc *proc;
+    gpointer args;
+    gpointer ret;
+    /* VIMG_PROC_STREAM: set by the handler, taken by the server */
+    VimgTransfer *transfer; /* (transfer full) */
+    gboolean upload;
+    gboolean sparse;
+};
+
+/* The row of a procedure; NULL if there is none. */
+const VimgProc *vimg_program_proc(const VimgProgram *program, gint32 procedure);
+
+/*
+ * Everything that can refuse a call before its handler runs, in libvirt's order: authenticated,
+ * opened, rights, arguments.  @call->args is decoded on success (the caller frees it either way).
+ */
+gboolean vimg_dispatch_prepare(VimgCall *call, const guint8 *payload, gsize size, GError **error);
+
+/* The tables: remote-table.c holds libvirt's own program. */
+extern const VimgProgram vimg_remote_program;
+
+#endif
