@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+#
+# check.py: are all client-visible strings collected, well formed and translated?
+#
+# Usage: check.py SOURCE_ROOT XGETTEXT_OPTION...     (run by meson as the test "po")
+# Fails, naming file or string, when POTFILES lacks a source file with _() or N_() or lists one
+# without; when a string with two arguments does not number them (%1$s), which translators need to
+# change their order; and when a language of LINGUAS is not complete or breaks a format.
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+MARK = re.compile(r'\bN?_\(\s*"')
+DIRECTIVE = re.compile(r"%(?!%)(\d+\$)?")
+
+
+def listed(path):
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def marked_sources(root):
+    for top in ("src", "plugin"):
+        for path in sorted((root / top).rglob("*.[ch]")):
+            if MARK.search(path.read_text(encoding="utf-8")):
+                yield str(path.relative_to(root))
+
+
+def check_potfiles(root):
+    wanted, found = set(marked_sources(root)), listed(root / "po/POTFILES")
+    yield from (f"po/POTFILES lacks {name}" for name in sorted(wanted - set(found)))
+    yield from (f"po/POTFILES names {name}, which has no _()" for name in sorted(set(found) - wanted))
+    if found != sorted(found):
+        yield "po/POTFILES is not sorted"
+
+
+def check_directives(pot):
+    ids = re.findall(r'^msgid ((?:".*"\n)+)', pot.read_text(encoding="utf-8"), re.MULTILINE)
+    for text in ("".join(re.findall(r'"(.*)"', part)) for part in ids):
+        numbers = DIRECTIVE.findall(text.replace("%%", ""))
+        if len(numbers) > 1 and not all(numbers):
+            yield f'number the arguments (%1$s, %2$s): "{text}"'
+
+
+def run(*command, cwd=None):
+    """What the tool complained of, as one message; nothing if it was content."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        yield f"{' '.join(map(str, command[:1]))}: {done.stderr.strip()}"
+
+
+def check(root, xgettext_args):
+    yield from check_potfiles(root)
+    with tempfile.TemporaryDirectory() as scratch:
+        pot = pathlib.Path(scratch) / "virtimage.pot"
+        yield from run("xgettext", *xgettext_args, "--files-from=po/POTFILES",
+                       f"--output={pot}", cwd=root)
+        if not pot.exists():
+            yield "xgettext found no string at all"
+            return
+        yield from check_directives(pot)
+        for language in listed(root / "po/LINGUAS"):
+            catalogue = root / "po" / f"{language}.po"
+            yield from run("msgfmt", "--check", "--output-file=/dev/null", catalogue)
+            yield from run("msgcmp", catalogue, pot)
+
+
+def main(arguments):
+    problems = list(check(pathlib.Path(arguments[0]), arguments[1:]))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
