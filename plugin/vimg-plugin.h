@@ -80,6 +80,7 @@ typedef enum {
     VIMG_ERROR_NO_CONNECT,           /* a URI that is not ours */
     VIMG_ERROR_RPC,                  /* a message that cannot be decoded or dispatched */
     VIMG_ERROR_RPC_STATE,            /* a call out of order on its connection */
+    VIMG_ERROR_FLAGS,                /* flags nobody knows, or two that exclude each other */
     VIMG_N_ERRORS
 } VimgErrorCode;
 

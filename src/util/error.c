@@ -60,6 +60,7 @@ static const VimgVirError vir_errors[] = {
                                N_("no connection driver available for %s")},
     [VIMG_ERROR_RPC] = {VIR_ERR_RPC, VIR_FROM_RPC, "%s"},
     [VIMG_ERROR_RPC_STATE] = {VIR_ERR_INTERNAL_ERROR, VIR_FROM_RPC, N_("internal error: %s")},
+    [VIMG_ERROR_FLAGS] = {VIR_ERR_INVALID_ARG, 0, "%s"},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(vir_errors) == VIMG_N_ERRORS);
 
