@@ -24,8 +24,8 @@ VimgBackends *vimg_backends_new(const char *plugin_dir, const VimgServices *serv
 void vimg_backends_free(VimgBackends *backends);
 
 /*
- * Loads the module on first need.  Returns: (transfer none); NULL with VIMG_ERROR_XML "unknown
- * storage pool type 'X'", or VIMG_ERROR_CONFIG_UNSUPPORTED with the reason why it is unavailable.
+ * Loads the module on first need.  Returns: (transfer none); NULL with VIMG_ERROR_XML (stock's words
+ * for an unknown type), or VIMG_ERROR_CONFIG_UNSUPPORTED with the reason why it is unavailable.
  */
 const VimgType *vimg_backends_get(VimgBackends *backends, const char *type, GError **error);
 /* As above without loading: whether the type may be defined at all. */
@@ -37,7 +37,7 @@ typedef struct {
     const char *reason;     /* why, if it is */
 } VimgTypeStatus;
 
-/* Tries all.  Returns: (transfer full) of VimgTypeStatus, sorted by type; strings are borrowed. */
+/* Tries all.  Returns: (transfer full) of VimgTypeStatus, sorted by type; strings are the list's. */
 GPtrArray *vimg_backends_list(VimgBackends *backends);
 
 /* The table itself, read only, for its data fields. */
@@ -103,7 +103,7 @@ gboolean vimg_writer_finish(VimgWriter *writer, gboolean seal, const VimgPluginI
                             VimgPluginImage *out, GError **error);
 /* Frees @writer; accepts NULL. */
 void vimg_writer_abort(VimgWriter *writer);
-/* FALSE: the backend cannot tell. */
+/* From any thread until finish or abort is called.  FALSE: the backend cannot tell. */
 gboolean vimg_writer_stat(VimgWriter *writer, guint64 *allocation, guint64 *position);
 
 typedef struct _VimgReader VimgReader;

@@ -1,0 +1,221 @@
+/*
+ * backend-io.c: content of images, in and out
+ *
+ * A writer or reader holds a reference on its storage, so a pool may be stopped under it.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "pool/backend-private.h"
+#include "util/i18n.h"
+
+struct _VimgWriter {
+    VimgStore *store;
+    char *uuid;
+    char *name; /* for messages */
+    gpointer handle;
+};
+
+struct _VimgReader {
+    VimgStore *store;
+    char *name; /* for messages */
+    gpointer handle;
+    guint64 left;  /* bytes that may still come */
+    gboolean done; /* the end was reported, or an error */
+};
+
+/* ---- writers ---------------------------------------------------------------------------- */
+
+/* Not the backend's part: that is finished or aborted before. */
+static void
+writer_free(VimgWriter *writer)
+{
+    vimg_store_unref(writer->store);
+    g_free(writer->uuid);
+    g_free(writer->name);
+    g_free(writer);
+}
+
+VimgWriter *
+vimg_writer_open(VimgStore *store, const char *uuid, const VimgWriteRequest *request,
+                 VimgPluginJob *job, GError **error)
+{
+    g_autofree char *name = vimg_store_image_name(store, uuid);
+    VimgWriteRequest sized = *request;
+    GError *local = NULL;
+    VimgWriter *writer;
+    gpointer handle;
+
+    if (!vimg_store_can_write(store)) {
+        vimg_throw(error, VIMG_ERROR_NO_SUPPORT, "%s",
+                   _("storage pool doesn't support volume upload"));
+        return NULL;
+    }
+    sized.size = sizeof(sized);
+    handle = store->type->table.writer_open(store->handle, uuid, &sized, job, &local);
+    if (!vimg_type_settle(store->type, handle != NULL, local, name, error))
+        return NULL;
+    writer = g_new0(VimgWriter, 1);
+    writer->store = vimg_store_ref(store);
+    writer->uuid = g_strdup(uuid);
+    writer->name = g_steal_pointer(&name);
+    writer->handle = handle;
+    return writer;
+}
+
+gboolean
+vimg_writer_write(VimgWriter *writer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+{
+    const VimgType *type = writer->store->type;
+    GError *local = NULL;
+    gboolean ok;
+
+    g_assert(offset <= buffer->size && size <= buffer->size - offset);
+    if (size == 0)
+        return TRUE;
+    ok = type->table.writer_write(writer->handle, buffer, offset, size, &local);
+    return vimg_type_settle(type, ok, local, writer->name, error);
+}
+
+gboolean
+vimg_writer_hole(VimgWriter *writer, guint64 length, GError **error)
+{
+    const VimgType *type = writer->store->type;
+    GError *local = NULL;
+    gboolean ok;
+
+    if (length == 0)
+        return TRUE;
+    ok = type->table.writer_hole(writer->handle, length, &local);
+    return vimg_type_settle(type, ok, local, writer->name, error);
+}
+
+/* A sealed image that is not active, or the reverse, would be shown in the wrong state for ever. */
+static gboolean
+check_finished(VimgWriter *writer, gboolean seal, VimgPluginImage *out, GError **error)
+{
+    if (!vimg_store_accept(writer->store, out, writer->uuid, NULL, error))
+        return FALSE;
+    if (out->state == (seal ? VIMG_IMAGE_ACTIVE : VIMG_IMAGE_SAVING))
+        return TRUE;
+    vimg_plugin_image_clear(out);
+    return vimg_type_nonsense(writer->store->type, writer->name, error,
+                              "a finished upload in the wrong state");
+}
+
+gboolean
+vimg_writer_finish(VimgWriter *writer, gboolean seal, const VimgPluginImage *image,
+                   VimgPluginImage *out, GError **error)
+{
+    const VimgType *type = writer->store->type;
+    GError *local = NULL;
+    gboolean ok = type->table.writer_finish(writer->handle, seal, image, out, &local);
+
+    ok = vimg_type_settle(type, ok, local, writer->name, error) &&
+         check_finished(writer, seal, out, error);
+    writer_free(writer);
+    return ok;
+}
+
+void
+vimg_writer_abort(VimgWriter *writer)
+{
+    if (!writer)
+        return;
+    writer->store->type->table.writer_abort(writer->handle);
+    writer_free(writer);
+}
+
+gboolean
+vimg_writer_stat(VimgWriter *writer, guint64 *allocation, guint64 *position)
+{
+    const VimgBackend *table = &writer->store->type->table;
+    guint64 taken = 0;
+    guint64 reached = 0;
+
+    if (!table->writer_stat)
+        return FALSE;
+    table->writer_stat(writer->handle, &taken, &reached);
+    if (taken > G_MAXINT64 || reached > G_MAXINT64) {
+        vimg_type_complain(writer->store->type, "impossible sizes of a running upload");
+        return FALSE;
+    }
+    *allocation = taken;
+    *position = reached;
+    return TRUE;
+}
+
+/* ---- readers ---------------------------------------------------------------------------- */
+
+VimgReader *
+vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 length,
+                 VimgPluginJob *job, GError **error)
+{
+    g_autofree char *name = vimg_store_image_name(store, uuid);
+    GError *local = NULL;
+    VimgReader *reader;
+    gpointer handle =
+        store->type->table.reader_open(store->handle, uuid, offset, length, job, &local);
+
+    if (!vimg_type_settle(store->type, handle != NULL, local, name, error))
+        return NULL;
+    reader = g_new0(VimgReader, 1);
+    reader->store = vimg_store_ref(store);
+    reader->name = g_steal_pointer(&name);
+    reader->handle = handle;
+    reader->left = length > 0 ? length : G_MAXINT64;
+    return reader;
+}
+
+static const char *
+extent_lie(const VimgReader *reader, const VimgExtent *extent)
+{
+    const VimgBuffer *data = extent->data;
+
+    if (extent->length == 0)
+        return data ? "an end with data" : NULL;
+    if (extent->length > reader->left)
+        return "more content than was asked for";
+    if (data && (extent->offset > data->size || extent->length > data->size - extent->offset))
+        return "content outside of its buffer";
+    return NULL;
+}
+
+gboolean
+vimg_reader_next(VimgReader *reader, VimgExtent *out, GError **error)
+{
+    const VimgType *type = reader->store->type;
+    VimgExtent extent = {0};
+    GError *local = NULL;
+    const char *lie;
+    gboolean ok;
+
+    *out = extent;
+    if (reader->done)
+        return TRUE;
+    /* on failure nothing of @extent is ours */
+    ok = type->table.reader_next(reader->handle, &extent, &local);
+    if (!vimg_type_settle(type, ok, local, reader->name, error))
+        return FALSE;
+    lie = extent_lie(reader, &extent);
+    if (lie) {
+        vimg_buffer_unref(extent.data);
+        return vimg_type_nonsense(type, reader->name, error, "%s", lie);
+    }
+    reader->left -= extent.length;
+    reader->done = extent.length == 0;
+    *out = extent;
+    return TRUE;
+}
+
+void
+vimg_reader_close(VimgReader *reader)
+{
+    if (!reader)
+        return;
+    reader->store->type->table.reader_close(reader->handle);
+    vimg_store_unref(reader->store);
+    g_free(reader->name);
+    g_free(reader);
+}

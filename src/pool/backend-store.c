@@ -1,0 +1,362 @@
+/*
+ * backend-store.c: an open storage and its images
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "pool/backend-private.h"
+#include "util/i18n.h"
+#include "util/log.h"
+
+/* ---- names, for messages ---------------------------------------------------------------- */
+
+static GHashTable *
+names_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
+char *
+vimg_store_image_name(VimgStore *store, const char *uuid)
+{
+    const char *name;
+
+    VIMG_LOCK_GUARD(&store->lock);
+    name = g_hash_table_lookup(store->names, uuid);
+    return g_strdup(name ? name : uuid);
+}
+
+void
+vimg_store_remember(VimgStore *store, const VimgPluginImage *image)
+{
+    VIMG_LOCK_GUARD(&store->lock);
+    g_hash_table_replace(store->names, g_strdup(image->uuid), g_strdup(image->name));
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static void
+store_free(VimgStore *store)
+{
+    if (store->handle)
+        store->type->table.close(store->handle);
+    vimg_mutex_clear(&store->lock);
+    g_hash_table_unref(store->names);
+    g_free(store->id);
+    g_free(store);
+}
+
+VimgStore *
+vimg_store_open(const VimgType *type, const VimgPoolView *view, guint flags, VimgPluginHost *host,
+                GError **error)
+{
+    g_autoptr(VimgStore) store = g_new0(VimgStore, 1);
+    VimgPluginStore sizes = {.size = sizeof(sizes)};
+    GError *local = NULL;
+
+    store->refs = 1;
+    store->type = type;
+    vimg_mutex_init(&store->lock);
+    store->names = names_new();
+    store->handle = type->table.open(vimg_pool_view_get(view), flags, host, &local);
+    if (!vimg_type_settle(type, store->handle != NULL, local, NULL, error) ||
+        !vimg_store_probe(store, &sizes, error))
+        return NULL;
+    store->id = sizes.store_id;
+    return g_steal_pointer(&store);
+}
+
+VimgStore *
+vimg_store_ref(VimgStore *store)
+{
+    __atomic_add_fetch(&store->refs, 1, __ATOMIC_RELAXED);
+    return store;
+}
+
+void
+vimg_store_unref(VimgStore *store)
+{
+    if (store && __atomic_sub_fetch(&store->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        store_free(store);
+}
+
+const VimgType *
+vimg_store_type(const VimgStore *store)
+{
+    return store->type;
+}
+
+gboolean
+vimg_store_update(VimgStore *store, const VimgPoolView *view, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.update)
+        return TRUE; /* by contract the change waits for the next open */
+    ok = store->type->table.update(store->handle, vimg_pool_view_get(view), &local);
+    return vimg_type_settle(store->type, ok, local, NULL, error);
+}
+
+gboolean
+vimg_store_probe(VimgStore *store, VimgPluginStore *out, GError **error)
+{
+    VimgPluginStore sizes = {.size = sizeof(sizes)};
+    g_autofree char *id = NULL;
+    g_autofree char *lie = NULL;
+    GError *local = NULL;
+    gboolean ok;
+
+    ok = store->type->table.probe(store->handle, &sizes, &local);
+    if (!vimg_type_settle(store->type, ok, local, NULL, error))
+        return FALSE;
+    id = sizes.store_id;
+    lie = vimg_store_lie(&sizes);
+    if (lie)
+        return vimg_type_nonsense(store->type, NULL, error, "%s", lie);
+    if (store->id && strcmp(store->id, id) != 0)
+        return vimg_throw(error, VIMG_ERROR_DISCONNECTED,
+                          _("the storage is now '%1$s' and no longer '%2$s'"), id, store->id);
+    *out = sizes;
+    out->store_id = g_steal_pointer(&id);
+    return TRUE;
+}
+
+/* ---- images ----------------------------------------------------------------------------- */
+
+/* @image as others may see it: NULL where a text is owed becomes words. */
+static void
+complete_image(VimgPluginImage *image)
+{
+    if (image->state == VIMG_IMAGE_ERROR && !image->reason)
+        image->reason = g_strdup(_("no reason given"));
+}
+
+gboolean
+vimg_store_accept(VimgStore *store, VimgPluginImage *out, const char *uuid, const char *name,
+                  GError **error)
+{
+    g_autofree char *lie = NULL;
+
+    if (out->size != sizeof(*out))
+        lie = g_strdup_printf("image of %zu bytes", out->size);
+    else
+        lie = vimg_image_lie(store->type, out);
+    if (!lie && strcmp(out->uuid, uuid) != 0)
+        lie = g_strdup_printf("uuid %s for image %s", out->uuid, uuid);
+    if (!lie && name && strcmp(out->name, name) != 0)
+        lie = g_strdup_printf("another name for image %s", uuid);
+    if (lie) {
+        g_autofree char *known = name ? g_strdup(name) : vimg_store_image_name(store, uuid);
+
+        out->size = sizeof(*out);
+        vimg_plugin_image_clear(out);
+        return vimg_type_nonsense(store->type, known, error, "%s", lie);
+    }
+    complete_image(out);
+    vimg_store_remember(store, out);
+    return TRUE;
+}
+
+typedef struct {
+    VimgStore *store;
+    VimgImageSink sink;
+    gpointer data;
+    GHashTable *uuids; /* of those passed on: char * uuid → char * name */
+    GHashTable *names; /* set of char *, borrowed from @uuids */
+    gboolean stopped;  /* by @sink */
+} Listing;
+
+/* Returns: NULL, or (transfer full) why @image is not passed on. */
+static char *
+listing_lie(const Listing *listing, const VimgPluginImage *image)
+{
+    char *lie = vimg_image_lie(listing->store->type, image);
+
+    if (lie)
+        return lie;
+    if (g_hash_table_contains(listing->uuids, image->uuid))
+        return g_strdup_printf("image %s listed twice", image->uuid);
+    if (g_hash_table_contains(listing->names, image->name))
+        return g_strdup_printf("two images named '%s'", image->name);
+    return NULL;
+}
+
+static gboolean
+list_one(const VimgPluginImage *image, gpointer data)
+{
+    Listing *listing = data;
+    g_autofree char *lie = NULL;
+    g_autofree char *reason = NULL;
+    VimgPluginImage known;
+    char *name;
+
+    if (listing->stopped) {
+        vimg_type_complain(listing->store->type, "a listing went on after it was stopped");
+        return FALSE;
+    }
+    lie = listing_lie(listing, image);
+    if (lie) {
+        vimg_type_complain(listing->store->type, "left out of the list: %s", lie);
+        return TRUE;
+    }
+    known = *image; /* fields of a newer backend end here */
+    known.size = sizeof(known);
+    if (!known.reason)
+        complete_image(&known);
+    if (known.reason != image->reason)
+        reason = known.reason;
+    name = g_strdup(known.name);
+    g_hash_table_replace(listing->uuids, g_strdup(known.uuid), name);
+    g_hash_table_add(listing->names, name);
+    listing->stopped = !listing->sink(&known, listing->data);
+    return !listing->stopped;
+}
+
+gboolean
+vimg_store_list(VimgStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    g_autoptr(GHashTable) uuids = names_new();
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    Listing listing = {store, sink, data, uuids, names, FALSE};
+    GError *local = NULL;
+    gboolean ok = store->type->table.list(store->handle, list_one, &listing, &local);
+
+    if (!vimg_type_settle(store->type, ok, local, NULL, error))
+        return FALSE;
+    if (!listing.stopped) {
+        GHashTable *old;
+
+        vimg_mutex_lock(&store->lock);
+        old = store->names;
+        store->names = g_steal_pointer(&uuids);
+        vimg_mutex_unlock(&store->lock);
+        uuids = old; /* freed with no lock held */
+    }
+    return TRUE;
+}
+
+/* Storages differ in what they offer: stock's words for each. */
+static gboolean
+unsupported(GError **error, const char *what)
+{
+    return vimg_throw(error, VIMG_ERROR_NO_SUPPORT, "%s", what);
+}
+
+gboolean
+vimg_store_create(VimgStore *store, const VimgPluginImage *image, VimgPluginImage *out,
+                  GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.create)
+        return unsupported(error, _("storage pool does not support volume creation"));
+    ok = store->type->table.create(store->handle, image, out, &local);
+    return vimg_type_settle(store->type, ok, local, image->name, error) &&
+           vimg_store_accept(store, out, image->uuid, image->name, error);
+}
+
+/* As vimg_type_settle(), for the image @uuid. */
+static gboolean
+settle(VimgStore *store, const char *uuid, gboolean ok, GError *local, GError **error)
+{
+    g_autofree char *name = ok ? NULL : vimg_store_image_name(store, uuid);
+
+    return vimg_type_settle(store->type, ok, local, name, error);
+}
+
+gboolean
+vimg_store_stat(VimgStore *store, const char *uuid, VimgPluginImage *out, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok = store->type->table.stat(store->handle, uuid, out, &local);
+
+    return settle(store, uuid, ok, local, error) &&
+           vimg_store_accept(store, out, uuid, NULL, error);
+}
+
+gboolean
+vimg_store_remove_image(VimgStore *store, const char *uuid, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.remove_image)
+        return unsupported(error, _("storage pool does not support vol deletion"));
+    ok = store->type->table.remove_image(store->handle, uuid, &local);
+    if (!settle(store, uuid, ok, local, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&store->lock);
+    g_hash_table_remove(store->names, uuid);
+    return TRUE;
+}
+
+gboolean
+vimg_store_resize(VimgStore *store, const char *uuid, guint64 capacity, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.resize)
+        return unsupported(error, _("storage pool does not support changing of volume capacity"));
+    ok = store->type->table.resize(store->handle, uuid, capacity, &local);
+    return settle(store, uuid, ok, local, error);
+}
+
+gboolean
+vimg_store_wipe(VimgStore *store, const char *uuid, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.wipe)
+        return unsupported(error, _("storage pool doesn't support volume wiping"));
+    ok = store->type->table.wipe(store->handle, uuid, &local);
+    return settle(store, uuid, ok, local, error);
+}
+
+gboolean
+vimg_store_set_error(VimgStore *store, const char *uuid, const char *reason, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.set_error)
+        return unsupported(error, _("storage pool does not support marking volumes as unusable"));
+    ok = store->type->table.set_error(store->handle, uuid, reason, &local);
+    return settle(store, uuid, ok, local, error);
+}
+
+gboolean
+vimg_store_can_clone(VimgStore *a, VimgStore *b)
+{
+    return a->type == b->type && a->type->table.clone && strcmp(a->id, b->id) == 0;
+}
+
+gboolean
+vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *image,
+                 VimgPluginJob *job, VimgPluginImage *out, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.clone)
+        return unsupported(
+            error, _("storage pool does not support volume creation from an existing volume"));
+    ok = store->type->table.clone(store->handle, source, image, job, out, &local);
+    if (!vimg_type_settle(store->type, ok, local, image->name, error) ||
+        !vimg_store_accept(store, out, image->uuid, image->name, error))
+        return FALSE;
+    if (out->state == VIMG_IMAGE_ACTIVE)
+        return TRUE;
+    vimg_plugin_image_clear(out);
+    return vimg_type_nonsense(store->type, image->name, error, "a clone that is not active");
+}
+
+gboolean
+vimg_store_can_write(VimgStore *store)
+{
+    return store->type->table.writer_open != NULL;
+}

@@ -1,0 +1,220 @@
+/*
+ * job.c: what runs for a long time: who, on what, how far, and may it go on
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "pool/job.h"
+#include "util/i18n.h"
+#include "util/thread.h"
+
+/* Jobs named in one message; a refused pool-destroy may face hundreds. */
+#define DESCRIBED_MAX 8
+
+struct _VimgJobs {
+    VimgMutex lock;
+    GQueue jobs;     /* of VimgJob, oldest first; under lock */
+    guint64 last_id; /* under lock */
+};
+
+struct _VimgPluginJob {
+    VimgJobs *jobs;
+    GList link;       /* in jobs->jobs */
+    VimgJobInfo info; /* id, pool, volume, kind, started constant, the others under the lock */
+};
+
+VimgJobs *
+vimg_jobs_new(void)
+{
+    VimgJobs *jobs = g_new0(VimgJobs, 1);
+
+    vimg_mutex_init(&jobs->lock);
+    g_queue_init(&jobs->jobs);
+    return jobs;
+}
+
+void
+vimg_jobs_free(VimgJobs *jobs)
+{
+    if (!jobs)
+        return;
+    g_assert(g_queue_is_empty(&jobs->jobs));
+    vimg_mutex_clear(&jobs->lock);
+    g_free(jobs);
+}
+
+static void
+info_clear(VimgJobInfo *info)
+{
+    g_free(info->pool);
+    g_free(info->volume);
+    g_free(info->kind);
+    g_free(info->phase);
+}
+
+void
+vimg_job_info_free(VimgJobInfo *info)
+{
+    if (!info)
+        return;
+    info_clear(info);
+    g_free(info);
+}
+
+VimgJob *
+vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, const char *volume,
+               guint64 total)
+{
+    VimgJob *job = g_new0(VimgJob, 1);
+
+    job->jobs = jobs;
+    job->link.data = job;
+    job->info.kind = g_strdup(kind);
+    job->info.pool = g_strdup(pool);
+    job->info.volume = g_strdup(volume);
+    job->info.phase = g_strdup("");
+    job->info.total = total;
+    job->info.started = g_get_real_time() / G_USEC_PER_SEC;
+    VIMG_LOCK_GUARD(&jobs->lock);
+    job->info.id = ++jobs->last_id;
+    g_queue_push_tail_link(&jobs->jobs, &job->link);
+    return job;
+}
+
+void
+vimg_job_end(VimgJob *job)
+{
+    if (!job)
+        return;
+    vimg_mutex_lock(&job->jobs->lock);
+    g_queue_unlink(&job->jobs->jobs, &job->link);
+    vimg_mutex_unlock(&job->jobs->lock);
+    info_clear(&job->info);
+    g_free(job);
+}
+
+void
+vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total)
+{
+    g_autofree char *valid = g_utf8_make_valid(phase ? phase : "", -1);
+    char *old;
+
+    vimg_mutex_lock(&job->jobs->lock);
+    old = job->info.phase;
+    job->info.phase = g_steal_pointer(&valid);
+    job->info.done = done;
+    job->info.total = total;
+    vimg_mutex_unlock(&job->jobs->lock);
+    g_free(old);
+}
+
+void
+vimg_job_add(VimgJob *job, guint64 bytes)
+{
+    VIMG_LOCK_GUARD(&job->jobs->lock);
+    job->info.done += bytes;
+}
+
+gboolean
+vimg_job_cancelled(VimgJob *job)
+{
+    VIMG_LOCK_GUARD(&job->jobs->lock);
+    return job->info.cancelled;
+}
+
+void
+vimg_job_cancel(VimgJob *job)
+{
+    VIMG_LOCK_GUARD(&job->jobs->lock);
+    job->info.cancelled = TRUE;
+}
+
+gboolean
+vimg_jobs_cancel(VimgJobs *jobs, guint64 id)
+{
+    GList *link;
+
+    VIMG_LOCK_GUARD(&jobs->lock);
+    for (link = jobs->jobs.head; link; link = link->next) {
+        VimgJob *job = link->data;
+
+        if (job->info.id == id) {
+            job->info.cancelled = TRUE;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+void
+vimg_jobs_cancel_all(VimgJobs *jobs)
+{
+    GList *link;
+
+    VIMG_LOCK_GUARD(&jobs->lock);
+    for (link = jobs->jobs.head; link; link = link->next) {
+        VimgJob *job = link->data;
+
+        job->info.cancelled = TRUE;
+    }
+}
+
+guint
+vimg_jobs_count(VimgJobs *jobs)
+{
+    VIMG_LOCK_GUARD(&jobs->lock);
+    return g_queue_get_length(&jobs->jobs);
+}
+
+GPtrArray *
+vimg_jobs_list(VimgJobs *jobs, const char *pool)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_job_info_free);
+    GList *link;
+
+    VIMG_LOCK_GUARD(&jobs->lock);
+    for (link = jobs->jobs.head; link; link = link->next) {
+        const VimgJob *job = link->data;
+        VimgJobInfo *info;
+
+        if (pool && strcmp(job->info.pool, pool) != 0)
+            continue;
+        info = g_memdup2(&job->info, sizeof(job->info));
+        info->pool = g_strdup(job->info.pool);
+        info->volume = g_strdup(job->info.volume);
+        info->kind = g_strdup(job->info.kind);
+        info->phase = g_strdup(job->info.phase);
+        g_ptr_array_add(list, info);
+    }
+    return list;
+}
+
+char *
+vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume)
+{
+    g_autoptr(GPtrArray) list = vimg_jobs_list(jobs, pool);
+    g_autoptr(GString) text = g_string_new(NULL);
+    guint n = 0;
+    guint i;
+
+    for (i = 0; i < list->len; i++) {
+        const VimgJobInfo *info = g_ptr_array_index(list, i);
+
+        if (volume && g_strcmp0(info->volume, volume) != 0)
+            continue;
+        if (++n > DESCRIBED_MAX)
+            continue;
+        if (n > 1)
+            g_string_append(text, ", ");
+        if (info->volume)
+            g_string_append_printf(text, _("%1$s of '%2$s'"), info->kind, info->volume);
+        else
+            g_string_append(text, info->kind);
+    }
+    if (n == 0)
+        return NULL;
+    if (n > DESCRIBED_MAX)
+        g_string_append_printf(text, _(" and %u more"), n - DESCRIBED_MAX);
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
