@@ -19,9 +19,12 @@
  *   is the cause in words, without the name of the pool or image, which the daemon adds.
  * - What a callback reported as done is durable before it returns.
  * - All strings handed to the daemon are UTF-8 and were allocated with GLib.
+ * - A call with a job looks at job_cancelled() at least once a second, whatever it waits for, and
+ *   then fails with VIMG_ERROR_ABORTED.  A call without one ends by itself, in half a minute at
+ *   most, though the storage hangs: VIMG_ERROR_DISCONNECTED or VIMG_ERROR_TIMEOUT.
  *
- * Versions: structs only grow at their end.  Each carries its size, set by whoever made it; the
- * other side reads no further than that.  A backend built for a newer VIMG_PLUGIN_ABI than the
+ * Versions: structs with a size only grow at their end.  The size is set by whoever made the struct;
+ * the other side goes no further than that.  Structs without one never change.  A backend built for a newer VIMG_PLUGIN_ABI than the
  * daemon's is refused.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -159,14 +162,16 @@ typedef struct {
 
     /*
      * Calls @func(@data) every @seconds in a worker thread until the timer is removed; calls of one
-     * timer never overlap.  timer_remove() waits for a running call: never from inside of it.
+     * timer never overlap.  Returns: the timer, or 0 if no thread could be had.  timer_remove()
+     * waits for a running call: never from inside of it.
      */
     guint (*timer_add)(guint seconds, void (*func)(gpointer data), gpointer data);
     void (*timer_remove)(guint id);
 
     /*
      * The storage behind an open pool was lost (@error set) or is back (@error NULL).  The pool
-     * shows as inaccessible and is reconnected by the daemon.
+     * shows as inaccessible until then; the daemon probes it at the pool's reconnect interval.
+     * From when open() was called until close() returns.
      */
     void (*status)(VimgPluginHost *host, const GError *error);
 } VimgServices;
@@ -264,8 +269,8 @@ typedef struct {
     guint64 position;     /* saving: durable offset an upload may be taken up at */
     gint64 created;       /* seconds since 1970 */
     char *parent;         /* uuid of the image this one was derived from */
-    char *checksum_type;  /* sha256 or sha512, expected at the end of the upload */
-    char *checksum;       /* lower-case hex */
+    char *checksum_type;  /* sha256 or sha512; kept by the backend, compared by the daemon */
+    char *checksum;       /* of the whole content, lower-case hex */
     char *os;
     char *arch;
     char *description;
@@ -289,7 +294,7 @@ vimg_plugin_image_clear(VimgPluginImage *image)
 
     for (i = 0; i < G_N_ELEMENTS(owned); i++)
         g_free(owned[i]);
-    memset(image, 0, sizeof(*image));
+    memset(image, 0, MIN(size, sizeof(*image)));
     image->size = size;
 }
 
@@ -297,7 +302,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgPluginImage, vimg_plugin_image_clear)
 
 typedef struct {
     gsize size;
-    char *store_id;     /* identifies the storage for ever: part of volume keys */
+    char *store_id;     /* the storage's for ever, part of volume keys: at most 255 printable ASCII
+                           characters, no space, no '/' */
     guint64 capacity;   /* bytes */
     guint64 allocation; /* bytes */
     guint64 available;  /* bytes */
@@ -369,9 +375,15 @@ typedef struct {
                      GError **error);
     /* required; cannot fail; no other call on @handle runs or follows */
     void (*close)(gpointer handle);
-    /* optional: the definition changed while open; without it the change waits for a restart */
+    /*
+     * optional: the definition changed while open, or a client refreshes the pool: secrets are read
+     * again.  Without it a change waits for the next open()
+     */
     gboolean (*update)(gpointer handle, const VimgPluginPool *pool, GError **error);
-    /* required: cheap health check and sizes; strings of @out are set by the backend */
+    /*
+     * required: cheap health check and sizes; strings of @out are set by the backend.  Connects
+     * again if the connection was lost
+     */
     gboolean (*probe)(gpointer handle, VimgPluginStore *out, GError **error);
     /* required: every image (not the trash), never by reading content; removes nothing */
     gboolean (*list)(gpointer handle, VimgImageSink sink, gpointer data, GError **error);
@@ -380,13 +392,17 @@ typedef struct {
 
     /*
      * optional: claim @image->name and create the image @image->uuid in state saving.
-     * VIMG_ERROR_VOL_EXISTS: the name is taken, on this host or another
+     * VIMG_ERROR_VOL_EXISTS: the name is taken, on this host or another.  Nothing is left of what
+     * failed
      */
     gboolean (*create)(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out,
                        GError **error);
-    /* required: what is true of one image now; VIMG_ERROR_NO_VOL: it is gone */
+    /* required: what is true of one image now; VIMG_ERROR_NO_VOL: it is gone or in the trash */
     gboolean (*stat)(gpointer handle, const char *uuid, VimgPluginImage *out, GError **error);
-    /* optional: an active image goes to the trash, any other is removed; its name is free at once */
+    /*
+     * optional: an active image goes to the trash (is removed, if there is none), any other is
+     * removed; its name is free at once.  VIMG_ERROR_OPERATION_INVALID naming who needs it
+     */
     gboolean (*remove_image)(gpointer handle, const char *uuid, GError **error);
     /* optional: bring one back from the trash as @name; VIMG_ERROR_VOL_EXISTS */
     gboolean (*restore)(gpointer handle, const char *uuid, const char *name, VimgPluginImage *out,
@@ -405,7 +421,9 @@ typedef struct {
     /*
      * optional, all five or none.  The image is saving.  Bytes below its durable end are compared
      * with what is stored, not stored again; a difference is VIMG_ERROR_OPERATION_INVALID naming
-     * the offset.  An offset beyond the durable end is VIMG_ERROR_INVALID_ARG naming that end.
+     * the offset.  An offset beyond the durable end is VIMG_ERROR_INVALID_ARG naming that end.  An
+     * image that another host writes is VIMG_ERROR_BUSY.  @job lives until the writer is freed: a
+     * long finish (an import by the storage) shows its progress there.
      */
     gpointer (*writer_open)(gpointer handle, const char *uuid, const VimgWriteRequest *request,
                             VimgPluginJob *job, GError **error);
@@ -417,13 +435,16 @@ typedef struct {
     /*
      * All came.  @seal: the image becomes active with @image's capacity and format, else it stays
      * saving with everything durable.  Frees @writer whatever it returns; on failure the image is
-     * saving as far as it got.
+     * saving as far as it got, and the same upload may be repeated.
      */
     gboolean (*writer_finish)(gpointer writer, gboolean seal, const VimgPluginImage *image,
                               VimgPluginImage *out, GError **error);
     /* Frees @writer; the image stays saving and keeps what is durable. */
     void (*writer_abort)(gpointer writer);
-    /* optional: sizes of a running upload (allocation, position), from any thread, from memory */
+    /*
+     * optional: sizes of a running upload, from memory; in any thread, also during the other calls
+     * but finish and abort
+     */
     void (*writer_stat)(gpointer writer, guint64 *allocation, guint64 *position);
 
     /* required, all three.  @length 0: to the end; beyond the end: nothing.  The image is active. */
@@ -435,14 +456,21 @@ typedef struct {
 
     /*
      * optional: @image (fresh uuid and name) becomes an active image with the content of @source,
-     * another active image of this storage, without moving data.  Without it core copies extents.
+     * another active image of this storage, without moving data.  VIMG_ERROR_VOL_EXISTS as for
+     * create().  Without it, or on VIMG_ERROR_NO_SUPPORT for just this pair, core copies extents.
      */
     gboolean (*clone)(gpointer handle, const char *source, const VimgPluginImage *image,
                       VimgPluginJob *job, VimgPluginImage *out, GError **error);
 
-    /* optional: free what nobody needs; returns: (transfer full) a JSON report */
+    /*
+     * optional: free what nobody needs.  Returns: (transfer full) a JSON report, an object with
+     * "freed" (bytes), "removed" and "kept" (arrays of {"name", "reason"}); more members are fine
+     */
     char *(*cleanup)(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error);
-    /* optional: re-read and check @uuid, or everything for NULL; returns as cleanup() */
+    /*
+     * optional: re-read and check @uuid, or everything for NULL.  Returns: as cleanup(), with
+     * "checked" (bytes) and "damaged" (array of {"uuid", "name", "reason"})
+     */
     char *(*verify)(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error);
 } VimgBackend;
 

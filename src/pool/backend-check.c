@@ -7,12 +7,17 @@
  */
 #include "config.h"
 
+#include <stddef.h>
+
 #include "pool/backend-private.h"
 
 /* Longest text of an image (a reason, a description) in bytes. */
 #define TEXT_MAX 65536
 
 #define STORE_ID_MAX 255
+
+/* What a backend of the first contract knows of an image; never less. */
+#define IMAGE_SIZE_MIN (offsetof(VimgPluginImage, deleted) + sizeof(gint64))
 
 static gboolean
 uuid_ok(const char *text)
@@ -109,7 +114,7 @@ vimg_image_lie(const VimgType *type, const VimgPluginImage *image)
     g_autoptr(GError) error = NULL;
     gsize i;
 
-    if (image->size < sizeof(*image))
+    if (image->size < IMAGE_SIZE_MIN)
         return g_strdup_printf("image of %zu bytes", image->size);
     if (!uuid_ok(image->uuid))
         return g_strdup("no proper uuid");

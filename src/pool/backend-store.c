@@ -189,7 +189,7 @@ list_one(const VimgPluginImage *image, gpointer data)
     Listing *listing = data;
     g_autofree char *lie = NULL;
     g_autofree char *reason = NULL;
-    VimgPluginImage known;
+    VimgPluginImage known = {0};
     char *name;
 
     if (listing->stopped) {
@@ -201,7 +201,7 @@ list_one(const VimgPluginImage *image, gpointer data)
         vimg_type_complain(listing->store->type, "left out of the list: %s", lie);
         return TRUE;
     }
-    known = *image; /* fields of a newer backend end here */
+    memcpy(&known, image, MIN(image->size, sizeof(known)));
     known.size = sizeof(known);
     if (!known.reason)
         complete_image(&known);
