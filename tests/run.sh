@@ -1,0 +1,292 @@
+#!/usr/bin/env bash
+#
+# run.sh [SUITE…]: install what is missing, build, and run the tests; without arguments, all of them
+#
+# As root, missing Debian packages are installed with apt; otherwise they are named.  Builds lie in
+# build-ci/ (VIMG_TEST_BUILDS) and are used again.  One line a test; the last line is the sum.
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+builds=${VIMG_TEST_BUILDS:-$top/build-ci}
+# shellcheck source=tests/lib/report.sh
+. "$top/tests/lib/report.sh"
+
+all=(lint unit wire virsh plugin clients stock crash install quickstart ndebug asan fuzz tsan)
+
+# ---- packages --------------------------------------------------------------------------------
+
+base='gcc libc6-dev meson ninja-build pkgconf gettext libglib2.0-dev libtirpc-dev rpcsvc-proto
+    libxml2-dev libvirt-dev libjson-glib-dev libzstd-dev libssl-dev libsystemd-dev python3
+    python3-docutils'
+drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux'
+declare -A packages=(
+    [lint]="clang-format shellcheck binutils perl libxml2-utils git"
+    [unit]='libxml2-utils casync'
+    [wire]=''
+    [virsh]="$drive"
+    [plugin]='libvirt-clients'
+    [clients]="$drive python3-libvirt libsys-virt-perl golang-go
+        golang-github-digitalocean-go-libvirt-dev virt-manager xvfb xdotool dbus dbus-x11
+        at-spi2-core python3-pyatspi gir1.2-atspi-2.0 x11-apps imagemagick"
+    [stock]="$drive libvirt-daemon python3-libvirt"
+    [crash]='libvirt-clients'
+    [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
+    [quickstart]="$drive"
+    [ndebug]=''
+    [asan]="$drive clang libclang-rt-14-dev llvm"
+    [fuzz]='clang libclang-rt-14-dev llvm'
+    [tsan]="$drive clang libclang-rt-14-dev llvm"
+)
+
+# need PACKAGE…: installs what is missing; mirrors are asked up to four times.
+need() {
+    local p try missing=()
+
+    for p in "$@"; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null) == installed ]] ||
+            missing+=("$p")
+    done
+    ((${#missing[@]} > 0)) || return 0
+    if ((EUID != 0)); then
+        printf 'run.sh: as root, first: apt-get install %s\n' "${missing[*]}" >&2
+        return 1
+    fi
+    printf '     installing %s\n' "${missing[*]}"
+    for try in 1 2 3 4; do
+        if apt-get -q -o Acquire::Retries=5 update &&
+            DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=5 \
+                -o Dpkg::Options::=--force-confold install --no-install-recommends "${missing[@]}"; then
+            return 0
+        fi >"$scratch/apt.log" 2>&1
+        sleep $((try * 3))
+    done
+    tail -n 15 "$scratch/apt.log"
+    return 1
+}
+
+# ---- builds ----------------------------------------------------------------------------------
+
+declare -A flavours=(
+    [gcc]='-Dwerror=true'
+    [ndebug]='-Dwerror=true -Dbuildtype=release -Db_ndebug=true'
+    [asan]='-Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true'
+    [tsan]='-Dwerror=true -Db_sanitize=thread -Db_lundef=false'
+)
+
+# build FLAVOUR: leaves a finished build in $builds/FLAVOUR; built once a run.
+build() {
+    local flavour=$1 dir=$builds/$1 cc=gcc setup=()
+
+    [[ ! -e $scratch/built-$flavour ]] || return 0
+    [[ $flavour != [at]san ]] || cc=clang
+    mkdir -p "$builds"
+    read -r -a setup <<<"${flavours[$flavour]}"
+    if ! {
+        if [[ -f $dir/build.ninja ]]; then
+            meson configure "$dir" "${setup[@]}"
+        else
+            rm -rf "$dir"
+            CC=$cc meson setup "$dir" "$top" "${setup[@]}"
+        fi && ninja -C "$dir"
+    } >"$builds/$flavour.log" 2>&1; then
+        grep -E -A4 'error|ERROR|FAILED' "$builds/$flavour.log" | head -n 60 | sed 's/^/     | /'
+        fail "the $flavour build ($cc ${flavours[$flavour]})"
+        return 1
+    fi
+    pass "the $flavour build ($cc ${flavours[$flavour]})"
+    touch "$scratch/built-$flavour"
+}
+
+# unit_tests FLAVOUR: what meson knows of, at most ten minutes.
+unit_tests() {
+    local flavour=$1 wrapper=()
+
+    [[ $flavour != tsan ]] || wrapper=(setarch -R)
+    rm -f "$builds/$flavour/meson-logs/testlog.junit.xml"
+    "${wrapper[@]}" timeout 600 meson test -C "$builds/$flavour" --no-rebuild --print-errorlogs \
+        --timeout-multiplier "$([[ $flavour == [at]san ]] && echo 8 || echo 3)" \
+        >"$builds/$flavour-test.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$builds/$flavour-test.log" |
+        tail -n 120 | sed 's/^/     | /'
+    python3 -B "$top/tests/lib/meson_results.py" "$builds/$flavour" "$suite" || true
+}
+
+# integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against.
+integration() {
+    local file=$1
+
+    shift
+    VIMG_TEST_BUILD=$builds/${against:-gcc} timeout 1500 \
+        /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" || true
+}
+
+# ---- suites ----------------------------------------------------------------------------------
+
+suite_lint() {
+    build gcc
+    "$top/tests/lint.sh" "$builds/gcc" || true
+}
+
+suite_unit() {
+    build gcc
+    unit_tests gcc
+}
+
+suite_wire() {
+    build gcc
+    integration test_wire
+}
+
+suite_virsh() {
+    build gcc
+    integration test_virsh
+    integration test_badinput
+}
+
+suite_plugin() {
+    build gcc
+    integration test_plugin
+}
+
+suite_clients() {
+    build gcc
+    integration test_clients
+}
+
+suite_stock() {
+    build gcc
+    integration test_stock
+}
+
+suite_crash() {
+    build gcc
+    integration test_crash
+}
+
+suite_install() {
+    build gcc
+    integration test_install
+}
+
+suite_quickstart() {
+    local dir
+
+    dir=$(mktemp -d /var/tmp/vimg-quickstart.XXXXXX)
+    check 'the first run' "$top/examples/quickstart.sh" "$dir/q"
+    check 'the second run' "$top/examples/quickstart.sh" "$dir/q"
+    check 'everything is removed' "$top/examples/quickstart.sh" --remove "$dir/q"
+    check 'nothing is left behind' test ! -e "$dir/q"
+    rm -rf "$dir"
+}
+
+suite_ndebug() {
+    build ndebug
+    unit_tests ndebug
+}
+
+suite_asan() {
+    build asan
+    unit_tests asan
+    export VIMG_TEST_SLOW=1
+    against=asan
+    integration test_wire
+    integration test_virsh
+    integration test_badinput
+    integration test_crash --rounds 5
+}
+
+suite_fuzz() {
+    local target corpus
+
+    build asan
+    for target in "$builds"/asan/tests/fuzz/fuzz-*; do
+        [[ -x $target && -f $target ]] || continue
+        corpus=$top/tests/fuzz/corpus/${target##*/fuzz-}
+        check "${target##*/} replays its corpus" "$target" -runs=0 "$corpus"
+        # A few seconds of new inputs from a fixed seed find what a change broke at once.
+        mkdir -p "$scratch/${target##*/}"
+        check "${target##*/} finds nothing new" "$target" -seed=1 -runs=20000 -max_total_time=15 \
+            -print_final_stats=1 -artifact_prefix="$scratch/" "$scratch/${target##*/}" "$corpus"
+    done
+}
+
+suite_tsan() {
+    local cflags libs
+
+    build tsan
+    read -r -a cflags < <(pkg-config --cflags glib-2.0 | tr '\n' ' ')
+    read -r -a libs < <(pkg-config --libs glib-2.0 | tr '\n' ' ')
+    for kind in RACY SAFE; do
+        clang -fsanitize=thread -g -O1 "-D$kind" -D_GNU_SOURCE -DHAVE_CONFIG_H "${cflags[@]}" \
+            "-I$builds/tsan" "-I$top/src" "-I$top/plugin" -o "$scratch/race-$kind" \
+            "$top/tests/tsan/race.c" "$top"/src/util/{thread,error}.c "${libs[@]}" -lpthread
+    done
+    if setarch -R "$scratch/race-RACY" 2>&1 | grep -q 'WARNING: ThreadSanitizer: data race'; then
+        pass 'a deliberate race is reported'
+    else
+        fail 'a deliberate race is reported'
+    fi
+    check 'the same with a lock is not' setarch -R "$scratch/race-SAFE"
+    unit_tests tsan
+    export VIMG_TEST_SLOW=1 VIMG_TEST_NO_ASLR=1
+    against=tsan
+    integration test_wire
+    integration test_virsh
+    integration test_crash --rounds 5
+}
+
+# ---- main ------------------------------------------------------------------------------------
+
+usage() {
+    printf 'usage: %s [SUITE…]\nsuites: %s\n' "${BASH_SOURCE[0]}" "${all[*]}"
+}
+
+chosen=("$@")
+((${#chosen[@]} > 0)) || chosen=("${all[@]}")
+for suite in "${chosen[@]}"; do
+    case $suite in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    esac
+    [[ -v packages[$suite] ]] || {
+        usage >&2
+        exit 2
+    }
+done
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/vimg-run.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+export VIMG_TEST_RESULTS=$scratch/results
+: >"$VIMG_TEST_RESULTS"
+((EUID != 0)) || export VIMG_TEST_NO_SKIP=${VIMG_TEST_NO_SKIP:-1}
+
+for suite in "${chosen[@]}"; do
+    printf '== %s\n' "$suite"
+    began=$SECONDS
+    before=$(wc -l <"$VIMG_TEST_RESULTS")
+    set +e
+    (
+        set -e
+        read -r -d '' -a wanted <<<"$base ${packages[$suite]}" || true
+        need "${wanted[@]}"
+        "suite_$suite"
+    )
+    code=$?
+    set -e
+    lines=$(tail -n "+$((before + 1))" "$VIMG_TEST_RESULTS")
+    if ((code != 0)) && ! grep -q '^FAIL' <<<"$lines"; then
+        fail "ended with exit code $code"
+    elif [[ -z $lines ]]; then
+        fail 'ran no test'
+    fi
+    printf '== %s: %d s\n' "$suite" $((SECONDS - began))
+done
+
+passed=$(grep -c '^ok ' "$VIMG_TEST_RESULTS" || true)
+failed=$(grep -c '^FAIL ' "$VIMG_TEST_RESULTS" || true)
+grep '^FAIL ' "$VIMG_TEST_RESULTS" || true
+printf '%d passed, %d failed\n' "$passed" "$failed"
+((failed == 0))
