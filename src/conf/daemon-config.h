@@ -27,7 +27,7 @@ typedef struct {
     guint keepalive_interval;     /* 5 s; 0: never ping */
     guint keepalive_count;        /* 5 */
     guint stream_stall_timeout;   /* 120 s a paused client is kept alive */
-    VimgLogLevel log_level;
+    VimgLogLevel log_level; /* written as libvirt's numbers, 1 (debug) to 4 (errors) */
 } VimgDaemonConfig;
 
 /* Defaults only. */
@@ -35,7 +35,7 @@ VimgDaemonConfig *vimg_daemon_config_new(void);
 void vimg_daemon_config_free(VimgDaemonConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgDaemonConfig, vimg_daemon_config_free)
 
-/* Errors are VIMG_ERROR_CONFIG_UNSUPPORTED "FILE:LINE: …". */
+/* Errors are VIMG_ERROR_CONFIG_UNSUPPORTED "FILE:LINE: …", or those of vimg_file_read(). */
 VimgDaemonConfig *vimg_daemon_config_load(const char *path, GError **error);
 VimgDaemonConfig *vimg_daemon_config_parse(const char *name, const char *text, GError **error);
 

@@ -43,7 +43,10 @@ typedef struct {
 /* Returns: (transfer full) a document that validates. */
 char *vimg_volume_format(const VimgVolumeView *view);
 
-/* Bytes of @text in @unit (NULL: bytes).  Returns: FALSE with VIMG_ERROR_XML. */
+/*
+ * Bytes of @text in @unit (NULL: bytes).  Returns: FALSE with VIMG_ERROR_XML (no number, too large)
+ * or, as libvirt has it, VIMG_ERROR_INVALID_ARG (no such unit).
+ */
 gboolean vimg_size_parse(const char *text, const char *unit, guint64 *bytes, GError **error);
 
 #endif

@@ -1,0 +1,83 @@
+/*
+ * volume-format.c: an image as a <volume> document
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "conf/volume-def.h"
+#include "conf/xml.h"
+
+static const char *const states[] = {
+    [VIMG_IMAGE_SAVING] = "saving",
+    [VIMG_IMAGE_ACTIVE] = "active",
+    [VIMG_IMAGE_ERROR] = "error",
+};
+
+/* One line of <image:info>, with an attribute if @value is not NULL. */
+static void
+add_info(GString *out, const char *name, const char *attribute, const char *value, const char *text)
+{
+    if (!text)
+        return;
+    g_string_append_printf(out, "    <image:%s", name);
+    vimg_xml_add_attribute(out, attribute, value);
+    g_string_append_c(out, '>');
+    vimg_xml_add_text(out, text);
+    g_string_append_printf(out, "</image:%s>\n", name);
+}
+
+static void
+add_created(GString *out, gint64 seconds)
+{
+    g_autoptr(GDateTime) time = seconds > 0 ? g_date_time_new_from_unix_utc(seconds) : NULL;
+    g_autofree char *text = time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : NULL;
+
+    add_info(out, "created", NULL, NULL, text);
+}
+
+static void
+format_info(const VimgPluginImage *image, GString *out)
+{
+    guint state = (guint)image->state;
+
+    g_string_append(out, "  <image:info>\n");
+    add_info(out, "state", "reason", image->state == VIMG_IMAGE_ERROR ? image->reason : NULL,
+             states[state < G_N_ELEMENTS(states) ? state : VIMG_IMAGE_ERROR]);
+    if (image->state == VIMG_IMAGE_SAVING)
+        vimg_xml_add_bytes(out, 2, "image:position", image->position);
+    add_info(out, "uuid", NULL, NULL, image->uuid);
+    add_created(out, image->created);
+    add_info(out, "parent", NULL, NULL, image->parent);
+    if (image->checksum_type)
+        add_info(out, "checksum", "type", image->checksum_type, image->checksum);
+    add_info(out, "os", NULL, NULL, image->os);
+    add_info(out, "arch", NULL, NULL, image->arch);
+    add_info(out, "description", NULL, NULL, image->description);
+    g_string_append(out, "  </image:info>\n");
+}
+
+char *
+vimg_volume_format(const VimgVolumeView *view)
+{
+    const VimgPluginImage *image = view->image;
+    GString *out =
+        g_string_new("<volume type='network' xmlns:image='" VIMG_VOLUME_NAMESPACE "'>\n");
+
+    vimg_xml_add_element(out, 1, "name", image->name);
+    vimg_xml_add_element(out, 1, "key", view->key);
+    vimg_xml_add_bytes(out, 1, "capacity", image->capacity);
+    vimg_xml_add_bytes(out, 1, "allocation", image->allocation);
+    vimg_xml_add_bytes(out, 1, "physical", image->physical);
+    g_string_append(out, "  <target>\n");
+    vimg_xml_add_element(out, 2, "path", view->path);
+    if (image->format) {
+        g_string_append(out, "    <format");
+        vimg_xml_add_attribute(out, "type", image->format);
+        g_string_append(out, "/>\n");
+    }
+    g_string_append(out, "  </target>\n");
+    format_info(image, out);
+    g_string_append(out, "</volume>\n");
+    return g_string_free(out, FALSE);
+}
