@@ -171,8 +171,9 @@ install_packages() {
     note "installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     {
-        apt-get update &&
-            apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
+        apt-get -o Acquire::Retries=5 update &&
+            apt-get -y -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 \
+                install --no-install-recommends "${missing[@]}"
     } </dev/null >"$dir/apt.log" 2>&1 9>&- || die "apt failed: $(tail -n 5 "$dir/apt.log")"
 }
 

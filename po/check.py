@@ -4,8 +4,8 @@
 #
 # Usage: check.py SOURCE_ROOT XGETTEXT_OPTION...     (run by meson as the test "po")
 # Fails, naming file or string, when POTFILES lacks a source file with _() or N_() or lists one
-# without; when a string with two arguments does not number them (%1$s), which translators need to
-# change their order; and when a language of LINGUAS is not complete or breaks a format.
+# without; when a macro such as G_GUINT64_FORMAT cuts a string in two, of which only the first would
+# be looked up; and when a language of LINGUAS is not complete or breaks a format.
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 MARK = re.compile(r'\bN?_\(\s*"')
-DIRECTIVE = re.compile(r"%(?!%)(\d+\$)?")
+CUT = re.compile(r"%(\d+\$)?[-+ #0-9.*]*(hh?|ll?|[jzt])?$")
 
 
 def listed(path):
@@ -39,12 +39,11 @@ def check_potfiles(root):
         yield "po/POTFILES is not sorted"
 
 
-def check_directives(pot):
+def check_whole(pot):
     ids = re.findall(r'^msgid ((?:".*"\n)+)', pot.read_text(encoding="utf-8"), re.MULTILINE)
     for text in ("".join(re.findall(r'"(.*)"', part)) for part in ids):
-        numbers = DIRECTIVE.findall(text.replace("%%", ""))
-        if len(numbers) > 1 and not all(numbers):
-            yield f'number the arguments (%1$s, %2$s): "{text}"'
+        if CUT.search(text.replace("%%", "")):
+            yield f'a macro cuts this string, use %llu and a cast: "{text}"'
 
 
 def run(*command, cwd=None):
@@ -63,7 +62,7 @@ def check(root, xgettext_args):
         if not pot.exists():
             yield "xgettext found no string at all"
             return
-        yield from check_directives(pot)
+        yield from check_whole(pot)
         for language in listed(root / "po/LINGUAS"):
             catalogue = root / "po" / f"{language}.po"
             yield from run("msgfmt", "--check", "--output-file=/dev/null", catalogue)
