@@ -39,18 +39,29 @@ def check_potfiles(root):
         yield "po/POTFILES is not sorted"
 
 
-def check_whole(pot):
-    ids = re.findall(r'^msgid ((?:".*"\n)+)', pot.read_text(encoding="utf-8"), re.MULTILINE)
-    for text in ("".join(re.findall(r'"(.*)"', part)) for part in ids):
-        if CUT.search(text.replace("%%", "")):
-            yield f'a macro cuts this string, use %llu and a cast: "{text}"'
+def messages(catalogue):
+    """Every msgid in the text of a catalogue, but the header's."""
+    for part in re.findall(r'^msgid ((?:".*"\n)+)', catalogue, re.MULTILINE):
+        text = "".join(re.findall(r'"(.*)"', part))
+        if text:
+            yield text
 
 
 def run(*command, cwd=None):
-    """What the tool complained of, as one message; nothing if it was content."""
+    """(what it printed, what it complained of if it failed, else nothing)"""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode:
-        yield f"{' '.join(map(str, command[:1]))}: {done.stderr.strip()}"
+    return done.stdout, [f"{command[0]}: {done.stderr.strip()}"] if done.returncode else []
+
+
+def check_language(catalogue, pot):
+    yield from run("msgfmt", "--check", "--output-file=/dev/null", catalogue)[1]
+    merged = pot.with_name(catalogue.name)
+    yield from run("msgmerge", "--quiet", "--no-fuzzy-matching", f"--output-file={merged}",
+                   catalogue, pot)[1]
+    for kind in "untranslated", "only-fuzzy":
+        found, problems = run("msgattrib", f"--{kind}", merged)
+        yield from problems
+        yield from (f'{catalogue.name}: {kind}: "{text}"' for text in messages(found))
 
 
 def check(root, xgettext_args):
@@ -58,15 +69,15 @@ def check(root, xgettext_args):
     with tempfile.TemporaryDirectory() as scratch:
         pot = pathlib.Path(scratch) / "virtimage.pot"
         yield from run("xgettext", *xgettext_args, "--files-from=po/POTFILES",
-                       f"--output={pot}", cwd=root)
+                       f"--output={pot}", cwd=root)[1]
         if not pot.exists():
             yield "xgettext found no string at all"
             return
-        yield from check_whole(pot)
+        for text in messages(pot.read_text(encoding="utf-8")):
+            if CUT.search(text.replace("%%", "")):
+                yield f'a macro cuts this string, use %llu and a cast: "{text}"'
         for language in listed(root / "po/LINGUAS"):
-            catalogue = root / "po" / f"{language}.po"
-            yield from run("msgfmt", "--check", "--output-file=/dev/null", catalogue)
-            yield from run("msgcmp", catalogue, pot)
+            yield from check_language(root / "po" / f"{language}.po", pot)
 
 
 def main(arguments):
