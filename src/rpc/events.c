@@ -1,0 +1,279 @@
+/*
+ * events.c: who wants to hear of what, and telling them
+ *
+ * Registrations belong to a connection and end with it.  An event may overtake the reply of the
+ * call that caused it, as in libvirt.  The lock of one connection's table is a leaf: nothing is
+ * sent under it.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "rpc/handlers.h"
+#include "rpc/remote.h"
+#include "util/i18n.h"
+#include "util/thread.h"
+#include "wire/frame.h"
+
+#define REGISTRATIONS_MAX 1024 /* of one connection and class */
+
+/* Callbacks of pools and of secrets are counted apart, as in libvirt. */
+typedef enum {
+    CLASS_POOL,
+    CLASS_SECRET,
+    N_CLASSES,
+} EventClass;
+
+typedef struct {
+    int callback;
+    VimgEventKind kind;
+    gboolean filtered; /* to the object @uuid */
+    guint8 uuid[VIMG_UUID_SIZE];
+} Registration;
+
+typedef struct {
+    VimgMutex lock;
+    GArray *registrations[N_CLASSES]; /* of Registration */
+    int next[N_CLASSES];              /* callback number */
+} Subscriber;
+
+/* What a class calls itself in messages, and its event ids in their order on the wire. */
+static const struct {
+    const char *unsupported;
+    const char *not_registered;
+    VimgEventKind kinds[2];
+} classes[] = {
+    [CLASS_POOL] = {N_("unsupported storage pool event ID %d"),
+                    N_("storage pool event callback %d not registered"),
+                    {VIMG_EVENT_POOL_LIFECYCLE, VIMG_EVENT_POOL_REFRESH}},
+    [CLASS_SECRET] = {N_("unsupported secret event ID %d"),
+                      N_("secret event callback %d not registered"),
+                      {VIMG_EVENT_SECRET_LIFECYCLE, VIMG_EVENT_SECRET_VALUE}},
+};
+
+/* ---- registrations -------------------------------------------------------------------------- */
+
+static gpointer
+subscriber_new(VimgClient *client)
+{
+    Subscriber *subscriber = g_new0(Subscriber, 1);
+
+    vimg_mutex_init(&subscriber->lock);
+    for (guint i = 0; i < N_CLASSES; i++)
+        subscriber->registrations[i] = g_array_new(FALSE, FALSE, sizeof(Registration));
+    return subscriber;
+}
+
+static void
+subscriber_free(gpointer data)
+{
+    Subscriber *subscriber = data;
+
+    if (!subscriber)
+        return;
+    for (guint i = 0; i < N_CLASSES; i++)
+        g_array_unref(subscriber->registrations[i]);
+    vimg_mutex_clear(&subscriber->lock);
+    g_free(subscriber);
+}
+
+/* A connection that is gone hears nothing more, even while a call of it still runs. */
+static void
+subscriber_drop(VimgClient *client, gpointer data)
+{
+    Subscriber *subscriber = data;
+    VIMG_LOCK_GUARD(&subscriber->lock);
+
+    for (guint i = 0; i < N_CLASSES; i++)
+        g_array_set_size(subscriber->registrations[i], 0);
+}
+
+const VimgServerHooks vimg_remote_hooks = {
+    .connected = subscriber_new,
+    .disconnected = subscriber_drop,
+    .free_data = subscriber_free,
+};
+
+/* @uuid: 16 bytes, or NULL for every object. */
+static gboolean
+add(VimgCall *call, EventClass class, int event_id, const char *uuid, GError **error)
+{
+    Subscriber *subscriber = vimg_client_get_data(call->client);
+    vimg_remote_int *ret = call->ret;
+    Registration registration = {0};
+
+    if (event_id < 0 || event_id >= (int)G_N_ELEMENTS(classes[class].kinds))
+        return vimg_throw(error, VIMG_ERROR_RPC_STATE, _(classes[class].unsupported), event_id);
+    registration.kind = classes[class].kinds[event_id];
+    registration.filtered = uuid != NULL;
+    if (uuid)
+        memcpy(registration.uuid, uuid, sizeof(registration.uuid));
+
+    VIMG_LOCK_GUARD(&subscriber->lock);
+    if (subscriber->registrations[class]->len >= REGISTRATIONS_MAX ||
+        subscriber->next[class] == G_MAXINT)
+        return vimg_throw(error, VIMG_ERROR_BUSY, "%s",
+                          _("too many event callbacks on this connection"));
+    registration.callback = subscriber->next[class]++;
+    g_array_append_val(subscriber->registrations[class], registration);
+    ret->value = registration.callback;
+    return TRUE;
+}
+
+static gboolean
+remove_callback(VimgCall *call, EventClass class, GError **error)
+{
+    Subscriber *subscriber = vimg_client_get_data(call->client);
+    const vimg_remote_int *args = call->args;
+    GArray *list = subscriber->registrations[class];
+    VIMG_LOCK_GUARD(&subscriber->lock);
+
+    for (guint i = 0; i < list->len; i++) {
+        if (g_array_index(list, Registration, i).callback == args->value) {
+            g_array_remove_index(list, i);
+            return TRUE;
+        }
+    }
+    return vimg_throw(error, VIMG_ERROR_RPC_STATE, _(classes[class].not_registered), args->value);
+}
+
+gboolean
+vimg_handle_pool_event_register(VimgCall *call, GError **error)
+{
+    const vimg_remote_pool_register_args *args = call->args;
+
+    return add(call, CLASS_POOL, args->event_id, args->pool ? args->pool->uuid : NULL, error);
+}
+
+gboolean
+vimg_handle_pool_event_deregister(VimgCall *call, GError **error)
+{
+    return remove_callback(call, CLASS_POOL, error);
+}
+
+gboolean
+vimg_handle_secret_event_register(VimgCall *call, GError **error)
+{
+    const vimg_remote_secret_register_args *args = call->args;
+
+    return add(call, CLASS_SECRET, args->event_id, args->secret ? args->secret->uuid : NULL, error);
+}
+
+gboolean
+vimg_handle_secret_event_deregister(VimgCall *call, GError **error)
+{
+    return remove_callback(call, CLASS_SECRET, error);
+}
+
+/* ---- telling -------------------------------------------------------------------------------- */
+
+/* The objects of @event as the wire has them; strings are borrowed from @event. */
+static void
+event_pool(const VimgEvent *event, vimg_remote_pool *out)
+{
+    out->name = event->pool.name;
+    memcpy(out->uuid, event->pool.uuid, sizeof(out->uuid));
+}
+
+static void
+event_secret(const VimgEvent *event, vimg_remote_secret *out)
+{
+    memcpy(out->uuid, event->secret.uuid, sizeof(out->uuid));
+    out->usage_type = event->secret.usage_type;
+    out->usage_id = event->secret.usage_id ? event->secret.usage_id : (char *)"";
+}
+
+static void
+send_pool_lifecycle(VimgClient *client, int callback, const VimgEvent *event)
+{
+    vimg_remote_pool_lifecycle_event data = {.callback = callback, .event = event->event};
+
+    event_pool(event, &data.pool);
+    vimg_client_send_event(client, VIMG_PROGRAM_REMOTE, VIMG_REMOTE_EVENT_POOL_LIFECYCLE,
+                           (xdrproc_t)xdr_vimg_remote_pool_lifecycle_event, &data);
+}
+
+static void
+send_pool_refresh(VimgClient *client, int callback, const VimgEvent *event)
+{
+    vimg_remote_pool_refresh_event data = {.callback = callback};
+
+    event_pool(event, &data.pool);
+    vimg_client_send_event(client, VIMG_PROGRAM_REMOTE, VIMG_REMOTE_EVENT_POOL_REFRESH,
+                           (xdrproc_t)xdr_vimg_remote_pool_refresh_event, &data);
+}
+
+static void
+send_secret_lifecycle(VimgClient *client, int callback, const VimgEvent *event)
+{
+    vimg_remote_secret_lifecycle_event data = {.callback = callback, .event = event->event};
+
+    event_secret(event, &data.secret);
+    vimg_client_send_event(client, VIMG_PROGRAM_REMOTE, VIMG_REMOTE_EVENT_SECRET_LIFECYCLE,
+                           (xdrproc_t)xdr_vimg_remote_secret_lifecycle_event, &data);
+}
+
+static void
+send_secret_value(VimgClient *client, int callback, const VimgEvent *event)
+{
+    vimg_remote_secret_value_event data = {.callback = callback};
+
+    event_secret(event, &data.secret);
+    vimg_client_send_event(client, VIMG_PROGRAM_REMOTE, VIMG_REMOTE_EVENT_SECRET_VALUE,
+                           (xdrproc_t)xdr_vimg_remote_secret_value_event, &data);
+}
+
+static const struct {
+    EventClass class;
+    void (*send)(VimgClient *client, int callback, const VimgEvent *event);
+} kinds[] = {
+    [VIMG_EVENT_POOL_LIFECYCLE] = {CLASS_POOL, send_pool_lifecycle},
+    [VIMG_EVENT_POOL_REFRESH] = {CLASS_POOL, send_pool_refresh},
+    [VIMG_EVENT_SECRET_LIFECYCLE] = {CLASS_SECRET, send_secret_lifecycle},
+    [VIMG_EVENT_SECRET_VALUE] = {CLASS_SECRET, send_secret_value},
+};
+
+static gboolean
+wants(const Registration *registration, const VimgEvent *event)
+{
+    const guint8 *uuid =
+        kinds[event->kind].class == CLASS_POOL ? event->pool.uuid : event->secret.uuid;
+
+    return registration->kind == event->kind &&
+           (!registration->filtered || memcmp(registration->uuid, uuid, VIMG_UUID_SIZE) == 0);
+}
+
+/* Returns: (transfer full) the callbacks of @subscriber that @event is for. */
+static GArray *
+matching(Subscriber *subscriber, const VimgEvent *event)
+{
+    GArray *callbacks = g_array_new(FALSE, FALSE, sizeof(int));
+    GArray *list = subscriber->registrations[kinds[event->kind].class];
+    VIMG_LOCK_GUARD(&subscriber->lock);
+
+    for (guint i = 0; i < list->len; i++) {
+        const Registration *registration = &g_array_index(list, Registration, i);
+
+        if (wants(registration, event))
+            g_array_append_val(callbacks, registration->callback);
+    }
+    return callbacks;
+}
+
+static void
+tell(VimgClient *client, gpointer data)
+{
+    const VimgEvent *event = data;
+    g_autoptr(GArray) callbacks = matching(vimg_client_get_data(client), event);
+
+    for (guint i = 0; i < callbacks->len; i++)
+        kinds[event->kind].send(client, g_array_index(callbacks, int, i), event);
+}
+
+void
+vimg_remote_event(const VimgEvent *event, gpointer data)
+{
+    vimg_server_foreach_client(data, tell, (gpointer)event);
+}
