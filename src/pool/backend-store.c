@@ -203,9 +203,8 @@ list_one(const VimgPluginImage *image, gpointer data)
     }
     memcpy(&known, image, MIN(image->size, sizeof(known)));
     known.size = sizeof(known);
-    if (!known.reason)
-        complete_image(&known);
-    if (known.reason != image->reason)
+    complete_image(&known);
+    if (!image->reason)
         reason = known.reason;
     name = g_strdup(known.name);
     g_hash_table_replace(listing->uuids, g_strdup(known.uuid), name);
