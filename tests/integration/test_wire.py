@@ -716,7 +716,7 @@ class Opening(WireCase):
                 c.call("AUTH_LIST")
                 with self.assertRaises(RemoteError) as caught:
                     c.void("OPEN", nullable(name) + u32(0))
-                self.assertEqual(caught.exception.code, 5, str(caught.exception))
+                self.assertIn(caught.exception.code, (1, 5), str(caught.exception))
                 c.void("OPEN", nullable("image:///system") + u32(0))
                 self.lives(c)
                 c.close()

@@ -1,0 +1,56 @@
+# images.py: image files for the tests, and comparisons of what came back
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import random
+import subprocess
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+def noise(size, seed=1):
+    return random.Random(seed).randbytes(size)
+
+
+def write_raw(path, size, seed=1, holes=True):
+    """A raw image that looks like a disk: data, zero runs and holes, and an odd end."""
+    rnd = random.Random(seed)
+    path = Path(path)
+    with open(path, "wb") as out:
+        out.truncate(size)
+        at = 0
+        while at < size:
+            step = min(rnd.randrange(1, 3 * MIB), size - at)
+            kind = rnd.randrange(4)
+            if kind < 2 or not holes:
+                out.seek(at)
+                out.write(rnd.randbytes(step))
+            elif kind == 2:
+                out.seek(at)
+                out.write(bytes(step))
+            at += step
+    return path
+
+
+def run(*args, **kw):
+    done = subprocess.run([str(a) for a in args], capture_output=True, text=True, check=False, **kw)
+    if done.returncode != 0:
+        raise AssertionError("%s: exit %d: %s%s" % (" ".join(map(str, args)), done.returncode,
+                                                   done.stdout[-1000:], done.stderr[-2000:]))
+    return done.stdout
+
+
+def same(a, b):
+    done = subprocess.run(["cmp", "--", str(a), str(b)], capture_output=True, text=True,
+                          check=False)
+    if done.returncode != 0:
+        raise AssertionError(done.stdout + done.stderr)
+
+
+def to_qcow2(source, target, *options):
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", *options, source, target)
+    return Path(target)
+
+
+def same_disk(a, a_format, b, b_format):
+    run("qemu-img", "compare", "-f", a_format, "-F", b_format, a, b)

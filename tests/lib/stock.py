@@ -1,0 +1,88 @@
+# stock.py: a private stock libvirtd, the partner that virtimaged is compared with
+#
+# It runs in namespaces of its own with empty /run, /etc/libvirt and /var/lib/libvirt, and its
+# sockets lie in a directory of ours, so a libvirtd of the host is neither used nor disturbed.  Needs
+# root.
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from daemon import Daemon, scratch
+
+SETUP = r"""
+set -eu
+root=$1
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run
+mkdir -p "$root/upper" "$root/work" "$root/lib"
+mount -t tmpfs tmpfs "$root/lib"
+mkdir "$root/lib/upper" "$root/lib/work"
+mount -t overlay overlay -o "lowerdir=/etc,upperdir=$root/lib/upper,workdir=$root/lib/work" /etc
+mkdir -p /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt
+for dir in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do
+    mount -t tmpfs tmpfs "$dir"
+done
+for group in kvm libvirt libvirt-qemu; do
+    getent group "$group" >/dev/null || groupadd -r "$group"
+done
+getent passwd libvirt-qemu >/dev/null || useradd -r -g libvirt-qemu libvirt-qemu
+cat >/etc/libvirt/libvirtd.conf <<CONF
+listen_tls = 0
+listen_tcp = 0
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+unix_sock_dir = "$root/sock"
+CONF
+exec libvirtd -f /etc/libvirt/libvirtd.conf
+"""
+
+
+class Stock:
+    def __init__(self):
+        self.root = scratch("stock-")
+        self.log_path = self.root / "log"
+        (self.root / "sock").mkdir()
+        self.process = None
+
+    @property
+    def socket(self):
+        return str(self.root / "sock" / "libvirt-sock")
+
+    @property
+    def uri(self):
+        return "storage+unix:///system?socket=" + self.socket
+
+    def start(self):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "-m", "-n", "-p", "-i", "-u", "--fork", "--kill-child", "--mount-proc",
+                 "sh", "-c", SETUP, "stock", str(self.root)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            done = subprocess.run(["virsh", "-q", "-c", self.uri, "pool-list"], check=False,
+                                  capture_output=True)
+            if done.returncode == 0:
+                return self
+            time.sleep(0.05)
+        raise AssertionError("stock libvirtd did not start:\n" + self.log_path.read_text()[-3000:])
+
+    def virsh(self, *args, **kw):
+        return Daemon.virsh(self, *args, **kw)
+
+    @property
+    def uri_ro(self):
+        return "storage+unix:///system?socket=" + str(self.root / "sock" / "libvirt-sock-ro")
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+        shutil.rmtree(self.root, ignore_errors=True)
