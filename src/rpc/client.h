@@ -17,6 +17,7 @@ typedef struct _VimgServer VimgServer;
 /* All from any thread.  A client that went away keeps answering; what is sent to it is dropped. */
 VimgClient *vimg_client_ref(VimgClient *client);
 void vimg_client_unref(VimgClient *client);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgClient, vimg_client_unref)
 VimgServer *vimg_client_server(VimgClient *client);
 
 /* From the read-only socket, or opened with the read-only flag. */
@@ -32,8 +33,8 @@ void vimg_client_enable_keepalive(VimgClient *client);
 uid_t vimg_client_uid(VimgClient *client);
 
 /* Queues an event: type MESSAGE, serial 0, ahead of stream data. */
-void vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure,
-                            xdrproc_t proc, const void *data);
+void vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,
+                            const void *data);
 
 /* Data of the handlers, made by vimg_server's hooks when it connects, freed when it has gone. */
 gpointer vimg_client_get_data(VimgClient *client);

@@ -57,6 +57,9 @@ gboolean vimg_frame_length(const guint8 word[4], guint32 *length);
 void vimg_frame_header_decode(const guint8 *data, VimgFrameHeader *header);
 void vimg_frame_header_encode(const VimgFrameHeader *header, guint8 *data);
 
+/* Length word and header of a packet whose payload of @size bytes, within the limit, goes apart. */
+void vimg_frame_head_encode(const VimgFrameHeader *header, gsize size, guint8 head[VIMG_FRAME_MIN]);
+
 /*
  * Each returns: (transfer full) a whole packet, length word and all; NULL with VIMG_ERROR_RPC if it
  * cannot be encoded or is too large.
@@ -75,7 +78,7 @@ VimgBuffer *vimg_frame_new_hole(const VimgFrameHeader *header, guint64 length);
 gboolean vimg_xdr_decode(xdrproc_t proc, void *data, const guint8 *payload, gsize size,
                          GError **error);
 /* Payload of a HOLE packet. */
-gboolean vimg_frame_hole_decode(const guint8 *payload, gsize size, guint64 *length,
-                                guint32 *flags, GError **error);
+gboolean vimg_frame_hole_decode(const guint8 *payload, gsize size, guint64 *length, guint32 *flags,
+                                GError **error);
 
 #endif

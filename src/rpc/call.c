@@ -1,0 +1,150 @@
+/*
+ * call.c: one call from its packet to its reply
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <libvirt/virterror.h>
+
+#include "rpc/call.h"
+#include "rpc/connection.h"
+#include "util/i18n.h"
+
+VimgServerCall *
+vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload,
+                     gsize offset)
+{
+    VimgServerCall *call = g_new0(VimgServerCall, 1);
+
+    call->client = vimg_client_ref(client);
+    call->base.client = client;
+    call->header = *header;
+    call->header.type = VIMG_FRAME_REPLY;
+    call->payload = payload;
+    call->offset = offset;
+    call->bytes = payload ? payload->size : 0;
+    return call;
+}
+
+static void
+free_args(VimgServerCall *call)
+{
+    if (!call->base.args)
+        return;
+    xdr_free(call->base.proc->args, call->base.args);
+    g_clear_pointer(&call->base.args, g_free);
+}
+
+void
+vimg_server_call_free(VimgServerCall *call)
+{
+    if (!call)
+        return;
+    free_args(call);
+    vimg_transfer_free(call->base.transfer);
+    vimg_buffer_unref(call->payload);
+    vimg_buffer_unref(call->reply);
+    vimg_stream_unref(call->stream);
+    vimg_client_unref(call->client);
+    g_free(call);
+}
+
+static const VimgProgram *
+find_program(const VimgProgram *const *programs, const VimgFrameHeader *header)
+{
+    for (; *programs; programs++) {
+        if ((*programs)->id == header->program && (*programs)->version == header->version)
+            return *programs;
+    }
+    return NULL;
+}
+
+gboolean
+vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgram *const *programs,
+                         GError **error)
+{
+    const VimgFrameHeader *header = &call->header;
+    const VimgProgram *program = find_program(programs, header);
+    const guint8 *args = call->payload ? call->payload->data + call->offset : NULL;
+    gsize size = call->payload ? call->payload->size - call->offset : 0;
+    gboolean ok;
+
+    if (!program)
+        return vimg_throw(error, VIMG_ERROR_RPC, _("Cannot find program %1$d version %2$d"),
+                          (int)header->program, (int)header->version);
+    if (header->status != VIMG_FRAME_OK)
+        return vimg_throw(error, VIMG_ERROR_RPC, _("Unexpected message status %u"), header->status);
+    call->base.model = model;
+    call->base.proc = vimg_program_proc(program, header->procedure);
+    if (!call->base.proc)
+        return vimg_throw(error, VIMG_ERROR_RPC, _("unknown procedure: %d"), header->procedure);
+    ok = vimg_dispatch_prepare(&call->base, args, size, error);
+    g_clear_pointer(&call->payload, vimg_buffer_unref);
+    return ok;
+}
+
+void
+vimg_server_call_fail(VimgServerCall *call, const GError *cause)
+{
+    int domain = call->base.proc ? call->base.proc->domain : VIR_FROM_RPC;
+
+    vimg_buffer_unref(call->reply);
+    call->reply = vimg_frame_new_error(&call->header, cause, domain);
+    call->failed = TRUE;
+}
+
+/* Worker.  Returns: (transfer full) the reply, or NULL with @error. */
+static VimgBuffer *
+run_handler(VimgServerCall *call, GError **error)
+{
+    const VimgProc *proc = call->base.proc;
+    VimgBuffer *reply = NULL;
+
+    if (__atomic_load_n(&call->client->gone, __ATOMIC_ACQUIRE)) {
+        vimg_throw(error, VIMG_ERROR_ABORTED, _("the client has gone"));
+        return NULL;
+    }
+    call->base.ret = g_malloc0(MAX(proc->ret_size, 1));
+    if (proc->handler(&call->base, error))
+        reply = vimg_frame_new_xdr(&call->header, proc->ret, call->base.ret, error);
+    else if (error && !*error)
+        vimg_throw(error, VIMG_ERROR_INTERNAL, _("%s failed without an error"), proc->name);
+    if (reply && (proc->flags & VIMG_PROC_STREAM) && !call->base.transfer) {
+        g_clear_pointer(&reply, vimg_buffer_unref);
+        vimg_throw(error, VIMG_ERROR_INTERNAL, _("%s made no transfer"), proc->name);
+    }
+    xdr_free(proc->ret, call->base.ret);
+    g_clear_pointer(&call->base.ret, g_free);
+    return reply;
+}
+
+static void
+run_call(gpointer data)
+{
+    VimgServerCall *call = data;
+    g_autoptr(GError) error = NULL;
+
+    call->reply = run_handler(call, &error);
+    if (!call->reply) {
+        vimg_server_call_fail(call, error);
+        vimg_transfer_free(g_steal_pointer(&call->base.transfer));
+    }
+    free_args(call);
+    vimg_inbox_post(call->inbox, call->done, call);
+}
+
+void
+vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
+                        void (*done)(gpointer call))
+{
+    const VimgProc *proc = call->base.proc;
+    const char *pool = proc->flags & VIMG_PROC_POOL_ARG ? *(char **)call->base.args : NULL;
+
+    call->inbox = inbox;
+    call->done = done;
+    if (proc->flags & VIMG_PROC_MEMORY)
+        vimg_scheduler_push_fast(scheduler, run_call, call);
+    else
+        vimg_scheduler_push_slow(scheduler, pool, run_call, call);
+}

@@ -1,0 +1,45 @@
+/*
+ * call.h: one call from its packet to its reply
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_RPC_CALL_H
+#define VIMG_RPC_CALL_H
+
+#include "rpc/dispatch.h"
+#include "rpc/scheduler.h"
+#include "rpc/stream.h"
+#include "wire/frame.h"
+
+/* The main loop's, but for the time between vimg_server_call_submit() and @done. */
+typedef struct {
+    VimgCall base;
+    VimgClient *client; /* a reference */
+    VimgFrameHeader header;
+    VimgBuffer *payload; /* until it is decoded; may be NULL */
+    gsize offset;        /* of the arguments in it */
+    gsize bytes;         /* of the payload, as counted for the client */
+    VimgStream *stream;  /* VIMG_PROC_STREAM: a reference, once registered */
+    VimgBuffer *reply;   /* a whole packet */
+    gboolean failed;     /* @reply is an error */
+    VimgInbox *inbox;
+    void (*done)(gpointer call);
+} VimgServerCall;
+
+/* @payload: (transfer full), may be NULL. */
+VimgServerCall *vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header,
+                                     VimgBuffer *payload, gsize offset);
+/* Frees the transfer too, if nobody took it, which may block. */
+void vimg_server_call_free(VimgServerCall *call);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgServerCall, vimg_server_call_free)
+
+/* Finds the row and decodes the arguments, in libvirt's order of complaints. */
+gboolean vimg_server_call_prepare(VimgServerCall *call, VimgModel *model,
+                                  const VimgProgram *const *programs, GError **error);
+/* Sets the reply to @cause instead of whatever it was. */
+void vimg_server_call_fail(VimgServerCall *call, const GError *cause);
+/* A worker runs the handler and encodes the reply; then @done(call) in the main loop. */
+void vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
+                             void (*done)(gpointer call));
+
+#endif

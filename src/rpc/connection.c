@@ -1,0 +1,424 @@
+/*
+ * connection.c: the main loop's side of a client: its socket and its calls
+ *
+ * Nothing here waits.  Everything that is to be written is queued and goes out when the loop comes
+ * to the client's source; a client is never closed while its packets are being read, but after.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <unistd.h>
+
+#include "rpc/connection.h"
+#include "rpc/server-private.h"
+#include "util/i18n.h"
+#include "util/log.h"
+
+#define CLOSE_TIMEOUT (10 * G_USEC_PER_SEC) /* for a client to read what it was still sent */
+#define FDS_MAX 32                          /* descriptors a packet may bring */
+
+typedef struct {
+    GSource source;
+    VimgClient *client;
+} ClientSource;
+
+gboolean
+vimg_connection_is_closed(VimgClient *client)
+{
+    return client->source == NULL;
+}
+
+void
+vimg_connection_wake(VimgClient *client)
+{
+    g_source_set_ready_time(client->source, 0);
+}
+
+void
+vimg_connection_send(VimgClient *client, VimgPacket *packet)
+{
+    if (vimg_connection_is_closed(client) || client->closing) {
+        vimg_packet_free(packet);
+        return;
+    }
+    vimg_outbox_push(&client->outbox, packet);
+    vimg_connection_wake(client);
+}
+
+/* ---- reading on or not ------------------------------------------------------------------ */
+
+/* For a reason that is not just a long call. */
+static gboolean
+is_stalled(VimgClient *client)
+{
+    return client->streams_full ||
+           vimg_outbox_bytes(&client->outbox) >= client->server->config->max_client_bytes;
+}
+
+static gboolean
+must_pause(VimgClient *client)
+{
+    const VimgDaemonConfig *config = client->server->config;
+
+    return client->closing || client->waiting || is_stalled(client) ||
+           client->n_calls >= config->max_client_requests ||
+           client->call_bytes >= config->max_client_bytes;
+}
+
+void
+vimg_connection_update(VimgClient *client)
+{
+    guint64 limit = client->server->config->max_stream_queue;
+    gboolean paused;
+
+    if (vimg_connection_is_closed(client))
+        return;
+    if (client->stream_cost >= limit)
+        client->streams_full = TRUE;
+    else if (client->stream_cost <= limit / 2)
+        client->streams_full = FALSE;
+    paused = must_pause(client);
+    if (paused == client->paused)
+        return;
+    client->paused = paused;
+    vimg_keepalive_pause(&client->life, paused, g_get_monotonic_time());
+    vimg_connection_wake(client);
+}
+
+/* ---- calls ------------------------------------------------------------------------------ */
+
+/* @call: (transfer full) */
+static void
+answer(VimgClient *client, VimgServerCall *call)
+{
+    gboolean closes =
+        !call->failed && call->base.proc && (call->base.proc->flags & VIMG_PROC_CLOSES);
+
+    client->n_calls--;
+    client->call_bytes -= call->bytes;
+    vimg_keepalive_moved(&client->life, g_get_monotonic_time());
+    vimg_connection_send(client, vimg_packet_new(g_steal_pointer(&call->reply)));
+    vimg_server_call_free(call);
+    if (closes && !vimg_connection_is_closed(client)) {
+        client->closing = TRUE;
+        client->closing_since = g_get_monotonic_time();
+        g_clear_pointer(&client->waiting, vimg_server_call_free);
+        vimg_streams_abort_all(client);
+        vimg_connection_wake(client);
+    }
+}
+
+static void
+call_done(gpointer data)
+{
+    vimg_connection_call_done(data);
+}
+
+/* @call: (transfer full) */
+static void
+begin_call(VimgClient *client, VimgServerCall *call)
+{
+    VimgServer *server = client->server;
+    g_autoptr(GError) error = NULL;
+
+    if (!vimg_server_call_prepare(call, server->model, server->programs, &error) ||
+        ((call->base.proc->flags & VIMG_PROC_STREAM) &&
+         vimg_streams_refuse(client, call, &error))) {
+        vimg_server_call_fail(call, error);
+        answer(client, call);
+        return;
+    }
+    if (call->base.proc->flags & VIMG_PROC_STREAM)
+        vimg_streams_register(client, call);
+    vimg_server_call_submit(call, server->scheduler, server->inbox, call_done);
+}
+
+/*
+ * Until the connection is open its calls run one after the other, so that a client may send
+ * AUTH_LIST, CONNECT_OPEN and its first calls in one go.
+ */
+static void
+take_call(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload, gsize offset)
+{
+    VimgServerCall *call = vimg_server_call_new(client, header, payload, offset);
+    gboolean wait = client->n_calls > 0 && !vimg_client_get_uri(client);
+
+    client->n_calls++;
+    client->call_bytes += call->bytes;
+    if (wait)
+        client->waiting = call;
+    else
+        begin_call(client, call);
+}
+
+/* The handler succeeded.  Returns: FALSE if the call is to fail all the same. */
+static gboolean
+begin_stream(VimgClient *client, VimgServerCall *call, GError **error)
+{
+    if (vimg_connection_is_closed(client) || client->closing)
+        return vimg_throw(error, VIMG_ERROR_ABORTED, _("the client has gone"));
+    return vimg_streams_start(client, call, error);
+}
+
+void
+vimg_connection_call_done(VimgServerCall *call)
+{
+    g_autoptr(VimgClient) client = vimg_client_ref(call->client);
+    g_autoptr(VimgStream) stream = call->stream ? vimg_stream_ref(call->stream) : NULL;
+    g_autoptr(GError) error = NULL;
+    gboolean begun;
+
+    if (stream && !call->failed && !begin_stream(client, call, &error))
+        vimg_server_call_fail(call, error);
+    begun = stream && !call->failed;
+    if (stream && !begun) {
+        vimg_streams_forget(client, call);
+        vimg_server_dispose(client->server, g_steal_pointer(&call->base.transfer));
+    }
+    answer(client, call);
+    if (begun)
+        vimg_streams_started(stream);
+    if (client->waiting)
+        begin_call(client, g_steal_pointer(&client->waiting));
+    vimg_connection_update(client);
+}
+
+/* ---- packets ---------------------------------------------------------------------------- */
+
+static void
+take_keepalive(VimgClient *client, const VimgFrameHeader *header)
+{
+    VimgFrameHeader pong = *header;
+
+    if (header->procedure != VIMG_KEEPALIVE_PING || header->version != 1)
+        return;
+    pong.procedure = VIMG_KEEPALIVE_PONG;
+    vimg_connection_send(client, vimg_packet_new_payload(&pong, NULL, 0, 0));
+}
+
+/* Nothing we offer takes descriptors: the kernel drops them, we drop the bytes that carried them.
+ */
+static gsize
+skip_fds(VimgClient *client, VimgBuffer *payload)
+{
+    guint32 n = G_MAXUINT32;
+
+    if (payload && payload->size >= sizeof(n)) {
+        memcpy(&n, payload->data, sizeof(n));
+        n = GUINT32_FROM_BE(n);
+    }
+    if (n > FDS_MAX) {
+        vimg_connection_close(client);
+        return 0;
+    }
+    vimg_reader_skip(&client->reader, n);
+    return sizeof(n);
+}
+
+static VimgReaderMode
+on_mode(gpointer data, const VimgFrameHeader *header)
+{
+    switch (header->type) {
+    case VIMG_FRAME_CALL:
+    case VIMG_FRAME_CALL_WITH_FDS:
+        return VIMG_READER_COLLECT;
+    case VIMG_FRAME_STREAM:
+    case VIMG_FRAME_HOLE:
+        return vimg_streams_mode(data, header);
+    default:
+        return VIMG_READER_DISCARD;
+    }
+}
+
+static gboolean
+may_read_on(VimgClient *client)
+{
+    vimg_connection_update(client);
+    return !vimg_connection_is_closed(client) && !client->paused;
+}
+
+static gboolean
+on_piece(gpointer data, const VimgFrameHeader *header, VimgBuffer *piece)
+{
+    VimgClient *client = data;
+
+    vimg_keepalive_seen(&client->life, g_get_monotonic_time());
+    vimg_streams_data(client, header, piece);
+    return may_read_on(client);
+}
+
+static gboolean
+on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
+{
+    VimgClient *client = data;
+    g_autoptr(VimgBuffer) owned = payload;
+    gsize offset = 0;
+
+    vimg_keepalive_seen(&client->life, g_get_monotonic_time());
+    switch (header->type) {
+    case VIMG_FRAME_CALL_WITH_FDS:
+        offset = skip_fds(client, payload);
+        if (vimg_connection_is_closed(client))
+            return FALSE;
+        /* fall through */
+    case VIMG_FRAME_CALL:
+        take_call(client, header, g_steal_pointer(&owned), offset);
+        break;
+    case VIMG_FRAME_MESSAGE:
+        if (header->program == VIMG_PROGRAM_KEEPALIVE)
+            take_keepalive(client, header);
+        break;
+    case VIMG_FRAME_STREAM:
+    case VIMG_FRAME_HOLE:
+        vimg_streams_packet(client, header, g_steal_pointer(&owned));
+        break;
+    default: /* dropped, as stock does */
+        break;
+    }
+    return may_read_on(client);
+}
+
+static const VimgReaderFuncs reader_funcs = {
+    .mode = on_mode,
+    .piece = on_piece,
+    .packet = on_packet,
+};
+
+/* ---- the source ------------------------------------------------------------------------- */
+
+/* Returns: FALSE if the client is to be closed. */
+static gboolean
+read_packets(VimgClient *client)
+{
+    switch (vimg_reader_read(&client->reader, client->fd)) {
+    case VIMG_READER_AGAIN:
+    case VIMG_READER_STOPPED:
+        return TRUE;
+    case VIMG_READER_YIELD:
+        vimg_connection_wake(client);
+        return TRUE;
+    case VIMG_READER_BROKEN:
+        vimg_debug("closing a client of uid %u: bad length of a packet", (guint)client->uid);
+        return FALSE;
+    case VIMG_READER_EOF:
+        return FALSE;
+    }
+    return FALSE;
+}
+
+static gboolean
+write_packets(VimgClient *client)
+{
+    GIOCondition events = 0;
+
+    switch (vimg_outbox_flush(&client->outbox, client->fd)) {
+    case VIMG_OUTBOX_FAILED:
+        return FALSE;
+    case VIMG_OUTBOX_EMPTY:
+        if (client->closing)
+            return FALSE;
+        break;
+    case VIMG_OUTBOX_MORE:
+        events |= G_IO_OUT;
+        break;
+    }
+    vimg_connection_update(client);
+    if (!client->paused)
+        events |= G_IO_IN;
+    g_source_modify_unix_fd(client->source, client->tag, events);
+    return TRUE;
+}
+
+static gboolean
+source_check(GSource *source)
+{
+    return g_source_query_unix_fd(source, ((ClientSource *)source)->client->tag) != 0;
+}
+
+static gboolean
+source_dispatch(GSource *source, GSourceFunc func, gpointer data)
+{
+    g_autoptr(VimgClient) client = vimg_client_ref(((ClientSource *)source)->client);
+    GIOCondition seen = g_source_query_unix_fd(source, client->tag);
+    gboolean alive = TRUE;
+
+    g_source_set_ready_time(source, -1);
+    /* a hung-up socket is always "ready": with nobody reading it, the loop would spin */
+    if ((seen & (G_IO_ERR | G_IO_NVAL)) || (client->paused && (seen & G_IO_HUP)))
+        alive = FALSE;
+    if (alive && !client->paused)
+        alive = read_packets(client);
+    if (alive && !vimg_connection_is_closed(client))
+        alive = write_packets(client);
+    if (!alive)
+        vimg_connection_close(client);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs source_funcs = {.check = source_check, .dispatch = source_dispatch};
+
+void
+vimg_connection_open(VimgClient *client)
+{
+    VimgServer *server = client->server;
+
+    vimg_keepalive_init(&client->life, g_get_monotonic_time());
+    vimg_reader_init(&client->reader, &reader_funcs, client);
+    if (server->hooks.connected)
+        client->data = server->hooks.connected(client);
+    client->source = g_source_new(&source_funcs, sizeof(ClientSource));
+    ((ClientSource *)client->source)->client = client;
+    client->tag = g_source_add_unix_fd(client->source, client->fd, G_IO_IN);
+    g_source_attach(client->source, server->context);
+    vimg_server_add_client(server, client);
+}
+
+void
+vimg_connection_close(VimgClient *client)
+{
+    VimgServer *server = client->server;
+
+    if (vimg_connection_is_closed(client))
+        return;
+    __atomic_store_n(&client->gone, 1, __ATOMIC_RELEASE);
+    vimg_streams_abort_all(client);
+    g_clear_pointer(&client->waiting, vimg_server_call_free);
+    g_source_destroy(client->source);
+    g_clear_pointer(&client->source, g_source_unref);
+    close(client->fd);
+    client->fd = -1;
+    vimg_reader_clear(&client->reader);
+    vimg_outbox_clear(&client->outbox);
+    if (server->hooks.disconnected)
+        server->hooks.disconnected(client, client->data);
+    vimg_server_remove_client(server, client);
+}
+
+void
+vimg_connection_tick(VimgClient *client, gint64 now)
+{
+    static const VimgFrameHeader ping = {.program = VIMG_PROGRAM_KEEPALIVE,
+                                         .version = 1,
+                                         .procedure = VIMG_KEEPALIVE_PING,
+                                         .type = VIMG_FRAME_MESSAGE};
+
+    if (client->closing) {
+        if (now - client->closing_since > CLOSE_TIMEOUT)
+            vimg_connection_close(client);
+        return;
+    }
+    switch (vimg_keepalive_check(&client->life, &client->server->limits,
+                                 vimg_client_has_keepalive(client), is_stalled(client), now)) {
+    case VIMG_KEEPALIVE_FINE:
+        break;
+    case VIMG_KEEPALIVE_ASK:
+        vimg_connection_send(client, vimg_packet_new_payload(&ping, NULL, 0, 0));
+        break;
+    case VIMG_KEEPALIVE_DEAD:
+        vimg_info("closing a client of uid %u that %s", (guint)client->uid,
+                  client->paused ? "waited too long for its stream" : "does not answer");
+        vimg_connection_close(client);
+        break;
+    }
+}

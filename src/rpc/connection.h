@@ -1,0 +1,85 @@
+/*
+ * connection.h: the main loop's side of a client: its socket, its calls, its streams
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_RPC_CONNECTION_H
+#define VIMG_RPC_CONNECTION_H
+
+#include "rpc/call.h"
+#include "rpc/keepalive.h"
+#include "rpc/outbox.h"
+#include "rpc/reader.h"
+#include "rpc/server.h"
+
+struct _VimgClient {
+    gint refs;
+    VimgServer *server; /* borrowed: outlives every thread that may hold a client */
+    uid_t uid;
+    gpointer data; /* of the hooks; set before any other thread sees the client */
+    void (*free_data)(gpointer data);
+    gint gone; /* atomic: nobody reads its answers any more */
+
+    VimgMutex lock; /* up to and including uri */
+    gboolean read_only;
+    gboolean authenticated;
+    gboolean keepalive;
+    char *uri; /* set once */
+
+    /* main loop from here on */
+    int fd;
+    GSource *source;
+    gpointer tag;
+    VimgReader reader;
+    VimgOutbox outbox;
+    VimgKeepalive life;
+    gboolean paused;  /* the socket is not read */
+    gboolean closing; /* ends when what is queued is sent */
+    gint64 closing_since;
+    VimgServerCall *waiting; /* until the calls before it are answered: only before CONNECT_OPEN */
+    guint n_calls;           /* received, not answered */
+    guint64 call_bytes;      /* of their payloads */
+    guint64 stream_cost;     /* what the input queues of its streams hold */
+    gboolean streams_full;   /* that was too much and is not yet half */
+    GHashTable *streams; /* of VimgStream by serial: what the client may still send packets for */
+    GHashTable *stubs;   /* serial -> procedure: downloads that ended, not finished by the client */
+    GQueue stub_order;   /* serials, oldest first */
+};
+
+/* client.c.  @fd: (transfer full), not blocking. */
+VimgClient *vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only);
+gboolean vimg_client_has_keepalive(VimgClient *client);
+
+/* connection.c: begins to read; takes a reference that vimg_connection_close() drops. */
+void vimg_connection_open(VimgClient *client);
+/* Aborts its streams and forgets its calls.  May be called twice. */
+void vimg_connection_close(VimgClient *client);
+gboolean vimg_connection_is_closed(VimgClient *client);
+/* @packet: (transfer full), dropped if the client has gone. */
+void vimg_connection_send(VimgClient *client, VimgPacket *packet);
+/* Not closed: the loop comes back to it at once, to write what is queued. */
+void vimg_connection_wake(VimgClient *client);
+/* Something changed that may let it read on, or forbid it. */
+void vimg_connection_update(VimgClient *client);
+/* Keepalive and deadlines; every second or so. */
+void vimg_connection_tick(VimgClient *client, gint64 now);
+/* A call was run by a worker; @call: (transfer full). */
+void vimg_connection_call_done(VimgServerCall *call);
+
+/* stream-packets.c: the main loop's side of streams */
+gboolean vimg_streams_refuse(VimgClient *client, const VimgServerCall *call, GError **error);
+/* The serial belongs to the stream of @call from now on. */
+void vimg_streams_register(VimgClient *client, VimgServerCall *call);
+/* The handler made a transfer.  On success it is taken; the reply must be queued at once. */
+gboolean vimg_streams_start(VimgClient *client, VimgServerCall *call, GError **error);
+/* The reply was queued: what the client already sent is looked at. */
+void vimg_streams_started(VimgStream *stream);
+/* The call failed. */
+void vimg_streams_forget(VimgClient *client, VimgServerCall *call);
+VimgReaderMode vimg_streams_mode(VimgClient *client, const VimgFrameHeader *header);
+/* Each may close the client. @piece, @payload: (transfer full) */
+void vimg_streams_data(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *piece);
+void vimg_streams_packet(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload);
+void vimg_streams_abort_all(VimgClient *client);
+
+#endif

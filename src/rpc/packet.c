@@ -1,0 +1,80 @@
+/*
+ * packet.c: one packet on its way to a client: bytes by reference, never copied
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "rpc/packet.h"
+
+VimgPacket *
+vimg_packet_new(VimgBuffer *frame)
+{
+    VimgPacket *packet = g_new0(VimgPacket, 1);
+
+    packet->body = frame;
+    packet->size = frame->size;
+    return packet;
+}
+
+VimgPacket *
+vimg_packet_new_payload(const VimgFrameHeader *header, VimgBuffer *body, gsize offset, gsize size)
+{
+    VimgPacket *packet = g_new0(VimgPacket, 1);
+
+    vimg_frame_head_encode(header, size, packet->head);
+    packet->head_size = sizeof(packet->head);
+    if (size) {
+        packet->body = vimg_buffer_ref(body);
+        packet->offset = offset;
+        packet->size = size;
+    }
+    return packet;
+}
+
+void
+vimg_packet_free(VimgPacket *packet)
+{
+    if (!packet)
+        return;
+    vimg_buffer_unref(packet->body);
+    g_free(packet);
+}
+
+void
+vimg_packet_queue_push(VimgPacketQueue *queue, VimgPacket *packet)
+{
+    packet->next = NULL;
+    if (queue->tail)
+        queue->tail->next = packet;
+    else
+        queue->head = packet;
+    queue->tail = packet;
+    queue->length++;
+    queue->bytes += packet->head_size + packet->size;
+}
+
+VimgPacket *
+vimg_packet_queue_pop(VimgPacketQueue *queue)
+{
+    VimgPacket *packet = queue->head;
+
+    if (!packet)
+        return NULL;
+    queue->head = packet->next;
+    if (!queue->head)
+        queue->tail = NULL;
+    queue->length--;
+    queue->bytes -= packet->head_size + packet->size;
+    packet->next = NULL;
+    return packet;
+}
+
+void
+vimg_packet_queue_clear(VimgPacketQueue *queue)
+{
+    VimgPacket *packet;
+
+    while ((packet = vimg_packet_queue_pop(queue)))
+        vimg_packet_free(packet);
+}

@@ -1,0 +1,39 @@
+/*
+ * packet.h: one packet on its way to a client: bytes by reference, never copied
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_RPC_PACKET_H
+#define VIMG_RPC_PACKET_H
+
+#include "wire/frame.h"
+
+typedef struct _VimgPacket VimgPacket;
+struct _VimgPacket {
+    VimgPacket *next;
+    guint8 head[VIMG_FRAME_MIN]; /* if the body has none of its own */
+    gsize head_size;             /* 0 or all of it */
+    VimgBuffer *body;            /* NULL: none */
+    gsize offset, size;          /* of what is sent of @body */
+};
+
+/* A whole frame; @frame: (transfer full). */
+VimgPacket *vimg_packet_new(VimgBuffer *frame);
+/* @header before @size bytes of @body, of which it takes a reference; NULL and 0: no payload. */
+VimgPacket *vimg_packet_new_payload(const VimgFrameHeader *header, VimgBuffer *body, gsize offset,
+                                    gsize size);
+void vimg_packet_free(VimgPacket *packet);
+
+/* Not locked: whoever owns it sees to that.  Zeroed is empty. */
+typedef struct {
+    VimgPacket *head, *tail;
+    guint length;
+    gsize bytes;
+} VimgPacketQueue;
+
+void vimg_packet_queue_push(VimgPacketQueue *queue, VimgPacket *packet);
+/* Returns: (transfer full); NULL if it is empty. */
+VimgPacket *vimg_packet_queue_pop(VimgPacketQueue *queue);
+void vimg_packet_queue_clear(VimgPacketQueue *queue);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * scheduler.h: which call runs next, and on which worker
+ *
+ * Two kinds of workers.  Fast ones take only what is answered from memory, so they are always
+ * there. Slow ones take what may wait for a storage, at most so many at a time for one pool, so
+ * that a storage that hangs leaves workers to the others.  Pools take turns.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_RPC_SCHEDULER_H
+#define VIMG_RPC_SCHEDULER_H
+
+#include <glib.h>
+
+typedef struct _VimgScheduler VimgScheduler;
+
+/*
+ * @max_pool is lowered to @n_slow - 1 if it is more.  What has no pool counts as one pool that may
+ * have half of the slow workers.  Numbers below 1 are taken as 1.
+ */
+VimgScheduler *vimg_scheduler_new(guint n_fast, guint n_slow, guint max_pool, GError **error);
+/* Runs what is queued, then ends the threads; nothing may be pushed meanwhile.  Accepts NULL. */
+void vimg_scheduler_free(VimgScheduler *scheduler);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgScheduler, vimg_scheduler_free)
+
+/* Any thread.  Tasks of one pool begin in order. */
+void vimg_scheduler_push_fast(VimgScheduler *scheduler, void (*func)(gpointer data), gpointer data);
+/* @pool is copied; NULL: none. */
+void vimg_scheduler_push_slow(VimgScheduler *scheduler, const char *pool,
+                              void (*func)(gpointer data), gpointer data);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * server-private.h: the server as its connections see it
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_RPC_SERVER_PRIVATE_H
+#define VIMG_RPC_SERVER_PRIVATE_H
+
+#include "rpc/inbox.h"
+#include "rpc/keepalive.h"
+#include "rpc/scheduler.h"
+#include "rpc/server.h"
+#include "rpc/stream.h"
+#include "util/thread.h"
+
+struct _VimgServer {
+    GMainContext *context;
+    const VimgDaemonConfig *config;
+    VimgModel *model;
+    const VimgProgram *const *programs;
+    VimgServerHooks hooks;
+    VimgKeepaliveLimits limits;
+    gboolean privileged;
+    VimgInbox *inbox;
+
+    /* main loop */
+    VimgScheduler *scheduler; /* NULL while the server ends */
+    GPtrArray *listeners;     /* of VimgListener */
+    GHashTable *streams;      /* of VimgStream: every one that is pending or has a thread */
+    GSource *timer;           /* ticks while there is a client or an idle timeout */
+    gint64 accept_again;      /* when to listen again after running out of descriptors; 0: now */
+    gint64 idle_since;
+    gint64 idle_timeout; /* microseconds; 0: none */
+    guint (*busy)(gpointer data);
+    void (*idle_func)(gpointer data);
+    gpointer idle_data;
+
+    VimgMutex lock;
+    GHashTable *clients; /* a set of references; changed by the main loop only, under lock */
+};
+
+/* Main loop.  The set holds a reference. */
+void vimg_server_add_client(VimgServer *server, VimgClient *client);
+void vimg_server_remove_client(VimgServer *server, VimgClient *client);
+/* Frees a transfer that no stream took, off the main loop.  Accepts NULL. */
+void vimg_server_dispose(VimgServer *server, VimgTransfer *transfer);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * xdr.c: what libtirpc's XDR lacks
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/xdr.h"
+
+static bool_t
+decode(XDR *xdrs, char **text, u_int max)
+{
+    char *bytes;
+    u_int size;
+
+    if (!xdr_u_int(xdrs, &size) || size > max || size > xdrs->x_handy)
+        return FALSE;
+    bytes = malloc((size_t)size + 1); /* freed by xdr_free() */
+    if (!bytes)
+        return FALSE;
+    if (!xdr_opaque(xdrs, bytes, size) || memchr(bytes, '\0', size)) {
+        free(bytes);
+        return FALSE;
+    }
+    bytes[size] = '\0';
+    *text = bytes;
+    return TRUE;
+}
+
+static bool_t
+encode(XDR *xdrs, char *text, u_int max)
+{
+    size_t length = text ? strlen(text) : 0;
+    u_int size = (u_int)length;
+
+    return text && length <= max && xdr_u_int(xdrs, &size) && xdr_opaque(xdrs, text, size);
+}
+
+bool_t
+vimg_xdr_string(XDR *xdrs, char **text, u_int max)
+{
+    switch (xdrs->x_op) {
+    case XDR_ENCODE:
+        return encode(xdrs, *text, max);
+    case XDR_DECODE:
+        return decode(xdrs, text, max);
+    case XDR_FREE:
+        free(*text);
+        *text = NULL;
+        return TRUE;
+    }
+    return FALSE;
+}

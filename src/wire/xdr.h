@@ -1,0 +1,18 @@
+/*
+ * xdr.h: what libtirpc's XDR lacks
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_WIRE_XDR_H
+#define VIMG_WIRE_XDR_H
+
+#include <rpc/rpc.h>
+
+/*
+ * Stands in for xdr_string() in everything that rpcgen makes.  A string with a NUL inside is not
+ * decoded (C would see a shorter one than the peer sent), NULL is not encoded, and nothing is
+ * allocated for bytes that are not there.  Memory streams only.
+ */
+bool_t vimg_xdr_string(XDR *xdrs, char **text, u_int max);
+
+#endif
