@@ -130,7 +130,8 @@ clipped(const char *text)
     if (size <= ERROR_STRING_MAX)
         return size;
     last = g_utf8_find_prev_char(text, text + ERROR_STRING_MAX + 1);
-    return last ? (gsize)(last - text) : ERROR_STRING_MAX; /* it may be no UTF-8 at all */
+    /* it may be no UTF-8 at all */
+    return last && text + ERROR_STRING_MAX - last < 6 ? (gsize)(last - text) : ERROR_STRING_MAX;
 }
 
 static void
