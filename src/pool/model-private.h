@@ -1,0 +1,373 @@
+/*
+ * model-private.h: what the files of the model share; nobody outside of them includes it
+ *
+ * Locks, in the order they are taken: VimgModel.lock (the registry), VimgPool.lock (one pool and
+ * its volumes), then leaves (jobs, secrets, the task list).  They guard tables; none is held during
+ * I/O or a call of a backend.  What takes long on one pool excludes others by VimgPool.busy.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_POOL_MODEL_PRIVATE_H
+#define VIMG_POOL_MODEL_PRIVATE_H
+
+#include "conf/pool-def.h"
+#include "conf/volume-def.h"
+#include "pool/backend.h"
+#include "pool/job.h"
+#include "pool/model.h"
+#include "pool/secrets.h"
+#include "pool/services.h"
+#include "util/thread.h"
+
+/* Images of one pool: what a client takes in one list. */
+#define VIMG_POOL_MAX_VOLUMES 16384
+
+typedef struct _VimgPool VimgPool;
+typedef struct _VimgPluginHost VimgSession;
+typedef struct _VimgVolume VimgVolume;
+
+/* ---- the model -------------------------------------------------------------------------- */
+
+struct _VimgModel {
+    char *config_dir;
+    char *autostart_dir;
+    char *state_dir;
+    char *stores_dir; /* remembered store ids, by uuid of the pool */
+    char *run_dir;
+    char **zones;
+    char **search_paths;
+    VimgBackends *backends;
+    VimgSecrets *secrets;
+    VimgJobs *jobs;
+    VimgEventSink sink; /* set before the model starts */
+    gpointer sink_data;
+
+    VimgMutex lock;
+    GHashTable *by_name; /* of VimgPool, borrowed; under lock */
+    GHashTable *by_uuid; /* text of it -> VimgPool, owned; under lock */
+
+    VimgMutex tasks_lock; /* a leaf */
+    VimgCond tasks_changed;
+    GQueue tasks;      /* of Task, not yet begun */
+    guint n_threads;   /* that run tasks */
+    guint n_uses;      /* calls and transfers that hold a session */
+    gboolean ending;   /* nothing new begins */
+    gboolean retry;    /* the reconnect thread must look again */
+    gboolean retrying; /* the reconnect thread exists */
+    VimgThread retry_thread;
+};
+
+void vimg_model_emit(VimgModel *model, const VimgEvent *event);
+void vimg_model_emit_pool(VimgModel *model, VimgPool *pool, VimgEventKind kind, int event);
+
+/* Runs @func(@pool) in a thread of a bounded number, with a reference held meanwhile. */
+void vimg_model_spawn(VimgModel *model, void (*func)(VimgPool *pool), VimgPool *pool);
+gboolean vimg_model_ending(VimgModel *model);
+
+/* VIMG_ERROR_FLAGS in libvirt's words if @flags has a bit outside @allowed. */
+gboolean vimg_flags_check(guint flags, guint allowed, const char *function, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgModel, vimg_model_free)
+
+/* ---- pools ------------------------------------------------------------------------------ */
+
+/* What has a pool for itself; at most one at a time. */
+typedef enum {
+    VIMG_POOL_FREE,
+    VIMG_POOL_DEFINING,
+    VIMG_POOL_STARTING,
+    VIMG_POOL_STOPPING,
+    VIMG_POOL_BUILDING,
+    VIMG_POOL_DELETING,
+    VIMG_POOL_UNDEFINING,
+    VIMG_POOL_N_BUSY
+} VimgPoolBusy;
+
+typedef enum {
+    VIMG_POOL_DISCONNECTED,
+    VIMG_POOL_CONNECTING,
+    VIMG_POOL_CONNECTED,
+} VimgPoolStatus;
+
+struct _VimgPool {
+    gint refs;
+    VimgModel *model; /* outlives its pools */
+    char *name;       /* these three never change */
+    guint8 uuid[VIMG_UUID_SIZE];
+    char uuid_text[VIMG_UUID_TEXT_SIZE];
+
+    /* under the model's lock */
+    gboolean hidden;     /* in the registry to keep name, uuid and source; nobody sees it yet */
+    char *identity;      /* what its definition means; NULL: the backend is not available */
+    char *next_identity; /* of next_def */
+    char *claimed;       /* of a definition about to be taken */
+
+    VimgMutex lock;
+    VimgCond changed;
+
+    /* under lock */
+    VimgPoolBusy busy;
+    gboolean gone;         /* no longer in the registry */
+    VimgPoolDef *def;      /* what it works by; replaced, never changed */
+    VimgPoolDef *next_def; /* what the file says, if that waits for the next start */
+    gboolean persistent;
+    gboolean autostart;
+    gboolean active;
+    guint sessions; /* alive, the current one included */
+
+    /* under lock, of an active pool */
+    VimgSession *session; /* NULL: nothing is open */
+    VimgPoolStatus status;
+    char *lost;      /* why it is not connected, in words */
+    gint64 retry_at; /* monotonic microseconds; 0: no retry is due */
+    char *store_id;  /* part of the keys of its volumes */
+    VimgPoolSizes sizes;
+    gboolean read_only;
+    GHashTable *volumes;  /* name -> VimgVolume, owned */
+    GHashTable *by_image; /* uuid -> VimgVolume, borrowed */
+    GHashTable *reserved; /* names about to become volumes */
+    GHashTable *removed;  /* uuid -> tick, while a listing runs */
+    guint listings;       /* running */
+    guint64 tick;         /* counts changes made here */
+    guint64 listed;       /* tick at which the newest merged listing began */
+};
+
+VimgPool *vimg_pool_new(VimgModel *model, VimgPoolDef *def); /* (transfer full) def */
+VimgPool *vimg_pool_ref(VimgPool *pool);
+void vimg_pool_unref(VimgPool *pool); /* accepts NULL */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgPool, vimg_pool_unref)
+
+/*
+ * Takes the pool for @busy.  Waits a moment for whoever has it, then VIMG_ERROR_BUSY names that
+ * operation; VIMG_ERROR_NO_POOL if it went meanwhile.
+ */
+gboolean vimg_pool_begin(VimgPool *pool, VimgPoolBusy busy, GError **error);
+void vimg_pool_end(VimgPool *pool); /* accepts NULL */
+/* Who has it now does something else. */
+void vimg_pool_turn_to(VimgPool *pool, VimgPoolBusy busy);
+/* A pool taken by vimg_pool_begin(), given back at the end of the block; holds no reference. */
+typedef VimgPool VimgPoolTurn;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgPoolTurn, vimg_pool_end)
+
+/* VIMG_ERROR_BUSY naming what has the pool, under its lock.  Returns: FALSE. */
+gboolean vimg_pool_throw_busy(VimgPool *pool, GError **error);
+/*
+ * Whether the backend can take @def; @identity: (transfer full) what it means.  @load: a type whose
+ * backend is not available here will do, with *@identity NULL.
+ */
+gboolean vimg_pool_check_def(VimgModel *model, const VimgPoolDef *def, gboolean load,
+                             char **identity, GError **error);
+
+gboolean vimg_pool_check_active(VimgPool *pool, gboolean want, const char *message,
+                                GError **error); /* takes the lock */
+VimgPoolDef *vimg_pool_copy_def(VimgPool *pool); /* takes the lock */
+
+/* ---- registry.c ------------------------------------------------------------------------- */
+
+/* Each returns (transfer full) or NULL with VIMG_ERROR_NO_POOL; hidden pools are not found. */
+VimgPool *vimg_registry_get(VimgModel *model, const VimgPoolId *id, GError **error);
+VimgPool *vimg_registry_by_name(VimgModel *model, const char *name, GError **error);
+/* Returns: (transfer full) of VimgPool, hidden ones left out. */
+GPtrArray *vimg_registry_list(VimgModel *model);
+
+/*
+ * Finds or makes the pool of @def, which takes name, uuid and source from now on.  A new one is
+ * hidden.  Returns: (transfer full) taken for VIMG_POOL_DEFINING, *@made says whether it is new;
+ * NULL if name, uuid or source belong to another.
+ */
+VimgPool *vimg_registry_claim(VimgModel *model, const VimgPoolDef *def, const char *identity,
+                              gboolean *made, GError **error);
+/* After it was taken or refused. */
+void vimg_registry_unclaim(VimgPool *pool);
+void vimg_registry_show(VimgPool *pool);
+/* Returns: (transfer full) what the two are; either may be NULL. */
+void vimg_registry_identities(VimgPool *pool, char **identity, char **next);
+/* Sets what its definition, and the one waiting for the next start, mean. */
+void vimg_registry_note(VimgPool *pool, const char *identity, const char *next);
+/* What waited for the next start is the source now. */
+void vimg_registry_settle(VimgPool *pool);
+void vimg_registry_remove(VimgPool *pool);
+/*
+ * @store_id is what @pool has open from now on, unless another pool has it: two paths may lead to
+ * one storage.  Given back by vimg_cache_clear().
+ */
+gboolean vimg_registry_take_store(VimgPool *pool, const char *type, const char *store_id,
+                                  GError **error);
+
+/* ---- persist.c: files; all of it is I/O ------------------------------------------------- */
+
+gboolean vimg_persist_dirs(VimgModel *model, GError **error);
+gboolean vimg_persist_save(VimgPool *pool, const VimgPoolDef *def, GError **error);
+gboolean vimg_persist_forget(VimgPool *pool, GError **error); /* definition and autostart link */
+gboolean vimg_persist_autostart(VimgPool *pool, gboolean autostart, GError **error);
+gboolean vimg_persist_run_save(VimgPool *pool, const VimgPoolDef *def, GError **error);
+gboolean vimg_persist_run_remove(VimgPool *pool, GError **error);
+/* Returns: (transfer full); NULL: it never had a store (or @error is set). */
+char *vimg_persist_store_id(VimgPool *pool, GError **error);
+gboolean vimg_persist_store_remember(VimgPool *pool, const char *store_id, GError **error);
+gboolean vimg_persist_store_forget(VimgPool *pool, GError **error);
+/* Returns: (transfer full) the pool's private directory for its backend. */
+char *vimg_persist_pool_dir(VimgPool *pool);
+/* Puts what the directories hold into the registry; pools that were active are returned. */
+gboolean vimg_persist_load(VimgModel *model, GPtrArray *were_active, GError **error);
+
+/* ---- zone.c ----------------------------------------------------------------------------- */
+
+void vimg_zone_default(VimgPoolDef *def, char **zones);
+gboolean vimg_zone_check(const VimgPoolDef *def, char **zones, GError **error);
+
+/* ---- pool-session.c: the open storage of a pool ----------------------------------------- */
+
+VimgSession *vimg_session_ref(VimgSession *session);
+void vimg_session_unref(VimgSession *session); /* accepts NULL; the last one closes: may block */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSession, vimg_session_unref)
+VimgStore *vimg_session_store(VimgSession *session);
+/*
+ * Opens the storage of @def, makes sure it is the one the pool knows, and remembers it if the pool
+ * had none.  @info: (transfer full) what it answered.  The caller has the pool to itself.
+ */
+VimgSession *vimg_session_open(VimgPool *pool, const VimgPoolDef *def, guint flags,
+                               VimgPluginStore *info, GError **error);
+/* Waits a moment for former sessions to close, then VIMG_ERROR_BUSY. */
+gboolean vimg_session_drain(VimgPool *pool, GError **error);
+void vimg_store_info_clear(VimgPluginStore *info);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgPluginStore, vimg_store_info_clear)
+
+/* Notes that a call failed for want of the storage; any other error is none of its business. */
+void vimg_session_failed(VimgSession *session, const GError *error);
+/* Sizes again, after something changed; a failure is only noted. */
+void vimg_session_sizes(VimgSession *session);
+/* The same with the error. */
+gboolean vimg_session_probe(VimgSession *session, GError **error);
+/* A VimgStatusFunc. */
+void vimg_session_status(VimgSession *session, const GError *error, gpointer data);
+
+/* Under the pool's lock: it lost its storage; what its storage answered. */
+void vimg_pool_set_lost(VimgPool *pool, const char *reason);
+void vimg_pool_set_info(VimgPool *pool, const VimgPluginStore *info);
+
+/* ---- volume-cache.c: the volumes of an active pool, in memory ---------------------------- */
+
+struct _VimgVolume {
+    gint refs;
+    char *key;
+
+    /* under the pool's lock */
+    VimgPluginImage image;
+    guint64 tick;         /* when it last changed here */
+    guint64 reserve;      /* bytes its creator announced; 0: none */
+    const char *changing; /* kind of the job that changes it; NULL: none */
+    guint readers;
+};
+
+VimgVolume *vimg_volume_ref(VimgVolume *volume);
+void vimg_volume_unref(VimgVolume *volume); /* accepts NULL */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgVolume, vimg_volume_unref)
+void vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image);
+
+/* With the pool's lock held, all of these. */
+void vimg_cache_init(VimgPool *pool);
+void vimg_cache_clear(VimgPool *pool);
+void vimg_cache_free(VimgPool *pool);
+VimgVolume *vimg_cache_find(VimgPool *pool, const char *name); /* borrowed, or NULL */
+/* Returns: (transfer none) */
+VimgVolume *vimg_cache_add(VimgPool *pool, const VimgPluginImage *image);
+void vimg_cache_change(VimgPool *pool, VimgVolume *volume, const VimgPluginImage *image);
+void vimg_cache_remove(VimgPool *pool, VimgVolume *volume);
+/* Keeps @name for one to come.  Returns: FALSE with VIMG_ERROR_VOL_EXISTS or VIMG_ERROR_BUSY. */
+gboolean vimg_cache_reserve(VimgPool *pool, const char *name, GError **error);
+void vimg_cache_unreserve(VimgPool *pool, const char *name);
+
+/* Without it: lists the storage and makes the cache agree; what changed here meanwhile stays. */
+gboolean vimg_cache_refresh(VimgPool *pool, VimgSession *session, GError **error);
+
+/* ---- use.c: what a call holds of an active pool ------------------------------------------ */
+
+typedef enum {
+    VIMG_ACTION_UPLOAD,
+    VIMG_ACTION_DOWNLOAD,
+    VIMG_ACTION_SOURCE, /* of a clone or copy */
+    VIMG_ACTION_RESIZE,
+    VIMG_ACTION_WIPE,
+    VIMG_ACTION_DELETE,
+    VIMG_N_ACTIONS
+} VimgAction;
+
+typedef struct {
+    VimgPool *pool;
+    VimgSession *session;
+    VimgVolume *volume; /* NULL: the pool itself, or an image that is not made yet */
+    gboolean changing;  /* it is held for changes, else for reading */
+    char *reserved;     /* the name of the image to be made */
+    VimgJob *job;
+} VimgUse;
+
+/* Ends job and hold; the session may close here.  Not with a lock held. */
+void vimg_use_clear(VimgUse *use);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgUse, vimg_use_clear)
+
+/* @out of the next three is zeroed by the caller, who clears it whatever they return. */
+
+/* The open storage of @pool. */
+gboolean vimg_use_pool(VimgPool *pool, VimgUse *out, GError **error);
+/*
+ * The same for @action on @vol, which the state table, the pool's state and whoever else is at it
+ * must allow.  A job of @kind (static) begins.
+ */
+gboolean vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction action,
+                         const char *kind, VimgUse *out, GError **error);
+/* The same for a new image: takes @name, begins a job. */
+gboolean vimg_use_create(VimgPool *pool, const char *name, const char *kind, VimgUse *out,
+                         GError **error);
+/* The image exists now: it is a volume, held for changes by a job of kind @changing (static). */
+void vimg_use_created(VimgUse *use, const VimgPluginImage *image, const char *changing);
+/* The volume is gone from the storage. */
+void vimg_use_removed(VimgUse *use);
+/* The volume is now as @image says. */
+void vimg_use_changed(VimgUse *use, const VimgPluginImage *image);
+/* Asks the storage what is true of the volume; for after a failure. */
+void vimg_use_restat(VimgUse *use);
+/* A call of the backend failed: notes a lost storage.  Returns: FALSE. */
+gboolean vimg_use_failed(VimgUse *use, const GError *error);
+/* Returns: (transfer full) */
+char *vimg_use_uuid(VimgUse *use);
+/* @out: (transfer full) a copy of what is known now. */
+void vimg_use_image(VimgUse *use, VimgPluginImage *out);
+void vimg_use_fill_id(VimgUse *use, VimgVolId *out);
+
+/* Returns: (transfer full), with (transfer full) *@pool, which is active; NULL with @error. */
+VimgVolume *vimg_vol_find(VimgModel *model, const VimgVolId *vol, VimgPool **pool, GError **error);
+
+/* ---- pool-start.c; the caller has the pool for itself in all of it ------------------------ */
+
+gboolean vimg_pool_check_create_flags(guint flags, const char *function, GError **error);
+/* @flags: VimgBuildFlags */
+gboolean vimg_pool_build(VimgPool *pool, guint flags, GError **error);
+/* @flags: virStoragePoolCreateFlags.  No event. */
+gboolean vimg_pool_start(VimgPool *pool, guint flags, GError **error);
+/*
+ * As after a restart of the daemon: a pool that was active is so again, whether its storage can be
+ * reached or not.  @autostart: it was not.  Returns: whether it is active.
+ */
+gboolean vimg_pool_resume(VimgPool *pool, gboolean autostart);
+gboolean vimg_pool_stop(VimgPool *pool, GError **error);
+/* Lets go of the open storage; inactive afterwards. */
+void vimg_pool_detach(VimgPool *pool);
+
+/* ---- pool-define.c ----------------------------------------------------------------------- */
+
+/* @def as the backends see it; borrows it. */
+VimgPoolView *vimg_pool_view(VimgModel *model, const VimgPoolDef *def, const char *store_id);
+/* Whether a local path may be used.  Does I/O. */
+gboolean vimg_pool_check_path(const VimgPoolDef *def, GError **error);
+gboolean vimg_pool_forget(VimgPool *pool, GError **error);
+
+/* ---- reconnect.c ------------------------------------------------------------------------- */
+
+/* Connects again and lists again.  One at a time; others wait for it. */
+gboolean vimg_pool_reconnect(VimgPool *pool, GError **error);
+void vimg_reconnect_kick(VimgModel *model);
+gboolean vimg_reconnect_start(VimgModel *model, GError **error);
+void vimg_reconnect_stop(VimgModel *model);
+
+#endif

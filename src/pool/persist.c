@@ -1,0 +1,146 @@
+/*
+ * persist.c: what survives: definitions, autostart links, remembered stores, pools that are active
+ *
+ *   CONFIG/NAME.xml            definition of a persistent pool; also put there by hand
+ *   CONFIG/autostart/NAME.xml  -> ../NAME.xml
+ *   STATE/stores/UUID          id of the storage that pool had; nothing makes it another one
+ *   STATE/pools/UUID/          for its backend
+ *   RUN/NAME.xml               what an active pool works by; gone after a reboot
+ *
+ * Every function returns when what it did is durable.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "pool/model-private.h"
+#include "util/file.h"
+#include "util/i18n.h"
+
+#define STORE_ID_MAX 4096
+
+static char *
+file_in(const char *dir, const VimgPool *pool)
+{
+    return g_strdup_printf("%s/%s.xml", dir, pool->name);
+}
+
+gboolean
+vimg_persist_dirs(VimgModel *model, GError **error)
+{
+    g_autofree char *pools = g_build_filename(model->state_dir, "pools", NULL);
+
+    return vimg_dir_make(model->config_dir, 0755, error) &&
+           vimg_dir_make(model->autostart_dir, 0755, error) &&
+           vimg_dir_make(model->state_dir, 0700, error) &&
+           vimg_dir_make(model->stores_dir, 0700, error) && vimg_dir_make(pools, 0700, error) &&
+           vimg_dir_make(model->run_dir, 0755, error);
+}
+
+static gboolean
+save_def(const char *path, const VimgPoolDef *def, GError **error)
+{
+    g_autofree char *xml = vimg_pool_def_format(def, NULL);
+
+    return vimg_file_replace(path, xml, strlen(xml), 0600, error);
+}
+
+gboolean
+vimg_persist_save(VimgPool *pool, const VimgPoolDef *def, GError **error)
+{
+    g_autofree char *path = file_in(pool->model->config_dir, pool);
+
+    return save_def(path, def, error);
+}
+
+/* The link first: an autostart link that leads nowhere is nothing, a pool without one is a pool. */
+gboolean
+vimg_persist_forget(VimgPool *pool, GError **error)
+{
+    g_autofree char *path = file_in(pool->model->config_dir, pool);
+    g_autofree char *link = file_in(pool->model->autostart_dir, pool);
+
+    return vimg_file_remove(link, error) && vimg_file_remove(path, error);
+}
+
+gboolean
+vimg_persist_autostart(VimgPool *pool, gboolean autostart, GError **error)
+{
+    g_autofree char *link = file_in(pool->model->autostart_dir, pool);
+    g_autofree char *target = g_strdup_printf("../%s.xml", pool->name);
+
+    if (!autostart)
+        return vimg_file_remove(link, error);
+    if (symlink(target, link) < 0 && errno != EEXIST)
+        return vimg_throw_errno(error, _("Failed to create symlink '%1$s' to '%2$s'"), link,
+                                target);
+    return vimg_dir_sync(pool->model->autostart_dir, error);
+}
+
+gboolean
+vimg_persist_run_save(VimgPool *pool, const VimgPoolDef *def, GError **error)
+{
+    g_autofree char *path = file_in(pool->model->run_dir, pool);
+
+    return save_def(path, def, error);
+}
+
+gboolean
+vimg_persist_run_remove(VimgPool *pool, GError **error)
+{
+    g_autofree char *path = file_in(pool->model->run_dir, pool);
+
+    return vimg_file_remove(path, error);
+}
+
+/* ---- stores ----------------------------------------------------------------------------- */
+
+static char *
+store_file(const VimgPool *pool)
+{
+    return g_build_filename(pool->model->stores_dir, pool->uuid_text, NULL);
+}
+
+char *
+vimg_persist_store_id(VimgPool *pool, GError **error)
+{
+    g_autofree char *path = store_file(pool);
+    g_autofree char *id = NULL;
+
+    if (access(path, F_OK) < 0 && errno == ENOENT)
+        return NULL;
+    id = vimg_file_read(path, STORE_ID_MAX, NULL, error);
+    if (!id)
+        return NULL;
+    g_strchomp(id);
+    if (*id)
+        return g_steal_pointer(&id);
+    vimg_throw(error, VIMG_ERROR_INTERNAL, _("'%s' does not name a storage"), path);
+    return NULL;
+}
+
+gboolean
+vimg_persist_store_remember(VimgPool *pool, const char *store_id, GError **error)
+{
+    g_autofree char *path = store_file(pool);
+    g_autofree char *line = g_strconcat(store_id, "\n", NULL);
+
+    return vimg_file_replace(path, line, strlen(line), 0600, error);
+}
+
+gboolean
+vimg_persist_store_forget(VimgPool *pool, GError **error)
+{
+    g_autofree char *path = store_file(pool);
+
+    return vimg_file_remove(path, error);
+}
+
+char *
+vimg_persist_pool_dir(VimgPool *pool)
+{
+    return g_build_filename(pool->model->state_dir, "pools", pool->uuid_text, NULL);
+}

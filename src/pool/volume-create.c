@@ -1,0 +1,286 @@
+/*
+ * volume-create.c: new images, empty or with the content of another
+ *
+ * The name is taken in memory before the backend is asked, so that two clients cannot both be told
+ * that it is theirs; other hosts are the backend's affair.  What fails leaves nothing behind.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <libvirt/libvirt.h>
+
+#include "pool/copy.h"
+#include "pool/model-private.h"
+#include "util/i18n.h"
+#include "util/log.h"
+
+#define RAW "raw"
+
+/* ---- documents -------------------------------------------------------------------------- */
+
+static gboolean
+check_format(const VimgType *type, const char *format, GError **error)
+{
+    if (vimg_type_has_format(type, format))
+        return TRUE;
+    return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED, _("unknown volume format type %s"),
+                      format);
+}
+
+/* Images store what they are given, so there is nothing to preallocate; stock's words for others.
+ */
+static gboolean
+check_preallocation(guint flags, const char *format, GError **error)
+{
+    if (!(flags & VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA) || strcmp(format, "qcow2") == 0)
+        return TRUE;
+    if (strcmp(format, RAW) == 0)
+        return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED, "%s",
+                          _("metadata preallocation is not supported for raw volumes"));
+    return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED, "%s",
+                      _("metadata preallocation only available with qcow2"));
+}
+
+/* The uuid of the image a <backingStore> names; images are self-contained, it is only a hint. */
+static gboolean
+find_parent(VimgModel *model, const VimgVolumeDef *def, char **parent, GError **error)
+{
+    g_auto(VimgVolId) id = {0};
+
+    if (def->parent || !def->backing_path) {
+        *parent = g_strdup(def->parent);
+        return TRUE;
+    }
+    if (!vimg_model_vol_by_path(model, def->backing_path, &id, error))
+        return FALSE;
+    *parent = g_strdup(strrchr(id.key, '/') + 1);
+    return TRUE;
+}
+
+/* @base: the image whose content it gets, which stands in for what the document does not say. */
+static gboolean
+describe(VimgModel *model, const VimgVolumeDef *def, const VimgType *type,
+         const VimgPluginImage *base, VimgPluginImage *out, GError **error)
+{
+    g_auto(GStrv) formats = g_strsplit(vimg_type_table(type)->formats, "|", 2);
+    const char *format = def->format ? def->format : base ? base->format : formats[0];
+
+    if (!check_format(type, format, error) || !find_parent(model, def, &out->parent, error))
+        return FALSE;
+    if (!base && !def->has_capacity && strcmp(format, RAW) == 0)
+        return vimg_throw(error, VIMG_ERROR_XML, "%s", _("missing capacity element"));
+    out->uuid = g_uuid_string_random();
+    out->name = g_strdup(def->name);
+    out->format = g_strdup(format);
+    out->state = VIMG_IMAGE_SAVING;
+    out->capacity = def->has_capacity ? def->capacity : base ? base->capacity : 0;
+    out->created = g_get_real_time() / G_USEC_PER_SEC;
+    out->checksum_type = g_strdup(def->checksum_type);
+    out->checksum = g_strdup(def->checksum);
+    out->os = g_strdup(def->os ? def->os : base ? base->os : NULL);
+    out->arch = g_strdup(def->arch ? def->arch : base ? base->arch : NULL);
+    out->description = g_strdup(def->description ? def->description
+                                : base           ? base->description
+                                                 : NULL);
+    return TRUE;
+}
+
+static VimgVolumeDef *
+take_document(const char *xml, guint flags, const char *function, GError **error)
+{
+    const guint known = VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA | VIR_STORAGE_VOL_CREATE_REFLINK |
+                        VIR_STORAGE_VOL_CREATE_VALIDATE;
+    g_autoptr(VimgVolumeDef) def = NULL;
+
+    if (!vimg_flags_check(flags, known, function, error))
+        return NULL;
+    def = vimg_volume_def_parse(xml, flags & VIR_STORAGE_VOL_CREATE_VALIDATE, error);
+    if (!def || !vimg_name_check("volume", def->name, error))
+        return NULL;
+    return g_steal_pointer(&def);
+}
+
+/* ---- empty ------------------------------------------------------------------------------ */
+
+static gboolean
+create_image(VimgUse *use, const VimgPluginImage *image, const char *changing, guint64 reserve,
+             GError **error)
+{
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) local = NULL;
+
+    if (!vimg_store_create(vimg_session_store(use->session), image, &out, &local)) {
+        vimg_use_failed(use, local);
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    vimg_use_created(use, &out, changing);
+    VIMG_LOCK_GUARD(&use->pool->lock);
+    use->volume->reserve = reserve;
+    return TRUE;
+}
+
+gboolean
+vimg_model_vol_create(VimgModel *model, const VimgPoolId *id, const char *xml, guint flags,
+                      VimgVolId *out, GError **error)
+{
+    g_autoptr(VimgVolumeDef) def = take_document(xml, flags, "virStorageVolCreateXML", error);
+    g_autoptr(VimgPool) pool = def ? vimg_registry_get(model, id, error) : NULL;
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgUse) use = {0};
+
+    if (!pool || !vimg_use_create(pool, def->name, "create", &use, error))
+        return FALSE;
+    if (!describe(model, def, vimg_store_type(vimg_session_store(use.session)), NULL, &image,
+                  error) ||
+        !check_preallocation(flags, image.format, error) ||
+        !create_image(&use, &image, "create", def->allocation, error))
+        return FALSE;
+    vimg_use_fill_id(&use, out);
+    return TRUE;
+}
+
+/* ---- with the content of another -------------------------------------------------------- */
+
+/* What a copy can be: the same bytes, and for raw ones zeros behind them. */
+static gboolean
+check_copy(const VimgPluginImage *base, VimgPluginImage *image, GError **error)
+{
+    if (strcmp(image->format, base->format) != 0)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+                          _("a copy of volume '%1$s' must have its format '%2$s', not '%3$s'"),
+                          base->name, base->format, image->format);
+    image->capacity = MAX(image->capacity, base->capacity); /* as in stock */
+    if (image->capacity > base->capacity && strcmp(base->format, RAW) != 0)
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+            _("a copy of volume '%1$s' must have its capacity of %2$" G_GUINT64_FORMAT " bytes"),
+            base->name, base->capacity);
+    return TRUE;
+}
+
+/* Nobody was told of it. */
+static void
+remove_copy(VimgUse *to, const char *uuid)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_store_remove_image(vimg_session_store(to->session), uuid, &error) ||
+        g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL)) {
+        vimg_use_removed(to);
+        return;
+    }
+    vimg_warning("a failed copy in storage pool '%s' stays behind: %s", to->pool->name,
+                 error->message);
+    vimg_use_restat(to);
+}
+
+static gboolean
+copy_content(VimgUse *from, VimgUse *to, const VimgPluginImage *base, const VimgPluginImage *image,
+             VimgPluginImage *out, GError **error)
+{
+    VimgStore *store = vimg_session_store(to->session);
+    VimgWriteRequest request = {.size = sizeof(request), .reserve = base->allocation};
+    g_autoptr(VimgReader) reader =
+        vimg_reader_open(vimg_session_store(from->session), base->uuid, 0, 0, from->job, error);
+    VimgWriter *writer = NULL;
+    guint64 copied = 0;
+
+    if (!reader)
+        return FALSE;
+    writer = vimg_writer_open(store, image->uuid, &request, to->job, error);
+    if (!writer)
+        return FALSE;
+    vimg_job_progress(from->job, "copy", 0, base->physical);
+    vimg_job_progress(to->job, "copy", 0, base->physical);
+    if (!vimg_copy_extents(reader, writer, from->job, to->job, &copied, error) ||
+        (image->capacity > copied && strcmp(image->format, RAW) == 0 &&
+         !vimg_writer_hole(writer, image->capacity - copied, error))) {
+        vimg_writer_abort(writer);
+        return FALSE;
+    }
+    return vimg_writer_finish(writer, TRUE, image, out, error);
+}
+
+static gboolean
+copy_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, const VimgPluginImage *image,
+           GError **error)
+{
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) local = NULL;
+
+    if (!create_image(to, image, "copy", 0, error))
+        return FALSE;
+    if (!copy_content(from, to, base, image, &out, &local)) {
+        remove_copy(to, image->uuid);
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    vimg_use_changed(to, &out);
+    return TRUE;
+}
+
+/* *@done is FALSE if the storage cannot do it by itself, which is no failure. */
+static gboolean
+clone_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, const VimgPluginImage *image,
+            gboolean *done, GError **error)
+{
+    VimgStore *store = vimg_session_store(to->session);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) local = NULL;
+
+    *done = FALSE;
+    if (image->capacity != base->capacity || image->checksum ||
+        !vimg_store_can_clone(vimg_session_store(from->session), store))
+        return TRUE;
+    if (vimg_store_clone(store, base->uuid, image, to->job, &out, &local)) {
+        vimg_use_created(to, &out, "clone");
+        *done = TRUE;
+        return TRUE;
+    }
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT))
+        return TRUE;
+    vimg_use_failed(to, local);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+static gboolean
+create_from(VimgModel *model, const VimgVolumeDef *def, guint flags, VimgUse *from, VimgUse *to,
+            GError **error)
+{
+    const VimgType *type = vimg_store_type(vimg_session_store(to->session));
+    g_auto(VimgPluginImage) base = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    gboolean done = FALSE;
+
+    vimg_use_image(from, &base);
+    if (!describe(model, def, type, &base, &image, error) ||
+        !check_preallocation(flags, image.format, error) || !check_copy(&base, &image, error))
+        return FALSE;
+    if (!image.parent &&
+        vimg_store_can_clone(vimg_session_store(from->session), vimg_session_store(to->session)))
+        image.parent = g_strdup(base.uuid);
+    if (!clone_image(from, to, &base, &image, &done, error))
+        return FALSE;
+    return done || copy_image(from, to, &base, &image, error);
+}
+
+gboolean
+vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *id, const char *xml,
+                           const VimgVolId *source, guint flags, VimgVolId *out, GError **error)
+{
+    g_autoptr(VimgVolumeDef) def = take_document(xml, flags, "virStorageVolCreateXMLFrom", error);
+    g_autoptr(VimgPool) pool = def ? vimg_registry_get(model, id, error) : NULL;
+    g_auto(VimgUse) from = {0};
+    g_auto(VimgUse) to = {0};
+
+    if (!pool || !vimg_use_volume(model, source, VIMG_ACTION_SOURCE, "copy", &from, error) ||
+        !vimg_use_create(pool, def->name, "clone", &to, error) ||
+        !create_from(model, def, flags, &from, &to, error))
+        return FALSE;
+    vimg_session_sizes(to.session);
+    vimg_use_fill_id(&to, out);
+    return TRUE;
+}

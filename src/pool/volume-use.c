@@ -1,0 +1,331 @@
+/*
+ * volume-use.c: what a call or a transfer holds of an active pool and its volumes
+ *
+ * The table of states below is the whole of what may be done with an image when.  While a use
+ * lives its pool cannot be stopped (a job is listed) and its storage stays open.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "pool/model-private.h"
+#include "util/i18n.h"
+
+typedef struct {
+    gboolean changes;                          /* no other changing job beside it */
+    gboolean needs_enabled;                    /* refused while the pool is disabled */
+    const char *refused[VIMG_IMAGE_ERROR + 1]; /* by state: NULL or why not; name, reason */
+} Action;
+
+#define UNREADABLE                                                                                 \
+    {                                                                                              \
+        [VIMG_IMAGE_SAVING] =                                                                      \
+            N_("volume '%1$s' is still being saved: it can be read once its upload is complete"),  \
+        [VIMG_IMAGE_ERROR] = N_("volume '%1$s' cannot be read: %2$s")                              \
+    }
+
+static const Action actions[] = {
+    [VIMG_ACTION_UPLOAD] = {TRUE,
+                            TRUE,
+                            {[VIMG_IMAGE_ACTIVE] =
+                                 N_("volume '%1$s' is complete: its content never changes"),
+                             [VIMG_IMAGE_ERROR] =
+                                 N_("volume '%1$s' must be wiped before an upload: %2$s")}},
+    [VIMG_ACTION_DOWNLOAD] = {FALSE, FALSE, UNREADABLE},
+    [VIMG_ACTION_SOURCE] = {FALSE, FALSE, UNREADABLE},
+    [VIMG_ACTION_RESIZE] = {TRUE,
+                            TRUE,
+                            {[VIMG_IMAGE_ACTIVE] =
+                                 N_("volume '%1$s' is complete: its capacity never changes"),
+                             [VIMG_IMAGE_ERROR] =
+                                 N_("volume '%1$s' must be wiped before a resize: %2$s")}},
+    [VIMG_ACTION_WIPE] = {TRUE,
+                          TRUE,
+                          {[VIMG_IMAGE_ACTIVE] =
+                               N_("volume '%1$s' is complete: delete and purge it instead")}},
+    [VIMG_ACTION_DELETE] = {TRUE, TRUE, {NULL}},
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(actions) == VIMG_N_ACTIONS);
+
+/* ---- checks, under the pool's lock ------------------------------------------------------ */
+
+static gboolean
+check_pool(VimgPool *pool, GError **error)
+{
+    if (!pool->active)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("storage pool '%s' is not active"),
+                          pool->name);
+    if (pool->busy == VIMG_POOL_STOPPING)
+        return vimg_pool_throw_busy(pool, error);
+    return TRUE;
+}
+
+static gboolean
+check_connected(VimgPool *pool, GError **error)
+{
+    if (pool->status == VIMG_POOL_CONNECTED && pool->session)
+        return TRUE;
+    return vimg_throw(error, VIMG_ERROR_DISCONNECTED,
+                      _("storage pool '%1$s' has lost its storage: %2$s"), pool->name,
+                      pool->lost ? pool->lost : _("it is being connected"));
+}
+
+static gboolean
+check_writable(VimgPool *pool, GError **error)
+{
+    if (pool->def->disabled)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("storage pool '%s' is disabled: its volumes can be read only"),
+                          pool->name);
+    if (pool->read_only)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("the storage of pool '%s' is read-only"), pool->name);
+    return TRUE;
+}
+
+static gboolean
+check_volume(VimgPool *pool, VimgVolume *volume, const Action *action, GError **error)
+{
+    const VimgPluginImage *image = &volume->image;
+    const char *refused = action->refused[image->state];
+    g_autofree char *holders = NULL;
+
+    if (action->needs_enabled && !check_writable(pool, error))
+        return FALSE;
+    if (volume->changing) {
+        holders = vimg_jobs_describe(pool->model->jobs, pool->name, image->name);
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("volume '%1$s' is still in use: %2$s"), image->name,
+                          holders ? holders : volume->changing);
+    }
+    if (refused)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _(refused), image->name,
+                          image->reason ? image->reason : "");
+    return check_connected(pool, error);
+}
+
+static VimgVolume *
+find_volume(VimgPool *pool, const VimgVolId *vol, GError **error)
+{
+    VimgVolume *volume = vimg_cache_find(pool, vol->name);
+
+    if (!volume) {
+        vimg_throw(error, VIMG_ERROR_NO_VOL, _("no storage vol with matching name '%s'"),
+                   vol->name);
+        return NULL;
+    }
+    if (vol->key && *vol->key && strcmp(vol->key, volume->key) != 0) {
+        vimg_throw(error, VIMG_ERROR_NO_VOL, _("no storage vol with matching key %s"), vol->key);
+        return NULL;
+    }
+    return volume;
+}
+
+/* ---- begin ------------------------------------------------------------------------------ */
+
+static gboolean
+hold_model(VimgModel *model, GError **error)
+{
+    VIMG_LOCK_GUARD(&model->tasks_lock);
+    if (model->ending)
+        return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the daemon is shutting down"));
+    model->n_uses++;
+    return TRUE;
+}
+
+static void
+release_model(VimgModel *model)
+{
+    VIMG_LOCK_GUARD(&model->tasks_lock);
+    model->n_uses--;
+    vimg_cond_broadcast(&model->tasks_changed);
+}
+
+static gboolean
+enter(VimgPool *pool, VimgUse *out, GError **error)
+{
+    if (!hold_model(pool->model, error))
+        return FALSE;
+    out->pool = vimg_pool_ref(pool);
+    return TRUE;
+}
+
+gboolean
+vimg_use_pool(VimgPool *pool, VimgUse *out, GError **error)
+{
+    if (!enter(pool, out, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!check_pool(pool, error) || !check_connected(pool, error))
+        return FALSE;
+    out->session = vimg_session_ref(pool->session);
+    return TRUE;
+}
+
+gboolean
+vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction what, const char *kind,
+                VimgUse *out, GError **error)
+{
+    const Action *action = &actions[what];
+    g_autoptr(VimgPool) pool = vimg_registry_by_name(model, vol->pool, error);
+    VimgVolume *volume;
+
+    if (!pool || !enter(pool, out, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!check_pool(pool, error))
+        return FALSE;
+    volume = find_volume(pool, vol, error);
+    if (!volume || !check_volume(pool, volume, action, error))
+        return FALSE;
+    out->session = vimg_session_ref(pool->session);
+    out->volume = vimg_volume_ref(volume);
+    out->changing = action->changes;
+    if (action->changes)
+        volume->changing = kind;
+    else
+        volume->readers++;
+    out->job = vimg_job_begin(model->jobs, kind, pool->name, volume->image.name, 0);
+    return TRUE;
+}
+
+gboolean
+vimg_use_create(VimgPool *pool, const char *name, const char *kind, VimgUse *out, GError **error)
+{
+    if (!enter(pool, out, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!check_pool(pool, error) || !check_writable(pool, error) ||
+        !vimg_cache_reserve(pool, name, error))
+        return FALSE;
+    out->reserved = g_strdup(name);
+    if (!check_connected(pool, error))
+        return FALSE;
+    out->session = vimg_session_ref(pool->session);
+    out->job = vimg_job_begin(pool->model->jobs, kind, pool->name, name, 0);
+    return TRUE;
+}
+
+/* ---- meanwhile -------------------------------------------------------------------------- */
+
+void
+vimg_use_created(VimgUse *use, const VimgPluginImage *image, const char *changing)
+{
+    VimgPool *pool = use->pool;
+
+    VIMG_LOCK_GUARD(&pool->lock);
+    vimg_cache_unreserve(pool, use->reserved);
+    g_clear_pointer(&use->reserved, g_free);
+    use->volume = vimg_volume_ref(vimg_cache_add(pool, image));
+    use->volume->changing = changing;
+    use->changing = TRUE;
+}
+
+void
+vimg_use_removed(VimgUse *use)
+{
+    VIMG_LOCK_GUARD(&use->pool->lock);
+    vimg_cache_remove(use->pool, use->volume);
+}
+
+void
+vimg_use_changed(VimgUse *use, const VimgPluginImage *image)
+{
+    VIMG_LOCK_GUARD(&use->pool->lock);
+    vimg_cache_change(use->pool, use->volume, image);
+}
+
+void
+vimg_use_restat(VimgUse *use)
+{
+    g_auto(VimgPluginImage) now = VIMG_PLUGIN_IMAGE_INIT;
+    g_autofree char *uuid = vimg_use_uuid(use);
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_store_stat(vimg_session_store(use->session), uuid, &now, &error))
+        vimg_use_changed(use, &now);
+    else if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL))
+        vimg_use_removed(use);
+    else
+        vimg_session_failed(use->session, error);
+}
+
+char *
+vimg_use_uuid(VimgUse *use)
+{
+    VIMG_LOCK_GUARD(&use->pool->lock);
+    return g_strdup(use->volume->image.uuid);
+}
+
+void
+vimg_use_image(VimgUse *use, VimgPluginImage *out)
+{
+    VIMG_LOCK_GUARD(&use->pool->lock);
+    vimg_image_copy(out, &use->volume->image);
+}
+
+void
+vimg_use_fill_id(VimgUse *use, VimgVolId *out)
+{
+    VIMG_LOCK_GUARD(&use->pool->lock);
+    out->pool = g_strdup(use->pool->name);
+    out->name = g_strdup(use->volume->image.name);
+    out->key = g_strdup(use->volume->key);
+}
+
+gboolean
+vimg_use_failed(VimgUse *use, const GError *error)
+{
+    vimg_session_failed(use->session, error);
+    return FALSE;
+}
+
+/* ---- end -------------------------------------------------------------------------------- */
+
+void
+vimg_use_clear(VimgUse *use)
+{
+    VimgPool *pool = use->pool;
+
+    if (!pool)
+        return;
+    vimg_mutex_lock(&pool->lock);
+    if (use->reserved)
+        vimg_cache_unreserve(pool, use->reserved);
+    if (use->volume && use->changing)
+        use->volume->changing = NULL;
+    else if (use->volume)
+        use->volume->readers--;
+    vimg_job_end(use->job); /* with the hold, so that no one is refused for a job that ended */
+    vimg_mutex_unlock(&pool->lock);
+    vimg_session_unref(use->session);
+    vimg_volume_unref(use->volume);
+    g_free(use->reserved);
+    release_model(pool->model);
+    vimg_pool_unref(pool);
+    *use = (VimgUse){0};
+}
+
+/* ---- looking ---------------------------------------------------------------------------- */
+
+VimgVolume *
+vimg_vol_find(VimgModel *model, const VimgVolId *vol, VimgPool **pool, GError **error)
+{
+    g_autoptr(VimgPool) found = vimg_registry_by_name(model, vol->pool, error);
+    VimgVolume *volume = NULL;
+
+    if (!found)
+        return NULL;
+    vimg_mutex_lock(&found->lock);
+    if (!found->active)
+        vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("storage pool '%s' is not active"),
+                   found->name);
+    else
+        volume = find_volume(found, vol, error);
+    if (volume)
+        vimg_volume_ref(volume);
+    vimg_mutex_unlock(&found->lock);
+    if (volume)
+        *pool = g_steal_pointer(&found);
+    return volume;
+}
