@@ -24,16 +24,8 @@ typedef struct {
     GError *error; /* of the first fault */
 } Parse;
 
-static pthread_once_t xml_once = PTHREAD_ONCE_INIT;
-
-/* libxml2 fills these tables on first use, without a lock. */
-static void
-init_xml(void)
-{
-    xmlInitParser();
-    xmlSchemaInitTypes();
-    xmlRelaxNGInitTypes();
-}
+static VimgMutex xml_lock = VIMG_MUTEX_INIT;
+static gboolean xml_ready; /* under the lock */
 
 /* The line @at points into, cut to what a message can hold, with a pointer below it. */
 static char *
@@ -91,10 +83,18 @@ refuse_dtd(void *data, const xmlChar *name G_GNUC_UNUSED, const xmlChar *public_
     xmlStopParser(ctxt);
 }
 
+/* libxml2 fills these tables on first use, without a lock. */
 void
 vimg_xml_init(void)
 {
-    pthread_once(&xml_once, init_xml);
+    VIMG_LOCK_GUARD(&xml_lock);
+
+    if (xml_ready)
+        return;
+    xmlInitParser();
+    xmlSchemaInitTypes();
+    xmlRelaxNGInitTypes();
+    xml_ready = TRUE;
 }
 
 static xmlDoc *
@@ -108,8 +108,8 @@ read_document(const char *xml, gsize size, Parse *parse, GError **error)
     ctxt->_private = parse;
     ctxt->sax->error = take_error;
     ctxt->sax->internalSubset = refuse_dtd;
-    doc =
-        xmlCtxtReadMemory(ctxt, xml, (int)size, NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOWARNING);
+    doc = xmlCtxtReadMemory(ctxt, xml, (int)size, NULL, "UTF-8",
+                            XML_PARSE_NONET | XML_PARSE_NOWARNING);
     if (parse->has_dtd) {
         g_clear_error(&parse->error);
         vimg_throw(error, VIMG_ERROR_XML, _("a document type declaration is not allowed"));
@@ -133,6 +133,8 @@ vimg_xml_parse(const char *xml, const char *what, const char *root, const char *
     Parse parse = {.what = what};
     gsize size = strnlen(xml, VIMG_XML_MAX + 1);
     g_autoptr(xmlDoc) doc = NULL;
+    gboolean many;
+    gsize good;
     const char *name;
 
     vimg_xml_init();
@@ -141,7 +143,18 @@ vimg_xml_parse(const char *xml, const char *what, const char *root, const char *
                    what, VIMG_XML_MAX);
         return NULL;
     }
-    if (!(doc = read_document(xml, size, &parse, error)))
+    if (!g_utf8_validate(xml, (gssize)size, NULL)) {
+        vimg_throw(error, VIMG_ERROR_XML_DETAIL, _("%s: document is not valid UTF-8"), what);
+        return NULL;
+    }
+    good = vimg_xml_scan(xml, &many);
+    if (many) {
+        vimg_throw(error, VIMG_ERROR_XML_DETAIL,
+                   _("%1$s: an element has more than %2$d attributes"), what,
+                   VIMG_XML_ATTRIBUTES_MAX);
+        return NULL;
+    }
+    if (!(doc = read_document(xml, good, &parse, error)))
         return NULL;
     name = vimg_xml_name(xmlDocGetRootElement(doc));
     if (strcmp(name, root) != 0) {
@@ -160,6 +173,12 @@ element_from(xmlNode *node)
     while (node && node->type != XML_ELEMENT_NODE)
         node = node->next;
     return node;
+}
+
+gboolean
+vimg_xml_is_character(gunichar c)
+{
+    return c >= ' ' ? c != 0xfffe && c != 0xffff : c == '\t' || c == '\n' || c == '\r';
 }
 
 xmlNode *
@@ -335,13 +354,6 @@ vimg_xml_bool_attribute(const xmlNode *node, const char *name, gboolean *out, GE
     return TRUE;
 }
 
-/* Whether XML 1.0 can hold the character at all, even as a reference. */
-static gboolean
-representable(gunichar c)
-{
-    return c >= ' ' ? c != 0xfffe && c != 0xffff : c == '\t' || c == '\n' || c == '\r';
-}
-
 /* @attribute: a parser would turn line ends and tabs there into spaces. */
 static void
 escape(GString *out, const char *given, gboolean attribute)
@@ -378,7 +390,7 @@ escape(GString *out, const char *given, gboolean attribute)
             break;
         default:
             g_string_append_unichar(
-                out, representable(g_utf8_get_char(text)) ? g_utf8_get_char(text) : '?');
+                out, vimg_xml_is_character(g_utf8_get_char(text)) ? g_utf8_get_char(text) : '?');
         }
     }
 }

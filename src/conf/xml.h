@@ -1,9 +1,9 @@
 /*
  * xml.h: reading documents that strangers wrote, and writing ours
  *
- * A document is bounded (VIMG_XML_MAX), has no document type declaration, hence no entities of its
- * own, and is never looked up on a network or in a file.  libxml2's limits of depth and size stay
- * on.
+ * A document is UTF-8 whatever it declares, and bounded (VIMG_XML_MAX).  It has no document type
+ * declaration, hence no entities of its own, and is never looked up on a network or in a file.
+ * libxml2's limits of depth and size stay on.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -20,6 +20,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlParserCtxt, xmlFreeParserCtxt)
 
 /* libxml2's own tables; the functions below do it themselves. */
 void vimg_xml_init(void);
+
+/* Attributes of one element. */
+#define VIMG_XML_ATTRIBUTES_MAX 256
+
+/* Whether XML 1.0 can hold @c at all, even as a reference; not 0. */
+gboolean vimg_xml_is_character(gunichar c);
+
+/*
+ * How many bytes of @xml, valid UTF-8, may be given to a parser: all, or those up to and with the
+ * first fault.  @many: there are more than VIMG_XML_ATTRIBUTES_MAX in one element.
+ */
+gsize vimg_xml_scan(const char *xml, gboolean *many);
 
 /*
  * @what stands in messages where a file name would, as "(storage_pool_definition)"; @root is the
