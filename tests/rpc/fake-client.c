@@ -1,0 +1,130 @@
+/*
+ * fake-client.c: a connection without a socket, and a server that has only that one
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "fake-client.h"
+#include "rpc/remote.h"
+
+#define ENCODED_MAX (4 * 1024 * 1024)
+
+VimgClient *
+fake_client_new(void)
+{
+    VimgClient *client = g_new0(VimgClient, 1);
+
+    client->server.privileged = TRUE;
+    client->events = g_ptr_array_new_with_free_func(g_free);
+    client->data = vimg_remote_hooks.connected(client);
+    return client;
+}
+
+void
+fake_client_free(VimgClient *client)
+{
+    vimg_remote_hooks.disconnected(client, client->data);
+    vimg_remote_hooks.free_data(client->data);
+    g_ptr_array_unref(client->events);
+    g_free(client->uri);
+    g_free(client);
+}
+
+char *
+fake_encode(xdrproc_t proc, const void *data)
+{
+    g_autofree char *bytes = g_malloc(ENCODED_MAX);
+    GString *hex = g_string_new(NULL);
+    guint size;
+    XDR xdr;
+
+    xdrmem_create(&xdr, bytes, ENCODED_MAX, XDR_ENCODE);
+    g_assert_true(proc(&xdr, (gpointer)data));
+    size = xdr_getpos(&xdr);
+    xdr_destroy(&xdr);
+    for (guint i = 0; i < size; i++)
+        g_string_append_printf(hex, "%02x", (guint8)bytes[i]);
+    return g_string_free(hex, FALSE);
+}
+
+VimgServer *
+vimg_client_server(VimgClient *client)
+{
+    return &client->server;
+}
+
+void
+vimg_client_set_read_only(VimgClient *client)
+{
+    client->read_only = TRUE;
+}
+
+void
+vimg_client_set_authenticated(VimgClient *client)
+{
+    client->authenticated = TRUE;
+}
+
+const char *
+vimg_client_get_uri(VimgClient *client)
+{
+    return client->uri;
+}
+
+gboolean
+vimg_client_set_uri(VimgClient *client, const char *uri)
+{
+    if (client->uri)
+        return FALSE;
+    client->uri = g_strdup(uri);
+    return TRUE;
+}
+
+void
+vimg_client_enable_keepalive(VimgClient *client)
+{
+    client->keepalive = TRUE;
+}
+
+uid_t
+vimg_client_uid(VimgClient *client)
+{
+    return client->uid;
+}
+
+void
+vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,
+                       const void *data)
+{
+    g_autofree char *payload = fake_encode(proc, data);
+
+    g_assert_cmphex(program, ==, 0x20008086);
+    g_ptr_array_add(client->events, g_strdup_printf("%d %s", procedure, payload));
+}
+
+gpointer
+vimg_client_get_data(VimgClient *client)
+{
+    return client->data;
+}
+
+/* The "server" that vimg_remote_event() is given here is the client. */
+void
+vimg_server_foreach_client(VimgServer *server, void (*func)(VimgClient *client, gpointer data),
+                           gpointer data)
+{
+    func((VimgClient *)server, data);
+}
+
+const VimgDaemonConfig *
+vimg_server_config(VimgServer *server)
+{
+    return &server->config;
+}
+
+gboolean
+vimg_server_is_privileged(VimgServer *server)
+{
+    return server->privileged;
+}

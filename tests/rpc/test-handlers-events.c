@@ -1,0 +1,217 @@
+/*
+ * test-handlers-events.c: who is told of what
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "fake-client.h"
+#include "fake-model.h"
+#include "rpc/remote.h"
+#include "wire/remote.h"
+
+#define POOL_REGISTER 368
+#define POOL_DEREGISTER 369
+#define SECRET_REGISTER 380
+#define SECRET_DEREGISTER 381
+
+/* "p" with the uuid of everything, as the wire has it. */
+#define P_HEX                                                                                      \
+    "00000001"                                                                                     \
+    "70000000"                                                                                     \
+    "000102030405060708090a0b0c0d0e0f"
+/* the uuid, usage type 2, "u" */
+#define S_HEX                                                                                      \
+    "000102030405060708090a0b0c0d0e0f"                                                             \
+    "00000002"                                                                                     \
+    "00000001"                                                                                     \
+    "75000000"
+
+static const guint8 other_uuid[VIMG_UUID_SIZE] = {9};
+
+/* Calls a handler with @args.  Returns: the callback number it gave; -1 with @error. */
+static int
+call(VimgClient *client, int procedure, gpointer args, GError **error)
+{
+    vimg_remote_int ret = {0};
+    VimgCall made = {
+        .client = client,
+        .proc = &vimg_remote_program.procs[procedure],
+        .args = args,
+        .ret = &ret,
+    };
+
+    return made.proc->handler(&made, error) ? ret.value : -1;
+}
+
+static int
+register_pool(VimgClient *client, int event_id, const guint8 *uuid)
+{
+    vimg_remote_pool pool = {.name = (char *)"p"};
+    vimg_remote_pool_register_args args = {.event_id = event_id, .pool = uuid ? &pool : NULL};
+
+    if (uuid)
+        memcpy(pool.uuid, uuid, sizeof(pool.uuid));
+    return call(client, POOL_REGISTER, &args, NULL);
+}
+
+static int
+register_secret(VimgClient *client, int event_id, const guint8 *uuid)
+{
+    vimg_remote_secret secret = {.usage_id = (char *)"u"};
+    vimg_remote_secret_register_args args = {.event_id = event_id, .secret = uuid ? &secret : NULL};
+
+    if (uuid)
+        memcpy(secret.uuid, uuid, sizeof(secret.uuid));
+    return call(client, SECRET_REGISTER, &args, NULL);
+}
+
+static gboolean
+deregister(VimgClient *client, int procedure, int callback)
+{
+    vimg_remote_int args = {.value = callback};
+    g_autoptr(GError) error = NULL;
+
+    if (call(client, procedure, &args, &error) >= 0)
+        return TRUE;
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_RPC_STATE);
+    return FALSE;
+}
+
+/* Tells @client of one event on the object of everything; forgets what it heard before. */
+static void
+tell(VimgClient *client, VimgEventKind kind, int number)
+{
+    VimgEvent event = {.kind = kind, .event = number};
+
+    event.pool.name = (char *)"p";
+    memcpy(event.pool.uuid, fake_uuid, sizeof(event.pool.uuid));
+    event.secret.usage_type = 2;
+    event.secret.usage_id = (char *)"u";
+    memcpy(event.secret.uuid, fake_uuid, sizeof(event.secret.uuid));
+    g_ptr_array_set_size(client->events, 0);
+    vimg_remote_event(&event, client);
+}
+
+static const char *
+heard(VimgClient *client, guint i)
+{
+    g_assert_cmpint(i, <, client->events->len);
+    return client->events->pdata[i];
+}
+
+static void
+test_nobody(void)
+{
+    g_autoptr(VimgClient) client = fake_client_new();
+
+    for (int kind = VIMG_EVENT_POOL_LIFECYCLE; kind <= VIMG_EVENT_SECRET_VALUE; kind++) {
+        tell(client, (VimgEventKind)kind, 0);
+        g_assert_cmpint(client->events->len, ==, 0);
+    }
+}
+
+static void
+test_bytes(void)
+{
+    static const struct {
+        VimgEventKind kind;
+        int event;
+        const char *expected;
+    } rows[] = {
+        {VIMG_EVENT_POOL_LIFECYCLE, 3,
+         "370 00000000" P_HEX "00000003"
+         "00000000"},
+        {VIMG_EVENT_POOL_REFRESH, 0, "373 00000001" P_HEX},
+        {VIMG_EVENT_SECRET_LIFECYCLE, 1,
+         "382 00000000" S_HEX "00000001"
+         "00000000"},
+        {VIMG_EVENT_SECRET_VALUE, 0, "383 00000001" S_HEX},
+    };
+    g_autoptr(VimgClient) client = fake_client_new();
+
+    /* each class counts for itself, from 0 */
+    g_assert_cmpint(register_pool(client, 0, NULL), ==, 0);
+    g_assert_cmpint(register_pool(client, 1, NULL), ==, 1);
+    g_assert_cmpint(register_secret(client, 0, NULL), ==, 0);
+    g_assert_cmpint(register_secret(client, 1, NULL), ==, 1);
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        tell(client, rows[i].kind, rows[i].event);
+        g_assert_cmpint(client->events->len, ==, 1);
+        g_assert_cmpstr(heard(client, 0), ==, rows[i].expected);
+    }
+}
+
+static void
+test_filter(void)
+{
+    g_autoptr(VimgClient) client = fake_client_new();
+
+    g_assert_cmpint(register_pool(client, 0, other_uuid), ==, 0);
+    g_assert_cmpint(register_pool(client, 0, fake_uuid), ==, 1);
+    g_assert_cmpint(register_pool(client, 0, NULL), ==, 2);
+    tell(client, VIMG_EVENT_POOL_LIFECYCLE, 2);
+    g_assert_cmpint(client->events->len, ==, 2);
+    g_assert_true(g_str_has_prefix(heard(client, 0), "370 00000001"));
+    g_assert_true(g_str_has_prefix(heard(client, 1), "370 00000002"));
+
+    g_assert_cmpint(register_secret(client, 0, other_uuid), ==, 0);
+    tell(client, VIMG_EVENT_SECRET_LIFECYCLE, 0);
+    g_assert_cmpint(client->events->len, ==, 0);
+}
+
+static void
+test_deregister(void)
+{
+    g_autoptr(VimgClient) client = fake_client_new();
+
+    g_assert_cmpint(register_pool(client, 0, NULL), ==, 0);
+    g_assert_false(deregister(client, SECRET_DEREGISTER, 0));
+    g_assert_true(deregister(client, POOL_DEREGISTER, 0));
+    g_assert_false(deregister(client, POOL_DEREGISTER, 0));
+    tell(client, VIMG_EVENT_POOL_LIFECYCLE, 0);
+    g_assert_cmpint(client->events->len, ==, 0);
+    /* a number is never given twice */
+    g_assert_cmpint(register_pool(client, 0, NULL), ==, 1);
+}
+
+static void
+test_disconnected(void)
+{
+    g_autoptr(VimgClient) client = fake_client_new();
+
+    register_pool(client, 0, NULL);
+    vimg_remote_hooks.disconnected(client, client->data);
+    tell(client, VIMG_EVENT_POOL_LIFECYCLE, 0);
+    g_assert_cmpint(client->events->len, ==, 0);
+}
+
+static void
+test_limit(void)
+{
+    vimg_remote_pool_register_args args = {0};
+    g_autoptr(VimgClient) client = fake_client_new();
+    g_autoptr(GError) error = NULL;
+
+    for (int i = 0; i < 1024; i++)
+        g_assert_cmpint(register_pool(client, 0, NULL), ==, i);
+    g_assert_cmpint(call(client, POOL_REGISTER, &args, &error), ==, -1);
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+    g_assert_true(deregister(client, POOL_DEREGISTER, 7));
+    g_assert_cmpint(register_pool(client, 0, NULL), ==, 1024);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/handlers/events/nobody", test_nobody);
+    g_test_add_func("/handlers/events/bytes", test_bytes);
+    g_test_add_func("/handlers/events/filter", test_filter);
+    g_test_add_func("/handlers/events/deregister", test_deregister);
+    g_test_add_func("/handlers/events/disconnected", test_disconnected);
+    g_test_add_func("/handlers/events/limit", test_limit);
+    return g_test_run();
+}
