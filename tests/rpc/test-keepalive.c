@@ -21,22 +21,12 @@ typedef struct {
 
 static const Case cases[] = {
     {"/keepalive/silent", 2, 9, 2, TRUE, FALSE, "......", "-P-P-D"},
-    {"/keepalive/answers", 2, 9, 1, TRUE, FALSE,
-     ".."
-     "s."
-     ".s"
-     "..",
-     "-P"
-     "-P"
-     "--"
-     "-P"},
+    {"/keepalive/answers", 2, 9, 1, TRUE, FALSE, "..s..s..", "-P--P--P"},
     {"/keepalive/traffic", 2, 9, 1, TRUE, FALSE, "s.s.s.s.s", "---------"},
     {"/keepalive/count-zero", 2, 9, 0, TRUE, FALSE, "..", "-D"},
     {"/keepalive/not-asked-for", 1, 9, 1, FALSE, FALSE, "......", "------"},
     {"/keepalive/off", 0, 9, 1, TRUE, FALSE, "......", "------"},
-    {"/keepalive/paused", 1, 4, 1, TRUE, TRUE, "p........",
-     "-PPPPPD"
-     "DD"},
+    {"/keepalive/paused", 1, 4, 1, TRUE, TRUE, "p........", "-PPPPPDDD"},
     {"/keepalive/paused-moves", 1, 2, 1, TRUE, TRUE, "p..m..m..m....", "-PPPPPPPPPPPPD"},
     {"/keepalive/paused-for-calls", 1, 2, 1, TRUE, FALSE, "p..........", "-PPPPPPPPPP"},
     {"/keepalive/paused-silence-is-forgotten", 2, 9, 1, TRUE, TRUE, "..p....r...", "-P--P-P--P-"},
