@@ -1,0 +1,809 @@
+/*
+ * test-backend.c: what becomes of plugins that are old, new, broken or lie
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <unistd.h>
+
+#include "pool/backend-private.h"
+#include "pool/services.h"
+
+#define ONE_UUID "11111111-1111-4111-8111-111111111111"
+#define TWO_UUID "22222222-2222-4222-8222-222222222222"
+
+static VimgBackends *backends;
+
+static const VimgType *
+get(const char *type)
+{
+    g_autoptr(GError) error = NULL;
+    const VimgType *found = vimg_backends_get(backends, type, &error);
+
+    g_assert_no_error(error);
+    g_assert_nonnull(found);
+    return found;
+}
+
+/* A definition and its view. */
+typedef struct {
+    VimgPoolDef *def;
+    VimgPoolView *view;
+} Pool;
+
+static void
+pool_clear(Pool *pool)
+{
+    vimg_pool_view_free(pool->view);
+    vimg_pool_def_free(pool->def);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pool, pool_clear)
+
+static Pool
+pool_new(const char *type, const char *source, const char *options)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<pool type='%s' xmlns:image='urn:virtimage:pool:1'><name>p</name><source>%s</source>"
+        "<image:options>%s</image:options></pool>",
+        type, source, options);
+    g_autoptr(GError) error = NULL;
+    Pool pool;
+
+    pool.def = vimg_pool_def_parse(xml, FALSE, &error);
+    g_assert_no_error(error);
+    pool.view = vimg_pool_view_new(pool.def, NULL, "/nowhere");
+    return pool;
+}
+
+static Pool
+liar_pool(const char *lie)
+{
+    g_autofree char *source = g_strdup_printf("<name>%s</name>", lie);
+
+    return pool_new("liar", source, "");
+}
+
+static VimgStore *
+liar_open(const char *lie)
+{
+    g_auto(Pool) pool = liar_pool(lie);
+    g_autoptr(GError) error = NULL;
+    VimgStore *store = vimg_store_open(get("liar"), pool.view, 0, NULL, &error);
+
+    g_assert_no_error(error);
+    return store;
+}
+
+static VimgPluginImage
+named(char *uuid, char *name)
+{
+    VimgPluginImage image = VIMG_PLUGIN_IMAGE_INIT;
+
+    image.uuid = uuid;
+    image.name = name;
+    image.format = (char *)"raw";
+    return image;
+}
+
+/* What went wrong is @code and says @text; @error is by reference as @ok may be set with it. */
+static void
+assert_refused(gboolean ok, GError **thrown, VimgErrorCode code, const char *text)
+{
+    const GError *error = *thrown;
+
+    g_assert_false(ok);
+    g_assert_error(error, VIMG_ERROR, (gint)code);
+    if (!strstr(error->message, text))
+        g_error("'%s' does not say '%s'", error->message, text);
+    g_assert_true(g_utf8_validate(error->message, -1, NULL));
+}
+
+/* ---- loading ---------------------------------------------------------------------------- */
+
+static const struct {
+    const char *type;
+    VimgErrorCode code;
+    const char *text;
+} unavailable[] = {
+    {"nothing", VIMG_ERROR_XML, "Invalid value for attribute 'type' in element 'pool': 'nothing'."},
+    {"../liar", VIMG_ERROR_XML, "'../liar'"},
+    {"imagestore", VIMG_ERROR_CONFIG_UNSUPPORTED, "is not installed"},
+    {"newer", VIMG_ERROR_CONFIG_UNSUPPORTED,
+     "version 2 of the contract, this daemon has version 1"},
+    {"failinit", VIMG_ERROR_CONFIG_UNSUPPORTED, "no such hardware, asked 1 times"},
+    {"silent", VIMG_ERROR_CONFIG_UNSUPPORTED, "failed without an error"},
+    {"misnamed", VIMG_ERROR_CONFIG_UNSUPPORTED, "it calls itself 'other'"},
+    {"noprobe", VIMG_ERROR_CONFIG_UNSUPPORTED, "it lacks 'probe'"},
+    {"halfwriter", VIMG_ERROR_CONFIG_UNSUPPORTED, "some of the writer_"},
+    {"badformats", VIMG_ERROR_CONFIG_UNSUPPORTED, "bad list of formats"},
+    {"badoptions", VIMG_ERROR_CONFIG_UNSUPPORTED, "bad option of element 'a'"},
+    {"nosize", VIMG_ERROR_CONFIG_UNSUPPORTED, "it lacks 'type'"},
+    {"noabi", VIMG_ERROR_CONFIG_UNSUPPORTED, "version 0 of the contract"},
+    {"nosymbol", VIMG_ERROR_CONFIG_UNSUPPORTED, "does not export vimg_plugin_init()"},
+};
+
+/* Twice: the reason is kept, and init not called again. */
+static void
+test_unavailable(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    guint round;
+
+    for (round = 0; round < 2; round++) {
+        g_autoptr(GError) error = NULL;
+        const VimgType *type = vimg_backends_get(backends, unavailable[i].type, &error);
+
+        assert_refused(type != NULL, &error, unavailable[i].code, unavailable[i].text);
+    }
+}
+
+static void
+test_knows(void)
+{
+    g_assert_true(vimg_backends_knows(backends, "liar"));
+    g_assert_true(vimg_backends_knows(backends, "imagestore"));
+    g_assert_true(vimg_backends_knows(backends, "newer"));
+    g_assert_false(vimg_backends_knows(backends, "other"));
+    g_assert_false(vimg_backends_knows(backends, ""));
+}
+
+static void
+test_list(void)
+{
+    g_autoptr(GPtrArray) list = vimg_backends_list(backends);
+    const char *before = "";
+    gboolean liar = FALSE;
+    guint i;
+
+    g_assert_cmpuint(list->len, ==, 14);
+    for (i = 0; i < list->len; i++) {
+        const VimgTypeStatus *status = g_ptr_array_index(list, i);
+
+        g_assert_cmpstr(before, <, status->type);
+        g_assert_true((status->loaded != NULL) != (status->reason != NULL));
+        liar |= strcmp(status->type, "liar") == 0 && status->loaded == get("liar");
+        before = status->type;
+    }
+    g_assert_true(liar);
+}
+
+/* A module that was missing is found once it is installed, without a restart. */
+static void
+test_installed_later(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *dir = g_dir_make_tmp("backends-XXXXXX", NULL);
+    g_autofree char *from = g_build_filename(TEST_PLUGIN_DIR, "vimg-liar.so", NULL);
+    g_autofree char *to = g_build_filename(dir, "vimg-imagestore.so", NULL);
+    VimgBackends *late = vimg_backends_new(dir, vimg_services_get());
+    g_autofree char *module = NULL;
+    gsize size;
+    gboolean found;
+
+    found = vimg_backends_get(late, "imagestore", &error) != NULL;
+    assert_refused(found, &error, VIMG_ERROR_CONFIG_UNSUPPORTED, "is not installed");
+    g_clear_error(&error);
+    g_assert_true(g_file_get_contents(from, &module, &size, NULL));
+    g_assert_true(g_file_set_contents(to, module, (gssize)size, NULL));
+    found = vimg_backends_get(late, "imagestore", &error) != NULL;
+    assert_refused(found, &error, VIMG_ERROR_CONFIG_UNSUPPORTED, "it calls itself 'liar'");
+    vimg_backends_free(late);
+    g_assert_cmpint(unlink(to), ==, 0);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
+static void
+test_no_directory(void)
+{
+    VimgBackends *none = vimg_backends_new("/nonexistent", vimg_services_get());
+
+    g_assert_true(vimg_backends_knows(none, "imagestore"));
+    g_assert_false(vimg_backends_knows(none, "liar"));
+    vimg_backends_free(none);
+}
+
+static void
+test_shorter(void)
+{
+    const VimgType *type = get("shorter");
+    const VimgBackend *table = vimg_type_table(type);
+    g_auto(Pool) pool = pool_new("shorter", "", "");
+    g_autoptr(VimgStore) store = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgPluginImage image = named((char *)TWO_UUID, (char *)"two");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+    g_assert_nonnull(table->reader_close);
+    g_assert_null(table->clone);
+    g_assert_null(table->cleanup);
+    g_assert_null(table->verify);
+    g_assert_true(vimg_type_has_format(type, "raw"));
+    g_assert_false(vimg_type_has_format(type, "ra"));
+    store = vimg_store_open(type, pool.view, 0, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_false(vimg_store_can_clone(store, store));
+    assert_refused(vimg_store_clone(store, ONE_UUID, &image, NULL, &out, &error), &error,
+                   VIMG_ERROR_NO_SUPPORT, "volume creation from an existing volume");
+}
+
+/* Every absent callback has its answer. */
+static void
+test_absent(void)
+{
+    g_auto(Pool) pool = pool_new("shorter", "", "");
+    const VimgType *type = get("shorter");
+    g_autoptr(VimgStore) store = vimg_store_open(type, pool.view, 0, NULL, NULL);
+    const VimgWriteRequest request = {.size = sizeof(request)};
+    VimgPluginImage image = named((char *)TWO_UUID, (char *)"two");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    const VimgErrorCode code = VIMG_ERROR_NO_SUPPORT;
+    GError *error = NULL;
+
+    assert_refused(vimg_store_create(store, &image, &out, &error), &error, code, "volume creation");
+    g_clear_error(&error);
+    assert_refused(vimg_store_remove_image(store, ONE_UUID, &error), &error, code, "vol deletion");
+    g_clear_error(&error);
+    assert_refused(vimg_store_resize(store, ONE_UUID, 1, &error), &error, code, "capacity");
+    g_clear_error(&error);
+    assert_refused(vimg_store_wipe(store, ONE_UUID, &error), &error, code, "wiping");
+    g_clear_error(&error);
+    assert_refused(vimg_store_set_error(store, ONE_UUID, "x", &error), &error, code, "unusable");
+    g_clear_error(&error);
+    g_assert_false(vimg_store_can_write(store));
+    assert_refused(vimg_writer_open(store, ONE_UUID, &request, NULL, &error) != NULL, &error, code,
+                   "volume upload");
+    g_clear_error(&error);
+    assert_refused(vimg_type_remove(type, pool.view, NULL, &error), &error, code, "pool deletion");
+    g_clear_error(&error);
+    assert_refused(vimg_type_find_sources(type, pool.view, &error) != NULL, &error, code,
+                   "pool type 'shorter' does not support source discovery");
+    g_clear_error(&error);
+    g_assert_true(vimg_type_build(type, pool.view, 0, NULL, &error));
+    g_assert_true(vimg_store_update(store, pool.view, &error));
+    g_assert_no_error(error);
+}
+
+/* ---- definitions ------------------------------------------------------------------------ */
+
+#define HOST "<host name='h'/>"
+#define DIR "<dir path='/srv/x'/>"
+#define NAME "<name>n</name>"
+#define DEVICE "<device path='/dev/x'/>"
+#define AUTH(type) "<auth type='" type "' username='u'><secret usage='s'/></auth>"
+
+static const struct {
+    const char *path;
+    const char *type;
+    const char *source;
+    const char *options;
+    int code; /* -1: fine */
+    const char *text;
+} definitions[] = {
+    {"whole", "shorter", HOST DIR NAME DEVICE AUTH("ssh"), "", -1, NULL},
+    {"no-host", "shorter", DIR NAME DEVICE AUTH("ssh"), "", VIMG_ERROR_XML,
+     "missing storage pool source host name"},
+    {"no-dir", "shorter", HOST NAME DEVICE AUTH("ssh"), "", VIMG_ERROR_XML,
+     "missing storage pool source path"},
+    {"no-name", "shorter", HOST DIR DEVICE AUTH("ssh"), "", VIMG_ERROR_XML,
+     "missing storage pool source name"},
+    {"no-device", "shorter", HOST DIR NAME AUTH("ssh"), "", VIMG_ERROR_XML,
+     "missing storage pool source device path"},
+    {"no-auth", "shorter", HOST DIR NAME DEVICE, "", VIMG_ERROR_XML,
+     "missing storage pool source auth"},
+    {"two-hosts", "shorter", HOST "<host name='i'/>" DIR NAME DEVICE AUTH("ssh"), "",
+     VIMG_ERROR_XML, "expected exactly one host for the storage pool"},
+    {"other-auth", "shorter", HOST DIR NAME DEVICE AUTH("ceph"), "", VIMG_ERROR_CONFIG_UNSUPPORTED,
+     "unknown auth type 'ceph'"},
+    {"dir-not-taken", "liar", DIR, "", VIMG_ERROR_XML, "takes no source element 'dir'"},
+    {"device-not-taken", "liar", DEVICE, "", VIMG_ERROR_XML, "takes no source element 'device'"},
+    {"auth-not-taken", "liar", AUTH("ssh"), "", VIMG_ERROR_XML, "takes no source element 'auth'"},
+    {"all-options", "liar", NAME,
+     "<image:slice size='4096' mode='content'/><image:rollback import='yes'/>"
+     "<image:oss><image:auth username='x'/></image:oss>",
+     -1, NULL},
+    {"no-attributes", "liar", NAME, "<image:slice/>", -1, NULL},
+    {"highest", "liar", NAME, "<image:slice size='65536'/>", -1, NULL},
+    {"too-low", "liar", NAME, "<image:slice size='4095'/>", VIMG_ERROR_XML,
+     "'4095' is not a number from 4096 to 65536"},
+    {"too-high", "liar", NAME, "<image:slice size='65537'/>", VIMG_ERROR_XML, "'65537'"},
+    {"overflow", "liar", NAME, "<image:slice size='18446744073709555712'/>", VIMG_ERROR_XML,
+     "'18446744073709555712'"},
+    {"no-number", "liar", NAME, "<image:slice size='4096k'/>", VIMG_ERROR_XML, "'4096k'"},
+    {"enum", "liar", NAME, "<image:slice mode='fixed|content'/>", VIMG_ERROR_XML,
+     "is not one of fixed|content"},
+    {"bool", "liar", NAME, "<image:rollback import='true'/>", VIMG_ERROR_XML,
+     "is not one of yes|no"},
+    {"unknown-attribute", "liar", NAME, "<image:slice sice='1'/>", VIMG_ERROR_XML,
+     "takes: slice/@size, slice/@mode, rollback/@import, oss/auth/@username"},
+    {"unknown-element", "liar", NAME, "<image:sli size='4096'/>", VIMG_ERROR_XML,
+     "unknown option element 'sli'"},
+    {"misplaced-attribute", "liar", NAME, "<image:oss username='x'/>", VIMG_ERROR_XML,
+     "unknown attribute 'username' in element 'oss'"},
+    {"text", "liar", NAME, "<image:slice>4096</image:slice>", VIMG_ERROR_XML, "takes no text"},
+    {"no-options", "shorter", HOST DIR NAME DEVICE AUTH("ssh"), "<image:slice size='4096'/>",
+     VIMG_ERROR_XML, "takes: none"},
+};
+
+static void
+test_definition(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_auto(Pool) pool =
+        pool_new(definitions[i].type, definitions[i].source, definitions[i].options);
+    g_autoptr(GError) error = NULL;
+    gboolean ok = vimg_type_check(get(definitions[i].type), pool.view, &error);
+
+    if (definitions[i].code < 0) {
+        g_assert_no_error(error);
+        g_assert_true(ok);
+    } else {
+        assert_refused(ok, &error, (VimgErrorCode)definitions[i].code, definitions[i].text);
+    }
+}
+
+static void
+test_view(void)
+{
+    g_auto(Pool) pool = pool_new("liar", HOST "<host name='i' port='22'/>" DIR NAME AUTH("ssh"),
+                                 "<image:oss><image:auth username='x'/></image:oss>");
+    g_autoptr(VimgPoolView) view = vimg_pool_view_new(pool.def, "store", "/state");
+    const VimgPluginPool *seen = vimg_pool_view_get(view);
+
+    g_assert_cmpuint(seen->size, ==, sizeof(*seen));
+    g_assert_cmpstr(seen->name, ==, "p");
+    g_assert_cmpuint(strlen(seen->uuid), ==, 36);
+    g_assert_cmpuint(seen->n_hosts, ==, 2);
+    g_assert_cmpstr(seen->hosts[1].name, ==, "i");
+    g_assert_cmpuint(seen->hosts[1].port, ==, 22);
+    g_assert_cmpstr(seen->dir, ==, "/srv/x");
+    g_assert_cmpstr(seen->source_name, ==, "n");
+    g_assert_null(seen->device);
+    g_assert_cmpstr(seen->auth_type, ==, "ssh");
+    g_assert_cmpstr(seen->auth_user, ==, "u");
+    g_assert_cmpstr(seen->secret_usage, ==, "s");
+    g_assert_cmpstr(seen->store_id, ==, "store");
+    g_assert_cmpstr(seen->state_dir, ==, "/state");
+    g_assert_cmpuint(seen->keep_deleted, ==, 259200);
+    g_assert_cmpstr(seen->elements[seen->n_elements - 1].path, ==, "oss/auth");
+    g_assert_cmpstr(seen->elements[seen->n_elements - 1].attributes[1], ==, "x");
+}
+
+static void
+test_identity(void)
+{
+    g_auto(Pool) pool = liar_pool("no-identity");
+    g_auto(Pool) other = liar_pool("other");
+    g_autofree char *identity = vimg_type_identity(get("liar"), pool.view);
+    g_autofree char *given = vimg_type_identity(get("liar"), other.view);
+
+    g_assert_true(g_str_has_prefix(identity, "liar:pool:"));
+    g_assert_cmpstr(given, ==, "plain:other");
+}
+
+static void
+test_sources(void)
+{
+    g_auto(Pool) pool = liar_pool("x");
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_type_find_sources(get("liar"), pool.view, &error) != NULL, &error,
+                   VIMG_ERROR_INTERNAL, "not UTF-8");
+}
+
+/* ---- storages --------------------------------------------------------------------------- */
+
+static const struct {
+    const char *lie;
+    VimgErrorCode code;
+    const char *text;
+} open_lies[] = {
+    {"open-quiet", VIMG_ERROR_INTERNAL, "liar: failed without an error"},
+    {"probe-quiet", VIMG_ERROR_INTERNAL, "liar: failed without an error"},
+    {"probe-no-id", VIMG_ERROR_INTERNAL, "no proper id"},
+    {"probe-bad-id", VIMG_ERROR_INTERNAL, "no proper id"},
+    {"probe-huge", VIMG_ERROR_INTERNAL, "impossible size"},
+};
+
+static void
+test_open_lie(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_auto(Pool) pool = liar_pool(open_lies[i].lie);
+    g_autoptr(GError) error = NULL;
+    VimgStore *store = vimg_store_open(get("liar"), pool.view, 0, NULL, &error);
+
+    assert_refused(store != NULL, &error, open_lies[i].code, open_lies[i].text);
+}
+
+static void
+test_success_with_error(void)
+{
+    g_autoptr(VimgStore) store = liar_open("probe-error");
+    VimgPluginStore sizes = {.size = sizeof(sizes)};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_probe(store, &sizes, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(sizes.store_id, ==, "plain-store");
+    g_assert_cmpuint(sizes.available, ==, 600);
+    g_free(sizes.store_id);
+}
+
+static void
+test_store_changes(void)
+{
+    g_autoptr(VimgStore) store = liar_open("probe-moves");
+    VimgPluginStore sizes = {.size = sizeof(sizes)};
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_probe(store, &sizes, &error), &error, VIMG_ERROR_DISCONNECTED,
+                   "no longer");
+    g_assert_null(sizes.store_id);
+}
+
+static gboolean
+collect(const VimgPluginImage *image, gpointer data)
+{
+    g_ptr_array_add(data, g_strdup(image->name));
+    if (image->state == VIMG_IMAGE_ERROR)
+        g_assert_cmpstr(image->reason, ==, "no reason given");
+    return TRUE;
+}
+
+/* Of 24 entries two can be believed; each of the others is logged once. */
+static void
+test_lying_list(void)
+{
+    g_autoptr(VimgStore) store = liar_open("list");
+    GHashTable *seen = get("liar")->complaints->seen;
+    guint before = g_hash_table_size(seen);
+    guint complaints = 0;
+    guint round;
+
+    for (round = 0; round < 2; round++) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(vimg_store_list(store, collect, names, &error));
+        g_assert_no_error(error);
+        g_assert_cmpuint(names->len, ==, 2);
+        g_assert_cmpstr(names->pdata[0], ==, "one");
+        g_assert_cmpstr(names->pdata[1], ==, "two");
+        if (round == 0)
+            complaints = g_hash_table_size(seen);
+    }
+    g_assert_cmpuint(complaints, >=, before + 20);
+    g_assert_cmpuint(g_hash_table_size(seen), ==, complaints);
+}
+
+static gboolean
+collect_one(const VimgPluginImage *image, gpointer data)
+{
+    collect(image, data);
+    return FALSE;
+}
+
+static void
+test_deaf_list(void)
+{
+    g_autoptr(VimgStore) store = liar_open("list-deaf");
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_list(store, collect_one, names, &error));
+    g_assert_cmpuint(names->len, ==, 1);
+}
+
+/* ---- images ----------------------------------------------------------------------------- */
+
+static const struct {
+    const char *lie;
+    VimgErrorCode code;
+    const char *text;
+} create_lies[] = {
+    {"create-quiet", VIMG_ERROR_INTERNAL, "volume 'new': liar: failed without an error"},
+    {"create-exists", VIMG_ERROR_VOL_EXISTS, "'new'"},
+    {"other-uuid", VIMG_ERROR_INTERNAL, "volume 'new': liar: uuid"},
+    {"other-name", VIMG_ERROR_INTERNAL, "volume 'new': liar: another name"},
+    {"other-size", VIMG_ERROR_INTERNAL, "image of 8 bytes"},
+};
+
+static void
+test_create_lie(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgStore) store = liar_open(create_lies[i].lie);
+    VimgPluginImage image = named((char *)"33333333-3333-4333-8333-333333333333", (char *)"new");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_create(store, &image, &out, &error), &error, create_lies[i].code,
+                   create_lies[i].text);
+    g_assert_null(out.uuid);
+    if (create_lies[i].code == VIMG_ERROR_VOL_EXISTS)
+        g_assert_cmpstr(error->message, ==, "'new'");
+}
+
+static void
+test_create(void)
+{
+    g_autoptr(VimgStore) store = liar_open("create-error");
+    VimgPluginImage image = named((char *)TWO_UUID, (char *)"two");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_create(store, &image, &out, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(out.name, ==, "two");
+    name = vimg_store_image_name(store, TWO_UUID);
+    g_assert_cmpstr(name, ==, "two");
+    g_assert_true(vimg_store_remove_image(store, TWO_UUID, &error));
+}
+
+/* A failure names the image once its name is known, and stays UTF-8. */
+static void
+test_names_in_errors(void)
+{
+    g_autoptr(VimgStore) store = liar_open("stat-babble");
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_stat(store, ONE_UUID, &out, &error), &error, VIMG_ERROR_DAMAGED,
+                   "volume '" ONE_UUID "': bl");
+    g_clear_error(&error);
+    g_assert_true(vimg_store_list(store, collect, names, NULL));
+    assert_refused(vimg_store_stat(store, ONE_UUID, &out, &error), &error, VIMG_ERROR_DAMAGED,
+                   "volume 'one': bl");
+}
+
+static void
+test_stat_lie(void)
+{
+    g_autoptr(VimgStore) store = liar_open("other-uuid");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_stat(store, ONE_UUID, &out, &error), &error, VIMG_ERROR_INTERNAL,
+                   "uuid " TWO_UUID);
+}
+
+static void
+test_clone(void)
+{
+    g_autoptr(VimgStore) store = liar_open("saving");
+    g_autoptr(VimgStore) other = liar_open("");
+    g_autoptr(VimgStore) third = liar_open("probe-moves");
+    VimgPluginImage image = named((char *)TWO_UUID, (char *)"two");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_can_clone(store, other));
+    g_assert_false(vimg_store_can_clone(store, third)); /* another storage */
+    assert_refused(vimg_store_clone(store, ONE_UUID, &image, NULL, &out, &error), &error,
+                   VIMG_ERROR_INTERNAL, "a clone that is not active");
+    g_assert_null(out.uuid);
+    g_clear_error(&error);
+    g_assert_true(vimg_store_clone(other, ONE_UUID, &image, NULL, &out, &error));
+    g_assert_no_error(error);
+}
+
+/* ---- content ---------------------------------------------------------------------------- */
+
+static VimgWriter *
+writer_open(VimgStore *store, GError **error)
+{
+    const VimgWriteRequest request = {.size = sizeof(request)};
+
+    return vimg_writer_open(store, ONE_UUID, &request, NULL, error);
+}
+
+static void
+test_writer_lies(void)
+{
+    g_autoptr(VimgStore) null = liar_open("writer-null");
+    g_autoptr(VimgStore) quiet = liar_open("write-quiet");
+    g_autoptr(VimgBuffer) buffer = vimg_buffer_new(8);
+    g_autoptr(GError) error = NULL;
+    VimgWriter *writer;
+
+    assert_refused(writer_open(null, &error) != NULL, &error, VIMG_ERROR_INTERNAL,
+                   "failed without an error");
+    g_clear_error(&error);
+    writer = writer_open(quiet, &error);
+    g_assert_no_error(error);
+    g_assert_true(vimg_writer_write(writer, buffer, 8, 0, &error)); /* nothing: no call */
+    g_assert_true(vimg_writer_hole(writer, 0, &error));
+    assert_refused(vimg_writer_write(writer, buffer, 0, 8, &error), &error, VIMG_ERROR_INTERNAL,
+                   "failed without an error");
+    g_clear_error(&error);
+    assert_refused(vimg_writer_hole(writer, 8, &error), &error, VIMG_ERROR_INTERNAL,
+                   "failed without an error");
+    vimg_writer_abort(writer);
+    vimg_writer_abort(NULL);
+}
+
+static const struct {
+    const char *lie;
+    gboolean seal;
+    const char *text; /* NULL: fine */
+} finish_lies[] = {
+    {"", TRUE, NULL},
+    {"saving", FALSE, NULL},
+    {"", FALSE, "in the wrong state"},
+    {"saving", TRUE, "in the wrong state"},
+    {"finish-quiet", TRUE, "failed without an error"},
+    {"other-uuid", TRUE, "uuid " TWO_UUID},
+};
+
+static void
+test_finish(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgStore) store = liar_open(finish_lies[i].lie);
+    VimgPluginImage image = named((char *)ONE_UUID, (char *)"one");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+    VimgWriter *writer = writer_open(store, &error);
+    gboolean ok;
+
+    g_assert_no_error(error);
+    g_clear_pointer(&store, vimg_store_unref); /* the writer has its own reference */
+    ok = vimg_writer_finish(writer, finish_lies[i].seal, &image, &out, &error);
+    if (finish_lies[i].text) {
+        assert_refused(ok, &error, VIMG_ERROR_INTERNAL, finish_lies[i].text);
+        g_assert_null(out.uuid);
+    } else {
+        g_assert_no_error(error);
+        g_assert_cmpstr(out.uuid, ==, ONE_UUID);
+    }
+}
+
+static void
+test_writer_stat(void)
+{
+    g_autoptr(VimgStore) honest = liar_open("");
+    g_autoptr(VimgStore) huge = liar_open("stat-huge");
+    VimgWriter *writer = writer_open(honest, NULL);
+    guint64 allocation = 77;
+    guint64 position = 77;
+
+    g_assert_true(vimg_writer_stat(writer, &allocation, &position));
+    g_assert_cmpuint(allocation, ==, 1);
+    g_assert_cmpuint(position, ==, 2);
+    vimg_writer_abort(writer);
+    writer = writer_open(huge, NULL);
+    g_assert_false(vimg_writer_stat(writer, &allocation, &position));
+    g_assert_cmpuint(allocation, ==, 1);
+    vimg_writer_abort(writer);
+}
+
+static void
+test_read(void)
+{
+    g_autoptr(VimgStore) store = liar_open("");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgReader) reader = vimg_reader_open(store, ONE_UUID, 0, 0, NULL, &error);
+    VimgExtent extent;
+
+    g_assert_no_error(error);
+    g_clear_pointer(&store, vimg_store_unref);
+    g_assert_true(vimg_reader_next(reader, &extent, &error));
+    g_assert_cmpuint(extent.length, ==, 8);
+    g_assert_cmpmem(extent.data->data + extent.offset, extent.length, "xxxxxxxx", 8);
+    vimg_buffer_unref(extent.data);
+    g_assert_true(vimg_reader_next(reader, &extent, &error));
+    g_assert_cmpuint(extent.length, ==, 8);
+    g_assert_null(extent.data);
+    g_assert_true(vimg_reader_next(reader, &extent, &error));
+    g_assert_cmpuint(extent.length, ==, 0);
+    g_assert_true(vimg_reader_next(reader, &extent, &error)); /* the end stays the end */
+    g_assert_cmpuint(extent.length, ==, 0);
+    g_assert_no_error(error);
+}
+
+static const struct {
+    const char *lie;
+    guint64 length; /* asked for; the backend gives 8 at first */
+    const char *text;
+} reader_lies[] = {
+    {"", 7, "more content than was asked for"},
+    {"extent-huge", 0, "more content than was asked for"},
+    {"extent-outside", 0, "content outside of its buffer"},
+    {"extent-overflow", 0, "content outside of its buffer"},
+    {"extent-end-with-data", 0, "an end with data"},
+    {"reader-quiet", 0, "failed without an error"},
+};
+
+static void
+test_reader_lie(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgStore) store = liar_open(reader_lies[i].lie);
+    g_autoptr(VimgReader) reader = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgExtent extent;
+
+    reader = vimg_reader_open(store, ONE_UUID, 0, reader_lies[i].length, NULL, &error);
+    g_assert_no_error(error);
+    assert_refused(vimg_reader_next(reader, &extent, &error), &error, VIMG_ERROR_INTERNAL,
+                   reader_lies[i].text);
+    g_assert_null(extent.data);
+    g_assert_cmpuint(extent.length, ==, 0);
+}
+
+static void
+test_reader_null(void)
+{
+    g_autoptr(VimgStore) store = liar_open("reader-null");
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_reader_open(store, ONE_UUID, 0, 0, NULL, &error) != NULL, &error,
+                   VIMG_ERROR_INTERNAL, "failed without an error");
+}
+
+static void
+add_rows(const char *prefix, gsize n, GTestDataFunc func)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        g_autofree char *path = g_strdup_printf("/backend/%s/%zu", prefix, i);
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(i), func);
+    }
+}
+
+static void
+add_definitions(void)
+{
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(definitions); i++) {
+        g_autofree char *path = g_strdup_printf("/backend/definition/%s", definitions[i].path);
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(i), test_definition);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    int result;
+
+    g_test_init(&argc, &argv, NULL);
+    backends = vimg_backends_new(TEST_PLUGIN_DIR, vimg_services_get());
+    add_rows("unavailable", G_N_ELEMENTS(unavailable), test_unavailable);
+    add_definitions();
+    g_test_add_func("/backend/knows", test_knows);
+    g_test_add_func("/backend/list", test_list);
+    g_test_add_func("/backend/installed-later", test_installed_later);
+    g_test_add_func("/backend/no-directory", test_no_directory);
+    g_test_add_func("/backend/shorter", test_shorter);
+    g_test_add_func("/backend/absent", test_absent);
+    g_test_add_func("/backend/view", test_view);
+    g_test_add_func("/backend/identity", test_identity);
+    g_test_add_func("/backend/sources", test_sources);
+    add_rows("open", G_N_ELEMENTS(open_lies), test_open_lie);
+    g_test_add_func("/backend/success-with-error", test_success_with_error);
+    g_test_add_func("/backend/store-changes", test_store_changes);
+    g_test_add_func("/backend/lying-list", test_lying_list);
+    g_test_add_func("/backend/deaf-list", test_deaf_list);
+    add_rows("create", G_N_ELEMENTS(create_lies), test_create_lie);
+    g_test_add_func("/backend/create-honest", test_create);
+    g_test_add_func("/backend/names-in-errors", test_names_in_errors);
+    g_test_add_func("/backend/stat", test_stat_lie);
+    g_test_add_func("/backend/clone", test_clone);
+    g_test_add_func("/backend/writer", test_writer_lies);
+    add_rows("finish", G_N_ELEMENTS(finish_lies), test_finish);
+    g_test_add_func("/backend/writer-stat", test_writer_stat);
+    g_test_add_func("/backend/read", test_read);
+    add_rows("reader", G_N_ELEMENTS(reader_lies), test_reader_lie);
+    g_test_add_func("/backend/reader-null", test_reader_null);
+    result = g_test_run();
+    vimg_backends_free(backends);
+    return result;
+}

@@ -1,0 +1,178 @@
+/*
+ * test-job.c: jobs while they run
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "pool/job.h"
+#include "util/thread.h"
+
+typedef struct {
+    VimgJobs *jobs;
+    VimgJob *upload; /* of a in p */
+    VimgJob *clone;  /* of b in p */
+    VimgJob *build;  /* of q */
+} Fixture;
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    f->jobs = vimg_jobs_new();
+    f->upload = vimg_job_begin(f->jobs, "upload", "p", "a", 1000);
+    f->clone = vimg_job_begin(f->jobs, "clone", "p", "b", 0);
+    f->build = vimg_job_begin(f->jobs, "build", "q", NULL, 0);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    vimg_job_end(f->upload);
+    vimg_job_end(f->clone);
+    vimg_job_end(f->build);
+    vimg_job_end(NULL);
+    g_assert_cmpuint(vimg_jobs_count(f->jobs), ==, 0);
+    vimg_jobs_free(f->jobs);
+}
+
+static void
+test_list(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GPtrArray) all = vimg_jobs_list(f->jobs, NULL);
+    g_autoptr(GPtrArray) of_p = NULL;
+    const VimgJobInfo *info;
+
+    g_assert_cmpuint(all->len, ==, 3);
+    info = g_ptr_array_index(all, 2);
+    g_assert_cmpstr(info->kind, ==, "build");
+    g_assert_cmpstr(info->pool, ==, "q");
+    g_assert_null(info->volume);
+    vimg_job_progress(f->upload, "sending", 10, 2000);
+    vimg_job_add(f->upload, 5);
+    of_p = vimg_jobs_list(f->jobs, "p");
+    g_assert_cmpuint(of_p->len, ==, 2);
+    info = g_ptr_array_index(of_p, 0);
+    g_assert_cmpstr(info->volume, ==, "a");
+    g_assert_cmpstr(info->phase, ==, "sending");
+    g_assert_cmpuint(info->done, ==, 15);
+    g_assert_cmpuint(info->total, ==, 2000);
+    g_assert_cmpint(info->started, >, 1600000000);
+    /* what was listed before is as it was */
+    info = g_ptr_array_index(all, 0);
+    g_assert_cmpuint(info->done, ==, 0);
+    g_assert_cmpuint(info->total, ==, 1000);
+    g_assert_cmpstr(info->phase, ==, "");
+}
+
+static void
+test_phase(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GPtrArray) list = NULL;
+
+    vimg_job_progress(f->build,
+                      "bl\xff"
+                      "ah",
+                      0, 0);
+    list = vimg_jobs_list(f->jobs, "q");
+    g_assert_true(g_utf8_validate(((VimgJobInfo *)g_ptr_array_index(list, 0))->phase, -1, NULL));
+    vimg_job_progress(f->build, NULL, 0, 0);
+}
+
+static void
+test_cancel(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GPtrArray) list = vimg_jobs_list(f->jobs, NULL);
+    guint64 first = ((VimgJobInfo *)g_ptr_array_index(list, 0))->id;
+    guint64 second = ((VimgJobInfo *)g_ptr_array_index(list, 1))->id;
+
+    g_assert_cmpuint(first, !=, second);
+    g_assert_false(vimg_jobs_cancel(f->jobs, 12345));
+    g_assert_false(vimg_job_cancelled(f->clone));
+    g_assert_true(vimg_jobs_cancel(f->jobs, second));
+    g_assert_false(vimg_job_cancelled(f->upload));
+    g_assert_true(vimg_job_cancelled(f->clone));
+    vimg_job_cancel(f->upload);
+    g_assert_true(vimg_job_cancelled(f->upload));
+    g_assert_false(vimg_job_cancelled(f->build));
+    vimg_jobs_cancel_all(f->jobs);
+    g_assert_true(vimg_job_cancelled(f->build));
+    g_clear_pointer(&f->clone, vimg_job_end);
+    g_assert_false(vimg_jobs_cancel(f->jobs, second));
+}
+
+static void
+test_describe(Fixture *f, gconstpointer data)
+{
+    g_autofree char *both = vimg_jobs_describe(f->jobs, "p", NULL);
+    g_autofree char *one = vimg_jobs_describe(f->jobs, "p", "b");
+    g_autofree char *pool = vimg_jobs_describe(f->jobs, "q", NULL);
+
+    g_assert_cmpstr(both, ==, "upload of 'a', clone of 'b'");
+    g_assert_cmpstr(one, ==, "clone of 'b'");
+    g_assert_cmpstr(pool, ==, "build");
+    g_assert_null(vimg_jobs_describe(f->jobs, "r", NULL));
+    g_assert_null(vimg_jobs_describe(f->jobs, "p", "c"));
+    g_assert_null(vimg_jobs_describe(f->jobs, "q", "a"));
+}
+
+static void
+test_describe_many(Fixture *f, gconstpointer data)
+{
+    VimgJob *many[10];
+    g_autofree char *text = NULL;
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(many); i++)
+        many[i] = vimg_job_begin(f->jobs, "download", "r", "x", 0);
+    text = vimg_jobs_describe(f->jobs, "r", NULL);
+    g_assert_true(g_str_has_suffix(text, "download of 'x' and 2 more"));
+    for (i = 0; i < G_N_ELEMENTS(many); i++)
+        vimg_job_end(many[i]);
+}
+
+#define ROUNDS 10000
+
+static void
+count(gpointer data)
+{
+    VimgJob *job = data;
+    guint i;
+
+    for (i = 0; i < ROUNDS && !vimg_job_cancelled(job); i++)
+        vimg_job_add(job, 1);
+}
+
+static void
+test_threads(Fixture *f, gconstpointer data)
+{
+    g_autoptr(VimgWorkers) workers = vimg_workers_new("count", 2, NULL);
+    g_autoptr(GPtrArray) list = NULL;
+
+    vimg_workers_push(workers, count, f->clone);
+    vimg_workers_push(workers, count, f->clone);
+    g_clear_pointer(&workers, vimg_workers_free);
+    list = vimg_jobs_list(f->jobs, "p");
+    g_assert_cmpuint(((VimgJobInfo *)g_ptr_array_index(list, 1))->done, ==, 2 * ROUNDS);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct {
+        const char *path;
+        void (*func)(Fixture *f, gconstpointer data);
+    } tests[] = {
+        {"/job/list", test_list},
+        {"/job/phase", test_phase},
+        {"/job/cancel", test_cancel},
+        {"/job/describe", test_describe},
+        {"/job/describe-many", test_describe_many},
+        {"/job/threads", test_threads},
+    };
+    gsize i;
+
+    g_test_init(&argc, &argv, NULL);
+    for (i = 0; i < G_N_ELEMENTS(tests); i++)
+        g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].func, tear_down);
+    return g_test_run();
+}
