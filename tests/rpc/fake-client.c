@@ -22,7 +22,7 @@ fake_client_new(void)
 }
 
 void
-fake_client_free(VimgClient *client)
+vimg_client_unref(VimgClient *client)
 {
     vimg_remote_hooks.disconnected(client, client->data);
     vimg_remote_hooks.free_data(client->data);

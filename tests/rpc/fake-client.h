@@ -25,10 +25,8 @@ struct _VimgClient {
     GPtrArray *events; /* of char *: "370 " and the payload in hexadecimal */
 };
 
-/* Root's connection to root's daemon, neither authenticated nor open. */
+/* Root's connection to root's daemon, neither authenticated nor open; ended by its one unref. */
 VimgClient *fake_client_new(void);
-void fake_client_free(VimgClient *client);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgClient, fake_client_free)
 
 /* Lower-case hexadecimal of what @proc makes of @data.  Returns: (transfer full) */
 char *fake_encode(xdrproc_t proc, const void *data);
