@@ -71,12 +71,6 @@ VimgPoolDef *vimg_pool_def_copy(const VimgPoolDef *def);
  */
 VimgPoolDef *vimg_pool_def_parse(const char *xml, gboolean validate, GError **error);
 
-/*
- * The <source> document @xml, as given to find sources of a pool of @type: a definition without
- * name and options, of which only the source elements mean something.  Errors as above.
- */
-VimgPoolDef *vimg_pool_def_parse_source(const char *type, const char *xml, GError **error);
-
 /* What only an active pool knows; NULL to leave them out as 0. */
 typedef struct {
     guint64 capacity, allocation, available; /* bytes */

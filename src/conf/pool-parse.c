@@ -201,17 +201,3 @@ vimg_pool_def_parse(const char *xml, gboolean validate, GError **error)
         return NULL;
     return g_steal_pointer(&def);
 }
-
-VimgPoolDef *
-vimg_pool_def_parse_source(const char *type, const char *xml, GError **error)
-{
-    g_autoptr(VimgPoolDef) def = vimg_pool_def_new();
-    g_autoptr(xmlDoc) doc =
-        vimg_xml_parse(xml, "(storage_source_specification)", "source", NULL, error);
-
-    if (!doc || !parse_source(def, xmlDocGetRootElement(doc), error))
-        return NULL;
-    def->type = g_strdup(type);
-    def->name = g_strdup("");
-    return g_steal_pointer(&def);
-}

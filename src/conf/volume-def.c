@@ -99,12 +99,18 @@ parse_target(VimgVolumeDef *def, const xmlNode *root, GError **error)
     static const char *const none[] = {NULL};
     xmlNode *target;
     xmlNode *format;
+    xmlNode *encryption;
 
     if (!vimg_xml_child(root, NULL, "target", &target, error) ||
         !vimg_xml_check_children(target, VIMG_VOLUME_NAMESPACE, none, error) ||
         !vimg_xml_child(target, NULL, "format", &format, error) ||
-        !vimg_xml_line_attribute(format, "type", &def->format, error))
+        !vimg_xml_line_attribute(format, "type", &def->format, error) ||
+        !vimg_xml_child(target, NULL, "encryption", &encryption, error))
         return FALSE;
+    /* who asks for this must not be left to believe in it */
+    if (encryption)
+        return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                          _("storage pool does not support encrypted volumes"));
     if (def->format && !g_strv_contains(formats, def->format))
         return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED, _("unknown volume format type %s"),
                           def->format);
