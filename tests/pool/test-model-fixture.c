@@ -1,0 +1,400 @@
+/*
+ * test-model-fixture.c: a model in a temporary directory, on storages in memory
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <ftw.h>
+#include <gmodule.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "test-model-fixture.h"
+#include "util/error.h"
+#include "util/file.h"
+
+/* ---- events ----------------------------------------------------------------------------- */
+
+static const char *const lifecycle[] = {
+    [VIR_STORAGE_POOL_EVENT_DEFINED] = "defined", [VIR_STORAGE_POOL_EVENT_UNDEFINED] = "undefined",
+    [VIR_STORAGE_POOL_EVENT_STARTED] = "started", [VIR_STORAGE_POOL_EVENT_STOPPED] = "stopped",
+    [VIR_STORAGE_POOL_EVENT_CREATED] = "created", [VIR_STORAGE_POOL_EVENT_DELETED] = "deleted",
+};
+
+static void
+hear(const VimgEvent *event, gpointer data)
+{
+    Fixture *fixture = data;
+    const char *what = "refreshed";
+
+    if (event->kind == VIMG_EVENT_POOL_LIFECYCLE)
+        what = lifecycle[event->event];
+    else if (event->kind != VIMG_EVENT_POOL_REFRESH)
+        return;
+    VIMG_LOCK_GUARD(&fixture->lock);
+    g_string_append_printf(fixture->events, "%s%s:%s", fixture->events->len > 0 ? " " : "",
+                           event->pool.name, what);
+    vimg_cond_broadcast(&fixture->changed);
+}
+
+char *
+fixture_events(Fixture *fixture)
+{
+    char *heard;
+
+    VIMG_LOCK_GUARD(&fixture->lock);
+    heard = g_strdup(fixture->events->str);
+    g_string_truncate(fixture->events, 0);
+    return heard;
+}
+
+void
+fixture_wait_event(Fixture *fixture, const char *event)
+{
+    VIMG_LOCK_GUARD(&fixture->lock);
+    while (!strstr(fixture->events->str, event))
+        vimg_cond_wait(&fixture->changed, &fixture->lock);
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+char *
+fixture_path(Fixture *fixture, const char *name)
+{
+    return g_build_filename(fixture->root, name, NULL);
+}
+
+gboolean
+fixture_exists(Fixture *fixture, const char *name)
+{
+    g_autofree char *path = fixture_path(fixture, name);
+
+    return g_file_test(path, G_FILE_TEST_EXISTS | G_FILE_TEST_IS_SYMLINK);
+}
+
+void
+fixture_write(Fixture *fixture, const char *name, const char *text)
+{
+    g_autofree char *path = fixture_path(fixture, name);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(g_file_set_contents(path, text, -1, &error));
+    g_assert_no_error(error);
+}
+
+void
+fixture_start(Fixture *fixture)
+{
+    g_autofree char *config_dir = fixture_path(fixture, "config");
+    g_autofree char *state_dir = fixture_path(fixture, "state");
+    g_autofree char *run_dir = fixture_path(fixture, "run");
+    const VimgModelConfig config = {
+        .config_dir = config_dir,
+        .state_dir = state_dir,
+        .run_dir = run_dir,
+        .plugin_dir = TEST_MODEL_PLUGINS,
+        .zones = fixture->zones,
+        .search_paths = fixture->search_paths,
+    };
+    g_autoptr(GError) error = NULL;
+
+    fixture->model = vimg_model_new(&config, &error);
+    g_assert_no_error(error);
+    vimg_model_set_event_sink(fixture->model, hear, fixture);
+    vimg_model_start(fixture->model, &error);
+    g_assert_no_error(error);
+}
+
+void
+fixture_stop(Fixture *fixture)
+{
+    g_clear_pointer(&fixture->model, vimg_model_free);
+}
+
+void
+fixture_restart(Fixture *fixture)
+{
+    fixture_stop(fixture);
+    fixture_start(fixture);
+}
+
+/* The module of the tests is the one the model loads: modules are never loaded twice. */
+static const MemoryControl *
+find_control(const char *type)
+{
+    g_autofree char *file = g_strdup_printf("%s/vimg-%s.so", TEST_MODEL_PLUGINS, type);
+    GModule *module = g_module_open(file, G_MODULE_BIND_LOCAL);
+    gpointer control = NULL;
+
+    g_assert_nonnull(module);
+    g_module_make_resident(module);
+    g_assert_true(g_module_symbol(module, MEMORY_CONTROL, &control));
+    return control;
+}
+
+void
+fixture_set_up(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    fixture->root = g_dir_make_tmp("vimg-model-XXXXXX", &error);
+    g_assert_no_error(error);
+    vimg_mutex_init(&fixture->lock);
+    vimg_cond_init(&fixture->changed);
+    fixture->events = g_string_new(NULL);
+    fixture->memory = find_control("memory");
+    fixture->memcopy = find_control("memcopy");
+    fixture->memory->reset();
+    fixture->memcopy->reset();
+    fixture_start(fixture);
+}
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+void
+fixture_tear_down(Fixture *fixture, gconstpointer data)
+{
+    fixture_stop(fixture);
+    nftw(fixture->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    g_string_free(fixture->events, TRUE);
+    vimg_cond_clear(&fixture->changed);
+    vimg_mutex_clear(&fixture->lock);
+    g_free(fixture->root);
+}
+
+/* ---- pools ------------------------------------------------------------------------------ */
+
+char *
+pool_xml_full(const char *type, const char *name, const char *uuid, const char *dir,
+              const char *options)
+{
+    GString *xml = g_string_new(NULL);
+
+    g_string_append_printf(
+        xml, "<pool type='%s' xmlns:image='urn:virtimage:pool:1'><name>%s</name>", type, name);
+    if (uuid)
+        g_string_append_printf(xml, "<uuid>%s</uuid>", uuid);
+    g_string_append_printf(xml, "<source><dir path='%s'/></source>", dir);
+    if (options)
+        g_string_append_printf(xml, "<image:options>%s</image:options>", options);
+    g_string_append(xml, "</pool>");
+    return g_string_free(xml, FALSE);
+}
+
+char *
+pool_xml(const char *name, const char *uuid, const char *options)
+{
+    g_autofree char *dir = g_strdup_printf("/mem/%s", name);
+
+    return pool_xml_full("memory", name, uuid, dir, options);
+}
+
+/* The name is lost with @fixture's answer; a uuid is enough. */
+VimgPoolId
+pool_id(Fixture *fixture, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    VimgPoolId id = {0};
+
+    vimg_model_pool_by_name(fixture->model, name, &id, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&id.name, g_free);
+    return id;
+}
+
+void
+define_pool(Fixture *fixture, const char *name)
+{
+    g_autofree char *xml = pool_xml(name, NULL, NULL);
+    g_auto(VimgPoolId) id = {0};
+    g_autoptr(GError) error = NULL;
+
+    vimg_model_pool_define(fixture->model, xml, 0, &id, &error);
+    g_assert_no_error(error);
+}
+
+void
+start_pool(Fixture *fixture, const char *name)
+{
+    VimgPoolId id = pool_id(fixture, name);
+    g_autoptr(GError) error = NULL;
+
+    vimg_model_pool_create(fixture->model, &id, 0, &error);
+    g_assert_no_error(error);
+}
+
+void
+define_and_start(Fixture *fixture, const char *name)
+{
+    define_pool(fixture, name);
+    start_pool(fixture, name);
+}
+
+gboolean
+destroy_pool(Fixture *fixture, const char *name, GError **error)
+{
+    VimgPoolId id = pool_id(fixture, name);
+
+    return vimg_model_pool_destroy(fixture->model, &id, error);
+}
+
+guint8
+pool_state(Fixture *fixture, const char *name)
+{
+    VimgPoolId id = pool_id(fixture, name);
+    g_autoptr(GError) error = NULL;
+    VimgPoolInfo info = {0};
+
+    vimg_model_pool_info(fixture->model, &id, &info, &error);
+    g_assert_no_error(error);
+    return info.state;
+}
+
+/* Opening goes on in other threads; what is waited for is a state that must come. */
+void
+fixture_wait_state(Fixture *fixture, const char *pool, guint8 state)
+{
+    while (pool_state(fixture, pool) != state)
+        g_usleep(1000);
+}
+
+void
+fixture_wait_active(Fixture *fixture, const char *pool)
+{
+    fixture_wait_state(fixture, pool, VIR_STORAGE_POOL_RUNNING);
+}
+
+/* ---- volumes ---------------------------------------------------------------------------- */
+
+VimgVolId
+vol_id(const char *pool, const char *name)
+{
+    return (VimgVolId){.pool = (char *)pool, .name = (char *)name};
+}
+
+char *
+vol_xml(const char *name, const char *format, guint64 capacity)
+{
+    return g_strdup_printf("<volume><name>%s</name><capacity>%" G_GUINT64_FORMAT
+                           "</capacity><target><format type='%s'/></target></volume>",
+                           name, capacity, format);
+}
+
+void
+create_vol(Fixture *fixture, const char *pool, const char *name, const char *format,
+           guint64 capacity)
+{
+    g_autofree char *xml = vol_xml(name, format, capacity);
+    VimgPoolId id = pool_id(fixture, pool);
+    g_auto(VimgVolId) out = {0};
+    g_autoptr(GError) error = NULL;
+
+    vimg_model_vol_create(fixture->model, &id, xml, 0, &out, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(out.pool, ==, pool);
+    g_assert_cmpstr(out.name, ==, name);
+}
+
+gboolean
+push(VimgTransfer *transfer, gsize size, char byte, GError **error)
+{
+    g_autoptr(VimgBuffer) buffer = vimg_buffer_new(size);
+
+    memset(buffer->data, byte, size);
+    return vimg_transfer_write(transfer, buffer, 0, size, error);
+}
+
+void
+upload_all(Fixture *fixture, const char *pool, const char *name, guint64 size, char byte)
+{
+    VimgVolId id = vol_id(pool, name);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgTransfer) transfer = vimg_model_upload(fixture->model, &id, 0, 0, &error);
+
+    g_assert_no_error(error);
+    push(transfer, size, byte, &error);
+    g_assert_no_error(error);
+    vimg_transfer_finish(transfer, &error);
+    g_assert_no_error(error);
+}
+
+char *
+download_all(Fixture *fixture, const char *pool, const char *name, guint64 offset, guint64 length)
+{
+    VimgVolId id = vol_id(pool, name);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgTransfer) transfer =
+        vimg_model_download(fixture->model, &id, offset, length, &error);
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    g_assert_no_error(error);
+    for (;;) {
+        VimgExtent extent = {0};
+
+        vimg_transfer_next(transfer, &extent, &error);
+        g_assert_no_error(error);
+        if (extent.length == 0)
+            break;
+        g_string_append_printf(text, "%s%c%" G_GUINT64_FORMAT, text->len > 0 ? " " : "",
+                               extent.data ? 'd' : 'h', extent.length);
+        vimg_buffer_unref(extent.data);
+    }
+    vimg_transfer_finish(transfer, &error);
+    g_assert_no_error(error);
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+char *
+vol_names(Fixture *fixture, const char *pool)
+{
+    VimgPoolId id = pool_id(fixture, pool);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) list = vimg_model_pool_volumes(fixture->model, &id, &error);
+    GString *text = g_string_new(NULL);
+    guint i;
+
+    g_assert_no_error(error);
+    for (i = 0; i < list->len; i++)
+        g_string_append_printf(text, "%s%s", i > 0 ? " " : "",
+                               ((VimgVolId *)g_ptr_array_index(list, i))->name);
+    return g_string_free(text, FALSE);
+}
+
+char *
+vol_state(Fixture *fixture, const char *pool, const char *name)
+{
+    VimgVolId id = vol_id(pool, name);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *xml = vimg_model_vol_xml(fixture->model, &id, 0, &error);
+    const char *state;
+
+    g_assert_no_error(error);
+    state = strstr(xml, "<image:state");
+    g_assert_nonnull(state);
+    state = strchr(state, '>') + 1;
+    return g_strndup(state, strcspn(state, "<"));
+}
+
+gboolean
+delete_vol(Fixture *fixture, const char *pool, const char *name, GError **error)
+{
+    VimgVolId id = vol_id(pool, name);
+
+    return vimg_model_vol_delete(fixture->model, &id, 0, error);
+}
+
+void
+assert_error_text(GError **error, VimgErrorCode code, const char *text)
+{
+    g_autofree char *whole = NULL;
+
+    g_assert_error(*error, VIMG_ERROR, (gint)code);
+    whole = vimg_error_text(*error);
+    g_assert_cmpstr(whole, ==, text);
+    g_clear_error(error);
+}
