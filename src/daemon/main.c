@@ -166,14 +166,18 @@ start_model(Daemon *daemon, GError **error)
 static guint
 model_busy(gpointer data)
 {
-    return vimg_model_busy(data);
+    const Daemon *daemon = data;
+
+    return vimg_model_busy(daemon->model);
 }
 
 static void
 idle_end(gpointer data)
 {
+    const Daemon *daemon = data;
+
     vimg_info("nothing to do, ending");
-    g_main_loop_quit(data);
+    g_main_loop_quit(daemon->loop);
 }
 
 static gboolean
@@ -187,8 +191,7 @@ start_server(Daemon *daemon, int timeout, GError **error)
         return FALSE;
     relay_set(&daemon->relay, daemon->server);
     if (timeout > 0)
-        vimg_server_set_idle_timeout(daemon->server, (guint)timeout, model_busy, idle_end,
-                                     daemon->loop);
+        vimg_server_set_idle_timeout(daemon->server, (guint)timeout, model_busy, idle_end, daemon);
     return vimg_sockets_listen(daemon->server, daemon->paths, daemon->config, error);
 }
 
