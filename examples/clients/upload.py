@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 #
 # upload.py: put a disk image into a pool and get it back, both sparse, through python3-libvirt
 #
