@@ -423,6 +423,17 @@ vimg_secrets_undefine(VimgSecrets *secrets, const guint8 *uuid, VimgSecretId *ou
 
 /* ---- loading ---------------------------------------------------------------------------- */
 
+/* GLib's decoder passes over what it does not know; a damaged value must not become another one. */
+static gboolean
+is_base64(const char *text)
+{
+    gsize length = strlen(text);
+    gsize digits = strspn(text, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "+/");
+    gsize padding = strspn(text + digits, "=");
+
+    return length > 0 && length % 4 == 0 && padding <= 2 && digits + padding == length;
+}
+
 /* Returns: (transfer full) what @text, which is wiped, stands for; NULL if it is no base64. */
 static VimgBuffer *
 decode_value(char *text, gsize length)
@@ -430,8 +441,8 @@ decode_value(char *text, gsize length)
     VimgBuffer *value = NULL;
     gsize size = 0;
 
-    if (length == strlen(text) && *g_strchomp(text) && g_base64_decode_inplace(text, &size) &&
-        size > 0 && size <= VALUE_MAX)
+    if (length == strlen(text) && is_base64(g_strchomp(text)) &&
+        g_base64_decode_inplace(text, &size) && size > 0 && size <= VALUE_MAX)
         value = value_new(text, size);
     explicit_bzero(text, length);
     return value;
