@@ -26,8 +26,8 @@
 #include "util/thread.h"
 
 typedef struct {
-    VimgPathOptions paths; /* strings are freed with the process */
-    int timeout;           /* seconds; 0: none */
+    VimgPathOptions paths;
+    int timeout; /* seconds; 0: none */
     gboolean verbose;
     gboolean version;
 } Options;
@@ -244,7 +244,7 @@ set_up_process(void)
     signal(SIGHUP, SIG_IGN);
 }
 
-static int
+static gboolean
 run(const Options *options, GError **error)
 {
     Daemon daemon = {.loop = g_main_loop_new(NULL, FALSE)};
@@ -261,28 +261,32 @@ run(const Options *options, GError **error)
         vimg_sockets_notify("STOPPING=1");
     }
     daemon_clear(&daemon);
-    return ok ? 0 : 1;
+    return ok;
+}
+
+static gboolean
+show_version(void)
+{
+    g_print("virtimaged (virtimage) %s\n", VIMG_VERSION);
+    return TRUE;
 }
 
 int
 main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *text = NULL;
     Options options = {0};
-    int rc = 1;
+    gboolean ok;
 
     set_up_process();
-    if (parse_options(&argc, &argv, &options, &error)) {
-        if (options.version) {
-            g_print("virtimaged (virtimage) %s\n", VIMG_VERSION);
-            return 0;
-        }
-        rc = run(&options, &error);
-    }
-    if (error) {
-        text = error->domain == VIMG_ERROR ? vimg_error_text(error) : g_strdup(error->message);
+    ok = parse_options(&argc, &argv, &options, &error) &&
+         (options.version ? show_version() : run(&options, &error));
+    if (!ok) {
+        g_autofree char *text =
+            error->domain == VIMG_ERROR ? vimg_error_text(error) : g_strdup(error->message);
+
         g_printerr("virtimaged: %s\n", text);
     }
-    return rc;
+    vimg_path_options_clear(&options.paths);
+    return ok ? 0 : 1;
 }

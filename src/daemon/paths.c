@@ -53,6 +53,16 @@ set_session(VimgPaths *paths)
     paths->run_dir = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
 }
 
+void
+vimg_path_options_clear(VimgPathOptions *options)
+{
+    g_clear_pointer(&options->config_file, g_free);
+    g_clear_pointer(&options->config_dir, g_free);
+    g_clear_pointer(&options->state_dir, g_free);
+    g_clear_pointer(&options->run_dir, g_free);
+    g_clear_pointer(&options->plugin_dir, g_free);
+}
+
 VimgPaths *
 vimg_paths_new(const VimgPathOptions *options)
 {

@@ -23,13 +23,16 @@ typedef struct {
 
 /* What the command line says; NULL: the default. */
 typedef struct {
-    const char *config_file;
-    const char *config_dir;
-    const char *state_dir;
-    const char *run_dir;
-    const char *plugin_dir;
+    char *config_file;
+    char *config_dir;
+    char *state_dir;
+    char *run_dir;
+    char *plugin_dir;
 } VimgPathOptions;
 
+void vimg_path_options_clear(VimgPathOptions *options);
+
+/* Copies what it takes from @options. */
 VimgPaths *vimg_paths_new(const VimgPathOptions *options);
 void vimg_paths_free(VimgPaths *paths);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgPaths, vimg_paths_free)
