@@ -1,0 +1,591 @@
+/*
+ * test-calls.c: calls over a socket: framing, order, rights, limits
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <libvirt/virterror.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+/* ---- framing ---------------------------------------------------------------------------- */
+
+static void
+test_bad_length(Harness *h, gconstpointer data)
+{
+    static const guint32 bad[] = {0, 3, 4, 27, VIMG_FRAME_MAX + 1, 0x7fffffff, 0xffffffff};
+    int other;
+
+    harness_start(h);
+    other = client_open(h);
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+        int fd = client_open(h);
+        guint8 packet[64] = {0};
+        guint32 word = GUINT32_TO_BE(bad[i]);
+
+        memcpy(packet, &word, 4);
+        client_write(fd, packet, sizeof(packet));
+        expect_eof(fd);
+        close(fd);
+        expect_alive(other, 10 + (guint32)i);
+    }
+    close(other);
+}
+
+static void
+test_bytes_one_by_one(Harness *h, gconstpointer data)
+{
+    g_autoptr(GByteArray) packet = encode_call(P_ECHO, 7, "slowly");
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    for (guint i = 0; i < packet->len; i++)
+        client_write(fd, packet->data + i, 1);
+    expect_reply(fd, P_ECHO, 7, "slowly");
+    close(fd);
+}
+
+typedef struct {
+    const char *path;
+    const char *payload;
+    gsize size;
+    const char *answer; /* NULL: error 39/7 */
+} ArgsCase;
+
+#define BYTES(text) text, sizeof(text) - 1
+
+static const ArgsCase args_cases[] = {
+    {"/calls/args/none", "", 0, NULL},
+    {"/calls/args/short", BYTES("\0\0\0\5abcd"), NULL},
+    {"/calls/args/too-long", BYTES("\0\x40\0\1abcd"), NULL},
+    {"/calls/args/nul", BYTES("\0\0\0\4a\0cd"), NULL},
+    {"/calls/args/trailing", BYTES("\0\0\0\4abcdtrailing bytes"), "abcd"},
+};
+
+static void
+test_args(Harness *h, gconstpointer data)
+{
+    const ArgsCase *c = data;
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    client_send(fd, VIMG_FRAME_CALL, P_ECHO, 5, VIMG_FRAME_OK, c->payload, c->size);
+    if (c->answer)
+        expect_reply(fd, P_ECHO, 5, c->answer);
+    else
+        expect_error(fd, VIMG_FRAME_REPLY, P_ECHO, 5, VIR_ERR_RPC, VIR_FROM_RPC,
+                     "Unable to decode message payload");
+    expect_alive(fd, 6);
+    close(fd);
+}
+
+/* The largest packet there is: accepted, its end ignored. */
+static void
+test_largest(Harness *h, gconstpointer data)
+{
+    gsize size = VIMG_FRAME_MAX - VIMG_FRAME_MIN;
+    g_autofree guint8 *payload = g_malloc0(size);
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    memcpy(payload, "\0\0\0\4abcd", 8);
+    client_send(fd, VIMG_FRAME_CALL, P_ECHO, 5, VIMG_FRAME_OK, payload, size);
+    expect_reply(fd, P_ECHO, 5, "abcd");
+    expect_alive(fd, 6);
+    close(fd);
+}
+
+static void
+test_long_string(Harness *h, gconstpointer data)
+{
+    g_autofree char *text = g_strnfill(4194304, 'x');
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    client_call(fd, P_ECHO, 5, text);
+    expect_reply(fd, P_ECHO, 5, text);
+    close(fd);
+}
+
+/* Packets that are neither calls nor for a stream we know. */
+static void
+test_dropped_types(Harness *h, gconstpointer data)
+{
+    static const guint32 types[] = {VIMG_FRAME_REPLY,
+                                    VIMG_FRAME_MESSAGE,
+                                    VIMG_FRAME_STREAM,
+                                    VIMG_FRAME_REPLY_WITH_FDS,
+                                    VIMG_FRAME_HOLE,
+                                    7,
+                                    99,
+                                    0xffffffff};
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    for (gsize i = 0; i < G_N_ELEMENTS(types); i++) {
+        for (guint32 status = 0; status < 4; status++)
+            client_send(fd, types[i], P_ECHO, 77, status, "twelve bytes", 12);
+    }
+    expect_alive(fd, 6);
+    close(fd);
+}
+
+static void
+test_with_fds(Harness *h, gconstpointer data)
+{
+    g_autoptr(GByteArray) packet = encode_call(P_ECHO, 7, "fds");
+    guint32 type = GUINT32_TO_BE(VIMG_FRAME_CALL_WITH_FDS);
+    guint32 length = GUINT32_TO_BE(packet->len + 4);
+    guint32 n = GUINT32_TO_BE(2);
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    memcpy(packet->data, &length, 4);
+    memcpy(packet->data + 16, &type, 4);
+    client_write(fd, packet->data, VIMG_FRAME_MIN);
+    client_write(fd, &n, 4);
+    client_write(fd, packet->data + VIMG_FRAME_MIN, packet->len - VIMG_FRAME_MIN);
+    client_write(fd, "\0\0", 2); /* what would carry the descriptors */
+    expect_reply(fd, P_ECHO, 7, "fds");
+    expect_alive(fd, 8);
+    n = GUINT32_TO_BE(33);
+    client_send(fd, VIMG_FRAME_CALL_WITH_FDS, P_ECHO, 9, 0, &n, 4);
+    expect_eof(fd);
+    close(fd);
+}
+
+/* ---- what is refused -------------------------------------------------------------------- */
+
+typedef struct {
+    const char *path;
+    guint32 program, version;
+    gint32 procedure;
+    guint32 status;
+    const char *text;
+} RefusedCase;
+
+static const RefusedCase refused_cases[] = {
+    {"/calls/refused/program", 0x20008087, 1, P_ECHO, 0, "Cannot find program 536903815 version 1"},
+    {"/calls/refused/version", VIMG_PROGRAM_REMOTE, 2, P_ECHO, 0,
+     "Cannot find program 536903814 version 2"},
+    {"/calls/refused/keepalive-call", VIMG_PROGRAM_KEEPALIVE, 1, 1, 0,
+     "Cannot find program 1801807216 version 1"},
+    {"/calls/refused/procedure-0", VIMG_PROGRAM_REMOTE, 1, 0, 0, "unknown procedure: 0"},
+    {"/calls/refused/procedure-last", VIMG_PROGRAM_REMOTE, 1, N_PROCS, 0, "unknown procedure: 16"},
+    {"/calls/refused/procedure-high", VIMG_PROGRAM_REMOTE, 1, G_MAXINT32, 0,
+     "unknown procedure: 2147483647"},
+    {"/calls/refused/procedure-negative", VIMG_PROGRAM_REMOTE, 1, -1, 0, "unknown procedure: -1"},
+    {"/calls/refused/status-error", VIMG_PROGRAM_REMOTE, 1, P_ECHO, 1,
+     "Unexpected message status 1"},
+    {"/calls/refused/status-continue", VIMG_PROGRAM_REMOTE, 1, P_ECHO, 2,
+     "Unexpected message status 2"},
+};
+
+static void
+test_refused(Harness *h, gconstpointer data)
+{
+    const RefusedCase *c = data;
+    VimgFrameHeader header = {c->program, c->version, c->procedure, VIMG_FRAME_CALL, 9, c->status};
+    g_autoptr(VimgBuffer) frame = vimg_frame_new(&header, "\0\0\0\0", 4);
+    g_auto(Packet) reply = {0};
+    g_autofree char *message = NULL;
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    client_write(fd, frame->data, frame->size);
+    g_assert_true(client_receive(fd, &reply));
+    g_assert_cmpuint(reply.header.program, ==, c->program);
+    g_assert_cmpuint(reply.header.version, ==, c->version);
+    g_assert_cmpint(reply.header.procedure, ==, c->procedure);
+    g_assert_cmpuint(reply.header.type, ==, VIMG_FRAME_REPLY);
+    g_assert_cmpuint(reply.header.serial, ==, 9);
+    g_assert_cmpuint(reply.header.status, ==, VIMG_FRAME_ERROR);
+    g_assert_cmpint(reply.payload[3], ==, VIR_ERR_RPC);
+    g_assert_cmpint(reply.payload[7], ==, VIR_FROM_RPC);
+    message = g_strndup((const char *)reply.payload + 16, reply.payload[15]);
+    g_assert_cmpstr(message, ==, c->text);
+    expect_alive(fd, 10);
+    close(fd);
+}
+
+static void
+test_order_of_opening(Harness *h, gconstpointer data)
+{
+    int fd;
+
+    harness_start(h);
+    fd = client_connect(h->path);
+    client_call(fd, P_ECHO, 0, "x");
+    expect_error(fd, VIMG_FRAME_REPLY, P_ECHO, 0, VIR_ERR_RPC, VIR_FROM_RPC,
+                 "authentication required");
+    client_call(fd, P_OPEN, 1, NULL);
+    expect_error(fd, VIMG_FRAME_REPLY, P_OPEN, 1, VIR_ERR_RPC, VIR_FROM_RPC,
+                 "authentication required");
+    client_call(fd, P_AUTH, 2, NULL);
+    expect_reply(fd, P_AUTH, 2, NULL);
+    client_call(fd, P_ECHO, 3, "x");
+    expect_error(fd, VIMG_FRAME_REPLY, P_ECHO, 3, VIR_ERR_INTERNAL_ERROR, VIR_FROM_RPC,
+                 "internal error: connection not open");
+    client_call(fd, P_FEATURE, 4, NULL);
+    expect_reply(fd, P_FEATURE, 4, NULL);
+    client_call(fd, P_OPEN, 5, NULL);
+    expect_reply(fd, P_OPEN, 5, NULL);
+    client_call(fd, P_OPEN, 6, NULL);
+    expect_error(fd, VIMG_FRAME_REPLY, P_OPEN, 6, VIR_ERR_INTERNAL_ERROR, VIR_FROM_RPC,
+                 "internal error: connection already open");
+    expect_alive(fd, 7);
+    close(fd);
+}
+
+/* Everything at once: what comes before AUTH is refused, what comes after OPEN is served. */
+static void
+test_pipelined_opening(Harness *h, gconstpointer data)
+{
+    static const gint32 order[] = {P_ECHO, P_AUTH, P_FEATURE, P_OPEN, P_ECHO, P_UPLOAD};
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    int fd;
+
+    harness_start(h);
+    fd = client_connect(h->path);
+    for (guint32 i = 0; i < G_N_ELEMENTS(order); i++) {
+        gboolean text = order[i] == P_ECHO || order[i] == P_UPLOAD;
+        g_autoptr(GByteArray) one = encode_call(order[i], i, text ? "id=1" : NULL);
+
+        g_byte_array_append(all, one->data, one->len);
+    }
+    client_write(fd, all->data, all->len);
+    client_data(fd, P_UPLOAD, 5, "data", 4);
+    client_finish(fd, P_UPLOAD, 5);
+    expect_error(fd, VIMG_FRAME_REPLY, P_ECHO, 0, VIR_ERR_RPC, VIR_FROM_RPC,
+                 "authentication required");
+    expect_reply(fd, P_AUTH, 1, NULL);
+    expect_reply(fd, P_FEATURE, 2, NULL);
+    expect_reply(fd, P_OPEN, 3, NULL);
+    for (guint i = 0; i < 3; i++) { /* open: the rest in any order, but for the stream's own */
+        g_auto(Packet) packet = {0};
+
+        g_assert_true(client_receive(fd, &packet));
+        g_assert_cmpuint(packet.header.status, ==, VIMG_FRAME_OK);
+        g_assert_cmpuint(packet.header.serial, >=, 4);
+    }
+    g_assert_cmpuint(world_outcome(1).bytes, ==, 4);
+    g_assert_true(world_outcome(1).finished);
+    close(fd);
+}
+
+static void
+test_read_only(Harness *h, gconstpointer data)
+{
+    int fd;
+
+    harness_start(h);
+    fd = client_connect(h->ro_path);
+    client_call(fd, P_AUTH, 0, NULL);
+    expect_reply(fd, P_AUTH, 0, NULL);
+    client_call(fd, P_OPEN, 1, NULL);
+    expect_reply(fd, P_OPEN, 1, NULL);
+    client_call(fd, P_WRITE, 2, "x");
+    expect_error(fd, VIMG_FRAME_REPLY, P_WRITE, 2, VIR_ERR_OPERATION_DENIED, VIR_FROM_STORAGE,
+                 "operation forbidden: read only access prevents virWrite");
+    /* the right is missed before the arguments are looked at */
+    client_call(fd, P_WRITE, 3, NULL);
+    expect_error(fd, VIMG_FRAME_REPLY, P_WRITE, 3, VIR_ERR_OPERATION_DENIED, VIR_FROM_STORAGE,
+                 "operation forbidden: read only access prevents virWrite");
+    expect_alive(fd, 4);
+    close(fd);
+    fd = client_open(h);
+    client_call(fd, P_WRITE, 2, "x");
+    expect_reply(fd, P_WRITE, 2, "x");
+    close(fd);
+}
+
+static void
+test_errors(Harness *h, gconstpointer data)
+{
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    client_call(fd, P_FAIL, 2, NULL);
+    expect_error(fd, VIMG_FRAME_REPLY, P_FAIL, 2, VIR_ERR_NO_STORAGE_POOL, VIR_FROM_STORAGE,
+                 "Storage pool not found: no storage pool with matching name 'x'");
+    client_call(fd, P_LIE, 3, NULL);
+    expect_error(fd, VIMG_FRAME_REPLY, P_LIE, 3, VIR_ERR_INTERNAL_ERROR, VIR_FROM_STORAGE,
+                 "internal error: virLie failed without an error");
+    close(fd);
+}
+
+/* ---- concurrency ------------------------------------------------------------------------ */
+
+static void
+test_out_of_order(Harness *h, gconstpointer data)
+{
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    client_call(fd, P_SLOW, 2, "a");
+    world_wait(&world.slow_begun, 1);
+    client_call(fd, P_ECHO, 3, "fast");
+    expect_reply(fd, P_ECHO, 3, "fast");
+    client_ping(fd);
+    expect_pong(fd);
+    world_slow_tickets(1);
+    expect_reply(fd, P_SLOW, 2, "a");
+    close(fd);
+}
+
+static void
+test_same_serial(Harness *h, gconstpointer data)
+{
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    client_call(fd, P_ECHO, 2, "same");
+    client_call(fd, P_ECHO, 2, "same");
+    expect_reply(fd, P_ECHO, 2, "same");
+    expect_reply(fd, P_ECHO, 2, "same");
+    close(fd);
+}
+
+/* One storage hangs, for many clients; the others' calls and the fast ones go on. */
+static void
+test_hung_storage(Harness *h, gconstpointer data)
+{
+    int fd;
+    int other;
+
+    harness_start(h);
+    fd = client_open(h);
+    other = client_open(h);
+    for (guint32 i = 0; i < 10; i++)
+        client_call(fd, P_SLOW, 10 + i, "hung");
+    world_wait(&world.slow_begun, h->config.max_pool_calls);
+    client_call(other, P_WRITE, 2, "well");
+    expect_reply(other, P_WRITE, 2, "well");
+    expect_alive(other, 3);
+    expect_alive(fd, 3);
+    g_assert_cmpuint(world_get(&world.slow_begun), ==, h->config.max_pool_calls);
+    world_slow_tickets(10);
+    for (guint32 i = 0; i < 10; i++) {
+        g_auto(Packet) packet = {0};
+
+        g_assert_true(client_receive(fd, &packet));
+        g_assert_cmpuint(packet.header.status, ==, VIMG_FRAME_OK);
+    }
+    close(fd);
+    close(other);
+}
+
+/* Beyond its share a client is not read; nothing is dropped. */
+static void
+test_request_limit(Harness *h, gconstpointer data)
+{
+    int fd;
+    int other;
+
+    h->config.max_client_requests = 2;
+    harness_start(h);
+    fd = client_open(h);
+    other = client_open(h);
+    client_call(fd, P_SLOW, 2, "a");
+    client_call(fd, P_SLOW, 3, "b");
+    client_call(fd, P_ECHO, 4, "waits");
+    client_call(fd, P_ECHO, 5, "waits too");
+    client_ping(fd);
+    world_wait(&world.slow_begun, 2);
+    expect_alive(other, 9); /* everyone else is served */
+    g_assert_false(client_has_input(fd));
+    world_slow_tickets(2);
+    for (guint32 i = 0; i < 5; i++) {
+        g_auto(Packet) packet = {0};
+
+        g_assert_true(client_receive(fd, &packet));
+        g_assert_cmpuint(packet.header.status, ==, VIMG_FRAME_OK);
+        if (i == 0)
+            g_assert_cmpint(packet.header.procedure, ==, P_SLOW);
+    }
+    close(fd);
+    close(other);
+}
+
+static void
+expect_any_slow(int fd)
+{
+    g_auto(Packet) packet = {0};
+
+    g_assert_true(client_receive(fd, &packet));
+    g_assert_cmpint(packet.header.procedure, ==, P_SLOW);
+    g_assert_cmpuint(packet.header.status, ==, VIMG_FRAME_OK);
+}
+
+static void
+test_byte_limit(Harness *h, gconstpointer data)
+{
+    g_autofree char *text = g_strnfill(300000, 'x');
+    int fd;
+
+    h->config.max_client_bytes = 500000;
+    harness_start(h);
+    fd = client_open(h);
+    client_call(fd, P_SLOW, 2, text);
+    client_call(fd, P_SLOW, 3, text);
+    world_wait(&world.slow_begun, 2);
+    client_call(fd, P_ECHO, 4, "waits");
+    world_slow_tickets(1);
+    expect_any_slow(fd);
+    expect_reply(fd, P_ECHO, 4, "waits");
+    world_slow_tickets(1);
+    expect_any_slow(fd);
+    close(fd);
+}
+
+/* A client that asks and asks and never reads: its answers stay bounded. */
+static void
+test_unread_replies(Harness *h, gconstpointer data)
+{
+    const guint n = 200;
+    int fd;
+    int other;
+
+    h->config.max_client_bytes = 4 * 1024 * 1024;
+    h->config.max_client_requests = 8;
+    harness_start(h);
+    fd = client_open(h);
+    other = client_open(h);
+    for (guint32 i = 0; i < n; i++)
+        client_call(fd, P_BIG, 100 + i, NULL);
+    for (guint32 i = 0; i < 500; i++)
+        expect_alive(other, i);
+    g_assert_cmpuint(world_get(&world.slow_begun), <, 40);
+    for (guint32 i = 0; i < n; i++) {
+        g_auto(Packet) packet = {0};
+
+        g_assert_true(client_receive(fd, &packet));
+        g_assert_cmpuint(packet.size, ==, 1024 * 1024 + 4);
+    }
+    expect_alive(fd, 2);
+    close(fd);
+    close(other);
+}
+
+/* ---- ends ------------------------------------------------------------------------------- */
+
+static void
+test_close(Harness *h, gconstpointer data)
+{
+    g_autoptr(GByteArray) packets = encode_call(P_CLOSE, 2, NULL);
+    g_autoptr(GByteArray) after = encode_call(P_ECHO, 3, "too late");
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    g_byte_array_append(packets, after->data, after->len);
+    client_write(fd, packets->data, packets->len);
+    expect_reply(fd, P_CLOSE, 2, NULL);
+    world_wait(&world.disconnects, 1);
+    close(fd);
+}
+
+static void
+test_gone_during_call(Harness *h, gconstpointer data)
+{
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    client_call(fd, P_SLOW, 2, "a");
+    world_wait(&world.slow_begun, 1);
+    close(fd);
+    world_wait(&world.disconnects, 1);
+    g_assert_cmpuint(world_get(&world.clients), ==, 1); /* the call still has it */
+    world_slow_tickets(1);
+    world_wait(&world.clients, 0);
+    fd = client_open(h);
+    expect_alive(fd, 2);
+    close(fd);
+}
+
+/* Calls that did not begin when their client went are not run. */
+static void
+test_gone_before_call(Harness *h, gconstpointer data)
+{
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    for (guint32 i = 0; i < 10; i++)
+        client_call(fd, P_SLOW, 2 + i, "a");
+    world_wait(&world.slow_begun, 3);
+    expect_alive(fd, 50);
+    close(fd);
+    world_wait(&world.disconnects, 1);
+    world_slow_tickets(3);
+    world_wait(&world.clients, 0);
+    g_assert_cmpuint(world_get(&world.slow_begun), ==, 3);
+}
+
+static void
+test_event(Harness *h, gconstpointer data)
+{
+    g_auto(Packet) event = {0};
+    int fd;
+
+    harness_start(h);
+    fd = client_open(h);
+    client_call(fd, P_EVENT, 2, "news");
+    g_assert_true(client_receive(fd, &event));
+    g_assert_cmpuint(event.header.program, ==, VIMG_PROGRAM_REMOTE);
+    g_assert_cmpuint(event.header.type, ==, VIMG_FRAME_MESSAGE);
+    g_assert_cmpint(event.header.procedure, ==, 99);
+    g_assert_cmpuint(event.header.serial, ==, 0);
+    g_assert_cmpuint(event.header.status, ==, VIMG_FRAME_OK);
+    g_assert_cmpmem(event.payload, event.size, "\0\0\0\4news", 8);
+    expect_reply(fd, P_EVENT, 2, NULL);
+    close(fd);
+}
+
+#define ADD(path, data, func)                                                                      \
+    g_test_add(path, Harness, data, harness_set_up, func, harness_tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("/calls/bad-length", NULL, test_bad_length);
+    ADD("/calls/bytes-one-by-one", NULL, test_bytes_one_by_one);
+    for (gsize i = 0; i < G_N_ELEMENTS(args_cases); i++)
+        ADD(args_cases[i].path, &args_cases[i], test_args);
+    ADD("/calls/largest", NULL, test_largest);
+    ADD("/calls/long-string", NULL, test_long_string);
+    ADD("/calls/dropped-types", NULL, test_dropped_types);
+    ADD("/calls/with-fds", NULL, test_with_fds);
+    for (gsize i = 0; i < G_N_ELEMENTS(refused_cases); i++)
+        ADD(refused_cases[i].path, &refused_cases[i], test_refused);
+    ADD("/calls/opening/order", NULL, test_order_of_opening);
+    ADD("/calls/opening/pipelined", NULL, test_pipelined_opening);
+    ADD("/calls/read-only", NULL, test_read_only);
+    ADD("/calls/errors", NULL, test_errors);
+    ADD("/calls/out-of-order", NULL, test_out_of_order);
+    ADD("/calls/same-serial", NULL, test_same_serial);
+    ADD("/calls/hung-storage", NULL, test_hung_storage);
+    ADD("/calls/limit/requests", NULL, test_request_limit);
+    ADD("/calls/limit/bytes", NULL, test_byte_limit);
+    ADD("/calls/limit/unread-replies", NULL, test_unread_replies);
+    ADD("/calls/close", NULL, test_close);
+    ADD("/calls/gone/during-call", NULL, test_gone_during_call);
+    ADD("/calls/gone/before-call", NULL, test_gone_before_call);
+    ADD("/calls/event", NULL, test_event);
+    return g_test_run();
+}
