@@ -47,6 +47,16 @@ world_wait(const guint *counter, guint value)
 }
 
 void
+world_wait_least(const guint *counter, guint value)
+{
+    gint64 deadline = g_get_monotonic_time() + DEADLINE;
+
+    VIMG_LOCK_GUARD(&world.lock);
+    while (*counter < value)
+        g_assert_true(vimg_cond_wait_until(&world.changed, &world.lock, deadline));
+}
+
+void
 world_wait_true(const gboolean *flag)
 {
     gint64 deadline = g_get_monotonic_time() + DEADLINE;

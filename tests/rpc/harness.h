@@ -62,6 +62,7 @@ extern World world;
 void world_reset(void);
 /* Until *@counter, in the world, is @value. */
 void world_wait(const guint *counter, guint value);
+void world_wait_least(const guint *counter, guint value);
 void world_wait_true(const gboolean *flag);
 guint world_get(const guint *counter);
 Outcome world_outcome(guint id);
