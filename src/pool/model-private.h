@@ -361,6 +361,9 @@ VimgPoolView *vimg_pool_view(VimgModel *model, const VimgPoolDef *def, const cha
 /* Whether a local path may be used.  Does I/O. */
 gboolean vimg_pool_check_path(const VimgPoolDef *def, GError **error);
 gboolean vimg_pool_forget(VimgPool *pool, GError **error);
+/* The backend reads @def, and secrets, again. */
+gboolean vimg_session_update(VimgPool *pool, VimgSession *session, const VimgPoolDef *def,
+                             GError **error);
 
 /* ---- reconnect.c ------------------------------------------------------------------------- */
 

@@ -141,9 +141,10 @@ static gboolean
 refresh_connected(VimgPool *pool, GError **error)
 {
     g_auto(VimgUse) use = {0};
+    g_autoptr(VimgPoolDef) def = vimg_pool_copy_def(pool);
 
-    return vimg_use_pool(pool, &use, error) && vimg_session_probe(use.session, error) &&
-           vimg_cache_refresh(pool, use.session, error);
+    return vimg_use_pool(pool, &use, error) && vimg_session_update(pool, use.session, def, error) &&
+           vimg_session_probe(use.session, error) && vimg_cache_refresh(pool, use.session, error);
 }
 
 /* A storage that does not answer its health check is lost, whatever its error says. */

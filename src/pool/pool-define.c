@@ -130,8 +130,8 @@ get_session(VimgPool *pool)
     return pool->session ? vimg_session_ref(pool->session) : NULL;
 }
 
-static gboolean
-update_store(VimgPool *pool, VimgSession *session, const VimgPoolDef *def, GError **error)
+gboolean
+vimg_session_update(VimgPool *pool, VimgSession *session, const VimgPoolDef *def, GError **error)
 {
     g_autofree char *store_id = vimg_persist_store_id(pool, NULL);
     g_autoptr(VimgPoolView) view = vimg_pool_view(pool->model, def, store_id);
@@ -146,11 +146,11 @@ update_live(VimgPool *pool, const VimgPoolDef *def, GError **error)
     g_autoptr(VimgSession) session = get_session(pool);
     g_autoptr(VimgPoolDef) before = vimg_pool_copy_def(pool);
 
-    if (session && !update_store(pool, session, def, error))
+    if (session && !vimg_session_update(pool, session, def, error))
         return FALSE;
     if (!vimg_persist_save(pool, def, error) || !vimg_persist_run_save(pool, def, error)) {
         if (session)
-            update_store(pool, session, before, NULL);
+            vimg_session_update(pool, session, before, NULL);
         if (pool->persistent)
             vimg_persist_save(pool, before, NULL);
         return FALSE;

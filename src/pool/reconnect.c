@@ -57,7 +57,8 @@ connect_again(VimgPool *pool, VimgSession *old, VimgPluginStore *info, GError **
     g_autoptr(VimgPoolDef) def = vimg_pool_copy_def(pool);
 
     if (old) {
-        if (vimg_store_probe(vimg_session_store(old), info, NULL))
+        if (vimg_session_update(pool, old, def, NULL) &&
+            vimg_store_probe(vimg_session_store(old), info, NULL))
             return vimg_session_ref(old);
         drop_session(pool, old);
     }

@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include "pool/model-private.h"
+#include "pool/transfer-digest.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
@@ -18,6 +19,7 @@ struct _VimgTransfer {
     VimgUse use;
     VimgWriter *writer;    /* an upload */
     VimgReader *reader;    /* a download */
+    VimgDigest *digest;    /* an upload of a whole image that must have a checksum */
     VimgPluginImage image; /* as it was at the beginning */
     gboolean upload;
     gboolean raw;
@@ -123,6 +125,16 @@ open_writer(VimgTransfer *transfer, GError **error)
     return FALSE;
 }
 
+/* Of content that begins elsewhere there is no checksum until all of it can be read. */
+static gboolean
+open_digest(VimgTransfer *transfer, GError **error)
+{
+    if (!transfer->image.checksum || transfer->offset > 0)
+        return TRUE;
+    transfer->digest = vimg_digest_new(transfer->image.checksum_type, error);
+    return transfer->digest != NULL;
+}
+
 VimgTransfer *
 vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset, guint64 length,
                   GError **error)
@@ -134,7 +146,8 @@ vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset, guint6
     set_live(transfer, TRUE);
     vimg_use_image(&transfer->use, &transfer->image);
     transfer->raw = strcmp(transfer->image.format, "raw") == 0;
-    if (!check_range(transfer, error) || !open_writer(transfer, error))
+    if (!check_range(transfer, error) || !open_digest(transfer, error) ||
+        !open_writer(transfer, error))
         return NULL;
     transfer->upload = TRUE;
     vimg_job_progress(transfer->use.job, "upload", 0,
@@ -179,19 +192,27 @@ check_room(const VimgTransfer *transfer, guint64 size, guint64 *fits, GError **e
     return TRUE;
 }
 
+static gboolean
+put(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
+{
+    if (transfer->digest &&
+        !vimg_digest_add(transfer->digest, buffer ? buffer->data + offset : NULL, size,
+                         transfer->use.job, error))
+        return FALSE;
+    return buffer ? vimg_writer_write(transfer->writer, buffer, offset, size, error)
+                  : vimg_writer_hole(transfer->writer, size, error);
+}
+
 /* @buffer NULL: a hole. */
 static gboolean
 take(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
     g_autoptr(GError) local = NULL;
     guint64 fits = 0;
-    gboolean ok;
 
     if (!check_going(transfer, error) || !check_room(transfer, size, &fits, error))
         return FALSE;
-    ok = buffer ? vimg_writer_write(transfer->writer, buffer, offset, fits, &local)
-                : vimg_writer_hole(transfer->writer, fits, &local);
-    if (!ok) {
+    if (!put(transfer, buffer, offset, fits, &local)) {
         vimg_use_failed(&transfer->use, local);
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
@@ -244,7 +265,7 @@ complete(VimgTransfer *transfer, gboolean *seal, VimgPluginImage *image, GError 
     if (!check_end(transfer, error))
         return FALSE;
     if (transfer->raw && at < transfer->image.capacity) {
-        if (!vimg_writer_hole(transfer->writer, transfer->image.capacity - at, error))
+        if (!put(transfer, NULL, 0, transfer->image.capacity - at, error))
             return FALSE;
         at = transfer->image.capacity;
     }
@@ -252,6 +273,48 @@ complete(VimgTransfer *transfer, gboolean *seal, VimgPluginImage *image, GError 
     if (image->capacity == 0 || strcmp(image->format, "iso") == 0)
         image->capacity = at;
     return TRUE;
+}
+
+/* It says so itself from now on; a backend that cannot keep that leaves it saving. */
+static void
+set_error(VimgTransfer *transfer, const GError *why)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!vimg_store_set_error(vimg_session_store(transfer->use.session), transfer->image.uuid,
+                              why->message, &error))
+        vimg_warning("volume '%s' of storage pool '%s' cannot be marked: %s", transfer->image.name,
+                     transfer->use.pool->name, error->message);
+}
+
+/* The whole content came through here: it becomes active only with the right checksum. */
+static gboolean
+check_before(VimgTransfer *transfer, const VimgPluginImage *image, GError **error)
+{
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) local = NULL;
+
+    if (!transfer->digest || vimg_digest_check(transfer->digest, image->checksum, &local))
+        return TRUE;
+    if (vimg_writer_finish(g_steal_pointer(&transfer->writer), FALSE, image, &out, NULL))
+        set_error(transfer, local);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* Some of it came before: all of it is read once more. */
+static gboolean
+check_after(VimgTransfer *transfer, const VimgPluginImage *image, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    if (!image->checksum || transfer->digest ||
+        vimg_digest_verify(vimg_session_store(transfer->use.session), image, transfer->use.job,
+                           &local))
+        return TRUE;
+    set_error(transfer, local);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 static gboolean
@@ -262,11 +325,13 @@ finish_upload(VimgTransfer *transfer, GError **error)
     gboolean seal = FALSE;
 
     vimg_image_copy(&image, &transfer->image);
-    if (!complete(transfer, &seal, &image, error)) {
+    if (!complete(transfer, &seal, &image, error) ||
+        (seal && !check_before(transfer, &image, error))) {
         vimg_writer_abort(g_steal_pointer(&transfer->writer));
         return FALSE;
     }
-    if (!vimg_writer_finish(g_steal_pointer(&transfer->writer), seal, &image, &out, error))
+    if (!vimg_writer_finish(g_steal_pointer(&transfer->writer), seal, &image, &out, error) ||
+        (seal && !check_after(transfer, &image, error)))
         return FALSE;
     vimg_use_changed(&transfer->use, &out);
     return TRUE;
@@ -281,15 +346,17 @@ vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset, guin
     g_autoptr(VimgTransfer) transfer = transfer_new(offset, length);
     VimgUse *use = &transfer->use;
     g_autoptr(GError) local = NULL;
+    guint64 left;
 
     if (!vimg_use_volume(model, vol, VIMG_ACTION_DOWNLOAD, "download", use, error))
         return NULL;
     set_live(transfer, TRUE);
     vimg_use_image(use, &transfer->image);
-    vimg_job_progress(
-        use->job, "download", 0,
-        length > 0 ? length : transfer->image.physical - MIN(offset, transfer->image.physical));
-    if (offset >= transfer->image.physical) {
+    left = transfer->image.physical - MIN(offset, transfer->image.physical);
+    if (length == 0 || length > left)
+        length = left; /* no backend has to think of sums that overflow */
+    vimg_job_progress(use->job, "download", 0, length);
+    if (left == 0) {
         end(transfer);
         return g_steal_pointer(&transfer);
     }
@@ -375,6 +442,7 @@ vimg_transfer_free(VimgTransfer *transfer)
         vimg_use_restat(&transfer->use);
     }
     g_clear_pointer(&transfer->reader, vimg_reader_close);
+    vimg_digest_free(transfer->digest);
     if (transfer->use.session)
         end(transfer);
     vimg_use_clear(&transfer->use);

@@ -12,6 +12,7 @@
 
 #include "pool/copy.h"
 #include "pool/model-private.h"
+#include "pool/transfer-digest.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
@@ -200,7 +201,8 @@ copy_content(VimgUse *from, VimgUse *to, const VimgPluginImage *base, const Vimg
         vimg_writer_abort(writer);
         return FALSE;
     }
-    return vimg_writer_finish(writer, TRUE, image, out, error);
+    return vimg_writer_finish(writer, TRUE, image, out, error) &&
+           (!image->checksum || vimg_digest_verify(store, image, to->job, error));
 }
 
 static gboolean

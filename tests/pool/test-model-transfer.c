@@ -1,0 +1,618 @@
+/*
+ * test-model-transfer.c: uploads and downloads: what seals, what resumes, what holds, what ends
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "test-model-fixture.h"
+#include "util/error.h"
+
+#define INVALID "Requested operation is not valid: "
+#define ARG "invalid argument: "
+
+/* ---- one upload after another -----------------------------------------------------------------
+ */
+
+typedef struct {
+    const char *path;
+    const char *format;
+    guint64 capacity;
+    const char *stored; /* steps of a first upload with a length, which does not seal; NULL: none */
+    guint64 offset;
+    guint64 length;
+    const char *steps;  /* "a100 h50": 100 bytes 'a', a hole of 50 */
+    VimgErrorCode code; /* VIMG_N_ERRORS: it works */
+    const char *text;
+    const char *state;
+    const char *extents;
+    guint64 capacity_after;
+} Upload;
+
+static const Upload uploads[] = {
+    {"raw-whole", "raw", 100, NULL, 0, 0, "a100", VIMG_N_ERRORS, NULL, "active", "d100", 100},
+    {"raw-short", "raw", 100, NULL, 0, 0, "a40", VIMG_N_ERRORS, NULL, "active", "d40 h60", 100},
+    {"raw-empty", "raw", 100, NULL, 0, 0, "", VIMG_N_ERRORS, NULL, "active", "h100", 100},
+    {"raw-nothing", "raw", 0, NULL, 0, 0, "", VIMG_N_ERRORS, NULL, "active", "", 0},
+    {"raw-long", "raw", 100, NULL, 0, 0, "a60 a41", VIMG_ERROR_INVALID_ARG,
+     ARG "the stream reaches byte 101, beyond the capacity of 100 bytes of volume 'v'", "saving",
+     "d60", 100},
+    {"raw-long-hole", "raw", 100, NULL, 0, 0, "a60 h41", VIMG_ERROR_INVALID_ARG,
+     ARG "the stream reaches byte 101, beyond the capacity of 100 bytes of volume 'v'", "saving",
+     "d60", 100},
+    {"raw-length-whole", "raw", 100, NULL, 0, 100, "a100", VIMG_N_ERRORS, NULL, "active", "d100",
+     100},
+    {"raw-length-part", "raw", 100, NULL, 0, 40, "a40", VIMG_N_ERRORS, NULL, "saving", "d40", 100},
+    {"raw-length-fewer", "raw", 100, NULL, 0, 40, "a30", VIMG_N_ERRORS, NULL, "saving", "d30", 100},
+    {"raw-length-more", "raw", 100, NULL, 0, 40, "a30 a30", VIMG_ERROR_NO_SPACE,
+     "cannot write to stream: No space left on device", "saving", "d30 d10", 100},
+    {"raw-length-beyond", "raw", 100, NULL, 0, 101, NULL, VIMG_ERROR_INVALID_ARG,
+     ARG "101 bytes at offset 0 go beyond the capacity of 100 bytes of volume 'v'", "saving", "",
+     100},
+    {"raw-offset-beyond", "raw", 100, NULL, 101, 0, NULL, VIMG_ERROR_INVALID_ARG,
+     ARG "0 bytes at offset 101 go beyond the capacity of 100 bytes of volume 'v'", "saving", "",
+     100},
+    {"raw-offset-far", "raw", 100, NULL, G_MAXUINT64, G_MAXUINT64, NULL, VIMG_ERROR_INVALID_ARG,
+     NULL, "saving", "", 100},
+    {"raw-offset-unstored", "raw", 100, NULL, 10, 0, NULL, VIMG_ERROR_INVALID_ARG,
+     ARG "volume 'v': only 0 bytes are stored", "saving", "", 100},
+    {"raw-resume-start", "raw", 100, "a40", 0, 0, "a40 b60", VIMG_N_ERRORS, NULL, "active",
+     "d40 d60", 100},
+    {"raw-resume-rest", "raw", 100, "a40", 40, 0, "b60", VIMG_N_ERRORS, NULL, "active", "d40 d60",
+     100},
+    {"raw-resume-overlap", "raw", 100, "a40", 30, 0, "a10 b60", VIMG_N_ERRORS, NULL, "active",
+     "d40 d60", 100},
+    {"raw-resume-different", "raw", 100, "a40", 0, 0, "a20 b80", VIMG_ERROR_OPERATION_INVALID,
+     INVALID "volume 'v': different at offset 20", "saving", "d40", 100},
+    {"raw-resume-shorter", "raw", 100, "a40", 0, 0, "a20", VIMG_ERROR_OPERATION_INVALID,
+     INVALID "volume 'v': different at offset 20", "saving", "d40", 100},
+    {"raw-resume-last", "raw", 100, "a40", 40, 60, "b60", VIMG_N_ERRORS, NULL, "active", "d40 d60",
+     100},
+    {"qcow2-whole", "qcow2", 1000, NULL, 0, 0, "a40 h10", VIMG_N_ERRORS, NULL, "active", "d40 h10",
+     1000},
+    {"qcow2-larger", "qcow2", 10, NULL, 0, 0, "a40", VIMG_N_ERRORS, NULL, "active", "d40", 10},
+    {"qcow2-length", "qcow2", 40, NULL, 0, 40, "a40", VIMG_N_ERRORS, NULL, "saving", "d40", 40},
+    {"qcow2-resume", "qcow2", 1000, "a40", 0, 0, "a40 b5", VIMG_N_ERRORS, NULL, "active", "d40 d5",
+     1000},
+    {"qcow2-resume-shorter", "qcow2", 1000, "a40", 0, 0, "a20", VIMG_ERROR_OPERATION_INVALID,
+     INVALID "the stream ended at byte 20, but volume 'v' holds at least 40 bytes of an earlier "
+             "upload; wipe it to start afresh",
+     "saving", "d40", 1000},
+    {"qcow2-far", "qcow2", 1000, NULL, G_MAXUINT64, 0, NULL, VIMG_ERROR_INVALID_ARG,
+     ARG "offset and length go beyond what an image can hold", "saving", "", 1000},
+    {"iso-whole", "iso", 7, NULL, 0, 0, "a2048", VIMG_N_ERRORS, NULL, "active", "d2048", 2048},
+    {"long-hole", "raw", G_GUINT64_CONSTANT(1) << 44, NULL, 0, 0, "a10 h17592186044000",
+     VIMG_N_ERRORS, NULL, "active", "d10 h17592186044406", G_GUINT64_CONSTANT(1) << 44},
+};
+
+static gboolean
+send_steps(VimgTransfer *transfer, const char *steps, GError **error)
+{
+    g_auto(GStrv) list = g_strsplit(steps, " ", -1);
+    char **step;
+
+    for (step = list; *step && **step; step++) {
+        guint64 n = g_ascii_strtoull(*step + 1, NULL, 10);
+        gboolean ok = **step == 'h' ? vimg_transfer_hole(transfer, n, error)
+                                    : push(transfer, n, **step, error);
+
+        if (!ok)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static guint64
+steps_size(const char *steps)
+{
+    g_auto(GStrv) list = g_strsplit(steps, " ", -1);
+    guint64 size = 0;
+    char **step;
+
+    for (step = list; *step && **step; step++)
+        size += g_ascii_strtoull(*step + 1, NULL, 10);
+    return size;
+}
+
+static void
+store_part(Fixture *fixture, const char *steps)
+{
+    VimgVolId vol = vol_id("images", "v");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgTransfer) transfer =
+        vimg_model_upload(fixture->model, &vol, 0, steps_size(steps), &error);
+
+    g_assert_no_error(error);
+    g_assert_true(send_steps(transfer, steps, NULL));
+    g_assert_true(vimg_transfer_finish(transfer, NULL));
+}
+
+static void
+test_upload(Fixture *fixture, gconstpointer data)
+{
+    const Upload *row = data;
+    VimgVolId vol = vol_id("images", "v");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = NULL;
+    g_autofree char *extents = NULL;
+    g_autofree char *events = NULL;
+    VimgVolInfo info = {0};
+    gboolean ok = FALSE;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", row->format, row->capacity);
+    if (row->stored)
+        store_part(fixture, row->stored);
+    g_free(fixture_events(fixture));
+    {
+        g_autoptr(VimgTransfer) transfer =
+            vimg_model_upload(fixture->model, &vol, row->offset, row->length, &error);
+
+        if (row->steps)
+            g_assert_no_error(error);
+        ok = transfer && send_steps(transfer, row->steps, &error) &&
+             vimg_transfer_finish(transfer, &error);
+    }
+    if (row->code == VIMG_N_ERRORS) {
+        g_assert_no_error(error);
+        g_assert_true(ok);
+    } else {
+        g_assert_false(ok);
+        g_assert_error(error, VIMG_ERROR, (gint)row->code);
+        if (row->text)
+            assert_error_text(&error, row->code, row->text);
+    }
+    state = vol_state(fixture, "images", "v");
+    g_assert_cmpstr(state, ==, row->state);
+    extents = fixture->memory->extents("/mem/images", "v");
+    g_assert_cmpstr(extents, ==, row->extents);
+    g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
+    g_assert_cmpuint(info.capacity, ==, row->capacity_after);
+    g_assert_cmpuint(vimg_model_busy(fixture->model), ==, 1); /* the pool */
+    events = fixture_events(fixture); /* also of what failed, but not of what never began */
+    g_assert_cmpstr(events, ==, row->steps ? "images:refreshed" : "");
+}
+
+/* ---- ends
+ * ---------------------------------------------------------------------------------------- */
+
+static void
+test_abort(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = NULL;
+    g_autofree char *xml = NULL;
+    g_autofree char *events = NULL;
+    VimgTransfer *transfer;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    g_free(fixture_events(fixture));
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, &error);
+    g_assert_true(push(transfer, 1000, 'a', NULL));
+    vimg_transfer_free(transfer);
+    state = vol_state(fixture, "images", "v");
+    g_assert_cmpstr(state, ==, "saving");
+    events = fixture_events(fixture);
+    g_assert_cmpstr(events, ==, "images:refreshed");
+    xml = vimg_model_vol_xml(fixture->model, &vol, 0, NULL);
+    g_assert_nonnull(strstr(xml, "<image:position unit='bytes'>1000</image:position>"));
+    upload_all(fixture, "images", "v", 4096, 'a');
+}
+
+static void
+test_fails(Fixture *fixture, gconstpointer data)
+{
+    static const char *const callbacks[] = {"writer_open", "writer_write", "writer_finish"};
+    VimgVolId vol = vol_id("images", "v");
+    gsize i;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    for (i = 0; i < G_N_ELEMENTS(callbacks); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(VimgTransfer) transfer = NULL;
+        g_autofree char *state = NULL;
+
+        fixture->memory->fail("/mem/images", callbacks[i], VIMG_ERROR_NO_SPACE, "disk full", 1);
+        transfer = vimg_model_upload(fixture->model, &vol, 0, 0, &error);
+        if (transfer && push(transfer, 4096, 'a', &error))
+            g_assert_false(vimg_transfer_finish(transfer, &error));
+        assert_error_text(&error, VIMG_ERROR_NO_SPACE, "volume 'v': disk full");
+        g_clear_pointer(&transfer, vimg_transfer_free);
+        state = vol_state(fixture, "images", "v");
+        g_assert_cmpstr(state, ==, "saving");
+    }
+    upload_all(fixture, "images", "v", 4096, 'a');
+}
+
+typedef struct {
+    VimgTransfer *transfer;
+    gboolean ok;
+    GError *error;
+} Call;
+
+static void
+push_blocked(gpointer data)
+{
+    Call *call = data;
+
+    call->ok = push(call->transfer, 1000, 'a', &call->error);
+}
+
+static void
+test_cancel(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    g_autofree char *state = NULL;
+    Call call = {0};
+    VimgThread thread;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    call.transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    fixture->memory->block("/mem/images", "writer_write");
+    g_assert_true(vimg_thread_start(&thread, "push", push_blocked, &call, NULL));
+    fixture->memory->wait_blocked("/mem/images", "writer_write");
+    vimg_transfer_cancel(call.transfer);
+    vimg_thread_join(thread);
+    g_assert_false(call.ok);
+    g_assert_error(call.error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_clear_error(&call.error);
+    vimg_transfer_cancel(call.transfer);
+    vimg_transfer_free(call.transfer);
+    state = vol_state(fixture, "images", "v");
+    g_assert_cmpstr(state, ==, "saving");
+}
+
+/* Ended, a transfer holds nothing, though it was not freed; it may be cancelled all the same. */
+static void
+test_ended(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    VimgTransfer *upload;
+    VimgTransfer *download;
+    VimgExtent extent = {0};
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    upload = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    g_assert_true(vimg_transfer_finish(upload, NULL));
+    download = vimg_model_download(fixture->model, &vol, 0, 0, NULL);
+    do {
+        g_assert_true(vimg_transfer_next(download, &extent, NULL));
+        vimg_buffer_unref(extent.data);
+    } while (extent.length > 0);
+    g_assert_true(vimg_transfer_next(download, &extent, NULL));
+    g_assert_true(destroy_pool(fixture, "images", NULL));
+    g_assert_false(fixture->memory->is_open("/mem/images"));
+    vimg_transfer_cancel(upload);
+    vimg_transfer_cancel(download);
+    vimg_transfer_free(upload);
+    vimg_transfer_free(download);
+}
+
+/* ---- who holds what
+ * ---------------------------------------------------------------------------------- */
+
+static void
+test_held(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    VimgPoolId id;
+    VimgVolInfo info = {0};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgTransfer) transfer = NULL;
+    const char *held = INVALID "volume 'v' is still in use: upload of 'v'";
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    id = pool_id(fixture, "images");
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    g_assert_cmpuint(vimg_model_busy(fixture->model), ==, 2);
+    g_assert_true(push(transfer, 1000, 'a', NULL));
+    g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
+    g_assert_cmpuint(info.allocation, ==, 1000);
+    g_assert_true(push(transfer, 1000, 'a', NULL));
+    g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
+    g_assert_cmpuint(info.allocation, ==, 2000);
+
+    g_assert_null(vimg_model_upload(fixture->model, &vol, 0, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, held);
+    g_assert_false(delete_vol(fixture, "images", "v", &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, held);
+    g_assert_false(vimg_model_vol_resize(fixture->model, &vol, 8192, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, held);
+    g_assert_false(vimg_model_vol_wipe(fixture->model, &vol, 0, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, held);
+    g_assert_false(destroy_pool(fixture, "images", &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
+                      INVALID "pool 'images' has jobs running: upload of 'v'");
+    g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL)); /* always allowed */
+    g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
+    g_assert_cmpuint(info.allocation, ==, 2000);
+    g_assert_true(vimg_transfer_finish(transfer, NULL));
+    g_assert_true(destroy_pool(fixture, "images", NULL));
+}
+
+/* Any number of readers, and deleting what they read is allowed. */
+static void
+test_readers(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    g_autoptr(VimgTransfer) first = NULL;
+    g_autoptr(VimgTransfer) second = NULL;
+    g_autofree char *names = NULL;
+    g_autoptr(GError) error = NULL;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    upload_all(fixture, "images", "v", 4096, 'a');
+    first = vimg_model_download(fixture->model, &vol, 0, 0, NULL);
+    second = vimg_model_download(fixture->model, &vol, 0, 0, NULL);
+    g_assert_nonnull(first);
+    g_assert_nonnull(second);
+    g_assert_false(destroy_pool(fixture, "images", &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
+                      INVALID "pool 'images' has jobs running: download of 'v', download of 'v'");
+    g_assert_true(delete_vol(fixture, "images", "v", NULL));
+    names = vol_names(fixture, "images");
+    g_assert_cmpstr(names, ==, "");
+    create_vol(fixture, "images", "v", "raw", 4096); /* the name is free at once */
+    g_assert_true(vimg_transfer_finish(first, NULL));
+    g_assert_true(vimg_transfer_finish(second, NULL));
+    g_assert_true(destroy_pool(fixture, "images", NULL));
+}
+
+/* ---- downloads
+ * ------------------------------------------------------------------------------------------ */
+
+static const struct {
+    guint64 offset;
+    guint64 length;
+    const char *extents;
+} downloads[] = {
+    {0, 0, "d40 h50 d10"},
+    {0, 40, "d40"},
+    {0, 41, "d40 h1"},
+    {10, 0, "d30 h50 d10"},
+    {40, 50, "h50"},
+    {45, 10, "h10"},
+    {95, 0, "d5"},
+    {95, 100, "d5"},
+    {100, 0, ""},
+    {101, 0, ""},
+    {G_MAXUINT64, 0, ""},
+    {99, G_MAXUINT64, "d1"},
+    {0, G_MAXUINT64, "d40 h50 d10"},
+};
+
+static void
+test_download(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    g_autoptr(VimgTransfer) transfer = NULL;
+    gsize i;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 100);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    g_assert_true(send_steps(transfer, "a40 h50 b10", NULL));
+    g_assert_true(vimg_transfer_finish(transfer, NULL));
+    for (i = 0; i < G_N_ELEMENTS(downloads); i++) {
+        g_autofree char *extents =
+            download_all(fixture, "images", "v", downloads[i].offset, downloads[i].length);
+
+        g_assert_cmpstr(extents, ==, downloads[i].extents);
+    }
+}
+
+static void
+test_download_fails(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    g_autoptr(VimgTransfer) transfer = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgExtent extent = {0};
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 100);
+    upload_all(fixture, "images", "v", 100, 'a');
+    fixture->memory->fail("/mem/images", "reader_open", VIMG_ERROR_DAMAGED, "slice 7", 1);
+    g_assert_null(vimg_model_download(fixture->model, &vol, 0, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_DAMAGED, "operation failed: volume 'v': slice 7");
+    fixture->memory->fail("/mem/images", "reader_next", VIMG_ERROR_DAMAGED, "slice 7", 1);
+    transfer = vimg_model_download(fixture->model, &vol, 0, 0, NULL);
+    g_assert_false(vimg_transfer_next(transfer, &extent, &error));
+    assert_error_text(&error, VIMG_ERROR_DAMAGED, "operation failed: volume 'v': slice 7");
+}
+
+/* ---- checksums
+ * -------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *path;
+    gboolean right;
+    guint64 offset;
+    const char *state;
+} Checksum;
+
+static const Checksum checksums[] = {
+    {"right", TRUE, 0, "active"},
+    {"wrong", FALSE, 0, "error"},
+    {"right-resumed", TRUE, 1000, "active"},
+    {"wrong-resumed", FALSE, 1000, "error"},
+};
+
+static void
+test_checksum(Fixture *fixture, gconstpointer data)
+{
+    const Checksum *row = data;
+    VimgVolId vol = vol_id("images", "v");
+    VimgPoolId id;
+    g_autofree guint8 *content = g_malloc(4096);
+    g_autofree char *sum = NULL;
+    g_autofree char *xml = NULL;
+    g_autofree char *state = NULL;
+    g_autoptr(VimgTransfer) transfer = NULL;
+    g_autoptr(GError) error = NULL;
+    g_auto(VimgVolId) out = {0};
+
+    memset(content, 'a', 4096);
+    if (!row->right)
+        content[4095] = 'b';
+    sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, content, 4096);
+    xml = g_strdup_printf(
+        "<volume xmlns:image='urn:virtimage:volume:1'><name>v</name><capacity>4096</capacity>"
+        "<target><format type='raw'/></target><image:info><image:checksum type='sha256'>%s"
+        "</image:checksum></image:info></volume>",
+        sum);
+    define_and_start(fixture, "images");
+    id = pool_id(fixture, "images");
+    g_assert_true(vimg_model_vol_create(fixture->model, &id, xml, 0, &out, &error));
+    if (row->offset > 0) {
+        VimgTransfer *part = vimg_model_upload(fixture->model, &vol, 0, row->offset, NULL);
+
+        g_assert_true(push(part, row->offset, 'a', NULL));
+        g_assert_true(vimg_transfer_finish(part, NULL));
+        vimg_transfer_free(part);
+    }
+    transfer = vimg_model_upload(fixture->model, &vol, row->offset, 0, &error);
+    g_assert_no_error(error);
+    g_assert_true(push(transfer, 4096 - row->offset, 'a', NULL));
+    g_assert_cmpint(vimg_transfer_finish(transfer, &error), ==, row->right);
+    if (row->right)
+        g_assert_no_error(error);
+    else
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+    state = vol_state(fixture, "images", "v");
+    g_assert_cmpstr(state, ==, row->state);
+}
+
+/* ---- many at once
+ * -------------------------------------------------------------------------------------------- */
+
+#define THREADS 6
+#define ROUNDS 40
+
+typedef struct {
+    Fixture *fixture;
+    guint seed;
+    VimgThread thread;
+} Stress;
+
+static void
+stress_volume(Fixture *fixture, const char *pool, const char *name)
+{
+    g_autofree char *xml = vol_xml(name, "raw", 4096);
+    g_autofree char *copy = g_strdup_printf("%s-copy", name);
+    g_autofree char *copy_xml = g_strdup_printf("<volume><name>%s</name></volume>", copy);
+    VimgPoolId id = pool_id(fixture, pool);
+    VimgVolId vol = vol_id(pool, name);
+    g_auto(VimgVolId) made = {0};
+    g_auto(VimgVolId) copied = {0};
+    g_autoptr(VimgTransfer) transfer = NULL;
+
+    /* each of these may be refused, for another thread may be at it; none may break anything */
+    vimg_model_vol_create(fixture->model, &id, xml, 0, &made, NULL);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    if (transfer && push(transfer, 4096, 'a', NULL))
+        vimg_transfer_finish(transfer, NULL);
+    vimg_model_vol_create_from(fixture->model, &id, copy_xml, &vol, 0, &copied, NULL);
+    delete_vol(fixture, pool, copy, NULL);
+    delete_vol(fixture, pool, name, NULL);
+}
+
+static void
+stress_main(gpointer data)
+{
+    Stress *stress = data;
+    g_autoptr(GRand) rand = g_rand_new_with_seed(stress->seed);
+    guint i;
+
+    for (i = 0; i < ROUNDS; i++) {
+        static const char *const pools[] = {"a", "b"};
+        static const char *const names[] = {"x", "y", "z"};
+        const char *pool = pools[g_rand_int_range(rand, 0, 2)];
+        VimgPoolId id = pool_id(stress->fixture, pool);
+        g_autofree char *xml = NULL;
+        g_autoptr(GPtrArray) volumes = NULL;
+
+        switch (g_rand_int_range(rand, 0, 6)) {
+        case 0:
+            vimg_model_pool_refresh(stress->fixture->model, &id, 0, NULL);
+            break;
+        case 1:
+            vimg_model_pool_destroy(stress->fixture->model, &id, NULL);
+            vimg_model_pool_create(stress->fixture->model, &id, 0, NULL);
+            break;
+        case 2:
+            xml = vimg_model_pool_xml(stress->fixture->model, &id, 0, NULL);
+            volumes = vimg_model_pool_volumes(stress->fixture->model, &id, NULL);
+            break;
+        default:
+            stress_volume(stress->fixture, pool, names[g_rand_int_range(rand, 0, 3)]);
+            break;
+        }
+    }
+}
+
+static void
+test_stress(Fixture *fixture, gconstpointer data)
+{
+    Stress threads[THREADS];
+    gsize i;
+    static const char *const pools[] = {"a", "b"};
+
+    define_and_start(fixture, "a");
+    define_and_start(fixture, "b");
+    for (i = 0; i < THREADS; i++) {
+        threads[i] = (Stress){.fixture = fixture, .seed = (guint)i};
+        g_assert_true(
+            vimg_thread_start(&threads[i].thread, "stress", stress_main, &threads[i], NULL));
+    }
+    for (i = 0; i < THREADS; i++)
+        vimg_thread_join(threads[i].thread);
+    for (i = 0; i < G_N_ELEMENTS(pools); i++) {
+        g_autofree char *before = NULL;
+        g_autofree char *after = NULL;
+        VimgPoolId id = pool_id(fixture, pools[i]);
+
+        vimg_model_pool_create(fixture->model, &id, 0, NULL);
+        before = vol_names(fixture, pools[i]);
+        g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
+        after = vol_names(fixture, pools[i]);
+        g_assert_cmpstr(before, ==, after); /* memory agreed with the storage */
+        g_assert_true(destroy_pool(fixture, pools[i], NULL));
+    }
+    g_assert_cmpuint(vimg_model_busy(fixture->model), ==, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    gsize i;
+
+    g_test_init(&argc, &argv, NULL);
+    for (i = 0; i < G_N_ELEMENTS(uploads); i++) {
+        g_autofree char *path = g_strdup_printf("/model/transfer/upload/%s", uploads[i].path);
+
+        FIXTURE_ADD(path, &uploads[i], test_upload);
+    }
+    for (i = 0; i < G_N_ELEMENTS(checksums); i++) {
+        g_autofree char *path = g_strdup_printf("/model/transfer/checksum/%s", checksums[i].path);
+
+        FIXTURE_ADD(path, &checksums[i], test_checksum);
+    }
+    FIXTURE_ADD("/model/transfer/abort", NULL, test_abort);
+    FIXTURE_ADD("/model/transfer/fails", NULL, test_fails);
+    FIXTURE_ADD("/model/transfer/cancel", NULL, test_cancel);
+    FIXTURE_ADD("/model/transfer/ended", NULL, test_ended);
+    FIXTURE_ADD("/model/transfer/held", NULL, test_held);
+    FIXTURE_ADD("/model/transfer/readers", NULL, test_readers);
+    FIXTURE_ADD("/model/transfer/download", NULL, test_download);
+    FIXTURE_ADD("/model/transfer/download-fails", NULL, test_download_fails);
+    FIXTURE_ADD("/model/transfer/stress", NULL, test_stress);
+    return g_test_run();
+}

@@ -1,0 +1,778 @@
+/*
+ * test-model-volume.c: volumes: states, creation, deletion, sizes, lookups, documents
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "conf/schema.h"
+#include "conf/xml.h"
+#include "test-model-fixture.h"
+#include "util/error.h"
+
+#define SHA256_OF_NOTHING "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static gboolean
+create_xml(Fixture *fixture, const char *pool, const char *xml, guint flags, GError **error)
+{
+    VimgPoolId id = pool_id(fixture, pool);
+    g_auto(VimgVolId) out = {0};
+
+    return vimg_model_vol_create(fixture->model, &id, xml, flags, &out, error);
+}
+
+static gboolean
+clone_vol(Fixture *fixture, const char *pool, const char *xml, const char *from_pool,
+          const char *from, GError **error)
+{
+    VimgPoolId id = pool_id(fixture, pool);
+    VimgVolId source = vol_id(from_pool, from);
+    g_auto(VimgVolId) out = {0};
+
+    return vimg_model_vol_create_from(fixture->model, &id, xml, &source, 0, &out, error);
+}
+
+static void
+define_and_start_copy(Fixture *fixture, const char *name)
+{
+    g_autofree char *xml = pool_xml_full("memcopy", name, NULL, "/copy", NULL);
+    g_auto(VimgPoolId) id = {0};
+    g_autoptr(GError) error = NULL;
+
+    vimg_model_pool_create_xml(fixture->model, xml, 0, &id, &error);
+    g_assert_no_error(error);
+}
+
+/* An image in state error: its content is not what its creator announced. */
+static void
+make_broken(Fixture *fixture, const char *pool, const char *name)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<volume xmlns:image='urn:virtimage:volume:1'><name>%s</name><capacity>4096</capacity>"
+        "<target><format type='raw'/></target><image:info><image:checksum type='sha256'>%s"
+        "</image:checksum></image:info></volume>",
+        name, SHA256_OF_NOTHING);
+    VimgVolId id = vol_id(pool, name);
+    g_autoptr(VimgTransfer) transfer = NULL;
+    g_autoptr(GError) error = NULL;
+
+    create_xml(fixture, pool, xml, 0, &error);
+    g_assert_no_error(error);
+    transfer = vimg_model_upload(fixture->model, &id, 0, 0, &error);
+    g_assert_no_error(error);
+    g_assert_true(push(transfer, 4096, 0, NULL));
+    g_assert_false(vimg_transfer_finish(transfer, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+}
+
+/* ---- the table of states ------------------------------------------------------------------ */
+
+typedef struct {
+    const char *path;
+    gboolean (*act)(Fixture *fixture, const VimgVolId *vol, GError **error);
+    /* by state: NULL if it is allowed */
+    const char *saving;
+    const char *active;
+    const char *error;
+    /* the state it leads to */
+    const char *after_saving;
+    const char *after_active;
+    const char *after_error;
+} State;
+
+static gboolean
+act_upload(Fixture *fixture, const VimgVolId *vol, GError **error)
+{
+    g_autoptr(VimgTransfer) transfer = vimg_model_upload(fixture->model, vol, 0, 0, error);
+
+    return transfer && push(transfer, 4096, 'a', error) && vimg_transfer_finish(transfer, error);
+}
+
+static gboolean
+act_download(Fixture *fixture, const VimgVolId *vol, GError **error)
+{
+    g_autoptr(VimgTransfer) transfer = vimg_model_download(fixture->model, vol, 0, 0, error);
+
+    return transfer != NULL;
+}
+
+static gboolean
+act_clone(Fixture *fixture, const VimgVolId *vol, GError **error)
+{
+    return clone_vol(fixture, "images", "<volume><name>copy</name></volume>", vol->pool, vol->name,
+                     error);
+}
+
+static gboolean
+act_resize(Fixture *fixture, const VimgVolId *vol, GError **error)
+{
+    return vimg_model_vol_resize(fixture->model, vol, 8192, 0, error);
+}
+
+static gboolean
+act_wipe(Fixture *fixture, const VimgVolId *vol, GError **error)
+{
+    return vimg_model_vol_wipe(fixture->model, vol, VIR_STORAGE_VOL_WIPE_ALG_ZERO, 0, error);
+}
+
+static gboolean
+act_delete(Fixture *fixture, const VimgVolId *vol, GError **error)
+{
+    return vimg_model_vol_delete(fixture->model, vol, 0, error);
+}
+
+#define INVALID "Requested operation is not valid: "
+#define REASON                                                                                     \
+    "the sha256 checksum of the content is "                                                       \
+    "ad7facb2586fc6e966c004d7d1d16b024f5805ff7cb47c7a85dabd8b48892ca7, expected was " SHA256_OF_NOTHING
+
+static const State states[] = {
+    {"upload", act_upload, NULL, INVALID "volume 'v' is complete: its content never changes",
+     INVALID "volume 'v' must be wiped before an upload: " REASON, "active", "active", "error"},
+    {"download", act_download,
+     INVALID "volume 'v' is still being saved: it can be read once its upload is complete", NULL,
+     INVALID "volume 'v' cannot be read: " REASON, "saving", "active", "error"},
+    {"clone-source", act_clone,
+     INVALID "volume 'v' is still being saved: it can be read once its upload is complete", NULL,
+     INVALID "volume 'v' cannot be read: " REASON, "saving", "active", "error"},
+    {"resize", act_resize, NULL, INVALID "volume 'v' is complete: its capacity never changes",
+     INVALID "volume 'v' must be wiped before a resize: " REASON, "saving", "active", "error"},
+    {"wipe", act_wipe, NULL, INVALID "volume 'v' is complete: delete and purge it instead", NULL,
+     "saving", "active", "saving"},
+    {"delete", act_delete, NULL, NULL, NULL, NULL, NULL, NULL},
+};
+
+static void
+check_state(Fixture *fixture, const State *row, const char *refused, const char *after)
+{
+    VimgVolId id = vol_id("images", "v");
+    g_autoptr(GError) error = NULL;
+    gboolean ok = row->act(fixture, &id, &error);
+
+    if (refused) {
+        g_assert_false(ok);
+        assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, refused);
+    } else {
+        g_assert_no_error(error);
+        g_assert_true(ok);
+    }
+    if (after) {
+        g_autofree char *state = vol_state(fixture, "images", "v");
+
+        g_assert_cmpstr(state, ==, after);
+    } else {
+        g_autofree char *names = vol_names(fixture, "images");
+
+        g_assert_cmpstr(names, ==, "");
+    }
+}
+
+static void
+test_saving(Fixture *fixture, gconstpointer data)
+{
+    const State *row = data;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    check_state(fixture, row, row->saving, row->after_saving);
+}
+
+static void
+test_active(Fixture *fixture, gconstpointer data)
+{
+    const State *row = data;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    upload_all(fixture, "images", "v", 4096, 'a');
+    check_state(fixture, row, row->active, row->after_active);
+}
+
+static void
+test_error(Fixture *fixture, gconstpointer data)
+{
+    const State *row = data;
+
+    define_and_start(fixture, "images");
+    make_broken(fixture, "images", "v");
+    check_state(fixture, row, row->error, row->after_error);
+}
+
+/* ---- creation ------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *path;
+    const char *xml;
+    guint flags;
+    VimgErrorCode code;
+    const char *text; /* NULL: the code is enough */
+} bad_documents[] = {
+    {"exists", "<volume><name>taken</name><capacity>1</capacity></volume>", 0,
+     VIMG_ERROR_VOL_EXISTS, "storage volume 'taken' exists already"},
+    {"format",
+     "<volume><name>v</name><capacity>1</capacity><target><format type='vmdk'/></target></volume>",
+     0, VIMG_ERROR_CONFIG_UNSUPPORTED,
+     "unsupported configuration: unknown volume format type vmdk"},
+    {"no-capacity", "<volume><name>v</name></volume>", 0, VIMG_ERROR_XML,
+     "XML error: missing capacity element"},
+    {"no-name", "<volume><capacity>1</capacity></volume>", 0, VIMG_ERROR_XML,
+     "XML error: missing volume name element"},
+    {"slash", "<volume><name>a/b</name><capacity>1</capacity></volume>", 0, VIMG_ERROR_XML, NULL},
+    {"broken", "<volume><name>", 0, VIMG_ERROR_XML_DETAIL, NULL},
+    {"prealloc", "<volume><name>v</name><capacity>1</capacity></volume>",
+     VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA, VIMG_ERROR_CONFIG_UNSUPPORTED,
+     "unsupported configuration: metadata preallocation is not supported for raw volumes"},
+    {"flags", "<volume><name>v</name><capacity>1</capacity></volume>", 0x100, VIMG_ERROR_FLAGS,
+     "unsupported flags (0x100) in function virStorageVolCreateXML"},
+    {"backing",
+     "<volume><name>v</name><capacity>1</capacity><backingStore><path>memory://images/none</path>"
+     "</backingStore></volume>",
+     0, VIMG_ERROR_NO_VOL,
+     "Storage volume not found: no storage vol with matching path 'memory://images/none'"},
+};
+
+static void
+test_bad_document(Fixture *fixture, gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    g_autofree char *names = NULL;
+    g_autoptr(GError) error = NULL;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "taken", "raw", 4096);
+    g_assert_false(
+        create_xml(fixture, "images", bad_documents[i].xml, bad_documents[i].flags, &error));
+    g_assert_error(error, VIMG_ERROR, (gint)bad_documents[i].code);
+    if (bad_documents[i].text)
+        assert_error_text(&error, bad_documents[i].code, bad_documents[i].text);
+    names = vol_names(fixture, "images");
+    g_assert_cmpstr(names, ==, "taken");
+    g_assert_cmpuint(vimg_model_busy(fixture->model), ==, 1); /* the pool, no job */
+}
+
+/* What another host made, or what a storage refuses, is refused by it and leaves nothing. */
+static void
+test_create_fails(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *xml = vol_xml("v", "raw", 4096);
+    g_autofree char *names = NULL;
+    g_autoptr(GError) error = NULL;
+
+    define_and_start(fixture, "images");
+    fixture->memory->put_image("/mem/images", "v", 10);
+    g_assert_false(create_xml(fixture, "images", xml, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_VOL_EXISTS, "storage volume 'v' exists already");
+    fixture->memory->take_image("/mem/images", "v");
+    fixture->memory->fail("/mem/images", "create", VIMG_ERROR_NO_SPACE, "disk full", 1);
+    g_assert_false(create_xml(fixture, "images", xml, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_NO_SPACE, "volume 'v': disk full");
+    g_assert_true(create_xml(fixture, "images", xml, 0, NULL));
+    names = vol_names(fixture, "images");
+    g_assert_cmpstr(names, ==, "v");
+}
+
+static void
+test_limit(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *xml = vol_xml("one-more", "raw", 4096);
+    g_autoptr(GPtrArray) list = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgPoolId id;
+    guint i;
+
+    define_and_start(fixture, "images");
+    for (i = 0; i < 16383; i++) {
+        g_autofree char *name = g_strdup_printf("v%05u", i);
+
+        fixture->memory->put_image("/mem/images", name, 0);
+    }
+    id = pool_id(fixture, "images");
+    g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
+    create_vol(fixture, "images", "last", "raw", 4096);
+    g_assert_false(create_xml(fixture, "images", xml, 0, &error));
+    assert_error_text(
+        &error, VIMG_ERROR_BUSY,
+        "resource busy: storage pool 'images' holds 16384 volumes, and more could not be listed");
+    fixture->memory->put_image("/mem/images", "foreign", 0);
+    g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
+    list = vimg_model_pool_volumes(fixture->model, &id, NULL);
+    g_assert_cmpuint(list->len, ==, 16384);
+}
+
+/* A disabled pool can be read, and nothing else. */
+static void
+test_disabled(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *on = pool_xml("images", UUID(1), NULL);
+    g_autofree char *off = pool_xml("images", UUID(1), "<image:state>disabled</image:state>");
+    g_autofree char *xml = vol_xml("v2", "raw", 4096);
+    g_autofree char *got = NULL;
+    const char *refused = INVALID "storage pool 'images' is disabled: its volumes can be read only";
+    VimgVolId saving = vol_id("images", "saving");
+    g_auto(VimgPoolId) id = {0};
+    g_auto(VimgPoolId) again = {0};
+    g_autoptr(GError) error = NULL;
+    gsize i;
+
+    g_assert_true(vimg_model_pool_define(fixture->model, on, 0, &id, NULL));
+    start_pool(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    upload_all(fixture, "images", "v", 4096, 'a');
+    create_vol(fixture, "images", "saving", "raw", 4096);
+    g_assert_true(vimg_model_pool_define(fixture->model, off, 0, &again, &error));
+    g_assert_no_error(error);
+
+    g_assert_false(create_xml(fixture, "images", xml, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, refused);
+    for (i = 0; i < G_N_ELEMENTS(states); i++) {
+        if (states[i].act == act_download)
+            continue;
+        if (states[i].act == act_clone) {
+            g_assert_false(clone_vol(fixture, "images", "<volume><name>c</name></volume>", "images",
+                                     "v", &error));
+        } else {
+            g_assert_false(states[i].act(fixture, &saving, &error));
+        }
+        assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, refused);
+    }
+    got = download_all(fixture, "images", "v", 0, 0);
+    g_assert_cmpstr(got, ==, "d4096");
+}
+
+/* ---- lookups and documents ------------------------------------------------------------------ */
+
+static void
+test_lookups(Fixture *fixture, gconstpointer data)
+{
+    g_auto(VimgVolId) by_name = {0};
+    g_auto(VimgVolId) by_key = {0};
+    g_auto(VimgVolId) by_path = {0};
+    g_auto(VimgVolId) none = {0};
+    g_autofree char *path = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgVolId missing = vol_id("images", "none");
+    VimgPoolId id;
+
+    define_and_start(fixture, "images");
+    define_and_start(fixture, "other");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    create_vol(fixture, "other", "v", "raw", 4096);
+    id = pool_id(fixture, "images");
+    g_assert_true(vimg_model_vol_by_name(fixture->model, &id, "v", &by_name, NULL));
+    g_assert_true(g_str_has_prefix(by_name.key, "memory:"));
+    g_assert_true(vimg_model_vol_by_key(fixture->model, by_name.key, &by_key, NULL));
+    g_assert_cmpstr(by_key.pool, ==, "images");
+    path = vimg_model_vol_path(fixture->model, &by_name, NULL);
+    g_assert_cmpstr(path, ==, "memory://images/v");
+    g_assert_true(vimg_model_vol_by_path(fixture->model, path, &by_path, NULL));
+    g_assert_cmpstr(by_path.key, ==, by_name.key);
+
+    g_assert_false(vimg_model_vol_by_name(fixture->model, &id, "none", &none, &error));
+    assert_error_text(&error, VIMG_ERROR_NO_VOL,
+                      "Storage volume not found: no storage vol with matching name 'none'");
+    g_assert_false(vimg_model_vol_by_key(fixture->model, "memory:x/y", &none, &error));
+    assert_error_text(&error, VIMG_ERROR_NO_VOL,
+                      "Storage volume not found: no storage vol with matching key memory:x/y");
+    g_assert_false(vimg_model_vol_by_path(fixture->model, "/x", &none, &error));
+    assert_error_text(&error, VIMG_ERROR_NO_VOL,
+                      "Storage volume not found: no storage vol with matching path '/x'");
+    g_assert_null(vimg_model_vol_path(fixture->model, &missing, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+    g_clear_error(&error);
+
+    /* a name that became another image's is not the volume a client once looked up */
+    g_assert_true(delete_vol(fixture, "images", "v", NULL));
+    create_vol(fixture, "images", "v", "raw", 4096);
+    g_assert_false(vimg_model_vol_delete(fixture->model, &by_name, 0, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
+static void
+assert_valid(const char *schema, const char *root, const char *xml)
+{
+    g_autoptr(GError) error = NULL;
+    xmlDoc *doc = vimg_xml_parse(xml, "(test)", root, schema, &error);
+
+    g_assert_no_error(error);
+    xmlFreeDoc(doc);
+}
+
+static void
+test_documents(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    VimgVolId broken = vol_id("images", "broken");
+    VimgPoolId id;
+    g_autofree char *saving = NULL;
+    g_autofree char *active = NULL;
+    g_autofree char *error = NULL;
+    g_autofree char *pool = NULL;
+    g_autofree char *caps = NULL;
+    g_autofree char *sources = NULL;
+
+    define_and_start(fixture, "images");
+    id = pool_id(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 8192);
+    make_broken(fixture, "images", "broken");
+    saving = vimg_model_vol_xml(fixture->model, &vol, 0, NULL);
+    upload_all(fixture, "images", "v", 4096, 'a');
+    active = vimg_model_vol_xml(fixture->model, &vol, 0, NULL);
+    error = vimg_model_vol_xml(fixture->model, &broken, 0, NULL);
+    pool = vimg_model_pool_xml(fixture->model, &id, 0, NULL);
+    caps = vimg_model_pool_capabilities(fixture->model, NULL);
+    sources = vimg_model_find_sources(fixture->model, "memory",
+                                      "<source><dir path='/mem/a'/></source>", 0, NULL);
+    assert_valid("volume", "volume", saving);
+    assert_valid("volume", "volume", active);
+    assert_valid("volume", "volume", error);
+    assert_valid("pool", "pool", pool);
+    assert_valid("poolcaps", "storagepoolCapabilities", caps);
+    assert_valid("sources", "sources", sources);
+    g_assert_nonnull(strstr(pool, "<allocation unit='bytes'>8192</allocation>"));
+}
+
+static void
+test_info(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    VimgVolInfo info = {0};
+    VimgPoolInfo pool = {0};
+    VimgPoolId id;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 8192);
+    g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
+    g_assert_cmpint(info.type, ==, VIR_STORAGE_VOL_NETWORK);
+    g_assert_cmpuint(info.capacity, ==, 8192);
+    g_assert_cmpuint(info.allocation, ==, 0);
+    upload_all(fixture, "images", "v", 4096, 'a');
+    g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
+    g_assert_cmpuint(info.allocation, ==, 4096);
+    g_assert_cmpuint(info.physical, ==, 8192);
+    id = pool_id(fixture, "images");
+    g_assert_true(vimg_model_pool_info(fixture->model, &id, &pool, NULL));
+    g_assert_cmpuint(pool.allocation, ==, 4096);
+    g_assert_cmpuint(pool.available, ==, pool.capacity - 4096);
+}
+
+/* ---- delete, wipe, resize -------------------------------------------------------------------- */
+
+static void
+test_delete(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    g_autofree char *names = NULL;
+    g_autofree char *after = NULL;
+    g_autoptr(GError) error = NULL;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    g_assert_false(
+        vimg_model_vol_delete(fixture->model, &vol, VIR_STORAGE_VOL_DELETE_ZEROED, &error));
+    assert_error_text(&error, VIMG_ERROR_FLAGS,
+                      "unsupported flags (0x1) in function virStorageVolDelete");
+    fixture->memory->fail("/mem/images", "remove_image", VIMG_ERROR_OPERATION_INVALID,
+                          "a clone needs it", 1);
+    g_assert_false(delete_vol(fixture, "images", "v", &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, INVALID "volume 'v': a clone needs it");
+    names = vol_names(fixture, "images");
+    g_assert_cmpstr(names, ==, "v");
+    /* another host was faster: the error says so, and the volume goes */
+    fixture->memory->take_image("/mem/images", "v");
+    g_assert_false(delete_vol(fixture, "images", "v", &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+    after = vol_names(fixture, "images");
+    g_assert_cmpstr(after, ==, "");
+}
+
+static const struct {
+    guint algorithm;
+    VimgErrorCode code;
+} wipes[] = {
+    {VIR_STORAGE_VOL_WIPE_ALG_ZERO, VIMG_N_ERRORS},
+    {VIR_STORAGE_VOL_WIPE_ALG_TRIM, VIMG_N_ERRORS},
+    {VIR_STORAGE_VOL_WIPE_ALG_NNSA, VIMG_ERROR_ARGUMENT_UNSUPPORTED},
+    {VIR_STORAGE_VOL_WIPE_ALG_RANDOM, VIMG_ERROR_ARGUMENT_UNSUPPORTED},
+    {10, VIMG_ERROR_INVALID_ARG},
+    {G_MAXUINT, VIMG_ERROR_INVALID_ARG},
+};
+
+static void
+test_wipe(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    gsize i;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 8192);
+    for (i = 0; i < G_N_ELEMENTS(wipes); i++) {
+        g_autoptr(GError) error = NULL;
+        gboolean ok = vimg_model_vol_wipe(fixture->model, &vol, wipes[i].algorithm, 0, &error);
+
+        if (wipes[i].code == VIMG_N_ERRORS) {
+            g_assert_no_error(error);
+            g_assert_true(ok);
+        } else {
+            g_assert_error(error, VIMG_ERROR, (gint)wipes[i].code);
+        }
+    }
+}
+
+static const struct {
+    guint64 capacity;
+    guint flags;
+    guint64 result; /* 0: refused */
+    VimgErrorCode code;
+} resizes[] = {
+    {16384, 0, 16384, 0},
+    {4096, VIR_STORAGE_VOL_RESIZE_DELTA, 20480, 0},
+    {8192, 0, 0, VIMG_ERROR_INVALID_ARG},
+    {8192, VIR_STORAGE_VOL_RESIZE_SHRINK, 8192, 0},
+    {4096, VIR_STORAGE_VOL_RESIZE_DELTA | VIR_STORAGE_VOL_RESIZE_SHRINK, 4096, 0},
+    {1024, VIR_STORAGE_VOL_RESIZE_SHRINK, 0, VIMG_ERROR_INVALID_ARG}, /* 2048 are stored */
+    {G_MAXUINT64, VIR_STORAGE_VOL_RESIZE_DELTA, 0, VIMG_ERROR_INVALID_ARG},
+    {G_MAXUINT64, 0, 0, VIMG_ERROR_INVALID_ARG},
+    {G_GUINT64_CONSTANT(1) << 40, VIR_STORAGE_VOL_RESIZE_ALLOCATE, 0, VIMG_ERROR_FAILED},
+    {8192, 0x80, 0, VIMG_ERROR_FLAGS},
+    {G_GUINT64_CONSTANT(1) << 40, 0, G_GUINT64_CONSTANT(1) << 40, 0},
+};
+
+static void
+test_resize(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    VimgVolInfo info = {0};
+    gsize i;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 8192);
+    {
+        g_autoptr(VimgTransfer) part = vimg_model_upload(fixture->model, &vol, 0, 2048, NULL);
+
+        g_assert_true(push(part, 2048, 'a', NULL));
+        g_assert_true(vimg_transfer_finish(part, NULL));
+    }
+    for (i = 0; i < G_N_ELEMENTS(resizes); i++) {
+        g_autoptr(GError) error = NULL;
+        gboolean ok = vimg_model_vol_resize(fixture->model, &vol, resizes[i].capacity,
+                                            resizes[i].flags, &error);
+
+        g_assert_cmpint(ok, ==, resizes[i].result > 0);
+        if (!ok)
+            g_assert_error(error, VIMG_ERROR, (gint)resizes[i].code);
+        g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
+        if (ok)
+            g_assert_cmpuint(info.capacity, ==, resizes[i].result);
+    }
+}
+
+/* ---- with the content of another ---------------------------------------------------------------
+ */
+
+/* A sparse image "base": data, hole, data, hole. */
+static void
+make_base(Fixture *fixture, const char *format)
+{
+    VimgVolId vol = vol_id("images", "base");
+    g_autoptr(VimgTransfer) transfer = NULL;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "base", format, 65536);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    g_assert_true(push(transfer, 4096, 'a', NULL));
+    g_assert_true(vimg_transfer_hole(transfer, 8192, NULL));
+    g_assert_true(push(transfer, 100, 'b', NULL));
+    g_assert_true(vimg_transfer_hole(transfer, 53148, NULL));
+    g_assert_true(vimg_transfer_finish(transfer, NULL));
+}
+
+static const struct {
+    const char *path;
+    const char *format;
+    const char *to; /* images: the same storage, which clones; copy: another, which cannot */
+    const char *xml;
+    VimgErrorCode code; /* VIMG_N_ERRORS: it works */
+    const char *text;
+    const char *extents;
+    guint clones;
+} copies[] = {
+    {"clone", "raw", "images", "<volume><name>c</name></volume>", VIMG_N_ERRORS, NULL,
+     "d4096 h8192 d100 h53148", 1},
+    {"clone-stale", "raw", "images",
+     "<volume type='file'><name>c</name><key>/old/key</key><capacity>65536</capacity>"
+     "<target><path>/old/path</path><format type='raw'/></target></volume>",
+     VIMG_N_ERRORS, NULL, "d4096 h8192 d100 h53148", 1},
+    {"copy", "raw", "copy", "<volume><name>c</name></volume>", VIMG_N_ERRORS, NULL,
+     "d4096 h8192 d100 h53148", 0},
+    {"copy-qcow2", "qcow2", "copy",
+     "<volume><name>c</name><target><format type='qcow2'/></target></volume>", VIMG_N_ERRORS, NULL,
+     "d4096 h8192 d100 h53148", 0},
+    {"smaller", "raw", "copy", "<volume><name>c</name><capacity>1</capacity></volume>",
+     VIMG_N_ERRORS, NULL, "d4096 h8192 d100 h53148", 0},
+    {"larger", "raw", "images", "<volume><name>c</name><capacity>65546</capacity></volume>",
+     VIMG_N_ERRORS, NULL, "d4096 h8192 d100 h53158", 0},
+    {"larger-qcow2", "qcow2", "copy", "<volume><name>c</name><capacity>65537</capacity></volume>",
+     VIMG_ERROR_OPERATION_UNSUPPORTED,
+     "Operation not supported: a copy of volume 'base' must have its capacity of 65536 bytes", NULL,
+     0},
+    {"convert", "raw", "copy",
+     "<volume><name>c</name><target><format type='qcow2'/></target></volume>",
+     VIMG_ERROR_OPERATION_UNSUPPORTED,
+     "Operation not supported: a copy of volume 'base' must have its format 'raw', not 'qcow2'",
+     NULL, 0},
+    {"exists", "raw", "images", "<volume><name>base</name></volume>", VIMG_ERROR_VOL_EXISTS,
+     "storage volume 'base' exists already", "d4096 h8192 d100 h53148", 0},
+};
+
+static void
+test_copy(Fixture *fixture, gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    const MemoryControl *control =
+        strcmp(copies[i].to, "copy") == 0 ? fixture->memcopy : fixture->memory;
+    const char *dir = strcmp(copies[i].to, "copy") == 0 ? "/copy" : "/mem/images";
+    g_autofree char *extents = NULL;
+    g_autoptr(GError) error = NULL;
+    gboolean ok;
+
+    make_base(fixture, copies[i].format);
+    define_and_start_copy(fixture, "copy");
+    ok = clone_vol(fixture, copies[i].to, copies[i].xml, "images", "base", &error);
+    if (copies[i].code == VIMG_N_ERRORS) {
+        g_autofree char *state = NULL;
+
+        g_assert_no_error(error);
+        state = vol_state(fixture, copies[i].to, "c");
+        extents = control->extents(dir, "c");
+        g_assert_cmpstr(state, ==, "active");
+        g_assert_cmpstr(extents, ==, copies[i].extents);
+    } else {
+        g_assert_false(ok);
+        assert_error_text(&error, copies[i].code, copies[i].text);
+    }
+    g_assert_cmpuint(fixture->memory->calls("/mem/images", "clone"), ==, copies[i].clones);
+    g_assert_cmpuint(vimg_model_busy(fixture->model), ==, 2); /* pools */
+}
+
+static void
+test_copy_fails(Fixture *fixture, gconstpointer data)
+{
+    static const char *const callbacks[] = {"create", "writer_open", "writer_write", "writer_hole",
+                                            "writer_finish"};
+    g_autoptr(GError) error = NULL;
+    gsize i;
+
+    make_base(fixture, "raw");
+    define_and_start_copy(fixture, "copy");
+    for (i = 0; i < G_N_ELEMENTS(callbacks); i++) {
+        g_autofree char *names = NULL;
+        g_autofree char *kept = NULL;
+
+        fixture->memcopy->fail("/copy", callbacks[i], VIMG_ERROR_NO_SPACE, "disk full", 1);
+        g_assert_false(clone_vol(fixture, "copy", "<volume><name>c</name></volume>", "images",
+                                 "base", &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+        g_clear_error(&error);
+        names = vol_names(fixture, "copy");
+        g_assert_cmpstr(names, ==, "");
+        kept = fixture->memcopy->extents("/copy", "c");
+        g_assert_cmpstr(kept, ==, "");
+    }
+    /* a clone that a storage cannot do by itself is copied */
+    fixture->memory->fail("/mem/images", "clone", VIMG_ERROR_NO_SUPPORT, "not this one", 1);
+    g_assert_true(
+        clone_vol(fixture, "images", "<volume><name>c</name></volume>", "images", "base", &error));
+    g_assert_no_error(error);
+}
+
+typedef struct {
+    Fixture *fixture;
+    gboolean ok;
+    GError *error;
+} Call;
+
+static void
+copy_slowly(gpointer data)
+{
+    Call *call = data;
+
+    call->ok = clone_vol(call->fixture, "copy", "<volume><name>c</name></volume>", "images", "base",
+                         &call->error);
+}
+
+/* A volume being copied is seen growing, both pools are held, and the daemon's end cancels it. */
+static void
+test_copy_held(Fixture *fixture, gconstpointer data)
+{
+    Call call = {.fixture = fixture};
+    VimgVolId copy = vol_id("copy", "c");
+    g_autofree char *state = NULL;
+    g_autofree char *names = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgVolInfo info = {0};
+    VimgThread thread;
+
+    make_base(fixture, "raw");
+    define_and_start_copy(fixture, "copy");
+    fixture->memcopy->block("/copy", "writer_hole");
+    g_assert_true(vimg_thread_start(&thread, "copy", copy_slowly, &call, NULL));
+    fixture->memcopy->wait_blocked("/copy", "writer_hole");
+    g_assert_true(vimg_model_vol_info(fixture->model, &copy, &info, NULL));
+    state = vol_state(fixture, "copy", "c");
+    g_assert_cmpstr(state, ==, "saving");
+    g_assert_false(destroy_pool(fixture, "images", &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
+                      INVALID "pool 'images' has jobs running: copy of 'base'");
+    g_assert_false(destroy_pool(fixture, "copy", &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
+                      INVALID "pool 'copy' has jobs running: clone of 'c'");
+    g_assert_false(delete_vol(fixture, "copy", "c", &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
+                      INVALID "volume 'c' is still in use: clone of 'c'");
+    /* the source may go: a reader keeps what it reads */
+    fixture->memcopy->release("/copy", "writer_hole");
+    vimg_thread_join(thread);
+    g_assert_no_error(call.error);
+    names = vol_names(fixture, "copy");
+    g_assert_cmpstr(names, ==, "c");
+}
+
+int
+main(int argc, char **argv)
+{
+    gsize i;
+
+    g_test_init(&argc, &argv, NULL);
+    vimg_schema_set_dir(TEST_SCHEMA_DIR);
+    for (i = 0; i < G_N_ELEMENTS(states); i++) {
+        g_autofree char *saving = g_strdup_printf("/model/volume/saving/%s", states[i].path);
+        g_autofree char *active = g_strdup_printf("/model/volume/active/%s", states[i].path);
+        g_autofree char *error = g_strdup_printf("/model/volume/error/%s", states[i].path);
+
+        FIXTURE_ADD(saving, &states[i], test_saving);
+        FIXTURE_ADD(active, &states[i], test_active);
+        FIXTURE_ADD(error, &states[i], test_error);
+    }
+    for (i = 0; i < G_N_ELEMENTS(bad_documents); i++) {
+        g_autofree char *path = g_strdup_printf("/model/volume/bad/%s", bad_documents[i].path);
+
+        FIXTURE_ADD(path, GSIZE_TO_POINTER(i), test_bad_document);
+    }
+    for (i = 0; i < G_N_ELEMENTS(copies); i++) {
+        g_autofree char *path = g_strdup_printf("/model/volume/copy/%s", copies[i].path);
+
+        FIXTURE_ADD(path, GSIZE_TO_POINTER(i), test_copy);
+    }
+    FIXTURE_ADD("/model/volume/create-fails", NULL, test_create_fails);
+    FIXTURE_ADD("/model/volume/limit", NULL, test_limit);
+    FIXTURE_ADD("/model/volume/disabled", NULL, test_disabled);
+    FIXTURE_ADD("/model/volume/lookups", NULL, test_lookups);
+    FIXTURE_ADD("/model/volume/documents", NULL, test_documents);
+    FIXTURE_ADD("/model/volume/info", NULL, test_info);
+    FIXTURE_ADD("/model/volume/delete", NULL, test_delete);
+    FIXTURE_ADD("/model/volume/wipe", NULL, test_wipe);
+    FIXTURE_ADD("/model/volume/resize", NULL, test_resize);
+    FIXTURE_ADD("/model/volume/copy-fails", NULL, test_copy_fails);
+    FIXTURE_ADD("/model/volume/copy-held", NULL, test_copy_held);
+    return g_test_run();
+}
