@@ -201,8 +201,12 @@ vimg_handle_get_version(VimgCall *call, GError **error)
     g_auto(GStrv) parts = g_strsplit(VIMG_VERSION, ".", G_N_ELEMENTS(weights));
     vimg_remote_version *ret = call->ret;
 
-    for (guint i = 0; parts[i] && i < G_N_ELEMENTS(weights); i++)
-        ret->value += weights[i] * g_ascii_strtoull(parts[i], NULL, 10);
+    for (guint i = 0; parts[i] && i < G_N_ELEMENTS(weights); i++) {
+        guint64 part = 0;
+
+        g_ascii_string_to_unsigned(parts[i], 10, 0, 999, &part, NULL);
+        ret->value += weights[i] * part;
+    }
     return TRUE;
 }
 

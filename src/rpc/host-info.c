@@ -36,16 +36,9 @@ read_text(const char *root, const char *format, ...)
 static gboolean
 parse_number(const char *text, guint64 max, guint64 *out)
 {
-    char *end = NULL;
-    guint64 value;
+    g_autofree char *digits = g_strndup(text, strspn(text, "0123456789"));
 
-    if (!g_ascii_isdigit(*text))
-        return FALSE;
-    value = g_ascii_strtoull(text, &end, 10);
-    if (end == text || value > max)
-        return FALSE;
-    *out = value;
-    return TRUE;
+    return g_ascii_string_to_unsigned(digits, 10, 0, max, out, NULL);
 }
 
 /* The number behind "KEY…:" in a file of such lines. */
