@@ -299,8 +299,7 @@ server_main(gpointer data)
     g_autoptr(VimgServer) server =
         vimg_server_new(context, &h->config, NULL, programs, &hooks, &h->error);
 
-    if (server && !h->no_listen &&
-        vimg_server_listen(server, h->path, 0600, getegid(), FALSE, &h->error))
+    if (server && vimg_server_listen(server, h->path, 0600, getegid(), FALSE, &h->error))
         vimg_server_listen(server, h->ro_path, 0666, getegid(), TRUE, &h->error);
     if (server && h->idle_seconds)
         vimg_server_set_idle_timeout(server, h->idle_seconds, not_busy, on_idle, h);

@@ -82,7 +82,6 @@ typedef struct {
     char *dir, *path, *ro_path;
     VimgThread thread;
     VimgServer *server;
-    gboolean no_listen; /* the test does that itself */
     guint idle_seconds;
     gboolean idled; /* in the world's lock */
     VimgMutex lock;
