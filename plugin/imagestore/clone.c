@@ -1,0 +1,39 @@
+/*
+ * clone.c: a second image of the same content
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "clone.h"
+#include "image.h"
+#include "publish.h"
+#include "reader.h"
+
+gboolean
+vimg_clone(VimgSliceStore *store, const char *source, const VimgPluginImage *image,
+           VimgPluginJob *job, VimgPluginImage *out, GError **error)
+{
+    g_autoptr(VimgLease) lease = vimg_lease_new(store, error);
+    g_autoptr(VimgIndex) index = NULL;
+    g_autoptr(VimgManifest) from = NULL;
+    g_autoptr(VimgManifest) manifest = NULL;
+
+    if (!lease)
+        return FALSE;
+    index = vimg_slice_reader_index(store, source, &from, error);
+    if (!index || !vimg_store_check_job(job, error))
+        return FALSE;
+    manifest = vimg_manifest_new(image);
+    if (manifest->image.created == 0)
+        manifest->image.created = g_get_real_time() / G_USEC_PER_SEC;
+    if (!vimg_image_make(manifest, lease, error))
+        return FALSE;
+    manifest->sealed_format = g_strdup(from->sealed_format);
+    manifest->sealed_capacity = from->sealed_capacity;
+    if (!vimg_publish_image(lease, manifest, index, error)) {
+        vimg_image_remove(store, image->uuid, NULL);
+        return FALSE;
+    }
+    return vimg_image_stat(store, image->uuid, out, error);
+}

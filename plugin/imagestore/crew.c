@@ -1,0 +1,155 @@
+/*
+ * crew.c: the threads that hash, compress and read for all uploads and downloads
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "crew.h"
+#include "thread.h"
+#include "throw.h"
+
+#define MAX_THREADS 16
+#define IDLE_SECONDS 5
+
+struct _VimgLane {
+    VimgCrewFunc func;
+    GQueue tasks;
+    guint running;
+    gboolean queued; /* in crew.ready */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* a lane is ready */
+    pthread_cond_t done; /* a task ended */
+    gboolean initialized;
+    GQueue ready; /* lanes with tasks, in the order they are served */
+    guint lanes;
+    guint threads;
+    guint idle;
+} crew = {.lock = PTHREAD_MUTEX_INITIALIZER, .ready = G_QUEUE_INIT};
+
+guint
+vimg_crew_size(void)
+{
+    return CLAMP(g_get_num_processors(), 2, MAX_THREADS);
+}
+
+/* The next task, or NULL if no lane needs this thread.  The lock is held. */
+static gpointer
+next_task(VimgLane **lane)
+{
+    gpointer task;
+
+    while (crew.ready.length == 0) {
+        gint64 deadline = g_get_monotonic_time() + IDLE_SECONDS * G_USEC_PER_SEC;
+        gboolean woken;
+
+        crew.idle++;
+        woken = cond_wait_until(&crew.work, &crew.lock, deadline);
+        crew.idle--;
+        if (!woken && crew.ready.length == 0 && crew.lanes == 0)
+            return NULL;
+    }
+    *lane = g_queue_pop_head(&crew.ready);
+    task = g_queue_pop_head(&(*lane)->tasks);
+    (*lane)->queued = (*lane)->tasks.length > 0;
+    if ((*lane)->queued)
+        g_queue_push_tail(&crew.ready, *lane);
+    (*lane)->running++;
+    return task;
+}
+
+static void *
+crew_main(void *data)
+{
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    VimgLane *lane = NULL;
+    gpointer task;
+
+    pthread_setname_np(pthread_self(), "slices");
+    thread_must(pthread_mutex_lock(&crew.lock));
+    while ((task = next_task(&lane))) {
+        thread_must(pthread_mutex_unlock(&crew.lock));
+        lane->func(tools, task);
+        thread_must(pthread_mutex_lock(&crew.lock));
+        lane->running--;
+        pthread_cond_broadcast(&crew.done);
+    }
+    crew.threads--;
+    thread_must(pthread_mutex_unlock(&crew.lock));
+    return NULL;
+}
+
+/* Starts a thread unless there are enough.  Returns: 0 or why it could not.  The lock is held. */
+static int
+start_one(void)
+{
+    pthread_t thread;
+    int result;
+
+    if (crew.threads >= vimg_crew_size())
+        return 0;
+    result = thread_start(&thread, crew_main, NULL);
+    if (result == 0) {
+        pthread_detach(thread);
+        crew.threads++;
+    }
+    return result;
+}
+
+VimgLane *
+vimg_lane_new(VimgCrewFunc func, GError **error)
+{
+    VimgLane *lane;
+    LOCK_GUARD(&crew.lock);
+
+    if (!crew.initialized) {
+        cond_init(&crew.work);
+        cond_init(&crew.done);
+        crew.initialized = TRUE;
+    }
+    if (crew.threads == 0) {
+        int result = start_one();
+
+        if (result != 0) {
+            throw_error(error, VIMG_ERROR_BUSY, _("cannot start a thread: %s"), g_strerror(result));
+            return NULL;
+        }
+    }
+    lane = g_new0(VimgLane, 1);
+    lane->func = func;
+    g_queue_init(&lane->tasks);
+    crew.lanes++;
+    return lane;
+}
+
+void
+vimg_lane_push(VimgLane *lane, gpointer task)
+{
+    LOCK_GUARD(&crew.lock);
+
+    g_queue_push_tail(&lane->tasks, task);
+    if (!lane->queued)
+        g_queue_push_tail(&crew.ready, lane);
+    lane->queued = TRUE;
+    if (crew.idle < crew.ready.length)
+        start_one();
+    pthread_cond_signal(&crew.work);
+}
+
+void
+vimg_lane_free(VimgLane *lane)
+{
+    if (!lane)
+        return;
+    {
+        LOCK_GUARD(&crew.lock);
+
+        while (lane->tasks.length > 0 || lane->running > 0)
+            thread_must(pthread_cond_wait(&crew.done, &crew.lock));
+        crew.lanes--;
+    }
+    g_free(lane);
+}

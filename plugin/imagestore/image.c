@@ -1,0 +1,474 @@
+/*
+ * image.c: images of a store as they lie on it
+ *
+ * Whether an image is active, saving or in the trash is told by which files are in its directory,
+ * never by what a file says.  Listing reads the manifests and no index.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "claim.h"
+#include "image.h"
+#include "json.h"
+#include "throw.h"
+
+char *
+vimg_image_path(const char *uuid, const char *name)
+{
+    return g_strconcat("images/", uuid, "/", name, NULL);
+}
+
+char *
+vimg_image_partial_path(const char *uuid, guint64 durable)
+{
+    return g_strdup_printf("images/%s/" VIMG_IMAGE_PARTIAL "%" G_GUINT64_FORMAT, uuid, durable);
+}
+
+static char *
+image_dir(const char *uuid)
+{
+    return g_strconcat("images/", uuid, NULL);
+}
+
+void
+vimg_stored_image_clear(VimgStoredImage *image)
+{
+    vimg_manifest_free(image->manifest);
+    memset(image, 0, sizeof(*image));
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+static gint
+compare_numbers(gconstpointer a, gconstpointer b)
+{
+    guint64 x = *(const guint64 *)a;
+    guint64 y = *(const guint64 *)b;
+
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Sorts what the directory holds into @out; returns: (transfer full) manifest numbers, falling. */
+static GArray *
+sort_names(const GPtrArray *names, VimgStoredImage *out)
+{
+    GArray *numbers = g_array_new(FALSE, FALSE, sizeof(guint64));
+    guint64 n;
+    guint i;
+
+    for (i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+
+        if (strcmp(name, VIMG_IMAGE_INDEX) == 0)
+            out->published = TRUE;
+        else if (strcmp(name, VIMG_IMAGE_DELETED) == 0)
+            out->deleted = TRUE;
+        else if (vimg_manifest_number(name, VIMG_IMAGE_PARTIAL, "", &n))
+            out->durable = MAX(out->durable, n);
+        else if (vimg_manifest_number(name, "manifest.", ".json", &n))
+            g_array_append_val(numbers, n);
+    }
+    g_array_sort(numbers, compare_numbers);
+    return numbers;
+}
+
+/* The manifest with the highest number that is whole; a missing one is no error. */
+static int
+load_manifest(VimgSliceStore *store, const char *uuid, const GArray *numbers, VimgStoredImage *out)
+{
+    guint i;
+
+    for (i = 0; i < numbers->len && !out->manifest; i++) {
+        guint64 n = g_array_index(numbers, guint64, i);
+        g_autofree char *path =
+            g_strdup_printf("images/%s/manifest.%" G_GUINT64_FORMAT ".json", uuid, n);
+        g_autoptr(VimgBuffer) content = NULL;
+        int result = vimg_transport_read(store->transport, path, VIMG_JSON_MAX_SIZE, &content);
+
+        if (result != 0 && result != ENOENT && result != EFBIG)
+            return result;
+        if (result == 0)
+            out->manifest = vimg_manifest_parse(content->data, content->size, NULL);
+        if (out->manifest && strcmp(out->manifest->image.uuid, uuid) != 0)
+            g_clear_pointer(&out->manifest, vimg_manifest_free);
+        if (out->manifest)
+            out->manifest->number = g_array_index(numbers, guint64, 0);
+    }
+    return 0;
+}
+
+/* Everything @out says; an image that is gone is an empty @out. */
+static int
+load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
+{
+    g_autofree char *dir = image_dir(uuid);
+    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *claim = NULL;
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GArray) numbers = NULL;
+    int result = vimg_transport_list(store->transport, dir, &names);
+
+    if (result == ENOENT || result == ENOTDIR)
+        return 0;
+    if (result != 0)
+        return result;
+    numbers = sort_names(names, out);
+    result = load_manifest(store, uuid, numbers, out);
+    if (result != 0 || !out->manifest)
+        return result;
+    claim = vimg_claim_path(out->manifest->image.name, uuid);
+    {
+        VimgOp ops[] = {
+            {.kind = VIMG_OP_STAT, .path = claim},
+            {.kind = VIMG_OP_STAT, .path = index},
+        };
+
+        vimg_transport_run(store->transport, ops, out->published ? 2 : 1);
+        out->claimed = ops[0].result == 0;
+        out->index_size = ops[1].info.size;
+        return ops[0].result == ENOENT || ops[0].result == ENOTDIR ? 0 : ops[0].result;
+    }
+}
+
+/* An image is there for clients if it has a manifest and its name and is not in the trash. */
+static gboolean
+is_present(const VimgStoredImage *image)
+{
+    return image->manifest && image->claimed && !image->deleted;
+}
+
+static gboolean
+throw_gone(GError **error, const char *uuid)
+{
+    return throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
+}
+
+gboolean
+vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out, GError **error)
+{
+    int result = load(store, uuid, out);
+
+    if (result == 0 && is_present(out))
+        return TRUE;
+    vimg_stored_image_clear(out);
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    return throw_gone(error, uuid);
+}
+
+/* Why a published image cannot be read, as far as can be seen without reading its index. */
+static char *
+find_fault(const VimgStoredImage *image)
+{
+    const VimgManifest *manifest = image->manifest;
+
+    if (manifest->image.reason)
+        return g_strdup(manifest->image.reason);
+    if (image->published && !manifest->sealed)
+        return g_strdup(_("the manifest lacks a member"));
+    if (image->published && image->index_size != manifest->index_size)
+        return g_strdup(_("index is truncated"));
+    return NULL;
+}
+
+guint64
+vimg_image_position(const VimgSliceStore *store, guint64 durable)
+{
+    if (durable <= store->slice_size)
+        return 0;
+    return (durable - store->slice_size) & ~(store->slice_size - 1);
+}
+
+void
+vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPluginImage *out)
+{
+    const VimgManifest *manifest = image->manifest;
+    const VimgPluginImage *from = &manifest->image;
+    g_autofree char *fault = find_fault(image);
+    gboolean sealed = image->published && manifest->sealed;
+
+    out->uuid = g_strdup(from->uuid);
+    out->name = g_strdup(from->name);
+    out->format = g_strdup(sealed ? manifest->sealed_format : from->format);
+    out->capacity = sealed ? manifest->sealed_capacity : from->capacity;
+    out->allocation = sealed ? manifest->sealed_allocation : from->allocation;
+    out->physical = sealed ? manifest->sealed_length : image->durable;
+    out->position = image->published ? 0 : vimg_image_position(store, image->durable);
+    out->created = from->created;
+    out->parent = g_strdup(from->parent);
+    out->checksum_type = g_strdup(from->checksum_type);
+    out->checksum = g_strdup(from->checksum);
+    out->os = g_strdup(from->os);
+    out->arch = g_strdup(from->arch);
+    out->description = g_strdup(from->description);
+    out->state = fault              ? VIMG_IMAGE_ERROR
+                 : image->published ? VIMG_IMAGE_ACTIVE
+                                    : VIMG_IMAGE_SAVING;
+    out->reason = g_steal_pointer(&fault);
+}
+
+gboolean
+vimg_image_stat(VimgSliceStore *store, const char *uuid, VimgPluginImage *out, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+
+    if (!vimg_image_load(store, uuid, &image, error))
+        return FALSE;
+    vimg_image_describe(store, &image, out);
+    return TRUE;
+}
+
+gboolean
+vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(store->transport, "images", &names);
+    guint i;
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the images"));
+    for (i = 0; i < names->len; i++) {
+        const char *uuid = g_ptr_array_index(names, i);
+        g_auto(VimgStoredImage) image = {0};
+        g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+        if (!g_uuid_string_is_valid(uuid))
+            continue;
+        result = load(store, uuid, &image);
+        if (result != 0)
+            vimg_store_log(VIMG_LOG_WARNING, "image %s is left out: %s", uuid, g_strerror(result));
+        if (result != 0 || !is_present(&image))
+            continue;
+        vimg_image_describe(store, &image, &out);
+        if (!sink(&out, data))
+            break;
+    }
+    return TRUE;
+}
+
+/* ---- changing --------------------------------------------------------------------------- */
+
+/* Removes the directory of an image that nobody can see any more. */
+static int
+remove_files(VimgSliceStore *store, const char *uuid)
+{
+    g_autofree char *dir = image_dir(uuid);
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(store->transport, dir, &names);
+    guint i;
+
+    for (i = 0; result == 0 && i < names->len; i++) {
+        g_autofree char *path = vimg_image_path(uuid, g_ptr_array_index(names, i));
+
+        result = vimg_transport_unlink(store->transport, path);
+        if (result == ENOENT)
+            result = 0;
+    }
+    if (result == 0)
+        result = vimg_transport_rmdir(store->transport, dir);
+    if (result == 0)
+        result = vimg_transport_sync(store->transport, "images");
+    return result == ENOENT ? 0 : result;
+}
+
+gboolean
+vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error)
+{
+    VimgSliceStore *store = lease->store;
+    const char *uuid = manifest->image.uuid;
+    g_autofree char *dir = image_dir(uuid);
+    int result = vimg_transport_mkdir(store->transport, dir);
+
+    if (result == EEXIST)
+        return throw_error(error, VIMG_ERROR_INVALID_ARG, _("image %s exists already"), uuid);
+    if (result == 0)
+        result = vimg_transport_sync(store->transport, "images");
+    if (result != 0) {
+        vimg_transport_rmdir(store->transport, dir);
+        return throw_result(error, result, _("cannot make the directory of the image"));
+    }
+    /* without its claim the image does not exist for anybody */
+    if (vimg_manifest_write(manifest, lease, error) &&
+        vimg_claim_take(store, manifest->image.name, uuid, error))
+        return TRUE;
+    remove_files(store, uuid);
+    return FALSE;
+}
+
+gboolean
+vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image, VimgPluginImage *out,
+                  GError **error)
+{
+    g_autoptr(VimgLease) lease = vimg_lease_new(store, error);
+    g_autoptr(VimgManifest) manifest = NULL;
+
+    if (!lease)
+        return FALSE;
+    manifest = vimg_manifest_new(image);
+    if (manifest->image.created == 0)
+        manifest->image.created = g_get_real_time() / G_USEC_PER_SEC;
+    if (!vimg_image_make(manifest, lease, error))
+        return FALSE;
+    return vimg_image_stat(store, image->uuid, out, error);
+}
+
+static gboolean
+to_trash(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    g_autofree char *dir = image_dir(uuid);
+    g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
+    int result = vimg_transport_create(store->transport, mark, "", 0, FALSE);
+
+    if (result == EEXIST)
+        result = 0;
+    if (result == 0)
+        result = vimg_transport_sync(store->transport, dir);
+    if (result != 0)
+        return throw_result(error, result, _("cannot move the image to the trash"));
+    return TRUE;
+}
+
+gboolean
+vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autofree char *fault = NULL;
+    const VimgManifest *manifest;
+    int result;
+
+    if (!vimg_store_need_writable(store, error) || !vimg_image_load(store, uuid, &image, error))
+        return FALSE;
+    manifest = image.manifest;
+    fault = find_fault(&image);
+    if (image.published && !fault)
+        return to_trash(store, uuid, error) &&
+               vimg_claim_release(store, manifest->image.name, uuid, error);
+    if (!vimg_claim_release(store, manifest->image.name, uuid, error))
+        return FALSE;
+    result = remove_files(store, uuid);
+    /* it is gone for every client; what is left of it is for the collector */
+    if (result != 0)
+        vimg_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,
+                       g_strerror(result));
+    return TRUE;
+}
+
+/* Loads an image to be changed, with a lease to change it under. */
+static VimgLease *
+begin_change(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
+{
+    g_autoptr(VimgLease) lease = vimg_lease_new(store, error);
+
+    if (!lease || !vimg_image_load(store, uuid, image, error))
+        return NULL;
+    return g_steal_pointer(&lease);
+}
+
+gboolean
+vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgLease) lease = begin_change(store, uuid, &image, error);
+
+    if (!lease)
+        return FALSE;
+    if (image.published)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("the content of an active image never changes"));
+    if (capacity < image.durable)
+        return throw_error(
+            error, VIMG_ERROR_INVALID_ARG,
+            _("%1$" G_GUINT64_FORMAT " bytes are stored already, more than %2$" G_GUINT64_FORMAT),
+            image.durable, capacity);
+    image.manifest->image.capacity = capacity;
+    return vimg_manifest_write(image.manifest, lease, error);
+}
+
+/* Removes index and partial indexes, the longest partial first: each state between is consistent.
+ */
+static int
+drop_content(VimgSliceStore *store, const char *uuid)
+{
+    g_autofree char *dir = image_dir(uuid);
+    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    int result = vimg_transport_unlink(store->transport, index);
+
+    if (result == ENOENT)
+        result = 0;
+    while (result == 0) {
+        g_autoptr(GPtrArray) names = NULL;
+        g_autoptr(GArray) numbers = NULL;
+        g_autofree char *partial = NULL;
+        VimgStoredImage found = {0};
+
+        result = vimg_transport_list(store->transport, dir, &names);
+        if (result != 0)
+            break;
+        numbers = sort_names(names, &found);
+        if (found.durable == 0)
+            break;
+        partial = vimg_image_partial_path(uuid, found.durable);
+        result = vimg_transport_unlink(store->transport, partial);
+    }
+    return result == 0 ? vimg_transport_sync(store->transport, dir) : result;
+}
+
+gboolean
+vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgLease) lease = begin_change(store, uuid, &image, error);
+    g_autofree char *fault = NULL;
+    int result;
+
+    if (!lease)
+        return FALSE;
+    fault = find_fault(&image);
+    if (image.published && !fault)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("an active image cannot be wiped; delete and purge it"));
+    result = drop_content(store, uuid);
+    if (result != 0)
+        return throw_result(error, result, _("cannot drop the content of the image"));
+    g_clear_pointer(&image.manifest->image.reason, g_free);
+    image.manifest->image.allocation = 0;
+    image.manifest->sealed = FALSE;
+    return vimg_manifest_write(image.manifest, lease, error);
+}
+
+gboolean
+vimg_image_set_error(VimgSliceStore *store, const char *uuid, const char *reason, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgLease) lease = begin_change(store, uuid, &image, error);
+
+    if (!lease)
+        return FALSE;
+    g_free(image.manifest->image.reason);
+    image.manifest->image.reason = g_strdup(reason);
+    return vimg_manifest_write(image.manifest, lease, error);
+}
+
+static void
+replace(char **field, const char *value)
+{
+    if (!value)
+        return;
+    g_free(*field);
+    *field = g_strdup(value);
+}
+
+gboolean
+vimg_image_set_metadata(VimgSliceStore *store, const VimgPluginImage *change, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgLease) lease = begin_change(store, change->uuid, &image, error);
+
+    if (!lease)
+        return FALSE;
+    replace(&image.manifest->image.os, change->os);
+    replace(&image.manifest->image.arch, change->arch);
+    replace(&image.manifest->image.description, change->description);
+    return vimg_manifest_write(image.manifest, lease, error);
+}

@@ -1,0 +1,59 @@
+/*
+ * image.h: images of a store as they lie on it
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_IMAGE_H
+#define VIMG_IMAGESTORE_IMAGE_H
+
+#include "manifest.h"
+#include "store.h"
+
+/* What the directory of an image holds. */
+typedef struct {
+    VimgManifest *manifest; /* NULL: none that is whole */
+    gboolean published;     /* image.caibx is there */
+    guint64 index_size;     /* of it */
+    gboolean deleted;
+    gboolean claimed;
+    guint64 durable; /* of the longest partial index */
+} VimgStoredImage;
+
+void vimg_stored_image_clear(VimgStoredImage *image);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgStoredImage, vimg_stored_image_clear)
+
+/* VIMG_ERROR_NO_VOL: no such image, or it is in the trash. */
+gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
+                         GError **error);
+/* What the contract calls an image; adds to @out, which is empty. */
+void vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPluginImage *out);
+
+/* Where an upload may be taken up: at least one slice before @durable, which is compared again. */
+guint64 vimg_image_position(const VimgSliceStore *store, guint64 durable);
+
+gboolean vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error);
+gboolean vimg_image_stat(VimgSliceStore *store, const char *uuid, VimgPluginImage *out,
+                         GError **error);
+gboolean vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image,
+                           VimgPluginImage *out, GError **error);
+gboolean vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error);
+gboolean vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity,
+                           GError **error);
+gboolean vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error);
+gboolean vimg_image_set_error(VimgSliceStore *store, const char *uuid, const char *reason,
+                              GError **error);
+gboolean vimg_image_set_metadata(VimgSliceStore *store, const VimgPluginImage *image,
+                                 GError **error);
+
+/* Makes directory, manifest and claim of a new image; a failure leaves nothing. */
+gboolean vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error);
+
+/* Returns: (transfer full) "images/<uuid>/<name>" */
+char *vimg_image_path(const char *uuid, const char *name);
+char *vimg_image_partial_path(const char *uuid, guint64 durable);
+
+#define VIMG_IMAGE_INDEX "image.caibx"
+#define VIMG_IMAGE_DELETED "deleted"
+#define VIMG_IMAGE_PARTIAL "partial."
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * imagestore.c: images as slices in a directory, named by their content
+ *
+ * Only the table of callbacks; what each does is in the files beside this one.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "clone.h"
+#include "image.h"
+#include "open.h"
+#include "reader.h"
+#include "store.h"
+#include "writer.h"
+
+static gpointer
+open_store(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host, GError **error)
+{
+    return vimg_pool_open(pool, open_flags, error);
+}
+
+static void
+close_store(gpointer handle)
+{
+    vimg_store_free(handle);
+}
+
+static gboolean
+update_store(gpointer handle, const VimgPluginPool *pool, GError **error)
+{
+    vimg_pool_apply(pool, handle);
+    return TRUE;
+}
+
+static gboolean
+probe_store(gpointer handle, VimgPluginStore *out, GError **error)
+{
+    return vimg_store_probe(handle, out, error);
+}
+
+static gboolean
+list_images(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
+{
+    return vimg_image_list(handle, sink, data, error);
+}
+
+static gboolean
+create_image(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out, GError **error)
+{
+    return vimg_image_create(handle, image, out, error);
+}
+
+static gboolean
+stat_image(gpointer handle, const char *uuid, VimgPluginImage *out, GError **error)
+{
+    return vimg_image_stat(handle, uuid, out, error);
+}
+
+static gboolean
+remove_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_image_remove(handle, uuid, error);
+}
+
+static gboolean
+resize_image(gpointer handle, const char *uuid, guint64 capacity, GError **error)
+{
+    return vimg_image_resize(handle, uuid, capacity, error);
+}
+
+static gboolean
+wipe_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_image_wipe(handle, uuid, error);
+}
+
+static gboolean
+set_error(gpointer handle, const char *uuid, const char *reason, GError **error)
+{
+    return vimg_image_set_error(handle, uuid, reason, error);
+}
+
+static gboolean
+set_metadata(gpointer handle, const VimgPluginImage *image, GError **error)
+{
+    return vimg_image_set_metadata(handle, image, error);
+}
+
+static gpointer
+writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request, VimgPluginJob *job,
+            GError **error)
+{
+    return vimg_slice_writer_open(handle, uuid, request, job, error);
+}
+
+static gboolean
+writer_write(gpointer writer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+{
+    return vimg_slice_writer_write(writer, buffer, offset, size, error);
+}
+
+static gboolean
+writer_hole(gpointer writer, guint64 length, GError **error)
+{
+    return vimg_slice_writer_hole(writer, length, error);
+}
+
+static gboolean
+writer_finish(gpointer writer, gboolean seal, const VimgPluginImage *image, VimgPluginImage *out,
+              GError **error)
+{
+    return vimg_slice_writer_finish(writer, seal, image, out, error);
+}
+
+static void
+writer_abort(gpointer writer)
+{
+    vimg_slice_writer_abort(writer);
+}
+
+static void
+writer_stat(gpointer writer, guint64 *allocation, guint64 *position)
+{
+    vimg_slice_writer_stat(writer, allocation, position);
+}
+
+static gpointer
+reader_open(gpointer handle, const char *uuid, guint64 offset, guint64 length, VimgPluginJob *job,
+            GError **error)
+{
+    return vimg_slice_reader_open(handle, uuid, offset, length, job, error);
+}
+
+static gboolean
+reader_next(gpointer reader, VimgExtent *out, GError **error)
+{
+    return vimg_slice_reader_next(reader, out, error);
+}
+
+static void
+reader_close(gpointer reader)
+{
+    vimg_slice_reader_close(reader);
+}
+
+static gboolean
+clone_image(gpointer handle, const char *source, const VimgPluginImage *image, VimgPluginJob *job,
+            VimgPluginImage *out, GError **error)
+{
+    return vimg_clone(handle, source, image, job, out, error);
+}
+
+static const VimgPluginOption options[] = {
+    {"slice", "size", VIMG_OPTION_UINT, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX, NULL, "1048576"},
+    {"slice", "compression", VIMG_OPTION_UINT, 1, 9, NULL, "1"},
+    {NULL},
+};
+
+static const VimgBackend imagestore_backend = {
+    VIMG_BACKEND_HEADER,
+    .type = "imagestore",
+    .description = "content-addressed slices in a directory",
+    .source_required = VIMG_SOURCE_DIR,
+    .formats = "raw|qcow2|iso|vmdk|vpc|vdi|vhdx",
+    .options = options,
+    .check = vimg_pool_check,
+    .identity = vimg_pool_identity,
+    .build = vimg_pool_build,
+    .remove = vimg_pool_remove,
+    .open = open_store,
+    .close = close_store,
+    .update = update_store,
+    .probe = probe_store,
+    .list = list_images,
+    .create = create_image,
+    .stat = stat_image,
+    .remove_image = remove_image,
+    .resize = resize_image,
+    .wipe = wipe_image,
+    .set_error = set_error,
+    .set_metadata = set_metadata,
+    .writer_open = writer_open,
+    .writer_write = writer_write,
+    .writer_hole = writer_hole,
+    .writer_finish = writer_finish,
+    .writer_abort = writer_abort,
+    .writer_stat = writer_stat,
+    .reader_open = reader_open,
+    .reader_next = reader_next,
+    .reader_close = reader_close,
+    .clone = clone_image,
+};
+
+const VimgBackend *
+vimg_plugin_init(const VimgServices *services, GError **error)
+{
+    vimg_services = services;
+    return &imagestore_backend;
+}

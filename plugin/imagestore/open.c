@@ -1,0 +1,256 @@
+/*
+ * open.c: from a pool's definition to its store: opening, building, removing
+ *
+ * The rule behind all of it: a store is made only where nothing can be lost, that is in an empty
+ * directory of a pool that never had a store, or where the administrator says so.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "location.h"
+#include "open.h"
+#include "remove.h"
+#include "throw.h"
+
+#define GIB ((guint64)1024 * 1024 * 1024)
+
+/* ---- options ---------------------------------------------------------------------------- */
+
+/* An option's number as core checked it; @fallback if the definition does not have it. */
+static guint64
+option_number(const VimgPluginPool *pool, const char *path, const char *attribute, guint64 fallback)
+{
+    gsize i;
+    gsize j;
+
+    for (i = 0; i < pool->n_elements; i++) {
+        const char *const *pairs = pool->elements[i].attributes;
+
+        if (strcmp(pool->elements[i].path, path) != 0)
+            continue;
+        for (j = 0; pairs && pairs[j]; j += 2) {
+            guint64 value;
+
+            if (strcmp(pairs[j], attribute) == 0 &&
+                g_ascii_string_to_unsigned(pairs[j + 1], 10, 0, G_MAXINT64, &value, NULL))
+                return value;
+        }
+    }
+    return fallback;
+}
+
+static guint64
+slice_size(const VimgPluginPool *pool)
+{
+    return option_number(pool, "slice", "size", VIMG_SLICE_SIZE_DEFAULT);
+}
+
+/* The larger of 1 GiB and 5 %, but never more than 10 % of a small file system. */
+static guint64
+default_reserve(VimgSliceStore *store)
+{
+    VimgSpace space;
+
+    if (vimg_transport_space(store->transport, &space) != 0)
+        return 0;
+    return MIN(MAX(GIB, space.total / 20), space.total / 10);
+}
+
+void
+vimg_pool_apply(const VimgPluginPool *pool, VimgSliceStore *store)
+{
+    guint64 level = option_number(pool, "slice", "compression", VIMG_COMPRESSION_DEFAULT);
+    guint64 reserve =
+        pool->space_reserve == G_MAXUINT64 ? default_reserve(store) : pool->space_reserve;
+
+    __atomic_store_n(&store->compression, (gint)CLAMP(level, 1, 9), __ATOMIC_RELAXED);
+    __atomic_store_n(&store->space_reserve, MIN(reserve, G_MAXINT64), __ATOMIC_RELAXED);
+}
+
+gboolean
+vimg_pool_check(const VimgPluginPool *pool, GError **error)
+{
+    guint64 size = slice_size(pool);
+
+    if ((size & (size - 1)) != 0 || size < VIMG_SLICE_SIZE_MIN || size > VIMG_SLICE_SIZE_MAX)
+        return throw_error(error, VIMG_ERROR_XML,
+                           _("slice size %1$" G_GUINT64_FORMAT
+                             " is not a power of two from %2$" G_GUINT64_FORMAT
+                             " to %3$" G_GUINT64_FORMAT),
+                           size, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX);
+    return vimg_location_check(pool->dir, error);
+}
+
+char *
+vimg_pool_identity(const VimgPluginPool *pool)
+{
+    g_autofree char *dir = vimg_location_resolve(pool->dir);
+
+    return g_strconcat("dir:", dir, NULL);
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+static gboolean
+throw_lost(GError **error, const VimgPluginPool *pool)
+{
+    return throw_error(
+        error, VIMG_ERROR_DISCONNECTED,
+        _("store %1$s is not in '%2$s'; mount it there, or make a new one with pool-build --overwrite"),
+        pool->store_id, pool->dir);
+}
+
+static gboolean
+throw_foreign(GError **error, const VimgPluginPool *pool)
+{
+    return throw_error(
+        error, VIMG_ERROR_PROBE,
+        _("'%s' holds files but no store; <image:retrieve existing='yes'/> makes a store beside them"),
+        pool->dir);
+}
+
+static gboolean
+make_store(VimgTransport *transport, const VimgPluginPool *pool, GError **error)
+{
+    return vimg_store_make(transport, &(VimgStoreParams){.slice_size = slice_size(pool)}, error);
+}
+
+/* Makes a store if there is none yet and the definition lets us. */
+static gboolean
+ensure_store(VimgTransport *transport, const VimgPluginPool *pool, gboolean create, GError **error)
+{
+    VimgPlace place;
+
+    if (!vimg_store_survey(transport, &place, error))
+        return FALSE;
+    if (place == VIMG_PLACE_STORE)
+        return TRUE;
+    if (pool->store_id)
+        return throw_lost(error, pool);
+    if (place == VIMG_PLACE_MISSING)
+        return throw_error(error, VIMG_ERROR_SYSTEM,
+                           _("cannot open path '%1$s': %2$s; pool-build makes it"), pool->dir,
+                           g_strerror(ENOENT));
+    if (place == VIMG_PLACE_FOREIGN && !pool->retrieve_existing)
+        return throw_foreign(error, pool);
+    if (!create)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("'%s' holds no store; pool-build makes one"), pool->dir);
+    return make_store(transport, pool, error);
+}
+
+static VimgSliceStore *
+open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
+{
+    g_autoptr(VimgSliceStore) store = vimg_store_new(owned, error);
+
+    if (!store)
+        return NULL;
+    if (pool->store_id && strcmp(pool->store_id, store->uuid) != 0) {
+        throw_error(error, VIMG_ERROR_DISCONNECTED,
+                    _("'%1$s' holds store %2$s instead of store %3$s"), pool->dir, store->uuid,
+                    pool->store_id);
+        return NULL;
+    }
+    vimg_pool_apply(pool, store);
+    return g_steal_pointer(&store);
+}
+
+VimgSliceStore *
+vimg_pool_open(const VimgPluginPool *pool, guint32 open_flags, GError **error)
+{
+    g_autoptr(VimgTransport) transport = NULL;
+
+    if (!vimg_pool_check(pool, error))
+        return NULL;
+    transport = vimg_transport_local_new(pool->dir);
+    if (!ensure_store(transport, pool, (open_flags & VIMG_OPEN_CREATE) != 0, error))
+        return NULL;
+    return open_known(g_steal_pointer(&transport), pool, error);
+}
+
+/* ---- building --------------------------------------------------------------------------- */
+
+static gboolean
+build_in(VimgTransport *transport, const VimgPluginPool *pool, guint32 flags, GError **error)
+{
+    g_autoptr(VimgSliceStore) store = NULL;
+    VimgPlace place;
+
+    if (!vimg_store_survey(transport, &place, error))
+        return FALSE;
+    if (place == VIMG_PLACE_STORE && (flags & (VIMG_BUILD_NO_OVERWRITE | VIMG_BUILD_OVERWRITE)))
+        return throw_error(error, VIMG_ERROR_POOL_BUILT, _("'%s' holds a store already"),
+                           pool->dir);
+    if (place == VIMG_PLACE_STORE) {
+        store = open_known(vimg_transport_local_new(pool->dir), pool, error);
+        return store != NULL;
+    }
+    if (place == VIMG_PLACE_FOREIGN &&
+        (!pool->retrieve_existing || (flags & VIMG_BUILD_NO_OVERWRITE)))
+        return throw_foreign(error, pool);
+    if (pool->store_id && !(flags & VIMG_BUILD_OVERWRITE))
+        return throw_lost(error, pool);
+    return make_store(transport, pool, error);
+}
+
+gboolean
+vimg_pool_build(const VimgPluginPool *pool, guint32 build_flags, VimgPluginJob *job, GError **error)
+{
+    g_autoptr(VimgTransport) transport = NULL;
+    g_autofree char *made = NULL;
+
+    if (!vimg_pool_check(pool, error))
+        return FALSE;
+    transport = vimg_transport_local_new(pool->dir);
+    if (vimg_location_make(pool->dir, &made, error) &&
+        build_in(transport, pool, build_flags, error))
+        return TRUE;
+    if (made)
+        vimg_location_unmake(pool->dir, made);
+    return FALSE;
+}
+
+/* ---- removing --------------------------------------------------------------------------- */
+
+static void
+name_foreign(VimgTransport *transport, const VimgPluginPool *pool)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    guint i;
+
+    if (vimg_transport_list(transport, ".", &names) != 0)
+        return;
+    for (i = 0; i < names->len; i++)
+        vimg_store_log(VIMG_LOG_WARNING, "pool '%s': '%s/%s' is not ours and stays", pool->name,
+                       pool->dir, (const char *)g_ptr_array_index(names, i));
+}
+
+gboolean
+vimg_pool_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **error)
+{
+    g_autoptr(VimgTransport) transport = NULL;
+    g_autoptr(VimgSliceStore) store = NULL;
+    VimgPlace place;
+
+    if (!vimg_pool_check(pool, error))
+        return FALSE;
+    transport = vimg_transport_local_new(pool->dir);
+    if (!vimg_store_survey(transport, &place, error))
+        return FALSE;
+    if (place == VIMG_PLACE_MISSING || (place != VIMG_PLACE_STORE && pool->store_id))
+        return throw_error(error, VIMG_ERROR_SYSTEM, _("cannot open path '%1$s': %2$s"), pool->dir,
+                           g_strerror(ENOENT));
+    if (place == VIMG_PLACE_STORE) {
+        store = open_known(vimg_transport_local_new(pool->dir), pool, error);
+        if (!store || !vimg_store_remove(store, job, error))
+            return FALSE;
+    }
+    if (rmdir(pool->dir) < 0)
+        name_foreign(transport, pool);
+    return TRUE;
+}

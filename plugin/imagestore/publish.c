@@ -1,0 +1,378 @@
+/*
+ * publish.c: bringing slices and indexes from a lease into their places
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "claim.h"
+#include "image.h"
+#include "publish.h"
+#include "slice.h"
+#include "throw.h"
+
+#define BATCH 1024
+#define STAGED_INDEX "image.caibx"
+#define STAGED_PARTIAL "partial"
+#define STAGED_MANIFEST "manifest.json"
+
+static void
+free_paths(VimgOp *ops, gsize n)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        g_free((char *)ops[i].path);
+        g_free((char *)ops[i].to);
+    }
+}
+
+/* ---- durability ------------------------------------------------------------------------- */
+
+static int
+sync_files(VimgTransport *transport, char *const *paths, gsize n)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_SYNC, .path = paths[i]};
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result != 0)
+            return ops[i].result;
+    }
+    return 0;
+}
+
+/* The prefix directories of the slices of @index from @from on, and the one that holds them. */
+static int
+sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from)
+{
+    g_autofree guint8 *seen = g_new0(guint8, 65536);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    gsize i;
+
+    for (i = from; i < vimg_index_count(index); i++) {
+        const VimgSliceId *id = vimg_index_id(index, i);
+
+        if (!seen[vimg_slice_prefix(id)])
+            g_ptr_array_add(paths, vimg_slice_dir(id));
+        seen[vimg_slice_prefix(id)] = TRUE;
+    }
+    g_ptr_array_add(paths, g_strdup(VIMG_SLICES_DIR));
+    return sync_files(transport, (char *const *)paths->pdata, paths->len);
+}
+
+/* Makes durable the files @paths and where the slices of @index from @from on lie. */
+static gboolean
+sync_staged(VimgLease *lease, char *const *paths, gsize n, const VimgIndex *index, gsize from,
+            GError **error)
+{
+    VimgTransport *transport = lease->store->transport;
+    int result = vimg_transport_sync_all(transport);
+
+    if (result == ENOSYS) {
+        result = sync_files(transport, paths, n);
+        if (result == 0 && index)
+            result = sync_prefixes(transport, index, from);
+    }
+    if (result == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    if (result != 0)
+        return throw_result(error, result, _("cannot make the data durable"));
+    return TRUE;
+}
+
+/* ---- slices ----------------------------------------------------------------------------- */
+
+char *
+vimg_publish_staged_path(const VimgLease *lease, const VimgStagedSlice *slice)
+{
+    char hex[VIMG_ID_HEX];
+
+    vimg_id_to_hex(&slice->id, hex);
+    return g_strdup_printf("%s/%s.%" G_GUINT64_FORMAT, lease->dir, hex, slice->number);
+}
+
+static gboolean
+prefix_known(VimgSliceStore *store, guint prefix)
+{
+    return (__atomic_load_n(&store->prefixes[prefix / 32], __ATOMIC_RELAXED) >> (prefix % 32)) & 1;
+}
+
+static void
+prefix_set(VimgSliceStore *store, guint prefix)
+{
+    __atomic_or_fetch(&store->prefixes[prefix / 32], (guint32)1 << (prefix % 32), __ATOMIC_RELAXED);
+}
+
+static int
+make_prefix(VimgSliceStore *store, const VimgSliceId *id)
+{
+    g_autofree char *dir = vimg_slice_dir(id);
+    int result = vimg_transport_mkdir(store->transport, dir);
+
+    if (result != 0 && result != EEXIST)
+        return result;
+    prefix_set(store, vimg_slice_prefix(id));
+    return 0;
+}
+
+/* One slice whose rename answered @result: what is there already may be as good. */
+static int
+settle_rename(VimgSliceStore *store, const VimgSliceId *id, const VimgOp *op, int result)
+{
+    VimgFileInfo info;
+
+    if (result == ENOENT) {
+        /* somebody removed the prefix directory, or the lease is gone */
+        result = make_prefix(store, id);
+        if (result == 0)
+            result = vimg_transport_rename(store->transport, op->path, op->to);
+    }
+    if (result != EEXIST)
+        return result;
+    result = vimg_transport_stat(store->transport, op->to, &info);
+    if (result != 0)
+        return result;
+    if (info.size > 0)
+        return vimg_transport_unlink(store->transport, op->path);
+    /* an empty file is what a crash of the storage leaves */
+    result = vimg_transport_unlink(store->transport, op->to);
+    return result ? result : vimg_transport_rename(store->transport, op->path, op->to);
+}
+
+static gboolean
+move_batch(VimgLease *lease, const VimgStagedSlice *slices, gsize n, GError **error)
+{
+    VimgSliceStore *store = lease->store;
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    int result = 0;
+    gsize i;
+
+    for (i = 0; result == 0 && i < n; i++) {
+        if (!prefix_known(store, vimg_slice_prefix(&slices[i].id)))
+            result = make_prefix(store, &slices[i].id);
+        ops[i] = (VimgOp){.kind = VIMG_OP_RENAME,
+                          .path = vimg_publish_staged_path(lease, &slices[i]),
+                          .to = vimg_slice_path(&slices[i].id)};
+    }
+    if (result == 0)
+        vimg_transport_run(store->transport, ops, n);
+    for (i = 0; result == 0 && i < n; i++) {
+        if (ops[i].result != 0)
+            result = settle_rename(store, &slices[i].id, &ops[i], ops[i].result);
+    }
+    free_paths(ops, n);
+    if (result == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    if (result != 0)
+        return throw_result(error, result, _("cannot store slices"));
+    return TRUE;
+}
+
+gboolean
+vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **error)
+{
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    const VimgStagedSlice *all = (const VimgStagedSlice *)(gpointer)slices->data;
+    gsize i;
+
+    if (slices->len == 0)
+        return TRUE;
+    for (i = 0; i < slices->len; i++)
+        g_ptr_array_add(paths, vimg_publish_staged_path(lease, &all[i]));
+    if (!sync_staged(lease, (char *const *)paths->pdata, paths->len, NULL, 0, error))
+        return FALSE;
+    for (i = 0; i < slices->len; i += BATCH) {
+        if (!move_batch(lease, all + i, MIN(BATCH, slices->len - i), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- the last look before publishing ---------------------------------------------------- */
+
+static gboolean
+check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, GError **error)
+{
+    char hex[VIMG_ID_HEX];
+
+    vimg_id_to_hex(id, hex);
+    if (op->result == ENOENT && vimg_slice_rescue(store->transport, id))
+        op->result = vimg_transport_stat(store->transport, op->path, &op->info);
+    if (op->result == ENOENT || (op->result == 0 && op->info.size == 0))
+        return throw_error(error, VIMG_ERROR_DAMAGED, _("slice %1$s is damaged: %2$s"), hex,
+                           _("it is missing"));
+    if (op->result != 0)
+        return throw_result(error, op->result, _("cannot look up slice %s"), hex);
+    return TRUE;
+}
+
+static gboolean
+check_batch(VimgSliceStore *store, GPtrArray *ids, guint64 *bytes, GError **error)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, ids->len);
+    gboolean good = TRUE;
+    gsize i;
+
+    for (i = 0; i < ids->len; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_slice_path(ids->pdata[i])};
+    vimg_transport_run(store->transport, ops, ids->len);
+    for (i = 0; good && i < ids->len; i++) {
+        good = check_one(store, ids->pdata[i], &ops[i], error);
+        *bytes += ops[i].info.size;
+    }
+    free_paths(ops, ids->len);
+    g_ptr_array_set_size(ids, 0);
+    return good;
+}
+
+gboolean
+vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, guint64 *allocation,
+                   GError **error)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
+    g_autoptr(GPtrArray) ids = g_ptr_array_new();
+    gsize n = vimg_index_count(index);
+    guint64 zeros = 0;
+    gsize i;
+
+    *allocation = 0;
+    for (i = 0; i < n; i++) {
+        VimgSliceId *id = (VimgSliceId *)vimg_index_id(index, i);
+
+        if (!g_hash_table_add(seen, id))
+            continue;
+        g_ptr_array_add(ids, id);
+        /* the zero slices belong to the store, not to the image */
+        if (vimg_index_is_zero(index, i) && !check_batch(store, ids, &zeros, error))
+            return FALSE;
+        if (ids->len >= BATCH && !check_batch(store, ids, allocation, error))
+            return FALSE;
+    }
+    return check_batch(store, ids, allocation, error);
+}
+
+/* ---- indexes ---------------------------------------------------------------------------- */
+
+/* @index into the lease, not yet durable.  @digest: (transfer full) or NULL. */
+static gboolean
+stage_index(VimgLease *lease, const char *path, const VimgIndex *index, guint64 *size,
+            char **digest, GError **error)
+{
+    g_autoptr(VimgBuffer) content = vimg_index_encode(index);
+    int result;
+
+    vimg_transport_unlink(lease->store->transport, path); /* of an attempt that failed */
+    result =
+        vimg_transport_create(lease->store->transport, path, content->data, content->size, TRUE);
+    if (result == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    if (result != 0)
+        return throw_result(error, result, _("cannot write the index"));
+    if (size)
+        *size = content->size;
+    if (digest)
+        *digest = vimg_sha256_hex(content->data, content->size);
+    return TRUE;
+}
+
+/* Partial indexes of @uuid below @limit are of no use any more. */
+static void
+remove_partials(VimgTransport *transport, const char *uuid, guint64 limit)
+{
+    g_autofree char *dir = g_strconcat("images/", uuid, NULL);
+    g_autoptr(GPtrArray) names = NULL;
+    guint i;
+
+    if (vimg_transport_list(transport, dir, &names) != 0)
+        return;
+    for (i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_autofree char *path = vimg_image_path(uuid, name);
+        guint64 n;
+
+        if (vimg_manifest_number(name, VIMG_IMAGE_PARTIAL, "", &n) && n < limit)
+            vimg_transport_unlink(transport, path);
+    }
+}
+
+gboolean
+vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index, gsize from,
+                     GError **error)
+{
+    VimgTransport *transport = lease->store->transport;
+    g_autofree char *staged = vimg_lease_path(lease, STAGED_PARTIAL);
+    g_autofree char *place = vimg_image_partial_path(uuid, vimg_index_length(index));
+    g_autofree char *dir = g_strconcat("images/", uuid, NULL);
+    int result;
+
+    if (!stage_index(lease, staged, index, NULL, NULL, error) ||
+        !sync_staged(lease, &staged, 1, index, from, error))
+        return FALSE;
+    result = vimg_transport_rename(transport, staged, place);
+    if (result == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    if (result == 0)
+        result = vimg_transport_sync(transport, dir);
+    if (result != 0)
+        return throw_result(error, result, _("cannot write the index"));
+    remove_partials(transport, uuid, vimg_index_length(index));
+    return TRUE;
+}
+
+/* The commit.  A failure after it takes it back, so that the image is saving as the caller says. */
+static gboolean
+commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **error)
+{
+    VimgTransport *transport = lease->store->transport;
+    g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *dir = g_strconcat("images/", uuid, NULL);
+    int result = vimg_transport_rename(transport, staged, place);
+
+    if (result == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    if (result == EEXIST)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("another host made the image active meanwhile"));
+    if (result != 0)
+        return throw_result(error, result, _("cannot publish the index"));
+    result = vimg_transport_sync(transport, dir);
+    if (result != 0) {
+        vimg_transport_rename(transport, place, staged);
+        return throw_result(error, result, _("cannot publish the index"));
+    }
+    return TRUE;
+}
+
+gboolean
+vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index, GError **error)
+{
+    VimgSliceStore *store = lease->store;
+    const char *uuid = manifest->image.uuid;
+    g_autofree char *staged_index = vimg_lease_path(lease, STAGED_INDEX);
+    g_autofree char *staged_manifest = vimg_lease_path(lease, STAGED_MANIFEST);
+    char *staged[] = {staged_index, staged_manifest};
+
+    g_clear_pointer(&manifest->index_digest, g_free);
+    if (!vimg_publish_check(store, index, &manifest->sealed_allocation, error) ||
+        !stage_index(lease, staged_index, index, &manifest->index_size, &manifest->index_digest,
+                     error))
+        return FALSE;
+    manifest->sealed = TRUE;
+    manifest->sealed_length = vimg_index_length(index);
+    if (!vimg_manifest_stage(manifest, lease, error) ||
+        !sync_staged(lease, staged, G_N_ELEMENTS(staged), index, 0, error) ||
+        !vimg_manifest_publish(manifest, lease, error) ||
+        !commit_index(lease, staged_index, uuid, error))
+        return FALSE;
+    if (!vimg_claim_holds(store, manifest->image.name, uuid, error)) {
+        if (error && !*error)
+            throw_error(error, VIMG_ERROR_NO_VOL, _("the image was deleted meanwhile"));
+        return FALSE;
+    }
+    remove_partials(store->transport, uuid, G_MAXUINT64);
+    return TRUE;
+}

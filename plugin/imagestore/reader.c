@@ -1,0 +1,230 @@
+/*
+ * reader.c: one download
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "crew.h"
+#include "image.h"
+#include "reader.h"
+#include "slice.h"
+#include "thread.h"
+#include "throw.h"
+
+#define AHEAD_MIN ((guint64)16 * 1024 * 1024)
+
+/* One piece of the stream: a slice, or a run of zero slices. */
+typedef struct {
+    VimgSliceReader *reader;
+    gsize slice;
+    guint64 start; /* in the image */
+    guint64 end;
+    gboolean hole;
+    gboolean done;
+    VimgBuffer *plain;
+    GError *error;
+} Piece;
+
+struct _VimgSliceReader {
+    VimgSliceStore *store;
+    VimgPluginJob *job;
+    VimgLease *lease; /* NULL on a read-only store */
+    VimgIndex *index;
+    VimgLane *lane;
+    guint64 position; /* next byte to hand out */
+    guint64 end;
+    gsize next; /* next slice to read ahead */
+    guint64 ahead;
+    guint64 ahead_max;
+    GQueue pieces; /* of Piece, in order; only the owner's thread touches the queue */
+
+    pthread_mutex_t lock; /* guards done, plain and error of pieces */
+    pthread_cond_t changed;
+};
+
+static void
+piece_free(Piece *piece)
+{
+    vimg_buffer_unref(piece->plain);
+    g_clear_error(&piece->error);
+    g_free(piece);
+}
+
+static void
+read_piece(VimgSliceTools *tools, gpointer data)
+{
+    Piece *piece = data;
+    VimgSliceReader *reader = piece->reader;
+    GError *error = NULL;
+    VimgBuffer *plain =
+        vimg_slice_read(reader->store->transport, tools, vimg_index_id(reader->index, piece->slice),
+                        piece->end - piece->start, &error);
+    LOCK_GUARD(&reader->lock);
+
+    piece->plain = plain;
+    piece->error = error;
+    piece->done = TRUE;
+    pthread_cond_broadcast(&reader->changed);
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+VimgIndex *
+vimg_slice_reader_index(VimgSliceStore *store, const char *uuid, VimgManifest **out_manifest,
+                        GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autofree char *path = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *digest = NULL;
+    g_autoptr(VimgBuffer) content = NULL;
+    VimgIndex *index;
+    int result;
+
+    if (!vimg_image_load(store, uuid, &image, error))
+        return NULL;
+    if (!image.published) {
+        throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the image is not complete yet"));
+        return NULL;
+    }
+    result = vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content);
+    if (result != 0) {
+        throw_result(error, result, _("cannot read the index"));
+        return NULL;
+    }
+    index = vimg_index_decode(content->data, content->size, error);
+    if (!index)
+        return NULL;
+    digest = vimg_sha256_hex(content->data, content->size);
+    if (g_strcmp0(digest, image.manifest->index_digest) != 0) {
+        throw_error(error, VIMG_ERROR_DAMAGED, _("the digest of the index is wrong"));
+        vimg_index_free(index);
+        return NULL;
+    }
+    if (out_manifest)
+        *out_manifest = g_steal_pointer(&image.manifest);
+    return index;
+}
+
+VimgSliceReader *
+vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, guint64 length,
+                       VimgPluginJob *job, GError **error)
+{
+    g_autoptr(VimgLease) lease = NULL;
+    g_autoptr(VimgIndex) index = NULL;
+    VimgSliceReader *reader;
+    VimgLane *lane;
+    guint64 total;
+
+    if (!store->read_only && !(lease = vimg_lease_new(store, error)))
+        return NULL;
+    index = vimg_slice_reader_index(store, uuid, NULL, error);
+    if (!index || !(lane = vimg_lane_new(read_piece, error)))
+        return NULL;
+    total = vimg_index_length(index);
+    reader = g_new0(VimgSliceReader, 1);
+    reader->store = store;
+    reader->job = job;
+    reader->lease = g_steal_pointer(&lease);
+    reader->index = g_steal_pointer(&index);
+    reader->lane = lane;
+    reader->position = MIN(offset, total);
+    reader->end = length && length < total - reader->position ? reader->position + length : total;
+    reader->next = vimg_index_find(reader->index, reader->position);
+    reader->ahead_max = MAX(AHEAD_MIN, 2 * vimg_crew_size() * store->slice_size);
+    g_queue_init(&reader->pieces);
+    thread_must(pthread_mutex_init(&reader->lock, NULL));
+    cond_init(&reader->changed);
+    return reader;
+}
+
+void
+vimg_slice_reader_close(VimgSliceReader *reader)
+{
+    if (!reader)
+        return;
+    vimg_lane_free(reader->lane);
+    g_queue_clear_full(&reader->pieces, (GDestroyNotify)piece_free);
+    pthread_cond_destroy(&reader->changed);
+    pthread_mutex_destroy(&reader->lock);
+    vimg_index_free(reader->index);
+    vimg_lease_free(reader->lease);
+    g_free(reader);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+/* The next piece behind what was read ahead. */
+static Piece *
+next_piece(VimgSliceReader *reader)
+{
+    Piece *piece = g_new0(Piece, 1);
+    gsize n = vimg_index_count(reader->index);
+
+    piece->reader = reader;
+    piece->slice = reader->next;
+    piece->start = vimg_index_start(reader->index, reader->next);
+    piece->hole = vimg_index_is_zero(reader->index, reader->next);
+    do {
+        piece->end = vimg_index_end(reader->index, reader->next++);
+    } while (piece->hole && reader->next < n && vimg_index_is_zero(reader->index, reader->next));
+    piece->done = piece->hole;
+    return piece;
+}
+
+static void
+read_ahead(VimgSliceReader *reader)
+{
+    gsize n = vimg_index_count(reader->index);
+
+    while (reader->next < n && vimg_index_start(reader->index, reader->next) < reader->end &&
+           (reader->pieces.length == 0 || reader->ahead < reader->ahead_max)) {
+        Piece *piece = next_piece(reader);
+
+        g_queue_push_tail(&reader->pieces, piece);
+        if (!piece->hole) {
+            reader->ahead += piece->end - piece->start;
+            vimg_lane_push(reader->lane, piece);
+        }
+    }
+}
+
+static void
+wait_for(VimgSliceReader *reader, const Piece *piece)
+{
+    LOCK_GUARD(&reader->lock);
+
+    while (!piece->done)
+        thread_must(pthread_cond_wait(&reader->changed, &reader->lock));
+}
+
+gboolean
+vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error)
+{
+    Piece *piece;
+
+    memset(out, 0, sizeof(*out));
+    if (!vimg_store_check_job(reader->job, error))
+        return FALSE;
+    if (reader->position >= reader->end)
+        return TRUE;
+    read_ahead(reader);
+    piece = g_queue_peek_head(&reader->pieces);
+    wait_for(reader, piece);
+    if (piece->error) {
+        if (error)
+            *error = g_error_copy(piece->error);
+        return FALSE;
+    }
+    out->length = MIN(piece->end, reader->end) - reader->position;
+    out->data = g_steal_pointer(&piece->plain);
+    out->offset = piece->hole ? 0 : reader->position - piece->start;
+    reader->position += out->length;
+    g_queue_pop_head(&reader->pieces);
+    if (!piece->hole)
+        reader->ahead -= piece->end - piece->start;
+    piece_free(piece);
+    /* the crew works on while the caller sends this piece */
+    read_ahead(reader);
+    return TRUE;
+}

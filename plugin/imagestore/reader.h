@@ -1,0 +1,30 @@
+/*
+ * reader.h: one download
+ *
+ * Slices are read, expanded and checked ahead by the crew, at most a bounded number of bytes.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_READER_H
+#define VIMG_IMAGESTORE_READER_H
+
+#include "lease.h"
+#include "manifest.h"
+#include "store.h"
+
+typedef struct _VimgSliceReader VimgSliceReader;
+
+VimgSliceReader *vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset,
+                                        guint64 length, VimgPluginJob *job, GError **error);
+gboolean vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error);
+/* Accepts NULL. */
+void vimg_slice_reader_close(VimgSliceReader *reader);
+
+/*
+ * The index of an active image, checked against its manifest.  A lease was made before, unless the
+ * store is read-only.  @out_manifest: (transfer full), may be NULL.
+ */
+VimgIndex *vimg_slice_reader_index(VimgSliceStore *store, const char *uuid,
+                                   VimgManifest **out_manifest, GError **error);
+
+#endif

@@ -1,0 +1,260 @@
+/*
+ * slice.c: one slice: its id, its frame, its place in a store
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <openssl/evp.h>
+#include <zstd.h>
+
+#include "slice.h"
+#include "thread.h"
+#include "throw.h"
+
+struct _VimgSliceTools {
+    EVP_MD_CTX *digest;
+    ZSTD_CCtx *compressor; /* made on first need, as are the rest */
+    ZSTD_DCtx *expander;
+    guint8 *frame;
+    gsize frame_size;
+};
+
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+static EVP_MD *sha256;
+
+/* Fetched once: OpenSSL's implicit fetch for every digest is slow. */
+static void
+fetch_sha256(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (!sha256)
+        g_error("libcrypto has no SHA-256");
+}
+
+VimgSliceTools *
+vimg_slice_tools_new(void)
+{
+    VimgSliceTools *tools = g_new0(VimgSliceTools, 1);
+
+    pthread_once(&sha256_once, fetch_sha256);
+    tools->digest = EVP_MD_CTX_new();
+    if (!tools->digest)
+        g_error("libcrypto is out of memory");
+    return tools;
+}
+
+void
+vimg_slice_tools_free(VimgSliceTools *tools)
+{
+    if (!tools)
+        return;
+    EVP_MD_CTX_free(tools->digest);
+    ZSTD_freeCCtx(tools->compressor);
+    ZSTD_freeDCtx(tools->expander);
+    g_free(tools->frame);
+    g_free(tools);
+}
+
+void
+vimg_slice_hash(VimgSliceTools *tools, gconstpointer data, gsize size, VimgSliceId *out)
+{
+    if (!EVP_DigestInit_ex2(tools->digest, sha256, NULL) ||
+        !EVP_DigestUpdate(tools->digest, data, size) ||
+        !EVP_DigestFinal_ex(tools->digest, out->bytes, NULL))
+        g_error("SHA-256 failed");
+}
+
+char *
+vimg_sha256_hex(gconstpointer data, gsize size)
+{
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    VimgSliceId id;
+    char hex[VIMG_ID_HEX];
+
+    vimg_slice_hash(tools, data, size, &id);
+    vimg_id_to_hex(&id, hex);
+    return g_strdup(hex);
+}
+
+const guint8 *
+vimg_slice_compress(VimgSliceTools *tools, gconstpointer data, gsize size, int level,
+                    gsize *out_size, GError **error)
+{
+    gsize bound = ZSTD_compressBound(size);
+    gsize n;
+
+    if (!tools->compressor)
+        tools->compressor = ZSTD_createCCtx();
+    if (!tools->compressor) {
+        throw_error(error, VIMG_ERROR_NO_MEMORY, "zstd");
+        return NULL;
+    }
+    if (tools->frame_size < bound) {
+        g_free(tools->frame);
+        tools->frame = g_malloc(bound);
+        tools->frame_size = bound;
+    }
+    n = ZSTD_compressCCtx(tools->compressor, tools->frame, tools->frame_size, data, size, level);
+    if (ZSTD_isError(n)) {
+        throw_error(error, VIMG_ERROR_INTERNAL, "zstd: %s", ZSTD_getErrorName(n));
+        return NULL;
+    }
+    *out_size = n;
+    return tools->frame;
+}
+
+static gboolean
+throw_damaged(GError **error, const VimgSliceId *id, const char *why)
+{
+    char hex[VIMG_ID_HEX];
+
+    vimg_id_to_hex(id, hex);
+    return throw_error(error, VIMG_ERROR_DAMAGED, _("slice %1$s is damaged: %2$s"), hex, why);
+}
+
+VimgBuffer *
+vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame,
+                  guint64 length, GError **error)
+{
+    g_autoptr(VimgBuffer) plain = vimg_buffer_new(length);
+    VimgSliceId found;
+    gsize n;
+
+    if (!tools->expander)
+        tools->expander = ZSTD_createDCtx();
+    if (!tools->expander) {
+        throw_error(error, VIMG_ERROR_NO_MEMORY, "zstd");
+        return NULL;
+    }
+    n = ZSTD_decompressDCtx(tools->expander, plain->data, plain->size, frame->data, frame->size);
+    if (ZSTD_isError(n)) {
+        throw_damaged(error, id, ZSTD_getErrorName(n));
+        return NULL;
+    }
+    if (n != length) {
+        throw_damaged(error, id, _("its length is wrong"));
+        return NULL;
+    }
+    vimg_slice_hash(tools, plain->data, plain->size, &found);
+    if (!vimg_id_equal(&found, id)) {
+        throw_damaged(error, id, _("its digest is wrong"));
+        return NULL;
+    }
+    return g_steal_pointer(&plain);
+}
+
+char *
+vimg_slice_path(const VimgSliceId *id)
+{
+    char hex[VIMG_ID_HEX];
+
+    vimg_id_to_hex(id, hex);
+    return g_strdup_printf(VIMG_SLICES_DIR "/%.4s/%s.cacnk", hex, hex);
+}
+
+char *
+vimg_slice_dir(const VimgSliceId *id)
+{
+    return g_strdup_printf(VIMG_SLICES_DIR "/%04x", vimg_slice_prefix(id));
+}
+
+/*
+ * Calls @func with every path below gc/ where a collector, the present one or a fenced one, may
+ * have put slice @id, until it returns TRUE.
+ */
+static gboolean
+each_condemned(VimgTransport *transport, const VimgSliceId *id,
+               gboolean (*func)(VimgTransport *transport, const char *path, gpointer data),
+               gpointer data)
+{
+    g_autoptr(GPtrArray) holders = NULL;
+    char hex[VIMG_ID_HEX];
+    guint i;
+    guint j;
+
+    vimg_id_to_hex(id, hex);
+    if (vimg_transport_list(transport, "gc", &holders) != 0)
+        return FALSE;
+    for (i = 0; i < holders->len; i++) {
+        g_autofree char *holder = g_strconcat("gc/", g_ptr_array_index(holders, i), NULL);
+        g_autoptr(GPtrArray) runs = NULL;
+
+        if (vimg_transport_list(transport, holder, &runs) != 0)
+            continue;
+        for (j = 0; j < runs->len; j++) {
+            g_autofree char *path = g_strdup_printf("%s/%s/condemned/%s.cacnk", holder,
+                                                    (const char *)g_ptr_array_index(runs, j), hex);
+
+            if (func(transport, path, data))
+                return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+typedef struct {
+    const char *place;
+    gsize max;
+    VimgBuffer *frame;
+} Condemned;
+
+static gboolean
+read_condemned(VimgTransport *transport, const char *path, gpointer data)
+{
+    Condemned *condemned = data;
+
+    return vimg_transport_read(transport, path, condemned->max, &condemned->frame) == 0;
+}
+
+static gboolean
+move_back(VimgTransport *transport, const char *path, gpointer data)
+{
+    int result = vimg_transport_rename(transport, path, ((const Condemned *)data)->place);
+
+    return result == 0 || result == EEXIST;
+}
+
+gboolean
+vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id)
+{
+    g_autofree char *place = vimg_slice_path(id);
+    Condemned condemned = {.place = place};
+
+    return each_condemned(transport, id, move_back, &condemned);
+}
+
+VimgBuffer *
+vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
+                guint64 length, GError **error)
+{
+    g_autofree char *path = vimg_slice_path(id);
+    g_autoptr(VimgBuffer) frame = NULL;
+    /* some slack: other writers of the format may store with a larger overhead than ours */
+    Condemned condemned = {.max = ZSTD_compressBound(length) + 4096};
+    int result = vimg_transport_read(transport, path, condemned.max, &frame);
+
+    if (result == ENOENT && each_condemned(transport, id, read_condemned, &condemned)) {
+        frame = condemned.frame;
+        result = 0;
+    } else if (result == ENOENT) {
+        /* it may have been moved back meanwhile */
+        result = vimg_transport_read(transport, path, condemned.max, &frame);
+    }
+    if (result == ENOENT || (result == 0 && frame->size == 0)) {
+        throw_damaged(error, id, _("it is missing"));
+        return NULL;
+    }
+    if (result == EFBIG) {
+        throw_damaged(error, id, _("its length is wrong"));
+        return NULL;
+    }
+    if (result != 0) {
+        char hex[VIMG_ID_HEX];
+
+        vimg_id_to_hex(id, hex);
+        throw_result(error, result, _("cannot read slice %s"), hex);
+        return NULL;
+    }
+    return vimg_slice_expand(tools, id, frame, length, error);
+}

@@ -1,0 +1,56 @@
+/*
+ * slice.h: one slice: its id, its frame, its place in a store
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_SLICE_H
+#define VIMG_IMAGESTORE_SLICE_H
+
+#include "index.h"
+#include "transport.h"
+#include "vimg-plugin.h"
+
+/* Contexts and memory for the work on slices; one thread at a time. */
+typedef struct _VimgSliceTools VimgSliceTools;
+
+VimgSliceTools *vimg_slice_tools_new(void);
+void vimg_slice_tools_free(VimgSliceTools *tools);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceTools, vimg_slice_tools_free)
+
+/* SHA-256 of @size bytes. */
+void vimg_slice_hash(VimgSliceTools *tools, gconstpointer data, gsize size, VimgSliceId *out);
+/* The same without tools, for small things. */
+char *vimg_sha256_hex(gconstpointer data, gsize size);
+
+/* One zstd frame.  Returns: (transfer none) it, valid until the next call; NULL with @error. */
+const guint8 *vimg_slice_compress(VimgSliceTools *tools, gconstpointer data, gsize size, int level,
+                                  gsize *out_size, GError **error);
+/*
+ * The plain bytes of slice @id, which the index says are @length.  Returns: (transfer full); NULL
+ * with VIMG_ERROR_DAMAGED naming the slice.
+ */
+VimgBuffer *vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame,
+                              guint64 length, GError **error);
+
+#define VIMG_SLICES_DIR "slices.castr"
+
+/* "slices.castr/ab12/<id>.cacnk" and "slices.castr/ab12" */
+char *vimg_slice_path(const VimgSliceId *id);
+char *vimg_slice_dir(const VimgSliceId *id);
+/* The number of the prefix directory, 0 to 65535. */
+static inline guint
+vimg_slice_prefix(const VimgSliceId *id)
+{
+    return (guint)id->bytes[0] << 8 | id->bytes[1];
+}
+
+/*
+ * Reads and checks one slice, wherever it is: in its place or condemned by a collector.  Errors as
+ * vimg_slice_expand(); a slice that is nowhere is damage too.
+ */
+VimgBuffer *vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
+                            guint64 length, GError **error);
+/* Moves a condemned slice back to its place.  FALSE: it is nowhere. */
+gboolean vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id);
+
+#endif

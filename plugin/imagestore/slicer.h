@@ -1,0 +1,49 @@
+/*
+ * slicer.h: cuts a stream of data and holes into slices
+ *
+ * Where it cuts depends on the content alone, never on how the stream was split into writes and
+ * holes or where it was taken up again.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_SLICER_H
+#define VIMG_IMAGESTORE_SLICER_H
+
+#include "index.h"
+#include "vimg-plugin.h"
+
+typedef struct {
+    guint64 offset;
+    guint64 length;
+    VimgBuffer *data; /* NULL: a zero slice */
+    gsize data_offset;
+} VimgSlice;
+
+/* Takes one slice; @slice->data is borrowed. */
+typedef gboolean (*VimgSliceSink)(const VimgSlice *slice, gpointer data, GError **error);
+
+typedef struct _VimgSlicer VimgSlicer;
+
+/*
+ * Cuts at multiples of @size, a power of two.  Runs of zero blocks become zero slices of powers of
+ * two, each starting at a multiple of its size.  @offset must be such a multiple, and the byte
+ * before it must not belong to a zero slice.
+ */
+VimgSlicer *vimg_slicer_new_fixed(guint64 size, guint64 offset, VimgSliceSink sink, gpointer data);
+/* Drops what was not emitted yet.  Accepts NULL. */
+void vimg_slicer_free(VimgSlicer *slicer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSlicer, vimg_slicer_free)
+
+/* A failure of the sink ends the slicer: it may only be freed then. */
+gboolean vimg_slicer_write(VimgSlicer *slicer, VimgBuffer *buffer, gsize offset, gsize size,
+                           GError **error);
+gboolean vimg_slicer_hole(VimgSlicer *slicer, guint64 length, GError **error);
+/* The stream ended here: emits the rest, whose last slice may be short. */
+gboolean vimg_slicer_finish(VimgSlicer *slicer, GError **error);
+
+/* Whether @size bytes at @data are all zero. */
+gboolean vimg_is_zero(const guint8 *data, gsize size);
+/* The header of an index cut by a fixed slicer. */
+VimgIndexSizes vimg_slicer_fixed_sizes(guint64 size);
+
+#endif

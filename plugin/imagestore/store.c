@@ -1,0 +1,367 @@
+/*
+ * store.c: making, opening and probing a slice store
+ *
+ * store.json is written last and never changed: a root without it holds no store, whatever
+ * directories an interrupted making left there.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "json.h"
+#include "lease.h"
+#include "slice.h"
+#include "slicer.h"
+#include "store.h"
+#include "throw.h"
+
+#define STORE_FILE "store.json"
+#define STORE_STAGING "pending/store.json"
+#define HEARTBEAT_SECONDS 30
+
+const VimgServices *vimg_services;
+
+static const char *const directories[] = {
+    VIMG_SLICES_DIR, "names", "images", "pending", "gc", "bad", NULL,
+};
+
+void
+vimg_store_log(VimgLogLevel level, const char *format, ...)
+{
+    g_autofree char *message = NULL;
+    va_list args;
+
+    if (!vimg_services)
+        return;
+    va_start(args, format);
+    message = g_strdup_vprintf(format, args);
+    va_end(args);
+    vimg_services->log(level, message);
+}
+
+gboolean
+vimg_store_check_job(VimgPluginJob *job, GError **error)
+{
+    if (job && vimg_services && vimg_services->job_cancelled(job))
+        return throw_error(error, VIMG_ERROR_ABORTED, _("cancelled by a client"));
+    return TRUE;
+}
+
+/* ---- what lies at the root -------------------------------------------------------------- */
+
+/* A directory of ours that holds no image yet: what an interrupted making leaves. */
+static gboolean
+is_remnant(VimgTransport *transport, const char *name)
+{
+    g_autoptr(GPtrArray) names = NULL;
+
+    if (!g_strv_contains(directories, name))
+        return FALSE;
+    if (strcmp(name, "images") != 0 && strcmp(name, "names") != 0)
+        return TRUE;
+    return vimg_transport_list(transport, name, &names) == 0 && names->len == 0;
+}
+
+gboolean
+vimg_store_survey(VimgTransport *transport, VimgPlace *out, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(transport, ".", &names);
+    guint i;
+
+    *out = VIMG_PLACE_MISSING;
+    if (result == ENOENT)
+        return TRUE;
+    if (result != 0)
+        return throw_result(error, result, _("cannot read the directory of the store"));
+    *out = VIMG_PLACE_EMPTY;
+    for (i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+
+        if (strcmp(name, STORE_FILE) == 0) {
+            *out = VIMG_PLACE_STORE;
+            return TRUE;
+        }
+        /* every fresh ext4 file system has a lost+found */
+        if (strcmp(name, "lost+found") != 0 && !is_remnant(transport, name))
+            *out = VIMG_PLACE_FOREIGN;
+    }
+    return TRUE;
+}
+
+/* ---- making ----------------------------------------------------------------------------- */
+
+static gboolean
+make_directory(VimgTransport *transport, const char *path, GError **error)
+{
+    int result = vimg_transport_mkdir(transport, path);
+
+    if (result != 0 && result != EEXIST)
+        return throw_result(error, result, _("cannot create directory '%s'"), path);
+    return TRUE;
+}
+
+static gboolean
+make_file(VimgTransport *transport, const char *path, gconstpointer data, gsize size,
+          gboolean sealed, GError **error)
+{
+    int result;
+
+    vimg_transport_unlink(transport, path); /* of an interrupted making */
+    result = vimg_transport_create(transport, path, data, size, sealed);
+    if (result == 0)
+        result = vimg_transport_sync(transport, path);
+    if (result != 0)
+        return throw_result(error, result, _("cannot create '%s'"), path);
+    return TRUE;
+}
+
+static gboolean
+make_zero_slice(VimgTransport *transport, VimgSliceTools *tools, const guint8 *zeros,
+                guint64 length, GError **error)
+{
+    const VimgSliceId *id = vimg_zero_id(length);
+    g_autofree char *dir = vimg_slice_dir(id);
+    g_autofree char *path = vimg_slice_path(id);
+    const guint8 *frame;
+    gsize size;
+    int result;
+
+    frame = vimg_slice_compress(tools, zeros, length, VIMG_COMPRESSION_DEFAULT, &size, error);
+    if (!frame || !make_directory(transport, dir, error) ||
+        !make_file(transport, path, frame, size, TRUE, error))
+        return FALSE;
+    result = vimg_transport_sync(transport, dir);
+    if (result != 0)
+        return throw_result(error, result, _("cannot create directory '%s'"), dir);
+    return TRUE;
+}
+
+static gboolean
+make_zero_slices(VimgTransport *transport, guint64 slice_size, GError **error)
+{
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    g_autofree guint8 *zeros = g_malloc0(VIMG_ZERO_MAX);
+    guint64 length;
+
+    for (length = slice_size; length <= VIMG_ZERO_MAX; length *= 2) {
+        if (!make_zero_slice(transport, tools, zeros, length, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static char *
+format_store_file(const VimgStoreParams *params)
+{
+    g_autoptr(JsonObject) root = json_object_new();
+    JsonObject *slicer = json_object_new();
+    g_autofree char *uuid = g_uuid_string_random();
+
+    json_object_set_string_member(slicer, "kind", "fixed");
+    json_object_set_int_member(slicer, "size", (gint64)params->slice_size);
+    json_object_set_int_member(slicer, "zeroMax", (gint64)VIMG_ZERO_MAX);
+    json_object_set_int_member(root, "format", VIMG_STORE_FORMAT);
+    json_object_set_string_member(root, "uuid", uuid);
+    json_object_set_string_member(root, "digest", "sha256");
+    json_object_set_object_member(root, "slicer", slicer);
+    json_object_set_string_member(root, "creator", "virtimage " VIMG_VERSION);
+    return vimg_json_format(root);
+}
+
+static gboolean
+sync_directories(VimgTransport *transport, GError **error)
+{
+    gsize i;
+    int result = vimg_transport_sync(transport, ".");
+
+    for (i = 0; result == 0 && directories[i]; i++)
+        result = vimg_transport_sync(transport, directories[i]);
+    if (result != 0)
+        return throw_result(error, result, _("cannot make the store durable"));
+    return TRUE;
+}
+
+static gboolean
+make_all(VimgTransport *transport, const VimgStoreParams *params, GError **error)
+{
+    g_autofree char *text = format_store_file(params);
+    gsize i;
+    int result;
+
+    for (i = 0; directories[i]; i++) {
+        if (!make_directory(transport, directories[i], error))
+            return FALSE;
+    }
+    if (!make_zero_slices(transport, params->slice_size, error) ||
+        !make_file(transport, STORE_STAGING, text, strlen(text), TRUE, error) ||
+        !sync_directories(transport, error))
+        return FALSE;
+    result = vimg_transport_rename(transport, STORE_STAGING, STORE_FILE);
+    if (result == 0)
+        result = vimg_transport_sync(transport, ".");
+    if (result != 0)
+        return throw_result(error, result, _("cannot create '%s'"), STORE_FILE);
+    return TRUE;
+}
+
+/* Takes back what make_all() did; whatever else lies there stays. */
+static void
+unmake(VimgTransport *transport, guint64 slice_size)
+{
+    guint64 length;
+    gsize i;
+
+    vimg_transport_unlink(transport, STORE_FILE);
+    vimg_transport_unlink(transport, STORE_STAGING);
+    for (length = slice_size; length <= VIMG_ZERO_MAX; length *= 2) {
+        g_autofree char *dir = vimg_slice_dir(vimg_zero_id(length));
+        g_autofree char *path = vimg_slice_path(vimg_zero_id(length));
+
+        vimg_transport_unlink(transport, path);
+        vimg_transport_rmdir(transport, dir);
+    }
+    for (i = 0; directories[i]; i++)
+        vimg_transport_rmdir(transport, directories[i]);
+}
+
+gboolean
+vimg_store_make(VimgTransport *transport, const VimgStoreParams *params, GError **error)
+{
+    if (make_all(transport, params, error))
+        return TRUE;
+    unmake(transport, params->slice_size);
+    return FALSE;
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+static gboolean
+parse_store_file(VimgSliceStore *store, const VimgBuffer *content, GError **error)
+{
+    g_autoptr(JsonObject) root = vimg_json_parse(content->data, content->size, error);
+    JsonObject *slicer;
+    const char *uuid;
+    guint64 format;
+
+    if (!root)
+        return FALSE;
+    if (!vimg_json_number(root, "format", &format) || format == 0)
+        return throw_error(error, VIMG_ERROR_DAMAGED, _("%s has no format version"), STORE_FILE);
+    if (format > VIMG_STORE_FORMAT)
+        return throw_error(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                           _("the store has format version %1$" G_GUINT64_FORMAT
+                             ", this program knows versions up to %2$d"),
+                           format, VIMG_STORE_FORMAT);
+    uuid = vimg_json_string(root, "uuid");
+    if (!uuid || !g_uuid_string_is_valid(uuid))
+        return throw_error(error, VIMG_ERROR_DAMAGED, _("%s has no valid uuid"), STORE_FILE);
+    if (g_strcmp0(vimg_json_string(root, "digest"), "sha256") != 0)
+        return throw_error(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                           _("the store names slices by an unknown digest"));
+    slicer = vimg_json_object(root, "slicer");
+    if (!slicer || g_strcmp0(vimg_json_string(slicer, "kind"), "fixed") != 0 ||
+        !vimg_json_number(slicer, "size", &store->slice_size) ||
+        store->slice_size < VIMG_SLICE_SIZE_MIN || store->slice_size > VIMG_SLICE_SIZE_MAX ||
+        (store->slice_size & (store->slice_size - 1)) != 0)
+        return throw_error(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                           _("the store was cut by an unknown slicer"));
+    store->uuid = g_strdup(uuid);
+    return TRUE;
+}
+
+static void
+beat(gpointer data)
+{
+    vimg_lease_beat_all(data);
+}
+
+VimgSliceStore *
+vimg_store_new(VimgTransport *transport, GError **error)
+{
+    g_autoptr(VimgSliceStore) store = g_new0(VimgSliceStore, 1);
+    g_autoptr(VimgBuffer) content = NULL;
+    VimgSpace space;
+    int result;
+
+    store->transport = transport;
+    store->compression = VIMG_COMPRESSION_DEFAULT;
+    thread_must(pthread_mutex_init(&store->lock, NULL));
+    g_queue_init(&store->leases);
+    result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
+    if (result != 0) {
+        throw_result(error, result, _("cannot read '%s'"), STORE_FILE);
+        return NULL;
+    }
+    if (!parse_store_file(store, content, error))
+        return NULL;
+    if (vimg_transport_space(transport, &space) == 0)
+        store->read_only = space.read_only;
+    if (!store->read_only && !vimg_lease_try(store))
+        store->read_only = TRUE;
+    if (!store->read_only) {
+        vimg_lease_fence_own(store);
+        if (vimg_services)
+            store->timer = vimg_services->timer_add(HEARTBEAT_SECONDS, beat, store);
+    }
+    return g_steal_pointer(&store);
+}
+
+void
+vimg_store_free(VimgSliceStore *store)
+{
+    if (!store)
+        return;
+    if (store->timer)
+        vimg_services->timer_remove(store->timer);
+    vimg_transport_free(store->transport);
+    pthread_mutex_destroy(&store->lock);
+    g_free(store->uuid);
+    g_free(store);
+}
+
+gboolean
+vimg_store_need_writable(VimgSliceStore *store, GError **error)
+{
+    if (store->read_only)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the storage is read-only"));
+    return TRUE;
+}
+
+/* The file is immutable: another content is another store. */
+static gboolean
+same_store(VimgSliceStore *store, GError **error)
+{
+    g_autoptr(VimgBuffer) content = NULL;
+    g_autoptr(JsonObject) root = NULL;
+    int result = vimg_transport_read(store->transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
+
+    if (result != 0)
+        return throw_error(error, VIMG_ERROR_DISCONNECTED, _("cannot read '%1$s': %2$s"),
+                           STORE_FILE, g_strerror(result));
+    root = vimg_json_parse(content->data, content->size, NULL);
+    if (!root || g_strcmp0(vimg_json_string(root, "uuid"), store->uuid) != 0)
+        return throw_error(error, VIMG_ERROR_DISCONNECTED,
+                           _("another store lies in place of store %s"), store->uuid);
+    return TRUE;
+}
+
+gboolean
+vimg_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error)
+{
+    VimgSpace space;
+    int result;
+
+    if (!same_store(store, error))
+        return FALSE;
+    result = vimg_transport_space(store->transport, &space);
+    if (result != 0)
+        return throw_error(error, VIMG_ERROR_DISCONNECTED, _("cannot get the free space: %s"),
+                           g_strerror(result));
+    out->store_id = g_strdup(store->uuid);
+    out->capacity = space.total;
+    out->available = store->read_only ? 0 : space.available;
+    out->allocation = space.total - MIN(space.total, space.available);
+    out->read_only = store->read_only;
+    return TRUE;
+}

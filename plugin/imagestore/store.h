@@ -1,0 +1,83 @@
+/*
+ * store.h: an open slice store
+ *
+ * Nothing of its content is kept in memory: what lies on the storage is the truth, and other hosts
+ * change it at any time.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_STORE_H
+#define VIMG_IMAGESTORE_STORE_H
+
+#include <pthread.h>
+
+#include "index.h"
+#include "transport.h"
+#include "vimg-plugin.h"
+
+#define VIMG_STORE_FORMAT 1
+#define VIMG_SLICE_SIZE_MIN VIMG_ZERO_MIN
+#define VIMG_SLICE_SIZE_MAX ((guint64)16 * 1024 * 1024)
+#define VIMG_SLICE_SIZE_DEFAULT ((guint64)1024 * 1024)
+#define VIMG_COMPRESSION_DEFAULT 1
+
+typedef struct {
+    /* set once */
+    VimgTransport *transport;
+    char *uuid;
+    guint64 slice_size;
+    gboolean read_only;
+    guint timer; /* heartbeats; 0: none */
+
+    /* options, through __atomic builtins */
+    gint compression;
+    guint64 space_reserve;
+
+    guint32 prefixes[65536 / 32]; /* prefix directories known to exist; __atomic builtins */
+
+    pthread_mutex_t lock; /* guards what follows; never held during I/O */
+    GQueue leases;        /* paths of the heartbeats of all live leases, borrowed */
+} VimgSliceStore;
+
+/* What a new store is made with. */
+typedef struct {
+    guint64 slice_size;
+} VimgStoreParams;
+
+/*
+ * What lies at the root.  VIMG_PLACE_MISSING: there is no such directory.  VIMG_PLACE_EMPTY also
+ * covers a store whose making was interrupted.
+ */
+typedef enum {
+    VIMG_PLACE_MISSING,
+    VIMG_PLACE_EMPTY,
+    VIMG_PLACE_STORE,
+    VIMG_PLACE_FOREIGN,
+} VimgPlace;
+
+gboolean vimg_store_survey(VimgTransport *transport, VimgPlace *out, GError **error);
+
+/* Makes a store in an empty or foreign root; a failure removes what it made. */
+gboolean vimg_store_make(VimgTransport *transport, const VimgStoreParams *params, GError **error);
+
+/*
+ * Opens the store at the root.  Takes @transport over, also on failure.  Fences what former leases
+ * of this boot were left behind by dead processes.
+ */
+VimgSliceStore *vimg_store_new(VimgTransport *transport, GError **error);
+/* Accepts NULL. */
+void vimg_store_free(VimgSliceStore *store);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceStore, vimg_store_free)
+
+/* Still the same store and its sizes; VIMG_ERROR_DISCONNECTED. */
+gboolean vimg_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error);
+/* Throws VIMG_ERROR_OPERATION_INVALID on a store that cannot be written. */
+gboolean vimg_store_need_writable(VimgSliceStore *store, GError **error);
+
+/* The daemon's services; NULL in tests.  Set once, before anything else. */
+extern const VimgServices *vimg_services;
+void vimg_store_log(VimgLogLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* FALSE with VIMG_ERROR_ABORTED once @job was cancelled. */
+gboolean vimg_store_check_job(VimgPluginJob *job, GError **error);
+
+#endif

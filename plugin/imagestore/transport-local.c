@@ -1,0 +1,269 @@
+/*
+ * transport-local.c: file operations in a directory of this host
+ *
+ * Every operation goes by path from the root, never through a held directory descriptor: a lease
+ * directory that was renamed away must not be reachable any more.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "transport.h"
+
+/* From this size on, writing back starts at once, so that the sync of a batch has little left. */
+#define WRITEBACK_SIZE (64 * 1024)
+
+typedef struct {
+    VimgTransport parent;
+    char *root; /* without a final slash, "" for / */
+} Local;
+
+static int
+errno_of(int result)
+{
+    return result < 0 ? errno : 0;
+}
+
+static int
+write_all(int fd, const guint8 *data, gsize size)
+{
+    while (size > 0) {
+        gssize n = write(fd, data, size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        if (n == 0)
+            return EIO;
+        data += n;
+        size -= (gsize)n;
+    }
+    return 0;
+}
+
+static int
+write_file(const char *path, int flags, mode_t mode, const VimgOp *op)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, mode);
+    int result;
+
+    if (fd < 0)
+        return errno;
+    result = write_all(fd, op->data, op->size);
+    if (result == 0 && op->size >= WRITEBACK_SIZE)
+        sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    if (close(fd) < 0 && result == 0)
+        result = errno;
+    if (result != 0 && (flags & O_EXCL))
+        unlink(path);
+    return result;
+}
+
+static int
+read_content(int fd, gsize max, VimgBuffer **out)
+{
+    g_autoptr(VimgBuffer) buffer = NULL;
+    struct stat st;
+    gsize done = 0;
+
+    if (fstat(fd, &st) < 0)
+        return errno;
+    if (!S_ISREG(st.st_mode))
+        return EINVAL;
+    if (st.st_size < 0 || (guint64)st.st_size > max)
+        return EFBIG;
+    buffer = vimg_buffer_new((gsize)st.st_size);
+    while (done < buffer->size) {
+        gssize n = read(fd, buffer->data + done, buffer->size - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        if (n == 0)
+            break;
+        done += (gsize)n;
+    }
+    buffer->size = done;
+    *out = g_steal_pointer(&buffer);
+    return 0;
+}
+
+static int
+read_file(const char *path, gsize max, VimgBuffer **out)
+{
+    /* O_NONBLOCK: a FIFO put here by someone must not hang the daemon */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int result;
+
+    if (fd < 0)
+        return errno;
+    result = read_content(fd, max, out);
+    close(fd);
+    return result;
+}
+
+static int
+rename_file(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno == EINVAL || errno == ENOSYS)
+        return errno_of(rename(from, to));
+    return errno;
+}
+
+static int
+stat_file(const char *path, VimgFileInfo *out)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return errno;
+    out->type = S_ISREG(st.st_mode)   ? VIMG_FILE_REGULAR
+                : S_ISDIR(st.st_mode) ? VIMG_FILE_DIRECTORY
+                                      : VIMG_FILE_OTHER;
+    out->size = (guint64)st.st_size;
+    out->mtime = (gint64)st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
+    return 0;
+}
+
+static int
+list_directory(const char *path, GPtrArray **out)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    struct dirent *entry;
+    int result;
+    DIR *dir = opendir(path);
+
+    if (!dir)
+        return errno;
+    while (errno = 0, (entry = readdir(dir))) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            g_ptr_array_add(names, g_strdup(entry->d_name));
+    }
+    result = errno;
+    closedir(dir);
+    if (result == 0)
+        *out = g_steal_pointer(&names);
+    return result;
+}
+
+static int
+sync_path(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int result;
+
+    if (fd < 0)
+        return errno;
+    result = errno_of(fsync(fd));
+    close(fd);
+    return result;
+}
+
+static int
+run_op(const Local *local, VimgOp *op)
+{
+    g_autofree char *path = g_strconcat(local->root, "/", op->path, NULL);
+    g_autofree char *to = op->to ? g_strconcat(local->root, "/", op->to, NULL) : NULL;
+
+    switch (op->kind) {
+    case VIMG_OP_MKDIR:
+        return errno_of(mkdir(path, 0777));
+    case VIMG_OP_RMDIR:
+        return errno_of(rmdir(path));
+    case VIMG_OP_CREATE:
+        return write_file(path, O_CREAT | O_EXCL, op->sealed ? 0444 : 0644, op);
+    case VIMG_OP_OVERWRITE:
+        return write_file(path, O_TRUNC, 0, op);
+    case VIMG_OP_READ:
+        return read_file(path, op->size, &op->content);
+    case VIMG_OP_RENAME:
+        return rename_file(path, to);
+    case VIMG_OP_UNLINK:
+        return errno_of(unlink(path));
+    case VIMG_OP_STAT:
+        return stat_file(path, &op->info);
+    case VIMG_OP_LIST:
+        return list_directory(path, &op->names);
+    case VIMG_OP_SYNC:
+        return sync_path(path);
+    }
+    return EINVAL;
+}
+
+static void
+local_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i].result = run_op((const Local *)transport, &ops[i]);
+}
+
+static int
+local_sync_all(VimgTransport *transport)
+{
+    const Local *local = (const Local *)transport;
+    int fd = open(local->root[0] ? local->root : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result;
+
+    if (fd < 0)
+        return errno;
+    result = errno_of(syncfs(fd));
+    close(fd);
+    return result;
+}
+
+static int
+local_space(VimgTransport *transport, VimgSpace *out)
+{
+    const Local *local = (const Local *)transport;
+    struct statvfs st;
+
+    if (statvfs(local->root[0] ? local->root : "/", &st) < 0)
+        return errno;
+    out->total = (guint64)st.f_blocks * st.f_frsize;
+    out->available = (guint64)st.f_bavail * st.f_frsize;
+    out->read_only = (st.f_flag & ST_RDONLY) != 0;
+    return 0;
+}
+
+static void
+local_free(VimgTransport *transport)
+{
+    Local *local = (Local *)transport;
+
+    g_free(local->root);
+    g_free(local);
+}
+
+static const VimgTransportOps local_ops = {
+    .run = local_run,
+    .sync_all = local_sync_all,
+    .space = local_space,
+    .free = local_free,
+};
+
+VimgTransport *
+vimg_transport_local_new(const char *root)
+{
+    Local *local = g_new0(Local, 1);
+    gsize length = strlen(root);
+
+    while (length > 0 && root[length - 1] == '/')
+        length--;
+    local->parent.ops = &local_ops;
+    local->root = g_strndup(root, length);
+    return &local->parent;
+}

@@ -1,0 +1,118 @@
+/*
+ * transport.c: single file operations, made of batches of one
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "transport.h"
+
+static int
+run_one(VimgTransport *transport, VimgOp *op)
+{
+    transport->ops->run(transport, op, 1);
+    return op->result;
+}
+
+int
+vimg_transport_mkdir(VimgTransport *transport, const char *path)
+{
+    return run_one(transport, &(VimgOp){.kind = VIMG_OP_MKDIR, .path = path});
+}
+
+int
+vimg_transport_rmdir(VimgTransport *transport, const char *path)
+{
+    return run_one(transport, &(VimgOp){.kind = VIMG_OP_RMDIR, .path = path});
+}
+
+int
+vimg_transport_create(VimgTransport *transport, const char *path, gconstpointer data, gsize size,
+                      gboolean sealed)
+{
+    return run_one(
+        transport,
+        &(VimgOp){
+            .kind = VIMG_OP_CREATE, .path = path, .data = data, .size = size, .sealed = sealed});
+}
+
+int
+vimg_transport_overwrite(VimgTransport *transport, const char *path, gconstpointer data, gsize size)
+{
+    return run_one(transport,
+                   &(VimgOp){.kind = VIMG_OP_OVERWRITE, .path = path, .data = data, .size = size});
+}
+
+int
+vimg_transport_read(VimgTransport *transport, const char *path, gsize max, VimgBuffer **out)
+{
+    VimgOp op = {.kind = VIMG_OP_READ, .path = path, .size = max};
+    int result = run_one(transport, &op);
+
+    *out = op.content;
+    return result;
+}
+
+int
+vimg_transport_rename(VimgTransport *transport, const char *from, const char *to)
+{
+    return run_one(transport, &(VimgOp){.kind = VIMG_OP_RENAME, .path = from, .to = to});
+}
+
+int
+vimg_transport_unlink(VimgTransport *transport, const char *path)
+{
+    return run_one(transport, &(VimgOp){.kind = VIMG_OP_UNLINK, .path = path});
+}
+
+int
+vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out)
+{
+    VimgOp op = {.kind = VIMG_OP_STAT, .path = path};
+    int result = run_one(transport, &op);
+
+    *out = op.info;
+    return result;
+}
+
+int
+vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out)
+{
+    VimgOp op = {.kind = VIMG_OP_LIST, .path = path};
+    int result = run_one(transport, &op);
+
+    *out = op.names;
+    return result;
+}
+
+int
+vimg_transport_sync(VimgTransport *transport, const char *path)
+{
+    return run_one(transport, &(VimgOp){.kind = VIMG_OP_SYNC, .path = path});
+}
+
+void
+vimg_transport_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    transport->ops->run(transport, ops, n);
+}
+
+int
+vimg_transport_sync_all(VimgTransport *transport)
+{
+    return transport->ops->sync_all(transport);
+}
+
+int
+vimg_transport_space(VimgTransport *transport, VimgSpace *out)
+{
+    memset(out, 0, sizeof(*out));
+    return transport->ops->space(transport, out);
+}
+
+void
+vimg_transport_free(VimgTransport *transport)
+{
+    if (transport)
+        transport->ops->free(transport);
+}

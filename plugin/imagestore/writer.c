@@ -1,0 +1,203 @@
+/*
+ * writer.c: one upload
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "image.h"
+#include "pipeline.h"
+#include "publish.h"
+#include "resume.h"
+#include "throw.h"
+#include "writer.h"
+
+struct _VimgSliceWriter {
+    VimgSliceStore *store;
+    VimgPluginJob *job;
+    VimgLease *lease;
+    VimgStoredImage image;
+    VimgIndex *old;
+    VimgPipeline *pipeline;
+    VimgSlicer *slicer;
+};
+
+static void
+writer_free(VimgSliceWriter *writer)
+{
+    vimg_slicer_free(writer->slicer);
+    vimg_pipeline_free(writer->pipeline);
+    vimg_index_free(writer->old);
+    vimg_stored_image_clear(&writer->image);
+    vimg_lease_free(writer->lease);
+    g_free(writer);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceWriter, writer_free)
+
+static gboolean
+take_slice(const VimgSlice *slice, gpointer data, GError **error)
+{
+    const VimgSliceWriter *writer = data;
+
+    return vimg_store_check_job(writer->job, error) &&
+           vimg_pipeline_push(writer->pipeline, slice, error);
+}
+
+/* The call's length, else the guess, else some way ahead of the stream. */
+static gboolean
+reserve(VimgSliceWriter *writer, const VimgWriteRequest *request, VimgPipelineStart *start,
+        GError **error)
+{
+    guint64 bytes = request->length ? request->length : request->reserve;
+    /* what is compared takes no space */
+    guint64 here = vimg_index_length(writer->old) - request->offset;
+
+    start->ahead = bytes;
+    return vimg_lease_reserve(writer->lease, bytes ? bytes - MIN(bytes, here) : VIMG_RESERVE_AHEAD,
+                              request->length > 0, error);
+}
+
+static gboolean
+load(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request, GError **error)
+{
+    guint64 durable;
+
+    if (!vimg_image_load(writer->store, uuid, &writer->image, error))
+        return FALSE;
+    if (writer->image.published)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("the content of an active image never changes"));
+    if (writer->image.manifest->image.reason)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID, "%s",
+                           writer->image.manifest->image.reason);
+    writer->old = vimg_resume_load(writer->store, uuid, error);
+    if (!writer->old)
+        return FALSE;
+    durable = vimg_index_length(writer->old);
+    if (request->offset > durable)
+        return throw_error(error, VIMG_ERROR_INVALID_ARG,
+                           _("offset %1$" G_GUINT64_FORMAT " lies behind the %2$" G_GUINT64_FORMAT
+                             " bytes stored so far"),
+                           request->offset, durable);
+    return TRUE;
+}
+
+VimgSliceWriter *
+vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteRequest *request,
+                       VimgPluginJob *job, GError **error)
+{
+    g_autoptr(VimgSliceWriter) writer = g_new0(VimgSliceWriter, 1);
+    VimgPipelineStart start = {0};
+
+    writer->store = store;
+    writer->job = job;
+    writer->lease = vimg_lease_new(store, error);
+    if (!writer->lease || !load(writer, uuid, request, error) ||
+        !reserve(writer, request, &start, error))
+        return NULL;
+    start.lease = writer->lease;
+    start.uuid = writer->image.manifest->image.uuid;
+    start.old = writer->old;
+    start.keep = vimg_resume_keep(writer->old, request->offset);
+    start.allocation = start.keep > 0 ? writer->image.manifest->image.allocation : 0;
+    writer->pipeline = vimg_pipeline_new(&start, error);
+    if (!writer->pipeline)
+        return NULL;
+    writer->slicer = vimg_slicer_new_fixed(
+        store->slice_size, vimg_index_start(writer->old, start.keep), take_slice, writer);
+    if (!vimg_resume_feed(store, writer->old, start.keep, request->offset, writer->slicer, error))
+        return NULL;
+    return g_steal_pointer(&writer);
+}
+
+gboolean
+vimg_slice_writer_write(VimgSliceWriter *writer, VimgBuffer *buffer, gsize offset, gsize size,
+                        GError **error)
+{
+    return vimg_slicer_write(writer->slicer, buffer, offset, size, error);
+}
+
+gboolean
+vimg_slice_writer_hole(VimgSliceWriter *writer, guint64 length, GError **error)
+{
+    return vimg_store_check_job(writer->job, error) &&
+           vimg_slicer_hole(writer->slicer, length, error);
+}
+
+/* Remembers how much is stored, for lists to show. */
+static gboolean
+note_allocation(VimgSliceWriter *writer, GError **error)
+{
+    guint64 allocation;
+    guint64 durable;
+
+    vimg_pipeline_stat(writer->pipeline, &allocation, &durable);
+    if (allocation == writer->image.manifest->image.allocation)
+        return TRUE;
+    writer->image.manifest->image.allocation = allocation;
+    return vimg_manifest_write(writer->image.manifest, writer->lease, error);
+}
+
+static gboolean
+seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, GError **error)
+{
+    VimgManifest *manifest = writer->image.manifest;
+    const VimgIndex *index = vimg_pipeline_index(writer->pipeline);
+    guint64 length = vimg_index_length(index);
+    guint64 durable = vimg_index_length(writer->old);
+    guint64 allocation;
+
+    if (length < durable)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("the data ends at offset %1$" G_GUINT64_FORMAT
+                             ", but %2$" G_GUINT64_FORMAT
+                             " bytes were uploaded before; wipe the image to start afresh"),
+                           length, durable);
+    g_free(manifest->sealed_format);
+    manifest->sealed_format = g_strdup(image->format ? image->format : manifest->image.format);
+    manifest->sealed_capacity = image->capacity;
+    if (vimg_publish_image(writer->lease, manifest, index, error))
+        return TRUE;
+    /* so that the next attempt need not send it all again */
+    if (length > durable && vimg_publish_check(writer->store, index, &allocation, NULL))
+        vimg_publish_partial(writer->lease, manifest->image.uuid, index, 0, NULL);
+    return FALSE;
+}
+
+gboolean
+vimg_slice_writer_finish(VimgSliceWriter *owned, gboolean seal, const VimgPluginImage *image,
+                         VimgPluginImage *out, GError **error)
+{
+    g_autoptr(VimgSliceWriter) writer = owned;
+    gboolean good =
+        vimg_store_check_job(writer->job, error) && vimg_slicer_finish(writer->slicer, error);
+
+    if (!good) {
+        if (vimg_pipeline_end(writer->pipeline, TRUE, NULL))
+            note_allocation(writer, NULL);
+        return FALSE;
+    }
+    if (!vimg_pipeline_end(writer->pipeline, !seal, error) ||
+        !(seal ? seal_image(writer, image, error) : note_allocation(writer, error)))
+        return FALSE;
+    return vimg_image_stat(writer->store, writer->image.manifest->image.uuid, out, error);
+}
+
+void
+vimg_slice_writer_abort(VimgSliceWriter *owned)
+{
+    g_autoptr(VimgSliceWriter) writer = owned;
+
+    if (vimg_pipeline_end(writer->pipeline, TRUE, NULL))
+        note_allocation(writer, NULL);
+}
+
+void
+vimg_slice_writer_stat(VimgSliceWriter *writer, guint64 *allocation, guint64 *position)
+{
+    guint64 durable;
+
+    vimg_pipeline_stat(writer->pipeline, allocation, &durable);
+    *position = vimg_image_position(writer->store, durable);
+}

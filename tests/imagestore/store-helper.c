@@ -1,0 +1,213 @@
+/*
+ * store-helper.c: stores and images for the tests of the slice store
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <ftw.h>
+#include <stdio.h>
+
+#include "slicer.h"
+#include "store-helper.h"
+
+char *
+helper_dir(void)
+{
+    g_autoptr(GError) error = NULL;
+    char *dir = g_dir_make_tmp("imagestore-XXXXXX", &error);
+
+    g_assert_no_error(error);
+    return dir;
+}
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+void
+helper_remove_dir(const char *dir)
+{
+    nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+VimgSliceStore *
+helper_store(VimgTransport *transport)
+{
+    g_autoptr(GError) error = NULL;
+
+    vimg_store_make(transport, &(VimgStoreParams){.slice_size = 64 * KIB}, &error);
+    g_assert_no_error(error);
+    return helper_reopen(transport);
+}
+
+VimgSliceStore *
+helper_reopen(VimgTransport *transport)
+{
+    g_autoptr(GError) error = NULL;
+    VimgSliceStore *store = vimg_store_new(transport, &error);
+
+    g_assert_no_error(error);
+    return store;
+}
+
+VimgBuffer *
+helper_content(guint32 seed, gsize size, guint zero_every)
+{
+    VimgBuffer *content = vimg_buffer_new(size);
+    guint64 x = ((guint64)seed << 32) | 0x9e3779b9;
+    gsize i;
+
+    for (i = 0; i < size; i++) {
+        /* half of it compresses */
+        if (i % 16 == 0)
+            x = x * G_GUINT64_CONSTANT(6364136223846793005) + 1442695040888963407;
+        content->data[i] = i % 16 < 8 ? (guint8)(x >> (8 * (i % 8))) : 'v';
+    }
+    for (i = 0; zero_every && i < size; i += 64 * KIB) {
+        if (i / (64 * KIB) % zero_every == zero_every - 1)
+            memset(content->data + i, 0, MIN(64 * KIB, size - i));
+    }
+    return content;
+}
+
+gboolean
+helper_try_create(VimgSliceStore *store, const char *name, char **uuid, GError **error)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+    image.uuid = g_uuid_string_random();
+    image.name = g_strdup(name);
+    image.format = g_strdup("raw");
+    *uuid = g_strdup(image.uuid);
+    return vimg_image_create(store, &image, &out, error);
+}
+
+char *
+helper_create(VimgSliceStore *store, const char *name, guint64 capacity)
+{
+    g_autoptr(GError) error = NULL;
+    char *uuid = NULL;
+
+    helper_try_create(store, name, &uuid, &error);
+    g_assert_no_error(error);
+    vimg_image_resize(store, uuid, capacity, &error);
+    g_assert_no_error(error);
+    return uuid;
+}
+
+gboolean
+helper_feed(VimgSliceWriter *writer, const VimgBuffer *content, gsize offset, gsize piece,
+            gboolean sparse, GError **error)
+{
+    while (offset < content->size) {
+        gsize n = MIN(piece, content->size - offset);
+        g_autoptr(VimgBuffer) buffer = NULL;
+
+        if (sparse && vimg_is_zero(content->data + offset, n)) {
+            if (!vimg_slice_writer_hole(writer, n, error))
+                return FALSE;
+        } else {
+            buffer = vimg_buffer_new(n + 3);
+            memcpy(buffer->data + 3, content->data + offset, n);
+            if (!vimg_slice_writer_write(writer, buffer, 3, n, error))
+                return FALSE;
+        }
+        offset += n;
+    }
+    return TRUE;
+}
+
+gboolean
+helper_finish(VimgSliceWriter *writer, gboolean seal, guint64 capacity, GError **error)
+{
+    VimgPluginImage image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+    image.capacity = capacity;
+    return vimg_slice_writer_finish(writer, seal, &image, &out, error);
+}
+
+gboolean
+helper_upload(VimgSliceStore *store, const char *uuid, const VimgBuffer *content, GError **error)
+{
+    VimgWriteRequest request = {.size = sizeof(request)};
+    VimgSliceWriter *writer = vimg_slice_writer_open(store, uuid, &request, NULL, error);
+
+    if (!writer)
+        return FALSE;
+    if (!helper_feed(writer, content, 0, 262120, FALSE, error)) {
+        vimg_slice_writer_abort(writer);
+        return FALSE;
+    }
+    return helper_finish(writer, TRUE, content->size, error);
+}
+
+VimgBuffer *
+helper_download(VimgSliceStore *store, const char *uuid, guint64 offset, guint64 length,
+                GError **error)
+{
+    VimgSliceReader *reader = vimg_slice_reader_open(store, uuid, offset, length, NULL, error);
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    VimgBuffer *out;
+
+    if (!reader)
+        return NULL;
+    for (;;) {
+        VimgExtent extent;
+        guint at = bytes->len;
+
+        if (!vimg_slice_reader_next(reader, &extent, error)) {
+            vimg_slice_reader_close(reader);
+            return NULL;
+        }
+        if (extent.length == 0)
+            break;
+        g_byte_array_set_size(bytes, at + (guint)extent.length);
+        if (extent.data)
+            memcpy(bytes->data + at, extent.data->data + extent.offset, extent.length);
+        else
+            memset(bytes->data + at, 0, extent.length);
+        vimg_buffer_unref(extent.data);
+    }
+    vimg_slice_reader_close(reader);
+    out = vimg_buffer_new(bytes->len);
+    if (bytes->len > 0)
+        memcpy(out->data, bytes->data, bytes->len);
+    return out;
+}
+
+void
+helper_assert_content(VimgSliceStore *store, const char *uuid, const VimgBuffer *content)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgBuffer) found = helper_download(store, uuid, 0, 0, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpmem(found->data, found->size, content->data, content->size);
+}
+
+VimgBuffer *
+helper_index(VimgSliceStore *store, const char *uuid)
+{
+    g_autofree char *path = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    VimgBuffer *content = NULL;
+
+    g_assert_cmpint(vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content), ==,
+                    0);
+    return content;
+}
+
+VimgImageState
+helper_state(VimgSliceStore *store, const char *uuid)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+
+    vimg_image_stat(store, uuid, &image, &error);
+    g_assert_no_error(error);
+    return image.state;
+}

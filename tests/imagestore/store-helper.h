@@ -1,0 +1,51 @@
+/*
+ * store-helper.h: stores and images for the tests of the slice store
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef TESTS_IMAGESTORE_STORE_HELPER_H
+#define TESTS_IMAGESTORE_STORE_HELPER_H
+
+#include "image.h"
+#include "open.h"
+#include "reader.h"
+#include "store.h"
+#include "writer.h"
+
+#define KIB ((guint64)1024)
+#define MIB (1024 * KIB)
+
+/* A private directory; Returns: (transfer full). */
+char *helper_dir(void);
+/* Removes it with all it holds. */
+void helper_remove_dir(const char *dir);
+
+/* A new store with slices of 64 KiB on @transport, which it takes over. */
+VimgSliceStore *helper_store(VimgTransport *transport);
+/* The store that lies there already. */
+VimgSliceStore *helper_reopen(VimgTransport *transport);
+
+/* Bytes that depend on @seed; from @zero_every on, every such block of 64 KiB is zero (0: none). */
+VimgBuffer *helper_content(guint32 seed, gsize size, guint zero_every);
+
+/* Returns: (transfer full) the uuid of a new saving image. */
+char *helper_create(VimgSliceStore *store, const char *name, guint64 capacity);
+gboolean helper_try_create(VimgSliceStore *store, const char *name, char **uuid, GError **error);
+
+/* Writes @content from @offset on in pieces of @piece bytes; @sparse: zero blocks as holes. */
+gboolean helper_feed(VimgSliceWriter *writer, const VimgBuffer *content, gsize offset, gsize piece,
+                     gboolean sparse, GError **error);
+/* A whole upload that seals the image. */
+gboolean helper_upload(VimgSliceStore *store, const char *uuid, const VimgBuffer *content,
+                       GError **error);
+gboolean helper_finish(VimgSliceWriter *writer, gboolean seal, guint64 capacity, GError **error);
+
+/* Returns: (transfer full) what a download gives; NULL with @error. */
+VimgBuffer *helper_download(VimgSliceStore *store, const char *uuid, guint64 offset, guint64 length,
+                            GError **error);
+void helper_assert_content(VimgSliceStore *store, const char *uuid, const VimgBuffer *content);
+/* Returns: (transfer full) the index of an active image. */
+VimgBuffer *helper_index(VimgSliceStore *store, const char *uuid);
+VimgImageState helper_state(VimgSliceStore *store, const char *uuid);
+
+#endif
