@@ -1,9 +1,9 @@
 /*
  * backend.h: backends as the rest of pool/ sees them: loaded on first need, never trusted
  *
- * Nobody but backend.c calls through a VimgBackend table.  Each wrapper here supplies the default of
- * an absent callback, insists that a failure has an error, checks what came back, and puts the name
- * of the image before the message.
+ * Nobody but backend.c calls through a VimgBackend table.  Each wrapper here supplies the default
+ * of an absent callback, insists that a failure has an error, checks what came back, and puts the
+ * name of the image before the message.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -24,8 +24,9 @@ VimgBackends *vimg_backends_new(const char *plugin_dir, const VimgServices *serv
 void vimg_backends_free(VimgBackends *backends);
 
 /*
- * Loads the module on first need.  Returns: (transfer none); NULL with VIMG_ERROR_XML (stock's words
- * for an unknown type), or VIMG_ERROR_CONFIG_UNSUPPORTED with the reason why it is unavailable.
+ * Loads the module on first need.  Returns: (transfer none); NULL with VIMG_ERROR_XML (stock's
+ * words for an unknown type), or VIMG_ERROR_CONFIG_UNSUPPORTED with the reason why it is
+ * unavailable.
  */
 const VimgType *vimg_backends_get(VimgBackends *backends, const char *type, GError **error);
 /* As above without loading: whether the type may be defined at all. */
@@ -37,7 +38,8 @@ typedef struct {
     const char *reason;     /* why, if it is */
 } VimgTypeStatus;
 
-/* Tries all.  Returns: (transfer full) of VimgTypeStatus, sorted by type; strings are the list's. */
+/* Tries all.  Returns: (transfer full) of VimgTypeStatus, sorted by type; strings are the list's.
+ */
 GPtrArray *vimg_backends_list(VimgBackends *backends);
 
 /* The table itself, read only, for its data fields. */
@@ -79,8 +81,7 @@ gboolean vimg_store_probe(VimgStore *store, VimgPluginStore *out, GError **error
 gboolean vimg_store_list(VimgStore *store, VimgImageSink sink, gpointer data, GError **error);
 gboolean vimg_store_create(VimgStore *store, const VimgPluginImage *image, VimgPluginImage *out,
                            GError **error);
-gboolean vimg_store_stat(VimgStore *store, const char *uuid, VimgPluginImage *out,
-                         GError **error);
+gboolean vimg_store_stat(VimgStore *store, const char *uuid, VimgPluginImage *out, GError **error);
 gboolean vimg_store_remove_image(VimgStore *store, const char *uuid, GError **error);
 gboolean vimg_store_resize(VimgStore *store, const char *uuid, guint64 capacity, GError **error);
 gboolean vimg_store_wipe(VimgStore *store, const char *uuid, GError **error);

@@ -194,6 +194,47 @@ test_installed_later(void)
     g_assert_cmpint(rmdir(dir), ==, 0);
 }
 
+typedef struct {
+    VimgBackends *backends;
+    const VimgType *liar;
+    char *reason;
+} Needing;
+
+static void
+need(gpointer data)
+{
+    Needing *needing = data;
+    g_autoptr(GError) error = NULL;
+
+    needing->liar = vimg_backends_get(needing->backends, "liar", NULL);
+    g_assert_null(vimg_backends_get(needing->backends, "failinit", &error));
+    needing->reason = g_strdup(error->message);
+}
+
+/* First needed by many at once, a module is loaded once: its init counts. */
+static void
+test_needed_at_once(void)
+{
+    g_autoptr(VimgWorkers) workers = vimg_workers_new("need", 4, NULL);
+    VimgBackends *fresh = vimg_backends_new(TEST_PLUGIN_DIR, vimg_services_get());
+    Needing needing[16] = {0};
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(needing); i++) {
+        needing[i].backends = fresh;
+        vimg_workers_push(workers, need, &needing[i]);
+    }
+    g_clear_pointer(&workers, vimg_workers_free);
+    for (i = 0; i < G_N_ELEMENTS(needing); i++) {
+        g_assert_nonnull(needing[i].liar);
+        g_assert_true(needing[i].liar == needing[0].liar);
+        g_assert_cmpstr(needing[i].reason, ==, needing[0].reason);
+    }
+    for (i = 0; i < G_N_ELEMENTS(needing); i++)
+        g_free(needing[i].reason);
+    vimg_backends_free(fresh);
+}
+
 static void
 test_no_directory(void)
 {
@@ -781,6 +822,7 @@ main(int argc, char **argv)
     g_test_add_func("/backend/knows", test_knows);
     g_test_add_func("/backend/list", test_list);
     g_test_add_func("/backend/installed-later", test_installed_later);
+    g_test_add_func("/backend/needed-at-once", test_needed_at_once);
     g_test_add_func("/backend/no-directory", test_no_directory);
     g_test_add_func("/backend/shorter", test_shorter);
     g_test_add_func("/backend/absent", test_absent);
