@@ -25,7 +25,6 @@ PACKET = 100000
 KEEP = 6  # images kept from round to round; the others are deleted
 
 
-
 class Round:
     """What clients do at the same time, what they were told, and the moment of the SIGKILL."""
 
@@ -209,8 +208,8 @@ class Crash(unittest.TestCase):
             name = "r%05d-%d" % (number, i)
             self.content[name] = self.blob(rnd)
             r.client(r.upload, name, self.content[name], rnd.random() < 0.5)
-        if ready and rnd.random() < 0.5:
-            source, name = rnd.choice(ready), "r%05d-clone" % number
+        if len(ready) > 2 and rnd.random() < 0.5:
+            source, name = rnd.choice(ready[2:]), "r%05d-clone" % number
             self.content[name] = self.content[source]
             r.client(r.clone, source, name)
         if len(ready) > 2 and rnd.random() < 0.5:

@@ -271,7 +271,7 @@ class Connection:
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while True:
             for i, got in enumerate(self.events):
-                if got.proc == proc and got.prog != KEEPALIVE:
+                if got.proc == proc:
                     return self.events.pop(i)
             got = self.read_any(deadline - time.monotonic())
             (self.events if got.type == MESSAGE else self.stash).append(got)
