@@ -1,9 +1,10 @@
 /*
  * model-private.h: what the files of the model share; nobody outside of them includes it
  *
- * Locks, in the order they are taken: VimgModel.lock (the registry), VimgPool.lock (one pool and
- * its volumes), then leaves (jobs, secrets, the task list).  They guard tables; none is held during
- * I/O or a call of a backend.  What takes long on one pool excludes others by VimgPool.busy.
+ * Locks, in the order they are taken: VimgModel.files_lock (autostart links, see there),
+ * VimgModel.lock (the registry), VimgPool.lock (one pool and its volumes), then leaves (jobs,
+ * secrets, the task list).  All but the first guard tables; none of those is held during I/O or a
+ * call of a backend.  What takes long on one pool excludes others by VimgPool.busy.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -45,6 +46,8 @@ struct _VimgModel {
     VimgMutex lock;
     GHashTable *by_name; /* of VimgPool, borrowed; under lock */
     GHashTable *by_uuid; /* text of it -> VimgPool, owned; under lock */
+
+    VimgMutex files_lock; /* orders autostart links; taken first, held over those small files */
 
     VimgMutex tasks_lock; /* a leaf */
     VimgCond tasks_changed;

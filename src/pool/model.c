@@ -174,6 +174,7 @@ vimg_model_new(const VimgModelConfig *config, GError **error)
     g_autofree char *secrets = g_build_filename(config->config_dir, "secrets", NULL);
 
     vimg_mutex_init(&model->lock);
+    vimg_mutex_init(&model->files_lock);
     vimg_mutex_init(&model->tasks_lock);
     vimg_cond_init(&model->tasks_changed);
     g_queue_init(&model->tasks);
@@ -289,6 +290,7 @@ vimg_model_free(VimgModel *model)
     g_hash_table_unref(model->by_uuid);
     vimg_cond_clear(&model->tasks_changed);
     vimg_mutex_clear(&model->tasks_lock);
+    vimg_mutex_clear(&model->files_lock);
     vimg_mutex_clear(&model->lock);
     g_strfreev(model->zones);
     g_strfreev(model->search_paths);

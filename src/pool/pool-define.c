@@ -299,15 +299,24 @@ vimg_model_pool_create_xml(VimgModel *model, const char *xml, guint flags, VimgP
 
 /* ---- undefine --------------------------------------------------------------------------- */
 
+static gboolean
+forget_files(VimgPool *pool, GError **error)
+{
+    VIMG_LOCK_GUARD(&pool->model->files_lock);
+    if (!vimg_persist_forget(pool, error))
+        return FALSE;
+    vimg_registry_remove(pool);
+    return TRUE;
+}
+
 gboolean
 vimg_pool_forget(VimgPool *pool, GError **error)
 {
     g_autofree char *dir = vimg_persist_pool_dir(pool);
 
     if (!vimg_pool_check_active(pool, FALSE, N_("storage pool '%s' is still active"), error) ||
-        !vimg_persist_forget(pool, error))
+        !forget_files(pool, error))
         return FALSE;
-    vimg_registry_remove(pool);
     rmdir(dir); /* what its backend keeps for an adoption stays */
     return vimg_persist_store_forget(pool, error);
 }

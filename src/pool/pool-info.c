@@ -209,17 +209,24 @@ is_persistent(VimgPool *pool)
     return pool->persistent;
 }
 
+static gboolean
+has_file(VimgPool *pool)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    return pool->persistent && !pool->gone;
+}
+
+/* Does not take the pool: it must work while that hangs in being started. */
 gboolean
 vimg_model_pool_set_autostart(VimgModel *model, const VimgPoolId *id, gboolean autostart,
                               GError **error)
 {
     g_autoptr(VimgPool) pool = vimg_registry_get(model, id, error);
-    g_autoptr(VimgPoolTurn) turn = NULL;
 
-    if (!pool || !vimg_pool_begin(pool, VIMG_POOL_DEFINING, error))
+    if (!pool)
         return FALSE;
-    turn = pool;
-    if (!is_persistent(pool))
+    VIMG_LOCK_GUARD(&model->files_lock);
+    if (!has_file(pool))
         return vimg_throw(error, VIMG_ERROR_INTERNAL, "%s", _("pool has no config file"));
     if (!vimg_persist_autostart(pool, autostart, error))
         return FALSE;

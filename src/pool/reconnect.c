@@ -62,7 +62,7 @@ connect_again(VimgPool *pool, VimgSession *old, VimgPluginStore *info, GError **
             return vimg_session_ref(old);
         drop_session(pool, old);
     }
-    return vimg_session_open(pool, def, 0, info, error);
+    return vimg_session_open(pool, def, VIMG_OPEN_CREATE, info, error);
 }
 
 static void
