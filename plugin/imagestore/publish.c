@@ -235,8 +235,9 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, guint64 *alloc
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
+    g_autoptr(GPtrArray) zero_ids = g_ptr_array_new();
     gsize n = vimg_index_count(index);
-    guint64 zeros = 0;
+    guint64 zeros = 0; /* the zero slices belong to the store, not to the image */
     gsize i;
 
     *allocation = 0;
@@ -245,14 +246,12 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, guint64 *alloc
 
         if (!g_hash_table_add(seen, id))
             continue;
-        g_ptr_array_add(ids, id);
-        /* the zero slices belong to the store, not to the image */
-        if (vimg_index_is_zero(index, i) && !check_batch(store, ids, &zeros, error))
-            return FALSE;
+        g_ptr_array_add(vimg_index_is_zero(index, i) ? zero_ids : ids, id);
         if (ids->len >= BATCH && !check_batch(store, ids, allocation, error))
             return FALSE;
     }
-    return check_batch(store, ids, allocation, error);
+    return check_batch(store, zero_ids, &zeros, error) &&
+           check_batch(store, ids, allocation, error);
 }
 
 /* ---- indexes ---------------------------------------------------------------------------- */
