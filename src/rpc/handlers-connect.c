@@ -46,26 +46,24 @@ is_compat_uri(VimgCall *call, const char *name, gsize length)
     return FALSE;
 }
 
-/*
- * A system daemon is asked for /system, a user's own for /session.  The latter also answers
- * /system: a client gets there only by naming this daemon's socket.
- */
-static gboolean
-check_path(VimgCall *call, const char *path, GError **error)
-{
-    gboolean privileged = vimg_server_is_privileged(vimg_client_server(call->client));
-
-    if (!*path || g_str_equal(path, "/") || g_str_equal(path, "/system") ||
-        (!privileged && g_str_equal(path, "/session")))
-        return TRUE;
-    return vimg_throw(error, VIMG_ERROR_INTERNAL, _("unexpected image URI path '%1$s', try %2$s"),
-                      path, privileged ? URI_SYSTEM : URI_SESSION);
-}
-
 static const char *
 default_uri(VimgCall *call)
 {
     return vimg_server_is_privileged(vimg_client_server(call->client)) ? URI_SYSTEM : URI_SESSION;
+}
+
+/*
+ * Clients of a system daemon ask for /system, those of a user's own for /session.  Which one a
+ * client reached was decided by its socket (root's session is the system), so both answer both.
+ */
+static gboolean
+check_path(VimgCall *call, const char *path, GError **error)
+{
+    static const char *const paths[] = {"/", "/system", "/session", NULL};
+
+    return g_strv_contains(paths, path) ||
+           vimg_throw(error, VIMG_ERROR_INTERNAL, _("unexpected image URI path '%1$s', try %2$s"),
+                      path, default_uri(call));
 }
 
 /* Returns: (transfer full) the URI that @name means, or NULL with @error. */
@@ -87,7 +85,7 @@ resolve_uri(VimgCall *call, const char *name, GError **error)
     }
     if (!check_path(call, g_uri_get_path(uri), error))
         return NULL;
-    return g_strdup(strlen(g_uri_get_path(uri)) > 1 ? name : default_uri(call));
+    return g_strdup(g_str_equal(g_uri_get_path(uri), "/") ? default_uri(call) : name);
 }
 
 gboolean
