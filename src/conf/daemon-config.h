@@ -12,22 +12,22 @@
 #include "util/error.h"
 
 typedef struct {
-    char **zones;        /* this host's zones, the first is the current one; empty: none */
-    char *socket_group;  /* NULL: "libvirt" if that group exists, else root */
-    char **compat_uris;  /* as "qemu:///system"; empty: none */
-    char *host_uri;      /* NULL: none */
-    char **search_paths; /* directories find-storage-pool-sources looks below */
-    guint max_clients;   /* 5000 */
-    guint max_streams;   /* 256, of the whole daemon */
-    guint max_workers;   /* 20, slow calls at a time; fast ones have workers of their own */
-    guint max_pool_calls; /* 5, slow calls of one pool at a time */
-    guint max_client_requests;    /* 64 undispatched calls of one client */
-    guint64 max_client_bytes;     /* 33554432: undispatched bytes of one client */
-    guint64 max_stream_queue;     /* 8388608: bytes queued for the streams of one client */
-    guint keepalive_interval;     /* 5 s; 0: never ping */
-    guint keepalive_count;        /* 5 */
-    guint stream_stall_timeout;   /* 120 s a paused client is kept alive */
-    VimgLogLevel log_level; /* written as libvirt's numbers, 1 (debug) to 4 (errors) */
+    char **zones;               /* this host's zones, the first is the current one; empty: none */
+    char *socket_group;         /* NULL: "libvirt" if that group exists, else root */
+    char **compat_uris;         /* as "qemu:///system"; empty: none */
+    char *host_uri;             /* NULL: none */
+    char **search_paths;        /* directories find-storage-pool-sources looks below */
+    guint max_clients;          /* 5000 */
+    guint max_streams;          /* 256, of the whole daemon */
+    guint max_workers;          /* 20, slow calls at a time; fast ones have workers of their own */
+    guint max_pool_calls;       /* 5, slow calls of one pool at a time */
+    guint max_client_requests;  /* 64 undispatched calls of one client */
+    guint64 max_client_bytes;   /* 33554432: undispatched bytes of one client */
+    guint64 max_stream_queue;   /* 8388608: bytes queued for the streams of one client */
+    guint keepalive_interval;   /* 5 s; 0: never ping */
+    guint keepalive_count;      /* 5 */
+    guint stream_stall_timeout; /* 120 s a paused client is kept alive */
+    VimgLogLevel log_level;     /* written as libvirt's numbers, 1 (debug) to 4 (errors) */
 } VimgDaemonConfig;
 
 /* Defaults only. */

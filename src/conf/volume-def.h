@@ -17,9 +17,9 @@ typedef struct {
     gboolean has_capacity;
     guint64 allocation; /* bytes; 0 if not given */
     gboolean has_allocation;
-    char *format;       /* NULL: not given */
-    char *backing_path; /* <backingStore><path>; taken as the parent */
-    char *parent;       /* <image:parent>: uuid of an image */
+    char *format;        /* NULL: not given */
+    char *backing_path;  /* <backingStore><path>; taken as the parent */
+    char *parent;        /* <image:parent>: uuid of an image */
     char *checksum_type; /* sha256 | sha512 */
     char *checksum;      /* lower-case hex of the right length */
     char *os;

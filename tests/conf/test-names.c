@@ -62,7 +62,7 @@ set_up(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
 
-    fixture->dir = g_dir_make_tmp("vimg-mount-XXXXXX", &error);
+    fixture->dir = g_dir_make_tmp(NULL, &error);
     g_assert_no_error(error);
 }
 
