@@ -22,11 +22,12 @@ packages=(
 need_gib=8
 pool=demo
 image_bytes=$((2 * 1024 * 1024 * 1024)) # virtual size of the system image
-files_bytes=$((1200 * 1024 * 1024))     # files put into it, at most
+files_bytes=$((1100 * 1024 * 1024))     # files put into it, at most
 upgrade_bytes=$((16 * 1024 * 1024))     # programs that its second version replaces
 
 PATH=$PATH:/usr/sbin:/sbin
 source_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+self=$source_root/examples/quickstart.sh
 
 say() { printf '\n== %s\n' "$*"; }
 note() { printf '   %s\n' "$*"; }
@@ -118,7 +119,7 @@ explain_failure() {
     printf '\nquickstart: failed in line %s. The log of the daemon is %s; it ends:\n' \
         "$1" "$dir/virtimaged.log" >&2
     tail -n 5 "$dir/virtimaged.log" >&2 2>/dev/null || true
-    printf 'Stop and remove everything: %s --remove %s\n' "$0" "$dir" >&2
+    printf 'Stop and remove everything: %s --remove %s\n' "$self" "$dir" >&2
 }
 
 remove_all() {
@@ -149,7 +150,7 @@ check_space() {
     free_kib=$(df --output=avail -k "$dir" | tail -n 1)
     note "needs $need_gib GiB free in $dir, which has $((free_kib / 1024 / 1024)) GiB"
     ((free_kib >= need_gib * 1024 * 1024)) ||
-        die "too little space; name another directory: $0 DIRECTORY"
+        die "too little space; name another directory: $self DIRECTORY"
 }
 
 install_packages() {
@@ -185,7 +186,7 @@ build() {
     fi
     {
         [[ -e $dir/build/build.ninja ]] || "${setup[@]}"
-        ninja -C "$dir/build"
+        ninja -C "$dir/build" src/daemon/virtimaged plugin/vimg-imagestore.so
     } </dev/null >"$dir/build.log" 2>&1 || die "the build failed: $(tail -n 20 "$dir/build.log")"
     echo "$source_root" >"$dir/build/.source"
 }
@@ -216,15 +217,15 @@ list_files() {
 }
 
 make_first_version() {
-    list_files >"$dir/files" || true # find cannot enter some directories as an ordinary user
+    list_files >files || true # find cannot enter some directories as an ordinary user
     [[ -s $dir/files ]] || die "found no file to put into an image"
-    mkdir "$dir/staging"
+    mkdir staging
     # 1: a file changed while it was read, which is no harm here
-    { tar -C / --no-recursion --verbatim-files-from -T "$dir/files" -cf - || (($? == 1)); } \
-        2>"$dir/tar.log" | tar -C "$dir/staging" -xf -
-    truncate -s "$image_bytes" "$dir/v1.raw"
-    run mke2fs -q -t ext4 -L system -d "$dir/staging" "$dir/v1.raw"
-    note "$(wc -l <"$dir/files") files, $(human "$(bytes_on_disk "$dir/staging")")," \
+    { tar -C / --no-recursion --verbatim-files-from -T files -cf - || (($? == 1)); } 2>tar.log |
+        tar -C staging -xf -
+    truncate -s "$image_bytes" v1.raw
+    run mke2fs -q -t ext4 -L system -d staging v1.raw
+    note "$(wc -l <files) files, $(human "$(bytes_on_disk staging)")," \
         "in a disk of $(human "$image_bytes")"
 }
 
@@ -233,73 +234,74 @@ make_first_version() {
 upgrade_commands() {
     local left=$upgrade_bytes path size
 
-    find "$dir/staging/usr/bin" -type f -size +16k -size -1024k -name '[a-z0-9]*' \
+    find staging/usr/bin -type f -size +16k -size -1024k -name '[a-z0-9]*' \
         ! -name '*[!A-Za-z0-9._+-]*' -printf '%s %p\n' | sort -k2 |
         awk -v left="$left" 'NR % 3 == 0 && $1 <= left { left -= $1; print }' |
         while read -r size path; do
-            dd if="$path" of="$dir/upgrade/${path##*/}" bs=64k status=none
-            printf 'built again, was %s bytes\n' "$size" >>"$dir/upgrade/${path##*/}"
+            dd if="$path" of="upgrade/${path##*/}" bs=64k status=none
+            printf 'built again, was %s bytes\n' "$size" >>"upgrade/${path##*/}"
             printf 'cd /usr/bin\nrm %s\nwrite %s %s\n' \
-                "${path##*/}" "$dir/upgrade/${path##*/}" "${path##*/}"
+                "${path##*/}" "upgrade/${path##*/}" "${path##*/}"
         done
-    find "$dir/staging/usr/share" -path '*/doc/*' -type f ! -path '*[!A-Za-z0-9/._+-]*' \
+    find staging/usr/share -path '*/doc/*' -type f ! -path '*[!A-Za-z0-9/._+-]*' \
         -printf 'rm /usr/share/%P\n' | sort | head -n 100 || true
-    seq -f 'quickstart[%.0f]: upgrade of the system finished' 100000 >"$dir/upgrade/upgrade.log"
-    printf 'cd /usr\nwrite %s upgrade.log\n' "$dir/upgrade/upgrade.log"
+    seq -f 'quickstart[%.0f]: upgrade of the system finished' 100000 >upgrade/upgrade.log
+    printf 'cd /usr\nwrite %s upgrade.log\n' upgrade/upgrade.log
 }
 
 make_second_version() {
     local writes
 
-    mkdir "$dir/upgrade"
-    run cp --sparse=always --reflink=auto "$dir/v1.raw" "$dir/v2.raw"
-    upgrade_commands >"$dir/upgrade.debugfs"
-    run debugfs -w -f "$dir/upgrade.debugfs" "$dir/v2.raw" >"$dir/debugfs.log" 2>&1
-    writes=$(grep -c '^write' "$dir/upgrade.debugfs")
-    [[ $(grep -c '^Allocated inode' "$dir/debugfs.log") == "$writes" ]] ||
-        die "debugfs: $(tail -n 5 "$dir/debugfs.log")"
-    e2fsck -fn "$dir/v2.raw" >"$dir/e2fsck.log" 2>&1 || die "the second version is damaged"
-    note "$writes files written," \
-        "$(human "$(bytes_on_disk "$dir/upgrade")");" \
-        "$(grep -c '^rm /usr/share' "$dir/upgrade.debugfs" || true) removed"
-    rm -rf "$dir/staging" "$dir/upgrade"
+    mkdir upgrade
+    run cp --sparse=always --reflink=auto v1.raw v2.raw
+    upgrade_commands >upgrade.debugfs
+    printf '$ debugfs -w -f upgrade.debugfs v2.raw\n'
+    debugfs -w -f upgrade.debugfs v2.raw >debugfs.log 2>&1
+    writes=$(grep -c '^write' upgrade.debugfs)
+    [[ $(grep -c '^Allocated inode' debugfs.log) == "$writes" ]] ||
+        die "debugfs: $(tail -n 5 debugfs.log)"
+    e2fsck -fn v2.raw >e2fsck.log 2>&1 || die "the second version is damaged"
+    note "$writes files written, $(human "$(bytes_on_disk upgrade)");" \
+        "$(grep -c '^rm /usr/share' upgrade.debugfs || true) removed"
+    rm -rf staging upgrade
 }
 
 # ---- the main job --------------------------------------------------------------------------------
 
-# store_image NAME FORMAT FILE: what it added to the store is left in $added
+# store_image NAME FORMAT FILE
 store_image() {
-    local before
-    before=$(bytes_on_disk "$dir/store")
+    local before added
+
+    before=$(bytes_on_disk store)
     run_virsh vol-create-as "$pool" "$1" "$image_bytes" --format "$2"
     run_virsh vol-upload "$1" "$3" --pool "$pool" --sparse
-    added=$(($(bytes_on_disk "$dir/store") - before))
+    added=$(($(bytes_on_disk store) - before))
     note "$1: $(human "$(bytes_on_disk "$3")") of data, $(human "$added") added to the store"
 }
 
 # return_image NAME FILE: download NAME and compare it with FILE
 return_image() {
-    run_virsh vol-download "$1" "$dir/back" --pool "$pool" --sparse
-    run cmp "$2" "$dir/back"
-    note "$1: the same $(stat -c %s "$dir/back") bytes"
-    rm "$dir/back"
+    run_virsh vol-download "$1" back --pool "$pool" --sparse
+    run cmp "$2" back
+    note "$1: the same $(stat -c %s back) bytes"
+    rm back
 }
 
 read_with_casync() {
     local key
     key=$(virsh -c "$uri" vol-key "$1" --pool "$pool")
-    run casync extract "--store=$dir/store/slices.castr" \
-        "$dir/store/images/${key##*/}/image.caibx" "$dir/back"
-    run cmp "$2" "$dir/back"
+    run casync extract --store=store/slices.castr "store/images/${key##*/}/image.caibx" back
+    run cmp "$2" back
     note "casync reads the same bytes from the store without us"
-    rm "$dir/back"
+    rm back
 }
 
 main_job() {
     local before
 
+    run cd "$dir"
     say "A pool: a directory that keeps images as slices"
-    mkdir "$dir/store"
+    mkdir store
     run_virsh pool-define-as "$pool" imagestore --target "$dir/store"
     run_virsh pool-build "$pool"
     run_virsh pool-start "$pool"
@@ -308,33 +310,34 @@ main_job() {
     make_first_version
 
     say "Store it, as raw and as qcow2"
-    store_image system-v1.raw raw "$dir/v1.raw"
-    run qemu-img convert -f raw -O qcow2 "$dir/v1.raw" "$dir/v1.qcow2"
-    store_image system-v1.qcow2 qcow2 "$dir/v1.qcow2"
+    store_image system-v1.raw raw v1.raw
+    run qemu-img convert -f raw -O qcow2 v1.raw v1.qcow2
+    store_image system-v1.qcow2 qcow2 v1.qcow2
     run_virsh vol-list "$pool" --details
 
     say "A second version: only what changed is added"
     make_second_version
-    store_image system-v2.raw raw "$dir/v2.raw"
+    store_image system-v2.raw raw v2.raw
+    note "the store: $(human "$(bytes_on_disk store)") for three images of $(human "$image_bytes")"
     run_virsh pool-info "$pool"
 
     say "Clone: copies the index, no data"
-    before=$(bytes_on_disk "$dir/store")
+    before=$(bytes_on_disk store)
     run_virsh vol-clone system-v2.raw web-1.raw --pool "$pool"
-    note "web-1.raw: $(human $(($(bytes_on_disk "$dir/store") - before))) added to the store"
+    note "web-1.raw: $(human $(($(bytes_on_disk store) - before))) added to the store"
 
     say "Get them back, byte for byte"
-    return_image system-v1.raw "$dir/v1.raw"
-    return_image system-v1.qcow2 "$dir/v1.qcow2"
-    return_image web-1.raw "$dir/v2.raw"
+    return_image system-v1.raw v1.raw
+    return_image system-v1.qcow2 v1.qcow2
+    return_image web-1.raw v2.raw
 
     say "The store is open: stock casync reads it"
-    read_with_casync system-v2.raw "$dir/v2.raw"
+    read_with_casync system-v2.raw v2.raw
 
     say "Delete: the name is free at once, the data is in the trash"
     run_virsh vol-delete web-1.raw --pool "$pool"
     run_virsh vol-list "$pool"
-    rm -f "$dir/v1.raw" "$dir/v2.raw" "$dir/v1.qcow2"
+    rm -f v1.raw v2.raw v1.qcow2
 }
 
 usage() {
@@ -388,5 +391,5 @@ say "Done in $SECONDS s. virtimaged goes on running; try:"
 cat <<END
    virsh -c '$uri' vol-list $pool --details
    Stop and remove everything:
-   $source_root/examples/quickstart.sh --remove $dir
+   $self --remove $dir
 END
