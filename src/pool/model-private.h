@@ -66,6 +66,9 @@ void vimg_model_emit_pool(VimgModel *model, VimgPool *pool, VimgEventKind kind, 
 /* Runs @func(@pool) in a thread of a bounded number, with a reference held meanwhile. */
 void vimg_model_spawn(VimgModel *model, void (*func)(VimgPool *pool), VimgPool *pool);
 gboolean vimg_model_ending(VimgModel *model);
+/* By whoever holds a use: the model lives until vimg_model_release(), also without it. */
+void vimg_model_keep(VimgModel *model);
+void vimg_model_release(VimgModel *model);
 
 /* VIMG_ERROR_FLAGS in libvirt's words if @flags has a bit outside @allowed. */
 gboolean vimg_flags_check(guint flags, guint allowed, const char *function, GError **error);

@@ -43,6 +43,36 @@ compare_texts(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* What vimg_file_replace() was writing when the daemon was killed: NAME.UUID.new */
+static gboolean
+is_leftover(const char *file)
+{
+    const gsize tail = strlen(".new");
+    const gsize uuid = VIMG_UUID_TEXT_SIZE - 1;
+    gsize length = strlen(file);
+    guint8 parsed[VIMG_UUID_SIZE];
+    g_autofree char *text = NULL;
+
+    if (length < uuid + tail + 2 || !g_str_has_suffix(file, ".new"))
+        return FALSE;
+    text = g_strndup(file + length - tail - uuid, uuid);
+    return file[length - tail - uuid - 1] == '.' && vimg_uuid_parse(text, parsed);
+}
+
+static void
+sweep_dir(const char *dir_path)
+{
+    g_autoptr(GDir) dir = g_dir_open(dir_path, 0, NULL);
+    const char *file;
+
+    while (dir && (file = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(dir_path, file, NULL);
+
+        if (is_leftover(file))
+            unlink(path);
+    }
+}
+
 /* In the order of names, so that of two files that conflict the same one wins each time. */
 static gboolean
 load_dir(VimgModel *model, const char *dir_path, LoadFunc load, gpointer data, GError **error)
@@ -154,6 +184,9 @@ load_running(VimgModel *model, const char *path, const char *name, gpointer data
 gboolean
 vimg_persist_load(VimgModel *model, GPtrArray *were_active, GError **error)
 {
+    sweep_dir(model->config_dir);
+    sweep_dir(model->stores_dir);
+    sweep_dir(model->run_dir);
     return load_dir(model, model->config_dir, load_definition, NULL, error) &&
            load_dir(model, model->run_dir, load_running, were_active, error);
 }

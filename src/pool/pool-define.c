@@ -108,10 +108,8 @@ replace_def(VimgPool *pool, VimgPoolDef *def)
     pool->def = def;
     pool->next_def = NULL;
     pool->persistent = TRUE;
-    if (!pool->active || pool->status != VIMG_POOL_DISCONNECTED)
-        return;
-    pool->retry_at = 0; /* by the new interval */
-    vimg_pool_set_lost(pool, pool->lost);
+    if (pool->active && pool->status == VIMG_POOL_DISCONNECTED)
+        pool->retry_at = def->reconnect ? 1 : 0; /* at once, for that may be what it lacked */
 }
 
 static void
@@ -123,11 +121,13 @@ set_next_def(VimgPool *pool, VimgPoolDef *def)
     pool->persistent = TRUE;
 }
 
+/* The one to be told of a change; a storage that does not answer hears of it when it is back. */
 static VimgSession *
 get_session(VimgPool *pool)
 {
     VIMG_LOCK_GUARD(&pool->lock);
-    return pool->session ? vimg_session_ref(pool->session) : NULL;
+    return pool->status == VIMG_POOL_CONNECTED && pool->session ? vimg_session_ref(pool->session)
+                                                                : NULL;
 }
 
 gboolean

@@ -71,6 +71,7 @@ static void
 end(VimgTransfer *transfer)
 {
     g_autoptr(VimgPool) pool = NULL;
+    VimgModel *model;
 
     if (transfer->ended)
         return;
@@ -79,9 +80,12 @@ end(VimgTransfer *transfer)
     if (transfer->upload)
         vimg_session_sizes(transfer->use.session);
     pool = vimg_pool_ref(transfer->use.pool);
+    model = pool->model;
+    vimg_model_keep(model);
     vimg_use_clear(&transfer->use);
     if (transfer->upload)
-        vimg_model_emit_pool(pool->model, pool, VIMG_EVENT_POOL_REFRESH, 0);
+        vimg_model_emit_pool(model, pool, VIMG_EVENT_POOL_REFRESH, 0);
+    vimg_model_release(model);
 }
 
 /* ---- upload ----------------------------------------------------------------------------- */

@@ -133,8 +133,15 @@ hold_model(VimgModel *model, GError **error)
     return TRUE;
 }
 
-static void
-release_model(VimgModel *model)
+void
+vimg_model_keep(VimgModel *model)
+{
+    VIMG_LOCK_GUARD(&model->tasks_lock);
+    model->n_uses++;
+}
+
+void
+vimg_model_release(VimgModel *model)
 {
     VIMG_LOCK_GUARD(&model->tasks_lock);
     model->n_uses--;
@@ -286,6 +293,7 @@ void
 vimg_use_clear(VimgUse *use)
 {
     VimgPool *pool = use->pool;
+    VimgModel *model;
 
     if (!pool)
         return;
@@ -301,9 +309,10 @@ vimg_use_clear(VimgUse *use)
     vimg_session_unref(use->session);
     vimg_volume_unref(use->volume);
     g_free(use->reserved);
-    release_model(pool->model);
-    vimg_pool_unref(pool);
     *use = (VimgUse){0};
+    model = pool->model;
+    vimg_pool_unref(pool);
+    vimg_model_release(model);
 }
 
 /* ---- looking ---------------------------------------------------------------------------- */

@@ -134,6 +134,7 @@ test_files(Fixture *fixture, gconstpointer data)
     fixture_write(fixture, "config/broken.xml", "<pool");
     fixture_write(fixture, "config/empty.xml", "");
     fixture_write(fixture, "config/notes.txt", "no pool");
+    fixture_write(fixture, "config/good.xml." UUID(5) ".new", "<po");
     fixture_start(fixture);
     list = vimg_model_pool_list(fixture->model, 0);
     g_assert_cmpuint(list->len, ==, 1);
@@ -143,6 +144,8 @@ test_files(Fixture *fixture, gconstpointer data)
     g_assert_cmpmem(before.uuid, VIMG_UUID_SIZE, after.uuid, VIMG_UUID_SIZE);
     g_assert_true(fixture_exists(fixture, "config/broken.xml"));
     g_assert_true(fixture_exists(fixture, "config/twin.xml"));
+    g_assert_true(fixture_exists(fixture, "config/notes.txt"));
+    g_assert_false(fixture_exists(fixture, "config/good.xml." UUID(5) ".new"));
 }
 
 /* Of a type known to the project whose backend is not on this host: kept, shown, never started. */
@@ -283,6 +286,49 @@ test_lost_manual(Fixture *fixture, gconstpointer data)
     /* stopping one that is lost works too */
     fixture->memory->report("/mem/images", gone);
     g_assert_true(destroy_pool(fixture, "images", NULL));
+}
+
+/* A lost pool can be defined anew, and is tried at once by what it was given. */
+static void
+test_lost_redefined(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *slow =
+        pool_xml("images", UUID(1), "<image:reconnect enabled='yes' interval='3600'/>");
+    g_autofree char *changed = pool_xml("images", UUID(1),
+                                        "<image:reconnect enabled='yes' interval='3600'/>"
+                                        "<image:dataNetwork cidr='10.1.0.0/16'/>");
+    g_autoptr(GError) gone =
+        g_error_new_literal(VIMG_ERROR, VIMG_ERROR_DISCONNECTED, "link is down");
+    g_autofree char *network = NULL;
+
+    g_assert_true(define_xml(fixture, slow, NULL));
+    start_pool(fixture, "images");
+    fixture->memory->fail("/mem/images", "update", VIMG_ERROR_DISCONNECTED, "link is down", 1);
+    fixture->memory->report("/mem/images", gone);
+    g_assert_cmpuint(pool_state(fixture, "images"), ==, VIR_STORAGE_POOL_INACCESSIBLE);
+    g_assert_true(define_xml(fixture, changed, NULL));
+    fixture_wait_active(fixture, "images");
+    network = fixture->memory->network("/mem/images");
+    g_assert_cmpstr(network, ==, "10.1.0.0/16");
+}
+
+/* Two paths to one storage are found out when it is opened. */
+static void
+test_one_storage(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    VimgPoolId id;
+
+    define_and_start(fixture, "images");
+    define_pool(fixture, "alias");
+    fixture->memory->join("/mem/images", "/mem/alias");
+    id = pool_id(fixture, "alias");
+    g_assert_false(vimg_model_pool_create(fixture->model, &id, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_FAILED,
+                      "operation failed: Storage source conflict with pool: 'images'");
+    g_assert_false(fixture->memory->is_open("/mem/alias"));
+    g_assert_true(destroy_pool(fixture, "images", NULL));
+    start_pool(fixture, "alias");
 }
 
 /* Active before a restart, unreachable after it: active all the same, and tried again. */
@@ -463,6 +509,8 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/storage/zones", NULL, test_zones);
     FIXTURE_ADD("/model/storage/hang", NULL, test_hang);
     FIXTURE_ADD("/model/storage/slow-listing", NULL, test_slow_listing);
+    FIXTURE_ADD("/model/storage/lost-redefined", NULL, test_lost_redefined);
+    FIXTURE_ADD("/model/storage/one-storage", NULL, test_one_storage);
     FIXTURE_ADD("/model/storage/unavailable", NULL, test_unavailable);
     return g_test_run();
 }

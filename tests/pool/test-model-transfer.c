@@ -266,6 +266,63 @@ test_cancel(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(state, ==, "saving");
 }
 
+static void
+push_until_end(gpointer data)
+{
+    Call *call = data;
+
+    call->ok = push(call->transfer, 1000, 'a', &call->error);
+    g_clear_pointer(&call->transfer, vimg_transfer_free);
+}
+
+/* While one upload hangs, nothing else does; the end of the daemon ends it too. */
+static void
+test_hang(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    VimgPoolId id;
+    VimgVolInfo info = {0};
+    g_autofree char *names = NULL;
+    g_autofree char *xml = NULL;
+    g_autofree char *state = NULL;
+    g_autoptr(GError) error = NULL;
+    Call call = {0};
+    VimgThread thread;
+
+    define_and_start(fixture, "images");
+    define_and_start(fixture, "other");
+    id = pool_id(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    call.transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    fixture->memory->block("/mem/images", "writer_write");
+    g_assert_true(vimg_thread_start(&thread, "push", push_until_end, &call, NULL));
+    fixture->memory->wait_blocked("/mem/images", "writer_write");
+
+    g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
+    xml = vimg_model_vol_xml(fixture->model, &vol, 0, NULL);
+    g_assert_nonnull(xml);
+    create_vol(fixture, "images", "w", "raw", 0);
+    g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
+    names = vol_names(fixture, "images");
+    g_assert_cmpstr(names, ==, "v w");
+    create_vol(fixture, "other", "v", "raw", 4096);
+    upload_all(fixture, "other", "v", 4096, 'a');
+    g_assert_true(destroy_pool(fixture, "other", NULL));
+    g_assert_false(destroy_pool(fixture, "images", &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+
+    fixture_stop(fixture);
+    vimg_thread_join(thread);
+    g_assert_false(call.ok);
+    g_assert_error(call.error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_clear_error(&call.error);
+    fixture->memory->release("/mem/images", "writer_write");
+    fixture_start(fixture);
+    fixture_wait_active(fixture, "images");
+    state = vol_state(fixture, "images", "v");
+    g_assert_cmpstr(state, ==, "saving");
+}
+
 /* Ended, a transfer holds nothing, though it was not freed; it may be cancelled all the same. */
 static void
 test_ended(Fixture *fixture, gconstpointer data)
@@ -608,6 +665,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/transfer/abort", NULL, test_abort);
     FIXTURE_ADD("/model/transfer/fails", NULL, test_fails);
     FIXTURE_ADD("/model/transfer/cancel", NULL, test_cancel);
+    FIXTURE_ADD("/model/transfer/hang", NULL, test_hang);
     FIXTURE_ADD("/model/transfer/ended", NULL, test_ended);
     FIXTURE_ADD("/model/transfer/held", NULL, test_held);
     FIXTURE_ADD("/model/transfer/readers", NULL, test_readers);

@@ -920,6 +920,15 @@ control_replace(const char *dir)
 }
 
 static void
+control_join(const char *dir, const char *other)
+{
+    pthread_mutex_lock(&lock);
+    g_free(get_storage(other)->id);
+    get_storage(other)->id = g_strdup(get_storage(dir)->id);
+    pthread_mutex_unlock(&lock);
+}
+
+static void
 control_lose(const char *dir)
 {
     pthread_mutex_lock(&lock);
@@ -1015,6 +1024,7 @@ __attribute__((visibility("default"))) const MemoryControl memory_control = {
     .calls = control_calls,
     .report = control_report,
     .replace = control_replace,
+    .join = control_join,
     .lose = control_lose,
     .put_image = control_put_image,
     .take_image = control_take_image,

@@ -29,6 +29,8 @@ typedef struct {
     void (*report)(const char *dir, const GError *error);
     /* Makes the storage another one, as if something else were mounted there. */
     void (*replace)(const char *dir);
+    /* Makes both the same storage, as two paths may be. */
+    void (*join)(const char *dir, const char *other);
     /* Removes it, images and all. */
     void (*lose)(const char *dir);
     /* As another host would: an active image of @size bytes of content. */
