@@ -1,0 +1,451 @@
+/*
+ * memory-transport.c: a storage in memory that fails where it is told to
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "memory-transport.h"
+#include "thread.h"
+
+/* A file or a directory; each side says what is seen now and what a crash leaves. */
+typedef struct _Node Node;
+struct _Node {
+    gint refs;
+    gboolean directory;
+    GBytes *content;
+    GBytes *durable_content; /* NULL: none yet */
+    GHashTable *entries;     /* name to Node */
+    GHashTable *durable_entries;
+    gint64 mtime;
+};
+
+struct _MemoryDisk {
+    pthread_mutex_t lock;
+    Node *root;
+    Fault fault;
+    guint count;
+    gint64 clock;
+};
+
+typedef struct {
+    VimgTransport parent;
+    MemoryDisk *disk;
+    gboolean whole;
+} Memory;
+
+static void
+node_unref(gpointer data)
+{
+    Node *node = data;
+
+    if (--node->refs > 0)
+        return;
+    g_clear_pointer(&node->content, g_bytes_unref);
+    g_clear_pointer(&node->durable_content, g_bytes_unref);
+    g_clear_pointer(&node->entries, g_hash_table_unref);
+    g_clear_pointer(&node->durable_entries, g_hash_table_unref);
+    g_free(node);
+}
+
+static GHashTable *
+entries_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, node_unref);
+}
+
+static Node *
+node_new(MemoryDisk *disk, gboolean directory)
+{
+    Node *node = g_new0(Node, 1);
+
+    node->refs = 1;
+    node->directory = directory;
+    node->mtime = ++disk->clock;
+    if (directory) {
+        node->entries = entries_new();
+        node->durable_entries = entries_new();
+    }
+    return node;
+}
+
+static void
+entries_put(GHashTable *entries, const char *name, Node *node)
+{
+    node->refs++;
+    g_hash_table_insert(entries, g_strdup(name), node);
+}
+
+static void
+entries_copy(GHashTable *to, GHashTable *from)
+{
+    GHashTableIter iter;
+    gpointer name;
+    gpointer node;
+
+    g_hash_table_remove_all(to);
+    g_hash_table_iter_init(&iter, from);
+    while (g_hash_table_iter_next(&iter, &name, &node))
+        entries_put(to, name, node);
+}
+
+/* ---- durability ------------------------------------------------------------------------- */
+
+static void
+node_sync(Node *node)
+{
+    if (node->directory) {
+        entries_copy(node->durable_entries, node->entries);
+        return;
+    }
+    g_clear_pointer(&node->durable_content, g_bytes_unref);
+    node->durable_content = g_bytes_ref(node->content);
+}
+
+static void
+node_sync_all(Node *node)
+{
+    GHashTableIter iter;
+    gpointer child;
+
+    node_sync(node);
+    if (!node->directory)
+        return;
+    g_hash_table_iter_init(&iter, node->entries);
+    while (g_hash_table_iter_next(&iter, NULL, &child))
+        node_sync_all(child);
+}
+
+/* Of entries that differ, chance takes the new or the old state. */
+static void
+mix_entries(Node *node, GRand *chance)
+{
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    GHashTable *result = entries_new();
+    GHashTableIter iter;
+    gpointer name;
+
+    g_hash_table_iter_init(&iter, node->entries);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        g_hash_table_add(names, name);
+    g_hash_table_iter_init(&iter, node->durable_entries);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        g_hash_table_add(names, name);
+    g_hash_table_iter_init(&iter, names);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        GHashTable *from = chance && g_rand_boolean(chance) ? node->entries : node->durable_entries;
+        Node *child = g_hash_table_lookup(from, name);
+
+        if (child)
+            entries_put(result, name, child);
+    }
+    g_hash_table_unref(node->entries);
+    node->entries = result;
+}
+
+static void
+node_crash(Node *node, GRand *chance)
+{
+    GHashTableIter iter;
+    gpointer child;
+
+    if (!node->directory) {
+        if (!node->durable_content)
+            node->durable_content = g_bytes_new_static("", 0);
+        g_bytes_unref(node->content);
+        node->content = g_bytes_ref(node->durable_content);
+        return;
+    }
+    mix_entries(node, chance);
+    entries_copy(node->durable_entries, node->entries);
+    g_hash_table_iter_init(&iter, node->entries);
+    while (g_hash_table_iter_next(&iter, NULL, &child))
+        node_crash(child, chance);
+}
+
+void
+memory_disk_crash(MemoryDisk *disk, guint32 seed)
+{
+    GRand *chance = seed ? g_rand_new_with_seed(seed) : NULL;
+
+    disk->fault = (Fault){FAULT_NONE};
+    node_crash(disk->root, chance);
+    if (chance)
+        g_rand_free(chance);
+}
+
+/* ---- operations ------------------------------------------------------------------------- */
+
+/* The node at @path; @parent and @name: where it is or would be, NULL if even that is missing. */
+static Node *
+look_up(const Memory *memory, const char *path, Node **parent, char **name)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", 0);
+    Node *node = memory->disk->root;
+    gsize i;
+
+    *parent = NULL;
+    *name = NULL;
+    if (strcmp(path, ".") == 0)
+        return node;
+    for (i = 0; parts[i]; i++) {
+        if (!node || !node->directory) {
+            *parent = NULL;
+            return NULL;
+        }
+        *parent = node;
+        node = g_hash_table_lookup(node->entries, parts[i]);
+    }
+    *name = g_strdup(parts[i - 1]);
+    return node;
+}
+
+static int
+add_node(const Memory *memory, Node *parent, const char *name, Node *node, const VimgOp *op)
+{
+    if (!parent)
+        return ENOENT;
+    if (g_hash_table_contains(parent->entries, name))
+        return EEXIST;
+    if (!node) {
+        node = node_new(memory->disk, op->kind == VIMG_OP_MKDIR);
+        if (!node->directory)
+            node->content = g_bytes_new(op->data, op->size);
+        entries_put(parent->entries, name, node);
+        node_unref(node);
+    } else {
+        entries_put(parent->entries, name, node);
+    }
+    return 0;
+}
+
+static int
+rename_node(const Memory *memory, const VimgOp *op, Node *node, Node *parent, const char *name)
+{
+    g_autofree char *new_name = NULL;
+    Node *new_parent;
+    int result;
+
+    if (!node)
+        return ENOENT;
+    look_up(memory, op->to, &new_parent, &new_name);
+    result = add_node(memory, new_parent, new_name, node, op);
+    if (result == 0)
+        g_hash_table_remove(parent->entries, name);
+    return result;
+}
+
+static int
+read_node(VimgOp *op, const Node *node)
+{
+    gsize size;
+    gconstpointer data = g_bytes_get_data(node->content, &size);
+
+    if (size > op->size)
+        return EFBIG;
+    op->content = vimg_buffer_new(size);
+    if (size > 0)
+        memcpy(op->content->data, data, size);
+    return 0;
+}
+
+static int
+run_op(const Memory *memory, VimgOp *op)
+{
+    g_autofree char *name = NULL;
+    GHashTableIter iter;
+    gpointer entry;
+    Node *parent;
+    Node *node = look_up(memory, op->path, &parent, &name);
+
+    if (op->kind == VIMG_OP_MKDIR || op->kind == VIMG_OP_CREATE)
+        return add_node(memory, parent, name, NULL, op);
+    if (op->kind == VIMG_OP_RENAME)
+        return rename_node(memory, op, node, parent, name);
+    if (!node)
+        return ENOENT;
+    switch (op->kind) {
+    case VIMG_OP_RMDIR:
+        if (!node->directory)
+            return ENOTDIR;
+        if (g_hash_table_size(node->entries) > 0)
+            return ENOTEMPTY;
+        g_hash_table_remove(parent->entries, name);
+        return 0;
+    case VIMG_OP_UNLINK:
+        if (node->directory)
+            return EISDIR;
+        g_hash_table_remove(parent->entries, name);
+        return 0;
+    case VIMG_OP_OVERWRITE:
+        g_bytes_unref(node->content);
+        node->content = g_bytes_new(op->data, op->size);
+        return 0;
+    case VIMG_OP_READ:
+        return node->directory ? EINVAL : read_node(op, node);
+    case VIMG_OP_STAT:
+        op->info.type = node->directory ? VIMG_FILE_DIRECTORY : VIMG_FILE_REGULAR;
+        op->info.size = node->directory ? 0 : g_bytes_get_size(node->content);
+        op->info.mtime = node->mtime;
+        return 0;
+    case VIMG_OP_LIST:
+        if (!node->directory)
+            return ENOTDIR;
+        op->names = g_ptr_array_new_with_free_func(g_free);
+        g_hash_table_iter_init(&iter, node->entries);
+        while (g_hash_table_iter_next(&iter, &entry, NULL))
+            g_ptr_array_add(op->names, g_strdup(entry));
+        return 0;
+    case VIMG_OP_SYNC:
+        node_sync(node);
+        return 0;
+    default:
+        return EINVAL;
+    }
+}
+
+/* Whether the operation fails by order; @size: bytes it would write. */
+static int
+injected(MemoryDisk *disk, gboolean changes, gsize size)
+{
+    const Fault *fault = &disk->fault;
+
+    if (changes)
+        disk->count++;
+    if (fault->kind == FAULT_CRASH && disk->count >= fault->at)
+        return EIO;
+    if (fault->kind == FAULT_ERROR && changes && disk->count == fault->at)
+        return fault->result;
+    if (fault->space && size > fault->space)
+        return ENOSPC;
+    return 0;
+}
+
+static void
+memory_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    Memory *memory = (Memory *)transport;
+    gsize i;
+    LOCK_GUARD(&memory->disk->lock);
+
+    for (i = 0; i < n; i++) {
+        gboolean changes = ops[i].kind != VIMG_OP_READ && ops[i].kind != VIMG_OP_STAT &&
+                           ops[i].kind != VIMG_OP_LIST;
+
+        ops[i].result =
+            injected(memory->disk, changes, ops[i].kind == VIMG_OP_CREATE ? ops[i].size : 0);
+        if (ops[i].result == 0)
+            ops[i].result = run_op(memory, &ops[i]);
+    }
+}
+
+static int
+memory_sync_all(VimgTransport *transport)
+{
+    Memory *memory = (Memory *)transport;
+    int result;
+    LOCK_GUARD(&memory->disk->lock);
+
+    if (!memory->whole)
+        return ENOSYS;
+    result = injected(memory->disk, TRUE, 0);
+    if (result == 0)
+        node_sync_all(memory->disk->root);
+    return result;
+}
+
+static int
+memory_space(VimgTransport *transport, VimgSpace *out)
+{
+    out->total = G_GUINT64_CONSTANT(1) << 40;
+    out->available = out->total;
+    return 0;
+}
+
+static const VimgTransportOps memory_ops = {
+    .run = memory_run,
+    .sync_all = memory_sync_all,
+    .space = memory_space,
+    .free = (void (*)(VimgTransport *))g_free,
+};
+
+VimgTransport *
+memory_transport_new(MemoryDisk *disk, gboolean whole)
+{
+    Memory *memory = g_new0(Memory, 1);
+
+    memory->parent.ops = &memory_ops;
+    memory->disk = disk;
+    memory->whole = whole;
+    return &memory->parent;
+}
+
+/* ---- disks ------------------------------------------------------------------------------ */
+
+MemoryDisk *
+memory_disk_new(void)
+{
+    MemoryDisk *disk = g_new0(MemoryDisk, 1);
+
+    thread_must(pthread_mutex_init(&disk->lock, NULL));
+    disk->root = node_new(disk, TRUE);
+    return disk;
+}
+
+static Node *
+node_copy(MemoryDisk *disk, const Node *node)
+{
+    Node *copy = node_new(disk, node->directory);
+    GHashTableIter iter;
+    gpointer name;
+    gpointer child;
+
+    copy->mtime = node->mtime;
+    if (!node->directory) {
+        copy->content = g_bytes_ref(node->content);
+    } else {
+        g_hash_table_iter_init(&iter, node->entries);
+        while (g_hash_table_iter_next(&iter, &name, &child))
+            g_hash_table_insert(copy->entries, g_strdup(name), node_copy(disk, child));
+    }
+    node_sync(copy);
+    return copy;
+}
+
+MemoryDisk *
+memory_disk_copy(const MemoryDisk *disk)
+{
+    MemoryDisk *copy = memory_disk_new();
+
+    node_unref(copy->root);
+    copy->clock = disk->clock;
+    copy->root = node_copy(copy, disk->root);
+    return copy;
+}
+
+void
+memory_disk_free(MemoryDisk *disk)
+{
+    node_unref(disk->root);
+    pthread_mutex_destroy(&disk->lock);
+    g_free(disk);
+}
+
+void
+memory_disk_set_fault(MemoryDisk *disk, const Fault *fault)
+{
+    LOCK_GUARD(&disk->lock);
+
+    disk->fault = *fault;
+    disk->count = 0;
+}
+
+guint
+memory_disk_count(MemoryDisk *disk)
+{
+    LOCK_GUARD(&disk->lock);
+
+    return disk->count;
+}

@@ -1,0 +1,43 @@
+/*
+ * memory-transport.h: a storage in memory that fails where it is told to
+ *
+ * It knows what was made durable and what was not, so a crash can be played: only synced files and
+ * directory entries are there afterwards, and of the rest what chance decides.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef TESTS_IMAGESTORE_MEMORY_TRANSPORT_H
+#define TESTS_IMAGESTORE_MEMORY_TRANSPORT_H
+
+#include "transport.h"
+
+typedef struct _MemoryDisk MemoryDisk;
+
+typedef enum {
+    FAULT_NONE,
+    FAULT_ERROR, /* operation number @at answers @result and does nothing */
+    FAULT_CRASH, /* operation number @at and all later ones answer EIO and do nothing */
+} FaultKind;
+
+typedef struct {
+    FaultKind kind;
+    guint at; /* counted from 1 since the fault was set; only operations that change something */
+    int result;
+    guint space; /* files larger than this answer ENOSPC; 0: no limit */
+} Fault;
+
+MemoryDisk *memory_disk_new(void);
+/* Returns: (transfer full) an independent copy, everything durable. */
+MemoryDisk *memory_disk_copy(const MemoryDisk *disk);
+void memory_disk_free(MemoryDisk *disk);
+
+/* One way to the disk, which must outlive it.  @whole: it can sync everything at once. */
+VimgTransport *memory_transport_new(MemoryDisk *disk, gboolean whole);
+
+void memory_disk_set_fault(MemoryDisk *disk, const Fault *fault);
+/* Changing operations since the fault was set. */
+guint memory_disk_count(MemoryDisk *disk);
+/* What a power cut leaves.  @seed 0: nothing that was not durable. */
+void memory_disk_crash(MemoryDisk *disk, guint32 seed);
+
+#endif
