@@ -1,0 +1,219 @@
+/*
+ * test-resume.c: an upload goes on where it was interrupted
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "memory-transport.h"
+#include "store-helper.h"
+
+typedef struct {
+    MemoryDisk *disk;
+    VimgSliceStore *store;
+} Fixture;
+
+static void
+set_up(Fixture *fixture, gconstpointer data)
+{
+    fixture->disk = memory_disk_new();
+    fixture->store = helper_store(memory_transport_new(fixture->disk, TRUE));
+}
+
+static void
+tear_down(Fixture *fixture, gconstpointer data)
+{
+    vimg_store_free(fixture->store);
+    memory_disk_free(fixture->disk);
+}
+
+static VimgSliceWriter *
+open_at(VimgSliceStore *store, const char *uuid, guint64 offset, GError **error)
+{
+    VimgWriteRequest request = {.size = sizeof(request), .offset = offset};
+
+    return vimg_slice_writer_open(store, uuid, &request, NULL, error);
+}
+
+/* Stores the bytes from @from to @to of @content, without sealing. */
+static void
+store_part(VimgSliceStore *store, const char *uuid, const VimgBuffer *content, gsize from, gsize to)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgBuffer) part = vimg_buffer_new(to);
+    VimgSliceWriter *writer = open_at(store, uuid, from, &error);
+
+    g_assert_no_error(error);
+    memcpy(part->data, content->data, to);
+    helper_feed(writer, part, from, 50000, from % 2, &error);
+    g_assert_no_error(error);
+    helper_finish(writer, FALSE, 0, &error);
+    g_assert_no_error(error);
+}
+
+static guint64
+position(VimgSliceStore *store, const char *uuid, guint64 *durable)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+
+    vimg_image_stat(store, uuid, &image, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(image.state, ==, VIMG_IMAGE_SAVING);
+    *durable = image.physical;
+    return image.position;
+}
+
+/* The places where an upload of 16 blocks is interrupted, in turn. */
+static const gsize places[] = {
+    1,      100,    65535,  65536,  65537,  131072, 131073, 200000, 262144, 300000,
+    327680, 393216, 400000, 458752, 524288, 589824, 600000, 655360, 800000, 900001,
+};
+
+static void
+test_same_index(Fixture *fixture, gconstpointer data)
+{
+    gint mode = GPOINTER_TO_INT(data);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgBuffer) content = helper_content(1, 16 * 65536 + 5, 0);
+    g_autofree char *straight = helper_create(fixture->store, "straight", 0);
+    g_autofree char *resumed = helper_create(fixture->store, "resumed", 0);
+    g_autoptr(VimgBuffer) index_a = NULL;
+    g_autoptr(VimgBuffer) index_b = NULL;
+    VimgSliceWriter *writer;
+    gsize i;
+
+    /* zero runs across the places, so that zero slices grow from one part to the next */
+    memset(content->data + 65536, 0, 3 * 65536 + 10);
+    memset(content->data + 7 * 65536, 0, 5 * 65536);
+    g_assert_true(helper_upload(fixture->store, straight, content, &error));
+    for (i = 0; i < G_N_ELEMENTS(places); i++) {
+        guint64 durable;
+        guint64 from = position(fixture->store, resumed, &durable);
+
+        g_assert_cmpuint(durable, ==, i ? places[i - 1] : 0);
+        g_assert_true(from == 0 || from + 65536 <= durable);
+        g_assert_cmpuint(from % 65536, ==, 0);
+        if (mode == 0)
+            from = 0;
+        else if (mode == 2)
+            from = durable;
+        store_part(fixture->store, resumed, content, from, places[i]);
+    }
+    writer = open_at(fixture->store, resumed, mode == 2 ? 900001 : 0, &error);
+    g_assert_no_error(error);
+    helper_feed(writer, content, mode == 2 ? 900001 : 0, 7777, TRUE, &error);
+    g_assert_no_error(error);
+    helper_finish(writer, TRUE, content->size, &error);
+    g_assert_no_error(error);
+    helper_assert_content(fixture->store, resumed, content);
+    index_a = helper_index(fixture->store, straight);
+    index_b = helper_index(fixture->store, resumed);
+    g_assert_cmpmem(index_a->data, index_a->size, index_b->data, index_b->size);
+}
+
+/* One byte changed below the durable end: its offset is named, and nothing is lost. */
+static void
+test_difference(Fixture *fixture, gconstpointer data)
+{
+    static const gsize offsets[] = {0, 65535, 65536, 3 * 65536 + 7, 6 * 65536, 7 * 65536 + 99};
+    g_autoptr(VimgBuffer) content = helper_content(2, 9 * 65536, 0);
+    g_autofree char *uuid = helper_create(fixture->store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    gsize i;
+
+    memset(content->data + 6 * 65536, 0, 65536);
+    store_part(fixture->store, uuid, content, 0, 7 * 65536 + 100);
+    for (i = 0; i < G_N_ELEMENTS(offsets); i++) {
+        g_autofree char *named = g_strdup_printf("offset %zu ", offsets[i]);
+
+        content->data[offsets[i]] ^= 1;
+        g_assert_false(helper_upload(fixture->store, uuid, content, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+        g_assert_nonnull(strstr(error->message, named));
+        g_clear_error(&error);
+        content->data[offsets[i]] ^= 1;
+    }
+    g_assert_true(helper_upload(fixture->store, uuid, content, &error));
+    helper_assert_content(fixture->store, uuid, content);
+}
+
+static void
+test_bounds(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(3, 4 * 65536, 0);
+    g_autoptr(VimgBuffer) shorter = helper_content(3, 2 * 65536, 0);
+    g_autofree char *uuid = helper_create(fixture->store, "a", 0);
+    g_autoptr(GError) error = NULL;
+
+    store_part(fixture->store, uuid, content, 0, 3 * 65536 + 1);
+    g_assert_null(open_at(fixture->store, uuid, 3 * 65536 + 2, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
+    g_assert_nonnull(strstr(error->message, "196609"));
+    g_clear_error(&error);
+    g_assert_false(helper_upload(fixture->store, uuid, shorter, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+    g_assert_nonnull(strstr(error->message, "196609"));
+    g_clear_error(&error);
+    g_assert_true(helper_upload(fixture->store, uuid, content, &error));
+    /* sealed for good */
+    g_assert_null(open_at(fixture->store, uuid, 0, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+}
+
+static void
+test_wipe(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) first = helper_content(4, 4 * 65536, 0);
+    g_autoptr(VimgBuffer) second = helper_content(5, 3 * 65536, 0);
+    g_autofree char *uuid = helper_create(fixture->store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    guint64 durable;
+
+    store_part(fixture->store, uuid, first, 0, first->size);
+    g_assert_true(vimg_image_wipe(fixture->store, uuid, &error));
+    g_assert_cmpuint(position(fixture->store, uuid, &durable), ==, 0);
+    g_assert_cmpuint(durable, ==, 0);
+    g_assert_true(helper_upload(fixture->store, uuid, second, &error));
+    helper_assert_content(fixture->store, uuid, second);
+    g_assert_false(vimg_image_wipe(fixture->store, uuid, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+}
+
+static void
+test_abort_keeps(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(6, 4 * 65536 + 9, 0);
+    g_autofree char *uuid = helper_create(fixture->store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    VimgSliceWriter *writer = open_at(fixture->store, uuid, 0, &error);
+    guint64 durable;
+
+    helper_feed(writer, content, 0, 10000, FALSE, &error);
+    g_assert_no_error(error);
+    vimg_slice_writer_abort(writer);
+    g_assert_cmpuint(position(fixture->store, uuid, &durable), ==, 3 * 65536);
+    g_assert_cmpuint(durable, ==, 4 * 65536);
+    g_assert_true(helper_upload(fixture->store, uuid, content, &error));
+    helper_assert_content(fixture->store, uuid, content);
+}
+
+static void
+add(const char *path, void (*test)(Fixture *, gconstpointer), gconstpointer data)
+{
+    g_test_add(path, Fixture, data, set_up, test, tear_down);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    add("/imagestore/resume/same-index/from-start", test_same_index, GINT_TO_POINTER(0));
+    add("/imagestore/resume/same-index/from-position", test_same_index, GINT_TO_POINTER(1));
+    add("/imagestore/resume/same-index/from-end", test_same_index, GINT_TO_POINTER(2));
+    add("/imagestore/resume/difference", test_difference, NULL);
+    add("/imagestore/resume/bounds", test_bounds, NULL);
+    add("/imagestore/resume/wipe", test_wipe, NULL);
+    add("/imagestore/resume/abort-keeps", test_abort_keeps, NULL);
+    return g_test_run();
+}
