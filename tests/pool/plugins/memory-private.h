@@ -1,0 +1,64 @@
+/*
+ * memory-private.h: the storages in memory, as the files of vimg-memory.so share them
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef TEST_MEMORY_PRIVATE_H
+#define TEST_MEMORY_PRIVATE_H
+
+#include <pthread.h>
+
+#include "memory.h"
+
+typedef struct {
+    guint64 length;
+    guint8 *data; /* NULL: a hole */
+} Piece;
+
+typedef struct {
+    VimgPluginImage info;
+    GArray *pieces; /* of Piece */
+} Image;
+
+typedef struct {
+    char *id;           /* NULL: not built */
+    GHashTable *images; /* uuid -> Image */
+    char *network;      /* what the last open() or update() showed */
+    VimgPluginHost *host;
+    guint opens;
+} Storage;
+
+typedef struct {
+    int fails; /* calls that fail yet; -1: all */
+    VimgErrorCode code;
+    char *message;
+    gboolean blocks;
+    guint waiting;
+    guint calls;
+} Order;
+
+extern const VimgServices *mem_services;
+extern pthread_mutex_t mem_lock;
+extern pthread_cond_t mem_changed;
+extern GHashTable *mem_storages; /* dir -> Storage; under mem_lock */
+extern GHashTable *mem_orders;   /* "dir callback" -> Order; under mem_lock */
+
+/* Returns: FALSE */
+gboolean mem_refuse(GError **error, VimgErrorCode code, const char *message);
+/* Takes the lock.  What the test ordered for this call; FALSE with @error if it was to fail. */
+gboolean mem_gate(const char *dir, const char *callback, VimgPluginJob *job, GError **error);
+
+/* The others under the lock. */
+
+Storage *mem_get_storage(const char *dir);
+Order *mem_get_order(const char *dir, const char *callback);
+void mem_copy_info(VimgPluginImage *out, const VimgPluginImage *in);
+Image *mem_find_image(const char *dir, const char *uuid, GError **error);
+Image *mem_find_name(Storage *storage, const char *name);
+Image *mem_add_image(Storage *storage, const VimgPluginImage *info);
+guint64 mem_content_size(const Image *image);
+guint64 mem_piece_at(const Image *image, guint64 at, const guint8 **data);
+void mem_append(Image *image, const guint8 *data, guint64 length);
+gboolean mem_write_at(Image *image, guint64 at, const guint8 *data, guint64 length, GError **error);
+
+#endif
