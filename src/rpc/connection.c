@@ -310,6 +310,7 @@ read_packets(VimgClient *client)
 static gboolean
 write_packets(VimgClient *client)
 {
+    guint64 before = client->outbox.written;
     GIOCondition events = 0;
 
     switch (vimg_outbox_flush(&client->outbox, client->fd)) {
@@ -323,6 +324,9 @@ write_packets(VimgClient *client)
         events |= G_IO_OUT;
         break;
     }
+    /* a client that reads its answers slowly does read them; our PINGs do not move an upload */
+    if (client->outbox.written != before && !client->streams_full)
+        vimg_keepalive_moved(&client->life, g_get_monotonic_time());
     vimg_connection_update(client);
     if (!client->paused)
         events |= G_IO_IN;

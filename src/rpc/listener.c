@@ -109,7 +109,7 @@ bind_path(int fd, const char *path, GError **error)
 
     if (strlen(path) >= sizeof(address.sun_path))
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("socket path '%s' is too long"), path);
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         return TRUE;
     if (errno != EADDRINUSE)

@@ -143,6 +143,7 @@ static void
 advance(VimgOutbox *outbox, gsize done)
 {
     outbox->sent += done;
+    outbox->written += done;
     while (outbox->flight.head) {
         gsize size = outbox->flight.head->head_size + outbox->flight.head->size;
 

@@ -10,6 +10,8 @@
 
 #include "wire/xdr.h"
 
+#define ELEMENT_MIN 4 /* bytes on the wire; XDR has nothing smaller */
+
 static bool_t
 decode(XDR *xdrs, char **text, u_int max)
 {
@@ -53,4 +55,23 @@ vimg_xdr_string(XDR *xdrs, char **text, u_int max)
         return TRUE;
     }
     return FALSE;
+}
+
+/* The elements that @xdrs claims to have next can be there.  Leaves it where it was. */
+static bool_t
+has_room(XDR *xdrs)
+{
+    u_int start = xdr_getpos(xdrs);
+    u_int count;
+
+    return xdr_u_int(xdrs, &count) && count <= xdrs->x_handy / ELEMENT_MIN &&
+           xdr_setpos(xdrs, start);
+}
+
+bool_t
+vimg_xdr_array(XDR *xdrs, char **elements, u_int *count, u_int max, u_int size, xdrproc_t proc)
+{
+    if (xdrs->x_op == XDR_DECODE && !has_room(xdrs))
+        return FALSE;
+    return xdr_array(xdrs, elements, count, max, size, proc);
 }

@@ -15,4 +15,11 @@
  */
 bool_t vimg_xdr_string(XDR *xdrs, char **text, u_int max);
 
+/*
+ * Stands in for xdr_array(): a count of more elements than the bytes left could hold is refused
+ * before room is made for them.  Memory streams only.
+ */
+bool_t vimg_xdr_array(XDR *xdrs, char **elements, u_int *count, u_int max, u_int size,
+                      xdrproc_t proc);
+
 #endif

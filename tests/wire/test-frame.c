@@ -353,6 +353,41 @@ test_optional(void)
     xdr_free((xdrproc_t)xdr_vimg_remote_optional_text, &out);
 }
 
+typedef struct {
+    const char *path;
+    const char *wire;
+    gsize size;
+    int count; /* -1: refused */
+} ArrayCase;
+
+static const ArrayCase arrays[] = {
+    {"/xdr/array/empty", BYTES("\0\0\0\0"), 0},
+    {"/xdr/array/two", BYTES("\0\0\0\2\0\0\0\1a\0\0\0\0\0\0\0"), 2},
+    {"/xdr/array/truncated", BYTES("\0\0\0\2\0\0\0\1a\0\0\0"), -1},
+    {"/xdr/array/element-truncated", BYTES("\0\0\0\1\0\0\0\5abcd"), -1},
+    {"/xdr/array/count-alone", BYTES("\0\0\x40\0"), -1},
+    {"/xdr/array/over-the-limit", BYTES("\0\0\x40\1\0\0\0\0"), -1},
+    {"/xdr/array/all-bits", BYTES("\xff\xff\xff\xff\0\0\0\0"), -1},
+};
+
+static void
+test_array(gconstpointer data)
+{
+    const ArrayCase *c = data;
+    g_autofree guint8 *wire = g_memdup2(c->wire, c->size);
+    vimg_remote_names_ret out = {0};
+    g_autoptr(GError) error = NULL;
+    gboolean done;
+
+    done = vimg_xdr_decode((xdrproc_t)xdr_vimg_remote_names_ret, &out, wire, c->size, &error);
+    g_assert_cmpint(done, ==, c->count >= 0);
+    if (done)
+        g_assert_cmpint((int)out.names.names_len, ==, c->count);
+    else
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_RPC);
+    xdr_free((xdrproc_t)xdr_vimg_remote_names_ret, &out);
+}
+
 static void
 test_encode(gconstpointer data)
 {
@@ -417,6 +452,8 @@ main(int argc, char **argv)
         g_test_add_data_func(bad_holes[i].path, &bad_holes[i], test_bad_hole);
     for (i = 0; i < G_N_ELEMENTS(strings); i++)
         g_test_add_data_func(strings[i].path, &strings[i], test_string);
+    for (i = 0; i < G_N_ELEMENTS(arrays); i++)
+        g_test_add_data_func(arrays[i].path, &arrays[i], test_array);
     g_test_add_func("/xdr/string/limit", test_string_limit);
     g_test_add_func("/xdr/optional/go", test_optional);
     g_test_add_data_func("/xdr/encode/small", GSIZE_TO_POINTER(3), test_encode);
