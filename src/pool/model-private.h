@@ -70,6 +70,9 @@ gboolean vimg_model_ending(VimgModel *model);
 void vimg_model_keep(VimgModel *model);
 void vimg_model_release(VimgModel *model);
 
+/* For %llu in messages: a format macro would cut what translators see. */
+#define VIMG_ULL(number) ((unsigned long long)(number))
+
 /* VIMG_ERROR_FLAGS in libvirt's words if @flags has a bit outside @allowed. */
 gboolean vimg_flags_check(guint flags, guint allowed, const char *function, GError **error);
 

@@ -102,11 +102,11 @@ check_range(const VimgTransfer *transfer, GError **error)
     if (!transfer->raw)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("offset and length go beyond what an image can hold"));
-    return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
-                      _("%1$" G_GUINT64_FORMAT " bytes at offset %2$" G_GUINT64_FORMAT
-                        " go beyond the capacity of %3$" G_GUINT64_FORMAT
-                        " bytes of volume '%4$s'"),
-                      transfer->length, transfer->offset, capacity, transfer->image.name);
+    return vimg_throw(
+        error, VIMG_ERROR_INVALID_ARG,
+        _("%1$llu bytes at offset %2$llu go beyond the capacity of %3$llu bytes of volume '%4$s'"),
+        VIMG_ULL(transfer->length), VIMG_ULL(transfer->offset), VIMG_ULL(capacity),
+        transfer->image.name);
 }
 
 static gboolean
@@ -188,11 +188,10 @@ check_room(const VimgTransfer *transfer, guint64 size, guint64 *fits, GError **e
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("the stream is longer than an image can be"));
     if (transfer->raw && *fits > transfer->image.capacity - at)
-        return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
-                          _("the stream reaches byte %1$" G_GUINT64_FORMAT
-                            ", beyond the capacity of %2$" G_GUINT64_FORMAT
-                            " bytes of volume '%3$s'"),
-                          at + *fits, transfer->image.capacity, transfer->image.name);
+        return vimg_throw(
+            error, VIMG_ERROR_INVALID_ARG,
+            _("the stream reaches byte %1$llu, beyond the capacity of %2$llu bytes of volume '%3$s'"),
+            VIMG_ULL(at + *fits), VIMG_ULL(transfer->image.capacity), transfer->image.name);
     return TRUE;
 }
 
@@ -250,11 +249,10 @@ check_end(const VimgTransfer *transfer, GError **error)
 
     if (transfer->raw || at >= transfer->image.position)
         return TRUE;
-    return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                      _("the stream ended at byte %1$" G_GUINT64_FORMAT
-                        ", but volume '%2$s' holds at least %3$" G_GUINT64_FORMAT
-                        " bytes of an earlier upload; wipe it to start afresh"),
-                      at, transfer->image.name, transfer->image.position);
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("the stream ended at byte %1$llu, but volume '%2$s' holds at least %3$llu bytes of an earlier upload; wipe it to start afresh"),
+        VIMG_ULL(at), transfer->image.name, VIMG_ULL(transfer->image.position));
 }
 
 /* Whether the image is complete, and what it is then; a raw one ends in zeros. */

@@ -89,8 +89,8 @@ wanted_capacity(guint64 now, guint64 capacity, guint flags, guint64 *wanted, GEr
     if (*wanted <= G_MAXINT64)
         return TRUE;
     return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
-                      _("a capacity of more than %1$" G_GINT64_FORMAT " bytes is not possible"),
-                      G_MAXINT64);
+                      _("a capacity of more than %llu bytes is not possible"),
+                      VIMG_ULL(G_MAXINT64));
 }
 
 static gboolean

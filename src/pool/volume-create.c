@@ -154,10 +154,9 @@ check_copy(const VimgPluginImage *base, VimgPluginImage *image, GError **error)
                           base->name, base->format, image->format);
     image->capacity = MAX(image->capacity, base->capacity); /* as in stock */
     if (image->capacity > base->capacity && strcmp(base->format, RAW) != 0)
-        return vimg_throw(
-            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
-            _("a copy of volume '%1$s' must have its capacity of %2$" G_GUINT64_FORMAT " bytes"),
-            base->name, base->capacity);
+        return vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+                          _("a copy of volume '%1$s' must have its capacity of %2$llu bytes"),
+                          base->name, VIMG_ULL(base->capacity));
     return TRUE;
 }
 

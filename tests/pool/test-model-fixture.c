@@ -138,7 +138,7 @@ fixture_set_up(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
 
-    fixture->root = g_dir_make_tmp("vimg-model-XXXXXX", &error);
+    fixture->root = g_dir_make_tmp(NULL, &error);
     g_assert_no_error(error);
     vimg_mutex_init(&fixture->lock);
     vimg_cond_init(&fixture->changed);

@@ -93,7 +93,7 @@ unknown_type(Fixture *fixture, GError **error)
 static gboolean
 long_name(Fixture *fixture, GError **error)
 {
-    g_autofree char *name = g_strnfill(255, 'a');
+    g_autofree char *name = g_strnfill(252, 'a');
     g_autofree char *xml = pool_xml_full("memory", name, NULL, "/mem/long", NULL);
     gboolean ok = define_xml(fixture, xml, error);
 
@@ -256,7 +256,7 @@ static const Refusal refusals[] = {
      "Requested operation is not valid: pool is already active as 'on'"},
     {"unknown-type", unknown_type, VIMG_ERROR_XML,
      "XML error: Invalid value for attribute 'type' in element 'pool': 'nonesuch'."},
-    {"long-name", long_name, VIMG_ERROR_SYSTEM, NULL},
+    {"long-name", long_name, VIMG_ERROR_XML, NULL},
     {"define-flags", define_flags, VIMG_ERROR_FLAGS,
      "unsupported flags (0x40) in function virStoragePoolDefineXML"},
     {"create-both-flags", create_both_flags, VIMG_ERROR_FLAGS,
@@ -381,6 +381,24 @@ test_transient(Fixture *fixture, gconstpointer data)
     assert_events(fixture, "flash:stopped");
     g_assert_false(vimg_model_pool_get_autostart(fixture->model, &id, &persistent, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_POOL);
+}
+
+/* The longest name there is fits into every file that is made of it. */
+static void
+test_longest_name(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *name = g_strnfill(251, 'a');
+    g_autofree char *xml = pool_xml_full("memory", name, NULL, "/mem/long", NULL);
+    g_autoptr(GError) error = NULL;
+    VimgPoolId id;
+
+    g_assert_true(define_xml(fixture, xml, &error));
+    g_assert_no_error(error);
+    start_pool(fixture, name);
+    id = pool_id(fixture, name);
+    g_assert_true(vimg_model_pool_set_autostart(fixture->model, &id, TRUE, NULL));
+    fixture_restart(fixture);
+    fixture_wait_active(fixture, name);
 }
 
 /* What fails leaves nothing: no pool, no file, no claim on name or source. */
@@ -605,6 +623,7 @@ main(int argc, char **argv)
     }
     FIXTURE_ADD("/model/pool/life", NULL, test_life);
     FIXTURE_ADD("/model/pool/transient", NULL, test_transient);
+    FIXTURE_ADD("/model/pool/longest-name", NULL, test_longest_name);
     FIXTURE_ADD("/model/pool/create-fails", NULL, test_create_fails);
     FIXTURE_ADD("/model/pool/create-persistent", NULL, test_create_persistent);
     FIXTURE_ADD("/model/pool/redefine", NULL, test_redefine);
