@@ -15,13 +15,14 @@
 #include "rpc/client.h"
 
 typedef enum {
-    VIMG_PROC_WRITES = 1 << 0,    /* refused on a read-only connection */
-    VIMG_PROC_PRE_AUTH = 1 << 1,  /* allowed before AUTH_LIST was asked */
-    VIMG_PROC_PRE_OPEN = 1 << 2,  /* allowed before CONNECT_OPEN */
-    VIMG_PROC_MEMORY = 1 << 3,    /* answered from memory: gets a reserved worker */
-    VIMG_PROC_STREAM = 1 << 4,    /* a stream begins when the handler succeeds */
-    VIMG_PROC_CLOSES = 1 << 5,    /* the connection ends when the reply is sent */
-    VIMG_PROC_POOL_ARG = 1 << 6,  /* args begin with a pool name: at most so many at a time per pool */
+    VIMG_PROC_WRITES = 1 << 0,   /* refused on a read-only connection */
+    VIMG_PROC_PRE_AUTH = 1 << 1, /* allowed before AUTH_LIST was asked */
+    VIMG_PROC_PRE_OPEN = 1 << 2, /* allowed before CONNECT_OPEN */
+    VIMG_PROC_MEMORY = 1 << 3,   /* answered from memory: gets a reserved worker */
+    VIMG_PROC_STREAM = 1 << 4,   /* a stream begins when the handler succeeds */
+    VIMG_PROC_CLOSES = 1 << 5,   /* the connection ends when the reply is sent */
+    VIMG_PROC_POOL_ARG =
+        1 << 6, /* args begin with a pool name: at most so many at a time per pool */
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;
@@ -33,14 +34,14 @@ typedef struct _VimgCall VimgCall;
 typedef gboolean (*VimgHandler)(VimgCall *call, GError **error);
 
 typedef struct {
-    const char *name;    /* libvirt's API name, for messages and logs */
-    xdrproc_t args;      /* (xdrproc_t)xdr_void without any */
+    const char *name; /* libvirt's API name, for messages and logs */
+    xdrproc_t args;   /* (xdrproc_t)xdr_void without any */
     gsize args_size;
     xdrproc_t ret;
     gsize ret_size;
     VimgHandler handler; /* NULL: no such procedure */
     guint flags;
-    int domain;          /* virErrorDomain of its errors */
+    int domain; /* virErrorDomain of its errors */
 } VimgProc;
 
 typedef struct {

@@ -10,15 +10,15 @@
 #include "rpc/dispatch.h"
 
 typedef struct {
-    gpointer (*connected)(VimgClient *client);            /* returns client data; main loop */
+    gpointer (*connected)(VimgClient *client);               /* returns client data; main loop */
     void (*disconnected)(VimgClient *client, gpointer data); /* drop registrations; main loop */
-    void (*free_data)(gpointer data);                     /* with the last reference */
+    void (*free_data)(gpointer data);                        /* with the last reference */
 } VimgServerHooks;
 
 /* @config and @programs (NULL-terminated) are borrowed for the life of the server. */
-VimgServer *vimg_server_new(GMainContext *context, const VimgDaemonConfig *config,
-                            VimgModel *model, const VimgProgram *const *programs,
-                            const VimgServerHooks *hooks, GError **error);
+VimgServer *vimg_server_new(GMainContext *context, const VimgDaemonConfig *config, VimgModel *model,
+                            const VimgProgram *const *programs, const VimgServerHooks *hooks,
+                            GError **error);
 /* Ends connections, aborts streams, joins threads.  Main loop.  Accepts NULL. */
 void vimg_server_free(VimgServer *server);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgServer, vimg_server_free)

@@ -15,6 +15,7 @@
 
 #define DEADLINE (30 * G_USEC_PER_SEC)
 #define MAX_IDS 16
+#define NO_SPACE "cannot write to stream: No space left on device" /* of "fail" transfers */
 
 enum {
     P_OPEN = 1, /* opens */
@@ -137,5 +138,9 @@ void expect_error(int fd, guint32 type, gint32 procedure, guint32 serial, int co
 void expect_pong(int fd);
 /* The connection still works. */
 void expect_alive(int fd, guint32 serial);
+/* Whatever comes for serial 5 now is dropped: the next answer is that of another call. */
+void expect_dropped(int fd, gint32 procedure);
+/* @content is what a download of @spec gives: its holes left out if sparse, else zeros. */
+void check_content(const char *spec, const GByteArray *content);
 
 #endif
