@@ -11,6 +11,7 @@
 #include "util/i18n.h"
 
 #define NAME_MAX_BYTES 255
+#define POOL_NAME_MAX_BYTES (NAME_MAX_BYTES - 4) /* its definition is the file NAME.xml */
 
 /* What could not be shown on one line or written in XML. */
 static gboolean
@@ -28,11 +29,13 @@ has_unprintable(const char *name)
 gboolean
 vimg_name_check(const char *what, const char *name, GError **error)
 {
+    const gsize most = strcmp(what, "pool") == 0 ? POOL_NAME_MAX_BYTES : NAME_MAX_BYTES;
+
     if (!*name)
         return vimg_throw(error, VIMG_ERROR_XML, _("%s name is empty"), what);
-    if (strnlen(name, NAME_MAX_BYTES + 1) > NAME_MAX_BYTES)
+    if (strnlen(name, most + 1) > most)
         return vimg_throw(error, VIMG_ERROR_XML, _("%1$s name is longer than %2$d bytes"), what,
-                          NAME_MAX_BYTES);
+                          (int)most);
     if (!g_utf8_validate(name, -1, NULL))
         return vimg_throw(error, VIMG_ERROR_XML, _("%s name is not valid UTF-8"), what);
     if (has_unprintable(name))

@@ -72,11 +72,21 @@ sync_parent(const char *path, GError **error)
     return vimg_dir_sync(parent, error);
 }
 
+/* In the directory of @path, however long its name is: a file name has 255 bytes at most. */
+static char *
+name_beside(const char *path)
+{
+    g_autofree char *random = g_uuid_string_random();
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *name = g_path_get_basename(path);
+
+    return g_strdup_printf("%s/%.200s.%s.new", dir, name, random);
+}
+
 gboolean
 vimg_file_replace(const char *path, const void *data, gsize size, mode_t mode, GError **error)
 {
-    g_autofree char *random = g_uuid_string_random();
-    g_autofree char *beside = g_strdup_printf("%s.%s.new", path, random);
+    g_autofree char *beside = name_beside(path);
     vimg_autofd int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
     if (fd < 0)

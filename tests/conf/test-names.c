@@ -44,13 +44,20 @@ test_length(void)
     g_autofree char *over = g_strnfill(256, 'x');
     g_autofree char *wide = g_strconcat(longest, NULL);
 
-    g_assert_true(vimg_name_check("pool", longest, NULL));
+    g_assert_true(vimg_name_check("volume", longest, NULL));
+    g_assert_false(vimg_name_check("volume", over, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_XML);
+    g_clear_error(&error);
+    /* a pool's name and ".xml" are a file name */
+    over[252] = '\0';
     g_assert_false(vimg_name_check("pool", over, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_XML);
+    over[251] = '\0';
+    g_assert_true(vimg_name_check("pool", over, NULL));
     /* bytes count, not characters */
     memcpy(wide + 250, "图", 3);
     wide[253] = '\0';
-    g_assert_true(vimg_name_check("pool", wide, NULL));
+    g_assert_true(vimg_name_check("volume", wide, NULL));
 }
 
 typedef struct {

@@ -12,7 +12,7 @@
 #define SOURCE(content) POOL("<source>" content "</source>")
 #define OPTIONS(content) POOL("<image:options>" content "</image:options>")
 #define X16 "xxxxxxxxxxxxxxxx"
-#define X255 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 "xxxxxxxxxxxxxxx"
+#define X251 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 "xxxxxxxxxxx"
 
 typedef struct {
     const char *path;
@@ -44,9 +44,9 @@ static const Case cases[] = {
     {"name-dots", "<pool type='x'><name>..</name></pool>", VIMG_ERROR_XML,
      "pool name '..' is not allowed"},
     {"name-control", "<pool type='x'><name>a\n</name></pool>", VIMG_ERROR_XML, NULL},
-    {"name-255", "<pool type='x'><name>" X255 "</name></pool>", -1, NULL},
-    {"name-256", "<pool type='x'><name>" X255 "x</name></pool>", VIMG_ERROR_XML,
-     "pool name is longer than 255 bytes"},
+    {"name-251", "<pool type='x'><name>" X251 "</name></pool>", -1, NULL},
+    {"name-252", "<pool type='x'><name>" X251 "x</name></pool>", VIMG_ERROR_XML,
+     "pool name is longer than 251 bytes"},
     {"name-twice", POOL("<name>b</name>"), VIMG_ERROR_XML, NULL},
     {"name-of-source", "<pool type='x'><source><name>b</name></source></pool>", -1, NULL},
     {"uuid", POOL("<uuid>12</uuid>"), VIMG_ERROR_XML, "malformed uuid element"},

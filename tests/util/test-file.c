@@ -71,6 +71,20 @@ test_replace(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 /* A reader that has the old file open keeps all of it. */
+/* The longest name a file may have, though the one written beside it needs a name too. */
+static void
+test_replace_longest(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *name = g_strnfill(255, 'x');
+
+    g_free(fixture->path);
+    fixture->path = g_build_filename(fixture->dir, name, NULL);
+    vimg_file_replace(fixture->path, "x", 1, 0600, &error);
+    g_assert_no_error(error);
+    check_content(fixture->path, "x", 1);
+}
+
 static void
 test_replace_open(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
@@ -208,6 +222,7 @@ static const struct {
     void (*test)(Fixture *fixture, gconstpointer data);
 } tests[] = {
     {"/file/replace", test_replace},
+    {"/file/replace-longest", test_replace_longest},
     {"/file/replace-open", test_replace_open},
     {"/file/replace-fails", test_replace_fails},
     {"/file/remove", test_remove},
