@@ -263,7 +263,6 @@ make_second_version() {
     e2fsck -fn v2.raw >e2fsck.log 2>&1 || die "the second version is damaged"
     note "$writes files written, $(human "$(bytes_on_disk upgrade)");" \
         "$(grep -c '^rm /usr/share' upgrade.debugfs || true) removed"
-    rm -rf staging upgrade
 }
 
 # ---- the main job --------------------------------------------------------------------------------
@@ -337,7 +336,7 @@ main_job() {
     say "Delete: the name is free at once, the data is in the trash"
     run_virsh vol-delete web-1.raw --pool "$pool"
     run_virsh vol-list "$pool"
-    rm -f v1.raw v2.raw v1.qcow2
+    rm -rf v1.raw v2.raw v1.qcow2 staging upgrade
 }
 
 usage() {
