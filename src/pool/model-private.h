@@ -215,6 +215,8 @@ gboolean vimg_persist_run_remove(VimgPool *pool, GError **error);
 char *vimg_persist_store_id(VimgPool *pool, GError **error);
 gboolean vimg_persist_store_remember(VimgPool *pool, const char *store_id, GError **error);
 gboolean vimg_persist_store_forget(VimgPool *pool, GError **error);
+/* The same for a pool that is gone already; a failure is logged. */
+void vimg_persist_store_drop(VimgPool *pool);
 /* Returns: (transfer full) the pool's private directory for its backend. */
 char *vimg_persist_pool_dir(VimgPool *pool);
 /* Puts what the directories hold into the registry; pools that were active are returned. */

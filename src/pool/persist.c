@@ -19,6 +19,7 @@
 #include "pool/model-private.h"
 #include "util/file.h"
 #include "util/i18n.h"
+#include "util/log.h"
 
 #define STORE_ID_MAX 4096
 
@@ -137,6 +138,16 @@ vimg_persist_store_forget(VimgPool *pool, GError **error)
     g_autofree char *path = store_file(pool);
 
     return vimg_file_remove(path, error);
+}
+
+void
+vimg_persist_store_drop(VimgPool *pool)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!vimg_persist_store_forget(pool, &error))
+        vimg_warning("storage of former pool '%s' is still remembered: %s", pool->name,
+                     error->message);
 }
 
 char *

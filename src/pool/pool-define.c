@@ -13,7 +13,6 @@
 
 #include "pool/model-private.h"
 #include "util/i18n.h"
-#include "util/log.h"
 
 /* ---- checks ----------------------------------------------------------------------------- */
 
@@ -244,15 +243,12 @@ swap_back(VimgPool *pool)
 static gboolean
 create_new(VimgPool *pool, guint flags, GError **error)
 {
-    g_autoptr(GError) local = NULL;
-
     if (vimg_pool_start(pool, flags, error)) {
         vimg_registry_show(pool);
         return TRUE;
     }
     vimg_registry_remove(pool);
-    if (!vimg_persist_store_forget(pool, &local))
-        vimg_warning("%s", local->message);
+    vimg_persist_store_drop(pool);
     return FALSE;
 }
 
@@ -318,5 +314,6 @@ vimg_pool_forget(VimgPool *pool, GError **error)
         !forget_files(pool, error))
         return FALSE;
     rmdir(dir); /* what its backend keeps for an adoption stays */
-    return vimg_persist_store_forget(pool, error);
+    vimg_persist_store_drop(pool);
+    return TRUE;
 }

@@ -249,5 +249,6 @@ vimg_pool_stop(VimgPool *pool, GError **error)
         return TRUE;
     }
     vimg_registry_remove(pool);
-    return vimg_persist_store_forget(pool, error);
+    vimg_persist_store_drop(pool);
+    return TRUE;
 }
