@@ -79,6 +79,8 @@ POOLS = (
     ("two networks", (27,), options("<image:dataNetwork cidr='10.0.0.0/8'/>" * 2)),
     ("slice too small", (27, 67), options("<image:slice size='1'/>")),
     ("slice no power", (27, 67), options("<image:slice size='1000000'/>")),
+    ("two blocks of options", (27,), body("<name>b</name>", more="<image:options/>" * 2)),
+    ("two sources", (27,), body("<name>b</name>", more="<source><dir path='/srv/c'/></source>")),
     ("two descriptions", (27,), options("<image:description>a</image:description>" * 2)),
     ("huge description", (27, 67), options("<image:description>%s</image:description>"
                                            % ("d" * 1000000))),
@@ -96,6 +98,8 @@ VOLUMES = (
     ("deep nesting", (35, 27), "<volume><name>v</name>%s%s</volume>" % ("<a>" * 50000,
                                                                       "</a>" * 50000)),
     ("other root", (27,), "<pool type='imagestore'><name>v</name></pool>"),
+    ("two blocks of info", (27,), "<volume xmlns:image='urn:virtimage:volume:1'><name>v</name>"
+     "<capacity>1</capacity><image:info/><image:info/></volume>"),
     ("no name", (27,), "<volume><capacity>1</capacity></volume>"),
     ("empty name", (27,), "<volume><name/><capacity>1</capacity></volume>"),
     ("slash", (27,), "<volume><name>a/b</name><capacity>1</capacity></volume>"),
@@ -121,7 +125,7 @@ VOLUMES = (
     ("bad checksum", (27,), "<volume xmlns:image='urn:virtimage:volume:1'><name>v</name><capacity>1"
      "</capacity><image:info><image:checksum type='sha256'>xyz</image:checksum></image:info>"
      "</volume>"),
-    ("md5", (27,), "<volume xmlns:image='urn:virtimage:volume:1'><name>v</name><capacity>1"
+    ("md5", (27, 67), "<volume xmlns:image='urn:virtimage:volume:1'><name>v</name><capacity>1"
      "</capacity><image:info><image:checksum type='md5'>%s</image:checksum></image:info>"
      "</volume>" % ("0" * 32)),
     ("unknown info", (27, 67), "<volume xmlns:image='urn:virtimage:volume:1'><name>v</name>"
@@ -387,7 +391,13 @@ class Stores(BadCase):
                 self.assertIn(ident[:8], error)
                 self.assertIn("bad", error)
                 self.good_is_well()
-                got = (self.work / "o").read_bytes()
+                self.assertFalse((self.work / "o").exists(), "virsh removes what is not whole")
+                got = b""
+                where = self.c.pool("POOL_LOOKUP_BY_NAME", string(self.name))
+                ref = self.c.vol("VOL_LOOKUP_BY_NAME", rpc.pool(where) + string("bad"))
+                with self.assertRaises(RemoteError):
+                    for piece in self.c.begin("VOL_DOWNLOAD", ref).read_all():
+                        got += piece
                 self.assertEqual(got, (self.work / "raw2").read_bytes()[:len(got)])
         path.write_bytes(old)
         self.v("vol-download", "--pool", self.name, "bad", self.work / "o")
@@ -539,6 +549,8 @@ class Disks(BadCase):
             self.daemon.stop()
             namespaces.umount(etc)
             self.daemon.start()
+            self.c.close()
+            self.c = rpc.Connection(self.daemon.socket).open()
 
 
 if __name__ == "__main__":

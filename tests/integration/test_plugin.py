@@ -66,7 +66,7 @@ class Installed:
 
     def module(self, kind, source, *macros):
         # Nothing of the source tree is on the include path.
-        run("gcc", "-std=gnu11", "-O1", "-g", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall",
+        run("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall",
             "-Werror", "-Wno-unused", *macros, *self.flags, source, "-o",
             self.modules / ("vimg-%s.so" % kind), *run("pkg-config", "--libs", "glib-2.0").split(),
             "-lpthread")
@@ -247,6 +247,7 @@ class NoBackends(runner.DaemonCase):
         self.assertIn("kept", self.daemon.ok("pool-list", "--all"))
         self.daemon.fails("imagestore", "pool-start", "kept")
         self.assertTrue(path.exists())
+        self.daemon.ok("pool-undefine", "kept")
 
 
 class Stall(PluginCase):

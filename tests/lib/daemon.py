@@ -160,9 +160,10 @@ class Daemon:
 
     # ---- stock clients
 
-    def virsh(self, *args, ro=False, stdin=None, env=None, timeout=300, global_args=(), uri=None):
+    def virsh(self, *args, ro=False, stdin=None, env=None, timeout=300, global_args=(), uri=None,
+              quiet=True):
         """Runs stock virsh; returns its CompletedProcess, whatever it answered."""
-        command = ["virsh", "-q", "-c", uri or (self.uri_ro if ro else self.uri)]
+        command = ["virsh", "-c", uri or (self.uri_ro if ro else self.uri)] + ["-q"] * quiet
         command += (["-r"] if ro else []) + list(global_args) + [str(a) for a in args]
         full = dict(os.environ, LC_ALL="C.UTF-8", **(env or {}))
         return subprocess.run(command, input=stdin, capture_output=True, text=True, env=full,
