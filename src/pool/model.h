@@ -45,7 +45,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgSecretId, vimg_secret_id_clear)
 /* ---- life ------------------------------------------------------------------------------- */
 
 typedef enum {
-    VIMG_EVENT_POOL_LIFECYCLE,   /* @event: virStoragePoolEventLifecycleType */
+    VIMG_EVENT_POOL_LIFECYCLE, /* @event: virStoragePoolEventLifecycleType */
     VIMG_EVENT_POOL_REFRESH,
     VIMG_EVENT_SECRET_LIFECYCLE, /* @event: virSecretEventLifecycleType */
     VIMG_EVENT_SECRET_VALUE,
@@ -102,8 +102,8 @@ gboolean vimg_model_pool_by_target_path(VimgModel *model, const char *path, Vimg
 gboolean vimg_model_pool_define(VimgModel *model, const char *xml, guint flags, VimgPoolId *out,
                                 GError **error);
 /* @flags of the next two: virStoragePoolCreateFlags */
-gboolean vimg_model_pool_create_xml(VimgModel *model, const char *xml, guint flags,
-                                    VimgPoolId *out, GError **error);
+gboolean vimg_model_pool_create_xml(VimgModel *model, const char *xml, guint flags, VimgPoolId *out,
+                                    GError **error);
 gboolean vimg_model_pool_create(VimgModel *model, const VimgPoolId *pool, guint flags,
                                 GError **error);
 /* @flags: virStoragePoolBuildFlags */
@@ -128,8 +128,8 @@ gboolean vimg_model_pool_info(VimgModel *model, const VimgPoolId *pool, VimgPool
 char *vimg_model_pool_xml(VimgModel *model, const VimgPoolId *pool, guint flags, GError **error);
 gboolean vimg_model_pool_get_autostart(VimgModel *model, const VimgPoolId *pool, gboolean *out,
                                        GError **error);
-gboolean vimg_model_pool_set_autostart(VimgModel *model, const VimgPoolId *pool,
-                                       gboolean autostart, GError **error);
+gboolean vimg_model_pool_set_autostart(VimgModel *model, const VimgPoolId *pool, gboolean autostart,
+                                       GError **error);
 gboolean vimg_model_pool_is_active(VimgModel *model, const VimgPoolId *pool, gboolean *out,
                                    GError **error);
 gboolean vimg_model_pool_is_persistent(VimgModel *model, const VimgPoolId *pool, gboolean *out,
@@ -149,8 +149,7 @@ char *vimg_model_find_sources(VimgModel *model, const char *type, const char *sp
 gboolean vimg_model_vol_by_name(VimgModel *model, const VimgPoolId *pool, const char *name,
                                 VimgVolId *out, GError **error);
 gboolean vimg_model_vol_by_key(VimgModel *model, const char *key, VimgVolId *out, GError **error);
-gboolean vimg_model_vol_by_path(VimgModel *model, const char *path, VimgVolId *out,
-                                GError **error);
+gboolean vimg_model_vol_by_path(VimgModel *model, const char *path, VimgVolId *out, GError **error);
 /* (memory) Returns: (transfer full) */
 char *vimg_model_vol_path(VimgModel *model, const VimgVolId *vol, GError **error);
 char *vimg_model_vol_xml(VimgModel *model, const VimgVolId *vol, guint flags, GError **error);
@@ -170,11 +169,10 @@ gboolean vimg_model_vol_create(VimgModel *model, const VimgPoolId *pool, const c
 gboolean vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *pool, const char *xml,
                                     const VimgVolId *source, guint flags, VimgVolId *out,
                                     GError **error);
-gboolean vimg_model_vol_delete(VimgModel *model, const VimgVolId *vol, guint flags,
-                               GError **error);
+gboolean vimg_model_vol_delete(VimgModel *model, const VimgVolId *vol, guint flags, GError **error);
 /* @algorithm: virStorageVolWipeAlgorithm */
-gboolean vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algorithm,
-                             guint flags, GError **error);
+gboolean vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algorithm, guint flags,
+                             GError **error);
 gboolean vimg_model_vol_resize(VimgModel *model, const VimgVolId *vol, guint64 capacity,
                                guint flags, GError **error);
 
@@ -210,8 +208,8 @@ gboolean vimg_model_secret_by_uuid(VimgModel *model, const guint8 *uuid, VimgSec
                                    GError **error);
 gboolean vimg_model_secret_by_usage(VimgModel *model, int usage_type, const char *usage_id,
                                     VimgSecretId *out, GError **error);
-gboolean vimg_model_secret_define(VimgModel *model, const char *xml, guint flags,
-                                  VimgSecretId *out, GError **error);
+gboolean vimg_model_secret_define(VimgModel *model, const char *xml, guint flags, VimgSecretId *out,
+                                  GError **error);
 char *vimg_model_secret_xml(VimgModel *model, const guint8 *uuid, GError **error);
 gboolean vimg_model_secret_set_value(VimgModel *model, const guint8 *uuid, const void *value,
                                      gsize size, GError **error);
