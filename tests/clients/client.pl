@@ -22,7 +22,7 @@ my $conn = Sys::Virt->new(uri => $uri);
 expect('hostname', length $conn->get_hostname());
 expect('capabilities', $conn->get_capabilities() =~ /<capabilities/);
 expect('alive', $conn->is_alive());
-expect('no domains', scalar($conn->list_all_domains()) == 0);
+expect('no domains', (my @none = $conn->list_all_domains()) == 0);
 
 eval { $conn->get_storage_pool_by_name('no-such-pool') };
 expect('error code', ref $@ && $@->code == Sys::Virt::Error::ERR_NO_STORAGE_POOL);
@@ -57,7 +57,7 @@ expect('found by key', $conn->get_storage_volume_by_key($vol->get_key())->get_na
 expect('found by path', $conn->get_storage_volume_by_path($vol->get_path())->get_name() eq 'perl.img');
 my $clone = $pool->clone_volume(
     '<volume><name>clone.img</name><capacity>0</capacity></volume>', $vol);
-expect('two volumes', scalar($pool->list_all_volumes()) == 2);
+expect('two volumes', (my @both = $pool->list_all_volumes()) == 2);
 
 open(my $out, '>:raw', $output) or die "$output: $!\n";
 $st = $conn->new_stream();

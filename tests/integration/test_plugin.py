@@ -23,9 +23,9 @@ from rawrpc import KEEPALIVE, MESSAGE, PING, RemoteError, packet, pool_xml, stri
 
 # type: macros it is built with
 KINDS = {"memory": "", "stall": "-DMEMORY_STALL", "short": "-DMEMORY_SHORT",
-         "liar": "-DMEMORY_LIES", "badinit": "-DMEMORY_BADINIT", "silent": "-DMEMORY_SILENT",
+         "liar": "-DMEMORY_LIES", "absurd": "-DMEMORY_ABSURD", "badinit": "-DMEMORY_BADINIT", "silent": "-DMEMORY_SILENT",
          "newer": "-DMEMORY_NEWER", "incomplete": "-DMEMORY_INCOMPLETE"}
-BROKEN = {"badinit": "no memory module in this host", "silent": "", "newer": "ABI",
+BROKEN = {"badinit": "no memory module in this host", "silent": "", "newer": "version 2",
           "incomplete": "identity", "nosymbol": "vimg_plugin_init", "garbage": "", "wrongtype": ""}
 
 
@@ -194,6 +194,11 @@ class Bad(PluginCase):
         self.assertIn("State:", info)
         self.v("pool-refresh", pool)
         self.v("pool-destroy", pool)
+
+    def test_absurd_storage_does_not_start(self):
+        self.v("pool-define-as", self.name, "absurd", "--target", self.dir)
+        self.no("error:", "pool-start", self.name)
+        self.assertRegex(self.v("pool-info", self.name), r"State: +inactive")
 
     def test_broken_ones_say_why(self):
         text = self.v("pool-capabilities")

@@ -5,6 +5,7 @@
  *   MEMORY_STALL      writes wait while the file "stall" lies in the pool's directory
  *   MEMORY_SHORT      the struct ends before the optional callbacks that follow the readers
  *   MEMORY_LIES       results and failures that the contract forbids
+ *   MEMORY_ABSURD     sizes and an id of the storage that cannot be
  *   MEMORY_BADINIT    vimg_plugin_init() fails with a reason
  *   MEMORY_SILENT     vimg_plugin_init() fails without one
  *   MEMORY_NEWER      an ABI of the future
@@ -116,9 +117,11 @@ memory_probe(gpointer handle, VimgPluginStore *out, GError **error)
     out->store_id = g_strdup("memory-" MEMORY_TYPE);
     out->capacity = G_GUINT64_CONSTANT(1) << 40;
     out->available = out->capacity;
-#ifdef MEMORY_LIES
+#ifdef MEMORY_ABSURD
     out->allocation = G_MAXUINT64;
     out->available = G_MAXUINT64;
+    g_clear_pointer(&out->store_id, g_free);
+    out->store_id = g_strdup("a / \xff");
 #endif
     return TRUE;
 }
