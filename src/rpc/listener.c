@@ -25,6 +25,7 @@ struct _VimgListener {
     gpointer tag;
     int fd;
     gboolean read_only;
+    gboolean active;
     VimgListenerEvents events;
     char *path; /* NULL: not ours to remove */
     dev_t dev;  /* of the bound socket */
@@ -48,7 +49,8 @@ source_dispatch(GSource *source, GSourceFunc func, gpointer data)
     VimgListener *listener = ((ListenerSource *)source)->listener;
     guint i;
 
-    for (i = 0; i < ACCEPTS_MAX && !g_source_is_destroyed(source); i++) {
+    /* accepting may have made one client too many */
+    for (i = 0; i < ACCEPTS_MAX && listener->active && !g_source_is_destroyed(source); i++) {
         int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd >= 0) {
@@ -74,6 +76,7 @@ watch(int fd, gboolean read_only, const VimgListenerEvents *events, GMainContext
 
     listener->fd = fd;
     listener->read_only = read_only;
+    listener->active = TRUE;
     listener->events = *events;
     listener->source = g_source_new(&source_funcs, sizeof(ListenerSource));
     ((ListenerSource *)listener->source)->listener = listener;
@@ -85,6 +88,7 @@ watch(int fd, gboolean read_only, const VimgListenerEvents *events, GMainContext
 void
 vimg_listener_set_active(VimgListener *listener, gboolean active)
 {
+    listener->active = active;
     g_source_modify_unix_fd(listener->source, listener->tag, active ? G_IO_IN : 0);
 }
 

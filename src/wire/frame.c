@@ -120,18 +120,15 @@ vimg_frame_new_xdr(const VimgFrameHeader *header, xdrproc_t proc, const void *da
 
 /* ---- errors ----------------------------------------------------------------------------- */
 
-/* What is given back of @text: whole characters, so that clients can still show it. */
+/* What is given back of @text, which is UTF-8: whole characters. */
 static gsize
 clipped(const char *text)
 {
     gsize size = strlen(text);
-    const char *last;
 
     if (size <= ERROR_STRING_MAX)
         return size;
-    last = g_utf8_find_prev_char(text, text + ERROR_STRING_MAX + 1);
-    /* it may be no UTF-8 at all */
-    return last && text + ERROR_STRING_MAX - last < 6 ? (gsize)(last - text) : ERROR_STRING_MAX;
+    return (gsize)(g_utf8_find_prev_char(text, text + ERROR_STRING_MAX + 1) - text);
 }
 
 static void
@@ -143,19 +140,20 @@ append32(GByteArray *out, guint32 value)
     g_byte_array_append(out, wire, sizeof(wire));
 }
 
-/* A nullable string. */
+/* A nullable string.  Clients in some languages give up on what is no UTF-8. */
 static void
 append_text(GByteArray *out, const char *text)
 {
     static const guint8 padding[4];
+    g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
     gsize size;
 
-    append32(out, text ? 1 : 0);
-    if (!text)
+    append32(out, valid ? 1 : 0);
+    if (!valid)
         return;
-    size = clipped(text);
+    size = clipped(valid);
     append32(out, (guint32)size);
-    g_byte_array_append(out, (const guint8 *)text, (guint)size);
+    g_byte_array_append(out, (const guint8 *)valid, (guint)size);
     g_byte_array_append(out, padding, (guint)(-size & 3));
 }
 

@@ -179,6 +179,36 @@ test_max_clients(Harness *h, gconstpointer data)
     close(third);
 }
 
+/* All at once: one turn of the main loop must not take more than there is room for. */
+static void
+test_max_clients_crowd(Harness *h, gconstpointer data)
+{
+    int fds[20];
+    guint served = 0;
+
+    h->config.max_clients = 5;
+    harness_start(h);
+    for (gsize i = 0; i < G_N_ELEMENTS(fds); i++)
+        fds[i] = client_connect(h->path);
+    for (gsize i = 0; i < G_N_ELEMENTS(fds); i++) {
+        client_call(fds[i], P_AUTH, 0, NULL);
+        if (i < 5)
+            expect_reply(fds[i], P_AUTH, 0, NULL);
+    }
+    for (guint32 i = 0; i < 50; i++) {
+        client_call(fds[0], P_AUTH, 1 + i, NULL);
+        expect_reply(fds[0], P_AUTH, 1 + i, NULL);
+    }
+    for (gsize i = 5; i < G_N_ELEMENTS(fds); i++)
+        served += client_has_input(fds[i]);
+    g_assert_cmpuint(served, ==, 0);
+    for (gsize i = 0; i < G_N_ELEMENTS(fds); i++) {
+        if (i >= 5) /* each has its turn when another one has gone */
+            expect_reply(fds[i], P_AUTH, 0, NULL);
+        close(fds[i]);
+    }
+}
+
 static void
 test_many_clients(Harness *h, gconstpointer data)
 {
@@ -474,6 +504,7 @@ main(int argc, char **argv)
     ADD("/life/socket/foreign-unlink", NULL, test_foreign_unlink);
     ADD("/life/socket/passed", NULL, test_passed_fd);
     ADD("/life/clients/max", NULL, test_max_clients);
+    ADD("/life/clients/crowd", NULL, test_max_clients_crowd);
     ADD("/life/clients/many", NULL, test_many_clients);
     ADD("/life/keepalive", NULL, test_keepalive);
     ADD("/life/keepalive/unknown", NULL, test_keepalive_unknown);

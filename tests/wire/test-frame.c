@@ -222,8 +222,7 @@ test_error_long(gconstpointer data)
     message = next_text(&cursor);
     g_assert_cmpuint(strlen(message), >, 65000);
     g_assert_cmpuint(strlen(message), <=, 65536);
-    if (g_utf8_validate(unit, -1, NULL))
-        g_assert_true(g_utf8_validate(message, -1, NULL));
+    g_assert_true(g_utf8_validate(message, -1, NULL));
 }
 
 /* ---- holes ------------------------------------------------------------------------------ */
