@@ -22,7 +22,7 @@ vimg_clone(VimgSliceStore *store, const char *source, const VimgPluginImage *ima
     if (!lease)
         return FALSE;
     index = vimg_slice_reader_index(store, source, &from, error);
-    if (!index || !vimg_store_check_job(job, error))
+    if (!index || !vimg_slice_store_check_job(job, error))
         return FALSE;
     manifest = vimg_manifest_new(image);
     if (manifest->image.created == 0)

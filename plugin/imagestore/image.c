@@ -237,7 +237,8 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
             continue;
         result = load(store, uuid, &image);
         if (result != 0)
-            vimg_store_log(VIMG_LOG_WARNING, "image %s is left out: %s", uuid, g_strerror(result));
+            vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out: %s", uuid,
+                                 g_strerror(result));
         if (result != 0 || !is_present(&image))
             continue;
         vimg_image_describe(store, &image, &out);
@@ -337,7 +338,8 @@ vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
     const VimgManifest *manifest;
     int result;
 
-    if (!vimg_store_need_writable(store, error) || !vimg_image_load(store, uuid, &image, error))
+    if (!vimg_slice_store_need_writable(store, error) ||
+        !vimg_image_load(store, uuid, &image, error))
         return FALSE;
     manifest = image.manifest;
     fault = find_fault(&image);
@@ -349,8 +351,8 @@ vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
     result = remove_files(store, uuid);
     /* it is gone for every client; what is left of it is for the collector */
     if (result != 0)
-        vimg_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,
-                       g_strerror(result));
+        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,
+                             g_strerror(result));
     return TRUE;
 }
 

@@ -17,26 +17,26 @@
 static gpointer
 open_store(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host, GError **error)
 {
-    return vimg_pool_open(pool, open_flags, error);
+    return vimg_imagestore_open(pool, open_flags, error);
 }
 
 static void
 close_store(gpointer handle)
 {
-    vimg_store_free(handle);
+    vimg_slice_store_free(handle);
 }
 
 static gboolean
 update_store(gpointer handle, const VimgPluginPool *pool, GError **error)
 {
-    vimg_pool_apply(pool, handle);
+    vimg_imagestore_apply(pool, handle);
     return TRUE;
 }
 
 static gboolean
 probe_store(gpointer handle, VimgPluginStore *out, GError **error)
 {
-    return vimg_store_probe(handle, out, error);
+    return vimg_slice_store_probe(handle, out, error);
 }
 
 static gboolean
@@ -164,10 +164,10 @@ static const VimgBackend imagestore_backend = {
     .source_required = VIMG_SOURCE_DIR,
     .formats = "raw|qcow2|iso|vmdk|vpc|vdi|vhdx",
     .options = options,
-    .check = vimg_pool_check,
-    .identity = vimg_pool_identity,
-    .build = vimg_pool_build,
-    .remove = vimg_pool_remove,
+    .check = vimg_imagestore_check,
+    .identity = vimg_imagestore_identity,
+    .build = vimg_imagestore_build,
+    .remove = vimg_imagestore_remove,
     .open = open_store,
     .close = close_store,
     .update = update_store,

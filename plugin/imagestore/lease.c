@@ -114,7 +114,7 @@ vimg_lease_new(VimgSliceStore *store, GError **error)
     };
     int result;
 
-    if (!vimg_store_need_writable(store, error))
+    if (!vimg_slice_store_need_writable(store, error))
         return NULL;
     result = vimg_transport_mkdir(store->transport, dir);
     if (result == 0) {
@@ -306,7 +306,7 @@ fence(VimgTransport *transport, const char *name)
 
     if (vimg_transport_rename(transport, from, to) != 0)
         return;
-    vimg_store_log(VIMG_LOG_INFO, "fenced the lease %s of a dead process", name);
+    vimg_slice_store_log(VIMG_LOG_INFO, "fenced the lease %s of a dead process", name);
     remove_directory(transport, to);
 }
 

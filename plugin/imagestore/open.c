@@ -61,7 +61,7 @@ default_reserve(VimgSliceStore *store)
 }
 
 void
-vimg_pool_apply(const VimgPluginPool *pool, VimgSliceStore *store)
+vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
 {
     guint64 level = option_number(pool, "slice", "compression", VIMG_COMPRESSION_DEFAULT);
     guint64 reserve =
@@ -72,7 +72,7 @@ vimg_pool_apply(const VimgPluginPool *pool, VimgSliceStore *store)
 }
 
 gboolean
-vimg_pool_check(const VimgPluginPool *pool, GError **error)
+vimg_imagestore_check(const VimgPluginPool *pool, GError **error)
 {
     guint64 size = slice_size(pool);
 
@@ -86,7 +86,7 @@ vimg_pool_check(const VimgPluginPool *pool, GError **error)
 }
 
 char *
-vimg_pool_identity(const VimgPluginPool *pool)
+vimg_imagestore_identity(const VimgPluginPool *pool)
 {
     g_autofree char *dir = vimg_location_resolve(pool->dir);
 
@@ -116,7 +116,8 @@ throw_foreign(GError **error, const VimgPluginPool *pool)
 static gboolean
 make_store(VimgTransport *transport, const VimgPluginPool *pool, GError **error)
 {
-    return vimg_store_make(transport, &(VimgStoreParams){.slice_size = slice_size(pool)}, error);
+    return vimg_slice_store_make(transport, &(VimgStoreParams){.slice_size = slice_size(pool)},
+                                 error);
 }
 
 /* Makes a store if there is none yet and the definition lets us. */
@@ -125,7 +126,7 @@ ensure_store(VimgTransport *transport, const VimgPluginPool *pool, gboolean crea
 {
     VimgPlace place;
 
-    if (!vimg_store_survey(transport, &place, error))
+    if (!vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_STORE)
         return TRUE;
@@ -146,7 +147,7 @@ ensure_store(VimgTransport *transport, const VimgPluginPool *pool, gboolean crea
 static VimgSliceStore *
 open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
 {
-    g_autoptr(VimgSliceStore) store = vimg_store_new(owned, error);
+    g_autoptr(VimgSliceStore) store = vimg_slice_store_new(owned, error);
 
     if (!store)
         return NULL;
@@ -156,16 +157,16 @@ open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
                     pool->store_id);
         return NULL;
     }
-    vimg_pool_apply(pool, store);
+    vimg_imagestore_apply(pool, store);
     return g_steal_pointer(&store);
 }
 
 VimgSliceStore *
-vimg_pool_open(const VimgPluginPool *pool, guint32 open_flags, GError **error)
+vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, GError **error)
 {
     g_autoptr(VimgTransport) transport = NULL;
 
-    if (!vimg_pool_check(pool, error))
+    if (!vimg_imagestore_check(pool, error))
         return NULL;
     transport = vimg_transport_local_new(pool->dir);
     if (!ensure_store(transport, pool, (open_flags & VIMG_OPEN_CREATE) != 0, error))
@@ -181,7 +182,7 @@ build_in(VimgTransport *transport, const VimgPluginPool *pool, guint32 flags, GE
     g_autoptr(VimgSliceStore) store = NULL;
     VimgPlace place;
 
-    if (!vimg_store_survey(transport, &place, error))
+    if (!vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_STORE && (flags & (VIMG_BUILD_NO_OVERWRITE | VIMG_BUILD_OVERWRITE)))
         return throw_error(error, VIMG_ERROR_POOL_BUILT, _("'%s' holds a store already"),
@@ -199,12 +200,13 @@ build_in(VimgTransport *transport, const VimgPluginPool *pool, guint32 flags, GE
 }
 
 gboolean
-vimg_pool_build(const VimgPluginPool *pool, guint32 build_flags, VimgPluginJob *job, GError **error)
+vimg_imagestore_build(const VimgPluginPool *pool, guint32 build_flags, VimgPluginJob *job,
+                      GError **error)
 {
     g_autoptr(VimgTransport) transport = NULL;
     g_autofree char *made = NULL;
 
-    if (!vimg_pool_check(pool, error))
+    if (!vimg_imagestore_check(pool, error))
         return FALSE;
     transport = vimg_transport_local_new(pool->dir);
     if (vimg_location_make(pool->dir, &made, error) &&
@@ -226,28 +228,28 @@ name_foreign(VimgTransport *transport, const VimgPluginPool *pool)
     if (vimg_transport_list(transport, ".", &names) != 0)
         return;
     for (i = 0; i < names->len; i++)
-        vimg_store_log(VIMG_LOG_WARNING, "pool '%s': '%s/%s' is not ours and stays", pool->name,
-                       pool->dir, (const char *)g_ptr_array_index(names, i));
+        vimg_slice_store_log(VIMG_LOG_WARNING, "pool '%s': '%s/%s' is not ours and stays",
+                             pool->name, pool->dir, (const char *)g_ptr_array_index(names, i));
 }
 
 gboolean
-vimg_pool_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **error)
+vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgTransport) transport = NULL;
     g_autoptr(VimgSliceStore) store = NULL;
     VimgPlace place;
 
-    if (!vimg_pool_check(pool, error))
+    if (!vimg_imagestore_check(pool, error))
         return FALSE;
     transport = vimg_transport_local_new(pool->dir);
-    if (!vimg_store_survey(transport, &place, error))
+    if (!vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_MISSING || (place != VIMG_PLACE_STORE && pool->store_id))
         return throw_error(error, VIMG_ERROR_SYSTEM, _("cannot open path '%1$s': %2$s"), pool->dir,
                            g_strerror(ENOENT));
     if (place == VIMG_PLACE_STORE) {
         store = open_known(vimg_transport_local_new(pool->dir), pool, error);
-        if (!store || !vimg_store_remove(store, job, error))
+        if (!store || !vimg_slice_store_remove(store, job, error))
             return FALSE;
     }
     if (rmdir(pool->dir) < 0)

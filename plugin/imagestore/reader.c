@@ -204,7 +204,7 @@ vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error)
     Piece *piece;
 
     memset(out, 0, sizeof(*out));
-    if (!vimg_store_check_job(reader->job, error))
+    if (!vimg_slice_store_check_job(reader->job, error))
         return FALSE;
     if (reader->position >= reader->end)
         return TRUE;

@@ -25,7 +25,7 @@ static gboolean remove_tree(VimgSliceStore *store, const char *dir, guint depth,
 static gboolean
 keep(const char *path, int result)
 {
-    vimg_store_log(VIMG_LOG_WARNING, "%s stays: %s", path, g_strerror(result));
+    vimg_slice_store_log(VIMG_LOG_WARNING, "%s stays: %s", path, g_strerror(result));
     return TRUE;
 }
 
@@ -69,7 +69,7 @@ remove_tree(VimgSliceStore *store, const char *dir, guint depth, VimgPluginJob *
     while (i < names->len) {
         g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
 
-        if (!vimg_store_check_job(job, error))
+        if (!vimg_slice_store_check_job(job, error))
             return FALSE;
         for (; i < names->len && paths->len < CHUNK; i++)
             g_ptr_array_add(paths, g_strconcat(dir, "/", g_ptr_array_index(names, i), NULL));
@@ -81,13 +81,13 @@ remove_tree(VimgSliceStore *store, const char *dir, guint depth, VimgPluginJob *
 }
 
 gboolean
-vimg_store_remove(VimgSliceStore *store, VimgPluginJob *job, GError **error)
+vimg_slice_store_remove(VimgSliceStore *store, VimgPluginJob *job, GError **error)
 {
     g_autoptr(GPtrArray) holders = vimg_lease_holders(store);
     gsize i;
     int result;
 
-    if (!vimg_store_need_writable(store, error))
+    if (!vimg_slice_store_need_writable(store, error))
         return FALSE;
     if (holders->len > 0)
         return throw_error(error, VIMG_ERROR_BUSY, _("the store is in use by %s"),

@@ -12,6 +12,6 @@
  * Removes everything a store is made of, the file that makes it one last.  What is not ours stays
  * and is logged by name.  VIMG_ERROR_BUSY while somebody holds a lease.
  */
-gboolean vimg_store_remove(VimgSliceStore *store, VimgPluginJob *job, GError **error);
+gboolean vimg_slice_store_remove(VimgSliceStore *store, VimgPluginJob *job, GError **error);
 
 #endif

@@ -26,7 +26,7 @@ static const char *const directories[] = {
 };
 
 void
-vimg_store_log(VimgLogLevel level, const char *format, ...)
+vimg_slice_store_log(VimgLogLevel level, const char *format, ...)
 {
     g_autofree char *message = NULL;
     va_list args;
@@ -40,7 +40,7 @@ vimg_store_log(VimgLogLevel level, const char *format, ...)
 }
 
 gboolean
-vimg_store_check_job(VimgPluginJob *job, GError **error)
+vimg_slice_store_check_job(VimgPluginJob *job, GError **error)
 {
     if (job && vimg_services && vimg_services->job_cancelled(job))
         return throw_error(error, VIMG_ERROR_ABORTED, _("cancelled by a client"));
@@ -63,7 +63,7 @@ is_remnant(VimgTransport *transport, const char *name)
 }
 
 gboolean
-vimg_store_survey(VimgTransport *transport, VimgPlace *out, GError **error)
+vimg_slice_store_survey(VimgTransport *transport, VimgPlace *out, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
     int result = vimg_transport_list(transport, ".", &names);
@@ -226,7 +226,7 @@ unmake(VimgTransport *transport, guint64 slice_size)
 }
 
 gboolean
-vimg_store_make(VimgTransport *transport, const VimgStoreParams *params, GError **error)
+vimg_slice_store_make(VimgTransport *transport, const VimgStoreParams *params, GError **error)
 {
     if (make_all(transport, params, error))
         return TRUE;
@@ -277,7 +277,7 @@ beat(gpointer data)
 }
 
 VimgSliceStore *
-vimg_store_new(VimgTransport *transport, GError **error)
+vimg_slice_store_new(VimgTransport *transport, GError **error)
 {
     g_autoptr(VimgSliceStore) store = g_new0(VimgSliceStore, 1);
     g_autoptr(VimgBuffer) content = NULL;
@@ -308,7 +308,7 @@ vimg_store_new(VimgTransport *transport, GError **error)
 }
 
 void
-vimg_store_free(VimgSliceStore *store)
+vimg_slice_store_free(VimgSliceStore *store)
 {
     if (!store)
         return;
@@ -321,7 +321,7 @@ vimg_store_free(VimgSliceStore *store)
 }
 
 gboolean
-vimg_store_need_writable(VimgSliceStore *store, GError **error)
+vimg_slice_store_need_writable(VimgSliceStore *store, GError **error)
 {
     if (store->read_only)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the storage is read-only"));
@@ -347,7 +347,7 @@ same_store(VimgSliceStore *store, GError **error)
 }
 
 gboolean
-vimg_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error)
+vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error)
 {
     VimgSpace space;
     int result;

@@ -55,29 +55,30 @@ typedef enum {
     VIMG_PLACE_FOREIGN,
 } VimgPlace;
 
-gboolean vimg_store_survey(VimgTransport *transport, VimgPlace *out, GError **error);
+gboolean vimg_slice_store_survey(VimgTransport *transport, VimgPlace *out, GError **error);
 
 /* Makes a store in an empty or foreign root; a failure removes what it made. */
-gboolean vimg_store_make(VimgTransport *transport, const VimgStoreParams *params, GError **error);
+gboolean vimg_slice_store_make(VimgTransport *transport, const VimgStoreParams *params,
+                               GError **error);
 
 /*
  * Opens the store at the root.  Takes @transport over, also on failure.  Fences what former leases
  * of this boot were left behind by dead processes.
  */
-VimgSliceStore *vimg_store_new(VimgTransport *transport, GError **error);
+VimgSliceStore *vimg_slice_store_new(VimgTransport *transport, GError **error);
 /* Accepts NULL. */
-void vimg_store_free(VimgSliceStore *store);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceStore, vimg_store_free)
+void vimg_slice_store_free(VimgSliceStore *store);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceStore, vimg_slice_store_free)
 
 /* Still the same store and its sizes; VIMG_ERROR_DISCONNECTED. */
-gboolean vimg_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error);
+gboolean vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error);
 /* Throws VIMG_ERROR_OPERATION_INVALID on a store that cannot be written. */
-gboolean vimg_store_need_writable(VimgSliceStore *store, GError **error);
+gboolean vimg_slice_store_need_writable(VimgSliceStore *store, GError **error);
 
 /* The daemon's services; NULL in tests.  Set once, before anything else. */
 extern const VimgServices *vimg_services;
-void vimg_store_log(VimgLogLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void vimg_slice_store_log(VimgLogLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* FALSE with VIMG_ERROR_ABORTED once @job was cancelled. */
-gboolean vimg_store_check_job(VimgPluginJob *job, GError **error);
+gboolean vimg_slice_store_check_job(VimgPluginJob *job, GError **error);
 
 #endif

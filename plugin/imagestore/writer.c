@@ -40,7 +40,7 @@ take_slice(const VimgSlice *slice, gpointer data, GError **error)
 {
     const VimgSliceWriter *writer = data;
 
-    return vimg_store_check_job(writer->job, error) &&
+    return vimg_slice_store_check_job(writer->job, error) &&
            vimg_pipeline_push(writer->pipeline, slice, error);
 }
 
@@ -121,7 +121,7 @@ vimg_slice_writer_write(VimgSliceWriter *writer, VimgBuffer *buffer, gsize offse
 gboolean
 vimg_slice_writer_hole(VimgSliceWriter *writer, guint64 length, GError **error)
 {
-    return vimg_store_check_job(writer->job, error) &&
+    return vimg_slice_store_check_job(writer->job, error) &&
            vimg_slicer_hole(writer->slicer, length, error);
 }
 
@@ -171,7 +171,7 @@ vimg_slice_writer_finish(VimgSliceWriter *owned, gboolean seal, const VimgPlugin
 {
     g_autoptr(VimgSliceWriter) writer = owned;
     gboolean good =
-        vimg_store_check_job(writer->job, error) && vimg_slicer_finish(writer->slicer, error);
+        vimg_slice_store_check_job(writer->job, error) && vimg_slicer_finish(writer->slicer, error);
 
     if (!good) {
         if (vimg_pipeline_end(writer->pipeline, TRUE, NULL))

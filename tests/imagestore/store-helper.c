@@ -38,7 +38,7 @@ helper_store(VimgTransport *transport)
 {
     g_autoptr(GError) error = NULL;
 
-    vimg_store_make(transport, &(VimgStoreParams){.slice_size = 64 * KIB}, &error);
+    vimg_slice_store_make(transport, &(VimgStoreParams){.slice_size = 64 * KIB}, &error);
     g_assert_no_error(error);
     return helper_reopen(transport);
 }
@@ -47,7 +47,7 @@ VimgSliceStore *
 helper_reopen(VimgTransport *transport)
 {
     g_autoptr(GError) error = NULL;
-    VimgSliceStore *store = vimg_store_new(transport, &error);
+    VimgSliceStore *store = vimg_slice_store_new(transport, &error);
 
     g_assert_no_error(error);
     return store;

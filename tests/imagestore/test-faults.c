@@ -222,7 +222,7 @@ count_operations(gboolean whole)
         g_assert_true(s.known[i].active);
     verify(store, &s);
     scenario_clear(&s);
-    g_clear_pointer(&store, vimg_store_free);
+    g_clear_pointer(&store, vimg_slice_store_free);
     memory_disk_free(disk);
     return count;
 }
@@ -241,11 +241,11 @@ crash_at(guint at, gboolean whole, guint32 fate)
     s.quit = TRUE;
     memory_disk_set_fault(disk, &(Fault){.kind = FAULT_CRASH, .at = at});
     play(&s);
-    vimg_store_free(store);
+    vimg_slice_store_free(store);
     memory_disk_crash(disk, fate ? fate * 1000003 + at : 0);
     store = helper_reopen(memory_transport_new(disk, whole));
     verify(store, &s);
-    vimg_store_free(store);
+    vimg_slice_store_free(store);
     scenario_clear(&s);
     memory_disk_free(disk);
 }
@@ -277,7 +277,7 @@ fail_at(guint at, gboolean whole, int result)
     play(&s);
     memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
     verify(store, &s);
-    vimg_store_free(store);
+    vimg_slice_store_free(store);
     scenario_clear(&s);
     memory_disk_free(disk);
 }
@@ -317,7 +317,7 @@ test_full(void)
     helper_upload(store, uuid, content, &error);
     g_assert_no_error(error);
     helper_assert_content(store, uuid, content);
-    vimg_store_free(store);
+    vimg_slice_store_free(store);
     memory_disk_free(disk);
 }
 
@@ -335,13 +335,13 @@ test_making(void)
         gboolean made;
 
         memory_disk_set_fault(disk, &(Fault){.kind = FAULT_CRASH, .at = at});
-        made = vimg_store_make(transport, &params, NULL);
+        made = vimg_slice_store_make(transport, &params, NULL);
         memory_disk_crash(disk, at);
-        g_assert_true(vimg_store_survey(transport, &place, NULL));
+        g_assert_true(vimg_slice_store_survey(transport, &place, NULL));
         g_assert_true(place == VIMG_PLACE_STORE || (place == VIMG_PLACE_EMPTY && !made));
         if (place == VIMG_PLACE_EMPTY)
-            g_assert_true(vimg_store_make(transport, &params, NULL));
-        vimg_store_free(helper_reopen(transport));
+            g_assert_true(vimg_slice_store_make(transport, &params, NULL));
+        vimg_slice_store_free(helper_reopen(transport));
         memory_disk_free(disk);
         if (made)
             break;
@@ -362,7 +362,7 @@ main(int argc, char **argv)
     contents[2] = helper_content(2, 7 * 65536, 0);
     fresh = memory_disk_new();
     transport = memory_transport_new(fresh, TRUE);
-    vimg_store_free(helper_store(transport));
+    vimg_slice_store_free(helper_store(transport));
     g_test_add_data_func("/imagestore/faults/crash/whole", GINT_TO_POINTER(TRUE), test_crash);
     g_test_add_data_func("/imagestore/faults/crash/single", GINT_TO_POINTER(FALSE), test_crash);
     g_test_add_data_func("/imagestore/faults/errors/whole", GINT_TO_POINTER(TRUE), test_errors);

@@ -23,7 +23,7 @@ set_up(Fixture *fixture, gconstpointer data)
 static void
 tear_down(Fixture *fixture, gconstpointer data)
 {
-    vimg_store_free(fixture->store);
+    vimg_slice_store_free(fixture->store);
     memory_disk_free(fixture->disk);
 }
 

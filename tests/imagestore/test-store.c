@@ -71,7 +71,7 @@ static void
 assert_open(const VimgPluginPool *pool, guint32 flags, gint code, const char *word)
 {
     g_autoptr(GError) error = NULL;
-    VimgSliceStore *store = vimg_pool_open(pool, flags, &error);
+    VimgSliceStore *store = vimg_imagestore_open(pool, flags, &error);
 
     if (code < 0) {
         g_assert_no_error(error);
@@ -81,7 +81,7 @@ assert_open(const VimgPluginPool *pool, guint32 flags, gint code, const char *wo
         g_assert_error(error, VIMG_ERROR, code);
         g_assert_nonnull(strstr(error->message, word));
     }
-    vimg_store_free(store);
+    vimg_slice_store_free(store);
 }
 
 static void
@@ -92,17 +92,17 @@ test_open_missing(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
 
     assert_open(&pool, VIMG_OPEN_CREATE, VIMG_ERROR_SYSTEM, "pool-build");
-    g_assert_true(vimg_pool_build(&pool, 0, NULL, &error));
+    g_assert_true(vimg_imagestore_build(&pool, 0, NULL, &error));
     assert_open(&pool, 0, -1, NULL);
     /* again: nothing to do */
-    g_assert_true(vimg_pool_build(&pool, 0, NULL, &error));
-    g_assert_false(vimg_pool_build(&pool, VIMG_BUILD_NO_OVERWRITE, NULL, &error));
+    g_assert_true(vimg_imagestore_build(&pool, 0, NULL, &error));
+    g_assert_false(vimg_imagestore_build(&pool, VIMG_BUILD_NO_OVERWRITE, NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_POOL_BUILT);
     g_clear_error(&error);
-    g_assert_false(vimg_pool_build(&pool, VIMG_BUILD_OVERWRITE, NULL, &error));
+    g_assert_false(vimg_imagestore_build(&pool, VIMG_BUILD_OVERWRITE, NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_POOL_BUILT);
     g_clear_error(&error);
-    g_assert_true(vimg_pool_remove(&pool, NULL, &error));
+    g_assert_true(vimg_imagestore_remove(&pool, NULL, &error));
     g_assert_false(has(fixture->dir, "x/y"));
 }
 
@@ -131,13 +131,13 @@ test_open_foreign(Fixture *fixture, gconstpointer data)
 
     put_file(fixture->dir, "debian.iso", "data");
     assert_open(&pool, VIMG_OPEN_CREATE, VIMG_ERROR_PROBE, "retrieve");
-    g_assert_false(vimg_pool_build(&pool, VIMG_BUILD_OVERWRITE, NULL, &error));
+    g_assert_false(vimg_imagestore_build(&pool, VIMG_BUILD_OVERWRITE, NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_PROBE);
     g_clear_error(&error);
     pool.retrieve_existing = TRUE;
     assert_open(&pool, VIMG_OPEN_CREATE, -1, NULL);
     /* what is not ours stays, and so does its directory */
-    g_assert_true(vimg_pool_remove(&pool, NULL, &error));
+    g_assert_true(vimg_imagestore_remove(&pool, NULL, &error));
     g_assert_false(has(fixture->dir, "store.json"));
     g_assert_false(has(fixture->dir, "slices.castr"));
     g_assert_true(has(fixture->dir, "debian.iso"));
@@ -150,10 +150,10 @@ test_build_again(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
 
     pool.store_id = "00000000-0000-4000-8000-00000000000a";
-    g_assert_false(vimg_pool_build(&pool, 0, NULL, &error));
+    g_assert_false(vimg_imagestore_build(&pool, 0, NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
     g_clear_error(&error);
-    g_assert_true(vimg_pool_build(&pool, VIMG_BUILD_OVERWRITE, NULL, &error));
+    g_assert_true(vimg_imagestore_build(&pool, VIMG_BUILD_OVERWRITE, NULL, &error));
     g_assert_true(has(fixture->dir, "store.json"));
 }
 
@@ -232,8 +232,8 @@ test_identity(Fixture *fixture, gconstpointer data)
 
     g_assert_cmpint(symlink(".", link), ==, 0);
     g_assert_cmpint(g_mkdir(direct, 0755), ==, 0);
-    first = vimg_pool_identity(&one);
-    second = vimg_pool_identity(&two);
+    first = vimg_imagestore_identity(&one);
+    second = vimg_imagestore_identity(&two);
     g_assert_cmpstr(first, ==, second);
     g_assert_true(g_str_has_prefix(first, "dir:/"));
 }
@@ -356,8 +356,8 @@ test_claim_race(Fixture *fixture, gconstpointer data)
         g_assert_cmpint(vimg_transport_list(one->transport, dir, &names), ==, 0);
         g_assert_cmpuint(names->len, ==, 1);
     }
-    vimg_store_free(one);
-    vimg_store_free(two);
+    vimg_slice_store_free(one);
+    vimg_slice_store_free(two);
     memory_disk_free(disk);
 }
 
@@ -374,7 +374,7 @@ test_many_images(Fixture *fixture, gconstpointer data)
         g_free(helper_create(store, name, i));
     }
     g_assert_cmpuint(count_images(store), ==, 10000);
-    vimg_store_free(store);
+    vimg_slice_store_free(store);
     memory_disk_free(disk);
 }
 
@@ -509,7 +509,7 @@ test_fencing(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     staged = vimg_lease_path(lease, "staged");
     g_assert_cmpint(vimg_transport_create(store->transport, staged, "x", 1, FALSE), ==, 0);
-    vimg_store_free(helper_reopen(vimg_transport_local_new(fixture->dir)));
+    vimg_slice_store_free(helper_reopen(vimg_transport_local_new(fixture->dir)));
     g_assert_cmpint(vimg_transport_list(store->transport, "pending", &pending), ==, 0);
     g_assert_cmpuint(pending->len, ==, 1);
     owner = g_strdup_printf("%s/%s/owner", fixture->dir, lease->dir);
@@ -517,7 +517,7 @@ test_fencing(Fixture *fixture, gconstpointer data)
     dead = g_string_new(text);
     g_assert_cmpuint(g_string_replace(dead, "\"start\" : ", "\"start\" : 1", 1), ==, 1);
     g_assert_true(g_file_set_contents(owner, dead->str, -1, NULL));
-    vimg_store_free(helper_reopen(vimg_transport_local_new(fixture->dir)));
+    vimg_slice_store_free(helper_reopen(vimg_transport_local_new(fixture->dir)));
     g_clear_pointer(&pending, g_ptr_array_unref);
     g_assert_cmpint(vimg_transport_list(store->transport, "pending", &pending), ==, 0);
     g_assert_cmpuint(pending->len, ==, 0);

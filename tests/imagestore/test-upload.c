@@ -25,7 +25,7 @@ set_up(Fixture *fixture, gconstpointer data)
 static void
 tear_down(Fixture *fixture, gconstpointer data)
 {
-    vimg_store_free(fixture->store);
+    vimg_slice_store_free(fixture->store);
     helper_remove_dir(fixture->dir);
     g_free(fixture->dir);
 }
