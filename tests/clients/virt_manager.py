@@ -17,7 +17,7 @@ import gi
 gi.require_version("Atspi", "2.0")
 from gi.repository import Atspi, GLib
 
-SECONDS = 15
+SECONDS = 60
 uri, pool, volume, size, directory = sys.argv[1:]
 
 
@@ -60,6 +60,14 @@ def role(node):
         return ""
 
 
+def give_up(why):
+    shot("failed")
+    for node in walk(window()) if window() else ():
+        if name(node):
+            print("    ", role(node), "|", name(node)[:100])
+    raise SystemExit("virt-manager: " + why)
+
+
 def find(test, what, wanted=True):
     """Waits until a node passes @test, or with @wanted False until none does."""
     end = time.monotonic() + SECONDS
@@ -69,11 +77,7 @@ def find(test, what, wanted=True):
         if bool(found) == wanted:
             return found
         time.sleep(0.1)
-    shot("failed")
-    for node in walk(window()) if window() else ():
-        if name(node):
-            print("    ", role(node), "|", name(node)[:100])
-    raise SystemExit("virt-manager: %s: %s" % ("no" if wanted else "still there", what))
+    give_up("%s: %s" % ("no" if wanted else "still there", what))
 
 
 def named(what, kind=None):
@@ -93,36 +97,56 @@ def press(what, kind=None):
     def ready(n):
         return (named(what, kind)(n) and has_state(n, Atspi.StateType.SENSITIVE)
                 and has_state(n, Atspi.StateType.SHOWING))
-    find(ready, "button %s to press" % what).get_action_iface().do_action(0)
+    # with the mouse: an accessible action would not return before a dialog that it opens
+    place = Atspi.Component.get_extents(find(ready, "button %s to press" % what),
+                                        Atspi.CoordType.SCREEN)
+    Atspi.generate_mouse_event(place.x + place.width // 2, place.y + place.height // 2, "b1c")
+
+
+def said(node):
+    """What a cell shows: its own text and that of its parts."""
+    texts = []
+    for n in walk(node):
+        texts.append(name(n))
+        try:
+            texts.append(Atspi.Text.get_text(n, 0, -1))
+        except (GLib.Error, TypeError):
+            pass
+    return " ".join(t for t in texts if t)
+
+
+def rows(table_name):
+    """Of a list: the accessible, the number and the texts of each row."""
+    for node in walk(window()):
+        if name(node) != table_name:
+            continue
+        try:
+            for row in range(Atspi.Table.get_n_rows(node)):
+                yield node, row, [said(Atspi.Table.get_accessible_at(node, row, column))
+                                  for column in range(Atspi.Table.get_n_columns(node))]
+        except GLib.Error:
+            continue
 
 
 def select_row(table_name, text):
-    """Selects the row of a list whose cell says @text; returns all its cells' texts."""
+    """Selects the row of a list whose cells say @text; returns their texts."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        tables = [n for n in walk(window()) if name(n) == table_name]
-        for node in tables:
-            table = node.get_table_iface()
-            for row in range(table.get_n_rows()):
-                cells = [name(table.get_accessible_at(row, column))
-                         for column in range(table.get_n_columns())]
-                if any(text in cell for cell in cells):
-                    table.add_row_selection(row)
-                    return cells
+        for node, row, cells in list(rows(table_name)):
+            if any(text in cell for cell in cells):
+                Atspi.Table.add_row_selection(node, row)
+                return cells
         time.sleep(0.1)
-    shot("failed")
-    raise SystemExit("virt-manager: no %r in %s" % (text, table_name))
+    give_up("no %r in %s: %r" % (text, table_name, [c for _, _, c in rows(table_name)]))
 
 
 def row_is_gone(table_name, text):
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        for node in walk(window()):
-            if name(node) == table_name and not any(text in name(n) for n in walk(node)):
-                return
+        if not any(text in cell for _, _, cells in rows(table_name) for cell in cells):
+            return
         time.sleep(0.1)
-    shot("failed")
-    raise SystemExit("virt-manager: %r is still in %s" % (text, table_name))
+    give_up("%r is still in %s" % (text, table_name))
 
 
 def state(what):
@@ -130,12 +154,12 @@ def state(what):
          has_state(n, Atspi.StateType.SHOWING), "pool state " + what)
 
 
-program = subprocess.Popen(["virt-manager", "--debug", "--no-fork", "-c", uri, "--show-host-summary"])
+program = subprocess.Popen(["virt-manager", "--no-fork", "-c", uri, "--show-host-summary"])
 try:
     find(named("Storage", "page tab"), "the storage page")
     tab = find(named("Storage", "page tab"), "the storage page")
     tabs = tab.get_parent()
-    tabs.get_selection_iface().select_child(tab.get_index_in_parent())
+    Atspi.Selection.select_child(tabs, tab.get_index_in_parent())
     select_row("pool-list", pool)
     state("Active")
     cells = select_row("vol-list", volume)

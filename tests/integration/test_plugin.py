@@ -101,7 +101,6 @@ class PluginCase(runner.DaemonCase):
 
     def pool(self, kind):
         self.v("pool-define-as", self.name, kind, "--target", self.dir)
-        self.v("pool-build", self.name) if kind == "example" else None
         self.v("pool-start", self.name)
         return self.name
 

@@ -146,7 +146,7 @@ memory_list(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
         lie.name = (char *)names[i];
         lie.format = (char *)"raw";
         lie.state = VIMG_IMAGE_ACTIVE;
-        lie.capacity = 1000;
+        lie.capacity = lie.physical = 1000;
         sink(&lie, data);
     }
 #endif
@@ -171,7 +171,7 @@ memory_stat(gpointer handle, const char *uuid, VimgPluginImage *out, GError **er
     out->name = g_strdup("fine");
     out->format = g_strdup("raw");
     out->state = VIMG_IMAGE_ACTIVE;
-    out->capacity = 1000;
+    out->capacity = out->physical = 1000;
     return TRUE;
 #endif
     image = find(handle, uuid, error);
