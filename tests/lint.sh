@@ -199,7 +199,7 @@ done | rule 'a plugin exports one symbol' 'make everything but vimg_plugin_init(
 { shellcheck -x "${scripts[@]}" 2>&1 || true; } | rule 'shellcheck' 'mend what shellcheck says'
 
 for f in "${python[@]}"; do
-    python3 - "$f" <<'PY' 2>&1 || true
+    /usr/bin/python3 - "$f" <<'PY' 2>&1 || true
 import ast, sys
 try:
     ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])

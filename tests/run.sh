@@ -109,7 +109,7 @@ unit_tests() {
         --timeout-multiplier "$([[ $flavour == [at]san ]] && echo 8 || echo 3)" \
         >"$builds/$flavour-test.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$builds/$flavour-test.log" |
         tail -n 120 | sed 's/^/     | /'
-    python3 -B "$top/tests/lib/meson_results.py" "$builds/$flavour" "$suite" || true
+    /usr/bin/python3 -B "$top/tests/lib/meson_results.py" "$builds/$flavour" "$suite" || true
 }
 
 # integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against.
