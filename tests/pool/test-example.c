@@ -101,7 +101,7 @@ open_writer(Fixture *f, guint64 offset, GError **error)
     return vimg_writer_open(f->store, U1, &request, NULL, error);
 }
 
-/* "begin", a hole, "end". */
+/* "begin", a hole, "end", a hole up to the capacity. */
 static VimgWriter *
 write_content(Fixture *f)
 {
@@ -116,6 +116,8 @@ write_content(Fixture *f)
     vimg_writer_hole(writer, HOLE, &error);
     g_assert_no_error(error);
     vimg_writer_write(writer, buffer, 5, 3, &error);
+    g_assert_no_error(error);
+    vimg_writer_hole(writer, 3 * HOLE - 8, &error);
     g_assert_no_error(error);
     return writer;
 }
@@ -239,6 +241,10 @@ test_names(Fixture *f, gconstpointer data)
     g_assert_false(create(f, U2, "stranger", &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS);
     g_clear_error(&error);
+    g_assert_false(create(f, U2, ".store", &error)); /* could be a file of the storage itself */
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
+    g_clear_error(&error);
+    g_assert_cmpuint(count(f), ==, 1); /* nothing is left of what failed */
     g_assert_true(vimg_store_remove_image(f->store, U1, &error));
     g_assert_true(create(f, U2, "a", &error));
     g_assert_true(g_file_test(stranger, G_FILE_TEST_EXISTS));
@@ -255,7 +261,7 @@ test_name_taken_meanwhile(Fixture *f, gconstpointer data)
     g_assert_true(create(f, U1, "a", &error));
     g_assert_true(g_file_set_contents(path, "theirs", -1, NULL));
     g_assert_false(finish(write_content(f), TRUE, &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS);
     g_clear_error(&error);
     g_assert_cmpint(state(f, U1), ==, VIMG_IMAGE_SAVING);
     g_assert_true(vimg_store_remove_image(f->store, U1, &error));
@@ -266,6 +272,7 @@ test_name_taken_meanwhile(Fixture *f, gconstpointer data)
 static void
 test_interrupted(Fixture *f, gconstpointer data)
 {
+    VimgWriter *first;
     g_autoptr(GError) error = NULL;
 
     g_assert_true(create(f, U1, "a", &error));
@@ -277,9 +284,17 @@ test_interrupted(Fixture *f, gconstpointer data)
     g_assert_false(finish(write_content(f), FALSE, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT);
     g_clear_error(&error);
+    first = open_writer(f, 0, &error);
+    g_assert_no_error(error);
+    g_assert_null(open_writer(f, 0, &error)); /* as another host would */
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+    g_clear_error(&error);
+    vimg_writer_abort(first);
     finish(write_content(f), TRUE, &error);
     g_assert_no_error(error);
     g_assert_cmpint(state(f, U1), ==, VIMG_IMAGE_ACTIVE);
+    g_assert_null(open_writer(f, 0, &error)); /* never begins again what is complete */
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
 }
 
 static void
@@ -310,8 +325,7 @@ static void
 test_storage(Fixture *f, gconstpointer data)
 {
     VimgPluginStore sizes = {.size = sizeof(sizes)};
-    g_autoptr(VimgPoolView) view = vimg_pool_view_new(f->def, NULL, "/nowhere");
-    g_autofree char *own = g_build_filename(f->dir, ".example", "store", NULL);
+    g_autofree char *own = g_build_filename(f->dir, ".store", NULL);
     g_autofree char *id = NULL;
     g_autoptr(VimgStore) again = NULL;
     g_autoptr(GError) error = NULL;
@@ -324,9 +338,6 @@ test_storage(Fixture *f, gconstpointer data)
     g_assert_null(open_store(f, "another", VIMG_OPEN_CREATE, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
     g_clear_error(&error);
-    g_assert_false(vimg_type_build(f->type, view, 0, NULL, &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_POOL_BUILT);
-    g_clear_error(&error);
     g_assert_cmpint(unlink(own), ==, 0);
     g_assert_false(vimg_store_probe(f->store, &sizes, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
@@ -336,10 +347,23 @@ test_storage(Fixture *f, gconstpointer data)
     g_clear_error(&error);
     g_assert_null(open_store(f, NULL, 0, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
-    g_assert_nonnull(strstr(error->message, "pool-build"));
-    g_clear_error(&error);
-    g_assert_true(vimg_type_build(f->type, view, 0, NULL, &error));
+    g_assert_false(g_file_test(own, G_FILE_TEST_EXISTS));
+}
+
+/* What it cannot keep it does not promise. */
+static void
+test_quota(Fixture *f, gconstpointer data)
+{
+    g_autoptr(VimgPoolView) plain = vimg_pool_view_new(f->def, NULL, "/nowhere");
+    g_autoptr(VimgPoolView) limited = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_type_check(f->type, plain, &error));
     g_assert_no_error(error);
+    f->def->space_quota = HOLE;
+    limited = vimg_pool_view_new(f->def, NULL, "/nowhere");
+    g_assert_false(vimg_type_check(f->type, limited, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
 }
 
 int
@@ -355,6 +379,7 @@ main(int argc, char **argv)
         {"/example/interrupted", test_interrupted},
         {"/example/gone", test_gone},
         {"/example/storage", test_storage},
+        {"/example/quota", test_quota},
     };
     gsize i;
 
