@@ -379,10 +379,9 @@ vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity, GEr
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("the content of an active image never changes"));
     if (capacity < image.durable)
-        return throw_error(
-            error, VIMG_ERROR_INVALID_ARG,
-            _("%1$" G_GUINT64_FORMAT " bytes are stored already, more than %2$" G_GUINT64_FORMAT),
-            image.durable, capacity);
+        return throw_error(error, VIMG_ERROR_INVALID_ARG,
+                           _("%1$llu bytes are stored already, more than %2$llu"),
+                           ULL(image.durable), ULL(capacity));
     image.manifest->image.capacity = capacity;
     return vimg_manifest_write(image.manifest, lease, error);
 }

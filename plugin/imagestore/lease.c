@@ -253,11 +253,10 @@ vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **erro
         guint64 left = space.available - MIN(space.available, taken);
 
         if ((must && bytes > left) || space.available <= keep)
-            return throw_error(error, VIMG_ERROR_NO_SPACE,
-                               _("not enough space in the store: %1$" G_GUINT64_FORMAT
-                                 " bytes needed, %2$" G_GUINT64_FORMAT " free, %3$" G_GUINT64_FORMAT
-                                 " of them kept or reserved"),
-                               bytes, space.available, MIN(taken, space.available));
+            return throw_error(
+                error, VIMG_ERROR_NO_SPACE,
+                _("not enough space in the store: %1$llu bytes needed, %2$llu free, %3$llu of them kept or reserved"),
+                ULL(bytes), ULL(space.available), ULL(MIN(taken, space.available)));
     }
     result = lease->reserved == 0
                  ? vimg_transport_create(transport, path, text, strlen(text), FALSE)

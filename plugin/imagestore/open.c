@@ -78,10 +78,8 @@ vimg_imagestore_check(const VimgPluginPool *pool, GError **error)
 
     if ((size & (size - 1)) != 0 || size < VIMG_SLICE_SIZE_MIN || size > VIMG_SLICE_SIZE_MAX)
         return throw_error(error, VIMG_ERROR_XML,
-                           _("slice size %1$" G_GUINT64_FORMAT
-                             " is not a power of two from %2$" G_GUINT64_FORMAT
-                             " to %3$" G_GUINT64_FORMAT),
-                           size, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX);
+                           _("slice size %1$llu is not a power of two from %2$llu to %3$llu"),
+                           ULL(size), ULL(VIMG_SLICE_SIZE_MIN), ULL(VIMG_SLICE_SIZE_MAX));
     return vimg_location_check(pool->dir, error);
 }
 

@@ -143,10 +143,10 @@ vimg_resume_agrees(const VimgIndex *old, const VimgSlice *slice, const VimgSlice
 static gboolean
 throw_differs(GError **error, guint64 offset)
 {
-    return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                       _("the data differs at offset %" G_GUINT64_FORMAT
-                         " from what was uploaded before; wipe the image to start afresh"),
-                       offset);
+    return throw_error(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("the data differs at offset %llu from what was uploaded before; wipe the image to start afresh"),
+        ULL(offset));
 }
 
 /* The first of @n bytes that differs, NULL standing for zeros; @n if none does. */

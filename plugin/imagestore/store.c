@@ -249,10 +249,10 @@ parse_store_file(VimgSliceStore *store, const VimgBuffer *content, GError **erro
     if (!vimg_json_number(root, "format", &format) || format == 0)
         return throw_error(error, VIMG_ERROR_DAMAGED, _("%s has no format version"), STORE_FILE);
     if (format > VIMG_STORE_FORMAT)
-        return throw_error(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
-                           _("the store has format version %1$" G_GUINT64_FORMAT
-                             ", this program knows versions up to %2$d"),
-                           format, VIMG_STORE_FORMAT);
+        return throw_error(
+            error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+            _("the store has format version %1$llu, this program knows versions up to %2$d"),
+            ULL(format), VIMG_STORE_FORMAT);
     uuid = vimg_json_string(root, "uuid");
     if (!uuid || !g_uuid_string_is_valid(uuid))
         return throw_error(error, VIMG_ERROR_DAMAGED, _("%s has no valid uuid"), STORE_FILE);

@@ -14,6 +14,9 @@
 
 #define _(text) dgettext("virtimage", text)
 
+/* For %llu in messages: a format macro would cut what translators see. */
+#define ULL(number) ((unsigned long long)(number))
+
 /* Sets @error.  Returns: FALSE. */
 G_GNUC_UNUSED G_GNUC_PRINTF(3, 4) static inline gboolean
     throw_error(GError **error, VimgErrorCode code, const char *format, ...)

@@ -77,9 +77,8 @@ load(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
     durable = vimg_index_length(writer->old);
     if (request->offset > durable)
         return throw_error(error, VIMG_ERROR_INVALID_ARG,
-                           _("offset %1$" G_GUINT64_FORMAT " lies behind the %2$" G_GUINT64_FORMAT
-                             " bytes stored so far"),
-                           request->offset, durable);
+                           _("offset %1$llu lies behind the %2$llu bytes stored so far"),
+                           ULL(request->offset), ULL(durable));
     return TRUE;
 }
 
@@ -149,11 +148,10 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, GError **error
     guint64 allocation;
 
     if (length < durable)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("the data ends at offset %1$" G_GUINT64_FORMAT
-                             ", but %2$" G_GUINT64_FORMAT
-                             " bytes were uploaded before; wipe the image to start afresh"),
-                           length, durable);
+        return throw_error(
+            error, VIMG_ERROR_OPERATION_INVALID,
+            _("the data ends at offset %1$llu, but %2$llu bytes were uploaded before; wipe the image to start afresh"),
+            ULL(length), ULL(durable));
     g_free(manifest->sealed_format);
     manifest->sealed_format = g_strdup(image->format ? image->format : manifest->image.format);
     manifest->sealed_capacity = image->capacity;
