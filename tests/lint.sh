@@ -82,7 +82,7 @@ for f in "${ours[@]}"; do
     head -n 2 "$f" | grep -qE "^ \* $(basename "$f"): " || echo "$f"
 done | rule 'file headers say what a file is' 'begin with a comment: FILE: what it is'
 
-for f in "${sources[@]}"; do
+for f in "${ours[@]}"; do
     n=$(wc -l <"$f")
     ((n <= 700)) || echo "$f: $n lines"
 done | rule 'one concept a file' 'a file over 700 lines holds more than one concept: split it'
@@ -98,7 +98,7 @@ for f in "${core[@]}"; do
     [[ -z $first || $first == '#include "config.h"' ]] || echo "$f: $first"
 done | rule 'config.h comes first' 'make #include "config.h" the first include'
 
-hits 'TODO|FIXME|XXX' "${sources[@]}" | rule 'nothing is left to do' 'do it, or leave it out'
+hits '\b(TODO|FIXME|XXX)\b' "${sources[@]}" | rule 'nothing is left to do' 'do it, or leave it out'
 
 # ---- architecture ----------------------------------------------------------------------------
 
@@ -141,14 +141,18 @@ done | rule 'plugins see vimg-plugin.h and themselves' \
 
 # ---- functions we do not use -----------------------------------------------------------------
 
+hits '\b(GMutex|GRecMutex|GRWLock|GCond|GThreadPool|GAsyncQueue|G_LOCK\w*|g_mutex_\w+|g_cond_\w+|g_rec_mutex_\w+|g_rw_lock_\w+|g_thread_(new|try_new|pool_\w+)|g_async_queue_\w+)\b' \
+    "${ours[@]}" |
+    rule 'no locks and threads of GLib' \
+        'use util/thread.h, in a backend pthreads: ThreadSanitizer sees those'
+
 outside=()
-for f in "${ours[@]}"; do
+for f in "${core[@]}"; do
     [[ $f == src/util/thread.[ch] ]] || outside+=("$f")
 done
-hits '\b(GMutex|GRecMutex|GRWLock|GCond|GThreadPool|GAsyncQueue|G_LOCK\w*|g_mutex_\w+|g_cond_\w+|g_rec_mutex_\w+|g_rw_lock_\w+|g_thread_(new|try_new|pool_\w+)|g_async_queue_\w+|pthread_\w+)\b' \
-    "${outside[@]}" |
+hits '\bpthread_(create|mutex|cond|rwlock|spin|detach|join|barrier)\w*\b' "${outside[@]}" |
     rule 'threads and locks go through util/thread.h' \
-        'use VimgMutex, VimgCond, vimg_thread_start() or VimgWorkers: ThreadSanitizer sees those'
+        'use VimgMutex, VimgCond, vimg_thread_start() or VimgWorkers'
 
 hits '\b(strtou?l{1,2}|strtoimax|strtoumax|ato[ilf]|atoll|sscanf|g_ascii_strtou?ll|g_ascii_strtod|strtod)\b *\(' \
     "${ours[@]}" |
