@@ -196,26 +196,26 @@ test_clone(Fixture *fixture, gconstpointer data)
 static void
 test_casync_extract(Fixture *fixture, gconstpointer data)
 {
+    g_autofree char *casync = g_find_program_in_path("casync");
     g_autoptr(GError) error = NULL;
     g_autoptr(VimgBuffer) content = helper_content(5, 200 * 65536 + 77, 3);
     g_autofree char *uuid = NULL;
     g_autofree char *out = g_build_filename(fixture->dir, "out", NULL);
     g_autofree char *store = g_strdup_printf("--store=%s/slices.castr", fixture->dir);
-    g_autofree char *index = g_strdup_printf("%s/images/%s/image.caibx", fixture->dir, "UUID");
+    g_autofree char *index = NULL;
     g_autofree char *found = NULL;
     gsize size;
     int status;
 
-    if (!g_find_program_in_path("casync")) {
+    if (!casync) {
         g_test_skip("casync is not installed");
         return;
     }
     memset(content->data + 40 * 65536, 0, 100 * 65536);
     uuid = upload_way(fixture->store, "a", content, 262120, FALSE);
-    g_free(index);
     index = g_strdup_printf("%s/images/%s/image.caibx", fixture->dir, uuid);
     {
-        char *argv[] = {(char *)"casync", (char *)"extract", store, index, out, NULL};
+        char *argv[] = {casync, (char *)"extract", store, index, out, NULL};
 
         g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status,
                      &error);
@@ -230,6 +230,7 @@ test_casync_extract(Fixture *fixture, gconstpointer data)
 static void
 test_casync_make(Fixture *fixture, gconstpointer data)
 {
+    g_autofree char *casync = g_find_program_in_path("casync");
     g_autoptr(GError) error = NULL;
     g_autoptr(VimgBuffer) content = helper_content(6, 50 * 65536 + 5, 0);
     g_autofree char *uuid = NULL;
@@ -241,14 +242,14 @@ test_casync_make(Fixture *fixture, gconstpointer data)
     gsize size;
     int status;
 
-    if (!g_find_program_in_path("casync")) {
+    if (!casync) {
         g_test_skip("casync is not installed");
         return;
     }
     uuid = upload_way(fixture->store, "a", content, 262120, FALSE);
     g_assert_true(g_file_set_contents(in, (char *)content->data, (gssize)content->size, NULL));
     {
-        char *argv[] = {(char *)"casync",
+        char *argv[] = {casync,
                         (char *)"make",
                         (char *)"--digest=sha256",
                         (char *)"--chunk-size=65536:65536:65536",
