@@ -316,6 +316,7 @@ main_job() {
 
     say "A second version: only what changed is added"
     make_second_version
+    rm -rf staging upgrade & # tens of thousands of files; meanwhile there is other work
     store_image system-v2.raw raw v2.raw
     note "the store: $(human "$(bytes_on_disk store)") for three images of $(human "$image_bytes")"
     run_virsh pool-info "$pool"
@@ -336,7 +337,8 @@ main_job() {
     say "Delete: the name is free at once, the data is in the trash"
     run_virsh vol-delete web-1.raw --pool "$pool"
     run_virsh vol-list "$pool"
-    rm -rf v1.raw v2.raw v1.qcow2 staging upgrade
+    rm v1.raw v2.raw v1.qcow2
+    wait "$!"
 }
 
 usage() {
@@ -371,7 +373,7 @@ if [[ $action == remove ]]; then
     exit 0
 fi
 
-say "Preparation: about 3 minutes in all, packages not counted"
+say "Preparation: one to three minutes in all, packages not counted"
 empty_directory
 check_space
 install_packages
