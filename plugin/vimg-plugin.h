@@ -23,9 +23,9 @@
  *   then fails with VIMG_ERROR_ABORTED.  A call without one ends by itself, in half a minute at
  *   most, though the storage hangs: VIMG_ERROR_DISCONNECTED or VIMG_ERROR_TIMEOUT.
  *
- * Versions: structs with a size only grow at their end.  The size is set by whoever made the struct;
- * the other side goes no further than that.  Structs without one never change.  A backend built for a newer VIMG_PLUGIN_ABI than the
- * daemon's is refused.
+ * Versions: structs with a size only grow at their end.  The size is set by whoever made the
+ * struct; the other side goes no further than that.  Structs without one never change.  A backend
+ * built for a newer VIMG_PLUGIN_ABI than the daemon's is refused.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -51,39 +51,39 @@ vimg_error_quark(void)
 
 /* What the caller may do about it; the daemon maps each to a libvirt error code. */
 typedef enum {
-    VIMG_ERROR_INTERNAL,             /* a bug of ours, or a storage that answers nonsense */
+    VIMG_ERROR_INTERNAL, /* a bug of ours, or a storage that answers nonsense */
     VIMG_ERROR_NO_MEMORY,
-    VIMG_ERROR_INVALID_ARG,          /* an argument is wrong whatever the state */
-    VIMG_ERROR_XML,                  /* a document lacks or misuses an element */
-    VIMG_ERROR_XML_DETAIL,           /* a document is not well-formed */
-    VIMG_ERROR_XML_SCHEMA,           /* a document failed --validate */
+    VIMG_ERROR_INVALID_ARG, /* an argument is wrong whatever the state */
+    VIMG_ERROR_XML,         /* a document lacks or misuses an element */
+    VIMG_ERROR_XML_DETAIL,  /* a document is not well-formed */
+    VIMG_ERROR_XML_SCHEMA,  /* a document failed --validate */
     VIMG_ERROR_NO_POOL,
     VIMG_ERROR_NO_VOL,
     VIMG_ERROR_NO_SECRET,
     VIMG_ERROR_INVALID_SECRET,
-    VIMG_ERROR_VOL_EXISTS,           /* message: the quoted name alone, as in 'debian' */
-    VIMG_ERROR_FAILED,               /* the operation failed and nothing more specific fits */
-    VIMG_ERROR_OPERATION_INVALID,    /* not in this state; another state would do */
-    VIMG_ERROR_OPERATION_DENIED,     /* not on a read-only connection */
-    VIMG_ERROR_NO_SUPPORT,           /* no such function here */
+    VIMG_ERROR_VOL_EXISTS,        /* message: the quoted name alone, as in 'debian' */
+    VIMG_ERROR_FAILED,            /* the operation failed and nothing more specific fits */
+    VIMG_ERROR_OPERATION_INVALID, /* not in this state; another state would do */
+    VIMG_ERROR_OPERATION_DENIED,  /* not on a read-only connection */
+    VIMG_ERROR_NO_SUPPORT,        /* no such function here */
     VIMG_ERROR_OPERATION_UNSUPPORTED,
-    VIMG_ERROR_CONFIG_UNSUPPORTED,   /* the definition asks for what is not possible */
+    VIMG_ERROR_CONFIG_UNSUPPORTED, /* the definition asks for what is not possible */
     VIMG_ERROR_ARGUMENT_UNSUPPORTED,
-    VIMG_ERROR_BUSY,                 /* a limit is reached or another job runs; try again later */
-    VIMG_ERROR_SYSTEM,               /* an operating system call failed; message ends in its text */
+    VIMG_ERROR_BUSY,   /* a limit is reached or another job runs; try again later */
+    VIMG_ERROR_SYSTEM, /* an operating system call failed; message ends in its text */
     VIMG_ERROR_NO_SPACE,
-    VIMG_ERROR_ABORTED,              /* cancelled by a client */
+    VIMG_ERROR_ABORTED, /* cancelled by a client */
     VIMG_ERROR_TIMEOUT,
-    VIMG_ERROR_AUTH,                 /* the storage refused our credentials */
+    VIMG_ERROR_AUTH, /* the storage refused our credentials */
     VIMG_ERROR_ACCESS_DENIED,
-    VIMG_ERROR_POOL_BUILT,           /* build found a storage already built */
-    VIMG_ERROR_PROBE,                /* build or start found data that is not ours */
-    VIMG_ERROR_DISCONNECTED,         /* the storage cannot be reached or is not the one we know */
-    VIMG_ERROR_DAMAGED,              /* stored data fails its digest or cannot be parsed */
-    VIMG_ERROR_NO_CONNECT,           /* a URI that is not ours */
-    VIMG_ERROR_RPC,                  /* a message that cannot be decoded or dispatched */
-    VIMG_ERROR_RPC_STATE,            /* a call out of order on its connection */
-    VIMG_ERROR_FLAGS,                /* flags nobody knows, or two that exclude each other */
+    VIMG_ERROR_POOL_BUILT,   /* build found a storage already built */
+    VIMG_ERROR_PROBE,        /* build or start found data that is not ours */
+    VIMG_ERROR_DISCONNECTED, /* the storage cannot be reached or is not the one we know */
+    VIMG_ERROR_DAMAGED,      /* stored data fails its digest or cannot be parsed */
+    VIMG_ERROR_NO_CONNECT,   /* a URI that is not ours */
+    VIMG_ERROR_RPC,          /* a message that cannot be decoded or dispatched */
+    VIMG_ERROR_RPC_STATE,    /* a call out of order on its connection */
+    VIMG_ERROR_FLAGS,        /* flags nobody knows, or two that exclude each other */
     VIMG_N_ERRORS
 } VimgErrorCode;
 
@@ -180,9 +180,9 @@ typedef struct {
 
 /* An element below <image:options> that core does not know itself, in document order. */
 typedef struct {
-    const char *path;               /* local names joined by '/', as "slice" or "oss/auth" */
-    const char *const *attributes;  /* name, value, name, value, NULL */
-    const char *text;               /* its own text, stripped; "" if none */
+    const char *path;              /* local names joined by '/', as "slice" or "oss/auth" */
+    const char *const *attributes; /* name, value, name, value, NULL */
+    const char *text;              /* its own text, stripped; "" if none */
 } VimgPluginElement;
 
 typedef enum {
@@ -194,12 +194,12 @@ typedef enum {
 
 /* One attribute a backend understands; core refuses every other one with the list of these. */
 typedef struct {
-    const char *path;      /* of the element, as in VimgPluginElement */
+    const char *path; /* of the element, as in VimgPluginElement */
     const char *attribute;
     VimgOptionType type;
-    guint64 min, max;      /* VIMG_OPTION_UINT */
-    const char *values;    /* VIMG_OPTION_ENUM: "a|b|c" */
-    const char *fallback;  /* what holds when it is absent, for people; NULL: nothing */
+    guint64 min, max;     /* VIMG_OPTION_UINT */
+    const char *values;   /* VIMG_OPTION_ENUM: "a|b|c" */
+    const char *fallback; /* what holds when it is absent, for people; NULL: nothing */
 } VimgPluginOption;
 
 typedef struct {
@@ -211,27 +211,27 @@ typedef struct {
 typedef struct {
     gsize size;
     const char *name;
-    const char *uuid;               /* 36 characters */
+    const char *uuid; /* 36 characters */
     const VimgPluginAddress *hosts;
     gsize n_hosts;
-    const char *dir;                /* <source><dir path=>, else <target><path>; NULL if neither */
-    const char *source_name;        /* <source><name> */
-    const char *device;             /* <source><device path=> */
-    const char *auth_type;          /* <source><auth type=>; NULL: no <auth> */
+    const char *dir;         /* <source><dir path=>, else <target><path>; NULL if neither */
+    const char *source_name; /* <source><name> */
+    const char *device;      /* <source><device path=> */
+    const char *auth_type;   /* <source><auth type=>; NULL: no <auth> */
     const char *auth_user;
-    const char *secret_usage;       /* one of the two, or neither */
+    const char *secret_usage; /* one of the two, or neither */
     const char *secret_uuid;
-    const char *data_network;       /* CIDR */
-    const char *sync_network;       /* CIDR */
+    const char *data_network; /* CIDR */
+    const char *sync_network; /* CIDR */
     gboolean retrieve_existing;
-    guint64 keep_deleted;           /* seconds */
-    guint64 keep_temporary;         /* seconds */
-    guint64 space_reserve;          /* bytes to keep free; G_MAXUINT64: the default */
-    guint64 space_quota;            /* bytes the pool may hold; 0: no limit */
+    guint64 keep_deleted;   /* seconds */
+    guint64 keep_temporary; /* seconds */
+    guint64 space_reserve;  /* bytes to keep free; G_MAXUINT64: the default */
+    guint64 space_quota;    /* bytes the pool may hold; 0: no limit */
     const VimgPluginElement *elements;
     gsize n_elements;
-    const char *store_id;           /* id of the storage this pool had before; NULL: never had one */
-    const char *state_dir;          /* private, 0700, made on demand; survives restarts */
+    const char *store_id;  /* id of the storage this pool had before; NULL: never had one */
+    const char *state_dir; /* private, 0700, made on demand; survives restarts */
 } VimgPluginPool;
 
 /* Source elements: which ones a definition must or may have. */
@@ -258,23 +258,23 @@ typedef enum {
  */
 typedef struct {
     gsize size;
-    char *uuid;           /* 36 characters; globally unique, never reused */
+    char *uuid; /* 36 characters; globally unique, never reused */
     char *name;
-    char *format;         /* raw, iso, qcow2, vmdk, vpc, vdi, vhdx */
+    char *format; /* raw, iso, qcow2, vmdk, vpc, vdi, vhdx */
     VimgImageState state;
-    char *reason;         /* VIMG_IMAGE_ERROR: why, in words */
-    guint64 capacity;     /* virtual size in bytes */
-    guint64 allocation;   /* bytes it alone would take in the storage */
-    guint64 physical;     /* bytes a full download returns */
-    guint64 position;     /* saving: durable offset an upload may be taken up at */
-    gint64 created;       /* seconds since 1970 */
-    char *parent;         /* uuid of the image this one was derived from */
-    char *checksum_type;  /* sha256 or sha512; kept by the backend, compared by the daemon */
-    char *checksum;       /* of the whole content, lower-case hex */
+    char *reason;        /* VIMG_IMAGE_ERROR: why, in words */
+    guint64 capacity;    /* virtual size in bytes */
+    guint64 allocation;  /* bytes it alone would take in the storage */
+    guint64 physical;    /* bytes a full download returns */
+    guint64 position;    /* saving: durable offset an upload may be taken up at */
+    gint64 created;      /* seconds since 1970 */
+    char *parent;        /* uuid of the image this one was derived from */
+    char *checksum_type; /* sha256 or sha512; kept by the backend, compared by the daemon */
+    char *checksum;      /* of the whole content, lower-case hex */
     char *os;
     char *arch;
     char *description;
-    gint64 deleted;       /* in the trash since; 0: not deleted */
+    gint64 deleted; /* in the trash since; 0: not deleted */
 } VimgPluginImage;
 
 #define VIMG_PLUGIN_IMAGE_INIT                                                                     \
@@ -287,8 +287,8 @@ static inline void
 vimg_plugin_image_clear(VimgPluginImage *image)
 {
     gsize size = image->size;
-    char *owned[] = {image->uuid,   image->name,     image->format,      image->reason,
-                     image->parent, image->checksum, image->checksum_type, image->os,
+    char *owned[] = {image->uuid,   image->name,       image->format,        image->reason,
+                     image->parent, image->checksum,   image->checksum_type, image->os,
                      image->arch,   image->description};
     gsize i;
 
@@ -321,12 +321,13 @@ typedef struct {
 } VimgExtent;
 
 typedef enum {
-    VIMG_OPEN_CREATE = 1 << 0, /* make the storage if there is none yet and the pool never had one */
+    VIMG_OPEN_CREATE =
+        1 << 0, /* make the storage if there is none yet and the pool never had one */
 } VimgOpenFlags;
 
 typedef enum {
     VIMG_BUILD_NO_OVERWRITE = 1 << 0, /* anything already there is an error */
-    VIMG_BUILD_OVERWRITE = 1 << 1,    /* also in place of a storage that was lost; never over data */
+    VIMG_BUILD_OVERWRITE = 1 << 1, /* also in place of a storage that was lost; never over data */
 } VimgBuildFlags;
 
 typedef struct {
@@ -356,7 +357,8 @@ typedef struct {
 
     /* optional: what can be rejected by looking at @pool alone, without I/O on the storage */
     gboolean (*check)(const VimgPluginPool *pool, GError **error);
-    /* required: (transfer full) what makes two definitions mean one storage, as "dir:/srv/images" */
+    /* required: (transfer full) what makes two definitions mean one storage, as "dir:/srv/images"
+     */
     char *(*identity)(const VimgPluginPool *pool);
 
     /* optional: prepare the storage before the first open(); a failed build removes what it made */
@@ -447,7 +449,8 @@ typedef struct {
      */
     void (*writer_stat)(gpointer writer, guint64 *allocation, guint64 *position);
 
-    /* required, all three.  @length 0: to the end; beyond the end: nothing.  The image is active. */
+    /* required, all three.  @length 0: to the end; beyond the end: nothing.  The image is active.
+     */
     gpointer (*reader_open)(gpointer handle, const char *uuid, guint64 offset, guint64 length,
                             VimgPluginJob *job, GError **error);
     /* TRUE with @out->length 0 at the end; every byte handed out was verified */
@@ -485,7 +488,8 @@ typedef struct {
 #define VIMG_PLUGIN_INIT_NAME "vimg_plugin_init"
 typedef const VimgBackend *(*VimgPluginInitFunc)(const VimgServices *services, GError **error);
 
-__attribute__((visibility("default"))) const VimgBackend *vimg_plugin_init(const VimgServices *services, GError **error);
+__attribute__((visibility("default"))) const VimgBackend *
+vimg_plugin_init(const VimgServices *services, GError **error);
 
 G_END_DECLS
 

@@ -20,7 +20,7 @@ all=(lint unit wire virsh plugin clients stock crash install quickstart ndebug a
 base='gcc libc6-dev meson ninja-build pkgconf gettext libglib2.0-dev libtirpc-dev rpcsvc-proto
     libxml2-dev libvirt-dev libjson-glib-dev libzstd-dev libssl-dev libsystemd-dev python3
     python3-docutils'
-drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux'
+drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux zstd'
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
     [unit]='libxml2-utils casync'
@@ -28,8 +28,8 @@ declare -A packages=(
     [virsh]="$drive"
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
-        golang-github-digitalocean-go-libvirt-dev virt-manager xvfb xdotool dbus dbus-x11
-        at-spi2-core python3-pyatspi gir1.2-atspi-2.0 x11-apps imagemagick"
+        golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
+        at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick"
     [stock]="$drive libvirt-daemon python3-libvirt"
     [crash]='libvirt-clients'
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"

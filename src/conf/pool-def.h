@@ -83,8 +83,8 @@ char *vimg_pool_def_format(const VimgPoolDef *def, const VimgPoolSizes *sizes);
 const char *vimg_pool_def_dir(const VimgPoolDef *def);
 
 /*
- * Whether @name may name a pool (1 to 251 bytes) or an image (to 255): UTF-8, no '/', no control character,
- * not "." or "..".  @what is "pool" or "volume", for the message (VIMG_ERROR_XML).
+ * Whether @name may name a pool (1 to 251 bytes) or an image (to 255): UTF-8, no '/', no control
+ * character, not "." or "..".  @what is "pool" or "volume", for the message (VIMG_ERROR_XML).
  */
 gboolean vimg_name_check(const char *what, const char *name, GError **error);
 

@@ -24,8 +24,8 @@ gboolean vimg_secrets_by_uuid(VimgSecrets *secrets, const guint8 *uuid, VimgSecr
                               GError **error);
 gboolean vimg_secrets_by_usage(VimgSecrets *secrets, int usage_type, const char *usage_id,
                                VimgSecretId *out, GError **error);
-gboolean vimg_secrets_define(VimgSecrets *secrets, const char *xml, guint flags,
-                             VimgSecretId *out, GError **error);
+gboolean vimg_secrets_define(VimgSecrets *secrets, const char *xml, guint flags, VimgSecretId *out,
+                             GError **error);
 char *vimg_secrets_xml(VimgSecrets *secrets, const guint8 *uuid, GError **error);
 gboolean vimg_secrets_set_value(VimgSecrets *secrets, const guint8 *uuid, const void *value,
                                 gsize size, VimgSecretId *out, GError **error);

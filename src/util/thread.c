@@ -164,8 +164,8 @@ typedef struct {
 struct _VimgWorkers {
     VimgMutex lock;
     VimgCond changed;
-    GQueue tasks;     /* of Task; under lock */
-    gboolean ending;  /* under lock */
+    GQueue tasks;    /* of Task; under lock */
+    gboolean ending; /* under lock */
     guint n_threads;
     VimgThread *threads;
 };

@@ -1,8 +1,8 @@
 /*
  * thread.h: locks, conditions, threads and a worker pool on pthreads
  *
- * GLib's own are futexes and lock bits that ThreadSanitizer cannot see in Debian's build; every lock
- * and hand-over between threads in this project goes through here instead.
+ * GLib's own are futexes and lock bits that ThreadSanitizer cannot see in Debian's build; every
+ * lock and hand-over between threads in this project goes through here instead.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

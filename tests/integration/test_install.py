@@ -8,6 +8,7 @@
 import fcntl
 import os
 import pwd
+import re
 import socket
 import struct
 import subprocess
@@ -221,7 +222,24 @@ class Install(unittest.TestCase):
             self.wait(lambda: not self.session_daemons(uid), "end of the session's daemon")
 
     def test_session_starts_by_itself(self):
-        self.starts_by_itself("image:///session")
+        """By the user's socket unit: Debian's clients themselves start only libvirtd for this URI."""
+        unit = Path("/usr/lib/systemd/user/virtimaged.socket").read_text()
+        service = Path("/usr/lib/systemd/user/virtimaged.service").read_text()
+        listen = re.search(r"^ListenStream=%t(/\S+)$", unit, re.M).group(1)
+        command = re.search(r"^ExecStart=(.+)$", service, re.M).group(1).split()
+        entry = pwd.getpwnam("vimg-plain")
+        runtime = "/run/user/%d" % entry.pw_uid
+        active = self.spawn("systemd-socket-activate", "-l", runtime + listen, *command,
+                            user=entry.pw_uid, group=entry.pw_gid, extra_groups=[],
+                            env={"HOME": entry.pw_dir, "XDG_RUNTIME_DIR": runtime,
+                                 "PATH": os.environ["PATH"]})
+        self.wait(Path(runtime + listen).exists, "socket of the user")
+        try:
+            self.starts_by_itself("image:///session")
+        finally:
+            active.wait(30)
+            self.daemons.remove(active)
+            Path(runtime + listen).unlink(missing_ok=True)
 
     def test_session_starts_by_itself_in_direct_mode(self):
         self.starts_by_itself("image:///session?mode=direct")
@@ -277,7 +295,8 @@ class Install(unittest.TestCase):
 
     def test_units(self):
         units = sorted(p for p in list(Path("/usr/lib/systemd/system").glob("virtimaged*"))
-                       + list(Path("/lib/systemd/system").glob("virtimaged*")))
+                       + list(Path("/lib/systemd/system").glob("virtimaged*"))
+                       + list(Path("/usr/lib/systemd/user").glob("virtimaged*")))
         names = {p.name for p in units}
         self.assertLessEqual({"virtimaged.service", "virtimaged.socket", "virtimaged-ro.socket"},
                              names)

@@ -2,6 +2,7 @@
 # The contract as installed, and nothing else of the tree, is enough to build a backend: with make,
 # with meson, and with the header compiled on its own, as C and as C++.
 # usage: test-plugin-alone.sh BUILD_DIR SOURCE_DIR
+# SPDX-License-Identifier: LGPL-2.1-or-later
 set -eu
 
 build=$1
