@@ -119,7 +119,7 @@ explain_failure() {
     printf '\nquickstart: failed in line %s. The log of the daemon is %s; it ends:\n' \
         "$1" "$dir/virtimaged.log" >&2
     tail -n 5 "$dir/virtimaged.log" >&2 2>/dev/null || true
-    printf 'Stop and remove everything: %s --remove %s\n' "$self" "$dir" >&2
+    printf 'Stop and remove everything: %s --remove %s\n' "${self@Q}" "$dir" >&2
 }
 
 remove_all() {
@@ -150,7 +150,7 @@ check_space() {
     free_kib=$(df --output=avail -k "$dir" | tail -n 1)
     note "needs $need_gib GiB free in $dir, which has $((free_kib / 1024 / 1024)) GiB"
     ((free_kib >= need_gib * 1024 * 1024)) ||
-        die "too little space; name another directory: $self DIRECTORY"
+        die "too little space; name another directory: ${self@Q} DIRECTORY"
 }
 
 install_packages() {
@@ -392,5 +392,5 @@ say "Done in $SECONDS s. virtimaged goes on running; try:"
 cat <<END
    virsh -c '$uri' vol-list $pool --details
    Stop and remove everything:
-   $self --remove $dir
+   ${self@Q} --remove $dir
 END
