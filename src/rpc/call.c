@@ -18,6 +18,7 @@ vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header, VimgBuff
     VimgServerCall *call = g_new0(VimgServerCall, 1);
 
     call->client = vimg_client_ref(client);
+    call->link.data = call;
     call->base.client = client;
     call->header = *header;
     call->header.type = VIMG_FRAME_REPLY;
@@ -143,8 +144,9 @@ vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbo
 
     call->inbox = inbox;
     call->done = done;
+    call->task = (VimgTask){.func = run_call, .data = call};
     if (proc->flags & VIMG_PROC_MEMORY)
         vimg_scheduler_push_fast(scheduler, run_call, call);
     else
-        vimg_scheduler_push_slow(scheduler, pool, run_call, call);
+        vimg_scheduler_push_slow(scheduler, pool, &call->task);
 }

@@ -24,6 +24,8 @@ typedef struct {
     gboolean failed;     /* @reply is an error */
     VimgInbox *inbox;
     void (*done)(gpointer call);
+    VimgTask task;
+    GList link; /* among the calls of the client that a worker has or will have */
 } VimgServerCall;
 
 /* @payload: (transfer full), may be NULL. */

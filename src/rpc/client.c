@@ -28,6 +28,7 @@ vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
                                             (GDestroyNotify)vimg_stream_unref);
     client->stubs = g_hash_table_new(g_direct_hash, g_direct_equal);
     g_queue_init(&client->stub_order);
+    g_queue_init(&client->submitted);
     vimg_mutex_init(&client->lock);
     vimg_outbox_init(&client->outbox);
     return client;

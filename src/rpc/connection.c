@@ -131,6 +131,7 @@ begin_call(VimgClient *client, VimgServerCall *call)
     }
     if (call->base.proc->flags & VIMG_PROC_STREAM)
         vimg_streams_register(client, call);
+    g_queue_push_tail_link(&client->submitted, &call->link);
     vimg_server_call_submit(call, server->scheduler, server->inbox, call_done);
 }
 
@@ -152,6 +153,31 @@ take_call(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload
         begin_call(client, call);
 }
 
+/*
+ * Nobody waits for the answers.  Calls that no worker has begun are taken back at once, because
+ * behind a storage that hangs they would pile up, connection after connection.
+ */
+static void
+withdraw_calls(VimgClient *client)
+{
+    VimgScheduler *scheduler = client->server->scheduler;
+    GList *link, *next;
+
+    for (link = client->submitted.head; link; link = next) {
+        VimgServerCall *call = link->data;
+
+        next = link->next;
+        if (!vimg_scheduler_remove(scheduler, &call->task))
+            continue;
+        g_queue_unlink(&client->submitted, &call->link);
+        if (call->stream)
+            vimg_streams_forget(client, call);
+        client->n_calls--;
+        client->call_bytes -= call->bytes;
+        vimg_server_call_free(call);
+    }
+}
+
 /* The handler succeeded.  Returns: FALSE if the call is to fail all the same. */
 static gboolean
 begin_stream(VimgClient *client, VimgServerCall *call, GError **error)
@@ -169,6 +195,7 @@ vimg_connection_call_done(VimgServerCall *call)
     g_autoptr(GError) error = NULL;
     gboolean begun;
 
+    g_queue_unlink(&client->submitted, &call->link);
     if (stream && !call->failed && !begin_stream(client, call, &error))
         vimg_server_call_fail(call, error);
     begun = stream && !call->failed;
@@ -388,6 +415,7 @@ vimg_connection_close(VimgClient *client)
     __atomic_store_n(&client->gone, 1, __ATOMIC_RELEASE);
     vimg_streams_abort_all(client);
     g_clear_pointer(&client->waiting, vimg_server_call_free);
+    withdraw_calls(client);
     g_source_destroy(client->source);
     g_clear_pointer(&client->source, g_source_unref);
     close(client->fd);

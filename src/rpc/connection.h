@@ -39,6 +39,7 @@ struct _VimgClient {
     VimgServerCall *waiting; /* until the calls before it are answered: only before CONNECT_OPEN */
     guint n_calls;           /* received, not answered */
     guint64 call_bytes;      /* of their payloads */
+    GQueue submitted;        /* of VimgServerCall: those that were handed to the scheduler */
     guint64 stream_cost;     /* what the input queues of its streams hold */
     gboolean streams_full;   /* that was too much and is not yet half */
     GHashTable *streams; /* of VimgStream by serial: what the client may still send packets for */

@@ -13,20 +13,13 @@
 #include "rpc/scheduler.h"
 #include "util/thread.h"
 
-typedef struct _Task Task;
-struct _Task {
-    Task *next;
-    void (*func)(gpointer data);
-    gpointer data;
-};
-
-typedef struct _Line Line;
-struct _Line {
+typedef VimgSchedulerLine Line;
+struct _VimgSchedulerLine {
     char *pool;
     guint max; /* running at a time */
     guint running;
-    Task *head, *tail;
-    Line *next;     /* in the ring */
+    VimgTask *head, *tail;
+    GList link;     /* in the ring */
     gboolean ready; /* it is in the ring */
 };
 
@@ -38,8 +31,8 @@ struct _VimgScheduler {
     VimgThread *threads;
     VimgMutex lock; /* all below */
     VimgCond changed;
-    GHashTable *lines;  /* of Line by its pool, while it has tasks or runs some */
-    Line *first, *last; /* the ring */
+    GHashTable *lines; /* of Line by its pool, while it has tasks or runs some */
+    GQueue ring;       /* of Line */
     gboolean ending;
 };
 
@@ -52,52 +45,57 @@ line_free(gpointer data)
     g_free(line);
 }
 
-/* Lock held. */
+/* Lock held: after anything about @line changed, which may free it. */
 static void
-update_ring(VimgScheduler *scheduler, Line *line)
+update_line(VimgScheduler *scheduler, Line *line)
 {
-    if (line->ready || !line->head || line->running >= line->max)
-        return;
-    line->ready = TRUE;
-    line->next = NULL;
-    if (scheduler->last)
-        scheduler->last->next = line;
-    else
-        scheduler->first = line;
-    scheduler->last = line;
-    vimg_cond_signal(&scheduler->changed);
-}
+    gboolean ready = line->head && line->running < line->max;
 
-/* Lock held; the ring is not empty. */
-static Task *
-take_task(VimgScheduler *scheduler, Line **from)
-{
-    Line *line = scheduler->first;
-    Task *task = line->head;
-
-    scheduler->first = line->next;
-    if (!scheduler->first)
-        scheduler->last = NULL;
-    line->ready = FALSE;
-    line->head = task->next;
-    if (!line->head)
-        line->tail = NULL;
-    line->running++;
-    update_ring(scheduler, line);
-    *from = line;
-    return task;
-}
-
-/* Lock held. */
-static void
-task_done(VimgScheduler *scheduler, Line *line)
-{
-    line->running--;
-    update_ring(scheduler, line);
+    if (ready && !line->ready) {
+        g_queue_push_tail_link(&scheduler->ring, &line->link);
+        vimg_cond_signal(&scheduler->changed);
+    } else if (!ready && line->ready) {
+        g_queue_unlink(&scheduler->ring, &line->link);
+    }
+    line->ready = ready;
     if (!line->head && line->running == 0)
         g_hash_table_remove(scheduler->lines, line->pool);
     if (scheduler->ending) /* others may wait for the last line to go */
         vimg_cond_broadcast(&scheduler->changed);
+}
+
+/* Lock held. */
+static void
+unlink_task(VimgTask *task)
+{
+    Line *line = task->line;
+
+    if (task->prev)
+        task->prev->next = task->next;
+    else
+        line->head = task->next;
+    if (task->next)
+        task->next->prev = task->prev;
+    else
+        line->tail = task->prev;
+    task->line = NULL;
+}
+
+/* Lock held; the ring is not empty.  Returns: the first task of its first line, which goes to the
+ * end. */
+static VimgTask *
+take_task(VimgScheduler *scheduler, Line **from)
+{
+    Line *line = g_queue_peek_head(&scheduler->ring);
+    VimgTask *task = line->head;
+
+    g_queue_unlink(&scheduler->ring, &line->link);
+    line->ready = FALSE;
+    unlink_task(task);
+    line->running++;
+    update_line(scheduler, line);
+    *from = line;
+    return task;
 }
 
 static void
@@ -107,19 +105,20 @@ slow_main(gpointer data)
 
     VIMG_LOCK_GUARD(&scheduler->lock);
     for (;;) {
-        g_autofree Task *task = NULL;
+        VimgTask *task;
         Line *line;
 
-        while (!scheduler->first &&
+        while (g_queue_is_empty(&scheduler->ring) &&
                !(scheduler->ending && g_hash_table_size(scheduler->lines) == 0))
             vimg_cond_wait(&scheduler->changed, &scheduler->lock);
-        if (!scheduler->first)
+        if (g_queue_is_empty(&scheduler->ring))
             return;
         task = take_task(scheduler, &line);
         vimg_mutex_unlock(&scheduler->lock);
         task->func(task->data);
         vimg_mutex_lock(&scheduler->lock);
-        task_done(scheduler, line);
+        line->running--;
+        update_line(scheduler, line);
     }
 }
 
@@ -131,6 +130,7 @@ vimg_scheduler_new(guint n_fast, guint n_slow, guint max_pool, GError **error)
     n_slow = MAX(n_slow, 1);
     scheduler->max_pool = CLAMP(max_pool, 1, MAX(n_slow - 1, 1));
     scheduler->max_other = MAX(n_slow / 2, 1);
+    g_queue_init(&scheduler->ring);
     scheduler->lines = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, line_free);
     vimg_mutex_init(&scheduler->lock);
     vimg_cond_init(&scheduler->changed);
@@ -173,29 +173,50 @@ vimg_scheduler_push_fast(VimgScheduler *scheduler, void (*func)(gpointer data), 
     vimg_workers_push(scheduler->fast, func, data);
 }
 
-void
-vimg_scheduler_push_slow(VimgScheduler *scheduler, const char *pool, void (*func)(gpointer data),
-                         gpointer data)
+/* Lock held. */
+static Line *
+find_line(VimgScheduler *scheduler, const char *key)
 {
-    Task *task = g_new(Task, 1);
-    const char *key = pool ? pool : ""; /* no pool has an empty name */
+    Line *line = g_hash_table_lookup(scheduler->lines, key);
+
+    if (line)
+        return line;
+    line = g_new0(Line, 1);
+    line->pool = g_strdup(key);
+    line->max = *key ? scheduler->max_pool : scheduler->max_other;
+    line->link.data = line;
+    g_hash_table_insert(scheduler->lines, line->pool, line);
+    return line;
+}
+
+void
+vimg_scheduler_push_slow(VimgScheduler *scheduler, const char *pool, VimgTask *task)
+{
     Line *line;
 
-    task->next = NULL;
-    task->func = func;
-    task->data = data;
     VIMG_LOCK_GUARD(&scheduler->lock);
-    line = g_hash_table_lookup(scheduler->lines, key);
-    if (!line) {
-        line = g_new0(Line, 1);
-        line->pool = g_strdup(key);
-        line->max = *key ? scheduler->max_pool : scheduler->max_other;
-        g_hash_table_insert(scheduler->lines, line->pool, line);
-    }
+    line = find_line(scheduler, pool ? pool : ""); /* no pool has an empty name */
+    task->line = line;
+    task->next = NULL;
+    task->prev = line->tail;
     if (line->tail)
         line->tail->next = task;
     else
         line->head = task;
     line->tail = task;
-    update_ring(scheduler, line);
+    update_line(scheduler, line);
+}
+
+gboolean
+vimg_scheduler_remove(VimgScheduler *scheduler, VimgTask *task)
+{
+    Line *line;
+
+    VIMG_LOCK_GUARD(&scheduler->lock);
+    line = task->line;
+    if (!line)
+        return FALSE;
+    unlink_task(task);
+    update_line(scheduler, line);
+    return TRUE;
 }

@@ -13,6 +13,16 @@
 #include <glib.h>
 
 typedef struct _VimgScheduler VimgScheduler;
+typedef struct _VimgSchedulerLine VimgSchedulerLine;
+
+/* Belongs to whoever pushes it, who sets the first two; it lies still until @func runs. */
+typedef struct _VimgTask VimgTask;
+struct _VimgTask {
+    void (*func)(gpointer data); /* may free the task */
+    gpointer data;
+    VimgTask *next, *prev; /* the rest is the scheduler's */
+    VimgSchedulerLine *line;
+};
 
 /*
  * @max_pool is lowered to @n_slow - 1 if it is more.  What has no pool counts as one pool that may
@@ -26,7 +36,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgScheduler, vimg_scheduler_free)
 /* Any thread.  Tasks of one pool begin in order. */
 void vimg_scheduler_push_fast(VimgScheduler *scheduler, void (*func)(gpointer data), gpointer data);
 /* @pool is copied; NULL: none. */
-void vimg_scheduler_push_slow(VimgScheduler *scheduler, const char *pool,
-                              void (*func)(gpointer data), gpointer data);
+void vimg_scheduler_push_slow(VimgScheduler *scheduler, const char *pool, VimgTask *task);
+/* Returns: TRUE if @task, zeroed or pushed by push_slow(), was queued: it will not run. */
+gboolean vimg_scheduler_remove(VimgScheduler *scheduler, VimgTask *task);
 
 #endif

@@ -231,7 +231,7 @@ vimg_server_free(VimgServer *server)
         return;
     g_ptr_array_set_size(server->listeners, 0);
     close_clients(server);
-    /* calls that did not begin end at once, their clients being gone */
+    /* calls that did not begin went with their clients */
     vimg_scheduler_free(g_steal_pointer(&server->scheduler));
     if (server->inbox)
         vimg_inbox_run(server->inbox, FALSE);
@@ -309,20 +309,33 @@ vimg_server_is_privileged(VimgServer *server)
 
 /* ---- transfers that nobody took ----------------------------------------------------------- */
 
+typedef struct {
+    VimgTask task;
+    VimgTransfer *transfer;
+} Disposal;
+
 static void
 dispose(gpointer data)
 {
-    vimg_transfer_free(data);
+    g_autofree Disposal *disposal = data;
+
+    vimg_transfer_free(disposal->transfer);
 }
 
 void
 vimg_server_dispose(VimgServer *server, VimgTransfer *transfer)
 {
+    Disposal *disposal;
+
     if (!transfer)
         return;
     vimg_transfer_cancel(transfer);
-    if (server->scheduler)
-        vimg_scheduler_push_slow(server->scheduler, NULL, dispose, transfer);
-    else
+    if (!server->scheduler) {
         vimg_transfer_free(transfer);
+        return;
+    }
+    disposal = g_new0(Disposal, 1);
+    disposal->task = (VimgTask){.func = dispose, .data = disposal};
+    disposal->transfer = transfer;
+    vimg_scheduler_push_slow(server->scheduler, NULL, &disposal->task);
 }

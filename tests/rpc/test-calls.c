@@ -536,6 +536,34 @@ test_gone_before_call(Harness *h, gconstpointer data)
     g_assert_cmpuint(world_get(&world.slow_begun), ==, 3);
 }
 
+/* Behind a storage that hangs: the calls that wait for it go with their client. */
+static void
+test_gone_in_line(Harness *h, gconstpointer data)
+{
+    int first, second;
+    guint i;
+
+    harness_start(h);
+    first = client_open(h);
+    for (i = 0; i < h->config.max_pool_calls; i++) {
+        client_call(first, P_SLOW, 2 + i, "p");
+        client_call(first, P_SLOW_UPLOAD, 20 + i, "");
+    }
+    world_wait(&world.slow_begun, 2 * h->config.max_pool_calls);
+    second = client_open(h);
+    for (i = 0; i < 10; i++) {
+        client_call(second, P_SLOW, 2 + i, "p");
+        client_call(second, P_SLOW_UPLOAD, 20 + i, "");
+    }
+    expect_alive(second, 50);
+    close(second);
+    world_wait(&world.clients, 1);
+    close(first);
+    world_slow_tickets(2 * h->config.max_pool_calls);
+    world_wait(&world.clients, 0);
+    g_assert_cmpuint(world_get(&world.slow_begun), ==, 2 * h->config.max_pool_calls);
+}
+
 static void
 test_event(Harness *h, gconstpointer data)
 {
@@ -586,6 +614,7 @@ main(int argc, char **argv)
     ADD("/calls/close", NULL, test_close);
     ADD("/calls/gone/during-call", NULL, test_gone_during_call);
     ADD("/calls/gone/before-call", NULL, test_gone_before_call);
+    ADD("/calls/gone/in-line", NULL, test_gone_in_line);
     ADD("/calls/event", NULL, test_event);
     return g_test_run();
 }

@@ -23,6 +23,7 @@ typedef struct {
 } Board;
 
 typedef struct {
+    VimgTask task;
     Board *board;
     guint pool;
     gboolean gated;
@@ -71,7 +72,7 @@ job_new(Board *board, guint pool, gboolean gated, char name)
 {
     Job *job = g_new(Job, 1);
 
-    *job = (Job){board, pool, gated, name};
+    *job = (Job){{.func = run, .data = job}, board, pool, gated, name};
     return job;
 }
 
@@ -80,7 +81,7 @@ static const char *const pools[] = {NULL, "a", "b", "c"};
 static void
 push(VimgScheduler *scheduler, Board *board, guint pool, gboolean gated, char name)
 {
-    vimg_scheduler_push_slow(scheduler, pools[pool], run, job_new(board, pool, gated, name));
+    vimg_scheduler_push_slow(scheduler, pools[pool], &job_new(board, pool, gated, name)->task);
 }
 
 /* Waits until *@counter is @value. */
@@ -220,6 +221,39 @@ test_order(void)
     board_clear(&board);
 }
 
+/* What has not begun can be taken back, from either end of a line and with the line itself. */
+static void
+test_remove(void)
+{
+    g_autoptr(GError) error = NULL;
+    VimgScheduler *scheduler = vimg_scheduler_new(1, 1, 1, &error);
+    Job *jobs[6], *begun;
+    Board board;
+    guint i;
+
+    board_init(&board);
+    begun = job_new(&board, 3, TRUE, '0');
+    vimg_scheduler_push_slow(scheduler, pools[3], &begun->task);
+    wait_for(&board, &board.begun[3], 1);
+    g_assert_false(vimg_scheduler_remove(scheduler, &begun->task));
+    for (i = 0; i < G_N_ELEMENTS(jobs); i++) {
+        jobs[i] = job_new(&board, i < 5 ? 1 : 2, FALSE, (char)('1' + i));
+        vimg_scheduler_push_slow(scheduler, pools[jobs[i]->pool], &jobs[i]->task);
+    }
+    for (i = 0; i < G_N_ELEMENTS(jobs); i++) {
+        if (i == 1 || i == 3)
+            continue;
+        g_assert_true(vimg_scheduler_remove(scheduler, &jobs[i]->task));
+        g_assert_false(vimg_scheduler_remove(scheduler, &jobs[i]->task));
+        g_free(jobs[i]);
+    }
+    push(scheduler, &board, 2, FALSE, 'x');
+    open_gate(&board, 1);
+    vimg_scheduler_free(scheduler);
+    g_assert_cmpstr(board.order->str, ==, "02x4");
+    board_clear(&board);
+}
+
 static void
 test_zero(void)
 {
@@ -244,6 +278,7 @@ main(int argc, char **argv)
     g_test_add_func("/scheduler/no-pool", test_no_pool);
     g_test_add_func("/scheduler/fast", test_fast);
     g_test_add_func("/scheduler/order", test_order);
+    g_test_add_func("/scheduler/remove", test_remove);
     g_test_add_func("/scheduler/zero", test_zero);
     return g_test_run();
 }
