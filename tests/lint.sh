@@ -3,7 +3,7 @@
 # lint.sh BUILD: the rules of the house that a program can check, each with its remedy
 #
 # BUILD is a finished build directory; headers generated there and the plugins built there are
-# looked at too.  Prints one line a rule; exits 1 if any is broken.
+# looked at too.  Prints one line a rule; exits 3 if any is broken.
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 set -euo pipefail
@@ -183,8 +183,8 @@ perl -ne 'while (/\b_\("((?:[^"\\]|\\.)*)"/g) { my $m = $1; $m =~ s/%%//g;
 
 flags=(-std=gnu11 -D_GNU_SOURCE -DHAVE_CONFIG_H -Werror -Wall -Wextra -Wno-unused-parameter
     -Wno-unused-function -I. -Isrc -Iplugin "-I$build" "-I$build/src" "-I$build/src/wire")
-read -r -a more < <(pkg-config --cflags glib-2.0 gio-2.0 gmodule-2.0 libtirpc libxml-2.0 libvirt \
-    json-glib-1.0 | tr '\n' ' ')
+read -r -a more <<<"$(pkg-config --cflags glib-2.0 gio-2.0 gmodule-2.0 libtirpc libxml-2.0 \
+    libvirt json-glib-1.0)"
 for f in "${core[@]}" plugin/vimg-plugin.h "${plugins[@]}"; do
     [[ $f == *.h ]] || continue
     printf '#include "%s"\n' "$top/$f" |
@@ -228,4 +228,4 @@ else
     echo 'HACKING.md is missing'
 fi | rule 'HACKING.md is short' 'keep it to 150 lines'
 
-exit "$broken"
+((broken == 0)) || exit 3

@@ -118,14 +118,15 @@ integration() {
 
     shift
     VIMG_TEST_BUILD=$builds/${against:-gcc} timeout 1500 \
-        /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" || true
+        /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" || (($? == 3)) ||
+        fail "$file ended before its last test"
 }
 
 # ---- suites ----------------------------------------------------------------------------------
 
 suite_lint() {
     build gcc
-    "$top/tests/lint.sh" "$builds/gcc" || true
+    "$top/tests/lint.sh" "$builds/gcc" || (($? == 3)) || fail 'lint ended before its last rule'
 }
 
 suite_unit() {
@@ -215,8 +216,8 @@ suite_tsan() {
     local cflags libs
 
     build tsan
-    read -r -a cflags < <(pkg-config --cflags glib-2.0 | tr '\n' ' ')
-    read -r -a libs < <(pkg-config --libs glib-2.0 | tr '\n' ' ')
+    read -r -a cflags <<<"$(pkg-config --cflags glib-2.0)"
+    read -r -a libs <<<"$(pkg-config --libs glib-2.0)"
     for kind in RACY SAFE; do
         clang -fsanitize=thread -g -O1 "-D$kind" -D_GNU_SOURCE -DHAVE_CONFIG_H "${cflags[@]}" \
             "-I$builds/tsan" "-I$top/src" "-I$top/plugin" -o "$scratch/race-$kind" \

@@ -15,7 +15,7 @@ build, suite = Path(sys.argv[1]), sys.argv[2]
 report = build / "meson-logs" / "testlog.junit.xml"
 if not report.exists():
     runner.record(suite, "meson test", "FAIL", "left no report")
-    sys.exit(1)
+    sys.exit(3)
 failed = False
 for group in ET.parse(report).getroot().iter("testsuite"):
     name = group.get("name", "?").split(".")[-1]
@@ -33,4 +33,4 @@ for group in ET.parse(report).getroot().iter("testsuite"):
     if bad > 0 or not cases:
         failed = True
         runner.record(suite, "%s ran to its end" % name, "FAIL")
-sys.exit(1 if failed else 0)
+sys.exit(3 if failed else 0)

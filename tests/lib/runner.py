@@ -122,4 +122,4 @@ def main(suite, add_options=None):
     result = Result(suite)
     chosen.run(result)
     failed = len(result.failures) + len(result.errors)
-    sys.exit(1 if failed or result.testsRun == 0 else 0)
+    sys.exit(1 if result.testsRun == 0 else 3 if failed else 0)
