@@ -321,9 +321,7 @@ read_packets(VimgClient *client)
     switch (vimg_reader_read(&client->reader, client->fd)) {
     case VIMG_READER_AGAIN:
     case VIMG_READER_STOPPED:
-        return TRUE;
-    case VIMG_READER_YIELD:
-        vimg_connection_wake(client);
+    case VIMG_READER_YIELD: /* the socket still has some, so the loop comes back */
         return TRUE;
     case VIMG_READER_BROKEN:
         vimg_debug("closing a client of uid %u: bad length of a packet", (guint)client->uid);
@@ -334,6 +332,17 @@ read_packets(VimgClient *client)
     return FALSE;
 }
 
+/* Each change makes the loop turn once more, so it is told of real ones only. */
+static void
+set_events(VimgClient *client, GIOCondition events)
+{
+    if (events == client->events)
+        return;
+    client->events = events;
+    g_source_modify_unix_fd(client->source, client->tag, events);
+}
+
+/* Returns: FALSE if the client is to be closed. */
 static gboolean
 write_packets(VimgClient *client)
 {
@@ -357,7 +366,7 @@ write_packets(VimgClient *client)
     vimg_connection_update(client);
     if (!client->paused)
         events |= G_IO_IN;
-    g_source_modify_unix_fd(client->source, client->tag, events);
+    set_events(client, events);
     return TRUE;
 }
 
@@ -374,14 +383,16 @@ source_dispatch(GSource *source, GSourceFunc func, gpointer data)
     GIOCondition seen = g_source_query_unix_fd(source, client->tag);
     gboolean alive = TRUE;
 
-    g_source_set_ready_time(source, -1);
     /* a hung-up socket is always "ready": with nobody reading it, the loop would spin */
     if ((seen & (G_IO_ERR | G_IO_NVAL)) || (client->paused && (seen & G_IO_HUP)))
         alive = FALSE;
     if (alive && !client->paused)
         alive = read_packets(client);
-    if (alive && !vimg_connection_is_closed(client))
+    if (alive && !vimg_connection_is_closed(client)) {
+        /* what reading woke the loop for is done right here */
+        g_source_set_ready_time(source, -1);
         alive = write_packets(client);
+    }
     if (!alive)
         vimg_connection_close(client);
     return G_SOURCE_CONTINUE;
@@ -400,7 +411,8 @@ vimg_connection_open(VimgClient *client)
         client->data = server->hooks.connected(client);
     client->source = g_source_new(&source_funcs, sizeof(ClientSource));
     ((ClientSource *)client->source)->client = client;
-    client->tag = g_source_add_unix_fd(client->source, client->fd, G_IO_IN);
+    client->events = G_IO_IN;
+    client->tag = g_source_add_unix_fd(client->source, client->fd, client->events);
     g_source_attach(client->source, server->context);
     vimg_server_add_client(server, client);
 }

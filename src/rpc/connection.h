@@ -30,6 +30,7 @@ struct _VimgClient {
     int fd;
     GSource *source;
     gpointer tag;
+    GIOCondition events; /* that @source waits for */
     VimgReader reader;
     VimgOutbox outbox;
     VimgKeepalive life;

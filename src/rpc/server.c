@@ -142,6 +142,15 @@ may_connect(VimgServer *server, int fd, uid_t *uid)
     return server->privileged || peer.uid == 0 || peer.uid == geteuid();
 }
 
+/* Room for a whole packet of a download, so that one write takes it.  The kernel may give less. */
+static void
+widen(int fd)
+{
+    int size = 2 * VIMG_STREAM_PAYLOAD;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 static void
 on_accepted(int fd, gboolean read_only, gpointer data)
 {
@@ -154,6 +163,7 @@ on_accepted(int fd, gboolean read_only, gpointer data)
         vimg_warning("refused a client of uid %u", (guint)uid);
         return;
     }
+    widen(fd);
     client = vimg_client_new(server, vimg_steal_fd(&owned), uid, read_only);
     vimg_connection_open(client);
 }

@@ -266,7 +266,9 @@ vimg_stream_take_packet(VimgStream *stream, gboolean *more)
     packet = vimg_packet_queue_pop(&stream->out);
     *more = stream->out.head != NULL;
     stream->announced = *more;
-    vimg_cond_signal(&stream->changed);
+    /* the thread waits only when it is full, and then gets room for some packets at once */
+    if (stream->out.length == OUT_MAX / 2)
+        vimg_cond_signal(&stream->changed);
     return packet;
 }
 
