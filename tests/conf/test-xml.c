@@ -89,6 +89,7 @@ test_size(void)
     g_autoptr(VimgPoolDef) def = vimg_pool_def_parse(fits, FALSE, &error);
 
     g_assert_no_error(error);
+    g_assert_cmpstr(def->name, ==, "a");
     g_assert_cmpuint(strlen(fits), ==, VIMG_XML_MAX);
     check(over, VIMG_ERROR_XML_DETAIL);
 }

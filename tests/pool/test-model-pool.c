@@ -432,7 +432,6 @@ test_create_persistent(Fixture *fixture, gconstpointer data)
     g_autofree char *running = NULL;
     g_autofree char *kept = NULL;
     g_autofree char *after = NULL;
-    g_autoptr(GError) error = NULL;
     VimgPoolId id;
 
     g_assert_true(define_xml(fixture, defined, NULL));

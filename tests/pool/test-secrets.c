@@ -413,7 +413,6 @@ test_ephemeral(Fixture *f, gconstpointer data)
 static void
 test_leftovers(Fixture *f, gconstpointer data)
 {
-    g_autofree char *other_usage = document(U2, "a", "");
     g_autofree char *wrong_name = document(U2, "q", "");
     g_autofree char *ephemeral = document(U3, "e", "ephemeral='yes'");
 
