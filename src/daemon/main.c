@@ -14,6 +14,7 @@
 
 #include "conf/daemon-config.h"
 #include "conf/schema.h"
+#include "daemon/deadline.h"
 #include "daemon/instance.h"
 #include "daemon/paths.h"
 #include "daemon/sockets.h"
@@ -24,6 +25,9 @@
 #include "util/i18n.h"
 #include "util/log.h"
 #include "util/thread.h"
+
+/* Seconds that calls and storages have to come to an end. */
+#define END_TIMEOUT 20
 
 typedef struct {
     VimgPathOptions paths;
@@ -213,7 +217,11 @@ daemon_start(Daemon *daemon, const Options *options, GError **error)
 static void
 daemon_clear(Daemon *daemon)
 {
+    vimg_deadline_start(END_TIMEOUT);
     relay_set(&daemon->relay, NULL);
+    /* first, because the server waits for the calls that run */
+    if (daemon->model)
+        vimg_model_cancel_jobs(daemon->model);
     vimg_server_free(daemon->server);
     vimg_model_free(daemon->model);
     for (guint i = G_N_ELEMENTS(daemon->instances); i-- > 0;)

@@ -16,6 +16,7 @@ struct _VimgJobs {
     VimgMutex lock;
     GQueue jobs;     /* of VimgJob, oldest first; under lock */
     guint64 last_id; /* under lock */
+    gboolean ending; /* under lock */
 };
 
 struct _VimgPluginJob {
@@ -78,6 +79,7 @@ vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, const char *v
     job->info.started = g_get_real_time() / G_USEC_PER_SEC;
     VIMG_LOCK_GUARD(&jobs->lock);
     job->info.id = ++jobs->last_id;
+    job->info.cancelled = jobs->ending;
     g_queue_push_tail_link(&jobs->jobs, &job->link);
     return job;
 }
@@ -153,6 +155,7 @@ vimg_jobs_cancel_all(VimgJobs *jobs)
     GList *link;
 
     VIMG_LOCK_GUARD(&jobs->lock);
+    jobs->ending = TRUE;
     for (link = jobs->jobs.head; link; link = link->next) {
         VimgJob *job = link->data;
 

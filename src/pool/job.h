@@ -40,6 +40,7 @@ void vimg_job_add(VimgJob *job, guint64 bytes); /* done += bytes */
 gboolean vimg_job_cancelled(VimgJob *job);
 void vimg_job_cancel(VimgJob *job);
 gboolean vimg_jobs_cancel(VimgJobs *jobs, guint64 id); /* FALSE: no such job */
+/* Those that run and every one that begins from now on. */
 void vimg_jobs_cancel_all(VimgJobs *jobs);
 guint vimg_jobs_count(VimgJobs *jobs);
 /* Returns: (transfer full) of VimgJobInfo, oldest first; of one pool unless NULL. */

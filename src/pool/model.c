@@ -270,6 +270,12 @@ close_pools(VimgModel *model)
 }
 
 void
+vimg_model_cancel_jobs(VimgModel *model)
+{
+    vimg_jobs_cancel_all(model->jobs);
+}
+
+void
 vimg_model_free(VimgModel *model)
 {
     if (!model)
@@ -278,7 +284,7 @@ vimg_model_free(VimgModel *model)
     model->ending = TRUE;
     vimg_mutex_unlock(&model->tasks_lock);
     vimg_reconnect_stop(model);
-    vimg_jobs_cancel_all(model->jobs);
+    vimg_model_cancel_jobs(model);
     wait_for_tasks(model);
     close_pools(model);
     vimg_services_set_status_func(NULL, NULL);

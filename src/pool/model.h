@@ -79,6 +79,11 @@ void vimg_model_set_event_sink(VimgModel *model, VimgEventSink sink, gpointer da
  * by workers after it returned; a pool being opened answers as inactive until then.
  */
 gboolean vimg_model_start(VimgModel *model, GError **error);
+/*
+ * The daemon is about to end: every job that runs or begins from now on is cancelled, so calls that
+ * wait for one return soon.
+ */
+void vimg_model_cancel_jobs(VimgModel *model);
 /* Waits for running jobs to end (they are cancelled), closes every pool, frees.  Accepts NULL. */
 void vimg_model_free(VimgModel *model);
 /* (memory) Number of active pools and running jobs: a daemon with --timeout ends at 0. */

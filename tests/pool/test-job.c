@@ -84,6 +84,7 @@ test_cancel(Fixture *f, gconstpointer data)
     g_autoptr(GPtrArray) list = vimg_jobs_list(f->jobs, NULL);
     guint64 first = ((VimgJobInfo *)g_ptr_array_index(list, 0))->id;
     guint64 second = ((VimgJobInfo *)g_ptr_array_index(list, 1))->id;
+    g_autoptr(VimgJob) late = NULL;
 
     g_assert_cmpuint(first, !=, second);
     g_assert_false(vimg_jobs_cancel(f->jobs, 12345));
@@ -96,6 +97,8 @@ test_cancel(Fixture *f, gconstpointer data)
     g_assert_false(vimg_job_cancelled(f->build));
     vimg_jobs_cancel_all(f->jobs);
     g_assert_true(vimg_job_cancelled(f->build));
+    late = vimg_job_begin(f->jobs, "upload", "p", "z", 0);
+    g_assert_true(vimg_job_cancelled(late));
     g_clear_pointer(&f->clone, vimg_job_end);
     g_assert_false(vimg_jobs_cancel(f->jobs, second));
 }
