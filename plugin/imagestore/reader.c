@@ -9,6 +9,7 @@
 #include "image.h"
 #include "reader.h"
 #include "slice.h"
+#include "slicer.h"
 #include "thread.h"
 #include "throw.h"
 
@@ -29,7 +30,7 @@ typedef struct {
 struct _VimgSliceReader {
     VimgSliceStore *store;
     VimgPluginJob *job;
-    VimgLease *lease; /* NULL on a read-only store */
+    VimgLease *lease; /* NULL on a read-only or full store */
     VimgIndex *index;
     VimgLane *lane;
     guint64 position; /* next byte to hand out */
@@ -60,6 +61,10 @@ read_piece(VimgSliceTools *tools, gpointer data)
     VimgBuffer *plain =
         vimg_slice_read(reader->store->transport, tools, vimg_index_id(reader->index, piece->slice),
                         piece->end - piece->start, &error);
+
+    /* the last slice of an image may be zeros without being a zero slice: a hole as well */
+    if (plain && vimg_is_zero(plain->data, plain->size))
+        g_clear_pointer(&plain, vimg_buffer_unref);
     LOCK_GUARD(&reader->lock);
 
     piece->plain = plain;
@@ -106,6 +111,25 @@ vimg_slice_reader_index(VimgSliceStore *store, const char *uuid, VimgManifest **
     return index;
 }
 
+/*
+ * What cannot be written is read without a lease: at worst a collector elsewhere takes away a slice
+ * of an image deleted meanwhile, and the download fails.
+ */
+static gboolean
+take_lease(VimgSliceStore *store, VimgLease **out, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    VimgSpace space;
+
+    if (store->read_only || (*out = vimg_lease_new(store, &local)))
+        return TRUE;
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE) ||
+        (vimg_transport_space(store->transport, &space) == 0 && space.read_only))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 VimgSliceReader *
 vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, guint64 length,
                        VimgPluginJob *job, GError **error)
@@ -116,7 +140,7 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
     VimgLane *lane;
     guint64 total;
 
-    if (!store->read_only && !(lease = vimg_lease_new(store, error)))
+    if (!take_lease(store, &lease, error))
         return NULL;
     index = vimg_slice_reader_index(store, uuid, NULL, error);
     if (!index || !(lane = vimg_lane_new(read_piece, error)))
@@ -218,7 +242,7 @@ vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error)
     }
     out->length = MIN(piece->end, reader->end) - reader->position;
     out->data = g_steal_pointer(&piece->plain);
-    out->offset = piece->hole ? 0 : reader->position - piece->start;
+    out->offset = out->data ? reader->position - piece->start : 0;
     reader->position += out->length;
     g_queue_pop_head(&reader->pieces);
     if (!piece->hole)

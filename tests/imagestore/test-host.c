@@ -1,0 +1,378 @@
+/*
+ * test-host.c: a store between its host and other hosts: services, space, rights, making
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "clone.h"
+#include "lease.h"
+#include "memory-transport.h"
+#include "slice.h"
+#include "store-helper.h"
+
+/* ---- a transport with something happening in between -------------------------------------- */
+
+typedef struct {
+    VimgTransport parent;
+    VimgTransport *inner;
+    guint left; /* operations until @happen; 0: never */
+    void (*happen)(gpointer data);
+    gpointer data;
+    int create_result; /* what MKDIR and CREATE answer instead; 0: the truth */
+    VimgSpace space;   /* total 0: the truth */
+} Between;
+
+static void
+between_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    Between *between = (Between *)transport;
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        if (between->left > 0 && --between->left == 0)
+            between->happen(between->data);
+        if (between->create_result &&
+            (ops[i].kind == VIMG_OP_MKDIR || ops[i].kind == VIMG_OP_CREATE))
+            ops[i].result = between->create_result;
+        else
+            vimg_transport_run(between->inner, &ops[i], 1);
+    }
+}
+
+static int
+between_sync_all(VimgTransport *transport)
+{
+    return vimg_transport_sync_all(((Between *)transport)->inner);
+}
+
+static int
+between_space(VimgTransport *transport, VimgSpace *out)
+{
+    Between *between = (Between *)transport;
+
+    if (between->space.total == 0)
+        return vimg_transport_space(between->inner, out);
+    *out = between->space;
+    return 0;
+}
+
+static void
+between_free(VimgTransport *transport)
+{
+    vimg_transport_free(((Between *)transport)->inner);
+    g_free(transport);
+}
+
+static const VimgTransportOps between_ops = {
+    .run = between_run,
+    .sync_all = between_sync_all,
+    .space = between_space,
+    .free = between_free,
+};
+
+static Between *
+between_new(MemoryDisk *disk)
+{
+    Between *between = g_new0(Between, 1);
+
+    between->parent.ops = &between_ops;
+    between->inner = memory_transport_new(disk, TRUE);
+    return between;
+}
+
+/* ---- services ----------------------------------------------------------------------------- */
+
+static struct {
+    guint seconds;
+    void (*func)(gpointer data);
+    gpointer data;
+    guint removed;
+    gboolean cancelled;
+} host;
+
+static void
+host_log(VimgLogLevel level, const char *message)
+{
+}
+
+static gboolean
+host_cancelled(VimgPluginJob *job)
+{
+    return host.cancelled;
+}
+
+static guint
+host_timer_add(guint seconds, void (*func)(gpointer data), gpointer data)
+{
+    host.seconds = seconds;
+    host.func = func;
+    host.data = data;
+    return 7;
+}
+
+static void
+host_timer_remove(guint id)
+{
+    host.removed = id;
+}
+
+static const VimgServices services = {
+    .abi = VIMG_PLUGIN_ABI,
+    .size = sizeof(VimgServices),
+    .log = host_log,
+    .job_cancelled = host_cancelled,
+    .timer_add = host_timer_add,
+    .timer_remove = host_timer_remove,
+};
+
+static VimgPluginJob *
+some_job(void)
+{
+    return (VimgPluginJob *)&host;
+}
+
+typedef struct {
+    MemoryDisk *disk;
+    Between *between;
+    VimgSliceStore *store;
+} Fixture;
+
+static void
+set_up(Fixture *fixture, gconstpointer data)
+{
+    memset(&host, 0, sizeof(host));
+    vimg_services = &services;
+    fixture->disk = memory_disk_new();
+    fixture->between = between_new(fixture->disk);
+    fixture->store = helper_store(&fixture->between->parent);
+}
+
+static void
+tear_down(Fixture *fixture, gconstpointer data)
+{
+    vimg_slice_store_free(fixture->store);
+    memory_disk_free(fixture->disk);
+    vimg_services = NULL;
+}
+
+static gint64
+heartbeat(const VimgLease *lease)
+{
+    VimgFileInfo info;
+
+    g_assert_cmpint(vimg_transport_stat(lease->store->transport, lease->heartbeat, &info), ==, 0);
+    return info.size;
+}
+
+/* The timer of the host writes the heartbeats of all leases, and makes none for those that ended.
+ */
+static void
+test_heartbeat(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    VimgLease *a = vimg_lease_new(fixture->store, &error);
+    VimgLease *b = vimg_lease_new(fixture->store, &error);
+    g_autofree char *ended = g_strdup(a->heartbeat);
+    VimgFileInfo info;
+
+    g_assert_no_error(error);
+    g_assert_cmpuint(host.seconds, ==, 30);
+    g_assert_cmpint(heartbeat(a), ==, 2);
+    host.func(host.data);
+    g_assert_cmpint(heartbeat(a), >, 2);
+    g_assert_cmpint(heartbeat(b), >, 2);
+    vimg_lease_free(a);
+    host.func(host.data);
+    g_assert_cmpint(vimg_transport_stat(fixture->store->transport, ended, &info), ==, ENOENT);
+    vimg_lease_free(b);
+    vimg_slice_store_free(g_steal_pointer(&fixture->store));
+    g_assert_cmpuint(host.removed, ==, 7);
+}
+
+static guint
+leases(VimgSliceStore *store)
+{
+    g_autoptr(GPtrArray) names = NULL;
+
+    g_assert_cmpint(vimg_transport_list(store->transport, "pending", &names), ==, 0);
+    return names->len;
+}
+
+/* Every call with a job ends with ABORTED once the job is cancelled, and leaves nothing. */
+static void
+test_cancelled(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    g_autoptr(VimgBuffer) content = helper_content(1, 40 * 65536, 5);
+    g_autofree char *done = helper_create(store, "done", 0);
+    g_autofree char *uuid = helper_create(store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    VimgPluginImage copy = {.size = sizeof(copy),
+                            .uuid = (char *)"00000000-0000-4000-8000-00000000000c",
+                            .name = (char *)"copy",
+                            .format = (char *)"raw"};
+    VimgWriteRequest request = {.size = sizeof(request)};
+    VimgExtent extent;
+    VimgSliceReader *reader;
+    VimgSliceWriter *writer;
+
+    g_assert_true(helper_upload(store, done, content, &error));
+    writer = vimg_slice_writer_open(store, uuid, &request, some_job(), &error);
+    reader = vimg_slice_reader_open(store, done, 0, 0, some_job(), &error);
+    g_assert_true(helper_feed(writer, content, 0, 65536, FALSE, &error));
+    host.cancelled = TRUE;
+    g_assert_false(helper_feed(writer, content, 0, 65536, FALSE, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_clear_error(&error);
+    g_assert_false(vimg_slice_writer_hole(writer, 65536, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_clear_error(&error);
+    g_assert_false(helper_finish(writer, TRUE, content->size, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_clear_error(&error);
+    g_assert_cmpint(helper_state(store, uuid), ==, VIMG_IMAGE_SAVING);
+    g_assert_false(vimg_slice_reader_next(reader, &extent, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    vimg_slice_reader_close(reader);
+    g_clear_error(&error);
+    g_assert_false(vimg_clone(store, done, &copy, some_job(), &out, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_assert_cmpuint(leases(store), ==, 0);
+}
+
+/* ---- space and rights --------------------------------------------------------------------- */
+
+/* What a lease reserves is not there for others, on this host or another. */
+static void
+test_reservations(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) other = helper_reopen(memory_transport_new(fixture->disk, TRUE));
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgLease) a = vimg_lease_new(other, &error);
+    g_autoptr(VimgLease) b = vimg_lease_new(fixture->store, &error);
+
+    fixture->between->space = (VimgSpace){.total = 1000, .available = 600};
+    fixture->store->space_reserve = 100;
+    g_assert_true(vimg_lease_reserve(b, 500, TRUE, &error));
+    g_assert_false(vimg_lease_reserve(b, 501, TRUE, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    g_clear_error(&error);
+    g_assert_true(vimg_lease_reserve(a, 300, FALSE, &error));
+    g_assert_true(vimg_lease_reserve(b, 200, TRUE, &error));
+    g_assert_false(vimg_lease_reserve(b, 201, TRUE, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    g_clear_error(&error);
+    /* a guess may be wrong, so it is not refused for others' guesses */
+    g_assert_true(vimg_lease_reserve(b, 5000, FALSE, &error));
+    fixture->between->space.available = 100;
+    g_assert_false(vimg_lease_reserve(b, 1, FALSE, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    g_clear_error(&error);
+    fixture->between->space.available = 600;
+    vimg_lease_free(g_steal_pointer(&a));
+    g_assert_true(vimg_lease_reserve(b, 500, TRUE, &error));
+}
+
+/* The last slice of a sparse image comes back as a hole, however short it is. */
+static void
+test_short_hole(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    g_autoptr(VimgBuffer) content = helper_content(1, 2 * 65536 + 100, 0);
+    g_autofree char *uuid = helper_create(store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    VimgSliceReader *reader;
+    VimgExtent extent;
+
+    memset(content->data + 2 * 65536, 0, 100);
+    g_assert_true(helper_upload(store, uuid, content, &error));
+    reader = vimg_slice_reader_open(store, uuid, 2 * 65536 + 10, 0, NULL, &error);
+    g_assert_true(vimg_slice_reader_next(reader, &extent, &error));
+    g_assert_cmpuint(extent.length, ==, 90);
+    g_assert_null(extent.data);
+    g_assert_true(vimg_slice_reader_next(reader, &extent, &error));
+    g_assert_cmpuint(extent.length, ==, 0);
+    vimg_slice_reader_close(reader);
+}
+
+/* Nothing can be added to a full storage, but everything read and deleted. */
+static void
+test_full(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    g_autoptr(VimgBuffer) content = helper_content(1, 5 * 65536, 0);
+    g_autofree char *uuid = helper_create(store, "a", 0);
+    g_autofree char *other = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(helper_upload(store, uuid, content, &error));
+    fixture->between->create_result = ENOSPC;
+    helper_assert_content(store, uuid, content);
+    g_assert_false(helper_try_create(store, "b", &other, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    g_clear_error(&error);
+    /* the file system was mounted read-only after an error of its disk */
+    fixture->between->create_result = EROFS;
+    fixture->between->space = (VimgSpace){.total = 1000, .available = 0, .read_only = TRUE};
+    helper_assert_content(store, uuid, content);
+}
+
+static void
+test_read_only(Fixture *fixture, gconstpointer data)
+{
+    static const int results[] = {EROFS, EACCES, EPERM};
+    g_autoptr(VimgBuffer) content = helper_content(1, 5 * 65536, 0);
+    g_autofree char *uuid = helper_create(fixture->store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    gsize i;
+
+    g_assert_true(helper_upload(fixture->store, uuid, content, &error));
+    for (i = 0; i < G_N_ELEMENTS(results); i++) {
+        Between *between = between_new(fixture->disk);
+        g_autoptr(VimgSliceStore) store = NULL;
+        g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+        g_autofree char *other = NULL;
+        VimgPluginStore found = {.size = sizeof(found)};
+
+        between->create_result = results[i];
+        store = helper_reopen(&between->parent);
+        g_assert_true(vimg_slice_store_probe(store, &found, &error));
+        g_free(found.store_id);
+        g_assert_true(found.read_only);
+        g_assert_cmpuint(found.available, ==, 0);
+        helper_assert_content(store, uuid, content);
+        g_assert_false(helper_try_create(store, "b", &other, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+        g_clear_error(&error);
+        g_assert_false(vimg_image_remove(store, uuid, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+        g_clear_error(&error);
+        g_assert_false(vimg_image_set_error(store, uuid, "x", &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+        g_clear_error(&error);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct {
+        const char *path;
+        void (*test)(Fixture *, gconstpointer);
+    } tests[] = {
+        {"/imagestore/host/heartbeat", test_heartbeat},
+        {"/imagestore/host/cancelled", test_cancelled},
+        {"/imagestore/host/reservations", test_reservations},
+        {"/imagestore/host/short-hole", test_short_hole},
+        {"/imagestore/host/full", test_full},
+        {"/imagestore/host/read-only", test_read_only},
+    };
+    gsize i;
+
+    g_test_init(&argc, &argv, NULL);
+    for (i = 0; i < G_N_ELEMENTS(tests); i++)
+        g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].test, tear_down);
+    return g_test_run();
+}
