@@ -16,7 +16,6 @@
 #include "throw.h"
 
 #define STORE_FILE "store.json"
-#define STORE_STAGING "pending/store.json"
 #define HEARTBEAT_SECONDS 30
 
 const VimgServices *vimg_services;
@@ -101,17 +100,25 @@ make_directory(VimgTransport *transport, const char *path, GError **error)
     return TRUE;
 }
 
+/*
+ * A durable file, whole from the moment it is there.  One that is there already came the same way,
+ * from an interrupted making or from another host that makes a store here now: it stays.
+ */
 static gboolean
 make_file(VimgTransport *transport, const char *path, gconstpointer data, gsize size,
-          gboolean sealed, GError **error)
+          GError **error)
 {
-    int result;
+    g_autofree char *uuid = g_uuid_string_random();
+    g_autofree char *staged = g_strconcat("pending/new-", uuid, NULL);
+    int result = vimg_transport_create(transport, staged, data, size, TRUE);
 
-    vimg_transport_unlink(transport, path); /* of an interrupted making */
-    result = vimg_transport_create(transport, path, data, size, sealed);
     if (result == 0)
-        result = vimg_transport_sync(transport, path);
+        result = vimg_transport_sync(transport, staged);
+    if (result == 0)
+        result = vimg_transport_rename(transport, staged, path);
     if (result != 0)
+        vimg_transport_unlink(transport, staged);
+    if (result != 0 && result != EEXIST)
         return throw_result(error, result, _("cannot create '%s'"), path);
     return TRUE;
 }
@@ -129,7 +136,7 @@ make_zero_slice(VimgTransport *transport, VimgSliceTools *tools, const guint8 *z
 
     frame = vimg_slice_compress(tools, zeros, length, VIMG_COMPRESSION_DEFAULT, &size, error);
     if (!frame || !make_directory(transport, dir, error) ||
-        !make_file(transport, path, frame, size, TRUE, error))
+        !make_file(transport, path, frame, size, error))
         return FALSE;
     result = vimg_transport_sync(transport, dir);
     if (result != 0)
@@ -194,26 +201,28 @@ make_all(VimgTransport *transport, const VimgStoreParams *params, GError **error
             return FALSE;
     }
     if (!make_zero_slices(transport, params->slice_size, error) ||
-        !make_file(transport, STORE_STAGING, text, strlen(text), TRUE, error) ||
-        !sync_directories(transport, error))
+        !sync_directories(transport, error) ||
+        !make_file(transport, STORE_FILE, text, strlen(text), error))
         return FALSE;
-    result = vimg_transport_rename(transport, STORE_STAGING, STORE_FILE);
-    if (result == 0)
-        result = vimg_transport_sync(transport, ".");
+    result = vimg_transport_sync(transport, ".");
     if (result != 0)
         return throw_result(error, result, _("cannot create '%s'"), STORE_FILE);
     return TRUE;
 }
 
-/* Takes back what make_all() did; whatever else lies there stays. */
+/*
+ * Takes back what make_all() did; whatever else lies there stays, and so does all of it once there
+ * is a store: it is as good as ours if another host made it.
+ */
 static void
 unmake(VimgTransport *transport, guint64 slice_size)
 {
+    VimgFileInfo info;
     guint64 length;
     gsize i;
 
-    vimg_transport_unlink(transport, STORE_FILE);
-    vimg_transport_unlink(transport, STORE_STAGING);
+    if (vimg_transport_stat(transport, STORE_FILE, &info) != ENOENT)
+        return;
     for (length = slice_size; length <= VIMG_ZERO_MAX; length *= 2) {
         g_autofree char *dir = vimg_slice_dir(vimg_zero_id(length));
         g_autofree char *path = vimg_slice_path(vimg_zero_id(length));

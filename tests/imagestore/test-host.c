@@ -355,6 +355,58 @@ test_read_only(Fixture *fixture, gconstpointer data)
     }
 }
 
+/* ---- two hosts make a store at the same place --------------------------------------------- */
+
+static const VimgStoreParams params = {.slice_size = 1024 * 1024};
+
+static void
+make_there(gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    VimgTransport *transport = memory_transport_new(data, TRUE);
+
+    vimg_slice_store_make(transport, &params, &error);
+    g_assert_no_error(error);
+    vimg_transport_free(transport);
+}
+
+/* Whatever the one was doing when the other was done: there is one store, and it is whole. */
+static void
+test_making(gconstpointer data)
+{
+    guint at;
+
+    for (at = 1;; at++) {
+        MemoryDisk *disk = memory_disk_new();
+        Between *between = between_new(disk);
+        g_autoptr(VimgSliceStore) store = NULL;
+        g_autoptr(GError) error = NULL;
+        gboolean met;
+        guint64 size;
+
+        between->left = at;
+        between->happen = make_there;
+        between->data = disk;
+        vimg_slice_store_make(&between->parent, &params, &error);
+        g_assert_no_error(error);
+        met = between->left == 0;
+        between->left = 0;
+        store = helper_reopen(&between->parent);
+        for (size = params.slice_size; size <= VIMG_ZERO_MAX; size *= 2) {
+            g_autofree char *path = vimg_slice_path(vimg_zero_id(size));
+            VimgFileInfo info;
+
+            g_assert_cmpint(vimg_transport_stat(store->transport, path, &info), ==, 0);
+            g_assert_cmpuint(info.size, >, 0);
+        }
+        g_clear_pointer(&store, vimg_slice_store_free);
+        memory_disk_free(disk);
+        if (!met)
+            break;
+    }
+    g_assert_cmpuint(at, >, 30);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -374,5 +426,6 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     for (i = 0; i < G_N_ELEMENTS(tests); i++)
         g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].test, tear_down);
+    g_test_add_data_func("/imagestore/host/making", NULL, test_making);
     return g_test_run();
 }
