@@ -8,7 +8,9 @@
 #include "clone.h"
 #include "lease.h"
 #include "memory-transport.h"
+#include "publish.h"
 #include "slice.h"
+#include "slicer.h"
 #include "store-helper.h"
 
 /* ---- a transport with something happening in between -------------------------------------- */
@@ -242,6 +244,27 @@ test_cancelled(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(leases(store), ==, 0);
 }
 
+/* The last look at the slices of a large image takes a while: it can be cancelled too. */
+static void
+test_cancelled_check(Fixture *fixture, gconstpointer data)
+{
+    const VimgIndexSizes sizes = vimg_slicer_fixed_sizes(65536);
+    g_autoptr(VimgIndex) index = vimg_index_new(&sizes);
+    g_autoptr(GError) error = NULL;
+    guint64 allocation;
+    guint32 i;
+
+    for (i = 0; i < 1024; i++) {
+        VimgSliceId id = {{1}};
+
+        memcpy(id.bytes + 1, &i, sizeof(i));
+        g_assert_true(vimg_index_append(index, 65536, &id, &error));
+    }
+    host.cancelled = TRUE;
+    g_assert_false(vimg_publish_check(fixture->store, index, some_job(), &allocation, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+}
+
 /* ---- space and rights --------------------------------------------------------------------- */
 
 /* What a lease reserves is not there for others, on this host or another. */
@@ -295,6 +318,61 @@ test_short_hole(Fixture *fixture, gconstpointer data)
     g_assert_true(vimg_slice_reader_next(reader, &extent, &error));
     g_assert_cmpuint(extent.length, ==, 0);
     vimg_slice_reader_close(reader);
+}
+
+/* Sixteen tebibytes of nothing are worth no more commits than a byte. */
+static void
+test_hole_commits(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    g_autofree char *uuid = helper_create(store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    VimgWriteRequest request = {.size = sizeof(request)};
+    VimgSliceWriter *writer = vimg_slice_writer_open(store, uuid, &request, NULL, &error);
+
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    g_assert_true(vimg_slice_writer_hole(writer, (guint64)1 << 44, &error));
+    g_assert_true(helper_finish(writer, TRUE, (guint64)1 << 44, &error));
+    g_assert_cmpuint(memory_disk_count(fixture->disk), <, 40);
+}
+
+/* A disk that fills up: what was stored is seen, and there to go on with. */
+static void
+test_fills_up(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    g_autoptr(VimgBuffer) content = helper_content(1, 40 * 65536, 0);
+    g_autofree char *uuid = helper_create(store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    VimgWriteRequest request = {.size = sizeof(request)};
+    VimgSliceWriter *writer = vimg_slice_writer_open(store, uuid, &request, NULL, &error);
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    guint64 expected = 0;
+    guint64 allocation = 0;
+    guint64 position;
+    gsize size;
+    gsize i;
+
+    for (i = 0; i < content->size; i += 65536) {
+        g_assert_nonnull(vimg_slice_compress(tools, content->data + i, 65536,
+                                             VIMG_COMPRESSION_DEFAULT, &size, &error));
+        expected += size;
+    }
+    g_assert_true(helper_feed(writer, content, 0, 65536, FALSE, &error));
+    while (allocation < expected)
+        vimg_slice_writer_stat(writer, &allocation, &position);
+    memory_disk_set_fault(fixture->disk, &(Fault){.space = 30000});
+    content->data[0] ^= 1;
+    while (helper_feed(writer, content, 0, 65536, FALSE, &error))
+        content->data[0]++;
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    g_clear_error(&error);
+    vimg_slice_writer_abort(writer);
+    g_assert_true(vimg_image_stat(store, uuid, &image, &error));
+    g_assert_cmpint(image.state, ==, VIMG_IMAGE_SAVING);
+    g_assert_cmpuint(image.allocation, ==, expected);
+    g_assert_cmpuint(image.position, ==, 39 * 65536);
 }
 
 /* Nothing can be added to a full storage, but everything read and deleted. */
@@ -416,9 +494,12 @@ main(int argc, char **argv)
     } tests[] = {
         {"/imagestore/host/heartbeat", test_heartbeat},
         {"/imagestore/host/cancelled", test_cancelled},
+        {"/imagestore/host/cancelled-check", test_cancelled_check},
         {"/imagestore/host/reservations", test_reservations},
         {"/imagestore/host/short-hole", test_short_hole},
         {"/imagestore/host/full", test_full},
+        {"/imagestore/host/fills-up", test_fills_up},
+        {"/imagestore/host/hole-commits", test_hole_commits},
         {"/imagestore/host/read-only", test_read_only},
     };
     gsize i;
