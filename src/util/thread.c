@@ -108,16 +108,29 @@ thread_main(void *data)
     return NULL;
 }
 
+/*
+ * GLib allocates the lock of its error domains at the first GError and publishes it by an atomic
+ * of its own, which ThreadSanitizer cannot see in Debian's build: made before there are threads,
+ * it is handed to them by their creation.
+ */
+static void
+make_error_lock(void)
+{
+    g_error_free(g_error_new_literal(VIMG_ERROR, VIMG_ERROR_INTERNAL, ""));
+}
+
 /* Signals are the main loop's: threads start with all of them blocked. */
 static gboolean
 start_thread(pthread_t *thread, gboolean detached, const char *name, void (*func)(gpointer data),
              gpointer data, GError **error)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     Start *start = g_new0(Start, 1);
     sigset_t all;
     sigset_t before;
     int result;
 
+    pthread_once(&once, make_error_lock);
     start->func = func;
     start->data = data;
     g_strlcpy(start->name, name, sizeof(start->name));
