@@ -163,7 +163,7 @@ static void
 timer_main(gpointer data)
 {
     Timer *timer = data;
-    const gint64 interval = timer->seconds * G_USEC_PER_SEC;
+    const gint64 interval = (gint64)timer->seconds * G_USEC_PER_SEC;
     gint64 due = g_get_monotonic_time() + interval;
 
     vimg_mutex_lock(&timer->lock);

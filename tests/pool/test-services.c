@@ -86,6 +86,25 @@ test_timer(void)
     ticks_clear(&ticks);
 }
 
+/* Its interval in microseconds needs more than 32 bits: it is not due for more than an hour. */
+static void
+test_timer_long(void)
+{
+    Ticks rare;
+    Ticks often;
+
+    ticks_init(&rare);
+    ticks_init(&often);
+    rare.id = services->timer_add(4295, tick, &rare);
+    often.id = services->timer_add(1, tick, &often);
+    await_calls(&often, 1);
+    services->timer_remove(often.id);
+    services->timer_remove(rare.id);
+    g_assert_cmpuint(rare.calls, ==, 0);
+    ticks_clear(&rare);
+    ticks_clear(&often);
+}
+
 static void
 remove_timer(gpointer data)
 {
@@ -295,6 +314,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     services = vimg_services_get();
     g_test_add_func("/services/timer", test_timer);
+    g_test_add_func("/services/timer-long", test_timer_long);
     g_test_add_func("/services/timer-hung", test_timer_hung);
     g_test_add_func("/services/timer-removes-itself", test_timer_removes_itself);
     g_test_add_func("/services/jobs", test_jobs);
