@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,9 +115,16 @@ vimg_file_remove(const char *path, GError **error)
 gboolean
 vimg_dir_make(const char *path, mode_t mode, GError **error)
 {
-    if (g_mkdir_with_parents(path, (int)mode) < 0)
+    g_autofree char *parent = g_path_get_dirname(path);
+
+    if (g_file_test(path, G_FILE_TEST_IS_DIR))
+        return TRUE;
+    if (strcmp(parent, path) != 0 && !vimg_dir_make(parent, mode, error))
+        return FALSE;
+    /* what another made at the same time may not be durable yet */
+    if (mkdir(path, mode) < 0 && (errno != EEXIST || !g_file_test(path, G_FILE_TEST_IS_DIR)))
         return vimg_throw_errno(error, _("cannot make directory '%s'"), path);
-    return TRUE;
+    return sync_parent(path, error);
 }
 
 char *

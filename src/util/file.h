@@ -32,7 +32,7 @@ gboolean vimg_file_remove(const char *path, GError **error);
 /* fsync of a directory by its path. */
 gboolean vimg_dir_sync(const char *path, GError **error);
 
-/* mkdir -p with @mode for what is made. */
+/* mkdir -p with @mode for what is made, and fsync of each directory that something was made in. */
 gboolean vimg_dir_make(const char *path, mode_t mode, GError **error);
 
 /*

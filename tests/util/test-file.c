@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/error.h"
@@ -177,6 +178,55 @@ test_write_full(Fixture *fixture G_GNUC_UNUSED, gconstpointer data G_GNUC_UNUSED
     g_assert_cmpint(vimg_write_all(fd, NULL, 0), ==, 0);
 }
 
+/* Device and inode of what was flushed, in the library under test too; one thread runs here. */
+static GArray *flushed; /* of struct stat; NULL: nobody asks */
+
+int
+fsync(int fd)
+{
+    struct stat st;
+
+    if (flushed && fstat(fd, &st) == 0)
+        g_array_append_val(flushed, st);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static gboolean
+was_flushed(const char *path)
+{
+    struct stat st;
+    guint i;
+
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    for (i = 0; i < flushed->len; i++) {
+        const struct stat *one = &g_array_index(flushed, struct stat, i);
+
+        if (one->st_dev == st.st_dev && one->st_ino == st.st_ino)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* A file in a new directory is durable only if the directory itself is. */
+static void
+test_dir_make_durable(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    g_autofree char *outer = g_build_filename(fixture->dir, "a", NULL);
+    g_autofree char *inner = g_build_filename(outer, "b", NULL);
+    g_autofree char *dangling = g_build_filename(fixture->dir, "link", NULL);
+
+    flushed = g_array_new(FALSE, FALSE, sizeof(struct stat));
+    g_assert_true(vimg_dir_make(inner, 0700, NULL));
+    g_assert_true(was_flushed(fixture->dir));
+    g_assert_true(was_flushed(outer));
+    g_clear_pointer(&flushed, g_array_unref);
+    g_assert_cmpint(symlink("nowhere", dangling), ==, 0);
+    g_assert_false(vimg_dir_make(dangling, 0700, NULL));
+    unlink(dangling);
+    g_rmdir(inner);
+    g_rmdir(outer);
+}
+
 static void
 test_dir_make(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
@@ -231,6 +281,7 @@ static const struct {
     {"/file/read-special", test_read_special},
     {"/file/write-full", test_write_full},
     {"/file/dir-make", test_dir_make},
+    {"/file/dir-make-durable", test_dir_make_durable},
     {"/file/fd", test_fd},
 };
 
