@@ -208,6 +208,11 @@ gboolean vimg_registry_take_store(VimgPool *pool, const char *type, const char *
 gboolean vimg_persist_dirs(VimgModel *model, GError **error);
 gboolean vimg_persist_save(VimgPool *pool, const VimgPoolDef *def, GError **error);
 gboolean vimg_persist_forget(VimgPool *pool, GError **error); /* definition and autostart link */
+/*
+ * Nothing of a former pool of its name or uuid is true of a new one.  A file of its name that was
+ * skipped at start is that pool's own, come back: its storage stays remembered.
+ */
+gboolean vimg_persist_fresh(VimgPool *pool, GError **error);
 gboolean vimg_persist_autostart(VimgPool *pool, gboolean autostart, GError **error);
 gboolean vimg_persist_run_save(VimgPool *pool, const VimgPoolDef *def, GError **error);
 gboolean vimg_persist_run_remove(VimgPool *pool, GError **error);

@@ -150,6 +150,15 @@ vimg_persist_store_drop(VimgPool *pool)
                      error->message);
 }
 
+gboolean
+vimg_persist_fresh(VimgPool *pool, GError **error)
+{
+    g_autofree char *path = file_in(pool->model->config_dir, pool);
+
+    return vimg_persist_autostart(pool, FALSE, error) &&
+           (access(path, F_OK) == 0 || vimg_persist_store_forget(pool, error));
+}
+
 char *
 vimg_persist_pool_dir(VimgPool *pool)
 {

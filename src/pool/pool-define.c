@@ -86,7 +86,7 @@ fill_id(VimgPool *pool, VimgPoolId *out)
 static gboolean
 define_new(VimgPool *pool, const VimgPoolDef *def, GError **error)
 {
-    if (!vimg_persist_save(pool, def, error)) {
+    if (!vimg_persist_fresh(pool, error) || !vimg_persist_save(pool, def, error)) {
         vimg_registry_remove(pool);
         return FALSE;
     }
@@ -243,7 +243,7 @@ swap_back(VimgPool *pool)
 static gboolean
 create_new(VimgPool *pool, guint flags, GError **error)
 {
-    if (vimg_pool_start(pool, flags, error)) {
+    if (vimg_persist_fresh(pool, error) && vimg_pool_start(pool, flags, error)) {
         vimg_registry_show(pool);
         return TRUE;
     }

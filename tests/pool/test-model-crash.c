@@ -1,0 +1,85 @@
+/*
+ * test-model-crash.c: what a daemon that was killed left behind, and storages that are not it
+ *
+ * A crash is a file that is there, or is not, when the next model starts.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "test-model-fixture.h"
+#include "util/error.h"
+
+static gboolean
+define_xml(Fixture *fixture, const char *xml, GError **error)
+{
+    g_auto(VimgPoolId) id = {0};
+
+    return vimg_model_pool_define(fixture->model, xml, 0, &id, error);
+}
+
+static gboolean
+create_xml(Fixture *fixture, const char *xml, GError **error)
+{
+    g_auto(VimgPoolId) id = {0};
+
+    return vimg_model_pool_create_xml(fixture->model, xml, 0, &id, error);
+}
+
+/* As an undefine or the end of a transient pool leaves it, if killed before its last step. */
+static void
+test_stale_memory(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *images = pool_xml("images", UUID(1), NULL);
+    g_autofree char *flash = pool_xml("flash", UUID(2), NULL);
+    g_autofree char *link = fixture_path(fixture, "config/autostart/images.xml");
+    gboolean autostart = TRUE;
+    VimgPoolId id;
+
+    fixture_write(fixture, "state/stores/" UUID(1), "another\n");
+    fixture_write(fixture, "state/stores/" UUID(2), "another\n");
+    g_assert_cmpint(symlink("../images.xml", link), ==, 0);
+    fixture_restart(fixture);
+    g_assert_true(define_xml(fixture, images, NULL));
+    g_assert_false(fixture_exists(fixture, "config/autostart/images.xml"));
+    start_pool(fixture, "images");
+    g_assert_true(create_xml(fixture, flash, NULL));
+    fixture_restart(fixture);
+    fixture_wait_active(fixture, "images");
+    id = pool_id(fixture, "images");
+    g_assert_true(vimg_model_pool_get_autostart(fixture->model, &id, &autostart, NULL));
+    g_assert_false(autostart);
+}
+
+/* A file that could not be read, and is defined over, was that pool's all the time. */
+static void
+test_skipped_file(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *xml = pool_xml("images", UUID(1), NULL);
+    g_autoptr(GError) error = NULL;
+    VimgPoolId id;
+
+    g_assert_true(define_xml(fixture, xml, NULL));
+    start_pool(fixture, "images");
+    g_assert_true(destroy_pool(fixture, "images", NULL));
+    fixture_write(fixture, "config/images.xml", "<pool");
+    fixture_restart(fixture);
+    g_assert_true(define_xml(fixture, xml, NULL));
+    fixture->memory->lose("/mem/images");
+    id = pool_id(fixture, "images");
+    g_assert_false(vimg_model_pool_create(fixture->model, &id, 0, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    FIXTURE_ADD("/crash/stale-memory", NULL, test_stale_memory);
+    FIXTURE_ADD("/crash/skipped-file", NULL, test_skipped_file);
+    return g_test_run();
+}
