@@ -87,18 +87,19 @@ vimg_session_drain(VimgPool *pool, GError **error)
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-/* A storage that cannot be found is lost only if the pool ever had one. */
+/* A storage that cannot be found is lost only if the pool ever had one.  Only the right one is
+ * taken: a pool that met another keeps the keys of its volumes, and nobody is kept from that one.
+ */
 static gboolean
-check_store_id(VimgPool *pool, const char *known, const char *found, GError **error)
+take_store(VimgPool *pool, const char *type, const char *known, const char *found, GError **error)
 {
-    if (!known)
-        return vimg_persist_store_remember(pool, found, error);
-    if (strcmp(known, found) == 0)
-        return TRUE;
-    return vimg_throw(
-        error, VIMG_ERROR_DISCONNECTED,
-        _("there is another storage, '%1$s', in the place of that of pool '%2$s', '%3$s'"), found,
-        pool->name, known);
+    if (known && strcmp(known, found) != 0)
+        return vimg_throw(
+            error, VIMG_ERROR_DISCONNECTED,
+            _("there is another storage, '%1$s', in the place of that of pool '%2$s', '%3$s'"),
+            found, pool->name, known);
+    return vimg_registry_take_store(pool, type, found, error) &&
+           (known || vimg_persist_store_remember(pool, found, error));
 }
 
 VimgSession *
@@ -123,8 +124,7 @@ vimg_session_open(VimgPool *pool, const VimgPoolDef *def, guint flags, VimgPlugi
     session->store = vimg_store_open(type, view, known ? 0 : flags, session, error);
     if (!session->store || !vimg_store_probe(session->store, info, error))
         return NULL;
-    if (!vimg_registry_take_store(pool, def->type, info->store_id, error) ||
-        !check_store_id(pool, known, info->store_id, error)) {
+    if (!take_store(pool, def->type, known, info->store_id, error)) {
         vimg_store_info_clear(info);
         return NULL;
     }

@@ -75,11 +75,37 @@ test_skipped_file(Fixture *fixture, gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
 }
 
+/* ---- whose storage it is ------------------------------------------------------------------ */
+
+/* A pool that meets another storage in its place keeps its keys, and leaves that one to others. */
+static void
+test_replaced(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *images = pool_xml("images", UUID(1), "<image:reconnect enabled='no'/>");
+    g_auto(VimgVolId) before = {0};
+    g_auto(VimgVolId) after = {0};
+    VimgPoolId id;
+
+    g_assert_true(define_xml(fixture, images, NULL));
+    start_pool(fixture, "images");
+    define_pool(fixture, "other");
+    create_vol(fixture, "images", "debian", "raw", 4096);
+    id = pool_id(fixture, "images");
+    g_assert_true(vimg_model_vol_by_name(fixture->model, &id, "debian", &before, NULL));
+    fixture->memory->replace("/mem/images");
+    g_assert_false(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
+    g_assert_cmpuint(pool_state(fixture, "images"), ==, VIR_STORAGE_POOL_INACCESSIBLE);
+    g_assert_true(vimg_model_vol_by_key(fixture->model, before.key, &after, NULL));
+    fixture->memory->join("/mem/images", "/mem/other");
+    start_pool(fixture, "other");
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     FIXTURE_ADD("/crash/stale-memory", NULL, test_stale_memory);
     FIXTURE_ADD("/crash/skipped-file", NULL, test_skipped_file);
+    FIXTURE_ADD("/storage/replaced", NULL, test_replaced);
     return g_test_run();
 }
