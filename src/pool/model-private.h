@@ -118,6 +118,7 @@ struct _VimgPool {
     VimgPoolBusy busy;
     gboolean gone;         /* no longer in the registry */
     VimgPoolDef *def;      /* what it works by; replaced, never changed */
+    guint defined;         /* counts definitions that took the place of another while it ran */
     VimgPoolDef *next_def; /* what the file says, if that waits for the next start */
     gboolean persistent;
     gboolean autostart;

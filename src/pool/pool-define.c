@@ -105,6 +105,7 @@ replace_def(VimgPool *pool, VimgPoolDef *def)
     vimg_pool_def_free(pool->def);
     vimg_pool_def_free(pool->next_def);
     pool->def = def;
+    pool->defined++;
     pool->next_def = NULL;
     pool->persistent = TRUE;
     if (pool->active && pool->status == VIMG_POOL_DISCONNECTED)

@@ -50,11 +50,23 @@ drop_session(VimgPool *pool, VimgSession *session)
     vimg_session_unref(session);
 }
 
-/* Returns: (transfer full) the old session if it answers again, else a fresh one. */
-static VimgSession *
-connect_again(VimgPool *pool, VimgSession *old, VimgPluginStore *info, GError **error)
+static VimgPoolDef *
+copy_def(VimgPool *pool, guint *defined)
 {
-    g_autoptr(VimgPoolDef) def = vimg_pool_copy_def(pool);
+    VIMG_LOCK_GUARD(&pool->lock);
+    *defined = pool->defined;
+    return vimg_pool_def_copy(pool->def);
+}
+
+/*
+ * Returns: (transfer full) the old session if it answers again, else a fresh one.  @defined: which
+ * definition it was connected by.
+ */
+static VimgSession *
+connect_again(VimgPool *pool, VimgSession *old, guint *defined, VimgPluginStore *info,
+              GError **error)
+{
+    g_autoptr(VimgPoolDef) def = copy_def(pool, defined);
 
     if (old) {
         if (vimg_session_update(pool, old, def, NULL) &&
@@ -92,6 +104,21 @@ end_attempt(VimgPool *pool, VimgSession *session, const VimgPluginStore *info, c
     vimg_pool_set_info(pool, info);
 }
 
+/* Nobody told a pool that was being connected of a definition that came meanwhile. */
+static void
+catch_up(VimgPool *pool, VimgSession *session, guint defined)
+{
+    guint now = defined;
+    g_autoptr(VimgPoolDef) def = copy_def(pool, &now);
+    g_autoptr(GError) error = NULL;
+
+    if (now != defined && !vimg_session_update(pool, session, def, &error)) {
+        vimg_warning("storage pool '%s' still works by its former definition: %s", pool->name,
+                     error->message);
+        vimg_session_failed(session, error);
+    }
+}
+
 gboolean
 vimg_pool_reconnect(VimgPool *pool, GError **error)
 {
@@ -100,17 +127,20 @@ vimg_pool_reconnect(VimgPool *pool, GError **error)
     g_autoptr(VimgSession) session = NULL;
     g_autoptr(GError) local = NULL;
     gboolean done = FALSE;
+    guint defined = 0;
 
     if (!begin_attempt(pool, &old, &done, error))
         return FALSE;
     if (done)
         return TRUE;
-    session = connect_again(pool, old, &info, &local);
+    session = connect_again(pool, old, &defined, &info, &local);
     if (session && !vimg_cache_refresh(pool, session, &local))
         g_clear_pointer(&session, vimg_session_unref);
     end_attempt(pool, session, &info, local);
-    if (session)
+    if (session) {
+        catch_up(pool, session, defined);
         return TRUE;
+    }
     vimg_reconnect_kick(pool->model);
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;

@@ -100,6 +100,41 @@ test_replaced(Fixture *fixture, gconstpointer data)
     start_pool(fixture, "other");
 }
 
+static void
+refresh_images(gpointer data)
+{
+    Fixture *fixture = data;
+    VimgPoolId id = pool_id(fixture, "images");
+
+    g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
+}
+
+/* A definition that comes while the pool is being connected by the former one. */
+static void
+test_redefined_while_connecting(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *images = pool_xml("images", UUID(1), "<image:reconnect enabled='no'/>");
+    g_autofree char *changed = pool_xml("images", UUID(1),
+                                        "<image:reconnect enabled='no'/>"
+                                        "<image:dataNetwork cidr='10.1.0.0/16'/>");
+    g_autoptr(GError) gone =
+        g_error_new_literal(VIMG_ERROR, VIMG_ERROR_DISCONNECTED, "link is down");
+    g_autofree char *network = NULL;
+    VimgThread thread;
+
+    g_assert_true(define_xml(fixture, images, NULL));
+    start_pool(fixture, "images");
+    fixture->memory->report("/mem/images", gone);
+    fixture->memory->block("/mem/images", "list");
+    g_assert_true(vimg_thread_start(&thread, "refresh", refresh_images, fixture, NULL));
+    fixture->memory->wait_blocked("/mem/images", "list");
+    g_assert_true(define_xml(fixture, changed, NULL));
+    fixture->memory->release("/mem/images", "list");
+    vimg_thread_join(thread);
+    network = fixture->memory->network("/mem/images");
+    g_assert_cmpstr(network, ==, "10.1.0.0/16");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -107,5 +142,6 @@ main(int argc, char **argv)
     FIXTURE_ADD("/crash/stale-memory", NULL, test_stale_memory);
     FIXTURE_ADD("/crash/skipped-file", NULL, test_skipped_file);
     FIXTURE_ADD("/storage/replaced", NULL, test_replaced);
+    FIXTURE_ADD("/storage/redefined-while-connecting", NULL, test_redefined_while_connecting);
     return g_test_run();
 }
