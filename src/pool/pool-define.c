@@ -153,6 +153,8 @@ update_live(VimgPool *pool, const VimgPoolDef *def, GError **error)
             vimg_session_update(pool, session, before, NULL);
         if (pool->persistent)
             vimg_persist_save(pool, before, NULL);
+        else
+            vimg_persist_forget(pool, NULL);
         return FALSE;
     }
     replace_def(pool, vimg_pool_def_copy(def));

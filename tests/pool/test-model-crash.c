@@ -75,6 +75,21 @@ test_skipped_file(Fixture *fixture, gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
 }
 
+/* What could not be written whole is not half there after a restart. */
+static void
+test_define_running(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *xml = pool_xml("flash", UUID(2), NULL);
+    g_autofree char *run = fixture_path(fixture, "run/flash.xml");
+
+    g_assert_true(create_xml(fixture, xml, NULL));
+    g_assert_cmpint(unlink(run), ==, 0);
+    g_assert_cmpint(g_mkdir(run, 0700), ==, 0);
+    g_assert_false(define_xml(fixture, xml, NULL));
+    g_assert_false(fixture_exists(fixture, "config/flash.xml"));
+    g_assert_cmpint(rmdir(run), ==, 0);
+}
+
 /* ---- whose storage it is ------------------------------------------------------------------ */
 
 /* A pool that meets another storage in its place keeps its keys, and leaves that one to others. */
@@ -141,6 +156,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     FIXTURE_ADD("/crash/stale-memory", NULL, test_stale_memory);
     FIXTURE_ADD("/crash/skipped-file", NULL, test_skipped_file);
+    FIXTURE_ADD("/crash/define-running", NULL, test_define_running);
     FIXTURE_ADD("/storage/replaced", NULL, test_replaced);
     FIXTURE_ADD("/storage/redefined-while-connecting", NULL, test_redefined_while_connecting);
     return g_test_run();
