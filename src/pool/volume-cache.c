@@ -128,10 +128,13 @@ static void
 set_image(VimgPool *pool, VimgVolume *volume, const VimgPluginImage *image)
 {
     gboolean known = g_hash_table_lookup(pool->by_image, image->uuid) == volume;
+    VimgVolume *namesake = vimg_cache_find(pool, image->name);
 
     vimg_volume_ref(volume);
     if (known)
         drop(pool, volume);
+    if (known && namesake && namesake != volume)
+        drop(pool, namesake); /* the storage says that the name is no longer its */
     vimg_plugin_image_clear(&volume->image);
     vimg_image_copy(&volume->image, image);
     if (known) {

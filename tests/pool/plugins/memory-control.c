@@ -149,6 +149,20 @@ control_take_image(const char *dir, const char *name)
     pthread_mutex_unlock(&mem_lock);
 }
 
+static void
+control_rename_image(const char *dir, const char *name, const char *to)
+{
+    Image *image;
+
+    pthread_mutex_lock(&mem_lock);
+    image = mem_find_name(mem_get_storage(dir), name);
+    if (image) {
+        g_free(image->info.name);
+        image->info.name = g_strdup(to);
+    }
+    pthread_mutex_unlock(&mem_lock);
+}
+
 static char *
 control_network(const char *dir)
 {
@@ -205,6 +219,7 @@ __attribute__((visibility("default"))) const MemoryControl memory_control = {
     .lose = control_lose,
     .put_image = control_put_image,
     .take_image = control_take_image,
+    .rename_image = control_rename_image,
     .network = control_network,
     .is_open = control_is_open,
     .extents = control_extents,

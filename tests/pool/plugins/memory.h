@@ -36,6 +36,7 @@ typedef struct {
     /* As another host would: an active image of @size bytes of content. */
     void (*put_image)(const char *dir, const char *name, gsize size);
     void (*take_image)(const char *dir, const char *name);
+    void (*rename_image)(const char *dir, const char *name, const char *to);
     /* The data network that the last update() or open() showed. */
     char *(*network)(const char *dir);
     gboolean (*is_open)(const char *dir);
