@@ -49,10 +49,8 @@ remember_built(VimgPool *pool, const VimgPoolDef *def)
 {
     g_auto(VimgPluginStore) info = {.size = sizeof(info)};
     g_autoptr(GError) error = NULL;
-    g_autoptr(VimgSession) session = NULL;
+    g_autoptr(VimgSession) session = vimg_session_open(pool, def, 0, &info, &error);
 
-    if (vimg_persist_store_forget(pool, &error))
-        session = vimg_session_open(pool, def, 0, &info, &error);
     if (!session)
         vimg_warning("storage pool '%s' was built but cannot be opened: %s", pool->name,
                      error->message);
@@ -61,26 +59,46 @@ remember_built(VimgPool *pool, const VimgPoolDef *def)
     vimg_mutex_unlock(&pool->lock);
 }
 
+/*
+ * @known: the storage the pool had, or NULL.  One that is built in its place is another, so that is
+ * forgotten first: killed in between, the pool must not be left with a storage that it refuses.
+ */
+static gboolean
+build_storage(VimgPool *pool, const VimgPoolDef *def, const char *known, guint flags,
+              GError **error)
+{
+    const VimgType *type = vimg_backends_get(pool->model->backends, def->type, error);
+    g_autoptr(VimgPoolView) view = vimg_pool_view(pool->model, def, known);
+    gboolean forget = known && (flags & VIMG_BUILD_OVERWRITE);
+    g_autoptr(VimgJob) job = NULL;
+    g_autoptr(GError) local = NULL;
+
+    if (!type || (forget && !vimg_persist_store_forget(pool, error)))
+        return FALSE;
+    job = vimg_job_begin(pool->model->jobs, "build", pool->name, NULL, 0);
+    if (vimg_type_build(type, view, flags, job, error))
+        return TRUE;
+    if (forget && !vimg_persist_store_remember(pool, known, &local))
+        vimg_warning("storage of pool '%s' is no longer remembered: %s", pool->name,
+                     local->message);
+    return FALSE;
+}
+
 gboolean
 vimg_pool_build(VimgPool *pool, guint flags, GError **error)
 {
     g_autoptr(VimgPoolDef) def = vimg_pool_copy_def(pool);
-    const VimgType *type = vimg_backends_get(pool->model->backends, def->type, error);
-    g_autoptr(VimgPoolView) view = NULL;
-    g_autoptr(VimgJob) job = NULL;
     g_autoptr(GError) local = NULL;
     g_autofree char *known = NULL;
 
-    if (!type || !vimg_pool_check_path(def, error) || !vimg_session_drain(pool, error))
+    if (!vimg_pool_check_path(def, error) || !vimg_session_drain(pool, error))
         return FALSE;
     known = vimg_persist_store_id(pool, &local);
     if (local) {
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }
-    view = vimg_pool_view(pool->model, def, known);
-    job = vimg_job_begin(pool->model->jobs, "build", pool->name, NULL, 0);
-    if (!vimg_type_build(type, view, flags, job, error))
+    if (!build_storage(pool, def, known, flags, error))
         return FALSE;
     remember_built(pool, def);
     return TRUE;

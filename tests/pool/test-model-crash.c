@@ -75,6 +75,54 @@ test_skipped_file(Fixture *fixture, gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
 }
 
+typedef struct {
+    Fixture *fixture;
+    gboolean ok;
+} Build;
+
+static void
+build_over(gpointer data)
+{
+    Build *build = data;
+    VimgPoolId id = pool_id(build->fixture, "images");
+
+    build->ok =
+        vimg_model_pool_build(build->fixture->model, &id, VIR_STORAGE_POOL_BUILD_OVERWRITE, NULL);
+}
+
+/*
+ * While another storage is built nothing says that the pool has the old one: killed here, it takes
+ * what was built.  A build that fails changes nothing.
+ */
+static void
+test_build_over(Fixture *fixture, gconstpointer data)
+{
+    Build build = {.fixture = fixture};
+    VimgThread thread;
+    VimgPoolId id;
+
+    define_and_start(fixture, "images");
+    id = pool_id(fixture, "images");
+    g_assert_true(destroy_pool(fixture, "images", NULL));
+    g_assert_false(vimg_model_pool_build(fixture->model, &id, VIR_STORAGE_POOL_BUILD_OVERWRITE,
+                                         NULL)); /* it is there */
+    fixture->memory->lose("/mem/images");
+    g_assert_false(vimg_model_pool_create(fixture->model, &id, 0, NULL));
+    fixture->memory->block("/mem/images", "build");
+    g_assert_true(vimg_thread_start(&thread, "build", build_over, &build, NULL));
+    fixture->memory->wait_blocked("/mem/images", "build");
+    {
+        g_autofree char *stores = fixture_path(fixture, "state/stores");
+        g_autoptr(GDir) dir = g_dir_open(stores, 0, NULL);
+
+        g_assert_null(g_dir_read_name(dir));
+    }
+    fixture->memory->release("/mem/images", "build");
+    vimg_thread_join(thread);
+    g_assert_true(build.ok);
+    start_pool(fixture, "images");
+}
+
 /* What could not be written whole is not half there after a restart. */
 static void
 test_define_running(Fixture *fixture, gconstpointer data)
@@ -181,6 +229,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     FIXTURE_ADD("/crash/stale-memory", NULL, test_stale_memory);
     FIXTURE_ADD("/crash/skipped-file", NULL, test_skipped_file);
+    FIXTURE_ADD("/crash/build-over", NULL, test_build_over);
     FIXTURE_ADD("/crash/define-running", NULL, test_define_running);
     FIXTURE_ADD("/storage/replaced", NULL, test_replaced);
     FIXTURE_ADD("/storage/redefined-while-connecting", NULL, test_redefined_while_connecting);
