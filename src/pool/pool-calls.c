@@ -107,6 +107,7 @@ delete_storage(VimgPool *pool, guint flags, GError **error)
     g_autofree char *known = NULL;
     g_autoptr(VimgPoolView) view = NULL;
     g_autoptr(VimgJob) job = NULL;
+    g_autoptr(GError) local = NULL;
     const VimgType *type;
 
     if (!vimg_pool_check_active(pool, FALSE, N_("storage pool '%s' is still active"), error) ||
@@ -115,7 +116,11 @@ delete_storage(VimgPool *pool, guint flags, GError **error)
     type = vimg_backends_get(pool->model->backends, def->type, error);
     if (!type || !vimg_pool_check_path(def, error) || !vimg_session_drain(pool, error))
         return FALSE;
-    known = vimg_persist_store_id(pool, NULL);
+    known = vimg_persist_store_id(pool, &local);
+    if (local) { /* not knowing which one is its own, it may delete none */
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
     view = vimg_pool_view(pool->model, def, known);
     job = vimg_job_begin(pool->model->jobs, "delete", pool->name, NULL, 0);
     return vimg_type_remove(type, view, job, error) && vimg_persist_store_forget(pool, error);

@@ -123,6 +123,22 @@ test_build_over(Fixture *fixture, gconstpointer data)
     start_pool(fixture, "images");
 }
 
+/* Not knowing its own, a pool deletes none. */
+static void
+test_delete_unknown(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *xml = pool_xml("images", UUID(1), NULL);
+    VimgPoolId id;
+
+    g_assert_true(define_xml(fixture, xml, NULL));
+    start_pool(fixture, "images");
+    g_assert_true(destroy_pool(fixture, "images", NULL));
+    fixture_write(fixture, "state/stores/" UUID(1), "\n");
+    id = pool_id(fixture, "images");
+    g_assert_false(vimg_model_pool_delete(fixture->model, &id, 0, NULL));
+    g_assert_cmpuint(fixture->memory->calls("/mem/images", "remove"), ==, 0);
+}
+
 /* What could not be written whole is not half there after a restart. */
 static void
 test_define_running(Fixture *fixture, gconstpointer data)
@@ -230,6 +246,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/crash/stale-memory", NULL, test_stale_memory);
     FIXTURE_ADD("/crash/skipped-file", NULL, test_skipped_file);
     FIXTURE_ADD("/crash/build-over", NULL, test_build_over);
+    FIXTURE_ADD("/crash/delete-unknown", NULL, test_delete_unknown);
     FIXTURE_ADD("/crash/define-running", NULL, test_define_running);
     FIXTURE_ADD("/storage/replaced", NULL, test_replaced);
     FIXTURE_ADD("/storage/redefined-while-connecting", NULL, test_redefined_while_connecting);
