@@ -160,6 +160,30 @@ vimg_pool_start(VimgPool *pool, guint flags, GError **error)
     return TRUE;
 }
 
+/* What a definition says holds from now on, if that waited for the pool to be inactive. */
+static void
+settle_def(VimgPool *pool)
+{
+    vimg_mutex_lock(&pool->lock);
+    if (pool->next_def) {
+        vimg_pool_def_free(pool->def);
+        pool->def = g_steal_pointer(&pool->next_def);
+    }
+    vimg_mutex_unlock(&pool->lock);
+    vimg_registry_settle(pool);
+}
+
+/* What it cannot reach is its own all the same, and no other pool's. */
+static void
+take_known_store(VimgPool *pool, const VimgPoolDef *def)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *known = vimg_persist_store_id(pool, &error);
+
+    if (error || (known && !vimg_registry_take_store(pool, def->type, known, &error)))
+        vimg_warning("storage of pool '%s': %s", pool->name, error->message);
+}
+
 /* Active all the same: shown as inaccessible, tried again and again. */
 static void
 activate_lost(VimgPool *pool, const GError *why)
@@ -170,6 +194,7 @@ activate_lost(VimgPool *pool, const GError *why)
     vimg_warning("storage pool '%s' cannot be reached: %s", pool->name, why->message);
     if (!vimg_persist_run_save(pool, def, &error))
         vimg_warning("%s", error->message);
+    take_known_store(pool, def);
     vimg_mutex_lock(&pool->lock);
     pool->active = TRUE;
     pool->status = VIMG_POOL_DISCONNECTED;
@@ -187,8 +212,12 @@ give_up(VimgPool *pool, const GError *why)
     vimg_warning("storage pool '%s' is not started again: %s", pool->name, why->message);
     if (!vimg_persist_run_remove(pool, &error))
         vimg_warning("%s", error->message);
-    if (!pool->persistent)
-        vimg_registry_remove(pool);
+    if (pool->persistent) {
+        settle_def(pool);
+        return;
+    }
+    vimg_registry_remove(pool);
+    vimg_persist_store_drop(pool);
 }
 
 gboolean
@@ -241,18 +270,6 @@ check_no_jobs(VimgPool *pool, GError **error)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("pool '%1$s' has jobs running: %2$s"), pool->name, jobs);
     return TRUE;
-}
-
-static void
-settle_def(VimgPool *pool)
-{
-    vimg_mutex_lock(&pool->lock);
-    if (pool->next_def) {
-        vimg_pool_def_free(pool->def);
-        pool->def = g_steal_pointer(&pool->next_def);
-    }
-    vimg_mutex_unlock(&pool->lock);
-    vimg_registry_settle(pool);
 }
 
 gboolean

@@ -154,7 +154,58 @@ test_define_running(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(rmdir(run), ==, 0);
 }
 
+/* A pool that may not run here any more is as its file says. */
+static void
+test_zone_gone(Fixture *fixture, gconstpointer data)
+{
+    static const char *const zones[] = {"zone-1", NULL};
+    g_autofree char *first = pool_xml("images", UUID(1), "<image:zone name='zone-9'/>");
+    g_autofree char *moved =
+        pool_xml_full("memory", "images", UUID(1), "/mem/moved", "<image:zone name='zone-1'/>");
+    g_autofree char *flash = pool_xml("flash", UUID(2), NULL);
+    g_autofree char *xml = NULL;
+    VimgPoolId id;
+
+    g_assert_true(define_xml(fixture, first, NULL));
+    start_pool(fixture, "images");
+    g_assert_true(define_xml(fixture, moved, NULL));
+    g_assert_true(create_xml(fixture, flash, NULL));
+    fixture_stop(fixture);
+    fixture->zones = zones;
+    fixture_start(fixture);
+    while (vimg_model_busy(fixture->model) > 0)
+        g_usleep(1000);
+    id = pool_id(fixture, "images");
+    xml = vimg_model_pool_xml(fixture->model, &id, 0, NULL);
+    g_assert_nonnull(strstr(xml, "/mem/moved"));
+    g_assert_false(fixture_exists(fixture, "state/stores/" UUID(2)));
+}
+
 /* ---- whose storage it is ------------------------------------------------------------------ */
+
+/* A pool that cannot reach its storage after a restart keeps it from others all the same. */
+static void
+test_lost_alias(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *images = pool_xml("images", UUID(1), "<image:reconnect enabled='no'/>");
+    g_autoptr(GError) error = NULL;
+    VimgPoolId id;
+
+    g_assert_true(define_xml(fixture, images, NULL));
+    start_pool(fixture, "images");
+    define_pool(fixture, "alias");
+    fixture->memory->join("/mem/images", "/mem/alias");
+    fixture_stop(fixture);
+    fixture->memory->fail("/mem/images", "open", VIMG_ERROR_DISCONNECTED, "no route", 1);
+    fixture_start(fixture);
+    fixture_wait_state(fixture, "images", VIR_STORAGE_POOL_INACCESSIBLE);
+    id = pool_id(fixture, "alias");
+    g_assert_false(vimg_model_pool_create(fixture->model, &id, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_FAILED,
+                      "operation failed: Storage source conflict with pool: 'images'");
+    id = pool_id(fixture, "images");
+    g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
+}
 
 /* A pool that meets another storage in its place keeps its keys, and leaves that one to others. */
 static void
@@ -248,6 +299,8 @@ main(int argc, char **argv)
     FIXTURE_ADD("/crash/build-over", NULL, test_build_over);
     FIXTURE_ADD("/crash/delete-unknown", NULL, test_delete_unknown);
     FIXTURE_ADD("/crash/define-running", NULL, test_define_running);
+    FIXTURE_ADD("/crash/zone-gone", NULL, test_zone_gone);
+    FIXTURE_ADD("/storage/lost-alias", NULL, test_lost_alias);
     FIXTURE_ADD("/storage/replaced", NULL, test_replaced);
     FIXTURE_ADD("/storage/redefined-while-connecting", NULL, test_redefined_while_connecting);
     FIXTURE_ADD("/storage/two-of-a-name", NULL, test_two_of_a_name);
