@@ -31,7 +31,7 @@ vimg_clone(VimgSliceStore *store, const char *source, const VimgPluginImage *ima
         return FALSE;
     manifest->sealed_format = g_strdup(from->sealed_format);
     manifest->sealed_capacity = from->sealed_capacity;
-    if (!vimg_publish_image(lease, manifest, index, error)) {
+    if (!vimg_publish_image(lease, manifest, index, job, error)) {
         vimg_image_remove(store, image->uuid, NULL);
         return FALSE;
     }

@@ -26,6 +26,7 @@ typedef struct {
     VimgSlice slice; /* data: a reference of ours, until the crew is done */
     VimgSliceId id;
     guint64 number;
+    gboolean hole;
     gboolean done;
 } Task;
 
@@ -45,7 +46,7 @@ struct _VimgPipeline {
     VimgIndex *index;   /* all slices retired */
     GHashTable *stored; /* ids that lie in the store or are staged whole */
     GArray *staged;     /* of VimgStagedSlice, since the last commit */
-    guint64 since;      /* plain bytes retired since the last commit */
+    guint64 since;      /* bytes retired since the last commit, holes not counted */
     guint64 allocation;
     guint64 durable;
     gsize published; /* slices of the index that the last partial index names */
@@ -172,7 +173,8 @@ retire(VimgPipeline *pipeline)
         g_queue_pop_head(&pipeline->tasks);
         if (!vimg_index_append(pipeline->index, task->slice.length, &task->id, &error))
             fail(pipeline, error);
-        pipeline->since += task->slice.length;
+        if (!task->hole)
+            pipeline->since += task->slice.length;
         task_free(task);
     }
     pthread_cond_broadcast(&pipeline->changed);
@@ -277,7 +279,7 @@ wait_for_commit(VimgPipeline *pipeline)
     while (!pipeline->ended && !pipeline->ending && pipeline->since < COMMIT_BYTES) {
         if (cond_wait_until(&pipeline->changed, &pipeline->lock, deadline))
             continue;
-        if (pipeline->since > 0)
+        if (pipeline->since > 0 || vimg_index_length(pipeline->index) > pipeline->durable)
             break;
         deadline = g_get_monotonic_time() + COMMIT_SECONDS * G_USEC_PER_SEC;
     }
@@ -391,6 +393,7 @@ vimg_pipeline_push(VimgPipeline *pipeline, const VimgSlice *slice, GError **erro
 
     task->pipeline = pipeline;
     task->slice = *slice;
+    task->hole = !slice->data;
     if (slice->data)
         vimg_buffer_ref(slice->data);
     else

@@ -230,8 +230,8 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, guint64 *bytes, GError **erro
 }
 
 gboolean
-vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, guint64 *allocation,
-                   GError **error)
+vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
+                   guint64 *allocation, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
@@ -247,7 +247,8 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, guint64 *alloc
         if (!g_hash_table_add(seen, id))
             continue;
         g_ptr_array_add(vimg_index_is_zero(index, i) ? zero_ids : ids, id);
-        if (ids->len >= BATCH && !check_batch(store, ids, allocation, error))
+        if (ids->len >= BATCH && (!vimg_slice_store_check_job(job, error) ||
+                                  !check_batch(store, ids, allocation, error)))
             return FALSE;
     }
     return check_batch(store, zero_ids, &zeros, error) &&
@@ -347,7 +348,8 @@ commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **er
 }
 
 gboolean
-vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index, GError **error)
+vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index,
+                   VimgPluginJob *job, GError **error)
 {
     VimgSliceStore *store = lease->store;
     const char *uuid = manifest->image.uuid;
@@ -356,7 +358,7 @@ vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *in
     char *staged[] = {staged_index, staged_manifest};
 
     g_clear_pointer(&manifest->index_digest, g_free);
-    if (!vimg_publish_check(store, index, &manifest->sealed_allocation, error) ||
+    if (!vimg_publish_check(store, index, job, &manifest->sealed_allocation, error) ||
         !stage_index(lease, staged_index, index, &manifest->index_size, &manifest->index_digest,
                      error))
         return FALSE;

@@ -32,16 +32,18 @@ gboolean vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **er
 gboolean vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
                               gsize from, GError **error);
 
-/* Looks at every slice of @index; a missing one is VIMG_ERROR_DAMAGED.  @allocation: their bytes.
+/*
+ * Looks at every slice of @index; a missing one is VIMG_ERROR_DAMAGED.  @job: ends it; may be NULL.
+ * @allocation: their bytes.
  */
-gboolean vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, guint64 *allocation,
-                            GError **error);
+gboolean vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
+                            guint64 *allocation, GError **error);
 
 /*
  * Makes the image active with @index; @manifest's sealed format and capacity are set by the caller.
  * On failure the image is saving, as it was.
  */
 gboolean vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index,
-                            GError **error);
+                            VimgPluginJob *job, GError **error);
 
 #endif

@@ -155,10 +155,10 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, GError **error
     g_free(manifest->sealed_format);
     manifest->sealed_format = g_strdup(image->format ? image->format : manifest->image.format);
     manifest->sealed_capacity = image->capacity;
-    if (vimg_publish_image(writer->lease, manifest, index, error))
+    if (vimg_publish_image(writer->lease, manifest, index, writer->job, error))
         return TRUE;
     /* so that the next attempt need not send it all again */
-    if (length > durable && vimg_publish_check(writer->store, index, &allocation, NULL))
+    if (length > durable && vimg_publish_check(writer->store, index, NULL, &allocation, NULL))
         vimg_publish_partial(writer->lease, manifest->image.uuid, index, 0, NULL);
     return FALSE;
 }
@@ -172,12 +172,15 @@ vimg_slice_writer_finish(VimgSliceWriter *owned, gboolean seal, const VimgPlugin
         vimg_slice_store_check_job(writer->job, error) && vimg_slicer_finish(writer->slicer, error);
 
     if (!good) {
-        if (vimg_pipeline_end(writer->pipeline, TRUE, NULL))
-            note_allocation(writer, NULL);
+        vimg_pipeline_end(writer->pipeline, TRUE, NULL);
+        note_allocation(writer, NULL);
         return FALSE;
     }
-    if (!vimg_pipeline_end(writer->pipeline, !seal, error) ||
-        !(seal ? seal_image(writer, image, error) : note_allocation(writer, error)))
+    if (!vimg_pipeline_end(writer->pipeline, !seal, error)) {
+        note_allocation(writer, NULL);
+        return FALSE;
+    }
+    if (!(seal ? seal_image(writer, image, error) : note_allocation(writer, error)))
         return FALSE;
     return vimg_image_stat(writer->store, writer->image.manifest->image.uuid, out, error);
 }
@@ -187,8 +190,8 @@ vimg_slice_writer_abort(VimgSliceWriter *owned)
 {
     g_autoptr(VimgSliceWriter) writer = owned;
 
-    if (vimg_pipeline_end(writer->pipeline, TRUE, NULL))
-        note_allocation(writer, NULL);
+    vimg_pipeline_end(writer->pipeline, TRUE, NULL);
+    note_allocation(writer, NULL);
 }
 
 void
