@@ -410,7 +410,6 @@ test_read_only(Fixture *fixture, gconstpointer data)
     for (i = 0; i < G_N_ELEMENTS(results); i++) {
         Between *between = between_new(fixture->disk);
         g_autoptr(VimgSliceStore) store = NULL;
-        g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
         g_autofree char *other = NULL;
         VimgPluginStore found = {.size = sizeof(found)};
 
