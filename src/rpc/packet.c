@@ -41,6 +41,12 @@ vimg_packet_free(VimgPacket *packet)
     g_free(packet);
 }
 
+static gsize
+cost(const VimgPacket *packet)
+{
+    return sizeof(*packet) + packet->size + (packet->body ? sizeof(*packet->body) : 0);
+}
+
 void
 vimg_packet_queue_push(VimgPacketQueue *queue, VimgPacket *packet)
 {
@@ -51,7 +57,7 @@ vimg_packet_queue_push(VimgPacketQueue *queue, VimgPacket *packet)
         queue->head = packet;
     queue->tail = packet;
     queue->length++;
-    queue->bytes += packet->head_size + packet->size;
+    queue->bytes += cost(packet);
 }
 
 VimgPacket *
@@ -65,7 +71,7 @@ vimg_packet_queue_pop(VimgPacketQueue *queue)
     if (!queue->head)
         queue->tail = NULL;
     queue->length--;
-    queue->bytes -= packet->head_size + packet->size;
+    queue->bytes -= cost(packet);
     packet->next = NULL;
     return packet;
 }

@@ -28,7 +28,7 @@ void vimg_packet_free(VimgPacket *packet);
 typedef struct {
     VimgPacket *head, *tail;
     guint length;
-    gsize bytes;
+    gsize bytes; /* of memory: a small packet costs more than it brings */
 } VimgPacketQueue;
 
 void vimg_packet_queue_push(VimgPacketQueue *queue, VimgPacket *packet);
