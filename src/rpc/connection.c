@@ -16,6 +16,7 @@
 #include "util/log.h"
 
 #define CLOSE_TIMEOUT (10 * G_USEC_PER_SEC) /* for a client to read what it was still sent */
+#define OPEN_TIMEOUT (60 * G_USEC_PER_SEC)  /* for a client to open what it connected to */
 #define FDS_MAX 32                          /* descriptors a packet may bring */
 
 typedef struct {
@@ -405,7 +406,8 @@ vimg_connection_open(VimgClient *client)
 {
     VimgServer *server = client->server;
 
-    vimg_keepalive_init(&client->life, g_get_monotonic_time());
+    client->since = g_get_monotonic_time();
+    vimg_keepalive_init(&client->life, client->since);
     vimg_reader_init(&client->reader, &reader_funcs, client);
     if (server->hooks.connected)
         client->data = server->hooks.connected(client);
@@ -450,6 +452,12 @@ vimg_connection_tick(VimgClient *client, gint64 now)
     if (client->closing) {
         if (now - client->closing_since > CLOSE_TIMEOUT)
             vimg_connection_close(client);
+        return;
+    }
+    /* nobody's places are held by those who want nothing; one that opened may be idle for ever */
+    if (now - client->since > OPEN_TIMEOUT && !vimg_client_get_uri(client)) {
+        vimg_info("closing a client of uid %u that opens nothing", (guint)client->uid);
+        vimg_connection_close(client);
         return;
     }
     switch (vimg_keepalive_check(&client->life, &client->server->limits,

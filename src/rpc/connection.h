@@ -34,6 +34,7 @@ struct _VimgClient {
     VimgReader reader;
     VimgOutbox outbox;
     VimgKeepalive life;
+    gint64 since;     /* when it connected */
     gboolean paused;  /* the socket is not read */
     gboolean closing; /* ends when what is queued is sent */
     gint64 closing_since;

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "rpc/connection.h"
 #include "rpc/listener.h"
+#include "rpc/server-private.h"
 
 /* ---- sockets ---------------------------------------------------------------------------- */
 
@@ -492,10 +494,44 @@ test_not_idle(Harness *h, gconstpointer data)
 #define ADD(path, data, func)                                                                      \
     g_test_add(path, Harness, data, harness_set_up, func, harness_tear_down)
 
+static void
+tick_late(VimgClient *client, gpointer data)
+{
+    vimg_connection_tick(client, g_get_monotonic_time() + 61 * G_USEC_PER_SEC);
+}
+
+static void
+tick_all_late(gpointer data)
+{
+    vimg_server_foreach_client(((Harness *)data)->server, tick_late, NULL);
+}
+
+/* Who connects and opens nothing, not even a packet's end, has a minute; who did has for ever. */
+static void
+test_never_opens(Harness *h, gconstpointer data)
+{
+    int opened, silent, begun;
+
+    harness_start(h);
+    opened = client_open(h);
+    silent = client_connect(h->path);
+    begun = client_connect(h->path);
+    client_write(begun, "\1\0\0\0", 4);
+    world_wait(&world.clients, 3);
+    vimg_inbox_post(h->server->inbox, tick_all_late, h);
+    expect_eof(silent);
+    expect_eof(begun);
+    expect_alive(opened, 2);
+    close(silent);
+    close(begun);
+    close(opened);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    ADD("/life/never-opens", NULL, test_never_opens);
     ADD("/life/socket/mode", NULL, test_mode);
     ADD("/life/socket/live", NULL, test_live_socket);
     ADD("/life/socket/stale", NULL, test_stale_socket);
