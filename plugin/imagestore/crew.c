@@ -33,7 +33,15 @@ static struct {
 guint
 vimg_crew_size(void)
 {
-    return CLAMP(g_get_num_processors(), 2, MAX_THREADS);
+    static guint size;
+    guint known = __atomic_load_n(&size, __ATOMIC_RELAXED);
+
+    /* looked up once: it opens a file in /sys, and every task asks */
+    if (known == 0) {
+        known = CLAMP(g_get_num_processors(), 2, MAX_THREADS);
+        __atomic_store_n(&size, known, __ATOMIC_RELAXED);
+    }
+    return known;
 }
 
 /* The next task, or NULL if no lane needs this thread.  The lock is held. */
