@@ -109,14 +109,15 @@ thread_main(void *data)
 }
 
 /*
- * GLib allocates the lock of its error domains at the first GError and publishes it by an atomic
- * of its own, which ThreadSanitizer cannot see in Debian's build: made before there are threads,
- * it is handed to them by their creation.
+ * What GLib allocates at first use and publishes by an atomic of its own, which ThreadSanitizer
+ * cannot see in Debian's build: the lock of its error domains, and the host's name.  Made before
+ * there are threads, they are handed to them by their creation.
  */
 static void
-make_error_lock(void)
+prepare_glib(void)
 {
     g_error_free(g_error_new_literal(VIMG_ERROR, VIMG_ERROR_INTERNAL, ""));
+    g_get_host_name();
 }
 
 /* Signals are the main loop's: threads start with all of them blocked. */
@@ -130,7 +131,7 @@ start_thread(pthread_t *thread, gboolean detached, const char *name, void (*func
     sigset_t before;
     int result;
 
-    pthread_once(&once, make_error_lock);
+    pthread_once(&once, prepare_glib);
     start->func = func;
     start->data = data;
     g_strlcpy(start->name, name, sizeof(start->name));
