@@ -218,8 +218,8 @@ suite_tsan() {
     local cflags libs
 
     build tsan
-    read -r -a cflags <<<"$(pkg-config --cflags glib-2.0)"
-    read -r -a libs <<<"$(pkg-config --libs glib-2.0)"
+    read -r -a cflags <<<"$(pkg-config --cflags gio-2.0)"
+    read -r -a libs <<<"$(pkg-config --libs gio-2.0)"
     for kind in RACY SAFE; do
         clang -fsanitize=thread -g -O1 "-D$kind" -D_GNU_SOURCE -DHAVE_CONFIG_H "${cflags[@]}" \
             "-I$builds/tsan" "-I$top/src" "-I$top/plugin" -o "$scratch/race-$kind" \
