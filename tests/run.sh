@@ -35,9 +35,9 @@ declare -A packages=(
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]=''
-    [asan]="$drive clang libclang-rt-14-dev llvm"
+    [asan]="$drive clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive clang libclang-rt-14-dev llvm"
+    [tsan]="$drive clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # need PACKAGE…: installs what is missing; mirrors are asked up to four times.
@@ -196,6 +196,7 @@ suite_asan() {
     integration test_wire
     integration test_virsh
     integration test_badinput
+    integration test_stress --steps 12
     integration test_crash --rounds 5
 }
 
@@ -236,6 +237,7 @@ suite_tsan() {
     against=tsan
     integration test_wire
     integration test_virsh
+    integration test_stress --steps 12
     integration test_crash --rounds 5
 }
 
