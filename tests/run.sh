@@ -233,7 +233,7 @@ suite_tsan() {
     fi
     check 'the same with a lock is not' setarch -R "$scratch/race-SAFE"
     unit_tests tsan
-    export VIMG_TEST_SLOW=1 VIMG_TEST_NO_ASLR=1
+    export VIMG_TEST_SLOW=1 VIMG_TEST_NO_ASLR=1 G_SLICE=always-malloc
     against=tsan
     integration test_wire
     integration test_virsh
