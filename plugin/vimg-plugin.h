@@ -480,7 +480,8 @@ typedef struct {
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)
 
 /*
- * The one exported symbol of a backend module.  Called once, before anything else, in any thread.
+ * The one exported symbol of a backend module.  Called once, before anything else, in any thread;
+ * whoever else needs the type waits for it, so it must be quick and do no I/O on a storage.
  * @services lives as long as the process.  Returns: (transfer none) a static table; NULL with
  * @error if the backend cannot work on this host, which makes its type unavailable for that reason.
  */
