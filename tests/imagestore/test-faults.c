@@ -344,7 +344,7 @@ test_making(void)
 {
     guint at;
 
-    for (at = 1;; at++) {
+    for (at = 1;; at += stride) {
         MemoryDisk *disk = memory_disk_new();
         VimgTransport *transport = memory_transport_new(disk, TRUE);
         const VimgStoreParams params = {.slice_size = 1024 * 1024};
