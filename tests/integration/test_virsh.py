@@ -472,7 +472,7 @@ class PoolEvents(VirshCase):
 
 class Volumes(VirshCase):
     def test_raw_round_trip(self):
-        pool, path = self.pool(), self.raw()
+        pool, path = self.pool(), self.raw(size=24 * MIB + 12345)  # whole slices of zeros in it
         self.stored(pool, "disk", path)
         same(path, self.fetched(pool, "disk"))
         out = self.fetched(pool, "disk", "--sparse")
