@@ -168,13 +168,6 @@ vimg_index_append(VimgIndex *index, guint64 length, const VimgSliceId *id, GErro
     return TRUE;
 }
 
-void
-vimg_index_truncate(VimgIndex *index, gsize n)
-{
-    if (n < vimg_index_count(index))
-        g_byte_array_set_size(index->items, (guint)(n * VIMG_INDEX_ITEM));
-}
-
 VimgIndex *
 vimg_index_copy(const VimgIndex *index, gsize n)
 {

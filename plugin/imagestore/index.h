@@ -57,8 +57,6 @@ gsize vimg_index_find(const VimgIndex *index, guint64 offset);
 
 /* FALSE with VIMG_ERROR_FAILED if the index would have too many slices. */
 gboolean vimg_index_append(VimgIndex *index, guint64 length, const VimgSliceId *id, GError **error);
-/* Forgets slice @n and all behind it. */
-void vimg_index_truncate(VimgIndex *index, gsize n);
 /* (transfer full) a copy of the first @n slices */
 VimgIndex *vimg_index_copy(const VimgIndex *index, gsize n);
 
