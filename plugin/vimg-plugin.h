@@ -260,7 +260,7 @@ typedef struct {
     gsize size;
     char *uuid; /* 36 characters; globally unique, never reused */
     char *name;
-    char *format; /* raw, iso, qcow2, vmdk, vpc, vdi, vhdx */
+    char *format; /* raw, iso, qcow2, vmdk, vpc, vdi, vhdx; NULL: not known before it is active */
     VimgImageState state;
     char *reason;        /* VIMG_IMAGE_ERROR: why, in words */
     guint64 capacity;    /* virtual size in bytes */
@@ -270,7 +270,7 @@ typedef struct {
     gint64 created;      /* seconds since 1970 */
     char *parent;        /* uuid of the image this one was derived from */
     char *checksum_type; /* sha256 or sha512; kept by the backend, compared by the daemon */
-    char *checksum;      /* of the whole content, lower-case hex */
+    char *checksum;      /* of the bytes that were uploaded, lower-case hex */
     char *os;
     char *arch;
     char *description;
@@ -395,7 +395,8 @@ typedef struct {
     /*
      * optional: claim @image->name and create the image @image->uuid in state saving.
      * VIMG_ERROR_VOL_EXISTS: the name is taken, on this host or another.  Nothing is left of what
-     * failed
+     * failed.  Its format is NULL until it is active if nobody declared one; a backend older than
+     * writer_read below gets the first of its formats instead
      */
     gboolean (*create)(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out,
                        GError **error);
@@ -475,6 +476,20 @@ typedef struct {
      * "checked" (bytes) and "damaged" (array of {"uuid", "name", "reason"})
      */
     char *(*verify)(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error);
+
+    /*
+     * optional, for storages that store formats differently: what the first bytes of an image look
+     * like whose format is not declared.  Once, before the first writer_write or writer_hole; a
+     * guess that the format at the end, and another upload of the image, may prove wrong
+     */
+    gboolean (*writer_format)(gpointer writer, const char *format, GError **error);
+    /*
+     * optional: what is stored at @offset, below the offset at which the writer was opened; at
+     * least one byte, at most @size, verified.  Comes before the first of the writer's other calls.
+     * Without it an upload begins at the first byte: core inspects and sums up the whole content
+     */
+    gboolean (*writer_read)(gpointer writer, guint64 offset, gsize size, VimgExtent *out,
+                            GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -96,6 +96,12 @@ writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request, 
 }
 
 static gboolean
+writer_read(gpointer writer, guint64 offset, gsize size, VimgExtent *out, GError **error)
+{
+    return vimg_slice_writer_read(writer, offset, size, out, error);
+}
+
+static gboolean
 writer_write(gpointer writer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
 {
     return vimg_slice_writer_write(writer, buffer, offset, size, error);
@@ -191,6 +197,7 @@ static const VimgBackend imagestore_backend = {
     .reader_next = reader_next,
     .reader_close = reader_close,
     .clone = clone_image,
+    .writer_read = writer_read,
 };
 
 /*

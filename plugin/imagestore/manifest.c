@@ -90,7 +90,7 @@ vimg_manifest_parse(const guint8 *data, gsize size, GError **error)
     for (i = 0; i < G_N_ELEMENTS(strings); i++)
         *string_of(&manifest->image, i) = g_strdup(vimg_json_string(root, strings[i].name));
     sealed = vimg_json_object(root, "sealed");
-    if (!manifest->image.uuid || !manifest->image.name || !manifest->image.format ||
+    if (!manifest->image.uuid || !manifest->image.name ||
         !vimg_json_number(root, "capacity", &manifest->image.capacity) ||
         !vimg_json_number(root, "created", &created) ||
         !vimg_json_number(root, "allocation", &manifest->image.allocation) ||

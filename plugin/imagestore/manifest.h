@@ -15,8 +15,9 @@
 typedef struct {
     guint64 number; /* n; 0: not written yet */
     /*
-     * name, format, capacity, created, parent, checksum, os, arch, description; reason if it is
-     * unusable; allocation of what was stored when the last upload ended.
+     * name, format (NULL: not declared), capacity, created, parent, checksum, os, arch,
+     * description; reason if it is unusable; allocation of what was stored when the last upload
+     * ended.
      */
     VimgPluginImage image;
     gboolean sealed; /* the rest is set */

@@ -123,6 +123,33 @@ vimg_resume_feed(VimgSliceStore *store, const VimgIndex *old, gsize from, guint6
 }
 
 gboolean
+vimg_resume_read(VimgSliceStore *store, const VimgIndex *old, guint64 offset, gsize size,
+                 VimgExtent *out, GError **error)
+{
+    gsize i = vimg_index_find(old, offset);
+    guint64 start;
+    guint64 end;
+
+    if (i == vimg_index_count(old))
+        return throw_error(error, VIMG_ERROR_INVALID_ARG,
+                           _("offset %1$llu lies behind the %2$llu bytes stored so far"),
+                           ULL(offset), ULL(vimg_index_length(old)));
+    start = vimg_index_start(old, i);
+    end = vimg_index_end(old, i);
+    if (!vimg_index_is_zero(old, i)) {
+        g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+
+        out->data =
+            vimg_slice_read(store->transport, tools, vimg_index_id(old, i), end - start, error);
+        if (!out->data)
+            return FALSE;
+        out->offset = offset - start;
+    }
+    out->length = MIN(end - offset, size);
+    return TRUE;
+}
+
+gboolean
 vimg_resume_agrees(const VimgIndex *old, const VimgSlice *slice, const VimgSliceId *id)
 {
     guint64 end = slice->offset + slice->length;

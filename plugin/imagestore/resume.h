@@ -24,6 +24,10 @@ gsize vimg_resume_keep(const VimgIndex *old, guint64 offset);
 gboolean vimg_resume_feed(VimgSliceStore *store, const VimgIndex *old, gsize from, guint64 offset,
                           VimgSlicer *slicer, GError **error);
 
+/* What is stored at @offset: the rest of a slice, at most @size bytes. */
+gboolean vimg_resume_read(VimgSliceStore *store, const VimgIndex *old, guint64 offset, gsize size,
+                          VimgExtent *out, GError **error);
+
 /* Whether @slice agrees with @old without looking at bytes; @id is NULL for a zero slice. */
 gboolean vimg_resume_agrees(const VimgIndex *old, const VimgSlice *slice, const VimgSliceId *id);
 /* The bytes themselves.  VIMG_ERROR_OPERATION_INVALID naming the first offset that differs. */

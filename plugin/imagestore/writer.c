@@ -111,6 +111,14 @@ vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteR
 }
 
 gboolean
+vimg_slice_writer_read(VimgSliceWriter *writer, guint64 offset, gsize size, VimgExtent *out,
+                       GError **error)
+{
+    return vimg_slice_store_check_job(writer->job, error) &&
+           vimg_resume_read(writer->store, writer->old, offset, size, out, error);
+}
+
+gboolean
 vimg_slice_writer_write(VimgSliceWriter *writer, VimgBuffer *buffer, gsize offset, gsize size,
                         GError **error)
 {

@@ -17,6 +17,8 @@ typedef struct _VimgSliceWriter VimgSliceWriter;
 VimgSliceWriter *vimg_slice_writer_open(VimgSliceStore *store, const char *uuid,
                                         const VimgWriteRequest *request, VimgPluginJob *job,
                                         GError **error);
+gboolean vimg_slice_writer_read(VimgSliceWriter *writer, guint64 offset, gsize size,
+                                VimgExtent *out, GError **error);
 gboolean vimg_slice_writer_write(VimgSliceWriter *writer, VimgBuffer *buffer, gsize offset,
                                  gsize size, GError **error);
 gboolean vimg_slice_writer_hole(VimgSliceWriter *writer, guint64 length, GError **error);

@@ -107,6 +107,14 @@ numbers_lie(const VimgPluginImage *image)
     return NULL;
 }
 
+/* Only what is not complete yet may be of any format. */
+static gboolean
+format_ok(const VimgType *type, const VimgPluginImage *image)
+{
+    return image->format ? vimg_type_has_format(type, image->format)
+                         : image->state != VIMG_IMAGE_ACTIVE;
+}
+
 char *
 vimg_image_lie(const VimgType *type, const VimgPluginImage *image)
 {
@@ -125,7 +133,7 @@ vimg_image_lie(const VimgType *type, const VimgPluginImage *image)
 
         return g_strdup_printf("bad name \"%s\" of image %s", name, image->uuid);
     }
-    if (!image->format || !vimg_type_has_format(type, image->format))
+    if (!format_ok(type, image))
         return g_strdup_printf("unknown format of image %s", image->uuid);
     if ((guint)image->state > VIMG_IMAGE_ERROR)
         return g_strdup_printf("unknown state of image %s", image->uuid);

@@ -65,6 +65,56 @@ vimg_writer_open(VimgStore *store, const char *uuid, const VimgWriteRequest *req
 }
 
 gboolean
+vimg_writer_format(VimgWriter *writer, const char *format, GError **error)
+{
+    const VimgType *type = writer->store->type;
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!type->table.writer_format)
+        return TRUE;
+    ok = type->table.writer_format(writer->handle, format, &local);
+    return vimg_type_settle(type, ok, local, writer->name, error);
+}
+
+static const char *
+extent_lie(const VimgExtent *extent, guint64 most)
+{
+    const VimgBuffer *data = extent->data;
+
+    if (extent->length == 0)
+        return data ? "an end with data" : NULL;
+    if (extent->length > most)
+        return "more content than was asked for";
+    if (data && (extent->offset > data->size || extent->length > data->size - extent->offset))
+        return "content outside of its buffer";
+    return NULL;
+}
+
+gboolean
+vimg_writer_read(VimgWriter *writer, guint64 offset, guint64 size, VimgExtent *out, GError **error)
+{
+    const VimgType *type = writer->store->type;
+    VimgExtent extent = {0};
+    GError *local = NULL;
+    const char *lie;
+    gboolean ok;
+
+    *out = extent;
+    /* on failure nothing of @extent is ours */
+    ok = type->table.writer_read(writer->handle, offset, size, &extent, &local);
+    if (!vimg_type_settle(type, ok, local, writer->name, error))
+        return FALSE;
+    lie = extent.length > 0 ? extent_lie(&extent, size) : "less content than it has";
+    if (lie) {
+        vimg_buffer_unref(extent.data);
+        return vimg_type_nonsense(type, writer->name, error, "%s", lie);
+    }
+    *out = extent;
+    return TRUE;
+}
+
+gboolean
 vimg_writer_write(VimgWriter *writer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
 {
     const VimgType *type = writer->store->type;
@@ -168,20 +218,6 @@ vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 len
     return reader;
 }
 
-static const char *
-extent_lie(const VimgReader *reader, const VimgExtent *extent)
-{
-    const VimgBuffer *data = extent->data;
-
-    if (extent->length == 0)
-        return data ? "an end with data" : NULL;
-    if (extent->length > reader->left)
-        return "more content than was asked for";
-    if (data && (extent->offset > data->size || extent->length > data->size - extent->offset))
-        return "content outside of its buffer";
-    return NULL;
-}
-
 gboolean
 vimg_reader_next(VimgReader *reader, VimgExtent *out, GError **error)
 {
@@ -198,7 +234,7 @@ vimg_reader_next(VimgReader *reader, VimgExtent *out, GError **error)
     ok = type->table.reader_next(reader->handle, &extent, &local);
     if (!vimg_type_settle(type, ok, local, reader->name, error))
         return FALSE;
-    lie = extent_lie(reader, &extent);
+    lie = extent_lie(&extent, reader->left);
     if (lie) {
         vimg_buffer_unref(extent.data);
         return vimg_type_nonsense(type, reader->name, error, "%s", lie);

@@ -359,3 +359,9 @@ vimg_store_can_write(VimgStore *store)
 {
     return store->type->table.writer_open != NULL;
 }
+
+gboolean
+vimg_store_can_resume(VimgStore *store)
+{
+    return store->type->table.writer_read != NULL;
+}

@@ -344,6 +344,12 @@ vimg_type_has_format(const VimgType *type, const char *format)
     return g_strv_contains((const char *const *)formats, format);
 }
 
+gboolean
+vimg_type_takes_undeclared(const VimgType *type)
+{
+    return type->table.size > offsetof(VimgBackend, writer_read);
+}
+
 /* ---- honesty ---------------------------------------------------------------------------- */
 
 void

@@ -45,6 +45,8 @@ GPtrArray *vimg_backends_list(VimgBackends *backends);
 /* The table itself, read only, for its data fields. */
 const VimgBackend *vimg_type_table(const VimgType *type);
 gboolean vimg_type_has_format(const VimgType *type, const char *format);
+/* Whether its images may be made without a format; a backend of the first contract wants one. */
+gboolean vimg_type_takes_undeclared(const VimgType *type);
 
 /* @def as the contract shows it; strings are borrowed from @def, which must outlive it. */
 typedef struct _VimgPoolView VimgPoolView;
@@ -92,10 +94,17 @@ gboolean vimg_store_can_clone(VimgStore *a, VimgStore *b);
 gboolean vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *image,
                           VimgPluginJob *job, VimgPluginImage *out, GError **error);
 gboolean vimg_store_can_write(VimgStore *store);
+/* Whether an upload may begin elsewhere than at the first byte. */
+gboolean vimg_store_can_resume(VimgStore *store);
 
 typedef struct _VimgWriter VimgWriter;
 VimgWriter *vimg_writer_open(VimgStore *store, const char *uuid, const VimgWriteRequest *request,
                              VimgPluginJob *job, GError **error);
+/* What the content looks like; before all of it. */
+gboolean vimg_writer_format(VimgWriter *writer, const char *format, GError **error);
+/* At least one of the @size bytes that an earlier upload left at @offset. */
+gboolean vimg_writer_read(VimgWriter *writer, guint64 offset, guint64 size, VimgExtent *out,
+                          GError **error);
 gboolean vimg_writer_write(VimgWriter *writer, VimgBuffer *buffer, gsize offset, gsize size,
                            GError **error);
 gboolean vimg_writer_hole(VimgWriter *writer, guint64 length, GError **error);

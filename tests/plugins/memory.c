@@ -299,6 +299,8 @@ memory_finish(gpointer writer, gboolean seal, const VimgPluginImage *meta, VimgP
     if (seal) {
         image->meta.state = VIMG_IMAGE_ACTIVE;
         image->meta.capacity = meta->capacity;
+        g_free(image->meta.format);
+        image->meta.format = g_strdup(meta->format);
     }
     copy_meta(out, &image->meta);
     return TRUE;

@@ -477,7 +477,7 @@ test_slow_listing(Fixture *fixture, gconstpointer data)
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "changed", "raw", 4096);
     create_vol(fixture, "images", "deleted", "raw", 4096);
-    fixture->memory->put_image("/mem/images", "foreign", 100);
+    fixture->memory->put_image("/mem/images", "foreign", NULL, 100);
     fixture->memory->block("/mem/images", "list");
     g_assert_true(vimg_thread_start(&thread, "refresh", refresh_hung, &call, NULL));
     fixture->memory->wait_blocked("/mem/images", "list");

@@ -248,7 +248,7 @@ test_create_fails(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
 
     define_and_start(fixture, "images");
-    fixture->memory->put_image("/mem/images", "v", 10);
+    fixture->memory->put_image("/mem/images", "v", NULL, 10);
     g_assert_false(create_xml(fixture, "images", xml, 0, &error));
     assert_error_text(&error, VIMG_ERROR_VOL_EXISTS, "storage volume 'v' exists already");
     fixture->memory->take_image("/mem/images", "v");
@@ -273,7 +273,7 @@ test_limit(Fixture *fixture, gconstpointer data)
     for (i = 0; i < 16383; i++) {
         g_autofree char *name = g_strdup_printf("v%05u", i);
 
-        fixture->memory->put_image("/mem/images", name, 0);
+        fixture->memory->put_image("/mem/images", name, NULL, 0);
     }
     id = pool_id(fixture, "images");
     g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
@@ -282,7 +282,7 @@ test_limit(Fixture *fixture, gconstpointer data)
     assert_error_text(
         &error, VIMG_ERROR_BUSY,
         "resource busy: storage pool 'images' holds 16384 volumes, and more could not be listed");
-    fixture->memory->put_image("/mem/images", "foreign", 0);
+    fixture->memory->put_image("/mem/images", "foreign", NULL, 0);
     g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
     list = vimg_model_pool_volumes(fixture->model, &id, NULL);
     g_assert_cmpuint(list->len, ==, 16384);

@@ -114,13 +114,11 @@ control_lose(const char *dir)
 }
 
 static void
-control_put_image(const char *dir, const char *name, gsize size)
+control_put_image(const char *dir, const char *name, const char *content, gsize size)
 {
-    g_autofree guint8 *content = g_malloc(size + 1);
     VimgPluginImage info = VIMG_PLUGIN_IMAGE_INIT;
     Image *image;
 
-    memset(content, 'x', size);
     info.uuid = g_uuid_string_random();
     info.name = g_strdup(name);
     info.format = g_strdup("raw");
@@ -129,7 +127,7 @@ control_put_image(const char *dir, const char *name, gsize size)
     info.physical = size;
     pthread_mutex_lock(&mem_lock);
     image = mem_add_image(mem_get_storage(dir), &info);
-    mem_append(image, content, size);
+    mem_append(image, (const guint8 *)content, size);
     image->info.position = 0;
     pthread_mutex_unlock(&mem_lock);
     vimg_plugin_image_clear(&info);
@@ -204,6 +202,19 @@ control_extents(const char *dir, const char *name)
     return g_string_free(text, FALSE);
 }
 
+static char *
+control_guess(const char *dir, const char *name)
+{
+    Image *image;
+    char *guess;
+
+    pthread_mutex_lock(&mem_lock);
+    image = mem_find_name(mem_get_storage(dir), name);
+    guess = g_strdup(image ? image->guess : NULL);
+    pthread_mutex_unlock(&mem_lock);
+    return guess;
+}
+
 extern const MemoryControl memory_control;
 
 __attribute__((visibility("default"))) const MemoryControl memory_control = {
@@ -223,4 +234,5 @@ __attribute__((visibility("default"))) const MemoryControl memory_control = {
     .network = control_network,
     .is_open = control_is_open,
     .extents = control_extents,
+    .guess = control_guess,
 };

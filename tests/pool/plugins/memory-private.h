@@ -18,6 +18,7 @@ typedef struct {
 typedef struct {
     VimgPluginImage info;
     GArray *pieces; /* of Piece */
+    char *guess;    /* of writer_format() */
 } Image;
 
 typedef struct {

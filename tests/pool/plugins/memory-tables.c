@@ -33,6 +33,7 @@ image_free(gpointer data)
 
     vimg_plugin_image_clear(&image->info);
     g_array_unref(image->pieces);
+    g_free(image->guess);
     g_free(image);
 }
 

@@ -3,7 +3,7 @@
  *
  * Storages live as long as the process, so a model made anew finds what the last one left.  Two
  * handles may have one storage open.  Built twice: as "memory", and as "memcopy", which cannot
- * clone by itself.
+ * clone by itself, nor read what an earlier upload left.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -379,6 +379,45 @@ put(Writer *writer, const guint8 *data, guint64 length, GError **error)
 }
 
 static gboolean
+memory_writer_format(gpointer data, const char *format, GError **error)
+{
+    Writer *writer = data;
+    Image *image;
+
+    if (!mem_gate(writer->handle->dir, "writer_format", writer->job, error))
+        return FALSE;
+    pthread_mutex_lock(&mem_lock);
+    image = mem_find_image(writer->handle->dir, writer->uuid, error);
+    if (image) {
+        g_free(image->guess);
+        image->guess = g_strdup(format);
+    }
+    pthread_mutex_unlock(&mem_lock);
+    return image != NULL;
+}
+
+G_GNUC_UNUSED static gboolean
+memory_writer_read(gpointer data, guint64 offset, gsize size, VimgExtent *out, GError **error)
+{
+    Writer *writer = data;
+    const guint8 *content = NULL;
+    Image *image;
+
+    if (!mem_gate(writer->handle->dir, "writer_read", writer->job, error))
+        return FALSE;
+    pthread_mutex_lock(&mem_lock);
+    image = mem_find_image(writer->handle->dir, writer->uuid, error);
+    if (image)
+        out->length = MIN(mem_piece_at(image, offset, &content), size);
+    if (image && content) {
+        out->data = vimg_buffer_new(out->length);
+        memcpy(out->data->data, content, out->length);
+    }
+    pthread_mutex_unlock(&mem_lock);
+    return image != NULL;
+}
+
+static gboolean
 memory_writer_write(gpointer data, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
 {
     Writer *writer = data;
@@ -416,6 +455,8 @@ memory_writer_finish(gpointer data, gboolean seal, const VimgPluginImage *info,
         if (image && seal) {
             image->info.state = VIMG_IMAGE_ACTIVE;
             image->info.capacity = info->capacity;
+            g_free(image->info.format);
+            image->info.format = g_strdup(info->format);
             image->info.physical = mem_content_size(image);
             image->info.position = 0;
         }
@@ -582,8 +623,10 @@ static const VimgBackend memory_backend = {
     .reader_open = memory_reader_open,
     .reader_next = memory_reader_next,
     .reader_close = memory_reader_close,
-#ifndef MEMORY_NO_CLONE
+    .writer_format = memory_writer_format,
+#ifndef MEMORY_PLAIN
     .clone = memory_clone,
+    .writer_read = memory_writer_read,
 #endif
 };
 

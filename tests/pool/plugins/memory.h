@@ -33,8 +33,8 @@ typedef struct {
     void (*join)(const char *dir, const char *other);
     /* Removes it, images and all. */
     void (*lose)(const char *dir);
-    /* As another host would: an active image of @size bytes of content. */
-    void (*put_image)(const char *dir, const char *name, gsize size);
+    /* As another host would: an active raw image; @content NULL: zeros. */
+    void (*put_image)(const char *dir, const char *name, const char *content, gsize size);
     void (*take_image)(const char *dir, const char *name);
     void (*rename_image)(const char *dir, const char *name, const char *to);
     /* The data network that the last update() or open() showed. */
@@ -42,6 +42,8 @@ typedef struct {
     gboolean (*is_open)(const char *dir);
     /* Extents stored for an image, as "d4096 h8192". */
     char *(*extents)(const char *dir, const char *name);
+    /* What writer_format() was told of an image last; NULL: nothing. */
+    char *(*guess)(const char *dir, const char *name);
 } MemoryControl;
 
 #endif
