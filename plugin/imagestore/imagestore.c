@@ -96,6 +96,12 @@ writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request, 
 }
 
 static gboolean
+writer_format(gpointer writer, const char *format, GError **error)
+{
+    return vimg_slice_writer_format(writer, format, error);
+}
+
+static gboolean
 writer_read(gpointer writer, guint64 offset, gsize size, VimgExtent *out, GError **error)
 {
     return vimg_slice_writer_read(writer, offset, size, out, error);
@@ -197,6 +203,7 @@ static const VimgBackend imagestore_backend = {
     .reader_next = reader_next,
     .reader_close = reader_close,
     .clone = clone_image,
+    .writer_format = writer_format,
     .writer_read = writer_read,
 };
 

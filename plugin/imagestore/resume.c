@@ -41,31 +41,48 @@ partial_numbers(VimgSliceStore *store, const char *uuid, GError **error)
     return numbers;
 }
 
-/* Whether our slicer can have cut it: the slicer goes on where a slice starts. */
+/* Whether our slicer can have cut it so: it goes on where a slice starts. */
 static gboolean
-is_ours(const VimgSliceStore *store, const VimgIndex *index)
+is_cut(const VimgSliceStore *store, const VimgIndex *index, VimgCut cut)
 {
+    VimgIndexSizes sizes = vimg_slicer_sizes(cut, store->slice_size);
+    guint64 unit = cut == VIMG_CUT_FIXED ? store->slice_size : 1;
+    guint64 most = vimg_slicer_max(cut, store->slice_size);
     gsize i;
 
+    if (memcmp(&index->sizes, &sizes, sizeof(sizes)) != 0)
+        return FALSE;
     for (i = 0; i < vimg_index_count(index); i++) {
         guint64 start = vimg_index_start(index, i);
 
-        if (start % store->slice_size != 0 ||
-            (vimg_index_end(index, i) - start > store->slice_size && !vimg_index_is_zero(index, i)))
+        if (start % unit != 0 ||
+            (vimg_index_end(index, i) - start > most && !vimg_index_is_zero(index, i)))
             return FALSE;
     }
     return TRUE;
 }
 
-VimgIndex *
-vimg_resume_load(VimgSliceStore *store, const char *uuid, GError **error)
+/* As @format asks for; as either slicer may have done if that is not known. */
+static gboolean
+is_ours(const VimgSliceStore *store, const VimgIndex *index, const char *format, VimgCut *cut)
+{
+    for (*cut = VIMG_CUT_FIXED; *cut <= VIMG_CUT_CONTENT; (*cut)++) {
+        if ((!format || vimg_slicer_cut(format) == *cut) && is_cut(store, index, *cut))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean
+vimg_resume_load(VimgSliceStore *store, const char *uuid, const char *format, VimgIndex **out,
+                 VimgCut *cut, GError **error)
 {
     g_autoptr(GArray) numbers = partial_numbers(store, uuid, error);
-    VimgIndexSizes sizes = vimg_slicer_fixed_sizes(store->slice_size);
     guint i;
 
+    *out = NULL;
     if (!numbers)
-        return NULL;
+        return FALSE;
     for (i = 0; i < numbers->len; i++) {
         guint64 n = g_array_index(numbers, guint64, i);
         g_autofree char *path = vimg_image_partial_path(uuid, n);
@@ -74,24 +91,30 @@ vimg_resume_load(VimgSliceStore *store, const char *uuid, GError **error)
         int result = vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content);
 
         if (result != 0 && result != ENOENT && result != EFBIG) {
-            throw_result(error, result, _("cannot read image %s"), uuid);
-            return NULL;
+            return throw_result(error, result, _("cannot read image %s"), uuid);
         }
         if (result == 0)
             index = vimg_index_decode(content->data, content->size, NULL);
-        if (index && vimg_index_length(index) == n && is_ours(store, index))
-            return g_steal_pointer(&index);
+        if (index && n > 0 && vimg_index_length(index) == n && is_ours(store, index, format, cut)) {
+            *out = g_steal_pointer(&index);
+            break;
+        }
     }
-    return vimg_index_new(&sizes);
+    return TRUE;
 }
 
 gsize
-vimg_resume_keep(const VimgIndex *old, guint64 offset)
+vimg_resume_keep(const VimgIndex *old, VimgCut cut, guint64 offset)
 {
     gsize keep = vimg_index_find(old, offset);
+    guint64 length = vimg_index_length(old);
 
     /* at the very end the last slice may be a short one that grows */
     if (keep == vimg_index_count(old) && keep > 0)
+        keep--;
+    /* and zeros there may have been the beginning of a run that takes them out of what was cut */
+    while (cut == VIMG_CUT_CONTENT && keep > 0 &&
+           vimg_index_end(old, keep - 1) + old->sizes.avg > length)
         keep--;
     while (keep > 0 && vimg_index_is_zero(old, keep - 1))
         keep--;

@@ -11,14 +11,19 @@
 #include "slice.h"
 #include "slicer.h"
 
-/* The longest whole partial index of a saving image; an empty index if there is none. */
-VimgIndex *vimg_resume_load(VimgSliceStore *store, const char *uuid, GError **error);
+/*
+ * The longest whole partial index of a saving image that its @format would be cut like (NULL: not
+ * declared, either way) and how it was cut.  @out: (transfer full), NULL if there is none.
+ */
+gboolean vimg_resume_load(VimgSliceStore *store, const char *uuid, const char *format,
+                          VimgIndex **out, VimgCut *cut, GError **error);
 
 /*
  * How many slices of @old stay when the upload goes on at @offset: the one holding @offset is cut
- * again, and so are the zero slices right before it, which may grow together with what comes.
+ * again, as are those before it that might have been cut otherwise had more been known, and the zero
+ * slices right before, which may grow together with what comes.
  */
-gsize vimg_resume_keep(const VimgIndex *old, guint64 offset);
+gsize vimg_resume_keep(const VimgIndex *old, VimgCut cut, guint64 offset);
 
 /* Gives the stored bytes from slice @from on up to @offset to @slicer. */
 gboolean vimg_resume_feed(VimgSliceStore *store, const VimgIndex *old, gsize from, guint64 offset,

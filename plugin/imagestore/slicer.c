@@ -1,44 +1,63 @@
 /*
- * slicer.c: cuts a stream of data and holes at fixed offsets
- *
- * A block is one slice size of the stream.  Zero blocks are only counted until the run of them
- * ends, then cut into zero slices, so a hole of terabytes costs nothing but its slices.
+ * slicer.c: cuts a stream of data and holes into slices, in the way its format asks for
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
-#include "slicer.h"
+#include "slicer-private.h"
 
-struct _VimgSlicer {
-    guint64 size;
-    guint64 offset; /* of the current block */
-    VimgSliceSink sink;
-    gpointer data;
-    guint64 zeros;     /* bytes of whole zero blocks right before @offset, not emitted yet */
-    guint64 fill;      /* bytes of the current block that came */
-    VimgBuffer *block; /* they; NULL: all of them came as holes */
-};
+/* Guest blocks of these never shift; inside of any other format clusters move about. */
+static const char *const fixed_formats[] = {"raw", "iso", NULL};
+
+VimgCut
+vimg_slicer_cut(const char *format)
+{
+    return g_strv_contains(fixed_formats, format) ? VIMG_CUT_FIXED : VIMG_CUT_CONTENT;
+}
+
+guint64
+vimg_slicer_max(VimgCut cut, guint64 size)
+{
+    return cut == VIMG_CUT_FIXED ? size : 4 * size;
+}
+
+VimgIndexSizes
+vimg_slicer_sizes(VimgCut cut, guint64 size)
+{
+    return (VimgIndexSizes){cut == VIMG_CUT_FIXED ? size : size / 4, size, VIMG_ZERO_MAX};
+}
 
 VimgSlicer *
-vimg_slicer_new_fixed(guint64 size, guint64 offset, VimgSliceSink sink, gpointer data)
+vimg_slicer_new(VimgCut cut, guint64 size, guint64 offset, VimgSliceSink sink, gpointer data)
 {
-    VimgSlicer *slicer = g_new0(VimgSlicer, 1);
-
-    slicer->size = size;
-    slicer->offset = offset;
-    slicer->sink = sink;
-    slicer->data = data;
-    return slicer;
+    return cut == VIMG_CUT_FIXED ? vimg_slicer_new_fixed(size, offset, sink, data)
+                                 : vimg_slicer_new_content(size, offset, sink, data);
 }
 
 void
 vimg_slicer_free(VimgSlicer *slicer)
 {
-    if (!slicer)
-        return;
-    vimg_buffer_unref(slicer->block);
-    g_free(slicer);
+    if (slicer)
+        slicer->ops->free(slicer);
+}
+
+gboolean
+vimg_slicer_write(VimgSlicer *slicer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+{
+    return slicer->ops->write(slicer, buffer, offset, size, error);
+}
+
+gboolean
+vimg_slicer_hole(VimgSlicer *slicer, guint64 length, GError **error)
+{
+    return slicer->ops->hole(slicer, length, error);
+}
+
+gboolean
+vimg_slicer_finish(VimgSlicer *slicer, GError **error)
+{
+    return slicer->ops->finish(slicer, error);
 }
 
 gboolean
@@ -48,124 +67,4 @@ vimg_is_zero(const guint8 *data, gsize size)
     if (size == 0)
         return TRUE;
     return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
-}
-
-VimgIndexSizes
-vimg_slicer_fixed_sizes(guint64 size)
-{
-    return (VimgIndexSizes){size, size, VIMG_ZERO_MAX};
-}
-
-/* The largest power of two that @offset is a multiple of and that fits into @left. */
-static guint64
-zero_piece(guint64 offset, guint64 left)
-{
-    guint64 piece = VIMG_ZERO_MAX;
-
-    while (piece > left || (offset & (piece - 1)) != 0)
-        piece /= 2;
-    return piece;
-}
-
-static gboolean
-flush_zeros(VimgSlicer *slicer, GError **error)
-{
-    while (slicer->zeros > 0) {
-        VimgSlice slice = {.offset = slicer->offset - slicer->zeros};
-
-        slice.length = zero_piece(slice.offset, slicer->zeros);
-        slicer->zeros -= slice.length;
-        if (!slicer->sink(&slice, slicer->data, error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
-/* @length bytes at @data + @at are the current block; a whole one unless the stream ended. */
-static gboolean
-emit_block(VimgSlicer *slicer, VimgBuffer *data, gsize at, guint64 length, GError **error)
-{
-    VimgSlice slice = {slicer->offset, length, data, at};
-
-    if (length == slicer->size && (!data || vimg_is_zero(data->data + at, length))) {
-        slicer->zeros += length;
-        slicer->offset += length;
-        return TRUE;
-    }
-    if (!flush_zeros(slicer, error))
-        return FALSE;
-    slicer->offset += length;
-    return slicer->sink(&slice, slicer->data, error);
-}
-
-/* Memory for the current block, with zeros for what came as holes. */
-static guint8 *
-need_block(VimgSlicer *slicer)
-{
-    if (!slicer->block) {
-        slicer->block = vimg_buffer_new(slicer->size);
-        memset(slicer->block->data, 0, slicer->fill);
-    }
-    return slicer->block->data + slicer->fill;
-}
-
-static gboolean
-end_block(VimgSlicer *slicer, GError **error)
-{
-    g_autoptr(VimgBuffer) block = g_steal_pointer(&slicer->block);
-    guint64 length = slicer->fill;
-
-    slicer->fill = 0;
-    return emit_block(slicer, block, 0, length, error);
-}
-
-gboolean
-vimg_slicer_write(VimgSlicer *slicer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
-{
-    while (size > 0) {
-        gsize n = MIN(size, slicer->size - slicer->fill);
-
-        if (slicer->fill == 0 && n == slicer->size) {
-            if (!emit_block(slicer, buffer, offset, n, error))
-                return FALSE;
-        } else {
-            memcpy(need_block(slicer), buffer->data + offset, n);
-            slicer->fill += n;
-            if (slicer->fill == slicer->size && !end_block(slicer, error))
-                return FALSE;
-        }
-        offset += n;
-        size -= n;
-    }
-    return TRUE;
-}
-
-gboolean
-vimg_slicer_hole(VimgSlicer *slicer, guint64 length, GError **error)
-{
-    guint64 n = slicer->fill > 0 ? MIN(length, slicer->size - slicer->fill) : 0;
-
-    if (n > 0) {
-        if (slicer->block)
-            memset(need_block(slicer), 0, n);
-        slicer->fill += n;
-        if (slicer->fill == slicer->size && !end_block(slicer, error))
-            return FALSE;
-        length -= n;
-    }
-    n = length & ~(slicer->size - 1);
-    slicer->zeros += n;
-    slicer->offset += n;
-    slicer->fill += length - n;
-    return TRUE;
-}
-
-gboolean
-vimg_slicer_finish(VimgSlicer *slicer, GError **error)
-{
-    if (slicer->fill > 0) {
-        need_block(slicer);
-        return end_block(slicer, error);
-    }
-    return flush_zeros(slicer, error);
 }

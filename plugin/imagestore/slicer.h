@@ -24,12 +24,25 @@ typedef gboolean (*VimgSliceSink)(const VimgSlice *slice, gpointer data, GError 
 
 typedef struct _VimgSlicer VimgSlicer;
 
+/* How an image is cut; which, its format says. */
+typedef enum {
+    VIMG_CUT_FIXED,   /* at multiples of the slice size */
+    VIMG_CUT_CONTENT, /* where the content says so */
+} VimgCut;
+
+VimgCut vimg_slicer_cut(const char *format);
+/* Bytes of the largest slice that is not a zero slice. */
+guint64 vimg_slicer_max(VimgCut cut, guint64 size);
+/* The header of an index that was cut so. */
+VimgIndexSizes vimg_slicer_sizes(VimgCut cut, guint64 size);
+
 /*
- * Cuts at multiples of @size, a power of two.  Runs of zero blocks become zero slices of powers of
- * two, each starting at a multiple of its size.  @offset must be such a multiple, and the byte
- * before it must not belong to a zero slice.
+ * @size: the slice size of the store, a power of two.  @offset: where the stream begins in the
+ * image, a place that the same slicer cut before: not between two zero slices, and not where the
+ * data merely ended.
  */
-VimgSlicer *vimg_slicer_new_fixed(guint64 size, guint64 offset, VimgSliceSink sink, gpointer data);
+VimgSlicer *vimg_slicer_new(VimgCut cut, guint64 size, guint64 offset, VimgSliceSink sink,
+                            gpointer data);
 /* Drops what was not emitted yet.  Accepts NULL. */
 void vimg_slicer_free(VimgSlicer *slicer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSlicer, vimg_slicer_free)
@@ -43,7 +56,5 @@ gboolean vimg_slicer_finish(VimgSlicer *slicer, GError **error);
 
 /* Whether @size bytes at @data are all zero. */
 gboolean vimg_is_zero(const guint8 *data, gsize size);
-/* The header of an index cut by a fixed slicer. */
-VimgIndexSizes vimg_slicer_fixed_sizes(guint64 size);
 
 #endif

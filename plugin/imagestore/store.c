@@ -163,6 +163,7 @@ format_store_file(const VimgStoreParams *params)
 {
     g_autoptr(JsonObject) root = json_object_new();
     JsonObject *slicer = json_object_new();
+    JsonObject *content = json_object_new();
     g_autofree char *uuid = g_uuid_string_random();
 
     json_object_set_string_member(slicer, "kind", "fixed");
@@ -172,6 +173,8 @@ format_store_file(const VimgStoreParams *params)
     json_object_set_string_member(root, "uuid", uuid);
     json_object_set_string_member(root, "digest", "sha256");
     json_object_set_object_member(root, "slicer", slicer);
+    json_object_set_string_member(content, "kind", "gear");
+    json_object_set_object_member(root, "contentSlicer", content);
     json_object_set_string_member(root, "creator", "virtimage " VIMG_VERSION);
     return vimg_json_format(root);
 }
@@ -246,10 +249,11 @@ vimg_slice_store_make(VimgTransport *transport, const VimgStoreParams *params, G
 /* ---- opening ---------------------------------------------------------------------------- */
 
 static gboolean
-parse_store_file(VimgSliceStore *store, const VimgBuffer *content, GError **error)
+parse_store_file(VimgSliceStore *store, const VimgBuffer *file, GError **error)
 {
-    g_autoptr(JsonObject) root = vimg_json_parse(content->data, content->size, error);
+    g_autoptr(JsonObject) root = vimg_json_parse(file->data, file->size, error);
     JsonObject *slicer;
+    JsonObject *content;
     const char *uuid;
     guint64 format;
 
@@ -269,7 +273,9 @@ parse_store_file(VimgSliceStore *store, const VimgBuffer *content, GError **erro
         return throw_error(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
                            _("the store names slices by an unknown digest"));
     slicer = vimg_json_object(root, "slicer");
-    if (!slicer || g_strcmp0(vimg_json_string(slicer, "kind"), "fixed") != 0 ||
+    content = vimg_json_object(root, "contentSlicer");
+    if (!slicer || !content || g_strcmp0(vimg_json_string(content, "kind"), "gear") != 0 ||
+        g_strcmp0(vimg_json_string(slicer, "kind"), "fixed") != 0 ||
         !vimg_json_number(slicer, "size", &store->slice_size) ||
         store->slice_size < VIMG_SLICE_SIZE_MIN || store->slice_size > VIMG_SLICE_SIZE_MAX ||
         (store->slice_size & (store->slice_size - 1)) != 0)

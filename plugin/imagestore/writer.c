@@ -17,8 +17,11 @@ struct _VimgSliceWriter {
     VimgPluginJob *job;
     VimgLease *lease;
     VimgStoredImage image;
-    VimgIndex *old;
-    VimgPipeline *pipeline;
+    guint64 offset;
+    guint64 ahead;  /* bytes that will come; 0: not known */
+    VimgIndex *old; /* what is durable already; NULL: nothing, and the format is not known yet */
+    VimgCut cut;
+    VimgPipeline *pipeline; /* NULL until @cut is known; set through __atomic builtins */
     VimgSlicer *slicer;
 };
 
@@ -44,16 +47,21 @@ take_slice(const VimgSlice *slice, gpointer data, GError **error)
            vimg_pipeline_push(writer->pipeline, slice, error);
 }
 
+static guint64
+durable_end(const VimgSliceWriter *writer)
+{
+    return writer->old ? vimg_index_length(writer->old) : 0;
+}
+
 /* The call's length, else the guess, else some way ahead of the stream. */
 static gboolean
-reserve(VimgSliceWriter *writer, const VimgWriteRequest *request, VimgPipelineStart *start,
-        GError **error)
+reserve(VimgSliceWriter *writer, const VimgWriteRequest *request, GError **error)
 {
     guint64 bytes = request->length ? request->length : request->reserve;
     /* what is compared takes no space */
-    guint64 here = vimg_index_length(writer->old) - request->offset;
+    guint64 here = durable_end(writer) - request->offset;
 
-    start->ahead = bytes;
+    writer->ahead = bytes;
     return vimg_lease_reserve(writer->lease, bytes ? bytes - MIN(bytes, here) : VIMG_RESERVE_AHEAD,
                               request->length > 0, error);
 }
@@ -71,10 +79,10 @@ load(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
     if (writer->image.manifest->image.reason)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID, "%s",
                            writer->image.manifest->image.reason);
-    writer->old = vimg_resume_load(writer->store, uuid, error);
-    if (!writer->old)
+    if (!vimg_resume_load(writer->store, uuid, writer->image.manifest->image.format, &writer->old,
+                          &writer->cut, error))
         return FALSE;
-    durable = vimg_index_length(writer->old);
+    durable = durable_end(writer);
     if (request->offset > durable)
         return throw_error(error, VIMG_ERROR_INVALID_ARG,
                            _("offset %1$llu lies behind the %2$llu bytes stored so far"),
@@ -82,30 +90,52 @@ load(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
     return TRUE;
 }
 
+/* The way to cut is known: the work begins. */
+static gboolean
+begin(VimgSliceWriter *writer, GError **error)
+{
+    VimgSliceStore *store = writer->store;
+    VimgPipelineStart start = {
+        .lease = writer->lease,
+        .uuid = writer->image.manifest->image.uuid,
+        .ahead = writer->ahead,
+    };
+    VimgPipeline *pipeline;
+
+    if (!writer->old) {
+        VimgIndexSizes sizes = vimg_slicer_sizes(writer->cut, store->slice_size);
+
+        writer->old = vimg_index_new(&sizes);
+    }
+    start.old = writer->old;
+    start.keep = vimg_resume_keep(writer->old, writer->cut, writer->offset);
+    start.allocation = start.keep > 0 ? writer->image.manifest->image.allocation : 0;
+    pipeline = vimg_pipeline_new(&start, error);
+    if (!pipeline)
+        return FALSE;
+    __atomic_store_n(&writer->pipeline, pipeline, __ATOMIC_RELEASE); /* for stat */
+    writer->slicer = vimg_slicer_new(writer->cut, store->slice_size,
+                                     vimg_index_start(writer->old, start.keep), take_slice, writer);
+    return vimg_resume_feed(store, writer->old, start.keep, writer->offset, writer->slicer, error);
+}
+
 VimgSliceWriter *
 vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteRequest *request,
                        VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgSliceWriter) writer = g_new0(VimgSliceWriter, 1);
-    VimgPipelineStart start = {0};
+    const char *format;
 
     writer->store = store;
     writer->job = job;
+    writer->offset = request->offset;
     writer->lease = vimg_lease_new(store, error);
-    if (!writer->lease || !load(writer, uuid, request, error) ||
-        !reserve(writer, request, &start, error))
+    if (!writer->lease || !load(writer, uuid, request, error) || !reserve(writer, request, error))
         return NULL;
-    start.lease = writer->lease;
-    start.uuid = writer->image.manifest->image.uuid;
-    start.old = writer->old;
-    start.keep = vimg_resume_keep(writer->old, request->offset);
-    start.allocation = start.keep > 0 ? writer->image.manifest->image.allocation : 0;
-    writer->pipeline = vimg_pipeline_new(&start, error);
-    if (!writer->pipeline)
-        return NULL;
-    writer->slicer = vimg_slicer_new_fixed(
-        store->slice_size, vimg_index_start(writer->old, start.keep), take_slice, writer);
-    if (!vimg_resume_feed(store, writer->old, start.keep, request->offset, writer->slicer, error))
+    format = writer->image.manifest->image.format;
+    if (format)
+        writer->cut = vimg_slicer_cut(format);
+    if ((format || writer->old) && !begin(writer, error))
         return NULL;
     return g_steal_pointer(&writer);
 }
@@ -119,16 +149,33 @@ vimg_slice_writer_read(VimgSliceWriter *writer, guint64 offset, gsize size, Vimg
 }
 
 gboolean
+vimg_slice_writer_format(VimgSliceWriter *writer, const char *format, GError **error)
+{
+    if (writer->pipeline)
+        return TRUE;
+    writer->cut = vimg_slicer_cut(format);
+    return begin(writer, error);
+}
+
+/* Whoever does not say what the first bytes look like gets what raw images get. */
+static gboolean
+need_pipeline(VimgSliceWriter *writer, GError **error)
+{
+    return writer->pipeline || begin(writer, error);
+}
+
+gboolean
 vimg_slice_writer_write(VimgSliceWriter *writer, VimgBuffer *buffer, gsize offset, gsize size,
                         GError **error)
 {
-    return vimg_slicer_write(writer->slicer, buffer, offset, size, error);
+    return need_pipeline(writer, error) &&
+           vimg_slicer_write(writer->slicer, buffer, offset, size, error);
 }
 
 gboolean
 vimg_slice_writer_hole(VimgSliceWriter *writer, guint64 length, GError **error)
 {
-    return vimg_slice_store_check_job(writer->job, error) &&
+    return vimg_slice_store_check_job(writer->job, error) && need_pipeline(writer, error) &&
            vimg_slicer_hole(writer->slicer, length, error);
 }
 
@@ -152,7 +199,7 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, GError **error
     VimgManifest *manifest = writer->image.manifest;
     const VimgIndex *index = vimg_pipeline_index(writer->pipeline);
     guint64 length = vimg_index_length(index);
-    guint64 durable = vimg_index_length(writer->old);
+    guint64 durable = durable_end(writer);
     guint64 allocation;
 
     if (length < durable)
@@ -176,9 +223,12 @@ vimg_slice_writer_finish(VimgSliceWriter *owned, gboolean seal, const VimgPlugin
                          VimgPluginImage *out, GError **error)
 {
     g_autoptr(VimgSliceWriter) writer = owned;
-    gboolean good =
-        vimg_slice_store_check_job(writer->job, error) && vimg_slicer_finish(writer->slicer, error);
+    gboolean good;
 
+    if (!need_pipeline(writer, error))
+        return FALSE;
+    good =
+        vimg_slice_store_check_job(writer->job, error) && vimg_slicer_finish(writer->slicer, error);
     if (!good) {
         vimg_pipeline_end(writer->pipeline, TRUE, NULL);
         note_allocation(writer, NULL);
@@ -198,6 +248,8 @@ vimg_slice_writer_abort(VimgSliceWriter *owned)
 {
     g_autoptr(VimgSliceWriter) writer = owned;
 
+    if (!writer->pipeline)
+        return;
     vimg_pipeline_end(writer->pipeline, TRUE, NULL);
     note_allocation(writer, NULL);
 }
@@ -205,8 +257,11 @@ vimg_slice_writer_abort(VimgSliceWriter *owned)
 void
 vimg_slice_writer_stat(VimgSliceWriter *writer, guint64 *allocation, guint64 *position)
 {
-    guint64 durable;
+    VimgPipeline *pipeline = __atomic_load_n(&writer->pipeline, __ATOMIC_ACQUIRE);
+    guint64 durable = 0;
 
-    vimg_pipeline_stat(writer->pipeline, allocation, &durable);
+    *allocation = 0;
+    if (pipeline)
+        vimg_pipeline_stat(pipeline, allocation, &durable);
     *position = vimg_image_position(writer->store, durable);
 }

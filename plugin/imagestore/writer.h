@@ -17,6 +17,8 @@ typedef struct _VimgSliceWriter VimgSliceWriter;
 VimgSliceWriter *vimg_slice_writer_open(VimgSliceStore *store, const char *uuid,
                                         const VimgWriteRequest *request, VimgPluginJob *job,
                                         GError **error);
+/* What the first bytes look like, before any of them; no matter if the format is declared. */
+gboolean vimg_slice_writer_format(VimgSliceWriter *writer, const char *format, GError **error);
 gboolean vimg_slice_writer_read(VimgSliceWriter *writer, guint64 offset, gsize size,
                                 VimgExtent *out, GError **error);
 gboolean vimg_slice_writer_write(VimgSliceWriter *writer, VimgBuffer *buffer, gsize offset,

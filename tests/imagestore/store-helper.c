@@ -73,17 +73,34 @@ helper_content(guint32 seed, gsize size, guint zero_every)
     return content;
 }
 
-gboolean
-helper_try_create(VimgSliceStore *store, const char *name, char **uuid, GError **error)
+static gboolean
+try_create(VimgSliceStore *store, const char *name, const char *format, char **uuid, GError **error)
 {
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
     image.uuid = g_uuid_string_random();
     image.name = g_strdup(name);
-    image.format = g_strdup("raw");
+    image.format = g_strdup(format);
     *uuid = g_strdup(image.uuid);
     return vimg_image_create(store, &image, &out, error);
+}
+
+gboolean
+helper_try_create(VimgSliceStore *store, const char *name, char **uuid, GError **error)
+{
+    return try_create(store, name, "raw", uuid, error);
+}
+
+char *
+helper_create_format(VimgSliceStore *store, const char *name, const char *format)
+{
+    g_autoptr(GError) error = NULL;
+    char *uuid = NULL;
+
+    try_create(store, name, format, &uuid, &error);
+    g_assert_no_error(error);
+    return uuid;
 }
 
 char *

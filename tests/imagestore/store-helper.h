@@ -30,6 +30,8 @@ VimgBuffer *helper_content(guint32 seed, gsize size, guint zero_every);
 
 /* Returns: (transfer full) the uuid of a new saving image. */
 char *helper_create(VimgSliceStore *store, const char *name, guint64 capacity);
+/* @format: NULL: not declared */
+char *helper_create_format(VimgSliceStore *store, const char *name, const char *format);
 gboolean helper_try_create(VimgSliceStore *store, const char *name, char **uuid, GError **error);
 
 /* Writes @content from @offset on in pieces of @piece bytes; @sparse: zero blocks as holes. */

@@ -248,7 +248,7 @@ test_cancelled(Fixture *fixture, gconstpointer data)
 static void
 test_cancelled_check(Fixture *fixture, gconstpointer data)
 {
-    const VimgIndexSizes sizes = vimg_slicer_fixed_sizes(65536);
+    const VimgIndexSizes sizes = vimg_slicer_sizes(VIMG_CUT_FIXED, 65536);
     g_autoptr(VimgIndex) index = vimg_index_new(&sizes);
     g_autoptr(GError) error = NULL;
     guint64 allocation;

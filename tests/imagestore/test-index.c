@@ -1,5 +1,5 @@
 /*
- * test-index.c: slice indexes, good and hostile, and where the slicer cuts
+ * test-index.c: slice indexes, good and hostile
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,7 +14,7 @@
 static VimgIndex *
 sample(gsize n)
 {
-    VimgIndexSizes sizes = vimg_slicer_fixed_sizes(64 * KIB);
+    VimgIndexSizes sizes = vimg_slicer_sizes(VIMG_CUT_FIXED, 64 * KIB);
     VimgIndex *index = vimg_index_new(&sizes);
     gsize i;
 
@@ -148,79 +148,6 @@ test_zero_ids(void)
     g_assert_null(vimg_zero_id(0));
 }
 
-/* ---- the slicer ------------------------------------------------------------------------- */
-
-static gboolean
-note_slice(const VimgSlice *slice, gpointer data, GError **error)
-{
-    g_string_append_printf(data, "%s%" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT " ",
-                           slice->data ? "" : "z", slice->offset / 1024, slice->length / 1024);
-    return TRUE;
-}
-
-/* d: a block of data, z: of zeros, h: a hole of a block, H: of 64 MiB; cut in units of KiB. */
-static const struct {
-    const char *blocks;
-    const char *slices;
-} cuts[] = {
-    {"", ""},
-    {"d", "0+64 "},
-    {"z", "z0+64 "},
-    {"zz", "z0+128 "},
-    {"dzz", "0+64 z64+64 z128+64 "},
-    {"dzzz", "0+64 z64+64 z128+128 "},
-    {"zzz", "z0+128 z128+64 "},
-    {"zhzhzd", "z0+256 z256+64 320+64 "},
-    {"dhhhd", "0+64 z64+64 z128+128 256+64 "},
-    {"H", "z0+65536 "},
-    {"HH", "z0+65536 z65536+65536 "},
-    {"dH", "0+64 z64+64 z128+128 z256+256 z512+512 z1024+1024 z2048+2048 z4096+4096 z8192+8192 "
-           "z16384+16384 z32768+32768 z65536+64 "},
-};
-
-static void
-test_cuts(gconstpointer data)
-{
-    gsize i = GPOINTER_TO_SIZE(data);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GString) found = g_string_new(NULL);
-    g_autoptr(VimgSlicer) slicer = vimg_slicer_new_fixed(64 * KIB, 0, note_slice, found);
-    const char *b;
-
-    for (b = cuts[i].blocks; *b; b++) {
-        g_autoptr(VimgBuffer) block = vimg_buffer_new(64 * KIB);
-
-        memset(block->data, 0, block->size);
-        if (*b == 'd')
-            block->data[65535] = 1;
-        if (*b == 'h' || *b == 'H')
-            vimg_slicer_hole(slicer, *b == 'h' ? 64 * KIB : VIMG_ZERO_MAX, &error);
-        else
-            vimg_slicer_write(slicer, block, 0, block->size, &error);
-    }
-    vimg_slicer_finish(slicer, &error);
-    g_assert_no_error(error);
-    g_assert_cmpstr(found->str, ==, cuts[i].slices);
-}
-
-static void
-test_is_zero(void)
-{
-    static const guint8 zeros[70] = {0};
-    guint8 bytes[70];
-    gsize i;
-
-    g_assert_true(vimg_is_zero(zeros, 0));
-    g_assert_true(vimg_is_zero(zeros, 1));
-    g_assert_true(vimg_is_zero(zeros, sizeof(zeros)));
-    for (i = 0; i < sizeof(bytes); i++) {
-        memset(bytes, 0, sizeof(bytes));
-        bytes[i] = 1;
-        g_assert_false(vimg_is_zero(bytes, sizeof(bytes)));
-        g_assert_true(vimg_is_zero(bytes, i));
-    }
-}
-
 int
 main(int argc, char **argv)
 {
@@ -236,11 +163,5 @@ main(int argc, char **argv)
 
         g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_word);
     }
-    for (i = 0; i < G_N_ELEMENTS(cuts); i++) {
-        g_autofree char *path = g_strdup_printf("/imagestore/slicer/cuts/%zu", i);
-
-        g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_cuts);
-    }
-    g_test_add_func("/imagestore/slicer/is-zero", test_is_zero);
     return g_test_run();
 }

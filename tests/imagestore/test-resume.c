@@ -70,14 +70,34 @@ static const gsize places[] = {
     327680, 393216, 400000, 458752, 524288, 589824, 600000, 655360, 800000, 900001,
 };
 
+/* The format, and where each part begins. */
+typedef struct {
+    const char *path;
+    const char *format;
+    enum {
+        FROM_START,
+        FROM_POSITION,
+        FROM_END
+    } from;
+} Way;
+
+static const Way ways[] = {
+    {"/imagestore/resume/same-index/raw/from-start", "raw", FROM_START},
+    {"/imagestore/resume/same-index/raw/from-position", "raw", FROM_POSITION},
+    {"/imagestore/resume/same-index/raw/from-end", "raw", FROM_END},
+    {"/imagestore/resume/same-index/qcow2/from-start", "qcow2", FROM_START},
+    {"/imagestore/resume/same-index/qcow2/from-position", "qcow2", FROM_POSITION},
+    {"/imagestore/resume/same-index/qcow2/from-end", "qcow2", FROM_END},
+};
+
 static void
 test_same_index(Fixture *fixture, gconstpointer data)
 {
-    gint mode = GPOINTER_TO_INT(data);
+    const Way *way = data;
     g_autoptr(GError) error = NULL;
     g_autoptr(VimgBuffer) content = helper_content(1, 16 * 65536 + 5, 0);
-    g_autofree char *straight = helper_create(fixture->store, "straight", 0);
-    g_autofree char *resumed = helper_create(fixture->store, "resumed", 0);
+    g_autofree char *straight = helper_create_format(fixture->store, "straight", way->format);
+    g_autofree char *resumed = helper_create_format(fixture->store, "resumed", way->format);
     g_autoptr(VimgBuffer) index_a = NULL;
     g_autoptr(VimgBuffer) index_b = NULL;
     VimgSliceWriter *writer;
@@ -94,15 +114,15 @@ test_same_index(Fixture *fixture, gconstpointer data)
         g_assert_cmpuint(durable, ==, i ? places[i - 1] : 0);
         g_assert_true(from == 0 || from + 65536 <= durable);
         g_assert_cmpuint(from % 65536, ==, 0);
-        if (mode == 0)
+        if (way->from == FROM_START)
             from = 0;
-        else if (mode == 2)
+        else if (way->from == FROM_END)
             from = durable;
         store_part(fixture->store, resumed, content, from, places[i]);
     }
-    writer = open_at(fixture->store, resumed, mode == 2 ? 900001 : 0, &error);
+    writer = open_at(fixture->store, resumed, way->from == FROM_END ? 900001 : 0, &error);
     g_assert_no_error(error);
-    helper_feed(writer, content, mode == 2 ? 900001 : 0, 7777, TRUE, &error);
+    helper_feed(writer, content, way->from == FROM_END ? 900001 : 0, 7777, TRUE, &error);
     g_assert_no_error(error);
     helper_finish(writer, TRUE, content->size, &error);
     g_assert_no_error(error);
@@ -207,10 +227,11 @@ add(const char *path, void (*test)(Fixture *, gconstpointer), gconstpointer data
 int
 main(int argc, char **argv)
 {
+    gsize i;
+
     g_test_init(&argc, &argv, NULL);
-    add("/imagestore/resume/same-index/from-start", test_same_index, GINT_TO_POINTER(0));
-    add("/imagestore/resume/same-index/from-position", test_same_index, GINT_TO_POINTER(1));
-    add("/imagestore/resume/same-index/from-end", test_same_index, GINT_TO_POINTER(2));
+    for (i = 0; i < G_N_ELEMENTS(ways); i++)
+        add(ways[i].path, test_same_index, &ways[i]);
     add("/imagestore/resume/difference", test_difference, NULL);
     add("/imagestore/resume/bounds", test_bounds, NULL);
     add("/imagestore/resume/wipe", test_wipe, NULL);

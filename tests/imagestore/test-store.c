@@ -157,6 +157,10 @@ test_build_again(Fixture *fixture, gconstpointer data)
     g_assert_true(has(fixture->dir, "store.json"));
 }
 
+#define STORE_FILE(slicer, content)                                                                \
+    "{\"format\":1,\"uuid\":\"00000000-0000-4000-8000-00000000000a\",\"digest\":\"sha256\","       \
+    "\"slicer\":" slicer ",\"contentSlicer\":" content "}"
+
 static const struct {
     const char *name;
     const char *text;
@@ -174,9 +178,9 @@ static const struct {
     {"digest",
      "{\"format\":1,\"uuid\":\"00000000-0000-4000-8000-00000000000a\",\"digest\":\"md5\"}",
      VIMG_ERROR_CONFIG_UNSUPPORTED, "digest"},
-    {"slicer",
-     "{\"format\":1,\"uuid\":\"00000000-0000-4000-8000-00000000000a\",\"digest\":\"sha256\","
-     "\"slicer\":{\"kind\":\"fixed\",\"size\":65537}}",
+    {"slicer", STORE_FILE("{\"kind\":\"fixed\",\"size\":65537}", "{\"kind\":\"gear\"}"),
+     VIMG_ERROR_CONFIG_UNSUPPORTED, "slicer"},
+    {"content-slicer", STORE_FILE("{\"kind\":\"fixed\",\"size\":65536}", "{\"kind\":\"rabin\"}"),
      VIMG_ERROR_CONFIG_UNSUPPORTED, "slicer"},
 };
 
