@@ -11,6 +11,7 @@
 #include "claim.h"
 #include "image.h"
 #include "json.h"
+#include "parent.h"
 #include "throw.h"
 
 char *
@@ -127,6 +128,7 @@ load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
         vimg_transport_run(store->transport, ops, out->published ? 2 : 1);
         out->claimed = ops[0].result == 0;
         out->index_size = ops[1].info.size;
+        out->stored = ops[1].info.mtime;
         return ops[0].result == ENOENT || ops[0].result == ENOTDIR ? 0 : ops[0].result;
     }
 }
@@ -241,6 +243,8 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
                                  g_strerror(result));
         if (result != 0 || !is_present(&image))
             continue;
+        if (image.published)
+            vimg_parent_note(store, uuid, image.stored);
         vimg_image_describe(store, &image, &out);
         if (!sink(&out, data))
             break;
@@ -343,6 +347,7 @@ vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
         return FALSE;
     manifest = image.manifest;
     fault = find_fault(&image);
+    vimg_parent_forget(store, uuid);
     if (image.published && !fault)
         return to_trash(store, uuid, error) &&
                vimg_claim_release(store, manifest->image.name, uuid, error);

@@ -14,6 +14,7 @@ typedef struct {
     VimgManifest *manifest; /* NULL: none that is whole */
     gboolean published;     /* image.caibx is there */
     guint64 index_size;     /* of it */
+    gint64 stored;          /* when it became so, by the storage's clock, in nanoseconds */
     gboolean deleted;
     gboolean claimed;
     guint64 durable; /* of the longest partial index */

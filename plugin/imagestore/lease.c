@@ -238,26 +238,58 @@ reserved_by_others(const VimgLease *lease)
     return sum;
 }
 
+static gboolean
+check_space(const VimgLease *lease, guint64 bytes, guint64 reserved, gboolean must, GError **error)
+{
+    guint64 keep = __atomic_load_n(&lease->store->space_reserve, __ATOMIC_RELAXED);
+    guint64 taken = keep + MIN(reserved, G_MAXINT64);
+    VimgSpace space;
+
+    if (vimg_transport_space(lease->store->transport, &space) != 0)
+        return TRUE;
+    if (space.available > keep && (!must || bytes <= space.available - MIN(space.available, taken)))
+        return TRUE;
+    return throw_error(
+        error, VIMG_ERROR_NO_SPACE,
+        _("not enough space in the store: %1$llu bytes needed, %2$llu free, %3$llu of them kept or reserved"),
+        ULL(bytes), ULL(space.available), ULL(MIN(taken, space.available)));
+}
+
+static gboolean
+check_quota(const VimgLease *lease, guint64 bytes, guint64 reserved, gboolean must, GError **error)
+{
+    VimgSliceStore *store = lease->store;
+    guint64 quota = __atomic_load_n(&store->quota, __ATOMIC_RELAXED);
+    guint64 used;
+    guint64 taken;
+    int result;
+
+    if (quota == 0)
+        return TRUE;
+    result = vimg_usage_count(store->usage, store->transport, &used);
+    if (result != 0)
+        return throw_result(error, result, _("cannot count the bytes stored"));
+    taken = used + MIN(reserved, G_MAXINT64);
+    if (used < quota && (!must || bytes <= quota - MIN(quota, taken)))
+        return TRUE;
+    return throw_error(
+        error, VIMG_ERROR_NO_SPACE,
+        _("not enough space in the pool: %1$llu bytes needed, %2$llu of its quota of %3$llu stored or reserved"),
+        ULL(bytes), ULL(taken), ULL(quota));
+}
+
 gboolean
 vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **error)
 {
     VimgTransport *transport = lease->store->transport;
-    guint64 keep = __atomic_load_n(&lease->store->space_reserve, __ATOMIC_RELAXED);
     g_autofree char *path = vimg_lease_path(lease, RESERVATION);
     g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT "\n", bytes);
-    VimgSpace space;
+    guint64 reserved = reserved_by_others(lease);
     int result;
 
-    if (vimg_transport_space(transport, &space) == 0) {
-        guint64 taken = reserved_by_others(lease) + keep;
-        guint64 left = space.available - MIN(space.available, taken);
-
-        if ((must && bytes > left) || space.available <= keep)
-            return throw_error(
-                error, VIMG_ERROR_NO_SPACE,
-                _("not enough space in the store: %1$llu bytes needed, %2$llu free, %3$llu of them kept or reserved"),
-                ULL(bytes), ULL(space.available), ULL(MIN(taken, space.available)));
-    }
+    if (!check_space(lease, bytes, reserved, must, error) ||
+        !check_quota(lease, bytes, reserved, must, error))
+        return FALSE;
     result = lease->reserved == 0
                  ? vimg_transport_create(transport, path, text, strlen(text), FALSE)
                  : vimg_transport_overwrite(transport, path, text, strlen(text));

@@ -69,6 +69,7 @@ vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
 
     __atomic_store_n(&store->compression, (gint)CLAMP(level, 1, 9), __ATOMIC_RELAXED);
     __atomic_store_n(&store->space_reserve, MIN(reserve, G_MAXINT64), __ATOMIC_RELAXED);
+    __atomic_store_n(&store->quota, pool->space_quota, __ATOMIC_RELAXED);
 }
 
 gboolean

@@ -109,7 +109,7 @@ stage(const Task *task, VimgSliceTools *tools, guint64 *size, GError **error)
 
     frame = vimg_slice_compress(tools, task->slice.data->data + task->slice.data_offset,
                                 task->slice.length, task->pipeline->level, &frame_size, error);
-    if (!frame)
+    if (!frame || !vimg_slice_store_take(lease->store, frame_size, error))
         return FALSE;
     result = vimg_transport_create(lease->store->transport, path, frame, frame_size, TRUE);
     if (result == ENOENT)

@@ -7,6 +7,7 @@
 
 #include "claim.h"
 #include "image.h"
+#include "parent.h"
 #include "publish.h"
 #include "slice.h"
 #include "throw.h"
@@ -374,6 +375,7 @@ vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *in
             throw_error(error, VIMG_ERROR_NO_VOL, _("the image was deleted meanwhile"));
         return FALSE;
     }
+    vimg_parent_note(store, uuid, g_get_real_time() * 1000);
     remove_partials(store->transport, uuid, G_MAXUINT64);
     return TRUE;
 }

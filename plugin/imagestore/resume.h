@@ -20,8 +20,8 @@ gboolean vimg_resume_load(VimgSliceStore *store, const char *uuid, const char *f
 
 /*
  * How many slices of @old stay when the upload goes on at @offset: the one holding @offset is cut
- * again, as are those before it that might have been cut otherwise had more been known, and the zero
- * slices right before, which may grow together with what comes.
+ * again, as are those before it that might have been cut otherwise had more been known, and the
+ * zero slices right before, which may grow together with what comes.
  */
 gsize vimg_resume_keep(const VimgIndex *old, VimgCut cut, guint64 offset);
 

@@ -303,6 +303,7 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     store->compression = VIMG_COMPRESSION_DEFAULT;
     thread_must(pthread_mutex_init(&store->lock, NULL));
     g_queue_init(&store->leases);
+    store->usage = vimg_usage_new();
     result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
     if (result != 0) {
         throw_result(error, result, _("cannot read '%s'"), STORE_FILE);
@@ -330,6 +331,7 @@ vimg_slice_store_free(VimgSliceStore *store)
     if (store->timer)
         vimg_services->timer_remove(store->timer);
     vimg_transport_free(store->transport);
+    vimg_usage_free(store->usage);
     pthread_mutex_destroy(&store->lock);
     g_free(store->uuid);
     g_free(store);
@@ -362,6 +364,36 @@ same_store(VimgSliceStore *store, GError **error)
 }
 
 gboolean
+vimg_slice_store_take(VimgSliceStore *store, guint64 bytes, GError **error)
+{
+    guint64 quota = __atomic_load_n(&store->quota, __ATOMIC_RELAXED);
+    guint64 used;
+
+    if (quota == 0 || vimg_usage_add(store->usage, bytes, quota, &used))
+        return TRUE;
+    return throw_error(error, VIMG_ERROR_NO_SPACE,
+                       _("the quota of %1$llu bytes is used up: %2$llu bytes are stored"),
+                       ULL(quota), ULL(used));
+}
+
+/* What a pool with a quota shows of itself. */
+static int
+apply_quota(VimgSliceStore *store, VimgPluginStore *out)
+{
+    guint64 quota = __atomic_load_n(&store->quota, __ATOMIC_RELAXED);
+    guint64 used;
+    int result;
+
+    if (quota == 0)
+        return 0;
+    result = vimg_usage_count(store->usage, store->transport, &used);
+    out->capacity = MIN(out->capacity, quota);
+    out->allocation = used;
+    out->available = MIN(out->available, quota - MIN(quota, used));
+    return result;
+}
+
+gboolean
 vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error)
 {
     VimgSpace space;
@@ -378,5 +410,9 @@ vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **err
     out->available = store->read_only ? 0 : space.available;
     out->allocation = space.total - MIN(space.total, space.available);
     out->read_only = store->read_only;
+    result = apply_quota(store, out);
+    if (result != 0)
+        return throw_error(error, VIMG_ERROR_DISCONNECTED, _("cannot count the bytes stored: %s"),
+                           g_strerror(result));
     return TRUE;
 }

@@ -13,6 +13,7 @@
 
 #include "index.h"
 #include "transport.h"
+#include "usage.h"
 #include "vimg-plugin.h"
 
 #define VIMG_STORE_FORMAT 1
@@ -21,6 +22,14 @@
 #define VIMG_SLICE_SIZE_DEFAULT ((guint64)1024 * 1024)
 #define VIMG_COMPRESSION_DEFAULT 1
 
+/* An image that became active; an empty uuid stands for none. */
+typedef struct {
+    char uuid[37];
+    gint64 stored;
+} VimgRecent;
+
+#define VIMG_RECENT 16
+
 typedef struct {
     /* set once */
     VimgTransport *transport;
@@ -28,15 +37,18 @@ typedef struct {
     guint64 slice_size;
     gboolean read_only;
     guint timer; /* heartbeats; 0: none */
+    VimgUsage *usage;
 
     /* options, through __atomic builtins */
     gint compression;
     guint64 space_reserve;
+    guint64 quota; /* bytes; 0: none */
 
     guint32 prefixes[65536 / 32]; /* prefix directories known to exist; __atomic builtins */
 
-    pthread_mutex_t lock; /* guards what follows; never held during I/O */
-    GQueue leases;        /* paths of the heartbeats of all live leases, borrowed */
+    pthread_mutex_t lock;           /* guards what follows; never held during I/O */
+    GQueue leases;                  /* paths of the heartbeats of all live leases, borrowed */
+    VimgRecent recent[VIMG_RECENT]; /* the images stored last, as far as seen; the newest first */
 } VimgSliceStore;
 
 /* What a new store is made with. */
@@ -72,6 +84,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceStore, vimg_slice_store_free)
 
 /* Still the same store and its sizes; VIMG_ERROR_DISCONNECTED. */
 gboolean vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error);
+/* Before @bytes more are stored: VIMG_ERROR_NO_SPACE if they would go beyond the quota. */
+gboolean vimg_slice_store_take(VimgSliceStore *store, guint64 bytes, GError **error);
 /* Throws VIMG_ERROR_OPERATION_INVALID on a store that cannot be written. */
 gboolean vimg_slice_store_need_writable(VimgSliceStore *store, GError **error);
 

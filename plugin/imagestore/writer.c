@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "image.h"
+#include "parent.h"
 #include "pipeline.h"
 #include "publish.h"
 #include "resume.h"
@@ -210,6 +211,8 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, GError **error
     g_free(manifest->sealed_format);
     manifest->sealed_format = g_strdup(image->format ? image->format : manifest->image.format);
     manifest->sealed_capacity = image->capacity;
+    if (!manifest->image.parent)
+        manifest->image.parent = vimg_parent_find(writer->store, index);
     if (vimg_publish_image(writer->lease, manifest, index, writer->job, error))
         return TRUE;
     /* so that the next attempt need not send it all again */

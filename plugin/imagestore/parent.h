@@ -1,0 +1,21 @@
+/*
+ * parent.h: which image a new one was made from
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_PARENT_H
+#define VIMG_IMAGESTORE_PARENT_H
+
+#include "store.h"
+
+/* @uuid became active at @stored (any clock that all images of the store share). */
+void vimg_parent_note(VimgSliceStore *store, const char *uuid, gint64 stored);
+/* @uuid is nobody's parent from now on. */
+void vimg_parent_forget(VimgSliceStore *store, const char *uuid);
+/*
+ * Of the images stored last the one that holds most of the data of @index, and at least a tenth of
+ * it.  Returns: (transfer full) its uuid, or NULL.
+ */
+char *vimg_parent_find(VimgSliceStore *store, const VimgIndex *index);
+
+#endif
