@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <malloc.h>
+
 #include "crew.h"
 #include "thread.h"
 #include "throw.h"
@@ -74,6 +76,7 @@ crew_main(void *data)
 {
     g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
     VimgLane *lane = NULL;
+    gboolean last G_GNUC_UNUSED;
     gpointer task;
 
     pthread_setname_np(pthread_self(), "slices");
@@ -85,8 +88,13 @@ crew_main(void *data)
         lane->running--;
         pthread_cond_broadcast(&crew.done);
     }
-    crew.threads--;
+    last = --crew.threads == 0;
     thread_must(pthread_mutex_unlock(&crew.lock));
+#ifdef __GLIBC__
+    /* what a day's uploads took is not kept for the night */
+    if (last)
+        malloc_trim(0);
+#endif
     return NULL;
 }
 
