@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
 import runner
 from daemon import Daemon
+from images import qcow2_around
 from rawrpc import Closed, Connection, RemoteError, pool_xml, string, u32
 
 MIB = 1 << 20
@@ -67,7 +68,7 @@ class Round:
     def upload(self, c, name, data, sparse):
         where = self.test.where
         self.step()
-        ref = c.create_vol(where, name, len(data))
+        ref = c.create_vol(where, name, len(data), "qcow2" if name.endswith("-q") else "raw")
         self.test.created.add(name)
         stream = c.begin("VOL_UPLOAD", ref, flags=1 if sparse else 0)
         for at in range(0, len(data), PACKET):
@@ -120,7 +121,8 @@ class Crash(unittest.TestCase):
         self.defined, self.undefining, self.undefined = {}, set(), set()
         with Connection(self.daemon.socket) as c:
             c.open()
-            self.where = c.define(pool_xml("crash", self.daemon.path("crash")))
+            self.where = c.define(pool_xml("crash", self.daemon.path("crash"),
+                                           "<image:slice size='65536'/>"))
             c.void("POOL_CREATE", rpc.pool(self.where) + u32(0))
 
     def tearDown(self):
@@ -206,7 +208,10 @@ class Crash(unittest.TestCase):
         ready = sorted(self.done)
         for i in range(rnd.randrange(1, 3)):
             name = "r%05d-%d" % (number, i)
-            self.content[name] = self.blob(rnd)
+            blob = self.blob(rnd)
+            if rnd.random() < 0.5:
+                name, blob = name + "-q", qcow2_around(blob)
+            self.content[name] = blob
             r.client(r.upload, name, self.content[name], rnd.random() < 0.5)
         if len(ready) > 2 and rnd.random() < 0.5:
             source, name = rnd.choice(ready[2:]), "r%05d-clone" % number

@@ -2,6 +2,7 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import random
+import struct
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def write_raw(path, size, seed=1, holes=True):
                 out.write(bytes(step))
             at += step
     return path
+
+
+def qcow2_around(data):
+    """@data as the clusters of a qcow2 that refers to none of them: a header, and any length."""
+    cluster = 1 << 16
+    head = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 64 * MIB, 0, 1, 3 * cluster,
+                       cluster, 1, 0, 0)
+    return head.ljust(4 * cluster, b"\0") + data
 
 
 def run(*args, **kw):
