@@ -22,7 +22,7 @@ from images import MIB, noise, run, same, write_raw
 from rawrpc import KEEPALIVE, MESSAGE, PING, RemoteError, packet, pool_xml, string, u32
 
 # type: macros it is built with
-KINDS = {"memory": "", "stall": "-DMEMORY_STALL", "short": "-DMEMORY_SHORT",
+KINDS = {"memory": "", "stall": "-DMEMORY_STALL", "deaf": "-DMEMORY_DEAF", "short": "-DMEMORY_SHORT",
          "liar": "-DMEMORY_LIES", "absurd": "-DMEMORY_ABSURD", "badinit": "-DMEMORY_BADINIT", "silent": "-DMEMORY_SILENT",
          "newer": "-DMEMORY_NEWER", "incomplete": "-DMEMORY_INCOMPLETE"}
 BROKEN = {"badinit": "no memory module in this host", "silent": "", "newer": "version 2",
@@ -55,6 +55,7 @@ class Installed:
                         '-DMEMORY_TYPE="%s"' % kind, *([macro] if macro else []))
         self.module("wrongtype", TOP / "tests" / "plugins" / "memory.c",
                     '-DMEMORY_TYPE="another"')
+        shutil.copy(BUILD / "plugin" / "vimg-imagestore.so", self.modules)
         self.module("example", TOP / "examples" / "plugin" / "example.c")
         empty = self.root / "empty.c"
         empty.write_text("int nothing_here;\n")
@@ -336,6 +337,82 @@ class Stall(PluginCase):
         ref = self.c.create_vol(self.where, "disk", 64 * MIB)
         self.c.begin("VOL_UPLOAD", ref).data(bytes(100000))
         self.daemon.restart()
+
+
+class EndInMidCopy(PluginCase):
+    """SIGTERM while an image is copied between pools: a bounded end, and nothing half-made that looks whole."""
+
+    def setUp(self):
+        super().setUp()
+        self.pools, self.copies = [], []
+        self.raw = write_raw(self.work / "raw", 5 * MIB + 77, holes=False)
+        self.xml = self.work / "copy.xml"
+        self.xml.write_text("<volume><name>copy</name><capacity>%d</capacity></volume>"
+                            % self.raw.stat().st_size)
+
+    def tearDown(self):
+        for copy in self.copies:
+            copy.kill()
+            copy.communicate()
+        for pool in self.pools:
+            self.daemon.virsh("pool-destroy", pool)
+            self.daemon.virsh("pool-undefine", pool)
+        super().tearDown()
+
+    def make(self, kind):
+        name = "%s-%s" % (self.name, kind)
+        self.v("pool-define-as", name, kind, "--target", self.daemon.path(name))
+        self.pools.append(name)
+        if kind == "imagestore":
+            self.v("pool-build", name)
+        self.v("pool-start", name)
+        return name
+
+    def fill(self, pool, name):
+        self.v("vol-create-as", pool, name, self.raw.stat().st_size)
+        self.v("vol-upload", "--pool", pool, name, self.raw)
+
+    def check(self, pool, name):
+        self.v("vol-download", "--pool", pool, name, self.work / "out")
+        same(self.raw, self.work / "out")
+
+    def end_in_mid_copy(self, source, targets, stalls):
+        """Begins the copies, waits until each of them stalls, and ends the daemon."""
+        (self.daemon.path(stalls) / "stall").touch()
+        self.copies = [subprocess.Popen(
+            ["virsh", "-q", "-c", self.daemon.uri, "vol-create-from", "--pool", target,
+             str(self.xml), "--inputpool", source, "disk"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for target in targets]
+        end = time.monotonic() + 60
+        while len(list(self.daemon.path(stalls).glob("stalled-*"))) < len(targets):
+            self.assertLess(time.monotonic(), end, "no copy came so far")
+            time.sleep(0.02)
+        self.daemon.stop()
+        for copy in self.copies:
+            self.assertEqual(copy.wait(60), 1, "a copy that was cut off has failed")
+        (self.daemon.path(stalls) / "stall").unlink()
+        self.daemon.start()
+
+    def test_into_a_storage_that_stalls(self):
+        source, target = self.make("example"), self.make("stall")
+        self.fill(source, "disk")
+        self.end_in_mid_copy(source, [target], target)
+        self.check(source, "disk")
+
+    def test_out_of_a_storage_that_hears_nothing(self):
+        source, targets = self.make("deaf"), [self.make("example"), self.make("imagestore")]
+        self.fill(source, "disk")
+        self.end_in_mid_copy(source, targets, source)
+        self.assertIn("ending without it", self.daemon.log())
+        for target in targets:
+            with self.subTest(target):
+                if "copy" in self.v("vol-list", target):
+                    self.assertIn("<image:state>saving</image:state>",
+                                  self.v("vol-dumpxml", "--pool", target, "copy"))
+                    self.no("error:", "vol-download", "--pool", target, "copy", self.work / "out")
+                    self.v("vol-delete", "--pool", target, "copy")
+                self.fill(target, "copy")
+                self.check(target, "copy")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
  *
  * Built by the tests against the installed header alone, once for each macro:
  *   MEMORY_STALL      writes wait while the file "stall" lies in the pool's directory
+ *   MEMORY_DEAF       reads beyond the first wait for the same, and nothing cancels them
  *   MEMORY_SHORT      the struct ends before the optional callbacks that follow the readers
  *   MEMORY_LIES       results and failures that the contract forbids
  *   MEMORY_ABSURD     sizes and an id of the storage that cannot be
@@ -247,14 +248,18 @@ memory_writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *re
     return cursor;
 }
 
-#ifdef MEMORY_STALL
+#if defined(MEMORY_STALL) || defined(MEMORY_DEAF)
+/* Who waits leaves a file that says so. */
 static gboolean
-stall(Cursor *cursor, GError **error)
+stall(Cursor *cursor, gboolean deaf, GError **error)
 {
     g_autofree char *path = g_build_filename(cursor->memory->dir, "stall", NULL);
+    g_autofree char *mark = g_strdup_printf("%s/stalled-%p", cursor->memory->dir, (void *)cursor);
 
+    if (access(path, F_OK) == 0)
+        g_file_set_contents(mark, "", 0, NULL);
     while (access(path, F_OK) == 0) {
-        if (services->job_cancelled(cursor->job))
+        if (!deaf && services->job_cancelled(cursor->job))
             return fail(error, VIMG_ERROR_ABORTED, "cancelled while the storage stalled");
         g_usleep(20000);
     }
@@ -268,7 +273,7 @@ memory_write(gpointer writer, VimgBuffer *buffer, gsize offset, gsize size, GErr
     Cursor *cursor = writer;
 
 #ifdef MEMORY_STALL
-    if (!stall(cursor, error))
+    if (!stall(cursor, FALSE, error))
         return FALSE;
 #endif
     g_byte_array_append(cursor->image->data, buffer->data + offset, (guint)size);
@@ -338,6 +343,10 @@ memory_reader_next(gpointer reader, VimgExtent *out, GError **error)
 
 #ifdef MEMORY_LIES
     return FALSE;
+#endif
+#ifdef MEMORY_DEAF
+    if (cursor->at > 0)
+        stall(cursor, TRUE, error);
 #endif
     out->length = MIN(cursor->end - cursor->at, 100000);
     if (out->length > 0) {
