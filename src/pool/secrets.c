@@ -18,6 +18,7 @@
 #include "util/i18n.h"
 #include "util/log.h"
 #include "util/thread.h"
+#include "util/wipe.h"
 
 #define DEFINITION_MAX (64 * 1024)
 #define VALUE_MAX 65536                           /* the wire's limit */
@@ -46,10 +47,7 @@ struct _VimgSecrets {
 void
 vimg_secret_value_free(VimgBuffer *value)
 {
-    if (!value)
-        return;
-    explicit_bzero(value->data, value->size);
-    vimg_buffer_unref(value);
+    vimg_buffer_wipe(value);
 }
 
 static VimgBuffer *

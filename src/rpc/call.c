@@ -10,6 +10,8 @@
 #include "rpc/call.h"
 #include "rpc/connection.h"
 #include "util/i18n.h"
+#include "util/wipe.h"
+#include "wire/xdr.h"
 
 VimgServerCall *
 vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload,
@@ -28,13 +30,35 @@ vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header, VimgBuff
     return call;
 }
 
+/* Nobody knows yet what is in a call without a row. */
+static gboolean
+is_secret(const VimgServerCall *call)
+{
+    return !call->base.proc || (call->base.proc->flags & VIMG_PROC_SECRET);
+}
+
+static void
+free_frame(const VimgServerCall *call, VimgBuffer **frame)
+{
+    g_clear_pointer(frame, is_secret(call) ? vimg_buffer_wipe : vimg_buffer_unref);
+}
+
+static void
+free_struct(const VimgServerCall *call, xdrproc_t proc, gpointer *data)
+{
+    if (!*data)
+        return;
+    if (is_secret(call))
+        vimg_xdr_wipe(proc, *data);
+    xdr_free(proc, *data);
+    g_clear_pointer(data, g_free);
+}
+
 static void
 free_args(VimgServerCall *call)
 {
-    if (!call->base.args)
-        return;
-    xdr_free(call->base.proc->args, call->base.args);
-    g_clear_pointer(&call->base.args, g_free);
+    if (call->base.args)
+        free_struct(call, call->base.proc->args, &call->base.args);
 }
 
 void
@@ -44,8 +68,8 @@ vimg_server_call_free(VimgServerCall *call)
         return;
     free_args(call);
     vimg_transfer_free(call->base.transfer);
-    vimg_buffer_unref(call->payload);
-    vimg_buffer_unref(call->reply);
+    free_frame(call, &call->payload);
+    free_frame(call, &call->reply);
     vimg_stream_unref(call->stream);
     vimg_client_unref(call->client);
     g_free(call);
@@ -81,8 +105,17 @@ vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgr
     if (!call->base.proc)
         return vimg_throw(error, VIMG_ERROR_RPC, _("unknown procedure: %d"), header->procedure);
     ok = vimg_dispatch_prepare(&call->base, args, size, error);
-    g_clear_pointer(&call->payload, vimg_buffer_unref);
+    free_frame(call, &call->payload);
     return ok;
+}
+
+VimgPacket *
+vimg_server_call_take_reply(VimgServerCall *call)
+{
+    VimgPacket *packet = vimg_packet_new(g_steal_pointer(&call->reply));
+
+    packet->secret = is_secret(call);
+    return packet;
 }
 
 void
@@ -90,7 +123,7 @@ vimg_server_call_fail(VimgServerCall *call, const GError *cause)
 {
     int domain = call->base.proc ? call->base.proc->domain : VIR_FROM_RPC;
 
-    vimg_buffer_unref(call->reply);
+    free_frame(call, &call->reply);
     call->reply = vimg_frame_new_error(&call->header, cause, domain);
     call->failed = TRUE;
 }
@@ -115,8 +148,7 @@ run_handler(VimgServerCall *call, GError **error)
         g_clear_pointer(&reply, vimg_buffer_unref);
         vimg_throw(error, VIMG_ERROR_INTERNAL, _("%s made no transfer"), proc->name);
     }
-    xdr_free(proc->ret, call->base.ret);
-    g_clear_pointer(&call->base.ret, g_free);
+    free_struct(call, proc->ret, &call->base.ret);
     return reply;
 }
 

@@ -7,6 +7,7 @@
 #define VIMG_RPC_CALL_H
 
 #include "rpc/dispatch.h"
+#include "rpc/packet.h"
 #include "rpc/scheduler.h"
 #include "rpc/stream.h"
 #include "wire/frame.h"
@@ -38,6 +39,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgServerCall, vimg_server_call_free)
 /* Finds the row and decodes the arguments, in libvirt's order of complaints. */
 gboolean vimg_server_call_prepare(VimgServerCall *call, VimgModel *model,
                                   const VimgProgram *const *programs, GError **error);
+/* Returns: (transfer full) the reply on its way to the client. */
+VimgPacket *vimg_server_call_take_reply(VimgServerCall *call);
 /* Sets the reply to @cause instead of whatever it was. */
 void vimg_server_call_fail(VimgServerCall *call, const GError *cause);
 /* A worker runs the handler and encodes the reply; then @done(call) in the main loop. */

@@ -99,7 +99,7 @@ answer(VimgClient *client, VimgServerCall *call)
     client->n_calls--;
     client->call_bytes -= call->bytes;
     vimg_keepalive_moved(&client->life, g_get_monotonic_time());
-    vimg_connection_send(client, vimg_packet_new(g_steal_pointer(&call->reply)));
+    vimg_connection_send(client, vimg_server_call_take_reply(call));
     vimg_server_call_free(call);
     if (closes && !vimg_connection_is_closed(client)) {
         client->closing = TRUE;

@@ -21,8 +21,8 @@ typedef enum {
     VIMG_PROC_MEMORY = 1 << 3,   /* answered from memory: gets a reserved worker */
     VIMG_PROC_STREAM = 1 << 4,   /* a stream begins when the handler succeeds */
     VIMG_PROC_CLOSES = 1 << 5,   /* the connection ends when the reply is sent */
-    VIMG_PROC_POOL_ARG =
-        1 << 6, /* args begin with a pool name: at most so many at a time per pool */
+    VIMG_PROC_POOL_ARG = 1 << 6, /* args begin with a pool name: so many at a time per pool */
+    VIMG_PROC_SECRET = 1 << 7,   /* what it takes and gives is wiped before its memory is freed */
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;

@@ -129,15 +129,11 @@ vimg_handle_secret_get_xml_desc(VimgCall *call, GError **error)
 gboolean
 vimg_handle_secret_set_value(VimgCall *call, GError **error)
 {
-    vimg_remote_secret_set_args *args = call->args;
-    gboolean ok;
+    const vimg_remote_secret_set_args *args = call->args;
 
-    ok = vimg_call_check_flags(call, args->flags, 0, error) &&
-         vimg_model_secret_set_value(call->model, (const guint8 *)args->secret.uuid,
-                                     args->value.value_val, args->value.value_len, error);
-    if (args->value.value_len > 0)
-        explicit_bzero(args->value.value_val, args->value.value_len);
-    return ok;
+    return vimg_call_check_flags(call, args->flags, 0, error) &&
+           vimg_model_secret_set_value(call->model, (const guint8 *)args->secret.uuid,
+                                       args->value.value_val, args->value.value_len, error);
 }
 
 gboolean

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "rpc/packet.h"
+#include "util/wipe.h"
 
 VimgPacket *
 vimg_packet_new(VimgBuffer *frame)
@@ -37,7 +38,10 @@ vimg_packet_free(VimgPacket *packet)
 {
     if (!packet)
         return;
-    vimg_buffer_unref(packet->body);
+    if (packet->secret)
+        vimg_buffer_wipe(packet->body);
+    else
+        vimg_buffer_unref(packet->body);
     g_free(packet);
 }
 

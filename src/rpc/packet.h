@@ -15,6 +15,7 @@ struct _VimgPacket {
     gsize head_size;             /* 0 or all of it */
     VimgBuffer *body;            /* NULL: none */
     gsize offset, size;          /* of what is sent of @body */
+    gboolean secret;             /* @body is wiped by vimg_packet_free() */
 };
 
 /* A whole frame; @frame: (transfer full). */

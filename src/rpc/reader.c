@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "rpc/reader.h"
+#include "util/wipe.h"
 
 #define READS_MAX 16         /* before others have their turn */
 #define COLLECT_FIRST 262144 /* bytes a collected payload gets before they have come */
@@ -22,10 +23,11 @@ vimg_reader_init(VimgReader *reader, const VimgReaderFuncs *funcs, gpointer data
     *reader = (VimgReader){.funcs = funcs, .data = data};
 }
 
+/* Nobody has looked yet whether it is of a secret. */
 void
 vimg_reader_clear(VimgReader *reader)
 {
-    g_clear_pointer(&reader->body, vimg_buffer_unref);
+    g_clear_pointer(&reader->body, vimg_buffer_wipe);
 }
 
 void
@@ -65,7 +67,7 @@ static void
 make_room(VimgReader *reader)
 {
     gsize whole = reader->body_got + reader->left;
-    g_autoptr(VimgBuffer) old = NULL;
+    VimgBuffer *old;
     gsize room;
 
     if (reader->body && reader->body_got < reader->body->size)
@@ -78,6 +80,7 @@ make_room(VimgReader *reader)
     reader->body = vimg_buffer_new(room);
     if (old)
         memcpy(reader->body->data, old->data, reader->body_got);
+    vimg_buffer_wipe(old);
 }
 
 static gssize

@@ -27,6 +27,7 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
 #define FAST VIMG_PROC_MEMORY
 #define WRITES VIMG_PROC_WRITES
 #define POOL VIMG_PROC_POOL_ARG
+#define WIPED VIMG_PROC_SECRET
 #define STREAM VIMG_PROC_STREAM
 #define EARLY (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN)
 #define UNOPENED VIMG_PROC_PRE_OPEN
@@ -160,9 +161,9 @@ static const VimgProc procs[] = {
     ROW(SECRET_GET_XML_DESC, "virSecretGetXMLDesc", secret_flags_args, string, secret_get_xml_desc,
         FAST, SECRET),
     ROW(SECRET_SET_VALUE, "virSecretSetValue", secret_set_args, none, secret_set_value,
-        FAST | WRITES, SECRET),
+        FAST | WRITES | WIPED, SECRET),
     ROW(SECRET_GET_VALUE, "virSecretGetValue", secret_flags_args, secret_value_ret,
-        secret_get_value, FAST | WRITES, SECRET),
+        secret_get_value, FAST | WRITES | WIPED, SECRET),
     ROW(SECRET_UNDEFINE, "virSecretUndefine", secret, none, secret_undefine, FAST | WRITES, SECRET),
     ROW(SECRET_LOOKUP_BY_USAGE, "virSecretLookupByUsage", secret_usage_args, secret,
         secret_lookup_by_usage, FAST, SECRET),

@@ -10,6 +10,7 @@
 #include <libvirt/virterror.h>
 
 #include "util/i18n.h"
+#include "util/wipe.h"
 #include "wire/frame.h"
 
 #define FIRST_SIZE 1024           /* of an encoding attempt; grows fourfold */
@@ -109,6 +110,7 @@ vimg_frame_new_xdr(const VimgFrameHeader *header, xdrproc_t proc, const void *da
         xdr_destroy(&xdrs);
         if (done)
             return seal(g_steal_pointer(&buffer), header, used);
+        vimg_buffer_wipe(g_steal_pointer(&buffer)); /* it may be a secret, and is rare */
         /* XDR does not say why it failed, so room is what is tried */
         if (size == VIMG_FRAME_MAX)
             break;

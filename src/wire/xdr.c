@@ -75,3 +75,45 @@ vimg_xdr_array(XDR *xdrs, char **elements, u_int *count, u_int max, u_int size, 
         return FALSE;
     return xdr_array(xdrs, elements, count, max, size, proc);
 }
+
+/* ---- wiping ----------------------------------------------------------------------------- */
+
+static bool_t
+pass_long(XDR *xdrs, const long *value)
+{
+    return TRUE;
+}
+
+/*
+ * "Writes" @bytes of the struct itself, or constant padding, which is zero and is not touched.
+ * Bytes that failed to be decoded have a size all the same.
+ */
+static bool_t
+wipe_bytes(XDR *xdrs, const char *bytes, u_int size)
+{
+    volatile char *at = (char *)bytes;
+
+    if (!bytes)
+        return FALSE;
+    for (; size > 0; at++, size--) {
+        if (*at)
+            *at = 0;
+    }
+    return TRUE;
+}
+
+static int32_t *
+no_room(XDR *xdrs, u_int size)
+{
+    return NULL;
+}
+
+void
+vimg_xdr_wipe(xdrproc_t proc, void *data)
+{
+    static const struct xdr_ops ops = {
+        .x_putlong = pass_long, .x_putbytes = wipe_bytes, .x_inline = no_room};
+    XDR xdrs = {.x_op = XDR_ENCODE, .x_ops = &ops};
+
+    proc(&xdrs, data);
+}

@@ -22,4 +22,7 @@ bool_t vimg_xdr_string(XDR *xdrs, char **text, u_int max);
 bool_t vimg_xdr_array(XDR *xdrs, char **elements, u_int *count, u_int max, u_int size,
                       xdrproc_t proc);
 
+/* Zeroes all strings and bytes of @data where they lie, before it is given to xdr_free(). */
+void vimg_xdr_wipe(xdrproc_t proc, void *data);
+
 #endif

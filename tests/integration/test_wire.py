@@ -5,6 +5,7 @@
 # cuts a longer volume) the better rule is the one tested.
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import base64
 import hashlib
 import os
 import random
@@ -994,6 +995,51 @@ class Answers(WireCase):
         reader.end()
         self.c.void("SECRET_UNDEFINE", rpc.secret(ref))
         self.refused(66, 30, "", self.c.call, "SECRET_GET_VALUE", rpc.secret(ref) + u32(0))
+
+    def memory(self):
+        """Everything the daemon may have written to, but for the tables of sanitizers."""
+        process = Path("/proc/%d" % self.daemon.process.pid)
+        with open(process / "mem", "rb", 0) as mem:
+            for line in (process / "maps").read_text().splitlines():
+                where, rights = line.split()[:2]
+                start, end = (int(n, 16) for n in where.split("-"))
+                if not rights.startswith("rw") or end - start > 1024 * MIB:
+                    continue
+                for at in range(start, end, 16 * MIB):
+                    mem.seek(at)
+                    try:
+                        yield mem.read(min(16 * MIB, end - at))
+                    except OSError:  # a guard page
+                        pass
+
+    def copies(self, value):
+        """How often the inside of @value, or what its file has of it, is in the daemon's memory.
+        Its ends may be in a saved register."""
+        parts = [text[at:at + 48] for text in (value, base64.b64encode(value))
+                 for at in (999, 25002, 48000)]
+        return sum(piece.count(part) for piece in self.memory() for part in parts)
+
+    def test_no_secret_is_left_in_memory(self):
+        value = noise(50001)
+        call = packet(rpc.PROCS["SECRET_SET_VALUE"], UUID + u32(2) + string("none") + opaque(value) + u32(0))
+        ref = self.c.call("SECRET_DEFINE_XML", string(
+            "<secret><usage type='ceph'><name>left</name></usage></secret>") + u32(0)).secret()
+        self.c.void("SECRET_SET_VALUE", rpc.secret(ref) + opaque(value) + u32(0))
+        self.assertEqual(self.c.call("SECRET_GET_VALUE", rpc.secret(ref) + u32(0)).opaque(), value)
+        self.assertGreater(self.copies(value), 0)  # it is kept, and this would see it
+        self.refused(66, 30, "", self.c.call, "SECRET_SET_VALUE", rpc.secret(NO_SECRET)
+                     + opaque(value) + u32(0))
+        self.refused(39, 7, "", self.c.call, "SECRET_SET_VALUE", rpc.secret(ref) + opaque(value))
+        with self.connect() as half:
+            half.send(call[:-8])
+        with self.connect(ro=True) as ro:
+            self.refused(29, 30, "", ro.call, "SECRET_SET_VALUE", rpc.secret(ref) + opaque(value)
+                         + u32(0))
+        self.c.void("SECRET_UNDEFINE", rpc.secret(ref))
+        deadline = time.monotonic() + 20  # the half packet goes when its connection is seen to end
+        while self.copies(value) > 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertEqual(self.copies(value), 0)
 
 
 # ---- 2.5 events ------------------------------------------------------------------------------

@@ -33,10 +33,26 @@ test_cost(void)
     vimg_buffer_unref(shared);
 }
 
+static void
+test_secret(void)
+{
+    for (int secret = FALSE; secret <= TRUE; secret++) {
+        g_autoptr(VimgBuffer) body = vimg_buffer_new(6);
+        VimgPacket *packet;
+
+        memcpy(body->data, "secret", 6);
+        packet = vimg_packet_new(vimg_buffer_ref(body));
+        packet->secret = secret;
+        vimg_packet_free(packet);
+        g_assert_cmpmem(body->data, 6, secret ? "\0\0\0\0\0\0" : "secret", 6);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/packet/cost", test_cost);
+    g_test_add_func("/packet/secret", test_secret);
     return g_test_run();
 }

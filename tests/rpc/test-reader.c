@@ -233,6 +233,31 @@ test_eof(Fixture *f, gconstpointer data)
 
 #define ADD(path, data, func) g_test_add(path, Fixture, data, set_up, func, tear_down)
 
+/* What was begun and never looked at may be of a secret; so may what a larger buffer took over. */
+static void
+test_wiped(Fixture *f, gconstpointer data)
+{
+    static const guint8 zeros[1000];
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    g_autoptr(GByteArray) rest = g_byte_array_new();
+    g_autoptr(VimgBuffer) old = NULL;
+    g_autoptr(VimgBuffer) body = NULL;
+
+    add_packet(out, VIMG_FRAME_CALL, 1, 600000);
+    g_byte_array_append(rest, out->data + 100000, 300000);
+    g_byte_array_set_size(out, 100000);
+    feed(f, out, 10000);
+    old = vimg_buffer_ref(f->reader.body);
+    g_assert_cmpint(memcmp(old->data, zeros, sizeof(zeros)), !=, 0);
+    feed(f, rest, 10000);
+    body = vimg_buffer_ref(f->reader.body);
+    g_assert_true(body != old);
+    g_assert_cmpmem(old->data, sizeof(zeros), zeros, sizeof(zeros));
+    g_assert_cmpint(memcmp(body->data, zeros, sizeof(zeros)), !=, 0);
+    vimg_reader_clear(&f->reader);
+    g_assert_cmpmem(body->data, sizeof(zeros), zeros, sizeof(zeros));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -249,5 +274,6 @@ main(int argc, char **argv)
     ADD("/reader/skip/1", GSIZE_TO_POINTER(1), test_skip);
     ADD("/reader/skip/all", GSIZE_TO_POINTER(1000), test_skip);
     ADD("/reader/eof", NULL, test_eof);
+    ADD("/reader/wiped", NULL, test_wiped);
     return g_test_run();
 }

@@ -429,6 +429,40 @@ test_encode_bad(gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_RPC);
 }
 
+/* ---- wiping ----------------------------------------------------------------------------- */
+
+/* Sizes with padding and without: the padding is a constant that cannot be written to. */
+static void
+test_wipe(void)
+{
+    for (guint size = 0; size <= 9; size++) {
+        char value[] = "swordfish", usage[] = "of whom", uuid[] = "0123456789abcdef";
+        vimg_remote_secret_set_args args = {.secret.usage_id = usage, .value = {size, value}};
+
+        memcpy(args.secret.uuid, uuid, sizeof(args.secret.uuid));
+        vimg_xdr_wipe((xdrproc_t)xdr_vimg_remote_secret_set_args, &args);
+        for (guint i = 0; i < size; i++)
+            g_assert_cmpint(value[i], ==, 0);
+        g_assert_cmpstr(value + size, ==, &"swordfish"[size]);
+        g_assert_cmpint(usage[0] + usage[6] + args.secret.uuid[0] + args.secret.uuid[15], ==, 0);
+    }
+}
+
+/* What failed to be decoded ends somewhere. */
+static void
+test_wipe_half(void)
+{
+    char value[] = "swordfish";
+    vimg_remote_secret_set_args args = {.value = {9, value}};
+
+    vimg_xdr_wipe((xdrproc_t)xdr_vimg_remote_secret_set_args, &args);
+    args.secret.usage_id = (char[]){"x"};
+    vimg_xdr_wipe((xdrproc_t)xdr_vimg_remote_secret_set_args, &args);
+    g_assert_cmpstr(value, ==, "");
+    args.value.value_val = NULL; /* as libtirpc leaves it, with the size that the client said */
+    vimg_xdr_wipe((xdrproc_t)xdr_vimg_remote_secret_set_args, &args);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -462,5 +496,7 @@ main(int argc, char **argv)
     g_test_add_func("/xdr/encode/void", test_encode_void);
     g_test_add_data_func("/xdr/encode/null", GSIZE_TO_POINTER(0), test_encode_bad);
     g_test_add_data_func("/xdr/encode/too-long", GSIZE_TO_POINTER(4194305), test_encode_bad);
+    g_test_add_func("/xdr/wipe", test_wipe);
+    g_test_add_func("/xdr/wipe/half", test_wipe_half);
     return g_test_run();
 }
