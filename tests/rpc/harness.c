@@ -344,6 +344,23 @@ harness_start(Harness *h)
     g_assert_no_error(h->error);
 }
 
+int
+harness_open(Harness *h)
+{
+    harness_start(h);
+    return client_open(h);
+}
+
+int
+harness_begin(Harness *h, gint32 procedure, const char *spec)
+{
+    int fd = harness_open(h);
+
+    client_call(fd, procedure, 5, spec);
+    expect_reply(fd, procedure, 5, NULL);
+    return fd;
+}
+
 static void
 post_quit(gpointer data)
 {

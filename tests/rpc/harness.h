@@ -92,10 +92,15 @@ typedef struct {
     GError *error;
 } Harness;
 
-/* For g_test_add(). */
 void harness_set_up(Harness *h, gconstpointer data);
 void harness_tear_down(Harness *h, gconstpointer data);
+#define ADD(path, data, func)                                                                      \
+    g_test_add(path, Harness, data, harness_set_up, func, harness_tear_down)
 void harness_start(Harness *h);
+/* The same; returns: a client that opened. */
+int harness_open(Harness *h);
+/* The same, for which a stream of serial 5 has begun. */
+int harness_begin(Harness *h, gint32 procedure, const char *spec);
 /* Ends the server; every transfer and client must be gone then. */
 void harness_stop(Harness *h);
 

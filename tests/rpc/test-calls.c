@@ -39,10 +39,8 @@ static void
 test_bytes_one_by_one(Harness *h, gconstpointer data)
 {
     g_autoptr(GByteArray) packet = encode_call(P_ECHO, 7, "slowly");
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     for (guint i = 0; i < packet->len; i++)
         client_write(fd, packet->data + i, 1);
     expect_reply(fd, P_ECHO, 7, "slowly");
@@ -70,10 +68,8 @@ static void
 test_args(Harness *h, gconstpointer data)
 {
     const ArgsCase *c = data;
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_send(fd, VIMG_FRAME_CALL, P_ECHO, 5, VIMG_FRAME_OK, c->payload, c->size);
     if (c->answer)
         expect_reply(fd, P_ECHO, 5, c->answer);
@@ -90,10 +86,8 @@ test_largest(Harness *h, gconstpointer data)
 {
     gsize size = VIMG_FRAME_MAX - VIMG_FRAME_MIN;
     g_autofree guint8 *payload = g_malloc0(size);
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     memcpy(payload, "\0\0\0\4abcd", 8);
     client_send(fd, VIMG_FRAME_CALL, P_ECHO, 5, VIMG_FRAME_OK, payload, size);
     expect_reply(fd, P_ECHO, 5, "abcd");
@@ -105,10 +99,8 @@ static void
 test_long_string(Harness *h, gconstpointer data)
 {
     g_autofree char *text = g_strnfill(4194304, 'x');
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_ECHO, 5, text);
     expect_reply(fd, P_ECHO, 5, text);
     close(fd);
@@ -126,10 +118,8 @@ test_dropped_types(Harness *h, gconstpointer data)
                                     7,
                                     99,
                                     0xffffffff};
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     for (gsize i = 0; i < G_N_ELEMENTS(types); i++) {
         for (guint32 status = 0; status < 4; status++)
             client_send(fd, types[i], P_ECHO, 77, status, "twelve bytes", 12);
@@ -145,10 +135,8 @@ test_with_fds(Harness *h, gconstpointer data)
     guint32 type = GUINT32_TO_BE(VIMG_FRAME_CALL_WITH_FDS);
     guint32 length = GUINT32_TO_BE(packet->len + 4);
     guint32 n = GUINT32_TO_BE(2);
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     memcpy(packet->data, &length, 4);
     memcpy(packet->data + 16, &type, 4);
     client_write(fd, packet->data, VIMG_FRAME_MIN);
@@ -198,10 +186,8 @@ test_refused(Harness *h, gconstpointer data)
     g_autoptr(VimgBuffer) frame = vimg_frame_new(&header, "\0\0\0\0", 4);
     g_auto(Packet) reply = {0};
     g_autofree char *message = NULL;
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_write(fd, frame->data, frame->size);
     g_assert_true(client_receive(fd, &reply));
     g_assert_cmpuint(reply.header.program, ==, c->program);
@@ -312,10 +298,8 @@ test_read_only(Harness *h, gconstpointer data)
 static void
 test_errors(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_FAIL, 2, NULL);
     expect_error(fd, VIMG_FRAME_REPLY, P_FAIL, 2, VIR_ERR_NO_STORAGE_POOL, VIR_FROM_STORAGE,
                  "Storage pool not found: no storage pool with matching name 'x'");
@@ -330,10 +314,8 @@ test_errors(Harness *h, gconstpointer data)
 static void
 test_out_of_order(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_SLOW, 2, "a");
     world_wait(&world.slow_begun, 1);
     client_call(fd, P_ECHO, 3, "fast");
@@ -348,10 +330,8 @@ test_out_of_order(Harness *h, gconstpointer data)
 static void
 test_same_serial(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_ECHO, 2, "same");
     client_call(fd, P_ECHO, 2, "same");
     expect_reply(fd, P_ECHO, 2, "same");
@@ -363,12 +343,9 @@ test_same_serial(Harness *h, gconstpointer data)
 static void
 test_hung_storage(Harness *h, gconstpointer data)
 {
-    int fd;
-    int other;
+    int fd = harness_open(h);
+    int other = client_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
-    other = client_open(h);
     for (guint32 i = 0; i < 10; i++)
         client_call(fd, P_SLOW, 10 + i, "hung");
     world_wait(&world.slow_begun, h->config.max_pool_calls);
@@ -396,8 +373,7 @@ test_request_limit(Harness *h, gconstpointer data)
     int other;
 
     h->config.max_client_requests = 2;
-    harness_start(h);
-    fd = client_open(h);
+    fd = harness_open(h);
     other = client_open(h);
     client_call(fd, P_SLOW, 2, "a");
     client_call(fd, P_SLOW, 3, "b");
@@ -437,8 +413,7 @@ test_byte_limit(Harness *h, gconstpointer data)
     int fd;
 
     h->config.max_client_bytes = 500000;
-    harness_start(h);
-    fd = client_open(h);
+    fd = harness_open(h);
     client_call(fd, P_SLOW, 2, text);
     client_call(fd, P_SLOW, 3, text);
     world_wait(&world.slow_begun, 2);
@@ -461,8 +436,7 @@ test_unread_replies(Harness *h, gconstpointer data)
 
     h->config.max_client_bytes = 4 * 1024 * 1024;
     h->config.max_client_requests = 8;
-    harness_start(h);
-    fd = client_open(h);
+    fd = harness_open(h);
     other = client_open(h);
     for (guint32 i = 0; i < n; i++)
         client_call(fd, P_BIG, 100 + i, NULL);
@@ -487,10 +461,8 @@ test_close(Harness *h, gconstpointer data)
 {
     g_autoptr(GByteArray) packets = encode_call(P_CLOSE, 2, NULL);
     g_autoptr(GByteArray) after = encode_call(P_ECHO, 3, "too late");
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     g_byte_array_append(packets, after->data, after->len);
     client_write(fd, packets->data, packets->len);
     expect_reply(fd, P_CLOSE, 2, NULL);
@@ -501,10 +473,8 @@ test_close(Harness *h, gconstpointer data)
 static void
 test_gone_during_call(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_SLOW, 2, "a");
     world_wait(&world.slow_begun, 1);
     close(fd);
@@ -521,10 +491,8 @@ test_gone_during_call(Harness *h, gconstpointer data)
 static void
 test_gone_before_call(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     for (guint32 i = 0; i < 10; i++)
         client_call(fd, P_SLOW, 2 + i, "a");
     world_wait(&world.slow_begun, 3);
@@ -568,10 +536,8 @@ static void
 test_event(Harness *h, gconstpointer data)
 {
     g_auto(Packet) event = {0};
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_EVENT, 2, "news");
     g_assert_true(client_receive(fd, &event));
     g_assert_cmpuint(event.header.program, ==, VIMG_PROGRAM_REMOTE);
@@ -583,9 +549,6 @@ test_event(Harness *h, gconstpointer data)
     expect_reply(fd, P_EVENT, 2, NULL);
     close(fd);
 }
-
-#define ADD(path, data, func)                                                                      \
-    g_test_add(path, Harness, data, harness_set_up, func, harness_tear_down)
 
 int
 main(int argc, char **argv)

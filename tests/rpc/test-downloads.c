@@ -10,18 +10,6 @@
 
 #include "harness.h"
 
-static int
-begin_download(Harness *h, const char *spec)
-{
-    int fd;
-
-    harness_start(h);
-    fd = client_open(h);
-    client_call(fd, P_DOWNLOAD, 5, spec);
-    expect_reply(fd, P_DOWNLOAD, 5, NULL);
-    return fd;
-}
-
 /*
  * Reads up to the empty packet.  Returns: (transfer full) what came: "D1000 H4096 …", neighbouring
  * data packets added up; @content gets the data, holes left out.
@@ -81,7 +69,7 @@ static void
 test_download(Harness *h, gconstpointer data)
 {
     const DownloadCase *c = data;
-    int fd = begin_download(h, c->spec);
+    int fd = harness_begin(h, P_DOWNLOAD, c->spec);
     g_autoptr(GByteArray) content = g_byte_array_new();
     g_autofree char *seen = read_download(fd, 5, content);
 
@@ -98,7 +86,7 @@ test_download(Harness *h, gconstpointer data)
 static void
 test_download_abort_at_end(Harness *h, gconstpointer data)
 {
-    int fd = begin_download(h, "id=1 data=100");
+    int fd = harness_begin(h, P_DOWNLOAD, "id=1 data=100");
     g_autoptr(GByteArray) content = g_byte_array_new();
     g_autofree char *seen = read_download(fd, 5, content);
 
@@ -129,7 +117,7 @@ drain_to_ok(int fd)
 static void
 test_download_stopped(Harness *h, gconstpointer data)
 {
-    int fd = begin_download(h, "id=1 endless");
+    int fd = harness_begin(h, P_DOWNLOAD, "id=1 endless");
 
     client_send(fd, VIMG_FRAME_STREAM, P_DOWNLOAD, 5, GPOINTER_TO_UINT(data), NULL, 0);
     drain_to_ok(fd);
@@ -142,7 +130,7 @@ test_download_stopped(Harness *h, gconstpointer data)
 static void
 test_download_stopped_blocked(Harness *h, gconstpointer data)
 {
-    int fd = begin_download(h, "id=1 block data=100");
+    int fd = harness_begin(h, P_DOWNLOAD, "id=1 block data=100");
 
     world_wait(&world.outcomes[1].calls, 1);
     client_send(fd, VIMG_FRAME_STREAM, P_DOWNLOAD, 5, GPOINTER_TO_UINT(data), NULL, 0);
@@ -155,10 +143,8 @@ test_download_stopped_blocked(Harness *h, gconstpointer data)
 static void
 test_download_early_finish(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_SLOW_DOWNLOAD, 5, "id=1 endless");
     client_send(fd, VIMG_FRAME_STREAM, P_SLOW_DOWNLOAD, 5, GPOINTER_TO_UINT(data), NULL, 0);
     expect_alive(fd, 6);
@@ -172,7 +158,7 @@ test_download_early_finish(Harness *h, gconstpointer data)
 static void
 test_download_fails(Harness *h, gconstpointer data)
 {
-    int fd = begin_download(h, "id=1 data=300000 fail");
+    int fd = harness_begin(h, P_DOWNLOAD, "id=1 data=300000 fail");
     gsize got = 0;
 
     while (got < 300000) {
@@ -191,7 +177,7 @@ test_download_fails(Harness *h, gconstpointer data)
 static void
 test_download_gets_data(Harness *h, gconstpointer data)
 {
-    int fd = begin_download(h, "id=1 block data=100");
+    int fd = harness_begin(h, P_DOWNLOAD, "id=1 block data=100");
 
     client_data(fd, P_DOWNLOAD, 5, NULL, 0); /* still means nothing */
     client_data(fd, P_DOWNLOAD, 5, "wrong way", 9);
@@ -205,10 +191,8 @@ test_download_gets_data(Harness *h, gconstpointer data)
 static void
 test_download_unfinished(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     for (guint32 i = 0; i < 40; i++) {
         g_autoptr(GByteArray) content = g_byte_array_new();
         g_autofree char *seen = NULL;
@@ -229,7 +213,7 @@ test_download_unfinished(Harness *h, gconstpointer data)
 static void
 test_download_unread(Harness *h, gconstpointer data)
 {
-    int fd = begin_download(h, "id=1 endless");
+    int fd = harness_begin(h, P_DOWNLOAD, "id=1 endless");
     int other = client_open(h);
 
     world_wait_least(&world.outcomes[1].calls, 2);
@@ -250,9 +234,6 @@ test_download_unread(Harness *h, gconstpointer data)
     close(fd);
     close(other);
 }
-
-#define ADD(path, data, func)                                                                      \
-    g_test_add(path, Harness, data, harness_set_up, func, harness_tear_down)
 
 int
 main(int argc, char **argv)

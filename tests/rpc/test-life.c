@@ -84,8 +84,7 @@ test_stale_socket(Harness *h, gconstpointer data)
     int fd;
 
     make_stale(h);
-    harness_start(h);
-    fd = client_open(h);
+    fd = harness_open(h);
     expect_alive(fd, 2);
     close(fd);
 }
@@ -367,8 +366,7 @@ test_paused_quietly(Harness *h, gconstpointer data)
 
     h->config.keepalive_interval = 1;
     h->config.max_stream_queue = 1024 * 1024;
-    harness_start(h);
-    fd = client_open(h);
+    fd = harness_open(h);
     other = client_open_keepalive(h);
     thread = begin_paused_upload(&writer, fd);
     for (guint i = 0; i < 2; i++) { /* the other's PINGs are the clock */
@@ -422,8 +420,7 @@ test_gone_while_paused(Harness *h, gconstpointer data)
     int fd;
 
     h->config.max_stream_queue = 65536;
-    harness_start(h);
-    fd = client_open(h);
+    fd = harness_open(h);
     thread = begin_paused_upload(&writer, fd);
     world_wait(&world.outcomes[1].calls, 1);
     shutdown(fd, SHUT_RDWR);
@@ -441,8 +438,7 @@ test_paused_by_holes(Harness *h, gconstpointer data)
     int fd;
 
     h->config.max_stream_queue = 65536;
-    harness_start(h);
-    fd = client_open(h);
+    fd = harness_open(h);
     other = client_open(h);
     client_call(fd, P_UPLOAD, 5, "id=1 block sparse");
     expect_reply(fd, P_UPLOAD, 5, NULL);
@@ -490,9 +486,6 @@ test_not_idle(Harness *h, gconstpointer data)
     close(fd);
     world_wait_true(&h->idled);
 }
-
-#define ADD(path, data, func)                                                                      \
-    g_test_add(path, Harness, data, harness_set_up, func, harness_tear_down)
 
 static void
 tick_late(VimgClient *client, gpointer data)

@@ -9,18 +9,6 @@
 
 #include "harness.h"
 
-static int
-begin_upload(Harness *h, const char *spec)
-{
-    int fd;
-
-    harness_start(h);
-    fd = client_open(h);
-    client_call(fd, P_UPLOAD, 5, spec);
-    expect_reply(fd, P_UPLOAD, 5, NULL);
-    return fd;
-}
-
 #define N_STREAMS 4
 
 static void
@@ -35,8 +23,7 @@ test_interleaved(Harness *h, gconstpointer data)
 
     for (gsize i = 0; i < 100000; i++)
         content[i] = content_at(i);
-    harness_start(h);
-    fd = client_open(h);
+    fd = harness_open(h);
     for (guint32 i = 0; i < N_STREAMS; i++) {
         g_autofree char *up = g_strdup_printf("id=%u", 1 + i);
         g_autofree char *down = g_strdup_printf("id=%u data=1500000 data=7", 8 + i);
@@ -117,7 +104,7 @@ test_gone(Harness *h, gconstpointer data)
 static void
 test_close_call(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1 block");
+    int fd = harness_begin(h, P_UPLOAD, "id=1 block");
 
     client_data(fd, P_UPLOAD, 5, "data", 4);
     client_call(fd, P_CLOSE, 6, NULL);
@@ -132,7 +119,7 @@ test_close_call(Harness *h, gconstpointer data)
 static void
 test_shutdown(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1 block");
+    int fd = harness_begin(h, P_UPLOAD, "id=1 block");
 
     client_data(fd, P_UPLOAD, 5, "data", 4);
     client_call(fd, P_DOWNLOAD, 6, "id=2 endless");
@@ -143,9 +130,6 @@ test_shutdown(Harness *h, gconstpointer data)
     harness_stop(h);
     close(fd);
 }
-
-#define ADD(path, data, func)                                                                      \
-    g_test_add(path, Harness, data, harness_set_up, func, harness_tear_down)
 
 int
 main(int argc, char **argv)

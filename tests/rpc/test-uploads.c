@@ -10,24 +10,12 @@
 
 #include "harness.h"
 
-static int
-begin_upload(Harness *h, const char *spec)
-{
-    int fd;
-
-    harness_start(h);
-    fd = client_open(h);
-    client_call(fd, P_UPLOAD, 5, spec);
-    expect_reply(fd, P_UPLOAD, 5, NULL);
-    return fd;
-}
-
 static void
 test_upload(Harness *h, gconstpointer data)
 {
     gsize size = GPOINTER_TO_SIZE(data);
     g_autofree guint8 *content = g_malloc(size);
-    int fd = begin_upload(h, "id=1");
+    int fd = harness_begin(h, P_UPLOAD, "id=1");
     guint32 check = 0;
 
     for (gsize i = 0; i < size; i++)
@@ -50,7 +38,7 @@ test_upload(Harness *h, gconstpointer data)
 static void
 test_upload_empty(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1");
+    int fd = harness_begin(h, P_UPLOAD, "id=1");
 
     client_finish(fd, P_UPLOAD, 5);
     expect_stream(fd, P_UPLOAD, 5, VIMG_FRAME_OK);
@@ -62,10 +50,8 @@ test_upload_empty(Harness *h, gconstpointer data)
 static void
 test_upload_early(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_SLOW_UPLOAD, 5, "id=1 sparse");
     client_data(fd, P_SLOW_UPLOAD, 5, "early", 5);
     client_hole(fd, P_SLOW_UPLOAD, 5, 77);
@@ -82,10 +68,8 @@ test_upload_early(Harness *h, gconstpointer data)
 static void
 test_upload_early_abort(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_SLOW_UPLOAD, 5, "id=1");
     client_data(fd, P_SLOW_UPLOAD, 5, "early", 5);
     client_abort(fd, P_SLOW_UPLOAD, 5);
@@ -102,10 +86,8 @@ test_upload_early_abort(Harness *h, gconstpointer data)
 static void
 test_upload_refused(Harness *h, gconstpointer data)
 {
-    int fd;
+    int fd = harness_open(h);
 
-    harness_start(h);
-    fd = client_open(h);
     client_call(fd, P_UPLOAD, 5, "refuse");
     client_data(fd, P_UPLOAD, 5, "early", 5);
     expect_error(fd, VIMG_FRAME_REPLY, P_UPLOAD, 5, VIR_ERR_OPERATION_INVALID, VIR_FROM_STORAGE,
@@ -119,7 +101,7 @@ static void
 test_upload_fails(Harness *h, gconstpointer data)
 {
     g_autofree guint8 *content = g_malloc0(100000);
-    int fd = begin_upload(h, "id=1 fail-at=250000");
+    int fd = harness_begin(h, P_UPLOAD, "id=1 fail-at=250000");
 
     for (guint i = 0; i < 5; i++)
         client_data(fd, P_UPLOAD, 5, content, 100000);
@@ -135,7 +117,7 @@ test_upload_fails(Harness *h, gconstpointer data)
 static void
 test_upload_finish_fails(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1 fail-finish");
+    int fd = harness_begin(h, P_UPLOAD, "id=1 fail-finish");
 
     client_data(fd, P_UPLOAD, 5, "data", 4);
     client_finish(fd, P_UPLOAD, 5);
@@ -149,7 +131,7 @@ test_upload_finish_fails(Harness *h, gconstpointer data)
 static void
 test_upload_silent(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1 fail-at=1 silent");
+    int fd = harness_begin(h, P_UPLOAD, "id=1 fail-at=1 silent");
 
     client_data(fd, P_UPLOAD, 5, "data", 4);
     expect_error(fd, VIMG_FRAME_STREAM, P_UPLOAD, 5, VIR_ERR_INTERNAL_ERROR, VIR_FROM_STORAGE,
@@ -161,7 +143,7 @@ test_upload_silent(Harness *h, gconstpointer data)
 static void
 test_upload_abort(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, data);
+    int fd = harness_begin(h, P_UPLOAD, data);
 
     client_data(fd, P_UPLOAD, 5, "data", 4);
     world_wait(&world.outcomes[1].calls, 1);
@@ -178,7 +160,7 @@ test_upload_abort(Harness *h, gconstpointer data)
 static void
 test_upload_abort_finish(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1 block");
+    int fd = harness_begin(h, P_UPLOAD, "id=1 block");
 
     client_finish(fd, P_UPLOAD, 5);
     world_wait(&world.outcomes[1].calls, 1);
@@ -192,7 +174,7 @@ test_upload_abort_finish(Harness *h, gconstpointer data)
 static void
 test_upload_sparse(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1 sparse");
+    int fd = harness_begin(h, P_UPLOAD, "id=1 sparse");
 
     client_hole(fd, P_UPLOAD, 5, 1024);
     client_data(fd, P_UPLOAD, 5, "data", 4);
@@ -207,7 +189,7 @@ test_upload_sparse(Harness *h, gconstpointer data)
 static void
 test_upload_bad_hole(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1 sparse");
+    int fd = harness_begin(h, P_UPLOAD, "id=1 sparse");
 
     client_hole(fd, P_UPLOAD, 5, 0);
     expect_error(fd, VIMG_FRAME_STREAM, P_UPLOAD, 5, VIR_ERR_RPC, VIR_FROM_RPC,
@@ -220,7 +202,7 @@ static void
 test_upload_hole_flags(Harness *h, gconstpointer data)
 {
     static const guint8 payload[] = {0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1};
-    int fd = begin_upload(h, "id=1 sparse");
+    int fd = harness_begin(h, P_UPLOAD, "id=1 sparse");
 
     client_send(fd, VIMG_FRAME_HOLE, P_UPLOAD, 5, VIMG_FRAME_CONTINUE, payload, sizeof(payload));
     expect_error(fd, VIMG_FRAME_STREAM, P_UPLOAD, 5, VIR_ERR_INVALID_ARG, VIR_FROM_STORAGE,
@@ -261,7 +243,7 @@ test_upload_large_packet(Harness *h, gconstpointer data)
 {
     gsize size = VIMG_FRAME_MAX - VIMG_FRAME_MIN;
     g_autofree guint8 *content = g_malloc(size);
-    int fd = begin_upload(h, "id=1");
+    int fd = harness_begin(h, P_UPLOAD, "id=1");
 
     for (gsize i = 0; i < size; i++)
         content[i] = content_at(i);
@@ -276,7 +258,7 @@ test_upload_large_packet(Harness *h, gconstpointer data)
 static void
 test_upload_other_procedure(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1");
+    int fd = harness_begin(h, P_UPLOAD, "id=1");
 
     /* right serial, wrong procedure: not for this stream */
     client_data(fd, P_DOWNLOAD, 5, "stray", 5);
@@ -290,7 +272,7 @@ test_upload_other_procedure(Harness *h, gconstpointer data)
 static void
 test_serial_in_use(Harness *h, gconstpointer data)
 {
-    int fd = begin_upload(h, "id=1");
+    int fd = harness_begin(h, P_UPLOAD, "id=1");
 
     client_call(fd, P_UPLOAD, 5, "id=2");
     expect_error(fd, VIMG_FRAME_REPLY, P_UPLOAD, 5, VIR_ERR_RPC, VIR_FROM_RPC,
@@ -312,8 +294,7 @@ test_too_many(Harness *h, gconstpointer data)
     int other;
 
     h->config.max_streams = 2;
-    harness_start(h);
-    fd = client_open(h);
+    fd = harness_open(h);
     other = client_open(h);
     client_call(fd, P_UPLOAD, 5, "id=1");
     expect_reply(fd, P_UPLOAD, 5, NULL);
@@ -330,9 +311,6 @@ test_too_many(Harness *h, gconstpointer data)
     close(fd);
     close(other);
 }
-
-#define ADD(path, data, func)                                                                      \
-    g_test_add(path, Harness, data, harness_set_up, func, harness_tear_down)
 
 int
 main(int argc, char **argv)
