@@ -124,6 +124,14 @@ integration() {
         fail "$file ended before its last test"
 }
 
+wire() {
+    local part
+
+    for part in packets connections answers streams; do
+        integration "test_wire_$part"
+    done
+}
+
 # ---- suites ----------------------------------------------------------------------------------
 
 suite_lint() {
@@ -138,7 +146,7 @@ suite_unit() {
 
 suite_wire() {
     build gcc
-    integration test_wire
+    wire
 }
 
 suite_virsh() {
@@ -193,7 +201,7 @@ suite_asan() {
     unit_tests asan
     export VIMG_TEST_SLOW=1
     against=asan
-    integration test_wire
+    wire
     integration test_virsh
     integration test_badinput
     integration test_stress --steps 12
@@ -236,7 +244,7 @@ suite_tsan() {
     unit_tests tsan
     export VIMG_TEST_SLOW=1 VIMG_TEST_NO_ASLR=1 G_SLICE=always-malloc
     against=tsan
-    integration test_wire
+    wire
     integration test_virsh
     integration test_stress --steps 12
     integration test_crash --rounds 5
