@@ -1,0 +1,385 @@
+/*
+ * test-backend-store.c: what becomes of plugins that lie of storages, images and content
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "test-backend-fixture.h"
+
+/* ---- storages --------------------------------------------------------------------------- */
+
+static const struct {
+    const char *lie;
+    VimgErrorCode code;
+    const char *text;
+} open_lies[] = {
+    {"open-quiet", VIMG_ERROR_INTERNAL, "liar: failed without an error"},
+    {"probe-quiet", VIMG_ERROR_INTERNAL, "liar: failed without an error"},
+    {"probe-no-id", VIMG_ERROR_INTERNAL, "no proper id"},
+    {"probe-bad-id", VIMG_ERROR_INTERNAL, "no proper id"},
+    {"probe-huge", VIMG_ERROR_INTERNAL, "impossible size"},
+};
+
+static void
+test_open_lie(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_auto(Pool) pool = liar_pool(open_lies[i].lie);
+    g_autoptr(GError) error = NULL;
+    VimgStore *store = vimg_store_open(get("liar"), pool.view, 0, NULL, &error);
+
+    assert_refused(store != NULL, &error, open_lies[i].code, open_lies[i].text);
+}
+
+static void
+test_success_with_error(void)
+{
+    g_autoptr(VimgStore) store = liar_open("probe-error");
+    VimgPluginStore sizes = {.size = sizeof(sizes)};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_probe(store, &sizes, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(sizes.store_id, ==, "plain-store");
+    g_assert_cmpuint(sizes.available, ==, 600);
+    g_free(sizes.store_id);
+}
+
+static void
+test_store_changes(void)
+{
+    g_autoptr(VimgStore) store = liar_open("probe-moves");
+    VimgPluginStore sizes = {.size = sizeof(sizes)};
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_probe(store, &sizes, &error), &error, VIMG_ERROR_DISCONNECTED,
+                   "no longer");
+    g_assert_null(sizes.store_id);
+}
+
+static gboolean
+collect(const VimgPluginImage *image, gpointer data)
+{
+    g_ptr_array_add(data, g_strdup(image->name));
+    if (image->state == VIMG_IMAGE_ERROR)
+        g_assert_cmpstr(image->reason, ==, "no reason given");
+    return TRUE;
+}
+
+/* Of 24 entries two can be believed; each of the others is logged once. */
+static void
+test_lying_list(void)
+{
+    g_autoptr(VimgStore) store = liar_open("list");
+    GHashTable *seen = get("liar")->complaints->seen;
+    guint before = g_hash_table_size(seen);
+    guint complaints = 0;
+    guint round;
+
+    for (round = 0; round < 2; round++) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(vimg_store_list(store, collect, names, &error));
+        g_assert_no_error(error);
+        g_assert_cmpuint(names->len, ==, 2);
+        g_assert_cmpstr(names->pdata[0], ==, "one");
+        g_assert_cmpstr(names->pdata[1], ==, "two");
+        if (round == 0)
+            complaints = g_hash_table_size(seen);
+    }
+    g_assert_cmpuint(complaints, >=, before + 20);
+    g_assert_cmpuint(g_hash_table_size(seen), ==, complaints);
+}
+
+static gboolean
+collect_one(const VimgPluginImage *image, gpointer data)
+{
+    collect(image, data);
+    return FALSE;
+}
+
+static void
+test_deaf_list(void)
+{
+    g_autoptr(VimgStore) store = liar_open("list-deaf");
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_list(store, collect_one, names, &error));
+    g_assert_cmpuint(names->len, ==, 1);
+}
+
+/* ---- images ----------------------------------------------------------------------------- */
+
+static const struct {
+    const char *lie;
+    VimgErrorCode code;
+    const char *text;
+} create_lies[] = {
+    {"create-quiet", VIMG_ERROR_INTERNAL, "volume 'new': liar: failed without an error"},
+    {"create-exists", VIMG_ERROR_VOL_EXISTS, "'new'"},
+    {"other-uuid", VIMG_ERROR_INTERNAL, "volume 'new': liar: uuid"},
+    {"other-name", VIMG_ERROR_INTERNAL, "volume 'new': liar: another name"},
+    {"other-size", VIMG_ERROR_INTERNAL, "image of 8 bytes"},
+};
+
+static void
+test_create_lie(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgStore) store = liar_open(create_lies[i].lie);
+    VimgPluginImage image = named((char *)"33333333-3333-4333-8333-333333333333", (char *)"new");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_create(store, &image, &out, &error), &error, create_lies[i].code,
+                   create_lies[i].text);
+    g_assert_null(out.uuid);
+    if (create_lies[i].code == VIMG_ERROR_VOL_EXISTS)
+        g_assert_cmpstr(error->message, ==, "'new'");
+}
+
+static void
+test_create(void)
+{
+    g_autoptr(VimgStore) store = liar_open("create-error");
+    VimgPluginImage image = named((char *)TWO_UUID, (char *)"two");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_create(store, &image, &out, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(out.name, ==, "two");
+    name = vimg_store_image_name(store, TWO_UUID);
+    g_assert_cmpstr(name, ==, "two");
+    g_assert_true(vimg_store_remove_image(store, TWO_UUID, &error));
+}
+
+/* A failure names the image once its name is known, and stays UTF-8. */
+static void
+test_names_in_errors(void)
+{
+    g_autoptr(VimgStore) store = liar_open("stat-babble");
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_stat(store, ONE_UUID, &out, &error), &error, VIMG_ERROR_DAMAGED,
+                   "volume '" ONE_UUID "': bl");
+    g_clear_error(&error);
+    g_assert_true(vimg_store_list(store, collect, names, NULL));
+    assert_refused(vimg_store_stat(store, ONE_UUID, &out, &error), &error, VIMG_ERROR_DAMAGED,
+                   "volume 'one': bl");
+}
+
+static void
+test_stat_lie(void)
+{
+    g_autoptr(VimgStore) store = liar_open("other-uuid");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_stat(store, ONE_UUID, &out, &error), &error, VIMG_ERROR_INTERNAL,
+                   "uuid " TWO_UUID);
+}
+
+static void
+test_clone(void)
+{
+    g_autoptr(VimgStore) store = liar_open("saving");
+    g_autoptr(VimgStore) other = liar_open("");
+    g_autoptr(VimgStore) third = liar_open("probe-moves");
+    VimgPluginImage image = named((char *)TWO_UUID, (char *)"two");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_can_clone(store, other));
+    g_assert_false(vimg_store_can_clone(store, third)); /* another storage */
+    assert_refused(vimg_store_clone(store, ONE_UUID, &image, NULL, &out, &error), &error,
+                   VIMG_ERROR_INTERNAL, "a clone that is not active");
+    g_assert_null(out.uuid);
+    g_clear_error(&error);
+    g_assert_true(vimg_store_clone(other, ONE_UUID, &image, NULL, &out, &error));
+    g_assert_no_error(error);
+}
+
+/* ---- content ---------------------------------------------------------------------------- */
+
+static VimgWriter *
+writer_open(VimgStore *store, GError **error)
+{
+    const VimgWriteRequest request = {.size = sizeof(request)};
+
+    return vimg_writer_open(store, ONE_UUID, &request, NULL, error);
+}
+
+static void
+test_writer_lies(void)
+{
+    g_autoptr(VimgStore) null = liar_open("writer-null");
+    g_autoptr(VimgStore) quiet = liar_open("write-quiet");
+    g_autoptr(VimgBuffer) buffer = vimg_buffer_new(8);
+    g_autoptr(GError) error = NULL;
+    VimgWriter *writer;
+
+    assert_refused(writer_open(null, &error) != NULL, &error, VIMG_ERROR_INTERNAL,
+                   "failed without an error");
+    g_clear_error(&error);
+    writer = writer_open(quiet, &error);
+    g_assert_no_error(error);
+    g_assert_true(vimg_writer_write(writer, buffer, 8, 0, &error)); /* nothing: no call */
+    g_assert_true(vimg_writer_hole(writer, 0, &error));
+    assert_refused(vimg_writer_write(writer, buffer, 0, 8, &error), &error, VIMG_ERROR_INTERNAL,
+                   "failed without an error");
+    g_clear_error(&error);
+    assert_refused(vimg_writer_hole(writer, 8, &error), &error, VIMG_ERROR_INTERNAL,
+                   "failed without an error");
+    vimg_writer_abort(writer);
+    vimg_writer_abort(NULL);
+}
+
+static const struct {
+    const char *lie;
+    gboolean seal;
+    const char *text; /* NULL: fine */
+} finish_lies[] = {
+    {"", TRUE, NULL},
+    {"saving", FALSE, NULL},
+    {"", FALSE, "in the wrong state"},
+    {"saving", TRUE, "in the wrong state"},
+    {"finish-quiet", TRUE, "failed without an error"},
+    {"other-uuid", TRUE, "uuid " TWO_UUID},
+};
+
+static void
+test_finish(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgStore) store = liar_open(finish_lies[i].lie);
+    VimgPluginImage image = named((char *)ONE_UUID, (char *)"one");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+    VimgWriter *writer = writer_open(store, &error);
+    gboolean ok;
+
+    g_assert_no_error(error);
+    g_clear_pointer(&store, vimg_store_unref); /* the writer has its own reference */
+    ok = vimg_writer_finish(writer, finish_lies[i].seal, &image, &out, &error);
+    if (finish_lies[i].text) {
+        assert_refused(ok, &error, VIMG_ERROR_INTERNAL, finish_lies[i].text);
+        g_assert_null(out.uuid);
+    } else {
+        g_assert_no_error(error);
+        g_assert_cmpstr(out.uuid, ==, ONE_UUID);
+    }
+}
+
+static void
+test_writer_stat(void)
+{
+    g_autoptr(VimgStore) honest = liar_open("");
+    g_autoptr(VimgStore) huge = liar_open("stat-huge");
+    VimgWriter *writer = writer_open(honest, NULL);
+    guint64 allocation = 77;
+    guint64 position = 77;
+
+    g_assert_true(vimg_writer_stat(writer, &allocation, &position));
+    g_assert_cmpuint(allocation, ==, 1);
+    g_assert_cmpuint(position, ==, 2);
+    vimg_writer_abort(writer);
+    writer = writer_open(huge, NULL);
+    g_assert_false(vimg_writer_stat(writer, &allocation, &position));
+    g_assert_cmpuint(allocation, ==, 1);
+    vimg_writer_abort(writer);
+}
+
+static void
+test_read(void)
+{
+    g_autoptr(VimgStore) store = liar_open("");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgReader) reader = vimg_reader_open(store, ONE_UUID, 0, 0, NULL, &error);
+    VimgExtent extent;
+
+    g_assert_no_error(error);
+    g_clear_pointer(&store, vimg_store_unref);
+    g_assert_true(vimg_reader_next(reader, &extent, &error));
+    g_assert_cmpuint(extent.length, ==, 8);
+    g_assert_cmpmem(extent.data->data + extent.offset, extent.length, "xxxxxxxx", 8);
+    vimg_buffer_unref(extent.data);
+    g_assert_true(vimg_reader_next(reader, &extent, &error));
+    g_assert_cmpuint(extent.length, ==, 8);
+    g_assert_null(extent.data);
+    g_assert_true(vimg_reader_next(reader, &extent, &error));
+    g_assert_cmpuint(extent.length, ==, 0);
+    g_assert_true(vimg_reader_next(reader, &extent, &error)); /* the end stays the end */
+    g_assert_cmpuint(extent.length, ==, 0);
+    g_assert_no_error(error);
+}
+
+static const struct {
+    const char *lie;
+    guint64 length; /* asked for; the backend gives 8 at first */
+    const char *text;
+} reader_lies[] = {
+    {"", 7, "more content than was asked for"},
+    {"extent-huge", 0, "more content than was asked for"},
+    {"extent-outside", 0, "content outside of its buffer"},
+    {"extent-overflow", 0, "content outside of its buffer"},
+    {"extent-end-with-data", 0, "an end with data"},
+    {"reader-quiet", 0, "failed without an error"},
+};
+
+static void
+test_reader_lie(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgStore) store = liar_open(reader_lies[i].lie);
+    g_autoptr(VimgReader) reader = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgExtent extent;
+
+    reader = vimg_reader_open(store, ONE_UUID, 0, reader_lies[i].length, NULL, &error);
+    g_assert_no_error(error);
+    assert_refused(vimg_reader_next(reader, &extent, &error), &error, VIMG_ERROR_INTERNAL,
+                   reader_lies[i].text);
+    g_assert_null(extent.data);
+    g_assert_cmpuint(extent.length, ==, 0);
+}
+
+static void
+test_reader_null(void)
+{
+    g_autoptr(VimgStore) store = liar_open("reader-null");
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_reader_open(store, ONE_UUID, 0, 0, NULL, &error) != NULL, &error,
+                   VIMG_ERROR_INTERNAL, "failed without an error");
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    backends_set_up();
+    add_rows("open", G_N_ELEMENTS(open_lies), test_open_lie);
+    g_test_add_func("/backend/success-with-error", test_success_with_error);
+    g_test_add_func("/backend/store-changes", test_store_changes);
+    g_test_add_func("/backend/lying-list", test_lying_list);
+    g_test_add_func("/backend/deaf-list", test_deaf_list);
+    add_rows("create", G_N_ELEMENTS(create_lies), test_create_lie);
+    g_test_add_func("/backend/create-honest", test_create);
+    g_test_add_func("/backend/names-in-errors", test_names_in_errors);
+    g_test_add_func("/backend/stat", test_stat_lie);
+    g_test_add_func("/backend/clone", test_clone);
+    g_test_add_func("/backend/writer", test_writer_lies);
+    add_rows("finish", G_N_ELEMENTS(finish_lies), test_finish);
+    g_test_add_func("/backend/writer-stat", test_writer_stat);
+    g_test_add_func("/backend/read", test_read);
+    add_rows("reader", G_N_ELEMENTS(reader_lies), test_reader_lie);
+    g_test_add_func("/backend/reader-null", test_reader_null);
+    return backends_run();
+}
