@@ -23,6 +23,8 @@ typedef struct {
     const char *name; /* libvirt's */
     guint64 header;   /* bytes that no image of the format can lack */
     gboolean (*matches)(const guint8 *head);
+    /* optional: is it this, where nothing matched?  Asked when everything came */
+    gboolean (*found)(const VimgInspector *inspector);
     /* required: judge by the head alone, before and after everything came */
     gboolean (*check)(const VimgInspector *inspector, GError **error);
     /* optional: the head is good; want windows and tables, need bytes */
@@ -35,8 +37,13 @@ typedef struct {
     gboolean (*finish)(VimgInspector *inspector, guint64 *capacity, GError **error);
 } VimgImageFormat;
 
+extern const VimgImageFormat vimg_image_iso;
 extern const VimgImageFormat vimg_image_qcow2;
-extern const VimgImageFormat vimg_image_raw; /* the last: takes everything */
+extern const VimgImageFormat vimg_image_raw;
+extern const VimgImageFormat vimg_image_vdi;
+extern const VimgImageFormat vimg_image_vhdx;
+extern const VimgImageFormat vimg_image_vmdk;
+extern const VimgImageFormat vimg_image_vpc;
 
 /* A table in the image: @end - @start bytes in entries of @entry bytes, at most 16. */
 typedef struct {
@@ -80,11 +87,17 @@ struct _VimgInspector {
 
 /* ---- what a format asks for ------------------------------------------------------------- */
 
-/* Keeps @size bytes at @offset, which must not have passed; windows are numbered from 0. */
+/*
+ * Keeps @size bytes at @offset.  Windows are numbered in the order they are asked for, from 0; one
+ * that has begun to pass, or for which there is no room, stays empty.
+ */
 void vimg_image_want(VimgInspector *inspector, guint64 offset, gsize size);
 
-/* Returns: the bytes of a window; NULL: it was not wanted, or is not complete. */
+/* Returns: the bytes of a window; NULL: it is not complete. */
 const guint8 *vimg_image_window(const VimgInspector *inspector, guint window);
+
+/* The windows that tell whether an image without a header is one of a disc. */
+void vimg_image_iso_want(VimgInspector *inspector);
 
 /* Shows the entries of a table at @offset; one that has begun to pass is let pass. */
 void vimg_image_walk(VimgInspector *inspector, guint64 offset, guint64 n, guint entry);
@@ -103,8 +116,14 @@ gboolean vimg_image_tail(const VimgInspector *inspector, guint64 back, guint8 *o
 
 /* ---- what a format finds: each sets @error and returns FALSE ---------------------------- */
 
+/* VIMG_ERROR_CONFIG_UNSUPPORTED: it is of a format we do not store. */
+gboolean vimg_image_check_foreign(const VimgInspector *inspector, GError **error);
+
 /* VIMG_ERROR_PROBE: less than @needed bytes came. */
 gboolean vimg_image_cut(const VimgInspector *inspector, guint64 needed, GError **error);
+
+/* VIMG_ERROR_PROBE: its last bytes are no @what (untranslated, a term of the format). */
+gboolean vimg_image_unended(const VimgInspector *inspector, const char *what, GError **error);
 
 /* VIMG_ERROR_PROBE: @what (untranslated, a term of the format) cannot be as it is. */
 gboolean vimg_image_broken(const VimgInspector *inspector, const char *what, GError **error);
@@ -136,6 +155,12 @@ VIMG_IMAGE_GETTER(32, le, GUINT32_FROM_LE)
 VIMG_IMAGE_GETTER(64, le, GUINT64_FROM_LE)
 VIMG_IMAGE_GETTER(32, be, GUINT32_FROM_BE)
 VIMG_IMAGE_GETTER(64, be, GUINT64_FROM_BE)
+
+static inline gboolean
+vimg_image_is_power(guint64 n)
+{
+    return n > 0 && (n & (n - 1)) == 0;
+}
 
 static inline guint64
 vimg_image_chunks(guint64 size, guint64 chunk)

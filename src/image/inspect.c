@@ -9,7 +9,11 @@
 
 #define NAME_SHOWN_MAX 128 /* characters of a file name out of a header */
 
-static const VimgImageFormat *const formats[] = {&vimg_image_qcow2, &vimg_image_raw};
+/* The last one takes everything. */
+static const VimgImageFormat *const formats[] = {
+    &vimg_image_qcow2, &vimg_image_vmdk, &vimg_image_vhdx, &vimg_image_vdi,
+    &vimg_image_vpc,   &vimg_image_iso,  &vimg_image_raw,
+};
 
 VimgInspector *
 vimg_inspector_new(void)
@@ -66,17 +70,24 @@ vimg_image_tail(const VimgInspector *inspector, guint64 back, guint8 *out, gsize
     return TRUE;
 }
 
+static const VimgImageFormat *
+match(const guint8 *head)
+{
+    gsize i = 0;
+
+    while (!formats[i]->matches(head))
+        i++;
+    return formats[i];
+}
+
 /* The head is complete, or all there is: only now it passes what the format asks for. */
 static void
 begin(VimgInspector *inspector)
 {
     gsize size = MIN(inspector->length, VIMG_INSPECT_HEAD);
-    gsize i;
 
     memset(inspector->head + size, 0, VIMG_INSPECT_HEAD - size);
-    for (i = 0; i < G_N_ELEMENTS(formats) - 1 && !formats[i]->matches(inspector->head); i++)
-        ;
-    inspector->format = formats[i];
+    inspector->format = match(inspector->head);
     if (inspector->format->begin && inspector->format->check(inspector, NULL))
         inspector->format->begin(inspector);
     vimg_image_pass(inspector, inspector->head, size);
@@ -111,12 +122,48 @@ const char *
 vimg_inspector_sniff(const VimgInspector *inspector)
 {
     guint8 head[VIMG_INSPECT_HEAD] = {0};
-    gsize i;
 
     memcpy(head, inspector->head, MIN(inspector->length, sizeof(head)));
-    for (i = 0; i < G_N_ELEMENTS(formats) - 1 && !formats[i]->matches(head); i++)
-        ;
-    return formats[i]->name;
+    return match(head)->name;
+}
+
+/* What nothing at its start tells, or nothing that counts for who declared it raw. */
+static gboolean
+identify(VimgInspector *inspector, const char *declared, GError **error)
+{
+    gsize i;
+
+    if (!inspector->format)
+        begin(inspector);
+    if (inspector->format != &vimg_image_raw)
+        return TRUE;
+    if (!vimg_image_check_foreign(inspector, error))
+        return FALSE;
+    for (i = 0; i < G_N_ELEMENTS(formats); i++)
+        if (formats[i]->found && formats[i]->found(inspector))
+            break;
+    if (i == G_N_ELEMENTS(formats) ||
+        (formats[i] == &vimg_image_iso && g_strcmp0(declared, "raw") == 0))
+        return TRUE;
+    inspector->format = formats[i];
+    return TRUE;
+}
+
+static gboolean
+check_declared(const VimgInspector *inspector, const char *declared, GError **error)
+{
+    const char *found = inspector->format->name;
+
+    if (!declared || g_str_equal(declared, found))
+        return TRUE;
+    if (g_str_equal(declared, "vpc") && g_str_equal(found, "raw"))
+        return vimg_throw(
+            error, VIMG_ERROR_PROBE,
+            _("the last sector is no vpc footer: the image is cut off, or of another format"));
+    return vimg_throw(
+        error, VIMG_ERROR_PROBE,
+        _("the content is %1$s, declared was %2$s; create the volume with --format %1$s"), found,
+        declared);
 }
 
 gboolean
@@ -124,27 +171,18 @@ vimg_inspector_finish(VimgInspector *inspector, const char *declared, VimgInspec
                       GError **error)
 {
     const VimgImageFormat *format;
-    guint64 capacity = inspector->length;
 
-    if (!inspector->format)
-        begin(inspector);
+    if (!identify(inspector, declared, error) || !check_declared(inspector, declared, error))
+        return FALSE;
     format = inspector->format;
-    if (declared && !g_str_equal(declared, format->name))
-        return vimg_throw(
-            error, VIMG_ERROR_PROBE,
-            _("the content is %1$s, declared was %2$s; create the volume with --format %1$s"),
-            format->name, declared);
     if (inspector->length < format->header)
         return vimg_image_cut(inspector, format->header, error);
     if (!format->check(inspector, error))
         return FALSE;
     if (inspector->length < inspector->needed)
         return vimg_image_cut(inspector, inspector->needed, error);
-    if (!format->finish(inspector, &capacity, error))
-        return FALSE;
     out->format = format->name;
-    out->capacity = capacity;
-    return TRUE;
+    return format->finish(inspector, &out->capacity, error);
 }
 
 /* ---- what is found ---------------------------------------------------------------------- */
@@ -156,6 +194,14 @@ vimg_image_cut(const VimgInspector *inspector, guint64 needed, GError **error)
                       _("the %1$s image is cut off: it has %2$llu of at least %3$llu bytes"),
                       inspector->format->name, (unsigned long long)inspector->length,
                       (unsigned long long)needed);
+}
+
+gboolean
+vimg_image_unended(const VimgInspector *inspector, const char *what, GError **error)
+{
+    return vimg_throw(error, VIMG_ERROR_PROBE,
+                      _("the %1$s image is cut off: it does not end in its %2$s"),
+                      inspector->format->name, what);
 }
 
 gboolean

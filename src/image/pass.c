@@ -21,11 +21,17 @@ window_end(const VimgImageWindow *window)
 void
 vimg_image_want(VimgInspector *inspector, guint64 offset, gsize size)
 {
-    if (inspector->n_windows == VIMG_IMAGE_WINDOWS || offset < inspector->position ||
-        size > VIMG_IMAGE_ARENA - inspector->arena_used || offset > G_MAXINT64)
+    VimgImageWindow *window = &inspector->windows[inspector->n_windows];
+
+    if (inspector->n_windows == VIMG_IMAGE_WINDOWS)
         return;
-    inspector->windows[inspector->n_windows++] =
-        (VimgImageWindow){offset, size, inspector->arena_used};
+    inspector->n_windows++;
+    if (offset < inspector->position || offset > G_MAXINT64 ||
+        size > VIMG_IMAGE_ARENA - inspector->arena_used) {
+        *window = (VimgImageWindow){.offset = G_MAXUINT64};
+        return;
+    }
+    *window = (VimgImageWindow){offset, size, inspector->arena_used};
     inspector->arena_used += size;
 }
 

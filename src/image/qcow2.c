@@ -34,6 +34,7 @@ enum {
 enum {
     EXTENSION_END = 0,
     EXTENSION_DATA_FILE = 0x44415441,
+    EXTENSION_ENCRYPTION = 0x0537be77, /* offset and length of a LUKS header */
 };
 
 /* The header; fields of version 3 are as version 2 means them if it is that. */
@@ -133,30 +134,27 @@ check_features(const VimgInspector *inspector, const Header *h, GError **error)
     return TRUE;
 }
 
-/* TRUE and *@at < G_MAXUINT64: the data of the file named at *@at, of *@size bytes. */
+/*
+ * Looks for the header extension @type.  *@at is where its data is in the head, 0 if there is none.
+ * Returns: FALSE if the extensions are no chain.
+ */
 static gboolean
-find_data_file(const VimgInspector *inspector, const Header *h, guint64 *at, guint32 *size,
-               GError **error)
+find_extension(const VimgInspector *inspector, const Header *h, guint32 type, guint64 *at,
+               guint32 *size)
 {
     guint64 end = MIN(cluster_size(h), VIMG_INSPECT_HEAD);
     guint64 next = h->header_size;
 
-    *at = G_MAXUINT64;
-    if (h->backing_offset)
-        end = MIN(end, h->backing_offset);
-    while (next + 8 <= end) {
-        guint32 type = get_be32(inspector->head, next);
-
+    *at = 0;
+    while (next + 8 <= end && get_be32(inspector->head, next) != EXTENSION_END) {
         *size = get_be32(inspector->head, next + 4);
-        if (type == EXTENSION_END)
-            return TRUE;
         if (*size > end - next - 8)
-            return vimg_image_broken(inspector, "header extension", error);
-        if (type == EXTENSION_DATA_FILE) {
+            return FALSE;
+        if (get_be32(inspector->head, next) == type) {
             *at = next + 8;
             return TRUE;
         }
-        next += 8 + (guint64)(*size + 7) / 8 * 8;
+        next += 8 + ((guint64)*size + 7) / 8 * 8;
     }
     return TRUE;
 }
@@ -174,9 +172,9 @@ check_alone(const VimgInspector *inspector, const Header *h, GError **error)
             return vimg_image_backed(inspector, NULL, 0, error);
         return vimg_image_backed(inspector, inspector->head + h->backing_offset, size, error);
     }
-    if (!find_data_file(inspector, h, &at, &size, error))
-        return FALSE;
-    if (at != G_MAXUINT64)
+    if (!find_extension(inspector, h, EXTENSION_DATA_FILE, &at, &size))
+        return vimg_image_broken(inspector, "header extension", error);
+    if (at > 0)
         return vimg_image_split(inspector, inspector->head + at, size, error);
     if (h->incompatible & INCOMPATIBLE_DATA_FILE)
         return vimg_image_split(inspector, (const guint8 *)"?", 1, error);
@@ -227,11 +225,18 @@ static void
 begin(VimgInspector *inspector)
 {
     Header h = read_header(inspector->head);
+    guint64 at;
+    guint32 size;
 
     vimg_image_need(inspector, h.refcount_offset, (guint64)h.refcount_clusters << h.cluster_bits);
     vimg_image_need(inspector, h.l1_offset, (guint64)h.l1_size * 8);
     if (h.snapshots > 0)
         vimg_image_need(inspector, h.snapshots_offset, 1);
+    if (find_extension(inspector, &h, EXTENSION_ENCRYPTION, &at, &size) && at > 0 && size >= 16)
+        vimg_image_need(inspector, get_be64(inspector->head, at),
+                        get_be64(inspector->head, at + 8));
+    /* preallocating, QEMU takes the second cluster for the first L2 table, before the L1 table */
+    vimg_image_want(inspector, cluster_size(&h), cluster_size(&h));
     inspector->leaf_bits = h.cluster_bits;
     inspector->leaf_size = cluster_size(&h);
     inspector->leaf_entry = l2_entry_size(&h);
@@ -250,42 +255,61 @@ need_compressed(VimgInspector *inspector, const Header *h, guint64 entry)
                     more * VIMG_IMAGE_SECTOR + 1);
 }
 
-/* A cluster is written whole, but for the end of the last, and unless parts have their own state.
- */
+/* A cluster, or one of the parts with a state of their own, is written whole, or up to the end. */
 static void
 need_cluster(VimgInspector *inspector, const Header *h, const guint8 *entry, guint64 offset)
 {
-    guint64 tail = h->size % cluster_size(h);
-    guint32 parts;
+    guint64 part = cluster_size(h);
 
-    if (!(h->incompatible & INCOMPATIBLE_EXTENDED_L2)) {
-        if (!(get_be64(entry, 0) & ENTRY_ZERO))
-            vimg_image_need(inspector, offset, tail ? tail : cluster_size(h));
+    if (h->incompatible & INCOMPATIBLE_EXTENDED_L2) {
+        guint32 written = get_be32(entry, 12);
+
+        if (written == 0)
+            return;
+        part /= 32;
+        offset += (guint64)(g_bit_storage(written) - 1) * part;
+    } else if (get_be64(entry, 0) & ENTRY_ZERO) {
         return;
     }
-    parts = get_be32(entry, 12);
-    if (parts)
-        vimg_image_need(inspector, offset,
-                        ((guint64)g_bit_storage(parts) - 1) * (cluster_size(h) / 32) + 1);
+    vimg_image_need(inspector, offset, h->size % part ? h->size % part : part);
+}
+
+static void
+show_l2(VimgInspector *inspector, const Header *h, const guint8 *entry)
+{
+    guint64 value = get_be64(entry, 0);
+
+    if (value & ENTRY_COMPRESSED)
+        need_compressed(inspector, h, value);
+    else if (value & OFFSET_MASK)
+        need_cluster(inspector, h, entry, value & OFFSET_MASK);
+}
+
+static void
+show_l1(VimgInspector *inspector, const Header *h, const guint8 *entry)
+{
+    guint64 offset = get_be64(entry, 0) & OFFSET_MASK;
+    const guint8 *second = vimg_image_window(inspector, 0);
+    guint64 i;
+
+    if (offset == 0)
+        return;
+    vimg_image_need(inspector, offset, cluster_size(h));
+    vimg_image_walk_leaf(inspector, offset);
+    if (second && offset == cluster_size(h) && inspector->last++ == 0)
+        for (i = 0; i < cluster_size(h); i += l2_entry_size(h))
+            show_l2(inspector, h, second + i);
 }
 
 static void
 show_entry(VimgInspector *inspector, gboolean leaf, const guint8 *entry)
 {
     Header h = read_header(inspector->head);
-    guint64 value = get_be64(entry, 0);
-    guint64 offset = value & OFFSET_MASK;
 
-    if (leaf && value & ENTRY_COMPRESSED) {
-        need_compressed(inspector, &h, value);
-    } else if (offset == 0) {
-        return;
-    } else if (leaf) {
-        need_cluster(inspector, &h, entry, offset);
-    } else {
-        vimg_image_need(inspector, offset, cluster_size(&h));
-        vimg_image_walk_leaf(inspector, offset);
-    }
+    if (leaf)
+        show_l2(inspector, &h, entry);
+    else
+        show_l1(inspector, &h, entry);
 }
 
 static gboolean
