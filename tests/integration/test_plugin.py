@@ -182,6 +182,8 @@ class Good(PluginCase):
                 self.v("vol-create-as", kind, "disk", "1M")
                 self.assertEqual("<format type='raw'/>" in
                                  self.v("vol-dumpxml", "--pool", kind, "disk"), shown)
+                self.v("pool-destroy", kind)
+                self.v("pool-undefine", kind)
 
     def test_upload_at_an_offset_needs_what_lies_before(self):
         pool = self.pool("memory")
