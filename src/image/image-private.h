@@ -14,10 +14,10 @@
 #include "util/i18n.h"
 
 #define VIMG_IMAGE_SECTOR 512
-#define VIMG_IMAGE_TAIL 1536         /* last bytes that are kept */
-#define VIMG_IMAGE_WINDOWS 8         /* ranges one format may ask for */
-#define VIMG_IMAGE_ARENA (80 << 10)  /* bytes of all of them */
-#define VIMG_IMAGE_LEAVES (32 << 10) /* second-level tables known but not passed */
+#define VIMG_IMAGE_TAIL 1536        /* last bytes that are kept */
+#define VIMG_IMAGE_WINDOWS 8        /* ranges one format may ask for */
+#define VIMG_IMAGE_ARENA (80 << 10) /* bytes of all of them */
+#define VIMG_IMAGE_LEAVES (8 << 10) /* second-level tables ahead; of more, the last ones */
 
 typedef struct {
     const char *name; /* libvirt's */

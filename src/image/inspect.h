@@ -20,7 +20,7 @@ typedef struct {
     guint64 capacity;   /* virtual size in bytes; raw, iso: the length received */
 } VimgInspection;
 
-/* Returns: (transfer full) the only allocation there is, some 220 KiB. */
+/* Returns: (transfer full) the only allocation there is, less than 128 KiB. */
 VimgInspector *vimg_inspector_new(void);
 
 /* Accepts NULL. */

@@ -132,23 +132,6 @@ pass_table(VimgInspector *inspector, VimgImageTable *table, const guint8 *data, 
 
 /* ---- leaves: a heap of what is ahead ---------------------------------------------------- */
 
-void
-vimg_image_walk_leaf(VimgInspector *inspector, guint64 offset)
-{
-    guint32 *leaves = inspector->leaves;
-    guint64 unit = offset >> inspector->leaf_bits;
-    guint at = inspector->n_leaves;
-
-    /* one that has passed is not looked at, nor are too many: that finds less, but refuses nothing
-     */
-    if (offset < inspector->root.end || unit > G_MAXUINT32 || at == VIMG_IMAGE_LEAVES)
-        return;
-    inspector->n_leaves++;
-    for (; at > 0 && leaves[(at - 1) / 2] > unit; at = (at - 1) / 2)
-        leaves[at] = leaves[(at - 1) / 2];
-    leaves[at] = (guint32)unit;
-}
-
 static guint64
 first_leaf(const VimgInspector *inspector)
 {
@@ -174,6 +157,29 @@ drop_first_leaf(VimgInspector *inspector)
         at = child;
     }
     leaves[at] = moved;
+}
+
+/*
+ * One that has passed is not looked at.  Nor are the first of too many: an image that is cut off
+ * lacks what the last ones name.  Both find less, and refuse nothing.
+ */
+void
+vimg_image_walk_leaf(VimgInspector *inspector, guint64 offset)
+{
+    guint32 *leaves = inspector->leaves;
+    guint64 unit = offset >> inspector->leaf_bits;
+    guint at;
+
+    if (offset < inspector->root.end || unit > G_MAXUINT32)
+        return;
+    if (inspector->n_leaves == VIMG_IMAGE_LEAVES) {
+        if (unit <= leaves[0])
+            return;
+        drop_first_leaf(inspector);
+    }
+    for (at = inspector->n_leaves++; at > 0 && leaves[(at - 1) / 2] > unit; at = (at - 1) / 2)
+        leaves[at] = leaves[(at - 1) / 2];
+    leaves[at] = (guint32)unit;
 }
 
 /* Begins the leaf at this position, if there is one; those that overlap an earlier one are lost. */

@@ -76,30 +76,38 @@ check(const VimgInspector *inspector, GError **error)
 
 /* ---- headers and checksums -------------------------------------------------------------- */
 
-/* CRC-32C over @size bytes, of which four at @at are taken for zeros: the checksum itself. */
+/* Goes on with the CRC-32C of @size bytes. */
 static guint32
-crc32c(const guint8 *data, gsize size, gsize at)
+crc32c(guint32 crc, const guint8 *data, gsize size)
 {
     static const guint32 nibbles[16] = {
         0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
         0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
         0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
     };
-    guint32 crc = ~0u;
     gsize i;
 
     for (i = 0; i < size; i++) {
-        crc ^= i >= at && i < at + 4 ? 0 : data[i];
+        crc ^= data[i];
         crc = crc >> 4 ^ nibbles[crc & 15];
         crc = crc >> 4 ^ nibbles[crc & 15];
     }
-    return ~crc;
+    return crc;
 }
 
+/* Does the checksum behind the signature fit, which counts as zeros itself? */
 static gboolean
 is_sealed(const guint8 *data, gsize size, const char *signature)
 {
-    return data && memcmp(data, signature, 4) == 0 && get_le32(data, 4) == crc32c(data, size, 4);
+    static const guint8 zeros[4];
+    guint32 crc = ~0u;
+
+    if (!data || memcmp(data, signature, 4) != 0)
+        return FALSE;
+    crc = crc32c(crc, data, 4);
+    crc = crc32c(crc, zeros, 4);
+    crc = crc32c(crc, data + 8, size - 8);
+    return get_le32(data, 4) == ~crc;
 }
 
 static gboolean
