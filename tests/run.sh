@@ -25,7 +25,7 @@ declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
     [unit]='libxml2-utils casync'
     [wire]=''
-    [virsh]="$drive"
+    [virsh]="$drive genisoimage"
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
@@ -35,7 +35,7 @@ declare -A packages=(
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]=''
-    [asan]="$drive clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive genisoimage clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
     [tsan]="$drive clang libclang-rt-14-dev llvm python3-libvirt"
 )
@@ -152,6 +152,7 @@ suite_wire() {
 suite_virsh() {
     build gcc
     integration test_virsh
+    integration test_images
     integration test_badinput
 }
 
@@ -203,6 +204,7 @@ suite_asan() {
     against=asan
     wire
     integration test_virsh
+    integration test_images
     integration test_badinput
     integration test_stress --steps 12
     integration test_crash --rounds 5

@@ -18,25 +18,20 @@ check_cancelled(VimgJob *from, VimgJob *to, GError **error)
 }
 
 gboolean
-vimg_copy_extents(VimgReader *reader, VimgWriter *writer, VimgJob *from, VimgJob *to,
-                  guint64 *copied, GError **error)
+vimg_copy_extents(VimgReader *reader, VimgIntake *intake, VimgJob *from, VimgJob *to,
+                  GError **error)
 {
-    *copied = 0;
     for (;;) {
         g_autoptr(VimgBuffer) data = NULL;
         VimgExtent extent;
-        gboolean ok;
 
         if (!check_cancelled(from, to, error) || !vimg_reader_next(reader, &extent, error))
             return FALSE;
         data = extent.data;
         if (extent.length == 0)
-            return TRUE;
-        ok = data ? vimg_writer_write(writer, data, extent.offset, extent.length, error)
-                  : vimg_writer_hole(writer, extent.length, error);
-        if (!ok)
+            return vimg_intake_end(intake, error);
+        if (!vimg_intake_put(intake, data, extent.offset, extent.length, error))
             return FALSE;
-        *copied += extent.length;
         vimg_job_add(from, extent.length);
         vimg_job_add(to, extent.length);
     }

@@ -6,14 +6,11 @@
 #ifndef VIMG_POOL_COPY_H
 #define VIMG_POOL_COPY_H
 
-#include "pool/backend.h"
-#include "pool/job.h"
+#include "pool/intake.h"
 
-/*
- * All that is left in @reader goes to @writer.  Either job may be cancelled; both show how far it
- * is.  *@copied: bytes, holes included.
- */
-gboolean vimg_copy_extents(VimgReader *reader, VimgWriter *writer, VimgJob *from, VimgJob *to,
-                           guint64 *copied, GError **error);
+/* All that is left in @reader goes to @intake.  Either job may be cancelled; both show how far it
+ * is. */
+gboolean vimg_copy_extents(VimgReader *reader, VimgIntake *intake, VimgJob *from, VimgJob *to,
+                           GError **error);
 
 #endif

@@ -80,26 +80,3 @@ vimg_digest_check(VimgDigest *digest, const char *expected, GError **error)
                       _("the %1$s checksum of the content is %2$s, expected was %3$s"),
                       digest->type, found->str, expected);
 }
-
-gboolean
-vimg_digest_verify(VimgStore *store, const VimgPluginImage *image, VimgJob *job, GError **error)
-{
-    g_autoptr(VimgDigest) digest = vimg_digest_new(image->checksum_type, error);
-    g_autoptr(VimgReader) reader =
-        digest ? vimg_reader_open(store, image->uuid, 0, 0, job, error) : NULL;
-
-    while (reader) {
-        g_autoptr(VimgBuffer) data = NULL;
-        VimgExtent extent = {0};
-
-        if (!vimg_reader_next(reader, &extent, error))
-            return FALSE;
-        data = extent.data;
-        if (extent.length == 0)
-            return vimg_digest_check(digest, image->checksum, error);
-        if (!vimg_digest_add(digest, data ? data->data + extent.offset : NULL, extent.length, job,
-                             error))
-            return FALSE;
-    }
-    return FALSE;
-}

@@ -6,7 +6,6 @@
 #ifndef VIMG_POOL_TRANSFER_DIGEST_H
 #define VIMG_POOL_TRANSFER_DIGEST_H
 
-#include "pool/backend.h"
 #include "pool/job.h"
 
 typedef struct _VimgDigest VimgDigest;
@@ -21,9 +20,5 @@ gboolean vimg_digest_add(VimgDigest *digest, const guint8 *data, guint64 size, V
                          GError **error);
 /* Once, at the end.  VIMG_ERROR_DAMAGED naming both if it is not @expected, lower-case hex. */
 gboolean vimg_digest_check(VimgDigest *digest, const char *expected, GError **error);
-
-/* The same for an active image, which is read whole. */
-gboolean vimg_digest_verify(VimgStore *store, const VimgPluginImage *image, VimgJob *job,
-                            GError **error);
 
 #endif

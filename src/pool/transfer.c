@@ -10,19 +10,19 @@
  */
 #include "config.h"
 
+#include "pool/intake.h"
 #include "pool/model-private.h"
-#include "pool/transfer-digest.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
 struct _VimgTransfer {
     VimgUse use;
     VimgWriter *writer;    /* an upload */
+    VimgIntake *intake;    /* an upload */
     VimgReader *reader;    /* a download */
-    VimgDigest *digest;    /* an upload of a whole image that must have a checksum */
     VimgPluginImage image; /* as it was at the beginning */
     gboolean upload;
-    gboolean raw;
+    gboolean raw; /* declared so */
     guint64 offset;
     guint64 length; /* 0: not announced */
     guint64 done;   /* bytes that came or went */
@@ -129,14 +129,34 @@ open_writer(VimgTransfer *transfer, GError **error)
     return FALSE;
 }
 
-/* Of content that begins elsewhere there is no checksum until all of it can be read. */
+/* Whether a raw image is complete at @end; any other is when its client says so. */
 static gboolean
-open_digest(VimgTransfer *transfer, GError **error)
+is_full(const VimgTransfer *transfer, const char *format, guint64 end)
 {
-    if (!transfer->image.checksum || transfer->offset > 0)
+    return g_strcmp0(format, "raw") == 0 && end == transfer->image.capacity;
+}
+
+static gboolean
+open_intake(VimgTransfer *transfer, GError **error)
+{
+    const char *format = transfer->image.format ? transfer->image.format : "raw";
+    gboolean whole =
+        transfer->length == 0 || is_full(transfer, format, transfer->offset + transfer->length);
+
+    transfer->intake = vimg_intake_new(&transfer->image, transfer->writer, transfer->use.job,
+                                       transfer->offset, whole, error);
+    return transfer->intake != NULL;
+}
+
+/* Content that nobody can look at must not be sealed. */
+static gboolean
+check_resume(const VimgTransfer *transfer, GError **error)
+{
+    if (transfer->offset == 0 || vimg_store_can_resume(vimg_session_store(transfer->use.session)))
         return TRUE;
-    transfer->digest = vimg_digest_new(transfer->image.checksum_type, error);
-    return transfer->digest != NULL;
+    return vimg_throw(error, VIMG_ERROR_ARGUMENT_UNSUPPORTED,
+                      _("volume '%s' takes no upload at an offset: upload from the first byte"),
+                      transfer->image.name);
 }
 
 VimgTransfer *
@@ -149,9 +169,9 @@ vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset, guint6
         return NULL;
     set_live(transfer, TRUE);
     vimg_use_image(&transfer->use, &transfer->image);
-    transfer->raw = strcmp(transfer->image.format, "raw") == 0;
-    if (!check_range(transfer, error) || !open_digest(transfer, error) ||
-        !open_writer(transfer, error))
+    transfer->raw = g_strcmp0(transfer->image.format, "raw") == 0;
+    if (!check_range(transfer, error) || !check_resume(transfer, error) ||
+        !open_writer(transfer, error) || !open_intake(transfer, error))
         return NULL;
     transfer->upload = TRUE;
     vimg_job_progress(transfer->use.job, "upload", 0,
@@ -187,23 +207,7 @@ check_room(const VimgTransfer *transfer, guint64 size, guint64 *fits, GError **e
     if (*fits > G_MAXINT64 - at)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("the stream is longer than an image can be"));
-    if (transfer->raw && *fits > transfer->image.capacity - at)
-        return vimg_throw(
-            error, VIMG_ERROR_INVALID_ARG,
-            _("the stream reaches byte %1$llu, beyond the capacity of %2$llu bytes of volume '%3$s'"),
-            VIMG_ULL(at + *fits), VIMG_ULL(transfer->image.capacity), transfer->image.name);
     return TRUE;
-}
-
-static gboolean
-put(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
-{
-    if (transfer->digest &&
-        !vimg_digest_add(transfer->digest, buffer ? buffer->data + offset : NULL, size,
-                         transfer->use.job, error))
-        return FALSE;
-    return buffer ? vimg_writer_write(transfer->writer, buffer, offset, size, error)
-                  : vimg_writer_hole(transfer->writer, size, error);
 }
 
 /* @buffer NULL: a hole. */
@@ -215,7 +219,7 @@ take(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, guint64 size, GEr
 
     if (!check_going(transfer, error) || !check_room(transfer, size, &fits, error))
         return FALSE;
-    if (!put(transfer, buffer, offset, fits, &local)) {
+    if (!vimg_intake_put(transfer->intake, buffer, offset, fits, &local)) {
         vimg_use_failed(&transfer->use, local);
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
@@ -241,40 +245,21 @@ vimg_transfer_hole(VimgTransfer *transfer, guint64 length, GError **error)
     return take(transfer, NULL, 0, length, error);
 }
 
-/* An upload that stops short of what is stored says that the image is shorter than that. */
+/* Whether it completes the image; *@seal is what its client meant, or reached. */
 static gboolean
-check_end(const VimgTransfer *transfer, GError **error)
+check_end(VimgTransfer *transfer, gboolean *seal, GError **error)
 {
     guint64 at = transfer->offset + transfer->done;
 
-    if (transfer->raw || at >= transfer->image.position)
+    if (!vimg_intake_end(transfer->intake, error))
+        return FALSE;
+    *seal = transfer->length == 0 || is_full(transfer, vimg_intake_format(transfer->intake), at);
+    if (!*seal || at >= transfer->image.position)
         return TRUE;
     return vimg_throw(
         error, VIMG_ERROR_OPERATION_INVALID,
         _("the stream ended at byte %1$llu, but volume '%2$s' holds at least %3$llu bytes of an earlier upload; wipe it to start afresh"),
         VIMG_ULL(at), transfer->image.name, VIMG_ULL(transfer->image.position));
-}
-
-/* Whether the image is complete, and what it is then; a raw one ends in zeros. */
-static gboolean
-complete(VimgTransfer *transfer, gboolean *seal, VimgPluginImage *image, GError **error)
-{
-    guint64 at = transfer->offset + transfer->done;
-
-    *seal = transfer->length == 0 || (transfer->raw && at == transfer->image.capacity);
-    if (!*seal)
-        return TRUE;
-    if (!check_end(transfer, error))
-        return FALSE;
-    if (transfer->raw && at < transfer->image.capacity) {
-        if (!put(transfer, NULL, 0, transfer->image.capacity - at, error))
-            return FALSE;
-        at = transfer->image.capacity;
-    }
-    image->physical = at;
-    if (image->capacity == 0 || strcmp(image->format, "iso") == 0)
-        image->capacity = at;
-    return TRUE;
 }
 
 /* It says so itself from now on; a backend that cannot keep that leaves it saving. */
@@ -289,33 +274,15 @@ set_error(VimgTransfer *transfer, const GError *why)
                      transfer->use.pool->name, error->message);
 }
 
-/* The whole content came through here: it becomes active only with the right checksum. */
+/* It stays as it is, but for the reason why it can never be used. */
 static gboolean
-check_before(VimgTransfer *transfer, const VimgPluginImage *image, GError **error)
+refuse(VimgTransfer *transfer, GError *why, GError **error)
 {
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
-    g_autoptr(GError) local = NULL;
 
-    if (!transfer->digest || vimg_digest_check(transfer->digest, image->checksum, &local))
-        return TRUE;
-    if (vimg_writer_finish(g_steal_pointer(&transfer->writer), FALSE, image, &out, NULL))
-        set_error(transfer, local);
-    g_propagate_error(error, g_steal_pointer(&local));
-    return FALSE;
-}
-
-/* Some of it came before: all of it is read once more. */
-static gboolean
-check_after(VimgTransfer *transfer, const VimgPluginImage *image, GError **error)
-{
-    g_autoptr(GError) local = NULL;
-
-    if (!image->checksum || transfer->digest ||
-        vimg_digest_verify(vimg_session_store(transfer->use.session), image, transfer->use.job,
-                           &local))
-        return TRUE;
-    set_error(transfer, local);
-    g_propagate_error(error, g_steal_pointer(&local));
+    vimg_writer_finish(g_steal_pointer(&transfer->writer), FALSE, &transfer->image, &out, NULL);
+    set_error(transfer, why);
+    g_propagate_error(error, why);
     return FALSE;
 }
 
@@ -324,16 +291,18 @@ finish_upload(VimgTransfer *transfer, GError **error)
 {
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    const VimgType *type = vimg_store_type(vimg_session_store(transfer->use.session));
+    GError *wrong = NULL;
     gboolean seal = FALSE;
 
     vimg_image_copy(&image, &transfer->image);
-    if (!complete(transfer, &seal, &image, error) ||
-        (seal && !check_before(transfer, &image, error))) {
-        vimg_writer_abort(g_steal_pointer(&transfer->writer));
+    if (!check_end(transfer, &seal, error))
         return FALSE;
-    }
-    if (!vimg_writer_finish(g_steal_pointer(&transfer->writer), seal, &image, &out, error) ||
-        (seal && !check_after(transfer, &image, error)))
+    if (seal && !vimg_intake_judge(transfer->intake, type, &image, &wrong))
+        return refuse(transfer, wrong, error);
+    if (seal && !vimg_intake_pad(transfer->intake, &image, error))
+        return FALSE;
+    if (!vimg_writer_finish(g_steal_pointer(&transfer->writer), seal, &image, &out, error))
         return FALSE;
     vimg_use_changed(&transfer->use, &out);
     return TRUE;
@@ -414,6 +383,7 @@ vimg_transfer_finish(VimgTransfer *transfer, GError **error)
     if (!check_going(transfer, error))
         return FALSE;
     if (!finish_upload(transfer, &local)) {
+        vimg_writer_abort(g_steal_pointer(&transfer->writer));
         vimg_use_failed(&transfer->use, local);
         vimg_use_restat(&transfer->use);
         g_propagate_error(error, local);
@@ -444,7 +414,7 @@ vimg_transfer_free(VimgTransfer *transfer)
         vimg_use_restat(&transfer->use);
     }
     g_clear_pointer(&transfer->reader, vimg_reader_close);
-    vimg_digest_free(transfer->digest);
+    vimg_intake_free(transfer->intake);
     if (transfer->use.session)
         end(transfer);
     vimg_use_clear(&transfer->use);

@@ -12,7 +12,6 @@
 
 #include "pool/copy.h"
 #include "pool/model-private.h"
-#include "pool/transfer-digest.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
@@ -34,9 +33,9 @@ check_format(const VimgType *type, const char *format, GError **error)
 static gboolean
 check_preallocation(guint flags, const char *format, GError **error)
 {
-    if (!(flags & VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA) || strcmp(format, "qcow2") == 0)
+    if (!(flags & VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA) || g_strcmp0(format, "qcow2") == 0)
         return TRUE;
-    if (strcmp(format, RAW) == 0)
+    if (!format || strcmp(format, RAW) == 0)
         return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED, "%s",
                           _("metadata preallocation is not supported for raw volumes"));
     return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED, "%s",
@@ -59,21 +58,33 @@ find_parent(VimgModel *model, const VimgVolumeDef *def, char **parent, GError **
     return TRUE;
 }
 
+/*
+ * The format that @def and @base, whose content it gets, declare.  Returns: (transfer full); NULL:
+ * none, its upload will tell.
+ */
+static char *
+declared_format(const VimgVolumeDef *def, const VimgType *type, const VimgPluginImage *base)
+{
+    const char *formats = vimg_type_table(type)->formats;
+
+    if (def->format || base)
+        return g_strdup(def->format ? def->format : base->format);
+    return vimg_type_takes_undeclared(type) ? NULL : g_strndup(formats, strcspn(formats, "|"));
+}
+
 /* @base: the image whose content it gets, which stands in for what the document does not say. */
 static gboolean
 describe(VimgModel *model, const VimgVolumeDef *def, const VimgType *type,
          const VimgPluginImage *base, VimgPluginImage *out, GError **error)
 {
-    g_auto(GStrv) formats = g_strsplit(vimg_type_table(type)->formats, "|", 2);
-    const char *format = def->format ? def->format : base ? base->format : formats[0];
-
-    if (!check_format(type, format, error) || !find_parent(model, def, &out->parent, error))
+    out->format = declared_format(def, type, base);
+    if ((out->format && !check_format(type, out->format, error)) ||
+        !find_parent(model, def, &out->parent, error))
         return FALSE;
-    if (!base && !def->has_capacity && strcmp(format, RAW) == 0)
+    if (!base && !def->has_capacity && (!out->format || strcmp(out->format, RAW) == 0))
         return vimg_throw(error, VIMG_ERROR_XML, "%s", _("missing capacity element"));
     out->uuid = g_uuid_string_random();
     out->name = g_strdup(def->name);
-    out->format = g_strdup(format);
     out->state = VIMG_IMAGE_SAVING;
     out->capacity = def->has_capacity ? def->capacity : base ? base->capacity : 0;
     out->created = g_get_real_time() / G_USEC_PER_SEC;
@@ -176,36 +187,59 @@ remove_copy(VimgUse *to, const char *uuid)
     vimg_use_restat(to);
 }
 
-static gboolean
-copy_content(VimgUse *from, VimgUse *to, const VimgPluginImage *base, const VimgPluginImage *image,
-             VimgPluginImage *out, GError **error)
+/*
+ * What a copy is compared with.  A checksum that the source has itself was compared when that was
+ * sealed, and is not one of the zeros behind what was uploaded of a raw image.
+ */
+static VimgPluginImage
+expected(const VimgPluginImage *base, const VimgPluginImage *image)
 {
-    VimgStore *store = vimg_session_store(to->session);
-    VimgWriteRequest request = {.size = sizeof(request), .reserve = base->allocation};
+    VimgPluginImage declared = *image;
+
+    if (g_strcmp0(base->checksum, image->checksum) == 0)
+        declared.checksum = NULL;
+    return declared;
+}
+
+/* The source was judged when it was sealed, but perhaps not by us. */
+static gboolean
+copy_into(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
+          VimgWriter *writer, GError **error)
+{
+    VimgPluginImage declared = expected(base, image);
     g_autoptr(VimgReader) reader =
         vimg_reader_open(vimg_session_store(from->session), base->uuid, 0, 0, from->job, error);
-    VimgWriter *writer = NULL;
-    guint64 copied = 0;
+    g_autoptr(VimgIntake) intake =
+        reader ? vimg_intake_new(&declared, writer, to->job, 0, TRUE, error) : NULL;
 
-    if (!reader)
-        return FALSE;
-    writer = vimg_writer_open(store, image->uuid, &request, to->job, error);
-    if (!writer)
+    if (!intake)
         return FALSE;
     vimg_job_progress(from->job, "copy", 0, base->physical);
     vimg_job_progress(to->job, "copy", 0, base->physical);
-    if (!vimg_copy_extents(reader, writer, from->job, to->job, &copied, error) ||
-        (image->capacity > copied && strcmp(image->format, RAW) == 0 &&
-         !vimg_writer_hole(writer, image->capacity - copied, error))) {
-        vimg_writer_abort(writer);
-        return FALSE;
-    }
-    return vimg_writer_finish(writer, TRUE, image, out, error) &&
-           (!image->checksum || vimg_digest_verify(store, image, to->job, error));
+    return vimg_copy_extents(reader, intake, from->job, to->job, error) &&
+           vimg_intake_judge(intake, vimg_store_type(vimg_session_store(to->session)), image,
+                             error) &&
+           (!writer || vimg_intake_pad(intake, image, error));
 }
 
 static gboolean
-copy_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, const VimgPluginImage *image,
+copy_content(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
+             VimgPluginImage *out, GError **error)
+{
+    VimgWriteRequest request = {.size = sizeof(request), .reserve = base->allocation};
+    VimgWriter *writer =
+        vimg_writer_open(vimg_session_store(to->session), image->uuid, &request, to->job, error);
+
+    if (!writer)
+        return FALSE;
+    if (copy_into(from, to, base, image, writer, error))
+        return vimg_writer_finish(writer, TRUE, image, out, error);
+    vimg_writer_abort(writer);
+    return FALSE;
+}
+
+static gboolean
+copy_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
            GError **error)
 {
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
@@ -222,9 +256,19 @@ copy_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, const VimgPl
     return TRUE;
 }
 
+/* No data passes by in a clone: a checksum that is new is made of the source beforehand. */
+static gboolean
+check_source(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
+             GError **error)
+{
+    VimgPluginImage declared = expected(base, image);
+
+    return !declared.checksum || copy_into(from, to, base, image, NULL, error);
+}
+
 /* *@done is FALSE if the storage cannot do it by itself, which is no failure. */
 static gboolean
-clone_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, const VimgPluginImage *image,
+clone_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
             gboolean *done, GError **error)
 {
     VimgStore *store = vimg_session_store(to->session);
@@ -232,9 +276,11 @@ clone_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, const VimgP
     g_autoptr(GError) local = NULL;
 
     *done = FALSE;
-    if (image->capacity != base->capacity || image->checksum ||
+    if (image->capacity != base->capacity ||
         !vimg_store_can_clone(vimg_session_store(from->session), store))
         return TRUE;
+    if (!check_source(from, to, base, image, error))
+        return FALSE;
     if (vimg_store_clone(store, base->uuid, image, to->job, &out, &local)) {
         vimg_use_created(to, &out, "clone");
         *done = TRUE;

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "memory-transport.h"
+#include "slice.h"
 #include "store-helper.h"
 
 typedef struct {
@@ -218,6 +219,103 @@ test_abort_keeps(Fixture *fixture, gconstpointer data)
     helper_assert_content(fixture->store, uuid, content);
 }
 
+/* What is below the offset is given back piece by piece, whatever its slices. */
+static void
+test_read(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(7, 5 * 65536 + 9, 0);
+    g_autoptr(VimgBuffer) found = vimg_buffer_new(content->size);
+    g_autofree char *uuid = helper_create(fixture->store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    VimgSliceWriter *writer;
+    gsize at = 0;
+    gsize holes = 0;
+
+    memset(content->data + 65536, 0, 2 * 65536);
+    store_part(fixture->store, uuid, content, 0, content->size);
+    writer = open_at(fixture->store, uuid, content->size, &error);
+    g_assert_no_error(error);
+    while (at < content->size) {
+        gsize most = MIN(50000, content->size - at);
+        VimgExtent extent = {0};
+
+        g_assert_true(vimg_slice_writer_read(writer, at, most, &extent, &error));
+        g_assert_no_error(error);
+        g_assert_cmpuint(extent.length, >, 0);
+        g_assert_cmpuint(extent.length, <=, most);
+        if (extent.data)
+            memcpy(found->data + at, extent.data->data + extent.offset, extent.length);
+        else
+            memset(found->data + at, 0, extent.length);
+        holes += extent.data ? 0 : extent.length;
+        vimg_buffer_unref(extent.data);
+        at += extent.length;
+    }
+    g_assert_cmpmem(found->data, found->size, content->data, content->size);
+    g_assert_cmpuint(holes, ==, 2 * 65536);
+    {
+        VimgExtent extent = {0};
+
+        g_assert_false(vimg_slice_writer_read(writer, content->size, 1, &extent, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
+    }
+    vimg_slice_writer_abort(writer);
+}
+
+/* Nothing is believed unseen: a slice that is not what its name says is damage. */
+static void
+test_read_damaged(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(8, 2 * 65536, 0);
+    g_autofree char *uuid = helper_create(fixture->store, "a", 0);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = NULL;
+    VimgSliceWriter *writer;
+    VimgExtent extent = {0};
+    VimgSliceId id;
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+
+    store_part(fixture->store, uuid, content, 0, content->size);
+    writer = open_at(fixture->store, uuid, content->size, &error);
+    g_assert_no_error(error);
+    vimg_slice_hash(tools, content->data, 65536, &id);
+    path = vimg_slice_path(&id);
+    g_assert_cmpint(vimg_transport_unlink(fixture->store->transport, path), ==, 0);
+    g_assert_false(vimg_slice_writer_read(writer, 0, 65536, &extent, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+    g_assert_null(extent.data);
+    vimg_slice_writer_abort(writer);
+}
+
+/* Its format is not known before it is sealed. */
+static void
+test_undeclared(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(9, 65536, 0);
+    g_autofree char *uuid = g_uuid_string_random();
+    g_autoptr(GError) error = NULL;
+    VimgPluginImage image = {
+        .size = sizeof(image), .uuid = uuid, .name = (char *)"a", .capacity = 10};
+    VimgPluginImage sealed = {.size = sizeof(sealed), .format = (char *)"qcow2", .capacity = 20};
+    g_auto(VimgPluginImage) created = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) saving = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) active = VIMG_PLUGIN_IMAGE_INIT;
+    VimgSliceWriter *writer;
+
+    g_assert_true(vimg_image_create(fixture->store, &image, &created, &error));
+    g_assert_null(created.format);
+    store_part(fixture->store, uuid, content, 0, 100);
+    g_assert_true(vimg_image_stat(fixture->store, uuid, &saving, &error));
+    g_assert_null(saving.format);
+    writer = open_at(fixture->store, uuid, 0, &error);
+    g_assert_no_error(error);
+    helper_feed(writer, content, 0, 50000, FALSE, &error);
+    g_assert_true(vimg_slice_writer_finish(writer, TRUE, &sealed, &active, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(active.format, ==, "qcow2");
+    g_assert_cmpuint(active.capacity, ==, 20);
+}
+
 static void
 add(const char *path, void (*test)(Fixture *, gconstpointer), gconstpointer data)
 {
@@ -236,5 +334,8 @@ main(int argc, char **argv)
     add("/imagestore/resume/bounds", test_bounds, NULL);
     add("/imagestore/resume/wipe", test_wipe, NULL);
     add("/imagestore/resume/abort-keeps", test_abort_keeps, NULL);
+    add("/imagestore/resume/read", test_read, NULL);
+    add("/imagestore/resume/read-damaged", test_read_damaged, NULL);
+    add("/imagestore/resume/undeclared", test_undeclared, NULL);
     return g_test_run();
 }

@@ -169,6 +169,29 @@ class Good(PluginCase):
     def test_formats_of_the_backend(self):
         pool = self.pool("memory")
         self.no("format", "vol-create-as", pool, "disk", "1M", "--format", "qcow2")
+        run("qemu-img", "create", "-q", "-f", "qcow2", self.work / "disk", "1M")
+        self.v("vol-create-as", pool, "disk", "1M")
+        self.no("unknown volume format type qcow2", "vol-upload", "--pool", pool, "disk",
+                self.work / "disk")
+        self.no("still being saved", "vol-download", "--pool", pool, "disk", self.work / "o")
+
+    def test_undeclared_format(self):
+        for kind, shown in (("memory", False), ("short", True)):  # older than the rule: its first
+            with self.subTest(kind):
+                self.v("pool-define-as", kind, kind, "--target", self.daemon.path(kind))
+                self.v("pool-start", kind)
+                self.v("vol-create-as", kind, "disk", "1M")
+                self.assertEqual("<format type='raw'/>" in
+                                 self.v("vol-dumpxml", "--pool", kind, "disk"), shown)
+                self.v("pool-destroy", kind)
+                self.v("pool-undefine", kind)
+
+    def test_upload_at_an_offset_needs_what_lies_before(self):
+        pool = self.pool("memory")
+        path = write_raw(self.work / "raw", MIB)
+        self.v("vol-create-as", pool, "disk", "1M")
+        self.no("upload from the first byte", "vol-upload", "--offset", "1", "--pool", pool, "disk",
+                path)
 
     def test_backend_directory_of_pkg_config(self):
         self.assertTrue(self.installed.where.endswith("/virtimage/backends"))

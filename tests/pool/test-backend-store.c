@@ -232,6 +232,9 @@ test_writer_lies(void)
     g_assert_no_error(error);
     g_assert_true(vimg_writer_write(writer, buffer, 8, 0, &error)); /* nothing: no call */
     g_assert_true(vimg_writer_hole(writer, 0, &error));
+    assert_refused(vimg_writer_format(writer, "raw", &error), &error, VIMG_ERROR_INTERNAL,
+                   "failed without an error");
+    g_clear_error(&error);
     assert_refused(vimg_writer_write(writer, buffer, 0, 8, &error), &error, VIMG_ERROR_INTERNAL,
                    "failed without an error");
     g_clear_error(&error);
@@ -239,6 +242,38 @@ test_writer_lies(void)
                    "failed without an error");
     vimg_writer_abort(writer);
     vimg_writer_abort(NULL);
+}
+
+static const struct {
+    const char *lie;
+    const char *text; /* NULL: fine */
+} read_back_lies[] = {
+    {"", NULL},
+    {"extent-nothing", "less content than it has"},
+    {"extent-huge", "more content than was asked for"},
+    {"extent-outside", "content outside of its buffer"},
+    {"reader-quiet", "failed without an error"},
+};
+
+static void
+test_read_back(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgStore) store = liar_open(read_back_lies[i].lie);
+    g_autoptr(GError) error = NULL;
+    VimgWriter *writer = writer_open(store, &error);
+    VimgExtent extent;
+    gboolean ok;
+
+    g_assert_no_error(error);
+    g_assert_true(vimg_store_can_resume(store));
+    ok = vimg_writer_read(writer, 0, 8, &extent, &error);
+    if (read_back_lies[i].text)
+        assert_refused(ok, &error, VIMG_ERROR_INTERNAL, read_back_lies[i].text);
+    else
+        g_assert_no_error(error);
+    vimg_buffer_unref(extent.data);
+    vimg_writer_abort(writer);
 }
 
 static const struct {
@@ -377,6 +412,7 @@ main(int argc, char **argv)
     g_test_add_func("/backend/clone", test_clone);
     g_test_add_func("/backend/writer", test_writer_lies);
     add_rows("finish", G_N_ELEMENTS(finish_lies), test_finish);
+    add_rows("read-back", G_N_ELEMENTS(read_back_lies), test_read_back);
     g_test_add_func("/backend/writer-stat", test_writer_stat);
     g_test_add_func("/backend/read", test_read);
     add_rows("reader", G_N_ELEMENTS(reader_lies), test_reader_lie);

@@ -172,6 +172,8 @@ test_shorter(void)
     g_assert_null(table->verify);
     g_assert_true(vimg_type_has_format(type, "raw"));
     g_assert_false(vimg_type_has_format(type, "ra"));
+    g_assert_false(vimg_type_takes_undeclared(type));
+    g_assert_true(vimg_type_takes_undeclared(get("liar")));
     store = vimg_store_open(type, pool.view, 0, NULL, &error);
     g_assert_no_error(error);
     g_assert_false(vimg_store_can_clone(store, store));

@@ -45,7 +45,12 @@ make_base(Fixture *fixture, const char *format)
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "base", format, 65536);
     transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
-    g_assert_true(push(transfer, 4096, 'a', NULL));
+    if (strcmp(format, "qcow2") == 0) {
+        g_assert_true(push_bytes(transfer, qcow2_image(), QCOW2_SIZE, NULL));
+        g_assert_true(push(transfer, 4096 - QCOW2_SIZE, 'a', NULL));
+    } else {
+        g_assert_true(push(transfer, 4096, 'a', NULL));
+    }
     g_assert_true(vimg_transfer_hole(transfer, 8192, NULL));
     g_assert_true(push(transfer, 100, 'b', NULL));
     g_assert_true(vimg_transfer_hole(transfer, 53148, NULL));
@@ -72,7 +77,7 @@ static const struct {
      "d4096 h8192 d100 h53148", 0},
     {"copy-qcow2", "qcow2", "copy",
      "<volume><name>c</name><target><format type='qcow2'/></target></volume>", VIMG_N_ERRORS, NULL,
-     "d4096 h8192 d100 h53148", 0},
+     "d2048 d2048 h8192 d100 h53148", 0},
     {"smaller", "raw", "copy", "<volume><name>c</name><capacity>1</capacity></volume>",
      VIMG_N_ERRORS, NULL, "d4096 h8192 d100 h53148", 0},
     {"larger", "raw", "images", "<volume><name>c</name><capacity>65546</capacity></volume>",

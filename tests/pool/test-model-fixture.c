@@ -280,9 +280,11 @@ vol_id(const char *pool, const char *name)
 char *
 vol_xml(const char *name, const char *format, guint64 capacity)
 {
+    g_autofree char *target = format ? g_strdup_printf("<format type='%s'/>", format) : NULL;
+
     return g_strdup_printf("<volume><name>%s</name><capacity>%" G_GUINT64_FORMAT
-                           "</capacity><target><format type='%s'/></target></volume>",
-                           name, capacity, format);
+                           "</capacity><target>%s</target></volume>",
+                           name, capacity, target ? target : "");
 }
 
 void
@@ -301,12 +303,65 @@ create_vol(Fixture *fixture, const char *pool, const char *name, const char *for
 }
 
 gboolean
-push(VimgTransfer *transfer, gsize size, char byte, GError **error)
+push_bytes(VimgTransfer *transfer, const char *bytes, gsize size, GError **error)
 {
     g_autoptr(VimgBuffer) buffer = vimg_buffer_new(size);
 
-    memset(buffer->data, byte, size);
+    memcpy(buffer->data, bytes, size);
     return vimg_transfer_write(transfer, buffer, 0, size, error);
+}
+
+gboolean
+push(VimgTransfer *transfer, gsize size, char byte, GError **error)
+{
+    g_autofree char *bytes = g_strnfill(size, byte);
+
+    return push_bytes(transfer, bytes, size, error);
+}
+
+static const struct {
+    guint offset;
+    guint32 value; /* big-endian */
+} qcow2_words[] = {
+    {4, 3},  /* version */
+    {20, 9}, /* clusters of 512 bytes */
+    {28, 65536},
+    {36, 2},     /* entries of the L1 table */
+    {44, 1536},  /* where it is */
+    {52, 512},   /* the refcount table */
+    {56, 1},     /* its clusters */
+    {96, 4},     /* refcounts of 16 bits */
+    {100, 104},  /* length of the header */
+    {516, 1024}, /* the refcount block: four clusters in use */
+    {1024, 0x00010001},
+    {1028, 0x00010001},
+};
+
+const char *
+qcow2_image(void)
+{
+    static char image[QCOW2_SIZE] = "QFI\xfb";
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(qcow2_words); i++) {
+        guint32 value = GUINT32_TO_BE(qcow2_words[i].value);
+
+        memcpy(image + qcow2_words[i].offset, &value, sizeof(value));
+    }
+    return image;
+}
+
+const char *
+iso_image(void)
+{
+    static char image[ISO_SIZE];
+    guint8 *volume = (guint8 *)image + 16 * 2048;
+
+    memcpy(volume, "\001CD001\001", 7);
+    memcpy(volume + 2048, "\377CD001\001", 7);
+    volume[80] = volume[87] = ISO_SIZE / 2048; /* blocks, in both byte orders */
+    volume[129] = volume[130] = 2048 >> 8;     /* bytes of each */
+    return image;
 }
 
 void

@@ -70,12 +70,19 @@ guint8 pool_state(Fixture *fixture, const char *name);
 
 VimgVolId vol_id(const char *pool, const char *name);
 char *vol_xml(const char *name, const char *format, guint64 capacity);
-/* Must work; state saving. */
+/* Must work; state saving.  @format NULL: not declared. */
 void create_vol(Fixture *fixture, const char *pool, const char *name, const char *format,
                 guint64 capacity);
 /* Must work: a complete upload of @size bytes of @byte. */
 void upload_all(Fixture *fixture, const char *pool, const char *name, guint64 size, char byte);
 gboolean push(VimgTransfer *transfer, gsize size, char byte, GError **error);
+/* A whole qcow2 image of QCOW2_SIZE bytes, with a virtual size of 65536. */
+#define QCOW2_SIZE 2048
+const char *qcow2_image(void);
+/* The same of an iso. */
+#define ISO_SIZE 36864
+const char *iso_image(void);
+gboolean push_bytes(VimgTransfer *transfer, const char *bytes, gsize size, GError **error);
 /* Returns: (transfer full) extents, as "d4096 h8192". */
 char *download_all(Fixture *fixture, const char *pool, const char *name, guint64 offset,
                    guint64 length);

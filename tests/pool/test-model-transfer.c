@@ -16,88 +16,154 @@
 
 typedef struct {
     const char *path;
-    const char *format;
+    const char *format; /* NULL: not declared */
     guint64 capacity;
     const char *stored; /* steps of a first upload with a length, which does not seal; NULL: none */
     guint64 offset;
     guint64 length;
-    const char *steps;  /* "a100 h50": 100 bytes 'a', a hole of 50 */
+    const char *steps;  /* "a100 h50 q10": 100 bytes 'a', a hole, 10 bytes of a qcow2 (i: an iso) */
     VimgErrorCode code; /* VIMG_N_ERRORS: it works */
     const char *text;
     const char *state;
     const char *extents;
     guint64 capacity_after;
+    const char *format_after; /* NULL: none is shown */
 } Upload;
 
+#define REACHES(end)                                                                               \
+    ARG "the stream reaches byte " #end ", beyond the capacity of 100 bytes of volume 'v'"
+#define DECLARED(found, declared)                                                                  \
+    "Storage pool probe failed: the content is " found ", declared was " declared                  \
+    "; create the volume with --format " found
+
 static const Upload uploads[] = {
-    {"raw-whole", "raw", 100, NULL, 0, 0, "a100", VIMG_N_ERRORS, NULL, "active", "d100", 100},
-    {"raw-short", "raw", 100, NULL, 0, 0, "a40", VIMG_N_ERRORS, NULL, "active", "d40 h60", 100},
-    {"raw-empty", "raw", 100, NULL, 0, 0, "", VIMG_N_ERRORS, NULL, "active", "h100", 100},
-    {"raw-nothing", "raw", 0, NULL, 0, 0, "", VIMG_N_ERRORS, NULL, "active", "", 0},
-    {"raw-long", "raw", 100, NULL, 0, 0, "a60 a41", VIMG_ERROR_INVALID_ARG,
-     ARG "the stream reaches byte 101, beyond the capacity of 100 bytes of volume 'v'", "saving",
-     "d60", 100},
-    {"raw-long-hole", "raw", 100, NULL, 0, 0, "a60 h41", VIMG_ERROR_INVALID_ARG,
-     ARG "the stream reaches byte 101, beyond the capacity of 100 bytes of volume 'v'", "saving",
-     "d60", 100},
+    {"raw-whole", "raw", 100, NULL, 0, 0, "a100", VIMG_N_ERRORS, NULL, "active", "d100", 100,
+     "raw"},
+    {"raw-short", "raw", 100, NULL, 0, 0, "a40", VIMG_N_ERRORS, NULL, "active", "d40 h60", 100,
+     "raw"},
+    {"raw-empty", "raw", 100, NULL, 0, 0, "", VIMG_N_ERRORS, NULL, "active", "h100", 100, "raw"},
+    {"raw-nothing", "raw", 0, NULL, 0, 0, "", VIMG_N_ERRORS, NULL, "active", "", 0, "raw"},
+    {"raw-long", "raw", 100, NULL, 0, 0, "a60 a41", VIMG_ERROR_INVALID_ARG, REACHES(101), "saving",
+     "d60", 100, "raw"},
+    {"raw-long-hole", "raw", 100, NULL, 0, 0, "a60 h41", VIMG_ERROR_INVALID_ARG, REACHES(101),
+     "saving", "d60", 100, "raw"},
     {"raw-length-whole", "raw", 100, NULL, 0, 100, "a100", VIMG_N_ERRORS, NULL, "active", "d100",
-     100},
-    {"raw-length-part", "raw", 100, NULL, 0, 40, "a40", VIMG_N_ERRORS, NULL, "saving", "d40", 100},
-    {"raw-length-fewer", "raw", 100, NULL, 0, 40, "a30", VIMG_N_ERRORS, NULL, "saving", "d30", 100},
+     100, "raw"},
+    {"raw-length-part", "raw", 100, NULL, 0, 40, "a40", VIMG_N_ERRORS, NULL, "saving", "d40", 100,
+     "raw"},
+    {"raw-length-fewer", "raw", 100, NULL, 0, 40, "a30", VIMG_N_ERRORS, NULL, "saving", "d30", 100,
+     "raw"},
     {"raw-length-more", "raw", 100, NULL, 0, 40, "a30 a30", VIMG_ERROR_NO_SPACE,
-     "cannot write to stream: No space left on device", "saving", "d30 d10", 100},
+     "cannot write to stream: No space left on device", "saving", "d30 d10", 100, "raw"},
     {"raw-length-beyond", "raw", 100, NULL, 0, 101, NULL, VIMG_ERROR_INVALID_ARG,
      ARG "101 bytes at offset 0 go beyond the capacity of 100 bytes of volume 'v'", "saving", "",
-     100},
+     100, "raw"},
     {"raw-offset-beyond", "raw", 100, NULL, 101, 0, NULL, VIMG_ERROR_INVALID_ARG,
      ARG "0 bytes at offset 101 go beyond the capacity of 100 bytes of volume 'v'", "saving", "",
-     100},
+     100, "raw"},
     {"raw-offset-far", "raw", 100, NULL, G_MAXUINT64, G_MAXUINT64, NULL, VIMG_ERROR_INVALID_ARG,
-     NULL, "saving", "", 100},
+     NULL, "saving", "", 100, "raw"},
     {"raw-offset-unstored", "raw", 100, NULL, 10, 0, NULL, VIMG_ERROR_INVALID_ARG,
-     ARG "volume 'v': only 0 bytes are stored", "saving", "", 100},
+     ARG "volume 'v': only 0 bytes are stored", "saving", "", 100, "raw"},
     {"raw-resume-start", "raw", 100, "a40", 0, 0, "a40 b60", VIMG_N_ERRORS, NULL, "active",
-     "d40 d60", 100},
+     "d40 d60", 100, "raw"},
     {"raw-resume-rest", "raw", 100, "a40", 40, 0, "b60", VIMG_N_ERRORS, NULL, "active", "d40 d60",
-     100},
+     100, "raw"},
     {"raw-resume-overlap", "raw", 100, "a40", 30, 0, "a10 b60", VIMG_N_ERRORS, NULL, "active",
-     "d40 d60", 100},
+     "d40 d60", 100, "raw"},
     {"raw-resume-different", "raw", 100, "a40", 0, 0, "a20 b80", VIMG_ERROR_OPERATION_INVALID,
-     INVALID "volume 'v': different at offset 20", "saving", "d40", 100},
+     INVALID "volume 'v': different at offset 20", "saving", "d40", 100, "raw"},
     {"raw-resume-shorter", "raw", 100, "a40", 0, 0, "a20", VIMG_ERROR_OPERATION_INVALID,
-     INVALID "volume 'v': different at offset 20", "saving", "d40", 100},
+     INVALID "the stream ended at byte 20, but volume 'v' holds at least 40 bytes of an earlier "
+             "upload; wipe it to start afresh",
+     "saving", "d40", 100, "raw"},
     {"raw-resume-last", "raw", 100, "a40", 40, 60, "b60", VIMG_N_ERRORS, NULL, "active", "d40 d60",
-     100},
-    {"qcow2-whole", "qcow2", 1000, NULL, 0, 0, "a40 h10", VIMG_N_ERRORS, NULL, "active", "d40 h10",
-     1000},
-    {"qcow2-larger", "qcow2", 10, NULL, 0, 0, "a40", VIMG_N_ERRORS, NULL, "active", "d40", 10},
-    {"qcow2-length", "qcow2", 40, NULL, 0, 40, "a40", VIMG_N_ERRORS, NULL, "saving", "d40", 40},
-    {"qcow2-resume", "qcow2", 1000, "a40", 0, 0, "a40 b5", VIMG_N_ERRORS, NULL, "active", "d40 d5",
-     1000},
+     100, "raw"},
+    {"qcow2-whole", "qcow2", 1000, NULL, 0, 0, "q2048 h10", VIMG_N_ERRORS, NULL, "active",
+     "d2048 h10", 65536, "qcow2"},
+    {"qcow2-larger", "qcow2", 10, NULL, 0, 0, "q2048", VIMG_N_ERRORS, NULL, "active", "d2048",
+     65536, "qcow2"},
+    {"qcow2-length", "qcow2", 40, NULL, 0, 40, "a40", VIMG_N_ERRORS, NULL, "saving", "d40", 40,
+     "qcow2"},
+    {"qcow2-resume", "qcow2", 1000, "q40", 0, 0, "q2048", VIMG_N_ERRORS, NULL, "active",
+     "d40 d2008", 65536, "qcow2"},
+    {"qcow2-resume-rest", "qcow2", 1000, "q40", 40, 0, "q2008", VIMG_N_ERRORS, NULL, "active",
+     "d40 d2008", 65536, "qcow2"},
     {"qcow2-resume-shorter", "qcow2", 1000, "a40", 0, 0, "a20", VIMG_ERROR_OPERATION_INVALID,
      INVALID "the stream ended at byte 20, but volume 'v' holds at least 40 bytes of an earlier "
              "upload; wipe it to start afresh",
-     "saving", "d40", 1000},
+     "saving", "d40", 1000, "qcow2"},
     {"qcow2-far", "qcow2", 1000, NULL, G_MAXUINT64, 0, NULL, VIMG_ERROR_INVALID_ARG,
-     ARG "offset and length go beyond what an image can hold", "saving", "", 1000},
-    {"iso-whole", "iso", 7, NULL, 0, 0, "a2048", VIMG_N_ERRORS, NULL, "active", "d2048", 2048},
+     ARG "offset and length go beyond what an image can hold", "saving", "", 1000, "qcow2"},
+    {"iso-whole", "iso", 7, NULL, 0, 0, "i36864", VIMG_N_ERRORS, NULL, "active", "d36864", 36864,
+     "iso"},
     {"long-hole", "raw", G_GUINT64_CONSTANT(1) << 44, NULL, 0, 0, "a10 h17592186044000",
-     VIMG_N_ERRORS, NULL, "active", "d10 h17592186044406", G_GUINT64_CONSTANT(1) << 44},
+     VIMG_N_ERRORS, NULL, "active", "d10 h17592186044406", G_GUINT64_CONSTANT(1) << 44, "raw"},
+    {"raw-but-qcow2", "raw", 4096, NULL, 0, 0, "q2048", VIMG_ERROR_PROBE, DECLARED("qcow2", "raw"),
+     "error", "d2048", 4096, "raw"},
+    {"raw-but-qcow2-last", "raw", 2048, "q1000", 1000, 1048, "q1048", VIMG_ERROR_PROBE,
+     DECLARED("qcow2", "raw"), "error", "d1000 d1048", 2048, "raw"},
+    {"raw-but-qcow2-rest", "raw", 4096, "q1000", 1000, 0, "q1048", VIMG_ERROR_PROBE,
+     DECLARED("qcow2", "raw"), "error", "d1000 d1048", 4096, "raw"},
+    {"raw-but-qcow2-nothing", "raw", 4096, "q2048", 2048, 0, "", VIMG_ERROR_PROBE,
+     DECLARED("qcow2", "raw"), "error", "d2048", 4096, "raw"},
+    {"qcow2-but-raw", "qcow2", 1000, NULL, 0, 0, "a40 h10", VIMG_ERROR_PROBE,
+     DECLARED("raw", "qcow2"), "error", "d40 h10", 1000, "qcow2"},
+    {"qcow2-but-empty", "qcow2", 1000, NULL, 0, 0, "", VIMG_ERROR_PROBE, DECLARED("raw", "qcow2"),
+     "error", "", 1000, "qcow2"},
+    {"qcow2-cut", "qcow2", 1000, NULL, 0, 0, "q1500", VIMG_ERROR_PROBE, NULL, "error", "d1500",
+     1000, "qcow2"},
+    {"any-raw", NULL, 100, NULL, 0, 0, "a100", VIMG_N_ERRORS, NULL, "active", "d100", 100, "raw"},
+    {"any-raw-short", NULL, 100, NULL, 0, 0, "a10 h20 a10", VIMG_N_ERRORS, NULL, "active",
+     "d40 h60", 100, "raw"},
+    {"any-raw-empty", NULL, 100, NULL, 0, 0, "", VIMG_N_ERRORS, NULL, "active", "h100", 100, "raw"},
+    {"any-raw-long", NULL, 100, NULL, 0, 0, "a60 a41", VIMG_ERROR_INVALID_ARG, REACHES(101),
+     "error", "d101", 100, NULL},
+    {"any-raw-long-at-once", NULL, 100, NULL, 0, 0, "a60 h5000", VIMG_ERROR_INVALID_ARG,
+     REACHES(5060), "saving", "", 100, NULL},
+    {"any-raw-pieces", NULL, 10000, NULL, 0, 0, "a1 a4000 h200 a10", VIMG_N_ERRORS, NULL, "active",
+     "d4001 h200 d10 h5789", 10000, "raw"},
+    {"any-raw-hole", NULL, 8192, NULL, 0, 0, "h8192", VIMG_N_ERRORS, NULL, "active", "h8192", 8192,
+     "raw"},
+    {"any-length-part", NULL, 100, NULL, 0, 40, "a40", VIMG_N_ERRORS, NULL, "saving", "d40", 100,
+     NULL},
+    {"any-length-whole", NULL, 100, NULL, 0, 100, "a100", VIMG_N_ERRORS, NULL, "active", "d100",
+     100, "raw"},
+    {"any-resume-last", NULL, 100, "a40", 40, 60, "b60", VIMG_N_ERRORS, NULL, "active", "d40 d60",
+     100, "raw"},
+    {"any-iso", NULL, 40000, NULL, 0, 0, "i36864", VIMG_N_ERRORS, NULL, "active", "d36864", 36864,
+     "iso"},
+    {"any-iso-long", NULL, 36863, NULL, 0, 0, "i36864", VIMG_ERROR_INVALID_ARG, NULL, "saving", "",
+     36863, NULL},
+    {"any-qcow2", NULL, 100, NULL, 0, 0, "q2048", VIMG_N_ERRORS, NULL, "active", "d2048", 65536,
+     "qcow2"},
+    {"any-qcow2-large", NULL, 100, NULL, 0, 0, "q2048 a3000 h10", VIMG_N_ERRORS, NULL, "active",
+     "d2048 d3000 h10", 65536, "qcow2"},
+    {"any-qcow2-length", NULL, 2048, NULL, 0, 2048, "q2048", VIMG_N_ERRORS, NULL, "saving", "d2048",
+     2048, NULL},
+    {"any-qcow2-resume", NULL, 100, "q40", 40, 0, "q2008", VIMG_N_ERRORS, NULL, "active",
+     "d40 d2008", 65536, "qcow2"},
+    {"any-qcow2-resume-shorter", NULL, 100, "q2048", 0, 0, "q40", VIMG_ERROR_OPERATION_INVALID,
+     NULL, "saving", "d2048", 100, NULL},
 };
 
+/* @at: where the first byte goes. */
 static gboolean
-send_steps(VimgTransfer *transfer, const char *steps, GError **error)
+send_steps(VimgTransfer *transfer, guint64 at, const char *steps, GError **error)
 {
     g_auto(GStrv) list = g_strsplit(steps, " ", -1);
     char **step;
 
     for (step = list; *step && **step; step++) {
         guint64 n = g_ascii_strtoull(*step + 1, NULL, 10);
-        gboolean ok = **step == 'h' ? vimg_transfer_hole(transfer, n, error)
-                                    : push(transfer, n, **step, error);
+        gboolean ok = **step == 'h'   ? vimg_transfer_hole(transfer, n, error)
+                      : **step == 'q' ? push_bytes(transfer, qcow2_image() + at, n, error)
+                      : **step == 'i' ? push_bytes(transfer, iso_image() + at, n, error)
+                                      : push(transfer, n, **step, error);
 
         if (!ok)
             return FALSE;
+        at += n;
     }
     return TRUE;
 }
@@ -123,8 +189,22 @@ store_part(Fixture *fixture, const char *steps)
         vimg_model_upload(fixture->model, &vol, 0, steps_size(steps), &error);
 
     g_assert_no_error(error);
-    g_assert_true(send_steps(transfer, steps, NULL));
+    g_assert_true(send_steps(transfer, 0, steps, NULL));
     g_assert_true(vimg_transfer_finish(transfer, NULL));
+}
+
+/* Returns: (transfer full) the format that is shown; NULL: none. */
+static char *
+vol_format(Fixture *fixture, const char *name)
+{
+    VimgVolId vol = vol_id("images", name);
+    g_autofree char *xml = vimg_model_vol_xml(fixture->model, &vol, 0, NULL);
+    const char *format = strstr(xml, "<format type='");
+
+    if (!format)
+        return NULL;
+    format += strlen("<format type='");
+    return g_strndup(format, strcspn(format, "'"));
 }
 
 static void
@@ -134,6 +214,7 @@ test_upload(Fixture *fixture, gconstpointer data)
     VimgVolId vol = vol_id("images", "v");
     g_autoptr(GError) error = NULL;
     g_autofree char *state = NULL;
+    g_autofree char *format = NULL;
     g_autofree char *extents = NULL;
     g_autofree char *events = NULL;
     VimgVolInfo info = {0};
@@ -150,7 +231,7 @@ test_upload(Fixture *fixture, gconstpointer data)
 
         if (row->steps)
             g_assert_no_error(error);
-        ok = transfer && send_steps(transfer, row->steps, &error) &&
+        ok = transfer && send_steps(transfer, row->offset, row->steps, &error) &&
              vimg_transfer_finish(transfer, &error);
     }
     if (row->code == VIMG_N_ERRORS) {
@@ -164,6 +245,8 @@ test_upload(Fixture *fixture, gconstpointer data)
     }
     state = vol_state(fixture, "images", "v");
     g_assert_cmpstr(state, ==, row->state);
+    format = vol_format(fixture, "v");
+    g_assert_cmpstr(format, ==, row->format_after);
     extents = fixture->memory->extents("/mem/images", "v");
     g_assert_cmpstr(extents, ==, row->extents);
     g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
@@ -455,7 +538,7 @@ test_download(Fixture *fixture, gconstpointer data)
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "v", "raw", 100);
     transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
-    g_assert_true(send_steps(transfer, "a40 h50 b10", NULL));
+    g_assert_true(send_steps(transfer, 0, "a40 h50 b10", NULL));
     g_assert_true(vimg_transfer_finish(transfer, NULL));
     for (i = 0; i < G_N_ELEMENTS(downloads); i++) {
         g_autofree char *extents =
@@ -483,68 +566,6 @@ test_download_fails(Fixture *fixture, gconstpointer data)
     transfer = vimg_model_download(fixture->model, &vol, 0, 0, NULL);
     g_assert_false(vimg_transfer_next(transfer, &extent, &error));
     assert_error_text(&error, VIMG_ERROR_DAMAGED, "operation failed: volume 'v': slice 7");
-}
-
-/* ---- checksums
- * -------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    const char *path;
-    gboolean right;
-    guint64 offset;
-    const char *state;
-} Checksum;
-
-static const Checksum checksums[] = {
-    {"right", TRUE, 0, "active"},
-    {"wrong", FALSE, 0, "error"},
-    {"right-resumed", TRUE, 1000, "active"},
-    {"wrong-resumed", FALSE, 1000, "error"},
-};
-
-static void
-test_checksum(Fixture *fixture, gconstpointer data)
-{
-    const Checksum *row = data;
-    VimgVolId vol = vol_id("images", "v");
-    VimgPoolId id;
-    g_autofree guint8 *content = g_malloc(4096);
-    g_autofree char *sum = NULL;
-    g_autofree char *xml = NULL;
-    g_autofree char *state = NULL;
-    g_autoptr(VimgTransfer) transfer = NULL;
-    g_autoptr(GError) error = NULL;
-    g_auto(VimgVolId) out = {0};
-
-    memset(content, 'a', 4096);
-    if (!row->right)
-        content[4095] = 'b';
-    sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, content, 4096);
-    xml = g_strdup_printf(
-        "<volume xmlns:image='urn:virtimage:volume:1'><name>v</name><capacity>4096</capacity>"
-        "<target><format type='raw'/></target><image:info><image:checksum type='sha256'>%s"
-        "</image:checksum></image:info></volume>",
-        sum);
-    define_and_start(fixture, "images");
-    id = pool_id(fixture, "images");
-    g_assert_true(vimg_model_vol_create(fixture->model, &id, xml, 0, &out, &error));
-    if (row->offset > 0) {
-        VimgTransfer *part = vimg_model_upload(fixture->model, &vol, 0, row->offset, NULL);
-
-        g_assert_true(push(part, row->offset, 'a', NULL));
-        g_assert_true(vimg_transfer_finish(part, NULL));
-        vimg_transfer_free(part);
-    }
-    transfer = vimg_model_upload(fixture->model, &vol, row->offset, 0, &error);
-    g_assert_no_error(error);
-    g_assert_true(push(transfer, 4096 - row->offset, 'a', NULL));
-    g_assert_cmpint(vimg_transfer_finish(transfer, &error), ==, row->right);
-    if (row->right)
-        g_assert_no_error(error);
-    else
-        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
-    state = vol_state(fixture, "images", "v");
-    g_assert_cmpstr(state, ==, row->state);
 }
 
 /* ---- many at once
@@ -656,11 +677,6 @@ main(int argc, char **argv)
         g_autofree char *path = g_strdup_printf("/model/transfer/upload/%s", uploads[i].path);
 
         FIXTURE_ADD(path, &uploads[i], test_upload);
-    }
-    for (i = 0; i < G_N_ELEMENTS(checksums); i++) {
-        g_autofree char *path = g_strdup_printf("/model/transfer/checksum/%s", checksums[i].path);
-
-        FIXTURE_ADD(path, &checksums[i], test_checksum);
     }
     FIXTURE_ADD("/model/transfer/abort", NULL, test_abort);
     FIXTURE_ADD("/model/transfer/fails", NULL, test_fails);

@@ -219,6 +219,25 @@ liar_writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *requ
 }
 
 static gboolean
+liar_writer_format(gpointer writer, const char *format, GError **error)
+{
+    return !tells(writer, "write-quiet");
+}
+
+static gboolean
+liar_writer_read(gpointer writer, guint64 offset, gsize size, VimgExtent *out, GError **error)
+{
+    if (tells(writer, "reader-quiet"))
+        return FALSE;
+    out->length = tells(writer, "extent-nothing") ? 0 : tells(writer, "extent-huge") ? size + 1 : 1;
+    out->data = vimg_buffer_new(1);
+    out->offset = tells(writer, "extent-outside") ? 1 : 0;
+    if (tells(writer, "extent-nothing"))
+        g_clear_pointer(&out->data, vimg_buffer_unref);
+    return TRUE;
+}
+
+static gboolean
 liar_writer_write(gpointer writer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
 {
     return size > 0 && !tells(writer, "write-quiet");
@@ -322,6 +341,8 @@ static const VimgBackend liar = {
     .reader_next = liar_reader_next,
     .reader_close = g_free,
     .clone = liar_clone,
+    .writer_format = liar_writer_format,
+    .writer_read = liar_writer_read,
 };
 
 const VimgBackend *
