@@ -334,7 +334,8 @@ typedef struct {
     gsize size;
     guint64 offset;  /* first byte that will come */
     guint64 length;  /* bytes that will come; 0: until finish */
-    guint64 reserve; /* bytes to keep free for it, a guess; 0: the backend's own */
+    guint64 reserve; /* bytes to keep free for it: @length if no holes can be among them, else a
+                        guess; 0: the backend's own */
 } VimgWriteRequest;
 
 /* ---- the backend ------------------------------------------------------------------------ */

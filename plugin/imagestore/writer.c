@@ -58,13 +58,13 @@ durable_end(const VimgSliceWriter *writer)
 static gboolean
 reserve(VimgSliceWriter *writer, const VimgWriteRequest *request, GError **error)
 {
-    guint64 bytes = request->length ? request->length : request->reserve;
+    guint64 bytes = request->reserve;
     /* what is compared takes no space */
     guint64 here = durable_end(writer) - request->offset;
 
     writer->ahead = bytes;
     return vimg_lease_reserve(writer->lease, bytes ? bytes - MIN(bytes, here) : VIMG_RESERVE_AHEAD,
-                              request->length > 0, error);
+                              bytes > 0 && bytes == request->length, error);
 }
 
 static gboolean

@@ -186,9 +186,12 @@ gboolean vimg_model_vol_resize(VimgModel *model, const VimgVolId *vol, guint64 c
 /* One upload or download.  Calls on one never overlap; any thread. */
 typedef struct _VimgTransfer VimgTransfer;
 
-/* @length 0: to the end.  Flags are checked by the caller (sparse is the wire's affair). */
+/*
+ * @length 0: to the end.  Flags are checked by the caller.  @sparse: holes may come, so that @length
+ * says nothing of the space it takes.
+ */
 VimgTransfer *vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset,
-                                guint64 length, GError **error);
+                                guint64 length, gboolean sparse, GError **error);
 VimgTransfer *vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset,
                                   guint64 length, GError **error);
 

@@ -110,7 +110,7 @@ check_range(const VimgTransfer *transfer, GError **error)
 }
 
 static gboolean
-open_writer(VimgTransfer *transfer, GError **error)
+open_writer(VimgTransfer *transfer, gboolean sparse, GError **error)
 {
     VimgUse *use = &transfer->use;
     g_autoptr(GError) local = NULL;
@@ -118,7 +118,7 @@ open_writer(VimgTransfer *transfer, GError **error)
         .size = sizeof(request), .offset = transfer->offset, .length = transfer->length};
 
     vimg_mutex_lock(&use->pool->lock);
-    request.reserve = transfer->length ? transfer->length : use->volume->reserve;
+    request.reserve = transfer->length && !sparse ? transfer->length : use->volume->reserve;
     vimg_mutex_unlock(&use->pool->lock);
     transfer->writer = vimg_writer_open(vimg_session_store(use->session), transfer->image.uuid,
                                         &request, use->job, &local);
@@ -161,7 +161,7 @@ check_resume(const VimgTransfer *transfer, GError **error)
 
 VimgTransfer *
 vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset, guint64 length,
-                  GError **error)
+                  gboolean sparse, GError **error)
 {
     g_autoptr(VimgTransfer) transfer = transfer_new(offset, length);
 
@@ -171,7 +171,7 @@ vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset, guint6
     vimg_use_image(&transfer->use, &transfer->image);
     transfer->raw = g_strcmp0(transfer->image.format, "raw") == 0;
     if (!check_range(transfer, error) || !check_resume(transfer, error) ||
-        !open_writer(transfer, error) || !open_intake(transfer, error))
+        !open_writer(transfer, sparse, error) || !open_intake(transfer, error))
         return NULL;
     transfer->upload = TRUE;
     vimg_job_progress(transfer->use.job, "upload", 0,

@@ -279,7 +279,8 @@ vimg_handle_vol_upload(VimgCall *call, GError **error)
         return FALSE;
     call->upload = TRUE;
     call->sparse = (args->flags & VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM) != 0;
-    call->transfer = vimg_model_upload(call->model, &vol, args->offset, args->length, error);
+    call->transfer =
+        vimg_model_upload(call->model, &vol, args->offset, args->length, call->sparse, error);
     return call->transfer != NULL;
 }
 

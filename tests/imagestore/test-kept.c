@@ -96,7 +96,8 @@ test_quota(Fixture *fixture, gconstpointer data)
     g_autofree char *number = NULL;
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     VimgPluginStore shown = {.size = sizeof(shown)};
-    VimgWriteRequest request = {.size = sizeof(request), .length = more->size};
+    VimgWriteRequest request = {
+        .size = sizeof(request), .length = more->size, .reserve = more->size};
     g_autoptr(GError) error = NULL;
 
     upload(store, a, content);

@@ -44,7 +44,7 @@ make_base(Fixture *fixture, const char *format)
 
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "base", format, 65536);
-    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
     if (strcmp(format, "qcow2") == 0) {
         g_assert_true(push_bytes(transfer, qcow2_image(), QCOW2_SIZE, NULL));
         g_assert_true(push(transfer, 4096 - QCOW2_SIZE, 'a', NULL));

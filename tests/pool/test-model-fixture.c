@@ -369,7 +369,7 @@ upload_all(Fixture *fixture, const char *pool, const char *name, guint64 size, c
 {
     VimgVolId id = vol_id(pool, name);
     g_autoptr(GError) error = NULL;
-    g_autoptr(VimgTransfer) transfer = vimg_model_upload(fixture->model, &id, 0, 0, &error);
+    g_autoptr(VimgTransfer) transfer = vimg_model_upload(fixture->model, &id, 0, 0, FALSE, &error);
 
     g_assert_no_error(error);
     push(transfer, size, byte, &error);

@@ -46,7 +46,7 @@ upload(Fixture *fixture, guint64 offset, guint64 length, const char *bytes, gsiz
 {
     VimgVolId vol = vol_id("images", "v");
     g_autoptr(VimgTransfer) transfer =
-        vimg_model_upload(fixture->model, &vol, offset, length, error);
+        vimg_model_upload(fixture->model, &vol, offset, length, FALSE, error);
 
     return transfer && push_bytes(transfer, bytes, size, error) &&
            vimg_transfer_finish(transfer, error);
@@ -142,7 +142,7 @@ test_refused(Fixture *fixture, gconstpointer data)
     xml = vimg_model_vol_xml(fixture->model, &vol, 0, NULL);
     g_assert_nonnull(strstr(xml, "<image:state reason='the content is qcow2, declared was raw;"));
     g_assert_null(vimg_model_download(fixture->model, &vol, 0, 0, NULL));
-    g_assert_null(vimg_model_upload(fixture->model, &vol, 0, 0, &error));
+    g_assert_null(vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
     g_assert_true(vimg_model_vol_wipe(fixture->model, &vol, 0, 0, NULL));
     assert_state(fixture, "v", "saving");
@@ -227,7 +227,7 @@ test_guess(Fixture *fixture, gconstpointer data)
 
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "v", NULL, 10);
-    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
     for (i = 0; i < QCOW2_SIZE; i++)
         g_assert_true(push_bytes(transfer, qcow2_image() + i, 1, NULL));
     g_assert_true(vimg_transfer_hole(transfer, 2047, NULL));
@@ -326,7 +326,7 @@ test_reading_cancelled(Fixture *fixture, gconstpointer data)
     create_vol(fixture, "images", "v", "raw", 4);
     g_assert_true(upload(fixture, 0, 2, "ab", 2, NULL));
     fixture->memory->block("/mem/images", "writer_read");
-    call.transfer = vimg_model_upload(fixture->model, &vol, 2, 0, NULL);
+    call.transfer = vimg_model_upload(fixture->model, &vol, 2, 0, FALSE, NULL);
     g_assert_nonnull(call.transfer);
     g_assert_true(vimg_thread_start(&thread, "finish", finish_slowly, &call, NULL));
     fixture->memory->wait_blocked("/mem/images", "writer_read");

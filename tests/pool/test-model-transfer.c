@@ -186,7 +186,7 @@ store_part(Fixture *fixture, const char *steps)
     VimgVolId vol = vol_id("images", "v");
     g_autoptr(GError) error = NULL;
     g_autoptr(VimgTransfer) transfer =
-        vimg_model_upload(fixture->model, &vol, 0, steps_size(steps), &error);
+        vimg_model_upload(fixture->model, &vol, 0, steps_size(steps), FALSE, &error);
 
     g_assert_no_error(error);
     g_assert_true(send_steps(transfer, 0, steps, NULL));
@@ -227,7 +227,7 @@ test_upload(Fixture *fixture, gconstpointer data)
     g_free(fixture_events(fixture));
     {
         g_autoptr(VimgTransfer) transfer =
-            vimg_model_upload(fixture->model, &vol, row->offset, row->length, &error);
+            vimg_model_upload(fixture->model, &vol, row->offset, row->length, FALSE, &error);
 
         if (row->steps)
             g_assert_no_error(error);
@@ -272,7 +272,7 @@ test_abort(Fixture *fixture, gconstpointer data)
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "v", "raw", 4096);
     g_free(fixture_events(fixture));
-    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, &error);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, &error);
     g_assert_true(push(transfer, 1000, 'a', NULL));
     vimg_transfer_free(transfer);
     state = vol_state(fixture, "images", "v");
@@ -299,7 +299,7 @@ test_fails(Fixture *fixture, gconstpointer data)
         g_autofree char *state = NULL;
 
         fixture->memory->fail("/mem/images", callbacks[i], VIMG_ERROR_NO_SPACE, "disk full", 1);
-        transfer = vimg_model_upload(fixture->model, &vol, 0, 0, &error);
+        transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, &error);
         if (transfer && push(transfer, 4096, 'a', &error))
             g_assert_false(vimg_transfer_finish(transfer, &error));
         assert_error_text(&error, VIMG_ERROR_NO_SPACE, "volume 'v': disk full");
@@ -334,7 +334,7 @@ test_cancel(Fixture *fixture, gconstpointer data)
 
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "v", "raw", 4096);
-    call.transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    call.transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
     fixture->memory->block("/mem/images", "writer_write");
     g_assert_true(vimg_thread_start(&thread, "push", push_blocked, &call, NULL));
     fixture->memory->wait_blocked("/mem/images", "writer_write");
@@ -376,7 +376,7 @@ test_hang(Fixture *fixture, gconstpointer data)
     define_and_start(fixture, "other");
     id = pool_id(fixture, "images");
     create_vol(fixture, "images", "v", "raw", 4096);
-    call.transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    call.transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
     fixture->memory->block("/mem/images", "writer_write");
     g_assert_true(vimg_thread_start(&thread, "push", push_until_end, &call, NULL));
     fixture->memory->wait_blocked("/mem/images", "writer_write");
@@ -417,7 +417,7 @@ test_ended(Fixture *fixture, gconstpointer data)
 
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "v", "raw", 4096);
-    upload = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    upload = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
     g_assert_true(vimg_transfer_finish(upload, NULL));
     download = vimg_model_download(fixture->model, &vol, 0, 0, NULL);
     do {
@@ -449,7 +449,7 @@ test_held(Fixture *fixture, gconstpointer data)
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "v", "raw", 4096);
     id = pool_id(fixture, "images");
-    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
     g_assert_cmpuint(vimg_model_busy(fixture->model), ==, 2);
     g_assert_true(push(transfer, 1000, 'a', NULL));
     g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
@@ -458,7 +458,7 @@ test_held(Fixture *fixture, gconstpointer data)
     g_assert_true(vimg_model_vol_info(fixture->model, &vol, &info, NULL));
     g_assert_cmpuint(info.allocation, ==, 2000);
 
-    g_assert_null(vimg_model_upload(fixture->model, &vol, 0, 0, &error));
+    g_assert_null(vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, &error));
     assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, held);
     g_assert_false(delete_vol(fixture, "images", "v", &error));
     assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID, held);
@@ -537,7 +537,7 @@ test_download(Fixture *fixture, gconstpointer data)
 
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "v", "raw", 100);
-    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
     g_assert_true(send_steps(transfer, 0, "a40 h50 b10", NULL));
     g_assert_true(vimg_transfer_finish(transfer, NULL));
     for (i = 0; i < G_N_ELEMENTS(downloads); i++) {
@@ -594,7 +594,7 @@ stress_volume(Fixture *fixture, const char *pool, const char *name)
 
     /* each of these may be refused, for another thread may be at it; none may break anything */
     vimg_model_vol_create(fixture->model, &id, xml, 0, &made, NULL);
-    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, NULL);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
     if (transfer && push(transfer, 4096, 'a', NULL))
         vimg_transfer_finish(transfer, NULL);
     vimg_model_vol_create_from(fixture->model, &id, copy_xml, &vol, 0, &copied, NULL);

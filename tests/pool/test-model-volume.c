@@ -47,7 +47,7 @@ make_broken(Fixture *fixture, const char *pool, const char *name)
 
     create_xml(fixture, pool, xml, 0, &error);
     g_assert_no_error(error);
-    transfer = vimg_model_upload(fixture->model, &id, 0, 0, &error);
+    transfer = vimg_model_upload(fixture->model, &id, 0, 0, FALSE, &error);
     g_assert_no_error(error);
     g_assert_true(push(transfer, 4096, 0, NULL));
     g_assert_false(vimg_transfer_finish(transfer, &error));
@@ -72,7 +72,7 @@ typedef struct {
 static gboolean
 act_upload(Fixture *fixture, const VimgVolId *vol, GError **error)
 {
-    g_autoptr(VimgTransfer) transfer = vimg_model_upload(fixture->model, vol, 0, 0, error);
+    g_autoptr(VimgTransfer) transfer = vimg_model_upload(fixture->model, vol, 0, 0, FALSE, error);
 
     return transfer && push(transfer, 4096, 'a', error) && vimg_transfer_finish(transfer, error);
 }
@@ -536,7 +536,8 @@ test_resize(Fixture *fixture, gconstpointer data)
     define_and_start(fixture, "images");
     create_vol(fixture, "images", "v", "raw", 8192);
     {
-        g_autoptr(VimgTransfer) part = vimg_model_upload(fixture->model, &vol, 0, 2048, NULL);
+        g_autoptr(VimgTransfer) part =
+            vimg_model_upload(fixture->model, &vol, 0, 2048, FALSE, NULL);
 
         g_assert_true(push(part, 2048, 'a', NULL));
         g_assert_true(vimg_transfer_finish(part, NULL));

@@ -382,10 +382,10 @@ vimg_model_vol_resize(VimgModel *model, const VimgVolId *vol, guint64 capacity, 
 
 VimgTransfer *
 vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset, guint64 length,
-                  GError **error)
+                  gboolean sparse, GError **error)
 {
-    return called(error, "upload(%s, %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT ")", vol_text(vol),
-                  offset, length)
+    return called(error, "upload(%s, %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT "%s)",
+                  vol_text(vol), offset, length, sparse ? ", sparse" : "")
                ? (VimgTransfer *)&fake_model
                : NULL;
 }

@@ -313,7 +313,7 @@ test_streams(void)
         gboolean upload, sparse;
     } streams[] = {
         {208, V " h:1 h:2 i:0", "upload(p/v/k, 1, 2)", TRUE, FALSE},
-        {208, V " h:0 h:0 i:1", "upload(p/v/k, 0, 0)", TRUE, TRUE},
+        {208, V " h:0 h:0 i:1", "upload(p/v/k, 0, 0, sparse)", TRUE, TRUE},
         {209, V " h:8589934592 h:0 i:0", "download(p/v/k, 8589934592, 0)", FALSE, FALSE},
         {209, V " h:0 h:3 i:1", "download(p/v/k, 0, 3)", FALSE, TRUE},
     };
