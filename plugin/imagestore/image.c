@@ -221,6 +221,15 @@ vimg_image_stat(VimgSliceStore *store, const char *uuid, VimgPluginImage *out, G
     return TRUE;
 }
 
+/* As we write them; nothing else is an image. */
+static gboolean
+is_uuid(const char *name)
+{
+    g_autofree char *lower = g_ascii_strdown(name, -1);
+
+    return g_uuid_string_is_valid(name) && strcmp(name, lower) == 0;
+}
+
 gboolean
 vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
 {
@@ -235,7 +244,7 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
         g_auto(VimgStoredImage) image = {0};
         g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
-        if (!g_uuid_string_is_valid(uuid))
+        if (!is_uuid(uuid))
             continue;
         result = load(store, uuid, &image);
         if (result != 0)
@@ -243,9 +252,9 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
                                  g_strerror(result));
         if (result != 0 || !is_present(&image))
             continue;
-        if (image.published)
-            vimg_parent_note(store, uuid, image.stored);
         vimg_image_describe(store, &image, &out);
+        if (out.state == VIMG_IMAGE_ACTIVE)
+            vimg_parent_note(store, uuid, image.stored);
         if (!sink(&out, data))
             break;
     }
@@ -347,7 +356,6 @@ vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
         return FALSE;
     manifest = image.manifest;
     fault = find_fault(&image);
-    vimg_parent_forget(store, uuid);
     if (image.published && !fault)
         return to_trash(store, uuid, error) &&
                vimg_claim_release(store, manifest->image.name, uuid, error);

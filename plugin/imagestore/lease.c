@@ -255,8 +255,9 @@ check_space(const VimgLease *lease, guint64 bytes, guint64 reserved, gboolean mu
         ULL(bytes), ULL(space.available), ULL(MIN(taken, space.available)));
 }
 
+/* What is only a guess is left to the slices themselves: many may be stored already. */
 static gboolean
-check_quota(const VimgLease *lease, guint64 bytes, guint64 reserved, gboolean must, GError **error)
+check_quota(const VimgLease *lease, guint64 bytes, guint64 reserved, GError **error)
 {
     VimgSliceStore *store = lease->store;
     guint64 quota = __atomic_load_n(&store->quota, __ATOMIC_RELAXED);
@@ -270,7 +271,7 @@ check_quota(const VimgLease *lease, guint64 bytes, guint64 reserved, gboolean mu
     if (result != 0)
         return throw_result(error, result, _("cannot count the bytes stored"));
     taken = used + MIN(reserved, G_MAXINT64);
-    if (used < quota && (!must || bytes <= quota - MIN(quota, taken)))
+    if (bytes <= quota - MIN(quota, taken))
         return TRUE;
     return throw_error(
         error, VIMG_ERROR_NO_SPACE,
@@ -288,7 +289,7 @@ vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **erro
     int result;
 
     if (!check_space(lease, bytes, reserved, must, error) ||
-        !check_quota(lease, bytes, reserved, must, error))
+        (must && !check_quota(lease, bytes, reserved, error)))
         return FALSE;
     result = lease->reserved == 0
                  ? vimg_transport_create(transport, path, text, strlen(text), FALSE)

@@ -9,8 +9,9 @@
 #include "parent.h"
 #include "thread.h"
 
-/* Bytes of indexes that are read for one image; terabytes of data are more than enough to tell. */
+/* Bytes of indexes that are read for one image: what is behind that is nobody's parent. */
 #define READ_MAX ((gsize)64 * 1024 * 1024)
+#define SAMPLES 65536 /* slices of the new image that are looked for, about */
 
 /* ---- the images stored last ------------------------------------------------------------- */
 
@@ -61,11 +62,12 @@ typedef struct {
     gsize seen;    /* the last image that holds it, counted from 1 */
 } Share;
 
-/* What the new image is made of, zeros aside: id (borrowed) to Share. */
+/* What the new image is made of, zeros aside, or a sample of it: id (borrowed) to Share. */
 static GHashTable *
 collect(const VimgIndex *index, guint64 *total)
 {
     GHashTable *shares = g_hash_table_new_full(vimg_id_hash, vimg_id_equal_func, NULL, g_free);
+    guint every = (guint)(vimg_index_count(index) / SAMPLES) + 1;
     gsize i;
 
     *total = 0;
@@ -74,7 +76,7 @@ collect(const VimgIndex *index, guint64 *total)
         guint64 length = vimg_index_end(index, i) - vimg_index_start(index, i);
         Share *share;
 
-        if (vimg_index_is_zero(index, i))
+        if (vimg_id_hash(id) % every != 0 || vimg_index_is_zero(index, i))
             continue;
         share = g_hash_table_lookup(shares, id);
         if (!share) {
@@ -112,14 +114,26 @@ held_by(VimgSliceStore *store, const char *uuid, GHashTable *shares, gsize numbe
     return sum;
 }
 
+/* Whether clients can see it still. */
+static gboolean
+is_there(VimgSliceStore *store, const char *uuid)
+{
+    g_auto(VimgStoredImage) image = {0};
+
+    if (vimg_image_load(store, uuid, &image, NULL))
+        return TRUE;
+    vimg_parent_forget(store, uuid);
+    return FALSE;
+}
+
 char *
 vimg_parent_find(VimgSliceStore *store, const VimgIndex *index)
 {
-    guint64 total;
-    g_autoptr(GHashTable) shares = collect(index, &total);
+    g_autoptr(GHashTable) shares = NULL;
     VimgRecent recent[VIMG_RECENT];
     const char *parent = NULL;
-    guint64 most = total / 10;
+    guint64 total;
+    guint64 most;
     gsize budget = READ_MAX;
     gsize i;
 
@@ -128,10 +142,14 @@ vimg_parent_find(VimgSliceStore *store, const VimgIndex *index)
 
         memcpy(recent, store->recent, sizeof(recent));
     }
+    if (!recent[0].uuid[0])
+        return NULL;
+    shares = collect(index, &total);
+    most = total / 10;
     for (i = 0; total > 0 && i < VIMG_RECENT && recent[i].uuid[0]; i++) {
         guint64 held = held_by(store, recent[i].uuid, shares, i + 1, &budget);
 
-        if (held > most) {
+        if (held > most && is_there(store, recent[i].uuid)) {
             most = held;
             parent = recent[i].uuid;
         }

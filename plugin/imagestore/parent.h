@@ -8,13 +8,14 @@
 
 #include "store.h"
 
-/* @uuid became active at @stored (any clock that all images of the store share). */
+/* @uuid became active at @stored, in nanoseconds since 1970; a wrong clock costs a parent at most.
+ */
 void vimg_parent_note(VimgSliceStore *store, const char *uuid, gint64 stored);
 /* @uuid is nobody's parent from now on. */
 void vimg_parent_forget(VimgSliceStore *store, const char *uuid);
 /*
  * Of the images stored last the one that holds most of the data of @index, and at least a tenth of
- * it.  Returns: (transfer full) its uuid, or NULL.
+ * it.  Of large images samples are compared.  Returns: (transfer full) its uuid, or NULL.
  */
 char *vimg_parent_find(VimgSliceStore *store, const VimgIndex *index);
 

@@ -101,7 +101,7 @@ static gboolean
 stage(const Task *task, VimgSliceTools *tools, guint64 *size, GError **error)
 {
     VimgLease *lease = task->pipeline->start.lease;
-    const VimgStagedSlice staged = {task->id, task->number};
+    const VimgStagedSlice staged = {task->id, task->number, 0};
     g_autofree char *path = vimg_publish_staged_path(lease, &staged);
     const guint8 *frame;
     gsize frame_size;
@@ -112,12 +112,14 @@ stage(const Task *task, VimgSliceTools *tools, guint64 *size, GError **error)
     if (!frame || !vimg_slice_store_take(lease->store, frame_size, error))
         return FALSE;
     result = vimg_transport_create(lease->store->transport, path, frame, frame_size, TRUE);
+    if (result == 0) {
+        *size = frame_size;
+        return TRUE;
+    }
+    vimg_usage_settle(lease->store->usage, frame_size, FALSE);
     if (result == ENOENT)
         return vimg_lease_throw_fenced(error);
-    if (result != 0)
-        return throw_result(error, result, _("cannot store slices"));
-    *size = frame_size;
-    return TRUE;
+    return throw_result(error, result, _("cannot store slices"));
 }
 
 /* @staged: whether it lies in the lease now, else it is in the store or staged before. */
@@ -199,7 +201,7 @@ run_task(VimgSliceTools *tools, gpointer data)
         work(task, tools, &staged, &size, &error);
     {
         LOCK_GUARD(&pipeline->lock);
-        VimgStagedSlice slice = {task->id, task->number};
+        VimgStagedSlice slice = {task->id, task->number, size};
 
         if (staged)
             g_array_append_val(pipeline->staged, slice);
@@ -227,7 +229,7 @@ static guint64
 still_to_come(const VimgPipeline *pipeline, guint64 length)
 {
     const VimgPipelineStart *start = &pipeline->start;
-    guint64 came = length - vimg_index_start(start->old, start->keep);
+    guint64 came = length - MIN(length, start->offset);
 
     if (start->ahead == 0)
         return VIMG_RESERVE_AHEAD;
@@ -249,13 +251,27 @@ begin_commit(VimgPipeline *pipeline)
     return commit;
 }
 
+/* @slices are staged no more. */
+static void
+settle(const VimgPipeline *pipeline, const GArray *slices, gboolean stored)
+{
+    guint64 sum = 0;
+    guint i;
+
+    for (i = 0; i < slices->len; i++)
+        sum += g_array_index(slices, VimgStagedSlice, i).size;
+    vimg_usage_settle(pipeline->start.lease->store->usage, sum, stored);
+}
+
 /* No lock is held. */
 static gboolean
 run_commit(VimgPipeline *pipeline, const Commit *commit, GError **error)
 {
     const VimgPipelineStart *start = &pipeline->start;
+    gboolean stored = vimg_publish_slices(start->lease, commit->staged, error);
 
-    if (!vimg_publish_slices(start->lease, commit->staged, error))
+    settle(pipeline, commit->staged, stored);
+    if (!stored)
         return FALSE;
     return !commit->index || vimg_publish_partial(start->lease, start->uuid, commit->index,
                                                   pipeline->published, error);
@@ -327,6 +343,7 @@ pipeline_discard(VimgPipeline *pipeline)
 {
     g_queue_clear_full(&pipeline->tasks, (GDestroyNotify)task_free);
     g_clear_error(&pipeline->failure);
+    settle(pipeline, pipeline->staged, FALSE);
     g_array_unref(pipeline->staged);
     g_hash_table_unref(pipeline->stored);
     vimg_index_free(pipeline->index);

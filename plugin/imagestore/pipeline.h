@@ -20,6 +20,7 @@ typedef struct {
     const char *uuid;     /* of the image; borrowed */
     const VimgIndex *old; /* what is durable already, compared with what comes; borrowed */
     gsize keep;           /* so many slices of it are before what comes */
+    guint64 offset;       /* of the first byte that comes */
     guint64 ahead;        /* bytes that will come; 0: not known */
     guint64 allocation;   /* bytes stored for what is kept, as far as known */
 } VimgPipelineStart;

@@ -17,6 +17,7 @@
 typedef struct {
     VimgSliceId id;
     guint64 number;
+    guint64 size; /* of its frame, taken from the quota */
 } VimgStagedSlice;
 
 /* Returns: (transfer full) its path. */

@@ -288,7 +288,12 @@ parse_store_file(VimgSliceStore *store, const VimgBuffer *file, GError **error)
 static void
 beat(gpointer data)
 {
-    vimg_lease_beat_all(data);
+    VimgSliceStore *store = data;
+    guint64 used;
+
+    vimg_lease_beat_all(store);
+    if (__atomic_load_n(&store->quota, __ATOMIC_RELAXED) > 0)
+        vimg_usage_count(store->usage, store->transport, &used);
 }
 
 VimgSliceStore *
@@ -369,15 +374,15 @@ vimg_slice_store_take(VimgSliceStore *store, guint64 bytes, GError **error)
     guint64 quota = __atomic_load_n(&store->quota, __ATOMIC_RELAXED);
     guint64 used;
 
-    if (quota == 0 || vimg_usage_add(store->usage, bytes, quota, &used))
+    if (vimg_usage_take(store->usage, bytes, quota, &used))
         return TRUE;
     return throw_error(error, VIMG_ERROR_NO_SPACE,
                        _("the quota of %1$llu bytes is used up: %2$llu bytes are stored"),
                        ULL(quota), ULL(used));
 }
 
-/* What a pool with a quota shows of itself. */
-static int
+/* What a pool with a quota shows of itself; what cannot be counted is no reason to lose it. */
+static void
 apply_quota(VimgSliceStore *store, VimgPluginStore *out)
 {
     guint64 quota = __atomic_load_n(&store->quota, __ATOMIC_RELAXED);
@@ -385,12 +390,14 @@ apply_quota(VimgSliceStore *store, VimgPluginStore *out)
     int result;
 
     if (quota == 0)
-        return 0;
+        return;
     result = vimg_usage_count(store->usage, store->transport, &used);
+    if (result != 0)
+        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot count the bytes of store %s: %s",
+                             store->uuid, g_strerror(result));
     out->capacity = MIN(out->capacity, quota);
     out->allocation = used;
     out->available = MIN(out->available, quota - MIN(quota, used));
-    return result;
 }
 
 gboolean
@@ -410,9 +417,6 @@ vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **err
     out->available = store->read_only ? 0 : space.available;
     out->allocation = space.total - MIN(space.total, space.available);
     out->read_only = store->read_only;
-    result = apply_quota(store, out);
-    if (result != 0)
-        return throw_error(error, VIMG_ERROR_DISCONNECTED, _("cannot count the bytes stored: %s"),
-                           g_strerror(result));
+    apply_quota(store, out);
     return TRUE;
 }

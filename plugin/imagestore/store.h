@@ -1,8 +1,8 @@
 /*
  * store.h: an open slice store
  *
- * Nothing of its content is kept in memory: what lies on the storage is the truth, and other hosts
- * change it at any time.
+ * Nothing of its content is relied on in memory: what lies on the storage is the truth, and other
+ * hosts change it at any time.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -84,7 +84,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceStore, vimg_slice_store_free)
 
 /* Still the same store and its sizes; VIMG_ERROR_DISCONNECTED. */
 gboolean vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error);
-/* Before @bytes more are stored: VIMG_ERROR_NO_SPACE if they would go beyond the quota. */
+/*
+ * Before @bytes more are staged, which vimg_usage_settle() ends: VIMG_ERROR_NO_SPACE if they would
+ * go beyond the quota.
+ */
 gboolean vimg_slice_store_take(VimgSliceStore *store, guint64 bytes, GError **error);
 /* Throws VIMG_ERROR_OPERATION_INVALID on a store that cannot be written. */
 gboolean vimg_slice_store_need_writable(VimgSliceStore *store, GError **error);

@@ -1,8 +1,8 @@
 /*
  * usage.c: how many bytes the slices of a store take, for pools that have a quota
  *
- * A directory whose time of change is as it was holds what it held.  Times are coarse: one that is
- * not well before the newest of all may hide a change yet to come, and is not relied on.
+ * A directory whose time of change is as it was holds what it held.  Times are coarse, and whose
+ * clock they follow is not known: one is relied on once it was the same at two looks well apart.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -15,23 +15,26 @@
 #include "usage.h"
 
 #define PREFIXES 65536
-#define COARSE (2 * G_GINT64_CONSTANT(1000000000)) /* SFTP has whole seconds */
+#define APART (2 * G_USEC_PER_SEC) /* SFTP has whole seconds */
+#define LOOK_MAX (10 * G_USEC_PER_SEC)
 #define BATCH 1024
 
 typedef struct {
-    gint64 mtime; /* 0: look again */
+    gint64 mtime; /* 0: never looked at */
     guint64 bytes;
+    gboolean firm; /* @bytes hold as long as @mtime does */
 } Prefix;
 
 struct _VimgUsage {
-    Prefix *prefixes; /* whoever counts has them */
+    /* whoever counts has these */
+    Prefix *prefixes;
+    gint64 looked; /* when the last look began, by the monotonic clock */
 
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
-    pthread_cond_t counted;
     gboolean counting;
-    gboolean known;
-    guint64 total; /* at the last count */
-    guint64 added; /* since it began */
+    guint64 total;  /* found by the last count */
+    guint64 stored; /* since that began */
+    guint64 staged;
 };
 
 VimgUsage *
@@ -41,7 +44,6 @@ vimg_usage_new(void)
 
     usage->prefixes = g_new0(Prefix, PREFIXES);
     thread_must(pthread_mutex_init(&usage->lock, NULL));
-    cond_init(&usage->counted);
     return usage;
 }
 
@@ -50,7 +52,6 @@ vimg_usage_free(VimgUsage *usage)
 {
     if (!usage)
         return;
-    pthread_cond_destroy(&usage->counted);
     pthread_mutex_destroy(&usage->lock);
     g_free(usage->prefixes);
     g_free(usage);
@@ -58,7 +59,7 @@ vimg_usage_free(VimgUsage *usage)
 
 /* ---- looking ---------------------------------------------------------------------------- */
 
-/* Stats @names in @dir, which are then moved out of @names; @infos: so many, zeroed if gone. */
+/* Stats the @n @names in @dir by @ops; those that are gone are no failure. */
 static int
 stat_all(VimgTransport *transport, const char *dir, char *const *names, gsize n, VimgOp *ops)
 {
@@ -74,6 +75,14 @@ stat_all(VimgTransport *transport, const char *dir, char *const *names, gsize n,
         g_free((char *)ops[i].path);
     }
     return result;
+}
+
+static guint64
+slice_bytes(const VimgOp *op, const char *name)
+{
+    if (op->result != 0 || op->info.type != VIMG_FILE_REGULAR || !g_str_has_suffix(name, ".cacnk"))
+        return 0;
+    return MIN(op->info.size, G_MAXUINT32); /* no slice is so long */
 }
 
 static int
@@ -92,7 +101,7 @@ measure(VimgTransport *transport, const char *name, guint64 *bytes)
 
         result = stat_all(transport, dir, (char *const *)names->pdata + i, n, ops);
         for (k = 0; result == 0 && k < n; k++)
-            *bytes += ops[k].result == 0 ? ops[k].info.size : 0;
+            *bytes += slice_bytes(&ops[k], g_ptr_array_index(names, i + k));
     }
     return result == ENOENT ? 0 : result;
 }
@@ -137,81 +146,102 @@ find_prefixes(VimgTransport *transport, gint64 *times)
     return result;
 }
 
+/* Looks again into a directory unless its bytes are certain. */
+static int
+visit(Prefix *prefix, VimgTransport *transport, guint number, gint64 mtime, gboolean apart)
+{
+    gboolean same = prefix->mtime == mtime;
+    char name[5];
+    guint64 bytes;
+    int result;
+
+    if (mtime == 0) {
+        *prefix = (Prefix){0};
+        return 0;
+    }
+    if (same && prefix->firm)
+        return 0;
+    g_snprintf(name, sizeof(name), "%04x", number);
+    result = measure(transport, name, &bytes);
+    if (result == 0)
+        *prefix = (Prefix){mtime, bytes, same && apart};
+    return result;
+}
+
 static int
 look(VimgUsage *usage, VimgTransport *transport, guint64 *total)
 {
     g_autofree gint64 *times = g_new0(gint64, PREFIXES);
+    gint64 began = g_get_monotonic_time();
+    gboolean apart = began - usage->looked >= APART;
     int result = find_prefixes(transport, times);
-    gint64 newest = 0;
-    gsize i;
+    guint i;
 
     *total = 0;
-    for (i = 0; i < PREFIXES; i++)
-        newest = MAX(newest, times[i]);
-    for (i = 0; result == 0 && i < PREFIXES; i++) {
-        Prefix *prefix = &usage->prefixes[i];
-        char name[5];
-
-        if (times[i] == 0) {
-            *prefix = (Prefix){0};
-        } else if (prefix->mtime != times[i]) {
-            g_snprintf(name, sizeof(name), "%04x", (guint)i);
-            result = measure(transport, name, &prefix->bytes);
-            prefix->mtime = times[i] < newest - COARSE ? times[i] : 0;
-        }
-        *total += prefix->bytes;
+    for (i = 0; i < PREFIXES; i++) {
+        if (result == 0 && g_get_monotonic_time() - began < LOOK_MAX)
+            result = visit(&usage->prefixes[i], transport, i, times[i], apart);
+        *total += usage->prefixes[i].bytes;
     }
+    if (apart)
+        usage->looked = began;
     return result;
 }
 
-/* ---- counting --------------------------------------------------------------------------- */
-
-/* Whether this thread is to count.  The lock is held. */
-static gboolean
-begin_count(VimgUsage *usage)
-{
-    while (usage->counting && !usage->known)
-        thread_must(pthread_cond_wait(&usage->counted, &usage->lock));
-    if (usage->counting)
-        return FALSE;
-    usage->counting = TRUE;
-    usage->added = 0;
-    return TRUE;
-}
+/* ---- sums ------------------------------------------------------------------------------- */
 
 int
 vimg_usage_count(VimgUsage *usage, VimgTransport *transport, guint64 *bytes)
 {
-    gboolean mine;
     guint64 total = 0;
+    guint64 before;
+    gboolean mine;
     int result = 0;
 
     thread_must(pthread_mutex_lock(&usage->lock));
-    mine = begin_count(usage);
+    mine = !usage->counting;
+    usage->counting = TRUE;
+    before = usage->stored;
     if (mine) {
         thread_must(pthread_mutex_unlock(&usage->lock));
         result = look(usage, transport, &total);
         thread_must(pthread_mutex_lock(&usage->lock));
         usage->counting = FALSE;
         if (result == 0) {
+            /* what was stored meanwhile may count twice until the next time, but is never missed */
             usage->total = total;
-            usage->known = TRUE;
+            usage->stored -= before;
         }
-        pthread_cond_broadcast(&usage->counted);
     }
-    *bytes = usage->total + usage->added;
+    *bytes = usage->total + usage->stored + usage->staged;
     thread_must(pthread_mutex_unlock(&usage->lock));
     return result;
 }
 
 gboolean
-vimg_usage_add(VimgUsage *usage, guint64 bytes, guint64 quota, guint64 *used)
+vimg_usage_take(VimgUsage *usage, guint64 bytes, guint64 quota, guint64 *used)
 {
     LOCK_GUARD(&usage->lock);
 
-    *used = usage->total + usage->added;
-    if (bytes > quota - MIN(quota, *used))
+    *used = usage->total + usage->stored + usage->staged;
+    if (quota > 0 && bytes > quota - MIN(quota, *used))
         return FALSE;
-    usage->added += bytes;
+    usage->staged += bytes;
     return TRUE;
+}
+
+void
+vimg_usage_settle(VimgUsage *usage, guint64 bytes, gboolean stored)
+{
+    LOCK_GUARD(&usage->lock);
+
+    usage->staged -= bytes;
+    if (stored)
+        usage->stored += bytes;
+}
+
+void
+vimg_usage_age(VimgUsage *usage)
+{
+    usage->looked -= APART;
 }

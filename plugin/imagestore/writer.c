@@ -99,6 +99,7 @@ begin(VimgSliceWriter *writer, GError **error)
     VimgPipelineStart start = {
         .lease = writer->lease,
         .uuid = writer->image.manifest->image.uuid,
+        .offset = writer->offset,
         .ahead = writer->ahead,
     };
     VimgPipeline *pipeline;

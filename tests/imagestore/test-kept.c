@@ -5,13 +5,66 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "memory-transport.h"
 #include "parent.h"
 #include "slice.h"
 #include "store-helper.h"
 
+/* ---- a transport that counts and fails -------------------------------------------------- */
+
+typedef struct {
+    VimgTransport parent;
+    VimgTransport *inner;
+    guint lists;
+    gboolean broken; /* slices cannot be looked at */
+} Watch;
+
+static void
+watch_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    Watch *watch = (Watch *)transport;
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        watch->lists += ops[i].kind == VIMG_OP_LIST;
+        if (watch->broken && ops[i].kind == VIMG_OP_STAT && g_str_has_suffix(ops[i].path, ".cacnk"))
+            ops[i].result = EIO;
+        else
+            vimg_transport_run(watch->inner, &ops[i], 1);
+    }
+}
+
+static int
+watch_sync_all(VimgTransport *transport)
+{
+    return vimg_transport_sync_all(((Watch *)transport)->inner);
+}
+
+static int
+watch_space(VimgTransport *transport, VimgSpace *out)
+{
+    return vimg_transport_space(((Watch *)transport)->inner, out);
+}
+
+static void
+watch_free(VimgTransport *transport)
+{
+    vimg_transport_free(((Watch *)transport)->inner);
+    g_free(transport);
+}
+
+static const VimgTransportOps watch_ops = {
+    .run = watch_run,
+    .sync_all = watch_sync_all,
+    .space = watch_space,
+    .free = watch_free,
+};
+
 typedef struct {
     MemoryDisk *disk;
+    Watch *watch;
     VimgSliceStore *store;
 } Fixture;
 
@@ -19,7 +72,10 @@ static void
 set_up(Fixture *fixture, gconstpointer data)
 {
     fixture->disk = memory_disk_new();
-    fixture->store = helper_store(memory_transport_new(fixture->disk, TRUE));
+    fixture->watch = g_new0(Watch, 1);
+    fixture->watch->parent.ops = &watch_ops;
+    fixture->watch->inner = memory_transport_new(fixture->disk, TRUE);
+    fixture->store = helper_store(&fixture->watch->parent);
 }
 
 static void
@@ -83,6 +139,68 @@ test_usage(Fixture *fixture, gconstpointer data)
     }
 }
 
+/* Directories that did not change are not looked into again; a look that failed is no look. */
+static void
+test_looks(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    g_autoptr(VimgBuffer) content = helper_content(1, 8 * 65536, 0);
+    g_autofree char *a = helper_create(store, "a", 0);
+    guint64 bytes;
+    guint64 truth;
+    guint lists;
+
+    upload(store, a, content);
+    fixture->watch->broken = TRUE;
+    g_assert_cmpint(vimg_usage_count(store->usage, store->transport, &bytes), ==, EIO);
+    fixture->watch->broken = FALSE;
+    truth = used(store);
+    g_assert_cmpuint(truth, >, content->size / 4);
+    lists = fixture->watch->lists;
+    g_assert_cmpuint(used(store), ==, truth); /* too soon to rely on anything */
+    g_assert_cmpuint(fixture->watch->lists, >, lists + 1);
+    vimg_usage_age(store->usage);
+    g_assert_cmpuint(used(store), ==, truth);
+    lists = fixture->watch->lists;
+    g_assert_cmpuint(used(store), ==, truth);
+    g_assert_cmpuint(fixture->watch->lists, ==, lists + 1); /* of the prefixes themselves */
+    {
+        g_autoptr(VimgBuffer) more = helper_content(2, 65536, 0);
+        g_autofree char *b = helper_create(store, "b", 0);
+
+        upload(store, b, more);
+    }
+    g_assert_cmpuint(used(store), >, truth);
+}
+
+/* Looks in the middle of an upload forget nothing that it has staged. */
+static void
+test_quota_staged(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    g_autoptr(VimgBuffer) content = helper_content(1, 64 * 65536, 0);
+    g_autofree char *a = helper_create(store, "a", 0);
+    VimgWriteRequest request = {.size = sizeof(request)};
+    g_autoptr(GError) error = NULL;
+    VimgSliceWriter *writer;
+    gsize at;
+
+    store->quota = used(store) + 6 * 65536;
+    writer = vimg_slice_writer_open(store, a, &request, NULL, &error);
+    g_assert_no_error(error);
+    for (at = 0; !error && at < content->size; at += 65536) {
+        vimg_slice_writer_write(writer, content, at, 65536, &error);
+        g_assert_cmpuint(used(store), <=, store->quota);
+    }
+    if (error)
+        vimg_slice_writer_abort(writer);
+    else
+        helper_finish(writer, TRUE, content->size, &error);
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    g_assert_cmpuint(used(store), <=, store->quota);
+    g_assert_cmpint(helper_state(store, a), ==, VIMG_IMAGE_SAVING);
+}
+
 /* An upload that would go beyond it ends with the numbers; what is stored already costs nothing. */
 static void
 test_quota(Fixture *fixture, gconstpointer data)
@@ -93,6 +211,7 @@ test_quota(Fixture *fixture, gconstpointer data)
     g_autofree char *a = helper_create(store, "a", 0);
     g_autofree char *b = helper_create(store, "b", 0);
     g_autofree char *c = helper_create(store, "c", 0);
+    g_autofree char *d = helper_create(store, "d", 0);
     g_autofree char *number = NULL;
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     VimgPluginStore shown = {.size = sizeof(shown)};
@@ -111,7 +230,6 @@ test_quota(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(used(store), <=, store->quota);
     g_assert_cmpint(helper_state(store, c), ==, VIMG_IMAGE_SAVING);
     /* announced, it is refused before the first byte */
-    g_assert_null(vimg_slice_writer_open(store, b, &request, NULL, NULL));
     g_assert_null(vimg_slice_writer_open(store, c, &request, NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
     g_assert_nonnull(strstr(error->message, number));
@@ -121,7 +239,10 @@ test_quota(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(shown.allocation, ==, used(store));
     g_assert_cmpuint(shown.available, ==, store->quota - shown.allocation);
     g_free(shown.store_id);
-    store->quota += 16 * 65536;
+    /* a full pool still takes what it holds */
+    store->quota = 1;
+    upload(store, d, content);
+    store->quota = G_MAXINT64;
     upload(store, c, more);
     helper_assert_content(store, c, more);
 }
@@ -214,8 +335,10 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    add("/imagestore/usage", test_usage);
+    add("/imagestore/usage/counted", test_usage);
+    add("/imagestore/usage/looks", test_looks);
     add("/imagestore/quota", test_quota);
+    add("/imagestore/quota/staged", test_quota_staged);
     add("/imagestore/parent/found", test_parent);
     add("/imagestore/parent/recent", test_recent);
     return g_test_run();
