@@ -93,6 +93,9 @@ struct _VimgInspector {
  */
 void vimg_image_want(VimgInspector *inspector, guint64 offset, gsize size);
 
+/* From entry(): moves a window to @offset, which must be behind the table. */
+void vimg_image_want_instead(VimgInspector *inspector, guint window, guint64 offset);
+
 /* Returns: the bytes of a window; NULL: it is not complete. */
 const guint8 *vimg_image_window(const VimgInspector *inspector, guint window);
 

@@ -35,6 +35,14 @@ vimg_image_want(VimgInspector *inspector, guint64 offset, gsize size)
     inspector->arena_used += size;
 }
 
+void
+vimg_image_want_instead(VimgInspector *inspector, guint window, guint64 offset)
+{
+    if (window < inspector->n_windows && offset >= inspector->root.end &&
+        offset >= inspector->leaf.end && offset >= inspector->position)
+        inspector->windows[window].offset = offset;
+}
+
 const guint8 *
 vimg_image_window(const VimgInspector *inspector, guint window)
 {

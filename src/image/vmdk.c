@@ -18,8 +18,14 @@
 #define TABLE_MAX 512                              /* entries of a grain table */
 #define DESCRIPTOR_MAX (64 << 10)                  /* bytes */
 #define DIRECTORY_AT_END G_MAXUINT64
-#define GRAIN_HEADER 12 /* before compressed data */
+#define GRAIN_HEADER 12 /* before compressed data: where it belongs, and its size */
 #define GRAIN_ZERO 1    /* a table's entry: reads as zeros */
+
+/* The windows, in the order they are asked for. */
+enum {
+    WINDOW_DESCRIPTOR,
+    WINDOW_GRAIN, /* the header of the last one that is known and compressed */
+};
 
 enum {
     FLAG_NEWLINES = 1 << 0,
@@ -145,11 +151,22 @@ begin(VimgInspector *inspector)
     vimg_image_need(inspector, 0, h.overhead * VIMG_IMAGE_SECTOR);
     if (h.directory == DIRECTORY_AT_END)
         return;
+    vimg_image_want(inspector, h.overhead * VIMG_IMAGE_SECTOR, GRAIN_HEADER);
     inspector->leaf_bits = 9;
     inspector->leaf_size = (gsize)h.table * 4;
     inspector->leaf_entry = 4;
     vimg_image_need(inspector, h.directory * VIMG_IMAGE_SECTOR, n * 4);
     vimg_image_walk(inspector, h.directory * VIMG_IMAGE_SECTOR, n, 4);
+}
+
+static void
+arrived(VimgInspector *inspector, guint window)
+{
+    const guint8 *grain = vimg_image_window(inspector, window);
+
+    if (window == WINDOW_GRAIN && inspector->last > 0 &&
+        inspector->windows[window].offset == inspector->last)
+        vimg_image_need(inspector, inspector->last, GRAIN_HEADER + (guint64)get_le32(grain, 8));
 }
 
 static void
@@ -166,6 +183,9 @@ show_entry(VimgInspector *inspector, gboolean leaf, const guint8 *entry)
         vimg_image_walk_leaf(inspector, offset);
     } else if (h.flags & FLAG_COMPRESSED) {
         vimg_image_need(inspector, offset, GRAIN_HEADER + 1);
+        if (offset > inspector->last)
+            vimg_image_want_instead(inspector, WINDOW_GRAIN, offset);
+        inspector->last = MAX(inspector->last, offset);
     } else if (offset > GRAIN_ZERO * VIMG_IMAGE_SECTOR) {
         vimg_image_need(inspector, offset, (tail ? tail : h.grain) * VIMG_IMAGE_SECTOR);
     }
@@ -191,7 +211,7 @@ check_end(const VimgInspector *inspector, GError **error)
 static gboolean
 finish(VimgInspector *inspector, guint64 *capacity, GError **error)
 {
-    const guint8 *text = vimg_image_window(inspector, 0);
+    const guint8 *text = vimg_image_window(inspector, WINDOW_DESCRIPTOR);
     Header h = read_header(inspector->head);
 
     *capacity = h.capacity * VIMG_IMAGE_SECTOR;
@@ -207,6 +227,7 @@ const VimgImageFormat vimg_image_vmdk = {
     .matches = matches,
     .check = check,
     .begin = begin,
+    .arrived = arrived,
     .entry = show_entry,
     .finish = finish,
 };
