@@ -556,19 +556,27 @@ class Checksums(ImagesCase):
 class StockFailures(ImagesCase):
     """What goes wrong, silently, with the same commands on a pool of libvirt's own (9.0.0)."""
 
-    def uploading(self, path, size):
-        """A client in the middle of its upload."""
+    def uploading(self, path):
+        """A client in the middle of its upload, and how to give it the rest."""
         fifo = self.work / "fifo"
         os.mkfifo(fifo)
         client = subprocess.Popen(["virsh", "-q", "-c", self.daemon.uri, "vol-upload", *self.at,
                                    str(fifo)], stderr=subprocess.DEVNULL)
-        out = open(fifo, "wb")
-        out.write(path.read_bytes()[:size])
-        out.flush()
-        end = time.monotonic() + 60
+        source, out = open(path, "rb"), open(fifo, "wb", buffering=0)
+        self.addCleanup(source.close)
+        self.addCleanup(out.close)
+        out.write(source.read(2 * MIB))
         while int(element(self.v("vol-dumpxml", *self.at), "allocation")) == 0:
-            self.assertLess(time.monotonic(), end)
-        return client, out
+            piece = source.read(4096)  # sizes are looked at when something comes
+            self.assertTrue(piece)
+            out.write(piece)
+
+        def finish():
+            for piece in iter(lambda: source.read(MIB), b""):
+                out.write(piece)
+            out.close()
+            self.assertEqual(client.wait(60), 0)
+        return client, finish
 
     def test_b1_an_image_never_reads_files_of_the_host(self):
         secret = self.work / "secret"
@@ -611,25 +619,21 @@ class StockFailures(ImagesCase):
     def test_b4_deleting_what_is_being_uploaded(self):
         path = disk(self.work)
         self.create(DISK, "raw")
-        client, out = self.uploading(path, 2 * MIB)
+        _, finish = self.uploading(path)
         self.no("volume '%s' is still in use: upload of '%s'" % (self.name, self.name),
                 "vol-delete", *self.at)
-        out.write(path.read_bytes()[2 * MIB:])
-        out.close()
-        self.assertEqual(client.wait(60), 0)
+        finish()
         self.v("vol-download", *self.at, self.work / "out")
         same(path, self.work / "out")
 
     def test_b5_stopping_a_pool_in_the_middle_of_an_upload(self):
         path = disk(self.work)
         self.create(DISK, "raw")
-        client, out = self.uploading(path, 2 * MIB)
+        _, finish = self.uploading(path)
         self.no("pool 'images' has jobs running: upload of '%s'" % self.name, "pool-destroy",
                 "images")
         self.v("pool-refresh", "images")
-        out.write(path.read_bytes()[2 * MIB:])
-        out.close()
-        self.assertEqual(client.wait(60), 0)
+        finish()
         self.assertEqual(self.state("images", self.name), "active")
 
     def test_b6_refreshing_a_pool_while_it_copies(self):
@@ -656,7 +660,7 @@ class StockFailures(ImagesCase):
     def test_b7_a_client_that_dies_in_the_middle_of_its_upload(self):
         path = disk(self.work)
         self.create(DISK, "raw")
-        client, out = self.uploading(path, 2 * MIB)
+        client, _ = self.uploading(path)
         client.kill()
         client.wait()
         self.assertEqual(self.state("images", self.name), "saving")
@@ -664,7 +668,6 @@ class StockFailures(ImagesCase):
         end = time.monotonic() + 30
         while self.daemon.virsh("vol-upload", *self.at, path).returncode != 0:
             self.assertLess(time.monotonic(), end)  # until the daemon sees the client's end
-        out.close()
         self.v("vol-download", *self.at, self.work / "out")
         same(path, self.work / "out")
 
