@@ -187,8 +187,8 @@ gboolean vimg_model_vol_resize(VimgModel *model, const VimgVolId *vol, guint64 c
 typedef struct _VimgTransfer VimgTransfer;
 
 /*
- * @length 0: to the end.  Flags are checked by the caller.  @sparse: holes may come, so that @length
- * says nothing of the space it takes.
+ * @length 0: to the end.  Flags are checked by the caller.  @sparse: holes may come, so that
+ * @length says nothing of the space it takes.
  */
 VimgTransfer *vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset,
                                 guint64 length, gboolean sparse, GError **error);
