@@ -14,6 +14,7 @@
 
 #define SHIFT_MAX 40
 #define HOLE_PLAIN 8192 /* so many zeros at most are fed as bytes */
+#define STEPS_MAX 24    /* of one piece, or most of the time would go into steps */
 
 static const char *const formats[] = {NULL, "raw", "iso", "qcow2", "vmdk", "vpc", "vdi", "vhdx"};
 
@@ -38,6 +39,7 @@ feed_steps(VimgInspector *inspector, const uint8_t *data, guint64 size, gsize st
     }
     if (!data)
         data = zeros;
+    step = MAX(step, size / STEPS_MAX + 1);
     for (; size > step; size -= step, data += step)
         vimg_inspector_feed(inspector, data, step);
     vimg_inspector_feed(inspector, data, size);
