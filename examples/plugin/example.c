@@ -3,7 +3,7 @@
  *
  *   DIR/NAME    content of an image; whoever makes this file has the name
  *   DIR/.UUID   "STATE FORMAT CAPACITY CREATED NAME", written by rename: the image exists from the
- *               first time on and is complete from the second
+ *               first time on and is complete from the second; FORMAT is - if it is not known
  *   DIR/.store  id of the storage, made by the first start
  *
  * An upload that was interrupted begins again.  What is missing here the daemon does or refuses.
@@ -34,9 +34,9 @@ static gboolean
 save(const char *dir, const VimgPluginImage *image, GError **error)
 {
     g_autofree char *path = g_strconcat(dir, "/.", image->uuid, NULL);
-    g_autofree char *text =
-        g_strdup_printf("%d %s %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %s", image->state,
-                        image->format, image->capacity, image->created, image->name);
+    g_autofree char *text = g_strdup_printf("%d %s %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %s",
+                                            image->state, image->format ? image->format : "-",
+                                            image->capacity, image->created, image->name);
 
     return g_file_set_contents_full(path, text, -1, DURABLE, 0600, NULL) ||
            fail(error, VIMG_ERROR_SYSTEM, "cannot write what describes the image");
@@ -57,7 +57,7 @@ example_stat(gpointer handle, const char *uuid, VimgPluginImage *out, GError **e
     content = g_strconcat(handle, "/", words[4], NULL);
     out->uuid = g_strdup(uuid);
     out->name = g_strdup(words[4]);
-    out->format = g_strdup(words[1]);
+    out->format = strcmp(words[1], "-") == 0 ? NULL : g_strdup(words[1]);
     out->capacity = g_ascii_strtoull(words[2], NULL, 10);
     out->created = g_ascii_strtoll(words[3], NULL, 10);
     out->state = stat(content, &st) == 0 ? (VimgImageState)(words[0][0] - '0') : VIMG_IMAGE_ERROR;

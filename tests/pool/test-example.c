@@ -347,6 +347,23 @@ test_storage(Fixture *f, gconstpointer data)
     g_assert_false(g_file_test(own, G_FILE_TEST_EXISTS));
 }
 
+/* Nobody said what it is: it is what it was found to be once it is complete. */
+static void
+test_undeclared(Fixture *f, gconstpointer data)
+{
+    VimgPluginImage image = {.size = sizeof(image), .uuid = (char *)U1, .name = (char *)"a"};
+    g_auto(VimgPluginImage) created = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) complete = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    image.capacity = 4 * HOLE;
+    g_assert_true(vimg_store_create(f->store, &image, &created, &error));
+    g_assert_null(created.format);
+    g_assert_true(finish(write_content(f), TRUE, &error));
+    g_assert_true(vimg_store_stat(f->store, U1, &complete, &error));
+    g_assert_cmpstr(complete.format, ==, "raw");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -354,6 +371,7 @@ main(int argc, char **argv)
         const char *path;
         void (*func)(Fixture *f, gconstpointer data);
     } tests[] = {
+        {"/example/undeclared", test_undeclared},
         {"/example/round-trip", test_round_trip},
         {"/example/names", test_names},
         {"/example/completed-by-rename", test_completed_by_rename},
