@@ -213,7 +213,6 @@ test_quota(Fixture *fixture, gconstpointer data)
     g_autofree char *c = helper_create(store, "c", 0);
     g_autofree char *d = helper_create(store, "d", 0);
     g_autofree char *number = NULL;
-    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     VimgPluginStore shown = {.size = sizeof(shown)};
     VimgWriteRequest request = {
         .size = sizeof(request), .length = more->size, .reserve = more->size};
