@@ -52,7 +52,7 @@ example_stat(gpointer handle, const char *uuid, VimgPluginImage *out, GError **e
     struct stat st = {0};
 
     words = g_strsplit(g_file_get_contents(path, &text, NULL, NULL) ? text : "", " ", 5);
-    if (g_strv_length(words) < 5)
+    if (g_strv_length(words) < 5 || strchr(words[4], '/'))
         return fail(error, VIMG_ERROR_NO_VOL, "the image is gone");
     content = g_strconcat(handle, "/", words[4], NULL);
     out->uuid = g_strdup(uuid);
@@ -64,6 +64,17 @@ example_stat(gpointer handle, const char *uuid, VimgPluginImage *out, GError **e
     out->physical = (guint64)st.st_size;
     out->allocation = (guint64)st.st_blocks * 512;
     return TRUE;
+}
+
+static gboolean
+example_set_error(gpointer handle, const char *uuid, const char *reason, GError **error)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+
+    if (!example_stat(handle, uuid, &image, error))
+        return FALSE;
+    image.state = VIMG_IMAGE_ERROR;
+    return save(handle, &image, error);
 }
 
 static gboolean
@@ -151,7 +162,7 @@ content_open(char *dir, const char *uuid, VimgImageState state, int flags, GErro
     path = g_strconcat(dir, "/", content->image.name, NULL);
     if (content->image.state != state)
         fail(error, VIMG_ERROR_OPERATION_INVALID, "the image is in another state");
-    else if ((content->fd = open(path, flags | O_CLOEXEC)) < 0)
+    else if ((content->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0)
         fail(error, VIMG_ERROR_SYSTEM, NULL);
     else
         return g_steal_pointer(&content);
@@ -287,6 +298,7 @@ static const VimgBackend backend = {
     .list = example_list,
     .create = example_create,
     .stat = example_stat,
+    .set_error = example_set_error,
     .remove_image = example_remove_image,
     .writer_open = example_writer_open,
     .writer_write = example_writer_write,

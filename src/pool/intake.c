@@ -24,6 +24,7 @@ struct _VimgIntake {
     guint64 seen;       /* bytes the inspector was shown */
     guint64 at;         /* offset of the next byte to come */
     gboolean ended;
+    gboolean refused; /* for what it is, not for what a storage said */
     VimgBuffer *head; /* of an undeclared image, until its writer was told what it looks like */
 };
 
@@ -61,6 +62,12 @@ vimg_intake_free(VimgIntake *intake)
     vimg_digest_free(intake->digest);
     vimg_buffer_unref(intake->head);
     g_free(intake);
+}
+
+gboolean
+vimg_intake_has_refused(const VimgIntake *intake)
+{
+    return intake->refused;
 }
 
 guint64
@@ -133,10 +140,11 @@ look_back(VimgIntake *intake, GError **error)
 
 /* A raw image has room for its capacity. */
 static gboolean
-check_room(const VimgIntake *intake, const char *format, guint64 end, GError **error)
+check_room(VimgIntake *intake, const char *format, guint64 end, GError **error)
 {
     if (g_strcmp0(format, "raw") != 0 || end <= intake->image->capacity)
         return TRUE;
+    intake->refused = TRUE;
     return vimg_throw(
         error, VIMG_ERROR_INVALID_ARG,
         _("the stream reaches byte %1$llu, beyond the capacity of %2$llu bytes of volume '%3$s'"),
@@ -182,9 +190,12 @@ vimg_intake_put(VimgIntake *intake, VimgBuffer *buffer, gsize offset, guint64 si
 
     if (!look_back(intake, error))
         return FALSE;
+    /* what only looks raw so far may end as an iso or a vpc, which has no such limit */
+    if (!check_room(intake, intake->image->format, intake->at + size, error))
+        return FALSE;
     inspect(intake, data, size);
     format = vimg_intake_format(intake);
-    if (!check_room(intake, format, intake->at + size, error) || !sum_up(intake, data, size, error))
+    if (!sum_up(intake, data, size, error))
         return FALSE;
     intake->at += size;
     if (format)
@@ -225,7 +236,9 @@ vimg_intake_judge(VimgIntake *intake, const VimgType *type, VimgPluginImage *ima
 {
     VimgInspection found = {0};
 
-    g_assert(intake->whole && intake->ended);
+    if (!intake->whole || !intake->ended)
+        return vimg_throw(error, VIMG_ERROR_INTERNAL, "%s",
+                          _("the content was not looked at whole"));
     if (!vimg_inspector_finish(intake->inspector, intake->image->format, &found, error))
         return FALSE;
     if (!vimg_type_has_format(type, found.format))

@@ -1,8 +1,9 @@
 /*
  * intake.h: content on its way into an image, looked at as it passes
  *
- * Whatever becomes an active image here goes through an intake, which finds its format and makes
- * its checksum.  What it judges wrong is never sealed.
+ * All content that comes into an image here goes through an intake, which finds its format and
+ * makes its checksum.  What it judges wrong is never sealed.  A clone inside of a storage moves
+ * none, and is as good as its source.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -25,11 +26,14 @@ VimgIntake *vimg_intake_new(const VimgPluginImage *image, VimgWriter *writer, Vi
 void vimg_intake_free(VimgIntake *intake); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgIntake, vimg_intake_free)
 
-/* @size bytes of @buffer from @offset on come next; NULL: a hole. */
+/* @size bytes of @buffer from @offset on come next; NULL: a hole.  More than a raw image has room
+ * for is an error after which vimg_intake_has_refused(). */
 gboolean vimg_intake_put(VimgIntake *intake, VimgBuffer *buffer, gsize offset, guint64 size,
                          GError **error);
 /* All came: nothing is held back any more. */
 gboolean vimg_intake_end(VimgIntake *intake, GError **error);
+/* Whether the content itself was the reason of a failure: the image can never be used. */
+gboolean vimg_intake_has_refused(const VimgIntake *intake);
 /* Offset of the next byte. */
 guint64 vimg_intake_at(const VimgIntake *intake);
 /* The format declared, else what the first bytes look like; NULL: too few came. */

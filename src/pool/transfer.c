@@ -136,15 +136,21 @@ is_full(const VimgTransfer *transfer, const char *format, guint64 end)
     return g_strcmp0(format, "raw") == 0 && end == transfer->image.capacity;
 }
 
+/* Whether it may complete the image; an undeclared one may turn out to be raw and full. */
+static gboolean
+may_seal(const VimgTransfer *transfer)
+{
+    if (transfer->length == 0)
+        return TRUE;
+    return (transfer->raw || !transfer->image.format) &&
+           transfer->offset + transfer->length >= transfer->image.capacity;
+}
+
 static gboolean
 open_intake(VimgTransfer *transfer, GError **error)
 {
-    const char *format = transfer->image.format ? transfer->image.format : "raw";
-    gboolean whole =
-        transfer->length == 0 || is_full(transfer, format, transfer->offset + transfer->length);
-
     transfer->intake = vimg_intake_new(&transfer->image, transfer->writer, transfer->use.job,
-                                       transfer->offset, whole, error);
+                                       transfer->offset, may_seal(transfer), error);
     return transfer->intake != NULL;
 }
 
@@ -197,6 +203,30 @@ show_growth(VimgTransfer *transfer, guint64 bytes)
     volume->image.allocation = known ? allocation : MAX(allocation, transfer->image.allocation);
 }
 
+/* It says so itself from now on; a backend that cannot keep that leaves it saving. */
+static void
+set_error(VimgTransfer *transfer, const GError *why)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!vimg_store_set_error(vimg_session_store(transfer->use.session), transfer->image.uuid,
+                              why->message, &error))
+        vimg_warning("volume '%s' of storage pool '%s' cannot be marked: %s", transfer->image.name,
+                     transfer->use.pool->name, error->message);
+}
+
+/* It stays as it is, but for the reason why it can never be used. */
+static gboolean
+refuse(VimgTransfer *transfer, GError *why, GError **error)
+{
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+    vimg_writer_finish(g_steal_pointer(&transfer->writer), FALSE, &transfer->image, &out, NULL);
+    set_error(transfer, why);
+    g_propagate_error(error, why);
+    return FALSE;
+}
+
 /* Of @size bytes more, how many are within the announced length; all of those must fit. */
 static gboolean
 check_room(const VimgTransfer *transfer, guint64 size, guint64 *fits, GError **error)
@@ -220,6 +250,11 @@ take(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, guint64 size, GEr
     if (!check_going(transfer, error) || !check_room(transfer, size, &fits, error))
         return FALSE;
     if (!vimg_intake_put(transfer->intake, buffer, offset, fits, &local)) {
+        if (vimg_intake_has_refused(transfer->intake)) {
+            refuse(transfer, g_steal_pointer(&local), error);
+            vimg_use_restat(&transfer->use);
+            return FALSE;
+        }
         vimg_use_failed(&transfer->use, local);
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
@@ -253,37 +288,14 @@ check_end(VimgTransfer *transfer, gboolean *seal, GError **error)
 
     if (!vimg_intake_end(transfer->intake, error))
         return FALSE;
-    *seal = transfer->length == 0 || is_full(transfer, vimg_intake_format(transfer->intake), at);
+    *seal = transfer->length == 0 ||
+            (may_seal(transfer) && is_full(transfer, vimg_intake_format(transfer->intake), at));
     if (!*seal || at >= transfer->image.position)
         return TRUE;
     return vimg_throw(
         error, VIMG_ERROR_OPERATION_INVALID,
         _("the stream ended at byte %1$llu, but volume '%2$s' holds at least %3$llu bytes of an earlier upload; wipe it to start afresh"),
         VIMG_ULL(at), transfer->image.name, VIMG_ULL(transfer->image.position));
-}
-
-/* It says so itself from now on; a backend that cannot keep that leaves it saving. */
-static void
-set_error(VimgTransfer *transfer, const GError *why)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (!vimg_store_set_error(vimg_session_store(transfer->use.session), transfer->image.uuid,
-                              why->message, &error))
-        vimg_warning("volume '%s' of storage pool '%s' cannot be marked: %s", transfer->image.name,
-                     transfer->use.pool->name, error->message);
-}
-
-/* It stays as it is, but for the reason why it can never be used. */
-static gboolean
-refuse(VimgTransfer *transfer, GError *why, GError **error)
-{
-    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
-
-    vimg_writer_finish(g_steal_pointer(&transfer->writer), FALSE, &transfer->image, &out, NULL);
-    set_error(transfer, why);
-    g_propagate_error(error, why);
-    return FALSE;
 }
 
 static gboolean

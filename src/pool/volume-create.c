@@ -201,7 +201,7 @@ expected(const VimgPluginImage *base, const VimgPluginImage *image)
     return declared;
 }
 
-/* The source was judged when it was sealed, but perhaps not by us. */
+/* The source was judged when it was sealed, but perhaps not by us: what passes is judged again. */
 static gboolean
 copy_into(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
           VimgWriter *writer, GError **error)
@@ -256,7 +256,10 @@ copy_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginIm
     return TRUE;
 }
 
-/* No data passes by in a clone: a checksum that is new is made of the source beforehand. */
+/*
+ * No data passes by in a clone, which is as good as its source: only for a checksum that is new the
+ * source is read beforehand.
+ */
 static gboolean
 check_source(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
              GError **error)

@@ -1,8 +1,8 @@
 /*
  * handlers-secret.c: procedures of secrets
  *
- * A value is in a decoded call and in a reply only; the former is wiped here.  Who may see one is
- * the model's decision (private ones: nobody).
+ * A value is in a decoded call and in a reply only, which are wiped for what their rows say.  Who
+ * may see one is the model's decision (private ones: nobody).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

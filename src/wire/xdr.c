@@ -76,6 +76,16 @@ vimg_xdr_array(XDR *xdrs, char **elements, u_int *count, u_int max, u_int size, 
     return xdr_array(xdrs, elements, count, max, size, proc);
 }
 
+bool_t
+vimg_xdr_bytes(XDR *xdrs, char **bytes, u_int *size, u_int max)
+{
+    if (xdr_bytes(xdrs, bytes, size, max))
+        return TRUE;
+    if (xdrs->x_op == XDR_DECODE && !*bytes)
+        *size = 0;
+    return FALSE;
+}
+
 /* ---- wiping ----------------------------------------------------------------------------- */
 
 static bool_t
@@ -84,17 +94,12 @@ pass_long(XDR *xdrs, const long *value)
     return TRUE;
 }
 
-/*
- * "Writes" @bytes of the struct itself, or constant padding, which is zero and is not touched.
- * Bytes that failed to be decoded have a size all the same.
- */
+/* "Writes" @bytes of the struct itself, or constant padding, which is zero and is not touched. */
 static bool_t
 wipe_bytes(XDR *xdrs, const char *bytes, u_int size)
 {
     volatile char *at = (char *)bytes;
 
-    if (!bytes)
-        return FALSE;
     for (; size > 0; at++, size--) {
         if (*at)
             *at = 0;

@@ -22,6 +22,9 @@ bool_t vimg_xdr_string(XDR *xdrs, char **text, u_int max);
 bool_t vimg_xdr_array(XDR *xdrs, char **elements, u_int *count, u_int max, u_int size,
                       xdrproc_t proc);
 
+/* Stands in for xdr_bytes(): bytes that could not be decoded have no size either. */
+bool_t vimg_xdr_bytes(XDR *xdrs, char **bytes, u_int *size, u_int max);
+
 /* Zeroes all strings and bytes of @data where they lie, before it is given to xdr_free(). */
 void vimg_xdr_wipe(xdrproc_t proc, void *data);
 

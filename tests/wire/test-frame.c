@@ -459,8 +459,23 @@ test_wipe_half(void)
     args.secret.usage_id = (char[]){"x"};
     vimg_xdr_wipe((xdrproc_t)xdr_vimg_remote_secret_set_args, &args);
     g_assert_cmpstr(value, ==, "");
-    args.value.value_val = NULL; /* as libtirpc leaves it, with the size that the client said */
+}
+
+/* A value of more bytes than there can be: libtirpc would leave its size behind. */
+static void
+test_wipe_refused(void)
+{
+    guint8 bytes[16 + 4 + 8 + 4] = {[23] = 1, [24] = 'x', [28] = 0xff, [31] = 1};
+    vimg_remote_secret_set_args args = {0};
+    XDR xdrs;
+
+    xdrmem_create(&xdrs, (char *)bytes, sizeof(bytes), XDR_DECODE);
+    g_assert_false(xdr_vimg_remote_secret_set_args(&xdrs, &args));
+    g_assert_cmpstr(args.secret.usage_id, ==, "x");
+    g_assert_cmpuint(args.value.value_len, ==, 0);
     vimg_xdr_wipe((xdrproc_t)xdr_vimg_remote_secret_set_args, &args);
+    g_assert_cmpstr(args.secret.usage_id, ==, "");
+    xdr_free((xdrproc_t)xdr_vimg_remote_secret_set_args, (char *)&args);
 }
 
 int
@@ -498,5 +513,6 @@ main(int argc, char **argv)
     g_test_add_data_func("/xdr/encode/too-long", GSIZE_TO_POINTER(4194305), test_encode_bad);
     g_test_add_func("/xdr/wipe", test_wipe);
     g_test_add_func("/xdr/wipe/half", test_wipe_half);
+    g_test_add_func("/xdr/wipe/refused", test_wipe_refused);
     return g_test_run();
 }
