@@ -17,7 +17,7 @@
 typedef struct {
     VimgTransport parent;
     VimgTransport *inner;
-    guint lists;
+    guint lists;     /* the crew works too: by __atomic builtins */
     gboolean broken; /* slices cannot be looked at */
 } Watch;
 
@@ -28,7 +28,7 @@ watch_run(VimgTransport *transport, VimgOp *ops, gsize n)
     gsize i;
 
     for (i = 0; i < n; i++) {
-        watch->lists += ops[i].kind == VIMG_OP_LIST;
+        __atomic_add_fetch(&watch->lists, ops[i].kind == VIMG_OP_LIST, __ATOMIC_RELAXED);
         if (watch->broken && ops[i].kind == VIMG_OP_STAT && g_str_has_suffix(ops[i].path, ".cacnk"))
             ops[i].result = EIO;
         else

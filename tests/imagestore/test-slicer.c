@@ -210,7 +210,7 @@ mixed_content(GRand *rnd)
     static const gsize lengths[] = {1,         63,        64,        4095,          4096,
                                     8191,      SLICE / 4, SLICE - 1, SLICE,         SLICE + 1,
                                     2 * SLICE, 3 * SLICE, 5 * SLICE, 5 * SLICE + 77};
-    VimgBuffer *content = helper_content(g_rand_int(rnd), 3 * MIB, 0);
+    VimgBuffer *content = helper_content(g_rand_int(rnd), 2 * MIB, 0);
     gsize at = 0;
 
     while (at < content->size) {
@@ -235,7 +235,7 @@ test_content(void)
     gsize round;
     gsize i;
 
-    for (round = 0; round < 12; round++) {
+    for (round = 0; round < 6; round++) {
         g_autoptr(VimgBuffer) content = mixed_content(rnd);
         g_autoptr(GArray) wanted = expect(content);
 

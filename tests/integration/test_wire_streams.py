@@ -297,7 +297,7 @@ class Streams(WireCase):
         stream.data(noise(MIB + 1))
         self.refused(8, 18, "beyond the capacity of %d bytes" % MIB, stream.next)
         self.lives()
-        self.assertEqual(self.state(ref), "saving")
+        self.assertEqual(self.state(ref), "error")
 
     def test_short_raw_upload_reads_as_zeros_to_the_capacity(self):
         data = noise(100000)
