@@ -99,6 +99,9 @@ void vimg_image_want_instead(VimgInspector *inspector, guint window, guint64 off
 /* Returns: the bytes of a window; NULL: it is not complete. */
 const guint8 *vimg_image_window(const VimgInspector *inspector, guint window);
 
+/* Returns: the bytes of a window that came; *@size: how many. */
+const guint8 *vimg_image_window_part(const VimgInspector *inspector, guint window, gsize *size);
+
 /* The windows that tell whether an image without a header is one of a disc. */
 void vimg_image_iso_want(VimgInspector *inspector);
 

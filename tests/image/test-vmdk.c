@@ -7,6 +7,31 @@
 
 #include "image-case.h"
 
+#define EVIL "# Disk DescriptorFile\nversion=1\nparentFileNameHint=\"/a/b\"\n"
+
+/* The header names a good descriptor; another is where programs look for it. */
+static void
+make_elsewhere(Image *image)
+{
+    make_vmdk(image);
+    image_put(image, 18 * 512, image->bytes->data + 512, 4 * 512);
+    image_put(image, 512, EVIL, sizeof(EVIL));
+    image_number(image, (Number){28, 8, 18});
+}
+
+/* The descriptor of one sector, as the header says, goes on in the next one. */
+static void
+make_behind(Image *image)
+{
+    guint8 *text;
+
+    make_vmdk(image);
+    image_number(image, (Number){36, 8, 1});
+    text = image->bytes->data + 512;
+    memset(text + strlen((char *)text), '#', 512 - strlen((char *)text));
+    image_put(image, 2 * 512, "\n" EVIL, sizeof("\n" EVIL));
+}
+
 static const Case cases[] = {
     {"vmdk/found", make_vmdk, .code = GOOD, .says = "vmdk", .capacity = 32 * KIB},
     {"vmdk/declared", make_vmdk, .declared = "vmdk", .code = GOOD, .says = "vmdk",
@@ -56,8 +81,15 @@ static const Case cases[] = {
      .code = UNSUPPORTED,
      .says = "compression"},
     {"vmdk/descriptor-huge", make_vmdk, {{36, 8, 129}}, .code = PROBE, .says = "descriptor"},
-    {"vmdk/descriptor-outside", make_vmdk, {{28, 8, 18}}, .code = PROBE, .says = "cut off"},
+    {"vmdk/descriptor-outside", make_vmdk, {{36, 8, 18}}, .code = PROBE, .says = "cut off"},
+    {"vmdk/descriptor-elsewhere", make_elsewhere, .code = UNSUPPORTED,
+     .says = "place of the descriptor"},
     {"vmdk/overhead-outside", make_vmdk, {{64, 8, 19}}, .code = PROBE, .says = "cut off"},
+    {"vmdk/overhead-wraps",
+     make_vmdk,
+     {{64, 8, G_GUINT64_CONSTANT(1) << 55}},
+     .code = PROBE,
+     .says = "overhead"},
     {"vmdk/descriptor-none",
      make_vmdk,
      {{36, 8, 0}},
@@ -69,6 +101,20 @@ static const Case cases[] = {
      .code = UNSUPPORTED, .says = "parent"},
     {"vmdk/parent", make_vmdk, .text_at = 512, .text = "parentfilenamehint=\"/a/b\"\n#",
      .code = UNSUPPORTED, .says = "backing file '/a/b'"},
+    {"vmdk/parent-in-comment", make_vmdk, .text_at = 512,
+     .text = "# parentFileNameHint=\"/a/b\"\n#", .code = UNSUPPORTED,
+     .says = "backing file '/a/b'"},
+    {"vmdk/parent-in-key", make_vmdk, .text_at = 512, .text = "xparentFileNameHint=\"/a/b\"\n#",
+     .code = UNSUPPORTED, .says = "backing file '/a/b'"},
+    {"vmdk/parent-behind", make_behind, .code = UNSUPPORTED, .says = "backing file '/a/b'"},
+    {"vmdk/parent-behind-the-zero",
+     make_behind,
+     {{512 + 400, 1, 0}},
+     .code = GOOD,
+     .says = "vmdk",
+     .capacity = 32 * KIB},
+    {"vmdk/parent-unnamed", make_vmdk, .text_at = 512, .text = "#parentFileNameHint\n#",
+     .code = UNSUPPORTED, .says = "backing file ''"},
     {"vmdk/no-type", make_vmdk, .text_at = 512 + 64, .text = "x", .code = UNSUPPORTED,
      .says = "createType"},
     {"vmdk/type", make_vmdk, .text_at = 512, .text = "createType=\"twoGbMaxExtentSparse\"\n#",
@@ -79,6 +125,14 @@ static const Case cases[] = {
      .code = UNSUPPORTED, .says = "in the file 'a.vmdk'"},
     {"vmdk/extent-elsewhere", make_vmdk, .text_at = 512, .text = "RW 64 SPARSE \"../a\"\n#",
      .code = UNSUPPORTED, .says = "in the file '../a'"},
+    {"vmdk/extent-tabs", make_vmdk, .text_at = 512, .text = "RW\t64\tFLAT\t\"/a/b\"\t0\n#",
+     .code = UNSUPPORTED, .says = "in the file '/a/b'"},
+    {"vmdk/extent-vertical", make_vmdk, .text_at = 512, .text = "RW\v64\fFLAT \"/a/b\" 0\n#",
+     .code = UNSUPPORTED, .says = "in the file '/a/b'"},
+    {"vmdk/extent-unnamed", make_vmdk, .text_at = 512, .text = "RW 64 SPARSE \"\"\n#",
+     .code = UNSUPPORTED, .says = "in the file"},
+    {"vmdk/extent-bare", make_vmdk, .text_at = 512, .text = "RW\n#", .code = UNSUPPORTED,
+     .says = "in the file"},
     {"vmdk/text", make_text, .declared = "vmdk", .code = UNSUPPORTED,
      .says = "in the file 'disk.vmdk'"},
     {"vmdk/text-plain", make_disk, .text = "# hello\n\nversion=1\nRW 1 FLAT \"/dev/sda\" 0\n",
