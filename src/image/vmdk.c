@@ -204,19 +204,36 @@ show_entry(VimgInspector *inspector, gboolean leaf, const guint8 *entry)
     }
 }
 
-/* A stream whose directory came last ends in a marker, the header again, and a marker. */
+/* All but where the directories are, and whether it was closed. */
+static gboolean
+is_copy(const guint8 *footer, const guint8 *head)
+{
+    return memcmp(footer, head, 48) == 0 && memcmp(footer + 64, head + 64, 8) == 0 &&
+           memcmp(footer + 73, head + 73, 6) == 0;
+}
+
+/*
+ * A stream whose directory came last ends in a marker, the header again, and a marker.  Programs
+ * use that header, not the first one, which has been judged.
+ */
 static gboolean
 check_end(const VimgInspector *inspector, GError **error)
 {
     guint8 end[3 * VIMG_IMAGE_SECTOR];
     const guint8 *footer = end + VIMG_IMAGE_SECTOR;
     const guint8 *last = footer + VIMG_IMAGE_SECTOR;
+    Header h = read_header(inspector->head);
+    guint64 directory;
 
     if (!vimg_image_tail(inspector, sizeof(end), end, sizeof(end)) || get_le32(end, 8) != 0 ||
         get_le32(end, 12) != MARKER_FOOTER || !is_sparse(footer) || get_le64(last, 0) != 0 ||
         get_le32(last, 8) != 0 || get_le32(last, 12) != MARKER_END)
         return vimg_image_unended(inspector, "end-of-stream marker", error);
-    if (get_le64(footer, 56) >= inspector->length / VIMG_IMAGE_SECTOR)
+    if (!is_copy(footer, inspector->head))
+        return vimg_image_broken(inspector, "copy of the header", error);
+    directory = read_header(footer).directory;
+    if (directory == 0 || directory > CAPACITY_MAX ||
+        directory * VIMG_IMAGE_SECTOR + directory_size(&h) > inspector->length - sizeof(end))
         return vimg_image_broken(inspector, "grain directory", error);
     return TRUE;
 }
