@@ -62,6 +62,7 @@ typedef struct {
 
 struct _VimgInspector {
     const VimgImageFormat *format; /* NULL: the head has not come */
+    gboolean is_declared;          /* a format was; known when everything came */
     guint64 length;                /* bytes received */
     guint64 position;              /* bytes that passed windows and tables */
     guint64 needed;                /* bytes the image must have, as far as known */

@@ -172,6 +172,7 @@ vimg_inspector_finish(VimgInspector *inspector, const char *declared, VimgInspec
 {
     const VimgImageFormat *format;
 
+    inspector->is_declared = declared != NULL;
     if (!identify(inspector, declared, error) || !check_declared(inspector, declared, error))
         return FALSE;
     format = inspector->format;

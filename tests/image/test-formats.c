@@ -64,6 +64,8 @@ static const Case cases[] = {
     {"iso/padded", make_iso, .grow = 300 * KIB, .code = GOOD, .says = "iso",
      .capacity = 24 * 2048 + 300 * KIB},
     {"iso/cut", make_iso, .grow = -1, .declared = "iso", .code = PROBE, .says = "cut off"},
+    {"iso/cut-undeclared", make_iso, .grow = -1, .code = PROBE,
+     .says = "at least 49152 bytes; a disk with the rest of a disc on it is created with"},
     {"iso/block-size", make_iso, {{16 * 2048 + 128, 2, 100}}, .code = PROBE, .says = "block size"},
     /* vdi */
     {"vdi/found", make_vdi, .code = GOOD, .says = "vdi", .capacity = 16 * KIB},
