@@ -62,6 +62,7 @@ typedef struct {
 
 struct _VimgInspector {
     const VimgImageFormat *format; /* NULL: the head has not come */
+    gboolean is_declared;          /* a format was; known when everything came */
     guint64 length;                /* bytes received */
     guint64 position;              /* bytes that passed windows and tables */
     guint64 needed;                /* bytes the image must have, as far as known */
@@ -98,6 +99,9 @@ void vimg_image_want_instead(VimgInspector *inspector, guint window, guint64 off
 
 /* Returns: the bytes of a window; NULL: it is not complete. */
 const guint8 *vimg_image_window(const VimgInspector *inspector, guint window);
+
+/* Returns: the bytes of a window that came; *@size: how many. */
+const guint8 *vimg_image_window_part(const VimgInspector *inspector, guint window, gsize *size);
 
 /* The windows that tell whether an image without a header is one of a disc. */
 void vimg_image_iso_want(VimgInspector *inspector);

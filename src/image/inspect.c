@@ -121,9 +121,13 @@ vimg_inspector_feed(VimgInspector *inspector, const guint8 *data, guint64 size)
 const char *
 vimg_inspector_sniff(const VimgInspector *inspector)
 {
-    guint8 head[VIMG_INSPECT_HEAD] = {0};
+    gsize size = MIN(inspector->length, VIMG_INSPECT_HEAD);
+    guint8 head[VIMG_INSPECT_HEAD];
 
-    memcpy(head, inspector->head, MIN(inspector->length, sizeof(head)));
+    if (inspector->format)
+        return inspector->format->name;
+    memcpy(head, inspector->head, size);
+    memset(head + size, 0, sizeof(head) - size);
     return match(head)->name;
 }
 
@@ -172,6 +176,7 @@ vimg_inspector_finish(VimgInspector *inspector, const char *declared, VimgInspec
 {
     const VimgImageFormat *format;
 
+    inspector->is_declared = declared != NULL;
     if (!identify(inspector, declared, error) || !check_declared(inspector, declared, error))
         return FALSE;
     format = inspector->format;

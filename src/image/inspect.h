@@ -34,7 +34,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgInspector, vimg_inspector_free)
  */
 void vimg_inspector_feed(VimgInspector *inspector, const guint8 *data, guint64 size);
 
-/* What the first VIMG_INSPECT_HEAD bytes look like: raw, qcow2, vmdk, vdi, vpc or vhdx. */
+/*
+ * What the first VIMG_INSPECT_HEAD bytes look like: raw, qcow2, vmdk, vdi, vpc or vhdx.  Behind
+ * them it costs nothing; a finish may find more.
+ */
 const char *vimg_inspector_sniff(const VimgInspector *inspector);
 
 /*

@@ -92,9 +92,14 @@ finish(VimgInspector *inspector, guint64 *capacity, GError **error)
     size = (guint64)get_le32(primary, 80) * block;
     if (block < VIMG_IMAGE_SECTOR || block > SECTOR || !vimg_image_is_power(block))
         return vimg_image_broken(inspector, "block size", error);
-    if (size > inspector->length)
+    if (size <= inspector->length)
+        return TRUE;
+    if (inspector->is_declared)
         return vimg_image_cut(inspector, size, error);
-    return TRUE;
+    return vimg_throw(
+        error, VIMG_ERROR_PROBE,
+        _("the iso image is cut off: it has %1$llu of at least %2$llu bytes; a disk with the rest of a disc on it is created with --format raw"),
+        (unsigned long long)inspector->length, (unsigned long long)size);
 }
 
 const VimgImageFormat vimg_image_iso = {

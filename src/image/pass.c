@@ -53,6 +53,17 @@ vimg_image_window(const VimgInspector *inspector, guint window)
     return inspector->arena + at->at;
 }
 
+const guint8 *
+vimg_image_window_part(const VimgInspector *inspector, guint window, gsize *size)
+{
+    const VimgImageWindow *at = &inspector->windows[window];
+
+    *size = 0;
+    if (window < inspector->n_windows && inspector->position > at->offset)
+        *size = MIN(at->size, inspector->position - at->offset);
+    return inspector->arena + at->at;
+}
+
 /* What of [@from, @to) lies in the next @size bytes: *@skip bytes ahead.  Returns: how much. */
 static guint64
 overlap(const VimgInspector *inspector, guint64 size, guint64 from, guint64 to, guint64 *skip)

@@ -135,23 +135,26 @@ check_features(const VimgInspector *inspector, const Header *h, GError **error)
 }
 
 /*
- * Looks for the header extension @type.  *@at is where its data is in the head, 0 if there is none.
- * Returns: FALSE if the extensions are no chain.
+ * Looks for the header extension @type.  *@at is where its data is in the head, *@size what of it
+ * is there; *@at is 0 if there is none, or only behind the head, where nothing is seen.
+ * Returns: FALSE if the extensions are no chain within the first cluster.
  */
 static gboolean
 find_extension(const VimgInspector *inspector, const Header *h, guint32 type, guint64 *at,
                guint32 *size)
 {
-    guint64 end = MIN(cluster_size(h), VIMG_INSPECT_HEAD);
+    guint64 end = cluster_size(h);
     guint64 next = h->header_size;
 
     *at = 0;
-    while (next + 8 <= end && get_be32(inspector->head, next) != EXTENSION_END) {
+    while (next + 8 <= MIN(end, VIMG_INSPECT_HEAD) &&
+           get_be32(inspector->head, next) != EXTENSION_END) {
         *size = get_be32(inspector->head, next + 4);
         if (*size > end - next - 8)
             return FALSE;
         if (get_be32(inspector->head, next) == type) {
             *at = next + 8;
+            *size = MIN(*size, VIMG_INSPECT_HEAD - *at);
             return TRUE;
         }
         next += 8 + ((guint64)*size + 7) / 8 * 8;

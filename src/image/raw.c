@@ -14,10 +14,14 @@ typedef struct {
     const char *magic;
 } Foreign;
 
-/* Formats that some program would open by their content, though we do not store them. */
+/*
+ * Formats that some program would open by their content, though we do not store them.  LUKS is none
+ * of them: to libvirt too an encrypted disk is a raw one.
+ */
 static const Foreign foreign[] = {
     {"bochs", 0, 22, "Bochs Virtual HD Image"},
     {"cloop", 0, 25, "#!/bin/sh\n#V2.0 Format\nmo"},
+    {"cow", 0, 8, "OOOM\0\0\0\2"},
     {"dmg", 512, 4, "koly"},
     {"parallels", 0, 16, "WithoutFreeSpace"},
     {"parallels", 0, 16, "WithouFreSpacExt"},

@@ -42,6 +42,13 @@ read_header(const guint8 *head)
     };
 }
 
+/* Bytes of a block in the file. */
+static guint64
+stride(const Header *h)
+{
+    return (guint64)h->block + h->extra;
+}
+
 static gboolean
 matches(const guint8 *head)
 {
@@ -51,8 +58,8 @@ matches(const guint8 *head)
 static gboolean
 check(const VimgInspector *inspector, GError **error)
 {
-    static const guint8 nobody[16];
-    const guint8 *parent = inspector->head + 440;
+    static const guint8 nobody[32];
+    const guint8 *parent = inspector->head + 424; /* two uuids, either of which names it */
     Header h = read_header(inspector->head);
     guint32 type = get_le32(inspector->head, 76);
 
@@ -79,7 +86,7 @@ begin(VimgInspector *inspector)
 {
     Header h = read_header(inspector->head);
 
-    vimg_image_need(inspector, h.data_offset, (guint64)h.allocated * (h.block + h.extra));
+    vimg_image_need(inspector, h.data_offset, h.allocated * stride(&h));
     vimg_image_walk(inspector, h.map_offset, h.blocks, 4);
 }
 
@@ -90,7 +97,7 @@ show_entry(VimgInspector *inspector, gboolean leaf, const guint8 *entry)
     guint32 block = get_le32(entry, 0);
 
     if (block < BLOCK_NONE)
-        vimg_image_need(inspector, h.data_offset, ((guint64)block + 1) * (h.block + h.extra));
+        vimg_image_need(inspector, h.data_offset, ((guint64)block + 1) * stride(&h));
 }
 
 static gboolean

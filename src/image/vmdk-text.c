@@ -2,7 +2,8 @@
  * vmdk-text.c: the descriptor of a VMDK image
  *
  * Lines `key=value`, and one for each extent: access, sectors, type, quoted name.  Programs differ
- * in what they overlook, so every line counts, however often a key comes.
+ * in what they overlook, so every line counts, however often a key comes.  A parent's name they
+ * look for anywhere, also in comments and other words.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -20,7 +21,7 @@ typedef struct {
 static gboolean
 is_blank(char c)
 {
-    return c == ' ' || c == '\t' || c == '\r';
+    return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 static Piece
@@ -45,6 +46,19 @@ take(Piece *rest, char separator)
 
     *rest = (Piece){rest->at + used, rest->size - used};
     return front;
+}
+
+/* Takes the word at the front of @rest, up to any blank. */
+static Piece
+take_word(Piece *rest)
+{
+    Piece word = {trim(*rest).at, 0};
+
+    *rest = trim(*rest);
+    while (word.size < rest->size && !is_blank(word.at[word.size]))
+        word.size++;
+    *rest = (Piece){rest->at + word.size, rest->size - word.size};
+    return word;
 }
 
 static gboolean
@@ -109,11 +123,24 @@ read_key(VimgVmdkText *out, Piece key, Piece value)
         out->is_split |= !out->is_whole;
     } else if (is_word(key, "parentCID")) {
         out->is_child |= !is_word(value, "ffffffff");
-    } else if (is_word(key, "parentFileNameHint")) {
-        out->is_child = TRUE;
-        out->parent = value.at;
-        out->parent_size = value.size;
     }
+}
+
+static void
+find_parent(VimgVmdkText *out, Piece text)
+{
+    static const char hint[] = "parentFileNameHint";
+    gsize size = strlen(hint);
+
+    while (text.size >= size && g_ascii_strncasecmp(text.at, hint, size) != 0)
+        text = (Piece){text.at + 1, text.size - 1};
+    if (text.size < size)
+        return;
+    text = take(&text, '\n');
+    take(&text, '=');
+    text = unquote(text);
+    out->parent = text.at;
+    out->parent_size = text.size;
 }
 
 /* @rest: sectors, type, name.  The one extent of an image that is whole is the image itself. */
@@ -122,13 +149,11 @@ read_extent(VimgVmdkText *out, Piece rest)
 {
     Piece type, name;
 
-    rest = trim(rest);
-    take(&rest, ' ');
-    rest = trim(rest);
-    type = take(&rest, ' ');
+    take_word(&rest);
+    type = take_word(&rest);
     name = unquote(rest);
-    if (out->extent_size > 0 || !is_word(type, "SPARSE") || memchr(name.at, '/', name.size) ||
-        memchr(name.at, '\\', name.size))
+    if (out->extent_size > 0 || !is_word(type, "SPARSE") || name.size == 0 ||
+        memchr(name.at, '/', name.size) || memchr(name.at, '\\', name.size))
         out->is_split = TRUE;
     if (out->extent_size == 0 && name.size > 0) {
         out->extent = name.at;
@@ -143,13 +168,14 @@ vimg_vmdk_text_read(const char *text, gsize size)
     VimgVmdkText out = {.extent = "?"};
     Piece rest = text_of(text, size);
 
+    find_parent(&out, rest);
     while (rest.size > 0) {
         Piece line = trim(take(&rest, '\n'));
         Piece words = line;
 
         if (line.size == 0 || line.at[0] == '#')
             continue;
-        if (is_one_of(take(&words, ' '), accesses)) {
+        if (is_one_of(take_word(&words), accesses)) {
             read_extent(&out, words);
         } else {
             Piece key = trim(take(&line, '='));

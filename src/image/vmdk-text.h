@@ -12,8 +12,8 @@
 typedef struct {
     gboolean is_whole;  /* a type of image that is one file, with the one extent it has */
     gboolean is_split;  /* its data is in other files */
-    gboolean is_child;  /* it needs a parent */
-    const char *parent; /* its name; NULL: not said */
+    gboolean is_child;  /* it has a parent's content id */
+    const char *parent; /* its name, however it is said; NULL: it is not */
     gsize parent_size;
     const char *extent; /* the name of the first one */
     gsize extent_size;

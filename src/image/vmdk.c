@@ -16,6 +16,7 @@
 #define CAPACITY_MAX (G_GUINT64_CONSTANT(1) << 53) /* sectors */
 #define GRAIN_MAX (1 << 16)                        /* sectors */
 #define TABLE_MAX 512                              /* entries of a grain table */
+#define DESCRIPTOR 1                               /* the sector where programs look for it */
 #define DESCRIPTOR_MAX (64 << 10)                  /* bytes */
 #define DIRECTORY_AT_END G_MAXUINT64
 #define GRAIN_HEADER 12 /* before compressed data: where it belongs, and its size */
@@ -115,8 +116,14 @@ check_layout(const VimgInspector *inspector, const Header *h, GError **error)
         return vimg_image_broken(inspector, "grain table", error);
     if (h->directory == 0 || (h->directory > CAPACITY_MAX && h->directory != DIRECTORY_AT_END))
         return vimg_image_broken(inspector, "grain directory", error);
-    if (h->descriptor > CAPACITY_MAX || h->descriptor_size > DESCRIPTOR_MAX / VIMG_IMAGE_SECTOR)
+    if (h->descriptor_size > DESCRIPTOR_MAX / VIMG_IMAGE_SECTOR)
         return vimg_image_broken(inspector, "descriptor", error);
+    if (h->overhead > CAPACITY_MAX)
+        return vimg_image_broken(inspector, "overhead", error);
+    if (h->descriptor_size == 0)
+        return vimg_image_unsupported(inspector, "header without descriptor", error);
+    if (h->descriptor != DESCRIPTOR)
+        return vimg_image_unsupported(inspector, "place of the descriptor", error);
     return TRUE;
 }
 
@@ -138,16 +145,22 @@ check(const VimgInspector *inspector, GError **error)
 
 /* ---- what passes ------------------------------------------------------------------------ */
 
+/* Bytes of the grain directory. */
+static guint64
+directory_size(const Header *h)
+{
+    return vimg_image_chunks(vimg_image_chunks(h->capacity, h->grain), h->table) * 4;
+}
+
 static void
 begin(VimgInspector *inspector)
 {
     Header h = read_header(inspector->head);
-    guint64 n = vimg_image_chunks(vimg_image_chunks(h.capacity, h.grain), h.table);
 
-    vimg_image_need(inspector, h.descriptor * VIMG_IMAGE_SECTOR,
+    vimg_image_need(inspector, DESCRIPTOR * VIMG_IMAGE_SECTOR,
                     h.descriptor_size * VIMG_IMAGE_SECTOR);
-    vimg_image_want(inspector, h.descriptor * VIMG_IMAGE_SECTOR,
-                    h.descriptor_size * VIMG_IMAGE_SECTOR);
+    /* programs read on behind the size that the header says, each as far as it likes */
+    vimg_image_want(inspector, DESCRIPTOR * VIMG_IMAGE_SECTOR, DESCRIPTOR_MAX);
     vimg_image_need(inspector, 0, h.overhead * VIMG_IMAGE_SECTOR);
     if (h.directory == DIRECTORY_AT_END)
         return;
@@ -155,8 +168,8 @@ begin(VimgInspector *inspector)
     inspector->leaf_bits = 9;
     inspector->leaf_size = (gsize)h.table * 4;
     inspector->leaf_entry = 4;
-    vimg_image_need(inspector, h.directory * VIMG_IMAGE_SECTOR, n * 4);
-    vimg_image_walk(inspector, h.directory * VIMG_IMAGE_SECTOR, n, 4);
+    vimg_image_need(inspector, h.directory * VIMG_IMAGE_SECTOR, directory_size(&h));
+    vimg_image_walk(inspector, h.directory * VIMG_IMAGE_SECTOR, directory_size(&h) / 4, 4);
 }
 
 static void
@@ -191,19 +204,36 @@ show_entry(VimgInspector *inspector, gboolean leaf, const guint8 *entry)
     }
 }
 
-/* A stream whose directory came last ends in a marker, the header again, and a marker. */
+/* All but where the directories are, and whether it was closed. */
+static gboolean
+is_copy(const guint8 *footer, const guint8 *head)
+{
+    return memcmp(footer, head, 48) == 0 && memcmp(footer + 64, head + 64, 8) == 0 &&
+           memcmp(footer + 73, head + 73, 6) == 0;
+}
+
+/*
+ * A stream whose directory came last ends in a marker, the header again, and a marker.  Programs
+ * use that header, not the first one, which has been judged.
+ */
 static gboolean
 check_end(const VimgInspector *inspector, GError **error)
 {
     guint8 end[3 * VIMG_IMAGE_SECTOR];
     const guint8 *footer = end + VIMG_IMAGE_SECTOR;
     const guint8 *last = footer + VIMG_IMAGE_SECTOR;
+    Header h = read_header(inspector->head);
+    guint64 directory;
 
     if (!vimg_image_tail(inspector, sizeof(end), end, sizeof(end)) || get_le32(end, 8) != 0 ||
         get_le32(end, 12) != MARKER_FOOTER || !is_sparse(footer) || get_le64(last, 0) != 0 ||
         get_le32(last, 8) != 0 || get_le32(last, 12) != MARKER_END)
         return vimg_image_unended(inspector, "end-of-stream marker", error);
-    if (get_le64(footer, 56) >= inspector->length / VIMG_IMAGE_SECTOR)
+    if (!is_copy(footer, inspector->head))
+        return vimg_image_broken(inspector, "copy of the header", error);
+    directory = read_header(footer).directory;
+    if (directory == 0 || directory > CAPACITY_MAX ||
+        directory * VIMG_IMAGE_SECTOR + directory_size(&h) > inspector->length - sizeof(end))
         return vimg_image_broken(inspector, "grain directory", error);
     return TRUE;
 }
@@ -211,13 +241,12 @@ check_end(const VimgInspector *inspector, GError **error)
 static gboolean
 finish(VimgInspector *inspector, guint64 *capacity, GError **error)
 {
-    const guint8 *text = vimg_image_window(inspector, WINDOW_DESCRIPTOR);
+    gsize size;
+    const guint8 *text = vimg_image_window_part(inspector, WINDOW_DESCRIPTOR, &size);
     Header h = read_header(inspector->head);
 
     *capacity = h.capacity * VIMG_IMAGE_SECTOR;
-    if (!text || h.descriptor_size == 0)
-        return vimg_image_unsupported(inspector, "header without descriptor", error);
-    if (!check_text(inspector, (const char *)text, h.descriptor_size * VIMG_IMAGE_SECTOR, error))
+    if (!check_text(inspector, (const char *)text, size, error))
         return FALSE;
     return h.directory != DIRECTORY_AT_END || check_end(inspector, error);
 }

@@ -172,8 +172,10 @@ finish(VimgInspector *inspector, guint64 *capacity, GError **error)
     *capacity = virtual_size(footer);
     if (type == TYPE_FIXED && inspector->length < *capacity + FOOTER)
         return vimg_image_cut(inspector, *capacity + FOOTER, error);
-    if (type == TYPE_DYNAMIC && (!matches(inspector->head) || image_type(inspector->head) != type ||
-                                 virtual_size(inspector->head) != *capacity))
+    /* programs take what begins in a footer for one that grows, whatever type its end says */
+    if (matches(inspector->head) != (type == TYPE_DYNAMIC) ||
+        (type == TYPE_DYNAMIC &&
+         (image_type(inspector->head) != type || virtual_size(inspector->head) != *capacity)))
         return vimg_image_broken(inspector, "copy of the footer", error);
     return type == TYPE_FIXED || check_sparse(inspector, error);
 }

@@ -121,14 +121,17 @@ make_vmdk(Image *image)
 void
 make_stream(Image *image)
 {
-    put_vmdk_header(image, 0, G_MAXUINT64);
+    guint i;
+
+    for (i = 0; i <= 17; i += 17) { /* the footer is a copy of the header */
+        put_vmdk_header(image, i * 512, i ? 15 : G_MAXUINT64);
+        image_number(image, (Number){i * 512 + 8, 4, 0x30001});
+        image_number(image, (Number){i * 512 + 77, 2, 1});
+    }
     put_text(image, 512, descriptor);
-    image_number(image, (Number){8, 4, 0x30001});
-    image_number(image, (Number){77, 2, 1});
     image_number(image, (Number){15 * 512, 4, 11}); /* table at 11, directory at 15 */
     image_number(image, (Number){16 * 512, 8, 1});
     image_number(image, (Number){16 * 512 + 12, 4, 3});
-    put_vmdk_header(image, 17 * 512, 15);
     image_grow(image, 19 * 512);
 }
 

@@ -43,6 +43,24 @@ test_sniff(void)
     }
 }
 
+/* What was found once is not looked for again. */
+static void
+test_sniff_found(void)
+{
+    g_autoptr(VimgInspector) inspector = vimg_inspector_new();
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autoptr(GError) error = NULL;
+    VimgInspection found;
+    Image image = {bytes};
+
+    make_iso(&image);
+    vimg_inspector_feed(inspector, bytes->data, bytes->len);
+    g_assert_cmpstr(vimg_inspector_sniff(inspector), ==, "raw");
+    g_assert_true(vimg_inspector_finish(inspector, NULL, &found, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(vimg_inspector_sniff(inspector), ==, "iso");
+}
+
 /* Holes of any size cost nothing, also where tables are. */
 static void
 test_holes(void)
@@ -85,6 +103,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/inspect/sniff", test_sniff);
+    g_test_add_func("/inspect/sniff-found", test_sniff_found);
     g_test_add_func("/inspect/holes", test_holes);
     g_test_add_func("/inspect/endless", test_endless);
     return g_test_run();
