@@ -12,14 +12,13 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/report.sh
 . "$top/tests/lib/report.sh"
+# shellcheck source=tests/lib/packages.sh
+. "$top/tests/lib/packages.sh"
 
 all=(lint unit wire virsh plugin clients stock crash install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
-base='gcc libc6-dev meson ninja-build pkgconf gettext libglib2.0-dev libtirpc-dev rpcsvc-proto
-    libxml2-dev libvirt-dev libjson-glib-dev libzstd-dev libssl-dev libsystemd-dev python3
-    python3-docutils'
 drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux zstd'
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
@@ -39,32 +38,6 @@ declare -A packages=(
     [fuzz]='clang libclang-rt-14-dev llvm'
     [tsan]="$drive clang libclang-rt-14-dev llvm python3-libvirt"
 )
-
-# need PACKAGE…: installs what is missing; mirrors are asked up to four times.
-need() {
-    local p try missing=()
-
-    for p in "$@"; do
-        [[ $(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null) == installed ]] ||
-            missing+=("$p")
-    done
-    ((${#missing[@]} > 0)) || return 0
-    if ((EUID != 0)); then
-        printf 'run.sh: as root, first: apt-get install %s\n' "${missing[*]}" >&2
-        return 1
-    fi
-    printf '     installing %s\n' "${missing[*]}"
-    for try in 1 2 3 4; do
-        if apt-get -q -o Acquire::Retries=5 update &&
-            DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=5 \
-                -o Dpkg::Options::=--force-confold install --no-install-recommends "${missing[@]}"; then
-            return 0
-        fi >"$scratch/apt.log" 2>&1
-        sleep $((try * 3))
-    done
-    tail -n 15 "$scratch/apt.log"
-    return 1
-}
 
 # ---- builds ----------------------------------------------------------------------------------
 
@@ -286,7 +259,7 @@ for suite in "${chosen[@]}"; do
     set +e
     (
         set -e
-        read -r -d '' -a wanted <<<"$base ${packages[$suite]}" || true
+        read -r -d '' -a wanted <<<"$build_packages ${packages[$suite]}" || true
         need "${wanted[@]}"
         "suite_$suite"
     )
