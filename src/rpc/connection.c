@@ -415,6 +415,9 @@ vimg_connection_open(VimgClient *client)
     ((ClientSource *)client->source)->client = client;
     client->events = G_IO_IN;
     client->tag = g_source_add_unix_fd(client->source, client->fd, client->events);
+    /* nobody dispatches inside of a dispatch; else GLib blocks the source meanwhile, which wakes
+     * the loop twice for each packet */
+    g_source_set_can_recurse(client->source, TRUE);
     g_source_attach(client->source, server->context);
     vimg_server_add_client(server, client);
 }

@@ -73,6 +73,7 @@ vimg_inbox_new(GMainContext *context, GError **error)
     source = (InboxSource *)inbox->source;
     source->inbox = inbox;
     source->tag = g_source_add_unix_fd(inbox->source, inbox->fd, G_IO_IN);
+    g_source_set_can_recurse(inbox->source, TRUE); /* as in connection.c */
     g_source_attach(inbox->source, context);
     return inbox;
 }
