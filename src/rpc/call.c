@@ -128,7 +128,7 @@ vimg_server_call_fail(VimgServerCall *call, const GError *cause)
     call->failed = TRUE;
 }
 
-/* Worker.  Returns: (transfer full) the reply, or NULL with @error. */
+/* Returns: (transfer full) the reply, or NULL with @error. */
 static VimgBuffer *
 run_handler(VimgServerCall *call, GError **error)
 {
@@ -152,10 +152,9 @@ run_handler(VimgServerCall *call, GError **error)
     return reply;
 }
 
-static void
-run_call(gpointer data)
+void
+vimg_server_call_run(VimgServerCall *call)
 {
-    VimgServerCall *call = data;
     g_autoptr(GError) error = NULL;
 
     call->reply = run_handler(call, &error);
@@ -164,6 +163,14 @@ run_call(gpointer data)
         vimg_transfer_free(g_steal_pointer(&call->base.transfer));
     }
     free_args(call);
+}
+
+static void
+run_call(gpointer data)
+{
+    VimgServerCall *call = data;
+
+    vimg_server_call_run(call);
     vimg_inbox_post(call->inbox, call->done, call);
 }
 

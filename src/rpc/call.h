@@ -43,7 +43,9 @@ gboolean vimg_server_call_prepare(VimgServerCall *call, VimgModel *model,
 VimgPacket *vimg_server_call_take_reply(VimgServerCall *call);
 /* Sets the reply to @cause instead of whatever it was. */
 void vimg_server_call_fail(VimgServerCall *call, const GError *cause);
-/* A worker runs the handler and encodes the reply; then @done(call) in the main loop. */
+/* Runs the handler and encodes the reply, here and now. */
+void vimg_server_call_run(VimgServerCall *call);
+/* A worker does so; then @done(call) in the main loop. */
 void vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
                              void (*done)(gpointer call));
 

@@ -130,6 +130,11 @@ begin_call(VimgClient *client, VimgServerCall *call)
         answer(client, call);
         return;
     }
+    if (call->base.proc->flags & VIMG_PROC_INLINE) {
+        vimg_server_call_run(call);
+        answer(client, call);
+        return;
+    }
     if (call->base.proc->flags & VIMG_PROC_STREAM)
         vimg_streams_register(client, call);
     g_queue_push_tail_link(&client->submitted, &call->link);

@@ -23,13 +23,14 @@ typedef enum {
     VIMG_PROC_CLOSES = 1 << 5,   /* the connection ends when the reply is sent */
     VIMG_PROC_POOL_ARG = 1 << 6, /* args begin with a pool name: so many at a time per pool */
     VIMG_PROC_SECRET = 1 << 7,   /* what it takes and gives is wiped before its memory is freed */
+    VIMG_PROC_INLINE = 1 << 8,   /* a look into a table, run by the main loop: nothing else may */
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;
 
 /*
- * Runs in a worker, no lock held.  Fills call->ret (zeroed, later freed by its xdr routine with
- * what malloc gave, so g_strdup() is right) or sets @error.
+ * Runs in a worker (in the main loop if VIMG_PROC_INLINE), no lock held.  Fills call->ret (zeroed,
+ * later freed by its xdr routine with what malloc gave, so g_strdup() is right) or sets @error.
  */
 typedef gboolean (*VimgHandler)(VimgCall *call, GError **error);
 

@@ -25,6 +25,7 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
 }
 
 #define FAST VIMG_PROC_MEMORY
+#define LOOK (VIMG_PROC_MEMORY | VIMG_PROC_INLINE) /* asked of each volume in a list */
 #define WRITES VIMG_PROC_WRITES
 #define POOL VIMG_PROC_POOL_ARG
 #define WIPED VIMG_PROC_SECRET
@@ -132,10 +133,10 @@ static const VimgProc procs[] = {
         STORAGE),
     ROW(VOL_LOOKUP_BY_PATH, "virStorageVolLookupByPath", string, vol, vol_lookup_by_path, FAST,
         STORAGE),
-    ROW(VOL_GET_INFO, "virStorageVolGetInfo", vol, vol_info, vol_get_info, FAST | POOL, STORAGE),
+    ROW(VOL_GET_INFO, "virStorageVolGetInfo", vol, vol_info, vol_get_info, LOOK | POOL, STORAGE),
     ROW(VOL_GET_XML_DESC, "virStorageVolGetXMLDesc", vol_flags_args, string, vol_get_xml_desc,
         FAST | POOL, STORAGE),
-    ROW(VOL_GET_PATH, "virStorageVolGetPath", vol, string, vol_get_path, FAST | POOL, STORAGE),
+    ROW(VOL_GET_PATH, "virStorageVolGetPath", vol, string, vol_get_path, LOOK | POOL, STORAGE),
 
     ROW(CONNECT_GET_URI, "virConnectGetURI", none, string, get_uri, FAST, DOMAIN),
     ROW(NODE_NUM_OF_DEVICES, "virNodeNumOfDevices", devices_count_args, int, none, FAST, NODEDEV),
@@ -214,7 +215,7 @@ static const VimgProc procs[] = {
     ROW(POOL_EVENT_DEREGISTER_ANY, "virConnectStoragePoolEventDeregisterAny", int, none,
         pool_event_deregister, FAST, RPC),
     ROW(VOL_GET_INFO_FLAGS, "virStorageVolGetInfoFlags", vol_flags_args, vol_info,
-        vol_get_info_flags, FAST | POOL, STORAGE),
+        vol_get_info_flags, LOOK | POOL, STORAGE),
     ROW(SECRET_EVENT_REGISTER_ANY, "virConnectSecretEventRegisterAny", secret_register_args, int,
         secret_event_register, FAST, RPC),
     ROW(SECRET_EVENT_DEREGISTER_ANY, "virConnectSecretEventDeregisterAny", int, none,
