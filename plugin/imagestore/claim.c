@@ -24,12 +24,8 @@ vimg_claim_path(const char *name, const char *uuid)
     return g_strconcat("names/", name, "/", uuid, NULL);
 }
 
-/*
- * A delete that was interrupted leaves the claim of an image that is in the trash already.  A
- * restore under way looks the same but for its order: its claim is newer than the mark.
- */
-static gboolean
-is_left_over(VimgSliceStore *store, const char *name, const char *uuid)
+gboolean
+vimg_claim_is_left_over(VimgSliceStore *store, const char *name, const char *uuid)
 {
     g_autofree char *mark = g_strconcat("images/", uuid, "/deleted", NULL);
     g_autofree char *claim = vimg_claim_path(name, uuid);
@@ -59,7 +55,7 @@ find_other(VimgSliceStore *store, const char *name, const char *uuid, gboolean *
 
         if (strcmp(other, uuid) == 0)
             continue;
-        if (is_left_over(store, name, other)) {
+        if (vimg_claim_is_left_over(store, name, other)) {
             g_autofree char *path = vimg_claim_path(name, other);
 
             vimg_transport_unlink(store->transport, path);
@@ -141,8 +137,8 @@ gboolean
 vimg_claim_release(VimgSliceStore *store, const char *name, const char *uuid, GError **error)
 {
     g_autofree char *dir = name_dir(name);
-    g_autofree char *path = vimg_claim_path(name, uuid);
-    int result = vimg_transport_unlink(store->transport, path);
+    g_autofree char *path = uuid ? vimg_claim_path(name, uuid) : NULL;
+    int result = path ? vimg_transport_unlink(store->transport, path) : 0;
 
     if (result == ENOENT)
         return TRUE;

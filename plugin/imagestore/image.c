@@ -13,6 +13,7 @@
 #include "json.h"
 #include "parent.h"
 #include "throw.h"
+#include "writing.h"
 
 char *
 vimg_image_path(const char *uuid, const char *name)
@@ -99,9 +100,8 @@ load_manifest(VimgSliceStore *store, const char *uuid, const GArray *numbers, Vi
     return 0;
 }
 
-/* Everything @out says; an image that is gone is an empty @out. */
-static int
-load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
+int
+vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
 {
     g_autofree char *dir = image_dir(uuid);
     g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
@@ -116,6 +116,7 @@ load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
         return result;
     numbers = sort_names(names, out);
     result = load_manifest(store, uuid, numbers, out);
+    out->illegible = numbers->len > 0 && !out->manifest;
     if (result != 0 || !out->manifest)
         return result;
     claim = vimg_claim_path(out->manifest->image.name, uuid);
@@ -149,7 +150,7 @@ throw_gone(GError **error, const char *uuid)
 gboolean
 vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out, GError **error)
 {
-    int result = load(store, uuid, out);
+    int result = vimg_image_look(store, uuid, out);
 
     if (result == 0 && is_present(out))
         return TRUE;
@@ -221,9 +222,8 @@ vimg_image_stat(VimgSliceStore *store, const char *uuid, VimgPluginImage *out, G
     return TRUE;
 }
 
-/* As we write them; nothing else is an image. */
-static gboolean
-is_uuid(const char *name)
+gboolean
+vimg_image_is_uuid(const char *name)
 {
     g_autofree char *lower = g_ascii_strdown(name, -1);
 
@@ -244,9 +244,9 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
         g_auto(VimgStoredImage) image = {0};
         g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
-        if (!is_uuid(uuid))
+        if (!vimg_image_is_uuid(uuid))
             continue;
-        result = load(store, uuid, &image);
+        result = vimg_image_look(store, uuid, &image);
         if (result != 0)
             vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out: %s", uuid,
                                  g_strerror(result));
@@ -263,13 +263,10 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
 
 /* ---- changing --------------------------------------------------------------------------- */
 
-/* Removes the directory of an image that nobody can see any more. */
 static int
-remove_files(VimgSliceStore *store, const char *uuid)
+unlink_all(VimgSliceStore *store, const char *uuid, const GPtrArray *names)
 {
-    g_autofree char *dir = image_dir(uuid);
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(store->transport, dir, &names);
+    int result = 0;
     guint i;
 
     for (i = 0; result == 0 && i < names->len; i++) {
@@ -279,6 +276,24 @@ remove_files(VimgSliceStore *store, const char *uuid)
         if (result == ENOENT)
             result = 0;
     }
+    return result;
+}
+
+int
+vimg_image_remove_files(VimgSliceStore *store, const char *uuid)
+{
+    g_autofree char *dir = image_dir(uuid);
+    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_unlink(store->transport, index);
+
+    /* slices go after the index that names them, also when the power fails in between */
+    if (result == 0)
+        result = vimg_transport_sync(store->transport, dir);
+    if (result == 0 || result == ENOENT)
+        result = vimg_transport_list(store->transport, dir, &names);
+    if (result == 0)
+        result = unlink_all(store, uuid, names);
     if (result == 0)
         result = vimg_transport_rmdir(store->transport, dir);
     if (result == 0)
@@ -306,7 +321,7 @@ vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error)
     if (vimg_manifest_write(manifest, lease, error) &&
         vimg_claim_take(store, manifest->image.name, uuid, error))
         return TRUE;
-    remove_files(store, uuid);
+    vimg_image_remove_files(store, uuid);
     return FALSE;
 }
 
@@ -359,9 +374,10 @@ vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
     if (image.published && !fault)
         return to_trash(store, uuid, error) &&
                vimg_claim_release(store, manifest->image.name, uuid, error);
-    if (!vimg_claim_release(store, manifest->image.name, uuid, error))
+    if (!vimg_writing_check(store, uuid, error) ||
+        !vimg_claim_release(store, manifest->image.name, uuid, error))
         return FALSE;
-    result = remove_files(store, uuid);
+    result = vimg_image_remove_files(store, uuid);
     /* it is gone for every client; what is left of it is for the collector */
     if (result != 0)
         vimg_slice_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,
@@ -442,6 +458,8 @@ vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
     if (image.published && !fault)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("an active image cannot be wiped; delete and purge it"));
+    if (!vimg_writing_check(store, uuid, error))
+        return FALSE;
     result = drop_content(store, uuid);
     if (result != 0)
         return throw_result(error, result, _("cannot drop the content of the image"));

@@ -12,6 +12,7 @@
 /* What the directory of an image holds. */
 typedef struct {
     VimgManifest *manifest; /* NULL: none that is whole */
+    gboolean illegible;     /* there are some nevertheless */
     gboolean published;     /* image.caibx is there */
     guint64 index_size;     /* of it */
     gint64 stored;          /* when it became so, by the storage's clock, in nanoseconds */
@@ -23,6 +24,13 @@ typedef struct {
 void vimg_stored_image_clear(VimgStoredImage *image);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgStoredImage, vimg_stored_image_clear)
 
+/* Names of images are uuids as we write them; nothing else is an image. */
+gboolean vimg_image_is_uuid(const char *name);
+/*
+ * What lies there, whatever state it is in; nothing: an empty @out.  Returns: 0 or a value of
+ * errno.
+ */
+int vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out);
 /* VIMG_ERROR_NO_VOL: no such image, or it is in the trash. */
 gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
                          GError **error);
@@ -48,6 +56,12 @@ gboolean vimg_image_set_metadata(VimgSliceStore *store, const VimgPluginImage *i
 
 /* Makes directory, manifest and claim of a new image; a failure leaves nothing. */
 gboolean vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error);
+
+/*
+ * Removes the directory of an image that nobody can see any more; the index first, durably.
+ * Returns: 0 or a value of errno.
+ */
+int vimg_image_remove_files(VimgSliceStore *store, const char *uuid);
 
 /* Returns: (transfer full) "images/<uuid>/<name>" */
 char *vimg_image_path(const char *uuid, const char *name);

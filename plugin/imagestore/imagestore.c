@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "clone.h"
+#include "collect.h"
 #include "image.h"
 #include "json.h"
 #include "open.h"
@@ -164,6 +165,12 @@ clone_image(gpointer handle, const char *source, const VimgPluginImage *image, V
     return vimg_clone(handle, source, image, job, out, error);
 }
 
+static char *
+cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
+{
+    return vimg_collect(handle, dry_run, VIMG_COLLECT_PATIENCE, job, error);
+}
+
 static const VimgPluginOption options[] = {
     {"slice", "size", VIMG_OPTION_UINT, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX, NULL, "1048576"},
     {"slice", "compression", VIMG_OPTION_UINT, 1, 9, NULL, "1"},
@@ -203,6 +210,7 @@ static const VimgBackend imagestore_backend = {
     .reader_next = reader_next,
     .reader_close = reader_close,
     .clone = clone_image,
+    .cleanup = cleanup,
     .writer_format = writer_format,
     .writer_read = writer_read,
 };

@@ -282,6 +282,22 @@ vimg_id_to_hex(const VimgSliceId *id, char out[VIMG_ID_HEX])
     out[2 * VIMG_ID_SIZE] = '\0';
 }
 
+gboolean
+vimg_id_parse(const char *text, VimgSliceId *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    gsize i;
+
+    for (i = 0; i < 2 * VIMG_ID_SIZE; i++) {
+        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
+
+        if (!digit)
+            return FALSE;
+        out->bytes[i / 2] = (guint8)(out->bytes[i / 2] << 4 | (digit - digits));
+    }
+    return TRUE;
+}
+
 const VimgSliceId *
 vimg_zero_id(guint64 length)
 {

@@ -5,98 +5,28 @@
  */
 #include "config.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "json.h"
 #include "lease.h"
+#include "owner.h"
 #include "throw.h"
 
-#define OWNER "owner"
-#define HEARTBEAT "heartbeat"
 #define RESERVATION "reservation"
-#define FENCED "gc/fenced-"
-#define SMALL_FILE ((gsize)64 * 1024)
-
-/* ---- who we are ------------------------------------------------------------------------- */
-
-/* Field 22 of /proc/PID/stat, clock ticks after boot; 0: there is no such process. */
-static guint64
-process_start(guint64 pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%" G_GUINT64_FORMAT "/stat", pid);
-    g_autofree char *text = NULL;
-    g_auto(GStrv) fields = NULL;
-    const char *after;
-    guint64 start = 0;
-
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return 0;
-    /* the name in parentheses may hold anything */
-    after = strrchr(text, ')');
-    if (!after)
-        return 0;
-    fields = g_strsplit(after + 1, " ", 0);
-    if (g_strv_length(fields) <= 20 ||
-        !g_ascii_string_to_unsigned(fields[20], 10, 0, G_MAXINT64, &start, NULL))
-        return 0;
-    return start;
-}
-
-static char *
-boot_id(void)
-{
-    g_autofree char *text = NULL;
-
-    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL))
-        return g_strdup("");
-    return g_strdup(g_strstrip(text));
-}
-
-/* Process ids mean something only within one of these. */
-static char *
-pid_namespace(void)
-{
-    char *link = g_file_read_link("/proc/self/ns/pid", NULL);
-
-    return link ? link : g_strdup("");
-}
-
-static char *
-format_owner(void)
-{
-    g_autoptr(JsonObject) root = json_object_new();
-    g_autofree char *boot = boot_id();
-    g_autofree char *space = pid_namespace();
-
-    json_object_set_string_member(root, "host", g_get_host_name());
-    json_object_set_string_member(root, "boot", boot);
-    json_object_set_string_member(root, "pidNamespace", space);
-    json_object_set_int_member(root, "pid", getpid());
-    json_object_set_int_member(root, "start", (gint64)process_start((guint64)getpid()));
-    return vimg_json_format(root);
-}
 
 /* ---- making and ending ------------------------------------------------------------------ */
 
-/* Removes a directory of plain files. */
-static void
-remove_directory(VimgTransport *transport, const char *dir)
+void
+vimg_lease_beat_add(VimgSliceStore *store, char *heartbeat)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    guint i;
+    LOCK_GUARD(&store->lock);
 
-    if (vimg_transport_list(transport, dir, &names) == 0) {
-        g_autofree VimgOp *ops = g_new0(VimgOp, names->len);
+    g_queue_push_tail(&store->leases, heartbeat);
+}
 
-        for (i = 0; i < names->len; i++)
-            ops[i] = (VimgOp){.kind = VIMG_OP_UNLINK,
-                              .path = g_strconcat(dir, "/", g_ptr_array_index(names, i), NULL)};
-        vimg_transport_run(transport, ops, names->len);
-        for (i = 0; i < names->len; i++)
-            g_free((char *)ops[i].path);
-    }
-    vimg_transport_rmdir(transport, dir);
+void
+vimg_lease_beat_remove(VimgSliceStore *store, const char *heartbeat)
+{
+    LOCK_GUARD(&store->lock);
+
+    g_queue_remove(&store->leases, heartbeat);
 }
 
 VimgLease *
@@ -104,26 +34,21 @@ vimg_lease_new(VimgSliceStore *store, GError **error)
 {
     g_autofree char *id = g_uuid_string_random();
     g_autofree char *dir = g_strconcat("pending/", id, NULL);
-    g_autofree char *owner_path = g_strconcat(dir, "/" OWNER, NULL);
-    g_autofree char *heartbeat = g_strconcat(dir, "/" HEARTBEAT, NULL);
-    g_autofree char *owner = format_owner();
+    g_autofree char *heartbeat = g_strconcat(dir, "/" VIMG_HEARTBEAT_FILE, NULL);
     VimgLease *lease;
-    VimgOp files[] = {
-        {.kind = VIMG_OP_CREATE, .path = owner_path, .data = owner, .size = strlen(owner)},
-        {.kind = VIMG_OP_CREATE, .path = heartbeat, .data = "0\n", .size = 2},
-    };
     int result;
 
     if (!vimg_slice_store_need_writable(store, error))
         return NULL;
+    vimg_owner_hold(id);
     result = vimg_transport_mkdir(store->transport, dir);
     if (result == 0) {
-        vimg_transport_run(store->transport, files, G_N_ELEMENTS(files));
-        result = files[0].result ? files[0].result : files[1].result;
+        result = vimg_owner_write(store->transport, dir);
         if (result != 0)
-            remove_directory(store->transport, dir);
+            vimg_transport_remove_files(store->transport, dir);
     }
     if (result != 0) {
+        vimg_owner_drop(id);
         throw_result(error, result, _("cannot make a lease in the store"));
         return NULL;
     }
@@ -131,11 +56,7 @@ vimg_lease_new(VimgSliceStore *store, GError **error)
     lease->store = store;
     lease->dir = g_steal_pointer(&dir);
     lease->heartbeat = g_steal_pointer(&heartbeat);
-    {
-        LOCK_GUARD(&store->lock);
-
-        g_queue_push_tail(&store->leases, lease->heartbeat);
-    }
+    vimg_lease_beat_add(store, lease->heartbeat);
     return lease;
 }
 
@@ -144,12 +65,9 @@ vimg_lease_free(VimgLease *lease)
 {
     if (!lease)
         return;
-    {
-        LOCK_GUARD(&lease->store->lock);
-
-        g_queue_remove(&lease->store->leases, lease->heartbeat);
-    }
-    remove_directory(lease->store->transport, lease->dir);
+    vimg_lease_beat_remove(lease->store, lease->heartbeat);
+    vimg_transport_remove_files(lease->store->transport, lease->dir);
+    vimg_owner_drop(strrchr(lease->dir, '/') + 1);
     g_free(lease->dir);
     g_free(lease->heartbeat);
     g_free(lease);
@@ -298,105 +216,4 @@ vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **erro
         return throw_result(error, result, _("cannot reserve space in the store"));
     lease->reserved = MAX(bytes, 1);
     return TRUE;
-}
-
-/* ---- other leases ----------------------------------------------------------------------- */
-
-static JsonObject *
-read_owner(VimgTransport *transport, const char *dir)
-{
-    g_autofree char *path = g_strconcat(dir, "/" OWNER, NULL);
-    g_autoptr(VimgBuffer) content = NULL;
-
-    if (vimg_transport_read(transport, path, SMALL_FILE, &content) != 0)
-        return NULL;
-    return vimg_json_parse(content->data, content->size, NULL);
-}
-
-/* Whether the owner was a process we could see, and it is gone. */
-static gboolean
-is_dead(JsonObject *owner)
-{
-    g_autofree char *boot = boot_id();
-    g_autofree char *space = pid_namespace();
-    guint64 pid;
-    guint64 start;
-
-    if (!*boot || !*space || g_strcmp0(vimg_json_string(owner, "boot"), boot) != 0 ||
-        g_strcmp0(vimg_json_string(owner, "pidNamespace"), space) != 0)
-        return FALSE;
-    if (!vimg_json_number(owner, "pid", &pid) || !vimg_json_number(owner, "start", &start))
-        return FALSE;
-    return process_start(pid) != start;
-}
-
-static void
-fence(VimgTransport *transport, const char *name)
-{
-    g_autofree char *from = g_strconcat("pending/", name, NULL);
-    g_autofree char *to = g_strconcat(FENCED, name, NULL);
-
-    if (vimg_transport_rename(transport, from, to) != 0)
-        return;
-    vimg_slice_store_log(VIMG_LOG_INFO, "fenced the lease %s of a dead process", name);
-    remove_directory(transport, to);
-}
-
-/* What an interrupted fencing left. */
-static void
-remove_fenced(VimgTransport *transport)
-{
-    g_autoptr(GPtrArray) names = NULL;
-    guint i;
-
-    if (vimg_transport_list(transport, "gc", &names) != 0)
-        return;
-    for (i = 0; i < names->len; i++) {
-        g_autofree char *dir = g_strconcat("gc/", g_ptr_array_index(names, i), NULL);
-
-        if (g_str_has_prefix(dir, FENCED))
-            remove_directory(transport, dir);
-    }
-}
-
-void
-vimg_lease_fence_own(VimgSliceStore *store)
-{
-    g_autoptr(GPtrArray) names = NULL;
-    guint i;
-
-    remove_fenced(store->transport);
-    if (vimg_transport_list(store->transport, "pending", &names) != 0)
-        return;
-    for (i = 0; i < names->len; i++) {
-        const char *name = g_ptr_array_index(names, i);
-        g_autofree char *dir = g_strconcat("pending/", name, NULL);
-        g_autoptr(JsonObject) owner = read_owner(store->transport, dir);
-
-        if (owner && is_dead(owner))
-            fence(store->transport, name);
-    }
-}
-
-GPtrArray *
-vimg_lease_holders(VimgSliceStore *store)
-{
-    GPtrArray *holders = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) names = NULL;
-    guint i;
-
-    if (vimg_transport_list(store->transport, "pending", &names) != 0)
-        return holders;
-    for (i = 0; i < names->len; i++) {
-        g_autofree char *dir = g_strconcat("pending/", g_ptr_array_index(names, i), NULL);
-        g_autoptr(JsonObject) owner = read_owner(store->transport, dir);
-        const char *host = owner ? vimg_json_string(owner, "host") : NULL;
-        guint64 pid = 0;
-
-        if (!host)
-            continue;
-        vimg_json_number(owner, "pid", &pid);
-        g_ptr_array_add(holders, g_strdup_printf("%s (%" G_GUINT64_FORMAT ")", host, pid));
-    }
-    return holders;
 }

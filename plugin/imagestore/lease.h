@@ -41,9 +41,8 @@ gboolean vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GErr
 gboolean vimg_lease_try(VimgSliceStore *store);
 /* Rewrites the heartbeats of all leases of @store. */
 void vimg_lease_beat_all(VimgSliceStore *store);
-/* Fences the leases of processes of this boot that are dead. */
-void vimg_lease_fence_own(VimgSliceStore *store);
-/* Returns: (transfer full) of char: who holds leases now, as "host (process 7)". */
-GPtrArray *vimg_lease_holders(VimgSliceStore *store);
+/* @heartbeat, a path that stays the caller's, is one of them until it is removed. */
+void vimg_lease_beat_add(VimgSliceStore *store, char *heartbeat);
+void vimg_lease_beat_remove(VimgSliceStore *store, const char *heartbeat);
 
 #endif

@@ -69,6 +69,8 @@ vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
 
     __atomic_store_n(&store->compression, (gint)CLAMP(level, 1, 9), __ATOMIC_RELAXED);
     __atomic_store_n(&store->space_reserve, MIN(reserve, G_MAXINT64), __ATOMIC_RELAXED);
+    __atomic_store_n(&store->keep_deleted, pool->keep_deleted, __ATOMIC_RELAXED);
+    __atomic_store_n(&store->keep_temporary, pool->keep_temporary, __ATOMIC_RELAXED);
     __atomic_store_n(&store->quota, pool->space_quota, __ATOMIC_RELAXED);
 }
 

@@ -5,8 +5,8 @@
  */
 #include "config.h"
 
-#include "lease.h"
 #include "remove.h"
+#include "survey.h"
 #include "throw.h"
 
 /* How deep each directory of the layout may go; deeper is not ours. */
@@ -83,7 +83,7 @@ remove_tree(VimgSliceStore *store, const char *dir, guint depth, VimgPluginJob *
 gboolean
 vimg_slice_store_remove(VimgSliceStore *store, VimgPluginJob *job, GError **error)
 {
-    g_autoptr(GPtrArray) holders = vimg_lease_holders(store);
+    g_autoptr(GPtrArray) holders = vimg_survey_holders(store);
     gsize i;
     int result;
 

@@ -8,11 +8,13 @@
  */
 #include "config.h"
 
+#include "collect.h"
 #include "json.h"
 #include "lease.h"
 #include "slice.h"
 #include "slicer.h"
 #include "store.h"
+#include "survey.h"
 #include "throw.h"
 
 #define STORE_FILE "store.json"
@@ -289,11 +291,20 @@ static void
 beat(gpointer data)
 {
     VimgSliceStore *store = data;
+    g_autoptr(GPtrArray) alive = NULL;
     guint64 used;
 
     vimg_lease_beat_all(store);
+    alive = vimg_survey_leases(store, g_get_monotonic_time(), NULL);
     if (__atomic_load_n(&store->quota, __ATOMIC_RELAXED) > 0)
         vimg_usage_count(store->usage, store->transport, &used);
+}
+
+/* A timer of its own: it may take long, and heartbeats must not wait for it. */
+static void
+collect_rest(gpointer data)
+{
+    vimg_collect_rest(data);
 }
 
 VimgSliceStore *
@@ -309,6 +320,7 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     thread_must(pthread_mutex_init(&store->lock, NULL));
     g_queue_init(&store->leases);
     store->usage = vimg_usage_new();
+    store->watch = vimg_watch_new();
     result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
     if (result != 0) {
         throw_result(error, result, _("cannot read '%s'"), STORE_FILE);
@@ -321,9 +333,12 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     if (!store->read_only && !vimg_lease_try(store))
         store->read_only = TRUE;
     if (!store->read_only) {
-        vimg_lease_fence_own(store);
-        if (vimg_services)
+        g_autoptr(GPtrArray) alive = vimg_survey_leases(store, g_get_monotonic_time(), NULL);
+
+        if (vimg_services) {
             store->timer = vimg_services->timer_add(HEARTBEAT_SECONDS, beat, store);
+            store->collector = vimg_services->timer_add(HEARTBEAT_SECONDS, collect_rest, store);
+        }
     }
     return g_steal_pointer(&store);
 }
@@ -333,10 +348,14 @@ vimg_slice_store_free(VimgSliceStore *store)
 {
     if (!store)
         return;
+    __atomic_store_n(&store->closing, 1, __ATOMIC_RELAXED);
+    if (store->collector)
+        vimg_services->timer_remove(store->collector);
     if (store->timer)
         vimg_services->timer_remove(store->timer);
     vimg_transport_free(store->transport);
     vimg_usage_free(store->usage);
+    vimg_watch_free(store->watch);
     pthread_mutex_destroy(&store->lock);
     g_free(store->uuid);
     g_free(store);

@@ -14,6 +14,7 @@
 #include "index.h"
 #include "transport.h"
 #include "usage.h"
+#include "watch.h"
 #include "vimg-plugin.h"
 
 #define VIMG_STORE_FORMAT 1
@@ -36,18 +37,23 @@ typedef struct {
     char *uuid;
     guint64 slice_size;
     gboolean read_only;
-    guint timer; /* heartbeats; 0: none */
+    guint timer;     /* heartbeats; 0: none */
+    guint collector; /* timer that goes on with collections; 0: none */
     VimgUsage *usage;
+    VimgWatch *watch;
+    gint closing; /* through __atomic builtins */
 
     /* options, through __atomic builtins */
     gint compression;
     guint64 space_reserve;
-    guint64 quota; /* bytes; 0: none */
+    guint64 quota;          /* bytes; 0: none */
+    guint64 keep_deleted;   /* seconds */
+    guint64 keep_temporary; /* seconds */
 
     guint32 prefixes[65536 / 32]; /* prefix directories known to exist; __atomic builtins */
 
     pthread_mutex_t lock;           /* guards what follows; never held during I/O */
-    GQueue leases;                  /* paths of the heartbeats of all live leases, borrowed */
+    GQueue leases;                  /* paths of our heartbeats, borrowed */
     VimgRecent recent[VIMG_RECENT]; /* the images stored last, as far as seen; the newest first */
 } VimgSliceStore;
 

@@ -111,6 +111,25 @@ vimg_transport_space(VimgTransport *transport, VimgSpace *out)
 }
 
 void
+vimg_transport_remove_files(VimgTransport *transport, const char *dir)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    guint i;
+
+    if (vimg_transport_list(transport, dir, &names) == 0) {
+        g_autofree VimgOp *ops = g_new0(VimgOp, names->len);
+
+        for (i = 0; i < names->len; i++)
+            ops[i] = (VimgOp){.kind = VIMG_OP_UNLINK,
+                              .path = g_strconcat(dir, "/", g_ptr_array_index(names, i), NULL)};
+        vimg_transport_run(transport, ops, names->len);
+        for (i = 0; i < names->len; i++)
+            g_free((char *)ops[i].path);
+    }
+    vimg_transport_rmdir(transport, dir);
+}
+
+void
 vimg_transport_free(VimgTransport *transport)
 {
     if (transport)

@@ -89,6 +89,9 @@ int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo
 int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out);
 int vimg_transport_sync(VimgTransport *transport, const char *path);
 
+/* Removes a directory of plain files, as far as it can. */
+void vimg_transport_remove_files(VimgTransport *transport, const char *dir);
+
 void vimg_transport_run(VimgTransport *transport, VimgOp *ops, gsize n);
 int vimg_transport_sync_all(VimgTransport *transport);
 int vimg_transport_space(VimgTransport *transport, VimgSpace *out);

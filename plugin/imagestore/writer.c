@@ -12,12 +12,14 @@
 #include "resume.h"
 #include "throw.h"
 #include "writer.h"
+#include "writing.h"
 
 struct _VimgSliceWriter {
     VimgSliceStore *store;
     VimgPluginJob *job;
     VimgLease *lease;
     VimgStoredImage image;
+    gboolean announced; /* the image shows that we write it */
     guint64 offset;
     guint64 ahead;  /* bytes that will come; 0: not known */
     VimgIndex *old; /* what is durable already; NULL: nothing, and the format is not known yet */
@@ -32,6 +34,8 @@ writer_free(VimgSliceWriter *writer)
     vimg_slicer_free(writer->slicer);
     vimg_pipeline_free(writer->pipeline);
     vimg_index_free(writer->old);
+    if (writer->announced)
+        vimg_writing_end(writer->lease, writer->image.manifest->image.uuid);
     vimg_stored_image_clear(&writer->image);
     vimg_lease_free(writer->lease);
     g_free(writer);
@@ -80,7 +84,10 @@ load(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
     if (writer->image.manifest->image.reason)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID, "%s",
                            writer->image.manifest->image.reason);
-    if (!vimg_resume_load(writer->store, uuid, writer->image.manifest->image.format, &writer->old,
+    writer->announced =
+        vimg_writing_begin(writer->lease, uuid, writer->image.manifest->image.name, error);
+    if (!writer->announced ||
+        !vimg_resume_load(writer->store, uuid, writer->image.manifest->image.format, &writer->old,
                           &writer->cut, error))
         return FALSE;
     durable = durable_end(writer);

@@ -86,6 +86,7 @@ between_new(MemoryDisk *disk)
 /* ---- services ----------------------------------------------------------------------------- */
 
 static struct {
+    guint timers;
     guint seconds;
     void (*func)(gpointer data);
     gpointer data;
@@ -107,6 +108,9 @@ host_cancelled(VimgPluginJob *job)
 static guint
 host_timer_add(guint seconds, void (*func)(gpointer data), gpointer data)
 {
+    /* the first is the one with heartbeats, the second goes on with collections */
+    if (host.timers++ > 0)
+        return 8;
     host.seconds = seconds;
     host.func = func;
     host.data = data;
@@ -117,6 +121,7 @@ static void
 host_timer_remove(guint id)
 {
     host.removed = id;
+    host.timers--;
 }
 
 static const VimgServices services = {

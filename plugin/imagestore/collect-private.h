@@ -1,0 +1,69 @@
+/*
+ * collect-private.h: what the parts of a collection share
+ *
+ * collect.c leads; tidy.c takes away images, condemn.c moves slices.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_COLLECT_PRIVATE_H
+#define VIMG_IMAGESTORE_COLLECT_PRIVATE_H
+
+#include "collect.h"
+#include "gc-lock.h"
+#include "roots.h"
+
+typedef struct {
+    guint64 count;
+    guint64 bytes;
+} VimgTally;
+
+/* What was done, by kind; on a dry run what would be. */
+typedef struct {
+    VimgTally slices;    /* freed */
+    VimgTally expired;   /* images from the trash */
+    VimgTally abandoned; /* uploads that nobody took up again */
+    VimgTally rubbish;   /* what is left of images nobody can see */
+    VimgTally names;     /* claims without an image */
+    VimgTally bad;       /* damaged slices whose good copy is back */
+    guint64 restored;    /* condemned slices that somebody needed */
+    guint64 foreign;     /* files among the slices that are none */
+    guint64 waiting;     /* condemned slices that wait for leases to end */
+    GString *removed;    /* names of images, for the report */
+    GPtrArray *leases;   /* of char: those waited for in vain, as their holders */
+} VimgReport;
+
+typedef struct {
+    VimgSliceStore *store;
+    VimgPluginJob *job; /* NULL: the store's own timer */
+    gboolean dry_run;
+    gint64 now; /* seconds since 1970 by the storage's clock */
+    VimgGcLock *lock;
+    VimgRoots roots;
+    GHashTable *going;    /* uuids of images that are taken away, on a dry run would be */
+    GPtrArray *suspects;  /* of char: images that may be about to appear, or rubbish */
+    GPtrArray *suspected; /* of char: claims likewise, as paths */
+    VimgReport report;
+} VimgCollection;
+
+/* FALSE with VIMG_ERROR_ABORTED: the job was cancelled or the store is being closed. */
+gboolean vimg_collect_go_on(gpointer collection, GError **error);
+void vimg_collect_progress(VimgCollection *collection, const char *phase, guint64 done,
+                           guint64 total);
+
+/* Images that expired or were abandoned; fills suspects. */
+gboolean vimg_tidy_images(VimgCollection *collection, GError **error);
+/* Suspects, once the leases that were alive when they were found have ended. */
+gboolean vimg_tidy_suspects(VimgCollection *collection, GError **error);
+/* Names that the old run in @dir took from images without ending it. */
+gboolean vimg_tidy_old_claims(VimgCollection *collection, const char *dir, GError **error);
+/* Damaged slices whose good copy is back. */
+gboolean vimg_tidy_bad(VimgCollection *collection, GError **error);
+
+/* Moves every slice that is not marked to the run's directory; on a dry run counts them. */
+gboolean vimg_condemn(VimgCollection *collection, GError **error);
+/* Ends the condemned slices of the run in @dir: back to their places if marked, else away. */
+gboolean vimg_sweep(VimgCollection *collection, const char *dir, GError **error);
+/* How many slices the run in @dir condemned. */
+guint64 vimg_count_condemned(VimgCollection *collection, const char *dir);
+
+#endif

@@ -1,0 +1,296 @@
+/*
+ * condemn.c: slices out of the store in two steps
+ *
+ * A condemned slice is one rename away from its place.  Whoever begins to look for it now does not
+ * find it and stores it again; whoever found it before is waited for, and may move it back.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "collect-private.h"
+#include "slice.h"
+#include "throw.h"
+
+#define BATCH 1024
+#define LISTED 64 /* prefix directories at once */
+#define SUFFIX ".cacnk"
+
+static void
+free_ops(VimgOp *ops, gsize n)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        g_free((char *)ops[i].path);
+        g_free((char *)ops[i].to);
+    }
+}
+
+/* "<64 hex digits>.cacnk" */
+static gboolean
+parse_name(const char *name, VimgSliceId *out)
+{
+    return vimg_id_parse(name, out) && strcmp(name + VIMG_ID_HEX - 1, SUFFIX) == 0;
+}
+
+static char *
+condemned_path(const char *dir, const char *name)
+{
+    return g_strconcat(dir, "/" VIMG_GC_CONDEMNED "/", name, NULL);
+}
+
+/* ---- condemning ------------------------------------------------------------------------- */
+
+/* Sizes of what a dry run would take. */
+static gboolean
+count_batch(VimgCollection *collection, GPtrArray *paths)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, paths->len);
+    guint i;
+
+    for (i = 0; i < paths->len; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = paths->pdata[i]};
+    vimg_transport_run(collection->store->transport, ops, paths->len);
+    for (i = 0; i < paths->len; i++) {
+        if (ops[i].result == 0) {
+            collection->report.slices.count++;
+            collection->report.slices.bytes += ops[i].info.size;
+        }
+    }
+    return TRUE;
+}
+
+static gboolean
+condemn_batch(VimgCollection *collection, GPtrArray *paths, GError **error)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, paths->len);
+    gboolean gone = FALSE;
+    int result = 0;
+    guint i;
+
+    for (i = 0; i < paths->len; i++) {
+        const char *path = paths->pdata[i];
+
+        ops[i] = (VimgOp){.kind = VIMG_OP_RENAME,
+                          .path = path,
+                          .to = condemned_path(collection->lock->dir, strrchr(path, '/') + 1)};
+    }
+    vimg_transport_run(collection->store->transport, ops, paths->len);
+    for (i = 0; i < paths->len; i++) {
+        g_free((char *)ops[i].to);
+        gone |= ops[i].result == ENOENT;
+        if (ops[i].result == 0)
+            collection->report.waiting++;
+        else if (ops[i].result != ENOENT && result == 0)
+            result = ops[i].result;
+    }
+    if (result != 0)
+        return throw_result(error, result, _("cannot take slices out of the store"));
+    /* a slice that went by itself, or the end of the run */
+    return !gone || vimg_gc_lock_check(collection->lock, error);
+}
+
+static gboolean
+flush(VimgCollection *collection, GPtrArray *paths, GError **error)
+{
+    gboolean good = TRUE;
+
+    if (paths->len > 0)
+        good = collection->dry_run ? count_batch(collection, paths)
+                                   : condemn_batch(collection, paths, error);
+    g_ptr_array_set_size(paths, 0);
+    return good && vimg_collect_go_on(collection, error);
+}
+
+/* Slices of one prefix directory that are not marked. */
+static void
+pick(VimgCollection *collection, const VimgOp *op, GPtrArray *paths)
+{
+    guint i;
+
+    for (i = 0; op->names && i < op->names->len; i++) {
+        const char *name = g_ptr_array_index(op->names, i);
+        VimgSliceId id;
+
+        if (!parse_name(name, &id) || strncmp(name, strrchr(op->path, '/') + 1, 4) != 0)
+            collection->report.foreign++;
+        else if (!vimg_marks_has(collection->roots.marks, &id))
+            g_ptr_array_add(paths, g_strconcat(op->path, "/", name, NULL));
+    }
+}
+
+static gboolean
+visit_prefixes(VimgCollection *collection, const GPtrArray *names, guint from, guint n,
+               GError **error)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    gboolean good = TRUE;
+    guint i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){
+            .kind = VIMG_OP_LIST,
+            .path = g_strconcat(VIMG_SLICES_DIR "/", g_ptr_array_index(names, from + i), NULL)};
+    vimg_transport_run(collection->store->transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (good && ops[i].result != 0 && ops[i].result != ENOENT && ops[i].result != ENOTDIR)
+            good = throw_result(error, ops[i].result, _("cannot list the slices in '%s'"),
+                                ops[i].path);
+        if (good)
+            pick(collection, &ops[i], paths);
+        if (good && paths->len >= BATCH)
+            good = flush(collection, paths, error);
+        g_clear_pointer(&ops[i].names, g_ptr_array_unref);
+    }
+    if (good)
+        good = flush(collection, paths, error);
+    free_ops(ops, n);
+    return good;
+}
+
+gboolean
+vimg_condemn(VimgCollection *collection, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(collection->store->transport, VIMG_SLICES_DIR, &names);
+    guint i;
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the slices in '%s'"), VIMG_SLICES_DIR);
+    for (i = 0; i < names->len; i += LISTED) {
+        vimg_collect_progress(collection, "condemning", i, names->len);
+        if (!visit_prefixes(collection, names, i, MIN(LISTED, names->len - i), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- sweeping --------------------------------------------------------------------------- */
+
+/* Back to its place; a whole one that somebody stored there meanwhile is as good. */
+static int
+put_back(VimgTransport *transport, const char *path, const VimgSliceId *id)
+{
+    g_autofree char *place = vimg_slice_path(id);
+    VimgFileInfo info;
+    int result = vimg_transport_rename(transport, path, place);
+
+    if (result != EEXIST)
+        return result;
+    result = vimg_transport_stat(transport, place, &info);
+    if (result == 0 && info.size > 0)
+        return vimg_transport_unlink(transport, path);
+    if (result == 0)
+        result = vimg_transport_unlink(transport, place);
+    return result == 0 || result == ENOENT ? vimg_transport_rename(transport, path, place) : result;
+}
+
+/* Durably, before the directory they were in goes. */
+static int
+put_all_back(VimgTransport *transport, const char *dir, const GPtrArray *names)
+{
+    g_autoptr(GHashTable) prefixes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    GHashTableIter iter;
+    gpointer prefix;
+    int result = 0;
+    guint i;
+
+    for (i = 0; result == 0 && i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_autofree char *path = condemned_path(dir, name);
+        VimgSliceId id;
+
+        if (!parse_name(name, &id))
+            continue;
+        result = put_back(transport, path, &id);
+        /* a publisher that needs it was faster */
+        if (result == ENOENT)
+            result = 0;
+        g_hash_table_add(prefixes, vimg_slice_dir(&id));
+    }
+    if (result == 0)
+        result = vimg_transport_sync_all(transport);
+    if (result != ENOSYS)
+        return result;
+    result = 0;
+    g_hash_table_iter_init(&iter, prefixes);
+    while (result == 0 && g_hash_table_iter_next(&iter, &prefix, NULL))
+        result = vimg_transport_sync(transport, prefix);
+    return result;
+}
+
+static int
+unlink_batch(VimgCollection *collection, const char *dir, const GPtrArray *names, guint from,
+             guint n)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, 2 * n);
+    VimgTally *tally = &collection->report.slices;
+    int result = 0;
+    guint i;
+
+    for (i = 0; i < n; i++) {
+        char *path = condemned_path(dir, g_ptr_array_index(names, from + i));
+
+        ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = path};
+        ops[n + i] = (VimgOp){.kind = VIMG_OP_UNLINK, .path = path};
+    }
+    vimg_transport_run(collection->store->transport, ops, n);
+    vimg_transport_run(collection->store->transport, ops + n, n);
+    for (i = 0; i < n; i++) {
+        g_free((char *)ops[i].path);
+        if (ops[n + i].result == 0) {
+            tally->count++;
+            tally->bytes += ops[i].info.size;
+        } else if (ops[n + i].result != ENOENT && result == 0) {
+            result = ops[n + i].result;
+        }
+    }
+    return result;
+}
+
+gboolean
+vimg_sweep(VimgCollection *collection, const char *dir, GError **error)
+{
+    VimgTransport *transport = collection->store->transport;
+    g_autofree char *condemned = g_strconcat(dir, "/" VIMG_GC_CONDEMNED, NULL);
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GPtrArray) back = g_ptr_array_new();
+    g_autoptr(GPtrArray) away = g_ptr_array_new();
+    int result = vimg_transport_list(transport, condemned, &names);
+    guint i;
+
+    if (result == ENOENT)
+        return TRUE;
+    for (i = 0; result == 0 && i < names->len; i++) {
+        char *name = g_ptr_array_index(names, i);
+        VimgSliceId id;
+        gboolean needed = !parse_name(name, &id) || vimg_marks_has(collection->roots.marks, &id);
+
+        g_ptr_array_add(needed ? back : away, name);
+    }
+    if (result == 0 && back->len > 0) {
+        result = put_all_back(transport, dir, back);
+        collection->report.restored += back->len;
+    }
+    for (i = 0; result == 0 && i < away->len; i += BATCH) {
+        if (!vimg_collect_go_on(collection, error))
+            return FALSE;
+        vimg_collect_progress(collection, "sweeping", i, away->len);
+        result = unlink_batch(collection, dir, away, i, MIN(BATCH, away->len - i));
+    }
+    if (result != 0)
+        return throw_result(error, result, _("cannot free slices"));
+    return TRUE;
+}
+
+guint64
+vimg_count_condemned(VimgCollection *collection, const char *dir)
+{
+    g_autofree char *condemned = g_strconcat(dir, "/" VIMG_GC_CONDEMNED, NULL);
+    g_autoptr(GPtrArray) names = NULL;
+
+    return vimg_transport_list(collection->store->transport, condemned, &names) == 0 ? names->len
+                                                                                     : 0;
+}

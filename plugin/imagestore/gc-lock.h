@@ -1,0 +1,43 @@
+/*
+ * gc-lock.h: one collector at a time, and what dead ones left
+ *
+ * gc/lock/<run>/ is the run that collects now.  It appears by one rename, complete, and whatever it
+ * changes lies below it on one side, so that renaming it away stops it wherever it is.  A run that
+ * was taken away, or that ended before its work did, lies in gc/old-<run>/<run>/.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_GC_LOCK_H
+#define VIMG_IMAGESTORE_GC_LOCK_H
+
+#include "store.h"
+
+#define VIMG_GC_CONDEMNED "condemned" /* slices, flat */
+#define VIMG_GC_EXPIRED "expired"     /* marks of images that went from the trash for good */
+#define VIMG_GC_LEASES "leases"       /* names of those to wait for, one a line, then "end" */
+
+typedef struct {
+    VimgSliceStore *store;
+    char *run;       /* its uuid */
+    char *dir;       /* gc/lock/<run> */
+    char *heartbeat; /* among those that vimg_lease_beat_all() rewrites */
+} VimgGcLock;
+
+/* VIMG_ERROR_BUSY naming who has it.  A dead holder's run is taken away.  @now: monotonic. */
+VimgGcLock *vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error);
+/* FALSE with VIMG_ERROR_FAILED once another one took it over. */
+gboolean vimg_gc_lock_check(const VimgGcLock *lock, GError **error);
+/* The run ended: all of it is removed.  Accepts NULL. */
+void vimg_gc_lock_end(VimgGcLock *lock);
+/* The run ends, and what it condemned waits in gc/old-<run>/<run>/ for a later one. */
+void vimg_gc_lock_leave(VimgGcLock *lock);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgGcLock, vimg_gc_lock_leave)
+
+/* Returns: (transfer full) of char: directories of old runs; NULL with @error. */
+GPtrArray *vimg_gc_old_runs(VimgSliceStore *store, GError **error);
+/* An old run whose slices all went: removes it. */
+void vimg_gc_remove_old(VimgSliceStore *store, const char *dir);
+/* Whether the one that has the lock is dead; FALSE if nobody has it. */
+gboolean vimg_gc_lock_is_dead(VimgSliceStore *store, gint64 now);
+
+#endif

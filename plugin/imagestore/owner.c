@@ -1,0 +1,184 @@
+/*
+ * owner.c: which process of which host a lease or a collector's run belongs to
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <unistd.h>
+
+#include "owner.h"
+#include "slice.h"
+#include "thread.h"
+
+static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
+static GHashTable *held; /* of char; guarded by held_lock */
+
+/* Field 22 of /proc/PID/stat, clock ticks after boot; 0: there is no such process. */
+static guint64
+process_start(guint64 pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GUINT64_FORMAT "/stat", pid);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) fields = NULL;
+    const char *after;
+    guint64 start = 0;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return 0;
+    /* the name in parentheses may hold anything */
+    after = strrchr(text, ')');
+    if (!after)
+        return 0;
+    fields = g_strsplit(after + 1, " ", 0);
+    if (g_strv_length(fields) <= 20 ||
+        !g_ascii_string_to_unsigned(fields[20], 10, 0, G_MAXINT64, &start, NULL))
+        return 0;
+    return start;
+}
+
+static char *
+boot_id(void)
+{
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL))
+        return g_strdup("");
+    return g_strdup(g_strstrip(text));
+}
+
+/* Process ids mean something only within one of these. */
+static char *
+pid_namespace(void)
+{
+    char *link = g_file_read_link("/proc/self/ns/pid", NULL);
+
+    return link ? link : g_strdup("");
+}
+
+/*
+ * A host that was started again: its former boot holds nothing.  Hosts copied from one another may
+ * share the machine id, so the name counts too.
+ */
+static char *
+machine(void)
+{
+    g_autofree char *id = NULL;
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents("/etc/machine-id", &id, NULL, NULL) || !*g_strstrip(id))
+        return g_strdup("");
+    text = g_strconcat("virtimage ", id, " ", g_get_host_name(), NULL);
+    return vimg_sha256_hex(text, strlen(text));
+}
+
+char *
+vimg_owner_format(void)
+{
+    g_autoptr(JsonObject) root = json_object_new();
+    g_autofree char *boot = boot_id();
+    g_autofree char *space = pid_namespace();
+    g_autofree char *host = machine();
+
+    json_object_set_string_member(root, "host", g_get_host_name());
+    json_object_set_string_member(root, "machine", host);
+    json_object_set_string_member(root, "boot", boot);
+    json_object_set_string_member(root, "pidNamespace", space);
+    json_object_set_int_member(root, "pid", getpid());
+    json_object_set_int_member(root, "start", (gint64)process_start((guint64)getpid()));
+    return vimg_json_format(root);
+}
+
+int
+vimg_owner_write(VimgTransport *transport, const char *dir)
+{
+    g_autofree char *owner = g_strconcat(dir, "/" VIMG_OWNER_FILE, NULL);
+    g_autofree char *heartbeat = g_strconcat(dir, "/" VIMG_HEARTBEAT_FILE, NULL);
+    g_autofree char *text = vimg_owner_format();
+    VimgOp files[] = {
+        {.kind = VIMG_OP_CREATE, .path = owner, .data = text, .size = strlen(text)},
+        {.kind = VIMG_OP_CREATE, .path = heartbeat, .data = "0\n", .size = 2},
+    };
+
+    vimg_transport_run(transport, files, G_N_ELEMENTS(files));
+    return files[0].result ? files[0].result : files[1].result;
+}
+
+JsonObject *
+vimg_owner_read(VimgTransport *transport, const char *dir)
+{
+    g_autofree char *path = g_strconcat(dir, "/" VIMG_OWNER_FILE, NULL);
+    g_autoptr(VimgBuffer) content = NULL;
+
+    if (vimg_transport_read(transport, path, VIMG_OWNER_MAX_SIZE, &content) != 0)
+        return NULL;
+    return vimg_json_parse(content->data, content->size, NULL);
+}
+
+void
+vimg_owner_hold(const char *id)
+{
+    LOCK_GUARD(&held_lock);
+
+    if (!held)
+        held = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_hash_table_add(held, g_strdup(id));
+}
+
+void
+vimg_owner_drop(const char *id)
+{
+    LOCK_GUARD(&held_lock);
+
+    if (held)
+        g_hash_table_remove(held, id);
+}
+
+static gboolean
+is_held(const char *id)
+{
+    LOCK_GUARD(&held_lock);
+
+    return held && g_hash_table_contains(held, id);
+}
+
+/* Of this boot and process namespace; FALSE for what cannot be seen from here. */
+static gboolean
+is_gone(JsonObject *owner, const char *id)
+{
+    g_autofree char *space = pid_namespace();
+    guint64 pid;
+    guint64 start;
+
+    if (!*space || g_strcmp0(vimg_json_string(owner, "pidNamespace"), space) != 0 ||
+        !vimg_json_number(owner, "pid", &pid) || !vimg_json_number(owner, "start", &start))
+        return FALSE;
+    return process_start(pid) != start || (pid == (guint64)getpid() && !is_held(id));
+}
+
+gboolean
+vimg_owner_is_dead(const VimgBuffer *text, const char *id)
+{
+    g_autoptr(JsonObject) owner = vimg_json_parse(text->data, text->size, NULL);
+    g_autofree char *boot = boot_id();
+    g_autofree char *host = machine();
+    const char *of = owner ? vimg_json_string(owner, "boot") : NULL;
+
+    if (!of || !*of || !*boot)
+        return FALSE;
+    if (strcmp(of, boot) == 0)
+        return is_gone(owner, id);
+    return *host && g_strcmp0(vimg_json_string(owner, "machine"), host) == 0;
+}
+
+char *
+vimg_owner_describe(JsonObject *owner)
+{
+    const char *host = vimg_json_string(owner, "host");
+    guint64 pid = 0;
+
+    if (!host)
+        return NULL;
+    vimg_json_number(owner, "pid", &pid);
+    return g_strdup_printf("%s (%" G_GUINT64_FORMAT ")", host, pid);
+}

@@ -1,0 +1,37 @@
+/*
+ * roots.h: which slices the indexes of a store name
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_ROOTS_H
+#define VIMG_IMAGESTORE_ROOTS_H
+
+#include "marks.h"
+#include "store.h"
+
+/* FALSE with @error: stop. */
+typedef gboolean (*VimgGoOn)(gpointer data, GError **error);
+
+typedef struct {
+    VimgSliceStore *store;
+    VimgMarks *marks;
+    GHashTable *seen; /* indexes that were read: path, size and time */
+    GHashTable *skip; /* uuids of images that do not count; may be NULL */
+    guint64 indexes;
+    guint64 slices; /* named by them, each as often as it is */
+    VimgGoOn go_on; /* asked before each image */
+    gpointer data;
+} VimgRoots;
+
+/* The zero slices are marked already: they are nobody's and everybody's. */
+void vimg_roots_init(VimgRoots *roots, VimgSliceStore *store, VimgGoOn go_on, gpointer data);
+void vimg_roots_clear(VimgRoots *roots);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgRoots, vimg_roots_clear)
+
+/*
+ * Marks what the indexes of all images name, active, saving and in the trash.  Called again it
+ * reads those that appeared since.  One that cannot be read is VIMG_ERROR_DAMAGED naming it.
+ */
+gboolean vimg_roots_read(VimgRoots *roots, GError **error);
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * survey.c: which leases are alive, and the end of those that are not
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "owner.h"
+#include "survey.h"
+#include "throw.h"
+
+#define FENCED "gc/fenced-"
+
+/* A file that a new store is made of, on its way to its place. */
+#define NEW_FILE "new-"
+
+static char *
+lease_dir(const char *name)
+{
+    return g_strconcat("pending/", name, NULL);
+}
+
+void
+vimg_survey_owners(VimgSliceStore *store, VimgSurveyed *items, gsize n, gint64 now)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, 2 * n);
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        ops[2 * i] = (VimgOp){.kind = VIMG_OP_STAT,
+                              .path = g_strconcat(items[i].dir, "/" VIMG_HEARTBEAT_FILE, NULL)};
+        ops[2 * i + 1] = (VimgOp){.kind = VIMG_OP_READ,
+                                  .path = g_strconcat(items[i].dir, "/" VIMG_OWNER_FILE, NULL),
+                                  .size = VIMG_OWNER_MAX_SIZE};
+    }
+    vimg_transport_run(store->transport, ops, 2 * n);
+    for (i = 0; i < n; i++) {
+        const VimgOp *heartbeat = &ops[2 * i];
+        const VimgOp *owner = &ops[2 * i + 1];
+        /* one that has no heartbeat yet is about to get it, or was interrupted: time tells */
+        gint64 mark = heartbeat->result == 0 ? heartbeat->info.mtime : 0;
+        gint64 same = vimg_watch_look(store->watch, items[i].dir, mark, now);
+
+        items[i].dead = same >= VIMG_FENCE_AFTER ||
+                        (owner->result == 0 &&
+                         vimg_owner_is_dead(owner->content, strrchr(items[i].dir, '/') + 1));
+        vimg_buffer_unref(owner->content);
+        g_free((char *)heartbeat->path);
+        g_free((char *)owner->path);
+    }
+}
+
+static void
+fence(VimgTransport *transport, const char *name)
+{
+    g_autofree char *from = lease_dir(name);
+    g_autofree char *to = g_strconcat(FENCED, name, NULL);
+    int result;
+
+    if (g_str_has_prefix(name, NEW_FILE)) {
+        vimg_transport_unlink(transport, from);
+        return;
+    }
+    result = vimg_transport_rename(transport, from, to);
+    if (result != 0 && result != ENOENT)
+        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot fence the lease %s: %s", name,
+                             g_strerror(result));
+    if (result != 0)
+        return;
+    vimg_slice_store_log(VIMG_LOG_INFO, "fenced the lease %s, whose owner is gone", name);
+    vimg_transport_remove_files(transport, to);
+}
+
+/* What an interrupted fencing left. */
+static void
+remove_fenced(VimgTransport *transport)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    guint i;
+
+    if (vimg_transport_list(transport, "gc", &names) != 0)
+        return;
+    for (i = 0; i < names->len; i++) {
+        g_autofree char *dir = g_strconcat("gc/", g_ptr_array_index(names, i), NULL);
+
+        if (g_str_has_prefix(dir, FENCED))
+            vimg_transport_remove_files(transport, dir);
+    }
+}
+
+GPtrArray *
+vimg_survey_leases(VimgSliceStore *store, gint64 now, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GPtrArray) alive = g_ptr_array_new_with_free_func(g_free);
+    g_autofree VimgSurveyed *items = NULL;
+    int result = vimg_transport_list(store->transport, "pending", &names);
+    guint i;
+
+    if (result != 0) {
+        throw_result(error, result, _("cannot list the leases"));
+        return NULL;
+    }
+    if (!store->read_only)
+        remove_fenced(store->transport);
+    items = g_new0(VimgSurveyed, names->len);
+    for (i = 0; i < names->len; i++)
+        items[i].dir = lease_dir(g_ptr_array_index(names, i));
+    vimg_survey_owners(store, items, names->len, now);
+    for (i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+
+        if (items[i].dead && !store->read_only)
+            fence(store->transport, name);
+        else if (!g_str_has_prefix(name, NEW_FILE))
+            g_ptr_array_add(alive, g_strdup(name));
+        g_free((char *)items[i].dir);
+    }
+    return g_steal_pointer(&alive);
+}
+
+gboolean
+vimg_survey_is_alive(VimgSliceStore *store, const char *name)
+{
+    g_autofree char *dir = lease_dir(name);
+    VimgFileInfo info;
+
+    /* on doubt it is */
+    return vimg_transport_stat(store->transport, dir, &info) != ENOENT;
+}
+
+char *
+vimg_survey_holder(VimgSliceStore *store, const char *name)
+{
+    g_autofree char *dir = lease_dir(name);
+    g_autoptr(JsonObject) owner = vimg_owner_read(store->transport, dir);
+    char *holder = owner ? vimg_owner_describe(owner) : NULL;
+
+    return holder ? holder : g_strdup(name);
+}
+
+GPtrArray *
+vimg_survey_holders(VimgSliceStore *store)
+{
+    GPtrArray *holders = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) names = NULL;
+    guint i;
+
+    if (vimg_transport_list(store->transport, "pending", &names) != 0)
+        return holders;
+    for (i = 0; i < names->len; i++) {
+        g_autofree char *dir = lease_dir(g_ptr_array_index(names, i));
+        g_autoptr(JsonObject) owner = vimg_owner_read(store->transport, dir);
+        char *holder = owner ? vimg_owner_describe(owner) : NULL;
+
+        if (holder)
+            g_ptr_array_add(holders, holder);
+    }
+    return holders;
+}

@@ -1,0 +1,451 @@
+/*
+ * tidy.c: images and names that nobody will ask for again
+ *
+ * The rules are those of the states: an image in the trash goes after keepDeleted, one whose upload
+ * nobody took up again after keepTemporary.  Whatever cannot be explained by the files alone waits
+ * until those who hold leases now have ended, and is looked at again.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "claim.h"
+#include "collect-private.h"
+#include "image.h"
+#include "slice.h"
+#include "throw.h"
+#include "writing.h"
+
+#define NANOSECONDS G_GINT64_CONSTANT(1000000000)
+#define NAMES_MAX 1000 /* in a report */
+#define CLAIM_SUFFIX ".claim"
+
+typedef struct {
+    const char *uuid;
+    VimgStoredImage stored;
+} Found;
+
+static void
+found_clear(Found *found)
+{
+    vimg_stored_image_clear(&found->stored);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
+
+static const char *
+name_of(const Found *found)
+{
+    return found->stored.manifest ? found->stored.manifest->image.name : found->uuid;
+}
+
+/* A line "NAME<tab>REASON": a name has neither tabs nor line ends. */
+static void
+note_removed(VimgCollection *collection, VimgTally *tally, const char *reason, const Found *found)
+{
+    GString *removed = collection->report.removed;
+
+    tally->count++;
+    if (tally->count > NAMES_MAX)
+        return;
+    if (removed->len > 0)
+        g_string_append_c(removed, '\n');
+    g_string_append_printf(removed, "%s\t%s", name_of(found), reason);
+}
+
+/* When the storage says @path was written, in seconds; -1: it is not there. */
+static gint64
+written(VimgCollection *collection, const char *path)
+{
+    VimgFileInfo info;
+
+    if (vimg_transport_stat(collection->store->transport, path, &info) != 0)
+        return -1;
+    return info.mtime / NANOSECONDS;
+}
+
+/* @keep: seconds, an option of the store. */
+static gboolean
+is_older(VimgCollection *collection, const char *path, const guint64 *keep)
+{
+    guint64 seconds = __atomic_load_n(keep, __ATOMIC_RELAXED);
+    gint64 at = written(collection, path);
+
+    return at >= 0 && collection->now >= at && (guint64)(collection->now - at) >= seconds;
+}
+
+static gboolean
+remove_files(VimgCollection *collection, const Found *found, GError **error)
+{
+    int result = vimg_image_remove_files(collection->store, found->uuid);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot remove image %s"), found->uuid);
+    return TRUE;
+}
+
+/* ---- the trash -------------------------------------------------------------------------- */
+
+/* Whoever moves the mark decides: a restore that came first has it, one that comes later fails. */
+static gboolean
+expire(VimgCollection *collection, const Found *found, GError **error)
+{
+    VimgTransport *transport = collection->store->transport;
+    g_autofree char *mark = vimg_image_path(found->uuid, VIMG_IMAGE_DELETED);
+    g_autofree char *taken =
+        g_strconcat(collection->lock->dir, "/" VIMG_GC_EXPIRED "/", found->uuid, NULL);
+    g_autofree char *dir = g_strconcat("images/", found->uuid, NULL);
+    int result = vimg_transport_rename(transport, mark, taken);
+
+    if (result == ENOENT)
+        return vimg_gc_lock_check(collection->lock, error);
+    /* or the power fails, and an image is in the trash that has no content any more */
+    if (result == 0)
+        result = vimg_transport_sync(transport, dir);
+    if (result != 0)
+        return throw_result(error, result, _("cannot remove image %s"), found->uuid);
+    note_removed(collection, &collection->report.expired, _("deleted"), found);
+    return remove_files(collection, found, error);
+}
+
+static gboolean
+tidy_deleted(VimgCollection *collection, const Found *found, GError **error)
+{
+    g_autofree char *mark = vimg_image_path(found->uuid, VIMG_IMAGE_DELETED);
+    const char *name = name_of(found);
+
+    if (found->stored.claimed && !vimg_claim_is_left_over(collection->store, name, found->uuid)) {
+        /* a restore is under way, or was interrupted */
+        g_ptr_array_add(collection->suspected, vimg_claim_path(name, found->uuid));
+        return TRUE;
+    }
+    if (found->stored.claimed && !collection->dry_run &&
+        !vimg_claim_release(collection->store, name, found->uuid, error))
+        return FALSE;
+    if (!is_older(collection, mark, &collection->store->keep_deleted))
+        return TRUE;
+    g_hash_table_add(collection->going, g_strdup(found->uuid));
+    if (!collection->dry_run)
+        return expire(collection, found, error);
+    note_removed(collection, &collection->report.expired, _("deleted"), found);
+    return TRUE;
+}
+
+/* ---- abandoned uploads ------------------------------------------------------------------ */
+
+static gboolean
+is_abandoned(VimgCollection *collection, const Found *found)
+{
+    const VimgStoredImage *stored = &found->stored;
+    g_autofree char *path = NULL;
+
+    if (stored->published || !(stored->durable > 0 || stored->manifest->image.reason))
+        return FALSE;
+    if (stored->manifest->image.reason)
+        path = g_strdup_printf("images/%s/manifest.%" G_GUINT64_FORMAT ".json", found->uuid,
+                               stored->manifest->number);
+    else
+        path = vimg_image_partial_path(found->uuid, stored->durable);
+    return is_older(collection, path, &collection->store->keep_temporary);
+}
+
+static gboolean
+is_written(VimgCollection *collection, const char *uuid)
+{
+    g_autofree char *lease = vimg_writing_find(collection->store, uuid, NULL);
+
+    return lease != NULL;
+}
+
+/* An image came back to life while its name was taken from it: it gets it again. */
+static gboolean
+give_back(VimgCollection *collection, const Found *found, GError **error)
+{
+    VimgTransport *transport = collection->store->transport;
+    g_autoptr(GError) local = NULL;
+    g_autofree char *mark = vimg_image_path(found->uuid, VIMG_IMAGE_DELETED);
+
+    if (vimg_claim_take(collection->store, name_of(found), found->uuid, &local))
+        return TRUE;
+    if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    vimg_slice_store_log(VIMG_LOG_WARNING,
+                         "the name '%s' was taken by another image; %s is in the trash",
+                         name_of(found), found->uuid);
+    vimg_transport_create(transport, mark, "", 0, FALSE);
+    return TRUE;
+}
+
+/* The image that lost its name to @claim, a file of this run or of an old one. */
+static gboolean
+decide(VimgCollection *collection, const char *uuid, const char *claim, GError **error)
+{
+    g_auto(Found) now = {.uuid = uuid};
+    int result = vimg_image_look(collection->store, uuid, &now.stored);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (now.stored.manifest && !now.stored.claimed &&
+        (now.stored.published || !is_abandoned(collection, &now) || is_written(collection, uuid))) {
+        if (!give_back(collection, &now, error))
+            return FALSE;
+    } else if (now.stored.manifest && !now.stored.claimed) {
+        note_removed(collection, &collection->report.abandoned, _("its upload was abandoned"),
+                     &now);
+        if (!remove_files(collection, &now, error))
+            return FALSE;
+    }
+    vimg_transport_unlink(collection->store->transport, claim);
+    return TRUE;
+}
+
+/*
+ * Takes the name first, so that nobody begins to write the image, and looks then.  The name moves
+ * into the run: whoever takes the run over can give it back.
+ */
+static gboolean
+drop_abandoned(VimgCollection *collection, const Found *found, GError **error)
+{
+    VimgTransport *transport = collection->store->transport;
+    g_autofree char *claim = vimg_claim_path(name_of(found), found->uuid);
+    g_autofree char *taken = g_strconcat(collection->lock->dir, "/" VIMG_GC_EXPIRED "/",
+                                         found->uuid, CLAIM_SUFFIX, NULL);
+    int result;
+
+    if (is_written(collection, found->uuid))
+        return TRUE;
+    result = vimg_transport_rename(transport, claim, taken);
+    if (result == ENOENT)
+        return vimg_gc_lock_check(collection->lock, error);
+    if (result != 0)
+        return throw_result(error, result, _("cannot remove image %s"), found->uuid);
+    if (!decide(collection, found->uuid, taken, error))
+        return FALSE;
+    return vimg_claim_release(collection->store, name_of(found), NULL, error);
+}
+
+static gboolean
+tidy_saving(VimgCollection *collection, const Found *found, GError **error)
+{
+    if (!is_abandoned(collection, found))
+        return TRUE;
+    if (!collection->dry_run)
+        return drop_abandoned(collection, found, error);
+    if (!is_written(collection, found->uuid)) {
+        g_hash_table_add(collection->going, g_strdup(found->uuid));
+        note_removed(collection, &collection->report.abandoned, _("its upload was abandoned"),
+                     found);
+    }
+    return TRUE;
+}
+
+/* ---- all images ------------------------------------------------------------------------- */
+
+/* Its name cannot be known, nor whether it has it. */
+static gboolean
+is_doubtful(const Found *found)
+{
+    return found->stored.illegible || (found->stored.published && !found->stored.manifest);
+}
+
+static gboolean
+tidy_image(VimgCollection *collection, const char *uuid, GError **error)
+{
+    g_auto(Found) found = {.uuid = uuid};
+    int result = vimg_image_look(collection->store, uuid, &found.stored);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (found.stored.deleted)
+        return tidy_deleted(collection, &found, error);
+    if (!found.stored.claimed) {
+        if (is_doubtful(&found))
+            vimg_slice_store_log(VIMG_LOG_WARNING,
+                                 "image %s has no manifest that is whole; it stays", uuid);
+        else /* being created, or being removed, or rubbish */
+            g_ptr_array_add(collection->suspects, g_strdup(uuid));
+        return TRUE;
+    }
+    return tidy_saving(collection, &found, error);
+}
+
+/* Claims of images that are not there.  Before the images are listed: they are made before. */
+static gboolean
+list_claims(VimgCollection *collection, GHashTable *claims, GError **error)
+{
+    VimgTransport *transport = collection->store->transport;
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(transport, "names", &names);
+    guint i;
+    guint j;
+
+    for (i = 0; result == 0 && i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_autofree char *dir = g_strconcat("names/", name, NULL);
+        g_autoptr(GPtrArray) uuids = NULL;
+
+        if (!vimg_collect_go_on(collection, error))
+            return FALSE;
+        result = vimg_transport_list(transport, dir, &uuids);
+        if (result == ENOENT || result == ENOTDIR)
+            result = 0;
+        if (uuids && uuids->len == 0 && !collection->dry_run)
+            vimg_transport_rmdir(transport, dir);
+        for (j = 0; uuids && j < uuids->len; j++) {
+            const char *uuid = g_ptr_array_index(uuids, j);
+
+            g_hash_table_insert(claims, g_strdup(uuid), vimg_claim_path(name, uuid));
+        }
+    }
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the names"));
+    return TRUE;
+}
+
+gboolean
+vimg_tidy_images(VimgCollection *collection, GError **error)
+{
+    g_autoptr(GHashTable) claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GPtrArray) names = NULL;
+    GHashTableIter iter;
+    gpointer path;
+    int result;
+    guint i;
+
+    if (!list_claims(collection, claims, error))
+        return FALSE;
+    result = vimg_transport_list(collection->store->transport, "images", &names);
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the images"));
+    for (i = 0; i < names->len; i++) {
+        const char *uuid = g_ptr_array_index(names, i);
+
+        vimg_collect_progress(collection, "images", i, names->len);
+        if (!vimg_image_is_uuid(uuid))
+            continue;
+        g_hash_table_remove(claims, uuid);
+        if (!vimg_collect_go_on(collection, error) || !tidy_image(collection, uuid, error))
+            return FALSE;
+    }
+    g_hash_table_iter_init(&iter, claims);
+    while (g_hash_table_iter_next(&iter, NULL, &path))
+        g_ptr_array_add(collection->suspected, g_strdup(path));
+    return TRUE;
+}
+
+/* ---- suspects --------------------------------------------------------------------------- */
+
+static gboolean
+look_again(VimgCollection *collection, const char *uuid, GError **error)
+{
+    g_auto(Found) found = {.uuid = uuid};
+    int result = vimg_image_look(collection->store, uuid, &found.stored);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (found.stored.claimed || found.stored.deleted || is_doubtful(&found))
+        return TRUE;
+    g_hash_table_add(collection->going, g_strdup(uuid));
+    collection->report.rubbish.count++;
+    return collection->dry_run || remove_files(collection, &found, error);
+}
+
+/* "names/<name>/<uuid>" of an image that is still not there, or still in the trash. */
+static gboolean
+look_at_claim(VimgCollection *collection, const char *path, GError **error)
+{
+    const char *uuid = strrchr(path, '/') + 1;
+    g_autofree char *name =
+        g_strndup(path + strlen("names/"), (gsize)(uuid - 1 - path) - strlen("names/"));
+    g_auto(Found) found = {.uuid = uuid};
+    int result = vimg_image_look(collection->store, uuid, &found.stored);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (found.stored.manifest && !found.stored.deleted)
+        return TRUE;
+    collection->report.names.count++;
+    return collection->dry_run || vimg_claim_release(collection->store, name, uuid, error);
+}
+
+gboolean
+vimg_tidy_suspects(VimgCollection *collection, GError **error)
+{
+    guint i;
+
+    for (i = 0; i < collection->suspects->len; i++) {
+        if (!vimg_collect_go_on(collection, error) ||
+            !look_again(collection, g_ptr_array_index(collection->suspects, i), error))
+            return FALSE;
+    }
+    for (i = 0; i < collection->suspected->len; i++) {
+        if (!look_at_claim(collection, g_ptr_array_index(collection->suspected, i), error))
+            return FALSE;
+    }
+    g_ptr_array_set_size(collection->suspects, 0);
+    g_ptr_array_set_size(collection->suspected, 0);
+    return TRUE;
+}
+
+gboolean
+vimg_tidy_old_claims(VimgCollection *collection, const char *dir, GError **error)
+{
+    g_autofree char *expired = g_strconcat(dir, "/" VIMG_GC_EXPIRED, NULL);
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(collection->store->transport, expired, &names);
+    guint i;
+
+    if (result != 0 && result != ENOENT)
+        return throw_result(error, result, _("cannot look for what earlier cleanups left"));
+    for (i = 0; names && i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_autofree char *path = g_strconcat(expired, "/", name, NULL);
+        g_autofree char *uuid = g_strdup(name);
+
+        if (!g_str_has_suffix(name, CLAIM_SUFFIX))
+            continue;
+        uuid[strlen(uuid) - strlen(CLAIM_SUFFIX)] = '\0';
+        if (!decide(collection, uuid, path, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- damaged slices --------------------------------------------------------------------- */
+
+/* "<id>.<n>" below bad/: of no use once its good copy is back, or once nobody needs it. */
+gboolean
+vimg_tidy_bad(VimgCollection *collection, GError **error)
+{
+    VimgTransport *transport = collection->store->transport;
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(transport, "bad", &names);
+    guint i;
+
+    if (result != 0 && result != ENOENT)
+        return throw_result(error, result, _("cannot list the damaged slices"));
+    for (i = 0; names && i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_autofree char *path = g_strconcat("bad/", name, NULL);
+        g_autofree char *place = NULL;
+        VimgSliceId id;
+        VimgFileInfo good;
+        VimgFileInfo bad;
+
+        if (!vimg_collect_go_on(collection, error))
+            return FALSE;
+        if (!vimg_id_parse(name, &id) || vimg_transport_stat(transport, path, &bad) != 0)
+            continue;
+        place = vimg_slice_path(&id);
+        if (vimg_marks_has(collection->roots.marks, &id) &&
+            (vimg_transport_stat(transport, place, &good) != 0 || good.size == 0))
+            continue;
+        if (!collection->dry_run && vimg_transport_unlink(transport, path) != 0)
+            continue;
+        collection->report.bad.count++;
+        collection->report.bad.bytes += bad.size;
+    }
+    return TRUE;
+}

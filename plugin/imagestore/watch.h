@@ -1,0 +1,27 @@
+/*
+ * watch.h: for how long something has not changed, by nobody's clock but our own
+ *
+ * Hosts that share a store need not agree on the time, so a heartbeat is never compared with a
+ * clock: it is looked at again and again.  The time between two looks counts for a minute at most,
+ * or whoever was itself stopped for an hour would find everybody else dead.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_WATCH_H
+#define VIMG_IMAGESTORE_WATCH_H
+
+#include <glib.h>
+
+typedef struct _VimgWatch VimgWatch;
+
+VimgWatch *vimg_watch_new(void);
+/* Accepts NULL. */
+void vimg_watch_free(VimgWatch *watch);
+
+/*
+ * @path shows @mark now, for instance a time of modification.  @now: g_get_monotonic_time().  Any
+ * thread.  Returns: microseconds for which it was seen to show the same.
+ */
+gint64 vimg_watch_look(VimgWatch *watch, const char *path, gint64 mark, gint64 now);
+
+#endif
