@@ -431,7 +431,7 @@ has_rest(VimgCollection *collection)
     gint64 now = g_get_monotonic_time();
     g_autoptr(GPtrArray) dirs = vimg_gc_old_runs(collection->store, NULL);
     g_autoptr(GPtrArray) alive = NULL;
-    gboolean any = vimg_gc_lock_is_dead(collection->store, now);
+    gboolean any = vimg_gc_survey(collection->store, now);
     guint i;
 
     if (!any && dirs && dirs->len > 0)

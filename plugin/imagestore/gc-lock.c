@@ -96,11 +96,12 @@ static int
 move_away(VimgTransport *transport, const char *run)
 {
     g_autofree char *from = g_strconcat(LOCK "/", run, NULL);
-    g_autofree char *parent = g_strconcat(OLD, run, NULL);
-    g_autofree char *to = run_path(OLD, run);
+    g_autofree char *fresh = g_uuid_string_random();
+    g_autofree char *parent = g_strconcat(OLD, fresh, NULL);
+    g_autofree char *to = g_strconcat(parent, "/", run, NULL);
     int result = vimg_transport_mkdir(transport, parent);
 
-    if (result == 0 || result == EEXIST)
+    if (result == 0)
         result = vimg_transport_rename(transport, from, to);
     if (result == 0)
         result = vimg_transport_sync(transport, parent);
@@ -320,10 +321,11 @@ vimg_gc_remove_old(VimgSliceStore *store, const char *dir)
 }
 
 gboolean
-vimg_gc_lock_is_dead(VimgSliceStore *store, gint64 now)
+vimg_gc_survey(VimgSliceStore *store, gint64 now)
 {
     int result;
     g_autofree char *holder = find_holder(store->transport, &result);
 
+    remove_remains(store, now);
     return holder && is_dead(store, holder, now);
 }

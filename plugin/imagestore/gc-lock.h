@@ -3,7 +3,7 @@
  *
  * gc/lock/<run>/ is the run that collects now.  It appears by one rename, complete, and whatever it
  * changes lies below it on one side, so that renaming it away stops it wherever it is.  A run that
- * was taken away, or that ended before its work did, lies in gc/old-<run>/<run>/.
+ * was taken away, or that ended before its work did, lies in gc/old-<n>/<run>/, <n> fresh.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -29,7 +29,7 @@ VimgGcLock *vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
 gboolean vimg_gc_lock_check(const VimgGcLock *lock, GError **error);
 /* The run ended: all of it is removed.  Accepts NULL. */
 void vimg_gc_lock_end(VimgGcLock *lock);
-/* The run ends, and what it condemned waits in gc/old-<run>/<run>/ for a later one. */
+/* The run ends, and what it condemned waits in gc/old-<n>/<run>/ for a later one. */
 void vimg_gc_lock_leave(VimgGcLock *lock);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgGcLock, vimg_gc_lock_leave)
 
@@ -37,7 +37,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgGcLock, vimg_gc_lock_leave)
 GPtrArray *vimg_gc_old_runs(VimgSliceStore *store, GError **error);
 /* An old run whose slices all went: removes it. */
 void vimg_gc_remove_old(VimgSliceStore *store, const char *dir);
-/* Whether the one that has the lock is dead; FALSE if nobody has it. */
-gboolean vimg_gc_lock_is_dead(VimgSliceStore *store, gint64 now);
+/*
+ * Looks at the lock and at what interrupted makings and endings left, which it removes in time.
+ * Returns: whether the one that has the lock is dead; FALSE if nobody has it.
+ */
+gboolean vimg_gc_survey(VimgSliceStore *store, gint64 now);
 
 #endif

@@ -1,0 +1,283 @@
+/*
+ * test-collect-faults.c: errors and power cuts at every step of a collection
+ *
+ * A store with live, shared, deleted and abandoned images is collected again and again, each time
+ * with the next changing operation failing, or being the last one before the power is cut.  Every
+ * image must be byte-identical afterwards, and the next collection must leave exactly the slices
+ * that the images need.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "collect.h"
+#include "gc-lock.h"
+#include "memory-transport.h"
+#include "slice.h"
+#include "store-helper.h"
+#include "survey.h"
+
+/* Builds with sanitizers try each VIMG_TEST_STRIDEth step only. */
+static guint stride = 1;
+
+static MemoryDisk *full; /* the store before each collection */
+static char *live;       /* shares slices with what goes */
+static char *saving;     /* part of an upload, to be resumed */
+static VimgBuffer *live_content;
+static VimgBuffer *saving_content;
+static guint needed; /* slices that must be left */
+
+static guint
+count_slices(VimgSliceStore *store)
+{
+    g_autoptr(GPtrArray) prefixes = NULL;
+    guint count = 0;
+    guint i;
+
+    g_assert_cmpint(vimg_transport_list(store->transport, VIMG_SLICES_DIR, &prefixes), ==, 0);
+    for (i = 0; i < prefixes->len; i++) {
+        g_autofree char *dir =
+            g_strconcat(VIMG_SLICES_DIR "/", g_ptr_array_index(prefixes, i), NULL);
+        g_autoptr(GPtrArray) names = NULL;
+
+        g_assert_cmpint(vimg_transport_list(store->transport, dir, &names), ==, 0);
+        count += names->len;
+    }
+    return count;
+}
+
+static VimgSliceStore *
+reopen(MemoryDisk *disk, gboolean whole)
+{
+    VimgSliceStore *store = helper_reopen(memory_transport_new(disk, whole));
+
+    store->keep_deleted = 0;
+    store->keep_temporary = G_MAXINT32;
+    return store;
+}
+
+/* The first slices of @content, durable. */
+static VimgSliceWriter *
+begin_upload(VimgSliceStore *store, const char *uuid, const VimgBuffer *content, gsize slices)
+{
+    g_autoptr(VimgBuffer) part = vimg_buffer_new(slices * 64 * KIB);
+    VimgWriteRequest request = {.size = sizeof(request)};
+    g_autoptr(GError) error = NULL;
+    VimgSliceWriter *writer = vimg_slice_writer_open(store, uuid, &request, NULL, &error);
+
+    g_assert_no_error(error);
+    memcpy(part->data, content->data, part->size);
+    helper_feed(writer, part, 0, 64 * KIB, FALSE, &error);
+    g_assert_no_error(error);
+    return writer;
+}
+
+static void
+fill(VimgSliceStore *store)
+{
+    g_autoptr(VimgBuffer) other = helper_content(3, 5 * 64 * KIB, 0);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *gone = helper_create(store, "gone", 0);
+    g_autofree char *shared = helper_create(store, "shared", 0);
+    g_autoptr(VimgBuffer) longer = helper_content(1, 9 * 64 * KIB, 0);
+
+    live_content = helper_content(1, 6 * 64 * KIB, 3);
+    saving_content = helper_content(2, 6 * 64 * KIB, 0);
+    live = helper_create(store, "live", 0);
+    saving = helper_create(store, "saving", saving_content->size);
+    helper_upload(store, live, live_content, &error);
+    g_assert_no_error(error);
+    helper_finish(begin_upload(store, saving, saving_content, 4), FALSE, 0, &error);
+    g_assert_no_error(error);
+    needed = count_slices(store);
+    helper_upload(store, gone, other, &error);
+    g_assert_no_error(error);
+    helper_upload(store, shared, longer, &error);
+    g_assert_no_error(error);
+    g_assert_true(vimg_image_remove(store, gone, &error));
+    g_assert_true(vimg_image_remove(store, shared, &error));
+    g_assert_cmpuint(count_slices(store), >, needed + 6);
+}
+
+/* A lease or a lock whose owner was lost with the power is given up after a while. */
+static void
+let_time_pass(VimgSliceStore *store)
+{
+    gint64 now = g_get_monotonic_time();
+    guint i;
+
+    for (i = 0; i < 40; i++) {
+        g_autoptr(GPtrArray) alive = vimg_survey_leases(store, now, NULL);
+
+        now += 30 * G_USEC_PER_SEC;
+        vimg_gc_survey(store, now);
+    }
+}
+
+/* After whatever happened: everything is whole, and one more collection leaves what is needed. */
+static void
+verify(MemoryDisk *disk, gboolean whole)
+{
+    VimgSliceStore *store = reopen(disk, whole);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *report = NULL;
+    g_autoptr(GPtrArray) gc = NULL;
+    g_autoptr(GPtrArray) images = NULL;
+
+    helper_assert_content(store, live, live_content);
+    let_time_pass(store);
+    report = vimg_collect(store, FALSE, 0, NULL, &error);
+    g_assert_no_error(error);
+    helper_assert_content(store, live, live_content);
+    g_assert_cmpuint(count_slices(store), ==, needed);
+    g_assert_cmpint(vimg_transport_list(store->transport, "gc", &gc), ==, 0);
+    g_assert_cmpuint(gc->len, ==, 0);
+    g_assert_cmpint(vimg_transport_list(store->transport, "images", &images), ==, 0);
+    g_assert_cmpuint(images->len, ==, 2);
+    helper_upload(store, saving, saving_content, &error);
+    g_assert_no_error(error);
+    helper_assert_content(store, saving, saving_content);
+    vimg_slice_store_free(store);
+}
+
+/* Two collections, the second one ending what the first had to leave to a lease. */
+static gboolean
+play(VimgSliceStore *store, gboolean quit)
+{
+    g_autoptr(GError) error = NULL;
+    VimgSliceReader *reader = vimg_slice_reader_open(store, live, 0, 0, NULL, &error);
+    g_autofree char *first = NULL;
+    g_autofree char *second = NULL;
+
+    if (!reader && quit)
+        return FALSE;
+    first = vimg_collect(store, FALSE, 0, NULL, NULL);
+    vimg_slice_reader_close(reader);
+    if (!first && quit)
+        return FALSE;
+    vimg_collect_rest(store);
+    second = vimg_collect(store, FALSE, 0, NULL, NULL);
+    return first && second;
+}
+
+static guint
+count_operations(gboolean whole)
+{
+    MemoryDisk *disk = memory_disk_copy(full);
+    VimgSliceStore *store = reopen(disk, whole);
+    guint count;
+
+    memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+    g_assert_true(play(store, FALSE));
+    count = memory_disk_count(disk);
+    vimg_slice_store_free(store);
+    verify(disk, whole);
+    memory_disk_free(disk);
+    return count;
+}
+
+static void
+test_crash(gconstpointer data)
+{
+    gboolean whole = GPOINTER_TO_INT(data);
+    guint count = count_operations(whole);
+    guint32 fate;
+    guint at;
+
+    g_assert_cmpuint(count, >, 60);
+    for (at = 1; at <= count; at += stride) {
+        for (fate = 0; fate < 3; fate++) {
+            MemoryDisk *disk = memory_disk_copy(full);
+            VimgSliceStore *store = reopen(disk, whole);
+
+            memory_disk_set_fault(disk, &(Fault){.kind = FAULT_CRASH, .at = at});
+            play(store, TRUE);
+            vimg_slice_store_free(store);
+            memory_disk_crash(disk, fate ? fate * 1000003 + at : 0);
+            verify(disk, whole);
+            memory_disk_free(disk);
+        }
+    }
+}
+
+/* The daemon alone ends: what it did is there, durable or not. */
+static void
+test_kill(void)
+{
+    guint count = count_operations(TRUE);
+    guint at;
+
+    for (at = 1; at <= count; at += stride) {
+        MemoryDisk *disk = memory_disk_copy(full);
+        VimgSliceStore *store = reopen(disk, TRUE);
+
+        memory_disk_set_fault(disk, &(Fault){.kind = FAULT_CRASH, .at = at});
+        play(store, TRUE);
+        vimg_slice_store_free(store);
+        memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+        verify(disk, TRUE);
+        memory_disk_free(disk);
+    }
+}
+
+static void
+test_errors(gconstpointer data)
+{
+    static const int results[] = {EIO, ENOSPC, EACCES};
+    gboolean whole = GPOINTER_TO_INT(data);
+    guint count = count_operations(whole);
+    guint at;
+    gsize i;
+
+    for (at = 1; at <= count; at += stride) {
+        for (i = 0; i < G_N_ELEMENTS(results); i++) {
+            MemoryDisk *disk = memory_disk_copy(full);
+            VimgSliceStore *store = reopen(disk, whole);
+
+            memory_disk_set_fault(disk,
+                                  &(Fault){.kind = FAULT_ERROR, .at = at, .result = results[i]});
+            play(store, FALSE);
+            memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+            vimg_slice_store_free(store);
+            verify(disk, whole);
+            memory_disk_free(disk);
+        }
+    }
+}
+
+static void
+read_stride(void)
+{
+    const char *text = g_getenv("VIMG_TEST_STRIDE");
+    guint64 value = 1;
+
+    if (text)
+        g_assert_true(g_ascii_string_to_unsigned(text, 10, 1, 100, &value, NULL));
+    stride = (guint)value;
+}
+
+int
+main(int argc, char **argv)
+{
+    VimgSliceStore *store;
+    int status;
+
+    g_test_init(&argc, &argv, NULL);
+    read_stride();
+    full = memory_disk_new();
+    store = helper_store(memory_transport_new(full, TRUE));
+    fill(store);
+    vimg_slice_store_free(store);
+    g_test_add_data_func("/imagestore/collect/crash/whole", GINT_TO_POINTER(TRUE), test_crash);
+    g_test_add_data_func("/imagestore/collect/crash/single", GINT_TO_POINTER(FALSE), test_crash);
+    g_test_add_func("/imagestore/collect/kill", test_kill);
+    g_test_add_data_func("/imagestore/collect/errors/whole", GINT_TO_POINTER(TRUE), test_errors);
+    g_test_add_data_func("/imagestore/collect/errors/single", GINT_TO_POINTER(FALSE), test_errors);
+    status = g_test_run();
+    memory_disk_free(full);
+    vimg_buffer_unref(live_content);
+    vimg_buffer_unref(saving_content);
+    g_free(live);
+    g_free(saving);
+    return status;
+}
