@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "gc-lock.h"
 #include "remove.h"
 #include "survey.h"
 #include "throw.h"
@@ -80,15 +81,13 @@ remove_tree(VimgSliceStore *store, const char *dir, guint depth, VimgPluginJob *
     return result == 0 || keep(dir, result);
 }
 
-gboolean
-vimg_slice_store_remove(VimgSliceStore *store, VimgPluginJob *job, GError **error)
+static gboolean
+remove_all(VimgSliceStore *store, VimgPluginJob *job, GError **error)
 {
     g_autoptr(GPtrArray) holders = vimg_survey_holders(store);
     gsize i;
     int result;
 
-    if (!vimg_slice_store_need_writable(store, error))
-        return FALSE;
     if (holders->len > 0)
         return throw_error(error, VIMG_ERROR_BUSY, _("the store is in use by %s"),
                            (const char *)g_ptr_array_index(holders, 0));
@@ -103,4 +102,24 @@ vimg_slice_store_remove(VimgSliceStore *store, VimgPluginJob *job, GError **erro
     if (result != 0)
         return throw_result(error, result, _("cannot remove '%s'"), "store.json");
     return TRUE;
+}
+
+gboolean
+vimg_slice_store_remove(VimgSliceStore *store, VimgPluginJob *job, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    VimgGcLock *lock;
+    gboolean good;
+
+    if (!vimg_slice_store_need_writable(store, error))
+        return FALSE;
+    lock = vimg_gc_lock_take(store, g_get_monotonic_time(), &local);
+    /* whatever else fails is what a removal that was interrupted left */
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    good = remove_all(store, job, error);
+    vimg_gc_lock_end(lock);
+    return good;
 }

@@ -12,6 +12,12 @@
 #include "thread.h"
 #include "throw.h"
 
+/*
+ * A collector may move a slice away, its run elsewhere, and the slice back, while somebody looks in
+ * one place after the other.
+ */
+#define SEARCHES 4
+
 struct _VimgSliceTools {
     EVP_MD_CTX *digest;
     ZSTD_CCtx *compressor; /* made on first need, as are the rest */
@@ -220,27 +226,43 @@ vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id)
 {
     g_autofree char *place = vimg_slice_path(id);
     Condemned condemned = {.place = place};
+    VimgFileInfo info;
+    guint round;
 
-    return each_condemned(transport, id, move_back, &condemned);
+    for (round = 0; round < SEARCHES; round++) {
+        if (each_condemned(transport, id, move_back, &condemned) ||
+            vimg_transport_stat(transport, place, &info) != ENOENT)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Wherever it is now. */
+static int
+read_frame(VimgTransport *transport, const VimgSliceId *id, Condemned *condemned)
+{
+    g_autofree char *path = vimg_slice_path(id);
+    int result = ENOENT;
+    guint round;
+
+    for (round = 0; round < SEARCHES && result == ENOENT; round++) {
+        result = vimg_transport_read(transport, path, condemned->max, &condemned->frame);
+        if (result == ENOENT && each_condemned(transport, id, read_condemned, condemned))
+            result = 0;
+    }
+    return result;
 }
 
 VimgBuffer *
 vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
                 guint64 length, GError **error)
 {
-    g_autofree char *path = vimg_slice_path(id);
     g_autoptr(VimgBuffer) frame = NULL;
     /* some slack: other writers of the format may store with a larger overhead than ours */
     Condemned condemned = {.max = ZSTD_compressBound(length) + 4096};
-    int result = vimg_transport_read(transport, path, condemned.max, &frame);
+    int result = read_frame(transport, id, &condemned);
 
-    if (result == ENOENT && each_condemned(transport, id, read_condemned, &condemned)) {
-        frame = condemned.frame;
-        result = 0;
-    } else if (result == ENOENT) {
-        /* it may have been moved back meanwhile */
-        result = vimg_transport_read(transport, path, condemned.max, &frame);
-    }
+    frame = condemned.frame;
     if (result == ENOENT || (result == 0 && frame->size == 0)) {
         throw_damaged(error, id, _("it is missing"));
         return NULL;
