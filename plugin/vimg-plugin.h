@@ -61,7 +61,7 @@ typedef enum {
     VIMG_ERROR_NO_VOL,
     VIMG_ERROR_NO_SECRET,
     VIMG_ERROR_INVALID_SECRET,
-    VIMG_ERROR_VOL_EXISTS,        /* message: the quoted name alone, as in 'debian' */
+    VIMG_ERROR_VOL_EXISTS,        /* message: the quoted name alone; a backend's is made so */
     VIMG_ERROR_FAILED,            /* the operation failed and nothing more specific fits */
     VIMG_ERROR_OPERATION_INVALID, /* not in this state; another state would do */
     VIMG_ERROR_OPERATION_DENIED,  /* not on a read-only connection */
@@ -451,7 +451,9 @@ typedef struct {
      */
     void (*writer_stat)(gpointer writer, guint64 *allocation, guint64 *position);
 
-    /* required, all three.  @length 0: to the end; beyond the end: nothing.  The image is active.
+    /*
+     * required, all three, unless there is content() below.  @length 0: to the end; beyond the end:
+     * nothing.  The image is active.
      */
     gpointer (*reader_open)(gpointer handle, const char *uuid, guint64 offset, guint64 length,
                             VimgPluginJob *job, GError **error);
@@ -491,6 +493,20 @@ typedef struct {
      */
     gboolean (*writer_read)(gpointer writer, guint64 offset, gsize size, VimgExtent *out,
                             GError **error);
+
+    /*
+     * optional, in the place of all writer_ and reader_ callbacks: each image's content is a plain
+     * file.  Returns: its descriptor, open for reading and, if @saving, for writing, which the
+     * daemon closes; -1 with @error.  The daemon writes from the first byte on, holes as holes, and
+     * reads; an upload that was interrupted begins again
+     */
+    int (*content)(gpointer handle, const char *uuid, gboolean saving, GError **error);
+    /*
+     * optional, for content(): all of it came and is durable; @image, complete, becomes active.
+     * Without it nothing can be uploaded
+     */
+    gboolean (*seal)(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out,
+                     GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

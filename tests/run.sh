@@ -105,6 +105,14 @@ wire() {
     done
 }
 
+stock_virsh() {
+    local part
+
+    for part in test_virsh test_virsh_pools test_virsh_volumes; do
+        integration "$part"
+    done
+}
+
 # ---- suites ----------------------------------------------------------------------------------
 
 suite_lint() {
@@ -124,7 +132,7 @@ suite_wire() {
 
 suite_virsh() {
     build gcc
-    integration test_virsh
+    stock_virsh
     integration test_images
     integration test_badinput
 }
@@ -176,7 +184,7 @@ suite_asan() {
     export VIMG_TEST_SLOW=1
     against=asan
     wire
-    integration test_virsh
+    stock_virsh
     integration test_images
     integration test_badinput
     integration test_stress --steps 12
@@ -220,7 +228,7 @@ suite_tsan() {
     export VIMG_TEST_SLOW=1 VIMG_TEST_NO_ASLR=1 G_SLICE=always-malloc
     against=tsan
     wire
-    integration test_virsh
+    stock_virsh
     integration test_stress --steps 12
     integration test_crash --rounds 5
 }

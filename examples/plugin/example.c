@@ -97,15 +97,13 @@ static gboolean
 example_create(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out, GError **error)
 {
     g_autofree char *path = g_strconcat(handle, "/", image->name, NULL);
-    g_autofree char *quoted = g_strconcat("'", image->name, "'", NULL);
     int fd;
 
     if (image->name[0] == '.')
         return fail(error, VIMG_ERROR_INVALID_ARG, "a name must not begin with a dot here");
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return errno == EEXIST ? fail(error, VIMG_ERROR_VOL_EXISTS, quoted)
-                               : fail(error, VIMG_ERROR_SYSTEM, NULL);
+        return fail(error, errno == EEXIST ? VIMG_ERROR_VOL_EXISTS : VIMG_ERROR_SYSTEM, NULL);
     close(fd);
     if (save(handle, image, error))
         return example_stat(handle, image->uuid, out, error);
@@ -131,121 +129,32 @@ example_remove_image(gpointer handle, const char *uuid, GError **error)
     return ok || fail(error, VIMG_ERROR_SYSTEM, NULL);
 }
 
-typedef struct {
-    char *dir; /* borrowed */
-    VimgPluginImage image;
-    int fd;
-    guint64 left; /* what a reader still has to hand out */
-} Content;
-
-static void
-content_close(gpointer data)
+/* The daemon writes and reads it. */
+static int
+example_content(gpointer handle, const char *uuid, gboolean saving, GError **error)
 {
-    Content *content = data;
-
-    close(content->fd);
-    vimg_plugin_image_clear(&content->image);
-    g_free(content);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Content, content_close)
-
-static Content *
-content_open(char *dir, const char *uuid, VimgImageState state, int flags, GError **error)
-{
-    g_autoptr(Content) content = g_new0(Content, 1);
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_autofree char *path = NULL;
+    int flags = saving ? O_RDWR : O_RDONLY;
+    int fd = -1;
 
-    *content = (Content){.dir = dir, .image = VIMG_PLUGIN_IMAGE_INIT, .fd = -1};
-    if (!example_stat(dir, uuid, &content->image, error))
-        return NULL;
-    path = g_strconcat(dir, "/", content->image.name, NULL);
-    if (content->image.state != state)
+    if (!example_stat(handle, uuid, &image, error))
+        return -1;
+    path = g_strconcat(handle, "/", image.name, NULL);
+    if (image.state != (saving ? VIMG_IMAGE_SAVING : VIMG_IMAGE_ACTIVE))
         fail(error, VIMG_ERROR_OPERATION_INVALID, "the image is in another state");
-    else if ((content->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0)
+    else if ((fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0)
         fail(error, VIMG_ERROR_SYSTEM, NULL);
-    else
-        return g_steal_pointer(&content);
-    return NULL;
-}
-
-static gpointer
-example_writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request,
-                    VimgPluginJob *job, GError **error)
-{
-    if (request->offset == 0)
-        return content_open(handle, uuid, VIMG_IMAGE_SAVING, O_WRONLY | O_TRUNC, error);
-    fail(error, VIMG_ERROR_INVALID_ARG, "an upload must begin at byte 0");
-    return NULL;
+    return fd;
 }
 
 static gboolean
-example_writer_write(gpointer writer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+example_seal(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out, GError **error)
 {
-    gssize n;
+    VimgPluginImage sealed = *image; /* borrows its texts */
 
-    for (; size > 0; offset += (gsize)n, size -= (gsize)n) {
-        n = write(((Content *)writer)->fd, buffer->data + offset, size);
-        if (n < 0)
-            return fail(error, VIMG_ERROR_SYSTEM, NULL);
-    }
-    return TRUE;
-}
-
-static gboolean
-example_writer_hole(gpointer writer, guint64 length, GError **error)
-{
-    return lseek(((Content *)writer)->fd, (off_t)length, SEEK_CUR) >= 0 ||
-           fail(error, VIMG_ERROR_SYSTEM, NULL);
-}
-
-static gboolean
-example_writer_finish(gpointer writer, gboolean seal, const VimgPluginImage *image,
-                      VimgPluginImage *out, GError **error)
-{
-    g_autoptr(Content) content = writer;
-    VimgPluginImage sealed = content->image; /* borrows its texts */
-
-    if (!seal)
-        return fail(error, VIMG_ERROR_NO_SUPPORT, "images can only be uploaded as a whole");
-    if (ftruncate(content->fd, lseek(content->fd, 0, SEEK_CUR)) < 0 || fsync(content->fd) < 0)
-        return fail(error, VIMG_ERROR_SYSTEM, NULL);
     sealed.state = VIMG_IMAGE_ACTIVE;
-    sealed.capacity = image->capacity;
-    sealed.format = image->format;
-    return save(content->dir, &sealed, error) &&
-           example_stat(content->dir, sealed.uuid, out, error);
-}
-
-static gpointer
-example_reader_open(gpointer handle, const char *uuid, guint64 offset, guint64 length,
-                    VimgPluginJob *job, GError **error)
-{
-    Content *content = content_open(handle, uuid, VIMG_IMAGE_ACTIVE, O_RDONLY, error);
-
-    if (content) {
-        guint64 size = content->image.physical;
-        guint64 at = (guint64)lseek(content->fd, (off_t)MIN(offset, size), SEEK_SET);
-
-        content->left = length > 0 ? MIN(length, size - at) : size - at;
-    }
-    return content;
-}
-
-static gboolean
-example_reader_next(gpointer reader, VimgExtent *out, GError **error)
-{
-    Content *content = reader;
-    g_autoptr(VimgBuffer) buffer = vimg_buffer_new(MIN(256 * 1024, content->left));
-    gssize n = read(content->fd, buffer->data, buffer->size);
-
-    if (n < 0)
-        return fail(error, VIMG_ERROR_SYSTEM, NULL);
-    if (n == 0 && content->left > 0)
-        return fail(error, VIMG_ERROR_DAMAGED, "the image is shorter than it was");
-    content->left -= out->length = (guint64)n;
-    out->data = n > 0 ? g_steal_pointer(&buffer) : NULL;
-    return TRUE;
+    return save(handle, &sealed, error) && example_stat(handle, image->uuid, out, error);
 }
 
 static char *
@@ -300,14 +209,8 @@ static const VimgBackend backend = {
     .stat = example_stat,
     .set_error = example_set_error,
     .remove_image = example_remove_image,
-    .writer_open = example_writer_open,
-    .writer_write = example_writer_write,
-    .writer_hole = example_writer_hole,
-    .writer_finish = example_writer_finish,
-    .writer_abort = content_close,
-    .reader_open = example_reader_open,
-    .reader_next = example_reader_next,
-    .reader_close = content_close,
+    .content = example_content,
+    .seal = example_seal,
 };
 
 const VimgBackend *

@@ -25,6 +25,13 @@ struct _VimgReader {
     gboolean done; /* the end was reported, or an error */
 };
 
+/* What the callbacks of @store that open content are given. */
+static gpointer
+content_handle(VimgStore *store)
+{
+    return store->type->table.content ? store : store->handle;
+}
+
 /* ---- writers ---------------------------------------------------------------------------- */
 
 /* Not the backend's part: that is finished or aborted before. */
@@ -53,7 +60,7 @@ vimg_writer_open(VimgStore *store, const char *uuid, const VimgWriteRequest *req
         return NULL;
     }
     sized.size = sizeof(sized);
-    handle = store->type->table.writer_open(store->handle, uuid, &sized, job, &local);
+    handle = store->type->table.writer_open(content_handle(store), uuid, &sized, job, &local);
     if (!vimg_type_settle(store->type, handle != NULL, local, name, error))
         return NULL;
     writer = g_new0(VimgWriter, 1);
@@ -206,7 +213,7 @@ vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 len
     GError *local = NULL;
     VimgReader *reader;
     gpointer handle =
-        store->type->table.reader_open(store->handle, uuid, offset, length, job, &local);
+        store->type->table.reader_open(content_handle(store), uuid, offset, length, job, &local);
 
     if (!vimg_type_settle(store->type, handle != NULL, local, name, error))
         return NULL;

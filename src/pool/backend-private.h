@@ -56,6 +56,11 @@ gboolean vimg_type_settle(const VimgType *type, gboolean ok, GError *local, cons
 gboolean vimg_type_nonsense(const VimgType *type, const char *image, GError **error,
                             const char *format, ...) G_GNUC_PRINTF(4, 5);
 
+/* ---- backend-file.c --------------------------------------------------------------------- */
+
+/* The callbacks that read and write what content() and seal() of @table say; handle: VimgStore. */
+void vimg_file_callbacks(VimgBackend *table);
+
 /* ---- backend-check.c -------------------------------------------------------------------- */
 
 /*

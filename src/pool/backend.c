@@ -45,6 +45,12 @@ static const Field required[] = {
     FIELD(reader_open), FIELD(reader_next), FIELD(reader_close),
 };
 
+/* What content() is in the place of, besides those that write. */
+static const Field moving[] = {
+    FIELD(reader_open), FIELD(reader_next), FIELD(reader_close),
+    FIELD(writer_stat), FIELD(writer_read), FIELD(writer_format),
+};
+
 /* All of them or none. */
 static const Field writing[] = {
     FIELD(writer_open),   FIELD(writer_write), FIELD(writer_hole),
@@ -148,6 +154,17 @@ field_set(const VimgBackend *table, const Field *field)
     return value != NULL;
 }
 
+static guint
+count_set(const VimgBackend *table, const Field *fields, gsize n)
+{
+    guint set = 0;
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        set += field_set(table, &fields[i]);
+    return set;
+}
+
 static gboolean
 check_formats(const VimgType *type, GError **error)
 {
@@ -182,20 +199,32 @@ static gboolean
 check_table(const VimgType *type, GError **error)
 {
     const VimgBackend *table = &type->table;
-    guint n_writing = 0;
+    guint n_writing = count_set(table, writing, G_N_ELEMENTS(writing));
     gsize i;
 
     for (i = 0; i < G_N_ELEMENTS(required); i++) {
         if (!field_set(table, &required[i]))
             return vimg_throw(error, VIMG_ERROR_INTERNAL, "it lacks '%s'", required[i].name);
     }
-    for (i = 0; i < G_N_ELEMENTS(writing); i++)
-        n_writing += field_set(table, &writing[i]);
     if (n_writing > 0 && n_writing < G_N_ELEMENTS(writing))
         return vimg_throw(error, VIMG_ERROR_INTERNAL, "it has some of the writer_… callbacks only");
     if (strcmp(table->type, type->name) != 0)
         return vimg_throw(error, VIMG_ERROR_INTERNAL, "it calls itself '%s'", table->type);
     return check_formats(type, error) && check_options(type, error);
+}
+
+/* Content in plain files is moved by our own callbacks, which must not meet others. */
+static gboolean
+adopt_content(VimgBackend *table, GError **error)
+{
+    if (!table->content)
+        return TRUE;
+    if (count_set(table, writing, G_N_ELEMENTS(writing)) > 0 ||
+        count_set(table, moving, G_N_ELEMENTS(moving)) > 0)
+        return vimg_throw(error, VIMG_ERROR_INTERNAL,
+                          "it has 'content' and some of the writer_… or reader_… callbacks");
+    vimg_file_callbacks(table);
+    return TRUE;
 }
 
 static gboolean
@@ -206,7 +235,7 @@ adopt_table(VimgType *type, const VimgBackend *table, GError **error)
                           "it is made for version %u of the contract, this daemon has version %u",
                           table->abi, VIMG_PLUGIN_ABI);
     memcpy(&type->table, table, MIN(table->size, sizeof(type->table)));
-    return check_table(type, error);
+    return adopt_content(&type->table, error) && check_table(type, error);
 }
 
 /* Called with the type's lock held, once a process for each module. */

@@ -33,6 +33,25 @@ helper_remove_dir(const char *dir)
     nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+static void
+set_up(HelperHome *home, gconstpointer data)
+{
+    home->dir = helper_dir();
+}
+
+static void
+tear_down(HelperHome *home, gconstpointer data)
+{
+    helper_remove_dir(home->dir);
+    g_free(home->dir);
+}
+
+void
+helper_add(const char *path, void (*test)(HelperHome *, gconstpointer), gconstpointer data)
+{
+    g_test_add(path, HelperHome, data, set_up, test, tear_down);
+}
+
 VimgSliceStore *
 helper_store(VimgTransport *transport)
 {
@@ -41,6 +60,12 @@ helper_store(VimgTransport *transport)
     vimg_slice_store_make(transport, &(VimgStoreParams){.slice_size = 64 * KIB}, &error);
     g_assert_no_error(error);
     return helper_reopen(transport);
+}
+
+VimgSliceStore *
+helper_local_store(const HelperHome *home)
+{
+    return helper_store(vimg_transport_local_new(home->dir));
 }
 
 VimgSliceStore *
@@ -216,6 +241,23 @@ helper_index(VimgSliceStore *store, const char *uuid)
     g_assert_cmpint(vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content), ==,
                     0);
     return content;
+}
+
+static gboolean
+count_image(const VimgPluginImage *image, gpointer data)
+{
+    g_assert_nonnull(image->name);
+    (*(guint *)data)++;
+    return TRUE;
+}
+
+guint
+helper_count_images(VimgSliceStore *store)
+{
+    guint count = 0;
+
+    g_assert_true(vimg_image_list(store, count_image, &count, NULL));
+    return count;
 }
 
 VimgImageState

@@ -20,8 +20,16 @@ char *helper_dir(void);
 /* Removes it with all it holds. */
 void helper_remove_dir(const char *dir);
 
+/* What a test in a private directory gets. */
+typedef struct {
+    char *dir; /* empty at first */
+} HelperHome;
+
+void helper_add(const char *path, void (*test)(HelperHome *, gconstpointer), gconstpointer data);
+
 /* A new store with slices of 64 KiB on @transport, which it takes over. */
 VimgSliceStore *helper_store(VimgTransport *transport);
+VimgSliceStore *helper_local_store(const HelperHome *home);
 /* The store that lies there already. */
 VimgSliceStore *helper_reopen(VimgTransport *transport);
 
@@ -48,6 +56,7 @@ VimgBuffer *helper_download(VimgSliceStore *store, const char *uuid, guint64 off
 void helper_assert_content(VimgSliceStore *store, const char *uuid, const VimgBuffer *content);
 /* Returns: (transfer full) the index of an active image. */
 VimgBuffer *helper_index(VimgSliceStore *store, const char *uuid);
+guint helper_count_images(VimgSliceStore *store);
 VimgImageState helper_state(VimgSliceStore *store, const char *uuid);
 
 #endif

@@ -15,10 +15,9 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 import runner
 from images import MIB, noise, run, same, write_raw
-from test_virsh import VirshCase, element
+from virshcase import VirshCase, element
 
 DISK = 4 * MIB  # virtual size of what qemu-img makes
 SECRET = "/etc/hostname"

@@ -221,25 +221,70 @@ class Install(unittest.TestCase):
                 os.kill(pid, 15)
             self.wait(lambda: not self.session_daemons(uid), "end of the session's daemon")
 
+    def user_units(self):
+        """What a user manager starts by itself, and what that starts, as paths."""
+        units = Path("/usr/lib/systemd/user")
+        wanted = units / "sockets.target.wants" / "virtimaged.socket"
+        self.assertEqual(wanted.resolve(), units / "virtimaged.socket")
+        return wanted, units / "virtimaged.service"
+
+    def as_user(self, name):
+        """Options of Popen."""
+        entry = pwd.getpwnam(name)
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "env": {
+            "HOME": entry.pw_dir, "XDG_RUNTIME_DIR": "/run/user/%d" % entry.pw_uid,
+            "PATH": os.environ["PATH"]}}
+
     def test_session_starts_by_itself(self):
-        """By the user's socket unit: Debian's clients themselves start only libvirtd for this URI."""
-        unit = Path("/usr/lib/systemd/user/virtimaged.socket").read_text()
-        service = Path("/usr/lib/systemd/user/virtimaged.service").read_text()
-        listen = re.search(r"^ListenStream=%t(/\S+)$", unit, re.M).group(1)
-        command = re.search(r"^ExecStart=(.+)$", service, re.M).group(1).split()
-        entry = pwd.getpwnam("vimg-plain")
-        runtime = "/run/user/%d" % entry.pw_uid
-        active = self.spawn("systemd-socket-activate", "-l", runtime + listen, *command,
-                            user=entry.pw_uid, group=entry.pw_gid, extra_groups=[],
-                            env={"HOME": entry.pw_dir, "XDG_RUNTIME_DIR": runtime,
-                                 "PATH": os.environ["PATH"]})
-        self.wait(Path(runtime + listen).exists, "socket of the user")
+        """As the installed units say: Debian's clients themselves start only libvirtd for this URI."""
+        wanted, service = self.user_units()
+        listen = re.search(r"^ListenStream=%t(/\S+)$", wanted.read_text(), re.M).group(1)
+        command = re.search(r"^ExecStart=(.+)$", service.read_text(), re.M).group(1).split()
+        user = self.as_user("vimg-plain")
+        path = Path(user["env"]["XDG_RUNTIME_DIR"] + listen)
+        active = self.spawn("systemd-socket-activate", "-l", str(path), *command, **user)
+        self.wait(path.exists, "socket of the user")
         try:
             self.starts_by_itself("image:///session")
         finally:
             active.wait(30)
             self.daemons.remove(active)
-            Path(runtime + listen).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    def own_cgroup(self, uid):
+        """A control group that a manager of user @uid may rule, as logind makes one."""
+        try:
+            namespaces.mount("-t", "cgroup2", "cgroup2", "/sys/fs/cgroup")
+            group = Path("/sys/fs/cgroup/virtimage-test-%d" % time.time_ns())
+            group.mkdir()
+        except (OSError, subprocess.CalledProcessError) as e:
+            self.skipTest("no control group for a user manager: %s" % e)
+        for path in (group, group / "cgroup.procs"):
+            os.chown(path, uid, uid)
+        self.addCleanup(lambda: [place.rmdir() for place in sorted(
+            (p for p in (group, *group.rglob("*")) if p.is_dir()), reverse=True)])
+        return group
+
+    def test_session_starts_by_itself_under_a_user_manager(self):
+        """The manager that a login starts, with nothing enabled by hand; what it starts, it starts again."""
+        self.user_units()
+        user = self.as_user("vimg-plain")
+        group = self.own_cgroup(user["user"])
+        path = Path(user["env"]["XDG_RUNTIME_DIR"]) / "libvirt" / "virtimaged-sock"
+        Path("/run/systemd/system").mkdir(parents=True)  # it was booted with systemd
+        self.addCleanup(os.removedirs, "/run/systemd/system")
+        manager = self.spawn(  # only root may move it there
+            "sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec setpriv --reuid "$1" --regid "$1" '
+            "--clear-groups /lib/systemd/systemd --user", str(group), str(user["user"]),
+            env=user["env"])
+        try:
+            self.wait(path.exists, "socket of the user")
+            self.starts_by_itself("image:///session")
+            self.starts_by_itself("image:///session")
+        finally:
+            manager.terminate()
+            manager.wait(60)
+            self.daemons.remove(manager)
 
     def test_session_starts_by_itself_in_direct_mode(self):
         self.starts_by_itself("image:///session?mode=direct")

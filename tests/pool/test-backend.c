@@ -27,6 +27,7 @@ static const struct {
     {"misnamed", VIMG_ERROR_CONFIG_UNSUPPORTED, "it calls itself 'other'"},
     {"noprobe", VIMG_ERROR_CONFIG_UNSUPPORTED, "it lacks 'probe'"},
     {"halfwriter", VIMG_ERROR_CONFIG_UNSUPPORTED, "some of the writer_"},
+    {"bothways", VIMG_ERROR_CONFIG_UNSUPPORTED, "it has 'content' and some of the"},
     {"badformats", VIMG_ERROR_CONFIG_UNSUPPORTED, "bad list of formats"},
     {"badoptions", VIMG_ERROR_CONFIG_UNSUPPORTED, "bad option of element 'a'"},
     {"nosize", VIMG_ERROR_CONFIG_UNSUPPORTED, "it lacks 'type'"},
@@ -67,7 +68,7 @@ test_list(void)
     gboolean liar = FALSE;
     guint i;
 
-    g_assert_cmpuint(list->len, ==, 14);
+    g_assert_cmpuint(list->len, ==, 15);
     for (i = 0; i < list->len; i++) {
         const VimgTypeStatus *status = g_ptr_array_index(list, i);
 

@@ -129,6 +129,8 @@ finish(VimgWriter *writer, gboolean seal, GError **error)
     VimgPluginImage image = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
+    image.uuid = (char *)U1;
+    image.name = (char *)"a";
     image.format = (char *)"raw";
     image.capacity = 4 * HOLE;
     return vimg_writer_finish(writer, seal, &image, &out, error);
@@ -194,7 +196,7 @@ static void
 test_round_trip(Fixture *f, gconstpointer data)
 {
     g_autofree guint8 *expected = g_malloc0(4 * HOLE);
-    g_autofree char *path = g_build_filename(f->dir, "an image", NULL);
+    g_autofree char *path = g_build_filename(f->dir, "a", NULL);
     g_autoptr(GByteArray) whole = NULL;
     g_autoptr(GByteArray) part = NULL;
     g_autoptr(GByteArray) beyond = NULL;
@@ -203,7 +205,7 @@ test_round_trip(Fixture *f, gconstpointer data)
 
     memcpy(expected, "begin", 5);
     memcpy(expected + 5 + HOLE, "end", 3);
-    g_assert_true(create(f, U1, "an image", &error));
+    g_assert_true(create(f, U1, "a", &error));
     finish(write_content(f), TRUE, &error);
     g_assert_no_error(error);
     g_assert_cmpint(state(f, U1), ==, VIMG_IMAGE_ACTIVE);
@@ -220,6 +222,54 @@ test_round_trip(Fixture *f, gconstpointer data)
     g_assert_true(vimg_store_remove_image(f->store, U1, &error));
     g_assert_cmpuint(count(f), ==, 0);
     g_assert_cmpint(stat(path, &st), ==, -1);
+}
+
+/* Holes come back as holes, not as zeros. */
+static void
+test_holes(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgReader) reader = NULL;
+    guint64 holes = 0;
+    VimgExtent extent;
+
+    g_assert_true(create(f, U1, "a", &error));
+    finish(write_content(f), TRUE, &error);
+    reader = vimg_reader_open(f->store, U1, 0, 0, NULL, &error);
+    do {
+        g_assert_true(vimg_reader_next(reader, &extent, &error));
+        holes += extent.data ? 0 : extent.length;
+        vimg_buffer_unref(extent.data);
+    } while (extent.length > 0);
+    g_assert_cmpuint(holes, >=, 3 * HOLE);
+}
+
+static void
+assert_damaged(gboolean ok, GError **error)
+{
+    g_assert_false(ok);
+    g_assert_error(*error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+    g_clear_error(error);
+}
+
+/* What others did to the file while it was read, or before. */
+static void
+test_content(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->dir, "a", NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgReader) reader = NULL;
+    VimgExtent extent;
+
+    g_assert_true(create(f, U1, "a", &error));
+    finish(write_content(f), TRUE, &error);
+    reader = vimg_reader_open(f->store, U1, 2 * HOLE, 0, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(truncate(path, HOLE), ==, 0);
+    assert_damaged(vimg_reader_next(reader, &extent, &error), &error);
+    g_assert_cmpint(unlink(path), ==, 0);
+    g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+    assert_damaged(vimg_reader_open(f->store, U1, 0, 0, NULL, &error) != NULL, &error);
 }
 
 static void
@@ -276,21 +326,27 @@ test_completed_by_rename(Fixture *f, gconstpointer data)
 static void
 test_interrupted(Fixture *f, gconstpointer data)
 {
+    g_autoptr(VimgBuffer) junk = vimg_buffer_new(HOLE);
+    g_autoptr(GByteArray) whole = NULL;
     g_autoptr(GError) error = NULL;
+    VimgWriter *writer;
 
+    memset(junk->data, 'x', HOLE);
     g_assert_true(create(f, U1, "a", &error));
-    vimg_writer_abort(write_content(f));
+    writer = open_writer(f, 0, &error);
+    g_assert_true(vimg_writer_write(writer, junk, 0, HOLE, &error));
+    vimg_writer_abort(writer);
     g_assert_cmpint(state(f, U1), ==, VIMG_IMAGE_SAVING);
-    g_assert_null(open_writer(f, 5, &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
-    g_clear_error(&error);
+    g_assert_false(vimg_store_can_resume(f->store)); /* it begins again */
     g_assert_false(finish(write_content(f), FALSE, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT);
     g_clear_error(&error);
     finish(write_content(f), TRUE, &error);
     g_assert_no_error(error);
     g_assert_cmpint(state(f, U1), ==, VIMG_IMAGE_ACTIVE);
-    g_assert_null(open_writer(f, 0, &error)); /* never begins again what is complete */
+    whole = read_back(f, 0, 0);
+    g_assert_null(memchr(whole->data, 'x', whole->len)); /* nothing is left of the first try */
+    g_assert_null(open_writer(f, 0, &error));            /* never begins again what is complete */
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
 }
 
@@ -373,6 +429,8 @@ main(int argc, char **argv)
     } tests[] = {
         {"/example/undeclared", test_undeclared},
         {"/example/round-trip", test_round_trip},
+        {"/example/holes", test_holes},
+        {"/example/content", test_content},
         {"/example/names", test_names},
         {"/example/completed-by-rename", test_completed_by_rename},
         {"/example/interrupted", test_interrupted},

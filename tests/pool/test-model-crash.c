@@ -14,22 +14,6 @@
 #include "test-model-fixture.h"
 #include "util/error.h"
 
-static gboolean
-define_xml(Fixture *fixture, const char *xml, GError **error)
-{
-    g_auto(VimgPoolId) id = {0};
-
-    return vimg_model_pool_define(fixture->model, xml, 0, &id, error);
-}
-
-static gboolean
-create_xml(Fixture *fixture, const char *xml, GError **error)
-{
-    g_auto(VimgPoolId) id = {0};
-
-    return vimg_model_pool_create_xml(fixture->model, xml, 0, &id, error);
-}
-
 /* As an undefine or the end of a transient pool leaves it, if killed before its last step. */
 static void
 test_stale_memory(Fixture *fixture, gconstpointer data)
@@ -44,10 +28,10 @@ test_stale_memory(Fixture *fixture, gconstpointer data)
     fixture_write(fixture, "state/stores/" UUID(2), "another\n");
     g_assert_cmpint(symlink("../images.xml", link), ==, 0);
     fixture_restart(fixture);
-    g_assert_true(define_xml(fixture, images, NULL));
+    g_assert_true(fixture_define(fixture, images, NULL));
     g_assert_false(fixture_exists(fixture, "config/autostart/images.xml"));
     start_pool(fixture, "images");
-    g_assert_true(create_xml(fixture, flash, NULL));
+    g_assert_true(fixture_create(fixture, flash, 0, NULL));
     fixture_restart(fixture);
     fixture_wait_active(fixture, "images");
     id = pool_id(fixture, "images");
@@ -63,12 +47,12 @@ test_skipped_file(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
     VimgPoolId id;
 
-    g_assert_true(define_xml(fixture, xml, NULL));
+    g_assert_true(fixture_define(fixture, xml, NULL));
     start_pool(fixture, "images");
     g_assert_true(destroy_pool(fixture, "images", NULL));
     fixture_write(fixture, "config/images.xml", "<pool");
     fixture_restart(fixture);
-    g_assert_true(define_xml(fixture, xml, NULL));
+    g_assert_true(fixture_define(fixture, xml, NULL));
     fixture->memory->lose("/mem/images");
     id = pool_id(fixture, "images");
     g_assert_false(vimg_model_pool_create(fixture->model, &id, 0, &error));
@@ -130,7 +114,7 @@ test_delete_unknown(Fixture *fixture, gconstpointer data)
     g_autofree char *xml = pool_xml("images", UUID(1), NULL);
     VimgPoolId id;
 
-    g_assert_true(define_xml(fixture, xml, NULL));
+    g_assert_true(fixture_define(fixture, xml, NULL));
     start_pool(fixture, "images");
     g_assert_true(destroy_pool(fixture, "images", NULL));
     fixture_write(fixture, "state/stores/" UUID(1), "\n");
@@ -146,10 +130,10 @@ test_define_running(Fixture *fixture, gconstpointer data)
     g_autofree char *xml = pool_xml("flash", UUID(2), NULL);
     g_autofree char *run = fixture_path(fixture, "run/flash.xml");
 
-    g_assert_true(create_xml(fixture, xml, NULL));
+    g_assert_true(fixture_create(fixture, xml, 0, NULL));
     g_assert_cmpint(unlink(run), ==, 0);
     g_assert_cmpint(g_mkdir(run, 0700), ==, 0);
-    g_assert_false(define_xml(fixture, xml, NULL));
+    g_assert_false(fixture_define(fixture, xml, NULL));
     g_assert_false(fixture_exists(fixture, "config/flash.xml"));
     g_assert_cmpint(rmdir(run), ==, 0);
 }
@@ -166,10 +150,10 @@ test_zone_gone(Fixture *fixture, gconstpointer data)
     g_autofree char *xml = NULL;
     VimgPoolId id;
 
-    g_assert_true(define_xml(fixture, first, NULL));
+    g_assert_true(fixture_define(fixture, first, NULL));
     start_pool(fixture, "images");
-    g_assert_true(define_xml(fixture, moved, NULL));
-    g_assert_true(create_xml(fixture, flash, NULL));
+    g_assert_true(fixture_define(fixture, moved, NULL));
+    g_assert_true(fixture_create(fixture, flash, 0, NULL));
     fixture_stop(fixture);
     fixture->zones = zones;
     fixture_start(fixture);
@@ -191,7 +175,7 @@ test_lost_alias(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
     VimgPoolId id;
 
-    g_assert_true(define_xml(fixture, images, NULL));
+    g_assert_true(fixture_define(fixture, images, NULL));
     start_pool(fixture, "images");
     define_pool(fixture, "alias");
     fixture->memory->join("/mem/images", "/mem/alias");
@@ -216,7 +200,7 @@ test_replaced(Fixture *fixture, gconstpointer data)
     g_auto(VimgVolId) after = {0};
     VimgPoolId id;
 
-    g_assert_true(define_xml(fixture, images, NULL));
+    g_assert_true(fixture_define(fixture, images, NULL));
     start_pool(fixture, "images");
     define_pool(fixture, "other");
     create_vol(fixture, "images", "debian", "raw", 4096);
@@ -252,13 +236,13 @@ test_redefined_while_connecting(Fixture *fixture, gconstpointer data)
     g_autofree char *network = NULL;
     VimgThread thread;
 
-    g_assert_true(define_xml(fixture, images, NULL));
+    g_assert_true(fixture_define(fixture, images, NULL));
     start_pool(fixture, "images");
     fixture->memory->report("/mem/images", gone);
     fixture->memory->block("/mem/images", "list");
     g_assert_true(vimg_thread_start(&thread, "refresh", refresh_images, fixture, NULL));
     fixture->memory->wait_blocked("/mem/images", "list");
-    g_assert_true(define_xml(fixture, changed, NULL));
+    g_assert_true(fixture_define(fixture, changed, NULL));
     fixture->memory->release("/mem/images", "list");
     vimg_thread_join(thread);
     network = fixture->memory->network("/mem/images");

@@ -57,6 +57,14 @@ fixture_wait_event(Fixture *fixture, const char *event)
         vimg_cond_wait(&fixture->changed, &fixture->lock);
 }
 
+void
+fixture_assert_events(Fixture *fixture, const char *expected)
+{
+    g_autofree char *heard = fixture_events(fixture);
+
+    g_assert_cmpstr(heard, ==, expected);
+}
+
 /* ---- life ------------------------------------------------------------------------------- */
 
 char *
@@ -192,6 +200,22 @@ pool_xml(const char *name, const char *uuid, const char *options)
     g_autofree char *dir = g_strdup_printf("/mem/%s", name);
 
     return pool_xml_full("memory", name, uuid, dir, options);
+}
+
+gboolean
+fixture_define(Fixture *fixture, const char *xml, GError **error)
+{
+    g_auto(VimgPoolId) id = {0};
+
+    return vimg_model_pool_define(fixture->model, xml, 0, &id, error);
+}
+
+gboolean
+fixture_create(Fixture *fixture, const char *xml, guint flags, GError **error)
+{
+    g_auto(VimgPoolId) id = {0};
+
+    return vimg_model_pool_create_xml(fixture->model, xml, flags, &id, error);
 }
 
 /* The name is lost with @fixture's answer; a uuid is enough. */

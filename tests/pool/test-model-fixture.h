@@ -42,6 +42,8 @@ void fixture_wait_state(Fixture *fixture, const char *pool, guint8 state);
 
 /* Returns: (transfer full) what was heard since the last call. */
 char *fixture_events(Fixture *fixture);
+/* That was heard, and nothing else. */
+void fixture_assert_events(Fixture *fixture, const char *expected);
 /* Returns when @event, as "images:refreshed", was heard. */
 void fixture_wait_event(Fixture *fixture, const char *event);
 
@@ -60,6 +62,8 @@ void fixture_write(Fixture *fixture, const char *name, const char *text);
 char *pool_xml(const char *name, const char *uuid, const char *options);
 char *pool_xml_full(const char *type, const char *name, const char *uuid, const char *dir,
                     const char *options);
+gboolean fixture_define(Fixture *fixture, const char *xml, GError **error);
+gboolean fixture_create(Fixture *fixture, const char *xml, guint flags, GError **error);
 VimgPoolId pool_id(Fixture *fixture, const char *name);
 /* Must work. */
 void define_pool(Fixture *fixture, const char *name);

@@ -8,22 +8,6 @@
 #include "test-model-fixture.h"
 #include "util/error.h"
 
-static gboolean
-define_xml(Fixture *fixture, const char *xml, GError **error)
-{
-    g_auto(VimgPoolId) id = {0};
-
-    return vimg_model_pool_define(fixture->model, xml, 0, &id, error);
-}
-
-static gboolean
-create_xml(Fixture *fixture, const char *xml, guint flags, GError **error)
-{
-    g_auto(VimgPoolId) id = {0};
-
-    return vimg_model_pool_create_xml(fixture->model, xml, flags, &id, error);
-}
-
 /* ---- autostart and restarts -------------------------------------------------------------- */
 
 static void
@@ -74,7 +58,7 @@ test_restart(Fixture *fixture, gconstpointer data)
 
     define_and_start(fixture, "images");
     define_pool(fixture, "off");
-    g_assert_true(create_xml(fixture, flash, 0, NULL));
+    g_assert_true(fixture_create(fixture, flash, 0, NULL));
     create_vol(fixture, "images", "debian", "raw", 4096);
     upload_all(fixture, "images", "debian", 4096, 'a');
     fixture_restart(fixture);
@@ -100,9 +84,9 @@ test_restart_pending(Fixture *fixture, gconstpointer data)
     g_autofree char *inactive = NULL;
     VimgPoolId id;
 
-    g_assert_true(define_xml(fixture, first, NULL));
+    g_assert_true(fixture_define(fixture, first, NULL));
     start_pool(fixture, "images");
-    g_assert_true(define_xml(fixture, moved, NULL));
+    g_assert_true(fixture_define(fixture, moved, NULL));
     fixture_restart(fixture);
     fixture_wait_active(fixture, "images");
     id = pool_id(fixture, "images");
@@ -171,7 +155,7 @@ test_unavailable(Fixture *fixture, gconstpointer data)
     g_assert_false(vimg_model_pool_create(fixture->model, &id, 0, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
     g_clear_error(&error);
-    g_assert_false(define_xml(fixture, new_xml, &error));
+    g_assert_false(fixture_define(fixture, new_xml, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
     g_clear_error(&error);
     caps = vimg_model_pool_capabilities(fixture->model, NULL);
@@ -238,7 +222,7 @@ test_lost(Fixture *fixture, gconstpointer data)
     VimgVolId vol = vol_id("images", "debian");
     VimgTransfer *transfer;
 
-    g_assert_true(define_xml(fixture, xml, NULL));
+    g_assert_true(fixture_define(fixture, xml, NULL));
     start_pool(fixture, "images");
     create_vol(fixture, "images", "debian", "raw", 4096);
     upload_all(fixture, "images", "debian", 4096, 'a');
@@ -269,7 +253,7 @@ test_lost_manual(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
     VimgPoolId id;
 
-    g_assert_true(define_xml(fixture, xml, NULL));
+    g_assert_true(fixture_define(fixture, xml, NULL));
     start_pool(fixture, "images");
     id = pool_id(fixture, "images");
     fixture->memory->fail("/mem/images", "probe", VIMG_ERROR_SYSTEM, "Input/output error", -1);
@@ -301,12 +285,12 @@ test_lost_redefined(Fixture *fixture, gconstpointer data)
         g_error_new_literal(VIMG_ERROR, VIMG_ERROR_DISCONNECTED, "link is down");
     g_autofree char *network = NULL;
 
-    g_assert_true(define_xml(fixture, slow, NULL));
+    g_assert_true(fixture_define(fixture, slow, NULL));
     start_pool(fixture, "images");
     fixture->memory->fail("/mem/images", "update", VIMG_ERROR_DISCONNECTED, "link is down", 1);
     fixture->memory->report("/mem/images", gone);
     g_assert_cmpuint(pool_state(fixture, "images"), ==, VIR_STORAGE_POOL_INACCESSIBLE);
-    g_assert_true(define_xml(fixture, changed, NULL));
+    g_assert_true(fixture_define(fixture, changed, NULL));
     fixture_wait_active(fixture, "images");
     network = fixture->memory->network("/mem/images");
     g_assert_cmpstr(network, ==, "10.1.0.0/16");
@@ -338,7 +322,7 @@ test_restart_lost(Fixture *fixture, gconstpointer data)
     g_autofree char *xml =
         pool_xml("images", UUID(1), "<image:reconnect enabled='yes' interval='1'/>");
 
-    g_assert_true(define_xml(fixture, xml, NULL));
+    g_assert_true(fixture_define(fixture, xml, NULL));
     start_pool(fixture, "images");
     fixture_stop(fixture);
     fixture->memory->fail("/mem/images", "open", VIMG_ERROR_DISCONNECTED, "no route", 2);
@@ -364,7 +348,7 @@ test_zones(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
     VimgPoolId id;
 
-    g_assert_true(define_xml(fixture, old, NULL)); /* before the host had zones */
+    g_assert_true(fixture_define(fixture, old, NULL)); /* before the host had zones */
     start_pool(fixture, "old");
     fixture_stop(fixture);
     fixture->zones = our_zones;
@@ -380,17 +364,17 @@ test_zones(Fixture *fixture, gconstpointer data)
         "Requested operation is not valid: storage pool 'old' is attached to no zone; "
         "'virtimagectl zone attach old ZONE' attaches it");
 
-    g_assert_true(define_xml(fixture, plain, NULL));
+    g_assert_true(fixture_define(fixture, plain, NULL));
     id = pool_id(fixture, "plain");
     xml = vimg_model_pool_xml(fixture->model, &id, 0, NULL);
     g_assert_nonnull(strstr(xml, "zone-1"));
     g_assert_null(strstr(xml, "zone-2"));
     start_pool(fixture, "plain");
 
-    g_assert_true(define_xml(fixture, second, NULL));
+    g_assert_true(fixture_define(fixture, second, NULL));
     start_pool(fixture, "second");
 
-    g_assert_true(define_xml(fixture, far, NULL));
+    g_assert_true(fixture_define(fixture, far, NULL));
     id = pool_id(fixture, "far");
     g_assert_false(vimg_model_pool_create(fixture->model, &id, 0, &error));
     assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
@@ -427,7 +411,7 @@ test_hang(Fixture *fixture, gconstpointer data)
     VimgPoolId id;
     VimgThread thread;
 
-    g_assert_true(define_xml(fixture, again, NULL));
+    g_assert_true(fixture_define(fixture, again, NULL));
     fixture->memory->block("/mem/hung", "open");
     g_assert_true(vimg_thread_start(&thread, "hung", start_hung, &call, NULL));
     fixture->memory->wait_blocked("/mem/hung", "open");
@@ -444,7 +428,7 @@ test_hang(Fixture *fixture, gconstpointer data)
     g_assert_false(destroy_pool(fixture, "hung", &error));
     assert_error_text(&error, VIMG_ERROR_BUSY,
                       "resource busy: storage pool 'hung' is being started");
-    g_assert_false(define_xml(fixture, again, &error));
+    g_assert_false(fixture_define(fixture, again, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
     id = pool_id(fixture, "hung");
     g_assert_true(vimg_model_pool_set_autostart(fixture->model, &id, TRUE, NULL));

@@ -11,6 +11,12 @@ broken_hole(gpointer writer, guint64 length, GError **error)
     return TRUE;
 }
 
+static int
+broken_content(gpointer handle, const char *uuid, gboolean saving, GError **error)
+{
+    return -1;
+}
+
 static const VimgPluginOption without_values[] = {
     {.path = "a", .attribute = "b", .type = VIMG_OPTION_ENUM},
     {0},
@@ -34,6 +40,8 @@ vimg_plugin_init(const VimgServices *services, GError **error)
         broken.probe = NULL;
     if (strcmp(BROKEN, "halfwriter") == 0)
         broken.writer_hole = broken_hole;
+    if (strcmp(BROKEN, "bothways") == 0)
+        broken.content = broken_content;
     if (strcmp(BROKEN, "badformats") == 0)
         broken.formats = "raw||iso";
     if (strcmp(BROKEN, "badoptions") == 0)

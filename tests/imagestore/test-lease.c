@@ -1,0 +1,108 @@
+/*
+ * test-lease.c: leases of those who live and of the dead, and what a collector condemned
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "lease.h"
+#include "slice.h"
+#include "store-helper.h"
+
+/* A lease of a process of this boot that is no more is fenced, one of another boot is not. */
+static void
+test_fencing(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) store = helper_local_store(home);
+    g_autoptr(VimgLease) lease = NULL;
+    g_autofree char *staged = NULL;
+    g_autofree char *owner = NULL;
+    g_autofree char *text = NULL;
+    g_autoptr(GString) dead = NULL;
+    g_autoptr(GPtrArray) pending = NULL;
+    g_autoptr(GError) error = NULL;
+
+    lease = vimg_lease_new(store, &error);
+    g_assert_no_error(error);
+    staged = vimg_lease_path(lease, "staged");
+    g_assert_cmpint(vimg_transport_create(store->transport, staged, "x", 1, FALSE), ==, 0);
+    vimg_slice_store_free(helper_reopen(vimg_transport_local_new(home->dir)));
+    g_assert_cmpint(vimg_transport_list(store->transport, "pending", &pending), ==, 0);
+    g_assert_cmpuint(pending->len, ==, 1);
+    owner = g_strdup_printf("%s/%s/owner", home->dir, lease->dir);
+    g_assert_true(g_file_get_contents(owner, &text, NULL, NULL));
+    dead = g_string_new(text);
+    g_assert_cmpuint(g_string_replace(dead, "\"start\" : ", "\"start\" : 1", 1), ==, 1);
+    g_assert_true(g_file_set_contents(owner, dead->str, -1, NULL));
+    vimg_slice_store_free(helper_reopen(vimg_transport_local_new(home->dir)));
+    g_clear_pointer(&pending, g_ptr_array_unref);
+    g_assert_cmpint(vimg_transport_list(store->transport, "pending", &pending), ==, 0);
+    g_assert_cmpuint(pending->len, ==, 0);
+    /* its holder can publish nothing any more */
+    g_assert_cmpint(vimg_transport_rename(store->transport, staged, "images/x"), ==, ENOENT);
+}
+
+static void
+test_fenced_upload(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) store = helper_local_store(home);
+    g_autoptr(VimgBuffer) content = helper_content(1, 5 * 65536, 0);
+    g_autofree char *uuid = helper_create(store, "a", 0);
+    g_autoptr(GPtrArray) pending = NULL;
+    g_autofree char *lease = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgWriteRequest request = {.size = sizeof(request)};
+    VimgSliceWriter *writer = vimg_slice_writer_open(store, uuid, &request, NULL, &error);
+
+    g_assert_no_error(error);
+    helper_feed(writer, content, 0, 65536, FALSE, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(vimg_transport_list(store->transport, "pending", &pending), ==, 0);
+    g_assert_cmpuint(pending->len, ==, 1);
+    lease = g_strconcat("pending/", g_ptr_array_index(pending, 0), NULL);
+    g_assert_cmpint(vimg_transport_rename(store->transport, lease, "gc/fenced-x"), ==, 0);
+    g_assert_false(helper_finish(writer, TRUE, content->size, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_FAILED);
+    g_assert_cmpint(helper_state(store, uuid), ==, VIMG_IMAGE_SAVING);
+}
+
+/* A slice that a collector condemned is read where it is and moved back by who needs it. */
+static void
+test_condemned(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) store = helper_local_store(home);
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    g_autoptr(VimgBuffer) content = helper_content(1, 3 * 65536, 0);
+    g_autofree char *uuid = helper_create(store, "a", 0);
+    g_autofree char *place = NULL;
+    g_autofree char *condemned = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgSliceId id;
+    char hex[VIMG_ID_HEX];
+
+    g_assert_true(helper_upload(store, uuid, content, &error));
+    vimg_slice_hash(tools, content->data, 65536, &id);
+    vimg_id_to_hex(&id, hex);
+    place = vimg_slice_path(&id);
+    condemned = g_strdup_printf("gc/lock/run/condemned/%s.cacnk", hex);
+    g_assert_cmpint(vimg_transport_mkdir(store->transport, "gc/lock"), ==, 0);
+    g_assert_cmpint(vimg_transport_mkdir(store->transport, "gc/lock/run"), ==, 0);
+    g_assert_cmpint(vimg_transport_mkdir(store->transport, "gc/lock/run/condemned"), ==, 0);
+    g_assert_cmpint(vimg_transport_rename(store->transport, place, condemned), ==, 0);
+    helper_assert_content(store, uuid, content);
+    g_assert_true(vimg_slice_rescue(store->transport, &id));
+    g_assert_cmpint(vimg_transport_rename(store->transport, condemned, place), ==, ENOENT);
+    helper_assert_content(store, uuid, content);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    helper_add("/imagestore/lease/fencing", test_fencing, NULL);
+    helper_add("/imagestore/lease/fenced-upload", test_fenced_upload, NULL);
+    helper_add("/imagestore/lease/condemned", test_condemned, NULL);
+    return g_test_run();
+}

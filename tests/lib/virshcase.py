@@ -1,0 +1,97 @@
+# virshcase.py: pools and volumes of a test, made and looked at by stock virsh
+#
+# Every document that virsh shows is validated against the schemas in xml/.
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import runner
+from daemon import TOP, slow
+from images import MIB, write_raw
+
+SIZE = (6 if slow() else 24) * MIB + 12345
+
+
+def validate(name, text):
+    """xmllint is the judge, not the library the daemon itself uses for --validate."""
+    done = subprocess.run(["xmllint", "--noout", "--relaxng", str(TOP / "xml" / (name + ".rng")),
+                           "-"], input=text, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise AssertionError("%s.rng: %s\n%s" % (name, done.stderr[-1500:], text))
+    return text
+
+
+def element(text, name):
+    found = re.search(r"<%s(?: [^>]*)?>([^<]*)</%s>" % (name, name), text)
+    if not found:
+        raise AssertionError("no <%s> in:\n%s" % (name, text))
+    return found.group(1)
+
+
+class VirshCase(runner.DaemonCase):
+    def setUp(self):
+        self.v = self.daemon.ok
+        self.no = self.daemon.fails
+        self.name = self.id().split(".")[-1].replace("test_", "").replace("_", "-")
+        self.dir = self.daemon.path(self.name)
+        self.work = self.daemon.path("work-" + self.name)
+        self.made = []
+
+    def tearDown(self):
+        for name in self.made:
+            self.daemon.virsh("pool-destroy", name)
+            self.daemon.virsh("pool-undefine", name)
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        super().tearDown()
+
+    def pool(self, name=None, target=None, start=True):
+        name = name or self.name
+        self.v("pool-define-as", name, "imagestore", "--target", target or self.dir)
+        self.made.append(name)
+        if start:
+            self.v("pool-start", name)
+        return name
+
+    def define(self, xml, name=None):
+        path = self.work / "pool.xml"
+        path.write_text(xml)
+        self.v("pool-define", path)
+        self.made.append(name or self.name)
+
+    def pool_field(self, pool, field):
+        return dict(line.split(":", 1) for line in self.v("pool-info", "--bytes", pool).splitlines()
+                    if ":" in line)[field].strip()
+
+    def vol_xml(self, pool, vol):
+        return validate("volume", self.v("vol-dumpxml", "--pool", pool, vol))
+
+    def state(self, pool, vol):
+        return element(self.vol_xml(pool, vol), "image:state")
+
+    def pool_xml(self, pool, *args):
+        return validate("pool", self.v("pool-dumpxml", pool, *args))
+
+    def volumes(self, pool):
+        lines = self.v("vol-list", pool).splitlines()
+        return sorted(line.split()[0] for line in lines if line.strip())
+
+    def raw(self, name="raw", size=SIZE, seed=1):
+        return write_raw(self.work / name, size, seed)
+
+    def stored(self, pool, vol, path, fmt="raw", capacity=None):
+        capacity = path.stat().st_size if capacity is None else capacity
+        self.v("vol-create-as", pool, vol, capacity, "--format", fmt)
+        self.v("vol-upload", "--pool", pool, vol, path)
+        self.assertEqual(self.state(pool, vol), "active")
+
+    def fetched(self, pool, vol, *args):
+        path = self.work / ("out-%d" % len(list(self.work.iterdir())))
+        self.v("vol-download", "--pool", pool, vol, path, *args)
+        return path
+
+    def slice_files(self, where=None):
+        return {p.name for p in Path(where or self.dir).glob("slices.castr/*/*.cacnk")}
