@@ -69,6 +69,12 @@ settle(VimgStore *store, const char *uuid, char *report, GError *local, GError *
     return NULL;
 }
 
+gboolean
+vimg_type_can_clean_up(const VimgType *type)
+{
+    return type->table.cleanup != NULL;
+}
+
 char *
 vimg_store_cleanup(VimgStore *store, gboolean dry_run, VimgPluginJob *job, GError **error)
 {

@@ -75,6 +75,8 @@ VimgStore *vimg_store_ref(VimgStore *store);
 void vimg_store_unref(VimgStore *store); /* the last one closes: may block */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgStore, vimg_store_unref)
 const VimgType *vimg_store_type(const VimgStore *store);
+/* Returns: (transfer full) the name of an image of @store; its uuid if the name is not known. */
+char *vimg_store_image_name(VimgStore *store, const char *uuid);
 
 gboolean vimg_store_update(VimgStore *store, const VimgPoolView *view, GError **error);
 /* @out->store_id: (transfer full) */
@@ -102,6 +104,7 @@ gboolean vimg_store_can_write(VimgStore *store);
 /* Whether an upload may begin elsewhere than at the first byte. */
 gboolean vimg_store_can_resume(VimgStore *store);
 
+gboolean vimg_type_can_clean_up(const VimgType *type);
 /*
  * Each returns: (transfer full) a report, which is a JSON object of at most VIMG_REPORT_MAX bytes;
  * NULL with @error.

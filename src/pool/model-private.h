@@ -137,6 +137,8 @@ struct _VimgPool {
     GHashTable *by_image; /* uuid -> VimgVolume, borrowed */
     GHashTable *reserved; /* names about to become volumes */
     GHashTable *removed;  /* uuid -> tick, while a listing runs */
+    GHashTable *readers;  /* set of VimgUse, borrowed: who reads an image, deleted since or not */
+    const char *tending;  /* kind of the job that tends the whole storage; NULL: none */
     guint listings;       /* running */
     guint64 tick;         /* counts changes made here */
     guint64 listed;       /* tick at which the newest merged listing began */
@@ -223,6 +225,9 @@ gboolean vimg_persist_store_remember(VimgPool *pool, const char *store_id, GErro
 gboolean vimg_persist_store_forget(VimgPool *pool, GError **error);
 /* The same for a pool that is gone already; a failure is logged. */
 void vimg_persist_store_drop(VimgPool *pool);
+/* When it was last cleaned up, in seconds since 1970; 0: never, or nobody knows. */
+gint64 vimg_persist_cleaned(VimgPool *pool);
+gboolean vimg_persist_note_cleaned(VimgPool *pool, gint64 when, GError **error);
 /* Returns: (transfer full) the pool's private directory for its backend. */
 char *vimg_persist_pool_dir(VimgPool *pool);
 /* Puts what the directories hold into the registry; pools that were active are returned. */
@@ -274,7 +279,6 @@ struct _VimgVolume {
     guint64 tick;         /* when it last changed here */
     guint64 reserve;      /* bytes its creator announced; 0: none */
     const char *changing; /* kind of the job that changes it; NULL: none */
-    guint readers;
 };
 
 VimgVolume *vimg_volume_ref(VimgVolume *volume);
@@ -307,6 +311,7 @@ typedef enum {
     VIMG_ACTION_RESIZE,
     VIMG_ACTION_WIPE,
     VIMG_ACTION_DELETE,
+    VIMG_ACTION_VERIFY,
     VIMG_N_ACTIONS
 } VimgAction;
 
@@ -315,6 +320,8 @@ typedef struct {
     VimgSession *session;
     VimgVolume *volume; /* NULL: the pool itself, or an image that is not made yet */
     gboolean changing;  /* it is held for changes, else for reading */
+    gboolean tending;   /* nobody else tends the storage meanwhile */
+    const char *kind;   /* of the job on @volume */
     char *reserved;     /* the name of the image to be made */
     VimgJob *job;
 } VimgUse;
@@ -333,6 +340,15 @@ gboolean vimg_use_pool(VimgPool *pool, VimgUse *out, GError **error);
  */
 gboolean vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction action,
                          const char *kind, VimgUse *out, GError **error);
+/*
+ * The same for a job of @kind (static) that has the whole storage for its subject: one at a time,
+ * beside all that goes on with images.
+ */
+gboolean vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out,
+                       GError **error);
+/* The same for an image of the trash that is to go for good, unless somebody still reads it. */
+gboolean vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out,
+                        GError **error);
 /* The same for a new image: takes @name, begins a job. */
 gboolean vimg_use_create(VimgPool *pool, const char *name, const char *kind, VimgUse *out,
                          GError **error);
@@ -370,6 +386,11 @@ gboolean vimg_pool_resume(VimgPool *pool, gboolean autostart);
 gboolean vimg_pool_stop(VimgPool *pool, GError **error);
 /* Lets go of the open storage; inactive afterwards. */
 void vimg_pool_detach(VimgPool *pool);
+
+/* ---- upkeep.c ---------------------------------------------------------------------------- */
+
+/* As vimg_model_pool_cleanup(). */
+char *vimg_pool_cleanup(VimgPool *pool, gboolean dry_run, GError **error);
 
 /* ---- pool-define.c ----------------------------------------------------------------------- */
 

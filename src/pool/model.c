@@ -165,6 +165,21 @@ wait_for_tasks(VimgModel *model)
         vimg_cond_wait(&model->tasks_changed, &model->tasks_lock);
 }
 
+/* ---- jobs ------------------------------------------------------------------------------- */
+
+GPtrArray *
+vimg_model_job_list(VimgModel *model)
+{
+    return vimg_jobs_list(model->jobs, NULL);
+}
+
+gboolean
+vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error)
+{
+    return vimg_jobs_cancel(model->jobs, id) ||
+           vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("no job with id %llu"), VIMG_ULL(id));
+}
+
 /* ---- life ------------------------------------------------------------------------------- */
 
 VimgModel *
