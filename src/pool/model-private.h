@@ -58,6 +58,9 @@ struct _VimgModel {
     gboolean retry;    /* the reconnect thread must look again */
     gboolean retrying; /* the reconnect thread exists */
     VimgThread retry_thread;
+
+    VimgWorkers *upkeep; /* that run scheduled cleanups; NULL before the start */
+    guint upkeep_timer;
 };
 
 void vimg_model_emit(VimgModel *model, const VimgEvent *event);
@@ -124,6 +127,8 @@ struct _VimgPool {
     gboolean autostart;
     gboolean active;
     guint sessions; /* alive, the current one included */
+    gint64 cleaned; /* when its last cleanup began, seconds since 1970; 0: look into the file */
+    gint64 looked;  /* when its schedule was looked at last; 0: it has none */
 
     /* under lock, of an active pool */
     VimgSession *session; /* NULL: nothing is open */
@@ -391,6 +396,19 @@ void vimg_pool_detach(VimgPool *pool);
 
 /* As vimg_model_pool_cleanup(). */
 char *vimg_pool_cleanup(VimgPool *pool, gboolean dry_run, GError **error);
+/* A cleanup of it begins at @now: schedules count from here. */
+void vimg_pool_note_cleanup(VimgPool *pool, gint64 now);
+
+/* ---- upkeep-timer.c ---------------------------------------------------------------------- */
+
+gboolean vimg_upkeep_start(VimgModel *model, GError **error);
+/* After the model began to end and its jobs were cancelled. */
+void vimg_upkeep_stop(VimgModel *model);
+/*
+ * Begins the cleanups that are due at @now, in seconds since 1970; what the daemon does every few
+ * seconds.  Returns: how many.
+ */
+guint vimg_upkeep_tick(VimgModel *model, gint64 now, GTimeZone *zone);
 
 /* ---- pool-define.c ----------------------------------------------------------------------- */
 

@@ -258,7 +258,7 @@ vimg_model_start(VimgModel *model, GError **error)
 
     if (!vimg_secrets_load(model->secrets, error) || !vimg_persist_load(model, were_active, error))
         return FALSE;
-    if (!vimg_reconnect_start(model, error))
+    if (!vimg_reconnect_start(model, error) || !vimg_upkeep_start(model, error))
         return FALSE;
     open_pools(model, were_active);
     return TRUE;
@@ -300,6 +300,7 @@ vimg_model_free(VimgModel *model)
     vimg_mutex_unlock(&model->tasks_lock);
     vimg_reconnect_stop(model);
     vimg_model_cancel_jobs(model);
+    vimg_upkeep_stop(model);
     wait_for_tasks(model);
     close_pools(model);
     vimg_services_set_status_func(NULL, NULL);

@@ -15,38 +15,48 @@ refresh(VimgUse *use)
     g_autoptr(GError) error = NULL;
 
     if (vimg_session_probe(use->session, &error) &&
-        vimg_cache_refresh(use->pool, use->session, &error)) {
-        vimg_model_emit_pool(use->pool->model, use->pool, VIMG_EVENT_POOL_REFRESH, 0);
+        vimg_cache_refresh(use->pool, use->session, &error))
         return;
-    }
     vimg_warning("storage pool '%s' is not refreshed: %s", use->pool->name, error->message);
     vimg_session_failed(use->session, error);
 }
 
-/* @report: (transfer full) what it answered.  Returns: the same, or NULL with @local as @error. */
+/*
+ * Everyone may have the storage again, then the world hears of it.  @report: (transfer full) what
+ * it answered.  Returns: the same, or NULL with @local as @error.
+ */
 static char *
-end(VimgUse *use, const char *what, char *report, GError *local, GError **error)
+end(VimgUse *use, const char *what, gboolean changed, char *report, GError *local, GError **error)
 {
-    g_autofree char *summary = report ? vimg_report_summary(report) : NULL;
+    g_autoptr(VimgPool) pool = vimg_pool_ref(use->pool);
 
+    if (changed)
+        refresh(use);
     if (report) {
-        vimg_info("%s of storage pool '%s': %s", what, use->pool->name, summary);
-        return report;
+        g_autofree char *summary = vimg_report_summary(report);
+
+        vimg_info("%s of storage pool '%s': %s", what, pool->name, summary);
+    } else {
+        vimg_use_failed(use, local);
+        g_propagate_error(error, local);
     }
-    vimg_use_failed(use, local);
-    g_propagate_error(error, local);
-    return NULL;
+    vimg_use_clear(use);
+    if (changed)
+        vimg_model_emit_pool(pool->model, pool, VIMG_EVENT_POOL_REFRESH, 0);
+    return report;
 }
 
 /* ---- cleanup ---------------------------------------------------------------------------- */
 
 /* From its beginning, so that one which ends the daemon is not repeated at once. */
-static void
-note_begun(VimgPool *pool)
+void
+vimg_pool_note_cleanup(VimgPool *pool, gint64 now)
 {
-    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
     g_autoptr(GError) error = NULL;
 
+    vimg_mutex_lock(&pool->lock);
+    pool->cleaned = now;
+    vimg_mutex_unlock(&pool->lock);
     if (!vimg_persist_note_cleaned(pool, now, &error))
         vimg_warning("%s", error->message);
 }
@@ -61,11 +71,10 @@ vimg_pool_cleanup(VimgPool *pool, gboolean dry_run, GError **error)
     if (!vimg_use_tend(pool, "cleanup", TRUE, &use, error))
         return NULL;
     if (!dry_run)
-        note_begun(pool);
+        vimg_pool_note_cleanup(pool, g_get_real_time() / G_USEC_PER_SEC);
     report = vimg_store_cleanup(vimg_session_store(use.session), dry_run, use.job, &local);
-    if (!dry_run && !vimg_model_ending(pool->model))
-        refresh(&use); /* also one that failed may have removed some */
-    return end(&use, dry_run ? "trial cleanup" : "cleanup", report, local, error);
+    /* also one that failed may have removed some */
+    return end(&use, dry_run ? "trial cleanup" : "cleanup", !dry_run, report, local, error);
 }
 
 char *
@@ -100,7 +109,5 @@ vimg_model_pool_verify(VimgModel *model, const VimgPoolId *id, const char *volum
         return NULL;
     uuid = volume ? vimg_use_uuid(&use) : NULL;
     report = vimg_store_verify(vimg_session_store(use.session), uuid, use.job, &local);
-    if (report)
-        refresh(&use);
-    return end(&use, "verification", report, local, error);
+    return end(&use, "verification", report != NULL, report, local, error);
 }

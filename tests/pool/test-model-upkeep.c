@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "test-model-fixture.h"
+#include "pool/model-private.h"
 #include "util/error.h"
 
 #define KEEP_NOTHING "<image:cleanup keepDeleted='0' keepTemporary='0'/>"
@@ -237,6 +238,96 @@ test_daemon_ends(Fixture *fixture, gconstpointer data)
     g_clear_error(&call.error);
 }
 
+static void
+stop(Fixture *fixture)
+{
+    g_assert_true(destroy_pool(fixture, "images", NULL));
+}
+
+/* ---- schedules -------------------------------------------------------------------------- */
+
+#define DAY 86400
+#define LATER G_GINT64_CONSTANT(4102444800) /* 2100-01-01T00:00:00Z */
+
+static guint
+tick(Fixture *fixture, gint64 now)
+{
+    g_autoptr(GTimeZone) zone = g_time_zone_new_utc();
+
+    return vimg_upkeep_tick(fixture->model, now, zone);
+}
+
+/* One that begins is waited for. */
+static void
+assert_cleans(Fixture *fixture, gint64 now, gboolean cleans)
+{
+    g_assert_cmpuint(tick(fixture, now), ==, cleans ? 1 : 0);
+    if (cleans)
+        fixture_wait_event(fixture, "images:refreshed");
+    g_free(fixture_events(fixture));
+}
+
+static void
+test_daily(Fixture *fixture, gconstpointer data)
+{
+    set_up(fixture, "<image:cleanup schedule='03:30'/>");
+    assert_cleans(fixture, LATER + 4 * 3600, FALSE); /* seen first behind it */
+    assert_cleans(fixture, LATER + 12 * 3600, FALSE);
+    assert_cleans(fixture, LATER + DAY + 12600 - 1, FALSE);
+    assert_cleans(fixture, LATER + DAY + 12600 + 7, TRUE);
+    assert_cleans(fixture, LATER + DAY + 12600 + 27, FALSE);
+
+    /* another time holds at once, none at all too */
+    define_xml(fixture, "images", UUID(1), "<image:cleanup schedule='04:00'/>");
+    assert_cleans(fixture, LATER + DAY + 14400, TRUE);
+    define_xml(fixture, "images", UUID(1), NULL);
+    assert_cleans(fixture, LATER + 2 * DAY + 14400, FALSE);
+    define_xml(fixture, "images", UUID(1), "<image:cleanup schedule='03:30'/>");
+    assert_cleans(fixture, LATER + 2 * DAY + 14420, FALSE);
+
+    /* who cannot be cleaned up then waits for the next day */
+    define_xml(fixture, "images", UUID(1),
+               "<image:state>disabled</image:state><image:cleanup schedule='03:30'/>");
+    assert_cleans(fixture, LATER + 3 * DAY + 12600, FALSE);
+    define_xml(fixture, "images", UUID(1), "<image:cleanup schedule='03:30'/>");
+    assert_cleans(fixture, LATER + 3 * DAY + 12620, FALSE);
+    assert_cleans(fixture, LATER + 4 * DAY + 12600, TRUE);
+}
+
+/* Counts from the last one, or from when it was first seen, over restarts too. */
+static void
+test_interval(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *now = g_strdup_printf("%" G_GINT64_FORMAT "\n", LATER + DAY);
+
+    set_up(fixture, "<image:cleanup schedule='2d'/>");
+    assert_cleans(fixture, LATER, FALSE);
+    fixture_restart(fixture);
+    fixture_wait_active(fixture, "images");
+    assert_cleans(fixture, LATER + 2 * DAY - 1, FALSE);
+    stop(fixture);
+    assert_cleans(fixture, LATER + 3 * DAY, FALSE);
+    start_pool(fixture, "images");
+    assert_cleans(fixture, LATER + 3 * DAY, TRUE); /* as soon as it can be */
+
+    fixture_stop(fixture);
+    fixture_write(fixture, "state/cleanups/" UUID(1), now);
+    fixture_start(fixture);
+    fixture_wait_active(fixture, "images");
+    assert_cleans(fixture, LATER + 3 * DAY - 1, FALSE);
+    assert_cleans(fixture, LATER + 3 * DAY, TRUE); /* missed while the daemon was down */
+
+    /* by hand counts as well; a clock that was set back is no reason to wait for ever */
+    g_assert_true(build(fixture, "images", 0, NULL));
+    g_free(fixture_events(fixture));
+    fixture_stop(fixture);
+    fixture_write(fixture, "state/cleanups/" UUID(1), "9223372036854775807\n");
+    fixture_start(fixture);
+    fixture_wait_active(fixture, "images");
+    assert_cleans(fixture, LATER, FALSE);
+    assert_cleans(fixture, LATER + 2 * DAY, TRUE);
+}
+
 /* ---- refusals --------------------------------------------------------------------------- */
 
 static void
@@ -262,12 +353,6 @@ lose(Fixture *fixture)
     fixture->memory->fail("/mem/images", "probe", VIMG_ERROR_DISCONNECTED, "cable cut", -1);
     fixture->memory->report("/mem/images", error);
     fixture_wait_state(fixture, "images", VIR_STORAGE_POOL_INACCESSIBLE);
-}
-
-static void
-stop(Fixture *fixture)
-{
-    g_assert_true(destroy_pool(fixture, "images", NULL));
 }
 
 static const struct {
@@ -493,6 +578,8 @@ main(int argc, char **argv)
     FIXTURE_ADD("/upkeep/repair", GUINT_TO_POINTER(VIR_STORAGE_POOL_BUILD_REPAIR), test_cleanup);
     FIXTURE_ADD("/upkeep/one-at-a-time", NULL, test_one_at_a_time);
     FIXTURE_ADD("/upkeep/daemon-ends", NULL, test_daemon_ends);
+    FIXTURE_ADD("/upkeep/daily", NULL, test_daily);
+    FIXTURE_ADD("/upkeep/interval", NULL, test_interval);
     for (i = 0; i < G_N_ELEMENTS(states); i++) {
         g_autofree char *path = g_strconcat("/upkeep/state/", states[i].name, NULL);
 
