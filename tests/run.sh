@@ -125,6 +125,7 @@ suite_wire() {
 suite_virsh() {
     build gcc
     integration test_virsh
+    integration test_control
     integration test_images
     integration test_badinput
 }
@@ -177,6 +178,7 @@ suite_asan() {
     against=asan
     wire
     integration test_virsh
+    integration test_control
     integration test_images
     integration test_badinput
     integration test_stress --steps 12
@@ -221,6 +223,7 @@ suite_tsan() {
     against=tsan
     wire
     integration test_virsh
+    integration test_control
     integration test_stress --steps 12
     integration test_crash --rounds 5
 }
