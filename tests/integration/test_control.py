@@ -15,6 +15,7 @@ import rawrpc as rpc
 import runner
 from control import CONTROL, PROCS, Control, Job
 from daemon import BUILD
+from images import MIB, noise
 from rawrpc import RemoteError, nullable, pool_xml, string, u32, u64
 
 NO_SUPPORT, INVALID_ARG, DENIED, INVALID, NO_VOL, RPC, ABORTED, EXISTS, BUSY = (
@@ -314,6 +315,49 @@ class Trash(ControlCase):
         self.refused(INVALID, "is disabled", self.control.trash_purge, self.name, uuid)
         self.refused(INVALID, "is disabled", self.control.trash_restore, self.name, uuid)
         self.assertEqual(len(self.control.trash_list(self.name)), 1)
+
+
+class Deleting(ControlCase):
+    """vol-delete by stock virsh of what somebody is at."""
+
+    def test_cloned(self):
+        self.pool()
+        ref = self.image("a", b"y" * SIZE)
+        held = self.hold("clone")
+        with Control(self.daemon.socket) as other:
+            xml = "<volume><name>b</name><capacity>%d</capacity></volume>" % SIZE
+            serial = other.c.start("VOL_CREATE_XML_FROM", rpc.pool(self.where) + string(xml)
+                                   + rpc.vol(ref) + u32(0))
+            self.job("clone")
+            self.daemon.ok("vol-delete", "--pool", self.name, "a")
+            uuid = ref.key.split("/")[-1]
+            self.refused(INVALID, "volume 'a' is still in use: copy", self.control.trash_purge,
+                         self.name, uuid)
+            held.unlink()
+            reader = other.c.reply(serial, "VOL_CREATE_XML_FROM")
+            self.assertEqual(self.c.download(reader.vol()), b"y" * SIZE)
+        self.control.trash_purge(self.name, uuid)
+
+
+class DeletingStored(ControlCase):
+    """The same on a real storage."""
+
+    args = ()
+
+    def test_downloaded(self):
+        """It goes on to its end, and the name is free meanwhile."""
+        data = noise(24 * MIB, 5)
+        self.pool(kind="imagestore")
+        ref = self.image("a", data)
+        with Control(self.daemon.socket) as other:  # which reads nothing yet
+            stream = other.c.begin("VOL_DOWNLOAD", ref)
+            self.daemon.ok("vol-delete", "--pool", self.name, "a")
+            self.assertEqual(self.names(), [])
+            self.assertEqual(self.job("download").volume, "a")
+            self.daemon.ok("vol-create-as", self.name, "a", "1M")
+            self.daemon.fails("has jobs running: download of 'a'", "pool-destroy", self.name)
+            self.assertTrue(b"".join(stream.read_all()) == data)
+            stream.finish()
 
 
 if __name__ == "__main__":

@@ -574,7 +574,7 @@ memory_clone(gpointer data, const char *source, const VimgPluginImage *info, Vim
     if (!mem_gate(handle->dir, "clone", job, error))
         return FALSE;
     pthread_mutex_lock(&mem_lock);
-    from = mem_find_image(handle->dir, source, error);
+    from = mem_find_read(handle->dir, source, error);
     if (from) {
         to = mem_add_image(mem_get_storage(handle->dir), info);
         for (i = 0; i < from->pieces->len; i++) {
