@@ -208,7 +208,8 @@ test_clone(void)
 
 /* ---- the trash, and reports -------------------------------------------------------------- */
 
-/* Of four entries, which may share a name, one was never deleted and one has no uuid. */
+/* Of five entries, which may share a name, one was never deleted, one comes twice, one has no uuid.
+ */
 static void
 test_lying_trash(void)
 {

@@ -214,7 +214,8 @@ liar_remove_image(gpointer handle, const char *uuid, GError **error)
 static gboolean
 liar_list_trash(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 {
-    static const char *const uuids[] = {ONE_UUID, TWO_UUID, TWO_UUID, "nobody"};
+    static const char *const uuids[] = {ONE_UUID, "33333333-3333-4333-8333-333333333333", TWO_UUID,
+                                        TWO_UUID, "nobody"};
     gsize i;
 
     if (tells(handle, "trash-quiet"))
