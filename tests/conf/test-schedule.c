@@ -50,6 +50,7 @@ check_document(const char *text, gboolean ok)
         g_assert_no_error(error);
         g_assert_no_error(invalid);
         g_assert_cmpstr(parsed->cleanup_schedule, ==, text);
+        g_assert_cmpstr(valid->cleanup_schedule, ==, text);
     } else {
         g_autofree char *quoted = g_strdup_printf("schedule '%s' is neither HH:MM", text);
 

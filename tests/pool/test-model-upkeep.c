@@ -455,8 +455,7 @@ test_trash_list(Fixture *fixture, gconstpointer data)
     none = trash(fixture, NULL, 10);
     g_assert_cmpuint(none->len, ==, 0);
     for (i = 0; i < 5; i++) { /* all of one name */
-        g_autofree char *uuid = throw_away(fixture, "a");
-
+        g_free(throw_away(fixture, "a"));
         create_vol(fixture, "images", "a", "raw", 4096);
         upload_all(fixture, "images", "a", 4096, 'a');
     }
