@@ -471,7 +471,8 @@ typedef struct {
 
     /*
      * optional: free what nobody needs.  Returns: (transfer full) a JSON report, an object with
-     * "freed" (bytes), "removed" and "kept" (arrays of {"name", "reason"}); more members are fine
+     * "freed" (bytes), "removed" and "kept" (arrays of {"name", "reason"}); more members are fine,
+     * more than 16 MiB are not
      */
     char *(*cleanup)(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error);
     /*

@@ -133,6 +133,7 @@ suite_wire() {
 suite_virsh() {
     build gcc
     stock_virsh
+    integration test_control
     integration test_images
     integration test_badinput
 }
@@ -185,6 +186,7 @@ suite_asan() {
     against=asan
     wire
     stock_virsh
+    integration test_control
     integration test_images
     integration test_badinput
     integration test_stress --steps 12
@@ -229,6 +231,7 @@ suite_tsan() {
     against=tsan
     wire
     stock_virsh
+    integration test_control
     integration test_stress --steps 12
     integration test_crash --rounds 5
 }

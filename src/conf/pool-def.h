@@ -55,7 +55,7 @@ typedef struct {
     gboolean retrieve_existing; /* default no */
     guint64 keep_deleted;       /* seconds, default 259200 */
     guint64 keep_temporary;     /* seconds, default 86400 */
-    char *cleanup_schedule;     /* as given; NULL: off */
+    char *cleanup_schedule;     /* as vimg_schedule_parse() takes it; NULL: off */
     guint64 space_reserve;      /* bytes; G_MAXUINT64: default */
     guint64 space_quota;        /* bytes; 0: no limit */
     GPtrArray *elements;        /* of VimgElementDef */

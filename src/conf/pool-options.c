@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "conf/pool-private.h"
+#include "conf/schedule.h"
 #include "util/i18n.h"
 
 #define DESCRIPTION_MAX 65536 /* bytes */
@@ -128,14 +129,19 @@ parse_retrieve(VimgPoolDef *def, const xmlNode *node, GError **error)
 static gboolean
 parse_cleanup(VimgPoolDef *def, const xmlNode *node, GError **error)
 {
+    VimgSchedule schedule;
+
     if (!vimg_xml_uint_attribute(node, "keepDeleted", 0, G_MAXINT32, &def->keep_deleted, error) ||
         !vimg_xml_uint_attribute(node, "keepTemporary", 0, G_MAXINT32, &def->keep_temporary,
                                  error) ||
         !vimg_xml_line_attribute(node, "schedule", &def->cleanup_schedule, error))
         return FALSE;
-    if (def->cleanup_schedule && strlen(def->cleanup_schedule) > WORD_MAX)
-        return vimg_throw(error, VIMG_ERROR_XML, _("schedule is longer than %d bytes"), WORD_MAX);
-    return TRUE;
+    if (!def->cleanup_schedule || vimg_schedule_parse(def->cleanup_schedule, &schedule))
+        return TRUE;
+    return vimg_throw(
+        error, VIMG_ERROR_XML,
+        _("schedule '%s' is neither HH:MM, the time of every day, nor an interval from 1h to 365d"),
+        def->cleanup_schedule);
 }
 
 static gboolean

@@ -188,7 +188,8 @@ idle_end(gpointer data)
 static gboolean
 start_server(Daemon *daemon, int timeout, GError **error)
 {
-    static const VimgProgram *const programs[] = {&vimg_remote_program, NULL};
+    static const VimgProgram *const programs[] = {&vimg_remote_program, &vimg_control_program,
+                                                  NULL};
 
     daemon->server =
         vimg_server_new(NULL, daemon->config, daemon->model, programs, &vimg_remote_hooks, error);

@@ -73,8 +73,6 @@ char *vimg_store_lie(const VimgPluginStore *store);
 /* UTF-8 that an XML document can hold; NULL is fine. */
 gboolean vimg_text_check(const char *text);
 
-/* Returns: (transfer full) the name of an image of @store; its uuid if the name is not known. */
-char *vimg_store_image_name(VimgStore *store, const char *uuid);
 void vimg_store_remember(VimgStore *store, const VimgPluginImage *image);
 /*
  * Checks and completes @out, an image that a callback returned as @uuid and (unless NULL) @name;

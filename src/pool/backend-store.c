@@ -165,6 +165,7 @@ typedef struct {
     gpointer data;
     GHashTable *uuids; /* of those passed on: char * uuid → char * name */
     GHashTable *names; /* set of char *, borrowed from @uuids */
+    gboolean trash;    /* where many may have one name */
     gboolean stopped;  /* by @sink */
 } Listing;
 
@@ -178,8 +179,10 @@ listing_lie(const Listing *listing, const VimgPluginImage *image)
         return lie;
     if (g_hash_table_contains(listing->uuids, image->uuid))
         return g_strdup_printf("image %s listed twice", image->uuid);
-    if (g_hash_table_contains(listing->names, image->name))
+    if (!listing->trash && g_hash_table_contains(listing->names, image->name))
         return g_strdup_printf("two images named '%s'", image->name);
+    if (listing->trash && image->deleted == 0)
+        return g_strdup_printf("image %s in the trash that nobody deleted", image->uuid);
     return NULL;
 }
 
@@ -218,7 +221,7 @@ vimg_store_list(VimgStore *store, VimgImageSink sink, gpointer data, GError **er
 {
     g_autoptr(GHashTable) uuids = names_new();
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
-    Listing listing = {store, sink, data, uuids, names, FALSE};
+    Listing listing = {store, sink, data, uuids, names, FALSE, FALSE};
     GError *local = NULL;
     gboolean ok = store->type->table.list(store->handle, list_one, &listing, &local);
 
@@ -241,6 +244,27 @@ static gboolean
 unsupported(GError **error, const char *what)
 {
     return vimg_throw(error, VIMG_ERROR_NO_SUPPORT, "%s", what);
+}
+
+static gboolean
+throw_no_trash(GError **error)
+{
+    return unsupported(error, _("storage pool does not keep deleted volumes"));
+}
+
+gboolean
+vimg_store_list_trash(VimgStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    g_autoptr(GHashTable) uuids = names_new();
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    Listing listing = {store, sink, data, uuids, names, TRUE, FALSE};
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.list_trash)
+        return throw_no_trash(error);
+    ok = store->type->table.list_trash(store->handle, list_one, &listing, &local);
+    return vimg_type_settle(store->type, ok, local, NULL, error);
 }
 
 gboolean
@@ -290,6 +314,32 @@ vimg_store_remove_image(VimgStore *store, const char *uuid, GError **error)
     VIMG_LOCK_GUARD(&store->lock);
     g_hash_table_remove(store->names, uuid);
     return TRUE;
+}
+
+gboolean
+vimg_store_restore(VimgStore *store, const char *uuid, const char *name, VimgPluginImage *out,
+                   GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.restore)
+        return throw_no_trash(error);
+    ok = store->type->table.restore(store->handle, uuid, name, out, &local);
+    return vimg_type_settle(store->type, ok, local, name, error) &&
+           vimg_store_accept(store, out, uuid, name, error);
+}
+
+gboolean
+vimg_store_purge(VimgStore *store, const char *uuid, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.purge)
+        return throw_no_trash(error);
+    ok = store->type->table.purge(store->handle, uuid, &local);
+    return settle(store, uuid, ok, local, error);
 }
 
 gboolean

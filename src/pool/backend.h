@@ -75,16 +75,23 @@ VimgStore *vimg_store_ref(VimgStore *store);
 void vimg_store_unref(VimgStore *store); /* the last one closes: may block */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgStore, vimg_store_unref)
 const VimgType *vimg_store_type(const VimgStore *store);
+/* Returns: (transfer full) the name of an image of @store; its uuid if the name is not known. */
+char *vimg_store_image_name(VimgStore *store, const char *uuid);
 
 gboolean vimg_store_update(VimgStore *store, const VimgPoolView *view, GError **error);
 /* @out->store_id: (transfer full) */
 gboolean vimg_store_probe(VimgStore *store, VimgPluginStore *out, GError **error);
 /* Lying entries (bad names, uuids, unknown formats, doubles) are logged and left out. */
 gboolean vimg_store_list(VimgStore *store, VimgImageSink sink, gpointer data, GError **error);
+/* The same for the trash, where several may have one name. */
+gboolean vimg_store_list_trash(VimgStore *store, VimgImageSink sink, gpointer data, GError **error);
 gboolean vimg_store_create(VimgStore *store, const VimgPluginImage *image, VimgPluginImage *out,
                            GError **error);
 gboolean vimg_store_stat(VimgStore *store, const char *uuid, VimgPluginImage *out, GError **error);
 gboolean vimg_store_remove_image(VimgStore *store, const char *uuid, GError **error);
+gboolean vimg_store_restore(VimgStore *store, const char *uuid, const char *name,
+                            VimgPluginImage *out, GError **error);
+gboolean vimg_store_purge(VimgStore *store, const char *uuid, GError **error);
 gboolean vimg_store_resize(VimgStore *store, const char *uuid, guint64 capacity, GError **error);
 gboolean vimg_store_wipe(VimgStore *store, const char *uuid, GError **error);
 gboolean vimg_store_set_error(VimgStore *store, const char *uuid, const char *reason,
@@ -96,6 +103,18 @@ gboolean vimg_store_clone(VimgStore *store, const char *source, const VimgPlugin
 gboolean vimg_store_can_write(VimgStore *store);
 /* Whether an upload may begin elsewhere than at the first byte. */
 gboolean vimg_store_can_resume(VimgStore *store);
+
+gboolean vimg_type_can_clean_up(const VimgType *type);
+/*
+ * Each returns: (transfer full) a report, which is a JSON object of at most VIMG_REPORT_MAX bytes;
+ * NULL with @error.
+ */
+#define VIMG_REPORT_MAX (16 * 1024 * 1024)
+char *vimg_store_cleanup(VimgStore *store, gboolean dry_run, VimgPluginJob *job, GError **error);
+/* @uuid NULL: everything. */
+char *vimg_store_verify(VimgStore *store, const char *uuid, VimgPluginJob *job, GError **error);
+/* Returns: (transfer full) what it says in short, as "freed 4096, removed 2, kept 0". */
+char *vimg_report_summary(const char *report);
 
 typedef struct _VimgWriter VimgWriter;
 VimgWriter *vimg_writer_open(VimgStore *store, const char *uuid, const VimgWriteRequest *request,

@@ -9,23 +9,10 @@
 #ifndef VIMG_POOL_JOB_H
 #define VIMG_POOL_JOB_H
 
-#include "vimg-plugin.h"
+#include "pool/model.h"
 
 typedef struct _VimgJobs VimgJobs;
 typedef struct _VimgPluginJob VimgJob;
-
-typedef struct {
-    guint64 id;
-    char *pool;
-    char *volume; /* NULL: the pool itself */
-    char *kind;   /* upload, download, clone, copy, build, delete, cleanup, verify */
-    char *phase;
-    guint64 done, total; /* bytes; total 0: not known */
-    gint64 started;      /* seconds since 1970 */
-    gboolean cancelled;
-} VimgJobInfo;
-
-void vimg_job_info_free(VimgJobInfo *info);
 
 VimgJobs *vimg_jobs_new(void);
 void vimg_jobs_free(VimgJobs *jobs); /* after every job ended */

@@ -58,6 +58,9 @@ struct _VimgModel {
     gboolean retry;    /* the reconnect thread must look again */
     gboolean retrying; /* the reconnect thread exists */
     VimgThread retry_thread;
+
+    VimgWorkers *upkeep; /* that run scheduled cleanups; NULL before the start */
+    guint upkeep_timer;
 };
 
 void vimg_model_emit(VimgModel *model, const VimgEvent *event);
@@ -124,6 +127,8 @@ struct _VimgPool {
     gboolean autostart;
     gboolean active;
     guint sessions; /* alive, the current one included */
+    gint64 cleaned; /* when its last cleanup began, seconds since 1970; 0: look into the file */
+    gint64 looked;  /* when its schedule was looked at last; 0: it has none */
 
     /* under lock, of an active pool */
     VimgSession *session; /* NULL: nothing is open */
@@ -137,6 +142,8 @@ struct _VimgPool {
     GHashTable *by_image; /* uuid -> VimgVolume, borrowed */
     GHashTable *reserved; /* names about to become volumes */
     GHashTable *removed;  /* uuid -> tick, while a listing runs */
+    GHashTable *readers;  /* set of VimgUse, borrowed: who reads an image, deleted since or not */
+    const char *tending;  /* kind of the job that tends the whole storage; NULL: none */
     guint listings;       /* running */
     guint64 tick;         /* counts changes made here */
     guint64 listed;       /* tick at which the newest merged listing began */
@@ -223,6 +230,9 @@ gboolean vimg_persist_store_remember(VimgPool *pool, const char *store_id, GErro
 gboolean vimg_persist_store_forget(VimgPool *pool, GError **error);
 /* The same for a pool that is gone already; a failure is logged. */
 void vimg_persist_store_drop(VimgPool *pool);
+/* When it was last cleaned up, in seconds since 1970; 0: never, or nobody knows. */
+gint64 vimg_persist_cleaned(VimgPool *pool);
+gboolean vimg_persist_note_cleaned(VimgPool *pool, gint64 when, GError **error);
 /* Returns: (transfer full) the pool's private directory for its backend. */
 char *vimg_persist_pool_dir(VimgPool *pool);
 /* Puts what the directories hold into the registry; pools that were active are returned. */
@@ -274,7 +284,6 @@ struct _VimgVolume {
     guint64 tick;         /* when it last changed here */
     guint64 reserve;      /* bytes its creator announced; 0: none */
     const char *changing; /* kind of the job that changes it; NULL: none */
-    guint readers;
 };
 
 VimgVolume *vimg_volume_ref(VimgVolume *volume);
@@ -307,6 +316,7 @@ typedef enum {
     VIMG_ACTION_RESIZE,
     VIMG_ACTION_WIPE,
     VIMG_ACTION_DELETE,
+    VIMG_ACTION_VERIFY,
     VIMG_N_ACTIONS
 } VimgAction;
 
@@ -315,6 +325,8 @@ typedef struct {
     VimgSession *session;
     VimgVolume *volume; /* NULL: the pool itself, or an image that is not made yet */
     gboolean changing;  /* it is held for changes, else for reading */
+    gboolean tending;   /* nobody else tends the storage meanwhile */
+    const char *kind;   /* of the job on @volume */
     char *reserved;     /* the name of the image to be made */
     VimgJob *job;
 } VimgUse;
@@ -333,6 +345,15 @@ gboolean vimg_use_pool(VimgPool *pool, VimgUse *out, GError **error);
  */
 gboolean vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction action,
                          const char *kind, VimgUse *out, GError **error);
+/*
+ * The same for a job of @kind (static) that has the whole storage for its subject: one at a time,
+ * beside all that goes on with images.
+ */
+gboolean vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out,
+                       GError **error);
+/* The same for an image of the trash that is to go for good, unless somebody still reads it. */
+gboolean vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out,
+                        GError **error);
 /* The same for a new image: takes @name, begins a job. */
 gboolean vimg_use_create(VimgPool *pool, const char *name, const char *kind, VimgUse *out,
                          GError **error);
@@ -370,6 +391,24 @@ gboolean vimg_pool_resume(VimgPool *pool, gboolean autostart);
 gboolean vimg_pool_stop(VimgPool *pool, GError **error);
 /* Lets go of the open storage; inactive afterwards. */
 void vimg_pool_detach(VimgPool *pool);
+
+/* ---- upkeep.c ---------------------------------------------------------------------------- */
+
+/* As vimg_model_pool_cleanup(). */
+char *vimg_pool_cleanup(VimgPool *pool, gboolean dry_run, GError **error);
+/* A cleanup of it begins at @now: schedules count from here. */
+void vimg_pool_note_cleanup(VimgPool *pool, gint64 now);
+
+/* ---- upkeep-timer.c ---------------------------------------------------------------------- */
+
+gboolean vimg_upkeep_start(VimgModel *model, GError **error);
+/* After the model began to end and its jobs were cancelled. */
+void vimg_upkeep_stop(VimgModel *model);
+/*
+ * Begins the cleanups that are due at @now, in seconds since 1970; what the daemon does every few
+ * seconds.  Returns: how many.
+ */
+guint vimg_upkeep_tick(VimgModel *model, gint64 now, GTimeZone *zone);
 
 /* ---- pool-define.c ----------------------------------------------------------------------- */
 

@@ -165,6 +165,21 @@ wait_for_tasks(VimgModel *model)
         vimg_cond_wait(&model->tasks_changed, &model->tasks_lock);
 }
 
+/* ---- jobs ------------------------------------------------------------------------------- */
+
+GPtrArray *
+vimg_model_job_list(VimgModel *model)
+{
+    return vimg_jobs_list(model->jobs, NULL);
+}
+
+gboolean
+vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error)
+{
+    return vimg_jobs_cancel(model->jobs, id) ||
+           vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("no job with id %llu"), VIMG_ULL(id));
+}
+
 /* ---- life ------------------------------------------------------------------------------- */
 
 VimgModel *
@@ -243,7 +258,7 @@ vimg_model_start(VimgModel *model, GError **error)
 
     if (!vimg_secrets_load(model->secrets, error) || !vimg_persist_load(model, were_active, error))
         return FALSE;
-    if (!vimg_reconnect_start(model, error))
+    if (!vimg_reconnect_start(model, error) || !vimg_upkeep_start(model, error))
         return FALSE;
     open_pools(model, were_active);
     return TRUE;
@@ -285,6 +300,7 @@ vimg_model_free(VimgModel *model)
     vimg_mutex_unlock(&model->tasks_lock);
     vimg_reconnect_stop(model);
     vimg_model_cancel_jobs(model);
+    vimg_upkeep_stop(model);
     wait_for_tasks(model);
     close_pools(model);
     vimg_services_set_status_func(NULL, NULL);

@@ -208,6 +208,60 @@ void vimg_transfer_free(VimgTransfer *transfer);
 void vimg_transfer_cancel(VimgTransfer *transfer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransfer, vimg_transfer_free)
 
+/* ---- upkeep ----------------------------------------------------------------------------- */
+
+/*
+ * Frees what nobody needs, one job of a pool at a time (VIMG_ERROR_BUSY).  It goes on whatever
+ * becomes of the client.  Returns: (transfer full) the backend's report, a JSON object; see
+ * vimg-plugin.h.
+ */
+char *vimg_model_pool_cleanup(VimgModel *model, const VimgPoolId *pool, gboolean dry_run,
+                              GError **error);
+/* The same for reading again what is stored; @volume: the name of one, or NULL for everything. */
+char *vimg_model_pool_verify(VimgModel *model, const VimgPoolId *pool, const char *volume,
+                             GError **error);
+
+typedef struct {
+    char *uuid;
+    char *name;   /* others may have it too */
+    char *format; /* may be NULL */
+    guint64 capacity, allocation, physical;
+    gint64 created, deleted; /* seconds since 1970 */
+    gint64 expires;          /* from when a cleanup takes it */
+} VimgTrashEntry;
+
+void vimg_trash_entry_free(VimgTrashEntry *entry);
+
+/*
+ * Deleted images in the order of their uuids: the first @max behind @after (NULL: from the
+ * beginning).  Returns: (transfer full) of VimgTrashEntry
+ */
+GPtrArray *vimg_model_trash_list(VimgModel *model, const VimgPoolId *pool, const char *after,
+                                 guint max, GError **error);
+/* @name NULL: the one it had. */
+gboolean vimg_model_trash_restore(VimgModel *model, const VimgPoolId *pool, const char *uuid,
+                                  const char *name, VimgVolId *out, GError **error);
+gboolean vimg_model_trash_purge(VimgModel *model, const VimgPoolId *pool, const char *uuid,
+                                GError **error);
+
+typedef struct {
+    guint64 id;
+    char *pool;
+    char *volume; /* NULL: the pool itself */
+    char *kind;   /* upload, download, clone, copy, build, delete, cleanup, verify, … */
+    char *phase;
+    guint64 done, total; /* bytes; total 0: not known */
+    gint64 started;      /* seconds since 1970 */
+    gboolean cancelled;
+} VimgJobInfo;
+
+void vimg_job_info_free(VimgJobInfo *info);
+
+/* (memory) Returns: (transfer full) of VimgJobInfo, oldest first. */
+GPtrArray *vimg_model_job_list(VimgModel *model);
+/* (memory) It ends soon, with VIMG_ERROR_ABORTED for whoever waits for it. */
+gboolean vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error);
+
 /* ---- secrets ---------------------------------------------------------------------------- */
 
 /* (memory) @flags: virConnectListAllSecretsFlags.  Returns: (transfer full) of VimgSecretId. */

@@ -4,6 +4,7 @@
  *   CONFIG/NAME.xml            definition of a persistent pool; also put there by hand
  *   CONFIG/autostart/NAME.xml  -> ../NAME.xml
  *   STATE/stores/UUID          id of the storage that pool had; nothing makes it another one
+ *   STATE/cleanups/UUID        when that pool was last cleaned up, in seconds since 1970
  *   STATE/pools/UUID/          for its backend
  *   RUN/NAME.xml               what an active pool works by; gone after a reboot
  *
@@ -22,6 +23,7 @@
 #include "util/log.h"
 
 #define STORE_ID_MAX 4096
+#define TIME_MAX 64 /* bytes */
 
 static char *
 file_in(const char *dir, const VimgPool *pool)
@@ -33,12 +35,13 @@ gboolean
 vimg_persist_dirs(VimgModel *model, GError **error)
 {
     g_autofree char *pools = g_build_filename(model->state_dir, "pools", NULL);
+    g_autofree char *cleanups = g_build_filename(model->state_dir, "cleanups", NULL);
 
     return vimg_dir_make(model->config_dir, 0755, error) &&
            vimg_dir_make(model->autostart_dir, 0755, error) &&
            vimg_dir_make(model->state_dir, 0700, error) &&
            vimg_dir_make(model->stores_dir, 0700, error) && vimg_dir_make(pools, 0700, error) &&
-           vimg_dir_make(model->run_dir, 0755, error);
+           vimg_dir_make(cleanups, 0700, error) && vimg_dir_make(model->run_dir, 0755, error);
 }
 
 static gboolean
@@ -132,12 +135,40 @@ vimg_persist_store_remember(VimgPool *pool, const char *store_id, GError **error
     return vimg_file_replace(path, line, strlen(line), 0600, error);
 }
 
+static char *
+cleanup_file(const VimgPool *pool)
+{
+    return g_build_filename(pool->model->state_dir, "cleanups", pool->uuid_text, NULL);
+}
+
 gboolean
 vimg_persist_store_forget(VimgPool *pool, GError **error)
 {
     g_autofree char *path = store_file(pool);
+    g_autofree char *cleanup = cleanup_file(pool);
 
-    return vimg_file_remove(path, error);
+    return vimg_file_remove(cleanup, error) && vimg_file_remove(path, error);
+}
+
+gint64
+vimg_persist_cleaned(VimgPool *pool)
+{
+    g_autofree char *path = cleanup_file(pool);
+    g_autofree char *text = vimg_file_read(path, TIME_MAX, NULL, NULL);
+    guint64 when = 0;
+
+    if (!text || !g_ascii_string_to_unsigned(g_strchomp(text), 10, 0, G_MAXINT64, &when, NULL))
+        return 0;
+    return (gint64)when;
+}
+
+gboolean
+vimg_persist_note_cleaned(VimgPool *pool, gint64 when, GError **error)
+{
+    g_autofree char *path = cleanup_file(pool);
+    g_autofree char *line = g_strdup_printf("%" G_GINT64_FORMAT "\n", when);
+
+    return vimg_file_replace(path, line, strlen(line), 0600, error);
 }
 
 void

@@ -67,11 +67,33 @@ build(VimgPool *pool, guint flags, GError **error)
     return vimg_pool_build(pool, how, error);
 }
 
-gboolean
-vimg_model_pool_build(VimgModel *model, const VimgPoolId *pool, guint flags, GError **error)
+/* What a running storage can have built, or repaired, is that it is cleaned up. */
+static gboolean
+means_cleanup(VimgPool *pool, guint flags)
 {
-    return take_turn(model, pool, VIMG_POOL_BUILDING, build, flags, VIR_STORAGE_POOL_EVENT_CREATED,
-                     error);
+    g_autoptr(VimgPoolDef) def = vimg_pool_copy_def(pool);
+    const VimgType *type;
+
+    if ((flags & ~(guint)VIR_STORAGE_POOL_BUILD_REPAIR) ||
+        !vimg_pool_check_active(pool, TRUE, "%s", NULL))
+        return FALSE;
+    type = vimg_backends_get(pool->model->backends, def->type, NULL);
+    return type && vimg_type_can_clean_up(type);
+}
+
+gboolean
+vimg_model_pool_build(VimgModel *model, const VimgPoolId *id, guint flags, GError **error)
+{
+    g_autoptr(VimgPool) pool = vimg_registry_get(model, id, error);
+    g_autofree char *report = NULL;
+
+    if (!pool)
+        return FALSE;
+    if (!means_cleanup(pool, flags))
+        return take_turn(model, id, VIMG_POOL_BUILDING, build, flags,
+                         VIR_STORAGE_POOL_EVENT_CREATED, error);
+    report = vimg_pool_cleanup(pool, FALSE, error);
+    return report != NULL;
 }
 
 static gboolean

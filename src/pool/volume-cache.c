@@ -56,6 +56,7 @@ vimg_cache_init(VimgPool *pool)
     pool->by_image = g_hash_table_new(g_str_hash, g_str_equal);
     pool->reserved = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     pool->removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    pool->readers = g_hash_table_new(NULL, NULL);
 }
 
 void
@@ -77,6 +78,7 @@ vimg_cache_free(VimgPool *pool)
     g_hash_table_unref(pool->volumes);
     g_hash_table_unref(pool->reserved);
     g_hash_table_unref(pool->removed);
+    g_hash_table_unref(pool->readers);
 }
 
 VimgVolume *

@@ -14,6 +14,7 @@
 typedef struct {
     gboolean changes;                          /* no other changing job beside it */
     gboolean needs_enabled;                    /* refused while the pool is disabled */
+    gboolean tends;                            /* one of those a pool has one of at a time */
     const char *refused[VIMG_IMAGE_ERROR + 1]; /* by state: NULL or why not; name, reason */
 } Action;
 
@@ -27,23 +28,27 @@ typedef struct {
 static const Action actions[] = {
     [VIMG_ACTION_UPLOAD] = {TRUE,
                             TRUE,
+                            FALSE,
                             {[VIMG_IMAGE_ACTIVE] =
                                  N_("volume '%1$s' is complete: its content never changes"),
                              [VIMG_IMAGE_ERROR] =
                                  N_("volume '%1$s' must be wiped before an upload: %2$s")}},
-    [VIMG_ACTION_DOWNLOAD] = {FALSE, FALSE, UNREADABLE},
-    [VIMG_ACTION_SOURCE] = {FALSE, FALSE, UNREADABLE},
+    [VIMG_ACTION_DOWNLOAD] = {FALSE, FALSE, FALSE, UNREADABLE},
+    [VIMG_ACTION_SOURCE] = {FALSE, FALSE, FALSE, UNREADABLE},
     [VIMG_ACTION_RESIZE] = {TRUE,
                             TRUE,
+                            FALSE,
                             {[VIMG_IMAGE_ACTIVE] =
                                  N_("volume '%1$s' is complete: its capacity never changes"),
                              [VIMG_IMAGE_ERROR] =
                                  N_("volume '%1$s' must be wiped before a resize: %2$s")}},
     [VIMG_ACTION_WIPE] = {TRUE,
                           TRUE,
+                          FALSE,
                           {[VIMG_IMAGE_ACTIVE] =
                                N_("volume '%1$s' is complete: delete and purge it instead")}},
-    [VIMG_ACTION_DELETE] = {TRUE, TRUE, {NULL}},
+    [VIMG_ACTION_DELETE] = {TRUE, TRUE, FALSE, {NULL}},
+    [VIMG_ACTION_VERIFY] = {FALSE, FALSE, TRUE, UNREADABLE},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(actions) == VIMG_N_ACTIONS);
 
@@ -102,6 +107,34 @@ check_volume(VimgPool *pool, VimgVolume *volume, const Action *action, GError **
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _(refused), image->name,
                           image->reason ? image->reason : "");
     return check_connected(pool, error);
+}
+
+static gboolean
+check_tending(VimgPool *pool, GError **error)
+{
+    if (!pool->tending)
+        return TRUE;
+    return vimg_throw(error, VIMG_ERROR_BUSY,
+                      _("storage pool '%1$s' has a job running that must end first: %2$s"),
+                      pool->name, pool->tending);
+}
+
+static gboolean
+check_unread(VimgPool *pool, const char *uuid, GError **error)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, pool->readers);
+    while (g_hash_table_iter_next(&iter, &value, NULL)) {
+        const VimgUse *reader = value;
+        const VimgPluginImage *image = &reader->volume->image;
+
+        if (strcmp(image->uuid, uuid) == 0)
+            return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                              _("volume '%1$s' is still in use: %2$s"), image->name, reader->kind);
+    }
+    return TRUE;
 }
 
 static VimgVolume *
@@ -169,6 +202,51 @@ vimg_use_pool(VimgPool *pool, VimgUse *out, GError **error)
     return TRUE;
 }
 
+/* Under the lock, after all checks. */
+static void
+begin_job(VimgUse *use, const char *kind, const char *volume)
+{
+    use->session = vimg_session_ref(use->pool->session);
+    use->job = vimg_job_begin(use->pool->model->jobs, kind, use->pool->name, volume, 0);
+}
+
+static void
+take_storage(VimgUse *use, const char *kind)
+{
+    use->tending = TRUE;
+    use->pool->tending = kind;
+}
+
+gboolean
+vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out, GError **error)
+{
+    if (!enter(pool, out, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!check_pool(pool, error) || (writes && !check_writable(pool, error)) ||
+        !check_connected(pool, error) || !check_tending(pool, error))
+        return FALSE;
+    take_storage(out, kind);
+    begin_job(out, kind, NULL);
+    return TRUE;
+}
+
+gboolean
+vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out, GError **error)
+{
+    g_autofree char *name = NULL;
+
+    if (!enter(pool, out, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!check_pool(pool, error) || !check_writable(pool, error) || !check_connected(pool, error) ||
+        !check_unread(pool, uuid, error))
+        return FALSE;
+    name = vimg_store_image_name(vimg_session_store(pool->session), uuid);
+    begin_job(out, kind, name);
+    return TRUE;
+}
+
 gboolean
 vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction what, const char *kind,
                 VimgUse *out, GError **error)
@@ -183,16 +261,19 @@ vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction what, const c
     if (!check_pool(pool, error))
         return FALSE;
     volume = find_volume(pool, vol, error);
-    if (!volume || !check_volume(pool, volume, action, error))
+    if (!volume || !check_volume(pool, volume, action, error) ||
+        (action->tends && !check_tending(pool, error)))
         return FALSE;
-    out->session = vimg_session_ref(pool->session);
     out->volume = vimg_volume_ref(volume);
     out->changing = action->changes;
+    out->kind = kind;
     if (action->changes)
         volume->changing = kind;
     else
-        volume->readers++;
-    out->job = vimg_job_begin(model->jobs, kind, pool->name, volume->image.name, 0);
+        g_hash_table_add(pool->readers, out);
+    if (action->tends)
+        take_storage(out, kind);
+    begin_job(out, kind, volume->image.name);
     return TRUE;
 }
 
@@ -208,8 +289,7 @@ vimg_use_create(VimgPool *pool, const char *name, const char *kind, VimgUse *out
     out->reserved = g_strdup(name);
     if (!check_connected(pool, error))
         return FALSE;
-    out->session = vimg_session_ref(pool->session);
-    out->job = vimg_job_begin(pool->model->jobs, kind, pool->name, name, 0);
+    begin_job(out, kind, name);
     return TRUE;
 }
 
@@ -303,7 +383,9 @@ vimg_use_clear(VimgUse *use)
     if (use->volume && use->changing)
         use->volume->changing = NULL;
     else if (use->volume)
-        use->volume->readers--;
+        g_hash_table_remove(pool->readers, use);
+    if (use->tending)
+        pool->tending = NULL;
     vimg_job_end(use->job); /* with the hold, so that no one is refused for a job that ended */
     vimg_mutex_unlock(&pool->lock);
     vimg_session_unref(use->session);

@@ -35,7 +35,7 @@ typedef struct _VimgCall VimgCall;
 typedef gboolean (*VimgHandler)(VimgCall *call, GError **error);
 
 typedef struct {
-    const char *name; /* libvirt's API name, for messages and logs */
+    const char *name; /* libvirt's API name or our own, for messages and logs */
     xdrproc_t args;   /* (xdrproc_t)xdr_void without any */
     gsize args_size;
     xdrproc_t ret;
@@ -73,7 +73,8 @@ const VimgProc *vimg_program_proc(const VimgProgram *program, gint32 procedure);
  */
 gboolean vimg_dispatch_prepare(VimgCall *call, const guint8 *payload, gsize size, GError **error);
 
-/* The tables: remote-table.c holds libvirt's own program. */
-extern const VimgProgram vimg_remote_program;
+/* The tables: libvirt's own program, and ours. */
+extern const VimgProgram vimg_remote_program;  /* remote-table.c */
+extern const VimgProgram vimg_control_program; /* control-table.c */
 
 #endif

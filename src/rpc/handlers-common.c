@@ -11,7 +11,10 @@
 #include "rpc/handlers.h"
 #include "util/i18n.h"
 
-/* "virStoragePoolBuild" is "storagePoolBuild" in the driver, and scripts have seen that one. */
+/*
+ * "virStoragePoolBuild" is "storagePoolBuild" in the driver, and scripts have seen that one.
+ * Procedures of our own are what they are called.
+ */
 static char *
 driver_function(const VimgProc *proc)
 {
@@ -19,6 +22,8 @@ driver_function(const VimgProc *proc)
     const char *object = proc->domain == VIR_FROM_SECRET ? "virSecret" : "virStorage";
     const char *rest = proc->name + strlen("vir");
 
+    if (!g_str_has_prefix(proc->name, "vir"))
+        return g_strdup(proc->name);
     if (g_str_has_prefix(proc->name, object))
         rest = proc->name + strlen(object);
     return g_strconcat(driver, rest, NULL);

@@ -1,5 +1,5 @@
 /*
- * handlers.h: the functions behind the rows of remote-table.c, and what they share
+ * handlers.h: the functions behind the rows of the two tables, and what they share
  *
  * A handler takes its arguments apart, asks the model, and fills the answer; it decides nothing.
  * Rights, order and cost are in the row.
@@ -10,6 +10,7 @@
 #define VIMG_RPC_HANDLERS_H
 
 #include "rpc/dispatch.h"
+#include "wire/control.h"
 #include "wire/remote.h"
 
 /* ---- shared --------------------------------------------------------------------------------- */
@@ -137,6 +138,16 @@ gboolean vimg_handle_secret_get_xml_desc(VimgCall *call, GError **error);
 gboolean vimg_handle_secret_set_value(VimgCall *call, GError **error);
 gboolean vimg_handle_secret_get_value(VimgCall *call, GError **error);
 gboolean vimg_handle_secret_undefine(VimgCall *call, GError **error);
+
+/* ---- handlers-control.c --------------------------------------------------------------------- */
+
+gboolean vimg_handle_pool_cleanup(VimgCall *call, GError **error);
+gboolean vimg_handle_pool_verify(VimgCall *call, GError **error);
+gboolean vimg_handle_trash_list(VimgCall *call, GError **error);
+gboolean vimg_handle_trash_restore(VimgCall *call, GError **error);
+gboolean vimg_handle_trash_purge(VimgCall *call, GError **error);
+gboolean vimg_handle_job_list(VimgCall *call, GError **error);
+gboolean vimg_handle_job_cancel(VimgCall *call, GError **error);
 
 /* ---- events.c ------------------------------------------------------------------------------- */
 

@@ -21,17 +21,24 @@
 
 /* ---- XDR of one procedure --------------------------------------------------------------- */
 
+static const VimgProc *rows[1024];
+static guint n_rows;
+
+static void
+add_rows(const VimgProgram *program)
+{
+    for (gsize i = 0; i < program->n_procs && n_rows < G_N_ELEMENTS(rows); i++)
+        if (program->procs[i].handler)
+            rows[n_rows++] = &program->procs[i];
+}
+
 static const VimgProc *
 choose(guint n)
 {
-    static const VimgProc *rows[1024];
-    static guint n_rows;
-
     if (n_rows == 0) {
-        for (gsize i = 0; i < vimg_remote_program.n_procs && n_rows < G_N_ELEMENTS(rows); i++)
-            if (vimg_remote_program.procs[i].handler)
-                rows[n_rows++] = &vimg_remote_program.procs[i];
+        add_rows(&vimg_remote_program);
         g_assert_cmpuint(n_rows, >, 70);
+        add_rows(&vimg_control_program);
     }
     return rows[n % n_rows];
 }

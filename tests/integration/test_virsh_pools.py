@@ -71,7 +71,7 @@ class Pools(VirshCase):
     def test_build_while_running(self):
         self.pool()
         self.no("Requested operation is not valid: storage pool '%s' is already active" % self.name,
-                "pool-build", self.name)
+                "pool-build", "--overwrite", self.name)
 
     def test_wrong_order(self):
         self.pool()

@@ -206,6 +206,140 @@ test_clone(void)
     g_assert_no_error(error);
 }
 
+/* ---- the trash, and reports -------------------------------------------------------------- */
+
+/* Of five entries, which may share a name, one was never deleted, one comes twice, one has no uuid.
+ */
+static void
+test_lying_trash(void)
+{
+    g_autoptr(VimgStore) store = liar_open("");
+    g_autoptr(VimgStore) quiet = liar_open("trash-quiet");
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_list_trash(store, collect, names, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(names->len, ==, 2);
+    g_assert_cmpstr(names->pdata[1], ==, "one");
+    assert_refused(vimg_store_list_trash(quiet, collect, names, &error), &error,
+                   VIMG_ERROR_INTERNAL, "failed without an error");
+}
+
+static const struct {
+    const char *lie;
+    VimgErrorCode code;
+    const char *text;
+} restore_lies[] = {
+    {"restore-quiet", VIMG_ERROR_INTERNAL, "volume 'new': liar: failed without an error"},
+    {"restore-exists", VIMG_ERROR_VOL_EXISTS, "'new'"},
+    {"other-uuid", VIMG_ERROR_INTERNAL, "volume 'new': liar: uuid"},
+    {"other-name", VIMG_ERROR_INTERNAL, "volume 'new': liar: another name"},
+};
+
+static void
+test_restore_lie(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgStore) store = liar_open(restore_lies[i].lie);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_restore(store, ONE_UUID, "new", &out, &error), &error,
+                   restore_lies[i].code, restore_lies[i].text);
+    g_assert_null(out.uuid);
+}
+
+static void
+test_purge(void)
+{
+    g_autoptr(VimgStore) honest = liar_open("");
+    g_autoptr(VimgStore) quiet = liar_open("purge-quiet");
+    g_autoptr(VimgStore) babbler = liar_open("purge-babble");
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_purge(honest, ONE_UUID, &error));
+    assert_refused(vimg_store_purge(quiet, ONE_UUID, &error), &error, VIMG_ERROR_INTERNAL,
+                   "volume '" ONE_UUID "': liar: failed without an error");
+    g_clear_error(&error);
+    assert_refused(vimg_store_purge(babbler, ONE_UUID, &error), &error, VIMG_ERROR_NO_VOL,
+                   "volume '" ONE_UUID "': bl");
+}
+
+static const struct {
+    const char *report; /* what the liar is told to say */
+    const char *text;   /* of the error; NULL: fine */
+    const char *summary;
+} reports[] = {
+    {"{}", NULL, ""},
+    {"{\"kept\": [{}], \"freed\": 12, \"more\": {}, \"removed\": [1, 2]}", NULL,
+     "freed 12, removed 2, kept 1"},
+    {"{\"checked\": 7, \"damaged\": []}", NULL, "checked 7, damaged 0"},
+    {"", "a report that is none", NULL},
+    {"[]", "a report that is none", NULL},
+    {"null", "a report that is none", NULL},
+    {"{\"freed\": 1", "a report that is none", NULL},
+    {"{\"freed\": \"1\"}", "a report that is none", NULL},
+    {"{\"removed\": 3}", "a report that is none", NULL},
+    {"report-bytes", "a report that is none", NULL},
+    {"report-long", "a report that is none", NULL},
+    {"report-quiet", "failed without an error", NULL},
+};
+
+static void
+check_report(char *given, guint i, GError **error)
+{
+    g_autofree char *report = given;
+    g_autofree char *summary = NULL;
+
+    if (reports[i].text) {
+        assert_refused(report != NULL, error, VIMG_ERROR_INTERNAL, reports[i].text);
+        g_clear_error(error);
+        return;
+    }
+    g_assert_no_error(*error);
+    g_assert_cmpstr(report, ==, reports[i].report);
+    summary = vimg_report_summary(report);
+    g_assert_cmpstr(summary, ==, reports[i].summary);
+}
+
+static void
+test_report(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgStore) store = liar_open(reports[i].report);
+    g_autoptr(GError) error = NULL;
+
+    check_report(vimg_store_cleanup(store, FALSE, NULL, &error), i, &error);
+    check_report(vimg_store_verify(store, NULL, NULL, &error), i, &error);
+    check_report(vimg_store_verify(store, ONE_UUID, NULL, &error), i, &error);
+}
+
+static void
+test_absent(void)
+{
+    g_auto(Pool) pool = pool_new("shorter", "", "");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgStore) store = vimg_store_open(get("shorter"), pool.view, 0, NULL, &error);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+    g_assert_no_error(error);
+    assert_refused(vimg_store_list_trash(store, collect, NULL, &error), &error,
+                   VIMG_ERROR_NO_SUPPORT, "does not keep deleted volumes");
+    g_clear_error(&error);
+    assert_refused(vimg_store_restore(store, ONE_UUID, "one", &out, &error), &error,
+                   VIMG_ERROR_NO_SUPPORT, "does not keep deleted volumes");
+    g_clear_error(&error);
+    assert_refused(vimg_store_purge(store, ONE_UUID, &error), &error, VIMG_ERROR_NO_SUPPORT,
+                   "does not keep deleted volumes");
+    g_clear_error(&error);
+    assert_refused(vimg_store_cleanup(store, FALSE, NULL, &error) != NULL, &error,
+                   VIMG_ERROR_NO_SUPPORT, "does not support cleanup");
+    g_clear_error(&error);
+    assert_refused(vimg_store_verify(store, NULL, NULL, &error) != NULL, &error,
+                   VIMG_ERROR_NO_SUPPORT, "does not support verification");
+}
+
 /* ---- content ---------------------------------------------------------------------------- */
 
 static VimgWriter *
@@ -410,6 +544,11 @@ main(int argc, char **argv)
     g_test_add_func("/backend/names-in-errors", test_names_in_errors);
     g_test_add_func("/backend/stat", test_stat_lie);
     g_test_add_func("/backend/clone", test_clone);
+    g_test_add_func("/backend/lying-trash", test_lying_trash);
+    add_rows("restore", G_N_ELEMENTS(restore_lies), test_restore_lie);
+    g_test_add_func("/backend/purge", test_purge);
+    add_rows("report", G_N_ELEMENTS(reports), test_report);
+    g_test_add_func("/backend/absent", test_absent);
     g_test_add_func("/backend/writer", test_writer_lies);
     add_rows("finish", G_N_ELEMENTS(finish_lies), test_finish);
     add_rows("read-back", G_N_ELEMENTS(read_back_lies), test_read_back);

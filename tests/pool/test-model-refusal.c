@@ -108,7 +108,7 @@ build_active(Fixture *fixture, GError **error)
 {
     VimgPoolId id = pool_id(fixture, "on");
 
-    return vimg_model_pool_build(fixture->model, &id, VIR_STORAGE_POOL_BUILD_REPAIR, error);
+    return vimg_model_pool_build(fixture->model, &id, VIR_STORAGE_POOL_BUILD_OVERWRITE, error);
 }
 
 static gboolean

@@ -400,6 +400,108 @@ vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset, guin
                : NULL;
 }
 
+/* ---- upkeep ----------------------------------------------------------------------------- */
+
+char *
+vimg_model_pool_cleanup(VimgModel *model, const VimgPoolId *pool, gboolean dry_run, GError **error)
+{
+    return called(error, "pool_cleanup(%s%s)", pool_text(pool), dry_run ? ", dry" : "")
+               ? g_strdup("{}")
+               : NULL;
+}
+
+char *
+vimg_model_pool_verify(VimgModel *model, const VimgPoolId *pool, const char *volume, GError **error)
+{
+    return called(error, "pool_verify(%s, %s)", pool_text(pool), volume ? volume : "NULL")
+               ? g_strdup("{}")
+               : NULL;
+}
+
+void
+vimg_trash_entry_free(VimgTrashEntry *entry)
+{
+    g_free(entry->uuid);
+    g_free(entry->name);
+    g_free(entry->format);
+    g_free(entry);
+}
+
+GPtrArray *
+vimg_model_trash_list(VimgModel *model, const VimgPoolId *pool, const char *after, guint max,
+                      GError **error)
+{
+    GPtrArray *list;
+
+    if (!called(error, "trash_list(%s, %s, %u)", pool_text(pool), after ? after : "NULL", max))
+        return NULL;
+    list = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_trash_entry_free);
+    for (guint i = 0; i < fake_model.count; i++) {
+        VimgTrashEntry entry = {.capacity = 1ULL << 33,
+                                .allocation = 5,
+                                .physical = 6,
+                                .created = 7,
+                                .deleted = 8,
+                                .expires = 9};
+
+        entry.uuid = g_strdup_printf("u%u", i);
+        entry.name = g_strdup("n");
+        entry.format = i == 0 ? g_strdup("raw") : NULL;
+        g_ptr_array_add(list, g_memdup2(&entry, sizeof(entry)));
+    }
+    return list;
+}
+
+gboolean
+vimg_model_trash_restore(VimgModel *model, const VimgPoolId *pool, const char *uuid,
+                         const char *name, VimgVolId *out, GError **error)
+{
+    return give_vol(
+        called(error, "trash_restore(%s, %s, %s)", pool_text(pool), uuid, name ? name : "NULL"),
+        out);
+}
+
+gboolean
+vimg_model_trash_purge(VimgModel *model, const VimgPoolId *pool, const char *uuid, GError **error)
+{
+    return called(error, "trash_purge(%s, %s)", pool_text(pool), uuid);
+}
+
+void
+vimg_job_info_free(VimgJobInfo *info)
+{
+    g_free(info->pool);
+    g_free(info->volume);
+    g_free(info->kind);
+    g_free(info->phase);
+    g_free(info);
+}
+
+GPtrArray *
+vimg_model_job_list(VimgModel *model)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_job_info_free);
+
+    called(NULL, "job_list()");
+    for (guint i = 0; i < fake_model.count; i++) {
+        VimgJobInfo job = {.id = i, .done = 1ULL << 33, .total = 2, .started = 3};
+
+        job.pool = g_strdup("p");
+        job.volume = i == 0 ? g_strdup("v") : NULL;
+        job.kind = g_strdup("k");
+        job.phase = g_strdup("");
+        job.cancelled = i == 1;
+        g_ptr_array_add(list, g_memdup2(&job, sizeof(job)));
+    }
+    return list;
+}
+
+gboolean
+vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error)
+{
+    return called(error, "job_cancel(%" G_GUINT64_FORMAT ")", id);
+}
+
 /* ---- secrets ---------------------------------------------------------------------------- */
 
 GPtrArray *

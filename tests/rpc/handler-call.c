@@ -84,13 +84,20 @@ handler_hex(const char *tokens)
 char *
 handler_call(VimgClient *client, int procedure, const char *tokens, VimgCall *out, GError **error)
 {
+    return handler_call_in(&vimg_remote_program, client, procedure, tokens, out, error);
+}
+
+char *
+handler_call_in(const VimgProgram *program, VimgClient *client, int procedure, const char *tokens,
+                VimgCall *out, GError **error)
+{
     g_autoptr(GByteArray) bytes = handler_bytes(tokens);
-    const VimgProc *proc = &vimg_remote_program.procs[procedure];
+    const VimgProc *proc = &program->procs[procedure];
     VimgCall unused = {0};
     VimgCall *made = out ? out : &unused;
     char *hex = NULL;
 
-    g_assert_cmpint(procedure, <, vimg_remote_program.n_procs);
+    g_assert_cmpint(procedure, <, program->n_procs);
     g_assert_nonnull(proc->handler);
     made->client = client;
     made->proc = proc;

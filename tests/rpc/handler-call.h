@@ -18,11 +18,14 @@ GByteArray *handler_bytes(const char *tokens);
 char *handler_hex(const char *tokens);
 
 /*
- * Runs @procedure on @tokens.  @out may be NULL; its args and ret are gone afterwards.  Returns:
- * (transfer full) the answer in hexadecimal, or NULL with @error.
+ * Runs @procedure of libvirt's program, or of another one, on @tokens.  @out may be NULL; its args
+ * and ret are gone afterwards.  Returns: (transfer full) the answer in hexadecimal, or NULL with
+ * @error.
  */
 char *handler_call(VimgClient *client, int procedure, const char *tokens, VimgCall *out,
                    GError **error);
+char *handler_call_in(const VimgProgram *program, VimgClient *client, int procedure,
+                      const char *tokens, VimgCall *out, GError **error);
 
 /* @text: what a client sees; NULL: not looked at. */
 void handler_check_error(const GError *error, int code, const char *text);

@@ -211,6 +211,75 @@ liar_remove_image(gpointer handle, const char *uuid, GError **error)
     return tells(handle, "remove-quiet") ? FALSE : TRUE;
 }
 
+static gboolean
+liar_list_trash(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
+{
+    static const char *const uuids[] = {ONE_UUID, "33333333-3333-4333-8333-333333333333", TWO_UUID,
+                                        TWO_UUID, "nobody"};
+    gsize i;
+
+    if (tells(handle, "trash-quiet"))
+        return FALSE;
+    for (i = 0; i < G_N_ELEMENTS(uuids); i++) {
+        g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+
+        plain_fill(&image); /* all have one name */
+        g_free(image.uuid);
+        image.uuid = g_strdup(uuids[i]);
+        image.deleted = i == 1 ? 0 : 1000 + (gint64)i;
+        sink(&image, data);
+    }
+    return TRUE;
+}
+
+static gboolean
+liar_restore(gpointer handle, const char *uuid, const char *name, VimgPluginImage *out,
+             GError **error)
+{
+    const VimgPluginImage asked = {.uuid = (char *)uuid, .name = (char *)name};
+
+    if (tells(handle, "restore-quiet"))
+        return FALSE;
+    if (tells(handle, "restore-exists"))
+        return babble(error, VIMG_ERROR_VOL_EXISTS);
+    return answer(handle, &asked, out);
+}
+
+static gboolean
+liar_purge(gpointer handle, const char *uuid, GError **error)
+{
+    return tells(handle, "purge-babble") ? babble(error, VIMG_ERROR_NO_VOL)
+                                         : !tells(handle, "purge-quiet");
+}
+
+/* The lie itself is the report, but for those that say nothing or too much. */
+static char *
+liar_report(gpointer handle)
+{
+    if (tells(handle, "report-quiet"))
+        return NULL;
+    if (tells(handle, "report-bytes"))
+        return g_strdup("{\"freed\": \"\xff\"}");
+    if (tells(handle, "report-long")) {
+        g_autofree char *spaces = g_strnfill(16 * 1024 * 1024, ' ');
+
+        return g_strconcat("{}", spaces, NULL);
+    }
+    return g_strdup(handle);
+}
+
+static char *
+liar_cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
+{
+    return liar_report(handle);
+}
+
+static char *
+liar_verify(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
+{
+    return liar_report(handle);
+}
+
 static gpointer
 liar_writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request,
                  VimgPluginJob *job, GError **error)
@@ -328,9 +397,14 @@ static const VimgBackend liar = {
     .close = g_free,
     .probe = liar_probe,
     .list = liar_list,
+    .list_trash = liar_list_trash,
     .create = liar_create,
     .stat = liar_stat,
     .remove_image = liar_remove_image,
+    .restore = liar_restore,
+    .purge = liar_purge,
+    .cleanup = liar_cleanup,
+    .verify = liar_verify,
     .writer_open = liar_writer_open,
     .writer_write = liar_writer_write,
     .writer_hole = liar_writer_hole,

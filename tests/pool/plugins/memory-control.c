@@ -114,6 +114,14 @@ control_lose(const char *dir)
 }
 
 static void
+control_make_read_only(const char *dir)
+{
+    pthread_mutex_lock(&mem_lock);
+    mem_get_storage(dir)->read_only = TRUE;
+    pthread_mutex_unlock(&mem_lock);
+}
+
+static void
 control_put_image(const char *dir, const char *name, const char *content, gsize size)
 {
     VimgPluginImage info = VIMG_PLUGIN_IMAGE_INIT;
@@ -172,6 +180,15 @@ control_network(const char *dir)
     return network;
 }
 
+static void
+control_keeps(const char *dir, guint64 *deleted, guint64 *temporary)
+{
+    pthread_mutex_lock(&mem_lock);
+    *deleted = mem_get_storage(dir)->keep_deleted;
+    *temporary = mem_get_storage(dir)->keep_temporary;
+    pthread_mutex_unlock(&mem_lock);
+}
+
 static gboolean
 control_is_open(const char *dir)
 {
@@ -228,10 +245,12 @@ __attribute__((visibility("default"))) const MemoryControl memory_control = {
     .replace = control_replace,
     .join = control_join,
     .lose = control_lose,
+    .make_read_only = control_make_read_only,
     .put_image = control_put_image,
     .take_image = control_take_image,
     .rename_image = control_rename_image,
     .network = control_network,
+    .keeps = control_keeps,
     .is_open = control_is_open,
     .extents = control_extents,
     .guess = control_guess,

@@ -19,12 +19,17 @@ typedef struct {
     VimgPluginImage info;
     GArray *pieces; /* of Piece */
     char *guess;    /* of writer_format() */
+    guint writers;
 } Image;
 
 typedef struct {
     char *id;           /* NULL: not built */
     GHashTable *images; /* uuid -> Image */
-    char *network;      /* what the last open() or update() showed */
+    GHashTable *trash;  /* the same */
+    char *network;      /* this and the next two: what the last open() or update() showed */
+    guint64 keep_deleted;
+    guint64 keep_temporary;
+    gboolean read_only;
     VimgPluginHost *host;
     guint opens;
 } Storage;
@@ -55,11 +60,30 @@ Storage *mem_get_storage(const char *dir);
 Order *mem_get_order(const char *dir, const char *callback);
 void mem_copy_info(VimgPluginImage *out, const VimgPluginImage *in);
 Image *mem_find_image(const char *dir, const char *uuid, GError **error);
+/* The same, also in the trash: who reads one goes on. */
+Image *mem_find_read(const char *dir, const char *uuid, GError **error);
+/* Between the images and the trash. */
+void mem_move(GHashTable *from, GHashTable *to, Image *image);
+void mem_show(Storage *storage, const VimgPluginPool *pool);
 Image *mem_find_name(Storage *storage, const char *name);
 Image *mem_add_image(Storage *storage, const VimgPluginImage *info);
 guint64 mem_content_size(const Image *image);
 guint64 mem_piece_at(const Image *image, guint64 at, const guint8 **data);
 void mem_append(Image *image, const guint8 *data, guint64 length);
 gboolean mem_write_at(Image *image, guint64 at, const guint8 *data, guint64 length, GError **error);
+
+/* ---- memory-upkeep.c, without the lock ----------------------------------------------------- */
+
+typedef struct {
+    char *dir;
+    VimgPluginHost *host;
+} Handle;
+
+gboolean mem_list_trash(gpointer data, VimgImageSink sink, gpointer sink_data, GError **error);
+gboolean mem_restore(gpointer data, const char *uuid, const char *name, VimgPluginImage *out,
+                     GError **error);
+gboolean mem_purge(gpointer data, const char *uuid, GError **error);
+char *mem_cleanup(gpointer data, gboolean dry_run, VimgPluginJob *job, GError **error);
+char *mem_verify(gpointer data, const char *uuid, VimgPluginJob *job, GError **error);
 
 #endif

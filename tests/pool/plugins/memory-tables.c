@@ -43,6 +43,7 @@ storage_free(gpointer data)
     Storage *storage = data;
 
     g_hash_table_unref(storage->images);
+    g_hash_table_unref(storage->trash);
     g_free(storage->id);
     g_free(storage->network);
     g_free(storage);
@@ -63,6 +64,7 @@ mem_get_storage(const char *dir)
     if (!storage) {
         storage = g_new0(Storage, 1);
         storage->images = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, image_free);
+        storage->trash = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, image_free);
         g_hash_table_insert(mem_storages, g_strdup(dir), storage);
     }
     return storage;
@@ -81,6 +83,15 @@ mem_get_order(const char *dir, const char *callback)
     return order;
 }
 
+/* What a test in another process orders: the file hold-CALLBACK in the pool's directory. */
+static gboolean
+is_held(const char *dir, const char *callback)
+{
+    g_autofree char *path = g_strdup_printf("%s/hold-%s", dir, callback);
+
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
 gboolean
 mem_gate(const char *dir, const char *callback, VimgPluginJob *job, GError **error)
 {
@@ -91,7 +102,8 @@ mem_gate(const char *dir, const char *callback, VimgPluginJob *job, GError **err
     order->calls++;
     order->waiting++;
     pthread_cond_broadcast(&mem_changed);
-    while (order->blocks && !(job && mem_services->job_cancelled(job))) {
+    while ((order->blocks || is_held(dir, callback)) &&
+           !(job && mem_services->job_cancelled(job))) {
         struct timespec soon;
 
         clock_gettime(CLOCK_REALTIME, &soon);
@@ -143,6 +155,30 @@ mem_find_image(const char *dir, const char *uuid, GError **error)
     if (!image)
         mem_refuse(error, VIMG_ERROR_NO_VOL, "it is gone");
     return image;
+}
+
+Image *
+mem_find_read(const char *dir, const char *uuid, GError **error)
+{
+    Image *image = g_hash_table_lookup(mem_get_storage(dir)->trash, uuid);
+
+    return image ? image : mem_find_image(dir, uuid, error);
+}
+
+void
+mem_move(GHashTable *from, GHashTable *to, Image *image)
+{
+    g_hash_table_steal(from, image->info.uuid);
+    g_hash_table_insert(to, image->info.uuid, image);
+}
+
+void
+mem_show(Storage *storage, const VimgPluginPool *pool)
+{
+    g_free(storage->network);
+    storage->network = g_strdup(pool->data_network);
+    storage->keep_deleted = pool->keep_deleted;
+    storage->keep_temporary = pool->keep_temporary;
 }
 
 Image *

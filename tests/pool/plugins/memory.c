@@ -3,7 +3,7 @@
  *
  * Storages live as long as the process, so a model made anew finds what the last one left.  Two
  * handles may have one storage open.  Built twice: as "memory", and as "memcopy", which cannot
- * clone by itself, nor read what an earlier upload left.
+ * clone by itself, nor read what an earlier upload left, and has neither trash nor upkeep.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,11 +14,11 @@
 #ifndef MEMORY_TYPE
 #define MEMORY_TYPE "memory"
 #endif
-
-typedef struct {
-    char *dir;
-    VimgPluginHost *host;
-} Handle;
+#ifdef MEMORY_PLAIN
+#define KEEPS_DELETED FALSE
+#else
+#define KEEPS_DELETED TRUE
+#endif
 
 typedef struct {
     Handle *handle;
@@ -128,8 +128,7 @@ memory_open(const VimgPluginPool *pool, guint32 flags, VimgPluginHost *host, GEr
         handle->host = host;
         storage->host = host;
         storage->opens++;
-        g_free(storage->network);
-        storage->network = g_strdup(pool->data_network);
+        mem_show(storage, pool);
     }
     pthread_mutex_unlock(&mem_lock);
     return handle;
@@ -163,8 +162,7 @@ memory_update(gpointer data, const VimgPluginPool *pool, GError **error)
         return FALSE;
     pthread_mutex_lock(&mem_lock);
     storage = mem_get_storage(handle->dir);
-    g_free(storage->network);
-    storage->network = g_strdup(pool->data_network);
+    mem_show(storage, pool);
     pthread_mutex_unlock(&mem_lock);
     return TRUE;
 }
@@ -187,6 +185,7 @@ memory_probe(gpointer data, VimgPluginStore *out, GError **error)
     }
     out->store_id = g_strdup(storage->id);
     out->capacity = G_GUINT64_CONSTANT(1) << 30;
+    out->read_only = storage->read_only;
     g_hash_table_iter_init(&iter, storage->images);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         out->allocation += ((Image *)value)->info.allocation;
@@ -267,14 +266,20 @@ static gboolean
 memory_remove_image(gpointer data, const char *uuid, GError **error)
 {
     Handle *handle = data;
+    Storage *storage;
     Image *image;
 
     if (!mem_gate(handle->dir, "remove_image", NULL, error))
         return FALSE;
     pthread_mutex_lock(&mem_lock);
+    storage = mem_get_storage(handle->dir);
     image = mem_find_image(handle->dir, uuid, error);
-    if (image)
-        g_hash_table_remove(mem_get_storage(handle->dir)->images, image->info.uuid);
+    if (image && image->info.state == VIMG_IMAGE_ACTIVE && KEEPS_DELETED) {
+        image->info.deleted = g_get_real_time() / G_USEC_PER_SEC;
+        mem_move(storage->images, storage->trash, image);
+    } else if (image) {
+        g_hash_table_remove(storage->images, image->info.uuid);
+    }
     pthread_mutex_unlock(&mem_lock);
     return image != NULL;
 }
@@ -359,6 +364,7 @@ memory_writer_open(gpointer data, const char *uuid, const VimgWriteRequest *requ
         writer->uuid = g_strdup(uuid);
         writer->job = job;
         writer->at = request->offset;
+        image->writers++;
     }
     pthread_mutex_unlock(&mem_lock);
     return writer;
@@ -438,6 +444,13 @@ memory_writer_hole(gpointer data, guint64 length, GError **error)
 static void
 writer_free(Writer *writer)
 {
+    Image *image;
+
+    pthread_mutex_lock(&mem_lock);
+    image = mem_find_image(writer->handle->dir, writer->uuid, NULL);
+    if (image)
+        image->writers--;
+    pthread_mutex_unlock(&mem_lock);
     g_free(writer->uuid);
     g_free(writer);
 }
@@ -501,7 +514,7 @@ memory_reader_open(gpointer data, const char *uuid, guint64 offset, guint64 leng
     if (!mem_gate(handle->dir, "reader_open", job, error))
         return NULL;
     pthread_mutex_lock(&mem_lock);
-    image = mem_find_image(handle->dir, uuid, error);
+    image = mem_find_read(handle->dir, uuid, error);
     if (image) {
         guint64 size = mem_content_size(image);
 
@@ -527,7 +540,7 @@ memory_reader_next(gpointer data, VimgExtent *out, GError **error)
     if (!mem_gate(reader->handle->dir, "reader_next", reader->job, error))
         return FALSE;
     pthread_mutex_lock(&mem_lock);
-    image = mem_find_image(reader->handle->dir, reader->uuid, error);
+    image = mem_find_read(reader->handle->dir, reader->uuid, error);
     if (image && reader->at < reader->end)
         n = MIN(mem_piece_at(image, reader->at, &content), reader->end - reader->at);
     out->length = n;
@@ -561,7 +574,7 @@ memory_clone(gpointer data, const char *source, const VimgPluginImage *info, Vim
     if (!mem_gate(handle->dir, "clone", job, error))
         return FALSE;
     pthread_mutex_lock(&mem_lock);
-    from = mem_find_image(handle->dir, source, error);
+    from = mem_find_read(handle->dir, source, error);
     if (from) {
         to = mem_add_image(mem_get_storage(handle->dir), info);
         for (i = 0; i < from->pieces->len; i++) {
@@ -626,6 +639,11 @@ static const VimgBackend memory_backend = {
     .writer_format = memory_writer_format,
 #ifndef MEMORY_PLAIN
     .clone = memory_clone,
+    .list_trash = mem_list_trash,
+    .restore = mem_restore,
+    .purge = mem_purge,
+    .cleanup = mem_cleanup,
+    .verify = mem_verify,
     .writer_read = memory_writer_read,
 #endif
 };

@@ -33,12 +33,15 @@ typedef struct {
     void (*join)(const char *dir, const char *other);
     /* Removes it, images and all. */
     void (*lose)(const char *dir);
+    /* From its next probe on. */
+    void (*make_read_only)(const char *dir);
     /* As another host would: an active raw image; @content NULL: zeros. */
     void (*put_image)(const char *dir, const char *name, const char *content, gsize size);
     void (*take_image)(const char *dir, const char *name);
     void (*rename_image)(const char *dir, const char *name, const char *to);
     /* The data network that the last update() or open() showed. */
     char *(*network)(const char *dir);
+    void (*keeps)(const char *dir, guint64 *deleted, guint64 *temporary); /* the same */
     gboolean (*is_open)(const char *dir);
     /* Extents stored for an image, as "d4096 h8192". */
     char *(*extents)(const char *dir, const char *name);

@@ -1,0 +1,126 @@
+/*
+ * backend-report.c: what a backend reports of a cleanup or a verification
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <json-glib/json-glib.h>
+
+#include "pool/backend-private.h"
+#include "util/i18n.h"
+
+/* What every report may have, in the order people want it. */
+static const struct {
+    const char *name;
+    gboolean counted; /* an array, else a number */
+} members[] = {
+    {"checked", FALSE}, {"damaged", TRUE}, {"freed", FALSE}, {"removed", TRUE}, {"kept", TRUE},
+};
+
+/* Returns: (transfer full) the document @report is, or NULL. */
+static JsonNode *
+parse(const char *report)
+{
+    g_autoptr(JsonNode) node = NULL;
+
+    if (strnlen(report, VIMG_REPORT_MAX + 1) > VIMG_REPORT_MAX ||
+        !g_utf8_validate(report, -1, NULL))
+        return NULL;
+    node = json_from_string(report, NULL);
+    return node && JSON_NODE_HOLDS_OBJECT(node) ? g_steal_pointer(&node) : NULL;
+}
+
+static gboolean
+member_ok(JsonObject *object, gsize i)
+{
+    JsonNode *node = json_object_get_member(object, members[i].name);
+
+    if (!node)
+        return TRUE;
+    return members[i].counted ? JSON_NODE_HOLDS_ARRAY(node)
+                              : json_node_get_value_type(node) == G_TYPE_INT64;
+}
+
+static gboolean
+check(const char *report)
+{
+    g_autoptr(JsonNode) node = parse(report);
+    gboolean ok = node != NULL;
+    gsize i;
+
+    for (i = 0; ok && i < G_N_ELEMENTS(members); i++)
+        ok = member_ok(json_node_get_object(node), i);
+    return ok;
+}
+
+/* What a callback answered, @report and @local (transfer full), as vimg_type_settle() does. */
+static char *
+settle(VimgStore *store, const char *uuid, char *report, GError *local, GError **error)
+{
+    g_autofree char *owned = report;
+    g_autofree char *name = uuid ? vimg_store_image_name(store, uuid) : NULL;
+
+    if (!vimg_type_settle(store->type, report != NULL, local, name, error))
+        return NULL;
+    if (check(report))
+        return g_steal_pointer(&owned);
+    vimg_type_nonsense(store->type, name, error, "a report that is none");
+    return NULL;
+}
+
+gboolean
+vimg_type_can_clean_up(const VimgType *type)
+{
+    return type->table.cleanup != NULL;
+}
+
+char *
+vimg_store_cleanup(VimgStore *store, gboolean dry_run, VimgPluginJob *job, GError **error)
+{
+    GError *local = NULL;
+    char *report;
+
+    if (!store->type->table.cleanup) {
+        vimg_throw(error, VIMG_ERROR_NO_SUPPORT, "%s", _("storage pool does not support cleanup"));
+        return NULL;
+    }
+    report = store->type->table.cleanup(store->handle, dry_run, job, &local);
+    return settle(store, NULL, report, local, error);
+}
+
+char *
+vimg_store_verify(VimgStore *store, const char *uuid, VimgPluginJob *job, GError **error)
+{
+    GError *local = NULL;
+    char *report;
+
+    if (!store->type->table.verify) {
+        vimg_throw(error, VIMG_ERROR_NO_SUPPORT, "%s",
+                   _("storage pool does not support verification"));
+        return NULL;
+    }
+    report = store->type->table.verify(store->handle, uuid, job, &local);
+    return settle(store, uuid, report, local, error);
+}
+
+char *
+vimg_report_summary(const char *report)
+{
+    g_autoptr(JsonNode) node = parse(report);
+    g_autoptr(GString) text = g_string_new(NULL);
+    JsonObject *object = json_node_get_object(node);
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(members); i++) {
+        const char *name = members[i].name;
+
+        if (!json_object_has_member(object, name))
+            continue;
+        g_string_append_printf(
+            text, "%s%s %" G_GINT64_FORMAT, text->len > 0 ? ", " : "", name,
+            members[i].counted ? json_array_get_length(json_object_get_array_member(object, name))
+                               : json_object_get_int_member(object, name));
+    }
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}

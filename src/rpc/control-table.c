@@ -1,0 +1,58 @@
+/*
+ * control-table.c: virtimage's own program, procedure by procedure
+ *
+ * What a read-only client may see of volumes it may see of deleted ones too; verifying changes
+ * nothing, but keeps a storage busy for hours.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <libvirt/virterror.h>
+
+#include "rpc/handlers.h"
+#include "wire/frame.h"
+
+/* Takes no arguments or returns nothing. */
+typedef char vimg_control_none[0];
+
+static bool_t
+xdr_vimg_control_none(XDR *xdr, vimg_control_none *none)
+{
+    return TRUE;
+}
+
+typedef vimg_remote_vol vimg_control_vol;
+#define xdr_vimg_control_vol xdr_vimg_remote_vol
+
+#define FAST VIMG_PROC_MEMORY
+#define WRITES VIMG_PROC_WRITES
+#define POOL VIMG_PROC_POOL_ARG
+
+/* IN and OUT are types of control.x, without their prefix. */
+#define ROW(NUMBER, NAME, IN, OUT, HANDLER, FLAGS)                                                 \
+    [VIMG_CONTROL_##NUMBER] = {.name = NAME,                                                       \
+                               .args = (xdrproc_t)xdr_vimg_control_##IN,                           \
+                               .args_size = sizeof(vimg_control_##IN),                             \
+                               .ret = (xdrproc_t)xdr_vimg_control_##OUT,                           \
+                               .ret_size = sizeof(vimg_control_##OUT),                             \
+                               .handler = vimg_handle_##HANDLER,                                   \
+                               .flags = FLAGS,                                                     \
+                               .domain = VIR_FROM_STORAGE}
+
+static const VimgProc procs[] = {
+    ROW(POOL_CLEANUP, "poolCleanup", cleanup_args, report, pool_cleanup, WRITES | POOL),
+    ROW(POOL_VERIFY, "poolVerify", verify_args, report, pool_verify, WRITES | POOL),
+    ROW(TRASH_LIST, "trashList", trash_args, trash_ret, trash_list, POOL),
+    ROW(TRASH_RESTORE, "trashRestore", restore_args, vol, trash_restore, WRITES | POOL),
+    ROW(TRASH_PURGE, "trashPurge", purge_args, none, trash_purge, WRITES | POOL),
+    ROW(JOB_LIST, "jobList", none, jobs_ret, job_list, FAST),
+    ROW(JOB_CANCEL, "jobCancel", job_args, none, job_cancel, FAST | WRITES),
+};
+
+const VimgProgram vimg_control_program = {
+    .id = VIMG_PROGRAM_CONTROL,
+    .version = 1,
+    .procs = procs,
+    .n_procs = G_N_ELEMENTS(procs),
+};

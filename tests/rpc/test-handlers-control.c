@@ -1,0 +1,112 @@
+/*
+ * test-handlers-control.c: each procedure of our own from bytes to bytes
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "fake-model.h"
+#include "handler-call.h"
+
+#define P "s:p U"
+#define OK_CODE (-1)
+
+static const struct {
+    const char *path;
+    int procedure;
+    const char *args;
+    const char *ret;    /* what is answered; unused after a failure */
+    const char *called; /* what the model was asked; "": nothing */
+    int code;           /* OK_CODE or VimgErrorCode */
+    const char *text;   /* of the error, as a client sees it */
+} cases[] = {
+    {"cleanup", 1, P " i:0", "s:{}", "pool_cleanup(p)", OK_CODE, NULL},
+    {"cleanup-dry", 1, P " i:1", "s:{}", "pool_cleanup(p, dry)", OK_CODE, NULL},
+    {"cleanup-flags", 1, P " i:2", "", "", VIMG_ERROR_FLAGS,
+     "unsupported flags (0x2) in function poolCleanup"},
+    {"verify", 2, P " i:0", "s:{}", "pool_verify(p, NULL)", OK_CODE, NULL},
+    {"verify-one", 2, P " i:1 s:v", "s:{}", "pool_verify(p, v)", OK_CODE, NULL},
+    {"trash", 3, P " i:0 i:1024",
+     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9"
+     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9",
+     "trash_list(p, NULL, 1024)", OK_CODE, NULL},
+    {"trash-after", 3, P " i:1 s:u i:1",
+     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9"
+     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9",
+     "trash_list(p, u, 1)", OK_CODE, NULL},
+    {"trash-none", 3, P " i:0 i:0", "", "", VIMG_ERROR_INVALID_ARG,
+     "invalid argument: a page holds 1 to 1024 entries, not 0"},
+    {"trash-many", 3, P " i:0 i:1025", "", "", VIMG_ERROR_INVALID_ARG,
+     "invalid argument: a page holds 1 to 1024 entries, not 1025"},
+    {"restore", 4, P " s:u i:0", "s:p0 s:v0 s:k0", "trash_restore(p, u, NULL)", OK_CODE, NULL},
+    {"restore-as", 4, P " s:u i:1 s:n", "s:p0 s:v0 s:k0", "trash_restore(p, u, n)", OK_CODE, NULL},
+    {"purge", 5, P " s:u", "", "trash_purge(p, u)", OK_CODE, NULL},
+    {"jobs", 6, "",
+     "i:2 h:0 s:p i:1 s:v s:k s: h:8589934592 h:2 h:3 i:0"
+     " h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:1",
+     "job_list()", OK_CODE, NULL},
+    {"cancel", 7, "h:8589934592", "", "job_cancel(8589934592)", OK_CODE, NULL},
+};
+
+static void
+test_case(gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgClient) client = fake_client_new();
+    g_autoptr(GError) error = NULL;
+    g_autofree char *expected = handler_hex(cases[i].ret);
+    g_autofree char *answer = NULL;
+
+    fake_model_reset();
+    answer = handler_call_in(&vimg_control_program, client, cases[i].procedure, cases[i].args, NULL,
+                             &error);
+    g_assert_cmpstr(fake_model.log->str, ==, cases[i].called);
+    if (cases[i].code != OK_CODE) {
+        g_assert_null(answer);
+        handler_check_error(error, cases[i].code, cases[i].text);
+        return;
+    }
+    g_assert_no_error(error);
+    g_assert_cmpstr(answer, ==, expected);
+    g_clear_pointer(&answer, g_free);
+    if (cases[i].procedure == 6) /* cannot fail */
+        return;
+    fake_model.fail = TRUE;
+    answer = handler_call_in(&vimg_control_program, client, cases[i].procedure, cases[i].args, NULL,
+                             &error);
+    g_assert_null(answer);
+    handler_check_error(error, VIMG_ERROR_DAMAGED, "operation failed: broken");
+}
+
+/* Who only looks may list; the storage is asked for all but jobs. */
+static void
+test_table(void)
+{
+    g_assert_cmphex(vimg_control_program.id, ==, 0x56494d47);
+    g_assert_cmpint(vimg_control_program.version, ==, 1);
+    g_assert_cmpint(vimg_control_program.n_procs, ==, 8);
+    g_assert_null(vimg_control_program.procs[0].handler);
+    for (int i = 1; i < (int)vimg_control_program.n_procs; i++) {
+        const VimgProc *proc = &vimg_control_program.procs[i];
+
+        g_test_message("%d %s", i, proc->name);
+        g_assert_nonnull(proc->handler);
+        g_assert_cmpint(!(proc->flags & VIMG_PROC_WRITES), ==, i == 3 || i == 6);
+        g_assert_cmpint(!!(proc->flags & VIMG_PROC_MEMORY), ==, i == 6 || i == 7);
+        g_assert_cmpint(!!(proc->flags & VIMG_PROC_POOL_ARG), ==, i <= 5);
+        g_assert_false(proc->flags & (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN));
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *path = g_strconcat("/control/", cases[i].path, NULL);
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(i), test_case);
+    }
+    g_test_add_func("/control/table", test_table);
+    return g_test_run();
+}
