@@ -113,7 +113,7 @@ gboolean vimg_type_can_clean_up(const VimgType *type);
 char *vimg_store_cleanup(VimgStore *store, gboolean dry_run, VimgPluginJob *job, GError **error);
 /* @uuid NULL: everything. */
 char *vimg_store_verify(VimgStore *store, const char *uuid, VimgPluginJob *job, GError **error);
-/* Returns: (transfer full) what it says in short, as "freed 4096, removed 2, kept 0". */
+/* Returns: (transfer full) what it says in short, as "freed 4096 bytes, removed 2, kept 0". */
 char *vimg_report_summary(const char *report);
 
 typedef struct _VimgWriter VimgWriter;
