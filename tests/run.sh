@@ -127,6 +127,7 @@ suite_virsh() {
     integration test_virsh
     integration test_images
     integration test_badinput
+    integration test_kept_store
 }
 
 suite_plugin() {
@@ -179,6 +180,7 @@ suite_asan() {
     integration test_virsh
     integration test_images
     integration test_badinput
+    integration test_kept_store
     integration test_stress --steps 12
     integration test_crash --rounds 5
 }
