@@ -368,7 +368,7 @@ typedef struct {
     /* optional: remove everything that build() and images made; foreign data stays and is named */
     gboolean (*remove)(const VimgPluginPool *pool, VimgPluginJob *job, GError **error);
     /*
-     * optional: storages to be found at a place.  @pool has only what the spec gave; returns:
+     * optional: storages to be found at a place or below it.  @pool has only what the spec gave; returns:
      * (transfer full) the <source> elements inside <sources>, or NULL with @error
      */
     char *(*find_sources)(const VimgPluginPool *pool, GError **error);

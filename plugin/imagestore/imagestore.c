@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "clone.h"
+#include "find.h"
 #include "image.h"
 #include "json.h"
 #include "open.h"
@@ -181,6 +182,7 @@ static const VimgBackend imagestore_backend = {
     .identity = vimg_imagestore_identity,
     .build = vimg_imagestore_build,
     .remove = vimg_imagestore_remove,
+    .find_sources = vimg_imagestore_find,
     .open = open_store,
     .close = close_store,
     .update = update_store,
