@@ -128,6 +128,7 @@ suite_virsh() {
     integration test_images
     integration test_badinput
     integration test_kept_store
+    integration test_adopt
 }
 
 suite_plugin() {
@@ -181,6 +182,7 @@ suite_asan() {
     integration test_images
     integration test_badinput
     integration test_kept_store
+    integration test_adopt
     integration test_stress --steps 12
     integration test_crash --rounds 5
 }

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "adopt.h"
 #include "clone.h"
 #include "find.h"
 #include "image.h"
@@ -165,6 +166,30 @@ clone_image(gpointer handle, const char *source, const VimgPluginImage *image, V
     return vimg_clone(handle, source, image, job, out, error);
 }
 
+static gboolean
+file_list(gpointer handle, VimgFileSink sink, gpointer data, GError **error)
+{
+    return vimg_adopt_list(handle, sink, data, error);
+}
+
+static gpointer
+file_open(gpointer handle, const char *origin, VimgPluginJob *job, GError **error)
+{
+    return vimg_file_reader_open(handle, origin, job, error);
+}
+
+static gboolean
+file_next(gpointer file, VimgExtent *out, GError **error)
+{
+    return vimg_file_reader_next(file, out, error);
+}
+
+static void
+file_close(gpointer file)
+{
+    vimg_file_reader_close(file);
+}
+
 static const VimgPluginOption options[] = {
     {"slice", "size", VIMG_OPTION_UINT, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX, NULL, "1048576"},
     {"slice", "compression", VIMG_OPTION_UINT, 1, 9, NULL, "1"},
@@ -207,6 +232,10 @@ static const VimgBackend imagestore_backend = {
     .clone = clone_image,
     .writer_format = writer_format,
     .writer_read = writer_read,
+    .file_list = file_list,
+    .file_open = file_open,
+    .file_next = file_next,
+    .file_close = file_close,
 };
 
 /*

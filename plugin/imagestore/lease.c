@@ -15,6 +15,7 @@
 #define OWNER "owner"
 #define HEARTBEAT "heartbeat"
 #define RESERVATION "reservation"
+#define HOLDS "writes-"
 #define FENCED "gc/fenced-"
 #define SMALL_FILE ((gsize)64 * 1024)
 
@@ -298,6 +299,47 @@ vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **erro
         return throw_result(error, result, _("cannot reserve space in the store"));
     lease->reserved = MAX(bytes, 1);
     return TRUE;
+}
+
+/* ---- images ----------------------------------------------------------------------------- */
+
+/* Whether a lease other than @lease has the file @name. */
+static gboolean
+others_have(const VimgLease *lease, const char *name, GError **error)
+{
+    VimgTransport *transport = lease->store->transport;
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(transport, "pending", &names);
+    guint i;
+
+    if (result != 0)
+        return !throw_result(error, result, _("cannot read the leases of the store"));
+    for (i = 0; i < names->len; i++) {
+        g_autofree char *dir = g_strconcat("pending/", g_ptr_array_index(names, i), NULL);
+        g_autofree char *path = g_strconcat(dir, "/", name, NULL);
+        VimgFileInfo info;
+
+        if (strcmp(dir, lease->dir) != 0 && vimg_transport_stat(transport, path, &info) == 0)
+            return !throw_error(error, VIMG_ERROR_BUSY,
+                                _("another host, or another daemon, writes this image"));
+    }
+    return FALSE;
+}
+
+gboolean
+vimg_lease_hold(VimgLease *lease, const char *uuid, GError **error)
+{
+    VimgTransport *transport = lease->store->transport;
+    g_autofree char *name = g_strconcat(HOLDS, uuid, NULL);
+    g_autofree char *path = vimg_lease_path(lease, name);
+    int result = vimg_transport_create(transport, path, "", 0, FALSE);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot make a lease in the store"));
+    if (!others_have(lease, name, error))
+        return TRUE;
+    vimg_transport_unlink(transport, path);
+    return FALSE;
 }
 
 /* ---- other leases ----------------------------------------------------------------------- */

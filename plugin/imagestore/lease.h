@@ -37,6 +37,12 @@ gboolean vimg_lease_throw_fenced(GError **error);
  */
 gboolean vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **error);
 
+/*
+ * From now on the holder is the only one who writes image @uuid: VIMG_ERROR_BUSY if another lease
+ * does.  Two who begin at the same moment may both be refused.
+ */
+gboolean vimg_lease_hold(VimgLease *lease, const char *uuid, GError **error);
+
 /* Whether the store can be written at all. */
 gboolean vimg_lease_try(VimgSliceStore *store);
 /* Rewrites the heartbeats of all leases of @store. */

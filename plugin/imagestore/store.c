@@ -338,6 +338,7 @@ vimg_slice_store_free(VimgSliceStore *store)
     vimg_transport_free(store->transport);
     vimg_usage_free(store->usage);
     pthread_mutex_destroy(&store->lock);
+    g_free(store->dir);
     g_free(store->uuid);
     g_free(store);
 }

@@ -67,12 +67,28 @@ reserve(VimgSliceWriter *writer, const VimgWriteRequest *request, GError **error
                               bytes > 0 && bytes == request->length, error);
 }
 
+/*
+ * Any host takes up the image of a file by itself, so whoever does tells the others.  An upload of a
+ * client is begun by people, and must not wait until the lease of a host that died is fenced.
+ */
+static gboolean
+load_image(VimgSliceWriter *writer, const char *uuid, GError **error)
+{
+    if (!vimg_image_load(writer->store, uuid, &writer->image, error))
+        return FALSE;
+    if (!writer->image.manifest->image.origin)
+        return TRUE;
+    vimg_stored_image_clear(&writer->image); /* another host may have completed it meanwhile */
+    return vimg_lease_hold(writer->lease, uuid, error) &&
+           vimg_image_load(writer->store, uuid, &writer->image, error);
+}
+
 static gboolean
 load(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request, GError **error)
 {
     guint64 durable;
 
-    if (!vimg_image_load(writer->store, uuid, &writer->image, error))
+    if (!load_image(writer, uuid, error))
         return FALSE;
     if (writer->image.published)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,

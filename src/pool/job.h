@@ -18,7 +18,8 @@ typedef struct {
     guint64 id;
     char *pool;
     char *volume; /* NULL: the pool itself */
-    char *kind;   /* upload, download, clone, copy, build, delete, cleanup, verify */
+    char *kind;   /* upload, download, clone, copy, build, delete, cleanup, verify,
+                     adopt */
     char *phase;
     guint64 done, total; /* bytes; total 0: not known */
     gint64 started;      /* seconds since 1970 */

@@ -27,6 +27,7 @@ static const struct {
     {"misnamed", VIMG_ERROR_CONFIG_UNSUPPORTED, "it calls itself 'other'"},
     {"noprobe", VIMG_ERROR_CONFIG_UNSUPPORTED, "it lacks 'probe'"},
     {"halfwriter", VIMG_ERROR_CONFIG_UNSUPPORTED, "some of the writer_"},
+    {"halffiles", VIMG_ERROR_CONFIG_UNSUPPORTED, "some of the file_"},
     {"badformats", VIMG_ERROR_CONFIG_UNSUPPORTED, "bad list of formats"},
     {"badoptions", VIMG_ERROR_CONFIG_UNSUPPORTED, "bad option of element 'a'"},
     {"nosize", VIMG_ERROR_CONFIG_UNSUPPORTED, "it lacks 'type'"},
@@ -67,7 +68,7 @@ test_list(void)
     gboolean liar = FALSE;
     guint i;
 
-    g_assert_cmpuint(list->len, ==, 14);
+    g_assert_cmpuint(list->len, ==, 15);
     for (i = 0; i < list->len; i++) {
         const VimgTypeStatus *status = g_ptr_array_index(list, i);
 
@@ -275,6 +276,9 @@ static const struct {
     {"misplaced-attribute", "liar", NAME, "<image:oss username='x'/>", VIMG_ERROR_XML,
      "unknown attribute 'username' in element 'oss'"},
     {"text", "liar", NAME, "<image:slice>4096</image:slice>", VIMG_ERROR_XML, "takes no text"},
+    {"retrieve", "liar", NAME, "<image:retrieve existing='yes'/>", VIMG_ERROR_CONFIG_UNSUPPORTED,
+     "storage pool type 'liar' cannot retrieve existing images"},
+    {"retrieve-no", "liar", NAME, "<image:retrieve existing='no'/>", -1, NULL},
     {"no-options", "shorter", HOST DIR NAME DEVICE AUTH("ssh"), "<image:slice size='4096'/>",
      VIMG_ERROR_XML, "takes: none"},
 };

@@ -11,6 +11,11 @@ broken_hole(gpointer writer, guint64 length, GError **error)
     return TRUE;
 }
 
+static void
+broken_close(gpointer file)
+{
+}
+
 static const VimgPluginOption without_values[] = {
     {.path = "a", .attribute = "b", .type = VIMG_OPTION_ENUM},
     {0},
@@ -34,6 +39,8 @@ vimg_plugin_init(const VimgServices *services, GError **error)
         broken.probe = NULL;
     if (strcmp(BROKEN, "halfwriter") == 0)
         broken.writer_hole = broken_hole;
+    if (strcmp(BROKEN, "halffiles") == 0)
+        broken.file_close = broken_close;
     if (strcmp(BROKEN, "badformats") == 0)
         broken.formats = "raw||iso";
     if (strcmp(BROKEN, "badoptions") == 0)
