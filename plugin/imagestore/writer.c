@@ -68,8 +68,8 @@ reserve(VimgSliceWriter *writer, const VimgWriteRequest *request, GError **error
 }
 
 /*
- * Any host takes up the image of a file by itself, so whoever does tells the others.  An upload of a
- * client is begun by people, and must not wait until the lease of a host that died is fenced.
+ * Any host takes up the image of a file by itself, so whoever does tells the others.  An upload of
+ * a client is begun by people, and must not wait until the lease of a host that died is fenced.
  */
 static gboolean
 load_image(VimgSliceWriter *writer, const char *uuid, GError **error)
