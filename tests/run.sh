@@ -129,6 +129,7 @@ suite_virsh() {
     integration test_badinput
     integration test_kept_store
     integration test_adopt
+    integration test_guard
 }
 
 suite_plugin() {
@@ -183,6 +184,7 @@ suite_asan() {
     integration test_badinput
     integration test_kept_store
     integration test_adopt
+    integration test_guard
     integration test_stress --steps 12
     integration test_crash --rounds 5
 }
