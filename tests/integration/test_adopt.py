@@ -151,6 +151,10 @@ class Adoption(AdoptCase):
         self.v("pool-refresh", pool)
         self.wait_active("young.img")
         self.assertEqual(self.daemon.log().count("'backed.qcow2' is not adopted"), 1)
+        names = (self.dir / "names").stat().st_mtime_ns
+        self.v("pool-refresh", pool)
+        time.sleep(0.5)
+        self.assertEqual((self.dir / "names").stat().st_mtime_ns, names, "a refused one is tried")
 
     def test_once(self):
         pool = self.start()
