@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "adopt.h"
 #include "claim.h"
 #include "image.h"
 #include "json.h"
@@ -209,6 +210,8 @@ vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPlu
                  : image->published ? VIMG_IMAGE_ACTIVE
                                     : VIMG_IMAGE_SAVING;
     out->reason = g_steal_pointer(&fault);
+    if (VIMG_PLUGIN_IMAGE_HAS(out, origin))
+        out->origin = g_strdup(from->origin);
 }
 
 gboolean
@@ -339,6 +342,11 @@ vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image, VimgPlugi
         manifest->image.created = g_get_real_time() / G_USEC_PER_SEC;
     if (!vimg_image_make(manifest, lease, error))
         return FALSE;
+    /* with the name in hand: whoever had it from the same file left word of that before */
+    if (manifest->image.origin && vimg_adopted_before(store, manifest->image.origin)) {
+        vimg_image_remove(store, image->uuid, NULL);
+        return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", image->name);
+    }
     return vimg_image_stat(store, image->uuid, out, error);
 }
 
@@ -371,6 +379,9 @@ vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
         return FALSE;
     manifest = image.manifest;
     fault = find_fault(&image);
+    if (image.published && manifest->image.origin &&
+        !vimg_adopted_note(store, manifest->image.origin, error))
+        return FALSE;
     if (image.published && !fault)
         return to_trash(store, uuid, error) &&
                vimg_claim_release(store, manifest->image.name, uuid, error);

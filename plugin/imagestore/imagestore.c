@@ -7,8 +7,10 @@
  */
 #include "config.h"
 
+#include "adopt.h"
 #include "clone.h"
 #include "collect.h"
+#include "find.h"
 #include "image.h"
 #include "json.h"
 #include "open.h"
@@ -171,6 +173,30 @@ cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
     return vimg_collect(handle, dry_run, VIMG_COLLECT_PATIENCE, job, error);
 }
 
+static gboolean
+file_list(gpointer handle, VimgFileSink sink, gpointer data, GError **error)
+{
+    return vimg_adopt_list(handle, sink, data, error);
+}
+
+static gpointer
+file_open(gpointer handle, const char *origin, VimgPluginJob *job, GError **error)
+{
+    return vimg_file_reader_open(handle, origin, job, error);
+}
+
+static gboolean
+file_next(gpointer file, VimgExtent *out, GError **error)
+{
+    return vimg_file_reader_next(file, out, error);
+}
+
+static void
+file_close(gpointer file)
+{
+    vimg_file_reader_close(file);
+}
+
 static const VimgPluginOption options[] = {
     {"slice", "size", VIMG_OPTION_UINT, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX, NULL, "1048576"},
     {"slice", "compression", VIMG_OPTION_UINT, 1, 9, NULL, "1"},
@@ -188,6 +214,7 @@ static const VimgBackend imagestore_backend = {
     .identity = vimg_imagestore_identity,
     .build = vimg_imagestore_build,
     .remove = vimg_imagestore_remove,
+    .find_sources = vimg_imagestore_find,
     .open = open_store,
     .close = close_store,
     .update = update_store,
@@ -213,6 +240,10 @@ static const VimgBackend imagestore_backend = {
     .cleanup = cleanup,
     .writer_format = writer_format,
     .writer_read = writer_read,
+    .file_list = file_list,
+    .file_open = file_open,
+    .file_next = file_next,
+    .file_close = file_close,
 };
 
 /*

@@ -158,6 +158,7 @@ open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
                     pool->store_id);
         return NULL;
     }
+    store->dir = g_strdup(pool->dir);
     vimg_imagestore_apply(pool, store);
     return g_steal_pointer(&store);
 }
@@ -192,11 +193,11 @@ build_in(VimgTransport *transport, const VimgPluginPool *pool, guint32 flags, GE
         store = open_known(vimg_transport_local_new(pool->dir), pool, error);
         return store != NULL;
     }
+    if (pool->store_id && (place != VIMG_PLACE_EMPTY || !(flags & VIMG_BUILD_OVERWRITE)))
+        return throw_lost(error, pool);
     if (place == VIMG_PLACE_FOREIGN &&
         (!pool->retrieve_existing || (flags & VIMG_BUILD_NO_OVERWRITE)))
         return throw_foreign(error, pool);
-    if (pool->store_id && !(flags & VIMG_BUILD_OVERWRITE))
-        return throw_lost(error, pool);
     return make_store(transport, pool, error);
 }
 

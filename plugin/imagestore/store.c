@@ -357,6 +357,7 @@ vimg_slice_store_free(VimgSliceStore *store)
     vimg_usage_free(store->usage);
     vimg_watch_free(store->watch);
     pthread_mutex_destroy(&store->lock);
+    g_free(store->dir);
     g_free(store->uuid);
     g_free(store);
 }

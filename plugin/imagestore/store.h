@@ -34,6 +34,7 @@ typedef struct {
 typedef struct {
     /* set once */
     VimgTransport *transport;
+    char *dir; /* the root as a directory of this host; NULL: it is none */
     char *uuid;
     guint64 slice_size;
     gboolean read_only;
