@@ -9,6 +9,7 @@
 #ifndef VIMG_IMAGESTORE_CLAIM_H
 #define VIMG_IMAGESTORE_CLAIM_H
 
+#include "lease.h"
 #include "store.h"
 
 /* Durably.  FALSE with VIMG_ERROR_VOL_EXISTS if another image has it. */
@@ -16,6 +17,13 @@ gboolean vimg_claim_take(VimgSliceStore *store, const char *name, const char *uu
 /* Durably; a claim that is not there is released too. */
 gboolean vimg_claim_release(VimgSliceStore *store, const char *name, const char *uuid,
                             GError **error);
+/* The same for whoever has the turn of the image: one that was fenced does nothing and fails. */
+gboolean vimg_claim_withdraw(VimgLease *lease, const char *name, const char *uuid, GError **error);
+/*
+ * Releases a claim that is of no use: its image is gone, in the trash or has another name, and
+ * nobody changes it now.  FALSE: it stays.
+ */
+gboolean vimg_claim_drop(VimgSliceStore *store, const char *name, const char *uuid);
 /* Whether the claim is there; FALSE without @error if it is not. */
 gboolean vimg_claim_holds(VimgSliceStore *store, const char *name, const char *uuid,
                           GError **error);

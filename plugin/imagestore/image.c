@@ -12,7 +12,9 @@
 #include "image.h"
 #include "json.h"
 #include "parent.h"
+#include "slice.h"
 #include "throw.h"
+#include "turn.h"
 
 char *
 vimg_image_path(const char *uuid, const char *name)
@@ -99,9 +101,8 @@ load_manifest(VimgSliceStore *store, const char *uuid, const GArray *numbers, Vi
     return 0;
 }
 
-/* Everything @out says; an image that is gone is an empty @out. */
-static int
-load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
+int
+vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
 {
     g_autofree char *dir = image_dir(uuid);
     g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
@@ -114,6 +115,7 @@ load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
         return 0;
     if (result != 0)
         return result;
+    out->present = TRUE;
     numbers = sort_names(names, out);
     result = load_manifest(store, uuid, numbers, out);
     if (result != 0 || !out->manifest)
@@ -149,7 +151,7 @@ throw_gone(GError **error, const char *uuid)
 gboolean
 vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out, GError **error)
 {
-    int result = load(store, uuid, out);
+    int result = vimg_image_look(store, uuid, out);
 
     if (result == 0 && is_present(out))
         return TRUE;
@@ -159,9 +161,8 @@ vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out, G
     return throw_gone(error, uuid);
 }
 
-/* Why a published image cannot be read, as far as can be seen without reading its index. */
-static char *
-find_fault(const VimgStoredImage *image)
+char *
+vimg_image_find_fault(const VimgStoredImage *image)
 {
     const VimgManifest *manifest = image->manifest;
 
@@ -172,6 +173,30 @@ find_fault(const VimgStoredImage *image)
     if (image->published && image->index_size != manifest->index_size)
         return g_strdup(_("index is truncated"));
     return NULL;
+}
+
+VimgIndex *
+vimg_image_index(VimgSliceStore *store, const VimgStoredImage *image, GError **error)
+{
+    g_autofree char *path = vimg_image_path(image->manifest->image.uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *digest = NULL;
+    g_autoptr(VimgBuffer) content = NULL;
+    g_autoptr(VimgIndex) index = NULL;
+    int result = vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content);
+
+    if (result != 0) {
+        throw_result(error, result, _("cannot read the index"));
+        return NULL;
+    }
+    index = vimg_index_decode(content->data, content->size, error);
+    if (!index)
+        return NULL;
+    digest = vimg_sha256_hex(content->data, content->size);
+    if (g_strcmp0(digest, image->manifest->index_digest) != 0) {
+        throw_error(error, VIMG_ERROR_DAMAGED, _("the digest of the index is wrong"));
+        return NULL;
+    }
+    return g_steal_pointer(&index);
 }
 
 guint64
@@ -187,7 +212,7 @@ vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPlu
 {
     const VimgManifest *manifest = image->manifest;
     const VimgPluginImage *from = &manifest->image;
-    g_autofree char *fault = find_fault(image);
+    g_autofree char *fault = vimg_image_find_fault(image);
     gboolean sealed = image->published && manifest->sealed;
 
     out->uuid = g_strdup(from->uuid);
@@ -221,9 +246,8 @@ vimg_image_stat(VimgSliceStore *store, const char *uuid, VimgPluginImage *out, G
     return TRUE;
 }
 
-/* As we write them; nothing else is an image. */
-static gboolean
-is_uuid(const char *name)
+gboolean
+vimg_image_is_uuid(const char *name)
 {
     g_autofree char *lower = g_ascii_strdown(name, -1);
 
@@ -244,9 +268,9 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
         g_auto(VimgStoredImage) image = {0};
         g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
-        if (!is_uuid(uuid))
+        if (!vimg_image_is_uuid(uuid))
             continue;
-        result = load(store, uuid, &image);
+        result = vimg_image_look(store, uuid, &image);
         if (result != 0)
             vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out: %s", uuid,
                                  g_strerror(result));
@@ -263,11 +287,9 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
 
 /* ---- changing --------------------------------------------------------------------------- */
 
-/* Removes the directory of an image that nobody can see any more. */
 static int
-remove_files(VimgSliceStore *store, const char *uuid)
+empty_dir(VimgSliceStore *store, const char *uuid, const char *dir)
 {
-    g_autofree char *dir = image_dir(uuid);
     g_autoptr(GPtrArray) names = NULL;
     int result = vimg_transport_list(store->transport, dir, &names);
     guint i;
@@ -279,8 +301,27 @@ remove_files(VimgSliceStore *store, const char *uuid)
         if (result == ENOENT)
             result = 0;
     }
+    return result == 0 ? vimg_transport_rmdir(store->transport, dir) : result;
+}
+
+/* The index goes first, and durably: no slice it names is freed while a crash could bring it back.
+ */
+int
+vimg_image_remove_files(VimgSliceStore *store, const char *uuid)
+{
+    g_autofree char *dir = image_dir(uuid);
+    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    int result = vimg_transport_unlink(store->transport, index);
+    guint i;
+
     if (result == 0)
-        result = vimg_transport_rmdir(store->transport, dir);
+        result = vimg_transport_sync(store->transport, dir);
+    if (result != 0 && result != ENOENT)
+        return result;
+    result = ENOTEMPTY;
+    /* somebody may ask for the turn just now */
+    for (i = 0; i < 3 && (result == ENOTEMPTY || result == EEXIST); i++)
+        result = empty_dir(store, uuid, dir);
     if (result == 0)
         result = vimg_transport_sync(store->transport, "images");
     return result == ENOENT ? 0 : result;
@@ -306,7 +347,7 @@ vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error)
     if (vimg_manifest_write(manifest, lease, error) &&
         vimg_claim_take(store, manifest->image.name, uuid, error))
         return TRUE;
-    remove_files(store, uuid);
+    vimg_image_remove_files(store, uuid);
     return FALSE;
 }
 
@@ -343,25 +384,32 @@ to_trash(VimgSliceStore *store, const char *uuid, GError **error)
     return TRUE;
 }
 
-gboolean
-vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
+static gboolean
+release_name(VimgSliceStore *store, const VimgTurn *turn, const VimgStoredImage *image,
+             GError **error)
+{
+    const VimgPluginImage *known = &image->manifest->image;
+
+    return turn ? vimg_claim_withdraw(turn->lease, known->name, known->uuid, error)
+                : vimg_claim_release(store, known->name, known->uuid, error);
+}
+
+/* @turn: NULL only if none can be had */
+static gboolean
+remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
     g_autofree char *fault = NULL;
-    const VimgManifest *manifest;
     int result;
 
-    if (!vimg_slice_store_need_writable(store, error) ||
-        !vimg_image_load(store, uuid, &image, error))
+    if (!vimg_image_load(store, uuid, &image, error))
         return FALSE;
-    manifest = image.manifest;
-    fault = find_fault(&image);
+    fault = vimg_image_find_fault(&image);
     if (image.published && !fault)
-        return to_trash(store, uuid, error) &&
-               vimg_claim_release(store, manifest->image.name, uuid, error);
-    if (!vimg_claim_release(store, manifest->image.name, uuid, error))
+        return to_trash(store, uuid, error) && release_name(store, turn, &image, error);
+    if (!release_name(store, turn, &image, error))
         return FALSE;
-    result = remove_files(store, uuid);
+    result = vimg_image_remove_files(store, uuid);
     /* it is gone for every client; what is left of it is for the collector */
     if (result != 0)
         vimg_slice_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,
@@ -369,24 +417,37 @@ vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
     return TRUE;
 }
 
-/* Loads an image to be changed, with a lease to change it under. */
-static VimgLease *
+gboolean
+vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, &local);
+
+    /* a full disk is no reason to keep an image */
+    if (turn || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE))
+        return remove_image(store, turn, uuid, error);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* Loads an image to be changed, with the turn to change it in. */
+static VimgTurn *
 begin_change(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
 {
-    g_autoptr(VimgLease) lease = vimg_lease_new(store, error);
+    g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, error);
 
-    if (!lease || !vimg_image_load(store, uuid, image, error))
+    if (!turn || !vimg_image_load(store, uuid, image, error))
         return NULL;
-    return g_steal_pointer(&lease);
+    return g_steal_pointer(&turn);
 }
 
 gboolean
 vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgLease) lease = begin_change(store, uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin_change(store, uuid, &image, error);
 
-    if (!lease)
+    if (!turn)
         return FALSE;
     if (image.published)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
@@ -396,7 +457,7 @@ vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity, GEr
                            _("%1$llu bytes are stored already, more than %2$llu"),
                            ULL(image.durable), ULL(capacity));
     image.manifest->image.capacity = capacity;
-    return vimg_manifest_write(image.manifest, lease, error);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
 }
 
 /* Removes index and partial indexes, the longest partial first: each state between is consistent.
@@ -432,13 +493,13 @@ gboolean
 vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgLease) lease = begin_change(store, uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin_change(store, uuid, &image, error);
     g_autofree char *fault = NULL;
     int result;
 
-    if (!lease)
+    if (!turn)
         return FALSE;
-    fault = find_fault(&image);
+    fault = vimg_image_find_fault(&image);
     if (image.published && !fault)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("an active image cannot be wiped; delete and purge it"));
@@ -448,20 +509,20 @@ vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
     g_clear_pointer(&image.manifest->image.reason, g_free);
     image.manifest->image.allocation = 0;
     image.manifest->sealed = FALSE;
-    return vimg_manifest_write(image.manifest, lease, error);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
 }
 
 gboolean
 vimg_image_set_error(VimgSliceStore *store, const char *uuid, const char *reason, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgLease) lease = begin_change(store, uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin_change(store, uuid, &image, error);
 
-    if (!lease)
+    if (!turn)
         return FALSE;
     g_free(image.manifest->image.reason);
     image.manifest->image.reason = g_strdup(reason);
-    return vimg_manifest_write(image.manifest, lease, error);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
 }
 
 static void
@@ -477,12 +538,12 @@ gboolean
 vimg_image_set_metadata(VimgSliceStore *store, const VimgPluginImage *change, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgLease) lease = begin_change(store, change->uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin_change(store, change->uuid, &image, error);
 
-    if (!lease)
+    if (!turn)
         return FALSE;
     replace(&image.manifest->image.os, change->os);
     replace(&image.manifest->image.arch, change->arch);
     replace(&image.manifest->image.description, change->description);
-    return vimg_manifest_write(image.manifest, lease, error);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
 }

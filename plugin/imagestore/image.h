@@ -11,6 +11,7 @@
 
 /* What the directory of an image holds. */
 typedef struct {
+    gboolean present;       /* the directory is there; else nothing of the rest is set */
     VimgManifest *manifest; /* NULL: none that is whole */
     gboolean published;     /* image.caibx is there */
     guint64 index_size;     /* of it */
@@ -23,9 +24,15 @@ typedef struct {
 void vimg_stored_image_clear(VimgStoredImage *image);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgStoredImage, vimg_stored_image_clear)
 
+/* Whatever there is of an image, in the trash too.  Returns: 0 or a value of errno. */
+int vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out);
 /* VIMG_ERROR_NO_VOL: no such image, or it is in the trash. */
 gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
                          GError **error);
+/* Why a published image cannot be read, as far as can be seen without reading its index; NULL. */
+char *vimg_image_find_fault(const VimgStoredImage *image);
+/* (transfer full) the index of a published image with a manifest, checked against it. */
+VimgIndex *vimg_image_index(VimgSliceStore *store, const VimgStoredImage *image, GError **error);
 /* What the contract calls an image; adds to @out, which is empty. */
 void vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPluginImage *out);
 
@@ -49,6 +56,11 @@ gboolean vimg_image_set_metadata(VimgSliceStore *store, const VimgPluginImage *i
 /* Makes directory, manifest and claim of a new image; a failure leaves nothing. */
 gboolean vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error);
 
+/* Removes what nobody can see any more.  Returns: 0 or a value of errno. */
+int vimg_image_remove_files(VimgSliceStore *store, const char *uuid);
+
+/* Whether @name is a uuid as we write them; nothing else is an image. */
+gboolean vimg_image_is_uuid(const char *name);
 /* Returns: (transfer full) "images/<uuid>/<name>" */
 char *vimg_image_path(const char *uuid, const char *name);
 char *vimg_image_partial_path(const char *uuid, guint64 durable);

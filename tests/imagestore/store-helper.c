@@ -53,6 +53,21 @@ helper_reopen(VimgTransport *transport)
     return store;
 }
 
+void
+helper_fence_all(VimgSliceStore *store)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    guint i;
+
+    g_assert_cmpint(vimg_transport_list(store->transport, "pending", &names), ==, 0);
+    for (i = 0; i < names->len; i++) {
+        g_autofree char *from = g_strconcat("pending/", g_ptr_array_index(names, i), NULL);
+        g_autofree char *to = g_strconcat("gc/fenced-", g_ptr_array_index(names, i), NULL);
+
+        g_assert_cmpint(vimg_transport_rename(store->transport, from, to), ==, 0);
+    }
+}
+
 VimgBuffer *
 helper_content(guint32 seed, gsize size, guint zero_every)
 {

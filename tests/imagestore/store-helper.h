@@ -25,6 +25,9 @@ VimgSliceStore *helper_store(VimgTransport *transport);
 /* The store that lies there already. */
 VimgSliceStore *helper_reopen(VimgTransport *transport);
 
+/* Fences every lease, as others do with those of a host that is gone. */
+void helper_fence_all(VimgSliceStore *store);
+
 /* Bytes that depend on @seed; from @zero_every on, every such block of 64 KiB is zero (0: none). */
 VimgBuffer *helper_content(guint32 seed, gsize size, guint zero_every);
 

@@ -261,6 +261,7 @@ crash_at(guint at, gboolean whole, guint32 fate)
     vimg_slice_store_free(store);
     memory_disk_crash(disk, fate ? fate * 1000003 + at : 0);
     store = helper_reopen(memory_transport_new(disk, whole));
+    helper_fence_all(store);
     verify(store, &s);
     vimg_slice_store_free(store);
     scenario_clear(&s);
