@@ -13,6 +13,7 @@
 #include "open.h"
 #include "reader.h"
 #include "store.h"
+#include "trash.h"
 #include "writer.h"
 
 static gpointer
@@ -47,6 +48,12 @@ list_images(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 }
 
 static gboolean
+list_trash(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
+{
+    return vimg_trash_list(handle, sink, data, error);
+}
+
+static gboolean
 create_image(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out, GError **error)
 {
     return vimg_image_create(handle, image, out, error);
@@ -62,6 +69,19 @@ static gboolean
 remove_image(gpointer handle, const char *uuid, GError **error)
 {
     return vimg_image_remove(handle, uuid, error);
+}
+
+static gboolean
+restore_image(gpointer handle, const char *uuid, const char *name, VimgPluginImage *out,
+              GError **error)
+{
+    return vimg_trash_restore(handle, uuid, name, out, error);
+}
+
+static gboolean
+purge_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_trash_purge(handle, uuid, error);
 }
 
 static gboolean
@@ -186,9 +206,12 @@ static const VimgBackend imagestore_backend = {
     .update = update_store,
     .probe = probe_store,
     .list = list_images,
+    .list_trash = list_trash,
     .create = create_image,
     .stat = stat_image,
     .remove_image = remove_image,
+    .restore = restore_image,
+    .purge = purge_image,
     .resize = resize_image,
     .wipe = wipe_image,
     .set_error = set_error,
