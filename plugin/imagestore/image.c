@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "damage.h"
 #include "image.h"
 #include "json.h"
 #include "parent.h"
@@ -38,6 +39,7 @@ void
 vimg_stored_image_clear(VimgStoredImage *image)
 {
     vimg_manifest_free(image->manifest);
+    g_free(image->damage);
     memset(image, 0, sizeof(*image));
 }
 
@@ -52,9 +54,12 @@ compare_numbers(gconstpointer a, gconstpointer b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Sorts what the directory holds into @out; returns: (transfer full) manifest numbers, falling. */
+/*
+ * Sorts what the directory holds into @out; @damaged: it is marked so, may be NULL.  Returns:
+ * (transfer full) manifest numbers, falling.
+ */
 static GArray *
-sort_names(const GPtrArray *names, VimgStoredImage *out)
+sort_names(const GPtrArray *names, VimgStoredImage *out, gboolean *damaged)
 {
     GArray *numbers = g_array_new(FALSE, FALSE, sizeof(guint64));
     guint64 n;
@@ -67,6 +72,8 @@ sort_names(const GPtrArray *names, VimgStoredImage *out)
             out->published = TRUE;
         else if (strcmp(name, VIMG_IMAGE_DELETED) == 0)
             out->deleted = TRUE;
+        else if (strcmp(name, VIMG_IMAGE_DAMAGED) == 0 && damaged)
+            *damaged = TRUE;
         else if (vimg_manifest_number(name, VIMG_IMAGE_PARTIAL, "", &n))
             out->durable = MAX(out->durable, n);
         else if (vimg_manifest_number(name, "manifest.", ".json", &n))
@@ -109,6 +116,7 @@ vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
     g_autofree char *claim = NULL;
     g_autoptr(GPtrArray) names = NULL;
     g_autoptr(GArray) numbers = NULL;
+    gboolean damaged = FALSE;
     int result = vimg_transport_list(store->transport, dir, &names);
 
     if (result == ENOENT || result == ENOTDIR)
@@ -116,10 +124,12 @@ vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
     if (result != 0)
         return result;
     out->present = TRUE;
-    numbers = sort_names(names, out);
+    numbers = sort_names(names, out, &damaged);
     result = load_manifest(store, uuid, numbers, out);
     if (result != 0 || !out->manifest)
         return result;
+    if (out->published && damaged)
+        out->damage = vimg_damage_look(store, uuid);
     claim = vimg_claim_path(out->manifest->image.name, uuid);
     {
         VimgOp ops[] = {
@@ -215,6 +225,8 @@ vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPlu
     g_autofree char *fault = vimg_image_find_fault(image);
     gboolean sealed = image->published && manifest->sealed;
 
+    if (!fault)
+        fault = g_strdup(image->damage);
     out->uuid = g_strdup(from->uuid);
     out->name = g_strdup(from->name);
     out->format = g_strdup(sealed ? manifest->sealed_format : from->format);
@@ -405,6 +417,7 @@ remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, GErr
     if (!vimg_image_load(store, uuid, &image, error))
         return FALSE;
     fault = vimg_image_find_fault(&image);
+    /* one that lacks slices may get them back */
     if (image.published && !fault)
         return to_trash(store, uuid, error) && release_name(store, turn, &image, error);
     if (!release_name(store, turn, &image, error))
@@ -460,15 +473,22 @@ vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity, GEr
     return vimg_manifest_write(image.manifest, turn->lease, error);
 }
 
-/* Removes index and partial indexes, the longest partial first: each state between is consistent.
+/*
+ * Removes index and partial indexes, the longest partial first: each state between is consistent.
+ * What was said of the old content must not be said of the next.
  */
 static int
 drop_content(VimgSliceStore *store, const char *uuid)
 {
     g_autofree char *dir = image_dir(uuid);
     g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    int result = vimg_transport_unlink(store->transport, index);
+    g_autofree char *damaged = vimg_image_path(uuid, VIMG_IMAGE_DAMAGED);
+    int result = vimg_transport_unlink(store->transport, damaged);
 
+    if (result == 0)
+        result = vimg_transport_sync(store->transport, dir);
+    if (result == 0 || result == ENOENT)
+        result = vimg_transport_unlink(store->transport, index);
     if (result == ENOENT)
         result = 0;
     while (result == 0) {
@@ -480,7 +500,7 @@ drop_content(VimgSliceStore *store, const char *uuid)
         result = vimg_transport_list(store->transport, dir, &names);
         if (result != 0)
             break;
-        numbers = sort_names(names, &found);
+        numbers = sort_names(names, &found, NULL);
         if (found.durable == 0)
             break;
         partial = vimg_image_partial_path(uuid, found.durable);
@@ -500,7 +520,7 @@ vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
     if (!turn)
         return FALSE;
     fault = vimg_image_find_fault(&image);
-    if (image.published && !fault)
+    if (image.published && !fault && !image.damage)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("an active image cannot be wiped; delete and purge it"));
     result = drop_content(store, uuid);

@@ -16,6 +16,7 @@ typedef struct {
     gboolean published;     /* image.caibx is there */
     guint64 index_size;     /* of it */
     gint64 stored;          /* when it became so, by the storage's clock, in nanoseconds */
+    char *damage; /* which slices a published image lacks, in words; NULL: none, as far as known */
     gboolean deleted;
     gboolean claimed;
     guint64 durable; /* of the longest partial index */
@@ -67,6 +68,7 @@ char *vimg_image_partial_path(const char *uuid, guint64 durable);
 
 #define VIMG_IMAGE_INDEX "image.caibx"
 #define VIMG_IMAGE_DELETED "deleted"
+#define VIMG_IMAGE_DAMAGED "damaged"
 #define VIMG_IMAGE_PARTIAL "partial."
 
 #endif

@@ -14,6 +14,7 @@
 #include "reader.h"
 #include "store.h"
 #include "trash.h"
+#include "verify.h"
 #include "writer.h"
 
 static gpointer
@@ -184,9 +185,16 @@ clone_image(gpointer handle, const char *source, const VimgPluginImage *image, V
     return vimg_clone(handle, source, image, job, out, error);
 }
 
+static char *
+verify_images(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
+{
+    return vimg_verify(handle, uuid, job, error);
+}
+
 static const VimgPluginOption options[] = {
     {"slice", "size", VIMG_OPTION_UINT, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX, NULL, "1048576"},
     {"slice", "compression", VIMG_OPTION_UINT, 1, 9, NULL, "1"},
+    {"verify", "rate", VIMG_OPTION_UINT, 0, G_MAXINT64, NULL, "104857600"},
     {NULL},
 };
 
@@ -226,6 +234,7 @@ static const VimgBackend imagestore_backend = {
     .reader_next = reader_next,
     .reader_close = reader_close,
     .clone = clone_image,
+    .verify = verify_images,
     .writer_format = writer_format,
     .writer_read = writer_read,
 };

@@ -282,6 +282,20 @@ vimg_id_to_hex(const VimgSliceId *id, char out[VIMG_ID_HEX])
     out[2 * VIMG_ID_SIZE] = '\0';
 }
 
+gboolean
+vimg_id_parse(const char *text, VimgSliceId *out)
+{
+    gsize i;
+
+    memset(out, 0, sizeof(*out));
+    for (i = 0; i < 2 * VIMG_ID_SIZE; i++) {
+        if (!g_ascii_isxdigit(text[i]) || g_ascii_isupper(text[i]))
+            return FALSE;
+        out->bytes[i / 2] = (guint8)(out->bytes[i / 2] << 4 | g_ascii_xdigit_value(text[i]));
+    }
+    return TRUE;
+}
+
 const VimgSliceId *
 vimg_zero_id(guint64 length)
 {

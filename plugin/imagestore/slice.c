@@ -12,6 +12,9 @@
 #include "thread.h"
 #include "throw.h"
 
+/* Some slack: other writers of the format may store with a larger overhead than ours. */
+#define FRAME_SLACK 4096
+
 struct _VimgSliceTools {
     EVP_MD_CTX *digest;
     ZSTD_CCtx *compressor; /* made on first need, as are the rest */
@@ -144,6 +147,58 @@ vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer
     return g_steal_pointer(&plain);
 }
 
+/* The digest of all frames there are, as they come: FALSE if that fails or never ends. */
+static gboolean
+digest_frames(VimgSliceTools *tools, const VimgBuffer *frame, VimgSliceId *out)
+{
+    const gsize room = ZSTD_DStreamOutSize();
+    g_autofree guint8 *plain = g_malloc(room);
+    ZSTD_inBuffer in = {frame->data, frame->size, 0};
+    ZSTD_outBuffer piece;
+    guint64 total = 0;
+    gsize left;
+
+    ZSTD_DCtx_reset(tools->expander, ZSTD_reset_session_only);
+    if (!EVP_DigestInit_ex2(tools->digest, sha256, NULL))
+        g_error("SHA-256 failed");
+    do {
+        piece = (ZSTD_outBuffer){plain, room, 0};
+        left = ZSTD_decompressStream(tools->expander, &piece, &in);
+        total += piece.pos;
+        if (ZSTD_isError(left) || total > VIMG_ZERO_MAX)
+            return FALSE;
+        if (!EVP_DigestUpdate(tools->digest, plain, piece.pos))
+            g_error("SHA-256 failed");
+    } while (in.pos < in.size || (left > 0 && piece.pos == room));
+    if (!EVP_DigestFinal_ex(tools->digest, out->bytes, NULL))
+        g_error("SHA-256 failed");
+    return left == 0;
+}
+
+gboolean
+vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame)
+{
+    guint64 length = ZSTD_getFrameContentSize(frame->data, frame->size);
+    g_autoptr(VimgBuffer) plain = NULL;
+    VimgSliceId found;
+
+    /* larger numbers also stand for lengths that are not known */
+    if (length <= VIMG_ZERO_MAX)
+        plain = vimg_slice_expand(tools, id, frame, length, NULL);
+    if (plain)
+        return TRUE;
+    if (!tools->expander)
+        tools->expander = ZSTD_createDCtx();
+    return frame->size > 0 && tools->expander && digest_frames(tools, frame, &found) &&
+           vimg_id_equal(&found, id);
+}
+
+gsize
+vimg_slice_frame_max(void)
+{
+    return ZSTD_compressBound(VIMG_ZERO_MAX) + FRAME_SLACK;
+}
+
 char *
 vimg_slice_path(const VimgSliceId *id)
 {
@@ -230,8 +285,7 @@ vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSlice
 {
     g_autofree char *path = vimg_slice_path(id);
     g_autoptr(VimgBuffer) frame = NULL;
-    /* some slack: other writers of the format may store with a larger overhead than ours */
-    Condemned condemned = {.max = ZSTD_compressBound(length) + 4096};
+    Condemned condemned = {.max = ZSTD_compressBound(length) + FRAME_SLACK};
     int result = vimg_transport_read(transport, path, condemned.max, &frame);
 
     if (result == ENOENT && each_condemned(transport, id, read_condemned, &condemned)) {
