@@ -53,6 +53,17 @@ helper_reopen(VimgTransport *transport)
     return store;
 }
 
+guint
+helper_stride(void)
+{
+    const char *text = g_getenv("VIMG_TEST_STRIDE");
+    guint64 value = 1;
+
+    if (text)
+        g_assert_true(g_ascii_string_to_unsigned(text, 10, 1, 100, &value, NULL));
+    return (guint)value;
+}
+
 void
 helper_fence_all(VimgSliceStore *store)
 {

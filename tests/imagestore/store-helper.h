@@ -25,6 +25,12 @@ VimgSliceStore *helper_store(VimgTransport *transport);
 /* The store that lies there already. */
 VimgSliceStore *helper_reopen(VimgTransport *transport);
 
+/*
+ * Builds with sanitizers, which look at code rather than at every step, try each VIMG_TEST_STRIDEth
+ * step only.
+ */
+guint helper_stride(void);
+
 /* Fences every lease, as others do with those of a host that is gone. */
 void helper_fence_all(VimgSliceStore *store);
 

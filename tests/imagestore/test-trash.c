@@ -568,7 +568,7 @@ test_crash(Fixture *fixture, gconstpointer data)
     guint at;
     guint32 fate;
 
-    for (at = 1; !done; at++) {
+    for (at = 1; !done; at += helper_stride()) {
         for (fate = 0; fate < 8; fate++)
             done = step(fixture, data, &(Fault){.kind = FAULT_CRASH, .at = at}, fate);
     }
@@ -580,7 +580,7 @@ test_errors(Fixture *fixture, gconstpointer data)
 {
     guint at;
 
-    for (at = 1; at < 120; at++) {
+    for (at = 1; at < 120; at += helper_stride()) {
         step(fixture, data, &(Fault){.kind = FAULT_ERROR, .at = at, .result = EIO}, 0);
         step(fixture, data, &(Fault){.kind = FAULT_ERROR, .at = at, .result = ENOSPC}, 0);
     }
