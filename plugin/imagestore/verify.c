@@ -292,6 +292,24 @@ count_missing(Verify *verify, const VimgDamage *damage)
                                                     sizeof(VimgSliceId)));
 }
 
+/* What became of a mark, @owned if it was not made: somebody else may change the image just now. */
+static gboolean
+settle_mark(const char *uuid, GError *owned, GError **error)
+{
+    g_autoptr(GError) local = owned;
+
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) ||
+        g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL)) {
+        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot mark image %s as damaged: %s", uuid,
+                             local->message);
+        return TRUE;
+    }
+    if (!local)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 static gboolean
 is_gone(Verify *verify, const char *uuid)
 {
@@ -307,7 +325,7 @@ check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GErr
     g_autoptr(VimgIndex) index = vimg_image_index(verify->store, image, &fault);
     g_auto(VimgDamage) damage = {0};
     g_autofree char *reason = NULL;
-    g_autoptr(GError) local = NULL;
+    GError *local = NULL;
 
     if (!index) {
         if (is_gone(verify, uuid))
@@ -315,11 +333,9 @@ check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GErr
         add_damaged(verify, uuid, image, fault->message);
         /* nothing heals an index: it is an error until the image is wiped or deleted */
         if (verify->lease && !image->deleted &&
-            g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DAMAGED) &&
-            !vimg_image_set_error(verify->store, uuid, fault->message, &local))
-            vimg_slice_store_log(VIMG_LOG_WARNING, "cannot mark image %s as damaged: %s", uuid,
-                                 local->message);
-        return TRUE;
+            g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+            vimg_image_set_error(verify->store, uuid, fault->message, &local);
+        return settle_mark(uuid, local, error);
     }
     if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
                           verify->job, &damage, error))
@@ -329,10 +345,9 @@ check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GErr
     count_missing(verify, &damage);
     reason = vimg_damage_describe(&damage);
     add_damaged(verify, uuid, image, reason);
-    if (verify->lease && !vimg_damage_write(verify->store, uuid, &damage, &local))
-        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot mark image %s as damaged: %s", uuid,
-                             local->message);
-    return TRUE;
+    if (verify->lease)
+        vimg_damage_write(verify->store, uuid, &damage, &local);
+    return settle_mark(uuid, local, error);
 }
 
 static gboolean
