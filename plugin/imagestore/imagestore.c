@@ -16,6 +16,8 @@
 #include "open.h"
 #include "reader.h"
 #include "store.h"
+#include "trash.h"
+#include "verify.h"
 #include "writer.h"
 
 static gpointer
@@ -50,6 +52,12 @@ list_images(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 }
 
 static gboolean
+list_trash(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
+{
+    return vimg_trash_list(handle, sink, data, error);
+}
+
+static gboolean
 create_image(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out, GError **error)
 {
     return vimg_image_create(handle, image, out, error);
@@ -65,6 +73,19 @@ static gboolean
 remove_image(gpointer handle, const char *uuid, GError **error)
 {
     return vimg_image_remove(handle, uuid, error);
+}
+
+static gboolean
+restore_image(gpointer handle, const char *uuid, const char *name, VimgPluginImage *out,
+              GError **error)
+{
+    return vimg_trash_restore(handle, uuid, name, out, error);
+}
+
+static gboolean
+purge_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_trash_purge(handle, uuid, error);
 }
 
 static gboolean
@@ -173,6 +194,12 @@ cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
     return vimg_collect(handle, dry_run, VIMG_COLLECT_PATIENCE, job, error);
 }
 
+static char *
+verify_images(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
+{
+    return vimg_verify(handle, uuid, job, error);
+}
+
 static gboolean
 file_list(gpointer handle, VimgFileSink sink, gpointer data, GError **error)
 {
@@ -200,6 +227,7 @@ file_close(gpointer file)
 static const VimgPluginOption options[] = {
     {"slice", "size", VIMG_OPTION_UINT, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX, NULL, "1048576"},
     {"slice", "compression", VIMG_OPTION_UINT, 1, 9, NULL, "1"},
+    {"verify", "rate", VIMG_OPTION_UINT, 0, G_MAXINT64, NULL, "104857600"},
     {NULL},
 };
 
@@ -220,9 +248,12 @@ static const VimgBackend imagestore_backend = {
     .update = update_store,
     .probe = probe_store,
     .list = list_images,
+    .list_trash = list_trash,
     .create = create_image,
     .stat = stat_image,
     .remove_image = remove_image,
+    .restore = restore_image,
+    .purge = purge_image,
     .resize = resize_image,
     .wipe = wipe_image,
     .set_error = set_error,
@@ -238,6 +269,7 @@ static const VimgBackend imagestore_backend = {
     .reader_close = reader_close,
     .clone = clone_image,
     .cleanup = cleanup,
+    .verify = verify_images,
     .writer_format = writer_format,
     .writer_read = writer_read,
     .file_list = file_list,

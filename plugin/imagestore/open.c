@@ -71,6 +71,9 @@ vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
     __atomic_store_n(&store->space_reserve, MIN(reserve, G_MAXINT64), __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_deleted, pool->keep_deleted, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_temporary, pool->keep_temporary, __ATOMIC_RELAXED);
+    __atomic_store_n(&store->verify_rate,
+                     option_number(pool, "verify", "rate", VIMG_VERIFY_RATE_DEFAULT),
+                     __ATOMIC_RELAXED);
     __atomic_store_n(&store->quota, pool->space_quota, __ATOMIC_RELAXED);
 }
 
@@ -159,6 +162,7 @@ open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
         return NULL;
     }
     store->dir = g_strdup(pool->dir);
+    store->state_dir = g_strdup(pool->state_dir);
     vimg_imagestore_apply(pool, store);
     return g_steal_pointer(&store);
 }
