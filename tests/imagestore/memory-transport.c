@@ -282,6 +282,7 @@ run_op(const Memory *memory, VimgOp *op)
     case VIMG_OP_OVERWRITE:
         g_bytes_unref(node->content);
         node->content = g_bytes_new(op->data, op->size);
+        node->mtime = ++memory->disk->clock;
         return 0;
     case VIMG_OP_READ:
         return node->directory ? EINVAL : read_node(op, node);
@@ -306,11 +307,18 @@ run_op(const Memory *memory, VimgOp *op)
     }
 }
 
+static gboolean
+is_change(VimgOpKind kind)
+{
+    return kind != VIMG_OP_READ && kind != VIMG_OP_STAT && kind != VIMG_OP_LIST;
+}
+
 /* Whether the operation fails by order; @size: bytes it would write. */
 static int
-injected(MemoryDisk *disk, gboolean changes, gsize size)
+injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
 {
     const Fault *fault = &disk->fault;
+    gboolean changes = is_change(kind);
 
     if (changes)
         disk->count++;
@@ -318,6 +326,8 @@ injected(MemoryDisk *disk, gboolean changes, gsize size)
         return EIO;
     if (fault->kind == FAULT_ERROR && changes && disk->count == fault->at)
         return fault->result;
+    if (fault->kind == FAULT_SYNC && kind == VIMG_OP_SYNC && disk->count >= fault->at)
+        return EIO;
     if (fault->space && size > fault->space)
         return ENOSPC;
     return 0;
@@ -331,11 +341,8 @@ memory_run(VimgTransport *transport, VimgOp *ops, gsize n)
     LOCK_GUARD(&memory->disk->lock);
 
     for (i = 0; i < n; i++) {
-        gboolean changes = ops[i].kind != VIMG_OP_READ && ops[i].kind != VIMG_OP_STAT &&
-                           ops[i].kind != VIMG_OP_LIST;
-
         ops[i].result =
-            injected(memory->disk, changes, ops[i].kind == VIMG_OP_CREATE ? ops[i].size : 0);
+            injected(memory->disk, ops[i].kind, ops[i].kind == VIMG_OP_CREATE ? ops[i].size : 0);
         if (ops[i].result == 0)
             ops[i].result = run_op(memory, &ops[i]);
     }
@@ -350,7 +357,7 @@ memory_sync_all(VimgTransport *transport)
 
     if (!memory->whole)
         return ENOSYS;
-    result = injected(memory->disk, TRUE, 0);
+    result = injected(memory->disk, VIMG_OP_SYNC, 0);
     if (result == 0)
         node_sync_all(memory->disk->root);
     return result;

@@ -8,8 +8,10 @@
 #include <ftw.h>
 #include <stdio.h>
 
+#include "gc-lock.h"
 #include "slicer.h"
 #include "store-helper.h"
+#include "survey.h"
 
 char *
 helper_dir(void)
@@ -51,6 +53,20 @@ helper_reopen(VimgTransport *transport)
 
     g_assert_no_error(error);
     return store;
+}
+
+void
+helper_let_time_pass(VimgSliceStore *store)
+{
+    gint64 now = g_get_monotonic_time();
+    guint i;
+
+    for (i = 0; i < 40; i++) {
+        g_autoptr(GPtrArray) alive = vimg_survey_leases(store, now, NULL);
+
+        now += 30 * G_USEC_PER_SEC;
+        vimg_gc_survey(store, now);
+    }
 }
 
 VimgBuffer *

@@ -24,6 +24,8 @@ void helper_remove_dir(const char *dir);
 VimgSliceStore *helper_store(VimgTransport *transport);
 /* The store that lies there already. */
 VimgSliceStore *helper_reopen(VimgTransport *transport);
+/* A lease or a lock whose owner was lost with the power is given up after a while. */
+void helper_let_time_pass(VimgSliceStore *store);
 
 /* Bytes that depend on @seed; from @zero_every on, every such block of 64 KiB is zero (0: none). */
 VimgBuffer *helper_content(guint32 seed, gsize size, guint zero_every);

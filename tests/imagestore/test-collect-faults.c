@@ -2,20 +2,18 @@
  * test-collect-faults.c: errors and power cuts at every step of a collection
  *
  * A store with live, shared, deleted and abandoned images is collected again and again, each time
- * with the next changing operation failing, or being the last one before the power is cut.  Every
- * image must be byte-identical afterwards, and the next collection must leave exactly the slices
- * that the images need.
+ * with the next changing operation failing, or being the last one before the power is cut, or the
+ * last one after which anything can be made durable.  Every image must be byte-identical
+ * afterwards, and the next collection must leave exactly the slices that the images need.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
 #include "collect.h"
-#include "gc-lock.h"
 #include "memory-transport.h"
 #include "slice.h"
 #include "store-helper.h"
-#include "survey.h"
 
 /* Builds with sanitizers try each VIMG_TEST_STRIDEth step only. */
 static guint stride = 1;
@@ -99,21 +97,6 @@ fill(VimgSliceStore *store)
     g_assert_cmpuint(count_slices(store), >, needed + 6);
 }
 
-/* A lease or a lock whose owner was lost with the power is given up after a while. */
-static void
-let_time_pass(VimgSliceStore *store)
-{
-    gint64 now = g_get_monotonic_time();
-    guint i;
-
-    for (i = 0; i < 40; i++) {
-        g_autoptr(GPtrArray) alive = vimg_survey_leases(store, now, NULL);
-
-        now += 30 * G_USEC_PER_SEC;
-        vimg_gc_survey(store, now);
-    }
-}
-
 /* After whatever happened: everything is whole, and one more collection leaves what is needed. */
 static void
 verify(MemoryDisk *disk, gboolean whole)
@@ -125,7 +108,7 @@ verify(MemoryDisk *disk, gboolean whole)
     g_autoptr(GPtrArray) images = NULL;
 
     helper_assert_content(store, live, live_content);
-    let_time_pass(store);
+    helper_let_time_pass(store);
     report = vimg_collect(store, FALSE, 0, NULL, &error);
     g_assert_no_error(error);
     helper_assert_content(store, live, live_content);
@@ -177,9 +160,8 @@ count_operations(gboolean whole)
 }
 
 static void
-test_crash(gconstpointer data)
+crash_everywhere(gboolean whole, FaultKind kind)
 {
-    gboolean whole = GPOINTER_TO_INT(data);
     guint count = count_operations(whole);
     guint32 fate;
     guint at;
@@ -190,14 +172,27 @@ test_crash(gconstpointer data)
             MemoryDisk *disk = memory_disk_copy(full);
             VimgSliceStore *store = reopen(disk, whole);
 
-            memory_disk_set_fault(disk, &(Fault){.kind = FAULT_CRASH, .at = at});
-            play(store, TRUE);
+            memory_disk_set_fault(disk, &(Fault){.kind = kind, .at = at});
+            play(store, kind == FAULT_CRASH);
             vimg_slice_store_free(store);
             memory_disk_crash(disk, fate ? fate * 1000003 + at : 0);
             verify(disk, whole);
             memory_disk_free(disk);
         }
     }
+}
+
+static void
+test_crash(gconstpointer data)
+{
+    crash_everywhere(GPOINTER_TO_INT(data), FAULT_CRASH);
+}
+
+/* From each step on nothing becomes durable any more; then the power is cut. */
+static void
+test_syncs(gconstpointer data)
+{
+    crash_everywhere(GPOINTER_TO_INT(data), FAULT_SYNC);
 }
 
 /* The daemon alone ends: what it did is there, durable or not. */
@@ -270,6 +265,8 @@ main(int argc, char **argv)
     vimg_slice_store_free(store);
     g_test_add_data_func("/imagestore/collect/crash/whole", GINT_TO_POINTER(TRUE), test_crash);
     g_test_add_data_func("/imagestore/collect/crash/single", GINT_TO_POINTER(FALSE), test_crash);
+    g_test_add_data_func("/imagestore/collect/syncs/whole", GINT_TO_POINTER(TRUE), test_syncs);
+    g_test_add_data_func("/imagestore/collect/syncs/single", GINT_TO_POINTER(FALSE), test_syncs);
     g_test_add_func("/imagestore/collect/kill", test_kill);
     g_test_add_data_func("/imagestore/collect/errors/whole", GINT_TO_POINTER(TRUE), test_errors);
     g_test_add_data_func("/imagestore/collect/errors/single", GINT_TO_POINTER(FALSE), test_errors);
