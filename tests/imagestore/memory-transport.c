@@ -20,6 +20,8 @@ struct _Node {
     GHashTable *entries;     /* name to Node */
     GHashTable *durable_entries;
     gint64 mtime;
+    guint crash; /* the last one that decided on it */
+    gboolean newer;
 };
 
 struct _MemoryDisk {
@@ -28,6 +30,7 @@ struct _MemoryDisk {
     Fault fault;
     guint count;
     gint64 clock;
+    guint crashes;
 };
 
 typedef struct {
@@ -118,9 +121,27 @@ node_sync_all(Node *node)
         node_sync_all(child);
 }
 
+typedef struct {
+    guint number;
+    GRand *chance; /* NULL: always the old state */
+} Crash;
+
+/*
+ * Whether the new state of the entries of @node is there.  Decided once: a rename is in both
+ * directories or in none, unless one of them was made durable alone.
+ */
+static gboolean
+is_newer(Node *node, const Crash *crash)
+{
+    if (node->crash != crash->number)
+        node->newer = crash->chance && g_rand_boolean(crash->chance);
+    node->crash = crash->number;
+    return node->newer;
+}
+
 /* Of entries that differ, chance takes the new or the old state. */
 static void
-mix_entries(Node *node, GRand *chance)
+mix_entries(Node *node, const Crash *crash)
 {
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
     GHashTable *result = entries_new();
@@ -135,8 +156,9 @@ mix_entries(Node *node, GRand *chance)
         g_hash_table_add(names, name);
     g_hash_table_iter_init(&iter, names);
     while (g_hash_table_iter_next(&iter, &name, NULL)) {
-        GHashTable *from = chance && g_rand_boolean(chance) ? node->entries : node->durable_entries;
-        Node *child = g_hash_table_lookup(from, name);
+        Node *now = g_hash_table_lookup(node->entries, name);
+        Node *before = g_hash_table_lookup(node->durable_entries, name);
+        Node *child = is_newer(now ? now : before, crash) ? now : before;
 
         if (child)
             entries_put(result, name, child);
@@ -146,7 +168,7 @@ mix_entries(Node *node, GRand *chance)
 }
 
 static void
-node_crash(Node *node, GRand *chance)
+node_crash(Node *node, const Crash *crash)
 {
     GHashTableIter iter;
     gpointer child;
@@ -158,22 +180,21 @@ node_crash(Node *node, GRand *chance)
         node->content = g_bytes_ref(node->durable_content);
         return;
     }
-    mix_entries(node, chance);
+    mix_entries(node, crash);
     entries_copy(node->durable_entries, node->entries);
     g_hash_table_iter_init(&iter, node->entries);
     while (g_hash_table_iter_next(&iter, NULL, &child))
-        node_crash(child, chance);
+        node_crash(child, crash);
 }
 
 void
 memory_disk_crash(MemoryDisk *disk, guint32 seed)
 {
-    GRand *chance = seed ? g_rand_new_with_seed(seed) : NULL;
+    Crash crash = {++disk->crashes, seed ? g_rand_new_with_seed(seed) : NULL};
 
     disk->fault = (Fault){FAULT_NONE};
-    node_crash(disk->root, chance);
-    if (chance)
-        g_rand_free(chance);
+    node_crash(disk->root, &crash);
+    g_clear_pointer(&crash.chance, g_rand_free);
 }
 
 /* ---- operations ------------------------------------------------------------------------- */
