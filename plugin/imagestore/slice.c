@@ -160,20 +160,18 @@ vimg_slice_dir(const VimgSliceId *id)
 }
 
 /*
- * Calls @func with every path below gc/ where a collector, the present one or a fenced one, may
- * have put slice @id, until it returns TRUE.
+ * Calls @func with every directory below gc/ where a collector, the present one or a fenced one,
+ * may have put slices, until it returns TRUE.
  */
 static gboolean
-each_condemned(VimgTransport *transport, const VimgSliceId *id,
-               gboolean (*func)(VimgTransport *transport, const char *path, gpointer data),
+each_condemned(VimgTransport *transport,
+               gboolean (*func)(VimgTransport *transport, const char *dir, gpointer data),
                gpointer data)
 {
     g_autoptr(GPtrArray) holders = NULL;
-    char hex[VIMG_ID_HEX];
     guint i;
     guint j;
 
-    vimg_id_to_hex(id, hex);
     if (vimg_transport_list(transport, "gc", &holders) != 0)
         return FALSE;
     for (i = 0; i < holders->len; i++) {
@@ -183,10 +181,10 @@ each_condemned(VimgTransport *transport, const VimgSliceId *id,
         if (vimg_transport_list(transport, holder, &runs) != 0)
             continue;
         for (j = 0; j < runs->len; j++) {
-            g_autofree char *path = g_strdup_printf("%s/%s/condemned/%s.cacnk", holder,
-                                                    (const char *)g_ptr_array_index(runs, j), hex);
+            g_autofree char *dir =
+                g_strconcat(holder, "/", g_ptr_array_index(runs, j), "/condemned", NULL);
 
-            if (func(transport, path, data))
+            if (func(transport, dir, data))
                 return TRUE;
         }
     }
@@ -200,17 +198,20 @@ typedef struct {
 } Condemned;
 
 static gboolean
-read_condemned(VimgTransport *transport, const char *path, gpointer data)
+read_condemned(VimgTransport *transport, const char *dir, gpointer data)
 {
     Condemned *condemned = data;
+    g_autofree char *path = g_strconcat(dir, strrchr(condemned->place, '/'), NULL);
 
     return vimg_transport_read(transport, path, condemned->max, &condemned->frame) == 0;
 }
 
 static gboolean
-move_back(VimgTransport *transport, const char *path, gpointer data)
+move_back(VimgTransport *transport, const char *dir, gpointer data)
 {
-    int result = vimg_transport_rename(transport, path, ((const Condemned *)data)->place);
+    const Condemned *condemned = data;
+    g_autofree char *path = g_strconcat(dir, strrchr(condemned->place, '/'), NULL);
+    int result = vimg_transport_rename(transport, path, condemned->place);
 
     return result == 0 || result == EEXIST;
 }
@@ -221,7 +222,27 @@ vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id)
     g_autofree char *place = vimg_slice_path(id);
     Condemned condemned = {.place = place};
 
-    return each_condemned(transport, id, move_back, &condemned);
+    return each_condemned(transport, move_back, &condemned);
+}
+
+static gboolean
+sync_condemned(VimgTransport *transport, const char *dir, gpointer data)
+{
+    int *result = data;
+
+    *result = vimg_transport_sync(transport, dir);
+    if (*result == ENOENT || *result == ENOTDIR)
+        *result = 0;
+    return *result != 0;
+}
+
+int
+vimg_slice_sync_condemned(VimgTransport *transport)
+{
+    int result = 0;
+
+    each_condemned(transport, sync_condemned, &result);
+    return result;
 }
 
 VimgBuffer *
@@ -231,10 +252,10 @@ vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSlice
     g_autofree char *path = vimg_slice_path(id);
     g_autoptr(VimgBuffer) frame = NULL;
     /* some slack: other writers of the format may store with a larger overhead than ours */
-    Condemned condemned = {.max = ZSTD_compressBound(length) + 4096};
+    Condemned condemned = {.place = path, .max = ZSTD_compressBound(length) + 4096};
     int result = vimg_transport_read(transport, path, condemned.max, &frame);
 
-    if (result == ENOENT && each_condemned(transport, id, read_condemned, &condemned)) {
+    if (result == ENOENT && each_condemned(transport, read_condemned, &condemned)) {
         frame = condemned.frame;
         result = 0;
     } else if (result == ENOENT) {
