@@ -36,7 +36,8 @@ typedef struct {
     VimgSliceStore *store;
     VimgPluginJob *job; /* NULL: the store's own timer */
     gboolean dry_run;
-    gint64 now; /* seconds since 1970 by the storage's clock */
+    gint64 now;     /* seconds since 1970 by the storage's clock */
+    gint64 resumed; /* since when we work without a rest, monotonic */
     VimgGcLock *lock;
     VimgRoots roots;
     GHashTable *going;   /* uuids of images that are taken away, on a dry run would be */
@@ -45,7 +46,10 @@ typedef struct {
     VimgReport report;
 } VimgCollection;
 
-/* FALSE with VIMG_ERROR_ABORTED: the job was cancelled or the store is being closed. */
+/*
+ * Between two pieces of work; leaves others their time.  FALSE with VIMG_ERROR_ABORTED: the job was
+ * cancelled or the store is being closed.
+ */
 gboolean vimg_collect_go_on(gpointer collection, GError **error);
 void vimg_collect_progress(VimgCollection *collection, const char *phase, guint64 done,
                            guint64 total);

@@ -15,19 +15,37 @@
 #include "throw.h"
 
 #define POLL (G_USEC_PER_SEC / 5)
+#define REST 9 /* times as long as the work before */
+#define REST_MAX (G_USEC_PER_SEC / 2)
 #define LEASES_MAX ((gsize)16 * 1024 * 1024)
 #define LEASES_END "end"
 
 /* ---- one run ---------------------------------------------------------------------------- */
 
+static gboolean
+check_end(VimgCollection *collection, GError **error)
+{
+    if (__atomic_load_n(&collection->store->closing, __ATOMIC_RELAXED))
+        return throw_error(error, VIMG_ERROR_ABORTED, _("the pool is being stopped"));
+    return vimg_slice_store_check_job(collection->job, error);
+}
+
+/*
+ * While somebody has a lease, most of the time is his.  By sleeping, not by a low priority: whoever
+ * waits for a journal would wait for us to get our turn.
+ */
 gboolean
 vimg_collect_go_on(gpointer data, GError **error)
 {
     VimgCollection *collection = data;
+    gint64 worked = g_get_monotonic_time() - collection->resumed;
+    g_autoptr(GPtrArray) leases = NULL;
 
-    if (__atomic_load_n(&collection->store->closing, __ATOMIC_RELAXED))
-        return throw_error(error, VIMG_ERROR_ABORTED, _("the pool is being stopped"));
-    return vimg_slice_store_check_job(collection->job, error);
+    if (vimg_transport_list(collection->store->transport, "pending", &leases) == 0 &&
+        leases->len > 0)
+        g_usleep((gulong)CLAMP(REST * worked, 0, REST_MAX));
+    collection->resumed = g_get_monotonic_time();
+    return check_end(collection, error);
 }
 
 void
@@ -42,6 +60,7 @@ init(VimgCollection *collection, VimgSliceStore *store)
 {
     memset(collection, 0, sizeof(*collection));
     collection->store = store;
+    collection->resumed = g_get_monotonic_time();
     collection->going = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     collection->named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     collection->suspects = g_ptr_array_new_with_free_func(g_free);
@@ -171,10 +190,11 @@ wait_for_leases(VimgCollection *collection, GPtrArray *leases, gint64 deadline, 
         *out = leases->len == 0;
         if (*out || now >= deadline)
             return TRUE;
-        if (!vimg_collect_go_on(collection, error))
+        if (!check_end(collection, error))
             return FALSE;
         vimg_collect_progress(collection, "waiting for running jobs", total - leases->len, total);
         g_usleep((gulong)MIN(POLL, deadline - now));
+        collection->resumed = g_get_monotonic_time();
     }
 }
 

@@ -13,7 +13,7 @@
 #include "marks.h"
 
 #define TABLES 256
-#define FIRST_SLOTS 64
+#define FIRST_SLOTS 8
 
 typedef struct {
     guint64 *slots; /* 0: free; NULL until the first id */

@@ -52,6 +52,7 @@ sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from)
 {
     g_autofree guint8 *seen = g_new0(guint8, 65536);
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    int result;
     gsize i;
 
     for (i = from; i < vimg_index_count(index); i++) {
@@ -62,7 +63,9 @@ sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from)
         seen[vimg_slice_prefix(id)] = TRUE;
     }
     g_ptr_array_add(paths, g_strdup(VIMG_SLICES_DIR));
-    return sync_files(transport, (char *const *)paths->pdata, paths->len);
+    result = sync_files(transport, (char *const *)paths->pdata, paths->len);
+    /* after these: what a collector takes from there must not be lost on both sides */
+    return result ? result : vimg_slice_sync_condemned(transport);
 }
 
 /* Makes durable the files @paths and where the slices of @index from @from on lie. */

@@ -286,6 +286,26 @@ read_frame(VimgTransport *transport, const VimgSliceId *id, Condemned *condemned
     return result;
 }
 
+static gboolean
+sync_condemned(VimgTransport *transport, const char *dir, gpointer data)
+{
+    int *result = data;
+
+    *result = vimg_transport_sync(transport, dir);
+    if (*result == ENOENT || *result == ENOTDIR)
+        *result = 0;
+    return *result != 0;
+}
+
+int
+vimg_slice_sync_condemned(VimgTransport *transport)
+{
+    int result = 0;
+
+    vimg_gc_each(transport, VIMG_GC_CONDEMNED, sync_condemned, &result);
+    return result;
+}
+
 VimgBuffer *
 vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
                 guint64 length, GError **error)

@@ -60,5 +60,7 @@ VimgBuffer *vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, con
                             guint64 length, GError **error);
 /* Moves a condemned slice back to its place.  FALSE: it is nowhere. */
 gboolean vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id);
+/* Makes durable where condemned slices lie.  Returns: 0 or a value of errno. */
+int vimg_slice_sync_condemned(VimgTransport *transport);
 
 #endif

@@ -137,24 +137,51 @@ stat_file(const char *path, VimgFileInfo *out)
     return 0;
 }
 
+typedef struct {
+    ino_t inode;
+    char *name;
+} Entry;
+
+static gint
+compare_entries(gconstpointer a, gconstpointer b)
+{
+    ino_t x = ((const Entry *)a)->inode;
+    ino_t y = ((const Entry *)b)->inode;
+
+    return x < y ? -1 : x > y;
+}
+
+/*
+ * In the order of the inodes.  Whoever lists many files touches them next, and a file system that
+ * gives names in the order of their hashes would go to and fro in its tables and its journal.
+ */
 static int
 list_directory(const char *path, GPtrArray **out)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    struct dirent *entry;
+    g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(Entry));
+    struct dirent *found;
     int result;
+    guint i;
     DIR *dir = opendir(path);
 
     if (!dir)
         return errno;
-    while (errno = 0, (entry = readdir(dir))) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            g_ptr_array_add(names, g_strdup(entry->d_name));
+    while (errno = 0, (found = readdir(dir))) {
+        Entry entry = {.inode = found->d_ino};
+
+        if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
+            continue;
+        entry.name = g_strdup(found->d_name);
+        g_array_append_val(entries, entry);
     }
     result = errno;
     closedir(dir);
-    if (result == 0)
-        *out = g_steal_pointer(&names);
+    g_array_sort(entries, compare_entries);
+    *out = g_ptr_array_new_full(entries->len, g_free);
+    for (i = 0; i < entries->len; i++)
+        g_ptr_array_add(*out, g_array_index(entries, Entry, i).name);
+    if (result != 0)
+        g_clear_pointer(out, g_ptr_array_unref);
     return result;
 }
 

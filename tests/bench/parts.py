@@ -5,10 +5,12 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import libvirt
 
+from daemon import BUILD
 from data import MIB, run
 from peers import Borg, Casync, Pool, Restic
 from rawrpc import Connection
@@ -19,6 +21,11 @@ IMAGES_AT_START = 10000
 TINY = 65536
 HUGE = 16 * TIB
 HUGE_PIECES = 64                # of 16 MiB, spread over the huge image
+MARKED = (10, 1000000)          # images, slices of each
+COLLECTED = 100000
+LIVE, GARBAGE = 100000, 150000
+DENSE = 512                     # MiB, half of it compresses
+FILE_SYSTEM = 24 << 30
 
 
 def part_upload(bench):
@@ -274,3 +281,100 @@ def part_huge(bench):
     finally:
         source.unlink()
         back.unlink(missing_ok=True)
+
+
+def collector(*args):
+    return [str(arg) for arg in (BUILD / "tests/bench/collect", *args)]
+
+
+@contextmanager
+def file_system(bench):
+    """One of its own: what the disk below does with freed blocks is not measured."""
+    image, at = bench.work / "fs", bench.work / "mnt"
+    with open(image, "wb") as out:
+        out.truncate(FILE_SYSTEM)
+    at.mkdir()
+    run("mke2fs", "-q", "-t", "ext4", "-E", "nodiscard,lazy_itable_init=0", image)
+    run("mount", "-o", "loop,nodiscard", image, at)
+    try:
+        yield at
+    finally:
+        run("umount", "--lazy", at)
+        image.unlink()
+        at.rmdir()
+
+
+def mark(bench):
+    store = bench.work / "mark"
+    store.mkdir()
+    run(*collector("images", store, *MARKED))
+    for _ in range(bench.rounds):
+        out = bench.timed("marking %d slices" % (MARKED[0] * MARKED[1]), collector("mark", store),
+                          [store])
+    shutil.rmtree(store)
+    slices, took, table, memory = map(float, out.split())
+    bench.figure("marking, each of %d slices of %d images" % (slices, MARKED[0]), 5,
+                 took * 1e6 / slices, "us")
+    bench.figure("marking, memory a slice (ru_maxrss)", 48, memory / slices, "bytes")
+    bench.figure("marking, memory a slice (the set alone)", 48, table / slices, "bytes")
+
+
+def sweep(bench, at):
+    """The collector against mv and rm, on the same slices."""
+    for _ in range(bench.rounds):
+        for what in ("collector", "mv and rm"):
+            store = at / "sweep"
+            store.mkdir()
+            run(*collector("slices", store, COLLECTED))
+            if what == "collector":
+                bench.timed(what, collector("clean", store))
+            else:
+                trash = store / "trash"
+                trash.mkdir()
+                bench.timed(what, ["sh", "-c", 'find "$0" -type f -print0 | xargs -0 mv -t "$1" && '
+                                   'rm -r "$1"', store / "slices.castr", trash])
+            shutil.rmtree(store)
+    bench.ratio("collector", 1 / 0.7, "mv and rm")
+
+
+def upload_beside(bench, at):
+    """Uploads while another host cleans up: condemns, or frees what it condemned before."""
+    dense, daemon = at / "dense", bench.ours()
+    with open(dense, "wb") as out:
+        for _ in range(DENSE):
+            out.write(os.urandom(MIB // 2) + bytes(range(256)) * (MIB // 512))
+    for _ in range(bench.rounds):
+        for when in ("", " while slices are condemned", " while slices are freed"):
+            pool = Pool(daemon, "imagestore", at, "c")
+            pool.create("dense", size=DENSE * MIB)
+            run(*collector("live", pool.dir, 1, LIVE))
+            run(*collector("slices", pool.dir, GARBAGE))
+            cleaning = None
+            os.sync()
+            if when:
+                cleaning = bench.start(collector("clean-on", pool.dir))
+                wait_for(pool.dir, "gc/lock/*/leases" if "freed" in when else "gc/lock/*")
+            bench.timed("vol-upload" + when, pool.upload("dense", dense), [dense])
+            if cleaning:
+                if cleaning.poll() is not None:
+                    raise AssertionError("the cleanup ended too early")
+                cleaning.kill()
+                cleaning.wait()
+            pool.remove()
+    for when in (" while slices are condemned", " while slices are freed"):
+        bench.ratio("vol-upload" + when, 1 / 0.8, "vol-upload")
+
+
+def wait_for(where, pattern):
+    deadline = time.monotonic() + 60
+    while not any(where.glob(pattern)):
+        if time.monotonic() > deadline:
+            raise AssertionError("%s does not appear" % pattern)
+        time.sleep(0.002)
+
+
+def part_collect(bench):
+    mark(bench)
+    with file_system(bench) as at:
+        sweep(bench, at)
+        upload_beside(bench, at)

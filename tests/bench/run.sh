@@ -16,7 +16,7 @@ build=${VIMG_TEST_BUILDS:-$top/build-ci}/bench
 . "$top/tests/lib/packages.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-all=(upload bytes download memory list start huge)
+all=(upload bytes download memory list start huge collect)
 chosen=("$@")
 ((${#chosen[@]} > 0)) || chosen=("${all[@]}")
 for part in "${chosen[@]}"; do
@@ -33,14 +33,14 @@ fi
 scratch=$(mktemp -d "${VIMG_BENCH_DIR:-/var/tmp}/vimg-bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 read -r -d '' -a wanted <<<"$build_packages libvirt-clients libvirt-daemon python3-libvirt qemu-utils
-    e2fsprogs util-linux borgbackup restic casync" || true
+    e2fsprogs util-linux findutils mount borgbackup restic casync" || true
 need "${wanted[@]}" >&2
 
 # What a distribution installs: optimised, with the assertions that are the default.
 mkdir -p "$build"
 if ! {
     [[ -f $build/build.ninja ]] || meson setup "$build" "$top" -Dbuildtype=release
-    ninja -C "$build" src/daemon/virtimaged plugin/vimg-imagestore.so
+    ninja -C "$build" src/daemon/virtimaged plugin/vimg-imagestore.so tests/bench/collect
 } >"$scratch/build.log" 2>&1; then
     tail -n 40 "$scratch/build.log" >&2
     exit 1

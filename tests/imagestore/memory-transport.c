@@ -20,6 +20,8 @@ struct _Node {
     GHashTable *entries;     /* name to Node */
     GHashTable *durable_entries;
     gint64 mtime;
+    guint crash; /* the last one that decided on it */
+    gboolean newer;
 };
 
 struct _MemoryDisk {
@@ -28,6 +30,7 @@ struct _MemoryDisk {
     Fault fault;
     guint count;
     gint64 clock;
+    guint crashes;
 };
 
 typedef struct {
@@ -118,9 +121,27 @@ node_sync_all(Node *node)
         node_sync_all(child);
 }
 
+typedef struct {
+    guint number;
+    GRand *chance; /* NULL: always the old state */
+} Crash;
+
+/*
+ * Whether the new state of the entries of @node is there.  Decided once: a rename is in both
+ * directories or in none, unless one of them was made durable alone.
+ */
+static gboolean
+is_newer(Node *node, const Crash *crash)
+{
+    if (node->crash != crash->number)
+        node->newer = crash->chance && g_rand_boolean(crash->chance);
+    node->crash = crash->number;
+    return node->newer;
+}
+
 /* Of entries that differ, chance takes the new or the old state. */
 static void
-mix_entries(Node *node, GRand *chance)
+mix_entries(Node *node, const Crash *crash)
 {
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
     GHashTable *result = entries_new();
@@ -135,8 +156,9 @@ mix_entries(Node *node, GRand *chance)
         g_hash_table_add(names, name);
     g_hash_table_iter_init(&iter, names);
     while (g_hash_table_iter_next(&iter, &name, NULL)) {
-        GHashTable *from = chance && g_rand_boolean(chance) ? node->entries : node->durable_entries;
-        Node *child = g_hash_table_lookup(from, name);
+        Node *now = g_hash_table_lookup(node->entries, name);
+        Node *before = g_hash_table_lookup(node->durable_entries, name);
+        Node *child = is_newer(now ? now : before, crash) ? now : before;
 
         if (child)
             entries_put(result, name, child);
@@ -146,7 +168,7 @@ mix_entries(Node *node, GRand *chance)
 }
 
 static void
-node_crash(Node *node, GRand *chance)
+node_crash(Node *node, const Crash *crash)
 {
     GHashTableIter iter;
     gpointer child;
@@ -158,22 +180,21 @@ node_crash(Node *node, GRand *chance)
         node->content = g_bytes_ref(node->durable_content);
         return;
     }
-    mix_entries(node, chance);
+    mix_entries(node, crash);
     entries_copy(node->durable_entries, node->entries);
     g_hash_table_iter_init(&iter, node->entries);
     while (g_hash_table_iter_next(&iter, NULL, &child))
-        node_crash(child, chance);
+        node_crash(child, crash);
 }
 
 void
 memory_disk_crash(MemoryDisk *disk, guint32 seed)
 {
-    GRand *chance = seed ? g_rand_new_with_seed(seed) : NULL;
+    Crash crash = {++disk->crashes, seed ? g_rand_new_with_seed(seed) : NULL};
 
     disk->fault = (Fault){FAULT_NONE};
-    node_crash(disk->root, chance);
-    if (chance)
-        g_rand_free(chance);
+    node_crash(disk->root, &crash);
+    g_clear_pointer(&crash.chance, g_rand_free);
 }
 
 /* ---- operations ------------------------------------------------------------------------- */
@@ -282,6 +303,7 @@ run_op(const Memory *memory, VimgOp *op)
     case VIMG_OP_OVERWRITE:
         g_bytes_unref(node->content);
         node->content = g_bytes_new(op->data, op->size);
+        node->mtime = ++memory->disk->clock;
         return 0;
     case VIMG_OP_READ:
         return node->directory ? EINVAL : read_node(op, node);
@@ -306,11 +328,18 @@ run_op(const Memory *memory, VimgOp *op)
     }
 }
 
+static gboolean
+is_change(VimgOpKind kind)
+{
+    return kind != VIMG_OP_READ && kind != VIMG_OP_STAT && kind != VIMG_OP_LIST;
+}
+
 /* Whether the operation fails by order; @size: bytes it would write. */
 static int
-injected(MemoryDisk *disk, gboolean changes, gsize size)
+injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
 {
     const Fault *fault = &disk->fault;
+    gboolean changes = is_change(kind);
 
     if (changes)
         disk->count++;
@@ -318,6 +347,8 @@ injected(MemoryDisk *disk, gboolean changes, gsize size)
         return EIO;
     if (fault->kind == FAULT_ERROR && changes && disk->count == fault->at)
         return fault->result;
+    if (fault->kind == FAULT_SYNC && kind == VIMG_OP_SYNC && disk->count >= fault->at)
+        return EIO;
     if (fault->space && size > fault->space)
         return ENOSPC;
     return 0;
@@ -331,11 +362,8 @@ memory_run(VimgTransport *transport, VimgOp *ops, gsize n)
     LOCK_GUARD(&memory->disk->lock);
 
     for (i = 0; i < n; i++) {
-        gboolean changes = ops[i].kind != VIMG_OP_READ && ops[i].kind != VIMG_OP_STAT &&
-                           ops[i].kind != VIMG_OP_LIST;
-
         ops[i].result =
-            injected(memory->disk, changes, ops[i].kind == VIMG_OP_CREATE ? ops[i].size : 0);
+            injected(memory->disk, ops[i].kind, ops[i].kind == VIMG_OP_CREATE ? ops[i].size : 0);
         if (ops[i].result == 0)
             ops[i].result = run_op(memory, &ops[i]);
     }
@@ -350,7 +378,7 @@ memory_sync_all(VimgTransport *transport)
 
     if (!memory->whole)
         return ENOSYS;
-    result = injected(memory->disk, TRUE, 0);
+    result = injected(memory->disk, VIMG_OP_SYNC, 0);
     if (result == 0)
         node_sync_all(memory->disk->root);
     return result;

@@ -17,6 +17,7 @@ typedef enum {
     FAULT_NONE,
     FAULT_ERROR, /* operation number @at answers @result and does nothing */
     FAULT_CRASH, /* operation number @at and all later ones answer EIO and do nothing */
+    FAULT_SYNC,  /* from operation number @at on, whatever makes something durable answers EIO */
 } FaultKind;
 
 typedef struct {

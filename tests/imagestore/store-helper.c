@@ -8,8 +8,10 @@
 #include <ftw.h>
 #include <stdio.h>
 
+#include "gc-lock.h"
 #include "slicer.h"
 #include "store-helper.h"
+#include "survey.h"
 
 char *
 helper_dir(void)
@@ -101,6 +103,20 @@ helper_fence_all(VimgSliceStore *store)
         g_autofree char *to = g_strconcat("gc/fenced-", g_ptr_array_index(names, i), NULL);
 
         g_assert_cmpint(vimg_transport_rename(store->transport, from, to), ==, 0);
+    }
+}
+
+void
+helper_let_time_pass(VimgSliceStore *store)
+{
+    gint64 now = g_get_monotonic_time();
+    guint i;
+
+    for (i = 0; i < 40; i++) {
+        g_autoptr(GPtrArray) alive = vimg_survey_leases(store, now, NULL);
+
+        now += 30 * G_USEC_PER_SEC;
+        vimg_gc_survey(store, now);
     }
 }
 

@@ -32,6 +32,8 @@ VimgSliceStore *helper_store(VimgTransport *transport);
 VimgSliceStore *helper_local_store(const HelperHome *home);
 /* The store that lies there already. */
 VimgSliceStore *helper_reopen(VimgTransport *transport);
+/* A lease or a lock whose owner was lost with the power is given up after a while. */
+void helper_let_time_pass(VimgSliceStore *store);
 
 /*
  * Builds with sanitizers, which look at code rather than at every step, try each VIMG_TEST_STRIDEth

@@ -2,20 +2,19 @@
  * test-collect-faults.c: errors and power cuts at every step of a collection
  *
  * A store with live, shared, deleted and abandoned images is collected again and again, each time
- * with the next changing operation failing, or being the last one before the power is cut.  Every
- * image must be byte-identical afterwards, and the next collection must leave exactly the slices
- * that the images need.
+ * with the next changing operation failing, or being the last one before the power is cut, or the
+ * last one after which anything can be made durable.  Every image must be byte-identical
+ * afterwards, and the next collection must leave exactly the slices that the images need.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
 #include "collect.h"
-#include "gc-lock.h"
 #include "memory-transport.h"
+#include "publish.h"
 #include "slice.h"
 #include "store-helper.h"
-#include "survey.h"
 
 /* Builds with sanitizers try each VIMG_TEST_STRIDEth step only. */
 static guint stride = 1;
@@ -25,7 +24,7 @@ static char *live;       /* shares slices with what goes */
 static char *saving;     /* part of an upload, to be resumed */
 static VimgBuffer *live_content;
 static VimgBuffer *saving_content;
-static guint needed; /* slices that must be left */
+static guint needed; /* slices that must be left once the upload is whole */
 
 static guint
 count_slices(VimgSliceStore *store)
@@ -56,20 +55,19 @@ reopen(MemoryDisk *disk, gboolean whole)
     return store;
 }
 
-/* The first slices of @content, durable. */
+/* The first slices of @content.  NULL: a fault. */
 static VimgSliceWriter *
 begin_upload(VimgSliceStore *store, const char *uuid, const VimgBuffer *content, gsize slices)
 {
     g_autoptr(VimgBuffer) part = vimg_buffer_new(slices * 64 * KIB);
     VimgWriteRequest request = {.size = sizeof(request)};
-    g_autoptr(GError) error = NULL;
-    VimgSliceWriter *writer = vimg_slice_writer_open(store, uuid, &request, NULL, &error);
+    VimgSliceWriter *writer = vimg_slice_writer_open(store, uuid, &request, NULL, NULL);
 
-    g_assert_no_error(error);
     memcpy(part->data, content->data, part->size);
-    helper_feed(writer, part, 0, 64 * KIB, FALSE, &error);
-    g_assert_no_error(error);
-    return writer;
+    if (!writer || helper_feed(writer, part, 0, 64 * KIB, FALSE, NULL))
+        return writer;
+    vimg_slice_writer_abort(writer);
+    return NULL;
 }
 
 static void
@@ -79,6 +77,7 @@ fill(VimgSliceStore *store)
     g_autoptr(GError) error = NULL;
     g_autofree char *gone = helper_create(store, "gone", 0);
     g_autofree char *shared = helper_create(store, "shared", 0);
+    g_autofree char *twin = helper_create(store, "twin", 0);
     g_autoptr(VimgBuffer) longer = helper_content(1, 9 * 64 * KIB, 0);
 
     live_content = helper_content(1, 6 * 64 * KIB, 3);
@@ -89,6 +88,8 @@ fill(VimgSliceStore *store)
     g_assert_no_error(error);
     helper_finish(begin_upload(store, saving, saving_content, 4), FALSE, 0, &error);
     g_assert_no_error(error);
+    helper_upload(store, twin, saving_content, &error);
+    g_assert_no_error(error);
     needed = count_slices(store);
     helper_upload(store, gone, other, &error);
     g_assert_no_error(error);
@@ -96,22 +97,30 @@ fill(VimgSliceStore *store)
     g_assert_no_error(error);
     g_assert_true(vimg_image_remove(store, gone, &error));
     g_assert_true(vimg_image_remove(store, shared, &error));
+    g_assert_true(vimg_image_remove(store, twin, &error));
     g_assert_cmpuint(count_slices(store), >, needed + 6);
 }
 
-/* A lease or a lock whose owner was lost with the power is given up after a while. */
+/* What the interrupted upload could be resumed from. */
 static void
-let_time_pass(VimgSliceStore *store)
+assert_partial(VimgSliceStore *store)
 {
-    gint64 now = g_get_monotonic_time();
-    guint i;
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgBuffer) content = NULL;
+    g_autoptr(VimgIndex) index = NULL;
+    g_autofree char *path = NULL;
+    g_autoptr(GError) error = NULL;
+    guint64 allocation;
 
-    for (i = 0; i < 40; i++) {
-        g_autoptr(GPtrArray) alive = vimg_survey_leases(store, now, NULL);
-
-        now += 30 * G_USEC_PER_SEC;
-        vimg_gc_survey(store, now);
-    }
+    g_assert_cmpint(vimg_image_look(store, saving, &image), ==, 0);
+    path = vimg_image_partial_path(saving, image.durable);
+    g_assert_cmpint(vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content), ==,
+                    0);
+    index = vimg_index_decode(content->data, content->size, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(vimg_index_count(index), >=, 4);
+    vimg_publish_check(store, index, NULL, &allocation, &error);
+    g_assert_no_error(error);
 }
 
 /* After whatever happened: everything is whole, and one more collection leaves what is needed. */
@@ -125,35 +134,44 @@ verify(MemoryDisk *disk, gboolean whole)
     g_autoptr(GPtrArray) images = NULL;
 
     helper_assert_content(store, live, live_content);
-    let_time_pass(store);
+    helper_let_time_pass(store);
     report = vimg_collect(store, FALSE, 0, NULL, &error);
     g_assert_no_error(error);
     helper_assert_content(store, live, live_content);
-    g_assert_cmpuint(count_slices(store), ==, needed);
     g_assert_cmpint(vimg_transport_list(store->transport, "gc", &gc), ==, 0);
     g_assert_cmpuint(gc->len, ==, 0);
     g_assert_cmpint(vimg_transport_list(store->transport, "images", &images), ==, 0);
     g_assert_cmpuint(images->len, ==, 2);
+    assert_partial(store);
     helper_upload(store, saving, saving_content, &error);
     g_assert_no_error(error);
     helper_assert_content(store, saving, saving_content);
+    g_assert_cmpuint(count_slices(store), ==, needed);
     vimg_slice_store_free(store);
 }
 
-/* Two collections, the second one ending what the first had to leave to a lease. */
+/*
+ * Two collections, the second one ending what the first had to leave to leases: one of a reader,
+ * one of an upload that stays saving and needs slices that were condemned meanwhile.
+ */
 static gboolean
 play(VimgSliceStore *store, gboolean quit)
 {
     g_autoptr(GError) error = NULL;
     VimgSliceReader *reader = vimg_slice_reader_open(store, live, 0, 0, NULL, &error);
+    VimgSliceWriter *writer = NULL;
+    gboolean good = FALSE;
     g_autofree char *first = NULL;
     g_autofree char *second = NULL;
 
-    if (!reader && quit)
-        return FALSE;
-    first = vimg_collect(store, FALSE, 0, NULL, NULL);
+    if (reader || !quit)
+        writer = begin_upload(store, saving, saving_content, 6);
+    if (writer || !quit)
+        first = vimg_collect(store, FALSE, 0, NULL, NULL);
+    if (writer)
+        good = helper_finish(writer, FALSE, 0, NULL);
     vimg_slice_reader_close(reader);
-    if (!first && quit)
+    if (quit && (!first || !good))
         return FALSE;
     vimg_collect_rest(store);
     second = vimg_collect(store, FALSE, 0, NULL, NULL);
@@ -177,9 +195,8 @@ count_operations(gboolean whole)
 }
 
 static void
-test_crash(gconstpointer data)
+crash_everywhere(gboolean whole, FaultKind kind)
 {
-    gboolean whole = GPOINTER_TO_INT(data);
     guint count = count_operations(whole);
     guint32 fate;
     guint at;
@@ -190,14 +207,27 @@ test_crash(gconstpointer data)
             MemoryDisk *disk = memory_disk_copy(full);
             VimgSliceStore *store = reopen(disk, whole);
 
-            memory_disk_set_fault(disk, &(Fault){.kind = FAULT_CRASH, .at = at});
-            play(store, TRUE);
+            memory_disk_set_fault(disk, &(Fault){.kind = kind, .at = at});
+            play(store, kind == FAULT_CRASH);
             vimg_slice_store_free(store);
             memory_disk_crash(disk, fate ? fate * 1000003 + at : 0);
             verify(disk, whole);
             memory_disk_free(disk);
         }
     }
+}
+
+static void
+test_crash(gconstpointer data)
+{
+    crash_everywhere(GPOINTER_TO_INT(data), FAULT_CRASH);
+}
+
+/* From each step on nothing becomes durable any more; then the power is cut. */
+static void
+test_syncs(gconstpointer data)
+{
+    crash_everywhere(GPOINTER_TO_INT(data), FAULT_SYNC);
 }
 
 /* The daemon alone ends: what it did is there, durable or not. */
@@ -270,6 +300,8 @@ main(int argc, char **argv)
     vimg_slice_store_free(store);
     g_test_add_data_func("/imagestore/collect/crash/whole", GINT_TO_POINTER(TRUE), test_crash);
     g_test_add_data_func("/imagestore/collect/crash/single", GINT_TO_POINTER(FALSE), test_crash);
+    g_test_add_data_func("/imagestore/collect/syncs/whole", GINT_TO_POINTER(TRUE), test_syncs);
+    g_test_add_data_func("/imagestore/collect/syncs/single", GINT_TO_POINTER(FALSE), test_syncs);
     g_test_add_func("/imagestore/collect/kill", test_kill);
     g_test_add_data_func("/imagestore/collect/errors/whole", GINT_TO_POINTER(TRUE), test_errors);
     g_test_add_data_func("/imagestore/collect/errors/single", GINT_TO_POINTER(FALSE), test_errors);

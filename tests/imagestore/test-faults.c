@@ -3,8 +3,9 @@
  *
  * One scenario of creates, uploads, a resume, a clone, a wipe and deletes runs again and again,
  * each time with the next changing operation failing, or being the last one before the power is
- * cut. What was answered as done must be there afterwards, what is active must be byte-identical,
- * and everything else must be as good as new.
+ * cut, or the last one after which anything can be made durable. What was answered as done must be
+ * there afterwards, what is active must be byte-identical, and everything else must be as good as
+ * new.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -232,16 +233,17 @@ static guint stride;
 /* How often each step is tried: with other fates of what was not durable. */
 static const guint32 fates[] = {0, 1, 2};
 
+/* @kind FAULT_SYNC: the power is cut after all, with what was made durable before the fault. */
 static void
-crash_at(guint at, gboolean whole, guint32 fate)
+crash_at(guint at, gboolean whole, FaultKind kind, guint32 fate)
 {
     MemoryDisk *disk = memory_disk_copy(fresh);
     VimgSliceStore *store = helper_reopen(memory_transport_new(disk, whole));
     Scenario s = {0};
 
     s.store = store;
-    s.quit = TRUE;
-    memory_disk_set_fault(disk, &(Fault){.kind = FAULT_CRASH, .at = at});
+    s.quit = kind == FAULT_CRASH;
+    memory_disk_set_fault(disk, &(Fault){.kind = kind, .at = at});
     play(&s);
     vimg_slice_store_free(store);
     memory_disk_crash(disk, fate ? fate * 1000003 + at : 0);
@@ -254,9 +256,8 @@ crash_at(guint at, gboolean whole, guint32 fate)
 }
 
 static void
-test_crash(gconstpointer data)
+crash_everywhere(gboolean whole, FaultKind kind)
 {
-    gboolean whole = GPOINTER_TO_INT(data);
     guint count = count_operations(whole);
     guint at;
     gsize i;
@@ -264,8 +265,20 @@ test_crash(gconstpointer data)
     g_assert_cmpuint(count, >, 100);
     for (at = 1; at <= count + 1; at += stride) {
         for (i = 0; i < G_N_ELEMENTS(fates); i++)
-            crash_at(at, whole, fates[i]);
+            crash_at(at, whole, kind, fates[i]);
     }
+}
+
+static void
+test_crash(gconstpointer data)
+{
+    crash_everywhere(GPOINTER_TO_INT(data), FAULT_CRASH);
+}
+
+static void
+test_syncs(gconstpointer data)
+{
+    crash_everywhere(GPOINTER_TO_INT(data), FAULT_SYNC);
 }
 
 static void
@@ -369,6 +382,8 @@ main(int argc, char **argv)
     vimg_slice_store_free(helper_store(transport));
     g_test_add_data_func("/imagestore/faults/crash/whole", GINT_TO_POINTER(TRUE), test_crash);
     g_test_add_data_func("/imagestore/faults/crash/single", GINT_TO_POINTER(FALSE), test_crash);
+    g_test_add_data_func("/imagestore/faults/syncs/whole", GINT_TO_POINTER(TRUE), test_syncs);
+    g_test_add_data_func("/imagestore/faults/syncs/single", GINT_TO_POINTER(FALSE), test_syncs);
     g_test_add_data_func("/imagestore/faults/errors/whole", GINT_TO_POINTER(TRUE), test_errors);
     g_test_add_data_func("/imagestore/faults/errors/single", GINT_TO_POINTER(FALSE), test_errors);
     g_test_add_func("/imagestore/faults/full", test_full);
