@@ -319,8 +319,12 @@ vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error)
     }
     /* without its claim the image does not exist for anybody */
     if (vimg_manifest_write(manifest, lease, error) &&
-        vimg_claim_take(store, manifest->image.name, uuid, error))
-        return TRUE;
+        vimg_claim_take(store, manifest->image.name, uuid, error)) {
+        /* without a lease it may have been taken for rubbish before it had its name */
+        if (vimg_lease_check(lease, error))
+            return TRUE;
+        vimg_claim_release(store, manifest->image.name, uuid, NULL);
+    }
     vimg_image_remove_files(store, uuid);
     return FALSE;
 }

@@ -85,7 +85,7 @@ make_durable(VimgLease *lease, GError **error)
     if (result == 0)
         result = vimg_transport_sync(transport, "pending");
     if (result != 0)
-        return throw_result(error, result, _("cannot make a lease in the store"));
+        return vimg_lease_throw(lease, error, result, _("cannot make a lease in the store"));
     return TRUE;
 }
 
