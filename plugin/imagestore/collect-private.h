@@ -39,7 +39,7 @@ typedef struct {
     gint64 now; /* seconds since 1970 by the storage's clock */
     VimgGcLock *lock;
     VimgRoots roots;
-    GHashTable *going;    /* uuids of images that are taken away, on a dry run would be */
+    GHashTable *going;    /* uuids of images that a dry run would take away */
     GPtrArray *suspects;  /* of char: images that may be about to appear, or rubbish */
     GPtrArray *suspected; /* of char: claims likewise, as paths */
     VimgReport report;

@@ -353,11 +353,14 @@ to_trash(VimgSliceStore *store, const char *uuid, GError **error)
     g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
     int result = vimg_transport_create(store->transport, mark, "", 0, FALSE);
 
+    if (result == ENOENT)
+        return throw_gone(error, uuid);
     if (result == EEXIST)
         result = 0;
     if (result == 0)
         result = vimg_transport_sync(store->transport, dir);
-    if (result != 0)
+    /* from here on a collector that keeps nothing may be faster */
+    if (result != 0 && result != ENOENT)
         return throw_result(error, result, _("cannot move the image to the trash"));
     return TRUE;
 }
