@@ -275,12 +275,17 @@ typedef struct {
     char *arch;
     char *description;
     gint64 deleted; /* in the trash since; 0: not deleted */
+    char *origin;   /* the VimgPluginFile it was adopted from; kept as it is for ever, NULL: none */
 } VimgPluginImage;
 
 #define VIMG_PLUGIN_IMAGE_INIT                                                                     \
     {                                                                                              \
         .size = sizeof(VimgPluginImage)                                                            \
     }
+
+/* Whether @image, which the other side may have made, is long enough to have @field. */
+#define VIMG_PLUGIN_IMAGE_HAS(image, field)                                                        \
+    ((image)->size >= G_STRUCT_OFFSET(VimgPluginImage, field) + sizeof((image)->field))
 
 /* Frees what @image owns and zeroes it but for its size. */
 static inline void
@@ -294,6 +299,8 @@ vimg_plugin_image_clear(VimgPluginImage *image)
 
     for (i = 0; i < G_N_ELEMENTS(owned); i++)
         g_free(owned[i]);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, origin))
+        g_free(image->origin);
     memset(image, 0, MIN(size, sizeof(*image)));
     image->size = size;
 }
@@ -338,6 +345,18 @@ typedef struct {
                         guess; 0: the backend's own */
 } VimgWriteRequest;
 
+/* A plain file that lies where the storage is and may be an image; borrowed. */
+typedef struct {
+    gsize size;
+    const char *name;   /* of the image to be */
+    const char *origin; /* UTF-8 that tells it from every other one, and from itself once it
+                           changed; the same on every host that sees it */
+    guint64 length;     /* bytes */
+} VimgPluginFile;
+
+/* FALSE: stop listing, which is not an error. */
+typedef gboolean (*VimgFileSink)(const VimgPluginFile *file, gpointer data);
+
 /* ---- the backend ------------------------------------------------------------------------ */
 
 /*
@@ -368,8 +387,8 @@ typedef struct {
     /* optional: remove everything that build() and images made; foreign data stays and is named */
     gboolean (*remove)(const VimgPluginPool *pool, VimgPluginJob *job, GError **error);
     /*
-     * optional: storages to be found at a place.  @pool has only what the spec gave; returns:
-     * (transfer full) the <source> elements inside <sources>, or NULL with @error
+     * optional: storages to be found at a place or below it.  @pool has only what the spec gave;
+     * returns: (transfer full) the <source> elements inside <sources>, or NULL with @error
      */
     char *(*find_sources)(const VimgPluginPool *pool, GError **error);
 
@@ -508,6 +527,25 @@ typedef struct {
      */
     gboolean (*seal)(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out,
                      GError **error);
+
+    /*
+     * optional, all four or none: adopt plain files where <image:retrieve existing='yes'/> asks for
+     * it, which is refused without them.  Core looks at the content, makes an image with the file's
+     * origin, uploads and seals it; the file itself stays.
+     *
+     * file_list(): the files that have not changed for a minute, without those adopted before: an
+     * origin is known for ever once an image of it that had been active was removed.  create() with
+     * such an origin is VIMG_ERROR_VOL_EXISTS too, as another host may have been faster.
+     */
+    gboolean (*file_list)(gpointer handle, VimgFileSink sink, gpointer data, GError **error);
+    /* VIMG_ERROR_OPERATION_INVALID: it is no longer what @origin says */
+    gpointer (*file_open)(gpointer handle, const char *origin, VimgPluginJob *job, GError **error);
+    /*
+     * As reader_next(); holes are not read.  At the end it looks again whether the file is still
+     * what its origin says: VIMG_ERROR_OPERATION_INVALID
+     */
+    gboolean (*file_next)(gpointer file, VimgExtent *out, GError **error);
+    void (*file_close)(gpointer file);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

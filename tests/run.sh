@@ -136,6 +136,9 @@ suite_virsh() {
     integration test_control
     integration test_images
     integration test_badinput
+    integration test_kept_store
+    integration test_adopt
+    integration test_guard
 }
 
 suite_plugin() {
@@ -189,6 +192,9 @@ suite_asan() {
     integration test_control
     integration test_images
     integration test_badinput
+    integration test_kept_store
+    integration test_adopt
+    integration test_guard
     integration test_stress --steps 12
     integration test_crash --rounds 5
 }

@@ -6,7 +6,9 @@
 #include "config.h"
 
 #include "claim.h"
+#include "image.h"
 #include "throw.h"
+#include "turn.h"
 
 #define MAX_ROUNDS 8
 #define PAUSE_MIN 1000
@@ -24,18 +26,52 @@ vimg_claim_path(const char *name, const char *uuid)
     return g_strconcat("names/", name, "/", uuid, NULL);
 }
 
-gboolean
-vimg_claim_is_left_over(VimgSliceStore *store, const char *name, const char *uuid)
+/*
+ * Whether the claim is of no use: its image is gone, in the trash or has another name.  Unless who
+ * asks has the turn of that image, a delete or a restore may be under way just now.
+ */
+static gboolean
+is_left_over(VimgSliceStore *store, const char *name, const char *uuid, gboolean *gone)
 {
-    g_autofree char *mark = g_strconcat("images/", uuid, "/deleted", NULL);
-    g_autofree char *claim = vimg_claim_path(name, uuid);
-    VimgOp ops[] = {
-        {.kind = VIMG_OP_STAT, .path = mark},
-        {.kind = VIMG_OP_STAT, .path = claim},
-    };
+    g_auto(VimgStoredImage) image = {0};
 
-    vimg_transport_run(store->transport, ops, G_N_ELEMENTS(ops));
-    return ops[0].result == 0 && ops[1].result == 0 && ops[1].info.mtime < ops[0].info.mtime;
+    *gone = FALSE;
+    if (vimg_image_look(store, uuid, &image) != 0)
+        return FALSE;
+    *gone = !image.present;
+    return *gone || image.deleted ||
+           (image.claimed && strcmp(image.manifest->image.name, name) != 0);
+}
+
+/* Removes @path by way of the lease, so that whoever was fenced cannot. */
+static int
+take_away(VimgLease *lease, const char *path)
+{
+    VimgTransport *transport = lease->store->transport;
+    g_autofree char *taken = vimg_lease_path(lease, "claim");
+    int result;
+
+    vimg_transport_unlink(transport, taken); /* the one before */
+    result = vimg_transport_rename(transport, path, taken);
+    if (result == 0)
+        vimg_transport_unlink(transport, taken);
+    return result;
+}
+
+gboolean
+vimg_claim_drop(VimgSliceStore *store, const char *name, const char *uuid)
+{
+    g_autoptr(VimgTurn) turn = NULL;
+    gboolean gone;
+
+    if (!is_left_over(store, name, uuid, &gone))
+        return FALSE;
+    /* an image that is gone never comes back, and has no turn */
+    if (gone)
+        return vimg_claim_release(store, name, uuid, NULL);
+    turn = vimg_turn_try(store, uuid);
+    return turn && is_left_over(store, name, uuid, &gone) &&
+           vimg_claim_withdraw(turn->lease, name, uuid, NULL);
 }
 
 /* Whether somebody but @uuid has the name; claims left over are removed. */
@@ -53,15 +89,8 @@ find_other(VimgSliceStore *store, const char *name, const char *uuid, gboolean *
     for (i = 0; result == 0 && i < names->len; i++) {
         const char *other = g_ptr_array_index(names, i);
 
-        if (strcmp(other, uuid) == 0)
-            continue;
-        if (vimg_claim_is_left_over(store, name, other)) {
-            g_autofree char *path = vimg_claim_path(name, other);
-
-            vimg_transport_unlink(store->transport, path);
-        } else {
+        if (strcmp(other, uuid) != 0 && !vimg_claim_drop(store, name, other))
             *out = TRUE;
-        }
     }
     return result;
 }
@@ -133,15 +162,12 @@ vimg_claim_take(VimgSliceStore *store, const char *name, const char *uuid, GErro
     return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", name);
 }
 
-gboolean
-vimg_claim_release(VimgSliceStore *store, const char *name, const char *uuid, GError **error)
+/* The claim itself is gone, as @result says; so shall be the directory, if nobody else wants it. */
+static gboolean
+end_release(VimgSliceStore *store, const char *name, int result, GError **error)
 {
     g_autofree char *dir = name_dir(name);
-    g_autofree char *path = uuid ? vimg_claim_path(name, uuid) : NULL;
-    int result = path ? vimg_transport_unlink(store->transport, path) : 0;
 
-    if (result == ENOENT)
-        return TRUE;
     if (result == 0) {
         result = vimg_transport_rmdir(store->transport, dir);
         /* somebody claimed the name at once */
@@ -153,6 +179,30 @@ vimg_claim_release(VimgSliceStore *store, const char *name, const char *uuid, GE
     if (result != 0)
         return throw_result(error, result, _("cannot release the name '%s'"), name);
     return TRUE;
+}
+
+gboolean
+vimg_claim_release(VimgSliceStore *store, const char *name, const char *uuid, GError **error)
+{
+    g_autofree char *path = vimg_claim_path(name, uuid);
+    int result = vimg_transport_unlink(store->transport, path);
+
+    return result == ENOENT || end_release(store, name, result, error);
+}
+
+gboolean
+vimg_claim_withdraw(VimgLease *lease, const char *name, const char *uuid, GError **error)
+{
+    VimgTransport *transport = lease->store->transport;
+    g_autofree char *path = vimg_claim_path(name, uuid);
+    int result = take_away(lease, path);
+    VimgFileInfo info;
+
+    if (result == ENOENT && vimg_transport_stat(transport, path, &info) == ENOENT)
+        return TRUE;
+    if (result == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    return end_release(lease->store, name, result, error);
 }
 
 gboolean

@@ -39,9 +39,9 @@ typedef struct {
     gint64 now; /* seconds since 1970 by the storage's clock */
     VimgGcLock *lock;
     VimgRoots roots;
-    GHashTable *going;    /* uuids of images that a dry run would take away */
-    GPtrArray *suspects;  /* of char: images that may be about to appear, or rubbish */
-    GPtrArray *suspected; /* of char: claims likewise, as paths */
+    GHashTable *going;   /* uuids of images that a dry run would take away */
+    GHashTable *named;   /* names by uuids, as the manifests say */
+    GPtrArray *suspects; /* of char: images that may be about to appear, or rubbish */
     VimgReport report;
 } VimgCollection;
 
@@ -50,12 +50,12 @@ gboolean vimg_collect_go_on(gpointer collection, GError **error);
 void vimg_collect_progress(VimgCollection *collection, const char *phase, guint64 done,
                            guint64 total);
 
-/* Images that expired or were abandoned; fills suspects. */
+/* Images that expired or were abandoned, and names without an image; fills suspects. */
 gboolean vimg_tidy_images(VimgCollection *collection, GError **error);
 /* Suspects, once the leases that were alive when they were found have ended. */
 gboolean vimg_tidy_suspects(VimgCollection *collection, GError **error);
-/* Names that the old run in @dir took from images without ending it. */
-gboolean vimg_tidy_old_claims(VimgCollection *collection, const char *dir, GError **error);
+/* Images and names that the old run in @dir had taken when it ended. */
+gboolean vimg_tidy_old(VimgCollection *collection, const char *dir, GError **error);
 /* Damaged slices whose good copy is back. */
 gboolean vimg_tidy_bad(VimgCollection *collection, GError **error);
 

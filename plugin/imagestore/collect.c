@@ -43,8 +43,8 @@ init(VimgCollection *collection, VimgSliceStore *store)
     memset(collection, 0, sizeof(*collection));
     collection->store = store;
     collection->going = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    collection->named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     collection->suspects = g_ptr_array_new_with_free_func(g_free);
-    collection->suspected = g_ptr_array_new_with_free_func(g_free);
     collection->report.removed = g_string_new(NULL);
     collection->report.leases = g_ptr_array_new_with_free_func(g_free);
     vimg_roots_init(&collection->roots, store, vimg_collect_go_on, collection);
@@ -58,8 +58,8 @@ clear(VimgCollection *collection)
     vimg_gc_lock_leave(collection->lock);
     vimg_roots_clear(&collection->roots);
     g_hash_table_unref(collection->going);
+    g_hash_table_unref(collection->named);
     g_ptr_array_unref(collection->suspects);
-    g_ptr_array_unref(collection->suspected);
     g_string_free(collection->report.removed, TRUE);
     g_ptr_array_unref(collection->report.leases);
 }
@@ -220,7 +220,7 @@ add_old_runs(VimgCollection *collection, GPtrArray *runs, GError **error)
 
         if (!leases)
             leases = note_leases(collection, dir, error);
-        if (!leases || !vimg_tidy_old_claims(collection, dir, error)) {
+        if (!leases || !vimg_tidy_old(collection, dir, error)) {
             g_clear_pointer(&leases, g_ptr_array_unref);
             return FALSE;
         }

@@ -188,7 +188,7 @@ try_take(VimgTransport *transport, const char *run)
 VimgGcLock *
 vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
 {
-    g_autofree char *run = g_uuid_string_random();
+    g_autofree char *run = vimg_owner_new_id();
     VimgGcLock *lock;
     guint round;
     int result;
@@ -278,6 +278,36 @@ vimg_gc_lock_leave(VimgGcLock *lock)
         vimg_slice_store_log(VIMG_LOG_WARNING, "cannot end the collection %s: %s", lock->run,
                              g_strerror(result));
     lock_free(lock);
+}
+
+/* ---- all runs --------------------------------------------------------------------------- */
+
+gboolean
+vimg_gc_each(VimgTransport *transport, const char *rest,
+             gboolean (*func)(VimgTransport *transport, const char *path, gpointer data),
+             gpointer data)
+{
+    g_autoptr(GPtrArray) holders = NULL;
+    guint i;
+    guint j;
+
+    if (vimg_transport_list(transport, "gc", &holders) != 0)
+        return FALSE;
+    for (i = 0; i < holders->len; i++) {
+        g_autofree char *holder = g_strconcat("gc/", g_ptr_array_index(holders, i), NULL);
+        g_autoptr(GPtrArray) runs = NULL;
+
+        if (vimg_transport_list(transport, holder, &runs) != 0)
+            continue;
+        for (j = 0; j < runs->len; j++) {
+            g_autofree char *path =
+                g_strconcat(holder, "/", g_ptr_array_index(runs, j), "/", rest, NULL);
+
+            if (func(transport, path, data))
+                return TRUE;
+        }
+    }
+    return FALSE;
 }
 
 /* ---- old runs --------------------------------------------------------------------------- */

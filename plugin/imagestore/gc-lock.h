@@ -18,7 +18,7 @@
 
 typedef struct {
     VimgSliceStore *store;
-    char *run;       /* its uuid */
+    char *run;       /* its name, as vimg_owner_new_id() gives it */
     char *dir;       /* gc/lock/<run> */
     char *heartbeat; /* among those that vimg_lease_beat_all() rewrites */
 } VimgGcLock;
@@ -33,6 +33,13 @@ void vimg_gc_lock_end(VimgGcLock *lock);
 void vimg_gc_lock_leave(VimgGcLock *lock);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgGcLock, vimg_gc_lock_leave)
 
+/*
+ * Calls @func with "gc/<holder>/<run>/REST" for every run, the present one, old ones and fenced
+ * ones, until it returns TRUE, and returns that.
+ */
+gboolean vimg_gc_each(VimgTransport *transport, const char *rest,
+                      gboolean (*func)(VimgTransport *transport, const char *path, gpointer data),
+                      gpointer data);
 /* Returns: (transfer full) of char: directories of old runs; NULL with @error. */
 GPtrArray *vimg_gc_old_runs(VimgSliceStore *store, GError **error);
 /* An old run whose slices all went: removes it. */

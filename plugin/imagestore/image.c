@@ -8,11 +8,15 @@
  */
 #include "config.h"
 
+#include "adopt.h"
 #include "claim.h"
+#include "damage.h"
 #include "image.h"
 #include "json.h"
 #include "parent.h"
+#include "slice.h"
 #include "throw.h"
+#include "turn.h"
 #include "writing.h"
 
 char *
@@ -37,6 +41,7 @@ void
 vimg_stored_image_clear(VimgStoredImage *image)
 {
     vimg_manifest_free(image->manifest);
+    g_free(image->damage);
     memset(image, 0, sizeof(*image));
 }
 
@@ -51,9 +56,12 @@ compare_numbers(gconstpointer a, gconstpointer b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Sorts what the directory holds into @out; returns: (transfer full) manifest numbers, falling. */
+/*
+ * Sorts what the directory holds into @out; @damaged: it is marked so, may be NULL.  Returns:
+ * (transfer full) manifest numbers, falling.
+ */
 static GArray *
-sort_names(const GPtrArray *names, VimgStoredImage *out)
+sort_names(const GPtrArray *names, VimgStoredImage *out, gboolean *damaged)
 {
     GArray *numbers = g_array_new(FALSE, FALSE, sizeof(guint64));
     guint64 n;
@@ -66,6 +74,8 @@ sort_names(const GPtrArray *names, VimgStoredImage *out)
             out->published = TRUE;
         else if (strcmp(name, VIMG_IMAGE_DELETED) == 0)
             out->deleted = TRUE;
+        else if (strcmp(name, VIMG_IMAGE_DAMAGED) == 0 && damaged)
+            *damaged = TRUE;
         else if (vimg_manifest_number(name, VIMG_IMAGE_PARTIAL, "", &n))
             out->durable = MAX(out->durable, n);
         else if (vimg_manifest_number(name, "manifest.", ".json", &n))
@@ -108,17 +118,21 @@ vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
     g_autofree char *claim = NULL;
     g_autoptr(GPtrArray) names = NULL;
     g_autoptr(GArray) numbers = NULL;
+    gboolean damaged = FALSE;
     int result = vimg_transport_list(store->transport, dir, &names);
 
     if (result == ENOENT || result == ENOTDIR)
         return 0;
     if (result != 0)
         return result;
-    numbers = sort_names(names, out);
+    out->present = TRUE;
+    numbers = sort_names(names, out, &damaged);
     result = load_manifest(store, uuid, numbers, out);
     out->illegible = numbers->len > 0 && !out->manifest;
     if (result != 0 || !out->manifest)
         return result;
+    if (out->published && damaged)
+        out->damage = vimg_damage_look(store, uuid);
     claim = vimg_claim_path(out->manifest->image.name, uuid);
     {
         VimgOp ops[] = {
@@ -160,9 +174,8 @@ vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out, G
     return throw_gone(error, uuid);
 }
 
-/* Why a published image cannot be read, as far as can be seen without reading its index. */
-static char *
-find_fault(const VimgStoredImage *image)
+char *
+vimg_image_find_fault(const VimgStoredImage *image)
 {
     const VimgManifest *manifest = image->manifest;
 
@@ -173,6 +186,30 @@ find_fault(const VimgStoredImage *image)
     if (image->published && image->index_size != manifest->index_size)
         return g_strdup(_("index is truncated"));
     return NULL;
+}
+
+VimgIndex *
+vimg_image_index(VimgSliceStore *store, const VimgStoredImage *image, GError **error)
+{
+    g_autofree char *path = vimg_image_path(image->manifest->image.uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *digest = NULL;
+    g_autoptr(VimgBuffer) content = NULL;
+    g_autoptr(VimgIndex) index = NULL;
+    int result = vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content);
+
+    if (result != 0) {
+        throw_result(error, result, _("cannot read the index"));
+        return NULL;
+    }
+    index = vimg_index_decode(content->data, content->size, error);
+    if (!index)
+        return NULL;
+    digest = vimg_sha256_hex(content->data, content->size);
+    if (g_strcmp0(digest, image->manifest->index_digest) != 0) {
+        throw_error(error, VIMG_ERROR_DAMAGED, _("the digest of the index is wrong"));
+        return NULL;
+    }
+    return g_steal_pointer(&index);
 }
 
 guint64
@@ -188,9 +225,11 @@ vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPlu
 {
     const VimgManifest *manifest = image->manifest;
     const VimgPluginImage *from = &manifest->image;
-    g_autofree char *fault = find_fault(image);
+    g_autofree char *fault = vimg_image_find_fault(image);
     gboolean sealed = image->published && manifest->sealed;
 
+    if (!fault)
+        fault = g_strdup(image->damage);
     out->uuid = g_strdup(from->uuid);
     out->name = g_strdup(from->name);
     out->format = g_strdup(sealed ? manifest->sealed_format : from->format);
@@ -209,6 +248,8 @@ vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPlu
                  : image->published ? VIMG_IMAGE_ACTIVE
                                     : VIMG_IMAGE_SAVING;
     out->reason = g_steal_pointer(&fault);
+    if (VIMG_PLUGIN_IMAGE_HAS(out, origin))
+        out->origin = g_strdup(from->origin);
 }
 
 gboolean
@@ -264,9 +305,10 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
 /* ---- changing --------------------------------------------------------------------------- */
 
 static int
-unlink_all(VimgSliceStore *store, const char *uuid, const GPtrArray *names)
+empty_dir(VimgSliceStore *store, const char *uuid, const char *dir)
 {
-    int result = 0;
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(store->transport, dir, &names);
     guint i;
 
     for (i = 0; result == 0 && i < names->len; i++) {
@@ -276,26 +318,27 @@ unlink_all(VimgSliceStore *store, const char *uuid, const GPtrArray *names)
         if (result == ENOENT)
             result = 0;
     }
-    return result;
+    return result == 0 ? vimg_transport_rmdir(store->transport, dir) : result;
 }
 
+/* The index goes first, and durably: no slice it names is freed while a crash could bring it back.
+ */
 int
 vimg_image_remove_files(VimgSliceStore *store, const char *uuid)
 {
     g_autofree char *dir = image_dir(uuid);
     g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    g_autoptr(GPtrArray) names = NULL;
     int result = vimg_transport_unlink(store->transport, index);
+    guint i;
 
-    /* slices go after the index that names them, also when the power fails in between */
     if (result == 0)
         result = vimg_transport_sync(store->transport, dir);
-    if (result == 0 || result == ENOENT)
-        result = vimg_transport_list(store->transport, dir, &names);
-    if (result == 0)
-        result = unlink_all(store, uuid, names);
-    if (result == 0)
-        result = vimg_transport_rmdir(store->transport, dir);
+    if (result != 0 && result != ENOENT)
+        return result;
+    result = ENOTEMPTY;
+    /* somebody may ask for the turn just now */
+    for (i = 0; i < 3 && (result == ENOTEMPTY || result == EEXIST); i++)
+        result = empty_dir(store, uuid, dir);
     if (result == 0)
         result = vimg_transport_sync(store->transport, "images");
     return result == ENOENT ? 0 : result;
@@ -343,6 +386,11 @@ vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image, VimgPlugi
         manifest->image.created = g_get_real_time() / G_USEC_PER_SEC;
     if (!vimg_image_make(manifest, lease, error))
         return FALSE;
+    /* with the name in hand: whoever had it from the same file left word of that before */
+    if (manifest->image.origin && vimg_adopted_before(store, manifest->image.origin)) {
+        vimg_image_remove(store, image->uuid, NULL);
+        return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", image->name);
+    }
     return vimg_image_stat(store, image->uuid, out, error);
 }
 
@@ -365,24 +413,34 @@ to_trash(VimgSliceStore *store, const char *uuid, GError **error)
     return TRUE;
 }
 
-gboolean
-vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
+static gboolean
+release_name(VimgSliceStore *store, const VimgTurn *turn, const VimgStoredImage *image,
+             GError **error)
+{
+    const VimgPluginImage *known = &image->manifest->image;
+
+    return turn ? vimg_claim_withdraw(turn->lease, known->name, known->uuid, error)
+                : vimg_claim_release(store, known->name, known->uuid, error);
+}
+
+/* @turn: NULL only if none can be had */
+static gboolean
+remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
     g_autofree char *fault = NULL;
-    const VimgManifest *manifest;
     int result;
 
-    if (!vimg_slice_store_need_writable(store, error) ||
-        !vimg_image_load(store, uuid, &image, error))
+    if (!vimg_image_load(store, uuid, &image, error))
         return FALSE;
-    manifest = image.manifest;
-    fault = find_fault(&image);
+    fault = vimg_image_find_fault(&image);
+    if (image.published && image.manifest->image.origin &&
+        !vimg_adopted_note(store, image.manifest->image.origin, error))
+        return FALSE;
+    /* one that lacks slices may get them back */
     if (image.published && !fault)
-        return to_trash(store, uuid, error) &&
-               vimg_claim_release(store, manifest->image.name, uuid, error);
-    if (!vimg_writing_check(store, uuid, error) ||
-        !vimg_claim_release(store, manifest->image.name, uuid, error))
+        return to_trash(store, uuid, error) && release_name(store, turn, &image, error);
+    if (!vimg_writing_check(store, uuid, error) || !release_name(store, turn, &image, error))
         return FALSE;
     result = vimg_image_remove_files(store, uuid);
     /* it is gone for every client; what is left of it is for the collector */
@@ -392,24 +450,37 @@ vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
     return TRUE;
 }
 
-/* Loads an image to be changed, with a lease to change it under. */
-static VimgLease *
+gboolean
+vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, &local);
+
+    /* a full disk is no reason to keep an image */
+    if (turn || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE))
+        return remove_image(store, turn, uuid, error);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* Loads an image to be changed, with the turn to change it in. */
+static VimgTurn *
 begin_change(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
 {
-    g_autoptr(VimgLease) lease = vimg_lease_new(store, error);
+    g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, error);
 
-    if (!lease || !vimg_image_load(store, uuid, image, error))
+    if (!turn || !vimg_image_load(store, uuid, image, error))
         return NULL;
-    return g_steal_pointer(&lease);
+    return g_steal_pointer(&turn);
 }
 
 gboolean
 vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgLease) lease = begin_change(store, uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin_change(store, uuid, &image, error);
 
-    if (!lease)
+    if (!turn)
         return FALSE;
     if (image.published)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
@@ -419,18 +490,25 @@ vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity, GEr
                            _("%1$llu bytes are stored already, more than %2$llu"),
                            ULL(image.durable), ULL(capacity));
     image.manifest->image.capacity = capacity;
-    return vimg_manifest_write(image.manifest, lease, error);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
 }
 
-/* Removes index and partial indexes, the longest partial first: each state between is consistent.
+/*
+ * Removes index and partial indexes, the longest partial first: each state between is consistent.
+ * What was said of the old content must not be said of the next.
  */
 static int
 drop_content(VimgSliceStore *store, const char *uuid)
 {
     g_autofree char *dir = image_dir(uuid);
     g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    int result = vimg_transport_unlink(store->transport, index);
+    g_autofree char *damaged = vimg_image_path(uuid, VIMG_IMAGE_DAMAGED);
+    int result = vimg_transport_unlink(store->transport, damaged);
 
+    if (result == 0)
+        result = vimg_transport_sync(store->transport, dir);
+    if (result == 0 || result == ENOENT)
+        result = vimg_transport_unlink(store->transport, index);
     if (result == ENOENT)
         result = 0;
     while (result == 0) {
@@ -442,7 +520,7 @@ drop_content(VimgSliceStore *store, const char *uuid)
         result = vimg_transport_list(store->transport, dir, &names);
         if (result != 0)
             break;
-        numbers = sort_names(names, &found);
+        numbers = sort_names(names, &found, NULL);
         if (found.durable == 0)
             break;
         partial = vimg_image_partial_path(uuid, found.durable);
@@ -455,14 +533,14 @@ gboolean
 vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgLease) lease = begin_change(store, uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin_change(store, uuid, &image, error);
     g_autofree char *fault = NULL;
     int result;
 
-    if (!lease)
+    if (!turn)
         return FALSE;
-    fault = find_fault(&image);
-    if (image.published && !fault)
+    fault = vimg_image_find_fault(&image);
+    if (image.published && !fault && !image.damage)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("an active image cannot be wiped; delete and purge it"));
     if (!vimg_writing_check(store, uuid, error))
@@ -473,20 +551,20 @@ vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
     g_clear_pointer(&image.manifest->image.reason, g_free);
     image.manifest->image.allocation = 0;
     image.manifest->sealed = FALSE;
-    return vimg_manifest_write(image.manifest, lease, error);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
 }
 
 gboolean
 vimg_image_set_error(VimgSliceStore *store, const char *uuid, const char *reason, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgLease) lease = begin_change(store, uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin_change(store, uuid, &image, error);
 
-    if (!lease)
+    if (!turn)
         return FALSE;
     g_free(image.manifest->image.reason);
     image.manifest->image.reason = g_strdup(reason);
-    return vimg_manifest_write(image.manifest, lease, error);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
 }
 
 static void
@@ -502,12 +580,12 @@ gboolean
 vimg_image_set_metadata(VimgSliceStore *store, const VimgPluginImage *change, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgLease) lease = begin_change(store, change->uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin_change(store, change->uuid, &image, error);
 
-    if (!lease)
+    if (!turn)
         return FALSE;
     replace(&image.manifest->image.os, change->os);
     replace(&image.manifest->image.arch, change->arch);
     replace(&image.manifest->image.description, change->description);
-    return vimg_manifest_write(image.manifest, lease, error);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
 }

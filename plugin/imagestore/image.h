@@ -11,11 +11,13 @@
 
 /* What the directory of an image holds. */
 typedef struct {
+    gboolean present;       /* the directory is there; else nothing of the rest is set */
     VimgManifest *manifest; /* NULL: none that is whole */
     gboolean illegible;     /* there are some nevertheless */
     gboolean published;     /* image.caibx is there */
     guint64 index_size;     /* of it */
     gint64 stored;          /* when it became so, by the storage's clock, in nanoseconds */
+    char *damage; /* which slices a published image lacks, in words; NULL: none, as far as known */
     gboolean deleted;
     gboolean claimed;
     guint64 durable; /* of the longest partial index */
@@ -26,14 +28,15 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgStoredImage, vimg_stored_image_clear)
 
 /* Names of images are uuids as we write them; nothing else is an image. */
 gboolean vimg_image_is_uuid(const char *name);
-/*
- * What lies there, whatever state it is in; nothing: an empty @out.  Returns: 0 or a value of
- * errno.
- */
+/* Whatever there is of an image, in the trash too.  Returns: 0 or a value of errno. */
 int vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out);
 /* VIMG_ERROR_NO_VOL: no such image, or it is in the trash. */
 gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
                          GError **error);
+/* Why a published image cannot be read, as far as can be seen without reading its index; NULL. */
+char *vimg_image_find_fault(const VimgStoredImage *image);
+/* (transfer full) the index of a published image with a manifest, checked against it. */
+VimgIndex *vimg_image_index(VimgSliceStore *store, const VimgStoredImage *image, GError **error);
 /* What the contract calls an image; adds to @out, which is empty. */
 void vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPluginImage *out);
 
@@ -69,6 +72,7 @@ char *vimg_image_partial_path(const char *uuid, guint64 durable);
 
 #define VIMG_IMAGE_INDEX "image.caibx"
 #define VIMG_IMAGE_DELETED "deleted"
+#define VIMG_IMAGE_DAMAGED "damaged"
 #define VIMG_IMAGE_PARTIAL "partial."
 
 #endif

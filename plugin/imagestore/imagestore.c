@@ -7,13 +7,17 @@
  */
 #include "config.h"
 
+#include "adopt.h"
 #include "clone.h"
 #include "collect.h"
+#include "find.h"
 #include "image.h"
 #include "json.h"
 #include "open.h"
 #include "reader.h"
 #include "store.h"
+#include "trash.h"
+#include "verify.h"
 #include "writer.h"
 
 static gpointer
@@ -48,6 +52,12 @@ list_images(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 }
 
 static gboolean
+list_trash(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
+{
+    return vimg_trash_list(handle, sink, data, error);
+}
+
+static gboolean
 create_image(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out, GError **error)
 {
     return vimg_image_create(handle, image, out, error);
@@ -63,6 +73,19 @@ static gboolean
 remove_image(gpointer handle, const char *uuid, GError **error)
 {
     return vimg_image_remove(handle, uuid, error);
+}
+
+static gboolean
+restore_image(gpointer handle, const char *uuid, const char *name, VimgPluginImage *out,
+              GError **error)
+{
+    return vimg_trash_restore(handle, uuid, name, out, error);
+}
+
+static gboolean
+purge_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_trash_purge(handle, uuid, error);
 }
 
 static gboolean
@@ -171,9 +194,40 @@ cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
     return vimg_collect(handle, dry_run, VIMG_COLLECT_PATIENCE, job, error);
 }
 
+static char *
+verify_images(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
+{
+    return vimg_verify(handle, uuid, job, error);
+}
+
+static gboolean
+file_list(gpointer handle, VimgFileSink sink, gpointer data, GError **error)
+{
+    return vimg_adopt_list(handle, sink, data, error);
+}
+
+static gpointer
+file_open(gpointer handle, const char *origin, VimgPluginJob *job, GError **error)
+{
+    return vimg_file_reader_open(handle, origin, job, error);
+}
+
+static gboolean
+file_next(gpointer file, VimgExtent *out, GError **error)
+{
+    return vimg_file_reader_next(file, out, error);
+}
+
+static void
+file_close(gpointer file)
+{
+    vimg_file_reader_close(file);
+}
+
 static const VimgPluginOption options[] = {
     {"slice", "size", VIMG_OPTION_UINT, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX, NULL, "1048576"},
     {"slice", "compression", VIMG_OPTION_UINT, 1, 9, NULL, "1"},
+    {"verify", "rate", VIMG_OPTION_UINT, 0, G_MAXINT64, NULL, "104857600"},
     {NULL},
 };
 
@@ -188,14 +242,18 @@ static const VimgBackend imagestore_backend = {
     .identity = vimg_imagestore_identity,
     .build = vimg_imagestore_build,
     .remove = vimg_imagestore_remove,
+    .find_sources = vimg_imagestore_find,
     .open = open_store,
     .close = close_store,
     .update = update_store,
     .probe = probe_store,
     .list = list_images,
+    .list_trash = list_trash,
     .create = create_image,
     .stat = stat_image,
     .remove_image = remove_image,
+    .restore = restore_image,
+    .purge = purge_image,
     .resize = resize_image,
     .wipe = wipe_image,
     .set_error = set_error,
@@ -211,8 +269,13 @@ static const VimgBackend imagestore_backend = {
     .reader_close = reader_close,
     .clone = clone_image,
     .cleanup = cleanup,
+    .verify = verify_images,
     .writer_format = writer_format,
     .writer_read = writer_read,
+    .file_list = file_list,
+    .file_open = file_open,
+    .file_next = file_next,
+    .file_close = file_close,
 };
 
 /*

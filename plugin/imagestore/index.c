@@ -285,15 +285,13 @@ vimg_id_to_hex(const VimgSliceId *id, char out[VIMG_ID_HEX])
 gboolean
 vimg_id_parse(const char *text, VimgSliceId *out)
 {
-    static const char digits[] = "0123456789abcdef";
     gsize i;
 
+    memset(out, 0, sizeof(*out));
     for (i = 0; i < 2 * VIMG_ID_SIZE; i++) {
-        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
-
-        if (!digit)
+        if (!g_ascii_isxdigit(text[i]) || g_ascii_isupper(text[i]))
             return FALSE;
-        out->bytes[i / 2] = (guint8)(out->bytes[i / 2] << 4 | (digit - digits));
+        out->bytes[i / 2] = (guint8)(out->bytes[i / 2] << 4 | g_ascii_xdigit_value(text[i]));
     }
     return TRUE;
 }

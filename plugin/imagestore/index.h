@@ -66,7 +66,7 @@ VimgBuffer *vimg_index_encode(const VimgIndex *index);
 VimgIndex *vimg_index_decode(const guint8 *data, gsize size, GError **error);
 
 void vimg_id_to_hex(const VimgSliceId *id, char out[VIMG_ID_HEX]);
-/* What vimg_id_to_hex() gives, whatever follows it.  FALSE: @text begins with no id. */
+/* The 64 digits that @text begins with, in lower case; FALSE if it does not. */
 gboolean vimg_id_parse(const char *text, VimgSliceId *out);
 /* NULL unless @length is a power of two from VIMG_ZERO_MIN to VIMG_ZERO_MAX. */
 const VimgSliceId *vimg_zero_id(guint64 length);

@@ -32,7 +32,7 @@ vimg_lease_beat_remove(VimgSliceStore *store, const char *heartbeat)
 VimgLease *
 vimg_lease_new(VimgSliceStore *store, GError **error)
 {
-    g_autofree char *id = g_uuid_string_random();
+    g_autofree char *id = vimg_owner_new_id();
     g_autofree char *dir = g_strconcat("pending/", id, NULL);
     g_autofree char *heartbeat = g_strconcat(dir, "/" VIMG_HEARTBEAT_FILE, NULL);
     VimgLease *lease;

@@ -27,6 +27,7 @@ static const struct {
     {"os", G_STRUCT_OFFSET(VimgPluginImage, os)},
     {"arch", G_STRUCT_OFFSET(VimgPluginImage, arch)},
     {"description", G_STRUCT_OFFSET(VimgPluginImage, description)},
+    {"origin", G_STRUCT_OFFSET(VimgPluginImage, origin)}, /* not in the first contract */
 };
 
 static char **
@@ -42,8 +43,10 @@ vimg_manifest_new(const VimgPluginImage *image)
     gsize i;
 
     manifest->image.size = sizeof(manifest->image);
-    for (i = 0; image && i < G_N_ELEMENTS(strings); i++)
-        *string_of(&manifest->image, i) = g_strdup(*string_of(image, i));
+    for (i = 0; image && i < G_N_ELEMENTS(strings); i++) {
+        if (image->size >= strings[i].offset + sizeof(char *))
+            *string_of(&manifest->image, i) = g_strdup(*string_of(image, i));
+    }
     if (image) {
         manifest->image.capacity = image->capacity;
         manifest->image.created = image->created;

@@ -16,8 +16,8 @@ typedef struct {
     guint64 number; /* n; 0: not written yet */
     /*
      * name, format (NULL: not declared), capacity, created, parent, checksum, os, arch,
-     * description; reason if it is unusable; allocation of what was stored when the last upload
-     * ended.
+     * description, origin; reason if it is unusable; allocation of what was stored when the last
+     * upload ended.
      */
     VimgPluginImage image;
     gboolean sealed; /* the rest is set */

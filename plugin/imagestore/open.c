@@ -71,6 +71,9 @@ vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
     __atomic_store_n(&store->space_reserve, MIN(reserve, G_MAXINT64), __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_deleted, pool->keep_deleted, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_temporary, pool->keep_temporary, __ATOMIC_RELAXED);
+    __atomic_store_n(&store->verify_rate,
+                     option_number(pool, "verify", "rate", VIMG_VERIFY_RATE_DEFAULT),
+                     __ATOMIC_RELAXED);
     __atomic_store_n(&store->quota, pool->space_quota, __ATOMIC_RELAXED);
 }
 
@@ -158,6 +161,8 @@ open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
                     pool->store_id);
         return NULL;
     }
+    store->dir = g_strdup(pool->dir);
+    store->state_dir = g_strdup(pool->state_dir);
     vimg_imagestore_apply(pool, store);
     return g_steal_pointer(&store);
 }
@@ -192,11 +197,11 @@ build_in(VimgTransport *transport, const VimgPluginPool *pool, guint32 flags, GE
         store = open_known(vimg_transport_local_new(pool->dir), pool, error);
         return store != NULL;
     }
+    if (pool->store_id && (place != VIMG_PLACE_EMPTY || !(flags & VIMG_BUILD_OVERWRITE)))
+        return throw_lost(error, pool);
     if (place == VIMG_PLACE_FOREIGN &&
         (!pool->retrieve_existing || (flags & VIMG_BUILD_NO_OVERWRITE)))
         return throw_foreign(error, pool);
-    if (pool->store_id && !(flags & VIMG_BUILD_OVERWRITE))
-        return throw_lost(error, pool);
     return make_store(transport, pool, error);
 }
 

@@ -11,6 +11,9 @@
 #include "slice.h"
 #include "thread.h"
 
+#define MACHINE_DIGITS 16
+#define BOOT_DIGITS 8
+
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *held; /* of char; guarded by held_lock */
 
@@ -72,16 +75,47 @@ machine(void)
     return vimg_sha256_hex(text, strlen(text));
 }
 
+/* "<machine>-<boot>-", NULL if they cannot be known. */
+static char *
+id_prefix(void)
+{
+    g_autofree char *host = machine();
+    g_autofree char *boot = boot_id();
+    g_autofree char *digest = NULL;
+
+    if (!*host || !*boot)
+        return NULL;
+    digest = vimg_sha256_hex(boot, strlen(boot));
+    return g_strdup_printf("%.*s-%.*s-", MACHINE_DIGITS, host, BOOT_DIGITS, digest);
+}
+
+char *
+vimg_owner_new_id(void)
+{
+    g_autofree char *prefix = id_prefix();
+    g_autofree char *uuid = g_uuid_string_random();
+
+    return g_strconcat(prefix ? prefix : "", uuid, NULL);
+}
+
+static gboolean
+is_of_earlier_boot(const char *id)
+{
+    g_autofree char *prefix = id_prefix();
+    const gsize length = MACHINE_DIGITS + 1 + BOOT_DIGITS + 1;
+
+    return prefix && strlen(id) > length && id[length - 1] == '-' &&
+           strncmp(id, prefix, MACHINE_DIGITS + 1) == 0 && strncmp(id, prefix, length) != 0;
+}
+
 char *
 vimg_owner_format(void)
 {
     g_autoptr(JsonObject) root = json_object_new();
     g_autofree char *boot = boot_id();
     g_autofree char *space = pid_namespace();
-    g_autofree char *host = machine();
 
     json_object_set_string_member(root, "host", g_get_host_name());
-    json_object_set_string_member(root, "machine", host);
     json_object_set_string_member(root, "boot", boot);
     json_object_set_string_member(root, "pidNamespace", space);
     json_object_set_int_member(root, "pid", getpid());
@@ -159,16 +193,13 @@ is_gone(JsonObject *owner, const char *id)
 gboolean
 vimg_owner_is_dead(const VimgBuffer *text, const char *id)
 {
-    g_autoptr(JsonObject) owner = vimg_json_parse(text->data, text->size, NULL);
+    g_autoptr(JsonObject) owner = text ? vimg_json_parse(text->data, text->size, NULL) : NULL;
     g_autofree char *boot = boot_id();
-    g_autofree char *host = machine();
-    const char *of = owner ? vimg_json_string(owner, "boot") : NULL;
 
-    if (!of || !*of || !*boot)
-        return FALSE;
-    if (strcmp(of, boot) == 0)
-        return is_gone(owner, id);
-    return *host && g_strcmp0(vimg_json_string(owner, "machine"), host) == 0;
+    if (is_of_earlier_boot(id))
+        return TRUE;
+    return owner && *boot && g_strcmp0(vimg_json_string(owner, "boot"), boot) == 0 &&
+           is_gone(owner, id);
 }
 
 char *

@@ -16,6 +16,11 @@
 #define VIMG_OWNER_MAX_SIZE ((gsize)64 * 1024)
 #define VIMG_HEARTBEAT_FILE "heartbeat"
 
+/*
+ * Returns: (transfer full) a fresh name for a lease or a run: "<machine>-<boot>-<uuid>".  So one of
+ * an earlier boot of this machine is known even if the power cut took what was in its files.
+ */
+char *vimg_owner_new_id(void);
 /* Returns: (transfer full) the text that names this process. */
 char *vimg_owner_format(void);
 /* Owner and heartbeat of this process into @dir, which is there.  Returns: 0 or errno's value. */
@@ -31,8 +36,8 @@ void vimg_owner_hold(const char *id);
 void vimg_owner_drop(const char *id);
 
 /*
- * Whether @text, of the file "owner" of @id, names a process that we could see, and it is gone; or
- * this one, which holds @id no more.
+ * Whether @id is of an earlier boot of this machine; or @text, of its file "owner" (may be NULL),
+ * names a process that we could see, and it is gone; or this one, which holds @id no more.
  */
 gboolean vimg_owner_is_dead(const VimgBuffer *text, const char *id);
 /* Returns: (transfer full) "host (process id)"; NULL if it does not say. */

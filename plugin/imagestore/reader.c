@@ -80,11 +80,7 @@ vimg_slice_reader_index(VimgSliceStore *store, const char *uuid, VimgManifest **
                         GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autofree char *path = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    g_autofree char *digest = NULL;
-    g_autoptr(VimgBuffer) content = NULL;
     VimgIndex *index;
-    int result;
 
     if (!vimg_image_load(store, uuid, &image, error))
         return NULL;
@@ -92,21 +88,8 @@ vimg_slice_reader_index(VimgSliceStore *store, const char *uuid, VimgManifest **
         throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the image is not complete yet"));
         return NULL;
     }
-    result = vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content);
-    if (result != 0) {
-        throw_result(error, result, _("cannot read the index"));
-        return NULL;
-    }
-    index = vimg_index_decode(content->data, content->size, error);
-    if (!index)
-        return NULL;
-    digest = vimg_sha256_hex(content->data, content->size);
-    if (g_strcmp0(digest, image.manifest->index_digest) != 0) {
-        throw_error(error, VIMG_ERROR_DAMAGED, _("the digest of the index is wrong"));
-        vimg_index_free(index);
-        return NULL;
-    }
-    if (out_manifest)
+    index = vimg_image_index(store, &image, error);
+    if (index && out_manifest)
         *out_manifest = g_steal_pointer(&image.manifest);
     return index;
 }

@@ -15,7 +15,8 @@ static const struct {
     const char *name;
     guint depth;
 } parts[] = {
-    {"images", 2}, {"names", 2}, {"pending", 2}, {"gc", 4}, {"bad", 1}, {"slices.castr", 2},
+    {"adopted", 1}, {"images", 2}, {"names", 2},        {"pending", 2},
+    {"gc", 4},      {"bad", 1},    {"slices.castr", 2},
 };
 
 #define CHUNK 1024

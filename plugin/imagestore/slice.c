@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <zstd.h>
 
+#include "gc-lock.h"
 #include "slice.h"
 #include "thread.h"
 #include "throw.h"
@@ -17,6 +18,8 @@
  * one place after the other.
  */
 #define SEARCHES 4
+/* Some slack: other writers of the format may store with a larger overhead than ours. */
+#define FRAME_SLACK 4096
 
 struct _VimgSliceTools {
     EVP_MD_CTX *digest;
@@ -150,6 +153,58 @@ vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer
     return g_steal_pointer(&plain);
 }
 
+/* The digest of all frames there are, as they come: FALSE if that fails or never ends. */
+static gboolean
+digest_frames(VimgSliceTools *tools, const VimgBuffer *frame, VimgSliceId *out)
+{
+    const gsize room = ZSTD_DStreamOutSize();
+    g_autofree guint8 *plain = g_malloc(room);
+    ZSTD_inBuffer in = {frame->data, frame->size, 0};
+    ZSTD_outBuffer piece;
+    guint64 total = 0;
+    gsize left;
+
+    ZSTD_DCtx_reset(tools->expander, ZSTD_reset_session_only);
+    if (!EVP_DigestInit_ex2(tools->digest, sha256, NULL))
+        g_error("SHA-256 failed");
+    do {
+        piece = (ZSTD_outBuffer){plain, room, 0};
+        left = ZSTD_decompressStream(tools->expander, &piece, &in);
+        total += piece.pos;
+        if (ZSTD_isError(left) || total > VIMG_ZERO_MAX)
+            return FALSE;
+        if (!EVP_DigestUpdate(tools->digest, plain, piece.pos))
+            g_error("SHA-256 failed");
+    } while (in.pos < in.size || (left > 0 && piece.pos == room));
+    if (!EVP_DigestFinal_ex(tools->digest, out->bytes, NULL))
+        g_error("SHA-256 failed");
+    return left == 0;
+}
+
+gboolean
+vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame)
+{
+    guint64 length = ZSTD_getFrameContentSize(frame->data, frame->size);
+    g_autoptr(VimgBuffer) plain = NULL;
+    VimgSliceId found;
+
+    /* larger numbers also stand for lengths that are not known */
+    if (length <= VIMG_ZERO_MAX)
+        plain = vimg_slice_expand(tools, id, frame, length, NULL);
+    if (plain)
+        return TRUE;
+    if (!tools->expander)
+        tools->expander = ZSTD_createDCtx();
+    return frame->size > 0 && tools->expander && digest_frames(tools, frame, &found) &&
+           vimg_id_equal(&found, id);
+}
+
+gsize
+vimg_slice_frame_max(void)
+{
+    return ZSTD_compressBound(VIMG_ZERO_MAX) + FRAME_SLACK;
+}
+
 char *
 vimg_slice_path(const VimgSliceId *id)
 {
@@ -165,45 +220,21 @@ vimg_slice_dir(const VimgSliceId *id)
     return g_strdup_printf(VIMG_SLICES_DIR "/%04x", vimg_slice_prefix(id));
 }
 
-/*
- * Calls @func with every path below gc/ where a collector, the present one or a fenced one, may
- * have put slice @id, until it returns TRUE.
- */
-static gboolean
-each_condemned(VimgTransport *transport, const VimgSliceId *id,
-               gboolean (*func)(VimgTransport *transport, const char *path, gpointer data),
-               gpointer data)
-{
-    g_autoptr(GPtrArray) holders = NULL;
-    char hex[VIMG_ID_HEX];
-    guint i;
-    guint j;
-
-    vimg_id_to_hex(id, hex);
-    if (vimg_transport_list(transport, "gc", &holders) != 0)
-        return FALSE;
-    for (i = 0; i < holders->len; i++) {
-        g_autofree char *holder = g_strconcat("gc/", g_ptr_array_index(holders, i), NULL);
-        g_autoptr(GPtrArray) runs = NULL;
-
-        if (vimg_transport_list(transport, holder, &runs) != 0)
-            continue;
-        for (j = 0; j < runs->len; j++) {
-            g_autofree char *path = g_strdup_printf("%s/%s/condemned/%s.cacnk", holder,
-                                                    (const char *)g_ptr_array_index(runs, j), hex);
-
-            if (func(transport, path, data))
-                return TRUE;
-        }
-    }
-    return FALSE;
-}
-
 typedef struct {
     const char *place;
     gsize max;
     VimgBuffer *frame;
 } Condemned;
+
+/* Returns: (transfer full) */
+static char *
+condemned_rest(const VimgSliceId *id)
+{
+    char hex[VIMG_ID_HEX];
+
+    vimg_id_to_hex(id, hex);
+    return g_strconcat(VIMG_GC_CONDEMNED "/", hex, ".cacnk", NULL);
+}
 
 static gboolean
 read_condemned(VimgTransport *transport, const char *path, gpointer data)
@@ -225,12 +256,13 @@ gboolean
 vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id)
 {
     g_autofree char *place = vimg_slice_path(id);
+    g_autofree char *rest = condemned_rest(id);
     Condemned condemned = {.place = place};
     VimgFileInfo info;
     guint round;
 
     for (round = 0; round < SEARCHES; round++) {
-        if (each_condemned(transport, id, move_back, &condemned) ||
+        if (vimg_gc_each(transport, rest, move_back, &condemned) ||
             vimg_transport_stat(transport, place, &info) != ENOENT)
             return TRUE;
     }
@@ -242,12 +274,13 @@ static int
 read_frame(VimgTransport *transport, const VimgSliceId *id, Condemned *condemned)
 {
     g_autofree char *path = vimg_slice_path(id);
+    g_autofree char *rest = condemned_rest(id);
     int result = ENOENT;
     guint round;
 
     for (round = 0; round < SEARCHES && result == ENOENT; round++) {
         result = vimg_transport_read(transport, path, condemned->max, &condemned->frame);
-        if (result == ENOENT && each_condemned(transport, id, read_condemned, condemned))
+        if (result == ENOENT && vimg_gc_each(transport, rest, read_condemned, condemned))
             result = 0;
     }
     return result;
@@ -258,8 +291,7 @@ vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSlice
                 guint64 length, GError **error)
 {
     g_autoptr(VimgBuffer) frame = NULL;
-    /* some slack: other writers of the format may store with a larger overhead than ours */
-    Condemned condemned = {.max = ZSTD_compressBound(length) + 4096};
+    Condemned condemned = {.max = ZSTD_compressBound(length) + FRAME_SLACK};
     int result = read_frame(transport, id, &condemned);
 
     frame = condemned.frame;

@@ -32,6 +32,14 @@ const guint8 *vimg_slice_compress(VimgSliceTools *tools, gconstpointer data, gsi
 VimgBuffer *vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame,
                               guint64 length, GError **error);
 
+/*
+ * Whether @frame holds slice @id, whatever its length up to VIMG_ZERO_MAX; for slices of other
+ * writers that do not say it, too.
+ */
+gboolean vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame);
+/* No frame of a slice is longer. */
+gsize vimg_slice_frame_max(void);
+
 #define VIMG_SLICES_DIR "slices.castr"
 
 /* "slices.castr/ab12/<id>.cacnk" and "slices.castr/ab12" */

@@ -48,6 +48,13 @@ vimg_slice_store_check_job(VimgPluginJob *job, GError **error)
     return TRUE;
 }
 
+void
+vimg_slice_store_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
+{
+    if (job && vimg_services)
+        vimg_services->job_progress(job, phase, done, total);
+}
+
 /* ---- what lies at the root -------------------------------------------------------------- */
 
 /* A directory of ours that holds no image yet: what an interrupted making leaves. */
@@ -155,6 +162,32 @@ make_zero_slices(VimgTransport *transport, guint64 slice_size, GError **error)
 
     for (length = slice_size; length <= VIMG_ZERO_MAX; length *= 2) {
         if (!make_zero_slice(transport, tools, zeros, length, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+vimg_slice_store_mend_zeros(VimgSliceStore *store, GError **error)
+{
+    g_autoptr(VimgSliceTools) tools = NULL;
+    g_autofree guint8 *zeros = NULL;
+    guint64 length;
+
+    for (length = store->slice_size; length <= VIMG_ZERO_MAX; length *= 2) {
+        g_autofree char *path = vimg_slice_path(vimg_zero_id(length));
+        VimgFileInfo info;
+        int result = vimg_transport_stat(store->transport, path, &info);
+
+        if (result != 0 && result != ENOENT)
+            return throw_result(error, result, _("cannot look up slices"));
+        if (result == 0)
+            continue;
+        if (!zeros) {
+            tools = vimg_slice_tools_new();
+            zeros = g_malloc0(VIMG_ZERO_MAX);
+        }
+        if (!make_zero_slice(store->transport, tools, zeros, length, error))
             return FALSE;
     }
     return TRUE;
@@ -317,6 +350,7 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
 
     store->transport = transport;
     store->compression = VIMG_COMPRESSION_DEFAULT;
+    store->verify_rate = VIMG_VERIFY_RATE_DEFAULT;
     thread_must(pthread_mutex_init(&store->lock, NULL));
     g_queue_init(&store->leases);
     store->usage = vimg_usage_new();
@@ -357,7 +391,9 @@ vimg_slice_store_free(VimgSliceStore *store)
     vimg_usage_free(store->usage);
     vimg_watch_free(store->watch);
     pthread_mutex_destroy(&store->lock);
+    g_free(store->dir);
     g_free(store->uuid);
+    g_free(store->state_dir);
     g_free(store);
 }
 

@@ -22,6 +22,8 @@
 #define VIMG_SLICE_SIZE_MAX ((guint64)16 * 1024 * 1024)
 #define VIMG_SLICE_SIZE_DEFAULT ((guint64)1024 * 1024)
 #define VIMG_COMPRESSION_DEFAULT 1
+/* Half of what one disk reads: a TiB in three hours, and guests on the same disks go on. */
+#define VIMG_VERIFY_RATE_DEFAULT ((guint64)100 * 1024 * 1024)
 
 /* An image that became active; an empty uuid stands for none. */
 typedef struct {
@@ -34,9 +36,11 @@ typedef struct {
 typedef struct {
     /* set once */
     VimgTransport *transport;
+    char *dir; /* the root as a directory of this host; NULL: it is none */
     char *uuid;
     guint64 slice_size;
     gboolean read_only;
+    char *state_dir; /* of this pool on this host; NULL: none */
     guint timer;     /* heartbeats; 0: none */
     guint collector; /* timer that goes on with collections; 0: none */
     VimgUsage *usage;
@@ -49,6 +53,7 @@ typedef struct {
     guint64 quota;          /* bytes; 0: none */
     guint64 keep_deleted;   /* seconds */
     guint64 keep_temporary; /* seconds */
+    guint64 verify_rate;    /* bytes of slices a second; 0: no limit */
 
     guint32 prefixes[65536 / 32]; /* prefix directories known to exist; __atomic builtins */
 
@@ -95,6 +100,8 @@ gboolean vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GEr
  * go beyond the quota.
  */
 gboolean vimg_slice_store_take(VimgSliceStore *store, guint64 bytes, GError **error);
+/* Makes the zero slices that are missing again. */
+gboolean vimg_slice_store_mend_zeros(VimgSliceStore *store, GError **error);
 /* Throws VIMG_ERROR_OPERATION_INVALID on a store that cannot be written. */
 gboolean vimg_slice_store_need_writable(VimgSliceStore *store, GError **error);
 
@@ -103,5 +110,6 @@ extern const VimgServices *vimg_services;
 void vimg_slice_store_log(VimgLogLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* FALSE with VIMG_ERROR_ABORTED once @job was cancelled. */
 gboolean vimg_slice_store_check_job(VimgPluginJob *job, GError **error);
+void vimg_slice_store_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
 
 #endif

@@ -42,8 +42,8 @@ vimg_survey_owners(VimgSliceStore *store, VimgSurveyed *items, gsize n, gint64 n
         gint64 same = vimg_watch_look(store->watch, items[i].dir, mark, now);
 
         items[i].dead = same >= VIMG_FENCE_AFTER ||
-                        (owner->result == 0 &&
-                         vimg_owner_is_dead(owner->content, strrchr(items[i].dir, '/') + 1));
+                        vimg_owner_is_dead(owner->result == 0 ? owner->content : NULL,
+                                           strrchr(items[i].dir, '/') + 1);
         vimg_buffer_unref(owner->content);
         g_free((char *)heartbeat->path);
         g_free((char *)owner->path);

@@ -75,6 +75,15 @@ is_older(VimgCollection *collection, const char *path, const guint64 *keep)
     return at >= 0 && collection->now >= at && (guint64)(collection->now - at) >= seconds;
 }
 
+/* If nobody has it. */
+static void
+remove_name(VimgCollection *collection, const char *name)
+{
+    g_autofree char *dir = g_strconcat("names/", name, NULL);
+
+    vimg_transport_rmdir(collection->store->transport, dir);
+}
+
 /* By way of the run: one that was taken over from removes nothing any more. */
 static int
 remove_file(VimgCollection *collection, const char *uuid, const char *name)
@@ -159,14 +168,10 @@ tidy_deleted(VimgCollection *collection, const Found *found, GError **error)
     g_autofree char *mark = vimg_image_path(found->uuid, VIMG_IMAGE_DELETED);
     const char *name = name_of(found);
 
-    if (found->stored.claimed && !vimg_claim_is_left_over(collection->store, name, found->uuid)) {
-        /* a restore is under way, or was interrupted */
-        g_ptr_array_add(collection->suspected, vimg_claim_path(name, found->uuid));
+    /* a delete or a restore was interrupted, or is under way: that image waits for another time */
+    if (found->stored.claimed &&
+        (collection->dry_run || !vimg_claim_drop(collection->store, name, found->uuid)))
         return TRUE;
-    }
-    if (found->stored.claimed && !collection->dry_run &&
-        !vimg_claim_release(collection->store, name, found->uuid, error))
-        return FALSE;
     if (!is_older(collection, mark, &collection->store->keep_deleted))
         return TRUE;
     if (!collection->dry_run)
@@ -268,7 +273,8 @@ drop_abandoned(VimgCollection *collection, const Found *found, GError **error)
         return throw_result(error, result, _("cannot remove image %s"), found->uuid);
     if (!decide(collection, found->uuid, taken, error))
         return FALSE;
-    return vimg_claim_release(collection->store, name_of(found), NULL, error);
+    remove_name(collection, name_of(found));
+    return TRUE;
 }
 
 static gboolean
@@ -303,6 +309,8 @@ tidy_image(VimgCollection *collection, const char *uuid, GError **error)
 
     if (result != 0)
         return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (found.stored.manifest && !found.stored.deleted)
+        g_hash_table_insert(collection->named, g_strdup(uuid), g_strdup(name_of(&found)));
     if (found.stored.deleted)
         return tidy_deleted(collection, &found, error);
     if (!found.stored.claimed) {
@@ -316,33 +324,40 @@ tidy_image(VimgCollection *collection, const char *uuid, GError **error)
     return tidy_saving(collection, &found, error);
 }
 
-/* Claims of images that are not there.  Before the images are listed: they are made before. */
-static gboolean
-list_claims(VimgCollection *collection, GHashTable *claims, GError **error)
+/* A name without claims, and a claim that its image does not know of, may be remains. */
+static int
+tidy_name(VimgCollection *collection, const char *name)
 {
-    VimgTransport *transport = collection->store->transport;
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(transport, "names", &names);
+    g_autofree char *dir = g_strconcat("names/", name, NULL);
+    g_autoptr(GPtrArray) uuids = NULL;
+    int result = vimg_transport_list(collection->store->transport, dir, &uuids);
     guint i;
-    guint j;
+
+    if (result == ENOENT || result == ENOTDIR)
+        return 0;
+    if (result == 0 && uuids->len == 0 && !collection->dry_run)
+        remove_name(collection, name);
+    for (i = 0; result == 0 && i < uuids->len; i++) {
+        const char *uuid = g_ptr_array_index(uuids, i);
+
+        if (g_strcmp0(g_hash_table_lookup(collection->named, uuid), name) != 0 &&
+            !collection->dry_run && vimg_claim_drop(collection->store, name, uuid))
+            collection->report.names.count++;
+    }
+    return result;
+}
+
+static gboolean
+tidy_names(VimgCollection *collection, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(collection->store->transport, "names", &names);
+    guint i;
 
     for (i = 0; result == 0 && i < names->len; i++) {
-        const char *name = g_ptr_array_index(names, i);
-        g_autofree char *dir = g_strconcat("names/", name, NULL);
-        g_autoptr(GPtrArray) uuids = NULL;
-
         if (!vimg_collect_go_on(collection, error))
             return FALSE;
-        result = vimg_transport_list(transport, dir, &uuids);
-        if (result == ENOENT || result == ENOTDIR)
-            result = 0;
-        if (uuids && uuids->len == 0 && !collection->dry_run)
-            vimg_transport_rmdir(transport, dir);
-        for (j = 0; uuids && j < uuids->len; j++) {
-            const char *uuid = g_ptr_array_index(uuids, j);
-
-            g_hash_table_insert(claims, g_strdup(uuid), vimg_claim_path(name, uuid));
-        }
+        result = tidy_name(collection, g_ptr_array_index(names, i));
     }
     if (result != 0)
         return throw_result(error, result, _("cannot list the names"));
@@ -352,32 +367,21 @@ list_claims(VimgCollection *collection, GHashTable *claims, GError **error)
 gboolean
 vimg_tidy_images(VimgCollection *collection, GError **error)
 {
-    g_autoptr(GHashTable) claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autoptr(GPtrArray) names = NULL;
-    GHashTableIter iter;
-    gpointer path;
-    int result;
+    int result = vimg_transport_list(collection->store->transport, "images", &names);
     guint i;
 
-    if (!list_claims(collection, claims, error))
-        return FALSE;
-    result = vimg_transport_list(collection->store->transport, "images", &names);
     if (result != 0)
         return throw_result(error, result, _("cannot list the images"));
     for (i = 0; i < names->len; i++) {
         const char *uuid = g_ptr_array_index(names, i);
 
         vimg_collect_progress(collection, "images", i, names->len);
-        if (!vimg_image_is_uuid(uuid))
-            continue;
-        g_hash_table_remove(claims, uuid);
-        if (!vimg_collect_go_on(collection, error) || !tidy_image(collection, uuid, error))
+        if (!vimg_collect_go_on(collection, error) ||
+            (vimg_image_is_uuid(uuid) && !tidy_image(collection, uuid, error)))
             return FALSE;
     }
-    g_hash_table_iter_init(&iter, claims);
-    while (g_hash_table_iter_next(&iter, NULL, &path))
-        g_ptr_array_add(collection->suspected, g_strdup(path));
-    return TRUE;
+    return tidy_names(collection, error);
 }
 
 /* ---- suspects --------------------------------------------------------------------------- */
@@ -399,24 +403,6 @@ look_again(VimgCollection *collection, const char *uuid, GError **error)
     return TRUE;
 }
 
-/* "names/<name>/<uuid>" of an image that is still not there, or still in the trash. */
-static gboolean
-look_at_claim(VimgCollection *collection, const char *path, GError **error)
-{
-    const char *uuid = strrchr(path, '/') + 1;
-    g_autofree char *name =
-        g_strndup(path + strlen("names/"), (gsize)(uuid - 1 - path) - strlen("names/"));
-    g_auto(Found) found = {.uuid = uuid};
-    int result = vimg_image_look(collection->store, uuid, &found.stored);
-
-    if (result != 0)
-        return throw_result(error, result, _("cannot read image %s"), uuid);
-    if (found.stored.manifest && !found.stored.deleted)
-        return TRUE;
-    collection->report.names.count++;
-    return collection->dry_run || vimg_claim_release(collection->store, name, uuid, error);
-}
-
 gboolean
 vimg_tidy_suspects(VimgCollection *collection, GError **error)
 {
@@ -427,17 +413,31 @@ vimg_tidy_suspects(VimgCollection *collection, GError **error)
             !look_again(collection, g_ptr_array_index(collection->suspects, i), error))
             return FALSE;
     }
-    for (i = 0; i < collection->suspected->len; i++) {
-        if (!look_at_claim(collection, g_ptr_array_index(collection->suspected, i), error))
-            return FALSE;
-    }
     g_ptr_array_set_size(collection->suspects, 0);
-    g_ptr_array_set_size(collection->suspected, 0);
+    return TRUE;
+}
+
+/*
+ * An image whose mark the run in @dir took: nobody else can have it, so it goes, whatever name an
+ * interrupted restore gave it.  Unless it has a mark as well: then the rename itself was
+ * interrupted by a power cut, and the image expires again.
+ */
+static gboolean
+finish_expiry(VimgCollection *collection, const char *uuid, const char *taken, GError **error)
+{
+    g_auto(Found) found = {.uuid = uuid};
+    int result = vimg_image_look(collection->store, uuid, &found.stored);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (found.stored.present && !found.stored.deleted && !remove_files(collection, &found, error))
+        return FALSE;
+    vimg_transport_unlink(collection->store->transport, taken);
     return TRUE;
 }
 
 gboolean
-vimg_tidy_old_claims(VimgCollection *collection, const char *dir, GError **error)
+vimg_tidy_old(VimgCollection *collection, const char *dir, GError **error)
 {
     g_autofree char *expired = g_strconcat(dir, "/" VIMG_GC_EXPIRED, NULL);
     g_autoptr(GPtrArray) names = NULL;
@@ -449,12 +449,10 @@ vimg_tidy_old_claims(VimgCollection *collection, const char *dir, GError **error
     for (i = 0; names && i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
         g_autofree char *path = g_strconcat(expired, "/", name, NULL);
-        g_autofree char *uuid = g_strdup(name);
+        g_autofree char *uuid = g_strndup(name, strcspn(name, "."));
 
-        if (!g_str_has_suffix(name, CLAIM_SUFFIX))
-            continue;
-        uuid[strlen(uuid) - strlen(CLAIM_SUFFIX)] = '\0';
-        if (!decide(collection, uuid, path, error))
+        if (!(g_str_has_suffix(name, CLAIM_SUFFIX) ? decide(collection, uuid, path, error)
+                                                   : finish_expiry(collection, uuid, path, error)))
             return FALSE;
     }
     return TRUE;

@@ -72,22 +72,40 @@ reserve(VimgSliceWriter *writer, const VimgWriteRequest *request, GError **error
 }
 
 static gboolean
+load_saving(VimgSliceWriter *writer, const char *uuid, GError **error)
+{
+    const VimgStoredImage *image = &writer->image;
+
+    if (!vimg_image_load(writer->store, uuid, &writer->image, error))
+        return FALSE;
+    if (image->published)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("the content of an active image never changes"));
+    if (image->manifest->image.reason)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID, "%s",
+                           image->manifest->image.reason);
+    return TRUE;
+}
+
+static gboolean
 load(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request, GError **error)
 {
     guint64 durable;
 
-    if (!vimg_image_load(writer->store, uuid, &writer->image, error))
+    if (!load_saving(writer, uuid, error))
         return FALSE;
-    if (writer->image.published)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("the content of an active image never changes"));
-    if (writer->image.manifest->image.reason)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID, "%s",
-                           writer->image.manifest->image.reason);
     writer->announced =
         vimg_writing_begin(writer->lease, uuid, writer->image.manifest->image.name, error);
-    if (!writer->announced ||
-        !vimg_resume_load(writer->store, uuid, writer->image.manifest->image.format, &writer->old,
+    if (!writer->announced)
+        return FALSE;
+    /* another host may have gone on with it until then */
+    vimg_stored_image_clear(&writer->image);
+    if (!load_saving(writer, uuid, error)) {
+        vimg_writing_end(writer->lease, uuid);
+        writer->announced = FALSE;
+        return FALSE;
+    }
+    if (!vimg_resume_load(writer->store, uuid, writer->image.manifest->image.format, &writer->old,
                           &writer->cut, error))
         return FALSE;
     durable = durable_end(writer);

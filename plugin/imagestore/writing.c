@@ -7,7 +7,6 @@
 
 #include "claim.h"
 #include "image.h"
-#include "owner.h"
 #include "survey.h"
 #include "throw.h"
 #include "writing.h"
@@ -72,23 +71,6 @@ vimg_writing_check(VimgSliceStore *store, const char *uuid, GError **error)
     return !lease || throw_busy(store, lease, error);
 }
 
-/* After a power cut, who made the sign must be readable as long as the sign is. */
-static gboolean
-make_durable(VimgLease *lease, GError **error)
-{
-    VimgTransport *transport = lease->store->transport;
-    g_autofree char *owner = vimg_lease_path(lease, VIMG_OWNER_FILE);
-    int result = vimg_transport_sync(transport, owner);
-
-    if (result == 0)
-        result = vimg_transport_sync(transport, lease->dir);
-    if (result == 0)
-        result = vimg_transport_sync(transport, "pending");
-    if (result != 0)
-        return vimg_lease_throw(lease, error, result, _("cannot make a lease in the store"));
-    return TRUE;
-}
-
 gboolean
 vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GError **error)
 {
@@ -98,8 +80,6 @@ vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GError 
     gboolean claimed = FALSE;
     guint round;
 
-    if (!make_durable(lease, error))
-        return FALSE;
     for (round = 0; round < MAX_ROUNDS; round++) {
         int result = vimg_transport_create(store->transport, path, "", 0, FALSE);
 

@@ -122,10 +122,10 @@ parse_auth(VimgPoolDef *def, const xmlNode *source, GError **error)
 static gboolean
 parse_source(VimgPoolDef *def, const xmlNode *source, GError **error)
 {
-    static const char *const none[] = {NULL};
+    static const char *const own[] = {"store", NULL}; /* what a search tells beside the place */
     xmlNode *node;
 
-    if (!vimg_xml_check_children(source, VIMG_POOL_NAMESPACE, none, error))
+    if (!vimg_xml_check_children(source, VIMG_POOL_NAMESPACE, own, error))
         return FALSE;
     for (node = vimg_xml_first(source); node; node = vimg_xml_next(node)) {
         if (vimg_xml_is(node, NULL, "host") && !vimg_pool_parse_host(def, node, error))

@@ -145,6 +145,8 @@ vimg_image_lie(const VimgType *type, const VimgPluginImage *image)
         if (!vimg_text_check(texts[i]))
             return g_strdup_printf("bad text in image %s", image->uuid);
     }
+    if (VIMG_PLUGIN_IMAGE_HAS(image, origin) && !vimg_text_check(image->origin))
+        return g_strdup_printf("bad origin of image %s", image->uuid);
     return numbers_lie(image);
 }
 

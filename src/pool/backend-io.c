@@ -21,6 +21,8 @@ struct _VimgReader {
     VimgStore *store;
     char *name; /* for messages */
     gpointer handle;
+    gboolean (*next)(gpointer handle, VimgExtent *out, GError **error);
+    void (*close)(gpointer handle);
     guint64 left;  /* bytes that may still come */
     gboolean done; /* the end was reported, or an error */
 };
@@ -205,23 +207,48 @@ vimg_writer_stat(VimgWriter *writer, guint64 *allocation, guint64 *position)
 
 /* ---- readers ---------------------------------------------------------------------------- */
 
+static VimgReader *
+reader_new(VimgStore *store, const char *name, gpointer handle, guint64 length)
+{
+    VimgReader *reader = g_new0(VimgReader, 1);
+
+    reader->store = vimg_store_ref(store);
+    reader->name = g_strdup(name);
+    reader->handle = handle;
+    reader->next = store->type->table.reader_next;
+    reader->close = store->type->table.reader_close;
+    reader->left = length;
+    return reader;
+}
+
 VimgReader *
 vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 length,
                  VimgPluginJob *job, GError **error)
 {
     g_autofree char *name = vimg_store_image_name(store, uuid);
     GError *local = NULL;
-    VimgReader *reader;
     gpointer handle =
         store->type->table.reader_open(content_handle(store), uuid, offset, length, job, &local);
 
     if (!vimg_type_settle(store->type, handle != NULL, local, name, error))
         return NULL;
-    reader = g_new0(VimgReader, 1);
-    reader->store = vimg_store_ref(store);
-    reader->name = g_steal_pointer(&name);
-    reader->handle = handle;
-    reader->left = length > 0 ? length : G_MAXINT64;
+    return reader_new(store, name, handle, length > 0 ? length : G_MAXINT64);
+}
+
+VimgReader *
+vimg_reader_open_file(VimgStore *store, const char *origin, const char *name, VimgPluginJob *job,
+                      GError **error)
+{
+    const VimgBackend *table = &store->type->table;
+    GError *local = NULL;
+    gpointer handle = table->file_open(store->handle, origin, job, &local);
+    VimgReader *reader;
+
+    if (!vimg_type_settle(store->type, handle != NULL, local, name, error))
+        return NULL;
+    reader = reader_new(store, name, handle, G_MAXINT64);
+    reader->next = table->file_next;
+    reader->close = table->file_close;
     return reader;
 }
 
@@ -238,7 +265,7 @@ vimg_reader_next(VimgReader *reader, VimgExtent *out, GError **error)
     if (reader->done)
         return TRUE;
     /* on failure nothing of @extent is ours */
-    ok = type->table.reader_next(reader->handle, &extent, &local);
+    ok = reader->next(reader->handle, &extent, &local);
     if (!vimg_type_settle(type, ok, local, reader->name, error))
         return FALSE;
     lie = extent_lie(&extent, reader->left);
@@ -257,7 +284,7 @@ vimg_reader_close(VimgReader *reader)
 {
     if (!reader)
         return;
-    reader->store->type->table.reader_close(reader->handle);
+    reader->close(reader->handle);
     vimg_store_unref(reader->store);
     g_free(reader->name);
     g_free(reader);

@@ -104,6 +104,26 @@ vimg_store_verify(VimgStore *store, const char *uuid, VimgPluginJob *job, GError
     return settle(store, uuid, report, local, error);
 }
 
+/* What a backend counts by kind: members {"count": …, "bytes": …}, of which it says what they are.
+ */
+static void
+append_kind(JsonObject *report, const char *name, JsonNode *node, gpointer data)
+{
+    GString *text = data;
+    JsonObject *kind;
+
+    if (!JSON_NODE_HOLDS_OBJECT(node))
+        return;
+    kind = json_node_get_object(node);
+    if (json_object_get_int_member_with_default(kind, "count", 0) == 0)
+        return;
+    g_string_append_printf(text, "%s%s %" G_GINT64_FORMAT, text->len > 0 ? ", " : "", name,
+                           json_object_get_int_member(kind, "count"));
+    if (json_object_has_member(kind, "bytes"))
+        g_string_append_printf(text, " (%" G_GINT64_FORMAT " bytes)",
+                               json_object_get_int_member_with_default(kind, "bytes", 0));
+}
+
 char *
 vimg_report_summary(const char *report)
 {
@@ -118,9 +138,11 @@ vimg_report_summary(const char *report)
         if (!json_object_has_member(object, name))
             continue;
         g_string_append_printf(
-            text, "%s%s %" G_GINT64_FORMAT, text->len > 0 ? ", " : "", name,
+            text, "%s%s %" G_GINT64_FORMAT "%s", text->len > 0 ? ", " : "", name,
             members[i].counted ? json_array_get_length(json_object_get_array_member(object, name))
-                               : json_object_get_int_member(object, name));
+                               : json_object_get_int_member(object, name),
+            members[i].counted ? "" : " bytes");
     }
+    json_object_foreach_member(object, append_kind, text);
     return g_string_free(g_steal_pointer(&text), FALSE);
 }

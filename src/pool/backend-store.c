@@ -239,6 +239,37 @@ vimg_store_list(VimgStore *store, VimgImageSink sink, gpointer data, GError **er
     return TRUE;
 }
 
+typedef struct {
+    const VimgType *type;
+    VimgFileSink sink;
+    gpointer data;
+} FileListing;
+
+static gboolean
+list_file(const VimgPluginFile *file, gpointer data)
+{
+    FileListing *listing = data;
+    g_autoptr(GError) error = NULL;
+
+    if (file->length > G_MAXINT64 || !file->name || !file->origin ||
+        !vimg_text_check(file->origin) || !vimg_name_check("volume", file->name, &error)) {
+        vimg_type_complain(listing->type, "a file is left out: %s",
+                           error ? error->message : "impossible origin or size");
+        return TRUE;
+    }
+    return listing->sink(file, listing->data);
+}
+
+gboolean
+vimg_store_list_files(VimgStore *store, VimgFileSink sink, gpointer data, GError **error)
+{
+    FileListing listing = {store->type, sink, data};
+    GError *local = NULL;
+    gboolean ok = store->type->table.file_list(store->handle, list_file, &listing, &local);
+
+    return vimg_type_settle(store->type, ok, local, NULL, error);
+}
+
 /* Storages differ in what they offer: stock's words for each. */
 static gboolean
 unsupported(GError **error, const char *what)

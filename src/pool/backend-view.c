@@ -298,6 +298,11 @@ vimg_type_check(const VimgType *type, const VimgPoolView *view, GError **error)
 
     if (!check_source(type, view->def, error))
         return FALSE;
+    if (view->pool.retrieve_existing && !vimg_type_can_adopt(type))
+        return vimg_throw(
+            error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+            _("storage pool type '%s' cannot retrieve existing images: leave out element 'retrieve'"),
+            type->name);
     for (i = 0; i < view->pool.n_elements; i++) {
         if (!check_element(type, &view->pool.elements[i], error))
             return FALSE;

@@ -57,6 +57,13 @@ static const Field writing[] = {
     FIELD(writer_finish), FIELD(writer_abort),
 };
 
+static const Field files[] = {
+    FIELD(file_list),
+    FIELD(file_open),
+    FIELD(file_next),
+    FIELD(file_close),
+};
+
 /* ---- types ------------------------------------------------------------------------------ */
 
 static void
@@ -200,6 +207,7 @@ check_table(const VimgType *type, GError **error)
 {
     const VimgBackend *table = &type->table;
     guint n_writing = count_set(table, writing, G_N_ELEMENTS(writing));
+    guint n_files = count_set(table, files, G_N_ELEMENTS(files));
     gsize i;
 
     for (i = 0; i < G_N_ELEMENTS(required); i++) {
@@ -208,6 +216,10 @@ check_table(const VimgType *type, GError **error)
     }
     if (n_writing > 0 && n_writing < G_N_ELEMENTS(writing))
         return vimg_throw(error, VIMG_ERROR_INTERNAL, "it has some of the writer_… callbacks only");
+    if (n_files > 0 && (n_files < G_N_ELEMENTS(files) || n_writing == 0 || !table->create))
+        return vimg_throw(
+            error, VIMG_ERROR_INTERNAL,
+            "it has some of the file_… callbacks only, or cannot make images of them");
     if (strcmp(table->type, type->name) != 0)
         return vimg_throw(error, VIMG_ERROR_INTERNAL, "it calls itself '%s'", table->type);
     return check_formats(type, error) && check_options(type, error);
@@ -377,6 +389,12 @@ gboolean
 vimg_type_takes_undeclared(const VimgType *type)
 {
     return type->table.size > offsetof(VimgBackend, writer_read);
+}
+
+gboolean
+vimg_type_can_adopt(const VimgType *type)
+{
+    return type->table.file_list != NULL;
 }
 
 /* ---- honesty ---------------------------------------------------------------------------- */

@@ -48,6 +48,9 @@ gboolean vimg_type_has_format(const VimgType *type, const char *format);
 /* Whether its images may be made without a format; a backend of the first contract wants one. */
 gboolean vimg_type_takes_undeclared(const VimgType *type);
 
+/* Whether it can make images of plain files. */
+gboolean vimg_type_can_adopt(const VimgType *type);
+
 /* @def as the contract shows it; strings are borrowed from @def, which must outlive it. */
 typedef struct _VimgPoolView VimgPoolView;
 VimgPoolView *vimg_pool_view_new(const VimgPoolDef *def, const char *store_id,
@@ -101,6 +104,9 @@ gboolean vimg_store_can_clone(VimgStore *a, VimgStore *b);
 gboolean vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *image,
                           VimgPluginJob *job, VimgPluginImage *out, GError **error);
 gboolean vimg_store_can_write(VimgStore *store);
+/* Only of a type that can adopt.  Files with impossible names or origins are logged and left out.
+ */
+gboolean vimg_store_list_files(VimgStore *store, VimgFileSink sink, gpointer data, GError **error);
 /* Whether an upload may begin elsewhere than at the first byte. */
 gboolean vimg_store_can_resume(VimgStore *store);
 
@@ -113,7 +119,7 @@ gboolean vimg_type_can_clean_up(const VimgType *type);
 char *vimg_store_cleanup(VimgStore *store, gboolean dry_run, VimgPluginJob *job, GError **error);
 /* @uuid NULL: everything. */
 char *vimg_store_verify(VimgStore *store, const char *uuid, VimgPluginJob *job, GError **error);
-/* Returns: (transfer full) what it says in short, as "freed 4096, removed 2, kept 0". */
+/* Returns: (transfer full) what it says in short, as "freed 4096 bytes, removed 2, kept 0". */
 char *vimg_report_summary(const char *report);
 
 typedef struct _VimgWriter VimgWriter;
@@ -138,6 +144,9 @@ gboolean vimg_writer_stat(VimgWriter *writer, guint64 *allocation, guint64 *posi
 typedef struct _VimgReader VimgReader;
 VimgReader *vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 length,
                              VimgPluginJob *job, GError **error);
+/* The same of a plain file; @name is for messages. */
+VimgReader *vimg_reader_open_file(VimgStore *store, const char *origin, const char *name,
+                                  VimgPluginJob *job, GError **error);
 gboolean vimg_reader_next(VimgReader *reader, VimgExtent *out, GError **error);
 void vimg_reader_close(VimgReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgReader, vimg_reader_close)

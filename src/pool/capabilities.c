@@ -11,9 +11,6 @@
 
 #define NAMESPACE "urn:virtimage:capabilities:1"
 
-/* Directories looked at below one of the configured ones. */
-#define MAX_SEARCHED 1024
-
 /* ---- capabilities ----------------------------------------------------------------------- */
 
 static const struct {
@@ -191,23 +188,6 @@ search_dir(VimgModel *model, const VimgType *type, VimgPoolDef *def, const char 
         g_string_append(out, found);
 }
 
-static void
-search_below(VimgModel *model, const VimgType *type, VimgPoolDef *def, const char *path,
-             GString *out)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-    guint n;
-
-    search_dir(model, type, def, path, out);
-    for (n = 0; dir && n < MAX_SEARCHED && (name = g_dir_read_name(dir)); n++) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-
-        if (g_file_test(child, G_FILE_TEST_IS_DIR))
-            search_dir(model, type, def, child, out);
-    }
-}
-
 /* Whether @def leaves the place open, for a type whose place is a directory of this host. */
 static gboolean
 is_anywhere(const VimgType *type, const VimgPoolDef *def)
@@ -241,7 +221,7 @@ vimg_model_find_sources(VimgModel *model, const char *type_name, const char *spe
     }
     if (is_anywhere(type, def)) {
         for (i = 0; model->search_paths && model->search_paths[i]; i++)
-            search_below(model, type, def, model->search_paths[i], out);
+            search_dir(model, type, def, model->search_paths[i], out);
     } else {
         found = find_at(model, type, def, error);
         if (!found)

@@ -147,6 +147,9 @@ struct _VimgPool {
     guint listings;       /* running */
     guint64 tick;         /* counts changes made here */
     guint64 listed;       /* tick at which the newest merged listing began */
+    VimgJob *adopting;    /* the one that adopts files; NULL: nobody does */
+    gboolean adopt_again; /* it must look once more */
+    GHashTable *left_out; /* origins it need not look at again; its alone, without the lock */
 };
 
 VimgPool *vimg_pool_new(VimgModel *model, VimgPoolDef *def); /* (transfer full) def */
@@ -365,6 +368,8 @@ void vimg_use_removed(VimgUse *use);
 void vimg_use_changed(VimgUse *use, const VimgPluginImage *image);
 /* Asks the storage what is true of the volume; for after a failure. */
 void vimg_use_restat(VimgUse *use);
+/* Removes the half-made image @uuid, which nobody was told of. */
+void vimg_use_discard(VimgUse *use, const char *uuid);
 /* A call of the backend failed: notes a lost storage.  Returns: FALSE. */
 gboolean vimg_use_failed(VimgUse *use, const GError *error);
 /* Returns: (transfer full) */
@@ -420,6 +425,16 @@ gboolean vimg_pool_forget(VimgPool *pool, GError **error);
 /* The backend reads @def, and secrets, again. */
 gboolean vimg_session_update(VimgPool *pool, VimgSession *session, const VimgPoolDef *def,
                              GError **error);
+
+/* ---- adopt.c: images of plain files that lie in a storage -------------------------------- */
+
+/*
+ * Looks in another thread for files to adopt, if the definition asks for it and the pool may be
+ * written; else ends what is under way.  Whenever one of that may have changed.
+ */
+void vimg_adopt_kick(VimgPool *pool);
+/* Cancels it and waits for its end; the caller has the pool to itself. */
+void vimg_adopt_stop(VimgPool *pool);
 
 /* ---- reconnect.c ------------------------------------------------------------------------- */
 

@@ -192,8 +192,10 @@ refresh(VimgPool *pool, GError **error)
     if (!vimg_pool_check_active(pool, TRUE, N_("storage pool '%s' is not active"), error))
         return FALSE;
     if (is_connected(pool)) {
-        if (refresh_connected(pool, &local))
+        if (refresh_connected(pool, &local)) {
+            vimg_adopt_kick(pool);
             return TRUE;
+        }
         if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID) ||
             g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) ||
             g_error_matches(local, VIMG_ERROR, VIMG_ERROR_ABORTED)) {

@@ -159,6 +159,7 @@ update_live(VimgPool *pool, const VimgPoolDef *def, GError **error)
     }
     replace_def(pool, vimg_pool_def_copy(def));
     vimg_reconnect_kick(pool->model);
+    vimg_adopt_kick(pool);
     return TRUE;
 }
 

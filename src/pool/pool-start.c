@@ -157,6 +157,7 @@ vimg_pool_start(VimgPool *pool, guint flags, GError **error)
         return FALSE;
     }
     activate(pool, g_steal_pointer(&session), &info);
+    vimg_adopt_kick(pool);
     return TRUE;
 }
 
@@ -272,11 +273,28 @@ check_no_jobs(VimgPool *pool, GError **error)
     return TRUE;
 }
 
+/* Than the adoption of files, which ends for it and is taken up again at the next start. */
+static gboolean
+has_other_jobs(VimgPool *pool)
+{
+    g_autoptr(GPtrArray) jobs = vimg_jobs_list(pool->model->jobs, pool->name);
+    guint i;
+
+    for (i = 0; i < jobs->len; i++) {
+        if (strcmp(((VimgJobInfo *)g_ptr_array_index(jobs, i))->kind, "adopt") != 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 gboolean
 vimg_pool_stop(VimgPool *pool, GError **error)
 {
     if (!vimg_pool_check_active(pool, TRUE, N_("storage pool '%s' is not active"), error) ||
-        !check_no_jobs(pool, error) || !vimg_persist_run_remove(pool, error))
+        (has_other_jobs(pool) && !check_no_jobs(pool, error)))
+        return FALSE;
+    vimg_adopt_stop(pool);
+    if (!check_no_jobs(pool, error) || !vimg_persist_run_remove(pool, error))
         return FALSE;
     vimg_pool_detach(pool);
     if (pool->persistent) {

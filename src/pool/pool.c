@@ -54,6 +54,7 @@ vimg_pool_unref(VimgPool *pool)
     if (!pool || __atomic_sub_fetch(&pool->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     vimg_cache_free(pool);
+    g_clear_pointer(&pool->left_out, g_hash_table_unref);
     vimg_pool_def_free(pool->def);
     vimg_pool_def_free(pool->next_def);
     vimg_cond_clear(&pool->changed);

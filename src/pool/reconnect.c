@@ -139,6 +139,7 @@ vimg_pool_reconnect(VimgPool *pool, GError **error)
     end_attempt(pool, session, &info, local);
     if (session) {
         catch_up(pool, session, defined);
+        vimg_adopt_kick(pool);
         return TRUE;
     }
     vimg_reconnect_kick(pool->model);

@@ -27,6 +27,7 @@ vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image)
     out->os = g_strdup(image->os);
     out->arch = g_strdup(image->arch);
     out->description = g_strdup(image->description);
+    out->origin = g_strdup(image->origin);
 }
 
 VimgVolume *

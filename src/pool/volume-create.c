@@ -13,7 +13,6 @@
 #include "pool/copy.h"
 #include "pool/model-private.h"
 #include "util/i18n.h"
-#include "util/log.h"
 
 #define RAW "raw"
 
@@ -171,22 +170,6 @@ check_copy(const VimgPluginImage *base, VimgPluginImage *image, GError **error)
     return TRUE;
 }
 
-/* Nobody was told of it. */
-static void
-remove_copy(VimgUse *to, const char *uuid)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (vimg_store_remove_image(vimg_session_store(to->session), uuid, &error) ||
-        g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL)) {
-        vimg_use_removed(to);
-        return;
-    }
-    vimg_warning("a failed copy in storage pool '%s' stays behind: %s", to->pool->name,
-                 error->message);
-    vimg_use_restat(to);
-}
-
 /*
  * What a copy is compared with.  A checksum that the source has itself was compared when that was
  * sealed, and is not one of the zeros behind what was uploaded of a raw image.
@@ -248,7 +231,7 @@ copy_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginIm
     if (!create_image(to, image, "copy", 0, error))
         return FALSE;
     if (!copy_content(from, to, base, image, &out, &local)) {
-        remove_copy(to, image->uuid);
+        vimg_use_discard(to, image->uuid);
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }

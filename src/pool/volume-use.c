@@ -10,6 +10,7 @@
 
 #include "pool/model-private.h"
 #include "util/i18n.h"
+#include "util/log.h"
 
 typedef struct {
     gboolean changes;                          /* no other changing job beside it */
@@ -365,6 +366,21 @@ vimg_use_failed(VimgUse *use, const GError *error)
 {
     vimg_session_failed(use->session, error);
     return FALSE;
+}
+
+void
+vimg_use_discard(VimgUse *use, const char *uuid)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_store_remove_image(vimg_session_store(use->session), uuid, &error) ||
+        g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL)) {
+        vimg_use_removed(use);
+        return;
+    }
+    vimg_warning("an unfinished image in storage pool '%s' stays behind: %s", use->pool->name,
+                 error->message);
+    vimg_use_restat(use);
 }
 
 /* ---- end -------------------------------------------------------------------------------- */

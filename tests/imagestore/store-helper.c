@@ -78,6 +78,32 @@ helper_reopen(VimgTransport *transport)
     return store;
 }
 
+guint
+helper_stride(void)
+{
+    const char *text = g_getenv("VIMG_TEST_STRIDE");
+    guint64 value = 1;
+
+    if (text)
+        g_assert_true(g_ascii_string_to_unsigned(text, 10, 1, 100, &value, NULL));
+    return (guint)value;
+}
+
+void
+helper_fence_all(VimgSliceStore *store)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    guint i;
+
+    g_assert_cmpint(vimg_transport_list(store->transport, "pending", &names), ==, 0);
+    for (i = 0; i < names->len; i++) {
+        g_autofree char *from = g_strconcat("pending/", g_ptr_array_index(names, i), NULL);
+        g_autofree char *to = g_strconcat("gc/fenced-", g_ptr_array_index(names, i), NULL);
+
+        g_assert_cmpint(vimg_transport_rename(store->transport, from, to), ==, 0);
+    }
+}
+
 VimgBuffer *
 helper_content(guint32 seed, gsize size, guint zero_every)
 {

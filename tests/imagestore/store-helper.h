@@ -33,6 +33,15 @@ VimgSliceStore *helper_local_store(const HelperHome *home);
 /* The store that lies there already. */
 VimgSliceStore *helper_reopen(VimgTransport *transport);
 
+/*
+ * Builds with sanitizers, which look at code rather than at every step, try each VIMG_TEST_STRIDEth
+ * step only.
+ */
+guint helper_stride(void);
+
+/* Fences every lease, as others do with those of a host that is gone. */
+void helper_fence_all(VimgSliceStore *store);
+
 /* Bytes that depend on @seed; from @zero_every on, every such block of 64 KiB is zero (0: none). */
 VimgBuffer *helper_content(guint32 seed, gsize size, guint zero_every);
 

@@ -466,11 +466,12 @@ test_rubbish(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(vimg_transport_mkdir(store->transport, dir), ==, 0);
     vimg_claim_take(store, "left", gone, NULL);
     first = collect(store, FALSE);
-    g_assert_cmpint(tally(first, "rubbish") + tally(first, "names"), ==, 0);
+    g_assert_cmpint(tally(first, "rubbish"), ==, 0);
+    /* an image is there before its claim: this one is nobody's */
+    g_assert_cmpint(tally(first, "names"), ==, 1);
     vimg_lease_free(lease);
     second = collect(store, FALSE);
     g_assert_cmpint(tally(second, "rubbish"), ==, 1);
-    g_assert_cmpint(tally(second, "names"), ==, 1);
     g_assert_cmpuint(count_names(store, "images"), ==, 0);
     g_assert_cmpuint(count_names(store, "names"), ==, 0);
 }

@@ -227,22 +227,7 @@ count_operations(gboolean whole)
     return count;
 }
 
-/*
- * Builds with sanitizers, which look at code rather than at every step, try each VIMG_TEST_STRIDEth
- * step only.
- */
-static guint stride = 1;
-
-static void
-read_stride(void)
-{
-    const char *text = g_getenv("VIMG_TEST_STRIDE");
-    guint64 value = 1;
-
-    if (text)
-        g_assert_true(g_ascii_string_to_unsigned(text, 10, 1, 100, &value, NULL));
-    stride = (guint)value;
-}
+static guint stride;
 
 /* How often each step is tried: with other fates of what was not durable. */
 static const guint32 fates[] = {0, 1, 2};
@@ -261,6 +246,7 @@ crash_at(guint at, gboolean whole, guint32 fate)
     vimg_slice_store_free(store);
     memory_disk_crash(disk, fate ? fate * 1000003 + at : 0);
     store = helper_reopen(memory_transport_new(disk, whole));
+    helper_fence_all(store);
     verify(store, &s);
     vimg_slice_store_free(store);
     scenario_clear(&s);
@@ -374,7 +360,7 @@ main(int argc, char **argv)
     gsize i;
 
     g_test_init(&argc, &argv, NULL);
-    read_stride();
+    stride = helper_stride();
     contents[0] = helper_content(1, 9 * 65536 + 17, 4);
     contents[1] = helper_content(1, 11 * 65536 + 17, 5);
     contents[2] = helper_content(2, 7 * 65536, 0);

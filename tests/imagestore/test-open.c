@@ -111,6 +111,12 @@ test_open_foreign(HelperHome *home, gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_PROBE);
     g_clear_error(&error);
     pool.retrieve_existing = TRUE;
+    /* where a store was lost, no files are a reason to make another */
+    pool.store_id = "00000000-0000-4000-8000-00000000000a";
+    g_assert_false(vimg_imagestore_build(&pool, VIMG_BUILD_OVERWRITE, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_clear_error(&error);
+    pool.store_id = NULL;
     assert_open(&pool, VIMG_OPEN_CREATE, -1, NULL);
     /* what is not ours stays, and so does its directory */
     g_assert_true(vimg_imagestore_remove(&pool, NULL, &error));

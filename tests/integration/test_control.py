@@ -169,7 +169,7 @@ class Upkeep(ControlCase):
         self.assertEqual(self.control.cleanup(self.name), trial)
         self.assertEqual(self.control.trash_list(self.name), [])
         self.assertEqual(self.names(), [])
-        self.assertIn("cleanup of storage pool '%s': freed %d, removed 2, kept 0"
+        self.assertIn("cleanup of storage pool '%s': freed %d bytes, removed 2, kept 0"
                       % (self.name, SIZE), self.daemon.log())
 
     def test_pool_build(self):

@@ -221,13 +221,6 @@ class Pools(VirshCase):
         for place in (self.dir, "%s/" % self.dir, "%s/../%s" % (self.dir, self.dir.name), link):
             refused("conflict with pool: '%s'" % pool, "another", place)
 
-    def test_find_sources_says_that_it_cannot(self):
-        spec = self.work / "spec.xml"
-        spec.write_text("<source><dir path='%s'/></source>" % self.dir)
-        for command in (("find-storage-pool-sources", "imagestore", spec),
-                        ("find-storage-pool-sources-as", "imagestore")):
-            self.no("pool type 'imagestore' does not support source discovery", *command)
-
     def test_example_definitions_are_valid(self):
         examples = sorted((TOP / "examples").glob("*pool*.xml"))
         for path in examples:

@@ -273,8 +273,11 @@ static const struct {
 } reports[] = {
     {"{}", NULL, ""},
     {"{\"kept\": [{}], \"freed\": 12, \"more\": {}, \"removed\": [1, 2]}", NULL,
-     "freed 12, removed 2, kept 1"},
-    {"{\"checked\": 7, \"damaged\": []}", NULL, "checked 7, damaged 0"},
+     "freed 12 bytes, removed 2, kept 1"},
+    {"{\"checked\": 7, \"damaged\": []}", NULL, "checked 7 bytes, damaged 0"},
+    {"{\"slices\": {\"count\": 3, \"bytes\": 9}, \"names\": {\"count\": 0}}", NULL,
+     "slices 3 (9 bytes)"},
+    {"{\"freed\": 1, \"names\": {\"count\": 2}}", NULL, "freed 1 bytes, names 2"},
     {"", "a report that is none", NULL},
     {"[]", "a report that is none", NULL},
     {"null", "a report that is none", NULL},

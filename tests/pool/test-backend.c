@@ -28,6 +28,7 @@ static const struct {
     {"noprobe", VIMG_ERROR_CONFIG_UNSUPPORTED, "it lacks 'probe'"},
     {"halfwriter", VIMG_ERROR_CONFIG_UNSUPPORTED, "some of the writer_"},
     {"bothways", VIMG_ERROR_CONFIG_UNSUPPORTED, "it has 'content' and some of the"},
+    {"halffiles", VIMG_ERROR_CONFIG_UNSUPPORTED, "some of the file_"},
     {"badformats", VIMG_ERROR_CONFIG_UNSUPPORTED, "bad list of formats"},
     {"badoptions", VIMG_ERROR_CONFIG_UNSUPPORTED, "bad option of element 'a'"},
     {"nosize", VIMG_ERROR_CONFIG_UNSUPPORTED, "it lacks 'type'"},
@@ -68,7 +69,7 @@ test_list(void)
     gboolean liar = FALSE;
     guint i;
 
-    g_assert_cmpuint(list->len, ==, 15);
+    g_assert_cmpuint(list->len, ==, 16);
     for (i = 0; i < list->len; i++) {
         const VimgTypeStatus *status = g_ptr_array_index(list, i);
 
@@ -276,6 +277,9 @@ static const struct {
     {"misplaced-attribute", "liar", NAME, "<image:oss username='x'/>", VIMG_ERROR_XML,
      "unknown attribute 'username' in element 'oss'"},
     {"text", "liar", NAME, "<image:slice>4096</image:slice>", VIMG_ERROR_XML, "takes no text"},
+    {"retrieve", "liar", NAME, "<image:retrieve existing='yes'/>", VIMG_ERROR_CONFIG_UNSUPPORTED,
+     "storage pool type 'liar' cannot retrieve existing images"},
+    {"retrieve-no", "liar", NAME, "<image:retrieve existing='no'/>", -1, NULL},
     {"no-options", "shorter", HOST DIR NAME DEVICE AUTH("ssh"), "<image:slice size='4096'/>",
      VIMG_ERROR_XML, "takes: none"},
 };

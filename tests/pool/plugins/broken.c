@@ -17,6 +17,11 @@ broken_content(gpointer handle, const char *uuid, gboolean saving, GError **erro
     return -1;
 }
 
+static void
+broken_close(gpointer file)
+{
+}
+
 static const VimgPluginOption without_values[] = {
     {.path = "a", .attribute = "b", .type = VIMG_OPTION_ENUM},
     {0},
@@ -42,6 +47,8 @@ vimg_plugin_init(const VimgServices *services, GError **error)
         broken.writer_hole = broken_hole;
     if (strcmp(BROKEN, "bothways") == 0)
         broken.content = broken_content;
+    if (strcmp(BROKEN, "halffiles") == 0)
+        broken.file_close = broken_close;
     if (strcmp(BROKEN, "badformats") == 0)
         broken.formats = "raw||iso";
     if (strcmp(BROKEN, "badoptions") == 0)

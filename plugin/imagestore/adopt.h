@@ -1,0 +1,34 @@
+/*
+ * adopt.h: plain files beside the store that may become images
+ *
+ * The origin of such a file is "inode=N size=N mtime=N.N path=NAME", relative to the root, since
+ * another host may have mounted it elsewhere; device numbers differ between hosts and boots.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_ADOPT_H
+#define VIMG_IMAGESTORE_ADOPT_H
+
+#include <sys/stat.h>
+
+#include "store.h"
+
+/* Whether an image of @origin was removed, on whatever host; also if that cannot be found out. */
+gboolean vimg_adopted_before(VimgSliceStore *store, const char *origin);
+/* Makes it so, durably. */
+gboolean vimg_adopted_note(VimgSliceStore *store, const char *origin, GError **error);
+
+/* Returns: (transfer full) */
+char *vimg_adopt_origin(const char *name, const struct stat *st);
+/* The files that have been as they are for a minute and were not adopted before, by name. */
+gboolean vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data, GError **error);
+
+/* file-reader.c; as file_open(), file_next() and file_close() of the contract */
+typedef struct _VimgFileReader VimgFileReader;
+VimgFileReader *vimg_file_reader_open(VimgSliceStore *store, const char *origin, VimgPluginJob *job,
+                                      GError **error);
+gboolean vimg_file_reader_next(VimgFileReader *reader, VimgExtent *out, GError **error);
+void vimg_file_reader_close(VimgFileReader *reader);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgFileReader, vimg_file_reader_close)
+
+#endif

@@ -1,0 +1,398 @@
+/*
+ * scrub.c: reading stored slices again, and setting the bad ones aside
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "crew.h"
+#include "scrub.h"
+#include "slice.h"
+#include "thread.h"
+#include "throw.h"
+
+/* Cancelling is noticed within this time. */
+#define WAIT_MAX (G_USEC_PER_SEC / 2)
+#define MAX_ASIDE 10000 /* copies of one slice in bad/ */
+
+struct _VimgScrub {
+    VimgSliceStore *store;
+    VimgPluginJob *job;
+    VimgLane *lane;
+    VimgScrubSums *sums;
+    guint flight_max;
+    gint64 reported;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    guint flight;
+    gboolean stop; /* what was pushed is not needed any more */
+    VimgScrubSums now;
+    GHashTable *left;
+    gdouble debt;   /* bytes read beyond the rate */
+    gint64 drained; /* when it was last counted down */
+    GError *failure;
+};
+
+typedef struct {
+    VimgScrub *scrub;
+    VimgSliceId id;
+} Task;
+
+typedef enum {
+    SLICE_GOOD,
+    SLICE_BAD,  /* and out of the way */
+    SLICE_LEFT, /* bad, where it was */
+    SLICE_GONE,
+    SLICE_FOREIGN, /* no file */
+} Verdict;
+
+/* ---- one slice -------------------------------------------------------------------------- */
+
+static char *
+aside_path(const VimgSliceId *id, guint n)
+{
+    char hex[VIMG_ID_HEX];
+
+    vimg_id_to_hex(id, hex);
+    return g_strdup_printf("bad/%s.%u", hex, n);
+}
+
+/*
+ * Whether the file at @path holds slice @id.  A disk that cannot read it (EIO) says that it does
+ * not.  Returns: 0 or why that is not known.
+ */
+static int
+examine(VimgTransport *transport, VimgSliceTools *tools, const char *path, const VimgSliceId *id,
+        gboolean *good, guint64 *size)
+{
+    g_autoptr(VimgBuffer) frame = NULL;
+    int result = vimg_transport_read(transport, path, vimg_slice_frame_max(), &frame);
+
+    *good = result == 0 && vimg_slice_check(tools, id, frame);
+    *size = result == 0 ? frame->size : 0;
+    return result == EFBIG || result == EIO ? 0 : result;
+}
+
+/* Durably, or the bad slice would be back after a crash and count as one that was stored again. */
+static int
+sync_aside(VimgTransport *transport, const VimgSliceId *id)
+{
+    g_autofree char *dir = vimg_slice_dir(id);
+    int result = vimg_transport_sync(transport, "bad");
+
+    return result ? result : vimg_transport_sync(transport, dir);
+}
+
+static int
+move_aside(VimgTransport *transport, const VimgSliceId *id, const char *place, char **out)
+{
+    int result = EEXIST;
+    guint n;
+
+    for (n = 0; result == EEXIST && n < MAX_ASIDE; n++) {
+        g_autofree char *path = aside_path(id, n);
+        VimgFileInfo info;
+
+        /* a rename may replace what is there */
+        if (vimg_transport_stat(transport, path, &info) != ENOENT)
+            continue;
+        result = vimg_transport_rename(transport, place, path);
+        if (result == 0)
+            *out = g_steal_pointer(&path);
+    }
+    return result;
+}
+
+/* Back from @path; if it was stored again meanwhile, that copy is as good. */
+static int
+move_back(VimgTransport *transport, const char *path, const char *place)
+{
+    int result = vimg_transport_rename(transport, path, place);
+
+    return result == EEXIST ? vimg_transport_unlink(transport, path) : result;
+}
+
+/*
+ * What was read may have been moved by another host and stored again before we moved it: only what
+ * is bad where it lies now stays there.
+ */
+static Verdict
+set_aside(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id, const char *place)
+{
+    g_autofree char *path = NULL;
+    int result = move_aside(transport, id, place, &path);
+    gboolean good;
+    guint64 size;
+
+    if (result == ENOENT)
+        return SLICE_GONE;
+    if (result != 0)
+        return SLICE_LEFT;
+    if (examine(transport, tools, path, id, &good, &size) != 0)
+        return move_back(transport, path, place) == 0 ? SLICE_LEFT : SLICE_BAD;
+    if (good)
+        return move_back(transport, path, place) == 0 ? SLICE_GOOD : SLICE_BAD;
+    if (sync_aside(transport, id) != 0)
+        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot make durable that %s was moved", path);
+    vimg_slice_store_log(VIMG_LOG_WARNING, "a bad slice was moved to %s", path);
+    return SLICE_BAD;
+}
+
+static int
+judge(VimgScrub *scrub, VimgSliceTools *tools, const VimgSliceId *id, Verdict *verdict,
+      guint64 *size)
+{
+    VimgTransport *transport = scrub->store->transport;
+    g_autofree char *place = vimg_slice_path(id);
+    gboolean good;
+    int result = examine(transport, tools, place, id, &good, size);
+
+    *verdict = SLICE_GOOD;
+    if (result == ENOENT)
+        *verdict = SLICE_GONE;
+    else if (result == EINVAL || result == EISDIR || result == ELOOP)
+        *verdict = SLICE_FOREIGN;
+    else if (result != 0)
+        return result;
+    else if (!good)
+        *verdict = scrub->store->read_only ? SLICE_LEFT : set_aside(transport, tools, id, place);
+    return 0;
+}
+
+/* The lock is held. */
+static void
+count(VimgScrub *scrub, const VimgSliceId *id, Verdict verdict, guint64 size)
+{
+    gboolean ours = verdict != SLICE_GONE && verdict != SLICE_FOREIGN;
+
+    scrub->now.slices += ours;
+    scrub->now.bytes += size;
+    scrub->now.bad += verdict == SLICE_BAD || verdict == SLICE_LEFT;
+    scrub->now.foreign += verdict == SLICE_FOREIGN;
+    scrub->debt += (gdouble)size;
+    if (verdict == SLICE_LEFT)
+        g_hash_table_add(scrub->left, g_memdup2(id, sizeof(*id)));
+}
+
+static void
+run_task(VimgSliceTools *tools, gpointer data)
+{
+    g_autofree Task *task = data;
+    VimgScrub *scrub = task->scrub;
+    Verdict verdict = SLICE_GONE;
+    guint64 size = 0;
+    int result = 0;
+    gboolean stop;
+
+    {
+        LOCK_GUARD(&scrub->lock);
+
+        stop = scrub->stop;
+    }
+    if (!stop)
+        result = judge(scrub, tools, &task->id, &verdict, &size);
+    LOCK_GUARD(&scrub->lock);
+
+    count(scrub, &task->id, verdict, size);
+    if (result != 0 && !scrub->failure) {
+        char hex[VIMG_ID_HEX];
+
+        vimg_id_to_hex(&task->id, hex);
+        throw_result(&scrub->failure, result, _("cannot read slice %s"), hex);
+    }
+    scrub->flight--;
+    pthread_cond_broadcast(&scrub->changed);
+}
+
+/* ---- many ------------------------------------------------------------------------------- */
+
+VimgScrub *
+vimg_scrub_new(VimgSliceStore *store, VimgPluginJob *job, VimgScrubSums *sums, GError **error)
+{
+    VimgLane *lane = vimg_lane_new(run_task, error);
+    VimgScrub *scrub;
+
+    if (!lane)
+        return NULL;
+    scrub = g_new0(VimgScrub, 1);
+    scrub->store = store;
+    scrub->job = job;
+    scrub->lane = lane;
+    scrub->sums = sums;
+    scrub->flight_max = 2 * vimg_crew_size();
+    scrub->drained = g_get_monotonic_time();
+    scrub->left = g_hash_table_new_full(vimg_id_hash, vimg_id_equal_func, g_free, NULL);
+    thread_must(pthread_mutex_init(&scrub->lock, NULL));
+    cond_init(&scrub->changed);
+    return scrub;
+}
+
+void
+vimg_scrub_free(VimgScrub *scrub)
+{
+    if (!scrub)
+        return;
+    vimg_lane_free(scrub->lane);
+    g_clear_error(&scrub->failure);
+    g_hash_table_unref(scrub->left);
+    pthread_cond_destroy(&scrub->changed);
+    pthread_mutex_destroy(&scrub->lock);
+    g_free(scrub);
+}
+
+GHashTable *
+vimg_scrub_left(VimgScrub *scrub)
+{
+    return scrub->left;
+}
+
+/*
+ * How long the next slice has to wait, in microseconds.  What the rate allows is never saved up,
+ * and a rate that changes holds at once.  The lock is held.
+ */
+static gint64
+pause_for(VimgScrub *scrub)
+{
+    gdouble rate = (gdouble)__atomic_load_n(&scrub->store->verify_rate, __ATOMIC_RELAXED);
+    gint64 now = g_get_monotonic_time();
+
+    scrub->debt -= (gdouble)(now - scrub->drained) * rate / G_USEC_PER_SEC;
+    scrub->drained = now;
+    if (rate <= 0 || scrub->debt <= 0) {
+        scrub->debt = 0;
+        return 0;
+    }
+    return (gint64)MIN(scrub->debt / rate * G_USEC_PER_SEC + 1, (gdouble)WAIT_MAX);
+}
+
+/* Waits until another slice may be read. */
+static gboolean
+wait_for_room(VimgScrub *scrub, GError **error)
+{
+    while (vimg_slice_store_check_job(scrub->job, error)) {
+        gint64 now = g_get_monotonic_time();
+        gint64 wait;
+        LOCK_GUARD(&scrub->lock);
+
+        if (scrub->failure) {
+            g_propagate_error(error, g_error_copy(scrub->failure));
+            return FALSE;
+        }
+        wait = scrub->flight < scrub->flight_max ? pause_for(scrub) : WAIT_MAX;
+        if (wait == 0)
+            return TRUE;
+        cond_wait_until(&scrub->changed, &scrub->lock, now + wait);
+    }
+    return FALSE;
+}
+
+static void
+report(VimgScrub *scrub, guint64 total)
+{
+    guint64 bytes = scrub->sums->bytes;
+
+    if (g_get_monotonic_time() - scrub->reported < WAIT_MAX)
+        return;
+    scrub->reported = g_get_monotonic_time();
+    {
+        LOCK_GUARD(&scrub->lock);
+
+        bytes += scrub->now.bytes;
+    }
+    vimg_slice_store_progress(scrub->job, "checking slices", bytes, MAX(total, bytes));
+}
+
+/* Waits for what was pushed.  @good: it counts. */
+static gboolean
+end_run(VimgScrub *scrub, gboolean good, GError **error)
+{
+    LOCK_GUARD(&scrub->lock);
+
+    scrub->stop = !good;
+    while (scrub->flight > 0)
+        thread_must(pthread_cond_wait(&scrub->changed, &scrub->lock));
+    scrub->stop = FALSE;
+    if (good && scrub->failure) {
+        g_propagate_error(error, g_error_copy(scrub->failure));
+        good = FALSE;
+    }
+    if (good) {
+        scrub->sums->slices += scrub->now.slices;
+        scrub->sums->bytes += scrub->now.bytes;
+        scrub->sums->bad += scrub->now.bad;
+        scrub->sums->foreign += scrub->now.foreign;
+    }
+    scrub->now = (VimgScrubSums){0};
+    return good;
+}
+
+gboolean
+vimg_scrub_run(VimgScrub *scrub, const GArray *ids, guint64 total, GError **error)
+{
+    gboolean good = TRUE;
+    guint i;
+
+    for (i = 0; good && i < ids->len; i++) {
+        Task *task;
+
+        report(scrub, total);
+        good = wait_for_room(scrub, error);
+        if (!good)
+            break;
+        task = g_new0(Task, 1);
+        task->scrub = scrub;
+        task->id = g_array_index(ids, VimgSliceId, i);
+        {
+            LOCK_GUARD(&scrub->lock);
+
+            scrub->flight++;
+        }
+        vimg_lane_push(scrub->lane, task);
+    }
+    return end_run(scrub, good, error);
+}
+
+/* ---- back ------------------------------------------------------------------------------- */
+
+/* "<id>.<n>" */
+static gboolean
+rescue_one(VimgSliceStore *store, VimgSliceTools *tools, const char *name)
+{
+    g_autofree char *path = g_strconcat("bad/", name, NULL);
+    g_autofree char *place = NULL;
+    VimgFileInfo info;
+    VimgSliceId id;
+    gboolean good;
+    guint64 size;
+
+    if (!vimg_id_parse(name, &id) || name[2 * VIMG_ID_SIZE] != '.')
+        return FALSE;
+    place = vimg_slice_path(&id);
+    return vimg_transport_stat(store->transport, place, &info) == ENOENT &&
+           examine(store->transport, tools, path, &id, &good, &size) == 0 && good &&
+           move_back(store->transport, path, place) == 0;
+}
+
+gboolean
+vimg_scrub_rescue(VimgSliceStore *store, VimgPluginJob *job, GError **error)
+{
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(store->transport, "bad", &names);
+    guint i;
+
+    if (result == ENOENT)
+        return TRUE;
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the slices"));
+    for (i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+
+        if (!vimg_slice_store_check_job(job, error))
+            return FALSE;
+        if (rescue_one(store, tools, name))
+            vimg_slice_store_log(VIMG_LOG_INFO, "bad/%s is good and was moved back", name);
+    }
+    return TRUE;
+}

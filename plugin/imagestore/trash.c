@@ -1,0 +1,272 @@
+/*
+ * trash.c: deleted images
+ *
+ * What decides is who moves the mark images/<uuid>/deleted: a restore and a purge into their lease,
+ * the collector below its lock.  Restores and purges have the turn of the image besides, so that
+ * each of them finds the claims and manifests as the one before it left them.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "claim.h"
+#include "gc-lock.h"
+#include "image.h"
+#include "publish.h"
+#include "throw.h"
+#include "trash.h"
+#include "turn.h"
+
+static gboolean
+throw_gone(GError **error, const char *uuid)
+{
+    return throw_error(error, VIMG_ERROR_NO_VOL,
+                       _("image %s is not in the trash; it was restored or removed"), uuid);
+}
+
+/* ---- listing ---------------------------------------------------------------------------- */
+
+static void
+describe(VimgSliceStore *store, const char *uuid, const VimgStoredImage *image,
+         VimgPluginImage *out)
+{
+    if (image->manifest) {
+        vimg_image_describe(store, image, out);
+        return;
+    }
+    /* so that it can be purged */
+    out->uuid = g_strdup(uuid);
+    out->name = g_strdup(uuid);
+    out->state = VIMG_IMAGE_ERROR;
+    out->reason = g_strdup(_("the manifest cannot be read"));
+}
+
+gboolean
+vimg_trash_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(store->transport, "images", &names);
+    guint i;
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the images"));
+    for (i = 0; i < names->len; i++) {
+        const char *uuid = g_ptr_array_index(names, i);
+        g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
+        g_auto(VimgStoredImage) image = {0};
+        g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+        VimgFileInfo info;
+
+        if (!vimg_image_is_uuid(uuid) || vimg_transport_stat(store->transport, mark, &info) != 0)
+            continue;
+        result = vimg_image_look(store, uuid, &image);
+        if (result != 0)
+            vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out of the trash: %s", uuid,
+                                 g_strerror(result));
+        if (result != 0 || !image.deleted)
+            continue;
+        describe(store, uuid, &image, &out);
+        out.deleted = MAX(1, info.mtime / G_GINT64_CONSTANT(1000000000));
+        if (!sink(&out, data))
+            break;
+    }
+    return TRUE;
+}
+
+/* ---- the mark --------------------------------------------------------------------------- */
+
+static gboolean
+is_there(VimgTransport *transport, const char *path, gpointer data)
+{
+    VimgFileInfo info;
+
+    return vimg_transport_stat(transport, path, &info) == 0;
+}
+
+/*
+ * Whether a collector has the mark.  The image may have one too, if the power failed in the middle
+ * of the rename: then the next collector decides.
+ */
+static gboolean
+is_expiring(VimgSliceStore *store, const char *uuid)
+{
+    g_autofree char *rest = g_strconcat(VIMG_GC_EXPIRED "/", uuid, NULL);
+
+    return vimg_gc_each(store->transport, rest, is_there, NULL);
+}
+
+/* The turn of an image in the trash. */
+static VimgTurn *
+begin(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
+{
+    g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, error);
+    int result;
+
+    if (!turn)
+        return NULL;
+    result = vimg_image_look(store, uuid, image);
+    if (result != 0) {
+        throw_result(error, result, _("cannot read image %s"), uuid);
+        return NULL;
+    }
+    if (!image->deleted || is_expiring(store, uuid)) {
+        throw_gone(error, uuid);
+        return NULL;
+    }
+    return g_steal_pointer(&turn);
+}
+
+static gboolean
+take_mark(const VimgTurn *turn, const char *uuid, GError **error)
+{
+    VimgTransport *transport = turn->lease->store->transport;
+    g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
+    g_autofree char *taken = vimg_lease_path(turn->lease, VIMG_IMAGE_DELETED);
+    int result = vimg_transport_rename(transport, mark, taken);
+    VimgFileInfo info;
+
+    if (result == ENOENT && vimg_transport_stat(transport, turn->lease->dir, &info) == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    if (result == ENOENT)
+        return throw_gone(error, uuid);
+    if (result != 0)
+        return throw_result(error, result, _("cannot take the image out of the trash"));
+    return TRUE;
+}
+
+static gboolean
+sync_mark(const VimgTurn *turn, const char *uuid, GError **error)
+{
+    g_autofree char *dir = g_strconcat("images/", uuid, NULL);
+    int result = vimg_transport_sync(turn->lease->store->transport, dir);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot take the image out of the trash"));
+    return TRUE;
+}
+
+static gboolean
+give_back_mark(const VimgTurn *turn, const char *uuid)
+{
+    g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
+    g_autofree char *taken = vimg_lease_path(turn->lease, VIMG_IMAGE_DELETED);
+
+    return vimg_transport_rename(turn->lease->store->transport, taken, mark) == 0;
+}
+
+/* ---- restoring -------------------------------------------------------------------------- */
+
+/* What a publisher looks at before it publishes. */
+static gboolean
+check_content(VimgSliceStore *store, const VimgStoredImage *image, GError **error)
+{
+    g_autoptr(VimgIndex) index = NULL;
+    guint64 allocation;
+
+    if (!image->manifest)
+        return throw_error(error, VIMG_ERROR_DAMAGED, _("the manifest cannot be read"));
+    index = vimg_image_index(store, image, error);
+    return index && vimg_publish_check(store, index, NULL, &allocation, error);
+}
+
+/*
+ * The claim of a restore that failed.  Whoever was fenced asks for the turn anew: another one may
+ * have restored the image under that very name meanwhile.
+ */
+static void
+withdraw(VimgTurn **turn, const char *uuid, const char *name)
+{
+    VimgSliceStore *store = (*turn)->lease->store;
+
+    if (vimg_claim_withdraw((*turn)->lease, name, uuid, NULL))
+        return;
+    g_clear_pointer(turn, vimg_turn_free);
+    vimg_claim_drop(store, name, uuid);
+}
+
+static gboolean
+write_name(const VimgTurn *turn, VimgManifest *manifest, const char *name, GError **error)
+{
+    if (strcmp(manifest->image.name, name) == 0)
+        return TRUE;
+    g_free(manifest->image.name);
+    manifest->image.name = g_strdup(name);
+    return vimg_manifest_write(manifest, turn->lease, error);
+}
+
+/* The mark is ours: what must be true before anybody is told so. */
+static gboolean
+settle(const VimgTurn *turn, const char *uuid, const char *name, GError **error)
+{
+    VimgSliceStore *store = turn->lease->store;
+
+    /* a collector may have taken our claim for that of an earlier restore that crashed */
+    return (vimg_claim_holds(store, name, uuid, NULL) ||
+            vimg_claim_take(store, name, uuid, error)) &&
+           sync_mark(turn, uuid, error);
+}
+
+/*
+ * The claim is ours and durable: the image gets its new name, then it is taken out of the trash. In
+ * this order, because an image that is neither in the trash nor has the name its manifest says is
+ * rubbish: a crash in between leaves it in the trash, at worst by its new name, with a claim that
+ * the next restore, or whoever else wants the name, finds to be of no use.
+ */
+static gboolean
+bring_back(VimgTurn **turn, VimgManifest *manifest, const char *name, GError **error)
+{
+    const char *uuid = manifest->image.uuid;
+    gboolean taken = write_name(*turn, manifest, name, error) && take_mark(*turn, uuid, error);
+
+    if (taken && settle(*turn, uuid, name, error))
+        return TRUE;
+    /* what cannot be given back is restored, though we could not make it durable */
+    if (!taken || give_back_mark(*turn, uuid))
+        withdraw(turn, uuid, name);
+    return FALSE;
+}
+
+gboolean
+vimg_trash_restore(VimgSliceStore *store, const char *uuid, const char *name, VimgPluginImage *out,
+                   GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgTurn) turn = begin(store, uuid, &image, error);
+
+    if (!turn || !check_content(store, &image, error))
+        return FALSE;
+    /* what an interrupted delete or restore left is not found by way of the new manifest */
+    if (strcmp(image.manifest->image.name, name) != 0 &&
+        !vimg_claim_withdraw(turn->lease, image.manifest->image.name, uuid, error))
+        return FALSE;
+    return vimg_claim_take(store, name, uuid, error) &&
+           bring_back(&turn, image.manifest, name, error) &&
+           vimg_image_stat(store, uuid, out, error);
+}
+
+/* ---- purging ---------------------------------------------------------------------------- */
+
+gboolean
+vimg_trash_purge(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgTurn) turn = begin(store, uuid, &image, error);
+    int result;
+
+    /* with its name, but without the mark, it would be back */
+    if (!turn || (image.manifest &&
+                  !vimg_claim_withdraw(turn->lease, image.manifest->image.name, uuid, error)))
+        return FALSE;
+    if (!take_mark(turn, uuid, error))
+        return FALSE;
+    if (!sync_mark(turn, uuid, error)) {
+        give_back_mark(turn, uuid);
+        return FALSE;
+    }
+    result = vimg_image_remove_files(store, uuid);
+    /* nobody can see it any more; what is left of it is for the collector */
+    if (result != 0)
+        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,
+                             g_strerror(result));
+    return TRUE;
+}

@@ -1,0 +1,33 @@
+/*
+ * turn.h: one change of an image at a time, whichever host it comes from
+ *
+ * images/<uuid>/turn.<lease> is made first and the others looked for afterwards: of two that do so
+ * at once at least one sees the other.  One whose lease has ended or was fenced is nobody's.
+ *
+ * Only who has the turn moves the mark of the trash or the claim of an image whose mark is there.
+ * The collector alone takes marks without it, which is why a mark is taken by rename.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_TURN_H
+#define VIMG_IMAGESTORE_TURN_H
+
+#include "lease.h"
+
+typedef struct {
+    VimgLease *lease;
+    char *path;
+} VimgTurn;
+
+/*
+ * With a lease of its own.  Waits for a moment while another one has it, then fails with
+ * VIMG_ERROR_BUSY.  VIMG_ERROR_NO_VOL: there is no such image.
+ */
+VimgTurn *vimg_turn_new(VimgSliceStore *store, const char *uuid, GError **error);
+/* NULL at once if there is no lease to be had or another one has the turn. */
+VimgTurn *vimg_turn_try(VimgSliceStore *store, const char *uuid);
+/* Ends the lease too.  Accepts NULL. */
+void vimg_turn_free(VimgTurn *turn);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTurn, vimg_turn_free)
+
+#endif

@@ -1,0 +1,438 @@
+/*
+ * verify.c: reading everything again
+ *
+ * First the slices, prefix directory by prefix directory; how far it got is kept in the state
+ * directory of the pool, since several hosts may verify one store.  Then the images: after a slice
+ * was set aside, whatever index names it lacks it.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <glib/gstdio.h>
+
+#include "damage.h"
+#include "image.h"
+#include "json.h"
+#include "lease.h"
+#include "scrub.h"
+#include "slice.h"
+#include "throw.h"
+#include "verify.h"
+
+#define PREFIXES 65536
+#define BATCH 256 /* slices between two records of how far it got, at least */
+#define RECORD_EVERY (5 * G_USEC_PER_SEC)
+#define MISSING_MAX (1 << 20) /* ids counted once each; beyond, it is too late to be exact */
+
+typedef struct {
+    VimgSliceStore *store;
+    VimgPluginJob *job;
+    VimgLease *lease; /* NULL on a store that cannot be written */
+    VimgScrub *scrub;
+    VimgScrubSums sums;
+    char *record; /* path of the file that says how far it got; NULL: none */
+    gint64 recorded;
+    GHashTable *missing; /* of VimgSliceId */
+    JsonArray *damaged;
+} Verify;
+
+static void
+verify_clear(Verify *verify)
+{
+    vimg_scrub_free(verify->scrub);
+    vimg_lease_free(verify->lease);
+    g_free(verify->record);
+    g_hash_table_unref(verify->missing);
+    json_array_unref(verify->damaged);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Verify, verify_clear)
+
+static gboolean
+begin(Verify *verify, GError **error)
+{
+    verify->missing = g_hash_table_new_full(vimg_id_hash, vimg_id_equal_func, g_free, NULL);
+    verify->damaged = json_array_new();
+    if (!verify->store->read_only && !(verify->lease = vimg_lease_new(verify->store, error)))
+        return FALSE;
+    verify->scrub = vimg_scrub_new(verify->store, verify->job, &verify->sums, error);
+    return verify->scrub != NULL;
+}
+
+/* ---- how far it got --------------------------------------------------------------------- */
+
+/* A number of the sums, by its name in the record. */
+static const struct {
+    const char *name;
+    gsize offset;
+} numbers[] = {
+    {"slices", G_STRUCT_OFFSET(VimgScrubSums, slices)},
+    {"bytes", G_STRUCT_OFFSET(VimgScrubSums, bytes)},
+    {"bad", G_STRUCT_OFFSET(VimgScrubSums, bad)},
+    {"foreign", G_STRUCT_OFFSET(VimgScrubSums, foreign)},
+};
+
+/* The next prefix; 0 with empty sums if there is no record. */
+static guint
+read_record(Verify *verify)
+{
+    g_autoptr(JsonObject) root = NULL;
+    g_autofree char *text = NULL;
+    guint64 next = 0;
+    gsize size;
+    gsize i;
+
+    if (!verify->record || !g_file_get_contents(verify->record, &text, &size, NULL))
+        return 0;
+    root = vimg_json_parse((const guint8 *)text, size, NULL);
+    if (!root || g_strcmp0(vimg_json_string(root, "store"), verify->store->uuid) != 0 ||
+        !vimg_json_number(root, "next", &next) || next > PREFIXES)
+        return 0;
+    for (i = 0; i < G_N_ELEMENTS(numbers); i++)
+        vimg_json_number(root, numbers[i].name,
+                         (guint64 *)G_STRUCT_MEMBER_P(&verify->sums, numbers[i].offset));
+    return (guint)next;
+}
+
+static void
+write_record(Verify *verify, guint next)
+{
+    g_autoptr(JsonObject) root = json_object_new();
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    gsize i;
+
+    /* of slices that are bad and lie where they lay a record would know nothing */
+    if (!verify->record || g_hash_table_size(vimg_scrub_left(verify->scrub)) > 0)
+        return;
+    json_object_set_string_member(root, "store", verify->store->uuid);
+    json_object_set_int_member(root, "next", next);
+    for (i = 0; i < G_N_ELEMENTS(numbers); i++)
+        json_object_set_int_member(
+            root, numbers[i].name,
+            (gint64)G_STRUCT_MEMBER(guint64, &verify->sums, numbers[i].offset));
+    text = vimg_json_format(root);
+    verify->recorded = g_get_monotonic_time();
+    g_mkdir_with_parents(verify->store->state_dir, 0700);
+    if (!g_file_set_contents_full(verify->record, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600,
+                                  &error))
+        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot keep how far the verification got: %s",
+                             error->message);
+}
+
+/* ---- all slices ------------------------------------------------------------------------- */
+
+/* "ab12"; PREFIXES for any other name. */
+static guint
+parse_prefix(const char *name)
+{
+    guint64 value;
+
+    if (strlen(name) == 4 && strspn(name, "0123456789abcdef") == 4 &&
+        g_ascii_string_to_unsigned(name, 16, 0, PREFIXES - 1, &value, NULL))
+        return (guint)value;
+    return PREFIXES;
+}
+
+/* Which prefix directories there are. */
+static gboolean
+list_prefixes(Verify *verify, guint8 *there, guint64 *foreign, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(verify->store->transport, VIMG_SLICES_DIR, &names);
+    guint i;
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the slices"));
+    for (i = 0; i < names->len; i++) {
+        guint prefix = parse_prefix(g_ptr_array_index(names, i));
+
+        if (prefix < PREFIXES)
+            there[prefix] = TRUE;
+        else
+            ++*foreign;
+    }
+    return TRUE;
+}
+
+static gboolean
+list_slices(Verify *verify, guint prefix, GArray *ids, guint64 *foreign, GError **error)
+{
+    g_autofree char *dir = g_strdup_printf(VIMG_SLICES_DIR "/%04x", prefix);
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(verify->store->transport, dir, &names);
+    guint i;
+
+    if (result == ENOENT)
+        return TRUE;
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the slices"));
+    for (i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        VimgSliceId id;
+
+        if (vimg_id_parse(name, &id) && strcmp(name + 2 * VIMG_ID_SIZE, ".cacnk") == 0 &&
+            vimg_slice_prefix(&id) == prefix)
+            g_array_append_val(ids, id);
+        else
+            ++*foreign;
+    }
+    return TRUE;
+}
+
+/* Reads from prefix *@next on and moves it behind what was read. */
+static gboolean
+check_batch(Verify *verify, const guint8 *there, guint64 total, guint *next, GError **error)
+{
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(VimgSliceId));
+    guint64 foreign = 0;
+    guint at;
+
+    for (at = *next; at < PREFIXES && ids->len < BATCH; at++) {
+        if (there[at] && (!vimg_slice_store_check_job(verify->job, error) ||
+                          !list_slices(verify, at, ids, &foreign, error)))
+            return FALSE;
+    }
+    if (!vimg_scrub_run(verify->scrub, ids, total, error))
+        return FALSE;
+    verify->sums.foreign += foreign;
+    *next = at;
+    return TRUE;
+}
+
+static gboolean
+check_slices(Verify *verify, GError **error)
+{
+    g_autofree guint8 *there = g_new0(guint8, PREFIXES);
+    guint next = read_record(verify);
+    guint64 foreign = 0;
+    guint64 total = 0;
+    gboolean good = TRUE;
+
+    if (!list_prefixes(verify, there, &foreign, error))
+        return FALSE;
+    if (next == 0)
+        verify->sums.foreign = foreign;
+    while (good && next < PREFIXES) {
+        /* digests are spread evenly */
+        if (next > 0)
+            total = verify->sums.bytes / next * PREFIXES;
+        good = check_batch(verify, there, total, &next, error);
+        if (!good || next == PREFIXES || g_get_monotonic_time() - verify->recorded > RECORD_EVERY)
+            write_record(verify, next);
+    }
+    return good;
+}
+
+/* ---- the slices of one image ------------------------------------------------------------ */
+
+static gboolean
+check_index(Verify *verify, const VimgIndex *index, GError **error)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(VimgSliceId));
+    gsize n = vimg_index_count(index);
+    guint64 length;
+    gsize i;
+
+    for (length = verify->store->slice_size; length <= VIMG_ZERO_MAX; length *= 2)
+        g_array_append_vals(ids, vimg_zero_id(length), 1);
+    for (i = 0; i < n; i++) {
+        const VimgSliceId *id = vimg_index_id(index, i);
+
+        if (!vimg_index_is_zero(index, i) && g_hash_table_add(seen, (gpointer)id))
+            g_array_append_vals(ids, id, 1);
+        if (ids->len < BATCH)
+            continue;
+        if (!vimg_scrub_run(verify->scrub, ids, verify->sums.bytes / (i + 1) * n, error))
+            return FALSE;
+        g_array_set_size(ids, 0);
+    }
+    return vimg_scrub_run(verify->scrub, ids, 0, error);
+}
+
+static gboolean
+check_image_slices(Verify *verify, const char *uuid, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgIndex) index = NULL;
+    g_autoptr(GError) local = NULL;
+
+    if (!vimg_image_load(verify->store, uuid, &image, error))
+        return FALSE;
+    if (!image.published)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the image is not complete yet"));
+    index = vimg_image_index(verify->store, &image, &local);
+    /* an index that cannot be read is a finding */
+    return !index || check_index(verify, index, error);
+}
+
+/* ---- images ----------------------------------------------------------------------------- */
+
+static void
+add_damaged(Verify *verify, const char *uuid, const VimgStoredImage *image, const char *reason)
+{
+    JsonObject *entry = json_object_new();
+
+    json_object_set_string_member(entry, "uuid", uuid);
+    json_object_set_string_member(entry, "name",
+                                  image->manifest ? image->manifest->image.name : uuid);
+    json_object_set_string_member(entry, "reason", reason);
+    json_array_add_object_element(verify->damaged, entry);
+}
+
+static void
+count_missing(Verify *verify, const VimgDamage *damage)
+{
+    guint i;
+
+    for (i = 0; i < damage->ids->len && g_hash_table_size(verify->missing) < MISSING_MAX; i++)
+        g_hash_table_add(verify->missing, g_memdup2(&g_array_index(damage->ids, VimgSliceId, i),
+                                                    sizeof(VimgSliceId)));
+}
+
+/* What became of a mark, @owned if it was not made: somebody else may change the image just now. */
+static gboolean
+settle_mark(const char *uuid, GError *owned, GError **error)
+{
+    g_autoptr(GError) local = owned;
+
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) ||
+        g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL)) {
+        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot mark image %s as damaged: %s", uuid,
+                             local->message);
+        return TRUE;
+    }
+    if (!local)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+static gboolean
+is_gone(Verify *verify, const char *uuid)
+{
+    g_auto(VimgStoredImage) image = {0};
+
+    return vimg_image_look(verify->store, uuid, &image) == 0 && !image.published;
+}
+
+static gboolean
+check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GError **error)
+{
+    g_autoptr(GError) fault = NULL;
+    g_autoptr(VimgIndex) index = vimg_image_index(verify->store, image, &fault);
+    g_auto(VimgDamage) damage = {0};
+    g_autofree char *reason = NULL;
+    GError *local = NULL;
+
+    if (!index) {
+        if (is_gone(verify, uuid))
+            return TRUE;
+        add_damaged(verify, uuid, image, fault->message);
+        /* nothing heals an index: it is an error until the image is wiped or deleted */
+        if (verify->lease && !image->deleted &&
+            g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+            vimg_image_set_error(verify->store, uuid, fault->message, &local);
+        return settle_mark(uuid, local, error);
+    }
+    if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
+                          verify->job, &damage, error))
+        return FALSE;
+    if (damage.count == 0)
+        return TRUE;
+    count_missing(verify, &damage);
+    reason = vimg_damage_describe(&damage);
+    add_damaged(verify, uuid, image, reason);
+    if (verify->lease)
+        vimg_damage_write(verify->store, uuid, &damage, &local);
+    return settle_mark(uuid, local, error);
+}
+
+static gboolean
+look_at_image(Verify *verify, const char *uuid, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autofree char *fault = NULL;
+    int result = vimg_image_look(verify->store, uuid, &image);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (!image.published)
+        return TRUE;
+    if (!image.manifest) {
+        add_damaged(verify, uuid, &image, _("the manifest cannot be read"));
+        return TRUE;
+    }
+    /* what is neither there nor in the trash is for the collector */
+    if (!image.claimed && !image.deleted)
+        return TRUE;
+    fault = vimg_image_find_fault(&image);
+    if (!fault)
+        return check_image(verify, uuid, &image, error);
+    add_damaged(verify, uuid, &image, fault);
+    return TRUE;
+}
+
+static gboolean
+look_at_images(Verify *verify, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(verify->store->transport, "images", &names);
+    guint i;
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the images"));
+    for (i = 0; i < names->len; i++) {
+        vimg_slice_store_progress(verify->job, "checking images", i, names->len);
+        if (!vimg_slice_store_check_job(verify->job, error) ||
+            (vimg_image_is_uuid(names->pdata[i]) && !look_at_image(verify, names->pdata[i], error)))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
+
+static char *
+format_report(Verify *verify)
+{
+    g_autoptr(JsonObject) root = json_object_new();
+    JsonObject *slices = json_object_new();
+
+    json_object_set_int_member(slices, "checked", (gint64)verify->sums.slices);
+    json_object_set_int_member(slices, "bad", (gint64)verify->sums.bad);
+    json_object_set_int_member(slices, "missing", g_hash_table_size(verify->missing));
+    json_object_set_int_member(slices, "foreign", (gint64)verify->sums.foreign);
+    json_object_set_int_member(root, "freed", 0);
+    json_object_set_array_member(root, "removed", json_array_new());
+    json_object_set_array_member(root, "kept", json_array_new());
+    json_object_set_int_member(root, "checked", (gint64)verify->sums.bytes);
+    json_object_set_array_member(root, "damaged", json_array_ref(verify->damaged));
+    json_object_set_object_member(root, "slices", slices);
+    return vimg_json_format(root);
+}
+
+char *
+vimg_verify(VimgSliceStore *store, const char *uuid, VimgPluginJob *job, GError **error)
+{
+    g_auto(Verify) verify = {.store = store, .job = job};
+    gboolean all;
+
+    if (!uuid && store->state_dir)
+        verify.record = g_build_filename(store->state_dir, "verify.json", NULL);
+    if (!begin(&verify, error) ||
+        !(uuid ? check_image_slices(&verify, uuid, error) : check_slices(&verify, error)))
+        return NULL;
+    if (verify.lease &&
+        (!vimg_slice_store_mend_zeros(store, error) || !vimg_scrub_rescue(store, job, error)))
+        return NULL;
+    /* what is bad in one image may be so in others */
+    all = !uuid || verify.sums.bad > 0;
+    if (!(all ? look_at_images(&verify, error) : look_at_image(&verify, uuid, error)))
+        return NULL;
+    if (verify.record)
+        g_unlink(verify.record);
+    return format_report(&verify);
+}

@@ -1,0 +1,806 @@
+/*
+ * test-verify.c: what is found when everything is read again, and how it heals
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <zstd.h>
+
+#include "damage.h"
+#include "json.h"
+#include "memory-transport.h"
+#include "slice.h"
+#include "store-helper.h"
+#include "trash.h"
+#include "verify.h"
+
+#define SLICES 12
+
+static VimgBuffer *content; /* of all images; slices 4 and 9 are zeros */
+static VimgBuffer *foreign; /* shares nothing with it */
+
+/* ---- the daemon's side ------------------------------------------------------------------ */
+
+static guint cancel_after; /* questions until a job is cancelled; 0: never */
+static gint64 cancel_at;   /* when it is; 0: never */
+
+static gboolean
+job_cancelled(VimgPluginJob *job)
+{
+    if (cancel_at > 0 && g_get_monotonic_time() >= cancel_at)
+        return TRUE;
+    return cancel_after > 0 && --cancel_after == 0;
+}
+
+static void
+job_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
+{
+    g_assert_cmpuint(done, <=, total);
+}
+
+static void
+ignore_log(VimgLogLevel level, const char *message)
+{
+}
+
+static guint
+no_timer(guint seconds, void (*func)(gpointer data), gpointer data)
+{
+    return 0;
+}
+
+static const VimgServices services = {
+    .abi = VIMG_PLUGIN_ABI,
+    .size = sizeof(services),
+    .log = ignore_log,
+    .job_progress = job_progress,
+    .job_cancelled = job_cancelled,
+    .timer_add = no_timer,
+};
+
+#define JOB ((VimgPluginJob *)&cancel_after)
+
+/* ---- a transport that lets something happen --------------------------------------------- */
+
+typedef struct _Fixture Fixture;
+
+typedef struct {
+    VimgTransport parent;
+    VimgTransport *inner;
+    Fixture *fixture;
+    void (*happen)(Fixture *fixture); /* once, before a slice is moved to bad/ */
+    guint reads;                      /* of slices; by __atomic builtins */
+    const char *broken;               /* a slice that cannot be read */
+} Watch;
+
+struct _Fixture {
+    MemoryDisk *disk;
+    Watch *watch;
+    VimgSliceStore *store;
+    VimgSliceStore *other; /* another host */
+    char *uuid;
+    char *dir; /* state */
+};
+
+static void
+watch_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    Watch *watch = (Watch *)transport;
+    void (*happen)(Fixture * fixture) = watch->happen;
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        if (ops[i].kind == VIMG_OP_READ && strstr(ops[i].path, ".cacnk"))
+            __atomic_add_fetch(&watch->reads, 1, __ATOMIC_RELAXED);
+        if (happen && ops[i].kind == VIMG_OP_RENAME && g_str_has_prefix(ops[i].to, "bad/")) {
+            watch->happen = NULL;
+            happen(watch->fixture);
+        }
+        if (watch->broken && ops[i].kind == VIMG_OP_READ && strstr(ops[i].path, watch->broken))
+            ops[i].result = EIO;
+        else
+            vimg_transport_run(watch->inner, &ops[i], 1);
+    }
+}
+
+static int
+watch_sync_all(VimgTransport *transport)
+{
+    return vimg_transport_sync_all(((Watch *)transport)->inner);
+}
+
+static int
+watch_space(VimgTransport *transport, VimgSpace *out)
+{
+    return vimg_transport_space(((Watch *)transport)->inner, out);
+}
+
+static void
+watch_free(VimgTransport *transport)
+{
+    vimg_transport_free(((Watch *)transport)->inner);
+    g_free(transport);
+}
+
+static const VimgTransportOps watch_ops = {
+    .run = watch_run,
+    .sync_all = watch_sync_all,
+    .space = watch_space,
+    .free = watch_free,
+};
+
+static void
+upload(VimgSliceStore *store, const char *uuid, const VimgBuffer *bytes)
+{
+    g_autoptr(GError) error = NULL;
+
+    helper_upload(store, uuid, bytes, &error);
+    g_assert_no_error(error);
+}
+
+static void
+set_up(Fixture *fixture, gconstpointer data)
+{
+    fixture->disk = memory_disk_new();
+    fixture->watch = g_new0(Watch, 1);
+    fixture->watch->parent.ops = &watch_ops;
+    fixture->watch->inner = memory_transport_new(fixture->disk, TRUE);
+    fixture->watch->fixture = fixture;
+    fixture->store = helper_store(&fixture->watch->parent);
+    fixture->other = helper_reopen(memory_transport_new(fixture->disk, TRUE));
+    fixture->dir = helper_dir();
+    fixture->store->state_dir = g_build_filename(fixture->dir, "state", NULL);
+    fixture->uuid = helper_create(fixture->store, "a", 0);
+    upload(fixture->store, fixture->uuid, content);
+    cancel_after = 0;
+    cancel_at = 0;
+}
+
+static void
+tear_down(Fixture *fixture, gconstpointer data)
+{
+    vimg_slice_store_free(fixture->store);
+    vimg_slice_store_free(fixture->other);
+    memory_disk_free(fixture->disk);
+    helper_remove_dir(fixture->dir);
+    g_free(fixture->dir);
+    g_free(fixture->uuid);
+}
+
+/* ---- what there is ---------------------------------------------------------------------- */
+
+static VimgSliceId
+id_of(const VimgBuffer *bytes, gsize slice)
+{
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    VimgSliceId id;
+
+    vimg_slice_hash(tools, bytes->data + slice * 65536, 65536, &id);
+    return id;
+}
+
+/* Another content for slice @id; NULL: none at all. */
+static void
+replace(Fixture *fixture, const VimgSliceId *id, gconstpointer data, gsize size)
+{
+    VimgTransport *transport = fixture->other->transport;
+    g_autofree char *path = vimg_slice_path(id);
+
+    vimg_transport_unlink(transport, path);
+    if (data)
+        g_assert_cmpint(vimg_transport_create(transport, path, data, size, TRUE), ==, 0);
+}
+
+static void
+spoil(Fixture *fixture, gsize slice)
+{
+    VimgSliceId id = id_of(content, slice);
+
+    replace(fixture, &id, "no slice", 8);
+}
+
+static void
+put_good(Fixture *fixture, gsize slice)
+{
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    VimgSliceId id = id_of(content, slice);
+    gsize size;
+    const guint8 *frame =
+        vimg_slice_compress(tools, content->data + slice * 65536, 65536, 1, &size, NULL);
+
+    replace(fixture, &id, frame, size);
+}
+
+static gboolean
+exists(VimgSliceStore *store, const char *path)
+{
+    VimgFileInfo info;
+
+    return vimg_transport_stat(store->transport, path, &info) == 0;
+}
+
+static gboolean
+in_place(Fixture *fixture, gsize slice)
+{
+    VimgSliceId id = id_of(content, slice);
+    g_autofree char *path = vimg_slice_path(&id);
+
+    return exists(fixture->other, path);
+}
+
+static guint
+count(VimgSliceStore *store, const char *dir)
+{
+    g_autoptr(GPtrArray) names = NULL;
+
+    g_assert_cmpint(vimg_transport_list(store->transport, dir, &names), ==, 0);
+    return names->len;
+}
+
+/* ---- reports ---------------------------------------------------------------------------- */
+
+typedef struct {
+    guint64 checked, bad, missing, foreign, bytes;
+    guint damaged;
+} Report;
+
+static Report
+verify(VimgSliceStore *store, const char *uuid)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = vimg_verify(store, uuid, JOB, &error);
+    g_autoptr(JsonObject) root = NULL;
+    JsonObject *slices;
+    Report report;
+
+    g_assert_no_error(error);
+    root = vimg_json_parse((const guint8 *)text, strlen(text), NULL);
+    slices = vimg_json_object(root, "slices");
+    vimg_json_number(slices, "checked", &report.checked);
+    vimg_json_number(slices, "bad", &report.bad);
+    vimg_json_number(slices, "missing", &report.missing);
+    vimg_json_number(slices, "foreign", &report.foreign);
+    vimg_json_number(root, "checked", &report.bytes);
+    report.damaged = json_array_get_length(json_object_get_array_member(root, "damaged"));
+    return report;
+}
+
+static void
+assert_damaged(VimgSliceStore *store, const char *uuid, const VimgSliceId *first)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+    char hex[VIMG_ID_HEX];
+
+    vimg_image_stat(store, uuid, &image, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(image.state, ==, VIMG_IMAGE_ERROR);
+    vimg_id_to_hex(first, hex);
+    g_assert_nonnull(strstr(image.reason, hex));
+}
+
+/* ---- finding ---------------------------------------------------------------------------- */
+
+static void
+test_clean(Fixture *fixture, gconstpointer data)
+{
+    const char *uuid = data ? fixture->uuid : NULL;
+    Report report = verify(fixture->store, uuid);
+
+    /* the zero slices from 64 KiB to 64 MiB count too */
+    g_assert_cmpuint(report.checked, ==, SLICES - 2 + 11);
+    g_assert_cmpuint(report.bytes, >, 10 * 65536 / 4);
+    g_assert_cmpuint(report.bad + report.missing + report.foreign + report.damaged, ==, 0);
+    g_assert_cmpuint(count(fixture->store, "pending"), ==, 0);
+    helper_assert_content(fixture->store, fixture->uuid, content);
+}
+
+/* Frames that other writers of the format make are as good. */
+static void
+test_other_frames(Fixture *fixture, gconstpointer data)
+{
+    gsize bound = ZSTD_compressBound(65536);
+    g_autofree guint8 *frames = g_malloc(2 * bound);
+    ZSTD_CCtx *tools = ZSTD_createCCtx();
+    VimgSliceId id = id_of(content, 1);
+    ZSTD_inBuffer in = {content->data + 65536, 65536, 0};
+    ZSTD_outBuffer out = {frames, bound, 0};
+    gsize n;
+
+    /* one that does not say how long it is */
+    g_assert_cmpuint(ZSTD_compressStream2(tools, &out, &in, ZSTD_e_flush), ==, 0);
+    g_assert_cmpuint(ZSTD_compressStream2(tools, &out, &in, ZSTD_e_end), ==, 0);
+    g_assert_cmpuint(ZSTD_getFrameContentSize(frames, out.pos), ==, ZSTD_CONTENTSIZE_UNKNOWN);
+    replace(fixture, &id, frames, out.pos);
+    /* two frames */
+    id = id_of(content, 2);
+    n = ZSTD_compress(frames, bound, content->data + 2 * 65536, 30000, 1);
+    n += ZSTD_compress(frames + n, bound, content->data + 2 * 65536 + 30000, 35536, 1);
+    replace(fixture, &id, frames, n);
+    g_assert_cmpuint(verify(fixture->store, NULL).bad, ==, 0);
+    /* cut short */
+    replace(fixture, &id, frames, n - 1);
+    id = id_of(content, 1);
+    replace(fixture, &id, frames, 20);
+    g_assert_cmpuint(verify(fixture->store, NULL).bad, ==, 2);
+    ZSTD_freeCCtx(tools);
+}
+
+/* More zeros than any slice has. */
+static void
+test_bomb(Fixture *fixture, gconstpointer data)
+{
+    gsize size = 65 * MIB;
+    g_autofree guint8 *zeros = g_malloc0(size);
+    g_autofree guint8 *frame = g_malloc(ZSTD_compressBound(size));
+    VimgSliceId id = id_of(content, 0);
+
+    replace(fixture, &id, frame, ZSTD_compress(frame, ZSTD_compressBound(size), zeros, size, 1));
+    g_assert_cmpuint(verify(fixture->store, NULL).bad, ==, 1);
+}
+
+static void
+test_damage(Fixture *fixture, gconstpointer data)
+{
+    const char *uuid = data ? fixture->uuid : NULL;
+    g_autofree char *b = helper_create(fixture->store, "b", 0);
+    g_autofree char *c = helper_create(fixture->store, "c", 0);
+    VimgSliceId ids[] = {id_of(content, 0), id_of(content, 5), id_of(content, 7)};
+    g_autoptr(GError) error = NULL;
+    char hex[VIMG_ID_HEX];
+    g_autofree char *aside = NULL;
+    Report report;
+
+    upload(fixture->store, b, content);
+    upload(fixture->store, c, foreign);
+    replace(fixture, &ids[0], "", 0);
+    replace(fixture, &ids[1], "garbage", 7);
+    replace(fixture, &ids[2], NULL, 0);
+    vimg_transport_create(fixture->store->transport, "slices.castr/README", "?", 1, FALSE);
+    vimg_id_to_hex(&ids[1], hex);
+    aside = g_strdup_printf("slices.castr/%.4s/%s.tmp", hex, hex);
+    vimg_transport_create(fixture->store->transport, aside, "?", 1, FALSE);
+    report = verify(fixture->store, uuid);
+    g_assert_cmpuint(report.bad, ==, 2);
+    g_assert_cmpuint(report.missing, ==, 3);
+    g_assert_cmpuint(report.foreign, ==, uuid ? 0 : 2);
+    g_assert_cmpuint(report.damaged, ==, 2); /* b too, of which nobody asked */
+    g_assert_true(exists(fixture->store, aside));
+    assert_damaged(fixture->store, fixture->uuid, &ids[0]);
+    assert_damaged(fixture->other, b, &ids[0]);
+    g_assert_cmpint(helper_state(fixture->store, c), ==, VIMG_IMAGE_ACTIVE);
+    g_assert_null(helper_download(fixture->store, b, 0, 0, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+    g_assert_cmpuint(count(fixture->store, "bad"), ==, 2);
+    /* it is no worse the second time, and another copy goes beside the first */
+    report = verify(fixture->store, uuid);
+    g_assert_cmpuint(report.bad, ==, 0);
+    g_assert_cmpuint(report.missing, ==, 3);
+    replace(fixture, &ids[1], "garbage again", 13);
+    g_assert_cmpuint(verify(fixture->store, uuid).bad, ==, 1);
+    g_free(aside);
+    aside = g_strdup_printf("bad/%s.1", hex);
+    g_assert_true(exists(fixture->store, aside));
+}
+
+/* Whatever is bad of another image is not read. */
+static void
+test_one(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *b = helper_create(fixture->store, "b", 0);
+    VimgSliceId id = id_of(foreign, 3);
+    g_autoptr(GError) error = NULL;
+
+    upload(fixture->store, b, foreign);
+    replace(fixture, &id, "garbage", 7);
+    g_assert_cmpuint(verify(fixture->store, fixture->uuid).bad, ==, 0);
+    g_assert_cmpuint(count(fixture->store, "bad"), ==, 0);
+    g_assert_cmpuint(verify(fixture->store, b).bad, ==, 1);
+    assert_damaged(fixture->store, b, &id);
+    g_assert_null(
+        vimg_verify(fixture->store, "c0ffee00-0000-4000-8000-000000000000", NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
+/* Their content is known. */
+static void
+test_zeros(Fixture *fixture, gconstpointer data)
+{
+    const char *uuid = data ? fixture->uuid : NULL;
+
+    replace(fixture, vimg_zero_id(65536), "garbage", 7);
+    replace(fixture, vimg_zero_id(1048576), "", 0);
+    replace(fixture, vimg_zero_id(VIMG_ZERO_MAX), NULL, 0);
+    g_assert_cmpuint(verify(fixture->store, uuid).damaged, ==, 0);
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
+    test_clean(fixture, data);
+}
+
+static void
+test_index(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *path = vimg_image_path(fixture->uuid, VIMG_IMAGE_INDEX);
+    g_autoptr(VimgBuffer) index = helper_index(fixture->store, fixture->uuid);
+    const char *uuid = data ? fixture->uuid : NULL;
+
+    index->data[64 + 8] ^= 1;
+    vimg_transport_unlink(fixture->store->transport, path);
+    vimg_transport_create(fixture->store->transport, path, index->data, index->size, FALSE);
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
+    g_assert_cmpuint(verify(fixture->store, uuid).damaged, ==, 1);
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ERROR);
+    g_assert_cmpuint(verify(fixture->store, uuid).damaged, ==, 1);
+}
+
+/* It is reported, and nothing is changed. */
+static void
+test_read_only(Fixture *fixture, gconstpointer data)
+{
+    spoil(fixture, 3);
+    fixture->store->read_only = TRUE;
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    g_assert_cmpuint(verify(fixture->store, NULL).damaged, ==, 1);
+    g_assert_cmpuint(verify(fixture->store, NULL).damaged, ==, 1);
+    g_assert_cmpuint(memory_disk_count(fixture->disk), ==, 0);
+    g_assert_true(in_place(fixture, 3));
+}
+
+/* A disk that cannot read a slice has a bad slice. */
+static void
+test_unreadable(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceId id = id_of(content, 3);
+    char hex[VIMG_ID_HEX];
+
+    vimg_id_to_hex(&id, hex);
+    fixture->watch->broken = hex;
+    g_assert_cmpuint(verify(fixture->store, NULL).bad, ==, 1);
+    assert_damaged(fixture->store, fixture->uuid, &id);
+    /* and if it can, after all: the slice is back */
+    fixture->watch->broken = NULL;
+    g_assert_cmpuint(verify(fixture->store, NULL).damaged, ==, 0);
+    helper_assert_content(fixture->store, fixture->uuid, content);
+    g_assert_cmpuint(count(fixture->store, "bad"), ==, 0);
+}
+
+/* ---- healing ---------------------------------------------------------------------------- */
+
+static void
+test_heal(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *mark = vimg_image_path(fixture->uuid, VIMG_IMAGE_DAMAGED);
+    g_autofree char *b = helper_create(fixture->other, "b", 0);
+
+    spoil(fixture, 0);
+    spoil(fixture, 7);
+    verify(fixture->store, NULL);
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ERROR);
+    g_assert_true(exists(fixture->store, mark));
+    put_good(fixture, 0);
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ERROR);
+    upload(fixture->other, b, content);
+    fixture->store->read_only = TRUE;
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
+    g_assert_true(exists(fixture->store, mark));
+    fixture->store->read_only = FALSE;
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
+    g_assert_false(exists(fixture->store, mark));
+    helper_assert_content(fixture->store, fixture->uuid, content);
+    g_assert_cmpuint(verify(fixture->store, NULL).damaged, ==, 0);
+}
+
+/* More slices than the mark has room for: what it does not list, the index does. */
+static void
+test_long_list(Fixture *fixture, gconstpointer data)
+{
+    g_auto(VimgDamage) damage = {.ids = g_array_new(FALSE, FALSE, sizeof(VimgSliceId)), .count = 9};
+    VimgSliceId listed = id_of(content, 0);
+    VimgSliceId unlisted = id_of(content, 5);
+    g_autoptr(GError) error = NULL;
+
+    g_array_append_val(damage.ids, listed);
+    replace(fixture, &unlisted, NULL, 0);
+    vimg_damage_write(fixture->store, fixture->uuid, &damage, &error);
+    g_assert_no_error(error);
+    assert_damaged(fixture->store, fixture->uuid, &unlisted);
+    replace(fixture, &listed, NULL, 0);
+    assert_damaged(fixture->store, fixture->uuid, &listed);
+    put_good(fixture, 0);
+    put_good(fixture, 5);
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
+}
+
+/* The slice of an upload under way is set aside: it fails at the end, and the next one heals it. */
+static void
+test_upload(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *b = helper_create(fixture->store, "b", 0);
+    VimgWriteRequest request = {.size = sizeof(request)};
+    g_autoptr(GError) error = NULL;
+    VimgSliceWriter *writer = vimg_slice_writer_open(fixture->store, b, &request, NULL, &error);
+    VimgSliceId id = id_of(foreign, 1);
+    g_autoptr(VimgBuffer) half = vimg_buffer_new(6 * 65536);
+
+    g_assert_no_error(error);
+    memcpy(half->data, foreign->data, half->size);
+    helper_feed(writer, half, 0, 65536, FALSE, &error);
+    helper_finish(writer, FALSE, 0, &error);
+    g_assert_no_error(error);
+    writer = vimg_slice_writer_open(fixture->store, b, &request, NULL, &error);
+    helper_feed(writer, foreign, 0, 65536, FALSE, &error);
+    g_assert_no_error(error);
+    replace(fixture, &id, "garbage", 7);
+    g_assert_cmpuint(verify(fixture->other, NULL).bad, ==, 1);
+    if (!helper_finish(writer, TRUE, foreign->size, &error)) {
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+        g_assert_cmpint(helper_state(fixture->store, b), ==, VIMG_IMAGE_SAVING);
+        upload(fixture->store, b, foreign);
+    }
+    helper_assert_content(fixture->store, b, foreign);
+    g_assert_cmpuint(verify(fixture->store, NULL).damaged, ==, 0);
+}
+
+/* Deleted, it is in the trash: it may get its slices back. */
+static void
+test_delete(Fixture *fixture, gconstpointer data)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) again = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    spoil(fixture, 0);
+    verify(fixture->store, NULL);
+    vimg_image_remove(fixture->store, fixture->uuid, &error);
+    g_assert_no_error(error);
+    g_assert_false(vimg_trash_restore(fixture->store, fixture->uuid, "a", &image, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+    g_clear_error(&error);
+    put_good(fixture, 0);
+    vimg_trash_restore(fixture->store, fixture->uuid, "a", &again, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(again.state, ==, VIMG_IMAGE_ACTIVE);
+    helper_assert_content(fixture->store, fixture->uuid, content);
+}
+
+/* Wiped, it is as good as new. */
+static void
+test_wipe(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    spoil(fixture, 0);
+    verify(fixture->store, NULL);
+    vimg_image_wipe(fixture->store, fixture->uuid, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_SAVING);
+    upload(fixture->store, fixture->uuid, foreign);
+    helper_assert_content(fixture->store, fixture->uuid, foreign);
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
+}
+
+/* ---- in between ------------------------------------------------------------------------- */
+
+static void
+store_again(Fixture *fixture)
+{
+    put_good(fixture, 3);
+}
+
+/* Another host was quicker, and somebody stored the slice again: it is not taken away. */
+static void
+test_healed_meanwhile(Fixture *fixture, gconstpointer data)
+{
+    Report report;
+
+    spoil(fixture, 3);
+    fixture->watch->happen = store_again;
+    report = verify(fixture->store, NULL);
+    g_assert_cmpuint(report.bad + report.damaged, ==, 0);
+    g_assert_true(in_place(fixture, 3));
+    g_assert_cmpuint(count(fixture->store, "bad"), ==, 0);
+    helper_assert_content(fixture->store, fixture->uuid, content);
+}
+
+static void *
+verify_all(void *data)
+{
+    guint i;
+
+    for (i = 0; i < 6; i++)
+        verify(data, NULL);
+    return NULL;
+}
+
+/* Two hosts verify while a third stores and one spoils: what is good at the end is in its place. */
+static void
+test_race(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *third = helper_reopen(memory_transport_new(fixture->disk, TRUE));
+    VimgSliceStore *stores[] = {fixture->store, fixture->other};
+    pthread_t threads[G_N_ELEMENTS(stores)];
+    g_autofree char *b = NULL;
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(stores); i++)
+        g_assert_cmpint(pthread_create(&threads[i], NULL, verify_all, stores[i]), ==, 0);
+    for (i = 0; i < 200; i++) {
+        VimgSliceId id = id_of(content, 3);
+        g_autofree char *path = vimg_slice_path(&id);
+        g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+        gsize size;
+        const guint8 *frame;
+
+        /* either may find the other's file; nobody but a verification takes a whole one away */
+        if (i % 2 == 0) {
+            vimg_transport_unlink(third->transport, path);
+            vimg_transport_create(third->transport, path, "bad", 3, TRUE);
+        } else {
+            frame = vimg_slice_compress(tools, content->data + 3 * 65536, 65536, 1, &size, NULL);
+            vimg_transport_create(third->transport, path, frame, size, TRUE);
+        }
+    }
+    for (i = 0; i < G_N_ELEMENTS(stores); i++)
+        g_assert_cmpint(pthread_join(threads[i], NULL), ==, 0);
+    verify(third, NULL);
+    b = helper_create(third, "b", 0);
+    upload(third, b, content);
+    g_assert_cmpuint(verify(third, NULL).damaged, ==, 0);
+    helper_assert_content(third, fixture->uuid, content);
+    vimg_slice_store_free(third);
+}
+
+/* ---- interrupted ------------------------------------------------------------------------ */
+
+/* Cancelled here and there, it goes on: no slice is read twice but those of the last batch. */
+static void
+test_resume(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *record = g_build_filename(fixture->store->state_dir, "verify.json", NULL);
+    g_autofree char *b = helper_create(fixture->store, "b", 0);
+    g_autoptr(VimgBuffer) large = helper_content(7, 700 * 65536, 0);
+    g_autoptr(GError) error = NULL;
+    Report whole;
+    Report report;
+
+    upload(fixture->store, b, large);
+    whole = verify(fixture->store, NULL);
+    g_assert_cmpuint(whole.checked, >, 700);
+    g_assert_false(g_file_test(record, G_FILE_TEST_EXISTS));
+    cancel_after = 1200;
+    g_assert_null(vimg_verify(fixture->store, NULL, JOB, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_clear_error(&error);
+    g_assert_true(g_file_test(record, G_FILE_TEST_EXISTS));
+    cancel_after = 0;
+    fixture->watch->reads = 0;
+    report = verify(fixture->store, NULL);
+    g_assert_cmpuint(report.checked, ==, whole.checked);
+    g_assert_cmpuint(report.bytes, ==, whole.bytes);
+    g_assert_cmpuint(fixture->watch->reads, <, whole.checked - 200);
+    /* what was finished starts afresh, and so does what another store's record says */
+    fixture->watch->reads = 0;
+    g_assert_true(g_file_set_contents(record, "{\"store\": \"x\", \"next\": 65536}", -1, NULL));
+    verify(fixture->store, NULL);
+    g_assert_cmpuint(fixture->watch->reads, ==, whole.checked);
+}
+
+static void
+test_rate(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    gint64 began;
+    Report report;
+
+    fixture->store->verify_rate = 0;
+    report = verify(fixture->store, NULL);
+    fixture->store->verify_rate = report.bytes / 3;
+    began = g_get_monotonic_time();
+    verify(fixture->store, NULL);
+    /* what is in flight is let through */
+    g_assert_cmpint(g_get_monotonic_time() - began, >, G_USEC_PER_SEC);
+    fixture->store->verify_rate = 1;
+    cancel_at = g_get_monotonic_time() + G_USEC_PER_SEC;
+    g_assert_null(vimg_verify(fixture->store, NULL, JOB, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_assert_cmpint(g_get_monotonic_time() - cancel_at, <, 5 * G_USEC_PER_SEC);
+}
+
+/* ---- at every step ---------------------------------------------------------------------- */
+
+/*
+ * Whatever became of the verification, the next one finds the same, and good slices are there.
+ * Returns: how many steps there were.
+ */
+static guint
+step(Fixture *fixture, const Fault *fault, guint32 fate)
+{
+    MemoryDisk *disk = memory_disk_copy(fixture->disk);
+    VimgSliceStore *store = helper_reopen(memory_transport_new(disk, FALSE));
+    VimgSliceId id = id_of(content, 3);
+    g_autofree char *b = NULL;
+    g_autofree char *text = NULL;
+    guint steps;
+
+    memory_disk_set_fault(disk, fault);
+    text = vimg_verify(store, NULL, NULL, NULL);
+    steps = memory_disk_count(disk);
+    memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+    if (fault->kind == FAULT_CRASH) {
+        vimg_slice_store_free(store);
+        memory_disk_crash(disk, fate ? fate * 1000003 + fault->at : 0);
+        store = helper_reopen(memory_transport_new(disk, TRUE));
+        helper_fence_all(store);
+        if (text)
+            assert_damaged(store, fixture->uuid, &id);
+    }
+    g_assert_cmpuint(verify(store, NULL).damaged, ==, 1);
+    assert_damaged(store, fixture->uuid, &id);
+    b = helper_create(store, "b", 0);
+    upload(store, b, content);
+    g_assert_cmpint(helper_state(store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
+    helper_assert_content(store, fixture->uuid, content);
+    vimg_slice_store_free(store);
+    memory_disk_free(disk);
+    return steps;
+}
+
+static void
+test_faults(Fixture *fixture, gconstpointer data)
+{
+    const Fault *fault = data;
+    guint steps;
+    guint at;
+
+    spoil(fixture, 3);
+    replace(fixture, vimg_zero_id(65536), "garbage", 7);
+    steps = step(fixture, &(Fault){FAULT_NONE}, 0);
+    g_assert_cmpuint(steps, >, 20);
+    for (at = 1; at <= steps + 1; at += helper_stride())
+        step(fixture, &(Fault){.kind = fault->kind, .at = at, .result = EIO}, at % 3);
+}
+
+#define ADD(path, data, func) g_test_add(path, Fixture, data, set_up, func, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    static const Fault crash = {.kind = FAULT_CRASH};
+    static const Fault failure = {.kind = FAULT_ERROR};
+    int status;
+
+    g_test_init(&argc, &argv, NULL);
+    vimg_services = &services;
+    content = helper_content(1, SLICES * 65536, 5);
+    foreign = helper_content(2, SLICES * 65536, 0);
+    ADD("/imagestore/verify/clean/all", NULL, test_clean);
+    ADD("/imagestore/verify/clean/one", "one", test_clean);
+    ADD("/imagestore/verify/other-frames", NULL, test_other_frames);
+    ADD("/imagestore/verify/bomb", NULL, test_bomb);
+    ADD("/imagestore/verify/damage/all", NULL, test_damage);
+    ADD("/imagestore/verify/damage/one", "one", test_damage);
+    ADD("/imagestore/verify/one", NULL, test_one);
+    ADD("/imagestore/verify/zeros/all", NULL, test_zeros);
+    ADD("/imagestore/verify/zeros/one", "one", test_zeros);
+    ADD("/imagestore/verify/index/all", NULL, test_index);
+    ADD("/imagestore/verify/index/one", "one", test_index);
+    ADD("/imagestore/verify/read-only", NULL, test_read_only);
+    ADD("/imagestore/verify/unreadable", NULL, test_unreadable);
+    ADD("/imagestore/verify/heal", NULL, test_heal);
+    ADD("/imagestore/verify/long-list", NULL, test_long_list);
+    ADD("/imagestore/verify/upload", NULL, test_upload);
+    ADD("/imagestore/verify/delete", NULL, test_delete);
+    ADD("/imagestore/verify/wipe", NULL, test_wipe);
+    ADD("/imagestore/verify/healed-meanwhile", NULL, test_healed_meanwhile);
+    ADD("/imagestore/verify/race", NULL, test_race);
+    ADD("/imagestore/verify/resume", NULL, test_resume);
+    ADD("/imagestore/verify/rate", NULL, test_rate);
+    ADD("/imagestore/verify/crash", &crash, test_faults);
+    ADD("/imagestore/verify/errors", &failure, test_faults);
+    status = g_test_run();
+    vimg_buffer_unref(content);
+    vimg_buffer_unref(foreign);
+    return status;
+}
