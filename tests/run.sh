@@ -134,6 +134,7 @@ suite_virsh() {
     build gcc
     stock_virsh
     integration test_control
+    integration test_upkeep
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -190,6 +191,7 @@ suite_asan() {
     wire
     stock_virsh
     integration test_control
+    integration test_upkeep
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -238,6 +240,7 @@ suite_tsan() {
     wire
     stock_virsh
     integration test_control
+    integration test_upkeep
     integration test_stress --steps 12
     integration test_crash --rounds 5
 }

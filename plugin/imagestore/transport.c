@@ -94,7 +94,8 @@ vimg_transport_sync(VimgTransport *transport, const char *path)
 void
 vimg_transport_run(VimgTransport *transport, VimgOp *ops, gsize n)
 {
-    transport->ops->run(transport, ops, n);
+    if (n > 0)
+        transport->ops->run(transport, ops, n);
 }
 
 int

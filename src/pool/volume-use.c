@@ -49,7 +49,12 @@ static const Action actions[] = {
                           {[VIMG_IMAGE_ACTIVE] =
                                N_("volume '%1$s' is complete: delete and purge it instead")}},
     [VIMG_ACTION_DELETE] = {TRUE, TRUE, FALSE, {NULL}},
-    [VIMG_ACTION_VERIFY] = {FALSE, FALSE, TRUE, UNREADABLE},
+    [VIMG_ACTION_VERIFY] =
+        {FALSE,
+         FALSE,
+         TRUE,
+         {[VIMG_IMAGE_SAVING] = N_(
+              "volume '%1$s' is still being saved: it can be read once its upload is complete")}},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(actions) == VIMG_N_ACTIONS);
 
