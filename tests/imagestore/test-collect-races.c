@@ -16,21 +16,22 @@
 #include "roots.h"
 #include "slice.h"
 #include "store-helper.h"
+#include "trash.h"
+#include "verify.h"
 
 #define SLICES 5
-
-/* Builds with sanitizers try each VIMG_TEST_STRIDEth step only. */
-static guint stride = 1;
 
 static MemoryDisk *full; /* the store before each race */
 static char *live;       /* active; shares slices with what goes */
 static char *half;       /* an upload that was abandoned */
+static char *gone;       /* in the trash */
 
 /* Contents, by seed. */
 enum {
     LIVE = 1,
     DEAD,
-    HALF
+    HALF,
+    GONE
 };
 
 typedef struct {
@@ -85,6 +86,9 @@ fill(VimgSliceStore *store)
 
     live = helper_create(store, "live", 0);
     half = helper_create(store, "half", SLICES * 64 * KIB);
+    gone = helper_create(store, "gone", 0);
+    g_assert_true(upload(store, gone, GONE, NULL));
+    g_assert_true(vimg_image_remove(store, gone, NULL));
     g_assert_true(upload(store, live, LIVE, NULL));
     g_assert_true(upload(store, dead, DEAD, NULL));
     g_assert_true(vimg_image_remove(store, dead, NULL));
@@ -170,6 +174,33 @@ act_delete(World *world, VimgSliceStore *store, GError **error)
     return vimg_image_remove(store, live, error);
 }
 
+static gboolean
+act_restore(World *world, VimgSliceStore *store, GError **error)
+{
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+    if (!vimg_trash_restore(store, gone, "back", &out, error))
+        return FALSE;
+    keep(world, gone, GONE);
+    return TRUE;
+}
+
+static gboolean
+act_purge(World *world, VimgSliceStore *store, GError **error)
+{
+    return vimg_trash_purge(store, gone, error);
+}
+
+static gboolean
+act_verify(World *world, VimgSliceStore *store, GError **error)
+{
+    g_autofree char *report = vimg_verify(store, NULL, NULL, error);
+
+    if (report && !strstr(report, "\"damaged\" : []"))
+        g_error("%s", report);
+    return report != NULL;
+}
+
 /* What a collector does that finds the other one dead, which is only slow. */
 static gboolean
 act_take_over(World *world, VimgSliceStore *store, GError **error)
@@ -226,9 +257,14 @@ static const Act collectors[] = {
 };
 
 static const Act clients[] = {
-    {"upload", act_upload, 0}, {"resume", act_resume, VIMG_ERROR_NO_VOL},
-    {"clone", act_clone, 0},   {"read", act_read, 0},
+    {"upload", act_upload, 0},
+    {"resume", act_resume, VIMG_ERROR_NO_VOL},
+    {"clone", act_clone, 0},
+    {"read", act_read, 0},
     {"delete", act_delete, 0},
+    {"restore", act_restore, VIMG_ERROR_NO_VOL},
+    {"purge", act_purge, VIMG_ERROR_NO_VOL},
+    {"verify", act_verify, 0},
 };
 
 static const Act rivals[] = {
@@ -344,7 +380,7 @@ race_all(const Act *ones, gsize n_ones, const Act *others, gsize n_others)
             guint at = 1;
 
             while (race(&ones[i], &others[j], at))
-                at += stride;
+                at += helper_stride();
             g_assert_cmpuint(at, >, 1);
         }
     }
@@ -397,8 +433,6 @@ main(int argc, char **argv)
     int result;
 
     g_test_init(&argc, &argv, NULL);
-    if (g_getenv("VIMG_TEST_STRIDE"))
-        stride = (guint)MAX(1, atoi(g_getenv("VIMG_TEST_STRIDE")));
     full = memory_disk_new();
     store = helper_store(memory_transport_new(full, TRUE));
     fill(store);
@@ -410,6 +444,7 @@ main(int argc, char **argv)
     result = g_test_run();
     g_free(live);
     g_free(half);
+    g_free(gone);
     memory_disk_free(full);
     return result;
 }
