@@ -14,6 +14,7 @@
 #include "image.h"
 #include "slice.h"
 #include "throw.h"
+#include "turn.h"
 #include "writing.h"
 
 #define NANOSECONDS G_GINT64_CONSTANT(1000000000)
@@ -389,9 +390,14 @@ vimg_tidy_images(VimgCollection *collection, GError **error)
 static gboolean
 look_again(VimgCollection *collection, const char *uuid, GError **error)
 {
+    g_autoptr(VimgTurn) turn = NULL;
     g_auto(Found) found = {.uuid = uuid};
-    int result = vimg_image_look(collection->store, uuid, &found.stored);
+    int result;
 
+    /* deleted and restored meanwhile, it may seem to be neither there nor in the trash */
+    if (!collection->dry_run && !(turn = vimg_turn_try(collection->store, uuid)))
+        return TRUE;
+    result = vimg_image_look(collection->store, uuid, &found.stored);
     if (result != 0)
         return throw_result(error, result, _("cannot read image %s"), uuid);
     if (found.stored.claimed || found.stored.deleted || is_doubtful(&found))

@@ -170,6 +170,28 @@ act_read(World *world, VimgSliceStore *store, GError **error)
 }
 
 static gboolean
+see(const VimgPluginImage *image, gpointer data)
+{
+    const char **missing = data;
+
+    if (g_strcmp0(image->uuid, *missing) == 0)
+        *missing = NULL;
+    return TRUE;
+}
+
+/* An image that somebody else is at shows all the time. */
+static gboolean
+act_list(World *world, VimgSliceStore *store, GError **error)
+{
+    const char *missing = half;
+
+    if (!vimg_image_list(store, see, &missing, error))
+        return FALSE;
+    g_assert_null(missing);
+    return TRUE;
+}
+
+static gboolean
 act_delete(World *world, VimgSliceStore *store, GError **error)
 {
     return vimg_image_remove(store, live, error);
@@ -403,6 +425,15 @@ test_collections(void)
     RACE(clients, collectors);
 }
 
+/* What others change while images are listed. */
+static void
+test_lists(void)
+{
+    static const Act lists[] = {{"list", act_list, 0, FALSE, 0}};
+
+    RACE(lists, clients);
+}
+
 /* A collector that stalls anywhere, is taken for dead, and goes on. */
 static void
 test_stalled(void)
@@ -440,6 +471,7 @@ main(int argc, char **argv)
     vimg_slice_store_free(store);
     g_test_add_func("/imagestore/collect-races/clients", test_clients);
     g_test_add_func("/imagestore/collect-races/collections", test_collections);
+    g_test_add_func("/imagestore/collect-races/lists", test_lists);
     g_test_add_func("/imagestore/collect-races/stalled", test_stalled);
     g_test_add_func("/imagestore/collect-races/fenced", test_fenced);
     result = g_test_run();
