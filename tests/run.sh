@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit wire virsh plugin clients stock crash install quickstart ndebug asan fuzz tsan)
+all=(lint unit wire virsh plugin clients stock crash hosts install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -31,6 +31,7 @@ declare -A packages=(
         at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick"
     [stock]="$drive libvirt-daemon python3-libvirt"
     [crash]='libvirt-clients'
+    [hosts]='casync'
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]=''
@@ -162,6 +163,11 @@ suite_crash() {
     integration test_crash
 }
 
+suite_hosts() {
+    build gcc
+    integration test_hosts
+}
+
 suite_install() {
     build gcc
     integration test_install
@@ -199,6 +205,7 @@ suite_asan() {
     integration test_guard
     integration test_stress --steps 12
     integration test_crash --rounds 5
+    integration test_hosts --seconds 12
 }
 
 suite_fuzz() {
@@ -243,6 +250,7 @@ suite_tsan() {
     integration test_upkeep
     integration test_stress --steps 12
     integration test_crash --rounds 5
+    integration test_hosts --seconds 12
 }
 
 # ---- main ------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ typedef struct {
     gint64 resumed; /* since when we work without a rest, monotonic */
     VimgGcLock *lock;
     VimgRoots roots;
-    GHashTable *going;   /* uuids of images that are taken away, on a dry run would be */
+    GHashTable *going;   /* uuids of images that a dry run would take away */
     GHashTable *named;   /* names by uuids, as the manifests say */
     GPtrArray *suspects; /* of char: images that may be about to appear, or rubbish */
     VimgReport report;

@@ -423,6 +423,18 @@ count(VimgCollection *collection, GError **error)
            vimg_tidy_bad(collection, error);
 }
 
+/* Whoever was taken over from finds its files gone, wherever it is: that is what it says. */
+static void
+tell_lost(const VimgCollection *collection, GError **error)
+{
+    g_autoptr(GError) lost = NULL;
+
+    if (!collection->lock || vimg_gc_lock_check(collection->lock, &lost) || !error)
+        return;
+    g_clear_error(error);
+    g_propagate_error(error, g_steal_pointer(&lost));
+}
+
 char *
 vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPluginJob *job,
              GError **error)
@@ -441,7 +453,10 @@ vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPlugi
         good = collection.lock && ask_time(&collection, collection.lock->heartbeat, error) &&
                collect(&collection, patience, error);
     }
-    return good ? format_report(&collection) : NULL;
+    if (good)
+        return format_report(&collection);
+    tell_lost(&collection, error);
+    return NULL;
 }
 
 /* Whether some old run waits for nobody any more. */

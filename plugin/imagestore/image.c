@@ -362,8 +362,12 @@ vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error)
     }
     /* without its claim the image does not exist for anybody */
     if (vimg_manifest_write(manifest, lease, error) &&
-        vimg_claim_take(store, manifest->image.name, uuid, error))
-        return TRUE;
+        vimg_claim_take(store, manifest->image.name, uuid, error)) {
+        /* without a lease it may have been taken for rubbish before it had its name */
+        if (vimg_lease_check(lease, error))
+            return TRUE;
+        vimg_claim_release(store, manifest->image.name, uuid, NULL);
+    }
     vimg_image_remove_files(store, uuid);
     return FALSE;
 }
@@ -397,11 +401,14 @@ to_trash(VimgSliceStore *store, const char *uuid, GError **error)
     g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
     int result = vimg_transport_create(store->transport, mark, "", 0, FALSE);
 
+    if (result == ENOENT)
+        return throw_gone(error, uuid);
     if (result == EEXIST)
         result = 0;
     if (result == 0)
         result = vimg_transport_sync(store->transport, dir);
-    if (result != 0)
+    /* from here on a collector that keeps nothing may be faster */
+    if (result != 0 && result != ENOENT)
         return throw_result(error, result, _("cannot move the image to the trash"));
     return TRUE;
 }

@@ -49,7 +49,10 @@ vimg_lease_new(VimgSliceStore *store, GError **error)
     }
     if (result != 0) {
         vimg_owner_drop(id);
-        throw_result(error, result, _("cannot make a lease in the store"));
+        if (result == ENOENT)
+            vimg_lease_throw_fenced(error);
+        else
+            throw_result(error, result, _("cannot make a lease in the store"));
         return NULL;
     }
     lease = g_new0(VimgLease, 1);
@@ -85,6 +88,34 @@ vimg_lease_throw_fenced(GError **error)
     return throw_error(
         error, VIMG_ERROR_FAILED,
         _("the lease of this job was taken away; the storage was out of reach too long"));
+}
+
+gboolean
+vimg_lease_check(const VimgLease *lease, GError **error)
+{
+    VimgFileInfo info;
+
+    return vimg_transport_stat(lease->store->transport, lease->dir, &info) != ENOENT ||
+           vimg_lease_throw_fenced(error);
+}
+
+gboolean
+vimg_lease_blame(const VimgLease *lease, GError **error)
+{
+    g_autoptr(GError) fenced = NULL;
+
+    if (error && !vimg_lease_check(lease, &fenced)) {
+        g_clear_error(error);
+        g_propagate_error(error, g_steal_pointer(&fenced));
+    }
+    return FALSE;
+}
+
+gboolean
+vimg_lease_throw(const VimgLease *lease, GError **error, int result, const char *what)
+{
+    return (result != ENOENT || vimg_lease_check(lease, error)) &&
+           throw_result(error, result, "%s", what);
 }
 
 gboolean
@@ -213,7 +244,7 @@ vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **erro
                  ? vimg_transport_create(transport, path, text, strlen(text), FALSE)
                  : vimg_transport_overwrite(transport, path, text, strlen(text));
     if (result != 0)
-        return throw_result(error, result, _("cannot reserve space in the store"));
+        return vimg_lease_throw(lease, error, result, _("cannot reserve space in the store"));
     lease->reserved = MAX(bytes, 1);
     return TRUE;
 }

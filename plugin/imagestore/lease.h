@@ -30,6 +30,12 @@ char *vimg_lease_path(const VimgLease *lease, const char *name);
 
 /* What a path of the lease that is gone means.  Returns: FALSE. */
 gboolean vimg_lease_throw_fenced(GError **error);
+/* FALSE with that error: the lease is gone. */
+gboolean vimg_lease_check(const VimgLease *lease, GError **error);
+/* Says so instead of @error, which came of it.  Returns: FALSE. */
+gboolean vimg_lease_blame(const VimgLease *lease, GError **error);
+/* @result of an access to it: that error, or @what and why.  Returns: FALSE. */
+gboolean vimg_lease_throw(const VimgLease *lease, GError **error, int result, const char *what);
 
 /*
  * Tells all hosts that @bytes are about to be written.  @must: VIMG_ERROR_NO_SPACE with the numbers

@@ -171,7 +171,7 @@ vimg_manifest_stage(VimgManifest *manifest, VimgLease *lease, GError **error)
     vimg_transport_unlink(transport, staged); /* of an attempt that failed */
     result = vimg_transport_create(transport, staged, text, size, FALSE);
     if (result != 0)
-        return throw_result(error, result, _("cannot write the manifest"));
+        return vimg_lease_throw(lease, error, result, _("cannot write the manifest"));
     return TRUE;
 }
 
@@ -193,7 +193,7 @@ vimg_manifest_publish(VimgManifest *manifest, VimgLease *lease, GError **error)
     if (result == 0)
         result = vimg_transport_sync(transport, dir);
     if (result != 0)
-        return throw_result(error, result, _("cannot write the manifest"));
+        return vimg_lease_throw(lease, error, result, _("cannot write the manifest"));
     if (before > 1) {
         g_autofree char *old = manifest_path(manifest, before - 1);
 
@@ -212,6 +212,6 @@ vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error)
         return FALSE;
     result = vimg_transport_sync(lease->store->transport, staged);
     if (result != 0)
-        return throw_result(error, result, _("cannot write the manifest"));
+        return vimg_lease_throw(lease, error, result, _("cannot write the manifest"));
     return vimg_manifest_publish(manifest, lease, error);
 }

@@ -362,8 +362,9 @@ vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *in
     char *staged[] = {staged_index, staged_manifest};
 
     g_clear_pointer(&manifest->index_digest, g_free);
-    if (!vimg_publish_check(store, index, job, &manifest->sealed_allocation, error) ||
-        !stage_index(lease, staged_index, index, &manifest->index_size, &manifest->index_digest,
+    if (!vimg_publish_check(store, index, job, &manifest->sealed_allocation, error))
+        return vimg_lease_blame(lease, error);
+    if (!stage_index(lease, staged_index, index, &manifest->index_size, &manifest->index_digest,
                      error))
         return FALSE;
     manifest->sealed = TRUE;

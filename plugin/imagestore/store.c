@@ -367,8 +367,9 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     if (!store->read_only && !vimg_lease_try(store))
         store->read_only = TRUE;
     if (!store->read_only) {
-        g_autoptr(GPtrArray) alive = vimg_survey_leases(store, g_get_monotonic_time(), NULL);
+        GPtrArray *alive = vimg_survey_leases(store, g_get_monotonic_time(), NULL);
 
+        g_clear_pointer(&alive, g_ptr_array_unref);
         if (vimg_services) {
             store->timer = vimg_services->timer_add(HEARTBEAT_SECONDS, beat, store);
             store->collector = vimg_services->timer_add(HEARTBEAT_SECONDS, collect_rest, store);

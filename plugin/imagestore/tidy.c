@@ -14,11 +14,13 @@
 #include "image.h"
 #include "slice.h"
 #include "throw.h"
+#include "turn.h"
 #include "writing.h"
 
 #define NANOSECONDS G_GINT64_CONSTANT(1000000000)
 #define NAMES_MAX 1000 /* in a report */
 #define CLAIM_SUFFIX ".claim"
+#define GONE_SUFFIX ".gone"
 
 typedef struct {
     const char *uuid;
@@ -83,12 +85,56 @@ remove_name(VimgCollection *collection, const char *name)
     vimg_transport_rmdir(collection->store->transport, dir);
 }
 
+/* By way of the run: one that was taken over from removes nothing any more. */
+static int
+remove_file(VimgCollection *collection, const char *uuid, const char *name)
+{
+    VimgTransport *transport = collection->store->transport;
+    g_autofree char *path = vimg_image_path(uuid, name);
+    g_autofree char *taken =
+        g_strconcat(collection->lock->dir, "/" VIMG_GC_EXPIRED "/", uuid, GONE_SUFFIX, NULL);
+    int result = vimg_transport_rename(transport, path, taken);
+
+    return result == 0 ? vimg_transport_unlink(transport, taken) : result;
+}
+
+static int
+remove_all(VimgCollection *collection, const char *uuid, const char *dir)
+{
+    VimgTransport *transport = collection->store->transport;
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(transport, dir, &names);
+    guint i;
+
+    for (i = 0; result == 0 && i < names->len; i++) {
+        result = remove_file(collection, uuid, g_ptr_array_index(names, i));
+        if (result == ENOENT && vimg_gc_lock_check(collection->lock, NULL))
+            result = 0;
+    }
+    if (result == 0)
+        result = vimg_transport_rmdir(transport, dir);
+    /* somebody leaves a sign there just now, for an image that is gone: rubbish, later */
+    return result == ENOTEMPTY || result == EEXIST ? 0 : result;
+}
+
+/* The index goes first, and durably: no slice it names is freed while a crash could bring it back.
+ */
 static gboolean
 remove_files(VimgCollection *collection, const Found *found, GError **error)
 {
-    int result = vimg_image_remove_files(collection->store, found->uuid);
+    VimgTransport *transport = collection->store->transport;
+    g_autofree char *dir = g_strconcat("images/", found->uuid, NULL);
+    int result = remove_file(collection, found->uuid, VIMG_IMAGE_INDEX);
 
-    if (result != 0)
+    if (result == 0)
+        result = vimg_transport_sync(transport, dir);
+    if (result == 0 || result == ENOENT)
+        result = remove_all(collection, found->uuid, dir);
+    if (result == ENOENT && !vimg_gc_lock_check(collection->lock, error))
+        return FALSE;
+    if (result == 0)
+        result = vimg_transport_sync(transport, "images");
+    if (result != 0 && result != ENOENT)
         return throw_result(error, result, _("cannot remove image %s"), found->uuid);
     return TRUE;
 }
@@ -129,9 +175,9 @@ tidy_deleted(VimgCollection *collection, const Found *found, GError **error)
         return TRUE;
     if (!is_older(collection, mark, &collection->store->keep_deleted))
         return TRUE;
-    g_hash_table_add(collection->going, g_strdup(found->uuid));
     if (!collection->dry_run)
         return expire(collection, found, error);
+    g_hash_table_add(collection->going, g_strdup(found->uuid));
     note_removed(collection, &collection->report.expired, _("deleted"), found);
     return TRUE;
 }
@@ -344,16 +390,23 @@ vimg_tidy_images(VimgCollection *collection, GError **error)
 static gboolean
 look_again(VimgCollection *collection, const char *uuid, GError **error)
 {
+    g_autoptr(VimgTurn) turn = NULL;
     g_auto(Found) found = {.uuid = uuid};
-    int result = vimg_image_look(collection->store, uuid, &found.stored);
+    int result;
 
+    /* deleted and restored meanwhile, it may seem to be neither there nor in the trash */
+    if (!collection->dry_run && !(turn = vimg_turn_try(collection->store, uuid)))
+        return TRUE;
+    result = vimg_image_look(collection->store, uuid, &found.stored);
     if (result != 0)
         return throw_result(error, result, _("cannot read image %s"), uuid);
     if (found.stored.claimed || found.stored.deleted || is_doubtful(&found))
         return TRUE;
-    g_hash_table_add(collection->going, g_strdup(uuid));
     collection->report.rubbish.count++;
-    return collection->dry_run || remove_files(collection, &found, error);
+    if (!collection->dry_run)
+        return remove_files(collection, &found, error);
+    g_hash_table_add(collection->going, g_strdup(uuid));
+    return TRUE;
 }
 
 gboolean

@@ -134,6 +134,20 @@ take_mark(const VimgTurn *turn, const char *uuid, GError **error)
     return TRUE;
 }
 
+/* Says instead of @error, which came of it, that the mark or the lease is gone.  Returns: FALSE. */
+static gboolean
+blame(const VimgTurn *turn, const char *uuid, GError **error)
+{
+    g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
+    VimgFileInfo info;
+
+    if (vimg_transport_stat(turn->lease->store->transport, mark, &info) == ENOENT) {
+        g_clear_error(error);
+        throw_gone(error, uuid);
+    }
+    return vimg_lease_blame(turn->lease, error);
+}
+
 static gboolean
 sync_mark(const VimgTurn *turn, const char *uuid, GError **error)
 {
@@ -220,6 +234,8 @@ bring_back(VimgTurn **turn, VimgManifest *manifest, const char *name, GError **e
 
     if (taken && settle(*turn, uuid, name, error))
         return TRUE;
+    if (!taken)
+        blame(*turn, uuid, error);
     /* what cannot be given back is restored, though we could not make it durable */
     if (!taken || give_back_mark(*turn, uuid))
         withdraw(turn, uuid, name);
@@ -233,14 +249,17 @@ vimg_trash_restore(VimgSliceStore *store, const char *uuid, const char *name, Vi
     g_auto(VimgStoredImage) image = {0};
     g_autoptr(VimgTurn) turn = begin(store, uuid, &image, error);
 
-    if (!turn || !check_content(store, &image, error))
+    if (!turn)
         return FALSE;
+    if (!check_content(store, &image, error))
+        return blame(turn, uuid, error);
     /* what an interrupted delete or restore left is not found by way of the new manifest */
     if (strcmp(image.manifest->image.name, name) != 0 &&
         !vimg_claim_withdraw(turn->lease, image.manifest->image.name, uuid, error))
         return FALSE;
-    return vimg_claim_take(store, name, uuid, error) &&
-           bring_back(&turn, image.manifest, name, error) &&
+    if (!vimg_claim_take(store, name, uuid, error))
+        return blame(turn, uuid, error);
+    return bring_back(&turn, image.manifest, name, error) &&
            vimg_image_stat(store, uuid, out, error);
 }
 
@@ -261,7 +280,7 @@ vimg_trash_purge(VimgSliceStore *store, const char *uuid, GError **error)
         return FALSE;
     if (!sync_mark(turn, uuid, error)) {
         give_back_mark(turn, uuid);
-        return FALSE;
+        return vimg_lease_blame(turn->lease, error);
     }
     result = vimg_image_remove_files(store, uuid);
     /* nobody can see it any more; what is left of it is for the collector */

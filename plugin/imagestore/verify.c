@@ -340,7 +340,8 @@ check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GErr
     if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
                           verify->job, &damage, error))
         return FALSE;
-    if (damage.count == 0)
+    /* without our lease, what nobody needs any more goes while we look */
+    if (damage.count == 0 || is_gone(verify, uuid))
         return TRUE;
     count_missing(verify, &damage);
     reason = vimg_damage_describe(&damage);
@@ -362,7 +363,8 @@ look_at_image(Verify *verify, const char *uuid, GError **error)
     if (!image.published)
         return TRUE;
     if (!image.manifest) {
-        add_damaged(verify, uuid, &image, _("the manifest cannot be read"));
+        if (!is_gone(verify, uuid))
+            add_damaged(verify, uuid, &image, _("the manifest cannot be read"));
         return TRUE;
     }
     /* what is neither there nor in the trash is for the collector */
@@ -371,7 +373,8 @@ look_at_image(Verify *verify, const char *uuid, GError **error)
     fault = vimg_image_find_fault(&image);
     if (!fault)
         return check_image(verify, uuid, &image, error);
-    add_damaged(verify, uuid, &image, fault);
+    if (!is_gone(verify, uuid))
+        add_damaged(verify, uuid, &image, fault);
     return TRUE;
 }
 

@@ -146,25 +146,36 @@ begin(VimgSliceWriter *writer, GError **error)
     return vimg_resume_feed(store, writer->old, start.keep, writer->offset, writer->slicer, error);
 }
 
+static gboolean
+open_image(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
+           GError **error)
+{
+    const char *format;
+
+    if (!load(writer, uuid, request, error) || !reserve(writer, request, error))
+        return FALSE;
+    format = writer->image.manifest->image.format;
+    if (format)
+        writer->cut = vimg_slicer_cut(format);
+    return (!format && !writer->old) || begin(writer, error);
+}
+
 VimgSliceWriter *
 vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteRequest *request,
                        VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgSliceWriter) writer = g_new0(VimgSliceWriter, 1);
-    const char *format;
 
     writer->store = store;
     writer->job = job;
     writer->offset = request->offset;
     writer->lease = vimg_lease_new(store, error);
-    if (!writer->lease || !load(writer, uuid, request, error) || !reserve(writer, request, error))
+    if (!writer->lease)
         return NULL;
-    format = writer->image.manifest->image.format;
-    if (format)
-        writer->cut = vimg_slicer_cut(format);
-    if ((format || writer->old) && !begin(writer, error))
-        return NULL;
-    return g_steal_pointer(&writer);
+    if (open_image(writer, uuid, request, error))
+        return g_steal_pointer(&writer);
+    vimg_lease_blame(writer->lease, error);
+    return NULL;
 }
 
 gboolean

@@ -37,6 +37,9 @@ typedef struct {
     VimgTransport parent;
     MemoryDisk *disk;
     gboolean whole;
+    guint meet_in; /* operations; 0: nobody is met any more */
+    void (*meet)(gpointer data);
+    gpointer met;
 } Memory;
 
 static void
@@ -354,18 +357,33 @@ injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
     return 0;
 }
 
+/* No lock is held. */
+static void
+meet(Memory *memory)
+{
+    if (__atomic_load_n(&memory->meet_in, __ATOMIC_RELAXED) > 0 &&
+        __atomic_sub_fetch(&memory->meet_in, 1, __ATOMIC_ACQ_REL) == 0)
+        memory->meet(memory->met);
+}
+
+static void
+run_one(Memory *memory, VimgOp *op)
+{
+    LOCK_GUARD(&memory->disk->lock);
+
+    op->result = injected(memory->disk, op->kind, op->kind == VIMG_OP_CREATE ? op->size : 0);
+    if (op->result == 0)
+        op->result = run_op(memory, op);
+}
+
 static void
 memory_run(VimgTransport *transport, VimgOp *ops, gsize n)
 {
-    Memory *memory = (Memory *)transport;
     gsize i;
-    LOCK_GUARD(&memory->disk->lock);
 
     for (i = 0; i < n; i++) {
-        ops[i].result =
-            injected(memory->disk, ops[i].kind, ops[i].kind == VIMG_OP_CREATE ? ops[i].size : 0);
-        if (ops[i].result == 0)
-            ops[i].result = run_op(memory, &ops[i]);
+        meet((Memory *)transport);
+        run_one((Memory *)transport, &ops[i]);
     }
 }
 
@@ -408,6 +426,17 @@ memory_transport_new(MemoryDisk *disk, gboolean whole)
     memory->disk = disk;
     memory->whole = whole;
     return &memory->parent;
+}
+
+void
+memory_transport_meet(VimgTransport *transport, guint at, void (*func)(gpointer data),
+                      gpointer data)
+{
+    Memory *memory = (Memory *)transport;
+
+    memory->meet = func;
+    memory->met = data;
+    __atomic_store_n(&memory->meet_in, at, __ATOMIC_RELEASE);
 }
 
 /* ---- disks ------------------------------------------------------------------------------ */

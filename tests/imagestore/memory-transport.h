@@ -34,6 +34,12 @@ void memory_disk_free(MemoryDisk *disk);
 
 /* One way to the disk, which must outlive it.  @whole: it can sync everything at once. */
 VimgTransport *memory_transport_new(MemoryDisk *disk, gboolean whole);
+/*
+ * Before operation number @at from now on, counted from 1, reading ones too, @func is called: what
+ * another host does at this moment, by a way of its own.
+ */
+void memory_transport_meet(VimgTransport *transport, guint at, void (*func)(gpointer data),
+                           gpointer data);
 
 void memory_disk_set_fault(MemoryDisk *disk, const Fault *fault);
 /* Changing operations since the fault was set. */
