@@ -25,6 +25,7 @@ typedef struct {
     VimgTally rubbish;   /* what is left of images nobody can see */
     VimgTally names;     /* claims without an image */
     VimgTally bad;       /* damaged slices whose good copy is back */
+    VimgTally temporary; /* leases of the dead, with what was staged in them */
     guint64 restored;    /* condemned slices that somebody needed */
     guint64 foreign;     /* files among the slices that are none */
     guint64 waiting;     /* condemned slices that wait for leases to end */
@@ -39,6 +40,8 @@ typedef struct {
     gint64 now;     /* seconds since 1970 by the storage's clock */
     gint64 resumed; /* since when we work without a rest, monotonic */
     VimgGcLock *lock;
+    guint prefix;  /* the first that was not looked at yet */
+    gboolean more; /* slices may be left to condemn */
     VimgRoots roots;
     GHashTable *going;   /* uuids of images that a dry run would take away */
     GHashTable *named;   /* names by uuids, as the manifests say */
@@ -57,16 +60,21 @@ void vimg_collect_progress(VimgCollection *collection, const char *phase, guint6
 /* Images that expired or were abandoned, and names without an image; fills suspects. */
 gboolean vimg_tidy_images(VimgCollection *collection, GError **error);
 /* Suspects, once the leases that were alive when they were found have ended. */
-gboolean vimg_tidy_suspects(VimgCollection *collection, GError **error);
+gboolean vimg_tidy_suspects(VimgCollection *collection, const GPtrArray *uuids, GError **error);
 /* Images and names that the old run in @dir had taken when it ended. */
 gboolean vimg_tidy_old(VimgCollection *collection, const char *dir, GError **error);
 /* Damaged slices whose good copy is back. */
 gboolean vimg_tidy_bad(VimgCollection *collection, GError **error);
 
-/* Moves every slice that is not marked to the run's directory; on a dry run counts them. */
+/*
+ * Moves slices that are not marked to the run's directory, up to a number that one run can well
+ * remember; @more: there may be others, from where it goes on.  On a dry run counts all.
+ */
 gboolean vimg_condemn(VimgCollection *collection, GError **error);
 /* Ends the condemned slices of the run in @dir: back to their places if marked, else away. */
 gboolean vimg_sweep(VimgCollection *collection, const char *dir, GError **error);
+/* Returns: (transfer full) the report, JSON. */
+char *vimg_report_format(const VimgCollection *collection);
 /* How many slices the run in @dir condemned. */
 guint64 vimg_count_condemned(VimgCollection *collection, const char *dir);
 

@@ -10,15 +10,16 @@
 #include "config.h"
 
 #include "collect-private.h"
-#include "json.h"
 #include "survey.h"
 #include "throw.h"
 
 #define POLL (G_USEC_PER_SEC / 5)
 #define REST 9 /* times as long as the work before */
 #define REST_MAX (G_USEC_PER_SEC / 2)
-#define LEASES_MAX ((gsize)16 * 1024 * 1024)
-#define LEASES_END "end"
+#define NAMES_MAX_SIZE ((gsize)16 * 1024 * 1024)
+#define NAMES_END "end"
+#define PAUSE_MIN (60 * G_USEC_PER_SEC)
+#define PAUSE_MAX (G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC)
 
 /* ---- one run ---------------------------------------------------------------------------- */
 
@@ -74,7 +75,7 @@ init(VimgCollection *collection, VimgSliceStore *store)
 static void
 clear(VimgCollection *collection)
 {
-    vimg_gc_lock_leave(collection->lock);
+    vimg_gc_lock_end(collection->lock);
     vimg_roots_clear(&collection->roots);
     g_hash_table_unref(collection->going);
     g_hash_table_unref(collection->named);
@@ -102,33 +103,53 @@ ask_time(VimgCollection *collection, const char *path, GError **error)
 
 /* ---- waiting for leases ----------------------------------------------------------------- */
 
-static char *
-leases_path(const char *dir)
-{
-    return g_strconcat(dir, "/" VIMG_GC_LEASES, NULL);
-}
-
-/* The leases that were alive when the run in @dir condemned its last slice; NULL: nobody noted. */
+/* The names in the file @name of the run in @dir; NULL: it is not there, or not whole. */
 static GPtrArray *
-read_leases(VimgCollection *collection, const char *dir)
+read_names(VimgCollection *collection, const char *dir, const char *name)
 {
-    g_autofree char *path = leases_path(dir);
+    g_autofree char *path = g_strconcat(dir, "/", name, NULL);
     g_autoptr(VimgBuffer) content = NULL;
     g_autofree char *text = NULL;
     g_auto(GStrv) lines = NULL;
     GPtrArray *names;
     guint i;
 
-    if (vimg_transport_read(collection->store->transport, path, LEASES_MAX, &content) != 0)
+    if (vimg_transport_read(collection->store->transport, path, NAMES_MAX_SIZE, &content) != 0)
         return NULL;
     text = g_strndup((const char *)content->data, content->size);
     lines = g_strsplit(text, "\n", 0);
-    if (!g_strv_contains((const char *const *)lines, LEASES_END))
+    if (!g_strv_contains((const char *const *)lines, NAMES_END))
         return NULL;
     names = g_ptr_array_new_with_free_func(g_free);
-    for (i = 0; strcmp(lines[i], LEASES_END) != 0; i++)
+    for (i = 0; strcmp(lines[i], NAMES_END) != 0; i++)
         g_ptr_array_add(names, g_strdup(lines[i]));
     return names;
+}
+
+static gboolean
+write_names(VimgCollection *collection, const char *dir, const char *name, const GPtrArray *names,
+            GError **error)
+{
+    g_autofree char *path = g_strconcat(dir, "/", name, NULL);
+    g_autoptr(GString) text = g_string_new(NULL);
+    int result;
+    guint i;
+
+    for (i = 0; i < names->len; i++)
+        g_string_append_printf(text, "%s\n", (const char *)g_ptr_array_index(names, i));
+    g_string_append(text, NAMES_END "\n");
+    vimg_transport_unlink(collection->store->transport, path);
+    result = vimg_transport_create(collection->store->transport, path, text->str, text->len, FALSE);
+    if (result != 0)
+        return throw_result(error, result, _("cannot note the leases to wait for"));
+    return TRUE;
+}
+
+/* The leases that were alive when the run in @dir condemned its last slice; NULL: nobody noted. */
+static GPtrArray *
+read_leases(VimgCollection *collection, const char *dir)
+{
+    return read_names(collection, dir, VIMG_GC_LEASES);
 }
 
 /* Returns: (transfer full) the leases alive now, noted in @dir for whoever goes on there. */
@@ -137,22 +158,10 @@ note_leases(VimgCollection *collection, const char *dir, GError **error)
 {
     g_autoptr(GPtrArray) names =
         vimg_survey_leases(collection->store, g_get_monotonic_time(), error);
-    g_autoptr(GString) text = g_string_new(NULL);
-    g_autofree char *path = leases_path(dir);
-    int result;
-    guint i;
 
-    if (!names)
+    if (!names || !write_names(collection, dir, VIMG_GC_LEASES, names, error))
         return NULL;
-    for (i = 0; i < names->len; i++)
-        g_string_append_printf(text, "%s\n", (const char *)g_ptr_array_index(names, i));
-    g_string_append(text, LEASES_END "\n");
-    vimg_transport_unlink(collection->store->transport, path);
-    result = vimg_transport_create(collection->store->transport, path, text->str, text->len, FALSE);
-    if (result == 0)
-        return g_steal_pointer(&names);
-    throw_result(error, result, _("cannot note the leases to wait for"));
-    return NULL;
+    return g_steal_pointer(&names);
 }
 
 /* Drops from @leases those that ended.  @alive: of now. */
@@ -260,6 +269,15 @@ report_waiting(VimgCollection *collection, const Run *run)
                         vimg_survey_holder(collection->store, g_ptr_array_index(run->leases, i)));
 }
 
+/* Images that a run found before it noted the leases: whoever made or removed them has ended. */
+static gboolean
+look_at_suspects(VimgCollection *collection, const char *dir, GError **error)
+{
+    g_autoptr(GPtrArray) uuids = read_names(collection, dir, VIMG_GC_SUSPECTS);
+
+    return !uuids || vimg_tidy_suspects(collection, uuids, error);
+}
+
 /*
  * Waits for the leases of @runs, reads what was published meanwhile, and ends those that can be.
  * In this order: whoever ended published before.
@@ -285,7 +303,8 @@ settle(VimgCollection *collection, GPtrArray *runs, gint64 deadline, GError **er
 
         if (!run->ended)
             report_waiting(collection, run);
-        else if (!vimg_sweep(collection, run->dir, error))
+        else if (!vimg_sweep(collection, run->dir, error) ||
+                 !look_at_suspects(collection, run->dir, error))
             return FALSE;
         else if (strcmp(run->dir, collection->lock->dir) != 0)
             vimg_gc_remove_old(collection->store, run->dir);
@@ -293,94 +312,38 @@ settle(VimgCollection *collection, GPtrArray *runs, gint64 deadline, GError **er
     return TRUE;
 }
 
-/* ---- the report ------------------------------------------------------------------------- */
-
-static void
-set_tally(JsonObject *root, const char *name, const VimgTally *tally, gboolean bytes)
-{
-    JsonObject *object = json_object_new();
-
-    json_object_set_int_member(object, "count", (gint64)tally->count);
-    if (bytes)
-        json_object_set_int_member(object, "bytes", (gint64)tally->bytes);
-    json_object_set_object_member(root, name, object);
-}
-
-static JsonArray *
-name_removed(const VimgReport *report)
-{
-    JsonArray *array = json_array_new();
-    g_auto(GStrv) lines = g_strsplit(report->removed->str, "\n", 0);
-    guint i;
-
-    for (i = 0; lines[i]; i++) {
-        JsonObject *object = json_object_new();
-        char *reason = strchr(lines[i], '\t');
-
-        if (reason)
-            *reason++ = '\0';
-        vimg_json_set_string(object, "name", lines[i]);
-        vimg_json_set_string(object, "reason", reason);
-        json_array_add_object_element(array, object);
-    }
-    return array;
-}
-
-static JsonArray *
-name_kept(const VimgReport *report)
-{
-    JsonArray *array = json_array_new();
-    guint i;
-
-    for (i = 0; i < report->leases->len; i++) {
-        JsonObject *object = json_object_new();
-
-        json_object_set_string_member(object, "name", g_ptr_array_index(report->leases, i));
-        json_object_set_string_member(object, "reason",
-                                      _("a running job; slices condemned before it ends wait"));
-        json_array_add_object_element(array, object);
-    }
-    return array;
-}
-
-static char *
-format_report(const VimgCollection *collection)
-{
-    const VimgReport *report = &collection->report;
-    g_autoptr(JsonObject) root = json_object_new();
-
-    json_object_set_int_member(root, "freed", (gint64)(report->slices.bytes + report->bad.bytes));
-    json_object_set_boolean_member(root, "dryRun", collection->dry_run);
-    set_tally(root, "slices", &report->slices, TRUE);
-    set_tally(root, "expired", &report->expired, FALSE);
-    set_tally(root, "abandoned", &report->abandoned, FALSE);
-    set_tally(root, "rubbish", &report->rubbish, FALSE);
-    set_tally(root, "names", &report->names, FALSE);
-    set_tally(root, "bad", &report->bad, TRUE);
-    json_object_set_int_member(root, "restored", (gint64)report->restored);
-    json_object_set_int_member(root, "foreign", (gint64)report->foreign);
-    json_object_set_int_member(root, "waiting", (gint64)report->waiting);
-    json_object_set_int_member(root, "marked", (gint64)vimg_marks_count(collection->roots.marks));
-    json_object_set_int_member(root, "indexes", (gint64)collection->roots.indexes);
-    json_object_set_array_member(root, "removed", name_removed(report));
-    json_object_set_array_member(root, "kept", name_kept(report));
-    return vimg_json_format(root);
-}
-
 /* ---- collecting ------------------------------------------------------------------------- */
+
+/* @alive: how many leases are. */
+static gboolean
+count_leases(VimgCollection *collection, guint *alive, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int result;
+
+    if (!collection->dry_run) {
+        names = vimg_survey_leases(collection->store, g_get_monotonic_time(), error);
+    } else {
+        result = vimg_transport_list(collection->store->transport, "pending", &names);
+        if (result != 0)
+            throw_result(error, result, _("cannot list the leases"));
+    }
+    *alive = names ? names->len : 0;
+    return names != NULL;
+}
 
 /* Without any lease alive, what no rule explains is rubbish at once. */
 static gboolean
 tidy(VimgCollection *collection, GError **error)
 {
-    g_autoptr(GPtrArray) alive = NULL;
+    guint alive;
 
-    if (!vimg_tidy_images(collection, error))
+    if (!vimg_tidy_images(collection, error) || !count_leases(collection, &alive, error))
         return FALSE;
-    alive = vimg_survey_leases(collection->store, g_get_monotonic_time(), error);
-    if (!alive)
-        return FALSE;
-    return alive->len > 0 || vimg_tidy_suspects(collection, error);
+    if (alive == 0)
+        return vimg_tidy_suspects(collection, collection->suspects, error);
+    return collection->dry_run || write_names(collection, collection->lock->dir, VIMG_GC_SUSPECTS,
+                                              collection->suspects, error);
 }
 
 static gboolean
@@ -390,26 +353,38 @@ mark(VimgCollection *collection, GError **error)
     return vimg_roots_read(&collection->roots, error);
 }
 
+/* As many slices as one run condemns, and all old runs.  @out: the own one could be ended. */
 static gboolean
-collect(VimgCollection *collection, gint64 patience, GError **error)
+condemn_and_settle(VimgCollection *collection, gint64 patience, gboolean *out, GError **error)
 {
     g_autoptr(GPtrArray) runs = g_ptr_array_new_with_free_func(run_free);
     GPtrArray *leases;
-    const Run *own;
 
-    if (!add_old_runs(collection, runs, error) || !tidy(collection, error) ||
-        !mark(collection, error) || !vimg_condemn(collection, error))
+    *out = FALSE;
+    if (!add_old_runs(collection, runs, error) || !vimg_condemn(collection, error))
         return FALSE;
     leases = note_leases(collection, collection->lock->dir, error);
     if (!leases)
         return FALSE;
     add_run(runs, collection->lock->dir, leases);
-    own = g_ptr_array_index(runs, runs->len - 1);
     if (!settle(collection, runs, g_get_monotonic_time() + patience, error))
         return FALSE;
-    if (!own->ended)
-        return TRUE;
-    if (!vimg_tidy_suspects(collection, error) || !vimg_tidy_bad(collection, error))
+    *out = ((const Run *)g_ptr_array_index(runs, runs->len - 1))->ended;
+    return TRUE;
+}
+
+static gboolean
+collect(VimgCollection *collection, gint64 patience, GError **error)
+{
+    gboolean ended = TRUE;
+
+    if (!tidy(collection, error) || !mark(collection, error))
+        return FALSE;
+    do {
+        if (!condemn_and_settle(collection, patience, &ended, error))
+            return FALSE;
+    } while (ended && collection->more);
+    if (!vimg_tidy_bad(collection, error))
         return FALSE;
     vimg_gc_lock_end(g_steal_pointer(&collection->lock));
     return TRUE;
@@ -435,10 +410,47 @@ tell_lost(const VimgCollection *collection, GError **error)
     g_propagate_error(error, g_steal_pointer(&lost));
 }
 
+/* Waits for another collector as for leases. */
+static VimgGcLock *
+take_lock(VimgCollection *collection, gint64 patience, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + patience;
+
+    for (;;) {
+        g_autoptr(GError) local = NULL;
+        gint64 now = g_get_monotonic_time();
+        VimgGcLock *lock = vimg_gc_lock_take(collection->store, now, &local);
+
+        if (lock)
+            return lock;
+        if (now >= deadline || !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        if (!check_end(collection, error))
+            return NULL;
+        vimg_collect_progress(collection, "waiting for another cleanup", 0, 0);
+        g_usleep((gulong)MIN(POLL, deadline - now));
+    }
+}
+
+/* Leases that were taken away meanwhile, with all that was staged in them. */
+static void
+tally_fenced(VimgCollection *collection, guint64 before, guint64 bytes_before)
+{
+    VimgSliceStore *store = collection->store;
+
+    collection->report.temporary.count = __atomic_load_n(&store->fenced, __ATOMIC_RELAXED) - before;
+    collection->report.temporary.bytes =
+        __atomic_load_n(&store->fenced_bytes, __ATOMIC_RELAXED) - bytes_before;
+}
+
 char *
 vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPluginJob *job,
              GError **error)
 {
+    guint64 fenced = __atomic_load_n(&store->fenced, __ATOMIC_RELAXED);
+    guint64 bytes = __atomic_load_n(&store->fenced_bytes, __ATOMIC_RELAXED);
     g_auto(VimgCollection) collection = {0};
     gboolean good;
 
@@ -449,12 +461,13 @@ vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPlugi
         collection.now = g_get_real_time() / G_USEC_PER_SEC;
         good = count(&collection, error);
     } else {
-        collection.lock = vimg_gc_lock_take(store, g_get_monotonic_time(), error);
+        collection.lock = take_lock(&collection, patience, error);
         good = collection.lock && ask_time(&collection, collection.lock->heartbeat, error) &&
                collect(&collection, patience, error);
     }
+    tally_fenced(&collection, fenced, bytes);
     if (good)
-        return format_report(&collection);
+        return vimg_report_format(&collection);
     tell_lost(&collection, error);
     return NULL;
 }
@@ -481,6 +494,18 @@ has_rest(VimgCollection *collection)
     return any;
 }
 
+/* Whatever went wrong is most likely still wrong in half a minute. */
+static void
+put_off(VimgSliceStore *store, const GError *error)
+{
+    if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_BUSY) ||
+        g_error_matches(error, VIMG_ERROR, VIMG_ERROR_ABORTED))
+        return;
+    store->rest_pause = CLAMP(2 * store->rest_pause, PAUSE_MIN, PAUSE_MAX);
+    store->rest_after = g_get_monotonic_time() + store->rest_pause;
+    vimg_slice_store_log(VIMG_LOG_WARNING, "cannot end earlier cleanups: %s", error->message);
+}
+
 void
 vimg_collect_rest(VimgSliceStore *store)
 {
@@ -489,19 +514,18 @@ vimg_collect_rest(VimgSliceStore *store)
     g_autoptr(GError) error = NULL;
 
     init(&collection, store);
-    if (!has_rest(&collection))
+    if (g_get_monotonic_time() < store->rest_after || !has_rest(&collection))
         return;
     collection.lock = vimg_gc_lock_take(store, g_get_monotonic_time(), &error);
-    if (collection.lock && ask_time(&collection, collection.lock->heartbeat, &error) &&
-        add_old_runs(&collection, runs, &error) && mark(&collection, &error) &&
-        settle(&collection, runs, g_get_monotonic_time(), &error)) {
-        vimg_gc_lock_end(g_steal_pointer(&collection.lock));
-        vimg_slice_store_log(VIMG_LOG_INFO,
-                             "ended earlier cleanups: %llu slices freed, %llu bytes, %llu wait",
-                             ULL(collection.report.slices.count),
-                             ULL(collection.report.slices.bytes), ULL(collection.report.waiting));
-    } else if (!g_error_matches(error, VIMG_ERROR, VIMG_ERROR_BUSY) &&
-               !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_ABORTED)) {
-        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot end earlier cleanups: %s", error->message);
+    if (!collection.lock || !ask_time(&collection, collection.lock->heartbeat, &error) ||
+        !add_old_runs(&collection, runs, &error) || !mark(&collection, &error) ||
+        !settle(&collection, runs, g_get_monotonic_time(), &error)) {
+        put_off(store, error);
+        return;
     }
+    store->rest_pause = 0;
+    vimg_slice_store_log(VIMG_LOG_INFO,
+                         "ended earlier cleanups: %llu slices freed, %llu bytes, %llu wait",
+                         ULL(collection.report.slices.count), ULL(collection.report.slices.bytes),
+                         ULL(collection.report.waiting));
 }

@@ -13,7 +13,8 @@
 #include "throw.h"
 
 #define BATCH 1024
-#define LISTED 64 /* prefix directories at once */
+#define LISTED 64                  /* prefix directories at once */
+#define RUN_MAX ((guint64)1 << 19) /* slices: a sweep holds their names, some 60 MiB */
 #define SUFFIX ".cacnk"
 
 static void
@@ -103,6 +104,12 @@ flush(VimgCollection *collection, GPtrArray *paths, GError **error)
     return good && vimg_collect_go_on(collection, error);
 }
 
+static int
+compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 /* Slices of one prefix directory that are not marked. */
 static void
 pick(VimgCollection *collection, const VimgOp *op, GPtrArray *paths)
@@ -159,11 +166,16 @@ vimg_condemn(VimgCollection *collection, GError **error)
 
     if (result != 0)
         return throw_result(error, result, _("cannot list the slices in '%s'"), VIMG_SLICES_DIR);
-    for (i = 0; i < names->len; i += LISTED) {
+    g_ptr_array_sort(names, compare_names);
+    collection->report.waiting = 0;
+    for (i = collection->prefix; i < names->len && collection->report.waiting < RUN_MAX;
+         i += LISTED) {
         vimg_collect_progress(collection, "condemning", i, names->len);
         if (!visit_prefixes(collection, names, i, MIN(LISTED, names->len - i), error))
             return FALSE;
     }
+    collection->prefix = i;
+    collection->more = i < names->len;
     return TRUE;
 }
 

@@ -25,15 +25,42 @@ run_path(const char *prefix, const char *run)
     return g_strconcat(prefix, run, "/", run, NULL);
 }
 
-/* gc/NAME-<run>/<run> or gc/done-<run>, whatever of it is there. */
+/* Never a slice or a mark: rmdir keeps a directory that has one.  Whether there are none. */
+static gboolean
+empty_run(VimgTransport *transport, const char *dir)
+{
+    static const char *const parts[] = {VIMG_GC_CONDEMNED, VIMG_GC_EXPIRED};
+    gboolean empty = TRUE;
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autofree char *part = g_strconcat(dir, "/", parts[i], NULL);
+        int result = vimg_transport_rmdir(transport, part);
+
+        empty &= result == 0 || result == ENOENT;
+    }
+    return empty;
+}
+
+/* gc/NAME-<run>/<run>, whatever of it is there. */
 static void
 remove_run(VimgTransport *transport, const char *dir)
+{
+    if (empty_run(transport, dir))
+        vimg_transport_remove_files(transport, dir);
+}
+
+/*
+ * gc/done-<run>: all in it was decided on before.  What a power cut brought back there is of no
+ * use.
+ */
+static void
+remove_done(VimgTransport *transport, const char *dir)
 {
     g_autofree char *condemned = g_strconcat(dir, "/" VIMG_GC_CONDEMNED, NULL);
     g_autofree char *expired = g_strconcat(dir, "/" VIMG_GC_EXPIRED, NULL);
 
-    /* never a slice: rmdir keeps a directory that has one */
-    vimg_transport_rmdir(transport, condemned);
+    vimg_transport_remove_files(transport, condemned);
     vimg_transport_remove_files(transport, expired);
     vimg_transport_remove_files(transport, dir);
 }
@@ -160,7 +187,7 @@ remove_remains(VimgSliceStore *store, gint64 now)
         g_autofree char *dir = g_strconcat("gc/", g_ptr_array_index(names, i), NULL);
 
         if (g_str_has_prefix(dir, DONE)) {
-            remove_run(store->transport, dir);
+            remove_done(store->transport, dir);
         } else if (g_str_has_prefix(dir, NEW)) {
             const char *run = dir + strlen(NEW);
             g_autofree char *path = run_path(NEW, run);
@@ -221,7 +248,10 @@ vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
         return lock;
     unmake(store->transport, lock->run);
     vimg_gc_lock_end(lock);
-    throw_result(error, result, _("cannot begin to clean up the store"));
+    if (result == EEXIST)
+        throw_error(error, VIMG_ERROR_BUSY, _("the store is being cleaned up by other hosts"));
+    else
+        throw_result(error, result, _("cannot begin to clean up the store"));
     return NULL;
 }
 
@@ -250,30 +280,30 @@ lock_free(VimgGcLock *lock)
     g_free(lock);
 }
 
-void
-vimg_gc_lock_end(VimgGcLock *lock)
+static void
+end_run(VimgGcLock *lock)
 {
-    g_autofree char *done = NULL;
+    VimgTransport *transport = lock->store->transport;
+    g_autofree char *done = g_strconcat(DONE, lock->run, NULL);
 
-    if (!lock)
-        return;
-    done = g_strconcat(DONE, lock->run, NULL);
     /* by its own name: after a take-over gc/lock is another's */
-    if (vimg_transport_rename(lock->store->transport, lock->dir, done) == 0) {
-        vimg_transport_rmdir(lock->store->transport, LOCK);
-        remove_run(lock->store->transport, done);
+    if (vimg_transport_rename(transport, lock->dir, done) == 0) {
+        vimg_transport_rmdir(transport, LOCK);
+        remove_done(transport, done);
     }
-    lock_free(lock);
 }
 
 void
-vimg_gc_lock_leave(VimgGcLock *lock)
+vimg_gc_lock_end(VimgGcLock *lock)
 {
-    int result;
+    int result = 0;
 
     if (!lock)
         return;
-    result = move_away(lock->store->transport, lock->run);
+    if (empty_run(lock->store->transport, lock->dir))
+        end_run(lock);
+    else
+        result = move_away(lock->store->transport, lock->run);
     if (result != 0 && result != ENOENT)
         vimg_slice_store_log(VIMG_LOG_WARNING, "cannot end the collection %s: %s", lock->run,
                              g_strerror(result));

@@ -15,6 +15,7 @@
 #define VIMG_GC_CONDEMNED "condemned" /* slices, flat */
 #define VIMG_GC_EXPIRED "expired"     /* marks of images that went from the trash for good */
 #define VIMG_GC_LEASES "leases"       /* names of those to wait for, one a line, then "end" */
+#define VIMG_GC_SUSPECTS "suspects"   /* images to be looked at again then, likewise */
 
 typedef struct {
     VimgSliceStore *store;
@@ -27,11 +28,12 @@ typedef struct {
 VimgGcLock *vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error);
 /* FALSE with VIMG_ERROR_FAILED once another one took it over. */
 gboolean vimg_gc_lock_check(const VimgGcLock *lock, GError **error);
-/* The run ended: all of it is removed.  Accepts NULL. */
+/*
+ * The run ends.  If it condemned slices that it did not end, or took marks, it waits in
+ * gc/old-<n>/<run>/ for a later one; else nothing is left of it.  Accepts NULL.
+ */
 void vimg_gc_lock_end(VimgGcLock *lock);
-/* The run ends, and what it condemned waits in gc/old-<n>/<run>/ for a later one. */
-void vimg_gc_lock_leave(VimgGcLock *lock);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgGcLock, vimg_gc_lock_leave)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgGcLock, vimg_gc_lock_end)
 
 /*
  * Calls @func with "gc/<holder>/<run>/REST" for every run, the present one, old ones and fenced

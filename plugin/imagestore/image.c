@@ -19,6 +19,8 @@
 #include "turn.h"
 #include "writing.h"
 
+#define LOOKS 3
+
 char *
 vimg_image_path(const char *uuid, const char *name)
 {
@@ -110,12 +112,45 @@ load_manifest(VimgSliceStore *store, const char *uuid, const GArray *numbers, Vi
     return 0;
 }
 
+/* 0: there is something at @path; ENOENT: surely not. */
+static int
+find(VimgSliceStore *store, const char *path)
+{
+    VimgFileInfo info;
+    int result = vimg_transport_stat(store->transport, path, &info);
+
+    return result == ENOTDIR ? ENOENT : result;
+}
+
+/*
+ * Whether it has its name, or else the mark of the trash.  An image always has one of them, but
+ * deleted or restored between two looks it may seem to have neither.
+ */
+static int
+look_at_name(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
+{
+    g_autofree char *claim = vimg_claim_path(out->manifest->image.name, uuid);
+    g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
+    int result = find(store, claim);
+    guint round;
+
+    for (round = 0; result == ENOENT && !out->deleted && round < LOOKS; round++) {
+        result = find(store, mark);
+        out->deleted = result == 0;
+        if (result == ENOENT)
+            result = find(store, claim);
+        else if (result == 0)
+            result = ENOENT;
+    }
+    out->claimed = result == 0;
+    return result == ENOENT ? 0 : result;
+}
+
 int
 vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
 {
     g_autofree char *dir = image_dir(uuid);
     g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    g_autofree char *claim = NULL;
     g_autoptr(GPtrArray) names = NULL;
     g_autoptr(GArray) numbers = NULL;
     gboolean damaged = FALSE;
@@ -133,19 +168,15 @@ vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
         return result;
     if (out->published && damaged)
         out->damage = vimg_damage_look(store, uuid);
-    claim = vimg_claim_path(out->manifest->image.name, uuid);
-    {
-        VimgOp ops[] = {
-            {.kind = VIMG_OP_STAT, .path = claim},
-            {.kind = VIMG_OP_STAT, .path = index},
-        };
+    result = look_at_name(store, uuid, out);
+    if (result == 0 && out->published) {
+        VimgFileInfo info = {0};
 
-        vimg_transport_run(store->transport, ops, out->published ? 2 : 1);
-        out->claimed = ops[0].result == 0;
-        out->index_size = ops[1].info.size;
-        out->stored = ops[1].info.mtime;
-        return ops[0].result == ENOENT || ops[0].result == ENOTDIR ? 0 : ops[0].result;
+        vimg_transport_stat(store->transport, index, &info);
+        out->index_size = info.size;
+        out->stored = info.mtime;
     }
+    return result;
 }
 
 /* An image is there for clients if it has a manifest and its name and is not in the trash. */

@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "owner.h"
@@ -17,7 +19,7 @@
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *held; /* of char; guarded by held_lock */
 
-/* Field 22 of /proc/PID/stat, clock ticks after boot; 0: there is no such process. */
+/* Field 22 of /proc/PID/stat, clock ticks after boot; 0: it cannot be read. */
 static guint64
 process_start(guint64 pid)
 {
@@ -38,6 +40,17 @@ process_start(guint64 pid)
         !g_ascii_string_to_unsigned(fields[20], 10, 0, G_MAXINT64, &start, NULL))
         return 0;
     return start;
+}
+
+/* Surely: a /proc that cannot be read, for want of descriptors or rights, says nothing. */
+static gboolean
+process_ended(guint64 pid, guint64 start)
+{
+    guint64 found = process_start(pid);
+
+    if (found == 0)
+        return pid > 0 && pid <= G_MAXINT && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+    return start != 0 && found != start;
 }
 
 static char *
@@ -187,7 +200,7 @@ is_gone(JsonObject *owner, const char *id)
     if (!*space || g_strcmp0(vimg_json_string(owner, "pidNamespace"), space) != 0 ||
         !vimg_json_number(owner, "pid", &pid) || !vimg_json_number(owner, "start", &start))
         return FALSE;
-    return process_start(pid) != start || (pid == (guint64)getpid() && !is_held(id));
+    return process_ended(pid, start) || (pid == (guint64)getpid() && !is_held(id));
 }
 
 gboolean

@@ -77,7 +77,7 @@ read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean publis
     if (local)
         return throw_error(
             error, VIMG_ERROR_DAMAGED,
-            _("cannot tell which slices '%1$s' needs: %2$s; delete the image, or bring the file back"),
+            _("cannot tell which slices '%1$s' needs: %2$s; delete and purge the image, or bring the file back"),
             path, local->message);
     mark(roots, index);
     return TRUE;

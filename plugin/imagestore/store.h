@@ -45,7 +45,14 @@ typedef struct {
     guint collector; /* timer that goes on with collections; 0: none */
     VimgUsage *usage;
     VimgWatch *watch;
-    gint closing; /* through __atomic builtins */
+    /* of the collector's timer alone */
+    gint64 rest_after; /* no earlier it tries again, monotonic */
+    gint64 rest_pause; /* microseconds; doubles with each failure */
+
+    /* through __atomic builtins */
+    gint closing;
+    guint64 fenced; /* leases that we took away */
+    guint64 fenced_bytes;
 
     /* options, through __atomic builtins */
     gint compression;

@@ -39,7 +39,10 @@ vimg_survey_owners(VimgSliceStore *store, VimgSurveyed *items, gsize n, gint64 n
         const VimgOp *owner = &ops[2 * i + 1];
         /* one that has no heartbeat yet is about to get it, or was interrupted: time tells */
         gint64 mark = heartbeat->result == 0 ? heartbeat->info.mtime : 0;
-        gint64 same = vimg_watch_look(store->watch, items[i].dir, mark, now);
+        /* what cannot be looked at was not seen to stay the same */
+        gboolean seen =
+            heartbeat->result == 0 || heartbeat->result == ENOENT || heartbeat->result == ENOTDIR;
+        gint64 same = seen ? vimg_watch_look(store->watch, items[i].dir, mark, now) : 0;
 
         items[i].dead = same >= VIMG_FENCE_AFTER ||
                         vimg_owner_is_dead(owner->result == 0 ? owner->content : NULL,
@@ -51,8 +54,9 @@ vimg_survey_owners(VimgSliceStore *store, VimgSurveyed *items, gsize n, gint64 n
 }
 
 static void
-fence(VimgTransport *transport, const char *name)
+fence(VimgSliceStore *store, const char *name)
 {
+    VimgTransport *transport = store->transport;
     g_autofree char *from = lease_dir(name);
     g_autofree char *to = g_strconcat(FENCED, name, NULL);
     int result;
@@ -68,6 +72,9 @@ fence(VimgTransport *transport, const char *name)
     if (result != 0)
         return;
     vimg_slice_store_log(VIMG_LOG_INFO, "fenced the lease %s, whose owner is gone", name);
+    __atomic_add_fetch(&store->fenced, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&store->fenced_bytes, vimg_transport_measure(transport, to),
+                       __ATOMIC_RELAXED);
     vimg_transport_remove_files(transport, to);
 }
 
@@ -111,7 +118,7 @@ vimg_survey_leases(VimgSliceStore *store, gint64 now, GError **error)
         const char *name = g_ptr_array_index(names, i);
 
         if (items[i].dead && !store->read_only)
-            fence(store->transport, name);
+            fence(store, name);
         else if (!g_str_has_prefix(name, NEW_FILE))
             g_ptr_array_add(alive, g_strdup(name));
         g_free((char *)items[i].dir);

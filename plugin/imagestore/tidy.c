@@ -19,7 +19,6 @@
 
 #define NANOSECONDS G_GINT64_CONSTANT(1000000000)
 #define NAMES_MAX 1000 /* in a report */
-#define CLAIM_SUFFIX ".claim"
 #define GONE_SUFFIX ".gone"
 
 typedef struct {
@@ -160,7 +159,11 @@ expire(VimgCollection *collection, const Found *found, GError **error)
     if (result != 0)
         return throw_result(error, result, _("cannot remove image %s"), found->uuid);
     note_removed(collection, &collection->report.expired, _("deleted"), found);
-    return remove_files(collection, found, error);
+    collection->report.expired.bytes += found->stored.index_size;
+    if (!remove_files(collection, found, error))
+        return FALSE;
+    vimg_transport_unlink(transport, taken);
+    return TRUE;
 }
 
 static gboolean
@@ -179,6 +182,7 @@ tidy_deleted(VimgCollection *collection, const Found *found, GError **error)
         return expire(collection, found, error);
     g_hash_table_add(collection->going, g_strdup(found->uuid));
     note_removed(collection, &collection->report.expired, _("deleted"), found);
+    collection->report.expired.bytes += found->stored.index_size;
     return TRUE;
 }
 
@@ -200,82 +204,41 @@ is_abandoned(VimgCollection *collection, const Found *found)
     return is_older(collection, path, &collection->store->keep_temporary);
 }
 
+/* As somebody who writes the image himself: nobody else begins to, and whoever did is seen. */
 static gboolean
-is_written(VimgCollection *collection, const char *uuid)
+take_abandoned(VimgCollection *collection, VimgLease *lease, const Found *found, GError **error)
 {
-    g_autofree char *lease = vimg_writing_find(collection->store, uuid, NULL);
-
-    return lease != NULL;
-}
-
-/* An image came back to life while its name was taken from it: it gets it again. */
-static gboolean
-give_back(VimgCollection *collection, const Found *found, GError **error)
-{
-    VimgTransport *transport = collection->store->transport;
-    g_autoptr(GError) local = NULL;
-    g_autofree char *mark = vimg_image_path(found->uuid, VIMG_IMAGE_DELETED);
-
-    if (vimg_claim_take(collection->store, name_of(found), found->uuid, &local))
-        return TRUE;
-    if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS)) {
-        g_propagate_error(error, g_steal_pointer(&local));
-        return FALSE;
-    }
-    vimg_slice_store_log(VIMG_LOG_WARNING,
-                         "the name '%s' was taken by another image; %s is in the trash",
-                         name_of(found), found->uuid);
-    vimg_transport_create(transport, mark, "", 0, FALSE);
-    return TRUE;
-}
-
-/* The image that lost its name to @claim, a file of this run or of an old one. */
-static gboolean
-decide(VimgCollection *collection, const char *uuid, const char *claim, GError **error)
-{
-    g_auto(Found) now = {.uuid = uuid};
-    int result = vimg_image_look(collection->store, uuid, &now.stored);
+    g_auto(Found) now = {.uuid = found->uuid};
+    int result = vimg_image_look(collection->store, found->uuid, &now.stored);
 
     if (result != 0)
-        return throw_result(error, result, _("cannot read image %s"), uuid);
-    if (now.stored.manifest && !now.stored.claimed &&
-        (now.stored.published || !is_abandoned(collection, &now) || is_written(collection, uuid))) {
-        if (!give_back(collection, &now, error))
-            return FALSE;
-    } else if (now.stored.manifest && !now.stored.claimed) {
-        note_removed(collection, &collection->report.abandoned, _("its upload was abandoned"),
-                     &now);
-        if (!remove_files(collection, &now, error))
-            return FALSE;
+        return throw_result(error, result, _("cannot read image %s"), found->uuid);
+    if (!now.stored.claimed || now.stored.deleted || !is_abandoned(collection, &now)) {
+        vimg_writing_end(lease, found->uuid);
+        return TRUE;
     }
-    vimg_transport_unlink(collection->store->transport, claim);
-    return TRUE;
+    /* by way of the lease: if it was fenced, somebody else may write the image by now */
+    if (!vimg_claim_withdraw(lease, name_of(&now), found->uuid, error))
+        return FALSE;
+    note_removed(collection, &collection->report.abandoned, _("its upload was abandoned"), &now);
+    return remove_files(collection, &now, error);
 }
 
-/*
- * Takes the name first, so that nobody begins to write the image, and looks then.  The name moves
- * into the run: whoever takes the run over can give it back.
- */
 static gboolean
 drop_abandoned(VimgCollection *collection, const Found *found, GError **error)
 {
-    VimgTransport *transport = collection->store->transport;
-    g_autofree char *claim = vimg_claim_path(name_of(found), found->uuid);
-    g_autofree char *taken = g_strconcat(collection->lock->dir, "/" VIMG_GC_EXPIRED "/",
-                                         found->uuid, CLAIM_SUFFIX, NULL);
-    int result;
+    g_autoptr(VimgLease) lease = vimg_lease_new(collection->store, error);
+    g_autoptr(GError) local = NULL;
 
-    if (is_written(collection, found->uuid))
-        return TRUE;
-    result = vimg_transport_rename(transport, claim, taken);
-    if (result == ENOENT)
-        return vimg_gc_lock_check(collection->lock, error);
-    if (result != 0)
-        return throw_result(error, result, _("cannot remove image %s"), found->uuid);
-    if (!decide(collection, found->uuid, taken, error))
+    if (!lease)
         return FALSE;
-    remove_name(collection, name_of(found));
-    return TRUE;
+    if (vimg_writing_begin(lease, found->uuid, name_of(found), &local))
+        return take_abandoned(collection, lease, found, error);
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) ||
+        g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 static gboolean
@@ -285,7 +248,7 @@ tidy_saving(VimgCollection *collection, const Found *found, GError **error)
         return TRUE;
     if (!collection->dry_run)
         return drop_abandoned(collection, found, error);
-    if (!is_written(collection, found->uuid)) {
+    if (vimg_writing_check(collection->store, found->uuid, NULL)) {
         g_hash_table_add(collection->going, g_strdup(found->uuid));
         note_removed(collection, &collection->report.abandoned, _("its upload was abandoned"),
                      found);
@@ -410,16 +373,17 @@ look_again(VimgCollection *collection, const char *uuid, GError **error)
 }
 
 gboolean
-vimg_tidy_suspects(VimgCollection *collection, GError **error)
+vimg_tidy_suspects(VimgCollection *collection, const GPtrArray *uuids, GError **error)
 {
     guint i;
 
-    for (i = 0; i < collection->suspects->len; i++) {
+    for (i = 0; i < uuids->len; i++) {
+        const char *uuid = g_ptr_array_index(uuids, i);
+
         if (!vimg_collect_go_on(collection, error) ||
-            !look_again(collection, g_ptr_array_index(collection->suspects, i), error))
+            (vimg_image_is_uuid(uuid) && !look_again(collection, uuid, error)))
             return FALSE;
     }
-    g_ptr_array_set_size(collection->suspects, 0);
     return TRUE;
 }
 
@@ -455,10 +419,10 @@ vimg_tidy_old(VimgCollection *collection, const char *dir, GError **error)
     for (i = 0; names && i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
         g_autofree char *path = g_strconcat(expired, "/", name, NULL);
-        g_autofree char *uuid = g_strndup(name, strcspn(name, "."));
 
-        if (!(g_str_has_suffix(name, CLAIM_SUFFIX) ? decide(collection, uuid, path, error)
-                                                   : finish_expiry(collection, uuid, path, error)))
+        if (!vimg_image_is_uuid(name))
+            vimg_transport_unlink(collection->store->transport, path); /* on its way out */
+        else if (!finish_expiry(collection, name, path, error))
             return FALSE;
     }
     return TRUE;

@@ -111,22 +111,42 @@ vimg_transport_space(VimgTransport *transport, VimgSpace *out)
     return transport->ops->space(transport, out);
 }
 
+/* One operation of @kind for each file of @dir.  @sum: of their sizes, for STAT. */
+static void
+run_on_files(VimgTransport *transport, const char *dir, VimgOpKind kind, guint64 *sum)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    g_autofree VimgOp *ops = NULL;
+    guint i;
+
+    if (vimg_transport_list(transport, dir, &names) != 0)
+        return;
+    ops = g_new0(VimgOp, names->len);
+    for (i = 0; i < names->len; i++)
+        ops[i] = (VimgOp){.kind = kind,
+                          .path = g_strconcat(dir, "/", g_ptr_array_index(names, i), NULL)};
+    vimg_transport_run(transport, ops, names->len);
+    for (i = 0; i < names->len; i++) {
+        *sum += ops[i].info.size;
+        g_free((char *)ops[i].path);
+    }
+}
+
+guint64
+vimg_transport_measure(VimgTransport *transport, const char *dir)
+{
+    guint64 sum = 0;
+
+    run_on_files(transport, dir, VIMG_OP_STAT, &sum);
+    return sum;
+}
+
 void
 vimg_transport_remove_files(VimgTransport *transport, const char *dir)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    guint i;
+    guint64 none = 0;
 
-    if (vimg_transport_list(transport, dir, &names) == 0) {
-        g_autofree VimgOp *ops = g_new0(VimgOp, names->len);
-
-        for (i = 0; i < names->len; i++)
-            ops[i] = (VimgOp){.kind = VIMG_OP_UNLINK,
-                              .path = g_strconcat(dir, "/", g_ptr_array_index(names, i), NULL)};
-        vimg_transport_run(transport, ops, names->len);
-        for (i = 0; i < names->len; i++)
-            g_free((char *)ops[i].path);
-    }
+    run_on_files(transport, dir, VIMG_OP_UNLINK, &none);
     vimg_transport_rmdir(transport, dir);
 }
 

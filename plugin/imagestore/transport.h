@@ -89,6 +89,8 @@ int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo
 int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out);
 int vimg_transport_sync(VimgTransport *transport, const char *path);
 
+/* Returns: bytes of the plain files in @dir, as far as they can be seen. */
+guint64 vimg_transport_measure(VimgTransport *transport, const char *dir);
 /* Removes a directory of plain files, as far as it can. */
 void vimg_transport_remove_files(VimgTransport *transport, const char *dir);
 

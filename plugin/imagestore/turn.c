@@ -5,80 +5,27 @@
  */
 #include "config.h"
 
-#include "image.h"
+#include "sign.h"
 #include "throw.h"
 #include "turn.h"
 
-#define TURN "turn."
 #define MAX_ROUNDS 40
-#define PAUSE_MIN 1000
-#define PAUSE_MAX 50000
-
-static gboolean
-is_alive(VimgTransport *transport, const char *lease)
-{
-    g_autofree char *dir = g_strconcat("pending/", lease, NULL);
-    VimgFileInfo info;
-
-    return vimg_transport_stat(transport, dir, &info) != ENOENT;
-}
-
-/* Whether somebody else has the turn or wants it; what is nobody's is removed. */
-static int
-find_other(const VimgTurn *turn, const char *uuid, gboolean *out)
-{
-    VimgTransport *transport = turn->lease->store->transport;
-    g_autofree char *dir = g_strconcat("images/", uuid, NULL);
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(transport, dir, &names);
-    guint i;
-
-    *out = FALSE;
-    for (i = 0; result == 0 && i < names->len; i++) {
-        const char *name = g_ptr_array_index(names, i);
-        g_autofree char *path = vimg_image_path(uuid, name);
-
-        if (!g_str_has_prefix(name, TURN) || strcmp(path, turn->path) == 0)
-            continue;
-        if (is_alive(transport, name + strlen(TURN)))
-            *out = TRUE;
-        else
-            vimg_transport_unlink(transport, path);
-    }
-    return result;
-}
-
-/* One attempt: EBUSY while another one has it. */
-static int
-attempt(const VimgTurn *turn, const char *uuid)
-{
-    VimgTransport *transport = turn->lease->store->transport;
-    gboolean other = FALSE;
-    int result = vimg_transport_create(transport, turn->path, "", 0, FALSE);
-
-    if (result != 0)
-        return result;
-    result = find_other(turn, uuid, &other);
-    if (result != 0 || other)
-        vimg_transport_unlink(transport, turn->path);
-    return result == 0 && other ? EBUSY : result;
-}
 
 /* @out: (transfer full); also if it could not be had, for its lease to be ended */
 static int
 take(VimgLease *owned, const char *uuid, guint rounds, VimgTurn **out)
 {
-    g_autofree char *id = g_path_get_basename(owned->dir);
-    g_autofree char *name = g_strconcat(TURN, id, NULL);
+    g_autofree char *other = NULL;
     int result;
 
     *out = g_new0(VimgTurn, 1);
     (*out)->lease = owned;
-    (*out)->path = vimg_image_path(uuid, name);
-    result = attempt(*out, uuid);
+    (*out)->uuid = g_strdup(uuid);
+    result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, &other);
     while (result == EBUSY && --rounds > 0) {
-        g_usleep((gulong)g_random_int_range(PAUSE_MIN, PAUSE_MAX));
-        result = attempt(*out, uuid);
+        g_free(other);
+        vimg_sign_pause();
+        result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, &other);
     }
     return result;
 }
@@ -120,8 +67,8 @@ vimg_turn_free(VimgTurn *turn)
 {
     if (!turn)
         return;
-    vimg_transport_unlink(turn->lease->store->transport, turn->path);
+    vimg_sign_end(turn->lease, turn->uuid, VIMG_SIGN_TURN);
     vimg_lease_free(turn->lease);
-    g_free(turn->path);
+    g_free(turn->uuid);
     g_free(turn);
 }

@@ -1,8 +1,7 @@
 /*
  * turn.h: one change of an image at a time, whichever host it comes from
  *
- * images/<uuid>/turn.<lease> is made first and the others looked for afterwards: of two that do so
- * at once at least one sees the other.  One whose lease has ended or was fenced is nobody's.
+ * images/<uuid>/turn.<lease> is its sign.
  *
  * Only who has the turn moves the mark of the trash or the claim of an image whose mark is there.
  * The collector alone takes marks without it, which is why a mark is taken by rename.
@@ -16,7 +15,7 @@
 
 typedef struct {
     VimgLease *lease;
-    char *path;
+    char *uuid;
 } VimgTurn;
 
 /*

@@ -136,10 +136,17 @@ act_upload(World *world, VimgSliceStore *store, GError **error)
 static gboolean
 act_resume(World *world, VimgSliceStore *store, GError **error)
 {
-    if (!upload(store, half, HALF, error))
-        return FALSE;
-    keep(world, half, HALF);
-    return TRUE;
+    g_autoptr(GError) local = NULL;
+
+    if (upload(store, half, HALF, &local)) {
+        keep(world, half, HALF);
+        return TRUE;
+    }
+    /* a collector stands still while it takes the image away */
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 static gboolean
