@@ -7,12 +7,11 @@
 
 #include "claim.h"
 #include "image.h"
+#include "sign.h"
 #include "throw.h"
 #include "turn.h"
 
 #define MAX_ROUNDS 8
-#define PAUSE_MIN 1000
-#define PAUSE_MAX 50000
 
 static char *
 name_dir(const char *name)
@@ -157,7 +156,7 @@ vimg_claim_take(VimgSliceStore *store, const char *name, const char *uuid, GErro
             return throw_result(error, result, _("cannot claim the name '%s'"), name);
         if (taken)
             return TRUE;
-        g_usleep((gulong)g_random_int_range(PAUSE_MIN, PAUSE_MAX));
+        vimg_sign_pause(store);
     }
     return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", name);
 }

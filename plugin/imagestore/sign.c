@@ -11,9 +11,6 @@
 #include "sign.h"
 #include "survey.h"
 
-#define PAUSE_MIN 1000
-#define PAUSE_MAX 50000
-
 /* The name of a lease, without "pending/". */
 static const char *
 lease_name(const VimgLease *lease)
@@ -81,7 +78,7 @@ vimg_sign_end(VimgLease *lease, const char *uuid, const char *kind)
 }
 
 void
-vimg_sign_pause(void)
+vimg_sign_pause(const VimgSliceStore *store)
 {
-    g_usleep((gulong)g_random_int_range(PAUSE_MIN, PAUSE_MAX));
+    g_usleep((gulong)g_random_int_range(0, (gint32)store->pause) + 1);
 }

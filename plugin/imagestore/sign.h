@@ -26,6 +26,6 @@ int vimg_sign_find(VimgSliceStore *store, const char *uuid, const char *kind, co
 int vimg_sign_try(VimgLease *lease, const char *uuid, const char *kind, char **other);
 void vimg_sign_end(VimgLease *lease, const char *uuid, const char *kind);
 /* Until the next try, some other time than whoever waits too. */
-void vimg_sign_pause(void);
+void vimg_sign_pause(const VimgSliceStore *store);
 
 #endif

@@ -353,6 +353,7 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     store->verify_rate = VIMG_VERIFY_RATE_DEFAULT;
     thread_must(pthread_mutex_init(&store->lock, NULL));
     g_queue_init(&store->leases);
+    store->pause = VIMG_PAUSE_MAX;
     store->usage = vimg_usage_new();
     store->watch = vimg_watch_new();
     result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);

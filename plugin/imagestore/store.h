@@ -22,6 +22,7 @@
 #define VIMG_SLICE_SIZE_MAX ((guint64)16 * 1024 * 1024)
 #define VIMG_SLICE_SIZE_DEFAULT ((guint64)1024 * 1024)
 #define VIMG_COMPRESSION_DEFAULT 1
+#define VIMG_PAUSE_MAX 50000
 /* Half of what one disk reads: a TiB in three hours, and guests on the same disks go on. */
 #define VIMG_VERIFY_RATE_DEFAULT ((guint64)100 * 1024 * 1024)
 
@@ -40,6 +41,7 @@ typedef struct {
     char *uuid;
     guint64 slice_size;
     gboolean read_only;
+    guint pause;     /* microseconds at most until what another host holds is asked for again */
     char *state_dir; /* of this pool on this host; NULL: none */
     guint timer;     /* heartbeats; 0: none */
     guint collector; /* timer that goes on with collections; 0: none */

@@ -24,7 +24,7 @@ take(VimgLease *owned, const char *uuid, guint rounds, VimgTurn **out)
     result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, &other);
     while (result == EBUSY && --rounds > 0) {
         g_free(other);
-        vimg_sign_pause();
+        vimg_sign_pause(owned->store);
         result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, &other);
     }
     return result;

@@ -50,7 +50,7 @@ vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GError 
     /* of two that come at once both may see the other */
     for (round = 1; result == EBUSY && round < MAX_ROUNDS; round++) {
         g_free(other);
-        vimg_sign_pause();
+        vimg_sign_pause(lease->store);
         result = vimg_sign_try(lease, uuid, VIMG_SIGN_WRITING, &other);
     }
     if (result == EBUSY)

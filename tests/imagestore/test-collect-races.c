@@ -59,6 +59,7 @@ reopen(MemoryDisk *disk)
 
     store->keep_deleted = 0;
     store->keep_temporary = 0;
+    store->pause = 1; /* who is met stands still: waiting would not help */
     return store;
 }
 

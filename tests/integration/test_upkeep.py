@@ -89,7 +89,7 @@ class Cleanup(UpkeepCase):
         self.assertEqual(self.control.trash_list(pool), [])
         self.assertRegex(self.daemon.log(), r"cleanup of storage pool '%s': freed %d bytes.*"
                          r"slices 4 \(%d bytes\), expired 2" % (pool, trial["freed"],
-                                                               trial["freed"]))
+                                                               trial["slices"]["bytes"]))
         same(kept, self.fetched(pool, "kept"))
         out = self.work / "casync"
         index = self.dir / "images" / self.uuid("kept") / "image.caibx"
