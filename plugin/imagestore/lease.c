@@ -29,6 +29,35 @@ vimg_lease_beat_remove(VimgSliceStore *store, const char *heartbeat)
     g_queue_remove(&store->leases, heartbeat);
 }
 
+/* Whole from the moment it is there: one that does not say whose it is holds others up for long. */
+static int
+make(VimgTransport *transport, const char *id, const char *dir)
+{
+    g_autofree char *staged = g_strconcat("pending/" VIMG_LEASE_NEW, id, NULL);
+    int result = vimg_transport_mkdir(transport, staged);
+
+    if (result != 0)
+        return result;
+    result = vimg_owner_write(transport, staged);
+    if (result == 0)
+        result = vimg_transport_rename(transport, staged, dir);
+    if (result != 0)
+        vimg_transport_remove_files(transport, staged);
+    return result;
+}
+
+int
+vimg_lease_end(VimgTransport *transport, const char *id)
+{
+    g_autofree char *from = g_strconcat("pending/", id, NULL);
+    g_autofree char *to = g_strconcat(VIMG_LEASE_ENDED, id, NULL);
+    int result = vimg_transport_rename(transport, from, to);
+
+    if (result == 0)
+        vimg_transport_remove_files(transport, to);
+    return result;
+}
+
 VimgLease *
 vimg_lease_new(VimgSliceStore *store, GError **error)
 {
@@ -41,12 +70,7 @@ vimg_lease_new(VimgSliceStore *store, GError **error)
     if (!vimg_slice_store_need_writable(store, error))
         return NULL;
     vimg_owner_hold(id);
-    result = vimg_transport_mkdir(store->transport, dir);
-    if (result == 0) {
-        result = vimg_owner_write(store->transport, dir);
-        if (result != 0)
-            vimg_transport_remove_files(store->transport, dir);
-    }
+    result = make(store->transport, id, dir);
     if (result != 0) {
         vimg_owner_drop(id);
         if (result == ENOENT)
@@ -66,11 +90,15 @@ vimg_lease_new(VimgSliceStore *store, GError **error)
 void
 vimg_lease_free(VimgLease *lease)
 {
+    const char *id;
+
     if (!lease)
         return;
+    id = strrchr(lease->dir, '/') + 1;
     vimg_lease_beat_remove(lease->store, lease->heartbeat);
-    vimg_transport_remove_files(lease->store->transport, lease->dir);
-    vimg_owner_drop(strrchr(lease->dir, '/') + 1);
+    if (vimg_lease_end(lease->store->transport, id) != 0)
+        vimg_transport_remove_files(lease->store->transport, lease->dir);
+    vimg_owner_drop(id);
     g_free(lease->dir);
     g_free(lease->heartbeat);
     g_free(lease);

@@ -13,6 +13,9 @@
 #include "store.h"
 #include "thread.h"
 
+#define VIMG_LEASE_NEW "new-"         /* in pending/: on its way to its place */
+#define VIMG_LEASE_ENDED "gc/fenced-" /* as paths begin of what is only to be removed */
+
 typedef struct {
     VimgSliceStore *store;
     char *dir;       /* pending/<lease> */
@@ -21,6 +24,8 @@ typedef struct {
 } VimgLease;
 
 VimgLease *vimg_lease_new(VimgSliceStore *store, GError **error);
+/* Ends the lease @id at once, and removes what was in it.  Returns: 0 or a value of errno. */
+int vimg_lease_end(VimgTransport *transport, const char *id);
 /* Removes it with everything staged in it.  Accepts NULL. */
 void vimg_lease_free(VimgLease *lease);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgLease, vimg_lease_free)

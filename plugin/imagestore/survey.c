@@ -5,19 +5,23 @@
  */
 #include "config.h"
 
+#include "lease.h"
 #include "owner.h"
 #include "survey.h"
 #include "throw.h"
-
-#define FENCED "gc/fenced-"
-
-/* A file that a new store is made of, on its way to its place. */
-#define NEW_FILE "new-"
 
 static char *
 lease_dir(const char *name)
 {
     return g_strconcat("pending/", name, NULL);
+}
+
+static const char *
+id_of(const char *dir)
+{
+    const char *name = strrchr(dir, '/') + 1;
+
+    return g_str_has_prefix(name, VIMG_LEASE_NEW) ? name + strlen(VIMG_LEASE_NEW) : name;
 }
 
 void
@@ -44,9 +48,9 @@ vimg_survey_owners(VimgSliceStore *store, VimgSurveyed *items, gsize n, gint64 n
             heartbeat->result == 0 || heartbeat->result == ENOENT || heartbeat->result == ENOTDIR;
         gint64 same = seen ? vimg_watch_look(store->watch, items[i].dir, mark, now) : 0;
 
-        items[i].dead = same >= VIMG_FENCE_AFTER ||
-                        vimg_owner_is_dead(owner->result == 0 ? owner->content : NULL,
-                                           strrchr(items[i].dir, '/') + 1);
+        items[i].dead =
+            same >= VIMG_FENCE_AFTER ||
+            vimg_owner_is_dead(owner->result == 0 ? owner->content : NULL, id_of(items[i].dir));
         vimg_buffer_unref(owner->content);
         g_free((char *)heartbeat->path);
         g_free((char *)owner->path);
@@ -57,15 +61,16 @@ static void
 fence(VimgSliceStore *store, const char *name)
 {
     VimgTransport *transport = store->transport;
-    g_autofree char *from = lease_dir(name);
-    g_autofree char *to = g_strconcat(FENCED, name, NULL);
+    g_autofree char *path = lease_dir(name);
+    guint64 bytes = vimg_transport_measure(transport, path);
     int result;
 
-    if (g_str_has_prefix(name, NEW_FILE)) {
-        vimg_transport_unlink(transport, from);
+    if (g_str_has_prefix(name, VIMG_LEASE_NEW)) {
+        if (vimg_transport_unlink(transport, path) != 0)
+            vimg_transport_remove_files(transport, path);
         return;
     }
-    result = vimg_transport_rename(transport, from, to);
+    result = vimg_lease_end(transport, name);
     if (result != 0 && result != ENOENT)
         vimg_slice_store_log(VIMG_LOG_WARNING, "cannot fence the lease %s: %s", name,
                              g_strerror(result));
@@ -73,12 +78,10 @@ fence(VimgSliceStore *store, const char *name)
         return;
     vimg_slice_store_log(VIMG_LOG_INFO, "fenced the lease %s, whose owner is gone", name);
     __atomic_add_fetch(&store->fenced, 1, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&store->fenced_bytes, vimg_transport_measure(transport, to),
-                       __ATOMIC_RELAXED);
-    vimg_transport_remove_files(transport, to);
+    __atomic_add_fetch(&store->fenced_bytes, bytes, __ATOMIC_RELAXED);
 }
 
-/* What an interrupted fencing left. */
+/* What an interrupted end left. */
 static void
 remove_fenced(VimgTransport *transport)
 {
@@ -90,7 +93,7 @@ remove_fenced(VimgTransport *transport)
     for (i = 0; i < names->len; i++) {
         g_autofree char *dir = g_strconcat("gc/", g_ptr_array_index(names, i), NULL);
 
-        if (g_str_has_prefix(dir, FENCED))
+        if (g_str_has_prefix(dir, VIMG_LEASE_ENDED))
             vimg_transport_remove_files(transport, dir);
     }
 }
@@ -119,7 +122,7 @@ vimg_survey_leases(VimgSliceStore *store, gint64 now, GError **error)
 
         if (items[i].dead && !store->read_only)
             fence(store, name);
-        else if (!g_str_has_prefix(name, NEW_FILE))
+        else if (!g_str_has_prefix(name, VIMG_LEASE_NEW))
             g_ptr_array_add(alive, g_strdup(name));
         g_free((char *)items[i].dir);
     }

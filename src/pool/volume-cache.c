@@ -287,7 +287,7 @@ begin_listing(VimgPool *pool)
 {
     VIMG_LOCK_GUARD(&pool->lock);
     pool->listings++;
-    return pool->tick;
+    return ++pool->tick; /* each has its own: of two, the one that began last is right */
 }
 
 gboolean

@@ -8,8 +8,10 @@
 #include <errno.h>
 
 #include "lease.h"
+#include "memory-transport.h"
 #include "slice.h"
 #include "store-helper.h"
+#include "survey.h"
 
 /* A lease of a process of this boot that is no more is fenced, one of another boot is not. */
 static void
@@ -97,6 +99,31 @@ test_condemned(HelperHome *home, gconstpointer data)
     helper_assert_content(store, uuid, content);
 }
 
+/* Wherever its process is killed, a lease is gone, or says whose it was. */
+static void
+test_killed(HelperHome *home, gconstpointer data)
+{
+    MemoryDisk *disk = memory_disk_new();
+    VimgSliceStore *store = helper_store(memory_transport_new(disk, TRUE));
+    guint count;
+    guint at;
+
+    memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+    vimg_lease_free(vimg_lease_new(store, NULL));
+    count = memory_disk_count(disk);
+    for (at = 1; at <= count; at++) {
+        g_autoptr(GPtrArray) alive = NULL;
+
+        memory_disk_set_fault(disk, &(Fault){.kind = FAULT_CRASH, .at = at});
+        vimg_lease_free(vimg_lease_new(store, NULL));
+        memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+        alive = vimg_survey_leases(store, g_get_monotonic_time(), NULL);
+        g_assert_cmpuint(alive->len, ==, 0);
+    }
+    vimg_slice_store_free(store);
+    memory_disk_free(disk);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -104,5 +131,6 @@ main(int argc, char **argv)
     helper_add("/imagestore/lease/fencing", test_fencing, NULL);
     helper_add("/imagestore/lease/fenced-upload", test_fenced_upload, NULL);
     helper_add("/imagestore/lease/condemned", test_condemned, NULL);
+    helper_add("/imagestore/lease/killed", test_killed, NULL);
     return g_test_run();
 }

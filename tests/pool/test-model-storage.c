@@ -477,6 +477,39 @@ test_slow_listing(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(state, ==, "active");
 }
 
+/* Of two listings at a time the one that began last is right, whichever arrives first. */
+static void
+test_two_listings(Fixture *fixture, gconstpointer data)
+{
+    guint round;
+
+    define_and_start(fixture, "images");
+    for (round = 0; round < 40; round++) {
+        Call calls[2] = {{.fixture = fixture}, {.fixture = fixture}};
+        guint before = fixture->memory->calls("/mem/images", "list");
+        g_autofree char *names = NULL;
+        VimgThread threads[2];
+        guint i;
+
+        fixture->memory->put_image("/mem/images", "foreign", NULL, 100);
+        fixture->memory->block("/mem/images", "list");
+        for (i = 0; i < 2; i++) {
+            g_assert_true(vimg_thread_start(&threads[i], "refresh", refresh_hung, &calls[i], NULL));
+            while (fixture->memory->calls("/mem/images", "list") == before + i)
+                g_usleep(1000);
+            if (i == 0)
+                fixture->memory->take_image("/mem/images", "foreign");
+        }
+        fixture->memory->release("/mem/images", "list");
+        for (i = 0; i < 2; i++) {
+            vimg_thread_join(threads[i]);
+            g_assert_true(calls[i].ok);
+        }
+        names = vol_names(fixture, "images");
+        g_assert_cmpstr(names, ==, "");
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -493,6 +526,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/storage/zones", NULL, test_zones);
     FIXTURE_ADD("/model/storage/hang", NULL, test_hang);
     FIXTURE_ADD("/model/storage/slow-listing", NULL, test_slow_listing);
+    FIXTURE_ADD("/model/storage/two-listings", NULL, test_two_listings);
     FIXTURE_ADD("/model/storage/lost-redefined", NULL, test_lost_redefined);
     FIXTURE_ADD("/model/storage/one-storage", NULL, test_one_storage);
     FIXTURE_ADD("/model/storage/unavailable", NULL, test_unavailable);
