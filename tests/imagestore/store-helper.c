@@ -113,8 +113,9 @@ helper_let_time_pass(VimgSliceStore *store)
     guint i;
 
     for (i = 0; i < 40; i++) {
-        g_autoptr(GPtrArray) alive = vimg_survey_leases(store, now, NULL);
+        GPtrArray *alive = vimg_survey_leases(store, now, NULL);
 
+        g_clear_pointer(&alive, g_ptr_array_unref);
         now += 30 * G_USEC_PER_SEC;
         vimg_gc_survey(store, now);
     }
