@@ -263,10 +263,11 @@ class Client(threading.Thread):
                 return
             try:
                 ref = self.find(image)
-                if not ref and self.expired(image):
+                if not ref:
+                    if not self.expired(image):
+                        raise Fault("%s is not there after a refresh" % image)
                     image.became("gone")
                     return
-                ref = self.need(image)
                 image.doubt("saving", "active")
                 with self.step("resume", image):
                     self.patient(lambda: self.go_on(ref, image))
