@@ -210,7 +210,6 @@ test_abandoned(Fixture *fixture, gconstpointer data)
     guint zeros = count_slices(store);
     g_autofree char *untouched = helper_create(store, "never uploaded", 64 * KIB);
     g_autofree char *left = abandon(store, "left", 1, 3);
-    g_autofree char *running = helper_create(store, "running", 64 * KIB);
     VimgSliceWriter *writer;
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonObject) first = collect(store, FALSE);
