@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit wire virsh plugin clients stock crash hosts install quickstart ndebug asan fuzz tsan)
+all=(lint unit model wire virsh plugin clients stock crash hosts install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -23,6 +23,7 @@ drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux zstd
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
     [unit]='libxml2-utils casync qemu-utils'
+    [model]='spin'
     [wire]=''
     [virsh]="$drive genisoimage"
     [plugin]='libvirt-clients'
@@ -124,6 +125,10 @@ suite_lint() {
 suite_unit() {
     build gcc
     unit_tests gcc
+}
+
+suite_model() {
+    "$top/tests/model/run.sh" || (($? == 3)) || fail 'the models ended before their last search'
 }
 
 suite_wire() {
