@@ -55,7 +55,7 @@ static gboolean
 look_at(VimgSession *session, VimgJob *job, const File *file, GError **error)
 {
     g_autoptr(VimgReader) reader =
-        vimg_reader_open_file(vimg_session_store(session), file->origin, file->name, job, error);
+        vimg_reader_open_file(vimg_session_store(session), file->origin, file->name, 0, job, error);
     g_autoptr(VimgInspector) inspector = vimg_inspector_new();
     guint64 seen = 0;
 
@@ -188,7 +188,7 @@ copy_file(VimgUse *use, VimgJob *job, const File *file, VimgWriter *writer, Vimg
 
     vimg_use_image(use, &declared);
     vimg_image_copy(image, &declared);
-    reader = vimg_reader_open_file(store, file->origin, file->name, job, error);
+    reader = vimg_reader_open_file(store, file->origin, file->name, 0, job, error);
     intake = reader ? vimg_intake_new(&declared, writer, job, 0, TRUE, error) : NULL;
     return intake && vimg_copy_extents(reader, intake, job, use->job, error) &&
            vimg_intake_judge(intake, vimg_store_type(store), image, error) &&
@@ -335,7 +335,7 @@ look_round(VimgPool *pool, VimgJob *job)
 
     if (!vimg_use_pool(pool, &use, NULL)) /* whoever makes it usable again calls again */
         return;
-    if (!vimg_store_list_files(vimg_session_store(use.session), collect, files, &error)) {
+    if (!vimg_store_list_files(vimg_session_store(use.session), collect, files, job, &error)) {
         vimg_warning("storage pool '%s' cannot look for images to adopt: %s", pool->name,
                      error->message);
         vimg_use_failed(&use, error);
