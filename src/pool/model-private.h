@@ -348,6 +348,9 @@ gboolean vimg_use_pool(VimgPool *pool, VimgUse *out, GError **error);
  */
 gboolean vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction action,
                          const char *kind, VimgUse *out, GError **error);
+/* The same of that very pool, whatever has its name. */
+gboolean vimg_use_volume_of(VimgPool *pool, const VimgVolId *vol, VimgAction action,
+                            const char *kind, VimgUse *out, GError **error);
 /*
  * The same for a job of @kind (static) that has the whole storage for its subject: one at a time,
  * beside all that goes on with images.
