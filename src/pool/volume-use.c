@@ -104,7 +104,7 @@ check_volume(VimgPool *pool, VimgVolume *volume, const Action *action, GError **
     if (action->needs_enabled && !check_writable(pool, error))
         return FALSE;
     if (volume->changing) {
-        holders = vimg_jobs_describe(pool->model->jobs, pool->name, image->name);
+        holders = vimg_jobs_describe(pool->model->jobs, pool->name, image->name, NULL);
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("volume '%1$s' is still in use: %2$s"), image->name,
                           holders ? holders : volume->changing);
