@@ -352,6 +352,7 @@ typedef struct {
     const char *origin; /* UTF-8 that tells it from every other one, and from itself once it
                            changed; the same on every host that sees it */
     guint64 length;     /* bytes */
+    guint64 allocation; /* how many of them are no holes, or a guess; @length if nobody knows */
 } VimgPluginFile;
 
 /* FALSE: stop listing, which is not an error. */
@@ -537,9 +538,14 @@ typedef struct {
      * origin is known for ever once an image of it that had been active was removed.  create() with
      * such an origin is VIMG_ERROR_VOL_EXISTS too, as another host may have been faster.
      */
-    gboolean (*file_list)(gpointer handle, VimgFileSink sink, gpointer data, GError **error);
-    /* VIMG_ERROR_OPERATION_INVALID: it is no longer what @origin says */
-    gpointer (*file_open)(gpointer handle, const char *origin, VimgPluginJob *job, GError **error);
+    gboolean (*file_list)(gpointer handle, VimgFileSink sink, gpointer data, VimgPluginJob *job,
+                          GError **error);
+    /*
+     * Its content from @offset on, at most its length.  @job lives until file_close().
+     * VIMG_ERROR_OPERATION_INVALID: it is no longer what @origin says
+     */
+    gpointer (*file_open)(gpointer handle, const char *origin, guint64 offset, VimgPluginJob *job,
+                          GError **error);
     /*
      * As reader_next(); holes are not read.  At the end it looks again whether the file is still
      * what its origin says: VIMG_ERROR_OPERATION_INVALID

@@ -85,8 +85,9 @@ compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void
-offer(VimgSliceStore *store, int dir, GPtrArray *names, VimgFileSink sink, gpointer data)
+static gboolean
+offer(VimgSliceStore *store, int dir, GPtrArray *names, VimgFileSink sink, gpointer data,
+      VimgPluginJob *job, GError **error)
 {
     guint i;
 
@@ -95,21 +96,27 @@ offer(VimgSliceStore *store, int dir, GPtrArray *names, VimgFileSink sink, gpoin
         g_autofree char *origin = NULL;
         struct stat st;
 
+        if (!vimg_slice_store_check_job(job, error))
+            return FALSE;
         if (!is_candidate(dir, file.name, &st))
             continue;
         origin = vimg_adopt_origin(file.name, &st);
         file.origin = origin;
         file.length = (guint64)st.st_size;
+        file.allocation = MIN((guint64)st.st_blocks * 512, file.length);
         if (!vimg_adopted_before(store, origin) && !sink(&file, data))
             break;
     }
+    return TRUE;
 }
 
 gboolean
-vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data, GError **error)
+vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data, VimgPluginJob *job,
+                GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
     int result = vimg_transport_list(store->transport, ".", &names);
+    gboolean ok;
     int dir;
 
     if (result != 0)
@@ -118,7 +125,7 @@ vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data, GError 
     if (dir < 0)
         return throw_result(error, errno, _("cannot read the directory of the store"));
     g_ptr_array_sort(names, compare_names);
-    offer(store, dir, names, sink, data);
+    ok = offer(store, dir, names, sink, data, job, error);
     close(dir);
-    return TRUE;
+    return ok;
 }

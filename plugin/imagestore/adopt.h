@@ -21,12 +21,13 @@ gboolean vimg_adopted_note(VimgSliceStore *store, const char *origin, GError **e
 /* Returns: (transfer full) */
 char *vimg_adopt_origin(const char *name, const struct stat *st);
 /* The files that have been as they are for a minute and were not adopted before, by name. */
-gboolean vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data, GError **error);
+gboolean vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data,
+                         VimgPluginJob *job, GError **error);
 
 /* file-reader.c; as file_open(), file_next() and file_close() of the contract */
 typedef struct _VimgFileReader VimgFileReader;
-VimgFileReader *vimg_file_reader_open(VimgSliceStore *store, const char *origin, VimgPluginJob *job,
-                                      GError **error);
+VimgFileReader *vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
+                                      VimgPluginJob *job, GError **error);
 gboolean vimg_file_reader_next(VimgFileReader *reader, VimgExtent *out, GError **error);
 void vimg_file_reader_close(VimgFileReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgFileReader, vimg_file_reader_close)

@@ -64,7 +64,8 @@ check_unchanged(const VimgFileReader *reader, const char *path, GError **error)
 }
 
 VimgFileReader *
-vimg_file_reader_open(VimgSliceStore *store, const char *origin, VimgPluginJob *job, GError **error)
+vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset, VimgPluginJob *job,
+                      GError **error)
 {
     g_autoptr(VimgFileReader) reader = g_new0(VimgFileReader, 1);
     const char *name = name_of(origin);
@@ -87,6 +88,7 @@ vimg_file_reader_open(VimgSliceStore *store, const char *origin, VimgPluginJob *
     if (!check_unchanged(reader, path, error))
         return NULL;
     reader->size = (guint64)st.st_size;
+    reader->at = MIN(offset, reader->size);
     posix_fadvise(reader->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     return g_steal_pointer(&reader);
 }

@@ -201,15 +201,15 @@ verify_images(gpointer handle, const char *uuid, VimgPluginJob *job, GError **er
 }
 
 static gboolean
-file_list(gpointer handle, VimgFileSink sink, gpointer data, GError **error)
+file_list(gpointer handle, VimgFileSink sink, gpointer data, VimgPluginJob *job, GError **error)
 {
-    return vimg_adopt_list(handle, sink, data, error);
+    return vimg_adopt_list(handle, sink, data, job, error);
 }
 
 static gpointer
-file_open(gpointer handle, const char *origin, VimgPluginJob *job, GError **error)
+file_open(gpointer handle, const char *origin, guint64 offset, VimgPluginJob *job, GError **error)
 {
-    return vimg_file_reader_open(handle, origin, job, error);
+    return vimg_file_reader_open(handle, origin, offset, job, error);
 }
 
 static gboolean

@@ -9,225 +9,133 @@
  */
 #include "config.h"
 
-#include "image/inspect.h"
+#include "pool/adopt-look.h"
 #include "pool/copy.h"
 #include "pool/model-private.h"
+#include "util/i18n.h"
 #include "util/log.h"
 
-#define KIND "adopt"
+/* For what is at it to end: with a job that takes a second, without one it is a hung storage. */
+#define PATIENCE (10 * G_USEC_PER_SEC)
 
+/* One look round all files. */
 typedef struct {
-    char *name;
-    char *origin;
-    guint64 length;
-} File;
+    VimgPool *pool;
+    VimgSession *session; /* that it began on */
+    VimgJob *job;         /* for all its files: whoever cancels it ends what is under way */
+    GHashTable *origins;  /* char * -> char *: uuid of the image made of it */
+    GPtrArray *files;     /* of VimgAdoptFile */
+    GPtrArray *contested; /* of those, borrowed: another host may have been faster */
+    guint64 available;    /* bytes in the storage when it began */
+    guint64 done, total;  /* bytes of files */
+    gboolean more;        /* there were too many */
+    gboolean lost;        /* the storage, so that nothing else will do */
+} Round;
 
-static void
-file_free(gpointer data)
-{
-    File *file = data;
-
-    g_free(file->name);
-    g_free(file->origin);
-    g_free(file);
-}
-
-/* ---- is it an image? -------------------------------------------------------------------- */
-
-/* Content that says nothing of itself at its start is one only under a name that does. */
-static const char *const plain_names[] = {".img", ".raw", ".bin", ".dd", NULL};
-static const char *const late_names[] = {".iso", ".vhd", ".vpc", NULL};
-
-static gboolean
-is_named(const File *file, const char *const *suffixes)
-{
-    g_autofree char *lower = g_ascii_strdown(file->name, -1);
-
-    for (; *suffixes; suffixes++) {
-        if (g_str_has_suffix(lower, *suffixes))
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* From its first bytes, so that no text is stored only to be found out. */
-static gboolean
-look_at(VimgSession *session, VimgJob *job, const File *file, GError **error)
-{
-    g_autoptr(VimgReader) reader =
-        vimg_reader_open_file(vimg_session_store(session), file->origin, file->name, job, error);
-    g_autoptr(VimgInspector) inspector = vimg_inspector_new();
-    guint64 seen = 0;
-
-    while (reader && seen < VIMG_INSPECT_HEAD) {
-        g_autoptr(VimgBuffer) data = NULL;
-        VimgExtent extent;
-
-        if (!vimg_reader_next(reader, &extent, error))
-            return FALSE;
-        data = extent.data;
-        if (extent.length == 0)
-            break;
-        vimg_inspector_feed(inspector, data ? data->data + extent.offset : NULL, extent.length);
-        seen += extent.length;
-    }
-    if (!reader)
-        return FALSE;
-    if (strcmp(vimg_inspector_sniff(inspector), "raw") != 0 || is_named(file, plain_names) ||
-        is_named(file, late_names))
-        return TRUE;
-    return vimg_throw(error, VIMG_ERROR_PROBE, "it does not look like an image");
-}
+/* Why a file need not be looked at again. */
+typedef struct {
+    gboolean for_ever;
+    gboolean full;     /* there was no room for it */
+    guint64 available; /* bytes, then */
+    gboolean listed;   /* it still lies there */
+} Refusal;
 
 static gboolean
-check_raw(const File *file, const VimgPluginImage *image, GError **error)
+is(const GError *error, VimgErrorCode code)
 {
-    if (strcmp(image->format, "raw") != 0 ||
-        (is_named(file, plain_names) && file->length % 512 == 0))
-        return TRUE;
-    return vimg_throw(error, VIMG_ERROR_PROBE,
-                      "its content is raw, but its name or its size is not that of a disk");
+    return g_error_matches(error, VIMG_ERROR, (gint)code);
 }
 
 /* ---- whose is it? ----------------------------------------------------------------------- */
 
-/* With the pool's lock held. */
-static VimgVolume *
-find_origin(VimgPool *pool, const char *origin)
+static void
+find_origins(Round *round)
 {
     GHashTableIter iter;
-    gpointer volume;
+    gpointer value;
 
-    g_hash_table_iter_init(&iter, pool->volumes);
-    while (g_hash_table_iter_next(&iter, NULL, &volume)) {
-        if (g_strcmp0(((VimgVolume *)volume)->image.origin, origin) == 0)
-            return volume;
+    VIMG_LOCK_GUARD(&round->pool->lock);
+    g_hash_table_iter_init(&iter, round->pool->volumes);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const VimgPluginImage *image = &((VimgVolume *)value)->image;
+
+        if (image->origin)
+            g_hash_table_insert(round->origins, g_strdup(image->origin), g_strdup(image->uuid));
     }
-    return NULL;
 }
 
-/* Returns: whether there is an image of it; *@half: (transfer full) its name if it is unfinished.
- */
+/* The image of that origin, with the pool's lock held; NULL: none. */
+static VimgVolume *
+find_image(Round *round, const char *origin)
+{
+    const char *uuid = g_hash_table_lookup(round->origins, origin);
+
+    return uuid ? g_hash_table_lookup(round->pool->by_image, uuid) : NULL;
+}
+
 static gboolean
-has_image(VimgPool *pool, const File *file, char **half)
+is_unfinished(const VimgVolume *volume)
+{
+    return volume->image.state == VIMG_IMAGE_SAVING && volume->image.origin;
+}
+
+/* It may be replaced by another of its name while no one holds it: its key tells. */
+static void
+name_volume(VimgPool *pool, const VimgVolume *volume, VimgVolId *out)
+{
+    out->pool = g_strdup(pool->name);
+    out->name = g_strdup(volume->image.name);
+    out->key = g_strdup(volume->key);
+}
+
+/* Returns: whether there is an image of it; @half: (transfer full) which, if it is unfinished. */
+static gboolean
+has_image(Round *round, const char *origin, VimgVolId *half)
 {
     VimgVolume *volume;
 
-    VIMG_LOCK_GUARD(&pool->lock);
-    volume = find_origin(pool, file->origin);
-    if (volume && volume->image.state == VIMG_IMAGE_SAVING)
-        *half = g_strdup(volume->image.name);
+    VIMG_LOCK_GUARD(&round->pool->lock);
+    volume = find_image(round, origin);
+    if (volume && half && is_unfinished(volume))
+        name_volume(round->pool, volume, half);
     return volume != NULL;
 }
 
-/* Whether what has its name is the unfinished image of a file that was there before it. */
+/* Returns: whether its name is taken by an image that stays. */
 static gboolean
-is_stale(VimgPool *pool, const File *file)
+is_taken(VimgPool *pool, const VimgAdoptFile *file)
 {
     VimgVolume *volume;
 
     VIMG_LOCK_GUARD(&pool->lock);
     volume = vimg_cache_find(pool, file->name);
-    return volume && volume->image.state == VIMG_IMAGE_SAVING && volume->image.origin;
+    return volume && !is_unfinished(volume);
 }
 
+/* Whether what has its name is the unfinished image of a file that was there before it. */
 static gboolean
-drop_stale(VimgPool *pool, const File *file, GError **error)
+find_stale(VimgPool *pool, const VimgAdoptFile *file, VimgVolId *out)
 {
-    VimgVolId vol = {.pool = pool->name, .name = file->name};
-    g_auto(VimgUse) use = {0};
-    g_autofree char *uuid = NULL;
+    VimgVolume *volume;
 
-    if (!is_stale(pool, file))
-        return TRUE;
-    if (!vimg_use_volume(pool->model, &vol, VIMG_ACTION_DELETE, KIND, &use, error))
+    VIMG_LOCK_GUARD(&pool->lock);
+    volume = vimg_cache_find(pool, file->name);
+    if (!volume || !is_unfinished(volume))
         return FALSE;
-    uuid = vimg_use_uuid(&use);
-    vimg_use_discard(&use, uuid);
+    name_volume(pool, volume, out);
     return TRUE;
 }
 
-static gboolean
-make_image(VimgPool *pool, const File *file, VimgUse *use, GError **error)
-{
-    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
-    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+/* ---- its image -------------------------------------------------------------------------- */
 
-    if (!drop_stale(pool, file, error) || !vimg_use_create(pool, file->name, KIND, use, error))
+/* The round's job stands for what a hold brings. */
+static gboolean
+hold(VimgPool *pool, const VimgVolId *vol, VimgAction action, VimgUse *use, GError **error)
+{
+    if (!vimg_use_volume_of(pool, vol, action, VIMG_ADOPT_KIND, use, error))
         return FALSE;
-    image.uuid = g_uuid_string_random();
-    image.name = g_strdup(file->name);
-    image.origin = g_strdup(file->origin);
-    image.capacity = file->length;
-    image.created = g_get_real_time() / G_USEC_PER_SEC;
-    if (!vimg_store_create(vimg_session_store(use->session), &image, &out, error))
-        return FALSE;
-    vimg_use_created(use, &out, KIND);
+    vimg_job_end(g_steal_pointer(&use->job));
     return TRUE;
-}
-
-static gboolean
-take_up(VimgPool *pool, char *half, VimgUse *use, GError **error)
-{
-    VimgVolId vol = {.pool = pool->name, .name = half};
-
-    return vimg_use_volume(pool->model, &vol, VIMG_ACTION_UPLOAD, KIND, use, error);
-}
-
-/* ---- one file --------------------------------------------------------------------------- */
-
-/* From the first byte: what an earlier attempt stored is compared and not stored again. */
-static gboolean
-copy_file(VimgUse *use, VimgJob *job, const File *file, VimgWriter *writer, VimgPluginImage *image,
-          GError **error)
-{
-    VimgStore *store = vimg_session_store(use->session);
-    g_auto(VimgPluginImage) declared = VIMG_PLUGIN_IMAGE_INIT;
-    g_autoptr(VimgReader) reader = NULL;
-    g_autoptr(VimgIntake) intake = NULL;
-
-    vimg_use_image(use, &declared);
-    vimg_image_copy(image, &declared);
-    reader = vimg_reader_open_file(store, file->origin, file->name, job, error);
-    intake = reader ? vimg_intake_new(&declared, writer, job, 0, TRUE, error) : NULL;
-    return intake && vimg_copy_extents(reader, intake, job, use->job, error) &&
-           vimg_intake_judge(intake, vimg_store_type(store), image, error) &&
-           check_raw(file, image, error) && vimg_intake_pad(intake, image, error);
-}
-
-static gboolean
-fill_image(VimgUse *use, VimgJob *job, const File *file, GError **error)
-{
-    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
-    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
-    VimgWriteRequest request = {.size = sizeof(request)};
-    g_autofree char *uuid = vimg_use_uuid(use);
-    VimgWriter *writer =
-        vimg_writer_open(vimg_session_store(use->session), uuid, &request, job, error);
-
-    if (!writer)
-        return FALSE;
-    vimg_job_progress(use->job, KIND, 0, file->length);
-    if (!copy_file(use, job, file, writer, &image, error)) {
-        vimg_writer_abort(writer);
-        return FALSE;
-    }
-    if (!vimg_writer_finish(writer, TRUE, &image, &out, error))
-        return FALSE;
-    vimg_use_changed(use, &out);
-    return TRUE;
-}
-
-static gboolean
-is_one_of(const GError *error, const VimgErrorCode *codes, gsize n)
-{
-    gsize i;
-
-    for (i = 0; i < n; i++) {
-        if (g_error_matches(error, VIMG_ERROR, (gint)codes[i]))
-            return TRUE;
-    }
-    return FALSE;
 }
 
 /* One that another host completed meanwhile is a good one. */
@@ -242,51 +150,193 @@ drop_unfinished(VimgUse *use)
         vimg_use_discard(use, now.uuid);
 }
 
-/* What is unfinished stays only where the same may be taken up again. */
-static void
-give_up(VimgPool *pool, VimgUse *use, const File *file, const GError *why)
+static gboolean
+drop_stale(VimgPool *pool, const VimgAdoptFile *file, GError **error)
 {
-    static const VimgErrorCode interrupted[] = {VIMG_ERROR_ABORTED, VIMG_ERROR_DISCONNECTED,
-                                                VIMG_ERROR_BUSY};
-    static const VimgErrorCode for_ever[] = {VIMG_ERROR_PROBE, VIMG_ERROR_CONFIG_UNSUPPORTED,
-                                             VIMG_ERROR_INVALID_ARG};
+    g_auto(VimgVolId) stale = {0};
+    g_auto(VimgUse) use = {0};
 
-    if (use->volume && !is_one_of(why, interrupted, G_N_ELEMENTS(interrupted)))
-        drop_unfinished(use);
-    else if (use->volume)
-        vimg_use_restat(use);
-    if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_ABORTED))
-        return;
+    if (!find_stale(pool, file, &stale))
+        return TRUE;
+    if (!hold(pool, &stale, VIMG_ACTION_DELETE, &use, error))
+        return FALSE;
+    drop_unfinished(&use);
+    return TRUE;
+}
+
+static gboolean
+make_image(VimgPool *pool, const VimgAdoptFile *file, VimgUse *use, GError **error)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+    if (!drop_stale(pool, file, error) ||
+        !vimg_use_create(pool, file->name, VIMG_ADOPT_KIND, use, error))
+        return FALSE;
+    vimg_job_end(g_steal_pointer(&use->job));
+    image.uuid = g_uuid_string_random();
+    image.name = g_strdup(file->name);
+    image.origin = g_strdup(file->origin);
+    image.capacity = file->length;
+    image.created = g_get_real_time() / G_USEC_PER_SEC;
+    if (!vimg_store_create(vimg_session_store(use->session), &image, &out, error))
+        return FALSE;
+    vimg_use_created(use, &out, VIMG_ADOPT_KIND);
+    return TRUE;
+}
+
+/* From the first byte: what an earlier attempt stored is compared and not stored again. */
+static gboolean
+copy_file(VimgUse *use, VimgJob *job, const VimgAdoptFile *file, VimgWriter *writer,
+          VimgPluginImage *image, GError **error)
+{
+    VimgStore *store = vimg_session_store(use->session);
+    g_auto(VimgPluginImage) declared = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(VimgReader) reader = NULL;
+    g_autoptr(VimgIntake) intake = NULL;
+
+    vimg_use_image(use, &declared);
+    vimg_image_copy(image, &declared);
+    reader = vimg_reader_open_file(store, file->origin, file->name, 0, job, error);
+    intake = reader ? vimg_intake_new(&declared, writer, job, 0, TRUE, error) : NULL;
+    return intake && vimg_copy_extents(reader, intake, job, job, error) &&
+           vimg_intake_judge(intake, vimg_store_type(store), image, error) &&
+           vimg_adopt_check(file, image->format, error) && vimg_intake_pad(intake, image, error);
+}
+
+static gboolean
+fill_image(VimgUse *use, VimgJob *job, const VimgAdoptFile *file, GError **error)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    VimgWriteRequest request = {.size = sizeof(request), .reserve = file->allocation};
+    g_autofree char *uuid = vimg_use_uuid(use);
+    VimgWriter *writer =
+        vimg_writer_open(vimg_session_store(use->session), uuid, &request, job, error);
+
+    if (!writer)
+        return FALSE;
+    if (!copy_file(use, job, file, writer, &image, error)) {
+        vimg_writer_abort(writer);
+        return FALSE;
+    }
+    if (!vimg_writer_finish(writer, TRUE, &image, &out, error))
+        return FALSE;
+    vimg_use_changed(use, &out);
+    return TRUE;
+}
+
+/* ---- what is left out ------------------------------------------------------------------- */
+
+/* Whether nothing has changed since that could help. */
+static gboolean
+is_refused(Round *round, const char *origin)
+{
+    Refusal *refusal = g_hash_table_lookup(round->pool->left_out, origin);
+
+    if (!refusal)
+        return FALSE;
+    refusal->listed = TRUE;
+    return refusal->for_ever || (refusal->full && round->available <= refusal->available);
+}
+
+/* What is known of files that are gone, or others now, is forgotten. */
+static gboolean
+forget_unlisted(gpointer key, gpointer value, gpointer data)
+{
+    Refusal *refusal = value;
+    gboolean gone = !refusal->listed;
+
+    refusal->listed = FALSE;
+    return gone;
+}
+
+static guint64
+available(VimgPool *pool)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    return pool->sizes.available;
+}
+
+/* Logged once: what is tried again may be refused again. */
+static void
+refuse(VimgPool *pool, VimgSession *session, const VimgAdoptFile *file, const GError *why)
+{
+    Refusal *refusal = g_new0(Refusal, 1);
+
     if (!g_hash_table_contains(pool->left_out, file->origin))
         vimg_warning("file '%s' is not adopted by storage pool '%s': %s", file->name, pool->name,
-                     g_error_matches(why, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS)
+                     is(why, VIMG_ERROR_VOL_EXISTS)
                          ? "an image has its name, or had and was deleted"
                          : why->message);
-    g_hash_table_replace(pool->left_out, g_strdup(file->origin),
-                         GINT_TO_POINTER(is_one_of(why, for_ever, G_N_ELEMENTS(for_ever)) ? 1 : 0));
+    refusal->for_ever = is(why, VIMG_ERROR_PROBE) || is(why, VIMG_ERROR_CONFIG_UNSUPPORTED) ||
+                        is(why, VIMG_ERROR_INVALID_ARG);
+    refusal->full = is(why, VIMG_ERROR_NO_SPACE);
+    if (refusal->full) {
+        vimg_session_sizes(session);
+        refusal->available = available(pool);
+    }
+    g_hash_table_replace(pool->left_out, g_strdup(file->origin), refusal);
+}
+
+/* What is unfinished stays only where the same may be taken up again. */
+static void
+leave_image(VimgUse *use, const GError *why)
+{
+    if (!use->volume || is(why, VIMG_ERROR_DISCONNECTED))
+        return;
+    if (is(why, VIMG_ERROR_ABORTED) || is(why, VIMG_ERROR_BUSY))
+        vimg_use_restat(use);
+    else
+        drop_unfinished(use);
 }
 
 static void
-adopt_file(VimgPool *pool, VimgSession *session, VimgJob *job, const File *file)
+give_up(Round *round, VimgUse *use, VimgAdoptFile *file, const GError *why)
 {
-    g_auto(VimgUse) use = {0};
-    g_autofree char *half = NULL;
-    g_autoptr(GError) error = NULL;
-    gboolean ok;
+    VimgSession *session = use->session ? use->session : round->session;
 
-    if (g_hash_table_lookup(pool->left_out, file->origin) ||
-        (has_image(pool, file, &half) && !half))
+    vimg_session_failed(session, why);
+    leave_image(use, why);
+    if (is(why, VIMG_ERROR_DISCONNECTED))
+        round->lost = TRUE;
+    else if (is(why, VIMG_ERROR_VOL_EXISTS) && !is_taken(round->pool, file))
+        g_ptr_array_add(round->contested, file);
+    else if (!is(why, VIMG_ERROR_ABORTED))
+        refuse(round->pool, session, file, why);
+}
+
+/* ---- one file --------------------------------------------------------------------------- */
+
+static gboolean
+adopt(Round *round, const VimgAdoptFile *file, const VimgVolId *half, VimgUse *use, GError **error)
+{
+    VimgPool *pool = round->pool;
+
+    if (!half->key && is_taken(pool, file))
+        return vimg_throw(error, VIMG_ERROR_VOL_EXISTS, "'%s'", file->name);
+    return vimg_adopt_look(vimg_session_store(round->session), file, round->job, error) &&
+           (half->key ? hold(pool, half, VIMG_ACTION_UPLOAD, use, error)
+                      : make_image(pool, file, use, error)) &&
+           fill_image(use, round->job, file, error);
+}
+
+static void
+adopt_file(Round *round, VimgAdoptFile *file)
+{
+    VimgPool *pool = round->pool;
+    g_auto(VimgVolId) half = {0};
+    g_auto(VimgUse) use = {0};
+    g_autoptr(GError) error = NULL;
+
+    if (has_image(round, file->origin, &half) && !half.key)
         return;
-    ok = look_at(session, job, file, &error) &&
-         (half ? take_up(pool, half, &use, &error) : make_image(pool, file, &use, &error)) &&
-         fill_image(&use, job, file, &error);
-    if (!ok) {
-        vimg_session_failed(session, error);
-        give_up(pool, &use, file, error);
+    if (!adopt(round, file, &half, &use, &error)) {
+        give_up(round, &use, file, error);
         return;
     }
     vimg_info("file '%s' was adopted by storage pool '%s'", file->name, pool->name);
-    vimg_session_sizes(session);
+    vimg_session_sizes(use.session);
     vimg_use_clear(&use);
     vimg_model_emit_pool(pool->model, pool, VIMG_EVENT_POOL_REFRESH, 0);
 }
@@ -296,57 +346,96 @@ adopt_file(VimgPool *pool, VimgSession *session, VimgJob *job, const File *file)
 static gboolean
 collect(const VimgPluginFile *listed, gpointer data)
 {
-    GPtrArray *files = data;
-    File *file = g_new0(File, 1);
+    Round *round = data;
+    g_auto(VimgVolId) half = {0};
 
-    file->name = g_strdup(listed->name);
-    file->origin = g_strdup(listed->origin);
-    file->length = listed->length;
-    g_ptr_array_add(files, file);
-    return files->len < VIMG_POOL_MAX_VOLUMES;
+    if (is_refused(round, listed->origin) || (has_image(round, listed->origin, &half) && !half.key))
+        return TRUE;
+    if (round->files->len >= VIMG_POOL_MAX_VOLUMES) {
+        round->more = TRUE;
+        return FALSE;
+    }
+    g_ptr_array_add(round->files, vimg_adopt_file_new(listed));
+    round->total += listed->length;
+    return TRUE;
 }
 
-/* What is known of files that are gone, or others now, is forgotten. */
-static void
-prune_left_out(VimgPool *pool, GPtrArray *files)
+static gboolean
+list(Round *round)
 {
-    GHashTable *kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    gpointer value;
+    VimgPool *pool = round->pool;
+    g_autoptr(GError) error = NULL;
+
+    if (!pool->left_out)
+        pool->left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    round->available = available(pool);
+    find_origins(round);
+    if (!vimg_store_list_files(vimg_session_store(round->session), collect, round, round->job,
+                               &error)) {
+        vimg_session_failed(round->session, error);
+        if (!is(error, VIMG_ERROR_ABORTED))
+            vimg_warning("storage pool '%s' cannot look for images to adopt: %s", pool->name,
+                         error->message);
+        return FALSE;
+    }
+    if (round->more)
+        vimg_warning("storage pool '%s' looks at %d files to adopt; the others have to wait",
+                     pool->name, VIMG_POOL_MAX_VOLUMES);
+    else
+        g_hash_table_foreach_remove(pool->left_out, forget_unlisted, NULL);
+    return TRUE;
+}
+
+/* That another host was faster is as it should be; only a listing tells. */
+static void
+settle_contested(Round *round)
+{
+    VimgPool *pool = round->pool;
+    g_autoptr(GError) taken = g_error_new_literal(VIMG_ERROR, VIMG_ERROR_VOL_EXISTS, "");
+    g_autoptr(GError) error = NULL;
     guint i;
 
-    for (i = 0; pool->left_out && i < files->len; i++) {
-        const File *file = g_ptr_array_index(files, i);
-
-        if (g_hash_table_lookup_extended(pool->left_out, file->origin, NULL, &value))
-            g_hash_table_insert(kept, g_strdup(file->origin), value);
+    if (round->contested->len == 0 || round->lost || vimg_job_cancelled(round->job))
+        return;
+    if (!vimg_cache_refresh(pool, round->session, &error)) {
+        vimg_session_failed(round->session, error);
+        return;
     }
-    g_clear_pointer(&pool->left_out, g_hash_table_unref);
-    pool->left_out = kept;
+    find_origins(round);
+    for (i = 0; i < round->contested->len; i++) {
+        const VimgAdoptFile *file = g_ptr_array_index(round->contested, i);
+
+        if (!has_image(round, file->origin, NULL))
+            refuse(pool, round->session, file, taken);
+    }
+    vimg_model_emit_pool(pool->model, pool, VIMG_EVENT_POOL_REFRESH, 0);
 }
 
 static void
 look_round(VimgPool *pool, VimgJob *job)
 {
-    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_free);
+    g_autoptr(GHashTable) origins = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GPtrArray) files =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vimg_adopt_file_free);
+    g_autoptr(GPtrArray) contested = g_ptr_array_new();
+    Round round = {
+        .pool = pool, .job = job, .origins = origins, .files = files, .contested = contested};
     g_auto(VimgUse) use = {0};
-    g_autoptr(GError) error = NULL;
-    guint64 total = 0;
     guint i;
 
     if (!vimg_use_pool(pool, &use, NULL)) /* whoever makes it usable again calls again */
         return;
-    if (!vimg_store_list_files(vimg_session_store(use.session), collect, files, &error)) {
-        vimg_warning("storage pool '%s' cannot look for images to adopt: %s", pool->name,
-                     error->message);
-        vimg_use_failed(&use, error);
+    round.session = use.session;
+    if (!list(&round))
         return;
+    for (i = 0; i < files->len && !round.lost && !vimg_job_cancelled(job); i++) {
+        VimgAdoptFile *file = g_ptr_array_index(files, i);
+
+        vimg_job_progress(job, file->name, round.done, round.total);
+        adopt_file(&round, file);
+        round.done += file->length;
     }
-    prune_left_out(pool, files);
-    for (i = 0; i < files->len; i++)
-        total += ((File *)g_ptr_array_index(files, i))->length;
-    vimg_job_progress(job, KIND, 0, total);
-    for (i = 0; i < files->len && !vimg_job_cancelled(job); i++)
-        adopt_file(pool, use.session, job, g_ptr_array_index(files, i));
+    settle_contested(&round);
 }
 
 /* ---- when ------------------------------------------------------------------------------- */
@@ -364,7 +453,7 @@ static void
 begin(VimgPool *pool)
 {
     pool->adopt_again = FALSE;
-    pool->adopting = vimg_job_begin(pool->model->jobs, KIND, pool->name, NULL, 0);
+    pool->adopting = vimg_job_begin(pool->model->jobs, VIMG_ADOPT_KIND, pool->name, NULL, 0);
 }
 
 static void
@@ -423,12 +512,18 @@ vimg_adopt_kick(VimgPool *pool)
     vimg_pool_unref(pool); /* not the last one */
 }
 
-void
-vimg_adopt_stop(VimgPool *pool)
+gboolean
+vimg_adopt_stop(VimgPool *pool, GError **error)
 {
+    gint64 deadline = g_get_monotonic_time() + PATIENCE;
+
     VIMG_LOCK_GUARD(&pool->lock);
     if (pool->adopting)
         vimg_job_cancel(pool->adopting);
-    while (pool->adopting)
-        vimg_cond_wait(&pool->changed, &pool->lock);
+    while (pool->adopting) {
+        if (!vimg_cond_wait_until(&pool->changed, &pool->lock, deadline))
+            return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                              _("pool '%1$s' has jobs running: %2$s"), pool->name, VIMG_ADOPT_KIND);
+    }
+    return TRUE;
 }

@@ -236,12 +236,12 @@ vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 len
 }
 
 VimgReader *
-vimg_reader_open_file(VimgStore *store, const char *origin, const char *name, VimgPluginJob *job,
-                      GError **error)
+vimg_reader_open_file(VimgStore *store, const char *origin, const char *name, guint64 offset,
+                      VimgPluginJob *job, GError **error)
 {
     const VimgBackend *table = &store->type->table;
     GError *local = NULL;
-    gpointer handle = table->file_open(store->handle, origin, job, &local);
+    gpointer handle = table->file_open(store->handle, origin, offset, job, &local);
     VimgReader *reader;
 
     if (!vimg_type_settle(store->type, handle != NULL, local, name, error))

@@ -243,29 +243,62 @@ typedef struct {
     const VimgType *type;
     VimgFileSink sink;
     gpointer data;
+    GHashTable *names; /* of those passed on; set of char * */
+    GHashTable *origins;
+    gboolean stopped; /* by @sink */
 } FileListing;
+
+/* Returns: NULL, or (transfer full) why @file is not passed on. */
+static char *
+file_lie(const FileListing *listing, const VimgPluginFile *file)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (file->size < sizeof(*file))
+        return g_strdup_printf("a file of %zu bytes", file->size);
+    if (!file->name || !vimg_name_check("volume", file->name, &error))
+        return g_strdup(error ? error->message : "no name");
+    if (!file->origin || !vimg_text_check(file->origin))
+        return g_strdup("impossible origin");
+    if (file->length > G_MAXINT64 || file->allocation > file->length)
+        return g_strdup("impossible size");
+    if (g_hash_table_contains(listing->names, file->name))
+        return g_strdup_printf("two files named '%s'", file->name);
+    if (g_hash_table_contains(listing->origins, file->origin))
+        return g_strdup_printf("two files of origin '%s'", file->origin);
+    return NULL;
+}
 
 static gboolean
 list_file(const VimgPluginFile *file, gpointer data)
 {
     FileListing *listing = data;
-    g_autoptr(GError) error = NULL;
+    g_autofree char *lie = NULL;
 
-    if (file->length > G_MAXINT64 || !file->name || !file->origin ||
-        !vimg_text_check(file->origin) || !vimg_name_check("volume", file->name, &error)) {
-        vimg_type_complain(listing->type, "a file is left out: %s",
-                           error ? error->message : "impossible origin or size");
+    if (listing->stopped) {
+        vimg_type_complain(listing->type, "a listing of files went on after it was stopped");
+        return FALSE;
+    }
+    lie = file_lie(listing, file);
+    if (lie) {
+        vimg_type_complain(listing->type, "a file is left out: %s", lie);
         return TRUE;
     }
-    return listing->sink(file, listing->data);
+    g_hash_table_add(listing->names, g_strdup(file->name));
+    g_hash_table_add(listing->origins, g_strdup(file->origin));
+    listing->stopped = !listing->sink(file, listing->data);
+    return !listing->stopped;
 }
 
 gboolean
-vimg_store_list_files(VimgStore *store, VimgFileSink sink, gpointer data, GError **error)
+vimg_store_list_files(VimgStore *store, VimgFileSink sink, gpointer data, VimgPluginJob *job,
+                      GError **error)
 {
-    FileListing listing = {store->type, sink, data};
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) origins = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    FileListing listing = {store->type, sink, data, names, origins, FALSE};
     GError *local = NULL;
-    gboolean ok = store->type->table.file_list(store->handle, list_file, &listing, &local);
+    gboolean ok = store->type->table.file_list(store->handle, list_file, &listing, job, &local);
 
     return vimg_type_settle(store->type, ok, local, NULL, error);
 }

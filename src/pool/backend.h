@@ -106,7 +106,8 @@ gboolean vimg_store_clone(VimgStore *store, const char *source, const VimgPlugin
 gboolean vimg_store_can_write(VimgStore *store);
 /* Only of a type that can adopt.  Files with impossible names or origins are logged and left out.
  */
-gboolean vimg_store_list_files(VimgStore *store, VimgFileSink sink, gpointer data, GError **error);
+gboolean vimg_store_list_files(VimgStore *store, VimgFileSink sink, gpointer data,
+                               VimgPluginJob *job, GError **error);
 /* Whether an upload may begin elsewhere than at the first byte. */
 gboolean vimg_store_can_resume(VimgStore *store);
 
@@ -146,7 +147,7 @@ VimgReader *vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset,
                              VimgPluginJob *job, GError **error);
 /* The same of a plain file; @name is for messages. */
 VimgReader *vimg_reader_open_file(VimgStore *store, const char *origin, const char *name,
-                                  VimgPluginJob *job, GError **error);
+                                  guint64 offset, VimgPluginJob *job, GError **error);
 gboolean vimg_reader_next(VimgReader *reader, VimgExtent *out, GError **error);
 void vimg_reader_close(VimgReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgReader, vimg_reader_close)

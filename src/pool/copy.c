@@ -33,6 +33,7 @@ vimg_copy_extents(VimgReader *reader, VimgIntake *intake, VimgJob *from, VimgJob
         if (!vimg_intake_put(intake, data, extent.offset, extent.length, error))
             return FALSE;
         vimg_job_add(from, extent.length);
-        vimg_job_add(to, extent.length);
+        if (to != from)
+            vimg_job_add(to, extent.length);
     }
 }

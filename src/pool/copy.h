@@ -8,8 +8,10 @@
 
 #include "pool/intake.h"
 
-/* All that is left in @reader goes to @intake.  Either job may be cancelled; both show how far it
- * is. */
+/*
+ * All that is left in @reader goes to @intake.  Either job may be cancelled, and shows how far it
+ * is; they may be one.
+ */
 gboolean vimg_copy_extents(VimgReader *reader, VimgIntake *intake, VimgJob *from, VimgJob *to,
                            GError **error);
 

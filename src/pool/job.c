@@ -194,7 +194,7 @@ vimg_jobs_list(VimgJobs *jobs, const char *pool)
 }
 
 char *
-vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume)
+vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume, const char *but)
 {
     g_autoptr(GPtrArray) list = vimg_jobs_list(jobs, pool);
     g_autoptr(GString) text = g_string_new(NULL);
@@ -204,7 +204,7 @@ vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume)
     for (i = 0; i < list->len; i++) {
         const VimgJobInfo *info = g_ptr_array_index(list, i);
 
-        if (volume && g_strcmp0(info->volume, volume) != 0)
+        if ((volume && g_strcmp0(info->volume, volume) != 0) || g_strcmp0(info->kind, but) == 0)
             continue;
         if (++n > DESCRIBED_MAX)
             continue;

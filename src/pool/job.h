@@ -32,7 +32,10 @@ void vimg_jobs_cancel_all(VimgJobs *jobs);
 guint vimg_jobs_count(VimgJobs *jobs);
 /* Returns: (transfer full) of VimgJobInfo, oldest first; of one pool unless NULL. */
 GPtrArray *vimg_jobs_list(VimgJobs *jobs, const char *pool);
-/* Returns: (transfer full) "upload of 'a', clone of 'b'", or NULL if the pool has none. */
-char *vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume);
+/*
+ * Returns: (transfer full) "upload of 'a', clone of 'b'", or NULL if the pool has none.  Of one
+ * @volume unless NULL; those of kind @but are none.
+ */
+char *vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume, const char *but);
 
 #endif

@@ -149,7 +149,7 @@ struct _VimgPool {
     guint64 listed;       /* tick at which the newest merged listing began */
     VimgJob *adopting;    /* the one that adopts files; NULL: nobody does */
     gboolean adopt_again; /* it must look once more */
-    GHashTable *left_out; /* origins it need not look at again; its alone, without the lock */
+    GHashTable *left_out; /* origin -> why it was refused; its alone, without the lock */
 };
 
 VimgPool *vimg_pool_new(VimgModel *model, VimgPoolDef *def); /* (transfer full) def */
@@ -348,6 +348,9 @@ gboolean vimg_use_pool(VimgPool *pool, VimgUse *out, GError **error);
  */
 gboolean vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction action,
                          const char *kind, VimgUse *out, GError **error);
+/* The same of that very pool, whatever has its name. */
+gboolean vimg_use_volume_of(VimgPool *pool, const VimgVolId *vol, VimgAction action,
+                            const char *kind, VimgUse *out, GError **error);
 /*
  * The same for a job of @kind (static) that has the whole storage for its subject: one at a time,
  * beside all that goes on with images.
@@ -428,13 +431,15 @@ gboolean vimg_session_update(VimgPool *pool, VimgSession *session, const VimgPoo
 
 /* ---- adopt.c: images of plain files that lie in a storage -------------------------------- */
 
+#define VIMG_ADOPT_KIND "adopt" /* of its jobs */
+
 /*
  * Looks in another thread for files to adopt, if the definition asks for it and the pool may be
  * written; else ends what is under way.  Whenever one of that may have changed.
  */
 void vimg_adopt_kick(VimgPool *pool);
-/* Cancels it and waits for its end; the caller has the pool to itself. */
-void vimg_adopt_stop(VimgPool *pool);
+/* Cancels it and waits a moment for its end, then VIMG_ERROR_OPERATION_INVALID. */
+gboolean vimg_adopt_stop(VimgPool *pool, GError **error);
 
 /* ---- reconnect.c ------------------------------------------------------------------------- */
 

@@ -103,10 +103,16 @@ stop(VimgPool *pool, guint flags, GError **error)
 }
 
 gboolean
-vimg_model_pool_destroy(VimgModel *model, const VimgPoolId *pool, GError **error)
+vimg_model_pool_destroy(VimgModel *model, const VimgPoolId *id, GError **error)
 {
-    return take_turn(model, pool, VIMG_POOL_STOPPING, stop, 0, VIR_STORAGE_POOL_EVENT_STOPPED,
-                     error);
+    g_autoptr(VimgPool) pool = NULL;
+
+    if (take_turn(model, id, VIMG_POOL_STOPPING, stop, 0, VIR_STORAGE_POOL_EVENT_STOPPED, error))
+        return TRUE;
+    pool = vimg_registry_get(model, id, NULL);
+    if (pool)
+        vimg_adopt_kick(pool); /* it may have been ended for nothing */
+    return FALSE;
 }
 
 static gboolean

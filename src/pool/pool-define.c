@@ -160,6 +160,8 @@ update_live(VimgPool *pool, const VimgPoolDef *def, GError **error)
     replace_def(pool, vimg_pool_def_copy(def));
     vimg_reconnect_kick(pool->model);
     vimg_adopt_kick(pool);
+    if (def->disabled || !def->retrieve_existing)
+        vimg_adopt_stop(pool, NULL); /* or the file it is at would still become an image */
     return TRUE;
 }
 

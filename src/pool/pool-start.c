@@ -260,41 +260,26 @@ vimg_pool_detach(VimgPool *pool)
     vimg_session_unref(session);
 }
 
+/* Than the adoption of files, which ends for it and is taken up again at the next start. */
 static gboolean
-check_no_jobs(VimgPool *pool, GError **error)
+check_no_other_jobs(VimgPool *pool, GError **error)
 {
     g_autofree char *jobs = NULL;
 
     VIMG_LOCK_GUARD(&pool->lock); /* jobs begin under it, and none while it is being stopped */
-    jobs = vimg_jobs_describe(pool->model->jobs, pool->name, NULL);
+    jobs = vimg_jobs_describe(pool->model->jobs, pool->name, NULL, VIMG_ADOPT_KIND);
     if (jobs)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("pool '%1$s' has jobs running: %2$s"), pool->name, jobs);
     return TRUE;
 }
 
-/* Than the adoption of files, which ends for it and is taken up again at the next start. */
-static gboolean
-has_other_jobs(VimgPool *pool)
-{
-    g_autoptr(GPtrArray) jobs = vimg_jobs_list(pool->model->jobs, pool->name);
-    guint i;
-
-    for (i = 0; i < jobs->len; i++) {
-        if (strcmp(((VimgJobInfo *)g_ptr_array_index(jobs, i))->kind, "adopt") != 0)
-            return TRUE;
-    }
-    return FALSE;
-}
-
 gboolean
 vimg_pool_stop(VimgPool *pool, GError **error)
 {
     if (!vimg_pool_check_active(pool, TRUE, N_("storage pool '%s' is not active"), error) ||
-        (has_other_jobs(pool) && !check_no_jobs(pool, error)))
-        return FALSE;
-    vimg_adopt_stop(pool);
-    if (!check_no_jobs(pool, error) || !vimg_persist_run_remove(pool, error))
+        !check_no_other_jobs(pool, error) || !vimg_adopt_stop(pool, error) ||
+        !vimg_persist_run_remove(pool, error))
         return FALSE;
     vimg_pool_detach(pool);
     if (pool->persistent) {

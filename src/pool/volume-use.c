@@ -104,7 +104,7 @@ check_volume(VimgPool *pool, VimgVolume *volume, const Action *action, GError **
     if (action->needs_enabled && !check_writable(pool, error))
         return FALSE;
     if (volume->changing) {
-        holders = vimg_jobs_describe(pool->model->jobs, pool->name, image->name);
+        holders = vimg_jobs_describe(pool->model->jobs, pool->name, image->name, NULL);
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("volume '%1$s' is still in use: %2$s"), image->name,
                           holders ? holders : volume->changing);
@@ -254,14 +254,13 @@ vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out,
 }
 
 gboolean
-vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction what, const char *kind,
-                VimgUse *out, GError **error)
+vimg_use_volume_of(VimgPool *pool, const VimgVolId *vol, VimgAction what, const char *kind,
+                   VimgUse *out, GError **error)
 {
     const Action *action = &actions[what];
-    g_autoptr(VimgPool) pool = vimg_registry_by_name(model, vol->pool, error);
     VimgVolume *volume;
 
-    if (!pool || !enter(pool, out, error))
+    if (!enter(pool, out, error))
         return FALSE;
     VIMG_LOCK_GUARD(&pool->lock);
     if (!check_pool(pool, error))
@@ -281,6 +280,15 @@ vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction what, const c
         take_storage(out, kind);
     begin_job(out, kind, volume->image.name);
     return TRUE;
+}
+
+gboolean
+vimg_use_volume(VimgModel *model, const VimgVolId *vol, VimgAction what, const char *kind,
+                VimgUse *out, GError **error)
+{
+    g_autoptr(VimgPool) pool = vimg_registry_by_name(model, vol->pool, error);
+
+    return pool && vimg_use_volume_of(pool, vol, what, kind, out, error);
 }
 
 gboolean

@@ -90,7 +90,7 @@ list(Fixture *fixture)
     GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GError) error = NULL;
 
-    vimg_adopt_list(fixture->store, note_file, found, &error);
+    vimg_adopt_list(fixture->store, note_file, found, NULL, &error);
     g_assert_no_error(error);
     return found;
 }
@@ -131,10 +131,11 @@ test_list(Fixture *fixture, gconstpointer data)
 
 /* Returns: (transfer full) extents as "d3 h512", or the message of a failure. */
 static char *
-read_all(Fixture *fixture, const char *origin)
+read_from(Fixture *fixture, const char *origin, guint64 offset)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VimgFileReader) reader = vimg_file_reader_open(fixture->store, origin, NULL, &error);
+    g_autoptr(VimgFileReader) reader =
+        vimg_file_reader_open(fixture->store, origin, offset, NULL, &error);
     g_autoptr(GString) out = g_string_new(NULL);
 
     while (reader) {
@@ -152,12 +153,20 @@ read_all(Fixture *fixture, const char *origin)
     return g_strdup_printf("%d: %s", error->code, error->message);
 }
 
+static char *
+read_all(Fixture *fixture, const char *origin)
+{
+    return read_from(fixture, origin, 0);
+}
+
 static void
 test_holes(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GPtrArray) found = NULL;
     g_autofree char *sparse = NULL;
     g_autofree char *full = NULL;
+    g_autofree char *end = NULL;
+    g_autofree char *behind = NULL;
 
     put(fixture, "sparse", 5 * MIB, "data", 64 * MIB);
     put(fixture, "tail", 2 * MIB, "data", 2 * MIB + 4);
@@ -166,6 +175,10 @@ test_holes(Fixture *fixture, gconstpointer data)
     full = read_all(fixture, found->pdata[3]);
     g_assert_cmpstr(sparse, ==, "h5242880 d4096 h61861888");
     g_assert_cmpstr(full, ==, "h2097152 d4");
+    end = read_from(fixture, found->pdata[3], 2 * MIB + 1);
+    behind = read_from(fixture, found->pdata[3], 3 * MIB);
+    g_assert_cmpstr(end, ==, "d3");
+    g_assert_cmpstr(behind, ==, "");
 }
 
 /* What changes after it was listed, or while it is read, never comes to its end. */
@@ -183,7 +196,7 @@ test_changes(Fixture *fixture, gconstpointer data)
 
     put(fixture, "a", 0, "content", 7);
     found = list(fixture);
-    reader = vimg_file_reader_open(fixture->store, found->pdata[1], NULL, &error);
+    reader = vimg_file_reader_open(fixture->store, found->pdata[1], 0, NULL, &error);
     g_assert_no_error(error);
     g_assert_true(vimg_file_reader_next(reader, &extent, NULL));
     vimg_buffer_unref(extent.data);

@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import runner
+from control import Control
 from daemon import Daemon, slow
 from images import MIB, noise, run, same, write_raw
 from rawrpc import pool_xml
@@ -70,6 +71,14 @@ class AdoptCase(VirshCase):
 
     def wait_log(self, text, start=0):
         self.until("no %r in the log" % text, lambda: text in self.daemon.log()[start:])
+
+    def jobs(self):
+        with Control(self.daemon.socket) as control:
+            return [job for job in control.job_list() if job.pool == self.name]
+
+    def idle(self):
+        """A look round files is a job before the call that began it returns."""
+        self.until("it goes on", lambda: not self.jobs())
 
     def uuid(self, name):
         return element(self.vol_xml(self.name, name), "image:uuid")
@@ -151,9 +160,10 @@ class Adoption(AdoptCase):
         self.v("pool-refresh", pool)
         self.wait_active("young.img")
         self.assertEqual(self.daemon.log().count("'backed.qcow2' is not adopted"), 1)
+        self.idle()
         names = (self.dir / "names").stat().st_mtime_ns
         self.v("pool-refresh", pool)
-        time.sleep(0.5)
+        self.idle()
         self.assertEqual((self.dir / "names").stat().st_mtime_ns, names, "a refused one is tried")
 
     def test_once(self):
@@ -206,7 +216,7 @@ class Adoption(AdoptCase):
         age(self.dir / "a.img")
         pool = self.start(RETRIEVE + "<image:state>disabled</image:state>")
         self.v("pool-refresh", pool)
-        time.sleep(0.5)
+        self.idle()
         self.assertEqual(self.volumes(pool), [])
         self.redefine(RETRIEVE)
         self.wait_active("a.img")
@@ -216,7 +226,7 @@ class Adoption(AdoptCase):
         (self.dir / "a.img").write_bytes(noise(4096))
         age(self.dir / "a.img")
         self.v("pool-refresh", pool)
-        time.sleep(0.5)
+        self.idle()
         self.assertEqual(self.volumes(pool), [])
 
 
@@ -266,6 +276,17 @@ class Interrupted(AdoptCase):
         self.wait_active("big.img")
         same(path, self.fetched(pool, "big.img"))
 
+    def test_cancelled(self):
+        pool, path = self.begun()
+        job, = self.jobs()
+        self.assertEqual((job.kind, job.phase, job.total), ("adopt", "big.img", BIG))
+        with Control(self.daemon.socket) as control:
+            control.job_cancel(job.id)
+        self.idle()
+        self.assertEqual(self.state(pool, "big.img"), "saving")
+        self.v("pool-refresh", pool)
+        self.complete(pool, path)
+
     def test_daemon_ends(self):
         pool, path = self.begun()
         self.daemon.restart()
@@ -274,7 +295,7 @@ class Interrupted(AdoptCase):
     def test_killed(self):
         pool, path = self.begun()
         uuid = self.uuid("big.img")
-        time.sleep(0.3)
+        self.until("nothing is stored", lambda: self.jobs()[0].done >= 4 * MIB)
         self.daemon.kill()
         self.daemon.start()
         self.complete(pool, path)
@@ -305,7 +326,7 @@ class Interrupted(AdoptCase):
     def test_disabled_meanwhile(self):
         pool, path = self.begun()
         self.redefine(RETRIEVE + SLOW + "<image:state>disabled</image:state>")
-        time.sleep(1)
+        self.assertEqual(self.jobs(), [], "it goes on as if nothing had been said")
         self.v("pool-refresh", pool)
         self.assertEqual(self.state(pool, "big.img"), "saving")
         self.redefine(RETRIEVE + SLOW)
@@ -341,6 +362,7 @@ class TwoHosts(AdoptCase):
             logs = self.daemon.log() + other.log()
             for name in names:
                 self.assertEqual(logs.count("'%s' was adopted" % name), 1, name)
+            self.assertNotIn("an image has its name", logs, "to be second is no mishap")
             other.ok("vol-delete", "--pool", self.name, names[0])
             self.v("pool-refresh", self.name)
             self.settled()

@@ -47,9 +47,9 @@ class GuardCase(VirshCase):
     def pool_state(self):
         return self.pool_field(self.name, "State")
 
-    def wait_state(self, state, seconds=30):
+    def wait_state(self, state, seconds=30, pool=None):
         end = time.monotonic() + seconds
-        while self.pool_state() != state:
+        while self.pool_field(pool or self.name, "State") != state:
             self.assertLess(time.monotonic(), end, "not %s\n%s" % (state, self.daemon.log_tail()))
             time.sleep(0.05)
 
@@ -147,6 +147,17 @@ class Guard(GuardCase):
 
 
 class Lost(GuardCase):
+    config = "log_level = 1\n"
+
+    def tried(self):
+        """Until it was tried in vain, once at least since now."""
+        text = "storage pool '%s' is still lost" % self.name
+        before = self.daemon.log().count(text)
+        end = time.monotonic() + 30
+        while self.daemon.log().count(text) < before + 2:  # the first may have begun before
+            self.assertLess(time.monotonic(), end, self.daemon.log_tail())
+            time.sleep(0.05)
+
     def lost_while_running(self, options):
         self.made_pool(options)
         self.lose()
@@ -158,7 +169,7 @@ class Lost(GuardCase):
         self.no("lost its storage", "vol-create-as", self.name, "x", "1M")
         self.assertEqual(self.volumes(self.name), ["kept"], "memory still knows")
         self.dir.mkdir()
-        time.sleep(2.5)
+        self.tried()
         self.assertEqual(self.pool_state(), "inaccessible", "an empty directory is not its store")
         self.assertEqual(list(self.dir.iterdir()), [])
         self.give_back()
@@ -166,9 +177,16 @@ class Lost(GuardCase):
         self.is_whole()
 
     def test_only_when_asked(self):
+        place = self.work / "clock"
+        place.mkdir()
+        self.define(pool_xml("clock", place, FAST), "clock")
+        self.v("pool-start", "clock")
         self.lost_while_running(NEVER)
+        place.rename(self.work / "away-clock")
+        self.daemon.virsh("pool-refresh", "clock")
         self.give_back()
-        time.sleep(2.5)
+        (self.work / "away-clock").rename(place)
+        self.wait_state("running", pool="clock")  # lost after this one, and back
         self.assertEqual(self.pool_state(), "inaccessible")
         self.v("pool-refresh", self.name)
         self.assertEqual(self.pool_state(), "running")
@@ -186,7 +204,7 @@ class Lost(GuardCase):
         self.pool("guest", other)
         self.v("pool-destroy", "guest")
         other.rename(self.dir)
-        time.sleep(2.5)
+        self.tried()
         self.assertEqual(self.pool_state(), "inaccessible")
         self.give_back()
         self.wait_state("running")

@@ -111,6 +111,58 @@ test_deaf_list(void)
     g_assert_cmpuint(names->len, ==, 1);
 }
 
+static gboolean
+collect_file(const VimgPluginFile *file, gpointer data)
+{
+    g_ptr_array_add(data, g_strdup(file->name));
+    return TRUE;
+}
+
+static gboolean
+collect_one_file(const VimgPluginFile *file, gpointer data)
+{
+    collect_file(file, data);
+    return FALSE;
+}
+
+static void
+test_lying_files(void)
+{
+    g_autoptr(VimgStore) store = liar_open("files");
+    GHashTable *seen = get("liar")->complaints->seen;
+    guint before = g_hash_table_size(seen);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_list_files(store, collect_file, names, NULL, &error));
+    g_assert_cmpuint(names->len, ==, 2);
+    g_assert_cmpstr(names->pdata[0], ==, "a.img");
+    g_assert_cmpstr(names->pdata[1], ==, "c.img");
+    g_assert_cmpuint(g_hash_table_size(seen), >=, before + 6);
+}
+
+static void
+test_deaf_files(void)
+{
+    g_autoptr(VimgStore) store = liar_open("files-deaf");
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_store_list_files(store, collect_one_file, names, NULL, &error));
+    g_assert_cmpuint(names->len, ==, 1);
+}
+
+static void
+test_quiet_files(void)
+{
+    g_autoptr(VimgStore) store = liar_open("files-quiet");
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_list_files(store, collect_file, names, NULL, &error), &error,
+                   VIMG_ERROR_INTERNAL, "liar: failed without an error");
+}
+
 /* ---- images ----------------------------------------------------------------------------- */
 
 static const struct {
@@ -542,6 +594,9 @@ main(int argc, char **argv)
     g_test_add_func("/backend/store-changes", test_store_changes);
     g_test_add_func("/backend/lying-list", test_lying_list);
     g_test_add_func("/backend/deaf-list", test_deaf_list);
+    g_test_add_func("/backend/lying-files", test_lying_files);
+    g_test_add_func("/backend/deaf-files", test_deaf_files);
+    g_test_add_func("/backend/quiet-files", test_quiet_files);
     add_rows("create", G_N_ELEMENTS(create_lies), test_create_lie);
     g_test_add_func("/backend/create-honest", test_create);
     g_test_add_func("/backend/names-in-errors", test_names_in_errors);

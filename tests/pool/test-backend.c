@@ -277,9 +277,10 @@ static const struct {
     {"misplaced-attribute", "liar", NAME, "<image:oss username='x'/>", VIMG_ERROR_XML,
      "unknown attribute 'username' in element 'oss'"},
     {"text", "liar", NAME, "<image:slice>4096</image:slice>", VIMG_ERROR_XML, "takes no text"},
-    {"retrieve", "liar", NAME, "<image:retrieve existing='yes'/>", VIMG_ERROR_CONFIG_UNSUPPORTED,
-     "storage pool type 'liar' cannot retrieve existing images"},
-    {"retrieve-no", "liar", NAME, "<image:retrieve existing='no'/>", -1, NULL},
+    {"retrieve", "shorter", HOST DIR NAME DEVICE AUTH("ssh"), "<image:retrieve existing='yes'/>",
+     VIMG_ERROR_CONFIG_UNSUPPORTED, "storage pool type 'shorter' cannot retrieve existing images"},
+    {"retrieve-no", "shorter", HOST DIR NAME DEVICE AUTH("ssh"), "<image:retrieve existing='no'/>",
+     -1, NULL},
     {"no-options", "shorter", HOST DIR NAME DEVICE AUTH("ssh"), "<image:slice size='4096'/>",
      VIMG_ERROR_XML, "takes: none"},
 };

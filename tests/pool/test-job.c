@@ -106,16 +106,16 @@ test_cancel(Fixture *f, gconstpointer data)
 static void
 test_describe(Fixture *f, gconstpointer data)
 {
-    g_autofree char *both = vimg_jobs_describe(f->jobs, "p", NULL);
-    g_autofree char *one = vimg_jobs_describe(f->jobs, "p", "b");
-    g_autofree char *pool = vimg_jobs_describe(f->jobs, "q", NULL);
+    g_autofree char *both = vimg_jobs_describe(f->jobs, "p", NULL, NULL);
+    g_autofree char *one = vimg_jobs_describe(f->jobs, "p", "b", NULL);
+    g_autofree char *pool = vimg_jobs_describe(f->jobs, "q", NULL, NULL);
 
     g_assert_cmpstr(both, ==, "upload of 'a', clone of 'b'");
     g_assert_cmpstr(one, ==, "clone of 'b'");
     g_assert_cmpstr(pool, ==, "build");
-    g_assert_null(vimg_jobs_describe(f->jobs, "r", NULL));
-    g_assert_null(vimg_jobs_describe(f->jobs, "p", "c"));
-    g_assert_null(vimg_jobs_describe(f->jobs, "q", "a"));
+    g_assert_null(vimg_jobs_describe(f->jobs, "r", NULL, NULL));
+    g_assert_null(vimg_jobs_describe(f->jobs, "p", "c", NULL));
+    g_assert_null(vimg_jobs_describe(f->jobs, "q", "a", NULL));
 }
 
 static void
@@ -127,7 +127,7 @@ test_describe_many(Fixture *f, gconstpointer data)
 
     for (i = 0; i < G_N_ELEMENTS(many); i++)
         many[i] = vimg_job_begin(f->jobs, "download", "r", "x", 0);
-    text = vimg_jobs_describe(f->jobs, "r", NULL);
+    text = vimg_jobs_describe(f->jobs, "r", NULL, NULL);
     g_assert_true(g_str_has_suffix(text, "download of 'x' and 2 more"));
     for (i = 0; i < G_N_ELEMENTS(many); i++)
         vimg_job_end(many[i]);

@@ -371,6 +371,42 @@ liar_clone(gpointer handle, const char *source, const VimgPluginImage *image, Vi
     return answer(handle, image, out);
 }
 
+/* One good file; each of the others is wrong in something. */
+static gboolean
+liar_file_list(gpointer handle, VimgFileSink sink, gpointer data, VimgPluginJob *job,
+               GError **error)
+{
+    const VimgPluginFile good = {sizeof(good), "a.img", "origin a", 512, 512};
+    const VimgPluginFile files[] = {
+        {8, (const char *)1, (const char *)1, 1, 1}, /* of a size that has none of them */
+        {sizeof(good), NULL, "origin b", 512, 512},
+        {sizeof(good), "b/c", "origin b", 512, 512},
+        {sizeof(good), "b.img", NULL, 512, 512},
+        {sizeof(good), "b.img", "a\xff", 512, 512},
+        {sizeof(good), "b.img", "origin b", G_MAXUINT64, 512},
+        {sizeof(good), "b.img", "origin b", 512, 513},
+        {sizeof(good), "a.img", "origin b", 512, 512},
+        {sizeof(good), "b.img", "origin a", 512, 512},
+        {sizeof(good), "c.img", "origin c", 1024, 0},
+    };
+    gsize i;
+
+    if (tells(handle, "files-quiet"))
+        return FALSE;
+    if (!sink(&good, data) && !tells(handle, "files-deaf"))
+        return TRUE;
+    for (i = 0; i < G_N_ELEMENTS(files); i++)
+        sink(&files[i], data);
+    return TRUE;
+}
+
+static gpointer
+liar_file_open(gpointer handle, const char *origin, guint64 offset, VimgPluginJob *job,
+               GError **error)
+{
+    return NULL;
+}
+
 static const VimgPluginOption options[] = {
     {.path = "slice",
      .attribute = "size",
@@ -417,6 +453,10 @@ static const VimgBackend liar = {
     .clone = liar_clone,
     .writer_format = liar_writer_format,
     .writer_read = liar_writer_read,
+    .file_list = liar_file_list,
+    .file_open = liar_file_open,
+    .file_next = plain_reader_next,
+    .file_close = g_free,
 };
 
 const VimgBackend *

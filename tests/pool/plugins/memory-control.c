@@ -232,6 +232,14 @@ control_guess(const char *dir, const char *name)
     return guess;
 }
 
+static void
+control_set_room(const char *dir, guint64 bytes)
+{
+    pthread_mutex_lock(&mem_lock);
+    mem_get_storage(dir)->room = bytes;
+    pthread_mutex_unlock(&mem_lock);
+}
+
 extern const MemoryControl memory_control;
 
 __attribute__((visibility("default"))) const MemoryControl memory_control = {
@@ -254,4 +262,7 @@ __attribute__((visibility("default"))) const MemoryControl memory_control = {
     .is_open = control_is_open,
     .extents = control_extents,
     .guess = control_guess,
+    .put_file = mem_put_file,
+    .adopt_file = mem_adopt_file,
+    .set_room = control_set_room,
 };

@@ -23,10 +23,13 @@ typedef struct {
 } Image;
 
 typedef struct {
-    char *id;           /* NULL: not built */
-    GHashTable *images; /* uuid -> Image */
-    GHashTable *trash;  /* the same */
-    char *network;      /* this and the next two: what the last open() or update() showed */
+    char *id;            /* NULL: not built */
+    GHashTable *images;  /* uuid -> Image */
+    GHashTable *trash;   /* the same */
+    GHashTable *files;   /* name -> File: plain ones beside the storage */
+    GHashTable *adopted; /* set of origins of images that were removed */
+    guint64 room;        /* bytes that an upload may reserve; 0: any number */
+    char *network;       /* this and the next two: what the last open() or update() showed */
     guint64 keep_deleted;
     guint64 keep_temporary;
     gboolean read_only;
@@ -85,5 +88,17 @@ gboolean mem_restore(gpointer data, const char *uuid, const char *name, VimgPlug
 gboolean mem_purge(gpointer data, const char *uuid, GError **error);
 char *mem_cleanup(gpointer data, gboolean dry_run, VimgPluginJob *job, GError **error);
 char *mem_verify(gpointer data, const char *uuid, VimgPluginJob *job, GError **error);
+
+/* ---- memory-files.c ------------------------------------------------------------------------ */
+
+void mem_file_free(gpointer data);
+void mem_put_file(const char *dir, const char *name, const char *content, gsize size);
+void mem_adopt_file(const char *dir, const char *name);
+gboolean mem_file_list(gpointer data, VimgFileSink sink, gpointer sink_data, VimgPluginJob *job,
+                       GError **error);
+gpointer mem_file_open(gpointer data, const char *origin, guint64 offset, VimgPluginJob *job,
+                       GError **error);
+gboolean mem_file_next(gpointer data, VimgExtent *out, GError **error);
+void mem_file_close(gpointer data);
 
 #endif

@@ -44,6 +44,8 @@ storage_free(gpointer data)
 
     g_hash_table_unref(storage->images);
     g_hash_table_unref(storage->trash);
+    g_hash_table_unref(storage->files);
+    g_hash_table_unref(storage->adopted);
     g_free(storage->id);
     g_free(storage->network);
     g_free(storage);
@@ -65,6 +67,8 @@ mem_get_storage(const char *dir)
         storage = g_new0(Storage, 1);
         storage->images = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, image_free);
         storage->trash = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, image_free);
+        storage->files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, mem_file_free);
+        storage->adopted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_hash_table_insert(mem_storages, g_strdup(dir), storage);
     }
     return storage;
@@ -145,6 +149,7 @@ mem_copy_info(VimgPluginImage *out, const VimgPluginImage *in)
     out->os = g_strdup(in->os);
     out->arch = g_strdup(in->arch);
     out->description = g_strdup(in->description);
+    out->origin = g_strdup(in->origin);
 }
 
 Image *

@@ -189,7 +189,7 @@ memory_probe(gpointer data, VimgPluginStore *out, GError **error)
     g_hash_table_iter_init(&iter, storage->images);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         out->allocation += ((Image *)value)->info.allocation;
-    out->available = out->capacity - out->allocation;
+    out->available = storage->room > 0 ? storage->room : out->capacity - out->allocation;
     pthread_mutex_unlock(&mem_lock);
     return TRUE;
 }
@@ -237,7 +237,8 @@ memory_create(gpointer data, const VimgPluginImage *image, VimgPluginImage *out,
         return FALSE;
     pthread_mutex_lock(&mem_lock);
     storage = mem_get_storage(handle->dir);
-    if (mem_find_name(storage, image->name)) {
+    if (mem_find_name(storage, image->name) ||
+        (image->origin && g_hash_table_contains(storage->adopted, image->origin))) {
         pthread_mutex_unlock(&mem_lock);
         return mem_refuse(error, VIMG_ERROR_VOL_EXISTS, image->name);
     }
@@ -274,6 +275,8 @@ memory_remove_image(gpointer data, const char *uuid, GError **error)
     pthread_mutex_lock(&mem_lock);
     storage = mem_get_storage(handle->dir);
     image = mem_find_image(handle->dir, uuid, error);
+    if (image && image->info.state == VIMG_IMAGE_ACTIVE && image->info.origin)
+        g_hash_table_add(storage->adopted, g_strdup(image->info.origin));
     if (image && image->info.state == VIMG_IMAGE_ACTIVE && KEEPS_DELETED) {
         image->info.deleted = g_get_real_time() / G_USEC_PER_SEC;
         mem_move(storage->images, storage->trash, image);
@@ -349,15 +352,19 @@ memory_writer_open(gpointer data, const char *uuid, const VimgWriteRequest *requ
 {
     Handle *handle = data;
     Writer *writer = NULL;
+    Storage *storage;
     Image *image;
 
     if (!mem_gate(handle->dir, "writer_open", job, error))
         return NULL;
     pthread_mutex_lock(&mem_lock);
+    storage = mem_get_storage(handle->dir);
     image = mem_find_image(handle->dir, uuid, error);
     if (image && request->offset > image->info.position) {
         g_set_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG,
                     "only %" G_GUINT64_FORMAT " bytes are stored", image->info.position);
+    } else if (image && storage->room > 0 && request->reserve > storage->room) {
+        mem_refuse(error, VIMG_ERROR_NO_SPACE, "there is no room");
     } else if (image) {
         writer = g_new0(Writer, 1);
         writer->handle = handle;
@@ -645,6 +652,10 @@ static const VimgBackend memory_backend = {
     .cleanup = mem_cleanup,
     .verify = mem_verify,
     .writer_read = memory_writer_read,
+    .file_list = mem_file_list,
+    .file_open = mem_file_open,
+    .file_next = mem_file_next,
+    .file_close = mem_file_close,
 #endif
 };
 

@@ -47,6 +47,12 @@ typedef struct {
     char *(*extents)(const char *dir, const char *name);
     /* What writer_format() was told of an image last; NULL: nothing. */
     char *(*guess)(const char *dir, const char *name);
+    /* A plain file beside it, in the place of one of that name. */
+    void (*put_file)(const char *dir, const char *name, const char *content, gsize size);
+    /* As another host would: makes an image of that file. */
+    void (*adopt_file)(const char *dir, const char *name);
+    /* What an upload may reserve from now on, and its probes say is available; 0: no limit. */
+    void (*set_room)(const char *dir, guint64 bytes);
 } MemoryControl;
 
 #endif
