@@ -9,6 +9,7 @@
 
 #include "rpc/call.h"
 #include "rpc/connection.h"
+#include "rpc/handlers.h"
 #include "util/i18n.h"
 #include "util/wipe.h"
 #include "wire/xdr.h"
@@ -174,6 +175,30 @@ run_call(gpointer data)
     vimg_inbox_post(call->inbox, call->done, call);
 }
 
+/* What a storage is busy with for hours, it is not before its pool is active. */
+static gboolean
+takes_long(const VimgServerCall *call)
+{
+    VimgPoolId pool;
+    gboolean active = FALSE;
+
+    if (!(call->base.proc->flags & VIMG_PROC_LONG))
+        return FALSE;
+    vimg_pool_from_wire(call->base.args, &pool);
+    return vimg_model_pool_is_active(call->base.model, &pool, &active, NULL) && active;
+}
+
+static void
+push_long(VimgServerCall *call, VimgScheduler *scheduler)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_scheduler_push_long(scheduler, &call->task, &error))
+        return;
+    vimg_server_call_fail(call, error);
+    vimg_inbox_post(call->inbox, call->done, call);
+}
+
 void
 vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
                         void (*done)(gpointer call))
@@ -186,6 +211,8 @@ vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbo
     call->task = (VimgTask){.func = run_call, .data = call};
     if (proc->flags & VIMG_PROC_MEMORY)
         vimg_scheduler_push_fast(scheduler, run_call, call);
+    else if (takes_long(call))
+        push_long(call, scheduler);
     else
         vimg_scheduler_push_slow(scheduler, pool, &call->task);
 }

@@ -28,6 +28,7 @@ typedef vimg_remote_vol vimg_control_vol;
 #define FAST VIMG_PROC_MEMORY
 #define WRITES VIMG_PROC_WRITES
 #define POOL VIMG_PROC_POOL_ARG
+#define LONG VIMG_PROC_LONG
 
 /* IN and OUT are types of control.x, without their prefix. */
 #define ROW(NUMBER, NAME, IN, OUT, HANDLER, FLAGS)                                                 \
@@ -41,8 +42,8 @@ typedef vimg_remote_vol vimg_control_vol;
                                .domain = VIR_FROM_STORAGE}
 
 static const VimgProc procs[] = {
-    ROW(POOL_CLEANUP, "poolCleanup", cleanup_args, report, pool_cleanup, WRITES | POOL),
-    ROW(POOL_VERIFY, "poolVerify", verify_args, report, pool_verify, WRITES | POOL),
+    ROW(POOL_CLEANUP, "poolCleanup", cleanup_args, report, pool_cleanup, WRITES | POOL | LONG),
+    ROW(POOL_VERIFY, "poolVerify", verify_args, report, pool_verify, WRITES | POOL | LONG),
     ROW(TRASH_LIST, "trashList", trash_args, trash_ret, trash_list, WRITES | POOL),
     ROW(TRASH_RESTORE, "trashRestore", restore_args, vol, trash_restore, WRITES | POOL),
     ROW(TRASH_PURGE, "trashPurge", purge_args, none, trash_purge, WRITES | POOL),

@@ -24,6 +24,7 @@ typedef enum {
     VIMG_PROC_POOL_ARG = 1 << 6, /* args begin with a pool name: so many at a time per pool */
     VIMG_PROC_SECRET = 1 << 7,   /* what it takes and gives is wiped before its memory is freed */
     VIMG_PROC_INLINE = 1 << 8,   /* a look into a table, run by the main loop: nothing else may */
+    VIMG_PROC_LONG = 1 << 9,     /* args begin with a pool, busy for hours if that is active */
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;

@@ -28,6 +28,7 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
 #define LOOK (VIMG_PROC_MEMORY | VIMG_PROC_INLINE) /* asked of each volume in a list */
 #define WRITES VIMG_PROC_WRITES
 #define POOL VIMG_PROC_POOL_ARG
+#define LONG VIMG_PROC_LONG
 #define WIPED VIMG_PROC_SECRET
 #define STREAM VIMG_PROC_STREAM
 #define EARLY (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN)
@@ -95,7 +96,7 @@ static const VimgProc procs[] = {
         STORAGE),
     ROW(POOL_CREATE, "virStoragePoolCreate", pool_flags_args, none, pool_create, WRITES | POOL,
         STORAGE),
-    ROW(POOL_BUILD, "virStoragePoolBuild", pool_flags_args, none, pool_build, WRITES | POOL,
+    ROW(POOL_BUILD, "virStoragePoolBuild", pool_flags_args, none, pool_build, WRITES | POOL | LONG,
         STORAGE),
     ROW(POOL_DESTROY, "virStoragePoolDestroy", pool, none, pool_destroy, WRITES, STORAGE),
     ROW(POOL_DELETE, "virStoragePoolDelete", pool_flags_args, none, pool_delete, WRITES | POOL,

@@ -94,6 +94,7 @@ test_table(void)
         g_assert_cmpint(!(proc->flags & VIMG_PROC_WRITES), ==, i == 6);
         g_assert_cmpint(!!(proc->flags & VIMG_PROC_MEMORY), ==, i == 6 || i == 7);
         g_assert_cmpint(!!(proc->flags & VIMG_PROC_POOL_ARG), ==, i <= 5);
+        g_assert_cmpint(!!(proc->flags & VIMG_PROC_LONG), ==, i <= 2);
         g_assert_false(proc->flags & (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN));
     }
 }
