@@ -35,8 +35,7 @@ vimg_registry_get(VimgModel *model, const VimgPoolId *id, GError **error)
 
     VIMG_LOCK_GUARD(&model->lock);
     pool = find_uuid(model, id->uuid);
-    /* calls wait in line by name, so that must be the pool's own */
-    if (pool && !pool->hidden && (!id->name || strcmp(id->name, pool->name) == 0))
+    if (pool && !pool->hidden)
         return vimg_pool_ref(pool);
     vimg_uuid_format(id->uuid, text);
     if (id->name)

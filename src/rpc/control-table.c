@@ -27,7 +27,7 @@ typedef vimg_remote_vol vimg_control_vol;
 
 #define FAST VIMG_PROC_MEMORY
 #define WRITES VIMG_PROC_WRITES
-#define POOL VIMG_PROC_POOL_ARG
+#define POOL (VIMG_PROC_POOL_ARG | VIMG_PROC_POOL_UUID)
 #define LONG VIMG_PROC_LONG
 
 /* IN and OUT are types of control.x, without their prefix. */

@@ -144,9 +144,6 @@ class Program(ControlCase):
                 e = self.refused(49, "no storage pool with matching uuid", self.control.call, name,
                                  ARGS[name])
                 self.assertEqual(e.domain, STORAGE)
-        self.pool()  # known by its uuid and its name together: calls wait in line by name
-        other = rpc.pool(self.where._replace(name="x0"))
-        self.refused(49, "(x0)", self.control.call, "TRASH_LIST", other + nullable(None) + u32(1))
         self.refused(INVALID_ARG, "no job with id 12345678", self.control.job_cancel, 12345678)
 
     def test_without(self):
@@ -198,6 +195,18 @@ class Upkeep(ControlCase):
         held.unlink()
         self.ended("cleanup")
         self.assertEqual(self.control.trash_list(self.name), [])
+
+    def test_many_names(self):
+        """One pool has one line, whatever its name is said to be."""
+        self.pool()
+        held = self.hold("list_trash")
+        with Control(self.daemon.socket) as other:
+            calls = [other.start("TRASH_LIST", rpc.pool(self.where._replace(name="x%d" % i))
+                                 + nullable(None) + u32(1)) for i in range(25)]
+            other.c.define(pool_xml(self.name, self.dir, "", "memory", self.uuid))
+            held.unlink()
+            for serial in calls:
+                other.reply(serial, "TRASH_LIST")
 
     def test_many(self):
         """Storages that are cleaned up for hours leave workers to all other calls."""

@@ -201,16 +201,6 @@ lookup_pair(Fixture *fixture, GError **error)
 }
 
 static gboolean
-lookup_other_name(Fixture *fixture, GError **error)
-{
-    VimgPoolId id = pool_id(fixture, "off");
-    gboolean active;
-
-    id.name = (char *)"on";
-    return vimg_model_pool_is_active(fixture->model, &id, &active, error);
-}
-
-static gboolean
 lookup_target(Fixture *fixture, GError **error)
 {
     g_auto(VimgPoolId) id = {0};
@@ -274,7 +264,6 @@ static const Refusal refusals[] = {
     {"lookup-pair", lookup_pair, VIMG_ERROR_NO_POOL,
      "Storage pool not found: no storage pool with matching uuid "
      "'11000000-0000-0000-0000-000000000000' (x)"},
-    {"lookup-other-name", lookup_other_name, VIMG_ERROR_NO_POOL, NULL},
     {"lookup-target", lookup_target, VIMG_ERROR_NO_POOL,
      "Storage pool not found: no storage pool with matching target path '/mem/off'"},
     {"xml-flags", xml_flags, VIMG_ERROR_FLAGS,
