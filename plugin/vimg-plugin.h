@@ -156,7 +156,10 @@ typedef struct {
                               GError **error);
     void (*secret_free)(VimgBuffer *value);
 
-    /* @job NULL is allowed and does nothing (never cancelled). @total 0: not known. */
+    /*
+     * @job NULL is allowed and does nothing (never cancelled).  @done and @total (0: not known) are
+     * of @phase: bytes of content, of upkeep also what it goes through.
+     */
     void (*job_progress)(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
     gboolean (*job_cancelled)(VimgPluginJob *job);
 

@@ -14,6 +14,7 @@ refresh(VimgUse *use)
 {
     g_autoptr(GError) error = NULL;
 
+    vimg_job_progress(use->job, "refreshing", 0, 0);
     if (vimg_session_probe(use->session, &error) &&
         vimg_cache_refresh(use->pool, use->session, &error))
         return;
