@@ -521,8 +521,8 @@ typedef struct {
      * optional, in the place of all writer_ and reader_ callbacks: each image's content is a plain
      * file.  Returns: its descriptor, open for reading and, if @saving, for writing, which the
      * daemon closes; -1 with @error.  It is an open file description of its own, O_CLOEXEC, not
-     * O_APPEND.  The daemon writes from the first byte on, holes as holes, and reads; an upload that
-     * was interrupted begins again
+     * O_APPEND.  The daemon writes from the first byte on, holes as holes, and reads; an upload
+     * that was interrupted begins again
      */
     int (*content)(gpointer handle, const char *uuid, gboolean saving, GError **error);
     /*
