@@ -156,7 +156,10 @@ typedef struct {
                               GError **error);
     void (*secret_free)(VimgBuffer *value);
 
-    /* @job NULL is allowed and does nothing (never cancelled). @total 0: not known. */
+    /*
+     * @job NULL is allowed and does nothing (never cancelled).  @done and @total (0: not known) are
+     * of @phase: bytes of content, of upkeep also what it goes through.
+     */
     void (*job_progress)(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
     gboolean (*job_cancelled)(VimgPluginJob *job);
 
@@ -518,8 +521,9 @@ typedef struct {
     /*
      * optional, in the place of all writer_ and reader_ callbacks: each image's content is a plain
      * file.  Returns: its descriptor, open for reading and, if @saving, for writing, which the
-     * daemon closes; -1 with @error.  The daemon writes from the first byte on, holes as holes, and
-     * reads; an upload that was interrupted begins again
+     * daemon closes; -1 with @error.  It is an open file description of its own, O_CLOEXEC, not
+     * O_APPEND.  The daemon writes from the first byte on, holes as holes, and reads; an upload
+     * that was interrupted begins again
      */
     int (*content)(gpointer handle, const char *uuid, gboolean saving, GError **error);
     /*

@@ -55,7 +55,7 @@ typedef struct {
     gboolean retrieve_existing; /* default no */
     guint64 keep_deleted;       /* seconds, default 259200 */
     guint64 keep_temporary;     /* seconds, default 86400 */
-    char *cleanup_schedule;     /* as vimg_schedule_parse() takes it; NULL: off */
+    char *cleanup_schedule;     /* as vimg_schedule_parse() takes it, once checked; NULL: off */
     guint64 space_reserve;      /* bytes; G_MAXUINT64: default */
     guint64 space_quota;        /* bytes; 0: no limit */
     GPtrArray *elements;        /* of VimgElementDef */
@@ -70,6 +70,9 @@ VimgPoolDef *vimg_pool_def_copy(const VimgPoolDef *def);
  * (not well-formed), VIMG_ERROR_XML, VIMG_ERROR_XML_SCHEMA or VIMG_ERROR_CONFIG_UNSUPPORTED.
  */
 VimgPoolDef *vimg_pool_def_parse(const char *xml, gboolean validate, GError **error);
+
+/* What a new definition may not have, though one that was stored long ago may: VIMG_ERROR_XML. */
+gboolean vimg_pool_def_check(const VimgPoolDef *def, GError **error);
 
 /* What only an active pool knows; NULL to leave them out as 0. */
 typedef struct {

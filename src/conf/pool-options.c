@@ -129,13 +129,17 @@ parse_retrieve(VimgPoolDef *def, const xmlNode *node, GError **error)
 static gboolean
 parse_cleanup(VimgPoolDef *def, const xmlNode *node, GError **error)
 {
+    return vimg_xml_uint_attribute(node, "keepDeleted", 0, G_MAXINT32, &def->keep_deleted, error) &&
+           vimg_xml_uint_attribute(node, "keepTemporary", 0, G_MAXINT32, &def->keep_temporary,
+                                   error) &&
+           vimg_xml_line_attribute(node, "schedule", &def->cleanup_schedule, error);
+}
+
+gboolean
+vimg_pool_def_check(const VimgPoolDef *def, GError **error)
+{
     VimgSchedule schedule;
 
-    if (!vimg_xml_uint_attribute(node, "keepDeleted", 0, G_MAXINT32, &def->keep_deleted, error) ||
-        !vimg_xml_uint_attribute(node, "keepTemporary", 0, G_MAXINT32, &def->keep_temporary,
-                                 error) ||
-        !vimg_xml_line_attribute(node, "schedule", &def->cleanup_schedule, error))
-        return FALSE;
     if (!def->cleanup_schedule || vimg_schedule_parse(def->cleanup_schedule, &schedule))
         return TRUE;
     return vimg_throw(

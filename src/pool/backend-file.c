@@ -22,7 +22,7 @@
 typedef struct {
     VimgStore *store; /* borrowed: the writer or reader of it holds a reference */
     int fd;
-    guint64 at;  /* next byte to be read */
+    guint64 at;  /* next byte to be read or written */
     guint64 end; /* of what is to be read */
 } Content;
 
@@ -86,7 +86,10 @@ file_writer_write(gpointer writer, VimgBuffer *buffer, gsize offset, gsize size,
 {
     Content *content = writer;
 
-    return vimg_write_all(content->fd, buffer->data + offset, size) == 0 || throw_unwritable(error);
+    if (vimg_pwrite_all(content->fd, buffer->data + offset, size, content->at) < 0)
+        return throw_unwritable(error);
+    content->at += size;
+    return TRUE;
 }
 
 static gboolean
@@ -94,7 +97,8 @@ file_writer_hole(gpointer writer, guint64 length, GError **error)
 {
     Content *content = writer;
 
-    return lseek(content->fd, (off_t)length, SEEK_CUR) >= 0 || throw_unwritable(error);
+    content->at += length;
+    return TRUE;
 }
 
 static gboolean
@@ -105,9 +109,9 @@ file_writer_finish(gpointer writer, gboolean seal, const VimgPluginImage *image,
     VimgStore *store = content->store;
 
     if (!seal)
-        return vimg_throw(error, VIMG_ERROR_NO_SUPPORT, "%s",
+        return vimg_throw(error, VIMG_ERROR_ARGUMENT_UNSUPPORTED, "%s",
                           _("images can only be uploaded as a whole"));
-    if (ftruncate(content->fd, lseek(content->fd, 0, SEEK_CUR)) < 0 || fsync(content->fd) < 0)
+    if (ftruncate(content->fd, (off_t)content->at) < 0 || fsync(content->fd) < 0)
         return throw_unwritable(error);
     return store->type->table.seal(store->handle, image, out, error);
 }

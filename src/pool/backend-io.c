@@ -24,6 +24,7 @@ struct _VimgReader {
     gboolean (*next)(gpointer handle, VimgExtent *out, GError **error);
     void (*close)(gpointer handle);
     guint64 left;  /* bytes that may still come */
+    gboolean all;  /* they must */
     gboolean done; /* the end was reported, or an error */
 };
 
@@ -229,10 +230,13 @@ vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 len
     GError *local = NULL;
     gpointer handle =
         store->type->table.reader_open(content_handle(store), uuid, offset, length, job, &local);
+    VimgReader *reader;
 
     if (!vimg_type_settle(store->type, handle != NULL, local, name, error))
         return NULL;
-    return reader_new(store, name, handle, length > 0 ? length : G_MAXINT64);
+    reader = reader_new(store, name, handle, length > 0 ? length : G_MAXINT64);
+    reader->all = length > 0;
+    return reader;
 }
 
 VimgReader *
@@ -266,6 +270,8 @@ vimg_reader_next(VimgReader *reader, VimgExtent *out, GError **error)
         return TRUE;
     /* on failure nothing of @extent is ours */
     ok = reader->next(reader->handle, &extent, &local);
+    if (ok && !local && extent.length == 0 && !extent.data && reader->all && reader->left > 0)
+        ok = vimg_throw(&local, VIMG_ERROR_DAMAGED, "%s", _("its content is shorter than it was"));
     if (!vimg_type_settle(type, ok, local, reader->name, error))
         return FALSE;
     lie = extent_lie(&extent, reader->left);

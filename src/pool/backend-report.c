@@ -10,6 +10,8 @@
 #include "pool/backend-private.h"
 #include "util/i18n.h"
 
+#define DEPTH_MAX 16
+
 /* What every report may have, in the order people want it. */
 static const struct {
     const char *name;
@@ -18,6 +20,28 @@ static const struct {
     {"checked", FALSE}, {"damaged", TRUE}, {"freed", FALSE}, {"removed", TRUE}, {"kept", TRUE},
 };
 
+/* The parser recurses, and knows comments, which hide quotes; a report needs neither. */
+static gboolean
+is_tricky(const char *report)
+{
+    gboolean quoted = FALSE;
+    guint depth = 0;
+
+    for (; *report; report++) {
+        if (quoted && *report == '\\' && report[1])
+            report++;
+        else if (*report == '"')
+            quoted = !quoted;
+        else if (!quoted && strchr("/#'", *report))
+            return TRUE;
+        else if (!quoted && strchr("{[", *report) && ++depth > DEPTH_MAX)
+            return TRUE;
+        else if (!quoted && strchr("}]", *report) && depth > 0)
+            depth--;
+    }
+    return FALSE;
+}
+
 /* Returns: (transfer full) the document @report is, or NULL. */
 static JsonNode *
 parse(const char *report)
@@ -25,7 +49,7 @@ parse(const char *report)
     g_autoptr(JsonNode) node = NULL;
 
     if (strnlen(report, VIMG_REPORT_MAX + 1) > VIMG_REPORT_MAX ||
-        !g_utf8_validate(report, -1, NULL))
+        !g_utf8_validate(report, -1, NULL) || is_tricky(report))
         return NULL;
     node = json_from_string(report, NULL);
     return node && JSON_NODE_HOLDS_OBJECT(node) ? g_steal_pointer(&node) : NULL;

@@ -163,6 +163,13 @@ vimg_jobs_cancel_all(VimgJobs *jobs)
     }
 }
 
+gboolean
+vimg_jobs_ending(VimgJobs *jobs)
+{
+    VIMG_LOCK_GUARD(&jobs->lock);
+    return jobs->ending;
+}
+
 guint
 vimg_jobs_count(VimgJobs *jobs)
 {

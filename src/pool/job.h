@@ -29,6 +29,8 @@ void vimg_job_cancel(VimgJob *job);
 gboolean vimg_jobs_cancel(VimgJobs *jobs, guint64 id); /* FALSE: no such job */
 /* Those that run and every one that begins from now on. */
 void vimg_jobs_cancel_all(VimgJobs *jobs);
+/* Whether all were cancelled, and all to come are. */
+gboolean vimg_jobs_ending(VimgJobs *jobs);
 guint vimg_jobs_count(VimgJobs *jobs);
 /* Returns: (transfer full) of VimgJobInfo, oldest first; of one pool unless NULL. */
 GPtrArray *vimg_jobs_list(VimgJobs *jobs, const char *pool);

@@ -126,9 +126,11 @@ struct _VimgPool {
     gboolean persistent;
     gboolean autostart;
     gboolean active;
-    guint sessions; /* alive, the current one included */
-    gint64 cleaned; /* when its last cleanup began, seconds since 1970; 0: look into the file */
-    gint64 looked;  /* when its schedule was looked at last; 0: it has none */
+    guint sessions;  /* alive, the current one included */
+    gint64 cleaned;  /* when its last cleanup began, seconds since 1970; 0: look into the file */
+    gint64 looked;   /* when its schedule was looked at last; 0: it has none */
+    gint64 tried;    /* when a scheduled cleanup was asked for last */
+    gboolean queued; /* it waits for a worker */
 
     /* under lock, of an active pool */
     VimgSession *session; /* NULL: nothing is open */

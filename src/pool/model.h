@@ -250,7 +250,7 @@ typedef struct {
     char *volume; /* NULL: the pool itself */
     char *kind;   /* upload, download, clone, copy, build, delete, cleanup, verify, … */
     char *phase;
-    guint64 done, total; /* bytes; total 0: not known */
+    guint64 done, total; /* of @phase: bytes, or what it goes through; total 0: not known */
     gint64 started;      /* seconds since 1970 */
     gboolean cancelled;
 } VimgJobInfo;

@@ -20,9 +20,26 @@
 typedef gboolean (*LoadFunc)(VimgModel *model, const char *path, const char *name, gpointer data,
                              GError **error);
 
+/* What an earlier version took and this one does not is no reason to lose a pool. */
+static void
+leave_out(VimgModel *model, const char *path, VimgPoolDef *def)
+{
+    const VimgType *type = vimg_backends_get(model->backends, def->type, NULL);
+    g_autoptr(GError) error = NULL;
+
+    if (!vimg_pool_def_check(def, &error)) {
+        vimg_warning("'%s': left out: %s", path, error->message);
+        g_clear_pointer(&def->cleanup_schedule, g_free);
+    }
+    if (def->retrieve_existing && type && !vimg_type_can_adopt(type)) {
+        vimg_warning("'%s': left out: element 'retrieve', of no use to type '%s'", path, def->type);
+        def->retrieve_existing = FALSE;
+    }
+}
+
 /* The definition in @path, which must be that of a pool @name. */
 static VimgPoolDef *
-read_def(const char *path, const char *name, GError **error)
+read_def(VimgModel *model, const char *path, const char *name, GError **error)
 {
     g_autofree char *xml = vimg_file_read(path, VIMG_XML_MAX, NULL, error);
     g_autoptr(VimgPoolDef) def = xml ? vimg_pool_def_parse(xml, FALSE, error) : NULL;
@@ -34,6 +51,7 @@ read_def(const char *path, const char *name, GError **error)
                    def->name);
         return NULL;
     }
+    leave_out(model, path, def);
     return g_steal_pointer(&def);
 }
 
@@ -119,7 +137,7 @@ has_autostart(const VimgPool *pool)
 static gboolean
 load_definition(VimgModel *model, const char *path, const char *name, gpointer data, GError **error)
 {
-    g_autoptr(VimgPoolDef) def = read_def(path, name, error);
+    g_autoptr(VimgPoolDef) def = read_def(model, path, name, error);
     g_autofree char *identity = NULL;
     g_autoptr(VimgPool) pool = NULL;
     gboolean made = FALSE;
@@ -162,7 +180,7 @@ static gboolean
 load_running(VimgModel *model, const char *path, const char *name, gpointer data, GError **error)
 {
     GPtrArray *were_active = data;
-    g_autoptr(VimgPoolDef) def = read_def(path, name, error);
+    g_autoptr(VimgPoolDef) def = read_def(model, path, name, error);
     g_autofree char *identity = NULL;
     g_autoptr(VimgPool) pool = NULL;
     gboolean made = FALSE;

@@ -65,7 +65,7 @@ take_document(VimgModel *model, const char *xml, gboolean validate, char **ident
 {
     g_autoptr(VimgPoolDef) def = vimg_pool_def_parse(xml, validate, error);
 
-    if (!def)
+    if (!def || !vimg_pool_def_check(def, error))
         return NULL;
     vimg_zone_default(def, model->zones);
     if (!vimg_pool_check_def(model, def, FALSE, identity, error) ||

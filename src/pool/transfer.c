@@ -154,12 +154,17 @@ open_intake(VimgTransfer *transfer, GError **error)
     return transfer->intake != NULL;
 }
 
-/* Content that nobody can look at must not be sealed. */
+/* Content that nobody can look at must not be sealed, and what cannot be sealed would be lost. */
 static gboolean
 check_resume(const VimgTransfer *transfer, GError **error)
 {
-    if (transfer->offset == 0 || vimg_store_can_resume(vimg_session_store(transfer->use.session)))
+    if (vimg_store_can_resume(vimg_session_store(transfer->use.session)))
         return TRUE;
+    if (transfer->offset == 0)
+        return may_seal(transfer) ||
+               vimg_throw(error, VIMG_ERROR_ARGUMENT_UNSUPPORTED,
+                          _("volume '%s' can only be uploaded as a whole: announce no length"),
+                          transfer->image.name);
     return vimg_throw(error, VIMG_ERROR_ARGUMENT_UNSUPPORTED,
                       _("volume '%s' takes no upload at an offset: upload from the first byte"),
                       transfer->image.name);

@@ -10,18 +10,24 @@
 
 #include "conf/schedule.h"
 #include "pool/model-private.h"
+#include "util/i18n.h"
 #include "util/log.h"
 
 #define TICK 20 /* seconds; a schedule says minutes */
 #define WORKERS 4
+#define AGAIN 600 /* seconds between two attempts */
 
 static void
 run(gpointer data)
 {
     g_autoptr(VimgPool) pool = data;
     g_autoptr(GError) error = NULL;
-    g_autofree char *report = vimg_pool_cleanup(pool, FALSE, &error);
+    g_autofree char *report = NULL;
 
+    vimg_mutex_lock(&pool->lock);
+    pool->queued = FALSE;
+    vimg_mutex_unlock(&pool->lock);
+    report = vimg_pool_cleanup(pool, FALSE, &error);
     if (!report)
         vimg_warning("scheduled cleanup of storage pool '%s': %s", pool->name, error->message);
 }
@@ -62,14 +68,6 @@ last_cleanup(VimgPool *pool, gint64 now)
 }
 
 static gboolean
-can_be_cleaned(VimgPool *pool)
-{
-    VIMG_LOCK_GUARD(&pool->lock);
-    return pool->active && pool->status == VIMG_POOL_CONNECTED && !pool->def->disabled &&
-           !pool->read_only && !pool->tending;
-}
-
-static gboolean
 is_due(VimgPool *pool, gint64 now, GTimeZone *zone)
 {
     VimgSchedule schedule;
@@ -79,7 +77,20 @@ is_due(VimgPool *pool, gint64 now, GTimeZone *zone)
         return FALSE;
     if (schedule.interval && (since == 0 || since > now))
         since = last_cleanup(pool, now);
-    return vimg_schedule_next(&schedule, MIN(since, now), zone) <= now && can_be_cleaned(pool);
+    return vimg_schedule_next(&schedule, MIN(since, now), zone) <= now;
+}
+
+/* Takes it into the line of those that wait for a worker, if it can be cleaned up. */
+static gboolean
+queue(VimgPool *pool, gint64 now)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!pool->active || pool->status != VIMG_POOL_CONNECTED || pool->def->disabled ||
+        pool->read_only || pool->tending || pool->queued || ABS(now - pool->tried) < AGAIN)
+        return FALSE;
+    pool->queued = TRUE;
+    pool->tried = now;
+    return TRUE;
 }
 
 guint
@@ -92,9 +103,8 @@ vimg_upkeep_tick(VimgModel *model, gint64 now, GTimeZone *zone)
     for (i = 0; i < pools->len; i++) {
         VimgPool *pool = g_ptr_array_index(pools, i);
 
-        if (!is_due(pool, now, zone))
+        if (!is_due(pool, now, zone) || !queue(pool, now))
             continue;
-        vimg_pool_note_cleanup(pool, now); /* it may wait for a worker */
         vimg_workers_push(model->upkeep, run, vimg_pool_ref(pool));
         n++;
     }
@@ -116,7 +126,8 @@ vimg_upkeep_start(VimgModel *model, GError **error)
     if (!model->upkeep)
         return FALSE;
     model->upkeep_timer = vimg_services_get()->timer_add(TICK, tick, model);
-    return TRUE;
+    return model->upkeep_timer > 0 ||
+           vimg_throw(error, VIMG_ERROR_BUSY, "%s", _("cannot start the timer of cleanups"));
 }
 
 void

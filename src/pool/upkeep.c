@@ -14,6 +14,7 @@ refresh(VimgUse *use)
 {
     g_autoptr(GError) error = NULL;
 
+    vimg_job_progress(use->job, "refreshing", 0, 0);
     if (vimg_session_probe(use->session, &error) &&
         vimg_cache_refresh(use->pool, use->session, &error))
         return;
@@ -61,18 +62,43 @@ vimg_pool_note_cleanup(VimgPool *pool, gint64 now)
         vimg_warning("%s", error->message);
 }
 
+static gint64
+last_noted(VimgPool *pool)
+{
+    gint64 cleaned;
+
+    vimg_mutex_lock(&pool->lock);
+    cleaned = pool->cleaned;
+    vimg_mutex_unlock(&pool->lock);
+    return cleaned ? cleaned : vimg_persist_cleaned(pool);
+}
+
+/* Whether one that failed with @error is still due; one that somebody cancelled is not. */
+static gboolean
+is_still_due(VimgPool *pool, const GError *error)
+{
+    return g_error_matches(error, VIMG_ERROR, VIMG_ERROR_BUSY) ||
+           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) ||
+           (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_ABORTED) &&
+            vimg_jobs_ending(pool->model->jobs));
+}
+
 char *
 vimg_pool_cleanup(VimgPool *pool, gboolean dry_run, GError **error)
 {
     g_auto(VimgUse) use = {0};
     GError *local = NULL;
+    gint64 before;
     char *report;
 
     if (!vimg_use_tend(pool, "cleanup", TRUE, &use, error))
         return NULL;
+    before = last_noted(pool);
     if (!dry_run)
         vimg_pool_note_cleanup(pool, g_get_real_time() / G_USEC_PER_SEC);
     report = vimg_store_cleanup(vimg_session_store(use.session), dry_run, use.job, &local);
+    if (!dry_run && !report && is_still_due(pool, local))
+        vimg_pool_note_cleanup(pool, before);
     /* also one that failed may have removed some */
     return end(&use, dry_run ? "trial cleanup" : "cleanup", !dry_run, report, local, error);
 }
@@ -109,5 +135,6 @@ vimg_model_pool_verify(VimgModel *model, const VimgPoolId *id, const char *volum
         return NULL;
     uuid = volume ? vimg_use_uuid(&use) : NULL;
     report = vimg_store_verify(vimg_session_store(use.session), uuid, use.job, &local);
-    return end(&use, "verification", report != NULL, report, local, error);
+    /* also one that failed may have marked some */
+    return end(&use, "verification", TRUE, report, local, error);
 }

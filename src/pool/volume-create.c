@@ -190,8 +190,8 @@ copy_into(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginIma
           VimgWriter *writer, GError **error)
 {
     VimgPluginImage declared = expected(base, image);
-    g_autoptr(VimgReader) reader =
-        vimg_reader_open(vimg_session_store(from->session), base->uuid, 0, 0, from->job, error);
+    g_autoptr(VimgReader) reader = vimg_reader_open(vimg_session_store(from->session), base->uuid,
+                                                    0, base->physical, from->job, error);
     g_autoptr(VimgIntake) intake =
         reader ? vimg_intake_new(&declared, writer, to->job, 0, TRUE, error) : NULL;
 

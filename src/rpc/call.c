@@ -9,6 +9,7 @@
 
 #include "rpc/call.h"
 #include "rpc/connection.h"
+#include "rpc/handlers.h"
 #include "util/i18n.h"
 #include "util/wipe.h"
 #include "wire/xdr.h"
@@ -174,18 +175,62 @@ run_call(gpointer data)
     vimg_inbox_post(call->inbox, call->done, call);
 }
 
+/* Returns: (transfer full) the line it waits in: one of each pool, whatever a client calls it. */
+static char *
+find_line(const VimgServerCall *call)
+{
+    VimgPoolId given, found;
+
+    if (!(call->base.proc->flags & VIMG_PROC_POOL_ARG))
+        return NULL;
+    if (call->base.proc->flags & VIMG_PROC_POOL_UUID) {
+        vimg_pool_from_wire(call->base.args, &given);
+        if (vimg_model_pool_by_uuid(call->base.model, given.uuid, &found, NULL))
+            return found.name;
+    }
+    return g_strdup(*(char **)call->base.args);
+}
+
+/* What a storage is busy with for hours, it is not before its pool is active. */
+static gboolean
+takes_long(const VimgServerCall *call)
+{
+    VimgPoolId pool;
+    gboolean active = FALSE;
+
+    if (!(call->base.proc->flags & VIMG_PROC_LONG))
+        return FALSE;
+    vimg_pool_from_wire(call->base.args, &pool);
+    return vimg_model_pool_is_active(call->base.model, &pool, &active, NULL) && active;
+}
+
+static void
+push_long(VimgServerCall *call, VimgScheduler *scheduler)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_scheduler_push_long(scheduler, &call->task, &error))
+        return;
+    vimg_server_call_fail(call, error);
+    vimg_inbox_post(call->inbox, call->done, call);
+}
+
 void
 vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
                         void (*done)(gpointer call))
 {
     const VimgProc *proc = call->base.proc;
-    const char *pool = proc->flags & VIMG_PROC_POOL_ARG ? *(char **)call->base.args : NULL;
 
     call->inbox = inbox;
     call->done = done;
     call->task = (VimgTask){.func = run_call, .data = call};
-    if (proc->flags & VIMG_PROC_MEMORY)
+    if (proc->flags & VIMG_PROC_MEMORY) {
         vimg_scheduler_push_fast(scheduler, run_call, call);
-    else
-        vimg_scheduler_push_slow(scheduler, pool, &call->task);
+    } else if (takes_long(call)) {
+        push_long(call, scheduler);
+    } else {
+        g_autofree char *line = find_line(call);
+
+        vimg_scheduler_push_slow(scheduler, line, &call->task);
+    }
 }

@@ -1,8 +1,8 @@
 /*
  * control-table.c: virtimage's own program, procedure by procedure
  *
- * What a read-only client may see of volumes it may see of deleted ones too; verifying changes
- * nothing, but keeps a storage busy for hours.
+ * Verifying changes nothing, but keeps a storage busy for hours; the trash is asked for in the
+ * storage itself, which is not for everybody either.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -27,7 +27,8 @@ typedef vimg_remote_vol vimg_control_vol;
 
 #define FAST VIMG_PROC_MEMORY
 #define WRITES VIMG_PROC_WRITES
-#define POOL VIMG_PROC_POOL_ARG
+#define POOL (VIMG_PROC_POOL_ARG | VIMG_PROC_POOL_UUID)
+#define LONG VIMG_PROC_LONG
 
 /* IN and OUT are types of control.x, without their prefix. */
 #define ROW(NUMBER, NAME, IN, OUT, HANDLER, FLAGS)                                                 \
@@ -41,9 +42,9 @@ typedef vimg_remote_vol vimg_control_vol;
                                .domain = VIR_FROM_STORAGE}
 
 static const VimgProc procs[] = {
-    ROW(POOL_CLEANUP, "poolCleanup", cleanup_args, report, pool_cleanup, WRITES | POOL),
-    ROW(POOL_VERIFY, "poolVerify", verify_args, report, pool_verify, WRITES | POOL),
-    ROW(TRASH_LIST, "trashList", trash_args, trash_ret, trash_list, POOL),
+    ROW(POOL_CLEANUP, "poolCleanup", cleanup_args, report, pool_cleanup, WRITES | POOL | LONG),
+    ROW(POOL_VERIFY, "poolVerify", verify_args, report, pool_verify, WRITES | POOL | LONG),
+    ROW(TRASH_LIST, "trashList", trash_args, trash_ret, trash_list, WRITES | POOL),
     ROW(TRASH_RESTORE, "trashRestore", restore_args, vol, trash_restore, WRITES | POOL),
     ROW(TRASH_PURGE, "trashPurge", purge_args, none, trash_purge, WRITES | POOL),
     ROW(JOB_LIST, "jobList", none, jobs_ret, job_list, FAST),

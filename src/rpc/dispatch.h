@@ -15,15 +15,17 @@
 #include "rpc/client.h"
 
 typedef enum {
-    VIMG_PROC_WRITES = 1 << 0,   /* refused on a read-only connection */
-    VIMG_PROC_PRE_AUTH = 1 << 1, /* allowed before AUTH_LIST was asked */
-    VIMG_PROC_PRE_OPEN = 1 << 2, /* allowed before CONNECT_OPEN */
-    VIMG_PROC_MEMORY = 1 << 3,   /* answered from memory: gets a reserved worker */
-    VIMG_PROC_STREAM = 1 << 4,   /* a stream begins when the handler succeeds */
-    VIMG_PROC_CLOSES = 1 << 5,   /* the connection ends when the reply is sent */
-    VIMG_PROC_POOL_ARG = 1 << 6, /* args begin with a pool name: so many at a time per pool */
-    VIMG_PROC_SECRET = 1 << 7,   /* what it takes and gives is wiped before its memory is freed */
-    VIMG_PROC_INLINE = 1 << 8,   /* a look into a table, run by the main loop: nothing else may */
+    VIMG_PROC_WRITES = 1 << 0,     /* refused on a read-only connection */
+    VIMG_PROC_PRE_AUTH = 1 << 1,   /* allowed before AUTH_LIST was asked */
+    VIMG_PROC_PRE_OPEN = 1 << 2,   /* allowed before CONNECT_OPEN */
+    VIMG_PROC_MEMORY = 1 << 3,     /* answered from memory: gets a reserved worker */
+    VIMG_PROC_STREAM = 1 << 4,     /* a stream begins when the handler succeeds */
+    VIMG_PROC_CLOSES = 1 << 5,     /* the connection ends when the reply is sent */
+    VIMG_PROC_POOL_ARG = 1 << 6,   /* args begin with a pool name: so many at a time per pool */
+    VIMG_PROC_SECRET = 1 << 7,     /* what it takes and gives is wiped before its memory is freed */
+    VIMG_PROC_INLINE = 1 << 8,     /* a look into a table, run by the main loop: nothing else may */
+    VIMG_PROC_LONG = 1 << 9,       /* args begin with a pool, busy for hours if that is active */
+    VIMG_PROC_POOL_UUID = 1 << 10, /* behind the name comes the uuid, which alone counts */
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;

@@ -27,7 +27,9 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
 #define FAST VIMG_PROC_MEMORY
 #define LOOK (VIMG_PROC_MEMORY | VIMG_PROC_INLINE) /* asked of each volume in a list */
 #define WRITES VIMG_PROC_WRITES
-#define POOL VIMG_PROC_POOL_ARG
+#define POOL (VIMG_PROC_POOL_ARG | VIMG_PROC_POOL_UUID)
+#define VOL VIMG_PROC_POOL_ARG
+#define LONG VIMG_PROC_LONG
 #define WIPED VIMG_PROC_SECRET
 #define STREAM VIMG_PROC_STREAM
 #define EARLY (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN)
@@ -95,7 +97,7 @@ static const VimgProc procs[] = {
         STORAGE),
     ROW(POOL_CREATE, "virStoragePoolCreate", pool_flags_args, none, pool_create, WRITES | POOL,
         STORAGE),
-    ROW(POOL_BUILD, "virStoragePoolBuild", pool_flags_args, none, pool_build, WRITES | POOL,
+    ROW(POOL_BUILD, "virStoragePoolBuild", pool_flags_args, none, pool_build, WRITES | POOL | LONG,
         STORAGE),
     ROW(POOL_DESTROY, "virStoragePoolDestroy", pool, none, pool_destroy, WRITES, STORAGE),
     ROW(POOL_DELETE, "virStoragePoolDelete", pool_flags_args, none, pool_delete, WRITES | POOL,
@@ -109,7 +111,7 @@ static const VimgProc procs[] = {
     ROW(POOL_LOOKUP_BY_UUID, "virStoragePoolLookupByUUID", uuid_args, pool, pool_lookup_by_uuid,
         FAST, STORAGE),
     ROW(POOL_LOOKUP_BY_VOLUME, "virStoragePoolLookupByVolume", vol, pool, pool_lookup_by_volume,
-        FAST | POOL, STORAGE),
+        FAST | VOL, STORAGE),
     ROW(POOL_GET_INFO, "virStoragePoolGetInfo", pool, pool_info, pool_get_info, FAST | POOL,
         STORAGE),
     ROW(POOL_GET_XML_DESC, "virStoragePoolGetXMLDesc", pool_flags_args, string, pool_get_xml_desc,
@@ -125,18 +127,17 @@ static const VimgProc procs[] = {
 
     ROW(VOL_CREATE_XML, "virStorageVolCreateXML", vol_create_args, vol, vol_create_xml,
         WRITES | POOL, STORAGE),
-    ROW(VOL_DELETE, "virStorageVolDelete", vol_flags_args, none, vol_delete, WRITES | POOL,
-        STORAGE),
+    ROW(VOL_DELETE, "virStorageVolDelete", vol_flags_args, none, vol_delete, WRITES | VOL, STORAGE),
     ROW(VOL_LOOKUP_BY_NAME, "virStorageVolLookupByName", pool_name_args, vol, vol_lookup_by_name,
         FAST | POOL, STORAGE),
     ROW(VOL_LOOKUP_BY_KEY, "virStorageVolLookupByKey", string, vol, vol_lookup_by_key, FAST,
         STORAGE),
     ROW(VOL_LOOKUP_BY_PATH, "virStorageVolLookupByPath", string, vol, vol_lookup_by_path, FAST,
         STORAGE),
-    ROW(VOL_GET_INFO, "virStorageVolGetInfo", vol, vol_info, vol_get_info, LOOK | POOL, STORAGE),
+    ROW(VOL_GET_INFO, "virStorageVolGetInfo", vol, vol_info, vol_get_info, LOOK | VOL, STORAGE),
     ROW(VOL_GET_XML_DESC, "virStorageVolGetXMLDesc", vol_flags_args, string, vol_get_xml_desc,
-        FAST | POOL, STORAGE),
-    ROW(VOL_GET_PATH, "virStorageVolGetPath", vol, string, vol_get_path, LOOK | POOL, STORAGE),
+        FAST | VOL, STORAGE),
+    ROW(VOL_GET_PATH, "virStorageVolGetPath", vol, string, vol_get_path, LOOK | VOL, STORAGE),
 
     ROW(CONNECT_GET_URI, "virConnectGetURI", none, string, get_uri, FAST, DOMAIN),
     ROW(NODE_NUM_OF_DEVICES, "virNodeNumOfDevices", devices_count_args, int, none, FAST, NODEDEV),
@@ -175,18 +176,18 @@ static const VimgProc procs[] = {
         FAST | POOL, STORAGE),
     ROW(CONNECT_GET_LIB_VERSION, "virConnectGetLibVersion", none, version, get_lib_version, FAST,
         DOMAIN),
-    ROW(VOL_WIPE, "virStorageVolWipe", vol_flags_args, none, vol_wipe, WRITES | POOL, STORAGE),
+    ROW(VOL_WIPE, "virStorageVolWipe", vol_flags_args, none, vol_wipe, WRITES | VOL, STORAGE),
     ROW(CONNECT_NUM_OF_NWFILTERS, "virConnectNumOfNWFilters", none, int, none, FAST, NWFILTER),
     ROW(CONNECT_LIST_NWFILTERS, "virConnectListNWFilters", max_args, names_ret, list_none, FAST,
         NWFILTER),
     ROW(CONNECT_GET_SYSINFO, "virConnectGetSysinfo", flags_args, string, unsupported, FAST, DOMAIN),
-    ROW(VOL_UPLOAD, "virStorageVolUpload", vol_stream_args, none, vol_upload,
-        WRITES | POOL | STREAM, STORAGE),
+    ROW(VOL_UPLOAD, "virStorageVolUpload", vol_stream_args, none, vol_upload, WRITES | VOL | STREAM,
+        STORAGE),
     ROW(VOL_DOWNLOAD, "virStorageVolDownload", vol_stream_args, none, vol_download,
-        WRITES | POOL | STREAM, STORAGE),
+        WRITES | VOL | STREAM, STORAGE),
     ROW(VOL_WIPE_PATTERN, "virStorageVolWipePattern", vol_wipe_args, none, vol_wipe_pattern,
-        WRITES | POOL, STORAGE),
-    ROW(VOL_RESIZE, "virStorageVolResize", vol_resize_args, none, vol_resize, WRITES | POOL,
+        WRITES | VOL, STORAGE),
+    ROW(VOL_RESIZE, "virStorageVolResize", vol_resize_args, none, vol_resize, WRITES | VOL,
         STORAGE),
 
     ROW(CONNECT_LIST_ALL_DOMAINS, "virConnectListAllDomains", list_args, empty_ret, none, FAST,
@@ -215,7 +216,7 @@ static const VimgProc procs[] = {
     ROW(POOL_EVENT_DEREGISTER_ANY, "virConnectStoragePoolEventDeregisterAny", int, none,
         pool_event_deregister, FAST, RPC),
     ROW(VOL_GET_INFO_FLAGS, "virStorageVolGetInfoFlags", vol_flags_args, vol_info,
-        vol_get_info_flags, LOOK | POOL, STORAGE),
+        vol_get_info_flags, LOOK | VOL, STORAGE),
     ROW(SECRET_EVENT_REGISTER_ANY, "virConnectSecretEventRegisterAny", secret_register_args, int,
         secret_event_register, FAST, RPC),
     ROW(SECRET_EVENT_DEREGISTER_ANY, "virConnectSecretEventDeregisterAny", int, none,

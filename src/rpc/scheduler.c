@@ -11,6 +11,8 @@
 #include "config.h"
 
 #include "rpc/scheduler.h"
+#include "util/error.h"
+#include "util/i18n.h"
 #include "util/thread.h"
 
 typedef VimgSchedulerLine Line;
@@ -33,6 +35,7 @@ struct _VimgScheduler {
     VimgCond changed;
     GHashTable *lines; /* of Line by its pool, while it has tasks or runs some */
     GQueue ring;       /* of Line */
+    guint n_long;      /* tasks that have a thread of their own */
     gboolean ending;
 };
 
@@ -160,6 +163,10 @@ vimg_scheduler_free(VimgScheduler *scheduler)
     vimg_mutex_unlock(&scheduler->lock);
     for (i = 0; i < scheduler->n_threads; i++)
         vimg_thread_join(scheduler->threads[i]);
+    vimg_mutex_lock(&scheduler->lock);
+    while (scheduler->n_long > 0)
+        vimg_cond_wait(&scheduler->changed, &scheduler->lock);
+    vimg_mutex_unlock(&scheduler->lock);
     g_hash_table_unref(scheduler->lines);
     vimg_cond_clear(&scheduler->changed);
     vimg_mutex_clear(&scheduler->lock);
@@ -205,6 +212,34 @@ vimg_scheduler_push_slow(VimgScheduler *scheduler, const char *pool, VimgTask *t
         line->head = task;
     line->tail = task;
     update_line(scheduler, line);
+}
+
+static void
+long_main(gpointer data)
+{
+    VimgTask *task = data;
+    VimgScheduler *scheduler = task->scheduler;
+
+    task->func(task->data);
+    VIMG_LOCK_GUARD(&scheduler->lock);
+    scheduler->n_long--;
+    vimg_cond_broadcast(&scheduler->changed);
+}
+
+gboolean
+vimg_scheduler_push_long(VimgScheduler *scheduler, VimgTask *task, GError **error)
+{
+    VIMG_LOCK_GUARD(&scheduler->lock);
+    if (scheduler->n_long == VIMG_SCHEDULER_LONG_MAX)
+        return vimg_throw(error, VIMG_ERROR_BUSY,
+                          _("%d cleanups or verifications are running: one of them must end first"),
+                          VIMG_SCHEDULER_LONG_MAX);
+    task->line = NULL;
+    task->scheduler = scheduler;
+    if (!vimg_thread_start_detached("long-call", long_main, task, error))
+        return FALSE;
+    scheduler->n_long++;
+    return TRUE;
 }
 
 gboolean

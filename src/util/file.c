@@ -53,6 +53,25 @@ vimg_write_all(int fd, const void *data, gsize size)
     return 0;
 }
 
+int
+vimg_pwrite_all(int fd, const void *data, gsize size, guint64 offset)
+{
+    const char *at = data;
+
+    while (size > 0) {
+        ssize_t n = pwrite(fd, at, size, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        at += n;
+        offset += (guint64)n;
+        size -= (gsize)n;
+    }
+    return 0;
+}
+
 gboolean
 vimg_dir_sync(const char *path, GError **error)
 {

@@ -18,6 +18,8 @@ int vimg_steal_fd(int *fd);
 
 /* All of @size bytes, whatever write() feels like.  -1 with errno. */
 int vimg_write_all(int fd, const void *data, gsize size);
+/* The same at @offset, wherever the descriptor stands. */
+int vimg_pwrite_all(int fd, const void *data, gsize size, guint64 offset);
 
 /*
  * Makes @path hold exactly @data with @mode: written beside it, fsynced, renamed over it, directory

@@ -33,7 +33,7 @@ static const struct {
     {"daily", -1, 0},
 };
 
-/* The parser of pools and the schema agree with it. */
+/* The check of new pools and the schema agree with it. */
 static void
 check_document(const char *text, gboolean ok)
 {
@@ -49,11 +49,14 @@ check_document(const char *text, gboolean ok)
     if (ok) {
         g_assert_no_error(error);
         g_assert_no_error(invalid);
+        g_assert_true(vimg_pool_def_check(parsed, NULL));
         g_assert_cmpstr(parsed->cleanup_schedule, ==, text);
         g_assert_cmpstr(valid->cleanup_schedule, ==, text);
     } else {
         g_autofree char *quoted = g_strdup_printf("schedule '%s' is neither HH:MM", text);
 
+        g_assert_no_error(error); /* one that was stored before there were rules */
+        g_assert_false(vimg_pool_def_check(parsed, &error));
         g_assert_error(error, VIMG_ERROR, VIMG_ERROR_XML);
         g_assert_nonnull(strstr(error->message, quoted));
         g_assert_error(invalid, VIMG_ERROR, VIMG_ERROR_XML_SCHEMA);

@@ -6,6 +6,7 @@
 import re
 import sys
 import threading
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -67,6 +68,13 @@ class UpkeepCase(VirshCase):
 
 
 class Cleanup(UpkeepCase):
+    def wait_condemned(self, n):
+        """Until a cleanup has taken that many slices from their places."""
+        deadline = time.monotonic() + 60
+        while len(list(self.dir.glob("gc/lock/*/condemned/*"))) < n:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
     def test_space_comes_back(self):
         pool = self.pool()
         empty = self.slice_files()
@@ -145,12 +153,15 @@ class Cleanup(UpkeepCase):
                 where = c.pool("POOL_LOOKUP_BY_NAME", rpc.string(pool))
                 ref = c.vol("VOL_LOOKUP_BY_NAME", rpc.pool(where) + rpc.string("big"))
                 stream = c.begin("VOL_DOWNLOAD", ref)
+                first = stream.next().payload
                 self.delete("big")
                 self.keep(deleted=0)
                 done = []
                 thread = threading.Thread(target=lambda: done.append(self.v("pool-build", pool)))
                 thread.start()
-                data = b"".join(stream.read_all())
+                self.wait_condemned(40)
+                self.assertEqual(done, [], "it waits for the reader")
+                data = first + b"".join(stream.read_all())
                 stream.finish()
                 thread.join()
             self.assertTrue(data == path.read_bytes())

@@ -338,6 +338,10 @@ static const struct {
     {"{\"removed\": 3}", "a report that is none", NULL},
     {"report-bytes", "a report that is none", NULL},
     {"report-long", "a report that is none", NULL},
+    {"report-deep", "a report that is none", NULL},
+    {"report-hidden", "a report that is none", NULL},
+    {"{\"a\": [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}", "a report that is none", NULL},
+    {"{\"a\": [[[[[[[[[[[[[[[\"]\\\"[[[[[[/*\"]]]]]]]]]]]]]]]}", NULL, ""},
     {"report-quiet", "failed without an error", NULL},
 };
 
@@ -557,6 +561,24 @@ static const struct {
     {"reader-quiet", 0, "failed without an error"},
 };
 
+/* What was announced must come. */
+static void
+test_reader_short(void)
+{
+    g_autoptr(VimgStore) store = liar_open("");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgReader) reader = vimg_reader_open(store, ONE_UUID, 0, 17, NULL, &error);
+    VimgExtent extent;
+
+    g_assert_no_error(error);
+    g_assert_true(vimg_reader_next(reader, &extent, &error));
+    vimg_buffer_unref(extent.data);
+    g_assert_true(vimg_reader_next(reader, &extent, &error));
+    g_assert_cmpuint(extent.length, ==, 8);
+    assert_refused(vimg_reader_next(reader, &extent, &error), &error, VIMG_ERROR_DAMAGED,
+                   "its content is shorter than it was");
+}
+
 static void
 test_reader_lie(gconstpointer data)
 {
@@ -613,6 +635,7 @@ main(int argc, char **argv)
     g_test_add_func("/backend/writer-stat", test_writer_stat);
     g_test_add_func("/backend/read", test_read);
     add_rows("reader", G_N_ELEMENTS(reader_lies), test_reader_lie);
+    g_test_add_func("/backend/reader-short", test_reader_short);
     g_test_add_func("/backend/reader-null", test_reader_null);
     return backends_run();
 }

@@ -269,13 +269,16 @@ test_no_reading(Fixture *fixture, gconstpointer data)
 
     g_assert_true(vimg_model_pool_create_xml(fixture->model, xml, 0, &id, NULL));
     create_vol(fixture, "images", "v", "raw", 4);
-    g_assert_true(upload(fixture, 0, 2, "ab", 2, NULL));
+    g_assert_false(upload(fixture, 0, 2, "ab", 2, &error));
+    assert_error_text(&error, VIMG_ERROR_ARGUMENT_UNSUPPORTED,
+                      "argument unsupported: volume 'v' can only be uploaded as a whole: announce "
+                      "no length");
     g_assert_false(upload(fixture, 2, 0, "cd", 2, &error));
     assert_error_text(&error, VIMG_ERROR_ARGUMENT_UNSUPPORTED,
                       "argument unsupported: volume 'v' takes no upload at an offset: upload from "
                       "the first byte");
-    g_assert_cmpuint(fixture->memcopy->calls("/copy", "writer_open"), ==, 1);
-    g_assert_true(upload(fixture, 0, 0, "abcd", 4, NULL));
+    g_assert_cmpuint(fixture->memcopy->calls("/copy", "writer_open"), ==, 0);
+    g_assert_true(upload(fixture, 0, 4, "abcd", 4, NULL));
     assert_state(fixture, "v", "active");
 }
 

@@ -132,6 +132,35 @@ test_files(Fixture *fixture, gconstpointer data)
     g_assert_false(fixture_exists(fixture, "config/good.xml." UUID(5) ".new"));
 }
 
+/* What an earlier version took goes without what is refused now; to define it anew is refused. */
+static void
+test_older_files(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *xml = pool_xml("images", UUID(1),
+                                    "<image:retrieve existing='yes'/>"
+                                    "<image:cleanup keepDeleted='7' schedule='at night'/>");
+    g_autofree char *shown = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgPoolId id;
+
+    g_assert_false(fixture_define(fixture, xml, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_XML);
+    g_clear_error(&error);
+    fixture_stop(fixture);
+    fixture_write(fixture, "config/images.xml", xml);
+    fixture_write(fixture, "run/images.xml", xml);
+    fixture_start(fixture);
+    fixture_wait_active(fixture, "images");
+    id = pool_id(fixture, "images");
+    shown = vimg_model_pool_xml(fixture->model, &id, 0, NULL);
+    g_assert_nonnull(strstr(shown, "keepDeleted='7'"));
+    g_assert_null(strstr(shown, "schedule="));
+    g_assert_nonnull(strstr(shown, "<image:retrieve existing='no'/>"));
+    g_assert_true(fixture_define(fixture, shown, &error));
+    g_assert_no_error(error);
+    g_assert_true(destroy_pool(fixture, "images", NULL));
+}
+
 /* Of a type known to the project whose backend is not on this host: kept, shown, never started. */
 static void
 test_unavailable(Fixture *fixture, gconstpointer data)
@@ -518,6 +547,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/storage/restart", NULL, test_restart);
     FIXTURE_ADD("/model/storage/restart-pending", NULL, test_restart_pending);
     FIXTURE_ADD("/model/storage/files", NULL, test_files);
+    FIXTURE_ADD("/model/storage/older-files", NULL, test_older_files);
     FIXTURE_ADD("/model/storage/store-memory", NULL, test_store_memory);
     FIXTURE_ADD("/model/storage/delete-forgets", NULL, test_delete_forgets);
     FIXTURE_ADD("/model/storage/lost", NULL, test_lost);

@@ -328,6 +328,76 @@ test_interval(Fixture *fixture, gconstpointer data)
     assert_cleans(fixture, LATER + 2 * DAY, TRUE);
 }
 
+static const struct {
+    const char *name;
+    VimgErrorCode code;
+    gboolean due; /* still */
+} failures[] = {
+    {"busy", VIMG_ERROR_BUSY, TRUE},
+    {"aborted", VIMG_ERROR_ABORTED, FALSE}, /* somebody wanted it */
+    {"damaged", VIMG_ERROR_DAMAGED, FALSE},
+    {"disconnected", VIMG_ERROR_DISCONNECTED, TRUE},
+};
+
+/* What was not done for a reason that passes is not noted as done. */
+static void
+test_failed(Fixture *fixture, gconstpointer data)
+{
+    guint i = GPOINTER_TO_UINT(data);
+    g_autofree char *path = fixture_path(fixture, "state/cleanups/" UUID(1));
+    g_autofree char *noted = NULL;
+    g_autofree char *first = g_strdup_printf("%" G_GINT64_FORMAT "\n", LATER);
+
+    set_up(fixture, "<image:cleanup schedule='2d'/>");
+    assert_cleans(fixture, LATER, FALSE);
+    fixture->memory->fail("/mem/images", "cleanup", failures[i].code, "not now", 1);
+    assert_cleans(fixture, LATER + 2 * DAY, TRUE);
+    stop(fixture); /* nothing runs any more */
+    g_assert_true(g_file_get_contents(path, &noted, NULL, NULL));
+    g_assert_cmpint(strcmp(noted, first) == 0, ==, failures[i].due);
+    if (!failures[i].due)
+        return;
+    start_pool(fixture, "images");
+    g_free(fixture_events(fixture));
+    assert_cleans(fixture, LATER + 2 * DAY + 20, FALSE); /* not all the time */
+    assert_cleans(fixture, LATER + 2 * DAY + 600, TRUE);
+}
+
+static guint
+count_jobs(Fixture *fixture)
+{
+    g_autoptr(GPtrArray) jobs = vimg_model_job_list(fixture->model);
+
+    return jobs->len;
+}
+
+/* One that waits for a worker is not asked for again. */
+static void
+test_queued(Fixture *fixture, gconstpointer data)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e"}; /* one more than workers */
+    const char *options = "<image:cleanup schedule='2d'/>";
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *dir = g_strconcat("/mem/", names[i], NULL);
+
+        define_xml(fixture, names[i], NULL, options);
+        start_pool(fixture, names[i]);
+        fixture->memory->block(dir, "cleanup");
+    }
+    g_assert_cmpuint(tick(fixture, LATER), ==, 0);
+    g_assert_cmpuint(tick(fixture, LATER + 2 * DAY), ==, 5);
+    while (count_jobs(fixture) < 4)
+        g_thread_yield();
+    g_assert_cmpuint(tick(fixture, LATER + 4 * DAY), ==, 0);
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *dir = g_strconcat("/mem/", names[i], NULL);
+
+        fixture->memory->release(dir, "cleanup");
+    }
+}
+
 /* ---- refusals --------------------------------------------------------------------------- */
 
 static void
@@ -439,6 +509,14 @@ test_verify(Fixture *fixture, gconstpointer data)
     g_clear_error(&error);
     g_assert_null(verify(fixture, "images", "nothing", &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+    g_clear_error(&error);
+
+    /* also one that failed may have found some that are unusable */
+    g_free(fixture_events(fixture));
+    fixture->memory->fail("/mem/images", "verify", VIMG_ERROR_ABORTED, "enough", 1);
+    g_assert_null(verify(fixture, "images", NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    assert_events(fixture, "images:refreshed");
 }
 
 /* ---- the trash -------------------------------------------------------------------------- */
@@ -579,6 +657,12 @@ main(int argc, char **argv)
     FIXTURE_ADD("/upkeep/daemon-ends", NULL, test_daemon_ends);
     FIXTURE_ADD("/upkeep/daily", NULL, test_daily);
     FIXTURE_ADD("/upkeep/interval", NULL, test_interval);
+    FIXTURE_ADD("/upkeep/queued", NULL, test_queued);
+    for (i = 0; i < G_N_ELEMENTS(failures); i++) {
+        g_autofree char *path = g_strconcat("/upkeep/failed/", failures[i].name, NULL);
+
+        FIXTURE_ADD(path, GUINT_TO_POINTER(i), test_failed);
+    }
     for (i = 0; i < G_N_ELEMENTS(states); i++) {
         g_autofree char *path = g_strconcat("/upkeep/state/", states[i].name, NULL);
 

@@ -105,6 +105,21 @@ content_at(guint64 offset)
     return (guint8)(offset * 7 + offset / 251 + 1);
 }
 
+/* ---- the model -------------------------------------------------------------------------- */
+
+gboolean
+vimg_model_pool_by_uuid(VimgModel *model, const guint8 *uuid, VimgPoolId *out, GError **error)
+{
+    return FALSE;
+}
+
+gboolean
+vimg_model_pool_is_active(VimgModel *model, const VimgPoolId *pool, gboolean *out, GError **error)
+{
+    *out = TRUE;
+    return TRUE;
+}
+
 /* ---- the program ------------------------------------------------------------------------ */
 
 static gboolean

@@ -78,7 +78,7 @@ test_case(gconstpointer data)
     handler_check_error(error, VIMG_ERROR_DAMAGED, "operation failed: broken");
 }
 
-/* Who only looks may list; the storage is asked for all but jobs. */
+/* Who only looks may list jobs: for all else the storage is asked. */
 static void
 test_table(void)
 {
@@ -91,9 +91,10 @@ test_table(void)
 
         g_test_message("%d %s", i, proc->name);
         g_assert_nonnull(proc->handler);
-        g_assert_cmpint(!(proc->flags & VIMG_PROC_WRITES), ==, i == 3 || i == 6);
+        g_assert_cmpint(!(proc->flags & VIMG_PROC_WRITES), ==, i == 6);
         g_assert_cmpint(!!(proc->flags & VIMG_PROC_MEMORY), ==, i == 6 || i == 7);
         g_assert_cmpint(!!(proc->flags & VIMG_PROC_POOL_ARG), ==, i <= 5);
+        g_assert_cmpint(!!(proc->flags & VIMG_PROC_LONG), ==, i <= 2);
         g_assert_false(proc->flags & (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN));
     }
 }

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "rpc/scheduler.h"
+#include "util/error.h"
 #include "util/thread.h"
 
 #define DEADLINE (20 * G_USEC_PER_SEC)
@@ -176,6 +177,41 @@ test_no_pool(void)
     board_clear(&board);
 }
 
+/* However many take long, workers are left; too many are refused. */
+static void
+test_long(void)
+{
+    g_autoptr(GError) error = NULL;
+    VimgScheduler *scheduler = vimg_scheduler_new(1, 1, 1, &error);
+    Board board;
+    Job *job;
+
+    board_init(&board);
+    for (guint i = 0; i < VIMG_SCHEDULER_LONG_MAX; i++) {
+        job = job_new(&board, 1, TRUE, 'l');
+        g_assert_true(vimg_scheduler_push_long(scheduler, &job->task, &error));
+        g_assert_false(vimg_scheduler_remove(scheduler, &job->task));
+    }
+    wait_for(&board, &board.begun[1], VIMG_SCHEDULER_LONG_MAX);
+    job = job_new(&board, 2, FALSE, 'm');
+    g_assert_false(vimg_scheduler_push_long(scheduler, &job->task, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+    g_clear_error(&error);
+    push(scheduler, &board, 1, FALSE, 'a');
+    wait_for(&board, &board.ended[1], 1);
+
+    /* one that ended leaves its place to another */
+    open_gate(&board, 1);
+    wait_for(&board, &board.ended[1], 2);
+    while (!vimg_scheduler_push_long(scheduler, &job->task, NULL))
+        g_thread_yield();
+    wait_for(&board, &board.ended[2], 1);
+    open_gate(&board, VIMG_SCHEDULER_LONG_MAX - 1);
+    vimg_scheduler_free(scheduler);
+    g_assert_cmpuint(board.ended[1], ==, VIMG_SCHEDULER_LONG_MAX + 1);
+    board_clear(&board);
+}
+
 static void
 test_fast(void)
 {
@@ -276,6 +312,7 @@ main(int argc, char **argv)
     g_test_add_func("/scheduler/hung-pool", test_hung_pool);
     g_test_add_func("/scheduler/last-worker", test_last_worker);
     g_test_add_func("/scheduler/no-pool", test_no_pool);
+    g_test_add_func("/scheduler/long", test_long);
     g_test_add_func("/scheduler/fast", test_fast);
     g_test_add_func("/scheduler/order", test_order);
     g_test_add_func("/scheduler/remove", test_remove);

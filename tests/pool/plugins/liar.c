@@ -265,6 +265,12 @@ liar_report(gpointer handle)
 
         return g_strconcat("{}", spaces, NULL);
     }
+    if (tells(handle, "report-deep") || tells(handle, "report-hidden")) {
+        g_autofree char *open = g_strnfill(1000 * 1000, '[');
+
+        return g_strconcat("{\"more\": ", tells(handle, "report-deep") ? "" : "/* \" */", open,
+                           NULL);
+    }
     return g_strdup(handle);
 }
 
