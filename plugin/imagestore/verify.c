@@ -20,7 +20,6 @@
 #include "throw.h"
 #include "verify.h"
 
-#define PREFIXES 65536
 #define BATCH 256 /* slices between two records of how far it got, at least */
 #define RECORD_EVERY (5 * G_USEC_PER_SEC)
 #define MISSING_MAX (1 << 20) /* ids counted once each; beyond, it is too late to be exact */
@@ -87,7 +86,7 @@ read_record(Verify *verify)
         return 0;
     root = vimg_json_parse((const guint8 *)text, size, NULL);
     if (!root || g_strcmp0(vimg_json_string(root, "store"), verify->store->uuid) != 0 ||
-        !vimg_json_number(root, "next", &next) || next > PREFIXES)
+        !vimg_json_number(root, "next", &next) || next > VIMG_SLICE_PREFIXES)
         return 0;
     for (i = 0; i < G_N_ELEMENTS(numbers); i++)
         vimg_json_number(root, numbers[i].name,
@@ -123,18 +122,6 @@ write_record(Verify *verify, guint next)
 
 /* ---- all slices ------------------------------------------------------------------------- */
 
-/* "ab12"; PREFIXES for any other name. */
-static guint
-parse_prefix(const char *name)
-{
-    guint64 value;
-
-    if (strlen(name) == 4 && strspn(name, "0123456789abcdef") == 4 &&
-        g_ascii_string_to_unsigned(name, 16, 0, PREFIXES - 1, &value, NULL))
-        return (guint)value;
-    return PREFIXES;
-}
-
 /* Which prefix directories there are. */
 static gboolean
 list_prefixes(Verify *verify, guint8 *there, guint64 *foreign, GError **error)
@@ -146,9 +133,9 @@ list_prefixes(Verify *verify, guint8 *there, guint64 *foreign, GError **error)
     if (result != 0)
         return throw_result(error, result, _("cannot list the slices"));
     for (i = 0; i < names->len; i++) {
-        guint prefix = parse_prefix(g_ptr_array_index(names, i));
+        guint prefix;
 
-        if (prefix < PREFIXES)
+        if (vimg_slice_parse_prefix(g_ptr_array_index(names, i), &prefix))
             there[prefix] = TRUE;
         else
             ++*foreign;
@@ -172,8 +159,7 @@ list_slices(Verify *verify, guint prefix, GArray *ids, guint64 *foreign, GError 
         const char *name = g_ptr_array_index(names, i);
         VimgSliceId id;
 
-        if (vimg_id_parse(name, &id) && strcmp(name + 2 * VIMG_ID_SIZE, ".cacnk") == 0 &&
-            vimg_slice_prefix(&id) == prefix)
+        if (vimg_slice_parse(name, &id) && vimg_slice_prefix(&id) == prefix)
             g_array_append_val(ids, id);
         else
             ++*foreign;
@@ -189,7 +175,7 @@ check_batch(Verify *verify, const guint8 *there, guint64 total, guint *next, GEr
     guint64 foreign = 0;
     guint at;
 
-    for (at = *next; at < PREFIXES && ids->len < BATCH; at++) {
+    for (at = *next; at < VIMG_SLICE_PREFIXES && ids->len < BATCH; at++) {
         if (there[at] && (!vimg_slice_store_check_job(verify->job, error) ||
                           !list_slices(verify, at, ids, &foreign, error)))
             return FALSE;
@@ -204,7 +190,7 @@ check_batch(Verify *verify, const guint8 *there, guint64 total, guint *next, GEr
 static gboolean
 check_slices(Verify *verify, GError **error)
 {
-    g_autofree guint8 *there = g_new0(guint8, PREFIXES);
+    g_autofree guint8 *there = g_new0(guint8, VIMG_SLICE_PREFIXES);
     guint next = read_record(verify);
     guint64 foreign = 0;
     guint64 total = 0;
@@ -214,12 +200,13 @@ check_slices(Verify *verify, GError **error)
         return FALSE;
     if (next == 0)
         verify->sums.foreign = foreign;
-    while (good && next < PREFIXES) {
+    while (good && next < VIMG_SLICE_PREFIXES) {
         /* digests are spread evenly */
         if (next > 0)
-            total = verify->sums.bytes / next * PREFIXES;
+            total = verify->sums.bytes / next * VIMG_SLICE_PREFIXES;
         good = check_batch(verify, there, total, &next, error);
-        if (!good || next == PREFIXES || g_get_monotonic_time() - verify->recorded > RECORD_EVERY)
+        if (!good || next == VIMG_SLICE_PREFIXES ||
+            g_get_monotonic_time() - verify->recorded > RECORD_EVERY)
             write_record(verify, next);
     }
     return good;
