@@ -88,6 +88,18 @@ sync_staged(VimgLease *lease, char *const *paths, gsize n, const VimgIndex *inde
     return TRUE;
 }
 
+gboolean
+vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error)
+{
+    int result = vimg_transport_sync_all(store->transport);
+
+    if (result == ENOSYS)
+        result = sync_prefixes(store->transport, index, 0);
+    if (result != 0)
+        return throw_result(error, result, _("cannot make the data durable"));
+    return TRUE;
+}
+
 /* ---- slices ----------------------------------------------------------------------------- */
 
 char *

@@ -305,6 +305,25 @@ is_gone(Verify *verify, const char *uuid)
     return vimg_image_look(verify->store, uuid, &image) == 0 && !image.published;
 }
 
+/* What was condemned, or interrupted in being looked at, nobody has read: it is when it is back. */
+static gboolean
+find_damage(Verify *verify, const VimgIndex *index, VimgDamage *out, GError **error)
+{
+    g_autoptr(GArray) rescued = NULL;
+
+    do {
+        g_clear_pointer(&rescued, g_array_unref);
+        vimg_damage_clear(out);
+        if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
+                              verify->job, out, error))
+            return FALSE;
+        rescued = g_steal_pointer(&out->rescued);
+        if (rescued && !vimg_scrub_run(verify->scrub, rescued, 0, error))
+            return FALSE;
+    } while (rescued);
+    return TRUE;
+}
+
 static gboolean
 check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GError **error)
 {
@@ -324,8 +343,7 @@ check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GErr
             vimg_image_set_error(verify->store, uuid, fault->message, &local);
         return settle_mark(uuid, local, error);
     }
-    if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
-                          verify->job, &damage, error))
+    if (!find_damage(verify, index, &damage, error))
         return FALSE;
     /* without our lease, what nobody needs any more goes while we look */
     if (damage.count == 0 || is_gone(verify, uuid))
