@@ -133,11 +133,10 @@ replace_empty(gpointer data)
 
 /* Two hosts replace it, the second one before operation @at of the first, which dies then. */
 static gboolean
-meet_at_empty(guint at, guint crash)
+meet_at_empty(const MemoryDisk *made, guint at, guint crash)
 {
-    MemoryDisk *disk = memory_disk_new();
-    VimgTransport *transport = memory_transport_new(disk, TRUE);
-    g_autoptr(VimgSliceStore) store = helper_store(transport);
+    MemoryDisk *disk = memory_disk_copy(made);
+    g_autoptr(VimgTransport) transport = memory_transport_new(disk, TRUE);
     g_autoptr(VimgTransport) other = memory_transport_new(disk, TRUE);
     g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
     g_autoptr(VimgBuffer) found = NULL;
@@ -158,7 +157,6 @@ meet_at_empty(guint at, guint crash)
     found =
         vimg_slice_read(other, tools, &empty.id, 65536, empty.met || result == 0 ? &error : NULL);
     g_assert_no_error(error);
-    g_clear_pointer(&store, vimg_slice_store_free);
     memory_disk_free(disk);
     return empty.met;
 }
@@ -166,14 +164,18 @@ meet_at_empty(guint at, guint crash)
 static void
 test_empty(HelperHome *home, gconstpointer data)
 {
+    MemoryDisk *disk = memory_disk_new();
+    g_autoptr(VimgSliceStore) store = helper_store(memory_transport_new(disk, TRUE));
     guint crash;
     guint at;
 
     for (crash = 0; crash < 8; crash++) {
-        for (at = 1; meet_at_empty(at, crash); at++)
+        for (at = 1; meet_at_empty(disk, at, crash); at++)
             ;
         g_assert_cmpuint(at, >, 4);
     }
+    g_clear_pointer(&store, vimg_slice_store_free);
+    memory_disk_free(disk);
 }
 
 int
