@@ -18,6 +18,7 @@
 #include "scrub.h"
 #include "slice.h"
 #include "throw.h"
+#include "turn.h"
 #include "verify.h"
 
 #define BATCH 256 /* slices between two records of how far it got, at least */
@@ -324,6 +325,29 @@ find_damage(Verify *verify, const VimgIndex *index, VimgDamage *out, GError **er
     return TRUE;
 }
 
+/*
+ * Nothing heals an index: it is an error until the image is wiped or deleted.  What we read may
+ * have been wiped and uploaded again meanwhile.
+ */
+static gboolean
+mark_index(Verify *verify, const char *uuid, GError **error)
+{
+    g_autoptr(VimgTurn) turn = vimg_turn_new(verify->store, uuid, error);
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgIndex) index = NULL;
+    g_autoptr(GError) fault = NULL;
+
+    if (!turn || !vimg_image_load(verify->store, uuid, &image, error))
+        return FALSE;
+    if (image.published)
+        index = vimg_image_index(verify->store, &image, &fault);
+    if (!g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+        return TRUE;
+    g_free(image.manifest->image.reason);
+    image.manifest->image.reason = g_strdup(fault->message);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
+}
+
 static gboolean
 check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GError **error)
 {
@@ -337,10 +361,9 @@ check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GErr
         if (is_gone(verify, uuid))
             return TRUE;
         add_damaged(verify, uuid, image, fault->message);
-        /* nothing heals an index: it is an error until the image is wiped or deleted */
         if (verify->lease && !image->deleted &&
             g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DAMAGED))
-            vimg_image_set_error(verify->store, uuid, fault->message, &local);
+            mark_index(verify, uuid, &local);
         return settle_mark(uuid, local, error);
     }
     if (!find_damage(verify, index, &damage, error))
@@ -384,7 +407,7 @@ look_at_image(Verify *verify, const char *uuid, GError **error)
 }
 
 static gboolean
-look_at_images(Verify *verify, GError **error)
+look_at_all(Verify *verify, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
     int result = vimg_transport_list(verify->store->transport, "images", &names);
@@ -399,6 +422,19 @@ look_at_images(Verify *verify, GError **error)
             return FALSE;
     }
     return TRUE;
+}
+
+/* @uuid: NULL: at all of them; what is bad in one image may be so in others. */
+static gboolean
+look_at_images(Verify *verify, const char *uuid, GError **error)
+{
+    if (uuid && !look_at_image(verify, uuid, error))
+        return FALSE;
+    if (uuid && verify->sums.bad == 0)
+        return TRUE;
+    json_array_unref(verify->damaged);
+    verify->damaged = json_array_new();
+    return look_at_all(verify, error);
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */
@@ -426,7 +462,6 @@ char *
 vimg_verify(VimgSliceStore *store, const char *uuid, VimgPluginJob *job, GError **error)
 {
     g_auto(Verify) verify = {.store = store, .job = job};
-    gboolean all;
 
     if (!uuid && store->state_dir)
         verify.record = g_build_filename(store->state_dir, "verify.json", NULL);
@@ -436,9 +471,7 @@ vimg_verify(VimgSliceStore *store, const char *uuid, VimgPluginJob *job, GError 
     if (verify.lease &&
         (!vimg_slice_store_mend_zeros(store, error) || !vimg_scrub_rescue(store, job, error)))
         return NULL;
-    /* what is bad in one image may be so in others */
-    all = !uuid || verify.sums.bad > 0;
-    if (!(all ? look_at_images(&verify, error) : look_at_image(&verify, uuid, error)))
+    if (!look_at_images(&verify, uuid, error))
         return NULL;
     if (verify.record)
         g_unlink(verify.record);
