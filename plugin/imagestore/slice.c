@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "gc-lock.h"
 #include "slice.h"
@@ -139,6 +140,10 @@ vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer
         return NULL;
     }
     n = ZSTD_decompressDCtx(tools->expander, plain->data, plain->size, frame->data, frame->size);
+    if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation) {
+        throw_error(error, VIMG_ERROR_NO_MEMORY, "zstd");
+        return NULL;
+    }
     if (ZSTD_isError(n)) {
         throw_damaged(error, id, ZSTD_getErrorName(n));
         return NULL;
@@ -155,8 +160,8 @@ vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer
     return g_steal_pointer(&plain);
 }
 
-/* The digest of all frames there are, as they come: FALSE if that fails or never ends. */
-static gboolean
+/* The digest of all frames there are, as they come: EINVAL if that fails or never ends. */
+static int
 digest_frames(VimgSliceTools *tools, const VimgBuffer *frame, VimgSliceId *out)
 {
     const gsize room = ZSTD_DStreamOutSize();
@@ -173,32 +178,38 @@ digest_frames(VimgSliceTools *tools, const VimgBuffer *frame, VimgSliceId *out)
         piece = (ZSTD_outBuffer){plain, room, 0};
         left = ZSTD_decompressStream(tools->expander, &piece, &in);
         total += piece.pos;
+        if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
+            return ENOMEM;
         if (ZSTD_isError(left) || total > VIMG_ZERO_MAX)
-            return FALSE;
+            return EINVAL;
         if (!EVP_DigestUpdate(tools->digest, plain, piece.pos))
             g_error("SHA-256 failed");
     } while (in.pos < in.size || (left > 0 && piece.pos == room));
     if (!EVP_DigestFinal_ex(tools->digest, out->bytes, NULL))
         g_error("SHA-256 failed");
-    return left == 0;
+    return left == 0 ? 0 : EINVAL;
 }
 
-gboolean
-vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame)
+int
+vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame,
+                 gboolean *good)
 {
     guint64 length = ZSTD_getFrameContentSize(frame->data, frame->size);
     g_autoptr(VimgBuffer) plain = NULL;
     VimgSliceId found;
+    int result;
 
     /* larger numbers also stand for lengths that are not known */
     if (length <= VIMG_ZERO_MAX)
         plain = vimg_slice_expand(tools, id, frame, length, NULL);
-    if (plain)
-        return TRUE;
+    *good = plain != NULL;
+    if (plain || frame->size == 0)
+        return 0;
     if (!tools->expander)
         tools->expander = ZSTD_createDCtx();
-    return frame->size > 0 && tools->expander && digest_frames(tools, frame, &found) &&
-           vimg_id_equal(&found, id);
+    result = tools->expander ? digest_frames(tools, frame, &found) : ENOMEM;
+    *good = result == 0 && vimg_id_equal(&found, id);
+    return result == ENOMEM ? ENOMEM : 0;
 }
 
 gsize

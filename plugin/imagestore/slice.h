@@ -34,9 +34,10 @@ VimgBuffer *vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, cons
 
 /*
  * Whether @frame holds slice @id, whatever its length up to VIMG_ZERO_MAX; for slices of other
- * writers that do not say it, too.
+ * writers that do not say it, too.  Returns: 0 or ENOMEM.
  */
-gboolean vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame);
+int vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame,
+                     gboolean *good);
 /* No frame of a slice is longer. */
 gsize vimg_slice_frame_max(void);
 
