@@ -15,7 +15,6 @@
 #define BATCH 1024
 #define LISTED 64                  /* prefix directories at once */
 #define RUN_MAX ((guint64)1 << 19) /* slices: a sweep holds their names, some 60 MiB */
-#define SUFFIX ".cacnk"
 
 static void
 free_ops(VimgOp *ops, gsize n)
@@ -26,13 +25,6 @@ free_ops(VimgOp *ops, gsize n)
         g_free((char *)ops[i].path);
         g_free((char *)ops[i].to);
     }
-}
-
-/* "<64 hex digits>.cacnk" */
-static gboolean
-parse_name(const char *name, VimgSliceId *out)
-{
-    return vimg_id_parse(name, out) && strcmp(name + VIMG_ID_HEX - 1, SUFFIX) == 0;
 }
 
 static char *
@@ -120,7 +112,7 @@ pick(VimgCollection *collection, const VimgOp *op, GPtrArray *paths)
         const char *name = g_ptr_array_index(op->names, i);
         VimgSliceId id;
 
-        if (!parse_name(name, &id) || strncmp(name, strrchr(op->path, '/') + 1, 4) != 0)
+        if (!vimg_slice_parse(name, &id) || strncmp(name, strrchr(op->path, '/') + 1, 4) != 0)
             collection->report.foreign++;
         else if (!vimg_marks_has(collection->roots.marks, &id))
             g_ptr_array_add(paths, g_strconcat(op->path, "/", name, NULL));
@@ -181,24 +173,6 @@ vimg_condemn(VimgCollection *collection, GError **error)
 
 /* ---- sweeping --------------------------------------------------------------------------- */
 
-/* Back to its place; a whole one that somebody stored there meanwhile is as good. */
-static int
-put_back(VimgTransport *transport, const char *path, const VimgSliceId *id)
-{
-    g_autofree char *place = vimg_slice_path(id);
-    VimgFileInfo info;
-    int result = vimg_transport_rename(transport, path, place);
-
-    if (result != EEXIST)
-        return result;
-    result = vimg_transport_stat(transport, place, &info);
-    if (result == 0 && info.size > 0)
-        return vimg_transport_unlink(transport, path);
-    if (result == 0)
-        result = vimg_transport_unlink(transport, place);
-    return result == 0 || result == ENOENT ? vimg_transport_rename(transport, path, place) : result;
-}
-
 /* Durably, before the directory they were in goes. */
 static int
 put_all_back(VimgTransport *transport, const char *dir, const GPtrArray *names)
@@ -214,9 +188,9 @@ put_all_back(VimgTransport *transport, const char *dir, const GPtrArray *names)
         g_autofree char *path = condemned_path(dir, name);
         VimgSliceId id;
 
-        if (!parse_name(name, &id))
+        if (!vimg_slice_parse(name, &id))
             continue;
-        result = put_back(transport, path, &id);
+        result = vimg_slice_put(transport, path, &id);
         /* a publisher that needs it was faster */
         if (result == ENOENT)
             result = 0;
@@ -278,7 +252,8 @@ vimg_sweep(VimgCollection *collection, const char *dir, GError **error)
     for (i = 0; result == 0 && i < names->len; i++) {
         char *name = g_ptr_array_index(names, i);
         VimgSliceId id;
-        gboolean needed = !parse_name(name, &id) || vimg_marks_has(collection->roots.marks, &id);
+        gboolean needed =
+            !vimg_slice_parse(name, &id) || vimg_marks_has(collection->roots.marks, &id);
 
         g_ptr_array_add(needed ? back : away, name);
     }

@@ -7,6 +7,7 @@
 
 #include "damage.h"
 #include "image.h"
+#include "publish.h"
 #include "slice.h"
 #include "throw.h"
 #include "turn.h"
@@ -18,6 +19,7 @@ void
 vimg_damage_clear(VimgDamage *damage)
 {
     g_clear_pointer(&damage->ids, g_array_unref);
+    g_clear_pointer(&damage->rescued, g_array_unref);
     damage->count = 0;
 }
 
@@ -44,9 +46,23 @@ vimg_damage_describe(const VimgDamage *damage)
 
 /* ---- looking ---------------------------------------------------------------------------- */
 
-/* What of @ids (of VimgSliceId, borrowed) is missing goes to @missing; @ids is empty then. */
+static gboolean
+rescue(VimgSliceStore *store, const VimgSliceId *id, GArray **rescued)
+{
+    if (!vimg_slice_rescue(store->transport, id))
+        return FALSE;
+    if (!*rescued)
+        *rescued = g_array_new(FALSE, FALSE, sizeof(VimgSliceId));
+    g_array_append_val(*rescued, *id);
+    return TRUE;
+}
+
+/*
+ * What of @ids (of VimgSliceId, borrowed) is missing goes to @missing; @ids is empty then.
+ * @rescued: what was condemned is moved back and noted there; NULL: it is missing too.
+ */
 static int
-look_up(VimgSliceStore *store, GPtrArray *ids, const VimgLease *lease, GHashTable *bad,
+look_up(VimgSliceStore *store, GPtrArray *ids, GArray **rescued, GHashTable *bad,
         GPtrArray *missing)
 {
     g_autofree VimgOp *ops = g_new0(VimgOp, ids->len);
@@ -59,8 +75,8 @@ look_up(VimgSliceStore *store, GPtrArray *ids, const VimgLease *lease, GHashTabl
     for (i = 0; i < ids->len; i++) {
         gboolean there = ops[i].result == 0 && ops[i].info.size > 0;
 
-        if (ops[i].result == ENOENT && lease)
-            there = vimg_slice_rescue(store->transport, ids->pdata[i]);
+        if (ops[i].result == ENOENT && rescued)
+            there = rescue(store, ids->pdata[i], rescued);
         else if (ops[i].result != 0 && ops[i].result != ENOENT)
             result = ops[i].result;
         if (!there || (bad && g_hash_table_contains(bad, ids->pdata[i])))
@@ -91,7 +107,7 @@ vimg_damage_find(VimgSliceStore *store, const VimgIndex *index, const VimgLease 
             continue;
         if (!vimg_slice_store_check_job(job, error))
             return FALSE;
-        result = look_up(store, ids, lease, bad, missing);
+        result = look_up(store, ids, lease ? &out->rescued : NULL, bad, missing);
         if (result != 0)
             return throw_result(error, result, _("cannot look up slices"));
         for (k = 0; k < missing->len; k++) {
@@ -100,7 +116,7 @@ vimg_damage_find(VimgSliceStore *store, const VimgIndex *index, const VimgLease 
         }
         g_ptr_array_set_size(missing, 0);
     }
-    return TRUE;
+    return !out->rescued || vimg_publish_sync(store, index, error);
 }
 
 /* ---- the mark --------------------------------------------------------------------------- */

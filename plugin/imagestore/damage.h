@@ -19,6 +19,7 @@
 typedef struct {
     GArray *ids; /* of VimgSliceId; the first VIMG_DAMAGE_IDS */
     guint64 count;
+    GArray *rescued; /* of VimgSliceId; what was moved back meanwhile; NULL: nothing */
 } VimgDamage;
 
 void vimg_damage_clear(VimgDamage *damage);
@@ -26,8 +27,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgDamage, vimg_damage_clear)
 
 /*
  * Looks every slice of @index up, zero slices aside, which nobody reads.  @lease: condemned ones
- * are moved back under it; NULL: they are not.  @bad: ids (VimgSliceId) that count as missing
- * though they are there; NULL: none.
+ * are moved back under it, durably; NULL: they are not.  @bad: ids (VimgSliceId) that count as
+ * missing though they are there; NULL: none.
  */
 gboolean vimg_damage_find(VimgSliceStore *store, const VimgIndex *index, const VimgLease *lease,
                           GHashTable *bad, VimgPluginJob *job, VimgDamage *out, GError **error);

@@ -88,6 +88,18 @@ sync_staged(VimgLease *lease, char *const *paths, gsize n, const VimgIndex *inde
     return TRUE;
 }
 
+gboolean
+vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error)
+{
+    int result = vimg_transport_sync_all(store->transport);
+
+    if (result == ENOSYS)
+        result = sync_prefixes(store->transport, index, 0);
+    if (result != 0)
+        return throw_result(error, result, _("cannot make the data durable"));
+    return TRUE;
+}
+
 /* ---- slices ----------------------------------------------------------------------------- */
 
 char *
@@ -127,24 +139,12 @@ make_prefix(VimgSliceStore *store, const VimgSliceId *id)
 static int
 settle_rename(VimgSliceStore *store, const VimgSliceId *id, const VimgOp *op, int result)
 {
-    VimgFileInfo info;
-
-    if (result == ENOENT) {
-        /* somebody removed the prefix directory, or the lease is gone */
+    /* somebody removed the prefix directory, or the lease is gone */
+    if (result == ENOENT)
         result = make_prefix(store, id);
-        if (result == 0)
-            result = vimg_transport_rename(store->transport, op->path, op->to);
-    }
-    if (result != EEXIST)
+    if (result != 0 && result != EEXIST)
         return result;
-    result = vimg_transport_stat(store->transport, op->to, &info);
-    if (result != 0)
-        return result;
-    if (info.size > 0)
-        return vimg_transport_unlink(store->transport, op->path);
-    /* an empty file is what a crash of the storage leaves */
-    result = vimg_transport_unlink(store->transport, op->to);
-    return result ? result : vimg_transport_rename(store->transport, op->path, op->to);
+    return vimg_slice_put(store->transport, op->path, id);
 }
 
 static gboolean

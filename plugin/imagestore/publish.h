@@ -40,6 +40,9 @@ gboolean vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgInde
 gboolean vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
                             guint64 *allocation, GError **error);
 
+/* Makes durable where the slices of @index lie, of which some were moved back. */
+gboolean vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error);
+
 /*
  * Makes the image active with @index; @manifest's sealed format and capacity are set by the caller.
  * On failure the image is saving, as it was.

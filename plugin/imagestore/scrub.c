@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "crew.h"
+#include "json.h"
 #include "scrub.h"
 #include "slice.h"
 #include "thread.h"
@@ -14,6 +15,9 @@
 /* Cancelling is noticed within this time. */
 #define WAIT_MAX (G_USEC_PER_SEC / 2)
 #define MAX_ASIDE 10000 /* copies of one slice in bad/ */
+#define MAX_ROUNDS 4
+#define WITNESS "store.json" /* readable as long as the storage is */
+#define MAX_ROW 8            /* slices that cannot be read are the storage's fault */
 
 struct _VimgScrub {
     VimgSliceStore *store;
@@ -22,6 +26,7 @@ struct _VimgScrub {
     VimgScrubSums *sums;
     guint flight_max;
     gint64 reported;
+    guint row; /* slices that could not be read since one could; by __atomic builtins */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -58,10 +63,7 @@ aside_path(const VimgSliceId *id, guint n)
     return g_strdup_printf("bad/%s.%u", hex, n);
 }
 
-/*
- * Whether the file at @path holds slice @id.  A disk that cannot read it (EIO) says that it does
- * not.  Returns: 0 or why that is not known.
- */
+/* Whether the file at @path holds slice @id.  Returns: 0 or why that is not known. */
 static int
 examine(VimgTransport *transport, VimgSliceTools *tools, const char *path, const VimgSliceId *id,
         gboolean *good, guint64 *size)
@@ -69,9 +71,25 @@ examine(VimgTransport *transport, VimgSliceTools *tools, const char *path, const
     g_autoptr(VimgBuffer) frame = NULL;
     int result = vimg_transport_read(transport, path, vimg_slice_frame_max(), &frame);
 
-    *good = result == 0 && vimg_slice_check(tools, id, frame);
+    *good = FALSE;
     *size = result == 0 ? frame->size : 0;
-    return result == EFBIG || result == EIO ? 0 : result;
+    if (result == EFBIG)
+        return 0;
+    return result ? result : vimg_slice_check(tools, id, frame, good);
+}
+
+/*
+ * A disk that cannot read a slice (EIO) has a bad one; a storage that is out of reach says the same
+ * of all of them.  Returns: what an examination that answered @result is to answer.
+ */
+static int
+weigh(VimgTransport *transport, int result)
+{
+    g_autoptr(VimgBuffer) witness = NULL;
+
+    if (result == EIO && vimg_transport_read(transport, WITNESS, VIMG_JSON_MAX_SIZE, &witness) == 0)
+        return 0;
+    return result;
 }
 
 /* Durably, or the bad slice would be back after a crash and count as one that was stored again. */
@@ -104,39 +122,58 @@ move_aside(VimgTransport *transport, const VimgSliceId *id, const char *place, c
     return result;
 }
 
-/* Back from @path; if it was stored again meanwhile, that copy is as good. */
-static int
-move_back(VimgTransport *transport, const char *path, const char *place)
-{
-    int result = vimg_transport_rename(transport, path, place);
-
-    return result == EEXIST ? vimg_transport_unlink(transport, path) : result;
-}
-
 /*
- * What was read may have been moved by another host and stored again before we moved it: only what
- * is bad where it lies now stays there.
+ * What was read may have been moved by another host and stored again before we moved it, so it is
+ * read again out of its place.  Returns: ENOENT if somebody who needs it took it back meanwhile.
  */
-static Verdict
-set_aside(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id, const char *place)
+static int
+take_out(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id, Verdict *verdict)
 {
+    g_autofree char *lifted = NULL;
     g_autofree char *path = NULL;
-    int result = move_aside(transport, id, place, &path);
     gboolean good;
     guint64 size;
+    int result = vimg_slice_lift(transport, id, &lifted);
 
-    if (result == ENOENT)
-        return SLICE_GONE;
+    *verdict = result == ENOENT ? SLICE_GONE : SLICE_LEFT;
     if (result != 0)
-        return SLICE_LEFT;
-    if (examine(transport, tools, path, id, &good, &size) != 0)
-        return move_back(transport, path, place) == 0 ? SLICE_LEFT : SLICE_BAD;
-    if (good)
-        return move_back(transport, path, place) == 0 ? SLICE_GOOD : SLICE_BAD;
-    if (sync_aside(transport, id) != 0)
-        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot make durable that %s was moved", path);
-    vimg_slice_store_log(VIMG_LOG_WARNING, "a bad slice was moved to %s", path);
-    return SLICE_BAD;
+        return 0;
+    result = weigh(transport, examine(transport, tools, lifted, id, &good, &size));
+    if (result == 0 && !good && move_aside(transport, id, lifted, &path) == 0) {
+        *verdict = SLICE_BAD;
+        if (sync_aside(transport, id) != 0)
+            vimg_slice_store_log(VIMG_LOG_WARNING, "cannot make durable that %s was moved", path);
+        vimg_slice_store_log(VIMG_LOG_WARNING, "a bad slice was moved to %s", path);
+    } else if (result != ENOENT) {
+        int back = vimg_slice_put(transport, lifted, id);
+
+        *verdict = good ? SLICE_GOOD : SLICE_LEFT;
+        result = result ? result : back;
+    }
+    vimg_slice_lift_end(transport, lifted);
+    return result;
+}
+
+static int
+set_aside(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id, Verdict *verdict)
+{
+    int result = ENOENT;
+    guint round;
+
+    for (round = 0; result == ENOENT && round < MAX_ROUNDS; round++)
+        result = take_out(transport, tools, id, verdict);
+    return result == ENOENT ? 0 : result;
+}
+
+/* Counts slices in a row that could not be read. */
+static int
+weigh_row(VimgScrub *scrub, int result)
+{
+    if (result == 0)
+        __atomic_store_n(&scrub->row, 0, __ATOMIC_RELAXED);
+    if (result == EIO && __atomic_add_fetch(&scrub->row, 1, __ATOMIC_RELAXED) >= MAX_ROW)
+        return EIO;
+    return weigh(scrub->store->transport, result);
 }
 
 static int
@@ -146,17 +183,17 @@ judge(VimgScrub *scrub, VimgSliceTools *tools, const VimgSliceId *id, Verdict *v
     VimgTransport *transport = scrub->store->transport;
     g_autofree char *place = vimg_slice_path(id);
     gboolean good;
-    int result = examine(transport, tools, place, id, &good, size);
+    int result = weigh_row(scrub, examine(transport, tools, place, id, &good, size));
 
-    *verdict = SLICE_GOOD;
+    *verdict = good ? SLICE_GOOD : SLICE_LEFT;
     if (result == ENOENT)
         *verdict = SLICE_GONE;
     else if (result == EINVAL || result == EISDIR || result == ELOOP)
         *verdict = SLICE_FOREIGN;
     else if (result != 0)
         return result;
-    else if (!good)
-        *verdict = scrub->store->read_only ? SLICE_LEFT : set_aside(transport, tools, id, place);
+    else if (!good && !scrub->store->read_only)
+        return set_aside(transport, tools, id, verdict);
     return 0;
 }
 
@@ -361,6 +398,7 @@ rescue_one(VimgSliceStore *store, VimgSliceTools *tools, const char *name)
 {
     g_autofree char *path = g_strconcat("bad/", name, NULL);
     g_autofree char *place = NULL;
+    g_autofree char *dir = NULL;
     VimgFileInfo info;
     VimgSliceId id;
     gboolean good;
@@ -369,9 +407,11 @@ rescue_one(VimgSliceStore *store, VimgSliceTools *tools, const char *name)
     if (!vimg_id_parse(name, &id) || name[2 * VIMG_ID_SIZE] != '.')
         return FALSE;
     place = vimg_slice_path(&id);
+    dir = vimg_slice_dir(&id);
     return vimg_transport_stat(store->transport, place, &info) == ENOENT &&
            examine(store->transport, tools, path, &id, &good, &size) == 0 && good &&
-           move_back(store->transport, path, place) == 0;
+           vimg_slice_put(store->transport, path, &id) == 0 &&
+           vimg_transport_sync(store->transport, dir) == 0;
 }
 
 gboolean

@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "gc-lock.h"
 #include "slice.h"
@@ -18,6 +19,8 @@
  * one place after the other.
  */
 #define SEARCHES 4
+#define SUFFIX ".cacnk"
+#define OLD_RUN "gc/old-" /* as gc-lock.c knows them */
 /* Some slack: other writers of the format may store with a larger overhead than ours. */
 #define FRAME_SLACK 4096
 
@@ -137,6 +140,10 @@ vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer
         return NULL;
     }
     n = ZSTD_decompressDCtx(tools->expander, plain->data, plain->size, frame->data, frame->size);
+    if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation) {
+        throw_error(error, VIMG_ERROR_NO_MEMORY, "zstd");
+        return NULL;
+    }
     if (ZSTD_isError(n)) {
         throw_damaged(error, id, ZSTD_getErrorName(n));
         return NULL;
@@ -153,8 +160,8 @@ vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer
     return g_steal_pointer(&plain);
 }
 
-/* The digest of all frames there are, as they come: FALSE if that fails or never ends. */
-static gboolean
+/* The digest of all frames there are, as they come: EINVAL if that fails or never ends. */
+static int
 digest_frames(VimgSliceTools *tools, const VimgBuffer *frame, VimgSliceId *out)
 {
     const gsize room = ZSTD_DStreamOutSize();
@@ -171,32 +178,38 @@ digest_frames(VimgSliceTools *tools, const VimgBuffer *frame, VimgSliceId *out)
         piece = (ZSTD_outBuffer){plain, room, 0};
         left = ZSTD_decompressStream(tools->expander, &piece, &in);
         total += piece.pos;
+        if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
+            return ENOMEM;
         if (ZSTD_isError(left) || total > VIMG_ZERO_MAX)
-            return FALSE;
+            return EINVAL;
         if (!EVP_DigestUpdate(tools->digest, plain, piece.pos))
             g_error("SHA-256 failed");
     } while (in.pos < in.size || (left > 0 && piece.pos == room));
     if (!EVP_DigestFinal_ex(tools->digest, out->bytes, NULL))
         g_error("SHA-256 failed");
-    return left == 0;
+    return left == 0 ? 0 : EINVAL;
 }
 
-gboolean
-vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame)
+int
+vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame,
+                 gboolean *good)
 {
     guint64 length = ZSTD_getFrameContentSize(frame->data, frame->size);
     g_autoptr(VimgBuffer) plain = NULL;
     VimgSliceId found;
+    int result;
 
     /* larger numbers also stand for lengths that are not known */
     if (length <= VIMG_ZERO_MAX)
         plain = vimg_slice_expand(tools, id, frame, length, NULL);
-    if (plain)
-        return TRUE;
+    *good = plain != NULL;
+    if (plain || frame->size == 0)
+        return 0;
     if (!tools->expander)
         tools->expander = ZSTD_createDCtx();
-    return frame->size > 0 && tools->expander && digest_frames(tools, frame, &found) &&
-           vimg_id_equal(&found, id);
+    result = tools->expander ? digest_frames(tools, frame, &found) : ENOMEM;
+    *good = result == 0 && vimg_id_equal(&found, id);
+    return result == ENOMEM ? ENOMEM : 0;
 }
 
 gsize
@@ -211,7 +224,7 @@ vimg_slice_path(const VimgSliceId *id)
     char hex[VIMG_ID_HEX];
 
     vimg_id_to_hex(id, hex);
-    return g_strdup_printf(VIMG_SLICES_DIR "/%.4s/%s.cacnk", hex, hex);
+    return g_strdup_printf(VIMG_SLICES_DIR "/%.4s/%s" SUFFIX, hex, hex);
 }
 
 char *
@@ -220,8 +233,120 @@ vimg_slice_dir(const VimgSliceId *id)
     return g_strdup_printf(VIMG_SLICES_DIR "/%04x", vimg_slice_prefix(id));
 }
 
+gboolean
+vimg_slice_parse(const char *name, VimgSliceId *out)
+{
+    return vimg_id_parse(name, out) && strcmp(name + VIMG_ID_HEX - 1, SUFFIX) == 0;
+}
+
+gboolean
+vimg_slice_parse_prefix(const char *name, guint *out)
+{
+    guint64 value;
+
+    if (strlen(name) != 4 || strspn(name, "0123456789abcdef") != 4 ||
+        !g_ascii_string_to_unsigned(name, 16, 0, VIMG_SLICE_PREFIXES - 1, &value, NULL))
+        return FALSE;
+    *out = (guint)value;
+    return TRUE;
+}
+
+/* ---- into its place and out of it ------------------------------------------------------- */
+
+/* Durably, before there is a slice in it: what moves between two directories is in one of them. */
+static int
+make_run(VimgTransport *transport, const char *holder, const char *run, const char *condemned)
+{
+    const char *dirs[] = {holder, run, condemned};
+    int result = 0;
+    gsize i;
+
+    for (i = 0; result == 0 && i < G_N_ELEMENTS(dirs); i++)
+        result = vimg_transport_mkdir(transport, dirs[i]);
+    for (i = G_N_ELEMENTS(dirs); result == 0 && i-- > 0;)
+        result = vimg_transport_sync(transport, dirs[i]);
+    return result ? result : vimg_transport_sync(transport, "gc");
+}
+
+int
+vimg_slice_lift(VimgTransport *transport, const VimgSliceId *id, char **out)
+{
+    g_autofree char *fresh = g_uuid_string_random();
+    g_autofree char *holder = g_strconcat(OLD_RUN, fresh, NULL);
+    g_autofree char *run = g_strconcat(holder, "/", fresh, NULL);
+    g_autofree char *condemned = g_strconcat(run, "/" VIMG_GC_CONDEMNED, NULL);
+    g_autofree char *place = vimg_slice_path(id);
+    g_autofree char *path = g_strconcat(condemned, strrchr(place, '/'), NULL);
+    int result = make_run(transport, holder, run, condemned);
+
+    if (result == 0)
+        result = vimg_transport_rename(transport, place, path);
+    if (result == 0)
+        *out = g_steal_pointer(&path);
+    else
+        vimg_slice_lift_end(transport, path);
+    return result;
+}
+
+void
+vimg_slice_lift_end(VimgTransport *transport, const char *path)
+{
+    g_autofree char *condemned = g_path_get_dirname(path);
+    g_autofree char *run = g_path_get_dirname(condemned);
+    g_autofree char *holder = g_path_get_dirname(run);
+
+    if (vimg_transport_rmdir(transport, condemned) == ENOTEMPTY)
+        return;
+    /* a collector may have noted leases there */
+    vimg_transport_remove_files(transport, run);
+    vimg_transport_rmdir(transport, holder);
+}
+
+/* Of what lies in the place of @id, if it is empty still: somebody may have stored it again. */
+static int
+remove_empty(VimgTransport *transport, const VimgSliceId *id, const char *place)
+{
+    g_autofree char *path = NULL;
+    VimgFileInfo info;
+    int result = vimg_slice_lift(transport, id, &path);
+
+    if (result != 0)
+        return result;
+    result = vimg_transport_stat(transport, path, &info);
+    if (result == 0)
+        result = info.size > 0 ? vimg_transport_rename(transport, path, place)
+                               : vimg_transport_unlink(transport, path);
+    vimg_slice_lift_end(transport, path);
+    /* and again: then there are two, and one is left for a collection */
+    return result == EEXIST ? 0 : result;
+}
+
+int
+vimg_slice_put(VimgTransport *transport, const char *from, const VimgSliceId *id)
+{
+    g_autofree char *place = vimg_slice_path(id);
+    int result = EEXIST;
+    VimgFileInfo info;
+    guint round;
+
+    for (round = 0; round < SEARCHES; round++) {
+        result = vimg_transport_rename(transport, from, place);
+        if (result != EEXIST)
+            return result;
+        result = vimg_transport_stat(transport, place, &info);
+        if (result == 0 && info.size > 0)
+            return vimg_transport_unlink(transport, from);
+        if (result == 0)
+            result = remove_empty(transport, id, place);
+        if (result != 0 && result != ENOENT)
+            return result;
+    }
+    return EEXIST;
+}
+
+/* ---- wherever it is --------------------------------------------------------------------- */
+
 typedef struct {
-    const char *place;
     gsize max;
     VimgBuffer *frame;
 } Condemned;
@@ -233,7 +358,7 @@ condemned_rest(const VimgSliceId *id)
     char hex[VIMG_ID_HEX];
 
     vimg_id_to_hex(id, hex);
-    return g_strconcat(VIMG_GC_CONDEMNED "/", hex, ".cacnk", NULL);
+    return g_strconcat(VIMG_GC_CONDEMNED "/", hex, SUFFIX, NULL);
 }
 
 static gboolean
@@ -247,9 +372,7 @@ read_condemned(VimgTransport *transport, const char *path, gpointer data)
 static gboolean
 move_back(VimgTransport *transport, const char *path, gpointer data)
 {
-    int result = vimg_transport_rename(transport, path, ((const Condemned *)data)->place);
-
-    return result == 0 || result == EEXIST;
+    return vimg_slice_put(transport, path, data) == 0;
 }
 
 gboolean
@@ -257,12 +380,11 @@ vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id)
 {
     g_autofree char *place = vimg_slice_path(id);
     g_autofree char *rest = condemned_rest(id);
-    Condemned condemned = {.place = place};
     VimgFileInfo info;
     guint round;
 
     for (round = 0; round < SEARCHES; round++) {
-        if (vimg_gc_each(transport, rest, move_back, &condemned) ||
+        if (vimg_gc_each(transport, rest, move_back, (gpointer)id) ||
             vimg_transport_stat(transport, place, &info) != ENOENT)
             return TRUE;
     }

@@ -34,17 +34,22 @@ VimgBuffer *vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, cons
 
 /*
  * Whether @frame holds slice @id, whatever its length up to VIMG_ZERO_MAX; for slices of other
- * writers that do not say it, too.
+ * writers that do not say it, too.  Returns: 0 or ENOMEM.
  */
-gboolean vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame);
+int vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame,
+                     gboolean *good);
 /* No frame of a slice is longer. */
 gsize vimg_slice_frame_max(void);
 
 #define VIMG_SLICES_DIR "slices.castr"
+#define VIMG_SLICE_PREFIXES 65536 /* directories */
 
 /* "slices.castr/ab12/<id>.cacnk" and "slices.castr/ab12" */
 char *vimg_slice_path(const VimgSliceId *id);
 char *vimg_slice_dir(const VimgSliceId *id);
+/* "<64 hex digits>.cacnk", and "ab12" of a prefix directory: nothing else is ours. */
+gboolean vimg_slice_parse(const char *name, VimgSliceId *out);
+gboolean vimg_slice_parse_prefix(const char *name, guint *out);
 /* The number of the prefix directory, 0 to 65535. */
 static inline guint
 vimg_slice_prefix(const VimgSliceId *id)
@@ -58,6 +63,20 @@ vimg_slice_prefix(const VimgSliceId *id)
  */
 VimgBuffer *vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
                             guint64 length, GError **error);
+
+/*
+ * Takes the file of a slice out of its place, to look at what nobody replaces meanwhile.  It lies
+ * in a directory of the shape of an old collector run: there everybody finds it, and a collection
+ * ends what a crash leaves.  @out: (transfer full) its path.  Returns: 0 or a value of errno.
+ */
+int vimg_slice_lift(VimgTransport *transport, const VimgSliceId *id, char **out);
+/* It was moved on from @path; if not, it is left there for a collection. */
+void vimg_slice_lift_end(VimgTransport *transport, const char *path);
+/*
+ * Moves a slice from @from to its place.  What is there already is as good, unless it is empty, as
+ * a crash of the storage leaves it.  Returns: 0 or a value of errno.
+ */
+int vimg_slice_put(VimgTransport *transport, const char *from, const VimgSliceId *id);
 /* Moves a condemned slice back to its place.  FALSE: it is nowhere. */
 gboolean vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id);
 /* Makes durable where condemned slices lie.  Returns: 0 or a value of errno. */

@@ -170,7 +170,7 @@ give_back_mark(const VimgTurn *turn, const char *uuid)
 
 /* ---- restoring -------------------------------------------------------------------------- */
 
-/* What a publisher looks at before it publishes. */
+/* What a publisher looks at before it publishes; what it moved back is durable then. */
 static gboolean
 check_content(VimgSliceStore *store, const VimgStoredImage *image, GError **error)
 {
@@ -180,7 +180,8 @@ check_content(VimgSliceStore *store, const VimgStoredImage *image, GError **erro
     if (!image->manifest)
         return throw_error(error, VIMG_ERROR_DAMAGED, _("the manifest cannot be read"));
     index = vimg_image_index(store, image, error);
-    return index && vimg_publish_check(store, index, NULL, &allocation, error);
+    return index && vimg_publish_check(store, index, NULL, &allocation, error) &&
+           vimg_publish_sync(store, index, error);
 }
 
 /*

@@ -14,7 +14,6 @@
 #include "thread.h"
 #include "usage.h"
 
-#define PREFIXES 65536
 #define APART (2 * G_USEC_PER_SEC) /* SFTP has whole seconds */
 #define LOOK_MAX (10 * G_USEC_PER_SEC)
 #define BATCH 1024
@@ -42,7 +41,7 @@ vimg_usage_new(void)
 {
     VimgUsage *usage = g_new0(VimgUsage, 1);
 
-    usage->prefixes = g_new0(Prefix, PREFIXES);
+    usage->prefixes = g_new0(Prefix, VIMG_SLICE_PREFIXES);
     thread_must(pthread_mutex_init(&usage->lock, NULL));
     return usage;
 }
@@ -106,21 +105,6 @@ measure(VimgTransport *transport, const char *name, guint64 *bytes)
     return result == ENOENT ? 0 : result;
 }
 
-/* "ab12"; nothing else is a prefix directory. */
-static gboolean
-parse_prefix(const char *name, guint *out)
-{
-    gsize i;
-
-    *out = 0;
-    for (i = 0; i < 4; i++) {
-        if (!g_ascii_isxdigit(name[i]) || g_ascii_isupper(name[i]))
-            return FALSE;
-        *out = *out << 4 | (guint)g_ascii_xdigit_value(name[i]);
-    }
-    return name[4] == '\0';
-}
-
 /* The prefix directories that are there, with their times of change: others count as empty. */
 static int
 find_prefixes(VimgTransport *transport, gint64 *times)
@@ -139,7 +123,7 @@ find_prefixes(VimgTransport *transport, gint64 *times)
         result = stat_all(transport, VIMG_SLICES_DIR, part, n, ops);
         for (k = 0; result == 0 && k < n; k++) {
             if (ops[k].result == 0 && ops[k].info.type == VIMG_FILE_DIRECTORY &&
-                parse_prefix(part[k], &prefix))
+                vimg_slice_parse_prefix(part[k], &prefix))
                 times[prefix] = MAX(ops[k].info.mtime, 1);
         }
     }
@@ -171,14 +155,14 @@ visit(Prefix *prefix, VimgTransport *transport, guint number, gint64 mtime, gboo
 static int
 look(VimgUsage *usage, VimgTransport *transport, guint64 *total)
 {
-    g_autofree gint64 *times = g_new0(gint64, PREFIXES);
+    g_autofree gint64 *times = g_new0(gint64, VIMG_SLICE_PREFIXES);
     gint64 began = g_get_monotonic_time();
     gboolean apart = began - usage->looked >= APART;
     int result = find_prefixes(transport, times);
     guint i;
 
     *total = 0;
-    for (i = 0; i < PREFIXES; i++) {
+    for (i = 0; i < VIMG_SLICE_PREFIXES; i++) {
         if (result == 0 && g_get_monotonic_time() - began < LOOK_MAX)
             result = visit(&usage->prefixes[i], transport, i, times[i], apart);
         *total += usage->prefixes[i].bytes;

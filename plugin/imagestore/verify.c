@@ -18,9 +18,9 @@
 #include "scrub.h"
 #include "slice.h"
 #include "throw.h"
+#include "turn.h"
 #include "verify.h"
 
-#define PREFIXES 65536
 #define BATCH 256 /* slices between two records of how far it got, at least */
 #define RECORD_EVERY (5 * G_USEC_PER_SEC)
 #define MISSING_MAX (1 << 20) /* ids counted once each; beyond, it is too late to be exact */
@@ -87,7 +87,7 @@ read_record(Verify *verify)
         return 0;
     root = vimg_json_parse((const guint8 *)text, size, NULL);
     if (!root || g_strcmp0(vimg_json_string(root, "store"), verify->store->uuid) != 0 ||
-        !vimg_json_number(root, "next", &next) || next > PREFIXES)
+        !vimg_json_number(root, "next", &next) || next > VIMG_SLICE_PREFIXES)
         return 0;
     for (i = 0; i < G_N_ELEMENTS(numbers); i++)
         vimg_json_number(root, numbers[i].name,
@@ -123,18 +123,6 @@ write_record(Verify *verify, guint next)
 
 /* ---- all slices ------------------------------------------------------------------------- */
 
-/* "ab12"; PREFIXES for any other name. */
-static guint
-parse_prefix(const char *name)
-{
-    guint64 value;
-
-    if (strlen(name) == 4 && strspn(name, "0123456789abcdef") == 4 &&
-        g_ascii_string_to_unsigned(name, 16, 0, PREFIXES - 1, &value, NULL))
-        return (guint)value;
-    return PREFIXES;
-}
-
 /* Which prefix directories there are. */
 static gboolean
 list_prefixes(Verify *verify, guint8 *there, guint64 *foreign, GError **error)
@@ -146,9 +134,9 @@ list_prefixes(Verify *verify, guint8 *there, guint64 *foreign, GError **error)
     if (result != 0)
         return throw_result(error, result, _("cannot list the slices"));
     for (i = 0; i < names->len; i++) {
-        guint prefix = parse_prefix(g_ptr_array_index(names, i));
+        guint prefix;
 
-        if (prefix < PREFIXES)
+        if (vimg_slice_parse_prefix(g_ptr_array_index(names, i), &prefix))
             there[prefix] = TRUE;
         else
             ++*foreign;
@@ -172,8 +160,7 @@ list_slices(Verify *verify, guint prefix, GArray *ids, guint64 *foreign, GError 
         const char *name = g_ptr_array_index(names, i);
         VimgSliceId id;
 
-        if (vimg_id_parse(name, &id) && strcmp(name + 2 * VIMG_ID_SIZE, ".cacnk") == 0 &&
-            vimg_slice_prefix(&id) == prefix)
+        if (vimg_slice_parse(name, &id) && vimg_slice_prefix(&id) == prefix)
             g_array_append_val(ids, id);
         else
             ++*foreign;
@@ -189,7 +176,7 @@ check_batch(Verify *verify, const guint8 *there, guint64 total, guint *next, GEr
     guint64 foreign = 0;
     guint at;
 
-    for (at = *next; at < PREFIXES && ids->len < BATCH; at++) {
+    for (at = *next; at < VIMG_SLICE_PREFIXES && ids->len < BATCH; at++) {
         if (there[at] && (!vimg_slice_store_check_job(verify->job, error) ||
                           !list_slices(verify, at, ids, &foreign, error)))
             return FALSE;
@@ -204,7 +191,7 @@ check_batch(Verify *verify, const guint8 *there, guint64 total, guint *next, GEr
 static gboolean
 check_slices(Verify *verify, GError **error)
 {
-    g_autofree guint8 *there = g_new0(guint8, PREFIXES);
+    g_autofree guint8 *there = g_new0(guint8, VIMG_SLICE_PREFIXES);
     guint next = read_record(verify);
     guint64 foreign = 0;
     guint64 total = 0;
@@ -214,12 +201,13 @@ check_slices(Verify *verify, GError **error)
         return FALSE;
     if (next == 0)
         verify->sums.foreign = foreign;
-    while (good && next < PREFIXES) {
+    while (good && next < VIMG_SLICE_PREFIXES) {
         /* digests are spread evenly */
         if (next > 0)
-            total = verify->sums.bytes / next * PREFIXES;
+            total = verify->sums.bytes / next * VIMG_SLICE_PREFIXES;
         good = check_batch(verify, there, total, &next, error);
-        if (!good || next == PREFIXES || g_get_monotonic_time() - verify->recorded > RECORD_EVERY)
+        if (!good || next == VIMG_SLICE_PREFIXES ||
+            g_get_monotonic_time() - verify->recorded > RECORD_EVERY)
             write_record(verify, next);
     }
     return good;
@@ -318,6 +306,48 @@ is_gone(Verify *verify, const char *uuid)
     return vimg_image_look(verify->store, uuid, &image) == 0 && !image.published;
 }
 
+/* What was condemned, or interrupted in being looked at, nobody has read: it is when it is back. */
+static gboolean
+find_damage(Verify *verify, const VimgIndex *index, VimgDamage *out, GError **error)
+{
+    g_autoptr(GArray) rescued = NULL;
+
+    do {
+        g_clear_pointer(&rescued, g_array_unref);
+        vimg_damage_clear(out);
+        if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
+                              verify->job, out, error))
+            return FALSE;
+        rescued = g_steal_pointer(&out->rescued);
+        if (rescued && !vimg_scrub_run(verify->scrub, rescued, 0, error))
+            return FALSE;
+    } while (rescued);
+    return TRUE;
+}
+
+/*
+ * Nothing heals an index: it is an error until the image is wiped or deleted.  What we read may
+ * have been wiped and uploaded again meanwhile.
+ */
+static gboolean
+mark_index(Verify *verify, const char *uuid, GError **error)
+{
+    g_autoptr(VimgTurn) turn = vimg_turn_new(verify->store, uuid, error);
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgIndex) index = NULL;
+    g_autoptr(GError) fault = NULL;
+
+    if (!turn || !vimg_image_load(verify->store, uuid, &image, error))
+        return FALSE;
+    if (image.published)
+        index = vimg_image_index(verify->store, &image, &fault);
+    if (!g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+        return TRUE;
+    g_free(image.manifest->image.reason);
+    image.manifest->image.reason = g_strdup(fault->message);
+    return vimg_manifest_write(image.manifest, turn->lease, error);
+}
+
 static gboolean
 check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GError **error)
 {
@@ -331,14 +361,12 @@ check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GErr
         if (is_gone(verify, uuid))
             return TRUE;
         add_damaged(verify, uuid, image, fault->message);
-        /* nothing heals an index: it is an error until the image is wiped or deleted */
         if (verify->lease && !image->deleted &&
             g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DAMAGED))
-            vimg_image_set_error(verify->store, uuid, fault->message, &local);
+            mark_index(verify, uuid, &local);
         return settle_mark(uuid, local, error);
     }
-    if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
-                          verify->job, &damage, error))
+    if (!find_damage(verify, index, &damage, error))
         return FALSE;
     /* without our lease, what nobody needs any more goes while we look */
     if (damage.count == 0 || is_gone(verify, uuid))
@@ -379,7 +407,7 @@ look_at_image(Verify *verify, const char *uuid, GError **error)
 }
 
 static gboolean
-look_at_images(Verify *verify, GError **error)
+look_at_all(Verify *verify, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
     int result = vimg_transport_list(verify->store->transport, "images", &names);
@@ -394,6 +422,19 @@ look_at_images(Verify *verify, GError **error)
             return FALSE;
     }
     return TRUE;
+}
+
+/* @uuid: NULL: at all of them; what is bad in one image may be so in others. */
+static gboolean
+look_at_images(Verify *verify, const char *uuid, GError **error)
+{
+    if (uuid && !look_at_image(verify, uuid, error))
+        return FALSE;
+    if (uuid && verify->sums.bad == 0)
+        return TRUE;
+    json_array_unref(verify->damaged);
+    verify->damaged = json_array_new();
+    return look_at_all(verify, error);
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */
@@ -421,7 +462,6 @@ char *
 vimg_verify(VimgSliceStore *store, const char *uuid, VimgPluginJob *job, GError **error)
 {
     g_auto(Verify) verify = {.store = store, .job = job};
-    gboolean all;
 
     if (!uuid && store->state_dir)
         verify.record = g_build_filename(store->state_dir, "verify.json", NULL);
@@ -431,9 +471,7 @@ vimg_verify(VimgSliceStore *store, const char *uuid, VimgPluginJob *job, GError 
     if (verify.lease &&
         (!vimg_slice_store_mend_zeros(store, error) || !vimg_scrub_rescue(store, job, error)))
         return NULL;
-    /* what is bad in one image may be so in others */
-    all = !uuid || verify.sums.bad > 0;
-    if (!(all ? look_at_images(&verify, error) : look_at_image(&verify, uuid, error)))
+    if (!look_at_images(&verify, uuid, error))
         return NULL;
     if (verify.record)
         g_unlink(verify.record);

@@ -124,6 +124,86 @@ test_killed(HelperHome *home, gconstpointer data)
     memory_disk_free(disk);
 }
 
+/* ---- an empty file in the place of a slice ---------------------------------------------- */
+
+typedef struct {
+    MemoryDisk *disk;
+    VimgTransport *other; /* of another host */
+    VimgSliceId id;
+    guint crash; /* changing operations that we do after it; 0: all */
+    gboolean met;
+} Empty;
+
+static void
+put_staged(VimgTransport *transport, const VimgSliceId *id, const char *staged)
+{
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    g_autofree guint8 *plain = g_malloc0(65536);
+    gsize size;
+    const guint8 *frame = vimg_slice_compress(tools, plain, 65536, 1, &size, NULL);
+
+    g_assert_cmpint(vimg_transport_create(transport, staged, frame, size, TRUE), ==, 0);
+}
+
+/* The other host replaces it and relies on it from now on. */
+static void
+replace_empty(gpointer data)
+{
+    Empty *empty = data;
+
+    g_assert_cmpint(vimg_slice_put(empty->other, "pending/other", &empty->id), ==, 0);
+    if (empty->crash > 0)
+        memory_disk_set_fault(empty->disk, &(Fault){.kind = FAULT_CRASH, .at = empty->crash});
+    empty->met = TRUE;
+}
+
+/* Two hosts replace it, the second one before operation @at of the first, which dies then. */
+static gboolean
+meet_at_empty(const MemoryDisk *made, guint at, guint crash)
+{
+    MemoryDisk *disk = memory_disk_copy(made);
+    g_autoptr(VimgTransport) transport = memory_transport_new(disk, TRUE);
+    g_autoptr(VimgTransport) other = memory_transport_new(disk, TRUE);
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    g_autoptr(VimgBuffer) found = NULL;
+    g_autoptr(GError) error = NULL;
+    Empty empty = {disk, other, *vimg_zero_id(65536), crash, FALSE};
+    g_autofree char *place = vimg_slice_path(&empty.id);
+    int result;
+
+    vimg_transport_unlink(transport, place);
+    g_assert_cmpint(vimg_transport_create(transport, place, "", 0, TRUE), ==, 0);
+    put_staged(transport, &empty.id, "pending/own");
+    put_staged(transport, &empty.id, "pending/other");
+    memory_transport_meet(transport, at, replace_empty, &empty);
+    result = vimg_slice_put(transport, "pending/own", &empty.id);
+    memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+    if (crash == 0)
+        g_assert_cmpint(result, ==, 0);
+    found =
+        vimg_slice_read(other, tools, &empty.id, 65536, empty.met || result == 0 ? &error : NULL);
+    g_assert_no_error(error);
+    memory_disk_free(disk);
+    return empty.met;
+}
+
+static void
+test_empty(HelperHome *home, gconstpointer data)
+{
+    MemoryDisk *disk = memory_disk_new();
+    g_autoptr(VimgSliceStore) store = helper_store(memory_transport_new(disk, TRUE));
+    guint crash;
+    guint at;
+
+    for (crash = 0; crash < 8; crash++) {
+        for (at = 1; meet_at_empty(disk, at, crash); at++)
+            ;
+        g_assert_cmpuint(at, >, 4);
+    }
+    g_clear_pointer(&store, vimg_slice_store_free);
+    memory_disk_free(disk);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -132,5 +212,6 @@ main(int argc, char **argv)
     helper_add("/imagestore/lease/fenced-upload", test_fenced_upload, NULL);
     helper_add("/imagestore/lease/condemned", test_condemned, NULL);
     helper_add("/imagestore/lease/killed", test_killed, NULL);
+    helper_add("/imagestore/lease/empty", test_empty, NULL);
     return g_test_run();
 }

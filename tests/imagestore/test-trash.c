@@ -240,7 +240,7 @@ test_no_manifest(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture->store, "images"), ==, 0);
 }
 
-/* A slice that a collector took away comes back; one that is nowhere is named. */
+/* A slice that a collector took away comes back, durably; one that is nowhere is named. */
 static void
 test_condemned(Fixture *fixture, gconstpointer data)
 {
@@ -250,6 +250,7 @@ test_condemned(Fixture *fixture, gconstpointer data)
     g_autofree char *condemned = NULL;
     g_autoptr(GError) error = NULL;
     char hex[VIMG_ID_HEX];
+    VimgFileInfo info;
     VimgSliceId id;
 
     vimg_slice_hash(tools, content->data, 65536, &id);
@@ -261,8 +262,12 @@ test_condemned(Fixture *fixture, gconstpointer data)
     vimg_transport_mkdir(transport, "gc/lock/run");
     vimg_transport_mkdir(transport, "gc/lock/run/condemned");
     g_assert_cmpint(vimg_transport_rename(transport, place, condemned), ==, 0);
+    g_assert_cmpint(vimg_transport_sync_all(transport), ==, 0);
     restore(fixture->other, fixture->uuid, "a", &error);
     g_assert_no_error(error);
+    memory_disk_crash(fixture->disk, 0);
+    helper_fence_all(fixture->store);
+    g_assert_cmpint(vimg_transport_stat(transport, place, &info), ==, 0);
     helper_assert_content(fixture->store, fixture->uuid, content);
     delete (fixture->store, fixture->uuid);
     g_assert_cmpint(vimg_transport_unlink(transport, place), ==, 0);

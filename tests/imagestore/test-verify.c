@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <zstd.h>
 
+#include "collect.h"
 #include "damage.h"
 #include "json.h"
 #include "memory-transport.h"
@@ -67,13 +69,21 @@ static const VimgServices services = {
 
 typedef struct _Fixture Fixture;
 
+typedef enum {
+    AT_LIFT, /* before a slice is taken out of its place */
+    AT_LOOK, /* before it is read where it is then */
+    AT_TURN, /* before the turn of an image is taken */
+    N_EVENTS,
+} Event;
+
 typedef struct {
     VimgTransport parent;
     VimgTransport *inner;
     Fixture *fixture;
-    void (*happen)(Fixture *fixture); /* once, before a slice is moved to bad/ */
-    guint reads;                      /* of slices; by __atomic builtins */
-    const char *broken;               /* a slice that cannot be read */
+    void (*happen[N_EVENTS])(Fixture *fixture); /* once each; by __atomic builtins, as is: */
+    guint reads;                                /* of slices */
+    const char *broken;                         /* paths that have this cannot be read */
+    gboolean zeros;                             /* large zero slices are read, too */
 } Watch;
 
 struct _Fixture {
@@ -85,22 +95,66 @@ struct _Fixture {
     char *dir; /* state */
 };
 
+/* Those that take most of the time of a verification. */
+static gboolean
+is_large_zeros(const char *path)
+{
+    guint64 length;
+
+    for (length = 2 * MIB; length <= VIMG_ZERO_MAX; length *= 2) {
+        g_autofree char *zeros = vimg_slice_path(vimg_zero_id(length));
+
+        if (strcmp(path, zeros) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void
+watch_read(Watch *watch, VimgOp *op)
+{
+    gboolean slice = strstr(op->path, ".cacnk") != NULL;
+
+    if (watch->broken && strstr(op->path, watch->broken)) {
+        op->result = EIO;
+        return;
+    }
+    if (slice && !watch->zeros && is_large_zeros(op->path)) {
+        op->result = ENOENT;
+        return;
+    }
+    if (slice)
+        __atomic_add_fetch(&watch->reads, 1, __ATOMIC_RELAXED);
+    vimg_transport_run(watch->inner, op, 1);
+}
+
+/* Returns: N_EVENTS for most. */
+static Event
+event_of(const VimgOp *op)
+{
+    if (op->kind == VIMG_OP_RENAME && g_str_has_prefix(op->path, "slices.castr/"))
+        return AT_LIFT;
+    if (op->kind == VIMG_OP_READ && g_str_has_prefix(op->path, "gc/"))
+        return AT_LOOK;
+    return op->kind == VIMG_OP_CREATE && strstr(op->path, "/turn.") ? AT_TURN : N_EVENTS;
+}
+
 static void
 watch_run(VimgTransport *transport, VimgOp *ops, gsize n)
 {
     Watch *watch = (Watch *)transport;
-    void (*happen)(Fixture * fixture) = watch->happen;
     gsize i;
 
     for (i = 0; i < n; i++) {
-        if (ops[i].kind == VIMG_OP_READ && strstr(ops[i].path, ".cacnk"))
-            __atomic_add_fetch(&watch->reads, 1, __ATOMIC_RELAXED);
-        if (happen && ops[i].kind == VIMG_OP_RENAME && g_str_has_prefix(ops[i].to, "bad/")) {
-            watch->happen = NULL;
+        Event event = event_of(&ops[i]);
+        void (*happen)(Fixture * fixture) = NULL;
+
+        if (event < N_EVENTS)
+            happen = __atomic_exchange_n(&watch->happen[event], NULL, __ATOMIC_ACQ_REL);
+        if (happen)
             happen(watch->fixture);
-        }
-        if (watch->broken && ops[i].kind == VIMG_OP_READ && strstr(ops[i].path, watch->broken))
-            ops[i].result = EIO;
+        if (ops[i].kind == VIMG_OP_READ)
+            watch_read(watch, &ops[i]);
         else
             vimg_transport_run(watch->inner, &ops[i], 1);
     }
@@ -141,16 +195,30 @@ upload(VimgSliceStore *store, const char *uuid, const VimgBuffer *bytes)
     g_assert_no_error(error);
 }
 
+static Watch *
+watch_new(MemoryDisk *disk, gboolean whole)
+{
+    Watch *watch = g_new0(Watch, 1);
+
+    watch->parent.ops = &watch_ops;
+    watch->inner = memory_transport_new(disk, whole);
+    return watch;
+}
+
+static VimgSliceStore *
+connect(MemoryDisk *disk, gboolean whole)
+{
+    return helper_reopen(&watch_new(disk, whole)->parent);
+}
+
 static void
 set_up(Fixture *fixture, gconstpointer data)
 {
     fixture->disk = memory_disk_new();
-    fixture->watch = g_new0(Watch, 1);
-    fixture->watch->parent.ops = &watch_ops;
-    fixture->watch->inner = memory_transport_new(fixture->disk, TRUE);
+    fixture->watch = watch_new(fixture->disk, TRUE);
     fixture->watch->fixture = fixture;
     fixture->store = helper_store(&fixture->watch->parent);
-    fixture->other = helper_reopen(memory_transport_new(fixture->disk, TRUE));
+    fixture->other = connect(fixture->disk, TRUE);
     fixture->dir = helper_dir();
     fixture->store->state_dir = g_build_filename(fixture->dir, "state", NULL);
     fixture->uuid = helper_create(fixture->store, "a", 0);
@@ -288,8 +356,10 @@ static void
 test_clean(Fixture *fixture, gconstpointer data)
 {
     const char *uuid = data ? fixture->uuid : NULL;
-    Report report = verify(fixture->store, uuid);
+    Report report;
 
+    fixture->watch->zeros = TRUE;
+    report = verify(fixture->store, uuid);
     /* the zero slices from 64 KiB to 64 MiB count too */
     g_assert_cmpuint(report.checked, ==, SLICES - 2 + 11);
     g_assert_cmpuint(report.bytes, >, 10 * 65536 / 4);
@@ -414,21 +484,29 @@ test_zeros(Fixture *fixture, gconstpointer data)
     replace(fixture, vimg_zero_id(65536), "garbage", 7);
     replace(fixture, vimg_zero_id(1048576), "", 0);
     replace(fixture, vimg_zero_id(VIMG_ZERO_MAX), NULL, 0);
+    fixture->watch->zeros = TRUE;
     g_assert_cmpuint(verify(fixture->store, uuid).damaged, ==, 0);
     g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
     test_clean(fixture, data);
 }
 
 static void
-test_index(Fixture *fixture, gconstpointer data)
+spoil_index(Fixture *fixture)
 {
     g_autofree char *path = vimg_image_path(fixture->uuid, VIMG_IMAGE_INDEX);
     g_autoptr(VimgBuffer) index = helper_index(fixture->store, fixture->uuid);
-    const char *uuid = data ? fixture->uuid : NULL;
 
     index->data[64 + 8] ^= 1;
     vimg_transport_unlink(fixture->store->transport, path);
     vimg_transport_create(fixture->store->transport, path, index->data, index->size, FALSE);
+}
+
+static void
+test_index(Fixture *fixture, gconstpointer data)
+{
+    const char *uuid = data ? fixture->uuid : NULL;
+
+    spoil_index(fixture);
     g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
     g_assert_cmpuint(verify(fixture->store, uuid).damaged, ==, 1);
     g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ERROR);
@@ -464,6 +542,53 @@ test_unreadable(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(verify(fixture->store, NULL).damaged, ==, 0);
     helper_assert_content(fixture->store, fixture->uuid, content);
     g_assert_cmpuint(count(fixture->store, "bad"), ==, 0);
+}
+
+/* A storage out of reach says of everything that it cannot be read: no slice is bad for that. */
+static void
+test_out_of_reach(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    fixture->watch->broken = data;
+    g_assert_null(vimg_verify(fixture->store, NULL, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    /* up to so many may be bad indeed, if anything else can be read */
+    g_assert_cmpuint(count(fixture->store, "bad"), <, *(const char *)data ? 8 : 1);
+    fixture->watch->broken = NULL;
+    g_assert_cmpuint(verify(fixture->store, NULL).damaged, ==, 0);
+    helper_assert_content(fixture->store, fixture->uuid, content);
+}
+
+/* A frame for which there is no memory is no bad one. */
+static void
+test_no_memory(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    g_autoptr(VimgBuffer) frame = vimg_buffer_new(ZSTD_compressBound(65536));
+    VimgSliceId id = id_of(content, 1);
+    ZSTD_CCtx *compressor = ZSTD_createCCtx();
+    ZSTD_inBuffer in = {content->data + 65536, 65536, 0};
+    ZSTD_outBuffer out = {frame->data, frame->size, 0};
+    struct rlimit whole;
+    struct rlimit none = {0};
+    gboolean good;
+    int result;
+
+    /* of unknown length, with a window of 128 MiB */
+    ZSTD_CCtx_setParameter(compressor, ZSTD_c_windowLog, 27);
+    g_assert_cmpuint(ZSTD_compressStream2(compressor, &out, &in, ZSTD_e_flush), ==, 0);
+    g_assert_cmpuint(ZSTD_compressStream2(compressor, &out, &in, ZSTD_e_end), ==, 0);
+    ZSTD_freeCCtx(compressor);
+    frame->size = out.pos;
+    g_assert_cmpint(getrlimit(RLIMIT_AS, &whole), ==, 0);
+    none.rlim_max = whole.rlim_max;
+    g_assert_cmpint(setrlimit(RLIMIT_AS, &none), ==, 0);
+    result = vimg_slice_check(tools, &id, frame, &good);
+    g_assert_cmpint(setrlimit(RLIMIT_AS, &whole), ==, 0);
+    g_assert_cmpint(result, ==, ENOMEM);
+    g_assert_cmpint(vimg_slice_check(tools, &id, frame, &good), ==, 0);
+    g_assert_true(good);
 }
 
 /* ---- healing ---------------------------------------------------------------------------- */
@@ -596,12 +721,126 @@ test_healed_meanwhile(Fixture *fixture, gconstpointer data)
     Report report;
 
     spoil(fixture, 3);
-    fixture->watch->happen = store_again;
+    fixture->watch->happen[AT_LIFT] = store_again;
     report = verify(fixture->store, NULL);
     g_assert_cmpuint(report.bad + report.damaged, ==, 0);
     g_assert_true(in_place(fixture, 3));
     g_assert_cmpuint(count(fixture->store, "bad"), ==, 0);
     helper_assert_content(fixture->store, fixture->uuid, content);
+}
+
+/* What is looked at out of its place is there for everybody. */
+static void
+use_all(Fixture *fixture)
+{
+    g_autofree char *b = helper_create(fixture->other, "b", 0);
+
+    helper_assert_content(fixture->other, fixture->uuid, content);
+    upload(fixture->other, b, content);
+    helper_assert_content(fixture->other, b, content);
+}
+
+static void
+test_used_meanwhile(Fixture *fixture, gconstpointer data)
+{
+    spoil(fixture, 3);
+    fixture->watch->happen[AT_LIFT] = store_again;
+    fixture->watch->happen[AT_LOOK] = use_all;
+    g_assert_cmpuint(verify(fixture->store, NULL).bad, ==, 0);
+    g_assert_null(fixture->watch->happen[AT_LOOK]);
+    g_assert_true(in_place(fixture, 3));
+    g_assert_cmpuint(count(fixture->store, "gc"), ==, 0);
+}
+
+static guint killed_after; /* steps of a verification */
+
+static void
+store_again_and_die(Fixture *fixture)
+{
+    put_good(fixture, 3);
+    memory_disk_set_fault(fixture->disk, &(Fault){.kind = FAULT_CRASH, .at = killed_after});
+}
+
+static gboolean
+kill_at_look(Fixture *fixture)
+{
+    MemoryDisk *disk = memory_disk_copy(fixture->disk);
+    Watch *watch = watch_new(disk, TRUE);
+    Fixture killed = {.disk = disk, .watch = watch, .uuid = fixture->uuid};
+    g_autofree char *first = NULL;
+    g_autofree char *report = NULL;
+    g_autoptr(GError) error = NULL;
+
+    killed.store = helper_reopen(&watch->parent);
+    killed.other = connect(disk, TRUE);
+    watch->fixture = &killed;
+    watch->happen[AT_LIFT] = store_again_and_die;
+    first = vimg_verify(killed.store, NULL, NULL, NULL);
+    memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+    helper_assert_content(killed.other, fixture->uuid, content);
+    helper_fence_all(killed.other);
+    report = vimg_collect(killed.other, FALSE, 0, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(in_place(&killed, 3));
+    g_assert_cmpuint(count(killed.other, "gc"), ==, 0);
+    helper_assert_content(killed.other, fixture->uuid, content);
+    vimg_slice_store_free(killed.store);
+    vimg_slice_store_free(killed.other);
+    memory_disk_free(disk);
+    return first != NULL;
+}
+
+static void
+test_killed(Fixture *fixture, gconstpointer data)
+{
+    spoil(fixture, 3);
+    for (killed_after = 1; !kill_at_look(fixture); killed_after++)
+        ;
+    g_assert_cmpuint(killed_after, >, 4);
+}
+
+/* A bad slice that a collector has, or a verification that was killed, is found to be bad. */
+static void
+test_condemned(Fixture *fixture, gconstpointer data)
+{
+    const char *uuid = data ? fixture->uuid : NULL;
+    VimgSliceId id = id_of(content, 3);
+    g_autofree char *b = helper_create(fixture->store, "b", 0);
+    g_autofree char *lifted = NULL;
+    Report report;
+
+    upload(fixture->store, b, content);
+    spoil(fixture, 3);
+    g_assert_cmpint(vimg_slice_lift(fixture->store->transport, &id, &lifted), ==, 0);
+    report = verify(fixture->store, uuid);
+    g_assert_cmpuint(report.bad, ==, 1);
+    g_assert_cmpuint(report.damaged, ==, 2);
+    assert_damaged(fixture->store, fixture->uuid, &id);
+    g_assert_false(in_place(fixture, 3));
+}
+
+static void
+upload_again(Fixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+
+    vimg_image_set_error(fixture->other, fixture->uuid, "broken", &error);
+    g_assert_no_error(error);
+    vimg_image_wipe(fixture->other, fixture->uuid, &error);
+    g_assert_no_error(error);
+    upload(fixture->other, fixture->uuid, foreign);
+}
+
+/* The image whose index was found broken is another one when it is to be marked. */
+static void
+test_index_meanwhile(Fixture *fixture, gconstpointer data)
+{
+    spoil_index(fixture);
+    fixture->watch->happen[AT_TURN] = upload_again;
+    verify(fixture->store, NULL);
+    g_assert_null(fixture->watch->happen[AT_TURN]);
+    g_assert_cmpint(helper_state(fixture->store, fixture->uuid), ==, VIMG_IMAGE_ACTIVE);
+    helper_assert_content(fixture->store, fixture->uuid, foreign);
 }
 
 static void *
@@ -618,7 +857,7 @@ verify_all(void *data)
 static void
 test_race(Fixture *fixture, gconstpointer data)
 {
-    VimgSliceStore *third = helper_reopen(memory_transport_new(fixture->disk, TRUE));
+    VimgSliceStore *third = connect(fixture->disk, TRUE);
     VimgSliceStore *stores[] = {fixture->store, fixture->other};
     pthread_t threads[G_N_ELEMENTS(stores)];
     g_autofree char *b = NULL;
@@ -718,7 +957,7 @@ static guint
 step(Fixture *fixture, const Fault *fault, guint32 fate)
 {
     MemoryDisk *disk = memory_disk_copy(fixture->disk);
-    VimgSliceStore *store = helper_reopen(memory_transport_new(disk, FALSE));
+    VimgSliceStore *store = connect(disk, FALSE);
     VimgSliceId id = id_of(content, 3);
     g_autofree char *b = NULL;
     g_autofree char *text = NULL;
@@ -731,7 +970,7 @@ step(Fixture *fixture, const Fault *fault, guint32 fate)
     if (fault->kind == FAULT_CRASH) {
         vimg_slice_store_free(store);
         memory_disk_crash(disk, fate ? fate * 1000003 + fault->at : 0);
-        store = helper_reopen(memory_transport_new(disk, TRUE));
+        store = connect(disk, TRUE);
         helper_fence_all(store);
         if (text)
             assert_damaged(store, fixture->uuid, &id);
@@ -788,12 +1027,22 @@ main(int argc, char **argv)
     ADD("/imagestore/verify/index/one", "one", test_index);
     ADD("/imagestore/verify/read-only", NULL, test_read_only);
     ADD("/imagestore/verify/unreadable", NULL, test_unreadable);
+    ADD("/imagestore/verify/out-of-reach/all", "", test_out_of_reach);
+    ADD("/imagestore/verify/out-of-reach/slices", ".cacnk", test_out_of_reach);
+    /* not where memory is the sanitizer's */
+    if (helper_stride() == 1)
+        ADD("/imagestore/verify/no-memory", NULL, test_no_memory);
     ADD("/imagestore/verify/heal", NULL, test_heal);
     ADD("/imagestore/verify/long-list", NULL, test_long_list);
     ADD("/imagestore/verify/upload", NULL, test_upload);
     ADD("/imagestore/verify/delete", NULL, test_delete);
     ADD("/imagestore/verify/wipe", NULL, test_wipe);
     ADD("/imagestore/verify/healed-meanwhile", NULL, test_healed_meanwhile);
+    ADD("/imagestore/verify/used-meanwhile", NULL, test_used_meanwhile);
+    ADD("/imagestore/verify/killed", NULL, test_killed);
+    ADD("/imagestore/verify/condemned/all", NULL, test_condemned);
+    ADD("/imagestore/verify/condemned/one", "one", test_condemned);
+    ADD("/imagestore/verify/index-meanwhile", NULL, test_index_meanwhile);
     ADD("/imagestore/verify/race", NULL, test_race);
     ADD("/imagestore/verify/resume", NULL, test_resume);
     ADD("/imagestore/verify/rate", NULL, test_rate);
