@@ -188,7 +188,7 @@ vimg_manifest_publish(VimgManifest *manifest, VimgLease *lease, GError **error)
     for (race = 0; result == EEXIST && race < MAX_RACES; race++) {
         g_autofree char *path = manifest_path(manifest, ++manifest->number);
 
-        result = vimg_transport_rename(transport, staged, path);
+        result = vimg_transport_publish(transport, staged, path);
     }
     if (result == 0)
         result = vimg_transport_sync(transport, dir);

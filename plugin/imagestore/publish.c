@@ -316,7 +316,7 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
     if (!stage_index(lease, staged, index, NULL, NULL, error) ||
         !sync_staged(lease, &staged, 1, index, from, error))
         return FALSE;
-    result = vimg_transport_rename(transport, staged, place);
+    result = vimg_transport_publish(transport, staged, place);
     if (result == ENOENT)
         return vimg_lease_throw_fenced(error);
     if (result == 0)
@@ -334,7 +334,7 @@ commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **er
     VimgTransport *transport = lease->store->transport;
     g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
-    int result = vimg_transport_rename(transport, staged, place);
+    int result = vimg_transport_publish(transport, staged, place);
 
     if (result == ENOENT)
         return vimg_lease_throw_fenced(error);

@@ -124,7 +124,7 @@ make_file(VimgTransport *transport, const char *path, gconstpointer data, gsize 
     if (result == 0)
         result = vimg_transport_sync(transport, staged);
     if (result == 0)
-        result = vimg_transport_rename(transport, staged, path);
+        result = vimg_transport_publish(transport, staged, path);
     if (result != 0)
         vimg_transport_unlink(transport, staged);
     if (result != 0 && result != EEXIST)

@@ -286,7 +286,7 @@ run_op(const Memory *memory, VimgOp *op)
 
     if (op->kind == VIMG_OP_MKDIR || op->kind == VIMG_OP_CREATE)
         return add_node(memory, parent, name, NULL, op);
-    if (op->kind == VIMG_OP_RENAME)
+    if (op->kind == VIMG_OP_RENAME || op->kind == VIMG_OP_PUBLISH)
         return rename_node(memory, op, node, parent, name);
     if (!node)
         return ENOENT;
