@@ -235,21 +235,64 @@ test_owner(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(watch(fixture->store, 0, 60 * MINUTE), ==, owners[i].at_once ? 0 : 15 * MINUTE);
 }
 
-/* The name alone says that a lease is of an earlier boot of this machine. */
+/* What a daemon of this machine notes when it opens a store. */
+static void
+note_boot(const char *dir, const char *before)
+{
+    g_autofree char *path = g_build_filename(dir, "boots", NULL);
+
+    if (before)
+        g_assert_true(g_file_set_contents(path, before, -1, NULL));
+    vimg_owner_note_boot(dir);
+}
+
+static guint
+count_boots(const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "boots", NULL);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    return g_strv_length(lines) - 1;
+}
+
+/* The name alone says that a lease is of an earlier boot of this machine, if that was noted. */
 static void
 test_name(Fixture *fixture, gconstpointer data)
 {
     g_autofree char *id = vimg_owner_new_id();
     g_autofree char *other = g_strdup(id);
     char *boot = strchr(other, '-') + 1;
+    g_autofree char *dir = helper_dir();
+    g_autofree char *digits = NULL;
+    g_autoptr(GString) many = g_string_new(NULL);
+    guint i;
 
     if (strlen(id) == 36) {
+        helper_remove_dir(dir);
         g_test_skip("this host has no /etc/machine-id");
         return;
     }
     g_assert_false(vimg_owner_is_dead(NULL, id));
     *boot = *boot == '0' ? '1' : '0';
+    /* a machine copied from this one */
+    g_assert_false(vimg_owner_is_dead(NULL, other));
+    note_boot(dir, NULL);
+    note_boot(dir, NULL);
+    g_assert_cmpuint(count_boots(dir), ==, 1);
+    g_assert_false(vimg_owner_is_dead(NULL, other));
+    g_assert_false(vimg_owner_is_dead(NULL, id));
+    for (i = 0; i < 100; i++)
+        g_string_append_printf(many, "%08x\n", i);
+    digits = g_strndup(boot, 8);
+    g_string_append_printf(many, "%s\n", digits);
+    note_boot(dir, many->str);
+    g_assert_cmpuint(count_boots(dir), ==, 64);
+    helper_remove_dir(dir);
     g_assert_true(vimg_owner_is_dead(NULL, other));
+    g_assert_false(vimg_owner_is_dead(NULL, id));
     *other = *other == '0' ? '1' : '0';
     g_assert_false(vimg_owner_is_dead(NULL, other));
     g_assert_false(vimg_owner_is_dead(NULL, id + 17));
