@@ -354,7 +354,6 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     thread_must(pthread_mutex_init(&store->lock, NULL));
     g_queue_init(&store->leases);
     store->usage = vimg_usage_new();
-    store->watch = vimg_watch_new();
     result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
     if (result != 0) {
         throw_result(error, result, _("cannot read '%s'"), STORE_FILE);
@@ -362,6 +361,7 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     }
     if (!parse_store_file(store, content, error))
         return NULL;
+    store->watch = vimg_watch_get(store->uuid);
     if (vimg_transport_space(transport, &space) == 0)
         store->read_only = space.read_only;
     if (!store->read_only && !vimg_lease_try(store))
@@ -390,7 +390,7 @@ vimg_slice_store_free(VimgSliceStore *store)
         vimg_services->timer_remove(store->timer);
     vimg_transport_free(store->transport);
     vimg_usage_free(store->usage);
-    vimg_watch_free(store->watch);
+    vimg_watch_put(store->watch);
     pthread_mutex_destroy(&store->lock);
     g_free(store->dir);
     g_free(store->uuid);

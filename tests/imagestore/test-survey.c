@@ -11,6 +11,7 @@
 #include "json.h"
 #include "memory-transport.h"
 #include "owner.h"
+#include "remove.h"
 #include "store-helper.h"
 #include "survey.h"
 
@@ -168,6 +169,35 @@ test_long_stall(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(watch(fixture->store, 0, 14 * MINUTE), ==, 14 * MINUTE);
     g_assert_true(look(fixture->store, 600 * MINUTE));
     g_assert_cmpint(watch(fixture->store, 600 * MINUTE, 660 * MINUTE), ==, 615 * MINUTE);
+}
+
+/* What was seen by way of one that was closed counts for the next, and so a store can be removed.
+ */
+static void
+test_reopened(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *other = stranger();
+    g_autoptr(GError) error = NULL;
+    guint round;
+
+    make_lease(fixture->store, other, TRUE);
+    for (round = 0; round < 20 && is_there(fixture->store, LEASE); round++) {
+        gint64 later = g_get_monotonic_time() + 9 * MINUTE * G_USEC_PER_SEC;
+        g_autoptr(GPtrArray) alive = NULL;
+
+        g_assert_false(vimg_slice_store_remove(fixture->store, NULL, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+        g_assert_nonnull(strstr(error->message, g_get_host_name()));
+        g_assert_nonnull(strstr(error->message, "'" LEASE "'"));
+        g_clear_error(&error);
+        vimg_slice_store_free(fixture->store);
+        fixture->store = helper_reopen(memory_transport_new(fixture->disk, TRUE));
+        alive = vimg_survey_leases(fixture->store, later, NULL);
+    }
+    g_assert_cmpuint(round, >=, 15);
+    g_assert_cmpuint(round, <, 20);
+    g_assert_true(vimg_slice_store_remove(fixture->store, NULL, &error));
+    g_assert_no_error(error);
 }
 
 /* What is not whole: being made, or left by an interrupted making or ending. */
@@ -383,6 +413,7 @@ main(int argc, char **argv)
     ADD("beating", test_beating, NULL);
     ADD("stall", test_stall, NULL);
     ADD("long-stall", test_long_stall, NULL);
+    ADD("reopened", test_reopened, NULL);
     ADD("without-owner", test_without, "heartbeat");
     ADD("without-heartbeat", test_without, "owner");
     ADD("without-both", test_without, "");
