@@ -246,6 +246,38 @@ test_error_state(HelperHome *home, gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
 }
 
+/* What others change of an image while it is written stays. */
+static void
+test_change_while_writing(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) store = helper_local_store(home);
+    g_autoptr(VimgSliceStore) other = helper_reopen(vimg_transport_local_new(home->dir));
+    g_autoptr(VimgBuffer) content = helper_content(1, 3 * 64 * KIB, 0);
+    g_autofree char *uuid = helper_create(store, "a", content->size);
+    VimgWriteRequest request = {.size = sizeof(request)};
+    g_autoptr(GError) error = NULL;
+    gint seal;
+
+    for (seal = FALSE; seal <= TRUE; seal++) {
+        VimgPluginImage change = VIMG_PLUGIN_IMAGE_INIT;
+        g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+        VimgSliceWriter *writer = vimg_slice_writer_open(store, uuid, &request, NULL, &error);
+
+        g_assert_no_error(error);
+        helper_feed(writer, content, 0, 64 * KIB, FALSE, &error);
+        g_assert_no_error(error);
+        change.uuid = uuid;
+        change.description = seal ? "second" : "first";
+        g_assert_true(vimg_image_set_metadata(other, &change, &error));
+        helper_finish(writer, seal, content->size, &error);
+        g_assert_no_error(error);
+        g_assert_true(vimg_image_stat(store, uuid, &image, &error));
+        g_assert_cmpstr(image.description, ==, change.description);
+        g_assert_cmpuint(image.allocation, >, 0);
+    }
+    helper_assert_content(store, uuid, content);
+}
+
 /* Without a rename that never replaces, what one host published stays all the same. */
 static void
 test_plain_renames(HelperHome *home, gconstpointer data)
@@ -288,6 +320,7 @@ main(int argc, char **argv)
     helper_add("/imagestore/damage/slice", test_damaged_slice, NULL);
     helper_add("/imagestore/damage/index", test_truncated_index, NULL);
     helper_add("/imagestore/store/plain-renames", test_plain_renames, NULL);
+    helper_add("/imagestore/image/change-while-writing", test_change_while_writing, NULL);
     helper_add("/imagestore/image/error-state", test_error_state, NULL);
     return g_test_run();
 }
