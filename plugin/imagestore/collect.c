@@ -11,6 +11,7 @@
 
 #include "collect-private.h"
 #include "json.h"
+#include "spare.h"
 #include "survey.h"
 #include "throw.h"
 
@@ -452,6 +453,7 @@ vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPlugi
         collection.lock = vimg_gc_lock_take(store, g_get_monotonic_time(), error);
         good = collection.lock && ask_time(&collection, collection.lock->heartbeat, error) &&
                collect(&collection, patience, error);
+        vimg_spare_make(store->transport);
     }
     if (good)
         return format_report(&collection);

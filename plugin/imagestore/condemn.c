@@ -10,10 +10,13 @@
 
 #include "collect-private.h"
 #include "slice.h"
+#include "spare.h"
 #include "throw.h"
 
 #define BATCH 1024
 #define LISTED 64 /* prefix directories at once */
+/* Slices of a run that works in the spare: their names must leave some of it. */
+#define TIGHT 2048
 #define SUFFIX ".cacnk"
 
 static void
@@ -85,6 +88,11 @@ condemn_batch(VimgCollection *collection, GPtrArray *paths, GError **error)
         else if (ops[i].result != ENOENT && result == 0)
             result = ops[i].result;
     }
+    if (vimg_spare_use(collection->store->transport, result)) {
+        /* the rest is for the next run */
+        collection->lock->tight = TRUE;
+        result = 0;
+    }
     if (result != 0)
         return throw_result(error, result, _("cannot take slices out of the store"));
     /* a slice that went by itself, or the end of the run */
@@ -150,6 +158,12 @@ visit_prefixes(VimgCollection *collection, const GPtrArray *names, guint from, g
     return good;
 }
 
+static gboolean
+is_enough(const VimgCollection *collection)
+{
+    return collection->lock && collection->lock->tight && collection->report.waiting >= TIGHT;
+}
+
 gboolean
 vimg_condemn(VimgCollection *collection, GError **error)
 {
@@ -159,7 +173,7 @@ vimg_condemn(VimgCollection *collection, GError **error)
 
     if (result != 0)
         return throw_result(error, result, _("cannot list the slices in '%s'"), VIMG_SLICES_DIR);
-    for (i = 0; i < names->len; i += LISTED) {
+    for (i = 0; i < names->len && !is_enough(collection); i += LISTED) {
         vimg_collect_progress(collection, "condemning", i, names->len);
         if (!visit_prefixes(collection, names, i, MIN(LISTED, names->len - i), error))
             return FALSE;

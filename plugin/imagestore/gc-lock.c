@@ -8,6 +8,7 @@
 #include "gc-lock.h"
 #include "lease.h"
 #include "owner.h"
+#include "spare.h"
 #include "survey.h"
 #include "throw.h"
 
@@ -101,6 +102,8 @@ move_away(VimgTransport *transport, const char *run)
     g_autofree char *to = g_strconcat(parent, "/", run, NULL);
     int result = vimg_transport_mkdir(transport, parent);
 
+    if (vimg_spare_use(transport, result))
+        result = vimg_transport_mkdir(transport, parent);
     if (result == 0)
         result = vimg_transport_rename(transport, from, to);
     if (result == 0)
@@ -190,6 +193,7 @@ vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
 {
     g_autofree char *run = vimg_owner_new_id();
     VimgGcLock *lock;
+    gboolean tight;
     guint round;
     int result;
 
@@ -198,6 +202,11 @@ vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
     remove_remains(store, now);
     vimg_owner_hold(run);
     result = make(store->transport, run);
+    tight = vimg_spare_use(store->transport, result);
+    if (tight) {
+        unmake(store->transport, run);
+        result = make(store->transport, run);
+    }
     for (round = 0; result == 0; round++) {
         result = try_take(store->transport, run);
         if (result != EEXIST || round == MAX_ROUNDS)
@@ -213,6 +222,7 @@ vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
         result = vimg_transport_sync(store->transport, "gc");
     lock = g_new0(VimgGcLock, 1);
     lock->store = store;
+    lock->tight = tight;
     lock->dir = g_strconcat(LOCK "/", run, NULL);
     lock->heartbeat = g_strconcat(lock->dir, "/" VIMG_HEARTBEAT_FILE, NULL);
     lock->run = g_steal_pointer(&run);

@@ -21,6 +21,7 @@ typedef struct {
     char *run;       /* its name, as vimg_owner_new_id() gives it */
     char *dir;       /* gc/lock/<run> */
     char *heartbeat; /* among those that vimg_lease_beat_all() rewrites */
+    gboolean tight;  /* what it works in is the spare: little at a time */
 } VimgGcLock;
 
 /* VIMG_ERROR_BUSY naming who has it.  A dead holder's run is taken away.  @now: monotonic. */

@@ -13,6 +13,7 @@
 #include "lease.h"
 #include "slice.h"
 #include "slicer.h"
+#include "spare.h"
 #include "store.h"
 #include "survey.h"
 #include "throw.h"
@@ -238,6 +239,7 @@ make_all(VimgTransport *transport, const VimgStoreParams *params, GError **error
         if (!make_directory(transport, directories[i], error))
             return FALSE;
     }
+    vimg_spare_make(transport);
     if (!make_zero_slices(transport, params->slice_size, error) ||
         !sync_directories(transport, error) ||
         !make_file(transport, STORE_FILE, text, strlen(text), error))
@@ -268,6 +270,7 @@ unmake(VimgTransport *transport, guint64 slice_size)
         vimg_transport_unlink(transport, path);
         vimg_transport_rmdir(transport, dir);
     }
+    vimg_transport_unlink(transport, VIMG_SPARE_FILE);
     for (i = 0; directories[i]; i++)
         vimg_transport_rmdir(transport, directories[i]);
 }

@@ -13,6 +13,7 @@
 #include "gc-lock.h"
 #include "image.h"
 #include "publish.h"
+#include "spare.h"
 #include "throw.h"
 #include "trash.h"
 #include "turn.h"
@@ -265,11 +266,26 @@ vimg_trash_restore(VimgSliceStore *store, const char *uuid, const char *name, Vi
 
 /* ---- purging ---------------------------------------------------------------------------- */
 
+/* On a full file system too: that is what images are purged for. */
+static VimgTurn *
+begin_purge(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    VimgTurn *turn = begin(store, uuid, image, &local);
+
+    if (!turn && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE) &&
+        vimg_spare_use(store->transport, ENOSPC))
+        return begin(store, uuid, image, error);
+    if (!turn)
+        g_propagate_error(error, g_steal_pointer(&local));
+    return turn;
+}
+
 gboolean
 vimg_trash_purge(VimgSliceStore *store, const char *uuid, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = begin(store, uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin_purge(store, uuid, &image, error);
     int result;
 
     /* with its name, but without the mark, it would be back */

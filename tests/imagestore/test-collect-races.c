@@ -364,7 +364,7 @@ verify(World *world)
     g_assert_true(vimg_roots_read(&roots, NULL));
     g_assert_cmpuint(vimg_marks_count(roots.marks), ==, count(store, VIMG_SLICES_DIR, 2));
     vimg_roots_clear(&roots);
-    g_assert_cmpuint(count(store, "gc", 1), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
     g_assert_cmpuint(count(store, "pending", 1), ==, 0);
     g_assert_cmpuint(count(store, "names", 2), ==, count(store, "images", 1));
     vimg_slice_store_free(store);

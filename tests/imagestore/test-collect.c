@@ -12,7 +12,9 @@
 #include "json.h"
 #include "memory-transport.h"
 #include "slice.h"
+#include "spare.h"
 #include "store-helper.h"
+#include "trash.h"
 
 typedef struct {
     MemoryDisk *disk;
@@ -183,7 +185,7 @@ test_trash(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(json_object_get_int_member(second, "freed"), >, 0);
     g_assert_cmpuint(count_slices(store), ==, zeros + 4);
     g_assert_cmpuint(count_names(store, "images"), ==, 1);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
     assert_whole(store, b, 2, 4);
 }
 
@@ -235,6 +237,43 @@ test_abandoned(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count_slices(store), ==, zeros);
 }
 
+/* A disk without any space left can be emptied. */
+static void
+test_full(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    guint zeros = count_slices(store);
+    g_autofree char *a = upload(store, "a", 1, 5);
+    g_autofree char *b = upload(store, "b", 2, 4);
+    g_autoptr(GError) error = NULL;
+    VimgFileInfo info;
+
+    memory_disk_set_fault(fixture->disk, &(Fault){.room = memory_disk_weigh(fixture->disk)});
+    /* nobody else has it */
+    g_assert_null(vimg_lease_new(store, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    g_clear_error(&error);
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    remove_image(store, a);
+    remove_image(store, b);
+    memory_disk_set_fault(fixture->disk, &(Fault){.room = memory_disk_weigh(fixture->disk)});
+    vimg_trash_purge(store, b, &error);
+    g_assert_no_error(error);
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    vimg_spare_make(store->transport);
+    memory_disk_set_fault(fixture->disk, &(Fault){.room = memory_disk_weigh(fixture->disk)});
+    store->keep_deleted = 0;
+    json_object_unref(collect(store, FALSE));
+    g_assert_cmpuint(count_slices(store), ==, zeros);
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    /* a store that has none gets it */
+    g_assert_cmpint(vimg_transport_unlink(store->transport, VIMG_SPARE_FILE), ==, 0);
+    json_object_unref(collect(store, FALSE));
+    g_assert_cmpint(vimg_transport_stat(store->transport, VIMG_SPARE_FILE, &info), ==, 0);
+    g_assert_cmpuint(info.size, ==, MIB);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
+}
+
 /* An index that cannot be read: nothing is freed, and the message names it. */
 static void
 test_doubt(Fixture *fixture, gconstpointer data)
@@ -267,7 +306,7 @@ test_doubt(Fixture *fixture, gconstpointer data)
                     0);
     json_object_unref(collect(store, FALSE));
     g_assert_cmpuint(count_slices(store), ==, before - 2);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
 /* ---- waiting ---------------------------------------------------------------------------- */
@@ -304,10 +343,10 @@ test_reader(Fixture *fixture, gconstpointer data)
         vimg_buffer_unref(extent.data);
     }
     vimg_collect_rest(store);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 1);
+    g_assert_cmpuint(helper_count_gc(store), ==, 1);
     vimg_slice_reader_close(reader);
     vimg_collect_rest(store);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
 /* An upload that found a slice before it was condemned publishes an index that names it. */
@@ -329,7 +368,7 @@ test_writer(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     assert_whole(store, b, 1, 6);
     vimg_collect_rest(store);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
     assert_whole(store, b, 1, 6);
 }
 
@@ -350,7 +389,7 @@ test_partial(Fixture *fixture, gconstpointer data)
     helper_finish(writer, FALSE, 0, &error);
     g_assert_no_error(error);
     vimg_collect_rest(store);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
     helper_upload(store, b, content, &error);
     g_assert_no_error(error);
     helper_assert_content(store, b, content);
@@ -372,7 +411,7 @@ test_clone(Fixture *fixture, gconstpointer data)
     vimg_lease_free(lease);
     vimg_collect_rest(store);
     assert_whole(store, b, 2, 3);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
 /* ---- the lock --------------------------------------------------------------------------- */
@@ -389,16 +428,16 @@ test_lock(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     g_assert_null(vimg_gc_lock_take(store, 0, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 1);
+    g_assert_cmpuint(helper_count_gc(store), ==, 1);
     g_clear_error(&error);
     g_assert_true(vimg_gc_lock_check(lock, NULL));
     vimg_gc_lock_end(lock);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
 
     lock = vimg_gc_lock_take(store, 0, &error);
     g_assert_no_error(error);
     vimg_gc_lock_leave(lock);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 1);
+    g_assert_cmpuint(helper_count_gc(store), ==, 1);
     other = vimg_gc_lock_take(store, 0, &error);
     g_assert_no_error(error);
     vimg_gc_lock_end(other);
@@ -448,7 +487,7 @@ test_take_over(Fixture *fixture, gconstpointer data)
     json_object_unref(collect(store, FALSE));
     assert_whole(store, a, 1, 3);
     assert_whole(store, b, 2, 3);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
 /* What no rule explains stays while somebody has a lease, and goes then. */
@@ -509,6 +548,7 @@ main(int argc, char **argv)
     ADD("trash", test_trash);
     ADD("shared", test_shared);
     ADD("abandoned", test_abandoned);
+    ADD("full", test_full);
     ADD("doubt", test_doubt);
     ADD("reader", test_reader);
     ADD("writer", test_writer);

@@ -270,7 +270,8 @@ class Random(HostsCase):
         needed, there = self.files.needed(), self.files.slices()
         self.assertEqual(needed - there, set(), "slices are missing")
         self.assertEqual(there - needed, set(), "slices nobody needs")
-        for name in ("gc", "bad", "pending"):
+        self.assertEqual(self.files.names("gc"), ["spare"])
+        for name in ("bad", "pending"):
             self.assertEqual(self.files.names(name), [], name)
         images = self.files.images()
         self.assertEqual(sorted((ref.name, uuid) for uuid, ref in refs.items()), images)
