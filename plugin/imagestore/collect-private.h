@@ -61,8 +61,6 @@ void vimg_collect_progress(VimgCollection *collection, const char *phase, guint6
 gboolean vimg_tidy_images(VimgCollection *collection, GError **error);
 /* Suspects, once the leases that were alive when they were found have ended. */
 gboolean vimg_tidy_suspects(VimgCollection *collection, const GPtrArray *uuids, GError **error);
-/* Images and names that the old run in @dir had taken when it ended. */
-gboolean vimg_tidy_old(VimgCollection *collection, const char *dir, GError **error);
 /* Damaged slices whose good copy is back. */
 gboolean vimg_tidy_bad(VimgCollection *collection, GError **error);
 
@@ -71,7 +69,9 @@ gboolean vimg_tidy_bad(VimgCollection *collection, GError **error);
  * remember; @more: there may be others, from where it goes on.  On a dry run counts all.
  */
 gboolean vimg_condemn(VimgCollection *collection, GError **error);
-/* Ends the condemned slices of the run in @dir: back to their places if marked, else away. */
+/* Of the condemned slices of the run in @dir: those that are marked now go back to their places. */
+gboolean vimg_put_back(VimgCollection *collection, const char *dir, GError **error);
+/* The others are freed. */
 gboolean vimg_sweep(VimgCollection *collection, const char *dir, GError **error);
 /* Returns: (transfer full) the report, JSON. */
 char *vimg_report_format(const VimgCollection *collection);

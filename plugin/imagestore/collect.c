@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "collect-private.h"
+#include "spare.h"
 #include "survey.h"
 #include "throw.h"
 
@@ -126,6 +127,7 @@ read_names(VimgCollection *collection, const char *dir, const char *name)
     return names;
 }
 
+/* FALSE without @error: @dir is gone. */
 static gboolean
 write_names(VimgCollection *collection, const char *dir, const char *name, const GPtrArray *names,
             GError **error)
@@ -140,28 +142,34 @@ write_names(VimgCollection *collection, const char *dir, const char *name, const
     g_string_append(text, NAMES_END "\n");
     vimg_transport_unlink(collection->store->transport, path);
     result = vimg_transport_create(collection->store->transport, path, text->str, text->len, FALSE);
-    if (result != 0)
+    if (result != 0 && result != ENOENT)
         return throw_result(error, result, _("cannot note the leases to wait for"));
-    return TRUE;
+    return result == 0;
 }
 
-/* The leases that were alive when the run in @dir condemned its last slice; NULL: nobody noted. */
-static GPtrArray *
-read_leases(VimgCollection *collection, const char *dir)
+/*
+ * The leases that the run in @dir has to wait for, noted there in @name; those alive now if nobody
+ * noted any.  @out: (transfer full), NULL if the run is gone.
+ */
+static gboolean
+get_leases(VimgCollection *collection, const char *dir, const char *name, GPtrArray **out,
+           GError **error)
 {
-    return read_names(collection, dir, VIMG_GC_LEASES);
-}
+    g_autoptr(GError) local = NULL;
 
-/* Returns: (transfer full) the leases alive now, noted in @dir for whoever goes on there. */
-static GPtrArray *
-note_leases(VimgCollection *collection, const char *dir, GError **error)
-{
-    g_autoptr(GPtrArray) names =
-        vimg_survey_leases(collection->store, g_get_monotonic_time(), error);
-
-    if (!names || !write_names(collection, dir, VIMG_GC_LEASES, names, error))
-        return NULL;
-    return g_steal_pointer(&names);
+    *out = read_names(collection, dir, name);
+    if (*out)
+        return TRUE;
+    *out = vimg_survey_leases(collection->store, g_get_monotonic_time(), error);
+    if (!*out)
+        return FALSE;
+    if (write_names(collection, dir, name, *out, &local))
+        return TRUE;
+    g_clear_pointer(out, g_ptr_array_unref);
+    if (!local)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 /* Drops from @leases those that ended.  @alive: of now. */
@@ -209,11 +217,11 @@ wait_for_leases(VimgCollection *collection, GPtrArray *leases, gint64 deadline, 
 
 /* ---- ending runs ------------------------------------------------------------------------ */
 
-/* All of the run in @dir that can be ended: @ended tells whether its leases have. */
+/* One whose slices are to be ended. */
 typedef struct {
     char *dir;
-    GPtrArray *leases;
-    gboolean ended;
+    GPtrArray *leases; /* that it waits for still */
+    gboolean ended;    /* there are none of them */
 } Run;
 
 static void
@@ -226,17 +234,24 @@ run_free(gpointer data)
     g_free(run);
 }
 
-static void
-add_run(GPtrArray *runs, const char *dir, GPtrArray *leases)
+/* Nothing is condemned in an old run any more: what is alive now is enough. */
+static gboolean
+add_run(VimgCollection *collection, GPtrArray *runs, const char *dir, GError **error)
 {
-    Run *run = g_new0(Run, 1);
+    GPtrArray *leases;
+    Run *run;
 
+    if (!get_leases(collection, dir, VIMG_GC_LEASES, &leases, error))
+        return FALSE;
+    if (!leases)
+        return TRUE;
+    run = g_new0(Run, 1);
     run->dir = g_strdup(dir);
     run->leases = leases;
     g_ptr_array_add(runs, run);
+    return TRUE;
 }
 
-/* Nothing is condemned there any more since the run was moved: what is alive now is enough. */
 static gboolean
 add_old_runs(VimgCollection *collection, GPtrArray *runs, GError **error)
 {
@@ -244,16 +259,8 @@ add_old_runs(VimgCollection *collection, GPtrArray *runs, GError **error)
     guint i;
 
     for (i = 0; dirs && i < dirs->len; i++) {
-        const char *dir = g_ptr_array_index(dirs, i);
-        GPtrArray *leases = read_leases(collection, dir);
-
-        if (!leases)
-            leases = note_leases(collection, dir, error);
-        if (!leases || !vimg_tidy_old(collection, dir, error)) {
-            g_clear_pointer(&leases, g_ptr_array_unref);
+        if (!add_run(collection, runs, g_ptr_array_index(dirs, i), error))
             return FALSE;
-        }
-        add_run(runs, dir, leases);
     }
     return dirs != NULL;
 }
@@ -278,33 +285,70 @@ look_at_suspects(VimgCollection *collection, const char *dir, GError **error)
     return !uuids || vimg_tidy_suspects(collection, uuids, error);
 }
 
-/*
- * Waits for the leases of @runs, reads what was published meanwhile, and ends those that can be.
- * In this order: whoever ended published before.
- */
 static gboolean
-settle(VimgCollection *collection, GPtrArray *runs, gint64 deadline, GError **error)
+wait_for_runs(VimgCollection *collection, GPtrArray *runs, gint64 deadline, gboolean *any,
+              GError **error)
 {
-    gboolean any = FALSE;
     guint i;
 
-    collection->report.waiting = 0;
+    *any = FALSE;
     for (i = 0; i < runs->len; i++) {
         Run *run = g_ptr_array_index(runs, i);
 
         if (!wait_for_leases(collection, run->leases, deadline, &run->ended, error))
             return FALSE;
-        any |= run->ended;
+        *any |= run->ended;
     }
-    if (any && !vimg_roots_read(&collection->roots, error))
+    return TRUE;
+}
+
+/*
+ * All who could have relied on what @run condemned have published: that goes back.  The rest no
+ * index names now, but one that went a moment ago may have, and who read it then is waited for too.
+ */
+static gboolean
+begin_sweep(VimgCollection *collection, Run *run, GError **error)
+{
+    GPtrArray *readers;
+
+    if (!vimg_put_back(collection, run->dir, error) ||
+        !look_at_suspects(collection, run->dir, error) ||
+        !get_leases(collection, run->dir, VIMG_GC_READERS, &readers, error))
         return FALSE;
+    if (readers) {
+        g_ptr_array_unref(run->leases);
+        run->leases = readers;
+    }
+    return TRUE;
+}
+
+/* Waits for the leases of @runs, and ends those that can be; each step in this order. */
+static gboolean
+settle(VimgCollection *collection, GPtrArray *runs, gint64 deadline, GError **error)
+{
+    gboolean any;
+    guint i;
+
+    if (!wait_for_runs(collection, runs, deadline, &any, error) ||
+        (any && !vimg_roots_read(&collection->roots, error)))
+        return FALSE;
+    for (i = 0; i < runs->len; i++) {
+        Run *run = g_ptr_array_index(runs, i);
+
+        if (run->ended && !begin_sweep(collection, run, error))
+            return FALSE;
+    }
+    if (!wait_for_runs(collection, runs, deadline, &any, error) ||
+        (any && !vimg_roots_read(&collection->roots, error)))
+        return FALSE;
+    collection->report.waiting = 0;
     for (i = 0; i < runs->len; i++) {
         Run *run = g_ptr_array_index(runs, i);
 
         if (!run->ended)
             report_waiting(collection, run);
-        else if (!vimg_sweep(collection, run->dir, error) ||
-                 !look_at_suspects(collection, run->dir, error))
+        else if (!vimg_put_back(collection, run->dir, error) ||
+                 !vimg_sweep(collection, run->dir, error))
             return FALSE;
         else if (strcmp(run->dir, collection->lock->dir) != 0)
             vimg_gc_remove_old(collection->store, run->dir);
@@ -353,23 +397,36 @@ mark(VimgCollection *collection, GError **error)
     return vimg_roots_read(&collection->roots, error);
 }
 
+/* What the run noted of slices that it condemned, and ended, before. */
+static void
+forget_names(VimgCollection *collection, const char *dir)
+{
+    static const char *const names[] = {VIMG_GC_LEASES, VIMG_GC_READERS};
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_strconcat(dir, "/", names[i], NULL);
+
+        vimg_transport_unlink(collection->store->transport, path);
+    }
+}
+
 /* As many slices as one run condemns, and all old runs.  @out: the own one could be ended. */
 static gboolean
 condemn_and_settle(VimgCollection *collection, gint64 patience, gboolean *out, GError **error)
 {
     g_autoptr(GPtrArray) runs = g_ptr_array_new_with_free_func(run_free);
-    GPtrArray *leases;
+    const char *own = collection->lock->dir;
+    const Run *last;
 
     *out = FALSE;
-    if (!add_old_runs(collection, runs, error) || !vimg_condemn(collection, error))
+    forget_names(collection, own);
+    if (!add_old_runs(collection, runs, error) || !vimg_condemn(collection, error) ||
+        !add_run(collection, runs, own, error) || !vimg_gc_lock_check(collection->lock, error) ||
+        !settle(collection, runs, g_get_monotonic_time() + patience, error))
         return FALSE;
-    leases = note_leases(collection, collection->lock->dir, error);
-    if (!leases)
-        return FALSE;
-    add_run(runs, collection->lock->dir, leases);
-    if (!settle(collection, runs, g_get_monotonic_time() + patience, error))
-        return FALSE;
-    *out = ((const Run *)g_ptr_array_index(runs, runs->len - 1))->ended;
+    last = g_ptr_array_index(runs, runs->len - 1);
+    *out = last->ended;
     return TRUE;
 }
 
@@ -464,6 +521,7 @@ vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPlugi
         collection.lock = take_lock(&collection, patience, error);
         good = collection.lock && ask_time(&collection, collection.lock->heartbeat, error) &&
                collect(&collection, patience, error);
+        vimg_spare_make(store->transport);
     }
     tally_fenced(&collection, fenced, bytes);
     if (good)
@@ -485,8 +543,11 @@ has_rest(VimgCollection *collection)
     if (!any && dirs && dirs->len > 0)
         alive = vimg_survey_leases(collection->store, now, NULL);
     for (i = 0; !any && alive && i < dirs->len; i++) {
-        g_autoptr(GPtrArray) leases = read_leases(collection, g_ptr_array_index(dirs, i));
+        const char *dir = g_ptr_array_index(dirs, i);
+        g_autoptr(GPtrArray) leases = read_names(collection, dir, VIMG_GC_READERS);
 
+        if (!leases)
+            leases = read_names(collection, dir, VIMG_GC_LEASES);
         if (leases)
             drop_ended(leases, alive);
         any = !leases || leases->len == 0;

@@ -10,11 +10,14 @@
 
 #include "collect-private.h"
 #include "slice.h"
+#include "spare.h"
 #include "throw.h"
 
 #define BATCH 1024
 #define LISTED 64                  /* prefix directories at once */
 #define RUN_MAX ((guint64)1 << 19) /* slices: a sweep holds their names, some 60 MiB */
+/* Of a run that works in the spare: their names must leave some of it. */
+#define RUN_TIGHT ((guint64)2048)
 
 static void
 free_ops(VimgOp *ops, gsize n)
@@ -77,6 +80,11 @@ condemn_batch(VimgCollection *collection, GPtrArray *paths, GError **error)
             collection->report.waiting++;
         else if (ops[i].result != ENOENT && result == 0)
             result = ops[i].result;
+    }
+    if (vimg_spare_use(collection->store->transport, result)) {
+        /* the rest is for the next run */
+        collection->lock->tight = TRUE;
+        result = 0;
     }
     if (result != 0)
         return throw_result(error, result, _("cannot take slices out of the store"));
@@ -149,6 +157,14 @@ visit_prefixes(VimgCollection *collection, const GPtrArray *names, guint from, g
     return good;
 }
 
+static gboolean
+is_enough(const VimgCollection *collection)
+{
+    gboolean tight = collection->lock && collection->lock->tight;
+
+    return collection->report.waiting >= (tight ? RUN_TIGHT : RUN_MAX);
+}
+
 gboolean
 vimg_condemn(VimgCollection *collection, GError **error)
 {
@@ -160,8 +176,7 @@ vimg_condemn(VimgCollection *collection, GError **error)
         return throw_result(error, result, _("cannot list the slices in '%s'"), VIMG_SLICES_DIR);
     g_ptr_array_sort(names, compare_names);
     collection->report.waiting = 0;
-    for (i = collection->prefix; i < names->len && collection->report.waiting < RUN_MAX;
-         i += LISTED) {
+    for (i = collection->prefix; i < names->len && !is_enough(collection); i += LISTED) {
         vimg_collect_progress(collection, "condemning", i, names->len);
         if (!visit_prefixes(collection, names, i, MIN(LISTED, names->len - i), error))
             return FALSE;
@@ -236,36 +251,53 @@ unlink_batch(VimgCollection *collection, const char *dir, const GPtrArray *names
     return result;
 }
 
+/* Names of condemned slices of the run in @dir: those that are @needed now, or the others. */
+static int
+list_condemned(VimgCollection *collection, const char *dir, gboolean needed, GPtrArray **out)
+{
+    g_autofree char *condemned = g_strconcat(dir, "/" VIMG_GC_CONDEMNED, NULL);
+    g_autoptr(GPtrArray) names = NULL;
+    int result = vimg_transport_list(collection->store->transport, condemned, &names);
+    guint i;
+
+    *out = g_ptr_array_new_with_free_func(g_free);
+    for (i = 0; result == 0 && i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        VimgSliceId id;
+
+        if (vimg_slice_parse(name, &id) && vimg_marks_has(collection->roots.marks, &id) == needed)
+            g_ptr_array_add(*out, g_strdup(name));
+    }
+    return result == ENOENT ? 0 : result;
+}
+
+gboolean
+vimg_put_back(VimgCollection *collection, const char *dir, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int result = list_condemned(collection, dir, TRUE, &names);
+
+    if (result == 0 && names->len > 0) {
+        result = put_all_back(collection->store->transport, dir, names);
+        collection->report.restored += names->len;
+    }
+    if (result != 0)
+        return throw_result(error, result, _("cannot put slices back"));
+    return TRUE;
+}
+
 gboolean
 vimg_sweep(VimgCollection *collection, const char *dir, GError **error)
 {
-    VimgTransport *transport = collection->store->transport;
-    g_autofree char *condemned = g_strconcat(dir, "/" VIMG_GC_CONDEMNED, NULL);
     g_autoptr(GPtrArray) names = NULL;
-    g_autoptr(GPtrArray) back = g_ptr_array_new();
-    g_autoptr(GPtrArray) away = g_ptr_array_new();
-    int result = vimg_transport_list(transport, condemned, &names);
+    int result = list_condemned(collection, dir, FALSE, &names);
     guint i;
 
-    if (result == ENOENT)
-        return TRUE;
-    for (i = 0; result == 0 && i < names->len; i++) {
-        char *name = g_ptr_array_index(names, i);
-        VimgSliceId id;
-        gboolean needed =
-            !vimg_slice_parse(name, &id) || vimg_marks_has(collection->roots.marks, &id);
-
-        g_ptr_array_add(needed ? back : away, name);
-    }
-    if (result == 0 && back->len > 0) {
-        result = put_all_back(transport, dir, back);
-        collection->report.restored += back->len;
-    }
-    for (i = 0; result == 0 && i < away->len; i += BATCH) {
+    for (i = 0; result == 0 && i < names->len; i += BATCH) {
         if (!vimg_collect_go_on(collection, error))
             return FALSE;
-        vimg_collect_progress(collection, "sweeping", i, away->len);
-        result = unlink_batch(collection, dir, away, i, MIN(BATCH, away->len - i));
+        vimg_collect_progress(collection, "sweeping", i, names->len);
+        result = unlink_batch(collection, dir, names, i, MIN(BATCH, names->len - i));
     }
     if (result != 0)
         return throw_result(error, result, _("cannot free slices"));

@@ -113,5 +113,10 @@ vimg_imagestore_find(const VimgPluginPool *pool, GError **error)
     }
     search.out = g_string_new(NULL);
     search_in(&search, fd, pool->dir, DEPTH_MAX);
+    if (is_over(&search))
+        vimg_slice_store_log(VIMG_LOG_WARNING,
+                             "the search for stores below '%s' ended early: %u directories looked "
+                             "at, %u stores found",
+                             pool->dir, search.looked, search.found);
     return g_string_free(search.out, FALSE);
 }

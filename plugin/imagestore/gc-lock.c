@@ -8,11 +8,11 @@
 #include "gc-lock.h"
 #include "lease.h"
 #include "owner.h"
+#include "spare.h"
 #include "survey.h"
 #include "throw.h"
 
 #define LOCK "gc/lock"
-#define OLD "gc/old-"
 #define NEW "gc/new-"
 #define DONE "gc/done-"
 #define MAX_ROUNDS 4
@@ -25,21 +25,14 @@ run_path(const char *prefix, const char *run)
     return g_strconcat(prefix, run, "/", run, NULL);
 }
 
-/* Never a slice or a mark: rmdir keeps a directory that has one.  Whether there are none. */
+/* Never a slice: rmdir keeps a directory that has one.  Whether there are none. */
 static gboolean
 empty_run(VimgTransport *transport, const char *dir)
 {
-    static const char *const parts[] = {VIMG_GC_CONDEMNED, VIMG_GC_EXPIRED};
-    gboolean empty = TRUE;
-    gsize i;
+    g_autofree char *condemned = g_strconcat(dir, "/" VIMG_GC_CONDEMNED, NULL);
+    int result = vimg_transport_rmdir(transport, condemned);
 
-    for (i = 0; i < G_N_ELEMENTS(parts); i++) {
-        g_autofree char *part = g_strconcat(dir, "/", parts[i], NULL);
-        int result = vimg_transport_rmdir(transport, part);
-
-        empty &= result == 0 || result == ENOENT;
-    }
-    return empty;
+    return result == 0 || result == ENOENT;
 }
 
 /* gc/NAME-<run>/<run>, whatever of it is there. */
@@ -58,10 +51,8 @@ static void
 remove_done(VimgTransport *transport, const char *dir)
 {
     g_autofree char *condemned = g_strconcat(dir, "/" VIMG_GC_CONDEMNED, NULL);
-    g_autofree char *expired = g_strconcat(dir, "/" VIMG_GC_EXPIRED, NULL);
 
     vimg_transport_remove_files(transport, condemned);
-    vimg_transport_remove_files(transport, expired);
     vimg_transport_remove_files(transport, dir);
 }
 
@@ -82,8 +73,7 @@ make(VimgTransport *transport, const char *run)
     g_autofree char *parent = g_strconcat(NEW, run, NULL);
     g_autofree char *dir = run_path(NEW, run);
     g_autofree char *condemned = g_strconcat(dir, "/" VIMG_GC_CONDEMNED, NULL);
-    g_autofree char *expired = g_strconcat(dir, "/" VIMG_GC_EXPIRED, NULL);
-    const char *dirs[] = {parent, dir, condemned, expired};
+    const char *dirs[] = {parent, dir, condemned};
     int result = 0;
     gsize i;
 
@@ -124,10 +114,12 @@ move_away(VimgTransport *transport, const char *run)
 {
     g_autofree char *from = g_strconcat(LOCK "/", run, NULL);
     g_autofree char *fresh = g_uuid_string_random();
-    g_autofree char *parent = g_strconcat(OLD, fresh, NULL);
+    g_autofree char *parent = g_strconcat(VIMG_GC_OLD, fresh, NULL);
     g_autofree char *to = g_strconcat(parent, "/", run, NULL);
     int result = vimg_transport_mkdir(transport, parent);
 
+    if (vimg_spare_use(transport, result))
+        result = vimg_transport_mkdir(transport, parent);
     if (result == 0)
         result = vimg_transport_rename(transport, from, to);
     if (result == 0)
@@ -217,6 +209,7 @@ vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
 {
     g_autofree char *run = vimg_owner_new_id();
     VimgGcLock *lock;
+    gboolean tight;
     guint round;
     int result;
 
@@ -225,6 +218,11 @@ vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
     remove_remains(store, now);
     vimg_owner_hold(run);
     result = make(store->transport, run);
+    tight = vimg_spare_use(store->transport, result);
+    if (tight) {
+        unmake(store->transport, run);
+        result = make(store->transport, run);
+    }
     for (round = 0; result == 0; round++) {
         result = try_take(store->transport, run);
         if (result != EEXIST || round == MAX_ROUNDS)
@@ -240,6 +238,7 @@ vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
         result = vimg_transport_sync(store->transport, "gc");
     lock = g_new0(VimgGcLock, 1);
     lock->store = store;
+    lock->tight = tight;
     lock->dir = g_strconcat(LOCK "/", run, NULL);
     lock->heartbeat = g_strconcat(lock->dir, "/" VIMG_HEARTBEAT_FILE, NULL);
     lock->run = g_steal_pointer(&run);
@@ -355,7 +354,7 @@ vimg_gc_old_runs(VimgSliceStore *store, GError **error)
         g_autofree char *parent = g_strconcat("gc/", g_ptr_array_index(names, i), NULL);
         g_autoptr(GPtrArray) runs = NULL;
 
-        if (!g_str_has_prefix(parent, OLD))
+        if (!g_str_has_prefix(parent, VIMG_GC_OLD))
             continue;
         result = vimg_transport_list(store->transport, parent, &runs);
         if (result == 0 && runs->len == 0)

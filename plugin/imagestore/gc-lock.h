@@ -12,9 +12,10 @@
 
 #include "store.h"
 
+#define VIMG_GC_OLD "gc/old-"         /* as directories of old runs begin */
 #define VIMG_GC_CONDEMNED "condemned" /* slices, flat */
-#define VIMG_GC_EXPIRED "expired"     /* marks of images that went from the trash for good */
 #define VIMG_GC_LEASES "leases"       /* names of those to wait for, one a line, then "end" */
+#define VIMG_GC_READERS "readers"     /* after them those, who may have read an index that went */
 #define VIMG_GC_SUSPECTS "suspects"   /* images to be looked at again then, likewise */
 
 typedef struct {
@@ -22,6 +23,7 @@ typedef struct {
     char *run;       /* its name, as vimg_owner_new_id() gives it */
     char *dir;       /* gc/lock/<run> */
     char *heartbeat; /* among those that vimg_lease_beat_all() rewrites */
+    gboolean tight;  /* what it works in is the spare: little at a time */
 } VimgGcLock;
 
 /* VIMG_ERROR_BUSY naming who has it.  A dead holder's run is taken away.  @now: monotonic. */
@@ -29,7 +31,7 @@ VimgGcLock *vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
 /* FALSE with VIMG_ERROR_FAILED once another one took it over. */
 gboolean vimg_gc_lock_check(const VimgGcLock *lock, GError **error);
 /*
- * The run ends.  If it condemned slices that it did not end, or took marks, it waits in
+ * The run ends.  If it condemned slices that it did not end, it waits in
  * gc/old-<n>/<run>/ for a later one; else nothing is left of it.  Accepts NULL.
  */
 void vimg_gc_lock_end(VimgGcLock *lock);

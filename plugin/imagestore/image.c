@@ -352,14 +352,29 @@ empty_dir(VimgSliceStore *store, const char *uuid, const char *dir)
     return result == 0 ? vimg_transport_rmdir(store->transport, dir) : result;
 }
 
+/* By way of the lease, which tells whoever was fenced; at once without one. */
+static int
+remove_index(VimgSliceStore *store, const VimgLease *lease, const char *uuid)
+{
+    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *taken = lease ? vimg_lease_path(lease, "gone") : NULL;
+    int result = taken ? vimg_transport_rename(store->transport, index, taken)
+                       : vimg_transport_unlink(store->transport, index);
+
+    if (result == 0 && taken)
+        vimg_transport_unlink(store->transport, taken);
+    if (result == ENOENT && lease && !vimg_lease_check(lease, NULL))
+        return ESTALE;
+    return result;
+}
+
 /* The index goes first, and durably: no slice it names is freed while a crash could bring it back.
  */
 int
-vimg_image_remove_files(VimgSliceStore *store, const char *uuid)
+vimg_image_remove_files(VimgSliceStore *store, const VimgLease *lease, const char *uuid)
 {
     g_autofree char *dir = image_dir(uuid);
-    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    int result = vimg_transport_unlink(store->transport, index);
+    int result = remove_index(store, lease, uuid);
     guint i;
 
     if (result == 0)
@@ -399,7 +414,7 @@ vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error)
             return TRUE;
         vimg_claim_release(store, manifest->image.name, uuid, NULL);
     }
-    vimg_image_remove_files(store, uuid);
+    vimg_image_remove_files(store, lease, uuid);
     return FALSE;
 }
 
@@ -473,7 +488,7 @@ remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, GErr
         return to_trash(store, uuid, error) && release_name(store, turn, &image, error);
     if (!vimg_writing_check(store, uuid, error) || !release_name(store, turn, &image, error))
         return FALSE;
-    result = vimg_image_remove_files(store, uuid);
+    result = vimg_image_remove_files(store, turn ? turn->lease : NULL, uuid);
     /* it is gone for every client; what is left of it is for the collector */
     if (result != 0)
         vimg_slice_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,

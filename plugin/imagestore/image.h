@@ -61,10 +61,11 @@ gboolean vimg_image_set_metadata(VimgSliceStore *store, const VimgPluginImage *i
 gboolean vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error);
 
 /*
- * Removes the directory of an image that nobody can see any more; the index first, durably.
- * Returns: 0 or a value of errno.
+ * Removes the directory of an image that nobody can see any more; the index first, durably, by way
+ * of @lease (may be NULL).  Returns: 0 or a value of errno; ESTALE: the lease was taken away, and
+ * somebody else may have the image.
  */
-int vimg_image_remove_files(VimgSliceStore *store, const char *uuid);
+int vimg_image_remove_files(VimgSliceStore *store, const VimgLease *lease, const char *uuid);
 
 /* Returns: (transfer full) "images/<uuid>/<name>" */
 char *vimg_image_path(const char *uuid, const char *name);

@@ -157,8 +157,8 @@ manifest_path(const VimgManifest *manifest, guint64 number)
                            number);
 }
 
-gboolean
-vimg_manifest_stage(VimgManifest *manifest, VimgLease *lease, GError **error)
+static gboolean
+stage(VimgManifest *manifest, VimgLease *lease, GError **error)
 {
     VimgTransport *transport = lease->store->transport;
     g_autofree char *staged = vimg_lease_path(lease, STAGED);
@@ -175,8 +175,8 @@ vimg_manifest_stage(VimgManifest *manifest, VimgLease *lease, GError **error)
     return TRUE;
 }
 
-gboolean
-vimg_manifest_publish(VimgManifest *manifest, VimgLease *lease, GError **error)
+static gboolean
+publish(VimgManifest *manifest, VimgLease *lease, GError **error)
 {
     VimgTransport *transport = lease->store->transport;
     g_autofree char *staged = vimg_lease_path(lease, STAGED);
@@ -188,7 +188,7 @@ vimg_manifest_publish(VimgManifest *manifest, VimgLease *lease, GError **error)
     for (race = 0; result == EEXIST && race < MAX_RACES; race++) {
         g_autofree char *path = manifest_path(manifest, ++manifest->number);
 
-        result = vimg_transport_rename(transport, staged, path);
+        result = vimg_transport_publish(transport, staged, path);
     }
     if (result == 0)
         result = vimg_transport_sync(transport, dir);
@@ -208,10 +208,10 @@ vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error)
     g_autofree char *staged = vimg_lease_path(lease, STAGED);
     int result;
 
-    if (!vimg_manifest_stage(manifest, lease, error))
+    if (!stage(manifest, lease, error))
         return FALSE;
     result = vimg_transport_sync(lease->store->transport, staged);
     if (result != 0)
         return vimg_lease_throw(lease, error, result, _("cannot write the manifest"));
-    return vimg_manifest_publish(manifest, lease, error);
+    return publish(manifest, lease, error);
 }

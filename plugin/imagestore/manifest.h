@@ -44,10 +44,6 @@ char *vimg_manifest_format(const VimgManifest *manifest);
  * makes it take a number behind.
  */
 gboolean vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error);
-/* The first half of it: in the lease, not yet durable. */
-gboolean vimg_manifest_stage(VimgManifest *manifest, VimgLease *lease, GError **error);
-/* The second: what was staged, and made durable by the caller, into its place. */
-gboolean vimg_manifest_publish(VimgManifest *manifest, VimgLease *lease, GError **error);
 
 /* N of "PREFIX<N>SUFFIX"; FALSE for any other name. */
 gboolean vimg_manifest_number(const char *name, const char *prefix, const char *suffix,

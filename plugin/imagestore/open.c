@@ -13,6 +13,7 @@
 
 #include "location.h"
 #include "open.h"
+#include "owner.h"
 #include "remove.h"
 #include "throw.h"
 
@@ -151,8 +152,12 @@ ensure_store(VimgTransport *transport, const VimgPluginPool *pool, gboolean crea
 static VimgSliceStore *
 open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
 {
-    g_autoptr(VimgSliceStore) store = vimg_slice_store_new(owned, error);
+    g_autoptr(VimgSliceStore) store = NULL;
 
+    /* before the store is opened, which ends what earlier boots left */
+    if (pool->state_dir)
+        vimg_owner_note_boot(pool->state_dir);
+    store = vimg_slice_store_new(owned, error);
     if (!store)
         return NULL;
     if (pool->store_id && strcmp(pool->store_id, store->uuid) != 0) {

@@ -16,8 +16,12 @@
 #define MACHINE_DIGITS 16
 #define BOOT_DIGITS 8
 
+#define BOOTS_FILE "boots"
+#define BOOTS_MAX 64
+
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
-static GHashTable *held; /* of char; guarded by held_lock */
+static GHashTable *held;  /* of char; guarded by held_lock */
+static GHashTable *boots; /* digits of what this machine noted itself; guarded by held_lock */
 
 /* Field 22 of /proc/PID/stat, clock ticks after boot; 0: it cannot be read. */
 static guint64
@@ -72,10 +76,7 @@ pid_namespace(void)
     return link ? link : g_strdup("");
 }
 
-/*
- * A host that was started again: its former boot holds nothing.  Hosts copied from one another may
- * share the machine id, so the name counts too.
- */
+/* Hosts copied from one another may share the machine id, so the name counts too. */
 static char *
 machine(void)
 {
@@ -111,6 +112,61 @@ vimg_owner_new_id(void)
     return g_strconcat(prefix ? prefix : "", uuid, NULL);
 }
 
+static void
+learn_boot(const char *digits)
+{
+    LOCK_GUARD(&held_lock);
+
+    if (!boots)
+        boots = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_hash_table_add(boots, g_strdup(digits));
+}
+
+static gboolean
+knows_boot(const char *id)
+{
+    g_autofree char *digits = g_strndup(id + MACHINE_DIGITS + 1, BOOT_DIGITS);
+    LOCK_GUARD(&held_lock);
+
+    return boots && g_hash_table_contains(boots, digits);
+}
+
+void
+vimg_owner_note_boot(const char *state_dir)
+{
+    g_autofree char *path = g_build_filename(state_dir, BOOTS_FILE, NULL);
+    g_autofree char *prefix = id_prefix();
+    g_autofree char *text = NULL;
+    g_autofree char *present = NULL;
+    g_auto(GStrv) lines = NULL;
+    g_autoptr(GString) kept = g_string_new(NULL);
+    guint n;
+    guint i;
+
+    if (!prefix)
+        return;
+    present = g_strndup(prefix + MACHINE_DIGITS + 1, BOOT_DIGITS);
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        text = g_strdup("");
+    lines = g_strsplit(g_strchomp(text), "\n", 0);
+    n = g_strv_length(lines);
+    for (i = n - MIN(n, BOOTS_MAX - 1); i < n; i++) {
+        learn_boot(lines[i]);
+        g_string_append_printf(kept, "%s\n", lines[i]);
+    }
+    learn_boot(present);
+    if (n > 0 && strcmp(lines[n - 1], present) == 0)
+        return;
+    g_string_append_printf(kept, "%s\n", present);
+    g_mkdir_with_parents(state_dir, 0700);
+    /* without it, what this boot leaves is given up a quarter of an hour later */
+    g_file_set_contents(path, kept->str, (gssize)kept->len, NULL);
+}
+
+/*
+ * Machines copied from one another may share id and name, so a boot unlike ours is an earlier one
+ * only if it was noted here.
+ */
 static gboolean
 is_of_earlier_boot(const char *id)
 {
@@ -118,7 +174,8 @@ is_of_earlier_boot(const char *id)
     const gsize length = MACHINE_DIGITS + 1 + BOOT_DIGITS + 1;
 
     return prefix && strlen(id) > length && id[length - 1] == '-' &&
-           strncmp(id, prefix, MACHINE_DIGITS + 1) == 0 && strncmp(id, prefix, length) != 0;
+           strncmp(id, prefix, MACHINE_DIGITS + 1) == 0 && strncmp(id, prefix, length) != 0 &&
+           knows_boot(id);
 }
 
 char *

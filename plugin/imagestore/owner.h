@@ -21,6 +21,11 @@
  * an earlier boot of this machine is known even if the power cut took what was in its files.
  */
 char *vimg_owner_new_id(void);
+/*
+ * Notes the present boot in @state_dir, which is private to this machine, and learns of the earlier
+ * ones noted there.  Any thread.
+ */
+void vimg_owner_note_boot(const char *state_dir);
 /* Returns: (transfer full) the text that names this process. */
 char *vimg_owner_format(void);
 /* Owner and heartbeat of this process into @dir, which is there.  Returns: 0 or errno's value. */
@@ -36,8 +41,9 @@ void vimg_owner_hold(const char *id);
 void vimg_owner_drop(const char *id);
 
 /*
- * Whether @id is of an earlier boot of this machine; or @text, of its file "owner" (may be NULL),
- * names a process that we could see, and it is gone; or this one, which holds @id no more.
+ * Whether @id is of an earlier boot of this machine that was noted; or @text, of its file "owner"
+ * (may be NULL), names a process that we could see, and it is gone; or this one, which holds @id no
+ * more.
  */
 gboolean vimg_owner_is_dead(const VimgBuffer *text, const char *id);
 /* Returns: (transfer full) "host (process id)"; NULL if it does not say. */

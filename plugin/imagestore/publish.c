@@ -11,11 +11,11 @@
 #include "publish.h"
 #include "slice.h"
 #include "throw.h"
+#include "turn.h"
 
 #define BATCH 1024
 #define STAGED_INDEX "image.caibx"
 #define STAGED_PARTIAL "partial"
-#define STAGED_MANIFEST "manifest.json"
 
 static void
 free_paths(VimgOp *ops, gsize n)
@@ -316,7 +316,7 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
     if (!stage_index(lease, staged, index, NULL, NULL, error) ||
         !sync_staged(lease, &staged, 1, index, from, error))
         return FALSE;
-    result = vimg_transport_rename(transport, staged, place);
+    result = vimg_transport_publish(transport, staged, place);
     if (result == ENOENT)
         return vimg_lease_throw_fenced(error);
     if (result == 0)
@@ -327,6 +327,13 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
     return TRUE;
 }
 
+static gboolean
+throw_active(GError **error)
+{
+    return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                       _("another host made the image active meanwhile"));
+}
+
 /* The commit.  A failure after it takes it back, so that the image is saving as the caller says. */
 static gboolean
 commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **error)
@@ -334,13 +341,12 @@ commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **er
     VimgTransport *transport = lease->store->transport;
     g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
-    int result = vimg_transport_rename(transport, staged, place);
+    int result = vimg_transport_publish(transport, staged, place);
 
     if (result == ENOENT)
         return vimg_lease_throw_fenced(error);
     if (result == EEXIST)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("another host made the image active meanwhile"));
+        return throw_active(error);
     if (result != 0)
         return throw_result(error, result, _("cannot publish the index"));
     result = vimg_transport_sync(transport, dir);
@@ -351,28 +357,54 @@ commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **er
     return TRUE;
 }
 
+/* What describes the content, and nothing else, from @from. */
+static void
+copy_sealed(VimgManifest *manifest, const VimgManifest *from)
+{
+    g_free(manifest->image.parent);
+    manifest->image.parent = g_strdup(from->image.parent);
+    g_free(manifest->sealed_format);
+    manifest->sealed_format = g_strdup(from->sealed_format);
+    g_free(manifest->index_digest);
+    manifest->index_digest = g_strdup(from->index_digest);
+    manifest->sealed = TRUE;
+    manifest->sealed_capacity = from->sealed_capacity;
+    manifest->sealed_allocation = from->sealed_allocation;
+    manifest->sealed_length = from->sealed_length;
+    manifest->index_size = from->index_size;
+}
+
+/* The index is durable in the lease; another host may have changed the manifest until now. */
+static gboolean
+seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, GError **error)
+{
+    const char *uuid = sealed->image.uuid;
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgTurn) turn = vimg_turn_new(lease->store, uuid, error);
+
+    if (!turn || !vimg_image_load(lease->store, uuid, &image, error))
+        return FALSE;
+    if (image.published)
+        return throw_active(error);
+    copy_sealed(image.manifest, sealed);
+    return vimg_manifest_write(image.manifest, lease, error) &&
+           commit_index(lease, staged, uuid, error);
+}
+
 gboolean
 vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index,
                    VimgPluginJob *job, GError **error)
 {
     VimgSliceStore *store = lease->store;
     const char *uuid = manifest->image.uuid;
-    g_autofree char *staged_index = vimg_lease_path(lease, STAGED_INDEX);
-    g_autofree char *staged_manifest = vimg_lease_path(lease, STAGED_MANIFEST);
-    char *staged[] = {staged_index, staged_manifest};
+    g_autofree char *staged = vimg_lease_path(lease, STAGED_INDEX);
 
     g_clear_pointer(&manifest->index_digest, g_free);
     if (!vimg_publish_check(store, index, job, &manifest->sealed_allocation, error))
         return vimg_lease_blame(lease, error);
-    if (!stage_index(lease, staged_index, index, &manifest->index_size, &manifest->index_digest,
-                     error))
-        return FALSE;
-    manifest->sealed = TRUE;
     manifest->sealed_length = vimg_index_length(index);
-    if (!vimg_manifest_stage(manifest, lease, error) ||
-        !sync_staged(lease, staged, G_N_ELEMENTS(staged), index, 0, error) ||
-        !vimg_manifest_publish(manifest, lease, error) ||
-        !commit_index(lease, staged_index, uuid, error))
+    if (!stage_index(lease, staged, index, &manifest->index_size, &manifest->index_digest, error) ||
+        !sync_staged(lease, &staged, 1, index, 0, error) || !seal(lease, manifest, staged, error))
         return FALSE;
     if (!vimg_claim_holds(store, manifest->image.name, uuid, error)) {
         if (error && !*error)

@@ -44,7 +44,8 @@ gboolean vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgP
 gboolean vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error);
 
 /*
- * Makes the image active with @index; @manifest's sealed format and capacity are set by the caller.
+ * Makes the image active with @index; of @manifest, the parent, the sealed format and capacity are
+ * the caller's, and the newest one in the store gets them.
  * On failure the image is saving, as it was.
  */
 gboolean vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index,

@@ -85,13 +85,16 @@ remove_tree(VimgSliceStore *store, const char *dir, guint depth, VimgPluginJob *
 static gboolean
 remove_all(VimgSliceStore *store, VimgPluginJob *job, GError **error)
 {
-    g_autoptr(GPtrArray) holders = vimg_survey_holders(store);
+    g_autofree char *holder = NULL;
+    g_autofree char *lease = vimg_survey_any(store, &holder);
     gsize i;
     int result;
 
-    if (holders->len > 0)
-        return throw_error(error, VIMG_ERROR_BUSY, _("the store is in use by %s"),
-                           (const char *)g_ptr_array_index(holders, 0));
+    if (lease)
+        return throw_error(
+            error, VIMG_ERROR_BUSY,
+            _("the store is in use by %1$s; if that is gone for good, move its lease '%2$s' into gc/, or try again once it was not seen alive for 15 minutes"),
+            holder, lease);
     for (i = 0; i < G_N_ELEMENTS(parts); i++) {
         if (!remove_tree(store, parts[i].name, parts[i].depth, job, error))
             return FALSE;

@@ -20,7 +20,6 @@
  */
 #define SEARCHES 4
 #define SUFFIX ".cacnk"
-#define OLD_RUN "gc/old-" /* as gc-lock.c knows them */
 /* Some slack: other writers of the format may store with a larger overhead than ours. */
 #define FRAME_SLACK 4096
 
@@ -272,7 +271,7 @@ int
 vimg_slice_lift(VimgTransport *transport, const VimgSliceId *id, char **out)
 {
     g_autofree char *fresh = g_uuid_string_random();
-    g_autofree char *holder = g_strconcat(OLD_RUN, fresh, NULL);
+    g_autofree char *holder = g_strconcat(VIMG_GC_OLD, fresh, NULL);
     g_autofree char *run = g_strconcat(holder, "/", fresh, NULL);
     g_autofree char *condemned = g_strconcat(run, "/" VIMG_GC_CONDEMNED, NULL);
     g_autofree char *place = vimg_slice_path(id);

@@ -13,6 +13,7 @@
 #include "lease.h"
 #include "slice.h"
 #include "slicer.h"
+#include "spare.h"
 #include "store.h"
 #include "survey.h"
 #include "throw.h"
@@ -124,7 +125,7 @@ make_file(VimgTransport *transport, const char *path, gconstpointer data, gsize 
     if (result == 0)
         result = vimg_transport_sync(transport, staged);
     if (result == 0)
-        result = vimg_transport_rename(transport, staged, path);
+        result = vimg_transport_publish(transport, staged, path);
     if (result != 0)
         vimg_transport_unlink(transport, staged);
     if (result != 0 && result != EEXIST)
@@ -238,6 +239,7 @@ make_all(VimgTransport *transport, const VimgStoreParams *params, GError **error
         if (!make_directory(transport, directories[i], error))
             return FALSE;
     }
+    vimg_spare_make(transport);
     if (!make_zero_slices(transport, params->slice_size, error) ||
         !sync_directories(transport, error) ||
         !make_file(transport, STORE_FILE, text, strlen(text), error))
@@ -268,6 +270,7 @@ unmake(VimgTransport *transport, guint64 slice_size)
         vimg_transport_unlink(transport, path);
         vimg_transport_rmdir(transport, dir);
     }
+    vimg_transport_unlink(transport, VIMG_SPARE_FILE);
     for (i = 0; directories[i]; i++)
         vimg_transport_rmdir(transport, directories[i]);
 }
@@ -355,7 +358,6 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     g_queue_init(&store->leases);
     store->pause = VIMG_PAUSE_MAX;
     store->usage = vimg_usage_new();
-    store->watch = vimg_watch_new();
     result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
     if (result != 0) {
         throw_result(error, result, _("cannot read '%s'"), STORE_FILE);
@@ -363,6 +365,7 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     }
     if (!parse_store_file(store, content, error))
         return NULL;
+    store->watch = vimg_watch_get(store->uuid);
     if (vimg_transport_space(transport, &space) == 0)
         store->read_only = space.read_only;
     if (!store->read_only && !vimg_lease_try(store))
@@ -391,7 +394,7 @@ vimg_slice_store_free(VimgSliceStore *store)
         vimg_services->timer_remove(store->timer);
     vimg_transport_free(store->transport);
     vimg_usage_free(store->usage);
-    vimg_watch_free(store->watch);
+    vimg_watch_put(store->watch);
     pthread_mutex_destroy(&store->lock);
     g_free(store->dir);
     g_free(store->uuid);

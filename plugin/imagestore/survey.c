@@ -149,22 +149,19 @@ vimg_survey_holder(VimgSliceStore *store, const char *name)
     return holder ? holder : g_strdup(name);
 }
 
-GPtrArray *
-vimg_survey_holders(VimgSliceStore *store)
+char *
+vimg_survey_any(VimgSliceStore *store, char **holder)
 {
-    GPtrArray *holders = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GPtrArray) alive = vimg_survey_leases(store, g_get_monotonic_time(), NULL);
     guint i;
 
-    if (vimg_transport_list(store->transport, "pending", &names) != 0)
-        return holders;
-    for (i = 0; i < names->len; i++) {
-        g_autofree char *dir = lease_dir(g_ptr_array_index(names, i));
+    for (i = 0; alive && i < alive->len; i++) {
+        g_autofree char *dir = lease_dir(g_ptr_array_index(alive, i));
         g_autoptr(JsonObject) owner = vimg_owner_read(store->transport, dir);
-        char *holder = owner ? vimg_owner_describe(owner) : NULL;
 
-        if (holder)
-            g_ptr_array_add(holders, holder);
+        *holder = owner ? vimg_owner_describe(owner) : NULL;
+        if (*holder)
+            return g_steal_pointer(&dir);
     }
-    return holders;
+    return NULL;
 }

@@ -34,7 +34,10 @@ GPtrArray *vimg_survey_leases(VimgSliceStore *store, gint64 now, GError **error)
 gboolean vimg_survey_is_alive(VimgSliceStore *store, const char *name);
 /* Returns: (transfer full) who holds the lease @name, for people. */
 char *vimg_survey_holder(VimgSliceStore *store, const char *name);
-/* Returns: (transfer full) of char: who holds leases now, as "host (process id)". */
-GPtrArray *vimg_survey_holders(VimgSliceStore *store);
+/*
+ * Ends the dead first.  Returns: (transfer full) the path of a lease that says who holds it;
+ * @holder: (transfer full) that, as "host (process id)"; NULL: there is none.
+ */
+char *vimg_survey_any(VimgSliceStore *store, char **holder);
 
 #endif

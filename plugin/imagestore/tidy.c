@@ -14,12 +14,12 @@
 #include "image.h"
 #include "slice.h"
 #include "throw.h"
+#include "trash.h"
 #include "turn.h"
 #include "writing.h"
 
 #define NANOSECONDS G_GINT64_CONSTANT(1000000000)
 #define NAMES_MAX 1000 /* in a report */
-#define GONE_SUFFIX ".gone"
 
 typedef struct {
     const char *uuid;
@@ -84,102 +84,75 @@ remove_name(VimgCollection *collection, const char *name)
     vimg_transport_rmdir(collection->store->transport, dir);
 }
 
-/* By way of the run: one that was taken over from removes nothing any more. */
-static int
-remove_file(VimgCollection *collection, const char *uuid, const char *name)
-{
-    VimgTransport *transport = collection->store->transport;
-    g_autofree char *path = vimg_image_path(uuid, name);
-    g_autofree char *taken =
-        g_strconcat(collection->lock->dir, "/" VIMG_GC_EXPIRED "/", uuid, GONE_SUFFIX, NULL);
-    int result = vimg_transport_rename(transport, path, taken);
-
-    return result == 0 ? vimg_transport_unlink(transport, taken) : result;
-}
-
-static int
-remove_all(VimgCollection *collection, const char *uuid, const char *dir)
-{
-    VimgTransport *transport = collection->store->transport;
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(transport, dir, &names);
-    guint i;
-
-    for (i = 0; result == 0 && i < names->len; i++) {
-        result = remove_file(collection, uuid, g_ptr_array_index(names, i));
-        if (result == ENOENT && vimg_gc_lock_check(collection->lock, NULL))
-            result = 0;
-    }
-    if (result == 0)
-        result = vimg_transport_rmdir(transport, dir);
-    /* somebody leaves a sign there just now, for an image that is gone: rubbish, later */
-    return result == ENOTEMPTY || result == EEXIST ? 0 : result;
-}
-
-/* The index goes first, and durably: no slice it names is freed while a crash could bring it back.
- */
 static gboolean
-remove_files(VimgCollection *collection, const Found *found, GError **error)
+remove_files(VimgCollection *collection, const VimgLease *lease, const Found *found, GError **error)
 {
-    VimgTransport *transport = collection->store->transport;
-    g_autofree char *dir = g_strconcat("images/", found->uuid, NULL);
-    int result = remove_file(collection, found->uuid, VIMG_IMAGE_INDEX);
+    int result = vimg_image_remove_files(collection->store, lease, found->uuid);
 
-    if (result == 0)
-        result = vimg_transport_sync(transport, dir);
-    if (result == 0 || result == ENOENT)
-        result = remove_all(collection, found->uuid, dir);
-    if (result == ENOENT && !vimg_gc_lock_check(collection->lock, error))
-        return FALSE;
-    if (result == 0)
-        result = vimg_transport_sync(transport, "images");
-    if (result != 0 && result != ENOENT)
-        return throw_result(error, result, _("cannot remove image %s"), found->uuid);
-    return TRUE;
+    /* somebody leaves a sign there just now, for an image that is gone: rubbish, later */
+    if (result == 0 || result == ENOTEMPTY || result == EEXIST)
+        return TRUE;
+    if (result == ESTALE)
+        return vimg_lease_throw_fenced(error);
+    return throw_result(error, result, _("cannot remove image %s"), found->uuid);
 }
 
 /* ---- the trash -------------------------------------------------------------------------- */
 
 /* Whoever moves the mark decides: a restore that came first has it, one that comes later fails. */
 static gboolean
-expire(VimgCollection *collection, const Found *found, GError **error)
+expire(VimgCollection *collection, const VimgTurn *turn, const Found *found, GError **error)
 {
-    VimgTransport *transport = collection->store->transport;
-    g_autofree char *mark = vimg_image_path(found->uuid, VIMG_IMAGE_DELETED);
-    g_autofree char *taken =
-        g_strconcat(collection->lock->dir, "/" VIMG_GC_EXPIRED "/", found->uuid, NULL);
-    g_autofree char *dir = g_strconcat("images/", found->uuid, NULL);
-    int result = vimg_transport_rename(transport, mark, taken);
+    g_autoptr(GError) local = NULL;
 
-    if (result == ENOENT)
-        return vimg_gc_lock_check(collection->lock, error);
-    /* or the power fails, and an image is in the trash that has no content any more */
-    if (result == 0)
-        result = vimg_transport_sync(transport, dir);
+    if (vimg_trash_remove(turn, &found->stored, &local)) {
+        note_removed(collection, &collection->report.expired, _("deleted"), found);
+        collection->report.expired.bytes += found->stored.index_size;
+        return TRUE;
+    }
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+static gboolean
+has_expired(VimgCollection *collection, const Found *found)
+{
+    g_autofree char *mark = vimg_image_path(found->uuid, VIMG_IMAGE_DELETED);
+
+    return found->stored.deleted && is_older(collection, mark, &collection->store->keep_deleted);
+}
+
+/* In its turn, and looked at again: whatever was seen before may have been undone. */
+static gboolean
+tidy_in_turn(VimgCollection *collection, const char *uuid, GError **error)
+{
+    g_autoptr(VimgTurn) turn = vimg_turn_try(collection->store, uuid);
+    g_auto(Found) found = {.uuid = uuid};
+    int result;
+
+    if (!turn)
+        return TRUE; /* another time */
+    result = vimg_image_look(collection->store, uuid, &found.stored);
     if (result != 0)
-        return throw_result(error, result, _("cannot remove image %s"), found->uuid);
-    note_removed(collection, &collection->report.expired, _("deleted"), found);
-    collection->report.expired.bytes += found->stored.index_size;
-    if (!remove_files(collection, found, error))
-        return FALSE;
-    vimg_transport_unlink(transport, taken);
-    return TRUE;
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (has_expired(collection, &found))
+        return expire(collection, turn, &found, error);
+    /* what an interrupted delete or restore left */
+    return !found.stored.deleted || !found.stored.claimed ||
+           vimg_claim_withdraw(turn->lease, name_of(&found), uuid, error);
 }
 
 static gboolean
 tidy_deleted(VimgCollection *collection, const Found *found, GError **error)
 {
-    g_autofree char *mark = vimg_image_path(found->uuid, VIMG_IMAGE_DELETED);
-    const char *name = name_of(found);
+    gboolean expired = has_expired(collection, found);
 
-    /* a delete or a restore was interrupted, or is under way: that image waits for another time */
-    if (found->stored.claimed &&
-        (collection->dry_run || !vimg_claim_drop(collection->store, name, found->uuid)))
-        return TRUE;
-    if (!is_older(collection, mark, &collection->store->keep_deleted))
-        return TRUE;
     if (!collection->dry_run)
-        return expire(collection, found, error);
+        return (!expired && !found->stored.claimed) || tidy_in_turn(collection, found->uuid, error);
+    if (!expired)
+        return TRUE;
     g_hash_table_add(collection->going, g_strdup(found->uuid));
     note_removed(collection, &collection->report.expired, _("deleted"), found);
     collection->report.expired.bytes += found->stored.index_size;
@@ -221,7 +194,7 @@ take_abandoned(VimgCollection *collection, VimgLease *lease, const Found *found,
     if (!vimg_claim_withdraw(lease, name_of(&now), found->uuid, error))
         return FALSE;
     note_removed(collection, &collection->report.abandoned, _("its upload was abandoned"), &now);
-    return remove_files(collection, &now, error);
+    return remove_files(collection, lease, &now, error);
 }
 
 static gboolean
@@ -367,7 +340,7 @@ look_again(VimgCollection *collection, const char *uuid, GError **error)
         return TRUE;
     collection->report.rubbish.count++;
     if (!collection->dry_run)
-        return remove_files(collection, &found, error);
+        return remove_files(collection, turn->lease, &found, error);
     g_hash_table_add(collection->going, g_strdup(uuid));
     return TRUE;
 }
@@ -382,47 +355,6 @@ vimg_tidy_suspects(VimgCollection *collection, const GPtrArray *uuids, GError **
 
         if (!vimg_collect_go_on(collection, error) ||
             (vimg_image_is_uuid(uuid) && !look_again(collection, uuid, error)))
-            return FALSE;
-    }
-    return TRUE;
-}
-
-/*
- * An image whose mark the run in @dir took: nobody else can have it, so it goes, whatever name an
- * interrupted restore gave it.  Unless it has a mark as well: then the rename itself was
- * interrupted by a power cut, and the image expires again.
- */
-static gboolean
-finish_expiry(VimgCollection *collection, const char *uuid, const char *taken, GError **error)
-{
-    g_auto(Found) found = {.uuid = uuid};
-    int result = vimg_image_look(collection->store, uuid, &found.stored);
-
-    if (result != 0)
-        return throw_result(error, result, _("cannot read image %s"), uuid);
-    if (found.stored.present && !found.stored.deleted && !remove_files(collection, &found, error))
-        return FALSE;
-    vimg_transport_unlink(collection->store->transport, taken);
-    return TRUE;
-}
-
-gboolean
-vimg_tidy_old(VimgCollection *collection, const char *dir, GError **error)
-{
-    g_autofree char *expired = g_strconcat(dir, "/" VIMG_GC_EXPIRED, NULL);
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(collection->store->transport, expired, &names);
-    guint i;
-
-    if (result != 0 && result != ENOENT)
-        return throw_result(error, result, _("cannot look for what earlier cleanups left"));
-    for (i = 0; names && i < names->len; i++) {
-        const char *name = g_ptr_array_index(names, i);
-        g_autofree char *path = g_strconcat(expired, "/", name, NULL);
-
-        if (!vimg_image_is_uuid(name))
-            vimg_transport_unlink(collection->store->transport, path); /* on its way out */
-        else if (!finish_expiry(collection, name, path, error))
             return FALSE;
     }
     return TRUE;

@@ -24,6 +24,7 @@
 typedef struct {
     VimgTransport parent;
     char *root; /* without a final slash, "" for / */
+    gboolean plain;
 } Local;
 
 static int
@@ -112,14 +113,40 @@ read_file(const char *path, gsize max, VimgBuffer **out)
     return result;
 }
 
+/* EINVAL or ENOSYS: only what replaces can be had. */
 static int
-rename_file(const char *from, const char *to)
+rename_strictly(const Local *local, const char *from, const char *to)
 {
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+    if (local->plain)
+        return EINVAL;
+    return errno_of(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
+}
+
+static int
+rename_file(const Local *local, const char *from, const char *to)
+{
+    int result = rename_strictly(local, from, to);
+
+    return result == EINVAL || result == ENOSYS ? errno_of(rename(from, to)) : result;
+}
+
+/*
+ * Two steps are for what nobody else moves: between them it could be taken away from both places.
+ * The first one decides, so a lease that is fenced then, with the old name in it, is no failure.
+ */
+static int
+publish_file(const Local *local, const char *from, const char *to)
+{
+    int result = rename_strictly(local, from, to);
+
+    if (result != EINVAL && result != ENOSYS)
+        return result;
+    if (link(from, to) == 0) {
+        unlink(from);
         return 0;
-    if (errno == EINVAL || errno == ENOSYS)
-        return errno_of(rename(from, to));
-    return errno;
+    }
+    /* there are file systems without links */
+    return errno == EPERM || errno == EOPNOTSUPP ? rename_file(local, from, to) : errno;
 }
 
 static int
@@ -216,7 +243,9 @@ run_op(const Local *local, VimgOp *op)
     case VIMG_OP_READ:
         return read_file(path, op->size, &op->content);
     case VIMG_OP_RENAME:
-        return rename_file(path, to);
+        return rename_file(local, path, to);
+    case VIMG_OP_PUBLISH:
+        return publish_file(local, path, to);
     case VIMG_OP_UNLINK:
         return errno_of(unlink(path));
     case VIMG_OP_STAT:
@@ -293,4 +322,10 @@ vimg_transport_local_new(const char *root)
     local->parent.ops = &local_ops;
     local->root = g_strndup(root, length);
     return &local->parent;
+}
+
+void
+vimg_transport_local_set_plain(VimgTransport *transport)
+{
+    ((Local *)transport)->plain = TRUE;
 }

@@ -60,6 +60,12 @@ vimg_transport_rename(VimgTransport *transport, const char *from, const char *to
 }
 
 int
+vimg_transport_publish(VimgTransport *transport, const char *from, const char *to)
+{
+    return run_one(transport, &(VimgOp){.kind = VIMG_OP_PUBLISH, .path = from, .to = to});
+}
+
+int
 vimg_transport_unlink(VimgTransport *transport, const char *path)
 {
     return run_one(transport, &(VimgOp){.kind = VIMG_OP_UNLINK, .path = path});

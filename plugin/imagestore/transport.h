@@ -19,6 +19,7 @@ typedef enum {
     VIMG_OP_OVERWRITE, /* new content for an existing file; ENOENT */
     VIMG_OP_READ,      /* a regular file, whole; EFBIG if it is longer than @size */
     VIMG_OP_RENAME,    /* to @to; may or may not replace what is there: EEXIST or done */
+    VIMG_OP_PUBLISH,   /* the same for a file that only its owner moves; never replaces: EEXIST */
     VIMG_OP_UNLINK,
     VIMG_OP_STAT, /* does not follow symbolic links */
     VIMG_OP_LIST, /* names of a directory but "." and ".." */
@@ -83,6 +84,7 @@ int vimg_transport_overwrite(VimgTransport *transport, const char *path, gconstp
                              gsize size);
 int vimg_transport_read(VimgTransport *transport, const char *path, gsize max, VimgBuffer **out);
 int vimg_transport_rename(VimgTransport *transport, const char *from, const char *to);
+int vimg_transport_publish(VimgTransport *transport, const char *from, const char *to);
 int vimg_transport_unlink(VimgTransport *transport, const char *path);
 int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out);
 /* @out: (transfer full) of char */
@@ -103,5 +105,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransport, vimg_transport_free)
 
 /* A directory of this host; @root need not exist yet. */
 VimgTransport *vimg_transport_local_new(const char *root);
+/* For tests: as if it were on a file system, such as NFS, whose renames always replace. */
+void vimg_transport_local_set_plain(VimgTransport *transport);
 
 #endif

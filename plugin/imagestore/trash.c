@@ -1,18 +1,18 @@
 /*
  * trash.c: deleted images
  *
- * What decides is who moves the mark images/<uuid>/deleted: a restore and a purge into their lease,
- * the collector below its lock.  Restores and purges have the turn of the image besides, so that
- * each of them finds the claims and manifests as the one before it left them.
+ * What decides is who moves the mark images/<uuid>/deleted into his lease: a restore, a purge, or a
+ * collector.  All have the turn of the image besides, so that each of them finds the claims and
+ * manifests as the one before it left them.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
 #include "claim.h"
-#include "gc-lock.h"
 #include "image.h"
 #include "publish.h"
+#include "spare.h"
 #include "throw.h"
 #include "trash.h"
 #include "turn.h"
@@ -75,26 +75,6 @@ vimg_trash_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
 
 /* ---- the mark --------------------------------------------------------------------------- */
 
-static gboolean
-is_there(VimgTransport *transport, const char *path, gpointer data)
-{
-    VimgFileInfo info;
-
-    return vimg_transport_stat(transport, path, &info) == 0;
-}
-
-/*
- * Whether a collector has the mark.  The image may have one too, if the power failed in the middle
- * of the rename: then the next collector decides.
- */
-static gboolean
-is_expiring(VimgSliceStore *store, const char *uuid)
-{
-    g_autofree char *rest = g_strconcat(VIMG_GC_EXPIRED "/", uuid, NULL);
-
-    return vimg_gc_each(store->transport, rest, is_there, NULL);
-}
-
 /* The turn of an image in the trash. */
 static VimgTurn *
 begin(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
@@ -109,7 +89,7 @@ begin(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **
         throw_result(error, result, _("cannot read image %s"), uuid);
         return NULL;
     }
-    if (!image->deleted || is_expiring(store, uuid)) {
+    if (!image->deleted) {
         throw_gone(error, uuid);
         return NULL;
     }
@@ -266,27 +246,49 @@ vimg_trash_restore(VimgSliceStore *store, const char *uuid, const char *name, Vi
 
 /* ---- purging ---------------------------------------------------------------------------- */
 
+/* On a full file system too: that is what images are purged for. */
+static VimgTurn *
+begin_purge(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    VimgTurn *turn = begin(store, uuid, image, &local);
+
+    if (!turn && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE) &&
+        vimg_spare_use(store->transport, ENOSPC))
+        return begin(store, uuid, image, error);
+    if (!turn)
+        g_propagate_error(error, g_steal_pointer(&local));
+    return turn;
+}
+
+gboolean
+vimg_trash_remove(const VimgTurn *turn, const VimgStoredImage *image, GError **error)
+{
+    VimgSliceStore *store = turn->lease->store;
+    int result;
+
+    /* with its name, but without the mark, it would be back */
+    if ((image->manifest &&
+         !vimg_claim_withdraw(turn->lease, image->manifest->image.name, turn->uuid, error)) ||
+        !take_mark(turn, turn->uuid, error))
+        return FALSE;
+    if (!sync_mark(turn, turn->uuid, error)) {
+        give_back_mark(turn, turn->uuid);
+        return vimg_lease_blame(turn->lease, error);
+    }
+    result = vimg_image_remove_files(store, turn->lease, turn->uuid);
+    /* nobody can see it any more; what is left of it is for the collector */
+    if (result != 0)
+        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s",
+                             turn->uuid, g_strerror(result));
+    return TRUE;
+}
+
 gboolean
 vimg_trash_purge(VimgSliceStore *store, const char *uuid, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = begin(store, uuid, &image, error);
-    int result;
+    g_autoptr(VimgTurn) turn = begin_purge(store, uuid, &image, error);
 
-    /* with its name, but without the mark, it would be back */
-    if (!turn || (image.manifest &&
-                  !vimg_claim_withdraw(turn->lease, image.manifest->image.name, uuid, error)))
-        return FALSE;
-    if (!take_mark(turn, uuid, error))
-        return FALSE;
-    if (!sync_mark(turn, uuid, error)) {
-        give_back_mark(turn, uuid);
-        return vimg_lease_blame(turn->lease, error);
-    }
-    result = vimg_image_remove_files(store, uuid);
-    /* nobody can see it any more; what is left of it is for the collector */
-    if (result != 0)
-        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,
-                             g_strerror(result));
-    return TRUE;
+    return turn && vimg_trash_remove(turn, &image, error);
 }

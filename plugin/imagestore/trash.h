@@ -6,7 +6,8 @@
 #ifndef VIMG_IMAGESTORE_TRASH_H
 #define VIMG_IMAGESTORE_TRASH_H
 
-#include "store.h"
+#include "image.h"
+#include "turn.h"
 
 gboolean vimg_trash_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error);
 /*
@@ -15,6 +16,11 @@ gboolean vimg_trash_list(VimgSliceStore *store, VimgImageSink sink, gpointer dat
  */
 gboolean vimg_trash_restore(VimgSliceStore *store, const char *uuid, const char *name,
                             VimgPluginImage *out, GError **error);
+/*
+ * Takes an image that is in the trash away for good, in its turn.  Errors as above: somebody, a
+ * restore, was quicker.
+ */
+gboolean vimg_trash_remove(const VimgTurn *turn, const VimgStoredImage *image, GError **error);
 gboolean vimg_trash_purge(VimgSliceStore *store, const char *uuid, GError **error);
 
 #endif

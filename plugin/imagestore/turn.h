@@ -3,8 +3,8 @@
  *
  * images/<uuid>/turn.<lease> is its sign.
  *
- * Only who has the turn moves the mark of the trash or the claim of an image whose mark is there.
- * The collector alone takes marks without it, which is why a mark is taken by rename.
+ * Only who has the turn moves the mark of the trash or the claim of an image whose mark is there,
+ * and both by rename into his lease: whoever was fenced, and does not know it, moves nothing.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

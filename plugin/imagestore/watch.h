@@ -14,9 +14,13 @@
 
 typedef struct _VimgWatch VimgWatch;
 
-VimgWatch *vimg_watch_new(void);
+/*
+ * The watch of this process over the store @name.  It outlives its users for a while: whoever opens
+ * the store again goes on looking where the one before ended.  Any thread.
+ */
+VimgWatch *vimg_watch_get(const char *name);
 /* Accepts NULL. */
-void vimg_watch_free(VimgWatch *watch);
+void vimg_watch_put(VimgWatch *watch);
 
 /*
  * @path shows @mark now, for instance a time of modification.  @now: g_get_monotonic_time().  Any

@@ -11,6 +11,7 @@
 #include "publish.h"
 #include "resume.h"
 #include "throw.h"
+#include "turn.h"
 #include "writer.h"
 #include "writing.h"
 
@@ -217,18 +218,25 @@ vimg_slice_writer_hole(VimgSliceWriter *writer, guint64 length, GError **error)
            vimg_slicer_hole(writer->slicer, length, error);
 }
 
-/* Remembers how much is stored, for lists to show. */
+/* Remembers how much is stored, for lists to show; the rest is as another host may have left it. */
 static gboolean
 note_allocation(VimgSliceWriter *writer, GError **error)
 {
+    const char *uuid = writer->image.manifest->image.uuid;
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgTurn) turn = NULL;
     guint64 allocation;
     guint64 durable;
 
     vimg_pipeline_stat(writer->pipeline, &allocation, &durable);
     if (allocation == writer->image.manifest->image.allocation)
         return TRUE;
-    writer->image.manifest->image.allocation = allocation;
-    return vimg_manifest_write(writer->image.manifest, writer->lease, error);
+    turn = vimg_turn_new(writer->store, uuid, error);
+    if (!turn || !vimg_image_load(writer->store, uuid, &image, error))
+        return FALSE;
+    image.manifest->image.allocation = allocation;
+    /* from our lease: without it we change nothing */
+    return vimg_manifest_write(image.manifest, writer->lease, error);
 }
 
 static gboolean

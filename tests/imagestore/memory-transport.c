@@ -286,7 +286,7 @@ run_op(const Memory *memory, VimgOp *op)
 
     if (op->kind == VIMG_OP_MKDIR || op->kind == VIMG_OP_CREATE)
         return add_node(memory, parent, name, NULL, op);
-    if (op->kind == VIMG_OP_RENAME)
+    if (op->kind == VIMG_OP_RENAME || op->kind == VIMG_OP_PUBLISH)
         return rename_node(memory, op, node, parent, name);
     if (!node)
         return ENOENT;
@@ -337,6 +337,22 @@ is_change(VimgOpKind kind)
     return kind != VIMG_OP_READ && kind != VIMG_OP_STAT && kind != VIMG_OP_LIST;
 }
 
+/* Bytes of all files below @node; a directory and what it says of a file count for a little. */
+static gsize
+weigh(const Node *node)
+{
+    gsize sum = 64;
+    GHashTableIter iter;
+    gpointer child;
+
+    if (!node->directory)
+        return sum + g_bytes_get_size(node->content);
+    g_hash_table_iter_init(&iter, node->entries);
+    while (g_hash_table_iter_next(&iter, NULL, &child))
+        sum += weigh(child);
+    return sum;
+}
+
 /* Whether the operation fails by order; @size: bytes it would write. */
 static int
 injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
@@ -353,6 +369,9 @@ injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
     if (fault->kind == FAULT_SYNC && kind == VIMG_OP_SYNC && disk->count >= fault->at)
         return EIO;
     if (fault->space && size > fault->space)
+        return ENOSPC;
+    if (fault->room && (kind == VIMG_OP_MKDIR || kind == VIMG_OP_CREATE) &&
+        weigh(disk->root) + 64 + size > fault->room)
         return ENOSPC;
     return 0;
 }
@@ -505,4 +524,12 @@ memory_disk_count(MemoryDisk *disk)
     LOCK_GUARD(&disk->lock);
 
     return disk->count;
+}
+
+gsize
+memory_disk_weigh(MemoryDisk *disk)
+{
+    LOCK_GUARD(&disk->lock);
+
+    return weigh(disk->root);
 }

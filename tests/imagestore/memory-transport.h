@@ -25,6 +25,7 @@ typedef struct {
     guint at; /* counted from 1 since the fault was set; only operations that change something */
     int result;
     guint space; /* files larger than this answer ENOSPC; 0: no limit */
+    gsize room;  /* all files together; 0: no limit */
 } Fault;
 
 MemoryDisk *memory_disk_new(void);
@@ -41,6 +42,8 @@ VimgTransport *memory_transport_new(MemoryDisk *disk, gboolean whole);
 void memory_transport_meet(VimgTransport *transport, guint at, void (*func)(gpointer data),
                            gpointer data);
 
+/* Returns: what Fault.room is compared with. */
+gsize memory_disk_weigh(MemoryDisk *disk);
 void memory_disk_set_fault(MemoryDisk *disk, const Fault *fault);
 /* Changing operations since the fault was set. */
 guint memory_disk_count(MemoryDisk *disk);

@@ -10,6 +10,7 @@
 
 #include "gc-lock.h"
 #include "slicer.h"
+#include "spare.h"
 #include "store-helper.h"
 #include "survey.h"
 
@@ -284,6 +285,16 @@ helper_index(VimgSliceStore *store, const char *uuid)
     g_assert_cmpint(vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content), ==,
                     0);
     return content;
+}
+
+guint
+helper_count_gc(VimgSliceStore *store)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    VimgFileInfo info;
+
+    g_assert_cmpint(vimg_transport_list(store->transport, "gc", &names), ==, 0);
+    return names->len - (vimg_transport_stat(store->transport, VIMG_SPARE_FILE, &info) == 0);
 }
 
 static gboolean

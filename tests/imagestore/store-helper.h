@@ -67,6 +67,8 @@ VimgBuffer *helper_download(VimgSliceStore *store, const char *uuid, guint64 off
 void helper_assert_content(VimgSliceStore *store, const char *uuid, const VimgBuffer *content);
 /* Returns: (transfer full) the index of an active image. */
 VimgBuffer *helper_index(VimgSliceStore *store, const char *uuid);
+/* Entries of gc/ but the spare. */
+guint helper_count_gc(VimgSliceStore *store);
 guint helper_count_images(VimgSliceStore *store);
 VimgImageState helper_state(VimgSliceStore *store, const char *uuid);
 

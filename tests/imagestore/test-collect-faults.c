@@ -130,7 +130,6 @@ verify(MemoryDisk *disk, gboolean whole)
     VimgSliceStore *store = reopen(disk, whole);
     g_autoptr(GError) error = NULL;
     g_autofree char *report = NULL;
-    g_autoptr(GPtrArray) gc = NULL;
     g_autoptr(GPtrArray) images = NULL;
 
     helper_assert_content(store, live, live_content);
@@ -138,8 +137,7 @@ verify(MemoryDisk *disk, gboolean whole)
     report = vimg_collect(store, FALSE, 0, NULL, &error);
     g_assert_no_error(error);
     helper_assert_content(store, live, live_content);
-    g_assert_cmpint(vimg_transport_list(store->transport, "gc", &gc), ==, 0);
-    g_assert_cmpuint(gc->len, ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
     g_assert_cmpint(vimg_transport_list(store->transport, "images", &images), ==, 0);
     g_assert_cmpuint(images->len, ==, 2);
     assert_partial(store);

@@ -12,7 +12,9 @@
 #include "json.h"
 #include "memory-transport.h"
 #include "slice.h"
+#include "spare.h"
 #include "store-helper.h"
+#include "trash.h"
 
 typedef struct {
     MemoryDisk *disk;
@@ -111,18 +113,17 @@ remove_image(VimgSliceStore *store, const char *uuid)
     g_assert_no_error(error);
 }
 
-static void
-clone_image(VimgSliceStore *store, const char *source, const char *name)
+/* Returns: (transfer full) the uuid of the clone. */
+static char *
+clone_image(VimgSliceStore *store, const char *source, const char *name, GError **error)
 {
-    g_autoptr(GError) error = NULL;
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
     image.uuid = g_uuid_string_random();
     image.name = g_strdup(name);
     image.format = g_strdup("raw");
-    vimg_clone(store, source, &image, NULL, &out, &error);
-    g_assert_no_error(error);
+    return vimg_clone(store, source, &image, NULL, &out, error) ? g_strdup(image.uuid) : NULL;
 }
 
 /* An upload that stops with @slices durable; its writer lives on. */
@@ -183,7 +184,7 @@ test_trash(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(json_object_get_int_member(second, "freed"), >, 0);
     g_assert_cmpuint(count_slices(store), ==, zeros + 4);
     g_assert_cmpuint(count_names(store, "images"), ==, 1);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
     assert_whole(store, b, 2, 4);
 }
 
@@ -234,6 +235,43 @@ test_abandoned(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count_slices(store), ==, zeros);
 }
 
+/* A disk without any space left can be emptied. */
+static void
+test_full(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    guint zeros = count_slices(store);
+    g_autofree char *a = upload(store, "a", 1, 5);
+    g_autofree char *b = upload(store, "b", 2, 4);
+    g_autoptr(GError) error = NULL;
+    VimgFileInfo info;
+
+    memory_disk_set_fault(fixture->disk, &(Fault){.room = memory_disk_weigh(fixture->disk)});
+    /* nobody else has it */
+    g_assert_null(vimg_lease_new(store, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    g_clear_error(&error);
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    remove_image(store, a);
+    remove_image(store, b);
+    memory_disk_set_fault(fixture->disk, &(Fault){.room = memory_disk_weigh(fixture->disk)});
+    vimg_trash_purge(store, b, &error);
+    g_assert_no_error(error);
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    vimg_spare_make(store->transport);
+    memory_disk_set_fault(fixture->disk, &(Fault){.room = memory_disk_weigh(fixture->disk)});
+    store->keep_deleted = 0;
+    json_object_unref(collect(store, FALSE));
+    g_assert_cmpuint(count_slices(store), ==, zeros);
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    /* a store that has none gets it */
+    g_assert_cmpint(vimg_transport_unlink(store->transport, VIMG_SPARE_FILE), ==, 0);
+    json_object_unref(collect(store, FALSE));
+    g_assert_cmpint(vimg_transport_stat(store->transport, VIMG_SPARE_FILE, &info), ==, 0);
+    g_assert_cmpuint(info.size, ==, MIB);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
+}
+
 /* An index that cannot be read: nothing is freed, and the message names it. */
 static void
 test_doubt(Fixture *fixture, gconstpointer data)
@@ -266,7 +304,7 @@ test_doubt(Fixture *fixture, gconstpointer data)
                     0);
     json_object_unref(collect(store, FALSE));
     g_assert_cmpuint(count_slices(store), ==, before - 2);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
 /* ---- waiting ---------------------------------------------------------------------------- */
@@ -303,10 +341,10 @@ test_reader(Fixture *fixture, gconstpointer data)
         vimg_buffer_unref(extent.data);
     }
     vimg_collect_rest(store);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 1);
+    g_assert_cmpuint(helper_count_gc(store), ==, 1);
     vimg_slice_reader_close(reader);
     vimg_collect_rest(store);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
 /* An upload that found a slice before it was condemned publishes an index that names it. */
@@ -328,7 +366,7 @@ test_writer(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     assert_whole(store, b, 1, 6);
     vimg_collect_rest(store);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
     assert_whole(store, b, 1, 6);
 }
 
@@ -349,29 +387,71 @@ test_partial(Fixture *fixture, gconstpointer data)
     helper_finish(writer, FALSE, 0, &error);
     g_assert_no_error(error);
     vimg_collect_rest(store);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
     helper_upload(store, b, content, &error);
     g_assert_no_error(error);
     helper_assert_content(store, b, content);
 }
 
-/* A clone made while its source's slices are condemned. */
+typedef struct {
+    MemoryDisk *disk;
+    const char *source;
+    gboolean met;
+    gint64 condemned; /* slices that wait for the clone to end */
+} Meeting;
+
+/* What another host does at one moment of a clone. */
+static void
+delete_and_collect(gpointer data)
+{
+    Meeting *meeting = data;
+    g_autoptr(VimgSliceStore) other = helper_reopen(memory_transport_new(meeting->disk, TRUE));
+    g_autoptr(JsonObject) report = NULL;
+
+    other->keep_temporary = G_MAXINT32;
+    remove_image(other, meeting->source);
+    report = collect(other, FALSE);
+    meeting->condemned = json_object_get_int_member(report, "waiting");
+    meeting->met = TRUE;
+}
+
+/* A clone whose source is removed for good before operation @at.  @rescued: it got its slices back.
+ */
+static gboolean
+clone_meeting(const MemoryDisk *before, const char *source, guint at, gboolean *rescued)
+{
+    Meeting meeting = {.disk = memory_disk_copy(before), .source = source};
+    VimgTransport *transport = memory_transport_new(meeting.disk, TRUE);
+    VimgSliceStore *store = helper_reopen(transport);
+    g_autofree char *clone = NULL;
+    g_autoptr(GError) error = NULL;
+
+    memory_transport_meet(transport, at, delete_and_collect, &meeting);
+    clone = clone_image(store, source, "c", &error);
+    memory_transport_meet(transport, 0, NULL, NULL);
+    /* the image was gone, or its index */
+    g_assert_true(clone || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL) ||
+                  g_error_matches(error, VIMG_ERROR, VIMG_ERROR_SYSTEM));
+    vimg_collect_rest(store);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
+    if (clone)
+        assert_whole(store, clone, 1, 3);
+    *rescued |= clone && meeting.condemned == 3;
+    vimg_slice_store_free(store);
+    memory_disk_free(meeting.disk);
+    return meeting.met;
+}
+
 static void
 test_clone(Fixture *fixture, gconstpointer data)
 {
-    VimgSliceStore *store = fixture->store;
-    g_autofree char *a = upload(store, "a", 1, 3);
-    g_autofree char *b = upload(store, "b", 2, 3);
-    VimgLease *lease = vimg_lease_new(store, NULL);
+    g_autofree char *source = upload(fixture->store, "a", 1, 3);
+    gboolean rescued = FALSE;
+    guint at = 1;
 
-    remove_image(store, a);
-    store->keep_deleted = 0;
-    json_object_unref(collect(store, FALSE));
-    clone_image(store, b, "c");
-    vimg_lease_free(lease);
-    vimg_collect_rest(store);
-    assert_whole(store, b, 2, 3);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    while (clone_meeting(fixture->disk, source, at, &rescued))
+        at++;
+    g_assert_true(rescued);
 }
 
 /* ---- the lock --------------------------------------------------------------------------- */
@@ -388,11 +468,11 @@ test_lock(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     g_assert_null(vimg_gc_lock_take(store, 0, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 1);
+    g_assert_cmpuint(helper_count_gc(store), ==, 1);
     g_clear_error(&error);
     g_assert_true(vimg_gc_lock_check(lock, NULL));
     vimg_gc_lock_end(lock);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
 
     lock = vimg_gc_lock_take(store, 0, &error);
     g_assert_no_error(error);
@@ -401,7 +481,7 @@ test_lock(Fixture *fixture, gconstpointer data)
     condemned = g_strconcat(lock->dir, "/" VIMG_GC_CONDEMNED "/x", NULL);
     g_assert_cmpint(vimg_transport_create(store->transport, condemned, "", 0, TRUE), ==, 0);
     vimg_gc_lock_end(lock);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 1);
+    g_assert_cmpuint(helper_count_gc(store), ==, 1);
     other = vimg_gc_lock_take(store, 0, &error);
     g_assert_no_error(error);
     vimg_gc_lock_end(other);
@@ -451,7 +531,7 @@ test_take_over(Fixture *fixture, gconstpointer data)
     json_object_unref(collect(store, FALSE));
     assert_whole(store, a, 1, 3);
     assert_whole(store, b, 2, 3);
-    g_assert_cmpuint(count_names(store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
 /* What no rule explains stays while somebody has a lease, and goes then. */
@@ -512,6 +592,7 @@ main(int argc, char **argv)
     ADD("trash", test_trash);
     ADD("shared", test_shared);
     ADD("abandoned", test_abandoned);
+    ADD("full", test_full);
     ADD("doubt", test_doubt);
     ADD("reader", test_reader);
     ADD("writer", test_writer);

@@ -246,6 +246,69 @@ test_error_state(HelperHome *home, gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
 }
 
+/* What others change of an image while it is written stays. */
+static void
+test_change_while_writing(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) store = helper_local_store(home);
+    g_autoptr(VimgSliceStore) other = helper_reopen(vimg_transport_local_new(home->dir));
+    g_autoptr(VimgBuffer) content = helper_content(1, 3 * 64 * KIB, 0);
+    g_autofree char *uuid = helper_create(store, "a", content->size);
+    VimgWriteRequest request = {.size = sizeof(request)};
+    g_autoptr(GError) error = NULL;
+    gint seal;
+
+    for (seal = FALSE; seal <= TRUE; seal++) {
+        VimgPluginImage change = VIMG_PLUGIN_IMAGE_INIT;
+        g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+        VimgSliceWriter *writer = vimg_slice_writer_open(store, uuid, &request, NULL, &error);
+
+        g_assert_no_error(error);
+        helper_feed(writer, content, 0, 64 * KIB, FALSE, &error);
+        g_assert_no_error(error);
+        change.uuid = uuid;
+        change.description = seal ? "second" : "first";
+        g_assert_true(vimg_image_set_metadata(other, &change, &error));
+        helper_finish(writer, seal, content->size, &error);
+        g_assert_no_error(error);
+        g_assert_true(vimg_image_stat(store, uuid, &image, &error));
+        g_assert_cmpstr(image.description, ==, change.description);
+        g_assert_cmpuint(image.allocation, >, 0);
+    }
+    helper_assert_content(store, uuid, content);
+}
+
+/* Without a rename that never replaces, what one host published stays all the same. */
+static void
+test_plain_renames(HelperHome *home, gconstpointer data)
+{
+    VimgTransport *transport = vimg_transport_local_new(home->dir);
+    g_autoptr(VimgBuffer) content = helper_content(1, 3 * 64 * KIB, 0);
+    g_autoptr(VimgSliceStore) store = NULL;
+    g_autoptr(VimgBuffer) found = NULL;
+    g_autofree char *uuid = NULL;
+    g_autofree char *index = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgFileInfo info;
+
+    vimg_transport_local_set_plain(transport);
+    store = helper_store(transport);
+    vimg_slice_store_make(transport, &(VimgStoreParams){.slice_size = 64 * KIB}, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(vimg_transport_read(transport, "store.json", 4096, &found), ==, 0);
+    g_assert_nonnull(g_strstr_len((char *)found->data, (gssize)found->size, store->uuid));
+    uuid = helper_create(store, "a", content->size);
+    helper_upload(store, uuid, content, &error);
+    g_assert_no_error(error);
+    index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_assert_cmpint(vimg_transport_create(transport, "pending/x", "x", 1, FALSE), ==, 0);
+    g_assert_cmpint(vimg_transport_publish(transport, "pending/x", index), ==, EEXIST);
+    g_assert_cmpint(vimg_transport_publish(transport, "pending/x", "pending/y"), ==, 0);
+    g_assert_cmpint(vimg_transport_stat(transport, "pending/x", &info), ==, ENOENT);
+    g_assert_cmpint(vimg_transport_publish(transport, "pending/x", "pending/z"), ==, ENOENT);
+    helper_assert_content(store, uuid, content);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -256,6 +319,8 @@ main(int argc, char **argv)
     helper_add("/imagestore/list/many", test_many_images, NULL);
     helper_add("/imagestore/damage/slice", test_damaged_slice, NULL);
     helper_add("/imagestore/damage/index", test_truncated_index, NULL);
+    helper_add("/imagestore/store/plain-renames", test_plain_renames, NULL);
+    helper_add("/imagestore/image/change-while-writing", test_change_while_writing, NULL);
     helper_add("/imagestore/image/error-state", test_error_state, NULL);
     return g_test_run();
 }

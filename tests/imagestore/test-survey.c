@@ -11,6 +11,7 @@
 #include "json.h"
 #include "memory-transport.h"
 #include "owner.h"
+#include "remove.h"
 #include "store-helper.h"
 #include "survey.h"
 
@@ -170,6 +171,35 @@ test_long_stall(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(watch(fixture->store, 600 * MINUTE, 660 * MINUTE), ==, 615 * MINUTE);
 }
 
+/* What was seen by way of one that was closed counts for the next, and so a store can be removed.
+ */
+static void
+test_reopened(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *other = stranger();
+    g_autoptr(GError) error = NULL;
+    guint round;
+
+    make_lease(fixture->store, other, TRUE);
+    for (round = 0; round < 20 && is_there(fixture->store, LEASE); round++) {
+        gint64 later = g_get_monotonic_time() + 9 * MINUTE * G_USEC_PER_SEC;
+        g_autoptr(GPtrArray) alive = NULL;
+
+        g_assert_false(vimg_slice_store_remove(fixture->store, NULL, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+        g_assert_nonnull(strstr(error->message, g_get_host_name()));
+        g_assert_nonnull(strstr(error->message, "'" LEASE "'"));
+        g_clear_error(&error);
+        vimg_slice_store_free(fixture->store);
+        fixture->store = helper_reopen(memory_transport_new(fixture->disk, TRUE));
+        alive = vimg_survey_leases(fixture->store, later, NULL);
+    }
+    g_assert_cmpuint(round, >=, 15);
+    g_assert_cmpuint(round, <, 20);
+    g_assert_true(vimg_slice_store_remove(fixture->store, NULL, &error));
+    g_assert_no_error(error);
+}
+
 /* What is not whole: being made, or left by an interrupted making or ending. */
 static void
 test_without(Fixture *fixture, gconstpointer data)
@@ -235,21 +265,64 @@ test_owner(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(watch(fixture->store, 0, 60 * MINUTE), ==, owners[i].at_once ? 0 : 15 * MINUTE);
 }
 
-/* The name alone says that a lease is of an earlier boot of this machine. */
+/* What a daemon of this machine notes when it opens a store. */
+static void
+note_boot(const char *dir, const char *before)
+{
+    g_autofree char *path = g_build_filename(dir, "boots", NULL);
+
+    if (before)
+        g_assert_true(g_file_set_contents(path, before, -1, NULL));
+    vimg_owner_note_boot(dir);
+}
+
+static guint
+count_boots(const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "boots", NULL);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    return g_strv_length(lines) - 1;
+}
+
+/* The name alone says that a lease is of an earlier boot of this machine, if that was noted. */
 static void
 test_name(Fixture *fixture, gconstpointer data)
 {
     g_autofree char *id = vimg_owner_new_id();
     g_autofree char *other = g_strdup(id);
     char *boot = strchr(other, '-') + 1;
+    g_autofree char *dir = helper_dir();
+    g_autofree char *digits = NULL;
+    g_autoptr(GString) many = g_string_new(NULL);
+    guint i;
 
     if (strlen(id) == 36) {
+        helper_remove_dir(dir);
         g_test_skip("this host has no /etc/machine-id");
         return;
     }
     g_assert_false(vimg_owner_is_dead(NULL, id));
     *boot = *boot == '0' ? '1' : '0';
+    /* a machine copied from this one */
+    g_assert_false(vimg_owner_is_dead(NULL, other));
+    note_boot(dir, NULL);
+    note_boot(dir, NULL);
+    g_assert_cmpuint(count_boots(dir), ==, 1);
+    g_assert_false(vimg_owner_is_dead(NULL, other));
+    g_assert_false(vimg_owner_is_dead(NULL, id));
+    for (i = 0; i < 100; i++)
+        g_string_append_printf(many, "%08x\n", i);
+    digits = g_strndup(boot, 8);
+    g_string_append_printf(many, "%s\n", digits);
+    note_boot(dir, many->str);
+    g_assert_cmpuint(count_boots(dir), ==, 64);
+    helper_remove_dir(dir);
     g_assert_true(vimg_owner_is_dead(NULL, other));
+    g_assert_false(vimg_owner_is_dead(NULL, id));
     *other = *other == '0' ? '1' : '0';
     g_assert_false(vimg_owner_is_dead(NULL, other));
     g_assert_false(vimg_owner_is_dead(NULL, id + 17));
@@ -340,6 +413,7 @@ main(int argc, char **argv)
     ADD("beating", test_beating, NULL);
     ADD("stall", test_stall, NULL);
     ADD("long-stall", test_long_stall, NULL);
+    ADD("reopened", test_reopened, NULL);
     ADD("without-owner", test_without, "heartbeat");
     ADD("without-heartbeat", test_without, "owner");
     ADD("without-both", test_without, "");

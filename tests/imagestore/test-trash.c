@@ -362,7 +362,7 @@ expire(Fixture *fixture)
     g_autofree char *mark = vimg_image_path(fixture->uuid, VIMG_IMAGE_DELETED);
 
     g_assert_cmpint(vimg_transport_rename(fixture->other->transport, mark, "gc/expired"), ==, 0);
-    g_assert_cmpint(vimg_image_remove_files(fixture->other, fixture->uuid), ==, 0);
+    g_assert_cmpint(vimg_image_remove_files(fixture->other, NULL, fixture->uuid), ==, 0);
 }
 
 static void

@@ -749,7 +749,7 @@ test_used_meanwhile(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(verify(fixture->store, NULL).bad, ==, 0);
     g_assert_null(fixture->watch->happen[AT_LOOK]);
     g_assert_true(in_place(fixture, 3));
-    g_assert_cmpuint(count(fixture->store, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(fixture->store), ==, 0);
 }
 
 static guint killed_after; /* steps of a verification */
@@ -782,7 +782,7 @@ kill_at_look(Fixture *fixture)
     report = vimg_collect(killed.other, FALSE, 0, NULL, &error);
     g_assert_no_error(error);
     g_assert_true(in_place(&killed, 3));
-    g_assert_cmpuint(count(killed.other, "gc"), ==, 0);
+    g_assert_cmpuint(helper_count_gc(killed.other), ==, 0);
     helper_assert_content(killed.other, fixture->uuid, content);
     vimg_slice_store_free(killed.store);
     vimg_slice_store_free(killed.other);

@@ -1,0 +1,37 @@
+/*
+ * spare.c: space put by for emptying a full file system
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "spare.h"
+
+#define SIZE ((gsize)1024 * 1024)
+
+void
+vimg_spare_make(VimgTransport *transport)
+{
+    g_autofree guint32 *noise = NULL;
+    VimgFileInfo info;
+    gsize i;
+
+    if (vimg_transport_stat(transport, VIMG_SPARE_FILE, &info) != ENOENT)
+        return;
+    /* of what compresses, some file systems would keep nothing */
+    noise = g_new(guint32, SIZE / sizeof(guint32));
+    for (i = 0; i < SIZE / sizeof(guint32); i++)
+        noise[i] = g_random_int();
+    if (vimg_transport_create(transport, VIMG_SPARE_FILE, noise, SIZE, FALSE) == 0 &&
+        vimg_transport_sync(transport, VIMG_SPARE_FILE) != 0)
+        vimg_transport_unlink(transport, VIMG_SPARE_FILE);
+}
+
+gboolean
+vimg_spare_use(VimgTransport *transport, int result)
+{
+    return (result == ENOSPC || result == EDQUOT) &&
+           vimg_transport_unlink(transport, VIMG_SPARE_FILE) == 0;
+}
