@@ -29,6 +29,7 @@ struct _MemoryDisk {
     Node *root;
     Fault fault;
     guint count;
+    guint looks;
     gint64 clock;
     guint crashes;
 };
@@ -362,6 +363,10 @@ injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
 
     if (changes)
         disk->count++;
+    else
+        disk->looks++;
+    if (fault->kind == FAULT_LOOK && !changes && disk->looks == fault->at)
+        return fault->result;
     if (fault->kind == FAULT_CRASH && disk->count >= fault->at)
         return EIO;
     if (fault->kind == FAULT_ERROR && changes && disk->count == fault->at)
@@ -516,6 +521,7 @@ memory_disk_set_fault(MemoryDisk *disk, const Fault *fault)
 
     disk->fault = *fault;
     disk->count = 0;
+    disk->looks = 0;
 }
 
 guint
@@ -524,6 +530,14 @@ memory_disk_count(MemoryDisk *disk)
     LOCK_GUARD(&disk->lock);
 
     return disk->count;
+}
+
+guint
+memory_disk_count_looks(MemoryDisk *disk)
+{
+    LOCK_GUARD(&disk->lock);
+
+    return disk->looks;
 }
 
 gsize

@@ -18,11 +18,12 @@ typedef enum {
     FAULT_ERROR, /* operation number @at answers @result and does nothing */
     FAULT_CRASH, /* operation number @at and all later ones answer EIO and do nothing */
     FAULT_SYNC,  /* from operation number @at on, whatever makes something durable answers EIO */
+    FAULT_LOOK,  /* reading operation number @at, a READ, STAT or LIST, answers @result */
 } FaultKind;
 
 typedef struct {
     FaultKind kind;
-    guint at; /* counted from 1 since the fault was set; only operations that change something */
+    guint at; /* counted from 1 since the fault was set; apart from FAULT_LOOK, only changes */
     int result;
     guint space; /* files larger than this answer ENOSPC; 0: no limit */
     gsize room;  /* all files together; 0: no limit */
@@ -47,6 +48,8 @@ gsize memory_disk_weigh(MemoryDisk *disk);
 void memory_disk_set_fault(MemoryDisk *disk, const Fault *fault);
 /* Changing operations since the fault was set. */
 guint memory_disk_count(MemoryDisk *disk);
+/* The same of reading ones. */
+guint memory_disk_count_looks(MemoryDisk *disk);
 /* What a power cut leaves.  @seed 0: nothing that was not durable. */
 void memory_disk_crash(MemoryDisk *disk, guint32 seed);
 

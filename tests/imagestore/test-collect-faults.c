@@ -1,7 +1,7 @@
 /*
  * test-collect-faults.c: errors and power cuts at every step of a collection
  *
- * A store with live, shared, deleted and abandoned images is collected again and again, each time
+ * A store with live, shared, deleted and unfinished images is collected again and again, each time
  * with the next changing operation failing, or being the last one before the power is cut, or the
  * last one after which anything can be made durable.  Every image must be byte-identical
  * afterwards, and the next collection must leave exactly the slices that the images need.
@@ -177,7 +177,7 @@ play(VimgSliceStore *store, gboolean quit)
 }
 
 static guint
-count_operations(gboolean whole)
+count_operations(gboolean whole, gboolean looks)
 {
     MemoryDisk *disk = memory_disk_copy(full);
     VimgSliceStore *store = reopen(disk, whole);
@@ -185,7 +185,7 @@ count_operations(gboolean whole)
 
     memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
     g_assert_true(play(store, FALSE));
-    count = memory_disk_count(disk);
+    count = looks ? memory_disk_count_looks(disk) : memory_disk_count(disk);
     vimg_slice_store_free(store);
     verify(disk, whole);
     memory_disk_free(disk);
@@ -195,7 +195,7 @@ count_operations(gboolean whole)
 static void
 crash_everywhere(gboolean whole, FaultKind kind)
 {
-    guint count = count_operations(whole);
+    guint count = count_operations(whole, FALSE);
     guint32 fate;
     guint at;
 
@@ -232,7 +232,7 @@ test_syncs(gconstpointer data)
 static void
 test_kill(void)
 {
-    guint count = count_operations(TRUE);
+    guint count = count_operations(TRUE, FALSE);
     guint at;
 
     for (at = 1; at <= count; at += stride) {
@@ -249,27 +249,115 @@ test_kill(void)
 }
 
 static void
+fail_at(FaultKind kind, guint at, gboolean whole, int result)
+{
+    MemoryDisk *disk = memory_disk_copy(full);
+    VimgSliceStore *store = reopen(disk, whole);
+
+    memory_disk_set_fault(disk, &(Fault){.kind = kind, .at = at, .result = result});
+    play(store, FALSE);
+    memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+    vimg_slice_store_free(store);
+    verify(disk, whole);
+    memory_disk_free(disk);
+}
+
+static void
 test_errors(gconstpointer data)
 {
     static const int results[] = {EIO, ENOSPC, EACCES};
     gboolean whole = GPOINTER_TO_INT(data);
-    guint count = count_operations(whole);
+    guint count = count_operations(whole, FALSE);
     guint at;
     gsize i;
 
     for (at = 1; at <= count; at += stride) {
-        for (i = 0; i < G_N_ELEMENTS(results); i++) {
-            MemoryDisk *disk = memory_disk_copy(full);
-            VimgSliceStore *store = reopen(disk, whole);
+        for (i = 0; i < G_N_ELEMENTS(results); i++)
+            fail_at(FAULT_ERROR, at, whole, results[i]);
+    }
+}
 
-            memory_disk_set_fault(disk,
-                                  &(Fault){.kind = FAULT_ERROR, .at = at, .result = results[i]});
-            play(store, FALSE);
-            memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
-            vimg_slice_store_free(store);
-            verify(disk, whole);
-            memory_disk_free(disk);
-        }
+/* What cannot be read is not taken for gone. */
+static void
+test_looks(void)
+{
+    guint count = count_operations(TRUE, TRUE);
+    guint at;
+
+    for (at = 1; at <= count; at += stride)
+        fail_at(FAULT_LOOK, at, TRUE, EIO);
+}
+
+/* ---- an upload that nobody takes up ------------------------------------------------------- */
+
+static gboolean
+give_up(VimgSliceStore *store, GError **error)
+{
+    g_autofree char *report = NULL;
+
+    store->keep_temporary = 0;
+    report = vimg_collect(store, FALSE, 0, NULL, error);
+    return report != NULL;
+}
+
+/* The image is there as it was, or goes with the next collection, its name with it. */
+static void
+verify_given_up(MemoryDisk *disk)
+{
+    VimgSliceStore *store = reopen(disk, TRUE);
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GPtrArray) images = NULL;
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_image_stat(store, saving, &image, NULL))
+        assert_partial(store);
+    helper_let_time_pass(store);
+    give_up(store, &error);
+    g_assert_no_error(error);
+    helper_assert_content(store, live, live_content);
+    g_assert_cmpuint(helper_count_gc(store), ==, 0);
+    g_assert_cmpint(vimg_transport_list(store->transport, "images", &images), ==, 0);
+    g_assert_cmpuint(images->len, ==, 1);
+    g_assert_cmpint(vimg_transport_list(store->transport, "names", &names), ==, 0);
+    g_assert_cmpuint(names->len, ==, 1);
+    g_assert_cmpuint(count_slices(store), <, needed);
+    vimg_slice_store_free(store);
+}
+
+/* Returns: whether the fault was met. */
+static gboolean
+give_up_at(FaultKind kind, guint at, guint32 fate)
+{
+    MemoryDisk *disk = memory_disk_copy(full);
+    VimgSliceStore *store = reopen(disk, TRUE);
+    guint done;
+
+    memory_disk_set_fault(disk, &(Fault){.kind = kind, .at = at, .result = EIO});
+    give_up(store, NULL);
+    done = kind == FAULT_LOOK ? memory_disk_count_looks(disk) : memory_disk_count(disk);
+    if (kind != FAULT_CRASH)
+        memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
+    vimg_slice_store_free(store);
+    if (kind == FAULT_CRASH)
+        memory_disk_crash(disk, fate ? fate * 1000003 + at : 0);
+    verify_given_up(disk);
+    memory_disk_free(disk);
+    return done >= at;
+}
+
+static void
+test_abandoned(void)
+{
+    static const FaultKind kinds[] = {FAULT_ERROR, FAULT_LOOK, FAULT_CRASH};
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        guint at = 1;
+
+        while (give_up_at(kinds[i], at, at % 3))
+            at += stride;
+        g_assert_cmpuint(at, >, 60);
     }
 }
 
@@ -303,6 +391,8 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/collect/kill", test_kill);
     g_test_add_data_func("/imagestore/collect/errors/whole", GINT_TO_POINTER(TRUE), test_errors);
     g_test_add_data_func("/imagestore/collect/errors/single", GINT_TO_POINTER(FALSE), test_errors);
+    g_test_add_func("/imagestore/collect/looks", test_looks);
+    g_test_add_func("/imagestore/collect/abandoned", test_abandoned);
     status = g_test_run();
     memory_disk_free(full);
     vimg_buffer_unref(live_content);

@@ -206,7 +206,7 @@ verify(VimgSliceStore *store, const Scenario *s)
 }
 
 static guint
-count_operations(gboolean whole)
+count_operations(gboolean whole, gboolean looks)
 {
     g_autoptr(VimgSliceStore) store = NULL;
     MemoryDisk *disk = memory_disk_copy(fresh);
@@ -218,7 +218,7 @@ count_operations(gboolean whole)
     s.store = store;
     memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
     play(&s);
-    count = memory_disk_count(disk);
+    count = looks ? memory_disk_count_looks(disk) : memory_disk_count(disk);
     for (i = 0; i < N_IMAGES; i++)
         g_assert_true(s.known[i].active);
     verify(store, &s);
@@ -258,7 +258,7 @@ crash_at(guint at, gboolean whole, FaultKind kind, guint32 fate)
 static void
 crash_everywhere(gboolean whole, FaultKind kind)
 {
-    guint count = count_operations(whole);
+    guint count = count_operations(whole, FALSE);
     guint at;
     gsize i;
 
@@ -282,14 +282,14 @@ test_syncs(gconstpointer data)
 }
 
 static void
-fail_at(guint at, gboolean whole, int result)
+fail_at(FaultKind kind, guint at, gboolean whole, int result)
 {
     MemoryDisk *disk = memory_disk_copy(fresh);
     VimgSliceStore *store = helper_reopen(memory_transport_new(disk, whole));
     Scenario s = {0};
 
     s.store = store;
-    memory_disk_set_fault(disk, &(Fault){.kind = FAULT_ERROR, .at = at, .result = result});
+    memory_disk_set_fault(disk, &(Fault){.kind = kind, .at = at, .result = result});
     play(&s);
     memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
     verify(store, &s);
@@ -302,13 +302,24 @@ static void
 test_errors(gconstpointer data)
 {
     gboolean whole = GPOINTER_TO_INT(data);
-    guint count = count_operations(whole);
+    guint count = count_operations(whole, FALSE);
     guint at;
 
     for (at = 1; at <= count; at += stride) {
-        fail_at(at, whole, EIO);
-        fail_at(at, whole, ENOSPC);
+        fail_at(FAULT_ERROR, at, whole, EIO);
+        fail_at(FAULT_ERROR, at, whole, ENOSPC);
     }
+}
+
+/* What cannot be read is not taken for gone. */
+static void
+test_looks(void)
+{
+    guint count = count_operations(TRUE, TRUE);
+    guint at;
+
+    for (at = 1; at <= count; at += stride)
+        fail_at(FAULT_LOOK, at, TRUE, EIO);
 }
 
 /* The disk fills up: the error says so, nothing is half done, and with space it goes on. */
@@ -386,6 +397,7 @@ main(int argc, char **argv)
     g_test_add_data_func("/imagestore/faults/syncs/single", GINT_TO_POINTER(FALSE), test_syncs);
     g_test_add_data_func("/imagestore/faults/errors/whole", GINT_TO_POINTER(TRUE), test_errors);
     g_test_add_data_func("/imagestore/faults/errors/single", GINT_TO_POINTER(FALSE), test_errors);
+    g_test_add_func("/imagestore/faults/looks", test_looks);
     g_test_add_func("/imagestore/faults/full", test_full);
     g_test_add_func("/imagestore/faults/making", test_making);
     status = g_test_run();

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import namespaces
 import rawrpc as rpc
 import runner
+from control import Control
 from daemon import slow
 from images import MIB, noise, run, same, write_raw
 from rawrpc import RemoteError, pool_xml, string, u32
@@ -511,6 +512,26 @@ class Disks(BadCase):
         filler.unlink()
         self.daemon.virsh("vol-delete", "--pool", self.name, "disk")
         self.v("vol-create-as", self.name, "disk", "1M")
+
+    def test_full_disk_is_emptied(self):
+        self.small(24 * MIB)
+        self.pool()
+        path = write_raw(self.work / "raw", 4 * MIB, holes=False)
+        for name in ("a", "b"):
+            self.v("vol-create-as", self.name, name, 4 * MIB)
+            self.v("vol-upload", "--pool", self.name, name, path)
+            self.v("vol-delete", "--pool", self.name, name)
+        control = Control(self.daemon.socket)
+        try:
+            (self.dir / "gc" / "spare").stat()
+            for size in ("1M", "4k"):
+                subprocess.run(["dd", "if=/dev/zero", "of=" + str(self.dir / ("filler" + size)),
+                                "bs=" + size], check=False, stderr=subprocess.DEVNULL)
+            self.no("No space left", "vol-create-as", self.name, "c", "1M")
+            control.trash_purge(self.name, control.trash_list(self.name)[0].uuid)
+            control.cleanup(self.name)
+        finally:
+            control.close()
 
     def test_read_only_store(self):
         self.pool()
