@@ -1,13 +1,18 @@
 /*
  * abandon.pml: two writers take up an old upload while a collector takes it for abandoned
  *
- * Whoever was told that the image is active finds it: the collector takes the name first, and who
- * publishes after that is told that the image is gone.
+ * Whoever was told that the image is active finds it: the collector takes it away as one who writes
+ * it himself, and the name goes before the rest.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #define BIT(n) (1 << (n))
+#ifdef NO_FENCE
+#define HELD(p) true
+#else
 #define HELD(p) ((pending & BIT(p)) != 0)
+#endif
+#define COLLECTOR 2
 
 bool claim = true; /* names/<name>/<uuid> */
 byte writing;      /* images/<uuid>/writing.<lease> */
@@ -17,7 +22,7 @@ byte pending;      /* leases that have a directory */
 bool told;         /* somebody knows that the image is active */
 
 /* Whoever thinks that a lease is dead; it may be wrong. */
-active [2] proctype fence()
+active [3] proctype fence()
 {
 end:
     do
@@ -28,7 +33,7 @@ end:
 /* vimg_writing_begin, vimg_publish_image, vimg_writing_end */
 active [2] proctype vimg_slice_writer()
 {
-    byte p = _pid - 2;
+    byte p = _pid - 3;
 
     pending = pending | BIT(p);
     if
@@ -59,23 +64,24 @@ failed:
 
 active proctype drop_abandoned()
 {
-    byte signs;
-    bool published;
-
+    pending = pending | BIT(COLLECTOR);
+#ifndef NO_SIGN
+    writing = writing | BIT(COLLECTOR); /* vimg_writing_begin */
     if
-    :: atomic { !index && !(writing & pending) -> skip }
-    :: atomic { index || (writing & pending) -> goto done }
+    :: atomic { (writing & pending & ~BIT(COLLECTOR)) -> goto ended }
+    :: atomic { !(writing & pending & ~BIT(COLLECTOR)) -> skip }
     fi;
-    claim = false; /* into the run, for whoever takes it over */
-#ifndef NO_LOOK
-    published = index; /* vimg_image_look */
 #endif
-    signs = writing;
-    signs = signs & pending; /* vimg_writing_find */
     if
-    :: published || signs -> claim = true /* give_back */
-    :: else -> d_step { dir = false; index = false; assert(!told) }
+    :: atomic { index -> goto ended } /* vimg_image_look */
+    :: atomic { !index -> skip }
     fi;
-done:
-    skip
+    if
+    :: d_step { HELD(COLLECTOR) -> claim = false } /* vimg_claim_withdraw */
+    :: atomic { !HELD(COLLECTOR) -> goto ended }
+    fi;
+    d_step { dir = false; index = false; assert(!told) }; /* vimg_image_remove_files */
+ended:
+    writing = writing & ~BIT(COLLECTOR);
+    pending = pending & ~BIT(COLLECTOR)
 }

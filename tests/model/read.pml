@@ -1,5 +1,5 @@
 /*
- * read.pml: a reader of an image that is published after the mark, deleted and expires
+ * read.pml: a reader of an image that is published after the mark, and deleted, expires or is purged
  *
  * As long as its lease lives a read never fails, however the slice moves meanwhile: each of two runs
  * may condemn it, be moved with it, and lose it to an upload.
@@ -36,11 +36,10 @@ active proctype vimg_image_remove() provided (!over)
 {
     d_step {
         index[0] ->
-#ifdef PURGE
-        index[0] = 0
-#else
-        deleted = true
-#endif
+        if
+        :: index[0] = 0 /* vimg_trash_purge */
+        :: deleted = true
+        fi
     }
 }
 

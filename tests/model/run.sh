@@ -30,12 +30,12 @@ searches=(
     "clone|NO_WAIT|$lost|the wait for leases is needed by clones"
     "clone|NO_RESTAT|$lost|the last look at each slice is needed"
     "clone|NO_FENCE|$lost|the fence is needed by clones"
-    "read|TIDY_FIRST|$failed|old runs are settled before images expire"
+    "read|NO_READERS|$failed|who may have read an index that went is waited for"
     "read|SEARCHES=3|$failed|a slice that moves is searched for four times"
-    "read|PURGE|$failed|an index that goes while a run waits takes slices from a reader"
     "trash|NO_TURN|$removed|an image expires in its turn"
     "trash|UNLINK|$removed|an index goes by rename out of the hands of the fenced"
-    "abandon|NO_LOOK|$removed|the index is looked for once the name is taken"
+    "abandon|NO_SIGN|$removed|a collector shows that it takes an upload away"
+    "abandon|NO_FENCE|$removed|a name goes by way of the lease"
 )
 
 # search MODEL FLAG: in the present directory; pan's answer is in pan.log.

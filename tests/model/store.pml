@@ -21,8 +21,10 @@
 byte place = 1;       /* slices below slices.castr/ */
 byte condemned[RUNS]; /* slices below the run's condemned/ */
 byte at[RUNS];
-byte leases[RUNS]; /* that the run noted */
+byte leases[RUNS];  /* that the run noted */
+byte readers[RUNS]; /* that it noted when those had ended */
 byte noted;        /* runs that did so */
+byte asked;  /* runs that noted readers */
 
 byte dirs = DIRS;       /* images that have a directory */
 byte index[IMAGES] = INDEXES; /* the slices that image.caibx names; 0: there is none */
@@ -53,6 +55,12 @@ bool over;    /* everybody is dead, and a last run begins */
 #else
 #define ENDED(run_id) ((leases[run_id] & pending) == 0)
 #define MAY_MISS(p) ((pending & BIT(p)) == 0)
+#endif
+
+#if defined(NO_WAIT) || defined(NO_READERS)
+#define READ_BY_NOBODY(run_id) true
+#else
+#define READ_BY_NOBODY(run_id) ((readers[run_id] & pending) == 0)
 #endif
 
 #define NAMED (index[0] | index[IMAGES / 2] | index[IMAGES - 1])
@@ -175,6 +183,7 @@ inline commit_index(image, p)
     byte r;    /* the run that is settled */ \
     byte seen; /* images that the list had */ \
     byte named; \
+    bool waits; \
     byte i
 
 /*
@@ -195,7 +204,8 @@ inline vimg_gc_lock_take(me)
     od
 }
 
-inline vimg_gc_lock_leave(me)
+/* With slices that wait for somebody. */
+inline vimg_gc_lock_end(me)
 {
     d_step {
         if
@@ -205,7 +215,7 @@ inline vimg_gc_lock_leave(me)
     }
 }
 
-/* vimg_gc_lock_end, vimg_gc_remove_old: a directory with slices in it stays. */
+/* vimg_gc_lock_end of an empty run, vimg_gc_remove_old: a directory with slices in it stays. */
 inline end_run(id, where)
 {
     d_step {
@@ -213,7 +223,9 @@ inline end_run(id, where)
         :: at[id] == where && condemned[id] == 0 ->
             at[id] = NOWHERE;
             leases[id] = 0;
-            noted = noted & ~BIT(id)
+            readers[id] = 0;
+            noted = noted & ~BIT(id);
+            asked = asked & ~BIT(id)
         :: else
         fi
     }
@@ -290,68 +302,102 @@ inline note_leases(id, where)
     }
 }
 
-inline unlink_condemned(id, where)
+inline note_readers(id, where)
 {
-    if
-    :: at[id] == where -> condemned[id] = 0
-    :: else
-    fi;
-    assert(NOTHING_MISSING);
-    named = 0
+    d_step {
+        if
+        :: at[id] == where && !(asked & BIT(id)) ->
+            readers[id] = pending;
+            asked = asked | BIT(id)
+        :: else
+        fi
+    }
 }
 
-/* Back to its place, and unlinked if there is one; or unlinked. */
+/* Back to its place, and unlinked if there is one. */
+inline vimg_put_back(id, where)
+{
+    d_step {
+        if
+        :: named && at[id] == where -> place = place | condemned[id]; condemned[id] = 0
+        :: else
+        fi;
+        named = 0;
+        assert(NOTHING_MISSING)
+    }
+}
+
+/* vimg_put_back again, then what is left is unlinked: of one slice one or the other. */
 inline vimg_sweep(id, where)
 {
+    d_step {
+        if
+        :: at[id] == where ->
+            place = place | (named & condemned[id]);
+            condemned[id] = 0
+        :: else
+        fi;
+        named = 0;
+        assert(NOTHING_MISSING)
+    }
+}
+
+/* One run of settle(); @waits: it goes on another time. */
+inline settle(id, where)
+{
+    note_leases(id, where);
     if
-    :: d_step { !named -> unlink_condemned(id, where) }
-    :: d_step {
-            named && !place ->
-            if
-            :: at[id] == where -> place = condemned[id]; condemned[id] = 0
-            :: else
-            fi;
-            named = 0
-        }
-    :: atomic { named && place -> skip };
-        d_step { unlink_condemned(id, where) }
+    :: ENDED(id)
+    :: !ENDED(id) -> waits = true
+    fi;
+#ifndef ONE_WAIT
+    if
+    :: !waits ->
+        vimg_roots_read();
+        vimg_put_back(id, where);
+        note_readers(id, where);
+        if
+        :: READ_BY_NOBODY(id)
+        :: !READ_BY_NOBODY(id) -> waits = true
+        fi
+    :: waits
+    fi;
+#endif
+    if
+    :: !waits ->
+        vimg_roots_read();
+        vimg_sweep(id, where);
+        end_run(id, where)
+    :: waits
     fi
 }
 
-/* collect(): old runs first, and while one of them waits nothing else is done. */
+/* collect() */
 inline vimg_collect(me)
 {
     vimg_gc_lock_take(me);
-#ifdef TIDY_FIRST
     vimg_tidy_images(me);
-#endif
     do
     :: vimg_gc_old_runs();
         if
         :: r == NOBODY -> break
         :: else
         fi;
-        note_leases(r, OLD);
+        settle(r, OLD);
         if
-        :: ENDED(r)
-        :: !ENDED(r) -> end_run(me, LOCK); goto done
-        fi;
-        vimg_roots_read();
-        vimg_sweep(r, OLD);
-        end_run(r, OLD)
+        :: waits -> break /* the others are not tried here */
+        :: else
+        fi
     od;
-    vimg_tidy_images(me);
+    waits = false;
     vimg_roots_read();
     vimg_condemn(me);
-    note_leases(me, LOCK);
+    settle(me, LOCK);
     if
-    :: ENDED(me)
-    :: !ENDED(me) -> vimg_gc_lock_leave(me); goto done
+    :: waits -> vimg_gc_lock_end(me)
+    :: !waits
     fi;
-    vimg_roots_read();
-    vimg_sweep(me, LOCK);
-    end_run(me, LOCK);
-done:
+    waits = false;
     r = 0
 }
 
