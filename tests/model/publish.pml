@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #define ONE_WAIT /* nobody reads here, so the second one is left out: it takes nothing away sooner */
+#define ONE_RUN  /* while one waits nothing else is condemned; clone.pml has that, with one upload */
 #define IMAGES 3 /* 1, 2: uploads */
 #define TRASHED 0
 #define DIRS 7

@@ -385,7 +385,11 @@ inline vimg_collect(me)
         fi;
         settle(r, OLD);
         if
+#ifdef ONE_RUN
+        :: waits -> vimg_gc_lock_end(me); goto done
+#else
         :: waits -> break /* the others are not tried here */
+#endif
         :: else
         fi
     od;
@@ -397,6 +401,9 @@ inline vimg_collect(me)
     :: waits -> vimg_gc_lock_end(me)
     :: !waits
     fi;
+#ifdef ONE_RUN
+done:
+#endif
     waits = false;
     r = 0
 }
