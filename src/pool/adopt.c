@@ -101,7 +101,7 @@ has_image(Round *round, const char *origin, VimgVolId *half)
     return volume != NULL;
 }
 
-/* Returns: whether its name is taken by an image that stays. */
+/* Returns: whether its name is taken by an image that stays, and is not its own. */
 static gboolean
 is_taken(VimgPool *pool, const VimgAdoptFile *file)
 {
@@ -109,7 +109,7 @@ is_taken(VimgPool *pool, const VimgAdoptFile *file)
 
     VIMG_LOCK_GUARD(&pool->lock);
     volume = vimg_cache_find(pool, file->name);
-    return volume && !is_unfinished(volume);
+    return volume && !is_unfinished(volume) && g_strcmp0(volume->image.origin, file->origin) != 0;
 }
 
 /* Whether what has its name is the unfinished image of a file that was there before it. */
