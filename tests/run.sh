@@ -81,7 +81,7 @@ unit_tests() {
     [[ $flavour != tsan ]] || wrapper=(setarch -R)
     # every step of the fault tests once, in the plain build; elsewhere a sample
     [[ $flavour == gcc ]] || export VIMG_TEST_STRIDE=7
-    rm -f "$builds/$flavour/meson-logs/testlog.junit.xml"
+    rm -f "$builds/$flavour/meson-logs/testlog.junit.xml" "$builds/$flavour/meson-logs/testlog.json"
     "${wrapper[@]}" timeout 600 meson test -C "$builds/$flavour" --no-rebuild --print-errorlogs \
         --timeout-multiplier "$([[ $flavour == [at]san ]] && echo 8 || echo 3)" \
         >"$builds/$flavour-test.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$builds/$flavour-test.log" |

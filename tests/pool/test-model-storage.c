@@ -136,9 +136,9 @@ test_files(Fixture *fixture, gconstpointer data)
 static void
 test_older_files(Fixture *fixture, gconstpointer data)
 {
-    g_autofree char *xml = pool_xml("images", UUID(1),
-                                    "<image:retrieve existing='yes'/>"
-                                    "<image:cleanup keepDeleted='7' schedule='at night'/>");
+    g_autofree char *xml = pool_xml_full("memcopy", "images", UUID(1), "/mem/images",
+                                         "<image:retrieve existing='yes'/>"
+                                         "<image:cleanup keepDeleted='7' schedule='at night'/>");
     g_autofree char *shown = NULL;
     g_autoptr(GError) error = NULL;
     VimgPoolId id;
