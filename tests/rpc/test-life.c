@@ -391,7 +391,7 @@ test_stalled(Harness *h, gconstpointer data)
     int fd;
 
     h->config.keepalive_interval = 1;
-    h->config.stream_stall_timeout = 1;
+    h->config.stream_stall_timeout = 3;
     h->config.max_stream_queue = 1024 * 1024;
     harness_start(h);
     fd = client_open_keepalive(h);
