@@ -79,12 +79,6 @@ is_candidate(int dir, const char *name, struct stat *st)
            st->st_size > 0 && is_quiet(st);
 }
 
-static int
-compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static gboolean
 offer(VimgSliceStore *store, int dir, GPtrArray *names, VimgFileSink sink, gpointer data,
       VimgPluginJob *job, GError **error)
@@ -124,7 +118,7 @@ vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data, VimgPlu
     dir = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return throw_result(error, errno, _("cannot read the directory of the store"));
-    g_ptr_array_sort(names, compare_names);
+    vimg_transport_sort(names);
     ok = offer(store, dir, names, sink, data, job, error);
     close(dir);
     return ok;

@@ -104,12 +104,6 @@ flush(VimgCollection *collection, GPtrArray *paths, GError **error)
     return good && vimg_collect_go_on(collection, error);
 }
 
-static int
-compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Slices of one prefix directory that are not marked. */
 static void
 pick(VimgCollection *collection, const VimgOp *op, GPtrArray *paths)
@@ -174,7 +168,7 @@ vimg_condemn(VimgCollection *collection, GError **error)
 
     if (result != 0)
         return throw_result(error, result, _("cannot list the slices in '%s'"), VIMG_SLICES_DIR);
-    g_ptr_array_sort(names, compare_names);
+    vimg_transport_sort(names);
     collection->report.waiting = 0;
     for (i = collection->prefix; i < names->len && !is_enough(collection); i += LISTED) {
         vimg_collect_progress(collection, "condemning", i, names->len);

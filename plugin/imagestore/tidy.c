@@ -34,6 +34,16 @@ found_clear(Found *found)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
 
+static gboolean
+look(VimgCollection *collection, Found *found, GError **error)
+{
+    int result = vimg_image_look(collection->store, found->uuid, &found->stored);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), found->uuid);
+    return TRUE;
+}
+
 static const char *
 name_of(const Found *found)
 {
@@ -99,6 +109,13 @@ remove_files(VimgCollection *collection, const VimgLease *lease, const Found *fo
 
 /* ---- the trash -------------------------------------------------------------------------- */
 
+static void
+note_expired(VimgCollection *collection, const Found *found)
+{
+    note_removed(collection, &collection->report.expired, _("deleted"), found);
+    collection->report.expired.bytes += found->stored.index_size;
+}
+
 /* Whoever moves the mark decides: a restore that came first has it, one that comes later fails. */
 static gboolean
 expire(VimgCollection *collection, const VimgTurn *turn, const Found *found, GError **error)
@@ -106,8 +123,7 @@ expire(VimgCollection *collection, const VimgTurn *turn, const Found *found, GEr
     g_autoptr(GError) local = NULL;
 
     if (vimg_trash_remove(turn, &found->stored, &local)) {
-        note_removed(collection, &collection->report.expired, _("deleted"), found);
-        collection->report.expired.bytes += found->stored.index_size;
+        note_expired(collection, found);
         return TRUE;
     }
     if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL))
@@ -130,13 +146,11 @@ tidy_in_turn(VimgCollection *collection, const char *uuid, GError **error)
 {
     g_autoptr(VimgTurn) turn = vimg_turn_try(collection->store, uuid);
     g_auto(Found) found = {.uuid = uuid};
-    int result;
 
     if (!turn)
         return TRUE; /* another time */
-    result = vimg_image_look(collection->store, uuid, &found.stored);
-    if (result != 0)
-        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (!look(collection, &found, error))
+        return FALSE;
     if (has_expired(collection, &found))
         return expire(collection, turn, &found, error);
     /* what an interrupted delete or restore left */
@@ -154,8 +168,7 @@ tidy_deleted(VimgCollection *collection, const Found *found, GError **error)
     if (!expired)
         return TRUE;
     g_hash_table_add(collection->going, g_strdup(found->uuid));
-    note_removed(collection, &collection->report.expired, _("deleted"), found);
-    collection->report.expired.bytes += found->stored.index_size;
+    note_expired(collection, found);
     return TRUE;
 }
 
@@ -182,10 +195,9 @@ static gboolean
 take_abandoned(VimgCollection *collection, VimgLease *lease, const Found *found, GError **error)
 {
     g_auto(Found) now = {.uuid = found->uuid};
-    int result = vimg_image_look(collection->store, found->uuid, &now.stored);
 
-    if (result != 0)
-        return throw_result(error, result, _("cannot read image %s"), found->uuid);
+    if (!look(collection, &now, error))
+        return FALSE;
     if (!now.stored.claimed || now.stored.deleted || !is_abandoned(collection, &now)) {
         vimg_writing_end(lease, found->uuid);
         return TRUE;
@@ -242,10 +254,9 @@ static gboolean
 tidy_image(VimgCollection *collection, const char *uuid, GError **error)
 {
     g_auto(Found) found = {.uuid = uuid};
-    int result = vimg_image_look(collection->store, uuid, &found.stored);
 
-    if (result != 0)
-        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (!look(collection, &found, error))
+        return FALSE;
     if (found.stored.manifest && !found.stored.deleted)
         g_hash_table_insert(collection->named, g_strdup(uuid), g_strdup(name_of(&found)));
     if (found.stored.deleted)
@@ -328,14 +339,12 @@ look_again(VimgCollection *collection, const char *uuid, GError **error)
 {
     g_autoptr(VimgTurn) turn = NULL;
     g_auto(Found) found = {.uuid = uuid};
-    int result;
 
     /* deleted and restored meanwhile, it may seem to be neither there nor in the trash */
     if (!collection->dry_run && !(turn = vimg_turn_try(collection->store, uuid)))
         return TRUE;
-    result = vimg_image_look(collection->store, uuid, &found.stored);
-    if (result != 0)
-        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (!look(collection, &found, error))
+        return FALSE;
     if (found.stored.claimed || found.stored.deleted || is_doubtful(&found))
         return TRUE;
     collection->report.rubbish.count++;

@@ -91,6 +91,18 @@ vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out)
     return result;
 }
 
+static int
+compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void
+vimg_transport_sort(GPtrArray *names)
+{
+    g_ptr_array_sort(names, compare_names);
+}
+
 int
 vimg_transport_sync(VimgTransport *transport, const char *path)
 {

@@ -89,6 +89,8 @@ int vimg_transport_unlink(VimgTransport *transport, const char *path);
 int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out);
 /* @out: (transfer full) of char */
 int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out);
+/* Listed names come in whatever order suits the storage; this is bytewise. */
+void vimg_transport_sort(GPtrArray *names);
 int vimg_transport_sync(VimgTransport *transport, const char *path);
 
 /* Returns: bytes of the plain files in @dir, as far as they can be seen. */

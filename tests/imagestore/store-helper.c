@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "gc-lock.h"
+#include "slice.h"
 #include "slicer.h"
 #include "spare.h"
 #include "store-helper.h"
@@ -295,6 +296,25 @@ helper_count_gc(VimgSliceStore *store)
 
     g_assert_cmpint(vimg_transport_list(store->transport, "gc", &names), ==, 0);
     return names->len - (vimg_transport_stat(store->transport, VIMG_SPARE_FILE, &info) == 0);
+}
+
+guint
+helper_count_slices(VimgSliceStore *store)
+{
+    g_autoptr(GPtrArray) prefixes = NULL;
+    guint count = 0;
+    guint i;
+
+    g_assert_cmpint(vimg_transport_list(store->transport, VIMG_SLICES_DIR, &prefixes), ==, 0);
+    for (i = 0; i < prefixes->len; i++) {
+        g_autofree char *dir =
+            g_strconcat(VIMG_SLICES_DIR "/", g_ptr_array_index(prefixes, i), NULL);
+        g_autoptr(GPtrArray) names = NULL;
+
+        g_assert_cmpint(vimg_transport_list(store->transport, dir, &names), ==, 0);
+        count += names->len;
+    }
+    return count;
 }
 
 static gboolean

@@ -69,6 +69,8 @@ void helper_assert_content(VimgSliceStore *store, const char *uuid, const VimgBu
 VimgBuffer *helper_index(VimgSliceStore *store, const char *uuid);
 /* Entries of gc/ but the spare. */
 guint helper_count_gc(VimgSliceStore *store);
+/* Files of slices in their places, the zero slices among them. */
+guint helper_count_slices(VimgSliceStore *store);
 guint helper_count_images(VimgSliceStore *store);
 VimgImageState helper_state(VimgSliceStore *store, const char *uuid);
 

@@ -26,25 +26,6 @@ static VimgBuffer *live_content;
 static VimgBuffer *saving_content;
 static guint needed; /* slices that must be left once the upload is whole */
 
-static guint
-count_slices(VimgSliceStore *store)
-{
-    g_autoptr(GPtrArray) prefixes = NULL;
-    guint count = 0;
-    guint i;
-
-    g_assert_cmpint(vimg_transport_list(store->transport, VIMG_SLICES_DIR, &prefixes), ==, 0);
-    for (i = 0; i < prefixes->len; i++) {
-        g_autofree char *dir =
-            g_strconcat(VIMG_SLICES_DIR "/", g_ptr_array_index(prefixes, i), NULL);
-        g_autoptr(GPtrArray) names = NULL;
-
-        g_assert_cmpint(vimg_transport_list(store->transport, dir, &names), ==, 0);
-        count += names->len;
-    }
-    return count;
-}
-
 static VimgSliceStore *
 reopen(MemoryDisk *disk, gboolean whole)
 {
@@ -90,7 +71,7 @@ fill(VimgSliceStore *store)
     g_assert_no_error(error);
     helper_upload(store, twin, saving_content, &error);
     g_assert_no_error(error);
-    needed = count_slices(store);
+    needed = helper_count_slices(store);
     helper_upload(store, gone, other, &error);
     g_assert_no_error(error);
     helper_upload(store, shared, longer, &error);
@@ -98,7 +79,7 @@ fill(VimgSliceStore *store)
     g_assert_true(vimg_image_remove(store, gone, &error));
     g_assert_true(vimg_image_remove(store, shared, &error));
     g_assert_true(vimg_image_remove(store, twin, &error));
-    g_assert_cmpuint(count_slices(store), >, needed + 6);
+    g_assert_cmpuint(helper_count_slices(store), >, needed + 6);
 }
 
 /* What the interrupted upload could be resumed from. */
@@ -144,7 +125,7 @@ verify(MemoryDisk *disk, gboolean whole)
     helper_upload(store, saving, saving_content, &error);
     g_assert_no_error(error);
     helper_assert_content(store, saving, saving_content);
-    g_assert_cmpuint(count_slices(store), ==, needed);
+    g_assert_cmpuint(helper_count_slices(store), ==, needed);
     vimg_slice_store_free(store);
 }
 
@@ -321,7 +302,7 @@ verify_given_up(MemoryDisk *disk)
     g_assert_cmpuint(images->len, ==, 1);
     g_assert_cmpint(vimg_transport_list(store->transport, "names", &names), ==, 0);
     g_assert_cmpuint(names->len, ==, 1);
-    g_assert_cmpuint(count_slices(store), <, needed);
+    g_assert_cmpuint(helper_count_slices(store), <, needed);
     vimg_slice_store_free(store);
 }
 
@@ -361,17 +342,6 @@ test_abandoned(void)
     }
 }
 
-static void
-read_stride(void)
-{
-    const char *text = g_getenv("VIMG_TEST_STRIDE");
-    guint64 value = 1;
-
-    if (text)
-        g_assert_true(g_ascii_string_to_unsigned(text, 10, 1, 100, &value, NULL));
-    stride = (guint)value;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -379,7 +349,7 @@ main(int argc, char **argv)
     int status;
 
     g_test_init(&argc, &argv, NULL);
-    read_stride();
+    stride = helper_stride();
     full = memory_disk_new();
     store = helper_store(memory_transport_new(full, TRUE));
     fill(store);

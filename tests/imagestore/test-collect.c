@@ -48,23 +48,6 @@ count_names(VimgSliceStore *store, const char *dir)
     return vimg_transport_list(store->transport, dir, &names) == 0 ? names->len : 0;
 }
 
-static guint
-count_slices(VimgSliceStore *store)
-{
-    g_autoptr(GPtrArray) prefixes = NULL;
-    guint count = 0;
-    guint i;
-
-    g_assert_cmpint(vimg_transport_list(store->transport, VIMG_SLICES_DIR, &prefixes), ==, 0);
-    for (i = 0; i < prefixes->len; i++) {
-        g_autofree char *dir =
-            g_strconcat(VIMG_SLICES_DIR "/", g_ptr_array_index(prefixes, i), NULL);
-
-        count += count_names(store, dir);
-    }
-    return count;
-}
-
 static JsonObject *
 collect(VimgSliceStore *store, gboolean dry_run)
 {
@@ -158,7 +141,7 @@ static void
 test_trash(Fixture *fixture, gconstpointer data)
 {
     VimgSliceStore *store = fixture->store;
-    guint zeros = count_slices(store);
+    guint zeros = helper_count_slices(store);
     g_autofree char *a = upload(store, "a", 1, 5);
     g_autofree char *b = upload(store, "b", 2, 4);
     g_autoptr(JsonObject) first = NULL;
@@ -168,13 +151,13 @@ test_trash(Fixture *fixture, gconstpointer data)
     remove_image(store, a);
     first = collect(store, FALSE);
     g_assert_cmpint(tally(first, "slices"), ==, 0);
-    g_assert_cmpuint(count_slices(store), ==, zeros + 9);
+    g_assert_cmpuint(helper_count_slices(store), ==, zeros + 9);
 
     store->keep_deleted = 0;
     dry = collect(store, TRUE);
     g_assert_cmpint(tally(dry, "slices"), ==, 5);
     g_assert_cmpint(tally(dry, "expired"), ==, 1);
-    g_assert_cmpuint(count_slices(store), ==, zeros + 9);
+    g_assert_cmpuint(helper_count_slices(store), ==, zeros + 9);
 
     second = collect(store, FALSE);
     g_assert_cmpint(tally(second, "slices"), ==, 5);
@@ -182,7 +165,7 @@ test_trash(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(json_object_get_int_member(second, "freed"), ==,
                     json_object_get_int_member(dry, "freed"));
     g_assert_cmpint(json_object_get_int_member(second, "freed"), >, 0);
-    g_assert_cmpuint(count_slices(store), ==, zeros + 4);
+    g_assert_cmpuint(helper_count_slices(store), ==, zeros + 4);
     g_assert_cmpuint(count_names(store, "images"), ==, 1);
     g_assert_cmpuint(helper_count_gc(store), ==, 0);
     assert_whole(store, b, 2, 4);
@@ -208,7 +191,7 @@ static void
 test_abandoned(Fixture *fixture, gconstpointer data)
 {
     VimgSliceStore *store = fixture->store;
-    guint zeros = count_slices(store);
+    guint zeros = helper_count_slices(store);
     g_autofree char *untouched = helper_create(store, "never uploaded", 64 * KIB);
     g_autofree char *left = abandon(store, "left", 1, 3);
     VimgSliceWriter *writer;
@@ -218,7 +201,7 @@ test_abandoned(Fixture *fixture, gconstpointer data)
     g_autoptr(JsonObject) third = NULL;
 
     g_assert_cmpint(tally(first, "abandoned"), ==, 0);
-    g_assert_cmpuint(count_slices(store), ==, zeros + 3);
+    g_assert_cmpuint(helper_count_slices(store), ==, zeros + 3);
 
     store->keep_temporary = 0;
     writer = begin_upload(store, left, 1, 3);
@@ -232,7 +215,7 @@ test_abandoned(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(tally(third, "slices"), ==, 3);
     g_assert_false(vimg_claim_holds(store, "left", left, &error));
     g_assert_cmpint(helper_state(store, untouched), ==, VIMG_IMAGE_SAVING);
-    g_assert_cmpuint(count_slices(store), ==, zeros);
+    g_assert_cmpuint(helper_count_slices(store), ==, zeros);
 }
 
 /* A disk without any space left can be emptied. */
@@ -240,7 +223,7 @@ static void
 test_full(Fixture *fixture, gconstpointer data)
 {
     VimgSliceStore *store = fixture->store;
-    guint zeros = count_slices(store);
+    guint zeros = helper_count_slices(store);
     g_autofree char *a = upload(store, "a", 1, 5);
     g_autofree char *b = upload(store, "b", 2, 4);
     g_autoptr(GError) error = NULL;
@@ -262,7 +245,7 @@ test_full(Fixture *fixture, gconstpointer data)
     memory_disk_set_fault(fixture->disk, &(Fault){.room = memory_disk_weigh(fixture->disk)});
     store->keep_deleted = 0;
     json_object_unref(collect(store, FALSE));
-    g_assert_cmpuint(count_slices(store), ==, zeros);
+    g_assert_cmpuint(helper_count_slices(store), ==, zeros);
     memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
     /* a store that has none gets it */
     g_assert_cmpint(vimg_transport_unlink(store->transport, VIMG_SPARE_FILE), ==, 0);
@@ -287,7 +270,7 @@ test_doubt(Fixture *fixture, gconstpointer data)
 
     remove_image(store, b);
     store->keep_deleted = 0;
-    before = count_slices(store);
+    before = helper_count_slices(store);
     broken[index->size - 60] ^= 1; /* an id: only the digest tells */
     g_assert_cmpint(vimg_transport_overwrite(store->transport, path, broken, index->size), ==, 0);
     g_assert_null(vimg_collect(store, FALSE, 0, NULL, &error));
@@ -297,13 +280,13 @@ test_doubt(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(vimg_transport_overwrite(store->transport, path, index->data, 50), ==, 0);
     g_assert_null(vimg_collect(store, FALSE, 0, NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
-    g_assert_cmpuint(count_slices(store), ==, before);
+    g_assert_cmpuint(helper_count_slices(store), ==, before);
     g_assert_cmpuint(count_names(store, "gc/lock"), ==, 0);
     /* it does not block the next one */
     g_assert_cmpint(vimg_transport_overwrite(store->transport, path, index->data, index->size), ==,
                     0);
     json_object_unref(collect(store, FALSE));
-    g_assert_cmpuint(count_slices(store), ==, before - 2);
+    g_assert_cmpuint(helper_count_slices(store), ==, before - 2);
     g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
@@ -314,7 +297,7 @@ static void
 test_reader(Fixture *fixture, gconstpointer data)
 {
     VimgSliceStore *store = fixture->store;
-    guint zeros = count_slices(store);
+    guint zeros = helper_count_slices(store);
     g_autofree char *a = upload(store, "a", 1, 40);
     g_autoptr(VimgBuffer) content = helper_content(1, 40 * 64 * KIB, 0);
     g_autoptr(GError) error = NULL;
@@ -329,7 +312,7 @@ test_reader(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(tally(report, "slices"), ==, 0);
     g_assert_cmpint(json_object_get_int_member(report, "waiting"), ==, 40);
     g_assert_cmpuint(json_array_get_length(json_object_get_array_member(report, "kept")), ==, 1);
-    g_assert_cmpuint(count_slices(store), ==, zeros);
+    g_assert_cmpuint(helper_count_slices(store), ==, zeros);
     while (at < content->size) {
         VimgExtent extent;
 
