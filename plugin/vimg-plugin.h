@@ -556,6 +556,13 @@ typedef struct {
      */
     gboolean (*file_next)(gpointer file, VimgExtent *out, GError **error);
     void (*file_close)(gpointer file);
+
+    /*
+     * optional: as remove_image(), of one whose upload failed; VIMG_ERROR_OPERATION_INVALID if it
+     * is active, since another host may have completed it meanwhile.  Without it remove_image() is
+     * called
+     */
+    gboolean (*discard)(gpointer handle, const char *uuid, GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

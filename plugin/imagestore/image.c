@@ -87,9 +87,13 @@ sort_names(const GPtrArray *names, VimgStoredImage *out, gboolean *damaged)
     return numbers;
 }
 
-/* The manifest with the highest number that is whole; a missing one is no error. */
+/*
+ * The manifest with the highest number that is whole; none is no error.  @passed: one of @numbers
+ * is gone, as where a newer one has just taken its place.
+ */
 static int
-load_manifest(VimgSliceStore *store, const char *uuid, const GArray *numbers, VimgStoredImage *out)
+load_manifest(VimgSliceStore *store, const char *uuid, const GArray *numbers, VimgStoredImage *out,
+              gboolean *passed)
 {
     guint i;
 
@@ -102,6 +106,8 @@ load_manifest(VimgSliceStore *store, const char *uuid, const GArray *numbers, Vi
 
         if (result != 0 && result != ENOENT && result != EFBIG)
             return result;
+        if (result == ENOENT)
+            *passed = TRUE;
         if (result == 0)
             out->manifest = vimg_manifest_parse(content->data, content->size, NULL);
         if (out->manifest && strcmp(out->manifest->image.uuid, uuid) != 0)
@@ -146,14 +152,14 @@ look_at_name(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
     return result == ENOENT ? 0 : result;
 }
 
-int
-vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
+/* One look into its directory and at its manifest.  @passed: as load_manifest(). */
+static int
+look_inside(VimgSliceStore *store, const char *uuid, VimgStoredImage *out, gboolean *damaged,
+            gboolean *passed)
 {
     g_autofree char *dir = image_dir(uuid);
-    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
     g_autoptr(GPtrArray) names = NULL;
     g_autoptr(GArray) numbers = NULL;
-    gboolean damaged = FALSE;
     int result = vimg_transport_list(store->transport, dir, &names);
 
     if (result == ENOENT || result == ENOTDIR)
@@ -161,9 +167,26 @@ vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
     if (result != 0)
         return result;
     out->present = TRUE;
-    numbers = sort_names(names, out, &damaged);
-    result = load_manifest(store, uuid, numbers, out);
+    numbers = sort_names(names, out, damaged);
+    result = load_manifest(store, uuid, numbers, out, passed);
     out->illegible = numbers->len > 0 && !out->manifest;
+    return result;
+}
+
+int
+vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
+{
+    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    gboolean damaged;
+    gboolean passed = TRUE;
+    guint round;
+    int result = 0;
+
+    for (round = 0; passed && round < LOOKS && result == 0 && !out->manifest; round++) {
+        vimg_stored_image_clear(out);
+        damaged = passed = FALSE;
+        result = look_inside(store, uuid, out, &damaged, &passed);
+    }
     if (result != 0 || !out->manifest)
         return result;
     if (out->published && damaged)
@@ -469,9 +492,10 @@ release_name(VimgSliceStore *store, const VimgTurn *turn, const VimgStoredImage 
                 : vimg_claim_release(store, known->name, known->uuid, error);
 }
 
-/* @turn: NULL only if none can be had */
+/* @turn: NULL only if none can be had; @unfinished: no other */
 static gboolean
-remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, GError **error)
+remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, gboolean unfinished,
+             GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
     g_autofree char *fault = NULL;
@@ -480,6 +504,9 @@ remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, GErr
     if (!vimg_image_load(store, uuid, &image, error))
         return FALSE;
     fault = vimg_image_find_fault(&image);
+    if (unfinished && image.published)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("the content of an active image never changes"));
     if (image.published && image.manifest->image.origin &&
         !vimg_adopted_note(store, image.manifest->image.origin, error))
         return FALSE;
@@ -496,17 +523,29 @@ remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, GErr
     return TRUE;
 }
 
-gboolean
-vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
+static gboolean
+take_and_remove(VimgSliceStore *store, const char *uuid, gboolean unfinished, GError **error)
 {
     g_autoptr(GError) local = NULL;
     g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, &local);
 
     /* a full disk is no reason to keep an image */
     if (turn || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE))
-        return remove_image(store, turn, uuid, error);
+        return remove_image(store, turn, uuid, unfinished, error);
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
+}
+
+gboolean
+vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    return take_and_remove(store, uuid, FALSE, error);
+}
+
+gboolean
+vimg_image_discard(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    return take_and_remove(store, uuid, TRUE, error);
 }
 
 /* Loads an image to be changed, with the turn to change it in. */

@@ -49,6 +49,8 @@ gboolean vimg_image_stat(VimgSliceStore *store, const char *uuid, VimgPluginImag
 gboolean vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image,
                            VimgPluginImage *out, GError **error);
 gboolean vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error);
+/* As vimg_image_remove(); VIMG_ERROR_OPERATION_INVALID if it is complete, also by another host. */
+gboolean vimg_image_discard(VimgSliceStore *store, const char *uuid, GError **error);
 gboolean vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity,
                            GError **error);
 gboolean vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error);

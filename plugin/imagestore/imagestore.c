@@ -76,6 +76,12 @@ remove_image(gpointer handle, const char *uuid, GError **error)
 }
 
 static gboolean
+discard_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_image_discard(handle, uuid, error);
+}
+
+static gboolean
 restore_image(gpointer handle, const char *uuid, const char *name, VimgPluginImage *out,
               GError **error)
 {
@@ -276,6 +282,7 @@ static const VimgBackend imagestore_backend = {
     .file_open = file_open,
     .file_next = file_next,
     .file_close = file_close,
+    .discard = discard_image,
 };
 
 /*

@@ -112,7 +112,10 @@ is_taken(VimgPool *pool, const VimgAdoptFile *file)
     return volume && !is_unfinished(volume) && g_strcmp0(volume->image.origin, file->origin) != 0;
 }
 
-/* Whether what has its name is the unfinished image of a file that was there before it. */
+/*
+ * Whether what has its name is the unfinished image of a file that was there before it; one of the
+ * same file another host has just begun.
+ */
 static gboolean
 find_stale(VimgPool *pool, const VimgAdoptFile *file, VimgVolId *out)
 {
@@ -120,7 +123,7 @@ find_stale(VimgPool *pool, const VimgAdoptFile *file, VimgVolId *out)
 
     VIMG_LOCK_GUARD(&pool->lock);
     volume = vimg_cache_find(pool, file->name);
-    if (!volume || !is_unfinished(volume))
+    if (!volume || !is_unfinished(volume) || strcmp(volume->image.origin, file->origin) == 0)
         return FALSE;
     name_volume(pool, volume, out);
     return TRUE;
@@ -148,6 +151,18 @@ drop_unfinished(VimgUse *use)
     vimg_use_image(use, &now);
     if (now.state == VIMG_IMAGE_SAVING)
         vimg_use_discard(use, now.uuid);
+}
+
+/* Whether another host has made the image of it meanwhile. */
+static gboolean
+is_done(VimgPool *pool, const VimgAdoptFile *file)
+{
+    VimgVolume *volume;
+
+    VIMG_LOCK_GUARD(&pool->lock);
+    volume = vimg_cache_find(pool, file->name);
+    return volume && volume->image.state == VIMG_IMAGE_ACTIVE &&
+           g_strcmp0(volume->image.origin, file->origin) == 0;
 }
 
 static gboolean
@@ -300,6 +315,8 @@ give_up(Round *round, VimgUse *use, VimgAdoptFile *file, const GError *why)
     leave_image(use, why);
     if (is(why, VIMG_ERROR_DISCONNECTED))
         round->lost = TRUE;
+    else if (is_done(round->pool, file))
+        return;
     else if (is(why, VIMG_ERROR_VOL_EXISTS) && !is_taken(round->pool, file))
         g_ptr_array_add(round->contested, file);
     else if (!is(why, VIMG_ERROR_ABORTED))

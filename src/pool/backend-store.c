@@ -364,20 +364,36 @@ vimg_store_stat(VimgStore *store, const char *uuid, VimgPluginImage *out, GError
            vimg_store_accept(store, out, uuid, NULL, error);
 }
 
-gboolean
-vimg_store_remove_image(VimgStore *store, const char *uuid, GError **error)
+typedef gboolean (*RemoveFunc)(gpointer handle, const char *uuid, GError **error);
+
+static gboolean
+remove_by(VimgStore *store, RemoveFunc func, const char *uuid, GError **error)
 {
     GError *local = NULL;
     gboolean ok;
 
-    if (!store->type->table.remove_image)
+    if (!func)
         return unsupported(error, _("storage pool does not support vol deletion"));
-    ok = store->type->table.remove_image(store->handle, uuid, &local);
+    ok = func(store->handle, uuid, &local);
     if (!settle(store, uuid, ok, local, error))
         return FALSE;
     VIMG_LOCK_GUARD(&store->lock);
     g_hash_table_remove(store->names, uuid);
     return TRUE;
+}
+
+gboolean
+vimg_store_remove_image(VimgStore *store, const char *uuid, GError **error)
+{
+    return remove_by(store, store->type->table.remove_image, uuid, error);
+}
+
+gboolean
+vimg_store_discard(VimgStore *store, const char *uuid, GError **error)
+{
+    const VimgBackend *table = &store->type->table;
+
+    return remove_by(store, table->discard ? table->discard : table->remove_image, uuid, error);
 }
 
 gboolean

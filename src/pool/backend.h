@@ -92,6 +92,8 @@ gboolean vimg_store_create(VimgStore *store, const VimgPluginImage *image, VimgP
                            GError **error);
 gboolean vimg_store_stat(VimgStore *store, const char *uuid, VimgPluginImage *out, GError **error);
 gboolean vimg_store_remove_image(VimgStore *store, const char *uuid, GError **error);
+/* As the last, if it is not active: VIMG_ERROR_OPERATION_INVALID. */
+gboolean vimg_store_discard(VimgStore *store, const char *uuid, GError **error);
 gboolean vimg_store_restore(VimgStore *store, const char *uuid, const char *name,
                             VimgPluginImage *out, GError **error);
 gboolean vimg_store_purge(VimgStore *store, const char *uuid, GError **error);

@@ -386,13 +386,14 @@ vimg_use_discard(VimgUse *use, const char *uuid)
 {
     g_autoptr(GError) error = NULL;
 
-    if (vimg_store_remove_image(vimg_session_store(use->session), uuid, &error) ||
+    if (vimg_store_discard(vimg_session_store(use->session), uuid, &error) ||
         g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL)) {
         vimg_use_removed(use);
         return;
     }
-    vimg_warning("an unfinished image in storage pool '%s' stays behind: %s", use->pool->name,
-                 error->message);
+    if (!g_error_matches(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
+        vimg_warning("an unfinished image in storage pool '%s' stays behind: %s", use->pool->name,
+                     error->message);
     vimg_use_restat(use);
 }
 

@@ -439,6 +439,73 @@ test_read_only(Fixture *fixture, gconstpointer data)
 
 /* ---- two hosts make a store at the same place --------------------------------------------- */
 
+/* ---- an image another host is at ---------------------------------------------------------- */
+
+typedef struct {
+    VimgSliceStore *other;
+    const char *uuid;
+} Change;
+
+static void
+change_twice(gpointer data)
+{
+    const Change *change = data;
+    VimgPluginImage image = VIMG_PLUGIN_IMAGE_INIT;
+
+    image.uuid = (char *)change->uuid;
+    image.description = (char *)"another";
+    g_assert_true(vimg_image_set_metadata(change->other, &image, NULL));
+    g_assert_true(vimg_image_set_metadata(change->other, &image, NULL));
+}
+
+static gboolean
+count_image(const VimgPluginImage *image, gpointer data)
+{
+    ++*(guint *)data;
+    return TRUE;
+}
+
+/* A listing shows an image also while another host writes one manifest after the other. */
+static void
+test_changed_while_listed(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = helper_create(fixture->store, "a", 100);
+    VimgSliceStore *other = helper_reopen(memory_transport_new(fixture->disk, TRUE));
+    Change change = {other, uuid};
+    guint at;
+
+    fixture->between->happen = change_twice;
+    fixture->between->data = &change;
+    for (at = 1; fixture->between->left == 0; at++) {
+        guint seen = 0;
+
+        fixture->between->left = at;
+        g_assert_true(vimg_image_list(fixture->store, count_image, &seen, NULL));
+        g_assert_cmpuint(seen, ==, 1);
+    }
+    g_assert_cmpuint(at, >, 4);
+    vimg_slice_store_free(other);
+}
+
+/* Whoever gives up an upload that another host has completed leaves it its image. */
+static void
+test_discard(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(1, 65536, 0);
+    g_autofree char *half = helper_create(fixture->store, "half", 100);
+    g_autofree char *whole = helper_create(fixture->store, "whole", 0);
+    g_autoptr(GError) error = NULL;
+    guint left = 0;
+
+    g_assert_true(helper_upload(fixture->store, whole, content, &error));
+    g_assert_true(vimg_image_discard(fixture->store, half, &error));
+    g_assert_false(vimg_image_discard(fixture->store, whole, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+    g_assert_true(vimg_image_list(fixture->store, count_image, &left, NULL));
+    g_assert_cmpuint(left, ==, 1);
+    helper_assert_content(fixture->store, whole, content);
+}
+
 static const VimgStoreParams params = {.slice_size = 1024 * 1024};
 
 static void
@@ -505,6 +572,8 @@ main(int argc, char **argv)
         {"/imagestore/host/fills-up", test_fills_up},
         {"/imagestore/host/hole-commits", test_hole_commits},
         {"/imagestore/host/read-only", test_read_only},
+        {"/imagestore/host/changed-while-listed", test_changed_while_listed},
+        {"/imagestore/host/discard", test_discard},
     };
     gsize i;
 

@@ -72,13 +72,13 @@ class AdoptCase(VirshCase):
     def wait_log(self, text, start=0):
         self.until("no %r in the log" % text, lambda: text in self.daemon.log()[start:])
 
-    def jobs(self):
-        with Control(self.daemon.socket) as control:
+    def jobs(self, daemon=None):
+        with Control((daemon or self.daemon).socket) as control:
             return [job for job in control.job_list() if job.pool == self.name]
 
-    def idle(self):
+    def idle(self, daemon=None):
         """A look round files is a job before the call that began it returns."""
-        self.until("it goes on", lambda: not self.jobs())
+        self.until("it goes on", lambda: not self.jobs(daemon))
 
     def uuid(self, name):
         return element(self.vol_xml(self.name, name), "image:uuid")
@@ -359,6 +359,8 @@ class TwoHosts(AdoptCase):
                 self.until("not all are seen", seen)
             self.assertEqual(self.volumes(self.name), names)
             self.assertEqual(len(list(self.dir.glob("images/*"))), len(names))
+            for daemon in (self.daemon, other):
+                self.idle(daemon)
             logs = self.daemon.log() + other.log()
             for name in names:
                 self.assertEqual(logs.count("'%s' was adopted" % name), 1, name)

@@ -19,7 +19,8 @@ def record(suite, name, verdict, detail=""):
     path = os.environ.get("VIMG_TEST_RESULTS")
     if path:
         with open(path, "a", encoding="utf-8") as out:
-            out.write("%s %s: %s\n" % (verdict, suite, name))
+            out.write("%s %s: %s%s\n" % (verdict, suite, name,
+                                        " - " + detail if detail and verdict != "ok" else ""))
 
 
 class Result(unittest.TestResult):
