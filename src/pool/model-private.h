@@ -373,7 +373,8 @@ void vimg_use_removed(VimgUse *use);
 void vimg_use_changed(VimgUse *use, const VimgPluginImage *image);
 /* Asks the storage what is true of the volume; for after a failure. */
 void vimg_use_restat(VimgUse *use);
-/* Removes the half-made image @uuid, unless another host has completed it; @use is as it is then. */
+/* Removes the half-made image @uuid, unless another host has completed it; @use is as it is then.
+ */
 void vimg_use_discard(VimgUse *use, const char *uuid);
 /* A call of the backend failed: notes a lost storage.  Returns: FALSE. */
 gboolean vimg_use_failed(VimgUse *use, const GError *error);
