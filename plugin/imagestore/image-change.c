@@ -139,39 +139,39 @@ to_trash(VimgSliceStore *store, const char *uuid, GError **error)
 }
 
 static gboolean
-release_name(VimgSliceStore *store, const VimgTurn *turn, const VimgStoredImage *image,
-             GError **error)
+note_origin(VimgSliceStore *store, const VimgStoredImage *image, GError **error)
 {
-    const VimgPluginImage *known = &image->manifest->image;
+    const char *origin = image->manifest->image.origin;
 
-    return turn ? vimg_claim_withdraw(turn->lease, known->name, known->uuid, error)
-                : vimg_claim_release(store, known->name, known->uuid, error);
+    return !image->published || !origin || vimg_adopted_note(store, origin, error);
 }
 
-/* @turn: NULL only if none can be had; @unfinished: no other */
+/* @unfinished: no other */
 static gboolean
-remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, gboolean unfinished,
-             GError **error)
+remove_image(const VimgTurn *turn, const char *uuid, gboolean unfinished, GError **error)
 {
+    VimgSliceStore *store = turn->lease->store;
     g_auto(VimgStoredImage) image = {0};
     g_autofree char *fault = NULL;
+    const char *name;
     int result;
 
     if (!vimg_image_load(store, uuid, &image, error))
         return FALSE;
     fault = vimg_image_find_fault(&image);
+    name = image.manifest->image.name;
     if (unfinished && image.published)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("the content of an active image never changes"));
-    if (image.published && image.manifest->image.origin &&
-        !vimg_adopted_note(store, image.manifest->image.origin, error))
+    if (!note_origin(store, &image, error))
         return FALSE;
     /* one that lacks slices may get them back */
     if (image.published && !fault)
-        return to_trash(store, uuid, error) && release_name(store, turn, &image, error);
-    if (!vimg_writing_check(store, uuid, error) || !release_name(store, turn, &image, error))
+        return to_trash(store, uuid, error) && vimg_claim_withdraw(turn->lease, name, uuid, error);
+    if (!vimg_writing_check(store, uuid, error) ||
+        !vimg_claim_withdraw(turn->lease, name, uuid, error))
         return FALSE;
-    result = vimg_image_remove_files(store, turn ? turn->lease : NULL, uuid);
+    result = vimg_image_remove_files(store, turn->lease, uuid);
     /* it is gone for every client; what is left of it is for the collector */
     if (result != 0)
         vimg_slice_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,
@@ -179,29 +179,45 @@ remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, gboo
     return TRUE;
 }
 
+/* Without a turn, for want of space, nobody must be upset: the mark does that. */
 static gboolean
-take_and_remove(VimgSliceStore *store, const char *uuid, gboolean unfinished, GError **error)
+remove_crowded(VimgSliceStore *store, const char *uuid, GError *why, GError **error)
 {
-    g_autoptr(GError) local = NULL;
-    g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, &local);
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(GError) full = why;
+    g_autofree char *fault = NULL;
 
-    /* a full disk is no reason to keep an image */
-    if (turn || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE))
-        return remove_image(store, turn, uuid, unfinished, error);
-    g_propagate_error(error, g_steal_pointer(&local));
-    return FALSE;
+    if (!vimg_image_load(store, uuid, &image, error))
+        return FALSE;
+    fault = vimg_image_find_fault(&image);
+    if (!image.published || fault) {
+        g_propagate_error(error, g_steal_pointer(&full));
+        return FALSE;
+    }
+    return note_origin(store, &image, error) && to_trash(store, uuid, error) &&
+           vimg_claim_release(store, image.manifest->image.name, uuid, error);
 }
 
 gboolean
 vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
 {
-    return take_and_remove(store, uuid, FALSE, error);
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VimgTurn) turn = vimg_turn_new_to_remove(store, uuid, &local);
+
+    if (turn)
+        return remove_image(turn, uuid, FALSE, error);
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE))
+        return remove_crowded(store, uuid, g_steal_pointer(&local), error);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 gboolean
 vimg_image_discard(VimgSliceStore *store, const char *uuid, GError **error)
 {
-    return take_and_remove(store, uuid, TRUE, error);
+    g_autoptr(VimgTurn) turn = vimg_turn_new_to_remove(store, uuid, error);
+
+    return turn && remove_image(turn, uuid, TRUE, error);
 }
 
 /* Loads an image to be changed, with the turn to change it in. */
@@ -298,6 +314,10 @@ vimg_image_set_error(VimgSliceStore *store, const char *uuid, const char *reason
 
     if (!turn)
         return FALSE;
+    /* whoever says so was fenced, and another host completed it */
+    if (image.published)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("the content of an active image never changes"));
     g_free(image.manifest->image.reason);
     image.manifest->image.reason = g_strdup(reason);
     return vimg_manifest_write(image.manifest, turn->lease, error);
