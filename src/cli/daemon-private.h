@@ -11,6 +11,8 @@
 #include "cli/daemon.h"
 #include "wire/reader.h"
 
+#define VIMG_DAEMON_TICK 250 /* milliseconds between two questions whether to go on */
+
 /* A call that was sent. */
 typedef struct {
     guint32 program;
@@ -21,7 +23,7 @@ typedef struct {
     VimgBuffer *reply;
 } VimgDaemonCall;
 
-/* What is told of a stream; each returns FALSE to be asked again before the next packet is read. */
+/* A packet of the stream; @payload: (transfer full).  FALSE: read no more for now. */
 typedef gboolean (*VimgDaemonStreamFunc)(const VimgFrameHeader *header, VimgBuffer *payload,
                                          gpointer data);
 
@@ -41,6 +43,9 @@ struct _VimgDaemon {
     gpointer stream_data;
     gint32 stream_procedure;
     guint32 stream_serial;
+    gboolean (*tick)(gpointer data); /* of the stream, while a packet waits for room; or NULL */
+    gpointer tick_data;
+    gint64 give_up; /* when, if there is no room yet; 0: never */
 };
 
 /* On @fd, which it takes, before anything was said; @child: who carries it, or 0. */
@@ -49,8 +54,19 @@ VimgDaemon *vimg_daemon_new(int fd, GPid child);
 gboolean vimg_daemon_greet(VimgDaemon *daemon, const char *name, gboolean read_only,
                            GError **error);
 
-/* One packet, of @n pieces, which are used up.  What comes meanwhile is handled. */
-gboolean vimg_daemon_send(VimgDaemon *daemon, struct iovec *iov, guint n, GError **error);
+/* @size bytes of a file. */
+typedef struct {
+    int fd;
+    guint64 offset;
+    gsize size;
+} VimgDaemonFile;
+
+/*
+ * One packet, of @n pieces, which are used up, and of @file, which may be NULL.  What comes
+ * meanwhile is handled.
+ */
+gboolean vimg_daemon_send(VimgDaemon *daemon, struct iovec *iov, guint n, VimgDaemonFile *file,
+                          GError **error);
 /* The payload of an error as GError. */
 GError *vimg_daemon_error_decode(const VimgBuffer *payload);
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,11 +17,13 @@
 
 #include "cli/address.h"
 #include "cli/daemon-private.h"
+#include "util/error.h"
 #include "util/i18n.h"
 #include "util/wipe.h"
 #include "wire/remote.h"
 
 #define OPEN_READ_ONLY 1 /* flag of CONNECT_OPEN */
+#define PATIENCE (3 * G_USEC_PER_SEC)
 
 G_DEFINE_QUARK(vimg - daemon - error, vimg_daemon_error)
 
@@ -211,15 +214,43 @@ advance(struct iovec **iov, guint n, gsize done)
     return n;
 }
 
+/* Whoever wants no more must not wait for ever for a packet to be whole. */
+static gboolean
+is_in_time(VimgDaemon *daemon, GError **error)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (!daemon->tick || daemon->tick(daemon->tick_data))
+        return TRUE;
+    if (daemon->give_up == 0)
+        daemon->give_up = now + PATIENCE;
+    return now < daemon->give_up ||
+           lose(daemon, VIMG_DAEMON_LOST, _("the connection to the daemon was given up"), error);
+}
+
 /* Room to send may depend on our reading. */
 static gboolean
 wait_for_room(VimgDaemon *daemon, GError **error)
 {
     struct pollfd poller = {.fd = daemon->fd, .events = POLLIN | POLLOUT};
 
-    if (poll(&poller, 1, -1) > 0 && (poller.revents & POLLIN))
-        return receive(daemon, error);
-    return TRUE;
+    if (poll(&poller, 1, daemon->tick ? VIMG_DAEMON_TICK : -1) > 0 && (poller.revents & POLLIN) &&
+        !receive(daemon, error))
+        return FALSE;
+    return is_in_time(daemon, error);
+}
+
+/* After a call that sent nothing: errno says whether it can be tried again. */
+static gboolean
+can_send(VimgDaemon *daemon, GError **error)
+{
+    if (errno == EINTR)
+        return TRUE;
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return wait_for_room(daemon, error);
+    /* why it hung up may have come before */
+    return receive(daemon, error) &&
+           lose(daemon, VIMG_DAEMON_LOST, _("the connection to the daemon was lost"), error);
 }
 
 static gboolean
@@ -229,23 +260,45 @@ send_pieces(VimgDaemon *daemon, struct iovec *iov, guint n, GError **error)
         struct msghdr message = {.msg_iov = iov, .msg_iovlen = n};
         gssize done = sendmsg(daemon->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-        if (done >= 0) {
+        if (done >= 0)
             n = advance(&iov, n, (gsize)done);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            if (!wait_for_room(daemon, error))
-                return FALSE;
-        } else if (errno != EINTR) {
-            /* why it hung up may have come before */
-            return receive(daemon, error) &&
-                   lose(daemon, VIMG_DAEMON_LOST, _("the connection to the daemon was lost"),
-                        error);
-        }
+        else if (!can_send(daemon, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* What was promised cannot be sent, and nothing else can be in its place. */
+static gboolean
+break_off(VimgDaemon *daemon, const char *text, GError **error)
+{
+    lose(daemon, VIMG_DAEMON_LOST, text, NULL);
+    return vimg_throw(error, VIMG_ERROR_SYSTEM, "%s", text);
+}
+
+/* From the page cache into the socket, without a copy on the way. */
+static gboolean
+send_file(VimgDaemon *daemon, VimgDaemonFile *file, GError **error)
+{
+    while (file->size > 0) {
+        off_t at = (off_t)file->offset;
+        gssize done = sendfile(daemon->fd, file->fd, &at, file->size);
+
+        if (done == 0)
+            return break_off(daemon, _("the file became shorter while it was read"), error);
+        if (done < 0 && errno == EIO)
+            return break_off(daemon, _("the file cannot be read: Input/output error"), error);
+        if (done < 0 && !can_send(daemon, error))
+            return FALSE;
+        file->offset += (guint64)MAX(done, 0);
+        file->size -= (gsize)MAX(done, 0);
     }
     return TRUE;
 }
 
 gboolean
-vimg_daemon_send(VimgDaemon *daemon, struct iovec *iov, guint n, GError **error)
+vimg_daemon_send(VimgDaemon *daemon, struct iovec *iov, guint n, VimgDaemonFile *file,
+                 GError **error)
 {
     static const VimgFrameHeader pong = {.program = VIMG_PROGRAM_KEEPALIVE,
                                          .version = 1,
@@ -255,7 +308,7 @@ vimg_daemon_send(VimgDaemon *daemon, struct iovec *iov, guint n, GError **error)
 
     if (!is_good(daemon, error))
         return FALSE;
-    good = send_pieces(daemon, iov, n, error);
+    good = send_pieces(daemon, iov, n, error) && (!file || send_file(daemon, file, error));
     while (good && daemon->pinged) {
         guint8 head[VIMG_FRAME_MIN];
         struct iovec piece = {head, sizeof(head)};
@@ -278,7 +331,7 @@ vimg_daemon_wait(VimgDaemon *daemon, gint timeout_ms, GError **error)
         return FALSE;
     if ((daemon->more || poll(&poller, 1, timeout_ms) > 0) && !receive(daemon, error))
         return FALSE;
-    return !daemon->pinged || vimg_daemon_send(daemon, NULL, 0, error);
+    return !daemon->pinged || vimg_daemon_send(daemon, NULL, 0, NULL, error);
 }
 
 int
@@ -315,7 +368,7 @@ vimg_daemon_start(VimgDaemon *daemon, guint32 program, gint32 procedure, xdrproc
     g_ptr_array_add(daemon->calls, call);
     daemon->next_serial = (daemon->next_serial + 1) & G_MAXINT32;
     piece = (struct iovec){frame->data, frame->size};
-    if (vimg_daemon_send(daemon, &piece, 1, error))
+    if (vimg_daemon_send(daemon, &piece, 1, NULL, error))
         return (gint32)header.serial;
     g_ptr_array_remove(daemon->calls, call);
     return -1;
