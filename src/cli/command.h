@@ -85,6 +85,14 @@ int vimg_ctl_misused(VimgCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* ---- commands ------------------------------------------------------------------------------- */
 
+int vimg_cmd_cleanup(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_verify(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_trash_list(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_trash_restore(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_trash_purge(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_jobs(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_job_cancel(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_metrics(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_help(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_version(VimgCtl *ctl, int argc, char **argv);
 

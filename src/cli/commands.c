@@ -21,7 +21,27 @@ const VimgCommandOption vimg_common_options[] = {
     {0},
 };
 
+static const VimgCommandOption cleanup_options[] = {
+    {"dry-run", NULL, N_("Only say what would be removed")},
+    {0},
+};
+
 const VimgCommand vimg_commands[] = {
+    {"cleanup", "POOL", 1, 1, N_("Free what no image needs any more"), vimg_cmd_cleanup,
+     cleanup_options},
+    {"verify", "POOL [IMAGE]", 1, 2, N_("Read everything stored, or one image, and check it"),
+     vimg_cmd_verify, NULL},
+    {"trash list", "POOL", 1, 1, N_("List the deleted images that can be had back"),
+     vimg_cmd_trash_list, NULL},
+    {"trash restore", "POOL IMAGE|UUID [NAME]", 2, 3,
+     N_("Bring a deleted image back, under another name if one is given"), vimg_cmd_trash_restore,
+     NULL},
+    {"trash purge", "POOL IMAGE|UUID", 2, 2, N_("Give a deleted image up for good"),
+     vimg_cmd_trash_purge, NULL},
+    {"jobs", "", 0, 0, N_("List what is running"), vimg_cmd_jobs, NULL},
+    {"job-cancel", "ID", 1, 1, N_("End a job early"), vimg_cmd_job_cancel, NULL},
+    {"metrics", "", 0, 0, N_("Print numbers for a monitoring system, as OpenMetrics"),
+     vimg_cmd_metrics, NULL},
     {"help", "[COMMAND]", 0, 2, N_("Explain the commands, or one of them"), vimg_cmd_help, NULL},
     {"version", "", 0, 0, N_("Show the version"), vimg_cmd_version, NULL},
     {0},

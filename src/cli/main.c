@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 
 #include "cli/command.h"
+#include "cli/daemon.h"
 #include "util/i18n.h"
 
 static const struct {
@@ -208,6 +209,7 @@ main(int argc, char **argv)
     if (argc > 0 && read_line(&ctl, argv + 1, words) && read_common(&ctl))
         code = run_command(&ctl, words);
     code = end_output(code);
+    vimg_daemon_close(ctl.daemon);
     g_hash_table_unref(ctl.options);
     return code;
 }
