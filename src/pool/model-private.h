@@ -376,8 +376,10 @@ void vimg_use_restat(VimgUse *use);
 /* Removes the half-made image @uuid, unless another host has completed it; @use is as it is then.
  */
 void vimg_use_discard(VimgUse *use, const char *uuid);
-/* A call of the backend failed: notes a lost storage.  Returns: FALSE. */
+/* A call of the backend failed, and with it the job: notes a lost storage.  Returns: FALSE. */
 gboolean vimg_use_failed(VimgUse *use, const GError *error);
+/* What the job is for fails with @error, whatever is the cause.  Returns: FALSE. */
+gboolean vimg_use_fail(VimgUse *use, GError **error);
 /* Returns: (transfer full) */
 char *vimg_use_uuid(VimgUse *use);
 /* @out: (transfer full) a copy of what is known now. */

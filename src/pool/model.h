@@ -257,6 +257,26 @@ typedef struct {
 
 void vimg_job_info_free(VimgJobInfo *info);
 
+typedef enum {
+    VIMG_JOB_BEGUN,
+    VIMG_JOB_MOVED, /* at most twice a second */
+    VIMG_JOB_ENDED, /* always the last */
+} VimgJobStep;
+
+typedef struct {
+    VimgJobInfo *job;
+    VimgJobStep step;
+    char *error; /* VIMG_JOB_ENDED: what whoever waited for it was told; NULL: it was completed */
+} VimgJobEvent;
+
+/* Called in one thread, no lock of the model held; @event is borrowed.  Must not block. */
+typedef void (*VimgJobSink)(const VimgJobEvent *event, gpointer data);
+
+/* Before the model starts. */
+void vimg_model_set_job_sink(VimgModel *model, VimgJobSink sink, gpointer data);
+/* (memory) One watches more, or (cannot fail) less; without any the sink is not called. */
+gboolean vimg_model_watch_jobs(VimgModel *model, gboolean on, GError **error);
+
 /* (memory) Returns: (transfer full) of VimgJobInfo, oldest first. */
 GPtrArray *vimg_model_job_list(VimgModel *model);
 /* (memory) It ends soon, with VIMG_ERROR_ABORTED for whoever waits for it. */

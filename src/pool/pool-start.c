@@ -78,6 +78,8 @@ build_storage(VimgPool *pool, const VimgPoolDef *def, const char *known, guint f
     job = vimg_job_begin(pool->model->jobs, "build", pool->name, NULL, 0);
     if (vimg_type_build(type, view, flags, job, error))
         return TRUE;
+    if (error)
+        vimg_job_fail(job, *error);
     if (forget && !vimg_persist_store_remember(pool, known, &local))
         vimg_warning("storage of pool '%s' is no longer remembered: %s", pool->name,
                      local->message);
