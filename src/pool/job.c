@@ -157,10 +157,12 @@ vimg_job_add(VimgJob *job, guint64 bytes)
 gboolean
 vimg_job_fail(VimgJob *job, const GError *error)
 {
+    g_autofree char *text = vimg_error_text(error);
+
     VIMG_LOCK_GUARD(&job->jobs->lock);
     if (job->error)
         return FALSE;
-    job->error = vimg_error_text(error);
+    job->error = g_utf8_make_valid(text, -1);
     return TRUE;
 }
 

@@ -124,10 +124,12 @@ build_if_asked(VimgPool *pool, guint flags, GError **error)
 /* ---- starting --------------------------------------------------------------------------- */
 
 static void
-clear_cache(VimgPool *pool)
+give_back(VimgPool *pool, const GError *why)
 {
     VIMG_LOCK_GUARD(&pool->lock);
     vimg_cache_clear(pool);
+    if (why)
+        vimg_pool_note_error(pool, why->message);
 }
 
 static void
@@ -155,7 +157,7 @@ vimg_pool_start(VimgPool *pool, guint flags, GError **error)
     session = vimg_session_open(pool, def, VIMG_OPEN_CREATE, &info, error);
     if (!session || !vimg_cache_refresh(pool, session, error) ||
         !vimg_persist_run_save(pool, def, error)) {
-        clear_cache(pool);
+        give_back(pool, error ? *error : NULL);
         return FALSE;
     }
     activate(pool, g_steal_pointer(&session), &info);
