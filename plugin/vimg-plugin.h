@@ -495,7 +495,9 @@ typedef struct {
     /*
      * optional: free what nobody needs.  Returns: (transfer full) a JSON report, an object with
      * "freed" (bytes), "removed" and "kept" (arrays of {"name", "reason"}); more members are fine,
-     * more than 16 MiB are not
+     * more than 16 MiB are not.  A report of all that is stored may have "stored" (bytes it takes),
+     * "plain" (bytes it is, not compressed) and "bad" (pieces that are damaged or missing), from
+     * which the daemon shows ratios until the next one
      */
     char *(*cleanup)(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error);
     /*

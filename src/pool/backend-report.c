@@ -170,3 +170,17 @@ vimg_report_summary(const char *report)
     json_object_foreach_member(object, append_kind, text);
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
+
+gboolean
+vimg_report_totals(const char *report, guint64 *stored, guint64 *plain, guint64 *bad)
+{
+    g_autoptr(JsonNode) node = parse(report);
+    JsonObject *object = node ? json_node_get_object(node) : NULL;
+
+    if (!object || json_object_get_int_member_with_default(object, "stored", -1) < 0)
+        return FALSE;
+    *stored = (guint64)json_object_get_int_member(object, "stored");
+    *plain = (guint64)MAX(json_object_get_int_member_with_default(object, "plain", 0), 0);
+    *bad = (guint64)MAX(json_object_get_int_member_with_default(object, "bad", 0), 0);
+    return TRUE;
+}

@@ -122,6 +122,8 @@ gboolean vimg_type_can_clean_up(const VimgType *type);
 char *vimg_store_cleanup(VimgStore *store, gboolean dry_run, VimgPluginJob *job, GError **error);
 /* @uuid NULL: everything. */
 char *vimg_store_verify(VimgStore *store, const char *uuid, VimgPluginJob *job, GError **error);
+/* What @report says of all that is stored, as vimg-plugin.h has it.  FALSE: nothing. */
+gboolean vimg_report_totals(const char *report, guint64 *stored, guint64 *plain, guint64 *bad);
 /* Returns: (transfer full) what it says in short, as "freed 4096 bytes, removed 2, kept 0". */
 char *vimg_report_summary(const char *report);
 

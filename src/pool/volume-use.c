@@ -213,7 +213,8 @@ static void
 begin_job(VimgUse *use, const char *kind, const char *volume)
 {
     use->session = vimg_session_ref(use->pool->session);
-    use->job = vimg_job_begin(use->pool->model->jobs, kind, use->pool->name, volume, 0);
+    if (strcmp(kind, VIMG_ADOPT_KIND) != 0) /* all files have the job of their round */
+        use->job = vimg_job_begin(use->pool->model->jobs, kind, use->pool->name, volume, 0);
 }
 
 static void
@@ -378,6 +379,16 @@ gboolean
 vimg_use_failed(VimgUse *use, const GError *error)
 {
     vimg_session_failed(use->session, error);
+    if (use->job)
+        vimg_job_fail(use->job, error);
+    return FALSE;
+}
+
+gboolean
+vimg_use_fail(VimgUse *use, GError **error)
+{
+    if (use->job && error && *error)
+        vimg_job_fail(use->job, *error);
     return FALSE;
 }
 

@@ -49,6 +49,11 @@ static const VimgProc procs[] = {
     ROW(TRASH_PURGE, "trashPurge", purge_args, none, trash_purge, WRITES | POOL),
     ROW(JOB_LIST, "jobList", none, jobs_ret, job_list, FAST),
     ROW(JOB_CANCEL, "jobCancel", job_args, none, job_cancel, FAST | WRITES),
+    ROW(STATUS, "status", status_args, report, status, FAST),
+    ROW(VOLUME_LIST, "volumeList", volumes_args, volumes_ret, volume_list, FAST),
+    ROW(VOLUME_SHOW, "volumeShow", volume_args, report, volume_show, FAST),
+    ROW(METRICS, "metrics", none, report, metrics, FAST),
+    ROW(JOB_WATCH, "jobWatch", watch_args, none, job_watch, FAST),
 };
 
 const VimgProgram vimg_control_program = {
