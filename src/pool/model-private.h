@@ -289,6 +289,9 @@ struct _VimgVolume {
     guint64 tick;         /* when it last changed here */
     guint64 reserve;      /* bytes its creator announced; 0: none */
     const char *changing; /* kind of the job that changes it; NULL: none */
+    guint64 unique;       /* bytes that it alone needs in the storage, others too: as counted */
+    guint64 shared;
+    gint64 as_of; /* when, in seconds since 1970; 0: never */
 };
 
 VimgVolume *vimg_volume_ref(VimgVolume *volume);
