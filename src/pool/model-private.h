@@ -362,6 +362,8 @@ gboolean vimg_use_volume_of(VimgPool *pool, const VimgVolId *vol, VimgAction act
  */
 gboolean vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out,
                        GError **error);
+/* The same for one that only looks at the storage, of which there may be any number. */
+gboolean vimg_use_look(VimgPool *pool, const char *kind, VimgUse *out, GError **error);
 /* The same for an image of the trash that is to go for good, unless somebody still reads it. */
 gboolean vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out,
                         GError **error);

@@ -46,6 +46,9 @@ static const struct {
      " h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:1",
      "job_list()", OK_CODE, NULL},
     {"cancel", 7, "h:8589934592", "", "job_cancel(8589934592)", OK_CODE, NULL},
+    {"usage", 11, P, "s:{}", "pool_usage(p)", OK_CODE, NULL},
+    {"diff", 12, P " s:a s:b", "s:{}", "vol_diff(p, a, b)", OK_CODE, NULL},
+    {"doctor", 20, P, "s:{}", "pool_doctor(p)", OK_CODE, NULL},
 };
 
 static void
@@ -84,17 +87,18 @@ test_table(void)
 {
     g_assert_cmphex(vimg_control_program.id, ==, 0x56494d47);
     g_assert_cmpint(vimg_control_program.version, ==, 1);
-    g_assert_cmpint(vimg_control_program.n_procs, ==, 8);
     g_assert_null(vimg_control_program.procs[0].handler);
     for (int i = 1; i < (int)vimg_control_program.n_procs; i++) {
         const VimgProc *proc = &vimg_control_program.procs[i];
+        gboolean takes_long = i <= 2 || i == 11 || i == 12 || i == 20;
 
+        if (!proc->handler)
+            continue;
         g_test_message("%d %s", i, proc->name);
-        g_assert_nonnull(proc->handler);
         g_assert_cmpint(!(proc->flags & VIMG_PROC_WRITES), ==, i == 6);
         g_assert_cmpint(!!(proc->flags & VIMG_PROC_MEMORY), ==, i == 6 || i == 7);
-        g_assert_cmpint(!!(proc->flags & VIMG_PROC_POOL_ARG), ==, i <= 5);
-        g_assert_cmpint(!!(proc->flags & VIMG_PROC_LONG), ==, i <= 2);
+        g_assert_cmpint(!!(proc->flags & VIMG_PROC_POOL_ARG), ==, i <= 5 || takes_long);
+        g_assert_cmpint(!!(proc->flags & VIMG_PROC_LONG), ==, takes_long);
         g_assert_false(proc->flags & (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN));
     }
 }
