@@ -305,6 +305,9 @@ struct _VimgVolume {
     guint64 reserve;      /* bytes its creator announced; 0: none */
     guint64 reserved;     /* bytes that its upload keeps free */
     const char *changing; /* kind of the job that changes it; NULL: none */
+    guint64 unique;       /* bytes that it alone needs in the storage, others too: as counted */
+    guint64 shared;
+    gint64 as_of; /* when, in seconds since 1970; 0: never */
 };
 
 VimgVolume *vimg_volume_ref(VimgVolume *volume);
@@ -375,6 +378,8 @@ gboolean vimg_use_volume_of(VimgPool *pool, const VimgVolId *vol, VimgAction act
  */
 gboolean vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out,
                        GError **error);
+/* The same for one that only looks at the storage, of which there may be any number. */
+gboolean vimg_use_look(VimgPool *pool, const char *kind, VimgUse *out, GError **error);
 /* The same for an image of the trash that is to go for good, unless somebody still reads it. */
 gboolean vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out,
                         GError **error);

@@ -221,6 +221,23 @@ char *vimg_model_pool_cleanup(VimgModel *model, const VimgPoolId *pool, gboolean
 char *vimg_model_pool_verify(VimgModel *model, const VimgPoolId *pool, const char *volume,
                              GError **error);
 
+/*
+ * What each image takes.  Returns: (transfer full) the backend's report, a JSON object; see
+ * vimg-plugin.h.  From then on volumes show what it says of them.
+ */
+char *vimg_model_pool_usage(VimgModel *model, const VimgPoolId *pool, GError **error);
+/* In what the content of volume @to differs from that of @from.  Returns: as above. */
+char *vimg_model_vol_diff(VimgModel *model, const VimgPoolId *pool, const char *from,
+                          const char *to, GError **error);
+/*
+ * The way to the storage of a pool, active or not, step by step; nothing is changed.  Returns:
+ * (transfer full) a JSON object: "pool", its name; "verdict", the worst of all; "steps", an array
+ * of
+ * {"step", "verdict": ok, warning, failed or skipped, "detail", "remedy"}, the last only where
+ * something is to be done.
+ */
+char *vimg_model_pool_doctor(VimgModel *model, const VimgPoolId *pool, GError **error);
+
 typedef struct {
     char *uuid;
     char *name;   /* others may have it too */

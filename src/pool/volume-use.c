@@ -239,6 +239,18 @@ vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out, G
 }
 
 gboolean
+vimg_use_look(VimgPool *pool, const char *kind, VimgUse *out, GError **error)
+{
+    if (!enter(pool, out, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!check_pool(pool, error) || !check_connected(pool, error))
+        return FALSE;
+    begin_job(out, kind, NULL);
+    return TRUE;
+}
+
+gboolean
 vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out, GError **error)
 {
     g_autofree char *name = NULL;

@@ -10,8 +10,8 @@ from rawrpc import Connection, Reader, nullable, string, u32, u64
 CONTROL = 0x56494D47
 PAGE_MAX = 1024
 PROCS = dict(POOL_CLEANUP=1, POOL_VERIFY=2, TRASH_LIST=3, TRASH_RESTORE=4, TRASH_PURGE=5,
-             JOB_LIST=6, JOB_CANCEL=7, STATUS=8, VOLUME_LIST=9, VOLUME_SHOW=10, METRICS=22,
-             JOB_WATCH=23, JOB_EVENT=24)
+             JOB_LIST=6, JOB_CANCEL=7, STATUS=8, VOLUME_LIST=9, VOLUME_SHOW=10, POOL_USAGE=11,
+             VOLUME_DIFF=12, POOL_DOCTOR=20, METRICS=22, JOB_WATCH=23, JOB_EVENT=24)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires")
@@ -66,6 +66,15 @@ class Control:
 
     def verify(self, pool, volume=None):
         return self.report("POOL_VERIFY", self.pool(pool) + nullable(volume))
+
+    def usage(self, pool):
+        return self.report("POOL_USAGE", self.pool(pool))
+
+    def diff(self, pool, old, new):
+        return self.report("VOLUME_DIFF", self.pool(pool) + string(old) + string(new))
+
+    def doctor(self, pool):
+        return self.report("POOL_DOCTOR", self.pool(pool))
 
     def trash_page(self, pool, after=None, most=PAGE_MAX):
         reader = self.call("TRASH_LIST", self.pool(pool) + nullable(after) + u32(most))

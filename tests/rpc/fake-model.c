@@ -418,6 +418,25 @@ vimg_model_pool_verify(VimgModel *model, const VimgPoolId *pool, const char *vol
                : NULL;
 }
 
+char *
+vimg_model_pool_usage(VimgModel *model, const VimgPoolId *pool, GError **error)
+{
+    return called(error, "pool_usage(%s)", pool_text(pool)) ? g_strdup("{}") : NULL;
+}
+
+char *
+vimg_model_vol_diff(VimgModel *model, const VimgPoolId *pool, const char *from, const char *to,
+                    GError **error)
+{
+    return called(error, "vol_diff(%s, %s, %s)", pool_text(pool), from, to) ? g_strdup("{}") : NULL;
+}
+
+char *
+vimg_model_pool_doctor(VimgModel *model, const VimgPoolId *pool, GError **error)
+{
+    return called(error, "pool_doctor(%s)", pool_text(pool)) ? g_strdup("{}") : NULL;
+}
+
 void
 vimg_trash_entry_free(VimgTrashEntry *entry)
 {

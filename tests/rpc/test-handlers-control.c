@@ -60,6 +60,9 @@ static const struct {
     {"metrics", 22, "", "s:#", "metrics()", OK_CODE, NULL},
     {"watch", 23, "i:1", "", "watch_jobs(1)", OK_CODE, NULL},
     {"watch-not", 23, "i:0", "", "", OK_CODE, NULL},
+    {"usage", 11, P, "s:{}", "pool_usage(p)", OK_CODE, NULL},
+    {"diff", 12, P " s:a s:b", "s:{}", "vol_diff(p, a, b)", OK_CODE, NULL},
+    {"doctor", 20, P, "s:{}", "pool_doctor(p)", OK_CODE, NULL},
 };
 
 static void
@@ -101,6 +104,7 @@ test_table(void)
     g_assert_null(vimg_control_program.procs[0].handler);
     for (int i = 1; i < (int)vimg_control_program.n_procs; i++) {
         const VimgProc *proc = &vimg_control_program.procs[i];
+        gboolean takes_long = i <= 2 || i == 11 || i == 12 || i == 20;
 
         gboolean looks = i == 6 || (i >= 8 && i <= 10) || i >= 22;
 
@@ -109,8 +113,8 @@ test_table(void)
         g_test_message("%d %s", i, proc->name);
         g_assert_cmpint(!(proc->flags & VIMG_PROC_WRITES), ==, looks);
         g_assert_cmpint(!!(proc->flags & VIMG_PROC_MEMORY), ==, looks || i == 7);
-        g_assert_cmpint(!!(proc->flags & VIMG_PROC_POOL_ARG), ==, i <= 5);
-        g_assert_cmpint(!!(proc->flags & VIMG_PROC_LONG), ==, i <= 2);
+        g_assert_cmpint(!!(proc->flags & VIMG_PROC_POOL_ARG), ==, i <= 5 || takes_long);
+        g_assert_cmpint(!!(proc->flags & VIMG_PROC_LONG), ==, takes_long);
         g_assert_false(proc->flags & (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN));
     }
 }
