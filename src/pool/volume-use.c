@@ -213,7 +213,8 @@ static void
 begin_job(VimgUse *use, const char *kind, const char *volume)
 {
     use->session = vimg_session_ref(use->pool->session);
-    use->job = vimg_job_begin(use->pool->model->jobs, kind, use->pool->name, volume, 0);
+    if (strcmp(kind, VIMG_ADOPT_KIND) != 0) /* all files have the job of their round */
+        use->job = vimg_job_begin(use->pool->model->jobs, kind, use->pool->name, volume, 0);
 }
 
 static void
@@ -233,6 +234,18 @@ vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out, G
         !check_connected(pool, error) || !check_tending(pool, error))
         return FALSE;
     take_storage(out, kind);
+    begin_job(out, kind, NULL);
+    return TRUE;
+}
+
+gboolean
+vimg_use_look(VimgPool *pool, const char *kind, VimgUse *out, GError **error)
+{
+    if (!enter(pool, out, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!check_pool(pool, error) || !check_connected(pool, error))
+        return FALSE;
     begin_job(out, kind, NULL);
     return TRUE;
 }
@@ -378,6 +391,16 @@ gboolean
 vimg_use_failed(VimgUse *use, const GError *error)
 {
     vimg_session_failed(use->session, error);
+    if (use->job)
+        vimg_job_fail(use->job, error);
+    return FALSE;
+}
+
+gboolean
+vimg_use_fail(VimgUse *use, GError **error)
+{
+    if (use->job && error && *error)
+        vimg_job_fail(use->job, *error);
     return FALSE;
 }
 

@@ -9,8 +9,8 @@
 #include "rpc/call.h"
 #include "rpc/keepalive.h"
 #include "rpc/outbox.h"
-#include "rpc/reader.h"
 #include "rpc/server.h"
+#include "wire/reader.h"
 
 struct _VimgClient {
     gint refs;

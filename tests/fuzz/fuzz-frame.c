@@ -14,7 +14,7 @@
 
 #include "fuzz.h"
 #include "rpc/dispatch.h"
-#include "rpc/reader.h"
+#include "wire/reader.h"
 #include "wire/frame.h"
 
 #define FRAMES_MAX 65536 /* fits a socket without blocking */

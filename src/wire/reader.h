@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#ifndef VIMG_RPC_READER_H
-#define VIMG_RPC_READER_H
+#ifndef VIMG_WIRE_READER_H
+#define VIMG_WIRE_READER_H
 
 #include "wire/frame.h"
 

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "rpc/reader.h"
+#include "wire/reader.h"
 
 /* What the callbacks saw, as text. */
 typedef struct {

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-#include "rpc/reader.h"
+#include "wire/reader.h"
 #include "util/wipe.h"
 
 #define READS_MAX 16         /* before others have their turn */

@@ -1,0 +1,151 @@
+/*
+ * report.c: JSON that comes from the daemon, and JSON that goes to programs
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "cli/report.h"
+#include "cli/text.h"
+#include "util/error.h"
+#include "util/i18n.h"
+
+#define DEPTH_MAX 16
+
+/* The parser recurses, and knows comments, which hide quotes; a report needs neither. */
+static gboolean
+is_tricky(const char *text)
+{
+    gboolean quoted = FALSE;
+    guint depth = 0;
+
+    for (; *text; text++) {
+        if (quoted && *text == '\\' && text[1])
+            text++;
+        else if (*text == '"')
+            quoted = !quoted;
+        else if (!quoted && strchr("/#'", *text))
+            return TRUE;
+        else if (!quoted && strchr("{[", *text) && ++depth > DEPTH_MAX)
+            return TRUE;
+        else if (!quoted && strchr("}]", *text) && depth > 0)
+            depth--;
+    }
+    return FALSE;
+}
+
+JsonObject *
+vimg_report_parse(const char *text, GError **error)
+{
+    g_autoptr(JsonNode) node = NULL;
+
+    if (g_utf8_validate(text, -1, NULL) && !is_tricky(text))
+        node = json_from_string(text, NULL);
+    if (node && JSON_NODE_HOLDS_OBJECT(node))
+        return json_node_dup_object(node);
+    vimg_throw(error, VIMG_ERROR_RPC, "%s", _("the daemon sent a report that is none"));
+    return NULL;
+}
+
+void
+vimg_report_print(JsonObject *report)
+{
+    g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), report);
+    g_autofree char *text = json_to_string(node, TRUE);
+    const char *next;
+
+    /* such characters stand in strings only, where an escape is the same */
+    for (const char *c = text; *c; c = next) {
+        gunichar value = g_utf8_get_char(c);
+
+        next = g_utf8_next_char(c);
+        if (value == '\n' || vimg_text_is_visible(value))
+            fwrite(c, 1, (gsize)(next - c), stdout);
+        else if (value < 0x10000)
+            printf("\\u%04x", value);
+        else
+            printf("\\u%04x\\u%04x", 0xd800 + ((value - 0x10000) >> 10),
+                   0xdc00 + ((value - 0x10000) & 0x3ff));
+    }
+    putchar('\n');
+}
+
+/* ---- members -------------------------------------------------------------------------------- */
+
+/* The value of @name if it is a plain one. */
+static JsonNode *
+value_member(JsonObject *object, const char *name)
+{
+    JsonNode *node = object ? json_object_get_member(object, name) : NULL;
+
+    return node && JSON_NODE_HOLDS_VALUE(node) ? node : NULL;
+}
+
+gint64
+vimg_report_number(JsonObject *object, const char *name, gint64 fallback)
+{
+    JsonNode *node = value_member(object, name);
+
+    return node && json_node_get_value_type(node) == G_TYPE_INT64 ? json_node_get_int(node)
+                                                                  : fallback;
+}
+
+double
+vimg_report_ratio(JsonObject *object, const char *name)
+{
+    JsonNode *node = value_member(object, name);
+    GType type = node ? json_node_get_value_type(node) : G_TYPE_NONE;
+
+    return type == G_TYPE_INT64 || type == G_TYPE_DOUBLE ? json_node_get_double(node) : -1;
+}
+
+gboolean
+vimg_report_truth(JsonObject *object, const char *name)
+{
+    JsonNode *node = value_member(object, name);
+
+    return node && json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
+}
+
+const char *
+vimg_report_string(JsonObject *object, const char *name)
+{
+    JsonNode *node = value_member(object, name);
+
+    return node && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node)
+                                                                   : NULL;
+}
+
+JsonObject *
+vimg_report_object(JsonObject *object, const char *name)
+{
+    JsonNode *node = object ? json_object_get_member(object, name) : NULL;
+
+    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+}
+
+static JsonArray *
+array_member(JsonObject *object, const char *name)
+{
+    JsonNode *node = object ? json_object_get_member(object, name) : NULL;
+
+    return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+}
+
+guint
+vimg_report_count(JsonObject *object, const char *name)
+{
+    JsonArray *array = array_member(object, name);
+
+    return array ? json_array_get_length(array) : 0;
+}
+
+JsonObject *
+vimg_report_element(JsonObject *object, const char *name, guint i)
+{
+    JsonNode *node = json_array_get_element(array_member(object, name), i);
+
+    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+}

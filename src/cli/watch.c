@@ -1,0 +1,175 @@
+/*
+ * watch.c: calls that may take hours: their progress, and their end by Ctrl-C
+ *
+ * The call and the events come on one connection.  Which job the call became is known by the first
+ * event of its kind on its pool and image: of those only one runs at a time.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <gio/gio.h>
+#include <libvirt/virterror.h>
+
+#include "cli/progress.h"
+#include "cli/watch.h"
+#include "util/i18n.h"
+
+/* Milliseconds after which a signal is seen at the latest. */
+#define LOOK_AGAIN 300
+
+typedef struct {
+    VimgCtl *ctl;
+    const VimgWatched *watched;
+    guint64 id; /* 0: not known yet */
+    gboolean cancelled;
+    VimgProgress *progress; /* NULL until something is known */
+} Watch;
+
+static volatile sig_atomic_t interrupted;
+
+/* The second one does not wait for anything. */
+static void
+on_interrupt(int number)
+{
+    if (interrupted)
+        _exit(VIMG_EXIT_INTERRUPTED);
+    interrupted = 1;
+}
+
+static gboolean
+is_ours(const VimgWatched *watched, const vimg_control_job *job)
+{
+    return g_strcmp0(job->kind, watched->kind) == 0 && g_strcmp0(job->pool, watched->pool) == 0 &&
+           g_strcmp0(job->volume ? *job->volume : NULL, watched->volume) == 0;
+}
+
+static void
+on_event(const vimg_control_job_event *event, gpointer data)
+{
+    Watch *watch = data;
+    const vimg_control_job *job = &event->job;
+
+    if (watch->id == 0 && is_ours(watch->watched, job))
+        watch->id = job->id;
+    if (watch->id == 0 || watch->id != job->id || event->ended)
+        return;
+    if (!watch->progress)
+        watch->progress = vimg_progress_begin(watch->ctl, job->kind, watch->watched->bytes);
+    vimg_progress_update(watch->progress, *job->phase ? job->phase : NULL, job->done, job->total);
+}
+
+/* An older daemon tells of no jobs; then they are seen by their end alone. */
+static void
+watch_jobs(VimgCtl *ctl, gboolean on)
+{
+    vimg_control_watch_args args = {.on = on};
+
+    vimg_ctl_call(ctl, VIMG_CONTROL_JOB_WATCH, (xdrproc_t)xdr_vimg_control_watch_args, &args, NULL,
+                  NULL, NULL);
+}
+
+/* ---- cancelling ----------------------------------------------------------------------------- */
+
+static void
+look_for_job(Watch *watch)
+{
+    vimg_control_jobs_ret ret = {0};
+
+    vimg_ctl_call(watch->ctl, VIMG_CONTROL_JOB_LIST, NULL, NULL,
+                  (xdrproc_t)xdr_vimg_control_jobs_ret, &ret, NULL);
+    for (u_int i = 0; i < ret.jobs.jobs_len; i++)
+        if (is_ours(watch->watched, &ret.jobs.jobs_val[i]))
+            watch->id = ret.jobs.jobs_val[i].id;
+    xdr_free((xdrproc_t)xdr_vimg_control_jobs_ret, (char *)&ret);
+}
+
+/* What cannot be cancelled yet, because it has not begun, is tried again. */
+static void
+cancel(Watch *watch)
+{
+    vimg_control_job_args args;
+
+    if (watch->id == 0)
+        look_for_job(watch);
+    if (watch->id == 0)
+        return;
+    args.id = watch->id;
+    watch->cancelled = TRUE;
+    vimg_ctl_call(watch->ctl, VIMG_CONTROL_JOB_CANCEL, (xdrproc_t)xdr_vimg_control_job_args, &args,
+                  NULL, NULL, NULL);
+    g_clear_pointer(&watch->progress, vimg_progress_end);
+    if (!watch->ctl->quiet)
+        fputs(_("cancelling; again leaves at once, and the job to the daemon\n"), stderr);
+}
+
+/* ---- the call ------------------------------------------------------------------------------- */
+
+static gboolean
+wait_for(Watch *watch, gint32 serial, GError **error)
+{
+    VimgDaemon *daemon = watch->ctl->daemon;
+
+    while (!vimg_daemon_answered(daemon, serial)) {
+        if (!vimg_daemon_wait(daemon, LOOK_AGAIN, error))
+            return FALSE;
+        if (interrupted && !watch->cancelled)
+            cancel(watch);
+    }
+    return TRUE;
+}
+
+static gboolean
+run(Watch *watch, gint32 procedure, xdrproc_t args_proc, gpointer args, vimg_control_report *ret,
+    GError **error)
+{
+    gint32 serial = vimg_daemon_start(watch->ctl->daemon, VIMG_PROGRAM_CONTROL, procedure,
+                                      args_proc, args, error);
+
+    return serial >= 0 && wait_for(watch, serial, error) &&
+           vimg_daemon_finish(watch->ctl->daemon, serial, (xdrproc_t)xdr_vimg_control_report, ret,
+                              error);
+}
+
+/* Ours is not an error of the daemon: it did what it was asked. */
+static void
+say_interrupted(const Watch *watch, GError **error)
+{
+    if (!interrupted || !g_error_matches(*error, VIMG_DAEMON_ERROR, VIR_ERR_OPERATION_ABORTED))
+        return;
+    g_clear_error(error);
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _("interrupted: %s"),
+                watch->watched->left);
+}
+
+JsonObject *
+vimg_watch_report(VimgCtl *ctl, const VimgWatched *watched, gint32 procedure, xdrproc_t args_proc,
+                  gpointer args, GError **error)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt}; /* calls are not restarted */
+    vimg_control_report ret = {0};
+    Watch watch = {.ctl = ctl, .watched = watched};
+    g_autoptr(GError) local = NULL;
+    JsonObject *report = NULL;
+    struct sigaction before;
+
+    if (!vimg_ctl_daemon(ctl, error))
+        return NULL;
+    vimg_daemon_set_event(ctl->daemon, on_event, &watch);
+    watch_jobs(ctl, TRUE);
+    sigaction(SIGINT, &action, &before);
+    if (run(&watch, procedure, args_proc, args, &ret, &local))
+        report = vimg_report_parse(ret.value, &local);
+    sigaction(SIGINT, &before, NULL);
+    vimg_daemon_set_event(ctl->daemon, NULL, NULL);
+    vimg_progress_end(watch.progress);
+    if (!report) {
+        say_interrupted(&watch, &local);
+        g_propagate_error(error, g_steal_pointer(&local));
+    }
+    xdr_free((xdrproc_t)xdr_vimg_control_report, (char *)&ret);
+    return report;
+}
