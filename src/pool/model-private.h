@@ -103,9 +103,9 @@ typedef enum {
 
 struct _VimgPool {
     gint refs;
-    VimgModel *model; /* outlives its pools */
-    char *name;       /* these three never change */
-    guint8 uuid[VIMG_UUID_SIZE];
+    VimgModel *model;            /* outlives its pools */
+    char *called;                /* atomic: see vimg_pool_name() */
+    guint8 uuid[VIMG_UUID_SIZE]; /* these two never change */
     char uuid_text[VIMG_UUID_TEXT_SIZE];
 
     /* under the model's lock */
@@ -113,6 +113,7 @@ struct _VimgPool {
     char *identity;      /* what its definition means; NULL: the backend is not available */
     char *next_identity; /* of next_def */
     char *claimed;       /* of a definition about to be taken */
+    GSList *former_names;
 
     VimgMutex lock;
     VimgCond changed;
@@ -157,6 +158,11 @@ struct _VimgPool {
 VimgPool *vimg_pool_new(VimgModel *model, VimgPoolDef *def); /* (transfer full) def */
 VimgPool *vimg_pool_ref(VimgPool *pool);
 void vimg_pool_unref(VimgPool *pool); /* accepts NULL */
+/*
+ * What it is called now: under the pool's lock, or the model's, it stays so.  What was returned
+ * lives as long as the pool.
+ */
+const char *vimg_pool_name(const VimgPool *pool);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgPool, vimg_pool_unref)
 
 /*

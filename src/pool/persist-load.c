@@ -128,7 +128,8 @@ load_dir(VimgModel *model, const char *dir_path, LoadFunc load, gpointer data, G
 static gboolean
 has_autostart(const VimgPool *pool)
 {
-    g_autofree char *link = g_strdup_printf("%s/%s.xml", pool->model->autostart_dir, pool->name);
+    g_autofree char *link =
+        g_strdup_printf("%s/%s.xml", pool->model->autostart_dir, vimg_pool_name(pool));
     g_autofree char *target = g_file_read_link(link, NULL);
 
     return target || access(link, F_OK) == 0;

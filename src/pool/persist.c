@@ -28,7 +28,7 @@
 static char *
 file_in(const char *dir, const VimgPool *pool)
 {
-    return g_strdup_printf("%s/%s.xml", dir, pool->name);
+    return g_strdup_printf("%s/%s.xml", dir, vimg_pool_name(pool));
 }
 
 gboolean
@@ -74,7 +74,7 @@ gboolean
 vimg_persist_autostart(VimgPool *pool, gboolean autostart, GError **error)
 {
     g_autofree char *link = file_in(pool->model->autostart_dir, pool);
-    g_autofree char *target = g_strdup_printf("../%s.xml", pool->name);
+    g_autofree char *target = g_strdup_printf("../%s.xml", vimg_pool_name(pool));
 
     if (!autostart)
         return vimg_file_remove(link, error);
@@ -177,7 +177,7 @@ vimg_persist_store_drop(VimgPool *pool)
     g_autoptr(GError) error = NULL;
 
     if (!vimg_persist_store_forget(pool, &error))
-        vimg_warning("storage of former pool '%s' is still remembered: %s", pool->name,
+        vimg_warning("storage of former pool '%s' is still remembered: %s", vimg_pool_name(pool),
                      error->message);
 }
 

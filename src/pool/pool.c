@@ -31,7 +31,7 @@ vimg_pool_new(VimgModel *model, VimgPoolDef *def)
 
     pool->refs = 1;
     pool->model = model;
-    pool->name = g_strdup(def->name);
+    pool->called = g_strdup(def->name);
     memcpy(pool->uuid, def->uuid, sizeof(pool->uuid));
     vimg_uuid_format(pool->uuid, pool->uuid_text);
     pool->def = def;
@@ -64,14 +64,21 @@ vimg_pool_unref(VimgPool *pool)
     g_free(pool->claimed);
     g_free(pool->store_id);
     g_free(pool->lost);
-    g_free(pool->name);
+    g_free(pool->called);
+    g_slist_free_full(pool->former_names, g_free);
     g_free(pool);
+}
+
+const char *
+vimg_pool_name(const VimgPool *pool)
+{
+    return __atomic_load_n(&pool->called, __ATOMIC_ACQUIRE);
 }
 
 gboolean
 vimg_pool_throw_busy(VimgPool *pool, GError **error)
 {
-    return vimg_throw(error, VIMG_ERROR_BUSY, _(busy_texts[pool->busy]), pool->name);
+    return vimg_throw(error, VIMG_ERROR_BUSY, _(busy_texts[pool->busy]), vimg_pool_name(pool));
 }
 
 gboolean
@@ -86,7 +93,7 @@ vimg_pool_begin(VimgPool *pool, VimgPoolBusy busy, GError **error)
     }
     if (pool->gone)
         return vimg_throw(error, VIMG_ERROR_NO_POOL, _("no storage pool with matching name '%s'"),
-                          pool->name);
+                          vimg_pool_name(pool));
     if (pool->busy != VIMG_POOL_FREE)
         return vimg_pool_throw_busy(pool, error);
     pool->busy = busy;
@@ -116,7 +123,7 @@ vimg_pool_check_active(VimgPool *pool, gboolean want, const char *message, GErro
     VIMG_LOCK_GUARD(&pool->lock);
     if (pool->active == want)
         return TRUE;
-    return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _(message), pool->name);
+    return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _(message), vimg_pool_name(pool));
 }
 
 VimgPoolDef *

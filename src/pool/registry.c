@@ -65,7 +65,7 @@ compare_names(gconstpointer a, gconstpointer b)
     const VimgPool *const *left = a;
     const VimgPool *const *right = b;
 
-    return strcmp((*left)->name, (*right)->name);
+    return strcmp(vimg_pool_name(*left), vimg_pool_name(*right));
 }
 
 GPtrArray *
@@ -75,7 +75,7 @@ vimg_registry_list(VimgModel *model)
     GHashTableIter iter;
     gpointer value;
 
-    vimg_mutex_lock(&model->lock);
+    VIMG_LOCK_GUARD(&model->lock); /* also while it is sorted: names change under it */
     g_hash_table_iter_init(&iter, model->by_uuid);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         VimgPool *pool = value;
@@ -83,7 +83,6 @@ vimg_registry_list(VimgModel *model)
         if (!pool->hidden)
             g_ptr_array_add(list, vimg_pool_ref(pool));
     }
-    vimg_mutex_unlock(&model->lock);
     g_ptr_array_sort(list, compare_names);
     return list;
 }
@@ -97,10 +96,10 @@ check_names(VimgModel *model, const VimgPoolDef *def, VimgPool **same, GError **
     VimgPool *by_uuid = find_uuid(model, def->uuid);
     VimgPool *by_name = find_name(model, def->name);
 
-    if (by_uuid && strcmp(by_uuid->name, def->name) != 0)
+    if (by_uuid && strcmp(vimg_pool_name(by_uuid), def->name) != 0)
         return vimg_throw(error, VIMG_ERROR_FAILED,
-                          _("pool '%1$s' is already defined with uuid %2$s"), by_uuid->name,
-                          by_uuid->uuid_text);
+                          _("pool '%1$s' is already defined with uuid %2$s"),
+                          vimg_pool_name(by_uuid), by_uuid->uuid_text);
     if (!by_uuid && by_name)
         return vimg_throw(error, VIMG_ERROR_FAILED, _("pool '%1$s' already exists with uuid %2$s"),
                           def->name, by_name->uuid_text);
@@ -125,7 +124,7 @@ check_source(VimgModel *model, const VimgPool *same, const char *identity, GErro
                              g_strcmp0(pool->next_identity, identity) == 0 ||
                              g_strcmp0(pool->claimed, identity) == 0))
             return vimg_throw(error, VIMG_ERROR_FAILED,
-                              _("Storage source conflict with pool: '%s'"), pool->name);
+                              _("Storage source conflict with pool: '%s'"), vimg_pool_name(pool));
     }
     return TRUE;
 }
@@ -139,7 +138,7 @@ insert_hidden(VimgModel *model, const VimgPoolDef *def, const char *identity)
     pool->busy = VIMG_POOL_DEFINING;
     pool->identity = g_strdup(identity);
     g_hash_table_insert(model->by_uuid, pool->uuid_text, pool);
-    g_hash_table_insert(model->by_name, pool->name, pool);
+    g_hash_table_insert(model->by_name, pool->called, pool);
     return vimg_pool_ref(pool);
 }
 
@@ -235,7 +234,7 @@ vimg_registry_remove(VimgPool *pool)
     vimg_cond_broadcast(&pool->changed);
     vimg_mutex_unlock(&pool->lock);
     VIMG_LOCK_GUARD(&model->lock);
-    g_hash_table_remove(model->by_name, pool->name);
+    g_hash_table_remove(model->by_name, vimg_pool_name(pool));
     g_hash_table_remove(model->by_uuid, pool->uuid_text); /* the caller has a reference */
 }
 
@@ -271,7 +270,7 @@ vimg_registry_take_store(VimgPool *pool, const char *type, const char *store_id,
     other = find_store(pool->model, pool, type, store_id);
     if (other)
         return vimg_throw(error, VIMG_ERROR_FAILED, _("Storage source conflict with pool: '%s'"),
-                          other->name);
+                          vimg_pool_name(other));
     vimg_mutex_lock(&pool->lock);
     g_free(pool->store_id);
     pool->store_id = g_strdup(store_id);

@@ -217,7 +217,7 @@ set_error(VimgTransfer *transfer, const GError *why)
     if (!vimg_store_set_error(vimg_session_store(transfer->use.session), transfer->image.uuid,
                               why->message, &error))
         vimg_warning("volume '%s' of storage pool '%s' cannot be marked: %s", transfer->image.name,
-                     transfer->use.pool->name, error->message);
+                     vimg_pool_name(transfer->use.pool), error->message);
 }
 
 /* It stays as it is, but for the reason why it can never be used. */
