@@ -438,6 +438,22 @@ gboolean vimg_pool_forget(VimgPool *pool, GError **error);
 gboolean vimg_session_update(VimgPool *pool, VimgSession *session, const VimgPoolDef *def,
                              GError **error);
 
+/* ---- pool-edit.c ------------------------------------------------------------------------- */
+
+/* Changes a definition in place, or says why not. */
+typedef gboolean (*VimgEditFunc)(VimgPoolDef *def, gconstpointer data, GError **error);
+
+/*
+ * What @func makes of the definition is true, also of one that waits for the next start.  Only of
+ * what no backend sees.  The caller has the pool to itself.  No event.
+ */
+gboolean vimg_pool_edit(VimgPool *pool, VimgEditFunc func, gconstpointer data, GError **error);
+/* What clients are told of that. */
+void vimg_pool_emit_edited(VimgPool *pool);
+/* The same as a call of a client. */
+gboolean vimg_pool_edit_by_id(VimgModel *model, const VimgPoolId *id, VimgEditFunc func,
+                              gconstpointer data, GError **error);
+
 /* ---- adopt.c: images of plain files that lie in a storage -------------------------------- */
 
 #define VIMG_ADOPT_KIND "adopt" /* of its jobs */

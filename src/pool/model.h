@@ -262,6 +262,18 @@ GPtrArray *vimg_model_job_list(VimgModel *model);
 /* (memory) It ends soon, with VIMG_ERROR_ABORTED for whoever waits for it. */
 gboolean vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error);
 
+/* ---- edited while it runs ------------------------------------------------------------------- */
+
+/*
+ * What a definition says of it changes at once and for good; what waits for the next start goes on
+ * waiting.  A disabled pool refuses to add and delete; what runs goes on.
+ */
+gboolean vimg_model_pool_enable(VimgModel *model, const VimgPoolId *pool, gboolean enabled,
+                                GError **error);
+/* @description NULL, or blank: none. */
+gboolean vimg_model_pool_describe(VimgModel *model, const VimgPoolId *pool, const char *description,
+                                  GError **error);
+
 /* ---- secrets ---------------------------------------------------------------------------- */
 
 /* (memory) @flags: virConnectListAllSecretsFlags.  Returns: (transfer full) of VimgSecretId. */

@@ -49,6 +49,9 @@ static const VimgProc procs[] = {
     ROW(TRASH_PURGE, "trashPurge", purge_args, none, trash_purge, WRITES | POOL),
     ROW(JOB_LIST, "jobList", none, jobs_ret, job_list, FAST),
     ROW(JOB_CANCEL, "jobCancel", job_args, none, job_cancel, FAST | WRITES),
+
+    ROW(POOL_ENABLE, "poolEnable", enable_args, none, pool_enable, WRITES | POOL),
+    ROW(POOL_DESCRIBE, "poolDescribe", describe_args, none, pool_describe, WRITES | POOL),
 };
 
 const VimgProgram vimg_control_program = {

@@ -149,6 +149,11 @@ gboolean vimg_handle_trash_purge(VimgCall *call, GError **error);
 gboolean vimg_handle_job_list(VimgCall *call, GError **error);
 gboolean vimg_handle_job_cancel(VimgCall *call, GError **error);
 
+/* ---- handlers-edit.c ------------------------------------------------------------------------ */
+
+gboolean vimg_handle_pool_enable(VimgCall *call, GError **error);
+gboolean vimg_handle_pool_describe(VimgCall *call, GError **error);
+
 /* ---- events.c ------------------------------------------------------------------------------- */
 
 gboolean vimg_handle_pool_event_register(VimgCall *call, GError **error);

@@ -11,6 +11,8 @@ CONTROL = 0x56494D47
 PAGE_MAX = 1024
 PROCS = dict(POOL_CLEANUP=1, POOL_VERIFY=2, TRASH_LIST=3, TRASH_RESTORE=4, TRASH_PURGE=5,
              JOB_LIST=6, JOB_CANCEL=7)
+PROCS.update(POOL_ENABLE=13, POOL_DESCRIBE=14, POOL_RENAME=15, ZONE_LIST=16, ZONE_ATTACH=17,
+             ZONE_DETACH=18, ZONE_DELETE=19)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires")
@@ -83,6 +85,12 @@ class Control:
 
     def trash_purge(self, pool, uuid):
         self.call("TRASH_PURGE", self.pool(pool) + string(uuid)).end()
+
+    def enable(self, pool, enabled=True):
+        self.call("POOL_ENABLE", self.pool(pool) + u32(int(enabled))).end()
+
+    def describe(self, pool, text=None):
+        self.call("POOL_DESCRIBE", self.pool(pool) + nullable(text)).end()
 
     def job_list(self):
         reader = self.call("JOB_LIST")

@@ -400,6 +400,22 @@ vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset, guin
                : NULL;
 }
 
+/* ---- edited while it runs ----------------------------------------------------------------- */
+
+gboolean
+vimg_model_pool_enable(VimgModel *model, const VimgPoolId *pool, gboolean enabled, GError **error)
+{
+    return called(error, "pool_enable(%s, %d)", pool_text(pool), enabled);
+}
+
+gboolean
+vimg_model_pool_describe(VimgModel *model, const VimgPoolId *pool, const char *description,
+                         GError **error)
+{
+    return called(error, "pool_describe(%s, %s)", pool_text(pool),
+                  description ? description : "NULL");
+}
+
 /* ---- upkeep ----------------------------------------------------------------------------- */
 
 char *
