@@ -22,7 +22,7 @@ struct _VimgJobs {
 struct _VimgPluginJob {
     VimgJobs *jobs;
     GList link;       /* in jobs->jobs */
-    VimgJobInfo info; /* id, pool, volume, kind, started constant, the others under the lock */
+    VimgJobInfo info; /* id, volume, kind, started constant, the others under the lock */
 };
 
 VimgJobs *
@@ -168,6 +168,22 @@ vimg_jobs_ending(VimgJobs *jobs)
 {
     VIMG_LOCK_GUARD(&jobs->lock);
     return jobs->ending;
+}
+
+void
+vimg_jobs_rename(VimgJobs *jobs, const char *pool, const char *name)
+{
+    GList *link;
+
+    VIMG_LOCK_GUARD(&jobs->lock);
+    for (link = jobs->jobs.head; link; link = link->next) {
+        VimgJob *job = link->data;
+
+        if (strcmp(job->info.pool, pool) != 0)
+            continue;
+        g_free(job->info.pool);
+        job->info.pool = g_strdup(name);
+    }
 }
 
 guint

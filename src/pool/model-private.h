@@ -87,6 +87,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgModel, vimg_model_free)
 typedef enum {
     VIMG_POOL_FREE,
     VIMG_POOL_DEFINING,
+    VIMG_POOL_RENAMING,
     VIMG_POOL_STARTING,
     VIMG_POOL_STOPPING,
     VIMG_POOL_BUILDING,
@@ -104,7 +105,7 @@ typedef enum {
 struct _VimgPool {
     gint refs;
     VimgModel *model;            /* outlives its pools */
-    char *called;                /* atomic: see vimg_pool_name() */
+    const char *called;          /* atomic: see vimg_pool_name() */
     guint8 uuid[VIMG_UUID_SIZE]; /* these two never change */
     char uuid_text[VIMG_UUID_TEXT_SIZE];
 
@@ -113,7 +114,7 @@ struct _VimgPool {
     char *identity;      /* what its definition means; NULL: the backend is not available */
     char *next_identity; /* of next_def */
     char *claimed;       /* of a definition about to be taken */
-    GSList *former_names;
+    GSList *names;       /* that it has or had, owned */
 
     VimgMutex lock;
     VimgCond changed;
@@ -215,6 +216,14 @@ void vimg_registry_note(VimgPool *pool, const char *identity, const char *next);
 /* What waited for the next start is the source now. */
 void vimg_registry_settle(VimgPool *pool);
 void vimg_registry_remove(VimgPool *pool);
+/* Keeps @name for @pool, which is not found by it yet; VIMG_ERROR_FAILED: it is taken. */
+gboolean vimg_registry_reserve(VimgPool *pool, const char *name, GError **error);
+void vimg_registry_unreserve(VimgPool *pool, const char *name);
+/*
+ * It is called @name, which was reserved, from now on; so are its jobs and definitions.  Its former
+ * name is free.
+ */
+void vimg_registry_rename(VimgPool *pool, const char *name);
 /*
  * @store_id is what @pool has open from now on, unless another pool has it: two paths may lead to
  * one storage.  Given back by vimg_cache_clear().
@@ -232,6 +241,8 @@ gboolean vimg_persist_forget(VimgPool *pool, GError **error); /* definition and 
  * skipped at start is that pool's own, come back: its storage stays remembered.
  */
 gboolean vimg_persist_fresh(VimgPool *pool, GError **error);
+gboolean vimg_persist_write(const char *path, const VimgPoolDef *def, GError **error);
+gboolean vimg_persist_link(VimgModel *model, const char *name, GError **error);
 gboolean vimg_persist_autostart(VimgPool *pool, gboolean autostart, GError **error);
 gboolean vimg_persist_run_save(VimgPool *pool, const VimgPoolDef *def, GError **error);
 gboolean vimg_persist_run_remove(VimgPool *pool, GError **error);
@@ -248,6 +259,13 @@ gboolean vimg_persist_note_cleaned(VimgPool *pool, gint64 when, GError **error);
 char *vimg_persist_pool_dir(VimgPool *pool);
 /* Puts what the directories hold into the registry; pools that were active are returned. */
 gboolean vimg_persist_load(VimgModel *model, GPtrArray *were_active, GError **error);
+
+/* ---- persist-rename.c ------------------------------------------------------------------- */
+
+/* All files of @pool as those of @name; its own name is the caller's. */
+gboolean vimg_persist_rename(VimgPool *pool, const char *name, GError **error);
+/* What was interrupted; before anything is loaded. */
+void vimg_persist_renames_go_on(VimgModel *model);
 
 /* ---- zone.c ----------------------------------------------------------------------------- */
 
@@ -434,6 +452,8 @@ VimgPoolView *vimg_pool_view(VimgModel *model, const VimgPoolDef *def, const cha
 /* Whether a local path may be used.  Does I/O. */
 gboolean vimg_pool_check_path(const VimgPoolDef *def, GError **error);
 gboolean vimg_pool_forget(VimgPool *pool, GError **error);
+/* Returns: (transfer full) the one to be told of a change, or NULL. */
+VimgSession *vimg_pool_session(VimgPool *pool);
 /* The backend reads @def, and secrets, again. */
 gboolean vimg_session_update(VimgPool *pool, VimgSession *session, const VimgPoolDef *def,
                              GError **error);

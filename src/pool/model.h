@@ -270,6 +270,12 @@ gboolean vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error);
  */
 gboolean vimg_model_pool_enable(VimgModel *model, const VimgPoolId *pool, gboolean enabled,
                                 GError **error);
+/*
+ * It, its images and all that runs go on under @name; nothing is called by the old one any more.
+ * VIMG_ERROR_FAILED: the name is taken.
+ */
+gboolean vimg_model_pool_rename(VimgModel *model, const VimgPoolId *pool, const char *name,
+                                GError **error);
 /* @description NULL, or blank: none. */
 gboolean vimg_model_pool_describe(VimgModel *model, const VimgPoolId *pool, const char *description,
                                   GError **error);

@@ -203,9 +203,13 @@ load_running(VimgModel *model, const char *path, const char *name, gpointer data
 gboolean
 vimg_persist_load(VimgModel *model, GPtrArray *were_active, GError **error)
 {
+    g_autofree char *renames = g_build_filename(model->state_dir, "renames", NULL);
+
     sweep_dir(model->config_dir);
     sweep_dir(model->stores_dir);
     sweep_dir(model->run_dir);
+    sweep_dir(renames);
+    vimg_persist_renames_go_on(model);
     return load_dir(model, model->config_dir, load_definition, NULL, error) &&
            load_dir(model, model->run_dir, load_running, were_active, error);
 }

@@ -16,6 +16,7 @@
 
 static const char *const busy_texts[] = {
     [VIMG_POOL_DEFINING] = N_("storage pool '%s' is being defined"),
+    [VIMG_POOL_RENAMING] = N_("storage pool '%s' is being renamed"),
     [VIMG_POOL_STARTING] = N_("storage pool '%s' is being started"),
     [VIMG_POOL_STOPPING] = N_("storage pool '%s' is being stopped"),
     [VIMG_POOL_BUILDING] = N_("storage pool '%s' is being built"),
@@ -31,7 +32,8 @@ vimg_pool_new(VimgModel *model, VimgPoolDef *def)
 
     pool->refs = 1;
     pool->model = model;
-    pool->called = g_strdup(def->name);
+    pool->names = g_slist_prepend(NULL, g_strdup(def->name));
+    pool->called = pool->names->data;
     memcpy(pool->uuid, def->uuid, sizeof(pool->uuid));
     vimg_uuid_format(pool->uuid, pool->uuid_text);
     pool->def = def;
@@ -64,8 +66,7 @@ vimg_pool_unref(VimgPool *pool)
     g_free(pool->claimed);
     g_free(pool->store_id);
     g_free(pool->lost);
-    g_free(pool->called);
-    g_slist_free_full(pool->former_names, g_free);
+    g_slist_free_full(pool->names, g_free);
     g_free(pool);
 }
 

@@ -52,6 +52,7 @@ static const VimgProc procs[] = {
 
     ROW(POOL_ENABLE, "poolEnable", enable_args, none, pool_enable, WRITES | POOL),
     ROW(POOL_DESCRIBE, "poolDescribe", describe_args, none, pool_describe, WRITES | POOL),
+    ROW(POOL_RENAME, "poolRename", rename_args, none, pool_rename, WRITES | POOL),
 };
 
 const VimgProgram vimg_control_program = {

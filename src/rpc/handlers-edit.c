@@ -27,3 +27,13 @@ vimg_handle_pool_describe(VimgCall *call, GError **error)
     return vimg_model_pool_describe(call->model, &pool,
                                     args->description ? *args->description : NULL, error);
 }
+
+gboolean
+vimg_handle_pool_rename(VimgCall *call, GError **error)
+{
+    const vimg_control_rename_args *args = call->args;
+    VimgPoolId pool;
+
+    vimg_pool_from_wire(&args->pool, &pool);
+    return vimg_model_pool_rename(call->model, &pool, args->name, error);
+}

@@ -153,6 +153,7 @@ gboolean vimg_handle_job_cancel(VimgCall *call, GError **error);
 
 gboolean vimg_handle_pool_enable(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_describe(VimgCall *call, GError **error);
+gboolean vimg_handle_pool_rename(VimgCall *call, GError **error);
 
 /* ---- events.c ------------------------------------------------------------------------------- */
 

@@ -92,6 +92,9 @@ class Control:
     def describe(self, pool, text=None):
         self.call("POOL_DESCRIBE", self.pool(pool) + nullable(text)).end()
 
+    def rename(self, pool, name):
+        self.call("POOL_RENAME", self.pool(pool) + string(name)).end()
+
     def job_list(self):
         reader = self.call("JOB_LIST")
         jobs = reader.array(lambda: Job(

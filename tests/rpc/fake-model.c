@@ -416,6 +416,12 @@ vimg_model_pool_describe(VimgModel *model, const VimgPoolId *pool, const char *d
                   description ? description : "NULL");
 }
 
+gboolean
+vimg_model_pool_rename(VimgModel *model, const VimgPoolId *pool, const char *name, GError **error)
+{
+    return called(error, "pool_rename(%s, %s)", pool_text(pool), name);
+}
+
 /* ---- upkeep ----------------------------------------------------------------------------- */
 
 char *

@@ -50,6 +50,7 @@ static const struct {
     {"disable", 13, P " i:0", "", "pool_enable(p, 0)", OK_CODE, NULL},
     {"describe", 14, P " i:1 s:d", "", "pool_describe(p, d)", OK_CODE, NULL},
     {"describe-not", 14, P " i:0", "", "pool_describe(p, NULL)", OK_CODE, NULL},
+    {"rename", 15, P " s:n", "", "pool_rename(p, n)", OK_CODE, NULL},
 };
 
 static void
