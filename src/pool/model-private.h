@@ -271,6 +271,15 @@ void vimg_persist_renames_go_on(VimgModel *model);
 
 void vimg_zone_default(VimgPoolDef *def, char **zones);
 gboolean vimg_zone_check(const VimgPoolDef *def, char **zones, GError **error);
+/* Returns: (transfer full) of char *, as its definition says, also if that waits. */
+GPtrArray *vimg_zones_of(VimgPool *pool);
+
+/* ---- zone-edit.c ------------------------------------------------------------------------ */
+
+gboolean vimg_zone_attach(VimgPool *pool, const char *zone, GError **error);
+/* The next two say the same; it is attached to @zone, and the caller has it to itself. */
+gboolean vimg_zone_check_detach(VimgPool *pool, const char *zone, GError **error);
+gboolean vimg_zone_detach(VimgPool *pool, const char *zone, GError **error);
 
 /* ---- pool-session.c: the open storage of a pool ----------------------------------------- */
 

@@ -154,6 +154,10 @@ gboolean vimg_handle_job_cancel(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_enable(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_describe(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_rename(VimgCall *call, GError **error);
+gboolean vimg_handle_zone_list(VimgCall *call, GError **error);
+gboolean vimg_handle_zone_attach(VimgCall *call, GError **error);
+gboolean vimg_handle_zone_detach(VimgCall *call, GError **error);
+gboolean vimg_handle_zone_delete(VimgCall *call, GError **error);
 
 /* ---- events.c ------------------------------------------------------------------------------- */
 

@@ -95,6 +95,19 @@ class Control:
     def rename(self, pool, name):
         self.call("POOL_RENAME", self.pool(pool) + string(name)).end()
 
+    def zone_list(self):
+        return {z["name"]: z for z in self.report("ZONE_LIST", b"")["zones"]}
+
+    def zone_attach(self, pool, zone):
+        self.call("ZONE_ATTACH", self.pool(pool) + string(zone)).end()
+
+    def zone_detach(self, pool, zone):
+        self.call("ZONE_DETACH", self.pool(pool) + string(zone)).end()
+
+    def zone_delete(self, zone, uuids):
+        self.call("ZONE_DELETE", string(zone) + u32(len(uuids))
+                  + b"".join(string(u) for u in uuids)).end()
+
     def job_list(self):
         reader = self.call("JOB_LIST")
         jobs = reader.array(lambda: Job(

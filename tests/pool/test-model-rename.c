@@ -464,6 +464,8 @@ look(gpointer data)
         g_autofree char *xml = vimg_model_pool_xml(model, &load->id, 0, NULL);
         g_autoptr(GPtrArray) jobs = vimg_model_job_list(model);
 
+        for (guint i = 0; i < jobs->len; i++)
+            g_assert_cmpuint(strlen(((VimgJobInfo *)jobs->pdata[i])->pool), ==, 6);
         g_assert_cmpuint(pools->len, ==, 1);
         g_assert_cmpuint(volumes->len, >=, 1);
         g_assert_nonnull(xml);

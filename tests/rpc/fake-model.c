@@ -422,6 +422,32 @@ vimg_model_pool_rename(VimgModel *model, const VimgPoolId *pool, const char *nam
     return called(error, "pool_rename(%s, %s)", pool_text(pool), name);
 }
 
+char *
+vimg_model_zone_list(VimgModel *model)
+{
+    called(NULL, "zone_list()");
+    return g_strdup("{}");
+}
+
+gboolean
+vimg_model_zone_attach(VimgModel *model, const VimgPoolId *pool, const char *zone, GError **error)
+{
+    return called(error, "zone_attach(%s, %s)", pool_text(pool), zone);
+}
+
+gboolean
+vimg_model_zone_detach(VimgModel *model, const VimgPoolId *pool, const char *zone, GError **error)
+{
+    return called(error, "zone_detach(%s, %s)", pool_text(pool), zone);
+}
+
+gboolean
+vimg_model_zone_delete(VimgModel *model, const char *zone, const char *const *uuids, gsize n,
+                       GError **error)
+{
+    return called(error, "zone_delete(%s, %u: %s)", zone, (guint)n, n > 0 ? uuids[n - 1] : "");
+}
+
 /* ---- upkeep ----------------------------------------------------------------------------- */
 
 char *

@@ -51,6 +51,11 @@ static const struct {
     {"describe", 14, P " i:1 s:d", "", "pool_describe(p, d)", OK_CODE, NULL},
     {"describe-not", 14, P " i:0", "", "pool_describe(p, NULL)", OK_CODE, NULL},
     {"rename", 15, P " s:n", "", "pool_rename(p, n)", OK_CODE, NULL},
+    {"zones", 16, "", "s:{}", "zone_list()", OK_CODE, NULL},
+    {"zone-attach", 17, P " s:z", "", "zone_attach(p, z)", OK_CODE, NULL},
+    {"zone-detach", 18, P " s:z", "", "zone_detach(p, z)", OK_CODE, NULL},
+    {"zone-delete", 19, "s:z i:2 s:u s:w", "", "zone_delete(z, 2: w)", OK_CODE, NULL},
+    {"zone-delete-none", 19, "s:z i:0", "", "zone_delete(z, 0: )", OK_CODE, NULL},
 };
 
 static void
@@ -74,7 +79,7 @@ test_case(gconstpointer data)
     g_assert_no_error(error);
     g_assert_cmpstr(answer, ==, expected);
     g_clear_pointer(&answer, g_free);
-    if (cases[i].procedure == 6) /* cannot fail */
+    if (cases[i].procedure == 6 || cases[i].procedure == 16) /* cannot fail */
         return;
     fake_model.fail = TRUE;
     answer = handler_call_in(&vimg_control_program, client, cases[i].procedure, cases[i].args, NULL,
