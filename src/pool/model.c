@@ -99,7 +99,7 @@ vimg_model_emit(VimgModel *model, const VimgEvent *event)
 void
 vimg_model_emit_pool(VimgModel *model, VimgPool *pool, VimgEventKind kind, int event)
 {
-    VimgEvent value = {.kind = kind, .event = event, .pool.name = pool->name};
+    VimgEvent value = {.kind = kind, .event = event, .pool.name = (char *)vimg_pool_name(pool)};
 
     memcpy(value.pool.uuid, pool->uuid, sizeof(value.pool.uuid));
     vimg_model_emit(model, &value);
