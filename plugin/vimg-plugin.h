@@ -610,6 +610,11 @@ typedef struct {
      */
     gboolean (*diagnose)(const VimgPluginPool *pool, VimgStepSink sink, gpointer data,
                          VimgPluginJob *job, GError **error);
+    /*
+     * optional: bytes of the storage that a running upload keeps free for what is still to come,
+     * from memory; when writer_stat() may come
+     */
+    guint64 (*writer_reserved)(gpointer writer);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -61,6 +61,11 @@ struct _VimgModel {
 
     VimgWorkers *upkeep; /* that run scheduled cleanups; NULL before the start */
     guint upkeep_timer;
+
+    char *metrics_file; /* NULL: none */
+    guint metrics_interval;
+    guint metrics_timer;
+    gboolean metrics_failed; /* its timer's alone */
 };
 
 void vimg_model_emit(VimgModel *model, const VimgEvent *event);
@@ -508,6 +513,11 @@ void vimg_upkeep_stop(VimgModel *model);
  * seconds.  Returns: how many.
  */
 guint vimg_upkeep_tick(VimgModel *model, gint64 now, GTimeZone *zone);
+
+/* ---- metrics-file.c ---------------------------------------------------------------------- */
+
+gboolean vimg_metrics_start(VimgModel *model, GError **error);
+void vimg_metrics_stop(VimgModel *model);
 
 /* ---- pool-define.c ----------------------------------------------------------------------- */
 

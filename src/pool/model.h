@@ -68,6 +68,8 @@ typedef struct {
     const char *plugin_dir;
     const char *const *zones;
     const char *const *search_paths;
+    const char *metrics_file; /* NULL: none is written */
+    guint metrics_interval;   /* seconds */
 } VimgModelConfig;
 
 /* Strings of @config are copied.  Loads no definition yet. */
