@@ -147,6 +147,51 @@ test_transfers(Fixture *fixture, gconstpointer data)
 }
 
 static void
+clean_up(gpointer data)
+{
+    Fixture *fixture = data;
+    VimgPoolId id = pool_id(fixture, "images");
+    g_autofree char *report = vimg_model_pool_cleanup(fixture->model, &id, FALSE, NULL);
+
+    g_assert_nonnull(report);
+}
+
+/* What tends the storage goes on too, and no second one beside it. */
+static void
+test_upkeep(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *xml = pool_xml("images", NULL, "<image:retrieve existing='yes'/>");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *names = NULL;
+    VimgThread thread;
+    VimgPoolId id;
+
+    fixture->memory->block("/mem/images", "writer_write");
+    fixture->memory->block("/mem/images", "cleanup");
+    fixture->memory->put_file("/mem/images", "found.iso", iso_image(), ISO_SIZE);
+    g_assert_true(fixture_define(fixture, xml, NULL));
+    start_pool(fixture, "images");
+    fixture->memory->wait_blocked("/mem/images", "writer_write");
+    g_assert_true(vimg_thread_start(&thread, "cleanup", clean_up, fixture, NULL));
+    fixture->memory->wait_blocked("/mem/images", "cleanup");
+    g_assert_true(rename_pool(fixture, "images", "golden", NULL));
+    id = pool_id(fixture, "golden");
+    g_assert_null(vimg_model_pool_cleanup(fixture->model, &id, FALSE, &error));
+    assert_error_text(&error, VIMG_ERROR_BUSY,
+                      "resource busy: storage pool 'golden' has a job running that must end "
+                      "first: cleanup");
+    g_free(fixture_events(fixture));
+    fixture->memory->release("/mem/images", "cleanup");
+    vimg_thread_join(thread);
+    fixture_wait_event(fixture, "golden:refreshed");
+    fixture->memory->release("/mem/images", "writer_write");
+    while (vimg_model_busy(fixture->model) > 1)
+        g_usleep(1000);
+    names = vol_names(fixture, "golden");
+    g_assert_cmpstr(names, ==, "found.iso");
+}
+
+static void
 test_inactive(Fixture *fixture, gconstpointer data)
 {
     define_pool(fixture, "images");
@@ -187,9 +232,12 @@ test_waiting(Fixture *fixture, gconstpointer data)
     start_pool(fixture, "images");
     g_assert_true(fixture_define(fixture, moved, NULL));
     g_assert_true(rename_pool(fixture, "images", "golden", NULL));
+    id = pool_id(fixture, "golden");
+    xml = vimg_model_pool_xml(fixture->model, &id, VIR_STORAGE_XML_INACTIVE, NULL);
+    g_assert_nonnull(strstr(xml, "<name>golden</name>"));
+    g_clear_pointer(&xml, g_free);
     fixture_restart(fixture);
     fixture_wait_active(fixture, "golden");
-    id = pool_id(fixture, "golden");
     g_assert_true(destroy_pool(fixture, "golden", NULL));
     xml = vimg_model_pool_xml(fixture->model, &id, 0, NULL);
     g_assert_nonnull(strstr(xml, "/mem/moved"));
@@ -546,14 +594,36 @@ manage_main(gpointer data)
     }
 }
 
+/* By the name of a moment ago it may come too late; it is never written under another one. */
+static void
+define_main(gpointer data)
+{
+    Load *load = data;
+    g_autofree char *images = pool_xml("images", UUID(1), NULL);
+    g_autofree char *golden = pool_xml_full("memory", "golden", UUID(1), "/mem/images", NULL);
+
+    for (guint i = 0; goes_on(load); i++) {
+        g_auto(VimgPoolId) id = {0};
+        g_autoptr(GError) error = NULL;
+
+        if (vimg_model_pool_define(load->fixture->model, i % 2 ? images : golden, 0, &id, &error))
+            g_assert_cmpstr(id.name, ==, i % 2 ? "images" : "golden");
+        else if (!g_error_matches(error, VIMG_ERROR, VIMG_ERROR_BUSY))
+            g_assert_error(error, VIMG_ERROR, VIMG_ERROR_FAILED);
+    }
+}
+
 static void
 test_load(Fixture *fixture, gconstpointer data)
 {
-    static void (*const mains[])(gpointer) = {look, look, upload_main, download_main, manage_main};
+    static void (*const mains[])(gpointer) = {look,          look,        upload_main,
+                                              download_main, manage_main, define_main};
     VimgThread threads[G_N_ELEMENTS(mains)];
     Load load = {.fixture = fixture};
+    g_autofree char *xml = pool_xml("images", UUID(1), NULL);
 
-    define_and_start(fixture, "images");
+    g_assert_true(fixture_define(fixture, xml, NULL));
+    start_pool(fixture, "images");
     create_vol(fixture, "images", "up", "raw", 4096);
     create_vol(fixture, "images", "down", "raw", 4096);
     upload_all(fixture, "images", "down", 4096, 'x');
@@ -580,6 +650,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     FIXTURE_ADD("/rename/running", NULL, test_running);
     FIXTURE_ADD("/rename/transfers", NULL, test_transfers);
+    FIXTURE_ADD("/rename/upkeep", NULL, test_upkeep);
     FIXTURE_ADD("/rename/inactive", NULL, test_inactive);
     FIXTURE_ADD("/rename/transient", NULL, test_transient);
     FIXTURE_ADD("/rename/waiting", NULL, test_waiting);
