@@ -11,6 +11,7 @@
 #include "adopt.h"
 #include "clone.h"
 #include "collect.h"
+#include "diagnose.h"
 #include "diff.h"
 #include "find.h"
 #include "image.h"
@@ -299,6 +300,7 @@ static const VimgBackend imagestore_backend = {
     .discard = discard_image,
     .usage = account,
     .diff = diff_images,
+    .diagnose = vimg_diagnose,
 };
 
 /*
