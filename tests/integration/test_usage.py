@@ -4,9 +4,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import re
 import sys
+import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import namespaces
 import runner
 from control import Control
 from daemon import Daemon
@@ -183,5 +185,163 @@ class Diff(ControlCase):
         self.refused(NO_VOL, "none", self.control.diff, pool, "a", "none")
 
 
+class Doctor(ControlCase):
+    def steps(self, pool):
+        report = self.control.doctor(pool)
+        self.assertEqual(report["pool"], pool)
+        for step in report["steps"]:
+            self.assertIn(step["verdict"], ("ok", "warning", "failed", "skipped"))
+            self.assertTrue(step["detail"], step)
+            if step["verdict"] == "failed":
+                self.assertTrue(step["remedy"], step)
+        self.verdict = report["verdict"]
+        return {s["step"]: s for s in report["steps"]}
+
+    def files(self):
+        return sorted(str(p) for p in self.dir.rglob("*") if "pending/" not in str(p))
+
+    def finds(self, pool, step, verdict, text):
+        found = self.steps(pool)[step]
+        self.assertEqual(found["verdict"], verdict, found)
+        self.assertIn(text, found["detail"])
+        return found
+
+    def test_well(self):
+        pool = self.pool()
+        self.stored(pool, "a", self.noise("a", (1, 1)))
+        files = self.files()
+        steps = self.steps(pool)
+        self.assertIn(self.verdict, ("ok", "warning"))  # the file system of the tests may be any
+        for name in ("backend", "definition", "zone", "connection", "directory", "store", "files",
+                     "clock", "leases", "images", "leftovers", "damage"):
+            self.assertEqual(steps[name]["verdict"], "ok", steps[name])
+        self.assertIn("1 images, 0 in the trash", steps["images"]["detail"])
+        self.assertEqual(self.files(), files, "nothing is left of what it tried")
+        self.v("pool-destroy", pool)
+        self.finds(pool, "files", "ok", "")
+        self.finds(pool, "connection", "ok", "not active")
+
+    def test_no_store_yet(self):
+        pool = self.pool(start=False)
+        self.finds(pool, "store", "warning", "holds no store yet")
+        self.finds(pool, "files", "skipped", "")
+        self.assertEqual(self.files(), [])
+        (self.dir / "foreign").touch()
+        self.finds(pool, "store", "failed", "holds files but no store")
+
+    def test_moved_directory(self):
+        pool = self.pool()
+        there = self.dir.with_name("elsewhere")
+        self.dir.rename(there)
+        try:
+            found = self.finds(pool, "directory", "failed", "No such file or directory")
+            self.assertIn("mount", found["remedy"])
+            self.finds(pool, "store", "skipped", "")
+            self.no("", "pool-refresh", pool)
+            self.finds(pool, "connection", "failed", "is not in")
+            self.assertEqual(self.verdict, "failed")
+            self.dir.mkdir()
+            self.finds(pool, "store", "failed", "is not in")
+            self.dir.rmdir()
+            self.dir.touch()
+            self.finds(pool, "directory", "failed", "Not a directory")
+            self.dir.unlink()
+        finally:
+            there.rename(self.dir)
+        self.v("pool-refresh", pool)
+        self.finds(pool, "connection", "ok", "")
+
+    def test_another_store(self):
+        pool = self.pool()
+        uuid = re.search(r'"uuid" : "([^"]*)"', (self.dir / "store.json").read_text()).group(1)
+        self.v("pool-destroy", pool)
+        other = self.pool("other", self.daemon.path("other"))
+        self.v("pool-destroy", other)
+        marker = self.dir / "store.json"
+        own = marker.read_bytes()
+        theirs = self.daemon.path("other") / "store.json"
+        marker.unlink()
+        marker.write_bytes(theirs.read_bytes())
+        found = self.finds(pool, "store", "failed", "instead of store " + uuid)
+        self.assertIn("another pool", found["remedy"])
+        self.no("instead of store " + uuid, "pool-start", pool)
+        marker.write_bytes(own.replace(b'"format" : 1', b'"format" : 99'))
+        self.finds(pool, "store", "failed", "format version 99")
+        marker.write_bytes(b"{")
+        self.finds(pool, "store", "failed", "")
+        marker.write_bytes(own)
+        (self.dir / "bad").rmdir()
+        self.finds(pool, "store", "failed", "'bad'")
+        (self.dir / "bad").mkdir()
+        self.finds(pool, "store", "ok", uuid)
+
+    @unittest.skipUnless(namespaces.entered(), "mounts need root")
+    def test_read_only(self):
+        pool = self.pool()
+        self.v("pool-destroy", pool)
+        namespaces.mount("--bind", self.dir, self.dir)
+        try:
+            namespaces.mount("-o", "remount,ro,bind", self.dir)
+            found = self.finds(pool, "files", "warning", "read-only")
+            self.assertIn("writable", found["remedy"])
+            self.finds(pool, "latency", "skipped", "")
+        finally:
+            namespaces.umount(self.dir)
+
+    @unittest.skipUnless(namespaces.entered(), "mounts need root")
+    def test_full_tmpfs(self):
+        pool = self.pool(start=False)
+        namespaces.mount("-t", "tmpfs", "-o", "size=16m", "tmpfs", self.dir)
+        try:
+            self.v("pool-start", pool)
+            self.finds(pool, "filesystem", "warning", "reboot")
+            self.finds(pool, "space", "ok", "")
+            (self.dir / "fill").write_bytes(bytes(14 * MIB))
+            self.finds(pool, "space", "failed", "bytes are free")
+            self.v("pool-destroy", pool)
+        finally:
+            namespaces.umount(self.dir)
+
+    def test_leftovers(self):
+        pool = self.pool()
+        self.stored(pool, "a", self.noise("a", (1, 1)))
+        (self.dir / "gc" / "old-1" / "run" / "condemned").mkdir(parents=True)
+        (self.dir / "gc" / "old-1" / "run" / "condemned" / "slice").touch()
+        self.finds(pool, "leftovers", "warning", "1 cleanups did not end, 1 slices wait")
+        (self.dir / "bad" / "x").touch()
+        self.finds(pool, "damage", "warning", "1 damaged slices")
+        uuid = element(self.vol_xml(pool, "a"), "image:uuid")
+        (self.dir / "images" / uuid / "image.caibx").write_bytes(b"")
+        self.finds(pool, "images", "warning", "1 of all cannot be used")
+        for name in ("bad/x", "gc/old-1/run/condemned/slice"):
+            (self.dir / name).unlink()
+
+    def test_zone(self):
+        self.daemon.stop()
+        before = self.daemon.config.read_text()
+        try:
+            pool = self.name
+            self.daemon.config.write_text('zones = [ "here" ]\n')
+            self.daemon.start()
+            self.reconnect()
+            self.pool(pool, start=False)
+            self.finds(pool, "zone", "ok", "")
+            self.daemon.stop()
+            self.daemon.config.write_text('zones = [ "there" ]\n')
+            self.daemon.start()
+            self.reconnect()
+            self.finds(pool, "zone", "failed", "'here'")
+        finally:
+            self.daemon.stop()
+            self.daemon.config.write_text(before)
+            self.daemon.start()
+            self.reconnect()
+
+    def reconnect(self):
+        self.control.close()
+        self.control = Control(self.daemon.socket)
+
+
 if __name__ == "__main__":
+    namespaces.enter()
     runner.main("usage")
