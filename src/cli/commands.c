@@ -26,6 +26,21 @@ static const VimgCommandOption cleanup_options[] = {
     {0},
 };
 
+static const VimgCommandOption upload_options[] = {
+    {"format", "FORMAT", N_("Declare the format, which is recognised otherwise")},
+    {"checksum", "TYPE:HEX", N_("What the content must be: sha256 or sha512 of all of it")},
+    {"no-resume", NULL, N_("Throw away what an earlier attempt left, and begin anew")},
+    {"retry", "SECONDS", N_("How long to wait for a daemon that went away (60)")},
+    {0},
+};
+
+static const VimgCommandOption download_options[] = {
+    {"checksum", "TYPE:HEX", N_("What the content must be: sha256 or sha512 of all of it")},
+    {"no-resume", NULL, N_("Throw away what an earlier attempt left, and begin anew")},
+    {"retry", "SECONDS", N_("How long to wait for a daemon that went away (60)")},
+    {0},
+};
+
 const VimgCommand vimg_commands[] = {
     {"cleanup", "POOL", 1, 1, N_("Free what no image needs any more"), vimg_cmd_cleanup,
      cleanup_options},
@@ -42,6 +57,12 @@ const VimgCommand vimg_commands[] = {
     {"job-cancel", "ID", 1, 1, N_("End a job early"), vimg_cmd_job_cancel, NULL},
     {"metrics", "", 0, 0, N_("Print numbers for a monitoring system, as OpenMetrics"),
      vimg_cmd_metrics, NULL},
+    {"upload", "FILE POOL [IMAGE]", 2, 3,
+     N_("Store a file as an image, or go on with what was cut off"), vimg_cmd_upload,
+     upload_options},
+    {"download", "POOL IMAGE [FILE]", 2, 3,
+     N_("Get an image as a file, or on standard output as '-'"), vimg_cmd_download,
+     download_options},
     {"help", "[COMMAND]", 0, 2, N_("Explain the commands, or one of them"), vimg_cmd_help, NULL},
     {"version", "", 0, 0, N_("Show the version"), vimg_cmd_version, NULL},
     {0},
