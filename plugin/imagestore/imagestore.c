@@ -168,6 +168,12 @@ writer_stat(gpointer writer, guint64 *allocation, guint64 *position)
     vimg_slice_writer_stat(writer, allocation, position);
 }
 
+static guint64
+writer_reserved(gpointer writer)
+{
+    return vimg_slice_writer_reserved(writer);
+}
+
 static gpointer
 reader_open(gpointer handle, const char *uuid, guint64 offset, guint64 length, VimgPluginJob *job,
             GError **error)
@@ -283,6 +289,7 @@ static const VimgBackend imagestore_backend = {
     .file_next = file_next,
     .file_close = file_close,
     .discard = discard_image,
+    .writer_reserved = writer_reserved,
 };
 
 /*

@@ -159,6 +159,8 @@ gboolean vimg_writer_finish(VimgWriter *writer, gboolean seal, const VimgPluginI
 void vimg_writer_abort(VimgWriter *writer);
 /* From any thread until finish or abort is called.  FALSE: the backend cannot tell. */
 gboolean vimg_writer_stat(VimgWriter *writer, guint64 *allocation, guint64 *position);
+/* The same of bytes it keeps free; 0: none, or the backend cannot tell. */
+guint64 vimg_writer_reserved(VimgWriter *writer);
 
 typedef struct _VimgReader VimgReader;
 VimgReader *vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 length,

@@ -109,6 +109,15 @@ check_range(const VimgTransfer *transfer, GError **error)
         transfer->image.name);
 }
 
+static void
+show_reserved(VimgTransfer *transfer)
+{
+    guint64 reserved = vimg_writer_reserved(transfer->writer);
+
+    VIMG_LOCK_GUARD(&transfer->use.pool->lock);
+    transfer->use.volume->reserved = reserved;
+}
+
 static gboolean
 open_writer(VimgTransfer *transfer, gboolean sparse, GError **error)
 {
@@ -122,8 +131,10 @@ open_writer(VimgTransfer *transfer, gboolean sparse, GError **error)
     vimg_mutex_unlock(&use->pool->lock);
     transfer->writer = vimg_writer_open(vimg_session_store(use->session), transfer->image.uuid,
                                         &request, use->job, &local);
-    if (transfer->writer)
+    if (transfer->writer) {
+        show_reserved(transfer);
         return TRUE;
+    }
     vimg_use_failed(use, local);
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
@@ -202,9 +213,11 @@ show_growth(VimgTransfer *transfer, guint64 bytes)
     guint64 position = 0;
     VimgVolume *volume = transfer->use.volume;
     gboolean known = vimg_writer_stat(transfer->writer, &allocation, &position);
+    guint64 reserved = vimg_writer_reserved(transfer->writer);
 
     vimg_job_add(transfer->use.job, bytes);
     VIMG_LOCK_GUARD(&transfer->use.pool->lock);
+    volume->reserved = reserved;
     if (known)
         volume->image.position = position;
     volume->image.allocation = known ? allocation : MAX(allocation, transfer->image.allocation);

@@ -433,10 +433,12 @@ vimg_use_clear(VimgUse *use)
     vimg_mutex_lock(&pool->lock);
     if (use->reserved)
         vimg_cache_unreserve(pool, use->reserved);
-    if (use->volume && use->changing)
+    if (use->volume && use->changing) {
         use->volume->changing = NULL;
-    else if (use->volume)
+        use->volume->reserved = 0;
+    } else if (use->volume) {
         g_hash_table_remove(pool->readers, use);
+    }
     if (use->tending)
         pool->tending = NULL;
     vimg_job_end(use->job); /* with the hold, so that no one is refused for a job that ended */
