@@ -361,6 +361,25 @@ typedef struct {
 /* FALSE: stop listing, which is not an error. */
 typedef gboolean (*VimgFileSink)(const VimgPluginFile *file, gpointer data);
 
+typedef enum {
+    VIMG_STEP_OK,
+    VIMG_STEP_WARNING, /* works, but not as it should */
+    VIMG_STEP_FAILED,
+    VIMG_STEP_SKIPPED, /* not tried, for an earlier one failed */
+    VIMG_N_VERDICTS
+} VimgStepVerdict;
+
+/* One step on the way to a storage; borrowed. */
+typedef struct {
+    gsize size;
+    const char *name; /* for programs: lower case, the same for ever, as "directory" */
+    VimgStepVerdict verdict;
+    const char *detail; /* what was found, in words; never a secret */
+    const char *remedy; /* the way out; NULL: nothing is to be done, or nobody knows */
+} VimgPluginStep;
+
+typedef void (*VimgStepSink)(const VimgPluginStep *step, gpointer data);
+
 /* ---- the backend ------------------------------------------------------------------------ */
 
 /*
@@ -495,7 +514,9 @@ typedef struct {
     /*
      * optional: free what nobody needs.  Returns: (transfer full) a JSON report, an object with
      * "freed" (bytes), "removed" and "kept" (arrays of {"name", "reason"}); more members are fine,
-     * more than 16 MiB are not
+     * more than 16 MiB are not.  A report of all that is stored may have "stored" (bytes it takes),
+     * "plain" (bytes it is, not compressed) and "bad" (pieces that are damaged or missing), from
+     * which the daemon shows ratios until the next one
      */
     char *(*cleanup)(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error);
     /*
@@ -563,6 +584,39 @@ typedef struct {
      * called
      */
     gboolean (*discard)(gpointer handle, const char *uuid, GError **error);
+
+    /*
+<<<<<<< HEAD
+     * optional: what each image takes, by what is stored now and without reading content.  Returns:
+     * (transfer full) a JSON report as of cleanup(), an object with "as_of" (seconds since 1970)
+     * and "images", an array of {"uuid", "unique", "shared"}: bytes stored for it alone, and for
+     * others or deleted ones too
+     */
+    char *(*usage)(gpointer handle, VimgPluginJob *job, GError **error);
+    /*
+     * optional: in what the content of @to differs from that of @from; both are active.  Returns: a
+     * JSON report with "from" and "to" (names), "from_length", "to_length", "changed" (bytes of @to
+     * unlike those at the same place of @from), "added", "removed", "shared" (bytes stored for @to
+     * alone, for @from alone, for both) and "extents", at most 100,000 of {"offset", "length",
+     * "kind": changed, zeroed (to zeros) or grown (behind the end of @from)}; "truncated": there
+     * are more
+     */
+    char *(*diff)(gpointer handle, const char *from, const char *to, VimgPluginJob *job,
+                  GError **error);
+    /*
+     * optional: goes the way to the storage of @pool, which may be open or not, and tells @sink of
+     * each step, at most 64, in the order of the way; goes on behind one that failed as far as that
+     * makes sense.  It changes nothing, but may try with files of its own whether the storage can
+     * be written, which it removes.  FALSE only with VIMG_ERROR_ABORTED
+     */
+    gboolean (*diagnose)(const VimgPluginPool *pool, VimgStepSink sink, gpointer data,
+                         VimgPluginJob *job, GError **error);
+=======
+     * optional: bytes of the storage that a running upload keeps free for what is still to come,
+     * from memory; when writer_stat() may come
+     */
+    guint64 (*writer_reserved)(gpointer writer);
+>>>>>>> w5-A
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -7,9 +7,11 @@
  */
 #include "config.h"
 
+#include "account.h"
 #include "adopt.h"
 #include "clone.h"
 #include "collect.h"
+#include "diff.h"
 #include "find.h"
 #include "image.h"
 #include "json.h"
@@ -168,6 +170,12 @@ writer_stat(gpointer writer, guint64 *allocation, guint64 *position)
     vimg_slice_writer_stat(writer, allocation, position);
 }
 
+static guint64
+writer_reserved(gpointer writer)
+{
+    return vimg_slice_writer_reserved(writer);
+}
+
 static gpointer
 reader_open(gpointer handle, const char *uuid, guint64 offset, guint64 length, VimgPluginJob *job,
             GError **error)
@@ -204,6 +212,18 @@ static char *
 verify_images(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
 {
     return vimg_verify(handle, uuid, job, error);
+}
+
+static char *
+account(gpointer handle, VimgPluginJob *job, GError **error)
+{
+    return vimg_account(handle, job, error);
+}
+
+static char *
+diff_images(gpointer handle, const char *from, const char *to, VimgPluginJob *job, GError **error)
+{
+    return vimg_diff(handle, from, to, job, error);
 }
 
 static gboolean
@@ -283,6 +303,12 @@ static const VimgBackend imagestore_backend = {
     .file_next = file_next,
     .file_close = file_close,
     .discard = discard_image,
+<<<<<<< HEAD
+    .writer_reserved = writer_reserved,
+=======
+    .usage = account,
+    .diff = diff_images,
+>>>>>>> w5-C
 };
 
 /*

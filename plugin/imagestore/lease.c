@@ -273,6 +273,6 @@ vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **erro
                  : vimg_transport_overwrite(transport, path, text, strlen(text));
     if (result != 0)
         return vimg_lease_throw(lease, error, result, _("cannot reserve space in the store"));
-    lease->reserved = MAX(bytes, 1);
+    __atomic_store_n(&lease->reserved, MAX(bytes, 1), __ATOMIC_RELAXED);
     return TRUE;
 }

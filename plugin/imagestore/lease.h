@@ -18,9 +18,9 @@
 
 typedef struct {
     VimgSliceStore *store;
-    char *dir;       /* pending/<lease> */
-    char *heartbeat; /* its heartbeat file */
-    guint64 reserved;
+    char *dir;        /* pending/<lease> */
+    char *heartbeat;  /* its heartbeat file */
+    guint64 reserved; /* changed by one thread; __atomic builtins */
 } VimgLease;
 
 VimgLease *vimg_lease_new(VimgSliceStore *store, GError **error);

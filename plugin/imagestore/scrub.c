@@ -63,19 +63,38 @@ aside_path(const VimgSliceId *id, guint n)
     return g_strdup_printf("bad/%s.%u", hex, n);
 }
 
+static guint64
+plain_length(const VimgSliceId *id, const VimgBuffer *frame)
+{
+    guint64 length = vimg_slice_length(frame);
+    const VimgSliceId *zeros = vimg_zero_id(length);
+
+    return zeros && vimg_id_equal(zeros, id) ? 0 : length;
+}
+
+/* A slice as it was found; bytes. */
+typedef struct {
+    gboolean good;
+    guint64 size;
+    guint64 plain;
+} Found;
+
 /* Whether the file at @path holds slice @id.  Returns: 0 or why that is not known. */
 static int
 examine(VimgTransport *transport, VimgSliceTools *tools, const char *path, const VimgSliceId *id,
-        gboolean *good, guint64 *size)
+        Found *found)
 {
     g_autoptr(VimgBuffer) frame = NULL;
     int result = vimg_transport_read(transport, path, vimg_slice_frame_max(), &frame);
 
-    *good = FALSE;
-    *size = result == 0 ? frame->size : 0;
+    *found = (Found){.size = result == 0 ? frame->size : 0};
     if (result == EFBIG)
         return 0;
-    return result ? result : vimg_slice_check(tools, id, frame, good);
+    if (result == 0)
+        result = vimg_slice_check(tools, id, frame, &found->good);
+    if (found->good)
+        found->plain = plain_length(id, frame);
+    return result;
 }
 
 /*
@@ -131,15 +150,14 @@ take_out(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
 {
     g_autofree char *lifted = NULL;
     g_autofree char *path = NULL;
-    gboolean good;
-    guint64 size;
+    Found found;
     int result = vimg_slice_lift(transport, id, &lifted);
 
     *verdict = result == ENOENT ? SLICE_GONE : SLICE_LEFT;
     if (result != 0)
         return 0;
-    result = weigh(transport, examine(transport, tools, lifted, id, &good, &size));
-    if (result == 0 && !good && move_aside(transport, id, lifted, &path) == 0) {
+    result = weigh(transport, examine(transport, tools, lifted, id, &found));
+    if (result == 0 && !found.good && move_aside(transport, id, lifted, &path) == 0) {
         *verdict = SLICE_BAD;
         if (sync_aside(transport, id) != 0)
             vimg_slice_store_log(VIMG_LOG_WARNING, "cannot make durable that %s was moved", path);
@@ -147,7 +165,7 @@ take_out(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
     } else if (result != ENOENT) {
         int back = vimg_slice_put(transport, lifted, id);
 
-        *verdict = good ? SLICE_GOOD : SLICE_LEFT;
+        *verdict = found.good ? SLICE_GOOD : SLICE_LEFT;
         result = result ? result : back;
     }
     vimg_slice_lift_end(transport, lifted);
@@ -178,36 +196,36 @@ weigh_row(VimgScrub *scrub, int result)
 
 static int
 judge(VimgScrub *scrub, VimgSliceTools *tools, const VimgSliceId *id, Verdict *verdict,
-      guint64 *size)
+      Found *found)
 {
     VimgTransport *transport = scrub->store->transport;
     g_autofree char *place = vimg_slice_path(id);
-    gboolean good;
-    int result = weigh_row(scrub, examine(transport, tools, place, id, &good, size));
+    int result = weigh_row(scrub, examine(transport, tools, place, id, found));
 
-    *verdict = good ? SLICE_GOOD : SLICE_LEFT;
+    *verdict = found->good ? SLICE_GOOD : SLICE_LEFT;
     if (result == ENOENT)
         *verdict = SLICE_GONE;
     else if (result == EINVAL || result == EISDIR || result == ELOOP)
         *verdict = SLICE_FOREIGN;
     else if (result != 0)
         return result;
-    else if (!good && !scrub->store->read_only)
+    else if (!found->good && !scrub->store->read_only)
         return set_aside(transport, tools, id, verdict);
     return 0;
 }
 
 /* The lock is held. */
 static void
-count(VimgScrub *scrub, const VimgSliceId *id, Verdict verdict, guint64 size)
+count(VimgScrub *scrub, const VimgSliceId *id, Verdict verdict, const Found *found)
 {
     gboolean ours = verdict != SLICE_GONE && verdict != SLICE_FOREIGN;
 
     scrub->now.slices += ours;
-    scrub->now.bytes += size;
+    scrub->now.bytes += found->size;
+    scrub->now.plain += found->plain;
     scrub->now.bad += verdict == SLICE_BAD || verdict == SLICE_LEFT;
     scrub->now.foreign += verdict == SLICE_FOREIGN;
-    scrub->debt += (gdouble)size;
+    scrub->debt += (gdouble)found->size;
     if (verdict == SLICE_LEFT)
         g_hash_table_add(scrub->left, g_memdup2(id, sizeof(*id)));
 }
@@ -218,7 +236,7 @@ run_task(VimgSliceTools *tools, gpointer data)
     g_autofree Task *task = data;
     VimgScrub *scrub = task->scrub;
     Verdict verdict = SLICE_GONE;
-    guint64 size = 0;
+    Found found = {0};
     int result = 0;
     gboolean stop;
 
@@ -228,10 +246,10 @@ run_task(VimgSliceTools *tools, gpointer data)
         stop = scrub->stop;
     }
     if (!stop)
-        result = judge(scrub, tools, &task->id, &verdict, &size);
+        result = judge(scrub, tools, &task->id, &verdict, &found);
     LOCK_GUARD(&scrub->lock);
 
-    count(scrub, &task->id, verdict, size);
+    count(scrub, &task->id, verdict, &found);
     if (result != 0 && !scrub->failure) {
         char hex[VIMG_ID_HEX];
 
@@ -357,6 +375,7 @@ end_run(VimgScrub *scrub, gboolean good, GError **error)
     if (good) {
         scrub->sums->slices += scrub->now.slices;
         scrub->sums->bytes += scrub->now.bytes;
+        scrub->sums->plain += scrub->now.plain;
         scrub->sums->bad += scrub->now.bad;
         scrub->sums->foreign += scrub->now.foreign;
     }
@@ -401,15 +420,14 @@ rescue_one(VimgSliceStore *store, VimgSliceTools *tools, const char *name)
     g_autofree char *dir = NULL;
     VimgFileInfo info;
     VimgSliceId id;
-    gboolean good;
-    guint64 size;
+    Found found;
 
     if (!vimg_id_parse(name, &id) || name[2 * VIMG_ID_SIZE] != '.')
         return FALSE;
     place = vimg_slice_path(&id);
     dir = vimg_slice_dir(&id);
     return vimg_transport_stat(store->transport, place, &info) == ENOENT &&
-           examine(store->transport, tools, path, &id, &good, &size) == 0 && good &&
+           examine(store->transport, tools, path, &id, &found) == 0 && found.good &&
            vimg_slice_put(store->transport, path, &id) == 0 &&
            vimg_transport_sync(store->transport, dir) == 0;
 }

@@ -15,6 +15,7 @@ typedef struct _VimgScrub VimgScrub;
 typedef struct {
     guint64 slices; /* read */
     guint64 bytes;  /* of their files */
+    guint64 plain;  /* of what the good ones hold, zeros left out, that no image pays for */
     guint64 bad;
     guint64 foreign; /* what is no slice of ours, and stays */
 } VimgScrubSums;

@@ -189,17 +189,25 @@ digest_frames(VimgSliceTools *tools, const VimgBuffer *frame, VimgSliceId *out)
     return left == 0 ? 0 : EINVAL;
 }
 
+guint64
+vimg_slice_length(const VimgBuffer *frame)
+{
+    guint64 length = ZSTD_getFrameContentSize(frame->data, frame->size);
+
+    /* larger numbers also stand for lengths that are not known */
+    return length <= VIMG_ZERO_MAX ? length : 0;
+}
+
 int
 vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame,
                  gboolean *good)
 {
-    guint64 length = ZSTD_getFrameContentSize(frame->data, frame->size);
+    guint64 length = vimg_slice_length(frame);
     g_autoptr(VimgBuffer) plain = NULL;
     VimgSliceId found;
     int result;
 
-    /* larger numbers also stand for lengths that are not known */
-    if (length <= VIMG_ZERO_MAX)
+    if (length > 0)
         plain = vimg_slice_expand(tools, id, frame, length, NULL);
     *good = plain != NULL;
     if (plain || frame->size == 0)

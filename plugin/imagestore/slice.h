@@ -38,6 +38,8 @@ VimgBuffer *vimg_slice_expand(VimgSliceTools *tools, const VimgSliceId *id, cons
  */
 int vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer *frame,
                      gboolean *good);
+/* Bytes that @frame says it holds; 0: it does not say. */
+guint64 vimg_slice_length(const VimgBuffer *frame);
 /* No frame of a slice is longer. */
 gsize vimg_slice_frame_max(void);
 

@@ -69,6 +69,7 @@ static const struct {
 } numbers[] = {
     {"slices", G_STRUCT_OFFSET(VimgScrubSums, slices)},
     {"bytes", G_STRUCT_OFFSET(VimgScrubSums, bytes)},
+    {"plain", G_STRUCT_OFFSET(VimgScrubSums, plain)},
     {"bad", G_STRUCT_OFFSET(VimgScrubSums, bad)},
     {"foreign", G_STRUCT_OFFSET(VimgScrubSums, foreign)},
 };
@@ -89,9 +90,13 @@ read_record(Verify *verify)
     if (!root || g_strcmp0(vimg_json_string(root, "store"), verify->store->uuid) != 0 ||
         !vimg_json_number(root, "next", &next) || next > VIMG_SLICE_PREFIXES)
         return 0;
-    for (i = 0; i < G_N_ELEMENTS(numbers); i++)
-        vimg_json_number(root, numbers[i].name,
-                         (guint64 *)G_STRUCT_MEMBER_P(&verify->sums, numbers[i].offset));
+    for (i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        if (vimg_json_number(root, numbers[i].name,
+                             (guint64 *)G_STRUCT_MEMBER_P(&verify->sums, numbers[i].offset)))
+            continue;
+        verify->sums = (VimgScrubSums){0};
+        return 0;
+    }
     return (guint)next;
 }
 
@@ -439,8 +444,18 @@ look_at_images(Verify *verify, const char *uuid, GError **error)
 
 /* ---- all of it -------------------------------------------------------------------------- */
 
+static void
+set_totals(JsonObject *root, Verify *verify)
+{
+    json_object_set_int_member(root, "stored", (gint64)verify->sums.bytes);
+    json_object_set_int_member(root, "plain", (gint64)verify->sums.plain);
+    /* what was moved aside is missing now */
+    json_object_set_int_member(root, "bad",
+                               (gint64)MAX(verify->sums.bad, g_hash_table_size(verify->missing)));
+}
+
 static char *
-format_report(Verify *verify)
+format_report(Verify *verify, gboolean all)
 {
     g_autoptr(JsonObject) root = json_object_new();
     JsonObject *slices = json_object_new();
@@ -455,6 +470,8 @@ format_report(Verify *verify)
     json_object_set_int_member(root, "checked", (gint64)verify->sums.bytes);
     json_object_set_array_member(root, "damaged", json_array_ref(verify->damaged));
     json_object_set_object_member(root, "slices", slices);
+    if (all)
+        set_totals(root, verify);
     return vimg_json_format(root);
 }
 
@@ -475,5 +492,5 @@ vimg_verify(VimgSliceStore *store, const char *uuid, VimgPluginJob *job, GError 
         return NULL;
     if (verify.record)
         g_unlink(verify.record);
-    return format_report(&verify);
+    return format_report(&verify, !uuid);
 }

@@ -313,3 +313,9 @@ vimg_slice_writer_stat(VimgSliceWriter *writer, guint64 *allocation, guint64 *po
         vimg_pipeline_stat(pipeline, allocation, &durable);
     *position = vimg_image_position(writer->store, durable);
 }
+
+guint64
+vimg_slice_writer_reserved(VimgSliceWriter *writer)
+{
+    return __atomic_load_n(&writer->lease->reserved, __ATOMIC_RELAXED);
+}

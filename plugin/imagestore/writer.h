@@ -31,5 +31,6 @@ gboolean vimg_slice_writer_finish(VimgSliceWriter *writer, gboolean seal,
 /* Frees @writer; what came is kept as far as possible. */
 void vimg_slice_writer_abort(VimgSliceWriter *writer);
 void vimg_slice_writer_stat(VimgSliceWriter *writer, guint64 *allocation, guint64 *position);
+guint64 vimg_slice_writer_reserved(VimgSliceWriter *writer);
 
 #endif

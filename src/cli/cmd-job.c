@@ -32,41 +32,20 @@ job_to_json(const vimg_control_job *job)
 }
 
 static void
-add_percent(VimgTable *table, JsonObject *job)
-{
-    double done = (double)vimg_report_number(job, "done", 0);
-    double total = (double)vimg_report_number(job, "total", 0);
-    g_autofree char *text =
-        total > 0 ? g_strdup_printf("%.0f %%", 100 * MIN(done, total) / total) : NULL;
-
-    vimg_table_add(table, text);
-}
-
-static void
 show_jobs(VimgCtl *ctl, JsonObject *report)
 {
     static const VimgColumn columns[] = {
-        {N_("Id"), 0, TRUE},     {N_("Kind"), 0, FALSE},  {N_("Done"), 0, TRUE},
-        {N_("Pool"), 1, FALSE},  {N_("Image"), 2, FALSE}, {N_("Phase"), 4, FALSE},
-        {N_("Since"), 3, FALSE},
+        {N_("Id"), "id", VIMG_CELL_NUMBER, 0},
+        {N_("Kind"), "kind", VIMG_CELL_TEXT, 0},
+        {N_("Pool"), "pool", VIMG_CELL_TEXT, 1},
+        {N_("Image"), "volume", VIMG_CELL_TEXT, 2},
+        {N_("Phase"), "phase", VIMG_CELL_TEXT, 5},
+        {N_("Done"), NULL, VIMG_CELL_PERCENT, 0},
+        {N_("Since"), "started", VIMG_CELL_TIME, 3},
+        {N_("Cancelled"), "cancelled", VIMG_CELL_TRUTH, 4},
     };
-    g_autoptr(VimgTable) table = vimg_table_new(columns, G_N_ELEMENTS(columns));
-    guint n = vimg_report_count(report, "jobs");
 
-    for (guint i = 0; i < n; i++) {
-        JsonObject *job = vimg_report_element(report, "jobs", i);
-
-        vimg_table_add_number(table, (guint64)vimg_report_number(job, "id", 0));
-        vimg_table_add(table, vimg_report_string(job, "kind"));
-        add_percent(table, job);
-        vimg_table_add(table, vimg_report_string(job, "pool"));
-        vimg_table_add(table, vimg_report_string(job, "volume"));
-        vimg_table_add(table, vimg_report_truth(job, "cancelled")
-                                  ? _("cancelled")
-                                  : vimg_report_string(job, "phase"));
-        vimg_table_add_time(table, vimg_report_number(job, "started", 0));
-    }
-    vimg_table_print(table, ctl);
+    vimg_table_print(ctl, report, "jobs", columns, G_N_ELEMENTS(columns));
 }
 
 int

@@ -13,9 +13,6 @@
 #include "util/i18n.h"
 #include "util/uuid.h"
 
-/* Pages that are asked for at most: a daemon whose list has no end is not believed. */
-#define PAGES_MAX 4096
-
 /* ---- what is there -------------------------------------------------------------------------- */
 
 static JsonObject *
@@ -35,63 +32,40 @@ entry_to_json(const vimg_control_trash_entry *entry)
     return object;
 }
 
-/* Adds the page behind what @trash holds.  @more: whether there is another. */
 static gboolean
-add_page(VimgCtl *ctl, const VimgCtlPool *pool, JsonArray *trash, gboolean *more, GError **error)
+add_page(VimgCtl *ctl, const VimgCtlPool *pool, vimg_remote_text *after, JsonArray *list,
+         GError **error)
 {
-    guint n = json_array_get_length(trash);
-    vimg_remote_text after =
-        n == 0 ? NULL
-               : (char *)vimg_report_string(json_array_get_object_element(trash, n - 1), "uuid");
-    vimg_control_trash_args args = {*pool, n == 0 ? NULL : &after, VIMG_CONTROL_PAGE_MAX};
+    vimg_control_trash_args args = {*pool, after, VIMG_CONTROL_PAGE_MAX};
     vimg_control_trash_ret ret = {0};
     gboolean ok =
         vimg_ctl_call(ctl, VIMG_CONTROL_TRASH_LIST, (xdrproc_t)xdr_vimg_control_trash_args, &args,
                       (xdrproc_t)xdr_vimg_control_trash_ret, &ret, error);
 
     for (u_int i = 0; ok && i < ret.entries.entries_len; i++)
-        json_array_add_object_element(trash, entry_to_json(&ret.entries.entries_val[i]));
-    *more = ret.entries.entries_len == args.max;
+        json_array_add_object_element(list, entry_to_json(&ret.entries.entries_val[i]));
     xdr_free((xdrproc_t)xdr_vimg_control_trash_ret, (char *)&ret);
     return ok;
 }
 
-/* Returns: (transfer full) {"pool": …, "trash": […]}, or NULL. */
 static JsonObject *
 get_trash(VimgCtl *ctl, const VimgCtlPool *pool, GError **error)
 {
-    g_autoptr(JsonObject) report = json_object_new();
-    JsonArray *trash = json_array_new();
-    gboolean more = TRUE;
-
-    json_object_set_string_member(report, "pool", pool->name);
-    json_object_set_array_member(report, "trash", trash);
-    for (guint page = 0; more && page < PAGES_MAX; page++)
-        if (!add_page(ctl, pool, trash, &more, error))
-            return NULL;
-    return g_steal_pointer(&report);
+    return vimg_ctl_list(ctl, pool, "trash", "uuid", add_page, error);
 }
 
 static void
 show_trash(VimgCtl *ctl, JsonObject *report)
 {
     static const VimgColumn columns[] = {
-        {N_("Name"), 0, FALSE},    {N_("UUID"), 0, FALSE},    {N_("Allocation"), 1, TRUE},
-        {N_("Deleted"), 3, FALSE}, {N_("Expires"), 2, FALSE},
+        {N_("Name"), "name", VIMG_CELL_TEXT, 0},
+        {N_("UUID"), "uuid", VIMG_CELL_TEXT, 4},
+        {N_("Allocation"), "allocation", VIMG_CELL_SIZE, 1},
+        {N_("Deleted"), "deleted", VIMG_CELL_TIME, 3},
+        {N_("Expires"), "expires", VIMG_CELL_TIME, 2},
     };
-    g_autoptr(VimgTable) table = vimg_table_new(columns, G_N_ELEMENTS(columns));
-    guint n = vimg_report_count(report, "trash");
 
-    for (guint i = 0; i < n; i++) {
-        JsonObject *entry = vimg_report_element(report, "trash", i);
-
-        vimg_table_add(table, vimg_report_string(entry, "name"));
-        vimg_table_add(table, vimg_report_string(entry, "uuid"));
-        vimg_table_add_size(table, ctl, (guint64)vimg_report_number(entry, "allocation", 0));
-        vimg_table_add_time(table, vimg_report_number(entry, "deleted", 0));
-        vimg_table_add_time(table, vimg_report_number(entry, "expires", 0));
-    }
-    vimg_table_print(table, ctl);
+    vimg_table_print(ctl, report, "trash", columns, G_N_ELEMENTS(columns));
 }
 
 int

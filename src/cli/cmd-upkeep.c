@@ -11,36 +11,19 @@
 #include "cli/watch.h"
 #include "util/i18n.h"
 
-/* What a backend may count by kind: an object with "count". */
-static const struct {
-    const char *member;
-    const char *label;
-} kinds[] = {
-    {"slices", N_("Slices")},
-    {"expired", N_("Expired images")},
-    {"abandoned", N_("Abandoned uploads")},
-    {"bad", N_("Damaged slices")},
-    {"temporary", N_("Temporary files")},
-};
-
 /* Objects with a name and a reason. */
 static void
 show_named(const VimgCtl *ctl, JsonObject *report, const char *member, const char *title)
 {
-    const VimgColumn columns[] = {{title, 0, FALSE}, {N_("Reason"), 1, FALSE}};
-    g_autoptr(VimgTable) table = vimg_table_new(columns, G_N_ELEMENTS(columns));
-    guint n = vimg_report_count(report, member);
+    const VimgColumn columns[] = {
+        {title, "name", VIMG_CELL_TEXT, 0},
+        {N_("Reason"), "reason", VIMG_CELL_TEXT, 1},
+    };
 
-    for (guint i = 0; i < n; i++) {
-        JsonObject *element = vimg_report_element(report, member, i);
-
-        vimg_table_add(table, vimg_report_string(element, "name"));
-        vimg_table_add(table, vimg_report_string(element, "reason"));
-    }
-    if (n == 0)
+    if (vimg_report_count(report, member) == 0)
         return;
     putchar('\n');
-    vimg_table_print(table, ctl);
+    vimg_table_print(ctl, report, member, columns, G_N_ELEMENTS(columns));
 }
 
 /* ---- cleanup -------------------------------------------------------------------------------- */
@@ -48,18 +31,17 @@ show_named(const VimgCtl *ctl, JsonObject *report, const char *member, const cha
 static void
 show_cleanup(VimgCtl *ctl, JsonObject *report)
 {
-    const char *freed = vimg_ctl_option(ctl, "dry-run") ? _("Would free") : _("Freed");
-    g_autoptr(VimgTable) fields = vimg_fields_new();
+    const char *freed = vimg_ctl_option(ctl, "dry-run") ? N_("Would free") : N_("Freed");
+    const VimgColumn fields[] = {
+        {freed, "freed", VIMG_CELL_SIZE, 0},
+        {N_("Slices"), "slices", VIMG_CELL_TALLY, 0},
+        {N_("Expired images"), "expired", VIMG_CELL_TALLY, 0},
+        {N_("Abandoned uploads"), "abandoned", VIMG_CELL_TALLY, 0},
+        {N_("Damaged slices"), "bad", VIMG_CELL_TALLY, 0},
+        {N_("Temporary files"), "temporary", VIMG_CELL_TALLY, 0},
+    };
 
-    vimg_fields_add_size(fields, ctl, freed, (guint64)vimg_report_number(report, "freed", 0));
-    for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
-        JsonObject *kind = vimg_report_object(report, kinds[i].member);
-        gint64 count = vimg_report_number(kind, "count", 0);
-
-        if (count > 0)
-            vimg_fields_add_number(fields, _(kinds[i].label), (guint64)count);
-    }
-    vimg_table_print(fields, ctl);
+    vimg_fields_print(ctl, report, fields, G_N_ELEMENTS(fields));
     show_named(ctl, report, "removed", N_("Removed"));
     show_named(ctl, report, "kept", N_("Kept"));
 }
@@ -73,7 +55,7 @@ vimg_cmd_cleanup(VimgCtl *ctl, int argc, char **argv)
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
         const VimgWatched watched = {
-            "cleanup", pool.name, NULL,
+            "cleanup", pool.name, NULL, FALSE,
             _("what was freed stays freed, and the next cleanup goes on from there")};
         vimg_control_cleanup_args args = {
             pool, vimg_ctl_option(ctl, "dry-run") ? VIMG_CONTROL_DRY_RUN : 0};
@@ -89,21 +71,18 @@ vimg_cmd_cleanup(VimgCtl *ctl, int argc, char **argv)
 static void
 show_verify(VimgCtl *ctl, JsonObject *report)
 {
-    JsonObject *slices = vimg_report_object(report, "slices");
-    g_autoptr(VimgTable) fields = vimg_fields_new();
+    static const VimgColumn fields[] = {
+        {N_("Checked"), "checked", VIMG_CELL_SIZE, 0},
+        {N_("Damaged images"), "damaged", VIMG_CELL_COUNT, 0},
+    };
+    static const VimgColumn slices[] = {
+        {N_("Slices"), "checked", VIMG_CELL_NUMBER, 0},
+        {N_("Damaged slices"), "bad", VIMG_CELL_NUMBER, 0},
+        {N_("Missing slices"), "missing", VIMG_CELL_NUMBER, 0},
+    };
 
-    vimg_fields_add_size(fields, ctl, _("Checked"),
-                         (guint64)vimg_report_number(report, "checked", 0));
-    if (slices) {
-        vimg_fields_add_number(fields, _("Slices"),
-                               (guint64)vimg_report_number(slices, "checked", 0));
-        vimg_fields_add_number(fields, _("Damaged slices"),
-                               (guint64)vimg_report_number(slices, "bad", 0));
-        vimg_fields_add_number(fields, _("Missing slices"),
-                               (guint64)vimg_report_number(slices, "missing", 0));
-    }
-    vimg_fields_add_number(fields, _("Damaged images"), vimg_report_count(report, "damaged"));
-    vimg_table_print(fields, ctl);
+    vimg_fields_print(ctl, report, fields, G_N_ELEMENTS(fields));
+    vimg_fields_print(ctl, vimg_report_object(report, "slices"), slices, G_N_ELEMENTS(slices));
     show_named(ctl, report, "damaged", N_("Damaged"));
 }
 
@@ -118,7 +97,7 @@ vimg_cmd_verify(VimgCtl *ctl, int argc, char **argv)
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
         const VimgWatched watched = {
-            "verify", pool.name, image,
+            "verify", pool.name, image, FALSE,
             _("damage that was found so far is noted, and the next verification goes on")};
         vimg_control_verify_args args = {pool, image ? &image : NULL};
 

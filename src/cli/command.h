@@ -85,13 +85,29 @@ int vimg_ctl_misused(VimgCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* ---- commands ------------------------------------------------------------------------------- */
 
+int vimg_cmd_status(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_list(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_show(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_cleanup(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_verify(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_trash_list(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_trash_restore(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_trash_purge(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_du(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_diff(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_import(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_jobs(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_job_cancel(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_pool_enable(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_pool_disable(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_pool_describe(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_pool_rename(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_zone_list(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_zone_attach(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_zone_detach(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_zone_delete(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_doctor(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_explain(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_metrics(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_help(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_version(VimgCtl *ctl, int argc, char **argv);

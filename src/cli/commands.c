@@ -26,6 +26,17 @@ static const VimgCommandOption cleanup_options[] = {
     {0},
 };
 
+static const VimgCommandOption diff_options[] = {
+    {"extents", NULL, N_("List where the two differ")},
+    {0},
+};
+
+static const VimgCommandOption import_options[] = {
+    {"digest", "DIGEST", N_("sha256:HEX or sha512:HEX of the file as the server has it")},
+    {"format", "FORMAT", N_("The format of the image; otherwise it is recognised")},
+    {0},
+};
+
 static const VimgCommandOption upload_options[] = {
     {"format", "FORMAT", N_("Declare the format, which is recognised otherwise")},
     {"checksum", "TYPE:HEX", N_("What the content must be: sha256 or sha512 of all of it")},
@@ -41,7 +52,28 @@ static const VimgCommandOption download_options[] = {
     {0},
 };
 
+static const VimgCommandOption help_options[] = {
+    {"completion", NULL, N_("Print commands and options for a shell's completion")},
+    {0},
+};
+
 const VimgCommand vimg_commands[] = {
+    {"status", "[POOL]", 0, 1, N_("Show how the pools are, or all of one of them"), vimg_cmd_status,
+     NULL},
+    {"list", "POOL", 1, 1, N_("List the images of a pool"), vimg_cmd_list, NULL},
+    {"show", "POOL IMAGE", 2, 2, N_("Show all that is known of an image"), vimg_cmd_show, NULL},
+    {"upload", "FILE POOL [IMAGE]", 2, 3,
+     N_("Store a file as an image, or go on with what was cut off"), vimg_cmd_upload,
+     upload_options},
+    {"download", "POOL IMAGE [FILE]", 2, 3,
+     N_("Get an image as a file, or on standard output as '-'"), vimg_cmd_download,
+     download_options},
+    {"import", "POOL IMAGE URL", 3, 3, N_("Have the daemon fetch an image from a URL"),
+     vimg_cmd_import, import_options},
+    {"du", "POOL", 1, 1, N_("Show what each image takes, and what deleting it would free"),
+     vimg_cmd_du, NULL},
+    {"diff", "POOL IMAGE IMAGE", 3, 3, N_("Show in how much the second image differs"),
+     vimg_cmd_diff, diff_options},
     {"cleanup", "POOL", 1, 1, N_("Free what no image needs any more"), vimg_cmd_cleanup,
      cleanup_options},
     {"verify", "POOL [IMAGE]", 1, 2, N_("Read everything stored, or one image, and check it"),
@@ -55,15 +87,29 @@ const VimgCommand vimg_commands[] = {
      vimg_cmd_trash_purge, NULL},
     {"jobs", "", 0, 0, N_("List what is running"), vimg_cmd_jobs, NULL},
     {"job-cancel", "ID", 1, 1, N_("End a job early"), vimg_cmd_job_cancel, NULL},
+    {"pool-enable", "POOL", 1, 1, N_("Let images be added to a pool and deleted again"),
+     vimg_cmd_pool_enable, NULL},
+    {"pool-disable", "POOL", 1, 1, N_("Let the images of a pool only be read"),
+     vimg_cmd_pool_disable, NULL},
+    {"pool-describe", "POOL TEXT", 2, 2, N_("Set the description of a pool; empty: none"),
+     vimg_cmd_pool_describe, NULL},
+    {"pool-rename", "POOL NAME", 2, 2, N_("Rename a pool while it runs"), vimg_cmd_pool_rename,
+     NULL},
+    {"zone list", "", 0, 0, N_("List the zones and the pools attached to them"), vimg_cmd_zone_list,
+     NULL},
+    {"zone attach", "POOL ZONE", 2, 2, N_("Attach a pool to a zone"), vimg_cmd_zone_attach, NULL},
+    {"zone detach", "POOL ZONE", 2, 2, N_("Detach a pool from a zone"), vimg_cmd_zone_detach, NULL},
+    {"zone delete", "ZONE", 1, 1,
+     N_("Delete a zone and the definitions of the pools attached to it alone"),
+     vimg_cmd_zone_delete, NULL},
+    {"doctor", "POOL", 1, 1, N_("Go the way to a storage step by step, and say what is wrong"),
+     vimg_cmd_doctor, NULL},
     {"metrics", "", 0, 0, N_("Print numbers for a monitoring system, as OpenMetrics"),
      vimg_cmd_metrics, NULL},
-    {"upload", "FILE POOL [IMAGE]", 2, 3,
-     N_("Store a file as an image, or go on with what was cut off"), vimg_cmd_upload,
-     upload_options},
-    {"download", "POOL IMAGE [FILE]", 2, 3,
-     N_("Get an image as a file, or on standard output as '-'"), vimg_cmd_download,
-     download_options},
-    {"help", "[COMMAND]", 0, 2, N_("Explain the commands, or one of them"), vimg_cmd_help, NULL},
+    {"explain", "ERROR", 1, 1, N_("Explain an error: its number, its name or a piece of its text"),
+     vimg_cmd_explain, NULL},
+    {"help", "[COMMAND]", 0, 2, N_("Explain the commands, or one of them"), vimg_cmd_help,
+     help_options},
     {"version", "", 0, 0, N_("Show the version"), vimg_cmd_version, NULL},
     {0},
 };

@@ -16,6 +16,9 @@
 #include "util/i18n.h"
 #include "util/uuid.h"
 
+/* Pages that are asked for at most: a daemon whose list has no end is not believed. */
+#define PAGES_MAX 4096
+
 /* What is not here has failed. */
 static const struct {
     int code;
@@ -34,6 +37,7 @@ static const struct {
     {VIR_ERR_ACCESS_DENIED, VIMG_EXIT_REFUSED},
     {VIR_ERR_RESOURCE_BUSY, VIMG_EXIT_REFUSED},
     {VIR_ERR_STORAGE_VOL_EXIST, VIMG_EXIT_REFUSED},
+    {VIR_ERR_RPC, VIMG_EXIT_UNSUPPORTED}, /* a procedure that an older daemon lacks */
     {VIR_ERR_NO_SUPPORT, VIMG_EXIT_UNSUPPORTED},
     {VIR_ERR_OPERATION_UNSUPPORTED, VIMG_EXIT_UNSUPPORTED},
     {VIR_ERR_CONFIG_UNSUPPORTED, VIMG_EXIT_UNSUPPORTED},
@@ -167,6 +171,28 @@ vimg_ctl_report(VimgCtl *ctl, gint32 procedure, xdrproc_t args_proc, gpointer ar
         report = vimg_report_parse(ret.value, error);
     xdr_free((xdrproc_t)xdr_vimg_control_report, (char *)&ret);
     return report;
+}
+
+JsonObject *
+vimg_ctl_list(VimgCtl *ctl, const VimgCtlPool *pool, const char *member, const char *key,
+              VimgCtlPage page, GError **error)
+{
+    g_autoptr(JsonObject) report = json_object_new();
+    JsonArray *list = json_array_new();
+    guint before, n = 0, pages = 0;
+
+    json_object_set_string_member(report, "pool", pool->name);
+    json_object_set_array_member(report, member, list);
+    do {
+        JsonObject *last = n > 0 ? json_array_get_object_element(list, n - 1) : NULL;
+        vimg_remote_text after = (char *)vimg_report_string(last, key);
+
+        before = n;
+        if (!page(ctl, pool, after ? &after : NULL, list, error))
+            return NULL;
+        n = json_array_get_length(list);
+    } while (n - before == VIMG_CONTROL_PAGE_MAX && ++pages < PAGES_MAX);
+    return g_steal_pointer(&report);
 }
 
 void

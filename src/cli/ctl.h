@@ -25,6 +25,16 @@ gboolean vimg_ctl_call(VimgCtl *ctl, gint32 procedure, xdrproc_t args_proc, gpoi
 JsonObject *vimg_ctl_report(VimgCtl *ctl, gint32 procedure, xdrproc_t args_proc, gpointer args,
                             GError **error);
 
+/*
+ * A list that comes in pages: @page adds what stands behind @after (NULL: from the beginning) to
+ * @list, at most VIMG_CONTROL_PAGE_MAX objects.  Returns: (transfer full) {"pool": …, @member:
+ * […]}; the next page is behind the member @key of the last; NULL with @error.
+ */
+typedef gboolean (*VimgCtlPage)(VimgCtl *ctl, const VimgCtlPool *pool, vimg_remote_text *after,
+                                JsonArray *list, GError **error);
+JsonObject *vimg_ctl_list(VimgCtl *ctl, const VimgCtlPool *pool, const char *member,
+                          const char *key, VimgCtlPage page, GError **error);
+
 /* Asks @question (safe) on a terminal, unless --yes.  Returns: FALSE with @error if it must not be.
  */
 gboolean vimg_ctl_confirm(VimgCtl *ctl, const char *question, GError **error);

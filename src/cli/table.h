@@ -1,40 +1,41 @@
 /*
- * table.h: tables and lists of fields for people, as wide as their terminal is
+ * table.h: reports for people: tables and lists of fields, as wide as their terminal is
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #ifndef VIMG_CLI_TABLE_H
 #define VIMG_CLI_TABLE_H
 
-#include "cli/command.h"
+#include "cli/report.h"
 
+typedef enum {
+    VIMG_CELL_TEXT,
+    VIMG_CELL_WORD, /* one of a few, which are translated */
+    VIMG_CELL_SIZE,
+    VIMG_CELL_NUMBER,
+    VIMG_CELL_RATIO,
+    VIMG_CELL_TIME,
+    VIMG_CELL_TRUTH,
+    VIMG_CELL_COUNT,   /* of the elements of an array */
+    VIMG_CELL_NAMES,   /* of the elements of an array */
+    VIMG_CELL_TALLY,   /* of "count" and "bytes", if there are any */
+    VIMG_CELL_PERCENT, /* that "done" is of "total" */
+} VimgCellKind;
+
+/* A member of an object, and what people call it. */
 typedef struct {
     const char *title; /* untranslated */
-    guint rank;        /* the columns of the highest are left out first; 0: never */
-    gboolean number;   /* stands to the right */
+    const char *member;
+    VimgCellKind kind;
+    guint rank; /* of a table, the columns of the highest are left out first; 0: never */
 } VimgColumn;
 
-typedef struct _VimgTable VimgTable;
+/* The objects of the array @member, a row each.  What does not fit breaks the first column. */
+void vimg_table_print(const VimgCtl *ctl, JsonObject *report, const char *member,
+                      const VimgColumn *columns, gsize n_columns);
 
-/* @columns is borrowed for good.  What does not fit breaks the first column into lines. */
-VimgTable *vimg_table_new(const VimgColumn *columns, gsize n_columns);
-/* "Name:  value", a line each; without headings. */
-VimgTable *vimg_fields_new(void);
-void vimg_table_free(VimgTable *table);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTable, vimg_table_free)
-
-/* The next cell, row by row; @text from anywhere, NULL: "-". */
-void vimg_table_add(VimgTable *table, const char *text);
-void vimg_table_add_size(VimgTable *table, const VimgCtl *ctl, guint64 bytes);
-void vimg_table_add_time(VimgTable *table, gint64 seconds);
-void vimg_table_add_number(VimgTable *table, guint64 number);
-
-/* One field; @label is translated. */
-void vimg_fields_add(VimgTable *fields, const char *label, const char *text);
-void vimg_fields_add_size(VimgTable *fields, const VimgCtl *ctl, const char *label, guint64 bytes);
-void vimg_fields_add_time(VimgTable *fields, const char *label, gint64 seconds);
-void vimg_fields_add_number(VimgTable *fields, const char *label, guint64 number);
-
-void vimg_table_print(const VimgTable *table, const VimgCtl *ctl);
+/* "Title: value", a line for each member of @object that has something to say. */
+void vimg_fields_print(const VimgCtl *ctl, JsonObject *object, const VimgColumn *columns,
+                       gsize n_columns);
 
 #endif

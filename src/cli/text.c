@@ -5,9 +5,12 @@
  */
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/text.h"
+
+#define ROOM_MIN 16 /* columns of broken text, whatever the terminal has */
 
 gboolean
 vimg_text_is_visible(gunichar c)
@@ -75,6 +78,34 @@ vimg_text_fit(const char *text, guint columns)
         end = g_utf8_next_char(end);
     }
     return (gsize)(end - text);
+}
+
+/* Bytes of @text for one line: up to a blank, if there is one, or a character that needs none. */
+static gsize
+fit_words(const char *text, guint columns)
+{
+    gsize fit = vimg_text_fit(text, columns);
+    gsize end = fit;
+
+    while (text[fit] && text[fit] != ' ' && end > 0 && text[end - 1] != ' ' &&
+           !g_unichar_iswide(g_utf8_get_char(text + end)))
+        end = (gsize)(g_utf8_prev_char(text + end) - text);
+    return end > 0 ? end : fit;
+}
+
+void
+vimg_text_print(const char *text, guint indent, guint columns)
+{
+    guint room = columns > indent + ROOM_MIN ? columns - indent : ROOM_MIN;
+
+    while (columns > 0 && vimg_text_width(text) > room) {
+        gsize size = fit_words(text, room);
+
+        printf("%.*s\n%*s", (int)size, text, (int)indent, "");
+        for (text += size; *text == ' '; text++)
+            ;
+    }
+    puts(text);
 }
 
 char *

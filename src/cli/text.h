@@ -26,6 +26,12 @@ guint vimg_text_width(const char *text);
  */
 gsize vimg_text_fit(const char *text, guint columns);
 
+/*
+ * Prints safe @text and a line feed, broken into lines of @columns (0: never) that begin with
+ * @indent blanks but the first, which is begun already.
+ */
+void vimg_text_print(const char *text, guint indent, guint columns);
+
 /* Returns: (transfer full) "1.50 GiB"; @exact: "1610612736". */
 char *vimg_text_size(guint64 bytes, gboolean exact);
 /* Returns: (transfer full) "2026-03-01 12:00" where we are; of 0, "-". */

@@ -14,6 +14,7 @@
 #include <gio/gio.h>
 #include <libvirt/virterror.h>
 
+#include "cli/progress.h"
 #include "cli/watch.h"
 #include "util/i18n.h"
 
@@ -25,6 +26,7 @@ typedef struct {
     const VimgWatched *watched;
     guint64 id; /* 0: not known yet */
     gboolean cancelled;
+    VimgProgress *progress; /* NULL until something is known */
 } Watch;
 
 static volatile sig_atomic_t interrupted;
@@ -53,6 +55,11 @@ on_event(const vimg_control_job_event *event, gpointer data)
 
     if (watch->id == 0 && is_ours(watch->watched, job))
         watch->id = job->id;
+    if (watch->id == 0 || watch->id != job->id || event->ended)
+        return;
+    if (!watch->progress)
+        watch->progress = vimg_progress_begin(watch->ctl, job->kind, watch->watched->bytes);
+    vimg_progress_update(watch->progress, *job->phase ? job->phase : NULL, job->done, job->total);
 }
 
 /* An older daemon tells of no jobs; then they are seen by their end alone. */
@@ -94,6 +101,7 @@ cancel(Watch *watch)
     watch->cancelled = TRUE;
     vimg_ctl_call(watch->ctl, VIMG_CONTROL_JOB_CANCEL, (xdrproc_t)xdr_vimg_control_job_args, &args,
                   NULL, NULL, NULL);
+    g_clear_pointer(&watch->progress, vimg_progress_end);
     if (!watch->ctl->quiet)
         fputs(_("cancelling; again leaves at once, and the job to the daemon\n"), stderr);
 }
@@ -141,7 +149,7 @@ JsonObject *
 vimg_watch_report(VimgCtl *ctl, const VimgWatched *watched, gint32 procedure, xdrproc_t args_proc,
                   gpointer args, GError **error)
 {
-    const struct sigaction action = {.sa_handler = on_interrupt};
+    const struct sigaction action = {.sa_handler = on_interrupt}; /* calls are not restarted */
     vimg_control_report ret = {0};
     Watch watch = {.ctl = ctl, .watched = watched};
     g_autoptr(GError) local = NULL;
@@ -157,6 +165,7 @@ vimg_watch_report(VimgCtl *ctl, const VimgWatched *watched, gint32 procedure, xd
         report = vimg_report_parse(ret.value, &local);
     sigaction(SIGINT, &before, NULL);
     vimg_daemon_set_event(ctl->daemon, NULL, NULL);
+    vimg_progress_end(watch.progress);
     if (!report) {
         say_interrupted(&watch, &local);
         g_propagate_error(error, g_steal_pointer(&local));

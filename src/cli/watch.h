@@ -13,6 +13,7 @@ typedef struct {
     const char *kind;
     const char *pool;
     const char *volume; /* NULL: the pool's */
+    gboolean bytes;     /* its numbers are */
     const char *left;   /* what an interruption leaves, translated */
 } VimgWatched;
 

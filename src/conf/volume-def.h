@@ -38,6 +38,9 @@ typedef struct {
     const VimgPluginImage *image;
     const char *key;
     const char *path;
+    guint64 unique; /* bytes that it alone needs in the storage, and those that others need too */
+    guint64 shared;
+    gint64 as_of; /* when they were counted, in seconds since 1970; 0: never */
 } VimgVolumeView;
 
 /* Returns: (transfer full) a document that validates. */

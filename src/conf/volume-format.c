@@ -27,18 +27,46 @@ add_info(GString *out, const char *name, const char *attribute, const char *valu
     g_string_append_printf(out, "</image:%s>\n", name);
 }
 
+/* Returns: (transfer full), NULL if there is no such time. */
+static char *
+format_time(gint64 seconds)
+{
+    g_autoptr(GDateTime) time = seconds > 0 ? g_date_time_new_from_unix_utc(seconds) : NULL;
+
+    return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : NULL;
+}
+
 static void
 add_created(GString *out, gint64 seconds)
 {
-    g_autoptr(GDateTime) time = seconds > 0 ? g_date_time_new_from_unix_utc(seconds) : NULL;
-    g_autofree char *text = time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : NULL;
+    g_autofree char *text = format_time(seconds);
 
     add_info(out, "created", NULL, NULL, text);
 }
 
 static void
-format_info(const VimgPluginImage *image, GString *out)
+add_measured(GString *out, const char *name, guint64 bytes, const char *as_of)
 {
+    g_string_append_printf(
+        out, "    <image:%s unit='bytes' asOf='%s'>%" G_GUINT64_FORMAT "</image:%s>\n", name, as_of,
+        bytes, name);
+}
+
+static void
+add_usage(GString *out, const VimgVolumeView *view)
+{
+    g_autofree char *as_of = format_time(view->as_of);
+
+    if (!as_of)
+        return;
+    add_measured(out, "unique", view->unique, as_of);
+    add_measured(out, "shared", view->shared, as_of);
+}
+
+static void
+format_info(const VimgVolumeView *view, GString *out)
+{
+    const VimgPluginImage *image = view->image;
     guint state = (guint)image->state;
 
     g_string_append(out, "  <image:info>\n");
@@ -49,6 +77,7 @@ format_info(const VimgPluginImage *image, GString *out)
     add_info(out, "uuid", NULL, NULL, image->uuid);
     add_created(out, image->created);
     add_info(out, "parent", NULL, NULL, image->parent);
+    add_usage(out, view);
     if (image->checksum_type)
         add_info(out, "checksum", "type", image->checksum_type, image->checksum);
     add_info(out, "os", NULL, NULL, image->os);
@@ -77,7 +106,7 @@ vimg_volume_format(const VimgVolumeView *view)
         g_string_append(out, "/>\n");
     }
     g_string_append(out, "  </target>\n");
-    format_info(image, out);
+    format_info(view, out);
     g_string_append(out, "</volume>\n");
     return g_string_free(out, FALSE);
 }

@@ -141,6 +141,16 @@ relay_event(const VimgEvent *event, gpointer data)
 }
 
 static void
+relay_job(const VimgJobEvent *event, gpointer data)
+{
+    Relay *relay = data;
+    VIMG_LOCK_GUARD(&relay->lock);
+
+    if (relay->server)
+        vimg_remote_job_event(event, relay->server);
+}
+
+static void
 relay_set(Relay *relay, VimgServer *server)
 {
     VIMG_LOCK_GUARD(&relay->lock);
@@ -165,6 +175,7 @@ start_model(Daemon *daemon, GError **error)
     if (!daemon->model)
         return FALSE;
     vimg_model_set_event_sink(daemon->model, relay_event, &daemon->relay);
+    vimg_model_set_job_sink(daemon->model, relay_job, &daemon->relay);
     return vimg_model_start(daemon->model, error);
 }
 

@@ -131,14 +131,10 @@ find_stale(VimgPool *pool, const VimgAdoptFile *file, VimgVolId *out)
 
 /* ---- its image -------------------------------------------------------------------------- */
 
-/* The round's job stands for what a hold brings. */
 static gboolean
 hold(VimgPool *pool, const VimgVolId *vol, VimgAction action, VimgUse *use, GError **error)
 {
-    if (!vimg_use_volume_of(pool, vol, action, VIMG_ADOPT_KIND, use, error))
-        return FALSE;
-    vimg_job_end(g_steal_pointer(&use->job));
-    return TRUE;
+    return vimg_use_volume_of(pool, vol, action, VIMG_ADOPT_KIND, use, error);
 }
 
 /* One that another host completed meanwhile is a good one. */
@@ -188,7 +184,6 @@ make_image(VimgPool *pool, const VimgAdoptFile *file, VimgUse *use, GError **err
     if (!drop_stale(pool, file, error) ||
         !vimg_use_create(pool, file->name, VIMG_ADOPT_KIND, use, error))
         return FALSE;
-    vimg_job_end(g_steal_pointer(&use->job));
     image.uuid = g_uuid_string_random();
     image.name = g_strdup(file->name);
     image.origin = g_strdup(file->origin);
@@ -312,6 +307,8 @@ give_up(Round *round, VimgUse *use, VimgAdoptFile *file, const GError *why)
     VimgSession *session = use->session ? use->session : round->session;
 
     vimg_session_failed(session, why);
+    if (is(why, VIMG_ERROR_DISCONNECTED) || is(why, VIMG_ERROR_ABORTED))
+        vimg_job_fail(round->job, why);
     leave_image(use, why);
     if (is(why, VIMG_ERROR_DISCONNECTED))
         round->lost = TRUE;
@@ -390,6 +387,7 @@ list(Round *round)
     if (!vimg_store_list_files(vimg_session_store(round->session), collect, round, round->job,
                                &error)) {
         vimg_session_failed(round->session, error);
+        vimg_job_fail(round->job, error);
         if (!is(error, VIMG_ERROR_ABORTED))
             vimg_warning("storage pool '%s' cannot look for images to adopt: %s", pool->name,
                          error->message);

@@ -206,6 +206,14 @@ vimg_writer_stat(VimgWriter *writer, guint64 *allocation, guint64 *position)
     return TRUE;
 }
 
+guint64
+vimg_writer_reserved(VimgWriter *writer)
+{
+    const VimgBackend *table = &writer->store->type->table;
+
+    return table->writer_reserved ? MIN(table->writer_reserved(writer->handle), G_MAXINT64) : 0;
+}
+
 /* ---- readers ---------------------------------------------------------------------------- */
 
 static VimgReader *

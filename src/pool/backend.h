@@ -122,6 +122,22 @@ gboolean vimg_type_can_clean_up(const VimgType *type);
 char *vimg_store_cleanup(VimgStore *store, gboolean dry_run, VimgPluginJob *job, GError **error);
 /* @uuid NULL: everything. */
 char *vimg_store_verify(VimgStore *store, const char *uuid, VimgPluginJob *job, GError **error);
+/* What @report says of all that is stored, as vimg-plugin.h has it.  FALSE: nothing. */
+gboolean vimg_report_totals(const char *report, guint64 *stored, guint64 *plain, guint64 *bad);
+char *vimg_store_usage(VimgStore *store, VimgPluginJob *job, GError **error);
+char *vimg_store_diff(VimgStore *store, const char *from, const char *to, VimgPluginJob *job,
+                      GError **error);
+/* Calls @func for each image that @report, which vimg_store_usage() gave, tells of. */
+typedef void (*VimgUsageFunc)(const char *uuid, guint64 unique, guint64 shared, gint64 as_of,
+                              gpointer data);
+void vimg_report_each_usage(const char *report, VimgUsageFunc func, gpointer data);
+/*
+ * Steps that cannot be shown are logged and left out.  A backend that cannot tell is one step
+ * VIMG_STEP_SKIPPED.
+ */
+#define VIMG_STEPS_MAX 64
+gboolean vimg_type_diagnose(const VimgType *type, const VimgPoolView *view, VimgStepSink sink,
+                            gpointer data, VimgPluginJob *job, GError **error);
 /* Returns: (transfer full) what it says in short, as "freed 4096 bytes, removed 2, kept 0". */
 char *vimg_report_summary(const char *report);
 
@@ -143,6 +159,8 @@ gboolean vimg_writer_finish(VimgWriter *writer, gboolean seal, const VimgPluginI
 void vimg_writer_abort(VimgWriter *writer);
 /* From any thread until finish or abort is called.  FALSE: the backend cannot tell. */
 gboolean vimg_writer_stat(VimgWriter *writer, guint64 *allocation, guint64 *position);
+/* The same of bytes it keeps free; 0: none, or the backend cannot tell. */
+guint64 vimg_writer_reserved(VimgWriter *writer);
 
 typedef struct _VimgReader VimgReader;
 VimgReader *vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 length,

@@ -5,25 +5,11 @@
  */
 #include "config.h"
 
-#include "pool/job.h"
+#include "pool/job-private.h"
 #include "util/i18n.h"
-#include "util/thread.h"
 
 /* Jobs named in one message; a refused pool-destroy may face hundreds. */
 #define DESCRIBED_MAX 8
-
-struct _VimgJobs {
-    VimgMutex lock;
-    GQueue jobs;     /* of VimgJob, oldest first; under lock */
-    guint64 last_id; /* under lock */
-    gboolean ending; /* under lock */
-};
-
-struct _VimgPluginJob {
-    VimgJobs *jobs;
-    GList link;       /* in jobs->jobs */
-    VimgJobInfo info; /* id, pool, volume, kind, started constant, the others under the lock */
-};
 
 VimgJobs *
 vimg_jobs_new(void)
@@ -32,6 +18,8 @@ vimg_jobs_new(void)
 
     vimg_mutex_init(&jobs->lock);
     g_queue_init(&jobs->jobs);
+    jobs->tally = vimg_tally_new();
+    vimg_jobs_watch_init(jobs);
     return jobs;
 }
 
@@ -41,6 +29,8 @@ vimg_jobs_free(VimgJobs *jobs)
     if (!jobs)
         return;
     g_assert(g_queue_is_empty(&jobs->jobs));
+    vimg_jobs_watch_clear(jobs);
+    vimg_tally_free(jobs->tally);
     vimg_mutex_clear(&jobs->lock);
     g_free(jobs);
 }
@@ -63,6 +53,33 @@ vimg_job_info_free(VimgJobInfo *info)
     g_free(info);
 }
 
+VimgJobInfo *
+vimg_job_info_copy(const VimgJobInfo *info)
+{
+    VimgJobInfo *copy = g_memdup2(info, sizeof(*info));
+
+    copy->pool = g_strdup(info->pool);
+    copy->volume = g_strdup(info->volume);
+    copy->kind = g_strdup(info->kind);
+    copy->phase = g_strdup(info->phase);
+    return copy;
+}
+
+/* ---- one job ---------------------------------------------------------------------------- */
+
+/* With the lock held: what went on since the last time is counted. */
+static void
+count(VimgJob *job)
+{
+    VimgTally *tally = job->jobs->tally;
+    gint64 now = g_get_monotonic_time();
+
+    vimg_tally_add_phase(tally, job->info.kind, job->info.phase, now - job->counted);
+    vimg_tally_add_bytes(tally, job->info.kind, job->bytes);
+    job->counted = now;
+    job->bytes = 0;
+}
+
 VimgJob *
 vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, const char *volume,
                guint64 total)
@@ -77,11 +94,21 @@ vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, const char *v
     job->info.phase = g_strdup("");
     job->info.total = total;
     job->info.started = g_get_real_time() / G_USEC_PER_SEC;
+    job->counted = g_get_monotonic_time();
     VIMG_LOCK_GUARD(&jobs->lock);
     job->info.id = ++jobs->last_id;
     job->info.cancelled = jobs->ending;
     g_queue_push_tail_link(&jobs->jobs, &job->link);
+    vimg_job_tell(job, FALSE);
     return job;
+}
+
+static VimgJobEnd
+end_of(const VimgJob *job)
+{
+    if (!job->error)
+        return VIMG_JOB_COMPLETED;
+    return job->info.cancelled ? VIMG_JOB_CANCELLED : VIMG_JOB_FAILED;
 }
 
 void
@@ -91,8 +118,12 @@ vimg_job_end(VimgJob *job)
         return;
     vimg_mutex_lock(&job->jobs->lock);
     g_queue_unlink(&job->jobs->jobs, &job->link);
+    count(job);
+    vimg_tally_add_end(job->jobs->tally, job->info.kind, end_of(job));
+    vimg_job_tell(job, TRUE);
     vimg_mutex_unlock(&job->jobs->lock);
     info_clear(&job->info);
+    g_free(job->error);
     g_free(job);
 }
 
@@ -103,10 +134,13 @@ vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total)
     char *old;
 
     vimg_mutex_lock(&job->jobs->lock);
+    if (strcmp(job->info.phase, valid) != 0)
+        count(job);
     old = job->info.phase;
     job->info.phase = g_steal_pointer(&valid);
     job->info.done = done;
     job->info.total = total;
+    job->moved = TRUE;
     vimg_mutex_unlock(&job->jobs->lock);
     g_free(old);
 }
@@ -116,6 +150,20 @@ vimg_job_add(VimgJob *job, guint64 bytes)
 {
     VIMG_LOCK_GUARD(&job->jobs->lock);
     job->info.done += bytes;
+    job->bytes += bytes;
+    job->moved = TRUE;
+}
+
+gboolean
+vimg_job_fail(VimgJob *job, const GError *error)
+{
+    g_autofree char *text = vimg_error_text(error);
+
+    VIMG_LOCK_GUARD(&job->jobs->lock);
+    if (job->error)
+        return FALSE;
+    job->error = g_utf8_make_valid(text, -1);
+    return TRUE;
 }
 
 gboolean
@@ -131,6 +179,8 @@ vimg_job_cancel(VimgJob *job)
     VIMG_LOCK_GUARD(&job->jobs->lock);
     job->info.cancelled = TRUE;
 }
+
+/* ---- all of them ------------------------------------------------------------------------ */
 
 gboolean
 vimg_jobs_cancel(VimgJobs *jobs, guint64 id)
@@ -186,16 +236,9 @@ vimg_jobs_list(VimgJobs *jobs, const char *pool)
     VIMG_LOCK_GUARD(&jobs->lock);
     for (link = jobs->jobs.head; link; link = link->next) {
         const VimgJob *job = link->data;
-        VimgJobInfo *info;
 
-        if (pool && strcmp(job->info.pool, pool) != 0)
-            continue;
-        info = g_memdup2(&job->info, sizeof(job->info));
-        info->pool = g_strdup(job->info.pool);
-        info->volume = g_strdup(job->info.volume);
-        info->kind = g_strdup(job->info.kind);
-        info->phase = g_strdup(job->info.phase);
-        g_ptr_array_add(list, info);
+        if (!pool || strcmp(job->info.pool, pool) == 0)
+            g_ptr_array_add(list, vimg_job_info_copy(&job->info));
     }
     return list;
 }
@@ -227,4 +270,20 @@ vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume, const c
     if (n > DESCRIBED_MAX)
         g_string_append_printf(text, _(" and %u more"), n - DESCRIBED_MAX);
     return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+void
+vimg_jobs_format_metrics(VimgJobs *jobs, GString *out)
+{
+    GList *link;
+
+    VIMG_LOCK_GUARD(&jobs->lock);
+    vimg_tally_begin_running(jobs->tally);
+    for (link = jobs->jobs.head; link; link = link->next) {
+        VimgJob *job = link->data;
+
+        count(job);
+        vimg_tally_add_running(jobs->tally, job->info.kind);
+    }
+    vimg_tally_format(jobs->tally, out);
 }

@@ -23,7 +23,12 @@ VimgJob *vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, cons
 void vimg_job_end(VimgJob *job); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgJob, vimg_job_end)
 void vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total);
-void vimg_job_add(VimgJob *job, guint64 bytes); /* done += bytes */
+void vimg_job_add(VimgJob *job, guint64 bytes); /* of content: done += bytes */
+/*
+ * What whoever waits for it is told: once it ends it has failed, or was cancelled.  Returns: FALSE
+ * if it had failed before, and nothing changed.
+ */
+gboolean vimg_job_fail(VimgJob *job, const GError *error);
 gboolean vimg_job_cancelled(VimgJob *job);
 void vimg_job_cancel(VimgJob *job);
 gboolean vimg_jobs_cancel(VimgJobs *jobs, guint64 id); /* FALSE: no such job */
@@ -39,5 +44,18 @@ GPtrArray *vimg_jobs_list(VimgJobs *jobs, const char *pool);
  * @volume unless NULL; those of kind @but are none.
  */
 char *vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume, const char *but);
+
+/* Returns: (transfer full) */
+VimgJobInfo *vimg_job_info_copy(const VimgJobInfo *info);
+
+/* Of those that ran or run, as an OpenMetrics text. */
+void vimg_jobs_format_metrics(VimgJobs *jobs, GString *out);
+
+/* ---- job-watch.c ------------------------------------------------------------------------ */
+
+/* Before the first one watches. */
+void vimg_jobs_set_sink(VimgJobs *jobs, VimgJobSink sink, gpointer data);
+/* One watches more, or less. */
+gboolean vimg_jobs_watch(VimgJobs *jobs, gboolean on, GError **error);
 
 #endif

@@ -101,6 +101,15 @@ typedef enum {
     VIMG_POOL_CONNECTED,
 } VimgPoolStatus;
 
+/* What all images of a storage take, as it was counted at some time. */
+typedef struct {
+    gint64 as_of;      /* seconds since 1970; 0: never */
+    guint64 stored;    /* bytes */
+    guint64 plain;     /* bytes that is, not compressed; 0: not known */
+    guint64 allocated; /* sum of what each alone would take */
+    guint64 bad;       /* pieces of content that are damaged or missing */
+} VimgPoolTotals;
+
 struct _VimgPool {
     gint refs;
     VimgModel *model; /* outlives its pools */
@@ -131,6 +140,12 @@ struct _VimgPool {
     gint64 looked;   /* when its schedule was looked at last; 0: it has none */
     gint64 tried;    /* when a scheduled cleanup was asked for last */
     gboolean queued; /* it waits for a worker */
+
+    /* under lock, whatever becomes of the storage */
+    char *last_error; /* of the storage; NULL: none since the start */
+    gint64 failed_at; /* when that was, seconds since 1970 */
+    guint64 reconnects;
+    VimgPoolTotals totals;
 
     /* under lock, of an active pool */
     VimgSession *session; /* NULL: nothing is open */
@@ -288,7 +303,11 @@ struct _VimgVolume {
     VimgPluginImage image;
     guint64 tick;         /* when it last changed here */
     guint64 reserve;      /* bytes its creator announced; 0: none */
+    guint64 reserved;     /* bytes that its upload keeps free */
     const char *changing; /* kind of the job that changes it; NULL: none */
+    guint64 unique;       /* bytes that it alone needs in the storage, others too: as counted */
+    guint64 shared;
+    gint64 as_of; /* when, in seconds since 1970; 0: never */
 };
 
 VimgVolume *vimg_volume_ref(VimgVolume *volume);
@@ -359,6 +378,8 @@ gboolean vimg_use_volume_of(VimgPool *pool, const VimgVolId *vol, VimgAction act
  */
 gboolean vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out,
                        GError **error);
+/* The same for one that only looks at the storage, of which there may be any number. */
+gboolean vimg_use_look(VimgPool *pool, const char *kind, VimgUse *out, GError **error);
 /* The same for an image of the trash that is to go for good, unless somebody still reads it. */
 gboolean vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out,
                         GError **error);
@@ -376,8 +397,10 @@ void vimg_use_restat(VimgUse *use);
 /* Removes the half-made image @uuid, unless another host has completed it; @use is as it is then.
  */
 void vimg_use_discard(VimgUse *use, const char *uuid);
-/* A call of the backend failed: notes a lost storage.  Returns: FALSE. */
+/* A call of the backend failed, and with it the job: notes a lost storage.  Returns: FALSE. */
 gboolean vimg_use_failed(VimgUse *use, const GError *error);
+/* What the job is for fails with @error, whatever is the cause.  Returns: FALSE. */
+gboolean vimg_use_fail(VimgUse *use, GError **error);
 /* Returns: (transfer full) */
 char *vimg_use_uuid(VimgUse *use);
 /* @out: (transfer full) a copy of what is known now. */
@@ -409,6 +432,38 @@ void vimg_pool_detach(VimgPool *pool);
 char *vimg_pool_cleanup(VimgPool *pool, gboolean dry_run, GError **error);
 /* A cleanup of it begins at @now: schedules count from here. */
 void vimg_pool_note_cleanup(VimgPool *pool, gint64 now);
+
+/* ---- status.c ---------------------------------------------------------------------------- */
+
+/* With the pool's lock held: an error of its storage that people shall see later. */
+void vimg_pool_note_error(VimgPool *pool, const char *message);
+/* Remembers the totals in a report of the whole storage, if it has any. */
+void vimg_pool_note_report(VimgPool *pool, const char *report);
+
+/* What there is to say of a pool without asking its storage. */
+typedef struct {
+    VimgPool *pool; /* a reference */
+    char *type;
+    gboolean active, persistent, autostart, disabled, read_only;
+    const char *status; /* static: inactive, … */
+    char *error;        /* the last one; may be NULL */
+    gint64 failed_at;
+    gint64 retry_in; /* seconds; -1: never */
+    guint64 reconnects;
+    VimgPoolSizes sizes;
+    guint64 reserved, logical;
+    guint64 images[VIMG_IMAGE_ERROR + 1]; /* by state */
+    VimgPoolTotals totals;
+} VimgPoolLook;
+
+extern const char *const vimg_image_states[VIMG_IMAGE_ERROR + 1];
+extern const char *const vimg_pool_statuses[4];
+
+/* Returns: (transfer full) of VimgPoolLook, in the order of names; @name NULL: of all. */
+GPtrArray *vimg_pools_look(VimgModel *model, const char *name, GError **error);
+/* The ratios; 0: not known. */
+gdouble vimg_totals_dedup(const VimgPoolTotals *totals);
+gdouble vimg_totals_compression(const VimgPoolTotals *totals);
 
 /* ---- upkeep-timer.c ---------------------------------------------------------------------- */
 

@@ -180,6 +180,18 @@ vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error)
            vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("no job with id %llu"), VIMG_ULL(id));
 }
 
+void
+vimg_model_set_job_sink(VimgModel *model, VimgJobSink sink, gpointer data)
+{
+    vimg_jobs_set_sink(model->jobs, sink, data);
+}
+
+gboolean
+vimg_model_watch_jobs(VimgModel *model, gboolean on, GError **error)
+{
+    return vimg_jobs_watch(model->jobs, on, error);
+}
+
 /* ---- life ------------------------------------------------------------------------------- */
 
 VimgModel *

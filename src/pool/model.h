@@ -221,6 +221,23 @@ char *vimg_model_pool_cleanup(VimgModel *model, const VimgPoolId *pool, gboolean
 char *vimg_model_pool_verify(VimgModel *model, const VimgPoolId *pool, const char *volume,
                              GError **error);
 
+/*
+ * What each image takes.  Returns: (transfer full) the backend's report, a JSON object; see
+ * vimg-plugin.h.  From then on volumes show what it says of them.
+ */
+char *vimg_model_pool_usage(VimgModel *model, const VimgPoolId *pool, GError **error);
+/* In what the content of volume @to differs from that of @from.  Returns: as above. */
+char *vimg_model_vol_diff(VimgModel *model, const VimgPoolId *pool, const char *from,
+                          const char *to, GError **error);
+/*
+ * The way to the storage of a pool, active or not, step by step; nothing is changed.  Returns:
+ * (transfer full) a JSON object: "pool", its name; "verdict", the worst of all; "steps", an array
+ * of
+ * {"step", "verdict": ok, warning, failed or skipped, "detail", "remedy"}, the last only where
+ * something is to be done.
+ */
+char *vimg_model_pool_doctor(VimgModel *model, const VimgPoolId *pool, GError **error);
+
 typedef struct {
     char *uuid;
     char *name;   /* others may have it too */
@@ -257,10 +274,87 @@ typedef struct {
 
 void vimg_job_info_free(VimgJobInfo *info);
 
+typedef enum {
+    VIMG_JOB_BEGUN,
+    VIMG_JOB_MOVED, /* at most twice a second */
+    VIMG_JOB_ENDED, /* always the last */
+} VimgJobStep;
+
+typedef struct {
+    VimgJobInfo *job;
+    VimgJobStep step;
+    char *error; /* VIMG_JOB_ENDED: what whoever waited for it was told; NULL: it was completed */
+} VimgJobEvent;
+
+/* Called in one thread, no lock of the model held; @event is borrowed.  Must not block. */
+typedef void (*VimgJobSink)(const VimgJobEvent *event, gpointer data);
+
+/* Before the model starts. */
+void vimg_model_set_job_sink(VimgModel *model, VimgJobSink sink, gpointer data);
+/* (memory) One watches more, or (cannot fail) less; without any the sink is not called. */
+gboolean vimg_model_watch_jobs(VimgModel *model, gboolean on, GError **error);
+
 /* (memory) Returns: (transfer full) of VimgJobInfo, oldest first. */
 GPtrArray *vimg_model_job_list(VimgModel *model);
 /* (memory) It ends soon, with VIMG_ERROR_ABORTED for whoever waits for it. */
 gboolean vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error);
+
+/* ---- what is there ---------------------------------------------------------------------- */
+
+/*
+ * (memory) All pools in the order of names, or the one of @name.  Returns: (transfer full) a JSON
+ * object, {"pools": [...]}; of each pool:
+ *
+ * "name", "uuid", "type"; "active", "persistent", "autostart", "read_only" (its storage is);
+ * "state": enabled, disabled; "status": inactive, connecting, connected, disconnected; "error",
+ * "error_time": the last one of its storage, null if there was none since the daemon started;
+ * "retry_in": seconds until it is connected again, null if it is not to be; "reconnects": how often
+ * it was since the daemon started;
+ * "capacity", "available", "allocation": bytes of its storage; "reserved": bytes that running
+ * uploads of this host keep free; "images", "saving", "damaged" (in state error): how many;
+ * "logical": bytes that downloads of all complete images return;
+ * "stored": bytes that all content takes, "dedup_ratio": how many times as much the images would
+ * take each alone, "compression_ratio": how many times as much it would take uncompressed,
+ * "damaged_slices": pieces of content that are bad or missing, each null if it is not known;
+ * "as_of": when the last four were counted, by a cleanup, a verification or the like;
+ * "jobs": array of "id", "pool", "volume" (null: the pool's), "kind", "phase", "done", "total" (0:
+ * not known), "started", "cancelled".
+ */
+char *vimg_model_status(VimgModel *model, const char *name, GError **error);
+
+typedef struct {
+    char *uuid;
+    char *name;
+    const char *state; /* saving, active, error */
+    char *reason;      /* of an error; may be NULL */
+    char *format;      /* may be NULL */
+    guint64 capacity, allocation, physical;
+    gint64 created;         /* seconds since 1970 */
+    guint64 unique, shared; /* bytes, as of: */
+    gint64 as_of;           /* 0: not known */
+} VimgVolumeInfo;
+
+void vimg_volume_info_free(VimgVolumeInfo *info);
+
+/*
+ * (memory) In the order of names: the first @max behind @after (NULL: from the beginning).
+ * Returns: (transfer full) of VimgVolumeInfo
+ */
+GPtrArray *vimg_model_volume_page(VimgModel *model, const VimgPoolId *pool, const char *after,
+                                  guint max, GError **error);
+/*
+ * (memory) Returns: (transfer full) a JSON object of all that is known: "name", "uuid", "pool",
+ * "key", "path"; "state": saving, active, error, with its "reason"; "format"; "capacity",
+ * "allocation", "physical", "unique", "shared", "as_of"; "position": where an upload may be taken
+ * up; "created"; "parent" (uuid), "checksum_type", "checksum", "os", "arch", "description",
+ * "origin" (of a file that was adopted); "changing": kind of the job that changes it; "readers":
+ * how many jobs read it; "jobs": as vimg_model_status().  What there is none of is null.
+ */
+char *vimg_model_volume_show(VimgModel *model, const VimgPoolId *pool, const char *name,
+                             GError **error);
+
+/* (memory) Returns: (transfer full) an OpenMetrics text; what is in it says virtimaged(8). */
+char *vimg_model_metrics(VimgModel *model);
 
 /* ---- secrets ---------------------------------------------------------------------------- */
 

@@ -151,7 +151,11 @@ delete_storage(VimgPool *pool, guint flags, GError **error)
     }
     view = vimg_pool_view(pool->model, def, known);
     job = vimg_job_begin(pool->model->jobs, "delete", pool->name, NULL, 0);
-    return vimg_type_remove(type, view, job, error) && vimg_persist_store_forget(pool, error);
+    if (vimg_type_remove(type, view, job, error) && vimg_persist_store_forget(pool, error))
+        return TRUE;
+    if (error)
+        vimg_job_fail(job, *error);
+    return FALSE;
 }
 
 gboolean

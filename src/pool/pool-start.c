@@ -78,6 +78,8 @@ build_storage(VimgPool *pool, const VimgPoolDef *def, const char *known, guint f
     job = vimg_job_begin(pool->model->jobs, "build", pool->name, NULL, 0);
     if (vimg_type_build(type, view, flags, job, error))
         return TRUE;
+    if (error)
+        vimg_job_fail(job, *error);
     if (forget && !vimg_persist_store_remember(pool, known, &local))
         vimg_warning("storage of pool '%s' is no longer remembered: %s", pool->name,
                      local->message);
@@ -122,10 +124,12 @@ build_if_asked(VimgPool *pool, guint flags, GError **error)
 /* ---- starting --------------------------------------------------------------------------- */
 
 static void
-clear_cache(VimgPool *pool)
+give_back(VimgPool *pool, const GError *why)
 {
     VIMG_LOCK_GUARD(&pool->lock);
     vimg_cache_clear(pool);
+    if (why)
+        vimg_pool_note_error(pool, why->message);
 }
 
 static void
@@ -153,7 +157,7 @@ vimg_pool_start(VimgPool *pool, guint flags, GError **error)
     session = vimg_session_open(pool, def, VIMG_OPEN_CREATE, &info, error);
     if (!session || !vimg_cache_refresh(pool, session, error) ||
         !vimg_persist_run_save(pool, def, error)) {
-        clear_cache(pool);
+        give_back(pool, error ? *error : NULL);
         return FALSE;
     }
     activate(pool, g_steal_pointer(&session), &info);

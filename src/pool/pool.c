@@ -64,6 +64,7 @@ vimg_pool_unref(VimgPool *pool)
     g_free(pool->claimed);
     g_free(pool->store_id);
     g_free(pool->lost);
+    g_free(pool->last_error);
     g_free(pool->name);
     g_free(pool);
 }
@@ -133,6 +134,7 @@ vimg_pool_set_lost(VimgPool *pool, const char *reason)
         return;
     g_free(pool->lost);
     pool->lost = g_strdup(reason);
+    vimg_pool_note_error(pool, reason);
     if (pool->status == VIMG_POOL_CONNECTED)
         pool->status = VIMG_POOL_DISCONNECTED;
     if (pool->retry_at == 0 && pool->def->reconnect)

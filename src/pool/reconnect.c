@@ -99,6 +99,7 @@ end_attempt(VimgPool *pool, VimgSession *session, const VimgPluginStore *info, c
         pool->session = vimg_session_ref(session);
     }
     pool->status = VIMG_POOL_CONNECTED;
+    pool->reconnects++;
     pool->retry_at = 0;
     g_clear_pointer(&pool->lost, g_free);
     vimg_pool_set_info(pool, info);

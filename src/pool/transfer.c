@@ -109,6 +109,15 @@ check_range(const VimgTransfer *transfer, GError **error)
         transfer->image.name);
 }
 
+static void
+show_reserved(VimgTransfer *transfer)
+{
+    guint64 reserved = vimg_writer_reserved(transfer->writer);
+
+    VIMG_LOCK_GUARD(&transfer->use.pool->lock);
+    transfer->use.volume->reserved = reserved;
+}
+
 static gboolean
 open_writer(VimgTransfer *transfer, gboolean sparse, GError **error)
 {
@@ -122,8 +131,10 @@ open_writer(VimgTransfer *transfer, gboolean sparse, GError **error)
     vimg_mutex_unlock(&use->pool->lock);
     transfer->writer = vimg_writer_open(vimg_session_store(use->session), transfer->image.uuid,
                                         &request, use->job, &local);
-    if (transfer->writer)
+    if (transfer->writer) {
+        show_reserved(transfer);
         return TRUE;
+    }
     vimg_use_failed(use, local);
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
@@ -182,8 +193,10 @@ vimg_model_upload(VimgModel *model, const VimgVolId *vol, guint64 offset, guint6
     vimg_use_image(&transfer->use, &transfer->image);
     transfer->raw = g_strcmp0(transfer->image.format, "raw") == 0;
     if (!check_range(transfer, error) || !check_resume(transfer, error) ||
-        !open_writer(transfer, sparse, error) || !open_intake(transfer, error))
+        !open_writer(transfer, sparse, error) || !open_intake(transfer, error)) {
+        vimg_use_fail(&transfer->use, error);
         return NULL;
+    }
     transfer->upload = TRUE;
     vimg_job_progress(transfer->use.job, "upload", 0,
                       length > 0      ? length
@@ -200,9 +213,11 @@ show_growth(VimgTransfer *transfer, guint64 bytes)
     guint64 position = 0;
     VimgVolume *volume = transfer->use.volume;
     gboolean known = vimg_writer_stat(transfer->writer, &allocation, &position);
+    guint64 reserved = vimg_writer_reserved(transfer->writer);
 
     vimg_job_add(transfer->use.job, bytes);
     VIMG_LOCK_GUARD(&transfer->use.pool->lock);
+    volume->reserved = reserved;
     if (known)
         volume->image.position = position;
     volume->image.allocation = known ? allocation : MAX(allocation, transfer->image.allocation);
@@ -276,13 +291,13 @@ gboolean
 vimg_transfer_write(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, gsize size,
                     GError **error)
 {
-    return take(transfer, buffer, offset, size, error);
+    return take(transfer, buffer, offset, size, error) || vimg_use_fail(&transfer->use, error);
 }
 
 gboolean
 vimg_transfer_hole(VimgTransfer *transfer, guint64 length, GError **error)
 {
-    return take(transfer, NULL, 0, length, error);
+    return take(transfer, NULL, 0, length, error) || vimg_use_fail(&transfer->use, error);
 }
 
 /* Whether it completes the image; *@seal is what its client meant, or reached. */
@@ -373,7 +388,7 @@ vimg_transfer_next(VimgTransfer *transfer, VimgExtent *out, GError **error)
     if (transfer->ended)
         return TRUE;
     if (!check_going(transfer, error))
-        return FALSE;
+        return vimg_use_fail(&transfer->use, error);
     if (!vimg_reader_next(transfer->reader, out, &local)) {
         vimg_use_failed(&transfer->use, local);
         g_propagate_error(error, g_steal_pointer(&local));
@@ -398,7 +413,7 @@ vimg_transfer_finish(VimgTransfer *transfer, GError **error)
         return TRUE;
     }
     if (!check_going(transfer, error))
-        return FALSE;
+        return vimg_use_fail(&transfer->use, error);
     if (!finish_upload(transfer, &local)) {
         vimg_writer_abort(g_steal_pointer(&transfer->writer));
         vimg_use_failed(&transfer->use, local);
@@ -421,11 +436,24 @@ vimg_transfer_cancel(VimgTransfer *transfer)
         vimg_job_cancel(transfer->use.job);
 }
 
+/* Whoever waited for its end has gone, unless it failed. */
+static void
+give_up(VimgTransfer *transfer)
+{
+    g_autoptr(GError) error = NULL;
+
+    vimg_throw(&error, VIMG_ERROR_ABORTED, "%s", _("the transfer was cancelled"));
+    if (vimg_job_fail(transfer->use.job, error))
+        vimg_job_cancel(transfer->use.job);
+}
+
 void
 vimg_transfer_free(VimgTransfer *transfer)
 {
     if (!transfer)
         return;
+    if (transfer->use.job)
+        give_up(transfer);
     if (transfer->writer) {
         vimg_writer_abort(g_steal_pointer(&transfer->writer));
         vimg_use_restat(&transfer->use);

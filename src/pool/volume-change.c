@@ -131,7 +131,7 @@ vimg_model_vol_resize(VimgModel *model, const VimgVolId *vol, guint64 capacity, 
     vimg_use_image(&use, &image);
     if (!wanted_capacity(image.capacity, capacity, flags, &wanted, error) ||
         !check_resize(&use, &image, wanted, flags, error))
-        return FALSE;
+        return vimg_use_fail(&use, error);
     if (!vimg_store_resize(vimg_session_store(use.session), image.uuid, wanted, &local))
         return fail(&use, local, error);
     vimg_use_restat(&use);

@@ -147,7 +147,7 @@ vimg_model_vol_create(VimgModel *model, const VimgPoolId *id, const char *xml, g
                   error) ||
         !check_preallocation(flags, image.format, error) ||
         !create_image(&use, &image, "create", def->allocation, error))
-        return FALSE;
+        return vimg_use_fail(&use, error);
     vimg_use_fill_id(&use, out);
     return TRUE;
 }
@@ -270,6 +270,8 @@ clone_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginI
     if (vimg_store_clone(store, base->uuid, image, to->job, &out, &local)) {
         vimg_use_created(to, &out, "clone");
         *done = TRUE;
+        if (!expected(base, image).checksum) /* else it was counted as it was read */
+            vimg_job_add(to->job, out.physical);
         return TRUE;
     }
     if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT))
@@ -309,10 +311,11 @@ vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *id, const char *x
     g_auto(VimgUse) from = {0};
     g_auto(VimgUse) to = {0};
 
-    if (!pool || !vimg_use_volume(model, source, VIMG_ACTION_SOURCE, "copy", &from, error) ||
-        !vimg_use_create(pool, def->name, "clone", &to, error) ||
-        !create_from(model, def, flags, &from, &to, error))
+    if (!pool || !vimg_use_volume(model, source, VIMG_ACTION_SOURCE, "copy", &from, error))
         return FALSE;
+    if (!vimg_use_create(pool, def->name, "clone", &to, error) ||
+        !create_from(model, def, flags, &from, &to, error))
+        return vimg_use_fail(&from, error) || vimg_use_fail(&to, error);
     vimg_session_sizes(to.session);
     vimg_use_fill_id(&to, out);
     return TRUE;

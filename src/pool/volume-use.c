@@ -213,7 +213,8 @@ static void
 begin_job(VimgUse *use, const char *kind, const char *volume)
 {
     use->session = vimg_session_ref(use->pool->session);
-    use->job = vimg_job_begin(use->pool->model->jobs, kind, use->pool->name, volume, 0);
+    if (strcmp(kind, VIMG_ADOPT_KIND) != 0) /* all files have the job of their round */
+        use->job = vimg_job_begin(use->pool->model->jobs, kind, use->pool->name, volume, 0);
 }
 
 static void
@@ -233,6 +234,18 @@ vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out, G
         !check_connected(pool, error) || !check_tending(pool, error))
         return FALSE;
     take_storage(out, kind);
+    begin_job(out, kind, NULL);
+    return TRUE;
+}
+
+gboolean
+vimg_use_look(VimgPool *pool, const char *kind, VimgUse *out, GError **error)
+{
+    if (!enter(pool, out, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!check_pool(pool, error) || !check_connected(pool, error))
+        return FALSE;
     begin_job(out, kind, NULL);
     return TRUE;
 }
@@ -378,6 +391,16 @@ gboolean
 vimg_use_failed(VimgUse *use, const GError *error)
 {
     vimg_session_failed(use->session, error);
+    if (use->job)
+        vimg_job_fail(use->job, error);
+    return FALSE;
+}
+
+gboolean
+vimg_use_fail(VimgUse *use, GError **error)
+{
+    if (use->job && error && *error)
+        vimg_job_fail(use->job, *error);
     return FALSE;
 }
 
@@ -410,10 +433,12 @@ vimg_use_clear(VimgUse *use)
     vimg_mutex_lock(&pool->lock);
     if (use->reserved)
         vimg_cache_unreserve(pool, use->reserved);
-    if (use->volume && use->changing)
+    if (use->volume && use->changing) {
         use->volume->changing = NULL;
-    else if (use->volume)
+        use->volume->reserved = 0;
+    } else if (use->volume) {
         g_hash_table_remove(pool->readers, use);
+    }
     if (use->tending)
         pool->tending = NULL;
     vimg_job_end(use->job); /* with the hold, so that no one is refused for a job that ended */

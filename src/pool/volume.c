@@ -185,7 +185,7 @@ vimg_model_vol_xml(VimgModel *model, const VimgVolId *vol, guint flags, GError *
     g_autoptr(VimgVolume) volume = NULL;
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_autofree char *path = NULL;
-    VimgVolumeView view;
+    VimgVolumeView view = {.image = &image};
 
     if (!vimg_flags_check(flags, 0, "virStorageVolGetXMLDesc", error))
         return NULL;
@@ -195,8 +195,12 @@ vimg_model_vol_xml(VimgModel *model, const VimgVolId *vol, guint flags, GError *
     vimg_mutex_lock(&pool->lock);
     vimg_image_copy(&image, &volume->image);
     path = path_of(pool, volume);
+    view.unique = volume->unique;
+    view.shared = volume->shared;
+    view.as_of = volume->as_of;
     vimg_mutex_unlock(&pool->lock);
-    view = (VimgVolumeView){.image = &image, .key = volume->key, .path = path};
+    view.key = volume->key;
+    view.path = path;
     return vimg_volume_format(&view);
 }
 

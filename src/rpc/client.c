@@ -133,9 +133,13 @@ vimg_client_get_data(VimgClient *client)
     return client->data;
 }
 
+/* Bytes that wait for a client which is behind. */
+#define BEHIND 65536
+
 typedef struct {
     VimgClient *client;
     VimgBuffer *frame;
+    gboolean progress;
 } Event;
 
 static void
@@ -153,8 +157,11 @@ deliver_event(gpointer data)
 {
     g_autoptr(Event) event = data;
     VimgClient *client = event->client;
+    gsize waiting = vimg_outbox_bytes(&client->outbox);
 
-    if (vimg_outbox_bytes(&client->outbox) > client->server->config->max_client_bytes) {
+    if (event->progress && waiting > BEHIND)
+        return;
+    if (waiting > client->server->config->max_client_bytes) {
         vimg_warning("closing a client of uid %u that does not read its events",
                      (guint)client->uid);
         vimg_connection_close(client);
@@ -163,9 +170,9 @@ deliver_event(gpointer data)
     vimg_connection_send(client, vimg_packet_new(g_steal_pointer(&event->frame)));
 }
 
-void
-vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,
-                       const void *data)
+static void
+send_message(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,
+             const void *data, gboolean progress)
 {
     VimgFrameHeader header = {
         .program = program, .version = 1, .procedure = procedure, .type = VIMG_FRAME_MESSAGE};
@@ -180,5 +187,20 @@ vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure, xd
     event = g_new(Event, 1);
     event->client = vimg_client_ref(client);
     event->frame = frame;
+    event->progress = progress;
     vimg_inbox_post(client->server->inbox, deliver_event, event);
+}
+
+void
+vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,
+                       const void *data)
+{
+    send_message(client, program, procedure, proc, data, FALSE);
+}
+
+void
+vimg_client_send_progress(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,
+                          const void *data)
+{
+    send_message(client, program, procedure, proc, data, TRUE);
 }

@@ -35,6 +35,9 @@ uid_t vimg_client_uid(VimgClient *client);
 /* Queues an event: type MESSAGE, serial 0, ahead of stream data. */
 void vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,
                             const void *data);
+/* The same, but lost if the client is behind with reading: more of its kind will come. */
+void vimg_client_send_progress(VimgClient *client, guint32 program, gint32 procedure,
+                               xdrproc_t proc, const void *data);
 
 /* Data of the handlers, made by vimg_server's hooks when it connects, freed when it has gone. */
 gpointer vimg_client_get_data(VimgClient *client);

@@ -25,6 +25,9 @@ xdr_vimg_control_none(XDR *xdr, vimg_control_none *none)
 typedef vimg_remote_vol vimg_control_vol;
 #define xdr_vimg_control_vol xdr_vimg_remote_vol
 
+typedef vimg_remote_pool vimg_control_pool;
+#define xdr_vimg_control_pool xdr_vimg_remote_pool
+
 #define FAST VIMG_PROC_MEMORY
 #define WRITES VIMG_PROC_WRITES
 #define POOL (VIMG_PROC_POOL_ARG | VIMG_PROC_POOL_UUID)
@@ -49,6 +52,14 @@ static const VimgProc procs[] = {
     ROW(TRASH_PURGE, "trashPurge", purge_args, none, trash_purge, WRITES | POOL),
     ROW(JOB_LIST, "jobList", none, jobs_ret, job_list, FAST),
     ROW(JOB_CANCEL, "jobCancel", job_args, none, job_cancel, FAST | WRITES),
+    ROW(STATUS, "status", status_args, report, status, FAST),
+    ROW(VOLUME_LIST, "volumeList", volumes_args, volumes_ret, volume_list, FAST),
+    ROW(VOLUME_SHOW, "volumeShow", volume_args, report, volume_show, FAST),
+    ROW(METRICS, "metrics", none, report, metrics, FAST),
+    ROW(JOB_WATCH, "jobWatch", watch_args, none, job_watch, FAST),
+    ROW(POOL_USAGE, "poolUsage", pool, report, pool_usage, WRITES | POOL | LONG),
+    ROW(VOLUME_DIFF, "volumeDiff", diff_args, report, vol_diff, WRITES | POOL | LONG),
+    ROW(POOL_DOCTOR, "poolDoctor", pool, report, pool_doctor, WRITES | POOL | LONG),
 };
 
 const VimgProgram vimg_control_program = {

@@ -2,8 +2,7 @@
  * events.c: who wants to hear of what, and telling them
  *
  * Registrations belong to a connection and end with it.  An event may overtake the reply of the
- * call that caused it, as in libvirt.  The lock of one connection's table is a leaf: nothing is
- * sent under it.
+ * call that caused it, as in libvirt.  Nothing is sent under the lock of one connection's table.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -37,6 +36,8 @@ typedef struct {
     VimgMutex lock;
     GArray *registrations[N_CLASSES]; /* of Registration */
     int next[N_CLASSES];              /* callback number */
+    VimgModel *watched;               /* whose jobs it hears of; NULL: none */
+    gboolean gone;
 } Subscriber;
 
 /* What a class calls itself in messages, and its event ids in their order on the wire. */
@@ -88,6 +89,10 @@ subscriber_drop(VimgClient *client, gpointer data)
 
     for (guint i = 0; i < N_CLASSES; i++)
         g_array_set_size(subscriber->registrations[i], 0);
+    if (subscriber->watched)
+        vimg_model_watch_jobs(subscriber->watched, FALSE, NULL);
+    subscriber->watched = NULL;
+    subscriber->gone = TRUE;
 }
 
 const VimgServerHooks vimg_remote_hooks = {
@@ -165,6 +170,23 @@ gboolean
 vimg_handle_secret_event_deregister(VimgCall *call, GError **error)
 {
     return remove_callback(call, CLASS_SECRET, error);
+}
+
+/* Asked for twice it is the same. */
+gboolean
+vimg_handle_job_watch(VimgCall *call, GError **error)
+{
+    Subscriber *subscriber = vimg_client_get_data(call->client);
+    const vimg_control_watch_args *args = call->args;
+    gboolean on = args->on != 0;
+    VIMG_LOCK_GUARD(&subscriber->lock);
+
+    if (on == (subscriber->watched != NULL) || subscriber->gone)
+        return TRUE;
+    if (!vimg_model_watch_jobs(call->model, on, error))
+        return FALSE;
+    subscriber->watched = on ? call->model : NULL;
+    return TRUE;
 }
 
 /* ---- telling -------------------------------------------------------------------------------- */
@@ -276,4 +298,50 @@ void
 vimg_remote_event(const VimgEvent *event, gpointer data)
 {
     vimg_server_foreach_client(data, tell, (gpointer)event);
+}
+
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+static gboolean
+watches_jobs(VimgClient *client)
+{
+    Subscriber *subscriber = vimg_client_get_data(client);
+    VIMG_LOCK_GUARD(&subscriber->lock);
+
+    return subscriber->watched != NULL;
+}
+
+static void
+tell_job(VimgClient *client, gpointer data)
+{
+    VimgJobEvent *event = data;
+    VimgJobInfo *job = event->job;
+    vimg_control_job_event wire = {
+        .job = {.id = job->id,
+                .pool = job->pool,
+                .volume = job->volume ? &job->volume : NULL,
+                .kind = job->kind,
+                .phase = job->phase,
+                .done = job->done,
+                .total = job->total,
+                .started = job->started,
+                .cancelled = job->cancelled},
+        .ended = event->step == VIMG_JOB_ENDED,
+        .error = event->error ? &event->error : NULL,
+    };
+
+    if (!watches_jobs(client))
+        return;
+    if (event->step == VIMG_JOB_MOVED)
+        vimg_client_send_progress(client, VIMG_PROGRAM_CONTROL, VIMG_CONTROL_JOB_EVENT,
+                                  (xdrproc_t)xdr_vimg_control_job_event, &wire);
+    else
+        vimg_client_send_event(client, VIMG_PROGRAM_CONTROL, VIMG_CONTROL_JOB_EVENT,
+                               (xdrproc_t)xdr_vimg_control_job_event, &wire);
+}
+
+void
+vimg_remote_job_event(const VimgJobEvent *event, gpointer data)
+{
+    vimg_server_foreach_client(data, tell_job, (gpointer)event);
 }

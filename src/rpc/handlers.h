@@ -149,8 +149,22 @@ gboolean vimg_handle_trash_purge(VimgCall *call, GError **error);
 gboolean vimg_handle_job_list(VimgCall *call, GError **error);
 gboolean vimg_handle_job_cancel(VimgCall *call, GError **error);
 
+/* ---- handlers-status.c ---------------------------------------------------------------------- */
+
+gboolean vimg_handle_status(VimgCall *call, GError **error);
+gboolean vimg_handle_volume_list(VimgCall *call, GError **error);
+gboolean vimg_handle_volume_show(VimgCall *call, GError **error);
+gboolean vimg_handle_metrics(VimgCall *call, GError **error);
+
+/* ---- handlers-usage.c ----------------------------------------------------------------------- */
+
+gboolean vimg_handle_pool_usage(VimgCall *call, GError **error);
+gboolean vimg_handle_vol_diff(VimgCall *call, GError **error);
+gboolean vimg_handle_pool_doctor(VimgCall *call, GError **error);
+
 /* ---- events.c ------------------------------------------------------------------------------- */
 
+gboolean vimg_handle_job_watch(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_event_register(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_event_deregister(VimgCall *call, GError **error);
 gboolean vimg_handle_secret_event_register(VimgCall *call, GError **error);

@@ -13,4 +13,7 @@ extern const VimgServerHooks vimg_remote_hooks;
 /* A VimgEventSink; @data is the VimgServer. */
 void vimg_remote_event(const VimgEvent *event, gpointer data);
 
+/* A VimgJobSink; @data is the VimgServer. */
+void vimg_remote_job_event(const VimgJobEvent *event, gpointer data);
+
 #endif

@@ -59,6 +59,9 @@ volume_through(const char *xml, GError **error)
 
     if (!def)
         return NULL;
+    view.unique = 7;
+    view.shared = 8;
+    view.as_of = def->checksum ? 1767323046 : 0;
     image.uuid = (char *)"0c8a1fd1-ad8b-4df2-9a0b-71d2ef76cd8c";
     image.name = def->name;
     image.format = def->format;

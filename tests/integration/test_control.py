@@ -106,7 +106,7 @@ class ControlCase(runner.DaemonCase):
 
 class Program(ControlCase):
     def test_unknown(self):
-        for proc in (0, 8, 1 << 30, -1):
+        for proc in (0, 24, 1 << 30, -1):
             e = self.refused(RPC, "unknown procedure: %d" % proc, self.control.call, proc)
             self.assertEqual(e.domain, FROM_RPC)
         self.refused(RPC, "Cannot find program", self.c.call, 1, prog=CONTROL, vers=2)

@@ -5,16 +5,25 @@ import json
 from collections import namedtuple
 
 import rawrpc as rpc
-from rawrpc import Connection, nullable, string, u32, u64
+from rawrpc import Connection, Reader, nullable, string, u32, u64
 
 CONTROL = 0x56494D47
 PAGE_MAX = 1024
 PROCS = dict(POOL_CLEANUP=1, POOL_VERIFY=2, TRASH_LIST=3, TRASH_RESTORE=4, TRASH_PURGE=5,
-             JOB_LIST=6, JOB_CANCEL=7)
+             JOB_LIST=6, JOB_CANCEL=7, STATUS=8, VOLUME_LIST=9, VOLUME_SHOW=10, POOL_USAGE=11,
+             VOLUME_DIFF=12, POOL_DOCTOR=20, METRICS=22, JOB_WATCH=23, JOB_EVENT=24)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires")
 Job = namedtuple("Job", "id pool volume kind phase done total started cancelled")
+Volume = namedtuple("Volume", "uuid name state reason format capacity allocation physical created "
+                    "unique shared as_of")
+JobEvent = namedtuple("JobEvent", "job ended error")
+
+
+def read_job(reader):
+    return Job(reader.u64(), reader.string(), reader.nullable(), reader.string(), reader.string(),
+               reader.u64(), reader.u64(), reader.u64(), bool(reader.u32()))
 
 
 class Control:
@@ -58,6 +67,15 @@ class Control:
     def verify(self, pool, volume=None):
         return self.report("POOL_VERIFY", self.pool(pool) + nullable(volume))
 
+    def usage(self, pool):
+        return self.report("POOL_USAGE", self.pool(pool))
+
+    def diff(self, pool, old, new):
+        return self.report("VOLUME_DIFF", self.pool(pool) + string(old) + string(new))
+
+    def doctor(self, pool):
+        return self.report("POOL_DOCTOR", self.pool(pool))
+
     def trash_page(self, pool, after=None, most=PAGE_MAX):
         reader = self.call("TRASH_LIST", self.pool(pool) + nullable(after) + u32(most))
         entries = reader.array(lambda: TrashEntry(
@@ -86,11 +104,51 @@ class Control:
 
     def job_list(self):
         reader = self.call("JOB_LIST")
-        jobs = reader.array(lambda: Job(
-            reader.u64(), reader.string(), reader.nullable(), reader.string(), reader.string(),
-            reader.u64(), reader.u64(), reader.u64(), bool(reader.u32())))
+        jobs = reader.array(lambda: read_job(reader))
         reader.end()
         return jobs
 
     def job_cancel(self, job):
         self.call("JOB_CANCEL", u64(job)).end()
+
+    # ---- what is there
+
+    def status(self, pool=None):
+        return self.report("STATUS", nullable(pool))["pools"]
+
+    def volume_page(self, pool, after=None, most=PAGE_MAX):
+        reader = self.call("VOLUME_LIST", self.pool(pool) + nullable(after) + u32(most))
+        volumes = reader.array(lambda: Volume(
+            reader.string(), reader.string(), reader.string(), reader.nullable(),
+            reader.nullable(), *(reader.u64() for _ in range(7))))
+        reader.end()
+        return volumes
+
+    def volume_list(self, pool, page=PAGE_MAX):
+        """All of them, page by page."""
+        volumes, after = [], None
+        while True:
+            more = self.volume_page(pool, after, page)
+            volumes += more
+            if len(more) < page:
+                return volumes
+            after = more[-1].name
+
+    def volume_show(self, pool, volume):
+        return self.report("VOLUME_SHOW", self.pool(pool) + string(volume))
+
+    def metrics(self):
+        reader = self.call("METRICS")
+        text = reader.string()
+        reader.end()
+        return text
+
+    def watch(self, on=True):
+        self.call("JOB_WATCH", u32(1 if on else 0)).end()
+
+    def next_event(self, timeout=20):
+        """What was told next, waiting for it."""
+        reader = Reader(self.c.event(PROCS["JOB_EVENT"], timeout).payload)
+        event = JobEvent(read_job(reader), bool(reader.u32()), reader.nullable())
+        reader.end()
+        return event

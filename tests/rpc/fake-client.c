@@ -99,8 +99,18 @@ vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure, xd
 {
     g_autofree char *payload = fake_encode(proc, data);
 
-    g_assert_cmphex(program, ==, 0x20008086);
+    g_assert_cmphex(program, ==, procedure < 100 ? 0x56494d47 : 0x20008086);
     g_ptr_array_add(client->events, g_strdup_printf("%d %s", procedure, payload));
+}
+
+void
+vimg_client_send_progress(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,
+                          const void *data)
+{
+    g_autofree char *payload = fake_encode(proc, data);
+
+    g_assert_cmphex(program, ==, 0x56494d47);
+    g_ptr_array_add(client->events, g_strdup_printf("%d? %s", procedure, payload));
 }
 
 gpointer

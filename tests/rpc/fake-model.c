@@ -418,6 +418,25 @@ vimg_model_pool_verify(VimgModel *model, const VimgPoolId *pool, const char *vol
                : NULL;
 }
 
+char *
+vimg_model_pool_usage(VimgModel *model, const VimgPoolId *pool, GError **error)
+{
+    return called(error, "pool_usage(%s)", pool_text(pool)) ? g_strdup("{}") : NULL;
+}
+
+char *
+vimg_model_vol_diff(VimgModel *model, const VimgPoolId *pool, const char *from, const char *to,
+                    GError **error)
+{
+    return called(error, "vol_diff(%s, %s, %s)", pool_text(pool), from, to) ? g_strdup("{}") : NULL;
+}
+
+char *
+vimg_model_pool_doctor(VimgModel *model, const VimgPoolId *pool, GError **error)
+{
+    return called(error, "pool_doctor(%s)", pool_text(pool)) ? g_strdup("{}") : NULL;
+}
+
 void
 vimg_trash_entry_free(VimgTrashEntry *entry)
 {
@@ -500,6 +519,71 @@ gboolean
 vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error)
 {
     return called(error, "job_cancel(%" G_GUINT64_FORMAT ")", id);
+}
+
+gboolean
+vimg_model_watch_jobs(VimgModel *model, gboolean on, GError **error)
+{
+    return called(error, "watch_jobs(%d)", on);
+}
+
+/* ---- what is there ---------------------------------------------------------------------- */
+
+char *
+vimg_model_status(VimgModel *model, const char *name, GError **error)
+{
+    return called(error, "status(%s)", name ? name : "NULL") ? g_strdup("{}") : NULL;
+}
+
+char *
+vimg_model_metrics(VimgModel *model)
+{
+    called(NULL, "metrics()");
+    return g_strdup("#");
+}
+
+char *
+vimg_model_volume_show(VimgModel *model, const VimgPoolId *pool, const char *name, GError **error)
+{
+    return called(error, "volume_show(%s, %s)", pool_text(pool), name) ? g_strdup("{}") : NULL;
+}
+
+void
+vimg_volume_info_free(VimgVolumeInfo *info)
+{
+    g_free(info->uuid);
+    g_free(info->name);
+    g_free(info->reason);
+    g_free(info->format);
+    g_free(info);
+}
+
+GPtrArray *
+vimg_model_volume_page(VimgModel *model, const VimgPoolId *pool, const char *after, guint max,
+                       GError **error)
+{
+    GPtrArray *list;
+
+    if (!called(error, "volume_page(%s, %s, %u)", pool_text(pool), after ? after : "NULL", max))
+        return NULL;
+    list = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_volume_info_free);
+    for (guint i = 0; i < fake_model.count; i++) {
+        VimgVolumeInfo info = {.state = i == 0 ? "error" : "saving",
+                               .capacity = 1ULL << 33,
+                               .allocation = 5,
+                               .physical = 6,
+                               .created = 7,
+                               .unique = 8,
+                               .shared = 9,
+                               .as_of = 10};
+
+        info.uuid = g_strdup_printf("u%u", i);
+        info.name = g_strdup("n");
+        info.reason = i == 0 ? g_strdup("r") : NULL;
+        info.format = i == 1 ? g_strdup("raw") : NULL;
+        g_ptr_array_add(list, g_memdup2(&info, sizeof(info)));
+    }
+    return list;
 }
 
 /* ---- secrets ---------------------------------------------------------------------------- */

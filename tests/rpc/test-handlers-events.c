@@ -9,7 +9,9 @@
 
 #include "fake-client.h"
 #include "fake-model.h"
+#include "handler-call.h"
 #include "rpc/remote.h"
+#include "wire/control.h"
 #include "wire/remote.h"
 
 #define POOL_REGISTER 368
@@ -177,6 +179,97 @@ test_deregister(void)
     g_assert_cmpint(register_pool(client, 0, NULL), ==, 1);
 }
 
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+static gboolean
+watch(VimgClient *client, gboolean on, GError **error)
+{
+    vimg_control_watch_args args = {.on = on};
+    VimgCall made = {.model = (VimgModel *)&fake_model,
+                     .client = client,
+                     .proc = &vimg_control_program.procs[23],
+                     .args = &args};
+
+    g_string_truncate(fake_model.log, 0);
+    return made.proc->handler(&made, error);
+}
+
+static void
+tell_job(VimgClient *client, VimgJobStep step, const char *volume, const char *error)
+{
+    VimgJobInfo job = {.id = 1,
+                       .pool = (char *)"p",
+                       .volume = (char *)volume,
+                       .kind = (char *)"k",
+                       .phase = (char *)"",
+                       .done = 1ULL << 33,
+                       .total = 2,
+                       .started = 3,
+                       .cancelled = error != NULL};
+    VimgJobEvent event = {.job = &job, .step = step, .error = (char *)error};
+
+    g_ptr_array_set_size(client->events, 0);
+    vimg_remote_job_event(&event, (gpointer)client);
+}
+
+static void
+assert_heard(VimgClient *client, const char *mark, const char *tokens)
+{
+    g_autofree char *payload = handler_hex(tokens);
+    g_autofree char *expected = g_strconcat(mark, " ", payload, NULL);
+
+    g_assert_cmpint(client->events->len, ==, 1);
+    g_assert_cmpstr(heard(client, 0), ==, expected);
+}
+
+static void
+test_jobs(void)
+{
+    g_autoptr(VimgClient) client = fake_client_new();
+
+    fake_model_reset();
+    tell_job(client, VIMG_JOB_BEGUN, NULL, NULL);
+    g_assert_cmpint(client->events->len, ==, 0);
+    g_assert_true(watch(client, TRUE, NULL));
+    g_assert_cmpstr(fake_model.log->str, ==, "watch_jobs(1)");
+    g_assert_true(watch(client, TRUE, NULL));
+    g_assert_cmpstr(fake_model.log->str, ==, "");
+    tell_job(client, VIMG_JOB_BEGUN, NULL, NULL);
+    assert_heard(client, "24", "h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:0 i:0 i:0");
+    tell_job(client, VIMG_JOB_MOVED, "v", NULL);
+    assert_heard(client, "24?", "h:1 s:p i:1 s:v s:k s: h:8589934592 h:2 h:3 i:0 i:0 i:0");
+    tell_job(client, VIMG_JOB_ENDED, "v", NULL);
+    assert_heard(client, "24", "h:1 s:p i:1 s:v s:k s: h:8589934592 h:2 h:3 i:0 i:1 i:0");
+    tell_job(client, VIMG_JOB_ENDED, NULL, "why");
+    assert_heard(client, "24", "h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:1 i:1 i:1 s:why");
+    g_assert_true(watch(client, FALSE, NULL));
+    g_assert_cmpstr(fake_model.log->str, ==, "watch_jobs(0)");
+    tell_job(client, VIMG_JOB_ENDED, NULL, NULL);
+    g_assert_cmpint(client->events->len, ==, 0);
+}
+
+/* Whoever went watches no more, whatever it asked for last. */
+static void
+test_jobs_gone(void)
+{
+    g_autoptr(VimgClient) client = fake_client_new();
+    g_autoptr(GError) error = NULL;
+
+    fake_model_reset();
+    fake_model.fail = TRUE;
+    g_assert_false(watch(client, TRUE, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+    fake_model.fail = FALSE;
+    g_assert_true(watch(client, TRUE, NULL));
+    g_string_truncate(fake_model.log, 0);
+    vimg_remote_hooks.disconnected(client, client->data);
+    g_assert_cmpstr(fake_model.log->str, ==, "watch_jobs(0)");
+    g_assert_true(watch(client, TRUE, NULL));
+    g_assert_cmpstr(fake_model.log->str, ==, "");
+    tell_job(client, VIMG_JOB_BEGUN, NULL, NULL);
+    g_assert_cmpint(client->events->len, ==, 0);
+}
+
 static void
 test_disconnected(void)
 {
@@ -213,5 +306,7 @@ main(int argc, char **argv)
     g_test_add_func("/handlers/events/deregister", test_deregister);
     g_test_add_func("/handlers/events/disconnected", test_disconnected);
     g_test_add_func("/handlers/events/limit", test_limit);
+    g_test_add_func("/handlers/events/jobs", test_jobs);
+    g_test_add_func("/handlers/events/jobs-gone", test_jobs_gone);
     return g_test_run();
 }

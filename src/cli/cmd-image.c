@@ -1,0 +1,226 @@
+/*
+ * cmd-image.c: virtimagectl list, show, du and diff: what is stored
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "cli/table.h"
+#include "cli/watch.h"
+#include "util/i18n.h"
+
+/* ---- list ----------------------------------------------------------------------------------- */
+
+/* What is not known is null. */
+static void
+set_known(JsonObject *object, const char *name, gboolean known, gint64 value)
+{
+    if (known)
+        json_object_set_int_member(object, name, value);
+    else
+        json_object_set_null_member(object, name);
+}
+
+static JsonObject *
+volume_to_json(const vimg_control_volume *volume)
+{
+    gboolean known = volume->as_of != 0;
+    JsonObject *object = json_object_new();
+
+    json_object_set_string_member(object, "uuid", volume->uuid);
+    json_object_set_string_member(object, "name", volume->name);
+    json_object_set_string_member(object, "state", volume->state);
+    json_object_set_string_member(object, "reason", volume->reason ? *volume->reason : NULL);
+    json_object_set_string_member(object, "format", volume->format ? *volume->format : NULL);
+    json_object_set_int_member(object, "capacity", (gint64)volume->capacity);
+    json_object_set_int_member(object, "allocation", (gint64)volume->allocation);
+    json_object_set_int_member(object, "physical", (gint64)volume->physical);
+    json_object_set_int_member(object, "created", volume->created);
+    set_known(object, "unique", known, (gint64)volume->unique);
+    set_known(object, "shared", known, (gint64)volume->shared);
+    set_known(object, "as_of", known, volume->as_of);
+    return object;
+}
+
+static gboolean
+add_page(VimgCtl *ctl, const VimgCtlPool *pool, vimg_remote_text *after, JsonArray *list,
+         GError **error)
+{
+    vimg_control_volumes_args args = {*pool, after, VIMG_CONTROL_PAGE_MAX};
+    vimg_control_volumes_ret ret = {0};
+    gboolean ok =
+        vimg_ctl_call(ctl, VIMG_CONTROL_VOLUME_LIST, (xdrproc_t)xdr_vimg_control_volumes_args,
+                      &args, (xdrproc_t)xdr_vimg_control_volumes_ret, &ret, error);
+
+    for (u_int i = 0; ok && i < ret.volumes.volumes_len; i++)
+        json_array_add_object_element(list, volume_to_json(&ret.volumes.volumes_val[i]));
+    xdr_free((xdrproc_t)xdr_vimg_control_volumes_ret, (char *)&ret);
+    return ok;
+}
+
+static void
+show_list(VimgCtl *ctl, JsonObject *report)
+{
+    static const VimgColumn columns[] = {
+        {N_("Name"), "name", VIMG_CELL_TEXT, 0},
+        {N_("State"), "state", VIMG_CELL_WORD, 1},
+        {N_("Format"), "format", VIMG_CELL_TEXT, 5},
+        {N_("Capacity"), "capacity", VIMG_CELL_SIZE, 2},
+        {N_("Allocation"), "allocation", VIMG_CELL_SIZE, 3},
+        {N_("Unique"), "unique", VIMG_CELL_SIZE, 6},
+        {N_("Created"), "created", VIMG_CELL_TIME, 4},
+    };
+
+    vimg_table_print(ctl, report, "volumes", columns, G_N_ELEMENTS(columns));
+}
+
+int
+vimg_cmd_list(VimgCtl *ctl, int argc, char **argv)
+{
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(JsonObject) report = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error))
+        report = vimg_ctl_list(ctl, &pool, "volumes", "name", add_page, &error);
+    return vimg_ctl_show(ctl, report, show_list, error);
+}
+
+/* ---- show ----------------------------------------------------------------------------------- */
+
+static void
+show_image(VimgCtl *ctl, JsonObject *report)
+{
+    static const VimgColumn fields[] = {
+        {N_("Name"), "name", VIMG_CELL_TEXT, 0},
+        {N_("UUID"), "uuid", VIMG_CELL_TEXT, 0},
+        {N_("Key"), "key", VIMG_CELL_TEXT, 0},
+        {N_("Path"), "path", VIMG_CELL_TEXT, 0},
+        {N_("State"), "state", VIMG_CELL_WORD, 0},
+        {N_("Reason"), "reason", VIMG_CELL_TEXT, 0},
+        {N_("Format"), "format", VIMG_CELL_TEXT, 0},
+        {N_("Capacity"), "capacity", VIMG_CELL_SIZE, 0},
+        {N_("Allocation"), "allocation", VIMG_CELL_SIZE, 0},
+        {N_("Physical"), "physical", VIMG_CELL_SIZE, 0},
+        {N_("Unique"), "unique", VIMG_CELL_SIZE, 0},
+        {N_("Shared"), "shared", VIMG_CELL_SIZE, 0},
+        {N_("As of"), "as_of", VIMG_CELL_TIME, 0},
+        {N_("Created"), "created", VIMG_CELL_TIME, 0},
+        {N_("Received"), "position", VIMG_CELL_SIZE, 0},
+        {N_("System"), "os", VIMG_CELL_TEXT, 0},
+        {N_("Architecture"), "arch", VIMG_CELL_TEXT, 0},
+        {N_("Description"), "description", VIMG_CELL_TEXT, 0},
+        {N_("Parent"), "parent", VIMG_CELL_TEXT, 0},
+        {N_("Checksum"), "checksum", VIMG_CELL_TEXT, 0},
+        {N_("Origin"), "origin", VIMG_CELL_TEXT, 0},
+    };
+
+    vimg_fields_print(ctl, report, fields, G_N_ELEMENTS(fields));
+}
+
+int
+vimg_cmd_show(VimgCtl *ctl, int argc, char **argv)
+{
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(JsonObject) report = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
+        vimg_control_volume_args args = {pool, argv[1]};
+
+        report = vimg_ctl_report(ctl, VIMG_CONTROL_VOLUME_SHOW,
+                                 (xdrproc_t)xdr_vimg_control_volume_args, &args, &error);
+    }
+    return vimg_ctl_show(ctl, report, show_image, error);
+}
+
+/* ---- du ------------------------------------------------------------------------------------- */
+
+static void
+show_usage(VimgCtl *ctl, JsonObject *report)
+{
+    static const VimgColumn columns[] = {
+        {N_("Name"), "name", VIMG_CELL_TEXT, 0},
+        {N_("Capacity"), "capacity", VIMG_CELL_SIZE, 3},
+        {N_("Unique"), "unique", VIMG_CELL_SIZE, 1},
+        {N_("Shared"), "shared", VIMG_CELL_SIZE, 2},
+        {N_("Deleting frees"), "freed", VIMG_CELL_SIZE, 1},
+    };
+    static const VimgColumn fields[] = {
+        {N_("Size of images"), "logical", VIMG_CELL_SIZE, 0},
+        {N_("Stored"), "stored", VIMG_CELL_SIZE, 0},
+        {N_("Shared"), "shared", VIMG_CELL_SIZE, 0},
+    };
+
+    vimg_table_print(ctl, report, "images", columns, G_N_ELEMENTS(columns));
+    if (ctl->quiet)
+        return;
+    putchar('\n');
+    vimg_fields_print(ctl, vimg_report_object(report, "total"), fields, G_N_ELEMENTS(fields));
+}
+
+int
+vimg_cmd_du(VimgCtl *ctl, int argc, char **argv)
+{
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(JsonObject) report = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
+        const VimgWatched watched = {"usage", pool.name, NULL, FALSE, _("nothing was changed")};
+
+        report = vimg_watch_report(ctl, &watched, VIMG_CONTROL_POOL_USAGE,
+                                   (xdrproc_t)xdr_vimg_remote_pool, &pool, &error);
+    }
+    return vimg_ctl_show(ctl, report, show_usage, error);
+}
+
+/* ---- diff ----------------------------------------------------------------------------------- */
+
+static void
+show_diff(VimgCtl *ctl, JsonObject *report)
+{
+    static const VimgColumn fields[] = {
+        {N_("From"), "from", VIMG_CELL_TEXT, 0},
+        {N_("To"), "to", VIMG_CELL_TEXT, 0},
+        {N_("Length before"), "from_length", VIMG_CELL_SIZE, 0},
+        {N_("Length now"), "to_length", VIMG_CELL_SIZE, 0},
+        {N_("Changed"), "changed", VIMG_CELL_SIZE, 0},
+        {N_("Added"), "added", VIMG_CELL_SIZE, 0},
+        {N_("Removed"), "removed", VIMG_CELL_SIZE, 0},
+        {N_("Shared"), "shared", VIMG_CELL_SIZE, 0},
+        {N_("Extents"), "extents", VIMG_CELL_COUNT, 0},
+    };
+    static const VimgColumn columns[] = {
+        {N_("Offset"), "offset", VIMG_CELL_NUMBER, 0},
+        {N_("Length"), "length", VIMG_CELL_SIZE, 0},
+        {N_("Kind"), "kind", VIMG_CELL_WORD, 1},
+    };
+
+    if (!vimg_ctl_option(ctl, "extents")) {
+        vimg_fields_print(ctl, report, fields, G_N_ELEMENTS(fields));
+        return;
+    }
+    vimg_table_print(ctl, report, "extents", columns, G_N_ELEMENTS(columns));
+    if (vimg_report_truth(report, "truncated"))
+        fputs(_("There are more.\n"), stderr);
+}
+
+int
+vimg_cmd_diff(VimgCtl *ctl, int argc, char **argv)
+{
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(JsonObject) report = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
+        const VimgWatched watched = {"diff", pool.name, argv[2], FALSE, _("nothing was changed")};
+        vimg_control_diff_args args = {pool, argv[1], argv[2]};
+
+        report = vimg_watch_report(ctl, &watched, VIMG_CONTROL_VOLUME_DIFF,
+                                   (xdrproc_t)xdr_vimg_control_diff_args, &args, &error);
+    }
+    return vimg_ctl_show(ctl, report, show_diff, error);
+}
