@@ -7,9 +7,11 @@
  */
 #include "config.h"
 
+#include "account.h"
 #include "adopt.h"
 #include "clone.h"
 #include "collect.h"
+#include "diff.h"
 #include "find.h"
 #include "image.h"
 #include "json.h"
@@ -212,6 +214,18 @@ verify_images(gpointer handle, const char *uuid, VimgPluginJob *job, GError **er
     return vimg_verify(handle, uuid, job, error);
 }
 
+static char *
+account(gpointer handle, VimgPluginJob *job, GError **error)
+{
+    return vimg_account(handle, job, error);
+}
+
+static char *
+diff_images(gpointer handle, const char *from, const char *to, VimgPluginJob *job, GError **error)
+{
+    return vimg_diff(handle, from, to, job, error);
+}
+
 static gboolean
 file_list(gpointer handle, VimgFileSink sink, gpointer data, VimgPluginJob *job, GError **error)
 {
@@ -290,6 +304,8 @@ static const VimgBackend imagestore_backend = {
     .file_close = file_close,
     .discard = discard_image,
     .writer_reserved = writer_reserved,
+    .usage = account,
+    .diff = diff_images,
 };
 
 /*

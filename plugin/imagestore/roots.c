@@ -36,16 +36,19 @@ vimg_roots_clear(VimgRoots *roots)
     memset(roots, 0, sizeof(*roots));
 }
 
-static void
-mark(VimgRoots *roots, const VimgIndex *index)
+static gboolean
+take(VimgRoots *roots, const VimgIndex *index, GError **error)
 {
     gsize n = vimg_index_count(index);
     gsize i;
 
-    for (i = 0; i < n; i++)
-        vimg_marks_add(roots->marks, vimg_index_id(index, i));
     roots->indexes++;
     roots->slices += n;
+    if (roots->take)
+        return roots->take(index, roots->data, error);
+    for (i = 0; i < n; i++)
+        vimg_marks_add(roots->marks, vimg_index_id(index, i));
+    return TRUE;
 }
 
 /* FALSE without @error: @path is gone. */
@@ -79,8 +82,7 @@ read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean publis
             error, VIMG_ERROR_DAMAGED,
             _("cannot tell which slices '%1$s' needs: %2$s; delete and purge the image, or bring the file back"),
             path, local->message);
-    mark(roots, index);
-    return TRUE;
+    return take(roots, index, error);
 }
 
 /* Unless it was read before.  FALSE without @error: @path is gone. */
@@ -145,6 +147,22 @@ visit_image(VimgRoots *roots, const char *uuid, gboolean *gone, GError **error)
 }
 
 gboolean
+vimg_roots_read_image(VimgRoots *roots, const char *uuid, GError **error)
+{
+    gboolean gone = TRUE;
+    guint round;
+
+    for (round = 0; gone && round < MAX_ROUNDS; round++) {
+        if (!visit_image(roots, uuid, &gone, error))
+            return FALSE;
+    }
+    if (gone)
+        return throw_error(error, VIMG_ERROR_FAILED,
+                           _("the indexes of image %s change too fast to be read"), uuid);
+    return TRUE;
+}
+
+gboolean
 vimg_roots_read(VimgRoots *roots, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
@@ -155,20 +173,11 @@ vimg_roots_read(VimgRoots *roots, GError **error)
         return throw_result(error, result, _("cannot list the images"));
     for (i = 0; i < names->len; i++) {
         const char *uuid = g_ptr_array_index(names, i);
-        gboolean gone = TRUE;
-        guint round;
 
         if (roots->skip && g_hash_table_contains(roots->skip, uuid))
             continue;
-        if (!roots->go_on(roots->data, error))
+        if (!roots->go_on(roots->data, error) || !vimg_roots_read_image(roots, uuid, error))
             return FALSE;
-        for (round = 0; gone && round < MAX_ROUNDS; round++) {
-            if (!visit_image(roots, uuid, &gone, error))
-                return FALSE;
-        }
-        if (gone)
-            return throw_error(error, VIMG_ERROR_FAILED,
-                               _("the indexes of image %s change too fast to be read"), uuid);
     }
     return TRUE;
 }

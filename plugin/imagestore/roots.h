@@ -11,6 +11,7 @@
 
 /* FALSE with @error: stop. */
 typedef gboolean (*VimgGoOn)(gpointer data, GError **error);
+typedef gboolean (*VimgIndexSink)(const VimgIndex *index, gpointer data, GError **error);
 
 typedef struct {
     VimgSliceStore *store;
@@ -21,6 +22,7 @@ typedef struct {
     guint64 slices; /* named by them, each as often as it is */
     VimgGoOn go_on; /* asked before each image */
     gpointer data;
+    VimgIndexSink take; /* gets the indexes instead of the marks; NULL: they do */
 } VimgRoots;
 
 /* The zero slices are marked already: they are nobody's and everybody's. */
@@ -33,5 +35,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgRoots, vimg_roots_clear)
  * reads those that appeared since.  One that cannot be read is VIMG_ERROR_DAMAGED naming it.
  */
 gboolean vimg_roots_read(VimgRoots *roots, GError **error);
+/* The same of one image, without asking go_on; one that is gone names nothing. */
+gboolean vimg_roots_read_image(VimgRoots *roots, const char *uuid, GError **error);
 
 #endif

@@ -8,6 +8,7 @@
 #include <json-glib/json-glib.h>
 
 #include "pool/backend-private.h"
+#include "pool/json-scan.h"
 #include "util/i18n.h"
 
 #define DEPTH_MAX 16
@@ -216,8 +217,9 @@ char *
 vimg_store_diff(VimgStore *store, const char *from, const char *to, VimgPluginJob *job,
                 GError **error)
 {
+    g_autofree char *name = vimg_store_image_name(store, to);
+    g_autofree char *report = NULL;
     GError *local = NULL;
-    char *report;
 
     if (!store->type->table.diff) {
         vimg_throw(error, VIMG_ERROR_NO_SUPPORT, "%s",
@@ -225,7 +227,13 @@ vimg_store_diff(VimgStore *store, const char *from, const char *to, VimgPluginJo
         return NULL;
     }
     report = store->type->table.diff(store->handle, from, to, job, &local);
-    return settle(store, to, report, local, error);
+    if (!vimg_type_settle(store->type, report != NULL, local, name, error))
+        return NULL;
+    if (strnlen(report, VIMG_REPORT_MAX + 1) <= VIMG_REPORT_MAX &&
+        g_utf8_validate(report, -1, NULL) && vimg_json_is_object(report))
+        return g_steal_pointer(&report);
+    vimg_type_nonsense(store->type, name, error, "a report that is none");
+    return NULL;
 }
 
 /* ---- in short --------------------------------------------------------------------------- */

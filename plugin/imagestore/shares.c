@@ -1,0 +1,377 @@
+/*
+ * shares.c: who needs which slices, and how many bytes they take
+ *
+ * Users come one after the other, so a slice remembers the last one only: whoever finds another
+ * there shares it with that one, and moves its bytes to what is shared unless they are there.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "gc-lock.h"
+#include "shares.h"
+#include "slice.h"
+#include "throw.h"
+
+#define TABLES 256
+#define FIRST_SLOTS 8
+#define BATCH 1024
+#define ASK_EVERY 65536 /* slices between two looks at the job */
+
+#define SHARED ((guint32)1 << 31)
+#define KEPT ((guint32)1 << 30) /* somebody who is not deleted needs it */
+#define LAST (KEPT - 1)         /* the last user's number, from 1 on; 0: nobody needs it */
+
+typedef struct {
+    guint64 key; /* 0: free */
+    guint32 size;
+    guint32 users;
+} Slot;
+
+typedef struct {
+    Slot *slots; /* NULL until the first id */
+    gsize size;  /* a power of two */
+    gsize used;
+} Table;
+
+struct _VimgShares {
+    VimgSliceStore *store;
+    VimgPluginJob *job;
+    GArray *users; /* of VimgShare; the last one's indexes come now */
+    gboolean deleted;
+    Table tables[TABLES];
+};
+
+/* ---- the table -------------------------------------------------------------------------- */
+
+/* Digests are as good as random: any of their bytes will do. */
+static guint64
+key_of(const VimgSliceId *id)
+{
+    guint64 key;
+
+    memcpy(&key, id->bytes + 8, sizeof(key));
+    return key ? key : 1;
+}
+
+static Slot *
+find_slot(const Table *table, guint64 key)
+{
+    gsize i = key & (table->size - 1);
+
+    while (table->slots[i].key != 0 && table->slots[i].key != key)
+        i = (i + 1) & (table->size - 1);
+    return &table->slots[i];
+}
+
+static void
+grow(Table *table)
+{
+    Table bigger = {.size = table->size ? table->size * 2 : FIRST_SLOTS, .used = table->used};
+    gsize i;
+
+    bigger.slots = g_new0(Slot, bigger.size);
+    for (i = 0; i < table->size; i++) {
+        if (table->slots[i].key != 0)
+            *find_slot(&bigger, table->slots[i].key) = table->slots[i];
+    }
+    g_free(table->slots);
+    *table = bigger;
+}
+
+/* NULL: it is not known. */
+static Slot *
+look_up(VimgShares *shares, const VimgSliceId *id)
+{
+    const Table *table = &shares->tables[id->bytes[0]];
+    Slot *slot = table->size > 0 ? find_slot(table, key_of(id)) : NULL;
+
+    return slot && slot->key != 0 ? slot : NULL;
+}
+
+static void
+learn(VimgShares *shares, const VimgSliceId *id, guint64 size)
+{
+    Table *table = &shares->tables[id->bytes[0]];
+    Slot *slot;
+
+    if (table->used >= table->size / 4 * 3)
+        grow(table);
+    slot = find_slot(table, key_of(id));
+    table->used += slot->key == 0;
+    slot->key = key_of(id);
+    slot->size = (guint32)MIN(size, G_MAXUINT32); /* no slice is so long */
+}
+
+VimgShares *
+vimg_shares_new(VimgSliceStore *store, VimgPluginJob *job)
+{
+    VimgShares *shares = g_new0(VimgShares, 1);
+
+    shares->store = store;
+    shares->job = job;
+    shares->users = g_array_new(FALSE, TRUE, sizeof(VimgShare));
+    return shares;
+}
+
+void
+vimg_shares_free(VimgShares *shares)
+{
+    gsize i;
+
+    if (!shares)
+        return;
+    for (i = 0; i < TABLES; i++)
+        g_free(shares->tables[i].slots);
+    g_array_unref(shares->users);
+    g_free(shares);
+}
+
+/* ---- sizes ------------------------------------------------------------------------------ */
+
+static gboolean
+is_zero_slice(const VimgSliceId *id)
+{
+    guint64 length;
+
+    for (length = VIMG_ZERO_MIN; length <= VIMG_ZERO_MAX; length *= 2) {
+        if (vimg_id_equal(id, vimg_zero_id(length)))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Looks @n slices up in @dir, or each in its place for NULL; those that are gone have no size. */
+static gboolean
+measure(VimgShares *shares, const char *dir, const VimgSliceId *ids, gsize n, GError **error)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    int result = 0;
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        char *place = vimg_slice_path(&ids[i]);
+
+        ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = place};
+        if (dir) {
+            ops[i].path = g_strconcat(dir, strrchr(place, '/'), NULL);
+            g_free(place);
+        }
+    }
+    vimg_transport_run(shares->store->transport, ops, n);
+    for (i = 0; i < n; i++) {
+        g_free((char *)ops[i].path);
+        if (ops[i].result == 0 || ops[i].result == ENOENT)
+            learn(shares, &ids[i], ops[i].result == 0 ? ops[i].info.size : 0);
+        else
+            result = ops[i].result;
+    }
+    if (result != 0)
+        return throw_result(error, result, _("cannot look up slices"));
+    return vimg_slice_store_check_job(shares->job, error);
+}
+
+/* All slices in @dir, which is that of a prefix or holds condemned ones; it may be gone. */
+static gboolean
+list(VimgShares *shares, const char *dir, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(VimgSliceId));
+    int result = vimg_transport_list(shares->store->transport, dir, &names);
+    gsize i;
+
+    if (result == ENOENT || result == ENOTDIR)
+        return TRUE;
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the slices in '%s'"), dir);
+    for (i = 0; i < names->len; i++) {
+        VimgSliceId id;
+
+        if (vimg_slice_parse(g_ptr_array_index(names, i), &id) && !is_zero_slice(&id))
+            g_array_append_val(ids, id);
+    }
+    for (i = 0; i < ids->len; i += BATCH) {
+        if (!measure(shares, dir, &g_array_index(ids, VimgSliceId, i), MIN(BATCH, ids->len - i),
+                     error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+typedef struct {
+    VimgShares *shares;
+    GError *error;
+} Condemned;
+
+static gboolean
+list_condemned(VimgTransport *transport, const char *path, gpointer data)
+{
+    Condemned *condemned = data;
+
+    return !list(condemned->shares, path, &condemned->error);
+}
+
+gboolean
+vimg_shares_list(VimgShares *shares, GError **error)
+{
+    VimgTransport *transport = shares->store->transport;
+    Condemned condemned = {.shares = shares};
+    g_autoptr(GPtrArray) names = NULL;
+    int result;
+    guint i;
+
+    if (vimg_gc_each(transport, VIMG_GC_CONDEMNED, list_condemned, &condemned)) {
+        g_propagate_error(error, condemned.error);
+        return FALSE;
+    }
+    result = vimg_transport_list(transport, VIMG_SLICES_DIR, &names);
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the slices"));
+    vimg_transport_sort(names);
+    for (i = 0; i < names->len; i++) {
+        g_autofree char *dir = g_strconcat(VIMG_SLICES_DIR "/", names->pdata[i], NULL);
+        guint prefix;
+
+        if (i % 64 == 0)
+            vimg_slice_store_progress(shares->job, "listing slices", i, names->len);
+        if (vimg_slice_parse_prefix(names->pdata[i], &prefix) && !list(shares, dir, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Of those that @index names: what came since the listing, or was not listed at all. */
+static gboolean
+learn_rest(VimgShares *shares, const VimgIndex *index, GError **error)
+{
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(VimgSliceId));
+    gsize n = vimg_index_count(index);
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        if (i % ASK_EVERY == 0 && !vimg_slice_store_check_job(shares->job, error))
+            return FALSE;
+        if (!vimg_index_is_zero(index, i) && !look_up(shares, vimg_index_id(index, i)))
+            g_array_append_vals(ids, vimg_index_id(index, i), 1);
+        if (ids->len < BATCH && i + 1 < n)
+            continue;
+        if (!measure(shares, NULL, (const VimgSliceId *)(gpointer)ids->data, ids->len, error))
+            return FALSE;
+        g_array_set_size(ids, 0);
+    }
+    return TRUE;
+}
+
+/* ---- users ------------------------------------------------------------------------------ */
+
+guint
+vimg_shares_begin(VimgShares *shares, gboolean deleted)
+{
+    g_array_set_size(shares->users, shares->users->len + 1);
+    shares->deleted = deleted;
+    return shares->users->len - 1;
+}
+
+static VimgShare *
+share_of(const VimgShares *shares, guint32 number)
+{
+    return &g_array_index(shares->users, VimgShare, number - 1);
+}
+
+static void
+use(VimgShares *shares, Slot *slot)
+{
+    guint32 number = shares->users->len;
+    guint32 last = slot->users & LAST;
+
+    if (!shares->deleted)
+        slot->users |= KEPT;
+    if (last == number)
+        return;
+    if (last == 0) {
+        share_of(shares, number)->unique += slot->size;
+    } else {
+        if (!(slot->users & SHARED)) {
+            share_of(shares, last)->unique -= slot->size;
+            share_of(shares, last)->shared += slot->size;
+        }
+        share_of(shares, number)->shared += slot->size;
+        slot->users |= SHARED;
+    }
+    slot->users = (slot->users & ~LAST) | number;
+}
+
+gboolean
+vimg_shares_add(VimgShares *shares, const VimgIndex *index, GError **error)
+{
+    gsize n = vimg_index_count(index);
+    gsize i;
+
+    if (!learn_rest(shares, index, error))
+        return FALSE;
+    for (i = 0; i < n; i++) {
+        if (i % ASK_EVERY == 0 && !vimg_slice_store_check_job(shares->job, error))
+            return FALSE;
+        if (!vimg_index_is_zero(index, i))
+            use(shares, look_up(shares, vimg_index_id(index, i)));
+    }
+    return TRUE;
+}
+
+/* ---- sums ------------------------------------------------------------------------------- */
+
+VimgShare
+vimg_shares_get(const VimgShares *shares, guint user)
+{
+    return g_array_index(shares->users, VimgShare, user);
+}
+
+static void
+sum_up_table(const Table *table, VimgShareTotals *out)
+{
+    gsize i;
+
+    for (i = 0; i < table->size; i++) {
+        const Slot *slot = &table->slots[i];
+
+        if (!(slot->users & LAST)) {
+            out->orphans += slot->size;
+            continue;
+        }
+        out->stored += slot->size;
+        out->shared += slot->users & SHARED ? slot->size : 0;
+        out->deleted += slot->users & KEPT ? 0 : slot->size;
+    }
+}
+
+void
+vimg_shares_sum_up(const VimgShares *shares, VimgShareTotals *out)
+{
+    gsize i;
+
+    *out = (VimgShareTotals){0};
+    for (i = 0; i < TABLES; i++)
+        sum_up_table(&shares->tables[i], out);
+}
+
+gsize
+vimg_shares_count(const VimgShares *shares)
+{
+    gsize count = 0;
+    gsize i;
+
+    for (i = 0; i < TABLES; i++)
+        count += shares->tables[i].used;
+    return count;
+}
+
+gsize
+vimg_shares_memory(const VimgShares *shares)
+{
+    gsize bytes = sizeof(*shares);
+    gsize i;
+
+    for (i = 0; i < TABLES; i++)
+        bytes += shares->tables[i].size * sizeof(Slot);
+    return bytes;
+}
