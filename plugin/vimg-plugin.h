@@ -586,7 +586,6 @@ typedef struct {
     gboolean (*discard)(gpointer handle, const char *uuid, GError **error);
 
     /*
-<<<<<<< HEAD
      * optional: what each image takes, by what is stored now and without reading content.  Returns:
      * (transfer full) a JSON report as of cleanup(), an object with "as_of" (seconds since 1970)
      * and "images", an array of {"uuid", "unique", "shared"}: bytes stored for it alone, and for
@@ -611,12 +610,11 @@ typedef struct {
      */
     gboolean (*diagnose)(const VimgPluginPool *pool, VimgStepSink sink, gpointer data,
                          VimgPluginJob *job, GError **error);
-=======
+    /*
      * optional: bytes of the storage that a running upload keeps free for what is still to come,
      * from memory; when writer_stat() may come
      */
     guint64 (*writer_reserved)(gpointer writer);
->>>>>>> w5-A
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -68,7 +68,7 @@ vimg_claim_drop(VimgSliceStore *store, const char *name, const char *uuid)
     /* an image that is gone never comes back, and has no turn */
     if (gone)
         return vimg_claim_release(store, name, uuid, NULL);
-    turn = vimg_turn_try(store, uuid);
+    turn = vimg_turn_try(store, uuid, NULL);
     return turn && is_left_over(store, name, uuid, &gone) &&
            vimg_claim_withdraw(turn->lease, name, uuid, NULL);
 }

@@ -9,6 +9,22 @@
 #include "image.h"
 #include "publish.h"
 #include "reader.h"
+#include "writing.h"
+
+/* Nobody else uploads into it, though it is seen from the beginning. */
+static gboolean
+publish(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index, VimgPluginJob *job,
+        GError **error)
+{
+    const VimgPluginImage *image = &manifest->image;
+    gboolean good;
+
+    if (!vimg_writing_begin(lease, image->uuid, image->name, error))
+        return FALSE;
+    good = vimg_publish_image(lease, manifest, index, job, error);
+    vimg_writing_end(lease, image->uuid);
+    return good;
+}
 
 gboolean
 vimg_clone(VimgSliceStore *store, const char *source, const VimgPluginImage *image,
@@ -31,8 +47,8 @@ vimg_clone(VimgSliceStore *store, const char *source, const VimgPluginImage *ima
         return FALSE;
     manifest->sealed_format = g_strdup(from->sealed_format);
     manifest->sealed_capacity = from->sealed_capacity;
-    if (!vimg_publish_image(lease, manifest, index, job, error)) {
-        vimg_image_remove(store, image->uuid, NULL);
+    if (!publish(lease, manifest, index, job, error)) {
+        vimg_image_discard(store, image->uuid, NULL);
         return FALSE;
     }
     return vimg_image_stat(store, image->uuid, out, error);

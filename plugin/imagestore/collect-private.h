@@ -57,6 +57,12 @@ gboolean vimg_collect_go_on(gpointer collection, GError **error);
 void vimg_collect_progress(VimgCollection *collection, const char *phase, guint64 done,
                            guint64 total);
 
+/*
+ * After @error, which is cleared if it is worth another try: that there was no space, and now the
+ * spare is used.
+ */
+gboolean vimg_collect_find_room(VimgCollection *collection, GError **error);
+
 /* Images that expired or were abandoned, and names without an image; fills suspects. */
 gboolean vimg_tidy_images(VimgCollection *collection, GError **error);
 /* Suspects, once the leases that were alive when they were found have ended. */

@@ -102,6 +102,17 @@ ask_time(VimgCollection *collection, const char *path, GError **error)
     return TRUE;
 }
 
+gboolean
+vimg_collect_find_room(VimgCollection *collection, GError **error)
+{
+    if (!*error || (*error)->domain != VIMG_ERROR || (*error)->code != VIMG_ERROR_NO_SPACE ||
+        !vimg_spare_use(collection->store->transport, ENOSPC))
+        return FALSE;
+    g_clear_error(error);
+    collection->lock->tight = TRUE;
+    return TRUE;
+}
+
 /* ---- waiting for leases ----------------------------------------------------------------- */
 
 /* The names in the file @name of the run in @dir; NULL: it is not there, or not whole. */
@@ -134,14 +145,20 @@ write_names(VimgCollection *collection, const char *dir, const char *name, const
 {
     g_autofree char *path = g_strconcat(dir, "/", name, NULL);
     g_autoptr(GString) text = g_string_new(NULL);
+    VimgTransport *transport = collection->store->transport;
     int result;
     guint i;
 
     for (i = 0; i < names->len; i++)
         g_string_append_printf(text, "%s\n", (const char *)g_ptr_array_index(names, i));
     g_string_append(text, NAMES_END "\n");
-    vimg_transport_unlink(collection->store->transport, path);
-    result = vimg_transport_create(collection->store->transport, path, text->str, text->len, FALSE);
+    vimg_transport_unlink(transport, path);
+    result = vimg_transport_create(transport, path, text->str, text->len, FALSE);
+    if (vimg_spare_use(transport, result)) {
+        collection->lock->tight = TRUE;
+        vimg_transport_unlink(transport, path);
+        result = vimg_transport_create(transport, path, text->str, text->len, FALSE);
+    }
     if (result != 0 && result != ENOENT)
         return throw_result(error, result, _("cannot note the leases to wait for"));
     return result == 0;
@@ -222,6 +239,7 @@ typedef struct {
     char *dir;
     GPtrArray *leases; /* that it waits for still */
     gboolean ended;    /* there are none of them */
+    gboolean late;     /* there were some when others began to be ended: another time */
 } Run;
 
 static void
@@ -295,6 +313,8 @@ wait_for_runs(VimgCollection *collection, GPtrArray *runs, gint64 deadline, gboo
     for (i = 0; i < runs->len; i++) {
         Run *run = g_ptr_array_index(runs, i);
 
+        if (run->late)
+            continue;
         if (!wait_for_leases(collection, run->leases, deadline, &run->ended, error))
             return FALSE;
         *any |= run->ended;
@@ -335,6 +355,7 @@ settle(VimgCollection *collection, GPtrArray *runs, gint64 deadline, GError **er
     for (i = 0; i < runs->len; i++) {
         Run *run = g_ptr_array_index(runs, i);
 
+        run->late = !run->ended;
         if (run->ended && !begin_sweep(collection, run, error))
             return FALSE;
     }
@@ -397,9 +418,12 @@ mark(VimgCollection *collection, GError **error)
     return vimg_roots_read(&collection->roots, error);
 }
 
-/* What the run noted of slices that it condemned, and ended, before. */
-static void
-forget_names(VimgCollection *collection, const char *dir)
+/*
+ * What the run noted of slices that it condemned, and ended, before.  Those that it condemns next
+ * are to be waited for anew.
+ */
+static gboolean
+forget_names(VimgCollection *collection, const char *dir, GError **error)
 {
     static const char *const names[] = {VIMG_GC_LEASES, VIMG_GC_READERS};
     gsize i;
@@ -407,8 +431,12 @@ forget_names(VimgCollection *collection, const char *dir)
     for (i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *path = g_strconcat(dir, "/", names[i], NULL);
 
-        vimg_transport_unlink(collection->store->transport, path);
+        int result = vimg_transport_unlink(collection->store->transport, path);
+
+        if (result != 0 && result != ENOENT)
+            return throw_result(error, result, _("cannot remove '%s'"), path);
     }
+    return TRUE;
 }
 
 /* As many slices as one run condemns, and all old runs.  @out: the own one could be ended. */
@@ -420,9 +448,9 @@ condemn_and_settle(VimgCollection *collection, gint64 patience, gboolean *out, G
     const Run *last;
 
     *out = FALSE;
-    forget_names(collection, own);
-    if (!add_old_runs(collection, runs, error) || !vimg_condemn(collection, error) ||
-        !add_run(collection, runs, own, error) || !vimg_gc_lock_check(collection->lock, error) ||
+    if (!forget_names(collection, own, error) || !add_old_runs(collection, runs, error) ||
+        !vimg_condemn(collection, error) || !add_run(collection, runs, own, error) ||
+        !vimg_gc_lock_check(collection->lock, error) ||
         !settle(collection, runs, g_get_monotonic_time() + patience, error))
         return FALSE;
     last = g_ptr_array_index(runs, runs->len - 1);
@@ -575,7 +603,11 @@ vimg_collect_rest(VimgSliceStore *store)
     g_autoptr(GError) error = NULL;
 
     init(&collection, store);
-    if (g_get_monotonic_time() < store->rest_after || !has_rest(&collection))
+    if (g_get_monotonic_time() < store->rest_after)
+        return;
+    if (!store->read_only)
+        vimg_spare_make(store->transport);
+    if (!has_rest(&collection))
         return;
     collection.lock = vimg_gc_lock_take(store, g_get_monotonic_time(), &error);
     if (!collection.lock || !ask_time(&collection, collection.lock->heartbeat, &error) ||

@@ -236,7 +236,7 @@ look(VimgSliceStore *store, const char *uuid, VimgDamage *out)
 static void
 heal(VimgSliceStore *store, const char *uuid)
 {
-    g_autoptr(VimgTurn) turn = store->read_only ? NULL : vimg_turn_try(store, uuid);
+    g_autoptr(VimgTurn) turn = store->read_only ? NULL : vimg_turn_try(store, uuid, NULL);
     g_autofree char *path = vimg_image_path(uuid, VIMG_IMAGE_DAMAGED);
     g_auto(VimgDamage) damage = {0};
 

@@ -160,6 +160,9 @@ make_room(VimgSliceStore *store, gint64 now, GError **error)
     if (!is_dead(store, holder, now))
         return throw_busy(store, holder, error);
     result = move_away(store->transport, holder);
+    if (result != 0 && result != ENOENT)
+        return throw_result(error, result,
+                            _("cannot take over from the collector %s, which is dead"), holder);
     if (result == 0)
         vimg_slice_store_log(VIMG_LOG_WARNING, "took over from the collector %s, which is dead",
                              holder);
@@ -208,10 +211,12 @@ VimgGcLock *
 vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
 {
     g_autofree char *run = vimg_owner_new_id();
+    g_autofree char *holder = NULL;
     VimgGcLock *lock;
     gboolean tight;
     guint round;
     int result;
+    int looked;
 
     if (!vimg_slice_store_need_writable(store, error))
         return NULL;
@@ -247,7 +252,10 @@ vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
         return lock;
     unmake(store->transport, lock->run);
     vimg_gc_lock_end(lock);
-    if (result == EEXIST)
+    holder = result == EEXIST ? find_holder(store->transport, &looked) : NULL;
+    if (holder)
+        throw_busy(store, holder, error);
+    else if (result == EEXIST)
         throw_error(error, VIMG_ERROR_BUSY, _("the store is being cleaned up by other hosts"));
     else
         throw_result(error, result, _("cannot begin to clean up the store"));

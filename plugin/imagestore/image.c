@@ -8,7 +8,6 @@
  */
 #include "config.h"
 
-#include "adopt.h"
 #include "claim.h"
 #include "damage.h"
 #include "image.h"
@@ -16,8 +15,6 @@
 #include "parent.h"
 #include "slice.h"
 #include "throw.h"
-#include "turn.h"
-#include "writing.h"
 
 #define LOOKS 3
 
@@ -33,8 +30,8 @@ vimg_image_partial_path(const char *uuid, guint64 durable)
     return g_strdup_printf("images/%s/" VIMG_IMAGE_PARTIAL "%" G_GUINT64_FORMAT, uuid, durable);
 }
 
-static char *
-image_dir(const char *uuid)
+char *
+vimg_image_dir(const char *uuid)
 {
     return g_strconcat("images/", uuid, NULL);
 }
@@ -59,8 +56,8 @@ compare_numbers(gconstpointer a, gconstpointer b)
 }
 
 /*
- * Sorts what the directory holds into @out; @damaged: it is marked so, may be NULL.  Returns:
- * (transfer full) manifest numbers, falling.
+ * Sorts what the directory holds into @out; @damaged: it is marked so.  Returns: (transfer full)
+ * manifest numbers, falling.
  */
 static GArray *
 sort_names(const GPtrArray *names, VimgStoredImage *out, gboolean *damaged)
@@ -76,7 +73,7 @@ sort_names(const GPtrArray *names, VimgStoredImage *out, gboolean *damaged)
             out->published = TRUE;
         else if (strcmp(name, VIMG_IMAGE_DELETED) == 0)
             out->deleted = TRUE;
-        else if (strcmp(name, VIMG_IMAGE_DAMAGED) == 0 && damaged)
+        else if (strcmp(name, VIMG_IMAGE_DAMAGED) == 0)
             *damaged = TRUE;
         else if (vimg_manifest_number(name, VIMG_IMAGE_PARTIAL, "", &n))
             out->durable = MAX(out->durable, n);
@@ -157,7 +154,7 @@ static int
 look_inside(VimgSliceStore *store, const char *uuid, VimgStoredImage *out, gboolean *damaged,
             gboolean *passed)
 {
-    g_autofree char *dir = image_dir(uuid);
+    g_autofree char *dir = vimg_image_dir(uuid);
     g_autoptr(GPtrArray) names = NULL;
     g_autoptr(GArray) numbers = NULL;
     int result = vimg_transport_list(store->transport, dir, &names);
@@ -177,7 +174,7 @@ int
 vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
 {
     g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    gboolean damaged;
+    gboolean damaged = FALSE;
     gboolean passed = TRUE;
     guint round;
     int result = 0;
@@ -354,323 +351,4 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
             break;
     }
     return TRUE;
-}
-
-/* ---- changing --------------------------------------------------------------------------- */
-
-static int
-empty_dir(VimgSliceStore *store, const char *uuid, const char *dir)
-{
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(store->transport, dir, &names);
-    guint i;
-
-    for (i = 0; result == 0 && i < names->len; i++) {
-        g_autofree char *path = vimg_image_path(uuid, g_ptr_array_index(names, i));
-
-        result = vimg_transport_unlink(store->transport, path);
-        if (result == ENOENT)
-            result = 0;
-    }
-    return result == 0 ? vimg_transport_rmdir(store->transport, dir) : result;
-}
-
-/* By way of the lease, which tells whoever was fenced; at once without one. */
-static int
-remove_index(VimgSliceStore *store, const VimgLease *lease, const char *uuid)
-{
-    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    g_autofree char *taken = lease ? vimg_lease_path(lease, "gone") : NULL;
-    int result = taken ? vimg_transport_rename(store->transport, index, taken)
-                       : vimg_transport_unlink(store->transport, index);
-
-    if (result == 0 && taken)
-        vimg_transport_unlink(store->transport, taken);
-    if (result == ENOENT && lease && !vimg_lease_check(lease, NULL))
-        return ESTALE;
-    return result;
-}
-
-/* The index goes first, and durably: no slice it names is freed while a crash could bring it back.
- */
-int
-vimg_image_remove_files(VimgSliceStore *store, const VimgLease *lease, const char *uuid)
-{
-    g_autofree char *dir = image_dir(uuid);
-    int result = remove_index(store, lease, uuid);
-    guint i;
-
-    if (result == 0)
-        result = vimg_transport_sync(store->transport, dir);
-    if (result != 0 && result != ENOENT)
-        return result;
-    result = ENOTEMPTY;
-    /* somebody may ask for the turn just now */
-    for (i = 0; i < 3 && (result == ENOTEMPTY || result == EEXIST); i++)
-        result = empty_dir(store, uuid, dir);
-    if (result == 0)
-        result = vimg_transport_sync(store->transport, "images");
-    return result == ENOENT ? 0 : result;
-}
-
-gboolean
-vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error)
-{
-    VimgSliceStore *store = lease->store;
-    const char *uuid = manifest->image.uuid;
-    g_autofree char *dir = image_dir(uuid);
-    int result = vimg_transport_mkdir(store->transport, dir);
-
-    if (result == EEXIST)
-        return throw_error(error, VIMG_ERROR_INVALID_ARG, _("image %s exists already"), uuid);
-    if (result == 0)
-        result = vimg_transport_sync(store->transport, "images");
-    if (result != 0) {
-        vimg_transport_rmdir(store->transport, dir);
-        return throw_result(error, result, _("cannot make the directory of the image"));
-    }
-    /* without its claim the image does not exist for anybody */
-    if (vimg_manifest_write(manifest, lease, error) &&
-        vimg_claim_take(store, manifest->image.name, uuid, error)) {
-        /* without a lease it may have been taken for rubbish before it had its name */
-        if (vimg_lease_check(lease, error))
-            return TRUE;
-        vimg_claim_release(store, manifest->image.name, uuid, NULL);
-    }
-    vimg_image_remove_files(store, lease, uuid);
-    return FALSE;
-}
-
-gboolean
-vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image, VimgPluginImage *out,
-                  GError **error)
-{
-    g_autoptr(VimgLease) lease = vimg_lease_new(store, error);
-    g_autoptr(VimgManifest) manifest = NULL;
-
-    if (!lease)
-        return FALSE;
-    manifest = vimg_manifest_new(image);
-    if (manifest->image.created == 0)
-        manifest->image.created = g_get_real_time() / G_USEC_PER_SEC;
-    if (!vimg_image_make(manifest, lease, error))
-        return FALSE;
-    /* with the name in hand: whoever had it from the same file left word of that before */
-    if (manifest->image.origin && vimg_adopted_before(store, manifest->image.origin)) {
-        vimg_image_remove(store, image->uuid, NULL);
-        return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", image->name);
-    }
-    return vimg_image_stat(store, image->uuid, out, error);
-}
-
-static gboolean
-to_trash(VimgSliceStore *store, const char *uuid, GError **error)
-{
-    g_autofree char *dir = image_dir(uuid);
-    g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
-    int result = vimg_transport_create(store->transport, mark, "", 0, FALSE);
-
-    if (result == ENOENT)
-        return throw_gone(error, uuid);
-    if (result == EEXIST)
-        result = 0;
-    if (result == 0)
-        result = vimg_transport_sync(store->transport, dir);
-    /* from here on a collector that keeps nothing may be faster */
-    if (result != 0 && result != ENOENT)
-        return throw_result(error, result, _("cannot move the image to the trash"));
-    return TRUE;
-}
-
-static gboolean
-release_name(VimgSliceStore *store, const VimgTurn *turn, const VimgStoredImage *image,
-             GError **error)
-{
-    const VimgPluginImage *known = &image->manifest->image;
-
-    return turn ? vimg_claim_withdraw(turn->lease, known->name, known->uuid, error)
-                : vimg_claim_release(store, known->name, known->uuid, error);
-}
-
-/* @turn: NULL only if none can be had; @unfinished: no other */
-static gboolean
-remove_image(VimgSliceStore *store, const VimgTurn *turn, const char *uuid, gboolean unfinished,
-             GError **error)
-{
-    g_auto(VimgStoredImage) image = {0};
-    g_autofree char *fault = NULL;
-    int result;
-
-    if (!vimg_image_load(store, uuid, &image, error))
-        return FALSE;
-    fault = vimg_image_find_fault(&image);
-    if (unfinished && image.published)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("the content of an active image never changes"));
-    if (image.published && image.manifest->image.origin &&
-        !vimg_adopted_note(store, image.manifest->image.origin, error))
-        return FALSE;
-    /* one that lacks slices may get them back */
-    if (image.published && !fault)
-        return to_trash(store, uuid, error) && release_name(store, turn, &image, error);
-    if (!vimg_writing_check(store, uuid, error) || !release_name(store, turn, &image, error))
-        return FALSE;
-    result = vimg_image_remove_files(store, turn ? turn->lease : NULL, uuid);
-    /* it is gone for every client; what is left of it is for the collector */
-    if (result != 0)
-        vimg_slice_store_log(VIMG_LOG_WARNING, "cannot remove all files of image %s: %s", uuid,
-                             g_strerror(result));
-    return TRUE;
-}
-
-static gboolean
-take_and_remove(VimgSliceStore *store, const char *uuid, gboolean unfinished, GError **error)
-{
-    g_autoptr(GError) local = NULL;
-    g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, &local);
-
-    /* a full disk is no reason to keep an image */
-    if (turn || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE))
-        return remove_image(store, turn, uuid, unfinished, error);
-    g_propagate_error(error, g_steal_pointer(&local));
-    return FALSE;
-}
-
-gboolean
-vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
-{
-    return take_and_remove(store, uuid, FALSE, error);
-}
-
-gboolean
-vimg_image_discard(VimgSliceStore *store, const char *uuid, GError **error)
-{
-    return take_and_remove(store, uuid, TRUE, error);
-}
-
-/* Loads an image to be changed, with the turn to change it in. */
-static VimgTurn *
-begin_change(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
-{
-    g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, error);
-
-    if (!turn || !vimg_image_load(store, uuid, image, error))
-        return NULL;
-    return g_steal_pointer(&turn);
-}
-
-gboolean
-vimg_image_resize(VimgSliceStore *store, const char *uuid, guint64 capacity, GError **error)
-{
-    g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = begin_change(store, uuid, &image, error);
-
-    if (!turn)
-        return FALSE;
-    if (image.published)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("the content of an active image never changes"));
-    if (capacity < image.durable)
-        return throw_error(error, VIMG_ERROR_INVALID_ARG,
-                           _("%1$llu bytes are stored already, more than %2$llu"),
-                           ULL(image.durable), ULL(capacity));
-    image.manifest->image.capacity = capacity;
-    return vimg_manifest_write(image.manifest, turn->lease, error);
-}
-
-/*
- * Removes index and partial indexes, the longest partial first: each state between is consistent.
- * What was said of the old content must not be said of the next.
- */
-static int
-drop_content(VimgSliceStore *store, const char *uuid)
-{
-    g_autofree char *dir = image_dir(uuid);
-    g_autofree char *index = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    g_autofree char *damaged = vimg_image_path(uuid, VIMG_IMAGE_DAMAGED);
-    int result = vimg_transport_unlink(store->transport, damaged);
-
-    if (result == 0)
-        result = vimg_transport_sync(store->transport, dir);
-    if (result == 0 || result == ENOENT)
-        result = vimg_transport_unlink(store->transport, index);
-    if (result == ENOENT)
-        result = 0;
-    while (result == 0) {
-        g_autoptr(GPtrArray) names = NULL;
-        g_autoptr(GArray) numbers = NULL;
-        g_autofree char *partial = NULL;
-        VimgStoredImage found = {0};
-
-        result = vimg_transport_list(store->transport, dir, &names);
-        if (result != 0)
-            break;
-        numbers = sort_names(names, &found, NULL);
-        if (found.durable == 0)
-            break;
-        partial = vimg_image_partial_path(uuid, found.durable);
-        result = vimg_transport_unlink(store->transport, partial);
-    }
-    return result == 0 ? vimg_transport_sync(store->transport, dir) : result;
-}
-
-gboolean
-vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
-{
-    g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = begin_change(store, uuid, &image, error);
-    g_autofree char *fault = NULL;
-    int result;
-
-    if (!turn)
-        return FALSE;
-    fault = vimg_image_find_fault(&image);
-    if (image.published && !fault && !image.damage)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("an active image cannot be wiped; delete and purge it"));
-    if (!vimg_writing_check(store, uuid, error))
-        return FALSE;
-    result = drop_content(store, uuid);
-    if (result != 0)
-        return throw_result(error, result, _("cannot drop the content of the image"));
-    g_clear_pointer(&image.manifest->image.reason, g_free);
-    image.manifest->image.allocation = 0;
-    image.manifest->sealed = FALSE;
-    return vimg_manifest_write(image.manifest, turn->lease, error);
-}
-
-gboolean
-vimg_image_set_error(VimgSliceStore *store, const char *uuid, const char *reason, GError **error)
-{
-    g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = begin_change(store, uuid, &image, error);
-
-    if (!turn)
-        return FALSE;
-    g_free(image.manifest->image.reason);
-    image.manifest->image.reason = g_strdup(reason);
-    return vimg_manifest_write(image.manifest, turn->lease, error);
-}
-
-static void
-replace(char **field, const char *value)
-{
-    if (!value)
-        return;
-    g_free(*field);
-    *field = g_strdup(value);
-}
-
-gboolean
-vimg_image_set_metadata(VimgSliceStore *store, const VimgPluginImage *change, GError **error)
-{
-    g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = begin_change(store, change->uuid, &image, error);
-
-    if (!turn)
-        return FALSE;
-    replace(&image.manifest->image.os, change->os);
-    replace(&image.manifest->image.arch, change->arch);
-    replace(&image.manifest->image.description, change->description);
-    return vimg_manifest_write(image.manifest, turn->lease, error);
 }

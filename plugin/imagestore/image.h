@@ -71,6 +71,8 @@ int vimg_image_remove_files(VimgSliceStore *store, const VimgLease *lease, const
 
 /* Returns: (transfer full) "images/<uuid>/<name>" */
 char *vimg_image_path(const char *uuid, const char *name);
+/* Returns: (transfer full) "images/<uuid>" */
+char *vimg_image_dir(const char *uuid);
 char *vimg_image_partial_path(const char *uuid, guint64 durable);
 
 #define VIMG_IMAGE_INDEX "image.caibx"

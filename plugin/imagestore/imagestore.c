@@ -303,12 +303,9 @@ static const VimgBackend imagestore_backend = {
     .file_next = file_next,
     .file_close = file_close,
     .discard = discard_image,
-<<<<<<< HEAD
     .writer_reserved = writer_reserved,
-=======
     .usage = account,
     .diff = diff_images,
->>>>>>> w5-C
 };
 
 /*

@@ -15,6 +15,7 @@
 
 #define BATCH 1024
 #define STAGED_INDEX "image.caibx"
+#define WAITS 1000 /* of about a second each: longer than it takes until a host counts as dead */
 #define STAGED_PARTIAL "partial"
 
 static void
@@ -303,6 +304,14 @@ remove_partials(VimgTransport *transport, const char *uuid, guint64 limit)
     }
 }
 
+/* Either the staged file or the directory that it goes to. */
+static gboolean
+throw_missing(const VimgLease *lease, const char *uuid, GError **error)
+{
+    return vimg_lease_check(lease, error) &&
+           throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
+}
+
 gboolean
 vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index, gsize from,
                      GError **error)
@@ -318,7 +327,7 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
         return FALSE;
     result = vimg_transport_publish(transport, staged, place);
     if (result == ENOENT)
-        return vimg_lease_throw_fenced(error);
+        return throw_missing(lease, uuid, error);
     if (result == 0)
         result = vimg_transport_sync(transport, dir);
     if (result != 0)
@@ -344,7 +353,7 @@ commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **er
     int result = vimg_transport_publish(transport, staged, place);
 
     if (result == ENOENT)
-        return vimg_lease_throw_fenced(error);
+        return throw_missing(lease, uuid, error);
     if (result == EEXIST)
         return throw_active(error);
     if (result != 0)
@@ -374,13 +383,35 @@ copy_sealed(VimgManifest *manifest, const VimgManifest *from)
     manifest->index_size = from->index_size;
 }
 
+/* After a long upload a dead host's turn is waited for as long as it takes to be sure. */
+static VimgTurn *
+wait_for_turn(VimgSliceStore *store, const char *uuid, VimgPluginJob *job, GError **error)
+{
+    guint round;
+
+    for (round = 1;; round++) {
+        g_autoptr(GError) local = NULL;
+        VimgTurn *turn = vimg_turn_new(store, uuid, &local);
+
+        if (turn)
+            return turn;
+        if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) || round == WAITS) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        if (!vimg_slice_store_check_job(job, error))
+            return NULL;
+    }
+}
+
 /* The index is durable in the lease; another host may have changed the manifest until now. */
 static gboolean
-seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, GError **error)
+seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, VimgPluginJob *job,
+     GError **error)
 {
     const char *uuid = sealed->image.uuid;
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = vimg_turn_new(lease->store, uuid, error);
+    g_autoptr(VimgTurn) turn = wait_for_turn(lease->store, uuid, job, error);
 
     if (!turn || !vimg_image_load(lease->store, uuid, &image, error))
         return FALSE;
@@ -404,7 +435,8 @@ vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *in
         return vimg_lease_blame(lease, error);
     manifest->sealed_length = vimg_index_length(index);
     if (!stage_index(lease, staged, index, &manifest->index_size, &manifest->index_digest, error) ||
-        !sync_staged(lease, &staged, 1, index, 0, error) || !seal(lease, manifest, staged, error))
+        !sync_staged(lease, &staged, 1, index, 0, error) ||
+        !seal(lease, manifest, staged, job, error))
         return FALSE;
     if (!vimg_claim_holds(store, manifest->image.name, uuid, error)) {
         if (error && !*error)

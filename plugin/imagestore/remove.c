@@ -86,10 +86,12 @@ static gboolean
 remove_all(VimgSliceStore *store, VimgPluginJob *job, GError **error)
 {
     g_autofree char *holder = NULL;
-    g_autofree char *lease = vimg_survey_any(store, &holder);
+    g_autofree char *lease = NULL;
     gsize i;
     int result;
 
+    if (!vimg_survey_any(store, &lease, &holder, error))
+        return FALSE;
     if (lease)
         return throw_error(
             error, VIMG_ERROR_BUSY,

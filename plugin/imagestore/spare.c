@@ -16,16 +16,25 @@ vimg_spare_make(VimgTransport *transport)
 {
     g_autofree guint32 *noise = NULL;
     VimgFileInfo info;
+    int result;
     gsize i;
 
-    if (vimg_transport_stat(transport, VIMG_SPARE_FILE, &info) != ENOENT)
-        return;
+    if (vimg_transport_stat(transport, VIMG_SPARE_FILE, &info) == 0) {
+        if (info.size >= SIZE)
+            return;
+        /* cut off on the way */
+        vimg_transport_unlink(transport, VIMG_SPARE_FILE);
+    }
     /* of what compresses, some file systems would keep nothing */
     noise = g_new(guint32, SIZE / sizeof(guint32));
     for (i = 0; i < SIZE / sizeof(guint32); i++)
         noise[i] = g_random_int();
-    if (vimg_transport_create(transport, VIMG_SPARE_FILE, noise, SIZE, FALSE) == 0 &&
-        vimg_transport_sync(transport, VIMG_SPARE_FILE) != 0)
+    result = vimg_transport_create(transport, VIMG_SPARE_FILE, noise, SIZE, FALSE);
+    if (result == 0)
+        result = vimg_transport_sync(transport, VIMG_SPARE_FILE);
+    if (result == 0)
+        result = vimg_transport_sync(transport, "gc");
+    if (result != 0 && result != EEXIST)
         vimg_transport_unlink(transport, VIMG_SPARE_FILE);
 }
 

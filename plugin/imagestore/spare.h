@@ -13,7 +13,7 @@
 
 #define VIMG_SPARE_FILE "gc/spare"
 
-/* Puts it by if it is missing and there is space. */
+/* Puts it by, durably, if it is missing or too small and there is space. */
 void vimg_spare_make(VimgTransport *transport);
 /*
  * @result: of what failed.  Returns: whether that was for want of space and the spare was there,

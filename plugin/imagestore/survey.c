@@ -149,19 +149,20 @@ vimg_survey_holder(VimgSliceStore *store, const char *name)
     return holder ? holder : g_strdup(name);
 }
 
-char *
-vimg_survey_any(VimgSliceStore *store, char **holder)
+gboolean
+vimg_survey_any(VimgSliceStore *store, char **dir, char **holder, GError **error)
 {
-    g_autoptr(GPtrArray) alive = vimg_survey_leases(store, g_get_monotonic_time(), NULL);
-    guint i;
+    g_autoptr(GPtrArray) alive = NULL;
+    VimgFileInfo info;
 
-    for (i = 0; alive && i < alive->len; i++) {
-        g_autofree char *dir = lease_dir(g_ptr_array_index(alive, i));
-        g_autoptr(JsonObject) owner = vimg_owner_read(store->transport, dir);
-
-        *holder = owner ? vimg_owner_describe(owner) : NULL;
-        if (*holder)
-            return g_steal_pointer(&dir);
+    *dir = *holder = NULL;
+    /* on doubt somebody has one */
+    if (vimg_transport_stat(store->transport, "pending", &info) == ENOENT)
+        return TRUE;
+    alive = vimg_survey_leases(store, g_get_monotonic_time(), error);
+    if (alive && alive->len > 0) {
+        *dir = lease_dir(g_ptr_array_index(alive, 0));
+        *holder = vimg_survey_holder(store, g_ptr_array_index(alive, 0));
     }
-    return NULL;
+    return alive != NULL;
 }

@@ -35,9 +35,9 @@ gboolean vimg_survey_is_alive(VimgSliceStore *store, const char *name);
 /* Returns: (transfer full) who holds the lease @name, for people. */
 char *vimg_survey_holder(VimgSliceStore *store, const char *name);
 /*
- * Ends the dead first.  Returns: (transfer full) the path of a lease that says who holds it;
- * @holder: (transfer full) that, as "host (process id)"; NULL: there is none.
+ * Whether anybody has a lease.  @dir: (transfer full) of one, NULL: surely nobody; @holder:
+ * (transfer full) who that is, for people.  Returns: FALSE if it cannot be told.
  */
-char *vimg_survey_any(VimgSliceStore *store, char **holder);
+gboolean vimg_survey_any(VimgSliceStore *store, char **dir, char **holder, GError **error);
 
 #endif

@@ -140,15 +140,37 @@ has_expired(VimgCollection *collection, const Found *found)
     return found->stored.deleted && is_older(collection, mark, &collection->store->keep_deleted);
 }
 
+static void
+tell_crowded(const char *uuid, const GError *why)
+{
+    if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_NO_SPACE))
+        vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is not cleaned up: %s", uuid,
+                             why->message);
+}
+
+/* NULL: another time. */
+static VimgTurn *
+try_turn(VimgCollection *collection, const char *uuid)
+{
+    g_autoptr(GError) local = NULL;
+    VimgTurn *turn = vimg_turn_try(collection->store, uuid, &local);
+
+    if (!turn && vimg_collect_find_room(collection, &local))
+        turn = vimg_turn_try(collection->store, uuid, &local);
+    if (!turn)
+        tell_crowded(uuid, local);
+    return turn;
+}
+
 /* In its turn, and looked at again: whatever was seen before may have been undone. */
 static gboolean
 tidy_in_turn(VimgCollection *collection, const char *uuid, GError **error)
 {
-    g_autoptr(VimgTurn) turn = vimg_turn_try(collection->store, uuid);
+    g_autoptr(VimgTurn) turn = try_turn(collection, uuid);
     g_auto(Found) found = {.uuid = uuid};
 
     if (!turn)
-        return TRUE; /* another time */
+        return TRUE;
     if (!look(collection, &found, error))
         return FALSE;
     if (has_expired(collection, &found))
@@ -209,17 +231,29 @@ take_abandoned(VimgCollection *collection, VimgLease *lease, const Found *found,
     return remove_files(collection, lease, &now, error);
 }
 
+static VimgLease *
+begin_writing(VimgCollection *collection, const Found *found, GError **error)
+{
+    g_autoptr(VimgLease) lease = vimg_lease_new(collection->store, error);
+
+    if (!lease || !vimg_writing_begin(lease, found->uuid, name_of(found), error))
+        return NULL;
+    return g_steal_pointer(&lease);
+}
+
 static gboolean
 drop_abandoned(VimgCollection *collection, const Found *found, GError **error)
 {
-    g_autoptr(VimgLease) lease = vimg_lease_new(collection->store, error);
     g_autoptr(GError) local = NULL;
+    g_autoptr(VimgLease) lease = begin_writing(collection, found, &local);
 
-    if (!lease)
-        return FALSE;
-    if (vimg_writing_begin(lease, found->uuid, name_of(found), &local))
+    if (!lease && vimg_collect_find_room(collection, &local))
+        lease = begin_writing(collection, found, &local);
+    if (lease)
         return take_abandoned(collection, lease, found, error);
-    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) ||
+    tell_crowded(found->uuid, local);
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE) ||
+        g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) ||
         g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&local));
@@ -341,7 +375,7 @@ look_again(VimgCollection *collection, const char *uuid, GError **error)
     g_auto(Found) found = {.uuid = uuid};
 
     /* deleted and restored meanwhile, it may seem to be neither there nor in the trash */
-    if (!collection->dry_run && !(turn = vimg_turn_try(collection->store, uuid)))
+    if (!collection->dry_run && !(turn = try_turn(collection, uuid)))
         return TRUE;
     if (!look(collection, &found, error))
         return FALSE;

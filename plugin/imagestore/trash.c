@@ -12,7 +12,6 @@
 #include "claim.h"
 #include "image.h"
 #include "publish.h"
-#include "spare.h"
 #include "throw.h"
 #include "trash.h"
 #include "turn.h"
@@ -77,9 +76,11 @@ vimg_trash_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
 
 /* The turn of an image in the trash. */
 static VimgTurn *
-begin(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
+begin(VimgSliceStore *store, const char *uuid, gboolean purge, VimgStoredImage *image,
+      GError **error)
 {
-    g_autoptr(VimgTurn) turn = vimg_turn_new(store, uuid, error);
+    g_autoptr(VimgTurn) turn =
+        purge ? vimg_turn_new_to_remove(store, uuid, error) : vimg_turn_new(store, uuid, error);
     int result;
 
     if (!turn)
@@ -228,7 +229,7 @@ vimg_trash_restore(VimgSliceStore *store, const char *uuid, const char *name, Vi
                    GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = begin(store, uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin(store, uuid, FALSE, &image, error);
 
     if (!turn)
         return FALSE;
@@ -245,21 +246,6 @@ vimg_trash_restore(VimgSliceStore *store, const char *uuid, const char *name, Vi
 }
 
 /* ---- purging ---------------------------------------------------------------------------- */
-
-/* On a full file system too: that is what images are purged for. */
-static VimgTurn *
-begin_purge(VimgSliceStore *store, const char *uuid, VimgStoredImage *image, GError **error)
-{
-    g_autoptr(GError) local = NULL;
-    VimgTurn *turn = begin(store, uuid, image, &local);
-
-    if (!turn && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE) &&
-        vimg_spare_use(store->transport, ENOSPC))
-        return begin(store, uuid, image, error);
-    if (!turn)
-        g_propagate_error(error, g_steal_pointer(&local));
-    return turn;
-}
 
 gboolean
 vimg_trash_remove(const VimgTurn *turn, const VimgStoredImage *image, GError **error)
@@ -288,7 +274,7 @@ gboolean
 vimg_trash_purge(VimgSliceStore *store, const char *uuid, GError **error)
 {
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = begin_purge(store, uuid, &image, error);
+    g_autoptr(VimgTurn) turn = begin(store, uuid, TRUE, &image, error);
 
     return turn && vimg_trash_remove(turn, &image, error);
 }

@@ -6,6 +6,8 @@
 #include "config.h"
 
 #include "sign.h"
+#include "spare.h"
+#include "survey.h"
 #include "throw.h"
 #include "turn.h"
 
@@ -13,53 +15,74 @@
 
 /* @out: (transfer full); also if it could not be had, for its lease to be ended */
 static int
-take(VimgLease *owned, const char *uuid, guint rounds, VimgTurn **out)
+take(VimgLease *owned, const char *uuid, guint rounds, VimgTurn **out, char **other)
 {
-    g_autofree char *other = NULL;
     int result;
 
     *out = g_new0(VimgTurn, 1);
     (*out)->lease = owned;
     (*out)->uuid = g_strdup(uuid);
-    result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, &other);
+    result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, other);
     while (result == EBUSY && --rounds > 0) {
-        g_free(other);
+        g_free(*other);
         vimg_sign_pause(owned->store);
-        result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, &other);
+        result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, other);
     }
     return result;
 }
 
-VimgTurn *
-vimg_turn_try(VimgSliceStore *store, const char *uuid)
+static VimgTurn *
+turn_new(VimgSliceStore *store, const char *uuid, guint rounds, GError **error)
 {
     g_autoptr(VimgTurn) turn = NULL;
-    VimgLease *lease = vimg_lease_new(store, NULL);
-
-    if (!lease || take(lease, uuid, 1, &turn) != 0)
-        return NULL;
-    return g_steal_pointer(&turn);
-}
-
-VimgTurn *
-vimg_turn_new(VimgSliceStore *store, const char *uuid, GError **error)
-{
-    g_autoptr(VimgTurn) turn = NULL;
+    g_autofree char *other = NULL;
+    g_autofree char *holder = NULL;
     VimgLease *lease = vimg_lease_new(store, error);
     int result;
 
     if (!lease)
         return NULL;
-    result = take(lease, uuid, MAX_ROUNDS, &turn);
+    result = take(lease, uuid, rounds, &turn, &other);
     if (result == 0)
         return g_steal_pointer(&turn);
-    if (result == ENOENT || result == ENOTDIR)
+    if (result == ENOENT || result == ENOTDIR) {
         throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
-    else if (result == EBUSY)
-        throw_error(error, VIMG_ERROR_BUSY, _("image %s is being changed by somebody else"), uuid);
-    else
+    } else if (result == EBUSY) {
+        holder = vimg_survey_holder(store, other);
+        throw_error(
+            error, VIMG_ERROR_BUSY,
+            _("image %1$s is being changed by %2$s; if that is gone, try again once it was not seen alive for 15 minutes"),
+            uuid, holder);
+    } else {
         throw_result(error, result, _("cannot change image %s"), uuid);
+    }
     return NULL;
+}
+
+VimgTurn *
+vimg_turn_try(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    return turn_new(store, uuid, 1, error);
+}
+
+VimgTurn *
+vimg_turn_new(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    return turn_new(store, uuid, MAX_ROUNDS, error);
+}
+
+VimgTurn *
+vimg_turn_new_to_remove(VimgSliceStore *store, const char *uuid, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    VimgTurn *turn = vimg_turn_new(store, uuid, &local);
+
+    if (!turn && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE) &&
+        vimg_spare_use(store->transport, ENOSPC))
+        return vimg_turn_new(store, uuid, error);
+    if (!turn)
+        g_propagate_error(error, g_steal_pointer(&local));
+    return turn;
 }
 
 void

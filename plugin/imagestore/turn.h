@@ -23,8 +23,10 @@ typedef struct {
  * VIMG_ERROR_BUSY.  VIMG_ERROR_NO_VOL: there is no such image.
  */
 VimgTurn *vimg_turn_new(VimgSliceStore *store, const char *uuid, GError **error);
-/* NULL at once if there is no lease to be had or another one has the turn. */
-VimgTurn *vimg_turn_try(VimgSliceStore *store, const char *uuid);
+/* The same on a full file system too: that is what images are removed for. */
+VimgTurn *vimg_turn_new_to_remove(VimgSliceStore *store, const char *uuid, GError **error);
+/* VIMG_ERROR_BUSY at once if another one has the turn. */
+VimgTurn *vimg_turn_try(VimgSliceStore *store, const char *uuid, GError **error);
 /* Ends the lease too.  Accepts NULL. */
 void vimg_turn_free(VimgTurn *turn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTurn, vimg_turn_free)

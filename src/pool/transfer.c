@@ -230,7 +230,8 @@ set_error(VimgTransfer *transfer, const GError *why)
     g_autoptr(GError) error = NULL;
 
     if (!vimg_store_set_error(vimg_session_store(transfer->use.session), transfer->image.uuid,
-                              why->message, &error))
+                              why->message, &error) && /* another host may have completed it */
+        !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
         vimg_warning("volume '%s' of storage pool '%s' cannot be marked: %s", transfer->image.name,
                      transfer->use.pool->name, error->message);
 }

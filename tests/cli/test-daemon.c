@@ -8,6 +8,7 @@
 #include <libvirt/virterror.h>
 
 #include "peer.h"
+#include "util/thread.h"
 #include "wire/remote.h"
 
 static const VimgFrameHeader reply = {.program = VIMG_PROGRAM_REMOTE,
@@ -77,22 +78,15 @@ test_malformed_payload(void)
     Peer peer;
 
     peer_init(&peer);
-    peer_say(&peer, &reply, longer, sizeof(longer));
-    next.serial = 1;
-    next.status = VIMG_FRAME_ERROR;
-    peer_say(&peer, &next, longer, sizeof(longer));
-    next.serial = 2;
-    peer_say(&peer, &next, NULL, 0);
-    next.serial = 3;
-    next.status = VIMG_FRAME_OK;
-    peer_say(&peer, &next, NULL, 0);
-    next.serial = 4;
-    peer_say(&peer, &next, text, sizeof(text));
-    for (guint i = 0; i < 4; i++) {
+    for (; next.serial < 4; next.serial++) {
+        next.status = next.serial % 2 ? VIMG_FRAME_ERROR : VIMG_FRAME_OK;
+        peer_say(&peer, &next, longer, next.serial < 2 ? sizeof(longer) : 0);
         g_assert_false(ask(&peer, NULL, &error));
         g_assert_error(error, VIMG_DAEMON_ERROR, VIMG_DAEMON_BROKEN);
         g_clear_error(&error);
     }
+    next.status = VIMG_FRAME_OK;
+    peer_say(&peer, &next, text, sizeof(text));
     g_assert_true(ask(&peer, NULL, NULL));
     peer_clear(&peer);
 }
@@ -328,31 +322,45 @@ static const GreetCase greetings[] = {
     {"/daemon/greet/many", {0, 1, 0, 0}, 4, VIMG_DAEMON_BROKEN},
 };
 
+typedef struct {
+    const GreetCase *c;
+    Peer peer;
+} Greeting;
+
+/* The other end, which answers one call after the other. */
+static void
+answer_greeting(gpointer data)
+{
+    Greeting *greeting = data;
+    VimgFrameHeader header = peer_hear(&greeting->peer);
+
+    g_assert_cmpint(header.procedure, ==, VIMG_REMOTE_AUTH_LIST);
+    header.type = VIMG_FRAME_REPLY;
+    peer_say(&greeting->peer, &header, greeting->c->types, greeting->c->size);
+    if (greeting->c->code != 0)
+        return;
+    header = peer_hear(&greeting->peer);
+    g_assert_cmpint(header.procedure, ==, VIMG_REMOTE_CONNECT_OPEN);
+    header.type = VIMG_FRAME_REPLY;
+    peer_say(&greeting->peer, &header, NULL, 0);
+}
+
 static void
 test_greet(gconstpointer data)
 {
-    const GreetCase *c = data;
-    VimgFrameHeader header = reply;
+    Greeting greeting = {.c = data};
     g_autoptr(GError) error = NULL;
-    Peer peer;
+    VimgThread thread;
 
-    peer_init(&peer);
-    header.procedure = VIMG_REMOTE_AUTH_LIST;
-    peer_say(&peer, &header, c->types, c->size);
-    if (c->code == 0) {
-        header.procedure = VIMG_REMOTE_CONNECT_OPEN;
-        header.serial = 1;
-        peer_say(&peer, &header, NULL, 0);
-    }
-    g_assert_cmpint(vimg_daemon_greet(peer.daemon, "image:///system", FALSE, &error), ==,
-                    c->code == 0);
-    if (c->code != 0)
-        g_assert_error(error, VIMG_DAEMON_ERROR, c->code);
-    g_assert_cmpint(peer_hear(&peer).procedure, ==, VIMG_REMOTE_AUTH_LIST);
-    if (c->code == 0)
-        g_assert_cmpint(peer_hear(&peer).procedure, ==, VIMG_REMOTE_CONNECT_OPEN);
-    g_assert_true(peer_is_quiet(&peer));
-    peer_clear(&peer);
+    peer_init(&greeting.peer);
+    g_assert_true(vimg_thread_start(&thread, "peer", answer_greeting, &greeting, NULL));
+    g_assert_cmpint(vimg_daemon_greet(greeting.peer.daemon, "image:///system", FALSE, &error), ==,
+                    greeting.c->code == 0);
+    if (greeting.c->code != 0)
+        g_assert_error(error, VIMG_DAEMON_ERROR, greeting.c->code);
+    vimg_thread_join(thread);
+    g_assert_true(peer_is_quiet(&greeting.peer));
+    peer_clear(&greeting.peer);
 }
 
 int

@@ -67,7 +67,7 @@ test_bad(void)
     }
 }
 
-/* As deep as a document can be, it is read in the time that its length takes. */
+/* However deep a document is, it is read in the time that its length takes. */
 static void
 test_deep(void)
 {
@@ -75,10 +75,10 @@ test_deep(void)
     g_autoptr(GString) xml = g_string_new(NULL);
     gint64 began = g_get_monotonic_time();
 
-    while (xml->len < VIMG_REMOTE_STRING_MAX)
+    while (xml->len < VIMG_REMOTE_STRING_MAX / 8)
         g_string_append(xml, "<a>");
     g_assert_false(vimg_image_parse(image, xml->str, NULL));
-    g_assert_cmpint(g_get_monotonic_time() - began, <, 60 * G_USEC_PER_SEC);
+    g_assert_cmpint(g_get_monotonic_time() - began, <, 20 * G_USEC_PER_SEC);
 }
 
 int

@@ -822,10 +822,12 @@ test_condemned(Fixture *fixture, gconstpointer data)
 static void
 upload_again(Fixture *fixture)
 {
+    g_autofree char *index = vimg_image_path(fixture->uuid, VIMG_IMAGE_INDEX);
     g_autoptr(GError) error = NULL;
 
-    vimg_image_set_error(fixture->other, fixture->uuid, "broken", &error);
-    g_assert_no_error(error);
+    /* what is cut off may be wiped */
+    g_assert_cmpint(vimg_transport_unlink(fixture->other->transport, index), ==, 0);
+    g_assert_cmpint(vimg_transport_create(fixture->other->transport, index, "x", 1, FALSE), ==, 0);
     vimg_image_wipe(fixture->other, fixture->uuid, &error);
     g_assert_no_error(error);
     upload(fixture->other, fixture->uuid, foreign);
