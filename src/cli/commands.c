@@ -37,6 +37,21 @@ static const VimgCommandOption import_options[] = {
     {0},
 };
 
+static const VimgCommandOption upload_options[] = {
+    {"format", "FORMAT", N_("Declare the format, which is recognised otherwise")},
+    {"checksum", "TYPE:HEX", N_("What the content must be: sha256 or sha512 of all of it")},
+    {"no-resume", NULL, N_("Throw away what an earlier attempt left, and begin anew")},
+    {"retry", "SECONDS", N_("How long to wait for a daemon that went away (60)")},
+    {0},
+};
+
+static const VimgCommandOption download_options[] = {
+    {"checksum", "TYPE:HEX", N_("What the content must be: sha256 or sha512 of all of it")},
+    {"no-resume", NULL, N_("Throw away what an earlier attempt left, and begin anew")},
+    {"retry", "SECONDS", N_("How long to wait for a daemon that went away (60)")},
+    {0},
+};
+
 static const VimgCommandOption help_options[] = {
     {"completion", NULL, N_("Print commands and options for a shell's completion")},
     {0},
@@ -47,6 +62,12 @@ const VimgCommand vimg_commands[] = {
      NULL},
     {"list", "POOL", 1, 1, N_("List the images of a pool"), vimg_cmd_list, NULL},
     {"show", "POOL IMAGE", 2, 2, N_("Show all that is known of an image"), vimg_cmd_show, NULL},
+    {"upload", "FILE POOL [IMAGE]", 2, 3,
+     N_("Store a file as an image, or go on with what was cut off"), vimg_cmd_upload,
+     upload_options},
+    {"download", "POOL IMAGE [FILE]", 2, 3,
+     N_("Get an image as a file, or on standard output as '-'"), vimg_cmd_download,
+     download_options},
     {"import", "POOL IMAGE URL", 3, 3, N_("Have the daemon fetch an image from a URL"),
      vimg_cmd_import, import_options},
     {"du", "POOL", 1, 1, N_("Show what each image takes, and what deleting it would free"),

@@ -1,0 +1,227 @@
+/*
+ * cmd-upload.c: virtimagectl upload
+ *
+ * An upload that was cut off goes on where the daemon says that the durable part of it ends.  The
+ * last slice before that is sent again and compared there.  Of a file that was changed since the
+ * image was begun nobody knows what was sent, so it is sent from its first byte, and compared up to
+ * where it is new.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <libvirt/virterror.h>
+
+#include "cli/checksum.h"
+#include "cli/source.h"
+#include "cli/text.h"
+#include "cli/transfer.h"
+#include "util/error.h"
+#include "util/i18n.h"
+#include "wire/remote.h"
+
+typedef struct {
+    const char *format; /* NULL: the daemon finds out */
+    VimgChecksum checksum;
+    gboolean afresh;   /* what an earlier upload left is not to be used */
+    gboolean tried;    /* the image is as we left it */
+    gboolean finished; /* all was sent, and the daemon asked to complete it */
+    VimgSource *source;
+    VimgImage *image;
+} Upload;
+
+/* ---- the image -------------------------------------------------------------------------- */
+
+static VimgImage *
+create(VimgTransfer *transfer, const Upload *upload, GError **error)
+{
+    g_autoptr(GString) xml = g_string_new("<volume xmlns:image='urn:virtimage:volume:1'>");
+    g_autofree char *rest = NULL;
+    g_autofree char *head = g_markup_printf_escaped(
+        "<name>%s</name><capacity unit='bytes'>%" G_GUINT64_FORMAT "</capacity>", transfer->name,
+        upload->source->size);
+
+    g_string_append(xml, head);
+    if (upload->format)
+        rest = g_markup_printf_escaped("<target><format type='%s'/></target>", upload->format);
+    g_string_append(xml, rest ? rest : "");
+    if (upload->checksum.type)
+        g_string_append_printf(
+            xml, "<image:info><image:checksum type='%s'>%s</image:checksum></image:info>",
+            upload->checksum.type, upload->checksum.hex);
+    g_string_append(xml, "</volume>");
+    return vimg_image_create(transfer->ctl, &transfer->pool, xml->str, error);
+}
+
+/* An earlier upload of that name may be gone on with. */
+static gboolean
+check_same(const Upload *upload, const VimgImage *image, GError **error)
+{
+    const VimgChecksum *checksum = &upload->checksum;
+
+    if (checksum->type && (g_strcmp0(checksum->type, image->checksum_type) != 0 ||
+                           g_strcmp0(checksum->hex, image->checksum) != 0))
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_INVALID,
+            _("image '%s' was begun with another checksum or none; --no-resume begins it anew"),
+            image->name);
+    if (upload->format && image->format && strcmp(upload->format, image->format) != 0)
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_INVALID,
+            _("image '%1$s' was begun with format '%2$s'; --no-resume begins it anew"), image->name,
+            image->format);
+    return TRUE;
+}
+
+/* What is in the way goes, but never an image that is complete. */
+static gboolean
+replace(VimgTransfer *transfer, Upload *upload, GError **error)
+{
+    if (!vimg_image_delete(transfer->ctl, upload->image, error))
+        return FALSE;
+    vimg_image_free(upload->image);
+    upload->image = create(transfer, upload, error);
+    return upload->image != NULL;
+}
+
+static gboolean
+find_or_create(VimgTransfer *transfer, Upload *upload, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    g_clear_pointer(&upload->image, vimg_image_free);
+    upload->image = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, &local);
+    if (!upload->image && !upload->tried &&
+        g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_NO_STORAGE_VOL))
+        upload->image = create(transfer, upload, error);
+    else if (!upload->image)
+        g_propagate_error(error, g_steal_pointer(&local));
+    if (!upload->image)
+        return FALSE;
+    if (strcmp(upload->image->state, "active") == 0)
+        return upload->finished || vimg_throw(error, VIMG_ERROR_VOL_EXISTS, "'%s'", transfer->name);
+    if (upload->afresh && !upload->tried)
+        return replace(transfer, upload, error);
+    return check_same(upload, upload->image, error);
+}
+
+/* ---- the content ------------------------------------------------------------------------ */
+
+static gboolean
+send_content(VimgTransfer *transfer, Upload *upload, VimgStream *stream, GError **error)
+{
+    VimgSource *source = upload->source;
+
+    while (transfer->done < source->size) {
+        gboolean hole = FALSE;
+        guint64 size = vimg_source_next(source, transfer->done, VIMG_STREAM_PACKET, &hole, error);
+
+        if (size == 0 ||
+            !(hole ? vimg_stream_send_hole(stream, size, error)
+                   : vimg_stream_send_file(stream, source->fd, transfer->done, size, error)))
+            return FALSE;
+        transfer->done += size;
+        transfer->sent += hole ? 0 : size;
+        vimg_transfer_tick(transfer);
+    }
+    return vimg_source_check(source, error);
+}
+
+static gboolean
+send_all(VimgTransfer *transfer, Upload *upload, VimgStream *stream, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    vimg_stream_set_tick(stream, vimg_transfer_tick, transfer);
+    if (send_content(transfer, upload, stream, &local)) {
+        transfer->phase = _("storing");
+        upload->finished = TRUE;
+        if (vimg_stream_finish(stream, &local))
+            return TRUE;
+        upload->finished = local->domain == VIMG_DAEMON_ERROR && local->code == VIMG_DAEMON_LOST;
+    }
+    /* what was refused has ended already; anything else must, so that the rest is durable */
+    if (local->domain != VIMG_DAEMON_ERROR)
+        vimg_stream_abort(stream, NULL);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* Where what is stored ends; an image without a time was never written to. */
+static guint64
+choose_offset(const Upload *upload)
+{
+    const VimgImage *image = upload->image;
+    gboolean same = upload->tried || vimg_source_changed(upload->source) < image->created;
+
+    return same && image->position <= upload->source->size ? image->position : 0;
+}
+
+static gboolean
+attempt(VimgTransfer *transfer, gpointer data, GError **error)
+{
+    Upload *upload = data;
+    g_autoptr(VimgStream) stream = NULL;
+    vimg_remote_vol vol;
+
+    if (!find_or_create(transfer, upload, error))
+        return FALSE;
+    if (strcmp(upload->image->state, "active") == 0)
+        return TRUE; /* it was completed, but we had lost the daemon when it said so */
+    upload->tried = TRUE;
+    transfer->done = choose_offset(upload);
+    vol = vimg_image_id(upload->image);
+    stream = vimg_stream_new(transfer->ctl->daemon, VIMG_REMOTE_VOL_UPLOAD, &vol, transfer->done,
+                             TRUE, error);
+    transfer->streaming = stream != NULL;
+    return stream && send_all(transfer, upload, stream, error);
+}
+
+/* ---- the command ------------------------------------------------------------------------ */
+
+/* Returns: (transfer full) what an interrupted upload leaves. */
+static char *
+describe_rest(VimgTransfer *transfer, const Upload *upload)
+{
+    g_autoptr(VimgImage) image =
+        vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, NULL);
+
+    if (!image)
+        return g_strdup(_("the same command goes on with it"));
+    return vimg_transfer_sizes(transfer,
+                               _("%1$s of %2$s are stored; the same command goes on from there"),
+                               image->position, upload->source->size);
+}
+
+int
+vimg_cmd_upload(VimgCtl *ctl, int argc, char **argv)
+{
+    g_autofree char *base = g_path_get_basename(argv[0]);
+    g_auto(VimgTransfer) transfer = {0};
+    g_autoptr(VimgSource) source = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    Upload upload = {.format = vimg_ctl_option(ctl, "format"),
+                     .afresh = vimg_ctl_option(ctl, "no-resume") != NULL};
+    int code;
+
+    if (!vimg_checksum_option(ctl, &upload.checksum) ||
+        !vimg_transfer_init(&transfer, ctl, argc > 2 ? argv[2] : base))
+        return VIMG_EXIT_USAGE;
+    source = vimg_source_open(argv[0], &error);
+    if (source) {
+        upload.source = source;
+        transfer.total = source->size;
+        if (vimg_transfer_run(&transfer, argv[1], attempt, &upload, &error))
+            text = vimg_transfer_sizes(&transfer, _("%1$s uploaded, %2$s of it sent"),
+                                       transfer.total, transfer.sent);
+        else if (vimg_transfer_interrupted())
+            text = describe_rest(&transfer, &upload);
+    }
+    code = vimg_transfer_end(&transfer, upload.image, text, error);
+    vimg_image_free(upload.image);
+    vimg_checksum_clear(&upload.checksum);
+    return code;
+}

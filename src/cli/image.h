@@ -1,0 +1,40 @@
+/*
+ * image.h: an image of a pool, as the daemon's documents say
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_CLI_IMAGE_H
+#define VIMG_CLI_IMAGE_H
+
+#include "cli/ctl.h"
+
+/* Absent texts are NULL, absent numbers 0. */
+typedef struct {
+    char *pool, *name, *key; /* what procedures know it by */
+    char *uuid;
+    char *state; /* saving, active or error */
+    char *reason;
+    char *format;
+    char *checksum_type, *checksum;
+    guint64 physical; /* bytes of a download */
+    guint64 position; /* of a saving one: where an upload may go on */
+    gint64 created;   /* seconds since 1970 */
+} VimgImage;
+
+void vimg_image_free(VimgImage *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgImage, vimg_image_free)
+
+/* Of an image that is there no error comes but VIR_ERR_NO_STORAGE_VOL. */
+VimgImage *vimg_image_find(VimgCtl *ctl, const VimgCtlPool *pool, const char *name, GError **error);
+/* @xml: a <volume> document. */
+VimgImage *vimg_image_create(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml,
+                             GError **error);
+gboolean vimg_image_delete(VimgCtl *ctl, const VimgImage *image, GError **error);
+
+/* What procedures take; borrowed. */
+vimg_remote_vol vimg_image_id(const VimgImage *image);
+
+/* Reads the <volume> document @xml into @image, which has its ids.  For tests. */
+gboolean vimg_image_parse(VimgImage *image, const char *xml, GError **error);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * target.h: a file that a download makes
+ *
+ * It grows beside the one that it will be, as FILE.UUID.part: the content of the image of that uuid
+ * never changes, so whatever is there of it can be gone on with.  A pipe or a device is written to
+ * as it is.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_CLI_TARGET_H
+#define VIMG_CLI_TARGET_H
+
+#include <glib.h>
+
+typedef struct {
+    char *path; /* NULL: standard output */
+    char *part; /* NULL: written to in place */
+    int fd;
+    guint64 at; /* bytes that it has */
+} VimgTarget;
+
+/* @path: "-" for standard output. */
+VimgTarget *vimg_target_new(const char *path, GError **error);
+/* Closes it; a part stays. */
+void vimg_target_free(VimgTarget *target);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTarget, vimg_target_free)
+
+/*
+ * Begins to write the content of image @uuid, or to go on with it unless @afresh; opened already,
+ * it stays as it is.  Of what a machine that crashed since may not have kept, nothing is used.
+ */
+gboolean vimg_target_open(VimgTarget *target, const char *uuid, gboolean afresh, GError **error);
+/* Whether holes may be left out. */
+gboolean vimg_target_is_sparse(const VimgTarget *target);
+
+gboolean vimg_target_write(VimgTarget *target, const void *data, gsize size, GError **error);
+gboolean vimg_target_hole(VimgTarget *target, guint64 length, GError **error);
+
+/* It is whole and right: it gets its name, for good. */
+gboolean vimg_target_commit(VimgTarget *target, GError **error);
+/* What is there is of no use to anybody. */
+void vimg_target_discard(VimgTarget *target);
+
+#endif
