@@ -203,6 +203,7 @@ vimg_model_new(const VimgModelConfig *config, GError **error)
     model->run_dir = g_strdup(config->run_dir);
     model->zones = g_strdupv((char **)config->zones);
     model->search_paths = g_strdupv((char **)config->search_paths);
+    model->imports = config->imports;
     model->jobs = vimg_jobs_new();
     model->secrets = vimg_secrets_new(secrets);
     if (!vimg_persist_dirs(model, error))

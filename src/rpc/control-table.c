@@ -49,6 +49,7 @@ static const VimgProc procs[] = {
     ROW(TRASH_PURGE, "trashPurge", purge_args, none, trash_purge, WRITES | POOL),
     ROW(JOB_LIST, "jobList", none, jobs_ret, job_list, FAST),
     ROW(JOB_CANCEL, "jobCancel", job_args, none, job_cancel, FAST | WRITES),
+    ROW(VOLUME_IMPORT, "volumeImport", import_args, report, volume_import, WRITES | POOL | LONG),
 };
 
 const VimgProgram vimg_control_program = {

@@ -149,6 +149,10 @@ gboolean vimg_handle_trash_purge(VimgCall *call, GError **error);
 gboolean vimg_handle_job_list(VimgCall *call, GError **error);
 gboolean vimg_handle_job_cancel(VimgCall *call, GError **error);
 
+/* ---- handlers-import.c ---------------------------------------------------------------------- */
+
+gboolean vimg_handle_volume_import(VimgCall *call, GError **error);
+
 /* ---- events.c ------------------------------------------------------------------------------- */
 
 gboolean vimg_handle_pool_event_register(VimgCall *call, GError **error);

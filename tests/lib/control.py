@@ -10,7 +10,7 @@ from rawrpc import Connection, nullable, string, u32, u64
 CONTROL = 0x56494D47
 PAGE_MAX = 1024
 PROCS = dict(POOL_CLEANUP=1, POOL_VERIFY=2, TRASH_LIST=3, TRASH_RESTORE=4, TRASH_PURGE=5,
-             JOB_LIST=6, JOB_CANCEL=7)
+             JOB_LIST=6, JOB_CANCEL=7, VOLUME_IMPORT=21)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires")
@@ -94,3 +94,9 @@ class Control:
 
     def job_cancel(self, job):
         self.call("JOB_CANCEL", u64(job)).end()
+
+    def import_args(self, pool, volume, url, digest=None, fmt=None):
+        return (self.pool(pool) + string(volume) + string(url) + nullable(digest) + nullable(fmt))
+
+    def volume_import(self, pool, volume, url, digest=None, fmt=None):
+        return self.report("VOLUME_IMPORT", self.import_args(pool, volume, url, digest, fmt))

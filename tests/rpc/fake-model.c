@@ -400,6 +400,19 @@ vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset, guin
                : NULL;
 }
 
+/* ---- imports ---------------------------------------------------------------------------- */
+
+char *
+vimg_model_vol_import(VimgModel *model, const VimgPoolId *pool, const VimgImportRequest *request,
+                      GError **error)
+{
+    return called(error, "vol_import(%s, %s, %s, %s, %s)", pool_text(pool), request->name,
+                  request->url, request->digest ? request->digest : "NULL",
+                  request->format ? request->format : "NULL")
+               ? g_strdup("{}")
+               : NULL;
+}
+
 /* ---- upkeep ----------------------------------------------------------------------------- */
 
 char *

@@ -46,6 +46,10 @@ static const struct {
      " h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:1",
      "job_list()", OK_CODE, NULL},
     {"cancel", 7, "h:8589934592", "", "job_cancel(8589934592)", OK_CODE, NULL},
+    {"import", 21, P " s:v s:http://h i:0 i:0", "s:{}", "vol_import(p, v, http://h, NULL, NULL)",
+     OK_CODE, NULL},
+    {"import-all", 21, P " s:v s:http://h i:1 s:d i:1 s:raw", "s:{}",
+     "vol_import(p, v, http://h, d, raw)", OK_CODE, NULL},
 };
 
 static void
