@@ -44,9 +44,10 @@ typedef struct {
     VimgUnpack *unpack;
     VimgWriter *writer;
     VimgIntake *intake;
-    guint64 begun; /* offset of the first byte fetched */
-    guint64 came;  /* bytes fetched */
-    gboolean bad;  /* the content can never become this image */
+    char *identity; /* of the source, to be noted once more than before is durable; or NULL */
+    guint64 begun;  /* offset of the first byte fetched */
+    guint64 came;   /* bytes fetched */
+    gboolean bad;   /* the content can never become this image */
 } Import;
 
 static void
@@ -61,6 +62,7 @@ import_clear(Import *import)
     vimg_plugin_image_clear(&import->declared);
     g_free(import->digest_type);
     g_free(import->digest_text);
+    g_free(import->identity);
     vimg_use_clear(&import->use);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Import, import_clear)
@@ -251,35 +253,33 @@ digest_by_intake(const Import *import)
     return import->digest_text && !import->packed && !import->declared.checksum;
 }
 
-/* Whether what is missing is enough; *@identity: (transfer full) of the source, or NULL. */
+/* Whether what is missing is enough. */
 static gboolean
-may_go_on(Import *import, char **identity)
+may_go_on(const Import *import)
 {
     const VimgPluginImage *declared = &import->declared;
 
-    *identity = import->packed ? NULL : vimg_fetch_identity(import->fetch);
-    return *identity && !import->told && declared->position > 0 &&
+    return import->identity && !import->told && declared->position > 0 &&
            declared->position < import->length &&
            (!import->digest_text || digest_by_intake(import)) &&
            vimg_store_can_resume(vimg_session_store(import->use.session)) &&
-           vimg_import_noted(import->model->state_dir, declared->uuid, *identity);
+           vimg_import_noted(import->model->state_dir, declared->uuid, import->identity);
 }
 
 static gboolean
 find_start(Import *import, GError **error)
 {
     const VimgPluginImage *declared = &import->declared;
-    g_autofree char *identity = NULL;
 
-    if (may_go_on(import, &identity)) {
-        g_clear_pointer(&import->head.data, vimg_buffer_unref);
-        import->head.length = 0;
-        return vimg_fetch_seek(import->fetch, declared->position, &import->begun, error);
+    import->identity = import->packed ? NULL : vimg_fetch_identity(import->fetch);
+    if (!may_go_on(import)) {
+        vimg_import_forget(import->model->state_dir, declared->uuid);
+        return TRUE;
     }
-    if (identity)
-        return vimg_import_note(import->model->state_dir, declared->uuid, identity, error);
-    vimg_import_forget(import->model->state_dir, declared->uuid);
-    return TRUE;
+    g_clear_pointer(&import->identity, g_free);
+    g_clear_pointer(&import->head.data, vimg_buffer_unref);
+    import->head.length = 0;
+    return vimg_fetch_seek(import->fetch, declared->position, &import->begun, error);
 }
 
 static gboolean
@@ -370,19 +370,33 @@ unpack(Import *import, const VimgExtent *piece, GError **error)
     return TRUE;
 }
 
+/* What was stored before has been compared with this source once it grows. */
+static gboolean
+note_source(Import *import, guint64 position, GError **error)
+{
+    g_autofree char *identity = NULL;
+
+    if (!import->identity || position <= import->declared.position)
+        return TRUE;
+    identity = g_steal_pointer(&import->identity);
+    return vimg_import_note(import->model->state_dir, import->declared.uuid, identity, error);
+}
+
 /* The volume shows how far it is. */
-static void
-show_growth(Import *import)
+static gboolean
+show_growth(Import *import, GError **error)
 {
     VimgVolume *volume = import->use.volume;
     guint64 allocation = 0;
     guint64 position = 0;
 
     if (!vimg_writer_stat(import->writer, &allocation, &position))
-        return;
-    VIMG_LOCK_GUARD(&import->use.pool->lock);
+        return TRUE;
+    vimg_mutex_lock(&import->use.pool->lock);
     volume->image.allocation = allocation;
     volume->image.position = position;
+    vimg_mutex_unlock(&import->use.pool->lock);
+    return note_source(import, position, error);
 }
 
 /* @piece: its data are taken. */
@@ -401,8 +415,7 @@ take_piece(Import *import, VimgExtent *piece, GError **error)
         return FALSE;
     import->came += piece->length;
     vimg_job_add(import->use.job, piece->length);
-    show_growth(import);
-    return TRUE;
+    return show_growth(import, error);
 }
 
 static gboolean
@@ -520,6 +533,8 @@ leave(Import *import)
     }
     vimg_use_restat(&import->use);
     vimg_use_image(&import->use, &now);
+    if (now.state == VIMG_IMAGE_SAVING)
+        note_source(import, now.position, NULL); /* what was on its way is durable now */
     return now.state == VIMG_IMAGE_SAVING && now.position > 0;
 }
 
@@ -533,7 +548,8 @@ fail(Import *import, GError *why, GError **error)
                  import->use.pool->name, why->message);
     if (import->bad && import->writer)
         condemn(import, why);
-    else if (import->use.volume && leave(import)) {
+    else if (import->use.volume && leave(import) &&
+             why->code != VIMG_ERROR_OPERATION_INVALID) { /* as it came from another source */
         g_set_error(error, why->domain, why->code,
                     _("%1$s; volume '%2$s' keeps what came, and the same import takes it up again"),
                     why->message, name);

@@ -26,6 +26,7 @@ class Page:
     drop: list = field(default_factory=list)       # the next connections end there
     stall: list = field(default_factory=list)      # the next ones send nothing more from there on
     slow: float = 0                 # seconds of rest after each piece
+    slow_from: int = 0              # from there on
     hold: int = None                # waits at that offset until `go`
     go: threading.Event = field(default_factory=threading.Event)
     change: list = field(default_factory=list)     # called before the next answers
@@ -97,7 +98,12 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, page, at, end):
         drop = page.drop.pop(0) if page.drop else None
         stall = page.stall.pop(0) if page.stall else None
-        while at < end:
+        while at < end or at in (drop, stall):
+            if at == drop:
+                return self.connection.shutdown(socket.SHUT_RDWR)
+            if at == stall:
+                self.server.owner.closing.wait(60)
+                return None
             stop = min([end, at + PIECE] + [x for x in (drop, stall, page.hold)
                                             if x is not None and x > at])
             piece = page.body[at:stop]
@@ -106,14 +112,9 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece)
             at = stop
             page.sent = max(page.sent, at)
-            if at == drop:
-                return self.connection.shutdown(socket.SHUT_RDWR)
-            if at == stall:
-                self.server.owner.closing.wait(60)
-                return None
             if at == page.hold:
                 page.go.wait(60)
-            if page.slow:
+            if page.slow and at >= page.slow_from:
                 time.sleep(page.slow)
         if page.chunked:
             self.wfile.write(b"0\r\n\r\n")
