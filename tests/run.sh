@@ -140,6 +140,7 @@ suite_virsh() {
     build gcc
     stock_virsh
     integration test_control
+    integration test_status
     integration test_upkeep
     integration test_images
     integration test_badinput
@@ -202,6 +203,7 @@ suite_asan() {
     wire
     stock_virsh
     integration test_control
+    integration test_status
     integration test_upkeep
     integration test_images
     integration test_badinput
@@ -252,6 +254,7 @@ suite_tsan() {
     wire
     stock_virsh
     integration test_control
+    integration test_status
     integration test_upkeep
     integration test_stress --steps 12
     integration test_crash --rounds 5
