@@ -37,8 +37,7 @@ end(VimgUse *use, const char *what, gboolean changed, char *report, GError *loca
         g_autofree char *summary = vimg_report_summary(report);
 
         vimg_info("%s of storage pool '%s': %s", what, pool->name, summary);
-        if (!use->volume)
-            vimg_pool_note_report(pool, report);
+        vimg_pool_note_report(pool, report);
     } else {
         vimg_use_failed(use, local);
         g_propagate_error(error, local);
