@@ -136,6 +136,15 @@ look_at(VimgPool *pool)
 
 /* ---- many ------------------------------------------------------------------------------- */
 
+static gint
+compare_looks(gconstpointer a, gconstpointer b)
+{
+    const VimgPoolLook *const *left = a;
+    const VimgPoolLook *const *right = b;
+
+    return strcmp((*left)->pool->name, (*right)->pool->name);
+}
+
 static GPtrArray *
 find_pools(VimgModel *model, const char *name, GError **error)
 {
@@ -164,6 +173,7 @@ vimg_pools_look(VimgModel *model, const char *name, GError **error)
     looks = g_ptr_array_new_with_free_func(look_free);
     for (i = 0; i < pools->len; i++)
         g_ptr_array_add(looks, look_at(g_ptr_array_index(pools, i)));
+    g_ptr_array_sort(looks, compare_looks);
     return looks;
 }
 

@@ -37,7 +37,8 @@ end(VimgUse *use, const char *what, gboolean changed, char *report, GError *loca
         g_autofree char *summary = vimg_report_summary(report);
 
         vimg_info("%s of storage pool '%s': %s", what, pool->name, summary);
-        vimg_pool_note_report(pool, report);
+        if (!use->volume)
+            vimg_pool_note_report(pool, report);
     } else {
         vimg_use_failed(use, local);
         g_propagate_error(error, local);
