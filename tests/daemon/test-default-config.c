@@ -35,6 +35,7 @@ check_numbers(const VimgDaemonConfig *config)
     g_assert_cmpuint(config->keepalive_interval, ==, fallback->keepalive_interval);
     g_assert_cmpuint(config->keepalive_count, ==, fallback->keepalive_count);
     g_assert_cmpuint(config->stream_stall_timeout, ==, fallback->stream_stall_timeout);
+    g_assert_cmpuint(config->metrics_interval, ==, fallback->metrics_interval);
     g_assert_cmpint(config->log_level, ==, fallback->log_level);
 }
 
@@ -49,6 +50,7 @@ test_as_it_is(void)
     check_numbers(config);
     g_assert_null(config->socket_group);
     g_assert_null(config->host_uri);
+    g_assert_null(config->metrics_file);
     g_assert_cmpuint(g_strv_length(config->zones), ==, 0);
 }
 
@@ -78,7 +80,7 @@ test_every_key(void)
     g_autoptr(VimgDaemonConfig) config = vimg_daemon_config_parse("default", active, &error);
 
     g_assert_no_error(error);
-    g_assert_cmpuint(keys, ==, 16);
+    g_assert_cmpuint(keys, ==, 18);
     check_numbers(config);
     g_assert_cmpstr(config->socket_group, ==, "libvirt");
     g_assert_cmpstr(config->host_uri, ==, "qemu:///system");
