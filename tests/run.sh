@@ -140,6 +140,7 @@ suite_virsh() {
     build gcc
     stock_virsh
     integration test_control
+    integration test_status
     integration test_upkeep
     integration test_rename
     integration test_zones
@@ -206,6 +207,7 @@ suite_asan() {
     wire
     stock_virsh
     integration test_control
+    integration test_status
     integration test_upkeep
     integration test_rename --rounds 5
     integration test_zones
@@ -260,6 +262,7 @@ suite_tsan() {
     wire
     stock_virsh
     integration test_control
+    integration test_status
     integration test_upkeep
     integration test_rename --rounds 5
     integration test_zones

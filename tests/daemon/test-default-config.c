@@ -53,6 +53,7 @@ test_as_it_is(void)
     check_numbers(config);
     g_assert_null(config->socket_group);
     g_assert_null(config->host_uri);
+    g_assert_null(config->metrics_file);
     g_assert_cmpuint(g_strv_length(config->zones), ==, 0);
 }
 
