@@ -459,7 +459,22 @@ test_faults(Fixture *fixture, gconstpointer data)
     }
 }
 
-/* A table of a million slices stays within its bound, however full it is. */
+static gboolean
+try_account(VimgPluginJob *job, gpointer data, GError **error)
+{
+    g_autofree char *report = vimg_account(data, job, error);
+
+    return report != NULL;
+}
+
+static void
+test_cancelled(Fixture *fixture, gconstpointer data)
+{
+    fill(fixture);
+    helper_cancel(try_account, fixture->store);
+}
+
+/* A table of many slices stays within its bound, however full it is. */
 static void
 test_memory(void)
 {
@@ -507,6 +522,7 @@ main(int argc, char **argv)
     ADD("/account/totals", 1, test_totals);
     ADD("/account/unreadable", 1, test_unreadable);
     ADD("/account/faults", 7, test_faults);
+    ADD("/account/cancelled", 7, test_cancelled);
     g_test_add_func("/account/memory", test_memory);
     return g_test_run();
 }

@@ -104,6 +104,28 @@ test_store(HelperHome *home, gconstpointer data)
     vimg_slice_store_free(store);
 }
 
+static gboolean
+try_diagnose(VimgPluginJob *job, gpointer data, GError **error)
+{
+    const VimgPluginPool pool = {.size = sizeof(pool), .name = "p", .dir = data};
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    return vimg_diagnose(&pool, note, text, job, error);
+}
+
+static void
+test_cancelled(HelperHome *home, gconstpointer data)
+{
+    VimgSliceStore *store = helper_local_store(home);
+    g_autofree char *uuid = helper_create(store, "a", SLICE);
+    g_autoptr(GPtrArray) names = NULL;
+
+    helper_cancel(try_diagnose, home->dir);
+    g_assert_cmpint(vimg_transport_list(store->transport, "pending", &names), ==, 0);
+    g_assert_cmpuint(names->len, ==, 0);
+    vimg_slice_store_free(store);
+}
+
 /* ---- files ------------------------------------------------------------------------------ */
 
 static void
@@ -235,6 +257,7 @@ main(int argc, char **argv)
     helper_add("/diagnose/no-store", test_no_store, NULL);
     helper_add("/diagnose/store", test_store, NULL);
     helper_add("/diagnose/plain", test_plain, NULL);
+    helper_add("/diagnose/cancelled", test_cancelled, NULL);
     g_test_add_data_func("/diagnose/files", NULL, test_files);
     for (guint i = 0; i < G_N_ELEMENTS(mounts); i++) {
         g_autofree char *path = g_strconcat("/diagnose/mount/", mounts[i].name, NULL);
