@@ -286,6 +286,7 @@ format(Account *account, gint64 as_of)
     json_object_set_array_member(trash, "images", deleted);
     json_object_set_int_member(total, "logical", (gint64)sum_up(account, FALSE));
     json_object_set_int_member(total, "stored", (gint64)totals.stored);
+    json_object_set_int_member(total, "plain", (gint64)totals.plain);
     json_object_set_int_member(total, "shared", (gint64)totals.shared);
     json_object_set_int_member(total, "orphans", (gint64)totals.orphans);
     json_object_set_int_member(root, "as_of", as_of);

@@ -19,9 +19,10 @@
  *           slices that others need, too; freed: what deleting and purging this one alone gives
  *           back, which is what is unique and its own files.
  * trash     {freed, images}: what purging all of it gives back, and the same of each of them
- * total     {logical, stored, shared, orphans}: bytes that downloads of all images return; slices
- *           that are needed; of them, those that several need; slices that no index names, as
- *           those of an upload under way or what the next cleanup frees
+ * total     {logical, stored, plain, shared, orphans}: bytes that downloads of all images return;
+ *           slices that are needed, and the same not compressed; of them, those that several need;
+ *           slices that no index names, as those of an upload under way or what the next cleanup
+ *           frees
  * complete  false: those in unreadable ({name, uuid, reason}) count with as much as could be read,
  *           so stored and shared are at least that, unique, freed and orphans at most
  * truncated true: there are more images than a report can hold

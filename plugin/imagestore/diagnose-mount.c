@@ -77,15 +77,11 @@ is_below(const char *path, const char *point)
 
 /* The mount of @path: the longest, and of those the last.  FALSE: nobody knows. */
 static gboolean
-find_mount(const char *path, Mount *out)
+find_mount(const char *mounts, const char *path, Mount *out)
 {
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
+    g_auto(GStrv) lines = g_strsplit(mounts, "\n", 0);
     guint i;
 
-    if (!g_file_get_contents(MOUNTS, &text, NULL, NULL))
-        return FALSE;
-    lines = g_strsplit(text, "\n", 0);
     for (i = 0; lines[i]; i++) {
         g_auto(Mount) mount = {0};
 
@@ -139,12 +135,12 @@ judge_options(VimgDiagnosis *diagnosis, const Mount *mount)
 }
 
 void
-vimg_diagnose_mount(VimgDiagnosis *diagnosis)
+vimg_diagnose_mount_in(VimgDiagnosis *diagnosis, const char *mounts)
 {
     g_autofree char *path = vimg_location_resolve(diagnosis->pool->dir);
     g_auto(Mount) mount = {0};
 
-    if (!find_mount(path, &mount)) {
+    if (!find_mount(mounts, path, &mount)) {
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
                             _("the mounts of this host cannot be read"));
         return;
@@ -159,4 +155,13 @@ vimg_diagnose_mount(VimgDiagnosis *diagnosis)
     else
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL, _("%1$s, mounted at '%2$s'"), mount.type,
                             mount.point);
+}
+
+void
+vimg_diagnose_mount(VimgDiagnosis *diagnosis)
+{
+    g_autofree char *mounts = NULL;
+
+    g_file_get_contents(MOUNTS, &mounts, NULL, NULL);
+    vimg_diagnose_mount_in(diagnosis, mounts ? mounts : "");
 }

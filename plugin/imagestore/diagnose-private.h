@@ -31,6 +31,8 @@ void vimg_diagnosis_tell(VimgDiagnosis *diagnosis, VimgStepVerdict verdict, cons
 
 /* Which file system it is, and whether it keeps what it says. */
 void vimg_diagnose_mount(VimgDiagnosis *diagnosis);
+/* The same by @mounts, in the form of /proc/self/mountinfo. */
+void vimg_diagnose_mount_in(VimgDiagnosis *diagnosis, const char *mounts);
 /* Whether files can be made, moved and made durable as the store needs it; fills what it measured.
  */
 void vimg_diagnose_files(VimgDiagnosis *diagnosis);

@@ -231,11 +231,10 @@ look_at_leases(VimgDiagnosis *diagnosis)
         }
         g_free((char *)items[i].dir);
     }
-    vimg_diagnosis_tell(
-        diagnosis, dead > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
-        dead > 0 ? _("an active pool ends them within a quarter of an hour") : NULL,
-        _("%1$u leases, %2$u of them of processes that are gone%3$s"), names->len, dead,
-        holders->str);
+    vimg_diagnosis_tell(diagnosis, dead > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+                        dead > 0 ? _("an active pool ends them within a quarter of an hour") : NULL,
+                        _("%1$u leases, %2$u of them of processes that are gone%3$s"), names->len,
+                        dead, holders->str);
 }
 
 static void

@@ -39,6 +39,7 @@ struct _VimgShares {
     VimgPluginJob *job;
     GArray *users; /* of VimgShare; the last one's indexes come now */
     gboolean deleted;
+    guint64 plain; /* bytes of all that anybody needs, each once */
     Table tables[TABLES];
 };
 
@@ -278,8 +279,9 @@ share_of(const VimgShares *shares, guint32 number)
     return &g_array_index(shares->users, VimgShare, number - 1);
 }
 
+/* @length: of the slice, not compressed */
 static void
-use(VimgShares *shares, Slot *slot)
+use(VimgShares *shares, Slot *slot, guint64 length)
 {
     guint32 number = shares->users->len;
     guint32 last = slot->users & LAST;
@@ -290,6 +292,7 @@ use(VimgShares *shares, Slot *slot)
         return;
     if (last == 0) {
         share_of(shares, number)->unique += slot->size;
+        shares->plain += length;
     } else {
         if (!(slot->users & SHARED)) {
             share_of(shares, last)->unique -= slot->size;
@@ -313,7 +316,8 @@ vimg_shares_add(VimgShares *shares, const VimgIndex *index, GError **error)
         if (i % ASK_EVERY == 0 && !vimg_slice_store_check_job(shares->job, error))
             return FALSE;
         if (!vimg_index_is_zero(index, i))
-            use(shares, look_up(shares, vimg_index_id(index, i)));
+            use(shares, look_up(shares, vimg_index_id(index, i)),
+                vimg_index_end(index, i) - vimg_index_start(index, i));
     }
     return TRUE;
 }
@@ -349,7 +353,7 @@ vimg_shares_sum_up(const VimgShares *shares, VimgShareTotals *out)
 {
     gsize i;
 
-    *out = (VimgShareTotals){0};
+    *out = (VimgShareTotals){.plain = shares->plain};
     for (i = 0; i < TABLES; i++)
         sum_up_table(&shares->tables[i], out);
 }

@@ -21,6 +21,7 @@ typedef struct {
 
 typedef struct {
     guint64 stored;  /* that anybody needs */
+    guint64 plain;   /* the same, not compressed */
     guint64 shared;  /* that more than one does */
     guint64 deleted; /* that only deleted users do */
     guint64 orphans; /* that nobody needs */
@@ -33,8 +34,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgShares, vimg_shares_free)
 
 /*
  * Learns of all slices that lie in the store, directory by directory: in the order of the inodes
- * that takes a fraction of the time of asking for them one by one in the order of an index. Without
- * it each slice is asked for when somebody first needs it.
+ * that takes two thirds of the time of asking for them one by one as the indexes name them, less
+ * than half where all is cached, and finds those that nobody needs.  Without it each slice is asked
+ * for when somebody first needs it.
  */
 gboolean vimg_shares_list(VimgShares *shares, GError **error);
 

@@ -5,6 +5,7 @@
  * collect live DIR IMAGES SLICES     the same with the slices
  * collect slices DIR SLICES          slices that nobody needs
  * collect mark DIR                   reads all indexes; prints slices, seconds and bytes of memory
+ * collect account DIR                what images take; prints seconds and bytes of memory
  * collect clean DIR                  cleans up once; prints the report
  * collect clean-on DIR               cleans up until it is killed
  *
@@ -19,6 +20,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "collect.h"
 #include "image.h"
 #include "manifest.h"
@@ -174,6 +176,19 @@ mark(VimgSliceStore *store)
 }
 
 static void
+account(VimgSliceStore *store)
+{
+    g_autoptr(GError) error = NULL;
+    guint64 before = peak_memory();
+    gint64 began = g_get_monotonic_time();
+    g_autofree char *report = vimg_account(store, NULL, &error);
+
+    must(report != NULL, error);
+    printf("%.6f %" G_GUINT64_FORMAT "\n",
+           (double)(g_get_monotonic_time() - began) / G_USEC_PER_SEC, peak_memory() - before);
+}
+
+static void
 clean(VimgSliceStore *store)
 {
     g_autoptr(GError) error = NULL;
@@ -200,6 +215,8 @@ play(VimgSliceStore *store, const char *what, const char *dir, char **numbers, i
         }
     } else if (strcmp(what, "mark") == 0 && n == 0) {
         mark(store);
+    } else if (strcmp(what, "account") == 0 && n == 0) {
+        account(store);
     } else if (strcmp(what, "clean") == 0 && n == 0) {
         clean(store);
     } else {
@@ -219,6 +236,7 @@ main(int argc, char **argv)
     }
     if (store && play(store, argv[1], argv[2], argv + 3, argc - 3))
         return 0;
-    fprintf(stderr, "usage: collect images|live|slices|mark|clean|clean-on DIR [NUMBER…]\n");
+    fprintf(stderr,
+            "usage: collect images|live|slices|mark|account|clean|clean-on DIR [NUMBER…]\n");
     return 2;
 }

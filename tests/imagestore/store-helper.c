@@ -93,6 +93,53 @@ helper_stride(void)
     return (guint)value;
 }
 
+static guint questions; /* until the job is cancelled */
+
+static gboolean
+count_question(VimgPluginJob *job)
+{
+    questions -= questions > 0;
+    return questions == 0;
+}
+
+static void
+ignore_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
+{
+}
+
+static void
+ignore_log(VimgLogLevel level, const char *message)
+{
+}
+
+void
+helper_cancel(gboolean (*run)(VimgPluginJob *job, gpointer data, GError **error), gpointer data)
+{
+    static const VimgServices services = {
+        .abi = VIMG_PLUGIN_ABI,
+        .size = sizeof(services),
+        .log = ignore_log,
+        .job_progress = ignore_progress,
+        .job_cancelled = count_question,
+    };
+    gboolean done = FALSE;
+    guint at;
+
+    vimg_services = &services;
+    for (at = 1; !done; at++) {
+        g_autoptr(GError) error = NULL;
+
+        questions = at;
+        done = run((VimgPluginJob *)&questions, data, &error);
+        if (!done)
+            g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+        else
+            g_assert_cmpuint(questions, >, 0);
+    }
+    g_assert_cmpuint(at, >, 3);
+    vimg_services = NULL;
+}
+
 void
 helper_fence_all(VimgSliceStore *store)
 {

@@ -41,6 +41,13 @@ void helper_let_time_pass(VimgSliceStore *store);
  */
 guint helper_stride(void);
 
+/*
+ * Calls @run with a job that is cancelled when it is asked about for the first time, the second and
+ * so on, which must end it with VIMG_ERROR_ABORTED, until it ends by itself, TRUE.
+ */
+void helper_cancel(gboolean (*run)(VimgPluginJob *job, gpointer data, GError **error),
+                   gpointer data);
+
 /* Fences every lease, as others do with those of a host that is gone. */
 void helper_fence_all(VimgSliceStore *store);
 

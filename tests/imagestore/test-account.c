@@ -232,6 +232,28 @@ check_image(Fixture *fixture, JsonObject *report, GArray **slices, guint number)
                     unique + vimg_transport_measure(fixture->store->transport, dir));
 }
 
+/* Whoever is the first to need a slice counts it. */
+static void
+check_totals(Fixture *fixture, JsonObject *report, GArray **slices)
+{
+    JsonObject *total = vimg_json_object(report, "total");
+    guint64 stored = 0;
+    guint64 shared = 0;
+
+    for (guint i = 0; i < fixture->n; i++) {
+        for (guint k = 0; k < slices[i]->len; k++) {
+            const VimgSliceId *id = &g_array_index(slices[i], VimgSliceId, k);
+
+            if (count_others(slices, i, i, id) > 0)
+                continue;
+            stored += size_of(fixture, id);
+            shared += count_others(slices, fixture->n, i, id) > 0 ? size_of(fixture, id) : 0;
+        }
+    }
+    g_assert_cmpint(json_object_get_int_member(total, "stored"), ==, stored);
+    g_assert_cmpint(json_object_get_int_member(total, "shared"), ==, shared);
+}
+
 static void
 check_all(Fixture *fixture, JsonObject *report)
 {
@@ -241,6 +263,7 @@ check_all(Fixture *fixture, JsonObject *report)
         slices[i] = slices_of(fixture, i);
     for (guint i = 0; i < fixture->n; i++)
         check_image(fixture, report, slices, i);
+    check_totals(fixture, report, slices);
     for (guint i = 0; i < fixture->n; i++)
         g_array_unref(slices[i]);
 }
@@ -351,6 +374,7 @@ test_totals(Fixture *fixture, gconstpointer data)
     report = account(fixture);
     total = vimg_json_object(report, "total");
     g_assert_cmpint(json_object_get_int_member(total, "logical"), ==, 5 * SLICE);
+    g_assert_cmpint(json_object_get_int_member(total, "plain"), ==, 3 * SLICE);
     alone =
         json_object_get_int_member(total, "stored") - json_object_get_int_member(total, "shared");
     g_assert_cmpint(alone, >, SLICE / 3);
@@ -435,7 +459,22 @@ test_faults(Fixture *fixture, gconstpointer data)
     }
 }
 
-/* A table of a million slices stays within its bound, however full it is. */
+static gboolean
+try_account(VimgPluginJob *job, gpointer data, GError **error)
+{
+    g_autofree char *report = vimg_account(data, job, error);
+
+    return report != NULL;
+}
+
+static void
+test_cancelled(Fixture *fixture, gconstpointer data)
+{
+    fill(fixture);
+    helper_cancel(try_account, fixture->store);
+}
+
+/* A table of many slices stays within its bound, however full it is. */
 static void
 test_memory(void)
 {
@@ -483,6 +522,7 @@ main(int argc, char **argv)
     ADD("/account/totals", 1, test_totals);
     ADD("/account/unreadable", 1, test_unreadable);
     ADD("/account/faults", 7, test_faults);
+    ADD("/account/cancelled", 7, test_cancelled);
     g_test_add_func("/account/memory", test_memory);
     return g_test_run();
 }

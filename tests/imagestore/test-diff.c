@@ -269,6 +269,32 @@ test_formats(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(number(report, "changed"), ==, content->size);
 }
 
+typedef struct {
+    VimgSliceStore *store;
+    const char *from;
+    const char *to;
+} Pair;
+
+static gboolean
+try_diff(VimgPluginJob *job, gpointer data, GError **error)
+{
+    const Pair *pair = data;
+    g_autofree char *report = vimg_diff(pair->store, pair->from, pair->to, job, error);
+
+    return report != NULL;
+}
+
+static void
+test_cancelled(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(1, 4 * SLICE, 0);
+    g_autofree char *from = upload(fixture, "from", "raw", content);
+    g_autofree char *to = upload(fixture, "to", "raw", content);
+    Pair pair = {fixture->store, from, to};
+
+    helper_cancel(try_diff, &pair);
+}
+
 static void
 test_refused(Fixture *fixture, gconstpointer data)
 {
@@ -361,6 +387,7 @@ main(int argc, char **argv)
     }
     ADD("/diff/slices", NULL, test_slices);
     ADD("/diff/formats", NULL, test_formats);
+    ADD("/diff/cancelled", NULL, test_cancelled);
     ADD("/diff/refused", NULL, test_refused);
     ADD("/diff/truncated", NULL, test_truncated);
     return g_test_run();
