@@ -156,7 +156,8 @@ static gboolean
 look(Doctor *doctor, GError **error)
 {
     VimgPool *pool = doctor->pool;
-    g_autoptr(VimgJob) job = vimg_job_begin(pool->model->jobs, "doctor", pool->name, NULL, 0);
+    g_autoptr(VimgJob) job =
+        vimg_job_begin(pool->model->jobs, "doctor", vimg_pool_name(pool), NULL, 0);
     const VimgType *type = look_at_backend(doctor);
     g_autoptr(GError) local = NULL;
     g_autofree char *known = vimg_persist_store_id(pool, &local);
@@ -189,7 +190,7 @@ vimg_model_pool_doctor(VimgModel *model, const VimgPoolId *id, GError **error)
     json_object_set_array_member(root, "steps", doctor.steps);
     if (!look(&doctor, error))
         return NULL;
-    json_object_set_string_member(root, "pool", pool->name);
+    json_object_set_string_member(root, "pool", vimg_pool_name(pool));
     json_object_set_string_member(root, "verdict", verdicts[doctor.worst]);
     node = json_node_init_object(json_node_alloc(), root);
     return json_to_string(node, FALSE);
