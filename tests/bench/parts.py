@@ -216,6 +216,47 @@ def part_start(bench):
     bench.seconds("start to the end of vol-list of %d" % IMAGES_AT_START, 2)
 
 
+def dense_copy(path):
+    """A file of what @path has besides holes, one after the other."""
+    copy = path.with_suffix(".dense")
+    if not copy.exists():
+        with open(path, "rb") as f, open(copy, "wb") as out:
+            for at, end in extents(path):
+                f.seek(at)
+                while at < end:
+                    at += out.write(f.read(min(end - at, MIB)))
+    return copy
+
+
+def part_ctl(bench):
+    """virtimagectl against virsh, on the same daemon; what it creates counts as its own."""
+    sparse, daemon = bench.images().v1, bench.ours()
+    dense = dense_copy(sparse)
+
+    def ctl(*args):
+        return [str(BUILD / "src/cli/virtimagectl"), "-q", "-c", daemon.uri, *map(str, args)]
+
+    out = bench.work / "out"
+    for _ in range(bench.rounds):
+        for kind, path, flags in (("", dense, []), (" --sparse", sparse, ["--sparse"])):
+            stock = Pool(daemon, "imagestore", bench.work, "v")
+            stock.create("i", size=path.stat().st_size)
+            ours = Pool(daemon, "imagestore", bench.work, "w")
+            for what, pool, up, down in (
+                    ("virsh vol-%s" + kind, stock, stock.upload("i", path, *flags),
+                     stock.download("i", out, *flags)),
+                    ("virtimagectl %s" + (", sparse" if kind else ""), ours,
+                     ctl("upload", path, "w", "i"), ctl("download", "w", "i", out))):
+                bench.timed(what % "upload", up, [path])
+                bench.timed(what % "download", down, [pool.dir])
+                run("cmp", path, out)
+                out.unlink()
+                pool.remove()
+    for what in ("upload", "download"):
+        bench.ratio("virtimagectl " + what, 0.9, "virsh vol-" + what)
+        bench.ratio("virtimagectl %s, sparse" % what, 1, "virsh vol-%s --sparse" % what)
+
+
 def extents(path):
     with open(path, "rb", buffering=0) as f:
         at, size = 0, os.fstat(f.fileno()).st_size
