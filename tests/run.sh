@@ -143,6 +143,7 @@ suite_virsh() {
     integration test_upkeep
     integration test_rename
     integration test_zones
+    integration test_usage
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -207,6 +208,7 @@ suite_asan() {
     integration test_upkeep
     integration test_rename --rounds 5
     integration test_zones
+    integration test_usage
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -259,6 +261,7 @@ suite_tsan() {
     integration test_upkeep
     integration test_rename --rounds 5
     integration test_zones
+    integration test_usage
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12
