@@ -141,6 +141,9 @@ suite_virsh() {
     stock_virsh
     integration test_control
     integration test_upkeep
+    integration test_rename
+    integration test_zones
+    integration test_usage
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -203,6 +206,9 @@ suite_asan() {
     stock_virsh
     integration test_control
     integration test_upkeep
+    integration test_rename --rounds 5
+    integration test_zones
+    integration test_usage
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -253,6 +259,9 @@ suite_tsan() {
     stock_virsh
     integration test_control
     integration test_upkeep
+    integration test_rename --rounds 5
+    integration test_zones
+    integration test_usage
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12

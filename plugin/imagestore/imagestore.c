@@ -11,6 +11,7 @@
 #include "adopt.h"
 #include "clone.h"
 #include "collect.h"
+#include "diagnose.h"
 #include "diff.h"
 #include "find.h"
 #include "image.h"
@@ -306,6 +307,7 @@ static const VimgBackend imagestore_backend = {
     .writer_reserved = writer_reserved,
     .usage = account,
     .diff = diff_images,
+    .diagnose = vimg_diagnose,
 };
 
 /*

@@ -52,24 +52,32 @@ slice_size(const VimgPluginPool *pool)
 
 /* The larger of 1 GiB and 5 %, but never more than 10 % of a small file system. */
 static guint64
-default_reserve(VimgSliceStore *store)
+default_reserve(VimgTransport *transport)
 {
     VimgSpace space;
 
-    if (vimg_transport_space(store->transport, &space) != 0)
+    if (vimg_transport_space(transport, &space) != 0)
         return 0;
     return MIN(MAX(GIB, space.total / 20), space.total / 10);
+}
+
+guint64
+vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport)
+{
+    guint64 reserve =
+        pool->space_reserve == G_MAXUINT64 ? default_reserve(transport) : pool->space_reserve;
+
+    return MIN(reserve, G_MAXINT64);
 }
 
 void
 vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
 {
     guint64 level = option_number(pool, "slice", "compression", VIMG_COMPRESSION_DEFAULT);
-    guint64 reserve =
-        pool->space_reserve == G_MAXUINT64 ? default_reserve(store) : pool->space_reserve;
+    guint64 reserve = vimg_imagestore_reserve(pool, store->transport);
 
     __atomic_store_n(&store->compression, (gint)CLAMP(level, 1, 9), __ATOMIC_RELAXED);
-    __atomic_store_n(&store->space_reserve, MIN(reserve, G_MAXINT64), __ATOMIC_RELAXED);
+    __atomic_store_n(&store->space_reserve, reserve, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_deleted, pool->keep_deleted, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_temporary, pool->keep_temporary, __ATOMIC_RELAXED);
     __atomic_store_n(&store->verify_rate,

@@ -17,6 +17,8 @@ gboolean vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, 
 /* Returns: (transfer full); NULL with @error */
 VimgSliceStore *vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags,
                                      GError **error);
+/* Bytes that @pool keeps free in the storage behind @transport. */
+guint64 vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport);
 /* What of a changed definition takes effect while open. */
 void vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store);
 

@@ -344,11 +344,10 @@ collect_rest(gpointer data)
 }
 
 VimgSliceStore *
-vimg_slice_store_new(VimgTransport *transport, GError **error)
+vimg_slice_store_peek(VimgTransport *transport, GError **error)
 {
     g_autoptr(VimgSliceStore) store = g_new0(VimgSliceStore, 1);
     g_autoptr(VimgBuffer) content = NULL;
-    VimgSpace space;
     int result;
 
     store->transport = transport;
@@ -366,8 +365,19 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     if (!parse_store_file(store, content, error))
         return NULL;
     store->watch = vimg_watch_get(store->uuid);
-    if (vimg_transport_space(transport, &space) == 0)
-        store->read_only = space.read_only;
+    store->read_only = TRUE;
+    return g_steal_pointer(&store);
+}
+
+VimgSliceStore *
+vimg_slice_store_new(VimgTransport *transport, GError **error)
+{
+    g_autoptr(VimgSliceStore) store = vimg_slice_store_peek(transport, error);
+    VimgSpace space;
+
+    if (!store)
+        return NULL;
+    store->read_only = vimg_transport_space(transport, &space) == 0 && space.read_only;
     if (!store->read_only && !vimg_lease_try(store))
         store->read_only = TRUE;
     if (!store->read_only) {

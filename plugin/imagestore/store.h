@@ -98,6 +98,8 @@ gboolean vimg_slice_store_make(VimgTransport *transport, const VimgStoreParams *
  * of this boot were left behind by dead processes.
  */
 VimgSliceStore *vimg_slice_store_new(VimgTransport *transport, GError **error);
+/* The same only to look: nothing is written, fenced or collected. */
+VimgSliceStore *vimg_slice_store_peek(VimgTransport *transport, GError **error);
 /* Accepts NULL. */
 void vimg_slice_store_free(VimgSliceStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceStore, vimg_slice_store_free)

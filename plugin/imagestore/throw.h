@@ -13,6 +13,8 @@
 #include "vimg-plugin.h"
 
 #define _(text) dgettext("virtimage", text)
+/* In a table: translated where it is used. */
+#define N_(text) text
 
 /* For %llu in messages: a format macro would cut what translators see. */
 #define ULL(number) ((unsigned long long)(number))

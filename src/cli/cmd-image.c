@@ -115,6 +115,8 @@ show_image(VimgCtl *ctl, JsonObject *report)
         {N_("Parent"), "parent", VIMG_CELL_TEXT, 0},
         {N_("Checksum"), "checksum", VIMG_CELL_TEXT, 0},
         {N_("Origin"), "origin", VIMG_CELL_TEXT, 0},
+        {N_("Being changed by"), "changing", VIMG_CELL_TEXT, 0},
+        {N_("Readers"), "readers", VIMG_CELL_NUMBER, 0},
     };
 
     vimg_fields_print(ctl, report, fields, G_N_ELEMENTS(fields));
@@ -153,12 +155,16 @@ show_usage(VimgCtl *ctl, JsonObject *report)
         {N_("Stored"), "stored", VIMG_CELL_SIZE, 0},
         {N_("Shared"), "shared", VIMG_CELL_SIZE, 0},
     };
+    static const VimgColumn trash[] = {{N_("Purging frees"), "freed", VIMG_CELL_SIZE, 0}};
 
     vimg_table_print(ctl, report, "images", columns, G_N_ELEMENTS(columns));
     if (ctl->quiet)
         return;
     putchar('\n');
     vimg_fields_print(ctl, vimg_report_object(report, "total"), fields, G_N_ELEMENTS(fields));
+    vimg_fields_print(ctl, vimg_report_object(report, "trash"), trash, G_N_ELEMENTS(trash));
+    if (vimg_report_count(report, "unreadable") > 0)
+        fputs(_("Some images cannot be read: no number is less than what is said.\n"), stderr);
 }
 
 int

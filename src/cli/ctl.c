@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <gio/gio.h>
 #include <libvirt/virterror.h>
 
 #include "cli/ctl.h"
@@ -80,6 +81,10 @@ vimg_ctl_fail(VimgCtl *ctl, const GError *error)
     g_autofree char *text = theirs ? g_strdup(error->message) : vimg_error_text(error);
     g_autofree char *safe = vimg_text_safe(text);
 
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+        fprintf(stderr, _("interrupted: %s\n"), error->message);
+        return VIMG_EXIT_INTERRUPTED;
+    }
     fprintf(stderr, _("error: %s\n"), safe);
     if (ctl->unreachable)
         return VIMG_EXIT_UNREACHABLE;
@@ -119,7 +124,7 @@ vimg_ctl_done(VimgCtl *ctl, const char *const *names, const char *const *values,
     if (ctl->json)
         vimg_report_print(report);
     else if (!ctl->quiet)
-        puts(safe);
+        vimg_text_print(safe, 0, ctl->columns);
     return VIMG_EXIT_OK;
 }
 

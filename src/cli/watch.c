@@ -141,8 +141,7 @@ say_interrupted(const Watch *watch, GError **error)
     if (!interrupted || !g_error_matches(*error, VIMG_DAEMON_ERROR, VIR_ERR_OPERATION_ABORTED))
         return;
     g_clear_error(error);
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _("interrupted: %s"),
-                watch->watched->left);
+    g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, watch->watched->left);
 }
 
 JsonObject *

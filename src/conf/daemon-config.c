@@ -39,7 +39,7 @@ typedef struct {
 
 static gboolean check_zone(const char *text, GError **error);
 static gboolean check_uri(const char *text, GError **error);
-static gboolean check_directory(const char *text, GError **error);
+static gboolean check_absolute(const char *text, GError **error);
 
 #define AT(member) G_STRUCT_OFFSET(VimgDaemonConfig, member)
 
@@ -48,10 +48,7 @@ static const Key keys[] = {
     {.name = "socket_group", .type = KEY_STRING, .offset = AT(socket_group)},
     {.name = "compat_uris", .type = KEY_LIST, .offset = AT(compat_uris), .check = check_uri},
     {.name = "host_uri", .type = KEY_STRING, .offset = AT(host_uri), .check = check_uri},
-    {.name = "search_paths",
-     .type = KEY_LIST,
-     .offset = AT(search_paths),
-     .check = check_directory},
+    {.name = "search_paths", .type = KEY_LIST, .offset = AT(search_paths), .check = check_absolute},
     {"max_clients", KEY_UINT, AT(max_clients), 5000, 1, 100000, NULL},
     {"max_streams", KEY_UINT, AT(max_streams), 256, 1, 10000, NULL},
     {"max_workers", KEY_UINT, AT(max_workers), 20, 1, 1000, NULL},
@@ -62,6 +59,11 @@ static const Key keys[] = {
     {"keepalive_interval", KEY_UINT, AT(keepalive_interval), 5, 0, 86400, NULL},
     {"keepalive_count", KEY_UINT, AT(keepalive_count), 5, 1, 1000, NULL},
     {"stream_stall_timeout", KEY_UINT, AT(stream_stall_timeout), 120, 1, 86400, NULL},
+    {.name = "metrics_file",
+     .type = KEY_STRING,
+     .offset = AT(metrics_file),
+     .check = check_absolute},
+    {"metrics_interval", KEY_UINT, AT(metrics_interval), 15, 1, 86400, NULL},
     /* libvirt's numbers: 1 debug, 2 information, 3 warnings, 4 errors */
     {"log_level", KEY_LEVEL, AT(log_level), 2, 1, 4, NULL},
 };
@@ -81,7 +83,7 @@ check_uri(const char *text, GError **error)
 }
 
 static gboolean
-check_directory(const char *text, GError **error)
+check_absolute(const char *text, GError **error)
 {
     return g_path_is_absolute(text) || vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
                                                   _("'%s' is not an absolute path"), text);
@@ -129,6 +131,7 @@ vimg_daemon_config_free(VimgDaemonConfig *config)
     g_strfreev(config->compat_uris);
     g_free(config->host_uri);
     g_strfreev(config->search_paths);
+    g_free(config->metrics_file);
     g_free(config);
 }
 

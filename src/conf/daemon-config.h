@@ -27,6 +27,8 @@ typedef struct {
     guint keepalive_interval;   /* 5 s; 0: never ping */
     guint keepalive_count;      /* 5 */
     guint stream_stall_timeout; /* 120 s a paused client is kept alive */
+    char *metrics_file;         /* NULL: none is written */
+    guint metrics_interval;     /* 15 s between two of them */
     VimgLogLevel log_level;     /* written as libvirt's numbers, 1 (debug) to 4 (errors) */
 } VimgDaemonConfig;
 

@@ -169,6 +169,8 @@ start_model(Daemon *daemon, GError **error)
         .plugin_dir = paths->plugin_dir,
         .zones = (const char *const *)daemon->config->zones,
         .search_paths = (const char *const *)daemon->config->search_paths,
+        .metrics_file = daemon->config->metrics_file,
+        .metrics_interval = daemon->config->metrics_interval,
     };
 
     daemon->model = vimg_model_new(&config, error);

@@ -83,7 +83,7 @@ is_unfinished(const VimgVolume *volume)
 static void
 name_volume(VimgPool *pool, const VimgVolume *volume, VimgVolId *out)
 {
-    out->pool = g_strdup(pool->name);
+    out->pool = g_strdup(vimg_pool_name(pool));
     out->name = g_strdup(volume->image.name);
     out->key = g_strdup(volume->key);
 }
@@ -275,10 +275,10 @@ refuse(VimgPool *pool, VimgSession *session, const VimgAdoptFile *file, const GE
     Refusal *refusal = g_new0(Refusal, 1);
 
     if (!g_hash_table_contains(pool->left_out, file->origin))
-        vimg_warning("file '%s' is not adopted by storage pool '%s': %s", file->name, pool->name,
-                     is(why, VIMG_ERROR_VOL_EXISTS)
-                         ? "an image has its name, or had and was deleted"
-                         : why->message);
+        vimg_warning(
+            "file '%s' is not adopted by storage pool '%s': %s", file->name, vimg_pool_name(pool),
+            is(why, VIMG_ERROR_VOL_EXISTS) ? "an image has its name, or had and was deleted"
+                                           : why->message);
     refusal->for_ever = is(why, VIMG_ERROR_PROBE) || is(why, VIMG_ERROR_CONFIG_UNSUPPORTED) ||
                         is(why, VIMG_ERROR_INVALID_ARG);
     refusal->full = is(why, VIMG_ERROR_NO_SPACE);
@@ -349,7 +349,7 @@ adopt_file(Round *round, VimgAdoptFile *file)
         give_up(round, &use, file, error);
         return;
     }
-    vimg_info("file '%s' was adopted by storage pool '%s'", file->name, pool->name);
+    vimg_info("file '%s' was adopted by storage pool '%s'", file->name, vimg_pool_name(pool));
     vimg_session_sizes(use.session);
     vimg_use_clear(&use);
     vimg_model_emit_pool(pool->model, pool, VIMG_EVENT_POOL_REFRESH, 0);
@@ -389,13 +389,13 @@ list(Round *round)
         vimg_session_failed(round->session, error);
         vimg_job_fail(round->job, error);
         if (!is(error, VIMG_ERROR_ABORTED))
-            vimg_warning("storage pool '%s' cannot look for images to adopt: %s", pool->name,
-                         error->message);
+            vimg_warning("storage pool '%s' cannot look for images to adopt: %s",
+                         vimg_pool_name(pool), error->message);
         return FALSE;
     }
     if (round->more)
         vimg_warning("storage pool '%s' looks at %d files to adopt; the others have to wait",
-                     pool->name, VIMG_POOL_MAX_VOLUMES);
+                     vimg_pool_name(pool), VIMG_POOL_MAX_VOLUMES);
     else
         g_hash_table_foreach_remove(pool->left_out, forget_unlisted, NULL);
     return TRUE;
@@ -468,7 +468,8 @@ static void
 begin(VimgPool *pool)
 {
     pool->adopt_again = FALSE;
-    pool->adopting = vimg_job_begin(pool->model->jobs, VIMG_ADOPT_KIND, pool->name, NULL, 0);
+    pool->adopting =
+        vimg_job_begin(pool->model->jobs, VIMG_ADOPT_KIND, vimg_pool_name(pool), NULL, 0);
 }
 
 static void
@@ -521,7 +522,7 @@ vimg_adopt_kick(VimgPool *pool)
     vimg_model_keep(pool->model);
     if (vimg_thread_start_detached("vimg-adopt", adopt_main, vimg_pool_ref(pool), &error))
         return;
-    vimg_warning("storage pool '%s' adopts nothing: %s", pool->name, error->message);
+    vimg_warning("storage pool '%s' adopts nothing: %s", vimg_pool_name(pool), error->message);
     end(pool);
     vimg_model_release(pool->model);
     vimg_pool_unref(pool); /* not the last one */
@@ -538,7 +539,8 @@ vimg_adopt_stop(VimgPool *pool, GError **error)
     while (pool->adopting) {
         if (!vimg_cond_wait_until(&pool->changed, &pool->lock, deadline))
             return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                              _("pool '%1$s' has jobs running: %2$s"), pool->name, VIMG_ADOPT_KIND);
+                              _("pool '%1$s' has jobs running: %2$s"), vimg_pool_name(pool),
+                              VIMG_ADOPT_KIND);
     }
     return TRUE;
 }

@@ -86,7 +86,7 @@ look_at_definition(Doctor *doctor, const VimgType *type, const VimgPoolView *vie
                   vimg_pool_check_path(doctor->def, &error) &&
                   (!type || vimg_type_check(type, view, &error));
 
-    judge(doctor, "definition", ok, error, doctor->def->type, _("correct it with virsh pool-edit"));
+    judge(doctor, "definition", ok, error, _("it is valid"), _("correct it with virsh pool-edit"));
     return ok;
 }
 
@@ -156,7 +156,8 @@ static gboolean
 look(Doctor *doctor, GError **error)
 {
     VimgPool *pool = doctor->pool;
-    g_autoptr(VimgJob) job = vimg_job_begin(pool->model->jobs, "doctor", pool->name, NULL, 0);
+    g_autoptr(VimgJob) job =
+        vimg_job_begin(pool->model->jobs, "doctor", vimg_pool_name(pool), NULL, 0);
     const VimgType *type = look_at_backend(doctor);
     g_autoptr(GError) local = NULL;
     g_autofree char *known = vimg_persist_store_id(pool, &local);
@@ -185,11 +186,11 @@ vimg_model_pool_doctor(VimgModel *model, const VimgPoolId *id, GError **error)
     if (!pool)
         return NULL;
     root = json_object_new();
+    json_object_set_string_member(root, "pool", vimg_pool_name(pool));
     doctor.steps = json_array_new();
     json_object_set_array_member(root, "steps", doctor.steps);
     if (!look(&doctor, error))
         return NULL;
-    json_object_set_string_member(root, "pool", pool->name);
     json_object_set_string_member(root, "verdict", verdicts[doctor.worst]);
     node = json_node_init_object(json_node_alloc(), root);
     return json_to_string(node, FALSE);

@@ -220,6 +220,22 @@ vimg_jobs_ending(VimgJobs *jobs)
     return jobs->ending;
 }
 
+void
+vimg_jobs_rename(VimgJobs *jobs, const char *pool, const char *name)
+{
+    GList *link;
+
+    VIMG_LOCK_GUARD(&jobs->lock);
+    for (link = jobs->jobs.head; link; link = link->next) {
+        VimgJob *job = link->data;
+
+        if (strcmp(job->info.pool, pool) != 0)
+            continue;
+        g_free(job->info.pool);
+        job->info.pool = g_strdup(name);
+    }
+}
+
 guint
 vimg_jobs_count(VimgJobs *jobs)
 {

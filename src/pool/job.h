@@ -36,6 +36,8 @@ gboolean vimg_jobs_cancel(VimgJobs *jobs, guint64 id); /* FALSE: no such job */
 void vimg_jobs_cancel_all(VimgJobs *jobs);
 /* Whether all were cancelled, and all to come are. */
 gboolean vimg_jobs_ending(VimgJobs *jobs);
+/* Of @pool there are none any more: they are @name's. */
+void vimg_jobs_rename(VimgJobs *jobs, const char *pool, const char *name);
 guint vimg_jobs_count(VimgJobs *jobs);
 /* Returns: (transfer full) of VimgJobInfo, oldest first; of one pool unless NULL. */
 GPtrArray *vimg_jobs_list(VimgJobs *jobs, const char *pool);

@@ -61,6 +61,11 @@ struct _VimgModel {
 
     VimgWorkers *upkeep; /* that run scheduled cleanups; NULL before the start */
     guint upkeep_timer;
+
+    char *metrics_file; /* NULL: none */
+    guint metrics_interval;
+    guint metrics_timer;
+    gboolean metrics_failed; /* its timer's alone */
 };
 
 void vimg_model_emit(VimgModel *model, const VimgEvent *event);
@@ -87,6 +92,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgModel, vimg_model_free)
 typedef enum {
     VIMG_POOL_FREE,
     VIMG_POOL_DEFINING,
+    VIMG_POOL_RENAMING,
     VIMG_POOL_STARTING,
     VIMG_POOL_STOPPING,
     VIMG_POOL_BUILDING,
@@ -112,9 +118,9 @@ typedef struct {
 
 struct _VimgPool {
     gint refs;
-    VimgModel *model; /* outlives its pools */
-    char *name;       /* these three never change */
-    guint8 uuid[VIMG_UUID_SIZE];
+    VimgModel *model;            /* outlives its pools */
+    const char *called;          /* atomic: see vimg_pool_name() */
+    guint8 uuid[VIMG_UUID_SIZE]; /* these two never change */
     char uuid_text[VIMG_UUID_TEXT_SIZE];
 
     /* under the model's lock */
@@ -122,6 +128,7 @@ struct _VimgPool {
     char *identity;      /* what its definition means; NULL: the backend is not available */
     char *next_identity; /* of next_def */
     char *claimed;       /* of a definition about to be taken */
+    GSList *names;       /* that it has or had, owned */
 
     VimgMutex lock;
     VimgCond changed;
@@ -172,6 +179,11 @@ struct _VimgPool {
 VimgPool *vimg_pool_new(VimgModel *model, VimgPoolDef *def); /* (transfer full) def */
 VimgPool *vimg_pool_ref(VimgPool *pool);
 void vimg_pool_unref(VimgPool *pool); /* accepts NULL */
+/*
+ * What it is called now: under the pool's lock, or the model's, it stays so.  What was returned
+ * lives as long as the pool.
+ */
+const char *vimg_pool_name(const VimgPool *pool);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgPool, vimg_pool_unref)
 
 /*
@@ -224,6 +236,14 @@ void vimg_registry_note(VimgPool *pool, const char *identity, const char *next);
 /* What waited for the next start is the source now. */
 void vimg_registry_settle(VimgPool *pool);
 void vimg_registry_remove(VimgPool *pool);
+/* Keeps @name for @pool, which is not found by it yet; VIMG_ERROR_FAILED: it is taken. */
+gboolean vimg_registry_reserve(VimgPool *pool, const char *name, GError **error);
+void vimg_registry_unreserve(VimgPool *pool, const char *name);
+/*
+ * It is called @name, which was reserved, from now on; so are its jobs and definitions.  Its former
+ * name is free.
+ */
+void vimg_registry_rename(VimgPool *pool, const char *name);
 /*
  * @store_id is what @pool has open from now on, unless another pool has it: two paths may lead to
  * one storage.  Given back by vimg_cache_clear().
@@ -241,6 +261,8 @@ gboolean vimg_persist_forget(VimgPool *pool, GError **error); /* definition and 
  * skipped at start is that pool's own, come back: its storage stays remembered.
  */
 gboolean vimg_persist_fresh(VimgPool *pool, GError **error);
+gboolean vimg_persist_write(const char *path, const VimgPoolDef *def, GError **error);
+gboolean vimg_persist_link(VimgModel *model, const char *name, GError **error);
 gboolean vimg_persist_autostart(VimgPool *pool, gboolean autostart, GError **error);
 gboolean vimg_persist_run_save(VimgPool *pool, const VimgPoolDef *def, GError **error);
 gboolean vimg_persist_run_remove(VimgPool *pool, GError **error);
@@ -258,10 +280,26 @@ char *vimg_persist_pool_dir(VimgPool *pool);
 /* Puts what the directories hold into the registry; pools that were active are returned. */
 gboolean vimg_persist_load(VimgModel *model, GPtrArray *were_active, GError **error);
 
+/* ---- persist-rename.c ------------------------------------------------------------------- */
+
+/* All files of @pool as those of @name; its own name is the caller's. */
+gboolean vimg_persist_rename(VimgPool *pool, const char *name, GError **error);
+/* What was interrupted; before anything is loaded. */
+void vimg_persist_renames_go_on(VimgModel *model);
+
 /* ---- zone.c ----------------------------------------------------------------------------- */
 
 void vimg_zone_default(VimgPoolDef *def, char **zones);
 gboolean vimg_zone_check(const VimgPoolDef *def, char **zones, GError **error);
+/* Returns: (transfer full) of char *, as its definition says, also if that waits. */
+GPtrArray *vimg_zones_of(VimgPool *pool);
+
+/* ---- zone-edit.c ------------------------------------------------------------------------ */
+
+gboolean vimg_zone_attach(VimgPool *pool, const char *zone, GError **error);
+/* The next two say the same; it is attached to @zone, and the caller has it to itself. */
+gboolean vimg_zone_check_detach(VimgPool *pool, const char *zone, GError **error);
+gboolean vimg_zone_detach(VimgPool *pool, const char *zone, GError **error);
 
 /* ---- pool-session.c: the open storage of a pool ----------------------------------------- */
 
@@ -476,6 +514,11 @@ void vimg_upkeep_stop(VimgModel *model);
  */
 guint vimg_upkeep_tick(VimgModel *model, gint64 now, GTimeZone *zone);
 
+/* ---- metrics-file.c ---------------------------------------------------------------------- */
+
+gboolean vimg_metrics_start(VimgModel *model, GError **error);
+void vimg_metrics_stop(VimgModel *model);
+
 /* ---- pool-define.c ----------------------------------------------------------------------- */
 
 /* @def as the backends see it; borrows it. */
@@ -483,9 +526,27 @@ VimgPoolView *vimg_pool_view(VimgModel *model, const VimgPoolDef *def, const cha
 /* Whether a local path may be used.  Does I/O. */
 gboolean vimg_pool_check_path(const VimgPoolDef *def, GError **error);
 gboolean vimg_pool_forget(VimgPool *pool, GError **error);
+/* Returns: (transfer full) the one to be told of a change, or NULL. */
+VimgSession *vimg_pool_session(VimgPool *pool);
 /* The backend reads @def, and secrets, again. */
 gboolean vimg_session_update(VimgPool *pool, VimgSession *session, const VimgPoolDef *def,
                              GError **error);
+
+/* ---- pool-edit.c ------------------------------------------------------------------------- */
+
+/* Changes a definition in place, or says why not. */
+typedef gboolean (*VimgEditFunc)(VimgPoolDef *def, gconstpointer data, GError **error);
+
+/*
+ * What @func makes of the definition is true, also of one that waits for the next start.  Only of
+ * what no backend sees.  The caller has the pool to itself.  No event.
+ */
+gboolean vimg_pool_edit(VimgPool *pool, VimgEditFunc func, gconstpointer data, GError **error);
+/* What clients are told of that. */
+void vimg_pool_emit_edited(VimgPool *pool);
+/* The same as a call of a client. */
+gboolean vimg_pool_edit_by_id(VimgModel *model, const VimgPoolId *id, VimgEditFunc func,
+                              gconstpointer data, GError **error);
 
 /* ---- adopt.c: images of plain files that lie in a storage -------------------------------- */
 

@@ -99,7 +99,7 @@ vimg_model_emit(VimgModel *model, const VimgEvent *event)
 void
 vimg_model_emit_pool(VimgModel *model, VimgPool *pool, VimgEventKind kind, int event)
 {
-    VimgEvent value = {.kind = kind, .event = event, .pool.name = pool->name};
+    VimgEvent value = {.kind = kind, .event = event, .pool.name = (char *)vimg_pool_name(pool)};
 
     memcpy(value.pool.uuid, pool->uuid, sizeof(value.pool.uuid));
     vimg_model_emit(model, &value);
@@ -215,6 +215,8 @@ vimg_model_new(const VimgModelConfig *config, GError **error)
     model->run_dir = g_strdup(config->run_dir);
     model->zones = g_strdupv((char **)config->zones);
     model->search_paths = g_strdupv((char **)config->search_paths);
+    model->metrics_file = g_strdup(config->metrics_file);
+    model->metrics_interval = config->metrics_interval;
     model->jobs = vimg_jobs_new();
     model->secrets = vimg_secrets_new(secrets);
     if (!vimg_persist_dirs(model, error))
@@ -270,7 +272,8 @@ vimg_model_start(VimgModel *model, GError **error)
 
     if (!vimg_secrets_load(model->secrets, error) || !vimg_persist_load(model, were_active, error))
         return FALSE;
-    if (!vimg_reconnect_start(model, error) || !vimg_upkeep_start(model, error))
+    if (!vimg_reconnect_start(model, error) || !vimg_upkeep_start(model, error) ||
+        !vimg_metrics_start(model, error))
         return FALSE;
     open_pools(model, were_active);
     return TRUE;
@@ -313,6 +316,7 @@ vimg_model_free(VimgModel *model)
     vimg_reconnect_stop(model);
     vimg_model_cancel_jobs(model);
     vimg_upkeep_stop(model);
+    vimg_metrics_stop(model);
     wait_for_tasks(model);
     close_pools(model);
     vimg_services_set_status_func(NULL, NULL);
@@ -328,6 +332,7 @@ vimg_model_free(VimgModel *model)
     vimg_mutex_clear(&model->lock);
     g_strfreev(model->zones);
     g_strfreev(model->search_paths);
+    g_free(model->metrics_file);
     g_free(model->config_dir);
     g_free(model->autostart_dir);
     g_free(model->state_dir);

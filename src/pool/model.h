@@ -68,6 +68,8 @@ typedef struct {
     const char *plugin_dir;
     const char *const *zones;
     const char *const *search_paths;
+    const char *metrics_file; /* NULL: none is written */
+    guint metrics_interval;   /* seconds */
 } VimgModelConfig;
 
 /* Strings of @config are copied.  Loads no definition yet. */
@@ -355,6 +357,54 @@ char *vimg_model_volume_show(VimgModel *model, const VimgPoolId *pool, const cha
 
 /* (memory) Returns: (transfer full) an OpenMetrics text; what is in it says virtimaged(8). */
 char *vimg_model_metrics(VimgModel *model);
+
+/* ---- edited while it runs ------------------------------------------------------------------- */
+
+/*
+ * What a definition says of it changes at once and for good; what waits for the next start goes on
+ * waiting.  A disabled pool refuses to add and delete; what runs goes on.
+ */
+gboolean vimg_model_pool_enable(VimgModel *model, const VimgPoolId *pool, gboolean enabled,
+                                GError **error);
+/*
+ * It, its images and all that runs go on under @name; nothing is called by the old one any more.
+ * VIMG_ERROR_FAILED: the name is taken.
+ */
+gboolean vimg_model_pool_rename(VimgModel *model, const VimgPoolId *pool, const char *name,
+                                GError **error);
+/* @description NULL, or blank: none. */
+gboolean vimg_model_pool_describe(VimgModel *model, const VimgPoolId *pool, const char *description,
+                                  GError **error);
+
+/* ---- zones ------------------------------------------------------------------------------ */
+
+/*
+ * (memory) Returns: (transfer full) a JSON object, its one member "zones" an array in the order of
+ * names: those of this host and those that a pool is attached to.  Of each
+ *   name
+ *   here     whether it is one of this host's
+ *   current  whether it is the one that a pool defined without any is attached to
+ *   pools    an array in the order of names: name, uuid, only (it is attached to no other zone)
+ * Pools are attached as their definition says, also if that waits for the next start.
+ */
+char *vimg_model_zone_list(VimgModel *model);
+/* Attached twice is attached. */
+gboolean vimg_model_zone_attach(VimgModel *model, const VimgPoolId *pool, const char *zone,
+                                GError **error);
+/*
+ * VIMG_ERROR_OPERATION_INVALID: it is not attached to it; this host has zones and it would be left
+ * with none, or runs and would be left with none of this host's.
+ */
+gboolean vimg_model_zone_detach(VimgModel *model, const VimgPoolId *pool, const char *zone,
+                                GError **error);
+/*
+ * Stops and undefines the pools that are attached to @zone alone, whose storages stay as they are,
+ * and detaches all others.  @uuids: @n texts, exactly the pools that go, or nothing is done and the
+ * error names the difference.  Nothing is done either while one of those has jobs.  What a crash
+ * leaves over is attached still: the same again ends it.
+ */
+gboolean vimg_model_zone_delete(VimgModel *model, const char *zone, const char *const *uuids,
+                                gsize n, GError **error);
 
 /* ---- secrets ---------------------------------------------------------------------------- */
 

@@ -128,7 +128,8 @@ load_dir(VimgModel *model, const char *dir_path, LoadFunc load, gpointer data, G
 static gboolean
 has_autostart(const VimgPool *pool)
 {
-    g_autofree char *link = g_strdup_printf("%s/%s.xml", pool->model->autostart_dir, pool->name);
+    g_autofree char *link =
+        g_strdup_printf("%s/%s.xml", pool->model->autostart_dir, vimg_pool_name(pool));
     g_autofree char *target = g_file_read_link(link, NULL);
 
     return target || access(link, F_OK) == 0;
@@ -202,9 +203,13 @@ load_running(VimgModel *model, const char *path, const char *name, gpointer data
 gboolean
 vimg_persist_load(VimgModel *model, GPtrArray *were_active, GError **error)
 {
+    g_autofree char *renames = g_build_filename(model->state_dir, "renames", NULL);
+
     sweep_dir(model->config_dir);
     sweep_dir(model->stores_dir);
     sweep_dir(model->run_dir);
+    sweep_dir(renames);
+    vimg_persist_renames_go_on(model);
     return load_dir(model, model->config_dir, load_definition, NULL, error) &&
            load_dir(model, model->run_dir, load_running, were_active, error);
 }

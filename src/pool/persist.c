@@ -6,6 +6,7 @@
  *   STATE/stores/UUID          id of the storage that pool had; nothing makes it another one
  *   STATE/cleanups/UUID        when that pool was last cleaned up, in seconds since 1970
  *   STATE/pools/UUID/          for its backend
+ *   STATE/renames/UUID         while that pool gets another name, see persist-rename.c
  *   RUN/NAME.xml               what an active pool works by; gone after a reboot
  *
  * Every function returns when what it did is durable.
@@ -28,7 +29,7 @@
 static char *
 file_in(const char *dir, const VimgPool *pool)
 {
-    return g_strdup_printf("%s/%s.xml", dir, pool->name);
+    return g_strdup_printf("%s/%s.xml", dir, vimg_pool_name(pool));
 }
 
 gboolean
@@ -36,16 +37,18 @@ vimg_persist_dirs(VimgModel *model, GError **error)
 {
     g_autofree char *pools = g_build_filename(model->state_dir, "pools", NULL);
     g_autofree char *cleanups = g_build_filename(model->state_dir, "cleanups", NULL);
+    g_autofree char *renames = g_build_filename(model->state_dir, "renames", NULL);
 
     return vimg_dir_make(model->config_dir, 0755, error) &&
            vimg_dir_make(model->autostart_dir, 0755, error) &&
            vimg_dir_make(model->state_dir, 0700, error) &&
            vimg_dir_make(model->stores_dir, 0700, error) && vimg_dir_make(pools, 0700, error) &&
-           vimg_dir_make(cleanups, 0700, error) && vimg_dir_make(model->run_dir, 0755, error);
+           vimg_dir_make(cleanups, 0700, error) && vimg_dir_make(renames, 0700, error) &&
+           vimg_dir_make(model->run_dir, 0755, error);
 }
 
-static gboolean
-save_def(const char *path, const VimgPoolDef *def, GError **error)
+gboolean
+vimg_persist_write(const char *path, const VimgPoolDef *def, GError **error)
 {
     g_autofree char *xml = vimg_pool_def_format(def, NULL);
 
@@ -57,7 +60,7 @@ vimg_persist_save(VimgPool *pool, const VimgPoolDef *def, GError **error)
 {
     g_autofree char *path = file_in(pool->model->config_dir, pool);
 
-    return save_def(path, def, error);
+    return vimg_persist_write(path, def, error);
 }
 
 /* The link first: an autostart link that leads nowhere is nothing, a pool without one is a pool. */
@@ -71,17 +74,24 @@ vimg_persist_forget(VimgPool *pool, GError **error)
 }
 
 gboolean
-vimg_persist_autostart(VimgPool *pool, gboolean autostart, GError **error)
+vimg_persist_link(VimgModel *model, const char *name, GError **error)
 {
-    g_autofree char *link = file_in(pool->model->autostart_dir, pool);
-    g_autofree char *target = g_strdup_printf("../%s.xml", pool->name);
+    g_autofree char *link = g_strdup_printf("%s/%s.xml", model->autostart_dir, name);
+    g_autofree char *target = g_strdup_printf("../%s.xml", name);
 
-    if (!autostart)
-        return vimg_file_remove(link, error);
     if (symlink(target, link) < 0 && errno != EEXIST)
         return vimg_throw_errno(error, _("Failed to create symlink '%1$s' to '%2$s'"), link,
                                 target);
-    return vimg_dir_sync(pool->model->autostart_dir, error);
+    return vimg_dir_sync(model->autostart_dir, error);
+}
+
+gboolean
+vimg_persist_autostart(VimgPool *pool, gboolean autostart, GError **error)
+{
+    g_autofree char *link = file_in(pool->model->autostart_dir, pool);
+
+    return autostart ? vimg_persist_link(pool->model, vimg_pool_name(pool), error)
+                     : vimg_file_remove(link, error);
 }
 
 gboolean
@@ -89,7 +99,7 @@ vimg_persist_run_save(VimgPool *pool, const VimgPoolDef *def, GError **error)
 {
     g_autofree char *path = file_in(pool->model->run_dir, pool);
 
-    return save_def(path, def, error);
+    return vimg_persist_write(path, def, error);
 }
 
 gboolean
@@ -177,7 +187,7 @@ vimg_persist_store_drop(VimgPool *pool)
     g_autoptr(GError) error = NULL;
 
     if (!vimg_persist_store_forget(pool, &error))
-        vimg_warning("storage of former pool '%s' is still remembered: %s", pool->name,
+        vimg_warning("storage of former pool '%s' is still remembered: %s", vimg_pool_name(pool),
                      error->message);
 }
 

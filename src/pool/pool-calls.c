@@ -150,7 +150,7 @@ delete_storage(VimgPool *pool, guint flags, GError **error)
         return FALSE;
     }
     view = vimg_pool_view(pool->model, def, known);
-    job = vimg_job_begin(pool->model->jobs, "delete", pool->name, NULL, 0);
+    job = vimg_job_begin(pool->model->jobs, "delete", vimg_pool_name(pool), NULL, 0);
     if (vimg_type_remove(type, view, job, error) && vimg_persist_store_forget(pool, error))
         return TRUE;
     if (error)

@@ -77,7 +77,7 @@ take_document(VimgModel *model, const char *xml, gboolean validate, char **ident
 static void
 fill_id(VimgPool *pool, VimgPoolId *out)
 {
-    out->name = g_strdup(pool->name);
+    out->name = g_strdup(vimg_pool_name(pool));
     memcpy(out->uuid, pool->uuid, sizeof(out->uuid));
 }
 
@@ -122,8 +122,8 @@ set_next_def(VimgPool *pool, VimgPoolDef *def)
 }
 
 /* The one to be told of a change; a storage that does not answer hears of it when it is back. */
-static VimgSession *
-get_session(VimgPool *pool)
+VimgSession *
+vimg_pool_session(VimgPool *pool)
 {
     VIMG_LOCK_GUARD(&pool->lock);
     return pool->status == VIMG_POOL_CONNECTED && pool->session ? vimg_session_ref(pool->session)
@@ -143,7 +143,7 @@ vimg_session_update(VimgPool *pool, VimgSession *session, const VimgPoolDef *def
 static gboolean
 update_live(VimgPool *pool, const VimgPoolDef *def, GError **error)
 {
-    g_autoptr(VimgSession) session = get_session(pool);
+    g_autoptr(VimgSession) session = vimg_pool_session(pool);
     g_autoptr(VimgPoolDef) before = vimg_pool_copy_def(pool);
 
     if (session && !vimg_session_update(pool, session, def, error))

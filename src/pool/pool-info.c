@@ -13,7 +13,7 @@
 static void
 fill_id(VimgPool *pool, VimgPoolId *out)
 {
-    out->name = g_strdup(pool->name);
+    out->name = g_strdup(vimg_pool_name(pool));
     memcpy(out->uuid, pool->uuid, sizeof(out->uuid));
 }
 

@@ -80,7 +80,7 @@ vimg_session_drain(VimgPool *pool, GError **error)
             return vimg_throw(
                 error, VIMG_ERROR_BUSY,
                 _("the storage of pool '%s' is still in use by calls that began before it was stopped"),
-                pool->name);
+                vimg_pool_name(pool));
     }
     return TRUE;
 }
@@ -97,7 +97,7 @@ take_store(VimgPool *pool, const char *type, const char *known, const char *foun
         return vimg_throw(
             error, VIMG_ERROR_DISCONNECTED,
             _("there is another storage, '%1$s', in the place of that of pool '%2$s', '%3$s'"),
-            found, pool->name, known);
+            found, vimg_pool_name(pool), known);
     return vimg_registry_take_store(pool, type, found, error) &&
            (known || vimg_persist_store_remember(pool, found, error));
 }
@@ -148,7 +148,7 @@ vimg_session_failed(VimgSession *session, const GError *error)
     vimg_mutex_unlock(&pool->lock);
     if (!lost)
         return;
-    vimg_warning("storage pool '%s' lost its storage: %s", pool->name, error->message);
+    vimg_warning("storage pool '%s' lost its storage: %s", vimg_pool_name(pool), error->message);
     vimg_reconnect_kick(pool->model);
 }
 

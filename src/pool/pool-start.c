@@ -52,7 +52,7 @@ remember_built(VimgPool *pool, const VimgPoolDef *def)
     g_autoptr(VimgSession) session = vimg_session_open(pool, def, 0, &info, &error);
 
     if (!session)
-        vimg_warning("storage pool '%s' was built but cannot be opened: %s", pool->name,
+        vimg_warning("storage pool '%s' was built but cannot be opened: %s", vimg_pool_name(pool),
                      error->message);
     vimg_mutex_lock(&pool->lock);
     vimg_cache_clear(pool);
@@ -75,13 +75,13 @@ build_storage(VimgPool *pool, const VimgPoolDef *def, const char *known, guint f
 
     if (!type || (forget && !vimg_persist_store_forget(pool, error)))
         return FALSE;
-    job = vimg_job_begin(pool->model->jobs, "build", pool->name, NULL, 0);
+    job = vimg_job_begin(pool->model->jobs, "build", vimg_pool_name(pool), NULL, 0);
     if (vimg_type_build(type, view, flags, job, error))
         return TRUE;
     if (error)
         vimg_job_fail(job, *error);
     if (forget && !vimg_persist_store_remember(pool, known, &local))
-        vimg_warning("storage of pool '%s' is no longer remembered: %s", pool->name,
+        vimg_warning("storage of pool '%s' is no longer remembered: %s", vimg_pool_name(pool),
                      local->message);
     return FALSE;
 }
@@ -186,7 +186,7 @@ take_known_store(VimgPool *pool, const VimgPoolDef *def)
     g_autofree char *known = vimg_persist_store_id(pool, &error);
 
     if (error || (known && !vimg_registry_take_store(pool, def->type, known, &error)))
-        vimg_warning("storage of pool '%s': %s", pool->name, error->message);
+        vimg_warning("storage of pool '%s': %s", vimg_pool_name(pool), error->message);
 }
 
 /* Active all the same: shown as inaccessible, tried again and again. */
@@ -196,7 +196,7 @@ activate_lost(VimgPool *pool, const GError *why)
     g_autoptr(GError) error = NULL;
     g_autoptr(VimgPoolDef) def = vimg_pool_copy_def(pool);
 
-    vimg_warning("storage pool '%s' cannot be reached: %s", pool->name, why->message);
+    vimg_warning("storage pool '%s' cannot be reached: %s", vimg_pool_name(pool), why->message);
     if (!vimg_persist_run_save(pool, def, &error))
         vimg_warning("%s", error->message);
     take_known_store(pool, def);
@@ -214,7 +214,7 @@ give_up(VimgPool *pool, const GError *why)
 {
     g_autoptr(GError) error = NULL;
 
-    vimg_warning("storage pool '%s' is not started again: %s", pool->name, why->message);
+    vimg_warning("storage pool '%s' is not started again: %s", vimg_pool_name(pool), why->message);
     if (!vimg_persist_run_remove(pool, &error))
         vimg_warning("%s", error->message);
     if (pool->persistent) {
@@ -234,7 +234,8 @@ vimg_pool_resume(VimgPool *pool, gboolean autostart)
     if (vimg_pool_start(pool, 0, &error))
         return TRUE;
     if (autostart && !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED)) {
-        vimg_warning("cannot autostart storage pool '%s': %s", pool->name, error->message);
+        vimg_warning("cannot autostart storage pool '%s': %s", vimg_pool_name(pool),
+                     error->message);
         return FALSE;
     }
     if (!vimg_zone_check(def, pool->model->zones, NULL)) {
@@ -271,10 +272,10 @@ check_no_other_jobs(VimgPool *pool, GError **error)
     g_autofree char *jobs = NULL;
 
     VIMG_LOCK_GUARD(&pool->lock); /* jobs begin under it, and none while it is being stopped */
-    jobs = vimg_jobs_describe(pool->model->jobs, pool->name, NULL, VIMG_ADOPT_KIND);
+    jobs = vimg_jobs_describe(pool->model->jobs, vimg_pool_name(pool), NULL, VIMG_ADOPT_KIND);
     if (jobs)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                          _("pool '%1$s' has jobs running: %2$s"), pool->name, jobs);
+                          _("pool '%1$s' has jobs running: %2$s"), vimg_pool_name(pool), jobs);
     return TRUE;
 }
 

@@ -16,6 +16,7 @@
 
 static const char *const busy_texts[] = {
     [VIMG_POOL_DEFINING] = N_("storage pool '%s' is being defined"),
+    [VIMG_POOL_RENAMING] = N_("storage pool '%s' is being renamed"),
     [VIMG_POOL_STARTING] = N_("storage pool '%s' is being started"),
     [VIMG_POOL_STOPPING] = N_("storage pool '%s' is being stopped"),
     [VIMG_POOL_BUILDING] = N_("storage pool '%s' is being built"),
@@ -31,7 +32,8 @@ vimg_pool_new(VimgModel *model, VimgPoolDef *def)
 
     pool->refs = 1;
     pool->model = model;
-    pool->name = g_strdup(def->name);
+    pool->names = g_slist_prepend(NULL, g_strdup(def->name));
+    pool->called = pool->names->data;
     memcpy(pool->uuid, def->uuid, sizeof(pool->uuid));
     vimg_uuid_format(pool->uuid, pool->uuid_text);
     pool->def = def;
@@ -65,14 +67,20 @@ vimg_pool_unref(VimgPool *pool)
     g_free(pool->store_id);
     g_free(pool->lost);
     g_free(pool->last_error);
-    g_free(pool->name);
+    g_slist_free_full(pool->names, g_free);
     g_free(pool);
+}
+
+const char *
+vimg_pool_name(const VimgPool *pool)
+{
+    return __atomic_load_n(&pool->called, __ATOMIC_ACQUIRE);
 }
 
 gboolean
 vimg_pool_throw_busy(VimgPool *pool, GError **error)
 {
-    return vimg_throw(error, VIMG_ERROR_BUSY, _(busy_texts[pool->busy]), pool->name);
+    return vimg_throw(error, VIMG_ERROR_BUSY, _(busy_texts[pool->busy]), vimg_pool_name(pool));
 }
 
 gboolean
@@ -87,7 +95,7 @@ vimg_pool_begin(VimgPool *pool, VimgPoolBusy busy, GError **error)
     }
     if (pool->gone)
         return vimg_throw(error, VIMG_ERROR_NO_POOL, _("no storage pool with matching name '%s'"),
-                          pool->name);
+                          vimg_pool_name(pool));
     if (pool->busy != VIMG_POOL_FREE)
         return vimg_pool_throw_busy(pool, error);
     pool->busy = busy;
@@ -117,7 +125,7 @@ vimg_pool_check_active(VimgPool *pool, gboolean want, const char *message, GErro
     VIMG_LOCK_GUARD(&pool->lock);
     if (pool->active == want)
         return TRUE;
-    return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _(message), pool->name);
+    return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _(message), vimg_pool_name(pool));
 }
 
 VimgPoolDef *

@@ -26,7 +26,7 @@ begin_attempt(VimgPool *pool, VimgSession **session, gboolean *done, GError **er
         vimg_cond_wait(&pool->changed, &pool->lock);
     if (!pool->active)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("storage pool '%s' is not active"),
-                          pool->name);
+                          vimg_pool_name(pool));
     *done = pool->status == VIMG_POOL_CONNECTED;
     if (*done)
         return TRUE;
@@ -114,8 +114,8 @@ catch_up(VimgPool *pool, VimgSession *session, guint defined)
     g_autoptr(GError) error = NULL;
 
     if (now != defined && !vimg_session_update(pool, session, def, &error)) {
-        vimg_warning("storage pool '%s' still works by its former definition: %s", pool->name,
-                     error->message);
+        vimg_warning("storage pool '%s' still works by its former definition: %s",
+                     vimg_pool_name(pool), error->message);
         vimg_session_failed(session, error);
     }
 }
@@ -158,10 +158,10 @@ attempt(VimgPool *pool)
     if (vimg_model_ending(pool->model))
         return;
     if (!vimg_pool_reconnect(pool, &error)) {
-        vimg_debug("storage pool '%s' is still lost: %s", pool->name, error->message);
+        vimg_debug("storage pool '%s' is still lost: %s", vimg_pool_name(pool), error->message);
         return;
     }
-    vimg_info("storage pool '%s' has its storage back", pool->name);
+    vimg_info("storage pool '%s' has its storage back", vimg_pool_name(pool));
     vimg_model_emit_pool(pool->model, pool, VIMG_EVENT_POOL_REFRESH, 0);
 }
 

@@ -11,7 +11,7 @@
 #include "pool/model-private.h"
 #include "util/i18n.h"
 
-/* With the registry's lock held. */
+/* With the registry's lock held, also whom it is only kept for. */
 static VimgPool *
 find_name(VimgModel *model, const char *name)
 {
@@ -53,7 +53,7 @@ vimg_registry_by_name(VimgModel *model, const char *name, GError **error)
 
     VIMG_LOCK_GUARD(&model->lock);
     pool = find_name(model, name);
-    if (pool && !pool->hidden)
+    if (pool && !pool->hidden && strcmp(vimg_pool_name(pool), name) == 0)
         return vimg_pool_ref(pool);
     vimg_throw(error, VIMG_ERROR_NO_POOL, _("no storage pool with matching name '%s'"), name);
     return NULL;
@@ -65,7 +65,7 @@ compare_names(gconstpointer a, gconstpointer b)
     const VimgPool *const *left = a;
     const VimgPool *const *right = b;
 
-    return strcmp((*left)->name, (*right)->name);
+    return strcmp(vimg_pool_name(*left), vimg_pool_name(*right));
 }
 
 GPtrArray *
@@ -75,7 +75,7 @@ vimg_registry_list(VimgModel *model)
     GHashTableIter iter;
     gpointer value;
 
-    vimg_mutex_lock(&model->lock);
+    VIMG_LOCK_GUARD(&model->lock); /* also while it is sorted: names change under it */
     g_hash_table_iter_init(&iter, model->by_uuid);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         VimgPool *pool = value;
@@ -83,7 +83,6 @@ vimg_registry_list(VimgModel *model)
         if (!pool->hidden)
             g_ptr_array_add(list, vimg_pool_ref(pool));
     }
-    vimg_mutex_unlock(&model->lock);
     g_ptr_array_sort(list, compare_names);
     return list;
 }
@@ -97,10 +96,10 @@ check_names(VimgModel *model, const VimgPoolDef *def, VimgPool **same, GError **
     VimgPool *by_uuid = find_uuid(model, def->uuid);
     VimgPool *by_name = find_name(model, def->name);
 
-    if (by_uuid && strcmp(by_uuid->name, def->name) != 0)
+    if (by_uuid && strcmp(vimg_pool_name(by_uuid), def->name) != 0)
         return vimg_throw(error, VIMG_ERROR_FAILED,
-                          _("pool '%1$s' is already defined with uuid %2$s"), by_uuid->name,
-                          by_uuid->uuid_text);
+                          _("pool '%1$s' is already defined with uuid %2$s"),
+                          vimg_pool_name(by_uuid), by_uuid->uuid_text);
     if (!by_uuid && by_name)
         return vimg_throw(error, VIMG_ERROR_FAILED, _("pool '%1$s' already exists with uuid %2$s"),
                           def->name, by_name->uuid_text);
@@ -125,7 +124,7 @@ check_source(VimgModel *model, const VimgPool *same, const char *identity, GErro
                              g_strcmp0(pool->next_identity, identity) == 0 ||
                              g_strcmp0(pool->claimed, identity) == 0))
             return vimg_throw(error, VIMG_ERROR_FAILED,
-                              _("Storage source conflict with pool: '%s'"), pool->name);
+                              _("Storage source conflict with pool: '%s'"), vimg_pool_name(pool));
     }
     return TRUE;
 }
@@ -139,7 +138,7 @@ insert_hidden(VimgModel *model, const VimgPoolDef *def, const char *identity)
     pool->busy = VIMG_POOL_DEFINING;
     pool->identity = g_strdup(identity);
     g_hash_table_insert(model->by_uuid, pool->uuid_text, pool);
-    g_hash_table_insert(model->by_name, pool->name, pool);
+    g_hash_table_insert(model->by_name, (char *)vimg_pool_name(pool), pool);
     return vimg_pool_ref(pool);
 }
 
@@ -161,20 +160,21 @@ vimg_registry_claim(VimgModel *model, const VimgPoolDef *def, const char *identi
                     GError **error)
 {
     g_autoptr(VimgPool) pool = claim_locked(model, def, identity, made, error);
-    gboolean free_source;
+    VimgPool *same = NULL;
+    gboolean ok;
 
     if (!pool || *made)
         return g_steal_pointer(&pool);
     if (!vimg_pool_begin(pool, VIMG_POOL_DEFINING, error))
         return NULL;
-    vimg_mutex_lock(&model->lock); /* the source may have gone to another since */
-    free_source = check_source(model, pool, identity, error);
-    if (free_source) {
+    vimg_mutex_lock(&model->lock); /* the source may have gone to another since, or the name */
+    ok = check_names(model, def, &same, error) && check_source(model, pool, identity, error);
+    if (ok) {
         g_free(pool->claimed);
         pool->claimed = g_strdup(identity);
     }
     vimg_mutex_unlock(&model->lock);
-    if (free_source)
+    if (ok)
         return g_steal_pointer(&pool);
     vimg_pool_end(pool);
     return NULL;
@@ -235,8 +235,74 @@ vimg_registry_remove(VimgPool *pool)
     vimg_cond_broadcast(&pool->changed);
     vimg_mutex_unlock(&pool->lock);
     VIMG_LOCK_GUARD(&model->lock);
-    g_hash_table_remove(model->by_name, pool->name);
+    g_hash_table_remove(model->by_name, vimg_pool_name(pool));
     g_hash_table_remove(model->by_uuid, pool->uuid_text); /* the caller has a reference */
+}
+
+/* ---- names ------------------------------------------------------------------------------ */
+
+/*
+ * Returns: @name as the tables have it, which lives as long as @pool.  One that it had before is
+ * used again: its names are as many as there were different ones.
+ */
+static char *
+keep_name(VimgPool *pool, const char *name)
+{
+    GSList *link = g_slist_find_custom(pool->names, name, (GCompareFunc)strcmp);
+
+    if (!link)
+        link = pool->names = g_slist_prepend(pool->names, g_strdup(name));
+    return link->data;
+}
+
+gboolean
+vimg_registry_reserve(VimgPool *pool, const char *name, GError **error)
+{
+    VimgModel *model = pool->model;
+    VimgPool *other;
+
+    VIMG_LOCK_GUARD(&model->lock);
+    other = find_name(model, name);
+    if (other)
+        return vimg_throw(error, VIMG_ERROR_FAILED, _("pool '%1$s' already exists with uuid %2$s"),
+                          name, other->uuid_text);
+    g_hash_table_insert(model->by_name, keep_name(pool, name), pool);
+    return TRUE;
+}
+
+void
+vimg_registry_unreserve(VimgPool *pool, const char *name)
+{
+    VIMG_LOCK_GUARD(&pool->model->lock);
+    g_hash_table_remove(pool->model->by_name, name);
+}
+
+static void
+rename_def(VimgPoolDef **def, const char *name)
+{
+    g_autoptr(VimgPoolDef) old = *def;
+
+    if (!old)
+        return;
+    *def = vimg_pool_def_copy(old);
+    g_free((*def)->name);
+    (*def)->name = g_strdup(name);
+}
+
+void
+vimg_registry_rename(VimgPool *pool, const char *name)
+{
+    VimgModel *model = pool->model;
+    const char *old = vimg_pool_name(pool);
+
+    VIMG_LOCK_GUARD(&model->lock);
+    VIMG_LOCK_GUARD(&pool->lock); /* jobs begin under it, by the name of then */
+    g_hash_table_remove(model->by_name, old);
+    vimg_jobs_rename(model->jobs, old, name);
+    rename_def(&pool->def, name);
+    rename_def(&pool->next_def, name);
+    pool->defined++;
+    __atomic_store_n(&pool->called, keep_name(pool, name), __ATOMIC_RELEASE);
 }
 
 /* Registry's lock held. */
@@ -271,7 +337,7 @@ vimg_registry_take_store(VimgPool *pool, const char *type, const char *store_id,
     other = find_store(pool->model, pool, type, store_id);
     if (other)
         return vimg_throw(error, VIMG_ERROR_FAILED, _("Storage source conflict with pool: '%s'"),
-                          other->name);
+                          vimg_pool_name(other));
     vimg_mutex_lock(&pool->lock);
     g_free(pool->store_id);
     pool->store_id = g_strdup(store_id);

@@ -142,7 +142,7 @@ compare_looks(gconstpointer a, gconstpointer b)
     const VimgPoolLook *const *left = a;
     const VimgPoolLook *const *right = b;
 
-    return strcmp((*left)->pool->name, (*right)->pool->name);
+    return strcmp(vimg_pool_name((*left)->pool), vimg_pool_name((*right)->pool));
 }
 
 static GPtrArray *
@@ -302,13 +302,13 @@ static JsonObject *
 format_look(const VimgPoolLook *look)
 {
     JsonObject *object = json_object_new();
-    g_autoptr(GPtrArray) jobs = vimg_jobs_list(look->pool->model->jobs, look->pool->name);
+    g_autoptr(GPtrArray) jobs = vimg_jobs_list(look->pool->model->jobs, vimg_pool_name(look->pool));
     guint64 images = 0;
     gsize i;
 
     for (i = 0; i < G_N_ELEMENTS(look->images); i++)
         images += look->images[i];
-    vimg_json_set_text(object, "name", look->pool->name);
+    vimg_json_set_text(object, "name", vimg_pool_name(look->pool));
     vimg_json_set_text(object, "uuid", look->pool->uuid_text);
     vimg_json_set_text(object, "type", look->type);
     set_health(object, look);

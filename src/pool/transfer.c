@@ -233,7 +233,7 @@ set_error(VimgTransfer *transfer, const GError *why)
                               why->message, &error) && /* another host may have completed it */
         !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
         vimg_warning("volume '%s' of storage pool '%s' cannot be marked: %s", transfer->image.name,
-                     transfer->use.pool->name, error->message);
+                     vimg_pool_name(transfer->use.pool), error->message);
 }
 
 /* It stays as it is, but for the reason why it can never be used. */

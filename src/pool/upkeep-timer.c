@@ -29,7 +29,8 @@ run(gpointer data)
     vimg_mutex_unlock(&pool->lock);
     report = vimg_pool_cleanup(pool, FALSE, &error);
     if (!report)
-        vimg_warning("scheduled cleanup of storage pool '%s': %s", pool->name, error->message);
+        vimg_warning("scheduled cleanup of storage pool '%s': %s", vimg_pool_name(pool),
+                     error->message);
 }
 
 /*

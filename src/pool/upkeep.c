@@ -18,7 +18,8 @@ refresh(VimgUse *use)
     if (vimg_session_probe(use->session, &error) &&
         vimg_cache_refresh(use->pool, use->session, &error))
         return;
-    vimg_warning("storage pool '%s' is not refreshed: %s", use->pool->name, error->message);
+    vimg_warning("storage pool '%s' is not refreshed: %s", vimg_pool_name(use->pool),
+                 error->message);
     vimg_session_failed(use->session, error);
 }
 
@@ -36,7 +37,7 @@ end(VimgUse *use, const char *what, gboolean changed, char *report, GError *loca
     if (report) {
         g_autofree char *summary = vimg_report_summary(report);
 
-        vimg_info("%s of storage pool '%s': %s", what, pool->name, summary);
+        vimg_info("%s of storage pool '%s': %s", what, vimg_pool_name(pool), summary);
         if (!use->volume)
             vimg_pool_note_report(pool, report);
     } else {
@@ -118,9 +119,9 @@ vimg_model_pool_cleanup(VimgModel *model, const VimgPoolId *id, gboolean dry_run
 static gboolean
 begin_verify(VimgPool *pool, const char *volume, VimgUse *use, GError **error)
 {
-    const VimgVolId id = {.pool = pool->name, .name = (char *)volume};
+    const VimgVolId id = {.name = (char *)volume};
 
-    return volume ? vimg_use_volume(pool->model, &id, VIMG_ACTION_VERIFY, "verify", use, error)
+    return volume ? vimg_use_volume_of(pool, &id, VIMG_ACTION_VERIFY, "verify", use, error)
                   : vimg_use_tend(pool, "verify", FALSE, use, error);
 }
 

@@ -56,7 +56,8 @@ vimg_model_vol_diff(VimgModel *model, const VimgPoolId *id, const char *from, co
                     GError **error)
 {
     g_autoptr(VimgPool) pool = vimg_registry_get(model, id, error);
-    const VimgVolId old = {.pool = pool ? pool->name : NULL, .name = (char *)from};
+    const VimgVolId old = {.pool = pool ? (char *)vimg_pool_name(pool) : NULL,
+                           .name = (char *)from};
     const VimgVolId new = {.pool = old.pool, .name = (char *)to};
     g_auto(VimgUse) source = {0};
     g_auto(VimgUse) use = {0};

@@ -179,7 +179,7 @@ vimg_cache_reserve(VimgPool *pool, const char *name, GError **error)
     if (taken >= VIMG_POOL_MAX_VOLUMES)
         return vimg_throw(error, VIMG_ERROR_BUSY,
                           _("storage pool '%1$s' holds %2$u volumes, and more could not be listed"),
-                          pool->name, taken);
+                          vimg_pool_name(pool), taken);
     g_hash_table_add(pool->reserved, g_strdup(name));
     return TRUE;
 }
@@ -300,7 +300,7 @@ vimg_cache_refresh(VimgPool *pool, VimgSession *session, GError **error)
 
     if (ok && listing.more)
         vimg_warning("storage pool '%s' holds more than %d images; the others are not shown",
-                     pool->name, VIMG_POOL_MAX_VOLUMES);
+                     vimg_pool_name(pool), VIMG_POOL_MAX_VOLUMES);
     VIMG_LOCK_GUARD(&pool->lock);
     if (ok)
         merge(pool, images, began);

@@ -81,7 +81,7 @@ vimg_model_volume_page(VimgModel *model, const VimgPoolId *id, const char *after
     VIMG_LOCK_GUARD(&pool->lock);
     if (!pool->active) {
         vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("storage pool '%s' is not active"),
-                   pool->name);
+                   vimg_pool_name(pool));
         return NULL;
     }
     volumes = sort_behind(pool, after);
@@ -146,7 +146,7 @@ count_readers(VimgPool *pool, const VimgVolume *volume)
 static void
 set_jobs(JsonObject *object, VimgPool *pool, const VimgVolume *volume)
 {
-    g_autoptr(GPtrArray) jobs = vimg_jobs_list(pool->model->jobs, pool->name);
+    g_autoptr(GPtrArray) jobs = vimg_jobs_list(pool->model->jobs, vimg_pool_name(pool));
     guint i;
 
     for (i = jobs->len; i-- > 0;) {
@@ -178,7 +178,7 @@ vimg_model_volume_show(VimgModel *model, const VimgPoolId *id, const char *name,
     if (!path)
         return NULL;
     VIMG_LOCK_GUARD(&pool->lock);
-    vimg_json_set_text(object, "pool", pool->name);
+    vimg_json_set_text(object, "pool", vimg_pool_name(pool));
     vimg_json_set_text(object, "key", volume->key);
     vimg_json_set_text(object, "path", path);
     set_image(object, &volume->image);

@@ -65,7 +65,7 @@ check_pool(VimgPool *pool, GError **error)
 {
     if (!pool->active)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("storage pool '%s' is not active"),
-                          pool->name);
+                          vimg_pool_name(pool));
     if (pool->busy == VIMG_POOL_STOPPING)
         return vimg_pool_throw_busy(pool, error);
     return TRUE;
@@ -77,7 +77,7 @@ check_connected(VimgPool *pool, GError **error)
     if (pool->status == VIMG_POOL_CONNECTED && pool->session)
         return TRUE;
     return vimg_throw(error, VIMG_ERROR_DISCONNECTED,
-                      _("storage pool '%1$s' has lost its storage: %2$s"), pool->name,
+                      _("storage pool '%1$s' has lost its storage: %2$s"), vimg_pool_name(pool),
                       pool->lost ? pool->lost : _("it is being connected"));
 }
 
@@ -87,10 +87,10 @@ check_writable(VimgPool *pool, GError **error)
     if (pool->def->disabled)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("storage pool '%s' is disabled: its volumes can be read only"),
-                          pool->name);
+                          vimg_pool_name(pool));
     if (pool->read_only)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                          _("the storage of pool '%s' is read-only"), pool->name);
+                          _("the storage of pool '%s' is read-only"), vimg_pool_name(pool));
     return TRUE;
 }
 
@@ -104,7 +104,7 @@ check_volume(VimgPool *pool, VimgVolume *volume, const Action *action, GError **
     if (action->needs_enabled && !check_writable(pool, error))
         return FALSE;
     if (volume->changing) {
-        holders = vimg_jobs_describe(pool->model->jobs, pool->name, image->name, NULL);
+        holders = vimg_jobs_describe(pool->model->jobs, vimg_pool_name(pool), image->name, NULL);
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("volume '%1$s' is still in use: %2$s"), image->name,
                           holders ? holders : volume->changing);
@@ -122,7 +122,7 @@ check_tending(VimgPool *pool, GError **error)
         return TRUE;
     return vimg_throw(error, VIMG_ERROR_BUSY,
                       _("storage pool '%1$s' has a job running that must end first: %2$s"),
-                      pool->name, pool->tending);
+                      vimg_pool_name(pool), pool->tending);
 }
 
 static gboolean
@@ -214,7 +214,8 @@ begin_job(VimgUse *use, const char *kind, const char *volume)
 {
     use->session = vimg_session_ref(use->pool->session);
     if (strcmp(kind, VIMG_ADOPT_KIND) != 0) /* all files have the job of their round */
-        use->job = vimg_job_begin(use->pool->model->jobs, kind, use->pool->name, volume, 0);
+        use->job =
+            vimg_job_begin(use->pool->model->jobs, kind, vimg_pool_name(use->pool), volume, 0);
 }
 
 static void
@@ -382,7 +383,7 @@ void
 vimg_use_fill_id(VimgUse *use, VimgVolId *out)
 {
     VIMG_LOCK_GUARD(&use->pool->lock);
-    out->pool = g_strdup(use->pool->name);
+    out->pool = g_strdup(vimg_pool_name(use->pool));
     out->name = g_strdup(use->volume->image.name);
     out->key = g_strdup(use->volume->key);
 }
@@ -415,8 +416,8 @@ vimg_use_discard(VimgUse *use, const char *uuid)
         return;
     }
     if (!g_error_matches(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
-        vimg_warning("an unfinished image in storage pool '%s' stays behind: %s", use->pool->name,
-                     error->message);
+        vimg_warning("an unfinished image in storage pool '%s' stays behind: %s",
+                     vimg_pool_name(use->pool), error->message);
     vimg_use_restat(use);
 }
 
@@ -465,7 +466,7 @@ vimg_vol_find(VimgModel *model, const VimgVolId *vol, VimgPool **pool, GError **
     vimg_mutex_lock(&found->lock);
     if (!found->active)
         vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("storage pool '%s' is not active"),
-                   found->name);
+                   vimg_pool_name(found));
     else
         volume = find_volume(found, vol, error);
     if (volume)

@@ -14,7 +14,7 @@
 static void
 fill_id(VimgPool *pool, VimgVolume *volume, VimgVolId *out)
 {
-    out->pool = g_strdup(pool->name);
+    out->pool = g_strdup(vimg_pool_name(pool));
     out->name = g_strdup(volume->image.name);
     out->key = g_strdup(volume->key);
 }
@@ -22,7 +22,7 @@ fill_id(VimgPool *pool, VimgVolume *volume, VimgVolId *out)
 static char *
 path_of(VimgPool *pool, VimgVolume *volume)
 {
-    return g_strdup_printf("%s://%s/%s", pool->def->type, pool->name, volume->image.name);
+    return g_strdup_printf("%s://%s/%s", pool->def->type, vimg_pool_name(pool), volume->image.name);
 }
 
 /* ---- lists and lookups ------------------------------------------------------------------ */
@@ -58,7 +58,7 @@ static gboolean
 throw_inactive(VimgPool *pool, GError **error)
 {
     return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("storage pool '%s' is not active"),
-                      pool->name);
+                      vimg_pool_name(pool));
 }
 
 GPtrArray *
@@ -143,7 +143,7 @@ pool_vol_by_path(VimgPool *pool, const char *path, VimgVolId *out)
     VimgVolume *volume = NULL;
 
     VIMG_LOCK_GUARD(&pool->lock);
-    prefix = g_strdup_printf("%s://%s/", pool->def->type, pool->name);
+    prefix = g_strdup_printf("%s://%s/", pool->def->type, vimg_pool_name(pool));
     if (pool->active && g_str_has_prefix(path, prefix))
         volume = vimg_cache_find(pool, path + strlen(prefix));
     if (volume)

@@ -49,3 +49,16 @@ vimg_zone_check(const VimgPoolDef *def, char **zones, GError **error)
                       _("storage pool '%1$s' is attached to %2$s, which is no zone of this host"),
                       def->name, attached);
 }
+
+static gpointer
+copy_text(gconstpointer text, gpointer data)
+{
+    return g_strdup(text);
+}
+
+GPtrArray *
+vimg_zones_of(VimgPool *pool)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    return g_ptr_array_copy((pool->next_def ? pool->next_def : pool->def)->zones, copy_text, NULL);
+}

@@ -60,6 +60,13 @@ static const VimgProc procs[] = {
     ROW(POOL_USAGE, "poolUsage", pool, report, pool_usage, WRITES | POOL | LONG),
     ROW(VOLUME_DIFF, "volumeDiff", diff_args, report, vol_diff, WRITES | POOL | LONG),
     ROW(POOL_DOCTOR, "poolDoctor", pool, report, pool_doctor, WRITES | POOL | LONG),
+    ROW(POOL_ENABLE, "poolEnable", enable_args, none, pool_enable, WRITES | POOL),
+    ROW(POOL_DESCRIBE, "poolDescribe", describe_args, none, pool_describe, WRITES | POOL),
+    ROW(POOL_RENAME, "poolRename", rename_args, none, pool_rename, WRITES | POOL),
+    ROW(ZONE_LIST, "zoneList", none, report, zone_list, FAST),
+    ROW(ZONE_ATTACH, "zoneAttach", zone_args, none, zone_attach, WRITES | POOL),
+    ROW(ZONE_DETACH, "zoneDetach", zone_args, none, zone_detach, WRITES | POOL),
+    ROW(ZONE_DELETE, "zoneDelete", zone_delete_args, none, zone_delete, WRITES),
 };
 
 const VimgProgram vimg_control_program = {

@@ -162,6 +162,16 @@ gboolean vimg_handle_pool_usage(VimgCall *call, GError **error);
 gboolean vimg_handle_vol_diff(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_doctor(VimgCall *call, GError **error);
 
+/* ---- handlers-edit.c ------------------------------------------------------------------------ */
+
+gboolean vimg_handle_pool_enable(VimgCall *call, GError **error);
+gboolean vimg_handle_pool_describe(VimgCall *call, GError **error);
+gboolean vimg_handle_pool_rename(VimgCall *call, GError **error);
+gboolean vimg_handle_zone_list(VimgCall *call, GError **error);
+gboolean vimg_handle_zone_attach(VimgCall *call, GError **error);
+gboolean vimg_handle_zone_detach(VimgCall *call, GError **error);
+gboolean vimg_handle_zone_delete(VimgCall *call, GError **error);
+
 /* ---- events.c ------------------------------------------------------------------------------- */
 
 gboolean vimg_handle_job_watch(VimgCall *call, GError **error);

@@ -32,6 +32,8 @@ test_defaults(void)
     g_assert_cmpuint(config->keepalive_interval, ==, 5);
     g_assert_cmpuint(config->keepalive_count, ==, 5);
     g_assert_cmpuint(config->stream_stall_timeout, ==, 120);
+    g_assert_null(config->metrics_file);
+    g_assert_cmpuint(config->metrics_interval, ==, 15);
     g_assert_cmpint(config->log_level, ==, VIMG_LOG_INFO);
 }
 
@@ -61,6 +63,8 @@ test_full(void)
     g_assert_cmpuint(config->keepalive_interval, ==, 0);
     g_assert_cmpuint(config->keepalive_count, ==, 7);
     g_assert_cmpuint(config->stream_stall_timeout, ==, 30);
+    g_assert_cmpstr(config->metrics_file, ==, "/run/m.prom");
+    g_assert_cmpuint(config->metrics_interval, ==, 60);
     g_assert_cmpint(config->log_level, ==, VIMG_LOG_DEBUG);
 }
 
@@ -94,6 +98,9 @@ static const struct {
     {"list-number", "zones = [ 1 ]", "f:1: zones needs a string in quotes"},
     {"list-twice", "zones = [ \"a\",\n\"a\" ]", "f:2: zones: 'a' is given twice"},
     {"zone-name", "zones = [ \"a/b\" ]", "f:1: zones: name a/b cannot contain '/'"},
+    {"metrics-file", "metrics_file = \"m\"", "f:1: metrics_file: 'm' is not an absolute path"},
+    {"metrics-interval", "metrics_interval = 0",
+     "f:1: metrics_interval needs a number from 1 to 86400"},
     {"search-path", "search_paths = [ \"x\" ]", "f:1: search_paths: 'x' is not an absolute path"},
 };
 

@@ -31,6 +31,12 @@ ARGS = {
     "TRASH_RESTORE": POOL + string("0c8a1fd1-ad8b-4df2-9a0b-71d2ef76cd8c") + nullable(None),
     "TRASH_PURGE": POOL + string("0c8a1fd1-ad8b-4df2-9a0b-71d2ef76cd8c"),
     "JOB_CANCEL": u64(12345678),
+    "POOL_ENABLE": POOL + u32(1),
+    "POOL_DESCRIBE": POOL + nullable("text"),
+    "POOL_RENAME": POOL + string("elsewhere"),
+    "ZONE_ATTACH": POOL + string("zone"),
+    "ZONE_DETACH": POOL + string("zone"),
+    "ZONE_DELETE": string("zone") + u32(1) + string("0c8a1fd1-ad8b-4df2-9a0b-71d2ef76cd8c"),
 }
 
 
@@ -137,9 +143,11 @@ class Program(ControlCase):
                 with self.subTest(name):
                     self.refused(DENIED, "read only access prevents", ro.call, name, payload)
             self.assertEqual(ro.job_list(), [])
+            self.assertEqual(ro.zone_list(), {})
 
     def test_missing(self):
-        for name in ("POOL_CLEANUP", "POOL_VERIFY", "TRASH_LIST", "TRASH_RESTORE", "TRASH_PURGE"):
+        for name in ("POOL_CLEANUP", "POOL_VERIFY", "TRASH_LIST", "TRASH_RESTORE", "TRASH_PURGE",
+                     "POOL_ENABLE", "POOL_DESCRIBE", "POOL_RENAME", "ZONE_ATTACH", "ZONE_DETACH"):
             with self.subTest(name):
                 e = self.refused(49, "no storage pool with matching uuid", self.control.call, name,
                                  ARGS[name])

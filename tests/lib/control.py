@@ -12,6 +12,8 @@ PAGE_MAX = 1024
 PROCS = dict(POOL_CLEANUP=1, POOL_VERIFY=2, TRASH_LIST=3, TRASH_RESTORE=4, TRASH_PURGE=5,
              JOB_LIST=6, JOB_CANCEL=7, STATUS=8, VOLUME_LIST=9, VOLUME_SHOW=10, POOL_USAGE=11,
              VOLUME_DIFF=12, POOL_DOCTOR=20, METRICS=22, JOB_WATCH=23, JOB_EVENT=24)
+PROCS.update(POOL_ENABLE=13, POOL_DESCRIBE=14, POOL_RENAME=15, ZONE_LIST=16, ZONE_ATTACH=17,
+             ZONE_DETACH=18, ZONE_DELETE=19)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires")
@@ -101,6 +103,28 @@ class Control:
 
     def trash_purge(self, pool, uuid):
         self.call("TRASH_PURGE", self.pool(pool) + string(uuid)).end()
+
+    def enable(self, pool, enabled=True):
+        self.call("POOL_ENABLE", self.pool(pool) + u32(int(enabled))).end()
+
+    def describe(self, pool, text=None):
+        self.call("POOL_DESCRIBE", self.pool(pool) + nullable(text)).end()
+
+    def rename(self, pool, name):
+        self.call("POOL_RENAME", self.pool(pool) + string(name)).end()
+
+    def zone_list(self):
+        return {z["name"]: z for z in self.report("ZONE_LIST", b"")["zones"]}
+
+    def zone_attach(self, pool, zone):
+        self.call("ZONE_ATTACH", self.pool(pool) + string(zone)).end()
+
+    def zone_detach(self, pool, zone):
+        self.call("ZONE_DETACH", self.pool(pool) + string(zone)).end()
+
+    def zone_delete(self, zone, uuids):
+        self.call("ZONE_DELETE", string(zone) + u32(len(uuids))
+                  + b"".join(string(u) for u in uuids)).end()
 
     def job_list(self):
         reader = self.call("JOB_LIST")

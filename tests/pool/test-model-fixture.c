@@ -104,6 +104,8 @@ fixture_start(Fixture *fixture)
         .plugin_dir = TEST_MODEL_PLUGINS,
         .zones = fixture->zones,
         .search_paths = fixture->search_paths,
+        .metrics_file = fixture->metrics_file,
+        .metrics_interval = 1,
     };
     g_autoptr(GError) error = NULL;
 

@@ -19,6 +19,7 @@ typedef struct {
     const MemoryControl *memcopy; /* of type memcopy, which cannot clone */
     const char *const *zones;     /* of the next model */
     const char *const *search_paths;
+    const char *metrics_file;
     VimgMutex lock;
     VimgCond changed;
     GString *events; /* "images:started images:refreshed"; under lock */

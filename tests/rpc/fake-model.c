@@ -400,6 +400,54 @@ vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset, guin
                : NULL;
 }
 
+/* ---- edited while it runs ----------------------------------------------------------------- */
+
+gboolean
+vimg_model_pool_enable(VimgModel *model, const VimgPoolId *pool, gboolean enabled, GError **error)
+{
+    return called(error, "pool_enable(%s, %d)", pool_text(pool), enabled);
+}
+
+gboolean
+vimg_model_pool_describe(VimgModel *model, const VimgPoolId *pool, const char *description,
+                         GError **error)
+{
+    return called(error, "pool_describe(%s, %s)", pool_text(pool),
+                  description ? description : "NULL");
+}
+
+gboolean
+vimg_model_pool_rename(VimgModel *model, const VimgPoolId *pool, const char *name, GError **error)
+{
+    return called(error, "pool_rename(%s, %s)", pool_text(pool), name);
+}
+
+char *
+vimg_model_zone_list(VimgModel *model)
+{
+    called(NULL, "zone_list()");
+    return g_strdup("{}");
+}
+
+gboolean
+vimg_model_zone_attach(VimgModel *model, const VimgPoolId *pool, const char *zone, GError **error)
+{
+    return called(error, "zone_attach(%s, %s)", pool_text(pool), zone);
+}
+
+gboolean
+vimg_model_zone_detach(VimgModel *model, const VimgPoolId *pool, const char *zone, GError **error)
+{
+    return called(error, "zone_detach(%s, %s)", pool_text(pool), zone);
+}
+
+gboolean
+vimg_model_zone_delete(VimgModel *model, const char *zone, const char *const *uuids, gsize n,
+                       GError **error)
+{
+    return called(error, "zone_delete(%s, %u: %s)", zone, (guint)n, n > 0 ? uuids[n - 1] : "");
+}
+
 /* ---- upkeep ----------------------------------------------------------------------------- */
 
 char *

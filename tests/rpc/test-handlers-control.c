@@ -63,6 +63,16 @@ static const struct {
     {"usage", 11, P, "s:{}", "pool_usage(p)", OK_CODE, NULL},
     {"diff", 12, P " s:a s:b", "s:{}", "vol_diff(p, a, b)", OK_CODE, NULL},
     {"doctor", 20, P, "s:{}", "pool_doctor(p)", OK_CODE, NULL},
+    {"enable", 13, P " i:7", "", "pool_enable(p, 1)", OK_CODE, NULL},
+    {"disable", 13, P " i:0", "", "pool_enable(p, 0)", OK_CODE, NULL},
+    {"describe", 14, P " i:1 s:d", "", "pool_describe(p, d)", OK_CODE, NULL},
+    {"describe-not", 14, P " i:0", "", "pool_describe(p, NULL)", OK_CODE, NULL},
+    {"rename", 15, P " s:n", "", "pool_rename(p, n)", OK_CODE, NULL},
+    {"zones", 16, "", "s:{}", "zone_list()", OK_CODE, NULL},
+    {"zone-attach", 17, P " s:z", "", "zone_attach(p, z)", OK_CODE, NULL},
+    {"zone-detach", 18, P " s:z", "", "zone_detach(p, z)", OK_CODE, NULL},
+    {"zone-delete", 19, "s:z i:2 s:u s:w", "", "zone_delete(z, 2: w)", OK_CODE, NULL},
+    {"zone-delete-none", 19, "s:z i:0", "", "zone_delete(z, 0: )", OK_CODE, NULL},
 };
 
 static void
@@ -86,7 +96,8 @@ test_case(gconstpointer data)
     g_assert_no_error(error);
     g_assert_cmpstr(answer, ==, expected);
     g_clear_pointer(&answer, g_free);
-    if (cases[i].procedure == 6 || cases[i].procedure >= 22) /* cannot fail, or not again */
+    if (cases[i].procedure == 6 || cases[i].procedure == 16 ||
+        cases[i].procedure >= 22) /* cannot fail, or not again */
         return;
     fake_model.fail = TRUE;
     answer = handler_call_in(&vimg_control_program, client, cases[i].procedure, cases[i].args, NULL,
@@ -106,14 +117,15 @@ test_table(void)
         const VimgProc *proc = &vimg_control_program.procs[i];
         gboolean takes_long = i <= 2 || i == 11 || i == 12 || i == 20;
 
-        gboolean looks = i == 6 || (i >= 8 && i <= 10) || i >= 22;
+        gboolean looks = i == 6 || i == 16 || (i >= 8 && i <= 10) || i >= 22;
 
         if (!proc->handler)
             continue;
         g_test_message("%d %s", i, proc->name);
         g_assert_cmpint(!(proc->flags & VIMG_PROC_WRITES), ==, looks);
         g_assert_cmpint(!!(proc->flags & VIMG_PROC_MEMORY), ==, looks || i == 7);
-        g_assert_cmpint(!!(proc->flags & VIMG_PROC_POOL_ARG), ==, i <= 5 || takes_long);
+        g_assert_cmpint(!!(proc->flags & VIMG_PROC_POOL_ARG), ==,
+                        i <= 5 || (i >= 13 && i <= 18 && i != 16) || takes_long);
         g_assert_cmpint(!!(proc->flags & VIMG_PROC_LONG), ==, takes_long);
         g_assert_false(proc->flags & (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN));
     }

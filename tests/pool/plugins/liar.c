@@ -286,6 +286,42 @@ liar_verify(gpointer handle, const char *uuid, VimgPluginJob *job, GError **erro
     return liar_report(handle);
 }
 
+static char *
+liar_usage(gpointer handle, VimgPluginJob *job, GError **error)
+{
+    return liar_report(handle);
+}
+
+static char *
+liar_diff(gpointer handle, const char *from, const char *to, VimgPluginJob *job, GError **error)
+{
+    return liar_report(handle);
+}
+
+/* Bad steps, and a hundred good ones among them. */
+static gboolean
+liar_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, VimgPluginJob *job,
+              GError **error)
+{
+    g_autofree char *text = g_strnfill(5000, 'a');
+    const VimgPluginStep steps[] = {
+        {.size = 4, .name = "short", .detail = "d"},
+        {.size = sizeof(VimgPluginStep), .name = NULL, .detail = "d"},
+        {.size = sizeof(VimgPluginStep), .name = "no-detail"},
+        {.size = sizeof(VimgPluginStep), .name = "verdict", .verdict = 9, .detail = "d"},
+        {.size = sizeof(VimgPluginStep), .name = "bytes", .detail = "\xff"},
+        {.size = sizeof(VimgPluginStep), .name = "long", .detail = text},
+        {.size = sizeof(VimgPluginStep), .name = "remedy", .detail = "d", .remedy = text},
+        {.size = sizeof(VimgPluginStep), .name = text, .detail = "d"},
+        {.size = sizeof(VimgPluginStep) + 8, .name = "good", .detail = "d", .remedy = "r"},
+    };
+    gsize i;
+
+    for (i = 0; i < 100 + G_N_ELEMENTS(steps); i++)
+        sink(&steps[MIN(i, G_N_ELEMENTS(steps) - 1)], data);
+    return g_strcmp0(pool->source_name, "diagnose-quiet") != 0;
+}
+
 static gpointer
 liar_writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request,
                  VimgPluginJob *job, GError **error)
@@ -463,6 +499,9 @@ static const VimgBackend liar = {
     .file_open = liar_file_open,
     .file_next = plain_reader_next,
     .file_close = g_free,
+    .usage = liar_usage,
+    .diff = liar_diff,
+    .diagnose = liar_diagnose,
 };
 
 const VimgBackend *

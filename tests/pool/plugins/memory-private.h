@@ -89,6 +89,13 @@ gboolean mem_purge(gpointer data, const char *uuid, GError **error);
 char *mem_cleanup(gpointer data, gboolean dry_run, VimgPluginJob *job, GError **error);
 char *mem_verify(gpointer data, const char *uuid, VimgPluginJob *job, GError **error);
 
+/* ---- memory-usage.c ------------------------------------------------------------------------ */
+
+char *mem_usage(gpointer data, VimgPluginJob *job, GError **error);
+char *mem_diff(gpointer data, const char *from, const char *to, VimgPluginJob *job, GError **error);
+gboolean mem_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data,
+                      VimgPluginJob *job, GError **error);
+
 /* ---- memory-files.c ------------------------------------------------------------------------ */
 
 void mem_file_free(gpointer data);

@@ -141,6 +141,7 @@ mem_verify(gpointer data, const char *uuid, VimgPluginJob *job, GError **error)
     GHashTableIter iter;
     gpointer value;
     guint64 checked = 0;
+    g_autofree char *totals = NULL;
 
     if (!mem_gate(handle->dir, "verify", job, error))
         return NULL;
@@ -157,6 +158,11 @@ mem_verify(gpointer data, const char *uuid, VimgPluginJob *job, GError **error)
                                    damaged->len > 0 ? ", " : "", image->uuid, image->name);
     }
     pthread_mutex_unlock(&mem_lock);
-    return g_strdup_printf("{\"checked\": %" G_GUINT64_FORMAT ", \"damaged\": [%s]}", checked,
-                           damaged->str);
+    /* as if half of it were stored, in a third of the bytes */
+    if (!uuid)
+        totals = g_strdup_printf(", \"stored\": %" G_GUINT64_FORMAT
+                                 ", \"plain\": %" G_GUINT64_FORMAT ", \"bad\": %d",
+                                 checked / 2, checked / 2 * 3, damaged->len > 0);
+    return g_strdup_printf("{\"checked\": %" G_GUINT64_FORMAT ", \"damaged\": [%s]%s}", checked,
+                           damaged->str, totals ? totals : "");
 }

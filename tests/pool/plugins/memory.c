@@ -656,6 +656,9 @@ static const VimgBackend memory_backend = {
     .file_open = mem_file_open,
     .file_next = mem_file_next,
     .file_close = mem_file_close,
+    .usage = mem_usage,
+    .diff = mem_diff,
+    .diagnose = mem_diagnose,
 #endif
 };
 

@@ -1,0 +1,368 @@
+/*
+ * diagnose.c: the way to a store, step by step
+ *
+ * Each row of the table at the end is a step, with what must have been found before it is tried.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <sys/stat.h>
+
+#include "diagnose-private.h"
+#include "gc-lock.h"
+#include "image.h"
+#include "lease.h"
+#include "location.h"
+#include "open.h"
+#include "slice.h"
+#include "survey.h"
+#include "throw.h"
+
+#define SKEW_MAX 60                        /* seconds */
+#define LATENCY_MAX (G_USEC_PER_SEC / 2)   /* a slice is not durable sooner */
+#define NAMED_MAX 8                        /* holders of leases in one detail */
+#define TIGHT(reserve) ((reserve) / 2 * 3) /* free space below which it soon ends */
+
+void
+vimg_diagnosis_tell(VimgDiagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy,
+                    const char *format, ...)
+{
+    g_autofree char *detail = NULL;
+    VimgPluginStep step = {.size = sizeof(step), .name = diagnosis->step, .verdict = verdict};
+    va_list args;
+
+    va_start(args, format);
+    detail = g_strdup_vprintf(format, args);
+    va_end(args);
+    step.detail = detail;
+    step.remedy = remedy;
+    diagnosis->sink(&step, diagnosis->data);
+}
+
+/* ---- the directory ---------------------------------------------------------------------- */
+
+static void
+look_at_directory(VimgDiagnosis *diagnosis)
+{
+    const char *dir = diagnosis->pool->dir;
+    const char *known = diagnosis->pool->store_id;
+    g_autoptr(GPtrArray) names = NULL;
+    struct stat st;
+    int result = stat(dir, &st) < 0 ? errno : 0;
+
+    if (result == 0)
+        result = vimg_transport_list(diagnosis->transport, ".", &names);
+    diagnosis->reached = result == 0;
+    if (result == 0)
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL,
+                            _("'%1$s' is a directory of user %2$u and group %3$u, mode %4$o"), dir,
+                            st.st_uid, st.st_gid, st.st_mode & 07777);
+    else if (result == ENOENT)
+        vimg_diagnosis_tell(
+            diagnosis, VIMG_STEP_FAILED,
+            known ? _("mount the storage there, or correct the path with virsh pool-edit")
+                  : _("virsh pool-build makes it"),
+            "'%s': %s", dir, g_strerror(result));
+    else if (result == EACCES || result == EPERM)
+        vimg_diagnosis_tell(
+            diagnosis, VIMG_STEP_FAILED,
+            _("let the daemon's user read and enter it and all above it: owner, mode, SELinux label"),
+            "'%s': %s", dir, g_strerror(result));
+    else
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
+                            _("see that the storage answers on this host, as with ls"), "'%s': %s",
+                            dir, g_strerror(result));
+}
+
+/* ---- the store -------------------------------------------------------------------------- */
+
+/* There is none: whether that is as it should be. */
+static void
+tell_missing(VimgDiagnosis *diagnosis, VimgPlace place)
+{
+    const VimgPluginPool *pool = diagnosis->pool;
+
+    if (pool->store_id)
+        vimg_diagnosis_tell(
+            diagnosis, VIMG_STEP_FAILED,
+            _("mount it there; if it is lost for good, virsh pool-build --overwrite makes a new one"),
+            _("store %1$s is not in '%2$s'"), pool->store_id, pool->dir);
+    else if (place == VIMG_PLACE_FOREIGN && !pool->retrieve_existing)
+        vimg_diagnosis_tell(
+            diagnosis, VIMG_STEP_FAILED,
+            _("take another directory, or say <image:retrieve existing='yes'/> to make a store beside them"),
+            _("'%s' holds files but no store"), pool->dir);
+    else
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_WARNING,
+                            _("virsh pool-build or pool-start makes it"),
+                            _("'%s' holds no store yet"), pool->dir);
+}
+
+/* Returns: the first of its directories that is missing; NULL: none is. */
+static const char *
+find_gap(VimgTransport *transport)
+{
+    static const char *const dirs[] = {VIMG_SLICES_DIR, "names", "images", "pending", "gc", "bad"};
+    VimgFileInfo info;
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(dirs); i++) {
+        if (vimg_transport_stat(transport, dirs[i], &info) != 0 || info.type != VIMG_FILE_DIRECTORY)
+            return dirs[i];
+    }
+    return NULL;
+}
+
+static void
+look_at_store(VimgDiagnosis *diagnosis)
+{
+    const VimgPluginPool *pool = diagnosis->pool;
+    g_autoptr(VimgSliceStore) store = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgPlace place = VIMG_PLACE_MISSING;
+    const char *gap;
+
+    if (vimg_slice_store_survey(diagnosis->transport, &place, &error) &&
+        place != VIMG_PLACE_STORE) {
+        tell_missing(diagnosis, place);
+        return;
+    }
+    if (!error)
+        store = vimg_slice_store_peek(vimg_transport_local_new(pool->dir), &error);
+    gap = store ? find_gap(diagnosis->transport) : NULL;
+    if (error)
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
+                            _("bring store.json back from a copy, or use the program that made it"),
+                            "%s", error->message);
+    else if (pool->store_id && strcmp(pool->store_id, store->uuid) != 0)
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
+                            _("mount the right one there, or define another pool for this one"),
+                            _("'%1$s' holds store %2$s instead of store %3$s"), pool->dir,
+                            store->uuid, pool->store_id);
+    else if (gap)
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, _("bring it back from a copy"),
+                            _("the store lacks its directory '%s'"), gap);
+    else
+        diagnosis->store = g_steal_pointer(&store);
+    if (diagnosis->store)
+        vimg_diagnosis_tell(
+            diagnosis, VIMG_STEP_OK, NULL, _("store %1$s, format %2$d, slices of %3$llu bytes"),
+            diagnosis->store->uuid, VIMG_STORE_FORMAT, ULL(diagnosis->store->slice_size));
+}
+
+static void
+look_at_space(VimgDiagnosis *diagnosis)
+{
+    guint64 reserve = vimg_imagestore_reserve(diagnosis->pool, diagnosis->transport);
+    VimgStepVerdict verdict = VIMG_STEP_OK;
+    VimgSpace space;
+    int result = vimg_transport_space(diagnosis->transport, &space);
+
+    if (result != 0) {
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, NULL, _("cannot get the free space: %s"),
+                            g_strerror(result));
+        return;
+    }
+    if (space.available <= reserve)
+        verdict = VIMG_STEP_FAILED;
+    else if (space.available <= TIGHT(reserve))
+        verdict = VIMG_STEP_WARNING;
+    vimg_diagnosis_tell(
+        diagnosis, verdict,
+        verdict == VIMG_STEP_OK
+            ? NULL
+            : _("purge images and clean up, enlarge the file system, or keep less free with <image:space reserve=…/>"),
+        _("%1$llu of %2$llu bytes are free, the last %3$llu of them are kept so"),
+        ULL(space.available), ULL(space.total), ULL(reserve));
+}
+
+/* ---- how it works ----------------------------------------------------------------------- */
+
+static void
+look_at_latency(VimgDiagnosis *diagnosis)
+{
+    gboolean slow = diagnosis->latency > LATENCY_MAX;
+
+    vimg_diagnosis_tell(diagnosis, slow ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+                        slow ? _("see who else keeps the disk or the server busy") : NULL,
+                        _("a small file is durable after %llu microseconds at most"),
+                        ULL(diagnosis->latency));
+}
+
+static void
+look_at_clock(VimgDiagnosis *diagnosis)
+{
+    gint64 skew = diagnosis->skew;
+    gboolean off = ABS(skew) > SKEW_MAX;
+
+    vimg_diagnosis_tell(
+        diagnosis, off ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+        off ? _("let this host and the server take their time from one source") : NULL,
+        skew < 0 ? _("the storage's clock is %llu seconds behind that of this host")
+                 : _("the storage's clock is %llu seconds ahead of that of this host"),
+        ULL(ABS(skew)));
+}
+
+/* ---- what lies in it -------------------------------------------------------------------- */
+
+static void
+look_at_leases(VimgDiagnosis *diagnosis)
+{
+    VimgSliceStore *store = diagnosis->store;
+    g_autoptr(GString) holders = g_string_new(NULL);
+    g_autoptr(GPtrArray) names = NULL;
+    g_autofree VimgSurveyed *items = NULL;
+    guint dead = 0;
+    guint i;
+
+    if (vimg_transport_list(store->transport, "pending", &names) != 0)
+        names = g_ptr_array_new();
+    items = g_new0(VimgSurveyed, names->len);
+    for (i = 0; i < names->len; i++)
+        items[i].dir = g_strconcat("pending/", names->pdata[i], NULL);
+    vimg_survey_owners(store, items, names->len, g_get_monotonic_time());
+    for (i = 0; i < names->len; i++) {
+        dead += items[i].dead;
+        if (!items[i].dead && i < NAMED_MAX) {
+            g_autofree char *holder = vimg_survey_holder(store, names->pdata[i]);
+
+            g_string_append_printf(holders, "%s%s", holders->len > 0 ? ", " : ": ", holder);
+        }
+        g_free((char *)items[i].dir);
+    }
+    vimg_diagnosis_tell(
+        diagnosis, dead > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+        dead > 0 ? _("an active pool ends them within a quarter of an hour") : NULL,
+        _("%1$u leases, %2$u of them of processes that are gone%3$s"), names->len, dead,
+        holders->str);
+}
+
+static void
+look_at_images(VimgDiagnosis *diagnosis)
+{
+    VimgSliceStore *store = diagnosis->store;
+    g_autoptr(GPtrArray) names = NULL;
+    guint counts[3] = {0}; /* present, deleted, bad */
+    guint i;
+
+    if (vimg_transport_list(store->transport, "images", &names) != 0)
+        names = g_ptr_array_new();
+    for (i = 0; i < names->len && vimg_slice_store_check_job(diagnosis->job, NULL); i++) {
+        g_auto(VimgStoredImage) image = {0};
+        g_autofree char *fault = NULL;
+
+        vimg_slice_store_progress(diagnosis->job, "looking at images", i, names->len);
+        if (!vimg_image_is_uuid(names->pdata[i]))
+            continue;
+        if (vimg_image_look(store, names->pdata[i], &image) == 0 && image.manifest)
+            fault = vimg_image_find_fault(&image);
+        counts[0] += image.claimed && !image.deleted;
+        counts[1] += image.deleted;
+        counts[2] += !image.manifest || fault || image.damage;
+    }
+    vimg_diagnosis_tell(
+        diagnosis, counts[2] > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+        counts[2] > 0 ? _("the list of images names them with the reason; verify says more") : NULL,
+        _("%1$u images, %2$u in the trash; %3$u of all cannot be used"), counts[0], counts[1],
+        counts[2]);
+}
+
+static gboolean
+count_slices(VimgTransport *transport, const char *path, gpointer data)
+{
+    g_autoptr(GPtrArray) names = NULL;
+
+    if (vimg_transport_list(transport, path, &names) == 0)
+        *(guint64 *)data += names->len;
+    return FALSE;
+}
+
+static void
+look_at_leftovers(VimgDiagnosis *diagnosis)
+{
+    g_autoptr(GPtrArray) runs = vimg_gc_old_runs(diagnosis->store, NULL);
+    guint n = runs ? runs->len : 0;
+    guint64 condemned = 0;
+
+    vimg_gc_each(diagnosis->transport, VIMG_GC_CONDEMNED, count_slices, &condemned);
+    vimg_diagnosis_tell(
+        diagnosis, n > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+        n > 0 ? _("the next cleanup ends them, once the jobs they wait for have ended") : NULL,
+        _("%1$u cleanups did not end, %2$llu slices wait to be freed"), n, ULL(condemned));
+}
+
+static void
+look_at_damage(VimgDiagnosis *diagnosis)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    guint n = vimg_transport_list(diagnosis->transport, "bad", &names) == 0 ? names->len : 0;
+
+    vimg_diagnosis_tell(
+        diagnosis, n > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+        n > 0 ? _("store an image that holds them again, then clean up; look after the disk")
+              : NULL,
+        _("%u damaged slices were set aside"), n);
+}
+
+/* ---- the way ---------------------------------------------------------------------------- */
+
+typedef enum {
+    NEEDS_NOTHING,
+    NEEDS_DIRECTORY,
+    NEEDS_STORE,
+    NEEDS_FILES,
+} Needs;
+
+static const struct {
+    const char *name;
+    Needs needs;
+    void (*look)(VimgDiagnosis *diagnosis);
+} steps[] = {
+    {"directory", NEEDS_NOTHING, look_at_directory},
+    {"filesystem", NEEDS_DIRECTORY, vimg_diagnose_mount},
+    {"store", NEEDS_DIRECTORY, look_at_store},
+    {"space", NEEDS_DIRECTORY, look_at_space},
+    {"files", NEEDS_STORE, vimg_diagnose_files},
+    {"latency", NEEDS_FILES, look_at_latency},
+    {"clock", NEEDS_FILES, look_at_clock},
+    {"leases", NEEDS_STORE, look_at_leases},
+    {"images", NEEDS_STORE, look_at_images},
+    {"leftovers", NEEDS_STORE, look_at_leftovers},
+    {"damage", NEEDS_STORE, look_at_damage},
+};
+
+static gboolean
+has(const VimgDiagnosis *diagnosis, Needs needs)
+{
+    const gboolean found[] = {
+        [NEEDS_NOTHING] = TRUE,
+        [NEEDS_DIRECTORY] = diagnosis->reached,
+        [NEEDS_STORE] = diagnosis->store != NULL,
+        [NEEDS_FILES] = diagnosis->written,
+    };
+
+    return found[needs];
+}
+
+gboolean
+vimg_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, VimgPluginJob *job,
+              GError **error)
+{
+    g_autoptr(VimgTransport) transport = vimg_transport_local_new(pool->dir);
+    VimgDiagnosis diagnosis = {
+        .pool = pool, .sink = sink, .data = data, .job = job, .transport = transport};
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(steps) && vimg_slice_store_check_job(job, error); i++) {
+        diagnosis.step = steps[i].name;
+        vimg_slice_store_progress(job, steps[i].name, 0, 0);
+        if (has(&diagnosis, steps[i].needs))
+            steps[i].look(&diagnosis);
+        else
+            vimg_diagnosis_tell(&diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
+                                _("not tried: an earlier step must be right first"));
+    }
+    vimg_slice_store_free(diagnosis.store);
+    return i == G_N_ELEMENTS(steps) && vimg_slice_store_check_job(job, error);
+}
