@@ -124,7 +124,7 @@ vimg_ctl_done(VimgCtl *ctl, const char *const *names, const char *const *values,
     if (ctl->json)
         vimg_report_print(report);
     else if (!ctl->quiet)
-        puts(safe);
+        vimg_text_print(safe, 0, ctl->columns);
     return VIMG_EXIT_OK;
 }
 

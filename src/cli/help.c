@@ -42,7 +42,7 @@ print_all(VimgCtl *ctl)
 {
     const VimgCommand *command;
 
-    puts(_("usage: virtimagectl [OPTION]... COMMAND [ARGUMENT]..."));
+    vimg_text_print(_("usage: virtimagectl [OPTION]... COMMAND [ARGUMENT]..."), 4, ctl->columns);
     putchar('\n');
     for (command = vimg_commands; command->name; command++)
         print_command(ctl, command);

@@ -12,8 +12,8 @@
 #include "cli/text.h"
 #include "util/i18n.h"
 
-#define GAP 3        /* between two columns, as virsh has it */
-#define BROKEN_MIN 8 /* columns that are left to what is broken into lines */
+#define GAP 3         /* between two columns, as virsh has it */
+#define BROKEN_MIN 12 /* columns that are left to what is broken into lines */
 
 typedef struct {
     const VimgColumn *columns; /* NULL: titles and values, of fields */
@@ -48,9 +48,9 @@ total_width(const Table *table, const Layout *layout)
     return width;
 }
 
-/* Leaves out the least important column.  Returns: FALSE if all that are left must stay. */
+/* Leaves out the least important column of @rank or more.  Returns: FALSE if there is none. */
 static gboolean
-leave_out(const Table *table, Layout *layout)
+leave_out(const Table *table, Layout *layout, guint rank)
 {
     gsize least = 0;
 
@@ -60,24 +60,26 @@ leave_out(const Table *table, Layout *layout)
         if (layout->shown[i] &&
             (!layout->shown[least] || table->columns[i].rank >= table->columns[least].rank))
             least = i;
-    if (table->columns[least].rank == 0)
+    if (table->columns[least].rank < rank)
         return FALSE;
     layout->shown[least] = FALSE;
     return TRUE;
 }
 
+/* Columns of rank 1 stay as long as there is room for the pieces of the one that is broken. */
 static void
 fit(const Table *table, Layout *layout, guint columns)
 {
     guint *broken = &layout->widths[table->broken];
-    guint over;
+    guint whole = *broken, over;
 
-    while (total_width(table, layout) > columns && leave_out(table, layout))
+    while (total_width(table, layout) > columns && leave_out(table, layout, 2))
+        ;
+    *broken = MIN(whole, BROKEN_MIN);
+    while (total_width(table, layout) > columns && leave_out(table, layout, 1))
         ;
     over = total_width(table, layout);
-    over -= MIN(over, columns);
-    if (over > 0)
-        *broken = *broken > over + BROKEN_MIN ? *broken - over : MIN(*broken, BROKEN_MIN);
+    *broken = MIN(whole, *broken + columns - MIN(over, columns));
 }
 
 static void

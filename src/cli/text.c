@@ -99,9 +99,11 @@ vimg_text_print(const char *text, guint indent, guint columns)
     guint room = columns > indent + ROOM_MIN ? columns - indent : ROOM_MIN;
 
     while (columns > 0 && vimg_text_width(text) > room) {
-        gsize size = fit_words(text, room);
+        gsize size = fit_words(text, room), end = size;
 
-        printf("%.*s\n%*s", (int)size, text, (int)indent, "");
+        while (end > 0 && text[end - 1] == ' ')
+            end--;
+        printf("%.*s\n%*s", (int)end, text, (int)indent, "");
         for (text += size; *text == ' '; text++)
             ;
     }

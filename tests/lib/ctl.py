@@ -31,7 +31,7 @@ def width(line):
 
 
 def environment(uri, **more):
-    return dict(os.environ, VIRTIMAGE_DEFAULT_URI=uri, LC_ALL="C.UTF-8", LANGUAGE="", **more)
+    return {**os.environ, "VIRTIMAGE_DEFAULT_URI": uri, "LC_ALL": "C.UTF-8", "LANGUAGE": "", **more}
 
 
 def run(uri, *args, stdin=None, timeout=120, env=None):
