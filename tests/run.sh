@@ -25,7 +25,7 @@ declare -A packages=(
     [unit]='libxml2-utils casync qemu-utils'
     [model]='spin'
     [wire]=''
-    [virsh]="$drive genisoimage"
+    [virsh]="$drive genisoimage openssl"
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
@@ -36,7 +36,7 @@ declare -A packages=(
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]=''
-    [asan]="$drive genisoimage clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
     [tsan]="$drive clang libclang-rt-14-dev llvm python3-libvirt"
 )
@@ -148,6 +148,7 @@ suite_virsh() {
     integration test_badinput
     integration test_kept_store
     integration test_adopt
+    integration test_import
     integration test_guard
 }
 
@@ -213,6 +214,7 @@ suite_asan() {
     integration test_badinput
     integration test_kept_store
     integration test_adopt
+    integration test_import
     integration test_guard
     integration test_stress --steps 12
     integration test_crash --rounds 5
