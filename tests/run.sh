@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit model wire virsh plugin clients stock crash hosts install quickstart ndebug asan fuzz tsan)
+all=(lint unit model wire virsh ctl plugin clients stock crash hosts install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -26,6 +26,7 @@ declare -A packages=(
     [model]='spin'
     [wire]=''
     [virsh]="$drive genisoimage openssl"
+    [ctl]="$drive tmux python3-jsonschema"
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
@@ -153,6 +154,12 @@ suite_virsh() {
     integration test_guard
 }
 
+suite_ctl() {
+    build gcc
+    integration test_ctl
+    integration test_ctl_terminal
+}
+
 suite_plugin() {
     build gcc
     integration test_plugin
@@ -218,6 +225,7 @@ suite_asan() {
     integration test_adopt
     integration test_import
     integration test_guard
+    integration test_ctl
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12

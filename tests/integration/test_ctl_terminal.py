@@ -8,7 +8,9 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -27,13 +29,47 @@ MANY = 1500 if slow() else 10000
 CHINESE = {"LANGUAGE": "zh_CN"}
 
 
+class Slow(BaseHTTPRequestHandler):
+    """Sends half of the file, and the rest as long as nobody is in a hurry."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self):
+        self.head(200, len(self.server.data))
+        self.end_headers()
+
+    def head(self, status, length):
+        self.send_response(status)
+        self.send_header("Content-Length", str(length))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", '"one"')
+
+    def do_GET(self):
+        data, asked = self.server.data, re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        at = int(asked.group(1)) if asked else 0
+        self.head(206 if asked else 200, len(data) - at)
+        if asked:
+            self.send_header("Content-Range", "bytes %d-%d/%d" % (at, len(data) - 1, len(data)))
+        self.end_headers()
+        try:
+            for i in range(at, len(data), 65536):
+                self.wfile.write(data[i:i + 65536])
+                if self.server.slow and i > len(data) // 2:
+                    time.sleep(0.2)
+        except OSError:
+            pass
+
+    def log_message(self, *unused):
+        pass
+
+
 def setUpModule():
     if namespaces.entered():
         namespaces.mount("--bind", BUILD / "po", "/usr/share/locale")
 
 
 class Screens(CtlMixin, VirshCase):
-    config = 'zones = [ "north", "south" ]\n'
+    config = 'zones = [ "north", "south" ]\nimport_addresses = [ "127.0.0.1/32" ]\n'
 
     def setUp(self):
         super().setUp()
@@ -134,7 +170,7 @@ class Screens(CtlMixin, VirshCase):
         """A bar while it goes on, Ctrl-C in the middle, and the same command again."""
         path = self.work / "large"
         with open(path, "wb") as out:
-            for _ in range(4 if slow() else 48):
+            for _ in range(4 if slow() else 24):
                 out.write(os.urandom(16 * MIB))
         with Terminal(self.daemon.root, self.daemon.uri, 80) as t:
             t.begin("virtimagectl upload %s %s large" % (path, self.name))
@@ -149,6 +185,28 @@ class Screens(CtlMixin, VirshCase):
                 code, text = t.run("virtimagectl upload %s %s large" % (path, self.name))
                 self.assertEqual(code, 0, text)
         self.assertEqual(self.json("show", self.name, "large")["state"], "active")
+
+
+    def test_import(self):
+        """Ctrl-C while the server is slow, and the same command again."""
+        server = HTTPServer(("127.0.0.1", 0), Slow)
+        server.data, server.slow = os.urandom(8 * MIB), True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        command = "virtimagectl import %s slow http://127.0.0.1:%d/slow.raw" % (
+            self.name, server.server_port)
+        with Terminal(self.daemon.root, self.daemon.uri, 80) as t:
+            t.begin(command)
+            t.wait(r"import.*MiB")
+            t.key("C-c")
+            code, text = t.result(strict=False)
+            self.assertEqual(code, 130, text)
+            self.assertIn("the same command goes on", text)
+            server.slow = False
+            code, text = t.run(command, strict=False)
+            self.assertEqual(code, 0, text)
+        self.assertEqual(self.json("show", self.name, "slow")["state"], "active")
 
 
 class Long(CtlMixin, runner.DaemonCase):
