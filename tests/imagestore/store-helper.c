@@ -93,6 +93,53 @@ helper_stride(void)
     return (guint)value;
 }
 
+/* ---- the daemon's side ------------------------------------------------------------------ */
+
+guint helper_cancel_after;
+gint64 helper_cancel_at;
+
+static gboolean
+job_cancelled(VimgPluginJob *job)
+{
+    if (helper_cancel_at > 0 && g_get_monotonic_time() >= helper_cancel_at)
+        return TRUE;
+    return helper_cancel_after > 0 && --helper_cancel_after == 0;
+}
+
+static void
+job_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
+{
+    g_assert_cmpuint(done, <=, total);
+}
+
+static void
+ignore_log(VimgLogLevel level, const char *message)
+{
+}
+
+static guint
+no_timer(guint seconds, void (*func)(gpointer data), gpointer data)
+{
+    return 0;
+}
+
+void
+helper_serve(void)
+{
+    static const VimgServices services = {
+        .abi = VIMG_PLUGIN_ABI,
+        .size = sizeof(services),
+        .log = ignore_log,
+        .job_progress = job_progress,
+        .job_cancelled = job_cancelled,
+        .timer_add = no_timer,
+    };
+
+    vimg_services = &services;
+}
+
+/* ---- what a store holds ------------------------------------------------------------------ */
+
 void
 helper_fence_all(VimgSliceStore *store)
 {
@@ -288,14 +335,21 @@ helper_index(VimgSliceStore *store, const char *uuid)
     return content;
 }
 
+gboolean
+helper_exists(VimgSliceStore *store, const char *path)
+{
+    VimgFileInfo info;
+
+    return vimg_transport_stat(store->transport, path, &info) == 0;
+}
+
 guint
 helper_count_gc(VimgSliceStore *store)
 {
     g_autoptr(GPtrArray) names = NULL;
-    VimgFileInfo info;
 
     g_assert_cmpint(vimg_transport_list(store->transport, "gc", &names), ==, 0);
-    return names->len - (vimg_transport_stat(store->transport, VIMG_SPARE_FILE, &info) == 0);
+    return names->len - (guint)helper_exists(store, VIMG_SPARE_FILE);
 }
 
 guint
