@@ -93,6 +93,51 @@ helper_stride(void)
     return (guint)value;
 }
 
+/* ---- the daemon's side ------------------------------------------------------------------ */
+
+guint helper_cancel_after;
+gint64 helper_cancel_at;
+
+static gboolean
+job_cancelled(VimgPluginJob *job)
+{
+    if (helper_cancel_at > 0 && g_get_monotonic_time() >= helper_cancel_at)
+        return TRUE;
+    return helper_cancel_after > 0 && --helper_cancel_after == 0;
+}
+
+static void
+job_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
+{
+    g_assert_cmpuint(done, <=, total);
+}
+
+static void
+ignore_log(VimgLogLevel level, const char *message)
+{
+}
+
+static guint
+no_timer(guint seconds, void (*func)(gpointer data), gpointer data)
+{
+    return 0;
+}
+
+void
+helper_serve(void)
+{
+    static const VimgServices services = {
+        .abi = VIMG_PLUGIN_ABI,
+        .size = sizeof(services),
+        .log = ignore_log,
+        .job_progress = job_progress,
+        .job_cancelled = job_cancelled,
+        .timer_add = no_timer,
+    };
+
+    vimg_services = &services;
+}
+
 static guint questions; /* until the job is cancelled */
 
 static gboolean
@@ -102,16 +147,6 @@ count_question(VimgPluginJob *job)
     return questions == 0;
 }
 
-static void
-ignore_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
-{
-}
-
-static void
-ignore_log(VimgLogLevel level, const char *message)
-{
-}
-
 void
 helper_cancel(gboolean (*run)(VimgPluginJob *job, gpointer data, GError **error), gpointer data)
 {
@@ -119,7 +154,7 @@ helper_cancel(gboolean (*run)(VimgPluginJob *job, gpointer data, GError **error)
         .abi = VIMG_PLUGIN_ABI,
         .size = sizeof(services),
         .log = ignore_log,
-        .job_progress = ignore_progress,
+        .job_progress = job_progress,
         .job_cancelled = count_question,
     };
     gboolean done = FALSE;
@@ -139,6 +174,8 @@ helper_cancel(gboolean (*run)(VimgPluginJob *job, gpointer data, GError **error)
     g_assert_cmpuint(at, >, 3);
     vimg_services = NULL;
 }
+
+/* ---- what a store holds ------------------------------------------------------------------ */
 
 void
 helper_fence_all(VimgSliceStore *store)
@@ -335,14 +372,21 @@ helper_index(VimgSliceStore *store, const char *uuid)
     return content;
 }
 
+gboolean
+helper_exists(VimgSliceStore *store, const char *path)
+{
+    VimgFileInfo info;
+
+    return vimg_transport_stat(store->transport, path, &info) == 0;
+}
+
 guint
 helper_count_gc(VimgSliceStore *store)
 {
     g_autoptr(GPtrArray) names = NULL;
-    VimgFileInfo info;
 
     g_assert_cmpint(vimg_transport_list(store->transport, "gc", &names), ==, 0);
-    return names->len - (vimg_transport_stat(store->transport, VIMG_SPARE_FILE, &info) == 0);
+    return names->len - (guint)helper_exists(store, VIMG_SPARE_FILE);
 }
 
 guint

@@ -47,6 +47,14 @@ guint helper_stride(void);
  */
 void helper_cancel(gboolean (*run)(VimgPluginJob *job, gpointer data, GError **error),
                    gpointer data);
+/*
+ * From now on the daemon answers, saying nothing and without timers.  HELPER_JOB is cancelled at
+ * the helper_cancel_after-th question whether it is, or from helper_cancel_at on; 0: never.
+ */
+void helper_serve(void);
+extern guint helper_cancel_after;
+extern gint64 helper_cancel_at;
+#define HELPER_JOB ((VimgPluginJob *)&helper_cancel_after)
 
 /* Fences every lease, as others do with those of a host that is gone. */
 void helper_fence_all(VimgSliceStore *store);
@@ -74,6 +82,7 @@ VimgBuffer *helper_download(VimgSliceStore *store, const char *uuid, guint64 off
 void helper_assert_content(VimgSliceStore *store, const char *uuid, const VimgBuffer *content);
 /* Returns: (transfer full) the index of an active image. */
 VimgBuffer *helper_index(VimgSliceStore *store, const char *uuid);
+gboolean helper_exists(VimgSliceStore *store, const char *path);
 /* Entries of gc/ but the spare. */
 guint helper_count_gc(VimgSliceStore *store);
 /* Files of slices in their places, the zero slices among them. */

@@ -31,6 +31,7 @@ searches=(
     "clone|NO_RESTAT|$lost|the last look at each slice is needed"
     "clone|NO_FENCE|$lost|the fence is needed by clones"
     "read|NO_READERS|$failed|who may have read an index that went is waited for"
+    "read|NO_LATE|$failed|who was late in the first wait is ended another time"
     "read|SEARCHES=3|$failed|a slice that moves is searched for four times"
     "trash|NO_TURN|$removed|an image expires in its turn"
     "trash|UNLINK|$removed|an index goes by rename out of the hands of the fenced"

@@ -361,6 +361,12 @@ inline settle(id, where)
         :: !READ_BY_NOBODY(id) -> waits = true
         fi
     :: waits
+#ifdef NO_LATE /* what was late in the first wait is ended with those that were not */
+        -> if
+        :: ENDED(id) -> waits = false
+        :: !ENDED(id)
+        fi
+#endif
     fi;
 #endif
     if
