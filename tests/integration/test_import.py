@@ -112,7 +112,7 @@ class Plain(ImportCase):
         self.assertEqual(self.web.requests, [("/disk?token=secret", None, None)])
         self.assertNotIn("secret", self.daemon.log())
         self.assertEqual(self.control.job_list(), [])
-        self.assertEqual(list((self.daemon.state_dir / "imports").iterdir()), [])
+        self.assertEqual(list(self.daemon.state_dir.glob("imports/*")), [])
 
     def test_sizes(self):
         for size in (1, 4095, 4096, 4097, MIB, MIB + 4097):
@@ -656,7 +656,7 @@ class Interrupted(ImportCase):
         self.assertEqual(report["received"], BIG - report["resumed_at"])
         self.assertEqual(self.web.ranges(), [None, report["resumed_at"]])
         self.check(self.data)
-        self.assertEqual(list((self.daemon.state_dir / "imports").iterdir()), [])
+        self.assertEqual(list(self.daemon.state_dir.glob("imports/*")), [])
 
     def cancel(self, **kw):
         end = self.begin(**kw)
