@@ -92,9 +92,12 @@ test_bounded(void)
     guint64 waiting = 0;
 
     start(&fixture, MIB);
-    while (waiting < VIMG_AHEAD_MAX) {
+    /* until nothing more comes for a while */
+    for (guint still = 0; still < 50 || waiting < VIMG_AHEAD_MAX; still++) {
         g_usleep(1000);
         vimg_mutex_lock(&fixture.ahead.lock);
+        if (waiting != fixture.ahead.waiting)
+            still = 0;
         waiting = fixture.ahead.waiting;
         vimg_mutex_unlock(&fixture.ahead.lock);
     }

@@ -8,6 +8,7 @@ import lzma
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -370,11 +371,17 @@ class BadServers(ImportCase):
         self.assertEqual(self.web.ranges(), [None, 2 * MIB])
 
     def test_stall_for_ever(self):
-        if slow():
-            self.skipTest("takes six timeouts")
         self.refused(TIMEOUT, "nothing came from", self.web.page(
             "/d", self.data, stall=[2 * MIB] * 20))
         self.assertEqual(self.web.ranges(), [None] + [2 * MIB] * 6)
+
+    def test_no_answer(self):
+        """Who never answered is not asked again."""
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            began = time.monotonic()
+            self.refused(TIMEOUT, "nothing came from",
+                         "http://127.0.0.1:%d/" % deaf.getsockname()[1])
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_slow_but_alive(self):
         """Nothing is too slow that goes on."""
