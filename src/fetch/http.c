@@ -246,7 +246,7 @@ on_progress(void *data, curl_off_t down_total, curl_off_t down, curl_off_t up_to
         return 0;
     vimg_throw(refuse(source), VIMG_ERROR_TIMEOUT, _("nothing came from '%1$s' for %2$u seconds"),
                source->url.shown, source->fetch->rules->timeout);
-    source->again = TRUE;
+    source->again = source->known.whole;
     return 1;
 }
 
