@@ -286,11 +286,15 @@ vimg_report_totals(const char *report, guint64 *stored, guint64 *plain, guint64 
 {
     g_autoptr(JsonNode) node = parse(report);
     JsonObject *object = node ? json_node_get_object(node) : NULL;
+    JsonNode *total = object ? json_object_get_member(object, "total") : NULL;
 
+    if (total && JSON_NODE_HOLDS_OBJECT(total))
+        object = json_node_get_object(total);
     if (!object || json_object_get_int_member_with_default(object, "stored", -1) < 0)
         return FALSE;
     *stored = (guint64)json_object_get_int_member(object, "stored");
     *plain = (guint64)MAX(json_object_get_int_member_with_default(object, "plain", 0), 0);
-    *bad = (guint64)MAX(json_object_get_int_member_with_default(object, "bad", 0), 0);
+    if (json_object_has_member(object, "bad"))
+        *bad = (guint64)MAX(json_object_get_int_member_with_default(object, "bad", 0), 0);
     return TRUE;
 }

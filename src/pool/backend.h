@@ -122,7 +122,10 @@ gboolean vimg_type_can_clean_up(const VimgType *type);
 char *vimg_store_cleanup(VimgStore *store, gboolean dry_run, VimgPluginJob *job, GError **error);
 /* @uuid NULL: everything. */
 char *vimg_store_verify(VimgStore *store, const char *uuid, VimgPluginJob *job, GError **error);
-/* What @report says of all that is stored, as vimg-plugin.h has it.  FALSE: nothing. */
+/*
+ * What @report says of all that is stored, as vimg-plugin.h has it; *@bad stays if it does not say.
+ * FALSE: nothing.
+ */
 gboolean vimg_report_totals(const char *report, guint64 *stored, guint64 *plain, guint64 *bad);
 char *vimg_store_usage(VimgStore *store, VimgPluginJob *job, GError **error);
 char *vimg_store_diff(VimgStore *store, const char *from, const char *to, VimgPluginJob *job,

@@ -106,7 +106,7 @@ static gboolean
 damaged(const VimgPoolLook *look, gdouble *value)
 {
     *value = (gdouble)look->totals.bad;
-    return look->totals.as_of > 0;
+    return look->totals.verified;
 }
 
 static gboolean

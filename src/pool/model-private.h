@@ -110,6 +110,7 @@ typedef enum {
 
 /* What all images of a storage take, as it was counted at some time. */
 typedef struct {
+    gboolean verified; /* the number of bad ones is known */
     gint64 as_of;      /* seconds since 1970; 0: never */
     guint64 stored;    /* bytes */
     guint64 plain;     /* bytes that is, not compressed; 0: not known */

@@ -182,11 +182,18 @@ vimg_pools_look(VimgModel *model, const char *name, GError **error)
 void
 vimg_pool_note_report(VimgPool *pool, const char *report)
 {
-    VimgPoolTotals totals = {.as_of = g_get_real_time() / G_USEC_PER_SEC};
+    guint64 bad = G_MAXUINT64;
+    VimgPoolTotals totals;
 
-    if (!vimg_report_totals(report, &totals.stored, &totals.plain, &totals.bad))
-        return;
     VIMG_LOCK_GUARD(&pool->lock);
+    totals = pool->totals;
+    totals.as_of = g_get_real_time() / G_USEC_PER_SEC;
+    if (!vimg_report_totals(report, &totals.stored, &totals.plain, &bad))
+        return;
+    if (bad != G_MAXUINT64) {
+        totals.bad = bad;
+        totals.verified = TRUE;
+    }
     totals.allocated = sum_allocated(pool);
     pool->totals = totals;
 }
@@ -279,7 +286,7 @@ set_totals(JsonObject *object, const VimgPoolTotals *totals)
     vimg_json_set_known(object, "stored", known, totals->stored);
     set_ratio(object, "dedup_ratio", vimg_totals_dedup(totals));
     set_ratio(object, "compression_ratio", vimg_totals_compression(totals));
-    vimg_json_set_known(object, "damaged_slices", known, totals->bad);
+    vimg_json_set_known(object, "damaged_slices", totals->verified, totals->bad);
     vimg_json_set_known(object, "as_of", known, (guint64)totals->as_of);
 }
 

@@ -45,6 +45,7 @@ vimg_model_pool_usage(VimgModel *model, const VimgPoolId *id, GError **error)
         return NULL;
     report = vimg_store_usage(vimg_session_store(use.session), use.job, &local);
     if (report) {
+        vimg_pool_note_report(pool, report);
         VIMG_LOCK_GUARD(&pool->lock);
         vimg_report_each_usage(report, note, pool);
     }

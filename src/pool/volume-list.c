@@ -38,6 +38,9 @@ info_of(const VimgVolume *volume)
     info->allocation = image->allocation;
     info->physical = image->physical;
     info->created = image->created;
+    info->unique = volume->unique;
+    info->shared = volume->shared;
+    info->as_of = volume->as_of;
     return info;
 }
 
@@ -125,9 +128,16 @@ set_image(JsonObject *object, const VimgPluginImage *image)
     vimg_json_set_known(object, "physical", TRUE, image->physical);
     vimg_json_set_known(object, "position", image->state == VIMG_IMAGE_SAVING, image->position);
     vimg_json_set_known(object, "created", image->created > 0, (guint64)image->created);
-    vimg_json_set_known(object, "unique", FALSE, 0);
-    vimg_json_set_known(object, "shared", FALSE, 0);
-    vimg_json_set_known(object, "as_of", FALSE, 0);
+}
+
+static void
+set_usage(JsonObject *object, const VimgVolume *volume)
+{
+    gboolean known = volume->as_of > 0;
+
+    vimg_json_set_known(object, "unique", known, volume->unique);
+    vimg_json_set_known(object, "shared", known, volume->shared);
+    vimg_json_set_known(object, "as_of", known, (guint64)volume->as_of);
 }
 
 static guint
@@ -182,6 +192,7 @@ vimg_model_volume_show(VimgModel *model, const VimgPoolId *id, const char *name,
     vimg_json_set_text(object, "key", volume->key);
     vimg_json_set_text(object, "path", path);
     set_image(object, &volume->image);
+    set_usage(object, volume);
     set_jobs(object, pool, volume);
     return vimg_json_to_text(object);
 }
