@@ -318,6 +318,7 @@ collect(Fixture *fixture)
     g_autofree char *report = vimg_collect(fixture->store, FALSE, 0, NULL, &error);
 
     g_assert_no_error(error);
+    g_assert_nonnull(report);
 }
 
 /* Each of them in turn really frees what was said, and nothing else. */
