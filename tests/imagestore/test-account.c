@@ -318,6 +318,7 @@ collect(Fixture *fixture)
     g_autofree char *report = vimg_collect(fixture->store, FALSE, 0, NULL, &error);
 
     g_assert_no_error(error);
+    g_assert_nonnull(report);
 }
 
 /* Each of them in turn really frees what was said, and nothing else. */
@@ -474,6 +475,72 @@ test_cancelled(Fixture *fixture, gconstpointer data)
     helper_cancel(try_account, fixture->store);
 }
 
+/* ---- beside others ---------------------------------------------------------------------- */
+
+typedef struct {
+    VimgSliceStore *store; /* another host's */
+    const char *uuid;
+    gboolean met;
+} Other;
+
+/* Deletes, purges and frees all of an image. */
+static void
+take_away(gpointer data)
+{
+    Other *other = data;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *report = NULL;
+
+    other->met = TRUE;
+    vimg_image_remove(other->store, other->uuid, &error);
+    g_assert_no_error(error);
+    vimg_trash_purge(other->store, other->uuid, &error);
+    g_assert_no_error(error);
+    report = vimg_collect(other->store, FALSE, 0, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(report);
+}
+
+/* TRUE: so many operations are not needed. */
+static gboolean
+meet(guint at)
+{
+    Fixture fixture = {0};
+    g_autofree char *stays = NULL;
+    g_autofree char *goes = NULL;
+    g_autoptr(JsonObject) report = NULL;
+    Other other = {0};
+    JsonObject *entry;
+
+    set_up(&fixture, GUINT_TO_POINTER(3));
+    stays = store_image(&fixture, "stays", TRUE);
+    goes = store_image(&fixture, "goes", TRUE);
+    other.store = helper_reopen(memory_transport_new(fixture.disk, TRUE));
+    other.uuid = goes;
+    memory_transport_meet(fixture.store->transport, at, take_away, &other);
+    report = account(&fixture);
+    memory_transport_meet(fixture.store->transport, 0, NULL, NULL);
+    g_assert_true(json_object_get_boolean_member(report, "complete"));
+    entry = find_entry(json_object_get_array_member(report, "images"), stays);
+    g_assert_cmpint(json_object_get_int_member(entry, "unique") +
+                        json_object_get_int_member(entry, "shared"),
+                    >, 0);
+    vimg_slice_store_free(other.store);
+    tear_down(&fixture, NULL);
+    return !other.met;
+}
+
+/* An image that goes meanwhile, slices and all, is no failure whenever that happens. */
+static void
+test_meet(void)
+{
+    guint at = 1;
+
+    while (!meet(at))
+        at += helper_stride();
+    g_assert_cmpuint(at, >, 10);
+}
+
 /* A table of many slices stays within its bound, however full it is. */
 static void
 test_memory(void)
@@ -523,6 +590,7 @@ main(int argc, char **argv)
     ADD("/account/unreadable", 1, test_unreadable);
     ADD("/account/faults", 7, test_faults);
     ADD("/account/cancelled", 7, test_cancelled);
+    g_test_add_func("/account/meet", test_meet);
     g_test_add_func("/account/memory", test_memory);
     return g_test_run();
 }

@@ -117,9 +117,9 @@ static void
 test_cancelled(HelperHome *home, gconstpointer data)
 {
     VimgSliceStore *store = helper_local_store(home);
-    g_autofree char *uuid = helper_create(store, "a", SLICE);
     g_autoptr(GPtrArray) names = NULL;
 
+    g_free(helper_create(store, "a", SLICE));
     helper_cancel(try_diagnose, home->dir);
     g_assert_cmpint(vimg_transport_list(store->transport, "pending", &names), ==, 0);
     g_assert_cmpuint(names->len, ==, 0);

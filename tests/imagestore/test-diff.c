@@ -322,7 +322,6 @@ forge(Fixture *fixture, const char *uuid, gsize n, gboolean odd)
     g_autoptr(VimgIndex) index = vimg_index_new(&sizes);
     g_autoptr(VimgBuffer) content = NULL;
     g_autofree char *path = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    g_autofree char *digest = NULL;
     g_auto(VimgStoredImage) image = {0};
     g_autoptr(GError) error = NULL;
     VimgLease *lease = vimg_lease_new(fixture->store, &error);
