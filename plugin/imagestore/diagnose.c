@@ -155,6 +155,9 @@ static void
 look_at_space(VimgDiagnosis *diagnosis)
 {
     guint64 reserve = vimg_imagestore_reserve(diagnosis->pool, diagnosis->transport);
+    g_autofree char *available = NULL;
+    g_autofree char *total = NULL;
+    g_autofree char *kept = NULL;
     VimgStepVerdict verdict = VIMG_STEP_OK;
     VimgSpace space;
     int result = vimg_transport_space(diagnosis->transport, &space);
@@ -168,13 +171,15 @@ look_at_space(VimgDiagnosis *diagnosis)
         verdict = VIMG_STEP_FAILED;
     else if (space.available <= TIGHT(reserve))
         verdict = VIMG_STEP_WARNING;
+    available = g_format_size_full(space.available, G_FORMAT_SIZE_IEC_UNITS);
+    total = g_format_size_full(space.total, G_FORMAT_SIZE_IEC_UNITS);
+    kept = g_format_size_full(reserve, G_FORMAT_SIZE_IEC_UNITS);
     vimg_diagnosis_tell(
         diagnosis, verdict,
         verdict == VIMG_STEP_OK
             ? NULL
             : _("purge images and clean up, enlarge the file system, or keep less free with <image:space reserve=…/>"),
-        _("%1$llu of %2$llu bytes are free, the last %3$llu of them are kept so"),
-        ULL(space.available), ULL(space.total), ULL(reserve));
+        _("%1$s of %2$s are free, the last %3$s of them are kept so"), available, total, kept);
 }
 
 /* ---- how it works ----------------------------------------------------------------------- */

@@ -117,11 +117,22 @@ look_at_secret(Doctor *doctor)
         services->secret_free(value);
 }
 
+/* Returns: (transfer full) */
+static char *
+describe_last(const char *error, gint64 failed_at)
+{
+    g_autoptr(GDateTime) then = g_date_time_new_from_unix_local(failed_at);
+    g_autofree char *when = g_date_time_format(then, "%Y-%m-%d %H:%M:%S");
+
+    return g_strdup_printf(_("the pool is connected; its last error, %1$s: %2$s"), when, error);
+}
+
 static void
 look_at_state(Doctor *doctor)
 {
     VimgPool *pool = doctor->pool;
     g_autofree char *lost = NULL;
+    g_autofree char *last = NULL;
     gboolean connected;
     gboolean active;
 
@@ -129,11 +140,13 @@ look_at_state(Doctor *doctor)
     active = pool->active;
     connected = pool->status == VIMG_POOL_CONNECTED;
     lost = g_strdup(pool->lost);
+    if (pool->last_error)
+        last = describe_last(pool->last_error, pool->failed_at);
     vimg_mutex_unlock(&pool->lock);
     if (!active)
         add(doctor, "connection", VIMG_STEP_OK, _("the pool is not active"), NULL);
     else if (connected)
-        add(doctor, "connection", VIMG_STEP_OK, _("the pool is connected"), NULL);
+        add(doctor, "connection", VIMG_STEP_OK, last ? last : _("the pool is connected"), NULL);
     else
         add(doctor, "connection", VIMG_STEP_FAILED, lost ? lost : _("it is being connected"),
             _("mend what fails below; virsh pool-refresh then connects at once"));

@@ -297,7 +297,7 @@ class Doctor(ControlCase):
             self.finds(pool, "filesystem", "warning", "reboot")
             self.finds(pool, "space", "ok", "")
             (self.dir / "fill").write_bytes(bytes(14 * MIB))
-            self.finds(pool, "space", "failed", "bytes are free")
+            self.finds(pool, "space", "failed", "are free, the last")
             self.v("pool-destroy", pool)
         finally:
             namespaces.umount(self.dir)

@@ -15,7 +15,105 @@
 #ifndef SEARCHES
 #define SEARCHES 4
 #endif
+#ifdef NO_LATE
+#define TWO_RUNS
+#endif
 #include "store.pml"
+
+#ifdef TWO_RUNS
+/* Both collectors condemn, and leave what they condemned to one that ends both runs at once. */
+inline condemn_and_leave(me)
+{
+    vimg_gc_lock_take(me);
+    vimg_roots_read();
+    vimg_condemn(me);
+    note_leases(me, LOCK);
+    vimg_gc_lock_end(me)
+}
+
+active proctype collect_first() provided (!over)
+{
+    COLLECT_VARS;
+
+    condemn_and_leave(0)
+}
+
+active proctype collect_second() provided (!over)
+{
+    COLLECT_VARS;
+
+    condemn_and_leave(1)
+}
+
+inline wait_for_leases(id)
+{
+    if
+    :: ENDED(id) -> ended = ended | BIT(id)
+    :: !ENDED(id)
+    fi
+}
+
+inline begin_sweep(id)
+{
+    if
+    :: ended & BIT(id) ->
+        atomic { named = all; vimg_put_back(id, OLD) };
+        note_readers(id, OLD)
+    :: else
+    fi
+}
+
+inline wait_for_readers(id)
+{
+    if
+    :: (ended & BIT(id)) && READ_BY_NOBODY(id)
+    :: (ended & BIT(id)) && !READ_BY_NOBODY(id) -> ended = ended & ~BIT(id)
+#ifdef NO_LATE
+    :: !(ended & BIT(id)) -> wait_for_leases(id)
+#else
+    :: !(ended & BIT(id)) /* late: another time */
+#endif
+    fi
+}
+
+inline sweep(id)
+{
+    if
+    :: ended & BIT(id) ->
+        atomic { named = all; vimg_sweep(id, OLD) };
+        end_run(id, OLD)
+    :: else
+    fi
+}
+
+/* settle() of both; each step of both before the next one. */
+active proctype vimg_collect_rest() provided (!over)
+{
+    byte seen;
+    byte named;
+    byte all; /* that the last reading named */
+    byte ended;
+    byte i;
+
+    at[0] == OLD && at[1] == OLD;
+    note_leases(0, OLD);
+    note_leases(1, OLD);
+    wait_for_leases(0);
+    wait_for_leases(1);
+    vimg_roots_read();
+    atomic { all = named; named = 0 };
+    begin_sweep(0);
+    begin_sweep(1);
+    wait_for_readers(0);
+    wait_for_readers(1);
+    vimg_roots_read();
+    atomic { all = named; named = 0 };
+    sweep(0);
+    sweep(1);
+    ended = 0;
+    all = 0
+}
+#endif
 
 active proctype upload() provided (!over)
 {

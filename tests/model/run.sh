@@ -23,6 +23,7 @@ searches=(
     "publish|||no image misses a slice, no fenced upload publishes, space is freed"
     "clone|||no clone misses a slice, though its source is purged"
     "read|||a read never fails while its lease lives"
+    "read|TWO_RUNS||a read never fails where two runs are ended at once"
     "trash|||nobody loses an image that he restored or has just deleted"
     "abandon|||nobody loses an image whose upload was taken up again"
     "publish|NO_WAIT|$lost|the wait for leases is needed by uploads"

@@ -414,6 +414,7 @@ done:
     r = 0
 }
 
+#ifndef TWO_RUNS
 active proctype collect_first() provided (!over)
 {
     COLLECT_VARS;
@@ -427,6 +428,7 @@ active proctype collect_second() provided (!over)
 
     vimg_collect(1)
 }
+#endif
 
 /* Everybody is dead, their leases fenced: what nobody names is freed by one run. */
 active proctype collect_last()
