@@ -149,6 +149,7 @@ suite_virsh() {
     integration test_kept_store
     integration test_adopt
     integration test_guard
+    integration test_transfer
 }
 
 suite_plugin() {
@@ -214,6 +215,7 @@ suite_asan() {
     integration test_kept_store
     integration test_adopt
     integration test_guard
+    integration test_transfer
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12
