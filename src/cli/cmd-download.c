@@ -24,20 +24,14 @@ typedef struct {
     VimgImage *image;
 } Download;
 
-/* The image of that name, the same as before if there was one. */
 static gboolean
 find(VimgTransfer *transfer, Download *download, GError **error)
 {
-    g_autofree char *before = download->image ? g_strdup(download->image->uuid) : NULL;
+    VimgImage *found = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, error);
 
-    g_clear_pointer(&download->image, vimg_image_free);
-    download->image = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, error);
-    if (!download->image)
+    if (!found || !vimg_transfer_take_image(&download->image, found, error))
         return FALSE;
     transfer->total = download->image->physical;
-    if (before && strcmp(before, download->image->uuid) != 0)
-        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("image '%s' is another one now"),
-                          transfer->name);
     return vimg_target_open(download->target, download->image->uuid, download->afresh, error);
 }
 

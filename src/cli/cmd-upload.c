@@ -25,8 +25,9 @@
 typedef struct {
     const char *format; /* NULL: the daemon finds out */
     VimgChecksum checksum;
-    gboolean afresh;   /* what an earlier upload left is not to be used */
-    gboolean tried;    /* the image is as we left it */
+    gboolean afresh;  /* what an earlier upload left is not to be used */
+    gboolean created; /* the image is ours from its beginning */
+    gboolean tried;
     gboolean finished; /* all was sent, and the daemon asked to complete it */
     VimgSource *source;
     VimgImage *image;
@@ -35,13 +36,14 @@ typedef struct {
 /* ---- the image -------------------------------------------------------------------------- */
 
 static VimgImage *
-create(VimgTransfer *transfer, const Upload *upload, GError **error)
+create(VimgTransfer *transfer, Upload *upload, GError **error)
 {
     g_autoptr(GString) xml = g_string_new("<volume xmlns:image='urn:virtimage:volume:1'>");
     g_autofree char *rest = NULL;
     g_autofree char *head = g_markup_printf_escaped(
         "<name>%s</name><capacity unit='bytes'>%" G_GUINT64_FORMAT "</capacity>", transfer->name,
         upload->source->size);
+    VimgImage *image;
 
     g_string_append(xml, head);
     if (upload->format)
@@ -52,7 +54,15 @@ create(VimgTransfer *transfer, const Upload *upload, GError **error)
             xml, "<image:info><image:checksum type='%s'>%s</image:checksum></image:info>",
             upload->checksum.type, upload->checksum.hex);
     g_string_append(xml, "</volume>");
-    return vimg_image_create(transfer->ctl, &transfer->pool, xml->str, error);
+    image = vimg_image_create(transfer->ctl, &transfer->pool, xml->str, error);
+    upload->created = image != NULL;
+    return image;
+}
+
+static gboolean
+is_complete(const Upload *upload)
+{
+    return strcmp(upload->image->state, "active") == 0;
 }
 
 /* An earlier upload of that name may be gone on with. */
@@ -67,11 +77,11 @@ check_same(const Upload *upload, const VimgImage *image, GError **error)
             error, VIMG_ERROR_OPERATION_INVALID,
             _("image '%s' was begun with another checksum or none; --no-resume begins it anew"),
             image->name);
-    if (upload->format && image->format && strcmp(upload->format, image->format) != 0)
+    if (upload->format && g_strcmp0(upload->format, image->format) != 0)
         return vimg_throw(
             error, VIMG_ERROR_OPERATION_INVALID,
-            _("image '%1$s' was begun with format '%2$s'; --no-resume begins it anew"), image->name,
-            image->format);
+            _("image '%s' was begun with another format or none; --no-resume begins it anew"),
+            image->name);
     return TRUE;
 }
 
@@ -81,28 +91,57 @@ replace(VimgTransfer *transfer, Upload *upload, GError **error)
 {
     if (!vimg_image_delete(transfer->ctl, upload->image, error))
         return FALSE;
-    vimg_image_free(upload->image);
+    g_clear_pointer(&upload->image, vimg_image_free);
     upload->image = create(transfer, upload, error);
     return upload->image != NULL;
 }
 
 static gboolean
+refresh(VimgTransfer *transfer, GError **error)
+{
+    vimg_remote_pool_flags_args args = {transfer->pool, 0};
+
+    return vimg_daemon_call(transfer->ctl->daemon, VIMG_PROGRAM_REMOTE, VIMG_REMOTE_POOL_REFRESH,
+                            (xdrproc_t)xdr_vimg_remote_pool_flags_args, &args, NULL, NULL, error);
+}
+
+/* Whether @found is missing for that reason, which is forgotten then. */
+static gboolean
+is_without(const VimgImage *found, int code, GError **why)
+{
+    gboolean is = !found && g_error_matches(*why, VIMG_DAEMON_ERROR, code);
+
+    if (is)
+        g_clear_error(why);
+    return is;
+}
+
+/* One that another host has begun is known here after a refresh. */
+static VimgImage *
 find_or_create(VimgTransfer *transfer, Upload *upload, GError **error)
 {
     g_autoptr(GError) local = NULL;
+    VimgImage *found = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, &local);
 
-    g_clear_pointer(&upload->image, vimg_image_free);
-    upload->image = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, &local);
-    if (!upload->image && !upload->tried &&
-        g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_NO_STORAGE_VOL))
-        upload->image = create(transfer, upload, error);
-    else if (!upload->image)
+    if (!upload->tried && is_without(found, VIR_ERR_NO_STORAGE_VOL, &local))
+        found = create(transfer, upload, &local);
+    if (is_without(found, VIR_ERR_STORAGE_VOL_EXIST, &local) && refresh(transfer, &local))
+        found = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, &local);
+    if (!found)
         g_propagate_error(error, g_steal_pointer(&local));
-    if (!upload->image)
+    return found;
+}
+
+static gboolean
+prepare(VimgTransfer *transfer, Upload *upload, GError **error)
+{
+    VimgImage *found = find_or_create(transfer, upload, error);
+
+    if (!found || !vimg_transfer_take_image(&upload->image, found, error))
         return FALSE;
-    if (strcmp(upload->image->state, "active") == 0)
+    if (is_complete(upload))
         return upload->finished || vimg_throw(error, VIMG_ERROR_VOL_EXISTS, "'%s'", transfer->name);
-    if (upload->afresh && !upload->tried)
+    if (upload->afresh && !upload->tried && !upload->created)
         return replace(transfer, upload, error);
     return check_same(upload, upload->image, error);
 }
@@ -149,12 +188,12 @@ send_all(VimgTransfer *transfer, Upload *upload, VimgStream *stream, GError **er
     return FALSE;
 }
 
-/* Where what is stored ends; an image without a time was never written to. */
+/* Where the daemon says, if all that it has is of the file as it is now. */
 static guint64
 choose_offset(const Upload *upload)
 {
     const VimgImage *image = upload->image;
-    gboolean same = upload->tried || vimg_source_changed(upload->source) < image->created;
+    gboolean same = upload->created || vimg_source_changed(upload->source) < image->created;
 
     return same && image->position <= upload->source->size ? image->position : 0;
 }
@@ -166,9 +205,9 @@ attempt(VimgTransfer *transfer, gpointer data, GError **error)
     g_autoptr(VimgStream) stream = NULL;
     vimg_remote_vol vol;
 
-    if (!find_or_create(transfer, upload, error))
+    if (!prepare(transfer, upload, error))
         return FALSE;
-    if (strcmp(upload->image->state, "active") == 0)
+    if (is_complete(upload))
         return TRUE; /* it was completed, but we had lost the daemon when it said so */
     upload->tried = TRUE;
     transfer->done = choose_offset(upload);

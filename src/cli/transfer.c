@@ -162,6 +162,20 @@ vimg_transfer_run(VimgTransfer *transfer, const char *pool, VimgTransferFunc att
     }
 }
 
+gboolean
+vimg_transfer_take_image(VimgImage **image, VimgImage *found, GError **error)
+{
+    gboolean same = !*image || g_strcmp0((*image)->uuid, found->uuid) == 0;
+
+    if (!same)
+        vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("image '%s' is another one now"),
+                   found->name);
+    vimg_image_free(same ? *image : found);
+    if (same)
+        *image = found;
+    return same;
+}
+
 /* ---- the end ---------------------------------------------------------------------------- */
 
 static void

@@ -37,6 +37,12 @@ typedef gboolean (*VimgTransferFunc)(VimgTransfer *transfer, gpointer data, GErr
 gboolean vimg_transfer_run(VimgTransfer *transfer, const char *pool, VimgTransferFunc attempt,
                            gpointer data, GError **error);
 
+/*
+ * Puts @found (transfer full) into the place of what was found before, if anything was: it must be
+ * the same image.
+ */
+gboolean vimg_transfer_take_image(VimgImage **image, VimgImage *found, GError **error);
+
 gboolean vimg_transfer_interrupted(void);
 /* For vimg_stream_set_tick(); @data is the transfer. */
 gboolean vimg_transfer_tick(gpointer data);

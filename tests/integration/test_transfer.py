@@ -1,0 +1,613 @@
+#!/usr/bin/python3
+# test_transfer.py: virtimagectl upload and download, cut off at every turn
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import runner
+from daemon import BUILD, Daemon, slow
+from images import MIB, noise, same, to_qcow2, write_raw
+from relay import Relay
+from virshcase import SIZE, VirshCase, element
+
+CTL = BUILD / "src" / "cli" / "virtimagectl"
+PART = SIZE // 2 // MIB * MIB   # what the first attempt brings
+GIB = 1024 * MIB
+FAILED, USAGE, UNREACHABLE, NOT_FOUND, REFUSED, INTERRUPTED = 1, 2, 3, 4, 5, 130
+
+
+def sha256(path):
+    with open(path, "rb") as f:
+        return "sha256:" + hashlib.file_digest(f, "sha256").hexdigest() \
+            if hasattr(hashlib, "file_digest") else "sha256:" + hashlib.sha256(f.read()).hexdigest()
+
+
+class TransferCase(VirshCase):
+    def setUp(self):
+        super().setUp()
+        self.relays = []
+        self.children = []
+
+    def tearDown(self):
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+            child.communicate()
+        for relay in self.relays:
+            relay.close()
+        super().tearDown()
+
+    def command(self, *args, uri=None):
+        return [str(a) for a in (CTL, "-c", uri or self.daemon.uri, *args)]
+
+    def run_ctl(self, *args, uri=None, **kw):
+        kw.setdefault("stdout", subprocess.PIPE)
+        return subprocess.run(self.command(*args, uri=uri), stderr=subprocess.PIPE, text=True,
+                              stdin=subprocess.DEVNULL, timeout=300, check=False,
+                              env=dict(os.environ, LC_ALL="C.UTF-8"), **kw)
+
+    def ctl(self, *args, **kw):
+        """Must succeed; returns its report."""
+        done = self.run_ctl("--json", *args, **kw)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr, "")
+        return json.loads(done.stdout)
+
+    def ctl_fails(self, code, text, *args, **kw):
+        done = self.run_ctl(*args, **kw)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertIn(text, done.stderr)
+        return done.stderr
+
+    def start(self, *args, uri=None):
+        child = subprocess.Popen(self.command(*args, uri=uri), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 env=dict(os.environ, LC_ALL="C.UTF-8"))
+        self.children.append(child)
+        return child
+
+    def finish(self, child, code=0):
+        out, err = child.communicate(timeout=180)
+        self.assertEqual(child.returncode, code, (out or "") + err)
+        return out, err
+
+    def relay(self, **kw):
+        self.relays.append(Relay(self.work / ("relay-%d" % len(self.relays)), self.daemon.socket,
+                                 **kw))
+        return self.relays[-1]
+
+    def stalled(self, relay):
+        self.assertTrue(relay.stalled.wait(120), "the relay was never full")
+
+    def raw(self, size=SIZE, name="disk.raw", **kw):
+        """A file that was there before any image."""
+        path = write_raw(self.work / name, size, **kw)
+        self.age(path)
+        return path
+
+    @staticmethod
+    def age(path):
+        """Nothing tells the time of a change but that time; it must have passed."""
+        while time.time() < int(path.stat().st_ctime) + 1:
+            time.sleep(0.05)
+
+    def position(self, pool, name):
+        return int(element(self.vol_xml(pool, name), "image:position"))
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + 120
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.05)
+
+    def stored(self, pool, name, path):
+        """What came back is what was sent."""
+        back = self.work / "back"
+        self.v("vol-download", "--sparse", "--pool", pool, name, back)
+        same(path, back)
+        back.unlink()
+
+    def active(self, pool, name, fmt=None):
+        xml = self.vol_xml(pool, name)
+        self.assertEqual(element(xml, "image:state"), "active")
+        if fmt:
+            self.assertIn("<format type='%s'/>" % fmt, xml)
+
+    def begun(self, pool, path, size=PART, name="disk"):
+        """An upload that was cut off, by stock virsh."""
+        self.v("vol-create-as", pool, name, path.stat().st_size)
+        with open(path, "rb") as src:
+            (self.work / "head").write_bytes(src.read(size))
+        self.v("vol-upload", "--length", size, "--pool", pool, name, self.work / "head")
+        position = self.position(pool, name)
+        self.assertGreater(position, 0)
+        return position
+
+
+    def goes_on_by_itself(self, command, name, path, break_it, **relay):
+        """@break_it in the middle of @command, which nobody repeats."""
+        relay = self.relay(**relay)
+        child = self.start("--json", *command, uri=relay.uri)
+        self.stalled(relay)
+        break_it(relay)
+        return json.loads(self.finish(child)[0])
+
+    def kill_daemon(self, relay):
+        self.daemon.kill()
+        self.daemon.check_log()
+        relay.cut()
+        time.sleep(1)
+        self.daemon.start()
+
+    def restart_daemon(self, relay):
+        self.daemon.stop()
+        relay.cut()
+        time.sleep(1)
+        self.daemon.start()
+
+
+class Transfers(TransferCase):
+    def test_there_and_back(self):
+        pool, path = self.pool(), self.raw()
+        report = self.ctl("upload", path, pool)
+        self.assertEqual((report["pool"], report["name"], report["bytes"]),
+                         (pool, path.name, SIZE))
+        self.assertLess(report["sent"], SIZE)
+        self.active(pool, path.name, "raw")
+        self.stored(pool, path.name, path)
+        report = self.ctl("download", pool, path.name, self.work / "out")
+        self.assertEqual(report["bytes"], SIZE)
+        same(path, self.work / "out")
+        self.assertLess((self.work / "out").stat().st_blocks * 512, SIZE)
+        self.assertEqual(sorted(self.work.glob("*.part")), [])
+
+    def test_formats_are_recognised(self):
+        pool, path = self.pool(), self.raw()
+        qcow2 = to_qcow2(path, self.work / "disk.qcow2")
+        self.ctl("upload", qcow2, pool)
+        self.active(pool, qcow2.name, "qcow2")
+        self.stored(pool, qcow2.name, qcow2)
+        self.ctl("upload", "--format", "qcow2", qcow2, pool, "declared")
+        self.active(pool, "declared", "qcow2")
+        self.ctl_fails(FAILED, "", "upload", "--format", "vmdk", qcow2, pool, "wrong")
+        self.assertEqual(self.state(pool, "wrong"), "error")
+
+    def test_small_and_odd(self):
+        pool = self.pool()
+        for size in (1, 511, 512, MIB - 1, MIB, MIB + 1):
+            path = self.work / "odd"
+            path.write_bytes(noise(size, size))
+            self.ctl("upload", path, pool, "odd-%d" % size)
+            self.stored(pool, "odd-%d" % size, path)
+
+    def test_names_that_look_like_something_else(self):
+        pool, path = self.pool(), self.raw(MIB)
+        for name in ("-r", "a b", "<&'\">", "映像"):
+            self.ctl("upload", "--", path, pool, name)
+            self.assertIn(name, self.v("vol-list", pool))
+            self.ctl("download", "--", pool, name, self.work / "out")
+            same(path, self.work / "out")
+
+    def test_a_pipe_gets_every_byte(self):
+        pool, path = self.pool(), self.raw()
+        self.ctl("upload", path, pool, "disk")
+        with open(self.work / "out", "wb") as out:
+            done = self.run_ctl("download", pool, "disk", "-", stdout=out)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        same(path, self.work / "out")
+        self.ctl_fails(USAGE, "--json", "--json", "download", pool, "disk", "-")
+
+    def test_a_reader_that_leaves(self):
+        pool, path = self.pool(), self.raw()
+        self.ctl("upload", path, pool, "disk")
+        child = self.start("download", pool, "disk", "-")
+        child.stdout.close()
+        self.assertNotEqual(child.wait(60), 0)
+        child.stderr.close()
+        self.children.remove(child)
+
+    def test_progress_for_programs(self):
+        pool, path = self.pool(), self.raw()
+        done = self.run_ctl("--progress=json", "upload", path, pool, "disk")
+        self.assertEqual(done.returncode, 0)
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        self.assertGreater(len(lines), 0)
+        self.assertEqual({(l["progress"], l["total"]) for l in lines}, {("disk", SIZE)})
+        self.assertIn("uploaded", done.stdout)
+        done = self.run_ctl("-q", "upload", path, pool, "other")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_huge_and_sparse(self):
+        pool, path = self.pool(), self.work / "huge"
+        with open(path, "wb") as out:
+            out.truncate(100 * GIB)
+            for at in (0, 50 * GIB + 12345, 100 * GIB - MIB):
+                out.seek(at)
+                out.write(noise(MIB, at))
+        began = time.monotonic()
+        report = self.ctl("upload", path, pool)
+        self.assertLess(report["sent"], 16 * MIB)
+        self.ctl("download", pool, "huge", self.work / "out")
+        self.assertLess(time.monotonic() - began, 120 if slow() else 30)
+        self.assertEqual((self.work / "out").stat().st_size, 100 * GIB)
+        self.assertLess((self.work / "out").stat().st_blocks * 512, 64 * MIB)
+        with open(path, "rb") as a, open(self.work / "out", "rb") as b:
+            for at in (0, 50 * GIB, 50 * GIB + MIB, 100 * GIB - 2 * MIB, 100 * GIB - MIB):
+                a.seek(at)
+                b.seek(at)
+                self.assertEqual(a.read(MIB), b.read(MIB))
+
+    # ---- what is refused
+
+    def test_what_is_complete_stays(self):
+        pool, path = self.pool(), self.raw()
+        self.ctl("upload", path, pool, "disk")
+        other = self.raw(name="other", seed=2)
+        for more in ([], ["--no-resume"]):
+            self.ctl_fails(REFUSED, "storage volume 'disk' exists already", "upload", *more, other,
+                           pool, "disk")
+        self.stored(pool, "disk", path)
+
+    def test_checksums(self):
+        pool, path = self.pool(), self.raw()
+        right, wrong = sha256(path), "sha256:" + "0" * 64
+        self.ctl("upload", "--checksum", right, path, pool, "right")
+        self.assertIn(right[7:], self.vol_xml(pool, "right"))
+        self.ctl_fails(FAILED, "checksum", "upload", "--checksum", wrong, path, pool, "wrong")
+        self.assertEqual(self.state(pool, "wrong"), "error")
+        self.ctl_fails(REFUSED, "checksum", "upload", path, pool, "wrong")
+        self.ctl("upload", "--no-resume", "--checksum", right, path, pool, "wrong")
+        self.active(pool, "wrong")
+        out = self.work / "out"
+        out.write_text("as it was")
+        self.ctl_fails(FAILED, right[7:], "download", "--checksum", wrong, pool, "right", out)
+        self.assertEqual(out.read_text(), "as it was")
+        self.assertEqual(sorted(self.work.glob("*.part")), [])
+        self.ctl("download", "--checksum", right, pool, "right", out)
+        same(path, out)
+        for bad in ("sha1:00", "0" * 64, ""):
+            self.ctl_fails(USAGE, "--checksum", "upload", "--checksum", bad, path, pool)
+        self.ctl_fails(USAGE, "--checksum", "download", "--checksum", right, pool, "right", "-")
+
+    def test_what_is_not_there(self):
+        pool, path = self.pool(), self.raw(MIB)
+        self.ctl_fails(FAILED, "No such file", "upload", self.work / "none", pool)
+        self.ctl_fails(USAGE, "/dev/null", "upload", "/dev/null", pool)
+        self.ctl_fails(USAGE, "is a directory", "download", pool, "disk", self.work)
+        self.ctl_fails(NOT_FOUND, "no storage pool", "upload", path, "nowhere")
+        self.ctl_fails(NOT_FOUND, "no storage vol", "download", pool, "nothing", self.work / "out")
+        self.ctl_fails(UNREACHABLE, "no daemon answers", "upload", path, pool,
+                       uri="image+unix:///system?socket=%s/none" % self.work)
+        self.ctl_fails(USAGE, "--retry", "upload", "--retry", "soon", path, pool)
+        self.assertEqual(self.volumes(pool), [])
+
+    def test_a_full_disk(self):
+        pool, path = self.pool(), self.raw()
+        self.ctl("upload", path, pool, "disk")
+        self.ctl_fails(FAILED, "No space left on device", "download", pool, "disk", "/dev/full")
+
+    def test_a_read_only_connection(self):
+        pool, path = self.pool(), self.raw()
+        done = self.run_ctl("-r", "upload", path, pool, "disk", uri=self.daemon.uri_ro)
+        self.assertEqual(done.returncode, REFUSED, done.stderr)
+
+    # ---- files
+
+    def test_a_target_that_is_there(self):
+        pool, path = self.pool(), self.raw(MIB)
+        self.ctl("upload", path, pool, "disk")
+        real, link = self.work / "real", self.work / "link"
+        real.write_text("old")
+        real.chmod(0o640)
+        link.symlink_to("real")
+        self.ctl("download", pool, "disk", link)
+        self.assertTrue(link.is_symlink())
+        same(path, real)
+        self.assertEqual(real.stat().st_mode & 0o777, 0o640)
+
+    def test_a_file_that_changes_meanwhile(self):
+        pool, path = self.pool(), self.raw(SIZE, holes=False)
+        relay = self.relay(up=PART)
+        child = self.start("upload", path, pool, "disk", uri=relay.uri)
+        self.stalled(relay)
+        with open(path, "r+b") as out:
+            out.write(b"new")
+        relay.let_go()
+        self.assertIn("was changed while", self.finish(child, REFUSED)[1])
+        self.assertEqual(self.state(pool, "disk"), "saving")
+
+
+class Uploads(TransferCase):
+    def test_upload_sends_the_rest(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        position = self.begun(pool, path)
+        report = self.ctl("upload", path, pool, "disk")
+        self.assertEqual(report["sent"], SIZE - position)
+        self.active(pool, "disk")
+        self.stored(pool, "disk", path)
+
+    def test_what_stock_clients_can_do(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        position = self.begun(pool, path)
+        self.no("", "vol-upload", "--offset", position, "--pool", pool, "disk", path)
+        self.assertNotEqual(self.state(pool, "disk"), "active")
+        position = self.begun(pool, path, name="rest")
+        subprocess.run(["bash", "-ec", 'virsh -q -c "$1" vol-upload "$2" <(tail -c +$(($3 + 1)) "$4")'
+                        ' --pool "$5" --offset "$3"', "bash", self.daemon.uri, "rest",
+                        str(position), str(path), pool], check=True)
+        self.active(pool, "rest")
+        self.stored(pool, "rest", path)
+
+    def test_a_whole_file_at_an_offset(self):
+        """A client that sends it from its first byte, whatever format it is."""
+        pool, path = self.pool(), self.raw(holes=False)
+        qcow2 = to_qcow2(path, self.work / "disk.qcow2")
+        for name, source in (("raw", path), ("qcow2", qcow2)):
+            self.v("vol-create-as", pool, name, SIZE, "--format", name)
+            with open(source, "rb") as src:
+                (self.work / "head").write_bytes(src.read(PART))
+            self.v("vol-upload", "--length", PART, "--pool", pool, name, self.work / "head")
+            position = self.position(pool, name)
+            self.assertGreater(position, 0)
+            self.no("", "vol-upload", "--offset", position, "--pool", pool, name, source)
+            self.assertNotEqual(self.state(pool, name), "active")
+
+    def test_a_file_that_is_newer(self):
+        """Nobody knows what of it was sent, so all of it is, and compared."""
+        pool, path = self.pool(), self.raw(holes=False)
+        self.begun(pool, path)
+        same_again = self.work / "again"
+        same_again.write_bytes(path.read_bytes())
+        self.assertEqual(self.ctl("upload", same_again, pool, "disk")["sent"], SIZE)
+        self.active(pool, "disk")
+        self.begun(pool, path, name="other")    # a file that looks the same to its middle
+        other = self.work / "other"
+        other.write_bytes(bytes(5) + path.read_bytes()[5:])
+        self.ctl_fails(REFUSED, "the data differs", "upload", other, pool, "other")
+        self.ctl("upload", "--no-resume", other, pool, "other")
+        self.stored(pool, "other", other)
+
+    def test_another_checksum_or_format(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        self.begun(pool, path)
+        self.ctl_fails(REFUSED, "--no-resume", "upload", "--checksum", sha256(path), path, pool,
+                       "disk")
+        self.ctl_fails(REFUSED, "--no-resume", "upload", "--format", "qcow2", path, pool, "disk")
+        self.assertGreater(self.position(pool, "disk"), 0)
+
+    def test_upload_after_ctrl_c(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        relay = self.relay(up=PART)
+        child = self.start("upload", path, pool, "disk", uri=relay.uri)
+        self.stalled(relay)
+        self.wait_for(lambda: "allocation unit='bytes'>0<" not in self.vol_xml(pool, "disk"),
+                      "nothing came")
+        child.send_signal(signal.SIGINT)
+        relay.let_go()
+        out, err = self.finish(child, INTERRUPTED)
+        self.assertEqual(out, "")
+        self.assertRegex(err, r"^interrupted: .* of .* are stored; the same command goes on from")
+        position = self.position(pool, "disk")
+        self.assertGreater(position, 0)
+        self.assertEqual(self.ctl("upload", path, pool, "disk")["sent"], SIZE - position)
+        self.stored(pool, "disk", path)
+
+    def test_ctrl_c_and_a_daemon_that_reads_no_more(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        relay = self.relay(up=PART)
+        child = self.start("upload", path, pool, "disk", uri=relay.uri)
+        self.stalled(relay)
+        began = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        self.wait_for(lambda: child.poll() is not None or time.monotonic() > began + 20, "")
+        relay.cut()
+        self.finish(child, INTERRUPTED)
+        self.assertLess(time.monotonic() - began, 20)
+
+    def test_upload_after_the_client_was_killed(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        relay = self.relay(up=PART)
+        child = self.start("upload", path, pool, "disk", uri=relay.uri)
+        self.stalled(relay)
+        child.kill()
+        self.finish(child, -signal.SIGKILL)
+        relay.cut()
+        self.wait_for(lambda: self.position(pool, "disk") > 0, "nothing is durable")
+        position = self.position(pool, "disk")
+        self.assertEqual(self.ctl("upload", path, pool, "disk")["sent"], SIZE - position)
+        self.stored(pool, "disk", path)
+
+    def test_upload_while_the_daemon_is_killed(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        self.v("pool-autostart", pool)
+        report = self.goes_on_by_itself(["upload", path, pool, "disk"], "disk", path,
+                                        self.kill_daemon, up=PART)
+        self.assertGreaterEqual(report["sent"], SIZE)
+        self.stored(pool, "disk", path)
+
+    def test_upload_while_the_daemon_restarts(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        report = self.goes_on_by_itself(["upload", path, pool, "disk"], "disk", path,
+                                        self.restart_daemon, up=PART)
+        self.assertLess(report["sent"], 2 * SIZE - PART)
+        self.stored(pool, "disk", path)
+
+    def test_upload_over_a_bad_line(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        self.goes_on_by_itself(["upload", path, pool, "disk"], "disk", path, Relay.cut, up=PART)
+        self.stored(pool, "disk", path)
+
+    def test_a_daemon_that_stays_away(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        for seconds, least in ((0, 0), (2, 1)):
+            relay = self.relay(up=PART)
+            child = self.start("upload", "--retry", seconds, path, pool, "disk-%d" % seconds,
+                               uri=relay.uri)
+            self.stalled(relay)
+            began = time.monotonic()
+            relay.close()
+            os.unlink(relay.path)
+            self.finish(child, UNREACHABLE)
+            self.assertTrue(least <= time.monotonic() - began < 30)
+
+    def test_a_job_that_is_cancelled(self):
+        """Whoever runs the daemon wants it to end."""
+        pool, path = self.pool(), self.raw(holes=False)
+        relay = self.relay(up=PART)
+        child = self.start("upload", path, pool, "disk", uri=relay.uri)
+        self.stalled(relay)
+        jobs = json.loads(self.run_ctl("--json", "jobs").stdout)
+        job, = re.findall(r'"id"\s*:\s*(\d+)', json.dumps(jobs))
+        self.assertEqual(self.run_ctl("job-cancel", job).returncode, 0)
+        relay.let_go()
+        self.finish(child, FAILED)
+        self.assertEqual(self.state(pool, "disk"), "saving")
+
+
+class Hosts(TransferCase):
+    """Another daemon with a pool on the same store."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = Daemon().start()
+
+    def tearDown(self):
+        try:
+            self.other.stop()
+        finally:
+            self.other.remove()
+            super().tearDown()
+
+    def share(self, pool):
+        self.other.ok("pool-define-as", pool, "imagestore", "--target", self.dir)
+        self.other.ok("pool-start", pool)
+
+    def test_another_host_waits_for_the_first(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        self.share(pool)
+        relay = self.relay(up=PART)
+        child = self.start("upload", path, pool, "disk", uri=relay.uri)
+        self.stalled(relay)
+        err = self.ctl_fails(REFUSED, "resource busy", "upload", path, pool, "disk",
+                             uri=self.other.uri)
+        self.assertIn(socket.gethostname(), err)
+        child.kill()
+        self.finish(child, -signal.SIGKILL)
+        relay.cut()
+        self.wait_for(lambda: self.position(pool, "disk") > 0, "nothing is durable")
+        self.other.ok("pool-refresh", pool)
+        report = self.ctl("upload", path, pool, "disk", uri=self.other.uri)
+        self.assertLess(report["sent"], SIZE)
+        self.v("pool-refresh", pool)
+        self.active(pool, "disk")
+        self.stored(pool, "disk", path)
+
+
+class Downloads(TransferCase):
+    def complete(self, **kw):
+        pool, path = self.pool(), self.raw(holes=False, **kw)
+        self.ctl("upload", path, pool, "disk")
+        return pool, path
+
+    def part(self):
+        part, = self.work.glob("out.*.part")
+        return part
+
+    def test_download_after_ctrl_c(self):
+        pool, path = self.complete()
+        out, relay = self.work / "out", self.relay(down=PART)
+        child = self.start("download", pool, "disk", out, uri=relay.uri)
+        self.stalled(relay)
+        child.send_signal(signal.SIGINT)
+        relay.let_go()
+        err = self.finish(child, INTERRUPTED)[1]
+        self.assertIn(str(self.part()), err)
+        self.assertFalse(out.exists())
+        size = self.part().stat().st_size
+        self.assertGreater(size, 0)
+        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE - size)
+        same(path, out)
+
+    def test_download_after_the_client_was_killed(self):
+        pool, path = self.complete()
+        out, relay = self.work / "out", self.relay(down=PART)
+        child = self.start("download", pool, "disk", out, uri=relay.uri)
+        self.stalled(relay)
+        self.wait_for(lambda: self.part().stat().st_size > MIB, "nothing came")
+        self.ctl_fails(REFUSED, "in use", "download", pool, "disk", out)
+        child.kill()
+        self.finish(child, -signal.SIGKILL)
+        size = self.part().stat().st_size
+        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE - size)
+        same(path, out)
+        self.part_of_another(pool, path)
+
+    def part_of_another(self, pool, path):
+        """Parts that are not to be gone on with: of another image, from before a crash, too long."""
+        out = self.work / "out"
+        uuid = element(self.vol_xml(pool, "disk"), "image:uuid")
+        for name, size, old in (("0" * 8 + uuid[8:], MIB, False), (uuid, MIB, True),
+                                (uuid, SIZE + 1, False)):
+            part = Path("%s.%s.part" % (out, name))
+            part.write_bytes(bytes(size))
+            if old:
+                os.utime(part, (1, 1))
+            self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE)
+            same(path, out)
+            part.unlink(missing_ok=True)
+        Path("%s.%s.part" % (out, uuid)).write_bytes(path.read_bytes()[:MIB])
+        self.assertEqual(self.ctl("download", "--no-resume", pool, "disk", out)["sent"], SIZE)
+
+    def test_download_while_the_daemon_is_killed(self):
+        pool, path = self.complete()
+        out = self.work / "out"
+        report = self.goes_on_by_itself(["download", pool, "disk", out], "disk", path,
+                                        self.kill_daemon, down=PART)
+        self.assertEqual(report["sent"], SIZE)
+        same(path, out)
+
+    def test_a_pipe_while_the_daemon_restarts(self):
+        pool, path = self.complete()
+        out, relay = self.work / "out", self.relay(down=PART)
+        with open(out, "wb") as f:
+            child = subprocess.Popen(self.command("download", pool, "disk", "-", uri=relay.uri),
+                                     stdout=f, stderr=subprocess.PIPE, text=True)
+            self.children.append(child)
+            self.stalled(relay)
+            self.restart_daemon(relay)
+            self.finish(child)
+        same(path, out)
+
+    def test_an_image_that_is_replaced_meanwhile(self):
+        pool, path = self.complete()
+        out, relay = self.work / "out", self.relay(down=PART)
+        child = self.start("download", pool, "disk", out, uri=relay.uri)
+        self.stalled(relay)
+
+        def replace():
+            return self.daemon.virsh("vol-delete", "--pool", pool, "disk").returncode == 0
+
+        pairs, relay.pairs = relay.pairs, []
+        for pair in pairs:
+            pair[1].shutdown(2)     # the daemon's end: the client knows of nothing
+        self.wait_for(replace, "the image cannot be deleted")
+        self.ctl("upload", self.raw(name="other", seed=3), pool, "disk")
+        relay.let_go()
+        for pair in pairs:
+            pair[0].shutdown(2)
+        self.assertIn("is another one now", self.finish(child, REFUSED)[1])
+        self.assertFalse(out.exists())
+
+
+if __name__ == "__main__":
+    runner.main("transfer")
