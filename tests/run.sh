@@ -152,6 +152,7 @@ suite_virsh() {
     integration test_adopt
     integration test_import
     integration test_guard
+    integration test_transfer
 }
 
 suite_ctl() {
@@ -226,6 +227,7 @@ suite_asan() {
     integration test_import
     integration test_guard
     integration test_ctl
+    integration test_transfer
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12

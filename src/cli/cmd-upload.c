@@ -35,7 +35,7 @@ typedef struct {
 
 /* ---- the image -------------------------------------------------------------------------- */
 
-static gboolean
+static VimgImage *
 create(VimgTransfer *transfer, Upload *upload, GError **error)
 {
     g_autoptr(GString) xml = g_string_new("<volume xmlns:image='urn:virtimage:volume:1'>");
@@ -43,6 +43,7 @@ create(VimgTransfer *transfer, Upload *upload, GError **error)
     g_autofree char *head = g_markup_printf_escaped(
         "<name>%s</name><capacity unit='bytes'>%" G_GUINT64_FORMAT "</capacity>", transfer->name,
         upload->source->size);
+    VimgImage *image;
 
     g_string_append(xml, head);
     if (upload->format)
@@ -53,10 +54,9 @@ create(VimgTransfer *transfer, Upload *upload, GError **error)
             xml, "<image:info><image:checksum type='%s'>%s</image:checksum></image:info>",
             upload->checksum.type, upload->checksum.hex);
     g_string_append(xml, "</volume>");
-    g_clear_pointer(&upload->image, vimg_image_free);
-    upload->image = vimg_image_create(transfer->ctl, &transfer->pool, xml->str, error);
-    upload->created = upload->image != NULL;
-    return upload->created;
+    image = vimg_image_create(transfer->ctl, &transfer->pool, xml->str, error);
+    upload->created = image != NULL;
+    return image;
 }
 
 static gboolean
@@ -91,27 +91,57 @@ replace(VimgTransfer *transfer, Upload *upload, GError **error)
 {
     if (!vimg_image_delete(transfer->ctl, upload->image, error))
         return FALSE;
-    return create(transfer, upload, error);
+    g_clear_pointer(&upload->image, vimg_image_free);
+    upload->image = create(transfer, upload, error);
+    return upload->image != NULL;
 }
 
 static gboolean
+refresh(VimgTransfer *transfer, GError **error)
+{
+    vimg_remote_pool_flags_args args = {transfer->pool, 0};
+
+    return vimg_daemon_call(transfer->ctl->daemon, VIMG_PROGRAM_REMOTE, VIMG_REMOTE_POOL_REFRESH,
+                            (xdrproc_t)xdr_vimg_remote_pool_flags_args, &args, NULL, NULL, error);
+}
+
+/* Whether @found is missing for that reason, which is forgotten then. */
+static gboolean
+is_without(const VimgImage *found, int code, GError **why)
+{
+    gboolean is = !found && g_error_matches(*why, VIMG_DAEMON_ERROR, code);
+
+    if (is)
+        g_clear_error(why);
+    return is;
+}
+
+/* One that another host has begun is known here after a refresh. */
+static VimgImage *
 find_or_create(VimgTransfer *transfer, Upload *upload, GError **error)
 {
     g_autoptr(GError) local = NULL;
     VimgImage *found = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, &local);
 
-    if (!found && !upload->tried &&
-        g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_NO_STORAGE_VOL))
-        return create(transfer, upload, error);
-    if (!found) {
+    if (!upload->tried && is_without(found, VIR_ERR_NO_STORAGE_VOL, &local))
+        found = create(transfer, upload, &local);
+    if (is_without(found, VIR_ERR_STORAGE_VOL_EXIST, &local) && refresh(transfer, &local))
+        found = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, &local);
+    if (!found)
         g_propagate_error(error, g_steal_pointer(&local));
-        return FALSE;
-    }
-    if (!vimg_transfer_take_image(&upload->image, found, error))
+    return found;
+}
+
+static gboolean
+prepare(VimgTransfer *transfer, Upload *upload, GError **error)
+{
+    VimgImage *found = find_or_create(transfer, upload, error);
+
+    if (!found || !vimg_transfer_take_image(&upload->image, found, error))
         return FALSE;
     if (is_complete(upload))
         return upload->finished || vimg_throw(error, VIMG_ERROR_VOL_EXISTS, "'%s'", transfer->name);
-    if (upload->afresh && !upload->tried)
+    if (upload->afresh && !upload->tried && !upload->created)
         return replace(transfer, upload, error);
     return check_same(upload, upload->image, error);
 }
@@ -175,7 +205,7 @@ attempt(VimgTransfer *transfer, gpointer data, GError **error)
     g_autoptr(VimgStream) stream = NULL;
     vimg_remote_vol vol;
 
-    if (!find_or_create(transfer, upload, error))
+    if (!prepare(transfer, upload, error))
         return FALSE;
     if (is_complete(upload))
         return TRUE; /* it was completed, but we had lost the daemon when it said so */

@@ -221,8 +221,8 @@ class Long(CtlMixin, runner.DaemonCase):
             c.open()
             where = c.define(pool_xml(self.name, self.dir, "", "memory"))
             c.void("POOL_CREATE", rpc.pool(where) + u32(0))
-            ref = c.create_vol(where, "a", 1000)
-            c.upload(ref, b"x" * 1000)
+            for name in ("a", "b"):
+                c.upload(c.create_vol(where, name, 1000), b"x" * 1000)
 
     def tearDown(self):
         for held in self.dir.glob("hold-*"):
@@ -255,6 +255,10 @@ class Long(CtlMixin, runner.DaemonCase):
             self.interrupted(t, "verify " + self.name, "verify", "verify", "damage that was found")
             self.interrupted(t, "verify %s a" % self.name, "verify", "verify",
                              "damage that was found")
+            for command, callback, kind in (("du " + self.name, "usage", "usage"),
+                                            ("diff %s a b" % self.name, "diff", "diff"),
+                                            ("doctor " + self.name, "diagnose", "doctor")):
+                self.interrupted(t, command, callback, kind, "nothing was changed")
             code, text = t.run("virtimagectl verify " + self.name)
             self.assertEqual(code, 0, text)
 
@@ -309,7 +313,7 @@ class Long(CtlMixin, runner.DaemonCase):
             self.assertEqual(code, 0)
             self.assertIn("image-%05d" % (MANY - 1), text)
             code, text = t.run("virtimagectl list %s | wc -l" % self.name)
-            self.assertEqual(text.split(), [str(MANY + 3)])
+            self.assertEqual(text.split(), [str(MANY + 4)])  # a, b and the heading
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
-from daemon import BUILD, slow
+from daemon import BUILD, Daemon, slow
 from images import MIB, noise, same, to_qcow2, write_raw
 from relay import Relay
 from virshcase import SIZE, VirshCase, element
@@ -471,6 +472,45 @@ class Uploads(TransferCase):
         relay.let_go()
         self.finish(child, FAILED)
         self.assertEqual(self.state(pool, "disk"), "saving")
+
+
+class Hosts(TransferCase):
+    """Another daemon with a pool on the same store."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = Daemon().start()
+
+    def tearDown(self):
+        try:
+            self.other.stop()
+        finally:
+            self.other.remove()
+            super().tearDown()
+
+    def share(self, pool):
+        self.other.ok("pool-define-as", pool, "imagestore", "--target", self.dir)
+        self.other.ok("pool-start", pool)
+
+    def test_another_host_waits_for_the_first(self):
+        pool, path = self.pool(), self.raw(holes=False)
+        self.share(pool)
+        relay = self.relay(up=PART)
+        child = self.start("upload", path, pool, "disk", uri=relay.uri)
+        self.stalled(relay)
+        err = self.ctl_fails(REFUSED, "resource busy", "upload", path, pool, "disk",
+                             uri=self.other.uri)
+        self.assertIn(socket.gethostname(), err)
+        child.kill()
+        self.finish(child, -signal.SIGKILL)
+        relay.cut()
+        self.wait_for(lambda: self.position(pool, "disk") > 0, "nothing is durable")
+        self.other.ok("pool-refresh", pool)
+        report = self.ctl("upload", path, pool, "disk", uri=self.other.uri)
+        self.assertLess(report["sent"], SIZE)
+        self.v("pool-refresh", pool)
+        self.active(pool, "disk")
+        self.stored(pool, "disk", path)
 
 
 class Downloads(TransferCase):
