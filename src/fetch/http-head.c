@@ -60,7 +60,9 @@ take_range(VimgHttpHead *head, const char *value)
     g_auto(GStrv) parts = NULL;
     g_auto(GStrv) ends = NULL;
 
-    if (g_ascii_strncasecmp(value, "bytes ", 6) != 0)
+    /* once */
+    if (head->first != VIMG_HTTP_UNKNOWN || head->total != VIMG_HTTP_UNKNOWN ||
+        g_ascii_strncasecmp(value, "bytes ", 6) != 0)
         return FALSE;
     parts = g_strsplit(value + 6, "/", 2);
     if (!parts[0] || !parts[1] ||

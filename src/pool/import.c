@@ -9,10 +9,9 @@
  */
 #include "config.h"
 
-#include <json-glib/json-glib.h>
-
 #include "fetch/unpack.h"
 #include "pool/import-note.h"
+#include "pool/import-report.h"
 #include "pool/import-rules.h"
 #include "pool/intake.h"
 #include "pool/model-private.h"
@@ -68,32 +67,6 @@ import_clear(Import *import)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Import, import_clear)
 
 /* ---- what is asked for ------------------------------------------------------------------ */
-
-static gboolean
-is_hex(const char *text, gsize size)
-{
-    return strlen(text) == size && strspn(text, "0123456789abcdef") == size;
-}
-
-static gboolean
-parse_digest(Import *import, const char *text, GError **error)
-{
-    g_auto(GStrv) parts = text ? g_strsplit(text, ":", 2) : NULL;
-    g_autofree char *digits = NULL;
-    gsize size;
-
-    if (!text)
-        return TRUE;
-    size = g_strcmp0(parts[0], "sha256") == 0 ? 64 : g_strcmp0(parts[0], "sha512") == 0 ? 128 : 0;
-    digits = size > 0 && parts[1] ? g_ascii_strdown(parts[1], -1) : NULL;
-    if (!digits || !is_hex(digits, size))
-        return vimg_throw(
-            error, VIMG_ERROR_INVALID_ARG, "%s",
-            _("a digest is 'sha256:' and 64 hexadecimal digits, or 'sha512:' and 128"));
-    import->digest_type = g_strdup(parts[0]);
-    import->digest_text = g_steal_pointer(&digits);
-    return TRUE;
-}
 
 static gboolean
 is_there(VimgPool *pool, const char *name)
@@ -561,44 +534,13 @@ fail(Import *import, GError *why, GError **error)
 
 /* ---- all of it -------------------------------------------------------------------------- */
 
-static void
-add_text(JsonBuilder *builder, const char *name, const char *value)
-{
-    json_builder_set_member_name(builder, name);
-    if (value)
-        json_builder_add_string_value(builder, value);
-    else
-        json_builder_add_null_value(builder);
-}
-
-static void
-add_number(JsonBuilder *builder, const char *name, guint64 value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, (gint64)value);
-}
-
 static char *
 report(Import *import)
 {
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autoptr(JsonNode) root = NULL;
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
 
     vimg_use_image(&import->use, &image);
-    json_builder_begin_object(builder);
-    add_text(builder, "name", image.name);
-    add_text(builder, "uuid", image.uuid);
-    add_text(builder, "format", image.format);
-    add_text(builder, "packed", import->packed);
-    add_number(builder, "capacity", image.capacity);
-    add_number(builder, "allocation", image.allocation);
-    add_number(builder, "physical", image.physical);
-    add_number(builder, "resumed_at", import->begun);
-    add_number(builder, "received", import->came);
-    json_builder_end_object(builder);
-    root = json_builder_get_root(builder);
-    return json_to_string(root, FALSE);
+    return vimg_import_report(&image, import->packed, import->begun, import->came);
 }
 
 /* Sizes follow, then everyone may have the volume again, then the world hears of it. */
@@ -629,7 +571,9 @@ vimg_model_vol_import(VimgModel *model, const VimgPoolId *id, const VimgImportRe
         return NULL;
     }
     pool = vimg_registry_get(model, id, error);
-    if (!pool || !parse_digest(&import, request->digest, error) || !take_name(&import, pool, error))
+    if (!pool ||
+        !vimg_digest_parse(request->digest, &import.digest_type, &import.digest_text, error) ||
+        !take_name(&import, pool, error))
         return NULL;
     if (!run(&import, &local)) {
         fail(&import, local, error);

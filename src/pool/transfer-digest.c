@@ -18,6 +18,32 @@ struct _VimgDigest {
     char *type;
 };
 
+static gboolean
+is_hex(const char *text, gsize size)
+{
+    return strlen(text) == size && strspn(text, "0123456789abcdef") == size;
+}
+
+gboolean
+vimg_digest_parse(const char *text, char **type, char **expected, GError **error)
+{
+    g_auto(GStrv) parts = text ? g_strsplit(text, ":", 2) : NULL;
+    g_autofree char *digits = NULL;
+    gsize size;
+
+    if (!text)
+        return TRUE;
+    size = g_strcmp0(parts[0], "sha256") == 0 ? 64 : g_strcmp0(parts[0], "sha512") == 0 ? 128 : 0;
+    digits = size > 0 && parts[1] ? g_ascii_strdown(parts[1], -1) : NULL;
+    if (!digits || !is_hex(digits, size))
+        return vimg_throw(
+            error, VIMG_ERROR_INVALID_ARG, "%s",
+            _("a digest is 'sha256:' and 64 hexadecimal digits, or 'sha512:' and 128"));
+    *type = g_strdup(parts[0]);
+    *expected = g_steal_pointer(&digits);
+    return TRUE;
+}
+
 VimgDigest *
 vimg_digest_new(const char *type, GError **error)
 {

@@ -10,6 +10,11 @@
 
 typedef struct _VimgDigest VimgDigest;
 
+/*
+ * @text: "sha256:" or "sha512:" and hexadecimal digits; NULL: none, and both are NULL.  @type,
+ * @expected: (transfer full) as below.
+ */
+gboolean vimg_digest_parse(const char *text, char **type, char **expected, GError **error);
 /* @type as in VimgPluginImage.checksum_type. */
 VimgDigest *vimg_digest_new(const char *type, GError **error);
 void vimg_digest_free(VimgDigest *digest); /* accepts NULL */

@@ -50,6 +50,7 @@ static const struct {
     {"range-unit", "HTTP/1.1 206 P|Content-Range: lines 2-4/10|", FALSE},
     {"range-reversed", "HTTP/1.1 206 P|Content-Range: bytes 4-2/10|", FALSE},
     {"range-beyond", "HTTP/1.1 206 P|Content-Range: bytes 2-10/10|", FALSE},
+    {"range-twice", "HTTP/1.1 206 P|Content-Range: bytes 2-4/10|Content-Range: bytes */3|", FALSE},
     {"range-half", "HTTP/1.1 206 P|Content-Range: bytes 2-|", FALSE},
     {"range-signed", "HTTP/1.1 206 P|Content-Range: bytes -2-4/10|", FALSE},
     {"status", "HTTP/1.1 2x0 OK|", FALSE},

@@ -501,17 +501,16 @@ class Defaults(ImportCase):
 class Proxy(ImportCase):
     def test_proxy(self):
         """It may go where we may not, and is asked for whole URLs."""
-        data = noise(SIZE)
-        self.web.pages["http://images.example.com/d"] = self.web.pages.setdefault("/x", None)
-        self.web.page("/x", data)
-        self.web.pages["http://images.example.com/d"] = self.web.pages["/x"]
+        url = "http://images.example.com/d"
+        self.web.page(url, noise(SIZE))
         daemon = Daemon('import_proxy = "%s"\n' % self.web.url(""))
         try:
             daemon.start()
             with Control(daemon.socket) as control:
                 daemon.ok("pool-define-as", "p", "imagestore", "--target", daemon.path("p"))
                 daemon.ok("pool-start", "p")
-                control.volume_import("p", "v", "http://images.example.com/d")
+                control.volume_import("p", "v", url)
+            self.assertEqual(self.web.requests, [(url, None, None)])
         finally:
             daemon.stop()
             daemon.remove()
