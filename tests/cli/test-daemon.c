@@ -153,7 +153,6 @@ test_wrong(gconstpointer data)
 static void
 test_twice(void)
 {
-    g_autoptr(GError) error = NULL;
     Peer peer;
 
     peer_init(&peer);
