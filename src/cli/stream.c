@@ -73,12 +73,12 @@ take_packet(const VimgFrameHeader *header, VimgBuffer *payload, gpointer data)
     if (stream->ended)
         return FALSE;
     if (header->status == VIMG_FRAME_CONTINUE)
-        take_content(stream, header, payload);
+        take_content(stream, header, owned);
     else if (header->type == VIMG_FRAME_STREAM && header->status == VIMG_FRAME_OK)
         take_end(stream, NULL);
     else
-        take_end(stream, header->status == VIMG_FRAME_ERROR ? vimg_daemon_error_decode(payload)
-                                                            : nonsense());
+        take_end(stream,
+                 header->status == VIMG_FRAME_ERROR ? vimg_daemon_error_decode(owned) : nonsense());
     return FALSE;
 }
 

@@ -88,6 +88,8 @@ static const char *const bad[] = {
     "image://h/system",
     "image+unix://h/system",
     "image+ssh:///system",
+    "image+ssh://-v/system",
+    "image+ssh://-v@h/system",
     "image+ssh://-oProxyCommand=id/system",
     "image+ssh://-oProxyCommand=id@h/system",
     "image+ssh://a%60id%60@h/system",

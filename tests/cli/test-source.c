@@ -39,6 +39,10 @@ static const RunCase runs[] = {
      "1024 [1024] 512"},
     {"/source/few-zeros", {{0, 4 * KIB, 0}, {4 * KIB, MIB, 1}}, MIB, "1024"},
     {"/source/behind-a-hole", {{MIB + 64 * KIB, MIB, 1}}, 4 * MIB, "[1088] 960 64 [1984]"},
+    {"/source/unaligned",
+     {{64 * KIB, 192 * KIB, 1}, {256 * KIB, 256 * KIB, 0}, {512 * KIB, 512 * KIB, 1}},
+     MIB,
+     "[64] 192 [256] 512"},
     {"/source/half-a-block", {{0, 300 * KIB, 1}}, 300 * KIB, "300"},
     {"/source/one-byte-of-it", {{0, 512 * KIB, 0}, {300 * KIB, 1, 1}}, 512 * KIB, "[256] 256"},
 };

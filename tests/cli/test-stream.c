@@ -301,6 +301,23 @@ test_wrong(gconstpointer data)
     peer_clear(&peer);
 }
 
+/* A hole is no last word. */
+static void
+test_end_of_hole(void)
+{
+    VimgFrameHeader header = packet(UPLOAD, VIMG_FRAME_HOLE, VIMG_FRAME_OK);
+    g_autoptr(GError) error = NULL;
+    VimgStream *stream;
+    Peer peer;
+
+    stream = begin(&peer, UPLOAD, TRUE);
+    peer_say(&peer, &header, NULL, 0);
+    g_assert_false(vimg_stream_finish(stream, &error));
+    g_assert_error(error, VIMG_DAEMON_ERROR, VIMG_DAEMON_BROKEN);
+    vimg_stream_free(stream);
+    peer_clear(&peer);
+}
+
 static void
 test_data_behind_the_end(void)
 {
@@ -331,6 +348,7 @@ main(int argc, char **argv)
     g_test_add_func("/stream/tick", test_tick);
     for (gsize i = 0; i < G_N_ELEMENTS(wrong); i++)
         g_test_add_data_func(wrong[i].path, &wrong[i], test_wrong);
+    g_test_add_func("/stream/wrong/ok-of-hole", test_end_of_hole);
     g_test_add_func("/stream/wrong/behind-the-end", test_data_behind_the_end);
     return g_test_run();
 }

@@ -136,6 +136,10 @@ class Install(unittest.TestCase):
         v("vol-clone", "--pool", name, "disk", "copy")
         v("vol-download", "--sparse", "--pool", name, "copy", out)
         same(path, out)
+        if not user:
+            run("virtimagectl", "-q", "-c", uri, "upload", path, name, "again")
+            run("virtimagectl", "-q", "-c", uri, "download", name, "again", out)
+            same(path, out)
         v("pool-destroy", name)
         v("pool-delete", name)
         v("pool-undefine", name)

@@ -158,17 +158,18 @@ class TransferCase(VirshCase):
 
 class Transfers(TransferCase):
     def test_there_and_back(self):
-        pool, path = self.pool(), self.raw()
+        pool, size = self.pool(), 24 * MIB + 12345
+        path = self.raw(size)
         report = self.ctl("upload", path, pool)
         self.assertEqual((report["pool"], report["name"], report["bytes"]),
-                         (pool, path.name, SIZE))
-        self.assertLess(report["sent"], SIZE)
+                         (pool, path.name, size))
+        self.assertLess(report["sent"], size)
         self.active(pool, path.name, "raw")
         self.stored(pool, path.name, path)
         report = self.ctl("download", pool, path.name, self.work / "out")
-        self.assertEqual(report["bytes"], SIZE)
+        self.assertEqual(report["bytes"], size)
         same(path, self.work / "out")
-        self.assertLess((self.work / "out").stat().st_blocks * 512, SIZE)
+        self.assertLess((self.work / "out").stat().st_blocks * 512, size)
         self.assertEqual(sorted(self.work.glob("*.part")), [])
 
     def test_formats_are_recognised(self):
