@@ -106,12 +106,13 @@ declare -A may=(
     [util]='util'
     [conf]='util conf'
     [image]='util image'
-    [pool]='util conf image pool'
+    [fetch]='util fetch'
+    [pool]='util conf image fetch pool'
     [wire]='util wire'
     [rpc]='util conf pool wire rpc'
     [host]='util conf image pool wire host'
     [cli]='util wire cli'
-    [daemon]='util conf image pool wire rpc host daemon'
+    [daemon]='util conf image fetch pool wire rpc host daemon'
 )
 for f in "${core[@]}"; do
     dir=${f#src/}
@@ -121,7 +122,7 @@ for f in "${core[@]}"; do
             [[ " ${may[$dir]-} " == *" ${include%%/*} "* ]] || echo "$f includes $include"
         done
 done | rule 'includes follow the arrows' \
-    'daemon -> {rpc, host} -> pool -> {conf, image} -> util; {rpc, host, cli} -> wire -> util'
+    'daemon -> {rpc, host} -> pool -> {conf, image, fetch} -> util; {rpc, host, cli} -> wire -> util'
 
 { grep -nHE '^#include "pool/' "${core[@]}" || true; } | grep -E '^src/(rpc|host)/' |
     grep -v '"pool/model.h"' | rule 'rpc and host see the model only' \

@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit model wire virsh plugin clients stock crash hosts install quickstart ndebug asan fuzz tsan)
+all=(lint unit model wire virsh ctl plugin clients stock crash hosts install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -25,7 +25,8 @@ declare -A packages=(
     [unit]='libxml2-utils casync qemu-utils'
     [model]='spin'
     [wire]=''
-    [virsh]="$drive genisoimage"
+    [virsh]="$drive genisoimage openssl"
+    [ctl]="$drive tmux python3-jsonschema"
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
@@ -36,7 +37,7 @@ declare -A packages=(
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]=''
-    [asan]="$drive genisoimage clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
     [tsan]="$drive clang libclang-rt-14-dev llvm python3-libvirt"
 )
@@ -148,8 +149,15 @@ suite_virsh() {
     integration test_badinput
     integration test_kept_store
     integration test_adopt
+    integration test_import
     integration test_guard
     integration test_transfer
+}
+
+suite_ctl() {
+    build gcc
+    integration test_ctl
+    integration test_ctl_terminal
 }
 
 suite_plugin() {
@@ -214,7 +222,9 @@ suite_asan() {
     integration test_badinput
     integration test_kept_store
     integration test_adopt
+    integration test_import
     integration test_guard
+    integration test_ctl
     integration test_transfer
     integration test_stress --steps 12
     integration test_crash --rounds 5

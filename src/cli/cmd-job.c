@@ -85,7 +85,7 @@ vimg_cmd_job_cancel(VimgCtl *ctl, int argc, char **argv)
 
 /* ---- metrics -------------------------------------------------------------------------------- */
 
-/* Only line feeds of what is no visible character: a terminal may be at the other end. */
+/* For a terminal: of what is no visible character, line feeds alone. */
 static void
 print_metrics(const char *text)
 {
@@ -110,8 +110,10 @@ vimg_cmd_metrics(VimgCtl *ctl, int argc, char **argv)
     if (ok && ctl->json) {
         json_object_set_string_member(report, "openmetrics", ret.value);
         vimg_report_print(report);
-    } else if (ok) {
+    } else if (ok && ctl->columns > 0) {
         print_metrics(ret.value);
+    } else if (ok) {
+        fputs(ret.value, stdout);
     }
     xdr_free((xdrproc_t)xdr_vimg_control_report, (char *)&ret);
     return ok ? VIMG_EXIT_OK : vimg_ctl_fail(ctl, error);

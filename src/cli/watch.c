@@ -1,8 +1,8 @@
 /*
  * watch.c: calls that may take hours: their progress, and their end by Ctrl-C
  *
- * The call and the events come on one connection.  Which job the call became is known by the first
- * event of its kind on its pool and image: of those only one runs at a time.
+ * The call and the events come on one connection.  Which job the call became is known by its kind,
+ * pool and image, and by its number, which is higher than that of any job before.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -24,7 +24,8 @@
 typedef struct {
     VimgCtl *ctl;
     const VimgWatched *watched;
-    guint64 id; /* 0: not known yet */
+    guint64 id;     /* 0: not known yet */
+    guint64 before; /* numbers up to it are of jobs that ran already */
     gboolean cancelled;
     VimgProgress *progress; /* NULL until something is known */
 } Watch;
@@ -41,10 +42,39 @@ on_interrupt(int number)
 }
 
 static gboolean
-is_ours(const VimgWatched *watched, const vimg_control_job *job)
+is_ours(const Watch *watch, const vimg_control_job *job)
 {
-    return g_strcmp0(job->kind, watched->kind) == 0 && g_strcmp0(job->pool, watched->pool) == 0 &&
+    const VimgWatched *watched = watch->watched;
+
+    return job->id > watch->before && g_strcmp0(job->kind, watched->kind) == 0 &&
+           g_strcmp0(job->pool, watched->pool) == 0 &&
            g_strcmp0(job->volume ? *job->volume : NULL, watched->volume) == 0;
+}
+
+/* Calls @func for each that runs. */
+static void
+each_job(Watch *watch, void (*func)(Watch *watch, const vimg_control_job *job))
+{
+    vimg_control_jobs_ret ret = {0};
+
+    vimg_ctl_call(watch->ctl, VIMG_CONTROL_JOB_LIST, NULL, NULL,
+                  (xdrproc_t)xdr_vimg_control_jobs_ret, &ret, NULL);
+    for (u_int i = 0; i < ret.jobs.jobs_len; i++)
+        func(watch, &ret.jobs.jobs_val[i]);
+    xdr_free((xdrproc_t)xdr_vimg_control_jobs_ret, (char *)&ret);
+}
+
+static void
+note_before(Watch *watch, const vimg_control_job *job)
+{
+    watch->before = MAX(watch->before, job->id);
+}
+
+static void
+note_ours(Watch *watch, const vimg_control_job *job)
+{
+    if (is_ours(watch, job))
+        watch->id = job->id;
 }
 
 static void
@@ -53,7 +83,7 @@ on_event(const vimg_control_job_event *event, gpointer data)
     Watch *watch = data;
     const vimg_control_job *job = &event->job;
 
-    if (watch->id == 0 && is_ours(watch->watched, job))
+    if (watch->id == 0 && is_ours(watch, job))
         watch->id = job->id;
     if (watch->id == 0 || watch->id != job->id || event->ended)
         return;
@@ -64,28 +94,15 @@ on_event(const vimg_control_job_event *event, gpointer data)
 
 /* An older daemon tells of no jobs; then they are seen by their end alone. */
 static void
-watch_jobs(VimgCtl *ctl, gboolean on)
+watch_jobs(VimgCtl *ctl)
 {
-    vimg_control_watch_args args = {.on = on};
+    vimg_control_watch_args args = {.on = TRUE};
 
     vimg_ctl_call(ctl, VIMG_CONTROL_JOB_WATCH, (xdrproc_t)xdr_vimg_control_watch_args, &args, NULL,
                   NULL, NULL);
 }
 
 /* ---- cancelling ----------------------------------------------------------------------------- */
-
-static void
-look_for_job(Watch *watch)
-{
-    vimg_control_jobs_ret ret = {0};
-
-    vimg_ctl_call(watch->ctl, VIMG_CONTROL_JOB_LIST, NULL, NULL,
-                  (xdrproc_t)xdr_vimg_control_jobs_ret, &ret, NULL);
-    for (u_int i = 0; i < ret.jobs.jobs_len; i++)
-        if (is_ours(watch->watched, &ret.jobs.jobs_val[i]))
-            watch->id = ret.jobs.jobs_val[i].id;
-    xdr_free((xdrproc_t)xdr_vimg_control_jobs_ret, (char *)&ret);
-}
 
 /* What cannot be cancelled yet, because it has not begun, is tried again. */
 static void
@@ -94,7 +111,7 @@ cancel(Watch *watch)
     vimg_control_job_args args;
 
     if (watch->id == 0)
-        look_for_job(watch);
+        each_job(watch, note_ours);
     if (watch->id == 0)
         return;
     args.id = watch->id;
@@ -158,7 +175,8 @@ vimg_watch_report(VimgCtl *ctl, const VimgWatched *watched, gint32 procedure, xd
     if (!vimg_ctl_daemon(ctl, error))
         return NULL;
     vimg_daemon_set_event(ctl->daemon, on_event, &watch);
-    watch_jobs(ctl, TRUE);
+    watch_jobs(ctl);
+    each_job(&watch, note_before);
     sigaction(SIGINT, &action, &before);
     if (run(&watch, procedure, args_proc, args, &ret, &local))
         report = vimg_report_parse(ret.value, &local);

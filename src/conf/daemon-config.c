@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <gio/gio.h>
 
 #include "conf/daemon-config.h"
 #include "conf/pool-def.h"
@@ -35,11 +36,16 @@ typedef struct {
     gsize offset;                                        /* in VimgDaemonConfig */
     guint64 fallback, min, max;                          /* numbers */
     gboolean (*check)(const char *text, GError **error); /* one string; NULL: not empty */
+    const char *const *items;                            /* of a list; NULL: none */
 } Key;
 
 static gboolean check_zone(const char *text, GError **error);
 static gboolean check_uri(const char *text, GError **error);
 static gboolean check_absolute(const char *text, GError **error);
+static gboolean check_scheme(const char *text, GError **error);
+static gboolean check_network(const char *text, GError **error);
+
+static const char *const import_schemes[] = {"https", "http", "file", NULL};
 
 #define AT(member) G_STRUCT_OFFSET(VimgDaemonConfig, member)
 
@@ -64,6 +70,28 @@ static const Key keys[] = {
      .offset = AT(metrics_file),
      .check = check_absolute},
     {"metrics_interval", KEY_UINT, AT(metrics_interval), 15, 1, 86400, NULL},
+    {.name = "import_schemes",
+     .type = KEY_LIST,
+     .offset = AT(import_schemes),
+     .check = check_scheme,
+     .items = import_schemes},
+    {.name = "import_hosts", .type = KEY_LIST, .offset = AT(import_hosts)},
+    {.name = "import_addresses",
+     .type = KEY_LIST,
+     .offset = AT(import_addresses),
+     .check = check_network},
+    {.name = "import_directories",
+     .type = KEY_LIST,
+     .offset = AT(import_directories),
+     .check = check_absolute},
+    {.name = "import_ca_file",
+     .type = KEY_STRING,
+     .offset = AT(import_ca_file),
+     .check = check_absolute},
+    {.name = "import_proxy", .type = KEY_STRING, .offset = AT(import_proxy), .check = check_uri},
+    {"import_timeout", KEY_UINT, AT(import_timeout), 60, 1, 86400},
+    {"import_ratio", KEY_UINT, AT(import_ratio), 1000, 1, 1000000},
+    {"import_max_size", KEY_UINT64, AT(import_max_size), 17592186044416, 1048576, G_MAXINT64},
     /* libvirt's numbers: 1 debug, 2 information, 3 warnings, 4 errors */
     {"log_level", KEY_LEVEL, AT(log_level), 2, 1, 4, NULL},
 };
@@ -87,6 +115,24 @@ check_absolute(const char *text, GError **error)
 {
     return g_path_is_absolute(text) || vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
                                                   _("'%s' is not an absolute path"), text);
+}
+
+static gboolean
+check_scheme(const char *text, GError **error)
+{
+    return g_strv_contains(import_schemes, text) ||
+           vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED, "%s",
+                      _("images are imported from https, http and file URLs"));
+}
+
+static gboolean
+check_network(const char *text, GError **error)
+{
+    g_autoptr(GInetAddressMask) mask = g_inet_address_mask_new_from_string(text, NULL);
+
+    return mask ||
+           vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                      _("'%s' is not a network such as 192.0.2.0/24 or 2001:db8::/32"), text);
 }
 
 static gpointer
@@ -114,7 +160,8 @@ vimg_daemon_config_new(void)
 
     for (i = 0; i < G_N_ELEMENTS(keys); i++) {
         if (keys[i].type == KEY_LIST)
-            *(char ***)member(config, &keys[i]) = g_new0(char *, 1);
+            *(char ***)member(config, &keys[i]) =
+                keys[i].items ? g_strdupv((char **)keys[i].items) : g_new0(char *, 1);
         else
             set_number(config, &keys[i], keys[i].fallback);
     }
@@ -132,6 +179,12 @@ vimg_daemon_config_free(VimgDaemonConfig *config)
     g_free(config->host_uri);
     g_strfreev(config->search_paths);
     g_free(config->metrics_file);
+    g_strfreev(config->import_schemes);
+    g_strfreev(config->import_hosts);
+    g_strfreev(config->import_addresses);
+    g_strfreev(config->import_directories);
+    g_free(config->import_ca_file);
+    g_free(config->import_proxy);
     g_free(config);
 }
 

@@ -29,6 +29,15 @@ typedef struct {
     guint stream_stall_timeout; /* 120 s a paused client is kept alive */
     char *metrics_file;         /* NULL: none is written */
     guint metrics_interval;     /* 15 s between two of them */
+    char **import_schemes;      /* "https", "http", "file" */
+    char **import_hosts;        /* patterns; empty: all */
+    char **import_addresses;    /* networks; empty: all that are not special */
+    char **import_directories;  /* below which file: URLs may lie; empty: none may */
+    char *import_ca_file;       /* NULL: the host's authorities */
+    char *import_proxy;         /* NULL: none */
+    guint import_timeout;       /* 60 s without a byte until it is tried again */
+    guint import_ratio;         /* 1000 bytes that are not zeros, at most, of a packed one */
+    guint64 import_max_size;    /* 17592186044416 bytes, of an image */
     VimgLogLevel log_level;     /* written as libvirt's numbers, 1 (debug) to 4 (errors) */
 } VimgDaemonConfig;
 

@@ -19,6 +19,7 @@
 #include "daemon/instance.h"
 #include "daemon/paths.h"
 #include "daemon/sockets.h"
+#include "pool/import-rules.h"
 #include "pool/model.h"
 #include "rpc/dispatch.h"
 #include "rpc/remote.h"
@@ -46,6 +47,7 @@ typedef struct {
 typedef struct {
     VimgPaths *paths;
     VimgDaemonConfig *config;
+    VimgImportRules imports;
     VimgInstance *instances[2]; /* of the run and of the state directory */
     VimgModel *model;
     VimgServer *server;
@@ -158,6 +160,21 @@ relay_set(Relay *relay, VimgServer *server)
     relay->server = server;
 }
 
+/* Strings stay those of @config. */
+static void
+take_import_rules(const VimgDaemonConfig *config, VimgImportRules *out)
+{
+    out->source.schemes = (const char *const *)config->import_schemes;
+    out->source.hosts = (const char *const *)config->import_hosts;
+    out->source.addresses = (const char *const *)config->import_addresses;
+    out->source.directories = (const char *const *)config->import_directories;
+    out->source.ca_file = config->import_ca_file;
+    out->source.proxy = config->import_proxy;
+    out->source.timeout = config->import_timeout;
+    out->ratio = config->import_ratio;
+    out->max_size = config->import_max_size;
+}
+
 static gboolean
 start_model(Daemon *daemon, GError **error)
 {
@@ -171,8 +188,10 @@ start_model(Daemon *daemon, GError **error)
         .search_paths = (const char *const *)daemon->config->search_paths,
         .metrics_file = daemon->config->metrics_file,
         .metrics_interval = daemon->config->metrics_interval,
+        .imports = &daemon->imports,
     };
 
+    take_import_rules(daemon->config, &daemon->imports);
     daemon->model = vimg_model_new(&config, error);
     if (!daemon->model)
         return FALSE;

@@ -37,6 +37,7 @@ struct _VimgModel {
     char *run_dir;
     char **zones;
     char **search_paths;
+    const struct _VimgImportRules *imports; /* may be NULL */
     VimgBackends *backends;
     VimgSecrets *secrets;
     VimgJobs *jobs;

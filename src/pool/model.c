@@ -217,6 +217,7 @@ vimg_model_new(const VimgModelConfig *config, GError **error)
     model->search_paths = g_strdupv((char **)config->search_paths);
     model->metrics_file = g_strdup(config->metrics_file);
     model->metrics_interval = config->metrics_interval;
+    model->imports = config->imports;
     model->jobs = vimg_jobs_new();
     model->secrets = vimg_secrets_new(secrets);
     if (!vimg_persist_dirs(model, error))

@@ -68,8 +68,9 @@ typedef struct {
     const char *plugin_dir;
     const char *const *zones;
     const char *const *search_paths;
-    const char *metrics_file; /* NULL: none is written */
-    guint metrics_interval;   /* seconds */
+    const char *metrics_file;               /* NULL: none is written */
+    guint metrics_interval;                 /* seconds */
+    const struct _VimgImportRules *imports; /* outlives the model; NULL: nothing is imported */
 } VimgModelConfig;
 
 /* Strings of @config are copied.  Loads no definition yet. */
@@ -209,6 +210,26 @@ void vimg_transfer_free(VimgTransfer *transfer);
 /* From any thread at any time before free: a blocked call returns VIMG_ERROR_ABORTED soon. */
 void vimg_transfer_cancel(VimgTransfer *transfer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransfer, vimg_transfer_free)
+
+/* ---- imports ---------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *name; /* of an image that is saving, or of a new one */
+    const char *url;
+    const char *digest; /* "sha256:" or "sha512:" and digits, of what comes; NULL: not known */
+    const char *format; /* NULL: recognised */
+} VimgImportRequest;
+
+/*
+ * Fetches what lies at a URL into an image, which is active then; gzip, xz and zstd are unpacked.
+ * It goes on whatever becomes of the client.  What failed leaves a saving image that the same
+ * import takes up again, if anything came, or one that says why its content can never be used.
+ * Returns: (transfer full) a JSON object: "name", "uuid", "format" of the image; "packed": "gzip",
+ * "xz", "zstd" or null; in bytes "capacity", "allocation" and "physical" of the image, "received",
+ * what was fetched, and "resumed_at", the offset of the first of that.
+ */
+char *vimg_model_vol_import(VimgModel *model, const VimgPoolId *pool,
+                            const VimgImportRequest *request, GError **error);
 
 /* ---- upkeep ----------------------------------------------------------------------------- */
 

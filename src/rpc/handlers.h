@@ -172,6 +172,10 @@ gboolean vimg_handle_zone_attach(VimgCall *call, GError **error);
 gboolean vimg_handle_zone_detach(VimgCall *call, GError **error);
 gboolean vimg_handle_zone_delete(VimgCall *call, GError **error);
 
+/* ---- handlers-import.c ---------------------------------------------------------------------- */
+
+gboolean vimg_handle_volume_import(VimgCall *call, GError **error);
+
 /* ---- events.c ------------------------------------------------------------------------------- */
 
 gboolean vimg_handle_job_watch(VimgCall *call, GError **error);

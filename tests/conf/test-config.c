@@ -34,6 +34,15 @@ test_defaults(void)
     g_assert_cmpuint(config->stream_stall_timeout, ==, 120);
     g_assert_null(config->metrics_file);
     g_assert_cmpuint(config->metrics_interval, ==, 15);
+    g_assert_cmpuint(g_strv_length(config->import_schemes), ==, 3);
+    g_assert_null(config->import_hosts[0]);
+    g_assert_null(config->import_addresses[0]);
+    g_assert_null(config->import_directories[0]);
+    g_assert_null(config->import_ca_file);
+    g_assert_null(config->import_proxy);
+    g_assert_cmpuint(config->import_timeout, ==, 60);
+    g_assert_cmpuint(config->import_ratio, ==, 1000);
+    g_assert_cmpuint(config->import_max_size, ==, 17592186044416);
     g_assert_cmpint(config->log_level, ==, VIMG_LOG_INFO);
 }
 
@@ -45,6 +54,10 @@ test_full(void)
     g_autoptr(VimgDaemonConfig) config = vimg_daemon_config_load(path, &error);
     static const char *const zones[] = {"zone-1", "zone-2", "zone 3", NULL};
     static const char *const paths[] = {"/srv", "/mnt", NULL};
+    static const char *const schemes[] = {"https", NULL};
+    static const char *const hosts[] = {"*.example.com", NULL};
+    static const char *const networks[] = {"192.0.2.0/24", "2001:db8::1", NULL};
+    static const char *const incoming[] = {"/srv/incoming", NULL};
 
     g_assert_no_error(error);
     g_assert_cmpstrv(config->zones, zones);
@@ -65,6 +78,15 @@ test_full(void)
     g_assert_cmpuint(config->stream_stall_timeout, ==, 30);
     g_assert_cmpstr(config->metrics_file, ==, "/run/m.prom");
     g_assert_cmpuint(config->metrics_interval, ==, 60);
+    g_assert_cmpstrv(config->import_schemes, schemes);
+    g_assert_cmpstrv(config->import_hosts, hosts);
+    g_assert_cmpstrv(config->import_addresses, networks);
+    g_assert_cmpstrv(config->import_directories, incoming);
+    g_assert_cmpstr(config->import_ca_file, ==, "/etc/ca.pem");
+    g_assert_cmpstr(config->import_proxy, ==, "http://proxy:3128");
+    g_assert_cmpuint(config->import_timeout, ==, 5);
+    g_assert_cmpuint(config->import_ratio, ==, 100);
+    g_assert_cmpuint(config->import_max_size, ==, 1073741824);
     g_assert_cmpint(config->log_level, ==, VIMG_LOG_DEBUG);
 }
 
@@ -101,6 +123,13 @@ static const struct {
     {"metrics-file", "metrics_file = \"m\"", "f:1: metrics_file: 'm' is not an absolute path"},
     {"metrics-interval", "metrics_interval = 0",
      "f:1: metrics_interval needs a number from 1 to 86400"},
+    {"import-scheme", "import_schemes = [ \"ftp\" ]",
+     "f:1: import_schemes: images are imported from https, http and file URLs"},
+    {"import-address", "import_addresses = [ \"10.0.0.1/8\" ]",
+     "f:1: import_addresses: '10.0.0.1/8' is not a network such as 192.0.2.0/24 or 2001:db8::/32"},
+    {"import-directory", "import_directories = [ \"x\" ]",
+     "f:1: import_directories: 'x' is not an absolute path"},
+    {"import-ratio", "import_ratio = 0", "f:1: import_ratio needs a number from 1 to 1000000"},
     {"search-path", "search_paths = [ \"x\" ]", "f:1: search_paths: 'x' is not an absolute path"},
 };
 

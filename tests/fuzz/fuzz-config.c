@@ -24,6 +24,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_assert_nonnull(config->zones);
     g_assert_nonnull(config->compat_uris);
     g_assert_nonnull(config->search_paths);
+    g_assert_nonnull(config->import_schemes);
+    g_assert_nonnull(config->import_addresses);
+    g_assert_cmpuint(config->import_ratio, >=, 1);
     g_assert_cmpuint(config->max_clients, >=, 1);
     g_assert_cmpuint(config->max_streams, >=, 1);
     g_assert_cmpuint(config->max_client_bytes, >=, 65536);

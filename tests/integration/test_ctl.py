@@ -393,7 +393,8 @@ def blocks(section=None):
 
 
 class Manual(CtlCase):
-    config = 'zones = [ "north", "south", "west" ]\n'
+    config = ('zones = [ "north", "south", "west" ]\n'
+              'import_addresses = [ "127.0.0.1/32" ]\n')
 
     def setUp(self):
         super().setUp()
@@ -457,7 +458,6 @@ class Manual(CtlCase):
         if "import" in script:
             script = script.replace("https://images.example.org",
                                     "http://127.0.0.1:%d" % self.server.server_port)
-            script = script.replace("virtimagectl", "virtimagectl --progress=none")
         if "job-cancel" in script:
             self.cancel(script)
             return
@@ -476,6 +476,17 @@ class Manual(CtlCase):
             c.begin("VOL_UPLOAD", rpc.VolRef("images", "big.raw", "")).data(b"x")
             job = self.json("jobs")["jobs"][0]["id"]
             self.example(script.replace(" 7", " %d" % job))
+
+    def test_import(self):
+        name = self.pool()
+        url = "http://127.0.0.1:%d/a.raw?signature=secret" % self.server.server_port
+        report = self.json("import", name, "a", url)
+        self.assertEqual((report["name"], report["received"]), ("a", MIB))
+        self.assertIn("Format: ", self.ctl("import", name, "b", url, "--format=raw"))
+        said = self.ctl("import", name, "c", url, "--digest=sha256:" + "0" * 64, code=FAILED)
+        self.assertNotIn("secret", said)
+        self.ctl("import", name, "a", url, code=REFUSED)
+        self.ctl("import", name, "d", url, "--digest=md5:00", code=USAGE)
 
     def test_whole_file_at_an_offset(self):
         self.prepare()

@@ -8,7 +8,9 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -27,13 +29,47 @@ MANY = 1500 if slow() else 10000
 CHINESE = {"LANGUAGE": "zh_CN"}
 
 
+class Slow(BaseHTTPRequestHandler):
+    """Sends half of the file, and the rest as long as nobody is in a hurry."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self):
+        self.head(200, len(self.server.data))
+        self.end_headers()
+
+    def head(self, status, length):
+        self.send_response(status)
+        self.send_header("Content-Length", str(length))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", '"one"')
+
+    def do_GET(self):
+        data, asked = self.server.data, re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        at = int(asked.group(1)) if asked else 0
+        self.head(206 if asked else 200, len(data) - at)
+        if asked:
+            self.send_header("Content-Range", "bytes %d-%d/%d" % (at, len(data) - 1, len(data)))
+        self.end_headers()
+        try:
+            for i in range(at, len(data), 65536):
+                self.wfile.write(data[i:i + 65536])
+                if self.server.slow and i > len(data) // 2:
+                    time.sleep(0.2)
+        except OSError:
+            pass
+
+    def log_message(self, *unused):
+        pass
+
+
 def setUpModule():
     if namespaces.entered():
         namespaces.mount("--bind", BUILD / "po", "/usr/share/locale")
 
 
 class Screens(CtlMixin, VirshCase):
-    config = 'zones = [ "north", "south" ]\n'
+    config = 'zones = [ "north", "south" ]\nimport_addresses = [ "127.0.0.1/32" ]\n'
 
     def setUp(self):
         super().setUp()
@@ -134,7 +170,7 @@ class Screens(CtlMixin, VirshCase):
         """A bar while it goes on, Ctrl-C in the middle, and the same command again."""
         path = self.work / "large"
         with open(path, "wb") as out:
-            for _ in range(4 if slow() else 48):
+            for _ in range(4 if slow() else 24):
                 out.write(os.urandom(16 * MIB))
         with Terminal(self.daemon.root, self.daemon.uri, 80) as t:
             t.begin("virtimagectl upload %s %s large" % (path, self.name))
@@ -151,6 +187,28 @@ class Screens(CtlMixin, VirshCase):
         self.assertEqual(self.json("show", self.name, "large")["state"], "active")
 
 
+    def test_import(self):
+        """Ctrl-C while the server is slow, and the same command again."""
+        server = HTTPServer(("127.0.0.1", 0), Slow)
+        server.data, server.slow = os.urandom(8 * MIB), True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        command = "virtimagectl import %s slow http://127.0.0.1:%d/slow.raw" % (
+            self.name, server.server_port)
+        with Terminal(self.daemon.root, self.daemon.uri, 80) as t:
+            t.begin(command)
+            t.wait(r"import.*MiB")
+            t.key("C-c")
+            code, text = t.result(strict=False)
+            self.assertEqual(code, 130, text)
+            self.assertIn("the same command goes on", text)
+            server.slow = False
+            code, text = t.run(command, strict=False)
+            self.assertEqual(code, 0, text)
+        self.assertEqual(self.json("show", self.name, "slow")["state"], "active")
+
+
 class Long(CtlMixin, runner.DaemonCase):
     """Long commands of a storage that waits as long as a test wants."""
 
@@ -163,8 +221,8 @@ class Long(CtlMixin, runner.DaemonCase):
             c.open()
             where = c.define(pool_xml(self.name, self.dir, "", "memory"))
             c.void("POOL_CREATE", rpc.pool(where) + u32(0))
-            ref = c.create_vol(where, "a", 1000)
-            c.upload(ref, b"x" * 1000)
+            for name in ("a", "b"):
+                c.upload(c.create_vol(where, name, 1000), b"x" * 1000)
 
     def tearDown(self):
         for held in self.dir.glob("hold-*"):
@@ -197,6 +255,10 @@ class Long(CtlMixin, runner.DaemonCase):
             self.interrupted(t, "verify " + self.name, "verify", "verify", "damage that was found")
             self.interrupted(t, "verify %s a" % self.name, "verify", "verify",
                              "damage that was found")
+            for command, callback, kind in (("du " + self.name, "usage", "usage"),
+                                            ("diff %s a b" % self.name, "diff", "diff"),
+                                            ("doctor " + self.name, "diagnose", "doctor")):
+                self.interrupted(t, command, callback, kind, "nothing was changed")
             code, text = t.run("virtimagectl verify " + self.name)
             self.assertEqual(code, 0, text)
 
@@ -251,7 +313,7 @@ class Long(CtlMixin, runner.DaemonCase):
             self.assertEqual(code, 0)
             self.assertIn("image-%05d" % (MANY - 1), text)
             code, text = t.run("virtimagectl list %s | wc -l" % self.name)
-            self.assertEqual(text.split(), [str(MANY + 3)])
+            self.assertEqual(text.split(), [str(MANY + 4)])  # a, b and the heading
 
 
 if __name__ == "__main__":

@@ -146,16 +146,25 @@ class Install(unittest.TestCase):
 
     def test_files(self):
         for path in ("/usr/sbin/virtimaged", "/usr/include/vimg-plugin.h",
-                     "/usr/share/virtimage/schemas/pool.rng"):
+                     "/usr/share/virtimage/schemas/pool.rng", "/usr/bin/virtimagectl",
+                     "/usr/share/virtimage/schemas/virtimagectl.json",
+                     "/usr/share/bash-completion/completions/virtimagectl"):
             self.assertTrue(Path(path).exists(), path)
         for name in ("vimg-imagestore.so", "vimg-plugin.pc", "virtimaged.socket",
                      "virtimaged-ro.socket", "virtimaged.service", "virtimaged.8",
-                     "virtimage.mo"):
+                     "virtimagectl.1", "virtimage.mo"):
             found = subprocess.run(["find", "/usr/lib", "/lib/systemd", "/usr/share/man",
                                     "/usr/share/locale", "/usr/share/pkgconfig", "-name",
                                     name + "*"], capture_output=True, text=True, check=False)
             self.assertTrue(found.stdout.strip(), name)
         self.assertTrue(list(Path("/etc").rglob("virtimaged.conf")))
+
+    def test_virtimagectl(self):
+        """Where it looks by itself is where the daemon is."""
+        done = subprocess.run(["virtimagectl", "status", "--json"], capture_output=True, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('"pools"', done.stdout)
 
     def test_places(self):
         self.session("image:///system", self.root / "places")

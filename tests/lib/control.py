@@ -14,6 +14,7 @@ PROCS = dict(POOL_CLEANUP=1, POOL_VERIFY=2, TRASH_LIST=3, TRASH_RESTORE=4, TRASH
              VOLUME_DIFF=12, POOL_DOCTOR=20, METRICS=22, JOB_WATCH=23, JOB_EVENT=24)
 PROCS.update(POOL_ENABLE=13, POOL_DESCRIBE=14, POOL_RENAME=15, ZONE_LIST=16, ZONE_ATTACH=17,
              ZONE_DETACH=18, ZONE_DELETE=19)
+PROCS.update(VOLUME_IMPORT=21)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires")
@@ -176,3 +177,9 @@ class Control:
         event = JobEvent(read_job(reader), bool(reader.u32()), reader.nullable())
         reader.end()
         return event
+
+    def import_args(self, pool, volume, url, digest=None, fmt=None):
+        return (self.pool(pool) + string(volume) + string(url) + nullable(digest) + nullable(fmt))
+
+    def volume_import(self, pool, volume, url, digest=None, fmt=None):
+        return self.report("VOLUME_IMPORT", self.import_args(pool, volume, url, digest, fmt))

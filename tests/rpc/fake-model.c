@@ -448,6 +448,19 @@ vimg_model_zone_delete(VimgModel *model, const char *zone, const char *const *uu
     return called(error, "zone_delete(%s, %u: %s)", zone, (guint)n, n > 0 ? uuids[n - 1] : "");
 }
 
+/* ---- imports ---------------------------------------------------------------------------- */
+
+char *
+vimg_model_vol_import(VimgModel *model, const VimgPoolId *pool, const VimgImportRequest *request,
+                      GError **error)
+{
+    return called(error, "vol_import(%s, %s, %s, %s, %s)", pool_text(pool), request->name,
+                  request->url, request->digest ? request->digest : "NULL",
+                  request->format ? request->format : "NULL")
+               ? g_strdup("{}")
+               : NULL;
+}
+
 /* ---- upkeep ----------------------------------------------------------------------------- */
 
 char *

@@ -73,6 +73,10 @@ static const struct {
     {"zone-detach", 18, P " s:z", "", "zone_detach(p, z)", OK_CODE, NULL},
     {"zone-delete", 19, "s:z i:2 s:u s:w", "", "zone_delete(z, 2: w)", OK_CODE, NULL},
     {"zone-delete-none", 19, "s:z i:0", "", "zone_delete(z, 0: )", OK_CODE, NULL},
+    {"import", 21, P " s:v s:http://h i:0 i:0", "s:{}", "vol_import(p, v, http://h, NULL, NULL)",
+     OK_CODE, NULL},
+    {"import-all", 21, P " s:v s:http://h i:1 s:d i:1 s:raw", "s:{}",
+     "vol_import(p, v, http://h, d, raw)", OK_CODE, NULL},
 };
 
 static void
