@@ -6,11 +6,13 @@
 # taken, what will be read is in the page cache and nothing waits to be written.
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import contextlib
 import os
 import platform
 import resource
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -70,10 +72,24 @@ class Bench:
             self.made_images = Images(self.work)
         return self.made_images
 
-    def ours(self):
+    def ours(self, config=""):
         """A fresh virtimaged."""
-        self.daemons.append(Daemon().start())
+        self.daemons.append(Daemon(config).start())
         return self.daemons[-1]
+
+    def serve(self, directory):
+        """A web server on loopback; returns the URL of @directory."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.children.append(subprocess.Popen(
+            [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory",
+             str(directory), str(port)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                return "http://127.0.0.1:%d/" % port
+            time.sleep(0.05)
 
     def stock(self):
         """The stock libvirtd; one serves all parts."""

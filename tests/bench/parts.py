@@ -258,6 +258,29 @@ def part_ctl(bench):
     for what in ("upload", "download"):
         bench.ratio("virtimagectl " + what, 0.9 if what == "upload" else 1, "virsh vol-" + what)
         bench.ratio("virtimagectl %s, sparse" % what, 1, "virsh vol-%s --sparse" % what)
+    fetch(bench, dense)
+
+
+def fetch(bench, path):
+    """An import, against curl to a file and an upload of that."""
+    daemon = bench.ours('import_addresses = [ "127.0.0.1/32" ]\n')
+    url = bench.serve(path.parent) + path.name
+    fetched, pools = bench.work / "fetched", []
+    for n in range(bench.rounds):
+        a, b = (Pool(daemon, "imagestore", bench.work, "%s%d" % (who, n))
+                for who in ("import", "curl"))
+        call = "virtimagectl -q -c '%s' " % daemon.uri
+        call = call.replace("virtimagectl", str(BUILD / "src/cli/virtimagectl"), 1)
+        bench.timed("virtimagectl import", ["sh", "-c", call + "import %s i %s" % (a.name, url)],
+                    [path])
+        bench.timed("curl and virtimagectl upload", [
+            "sh", "-c", "curl -s -o '%s' %s && " % (fetched, url)
+            + call + "upload '%s' %s i" % (fetched, b.name)], [path])
+        fetched.unlink()
+        pools += [a, b]
+    for pool in pools:
+        pool.remove()
+    bench.ratio("virtimagectl import", 1.1, "curl and virtimagectl upload")
 
 
 def extents(path):

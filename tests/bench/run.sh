@@ -33,7 +33,7 @@ fi
 scratch=$(mktemp -d "${VIMG_BENCH_DIR:-/var/tmp}/vimg-bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 read -r -d '' -a wanted <<<"$build_packages libvirt-clients libvirt-daemon python3-libvirt qemu-utils
-    e2fsprogs util-linux findutils mount borgbackup restic casync" || true
+    curl e2fsprogs util-linux findutils mount borgbackup restic casync" || true
 need "${wanted[@]}" >&2
 
 # What a distribution installs: optimised, with the assertions that are the default.
