@@ -151,8 +151,20 @@ vimg_source_check(const VimgSource *source, GError **error)
                       _("'%s' was changed while it was uploaded"), source->path);
 }
 
-gint64
-vimg_source_changed(const VimgSource *source)
+gboolean
+vimg_source_identify(const VimgSource *source, guint64 identity[VIMG_SOURCE_IDENTITY])
 {
-    return MAX(source->first.st_mtim.tv_sec, source->first.st_ctim.tv_sec);
+    const struct stat *is = &source->first;
+    const guint64 numbers[VIMG_SOURCE_IDENTITY] = {
+        is->st_dev,
+        is->st_ino,
+        (guint64)is->st_size,
+        (guint64)is->st_mtim.tv_sec,
+        (guint64)is->st_mtim.tv_nsec,
+        (guint64)is->st_ctim.tv_sec, /* the time of a change can be set, this one cannot */
+        (guint64)is->st_ctim.tv_nsec,
+    };
+
+    memcpy(identity, numbers, sizeof(numbers));
+    return S_ISREG(is->st_mode);
 }
