@@ -409,17 +409,29 @@ class Downloads(TransferCase):
 
     def test_download_after_ctrl_c(self):
         pool, path = self.complete()
-        out, relay = self.work / "out", self.relay(down=PART)
-        child = self.start("download", pool, "disk", out, uri=relay.uri)
-        self.stalled(relay)
-        child.send_signal(signal.SIGINT)
-        relay.let_go()
-        err = self.finish(child, INTERRUPTED)[1]
-        self.assertIn(str(self.part()), err)
+        out = self.work / "out"
+        err = self.interrupted(["download", pool, "disk", out], down=PART)
+        part = self.part()
+        self.assertIn(str(part), err)
         self.assertFalse(out.exists())
-        size = self.part().stat().st_size
-        self.assertGreater(size, 0)
-        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE - size)
+        size = part.stat().st_size
+        self.assertGreater(size, MIB)
+        self.assertEqual(part.stat().st_mode & 0o777, 0o600)
+        records = self.work / "state" / "virtimage" / "downloads"
+        self.assertEqual([r.stat().st_mode & 0o777 for r in records.iterdir()], [0o600])
+        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE - size + MIB)
+        same(path, out)
+        self.assertEqual(list(records.iterdir()), [])
+
+    def test_a_part_that_was_changed(self):
+        """Its end is looked at."""
+        pool, path = self.complete()
+        out = self.work / "out"
+        self.interrupted(["download", pool, "disk", out], down=PART)
+        with open(self.part(), "r+b") as part:
+            part.seek(-5, os.SEEK_END)
+            part.write(bytes(5))
+        self.ctl("download", pool, "disk", out)
         same(path, out)
 
     def test_download_after_the_client_was_killed(self):
@@ -431,25 +443,21 @@ class Downloads(TransferCase):
         self.ctl_fails(REFUSED, "in use", "download", pool, "disk", out)
         child.kill()
         self.finish(child, -signal.SIGKILL)
-        size = self.part().stat().st_size
-        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE - size)
+        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE)
         same(path, out)
         self.part_of_another(pool, path)
 
     def part_of_another(self, pool, path):
-        """Parts that are not to be gone on with: of another image, from before a crash, too long."""
+        """Parts that are not to be gone on with: of another image, of nobody knows what, too long."""
         out = self.work / "out"
         uuid = element(self.vol_xml(pool, "disk"), "image:uuid")
-        for name, size, old in (("0" * 8 + uuid[8:], MIB, False), (uuid, MIB, True),
-                                (uuid, SIZE + 1, False)):
+        for name, size in (("0" * 8 + uuid[8:], MIB), (uuid, MIB), (uuid, SIZE + 1)):
             part = Path("%s.%s.part" % (out, name))
             part.write_bytes(bytes(size))
-            if old:
-                os.utime(part, (1, 1))
             self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE)
             same(path, out)
             part.unlink(missing_ok=True)
-        Path("%s.%s.part" % (out, uuid)).write_bytes(path.read_bytes()[:MIB])
+        self.interrupted(["download", pool, "disk", out], down=PART)
         self.assertEqual(self.ctl("download", "--no-resume", pool, "disk", out)["sent"], SIZE)
 
     def test_download_while_the_daemon_is_killed(self):
