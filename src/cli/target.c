@@ -325,13 +325,21 @@ set_mode(const VimgTarget *target)
                   stat(target->path, &info) == 0 ? info.st_mode & 0777 : 0666 & ~mask) == 0;
 }
 
+/* Pipes and terminals have nothing to keep. */
+static gboolean
+sync_in_place(const VimgTarget *target, GError **error)
+{
+    return fsync(target->fd) == 0 || errno == EINVAL || errno == EROFS ||
+           throw_write(target, error);
+}
+
 gboolean
 vimg_target_commit(VimgTarget *target, GError **error)
 {
     g_autofree char *dir = NULL;
 
     if (!target->part)
-        return TRUE;
+        return sync_in_place(target, error);
     if (!set_mode(target) || fsync(target->fd) < 0)
         return throw_write(target, error);
     if (!is_named(target))

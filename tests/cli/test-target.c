@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -29,6 +30,18 @@ flock(int fd, int operation)
         g_assert_cmpint(rename(part, steal_to), ==, 0);
     g_clear_pointer(&steal_to, g_free);
     return (int)syscall(SYS_flock, fd, operation);
+}
+
+static int syncs, sync_errno; /* of what is written to in place */
+
+int
+fsync(int fd)
+{
+    syncs++;
+    if (sync_errno == 0)
+        return (int)syscall(SYS_fsync, fd);
+    errno = sync_errno;
+    return -1;
 }
 
 static void
@@ -234,6 +247,35 @@ test_in_use(void)
     tear_down();
 }
 
+/* A device is as durable as a file; a pipe cannot be, and EIO is no reason to call it well. */
+static void
+test_in_place(void)
+{
+    static const int numbers[] = {EINVAL, EROFS, EIO, ENOSPC};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        g_autoptr(VimgTarget) target = NULL;
+        g_autoptr(GError) error = NULL;
+        int reader;
+
+        set_up();
+        g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+        reader = g_open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+        target = open_target();
+        g_assert_true(vimg_target_write(target, "content", 7, NULL));
+        syncs = 0;
+        sync_errno = numbers[i];
+        if (numbers[i] == EINVAL || numbers[i] == EROFS)
+            g_assert_true(vimg_target_commit(target, &error));
+        else
+            g_assert_false(vimg_target_commit(target, &error));
+        sync_errno = 0;
+        g_assert_cmpint(syncs, ==, 1);
+        close(reader);
+        tear_down();
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -246,5 +288,6 @@ main(int argc, char **argv)
     g_test_add_func("/target/planted", test_planted);
     g_test_add_func("/target/renamed-meanwhile", test_renamed_meanwhile);
     g_test_add_func("/target/in-use", test_in_use);
+    g_test_add_func("/target/in-place", test_in_place);
     return g_test_run();
 }
