@@ -171,6 +171,11 @@ check_arguments(VimgCtl *ctl, const Download *download, const char *path)
         vimg_ctl_misused(ctl, "%s", _("--json has no place beside content on standard output"));
         return FALSE;
     }
+    if (g_str_equal(path, "-") && isatty(STDOUT_FILENO)) {
+        vimg_ctl_misused(ctl, "%s",
+                         _("standard output is a terminal: an image is not written to it"));
+        return FALSE;
+    }
     return TRUE;
 }
 

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -73,6 +74,14 @@ class Transfers(TransferCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         same(path, self.work / "out")
         self.ctl_fails(USAGE, "--json", "--json", "download", pool, "disk", "-")
+
+    def test_a_terminal_gets_none(self):
+        pool, path = self.pool(), self.raw(MIB)
+        self.ctl("upload", path, pool, "disk")
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        self.ctl_fails(USAGE, "is a terminal", "download", pool, "disk", "-", stdout=slave)
 
     def test_a_reader_that_leaves(self):
         pool, path = self.pool(), self.raw()

@@ -62,7 +62,7 @@ class TransferCase(VirshCase):
 
     def ctl_fails(self, code, text, *args, **kw):
         done = self.run_ctl(*args, **kw)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertEqual(done.returncode, code, (done.stdout or "") + done.stderr)
         self.assertIn(text, done.stderr)
         return done.stderr
 
