@@ -16,6 +16,14 @@
 
 #define BLOCK (256 * 1024) /* zeros are looked for in units of it */
 
+/* Standard input is none either: an image is created with its size, and a pipe has none. */
+static gboolean
+throw_no_file(const char *path, GError **error)
+{
+    return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("'%s' is neither a file nor a block device"),
+                      path);
+}
+
 VimgSource *
 vimg_source_open(const char *path, GError **error)
 {
@@ -25,12 +33,14 @@ vimg_source_open(const char *path, GError **error)
     source->path = g_strdup(path);
     source->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (source->fd < 0 || fstat(source->fd, &source->first) < 0) {
-        vimg_throw_errno(error, _("cannot open '%s'"), path);
+        if (errno == ENOENT && g_str_equal(path, "-"))
+            throw_no_file(path, error);
+        else
+            vimg_throw_errno(error, _("cannot open '%s'"), path);
         return NULL;
     }
     if (!S_ISREG(source->first.st_mode) && !S_ISBLK(source->first.st_mode)) {
-        vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("'%s' is neither a file nor a block device"),
-                   path);
+        throw_no_file(path, error);
         return NULL;
     }
     end = lseek(source->fd, 0, SEEK_END);

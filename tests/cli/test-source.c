@@ -109,8 +109,9 @@ test_change(void)
 static void
 test_what_is_no_file(void)
 {
-    static const char *const paths[] = {"/dev/null", "/dev", "/nowhere/at/all"};
-    static const gint codes[] = {VIMG_ERROR_INVALID_ARG, VIMG_ERROR_INVALID_ARG, VIMG_ERROR_SYSTEM};
+    static const char *const paths[] = {"/dev/null", "/dev", "-", "/nowhere/at/all"};
+    static const gint codes[] = {VIMG_ERROR_INVALID_ARG, VIMG_ERROR_INVALID_ARG,
+                                 VIMG_ERROR_INVALID_ARG, VIMG_ERROR_SYSTEM};
 
     for (gsize i = 0; i < G_N_ELEMENTS(paths); i++) {
         g_autoptr(GError) error = NULL;
