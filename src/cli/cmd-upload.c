@@ -291,6 +291,23 @@ describe_rest(VimgTransfer *transfer, const Upload *upload)
                                image->position, upload->source->size);
 }
 
+/* The daemon knows of volumes; a user of this command need not delete one and create it. */
+static void
+add_way_out(VimgTransfer *transfer, const Upload *upload, GError *error)
+{
+    g_autoptr(VimgImage) image = NULL;
+    g_autofree char *said = NULL;
+
+    if (!upload->tried || !transfer->ctl->daemon)
+        return;
+    image = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, NULL);
+    if (!image || g_strcmp0(image->uuid, upload->image->uuid) != 0 ||
+        g_strcmp0(image->state, "error") != 0)
+        return;
+    said = error->message;
+    error->message = g_strdup_printf(_("%s; upload --no-resume begins it anew"), said);
+}
+
 int
 vimg_cmd_upload(VimgCtl *ctl, int argc, char **argv)
 {
@@ -316,6 +333,8 @@ vimg_cmd_upload(VimgCtl *ctl, int argc, char **argv)
                                        transfer.total, transfer.sent);
         } else if (vimg_transfer_interrupted()) {
             text = describe_rest(&transfer, &upload);
+        } else {
+            add_way_out(&transfer, &upload, error);
         }
     }
     code = vimg_transfer_end(&transfer, upload.image, text, error);

@@ -47,8 +47,12 @@ class Transfers(TransferCase):
         self.stored(pool, qcow2.name, qcow2)
         self.ctl("upload", "--format", "qcow2", qcow2, pool, "declared")
         self.active(pool, "declared", "qcow2")
-        self.ctl_fails(FAILED, "", "upload", "--format", "vmdk", qcow2, pool, "wrong")
-        self.assertEqual(self.state(pool, "wrong"), "error")
+        for code, more in ((FAILED, ["--format", "vmdk"]), (REFUSED, [])):
+            self.ctl_fails(code, "; upload --no-resume begins it anew", "upload", *more, qcow2,
+                           pool, "wrong")
+            self.assertEqual(self.state(pool, "wrong"), "error")
+        self.ctl("upload", "--no-resume", qcow2, pool, "wrong")
+        self.active(pool, "wrong", "qcow2")
 
     def test_small_and_odd(self):
         pool = self.pool()
