@@ -78,24 +78,19 @@ receive(VimgTransfer *transfer, VimgTarget *target, VimgStream *stream, GError *
 static gboolean
 check_part(const VimgTransfer *transfer, VimgTarget *target, GError **error)
 {
-    if (target->at <= transfer->total)
+    if (!target->part || MAX(target->at, target->known) <= transfer->total)
         return TRUE;
-    target->at = 0;
-    return ftruncate(target->fd, 0) == 0 ||
-           vimg_throw_errno(error, _("cannot write '%s'"), target->part);
+    return vimg_target_restart(target, error);
 }
 
 static gboolean
-attempt(VimgTransfer *transfer, gpointer data, GError **error)
+fetch(VimgTransfer *transfer, const Download *download, GError **error)
 {
-    Download *download = data;
     VimgTarget *target = download->target;
     g_autoptr(VimgStream) stream = NULL;
     vimg_remote_vol vol;
     gboolean good;
 
-    if (!find(transfer, download, error) || !check_part(transfer, target, error))
-        return FALSE;
     transfer->done = target->at;
     vol = vimg_image_id(download->image);
     stream = vimg_stream_new(transfer->ctl->daemon, VIMG_REMOTE_VOL_DOWNLOAD, &vol, target->at,
@@ -105,9 +100,29 @@ attempt(VimgTransfer *transfer, gpointer data, GError **error)
     transfer->streaming = TRUE;
     vimg_stream_set_tick(stream, vimg_transfer_tick, transfer);
     good = receive(transfer, target, stream, error);
-    if (!good)
+    if (!good) {
         vimg_stream_abort(stream, NULL);
+        vimg_target_checkpoint(target);
+    }
     return good;
+}
+
+/* Whatever a part is worth, the file will be right. */
+static gboolean
+attempt(VimgTransfer *transfer, gpointer data, GError **error)
+{
+    Download *download = data;
+    VimgTarget *target = download->target;
+    g_autoptr(GError) local = NULL;
+
+    if (!find(transfer, download, error) || !check_part(transfer, target, error))
+        return FALSE;
+    if (fetch(transfer, download, &local))
+        return TRUE;
+    if (target->is_stale)
+        return vimg_target_restart(target, error) && fetch(transfer, download, error);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 /* What was asked for, or nothing. */
@@ -119,7 +134,9 @@ complete(VimgTransfer *transfer, Download *download, GError **error)
     transfer->phase = download->checksum.type ? _("verifying") : _("storing");
     if (download->checksum.type && !vimg_checksum_verify(&download->checksum, target->fd,
                                                          vimg_transfer_tick, transfer, error)) {
-        if (!vimg_transfer_interrupted())
+        if (vimg_transfer_interrupted())
+            vimg_target_checkpoint(target);
+        else
             vimg_target_discard(target);
         return FALSE;
     }
@@ -152,6 +169,11 @@ check_arguments(VimgCtl *ctl, const Download *download, const char *path)
     }
     if (g_str_equal(path, "-") && ctl->json) {
         vimg_ctl_misused(ctl, "%s", _("--json has no place beside content on standard output"));
+        return FALSE;
+    }
+    if (g_str_equal(path, "-") && isatty(STDOUT_FILENO)) {
+        vimg_ctl_misused(ctl, "%s",
+                         _("standard output is a terminal: an image is not written to it"));
         return FALSE;
     }
     return TRUE;

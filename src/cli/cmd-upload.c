@@ -2,9 +2,9 @@
  * cmd-upload.c: virtimagectl upload
  *
  * An upload that was cut off goes on where the daemon says that the durable part of it ends.  The
- * last slice before that is sent again and compared there.  Of a file that was changed since the
- * image was begun nobody knows what was sent, so it is sent from its first byte, and compared up to
- * where it is new.
+ * last slice before that is sent again and compared there.  That is right only of the very file
+ * that all of it came from, so which one it was is remembered.  Of any other nobody knows what was
+ * sent: it is sent from its first byte, and compared up to where it is new.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -15,6 +15,7 @@
 #include <libvirt/virterror.h>
 
 #include "cli/checksum.h"
+#include "cli/record.h"
 #include "cli/source.h"
 #include "cli/text.h"
 #include "cli/transfer.h"
@@ -26,7 +27,7 @@ typedef struct {
     const char *format; /* NULL: the daemon finds out */
     VimgChecksum checksum;
     gboolean afresh;  /* what an earlier upload left is not to be used */
-    gboolean created; /* the image is ours from its beginning */
+    gboolean created; /* by this command */
     gboolean tried;
     gboolean finished; /* all was sent, and the daemon asked to complete it */
     VimgSource *source;
@@ -85,12 +86,72 @@ check_same(const Upload *upload, const VimgImage *image, GError **error)
     return TRUE;
 }
 
+/* ---- what is remembered ----------------------------------------------------------------- */
+
+/* Of which file the image is, and up to where that was not compared when it was begun. */
+typedef struct {
+    guint64 identity[VIMG_SOURCE_IDENTITY];
+    guint64 before;
+} Memory;
+#define MEMORY_NUMBERS (sizeof(Memory) / sizeof(guint64))
+
+static char *
+memory_path(const VimgImage *image)
+{
+    return vimg_record_path("uploads", image->uuid, NULL);
+}
+
+static gboolean
+forget(const VimgImage *image, GError **error)
+{
+    g_autofree char *path = memory_path(image);
+
+    return !path || vimg_record_remove(path, error);
+}
+
+/* Before the first byte, while nobody else can write to the image. */
+static gboolean
+remember(VimgTransfer *transfer, const Upload *upload, GError **error)
+{
+    g_autofree char *path = memory_path(upload->image);
+    g_autoptr(VimgImage) now = NULL;
+    Memory memory;
+
+    if (!path || !vimg_source_identify(upload->source, memory.identity))
+        return forget(upload->image, error);
+    now = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, error);
+    if (!now)
+        return FALSE;
+    memory.before = now->position;
+    return vimg_record_write(path, (const guint64 *)&memory, MEMORY_NUMBERS, error);
+}
+
+/* Where the daemon says, if all that it has is of the file as it is now. */
+static guint64
+choose_offset(const Upload *upload)
+{
+    const VimgImage *image = upload->image;
+    g_autofree char *path = memory_path(image);
+    guint64 identity[VIMG_SOURCE_IDENTITY];
+    Memory memory;
+
+    if (!path || !vimg_source_identify(upload->source, identity) ||
+        !vimg_record_read(path, (guint64 *)&memory, MEMORY_NUMBERS) ||
+        memcmp(identity, memory.identity, sizeof(identity)) != 0 ||
+        image->position <= memory.before || image->position > upload->source->size)
+        return 0;
+    return image->position;
+}
+
+/* ---- finding or creating it ------------------------------------------------------------- */
+
 /* What is in the way goes, but never an image that is complete. */
 static gboolean
 replace(VimgTransfer *transfer, Upload *upload, GError **error)
 {
     if (!vimg_image_delete(transfer->ctl, upload->image, error))
         return FALSE;
+    forget(upload->image, NULL);
     g_clear_pointer(&upload->image, vimg_image_free);
     upload->image = create(transfer, upload, error);
     return upload->image != NULL;
@@ -188,16 +249,6 @@ send_all(VimgTransfer *transfer, Upload *upload, VimgStream *stream, GError **er
     return FALSE;
 }
 
-/* Where the daemon says, if all that it has is of the file as it is now. */
-static guint64
-choose_offset(const Upload *upload)
-{
-    const VimgImage *image = upload->image;
-    gboolean same = upload->created || vimg_source_changed(upload->source) < image->created;
-
-    return same && image->position <= upload->source->size ? image->position : 0;
-}
-
 static gboolean
 attempt(VimgTransfer *transfer, gpointer data, GError **error)
 {
@@ -215,7 +266,13 @@ attempt(VimgTransfer *transfer, gpointer data, GError **error)
     stream = vimg_stream_new(transfer->ctl->daemon, VIMG_REMOTE_VOL_UPLOAD, &vol, transfer->done,
                              TRUE, error);
     transfer->streaming = stream != NULL;
-    return stream && send_all(transfer, upload, stream, error);
+    if (!stream)
+        return FALSE;
+    if (transfer->done == 0 && !remember(transfer, upload, error)) {
+        vimg_stream_abort(stream, NULL);
+        return FALSE;
+    }
+    return send_all(transfer, upload, stream, error);
 }
 
 /* ---- the command ------------------------------------------------------------------------ */
@@ -232,6 +289,23 @@ describe_rest(VimgTransfer *transfer, const Upload *upload)
     return vimg_transfer_sizes(transfer,
                                _("%1$s of %2$s are stored; the same command goes on from there"),
                                image->position, upload->source->size);
+}
+
+/* The daemon knows of volumes; a user of this command need not delete one and create it. */
+static void
+add_way_out(VimgTransfer *transfer, const Upload *upload, GError *error)
+{
+    g_autoptr(VimgImage) image = NULL;
+    g_autofree char *said = NULL;
+
+    if (!upload->tried || !transfer->ctl->daemon)
+        return;
+    image = vimg_image_find(transfer->ctl, &transfer->pool, transfer->name, NULL);
+    if (!image || g_strcmp0(image->uuid, upload->image->uuid) != 0 ||
+        g_strcmp0(image->state, "error") != 0)
+        return;
+    said = error->message;
+    error->message = g_strdup_printf(_("%s; upload --no-resume begins it anew"), said);
 }
 
 int
@@ -253,11 +327,15 @@ vimg_cmd_upload(VimgCtl *ctl, int argc, char **argv)
     if (source) {
         upload.source = source;
         transfer.total = source->size;
-        if (vimg_transfer_run(&transfer, argv[1], attempt, &upload, &error))
+        if (vimg_transfer_run(&transfer, argv[1], attempt, &upload, &error)) {
+            forget(upload.image, NULL);
             text = vimg_transfer_sizes(&transfer, _("%1$s uploaded, %2$s of it sent"),
                                        transfer.total, transfer.sent);
-        else if (vimg_transfer_interrupted())
+        } else if (vimg_transfer_interrupted()) {
             text = describe_rest(&transfer, &upload);
+        } else {
+            add_way_out(&transfer, &upload, error);
+        }
     }
     code = vimg_transfer_end(&transfer, upload.image, text, error);
     vimg_image_free(upload.image);

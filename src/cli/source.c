@@ -16,6 +16,14 @@
 
 #define BLOCK (256 * 1024) /* zeros are looked for in units of it */
 
+/* Standard input is none either: an image is created with its size, and a pipe has none. */
+static gboolean
+throw_no_file(const char *path, GError **error)
+{
+    return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("'%s' is neither a file nor a block device"),
+                      path);
+}
+
 VimgSource *
 vimg_source_open(const char *path, GError **error)
 {
@@ -25,12 +33,14 @@ vimg_source_open(const char *path, GError **error)
     source->path = g_strdup(path);
     source->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (source->fd < 0 || fstat(source->fd, &source->first) < 0) {
-        vimg_throw_errno(error, _("cannot open '%s'"), path);
+        if (errno == ENOENT && g_str_equal(path, "-"))
+            throw_no_file(path, error);
+        else
+            vimg_throw_errno(error, _("cannot open '%s'"), path);
         return NULL;
     }
     if (!S_ISREG(source->first.st_mode) && !S_ISBLK(source->first.st_mode)) {
-        vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("'%s' is neither a file nor a block device"),
-                   path);
+        throw_no_file(path, error);
         return NULL;
     }
     end = lseek(source->fd, 0, SEEK_END);
@@ -151,8 +161,20 @@ vimg_source_check(const VimgSource *source, GError **error)
                       _("'%s' was changed while it was uploaded"), source->path);
 }
 
-gint64
-vimg_source_changed(const VimgSource *source)
+gboolean
+vimg_source_identify(const VimgSource *source, guint64 identity[VIMG_SOURCE_IDENTITY])
 {
-    return MAX(source->first.st_mtim.tv_sec, source->first.st_ctim.tv_sec);
+    const struct stat *is = &source->first;
+    const guint64 numbers[VIMG_SOURCE_IDENTITY] = {
+        is->st_dev,
+        is->st_ino,
+        (guint64)is->st_size,
+        (guint64)is->st_mtim.tv_sec,
+        (guint64)is->st_mtim.tv_nsec,
+        (guint64)is->st_ctim.tv_sec, /* the time of a change can be set, this one cannot */
+        (guint64)is->st_ctim.tv_nsec,
+    };
+
+    memcpy(identity, numbers, sizeof(numbers));
+    return S_ISREG(is->st_mode);
 }

@@ -31,7 +31,12 @@ guint64 vimg_source_next(VimgSource *source, guint64 offset, gsize most, gboolea
 
 /* Fails if it is not the file that was opened any more. */
 gboolean vimg_source_check(const VimgSource *source, GError **error);
-/* When it was changed last, in seconds since 1970: its content, or what this is content of. */
-gint64 vimg_source_changed(const VimgSource *source);
+
+/*
+ * Numbers that are others if it is another file, or has other content.  Returns: FALSE for a
+ * device, of which nothing tells.
+ */
+#define VIMG_SOURCE_IDENTITY 7
+gboolean vimg_source_identify(const VimgSource *source, guint64 identity[VIMG_SOURCE_IDENTITY]);
 
 #endif

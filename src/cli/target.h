@@ -2,7 +2,7 @@
  * target.h: a file that a download makes
  *
  * It grows beside the one that it will be, as FILE.UUID.part: the content of the image of that uuid
- * never changes, so whatever is there of it can be gone on with.  A pipe or a device is written to
+ * never changes, so whatever we wrote of it can be gone on with.  A pipe or a device is written to
  * as it is.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -16,7 +16,11 @@ typedef struct {
     char *path; /* NULL: standard output */
     char *part; /* NULL: written to in place */
     int fd;
-    guint64 at; /* bytes that it has */
+    guint64 at;          /* bytes that it has and are right */
+    guint64 known;       /* below it, what comes is compared, not written */
+    guint64 durable;     /* bytes that no crash takes away */
+    gboolean is_stale;   /* what it had is not of the image */
+    char *uuid, *record; /* of a part */
 } VimgTarget;
 
 /* @path: "-" for standard output. */
@@ -27,7 +31,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTarget, vimg_target_free)
 
 /*
  * Begins to write the content of image @uuid, or to go on with it unless @afresh; opened already,
- * it stays as it is.  Of what a machine that crashed since may not have kept, nothing is used.
+ * it stays as it is.  Only of a part that we remember anything is used, and no more of it than is
+ * durable; what else lies there is replaced.
  */
 gboolean vimg_target_open(VimgTarget *target, const char *uuid, gboolean afresh, GError **error);
 /* Whether holes may be left out. */
@@ -35,6 +40,11 @@ gboolean vimg_target_is_sparse(const VimgTarget *target);
 
 gboolean vimg_target_write(VimgTarget *target, const void *data, gsize size, GError **error);
 gboolean vimg_target_hole(VimgTarget *target, guint64 length, GError **error);
+
+/* Has all that came kept and remembered, as far as that goes. */
+void vimg_target_checkpoint(VimgTarget *target);
+/* A part becomes empty: for one that turned out to be stale. */
+gboolean vimg_target_restart(VimgTarget *target, GError **error);
 
 /* It is whole and right: it gets its name, for good. */
 gboolean vimg_target_commit(VimgTarget *target, GError **error);

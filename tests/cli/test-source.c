@@ -7,6 +7,8 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/checksum.h"
@@ -107,10 +109,42 @@ test_change(void)
 }
 
 static void
+identify(const char *path, guint64 *identity)
+{
+    g_autoptr(VimgSource) source = vimg_source_open(path, NULL);
+
+    g_assert_true(vimg_source_identify(source, identity));
+    source->first.st_mode = S_IFBLK | 0600; /* nothing tells when what is on a disk was changed */
+    g_assert_false(vimg_source_identify(source, identity));
+}
+
+static void
+test_identity(void)
+{
+    g_autofree char *path = make(&runs[2]);
+    g_autofree char *other = make(&runs[2]);
+    const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    guint64 first[VIMG_SOURCE_IDENTITY], second[VIMG_SOURCE_IDENTITY];
+
+    g_assert_cmpint(utimensat(AT_FDCWD, path, old, 0), ==, 0);
+    g_assert_cmpint(utimensat(AT_FDCWD, other, old, 0), ==, 0);
+    identify(path, first);
+    identify(path, second);
+    g_assert_cmpmem(first, sizeof(first), second, sizeof(second));
+    identify(other, second);
+    g_assert_cmpint(memcmp(first, second, sizeof(first)), !=, 0);
+    g_assert_cmpint(rename(other, path), ==, 0);
+    identify(path, second);
+    g_assert_cmpint(memcmp(first, second, sizeof(first)), !=, 0);
+    g_unlink(path);
+}
+
+static void
 test_what_is_no_file(void)
 {
-    static const char *const paths[] = {"/dev/null", "/dev", "/nowhere/at/all"};
-    static const gint codes[] = {VIMG_ERROR_INVALID_ARG, VIMG_ERROR_INVALID_ARG, VIMG_ERROR_SYSTEM};
+    static const char *const paths[] = {"/dev/null", "/dev", "-", "/nowhere/at/all"};
+    static const gint codes[] = {VIMG_ERROR_INVALID_ARG, VIMG_ERROR_INVALID_ARG,
+                                 VIMG_ERROR_INVALID_ARG, VIMG_ERROR_SYSTEM};
 
     for (gsize i = 0; i < G_N_ELEMENTS(paths); i++) {
         g_autoptr(GError) error = NULL;
@@ -164,6 +198,7 @@ main(int argc, char **argv)
     for (gsize i = 0; i < G_N_ELEMENTS(runs); i++)
         g_test_add_data_func(runs[i].path, &runs[i], test_runs);
     g_test_add_func("/source/change", test_change);
+    g_test_add_func("/source/identity", test_identity);
     g_test_add_func("/source/no-file", test_what_is_no_file);
     g_test_add_func("/checksum", test_checksum);
     return g_test_run();

@@ -2,9 +2,9 @@
 # test_transfer.py: virtimagectl upload and download, cut off at every turn
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
-import hashlib
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -15,145 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
-from daemon import BUILD, Daemon, slow
-from images import MIB, noise, same, to_qcow2, write_raw
+from daemon import Daemon, slow
+from images import MIB, noise, same, to_qcow2
 from relay import Relay
-from virshcase import SIZE, VirshCase, element
-
-CTL = BUILD / "src" / "cli" / "virtimagectl"
-PART = SIZE // 2 // MIB * MIB   # what the first attempt brings
-GIB = 1024 * MIB
-FAILED, USAGE, UNREACHABLE, NOT_FOUND, REFUSED, INTERRUPTED = 1, 2, 3, 4, 5, 130
-
-
-def sha256(path):
-    with open(path, "rb") as f:
-        return "sha256:" + hashlib.file_digest(f, "sha256").hexdigest() \
-            if hasattr(hashlib, "file_digest") else "sha256:" + hashlib.sha256(f.read()).hexdigest()
-
-
-class TransferCase(VirshCase):
-    def setUp(self):
-        super().setUp()
-        self.relays = []
-        self.children = []
-
-    def tearDown(self):
-        for child in self.children:
-            if child.poll() is None:
-                child.kill()
-            child.communicate()
-        for relay in self.relays:
-            relay.close()
-        super().tearDown()
-
-    def command(self, *args, uri=None):
-        return [str(a) for a in (CTL, "-c", uri or self.daemon.uri, *args)]
-
-    def run_ctl(self, *args, uri=None, **kw):
-        kw.setdefault("stdout", subprocess.PIPE)
-        return subprocess.run(self.command(*args, uri=uri), stderr=subprocess.PIPE, text=True,
-                              stdin=subprocess.DEVNULL, timeout=300, check=False,
-                              env=dict(os.environ, LC_ALL="C.UTF-8"), **kw)
-
-    def ctl(self, *args, **kw):
-        """Must succeed; returns its report."""
-        done = self.run_ctl("--json", *args, **kw)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stderr, "")
-        return json.loads(done.stdout)
-
-    def ctl_fails(self, code, text, *args, **kw):
-        done = self.run_ctl(*args, **kw)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        self.assertIn(text, done.stderr)
-        return done.stderr
-
-    def start(self, *args, uri=None):
-        child = subprocess.Popen(self.command(*args, uri=uri), stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                 env=dict(os.environ, LC_ALL="C.UTF-8"))
-        self.children.append(child)
-        return child
-
-    def finish(self, child, code=0):
-        out, err = child.communicate(timeout=180)
-        self.assertEqual(child.returncode, code, (out or "") + err)
-        return out, err
-
-    def relay(self, **kw):
-        self.relays.append(Relay(self.work / ("relay-%d" % len(self.relays)), self.daemon.socket,
-                                 **kw))
-        return self.relays[-1]
-
-    def stalled(self, relay):
-        self.assertTrue(relay.stalled.wait(120), "the relay was never full")
-
-    def raw(self, size=SIZE, name="disk.raw", **kw):
-        """A file that was there before any image."""
-        path = write_raw(self.work / name, size, **kw)
-        self.age(path)
-        return path
-
-    @staticmethod
-    def age(path):
-        """Nothing tells the time of a change but that time; it must have passed."""
-        while time.time() < int(path.stat().st_ctime) + 1:
-            time.sleep(0.05)
-
-    def position(self, pool, name):
-        return int(element(self.vol_xml(pool, name), "image:position"))
-
-    def wait_for(self, condition, what):
-        deadline = time.monotonic() + 120
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.05)
-
-    def stored(self, pool, name, path):
-        """What came back is what was sent."""
-        back = self.work / "back"
-        self.v("vol-download", "--sparse", "--pool", pool, name, back)
-        same(path, back)
-        back.unlink()
-
-    def active(self, pool, name, fmt=None):
-        xml = self.vol_xml(pool, name)
-        self.assertEqual(element(xml, "image:state"), "active")
-        if fmt:
-            self.assertIn("<format type='%s'/>" % fmt, xml)
-
-    def begun(self, pool, path, size=PART, name="disk"):
-        """An upload that was cut off, by stock virsh."""
-        self.v("vol-create-as", pool, name, path.stat().st_size)
-        with open(path, "rb") as src:
-            (self.work / "head").write_bytes(src.read(size))
-        self.v("vol-upload", "--length", size, "--pool", pool, name, self.work / "head")
-        position = self.position(pool, name)
-        self.assertGreater(position, 0)
-        return position
-
-
-    def goes_on_by_itself(self, command, name, path, break_it, **relay):
-        """@break_it in the middle of @command, which nobody repeats."""
-        relay = self.relay(**relay)
-        child = self.start("--json", *command, uri=relay.uri)
-        self.stalled(relay)
-        break_it(relay)
-        return json.loads(self.finish(child)[0])
-
-    def kill_daemon(self, relay):
-        self.daemon.kill()
-        self.daemon.check_log()
-        relay.cut()
-        time.sleep(1)
-        self.daemon.start()
-
-    def restart_daemon(self, relay):
-        self.daemon.stop()
-        relay.cut()
-        time.sleep(1)
-        self.daemon.start()
+from transfercase import (FAILED, GIB, INTERRUPTED, NOT_FOUND, PART, REFUSED, UNREACHABLE, USAGE,
+                          TransferCase, sha256)
+from virshcase import SIZE, element
 
 
 class Transfers(TransferCase):
@@ -180,8 +47,12 @@ class Transfers(TransferCase):
         self.stored(pool, qcow2.name, qcow2)
         self.ctl("upload", "--format", "qcow2", qcow2, pool, "declared")
         self.active(pool, "declared", "qcow2")
-        self.ctl_fails(FAILED, "", "upload", "--format", "vmdk", qcow2, pool, "wrong")
-        self.assertEqual(self.state(pool, "wrong"), "error")
+        for code, more in ((FAILED, ["--format", "vmdk"]), (REFUSED, [])):
+            self.ctl_fails(code, "; upload --no-resume begins it anew", "upload", *more, qcow2,
+                           pool, "wrong")
+            self.assertEqual(self.state(pool, "wrong"), "error")
+        self.ctl("upload", "--no-resume", qcow2, pool, "wrong")
+        self.active(pool, "wrong", "qcow2")
 
     def test_small_and_odd(self):
         pool = self.pool()
@@ -207,6 +78,14 @@ class Transfers(TransferCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         same(path, self.work / "out")
         self.ctl_fails(USAGE, "--json", "--json", "download", pool, "disk", "-")
+
+    def test_a_terminal_gets_none(self):
+        pool, path = self.pool(), self.raw(MIB)
+        self.ctl("upload", path, pool, "disk")
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        self.ctl_fails(USAGE, "is a terminal", "download", pool, "disk", "-", stdout=slave)
 
     def test_a_reader_that_leaves(self):
         pool, path = self.pool(), self.raw()
@@ -329,14 +208,6 @@ class Transfers(TransferCase):
 
 
 class Uploads(TransferCase):
-    def test_upload_sends_the_rest(self):
-        pool, path = self.pool(), self.raw(holes=False)
-        position = self.begun(pool, path)
-        report = self.ctl("upload", path, pool, "disk")
-        self.assertEqual(report["sent"], SIZE - position)
-        self.active(pool, "disk")
-        self.stored(pool, "disk", path)
-
     def test_what_stock_clients_can_do(self):
         pool, path = self.pool(), self.raw(holes=False)
         position = self.begun(pool, path)
@@ -363,13 +234,11 @@ class Uploads(TransferCase):
             self.no("", "vol-upload", "--offset", position, "--pool", pool, name, source)
             self.assertNotEqual(self.state(pool, name), "active")
 
-    def test_a_file_that_is_newer(self):
+    def test_what_another_client_began(self):
         """Nobody knows what of it was sent, so all of it is, and compared."""
         pool, path = self.pool(), self.raw(holes=False)
         self.begun(pool, path)
-        same_again = self.work / "again"
-        same_again.write_bytes(path.read_bytes())
-        self.assertEqual(self.ctl("upload", same_again, pool, "disk")["sent"], SIZE)
+        self.assertEqual(self.ctl("upload", path, pool, "disk")["sent"], SIZE)
         self.active(pool, "disk")
         self.begun(pool, path, name="other")    # a file that looks the same to its middle
         other = self.work / "other"
@@ -388,20 +257,47 @@ class Uploads(TransferCase):
 
     def test_upload_after_ctrl_c(self):
         pool, path = self.pool(), self.raw(holes=False)
-        relay = self.relay(up=PART)
-        child = self.start("upload", path, pool, "disk", uri=relay.uri)
-        self.stalled(relay)
-        self.wait_for(lambda: "allocation unit='bytes'>0<" not in self.vol_xml(pool, "disk"),
-                      "nothing came")
-        child.send_signal(signal.SIGINT)
-        relay.let_go()
-        out, err = self.finish(child, INTERRUPTED)
-        self.assertEqual(out, "")
+        err = self.interrupted(["upload", path, pool, "disk"], up=PART)
         self.assertRegex(err, r"^interrupted: .* of .* are stored; the same command goes on from")
+        record, = (self.work / "state" / "virtimage" / "uploads").iterdir()
+        self.assertEqual(record.name, element(self.vol_xml(pool, "disk"), "image:uuid"))
+        self.assertEqual(record.stat().st_mode & 0o777, 0o600)
         position = self.position(pool, "disk")
         self.assertGreater(position, 0)
         self.assertEqual(self.ctl("upload", path, pool, "disk")["sent"], SIZE - position)
         self.stored(pool, "disk", path)
+        self.assertFalse(record.exists())
+
+    def test_another_file_after_ctrl_c(self):
+        """However old it is, and however often it is tried, it is compared from its beginning."""
+        pool, path = self.pool(), self.raw(holes=False)
+        other = self.work / "other"
+        other.write_bytes(bytes(5) + path.read_bytes()[5:])
+        os.utime(other, (1, 1))
+        self.wait_for(lambda: time.time() > int(other.stat().st_ctime) + 1, "time stands still")
+        self.interrupted(["upload", path, pool, "disk"], up=PART)
+        for _ in range(2):
+            self.ctl_fails(REFUSED, "the data differs", "upload", other, pool, "disk")
+        self.assertEqual(self.ctl("upload", path, pool, "disk")["sent"], SIZE)
+        self.stored(pool, "disk", path)
+
+    def test_a_comparison_that_was_cut_off(self):
+        """What another file was not compared with yet is no reason to go on with that one."""
+        pool, path = self.pool(), self.raw(holes=False)
+        position, other = self.begun(pool, path), self.work / "other"
+        at = position - 2 * MIB
+        self.assertGreater(at, MIB)
+        data = bytearray(path.read_bytes())
+        data[at:at + 5] = bytes(5)
+        other.write_bytes(data)
+        relay = self.relay(up=MIB)
+        child = self.start("upload", other, pool, "disk", uri=relay.uri)
+        self.stalled(relay)
+        child.kill()
+        self.finish(child, -signal.SIGKILL)
+        relay.cut()
+        self.assertEqual(self.position(pool, "disk"), position)
+        self.ctl_fails(REFUSED, "the data differs", "upload", "--retry", 0, other, pool, "disk")
 
     def test_ctrl_c_and_a_daemon_that_reads_no_more(self):
         pool, path = self.pool(), self.raw(holes=False)
@@ -526,17 +422,29 @@ class Downloads(TransferCase):
 
     def test_download_after_ctrl_c(self):
         pool, path = self.complete()
-        out, relay = self.work / "out", self.relay(down=PART)
-        child = self.start("download", pool, "disk", out, uri=relay.uri)
-        self.stalled(relay)
-        child.send_signal(signal.SIGINT)
-        relay.let_go()
-        err = self.finish(child, INTERRUPTED)[1]
-        self.assertIn(str(self.part()), err)
+        out = self.work / "out"
+        err = self.interrupted(["download", pool, "disk", out], down=PART)
+        part = self.part()
+        self.assertIn(str(part), err)
         self.assertFalse(out.exists())
-        size = self.part().stat().st_size
-        self.assertGreater(size, 0)
-        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE - size)
+        size = part.stat().st_size
+        self.assertGreater(size, MIB)
+        self.assertEqual(part.stat().st_mode & 0o777, 0o600)
+        records = self.work / "state" / "virtimage" / "downloads"
+        self.assertEqual([r.stat().st_mode & 0o777 for r in records.iterdir()], [0o600])
+        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE - size + MIB)
+        same(path, out)
+        self.assertEqual(list(records.iterdir()), [])
+
+    def test_a_part_that_was_changed(self):
+        """Its end is looked at."""
+        pool, path = self.complete()
+        out = self.work / "out"
+        self.interrupted(["download", pool, "disk", out], down=PART)
+        with open(self.part(), "r+b") as part:
+            part.seek(-5, os.SEEK_END)
+            part.write(bytes(5))
+        self.ctl("download", pool, "disk", out)
         same(path, out)
 
     def test_download_after_the_client_was_killed(self):
@@ -548,25 +456,21 @@ class Downloads(TransferCase):
         self.ctl_fails(REFUSED, "in use", "download", pool, "disk", out)
         child.kill()
         self.finish(child, -signal.SIGKILL)
-        size = self.part().stat().st_size
-        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE - size)
+        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE)
         same(path, out)
         self.part_of_another(pool, path)
 
     def part_of_another(self, pool, path):
-        """Parts that are not to be gone on with: of another image, from before a crash, too long."""
+        """Parts that are not to be gone on with: of another image, of nobody knows what, too long."""
         out = self.work / "out"
         uuid = element(self.vol_xml(pool, "disk"), "image:uuid")
-        for name, size, old in (("0" * 8 + uuid[8:], MIB, False), (uuid, MIB, True),
-                                (uuid, SIZE + 1, False)):
+        for name, size in (("0" * 8 + uuid[8:], MIB), (uuid, MIB), (uuid, SIZE + 1)):
             part = Path("%s.%s.part" % (out, name))
             part.write_bytes(bytes(size))
-            if old:
-                os.utime(part, (1, 1))
             self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE)
             same(path, out)
             part.unlink(missing_ok=True)
-        Path("%s.%s.part" % (out, uuid)).write_bytes(path.read_bytes()[:MIB])
+        self.interrupted(["download", pool, "disk", out], down=PART)
         self.assertEqual(self.ctl("download", "--no-resume", pool, "disk", out)["sent"], SIZE)
 
     def test_download_while_the_daemon_is_killed(self):

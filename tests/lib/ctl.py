@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import unicodedata
 
 import jsonschema
@@ -14,6 +15,7 @@ CTL = BUILD / "src" / "cli" / "virtimagectl"
 OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, REFUSED, UNSUPPORTED, PROBLEM, INTERRUPTED = (
     0, 1, 2, 3, 4, 5, 6, 7, 130)
 SCHEMA = json.loads((TOP / "docs" / "schema" / "virtimagectl.json").read_text(encoding="utf-8"))
+STATE = tempfile.TemporaryDirectory(prefix="vimg-state-")  # what clients remember
 COMPLAINT = re.compile(r"-CRITICAL \*\*|-WARNING \*\*|ERROR: \w+Sanitizer|runtime error:")
 
 
@@ -31,7 +33,8 @@ def width(line):
 
 
 def environment(uri, **more):
-    return {**os.environ, "VIRTIMAGE_DEFAULT_URI": uri, "LC_ALL": "C.UTF-8", "LANGUAGE": "", **more}
+    return {**os.environ, "VIRTIMAGE_DEFAULT_URI": uri, "LC_ALL": "C.UTF-8", "LANGUAGE": "",
+            "XDG_STATE_HOME": STATE.name, **more}
 
 
 def run(uri, *args, stdin=None, timeout=120, env=None):
