@@ -308,6 +308,10 @@ set_up(HttpSource *source, CURL *curl, char *text)
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "virtimaged/" VIMG_VERSION);
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_IGNORE_CONTENT_LENGTH, 1L);
+    /* bytes as they come: of codings only "chunked" is taken, and on_header() refuses the others */
+    curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, NULL);
+    curl_easy_setopt(curl, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    curl_easy_setopt(curl, CURLOPT_TRANSFER_ENCODING, 0L);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, RECEIVE_SIZE);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);

@@ -32,6 +32,8 @@ static const struct {
      NONE, NONE, NONE, "then"},
     {"chunked", "HTTP/1.1 200 OK|Transfer-Encoding: chunked|Content-Length: 5||", TRUE, 200, TRUE,
      NONE, NONE, NONE, NONE, NULL},
+    {"chunked-case", "HTTP/1.1 200 OK|transfer-encoding:\tCHUNKED ||", TRUE, 200, TRUE, NONE, NONE,
+     NONE, NONE, NULL},
     {"range", "HTTP/1.1 206 P|Content-Range: bytes 2-4/10|Content-Length: 3||", TRUE, 206, TRUE, 3,
      2, 4, 10, NULL},
     {"range-open", "HTTP/1.1 206 P|Content-Range: bytes 2-4/*||", TRUE, 206, TRUE, NONE, 2, 4, NONE,
@@ -47,6 +49,11 @@ static const struct {
     {"length-list", "HTTP/1.1 200 OK|Content-Length: 5, 5|", FALSE},
     {"length-empty", "HTTP/1.1 200 OK|Content-Length:|", FALSE},
     {"length-huge", "HTTP/1.1 200 OK|Content-Length: 9223372036854775808|", FALSE},
+    {"coding-identity", "HTTP/1.1 200 OK|Content-Length: 5|Transfer-Encoding: identity|", FALSE},
+    {"coding-gzip", "HTTP/1.1 200 OK|Transfer-Encoding: gzip|", FALSE},
+    {"coding-list", "HTTP/1.1 200 OK|Transfer-Encoding: gzip, chunked|", FALSE},
+    {"coding-twice", "HTTP/1.1 200 OK|Transfer-Encoding: chunked|Transfer-Encoding: gzip|", FALSE},
+    {"coding-empty", "HTTP/1.1 200 OK|Transfer-Encoding:|", FALSE},
     {"range-unit", "HTTP/1.1 206 P|Content-Range: lines 2-4/10|", FALSE},
     {"range-reversed", "HTTP/1.1 206 P|Content-Range: bytes 4-2/10|", FALSE},
     {"range-beyond", "HTTP/1.1 206 P|Content-Range: bytes 2-10/10|", FALSE},
@@ -110,6 +117,12 @@ test_same(void)
     b.modified = NULL;
     b.etag = (char *)"W/\"a\"";
     g_assert_false(vimg_http_head_same(&a, &b));
+    b.etag = NULL;
+    g_assert_true(vimg_http_head_same(&a, &b));
+    b.status = 206; /* it repeats a strong tag */
+    g_assert_false(vimg_http_head_same(&a, &b));
+    a.etag = (char *)"W/\"a\"";
+    g_assert_true(vimg_http_head_same(&a, &b));
 }
 
 int
