@@ -179,6 +179,7 @@ note(HttpSource *source)
         source->known = *head;
         source->known.etag = g_strdup(head->etag);
         source->known.modified = g_strdup(head->modified);
+        source->known.date = g_strdup(head->date);
         source->known.location = NULL;
     }
     source->may_fall_back = FALSE;

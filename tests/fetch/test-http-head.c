@@ -8,6 +8,9 @@
 #include "fetch/http-head.h"
 
 #define NONE VIMG_HTTP_UNKNOWN
+#define THEN "Wed, 01 Jan 2025 00:00:00 GMT"
+#define LATER "Wed, 01 Jan 2025 00:00:01 GMT"
+#define MODIFIED "Last-Modified: " THEN "|"
 
 static const struct {
     const char *path;
@@ -28,8 +31,17 @@ static const struct {
     {"continue-only", "HTTP/1.1 100 Continue||", TRUE, 100, FALSE, NONE, NONE, NONE, NONE, NULL},
     {"trailer", "HTTP/1.1 200 OK||ETag: \"a\"|", TRUE, 200, TRUE, NONE, NONE, NONE, NONE, NULL},
     {"weak", "HTTP/1.1 200 OK|ETag: W/\"a\"||", TRUE, 200, TRUE, NONE, NONE, NONE, NONE, NULL},
-    {"weak-and-date", "HTTP/1.1 200 OK|ETag: W/\"a\"|Last-Modified: then||", TRUE, 200, TRUE, NONE,
-     NONE, NONE, NONE, "then"},
+    {"weak-and-date", "HTTP/1.1 200 OK|ETag: W/\"a\"|" MODIFIED "Date: " LATER "||", TRUE, 200,
+     TRUE, NONE, NONE, NONE, NONE, THEN},
+    {"date", "HTTP/1.1 200 OK|Date: " LATER "|" MODIFIED "|", TRUE, 200, TRUE, NONE, NONE, NONE,
+     NONE, THEN},
+    {"date-same", "HTTP/1.1 200 OK|" MODIFIED "Date: " THEN "||", TRUE, 200, TRUE, NONE, NONE, NONE,
+     NONE, NULL},
+    {"date-none", "HTTP/1.1 200 OK|" MODIFIED "|", TRUE, 200, TRUE, NONE, NONE, NONE, NONE, NULL},
+    {"date-nonsense", "HTTP/1.1 200 OK|" MODIFIED "Date: later||", TRUE, 200, TRUE, NONE, NONE,
+     NONE, NONE, NULL},
+    {"modified-nonsense", "HTTP/1.1 200 OK|Last-Modified: then|Date: " LATER "||", TRUE, 200, TRUE,
+     NONE, NONE, NONE, NONE, NULL},
     {"chunked", "HTTP/1.1 200 OK|Transfer-Encoding: chunked|Content-Length: 5||", TRUE, 200, TRUE,
      NONE, NONE, NONE, NONE, NULL},
     {"chunked-case", "HTTP/1.1 200 OK|transfer-encoding:\tCHUNKED ||", TRUE, 200, TRUE, NONE, NONE,
