@@ -9,10 +9,23 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
 from images import MIB, noise
-from test_import import FAILED, SIZE, ImportCase
+from test_import import ABORTED, FAILED, INVALID, SIZE, ImportCase
 
 
-class Codings(ImportCase):
+class ServerCase(ImportCase):
+    def cut_off(self, url, vol="v"):
+        """What came stays, but the last MiB of the page."""
+        page = self.web.pages[url.split("?")[0][len(self.web.url("")):]]
+        page.hold = len(page.body) - MIB
+        end = self.start(url, vol)
+        self.until(lambda: self.job() is not None and self.job().done >= page.hold)
+        self.control.job_cancel(self.job().id)
+        self.assertEqual(end().code, ABORTED)
+        page.hold = None
+        page.go.set()
+
+
+class Codings(ServerCase):
     def test_transfer_coding(self):
         """What is not framed as announced could be cut off unseen."""
         body = gzip.compress(noise(SIZE), 1)
@@ -31,6 +44,35 @@ class Codings(ImportCase):
         url = self.web.page("/d", noise(SIZE), drop=[MIB], change=[lambda: None, change])
         self.refused(FAILED, "was changed while it was read", url)
         self.assertEqual(self.web.ranges(), [None, MIB])
+
+    def test_small_parts(self):
+        """Nobody is asked for ever."""
+        data = noise(SIZE)
+        self.refused(FAILED, "in too small parts",
+                     self.web.page("/d", data, drop=[2 * MIB], part=1))
+        self.assertEqual(self.web.ranges(), [None] + [2 * MIB + n for n in range(7)])
+        self.imported(self.web.page("/few", data, drop=[SIZE - 7 * 65536], part=65536), "few")
+        self.check(data, "few")
+
+
+class Query(ServerCase):
+    def test_query(self):
+        """It says which, unless the tag does."""
+        data, other = noise(SIZE), noise(SIZE, 2)
+        when = "Wed, 01 Jan 2025 00:00:00 GMT"
+        self.cut_off(self.web.page("/get", data, etag=None, modified=when) + "?image=a")
+        self.web.page("/get", other, etag=None, modified=when)
+        self.refused(INVALID, "the data differs at offset", self.web.url("/get") + "?image=b")
+        self.web.page("/get", data, etag=None, modified=when)
+        self.assertGreater(self.imported(self.web.url("/get") + "?image=a")["resumed_at"], 0)
+        self.check(data)
+
+    def test_signed(self):
+        data = noise(SIZE)
+        url = self.web.page("/get", data)
+        self.cut_off(url + "?signature=1")
+        self.assertGreater(self.imported(url + "?signature=2")["resumed_at"], 0)
+        self.check(data)
 
 
 if __name__ == "__main__":
