@@ -63,8 +63,9 @@ class Query(ServerCase):
         self.cut_off(self.web.page("/get", data, etag=None, modified=when) + "?image=a")
         self.web.page("/get", other, etag=None, modified=when)
         self.refused(INVALID, "the data differs at offset", self.web.url("/get") + "?image=b")
+        self.assertEqual(self.web.ranges()[1:], [None])
         self.web.page("/get", data, etag=None, modified=when)
-        self.assertGreater(self.imported(self.web.url("/get") + "?image=a")["resumed_at"], 0)
+        self.imported(self.web.url("/get") + "?image=a")
         self.check(data)
 
     def test_signed(self):
@@ -73,6 +74,53 @@ class Query(ServerCase):
         self.cut_off(url + "?signature=1")
         self.assertGreater(self.imported(url + "?signature=2")["resumed_at"], 0)
         self.check(data)
+
+
+class Between(ServerCase):
+    """Something else is stored between two imports of the same."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = noise(8 * MIB)
+        self.url = self.web.page("/d", self.data)
+        self.note = self.daemon.state_dir / "imports"
+        for old in self.notes():
+            old.unlink()
+        self.cut_off(self.url)
+
+    def store(self, data, offset=0):
+        """An upload that ends before the image does."""
+        path = self.work / "other"
+        path.write_bytes(data)
+        self.v("vol-upload", "--pool", self.name, "v", path, "--offset", offset, "--length",
+               len(data))
+
+    def notes(self):
+        return list(self.note.glob("*"))
+
+    def test_wiped(self):
+        self.assertEqual(len(self.notes()), 1)
+        self.v("vol-wipe", "--pool", self.name, "v")
+        self.assertEqual(self.notes(), [])
+        self.store(noise(7 * MIB, 2))
+        self.refused(INVALID, "the data differs at offset", self.url)
+
+    def test_uploaded(self):
+        self.assertEqual(len(self.notes()), 1)
+        self.store(self.data[:MIB])
+        self.assertEqual(self.notes(), [])
+        self.assertEqual(self.imported(self.url)["resumed_at"], 0)
+        self.check(self.data)
+
+    def test_by_another_host(self):
+        """Its daemon knows of no note of ours."""
+        note, = self.notes()
+        text = note.read_bytes()
+        self.v("vol-wipe", "--pool", self.name, "v")
+        self.store(noise(7 * MIB, 2))
+        note.write_bytes(text)
+        self.refused(INVALID, "the data differs at offset", self.url)
+        self.assertEqual(self.state(self.name, "v"), "saving")
 
 
 if __name__ == "__main__":
