@@ -15,7 +15,8 @@ set -Eeuo pipefail
 packages=(
     # to build
     meson ninja-build gcc libc6-dev pkgconf gettext libglib2.0-dev libtirpc-dev rpcsvc-proto
-    libxml2-dev libvirt-dev libjson-glib-dev libzstd-dev libssl-dev libsystemd-dev python3-docutils
+    libxml2-dev libvirt-dev libjson-glib-dev libcurl4-openssl-dev zlib1g-dev liblzma-dev libzstd-dev
+    libssl-dev libsystemd-dev python3-docutils
     # to use
     libvirt-clients qemu-utils casync e2fsprogs
 )

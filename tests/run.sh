@@ -151,6 +151,7 @@ suite_virsh() {
     integration test_kept_store
     integration test_adopt
     integration test_import
+    integration test_import_servers
     integration test_guard
     integration test_transfer
 }
@@ -225,6 +226,7 @@ suite_asan() {
     integration test_kept_store
     integration test_adopt
     integration test_import
+    integration test_import_servers
     integration test_guard
     integration test_ctl
     integration test_transfer

@@ -13,25 +13,29 @@
 
 /* Nobody means one of these by a URL of an image, unless he says so. */
 static const char *const special[] = {
-    "0.0.0.0/8",          /* this host */
-    "127.0.0.0/8",        /* loopback */
-    "169.254.0.0/16",     /* link-local; what asks a cloud for a machine's secrets */
-    "100.100.100.200/32", /* the same */
-    "168.63.129.16/32",   /* the same */
-    "192.0.0.0/24",       /* the same, and protocols of their own */
-    "224.0.0.0/4",        /* multicast */
-    "240.0.0.0/4",        /* reserved; broadcast */
-    "::/128",             /* this host */
-    "::1/128",            /* loopback */
-    "fe80::/10",          /* link-local */
-    "fec0::/10",          /* the same, of old */
-    "fd00:ec2::/32",      /* what asks a cloud for a machine's secrets */
-    "64:ff9b::/96",       /* IPv4 behind a translator */
-    "64:ff9b:1::/48",     /* the same */
-    "2001::/32",          /* IPv4 in a tunnel */
-    "2002::/16",          /* the same */
-    "100::/64",           /* a hole */
-    "ff00::/8",           /* multicast */
+    "0.0.0.0/8",              /* this host */
+    "127.0.0.0/8",            /* loopback */
+    "169.254.0.0/16",         /* link-local; what asks a cloud for a machine's secrets */
+    "100.100.100.200/32",     /* the same */
+    "168.63.129.16/32",       /* the same */
+    "192.0.0.0/24",           /* the same, and protocols of their own */
+    "224.0.0.0/4",            /* multicast */
+    "240.0.0.0/4",            /* reserved; broadcast */
+    "::/128",                 /* this host */
+    "::1/128",                /* loopback */
+    "fe80::/10",              /* link-local */
+    "fec0::/10",              /* the same, of old */
+    "fd00:ec2::/32",          /* what asks a cloud for a machine's secrets */
+    "fd20:ce::254/128",       /* the same */
+    "fd00:c1::a9fe:a9fe/128", /* the same */
+    "fd00:42::42/128",        /* the same */
+    "::ffff:0:0:0/96",        /* IPv4 behind a translator */
+    "64:ff9b::/96",           /* the same */
+    "64:ff9b:1::/48",         /* the same */
+    "2001::/32",              /* IPv4 in a tunnel */
+    "2002::/16",              /* the same */
+    "100::/64",               /* a hole */
+    "ff00::/8",               /* multicast */
 };
 
 /* Returns: (transfer full); NULL: neither IPv4 nor IPv6. */

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <curl/curl.h>
 
 #include "fetch/http-head.h"
 #include "util/i18n.h"
@@ -24,6 +25,7 @@ vimg_http_head_clear(VimgHttpHead *head)
 {
     g_free(head->etag);
     g_free(head->modified);
+    g_free(head->date);
     g_free(head->location);
     vimg_http_head_init(head);
 }
@@ -84,6 +86,16 @@ take_text(char **member, const char *value)
     return TRUE;
 }
 
+/* Any other one would hide where the bytes end, or unpack them before anybody counts. */
+static gboolean
+take_coding(VimgHttpHead *head, const char *value)
+{
+    if (head->chunked || g_ascii_strcasecmp(value, "chunked") != 0)
+        return FALSE;
+    head->chunked = TRUE;
+    return TRUE;
+}
+
 static gboolean
 take_field(VimgHttpHead *head, const char *name, const char *value)
 {
@@ -95,10 +107,12 @@ take_field(VimgHttpHead *head, const char *name, const char *value)
         return take_text(&head->etag, value);
     if (g_ascii_strcasecmp(name, "last-modified") == 0)
         return take_text(&head->modified, value);
+    if (g_ascii_strcasecmp(name, "date") == 0)
+        return take_text(&head->date, value);
     if (g_ascii_strcasecmp(name, "location") == 0)
         return take_text(&head->location, value);
     if (g_ascii_strcasecmp(name, "transfer-encoding") == 0)
-        head->chunked = TRUE;
+        return take_coding(head, value);
     return TRUE;
 }
 
@@ -147,10 +161,28 @@ is_strong(const char *etag)
     return etag && etag[0] == '"';
 }
 
+gboolean
+vimg_http_head_has_strong_tag(const VimgHttpHead *head)
+{
+    return is_strong(head->etag);
+}
+
+/* What was changed in the second of the answer may have been changed once more in it. */
+static gboolean
+is_settled(const VimgHttpHead *head)
+{
+    time_t modified = head->modified ? curl_getdate(head->modified, NULL) : -1;
+    time_t date = head->date ? curl_getdate(head->date, NULL) : -1;
+
+    return modified != -1 && date != -1 && modified < date;
+}
+
 const char *
 vimg_http_head_validator(const VimgHttpHead *head)
 {
-    return is_strong(head->etag) ? head->etag : head->modified;
+    if (is_strong(head->etag))
+        return head->etag;
+    return is_settled(head) ? head->modified : NULL;
 }
 
 static gboolean
@@ -162,5 +194,8 @@ differ(const char *a, const char *b)
 gboolean
 vimg_http_head_same(const VimgHttpHead *a, const VimgHttpHead *b)
 {
+    /* a part of what has a strong tag must repeat it */
+    if (b->status == 206 && is_strong(a->etag) && !b->etag)
+        return FALSE;
     return !differ(a->etag, b->etag) && !differ(a->modified, b->modified);
 }

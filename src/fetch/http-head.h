@@ -18,6 +18,7 @@ typedef struct {
     guint64 first, last, total; /* of Content-Range */
     char *etag;                 /* these may be NULL */
     char *modified;
+    char *date;
     char *location;
 } VimgHttpHead;
 
@@ -32,7 +33,9 @@ gboolean vimg_http_head_add(VimgHttpHead *head, const char *line, gsize size, GE
 
 /* Returns: (transfer none) what a server can tell by whether it has the same yet; NULL: nothing. */
 const char *vimg_http_head_validator(const VimgHttpHead *head);
-/* Whether nothing in them says that what follows is not the same. */
+/* Whether that is a tag that is another one once a byte is. */
+gboolean vimg_http_head_has_strong_tag(const VimgHttpHead *head);
+/* Whether nothing in them says that what follows @b is not the same as what follows @a. */
 gboolean vimg_http_head_same(const VimgHttpHead *a, const VimgHttpHead *b);
 
 #endif

@@ -20,6 +20,8 @@
 #define MAX_HOPS 5
 /* Attempts in a row that bring nothing, and the longest rest before one. */
 #define MAX_ATTEMPTS 6
+/* What an answer that is not the last should bring at least; so many in a row may bring less. */
+#define LEAST_PART (1024 * 1024)
 #define FIRST_REST (G_USEC_PER_SEC / 4)
 #define CONNECT_TIMEOUT 30L
 #define RECEIVE_SIZE (512L * 1024)
@@ -179,6 +181,7 @@ note(HttpSource *source)
         source->known = *head;
         source->known.etag = g_strdup(head->etag);
         source->known.modified = g_strdup(head->modified);
+        source->known.date = g_strdup(head->date);
         source->known.location = NULL;
     }
     source->may_fall_back = FALSE;
@@ -308,6 +311,10 @@ set_up(HttpSource *source, CURL *curl, char *text)
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "virtimaged/" VIMG_VERSION);
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_IGNORE_CONTENT_LENGTH, 1L);
+    /* bytes as they come: of codings only "chunked" is taken, and on_header() refuses the others */
+    curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, NULL);
+    curl_easy_setopt(curl, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    curl_easy_setopt(curl, CURLOPT_TRANSFER_ENCODING, 0L);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, RECEIVE_SIZE);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -404,6 +411,17 @@ is_complete(const HttpSource *source)
     return total == VIMG_HTTP_UNKNOWN || source->at >= total;
 }
 
+/* It gave a part; too many small ones would keep us for ever. */
+static gboolean
+count_part(HttpSource *source, guint64 before, guint *small, GError **error)
+{
+    *small = source->at >= before + LEAST_PART ? 0 : *small + 1;
+    return *small <= MAX_ATTEMPTS ||
+           vimg_throw(error, VIMG_ERROR_FAILED,
+                      _("the server gives '%s' in too small parts, of less than 1 MiB each"),
+                      source->url.shown);
+}
+
 /* Whether *@error, which is cleared then, is no reason to give up; rests before the next attempt.
  */
 static gboolean
@@ -426,6 +444,7 @@ run(gpointer data)
     HttpSource *source = data;
     g_autoptr(GError) error = NULL;
     guint attempts = 0;
+    guint small = 0;
 
     for (;;) {
         guint64 before = source->at;
@@ -434,8 +453,8 @@ run(gpointer data)
             break;
         if (source->at > before)
             attempts = 0;
-        /* without one, a server gives it in parts */
-        if (error && !try_again(source, attempts++, &error))
+        if (error ? !try_again(source, attempts++, &error)
+                  : !count_part(source, before, &small, &error))
             break;
     }
     vimg_ahead_end(&source->ahead, g_steal_pointer(&error));
@@ -521,15 +540,22 @@ http_length(gpointer data, guint64 *length, guint64 *allocation)
     return source->length != VIMG_HTTP_UNKNOWN;
 }
 
+/* A query says which, but for that of a signed URL, which is another each time. */
 static char *
 http_identity(gpointer data)
 {
     const HttpSource *source = data;
     const char *validator = vimg_http_head_validator(&source->known);
+    char *query = NULL;
+    char *text;
 
-    return validator && source->length != VIMG_HTTP_UNKNOWN
-               ? g_strdup_printf("%s\n%llu", validator, VIMG_ULL(source->length))
-               : NULL;
+    if (!validator || source->length == VIMG_HTTP_UNKNOWN)
+        return NULL;
+    if (!vimg_http_head_has_strong_tag(&source->known))
+        curl_url_get(source->fetch->url.parsed, CURLUPART_QUERY, &query, 0);
+    text = g_strdup_printf("%s\n%llu\n%s", validator, VIMG_ULL(source->length), query ? query : "");
+    curl_free(query);
+    return text;
 }
 
 static gboolean

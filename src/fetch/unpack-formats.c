@@ -26,39 +26,66 @@ move_on(VimgUnpackStep *step, gsize in_left, gsize out_left)
 
 /* ---- gzip ------------------------------------------------------------------------------- */
 
+typedef struct {
+    z_stream z;
+    gboolean between; /* right behind a part */
+    gboolean padding; /* zeros up to the end, as on a tape */
+} Gzip;
+
 static gpointer
 gzip_open(void)
 {
-    z_stream *z = g_new0(z_stream, 1);
+    Gzip *gzip = g_new0(Gzip, 1);
 
-    if (inflateInit2(z, 16 + MAX_WBITS) == Z_OK)
-        return z;
-    g_free(z);
+    if (inflateInit2(&gzip->z, 16 + MAX_WBITS) == Z_OK)
+        return gzip;
+    g_free(gzip);
     return NULL;
+}
+
+static VimgUnpackResult
+skip_zeros(VimgUnpackStep *step)
+{
+    while (step->in_size > 0 && *step->in == 0) {
+        step->in++;
+        step->in_size--;
+    }
+    return step->in_size == 0 ? VIMG_UNPACK_DONE : VIMG_UNPACK_BAD;
 }
 
 static VimgUnpackResult
 gzip_step(gpointer state, VimgUnpackStep *step)
 {
-    z_stream *z = state;
+    Gzip *gzip = state;
+    z_stream *z = &gzip->z;
     int result;
 
+    if (gzip->between && step->in_size > 0) {
+        gzip->padding = *step->in == 0;
+        gzip->between = FALSE;
+    }
+    if (gzip->padding)
+        return skip_zeros(step);
     z->next_in = (Bytef *)step->in;
     z->avail_in = (uInt)step->in_size;
     z->next_out = step->out;
     z->avail_out = (uInt)step->out_size;
     result = inflate(z, Z_NO_FLUSH);
     move_on(step, z->avail_in, z->avail_out);
-    if (result == Z_STREAM_END)
+    if (result == Z_STREAM_END) {
+        gzip->between = TRUE;
         return inflateReset(z) == Z_OK ? VIMG_UNPACK_DONE : VIMG_UNPACK_BAD;
+    }
     return result == Z_OK || result == Z_BUF_ERROR ? VIMG_UNPACK_MORE : VIMG_UNPACK_BAD;
 }
 
 static void
 gzip_close(gpointer state)
 {
-    inflateEnd(state);
-    g_free(state);
+    Gzip *gzip = state;
+
+    inflateEnd(&gzip->z);
+    g_free(gzip);
 }
 
 const VimgUnpackFormat vimg_unpack_gzip = {

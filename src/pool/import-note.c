@@ -1,6 +1,8 @@
 /*
  * import-note.c: what an unfinished import was of, so that it goes on only with the same
  *
+ * It is this host's: whatever else changes the content here forgets it, but another host cannot, so
+ * whoever goes on compares the end of what is stored.
  * Images go without asking: what lies there for a month is of none that anybody waits for.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -2,7 +2,7 @@
  * import.c: an image whose content the daemon fetches itself
  *
  * An import is an upload whose client is a URL: the same intake looks at it, the same states are
- * left behind.  What was cut off goes on from the durable end if the source can tell that it is the
+ * left behind.  What was cut off goes on near the durable end if the source can tell that it is the
  * same yet; else, and of what is packed, all of it comes again and what is stored is compared.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -21,6 +21,8 @@
 
 #define KIND "import"
 #define RAW "raw"
+/* The end of what is stored, compared once more: another host may have stored something else. */
+#define OVERLAP ((guint64)1024 * 1024)
 
 typedef struct {
     VimgModel *model;
@@ -243,16 +245,17 @@ static gboolean
 find_start(Import *import, GError **error)
 {
     const VimgPluginImage *declared = &import->declared;
+    guint64 start = declared->position - MIN(declared->position, OVERLAP);
 
     import->identity = import->packed ? NULL : vimg_fetch_identity(import->fetch);
-    if (!may_go_on(import)) {
+    if (start == 0 || !may_go_on(import)) {
         vimg_import_forget(import->model->state_dir, declared->uuid);
         return TRUE;
     }
     g_clear_pointer(&import->identity, g_free);
     g_clear_pointer(&import->head.data, vimg_buffer_unref);
     import->head.length = 0;
-    return vimg_fetch_seek(import->fetch, declared->position, &import->begun, error);
+    return vimg_fetch_seek(import->fetch, start, &import->begun, error);
 }
 
 static gboolean
@@ -297,11 +300,11 @@ open_intake(Import *import, GError **error)
 static gboolean
 put(Import *import, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
-    gboolean ok = check_size(import, vimg_intake_at(import->intake) + size, error) &&
-                  vimg_intake_put(import->intake, buffer, offset, size, error);
+    gboolean fits = check_size(import, vimg_intake_at(import->intake) + size, error);
+    gboolean ok = fits && vimg_intake_put(import->intake, buffer, offset, size, error);
 
     vimg_buffer_unref(buffer);
-    import->bad = import->bad || vimg_intake_has_refused(import->intake);
+    import->bad = import->bad || !fits || vimg_intake_has_refused(import->intake);
     return ok;
 }
 
@@ -362,14 +365,17 @@ show_growth(Import *import, GError **error)
     VimgVolume *volume = import->use.volume;
     guint64 allocation = 0;
     guint64 position = 0;
+    guint64 reserved = vimg_writer_reserved(import->writer);
+    gboolean known = vimg_writer_stat(import->writer, &allocation, &position);
 
-    if (!vimg_writer_stat(import->writer, &allocation, &position))
-        return TRUE;
     vimg_mutex_lock(&import->use.pool->lock);
-    volume->image.allocation = allocation;
-    volume->image.position = position;
+    volume->reserved = reserved;
+    if (known) {
+        volume->image.allocation = allocation;
+        volume->image.position = position;
+    }
     vimg_mutex_unlock(&import->use.pool->lock);
-    return note_source(import, position, error);
+    return !known || note_source(import, position, error);
 }
 
 /* @piece: its data are taken. */

@@ -10,6 +10,7 @@
  */
 #include "config.h"
 
+#include "pool/import-note.h"
 #include "pool/intake.h"
 #include "pool/model-private.h"
 #include "util/i18n.h"
@@ -133,6 +134,8 @@ open_writer(VimgTransfer *transfer, gboolean sparse, GError **error)
                                         &request, use->job, &local);
     if (transfer->writer) {
         show_reserved(transfer);
+        /* what it adds is of no source that an import knows */
+        vimg_import_forget(use->pool->model->state_dir, transfer->image.uuid);
         return TRUE;
     }
     vimg_use_failed(use, local);

@@ -7,6 +7,7 @@
 
 #include <libvirt/libvirt.h>
 
+#include "pool/import-note.h"
 #include "pool/model-private.h"
 #include "util/i18n.h"
 
@@ -59,6 +60,7 @@ vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algorithm, gui
     if (!vimg_use_volume(model, vol, VIMG_ACTION_WIPE, "wipe", &use, error))
         return FALSE;
     uuid = vimg_use_uuid(&use);
+    vimg_import_forget(model->state_dir, uuid);
     if (!vimg_store_wipe(vimg_session_store(use.session), uuid, &local)) {
         vimg_use_restat(&use);
         return fail(&use, local, error);

@@ -207,9 +207,11 @@ takes_long(const VimgServerCall *call)
 static void
 push_long(VimgServerCall *call, VimgScheduler *scheduler)
 {
+    gboolean import = (call->base.proc->flags & VIMG_PROC_IMPORT) != 0;
     g_autoptr(GError) error = NULL;
 
-    if (vimg_scheduler_push_long(scheduler, &call->task, &error))
+    if (vimg_scheduler_push_long(scheduler, import ? VIMG_SCHEDULER_IMPORT : VIMG_SCHEDULER_UPKEEP,
+                                 &call->task, &error))
         return;
     vimg_server_call_fail(call, error);
     vimg_inbox_post(call->inbox, call->done, call);

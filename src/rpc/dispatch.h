@@ -26,6 +26,7 @@ typedef enum {
     VIMG_PROC_INLINE = 1 << 8,     /* a look into a table, run by the main loop: nothing else may */
     VIMG_PROC_LONG = 1 << 9,       /* args begin with a pool, busy for hours if that is active */
     VIMG_PROC_POOL_UUID = 1 << 10, /* behind the name comes the uuid, which alone counts */
+    VIMG_PROC_IMPORT = 1 << 11,    /* if LONG: is counted by itself */
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;

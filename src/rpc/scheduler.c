@@ -33,9 +33,9 @@ struct _VimgScheduler {
     VimgThread *threads;
     VimgMutex lock; /* all below */
     VimgCond changed;
-    GHashTable *lines; /* of Line by its pool, while it has tasks or runs some */
-    GQueue ring;       /* of Line */
-    guint n_long;      /* tasks that have a thread of their own */
+    GHashTable *lines;                    /* of Line by its pool, while it has tasks or runs some */
+    GQueue ring;                          /* of Line */
+    guint n_long[VIMG_SCHEDULER_N_KINDS]; /* tasks that have a thread of their own */
     gboolean ending;
 };
 
@@ -164,7 +164,7 @@ vimg_scheduler_free(VimgScheduler *scheduler)
     for (i = 0; i < scheduler->n_threads; i++)
         vimg_thread_join(scheduler->threads[i]);
     vimg_mutex_lock(&scheduler->lock);
-    while (scheduler->n_long > 0)
+    while (scheduler->n_long[VIMG_SCHEDULER_UPKEEP] + scheduler->n_long[VIMG_SCHEDULER_IMPORT] > 0)
         vimg_cond_wait(&scheduler->changed, &scheduler->lock);
     vimg_mutex_unlock(&scheduler->lock);
     g_hash_table_unref(scheduler->lines);
@@ -219,26 +219,38 @@ long_main(gpointer data)
 {
     VimgTask *task = data;
     VimgScheduler *scheduler = task->scheduler;
+    VimgSchedulerKind kind = task->kind; /* it may free the task */
 
     task->func(task->data);
     VIMG_LOCK_GUARD(&scheduler->lock);
-    scheduler->n_long--;
+    scheduler->n_long[kind]--;
     vimg_cond_broadcast(&scheduler->changed);
 }
 
+static gboolean
+throw_full(VimgSchedulerKind kind, GError **error)
+{
+    return vimg_throw(
+        error, VIMG_ERROR_BUSY,
+        kind == VIMG_SCHEDULER_IMPORT
+            ? _("%d imports are running: one of them must end first")
+            : _("%d cleanups, verifications or reports are running: one of them must end first"),
+        VIMG_SCHEDULER_LONG_MAX);
+}
+
 gboolean
-vimg_scheduler_push_long(VimgScheduler *scheduler, VimgTask *task, GError **error)
+vimg_scheduler_push_long(VimgScheduler *scheduler, VimgSchedulerKind kind, VimgTask *task,
+                         GError **error)
 {
     VIMG_LOCK_GUARD(&scheduler->lock);
-    if (scheduler->n_long == VIMG_SCHEDULER_LONG_MAX)
-        return vimg_throw(error, VIMG_ERROR_BUSY,
-                          _("%d cleanups or verifications are running: one of them must end first"),
-                          VIMG_SCHEDULER_LONG_MAX);
+    if (scheduler->n_long[kind] == VIMG_SCHEDULER_LONG_MAX)
+        return throw_full(kind, error);
+    task->kind = kind;
     task->line = NULL;
     task->scheduler = scheduler;
     if (!vimg_thread_start_detached("long-call", long_main, task, error))
         return FALSE;
-    scheduler->n_long++;
+    scheduler->n_long[kind]++;
     return TRUE;
 }
 

@@ -4,7 +4,8 @@
  * Two kinds of workers.  Fast ones take only what is answered from memory, so they are always
  * there. Slow ones take what may wait for a storage, at most so many at a time for one pool, so
  * that a storage that hangs leaves workers to the others.  Pools take turns.  What is known to take
- * hours gets a thread of its own, or is refused.
+ * hours gets a thread of its own, or is refused; imports, which wait for servers that nobody knows,
+ * are counted by themselves.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -13,7 +14,14 @@
 
 #include <glib.h>
 
+/* Of each kind. */
 #define VIMG_SCHEDULER_LONG_MAX 16
+
+typedef enum {
+    VIMG_SCHEDULER_UPKEEP,
+    VIMG_SCHEDULER_IMPORT,
+    VIMG_SCHEDULER_N_KINDS,
+} VimgSchedulerKind;
 
 typedef struct _VimgScheduler VimgScheduler;
 typedef struct _VimgSchedulerLine VimgSchedulerLine;
@@ -26,6 +34,7 @@ struct _VimgTask {
     VimgTask *next, *prev; /* the rest is the scheduler's */
     VimgSchedulerLine *line;
     VimgScheduler *scheduler;
+    VimgSchedulerKind kind;
 };
 
 /*
@@ -41,8 +50,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgScheduler, vimg_scheduler_free)
 void vimg_scheduler_push_fast(VimgScheduler *scheduler, void (*func)(gpointer data), gpointer data);
 /* @pool is copied; NULL: none. */
 void vimg_scheduler_push_slow(VimgScheduler *scheduler, const char *pool, VimgTask *task);
-/* Returns: FALSE with VIMG_ERROR_BUSY if VIMG_SCHEDULER_LONG_MAX run already. */
-gboolean vimg_scheduler_push_long(VimgScheduler *scheduler, VimgTask *task, GError **error);
+/* Returns: FALSE with VIMG_ERROR_BUSY if VIMG_SCHEDULER_LONG_MAX of @kind run already. */
+gboolean vimg_scheduler_push_long(VimgScheduler *scheduler, VimgSchedulerKind kind, VimgTask *task,
+                                  GError **error);
 /* Returns: TRUE if @task, zeroed or pushed by push_slow(), was queued: it will not run. */
 gboolean vimg_scheduler_remove(VimgScheduler *scheduler, VimgTask *task);
 

@@ -231,11 +231,36 @@ test_garbage(gconstpointer data)
             packers[kind](content, 500, packed);
             for (gsize k = 0; k < n; k++)
                 g_byte_array_append(packed, &fill[i], 1);
-            if (kind == XZ && fill[i] == 0 && n % 4 == 0) /* as its format allows */
+            /* as its format allows, and as gzip(1) does */
+            if (fill[i] == 0 && (kind == GZIP || (kind == XZ && n % 4 == 0)))
                 expect_good(kind, packed, 1, 1, content, 500);
             else
                 expect_bad(kind, packed, &wide, "the content is");
         }
+    }
+}
+
+/* Behind zeros no other part begins, wherever pieces end. */
+static void
+test_padding(void)
+{
+    g_autofree guint8 *content = make_content(500);
+    g_autoptr(GByteArray) packed = g_byte_array_new();
+    guint8 zeros[5] = {0};
+    gsize size;
+
+    pack_gzip(content, 500, packed);
+    g_byte_array_append(packed, zeros, sizeof(zeros));
+    size = packed->len;
+    pack_gzip(content, 500, packed);
+    for (gsize first = size - sizeof(zeros); first <= size + 1; first++) {
+        Out out = {.expected = content};
+        g_autoptr(GError) error = NULL;
+        gboolean bad;
+
+        g_assert_false(unpack("gzip", packed, first, 1, &wide, &out, &bad, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+        g_assert_true(bad);
     }
 }
 
@@ -388,6 +413,7 @@ main(int argc, char **argv)
             g_test_add_data_func(path, GINT_TO_POINTER(kind), tests[i].func);
         }
     }
+    g_test_add_func("/unpack/padding", test_padding);
     g_test_add_func("/unpack/window/zstd", test_window_zstd);
     g_test_add_func("/unpack/window/xz", test_window_xz);
     g_test_add_func("/unpack/recognise", test_recognise);

@@ -470,8 +470,10 @@ class Rules(ImportCase):
         self.refused(FAILED, "import_ratio", self.web.page("/d", dense))
         self.imported(self.web.page("/e", zstd(bytes(100 * MIB))), "e")
         self.refused(FAILED, "import_max_size", self.web.page("/z", zstd(bytes(200 * MIB))), "z")
-        self.refused(INVALID_ARG, "import_max_size",
-                     self.web.page("/c", bytes(129 * MIB), chunked=True), "c")
+        e = self.refused(INVALID_ARG, "import_max_size",
+                         self.web.page("/c", bytes(129 * MIB), chunked=True), "c")
+        self.assertNotIn("takes it up again", e.message)
+        self.assertEqual(self.state(self.name, "c"), "error")
 
 
 class Defaults(ImportCase):
@@ -678,12 +680,14 @@ class Interrupted(ImportCase):
         job = self.job()
         self.assertEqual((job.kind, job.volume, job.phase, job.total), ("import", "v", "importing",
                                                                       BIG))
+        self.assertGreater(self.control.status(self.name)[0]["reserved"], 0)
         self.no("still in use: import", "vol-delete", "--pool", self.name, "v")
         with self.assertRaises(RemoteError) as caught:
             self.imported(self.url)
         self.assertEqual(caught.exception.code, INVALID)
         self.let_go()
         self.assertEqual(end()["received"], BIG)
+        self.assertEqual(self.control.status(self.name)[0]["reserved"], 0)
 
     def test_cancel(self):
         self.cancel()

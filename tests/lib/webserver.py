@@ -33,6 +33,7 @@ class Page:
     headers: dict = field(default_factory=dict)
     version: str = "HTTP/1.1"
     part: int = None                # at most so many bytes in an answer to a range
+    unsaid: bool = False            # answers do not repeat the tag
     sent: int = 0
 
 
@@ -81,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200 if begin is None else 206)
         if begin is not None:
             self.send_header("Content-Range", "bytes %d-%d/%d" % (begin, end - 1, len(page.body)))
-        if page.etag:
+        if page.etag and not page.unsaid:
             self.send_header("ETag", page.etag)
         if page.modified:
             self.send_header("Last-Modified", page.modified)

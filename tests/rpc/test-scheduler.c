@@ -185,25 +185,35 @@ test_long(void)
     VimgScheduler *scheduler = vimg_scheduler_new(1, 1, 1, &error);
     Board board;
     Job *job;
+    Job *import;
 
     board_init(&board);
     for (guint i = 0; i < VIMG_SCHEDULER_LONG_MAX; i++) {
         job = job_new(&board, 1, TRUE, 'l');
-        g_assert_true(vimg_scheduler_push_long(scheduler, &job->task, &error));
+        g_assert_true(
+            vimg_scheduler_push_long(scheduler, VIMG_SCHEDULER_UPKEEP, &job->task, &error));
         g_assert_false(vimg_scheduler_remove(scheduler, &job->task));
     }
     wait_for(&board, &board.begun[1], VIMG_SCHEDULER_LONG_MAX);
     job = job_new(&board, 2, FALSE, 'm');
-    g_assert_false(vimg_scheduler_push_long(scheduler, &job->task, &error));
+    g_assert_false(vimg_scheduler_push_long(scheduler, VIMG_SCHEDULER_UPKEEP, &job->task, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+    g_assert_nonnull(strstr(error->message, "16 cleanups"));
     g_clear_error(&error);
     push(scheduler, &board, 1, FALSE, 'a');
     wait_for(&board, &board.ended[1], 1);
 
+    /* imports are counted by themselves */
+    import = job_new(&board, 3, FALSE, 'i');
+    g_assert_true(
+        vimg_scheduler_push_long(scheduler, VIMG_SCHEDULER_IMPORT, &import->task, &error));
+    g_assert_no_error(error);
+    wait_for(&board, &board.ended[3], 1);
+
     /* one that ended leaves its place to another */
     open_gate(&board, 1);
     wait_for(&board, &board.ended[1], 2);
-    while (!vimg_scheduler_push_long(scheduler, &job->task, NULL))
+    while (!vimg_scheduler_push_long(scheduler, VIMG_SCHEDULER_UPKEEP, &job->task, NULL))
         g_thread_yield();
     wait_for(&board, &board.ended[2], 1);
     open_gate(&board, VIMG_SCHEDULER_LONG_MAX - 1);
