@@ -43,9 +43,10 @@ guint vimg_jobs_count(VimgJobs *jobs);
 GPtrArray *vimg_jobs_list(VimgJobs *jobs, const char *pool);
 /*
  * Returns: (transfer full) "upload of 'a', clone of 'b'", or NULL if the pool has none.  Of one
- * @volume unless NULL; those of kind @but are none.
+ * @volume unless NULL; those of the kinds @but, which may be NULL, are none.
  */
-char *vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume, const char *but);
+char *vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume,
+                         const char *const *but);
 
 /* Returns: (transfer full) */
 VimgJobInfo *vimg_job_info_copy(const VimgJobInfo *info);

@@ -463,6 +463,11 @@ gboolean vimg_pool_start(VimgPool *pool, guint flags, GError **error);
  */
 gboolean vimg_pool_resume(VimgPool *pool, gboolean autostart);
 gboolean vimg_pool_stop(VimgPool *pool, GError **error);
+/*
+ * Kinds of jobs that do not keep a pool from being stopped: the adoption of files ends for it and
+ * is taken up again at the next start, the doctor holds nothing of the pool.
+ */
+extern const char *const vimg_stop_beside[];
 /* Lets go of the open storage; inactive afterwards. */
 void vimg_pool_detach(VimgPool *pool);
 
@@ -549,6 +554,10 @@ void vimg_pool_emit_edited(VimgPool *pool);
 /* The same as a call of a client. */
 gboolean vimg_pool_edit_by_id(VimgModel *model, const VimgPoolId *id, VimgEditFunc func,
                               gconstpointer data, GError **error);
+
+/* ---- doctor.c ---------------------------------------------------------------------------- */
+
+#define VIMG_DOCTOR_KIND "doctor" /* of its jobs */
 
 /* ---- adopt.c: images of plain files that lie in a storage -------------------------------- */
 

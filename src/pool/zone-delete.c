@@ -145,7 +145,7 @@ check_confirmed(const Deletion *deletion, GHashTable *confirmed, GError **error)
 
 /* ---- may they? ------------------------------------------------------------------------------ */
 
-/* Than the adoption of files, which ends for it; none begins from here on. */
+/* None that counts begins from here on. */
 static gboolean
 check_jobs(const Deletion *deletion, GError **error)
 {
@@ -158,7 +158,7 @@ check_jobs(const Deletion *deletion, GError **error)
         g_autofree char *jobs = NULL;
 
         vimg_pool_turn_to(pool, VIMG_POOL_STOPPING);
-        jobs = vimg_jobs_describe(pool->model->jobs, name, NULL, VIMG_ADOPT_KIND);
+        jobs = vimg_jobs_describe(pool->model->jobs, name, NULL, vimg_stop_beside);
         if (jobs)
             g_ptr_array_add(parts, g_strdup_printf("'%s' (%s)", name, jobs));
     }

@@ -106,10 +106,13 @@ test_cancel(Fixture *f, gconstpointer data)
 static void
 test_describe(Fixture *f, gconstpointer data)
 {
+    static const char *const but[] = {"verify", "upload", NULL};
     g_autofree char *both = vimg_jobs_describe(f->jobs, "p", NULL, NULL);
     g_autofree char *one = vimg_jobs_describe(f->jobs, "p", "b", NULL);
     g_autofree char *pool = vimg_jobs_describe(f->jobs, "q", NULL, NULL);
+    g_autofree char *rest = vimg_jobs_describe(f->jobs, "p", NULL, but);
 
+    g_assert_cmpstr(rest, ==, "clone of 'b'");
     g_assert_cmpstr(both, ==, "upload of 'a', clone of 'b'");
     g_assert_cmpstr(one, ==, "clone of 'b'");
     g_assert_cmpstr(pool, ==, "build");

@@ -245,6 +245,83 @@ test_doctor_record(Fixture *fixture, gconstpointer data)
     g_rmdir(path);
 }
 
+static void
+consult(gpointer data)
+{
+    Call *call = data;
+
+    call->report = doctor(call->fixture, "images");
+}
+
+/* It stands in nobody's way, however long its storage hangs. */
+static void
+test_doctor_beside(Fixture *fixture, gconstpointer data)
+{
+    Call call = {.fixture = fixture};
+    const char *uuid = UUID(1);
+    g_autofree char *xml = pool_xml("images", UUID(1), "<image:zone name='far'/>");
+    g_autoptr(GError) error = NULL;
+    VimgThread thread;
+
+    g_assert_true(fixture_define(fixture, xml, NULL));
+    start_pool(fixture, "images");
+    fixture->memory->block("/mem/images", "diagnose");
+    g_assert_true(vimg_thread_start(&thread, "doctor", consult, &call, NULL));
+    fixture->memory->wait_blocked("/mem/images", "diagnose");
+    g_assert_true(destroy_pool(fixture, "images", &error));
+    start_pool(fixture, "images");
+    g_assert_true(vimg_model_zone_delete(fixture->model, "far", &uuid, 1, &error));
+    g_assert_no_error(error);
+    fixture->memory->release("/mem/images", "diagnose");
+    vimg_thread_join(thread);
+    g_assert_true(g_str_has_prefix(call.report, "{\"pool\":\"images\","));
+    g_free(call.report);
+}
+
+#define RENAMES 2000
+
+typedef struct {
+    Fixture *fixture;
+    VimgPoolId id;
+    gint ending; /* atomic */
+} Renames;
+
+static void
+consult_always(gpointer data)
+{
+    Renames *renames = data;
+
+    while (!__atomic_load_n(&renames->ending, __ATOMIC_ACQUIRE)) {
+        g_autofree char *report =
+            vimg_model_pool_doctor(renames->fixture->model, &renames->id, NULL);
+
+        g_assert_nonnull(report);
+    }
+}
+
+/* Its job is never listed by a name that the pool had before. */
+static void
+test_doctor_renamed(Fixture *fixture, gconstpointer data)
+{
+    static const char *const names[] = {"images", "golden"};
+    Renames renames = {.fixture = fixture};
+    VimgThread thread;
+
+    define_pool(fixture, "images");
+    renames.id = pool_id(fixture, "images");
+    g_assert_true(vimg_thread_start(&thread, "doctor", consult_always, &renames, NULL));
+    for (guint i = 1; i <= RENAMES; i++) {
+        g_autoptr(GPtrArray) jobs = NULL;
+
+        g_assert_true(vimg_model_pool_rename(fixture->model, &renames.id, names[i % 2], NULL));
+        jobs = vimg_model_job_list(fixture->model);
+        for (guint k = 0; k < jobs->len; k++)
+            g_assert_cmpstr(((VimgJobInfo *)jobs->pdata[k])->pool, ==, names[i % 2]);
+    }
+    __atomic_store_n(&renames.ending, TRUE, __ATOMIC_RELEASE);
+    vimg_thread_join(thread);
+}
+
 /* ---- backends that cannot --------------------------------------------------------------- */
 
 static void
@@ -278,6 +355,8 @@ main(int argc, char **argv)
     FIXTURE_ADD("/doctor/steps", NULL, test_doctor);
     FIXTURE_ADD("/doctor/zone", NULL, test_doctor_zone);
     FIXTURE_ADD("/doctor/record", NULL, test_doctor_record);
+    FIXTURE_ADD("/doctor/beside", NULL, test_doctor_beside);
+    FIXTURE_ADD("/doctor/renamed", NULL, test_doctor_renamed);
     FIXTURE_ADD("/usage/without", NULL, test_without);
     return g_test_run();
 }
