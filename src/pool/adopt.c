@@ -446,10 +446,12 @@ look_round(VimgPool *pool, VimgJob *job)
     for (i = 0; i < files->len && !round.lost && !vimg_job_cancelled(job); i++) {
         VimgAdoptFile *file = g_ptr_array_index(files, i);
 
-        vimg_job_progress(job, file->name, round.done, round.total);
+        vimg_job_turn_to(job, file->name);
+        vimg_job_progress(job, "adopting", round.done, round.total);
         adopt_file(&round, file);
         round.done += file->length;
     }
+    vimg_job_turn_to(job, NULL);
     settle_contested(&round);
 }
 

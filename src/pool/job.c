@@ -146,6 +146,15 @@ vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total)
 }
 
 void
+vimg_job_turn_to(VimgJob *job, const char *volume)
+{
+    VIMG_LOCK_GUARD(&job->jobs->lock);
+    g_free(job->info.volume);
+    job->info.volume = g_strdup(volume);
+    job->moved = TRUE;
+}
+
+void
 vimg_job_add(VimgJob *job, guint64 bytes)
 {
     VIMG_LOCK_GUARD(&job->jobs->lock);

@@ -23,6 +23,8 @@ VimgJob *vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, cons
 void vimg_job_end(VimgJob *job); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgJob, vimg_job_end)
 void vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total);
+/* It is at @volume now, or at the pool itself (NULL). */
+void vimg_job_turn_to(VimgJob *job, const char *volume);
 void vimg_job_add(VimgJob *job, guint64 bytes); /* of content: done += bytes */
 /*
  * What whoever waits for it is told: once it ends it has failed, or was cancelled.  Returns: FALSE
