@@ -392,6 +392,7 @@ typedef struct {
     gboolean tending;   /* nobody else tends the storage meanwhile */
     const char *kind;   /* of the job on @volume */
     char *reserved;     /* the name of the image to be made */
+    gboolean jobless;   /* set by the caller before: it is part of another job */
     VimgJob *job;
 } VimgUse;
 
@@ -399,7 +400,7 @@ typedef struct {
 void vimg_use_clear(VimgUse *use);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgUse, vimg_use_clear)
 
-/* @out of the next three is zeroed by the caller, who clears it whatever they return. */
+/* @out of these is zeroed but for @jobless by the caller, who clears it whatever they return. */
 
 /* The open storage of @pool. */
 gboolean vimg_use_pool(VimgPool *pool, VimgUse *out, GError **error);

@@ -143,6 +143,26 @@ test_meanwhile(Fixture *fixture, gconstpointer data)
     assert_xml(fixture, "a", "image:unique", FALSE);
 }
 
+/* It says how well the storage saves space, and nothing of what is damaged. */
+static void
+test_totals(Fixture *fixture, gconstpointer data)
+{
+    VimgPoolId id;
+    g_autofree char *report = NULL;
+    g_autofree char *counted = NULL;
+    g_autofree char *verified = NULL;
+
+    set_up(fixture);
+    id = pool_id(fixture, "images");
+    g_free(usage(fixture, "images", NULL));
+    counted = vimg_model_status(fixture->model, "images", NULL);
+    g_assert_nonnull(strstr(counted, "\"stored\":6144,\"dedup_ratio\":2.0,"
+                                     "\"compression_ratio\":3.0,\"damaged_slices\":null"));
+    report = vimg_model_pool_verify(fixture->model, &id, NULL, NULL);
+    verified = vimg_model_status(fixture->model, "images", NULL);
+    g_assert_nonnull(strstr(verified, "\"damaged_slices\":0"));
+}
+
 /* ---- differences ------------------------------------------------------------------------ */
 
 static void
@@ -174,6 +194,39 @@ test_diff(Fixture *fixture, gconstpointer data)
     assert_error_text(&error, VIMG_ERROR_DAMAGED, "operation failed: volume 'b': no index");
     g_assert_true(delete_vol(fixture, "images", "a", &error)); /* nothing holds it any more */
     g_assert_no_error(error);
+}
+
+static void
+compare(gpointer data)
+{
+    Call *call = data;
+
+    call->report = diff(call->fixture, "images", "a", "b", &call->error);
+}
+
+/* It is one job, of the second image, and who cancels that ends it. */
+static void
+test_diff_cancelled(Fixture *fixture, gconstpointer data)
+{
+    Call call = {.fixture = fixture};
+    g_autoptr(GPtrArray) jobs = NULL;
+    const VimgJobInfo *job;
+    VimgThread thread;
+
+    set_up(fixture);
+    fixture->memory->block("/mem/images", "diff");
+    g_assert_true(vimg_thread_start(&thread, "diff", compare, &call, NULL));
+    fixture->memory->wait_blocked("/mem/images", "diff");
+    jobs = vimg_model_job_list(fixture->model);
+    g_assert_cmpuint(jobs->len, ==, 1);
+    job = jobs->pdata[0];
+    g_assert_cmpstr(job->kind, ==, "diff");
+    g_assert_cmpstr(job->volume, ==, "b");
+    g_assert_true(vimg_model_job_cancel(fixture->model, job->id, NULL));
+    vimg_thread_join(thread);
+    g_assert_null(call.report);
+    g_assert_error(call.error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_clear_error(&call.error);
 }
 
 /* ---- the way to a storage --------------------------------------------------------------- */
@@ -350,8 +403,10 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     FIXTURE_ADD("/usage/shown", NULL, test_usage);
+    FIXTURE_ADD("/usage/totals", NULL, test_totals);
     FIXTURE_ADD("/usage/meanwhile", NULL, test_meanwhile);
     FIXTURE_ADD("/diff", NULL, test_diff);
+    FIXTURE_ADD("/diff/cancelled", NULL, test_diff_cancelled);
     FIXTURE_ADD("/doctor/steps", NULL, test_doctor);
     FIXTURE_ADD("/doctor/zone", NULL, test_doctor_zone);
     FIXTURE_ADD("/doctor/record", NULL, test_doctor_record);
