@@ -319,6 +319,22 @@ test_in_the_way(Fixture *fixture, gconstpointer data)
     g_assert_false(autostart);
 }
 
+/* A definition that somebody has put in its place is not its own. */
+static void
+test_replaced(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *mine = pool_xml("images", UUID(1), NULL);
+    g_autofree char *other = pool_xml("images", UUID(2), NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(fixture_define(fixture, mine, NULL));
+    fixture_write(fixture, "config/images.xml", other);
+    g_assert_false(rename_pool(fixture, "images", "golden", &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_FAILED);
+    g_assert_true(has_pool(fixture, "images"));
+    g_assert_true(fixture_exists(fixture, "config/images.xml"));
+}
+
 /* What cannot be written is taken back. */
 static void
 test_unwritten(Fixture *fixture, gconstpointer data)
@@ -656,6 +672,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/rename/waiting", NULL, test_waiting);
     FIXTURE_ADD("/rename/refused", NULL, test_refused);
     FIXTURE_ADD("/rename/in-the-way", NULL, test_in_the_way);
+    FIXTURE_ADD("/rename/replaced", NULL, test_replaced);
     FIXTURE_ADD("/rename/unwritten", NULL, test_unwritten);
     for (guint i = 0; i <= G_N_ELEMENTS(steps); i++) {
         g_autofree char *path = g_strdup_printf("/rename/killed/%u", i);
