@@ -368,6 +368,9 @@ void vimg_cache_remove(VimgPool *pool, VimgVolume *volume);
 gboolean vimg_cache_reserve(VimgPool *pool, const char *name, GError **error);
 void vimg_cache_unreserve(VimgPool *pool, const char *name);
 
+/* Returns: (transfer full) what its path is called. */
+char *vimg_volume_path(const VimgPool *pool, const VimgVolume *volume);
+
 /* Without it: lists the storage and makes the cache agree; what changed here meanwhile stays. */
 gboolean vimg_cache_refresh(VimgPool *pool, VimgSession *session, GError **error);
 
@@ -489,6 +492,7 @@ void vimg_pool_note_report(VimgPool *pool, const char *report);
 /* What there is to say of a pool without asking its storage. */
 typedef struct {
     VimgPool *pool; /* a reference */
+    char *name;     /* what it was called then */
     char *type;
     gboolean active, persistent, autostart, disabled, read_only;
     const char *status; /* static: inactive, … */
@@ -500,6 +504,7 @@ typedef struct {
     guint64 reserved, logical;
     guint64 images[VIMG_IMAGE_ERROR + 1]; /* by state */
     VimgPoolTotals totals;
+    GPtrArray *jobs; /* of VimgJobInfo */
 } VimgPoolLook;
 
 extern const char *const vimg_image_states[VIMG_IMAGE_ERROR + 1];
