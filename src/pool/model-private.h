@@ -298,7 +298,6 @@ GPtrArray *vimg_zones_of(VimgPool *pool);
 
 /* ---- zone-edit.c ------------------------------------------------------------------------ */
 
-gboolean vimg_zone_attach(VimgPool *pool, const char *zone, GError **error);
 /* The next two say the same; it is attached to @zone, and the caller has it to itself. */
 gboolean vimg_zone_check_detach(VimgPool *pool, const char *zone, GError **error);
 gboolean vimg_zone_detach(VimgPool *pool, const char *zone, GError **error);
@@ -555,6 +554,11 @@ typedef gboolean (*VimgEditFunc)(VimgPoolDef *def, gconstpointer data, GError **
  * what no backend sees.  The caller has the pool to itself.  No event.
  */
 gboolean vimg_pool_edit(VimgPool *pool, VimgEditFunc func, gconstpointer data, GError **error);
+/* Returns: (transfer full) the one that waits for the next start, or NULL; takes the lock. */
+VimgPoolDef *vimg_pool_copy_next(VimgPool *pool);
+/* Takes edits back: @def, and @next unless NULL, are what there was before. */
+gboolean vimg_pool_unedit(VimgPool *pool, const VimgPoolDef *def, const VimgPoolDef *next,
+                          GError **error);
 /* What clients are told of that. */
 void vimg_pool_emit_edited(VimgPool *pool);
 /* The same as a call of a client. */

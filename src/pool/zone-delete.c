@@ -188,14 +188,20 @@ check(const Deletion *deletion, GError **error)
 
 /* ---- go ------------------------------------------------------------------------------------- */
 
+/* What the others were before, in their order. */
+typedef struct {
+    GPtrArray *defs;
+    GPtrArray *nexts; /* of those that wait for the next start, or NULL */
+} Former;
+
 static void
-attach_again(const Deletion *deletion, guint n)
+attach_again(const Deletion *deletion, const Former *former, guint n)
 {
     for (guint i = 0; i < n; i++) {
         VimgPool *pool = deletion->others->pdata[i];
         g_autoptr(GError) error = NULL;
 
-        if (!vimg_zone_attach(pool, deletion->zone, &error))
+        if (!vimg_pool_unedit(pool, former->defs->pdata[i], former->nexts->pdata[i], &error))
             vimg_warning("storage pool '%s' stays detached from zone '%s': %s",
                          vimg_pool_name(pool), deletion->zone, error->message);
     }
@@ -204,9 +210,17 @@ attach_again(const Deletion *deletion, guint n)
 static gboolean
 detach_others(const Deletion *deletion, GError **error)
 {
+    g_autoptr(GPtrArray) defs = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_pool_def_free);
+    g_autoptr(GPtrArray) nexts = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_pool_def_free);
+    const Former former = {defs, nexts};
+
     for (guint i = 0; i < deletion->others->len; i++) {
-        if (!vimg_zone_detach(deletion->others->pdata[i], deletion->zone, error)) {
-            attach_again(deletion, i);
+        VimgPool *pool = deletion->others->pdata[i];
+
+        g_ptr_array_add(defs, vimg_pool_copy_def(pool));
+        g_ptr_array_add(nexts, vimg_pool_copy_next(pool));
+        if (!vimg_zone_detach(pool, deletion->zone, error)) {
+            attach_again(deletion, &former, i);
             return FALSE;
         }
     }

@@ -109,12 +109,6 @@ add_zone(VimgPoolDef *def, gconstpointer zone, GError **error)
 }
 
 gboolean
-vimg_zone_attach(VimgPool *pool, const char *zone, GError **error)
-{
-    return vimg_pool_edit(pool, add_zone, zone, error);
-}
-
-gboolean
 vimg_model_zone_attach(VimgModel *model, const VimgPoolId *pool, const char *zone, GError **error)
 {
     return vimg_name_check("zone", zone, error) &&
@@ -166,8 +160,9 @@ vimg_zone_check_detach(VimgPool *pool, const char *zone, GError **error)
 {
     const Detach detach = {pool, zone};
     g_autoptr(VimgPoolDef) draft = vimg_pool_copy_def(pool);
+    g_autoptr(VimgPoolDef) next = vimg_pool_copy_next(pool);
 
-    return remove_zone(draft, &detach, error);
+    return remove_zone(draft, &detach, error) && (!next || remove_zone(next, &detach, error));
 }
 
 gboolean
