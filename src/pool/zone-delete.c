@@ -273,7 +273,8 @@ vimg_model_zone_delete(VimgModel *model, const char *zone, const char *const *uu
         .others = g_ptr_array_new(),
     };
 
-    return confirmed && vimg_name_check("zone", zone, error) && take_pools(&deletion, error) &&
-           check_confirmed(&deletion, confirmed, error) && check(&deletion, error) &&
-           detach_others(&deletion, error) && drop_alone(&deletion, error);
+    return confirmed && vimg_name_check_argument("zone", zone, error) &&
+           take_pools(&deletion, error) && check_confirmed(&deletion, confirmed, error) &&
+           check(&deletion, error) && detach_others(&deletion, error) &&
+           drop_alone(&deletion, error);
 }

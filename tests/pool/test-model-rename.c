@@ -251,10 +251,10 @@ static const struct {
     VimgErrorCode code;
     const char *text;
 } refused[] = {
-    {"", VIMG_ERROR_XML, "XML error: pool name is empty"},
-    {"a/b", VIMG_ERROR_XML, "XML error: name a/b cannot contain '/'"},
-    {"..", VIMG_ERROR_XML, "XML error: pool name '..' is not allowed"},
-    {"a\nb", VIMG_ERROR_XML, "XML error: pool name contains a control character"},
+    {"", VIMG_ERROR_INVALID_ARG, "invalid argument: pool name is empty"},
+    {"a/b", VIMG_ERROR_INVALID_ARG, "invalid argument: name a/b cannot contain '/'"},
+    {"..", VIMG_ERROR_INVALID_ARG, "invalid argument: pool name '..' is not allowed"},
+    {"a\nb", VIMG_ERROR_INVALID_ARG, "invalid argument: pool name contains a control character"},
     {"other", VIMG_ERROR_FAILED,
      "operation failed: pool 'other' already exists with uuid " UUID(2)},
     {"images", VIMG_ERROR_FAILED,
@@ -279,7 +279,8 @@ test_refused(Fixture *fixture, gconstpointer data)
         assert_error_text(&error, refused[i].code, refused[i].text);
     }
     g_assert_false(rename_pool(fixture, "images", longest, &error));
-    assert_error_text(&error, VIMG_ERROR_XML, "XML error: pool name is longer than 251 bytes");
+    assert_error_text(&error, VIMG_ERROR_INVALID_ARG,
+                      "invalid argument: pool name is longer than 251 bytes");
     longest[251] = '\0';
     g_assert_true(rename_pool(fixture, "images", longest, NULL));
     g_assert_true(rename_pool(fixture, longest, "images", NULL));

@@ -121,9 +121,10 @@ test_attach(Fixture *fixture, gconstpointer data)
     fixture_assert_events(fixture, "images:defined");
     g_assert_true(attach(fixture, "images", "far", NULL));
     g_assert_false(attach(fixture, "images", "", &error));
-    assert_error_text(&error, VIMG_ERROR_XML, "XML error: zone name is empty");
+    assert_error_text(&error, VIMG_ERROR_INVALID_ARG, "invalid argument: zone name is empty");
     g_assert_false(attach(fixture, "images", "a\nb", &error));
-    assert_error_text(&error, VIMG_ERROR_XML, "XML error: zone name contains a control character");
+    assert_error_text(&error, VIMG_ERROR_INVALID_ARG,
+                      "invalid argument: zone name contains a control character");
     fixture_restart(fixture);
     fixture_wait_active(fixture, "images");
     id = pool_id(fixture, "images");
