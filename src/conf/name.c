@@ -46,3 +46,13 @@ vimg_name_check(const char *what, const char *name, GError **error)
         return vimg_throw(error, VIMG_ERROR_XML, _("%1$s name '%2$s' is not allowed"), what, name);
     return TRUE;
 }
+
+gboolean
+vimg_name_check_argument(const char *what, const char *name, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    if (vimg_name_check(what, name, &local))
+        return TRUE;
+    return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s", local->message);
+}

@@ -90,6 +90,8 @@ const char *vimg_pool_def_dir(const VimgPoolDef *def);
  * character, not "." or "..".  @what is "pool" or "volume", for the message (VIMG_ERROR_XML).
  */
 gboolean vimg_name_check(const char *what, const char *name, GError **error);
+/* The same of a name that is no part of a document (VIMG_ERROR_INVALID_ARG). */
+gboolean vimg_name_check_argument(const char *what, const char *name, GError **error);
 
 /*
  * Whether @path may be a mount path, after symbolic links and ".." are resolved as far as it

@@ -134,6 +134,7 @@ find_stale(VimgPool *pool, const VimgAdoptFile *file, VimgVolId *out)
 static gboolean
 hold(VimgPool *pool, const VimgVolId *vol, VimgAction action, VimgUse *use, GError **error)
 {
+    use->jobless = TRUE; /* all files have the job of their round */
     return vimg_use_volume_of(pool, vol, action, VIMG_ADOPT_KIND, use, error);
 }
 
@@ -181,6 +182,7 @@ make_image(VimgPool *pool, const VimgAdoptFile *file, VimgUse *use, GError **err
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
+    use->jobless = TRUE; /* as all that hold() takes */
     if (!drop_stale(pool, file, error) ||
         !vimg_use_create(pool, file->name, VIMG_ADOPT_KIND, use, error))
         return FALSE;
@@ -446,10 +448,12 @@ look_round(VimgPool *pool, VimgJob *job)
     for (i = 0; i < files->len && !round.lost && !vimg_job_cancelled(job); i++) {
         VimgAdoptFile *file = g_ptr_array_index(files, i);
 
-        vimg_job_progress(job, file->name, round.done, round.total);
+        vimg_job_turn_to(job, file->name);
+        vimg_job_progress(job, "adopting", round.done, round.total);
         adopt_file(&round, file);
         round.done += file->length;
     }
+    vimg_job_turn_to(job, NULL);
     settle_contested(&round);
 }
 

@@ -165,12 +165,19 @@ look_at_storage(Doctor *doctor, const VimgType *type, const VimgPoolView *view, 
     return TRUE;
 }
 
+/* Under the lock, as a pool that is renamed takes its jobs along. */
+static VimgJob *
+begin(VimgPool *pool)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    return vimg_job_begin(pool->model->jobs, VIMG_DOCTOR_KIND, vimg_pool_name(pool), NULL, 0);
+}
+
 static gboolean
 look(Doctor *doctor, GError **error)
 {
     VimgPool *pool = doctor->pool;
-    g_autoptr(VimgJob) job =
-        vimg_job_begin(pool->model->jobs, "doctor", vimg_pool_name(pool), NULL, 0);
+    g_autoptr(VimgJob) job = begin(pool);
     const VimgType *type = look_at_backend(doctor);
     g_autoptr(GError) local = NULL;
     g_autofree char *known = vimg_persist_store_id(pool, &local);

@@ -84,7 +84,7 @@ take_name(Import *import, VimgPool *pool, GError **error)
     const VimgImportRequest *request = import->request;
     const VimgVolId id = {.pool = (char *)vimg_pool_name(pool), .name = (char *)request->name};
 
-    if (!vimg_name_check("volume", request->name, error))
+    if (!vimg_name_check_argument("volume", request->name, error))
         return FALSE;
     import->made = !is_there(pool, request->name);
     return import->made

@@ -30,7 +30,7 @@ struct _VimgJobs {
 struct _VimgPluginJob {
     VimgJobs *jobs;
     GList link;       /* in jobs->jobs */
-    VimgJobInfo info; /* id, pool, volume, kind, started constant, the others under the lock */
+    VimgJobInfo info; /* id, kind, started constant, the others under the lock */
     char *error;      /* under lock; NULL: all is well so far */
     guint64 bytes;    /* under lock: of content, not yet in the tally */
     gint64 counted;   /* under lock: until when its time is in the tally; monotonic */

@@ -146,6 +146,15 @@ vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total)
 }
 
 void
+vimg_job_turn_to(VimgJob *job, const char *volume)
+{
+    VIMG_LOCK_GUARD(&job->jobs->lock);
+    g_free(job->info.volume);
+    job->info.volume = g_strdup(volume);
+    job->moved = TRUE;
+}
+
+void
 vimg_job_add(VimgJob *job, guint64 bytes)
 {
     VIMG_LOCK_GUARD(&job->jobs->lock);
@@ -260,7 +269,7 @@ vimg_jobs_list(VimgJobs *jobs, const char *pool)
 }
 
 char *
-vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume, const char *but)
+vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume, const char *const *but)
 {
     g_autoptr(GPtrArray) list = vimg_jobs_list(jobs, pool);
     g_autoptr(GString) text = g_string_new(NULL);
@@ -270,7 +279,8 @@ vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume, const c
     for (i = 0; i < list->len; i++) {
         const VimgJobInfo *info = g_ptr_array_index(list, i);
 
-        if ((volume && g_strcmp0(info->volume, volume) != 0) || g_strcmp0(info->kind, but) == 0)
+        if ((volume && g_strcmp0(info->volume, volume) != 0) ||
+            (but && g_strv_contains(but, info->kind)))
             continue;
         if (++n > DESCRIBED_MAX)
             continue;

@@ -23,6 +23,8 @@ VimgJob *vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, cons
 void vimg_job_end(VimgJob *job); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgJob, vimg_job_end)
 void vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total);
+/* It is at @volume now, or at the pool itself (NULL). */
+void vimg_job_turn_to(VimgJob *job, const char *volume);
 void vimg_job_add(VimgJob *job, guint64 bytes); /* of content: done += bytes */
 /*
  * What whoever waits for it is told: once it ends it has failed, or was cancelled.  Returns: FALSE
@@ -43,9 +45,10 @@ guint vimg_jobs_count(VimgJobs *jobs);
 GPtrArray *vimg_jobs_list(VimgJobs *jobs, const char *pool);
 /*
  * Returns: (transfer full) "upload of 'a', clone of 'b'", or NULL if the pool has none.  Of one
- * @volume unless NULL; those of kind @but are none.
+ * @volume unless NULL; those of the kinds @but, which may be NULL, are none.
  */
-char *vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume, const char *but);
+char *vimg_jobs_describe(VimgJobs *jobs, const char *pool, const char *volume,
+                         const char *const *but);
 
 /* Returns: (transfer full) */
 VimgJobInfo *vimg_job_info_copy(const VimgJobInfo *info);

@@ -161,8 +161,7 @@ format_number(gsize i, GPtrArray *looks, GString *out)
         gdouble value = 0;
 
         if (numbers[i].get(look, &value))
-            vimg_metric_sample(&numbers[i].metric, out, value, "pool", vimg_pool_name(look->pool),
-                               NULL);
+            vimg_metric_sample(&numbers[i].metric, out, value, "pool", look->name, NULL);
     }
 }
 
@@ -180,8 +179,8 @@ format_images(GPtrArray *looks, GString *out)
         const VimgPoolLook *look = g_ptr_array_index(looks, i);
 
         for (state = 0; look->active && state < G_N_ELEMENTS(look->images); state++)
-            vimg_metric_sample(&images, out, (gdouble)look->images[state], "pool",
-                               vimg_pool_name(look->pool), "state", vimg_image_states[state], NULL);
+            vimg_metric_sample(&images, out, (gdouble)look->images[state], "pool", look->name,
+                               "state", vimg_image_states[state], NULL);
     }
 }
 

@@ -298,7 +298,6 @@ GPtrArray *vimg_zones_of(VimgPool *pool);
 
 /* ---- zone-edit.c ------------------------------------------------------------------------ */
 
-gboolean vimg_zone_attach(VimgPool *pool, const char *zone, GError **error);
 /* The next two say the same; it is attached to @zone, and the caller has it to itself. */
 gboolean vimg_zone_check_detach(VimgPool *pool, const char *zone, GError **error);
 gboolean vimg_zone_detach(VimgPool *pool, const char *zone, GError **error);
@@ -368,6 +367,9 @@ void vimg_cache_remove(VimgPool *pool, VimgVolume *volume);
 gboolean vimg_cache_reserve(VimgPool *pool, const char *name, GError **error);
 void vimg_cache_unreserve(VimgPool *pool, const char *name);
 
+/* Returns: (transfer full) what its path is called. */
+char *vimg_volume_path(const VimgPool *pool, const VimgVolume *volume);
+
 /* Without it: lists the storage and makes the cache agree; what changed here meanwhile stays. */
 gboolean vimg_cache_refresh(VimgPool *pool, VimgSession *session, GError **error);
 
@@ -392,6 +394,7 @@ typedef struct {
     gboolean tending;   /* nobody else tends the storage meanwhile */
     const char *kind;   /* of the job on @volume */
     char *reserved;     /* the name of the image to be made */
+    gboolean jobless;   /* set by the caller before: it is part of another job */
     VimgJob *job;
 } VimgUse;
 
@@ -399,7 +402,7 @@ typedef struct {
 void vimg_use_clear(VimgUse *use);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgUse, vimg_use_clear)
 
-/* @out of the next three is zeroed by the caller, who clears it whatever they return. */
+/* @out of these is zeroed but for @jobless by the caller, who clears it whatever they return. */
 
 /* The open storage of @pool. */
 gboolean vimg_use_pool(VimgPool *pool, VimgUse *out, GError **error);
@@ -463,6 +466,11 @@ gboolean vimg_pool_start(VimgPool *pool, guint flags, GError **error);
  */
 gboolean vimg_pool_resume(VimgPool *pool, gboolean autostart);
 gboolean vimg_pool_stop(VimgPool *pool, GError **error);
+/*
+ * Kinds of jobs that do not keep a pool from being stopped: the adoption of files ends for it and
+ * is taken up again at the next start, the doctor holds nothing of the pool.
+ */
+extern const char *const vimg_stop_beside[];
 /* Lets go of the open storage; inactive afterwards. */
 void vimg_pool_detach(VimgPool *pool);
 
@@ -483,6 +491,7 @@ void vimg_pool_note_report(VimgPool *pool, const char *report);
 /* What there is to say of a pool without asking its storage. */
 typedef struct {
     VimgPool *pool; /* a reference */
+    char *name;     /* what it was called then */
     char *type;
     gboolean active, persistent, autostart, disabled, read_only;
     const char *status; /* static: inactive, … */
@@ -494,6 +503,7 @@ typedef struct {
     guint64 reserved, logical;
     guint64 images[VIMG_IMAGE_ERROR + 1]; /* by state */
     VimgPoolTotals totals;
+    GPtrArray *jobs; /* of VimgJobInfo */
 } VimgPoolLook;
 
 extern const char *const vimg_image_states[VIMG_IMAGE_ERROR + 1];
@@ -544,11 +554,20 @@ typedef gboolean (*VimgEditFunc)(VimgPoolDef *def, gconstpointer data, GError **
  * what no backend sees.  The caller has the pool to itself.  No event.
  */
 gboolean vimg_pool_edit(VimgPool *pool, VimgEditFunc func, gconstpointer data, GError **error);
+/* Returns: (transfer full) the one that waits for the next start, or NULL; takes the lock. */
+VimgPoolDef *vimg_pool_copy_next(VimgPool *pool);
+/* Takes edits back: @def, and @next unless NULL, are what there was before. */
+gboolean vimg_pool_unedit(VimgPool *pool, const VimgPoolDef *def, const VimgPoolDef *next,
+                          GError **error);
 /* What clients are told of that. */
 void vimg_pool_emit_edited(VimgPool *pool);
 /* The same as a call of a client. */
 gboolean vimg_pool_edit_by_id(VimgModel *model, const VimgPoolId *id, VimgEditFunc func,
                               gconstpointer data, GError **error);
+
+/* ---- doctor.c ---------------------------------------------------------------------------- */
+
+#define VIMG_DOCTOR_KIND "doctor" /* of its jobs */
 
 /* ---- adopt.c: images of plain files that lie in a storage -------------------------------- */
 

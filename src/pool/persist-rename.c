@@ -7,7 +7,8 @@
  *   4. STATE/renames/UUID goes
  *
  * Each step is durable before the next and may be done twice, so a start that goes on does 2 to 4,
- * before it loads any definition.  What fails is done the other way round.
+ * before it loads any definition.  What fails is done the other way round.  Only what is of the
+ * pool by its uuid is read, written over or removed: another one may have either name by then.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -51,44 +52,90 @@ typedef struct {
     const char *from, *to;
 } Move;
 
+/*
+ * Reads the definition DIR/NAME.xml: *@def is NULL if there is none, *@ours says whether it is that
+ * of the pool.  Returns: FALSE if it cannot be read, so that nobody knows whose it is.
+ */
+static gboolean
+look_at(const Move *move, const char *dir, const char *name, VimgPoolDef **def, gboolean *ours,
+        GError **error)
+{
+    g_autofree char *path = file_of(dir, name);
+    char uuid[VIMG_UUID_TEXT_SIZE];
+    g_autofree char *xml = NULL;
+
+    *ours = FALSE;
+    *def = NULL;
+    if (!is_there(path))
+        return TRUE;
+    xml = vimg_file_read(path, VIMG_XML_MAX, NULL, error);
+    *def = xml ? vimg_pool_def_parse(xml, FALSE, error) : NULL;
+    if (!*def)
+        return FALSE;
+    vimg_uuid_format((*def)->uuid, uuid);
+    *ours = strcmp(uuid, move->uuid) == 0;
+    return TRUE;
+}
+
+/* Whether DIR/NAME.xml may be written over or left: there is none, or it is the pool's own. */
+static gboolean
+check_own(const Move *move, const char *dir, const char *name, GError **error)
+{
+    g_autoptr(VimgPoolDef) def = NULL;
+    g_autofree char *path = NULL;
+    gboolean ours;
+
+    if (!look_at(move, dir, name, &def, &ours, error))
+        return FALSE;
+    if (!def || ours)
+        return TRUE;
+    path = file_of(dir, name);
+    return vimg_throw(error, VIMG_ERROR_FAILED, _("'%1$s' is not the definition of pool %2$s"),
+                      path, move->uuid);
+}
+
 static gboolean
 copy_definition(const Move *move, const char *dir, GError **error)
 {
-    g_autofree char *from = file_of(dir, move->from);
     g_autofree char *to = file_of(dir, move->to);
-    char uuid[VIMG_UUID_TEXT_SIZE];
     g_autoptr(VimgPoolDef) def = NULL;
-    g_autofree char *xml = NULL;
+    gboolean ours;
 
-    if (!is_there(from))
-        return TRUE;
-    xml = vimg_file_read(from, VIMG_XML_MAX, NULL, error);
-    def = xml ? vimg_pool_def_parse(xml, FALSE, error) : NULL;
-    if (!def)
+    if (!look_at(move, dir, move->from, &def, &ours, error))
         return FALSE;
-    vimg_uuid_format(def->uuid, uuid);
-    if (strcmp(uuid, move->uuid) != 0)
-        return vimg_throw(error, VIMG_ERROR_FAILED, _("'%1$s' is not the definition of pool %2$s"),
-                          from, move->uuid);
+    if (!ours) /* another pool has the name by now */
+        return TRUE;
+    if (!check_own(move, dir, move->to, error))
+        return FALSE;
     g_free(def->name);
     def->name = g_strdup(move->to);
     return vimg_persist_write(to, def, error);
 }
 
+/* The link to a definition belongs to whom the definition does. */
 static gboolean
 copy_link(const Move *move, GError **error)
 {
     g_autofree char *from = file_of(move->model->autostart_dir, move->from);
+    g_autoptr(VimgPoolDef) def = NULL;
+    gboolean ours;
 
-    return !is_there(from) || vimg_persist_link(move->model, move->to, error);
+    if (!look_at(move, move->model->config_dir, move->from, &def, &ours, error))
+        return FALSE;
+    return !ours || !is_there(from) || vimg_persist_link(move->model, move->to, error);
 }
 
+/* Its file in @dir, if the definition of that name in @owner is that of the pool. */
 static gboolean
-remove_from(const Move *move, const char *dir, GError **error)
+remove_from(const Move *move, const char *dir, const char *owner, GError **error)
 {
     g_autofree char *path = file_of(dir, move->from);
+    g_autoptr(VimgPoolDef) def = NULL;
+    gboolean ours;
 
-    return vimg_file_remove(path, error);
+    if (!look_at(move, owner, move->from, &def, &ours, error))
+        return FALSE;
+    return !ours || vimg_file_remove(path, error);
 }
 
 static gboolean
@@ -98,9 +145,9 @@ move_files(const Move *move, GError **error)
 
     return copy_definition(move, model->config_dir, error) && copy_link(move, error) &&
            copy_definition(move, model->run_dir, error) &&
-           remove_from(move, model->run_dir, error) &&
-           remove_from(move, model->autostart_dir, error) &&
-           remove_from(move, model->config_dir, error);
+           remove_from(move, model->run_dir, model->run_dir, error) &&
+           remove_from(move, model->autostart_dir, model->config_dir, error) &&
+           remove_from(move, model->config_dir, model->config_dir, error);
 }
 
 /* Takes back what it can after @why, which was told already. */
@@ -141,7 +188,8 @@ vimg_persist_rename(VimgPool *pool, const char *name, GError **error)
     g_autofree char *stale = file_of(model->autostart_dir, name);
 
     if (!check_vacant(model->config_dir, name, error) ||
-        !check_vacant(model->run_dir, name, error) || !vimg_file_remove(stale, error) ||
+        !check_vacant(model->run_dir, name, error) ||
+        !check_own(&move, model->config_dir, move.from, error) || !vimg_file_remove(stale, error) ||
         !vimg_file_replace(journal, text, strlen(text), 0600, error))
         return FALSE;
     if (move_files(&move, error) && vimg_file_remove(journal, error))

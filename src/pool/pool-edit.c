@@ -29,8 +29,8 @@ edit_copy(const VimgPoolDef *def, VimgEditFunc func, gconstpointer data, GError 
     return vimg_pool_def_parse(xml, FALSE, error);
 }
 
-static VimgPoolDef *
-copy_next(VimgPool *pool)
+VimgPoolDef *
+vimg_pool_copy_next(VimgPool *pool)
 {
     VIMG_LOCK_GUARD(&pool->lock);
     return pool->next_def ? vimg_pool_def_copy(pool->next_def) : NULL;
@@ -58,7 +58,7 @@ gboolean
 vimg_pool_edit(VimgPool *pool, VimgEditFunc func, gconstpointer data, GError **error)
 {
     g_autoptr(VimgPoolDef) before = vimg_pool_copy_def(pool);
-    g_autoptr(VimgPoolDef) next_before = copy_next(pool);
+    g_autoptr(VimgPoolDef) next_before = vimg_pool_copy_next(pool);
     g_autoptr(VimgPoolDef) def = edit_copy(before, func, data, error);
     g_autoptr(VimgPoolDef) next = NULL;
     gboolean disabled;
@@ -74,6 +74,16 @@ vimg_pool_edit(VimgPool *pool, VimgEditFunc func, gconstpointer data, GError **e
     vimg_adopt_kick(pool);
     if (disabled)
         vimg_adopt_stop(pool, NULL); /* or the file it is at would still become an image */
+    return TRUE;
+}
+
+gboolean
+vimg_pool_unedit(VimgPool *pool, const VimgPoolDef *def, const VimgPoolDef *next, GError **error)
+{
+    if (!save(pool, def, next, error))
+        return FALSE;
+    replace(pool, vimg_pool_def_copy(def), next ? vimg_pool_def_copy(next) : NULL);
+    vimg_adopt_kick(pool);
     return TRUE;
 }
 

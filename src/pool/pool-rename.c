@@ -69,7 +69,7 @@ vimg_model_pool_rename(VimgModel *model, const VimgPoolId *id, const char *name,
     g_autoptr(VimgPoolTurn) turn = NULL;
     const char *old;
 
-    if (!vimg_name_check("pool", name, error))
+    if (!vimg_name_check_argument("pool", name, error))
         return FALSE;
     pool = vimg_registry_get(model, id, error);
     if (!pool || !vimg_pool_begin(pool, VIMG_POOL_RENAMING, error))

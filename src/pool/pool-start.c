@@ -265,14 +265,15 @@ vimg_pool_detach(VimgPool *pool)
     vimg_session_unref(session);
 }
 
-/* Than the adoption of files, which ends for it and is taken up again at the next start. */
+const char *const vimg_stop_beside[] = {VIMG_ADOPT_KIND, VIMG_DOCTOR_KIND, NULL};
+
 static gboolean
 check_no_other_jobs(VimgPool *pool, GError **error)
 {
     g_autofree char *jobs = NULL;
 
     VIMG_LOCK_GUARD(&pool->lock); /* jobs begin under it, and none while it is being stopped */
-    jobs = vimg_jobs_describe(pool->model->jobs, vimg_pool_name(pool), NULL, VIMG_ADOPT_KIND);
+    jobs = vimg_jobs_describe(pool->model->jobs, vimg_pool_name(pool), NULL, vimg_stop_beside);
     if (jobs)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("pool '%1$s' has jobs running: %2$s"), vimg_pool_name(pool), jobs);

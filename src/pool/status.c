@@ -47,6 +47,8 @@ look_free(gpointer data)
     VimgPoolLook *look = data;
 
     vimg_pool_unref(look->pool);
+    g_ptr_array_unref(look->jobs);
+    g_free(look->name);
     g_free(look->type);
     g_free(look->error);
     g_free(look);
@@ -117,6 +119,8 @@ look_at(VimgPool *pool)
     VIMG_LOCK_GUARD(&pool->lock);
 
     look->pool = vimg_pool_ref(pool);
+    look->name = g_strdup(vimg_pool_name(pool));
+    look->jobs = vimg_jobs_list(pool->model->jobs, look->name);
     look->type = g_strdup(pool->def->type);
     look->active = pool->active;
     look->persistent = pool->persistent;
@@ -142,7 +146,7 @@ compare_looks(gconstpointer a, gconstpointer b)
     const VimgPoolLook *const *left = a;
     const VimgPoolLook *const *right = b;
 
-    return strcmp(vimg_pool_name((*left)->pool), vimg_pool_name((*right)->pool));
+    return strcmp((*left)->name, (*right)->name);
 }
 
 static GPtrArray *
@@ -309,13 +313,12 @@ static JsonObject *
 format_look(const VimgPoolLook *look)
 {
     JsonObject *object = json_object_new();
-    g_autoptr(GPtrArray) jobs = vimg_jobs_list(look->pool->model->jobs, vimg_pool_name(look->pool));
     guint64 images = 0;
     gsize i;
 
     for (i = 0; i < G_N_ELEMENTS(look->images); i++)
         images += look->images[i];
-    vimg_json_set_text(object, "name", vimg_pool_name(look->pool));
+    vimg_json_set_text(object, "name", look->name);
     vimg_json_set_text(object, "uuid", look->pool->uuid_text);
     vimg_json_set_text(object, "type", look->type);
     set_health(object, look);
@@ -328,7 +331,7 @@ format_look(const VimgPoolLook *look)
     vimg_json_set_known(object, "damaged", TRUE, look->images[VIMG_IMAGE_ERROR]);
     vimg_json_set_known(object, "logical", TRUE, look->logical);
     set_totals(object, &look->totals);
-    vimg_json_set_jobs(object, jobs);
+    vimg_json_set_jobs(object, look->jobs);
     return object;
 }
 

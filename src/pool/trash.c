@@ -167,7 +167,7 @@ vimg_model_trash_restore(VimgModel *model, const VimgPoolId *id, const char *uui
     char canonical[VIMG_UUID_TEXT_SIZE];
 
     if (!pool || !take_uuid(uuid, canonical, error) ||
-        (name && !vimg_name_check("volume", name, error)))
+        (name && !vimg_name_check_argument("volume", name, error)))
         return FALSE;
     known = name ? g_strdup(name) : find_name(pool, canonical, error);
     if (!known || !restore(pool, canonical, known, out, error))

@@ -60,8 +60,8 @@ vimg_model_vol_diff(VimgModel *model, const VimgPoolId *id, const char *from, co
     const VimgVolId old = {.pool = pool ? (char *)vimg_pool_name(pool) : NULL,
                            .name = (char *)from};
     const VimgVolId new = {.pool = old.pool, .name = (char *)to};
-    g_auto(VimgUse) source = {0};
     g_auto(VimgUse) use = {0};
+    g_auto(VimgUse) source = {.jobless = TRUE}; /* let go of before the job ends */
     g_autofree char *old_uuid = NULL;
     g_autofree char *new_uuid = NULL;
     GError *local = NULL;

@@ -170,24 +170,34 @@ set_jobs(JsonObject *object, VimgPool *pool, const VimgVolume *volume)
     vimg_json_set_jobs(object, jobs);
 }
 
+static const VimgVolume *
+find(VimgPool *pool, const char *name, GError **error)
+{
+    const VimgVolume *volume = NULL;
+
+    if (!pool->active)
+        vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("storage pool '%s' is not active"),
+                   vimg_pool_name(pool));
+    else if (!(volume = vimg_cache_find(pool, name)))
+        vimg_throw(error, VIMG_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    return volume;
+}
+
 char *
 vimg_model_volume_show(VimgModel *model, const VimgPoolId *id, const char *name, GError **error)
 {
     g_autoptr(JsonObject) object = json_object_new();
-    g_autoptr(VimgPool) pool = NULL;
-    g_autoptr(VimgVolume) volume = NULL;
+    g_autoptr(VimgPool) pool = vimg_registry_get(model, id, error);
     g_autofree char *path = NULL;
-    g_auto(VimgVolId) vol = {0};
+    const VimgVolume *volume;
 
-    if (!vimg_model_vol_by_name(model, id, name, &vol, error))
+    if (!pool)
         return NULL;
-    volume = vimg_vol_find(model, &vol, &pool, error);
+    VIMG_LOCK_GUARD(&pool->lock); /* over all of it: what is called so now may be another soon */
+    volume = find(pool, name, error);
     if (!volume)
         return NULL;
-    path = vimg_model_vol_path(model, &vol, error);
-    if (!path)
-        return NULL;
-    VIMG_LOCK_GUARD(&pool->lock);
+    path = vimg_volume_path(pool, volume);
     vimg_json_set_text(object, "pool", vimg_pool_name(pool));
     vimg_json_set_text(object, "key", volume->key);
     vimg_json_set_text(object, "path", path);

@@ -213,7 +213,7 @@ static void
 begin_job(VimgUse *use, const char *kind, const char *volume)
 {
     use->session = vimg_session_ref(use->pool->session);
-    if (strcmp(kind, VIMG_ADOPT_KIND) != 0) /* all files have the job of their round */
+    if (!use->jobless)
         use->job =
             vimg_job_begin(use->pool->model->jobs, kind, vimg_pool_name(use->pool), volume, 0);
 }

@@ -19,8 +19,8 @@ fill_id(VimgPool *pool, VimgVolume *volume, VimgVolId *out)
     out->key = g_strdup(volume->key);
 }
 
-static char *
-path_of(VimgPool *pool, VimgVolume *volume)
+char *
+vimg_volume_path(const VimgPool *pool, const VimgVolume *volume)
 {
     return g_strdup_printf("%s://%s/%s", pool->def->type, vimg_pool_name(pool), volume->image.name);
 }
@@ -175,7 +175,7 @@ vimg_model_vol_path(VimgModel *model, const VimgVolId *vol, GError **error)
     if (!volume)
         return NULL;
     VIMG_LOCK_GUARD(&pool->lock);
-    return path_of(pool, volume);
+    return vimg_volume_path(pool, volume);
 }
 
 char *
@@ -194,7 +194,7 @@ vimg_model_vol_xml(VimgModel *model, const VimgVolId *vol, guint flags, GError *
         return NULL;
     vimg_mutex_lock(&pool->lock);
     vimg_image_copy(&image, &volume->image);
-    path = path_of(pool, volume);
+    path = vimg_volume_path(pool, volume);
     view.unique = volume->unique;
     view.shared = volume->shared;
     view.as_of = volume->as_of;

@@ -145,7 +145,7 @@ check_confirmed(const Deletion *deletion, GHashTable *confirmed, GError **error)
 
 /* ---- may they? ------------------------------------------------------------------------------ */
 
-/* Than the adoption of files, which ends for it; none begins from here on. */
+/* None that counts begins from here on. */
 static gboolean
 check_jobs(const Deletion *deletion, GError **error)
 {
@@ -158,7 +158,7 @@ check_jobs(const Deletion *deletion, GError **error)
         g_autofree char *jobs = NULL;
 
         vimg_pool_turn_to(pool, VIMG_POOL_STOPPING);
-        jobs = vimg_jobs_describe(pool->model->jobs, name, NULL, VIMG_ADOPT_KIND);
+        jobs = vimg_jobs_describe(pool->model->jobs, name, NULL, vimg_stop_beside);
         if (jobs)
             g_ptr_array_add(parts, g_strdup_printf("'%s' (%s)", name, jobs));
     }
@@ -188,14 +188,20 @@ check(const Deletion *deletion, GError **error)
 
 /* ---- go ------------------------------------------------------------------------------------- */
 
+/* What the others were before, in their order. */
+typedef struct {
+    GPtrArray *defs;
+    GPtrArray *nexts; /* of those that wait for the next start, or NULL */
+} Former;
+
 static void
-attach_again(const Deletion *deletion, guint n)
+attach_again(const Deletion *deletion, const Former *former, guint n)
 {
     for (guint i = 0; i < n; i++) {
         VimgPool *pool = deletion->others->pdata[i];
         g_autoptr(GError) error = NULL;
 
-        if (!vimg_zone_attach(pool, deletion->zone, &error))
+        if (!vimg_pool_unedit(pool, former->defs->pdata[i], former->nexts->pdata[i], &error))
             vimg_warning("storage pool '%s' stays detached from zone '%s': %s",
                          vimg_pool_name(pool), deletion->zone, error->message);
     }
@@ -204,9 +210,17 @@ attach_again(const Deletion *deletion, guint n)
 static gboolean
 detach_others(const Deletion *deletion, GError **error)
 {
+    g_autoptr(GPtrArray) defs = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_pool_def_free);
+    g_autoptr(GPtrArray) nexts = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_pool_def_free);
+    const Former former = {defs, nexts};
+
     for (guint i = 0; i < deletion->others->len; i++) {
-        if (!vimg_zone_detach(deletion->others->pdata[i], deletion->zone, error)) {
-            attach_again(deletion, i);
+        VimgPool *pool = deletion->others->pdata[i];
+
+        g_ptr_array_add(defs, vimg_pool_copy_def(pool));
+        g_ptr_array_add(nexts, vimg_pool_copy_next(pool));
+        if (!vimg_zone_detach(pool, deletion->zone, error)) {
+            attach_again(deletion, &former, i);
             return FALSE;
         }
     }
@@ -259,7 +273,8 @@ vimg_model_zone_delete(VimgModel *model, const char *zone, const char *const *uu
         .others = g_ptr_array_new(),
     };
 
-    return confirmed && vimg_name_check("zone", zone, error) && take_pools(&deletion, error) &&
-           check_confirmed(&deletion, confirmed, error) && check(&deletion, error) &&
-           detach_others(&deletion, error) && drop_alone(&deletion, error);
+    return confirmed && vimg_name_check_argument("zone", zone, error) &&
+           take_pools(&deletion, error) && check_confirmed(&deletion, confirmed, error) &&
+           check(&deletion, error) && detach_others(&deletion, error) &&
+           drop_alone(&deletion, error);
 }

@@ -109,15 +109,9 @@ add_zone(VimgPoolDef *def, gconstpointer zone, GError **error)
 }
 
 gboolean
-vimg_zone_attach(VimgPool *pool, const char *zone, GError **error)
-{
-    return vimg_pool_edit(pool, add_zone, zone, error);
-}
-
-gboolean
 vimg_model_zone_attach(VimgModel *model, const VimgPoolId *pool, const char *zone, GError **error)
 {
-    return vimg_name_check("zone", zone, error) &&
+    return vimg_name_check_argument("zone", zone, error) &&
            vimg_pool_edit_by_id(model, pool, add_zone, zone, error);
 }
 
@@ -166,8 +160,9 @@ vimg_zone_check_detach(VimgPool *pool, const char *zone, GError **error)
 {
     const Detach detach = {pool, zone};
     g_autoptr(VimgPoolDef) draft = vimg_pool_copy_def(pool);
+    g_autoptr(VimgPoolDef) next = vimg_pool_copy_next(pool);
 
-    return remove_zone(draft, &detach, error);
+    return remove_zone(draft, &detach, error) && (!next || remove_zone(next, &detach, error));
 }
 
 gboolean
@@ -196,7 +191,7 @@ vimg_model_zone_detach(VimgModel *model, const VimgPoolId *id, const char *zone,
     g_autoptr(VimgPool) pool = NULL;
     g_autoptr(VimgPoolTurn) turn = NULL;
 
-    if (!vimg_name_check("zone", zone, error))
+    if (!vimg_name_check_argument("zone", zone, error))
         return FALSE;
     pool = vimg_registry_get(model, id, error);
     if (!pool || !vimg_pool_begin(pool, VIMG_POOL_DEFINING, error))

@@ -26,6 +26,7 @@ test_names(void)
 
         g_assert_true(vimg_name_check("volume", good[i], &error));
         g_assert_no_error(error);
+        g_assert_true(vimg_name_check_argument("volume", good[i], NULL));
     }
     for (i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
@@ -33,6 +34,9 @@ test_names(void)
         g_assert_false(vimg_name_check("volume", bad[i], &error));
         g_assert_error(error, VIMG_ERROR, VIMG_ERROR_XML);
         g_assert_true(g_utf8_validate(error->message, -1, NULL));
+        g_clear_error(&error);
+        g_assert_false(vimg_name_check_argument("volume", bad[i], &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
     }
 }
 

@@ -279,7 +279,8 @@ class Interrupted(AdoptCase):
     def test_cancelled(self):
         pool, path = self.begun()
         job, = self.jobs()
-        self.assertEqual((job.kind, job.phase, job.total), ("adopt", "big.img", BIG))
+        self.assertEqual((job.kind, job.phase, job.volume, job.total),
+                         ("adopt", "adopting", "big.img", BIG))
         with Control(self.daemon.socket) as control:
             control.job_cancel(job.id)
         self.idle()

@@ -343,6 +343,8 @@ class Trash(ControlCase):
         self.assertEqual((again.name, again.key), ("b", ref.key))
         self.assertEqual(self.names(), ["a", "b"])
         self.refused(INVALID_ARG, "is not a uuid", self.control.trash_restore, self.name, "x")
+        self.refused(INVALID_ARG, "cannot contain '/'", self.control.trash_restore, self.name, uuid,
+                     "a/b")
 
     def test_purge(self):
         self.pool()

@@ -22,7 +22,7 @@ from images import MIB, noise
 from rawrpc import Closed, RemoteError, pool_xml, u32
 from virshcase import VirshCase, element
 
-FAILED, XML, DENIED, NO_POOL = 9, 27, 29, 49
+INVALID_ARG, FAILED, DENIED, NO_POOL = 8, 9, 29, 49
 
 
 class EditCase(VirshCase):
@@ -120,7 +120,7 @@ class Rename(EditCase):
         for bad, why in (("a/b", "cannot contain '/'"), ("", "is empty"), ("..", "not allowed"),
                          ("x" * 252, "longer than 251 bytes"), ("a\tb", "control character")):
             with self.subTest(bad):
-                self.refused(XML, why, self.control.rename, pool, bad)
+                self.refused(INVALID_ARG, why, self.control.rename, pool, bad)
         with Control(self.daemon.socket_ro) as ro:
             self.refused(DENIED, "read only", ro.rename, pool, "elsewhere")
         self.assertEqual(self.pool_field(pool, "State"), "running")

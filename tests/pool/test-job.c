@@ -78,6 +78,22 @@ test_phase(Fixture *f, gconstpointer data)
     vimg_job_progress(f->build, NULL, 0, 0);
 }
 
+/* One job may be at one volume after the other. */
+static void
+test_volume(Fixture *f, gconstpointer data)
+{
+    g_autofree char *of_it = NULL;
+    g_autofree char *of_pool = NULL;
+
+    vimg_job_turn_to(f->build, "v");
+    of_it = vimg_jobs_describe(f->jobs, "q", "v", NULL);
+    g_assert_cmpstr(of_it, ==, "build of 'v'");
+    vimg_job_turn_to(f->build, NULL);
+    g_assert_null(vimg_jobs_describe(f->jobs, "q", "v", NULL));
+    of_pool = vimg_jobs_describe(f->jobs, "q", NULL, NULL);
+    g_assert_cmpstr(of_pool, ==, "build");
+}
+
 static void
 test_cancel(Fixture *f, gconstpointer data)
 {
@@ -106,10 +122,13 @@ test_cancel(Fixture *f, gconstpointer data)
 static void
 test_describe(Fixture *f, gconstpointer data)
 {
+    static const char *const but[] = {"verify", "upload", NULL};
     g_autofree char *both = vimg_jobs_describe(f->jobs, "p", NULL, NULL);
     g_autofree char *one = vimg_jobs_describe(f->jobs, "p", "b", NULL);
     g_autofree char *pool = vimg_jobs_describe(f->jobs, "q", NULL, NULL);
+    g_autofree char *rest = vimg_jobs_describe(f->jobs, "p", NULL, but);
 
+    g_assert_cmpstr(rest, ==, "clone of 'b'");
     g_assert_cmpstr(both, ==, "upload of 'a', clone of 'b'");
     g_assert_cmpstr(one, ==, "clone of 'b'");
     g_assert_cmpstr(pool, ==, "build");
@@ -165,11 +184,9 @@ main(int argc, char **argv)
         const char *path;
         void (*func)(Fixture *f, gconstpointer data);
     } tests[] = {
-        {"/job/list", test_list},
-        {"/job/phase", test_phase},
-        {"/job/cancel", test_cancel},
-        {"/job/describe", test_describe},
-        {"/job/describe-many", test_describe_many},
+        {"/job/list", test_list},         {"/job/phase", test_phase},
+        {"/job/volume", test_volume},     {"/job/cancel", test_cancel},
+        {"/job/describe", test_describe}, {"/job/describe-many", test_describe_many},
         {"/job/threads", test_threads},
     };
     gsize i;

@@ -160,7 +160,8 @@ test_cancel(Fixture *fixture, gconstpointer data)
     start_until(fixture, "writer_write");
     job = cancel(fixture);
     g_assert_cmpstr(job->kind, ==, "adopt");
-    g_assert_cmpstr(job->phase, ==, "a.img");
+    g_assert_cmpstr(job->phase, ==, "adopting");
+    g_assert_cmpstr(job->volume, ==, "a.img");
     g_assert_cmpuint(job->total, ==, 2 * SIZE);
     vimg_job_info_free(job);
     wait_idle(fixture);

@@ -165,6 +165,67 @@ test_zone_gone(Fixture *fixture, gconstpointer data)
     g_assert_false(fixture_exists(fixture, "state/stores/" UUID(2)));
 }
 
+/* ---- a rename that was cut off ------------------------------------------------------------- */
+
+#define JOURNAL "state/renames/" UUID(1)
+
+static void
+assert_pool(Fixture *fixture, const char *name, guint8 byte)
+{
+    VimgPoolId id;
+    gboolean autostart = FALSE;
+
+    fixture_wait_active(fixture, name);
+    id = pool_id(fixture, name);
+    g_assert_cmpuint(id.uuid[0], ==, byte);
+    g_assert_true(vimg_model_pool_get_autostart(fixture->model, &id, &autostart, NULL));
+    g_assert_true(autostart);
+}
+
+/* Whoever has one of the two names by now keeps all that is its own. */
+static void
+test_renamed_to_another(Fixture *fixture, gconstpointer data)
+{
+    static const char *const texts[] = {"images\ngolden\n", "golden\nimages\n"};
+    static const char *const names[] = {"images", "golden"};
+    g_autofree char *images = pool_xml("images", UUID(1), NULL);
+    g_autofree char *golden = pool_xml("golden", UUID(2), NULL);
+
+    g_assert_true(fixture_define(fixture, images, NULL));
+    g_assert_true(fixture_define(fixture, golden, NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        VimgPoolId id = pool_id(fixture, names[i]);
+
+        start_pool(fixture, names[i]);
+        g_assert_true(vimg_model_pool_set_autostart(fixture->model, &id, TRUE, NULL));
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+        fixture_write(fixture, JOURNAL, texts[i]);
+        fixture_restart(fixture);
+        g_assert_false(fixture_exists(fixture, JOURNAL));
+        assert_pool(fixture, "images", 0x11);
+        assert_pool(fixture, "golden", 0x22);
+    }
+}
+
+/* What somebody is at work on is not written over, though there is a copy of it. */
+static void
+test_renamed_broken(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *xml = pool_xml_full("memory", "golden", UUID(1), "/mem/images", NULL);
+    g_autofree char *path = fixture_path(fixture, "config/images.xml");
+    g_autofree char *text = NULL;
+
+    fixture_stop(fixture);
+    fixture_write(fixture, JOURNAL, "images\ngolden\n");
+    fixture_write(fixture, "config/golden.xml", xml);
+    fixture_write(fixture, "config/images.xml", "<pool");
+    fixture_start(fixture);
+    g_assert_cmpuint(pool_id(fixture, "golden").uuid[0], ==, 0x11);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_cmpstr(text, ==, "<pool");
+}
+
 /* ---- whose storage it is ------------------------------------------------------------------ */
 
 /* A pool that cannot reach its storage after a restart keeps it from others all the same. */
@@ -284,6 +345,8 @@ main(int argc, char **argv)
     FIXTURE_ADD("/crash/delete-unknown", NULL, test_delete_unknown);
     FIXTURE_ADD("/crash/define-running", NULL, test_define_running);
     FIXTURE_ADD("/crash/zone-gone", NULL, test_zone_gone);
+    FIXTURE_ADD("/crash/renamed-to-another", NULL, test_renamed_to_another);
+    FIXTURE_ADD("/crash/renamed-broken", NULL, test_renamed_broken);
     FIXTURE_ADD("/storage/lost-alias", NULL, test_lost_alias);
     FIXTURE_ADD("/storage/replaced", NULL, test_replaced);
     FIXTURE_ADD("/storage/redefined-while-connecting", NULL, test_redefined_while_connecting);

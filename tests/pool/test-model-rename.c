@@ -251,10 +251,10 @@ static const struct {
     VimgErrorCode code;
     const char *text;
 } refused[] = {
-    {"", VIMG_ERROR_XML, "XML error: pool name is empty"},
-    {"a/b", VIMG_ERROR_XML, "XML error: name a/b cannot contain '/'"},
-    {"..", VIMG_ERROR_XML, "XML error: pool name '..' is not allowed"},
-    {"a\nb", VIMG_ERROR_XML, "XML error: pool name contains a control character"},
+    {"", VIMG_ERROR_INVALID_ARG, "invalid argument: pool name is empty"},
+    {"a/b", VIMG_ERROR_INVALID_ARG, "invalid argument: name a/b cannot contain '/'"},
+    {"..", VIMG_ERROR_INVALID_ARG, "invalid argument: pool name '..' is not allowed"},
+    {"a\nb", VIMG_ERROR_INVALID_ARG, "invalid argument: pool name contains a control character"},
     {"other", VIMG_ERROR_FAILED,
      "operation failed: pool 'other' already exists with uuid " UUID(2)},
     {"images", VIMG_ERROR_FAILED,
@@ -279,7 +279,8 @@ test_refused(Fixture *fixture, gconstpointer data)
         assert_error_text(&error, refused[i].code, refused[i].text);
     }
     g_assert_false(rename_pool(fixture, "images", longest, &error));
-    assert_error_text(&error, VIMG_ERROR_XML, "XML error: pool name is longer than 251 bytes");
+    assert_error_text(&error, VIMG_ERROR_INVALID_ARG,
+                      "invalid argument: pool name is longer than 251 bytes");
     longest[251] = '\0';
     g_assert_true(rename_pool(fixture, "images", longest, NULL));
     g_assert_true(rename_pool(fixture, longest, "images", NULL));
@@ -317,6 +318,22 @@ test_in_the_way(Fixture *fixture, gconstpointer data)
     id = pool_id(fixture, "golden");
     g_assert_true(vimg_model_pool_get_autostart(fixture->model, &id, &autostart, NULL));
     g_assert_false(autostart);
+}
+
+/* A definition that somebody has put in its place is not its own. */
+static void
+test_replaced(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *mine = pool_xml("images", UUID(1), NULL);
+    g_autofree char *other = pool_xml("images", UUID(2), NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(fixture_define(fixture, mine, NULL));
+    fixture_write(fixture, "config/images.xml", other);
+    g_assert_false(rename_pool(fixture, "images", "golden", &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_FAILED);
+    g_assert_true(has_pool(fixture, "images"));
+    g_assert_true(fixture_exists(fixture, "config/images.xml"));
 }
 
 /* What cannot be written is taken back. */
@@ -656,6 +673,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/rename/waiting", NULL, test_waiting);
     FIXTURE_ADD("/rename/refused", NULL, test_refused);
     FIXTURE_ADD("/rename/in-the-way", NULL, test_in_the_way);
+    FIXTURE_ADD("/rename/replaced", NULL, test_replaced);
     FIXTURE_ADD("/rename/unwritten", NULL, test_unwritten);
     for (guint i = 0; i <= G_N_ELEMENTS(steps); i++) {
         g_autofree char *path = g_strdup_printf("/rename/killed/%u", i);

@@ -280,6 +280,67 @@ test_show(Fixture *fixture, gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
 }
 
+/* ---- under another name ----------------------------------------------------------------- */
+
+#define RENAMES 1000
+
+typedef struct {
+    Fixture *fixture;
+    VimgPoolId id;
+    gint ending; /* atomic */
+} Renames;
+
+static void
+rename_always(gpointer data)
+{
+    static const char *const names[] = {"images", "golden"};
+    Renames *renames = data;
+
+    for (guint i = 1; i <= RENAMES; i++)
+        g_assert_true(
+            vimg_model_pool_rename(renames->fixture->model, &renames->id, names[i % 2], NULL));
+    __atomic_store_n(&renames->ending, TRUE, __ATOMIC_RELEASE);
+}
+
+static void
+assert_one_name(Fixture *fixture)
+{
+    g_autofree char *metrics = vimg_model_metrics(fixture->model);
+    g_autoptr(JsonNode) root = status(fixture, NULL);
+    JsonObject *pool = json_array_get_object_element(
+        json_object_get_array_member(json_node_get_object(root), "pools"), 0);
+    JsonArray *jobs = json_object_get_array_member(pool, "jobs");
+
+    g_assert_true(!strstr(metrics, "\"images\"") || !strstr(metrics, "\"golden\""));
+    g_assert_cmpuint(json_array_get_length(jobs), ==, 1);
+    g_assert_cmpstr(json_object_get_string_member(json_array_get_object_element(jobs, 0), "pool"),
+                    ==, json_object_get_string_member(pool, "name"));
+}
+
+/* A pool that is renamed meanwhile has one name in each answer, and is never not there. */
+static void
+test_renamed(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "a");
+    Renames renames = {.fixture = fixture};
+    VimgTransfer *transfer;
+    VimgThread thread;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "a", "raw", 4096);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
+    renames.id = pool_id(fixture, "images");
+    g_assert_true(vimg_thread_start(&thread, "rename", rename_always, &renames, NULL));
+    while (!__atomic_load_n(&renames.ending, __ATOMIC_ACQUIRE)) {
+        g_autofree char *image = vimg_model_volume_show(fixture->model, &renames.id, "a", NULL);
+
+        g_assert_nonnull(image);
+        assert_one_name(fixture);
+    }
+    vimg_thread_join(thread);
+    vimg_transfer_free(transfer);
+}
+
 /* ---- how jobs end ----------------------------------------------------------------------- */
 
 typedef struct {
@@ -428,6 +489,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/status/jobs", NULL, test_jobs);
     FIXTURE_ADD("/model/status/page", NULL, test_page);
     FIXTURE_ADD("/model/status/show", NULL, test_show);
+    FIXTURE_ADD("/model/status/renamed", NULL, test_renamed);
     FIXTURE_ADD("/model/status/ends", NULL, test_ends);
     FIXTURE_ADD("/model/status/file", NULL, test_file);
     return g_test_run();

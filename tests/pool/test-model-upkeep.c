@@ -576,7 +576,7 @@ test_restore(Fixture *fixture, gconstpointer data)
     g_assert_false(restore(fixture, uuid, NULL, &out, &error));
     assert_error_text(&error, VIMG_ERROR_VOL_EXISTS, "storage volume 'a' exists already");
     g_assert_false(restore(fixture, uuid, "a/b", &out, &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_XML);
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
     g_clear_error(&error);
     g_assert_true(restore(fixture, uuid, "b", &out, &error));
     g_assert_cmpstr(out.name, ==, "b");

@@ -143,6 +143,26 @@ test_meanwhile(Fixture *fixture, gconstpointer data)
     assert_xml(fixture, "a", "image:unique", FALSE);
 }
 
+/* It says how well the storage saves space, and nothing of what is damaged. */
+static void
+test_totals(Fixture *fixture, gconstpointer data)
+{
+    VimgPoolId id;
+    g_autofree char *report = NULL;
+    g_autofree char *counted = NULL;
+    g_autofree char *verified = NULL;
+
+    set_up(fixture);
+    id = pool_id(fixture, "images");
+    g_free(usage(fixture, "images", NULL));
+    counted = vimg_model_status(fixture->model, "images", NULL);
+    g_assert_nonnull(strstr(counted, "\"stored\":6144,\"dedup_ratio\":2.0,"
+                                     "\"compression_ratio\":3.0,\"damaged_slices\":null"));
+    report = vimg_model_pool_verify(fixture->model, &id, NULL, NULL);
+    verified = vimg_model_status(fixture->model, "images", NULL);
+    g_assert_nonnull(strstr(verified, "\"damaged_slices\":0"));
+}
+
 /* ---- differences ------------------------------------------------------------------------ */
 
 static void
@@ -174,6 +194,39 @@ test_diff(Fixture *fixture, gconstpointer data)
     assert_error_text(&error, VIMG_ERROR_DAMAGED, "operation failed: volume 'b': no index");
     g_assert_true(delete_vol(fixture, "images", "a", &error)); /* nothing holds it any more */
     g_assert_no_error(error);
+}
+
+static void
+compare(gpointer data)
+{
+    Call *call = data;
+
+    call->report = diff(call->fixture, "images", "a", "b", &call->error);
+}
+
+/* It is one job, of the second image, and who cancels that ends it. */
+static void
+test_diff_cancelled(Fixture *fixture, gconstpointer data)
+{
+    Call call = {.fixture = fixture};
+    g_autoptr(GPtrArray) jobs = NULL;
+    const VimgJobInfo *job;
+    VimgThread thread;
+
+    set_up(fixture);
+    fixture->memory->block("/mem/images", "diff");
+    g_assert_true(vimg_thread_start(&thread, "diff", compare, &call, NULL));
+    fixture->memory->wait_blocked("/mem/images", "diff");
+    jobs = vimg_model_job_list(fixture->model);
+    g_assert_cmpuint(jobs->len, ==, 1);
+    job = jobs->pdata[0];
+    g_assert_cmpstr(job->kind, ==, "diff");
+    g_assert_cmpstr(job->volume, ==, "b");
+    g_assert_true(vimg_model_job_cancel(fixture->model, job->id, NULL));
+    vimg_thread_join(thread);
+    g_assert_null(call.report);
+    g_assert_error(call.error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_clear_error(&call.error);
 }
 
 /* ---- the way to a storage --------------------------------------------------------------- */
@@ -245,6 +298,83 @@ test_doctor_record(Fixture *fixture, gconstpointer data)
     g_rmdir(path);
 }
 
+static void
+consult(gpointer data)
+{
+    Call *call = data;
+
+    call->report = doctor(call->fixture, "images");
+}
+
+/* It stands in nobody's way, however long its storage hangs. */
+static void
+test_doctor_beside(Fixture *fixture, gconstpointer data)
+{
+    Call call = {.fixture = fixture};
+    const char *uuid = UUID(1);
+    g_autofree char *xml = pool_xml("images", UUID(1), "<image:zone name='far'/>");
+    g_autoptr(GError) error = NULL;
+    VimgThread thread;
+
+    g_assert_true(fixture_define(fixture, xml, NULL));
+    start_pool(fixture, "images");
+    fixture->memory->block("/mem/images", "diagnose");
+    g_assert_true(vimg_thread_start(&thread, "doctor", consult, &call, NULL));
+    fixture->memory->wait_blocked("/mem/images", "diagnose");
+    g_assert_true(destroy_pool(fixture, "images", &error));
+    start_pool(fixture, "images");
+    g_assert_true(vimg_model_zone_delete(fixture->model, "far", &uuid, 1, &error));
+    g_assert_no_error(error);
+    fixture->memory->release("/mem/images", "diagnose");
+    vimg_thread_join(thread);
+    g_assert_true(g_str_has_prefix(call.report, "{\"pool\":\"images\","));
+    g_free(call.report);
+}
+
+#define RENAMES 2000
+
+typedef struct {
+    Fixture *fixture;
+    VimgPoolId id;
+    gint ending; /* atomic */
+} Renames;
+
+static void
+consult_always(gpointer data)
+{
+    Renames *renames = data;
+
+    while (!__atomic_load_n(&renames->ending, __ATOMIC_ACQUIRE)) {
+        g_autofree char *report =
+            vimg_model_pool_doctor(renames->fixture->model, &renames->id, NULL);
+
+        g_assert_nonnull(report);
+    }
+}
+
+/* Its job is never listed by a name that the pool had before. */
+static void
+test_doctor_renamed(Fixture *fixture, gconstpointer data)
+{
+    static const char *const names[] = {"images", "golden"};
+    Renames renames = {.fixture = fixture};
+    VimgThread thread;
+
+    define_pool(fixture, "images");
+    renames.id = pool_id(fixture, "images");
+    g_assert_true(vimg_thread_start(&thread, "doctor", consult_always, &renames, NULL));
+    for (guint i = 1; i <= RENAMES; i++) {
+        g_autoptr(GPtrArray) jobs = NULL;
+
+        g_assert_true(vimg_model_pool_rename(fixture->model, &renames.id, names[i % 2], NULL));
+        jobs = vimg_model_job_list(fixture->model);
+        for (guint k = 0; k < jobs->len; k++)
+            g_assert_cmpstr(((VimgJobInfo *)jobs->pdata[k])->pool, ==, names[i % 2]);
+    }
+    __atomic_store_n(&renames.ending, TRUE, __ATOMIC_RELEASE);
+    vimg_thread_join(thread);
+}
+
 /* ---- backends that cannot --------------------------------------------------------------- */
 
 static void
@@ -273,11 +403,15 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     FIXTURE_ADD("/usage/shown", NULL, test_usage);
+    FIXTURE_ADD("/usage/totals", NULL, test_totals);
     FIXTURE_ADD("/usage/meanwhile", NULL, test_meanwhile);
     FIXTURE_ADD("/diff", NULL, test_diff);
+    FIXTURE_ADD("/diff/cancelled", NULL, test_diff_cancelled);
     FIXTURE_ADD("/doctor/steps", NULL, test_doctor);
     FIXTURE_ADD("/doctor/zone", NULL, test_doctor_zone);
     FIXTURE_ADD("/doctor/record", NULL, test_doctor_record);
+    FIXTURE_ADD("/doctor/beside", NULL, test_doctor_beside);
+    FIXTURE_ADD("/doctor/renamed", NULL, test_doctor_renamed);
     FIXTURE_ADD("/usage/without", NULL, test_without);
     return g_test_run();
 }

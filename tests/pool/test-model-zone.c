@@ -121,9 +121,10 @@ test_attach(Fixture *fixture, gconstpointer data)
     fixture_assert_events(fixture, "images:defined");
     g_assert_true(attach(fixture, "images", "far", NULL));
     g_assert_false(attach(fixture, "images", "", &error));
-    assert_error_text(&error, VIMG_ERROR_XML, "XML error: zone name is empty");
+    assert_error_text(&error, VIMG_ERROR_INVALID_ARG, "invalid argument: zone name is empty");
     g_assert_false(attach(fixture, "images", "a\nb", &error));
-    assert_error_text(&error, VIMG_ERROR_XML, "XML error: zone name contains a control character");
+    assert_error_text(&error, VIMG_ERROR_INVALID_ARG,
+                      "invalid argument: zone name contains a control character");
     fixture_restart(fixture);
     fixture_wait_active(fixture, "images");
     id = pool_id(fixture, "images");
@@ -291,16 +292,58 @@ test_active_elsewhere(Fixture *fixture, gconstpointer data)
     g_assert_true(delete_zone(fixture, "zone-2", UUID(1), NULL));
 }
 
-/* What one of them refuses is taken back from the others. */
+/* One that waits for its next start is attached by two definitions: both are asked before. */
+static void
+test_waiting(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *next =
+        pool_xml_full("memory", "second", UUID(2), "/mem/moved", ZONE("zone-2") ZONE("far"));
+    g_autofree char *path = fixture_path(fixture, "config/first.xml");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *kept = fixture_path(fixture, "first.kept");
+    GStatBuf after;
+
+    define_in(fixture, "first", UUID(1), ZONE("zone-2") ZONE("zone-1"));
+    define_in(fixture, "second", UUID(2), ZONE("zone-2") ZONE("zone-1"));
+    start_pool(fixture, "second");
+    g_assert_true(fixture_define(fixture, next, NULL));
+    g_assert_cmpint(link(path, kept), ==, 0);
+    g_assert_false(delete_zone(fixture, "zone-2", NULL, &error));
+    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
+                      INVALID "storage pool 'second' is active, and attached to no other zone of "
+                              "this host than 'zone-2': stop it first");
+    g_assert_cmpint(g_stat(path, &after), ==, 0);
+    g_assert_cmpuint(after.st_nlink, ==, 2); /* nothing was written in its place */
+}
+
+static char *
+read_file(Fixture *fixture, const char *name)
+{
+    g_autofree char *path = fixture_path(fixture, name);
+    char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return text;
+}
+
+/* Of what one of them refuses all is taken back from the others: each zone is where it was. */
 static void
 test_taken_back(Fixture *fixture, gconstpointer data)
 {
     g_autofree char *path = fixture_path(fixture, "run/second.xml");
+    g_autofree char *next =
+        pool_xml_full("memory", "first", UUID(2), "/mem/moved", ZONE("zone-2") ZONE("zone-1"));
+    static const char *const files[] = {"config/first.xml", "run/first.xml"};
+    char *texts[G_N_ELEMENTS(files)];
     g_autofree char *before = NULL;
     g_autofree char *after = NULL;
 
     define_in(fixture, "alone", UUID(1), ZONE("zone-2"));
-    define_in(fixture, "first", UUID(2), ZONE("zone-1") ZONE("zone-2"));
+    define_in(fixture, "first", UUID(2), ZONE("zone-1"));
+    start_pool(fixture, "first");
+    g_assert_true(fixture_define(fixture, next, NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(files); i++)
+        texts[i] = read_file(fixture, files[i]);
     define_in(fixture, "second", UUID(3), ZONE("zone-1") ZONE("zone-2"));
     start_pool(fixture, "second");
     g_assert_cmpint(unlink(path), ==, 0);
@@ -311,6 +354,12 @@ test_taken_back(Fixture *fixture, gconstpointer data)
     fixture_assert_events(fixture, "");
     after = vimg_model_zone_list(fixture->model);
     g_assert_cmpstr(after, ==, before);
+    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *text = read_file(fixture, files[i]);
+
+        g_assert_cmpstr(text, ==, texts[i]);
+        g_free(texts[i]);
+    }
     g_assert_cmpint(rmdir(path), ==, 0);
     g_assert_true(delete_zone(fixture, "zone-2", UUID(1), NULL));
 }
@@ -328,6 +377,7 @@ main(int argc, char **argv)
     ADD("/zone/confirmed", test_confirmed);
     ADD("/zone/jobs", test_jobs);
     ADD("/zone/active-elsewhere", test_active_elsewhere);
+    ADD("/zone/waiting", test_waiting);
     ADD("/zone/taken-back", test_taken_back);
     return g_test_run();
 }
