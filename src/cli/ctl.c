@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <gio/gio.h>
 #include <libvirt/virterror.h>
@@ -184,20 +185,26 @@ vimg_ctl_list(VimgCtl *ctl, const VimgCtlPool *pool, const char *member, const c
 {
     g_autoptr(JsonObject) report = json_object_new();
     JsonArray *list = json_array_new();
-    guint before, n = 0, pages = 0;
+    vimg_remote_text after = NULL;
 
     json_object_set_string_member(report, "pool", pool->name);
     json_object_set_array_member(report, member, list);
-    do {
-        JsonObject *last = n > 0 ? json_array_get_object_element(list, n - 1) : NULL;
-        vimg_remote_text after = (char *)vimg_report_string(last, key);
+    for (guint pages = 0; pages < PAGES_MAX; pages++) {
+        guint before = json_array_get_length(list), n;
+        const char *last;
 
-        before = n;
         if (!page(ctl, pool, after ? &after : NULL, list, error))
             return NULL;
         n = json_array_get_length(list);
-    } while (n - before == VIMG_CONTROL_PAGE_MAX && ++pages < PAGES_MAX);
-    return g_steal_pointer(&report);
+        if (n - before < VIMG_CONTROL_PAGE_MAX)
+            return g_steal_pointer(&report);
+        last = vimg_report_string(json_array_get_object_element(list, n - 1), key);
+        if (!last || (after && strcmp(last, after) <= 0)) /* it would go round for ever */
+            break;
+        after = (char *)last;
+    }
+    vimg_throw(error, VIMG_ERROR_RPC, "%s", _("the daemon sent a list that has no end"));
+    return NULL;
 }
 
 void

@@ -202,7 +202,7 @@ static void
 begin_phase(VimgProgress *progress, const char *phase, guint64 done)
 {
     g_free(progress->phase);
-    progress->phase = g_strdup(phase);
+    progress->phase = phase ? g_utf8_make_valid(phase, -1) : NULL;
     progress->view.phase = progress->phase;
     progress->view.rate = 0;
     progress->shown_done = done;

@@ -49,11 +49,14 @@ vimg_report_parse(const char *text, GError **error)
     return NULL;
 }
 
-void
-vimg_report_print(JsonObject *report)
+char *
+vimg_report_format(JsonObject *report)
 {
     g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), report);
-    g_autofree char *text = json_to_string(node, TRUE);
+    g_autofree char *raw = json_to_string(node, TRUE);
+    /* a daemon may have sent anything as a name */
+    g_autofree char *text = g_utf8_make_valid(raw, -1);
+    g_autoptr(GString) out = g_string_new(NULL);
     const char *next;
 
     /* such characters stand in strings only, where an escape is the same */
@@ -62,14 +65,22 @@ vimg_report_print(JsonObject *report)
 
         next = g_utf8_next_char(c);
         if (value == '\n' || vimg_text_is_visible(value))
-            fwrite(c, 1, (gsize)(next - c), stdout);
+            g_string_append_len(out, c, next - c);
         else if (value < 0x10000)
-            printf("\\u%04x", value);
+            g_string_append_printf(out, "\\u%04x", value);
         else
-            printf("\\u%04x\\u%04x", 0xd800 + ((value - 0x10000) >> 10),
-                   0xdc00 + ((value - 0x10000) & 0x3ff));
+            g_string_append_printf(out, "\\u%04x\\u%04x", 0xd800 + ((value - 0x10000) >> 10),
+                                   0xdc00 + ((value - 0x10000) & 0x3ff));
     }
-    putchar('\n');
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+void
+vimg_report_print(JsonObject *report)
+{
+    g_autofree char *text = vimg_report_format(report);
+
+    puts(text);
 }
 
 /* ---- members -------------------------------------------------------------------------------- */
