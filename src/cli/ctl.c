@@ -140,7 +140,8 @@ vimg_ctl_confirm(VimgCtl *ctl, const char *question, GError **error)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("this asks for confirmation: without a terminal, give --yes"));
     fprintf(stderr, _("%s [y/N] "), question);
-    if (fgets(answer, sizeof(answer), stdin) && (rpmatch(answer) == 1 || strchr("yY", answer[0])))
+    if (fgets(answer, sizeof(answer), stdin) &&
+        (rpmatch(answer) == 1 || answer[0] == 'y' || answer[0] == 'Y'))
         return TRUE;
     return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("nothing was done"));
 }

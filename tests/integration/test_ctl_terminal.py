@@ -160,6 +160,12 @@ class Screens(CtlMixin, VirshCase):
                 self.assertEqual(code, 1, text)
                 self.assertIn("nothing was done", text)
             t.begin("virtimagectl zone delete south")
+            t.wait(r"alone: doomed\?.*\[y/N\]")
+            t.key("C-Space")  # a NUL
+            t.key("Enter")
+            code, text = t.result(strict=False)
+            self.assertEqual(code, 1, text)
+            t.begin("virtimagectl zone delete south")
             t.wait(r"\[y/N\]")
             t.type("y")
             t.key("Enter")
