@@ -243,6 +243,18 @@ class Commands(CtlCase):
         self.assertEqual(sorted(d["name"] for d in report["damaged"]), ["gone", "one", "two"])
         self.assertRegex(self.ctl("verify", name, code=PROBLEM), "(?m)^ one ")
 
+    def test_verify_of_what_no_image_needs(self):
+        name = self.pool()
+        self.stored(name, "a", self.raw())
+        self.v("vol-delete", "--pool", name, "a")
+        self.ctl("trash", "purge", name, "a")
+        self.assertEqual(self.json("verify", name)["damaged"], [])
+        for slice_file in Path(self.dir).glob("slices.castr/*/*.cacnk"):
+            slice_file.write_bytes(b"x" + slice_file.read_bytes()[1:])
+        report = self.json("verify", name, code=PROBLEM)
+        self.assertEqual(report["damaged"], [])
+        self.assertGreater(report["slices"]["bad"], 0)
+
     def test_doctor(self):
         name = self.images()
         self.json("doctor", name)
@@ -499,10 +511,12 @@ class Manual(CtlCase):
 
 class Completion(unittest.TestCase):
     def complete(self, *words, home="/nowhere"):
-        script = ('. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _virtimagectl; '
+        script = ('. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE=$LINE; '
+                  '_virtimagectl; '
                   '((${#COMPREPLY[@]} == 0)) || printf "%s\\n" "${COMPREPLY[@]}"')
         env = dict(os.environ, PATH="%s:%s" % (CTL.parent, os.environ["PATH"]),
-                   XDG_CONFIG_HOME=str(home), LC_ALL="C.UTF-8")
+                   XDG_CONFIG_HOME=str(home), LC_ALL="C.UTF-8",
+                   LINE=re.sub(" ?([=:]) ?", r"\1", " ".join(("virtimagectl", *words))))
         done = subprocess.run(["bash", "-c", script, TOP / "src/cli/virtimagectl.bash",
                                "virtimagectl", *words], env=env, cwd=TOP, capture_output=True,
                               text=True, check=True)
@@ -520,6 +534,11 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("upload", "READ"), ["README.md"])
         self.assertEqual(self.complete("upload", "--format", "=", "q"), ["qcow2"])
         self.assertEqual(self.complete("explain", ""), [])
+        for uri in (["--connect", "="], ["-c"]):
+            self.assertEqual(self.complete(*uri, "image", ":", "///s"), ["///system", "///session"])
+            self.assertEqual(self.complete(*uri, "image", ":", "///system", "st"), ["status"])
+        self.assertEqual(self.complete("-c", "image", ":"), ["///system", "///session"])
+        self.assertEqual(self.complete("a/b;p", "st"), [])
 
     def test_pools(self):
         daemon = runner.Daemon()
@@ -533,6 +552,7 @@ class Completion(unittest.TestCase):
                          ["demo"])
         self.assertEqual(self.complete("upload", "f", "d", home=daemon.root), ["demo"])
         self.assertEqual(self.complete("list", "demo", "", home=daemon.root), [])
+        self.assertEqual(self.complete("list", "a\\ ", home=daemon.root), ["a\\ b"])
 
 
 if __name__ == "__main__":

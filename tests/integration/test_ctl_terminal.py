@@ -19,7 +19,7 @@ import namespaces
 import rawrpc as rpc
 import runner
 from ctl import CtlMixin
-from daemon import BUILD, slow
+from daemon import BUILD, TOP, slow
 from images import MIB
 from rawrpc import Connection, pool_xml, u32
 from terminal import Terminal
@@ -171,6 +171,21 @@ class Screens(CtlMixin, VirshCase):
             t.key("Enter")
             self.assertEqual(t.result(strict=False)[0], 0)
         self.daemon.fails("not found", "pool-info", "doomed")
+
+    def test_completion(self):
+        with Terminal(self.daemon.root, self.daemon.uri, 100) as t:
+            t.run("source '%s'" % (TOP / "src/cli/virtimagectl.bash"))
+            for typed, wanted in (("-c image:///sy", "-c image:///system "),
+                                  ("--connect=image:///se", "--connect=image:///session "),
+                                  ("-c image:///system st", "-c image:///system status "),
+                                  ("-c image:///system trash li", "-c image:///system trash list "),
+                                  ("--progress=j", "--progress=json "), ("ver", "ver")):
+                with self.subTest(typed):
+                    t.type("clear; virtimagectl " + typed)
+                    t.key("Tab")
+                    t.type("|")
+                    t.wait(re.escape("clear; virtimagectl " + wanted + "|"))
+                    t.key("C-u")
 
     def test_upload(self):
         """A bar while it goes on, Ctrl-C in the middle, and the same command again."""
