@@ -151,9 +151,14 @@ vimg_ctl_confirm(VimgCtl *ctl, const char *question, GError **error)
 VimgDaemon *
 vimg_ctl_daemon(VimgCtl *ctl, GError **error)
 {
+    g_autoptr(GError) local = NULL;
+
     if (!ctl->daemon)
-        ctl->daemon = vimg_daemon_open(ctl->uri, ctl->read_only, error);
-    ctl->unreachable = ctl->daemon == NULL;
+        ctl->daemon = vimg_daemon_open(ctl->uri, ctl->read_only, &local);
+    /* a URI that names none is misuse */
+    ctl->unreachable = !ctl->daemon && !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
+    if (local)
+        g_propagate_error(error, g_steal_pointer(&local));
     return ctl->daemon;
 }
 
