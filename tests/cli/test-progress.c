@@ -42,7 +42,7 @@ static const LineCase lines[] = {
     {"/progress/line/hour",
      {"x", NULL, TRUE, 0, 3725 * GIB, (double)GIB},
      60,
-     "x   0% [>                     ]  1:02:05  1.00 GiB/s  0.00 B"},
+     "x   0% [>                        ]  1:02:05  1.00 GiB/s  0 B"},
 };
 
 static void
