@@ -182,11 +182,23 @@ class Commands(CtlCase):
         uuid = self.v("pool-uuid", name).strip()
         self.assertEqual(self.json("list", uuid), report)
 
-    def test_du_and_diff(self):
+    def test_du(self):
         name = self.images()
         report = self.json("du", name)
         self.assertEqual(sorted(i["name"] for i in report["images"]), ["one", "two"])
         self.assertRegex(self.ctl("du", name), "(?m)^ one ")
+        self.v("vol-delete", "--pool", name, "two")
+        self.ctl("trash", "purge", name, "two")
+        said = self.ctl("du", name)
+        fields = re.findall("(?m)^(Size of images|Stored|Purging frees|Garbage): +", said)
+        self.assertEqual(fields, ["Size of images", "Stored", "Purging frees", "Garbage"])
+        self.assertEqual(len({len(x) for x in re.findall(
+            "(?m)^(?:Size of images|Purging frees|Garbage): +", said)}), 1, said)
+        self.assertEqual(self.json("du", name)["total"]["orphans"], int(re.search(
+            r"(?m)^Garbage: +(\d+)$", self.ctl("du", name, "--bytes")).group(1)))
+
+    def test_diff(self):
+        name = self.images()
         report = self.json("diff", name, "one", "two")
         self.assertEqual((report["from"], report["to"]), ("one", "two"))
         self.assertGreaterEqual(report["changed"], 5)
