@@ -335,7 +335,8 @@ gboolean vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error);
  * it was since the daemon started;
  * "capacity", "available", "allocation": bytes of its storage; "reserved": bytes that running
  * uploads of this host keep free; "images", "saving", "damaged" (in state error): how many;
- * "logical": bytes that downloads of all complete images return;
+ * "logical": bytes that downloads of all complete images return; these are null while the pool is
+ * not active;
  * "stored": bytes that all content takes, "dedup_ratio": how many times as much the images would
  * take each alone, "compression_ratio": how many times as much it would take uncompressed,
  * "damaged_slices": pieces of content that are bad or missing, each null if it is not known;

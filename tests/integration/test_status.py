@@ -125,7 +125,10 @@ class Status(StatusCase):
         self.assertEqual(self.status()["state"], "disabled")
         self.v("pool-destroy", self.name)
         now = self.status()
-        self.assertEqual((now["status"], now["state"], now["images"]), ("inactive", "disabled", 0))
+        self.assertEqual((now["status"], now["state"], now["images"]), ("inactive", "disabled", None))
+        for member in ("capacity", "available", "allocation", "reserved", "saving", "damaged",
+                       "logical"):
+            self.assertIsNone(now[member], member)
 
     def test_lost(self):
         """A storage that goes away and comes back; what happened stays known."""
