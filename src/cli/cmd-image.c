@@ -201,7 +201,7 @@ vimg_cmd_du(VimgCtl *ctl, int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
-        const VimgWatched watched = {"usage", pool.name, NULL, FALSE, _("nothing was changed")};
+        const VimgWatched watched = {"usage", NULL, FALSE, _("nothing was changed")};
 
         report = vimg_watch_report(ctl, &watched, VIMG_CONTROL_POOL_USAGE,
                                    (xdrproc_t)xdr_vimg_remote_pool, &pool, &error);
@@ -248,7 +248,7 @@ vimg_cmd_diff(VimgCtl *ctl, int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
-        const VimgWatched watched = {"diff", pool.name, argv[2], FALSE, _("nothing was changed")};
+        const VimgWatched watched = {"diff", argv[2], FALSE, _("nothing was changed")};
         vimg_control_diff_args args = {pool, argv[1], argv[2]};
 
         report = vimg_watch_report(ctl, &watched, VIMG_CONTROL_VOLUME_DIFF,

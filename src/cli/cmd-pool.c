@@ -160,7 +160,7 @@ vimg_cmd_doctor(VimgCtl *ctl, int argc, char **argv)
     int code;
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
-        const VimgWatched watched = {"doctor", pool.name, NULL, FALSE, _("nothing was changed")};
+        const VimgWatched watched = {"doctor", NULL, FALSE, _("nothing was changed")};
 
         report = vimg_watch_report(ctl, &watched, VIMG_CONTROL_POOL_DOCTOR,
                                    (xdrproc_t)xdr_vimg_remote_pool, &pool, &error);

@@ -55,7 +55,7 @@ vimg_cmd_cleanup(VimgCtl *ctl, int argc, char **argv)
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
         const VimgWatched watched = {
-            "cleanup", pool.name, NULL, FALSE,
+            "cleanup", NULL, FALSE,
             _("what was freed stays freed, and the next cleanup goes on from there")};
         vimg_control_cleanup_args args = {
             pool, vimg_ctl_option(ctl, "dry-run") ? VIMG_CONTROL_DRY_RUN : 0};
@@ -107,7 +107,7 @@ vimg_cmd_verify(VimgCtl *ctl, int argc, char **argv)
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
         const VimgWatched watched = {
-            "verify", pool.name, image, FALSE,
+            "verify", image, FALSE,
             _("damage that was found so far is noted, and the next verification goes on")};
         vimg_control_verify_args args = {pool, image ? &image : NULL};
 

@@ -293,6 +293,7 @@ typedef struct {
     guint64 done, total; /* of @phase: bytes, or what it goes through; total 0: not known */
     gint64 started;      /* seconds since 1970 */
     gboolean cancelled;
+    guint64 caller; /* who asked for it, see vimg_thread_set_caller() */
 } VimgJobInfo;
 
 void vimg_job_info_free(VimgJobInfo *info);

@@ -219,7 +219,7 @@ class Screens(CtlMixin, VirshCase):
             self.name, server.server_port)
         with Terminal(self.daemon.root, self.daemon.uri, 80) as t:
             t.begin(command)
-            t.wait(r"import.*MiB")
+            t.wait(r"slow .*MiB.*importing")
             t.key("C-c")
             code, text = t.result(strict=False)
             self.assertEqual(code, 130, text)
