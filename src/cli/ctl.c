@@ -67,8 +67,8 @@ vimg_ctl_misused(VimgCtl *ctl, const char *format, ...)
     safe = vimg_text_safe(text);
     fprintf(stderr, _("error: %s\n"), safe);
     if (ctl->command)
-        fprintf(stderr, _("usage: virtimagectl %1$s %2$s\n"), ctl->command->name,
-                ctl->command->args);
+        fprintf(stderr, _("usage: virtimagectl %1$s%2$s%3$s\n"), ctl->command->name,
+                *ctl->command->args ? " " : "", ctl->command->args);
     else
         fputs(_("See 'virtimagectl help'.\n"), stderr);
     return VIMG_EXIT_USAGE;

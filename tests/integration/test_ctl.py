@@ -53,7 +53,10 @@ class Local(CtlMixin, unittest.TestCase):
 
     def test_help(self):
         text = self.ctl("help")
-        self.assertEqual(text, self.ctl())
+        self.assertIn("error: a command is missing", self.ctl(code=USAGE))
+        self.assertIn("  -c URI, --connect=URI\n", text)
+        self.assertNotRegex(text + self.ctl("jobs", "x", code=USAGE), "(?m) $")
+        self.ctl("help", "nothing", "--json", code=USAGE)
         self.assertEqual(text, self.ctl("--help"))
         for name in COMMANDS:
             self.assertIn("  " + name, text)
@@ -75,8 +78,10 @@ class Local(CtlMixin, unittest.TestCase):
     def test_usage(self):
         for args, text in (
                 (["nothing"], "unknown command 'nothing'"),
-                (["trash"], "unknown command 'trash'"),
-                (["trash", "empty"], "unknown command 'trash'"),
+                (["trash"], "'trash' is followed by one of: list, restore, purge"),
+                (["trash", "empty"], "'trash' is followed by one of: list, restore, purge"),
+                (["--dry-run", "cleanup", "a"], "option '--dry-run' stands behind the command"),
+                (["--nothing", "cleanup", "a"], "unknown option '--nothing'"),
                 (["list"], "too few arguments\nusage: virtimagectl list POOL"),
                 (["list", "a", "b"], "unexpected argument 'b'"),
                 (["list", "--dry-run", "a"], "unknown option '--dry-run'"),
@@ -287,7 +292,7 @@ class Commands(CtlCase):
             stream.data(b"x" * 1000)
             with self.assertRaises(rpc.RemoteError):
                 stream.next()
-        self.assertIn("no job with id", self.ctl("job-cancel", "99999", code=USAGE))
+        self.assertIn("no job with id", self.ctl("job-cancel", "99999", code=NOT_FOUND))
 
     def test_metrics(self):
         text = self.ctl("metrics")
@@ -359,7 +364,7 @@ class Zones(CtlCase):
         self.assertIn(name, [p["name"] for p in report["south"]["pools"]])
         self.assertRegex(self.ctl("zone", "list"), "(?m)^ south .*%s" % name)
         self.json("zone detach", name, "south")
-        self.ctl("zone", "delete", "nowhere", "--yes", code=USAGE)
+        self.ctl("zone", "delete", "nowhere", "--yes", code=NOT_FOUND)
         said = self.ctl("zone", "delete", "north", code=USAGE)
         self.assertIn("give --yes", said)
         self.v("pool-info", name)

@@ -92,7 +92,7 @@ class Screens(CtlMixin, VirshCase):
             ("cleanup " + p, 0), ("verify " + p, 0), ("trash list " + p, 0),
             ("trash restore %s gone.raw" % p, 0), ("trash purge %s gone.raw" % p, 4),
             ("upload %s %s new" % (new, p), 0), ("download %s new %s" % (p, new), 0), ("jobs", 0),
-            ("job-cancel 1", 2), ("pool-disable " + p, 0), ("pool-enable " + p, 0),
+            ("job-cancel 1", 4), ("pool-disable " + p, 0), ("pool-enable " + p, 0),
             ("pool-describe %s 'For the lab'" % p, 0), ("zone attach %s south" % p, 0),
             ("zone list", 0), ("zone detach %s south" % p, 0), ("doctor " + p, 0),
             ("explain 'exists already'", 0), ("explain 55", 0), ("help", 0), ("help trash", 0),
