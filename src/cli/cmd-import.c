@@ -14,7 +14,6 @@ show_import(VimgCtl *ctl, JsonObject *report)
 {
     static const VimgColumn fields[] = {
         {N_("Name"), "name", VIMG_CELL_TEXT, 0},
-        {N_("State"), "state", VIMG_CELL_WORD, 0},
         {N_("Format"), "format", VIMG_CELL_TEXT, 0},
         {N_("Capacity"), "capacity", VIMG_CELL_SIZE, 0},
         {N_("Allocation"), "allocation", VIMG_CELL_SIZE, 0},

@@ -36,6 +36,23 @@ test_names(void)
     }
 }
 
+static void
+test_numbers(void)
+{
+    g_autoptr(JsonObject) report = json_object_new();
+    g_autofree char *text = NULL;
+
+    json_object_set_string_member(report, "a\"\\", "1.0669999999999999\\\"2.30");
+    json_object_set_double_member(report, "b", 1.067);
+    json_object_set_double_member(report, "c", 2);
+    json_object_set_int_member(report, "d", G_MININT64);
+    text = vimg_report_format(report);
+    g_assert_nonnull(strstr(text, "\"1.0669999999999999\\\\\\\"2.30\""));
+    g_assert_nonnull(strstr(text, ": 1.067,"));
+    g_assert_nonnull(strstr(text, ": 2.0,"));
+    g_assert_nonnull(strstr(text, ": -9223372036854775808\n"));
+}
+
 /* ---- pages ---------------------------------------------------------------------------------- */
 
 static guint asked; /* pages so far */
@@ -116,6 +133,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/report/names", test_names);
+    g_test_add_func("/cli/report/numbers", test_numbers);
     g_test_add_func("/cli/report/endless", test_endless);
     g_test_add_func("/cli/report/pages", test_pages);
     return g_test_run();

@@ -225,7 +225,7 @@ class Commands(CtlCase):
         trash = self.json("trash list", name)["trash"]
         self.assertEqual([t["name"] for t in trash], ["gone"])
         self.assertRegex(self.ctl("trash", "list", name), "(?m)^ gone ")
-        self.json("cleanup", name)
+        self.assertIs(self.json("cleanup", name)["dry_run"], False)
         self.assertIn("Freed: ", self.ctl("cleanup", name))
         self.assertIn("Would free: ", self.ctl("cleanup", name, "--dry-run"))
         self.assertEqual(self.json("trash restore", name, "gone")["name"], "gone")
