@@ -136,7 +136,8 @@ class Screens(CtlMixin, VirshCase):
             self.assertEqual(len(columns), 1, text)  # they stand below each other
             for command, said in (("help", "列出池中的镜像"), ("list", "错误：参数太少"),
                                   ("list nowhere", "错误："), ("explain 55", "操作本身正确"),
-                                  ("explain 已停用", "pool-enable"), ("status", "已连接"),
+                                  ("explain 已停用", "pool-enable"),
+                                  ("doctor " + self.name, "] 后端: "), ("status", "已连接"),
                                   ("verify " + self.name, "已检查")):
                 with self.subTest(command):
                     text = t.run("virtimagectl " + command, strict=False)[1]
