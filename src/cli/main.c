@@ -15,6 +15,7 @@
 
 #include "cli/command.h"
 #include "cli/daemon.h"
+#include "util/error.h"
 #include "util/i18n.h"
 
 static const char *const progress_modes[] = {
@@ -176,9 +177,40 @@ refuse_command(VimgCtl *ctl, const char *word)
     return vimg_ctl_misused(ctl, _("unknown command '%s'"), word);
 }
 
+static gboolean
+is_name(const char *text)
+{
+    if (!g_utf8_validate(text, -1, NULL))
+        return FALSE;
+    for (; *text; text = g_utf8_next_char(text))
+        if (g_unichar_iscntrl(g_utf8_get_char(text)))
+            return FALSE;
+    return TRUE;
+}
+
+/* No daemon is asked for what no pool, image or zone can be called. */
+static gboolean
+check_names(const VimgCommand *command, int argc, char **argv, GError **error)
+{
+    static const char *const named[] = {"POOL", "IMAGE", "IMAGE|UUID", "NAME", "ZONE", NULL};
+    g_auto(GStrv) kinds = g_strsplit_set(command->args, " []", -1);
+
+    for (int i = 0, k = 0; i < argc && kinds[k]; k++) {
+        if (!*kinds[k])
+            continue;
+        if (g_strv_contains(named, kinds[k]) && !is_name(argv[i]))
+            return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
+                              _("'%s' is no name: it has control characters or is not UTF-8"),
+                              argv[i]);
+        i++;
+    }
+    return TRUE;
+}
+
 static int
 run_command(VimgCtl *ctl, GPtrArray *words)
 {
+    g_autoptr(GError) error = NULL;
     guint used = 0;
     int argc;
 
@@ -197,6 +229,8 @@ run_command(VimgCtl *ctl, GPtrArray *words)
     if ((guint)argc > ctl->command->max)
         return vimg_ctl_misused(ctl, _("unexpected argument '%s'"),
                                 (char *)words->pdata[used + ctl->command->max]);
+    if (!check_names(ctl->command, argc, (char **)words->pdata + used, &error))
+        return vimg_ctl_fail(ctl, error);
     return ctl->command->run(ctl, argc, (char **)words->pdata + used);
 }
 

@@ -99,6 +99,14 @@ class Local(CtlMixin, unittest.TestCase):
                 self.assertIn("error: " + text, self.ctl(*args, code=USAGE).replace(
                     "--progress: ", ""))
 
+    def test_names(self):
+        for args in (["list", "a\nb"], ["show", "p", "\x1b"], ["trash", "purge", "p", "\udcff"],
+                     ["trash", "restore", "p", "a", "b\x7f"], ["zone", "delete", "a\tb"]):
+            with self.subTest(args):
+                said = self.ctl(*args, code=USAGE)
+                self.assertIn("is no name", said)
+                self.assertEqual(said.count("\n"), 1)
+
     def test_unreachable(self):
         values = {"POOL": "p", "IMAGE": "a", "ID": "1", "NAME": "n", "TEXT": "t", "ZONE": "z",
                   "URL": "https://example.org/a", "FILE": __file__, "IMAGE|UUID": "a"}
