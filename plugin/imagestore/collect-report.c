@@ -66,7 +66,7 @@ vimg_report_format(const VimgCollection *collection)
     json_object_set_int_member(root, "freed",
                                (gint64)(report->slices.bytes + report->expired.bytes +
                                         report->bad.bytes + report->temporary.bytes));
-    json_object_set_boolean_member(root, "dryRun", collection->dry_run);
+    json_object_set_boolean_member(root, "dry_run", collection->dry_run);
     set_tally(root, "slices", &report->slices, TRUE);
     set_tally(root, "expired", &report->expired, TRUE);
     set_tally(root, "abandoned", &report->abandoned, FALSE);

@@ -342,6 +342,7 @@ wait_for_room(VimgScrub *scrub, GError **error)
     return FALSE;
 }
 
+/* @total: 0: not known */
 static void
 report(VimgScrub *scrub, guint64 total)
 {
@@ -355,7 +356,8 @@ report(VimgScrub *scrub, guint64 total)
 
         bytes += scrub->now.bytes;
     }
-    vimg_slice_store_progress(scrub->job, "checking slices", bytes, MAX(total, bytes));
+    vimg_slice_store_progress(scrub->job, "checking slices", bytes,
+                              total > 0 ? MAX(total, bytes) : 0);
 }
 
 /* Waits for what was pushed.  @good: it counts. */

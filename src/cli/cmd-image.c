@@ -141,6 +141,37 @@ vimg_cmd_show(VimgCtl *ctl, int argc, char **argv)
 /* ---- du ------------------------------------------------------------------------------------- */
 
 static void
+copy_size(JsonObject *to, const char *as, JsonObject *from, const char *member)
+{
+    gint64 bytes = vimg_report_number(from, member, -1);
+
+    if (bytes >= 0)
+        json_object_set_int_member(to, as, bytes);
+}
+
+/* What is below the table, in one piece, so that it stands in one column. */
+static void
+show_sums(VimgCtl *ctl, JsonObject *report)
+{
+    static const VimgColumn fields[] = {
+        {N_("Size of images"), "logical", VIMG_CELL_SIZE, 0},
+        {N_("Stored"), "stored", VIMG_CELL_SIZE, 0},
+        {N_("Shared"), "shared", VIMG_CELL_SIZE, 0},
+        {N_("Purging frees"), "purging", VIMG_CELL_SIZE, 0},
+        {N_("Garbage"), "garbage", VIMG_CELL_SIZE, 0},
+    };
+    JsonObject *total = vimg_report_object(report, "total");
+    g_autoptr(JsonObject) sums = json_object_new();
+
+    copy_size(sums, "logical", total, "logical");
+    copy_size(sums, "stored", total, "stored");
+    copy_size(sums, "shared", total, "shared");
+    copy_size(sums, "purging", vimg_report_object(report, "trash"), "freed");
+    copy_size(sums, "garbage", total, "orphans");
+    vimg_fields_print(ctl, sums, fields, G_N_ELEMENTS(fields));
+}
+
+static void
 show_usage(VimgCtl *ctl, JsonObject *report)
 {
     static const VimgColumn columns[] = {
@@ -150,19 +181,14 @@ show_usage(VimgCtl *ctl, JsonObject *report)
         {N_("Shared"), "shared", VIMG_CELL_SIZE, 2},
         {N_("Deleting frees"), "freed", VIMG_CELL_SIZE, 1},
     };
-    static const VimgColumn fields[] = {
-        {N_("Size of images"), "logical", VIMG_CELL_SIZE, 0},
-        {N_("Stored"), "stored", VIMG_CELL_SIZE, 0},
-        {N_("Shared"), "shared", VIMG_CELL_SIZE, 0},
-    };
-    static const VimgColumn trash[] = {{N_("Purging frees"), "freed", VIMG_CELL_SIZE, 0}};
 
     vimg_table_print(ctl, report, "images", columns, G_N_ELEMENTS(columns));
+    if (vimg_report_truth(report, "truncated"))
+        fputs(_("There are more.\n"), stderr);
     if (ctl->quiet)
         return;
     putchar('\n');
-    vimg_fields_print(ctl, vimg_report_object(report, "total"), fields, G_N_ELEMENTS(fields));
-    vimg_fields_print(ctl, vimg_report_object(report, "trash"), trash, G_N_ELEMENTS(trash));
+    show_sums(ctl, report);
     if (vimg_report_count(report, "unreadable") > 0)
         fputs(_("Some images cannot be read: no number is less than what is said.\n"), stderr);
 }
@@ -175,7 +201,7 @@ vimg_cmd_du(VimgCtl *ctl, int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
-        const VimgWatched watched = {"usage", pool.name, NULL, FALSE, _("nothing was changed")};
+        const VimgWatched watched = {"usage", NULL, FALSE, _("nothing was changed")};
 
         report = vimg_watch_report(ctl, &watched, VIMG_CONTROL_POOL_USAGE,
                                    (xdrproc_t)xdr_vimg_remote_pool, &pool, &error);
@@ -222,7 +248,7 @@ vimg_cmd_diff(VimgCtl *ctl, int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
-        const VimgWatched watched = {"diff", pool.name, argv[2], FALSE, _("nothing was changed")};
+        const VimgWatched watched = {"diff", argv[2], FALSE, _("nothing was changed")};
         vimg_control_diff_args args = {pool, argv[1], argv[2]};
 
         report = vimg_watch_report(ctl, &watched, VIMG_CONTROL_VOLUME_DIFF,

@@ -14,7 +14,6 @@ show_import(VimgCtl *ctl, JsonObject *report)
 {
     static const VimgColumn fields[] = {
         {N_("Name"), "name", VIMG_CELL_TEXT, 0},
-        {N_("State"), "state", VIMG_CELL_WORD, 0},
         {N_("Format"), "format", VIMG_CELL_TEXT, 0},
         {N_("Capacity"), "capacity", VIMG_CELL_SIZE, 0},
         {N_("Allocation"), "allocation", VIMG_CELL_SIZE, 0},
@@ -34,7 +33,7 @@ vimg_cmd_import(VimgCtl *ctl, int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
-        const VimgWatched watched = {"import", pool.name, argv[1], TRUE,
+        const VimgWatched watched = {"import", argv[1], TRUE,
                                      _("what came is kept, and the same command goes on")};
         vimg_control_import_args args = {pool, argv[1], argv[2], digest ? &digest : NULL,
                                          format ? &format : NULL};

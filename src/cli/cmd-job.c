@@ -72,13 +72,17 @@ vimg_cmd_job_cancel(VimgCtl *ctl, int argc, char **argv)
     vimg_control_job_args args;
     g_autoptr(GError) error = NULL;
     guint64 id;
+    int code;
 
     if (!g_ascii_string_to_unsigned(argv[0], 10, 1, G_MAXINT64, &id, NULL))
         return vimg_ctl_misused(ctl, _("'%s' is not the number of a job"), argv[0]);
     args.id = id;
     if (!vimg_ctl_call(ctl, VIMG_CONTROL_JOB_CANCEL, (xdrproc_t)xdr_vimg_control_job_args, &args,
-                       NULL, NULL, &error))
-        return vimg_ctl_fail(ctl, error);
+                       NULL, NULL, &error)) {
+        /* it is a number: of no job */
+        code = vimg_ctl_fail(ctl, error);
+        return code == VIMG_EXIT_USAGE ? VIMG_EXIT_NOT_FOUND : code;
+    }
     return vimg_ctl_done(ctl, names, (const char *const[]){argv[0]}, _("Job %s is being cancelled"),
                          argv[0]);
 }

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/table.h"
 #include "cli/text.h"
@@ -107,6 +108,25 @@ static const struct {
                 {"failed", N_("failed")},
                 {"skipped", N_("not tried")}};
 
+/* Steps of the backends we know; others name theirs as they like. */
+static const char *const step_names[] = {
+    N_("backend"),   N_("definition"), N_("zone"),   N_("connection"), N_("storage"), N_("record"),
+    N_("directory"), N_("filesystem"), N_("store"),  N_("space"),      N_("files"),   N_("latency"),
+    N_("clock"),     N_("leases"),     N_("images"), N_("leftovers"),  N_("damage"),
+};
+
+/* Returns: (transfer full) */
+static char *
+step_name(JsonObject *step)
+{
+    const char *name = vimg_report_string(step, "step");
+
+    for (gsize i = 0; name && i < G_N_ELEMENTS(step_names); i++)
+        if (strcmp(name, step_names[i]) == 0)
+            return g_strdup(_(step_names[i]));
+    return vimg_text_safe(name);
+}
+
 static const char *
 verdict_word(JsonObject *step)
 {
@@ -126,7 +146,7 @@ show_doctor(VimgCtl *ctl, JsonObject *report)
 
     for (guint i = 0; i < n; i++) {
         JsonObject *step = vimg_report_element(report, "steps", i);
-        g_autofree char *name = vimg_text_safe(vimg_report_string(step, "step"));
+        g_autofree char *name = step_name(step);
         g_autofree char *detail = vimg_text_safe(vimg_report_string(step, "detail"));
         g_autofree char *remedy = vimg_text_safe(vimg_report_string(step, "remedy"));
         g_autofree char *line = g_strdup_printf("[%s] %s: %s", verdict_word(step), name, detail);
@@ -160,7 +180,7 @@ vimg_cmd_doctor(VimgCtl *ctl, int argc, char **argv)
     int code;
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
-        const VimgWatched watched = {"doctor", pool.name, NULL, FALSE, _("nothing was changed")};
+        const VimgWatched watched = {"doctor", NULL, FALSE, _("nothing was changed")};
 
         report = vimg_watch_report(ctl, &watched, VIMG_CONTROL_POOL_DOCTOR,
                                    (xdrproc_t)xdr_vimg_remote_pool, &pool, &error);

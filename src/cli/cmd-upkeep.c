@@ -55,7 +55,7 @@ vimg_cmd_cleanup(VimgCtl *ctl, int argc, char **argv)
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
         const VimgWatched watched = {
-            "cleanup", pool.name, NULL, FALSE,
+            "cleanup", NULL, FALSE,
             _("what was freed stays freed, and the next cleanup goes on from there")};
         vimg_control_cleanup_args args = {
             pool, vimg_ctl_option(ctl, "dry-run") ? VIMG_CONTROL_DRY_RUN : 0};
@@ -86,6 +86,16 @@ show_verify(VimgCtl *ctl, JsonObject *report)
     show_named(ctl, report, "damaged", N_("Damaged"));
 }
 
+/* Also where no image needs it: a store that loses slices is not in order. */
+static gboolean
+has_damage(JsonObject *report)
+{
+    JsonObject *slices = vimg_report_object(report, "slices");
+
+    return vimg_report_count(report, "damaged") > 0 || vimg_report_number(slices, "bad", 0) > 0 ||
+           vimg_report_number(slices, "missing", 0) > 0;
+}
+
 int
 vimg_cmd_verify(VimgCtl *ctl, int argc, char **argv)
 {
@@ -97,7 +107,7 @@ vimg_cmd_verify(VimgCtl *ctl, int argc, char **argv)
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
         const VimgWatched watched = {
-            "verify", pool.name, image, FALSE,
+            "verify", image, FALSE,
             _("damage that was found so far is noted, and the next verification goes on")};
         vimg_control_verify_args args = {pool, image ? &image : NULL};
 
@@ -105,5 +115,5 @@ vimg_cmd_verify(VimgCtl *ctl, int argc, char **argv)
                                    (xdrproc_t)xdr_vimg_control_verify_args, &args, &error);
     }
     code = vimg_ctl_show(ctl, report, show_verify, error);
-    return report && vimg_report_count(report, "damaged") > 0 ? VIMG_EXIT_PROBLEM : code;
+    return report && has_damage(report) ? VIMG_EXIT_PROBLEM : code;
 }

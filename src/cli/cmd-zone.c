@@ -96,8 +96,7 @@ find_doomed(JsonObject *report, const char *name, GPtrArray *uuids, GPtrArray *n
             zone = NULL;
     }
     if (!zone)
-        return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("no pool is attached to zone '%s'"),
-                          name);
+        return vimg_throw(error, VIMG_ERROR_NO_POOL, _("no pool is attached to zone '%s'"), name);
     for (guint i = 0; i < vimg_report_count(zone, "pools"); i++) {
         JsonObject *pool = vimg_report_element(zone, "pools", i);
         const char *uuid = vimg_report_string(pool, "uuid");

@@ -52,6 +52,7 @@ typedef struct {
     const char *name; /* without the dashes; NULL ends a list */
     const char *arg;  /* what its value is, untranslated; NULL: it takes none */
     const char *summary;
+    char letter; /* its short form; 0: none */
 } VimgCommandOption;
 
 struct _VimgCommand {

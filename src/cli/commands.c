@@ -9,15 +9,15 @@
 #include "util/i18n.h"
 
 const VimgCommandOption vimg_common_options[] = {
-    {"connect", "URI", N_("The daemon to ask, as virsh -c names it")},
-    {"readonly", NULL, N_("Use the socket on which nothing can be changed")},
+    {"connect", "URI", N_("The daemon to ask, as virsh -c names it"), 'c'},
+    {"readonly", NULL, N_("Use the socket on which nothing can be changed"), 'r'},
     {"json", NULL, N_("Print JSON for programs")},
     {"bytes", NULL, N_("Print sizes exactly")},
-    {"quiet", NULL, N_("Print no headings and nothing that only says that all went well")},
+    {"quiet", NULL, N_("Print no headings and nothing that only says that all went well"), 'q'},
     {"progress", "WHEN", N_("auto (on a terminal), json (lines on standard error) or none")},
-    {"yes", NULL, N_("Do not ask for confirmation")},
-    {"help", NULL, N_("Explain the command")},
-    {"version", NULL, N_("Show the version")},
+    {"yes", NULL, N_("Do not ask for confirmation"), 'y'},
+    {"help", NULL, N_("Explain the command"), 'h'},
+    {"version", NULL, N_("Show the version"), 'V'},
     {0},
 };
 

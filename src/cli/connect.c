@@ -64,9 +64,9 @@ remote_command(const VimgAddress *address, gboolean read_only)
     g_autofree char *path = NULL;
     g_autofree char *name = g_shell_quote(address->name);
 
-    if (!address->netcat)
+    if (!address->netcat && !address->socket) /* which the helper cannot be told */
         return g_strdup_printf("virt-ssh-helper %s%s", read_only ? "-r " : "", name);
-    netcat = g_shell_quote(address->netcat);
+    netcat = g_shell_quote(address->netcat ? address->netcat : "nc");
     path = g_shell_quote(address->socket ? address->socket
                          : read_only     ? "/run/libvirt/virtimaged-sock-ro"
                                          : "/run/libvirt/virtimaged-sock");

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <gio/gio.h>
 #include <libvirt/virterror.h>
@@ -66,8 +67,8 @@ vimg_ctl_misused(VimgCtl *ctl, const char *format, ...)
     safe = vimg_text_safe(text);
     fprintf(stderr, _("error: %s\n"), safe);
     if (ctl->command)
-        fprintf(stderr, _("usage: virtimagectl %1$s %2$s\n"), ctl->command->name,
-                ctl->command->args);
+        fprintf(stderr, _("usage: virtimagectl %1$s%2$s%3$s\n"), ctl->command->name,
+                *ctl->command->args ? " " : "", ctl->command->args);
     else
         fputs(_("See 'virtimagectl help'.\n"), stderr);
     return VIMG_EXIT_USAGE;
@@ -139,7 +140,8 @@ vimg_ctl_confirm(VimgCtl *ctl, const char *question, GError **error)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("this asks for confirmation: without a terminal, give --yes"));
     fprintf(stderr, _("%s [y/N] "), question);
-    if (fgets(answer, sizeof(answer), stdin) && (rpmatch(answer) == 1 || strchr("yY", answer[0])))
+    if (fgets(answer, sizeof(answer), stdin) &&
+        (rpmatch(answer) == 1 || answer[0] == 'y' || answer[0] == 'Y'))
         return TRUE;
     return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("nothing was done"));
 }
@@ -149,9 +151,14 @@ vimg_ctl_confirm(VimgCtl *ctl, const char *question, GError **error)
 VimgDaemon *
 vimg_ctl_daemon(VimgCtl *ctl, GError **error)
 {
+    g_autoptr(GError) local = NULL;
+
     if (!ctl->daemon)
-        ctl->daemon = vimg_daemon_open(ctl->uri, ctl->read_only, error);
-    ctl->unreachable = ctl->daemon == NULL;
+        ctl->daemon = vimg_daemon_open(ctl->uri, ctl->read_only, &local);
+    /* a URI that names none is misuse */
+    ctl->unreachable = !ctl->daemon && !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
+    if (local)
+        g_propagate_error(error, g_steal_pointer(&local));
     return ctl->daemon;
 }
 
@@ -184,20 +191,26 @@ vimg_ctl_list(VimgCtl *ctl, const VimgCtlPool *pool, const char *member, const c
 {
     g_autoptr(JsonObject) report = json_object_new();
     JsonArray *list = json_array_new();
-    guint before, n = 0, pages = 0;
+    vimg_remote_text after = NULL;
 
     json_object_set_string_member(report, "pool", pool->name);
     json_object_set_array_member(report, member, list);
-    do {
-        JsonObject *last = n > 0 ? json_array_get_object_element(list, n - 1) : NULL;
-        vimg_remote_text after = (char *)vimg_report_string(last, key);
+    for (guint pages = 0; pages < PAGES_MAX; pages++) {
+        guint before = json_array_get_length(list), n;
+        const char *last;
 
-        before = n;
         if (!page(ctl, pool, after ? &after : NULL, list, error))
             return NULL;
         n = json_array_get_length(list);
-    } while (n - before == VIMG_CONTROL_PAGE_MAX && ++pages < PAGES_MAX);
-    return g_steal_pointer(&report);
+        if (n - before < VIMG_CONTROL_PAGE_MAX)
+            return g_steal_pointer(&report);
+        last = vimg_report_string(json_array_get_object_element(list, n - 1), key);
+        if (!last || (after && strcmp(last, after) <= 0)) /* it would go round for ever */
+            break;
+        after = (char *)last;
+    }
+    vimg_throw(error, VIMG_ERROR_RPC, "%s", _("the daemon sent a list that has no end"));
+    return NULL;
 }
 
 void

@@ -23,7 +23,7 @@ print_below(VimgCtl *ctl, const char *text)
 static void
 print_command(VimgCtl *ctl, const VimgCommand *command)
 {
-    printf("  %s %s\n", command->name, command->args);
+    printf("  %s%s%s\n", command->name, *command->args ? " " : "", command->args);
     print_below(ctl, command->summary);
 }
 
@@ -31,8 +31,12 @@ static void
 print_options(VimgCtl *ctl, const VimgCommandOption *options)
 {
     for (; options && options->name; options++) {
-        printf("  --%s%s%s\n", options->name, options->arg ? "=" : "",
-               options->arg ? options->arg : "");
+        const char *arg = options->arg ? options->arg : "";
+
+        fputs("  ", stdout);
+        if (options->letter)
+            printf("-%c%s%s, ", options->letter, *arg ? " " : "", arg);
+        printf("--%s%s%s\n", options->name, *arg ? "=" : "", arg);
         print_below(ctl, options->summary);
     }
 }
@@ -98,7 +102,8 @@ options_to_json(const VimgCommandOption *options)
     return array;
 }
 
-static void
+/* Returns: FALSE if nothing is named so, and nothing was printed. */
+static gboolean
 print_json(int argc, char **argv)
 {
     g_autoptr(JsonObject) report = json_object_new();
@@ -118,8 +123,11 @@ print_json(int argc, char **argv)
         json_array_add_object_element(array, object);
     }
     json_object_set_array_member(report, "commands", array);
+    if (json_array_get_length(array) == 0)
+        return FALSE;
     json_object_set_array_member(report, "options", options_to_json(vimg_common_options));
     vimg_report_print(report);
+    return TRUE;
 }
 
 static void
@@ -151,11 +159,9 @@ vimg_cmd_help(VimgCtl *ctl, int argc, char **argv)
 {
     if (vimg_ctl_option(ctl, "completion"))
         print_completion();
-    else if (ctl->json)
-        print_json(argc, argv);
-    else if (argc == 0)
+    else if (!ctl->json && argc == 0)
         print_all(ctl);
-    else if (!print_named(ctl, argc, argv))
+    else if (ctl->json ? !print_json(argc, argv) : !print_named(ctl, argc, argv))
         return vimg_ctl_misused(ctl, _("unknown command '%s'"), argv[0]);
     return VIMG_EXIT_OK;
 }

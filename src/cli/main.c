@@ -9,18 +9,14 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include <sys/ioctl.h>
 
 #include "cli/command.h"
 #include "cli/daemon.h"
+#include "util/error.h"
 #include "util/i18n.h"
-
-static const struct {
-    char letter;
-    const char *name;
-} letters[] = {{'c', "connect"}, {'r', "readonly"}, {'q', "quiet"},
-               {'y', "yes"},     {'h', "help"},     {'V', "version"}};
 
 static const char *const progress_modes[] = {
     [VIMG_PROGRESS_AUTO] = "auto",
@@ -56,6 +52,17 @@ find_command(GPtrArray *words, guint *used)
     return NULL;
 }
 
+static gboolean
+is_of_some_command(const char *name)
+{
+    const VimgCommand *command;
+
+    for (command = vimg_commands; command->name; command++)
+        if (find_option(command->options, name))
+            return TRUE;
+    return FALSE;
+}
+
 /* Takes the option @name; without @value, one that needs it takes the next argument. */
 static gboolean
 take_option(VimgCtl *ctl, GPtrArray *words, const char *name, const char *value, char ***next)
@@ -67,7 +74,11 @@ take_option(VimgCtl *ctl, GPtrArray *words, const char *name, const char *value,
     if (!option && ctl->command)
         option = find_option(ctl->command->options, name);
     if (!option) {
-        vimg_ctl_misused(ctl, _("unknown option '--%s'"), name);
+        vimg_ctl_misused(ctl,
+                         !ctl->command && is_of_some_command(name)
+                             ? _("option '--%s' stands behind the command it is for")
+                             : _("unknown option '--%s'"),
+                         name);
         return FALSE;
     }
     if (option->arg && !value)
@@ -86,11 +97,11 @@ static gboolean
 take_letter(VimgCtl *ctl, GPtrArray *words, char ***next)
 {
     const char *arg = **next;
-    gsize i;
+    const VimgCommandOption *option;
 
-    for (i = 0; i < G_N_ELEMENTS(letters); i++)
-        if (arg[1] == letters[i].letter)
-            return take_option(ctl, words, letters[i].name, arg[2] ? arg + 2 : NULL, next);
+    for (option = vimg_common_options; option->name; option++)
+        if (arg[1] == option->letter)
+            return take_option(ctl, words, option->name, arg[2] ? arg + 2 : NULL, next);
     vimg_ctl_misused(ctl, _("unknown option '%s'"), arg);
     return FALSE;
 }
@@ -149,25 +160,77 @@ read_common(VimgCtl *ctl)
 
 /* ---- running -------------------------------------------------------------------------------- */
 
+/* A command of two words whose second is not one, or nothing that is known. */
+static int
+refuse_command(VimgCtl *ctl, const char *word)
+{
+    g_autofree char *begin = g_strconcat(word, " ", NULL);
+    g_autoptr(GString) seconds = g_string_new(NULL);
+    const VimgCommand *command;
+
+    for (command = vimg_commands; command->name; command++)
+        if (g_str_has_prefix(command->name, begin))
+            g_string_append_printf(seconds, "%s%s", seconds->len > 0 ? ", " : "",
+                                   command->name + strlen(begin));
+    if (seconds->len > 0)
+        return vimg_ctl_misused(ctl, _("'%1$s' is followed by one of: %2$s"), word, seconds->str);
+    return vimg_ctl_misused(ctl, _("unknown command '%s'"), word);
+}
+
+static gboolean
+is_name(const char *text)
+{
+    if (!g_utf8_validate(text, -1, NULL))
+        return FALSE;
+    for (; *text; text = g_utf8_next_char(text))
+        if (g_unichar_iscntrl(g_utf8_get_char(text)))
+            return FALSE;
+    return TRUE;
+}
+
+/* No daemon is asked for what no pool, image or zone can be called. */
+static gboolean
+check_names(const VimgCommand *command, int argc, char **argv, GError **error)
+{
+    static const char *const named[] = {"POOL", "IMAGE", "IMAGE|UUID", "NAME", "ZONE", NULL};
+    g_auto(GStrv) kinds = g_strsplit_set(command->args, " []", -1);
+
+    for (int i = 0, k = 0; i < argc && kinds[k]; k++) {
+        if (!*kinds[k])
+            continue;
+        if (g_strv_contains(named, kinds[k]) && !is_name(argv[i]))
+            return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
+                              _("'%s' is no name: it has control characters or is not UTF-8"),
+                              argv[i]);
+        i++;
+    }
+    return TRUE;
+}
+
 static int
 run_command(VimgCtl *ctl, GPtrArray *words)
 {
+    g_autoptr(GError) error = NULL;
     guint used = 0;
     int argc;
 
     ctl->command = find_command(words, &used);
     if (vimg_ctl_option(ctl, "version"))
         return vimg_cmd_version(ctl, 0, NULL);
-    if (vimg_ctl_option(ctl, "help") || (words->len == 0 && !ctl->command))
+    if (vimg_ctl_option(ctl, "help"))
         return vimg_cmd_help(ctl, (int)words->len, (char **)words->pdata);
+    if (words->len == 0)
+        return vimg_ctl_misused(ctl, "%s", _("a command is missing"));
     if (!ctl->command)
-        return vimg_ctl_misused(ctl, _("unknown command '%s'"), (char *)words->pdata[0]);
+        return refuse_command(ctl, words->pdata[0]);
     argc = (int)(words->len - used);
     if ((guint)argc < ctl->command->min)
         return vimg_ctl_misused(ctl, "%s", _("too few arguments"));
     if ((guint)argc > ctl->command->max)
         return vimg_ctl_misused(ctl, _("unexpected argument '%s'"),
                                 (char *)words->pdata[used + ctl->command->max]);
+    if (!check_names(ctl->command, argc, (char **)words->pdata + used, &error))
+        return vimg_ctl_fail(ctl, error);
     return ctl->command->run(ctl, argc, (char **)words->pdata + used);
 }
 

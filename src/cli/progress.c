@@ -25,6 +25,7 @@ struct _VimgProgress {
     VimgProgressView view;
     char *what;
     char *phase;
+    gboolean bytes; /* in each phase */
     gboolean json;
     gboolean terminal;
     gint64 shown_at;    /* 0: not yet */
@@ -155,7 +156,7 @@ vimg_progress_begin(const VimgCtl *ctl, const char *what, gboolean bytes)
 
     progress->what = g_utf8_make_valid(what, -1);
     progress->view.what = progress->what;
-    progress->view.bytes = bytes;
+    progress->bytes = bytes;
     progress->json = ctl->progress == VIMG_PROGRESS_JSON;
     progress->terminal =
         ctl->progress == VIMG_PROGRESS_AUTO && !ctl->quiet && isatty(STDERR_FILENO);
@@ -197,13 +198,23 @@ show(VimgProgress *progress)
         draw(progress, text);
 }
 
+/* Of what else goes through things, the phases that count bytes. */
+static const char *const byte_phases[] = {"checking slices", NULL};
+
+gboolean
+vimg_progress_counts_bytes(const char *phase)
+{
+    return phase && g_strv_contains(byte_phases, phase);
+}
+
 /* What was there before we began says nothing of how fast we are. */
 static void
 begin_phase(VimgProgress *progress, const char *phase, guint64 done)
 {
     g_free(progress->phase);
-    progress->phase = g_strdup(phase);
+    progress->phase = phase ? g_utf8_make_valid(phase, -1) : NULL;
     progress->view.phase = progress->phase;
+    progress->view.bytes = progress->bytes || vimg_progress_counts_bytes(phase);
     progress->view.rate = 0;
     progress->shown_done = done;
     progress->shown_at = 0;

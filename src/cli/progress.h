@@ -14,7 +14,7 @@
  */
 typedef struct _VimgProgress VimgProgress;
 
-/* @what goes on, from anywhere; @bytes: the numbers to come are bytes. */
+/* @what goes on, from anywhere; @bytes: the numbers of all its phases are bytes. */
 VimgProgress *vimg_progress_begin(const VimgCtl *ctl, const char *what, gboolean bytes);
 /* A change of @phase (NULL: it has none) starts the clock again; a @total of 0 is not known. */
 void vimg_progress_update(VimgProgress *progress, const char *phase, guint64 done, guint64 total);
@@ -30,6 +30,8 @@ typedef struct {
     double rate; /* a second */
 } VimgProgressView;
 
+/* Whether @phase (or NULL) counts bytes where the job as a whole does not. */
+gboolean vimg_progress_counts_bytes(const char *phase);
 /* Returns: (transfer full) a line of at most @columns columns. */
 char *vimg_progress_line(const VimgProgressView *view, guint columns);
 /* Returns: (transfer full) a JSON object in one line. */

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/report.h"
 #include "cli/text.h"
@@ -49,11 +50,31 @@ vimg_report_parse(const char *text, GError **error)
     return NULL;
 }
 
-void
-vimg_report_print(JsonObject *report)
+/* Adds the number at @text, 1.067 not as 1.0669999999999999.  Returns: how long it is there. */
+static gsize
+add_number(GString *out, const char *text)
+{
+    gsize size = strspn(text, "+-.0123456789eE");
+    char rounded[G_ASCII_DTOSTR_BUF_SIZE];
+
+    if (!memchr(text, '.', size)) {
+        g_string_append_len(out, text, (gssize)size);
+        return size;
+    }
+    g_ascii_formatd(rounded, sizeof(rounded), "%.15g", g_ascii_strtod(text, NULL));
+    g_string_append_printf(out, "%s%s", rounded, strpbrk(rounded, ".e") ? "" : ".0");
+    return size;
+}
+
+char *
+vimg_report_format(JsonObject *report)
 {
     g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), report);
-    g_autofree char *text = json_to_string(node, TRUE);
+    g_autofree char *raw = json_to_string(node, TRUE);
+    /* a daemon may have sent anything as a name */
+    g_autofree char *text = g_utf8_make_valid(raw, -1);
+    g_autoptr(GString) out = g_string_new(NULL);
+    gboolean quoted = FALSE, escaped = FALSE;
     const char *next;
 
     /* such characters stand in strings only, where an escape is the same */
@@ -61,15 +82,27 @@ vimg_report_print(JsonObject *report)
         gunichar value = g_utf8_get_char(c);
 
         next = g_utf8_next_char(c);
-        if (value == '\n' || vimg_text_is_visible(value))
-            fwrite(c, 1, (gsize)(next - c), stdout);
+        quoted ^= *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        if (!quoted && (*c == '-' || g_ascii_isdigit(*c)))
+            next = c + add_number(out, c);
+        else if (value == '\n' || vimg_text_is_visible(value))
+            g_string_append_len(out, c, next - c);
         else if (value < 0x10000)
-            printf("\\u%04x", value);
+            g_string_append_printf(out, "\\u%04x", value);
         else
-            printf("\\u%04x\\u%04x", 0xd800 + ((value - 0x10000) >> 10),
-                   0xdc00 + ((value - 0x10000) & 0x3ff));
+            g_string_append_printf(out, "\\u%04x\\u%04x", 0xd800 + ((value - 0x10000) >> 10),
+                                   0xdc00 + ((value - 0x10000) & 0x3ff));
     }
-    putchar('\n');
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+void
+vimg_report_print(JsonObject *report)
+{
+    g_autofree char *text = vimg_report_format(report);
+
+    puts(text);
 }
 
 /* ---- members -------------------------------------------------------------------------------- */

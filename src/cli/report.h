@@ -13,7 +13,12 @@
 /* Returns: (transfer full) the object @text is; NULL with VIMG_ERROR_RPC if it is none. */
 JsonObject *vimg_report_parse(const char *text, GError **error);
 
-/* For programs: on standard output, in ASCII where a terminal would do something else than show. */
+/*
+ * Returns: (transfer full) for programs: in ASCII where a terminal would do something else than
+ * show, and U+FFFD for each byte that is no UTF-8.
+ */
+char *vimg_report_format(JsonObject *report);
+/* On standard output. */
 void vimg_report_print(JsonObject *report);
 
 /* Members of an object that nobody has looked at; what is absent or of another type is @fallback,

@@ -121,7 +121,7 @@ vimg_text_size(guint64 bytes, gboolean exact)
         return g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
     for (; value >= 1024 && unit + 1 < G_N_ELEMENTS(units); unit++)
         value /= 1024;
-    return g_strdup_printf("%.2f %s", value, units[unit]);
+    return g_strdup_printf(unit == 0 ? "%.0f %s" : "%.2f %s", value, units[unit]);
 }
 
 char *

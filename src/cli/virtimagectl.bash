@@ -27,12 +27,39 @@ _virtimagectl_words() {
     esac
 }
 
-# Answers with those words of standard input that begin with $1.
+# Bash takes words apart at = and :.  Sets words and cword of its caller to what was typed, cur to the
+# word at the cursor and head to that of it which bash does not replace.
+_virtimagectl_rejoin() {
+    local i gap rest=$COMP_LINE tail=${COMP_WORDS[COMP_CWORD]}
+
+    for i in "${!COMP_WORDS[@]}"; do
+        gap=${rest%%[![:space:]]*}
+        rest=${rest#"$gap"}
+        rest=${rest#"${COMP_WORDS[i]}"}
+        if [[ -z $gap && $i -gt 0 ]]; then
+            words[-1]+=${COMP_WORDS[i]}
+        else
+            words+=("${COMP_WORDS[i]}")
+        fi
+        [[ $i -ne $COMP_CWORD ]] || cword=$((${#words[@]} - 1))
+    done
+    cur=${words[cword]}
+    [[ -n ${tail//[=:]/} ]] || tail=
+    head=${cur%"$tail"}
+}
+
+# Answers with those words of standard input that begin with cur, as they are or quoted.
 _virtimagectl_answer() {
-    local word
+    local word quoted
 
     while IFS= read -r word; do
-        [[ $word != "$1"* ]] || COMPREPLY+=("$(printf '%q' "$word")")
+        printf -v quoted '%q' "$word"
+        if [[ -n $word && $word == "$cur"* ]]; then
+            printf -v quoted '%q' "${word#"$head"}"
+            COMPREPLY+=("$quoted")
+        elif [[ -n $word && $quoted == "$cur"* ]]; then
+            COMPREPLY+=("${quoted#"$head"}")
+        fi
     done
 }
 
@@ -41,17 +68,16 @@ _virtimagectl_answer() {
 _virtimagectl_look() {
     local i name args options
 
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in
+    for ((i = 1; i < cword; i++)); do
+        case ${words[i]} in
         -c | --progress | --format | --checksum | --digest | --connect | --retry)
             ((i++))
-            [[ ${COMP_WORDS[i]} != = ]] || ((i++))
             continue
             ;;
         -*) continue ;;
         esac
         [[ -z $found ]] || ((given++))
-        typed=${typed:+$typed }${COMP_WORDS[i]}
+        typed=${typed:+$typed }${words[i]}
         while IFS='|' read -r name args options; do
             if [[ -z $found && -n $name && $name == "$typed" ]]; then
                 found=$name
@@ -62,36 +88,48 @@ _virtimagectl_look() {
     done
 }
 
+# The next word of each command that begins with what was typed.
+_virtimagectl_next() {
+    local name begin=${typed:+$typed }
+
+    while IFS='|' read -r name _; do
+        [[ -n $name && $name == "$begin"* ]] || continue
+        name=${name#"$begin"}
+        printf '%s\n' "${name%% *}"
+    done <<<"$table" | sort -u
+}
+
 _virtimagectl() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local table typed='' found='' known='' given=0 kinds=()
+    local words=() cword=0 cur='' head='' option table
+    local typed='' found='' known='' given=0 kinds=()
 
     COMPREPLY=()
-    if [[ $cur == = ]]; then # bash takes --name=value apart
-        cur=
-    elif [[ $prev == = ]]; then
-        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    _virtimagectl_rejoin
+    option=${words[cword - 1]}
+    if [[ $cur == --*=* ]]; then
+        option=${cur%%=*}
+        cur=${cur#*=}
+        head=${head#*=}
     fi
-    case $prev in
+    case $option in
     --progress | --format | --checksum | --digest | --connect | -c)
-        _virtimagectl_answer "$cur" < <(_virtimagectl_words "$prev")
+        _virtimagectl_answer < <(_virtimagectl_words "$option")
         return
         ;;
     esac
     table=$(virtimagectl help --completion)
     _virtimagectl_look
     if [[ $cur == -* ]]; then
-        _virtimagectl_answer "$cur" < <(tr ' ' '\n' <<<"$known ${table##*||}" | sed '/^$/d')
+        _virtimagectl_answer < <(tr ' ' '\n' <<<"$known ${table##*||}")
         [[ ${#COMPREPLY[@]} -ne 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null
     elif [[ -z $found ]]; then
-        # the next word of each command that begins so
-        _virtimagectl_answer "$cur" < <(cut -d '|' -f 1 <<<"$table" |
-            sed -n "s/^${typed:+$typed }\\([^ ]*\\).*/\\1/p" | sed '/^$/d' | sort -u)
+        _virtimagectl_answer < <(_virtimagectl_next)
     elif [[ ${kinds[given]-} == FILE ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        COMPREPLY=("${COMPREPLY[@]#"$head"}")
     else
-        _virtimagectl_answer "$cur" < <(_virtimagectl_words "${kinds[given]-}")
+        _virtimagectl_answer < <(_virtimagectl_words "${kinds[given]-}")
     fi
 }
 

@@ -1,8 +1,7 @@
 /*
  * watch.c: calls that may take hours: their progress, and their end by Ctrl-C
  *
- * The call and the events come on one connection.  Which job the call became is known by its kind,
- * pool and image, and by its number, which is higher than that of any job before.
+ * The call and the events come on one connection, and the daemon says which jobs are of its calls.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -24,8 +23,7 @@
 typedef struct {
     VimgCtl *ctl;
     const VimgWatched *watched;
-    guint64 id;     /* 0: not known yet */
-    guint64 before; /* numbers up to it are of jobs that ran already */
+    guint64 id; /* 0: not known yet */
     gboolean cancelled;
     VimgProgress *progress; /* NULL until something is known */
 } Watch;
@@ -41,40 +39,14 @@ on_interrupt(int number)
     interrupted = 1;
 }
 
+/* A call may be several jobs, as of both images that it compares. */
 static gboolean
-is_ours(const Watch *watch, const vimg_control_job *job)
+is_ours(const Watch *watch, const vimg_control_job_event *event)
 {
-    const VimgWatched *watched = watch->watched;
+    const vimg_control_job *job = &event->job;
 
-    return job->id > watch->before && g_strcmp0(job->kind, watched->kind) == 0 &&
-           g_strcmp0(job->pool, watched->pool) == 0 &&
-           g_strcmp0(job->volume ? *job->volume : NULL, watched->volume) == 0;
-}
-
-/* Calls @func for each that runs. */
-static void
-each_job(Watch *watch, void (*func)(Watch *watch, const vimg_control_job *job))
-{
-    vimg_control_jobs_ret ret = {0};
-
-    vimg_ctl_call(watch->ctl, VIMG_CONTROL_JOB_LIST, NULL, NULL,
-                  (xdrproc_t)xdr_vimg_control_jobs_ret, &ret, NULL);
-    for (u_int i = 0; i < ret.jobs.jobs_len; i++)
-        func(watch, &ret.jobs.jobs_val[i]);
-    xdr_free((xdrproc_t)xdr_vimg_control_jobs_ret, (char *)&ret);
-}
-
-static void
-note_before(Watch *watch, const vimg_control_job *job)
-{
-    watch->before = MAX(watch->before, job->id);
-}
-
-static void
-note_ours(Watch *watch, const vimg_control_job *job)
-{
-    if (is_ours(watch, job))
-        watch->id = job->id;
+    return event->own && g_strcmp0(job->kind, watch->watched->kind) == 0 &&
+           g_strcmp0(job->volume ? *job->volume : NULL, watch->watched->volume) == 0;
 }
 
 static void
@@ -83,12 +55,14 @@ on_event(const vimg_control_job_event *event, gpointer data)
     Watch *watch = data;
     const vimg_control_job *job = &event->job;
 
-    if (watch->id == 0 && is_ours(watch, job))
+    if (watch->id == 0 && is_ours(watch, event))
         watch->id = job->id;
     if (watch->id == 0 || watch->id != job->id || event->ended)
         return;
     if (!watch->progress)
-        watch->progress = vimg_progress_begin(watch->ctl, job->kind, watch->watched->bytes);
+        watch->progress = vimg_progress_begin(
+            watch->ctl, watch->watched->volume ? watch->watched->volume : job->kind,
+            watch->watched->bytes);
     vimg_progress_update(watch->progress, *job->phase ? job->phase : NULL, job->done, job->total);
 }
 
@@ -110,8 +84,6 @@ cancel(Watch *watch)
 {
     vimg_control_job_args args;
 
-    if (watch->id == 0)
-        each_job(watch, note_ours);
     if (watch->id == 0)
         return;
     args.id = watch->id;
@@ -176,7 +148,6 @@ vimg_watch_report(VimgCtl *ctl, const VimgWatched *watched, gint32 procedure, xd
         return NULL;
     vimg_daemon_set_event(ctl->daemon, on_event, &watch);
     watch_jobs(ctl);
-    each_job(&watch, note_before);
     sigaction(SIGINT, &action, &before);
     if (run(&watch, procedure, args_proc, args, &ret, &local))
         report = vimg_report_parse(ret.value, &local);

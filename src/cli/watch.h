@@ -8,10 +8,9 @@
 
 #include "cli/ctl.h"
 
-/* The job that a call will be, so that its events can be told from others'. */
+/* The job that a call will be. */
 typedef struct {
     const char *kind;
-    const char *pool;
     const char *volume; /* NULL: the pool's */
     gboolean bytes;     /* its numbers are */
     const char *left;   /* what an interruption leaves, translated */

@@ -93,6 +93,7 @@ vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, const char *v
     job->info.volume = g_strdup(volume);
     job->info.phase = g_strdup("");
     job->info.total = total;
+    job->info.caller = vimg_thread_caller();
     job->info.started = g_get_real_time() / G_USEC_PER_SEC;
     job->counted = g_get_monotonic_time();
     VIMG_LOCK_GUARD(&jobs->lock);

@@ -293,6 +293,7 @@ typedef struct {
     guint64 done, total; /* of @phase: bytes, or what it goes through; total 0: not known */
     gint64 started;      /* seconds since 1970 */
     gboolean cancelled;
+    guint64 caller; /* who asked for it, see vimg_thread_set_caller() */
 } VimgJobInfo;
 
 void vimg_job_info_free(VimgJobInfo *info);
@@ -335,7 +336,8 @@ gboolean vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error);
  * it was since the daemon started;
  * "capacity", "available", "allocation": bytes of its storage; "reserved": bytes that running
  * uploads of this host keep free; "images", "saving", "damaged" (in state error): how many;
- * "logical": bytes that downloads of all complete images return;
+ * "logical": bytes that downloads of all complete images return; these are null while the pool is
+ * not active;
  * "stored": bytes that all content takes, "dedup_ratio": how many times as much the images would
  * take each alone, "compression_ratio": how many times as much it would take uncompressed,
  * "damaged_slices": pieces of content that are bad or missing, each null if it is not known;

@@ -313,6 +313,7 @@ static JsonObject *
 format_look(const VimgPoolLook *look)
 {
     JsonObject *object = json_object_new();
+    gboolean known = look->active; /* of one that is not, nothing was read */
     guint64 images = 0;
     gsize i;
 
@@ -322,14 +323,14 @@ format_look(const VimgPoolLook *look)
     vimg_json_set_text(object, "uuid", look->pool->uuid_text);
     vimg_json_set_text(object, "type", look->type);
     set_health(object, look);
-    vimg_json_set_known(object, "capacity", TRUE, look->sizes.capacity);
-    vimg_json_set_known(object, "available", TRUE, look->sizes.available);
-    vimg_json_set_known(object, "allocation", TRUE, look->sizes.allocation);
-    vimg_json_set_known(object, "reserved", TRUE, look->reserved);
-    vimg_json_set_known(object, "images", TRUE, images);
-    vimg_json_set_known(object, "saving", TRUE, look->images[VIMG_IMAGE_SAVING]);
-    vimg_json_set_known(object, "damaged", TRUE, look->images[VIMG_IMAGE_ERROR]);
-    vimg_json_set_known(object, "logical", TRUE, look->logical);
+    vimg_json_set_known(object, "capacity", known, look->sizes.capacity);
+    vimg_json_set_known(object, "available", known, look->sizes.available);
+    vimg_json_set_known(object, "allocation", known, look->sizes.allocation);
+    vimg_json_set_known(object, "reserved", known, look->reserved);
+    vimg_json_set_known(object, "images", known, images);
+    vimg_json_set_known(object, "saving", known, look->images[VIMG_IMAGE_SAVING]);
+    vimg_json_set_known(object, "damaged", known, look->images[VIMG_IMAGE_ERROR]);
+    vimg_json_set_known(object, "logical", known, look->logical);
     set_totals(object, &look->totals);
     vimg_json_set_jobs(object, look->jobs);
     return object;

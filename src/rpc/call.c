@@ -11,6 +11,7 @@
 #include "rpc/connection.h"
 #include "rpc/handlers.h"
 #include "util/i18n.h"
+#include "util/thread.h"
 #include "util/wipe.h"
 #include "wire/xdr.h"
 
@@ -135,13 +136,17 @@ run_handler(VimgServerCall *call, GError **error)
 {
     const VimgProc *proc = call->base.proc;
     VimgBuffer *reply = NULL;
+    gboolean ok;
 
     if (__atomic_load_n(&call->client->gone, __ATOMIC_ACQUIRE)) {
         vimg_throw(error, VIMG_ERROR_ABORTED, _("the client has gone"));
         return NULL;
     }
     call->base.ret = g_malloc0(MAX(proc->ret_size, 1));
-    if (proc->handler(&call->base, error))
+    vimg_thread_set_caller(vimg_client_number(call->client));
+    ok = proc->handler(&call->base, error);
+    vimg_thread_set_caller(0);
+    if (ok)
         reply = vimg_frame_new_xdr(&call->header, proc->ret, call->base.ret, error);
     else if (error && !*error)
         vimg_throw(error, VIMG_ERROR_INTERNAL, _("%s failed without an error"), proc->name);

@@ -13,6 +13,8 @@
 #include "rpc/server-private.h"
 #include "util/log.h"
 
+static guint64 last_number; /* by __atomic builtins */
+
 VimgClient *
 vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
 {
@@ -21,6 +23,7 @@ vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
     client->refs = 1;
     client->server = server;
     client->uid = uid;
+    client->number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
     client->read_only = read_only;
     client->free_data = server->hooks.free_data;
     client->fd = fd;
@@ -125,6 +128,12 @@ uid_t
 vimg_client_uid(VimgClient *client)
 {
     return client->uid;
+}
+
+guint64
+vimg_client_number(VimgClient *client)
+{
+    return client->number;
 }
 
 gpointer

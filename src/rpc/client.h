@@ -31,6 +31,8 @@ gboolean vimg_client_set_uri(VimgClient *client, const char *uri);
 /* It answers PINGs: the server may send them from now on. */
 void vimg_client_enable_keepalive(VimgClient *client);
 uid_t vimg_client_uid(VimgClient *client);
+/* No other has it or will have it; never 0. */
+guint64 vimg_client_number(VimgClient *client);
 
 /* Queues an event: type MESSAGE, serial 0, ahead of stream data. */
 void vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,

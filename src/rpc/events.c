@@ -328,6 +328,7 @@ tell_job(VimgClient *client, gpointer data)
                 .cancelled = job->cancelled},
         .ended = event->step == VIMG_JOB_ENDED,
         .error = event->error ? &event->error : NULL,
+        .own = job->caller == vimg_client_number(client),
     };
 
     if (!watches_jobs(client))

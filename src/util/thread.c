@@ -155,6 +155,20 @@ vimg_thread_start(VimgThread *thread, const char *name, void (*func)(gpointer da
     return start_thread(thread, FALSE, name, func, data, error);
 }
 
+static __thread guint64 this_caller;
+
+void
+vimg_thread_set_caller(guint64 caller)
+{
+    this_caller = caller;
+}
+
+guint64
+vimg_thread_caller(void)
+{
+    return this_caller;
+}
+
 gboolean
 vimg_thread_start_detached(const char *name, void (*func)(gpointer data), gpointer data,
                            GError **error)

@@ -54,6 +54,9 @@ typedef pthread_t VimgThread;
 gboolean vimg_thread_start(VimgThread *thread, const char *name, void (*func)(gpointer data),
                            gpointer data, GError **error);
 void vimg_thread_join(VimgThread thread);
+/* Whom this thread works for from now on, by a number of its own; 0: nobody, as at first. */
+void vimg_thread_set_caller(guint64 caller);
+guint64 vimg_thread_caller(void);
 /* As vimg_thread_start(), but nobody joins it. */
 gboolean vimg_thread_start_detached(const char *name, void (*func)(gpointer data), gpointer data,
                                     GError **error);

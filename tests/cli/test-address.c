@@ -43,6 +43,8 @@ static const GoodCase good[] = {
      "image:///system", NULL, FALSE, SSH "-- h virt-ssh-helper 'image:///system'"},
     {"/address/ssh-netcat", "image+ssh://h/system?proxy=netcat", "image:///system", NULL, FALSE,
      SSH "-- h 'nc' -U '/run/libvirt/virtimaged-sock'"},
+    {"/address/ssh-socket-alone", "image+ssh://h/system?socket=/x", "image:///system", "/x", FALSE,
+     SSH "-- h 'nc' -U '/x'"},
     {"/address/ssh-socket", "image+ssh://h/system?netcat=ncat&socket=/a%27%3Bb", "image:///system",
      "/a';b", FALSE, SSH "-- h 'ncat' -U '/a'\\'';b'"},
 };

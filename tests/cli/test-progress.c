@@ -42,7 +42,7 @@ static const LineCase lines[] = {
     {"/progress/line/hour",
      {"x", NULL, TRUE, 0, 3725 * GIB, (double)GIB},
      60,
-     "x   0% [>                     ]  1:02:05  1.00 GiB/s  0.00 B"},
+     "x   0% [>                        ]  1:02:05  1.00 GiB/s  0 B"},
 };
 
 static void
@@ -94,6 +94,18 @@ test_json(void)
     g_assert_cmpint(json_object_get_int_member(object, "left"), ==, 2);
 }
 
+static void
+test_units(void)
+{
+    static const VimgProgressView view = {"verify", "checking slices", TRUE, GIB, 0, 0};
+    g_autofree char *line = vimg_progress_line(&view, 39);
+
+    g_assert_true(vimg_progress_counts_bytes("checking slices"));
+    g_assert_false(vimg_progress_counts_bytes("checking images"));
+    g_assert_false(vimg_progress_counts_bytes(NULL));
+    g_assert_cmpstr(line, ==, "verify  1.00 GiB  checking slices");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -102,6 +114,7 @@ main(int argc, char **argv)
     for (gsize i = 0; i < G_N_ELEMENTS(lines); i++)
         g_test_add_data_func(lines[i].path, &lines[i], test_line);
     g_test_add_func("/progress/width", test_width);
+    g_test_add_func("/progress/units", test_units);
     g_test_add_func("/progress/json", test_json);
     return g_test_run();
 }

@@ -29,10 +29,10 @@ static const struct {
      " Name                        State        Size   Created\n"
      "--------------------------------------------------------\n"
      " 图像                        active   1.00 KiB   -\n"
-     " a-name-of-24-columns-long   saving     5.00 B   -\n"},
+     " a-name-of-24-columns-long   saving        5 B   -\n"},
     {50, TRUE,
      " 图像                        active   1.00 KiB\n"
-     " a-name-of-24-columns-long   saving     5.00 B\n"},
+     " a-name-of-24-columns-long   saving        5 B\n"},
     {40, TRUE,
      " 图像                        active\n"
      " a-name-of-24-columns-long   saving\n"},

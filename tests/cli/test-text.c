@@ -59,8 +59,8 @@ test_size(void)
         guint64 bytes;
         const char *text;
     } cases[] = {
-        {0, "0.00 B"},
-        {1023, "1023.00 B"},
+        {0, "0 B"},
+        {1023, "1023 B"},
         {1024, "1.00 KiB"},
         {1610612736, "1.50 GiB"},
         {G_MAXUINT64, "16.00 EiB"},

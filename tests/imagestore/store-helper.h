@@ -54,6 +54,7 @@ void helper_cancel(gboolean (*run)(VimgPluginJob *job, gpointer data, GError **e
 void helper_serve(void);
 extern guint helper_cancel_after;
 extern gint64 helper_cancel_at;
+extern guint helper_whole; /* how often a job said that it was through all */
 #define HELPER_JOB ((VimgPluginJob *)&helper_cancel_after)
 
 /* Fences every lease, as others do with those of a host that is gone. */

@@ -300,6 +300,19 @@ test_rate(VerifyFixture *fixture, gconstpointer data)
     g_assert_cmpint(g_get_monotonic_time() - helper_cancel_at, <, 5 * G_USEC_PER_SEC);
 }
 
+/* Where it is not known how much there is, nothing is the whole of it. */
+static void
+test_progress(VerifyFixture *fixture, gconstpointer data)
+{
+    g_autofree char *text = NULL;
+
+    fixture->store->verify_rate = verify_run(fixture->store, NULL).bytes / 3;
+    helper_whole = 0;
+    text = vimg_verify(fixture->store, fixture->uuid, HELPER_JOB, NULL);
+    g_assert_nonnull(text);
+    g_assert_cmpuint(helper_whole, ==, 0);
+}
+
 /* ---- at every step ---------------------------------------------------------------------- */
 
 /*
@@ -381,6 +394,7 @@ main(int argc, char **argv)
         verify_add("/imagestore/verify/no-memory", test_no_memory, NULL);
     verify_add("/imagestore/verify/resume", test_resume, NULL);
     verify_add("/imagestore/verify/rate", test_rate, NULL);
+    verify_add("/imagestore/verify/progress", test_progress, NULL);
     verify_add("/imagestore/verify/crash", test_faults, &crash);
     verify_add("/imagestore/verify/errors", test_faults, &failure);
     return verify_main();

@@ -53,7 +53,10 @@ class Local(CtlMixin, unittest.TestCase):
 
     def test_help(self):
         text = self.ctl("help")
-        self.assertEqual(text, self.ctl())
+        self.assertIn("error: a command is missing", self.ctl(code=USAGE))
+        self.assertIn("  -c URI, --connect=URI\n", text)
+        self.assertNotRegex(text + self.ctl("jobs", "x", code=USAGE), "(?m) $")
+        self.ctl("help", "nothing", "--json", code=USAGE)
         self.assertEqual(text, self.ctl("--help"))
         for name in COMMANDS:
             self.assertIn("  " + name, text)
@@ -75,8 +78,10 @@ class Local(CtlMixin, unittest.TestCase):
     def test_usage(self):
         for args, text in (
                 (["nothing"], "unknown command 'nothing'"),
-                (["trash"], "unknown command 'trash'"),
-                (["trash", "empty"], "unknown command 'trash'"),
+                (["trash"], "'trash' is followed by one of: list, restore, purge"),
+                (["trash", "empty"], "'trash' is followed by one of: list, restore, purge"),
+                (["--dry-run", "cleanup", "a"], "option '--dry-run' stands behind the command"),
+                (["--nothing", "cleanup", "a"], "unknown option '--nothing'"),
                 (["list"], "too few arguments\nusage: virtimagectl list POOL"),
                 (["list", "a", "b"], "unexpected argument 'b'"),
                 (["list", "--dry-run", "a"], "unknown option '--dry-run'"),
@@ -94,6 +99,14 @@ class Local(CtlMixin, unittest.TestCase):
                 self.assertIn("error: " + text, self.ctl(*args, code=USAGE).replace(
                     "--progress: ", ""))
 
+    def test_names(self):
+        for args in (["list", "a\nb"], ["show", "p", "\x1b"], ["trash", "purge", "p", "\udcff"],
+                     ["trash", "restore", "p", "a", "b\x7f"], ["zone", "delete", "a\tb"]):
+            with self.subTest(args):
+                said = self.ctl(*args, code=USAGE)
+                self.assertIn("is no name", said)
+                self.assertEqual(said.count("\n"), 1)
+
     def test_unreachable(self):
         values = {"POOL": "p", "IMAGE": "a", "ID": "1", "NAME": "n", "TEXT": "t", "ZONE": "z",
                   "URL": "https://example.org/a", "FILE": __file__, "IMAGE|UUID": "a"}
@@ -105,11 +118,11 @@ class Local(CtlMixin, unittest.TestCase):
             with self.subTest(command["name"]):
                 said = self.ctl(*command["name"].split(), *args, *options, code=UNREACHABLE)
                 self.assertIn("error: no daemon answers at '/nowhere/virtimaged-sock'", said)
-        for uri, code in (("qemu:///system", USAGE), ("image+ssh://-oProxyCommand=x/system", USAGE),
-                          ("image:///nothing", USAGE)):
+        for uri in ("qemu:///system", "image+ssh://-oProxyCommand=x/system", "image:///nothing",
+                    "no-alias", "://"):
             with self.subTest(uri):
                 done = lib.run("", "-c", uri, "status")
-                self.assertIn(done.returncode, (code, UNREACHABLE), done.stderr)
+                self.assertEqual(done.returncode, USAGE, done.stderr)
                 self.assertTrue(done.stderr.startswith("error: "))
 
     def test_explain(self):
@@ -182,11 +195,23 @@ class Commands(CtlCase):
         uuid = self.v("pool-uuid", name).strip()
         self.assertEqual(self.json("list", uuid), report)
 
-    def test_du_and_diff(self):
+    def test_du(self):
         name = self.images()
         report = self.json("du", name)
         self.assertEqual(sorted(i["name"] for i in report["images"]), ["one", "two"])
         self.assertRegex(self.ctl("du", name), "(?m)^ one ")
+        self.v("vol-delete", "--pool", name, "two")
+        self.ctl("trash", "purge", name, "two")
+        said = self.ctl("du", name)
+        fields = re.findall("(?m)^(Size of images|Stored|Purging frees|Garbage): +", said)
+        self.assertEqual(fields, ["Size of images", "Stored", "Purging frees", "Garbage"])
+        self.assertEqual(len({len(x) for x in re.findall(
+            "(?m)^(?:Size of images|Purging frees|Garbage): +", said)}), 1, said)
+        self.assertEqual(self.json("du", name)["total"]["orphans"], int(re.search(
+            r"(?m)^Garbage: +(\d+)$", self.ctl("du", name, "--bytes")).group(1)))
+
+    def test_diff(self):
+        name = self.images()
         report = self.json("diff", name, "one", "two")
         self.assertEqual((report["from"], report["to"]), ("one", "two"))
         self.assertGreaterEqual(report["changed"], 5)
@@ -208,7 +233,7 @@ class Commands(CtlCase):
         trash = self.json("trash list", name)["trash"]
         self.assertEqual([t["name"] for t in trash], ["gone"])
         self.assertRegex(self.ctl("trash", "list", name), "(?m)^ gone ")
-        self.json("cleanup", name)
+        self.assertIs(self.json("cleanup", name)["dry_run"], False)
         self.assertIn("Freed: ", self.ctl("cleanup", name))
         self.assertIn("Would free: ", self.ctl("cleanup", name, "--dry-run"))
         self.assertEqual(self.json("trash restore", name, "gone")["name"], "gone")
@@ -243,6 +268,18 @@ class Commands(CtlCase):
         self.assertEqual(sorted(d["name"] for d in report["damaged"]), ["gone", "one", "two"])
         self.assertRegex(self.ctl("verify", name, code=PROBLEM), "(?m)^ one ")
 
+    def test_verify_of_what_no_image_needs(self):
+        name = self.pool()
+        self.stored(name, "a", self.raw())
+        self.v("vol-delete", "--pool", name, "a")
+        self.ctl("trash", "purge", name, "a")
+        self.assertEqual(self.json("verify", name)["damaged"], [])
+        for slice_file in Path(self.dir).glob("slices.castr/*/*.cacnk"):
+            slice_file.write_bytes(b"x" + slice_file.read_bytes()[1:])
+        report = self.json("verify", name, code=PROBLEM)
+        self.assertEqual(report["damaged"], [])
+        self.assertGreater(report["slices"]["bad"], 0)
+
     def test_doctor(self):
         name = self.images()
         self.json("doctor", name)
@@ -263,7 +300,7 @@ class Commands(CtlCase):
             stream.data(b"x" * 1000)
             with self.assertRaises(rpc.RemoteError):
                 stream.next()
-        self.assertIn("no job with id", self.ctl("job-cancel", "99999", code=USAGE))
+        self.assertIn("no job with id", self.ctl("job-cancel", "99999", code=NOT_FOUND))
 
     def test_metrics(self):
         text = self.ctl("metrics")
@@ -335,7 +372,7 @@ class Zones(CtlCase):
         self.assertIn(name, [p["name"] for p in report["south"]["pools"]])
         self.assertRegex(self.ctl("zone", "list"), "(?m)^ south .*%s" % name)
         self.json("zone detach", name, "south")
-        self.ctl("zone", "delete", "nowhere", "--yes", code=USAGE)
+        self.ctl("zone", "delete", "nowhere", "--yes", code=NOT_FOUND)
         said = self.ctl("zone", "delete", "north", code=USAGE)
         self.assertIn("give --yes", said)
         self.v("pool-info", name)
@@ -499,10 +536,12 @@ class Manual(CtlCase):
 
 class Completion(unittest.TestCase):
     def complete(self, *words, home="/nowhere"):
-        script = ('. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _virtimagectl; '
+        script = ('. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE=$LINE; '
+                  '_virtimagectl; '
                   '((${#COMPREPLY[@]} == 0)) || printf "%s\\n" "${COMPREPLY[@]}"')
         env = dict(os.environ, PATH="%s:%s" % (CTL.parent, os.environ["PATH"]),
-                   XDG_CONFIG_HOME=str(home), LC_ALL="C.UTF-8")
+                   XDG_CONFIG_HOME=str(home), LC_ALL="C.UTF-8",
+                   LINE=re.sub(" ?([=:]) ?", r"\1", " ".join(("virtimagectl", *words))))
         done = subprocess.run(["bash", "-c", script, TOP / "src/cli/virtimagectl.bash",
                                "virtimagectl", *words], env=env, cwd=TOP, capture_output=True,
                               text=True, check=True)
@@ -520,6 +559,11 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("upload", "READ"), ["README.md"])
         self.assertEqual(self.complete("upload", "--format", "=", "q"), ["qcow2"])
         self.assertEqual(self.complete("explain", ""), [])
+        for uri in (["--connect", "="], ["-c"]):
+            self.assertEqual(self.complete(*uri, "image", ":", "///s"), ["///system", "///session"])
+            self.assertEqual(self.complete(*uri, "image", ":", "///system", "st"), ["status"])
+        self.assertEqual(self.complete("-c", "image", ":"), ["///system", "///session"])
+        self.assertEqual(self.complete("a/b;p", "st"), [])
 
     def test_pools(self):
         daemon = runner.Daemon()
@@ -533,6 +577,7 @@ class Completion(unittest.TestCase):
                          ["demo"])
         self.assertEqual(self.complete("upload", "f", "d", home=daemon.root), ["demo"])
         self.assertEqual(self.complete("list", "demo", "", home=daemon.root), [])
+        self.assertEqual(self.complete("list", "a\\ ", home=daemon.root), ["a\\ b"])
 
 
 if __name__ == "__main__":

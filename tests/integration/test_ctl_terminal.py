@@ -19,7 +19,7 @@ import namespaces
 import rawrpc as rpc
 import runner
 from ctl import CtlMixin
-from daemon import BUILD, slow
+from daemon import BUILD, TOP, slow
 from images import MIB
 from rawrpc import Connection, pool_xml, u32
 from terminal import Terminal
@@ -92,7 +92,7 @@ class Screens(CtlMixin, VirshCase):
             ("cleanup " + p, 0), ("verify " + p, 0), ("trash list " + p, 0),
             ("trash restore %s gone.raw" % p, 0), ("trash purge %s gone.raw" % p, 4),
             ("upload %s %s new" % (new, p), 0), ("download %s new %s" % (p, new), 0), ("jobs", 0),
-            ("job-cancel 1", 2), ("pool-disable " + p, 0), ("pool-enable " + p, 0),
+            ("job-cancel 1", 4), ("pool-disable " + p, 0), ("pool-enable " + p, 0),
             ("pool-describe %s 'For the lab'" % p, 0), ("zone attach %s south" % p, 0),
             ("zone list", 0), ("zone detach %s south" % p, 0), ("doctor " + p, 0),
             ("explain 'exists already'", 0), ("explain 55", 0), ("help", 0), ("help trash", 0),
@@ -136,7 +136,8 @@ class Screens(CtlMixin, VirshCase):
             self.assertEqual(len(columns), 1, text)  # they stand below each other
             for command, said in (("help", "列出池中的镜像"), ("list", "错误：参数太少"),
                                   ("list nowhere", "错误："), ("explain 55", "操作本身正确"),
-                                  ("explain 已停用", "pool-enable"), ("status", "已连接"),
+                                  ("explain 已停用", "pool-enable"),
+                                  ("doctor " + self.name, "] 后端: "), ("status", "已连接"),
                                   ("verify " + self.name, "已检查")):
                 with self.subTest(command):
                     text = t.run("virtimagectl " + command, strict=False)[1]
@@ -160,11 +161,32 @@ class Screens(CtlMixin, VirshCase):
                 self.assertEqual(code, 1, text)
                 self.assertIn("nothing was done", text)
             t.begin("virtimagectl zone delete south")
+            t.wait(r"alone: doomed\?.*\[y/N\]")
+            t.key("C-Space")  # a NUL
+            t.key("Enter")
+            code, text = t.result(strict=False)
+            self.assertEqual(code, 1, text)
+            t.begin("virtimagectl zone delete south")
             t.wait(r"\[y/N\]")
             t.type("y")
             t.key("Enter")
             self.assertEqual(t.result(strict=False)[0], 0)
         self.daemon.fails("not found", "pool-info", "doomed")
+
+    def test_completion(self):
+        with Terminal(self.daemon.root, self.daemon.uri, 100) as t:
+            t.run("source '%s'" % (TOP / "src/cli/virtimagectl.bash"))
+            for typed, wanted in (("-c image:///sy", "-c image:///system "),
+                                  ("--connect=image:///se", "--connect=image:///session "),
+                                  ("-c image:///system st", "-c image:///system status "),
+                                  ("-c image:///system trash li", "-c image:///system trash list "),
+                                  ("--progress=j", "--progress=json "), ("ver", "ver")):
+                with self.subTest(typed):
+                    t.type("clear; virtimagectl " + typed)
+                    t.key("Tab")
+                    t.type("|")
+                    t.wait(re.escape("clear; virtimagectl " + wanted + "|"))
+                    t.key("C-u")
 
     def test_upload(self):
         """A bar while it goes on, Ctrl-C in the middle, and the same command again."""
@@ -198,7 +220,7 @@ class Screens(CtlMixin, VirshCase):
             self.name, server.server_port)
         with Terminal(self.daemon.root, self.daemon.uri, 80) as t:
             t.begin(command)
-            t.wait(r"import.*MiB")
+            t.wait(r"slow .*MiB.*importing")
             t.key("C-c")
             code, text = t.result(strict=False)
             self.assertEqual(code, 130, text)

@@ -99,6 +99,19 @@ class Protocol(StatusCase):
             self.c.create_vol(self.where(), "b", 1)
             self.assertEqual(ro.next_event().job.kind, "create")
 
+    def test_own(self):
+        """Who watches is told which jobs its own calls began."""
+        self.pool()
+        with Control(self.daemon.socket) as one, Control(self.daemon.socket) as other:
+            for who in (one, other):
+                who.watch()
+            for who in (one, other):
+                who.usage(self.name)
+            for who, wanted in ((one, [True, False]), (other, [False, True])):
+                events = [who.next_event() for _ in range(4)]
+                jobs = sorted({(e.job.id, e.own) for e in events if e.job.kind == "usage"})
+                self.assertEqual([own for _, own in jobs], wanted)
+
     def test_before_open(self):
         with rpc.Connection(self.daemon.socket) as c:
             for name, payload in ARGS.items():
@@ -125,7 +138,10 @@ class Status(StatusCase):
         self.assertEqual(self.status()["state"], "disabled")
         self.v("pool-destroy", self.name)
         now = self.status()
-        self.assertEqual((now["status"], now["state"], now["images"]), ("inactive", "disabled", 0))
+        self.assertEqual((now["status"], now["state"], now["images"]), ("inactive", "disabled", None))
+        for member in ("capacity", "available", "allocation", "reserved", "saving", "damaged",
+                       "logical"):
+            self.assertIsNone(now[member], member)
 
     def test_lost(self):
         """A storage that goes away and comes back; what happened stays known."""

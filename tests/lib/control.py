@@ -21,7 +21,7 @@ TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation phys
 Job = namedtuple("Job", "id pool volume kind phase done total started cancelled")
 Volume = namedtuple("Volume", "uuid name state reason format capacity allocation physical created "
                     "unique shared as_of")
-JobEvent = namedtuple("JobEvent", "job ended error")
+JobEvent = namedtuple("JobEvent", "job ended error own")
 
 
 def read_job(reader):
@@ -174,7 +174,8 @@ class Control:
     def next_event(self, timeout=20):
         """What was told next, waiting for it."""
         reader = Reader(self.c.event(PROCS["JOB_EVENT"], timeout).payload)
-        event = JobEvent(read_job(reader), bool(reader.u32()), reader.nullable())
+        event = JobEvent(read_job(reader), bool(reader.u32()), reader.nullable(),
+                         bool(reader.u32()))
         reader.end()
         return event
 

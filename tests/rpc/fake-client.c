@@ -87,6 +87,12 @@ vimg_client_enable_keepalive(VimgClient *client)
     client->keepalive = TRUE;
 }
 
+guint64
+vimg_client_number(VimgClient *client)
+{
+    return 7;
+}
+
 uid_t
 vimg_client_uid(VimgClient *client)
 {

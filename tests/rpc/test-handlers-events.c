@@ -194,6 +194,8 @@ watch(VimgClient *client, gboolean on, GError **error)
     return made.proc->handler(&made, error);
 }
 
+static guint64 caller; /* of the job that is told of */
+
 static void
 tell_job(VimgClient *client, VimgJobStep step, const char *volume, const char *error)
 {
@@ -205,6 +207,7 @@ tell_job(VimgClient *client, VimgJobStep step, const char *volume, const char *e
                        .done = 1ULL << 33,
                        .total = 2,
                        .started = 3,
+                       .caller = caller,
                        .cancelled = error != NULL};
     VimgJobEvent event = {.job = &job, .step = step, .error = (char *)error};
 
@@ -235,13 +238,17 @@ test_jobs(void)
     g_assert_true(watch(client, TRUE, NULL));
     g_assert_cmpstr(fake_model.log->str, ==, "");
     tell_job(client, VIMG_JOB_BEGUN, NULL, NULL);
-    assert_heard(client, "24", "h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:0 i:0 i:0");
+    assert_heard(client, "24", "h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:0 i:0 i:0 i:0");
+    caller = 7;
+    tell_job(client, VIMG_JOB_BEGUN, NULL, NULL);
+    assert_heard(client, "24", "h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:0 i:0 i:0 i:1");
+    caller = 0;
     tell_job(client, VIMG_JOB_MOVED, "v", NULL);
-    assert_heard(client, "24?", "h:1 s:p i:1 s:v s:k s: h:8589934592 h:2 h:3 i:0 i:0 i:0");
+    assert_heard(client, "24?", "h:1 s:p i:1 s:v s:k s: h:8589934592 h:2 h:3 i:0 i:0 i:0 i:0");
     tell_job(client, VIMG_JOB_ENDED, "v", NULL);
-    assert_heard(client, "24", "h:1 s:p i:1 s:v s:k s: h:8589934592 h:2 h:3 i:0 i:1 i:0");
+    assert_heard(client, "24", "h:1 s:p i:1 s:v s:k s: h:8589934592 h:2 h:3 i:0 i:1 i:0 i:0");
     tell_job(client, VIMG_JOB_ENDED, NULL, "why");
-    assert_heard(client, "24", "h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:1 i:1 i:1 s:why");
+    assert_heard(client, "24", "h:1 s:p i:0 s:k s: h:8589934592 h:2 h:3 i:1 i:1 i:1 s:why i:0");
     g_assert_true(watch(client, FALSE, NULL));
     g_assert_cmpstr(fake_model.log->str, ==, "watch_jobs(0)");
     tell_job(client, VIMG_JOB_ENDED, NULL, NULL);
