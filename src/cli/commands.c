@@ -34,6 +34,7 @@ static const VimgCommandOption diff_options[] = {
 static const VimgCommandOption import_options[] = {
     {"digest", "DIGEST", N_("sha256:HEX or sha512:HEX of the file as the server has it")},
     {"format", "FORMAT", N_("The format of the image; otherwise it is recognised")},
+    {"no-resume", NULL, N_("Throw away what an earlier attempt left, and begin anew")},
     {0},
 };
 

@@ -209,13 +209,25 @@ vimg_image_create(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml, GError
                error);
 }
 
-gboolean
-vimg_image_delete(VimgCtl *ctl, const VimgImage *image, GError **error)
+static gboolean
+change(VimgCtl *ctl, gint32 procedure, const VimgImage *image, GError **error)
 {
     VimgDaemon *daemon = vimg_ctl_daemon(ctl, error);
     vimg_remote_vol_flags_args args = {vimg_image_id(image), 0};
 
     return daemon &&
-           vimg_daemon_call(daemon, VIMG_PROGRAM_REMOTE, VIMG_REMOTE_VOL_DELETE,
+           vimg_daemon_call(daemon, VIMG_PROGRAM_REMOTE, procedure,
                             (xdrproc_t)xdr_vimg_remote_vol_flags_args, &args, NULL, NULL, error);
+}
+
+gboolean
+vimg_image_delete(VimgCtl *ctl, const VimgImage *image, GError **error)
+{
+    return change(ctl, VIMG_REMOTE_VOL_DELETE, image, error);
+}
+
+gboolean
+vimg_image_wipe(VimgCtl *ctl, const VimgImage *image, GError **error)
+{
+    return change(ctl, VIMG_REMOTE_VOL_WIPE, image, error);
 }

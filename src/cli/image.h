@@ -30,6 +30,8 @@ VimgImage *vimg_image_find(VimgCtl *ctl, const VimgCtlPool *pool, const char *na
 VimgImage *vimg_image_create(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml,
                              GError **error);
 gboolean vimg_image_delete(VimgCtl *ctl, const VimgImage *image, GError **error);
+/* It is there still, and empty. */
+gboolean vimg_image_wipe(VimgCtl *ctl, const VimgImage *image, GError **error);
 
 /* What procedures take; borrowed. */
 vimg_remote_vol vimg_image_id(const VimgImage *image);

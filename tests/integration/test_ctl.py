@@ -522,6 +522,11 @@ class Manual(CtlCase):
         self.assertIn("Format: ", self.ctl("import", name, "b", url, "--format=raw"))
         said = self.ctl("import", name, "c", url, "--digest=sha256:" + "0" * 64, code=FAILED)
         self.assertNotIn("secret", said)
+        self.assertIn("with --no-resume it is wiped", said)
+        self.assertIn("must be wiped", self.ctl("import", name, "c", url, code=REFUSED))
+        self.assertEqual(self.json("import", name, "c", url, "--no-resume")["resumed_at"], 0)
+        self.json("import", name, "e", url, "--no-resume")
+        self.ctl("import", name, "a", url, "--no-resume", code=REFUSED)
         self.ctl("import", name, "a", url, code=REFUSED)
         self.ctl("import", name, "d", url, "--digest=md5:00", code=USAGE)
 
