@@ -87,8 +87,8 @@ test_inactive(Fixture *fixture, gconstpointer data)
                   "\"memory\"", "active", "false", "persistent", "true", "autostart", "false",
                   "read_only", "false", "state", "\"enabled\"", "status", "\"inactive\"", "error",
                   "null", "error_time", "null", "retry_in", "null", "reconnects", "0", "capacity",
-                  "0", "images", "0", "stored", "null", "dedup_ratio", "null", "compression_ratio",
-                  "null", "as_of", "null", "jobs", "[]", NULL);
+                  "null", "images", "null", "stored", "null", "dedup_ratio", "null",
+                  "compression_ratio", "null", "as_of", "null", "jobs", "[]", NULL);
     g_assert_null(vimg_model_status(fixture->model, "nothing", &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_POOL);
 }
