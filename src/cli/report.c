@@ -55,13 +55,15 @@ static gsize
 add_number(GString *out, const char *text)
 {
     gsize size = strspn(text, "+-.0123456789eE");
+    g_autofree char *number = g_strndup(text, size);
+    g_autoptr(JsonNode) node = json_from_string(number, NULL);
     char rounded[G_ASCII_DTOSTR_BUF_SIZE];
 
-    if (!memchr(text, '.', size)) {
+    if (!node || !strchr(number, '.')) {
         g_string_append_len(out, text, (gssize)size);
         return size;
     }
-    g_ascii_formatd(rounded, sizeof(rounded), "%.15g", g_ascii_strtod(text, NULL));
+    g_ascii_formatd(rounded, sizeof(rounded), "%.15g", json_node_get_double(node));
     g_string_append_printf(out, "%s%s", rounded, strpbrk(rounded, ".e") ? "" : ".0");
     return size;
 }
