@@ -17,30 +17,16 @@ import rawrpc as rpc
 import runner
 import test_virsh_pools
 from control import Control
+from controlcase import ControlCase
 from daemon import Daemon
 from images import MIB, noise
 from rawrpc import Closed, RemoteError, pool_xml, u32
-from virshcase import VirshCase, element
+from virshcase import element
 
 INVALID_ARG, FAILED, DENIED, NO_POOL = 8, 9, 29, 49
 
 
-class EditCase(VirshCase):
-    def setUp(self):
-        super().setUp()
-        self.control = Control(self.daemon.socket)
-        self.c = self.control.c
-
-    def tearDown(self):
-        self.control.close()
-        super().tearDown()
-
-    def refused(self, code, text, call, *args):
-        with self.assertRaises(RemoteError) as caught:
-            call(*args)
-        self.assertEqual(caught.exception.code, code, str(caught.exception))
-        self.assertIn(text, caught.exception.message)
-
+class EditCase(ControlCase):
     def restart(self):
         self.control.close()
         self.daemon.stop()

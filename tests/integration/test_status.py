@@ -14,10 +14,10 @@ import openmetrics
 import rawrpc as rpc
 import runner
 from control import CONTROL, PROCS, Control
+from controlcase import ControlCase
 from daemon import BUILD, Daemon, slow
 from images import MIB, noise
-from rawrpc import RemoteError, nullable, pool_xml, string, u32
-from virshcase import VirshCase
+from rawrpc import nullable, pool_xml, string, u32
 
 INVALID_ARG, RPC, NO_POOL, INVALID, NO_VOL = 8, 39, 49, 55, 50
 SIZE = 3 * MIB
@@ -31,22 +31,7 @@ ARGS = {
 HOSTILE = ['q"uo"te', "back\\slash", "n\\n", "镜像池", '{pool="x"} 1', "# EOF", "spa ce", "%s%n"]
 
 
-class StatusCase(VirshCase):
-    def setUp(self):
-        super().setUp()
-        self.control = Control(self.daemon.socket)
-        self.c = self.control.c
-
-    def tearDown(self):
-        self.control.close()
-        super().tearDown()
-
-    def refused(self, code, text, call, *args):
-        with self.assertRaises(RemoteError) as caught:
-            call(*args)
-        self.assertEqual(caught.exception.code, code, str(caught.exception))
-        self.assertIn(text, caught.exception.message)
-
+class StatusCase(ControlCase):
     def status(self, name=None):
         return self.control.status(name or self.name)[0]
 

@@ -11,37 +11,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import namespaces
 import runner
 from control import Control
+from controlcase import ControlCase
 from daemon import Daemon
 from images import MIB, noise
-from rawrpc import RemoteError
-from virshcase import VirshCase, element
+from virshcase import element
 
 DENIED, INVALID, ABORTED, NO_VOL = 29, 55, 78, 50
 
 
-class ControlCase(VirshCase):
-    def setUp(self):
-        super().setUp()
-        self.control = Control(self.daemon.socket)
-
-    def tearDown(self):
-        self.control.close()
-        super().tearDown()
-
+class UsageCase(ControlCase):
     def noise(self, name, *parts):
         """An image file of parts, (seed, MiB) each."""
         path = self.work / name
         path.write_bytes(b"".join(noise(n * MIB, seed) for seed, n in parts))
         return path
 
-    def refused(self, code, text, call, *args):
-        with self.assertRaises(RemoteError) as caught:
-            call(*args)
-        self.assertEqual(caught.exception.code, code, str(caught.exception))
-        self.assertIn(text, caught.exception.message)
 
-
-class Usage(ControlCase):
+class Usage(UsageCase):
     def weigh(self):
         return sum(p.stat().st_size for p in self.dir.rglob("*") if p.is_file())
 
@@ -161,7 +147,7 @@ class Usage(ControlCase):
             self.refused(DENIED, "read only", c.diff, pool, "a", "b")
 
 
-class Diff(ControlCase):
+class Diff(UsageCase):
     def test_versions(self):
         pool = self.pool()
         self.stored(pool, "v1", self.noise("v1", (1, 4), (2, 2)))
@@ -185,7 +171,7 @@ class Diff(ControlCase):
         self.refused(NO_VOL, "none", self.control.diff, pool, "a", "none")
 
 
-class Doctor(ControlCase):
+class Doctor(UsageCase):
     def steps(self, pool):
         report = self.control.doctor(pool)
         self.assertEqual(report["pool"], pool)

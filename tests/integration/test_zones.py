@@ -10,29 +10,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import rawrpc as rpc
 import runner
 from control import Control
-from rawrpc import RemoteError, pool_xml
-from virshcase import VirshCase
+from controlcase import ControlCase
+from rawrpc import pool_xml
 
 INVALID_ARG, DENIED, INVALID = 8, 29, 55
 
 
-class Zones(VirshCase):
+class Zones(ControlCase):
     config = 'zones = [ "zone-1", "zone-2" ]\n'
-
-    def setUp(self):
-        super().setUp()
-        self.control = Control(self.daemon.socket)
-        self.c = self.control.c
-
-    def tearDown(self):
-        self.control.close()
-        super().tearDown()
-
-    def refused(self, code, text, call, *args):
-        with self.assertRaises(RemoteError) as caught:
-            call(*args)
-        self.assertEqual(caught.exception.code, code, str(caught.exception))
-        self.assertIn(text, caught.exception.message)
 
     def attached(self, name, *zones, start=False):
         """A pool in @zones; returns its uuid."""
