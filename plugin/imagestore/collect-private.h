@@ -49,6 +49,10 @@ typedef struct {
     VimgReport report;
 } VimgCollection;
 
+#define VIMG_COLLECT_POLL (G_USEC_PER_SEC / 5) /* between two looks whether others have ended */
+
+/* VIMG_ERROR_ABORTED: the job was cancelled or the store is being closed. */
+gboolean vimg_collect_check_end(VimgCollection *collection, GError **error);
 /*
  * Between two pieces of work; leaves others their time.  FALSE with VIMG_ERROR_ABORTED: the job was
  * cancelled or the store is being closed.
@@ -62,6 +66,23 @@ void vimg_collect_progress(VimgCollection *collection, const char *phase, guint6
  * spare is used.
  */
 gboolean vimg_collect_find_room(VimgCollection *collection, GError **error);
+
+/* The names in the file @name of the run in @dir; NULL: it is not there, or not whole. */
+GPtrArray *vimg_collect_read_names(VimgCollection *collection, const char *dir, const char *name);
+/* FALSE without @error: @dir is gone. */
+gboolean vimg_collect_write_names(VimgCollection *collection, const char *dir, const char *name,
+                                  const GPtrArray *names, GError **error);
+/*
+ * The leases that the run in @dir has to wait for, noted there in @name; those alive now if nobody
+ * noted any.  @out: (transfer full), NULL if the run is gone.
+ */
+gboolean vimg_collect_get_leases(VimgCollection *collection, const char *dir, const char *name,
+                                 GPtrArray **out, GError **error);
+/* Drops from @leases those that ended.  @alive: of now. */
+void vimg_collect_drop_ended(GPtrArray *leases, const GPtrArray *alive);
+/* @out: all have ended. */
+gboolean vimg_collect_wait(VimgCollection *collection, GPtrArray *leases, gint64 deadline,
+                           gboolean *out, GError **error);
 
 /* Images that expired or were abandoned, and names without an image; fills suspects. */
 gboolean vimg_tidy_images(VimgCollection *collection, GError **error);

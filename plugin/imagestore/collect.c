@@ -14,18 +14,15 @@
 #include "survey.h"
 #include "throw.h"
 
-#define POLL (G_USEC_PER_SEC / 5)
 #define REST 9 /* times as long as the work before */
 #define REST_MAX (G_USEC_PER_SEC / 2)
-#define NAMES_MAX_SIZE ((gsize)16 * 1024 * 1024)
-#define NAMES_END "end"
 #define PAUSE_MIN (60 * G_USEC_PER_SEC)
 #define PAUSE_MAX (G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC)
 
 /* ---- one run ---------------------------------------------------------------------------- */
 
-static gboolean
-check_end(VimgCollection *collection, GError **error)
+gboolean
+vimg_collect_check_end(VimgCollection *collection, GError **error)
 {
     if (__atomic_load_n(&collection->store->closing, __ATOMIC_RELAXED))
         return throw_error(error, VIMG_ERROR_ABORTED, _("the pool is being stopped"));
@@ -47,7 +44,7 @@ vimg_collect_go_on(gpointer data, GError **error)
         leases->len > 0)
         g_usleep((gulong)CLAMP(REST * worked, 0, REST_MAX));
     collection->resumed = g_get_monotonic_time();
-    return check_end(collection, error);
+    return vimg_collect_check_end(collection, error);
 }
 
 void
@@ -113,125 +110,6 @@ vimg_collect_find_room(VimgCollection *collection, GError **error)
     return TRUE;
 }
 
-/* ---- waiting for leases ----------------------------------------------------------------- */
-
-/* The names in the file @name of the run in @dir; NULL: it is not there, or not whole. */
-static GPtrArray *
-read_names(VimgCollection *collection, const char *dir, const char *name)
-{
-    g_autofree char *path = g_strconcat(dir, "/", name, NULL);
-    g_autoptr(VimgBuffer) content = NULL;
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
-    GPtrArray *names;
-    guint i;
-
-    if (vimg_transport_read(collection->store->transport, path, NAMES_MAX_SIZE, &content) != 0)
-        return NULL;
-    text = g_strndup((const char *)content->data, content->size);
-    lines = g_strsplit(text, "\n", 0);
-    if (!g_strv_contains((const char *const *)lines, NAMES_END))
-        return NULL;
-    names = g_ptr_array_new_with_free_func(g_free);
-    for (i = 0; strcmp(lines[i], NAMES_END) != 0; i++)
-        g_ptr_array_add(names, g_strdup(lines[i]));
-    return names;
-}
-
-/* FALSE without @error: @dir is gone. */
-static gboolean
-write_names(VimgCollection *collection, const char *dir, const char *name, const GPtrArray *names,
-            GError **error)
-{
-    g_autofree char *path = g_strconcat(dir, "/", name, NULL);
-    g_autoptr(GString) text = g_string_new(NULL);
-    VimgTransport *transport = collection->store->transport;
-    int result;
-    guint i;
-
-    for (i = 0; i < names->len; i++)
-        g_string_append_printf(text, "%s\n", (const char *)g_ptr_array_index(names, i));
-    g_string_append(text, NAMES_END "\n");
-    vimg_transport_unlink(transport, path);
-    result = vimg_transport_create(transport, path, text->str, text->len, FALSE);
-    if (vimg_spare_use(transport, result)) {
-        collection->lock->tight = TRUE;
-        vimg_transport_unlink(transport, path);
-        result = vimg_transport_create(transport, path, text->str, text->len, FALSE);
-    }
-    if (result != 0 && result != ENOENT)
-        return throw_result(error, result, _("cannot note the leases to wait for"));
-    return result == 0;
-}
-
-/*
- * The leases that the run in @dir has to wait for, noted there in @name; those alive now if nobody
- * noted any.  @out: (transfer full), NULL if the run is gone.
- */
-static gboolean
-get_leases(VimgCollection *collection, const char *dir, const char *name, GPtrArray **out,
-           GError **error)
-{
-    g_autoptr(GError) local = NULL;
-
-    *out = read_names(collection, dir, name);
-    if (*out)
-        return TRUE;
-    *out = vimg_survey_leases(collection->store, g_get_monotonic_time(), error);
-    if (!*out)
-        return FALSE;
-    if (write_names(collection, dir, name, *out, &local))
-        return TRUE;
-    g_clear_pointer(out, g_ptr_array_unref);
-    if (!local)
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&local));
-    return FALSE;
-}
-
-/* Drops from @leases those that ended.  @alive: of now. */
-static void
-drop_ended(GPtrArray *leases, const GPtrArray *alive)
-{
-    guint i = 0;
-
-    while (i < leases->len) {
-        if (g_ptr_array_find_with_equal_func((GPtrArray *)alive, g_ptr_array_index(leases, i),
-                                             g_str_equal, NULL))
-            i++;
-        else
-            g_ptr_array_remove_index_fast(leases, i);
-    }
-}
-
-/* @out: all have ended. */
-static gboolean
-wait_for_leases(VimgCollection *collection, GPtrArray *leases, gint64 deadline, gboolean *out,
-                GError **error)
-{
-    guint total = leases->len;
-
-    for (;;) {
-        gint64 now = g_get_monotonic_time();
-        g_autoptr(GPtrArray) alive = NULL;
-
-        if (leases->len > 0) {
-            alive = vimg_survey_leases(collection->store, now, error);
-            if (!alive)
-                return FALSE;
-            drop_ended(leases, alive);
-        }
-        *out = leases->len == 0;
-        if (*out || now >= deadline)
-            return TRUE;
-        if (!check_end(collection, error))
-            return FALSE;
-        vimg_collect_progress(collection, "waiting for running jobs", total - leases->len, total);
-        g_usleep((gulong)MIN(POLL, deadline - now));
-        collection->resumed = g_get_monotonic_time();
-    }
-}
-
 /* ---- ending runs ------------------------------------------------------------------------ */
 
 /* One whose slices are to be ended. */
@@ -259,7 +137,7 @@ add_run(VimgCollection *collection, GPtrArray *runs, const char *dir, GError **e
     GPtrArray *leases;
     Run *run;
 
-    if (!get_leases(collection, dir, VIMG_GC_LEASES, &leases, error))
+    if (!vimg_collect_get_leases(collection, dir, VIMG_GC_LEASES, &leases, error))
         return FALSE;
     if (!leases)
         return TRUE;
@@ -298,7 +176,7 @@ report_waiting(VimgCollection *collection, const Run *run)
 static gboolean
 look_at_suspects(VimgCollection *collection, const char *dir, GError **error)
 {
-    g_autoptr(GPtrArray) uuids = read_names(collection, dir, VIMG_GC_SUSPECTS);
+    g_autoptr(GPtrArray) uuids = vimg_collect_read_names(collection, dir, VIMG_GC_SUSPECTS);
 
     return !uuids || vimg_tidy_suspects(collection, uuids, error);
 }
@@ -315,7 +193,7 @@ wait_for_runs(VimgCollection *collection, GPtrArray *runs, gint64 deadline, gboo
 
         if (run->late)
             continue;
-        if (!wait_for_leases(collection, run->leases, deadline, &run->ended, error))
+        if (!vimg_collect_wait(collection, run->leases, deadline, &run->ended, error))
             return FALSE;
         *any |= run->ended;
     }
@@ -333,7 +211,7 @@ begin_sweep(VimgCollection *collection, Run *run, GError **error)
 
     if (!vimg_put_back(collection, run->dir, error) ||
         !look_at_suspects(collection, run->dir, error) ||
-        !get_leases(collection, run->dir, VIMG_GC_READERS, &readers, error))
+        !vimg_collect_get_leases(collection, run->dir, VIMG_GC_READERS, &readers, error))
         return FALSE;
     if (readers) {
         g_ptr_array_unref(run->leases);
@@ -407,8 +285,9 @@ tidy(VimgCollection *collection, GError **error)
         return FALSE;
     if (alive == 0)
         return vimg_tidy_suspects(collection, collection->suspects, error);
-    return collection->dry_run || write_names(collection, collection->lock->dir, VIMG_GC_SUSPECTS,
-                                              collection->suspects, error);
+    return collection->dry_run ||
+           vimg_collect_write_names(collection, collection->lock->dir, VIMG_GC_SUSPECTS,
+                                    collection->suspects, error);
 }
 
 static gboolean
@@ -512,10 +391,10 @@ take_lock(VimgCollection *collection, gint64 patience, GError **error)
             g_propagate_error(error, g_steal_pointer(&local));
             return NULL;
         }
-        if (!check_end(collection, error))
+        if (!vimg_collect_check_end(collection, error))
             return NULL;
         vimg_collect_progress(collection, "waiting for another cleanup", 0, 0);
-        g_usleep((gulong)MIN(POLL, deadline - now));
+        g_usleep((gulong)MIN(VIMG_COLLECT_POLL, deadline - now));
     }
 }
 
@@ -572,12 +451,12 @@ has_rest(VimgCollection *collection)
         alive = vimg_survey_leases(collection->store, now, NULL);
     for (i = 0; !any && alive && i < dirs->len; i++) {
         const char *dir = g_ptr_array_index(dirs, i);
-        g_autoptr(GPtrArray) leases = read_names(collection, dir, VIMG_GC_READERS);
+        g_autoptr(GPtrArray) leases = vimg_collect_read_names(collection, dir, VIMG_GC_READERS);
 
         if (!leases)
-            leases = read_names(collection, dir, VIMG_GC_LEASES);
+            leases = vimg_collect_read_names(collection, dir, VIMG_GC_LEASES);
         if (leases)
-            drop_ended(leases, alive);
+            vimg_collect_drop_ended(leases, alive);
         any = !leases || leases->len == 0;
     }
     return any;

@@ -45,7 +45,7 @@ active proctype collect_second() provided (!over)
     condemn_and_leave(1)
 }
 
-inline wait_for_leases(id)
+inline collect_wait(id)
 {
     if
     :: ENDED(id) -> ended = ended | BIT(id)
@@ -69,7 +69,7 @@ inline wait_for_readers(id)
     :: (ended & BIT(id)) && READ_BY_NOBODY(id)
     :: (ended & BIT(id)) && !READ_BY_NOBODY(id) -> ended = ended & ~BIT(id)
 #ifdef NO_LATE
-    :: !(ended & BIT(id)) -> wait_for_leases(id)
+    :: !(ended & BIT(id)) -> collect_wait(id)
 #else
     :: !(ended & BIT(id)) /* late: another time */
 #endif
@@ -98,8 +98,8 @@ active proctype vimg_collect_rest() provided (!over)
     at[0] == OLD && at[1] == OLD;
     note_leases(0, OLD);
     note_leases(1, OLD);
-    wait_for_leases(0);
-    wait_for_leases(1);
+    collect_wait(0);
+    collect_wait(1);
     vimg_roots_read();
     atomic { all = named; named = 0 };
     begin_sweep(0);
