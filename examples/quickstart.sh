@@ -187,7 +187,7 @@ build() {
     fi
     {
         [[ -e $dir/build/build.ninja ]] || "${setup[@]}"
-        ninja -C "$dir/build" src/daemon/virtimaged plugin/vimg-imagestore.so
+        ninja -C "$dir/build" src/daemon/virtimaged src/cli/virtimagectl plugin/vimg-imagestore.so
     } </dev/null >"$dir/build.log" 2>&1 || die "the build failed: $(tail -n 20 "$dir/build.log")"
     echo "$source_root" >"$dir/build/.source"
 }
@@ -392,6 +392,7 @@ main_job
 say "Done in $SECONDS s. virtimaged goes on running; try:"
 cat <<END
    virsh -c '$uri' vol-list $pool --details
+   $dir/build/src/cli/virtimagectl -c '$uri' status
    Stop and remove everything:
    ${self@Q} --remove $dir
 END
