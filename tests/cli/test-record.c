@@ -10,6 +10,7 @@
 
 #include "cli/record.h"
 #include "util/error.h"
+#include "private-state.h"
 
 #define UUID "6c1f0e52-7f0c-4a6e-9d0a-3f6a2b8c9d10"
 
@@ -94,6 +95,7 @@ test_no_place(void)
     g_autofree char *below = g_build_filename("/dev/null", "uploads", UUID, NULL);
     g_autoptr(GError) error = NULL;
 
+    g_assert_true(vimg_record_remove(path, NULL));
     g_assert_true(vimg_record_write(below, numbers, G_N_ELEMENTS(numbers), NULL));
     g_assert_false(is_known(below));
     g_assert_cmpint(g_mkdir_with_parents(path, 0700), ==, 0);
@@ -104,10 +106,15 @@ test_no_place(void)
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
+    char *state = private_state_enter();
+    int result;
+
+    g_test_init(&argc, &argv, NULL);
     g_test_add_func("/record/numbers", test_record);
     g_test_add_func("/record/not-private", test_not_private);
     g_test_add_func("/record/nonsense", test_nonsense);
     g_test_add_func("/record/no-place", test_no_place);
-    return g_test_run();
+    result = g_test_run();
+    private_state_leave(state);
+    return result;
 }

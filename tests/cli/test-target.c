@@ -16,6 +16,7 @@
 
 #include "cli/target.h"
 #include "util/error.h"
+#include "private-state.h"
 
 #define UUID "6c1f0e52-7f0c-4a6e-9d0a-3f6a2b8c9d10"
 #define MIB (1024 * 1024)
@@ -279,7 +280,10 @@ test_in_place(void)
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
+    char *state = private_state_enter();
+    int result;
+
+    g_test_init(&argc, &argv, NULL);
     umask(027);
     g_test_add_func("/target/resume", test_resume);
     g_test_add_func("/target/stale", test_stale);
@@ -289,5 +293,7 @@ main(int argc, char **argv)
     g_test_add_func("/target/renamed-meanwhile", test_renamed_meanwhile);
     g_test_add_func("/target/in-use", test_in_use);
     g_test_add_func("/target/in-place", test_in_place);
-    return g_test_run();
+    result = g_test_run();
+    private_state_leave(state);
+    return result;
 }
