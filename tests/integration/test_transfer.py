@@ -285,12 +285,12 @@ class Uploads(TransferCase):
         """What another file was not compared with yet is no reason to go on with that one."""
         pool, path = self.pool(), self.raw(holes=False)
         position, other = self.begun(pool, path), self.work / "other"
-        at = position - 2 * MIB
-        self.assertGreater(at, MIB)
+        at = position - MIB // 2
+        self.assertGreater(at, MIB // 2)
         data = bytearray(path.read_bytes())
         data[at:at + 5] = bytes(5)
         other.write_bytes(data)
-        relay = self.relay(up=MIB)
+        relay = self.relay(up=MIB // 2)
         child = self.start("upload", other, pool, "disk", uri=relay.uri)
         self.stalled(relay)
         child.kill()
