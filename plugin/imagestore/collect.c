@@ -15,7 +15,7 @@
 #include "throw.h"
 
 #define REST 9 /* times as long as the work before */
-#define REST_MAX (G_USEC_PER_SEC / 2)
+#define REST_MAX (10 * G_USEC_PER_SEC)
 #define PAUSE_MIN (60 * G_USEC_PER_SEC)
 #define PAUSE_MAX (G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC)
 
@@ -29,6 +29,15 @@ vimg_collect_check_end(VimgCollection *collection, GError **error)
     return vimg_slice_store_check_job(collection->job, error);
 }
 
+static gboolean
+has_leases(VimgCollection *collection)
+{
+    g_autoptr(GPtrArray) leases = NULL;
+
+    return vimg_transport_list(collection->store->transport, "pending", &leases) == 0 &&
+           leases->len > 0;
+}
+
 /*
  * While somebody has a lease, most of the time is his.  By sleeping, not by a low priority: whoever
  * waits for a journal would wait for us to get our turn.
@@ -37,13 +46,16 @@ gboolean
 vimg_collect_go_on(gpointer data, GError **error)
 {
     VimgCollection *collection = data;
-    gint64 worked = g_get_monotonic_time() - collection->resumed;
-    g_autoptr(GPtrArray) leases = NULL;
+    gint64 now = g_get_monotonic_time();
+    gint64 until = now + MIN(REST * (now - collection->resumed), REST_MAX);
 
-    if (vimg_transport_list(collection->store->transport, "pending", &leases) == 0 &&
-        leases->len > 0)
-        g_usleep((gulong)CLAMP(REST * worked, 0, REST_MAX));
-    collection->resumed = g_get_monotonic_time();
+    while (now < until && has_leases(collection)) {
+        if (!vimg_collect_check_end(collection, error))
+            return FALSE;
+        g_usleep((gulong)MIN(VIMG_COLLECT_POLL, until - now));
+        now = g_get_monotonic_time();
+    }
+    collection->resumed = now;
     return vimg_collect_check_end(collection, error);
 }
 
