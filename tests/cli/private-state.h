@@ -25,8 +25,8 @@ private_state_leave(char *dir)
 {
     char *command[] = {(char *)"rm", (char *)"-rf", (char *)"--", dir, NULL};
 
-    g_assert_true(g_spawn_sync(NULL, command, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
-                               NULL, NULL));
+    g_assert_true(
+        g_spawn_sync(NULL, command, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
     g_free(dir);
 }
 
