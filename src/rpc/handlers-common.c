@@ -115,3 +115,41 @@ vimg_string_to_wire(char *text, vimg_remote_string *wire)
     wire->value = text;
     return text != NULL;
 }
+
+/* ---- our own program ------------------------------------------------------------------------ */
+
+const char *
+vimg_optional_from_wire(const vimg_remote_optional_text text)
+{
+    return text ? *text : NULL;
+}
+
+vimg_remote_optional_text
+vimg_optional_to_wire(char **text)
+{
+    vimg_remote_optional_text wire;
+
+    if (!*text)
+        return NULL;
+    wire = g_new(vimg_remote_text, 1);
+    *wire = g_steal_pointer(text);
+    return wire;
+}
+
+gboolean
+vimg_answer_report(VimgCall *call, char *report)
+{
+    vimg_control_report *ret = call->ret;
+
+    ret->value = report;
+    return report != NULL;
+}
+
+gboolean
+vimg_check_page(guint max, GError **error)
+{
+    if (max >= 1 && max <= VIMG_CONTROL_PAGE_MAX)
+        return TRUE;
+    return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("a page holds 1 to %1$d entries, not %2$u"),
+                      VIMG_CONTROL_PAGE_MAX, max);
+}

@@ -6,37 +6,8 @@
 #include "config.h"
 
 #include "rpc/handlers.h"
-#include "util/i18n.h"
-
-static const char *
-optional(const vimg_remote_optional_text text)
-{
-    return text ? *text : NULL;
-}
-
-/* Returns: (transfer full) @text, which moves, on the wire. */
-static vimg_remote_optional_text
-to_optional(char **text)
-{
-    vimg_remote_optional_text wire;
-
-    if (!*text)
-        return NULL;
-    wire = g_new(vimg_remote_text, 1);
-    *wire = g_steal_pointer(text);
-    return wire;
-}
 
 /* ---- upkeep --------------------------------------------------------------------------------- */
-
-static gboolean
-answer_report(VimgCall *call, char *report)
-{
-    vimg_control_report *ret = call->ret;
-
-    ret->value = report;
-    return report != NULL;
-}
 
 gboolean
 vimg_handle_pool_cleanup(VimgCall *call, GError **error)
@@ -46,8 +17,9 @@ vimg_handle_pool_cleanup(VimgCall *call, GError **error)
 
     vimg_pool_from_wire(&args->pool, &pool);
     return vimg_call_check_flags(call, args->flags, VIMG_CONTROL_DRY_RUN, error) &&
-           answer_report(call, vimg_model_pool_cleanup(call->model, &pool,
-                                                       args->flags & VIMG_CONTROL_DRY_RUN, error));
+           vimg_answer_report(call,
+                              vimg_model_pool_cleanup(call->model, &pool,
+                                                      args->flags & VIMG_CONTROL_DRY_RUN, error));
 }
 
 gboolean
@@ -57,8 +29,9 @@ vimg_handle_pool_verify(VimgCall *call, GError **error)
     VimgPoolId pool;
 
     vimg_pool_from_wire(&args->pool, &pool);
-    return answer_report(call,
-                         vimg_model_pool_verify(call->model, &pool, optional(args->volume), error));
+    return vimg_answer_report(
+        call,
+        vimg_model_pool_verify(call->model, &pool, vimg_optional_from_wire(args->volume), error));
 }
 
 /* ---- the trash ------------------------------------------------------------------------------ */
@@ -68,7 +41,7 @@ entry_to_wire(VimgTrashEntry *entry, vimg_control_trash_entry *wire)
 {
     wire->uuid = g_steal_pointer(&entry->uuid);
     wire->name = g_steal_pointer(&entry->name);
-    wire->format = to_optional(&entry->format);
+    wire->format = vimg_optional_to_wire(&entry->format);
     wire->capacity = entry->capacity;
     wire->allocation = entry->allocation;
     wire->physical = entry->physical;
@@ -86,11 +59,10 @@ vimg_handle_trash_list(VimgCall *call, GError **error)
     VimgPoolId pool;
 
     vimg_pool_from_wire(&args->pool, &pool);
-    if (args->max < 1 || args->max > VIMG_CONTROL_PAGE_MAX)
-        return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
-                          _("a page holds 1 to %1$d entries, not %2$u"), VIMG_CONTROL_PAGE_MAX,
-                          args->max);
-    entries = vimg_model_trash_list(call->model, &pool, optional(args->after), args->max, error);
+    if (!vimg_check_page(args->max, error))
+        return FALSE;
+    entries = vimg_model_trash_list(call->model, &pool, vimg_optional_from_wire(args->after),
+                                    args->max, error);
     if (!entries)
         return FALSE;
     ret->entries.entries_val = g_new0(vimg_control_trash_entry, entries->len);
@@ -108,7 +80,8 @@ vimg_handle_trash_restore(VimgCall *call, GError **error)
     VimgPoolId pool;
 
     vimg_pool_from_wire(&args->pool, &pool);
-    if (!vimg_model_trash_restore(call->model, &pool, args->uuid, optional(args->name), &id, error))
+    if (!vimg_model_trash_restore(call->model, &pool, args->uuid,
+                                  vimg_optional_from_wire(args->name), &id, error))
         return FALSE;
     vimg_vol_to_wire(&id, call->ret);
     return TRUE;
@@ -131,7 +104,7 @@ job_to_wire(VimgJobInfo *job, vimg_control_job *wire)
 {
     wire->id = job->id;
     wire->pool = g_steal_pointer(&job->pool);
-    wire->volume = to_optional(&job->volume);
+    wire->volume = vimg_optional_to_wire(&job->volume);
     wire->kind = g_steal_pointer(&job->kind);
     wire->phase = g_steal_pointer(&job->phase);
     wire->done = job->done;

@@ -7,24 +7,16 @@
 
 #include "rpc/handlers.h"
 
-static const char *
-optional(const vimg_remote_optional_text text)
-{
-    return text ? *text : NULL;
-}
-
 gboolean
 vimg_handle_volume_import(VimgCall *call, GError **error)
 {
     const vimg_control_import_args *args = call->args;
-    vimg_control_report *ret = call->ret;
     const VimgImportRequest request = {.name = args->volume,
                                        .url = args->url,
-                                       .digest = optional(args->digest),
-                                       .format = optional(args->format)};
+                                       .digest = vimg_optional_from_wire(args->digest),
+                                       .format = vimg_optional_from_wire(args->format)};
     VimgPoolId pool;
 
     vimg_pool_from_wire(&args->pool, &pool);
-    ret->value = vimg_model_vol_import(call->model, &pool, &request, error);
-    return ret->value != NULL;
+    return vimg_answer_report(call, vimg_model_vol_import(call->model, &pool, &request, error));
 }

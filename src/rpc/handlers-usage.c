@@ -7,22 +7,13 @@
 
 #include "rpc/handlers.h"
 
-static gboolean
-answer(VimgCall *call, char *report)
-{
-    vimg_control_report *ret = call->ret;
-
-    ret->value = report;
-    return report != NULL;
-}
-
 gboolean
 vimg_handle_pool_usage(VimgCall *call, GError **error)
 {
     VimgPoolId pool;
 
     vimg_pool_from_wire(call->args, &pool);
-    return answer(call, vimg_model_pool_usage(call->model, &pool, error));
+    return vimg_answer_report(call, vimg_model_pool_usage(call->model, &pool, error));
 }
 
 gboolean
@@ -32,7 +23,8 @@ vimg_handle_vol_diff(VimgCall *call, GError **error)
     VimgPoolId pool;
 
     vimg_pool_from_wire(&args->pool, &pool);
-    return answer(call, vimg_model_vol_diff(call->model, &pool, args->from, args->to, error));
+    return vimg_answer_report(call,
+                              vimg_model_vol_diff(call->model, &pool, args->from, args->to, error));
 }
 
 gboolean
@@ -41,5 +33,5 @@ vimg_handle_pool_doctor(VimgCall *call, GError **error)
     VimgPoolId pool;
 
     vimg_pool_from_wire(call->args, &pool);
-    return answer(call, vimg_model_pool_doctor(call->model, &pool, error));
+    return vimg_answer_report(call, vimg_model_pool_doctor(call->model, &pool, error));
 }

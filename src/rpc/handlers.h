@@ -149,6 +149,17 @@ gboolean vimg_handle_trash_purge(VimgCall *call, GError **error);
 gboolean vimg_handle_job_list(VimgCall *call, GError **error);
 gboolean vimg_handle_job_cancel(VimgCall *call, GError **error);
 
+/* ---- handlers-common.c, for our own program ------------------------------------------------- */
+
+/* Returns: (transfer none) the text, or NULL. */
+const char *vimg_optional_from_wire(const vimg_remote_optional_text text);
+/* Returns: (transfer full) @text, which moves, on the wire. */
+vimg_remote_optional_text vimg_optional_to_wire(char **text);
+/* @report: (transfer full) becomes the answer; NULL: there is an error.  Returns: whether not. */
+gboolean vimg_answer_report(VimgCall *call, char *report);
+/* Whether a page may hold so many entries. */
+gboolean vimg_check_page(guint max, GError **error);
+
 /* ---- handlers-status.c ---------------------------------------------------------------------- */
 
 gboolean vimg_handle_status(VimgCall *call, GError **error);
