@@ -12,37 +12,14 @@
 #include "cli/text.h"
 #include "util/error.h"
 #include "util/i18n.h"
-
-#define DEPTH_MAX 16
-
-/* The parser recurses, and knows comments, which hide quotes; a report needs neither. */
-static gboolean
-is_tricky(const char *text)
-{
-    gboolean quoted = FALSE;
-    guint depth = 0;
-
-    for (; *text; text++) {
-        if (quoted && *text == '\\' && text[1])
-            text++;
-        else if (*text == '"')
-            quoted = !quoted;
-        else if (!quoted && strchr("/#'", *text))
-            return TRUE;
-        else if (!quoted && strchr("{[", *text) && ++depth > DEPTH_MAX)
-            return TRUE;
-        else if (!quoted && strchr("}]", *text) && depth > 0)
-            depth--;
-    }
-    return FALSE;
-}
+#include "util/json-guard.h"
 
 JsonObject *
 vimg_report_parse(const char *text, GError **error)
 {
     g_autoptr(JsonNode) node = NULL;
 
-    if (g_utf8_validate(text, -1, NULL) && !is_tricky(text))
+    if (g_utf8_validate(text, -1, NULL) && !vimg_json_is_tricky(text))
         node = json_from_string(text, NULL);
     if (node && JSON_NODE_HOLDS_OBJECT(node))
         return json_node_dup_object(node);

@@ -10,8 +10,7 @@
 #include "pool/backend-private.h"
 #include "pool/json-scan.h"
 #include "util/i18n.h"
-
-#define DEPTH_MAX 16
+#include "util/json-guard.h"
 
 /* What every report may have, in the order people want it. */
 static const struct {
@@ -21,28 +20,6 @@ static const struct {
     {"checked", FALSE}, {"damaged", TRUE}, {"freed", FALSE}, {"removed", TRUE}, {"kept", TRUE},
 };
 
-/* The parser recurses, and knows comments, which hide quotes; a report needs neither. */
-static gboolean
-is_tricky(const char *report)
-{
-    gboolean quoted = FALSE;
-    guint depth = 0;
-
-    for (; *report; report++) {
-        if (quoted && *report == '\\' && report[1])
-            report++;
-        else if (*report == '"')
-            quoted = !quoted;
-        else if (!quoted && strchr("/#'", *report))
-            return TRUE;
-        else if (!quoted && strchr("{[", *report) && ++depth > DEPTH_MAX)
-            return TRUE;
-        else if (!quoted && strchr("}]", *report) && depth > 0)
-            depth--;
-    }
-    return FALSE;
-}
-
 /* Returns: (transfer full) the document @report is, or NULL. */
 static JsonNode *
 parse(const char *report)
@@ -50,7 +27,7 @@ parse(const char *report)
     g_autoptr(JsonNode) node = NULL;
 
     if (strnlen(report, VIMG_REPORT_MAX + 1) > VIMG_REPORT_MAX ||
-        !g_utf8_validate(report, -1, NULL) || is_tricky(report))
+        !g_utf8_validate(report, -1, NULL) || vimg_json_is_tricky(report))
         return NULL;
     node = json_from_string(report, NULL);
     return node && JSON_NODE_HOLDS_OBJECT(node) ? g_steal_pointer(&node) : NULL;
