@@ -114,14 +114,16 @@ job_cancelled(VimgPluginJob *job)
 {
     if (helper_cancel_at > 0 && g_get_monotonic_time() >= helper_cancel_at)
         return TRUE;
-    return helper_cancel_after > 0 && --helper_cancel_after == 0;
+    return __atomic_load_n(&helper_cancel_after, __ATOMIC_RELAXED) > 0 &&
+           __atomic_sub_fetch(&helper_cancel_after, 1, __ATOMIC_RELAXED) == 0;
 }
 
 static void
 job_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
 {
     g_assert_true(total == 0 || done <= total);
-    helper_whole += done > 0 && done == total;
+    if (done > 0 && done == total)
+        __atomic_add_fetch(&helper_whole, 1, __ATOMIC_RELAXED);
 }
 
 static void
