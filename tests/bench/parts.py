@@ -24,6 +24,7 @@ HUGE_PIECES = 64                # of 16 MiB, spread over the huge image
 MARKED = (10, 1000000)          # images, slices of each
 COLLECTED = 100000
 LIVE, GARBAGE = 100000, 150000
+BESIDE = 2048                   # MiB, the same beside a cleanup: long enough to be a rate
 DENSE = 512                     # MiB, half of it compresses
 FILE_SYSTEM = 24 << 30
 
@@ -408,12 +409,14 @@ def upload_beside(bench, at):
     """Uploads while another host cleans up: condemns, or frees what it condemned before."""
     dense, daemon = at / "dense", bench.ours()
     with open(dense, "wb") as out:
-        for _ in range(DENSE):
+        for _ in range(BESIDE):
             out.write(os.urandom(MIB // 2) + bytes(range(256)) * (MIB // 512))
-    for _ in range(bench.rounds):
-        for when in ("", " while slices are condemned", " while slices are freed"):
+    turns = ["", " while slices are condemned", " while slices are freed"]
+    for i in range(bench.rounds):
+        # each is first once, as the file system itself grows slower
+        for when in turns[i % 3:] + turns[:i % 3]:
             pool = Pool(daemon, "imagestore", at, "c")
-            pool.create("dense", size=DENSE * MIB)
+            pool.create("dense", size=BESIDE * MIB)
             run(*collector("live", pool.dir, 1, LIVE))
             run(*collector("slices", pool.dir, GARBAGE))
             cleaning = None
