@@ -237,6 +237,8 @@ def part_ctl(bench):
     def ctl(*args):
         return [str(BUILD / "src/cli/virtimagectl"), "-q", "-c", daemon.uri, *map(str, args)]
 
+    # ours has flushed the file when it ends
+    durably = ["sh", "-c", '"$@" && sync "$0"']
     out, pools = bench.work / "out", []
     for n in range(bench.rounds):
         for kind, path, flags in (("", dense, []), ("-sparse", sparse, ["--sparse"])):
@@ -245,7 +247,8 @@ def part_ctl(bench):
             stock.create("i", size=path.stat().st_size)
             for what, pool, up, down in (
                     ("virsh vol-%s" + kind.replace("-", " --"), stock,
-                     stock.upload("i", path, *flags), stock.download("i", out, *flags)),
+                     stock.upload("i", path, *flags),
+                     [*durably, out, *stock.download("i", out, *flags)]),
                     ("virtimagectl %s" + kind.replace("-", ", "), ours,
                      ctl("upload", path, ours.name, "i"), ctl("download", ours.name, "i", out))):
                 bench.timed(what % "upload", up, [path])
