@@ -46,6 +46,8 @@ typedef struct {
     gconstpointer data;
     gsize size;
     gboolean sealed; /* CREATE: mode 0444, else 0644 */
+    /* CREATE, OVERWRITE: durable too when it returns; without meaning where sync_all() works */
+    gboolean durable;
 
     int result;          /* 0 or a value of errno */
     VimgBuffer *content; /* READ: (transfer full) */

@@ -1,0 +1,74 @@
+/*
+ * session.h: one SFTP version 3 conversation, with many requests in flight
+ *
+ * A thread of its own reads and writes the stream.  Requests may be submitted from any thread and
+ * are answered in that thread, in any order; servers execute them in the order of submission, but
+ * only OpenSSH's promises that.
+ *
+ * Source: draft-ietf-secsh-filexfer-02; OpenSSH PROTOCOL, section 4, for the extensions.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_SFTP_SESSION_H
+#define VIMG_IMAGESTORE_SFTP_SESSION_H
+
+#include "packet.h"
+#include "stream.h"
+
+/* What a server said of itself. */
+typedef struct {
+    gboolean posix_rename;
+    gboolean fsync;
+    gboolean statvfs;
+    gboolean hardlink;
+    guint32 read_max; /* bytes of one READ: from limits@openssh.com, else 32 KiB */
+    guint32 write_max;
+    guint64 handles_max; /* open at once; 0: not known */
+} VimgSftpServer;
+
+typedef struct _VimgSftpSession VimgSftpSession;
+typedef struct _VimgSftpRequest VimgSftpRequest;
+
+/* One request: the caller's memory, its to reuse once done() was called. */
+struct _VimgSftpRequest {
+    /* the caller's; strings and data are borrowed until done() */
+    VimgSftpType type; /* of packet.h; extended ones have types of their own there */
+    const char *path;  /* or the handle, see packet.h */
+    const char *to;
+    const guint8 *handle;
+    guint32 handle_size;
+    guint64 offset;
+    gconstpointer data; /* WRITE */
+    guint32 size;       /* of @data, or READ: bytes wanted */
+    guint32 open_flags;
+    guint32 mode;
+    /*
+     * In the session's thread; may submit further requests, must not block.  @reply is borrowed;
+     * NULL: the connection was lost, and nobody knows whether the request was executed.
+     */
+    void (*done)(VimgSftpRequest *request, const VimgSftpReply *reply);
+    gpointer owner; /* for done() */
+
+    /* the session's */
+    guint32 id;
+    GList link;
+};
+
+/*
+ * Greets the server and asks for its limits.  Takes @stream over, also on failure.  Returns:
+ * (transfer full); NULL with VIMG_ERROR_DISCONNECTED if that takes longer than half a minute or the
+ * server speaks nonsense.
+ */
+VimgSftpSession *vimg_sftp_session_new(VimgSftpStream *stream, GError **error);
+const VimgSftpServer *vimg_sftp_session_server(const VimgSftpSession *session);
+/* Any thread.  On a lost session done() is called at once, in the caller's thread. */
+void vimg_sftp_session_submit(VimgSftpSession *session, VimgSftpRequest *request);
+/* Whether it was lost; @reason: (transfer full) why, in words.  Once lost it stays so. */
+gboolean vimg_sftp_session_is_lost(VimgSftpSession *session, char **reason);
+/* Bytes and requests under way, to choose the least busy of several. */
+guint64 vimg_sftp_session_load(VimgSftpSession *session);
+/* Ends the thread; what was under way is done with NULL.  Accepts NULL; not from done(). */
+void vimg_sftp_session_free(VimgSftpSession *session);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSftpSession, vimg_sftp_session_free)
+
+#endif

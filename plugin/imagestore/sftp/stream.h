@@ -1,0 +1,40 @@
+/*
+ * stream.h: two directions of bytes that SFTP runs over
+ *
+ * A channel of SSH, or in tests a socket to a server's process.  Nothing blocks; one thread uses a
+ * stream at a time.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_SFTP_STREAM_H
+#define VIMG_IMAGESTORE_SFTP_STREAM_H
+
+#include "vimg-plugin.h"
+
+typedef struct _VimgSftpStream VimgSftpStream;
+
+typedef struct {
+    /* Returns: bytes, at least one; 0 at the end; -EAGAIN; any other value of -errno: lost. */
+    gssize (*read)(VimgSftpStream *stream, gpointer data, gsize size);
+    /*
+     * The same; never 0.  After -EAGAIN the next call has the same @data and @size, as libssh2
+     * wants it.
+     */
+    gssize (*write)(VimgSftpStream *stream, gconstpointer data, gsize size);
+    /* What to poll() the descriptor for before a call that said -EAGAIN is worth repeating. */
+    short (*events)(VimgSftpStream *stream, gboolean writing);
+    /* Sends what keeps an idle connection, if it is time to.  Returns: milliseconds until then. */
+    int (*keep_alive)(VimgSftpStream *stream);
+    void (*free)(VimgSftpStream *stream);
+} VimgSftpStreamOps;
+
+struct _VimgSftpStream {
+    const VimgSftpStreamOps *ops;
+    int fd; /* to poll(), not to read */
+};
+
+/* Over a connected socket or a terminal of a pipe pair, which it owns.  Returns: (transfer full).
+ */
+VimgSftpStream *vimg_sftp_stream_new_fd(int fd);
+
+#endif
