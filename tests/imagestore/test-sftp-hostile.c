@@ -16,6 +16,7 @@
 
 #define N_CALLS 8
 #define QUICK 200 /* milliseconds of patience where the server does nothing */
+#define SOON 1000 /* the same where it has to greet before, on however busy a host */
 #define PATIENT 60000
 
 /* ---- the server's side --------------------------------------------------------------------- */
@@ -339,9 +340,9 @@ static const Script scripts[] = {
     {"too-much", greet, answer_too_much, "cannot be understood", PATIENT},
     {"huge", greet, answer_huge, "262145 bytes", PATIENT},
     {"short", greet, answer_short, "4 bytes", PATIENT},
-    {"half", greet, answer_half, "did not answer", QUICK},
-    {"drops", greet, answer_drops, "did not answer", QUICK},
-    {"silent", greet, NULL, "did not answer", QUICK},
+    {"half", greet, answer_half, "did not answer", SOON},
+    {"drops", greet, answer_drops, "did not answer", SOON},
+    {"silent", greet, NULL, "did not answer", SOON},
     {"hang-up", greet, hang_up, "ended", PATIENT},
 };
 
