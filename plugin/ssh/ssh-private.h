@@ -27,6 +27,8 @@ struct _VimgSsh {
     guint16 port;
     char *what;                 /* "10.0.0.5 port 22" */
     gint64 deadline;            /* of the monotonic clock; 0: none */
+    guint64 received;           /* bytes */
+    gboolean closed;            /* by the server */
     gsize memory;               /* bytes that libssh2 holds */
     gboolean memory_out;        /* it wanted more than it may have */
     gboolean secret;            /* what it gives back may hold secrets */

@@ -89,15 +89,18 @@ why_lost(VimgSsh *ssh)
 
     if (ssh->memory_out)
         return _("the server sends more than it may");
-    if (ssh->deadline != 0 && g_get_monotonic_time() >= ssh->deadline)
+    if (rc == LIBSSH2_ERROR_TIMEOUT || rc == LIBSSH2_ERROR_SOCKET_TIMEOUT ||
+        (ssh->deadline != 0 && g_get_monotonic_time() >= ssh->deadline))
         return _("no answer in time");
-    if (rc == LIBSSH2_ERROR_SOCKET_DISCONNECT || rc == LIBSSH2_ERROR_SOCKET_RECV ||
-        rc == LIBSSH2_ERROR_SOCKET_SEND)
-        return _("the server closed the connection");
+    if (rc == LIBSSH2_ERROR_BANNER_RECV)
+        return _("the server does not speak SSH");
     if (rc == LIBSSH2_ERROR_KEX_FAILURE)
         return _(
             "there is no algorithm that both sides know; the server needs an ed25519 or ECDSA host key and a cipher such as aes128-ctr");
-    return text && *text ? text : _("the server does not speak SSH");
+    if (ssh->closed || rc == LIBSSH2_ERROR_SOCKET_DISCONNECT || rc == LIBSSH2_ERROR_SOCKET_SEND ||
+        rc == LIBSSH2_ERROR_SOCKET_RECV || rc == LIBSSH2_ERROR_SOCKET_NONE)
+        return _("the server closed the connection");
+    return text && *text ? text : _("the server speaks nonsense");
 }
 
 gboolean
@@ -162,6 +165,9 @@ ssh_receive(libssh2_socket_t fd, void *data, size_t size, int flags, void **abst
     if (ssh->deadline != 0 && g_get_monotonic_time() >= ssh->deadline)
         return -ETIMEDOUT;
     got = recv(fd, data, size, flags);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        ssh->closed = TRUE;
+    ssh->received += got > 0 ? (guint64)got : 0;
     return got < 0 ? -errno : got;
 }
 
@@ -466,6 +472,12 @@ LIBSSH2_SESSION *
 vimg_ssh_session(const VimgSsh *ssh)
 {
     return ssh->session;
+}
+
+guint64
+vimg_ssh_received(const VimgSsh *ssh)
+{
+    return ssh->received;
 }
 
 LIBSSH2_CHANNEL *

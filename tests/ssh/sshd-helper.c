@@ -234,8 +234,9 @@ write_config(Sshd *sshd, const char *host_keys, const char *options)
     write_in(sshd, "sshd_config",
              "%sUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication yes\n"
              "AuthorizedKeysFile %s/authorized_keys\nUseDNS no\nPidFile none\nLogLevel VERBOSE\n"
-             "Subsystem sftp internal-sftp\n",
-             lines->str, sshd->dir);
+             "%s",
+             lines->str, sshd->dir,
+             strstr(lines->str, "Subsystem sftp") ? "" : "Subsystem sftp internal-sftp\n");
 }
 
 Sshd *
