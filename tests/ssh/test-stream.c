@@ -109,7 +109,7 @@ test_narrow(void)
     g_autoptr(Sshd) sshd =
         sshd_new("ed25519", "Subsystem sftp /bin/cat\nRekeyLimit 256K\nClientAliveInterval 1\n");
 
-    echo(sshd, 8 * MIB, 2048);
+    echo(sshd, 2 * MIB, 2048);
 }
 
 static void
