@@ -35,6 +35,8 @@ struct _VimgSsh {
     const VimgBuffer *password; /* for the next question of the server; NULL: nothing is said */
 };
 
+/* FALSE: no memory. */
+gboolean vimg_ssh_session_open(VimgSsh *ssh);
 /* What libssh2 holds comes from here; wiped when it is given back as long as @ssh is secret. */
 gpointer vimg_ssh_alloc(VimgSsh *ssh, gsize size);
 /* The next call of libssh2 ends when the deadline of @ssh has passed. */

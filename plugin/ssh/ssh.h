@@ -15,7 +15,7 @@
 
 #define VIMG_SSH_PORT 22
 #define VIMG_SSH_USER "root"
-#define VIMG_SSH_SECONDS 28 /* to be let in, whatever the number of hosts */
+#define VIMG_SSH_SECONDS 20 /* to be let in, whatever the number of hosts */
 
 /* The steps of reaching a server, in their order. */
 typedef enum {
