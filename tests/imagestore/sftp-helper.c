@@ -118,8 +118,8 @@ helper_sftp_server(const char *const *args, GPid *pid)
     g_ptr_array_add(argv, NULL);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
     g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv->pdata, NULL,
-                                     G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, fds[1], fds[1], -1,
-                                     NULL, NULL, 0, pid, NULL, NULL, NULL, &error);
+                                     pid ? G_SPAWN_DO_NOT_REAP_CHILD : 0, NULL, NULL, fds[1],
+                                     fds[1], -1, NULL, NULL, 0, pid, NULL, NULL, NULL, &error);
     g_assert_no_error(error);
     close(fds[1]);
     return fds[0];

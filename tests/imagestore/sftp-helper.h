@@ -34,7 +34,7 @@ guint32 helper_simple(VimgSftpSession *session, VimgSftpType type, const char *p
 /* Opens it, which must succeed. */
 GBytes *helper_open(VimgSftpSession *session, const char *path, guint32 flags);
 
-/* OpenSSH's sftp-server with @args up to NULL.  Returns: a socket to it. */
+/* OpenSSH's sftp-server with @args up to NULL.  @pid: NULL: nobody reaps it.  Returns: a socket. */
 int helper_sftp_server(const char *const *args, GPid *pid);
 /* Waits until it ended; its socket must be closed. */
 void helper_sftp_reap(GPid pid);
