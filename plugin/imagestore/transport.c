@@ -91,6 +91,46 @@ vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out)
     return result;
 }
 
+/* Takes @names over.  What cannot be looked at is not there. */
+static void
+stat_names(VimgTransport *transport, const char *path, GPtrArray *names, GPtrArray **out,
+           GArray *infos)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, names->len);
+    GPtrArray *seen = g_ptr_array_new_full(names->len, g_free);
+    guint i;
+
+    for (i = 0; i < names->len; i++)
+        ops[i] =
+            (VimgOp){.kind = VIMG_OP_STAT, .path = g_strconcat(path, "/", names->pdata[i], NULL)};
+    vimg_transport_run(transport, ops, names->len);
+    for (i = 0; i < names->len; i++) {
+        if (ops[i].result == 0) {
+            g_ptr_array_add(seen, g_steal_pointer(&names->pdata[i]));
+            g_array_append_val(infos, ops[i].info);
+        }
+        g_free((char *)ops[i].path);
+    }
+    g_ptr_array_unref(names);
+    *out = seen;
+}
+
+int
+vimg_transport_list_infos(VimgTransport *transport, const char *path, GPtrArray **names,
+                          GArray **infos)
+{
+    VimgOp op = {.kind = VIMG_OP_LIST, .path = path, .with_infos = TRUE};
+    int result = run_one(transport, &op);
+
+    *names = op.names;
+    *infos = op.infos;
+    if (result != 0 || op.infos)
+        return result;
+    *infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
+    stat_names(transport, path, op.names, names, *infos);
+    return 0;
+}
+
 static int
 compare_names(gconstpointer a, gconstpointer b)
 {
