@@ -91,6 +91,12 @@ vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out)
     return result;
 }
 
+static char *
+path_in(const char *dir, const char *name)
+{
+    return strcmp(dir, ".") == 0 ? g_strdup(name) : g_strconcat(dir, "/", name, NULL);
+}
+
 /* Takes @names over.  What cannot be looked at is not there. */
 static void
 stat_names(VimgTransport *transport, const char *path, GPtrArray *names, GPtrArray **out,
@@ -101,8 +107,7 @@ stat_names(VimgTransport *transport, const char *path, GPtrArray *names, GPtrArr
     guint i;
 
     for (i = 0; i < names->len; i++)
-        ops[i] =
-            (VimgOp){.kind = VIMG_OP_STAT, .path = g_strconcat(path, "/", names->pdata[i], NULL)};
+        ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = path_in(path, names->pdata[i])};
     vimg_transport_run(transport, ops, names->len);
     for (i = 0; i < names->len; i++) {
         if (ops[i].result == 0) {
