@@ -29,6 +29,7 @@ struct _VimgFileReader {
     VimgPluginJob *job;
     char *origin;
     const char *name; /* in it */
+    char *path;       /* for people */
     VimgFileInfo info;
     guint64 at;
     guint64 planned; /* up to there it was read ahead */
@@ -55,7 +56,7 @@ static gboolean
 throw_changed(const VimgFileReader *reader, GError **error)
 {
     return throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("file '%s' has changed"),
-                       reader->name);
+                       reader->path);
 }
 
 /* More than its origin says, as far as the storage tells. */
@@ -171,6 +172,7 @@ vimg_file_reader_close(VimgFileReader *reader)
     pthread_cond_destroy(&reader->changed);
     pthread_mutex_destroy(&reader->lock);
     g_free(reader->origin);
+    g_free(reader->path);
     g_free(reader);
 }
 
@@ -182,7 +184,7 @@ look(VimgFileReader *reader, GError **error)
     int result = vimg_transport_stat(reader->store->transport, reader->name, &reader->info);
 
     if (result != 0)
-        return throw_result(error, result, _("cannot open path '%s'"), reader->name);
+        return throw_result(error, result, _("cannot open path '%s'"), reader->path);
     found = vimg_adopt_origin(reader->name, &reader->info);
     if (reader->info.type != VIMG_FILE_REGULAR || strcmp(found, reader->origin) != 0)
         return throw_changed(reader, error);
@@ -206,6 +208,8 @@ vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
         throw_error(error, VIMG_ERROR_INVALID_ARG, _("'%s' names no file"), origin);
         return NULL;
     }
+    reader->path =
+        store->dir ? g_build_filename(store->dir, reader->name, NULL) : g_strdup(reader->name);
     if (!look(reader, error) || !(reader->lane = vimg_lane_new(read_batch, error)))
         return NULL;
     reader->at = MIN(offset, reader->info.size);
@@ -219,7 +223,7 @@ check_unchanged(const VimgFileReader *reader, GError **error)
     int result = vimg_transport_stat(reader->store->transport, reader->name, &info);
 
     if (result != 0 && result != ENOENT)
-        return throw_result(error, result, _("cannot read '%s'"), reader->name);
+        return throw_result(error, result, _("cannot read '%s'"), reader->path);
     return (result == 0 && is_same(&info, &reader->info)) || throw_changed(reader, error);
 }
 
@@ -227,7 +231,7 @@ static gboolean
 take(VimgFileReader *reader, VimgOp *piece, VimgExtent *out, GError **error)
 {
     if (piece->result != 0 && piece->result != ENOENT)
-        return throw_result(error, piece->result, _("cannot read '%s'"), reader->name);
+        return throw_result(error, piece->result, _("cannot read '%s'"), reader->path);
     if (piece->result != 0 || !is_same(&piece->info, &reader->info))
         return throw_changed(reader, error);
     out->length = MIN(piece->hole, reader->info.size - reader->at);
