@@ -13,7 +13,7 @@
 #include "throw.h"
 
 #define PIECE ((gsize)1024 * 1024)
-#define PIECES 8 /* at once; a look at the first bytes of a file gets by with one */
+#define PIECES 16 /* at once; a look at the first bytes of a file gets by with one */
 
 /* Consecutive pieces that are read together. */
 typedef struct {
@@ -83,6 +83,7 @@ read_batch(VimgSliceTools *tools, gpointer data)
 {
     Batch *batch = data;
     VimgFileReader *reader = batch->reader;
+    VIMG_TRANSPORT_PATIENCE(reader->job);
 
     vimg_transport_run(reader->store->transport, batch->ops, batch->n);
     LOCK_GUARD(&reader->lock);

@@ -281,7 +281,7 @@ test_once(Fixture *fixture, gconstpointer data)
 static VimgSliceStore *
 elsewhere(Fixture *fixture, gint64 skew)
 {
-    return helper_reopen(coarse_transport_new(vimg_transport_local_new(fixture->dir), skew));
+    return helper_reopen(coarse_transport_new(helper_transport(fixture->dir), skew));
 }
 
 /* What is quiet is so by the clock of the storage alone. */

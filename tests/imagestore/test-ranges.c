@@ -111,10 +111,11 @@ check(VimgTransport *transport)
     check_failures(transport);
 }
 
+/* On this host or behind a server. */
 static void
-test_local(HelperHome *home, gconstpointer data)
+test_files(HelperHome *home, gconstpointer data)
 {
-    g_autoptr(VimgTransport) transport = vimg_transport_local_new(home->dir);
+    g_autoptr(VimgTransport) transport = helper_transport(home->dir);
     g_autofree char *fifo = g_build_filename(home->dir, "fifo", NULL);
     g_autofree char *link = g_build_filename(home->dir, "link", NULL);
 
@@ -123,7 +124,6 @@ test_local(HelperHome *home, gconstpointer data)
     g_assert_cmpint(symlink("file", link), ==, 0);
     g_assert_cmpint(read_at(transport, "fifo", 0), ==, EINVAL);
     g_assert_cmpint(read_at(transport, "link", 0), ==, ELOOP);
-    g_assert_cmpint(read_at(transport, "file", G_MAXUINT64), ==, EINVAL);
 }
 
 static void
@@ -135,6 +135,31 @@ test_memory(HelperHome *home, gconstpointer data)
     check(transport);
     vimg_transport_free(transport);
     memory_disk_free(disk);
+}
+
+/* More than a server gives at once, and than is asked for at once. */
+static void
+test_large(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgTransport) transport = helper_transport(home->dir);
+    g_autoptr(VimgBuffer) content = helper_content(3, 9 * MIB + 1, 0);
+    VimgOp ops[] = {
+        {.kind = VIMG_OP_READ_AT, .path = "large", .offset = 0, .size = 2 * MIB},
+        {.kind = VIMG_OP_READ_AT, .path = "large", .offset = 12345, .size = 9 * MIB},
+        {.kind = VIMG_OP_READ_AT, .path = "large", .offset = 9 * MIB, .size = MIB},
+    };
+    gsize i;
+
+    g_assert_cmpint(vimg_transport_create(transport, "large", content->data, content->size, FALSE),
+                    ==, 0);
+    vimg_transport_run(transport, ops, G_N_ELEMENTS(ops));
+    for (i = 0; i < G_N_ELEMENTS(ops); i++) {
+        g_assert_cmpint(ops[i].result, ==, 0);
+        g_assert_cmpmem(ops[i].content->data, ops[i].content->size, content->data + ops[i].offset,
+                        MIN(ops[i].size, content->size - ops[i].offset));
+        g_assert_cmpuint(ops[i].info.size, ==, content->size);
+        vimg_buffer_unref(ops[i].content);
+    }
 }
 
 /* Holes are told, never read, and what is read ends where one begins. */
@@ -160,6 +185,7 @@ test_holes(HelperHome *home, gconstpointer data)
     g_assert_cmpuint(ops[1].hole, ==, 0);
     g_assert_cmpuint(ops[1].content->size, ==, 4096);
     g_assert_cmpuint(ops[2].hole, ==, 58 * MIB);
+    g_assert_cmpint(read_at(transport, "sparse", G_MAXUINT64), ==, EINVAL);
     vimg_buffer_unref(ops[0].content);
     vimg_buffer_unref(ops[1].content);
     vimg_buffer_unref(ops[2].content);
@@ -169,7 +195,8 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    helper_add("/imagestore/ranges/local", test_local, NULL);
+    helper_add("/imagestore/ranges/files", test_files, NULL);
+    helper_add("/imagestore/ranges/large", test_large, NULL);
     helper_add("/imagestore/ranges/memory", test_memory, NULL);
     helper_add("/imagestore/ranges/holes", test_holes, NULL);
     return g_test_run();
