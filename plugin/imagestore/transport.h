@@ -67,6 +67,9 @@ typedef struct {
     VimgFileInfo info; /* STAT; READ_AT: of the very file, once it was read */
 } VimgOp;
 
+/* Frees what the answer holds. */
+void vimg_op_clear(VimgOp *op);
+
 typedef struct {
     guint64 total;     /* bytes */
     guint64 available; /* bytes an ordinary user may still write */
@@ -113,6 +116,8 @@ int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **
  */
 int vimg_transport_list_infos(VimgTransport *transport, const char *path, GPtrArray **names,
                               GArray **infos);
+/* What a LIST that was asked for @infos did not tell. */
+void vimg_transport_complete(VimgTransport *transport, VimgOp *list);
 /* Listed names come in whatever order suits the storage; this is bytewise. */
 void vimg_transport_sort(GPtrArray *names);
 int vimg_transport_sync(VimgTransport *transport, const char *path);
