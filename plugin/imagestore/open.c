@@ -9,10 +9,10 @@
 #include "config.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "location.h"
 #include "open.h"
+#include "option.h"
 #include "owner.h"
 #include "remove.h"
 #include "throw.h"
@@ -21,33 +21,10 @@
 
 /* ---- options ---------------------------------------------------------------------------- */
 
-/* An option's number as core checked it; @fallback if the definition does not have it. */
-static guint64
-option_number(const VimgPluginPool *pool, const char *path, const char *attribute, guint64 fallback)
-{
-    gsize i;
-    gsize j;
-
-    for (i = 0; i < pool->n_elements; i++) {
-        const char *const *pairs = pool->elements[i].attributes;
-
-        if (strcmp(pool->elements[i].path, path) != 0)
-            continue;
-        for (j = 0; pairs && pairs[j]; j += 2) {
-            guint64 value;
-
-            if (strcmp(pairs[j], attribute) == 0 &&
-                g_ascii_string_to_unsigned(pairs[j + 1], 10, 0, G_MAXINT64, &value, NULL))
-                return value;
-        }
-    }
-    return fallback;
-}
-
 static guint64
 slice_size(const VimgPluginPool *pool)
 {
-    return option_number(pool, "slice", "size", VIMG_SLICE_SIZE_DEFAULT);
+    return vimg_option_number(pool, "slice", "size", VIMG_SLICE_SIZE_DEFAULT);
 }
 
 /* The larger of 1 GiB and 5 %, but never more than 10 % of a small file system. */
@@ -73,7 +50,7 @@ vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport)
 void
 vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
 {
-    guint64 level = option_number(pool, "slice", "compression", VIMG_COMPRESSION_DEFAULT);
+    guint64 level = vimg_option_number(pool, "slice", "compression", VIMG_COMPRESSION_DEFAULT);
     guint64 reserve = vimg_imagestore_reserve(pool, store->transport);
 
     __atomic_store_n(&store->compression, (gint)CLAMP(level, 1, 9), __ATOMIC_RELAXED);
@@ -81,7 +58,7 @@ vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
     __atomic_store_n(&store->keep_deleted, pool->keep_deleted, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_temporary, pool->keep_temporary, __ATOMIC_RELAXED);
     __atomic_store_n(&store->verify_rate,
-                     option_number(pool, "verify", "rate", VIMG_VERIFY_RATE_DEFAULT),
+                     vimg_option_number(pool, "verify", "rate", VIMG_VERIFY_RATE_DEFAULT),
                      __ATOMIC_RELAXED);
     __atomic_store_n(&store->quota, pool->space_quota, __ATOMIC_RELAXED);
 }
@@ -107,6 +84,13 @@ vimg_imagestore_identity(const VimgPluginPool *pool)
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
+
+/* Returns: (transfer full) what lies at @root where the store of @pool is. */
+static VimgTransport *
+reach(const VimgPluginPool *pool, const char *root)
+{
+    return vimg_transport_local_new(root);
+}
 
 static gboolean
 throw_lost(GError **error, const VimgPluginPool *pool)
@@ -187,7 +171,7 @@ vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, GError **er
 
     if (!vimg_imagestore_check(pool, error))
         return NULL;
-    transport = vimg_transport_local_new(pool->dir);
+    transport = reach(pool, pool->dir);
     if (!ensure_store(transport, pool, (open_flags & VIMG_OPEN_CREATE) != 0, error))
         return NULL;
     return open_known(g_steal_pointer(&transport), pool, error);
@@ -195,9 +179,11 @@ vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, GError **er
 
 /* ---- building --------------------------------------------------------------------------- */
 
+/* Takes @transport over. */
 static gboolean
-build_in(VimgTransport *transport, const VimgPluginPool *pool, guint32 flags, GError **error)
+build_in(VimgTransport *owned, const VimgPluginPool *pool, guint32 flags, GError **error)
 {
+    g_autoptr(VimgTransport) transport = owned;
     g_autoptr(VimgSliceStore) store = NULL;
     VimgPlace place;
 
@@ -207,7 +193,7 @@ build_in(VimgTransport *transport, const VimgPluginPool *pool, guint32 flags, GE
         return throw_error(error, VIMG_ERROR_POOL_BUILT, _("'%s' holds a store already"),
                            pool->dir);
     if (place == VIMG_PLACE_STORE) {
-        store = open_known(vimg_transport_local_new(pool->dir), pool, error);
+        store = open_known(g_steal_pointer(&transport), pool, error);
         return store != NULL;
     }
     if (pool->store_id && (place != VIMG_PLACE_EMPTY || !(flags & VIMG_BUILD_OVERWRITE)))
@@ -222,17 +208,17 @@ gboolean
 vimg_imagestore_build(const VimgPluginPool *pool, guint32 build_flags, VimgPluginJob *job,
                       GError **error)
 {
-    g_autoptr(VimgTransport) transport = NULL;
+    g_autoptr(VimgTransport) root = NULL;
     g_autofree char *made = NULL;
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;
-    transport = vimg_transport_local_new(pool->dir);
-    if (vimg_location_make(pool->dir, &made, error) &&
-        build_in(transport, pool, build_flags, error))
+    root = reach(pool, "/");
+    if (vimg_location_make(root, pool->dir, &made, error) &&
+        build_in(reach(pool, pool->dir), pool, build_flags, error))
         return TRUE;
     if (made)
-        vimg_location_unmake(pool->dir, made);
+        vimg_location_unmake(root, pool->dir, made);
     return FALSE;
 }
 
@@ -255,23 +241,25 @@ gboolean
 vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgTransport) transport = NULL;
+    g_autoptr(VimgTransport) root = NULL;
     g_autoptr(VimgSliceStore) store = NULL;
     VimgPlace place;
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;
-    transport = vimg_transport_local_new(pool->dir);
+    root = reach(pool, "/");
+    transport = reach(pool, pool->dir);
     if (!vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_MISSING || (place != VIMG_PLACE_STORE && pool->store_id))
         return throw_error(error, VIMG_ERROR_SYSTEM, _("cannot open path '%1$s': %2$s"), pool->dir,
                            g_strerror(ENOENT));
     if (place == VIMG_PLACE_STORE) {
-        store = open_known(vimg_transport_local_new(pool->dir), pool, error);
+        store = open_known(reach(pool, pool->dir), pool, error);
         if (!store || !vimg_slice_store_remove(store, job, error))
             return FALSE;
     }
-    if (rmdir(pool->dir) < 0)
+    if (vimg_location_remove(root, pool->dir) != 0)
         name_foreign(transport, pool);
     return TRUE;
 }

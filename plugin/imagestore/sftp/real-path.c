@@ -65,10 +65,8 @@ question_new(const char *path)
     question->path = g_strdup(path);
     thread_must(pthread_mutex_init(&question->lock, NULL));
     cond_init(&question->changed);
-    question->request = (VimgSftpRequest){.type = VIMG_SFTP_REALPATH,
-                                          .path = question->path,
-                                          .done = take_answer,
-                                          .owner = question};
+    question->request = (VimgSftpRequest){
+        .type = VIMG_SFTP_REALPATH, .path = question->path, .done = take_answer, .owner = question};
     return question;
 }
 
