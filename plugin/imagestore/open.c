@@ -14,6 +14,7 @@
 #include "open.h"
 #include "option.h"
 #include "owner.h"
+#include "remote.h"
 #include "remove.h"
 #include "throw.h"
 
@@ -72,14 +73,20 @@ vimg_imagestore_check(const VimgPluginPool *pool, GError **error)
         return throw_error(error, VIMG_ERROR_XML,
                            _("slice size %1$llu is not a power of two from %2$llu to %3$llu"),
                            ULL(size), ULL(VIMG_SLICE_SIZE_MIN), ULL(VIMG_SLICE_SIZE_MAX));
-    return vimg_location_check(pool->dir, error);
+    if (!vimg_remote_check(pool, error))
+        return FALSE;
+    return vimg_remote_is(pool) ? vimg_location_check_name(pool->dir, error)
+                                : vimg_location_check(pool->dir, error);
 }
 
 char *
 vimg_imagestore_identity(const VimgPluginPool *pool)
 {
-    g_autofree char *dir = vimg_location_resolve(pool->dir);
+    g_autofree char *dir = NULL;
 
+    if (vimg_remote_is(pool))
+        return vimg_remote_identity(pool);
+    dir = vimg_location_resolve(pool->dir);
     return g_strconcat("dir:", dir, NULL);
 }
 
@@ -95,19 +102,23 @@ reach(const VimgPluginPool *pool, const char *root)
 static gboolean
 throw_lost(GError **error, const VimgPluginPool *pool)
 {
+    g_autofree char *where = vimg_remote_where(pool);
+
     return throw_error(
         error, VIMG_ERROR_DISCONNECTED,
         _("store %1$s is not in '%2$s'; mount it there, or make a new one with pool-build --overwrite"),
-        pool->store_id, pool->dir);
+        pool->store_id, where);
 }
 
 static gboolean
 throw_foreign(GError **error, const VimgPluginPool *pool)
 {
+    g_autofree char *where = vimg_remote_where(pool);
+
     return throw_error(
         error, VIMG_ERROR_PROBE,
         _("'%s' holds files but no store; <image:retrieve existing='yes'/> makes a store beside them"),
-        pool->dir);
+        where);
 }
 
 static gboolean
@@ -121,6 +132,7 @@ make_store(VimgTransport *transport, const VimgPluginPool *pool, GError **error)
 static gboolean
 ensure_store(VimgTransport *transport, const VimgPluginPool *pool, gboolean create, GError **error)
 {
+    g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
 
     if (!vimg_slice_store_survey(transport, &place, error))
@@ -131,13 +143,13 @@ ensure_store(VimgTransport *transport, const VimgPluginPool *pool, gboolean crea
         return throw_lost(error, pool);
     if (place == VIMG_PLACE_MISSING)
         return throw_error(error, VIMG_ERROR_SYSTEM,
-                           _("cannot open path '%1$s': %2$s; pool-build makes it"), pool->dir,
+                           _("cannot open path '%1$s': %2$s; pool-build makes it"), where,
                            g_strerror(ENOENT));
     if (place == VIMG_PLACE_FOREIGN && !pool->retrieve_existing)
         return throw_foreign(error, pool);
     if (!create)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("'%s' holds no store; pool-build makes one"), pool->dir);
+                           _("'%s' holds no store; pool-build makes one"), where);
     return make_store(transport, pool, error);
 }
 
@@ -145,6 +157,7 @@ static VimgSliceStore *
 open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
 {
     g_autoptr(VimgSliceStore) store = NULL;
+    g_autofree char *where = vimg_remote_where(pool);
 
     /* before the store is opened, which ends what earlier boots left */
     if (pool->state_dir)
@@ -154,11 +167,11 @@ open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
         return NULL;
     if (pool->store_id && strcmp(pool->store_id, store->uuid) != 0) {
         throw_error(error, VIMG_ERROR_DISCONNECTED,
-                    _("'%1$s' holds store %2$s instead of store %3$s"), pool->dir, store->uuid,
+                    _("'%1$s' holds store %2$s instead of store %3$s"), where, store->uuid,
                     pool->store_id);
         return NULL;
     }
-    store->dir = g_strdup(pool->dir);
+    store->dir = vimg_remote_is(pool) ? NULL : g_strdup(pool->dir);
     store->state_dir = g_strdup(pool->state_dir);
     vimg_imagestore_apply(pool, store);
     return g_steal_pointer(&store);
@@ -185,13 +198,13 @@ build_in(VimgTransport *owned, const VimgPluginPool *pool, guint32 flags, GError
 {
     g_autoptr(VimgTransport) transport = owned;
     g_autoptr(VimgSliceStore) store = NULL;
+    g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
 
     if (!vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_STORE && (flags & (VIMG_BUILD_NO_OVERWRITE | VIMG_BUILD_OVERWRITE)))
-        return throw_error(error, VIMG_ERROR_POOL_BUILT, _("'%s' holds a store already"),
-                           pool->dir);
+        return throw_error(error, VIMG_ERROR_POOL_BUILT, _("'%s' holds a store already"), where);
     if (place == VIMG_PLACE_STORE) {
         store = open_known(g_steal_pointer(&transport), pool, error);
         return store != NULL;
@@ -228,13 +241,14 @@ static void
 name_foreign(VimgTransport *transport, const VimgPluginPool *pool)
 {
     g_autoptr(GPtrArray) names = NULL;
+    g_autofree char *where = vimg_remote_where(pool);
     guint i;
 
     if (vimg_transport_list(transport, ".", &names) != 0)
         return;
     for (i = 0; i < names->len; i++)
         vimg_slice_store_log(VIMG_LOG_WARNING, "pool '%s': '%s/%s' is not ours and stays",
-                             pool->name, pool->dir, (const char *)g_ptr_array_index(names, i));
+                             pool->name, where, (const char *)g_ptr_array_index(names, i));
 }
 
 gboolean
@@ -243,6 +257,7 @@ vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **
     g_autoptr(VimgTransport) transport = NULL;
     g_autoptr(VimgTransport) root = NULL;
     g_autoptr(VimgSliceStore) store = NULL;
+    g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
 
     if (!vimg_imagestore_check(pool, error))
@@ -252,7 +267,7 @@ vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **
     if (!vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_MISSING || (place != VIMG_PLACE_STORE && pool->store_id))
-        return throw_error(error, VIMG_ERROR_SYSTEM, _("cannot open path '%1$s': %2$s"), pool->dir,
+        return throw_error(error, VIMG_ERROR_SYSTEM, _("cannot open path '%1$s': %2$s"), where,
                            g_strerror(ENOENT));
     if (place == VIMG_PLACE_STORE) {
         store = open_known(reach(pool, pool->dir), pool, error);

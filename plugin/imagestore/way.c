@@ -8,12 +8,11 @@
 #include "location.h"
 #include "option.h"
 #include "real-path.h"
+#include "remote.h"
 #include "store.h"
 #include "throw.h"
 #include "way.h"
 
-#define FINGERPRINT "SHA256:"
-#define FINGERPRINT_LENGTH 43 /* base64 digits of 32 bytes, without padding */
 #define ACCEPT_COMMAND "virtimagectl host-key accept"
 
 struct _VimgWay {
@@ -32,88 +31,6 @@ struct _VimgWay {
     char *accept_line;
     guint connections;
 };
-
-gboolean
-vimg_way_is_remote(const VimgPluginPool *pool)
-{
-    return pool->n_hosts > 0;
-}
-
-/* ---- definitions ------------------------------------------------------------------------ */
-
-static gboolean
-is_fingerprint(const char *text)
-{
-    const char *digits = text + strlen(FINGERPRINT);
-
-    return g_str_has_prefix(text, FINGERPRINT) && strlen(digits) == FINGERPRINT_LENGTH &&
-           strspn(digits, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "+/") == FINGERPRINT_LENGTH;
-}
-
-static gboolean
-check_local(const VimgPluginPool *pool, GError **error)
-{
-    gsize i;
-
-    if (pool->auth_type)
-        return throw_error(error, VIMG_ERROR_XML,
-                           _("element '%s' is of no use without an element 'host'"), "auth");
-    for (i = 0; i < pool->n_elements; i++) {
-        if (strcmp(pool->elements[i].path, "ssh") == 0)
-            return throw_error(error, VIMG_ERROR_XML,
-                               _("element '%s' is of no use without an element 'host'"), "ssh");
-    }
-    return TRUE;
-}
-
-gboolean
-vimg_way_check(const VimgPluginPool *pool, GError **error)
-{
-    const char *host_key = vimg_option_text(pool, "ssh", "hostKey");
-    const char *identity = vimg_option_text(pool, "ssh", "identity");
-
-    if (!vimg_way_is_remote(pool))
-        return check_local(pool, error);
-    if (host_key && !is_fingerprint(host_key))
-        return throw_error(
-            error, VIMG_ERROR_XML,
-            _("host key '%s' is not a fingerprint: SHA256: and 43 digits of base64, as ssh-keygen -l shows it"),
-            host_key);
-    if (identity && !g_path_is_absolute(identity))
-        return throw_error(error, VIMG_ERROR_XML, _("identity '%s' is not an absolute path"),
-                           identity);
-    if (!identity && !pool->secret_usage && !pool->secret_uuid)
-        return throw_error(
-            error, VIMG_ERROR_XML,
-            _("nothing to log in with: give <auth type='ssh' username='...'> with the secret of a password, or <image:ssh identity='...'/>"));
-    return TRUE;
-}
-
-static guint16
-port_of(const VimgPluginAddress *host)
-{
-    return host->port ? host->port : VIMG_SSH_PORT;
-}
-
-char *
-vimg_way_identity(const VimgPluginPool *pool)
-{
-    g_autofree char *host = g_ascii_strdown(pool->hosts[0].name, -1);
-    g_autofree char *dir = g_canonicalize_filename(pool->dir, "/");
-
-    return g_strdup_printf("ssh:%s:%u%s", host, port_of(&pool->hosts[0]), dir);
-}
-
-char *
-vimg_way_place(const VimgPluginPool *pool)
-{
-    const char *host;
-
-    if (!vimg_way_is_remote(pool))
-        return g_strdup(pool->dir);
-    host = pool->hosts[0].name;
-    return g_strdup_printf(strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, pool->dir);
-}
 
 /* ---- ways ------------------------------------------------------------------------------- */
 
@@ -147,7 +64,7 @@ vimg_way_new(const VimgPluginPool *pool)
     g_array_set_clear_func(way->hosts, clear_address);
     for (i = 0; i < pool->n_hosts; i++) {
         VimgPluginAddress host = {.name = g_strdup(pool->hosts[i].name),
-                                  .port = port_of(&pool->hosts[i])};
+                                  .port = vimg_remote_port(&pool->hosts[i])};
 
         g_array_append_val(way->hosts, host);
     }
@@ -293,12 +210,12 @@ vimg_way_accept(const VimgPluginPool *pool, const char *fingerprint, GError **er
     g_autoptr(VimgWay) way = NULL;
     VimgSshTarget target;
 
-    if (!is_fingerprint(fingerprint))
+    if (!vimg_remote_is_fingerprint(fingerprint))
         return throw_error(
             error, VIMG_ERROR_INVALID_ARG,
             _("host key '%s' is not a fingerprint: SHA256: and 43 digits of base64, as ssh-keygen -l shows it"),
             fingerprint);
-    if (!vimg_way_is_remote(pool))
+    if (!vimg_remote_is(pool))
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("the store is a directory of this host, which has no host key"));
     way = vimg_way_new(pool);

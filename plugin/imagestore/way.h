@@ -12,7 +12,6 @@
 #include "sftp/session.h"
 #include "ssh/ssh.h"
 
-#define VIMG_WAY_AUTH "ssh"
 #define VIMG_WAY_CONNECTIONS_MAX 8
 #define VIMG_WAY_CONNECTIONS_DEFAULT 4
 
@@ -21,16 +20,7 @@
 
 typedef struct _VimgWay VimgWay;
 
-/* Whether the store of @pool is on another machine. */
-gboolean vimg_way_is_remote(const VimgPluginPool *pool);
-/* What can be said of a definition without asking anybody. */
-gboolean vimg_way_check(const VimgPluginPool *pool, GError **error);
-/* Returns: (transfer full) as "ssh:host:22/dir"; other names of one host cannot be seen here. */
-char *vimg_way_identity(const VimgPluginPool *pool);
-/* Returns: (transfer full) the place of any pool for people: its directory, or "host:directory". */
-char *vimg_way_place(const VimgPluginPool *pool);
-
-/* Of @pool, which vimg_way_check() let pass.  Returns: (transfer full) */
+/* Of @pool, which vimg_remote_check() let pass.  Returns: (transfer full) */
 VimgWay *vimg_way_new(const VimgPluginPool *pool);
 VimgWay *vimg_way_ref(VimgWay *way);
 /* Accepts NULL. */
