@@ -5,7 +5,26 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "transport.h"
+
+static __thread VimgPluginJob *worked_for;
+
+VimgPluginJob *
+vimg_transport_patience(VimgPluginJob *job)
+{
+    VimgPluginJob *before = worked_for;
+
+    worked_for = job;
+    return before;
+}
+
+VimgPluginJob *
+vimg_transport_job(void)
+{
+    return worked_for;
+}
 
 static int
 run_one(VimgTransport *transport, VimgOp *op)
@@ -166,6 +185,19 @@ vimg_transport_remove_files(VimgTransport *transport, const char *dir)
 
     run_on_files(transport, dir, VIMG_OP_UNLINK, &none);
     vimg_transport_rmdir(transport, dir);
+}
+
+char *
+vimg_transport_reason(VimgTransport *transport)
+{
+    return transport->ops->reason ? transport->ops->reason(transport) : NULL;
+}
+
+char *
+vimg_transport_resolve(VimgTransport *transport, int *result)
+{
+    *result = ENOSYS;
+    return transport->ops->resolve ? transport->ops->resolve(transport, result) : NULL;
 }
 
 void

@@ -63,7 +63,7 @@ typedef struct {
 
 typedef struct _VimgTransport VimgTransport;
 
-/* All are required. */
+/* All are required, but for the last ones. */
 typedef struct {
     /* The @n operations are independent of each other and may run in any order or at once. */
     void (*run)(VimgTransport *transport, VimgOp *ops, gsize n);
@@ -71,6 +71,10 @@ typedef struct {
     int (*sync_all)(VimgTransport *transport);
     int (*space)(VimgTransport *transport, VimgSpace *out);
     void (*free)(VimgTransport *transport);
+    /* optional; returns: (transfer full) in words why the storage is out of reach, or NULL */
+    char *(*reason)(VimgTransport *transport);
+    /* optional; returns: (transfer full) the root as the storage itself names it; NULL: @result */
+    char *(*resolve)(VimgTransport *transport, int *result);
 } VimgTransportOps;
 
 struct _VimgTransport {
@@ -103,9 +107,36 @@ void vimg_transport_remove_files(VimgTransport *transport, const char *dir);
 void vimg_transport_run(VimgTransport *transport, VimgOp *ops, gsize n);
 int vimg_transport_sync_all(VimgTransport *transport);
 int vimg_transport_space(VimgTransport *transport, VimgSpace *out);
+/* Returns: (transfer full) in words why operations answer ENOTCONN; NULL: the storage is there. */
+char *vimg_transport_reason(VimgTransport *transport);
+/*
+ * Returns: (transfer full) the absolute path of the root without symbolic links, where the storage
+ * is; NULL with @result, a value of errno, which is ENOSYS where that cannot be asked.
+ */
+char *vimg_transport_resolve(VimgTransport *transport, int *result);
 /* Accepts NULL. */
 void vimg_transport_free(VimgTransport *transport);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransport, vimg_transport_free)
+
+/*
+ * A storage that is lost is waited for: not for half a minute, or, in a thread that says here that
+ * it works for a job, for minutes, until the job is cancelled.  Operations then answer ENOTCONN or
+ * ECANCELED.  @job: NULL: no job.  Returns: the one before, to be set again.
+ */
+VimgPluginJob *vimg_transport_patience(VimgPluginJob *job);
+/* The one that this thread works for, or NULL. */
+VimgPluginJob *vimg_transport_job(void);
+
+static inline void
+vimg_transport_patience_leave(VimgPluginJob **before)
+{
+    vimg_transport_patience(*before);
+}
+
+/* Works for @job until the end of the enclosing block. */
+#define VIMG_TRANSPORT_PATIENCE(job)                                                               \
+    __attribute__((cleanup(vimg_transport_patience_leave), unused)) VimgPluginJob *G_PASTE(        \
+        patience_, __LINE__) = vimg_transport_patience(job)
 
 /* A directory of this host; @root need not exist yet. */
 VimgTransport *vimg_transport_local_new(const char *root);
