@@ -11,10 +11,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
-
-from daemon import scratch
 
 PROGRAM = "/usr/sbin/sshd"
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
@@ -72,7 +71,7 @@ class Sshd:
 
     def __init__(self, sftp="internal-sftp", without=(), read_only=False, options=(),
                  host_keys=HOST_KEYS):
-        self.root = scratch("sshd-")
+        self.root = Path(tempfile.mkdtemp(prefix="sshd-", dir=os.environ.get("VIMG_TEST_TMP")))
         self.port = free_port()
         self.user = "root" if os.geteuid() == 0 else getpass.getuser()
         self.password = secrets.token_hex(12)
