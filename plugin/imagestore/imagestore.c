@@ -254,6 +254,10 @@ file_close(gpointer file)
 static const VimgPluginOption options[] = {
     {"slice", "size", VIMG_OPTION_UINT, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX, NULL, "1048576"},
     {"slice", "compression", VIMG_OPTION_UINT, 1, 9, NULL, "1"},
+    {"ssh", "hostKey", VIMG_OPTION_STRING, 0, 0, NULL, NULL},
+    {"ssh", "policy", VIMG_OPTION_ENUM, 0, 0, "known|accept-new", "known"},
+    {"ssh", "identity", VIMG_OPTION_STRING, 0, 0, NULL, NULL},
+    {"ssh", "connections", VIMG_OPTION_UINT, 1, 8, NULL, "4"},
     {"verify", "rate", VIMG_OPTION_UINT, 0, G_MAXINT64, NULL, "104857600"},
     {NULL},
 };
