@@ -210,7 +210,7 @@ vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
         return NULL;
     }
     reader->path =
-        store->dir ? g_build_filename(store->dir, reader->name, NULL) : g_strdup(reader->name);
+        store->where ? g_build_filename(store->where, reader->name, NULL) : g_strdup(reader->name);
     if (!look(reader, error) || !(reader->lane = vimg_lane_new(read_batch, error)))
         return NULL;
     reader->at = MIN(offset, reader->info.size);

@@ -12,6 +12,8 @@
 #include "find.h"
 #include "json.h"
 #include "location.h"
+#include "reach.h"
+#include "remote.h"
 #include "store.h"
 #include "throw.h"
 
@@ -173,7 +175,9 @@ vimg_find_stores(VimgTransport *root, const VimgPluginPool *pool, GError **error
 
     search_below(&search, pool->dir);
     if (search.result != 0) {
-        throw_result(error, search.result, _("cannot open path '%s'"), pool->dir);
+        g_autofree char *where = vimg_remote_where(pool);
+
+        throw_result(error, search.result, _("cannot open path '%s'"), where);
         g_string_free(search.out, TRUE);
         return NULL;
     }
@@ -195,8 +199,9 @@ vimg_imagestore_find(const VimgPluginPool *pool, GError **error)
                     _("a directory to search is missing: give <dir path='...'/>"));
         return NULL;
     }
-    if (!vimg_location_check(pool->dir, error))
+    if (!vimg_remote_check(pool, error) ||
+        (!vimg_remote_is(pool) && !vimg_location_check(pool->dir, error)))
         return NULL;
-    root = vimg_transport_local_new("/");
-    return vimg_find_stores(root, pool, error);
+    root = vimg_reach_root(pool, error);
+    return root ? vimg_find_stores(root, pool, error) : NULL;
 }
