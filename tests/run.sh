@@ -15,11 +15,12 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit model wire virsh ctl plugin clients stock crash hosts install quickstart ndebug asan fuzz tsan)
+all=(lint unit model wire virsh ctl plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
 drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux zstd'
+sshd='openssh-server openssh-client libnss-wrapper openssl python3-jsonschema'
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
     [unit]="libxml2-utils casync qemu-utils $ssh_packages"
@@ -34,6 +35,7 @@ declare -A packages=(
     [stock]="$drive libvirt-daemon python3-libvirt"
     [crash]='libvirt-clients'
     [hosts]='casync'
+    [ssh]="$drive $sshd"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
@@ -185,6 +187,22 @@ suite_crash() {
 suite_hosts() {
     build gcc
     integration test_hosts
+}
+
+# The suites of local stores over SSH, and what only remote ones have.
+suite_ssh() {
+    build gcc
+    integration test_ssh
+    integration test_ssh_pools
+    integration test_ssh_lost
+    integration test_hosts --ssh 2 --seconds 20
+    export VIMG_TEST_STORE=ssh
+    integration test_upkeep
+    integration test_usage
+    integration test_kept_store
+    integration test_virsh_volumes
+    integration test_transfer
+    integration test_crash --rounds 20
 }
 
 suite_install() {
