@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <libintl.h>
 #include <stdarg.h>
+#include <stddef.h>
 
 #include "ssh.h"
 
@@ -19,6 +20,12 @@
 /* Bytes that libssh2 may hold for one connection, whatever the server sends. */
 #define VIMG_SSH_MEMORY_MAX ((gsize)48 * 1024 * 1024)
 
+/* Memory of libssh2, in front of what it sees of it. */
+typedef struct {
+    _Alignas(max_align_t) GList link;
+    gsize size;
+} VimgSshBlock;
+
 struct _VimgSsh {
     int fd;
     LIBSSH2_SESSION *session;
@@ -27,12 +34,17 @@ struct _VimgSsh {
     guint16 port;
     char *what;                 /* "10.0.0.5 port 22" */
     gint64 deadline;            /* of the monotonic clock; 0: none */
+    guint64 received;           /* bytes */
+    gboolean closed;            /* by the server */
+    GQueue blocks;              /* of VimgSshBlock */
     gsize memory;               /* bytes that libssh2 holds */
     gboolean memory_out;        /* it wanted more than it may have */
     gboolean secret;            /* what it gives back may hold secrets */
     const VimgBuffer *password; /* for the next question of the server; NULL: nothing is said */
 };
 
+/* FALSE: no memory. */
+gboolean vimg_ssh_session_open(VimgSsh *ssh);
 /* What libssh2 holds comes from here; wiped when it is given back as long as @ssh is secret. */
 gpointer vimg_ssh_alloc(VimgSsh *ssh, gsize size);
 /* The next call of libssh2 ends when the deadline of @ssh has passed. */
