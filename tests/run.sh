@@ -193,6 +193,7 @@ suite_hosts() {
 suite_ssh() {
     build gcc
     integration test_ssh
+    integration test_ssh_pools
     integration test_ssh_lost
     integration test_hosts --ssh 2 --seconds 20
     export VIMG_TEST_STORE=ssh

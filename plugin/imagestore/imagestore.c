@@ -18,15 +18,17 @@
 #include "json.h"
 #include "open.h"
 #include "reader.h"
+#include "remote.h"
 #include "store.h"
 #include "trash.h"
 #include "verify.h"
+#include "way.h"
 #include "writer.h"
 
 static gpointer
 open_store(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host, GError **error)
 {
-    return vimg_imagestore_open(pool, open_flags, error);
+    return vimg_imagestore_open(pool, open_flags, host, error);
 }
 
 static void
@@ -38,8 +40,7 @@ close_store(gpointer handle)
 static gboolean
 update_store(gpointer handle, const VimgPluginPool *pool, GError **error)
 {
-    vimg_imagestore_apply(pool, handle);
-    return TRUE;
+    return vimg_imagestore_update(handle, pool, error);
 }
 
 static gboolean
@@ -267,6 +268,8 @@ static const VimgBackend imagestore_backend = {
     .type = "imagestore",
     .description = "content-addressed slices in a directory",
     .source_required = VIMG_SOURCE_DIR,
+    .source_allowed = VIMG_SOURCE_HOSTS | VIMG_SOURCE_AUTH,
+    .auth_type = VIMG_REMOTE_AUTH,
     .formats = "raw|qcow2|iso|vmdk|vpc|vdi|vhdx",
     .options = options,
     .check = vimg_imagestore_check,
@@ -309,6 +312,7 @@ static const VimgBackend imagestore_backend = {
     .file_close = file_close,
     .discard = discard_image,
     .writer_reserved = writer_reserved,
+    .host_key_accept = vimg_way_accept,
     .usage = account,
     .diff = diff_images,
     .diagnose = vimg_diagnose,

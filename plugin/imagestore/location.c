@@ -88,10 +88,15 @@ is_forbidden(const char *path)
 gboolean
 vimg_location_allow(const char *dir, const char *resolved, GError **error)
 {
-    if (is_forbidden(resolved))
+    if (!is_forbidden(resolved))
+        return TRUE;
+    if (strcmp(dir, resolved) == 0)
         return throw_error(error, VIMG_ERROR_INVALID_ARG,
                            _("mount path '%s' is not allowed for a storage pool"), dir);
-    return TRUE;
+    return throw_error(
+        error, VIMG_ERROR_INVALID_ARG,
+        _("mount path '%1$s' leads to '%2$s', which is not allowed for a storage pool"), dir,
+        resolved);
 }
 
 gboolean

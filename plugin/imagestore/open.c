@@ -14,6 +14,7 @@
 #include "open.h"
 #include "option.h"
 #include "owner.h"
+#include "reach.h"
 #include "remote.h"
 #include "remove.h"
 #include "throw.h"
@@ -91,13 +92,6 @@ vimg_imagestore_identity(const VimgPluginPool *pool)
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
-
-/* Returns: (transfer full) what lies at @root where the store of @pool is. */
-static VimgTransport *
-reach(const VimgPluginPool *pool, const char *root)
-{
-    return vimg_transport_local_new(root);
-}
 
 static gboolean
 throw_lost(GError **error, const VimgPluginPool *pool)
@@ -178,21 +172,36 @@ open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
 }
 
 VimgSliceStore *
-vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, GError **error)
+vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host,
+                     GError **error)
 {
     g_autoptr(VimgTransport) transport = NULL;
+    VimgSliceStore *store;
+    VimgLink *link;
 
     if (!vimg_imagestore_check(pool, error))
         return NULL;
-    transport = reach(pool, pool->dir);
-    if (!ensure_store(transport, pool, (open_flags & VIMG_OPEN_CREATE) != 0, error))
+    transport = vimg_reach(pool, host, &link, error);
+    if (!transport || !ensure_store(transport, pool, (open_flags & VIMG_OPEN_CREATE) != 0, error))
         return NULL;
-    return open_known(g_steal_pointer(&transport), pool, error);
+    store = open_known(g_steal_pointer(&transport), pool, error);
+    if (store)
+        store->link = link;
+    return store;
+}
+
+gboolean
+vimg_imagestore_update(VimgSliceStore *store, const VimgPluginPool *pool, GError **error)
+{
+    if (store->link && !vimg_link_update(store->link, store->transport, pool, error))
+        return FALSE;
+    vimg_imagestore_apply(pool, store);
+    return TRUE;
 }
 
 /* ---- building --------------------------------------------------------------------------- */
 
-/* Takes @transport over. */
+/* Takes @owned over; NULL: @error is set. */
 static gboolean
 build_in(VimgTransport *owned, const VimgPluginPool *pool, guint32 flags, GError **error)
 {
@@ -201,7 +210,7 @@ build_in(VimgTransport *owned, const VimgPluginPool *pool, guint32 flags, GError
     g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
 
-    if (!vimg_slice_store_survey(transport, &place, error))
+    if (!transport || !vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_STORE && (flags & (VIMG_BUILD_NO_OVERWRITE | VIMG_BUILD_OVERWRITE)))
         return throw_error(error, VIMG_ERROR_POOL_BUILT, _("'%s' holds a store already"), where);
@@ -226,9 +235,11 @@ vimg_imagestore_build(const VimgPluginPool *pool, guint32 build_flags, VimgPlugi
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;
-    root = reach(pool, "/");
+    root = vimg_reach_root(pool, error);
+    if (!root)
+        return FALSE;
     if (vimg_location_make(root, pool->dir, &made, error) &&
-        build_in(reach(pool, pool->dir), pool, build_flags, error))
+        build_in(vimg_reach(pool, NULL, NULL, error), pool, build_flags, error))
         return TRUE;
     if (made)
         vimg_location_unmake(root, pool->dir, made);
@@ -251,29 +262,36 @@ name_foreign(VimgTransport *transport, const VimgPluginPool *pool)
                              pool->name, where, (const char *)g_ptr_array_index(names, i));
 }
 
+static gboolean
+remove_store(const VimgPluginPool *pool, VimgPluginJob *job, GError **error)
+{
+    VimgTransport *transport = vimg_reach(pool, NULL, NULL, error);
+    g_autoptr(VimgSliceStore) store = transport ? open_known(transport, pool, error) : NULL;
+
+    return store && vimg_slice_store_remove(store, job, error);
+}
+
 gboolean
 vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgTransport) transport = NULL;
     g_autoptr(VimgTransport) root = NULL;
-    g_autoptr(VimgSliceStore) store = NULL;
     g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;
-    root = reach(pool, "/");
-    transport = reach(pool, pool->dir);
-    if (!vimg_slice_store_survey(transport, &place, error))
+    transport = vimg_reach(pool, NULL, NULL, error);
+    if (!transport || !vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_MISSING || (place != VIMG_PLACE_STORE && pool->store_id))
         return throw_error(error, VIMG_ERROR_SYSTEM, _("cannot open path '%1$s': %2$s"), where,
                            g_strerror(ENOENT));
-    if (place == VIMG_PLACE_STORE) {
-        store = open_known(reach(pool, pool->dir), pool, error);
-        if (!store || !vimg_slice_store_remove(store, job, error))
-            return FALSE;
-    }
+    if (place == VIMG_PLACE_STORE && !remove_store(pool, job, error))
+        return FALSE;
+    root = vimg_reach_root(pool, error);
+    if (!root)
+        return FALSE;
     if (vimg_location_remove(root, pool->dir) != 0)
         name_foreign(transport, pool);
     return TRUE;

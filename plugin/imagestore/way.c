@@ -5,10 +5,9 @@
  */
 #include "config.h"
 
-#include "location.h"
 #include "option.h"
-#include "real-path.h"
 #include "remote.h"
+#include "sftp/ssh-stream.h"
 #include "store.h"
 #include "throw.h"
 #include "way.h"
@@ -18,7 +17,6 @@
 struct _VimgWay {
     gint refs;
     GArray *hosts; /* of VimgPluginAddress, whose names are its own */
-    char *dir;
     char *network;
     char *auth_type;
     char *user;
@@ -68,7 +66,6 @@ vimg_way_new(const VimgPluginPool *pool)
 
         g_array_append_val(way->hosts, host);
     }
-    way->dir = g_strdup(pool->dir);
     way->network = g_strdup(pool->data_network);
     way->auth_type = g_strdup(pool->auth_type);
     way->user = g_strdup(pool->auth_user);
@@ -99,7 +96,6 @@ vimg_way_unref(VimgWay *way)
     if (!way || __atomic_sub_fetch(&way->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     g_array_unref(way->hosts);
-    g_free(way->dir);
     g_free(way->network);
     g_free(way->auth_type);
     g_free(way->user);
@@ -165,43 +161,16 @@ log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
     return ssh;
 }
 
-static VimgSftpSession *
-greet(VimgSsh *ssh, VimgSshSink sink, gpointer data, GError **error)
-{
-    g_autoptr(GError) local = NULL;
-    VimgSftpStream *stream;
-    VimgSftpSession *session;
-
-    if (sink)
-        sink(VIMG_SSH_SUBSYSTEM, "sftp", data);
-    stream = vimg_sftp_stream_new_ssh(ssh, &local);
-    session = stream ? vimg_sftp_session_new(stream, &local) : NULL;
-    if (!session)
-        throw_error(error, VIMG_ERROR_DISCONNECTED, _("subsystem sftp: %s"), local->message);
-    return session;
-}
-
-static gboolean
-check_place(const VimgWay *way, VimgSftpSession *session, VimgSshSink sink, gpointer data,
-            GError **error)
-{
-    g_autofree char *resolved = NULL;
-
-    if (sink)
-        sink((VimgSshStep)VIMG_WAY_PATH, way->dir, data);
-    resolved = vimg_real_path(session, way->dir, error);
-    return resolved && vimg_location_allow(way->dir, resolved, error);
-}
-
-VimgSftpSession *
+VimgSftpStream *
 vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
 {
     VimgSsh *ssh = log_in(way, sink, data, error);
-    g_autoptr(VimgSftpSession) session = ssh ? greet(ssh, sink, data, error) : NULL;
 
-    if (!session || !check_place(way, session, sink, data, error))
+    if (!ssh)
         return NULL;
-    return g_steal_pointer(&session);
+    if (sink)
+        sink(VIMG_SSH_SUBSYSTEM, "sftp", data);
+    return vimg_sftp_stream_new_ssh(ssh, error);
 }
 
 gboolean

@@ -1,22 +1,19 @@
 /*
  * way.h: the way to a store on another machine
  *
- * From a pool's definition to a conversation with the server's SFTP subsystem in which the place of
- * the store is known to be allowed.  A way never changes: another definition is another way.
+ * From a pool's definition to the server's SFTP subsystem.  A way never changes: another definition
+ * is another way.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #ifndef VIMG_IMAGESTORE_WAY_H
 #define VIMG_IMAGESTORE_WAY_H
 
-#include "sftp/session.h"
+#include "sftp/stream.h"
 #include "ssh/ssh.h"
 
 #define VIMG_WAY_CONNECTIONS_MAX 8
 #define VIMG_WAY_CONNECTIONS_DEFAULT 4
-
-/* Behind the steps of ssh.h: the place of the store. */
-#define VIMG_WAY_PATH VIMG_SSH_N_STEPS
 
 typedef struct _VimgWay VimgWay;
 
@@ -32,10 +29,10 @@ guint vimg_way_connections(const VimgWay *way);
 
 /*
  * Goes the whole way, with the password as it is now.  @sink, which may be NULL, hears of each step
- * before it is taken, VIMG_WAY_PATH included.  Errors say which one failed; besides those of
- * vimg_ssh_connect() VIMG_ERROR_INVALID_ARG: the server has a place there that is not allowed.
+ * before it is taken.  Errors are those of vimg_ssh_connect() and say which step failed, or that
+ * the secret is missing.  Returns: (transfer full)
  */
-VimgSftpSession *vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error);
+VimgSftpStream *vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error);
 
 /* The host_key_accept() of the contract. */
 gboolean vimg_way_accept(const VimgPluginPool *pool, const char *fingerprint, GError **error);

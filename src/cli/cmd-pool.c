@@ -110,9 +110,11 @@ static const struct {
 
 /* Steps of the backends we know; others name theirs as they like. */
 static const char *const step_names[] = {
-    N_("backend"),   N_("definition"), N_("zone"),   N_("connection"), N_("storage"), N_("record"),
-    N_("directory"), N_("filesystem"), N_("store"),  N_("space"),      N_("files"),   N_("latency"),
-    N_("clock"),     N_("leases"),     N_("images"), N_("leftovers"),  N_("damage"),
+    N_("backend"),   N_("definition"), N_("zone"),       N_("connection"), N_("storage"),
+    N_("record"),    N_("directory"),  N_("filesystem"), N_("store"),      N_("space"),
+    N_("files"),     N_("latency"),    N_("clock"),      N_("leases"),     N_("images"),
+    N_("leftovers"), N_("damage"),     N_("resolve"),    N_("connect"),    N_("key-exchange"),
+    N_("host-key"),  N_("login"),      N_("subsystem"),  N_("path"),       N_("server"),
 };
 
 /* Returns: (transfer full) */

@@ -32,7 +32,7 @@ set_up(Fixture *fixture, gconstpointer data)
                                      .name = "images",
                                      .dir = fixture->dir,
                                      .retrieve_existing = TRUE};
-    fixture->store = vimg_imagestore_open(&fixture->pool, VIMG_OPEN_CREATE, &error);
+    fixture->store = vimg_imagestore_open(&fixture->pool, VIMG_OPEN_CREATE, NULL, &error);
     g_assert_no_error(error);
 }
 
@@ -266,7 +266,7 @@ test_hold(Fixture *fixture, gconstpointer data)
 {
     VimgWriteRequest request = {.size = sizeof(request)};
     g_autofree char *uuid = create(fixture, "a", "inode=1 path=a", NULL);
-    g_autoptr(VimgSliceStore) other = vimg_imagestore_open(&fixture->pool, 0, NULL);
+    g_autoptr(VimgSliceStore) other = vimg_imagestore_open(&fixture->pool, 0, NULL, NULL);
     g_autoptr(GError) error = NULL;
     VimgSliceWriter *writer = vimg_slice_writer_open(fixture->store, uuid, &request, NULL, &error);
 

@@ -257,7 +257,9 @@ test_lost(Fixture *fixture, gconstpointer data)
     upload_all(fixture, "images", "debian", 4096, 'a');
     fixture->memory->fail("/mem/images", "probe", VIMG_ERROR_DISCONNECTED, "link is down", -1);
     fixture->memory->fail("/mem/images", "open", VIMG_ERROR_DISCONNECTED, "link is down", -1);
+    g_free(fixture_events(fixture));
     fixture->memory->report("/mem/images", gone);
+    fixture_assert_events(fixture, "images:refreshed"); /* who looks now sees it */
     g_assert_cmpuint(pool_state(fixture, "images"), ==, VIR_STORAGE_POOL_INACCESSIBLE);
     names = vol_names(fixture, "images"); /* from memory */
     g_assert_cmpstr(names, ==, "debian");
