@@ -56,6 +56,7 @@ struct _Search {
     const VimgNetwork *network; /* NULL: any */
     const VimgEndpoint *local;  /* NULL: the route's */
     gint64 deadline;
+    const char *fingerprint; /* of the host key to be shown, if there is such a one; NULL: any */
     VimgSshSink sink;
     gpointer data;
     /* what is to be done once keys were exchanged; NULL: nothing */
@@ -224,14 +225,18 @@ tell(const Search *search, VimgSshStep step, const char *what)
         search->sink(step, what, search->data);
 }
 
+/* @type: of the host key; NULL: one that is known, if there is one. */
 static gboolean
-exchange_keys(const Search *search, VimgSsh *ssh, GError **error)
+exchange_keys(const Search *search, VimgSsh *ssh, const char *type, GError **error)
 {
     tell(search, VIMG_SSH_KEY_EXCHANGE, ssh->what);
     if (!session_open(ssh))
         return vimg_ssh_throw(error, VIMG_ERROR_NO_MEMORY, VIMG_SSH_KEY_EXCHANGE, ssh->what, "%s",
                               g_strerror(ENOMEM));
-    vimg_host_key_prefer(ssh, search->target);
+    if (type)
+        libssh2_session_method_pref(ssh->session, LIBSSH2_METHOD_HOSTKEY, type);
+    else
+        vimg_host_key_prefer(ssh, search->target);
     vimg_ssh_arm(ssh);
     if (libssh2_session_handshake(ssh->session, ssh->fd) != 0)
         return vimg_ssh_throw_lost(error, VIMG_SSH_KEY_EXCHANGE, ssh);
@@ -239,8 +244,8 @@ exchange_keys(const Search *search, VimgSsh *ssh, GError **error)
 }
 
 static VimgSsh *
-try_endpoint(const Search *search, const VimgPluginAddress *host, const VimgEndpoint *endpoint,
-             gint64 deadline, GError **error)
+open_endpoint(const Search *search, const VimgPluginAddress *host, const VimgEndpoint *endpoint,
+              gint64 deadline, const char *type, GError **error)
 {
     g_autoptr(VimgSsh) ssh = g_new0(VimgSsh, 1);
 
@@ -255,7 +260,48 @@ try_endpoint(const Search *search, const VimgPluginAddress *host, const VimgEndp
                        g_strerror(-ssh->fd));
         return NULL;
     }
-    if (!exchange_keys(search, ssh, error) || (search->enter && !search->enter(search, ssh, error)))
+    if (!exchange_keys(search, ssh, type, error))
+        return NULL;
+    return g_steal_pointer(&ssh);
+}
+
+static gboolean
+shows(VimgSsh *ssh, const char *fingerprint)
+{
+    g_autofree char *shown = vimg_host_key_fingerprint(ssh);
+
+    return strcmp(shown, fingerprint) == 0;
+}
+
+/* A server shows one key, of the type it is asked for, and has others. */
+static VimgSsh *
+meet_endpoint(const Search *search, const VimgPluginAddress *host, const VimgEndpoint *endpoint,
+              gint64 deadline, GError **error)
+{
+    g_autoptr(VimgSsh) ssh = open_endpoint(search, host, endpoint, deadline, NULL, error);
+    Search silent = *search;
+    const char *type;
+    gsize i;
+
+    if (!ssh || !search->fingerprint || shows(ssh, search->fingerprint))
+        return g_steal_pointer(&ssh);
+    silent.sink = NULL;
+    for (i = 0; (type = vimg_host_key_type(i)); i++) {
+        g_autoptr(VimgSsh) other = open_endpoint(&silent, host, endpoint, deadline, type, NULL);
+
+        if (other && shows(other, search->fingerprint))
+            return g_steal_pointer(&other);
+    }
+    return g_steal_pointer(&ssh);
+}
+
+static VimgSsh *
+try_endpoint(const Search *search, const VimgPluginAddress *host, const VimgEndpoint *endpoint,
+             gint64 deadline, GError **error)
+{
+    g_autoptr(VimgSsh) ssh = meet_endpoint(search, host, endpoint, deadline, error);
+
+    if (!ssh || (search->enter && !search->enter(search, ssh, error)))
         return NULL;
     return g_steal_pointer(&ssh);
 }
@@ -396,6 +442,7 @@ vimg_ssh_connect(const VimgSshTarget *target, VimgSshSink sink, gpointer data, G
 {
     Search search = {.target = target,
                      .deadline = deadline_of(target),
+                     .fingerprint = target->host_key,
                      .sink = sink,
                      .data = data,
                      .enter = enter};
@@ -445,11 +492,11 @@ vimg_ssh_subsystem(VimgSsh *ssh, const char *name, GError **error)
     return ssh->channel;
 }
 
-/* The first server that shows a key at all. */
+/* The first server that shows a key at all; that of @fingerprint, which may be NULL, if it can. */
 static VimgSsh *
-meet(const VimgSshTarget *target, gint64 deadline, GError **error)
+meet(const VimgSshTarget *target, const char *fingerprint, gint64 deadline, GError **error)
 {
-    Search search = {.target = target, .deadline = deadline};
+    Search search = {.target = target, .deadline = deadline, .fingerprint = fingerprint};
 
     return find_server(&search, error);
 }
@@ -457,7 +504,7 @@ meet(const VimgSshTarget *target, gint64 deadline, GError **error)
 char *
 vimg_ssh_offered_key(const VimgSshTarget *target, GError **error)
 {
-    g_autoptr(VimgSsh) ssh = meet(target, deadline_of(target), error);
+    g_autoptr(VimgSsh) ssh = meet(target, NULL, deadline_of(target), error);
 
     return ssh ? vimg_host_key_describe(ssh) : NULL;
 }
@@ -467,7 +514,7 @@ accept_from(VimgSsh *ssh, const VimgSshTarget *target, const char *fingerprint, 
 {
     g_autofree char *print = vimg_host_key_fingerprint(ssh);
 
-    if (strcmp(print, fingerprint) == 0)
+    if (shows(ssh, fingerprint))
         return vimg_host_key_remember(ssh, target, error);
     return vimg_ssh_throw(error, VIMG_ERROR_AUTH, VIMG_SSH_HOST_KEY, ssh->what,
                           _("it is %1$s, not %2$s"), print, fingerprint);
@@ -489,7 +536,7 @@ vimg_ssh_accept(const VimgSshTarget *target, const char *fingerprint, GError **e
 
         one.hosts = &target->hosts[i];
         one.n_hosts = 1;
-        ssh = meet(&one, fair_share(deadline, target->n_hosts - i), &cause);
+        ssh = meet(&one, fingerprint, fair_share(deadline, target->n_hosts - i), &cause);
         if (ssh && accept_from(ssh, &one, fingerprint, &cause))
             done = TRUE;
         else
