@@ -201,36 +201,48 @@ static gboolean
 clone_image(gpointer handle, const char *source, const VimgPluginImage *image, VimgPluginJob *job,
             VimgPluginImage *out, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_clone(handle, source, image, job, out, error);
 }
 
 static char *
 cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_collect(handle, dry_run, VIMG_COLLECT_PATIENCE, job, error);
 }
 
 static char *
 verify_images(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_verify(handle, uuid, job, error);
 }
 
 static char *
 account(gpointer handle, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_account(handle, job, error);
 }
 
 static char *
 diff_images(gpointer handle, const char *from, const char *to, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_diff(handle, from, to, job, error);
 }
 
 static gboolean
 file_list(gpointer handle, VimgFileSink sink, gpointer data, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_adopt_list(handle, sink, data, job, error);
 }
 

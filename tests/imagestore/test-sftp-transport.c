@@ -509,6 +509,7 @@ connect_fatal(gpointer data, GError **error)
 
     while (next->kind != CUT_NEVER)
         next++;
+    g_assert_cmpuint(next - cuts, <, 7);
     *next = (Cut){CUT_REQUEST, GREETING + 1};
     return cut_stream_new(helper_sftp_server(NULL, NULL), next);
 }
@@ -516,7 +517,7 @@ connect_fatal(gpointer data, GError **error)
 static void
 test_fatal(void)
 {
-    Cut cuts[64] = {{CUT_NEVER}};
+    Cut cuts[8] = {{CUT_NEVER}};
     VimgTransport *transport = vimg_transport_sftp_new(&(VimgSftpTransportConfig){
         .root = "/", .connect = connect_fatal, .data = cuts, .connections = 1, .patience = 1000});
     VimgFileInfo info;

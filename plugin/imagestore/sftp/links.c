@@ -21,6 +21,7 @@
 
 struct _VimgSftpLink {
     VimgSftpSession *session;
+    gint64 opened;
     guint places;
     guint tasks;
     gboolean lost;
@@ -44,6 +45,7 @@ struct _VimgSftpLinks {
     gint64 since;    /* no connection, monotonic; 0: there is one, or none was wanted yet */
     gint64 retry_at; /* not before */
     gint64 delay;
+    gboolean flaps; /* the connection before was lost as soon as it was there */
     guint attempts; /* that ended */
     gint64 failed_at;
     GError *failure; /* of the last attempt, or why the last connection was lost */
@@ -70,6 +72,27 @@ set_failure(VimgSftpLinks *links, GError *error)
 
 /* The lock is held. */
 static void
+back_off(VimgSftpLinks *links)
+{
+    links->delay = CLAMP(links->delay * 2, DELAY_MIN, DELAY_MAX);
+    links->retry_at = g_get_monotonic_time() + links->delay;
+}
+
+/* A server that drops us as soon as it has us is not to be asked ever faster.  The lock is held. */
+static void
+note_life(VimgSftpLinks *links, const VimgSftpLink *last)
+{
+    gboolean lived = g_get_monotonic_time() - last->opened >= DELAY_MAX;
+
+    if (lived)
+        links->delay = 0;
+    else if (links->flaps)
+        back_off(links);
+    links->flaps = !lived;
+}
+
+/* The lock is held. */
+static void
 mark_lost(VimgSftpLinks *links, VimgSftpLink *link)
 {
     g_autofree char *reason = NULL;
@@ -87,6 +110,7 @@ mark_lost(VimgSftpLinks *links, VimgSftpLink *link)
                                            reason ? reason : _("the connection was closed")));
     links->since = g_get_monotonic_time();
     links->lost = TRUE;
+    note_life(links, link);
 }
 
 /* ---- the keeper ---------------------------------------------------------------------------- */
@@ -113,12 +137,12 @@ add_link(VimgSftpLinks *links, VimgSftpSession *session)
     VimgSftpLink *link = g_new0(VimgSftpLink, 1);
 
     link->session = session;
+    link->opened = g_get_monotonic_time();
     link->places = handles > 0 ? (guint)CLAMP(handles / 4 * 3, 1, PLACES) : PLACES_SAFE;
     g_ptr_array_add(links->all, link);
     links->live++;
     links->lost = FALSE;
     links->since = 0;
-    links->delay = 0;
     links->retry_at = 0;
     g_clear_error(&links->failure);
 }
@@ -127,12 +151,13 @@ static void
 add_failure(VimgSftpLinks *links, GError *error)
 {
     links->failed_at = g_get_monotonic_time();
-    links->delay = CLAMP(links->delay * 2, DELAY_MIN, DELAY_MAX);
-    links->retry_at = links->failed_at + (links->live > 0 ? DELAY_MORE : links->delay);
-    if (links->live == 0)
+    if (links->live == 0) {
+        back_off(links);
         set_failure(links, error);
-    else
+    } else {
+        links->retry_at = links->failed_at + DELAY_MORE;
         g_error_free(error);
+    }
 }
 
 /* The lock is held, but not meanwhile. */

@@ -12,7 +12,7 @@
 #include "task.h"
 
 /* After so many connections lost under it an operation is what kills the server. */
-#define ATTEMPTS 10
+#define ATTEMPTS 6
 
 typedef struct {
     VimgTransport parent;
