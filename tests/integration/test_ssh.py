@@ -379,9 +379,9 @@ class Login(SshCase):
 
     def test_password_not_taken(self):
         """The server takes keys only."""
-        sshd = self.other(options=["PasswordAuthentication no"])
+        sshd = self.other(options=["PasswordAuthentication no", "KbdInteractiveAuthentication no"])
         self.know(sshd.known_hosts())
-        self.refused("publickey", sshd=sshd)
+        self.refused("wants a private key", sshd=sshd)
 
 
 class Steps(SshCase):
