@@ -165,7 +165,7 @@ open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
                     pool->store_id);
         return NULL;
     }
-    store->dir = vimg_remote_is(pool) ? NULL : g_strdup(pool->dir);
+    store->where = vimg_remote_where(pool);
     store->state_dir = g_strdup(pool->state_dir);
     vimg_imagestore_apply(pool, store);
     return g_steal_pointer(&store);

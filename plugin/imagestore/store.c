@@ -406,7 +406,7 @@ vimg_slice_store_free(VimgSliceStore *store)
     vimg_usage_free(store->usage);
     vimg_watch_put(store->watch);
     pthread_mutex_destroy(&store->lock);
-    g_free(store->dir);
+    g_free(store->where);
     g_free(store->uuid);
     g_free(store->state_dir);
     g_free(store);

@@ -39,7 +39,7 @@ typedef struct {
     /* set once */
     VimgTransport *transport;
     VimgLink *link; /* the transport's own; NULL: the store is on this host */
-    char *dir;      /* the root as a directory of this host; NULL: it is none */
+    char *where;    /* the root, for people; NULL in tests */
     char *uuid;
     guint64 slice_size;
     gboolean read_only;
