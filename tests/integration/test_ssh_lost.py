@@ -179,7 +179,8 @@ class Away(LostCase):
     def test_events(self):
         """Who listens hears of both."""
         pool = self.far()
-        child = self.virsh("pool-event", "--all", "--loop", "--timeout", "60", "--pool", pool)
+        child = self.virsh("pool-event", "--event", "refresh", "--loop", "--timeout", "60",
+                           "--pool", pool)
         time.sleep(0.5)
         self.sshd.kill()
         self.wait_state(pool, "inaccessible")
