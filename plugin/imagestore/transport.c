@@ -7,6 +7,8 @@
 
 #include "transport.h"
 
+#define BATCH 4096
+
 static int
 run_one(VimgTransport *transport, VimgOp *op)
 {
@@ -127,6 +129,73 @@ vimg_transport_space(VimgTransport *transport, VimgSpace *out)
 {
     memset(out, 0, sizeof(*out));
     return transport->ops->space(transport, out);
+}
+
+void
+vimg_transport_clear_ops(VimgOp *ops, gsize n, gboolean paths)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        g_clear_pointer(&ops[i].names, g_ptr_array_unref);
+        g_clear_pointer(&ops[i].infos, g_array_unref);
+        if (!paths)
+            continue;
+        g_free((char *)ops[i].path);
+        g_free((char *)ops[i].to);
+    }
+}
+
+/* A name that a LIST answered without saying more. */
+typedef struct {
+    VimgOp *list;
+    guint i;
+} Bare;
+
+static void
+stat_bare(VimgTransport *transport, const Bare *bare, gsize n)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){
+            .kind = VIMG_OP_STAT,
+            .path =
+                g_strconcat(bare[i].list->path, "/", bare[i].list->names->pdata[bare[i].i], NULL),
+        };
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result == 0)
+            g_array_index(bare[i].list->infos, VimgFileInfo, bare[i].i) = ops[i].info;
+    }
+    vimg_transport_clear_ops(ops, n, TRUE);
+}
+
+void
+vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    g_autoptr(GArray) bare = g_array_new(FALSE, FALSE, sizeof(Bare));
+    const VimgFileInfo none = {.type = VIMG_FILE_OTHER};
+    gsize i;
+    guint k;
+
+    for (i = 0; i < n; i++)
+        ops[i].detailed = ops[i].kind == VIMG_OP_LIST;
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result != 0 || !ops[i].detailed || ops[i].infos)
+            continue;
+        ops[i].infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
+        for (k = 0; k < ops[i].names->len; k++) {
+            Bare one = {&ops[i], k};
+
+            g_array_append_val(ops[i].infos, none);
+            g_array_append_val(bare, one);
+        }
+    }
+    for (i = 0; i < bare->len; i += BATCH)
+        stat_bare(transport, &g_array_index(bare, Bare, i), MIN(BATCH, bare->len - i));
 }
 
 /* One operation of @kind for each file of @dir.  @sum: of their sizes, for STAT. */
