@@ -7,7 +7,7 @@
 
 #include "transport.h"
 
-#define BATCH 4096
+#define BATCH 16384
 
 static int
 run_one(VimgTransport *transport, VimgOp *op)

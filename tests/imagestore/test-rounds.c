@@ -1,0 +1,199 @@
+/*
+ * test-rounds.c: what jobs cost on a storage far away, in rounds
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "claim.h"
+#include "memory-transport.h"
+#include "slice.h"
+#include "slicer.h"
+#include "slow-transport.h"
+#include "store-helper.h"
+#include "trash.h"
+
+/* A store of many images, all of the same few slices. */
+typedef struct {
+    MemoryDisk *disk;
+    VimgSliceStore *store;
+    VimgTransport *far; /* the store's */
+    VimgTransport *near;
+    GPtrArray *uuids;
+} Place;
+
+static void
+put(Place *place, char *path, gconstpointer data, gsize size)
+{
+    g_assert_cmpint(vimg_transport_create(place->near, path, data, size, FALSE), ==, 0);
+    g_free(path);
+}
+
+static void
+put_dir(Place *place, char *path)
+{
+    g_assert_cmpint(vimg_transport_mkdir(place->near, path), ==, 0);
+    g_free(path);
+}
+
+/* An active image without a byte of content. */
+static void
+put_image(Place *place, const char *name)
+{
+    VimgIndexSizes sizes = vimg_slicer_sizes(VIMG_CUT_FIXED, place->store->slice_size);
+    g_autoptr(VimgIndex) index = vimg_index_new(&sizes);
+    g_autoptr(VimgBuffer) bytes = vimg_index_encode(index);
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(VimgManifest) manifest = NULL;
+    g_autofree char *text = NULL;
+
+    image.uuid = g_uuid_string_random();
+    image.name = g_strdup(name);
+    manifest = vimg_manifest_new(&image);
+    manifest->sealed = TRUE;
+    manifest->sealed_format = g_strdup("raw");
+    manifest->index_size = bytes->size;
+    manifest->index_digest = vimg_sha256_hex(bytes->data, bytes->size);
+    text = vimg_manifest_format(manifest);
+    put_dir(place, vimg_image_dir(image.uuid));
+    put(place, vimg_image_path(image.uuid, "manifest.1.json"), text, strlen(text));
+    put(place, vimg_image_path(image.uuid, VIMG_IMAGE_INDEX), bytes->data, bytes->size);
+    put_dir(place, g_strconcat("names/", name, NULL));
+    put(place, vimg_claim_path(name, image.uuid), "", 0);
+    g_ptr_array_add(place->uuids, g_strdup(image.uuid));
+}
+
+static void
+set_up(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+    guint i;
+
+    place->disk = memory_disk_new();
+    place->near = memory_transport_new(place->disk, FALSE);
+    place->far = slow_transport_new(memory_transport_new(place->disk, FALSE), 0);
+    place->store = helper_store(place->far);
+    place->uuids = g_ptr_array_new_with_free_func(g_free);
+    for (i = 0; i < n; i++) {
+        g_autofree char *name = g_strdup_printf("image-%04u", i);
+
+        put_image(place, name);
+    }
+    slow_transport_reset(place->far);
+}
+
+static void
+tear_down(Place *place, gconstpointer data)
+{
+    vimg_slice_store_free(place->store);
+    vimg_transport_free(place->near);
+    memory_disk_free(place->disk);
+    g_ptr_array_unref(place->uuids);
+}
+
+/* What it cost since the last time. */
+static guint
+rounds(Place *place)
+{
+    guint n = slow_transport_rounds(place->far);
+
+    slow_transport_reset(place->far);
+    return n;
+}
+
+/* ---- listing ---------------------------------------------------------------------------- */
+
+static guint
+list_rounds(Place *place, guint images)
+{
+    g_assert_cmpuint(helper_count_images(place->store), ==, images);
+    return rounds(place);
+}
+
+/* What the storage calls now is later than all that is there: somebody took a lease. */
+static void
+let_pass(Place *place)
+{
+    VimgLease *lease;
+
+    memory_disk_let_pass(place->disk, 3);
+    lease = vimg_lease_new(place->store, NULL);
+    g_assert_nonnull(lease);
+    vimg_lease_free(lease);
+    rounds(place);
+}
+
+static guint
+batches(guint n)
+{
+    return (n + VIMG_IMAGE_LOOKS - 1) / VIMG_IMAGE_LOOKS;
+}
+
+static void
+test_list(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+
+    let_pass(place);
+    /* two lists, and their details, which this transport has not at hand */
+    g_assert_cmpuint(list_rounds(place, n), <=, 2 + 3 * batches(n));
+    g_assert_cmpuint(list_rounds(place, n), <=, 2);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_READ), ==, 0);
+}
+
+/* What is as young as the listing itself may change without showing it. */
+static void
+test_list_young(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+
+    list_rounds(place, n);
+    g_assert_cmpuint(list_rounds(place, n), >=, 5);
+}
+
+/* Whatever another host does to images is seen. */
+static void
+test_list_changes(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgSliceStore) other = helper_reopen(memory_transport_new(place->disk, FALSE));
+    const char *first = place->uuids->pdata[0];
+    const char *second = place->uuids->pdata[1];
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    GError *error = NULL;
+
+    let_pass(place);
+    list_rounds(place, n);
+    vimg_image_set_error(other, first, "x", NULL);
+    vimg_image_remove(other, first, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(list_rounds(place, n - 1), <=, 2 + 3 + 2);
+    vimg_trash_restore(other, first, "again", &out, &error);
+    g_assert_no_error(error);
+    list_rounds(place, n);
+    vimg_image_remove(other, second, &error);
+    g_assert_no_error(error);
+    let_pass(place);
+    list_rounds(place, n - 1);
+    /* also one in the trash is known */
+    g_assert_cmpuint(list_rounds(place, n - 1), <=, 2);
+    vimg_trash_purge(other, second, &error);
+    g_assert_no_error(error);
+    put_image(place, "fresh");
+    list_rounds(place, n);
+}
+
+#define ADD(path, n, test)                                                                         \
+    g_test_add("/imagestore/rounds/" path, Place, GUINT_TO_POINTER((guint)(n)), set_up, test,      \
+               tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("list/few", 5, test_list);
+    ADD("list/many", 2 * VIMG_IMAGE_LOOKS + 1, test_list);
+    ADD("list/young", 5, test_list_young);
+    ADD("list/changes", 5, test_list_changes);
+    return g_test_run();
+}
