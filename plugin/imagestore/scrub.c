@@ -265,7 +265,7 @@ run_task(VimgSliceTools *tools, gpointer data)
 VimgScrub *
 vimg_scrub_new(VimgSliceStore *store, VimgPluginJob *job, VimgScrubSums *sums, GError **error)
 {
-    VimgLane *lane = vimg_lane_new(run_task, error);
+    VimgLane *lane = vimg_lane_new(run_task, 0, error);
     VimgScrub *scrub;
 
     if (!lane)

@@ -39,6 +39,26 @@ vimg_transport_create(VimgTransport *transport, const char *path, gconstpointer 
 }
 
 int
+vimg_transport_create_durable(VimgTransport *transport, const char *path, gconstpointer data,
+                              gsize size, gboolean sealed)
+{
+    VimgOp op = {
+        .kind = VIMG_OP_CREATE,
+        .path = path,
+        .data = data,
+        .size = size,
+        .sealed = sealed,
+        .durable = TRUE,
+    };
+    int result;
+
+    if (transport->remote)
+        return run_one(transport, &op);
+    result = vimg_transport_create(transport, path, data, size, sealed);
+    return result ? result : vimg_transport_sync(transport, path);
+}
+
+int
 vimg_transport_overwrite(VimgTransport *transport, const char *path, gconstpointer data, gsize size)
 {
     return run_one(transport,

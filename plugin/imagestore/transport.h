@@ -89,6 +89,9 @@ int vimg_transport_mkdir(VimgTransport *transport, const char *path);
 int vimg_transport_rmdir(VimgTransport *transport, const char *path);
 int vimg_transport_create(VimgTransport *transport, const char *path, gconstpointer data,
                           gsize size, gboolean sealed);
+/* The same, and durable when it returns. */
+int vimg_transport_create_durable(VimgTransport *transport, const char *path, gconstpointer data,
+                                  gsize size, gboolean sealed);
 int vimg_transport_overwrite(VimgTransport *transport, const char *path, gconstpointer data,
                              gsize size);
 int vimg_transport_read(VimgTransport *transport, const char *path, gsize max, VimgBuffer **out);

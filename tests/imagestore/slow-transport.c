@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "slice.h"
 #include "slow-transport.h"
 #include "thread.h"
 
@@ -19,7 +20,8 @@ typedef struct {
     guint rounds;
     guint ops[VIMG_OP_SYNC + 1];
     guint64 flight;
-    guint64 most;
+    guint64 gather;
+    pthread_cond_t gathered;
 } Slow;
 
 /* How many trips an operation takes when nothing else is asked for. */
@@ -29,11 +31,14 @@ static const guint trips[] = {
     [VIMG_OP_STAT] = 1,  [VIMG_OP_LIST] = 3,   [VIMG_OP_SYNC] = 2,
 };
 
-/* What a READ brings is not known before: a slice of a test's store. */
+/* Bytes of a slice, as a test's store has them; of what a READ brings no more is known before. */
 static guint64
 weigh(const VimgOp *op)
 {
-    return op->kind == VIMG_OP_CREATE || op->kind == VIMG_OP_READ ? MIN(op->size, 64 * 1024) : 0;
+    gboolean slice = (op->kind == VIMG_OP_CREATE && op->size > 4096) ||
+                     (op->kind == VIMG_OP_READ && g_str_has_prefix(op->path, VIMG_SLICES_DIR));
+
+    return slice ? MIN(op->size, 64 * 1024) : 0;
 }
 
 static guint
@@ -50,7 +55,12 @@ begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes)
     }
     slow->rounds++;
     slow->flight += *bytes;
-    slow->most = MAX(slow->most, slow->flight);
+    if (slow->flight >= slow->gather) {
+        slow->gather = 0;
+        pthread_cond_broadcast(&slow->gathered);
+    }
+    while (*bytes > 0 && slow->gather > 0)
+        thread_must(pthread_cond_wait(&slow->gathered, &slow->lock));
     return most;
 }
 
@@ -97,6 +107,7 @@ slow_free(VimgTransport *transport)
     Slow *slow = (Slow *)transport;
 
     vimg_transport_free(slow->inner);
+    pthread_cond_destroy(&slow->gathered);
     pthread_mutex_destroy(&slow->lock);
     g_free(slow);
 }
@@ -118,6 +129,7 @@ slow_transport_new(VimgTransport *inner, guint delay)
     slow->inner = inner;
     slow->delay = delay;
     thread_must(pthread_mutex_init(&slow->lock, NULL));
+    cond_init(&slow->gathered);
     return &slow->parent;
 }
 
@@ -129,7 +141,6 @@ slow_transport_reset(VimgTransport *transport)
 
     slow->rounds = 0;
     memset(slow->ops, 0, sizeof(slow->ops));
-    slow->most = 0;
 }
 
 guint
@@ -150,11 +161,11 @@ slow_transport_ops(VimgTransport *transport, VimgOpKind kind)
     return slow->ops[kind];
 }
 
-guint64
-slow_transport_most(VimgTransport *transport)
+void
+slow_transport_gather(VimgTransport *transport, guint64 bytes)
 {
     Slow *slow = (Slow *)transport;
     LOCK_GUARD(&slow->lock);
 
-    return slow->most;
+    slow->gather = bytes;
 }

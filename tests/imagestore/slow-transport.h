@@ -16,7 +16,7 @@ VimgTransport *slow_transport_new(VimgTransport *inner, guint delay);
 void slow_transport_reset(VimgTransport *transport);
 guint slow_transport_rounds(VimgTransport *transport);
 guint slow_transport_ops(VimgTransport *transport, VimgOpKind kind);
-/* Bytes of CREATE and READ that were under way at once, at most. */
-guint64 slow_transport_most(VimgTransport *transport);
+/* Slices are neither created nor read until so many bytes of them are under way at once. */
+void slow_transport_gather(VimgTransport *transport, guint64 bytes);
 
 #endif

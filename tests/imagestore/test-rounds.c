@@ -183,6 +183,95 @@ test_list_changes(Place *place, gconstpointer data)
     list_rounds(place, n);
 }
 
+/* ---- content ---------------------------------------------------------------------------- */
+
+static VimgBuffer *
+noise(guint32 seed, gsize size)
+{
+    g_autoptr(GRand) chance = g_rand_new_with_seed(seed);
+    VimgBuffer *buffer = vimg_buffer_new(size);
+    gsize i;
+
+    for (i = 0; i < size / 4; i++)
+        ((guint32 *)(gpointer)buffer->data)[i] = g_rand_int(chance);
+    return buffer;
+}
+
+#define SLICES 768 /* of 64 KiB: 48 MiB */
+#define FAR 10000
+
+/* A transport that takes its time, so that batches gather. */
+static void
+move_away(Place *place)
+{
+    vimg_slice_store_free(place->store);
+    place->far = slow_transport_new(memory_transport_new(place->disk, FALSE), FAR);
+    place->store = helper_reopen(place->far);
+}
+
+static void
+test_upload(Place *place, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = noise(1, SLICES * 64 * KIB);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *first = NULL;
+    g_autofree char *second = NULL;
+
+    move_away(place);
+    first = helper_create(place->store, "first", content->size);
+    rounds(place);
+    slow_transport_gather(place->far, 32 * MIB);
+    helper_upload(place->store, first, content, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_CREATE), >=, SLICES);
+    g_assert_cmpuint(rounds(place), <=, 60 + SLICES / 4);
+    helper_assert_content(place->store, first, content);
+    /* what is known is asked for, but not sent */
+    second = helper_create(place->store, "second", content->size);
+    rounds(place);
+    helper_upload(place->store, second, content, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_CREATE), <=, 20);
+    g_assert_cmpuint(rounds(place), <=, 60 + SLICES / 4);
+    helper_assert_content(place->store, second, content);
+}
+
+/* Slices that come again while they are under way are sent once. */
+static void
+test_upload_same(Place *place, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = noise(1, SLICES * 64 * KIB);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *uuid = NULL;
+    guint i;
+
+    move_away(place);
+    for (i = 4; i < SLICES; i++)
+        memcpy(content->data + i * 64 * KIB, content->data + (i % 4) * 64 * KIB, 64 * KIB);
+    uuid = helper_create(place->store, "image", content->size);
+    rounds(place);
+    helper_upload(place->store, uuid, content, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_CREATE), <=, 4 + 20);
+    helper_assert_content(place->store, uuid, content);
+}
+
+static void
+test_download(Place *place, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = noise(1, SLICES * 64 * KIB);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *uuid = helper_create(place->store, "image", content->size);
+
+    helper_upload(place->store, uuid, content, &error);
+    g_assert_no_error(error);
+    rounds(place);
+    slow_transport_gather(place->far, 16 * MIB);
+    helper_assert_content(place->store, uuid, content);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_READ), <=, SLICES + 10);
+    g_assert_cmpuint(rounds(place), <=, 20 + SLICES / 16);
+}
+
 #define ADD(path, n, test)                                                                         \
     g_test_add("/imagestore/rounds/" path, Place, GUINT_TO_POINTER((guint)(n)), set_up, test,      \
                tear_down)
@@ -195,5 +284,8 @@ main(int argc, char **argv)
     ADD("list/many", 2 * VIMG_IMAGE_LOOKS + 1, test_list);
     ADD("list/young", 5, test_list_young);
     ADD("list/changes", 5, test_list_changes);
+    ADD("upload", 0, test_upload);
+    ADD("upload/same", 0, test_upload_same);
+    ADD("download", 0, test_download);
     return g_test_run();
 }
