@@ -18,8 +18,9 @@
 #include "throw.h"
 
 #define SECOND G_GINT64_CONSTANT(1000000000)
-#define KEPT_MAX ((gsize)32 * 1024 * 1024) /* bytes, about; what is beyond is looked at each time  \
-                                            */
+#define KEPT_MAX                                                                                   \
+    ((gsize)32 * 1024 * 1024) /* bytes, about; what is beyond is looked at each time               \
+                               */
 
 /* What was found of an image, its uuid the key. */
 typedef struct {
@@ -178,7 +179,7 @@ look_at_all(Listing *listing, const GPtrArray *uuids, const GArray *times)
     guint k;
 
     for (i = 0; i < uuids->len && !listing->full; i += VIMG_IMAGE_LOOKS) {
-        g_autoptr(GArray) looks = vimg_image_look_some(listing->store, uuids, i);
+        g_autoptr(GArray) looks = vimg_image_look_some(listing->store, uuids, i, VIMG_IMAGE_LOOKS);
 
         for (k = 0; k < looks->len && !listing->full; k++)
             look_at(listing, &g_array_index(looks, VimgImageLook, k),

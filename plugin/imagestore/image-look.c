@@ -402,12 +402,12 @@ image_look_clear(gpointer data)
 }
 
 GArray *
-vimg_image_look_some(VimgSliceStore *store, const GPtrArray *uuids, guint from)
+vimg_image_look_some(VimgSliceStore *store, const GPtrArray *uuids, guint from, guint n)
 {
-    guint n = MIN(uuids->len - from, VIMG_IMAGE_LOOKS);
-    GArray *looks = g_array_sized_new(FALSE, TRUE, sizeof(VimgImageLook), n);
+    GArray *looks = g_array_new(FALSE, TRUE, sizeof(VimgImageLook));
     guint i;
 
+    n = MIN(n, uuids->len - from);
     g_array_set_clear_func(looks, image_look_clear);
     g_array_set_size(looks, n);
     for (i = 0; i < n; i++)

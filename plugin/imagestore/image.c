@@ -80,13 +80,11 @@ vimg_image_find_fault(const VimgStoredImage *image)
 }
 
 VimgIndex *
-vimg_image_index(VimgSliceStore *store, const VimgStoredImage *image, GError **error)
+vimg_image_check_index(const VimgStoredImage *image, int result, const VimgBuffer *content,
+                       GError **error)
 {
-    g_autofree char *path = vimg_image_path(image->manifest->image.uuid, VIMG_IMAGE_INDEX);
     g_autofree char *digest = NULL;
-    g_autoptr(VimgBuffer) content = NULL;
     g_autoptr(VimgIndex) index = NULL;
-    int result = vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content);
 
     if (result != 0) {
         throw_result(error, result, _("cannot read the index"));
@@ -101,6 +99,16 @@ vimg_image_index(VimgSliceStore *store, const VimgStoredImage *image, GError **e
         return NULL;
     }
     return g_steal_pointer(&index);
+}
+
+VimgIndex *
+vimg_image_index(VimgSliceStore *store, const VimgStoredImage *image, GError **error)
+{
+    g_autofree char *path = vimg_image_path(image->manifest->image.uuid, VIMG_IMAGE_INDEX);
+    g_autoptr(VimgBuffer) content = NULL;
+    int result = vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content);
+
+    return vimg_image_check_index(image, result, content, error);
 }
 
 guint64

@@ -45,8 +45,8 @@ GPtrArray *vimg_image_uuids(VimgSliceStore *store, GError **error);
 int vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out);
 /* The same of @n images, in about as many trips as of one. */
 void vimg_image_look_all(VimgSliceStore *store, VimgImageLook *looks, gsize n);
-/* Those of @uuids from @from on, as many as are looked at together.  Returns: (transfer full) */
-GArray *vimg_image_look_some(VimgSliceStore *store, const GPtrArray *uuids, guint from);
+/* The @n of @uuids from @from on, or those that there are.  Returns: (transfer full) */
+GArray *vimg_image_look_some(VimgSliceStore *store, const GPtrArray *uuids, guint from, guint n);
 /* An image is there for clients if it has a manifest and its name and is not in the trash. */
 gboolean vimg_image_is_present(const VimgStoredImage *image);
 /* VIMG_ERROR_NO_VOL: no such image, or it is in the trash. */
@@ -56,6 +56,9 @@ gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImag
 char *vimg_image_find_fault(const VimgStoredImage *image);
 /* (transfer full) the index of a published image with a manifest, checked against it. */
 VimgIndex *vimg_image_index(VimgSliceStore *store, const VimgStoredImage *image, GError **error);
+/* The same of what was read already: the @result of that, and @content. */
+VimgIndex *vimg_image_check_index(const VimgStoredImage *image, int result,
+                                  const VimgBuffer *content, GError **error);
 /* What the contract calls an image; adds to @out, which is empty. */
 void vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPluginImage *out);
 

@@ -218,6 +218,18 @@ vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n)
         stat_bare(transport, &g_array_index(bare, Bare, i), MIN(BATCH, bare->len - i));
 }
 
+gsize
+vimg_transport_read_some(VimgTransport *transport, VimgOp *ops, gsize n, guint64 max)
+{
+    guint64 sum = 0;
+    gsize count = 0;
+
+    while (count < n && (count == 0 || sum + ops[count].size <= max))
+        sum += ops[count++].size;
+    vimg_transport_run(transport, ops, count);
+    return count;
+}
+
 /* One operation of @kind for each file of @dir.  @sum: of their sizes, for STAT. */
 static void
 run_on_files(VimgTransport *transport, const char *dir, VimgOpKind kind, guint64 *sum)

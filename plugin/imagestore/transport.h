@@ -103,6 +103,9 @@ int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo
 int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out);
 /* Runs @n operations; a LIST has its infos, of type VIMG_FILE_OTHER for what is gone meanwhile. */
 void vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n);
+/* Runs the first of @n READs, at least one, as many as together have @max bytes.  Returns: how
+ * many. */
+gsize vimg_transport_read_some(VimgTransport *transport, VimgOp *ops, gsize n, guint64 max);
 /* Frees what LIST answered, and with @paths those of all operations too. */
 void vimg_transport_clear_ops(VimgOp *ops, gsize n, gboolean paths);
 /* Listed names come in whatever order suits the storage; this is bytewise. */
