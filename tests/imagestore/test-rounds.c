@@ -5,13 +5,17 @@
  */
 #include "config.h"
 
+#include "account.h"
 #include "claim.h"
+#include "clone.h"
+#include "collect.h"
 #include "memory-transport.h"
 #include "slice.h"
 #include "slicer.h"
 #include "slow-transport.h"
 #include "store-helper.h"
 #include "trash.h"
+#include "verify.h"
 
 /* A store of many images, all of the same few slices. */
 typedef struct {
@@ -272,6 +276,98 @@ test_download(Place *place, gconstpointer data)
     g_assert_cmpuint(rounds(place), <=, 20 + SLICES / 16);
 }
 
+/* ---- jobs over all ---------------------------------------------------------------------- */
+
+static gboolean
+count_deleted(const VimgPluginImage *image, gpointer data)
+{
+    g_assert_cmpint(image->deleted, >, 0);
+    ++*(guint *)data;
+    return TRUE;
+}
+
+/* Images and slices a plenty: what is asked grows by batches. */
+static void
+test_all(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgBuffer) content = noise(3, SLICES * 64 * KIB);
+    g_autofree char *uuid = helper_create(place->store, "content", content->size);
+    g_autoptr(GError) error = NULL;
+    char *report;
+    guint deleted = 0;
+    guint i;
+
+    helper_upload(place->store, uuid, content, &error);
+    g_assert_no_error(error);
+    for (i = 0; i < n / 2; i++)
+        put(place, vimg_image_path(place->uuids->pdata[i], VIMG_IMAGE_DELETED), "", 0);
+    rounds(place);
+    g_assert_true(vimg_trash_list(place->store, count_deleted, &deleted, NULL));
+    g_assert_cmpuint(deleted, ==, n / 2);
+    g_assert_cmpuint(rounds(place), <=, 2 + 3 * batches(n));
+
+    report = vimg_account(place->store, NULL, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&report, g_free);
+    g_assert_cmpuint(rounds(place), <=, 10 + 2 * SLICES / 512 + 12 * (n / 256 + 1));
+
+    place->store->keep_deleted = G_MAXINT32;
+    report = vimg_collect(place->store, FALSE, 0, NULL, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&report, g_free);
+    /* claims of what is in the trash are withdrawn one by one, in its turn: none are left next */
+    rounds(place);
+    report = vimg_collect(place->store, FALSE, 0, NULL, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&report, g_free);
+    g_assert_cmpuint(rounds(place), <=, 80 + 16 * (n / 256 + 1));
+
+    place->store->verify_rate = 0;
+    report = vimg_verify(place->store, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&report, g_free);
+    /* each slice is read by itself, many at once */
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_READ), <, SLICES + 3 * n);
+    g_assert_cmpuint(rounds(place), <=, SLICES + 60 + 5 * (n / 256 + 1));
+}
+
+/* What is done to one image costs the same in a large store and with a large image. */
+static void
+test_one(Place *place, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = noise(4, SLICES * 64 * KIB);
+    g_autofree char *uuid = helper_create(place->store, "content", content->size);
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) restored = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    helper_upload(place->store, uuid, content, &error);
+    g_assert_no_error(error);
+    image.uuid = g_uuid_string_random();
+    image.name = g_strdup("clone");
+    rounds(place);
+    vimg_clone(place->store, uuid, &image, NULL, &out, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(rounds(place), <=, 70);
+    vimg_image_remove(place->store, image.uuid, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(rounds(place), <=, 25);
+    vimg_trash_restore(place->store, image.uuid, "again", &restored, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(rounds(place), <=, 50);
+}
+
+static void
+test_open(Place *place, gconstpointer data)
+{
+    VimgTransport *far = slow_transport_new(memory_transport_new(place->disk, FALSE), 0);
+    g_autoptr(VimgSliceStore) store = helper_reopen(far);
+
+    g_assert_cmpuint(slow_transport_rounds(far), <=, 8);
+}
+
 #define ADD(path, n, test)                                                                         \
     g_test_add("/imagestore/rounds/" path, Place, GUINT_TO_POINTER((guint)(n)), set_up, test,      \
                tear_down)
@@ -287,5 +383,9 @@ main(int argc, char **argv)
     ADD("upload", 0, test_upload);
     ADD("upload/same", 0, test_upload_same);
     ADD("download", 0, test_download);
+    ADD("all/few", 100, test_all);
+    ADD("all/many", 1500, test_all);
+    ADD("one", 1500, test_one);
+    ADD("open", 100, test_open);
     return g_test_run();
 }
