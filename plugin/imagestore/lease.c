@@ -46,6 +46,22 @@ make(VimgTransport *transport, const char *id, const char *dir)
     return result;
 }
 
+/* @dir: of a lease that nobody has any more.  Mostly there is nothing in it but what all have. */
+static void
+remove_ended(VimgTransport *transport, const char *dir)
+{
+    static const char *const names[] = {VIMG_OWNER_FILE, VIMG_HEARTBEAT_FILE, RESERVATION};
+    VimgOp ops[G_N_ELEMENTS(names)];
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(names); i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_UNLINK, .path = g_strconcat(dir, "/", names[i], NULL)};
+    vimg_transport_run(transport, ops, G_N_ELEMENTS(names));
+    vimg_transport_clear_ops(ops, G_N_ELEMENTS(names), TRUE);
+    if (vimg_transport_rmdir(transport, dir) != 0)
+        vimg_transport_remove_files(transport, dir);
+}
+
 int
 vimg_lease_end(VimgTransport *transport, const char *id)
 {
@@ -54,7 +70,7 @@ vimg_lease_end(VimgTransport *transport, const char *id)
     int result = vimg_transport_rename(transport, from, to);
 
     if (result == 0)
-        vimg_transport_remove_files(transport, to);
+        remove_ended(transport, to);
     return result;
 }
 

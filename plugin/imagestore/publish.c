@@ -282,7 +282,9 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, guint64 *bytes, GError **erro
     vimg_transport_run(store->transport, ops, ids->len);
     for (i = 0; good && i < ids->len; i++) {
         good = check_one(store, ids->pdata[i], &ops[i], error);
-        *bytes += ops[i].info.size;
+        /* the zero slices belong to the store, not to the image */
+        if (!vimg_id_is_zero(ids->pdata[i]))
+            *bytes += ops[i].info.size;
     }
     vimg_transport_clear_ops(ops, ids->len, TRUE);
     g_ptr_array_set_size(ids, 0);
@@ -295,9 +297,7 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob 
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
-    g_autoptr(GPtrArray) zero_ids = g_ptr_array_new();
     gsize n = vimg_index_count(index);
-    guint64 zeros = 0; /* the zero slices belong to the store, not to the image */
     gsize i;
 
     *allocation = 0;
@@ -306,13 +306,12 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob 
 
         if (!g_hash_table_add(seen, id))
             continue;
-        g_ptr_array_add(vimg_index_is_zero(index, i) ? zero_ids : ids, id);
+        g_ptr_array_add(ids, id);
         if (ids->len >= BATCH && (!vimg_slice_store_check_job(job, error) ||
                                   !check_batch(store, ids, allocation, error)))
             return FALSE;
     }
-    return check_batch(store, zero_ids, &zeros, error) &&
-           check_batch(store, ids, allocation, error);
+    return check_batch(store, ids, allocation, error);
 }
 
 /* ---- indexes ---------------------------------------------------------------------------- */
@@ -456,13 +455,13 @@ copy_sealed(VimgManifest *manifest, const VimgManifest *from)
 
 /* After a long upload a dead host's turn is waited for as long as it takes to be sure. */
 static VimgTurn *
-wait_for_turn(VimgSliceStore *store, const char *uuid, VimgPluginJob *job, GError **error)
+wait_for_turn(VimgLease *lease, const char *uuid, VimgPluginJob *job, GError **error)
 {
     guint round;
 
     for (round = 1;; round++) {
         g_autoptr(GError) local = NULL;
-        VimgTurn *turn = vimg_turn_new(store, uuid, &local);
+        VimgTurn *turn = vimg_turn_new_in(lease, uuid, &local);
 
         if (turn)
             return turn;
@@ -482,7 +481,7 @@ seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, VimgPlugi
 {
     const char *uuid = sealed->image.uuid;
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = wait_for_turn(lease->store, uuid, job, error);
+    g_autoptr(VimgTurn) turn = wait_for_turn(lease, uuid, job, error);
 
     if (!turn || !vimg_image_load(lease->store, uuid, &image, error))
         return FALSE;

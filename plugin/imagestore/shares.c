@@ -131,18 +131,6 @@ vimg_shares_free(VimgShares *shares)
 
 /* ---- sizes ------------------------------------------------------------------------------ */
 
-static gboolean
-is_zero_slice(const VimgSliceId *id)
-{
-    guint64 length;
-
-    for (length = VIMG_ZERO_MIN; length <= VIMG_ZERO_MAX; length *= 2) {
-        if (vimg_id_equal(id, vimg_zero_id(length)))
-            return TRUE;
-    }
-    return FALSE;
-}
-
 /* Looks @n slices up in their places; those that are gone have no size. */
 static gboolean
 measure(VimgShares *shares, const VimgSliceId *ids, gsize n, GError **error)
@@ -186,7 +174,7 @@ list(VimgShares *shares, const char *const *dirs, gsize n, GError **error)
         for (k = 0; result == 0 && k < ops[i].names->len; k++) {
             VimgSliceId id;
 
-            if (vimg_slice_parse(ops[i].names->pdata[k], &id) && !is_zero_slice(&id))
+            if (vimg_slice_parse(ops[i].names->pdata[k], &id) && !vimg_id_is_zero(&id))
                 learn(shares, &id, g_array_index(ops[i].infos, VimgFileInfo, k).size);
         }
     }

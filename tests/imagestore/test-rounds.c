@@ -102,6 +102,7 @@ rounds(Place *place)
     guint n = slow_transport_rounds(place->far);
 
     slow_transport_reset(place->far);
+    g_test_message("%u rounds", n);
     return n;
 }
 
