@@ -271,12 +271,15 @@ check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, GError **err
 }
 
 static gboolean
-check_batch(VimgSliceStore *store, GPtrArray *ids, guint64 *bytes, GError **error)
+check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *bytes,
+            GError **error)
 {
     g_autofree VimgOp *ops = g_new0(VimgOp, ids->len);
     gboolean good = TRUE;
     gsize i;
 
+    if (!vimg_slice_store_check_job(job, error))
+        return FALSE;
     for (i = 0; i < ids->len; i++)
         ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_slice_path(ids->pdata[i])};
     vimg_transport_run(store->transport, ops, ids->len);
@@ -307,11 +310,10 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob 
         if (!g_hash_table_add(seen, id))
             continue;
         g_ptr_array_add(ids, id);
-        if (ids->len >= BATCH && (!vimg_slice_store_check_job(job, error) ||
-                                  !check_batch(store, ids, allocation, error)))
+        if (ids->len >= BATCH && !check_batch(store, ids, job, allocation, error))
             return FALSE;
     }
-    return check_batch(store, ids, allocation, error);
+    return check_batch(store, ids, job, allocation, error);
 }
 
 /* ---- indexes ---------------------------------------------------------------------------- */
