@@ -21,8 +21,10 @@ typedef struct _VimgLane VimgLane;
 /* @tools are the thread's own. */
 typedef void (*VimgCrewFunc)(VimgSliceTools *tools, gpointer task);
 
-/* @own: threads of its own, at most; 0: the crew's.  NULL with VIMG_ERROR_BUSY: none can be
- * started. */
+/*
+ * Its tasks work for the job of the calling thread.  @own: threads of its own, at most; 0: the
+ * crew's.  NULL with VIMG_ERROR_BUSY if no thread can be started.
+ */
 VimgLane *vimg_lane_new(VimgCrewFunc func, guint own, GError **error);
 void vimg_lane_push(VimgLane *lane, gpointer task);
 /* Waits until every task pushed has run.  Accepts NULL. */

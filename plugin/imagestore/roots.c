@@ -17,8 +17,8 @@
 
 /* An index that was read ahead. */
 typedef struct {
-    char *key;
-    gboolean published;
+    char *path;
+    char *key; /* of a published one; NULL: it is known by its content */
     VimgBuffer *content;
 } Ahead;
 
@@ -33,6 +33,7 @@ ahead_clear(gpointer data)
 {
     Ahead *ahead = data;
 
+    g_free(ahead->path);
     g_free(ahead->key);
     vimg_buffer_unref(ahead->content);
 }
@@ -87,6 +88,15 @@ take(VimgRoots *roots, const VimgIndex *index, GError **error)
     return TRUE;
 }
 
+/* Whether @path has not been seen with this content before; now it is. */
+static gboolean
+is_news(VimgRoots *roots, const char *path, const VimgBuffer *content)
+{
+    g_autofree char *digest = vimg_sha256_hex(content->data, content->size);
+
+    return g_hash_table_add(roots->seen, g_strconcat(path, " ", digest, NULL));
+}
+
 /* FALSE without @error: @path is gone. */
 static gboolean
 read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean published, GError **error)
@@ -100,6 +110,9 @@ read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean publis
         return FALSE;
     if (result != 0)
         return throw_result(error, result, _("cannot read the index '%s'"), path);
+    /* one that replaced another may be as long, and times may have whole seconds only */
+    if (!published && !is_news(roots, path, content))
+        return TRUE;
     index = vimg_index_decode(content->data, content->size, &local);
     if (index && published) {
         g_auto(VimgStoredImage) image = {0};
@@ -121,7 +134,7 @@ read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean publis
     return take(roots, index, error);
 }
 
-/* What an index is known by: it never changes in place. */
+/* What a published index is known by: it never changes in place. */
 static char *
 key_of(const char *path, const VimgFileInfo *info)
 {
@@ -136,8 +149,11 @@ visit(VimgRoots *roots, const char *uuid, const char *name, GError **error)
     g_autofree char *path = vimg_image_path(uuid, name);
     g_autofree char *key = NULL;
     VimgFileInfo info;
-    int result = vimg_transport_stat(roots->store->transport, path, &info);
+    int result;
 
+    if (strcmp(name, VIMG_IMAGE_INDEX) != 0)
+        return read_index(roots, uuid, path, FALSE, error);
+    result = vimg_transport_stat(roots->store->transport, path, &info);
     if (result == ENOENT)
         return FALSE;
     if (result != 0)
@@ -145,7 +161,7 @@ visit(VimgRoots *roots, const char *uuid, const char *name, GError **error)
     key = key_of(path, &info);
     if (g_hash_table_contains(roots->seen, key))
         return TRUE;
-    if (!read_index(roots, uuid, path, strcmp(name, VIMG_IMAGE_INDEX) == 0, error))
+    if (!read_index(roots, uuid, path, TRUE, error))
         return FALSE;
     g_hash_table_add(roots->seen, g_steal_pointer(&key));
     return TRUE;
@@ -275,7 +291,7 @@ pick(VimgRoots *roots, GArray *found, guint n, guint8 *bad)
         g_autofree char *key = key_of(one->path, &one->op.info);
 
         bad[one->image] |= one->op.result != 0 || one->op.info.size > VIMG_INDEX_MAX_SIZE;
-        if (bad[one->image] || g_hash_table_contains(roots->seen, key)) {
+        if (bad[one->image] || (one->published && g_hash_table_contains(roots->seen, key))) {
             found_clear(one);
             continue;
         }
@@ -333,12 +349,13 @@ vimg_roots_read_ahead(VimgRoots *roots, const GPtrArray *uuids, guint from)
     for (i = 0; i < found->len; i++) {
         Found *one = &g_array_index(found, Found, i);
         Ready *ready = g_hash_table_lookup(roots->ready, uuids->pdata[from + one->image]);
-        Ahead ahead = {key_of(one->path, &one->op.info), one->published, NULL};
+        Ahead ahead = {0};
 
-        if (!ready) {
-            g_free(ahead.key);
+        if (!ready)
             continue;
-        }
+        if (one->published)
+            ahead.key = key_of(one->path, &one->op.info);
+        ahead.path = g_steal_pointer(&one->path);
         ahead.content = g_steal_pointer(&one->op.content);
         g_array_append_val(ready->indexes, ahead);
     }
@@ -351,7 +368,7 @@ check_ahead(const Ready *ready, const Ahead *ahead)
 {
     g_autofree char *digest = NULL;
 
-    if (ahead->published && ready->digest) {
+    if (ahead->key && ready->digest) {
         digest = vimg_sha256_hex(ahead->content->data, ahead->content->size);
         if (strcmp(digest, ready->digest) != 0)
             return NULL;
@@ -372,10 +389,13 @@ take_ready(VimgRoots *roots, const Ready *ready, gboolean *all, GError **error)
         *all = index != NULL;
         if (!index)
             return TRUE;
+        if (!ahead->key && !is_news(roots, ahead->path, ahead->content))
+            continue;
         g_clear_pointer(&ahead->content, vimg_buffer_unref);
         if (!take(roots, index, error))
             return FALSE;
-        g_hash_table_add(roots->seen, g_steal_pointer(&ahead->key));
+        if (ahead->key)
+            g_hash_table_add(roots->seen, g_steal_pointer(&ahead->key));
     }
     *all = TRUE;
     return TRUE;

@@ -16,7 +16,7 @@ typedef gboolean (*VimgIndexSink)(const VimgIndex *index, gpointer data, GError 
 typedef struct {
     VimgSliceStore *store;
     VimgMarks *marks;
-    GHashTable *seen;  /* indexes that were read: path, size and time */
+    GHashTable *seen;  /* indexes that were read: path, size and time, or path and digest */
     GHashTable *skip;  /* uuids of images that do not count; may be NULL */
     GHashTable *ready; /* what was read ahead of images, by their uuids */
     guint64 indexes;

@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "clock.h"
 #include "collect-private.h"
 #include "image.h"
 #include "slice.h"
@@ -18,7 +19,6 @@
 #include "turn.h"
 #include "writing.h"
 
-#define NANOSECONDS G_GINT64_CONSTANT(1000000000)
 #define BATCH 256      /* images or names that are looked at together */
 #define NAMES_MAX 1000 /* in a report */
 
@@ -73,7 +73,7 @@ written(VimgCollection *collection, const char *path)
 
     if (vimg_transport_stat(collection->store->transport, path, &info) != 0)
         return -1;
-    return info.mtime / NANOSECONDS;
+    return vimg_clock_seconds(info.mtime);
 }
 
 /* @at: seconds; @keep: seconds, an option of the store. */
@@ -142,7 +142,7 @@ static gboolean
 has_expired(VimgCollection *collection, const Found *found)
 {
     return found->stored.deleted && found->stored.removed > 0 &&
-           was_before(collection, found->stored.removed / NANOSECONDS,
+           was_before(collection, vimg_clock_seconds(found->stored.removed),
                       &collection->store->keep_deleted);
 }
 

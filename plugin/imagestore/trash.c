@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "clock.h"
 #include "image.h"
 #include "publish.h"
 #include "throw.h"
@@ -75,7 +76,7 @@ show(VimgSliceStore *store, const VimgImageLook *look, VimgImageSink sink, gpoin
     if (look->result != 0 || !look->stored.deleted)
         return TRUE;
     describe(store, look->uuid, &look->stored, &out);
-    out.deleted = MAX(1, look->stored.removed / G_GINT64_CONSTANT(1000000000));
+    out.deleted = MAX(1, vimg_clock_seconds(look->stored.removed));
     return sink(&out, data);
 }
 

@@ -140,9 +140,8 @@ test_list(Place *place, gconstpointer data)
     guint n = GPOINTER_TO_UINT(data);
 
     let_pass(place);
-    /* two lists, and their details, which this transport has not at hand */
-    g_assert_cmpuint(list_rounds(place, n), <=, 2 + 3 * batches(n));
-    g_assert_cmpuint(list_rounds(place, n), <=, 2);
+    g_assert_cmpuint(list_rounds(place, n), <=, 1 + 3 * batches(n));
+    g_assert_cmpuint(list_rounds(place, n), ==, 1);
     g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_READ), ==, 0);
 }
 
@@ -153,7 +152,7 @@ test_list_young(Place *place, gconstpointer data)
     guint n = GPOINTER_TO_UINT(data);
 
     list_rounds(place, n);
-    g_assert_cmpuint(list_rounds(place, n), >=, 5);
+    g_assert_cmpuint(list_rounds(place, n), >=, 4);
 }
 
 /* Whatever another host does to images is seen. */
@@ -172,7 +171,7 @@ test_list_changes(Place *place, gconstpointer data)
     vimg_image_set_error(other, first, "x", NULL);
     vimg_image_remove(other, first, &error);
     g_assert_no_error(error);
-    g_assert_cmpuint(list_rounds(place, n - 1), <=, 2 + 3 + 2);
+    g_assert_cmpuint(list_rounds(place, n - 1), <=, 1 + 3 + 2);
     vimg_trash_restore(other, first, "again", &out, &error);
     g_assert_no_error(error);
     list_rounds(place, n);
@@ -181,7 +180,7 @@ test_list_changes(Place *place, gconstpointer data)
     let_pass(place);
     list_rounds(place, n - 1);
     /* also one in the trash is known */
-    g_assert_cmpuint(list_rounds(place, n - 1), <=, 2);
+    g_assert_cmpuint(list_rounds(place, n - 1), ==, 1);
     vimg_trash_purge(other, second, &error);
     g_assert_no_error(error);
     put_image(place, "fresh");
