@@ -23,7 +23,7 @@ drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux zstd
 sshd='openssh-server openssh-client libnss-wrapper openssl python3-jsonschema'
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
-    [unit]='libxml2-utils casync qemu-utils'
+    [unit]="libxml2-utils casync qemu-utils $ssh_packages"
     [model]='spin'
     [wire]=''
     [virsh]="$drive genisoimage openssl"
@@ -38,10 +38,10 @@ declare -A packages=(
     [ssh]="$drive $sshd"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
-    [ndebug]=''
-    [asan]="$drive genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
+    [ndebug]="$ssh_packages"
+    [asan]="$drive $ssh_packages genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive clang libclang-rt-14-dev llvm python3-libvirt"
+    [tsan]="$drive $ssh_packages clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # ---- builds ----------------------------------------------------------------------------------

@@ -71,6 +71,12 @@ vimg_host_key_describe(VimgSsh *ssh)
     return g_strdup_printf("%s %s", type->name, print);
 }
 
+const char *
+vimg_host_key_type(gsize i)
+{
+    return i < VIMG_N_KEY_TYPES ? vimg_key_types[i].name : NULL;
+}
+
 void
 vimg_host_key_prefer(VimgSsh *ssh, const VimgSshTarget *target)
 {

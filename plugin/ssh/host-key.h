@@ -8,6 +8,8 @@
 
 #include "ssh.h"
 
+/* Returns: the types of keys, the best first; NULL behind the last. */
+const char *vimg_host_key_type(gsize i);
 /* Before the key exchange: of several keys of the server, one that is known is asked for. */
 void vimg_host_key_prefer(VimgSsh *ssh, const VimgSshTarget *target);
 /* Returns: (transfer full) "SHA256:…" of the key that the server showed, as OpenSSH prints it. */

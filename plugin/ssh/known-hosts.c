@@ -19,8 +19,8 @@
 #define FILE_MAX (4 * 1024 * 1024)
 #define REVOKED "@revoked"
 
-/* The best first.  RSA comes last: libssh2 1.10 has it with SHA-1 only. */
-static const VimgKeyType types[] = {
+/* RSA comes last: libssh2 1.10 has it with SHA-1 only. */
+const VimgKeyType vimg_key_types[VIMG_N_KEY_TYPES] = {
     {"ssh-ed25519", LIBSSH2_HOSTKEY_TYPE_ED25519, LIBSSH2_KNOWNHOST_KEY_ED25519},
     {"ecdsa-sha2-nistp256", LIBSSH2_HOSTKEY_TYPE_ECDSA_256, LIBSSH2_KNOWNHOST_KEY_ECDSA_256},
     {"ecdsa-sha2-nistp384", LIBSSH2_HOSTKEY_TYPE_ECDSA_384, LIBSSH2_KNOWNHOST_KEY_ECDSA_384},
@@ -42,9 +42,9 @@ vimg_key_type(int number)
 {
     gsize i;
 
-    for (i = 0; i < G_N_ELEMENTS(types); i++)
-        if (types[i].offered == number)
-            return &types[i];
+    for (i = 0; i < VIMG_N_KEY_TYPES; i++)
+        if (vimg_key_types[i].offered == number)
+            return &vimg_key_types[i];
     return &unknown_type;
 }
 
@@ -174,9 +174,10 @@ vimg_known_hosts_order(VimgKnownHosts *hosts)
     gsize i;
 
     for (wanted = TRUE;; wanted = FALSE) {
-        for (i = 0; i < G_N_ELEMENTS(types); i++)
-            if (find_any(hosts->good, hosts->name, &types[i], &known) == wanted)
-                g_string_append_printf(order, "%s%s", order->len ? "," : "", types[i].name);
+        for (i = 0; i < VIMG_N_KEY_TYPES; i++)
+            if (find_any(hosts->good, hosts->name, &vimg_key_types[i], &known) == wanted)
+                g_string_append_printf(order, "%s%s", order->len ? "," : "",
+                                       vimg_key_types[i].name);
         if (!wanted)
             return g_string_free(g_steal_pointer(&order), FALSE);
     }
@@ -196,8 +197,8 @@ vimg_known_hosts_look(VimgKnownHosts *hosts, const VimgKeyType *type, const char
     if (find_any(hosts->good, hosts->name, type, known))
         return VIMG_KNOWN_OTHER;
     /* one of another type: who stands in between would show just what is not known */
-    for (i = 0; i < G_N_ELEMENTS(types); i++)
-        if (find_any(hosts->good, hosts->name, &types[i], known))
+    for (i = 0; i < VIMG_N_KEY_TYPES; i++)
+        if (find_any(hosts->good, hosts->name, &vimg_key_types[i], known))
             return VIMG_KNOWN_OTHER;
     /* as OpenSSH: without its port too, where that can only help */
     return is_listed(hosts->good, hosts->plain, type, base64) ? VIMG_KNOWN_GOOD
@@ -218,8 +219,8 @@ line_is_of(VimgSsh *ssh, const char *line, const char *name)
     if (!hosts)
         return FALSE;
     add_line(hosts, line);
-    for (i = 0; i < G_N_ELEMENTS(types) && !found; i++)
-        found = find_any(hosts, name, &types[i], &known);
+    for (i = 0; i < VIMG_N_KEY_TYPES && !found; i++)
+        found = find_any(hosts, name, &vimg_key_types[i], &known);
     libssh2_knownhost_free(hosts);
     return found;
 }

@@ -30,6 +30,11 @@ typedef enum {
 
 typedef struct _VimgKnownHosts VimgKnownHosts;
 
+#define VIMG_N_KEY_TYPES 5
+
+/* The best first. */
+extern const VimgKeyType vimg_key_types[VIMG_N_KEY_TYPES];
+
 /* @number: LIBSSH2_HOSTKEY_TYPE_; never NULL. */
 const VimgKeyType *vimg_key_type(int number);
 
