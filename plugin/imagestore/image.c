@@ -192,11 +192,12 @@ vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
     if (result == 0 && out->published) {
         VimgFileInfo info = {0};
 
-        vimg_transport_stat(store->transport, index, &info);
+        result = vimg_transport_stat(store->transport, index, &info);
         out->index_size = info.size;
         out->stored = info.mtime;
     }
-    return result;
+    /* one that is being removed lacks it, which is no reason to say nothing of it */
+    return result == ENOENT ? 0 : result;
 }
 
 /* An image is there for clients if it has a manifest and its name and is not in the trash. */
@@ -301,6 +302,8 @@ vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPlu
     out->reason = g_steal_pointer(&fault);
     if (VIMG_PLUGIN_IMAGE_HAS(out, origin))
         out->origin = g_strdup(from->origin);
+    if (VIMG_PLUGIN_IMAGE_HAS(out, copy_of))
+        out->copy_of = g_strdup(from->copy_of);
 }
 
 gboolean
@@ -322,8 +325,9 @@ vimg_image_is_uuid(const char *name)
     return g_uuid_string_is_valid(name) && strcmp(name, lower) == 0;
 }
 
-gboolean
-vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
+/* @whole: what cannot be read is an error, else it is left out. */
+static gboolean
+list(VimgSliceStore *store, gboolean whole, VimgImageSink sink, gpointer data, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
     int result = vimg_transport_list(store->transport, "images", &names);
@@ -339,6 +343,8 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
         if (!vimg_image_is_uuid(uuid))
             continue;
         result = vimg_image_look(store, uuid, &image);
+        if (whole && (result != 0 || image.illegible))
+            return throw_result(error, result ? result : EBADMSG, _("cannot read image %s"), uuid);
         if (result != 0)
             vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out: %s", uuid,
                                  g_strerror(result));
@@ -351,4 +357,16 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
             break;
     }
     return TRUE;
+}
+
+gboolean
+vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    return list(store, FALSE, sink, data, error);
+}
+
+gboolean
+vimg_image_list_whole(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    return list(store, TRUE, sink, data, error);
 }

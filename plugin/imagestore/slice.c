@@ -220,9 +220,15 @@ vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer 
 }
 
 gsize
+vimg_slice_frame_bound(guint64 length)
+{
+    return ZSTD_compressBound(length) + FRAME_SLACK;
+}
+
+gsize
 vimg_slice_frame_max(void)
 {
-    return ZSTD_compressBound(VIMG_ZERO_MAX) + FRAME_SLACK;
+    return vimg_slice_frame_bound(VIMG_ZERO_MAX);
 }
 
 char *
@@ -436,11 +442,11 @@ vimg_slice_sync_condemned(VimgTransport *transport)
 }
 
 VimgBuffer *
-vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
-                guint64 length, GError **error)
+vimg_slice_read_frame(VimgTransport *transport, const VimgSliceId *id, guint64 length,
+                      GError **error)
 {
     g_autoptr(VimgBuffer) frame = NULL;
-    Condemned condemned = {.max = ZSTD_compressBound(length) + FRAME_SLACK};
+    Condemned condemned = {.max = vimg_slice_frame_bound(length)};
     int result = read_frame(transport, id, &condemned);
 
     frame = condemned.frame;
@@ -459,5 +465,14 @@ vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSlice
         throw_result(error, result, _("cannot read slice %s"), hex);
         return NULL;
     }
-    return vimg_slice_expand(tools, id, frame, length, error);
+    return g_steal_pointer(&frame);
+}
+
+VimgBuffer *
+vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
+                guint64 length, GError **error)
+{
+    g_autoptr(VimgBuffer) frame = vimg_slice_read_frame(transport, id, length, error);
+
+    return frame ? vimg_slice_expand(tools, id, frame, length, error) : NULL;
 }

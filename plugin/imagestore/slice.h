@@ -40,7 +40,8 @@ int vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuf
                      gboolean *good);
 /* Bytes that @frame says it holds; 0: it does not say. */
 guint64 vimg_slice_length(const VimgBuffer *frame);
-/* No frame of a slice is longer. */
+/* No frame of a slice of @length bytes is longer; nor of any. */
+gsize vimg_slice_frame_bound(guint64 length);
 gsize vimg_slice_frame_max(void);
 
 #define VIMG_SLICES_DIR "slices.castr"
@@ -65,6 +66,9 @@ vimg_slice_prefix(const VimgSliceId *id)
  */
 VimgBuffer *vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
                             guint64 length, GError **error);
+/* The frame alone, found the same way and not checked. */
+VimgBuffer *vimg_slice_read_frame(VimgTransport *transport, const VimgSliceId *id, guint64 length,
+                                  GError **error);
 
 /*
  * Takes the file of a slice out of its place, to look at what nobody replaces meanwhile.  It lies

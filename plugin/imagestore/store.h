@@ -34,9 +34,16 @@ typedef struct {
 
 #define VIMG_RECENT 16
 
-typedef struct {
+typedef struct _VimgSliceStore VimgSliceStore;
+
+struct _VimgSliceStore {
     /* set once */
     VimgTransport *transport;
+    /*
+     * For data between two stores: one over @network, a CIDR.  Returns: (transfer full); NULL with
+     * @error.  NULL: no network is between
+     */
+    VimgTransport *(*transport_via)(VimgSliceStore *store, const char *network, GError **error);
     char *dir; /* the root as a directory of this host; NULL: it is none */
     char *uuid;
     guint64 slice_size;
@@ -69,7 +76,7 @@ typedef struct {
     pthread_mutex_t lock;           /* guards what follows; never held during I/O */
     GQueue leases;                  /* paths of our heartbeats, borrowed */
     VimgRecent recent[VIMG_RECENT]; /* the images stored last, as far as seen; the newest first */
-} VimgSliceStore;
+};
 
 /* What a new store is made with. */
 typedef struct {

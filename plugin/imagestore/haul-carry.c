@@ -1,0 +1,271 @@
+/*
+ * haul-carry.c: one batch of slices after the other, in a thread of several
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "haul-private.h"
+#include "publish.h"
+#include "throw.h"
+
+#define BATCH_BYTES ((guint64)8 * 1024 * 1024)
+#define BATCH_SLICES 128
+#define WAIT_MAX (G_USEC_PER_SEC / 2)
+/* A limited haul moves in small steps: so many a second. */
+#define STEPS 4
+
+typedef struct {
+    VimgHaul *haul;
+    VimgSliceTools *tools;
+    guint first; /* item */
+    guint n;
+    VimgBuffer *frames[BATCH_SLICES];
+} Batch;
+
+static void
+batch_clear(Batch *batch)
+{
+    guint i;
+
+    for (i = 0; i < batch->n; i++)
+        g_clear_pointer(&batch->frames[i], vimg_buffer_unref);
+}
+
+void
+vimg_haul_fail(VimgHaul *haul, GError *error)
+{
+    LOCK_GUARD(&haul->lock);
+
+    if (haul->failure)
+        g_error_free(error);
+    else
+        haul->failure = error;
+    pthread_cond_broadcast(&haul->changed);
+}
+
+static const VimgHaulItem *
+item_of(const Batch *batch, guint i)
+{
+    return &g_array_index(batch->haul->items, VimgHaulItem, batch->first + i);
+}
+
+static const VimgSliceId *
+id_of(const Batch *batch, guint i)
+{
+    return vimg_index_id(batch->haul->start.index, item_of(batch, i)->at);
+}
+
+static guint64
+length_of(const Batch *batch, guint i)
+{
+    const VimgIndex *index = batch->haul->start.index;
+    guint32 at = item_of(batch, i)->at;
+
+    return vimg_index_end(index, at) - vimg_index_start(index, at);
+}
+
+/* ---- the next batch --------------------------------------------------------------------- */
+
+/* How long the next one has to wait; what the rate allows is never saved up.  The lock is held. */
+static gint64
+pause_for(VimgHaul *haul)
+{
+    gdouble rate = (gdouble)haul->start.rate;
+    gint64 now = g_get_monotonic_time();
+
+    haul->debt = MAX(haul->debt - (gdouble)(now - haul->drained) * rate / G_USEC_PER_SEC, 0);
+    haul->drained = now;
+    if (haul->start.rate == 0 || haul->debt <= 0)
+        return 0;
+    return (gint64)MIN(haul->debt / rate * G_USEC_PER_SEC + 1, (gdouble)WAIT_MAX);
+}
+
+/* At least one slice, however large it is. */
+static gboolean
+take_batch(Batch *batch)
+{
+    VimgHaul *haul = batch->haul;
+    guint64 room = haul->start.rate > 0 ? MIN(haul->start.rate / STEPS, BATCH_BYTES) : BATCH_BYTES;
+    guint64 sum = 0;
+    gint64 wait;
+    LOCK_GUARD(&haul->lock);
+
+    while (!haul->failure && haul->next < haul->items->len && (wait = pause_for(haul)) > 0)
+        cond_wait_until(&haul->changed, &haul->lock, g_get_monotonic_time() + wait);
+    batch->n = 0;
+    batch->first = haul->next;
+    while (!haul->failure && haul->next < haul->items->len && batch->n < BATCH_SLICES) {
+        sum += g_array_index(haul->items, VimgHaulItem, haul->next).size;
+        if (batch->n > 0 && sum > room)
+            break;
+        batch->n++;
+        haul->next++;
+    }
+    if (haul->start.rate > 0)
+        haul->debt += (gdouble)sum;
+    return batch->n > 0;
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+/* What is not in its place, or not of the size it had, is looked for. */
+static gboolean
+accept_frame(Batch *batch, guint i, VimgOp *op, GError **error)
+{
+    if (op->result == 0 && op->content->size > 0) {
+        batch->frames[i] = g_steal_pointer(&op->content);
+        return TRUE;
+    }
+    g_clear_pointer(&op->content, vimg_buffer_unref);
+    batch->frames[i] = vimg_slice_read_frame(batch->haul->start.source->transport, id_of(batch, i),
+                                             length_of(batch, i), error);
+    return batch->frames[i] != NULL;
+}
+
+/* Says it of slice @i if that is at fault. */
+static gboolean
+blame(Batch *batch, guint i, GError **error)
+{
+    VimgHaul *haul = batch->haul;
+
+    if (g_error_matches(*error, VIMG_ERROR, VIMG_ERROR_DAMAGED)) {
+        LOCK_GUARD(&haul->lock);
+
+        g_array_append_vals(haul->bad, id_of(batch, i), 1);
+    }
+    return FALSE;
+}
+
+static gboolean
+read_frames(Batch *batch, GError **error)
+{
+    VimgOp ops[BATCH_SLICES] = {0};
+    gboolean good = TRUE;
+    guint i;
+
+    for (i = 0; i < batch->n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_READ,
+                          .path = vimg_slice_path(id_of(batch, i)),
+                          .size = item_of(batch, i)->size};
+    vimg_transport_run(batch->haul->start.in, ops, batch->n);
+    for (i = 0; i < batch->n; i++) {
+        if (good && !accept_frame(batch, i, &ops[i], error))
+            good = blame(batch, i, error);
+        vimg_buffer_unref(ops[i].content);
+        g_free((char *)ops[i].path);
+    }
+    return good;
+}
+
+static gboolean
+check_frames(Batch *batch, GError **error)
+{
+    guint i;
+
+    for (i = 0; i < batch->n; i++) {
+        g_autoptr(VimgBuffer) plain = vimg_slice_expand(
+            batch->tools, id_of(batch, i), batch->frames[i], length_of(batch, i), error);
+
+        if (!plain)
+            return blame(batch, i, error);
+    }
+    return TRUE;
+}
+
+/* ---- writing ---------------------------------------------------------------------------- */
+
+static guint64
+batch_bytes(const Batch *batch)
+{
+    guint64 sum = 0;
+    guint i;
+
+    for (i = 0; i < batch->n; i++)
+        sum += batch->frames[i]->size;
+    return sum;
+}
+
+static VimgStagedSlice
+staged_slice(const Batch *batch, guint i)
+{
+    return (VimgStagedSlice){*id_of(batch, i), batch->first + i, batch->frames[i]->size};
+}
+
+/* All of the batch or, as far as the store counts, nothing. */
+static gboolean
+stage_frames(Batch *batch, GError **error)
+{
+    VimgLease *lease = batch->haul->start.lease;
+    VimgOp ops[BATCH_SLICES] = {0};
+    guint64 bytes = batch_bytes(batch);
+    int result = 0;
+    guint i;
+
+    if (!vimg_slice_store_take(lease->store, bytes, error))
+        return FALSE;
+    for (i = 0; i < batch->n; i++) {
+        const VimgStagedSlice staged = staged_slice(batch, i);
+
+        ops[i] = (VimgOp){.kind = VIMG_OP_CREATE,
+                          .path = vimg_publish_staged_path(lease, &staged),
+                          .data = batch->frames[i]->data,
+                          .size = batch->frames[i]->size,
+                          .sealed = TRUE};
+    }
+    vimg_transport_run(batch->haul->start.out, ops, batch->n);
+    for (i = 0; i < batch->n; i++) {
+        if (ops[i].result != 0 && result == 0)
+            result = ops[i].result;
+        g_free((char *)ops[i].path);
+    }
+    if (result == 0)
+        return TRUE;
+    vimg_usage_settle(lease->store->usage, bytes, FALSE);
+    if (result == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    return throw_result(error, result, _("cannot store slices"));
+}
+
+static void
+hand_over(Batch *batch)
+{
+    VimgHaul *haul = batch->haul;
+    guint64 bytes = batch_bytes(batch);
+    guint i;
+    LOCK_GUARD(&haul->lock);
+
+    for (i = 0; i < batch->n; i++) {
+        const VimgStagedSlice staged = staged_slice(batch, i);
+
+        g_array_append_val(haul->staged, staged);
+    }
+    haul->since += bytes;
+    haul->sent += bytes;
+    pthread_cond_broadcast(&haul->changed);
+}
+
+void *
+vimg_haul_carry(void *data)
+{
+    Batch batch = {.haul = data, .tools = vimg_slice_tools_new()};
+    VimgHaul *haul = data;
+
+    pthread_setname_np(pthread_self(), "haul");
+    while (take_batch(&batch)) {
+        GError *error = NULL;
+
+        if (read_frames(&batch, &error) && check_frames(&batch, &error) &&
+            stage_frames(&batch, &error))
+            hand_over(&batch);
+        else
+            vimg_haul_fail(haul, error);
+        batch_clear(&batch);
+    }
+    vimg_slice_tools_free(batch.tools);
+    LOCK_GUARD(&haul->lock);
+
+    haul->ended++;
+    pthread_cond_broadcast(&haul->changed);
+    return NULL;
+}
