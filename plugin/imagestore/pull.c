@@ -263,5 +263,7 @@ vimg_pull(VimgSliceStore *store, const char *uuid, VimgSliceStore *source, const
     *sent = pull.sent;
     if (!good)
         return vimg_lease_blame(pull.lease, error);
-    return vimg_image_stat(store, uuid, out, error);
+    return vimg_image_stat(store, uuid, out, error) &&
+           (out->state != VIMG_IMAGE_ERROR ||
+            throw_error(error, VIMG_ERROR_DAMAGED, "%s", out->reason));
 }
