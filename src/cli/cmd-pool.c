@@ -259,3 +259,21 @@ vimg_cmd_pool_rename(VimgCtl *ctl, int argc, char **argv)
     return vimg_ctl_done(ctl, names, (const char *const[]){argv[1], pool.name},
                          _("Pool %1$s is named %2$s"), pool.name, argv[1]);
 }
+
+int
+vimg_cmd_host_key_accept(VimgCtl *ctl, int argc, char **argv)
+{
+    static const char *const names[] = {"pool", "fingerprint", NULL};
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(GError) error = NULL;
+    vimg_control_host_key_args args = {.fingerprint = argv[1]};
+
+    if (!vimg_ctl_find_pool(ctl, argv[0], &pool, &error))
+        return vimg_ctl_fail(ctl, error);
+    args.pool = pool;
+    if (!vimg_ctl_call(ctl, VIMG_CONTROL_HOST_KEY_ACCEPT, (xdrproc_t)xdr_vimg_control_host_key_args,
+                       &args, NULL, NULL, &error))
+        return vimg_ctl_fail(ctl, error);
+    return vimg_ctl_done(ctl, names, (const char *const[]){pool.name, argv[1]},
+                         _("The server of pool %s is known by this key now"), pool.name);
+}

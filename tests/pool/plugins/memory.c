@@ -659,6 +659,7 @@ static const VimgBackend memory_backend = {
     .usage = mem_usage,
     .diff = mem_diff,
     .diagnose = mem_diagnose,
+    .host_key_accept = mem_host_key_accept,
 #endif
 };
 
