@@ -146,6 +146,7 @@ suite_virsh() {
     integration test_rename
     integration test_zones
     integration test_usage
+    integration test_sync
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -221,6 +222,7 @@ suite_asan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_sync
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -279,6 +281,7 @@ suite_tsan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_sync
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12

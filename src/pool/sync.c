@@ -33,14 +33,19 @@ typedef struct {
 
 typedef struct {
     char *name;
+    char *uuid; /* NULL: there is no such image */
+    char *parent;
     gint64 created;
     guint64 allocation;
+    gboolean placed; /* behind its parent */
 } Item;
 
 static void
 item_free(Item *item)
 {
     g_free(item->name);
+    g_free(item->uuid);
+    g_free(item->parent);
     g_free(item);
 }
 
@@ -67,7 +72,6 @@ is(const GError *error, VimgErrorCode code)
 
 /* ---- what there is to do ---------------------------------------------------------------- */
 
-/* Parents are older than what was made of them. */
 static gint
 compare_items(gconstpointer a, gconstpointer b)
 {
@@ -86,11 +90,45 @@ add_item(Sync *sync, const char *name, const VimgPluginImage *image)
 
     item->name = g_strdup(name);
     if (image) {
+        item->uuid = g_strdup(image->uuid);
+        item->parent = g_strdup(image->parent);
         item->created = image->created;
         item->allocation = image->allocation;
     }
     sync->total += item->allocation;
     g_ptr_array_add(sync->items, item);
+}
+
+/* Parents before what was made of them, older ones before others. */
+static void
+order_items(Sync *sync)
+{
+    g_autoptr(GPtrArray) sorted = g_steal_pointer(&sync->items);
+    g_autoptr(GHashTable) by_uuid = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GPtrArray) chain = g_ptr_array_new();
+    guint i;
+
+    sync->items = g_ptr_array_new_with_free_func((GDestroyNotify)item_free);
+    g_ptr_array_sort(sorted, compare_items);
+    for (i = 0; i < sorted->len; i++) {
+        Item *item = g_ptr_array_index(sorted, i);
+
+        if (item->uuid)
+            g_hash_table_insert(by_uuid, item->uuid, item);
+    }
+    for (i = 0; i < sorted->len; i++) {
+        Item *item = g_ptr_array_index(sorted, i);
+
+        /* what a storage says may go round */
+        for (; item && !item->placed;
+             item = item->parent ? g_hash_table_lookup(by_uuid, item->parent) : NULL) {
+            item->placed = TRUE;
+            g_ptr_array_add(chain, item);
+        }
+        while (chain->len > 0)
+            g_ptr_array_add(sync->items, g_ptr_array_steal_index(chain, chain->len - 1));
+    }
+    g_ptr_array_set_free_func(sorted, NULL);
 }
 
 /* One that is named is told of whatever its state; of all, those that are saving are not meant. */
@@ -118,7 +156,7 @@ choose_images(Sync *sync)
             add_item(sync, image->name, image);
     }
     vimg_mutex_unlock(&sync->from->lock);
-    g_ptr_array_sort(sync->items, compare_items);
+    order_items(sync);
 }
 
 /* ---- one image -------------------------------------------------------------------------- */
