@@ -28,7 +28,7 @@ vimg_store_pull(VimgStore *store, const char *uuid, VimgStore *source, const cha
     ok = store->type->table.pull(store->handle, uuid, source->handle, from, request, job, sent, out,
                                  &local);
     if (!vimg_type_settle(store->type, ok, local, name, error) ||
-        !vimg_store_accept(store, out, uuid, name, error))
+        !vimg_store_accept(store, out, uuid, NULL, error))
         return FALSE;
     if (out->state == VIMG_IMAGE_ACTIVE)
         return TRUE;

@@ -469,12 +469,13 @@ collect_there(gpointer data)
     vimg_slice_store_free(store);
 }
 
-static gboolean
+static void
 meet_at(const World *fresh, guint at, guint side, gboolean kill)
 {
     g_auto(World) world = world_copy(fresh, TRUE);
     Meeting meeting = {&world, side, kill};
     VimgTransport *transport = (side == 0 ? world.source : world.here)->transport;
+    g_auto(VimgPluginImage) left = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) error = NULL;
     gboolean met;
     gboolean done;
@@ -482,8 +483,7 @@ meet_at(const World *fresh, guint at, guint side, gboolean kill)
     memory_transport_meet(transport, at, collect_there, &meeting);
     done = make(&world, &error) && pull(&world, &error);
     memory_transport_meet(transport, 0, NULL, NULL);
-    met = !kill || !vimg_image_stat(world.source, world.from,
-                                    &(VimgPluginImage)VIMG_PLUGIN_IMAGE_INIT, NULL);
+    met = !kill || !vimg_image_stat(world.source, world.from, &left, NULL);
     if (kill && !done) {
         g_assert_true(met);
         g_assert_true(g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL) ||
@@ -492,7 +492,6 @@ meet_at(const World *fresh, guint at, guint side, gboolean kill)
         g_assert_no_error(error);
         helper_assert_content(world.here, world.uuid, content);
     }
-    return met;
 }
 
 static void
