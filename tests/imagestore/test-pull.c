@@ -204,7 +204,7 @@ test_missing_only(void)
     g_autoptr(GError) error = NULL;
 
     make(&world, &error);
-    pull(&world, &error);
+    g_assert_true(pull(&world, &error) || error);
     g_assert_no_error(error);
     g_assert_cmpuint(world.sent, ==, frames(world.source, 6, N_SLICES - 1));
     helper_assert_content(world.here, world.uuid, content);
@@ -255,7 +255,7 @@ test_ends(void)
     g_free(world.from);
     world.from = put_image(world.source, "empty", nothing);
     make(&world, &error);
-    pull(&world, &error);
+    g_assert_true(pull(&world, &error) || error);
     g_assert_no_error(error);
     helper_assert_content(world.here, world.uuid, nothing);
     g_free(world.from);
@@ -299,7 +299,7 @@ test_mend(void)
 
     pull_again(&world);
     replace_slice(world.here, &id, NULL);
-    pull(&world, &error);
+    g_assert_true(pull(&world, &error) || error);
     g_assert_no_error(error);
     g_assert_cmpuint(world.sent, ==, frames(world.source, 7, 7));
     helper_assert_content(world.here, world.uuid, content);
@@ -330,7 +330,7 @@ test_resume(void)
     world.here->keep_temporary = 86400;
     report = vimg_collect(world.here, FALSE, 0, NULL, &error);
     g_assert_no_error(error);
-    pull(&world, &error);
+    g_assert_true(pull(&world, &error) || error);
     g_assert_no_error(error);
     g_assert_cmpuint(before + world.sent, ==, all);
     helper_assert_content(world.here, world.uuid, content);
@@ -372,7 +372,7 @@ count_steps(const World *fresh, const Setting *setting, gboolean looks)
 
     memory_disk_set_fault(disk, &(Fault){FAULT_NONE});
     make(&world, &error);
-    pull(&world, &error);
+    g_assert_true(pull(&world, &error) || error);
     g_assert_no_error(error);
     return looks ? memory_disk_count_looks(disk) : memory_disk_count(disk);
 }
