@@ -211,7 +211,8 @@ stage_frames(Batch *batch, GError **error)
                           .path = vimg_publish_staged_path(lease, &staged),
                           .data = batch->frames[i]->data,
                           .size = batch->frames[i]->size,
-                          .sealed = TRUE};
+                          .sealed = TRUE,
+                          .durable = TRUE};
     }
     vimg_transport_run(batch->haul->start.out, ops, batch->n);
     for (i = 0; i < batch->n; i++) {
