@@ -9,7 +9,7 @@
 #include "publish.h"
 #include "throw.h"
 
-#define BATCH_BYTES ((guint64)8 * 1024 * 1024)
+#define BATCH_BYTES ((guint64)16 * 1024 * 1024) /* expanded: whatever a source says of frames */
 #define BATCH_SLICES 128
 #define WAIT_MAX (G_USEC_PER_SEC / 2)
 /* A limited haul moves in small steps: so many a second. */
@@ -82,46 +82,46 @@ pause_for(VimgHaul *haul)
 }
 
 /* At least one slice, however large it is. */
+static void
+fill_batch(Batch *batch)
+{
+    VimgHaul *haul = batch->haul;
+    guint64 room = haul->start.rate > 0 ? haul->start.rate / STEPS : G_MAXUINT64;
+    guint64 length = 0;
+    guint64 size = 0;
+
+    batch->n = 0;
+    batch->first = haul->next;
+    while (haul->next < haul->items->len && batch->n < BATCH_SLICES) {
+        guint64 more = length_of(batch, batch->n);
+
+        if (batch->n > 0 &&
+            (length + more > BATCH_BYTES || size + item_of(batch, batch->n)->size > room))
+            break;
+        length += more;
+        size += item_of(batch, batch->n)->size;
+        batch->n++;
+        haul->next++;
+    }
+    haul->debt += haul->start.rate > 0 ? (gdouble)size : 0;
+}
+
 static gboolean
 take_batch(Batch *batch)
 {
     VimgHaul *haul = batch->haul;
-    guint64 room = haul->start.rate > 0 ? MIN(haul->start.rate / STEPS, BATCH_BYTES) : BATCH_BYTES;
-    guint64 sum = 0;
     gint64 wait;
     LOCK_GUARD(&haul->lock);
 
     while (!haul->failure && haul->next < haul->items->len && (wait = pause_for(haul)) > 0)
         cond_wait_until(&haul->changed, &haul->lock, g_get_monotonic_time() + wait);
     batch->n = 0;
-    batch->first = haul->next;
-    while (!haul->failure && haul->next < haul->items->len && batch->n < BATCH_SLICES) {
-        sum += g_array_index(haul->items, VimgHaulItem, haul->next).size;
-        if (batch->n > 0 && sum > room)
-            break;
-        batch->n++;
-        haul->next++;
-    }
-    if (haul->start.rate > 0)
-        haul->debt += (gdouble)sum;
+    if (!haul->failure)
+        fill_batch(batch);
     return batch->n > 0;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
-
-/* What is not in its place, or not of the size it had, is looked for. */
-static gboolean
-accept_frame(Batch *batch, guint i, VimgOp *op, GError **error)
-{
-    if (op->result == 0 && op->content->size > 0) {
-        batch->frames[i] = g_steal_pointer(&op->content);
-        return TRUE;
-    }
-    g_clear_pointer(&op->content, vimg_buffer_unref);
-    batch->frames[i] = vimg_slice_read_frame(batch->haul->start.source->transport, id_of(batch, i),
-                                             length_of(batch, i), error);
-    return batch->frames[i] != NULL;
-}
 
 /* Says it of slice @i if that is at fault. */
 static gboolean
@@ -137,40 +137,29 @@ blame(Batch *batch, guint i, GError **error)
     return FALSE;
 }
 
+/* What is wrong with one is said of that; of each that is good, the frame is kept. */
 static gboolean
 read_frames(Batch *batch, GError **error)
 {
-    VimgOp ops[BATCH_SLICES] = {0};
+    VimgSliceFetch fetches[BATCH_SLICES] = {0};
     gboolean good = TRUE;
     guint i;
 
     for (i = 0; i < batch->n; i++)
-        ops[i] = (VimgOp){.kind = VIMG_OP_READ,
-                          .path = vimg_slice_path(id_of(batch, i)),
-                          .size = item_of(batch, i)->size};
-    vimg_transport_run(batch->haul->start.in, ops, batch->n);
+        fetches[i] = (VimgSliceFetch){.id = id_of(batch, i), .length = length_of(batch, i)};
+    vimg_slice_fetch(batch->haul->start.in, fetches, batch->n);
     for (i = 0; i < batch->n; i++) {
-        if (good && !accept_frame(batch, i, &ops[i], error))
+        g_autoptr(VimgBuffer) plain = NULL;
+
+        if (fetches[i].result == 0)
+            batch->frames[i] = vimg_buffer_ref(fetches[i].frame);
+        if (good)
+            plain = vimg_slice_open(batch->tools, &fetches[i], error);
+        g_clear_pointer(&fetches[i].frame, vimg_buffer_unref);
+        if (good && !plain)
             good = blame(batch, i, error);
-        vimg_buffer_unref(ops[i].content);
-        g_free((char *)ops[i].path);
     }
     return good;
-}
-
-static gboolean
-check_frames(Batch *batch, GError **error)
-{
-    guint i;
-
-    for (i = 0; i < batch->n; i++) {
-        g_autoptr(VimgBuffer) plain = vimg_slice_expand(
-            batch->tools, id_of(batch, i), batch->frames[i], length_of(batch, i), error);
-
-        if (!plain)
-            return blame(batch, i, error);
-    }
-    return TRUE;
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */
@@ -256,8 +245,7 @@ vimg_haul_carry(void *data)
     while (take_batch(&batch)) {
         GError *error = NULL;
 
-        if (read_frames(&batch, &error) && check_frames(&batch, &error) &&
-            stage_frames(&batch, &error))
+        if (read_frames(&batch, &error) && stage_frames(&batch, &error))
             hand_over(&batch);
         else
             vimg_haul_fail(haul, error);

@@ -17,7 +17,7 @@
  */
 typedef struct {
     VimgSliceStore *source;
-    VimgTransport *in; /* to the slices of the source */
+    VimgTransport *in; /* to the slices of the source, and all else of it */
     VimgLease *lease;  /* of the destination */
     VimgTransport *out;
     const VimgIndex *index; /* what is to be there in the end */

@@ -106,7 +106,7 @@ mark_source(Pull *pull, const GArray *bad)
 
     if (scrub && vimg_scrub_run(scrub, bad, 0, &error) &&
         vimg_damage_find(pull->source, pull->index, pull->reading, vimg_scrub_left(scrub), NULL,
-                         &damage, &error) &&
+                         NULL, &damage, &error) &&
         (damage.count == 0 || vimg_damage_write(pull->source, pull->from, &damage, &error)))
         return;
     vimg_slice_store_log(VIMG_LOG_WARNING, "damaged image %s is not marked: %s", pull->from,

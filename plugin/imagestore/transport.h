@@ -48,10 +48,12 @@ typedef struct {
     gboolean sealed; /* CREATE: mode 0444, else 0644 */
     /* CREATE, OVERWRITE: durable too when it returns; without meaning where sync_all() works */
     gboolean durable;
+    gboolean detailed; /* LIST: infos too, where that costs less than a STAT of each */
 
     int result;          /* 0 or a value of errno */
     VimgBuffer *content; /* READ: (transfer full) */
     GPtrArray *names;    /* LIST: (transfer full) of char */
+    GArray *infos;       /* LIST: (transfer full) of VimgFileInfo, one a name; or NULL */
     VimgFileInfo info;   /* STAT */
 } VimgOp;
 
@@ -75,6 +77,11 @@ typedef struct {
 
 struct _VimgTransport {
     const VimgTransportOps *ops;
+    /*
+     * Each run() takes a while, however little is asked: so much is asked in one, and many are
+     * under way at once, from as many threads.
+     */
+    gboolean remote;
 };
 
 /* Single operations.  Return: 0 or a value of errno. */
@@ -82,6 +89,9 @@ int vimg_transport_mkdir(VimgTransport *transport, const char *path);
 int vimg_transport_rmdir(VimgTransport *transport, const char *path);
 int vimg_transport_create(VimgTransport *transport, const char *path, gconstpointer data,
                           gsize size, gboolean sealed);
+/* The same, and durable when it returns. */
+int vimg_transport_create_durable(VimgTransport *transport, const char *path, gconstpointer data,
+                                  gsize size, gboolean sealed);
 int vimg_transport_overwrite(VimgTransport *transport, const char *path, gconstpointer data,
                              gsize size);
 int vimg_transport_read(VimgTransport *transport, const char *path, gsize max, VimgBuffer **out);
@@ -91,6 +101,13 @@ int vimg_transport_unlink(VimgTransport *transport, const char *path);
 int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out);
 /* @out: (transfer full) of char */
 int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out);
+/* Runs @n operations; a LIST has its infos, of type VIMG_FILE_OTHER for what is gone meanwhile. */
+void vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n);
+/* Runs the first of @n READs, at least one, as many as together have @max bytes.  Returns: how
+ * many. */
+gsize vimg_transport_read_some(VimgTransport *transport, VimgOp *ops, gsize n, guint64 max);
+/* Frees what LIST answered, and with @paths those of all operations too. */
+void vimg_transport_clear_ops(VimgOp *ops, gsize n, gboolean paths);
 /* Listed names come in whatever order suits the storage; this is bytewise. */
 void vimg_transport_sort(GPtrArray *names);
 int vimg_transport_sync(VimgTransport *transport, const char *path);
