@@ -446,7 +446,7 @@ class Manual(CtlCase):
         super().tearDown()
 
     def prepare(self):
-        for pool in ("images", "lab", "field"):
+        for pool in ("images", "lab", "field", "mirror"):
             (self.work / ("store-" + pool)).mkdir()
             self.pool(pool, self.work / ("store-" + pool))
         self.ctl("zone", "attach", "field", "west")
