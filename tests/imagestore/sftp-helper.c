@@ -24,6 +24,20 @@ helper_call_clear(HelperCall *call)
     g_clear_pointer(&call->names, g_ptr_array_unref);
 }
 
+static GPtrArray *
+take_names(GPtrArray *found)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    guint i;
+
+    for (i = 0; i < found->len; i++) {
+        VimgSftpName *name = g_ptr_array_index(found, i);
+
+        g_ptr_array_add(names, g_steal_pointer(&name->name));
+    }
+    return names;
+}
+
 static void
 call_done(VimgSftpRequest *request, const VimgSftpReply *reply)
 {
@@ -35,7 +49,7 @@ call_done(VimgSftpRequest *request, const VimgSftpReply *reply)
     if (reply && reply->data)
         call->data = g_bytes_new(reply->data, reply->size);
     if (reply && reply->names)
-        call->names = g_ptr_array_ref(reply->names);
+        call->names = take_names(reply->names);
     if (reply && reply->type == VIMG_SFTP_EXTENDED_REPLY)
         g_assert_true(vimg_sftp_space_parse(reply, &call->space));
     if (reply)

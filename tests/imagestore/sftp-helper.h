@@ -16,7 +16,7 @@ typedef struct {
     guint times; /* how often it was done */
     guint32 status;
     GBytes *data;
-    GPtrArray *names;
+    GPtrArray *names; /* of char */
     VimgSftpAttrs attrs;
     VimgSftpSpace space;
 } HelperCall;

@@ -16,6 +16,7 @@
 
 #define N_CALLS 8
 #define QUICK 200 /* milliseconds of patience where the server does nothing */
+#define SOON 1000 /* the same where it has to greet before, on however busy a host */
 #define PATIENT 60000
 
 /* ---- the server's side --------------------------------------------------------------------- */
@@ -228,6 +229,18 @@ answer_half(Peer *peer, const guint32 *ids)
     say(peer, half, sizeof(half));
 }
 
+/* A byte now and then, of a packet that never ends. */
+static void
+answer_drops(Peer *peer, const guint32 *ids)
+{
+    static const guint8 length[] = {0, 1, 0, 0};
+
+    (void)ids;
+    say(peer, length, sizeof(length));
+    while (send(peer->fd, "", 1, MSG_NOSIGNAL) == 1)
+        g_usleep(QUICK / 10 * 1000);
+}
+
 static void
 hang_up(Peer *peer, const guint32 *ids)
 {
@@ -279,6 +292,40 @@ greet_limits(Peer *peer)
     say_packet(peer, "02 00000003 00000012 6c696d697473406f70656e7373682e636f6d 00000001 31", 0);
 }
 
+/* Each half of it comes within its patience, the whole does not. */
+static void
+greet_slowly(Peer *peer)
+{
+    guint32 id;
+
+    g_usleep(QUICK / 4 * 3 * 1000);
+    greet_limits(peer);
+    if (!hear_packet(peer, &id))
+        return;
+    g_usleep(QUICK / 4 * 3 * 1000);
+    say_packet(peer, "65 * 00000004", id);
+}
+
+/* The largest packet, a little at a time. */
+static void
+greet_drops(Peer *peer)
+{
+    const guint32 size = VIMG_SFTP_PACKET_MAX;
+    const guint32 length = GUINT32_TO_BE(size);
+    const guint32 name = GUINT32_TO_BE(size - 5 - 8);
+    g_autofree guint8 *packet = g_malloc0(4 + (gsize)size);
+    gsize at;
+
+    memcpy(packet, &length, 4);
+    packet[4] = 2;
+    packet[8] = 3;
+    memcpy(packet + 9, &name, 4);
+    for (at = 0; at < 4 + size && peer->allowed > 0; at += 8192) {
+        say(peer, packet + at, MIN(8192, 4 + size - at));
+        g_usleep(QUICK / 10 * 1000);
+    }
+}
+
 /* ---- the tests ----------------------------------------------------------------------------- */
 
 static const Script good = {"all", greet, answer_all, NULL, PATIENT};
@@ -293,8 +340,9 @@ static const Script scripts[] = {
     {"too-much", greet, answer_too_much, "cannot be understood", PATIENT},
     {"huge", greet, answer_huge, "262145 bytes", PATIENT},
     {"short", greet, answer_short, "4 bytes", PATIENT},
-    {"half", greet, answer_half, "did not answer", QUICK},
-    {"silent", greet, NULL, "did not answer", QUICK},
+    {"half", greet, answer_half, "did not answer", SOON},
+    {"drops", greet, answer_drops, "did not answer", SOON},
+    {"silent", greet, NULL, "did not answer", SOON},
     {"hang-up", greet, hang_up, "ended", PATIENT},
 };
 
@@ -306,6 +354,8 @@ static const Script greetings[] = {
     {"status", greet_status, NULL, "does not speak", PATIENT},
     {"text", greet_text, NULL, "1466264675 bytes", PATIENT},
     {"limits", greet_limits, NULL, "did not answer", QUICK},
+    {"slowly", greet_slowly, NULL, "did not answer", QUICK},
+    {"drops", greet_drops, NULL, "did not answer", QUICK},
 };
 
 /* Begins a session with a peer that does as @script says; NULL if it came to nothing. */
@@ -410,6 +460,19 @@ test_greeting(gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
     g_assert_nonnull(strstr(error->message, script->reason));
     pthread_join(thread, NULL);
+}
+
+/* Nobody is there, and the signal that a pipe sends then is not for the daemon. */
+static void
+test_nobody(void)
+{
+    g_autoptr(GError) error = NULL;
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+    close(fds[1]);
+    g_assert_null(vimg_sftp_session_new(vimg_sftp_stream_new_fd(fds[0]), &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
 }
 
 /* The server is gone after @allowed bytes of a good conversation.  Returns: answers. */
@@ -549,6 +612,7 @@ main(int argc, char **argv)
 
         g_test_add_data_func(path, &greetings[i], test_greeting);
     }
+    g_test_add_func("/sftp-hostile/nobody", test_nobody);
     g_test_add_func("/sftp-hostile/death", test_death);
     g_test_add_func("/sftp-hostile/bytes", test_bytes);
     g_test_add_func("/sftp-hostile/free", test_free);

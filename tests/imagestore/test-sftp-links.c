@@ -246,7 +246,7 @@ test_upload(gconstpointer data)
     guint at = CUT_GREETING + 1;
 
     while (upload_cut_at(&(Cut){(CutKind)GPOINTER_TO_INT(data), at}))
-        at += 13 * helper_stride();
+        at += 23 * helper_stride();
     g_assert_cmpuint(at, >, 100);
 }
 

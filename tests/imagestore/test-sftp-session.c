@@ -262,7 +262,7 @@ test_names(HelperHome *home, gconstpointer data)
     g_assert_cmpuint(helper_simple(fixture.session, VIMG_SFTP_FSYNC, NULL, NULL, handle), ==, 0);
     g_assert_cmpuint(helper_simple(fixture.session, VIMG_SFTP_FSTAT, NULL, NULL, handle), ==, 0);
     g_assert_cmpuint(helper_run(fixture.session, &real), ==, VIMG_SFTP_OK);
-    g_assert_cmpstr(((VimgSftpName *)real.names->pdata[0])->name, ==, a);
+    g_assert_cmpstr(g_ptr_array_index(real.names, 0), ==, a);
     g_assert_cmpuint(helper_run(fixture.session, &space), ==, VIMG_SFTP_OK);
     g_assert_cmpuint(space.space.total, >, space.space.available);
     g_assert_cmpuint(helper_run(fixture.session, &stat), ==, VIMG_SFTP_OK);

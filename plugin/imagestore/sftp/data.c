@@ -49,16 +49,16 @@ open_file(VimgSftpTask *task, guint32 flags, VimgSftpNext next)
     vimg_sftp_ask_path(task, VIMG_SFTP_OPEN, task->path, next);
 }
 
-/* Requests of @chunk bytes each for all until @target. */
+/* Requests of @chunk bytes each for all from @offset until @target. */
 static void
-make_window(VimgSftpTask *task, guint64 target, guint64 chunk)
+make_window(VimgSftpTask *task, guint64 offset, guint64 target, guint64 chunk)
 {
-    guint64 n = (target + chunk - 1) / chunk;
+    guint64 n = (target - offset + chunk - 1) / chunk;
 
     g_free(task->window);
     task->window_size = (guint)CLAMP(n, 1, MAX(WINDOW_BYTES / chunk, 1));
     task->window = g_new0(VimgSftpCall, task->window_size);
-    task->offset = 0;
+    task->offset = offset;
     task->target = target;
 }
 
@@ -155,7 +155,7 @@ begin_writing(VimgSftpTask *task, const VimgSftpReply *reply)
     guint i;
 
     vimg_sftp_keep_handle(task, reply);
-    make_window(task, task->op->size, task->server->write_max);
+    make_window(task, 0, task->op->size, task->server->write_max);
     for (i = 0; i < task->window_size && task->offset < task->target; i++)
         write_next(task, &task->window[i]);
     if (task->offset == task->target)
@@ -225,9 +225,38 @@ vimg_sftp_overwrite(VimgSftpTask *task)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
+/* Where the content that is read begins in its file. */
+static guint64
+content_start(const VimgOp *op)
+{
+    return op->kind == VIMG_OP_READ_AT ? op->offset : 0;
+}
+
+static void
+part_seen(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    VimgSftpTask *task = call->task;
+    VimgOp *op = task->op;
+
+    vimg_sftp_close(task);
+    op->result = vimg_sftp_errno(reply->status);
+    if (op->result == 0 && !vimg_sftp_fill_info(&reply->attrs, &op->info))
+        op->result = EIO;
+    if (op->result != 0)
+        g_clear_pointer(&op->content, vimg_buffer_unref);
+}
+
+/* Of a part it is enough to say what file it was. */
+static void
+end_part(VimgSftpTask *task)
+{
+    task->op->content->size = (gsize)(task->end - task->op->offset);
+    vimg_sftp_ask_handle(task, &task->last[0], VIMG_SFTP_FSTAT, part_seen);
+}
+
 /* The byte after the last one is asked for too: whether it comes tells whether the file grew. */
 static void
-end_read(VimgSftpTask *task)
+end_whole(VimgSftpTask *task)
 {
     VimgOp *op = task->op;
     gboolean grew = task->status == VIMG_SFTP_OK && task->end > op->content->size;
@@ -243,6 +272,15 @@ end_read(VimgSftpTask *task)
         vimg_sftp_read(task);
     else if (grew)
         op->result = EBUSY;
+}
+
+static void
+end_read(VimgSftpTask *task)
+{
+    if (task->op->kind == VIMG_OP_READ_AT && task->status == VIMG_SFTP_OK)
+        end_part(task);
+    else
+        end_whole(task);
 }
 
 static void read_done(VimgSftpCall *call, const VimgSftpReply *reply);
@@ -269,22 +307,24 @@ take_data(VimgSftpCall *call, const VimgSftpReply *reply)
 {
     VimgSftpTask *task = call->task;
     VimgBuffer *content = task->op->content;
+    guint64 start = content_start(task->op);
+    guint64 limit = start + content->size;
     guint64 offset = call->request.offset;
-    guint64 end = MIN(offset + reply->size, content->size);
+    guint64 end = MIN(offset + reply->size, limit);
 
     if (reply->size == 0 || reply->size > call->request.size) {
         task->status = VIMG_SFTP_FAILURE;
         return;
     }
     if (end > offset)
-        memcpy(content->data + offset, reply->data, (gsize)(end - offset));
+        memcpy(content->data + (offset - start), reply->data, (gsize)(end - offset));
     call->request.offset += reply->size;
     call->request.size -= reply->size;
-    if (call->request.size > 0 && call->request.offset < content->size) {
+    if (call->request.size > 0 && call->request.offset < limit) {
         task->active++;
         vimg_sftp_ask_handle(task, call, VIMG_SFTP_READ, read_done);
     } else if (call->request.size > 0) {
-        note_end(task, content->size);
+        note_end(task, limit);
     }
 }
 
@@ -310,6 +350,8 @@ static void
 read_opened(VimgSftpCall *call, const VimgSftpReply *reply)
 {
     VimgSftpTask *task = call->task;
+    const VimgOp *op = task->op;
+    guint64 start = content_start(op);
     guint i;
 
     if (reply->type != VIMG_SFTP_HANDLE) {
@@ -318,7 +360,8 @@ read_opened(VimgSftpCall *call, const VimgSftpReply *reply)
         return;
     }
     vimg_sftp_keep_handle(task, reply);
-    make_window(task, task->op->content->size + 1, task->server->read_max);
+    make_window(task, start, start + op->content->size + (op->kind == VIMG_OP_READ),
+                task->server->read_max);
     task->end = task->target;
     for (i = 0; i < task->window_size && task->offset < task->target; i++)
         read_next(task, &task->window[i]);
@@ -343,6 +386,30 @@ void
 vimg_sftp_read(VimgSftpTask *task)
 {
     vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->path, read_seen);
+}
+
+static void
+part_file_seen(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    VimgOp *op = call->task->op;
+    guint64 there;
+
+    if (!seen_well(call, reply, FALSE))
+        return;
+    if (!vimg_sftp_fill_info(&reply->attrs, &op->info)) {
+        op->result = EIO;
+        return;
+    }
+    there = op->info.size - MIN(op->info.size, op->offset);
+    op->content = vimg_buffer_new((gsize)MIN(op->size, there));
+    if (op->content->size > 0)
+        open_file(call->task, VIMG_SFTP_FLAG_READ, read_opened);
+}
+
+void
+vimg_sftp_read_at(VimgSftpTask *task)
+{
+    vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->path, part_file_seen);
 }
 
 /* ---- making durable ----------------------------------------------------------------------- */

@@ -24,8 +24,10 @@ end_list(VimgSftpTask *task)
     vimg_sftp_close(task);
     if (task->status != VIMG_SFTP_EOF)
         op->result = op->result ? op->result : vimg_sftp_errno(task->status);
-    if (op->result != 0)
-        g_clear_pointer(&op->names, g_ptr_array_unref);
+    if (op->result == 0)
+        return;
+    g_clear_pointer(&op->names, g_ptr_array_unref);
+    g_clear_pointer(&op->infos, g_array_unref);
 }
 
 static void listed(VimgSftpCall *call, const VimgSftpReply *reply);
@@ -35,6 +37,18 @@ list_next(VimgSftpTask *task, VimgSftpCall *call)
 {
     task->active++;
     vimg_sftp_ask_handle(task, call, VIMG_SFTP_READDIR, listed);
+}
+
+/* What is not told of one is to be asked for of all. */
+static void
+take_info(VimgOp *op, const VimgSftpAttrs *attrs)
+{
+    VimgFileInfo info;
+
+    if (op->infos && vimg_sftp_fill_info(attrs, &info))
+        g_array_append_val(op->infos, info);
+    else
+        g_clear_pointer(&op->infos, g_array_unref);
 }
 
 static void
@@ -51,6 +65,7 @@ take_names(VimgSftpTask *task, GPtrArray *found)
     for (i = 0; i < found->len; i++) {
         VimgSftpName *name = g_ptr_array_index(found, i);
 
+        take_info(op, &name->attrs);
         g_ptr_array_add(op->names, g_steal_pointer(&name->name));
     }
 }
@@ -86,6 +101,8 @@ list_opened(VimgSftpCall *call, const VimgSftpReply *reply)
     }
     vimg_sftp_keep_handle(task, reply);
     task->op->names = g_ptr_array_new_with_free_func(g_free);
+    if (task->op->with_infos)
+        task->op->infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
     task->window = g_new0(VimgSftpCall, WINDOW);
     while (task->window_size < 2)
         list_next(task, &task->window[task->window_size++]);

@@ -96,7 +96,7 @@ typedef struct {
     const guint8 *data; /* HANDLE, DATA, EXTENDED_REPLY */
     guint32 size;
     VimgSftpAttrs attrs; /* ATTRS */
-    GPtrArray *names;    /* NAME: of VimgSftpName; take a reference to keep them */
+    GPtrArray *names;    /* NAME: of VimgSftpName, whose strings may be stolen */
 } VimgSftpReply;
 
 /* What a server said of itself. */

@@ -20,14 +20,14 @@
 
 #define PATIENCE 30000 /* milliseconds */
 /*
- * Under way at once.  An SSH channel of OpenSSH takes 2 MiB a round trip; twice as much keeps that
- * full while the answers come back.  Requests count for the trip of small ones.
+ * Under way at once.  A channel of OpenSSH takes 2 MiB a round trip: twice as much, each way, keeps
+ * it full while answers come back.  The number of requests is what bounds the small ones.
  */
 #define WINDOW_REQUESTS 1024
 #define WINDOW_BYTES ((guint64)4 * 1024 * 1024)
-/* What a request is to load() besides its data: about what takes a server as long. */
+/* What a request weighs besides its data: as much as takes a server about as long. */
 #define REQUEST_WEIGHT ((guint64)4 * 1024)
-/* Received without a whole reply that still counts as something: 256 bytes in two seconds. */
+/* Bytes that show, without a whole reply, that the server is there: less in 30 s is no use. */
 #define TRICKLE ((guint64)4 * 1024)
 
 struct _VimgSftpSession {
@@ -54,8 +54,8 @@ struct _VimgSftpSession {
     guint64 reading, writing; /* bytes of @sent */
     gint64 alive;             /* when something came last, monotonic */
     guint64 alive_moved;      /* wire.moved at that time */
-    gboolean greeted;
-    gboolean limits_known;
+    gboolean version_known;
+    gboolean greeted; /* the limits are known too */
     VimgSftpRequest limits;
 };
 
@@ -96,6 +96,13 @@ answer(VimgSftpSession *session, VimgSftpRequest *request, const VimgSftpReply *
 }
 
 static void
+set_alive(VimgSftpSession *session)
+{
+    session->alive = g_get_monotonic_time();
+    session->alive_moved = session->wire.moved;
+}
+
+static void
 track(VimgSftpSession *session, VimgSftpRequest *request)
 {
     guint64 *used = window_of(session, request);
@@ -103,10 +110,8 @@ track(VimgSftpSession *session, VimgSftpRequest *request)
     if (used)
         *used += request->size;
     /* the greeting as a whole has to end in time, whatever it is made of */
-    if (session->sent.length == 0 && session->limits_known) {
-        session->alive = g_get_monotonic_time();
-        session->alive_moved = session->wire.moved;
-    }
+    if (session->sent.length == 0 && session->greeted)
+        set_alive(session);
     g_queue_push_tail_link(&session->sent, &request->link);
     g_hash_table_insert(session->by_id, GUINT_TO_POINTER(request->id), request);
 }
@@ -183,7 +188,7 @@ take_version(VimgSftpSession *session, const guint8 *packet, gsize size, GError 
         return throw_error(error, VIMG_ERROR_DISCONNECTED,
                            _("the server speaks version %1$u of SFTP, not %2$u"), version,
                            VIMG_SFTP_VERSION);
-    session->greeted = TRUE;
+    session->version_known = TRUE;
     return TRUE;
 }
 
@@ -222,14 +227,14 @@ receive(VimgSftpSession *session, gboolean *some, GError **error)
             return FALSE;
         if (!packet)
             break;
-        if (!session->greeted) {
+        if (!session->version_known) {
             if (!take_version(session, packet, size, error))
                 return FALSE;
             continue;
         }
         if (!take_reply(session, packet, size, error))
             return FALSE;
-        session->alive = g_get_monotonic_time();
+        set_alive(session);
     }
     return TRUE;
 }
@@ -247,17 +252,13 @@ take_submitted(VimgSftpSession *session)
 
 /* Microseconds until the server has done nothing for too long; -1: nothing is asked of it. */
 static gint64
-patience_left(VimgSftpSession *session)
+patience_left(const VimgSftpSession *session)
 {
-    gint64 now = g_get_monotonic_time();
+    gint64 end = session->alive + (gint64)session->patience * 1000;
 
     if (session->greeted && session->sent.length == 0)
         return -1;
-    if (session->limits_known && session->wire.moved - session->alive_moved >= TRICKLE) {
-        session->alive = now;
-        session->alive_moved = session->wire.moved;
-    }
-    return MAX(session->alive + (gint64)session->patience * 1000 - now, 0);
+    return MAX(end - g_get_monotonic_time(), 0);
 }
 
 /* Sleeps until a direction may move again, or something is submitted. */
@@ -287,9 +288,13 @@ static gboolean
 rest(VimgSftpSession *session, GError **error)
 {
     VimgSftpStream *stream = session->wire.stream;
-    gint64 left = patience_left(session);
-    int timeout = left < 0 ? -1 : (int)((left + 999) / 1000);
+    gint64 left;
+    int timeout;
 
+    if (session->greeted && session->wire.moved - session->alive_moved >= TRICKLE)
+        set_alive(session);
+    left = patience_left(session);
+    timeout = left < 0 ? -1 : (int)((left + 999) / 1000);
     if (left == 0)
         return throw_error(error, VIMG_ERROR_DISCONNECTED,
                            _("the server did not answer within %u seconds"),
@@ -368,7 +373,7 @@ limits_done(VimgSftpRequest *request, const VimgSftpReply *reply)
 
     if (reply && reply->type == VIMG_SFTP_EXTENDED_REPLY)
         vimg_sftp_limits_parse(reply, &session->server);
-    session->limits_known = TRUE;
+    session->greeted = TRUE;
 }
 
 static gboolean
@@ -378,18 +383,18 @@ greet(VimgSftpSession *session, GError **error)
     guint8 *at = vimg_sftp_wire_room(&session->wire, &room);
 
     vimg_sftp_wire_add(&session->wire, vimg_sftp_encode_init(at, room));
-    while (!session->greeted) {
+    while (!session->version_known) {
         if (!turn(session, error))
             return FALSE;
     }
-    session->limits_known = !session->server.limits;
+    session->greeted = !session->server.limits;
     if (session->server.limits) {
         session->limits.type = VIMG_SFTP_LIMITS;
         session->limits.done = limits_done;
         session->limits.owner = session;
         vimg_sftp_session_submit(session, &session->limits);
     }
-    while (!session->limits_known) {
+    while (!session->greeted) {
         if (!turn(session, error))
             return FALSE;
     }

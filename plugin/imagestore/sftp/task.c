@@ -232,20 +232,25 @@ vimg_sftp_file_type(guint32 mode)
                            : VIMG_FILE_OTHER;
 }
 
+gboolean
+vimg_sftp_fill_info(const VimgSftpAttrs *attrs, VimgFileInfo *out)
+{
+    if (!attrs->has_mode || !attrs->has_size || !attrs->has_times)
+        return FALSE;
+    *out = (VimgFileInfo){.type = vimg_sftp_file_type(attrs->mode),
+                          .size = attrs->size,
+                          .mtime = (gint64)attrs->mtime * G_GINT64_CONSTANT(1000000000)};
+    return TRUE;
+}
+
 static void
 stat_seen(VimgSftpCall *call, const VimgSftpReply *reply)
 {
-    const VimgSftpAttrs *attrs = &reply->attrs;
     VimgOp *op = call->task->op;
 
     op->result = vimg_sftp_errno(reply->status);
-    if (op->result == 0 && !(attrs->has_mode && attrs->has_size && attrs->has_times))
+    if (op->result == 0 && !vimg_sftp_fill_info(&reply->attrs, &op->info))
         op->result = EIO;
-    if (op->result != 0)
-        return;
-    op->info.type = vimg_sftp_file_type(attrs->mode);
-    op->info.size = attrs->size;
-    op->info.mtime = (gint64)attrs->mtime * G_GINT64_CONSTANT(1000000000);
 }
 
 static void
@@ -385,11 +390,11 @@ publish(VimgSftpTask *task)
 static void (*const begins[])(VimgSftpTask *task) = {
     [VIMG_OP_MKDIR] = make_directory,    [VIMG_OP_RMDIR] = remove_directory,
     [VIMG_OP_CREATE] = vimg_sftp_create, [VIMG_OP_OVERWRITE] = vimg_sftp_overwrite,
-    [VIMG_OP_READ] = vimg_sftp_read,     [VIMG_OP_RENAME] = rename_path,
-    [VIMG_OP_PUBLISH] = publish,         [VIMG_OP_UNLINK] = unlink_file,
-    [VIMG_OP_STAT] = stat_path,          [VIMG_OP_LIST] = vimg_sftp_list,
-    [VIMG_OP_SYNC] = vimg_sftp_sync,     [VIMG_SFTP_TASK_SPACE] = ask_space,
-    [VIMG_SFTP_TASK_RESOLVE] = resolve,
+    [VIMG_OP_READ] = vimg_sftp_read,     [VIMG_OP_READ_AT] = vimg_sftp_read_at,
+    [VIMG_OP_RENAME] = rename_path,      [VIMG_OP_PUBLISH] = publish,
+    [VIMG_OP_UNLINK] = unlink_file,      [VIMG_OP_STAT] = stat_path,
+    [VIMG_OP_LIST] = vimg_sftp_list,     [VIMG_OP_SYNC] = vimg_sftp_sync,
+    [VIMG_SFTP_TASK_SPACE] = ask_space,  [VIMG_SFTP_TASK_RESOLVE] = resolve,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(begins) == VIMG_SFTP_N_TASKS);
 

@@ -71,7 +71,7 @@ struct _VimgSftpTask {
     guint rounds;
     guint64 offset; /* the next to be asked for */
     guint64 target; /* where to end */
-    guint64 end;    /* READ: where the server says that the file ends */
+    guint64 end;    /* READ, READ_AT: where the server says that the file ends */
     gboolean directory;
     gboolean closing;
     guint32 status; /* the first that was not OK */
@@ -89,6 +89,7 @@ void vimg_sftp_task_free(VimgSftpTask *task);
 void vimg_sftp_create(VimgSftpTask *task);
 void vimg_sftp_overwrite(VimgSftpTask *task);
 void vimg_sftp_read(VimgSftpTask *task);
+void vimg_sftp_read_at(VimgSftpTask *task);
 void vimg_sftp_sync(VimgSftpTask *task);
 void vimg_sftp_list(VimgSftpTask *task);
 
@@ -105,6 +106,8 @@ void vimg_sftp_keep_handle(VimgSftpTask *task, const VimgSftpReply *reply);
 void vimg_sftp_close(VimgSftpTask *task);
 int vimg_sftp_errno(guint32 status);
 VimgFileType vimg_sftp_file_type(guint32 mode);
+/* FALSE: the server did not tell all of it. */
+gboolean vimg_sftp_fill_info(const VimgSftpAttrs *attrs, VimgFileInfo *out);
 /*
  * The task fails with @status.  If that says nothing, something at @blamed (NULL: no such thing)
  * or else the state of the file system tells.  task->then is called at the end, if it is set.

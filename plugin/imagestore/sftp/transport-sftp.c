@@ -40,6 +40,7 @@ ended(VimgSftpTask *task)
     if (task->lost) {
         g_clear_pointer(&task->op->content, vimg_buffer_unref);
         g_clear_pointer(&task->op->names, g_ptr_array_unref);
+        g_clear_pointer(&task->op->infos, g_array_unref);
     } else if (track->again) {
         task->op->result = vimg_sftp_settle(task->op, task->op->result);
     }
