@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit model wire virsh ctl plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
+all=(lint unit sftp model wire virsh ctl plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -24,6 +24,7 @@ sshd='openssh-server openssh-client libnss-wrapper openssl python3-jsonschema'
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
     [unit]="libxml2-utils casync qemu-utils $ssh_packages"
+    [sftp]="casync $ssh_packages"
     [model]='spin'
     [wire]=''
     [virsh]="$drive genisoimage openssl"
@@ -77,17 +78,18 @@ build() {
     touch "$scratch/built-$flavour"
 }
 
-# unit_tests FLAVOUR: what meson knows of, at most ten minutes.
+# unit_tests FLAVOUR [OPTION…]: what meson knows of, at most ten minutes.
 unit_tests() {
-    local flavour=$1 wrapper=()
+    local flavour=$1 wrapper=() which=("${@:2}")
 
+    ((${#which[@]})) || which=(--no-suite sftp)
     [[ $flavour != tsan ]] || wrapper=(setarch -R)
     # every step of the fault tests once, in the plain build; elsewhere a sample
     [[ $flavour == gcc ]] || export VIMG_TEST_STRIDE=7
     rm -f "$builds/$flavour/meson-logs/testlog.junit.xml" "$builds/$flavour/meson-logs/testlog.json"
     "${wrapper[@]}" timeout 600 meson test -C "$builds/$flavour" --no-rebuild --print-errorlogs \
         --timeout-multiplier "$([[ $flavour == [at]san ]] && echo 8 || echo 3)" \
-        >"$builds/$flavour-test.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$builds/$flavour-test.log" |
+        "${which[@]}" >"$builds/$flavour-test.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$builds/$flavour-test.log" |
         tail -n 120 | sed 's/^/     | /'
     /usr/bin/python3 -B "$top/tests/lib/meson_results.py" "$builds/$flavour" "$suite" || true
 }
@@ -128,6 +130,12 @@ suite_lint() {
 suite_unit() {
     build gcc
     unit_tests gcc
+}
+
+# The same stores through an SFTP server; see tests/imagestore/meson.build.
+suite_sftp() {
+    build gcc
+    unit_tests gcc --suite sftp
 }
 
 suite_model() {

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "memory-transport.h"
+#include "store-helper.h"
 #include "thread.h"
 
 /* A file or a directory; each side says what is seen now and what a crash leaves. */
@@ -32,13 +33,15 @@ struct _MemoryDisk {
     guint looks;
     gint64 clock;
     guint crashes;
+    char *dir; /* what holds it instead where tests go through a server, else NULL */
 };
 
 typedef struct {
     VimgTransport parent;
     MemoryDisk *disk;
     gboolean whole;
-    guint meet_in; /* operations; 0: nobody is met any more */
+    VimgTransport *inner; /* to disk->dir, or NULL */
+    guint meet_in;        /* operations; 0: nobody is met any more */
     void (*meet)(gpointer data);
     gpointer met;
 } Memory;
@@ -196,6 +199,7 @@ memory_disk_crash(MemoryDisk *disk, guint32 seed)
 {
     Crash crash = {++disk->crashes, seed ? g_rand_new_with_seed(seed) : NULL};
 
+    g_assert_null(disk->dir);
     disk->fault = (Fault){FAULT_NONE};
     node_crash(disk->root, &crash);
     g_clear_pointer(&crash.chance, g_rand_free);
@@ -458,14 +462,53 @@ run_one(Memory *memory, VimgOp *op)
         op->result = run_op(memory, op);
 }
 
-static void
-memory_run(VimgTransport *transport, VimgOp *ops, gsize n)
+/* Whether nothing is to happen at one operation or the other. */
+static gboolean
+is_quiet(Memory *memory)
 {
+    LOCK_GUARD(&memory->disk->lock);
+
+    return memory->disk->fault.kind == FAULT_NONE && memory->disk->fault.space == 0 &&
+           __atomic_load_n(&memory->meet_in, __ATOMIC_RELAXED) == 0;
+}
+
+/* The same on the server; what is to happen at one operation needs them one by one. */
+static void
+run_behind(Memory *memory, VimgOp *ops, gsize n)
+{
+    gboolean quiet = is_quiet(memory);
     gsize i;
 
     for (i = 0; i < n; i++) {
-        meet((Memory *)transport);
-        run_one((Memory *)transport, &ops[i]);
+        if (!quiet)
+            meet(memory);
+        {
+            LOCK_GUARD(&memory->disk->lock);
+
+            ops[i].result = injected(memory->disk, ops[i].kind,
+                                     ops[i].kind == VIMG_OP_SYNC || is_durable(memory, &ops[i]),
+                                     ops[i].kind == VIMG_OP_CREATE ? ops[i].size : 0);
+        }
+        if (!quiet && ops[i].result == 0)
+            vimg_transport_run(memory->inner, &ops[i], 1);
+    }
+    if (quiet)
+        vimg_transport_run(memory->inner, ops, n);
+}
+
+static void
+memory_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    Memory *memory = (Memory *)transport;
+    gsize i;
+
+    if (memory->inner) {
+        run_behind(memory, ops, n);
+        return;
+    }
+    for (i = 0; i < n; i++) {
+        meet(memory);
+        run_one(memory, &ops[i]);
     }
 }
 
@@ -476,7 +519,7 @@ memory_sync_all(VimgTransport *transport)
     int result;
     LOCK_GUARD(&memory->disk->lock);
 
-    if (!memory->whole)
+    if (!memory->whole || memory->inner)
         return ENOSYS;
     result = injected(memory->disk, VIMG_OP_SYNC, TRUE, 0);
     if (result == 0)
@@ -492,11 +535,20 @@ memory_space(VimgTransport *transport, VimgSpace *out)
     return 0;
 }
 
+static void
+memory_free(VimgTransport *transport)
+{
+    Memory *memory = (Memory *)transport;
+
+    vimg_transport_free(memory->inner);
+    g_free(memory);
+}
+
 static const VimgTransportOps memory_ops = {
     .run = memory_run,
     .sync_all = memory_sync_all,
     .space = memory_space,
-    .free = (void (*)(VimgTransport *))g_free,
+    .free = memory_free,
 };
 
 VimgTransport *
@@ -507,6 +559,7 @@ memory_transport_new(MemoryDisk *disk, gboolean whole)
     memory->parent.ops = &memory_ops;
     memory->disk = disk;
     memory->whole = whole;
+    memory->inner = disk->dir ? helper_transport(disk->dir) : NULL;
     return &memory->parent;
 }
 
@@ -523,6 +576,12 @@ memory_transport_meet(VimgTransport *transport, guint at, void (*func)(gpointer 
 
 /* ---- disks ------------------------------------------------------------------------------ */
 
+gboolean
+memory_disk_is_memory(void)
+{
+    return !g_getenv("VIMG_TEST_TRANSPORT");
+}
+
 MemoryDisk *
 memory_disk_new(void)
 {
@@ -530,6 +589,8 @@ memory_disk_new(void)
 
     thread_must(pthread_mutex_init(&disk->lock, NULL));
     disk->root = node_new(disk, TRUE);
+    if (!memory_disk_is_memory())
+        disk->dir = helper_dir();
     return disk;
 }
 
@@ -558,6 +619,8 @@ memory_disk_copy(const MemoryDisk *disk)
 {
     MemoryDisk *copy = memory_disk_new();
 
+    if (disk->dir)
+        helper_copy_dir(disk->dir, copy->dir);
     node_unref(copy->root);
     copy->clock = disk->clock;
     copy->root = node_copy(copy, disk->root);
@@ -567,6 +630,9 @@ memory_disk_copy(const MemoryDisk *disk)
 void
 memory_disk_free(MemoryDisk *disk)
 {
+    if (disk->dir)
+        helper_remove_dir(disk->dir);
+    g_free(disk->dir);
     node_unref(disk->root);
     pthread_mutex_destroy(&disk->lock);
     g_free(disk);
@@ -577,6 +643,7 @@ memory_disk_set_fault(MemoryDisk *disk, const Fault *fault)
 {
     LOCK_GUARD(&disk->lock);
 
+    g_assert_true(!disk->dir || fault->room == 0);
     disk->fault = *fault;
     disk->count = 0;
     disk->looks = 0;

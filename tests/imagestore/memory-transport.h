@@ -29,7 +29,13 @@ typedef struct {
     gsize room;  /* all files together; 0: no limit */
 } Fault;
 
+/*
+ * With VIMG_TEST_TRANSPORT in the environment it is a directory behind a server, where the power
+ * cannot be cut and files have all the room there is.
+ */
 MemoryDisk *memory_disk_new(void);
+/* Whether it is not, for tests of what only memory can do. */
+gboolean memory_disk_is_memory(void);
 /* Returns: (transfer full) an independent copy, everything durable. */
 MemoryDisk *memory_disk_copy(const MemoryDisk *disk);
 void memory_disk_free(MemoryDisk *disk);
