@@ -211,7 +211,8 @@ vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
     }
     reader->path =
         store->where ? g_build_filename(store->where, reader->name, NULL) : g_strdup(reader->name);
-    if (!look(reader, error) || !(reader->lane = vimg_lane_new(read_batch, error)))
+    if (!look(reader, error) ||
+        !(reader->lane = vimg_lane_new(read_batch, store->transport->remote ? 1 : 0, error)))
         return NULL;
     reader->at = MIN(offset, reader->info.size);
     return g_steal_pointer(&reader);

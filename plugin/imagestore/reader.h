@@ -1,7 +1,8 @@
 /*
  * reader.h: one download
  *
- * Slices are read, expanded and checked ahead by the crew, at most a bounded number of bytes.
+ * Slices are read, expanded and checked ahead, at most a bounded number of bytes: by the crew, or
+ * by threads of the reader's own that wait for a storage far away.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

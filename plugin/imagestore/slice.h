@@ -66,6 +66,20 @@ vimg_slice_prefix(const VimgSliceId *id)
 VimgBuffer *vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
                             guint64 length, GError **error);
 
+/* One of many frames that are read together; the lower half is the answer. */
+typedef struct {
+    const VimgSliceId *id;
+    guint64 length; /* of the plain slice, as the index says */
+
+    VimgBuffer *frame; /* (transfer full) */
+    int result;        /* 0 or a value of errno */
+} VimgSliceFetch;
+
+/* From wherever each is now. */
+void vimg_slice_fetch(VimgTransport *transport, VimgSliceFetch *fetches, gsize n);
+/* As vimg_slice_read() of what was fetched, whose frame is gone then. */
+VimgBuffer *vimg_slice_open(VimgSliceTools *tools, VimgSliceFetch *fetch, GError **error);
+
 /*
  * Takes the file of a slice out of its place, to look at what nobody replaces meanwhile.  It lies
  * in a directory of the shape of an old collector run: there everybody finds it, and a collection

@@ -1,8 +1,8 @@
 /*
  * store.h: an open slice store
  *
- * Nothing of its content is relied on in memory: what lies on the storage is the truth, and other
- * hosts change it at any time.
+ * Nothing of its content is relied on in memory but what the storage says did not change: what lies
+ * there is the truth, and other hosts change it at any time.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 
+#include "catalog.h"
 #include "index.h"
 #include "reach.h"
 #include "transport.h"
@@ -49,6 +50,7 @@ typedef struct {
     guint collector; /* timer that goes on with collections; 0: none */
     VimgUsage *usage;
     VimgWatch *watch;
+    VimgCatalog *catalog;
     /* of the collector's timer alone */
     gint64 rest_after; /* no earlier it tries again, monotonic */
     gint64 rest_pause; /* microseconds; doubles with each failure */

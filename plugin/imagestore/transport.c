@@ -9,7 +9,8 @@
 
 #include "transport.h"
 
-#define STATS 256 /* at once */
+#define BATCH 16384 /* STATs at once, of many lists */
+#define STATS 256   /* at once */
 
 static __thread VimgPluginJob *worked_for;
 
@@ -26,6 +27,12 @@ VimgPluginJob *
 vimg_transport_job(void)
 {
     return worked_for;
+}
+
+static char *
+path_in(const char *dir, const char *name)
+{
+    return strcmp(dir, ".") == 0 ? g_strdup(name) : g_strconcat(dir, "/", name, NULL);
 }
 
 static int
@@ -55,6 +62,26 @@ vimg_transport_create(VimgTransport *transport, const char *path, gconstpointer 
         transport,
         &(VimgOp){
             .kind = VIMG_OP_CREATE, .path = path, .data = data, .size = size, .sealed = sealed});
+}
+
+int
+vimg_transport_create_durable(VimgTransport *transport, const char *path, gconstpointer data,
+                              gsize size, gboolean sealed)
+{
+    VimgOp op = {
+        .kind = VIMG_OP_CREATE,
+        .path = path,
+        .data = data,
+        .size = size,
+        .sealed = sealed,
+        .durable = TRUE,
+    };
+    int result;
+
+    if (transport->remote)
+        return run_one(transport, &op);
+    result = vimg_transport_create(transport, path, data, size, sealed);
+    return result ? result : vimg_transport_sync(transport, path);
 }
 
 int
@@ -110,12 +137,6 @@ vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out)
 
     *out = op.names;
     return result;
-}
-
-static char *
-path_in(const char *dir, const char *name)
-{
-    return strcmp(dir, ".") == 0 ? g_strdup(name) : g_strconcat(dir, "/", name, NULL);
 }
 
 /* STATs @n names from @first on.  What cannot be looked at is not there. */
@@ -212,6 +233,84 @@ vimg_transport_space(VimgTransport *transport, VimgSpace *out)
 {
     memset(out, 0, sizeof(*out));
     return transport->ops->space(transport, out);
+}
+
+void
+vimg_transport_clear_ops(VimgOp *ops, gsize n, gboolean paths)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        g_clear_pointer(&ops[i].names, g_ptr_array_unref);
+        g_clear_pointer(&ops[i].infos, g_array_unref);
+        if (!paths)
+            continue;
+        g_free((char *)ops[i].path);
+        g_free((char *)ops[i].to);
+    }
+}
+
+/* A name that a LIST answered without saying more. */
+typedef struct {
+    VimgOp *list;
+    guint i;
+} Bare;
+
+static void
+stat_bare(VimgTransport *transport, const Bare *bare, gsize n)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){
+            .kind = VIMG_OP_STAT,
+            .path = path_in(bare[i].list->path, bare[i].list->names->pdata[bare[i].i]),
+        };
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result == 0)
+            g_array_index(bare[i].list->infos, VimgFileInfo, bare[i].i) = ops[i].info;
+    }
+    vimg_transport_clear_ops(ops, n, TRUE);
+}
+
+void
+vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    g_autoptr(GArray) bare = g_array_new(FALSE, FALSE, sizeof(Bare));
+    const VimgFileInfo none = {.type = VIMG_FILE_OTHER};
+    gsize i;
+    guint k;
+
+    for (i = 0; i < n; i++)
+        ops[i].with_infos = ops[i].kind == VIMG_OP_LIST;
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result != 0 || !ops[i].with_infos || ops[i].infos)
+            continue;
+        ops[i].infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
+        for (k = 0; k < ops[i].names->len; k++) {
+            Bare one = {&ops[i], k};
+
+            g_array_append_val(ops[i].infos, none);
+            g_array_append_val(bare, one);
+        }
+    }
+    for (i = 0; i < bare->len; i += BATCH)
+        stat_bare(transport, &g_array_index(bare, Bare, i), MIN(BATCH, bare->len - i));
+}
+
+gsize
+vimg_transport_read_some(VimgTransport *transport, VimgOp *ops, gsize n, guint64 max)
+{
+    guint64 sum = 0;
+    gsize count = 0;
+
+    while (count < n && (count == 0 || sum + ops[count].size <= max))
+        sum += ops[count++].size;
+    vimg_transport_run(transport, ops, count);
+    return count;
 }
 
 /* One operation of @kind for each file of @dir.  @sum: of their sizes, for STAT. */

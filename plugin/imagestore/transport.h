@@ -94,6 +94,11 @@ typedef struct {
 
 struct _VimgTransport {
     const VimgTransportOps *ops;
+    /*
+     * Each run() takes a while, however little is asked: so much is asked in one, and many are
+     * under way at once, from as many threads.
+     */
+    gboolean remote;
 };
 
 /* Single operations.  Return: 0 or a value of errno. */
@@ -101,6 +106,9 @@ int vimg_transport_mkdir(VimgTransport *transport, const char *path);
 int vimg_transport_rmdir(VimgTransport *transport, const char *path);
 int vimg_transport_create(VimgTransport *transport, const char *path, gconstpointer data,
                           gsize size, gboolean sealed);
+/* The same, and durable when it returns. */
+int vimg_transport_create_durable(VimgTransport *transport, const char *path, gconstpointer data,
+                                  gsize size, gboolean sealed);
 int vimg_transport_overwrite(VimgTransport *transport, const char *path, gconstpointer data,
                              gsize size);
 int vimg_transport_read(VimgTransport *transport, const char *path, gsize max, VimgBuffer **out);
@@ -110,6 +118,13 @@ int vimg_transport_unlink(VimgTransport *transport, const char *path);
 int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out);
 /* @out: (transfer full) of char */
 int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out);
+/* Runs @n operations; a LIST has its infos, of type VIMG_FILE_OTHER for what is gone meanwhile. */
+void vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n);
+/* Runs the first of @n READs, at least one, as many as together have @max bytes.  Returns: how
+ * many. */
+gsize vimg_transport_read_some(VimgTransport *transport, VimgOp *ops, gsize n, guint64 max);
+/* Frees what LIST answered, and with @paths those of all operations too. */
+void vimg_transport_clear_ops(VimgOp *ops, gsize n, gboolean paths);
 /*
  * The same with what STAT tells of each, in as few round trips as it takes; without what went away
  * meanwhile.  @infos: (transfer full) of VimgFileInfo

@@ -227,6 +227,12 @@ look_up(const Memory *memory, const char *path, Node **parent, char **name)
     return node;
 }
 
+static gboolean
+is_durable(const Memory *memory, const VimgOp *op)
+{
+    return op->durable && !memory->whole;
+}
+
 static int
 add_node(const Memory *memory, Node *parent, const char *name, Node *node, const VimgOp *op)
 {
@@ -238,12 +244,22 @@ add_node(const Memory *memory, Node *parent, const char *name, Node *node, const
         node = node_new(memory->disk, op->kind == VIMG_OP_MKDIR);
         if (!node->directory)
             node->content = g_bytes_new(op->data, op->size);
+        if (!node->directory && is_durable(memory, op))
+            node_sync(node);
         entries_put(parent->entries, name, node);
         node_unref(node);
     } else {
         entries_put(parent->entries, name, node);
     }
+    parent->mtime = ++memory->disk->clock;
     return 0;
+}
+
+static void
+remove_entry(const Memory *memory, Node *parent, const char *name)
+{
+    g_hash_table_remove(parent->entries, name);
+    parent->mtime = ++memory->disk->clock;
 }
 
 static int
@@ -258,7 +274,7 @@ rename_node(const Memory *memory, const VimgOp *op, Node *node, Node *parent, co
     look_up(memory, op->to, &new_parent, &new_name);
     result = add_node(memory, new_parent, new_name, node, op);
     if (result == 0)
-        g_hash_table_remove(parent->entries, name);
+        remove_entry(memory, parent, name);
     return result;
 }
 
@@ -340,17 +356,19 @@ run_op(const Memory *memory, VimgOp *op)
             return ENOTDIR;
         if (g_hash_table_size(node->entries) > 0)
             return ENOTEMPTY;
-        g_hash_table_remove(parent->entries, name);
+        remove_entry(memory, parent, name);
         return 0;
     case VIMG_OP_UNLINK:
         if (node->directory)
             return EISDIR;
-        g_hash_table_remove(parent->entries, name);
+        remove_entry(memory, parent, name);
         return 0;
     case VIMG_OP_OVERWRITE:
         g_bytes_unref(node->content);
         node->content = g_bytes_new(op->data, op->size);
         node->mtime = ++memory->disk->clock;
+        if (is_durable(memory, op))
+            node_sync(node);
         return 0;
     case VIMG_OP_READ:
         return node->directory ? EINVAL : read_node(op, node);
@@ -392,9 +410,9 @@ weigh(const Node *node)
     return sum;
 }
 
-/* Whether the operation fails by order; @size: bytes it would write. */
+/* Whether the operation fails by order; @durable: as FAULT_SYNC; @size: bytes it would write. */
 static int
-injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
+injected(MemoryDisk *disk, VimgOpKind kind, gboolean durable, gsize size)
 {
     const Fault *fault = &disk->fault;
     gboolean changes = is_change(kind);
@@ -409,7 +427,7 @@ injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
         return EIO;
     if (fault->kind == FAULT_ERROR && changes && disk->count == fault->at)
         return fault->result;
-    if (fault->kind == FAULT_SYNC && kind == VIMG_OP_SYNC && disk->count >= fault->at)
+    if (fault->kind == FAULT_SYNC && durable && disk->count >= fault->at)
         return EIO;
     if (fault->space && size > fault->space)
         return ENOSPC;
@@ -433,7 +451,9 @@ run_one(Memory *memory, VimgOp *op)
 {
     LOCK_GUARD(&memory->disk->lock);
 
-    op->result = injected(memory->disk, op->kind, op->kind == VIMG_OP_CREATE ? op->size : 0);
+    op->result =
+        injected(memory->disk, op->kind, op->kind == VIMG_OP_SYNC || is_durable(memory, op),
+                 op->kind == VIMG_OP_CREATE ? op->size : 0);
     if (op->result == 0)
         op->result = run_op(memory, op);
 }
@@ -458,7 +478,7 @@ memory_sync_all(VimgTransport *transport)
 
     if (!memory->whole)
         return ENOSYS;
-    result = injected(memory->disk, VIMG_OP_SYNC, 0);
+    result = injected(memory->disk, VIMG_OP_SYNC, TRUE, 0);
     if (result == 0)
         node_sync_all(memory->disk->root);
     return result;
@@ -560,6 +580,14 @@ memory_disk_set_fault(MemoryDisk *disk, const Fault *fault)
     disk->fault = *fault;
     disk->count = 0;
     disk->looks = 0;
+}
+
+void
+memory_disk_let_pass(MemoryDisk *disk, guint seconds)
+{
+    LOCK_GUARD(&disk->lock);
+
+    disk->clock += seconds * G_GINT64_CONSTANT(1000000000);
 }
 
 guint

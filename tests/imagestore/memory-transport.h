@@ -46,6 +46,8 @@ void memory_transport_meet(VimgTransport *transport, guint at, void (*func)(gpoi
 /* Returns: what Fault.room is compared with. */
 gsize memory_disk_weigh(MemoryDisk *disk);
 void memory_disk_set_fault(MemoryDisk *disk, const Fault *fault);
+/* By its clock, which otherwise goes a nanosecond with each change. */
+void memory_disk_let_pass(MemoryDisk *disk, guint seconds);
 /* Changing operations since the fault was set. */
 guint memory_disk_count(MemoryDisk *disk);
 /* The same of reading ones. */

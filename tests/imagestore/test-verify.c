@@ -261,7 +261,7 @@ test_resume(VerifyFixture *fixture, gconstpointer data)
     whole = verify_run(fixture->store, NULL);
     g_assert_cmpuint(whole.checked, >, 700);
     g_assert_false(g_file_test(record, G_FILE_TEST_EXISTS));
-    helper_cancel_after = 1200;
+    helper_cancel_after = 600;
     g_assert_null(vimg_verify(fixture->store, NULL, HELPER_JOB, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
     g_clear_error(&error);
