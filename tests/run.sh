@@ -148,6 +148,7 @@ suite_virsh() {
     integration test_rename
     integration test_zones
     integration test_usage
+    integration test_sync
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -239,6 +240,7 @@ suite_asan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_sync
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -297,6 +299,7 @@ suite_tsan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_sync
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12

@@ -46,6 +46,8 @@ typedef struct {
     GHashTable *entries;
     gsize kept;    /* bytes of these */
     gboolean full; /* the sink takes no more */
+    char *unread;  /* uuid of one that cannot be read */
+    int why;
 } Listing;
 
 static void
@@ -98,9 +100,9 @@ exchange(VimgCatalog *catalog, GHashTable *entries)
 static gsize
 weigh(const VimgPluginImage *image)
 {
-    const char *const texts[] = {image->name,   image->format,   image->parent,
-                                 image->os,     image->arch,     image->description,
-                                 image->reason, image->checksum, image->origin};
+    const char *const texts[] = {image->name,   image->format,      image->parent, image->os,
+                                 image->arch,   image->description, image->reason, image->checksum,
+                                 image->origin, image->copy_of};
     gsize sum = sizeof(Entry) + 256;
     gsize i;
 
@@ -156,6 +158,10 @@ look_at(Listing *listing, const VimgImageLook *look, gint64 changed)
     if (look->result != 0)
         vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out: %s", look->uuid,
                              g_strerror(look->result));
+    if ((look->result != 0 || stored->illegible) && !listing->unread) {
+        listing->unread = g_strdup(look->uuid);
+        listing->why = look->result ? look->result : EBADMSG;
+    }
     if (look->result != 0 || !stored->manifest || !(stored->claimed || stored->deleted))
         return;
     entry = g_new0(Entry, 1);
@@ -230,8 +236,9 @@ note_names(Listing *listing, const VimgOp *found)
                             &g_array_index(found->infos, VimgFileInfo, i).mtime);
 }
 
-gboolean
-vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
+/* @whole: what cannot be read is an error, else it is left out. */
+static gboolean
+list(VimgSliceStore *store, gboolean whole, VimgImageSink sink, gpointer data, GError **error)
 {
     g_autoptr(GHashTable) named = g_hash_table_new(g_str_hash, g_str_equal);
     g_autoptr(GHashTable) old = exchange(store->catalog, entries_new());
@@ -242,6 +249,7 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
         {.kind = VIMG_OP_STAT, .path = "pending"},
     };
     Listing listing = {.store = store, .sink = sink, .data = data, .named = named, .old = old};
+    g_autofree char *unread = NULL;
     int result;
 
     vimg_transport_list_detailed(store->transport, ops, G_N_ELEMENTS(ops));
@@ -254,5 +262,20 @@ vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
         g_hash_table_unref(exchange(store->catalog, listing.entries));
     }
     vimg_transport_clear_ops(ops, G_N_ELEMENTS(ops), FALSE);
-    return result == 0 || throw_result(error, result, _("cannot list the images"));
+    unread = listing.unread;
+    if (result != 0)
+        return throw_result(error, result, _("cannot list the images"));
+    return !unread || !whole || throw_result(error, listing.why, _("cannot read image %s"), unread);
+}
+
+gboolean
+vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    return list(store, FALSE, sink, data, error);
+}
+
+gboolean
+vimg_image_list_whole(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    return list(store, TRUE, sink, data, error);
 }

@@ -83,7 +83,6 @@ read_batch(VimgSliceTools *tools, gpointer data)
 {
     Batch *batch = data;
     VimgFileReader *reader = batch->reader;
-    VIMG_TRANSPORT_PATIENCE(reader->job);
 
     vimg_transport_run(reader->store->transport, batch->ops, batch->n);
     LOCK_GUARD(&reader->lock);
@@ -197,6 +196,7 @@ vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
                       GError **error)
 {
     g_autoptr(VimgFileReader) reader = g_new0(VimgFileReader, 1);
+    VIMG_TRANSPORT_PATIENCE(job);
 
     thread_must(pthread_mutex_init(&reader->lock, NULL));
     cond_init(&reader->changed);
@@ -250,6 +250,7 @@ gboolean
 vimg_file_reader_next(VimgFileReader *reader, VimgExtent *out, GError **error)
 {
     VimgOp *piece;
+    VIMG_TRANSPORT_PATIENCE(reader->job);
 
     memset(out, 0, sizeof(*out));
     if (!vimg_slice_store_check_job(reader->job, error))

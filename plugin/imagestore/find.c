@@ -200,7 +200,8 @@ vimg_imagestore_find(const VimgPluginPool *pool, GError **error)
         return NULL;
     }
     if (!vimg_remote_check(pool, error) ||
-        (!vimg_remote_is(pool) && !vimg_location_check(pool->dir, error)))
+        !(vimg_remote_is(pool) ? vimg_location_check_name(pool->dir, error)
+                               : vimg_location_check(pool->dir, error)))
         return NULL;
     root = vimg_reach_root(pool, error);
     return root ? vimg_find_stores(root, pool, error) : NULL;

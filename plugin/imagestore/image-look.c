@@ -210,9 +210,14 @@ take_manifest(VimgSliceStore *store, Look *look, VimgOp *op)
     out->stored.manifest = manifest;
 }
 
+/* One that is being removed lacks it, which is no reason to say nothing of the image. */
 static void
-take_time(VimgStoredImage *stored, const VimgOp *op)
+take_time(VimgImageLook *look, const VimgOp *op)
 {
+    VimgStoredImage *stored = &look->stored;
+
+    if (op->result != 0 && op->result != ENOENT)
+        look->result = op->result;
     if (op->result != 0)
         return;
     if (g_str_has_suffix(op->path, "/" VIMG_IMAGE_DELETED)) {
@@ -240,7 +245,7 @@ read_manifests(VimgSliceStore *store, const GPtrArray *looks)
             if (one->op.kind == VIMG_OP_READ)
                 take_manifest(store, one->look, &one->op);
             else
-                take_time(&one->look->look->stored, &one->op);
+                take_time(one->look->look, &one->op);
         }
         g_array_set_size(asks, 0);
         ask_for_manifests(looks, asks);

@@ -149,6 +149,8 @@ vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPlu
     out->reason = g_steal_pointer(&fault);
     if (VIMG_PLUGIN_IMAGE_HAS(out, origin))
         out->origin = g_strdup(from->origin);
+    if (VIMG_PLUGIN_IMAGE_HAS(out, copy_of))
+        out->copy_of = g_strdup(from->copy_of);
 }
 
 gboolean

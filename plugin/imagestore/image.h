@@ -67,6 +67,9 @@ guint64 vimg_image_position(const VimgSliceStore *store, guint64 durable);
 
 /* See catalog.h. */
 gboolean vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error);
+/* The same, but an error if one cannot be read, which is left out otherwise. */
+gboolean vimg_image_list_whole(VimgSliceStore *store, VimgImageSink sink, gpointer data,
+                               GError **error);
 gboolean vimg_image_stat(VimgSliceStore *store, const char *uuid, VimgPluginImage *out,
                          GError **error);
 gboolean vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image,

@@ -27,7 +27,8 @@ static const struct {
     {"os", G_STRUCT_OFFSET(VimgPluginImage, os)},
     {"arch", G_STRUCT_OFFSET(VimgPluginImage, arch)},
     {"description", G_STRUCT_OFFSET(VimgPluginImage, description)},
-    {"origin", G_STRUCT_OFFSET(VimgPluginImage, origin)}, /* not in the first contract */
+    {"origin", G_STRUCT_OFFSET(VimgPluginImage, origin)}, /* these not in the first contract */
+    {"copyOf", G_STRUCT_OFFSET(VimgPluginImage, copy_of)},
 };
 
 static char **

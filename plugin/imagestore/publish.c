@@ -444,6 +444,8 @@ copy_sealed(VimgManifest *manifest, const VimgManifest *from)
 {
     g_free(manifest->image.parent);
     manifest->image.parent = g_strdup(from->image.parent);
+    g_free(manifest->image.copy_of);
+    manifest->image.copy_of = g_strdup(from->image.copy_of);
     g_free(manifest->sealed_format);
     manifest->sealed_format = g_strdup(from->sealed_format);
     g_free(manifest->index_digest);

@@ -127,8 +127,8 @@ vimg_slice_reader_index(VimgSliceStore *store, const char *uuid, VimgManifest **
  * What cannot be written is read without a lease: at worst a collector elsewhere takes away a slice
  * of an image deleted meanwhile, and the download fails.
  */
-static gboolean
-take_lease(VimgSliceStore *store, VimgLease **out, GError **error)
+gboolean
+vimg_slice_reader_lease(VimgSliceStore *store, VimgLease **out, GError **error)
 {
     g_autoptr(GError) local = NULL;
     VimgSpace space;
@@ -154,7 +154,7 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
     VimgLane *lane;
     guint64 total;
 
-    if (!take_lease(store, &lease, error))
+    if (!vimg_slice_reader_lease(store, &lease, error))
         return NULL;
     index = vimg_slice_reader_index(store, uuid, NULL, error);
     if (!index || !(lane = vimg_lane_new(read_batch, remote ? THREADS_FAR : 0, error)))

@@ -21,6 +21,9 @@ gboolean vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError
 /* Accepts NULL. */
 void vimg_slice_reader_close(VimgSliceReader *reader);
 
+/* What is read is read under it.  *@out: (transfer full) NULL on a read-only or full store. */
+gboolean vimg_slice_reader_lease(VimgSliceStore *store, VimgLease **out, GError **error);
+
 /*
  * The index of an active image, checked against its manifest.  A lease was made before, unless the
  * store is read-only.  @out_manifest: (transfer full), may be NULL.

@@ -220,9 +220,15 @@ vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer 
 }
 
 gsize
+vimg_slice_frame_bound(guint64 length)
+{
+    return ZSTD_compressBound(length) + FRAME_SLACK;
+}
+
+gsize
 vimg_slice_frame_max(void)
 {
-    return ZSTD_compressBound(VIMG_ZERO_MAX) + FRAME_SLACK;
+    return vimg_slice_frame_bound(VIMG_ZERO_MAX);
 }
 
 char *
@@ -398,12 +404,6 @@ vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id)
     return FALSE;
 }
 
-static gsize
-frame_max(guint64 length)
-{
-    return ZSTD_compressBound(length) + FRAME_SLACK;
-}
-
 /* It was not in its place: wherever it is now. */
 static int
 search(VimgTransport *transport, const VimgSliceId *id, Condemned *condemned)
@@ -432,7 +432,7 @@ vimg_slice_fetch(VimgTransport *transport, VimgSliceFetch *fetches, gsize n)
         ops[i] = (VimgOp){
             .kind = VIMG_OP_READ,
             .path = vimg_slice_path(fetches[i].id),
-            .size = frame_max(fetches[i].length),
+            .size = vimg_slice_frame_bound(fetches[i].length),
         };
     vimg_transport_run(transport, ops, n);
     for (i = 0; i < n; i++) {

@@ -40,7 +40,8 @@ int vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuf
                      gboolean *good);
 /* Bytes that @frame says it holds; 0: it does not say. */
 guint64 vimg_slice_length(const VimgBuffer *frame);
-/* No frame of a slice is longer. */
+/* No frame of a slice of @length bytes is longer; nor of any. */
+gsize vimg_slice_frame_bound(guint64 length);
 gsize vimg_slice_frame_max(void);
 
 #define VIMG_SLICES_DIR "slices.castr"

@@ -36,11 +36,18 @@ typedef struct {
 
 #define VIMG_RECENT 16
 
-typedef struct {
+typedef struct _VimgSliceStore VimgSliceStore;
+
+struct _VimgSliceStore {
     /* set once */
     VimgTransport *transport;
     VimgLink *link; /* the transport's own; NULL: the store is on this host */
     char *where;    /* the root, for people; NULL in tests */
+    /*
+     * For data between two stores: one over @network, a CIDR.  Returns: (transfer full); NULL with
+     * @error.  NULL: no network is between
+     */
+    VimgTransport *(*transport_via)(VimgSliceStore *store, const char *network, GError **error);
     char *uuid;
     guint64 slice_size;
     gboolean read_only;
@@ -73,7 +80,7 @@ typedef struct {
     pthread_mutex_t lock;           /* guards what follows; never held during I/O */
     GQueue leases;                  /* paths of our heartbeats, borrowed */
     VimgRecent recent[VIMG_RECENT]; /* the images stored last, as far as seen; the newest first */
-} VimgSliceStore;
+};
 
 /* What a new store is made with. */
 typedef struct {

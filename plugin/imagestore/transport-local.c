@@ -218,24 +218,24 @@ stat_file(const char *path, VimgFileInfo *out)
 }
 
 /* Of an entry of @dir, a directory that was opened: only then NFS asks the server. */
-static VimgFileInfo
-look_at_entry(int dir, const char *name)
+static int
+look_at_entry(int dir, const char *name, VimgFileInfo *out)
 {
-    VimgFileInfo info = {.type = VIMG_FILE_OTHER};
     struct stat st;
     int fd;
 
+    *out = (VimgFileInfo){.type = VIMG_FILE_OTHER};
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return info;
-    fill_info(&st, &info);
-    if (info.type != VIMG_FILE_DIRECTORY)
-        return info;
+        return errno == ENOENT ? 0 : errno;
+    fill_info(&st, out);
+    if (out->type != VIMG_FILE_DIRECTORY)
+        return 0;
     fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0 && fstat(fd, &st) == 0)
-        fill_info(&st, &info);
+        fill_info(&st, out);
     if (fd >= 0)
         close(fd);
-    return info;
+    return 0;
 }
 
 typedef struct {
@@ -262,23 +262,24 @@ list_directory(const char *path, VimgOp *op)
 {
     g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(Entry));
     struct dirent *found;
+    int failed = 0;
     int result;
     guint i;
     DIR *dir = opendir(path);
 
     if (!dir)
         return errno;
-    while (errno = 0, (found = readdir(dir))) {
+    while (failed == 0 && (errno = 0, (found = readdir(dir)))) {
         Entry entry = {.inode = found->d_ino};
 
         if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
             continue;
         entry.name = g_strdup(found->d_name);
         if (op->with_infos)
-            entry.info = look_at_entry(dirfd(dir), entry.name);
+            failed = look_at_entry(dirfd(dir), entry.name, &entry.info);
         g_array_append_val(entries, entry);
     }
-    result = errno;
+    result = failed ? failed : errno;
     closedir(dir);
     g_array_sort(entries, compare_entries);
     op->names = g_ptr_array_new_full(entries->len, g_free);

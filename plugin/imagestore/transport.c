@@ -271,6 +271,8 @@ stat_bare(VimgTransport *transport, const Bare *bare, gsize n)
     for (i = 0; i < n; i++) {
         if (ops[i].result == 0)
             g_array_index(bare[i].list->infos, VimgFileInfo, bare[i].i) = ops[i].info;
+        else if (ops[i].result != ENOENT && ops[i].result != ENOTDIR)
+            bare[i].list->result = ops[i].result;
     }
     vimg_transport_clear_ops(ops, n, TRUE);
 }
@@ -299,6 +301,10 @@ vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n)
     }
     for (i = 0; i < bare->len; i += BATCH)
         stat_bare(transport, &g_array_index(bare, Bare, i), MIN(BATCH, bare->len - i));
+    for (i = 0; i < n; i++) {
+        if (ops[i].result != 0)
+            vimg_transport_clear_ops(&ops[i], 1, FALSE);
+    }
 }
 
 gsize

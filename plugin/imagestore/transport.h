@@ -118,7 +118,8 @@ int vimg_transport_unlink(VimgTransport *transport, const char *path);
 int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out);
 /* @out: (transfer full) of char */
 int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out);
-/* Runs @n operations; a LIST has its infos, of type VIMG_FILE_OTHER for what is gone meanwhile. */
+/* Runs @n operations; a LIST has its infos, VIMG_FILE_OTHER for what is gone meanwhile, or fails.
+ */
 void vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n);
 /* Runs the first of @n READs, at least one, as many as together have @max bytes.  Returns: how
  * many. */

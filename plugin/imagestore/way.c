@@ -49,10 +49,20 @@ accept_line(const char *pool)
     return g_strconcat(ACCEPT_COMMAND, " ", quoted, NULL);
 }
 
+/* Returns: (transfer full) the daemon's own; NULL: it has none, or is older than that. */
+static char *
+known_hosts(void)
+{
+    const gsize needed = G_STRUCT_OFFSET(VimgServices, state_dir) + sizeof(const char *);
+
+    if (!vimg_services || vimg_services->size < needed || !vimg_services->state_dir)
+        return NULL;
+    return g_build_filename(vimg_services->state_dir, "known_hosts", NULL);
+}
+
 VimgWay *
 vimg_way_new(const VimgPluginPool *pool)
 {
-    const char *state = vimg_services ? vimg_services->state_dir : NULL;
     const char *policy = vimg_option_text(pool, "ssh", "policy");
     VimgWay *way = g_new0(VimgWay, 1);
     gsize i;
@@ -75,7 +85,7 @@ vimg_way_new(const VimgPluginPool *pool)
     way->host_key = g_strdup(vimg_option_text(pool, "ssh", "hostKey"));
     way->policy =
         g_strcmp0(policy, "accept-new") == 0 ? VIMG_HOST_KEY_ACCEPT_NEW : VIMG_HOST_KEY_KNOWN;
-    way->known_hosts = state ? g_build_filename(state, "known_hosts", NULL) : NULL;
+    way->known_hosts = known_hosts();
     way->accept_line = accept_line(pool->name);
     way->connections =
         (guint)vimg_option_number(pool, "ssh", "connections", VIMG_WAY_CONNECTIONS_DEFAULT);

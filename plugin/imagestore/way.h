@@ -10,7 +10,7 @@
 #define VIMG_IMAGESTORE_WAY_H
 
 #include "sftp/stream.h"
-#include "ssh/ssh.h"
+#include "../ssh/ssh.h"
 
 #define VIMG_WAY_CONNECTIONS_MAX 8
 #define VIMG_WAY_CONNECTIONS_DEFAULT 4

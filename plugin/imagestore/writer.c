@@ -262,6 +262,9 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, GError **error
     g_free(manifest->sealed_format);
     manifest->sealed_format = g_strdup(image->format ? image->format : manifest->image.format);
     manifest->sealed_capacity = image->capacity;
+    g_free(manifest->image.copy_of);
+    manifest->image.copy_of =
+        VIMG_PLUGIN_IMAGE_HAS(image, copy_of) ? g_strdup(image->copy_of) : NULL;
     if (!manifest->image.parent)
         manifest->image.parent = vimg_parent_find(writer->store, index);
     if (vimg_publish_image(writer->lease, manifest, index, writer->job, error))
