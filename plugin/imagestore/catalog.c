@@ -3,8 +3,8 @@
  *
  * Whatever happens to an image changes the directory of the image or that of its name, and so the
  * time of that directory.  Times may be whole seconds of a clock that is not ours: what was read of
- * an image holds only if its directories had not changed for a while when that was read, by a time
- * that the storage itself has just written.
+ * an image holds only if its directories had not changed for a while when that was read: by a time
+ * that the storage itself has written last, or by two looks well apart.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -18,6 +18,7 @@
 #include "throw.h"
 
 #define SECOND G_GINT64_CONSTANT(1000000000)
+#define APART (2 * G_USEC_PER_SEC)
 #define KEPT_MAX                                                                                   \
     ((gsize)32 * 1024 * 1024) /* bytes, about; what is beyond is looked at each time               \
                                */
@@ -27,6 +28,8 @@ typedef struct {
     gint64 changed; /* its directory */
     gint64 named;   /* the directory of its name */
     gint64 stored;
+    gint64 looked; /* when these times were seen first, or later, by our monotonic clock */
+    gboolean firm; /* it holds as long as these times do */
     gboolean deleted;
     VimgPluginImage image;
 } Entry;
@@ -41,6 +44,7 @@ typedef struct {
     VimgImageSink sink;
     gpointer data;
     gint64 now;        /* the storage's time, or earlier */
+    gint64 began;      /* by our monotonic clock */
     GHashTable *named; /* times of the directories of names */
     GHashTable *old;   /* what was known before */
     GHashTable *entries;
@@ -121,13 +125,13 @@ show(Listing *listing, const Entry *entry)
     listing->full = !listing->sink(&entry->image, listing->data);
 }
 
-/* Takes @entry over: it is shown, and kept if it holds for the next time. */
+/* Takes @entry over: it is shown, and kept if @keep. */
 static void
-take(Listing *listing, Entry *entry, gboolean firm)
+take(Listing *listing, Entry *entry, gboolean keep)
 {
     show(listing, entry);
     listing->kept += weigh(&entry->image);
-    if (firm && listing->kept <= KEPT_MAX)
+    if (keep && listing->kept <= KEPT_MAX)
         g_hash_table_replace(listing->entries, entry->image.uuid, entry);
     else
         entry_free(entry);
@@ -139,6 +143,13 @@ time_of_name(const Listing *listing, const char *name)
     const gint64 *found = g_hash_table_lookup(listing->named, name);
 
     return found ? *found : 0;
+}
+
+static gboolean
+is_same(const Listing *listing, const Entry *entry, gint64 changed)
+{
+    return entry->changed == changed &&
+           (entry->deleted || entry->named == time_of_name(listing, entry->image.name));
 }
 
 /* ---- what is new ------------------------------------------------------------------------ */
@@ -153,6 +164,7 @@ static void
 look_at(Listing *listing, const VimgImageLook *look, gint64 changed)
 {
     const VimgStoredImage *stored = &look->stored;
+    const Entry *before = g_hash_table_lookup(listing->old, look->uuid);
     Entry *entry;
 
     if (look->result != 0)
@@ -171,10 +183,14 @@ look_at(Listing *listing, const VimgImageLook *look, gint64 changed)
     entry->deleted = stored->deleted;
     entry->image.size = sizeof(entry->image);
     vimg_image_describe(listing->store, stored, &entry->image);
+    entry->looked =
+        before && is_same(listing, before, changed) ? before->looked : g_get_monotonic_time();
+    entry->firm = listing->began - entry->looked >= APART || is_past(listing, changed);
+    if (!entry->deleted)
+        entry->firm &= entry->named != 0 &&
+                       (listing->began - entry->looked >= APART || is_past(listing, entry->named));
     /* slices may come back, of which the directories know nothing */
-    take(listing, entry,
-         !stored->damage && is_past(listing, changed) &&
-             (entry->deleted || is_past(listing, entry->named)));
+    take(listing, entry, !stored->damage);
 }
 
 /* @times: of @uuids */
@@ -195,13 +211,6 @@ look_at_all(Listing *listing, const GPtrArray *uuids, const GArray *times)
 
 /* ---- what was there before -------------------------------------------------------------- */
 
-static gboolean
-is_same(const Listing *listing, const Entry *entry, gint64 changed)
-{
-    return entry->changed == changed &&
-           (entry->deleted || entry->named == time_of_name(listing, entry->image.name));
-}
-
 /* Shows what is known of @found, the directory of images; the rest is looked at. */
 static void
 compare(Listing *listing, const VimgOp *found)
@@ -215,7 +224,7 @@ compare(Listing *listing, const VimgOp *found)
         gint64 changed = g_array_index(found->infos, VimgFileInfo, i).mtime;
         Entry *entry = g_hash_table_lookup(listing->old, uuid);
 
-        if (entry && is_same(listing, entry, changed)) {
+        if (entry && entry->firm && is_same(listing, entry, changed)) {
             g_hash_table_steal(listing->old, uuid);
             take(listing, entry, TRUE);
         } else if (vimg_image_is_uuid(uuid)) {
@@ -250,11 +259,13 @@ list(VimgSliceStore *store, gboolean whole, VimgImageSink sink, gpointer data, G
     };
     Listing listing = {.store = store, .sink = sink, .data = data, .named = named, .old = old};
     g_autofree char *unread = NULL;
+    gint64 began = g_get_monotonic_time();
     int result;
 
     vimg_transport_list_detailed(store->transport, ops, G_N_ELEMENTS(ops));
     result = ops[0].result;
     if (result == 0) {
+        listing.began = began;
         listing.now = ops[2].result == 0 ? ops[2].info.mtime : 0;
         listing.entries = entries_new();
         note_names(&listing, &ops[1]);

@@ -13,6 +13,7 @@
 #include "image.h"
 #include "parent.h"
 #include "publish.h"
+#include "reach.h"
 #include "pull.h"
 #include "reader.h"
 #include "scrub.h"
@@ -217,15 +218,15 @@ mend(Pull *pull, GError **error)
 
 /* ---- all of it -------------------------------------------------------------------------- */
 
-/* Over which connections data passes: over those of @network, where a store has them. */
+/* Over which connections data passes: over those of @network, where a store is far away. */
 static gboolean
 find_way(VimgSliceStore *store, const char *network, VimgTransport **way, VimgTransport **owned,
          GError **error)
 {
-    if (network && store->transport_via)
-        *owned = store->transport_via(store, network, error);
+    if (network && store->link)
+        *owned = vimg_reach_via(store->link, network, error);
     *way = *owned ? *owned : store->transport;
-    return *owned || !network || !store->transport_via;
+    return *owned || !network || !store->link;
 }
 
 static gboolean

@@ -43,11 +43,6 @@ struct _VimgSliceStore {
     VimgTransport *transport;
     VimgLink *link; /* the transport's own; NULL: the store is on this host */
     char *where;    /* the root, for people; NULL in tests */
-    /*
-     * For data between two stores: one over @network, a CIDR.  Returns: (transfer full); NULL with
-     * @error.  NULL: no network is between
-     */
-    VimgTransport *(*transport_via)(VimgSliceStore *store, const char *network, GError **error);
     char *uuid;
     guint64 slice_size;
     gboolean read_only;

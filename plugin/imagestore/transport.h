@@ -67,9 +67,6 @@ typedef struct {
     VimgFileInfo info; /* STAT; READ_AT: of the very file, once it was read */
 } VimgOp;
 
-/* Frees what the answer holds. */
-void vimg_op_clear(VimgOp *op);
-
 typedef struct {
     guint64 total;     /* bytes */
     guint64 available; /* bytes an ordinary user may still write */
@@ -126,14 +123,9 @@ void vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n
 gsize vimg_transport_read_some(VimgTransport *transport, VimgOp *ops, gsize n, guint64 max);
 /* Frees what LIST answered, and with @paths those of all operations too. */
 void vimg_transport_clear_ops(VimgOp *ops, gsize n, gboolean paths);
-/*
- * The same with what STAT tells of each, in as few round trips as it takes; without what went away
- * meanwhile.  @infos: (transfer full) of VimgFileInfo
- */
+/* One such LIST.  @names, @infos: (transfer full) */
 int vimg_transport_list_infos(VimgTransport *transport, const char *path, GPtrArray **names,
                               GArray **infos);
-/* What a LIST that was asked for @infos did not tell. */
-void vimg_transport_complete(VimgTransport *transport, VimgOp *list);
 /* Listed names come in whatever order suits the storage; this is bytewise. */
 void vimg_transport_sort(GPtrArray *names);
 int vimg_transport_sync(VimgTransport *transport, const char *path);
