@@ -113,6 +113,7 @@ attempt(VimgOss *oss, VimgOssRequest *request, const VimgPatience *patience, GEr
         credential = vimg_credential_ref(oss->credential);
     }
     signers[oss->signature](credential, &signing);
+    g_clear_pointer(&request->fault, g_free);
     request->web.url = url;
     request->web.headers = headers;
     good = vimg_web_perform(oss->web, &request->web, patience, error);
