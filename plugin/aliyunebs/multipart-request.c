@@ -158,7 +158,7 @@ complete_document(const GArray *parts)
     return g_string_free(text, FALSE);
 }
 
-/* The upload is gone after an attempt whose answer was lost: was the object made of it? */
+/* The upload is gone, perhaps by an attempt whose answer was lost: was the object made of it? */
 static gboolean
 was_completed(VimgOss *oss, const VimgOssUploadRules *rules, const GArray *parts,
               VimgOssObject *out)
@@ -193,8 +193,7 @@ vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
     if (rules->exclusive)
         vimg_pairs_add(headers, "x-oss-forbid-overwrite", "true");
     if (!vimg_oss_request(oss, &request, rules->patience, &local)) {
-        if (request.repeats > 0 && request.web.status / 100 == 4 &&
-            was_completed(oss, rules, parts, out))
+        if (g_strcmp0(request.fault, "NoSuchUpload") == 0 && was_completed(oss, rules, parts, out))
             return check_whole(rules->key, parts, out, error);
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;

@@ -144,7 +144,10 @@ vimg_oss_get_range(VimgOss *oss, const char *key, const char *etag, guint64 offs
 
 /* ---- writing ---- */
 
-/* After an exclusive put of which some attempt may have worked: is what lies there ours? */
+/*
+ * After a conflict: is what lies there ours?  An attempt may have worked of which the answer was
+ * lost; the library, too, asks again by itself when a connection it kept turns out to be gone.
+ */
 static gboolean
 is_ours(VimgOss *oss, const VimgOssPut *put, VimgOssObject *out, const VimgPatience *patience)
 {
@@ -179,7 +182,7 @@ vimg_oss_put(VimgOss *oss, const VimgOssPut *put, VimgOssObject *out, const Vimg
         out->size = put->size;
         return TRUE;
     }
-    if (!put->exclusive || request.repeats == 0 || request.web.status / 100 != 4 ||
+    if (!put->exclusive || (request.web.status != 409 && request.web.status != 412) ||
         !is_ours(oss, put, out, patience))
         return FALSE;
     g_clear_error(error);

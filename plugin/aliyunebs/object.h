@@ -31,7 +31,7 @@ typedef struct {
     gsize size;
     const char *content_type;  /* NULL: application/octet-stream */
     const GPtrArray *metadata; /* of VimgPair; NULL: none */
-    gboolean exclusive;        /* VIMG_ERROR_VOL_EXISTS if there is one already */
+    gboolean exclusive;        /* VIMG_ERROR_VOL_EXISTS if there is one with other bytes already */
 } VimgOssPut;
 
 gboolean vimg_oss_head(VimgOss *oss, const char *key, VimgOssObject *out,

@@ -63,8 +63,7 @@ typedef struct {
     const GPtrArray *headers;
     VimgExchange web; /* method, body and where the answer goes */
 
-    char *fault;   /* code of an error, as "NoSuchKey"; NULL: none */
-    guint repeats; /* attempts of which nobody knows whether they had worked */
+    char *fault; /* code of an error, as "NoSuchKey"; NULL: none */
 } VimgOssRequest;
 
 /*

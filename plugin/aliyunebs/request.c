@@ -180,7 +180,6 @@ vimg_oss_request(VimgOss *oss, VimgOssRequest *request, const VimgPatience *pati
     gboolean clock_set = FALSE;
     guint made = 0;
 
-    request->repeats = 0;
     for (;;) {
         g_autoptr(GError) local = NULL;
         gboolean answered = attempt(oss, request, patience, &local);
@@ -197,7 +196,6 @@ vimg_oss_request(VimgOss *oss, VimgOssRequest *request, const VimgPatience *pati
             g_propagate_error(error, g_steal_pointer(&local));
             return FALSE;
         }
-        request->repeats++;
         /* what the storage said is worth more than that there was no time to hear it again */
         if (!vimg_patience_rest(patience, made, hint_of(oss, request), error)) {
             if (patience->deadline > 0 && error &&
