@@ -21,8 +21,7 @@ vimg_patience_check(const VimgPatience *patience, GError **error)
     if (patience->cancelled && patience->cancelled(patience->data))
         return throw_error(error, VIMG_ERROR_ABORTED, _("cancelled"));
     if (patience->deadline > 0 && g_get_monotonic_time() >= patience->deadline)
-        return throw_error(error, VIMG_ERROR_TIMEOUT,
-                           _("the object storage did not answer in time"));
+        return throw_error(error, VIMG_ERROR_TIMEOUT, _("no answer came in time"));
     return TRUE;
 }
 

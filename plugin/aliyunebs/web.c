@@ -475,7 +475,7 @@ vimg_web_perform(VimgWeb *web, VimgExchange *exchange, const VimgPatience *patie
 
     vimg_exchange_clear(exchange);
     if (!transfer.curl)
-        return throw_error(error, VIMG_ERROR_NO_MEMORY, _("out of memory"));
+        g_error("curl_easy_init: out of memory"); /* as GLib does */
     exchange->fields = vimg_pairs_new();
     exchange->text = g_byte_array_new();
     cond_init(&transfer.changed);
