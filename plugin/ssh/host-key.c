@@ -81,9 +81,10 @@ void
 vimg_host_key_prefer(VimgSsh *ssh, const VimgSshTarget *target)
 {
     g_autoptr(VimgKnownHosts) hosts = vimg_known_hosts_load(ssh, target);
-    g_autofree char *order = vimg_known_hosts_order(hosts);
+    g_autofree char *order = hosts ? vimg_known_hosts_order(hosts) : NULL;
 
-    libssh2_session_method_pref(ssh->session, LIBSSH2_METHOD_HOSTKEY, order);
+    if (order)
+        libssh2_session_method_pref(ssh->session, LIBSSH2_METHOD_HOSTKEY, order);
 }
 
 /* The way out, as a text to go behind the reason: "" if nobody named one. */
@@ -151,6 +152,9 @@ vimg_host_key_check(VimgSsh *ssh, const VimgSshTarget *target, GError **error)
     key = offered(ssh, &size, &type);
     base64 = g_base64_encode(key, size);
     hosts = vimg_known_hosts_load(ssh, target);
+    if (!hosts)
+        return vimg_ssh_throw(error, VIMG_ERROR_NO_MEMORY, VIMG_SSH_HOST_KEY, ssh->what, "%s",
+                              g_strerror(ENOMEM));
     switch (vimg_known_hosts_look(hosts, type, base64, &known)) {
     case VIMG_KNOWN_GOOD:
         return TRUE;
