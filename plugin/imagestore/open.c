@@ -185,6 +185,8 @@ vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, VimgPluginH
     if (!transport || !ensure_store(transport, pool, (open_flags & VIMG_OPEN_CREATE) != 0, error))
         return NULL;
     store = open_known(g_steal_pointer(&transport), pool, error);
+    if (store && link)
+        vimg_link_expect(link, store->uuid);
     if (store)
         store->link = link;
     return store;

@@ -18,8 +18,11 @@ struct _VimgLink {
     VimgPluginHost *host; /* NULL: nobody */
     char *where;          /* for people */
     char *root;           /* the directory there; NULL: of no store */
+    VimgSshPeer *peer;    /* where the first of the connections leads to; the keeper's */
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgWay *way;
+    char *resolved; /* what @root is on the server; NULL: not known yet */
+    char *uuid;     /* of the store; NULL: the same */
 };
 
 /* Takes @where and @way over. */
@@ -49,6 +52,9 @@ link_free(gpointer data)
     VimgLink *link = data;
 
     g_free(link->root);
+    g_free(link->resolved);
+    g_free(link->uuid);
+    vimg_ssh_peer_free(link->peer);
     vimg_way_unref(link->way);
     pthread_mutex_destroy(&link->lock);
     g_free(link->where);
@@ -69,6 +75,15 @@ vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool 
     return vimg_transport_sftp_connect(transport, error);
 }
 
+void
+vimg_link_expect(VimgLink *link, const char *uuid)
+{
+    LOCK_GUARD(&link->lock);
+
+    g_free(link->uuid);
+    link->uuid = g_strdup(uuid);
+}
+
 /* ---- what a transport asks for ---------------------------------------------------------- */
 
 static VimgWay *
@@ -85,9 +100,72 @@ link_way(VimgLink *link)
 static VimgSftpStream *
 link_connect(gpointer data, GError **error)
 {
-    g_autoptr(VimgWay) way = link_way(data);
+    VimgLink *link = data;
+    g_autoptr(VimgWay) way = link_way(link);
 
-    return vimg_way_go(way, NULL, NULL, error);
+    g_clear_pointer(&link->peer, vimg_ssh_peer_free);
+    return vimg_way_go_to(way, NULL, &link->peer, error);
+}
+
+static VimgSftpStream *
+link_connect_more(gpointer data, GError **error)
+{
+    VimgLink *link = data;
+    g_autoptr(VimgWay) way = link_way(link);
+
+    return vimg_way_go_to(way, link->peer, NULL, error);
+}
+
+static gboolean
+throw_away(GError **error, int result, const char *what)
+{
+    return throw_error(error, VIMG_ERROR_DISCONNECTED, "%s: %s", what, g_strerror(result));
+}
+
+static gboolean
+check_place(VimgTransport *fresh, const char *root, const char *resolved, GError **error)
+{
+    int result;
+    g_autofree char *now = vimg_transport_resolve(fresh, &result);
+
+    if (!now)
+        return throw_away(error, result, root);
+    if (strcmp(now, resolved) == 0)
+        return TRUE;
+    return throw_error(error, VIMG_ERROR_DISCONNECTED,
+                       _("path '%1$s' leads to '%2$s' now, not to '%3$s'"), root, now, resolved);
+}
+
+static gboolean
+check_store(VimgTransport *fresh, const char *uuid, GError **error)
+{
+    g_autofree char *found = NULL;
+    int result = vimg_slice_store_uuid(fresh, &found);
+
+    if (result != 0)
+        return throw_away(error, result, "store.json");
+    if (g_strcmp0(found, uuid) == 0)
+        return TRUE;
+    return throw_error(error, VIMG_ERROR_DISCONNECTED, _("another store lies in place of store %s"),
+                       uuid);
+}
+
+/* Another machine of the same name, or this one without its file system, is not the storage. */
+static gboolean
+link_check(VimgTransport *fresh, gpointer data, GError **error)
+{
+    VimgLink *link = data;
+    g_autofree char *resolved = NULL;
+    g_autofree char *uuid = NULL;
+
+    {
+        LOCK_GUARD(&link->lock);
+
+        resolved = g_strdup(link->resolved);
+        uuid = g_strdup(link->uuid);
+    }
+    return (!resolved || check_place(fresh, link->root, resolved, error)) &&
+           (!uuid || check_store(fresh, uuid, error));
 }
 
 static void
@@ -111,6 +189,8 @@ reach_by(VimgLink *link, const char *root, GError **error)
 {
     VimgSftpTransportConfig config = {.root = root,
                                       .connect = link_connect,
+                                      .connect_more = link_connect_more,
+                                      .check = link_check,
                                       .status = link_status,
                                       .data = link,
                                       .free_data = link_free,
@@ -146,6 +226,11 @@ vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, VimgLink **link, GE
         throw_result(error, result, _("path '%s'"), pool->dir);
         return NULL;
     }
+    {
+        LOCK_GUARD(&made->lock);
+
+        made->resolved = g_steal_pointer(&resolved);
+    }
     if (link)
         *link = made;
     return g_steal_pointer(&transport);
@@ -155,9 +240,16 @@ VimgTransport *
 vimg_reach_via(VimgLink *link, const char *network, GError **error)
 {
     g_autoptr(VimgWay) way = link_way(link);
+    VimgLink *made = link_make(g_strdup(link->where), vimg_way_via(way, network));
 
-    return reach_by(link_make(g_strdup(link->where), vimg_way_via(way, network)), link->root,
-                    error);
+    made->root = g_strdup(link->root);
+    {
+        LOCK_GUARD(&link->lock);
+
+        made->resolved = g_strdup(link->resolved);
+        made->uuid = g_strdup(link->uuid);
+    }
+    return reach_by(made, link->root, error);
 }
 
 typedef struct {

@@ -27,6 +27,8 @@ VimgTransport *vimg_reach_via(VimgLink *link, const char *network, GError **erro
 /* The same of /, to make the directory or to remove it. */
 VimgTransport *vimg_reach_root(const VimgPluginPool *pool, GError **error);
 
+/* From now on connections after a loss are to find the store @uuid. */
+void vimg_link_expect(VimgLink *link, const char *uuid);
 /* From now on @pool says how @transport connects, which it does at once if it is not connected. */
 gboolean vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
                           GError **error);

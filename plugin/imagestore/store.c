@@ -434,21 +434,34 @@ throw_gone(VimgSliceStore *store, GError **error, const char *what, int result)
     return throw_error(error, VIMG_ERROR_DISCONNECTED, "%s: %s", what, g_strerror(result));
 }
 
+int
+vimg_slice_store_uuid(VimgTransport *transport, char **out)
+{
+    g_autoptr(VimgBuffer) content = NULL;
+    g_autoptr(JsonObject) root = NULL;
+    int result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
+
+    *out = NULL;
+    if (result != 0)
+        return result;
+    root = vimg_json_parse(content->data, content->size, NULL);
+    *out = root ? g_strdup(vimg_json_string(root, "uuid")) : NULL;
+    return 0;
+}
+
 /* The file is immutable: another content is another store. */
 static gboolean
 same_store(VimgSliceStore *store, GError **error)
 {
-    g_autoptr(VimgBuffer) content = NULL;
-    g_autoptr(JsonObject) root = NULL;
-    int result = vimg_transport_read(store->transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
+    g_autofree char *uuid = NULL;
+    int result = vimg_slice_store_uuid(store->transport, &uuid);
 
     if (result != 0) {
         g_autofree char *what = g_strdup_printf(_("cannot read '%s'"), STORE_FILE);
 
         return throw_gone(store, error, what, result);
     }
-    root = vimg_json_parse(content->data, content->size, NULL);
-    if (!root || g_strcmp0(vimg_json_string(root, "uuid"), store->uuid) != 0)
+    if (g_strcmp0(uuid, store->uuid) != 0)
         return throw_error(error, VIMG_ERROR_DISCONNECTED,
                            _("another store lies in place of store %s"), store->uuid);
     return TRUE;

@@ -94,6 +94,11 @@ typedef enum {
 } VimgPlace;
 
 gboolean vimg_slice_store_survey(VimgTransport *transport, VimgPlace *out, GError **error);
+/*
+ * Which store it is.  Returns: 0 or a value of errno; @out: (transfer full) NULL if the file of the
+ * store names none.
+ */
+int vimg_slice_store_uuid(VimgTransport *transport, char **out);
 
 /* Makes a store in an empty or foreign root; a failure removes what it made. */
 gboolean vimg_slice_store_make(VimgTransport *transport, const VimgStoreParams *params,

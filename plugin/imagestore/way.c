@@ -190,7 +190,7 @@ get_password(const VimgWay *way, VimgBuffer **out, GError **error)
 }
 
 static VimgSsh *
-log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
+log_in(const VimgWay *way, const VimgSshPeer *only, VimgSshSink sink, gpointer data, GError **error)
 {
     VimgBuffer *password;
     VimgSshTarget target;
@@ -199,6 +199,7 @@ log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
     if (!get_password(way, &password, error))
         return NULL;
     target = target_of(way, password);
+    target.only = only;
     ssh = vimg_ssh_connect(&target, sink, data, error);
     if (password)
         vimg_services->secret_free(password);
@@ -208,13 +209,25 @@ log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
 VimgSftpStream *
 vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
 {
-    VimgSsh *ssh = log_in(way, sink, data, error);
+    VimgSsh *ssh = log_in(way, NULL, sink, data, error);
 
     if (!ssh)
         return NULL;
     if (sink)
         sink(VIMG_SSH_SUBSYSTEM, "sftp", data);
     return vimg_sftp_stream_new_ssh(ssh, error);
+}
+
+VimgSftpStream *
+vimg_way_go_to(const VimgWay *way, const VimgSshPeer *only, VimgSshPeer **reached, GError **error)
+{
+    VimgSsh *ssh = log_in(way, only, NULL, NULL, error);
+    g_autoptr(VimgSshPeer) peer = ssh ? vimg_ssh_peer_new(ssh) : NULL;
+    VimgSftpStream *stream = ssh ? vimg_sftp_stream_new_ssh(ssh, error) : NULL;
+
+    if (stream && reached)
+        *reached = g_steal_pointer(&peer);
+    return stream;
 }
 
 gboolean

@@ -35,6 +35,12 @@ guint vimg_way_connections(const VimgWay *way);
  * the secret is missing.  Returns: (transfer full)
  */
 VimgSftpStream *vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error);
+/*
+ * The same without a word; @only: to that machine alone, NULL: to any.  @reached: (transfer full)
+ * the machine, if it is not NULL.
+ */
+VimgSftpStream *vimg_way_go_to(const VimgWay *way, const VimgSshPeer *only, VimgSshPeer **reached,
+                               GError **error);
 
 /* The host_key_accept() of the contract. */
 gboolean vimg_way_accept(const VimgPluginPool *pool, const char *fingerprint, GError **error);

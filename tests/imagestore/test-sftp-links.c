@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cut-stream.h"
@@ -142,6 +143,112 @@ test_fatal(void)
     vimg_transport_free(transport);
 }
 
+/* ---- which machine ------------------------------------------------------------------------- */
+
+/* All have the same directory, and connections are counted. */
+typedef struct {
+    const char *dir;
+    guint firsts, more, checks; /* atomic */
+    Cut cut;
+} Machines;
+
+static VimgSftpStream *
+connect_any(gpointer data, GError **error)
+{
+    Machines *machines = data;
+
+    if (__atomic_fetch_add(&machines->firsts, 1, __ATOMIC_RELAXED) == 0)
+        return cut_stream_new(helper_sftp_server(NULL, NULL), &machines->cut);
+    return vimg_sftp_stream_new_fd(helper_sftp_server(NULL, NULL));
+}
+
+static VimgSftpStream *
+connect_same(gpointer data, GError **error)
+{
+    __atomic_add_fetch(&((Machines *)data)->more, 1, __ATOMIC_RELAXED);
+    return vimg_sftp_stream_new_fd(helper_sftp_server(NULL, NULL));
+}
+
+/* The second one that is met is another one. */
+static gboolean
+check_machine(VimgTransport *fresh, gpointer data, GError **error)
+{
+    Machines *machines = data;
+    g_autoptr(VimgBuffer) mark = NULL;
+    g_autofree char *resolved = NULL;
+    int result;
+
+    resolved = vimg_transport_resolve(fresh, &result);
+    g_assert_cmpstr(resolved, ==, machines->dir);
+    g_assert_cmpint(vimg_transport_read(fresh, "mark", 10, &mark), ==, 0);
+    if (__atomic_add_fetch(&machines->checks, 1, __ATOMIC_RELAXED) == 2)
+        return throw_error(error, VIMG_ERROR_DISCONNECTED, "another %s", "store");
+    return TRUE;
+}
+
+static void
+test_machines(void)
+{
+    g_autofree char *dir = helper_dir();
+    g_autofree char *real = realpath(dir, NULL);
+    g_autofree char *mark = g_build_filename(dir, "mark", NULL);
+    Machines machines = {.dir = real, .cut = {CUT_REQUEST, 100}};
+    VimgTransport *transport =
+        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = dir,
+                                                           .connect = connect_any,
+                                                           .connect_more = connect_same,
+                                                           .check = check_machine,
+                                                           .data = &machines,
+                                                           .connections = 1,
+                                                           .patience = 1000});
+    VimgFileInfo info;
+    guint i;
+
+    g_assert_true(g_file_set_contents(mark, "x", 1, NULL));
+    for (i = 0; i < 200; i++)
+        g_assert_cmpint(vimg_transport_stat(transport, "mark", &info), ==, 0);
+    vimg_transport_free(transport);
+    g_assert_true(machines.cut.cut);
+    g_assert_cmpuint(machines.firsts, ==, 3);
+    g_assert_cmpuint(machines.checks, ==, 3);
+    g_assert_cmpuint(machines.more, ==, 0);
+    helper_remove_dir(dir);
+}
+
+/* While there is a connection the others go where it leads to, and are not asked again. */
+static void
+test_same_machine(void)
+{
+    g_autofree char *dir = helper_dir();
+    g_autofree char *real = realpath(dir, NULL);
+    g_autofree char *mark = g_build_filename(dir, "mark", NULL);
+    Machines machines = {.dir = real};
+    g_autofree VimgOp *ops = g_new0(VimgOp, 64);
+    VimgTransport *transport =
+        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = dir,
+                                                           .connect = connect_any,
+                                                           .connect_more = connect_same,
+                                                           .check = check_machine,
+                                                           .data = &machines,
+                                                           .connections = 2,
+                                                           .patience = 1000});
+    guint i;
+
+    g_assert_true(g_file_set_contents(mark, "x", 1, NULL));
+    for (i = 0; i < 64; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_OVERWRITE, .path = "mark", .data = large->data};
+    while (__atomic_load_n(&machines.more, __ATOMIC_RELAXED) == 0) {
+        for (i = 0; i < 64; i++)
+            ops[i].size = large->size;
+        vimg_transport_run(transport, ops, 64);
+    }
+    vimg_transport_free(transport);
+    g_assert_cmpuint(machines.more, ==, 1);
+    g_assert_cmpuint(machines.firsts, ==, 1);
+    g_assert_cmpuint(machines.checks, ==, 1);
+    helper_remove_dir(dir);
+}
+
 /* ---- many at once -------------------------------------------------------------------------- */
 
 #define THREADS 6
@@ -262,6 +369,8 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/job", test_job);
     g_test_add_func("/imagestore/sftp-links/status", test_status);
     g_test_add_func("/imagestore/sftp-links/fatal", test_fatal);
+    g_test_add_func("/imagestore/sftp-links/machines", test_machines);
+    g_test_add_func("/imagestore/sftp-links/same-machine", test_same_machine);
     g_test_add_data_func("/imagestore/sftp-links/many", GINT_TO_POINTER(FALSE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/many-cut", GINT_TO_POINTER(TRUE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/upload/request", GINT_TO_POINTER(CUT_REQUEST),

@@ -373,6 +373,41 @@ test_no_place(void)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
 }
 
+/* Of several machines the one that was reached, and that with its key. */
+static void
+test_peer(void)
+{
+    g_autoptr(Sshd) one = sshd_new("ed25519", NULL);
+    g_autoptr(Sshd) two = sshd_new("ed25519", NULL);
+    VimgSshTarget target = sshd_target(one);
+    const VimgPluginAddress both[] = {one->address, two->address};
+    const VimgPluginAddress second[] = {two->address, one->address};
+    g_autoptr(VimgSshPeer) peer = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgSsh) ssh = NULL;
+    g_autofree char *what = NULL;
+    g_autofree char *why = NULL;
+
+    target.hosts = second;
+    target.n_hosts = 2;
+    ssh = vimg_ssh_connect(&target, NULL, NULL, &error);
+    g_assert_no_error(error);
+    what = g_strdup(ssh->what);
+    peer = vimg_ssh_peer_new(ssh);
+    g_clear_pointer(&ssh, vimg_ssh_free);
+    target.hosts = both;
+    target.only = peer;
+    ssh = vimg_ssh_connect(&target, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(ssh->what, ==, what);
+    sshd_change_keys(two);
+    why = connect_to(&target);
+    g_assert_nonnull(why);
+    target.n_hosts = 1;
+    g_assert_null(vimg_ssh_connect(&target, NULL, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
+}
+
 #define N_AT_ONCE 8
 
 static void *
@@ -424,6 +459,7 @@ main(int argc, char **argv)
     g_test_add_func("/ssh/host-key/fixed", test_fixed);
     g_test_add_func("/ssh/host-key/fixed-type", test_fixed_type);
     g_test_add_func("/ssh/host-key/no-place", test_no_place);
+    g_test_add_func("/ssh/host-key/peer", test_peer);
     g_test_add_func("/ssh/host-key/at-once", test_at_once);
     return g_test_run();
 }

@@ -7,6 +7,7 @@
 
 #include "../throw.h"
 #include "../store.h"
+#include "fresh.h"
 #include "links.h"
 
 #define JOB_PATIENCE (300 * G_USEC_PER_SEC)
@@ -115,19 +116,39 @@ mark_lost(VimgSftpLinks *links, VimgSftpLink *link)
 
 /* ---- the keeper ---------------------------------------------------------------------------- */
 
-static VimgSftpSession *
-open_session(VimgSftpLinks *links, GError **error)
+static gboolean
+is_right(VimgSftpLinks *links, VimgSftpSession *session, GError **error)
 {
-    VimgSftpStream *stream = links->config.connect(links->config.data, error);
-    VimgSftpSession *session = stream ? vimg_sftp_session_new(stream, error) : NULL;
+    g_autoptr(VimgTransport) fresh = NULL;
 
+    if (!links->config.check)
+        return TRUE;
+    fresh = vimg_sftp_fresh_new(session, links->config.root);
+    return links->config.check(fresh, links->config.data, error);
+}
+
+/*
+ * Several machines may go by the same name: all connections lead to one of them, and the next one,
+ * once all are lost, to the same storage.
+ */
+static VimgSftpSession *
+open_session(VimgSftpLinks *links, gboolean more, GError **error)
+{
+    const VimgSftpTransportConfig *config = &links->config;
+    VimgSftpStream *stream = more && config->connect_more
+                                 ? config->connect_more(config->data, error)
+                                 : config->connect(config->data, error);
+    g_autoptr(VimgSftpSession) session = stream ? vimg_sftp_session_new(stream, error) : NULL;
+
+    if (session && !more && !is_right(links, session, error))
+        return NULL;
     if (session && !vimg_sftp_session_server(session)->fsync && !links->noted) {
         links->noted = TRUE;
         vimg_slice_store_log(
             VIMG_LOG_WARNING,
             "the SFTP server has no fsync: what it took last may go with its power");
     }
-    return session;
+    return g_steal_pointer(&session);
 }
 
 static void
@@ -164,15 +185,18 @@ add_failure(VimgSftpLinks *links, GError *error)
 static void
 open_one(VimgSftpLinks *links)
 {
+    gboolean more = links->live > 0;
     GError *error = NULL;
     VimgSftpSession *session;
 
     links->want = FALSE;
     thread_must(pthread_mutex_unlock(&links->lock));
-    session = open_session(links, &error);
+    session = open_session(links, more, &error);
     thread_must(pthread_mutex_lock(&links->lock));
     if (session)
         add_link(links, session);
+    else if (more && links->live == 0) /* says nothing of a connection to another machine */
+        g_error_free(error);
     else
         add_failure(links, error);
     links->attempts++;
@@ -427,7 +451,7 @@ vimg_sftp_links_new(const VimgSftpTransportConfig *config)
     VimgSftpLinks *links = g_new0(VimgSftpLinks, 1);
 
     links->config = *config;
-    links->config.root = NULL;
+    links->config.root = g_strdup(config->root);
     links->config.connections = CLAMP(config->connections, 1, VIMG_SFTP_CONNECTIONS_MAX);
     if (config->patience == 0)
         links->config.patience = VIMG_SFTP_PATIENCE;
@@ -462,6 +486,7 @@ vimg_sftp_links_free(VimgSftpLinks *links)
     g_ptr_array_unref(links->all);
     if (links->config.free_data)
         links->config.free_data(links->config.data);
+    g_free((char *)links->config.root);
     g_clear_error(&links->failure);
     pthread_cond_destroy(&links->wanted);
     pthread_mutex_destroy(&links->lock);

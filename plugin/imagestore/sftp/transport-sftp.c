@@ -167,6 +167,7 @@ VimgTransport *
 vimg_transport_sftp_new(const VimgSftpTransportConfig *config)
 {
     Sftp *sftp = g_new0(Sftp, 1);
+    VimgSftpTransportConfig own = *config;
     gsize length = strlen(config->root);
 
     while (length > 1 && config->root[length - 1] == '/')
@@ -174,7 +175,8 @@ vimg_transport_sftp_new(const VimgSftpTransportConfig *config)
     sftp->parent.ops = &sftp_ops;
     sftp->parent.remote = TRUE;
     sftp->root = g_strndup(config->root, length);
-    sftp->links = vimg_sftp_links_new(config);
+    own.root = sftp->root;
+    sftp->links = vimg_sftp_links_new(&own);
     return &sftp->parent;
 }
 

@@ -24,6 +24,13 @@ typedef struct {
      * (transfer full)
      */
     VimgSftpStream *(*connect)(gpointer data, GError **error);
+    /* optional; the same while there are other connections: to the machine that these lead to */
+    VimgSftpStream *(*connect_more)(gpointer data, GError **error);
+    /*
+     * optional; in the same thread, for what connect() made, before anything else is asked there:
+     * whether it is the right storage.  @fresh is it, by this connection alone.
+     */
+    gboolean (*check)(VimgTransport *fresh, gpointer data, GError **error);
     /* optional; in the same thread: the last connection was lost, or one is there again */
     void (*status)(gboolean connected, const char *reason, gpointer data);
     gpointer data;
