@@ -420,9 +420,26 @@ synced(VimgSftpCall *call, const VimgSftpReply *reply)
     VimgSftpTask *task = call->task;
 
     vimg_sftp_close(task);
-    if (reply->status == VIMG_SFTP_OP_UNSUPPORTED || reply->status == VIMG_SFTP_BAD_MESSAGE)
+    /* EINVAL: a file system whose directories have no fsync */
+    if (task->directory && reply->status == VIMG_SFTP_BAD_MESSAGE)
         return;
     vimg_sftp_fail(task, reply->status, NULL);
+}
+
+/* Whether it can open a directory at all, seen at the root, as it did not open this one. */
+static void
+root_opened(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    VimgSftpTask *task = call->task;
+
+    if (reply->type == VIMG_SFTP_HANDLE) {
+        vimg_sftp_session_note_directories(task->session, TRUE);
+        vimg_sftp_keep_handle(task, reply);
+        vimg_sftp_close(task);
+        vimg_sftp_fail(task, task->status, NULL);
+    } else {
+        vimg_sftp_session_note_directories(task->session, FALSE);
+    }
 }
 
 static void
@@ -431,10 +448,16 @@ sync_opened(VimgSftpCall *call, const VimgSftpReply *reply)
     VimgSftpTask *task = call->task;
 
     if (reply->type == VIMG_SFTP_HANDLE) {
+        if (task->directory)
+            vimg_sftp_session_note_directories(task->session, TRUE);
         vimg_sftp_keep_handle(task, reply);
         vimg_sftp_ask_handle(task, call, VIMG_SFTP_FSYNC, synced);
-    } else if (!task->directory || reply->status == VIMG_SFTP_NO_SUCH_FILE) {
+    } else if (!task->directory || reply->status == VIMG_SFTP_NO_SUCH_FILE ||
+               task->server->directories == VIMG_SFTP_YES) {
         vimg_sftp_fail(task, reply->status, NULL);
+    } else if (task->server->directories == VIMG_SFTP_UNKNOWN) {
+        task->status = reply->status;
+        vimg_sftp_ask_path(task, VIMG_SFTP_OPEN, task->root, root_opened);
     }
 }
 
@@ -449,7 +472,8 @@ sync_seen(VimgSftpCall *call, const VimgSftpReply *reply)
     open_file(task, VIMG_SFTP_FLAG_READ, sync_opened);
 }
 
-/* What a server cannot make durable is as durable as it is; only OpenSSH opens directories. */
+/* What a server cannot make durable is as durable as it is; nearly only OpenSSH opens directories.
+ */
 void
 vimg_sftp_sync(VimgSftpTask *task)
 {
