@@ -36,7 +36,9 @@ ended(VimgSftpTask *task)
     VimgSftpTrack *track = place->track;
 
     track->mine |= task->mine;
-    track->ended = !task->lost;
+    track->doubted =
+        !task->lost && track->again && !track->doubted && vimg_sftp_is_doubtful(task->op);
+    track->ended = !task->lost && !track->doubted;
     if (task->lost) {
         g_clear_pointer(&task->op->content, vimg_buffer_unref);
         g_clear_pointer(&task->op->names, g_ptr_array_unref);
@@ -63,7 +65,7 @@ start(const Sftp *sftp, VimgSftpBatch *batch, VimgSftpLink *link, VimgOp *op, Vi
     vimg_sftp_task_start(task, vimg_sftp_link_session(link));
 }
 
-/* Runs all that have not ended.  Returns: whether the connection of some was lost. */
+/* Runs all that have not ended.  Returns: whether what became of some is not known. */
 static gboolean
 run_round(const Sftp *sftp, VimgOp *ops, VimgSftpTrack *tracks, gsize n)
 {
