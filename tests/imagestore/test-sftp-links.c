@@ -79,8 +79,11 @@ test_job(void)
     throw_result(&error, ECANCELED, "x");
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
     vimg_transport_free(transport);
-    /* patience without a job would end before the second attempt */
+    /* whoever is refused again and again gets locked out */
+    g_assert_cmpuint(server.connections, ==, 1);
+    /* patience without a job would end before the last attempt */
     server.failures = 4;
+    server.code = VIMG_ERROR_DISCONNECTED;
     transport = cut_transport_new(&server, 1, 1);
     {
         VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
@@ -89,6 +92,78 @@ test_job(void)
     }
     vimg_transport_free(transport);
     helper_remove_dir(dir);
+}
+
+static void
+wait_for_question(const char *dir)
+{
+    while (__atomic_load_n(&helper_cancel_after, __ATOMIC_RELAXED) > 0)
+        g_usleep(1000);
+}
+
+/* However slow the server is, a job that was cancelled asks it for no more. */
+static void
+test_cancel(void)
+{
+    g_autofree char *dir = helper_dir();
+    g_autofree char *path = g_build_filename(dir, "f", NULL);
+    Cut cut = {CUT_LATE, CUT_GREETING + 10, .late = wait_for_question, .dir = dir};
+    CutServer server = {.dir = dir, .cut = &cut};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+    g_autoptr(VimgBuffer) content = NULL;
+
+    g_assert_true(g_file_set_contents(path, "", 0, NULL));
+    g_assert_cmpint(truncate(path, 256 * MIB), ==, 0);
+    g_assert_true(vimg_transport_sftp_connect(transport, NULL));
+    helper_serve();
+    helper_cancel_after = 1;
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpint(vimg_transport_read(transport, "f", 256 * MIB, &content), ==, ECANCELED);
+    }
+    g_assert_null(content);
+    vimg_transport_free(transport);
+    helper_remove_dir(dir);
+}
+
+static gint begun; /* atomic */
+
+static VimgSftpStream *
+connect_second(gpointer data, GError **error)
+{
+    if (__atomic_fetch_add(&begun, 1, __ATOMIC_ACQ_REL) > 0)
+        return vimg_sftp_stream_new_fd(helper_sftp_server(NULL, NULL));
+    g_usleep(200000);
+    throw_error(error, VIMG_ERROR_AUTH, "no");
+    return NULL;
+}
+
+static void *
+ask_once(void *data)
+{
+    VimgFileInfo info;
+
+    vimg_transport_stat(data, ".", &info);
+    return NULL;
+}
+
+/* An attempt by the former one, which is under way, is not the answer. */
+static void
+test_connect_again(void)
+{
+    VimgTransport *transport = vimg_transport_sftp_new(&(VimgSftpTransportConfig){
+        .root = "/", .connect = connect_second, .connections = 1, .patience = 1000});
+    g_autoptr(GError) error = NULL;
+    pthread_t thread;
+
+    thread_must(thread_start(&thread, ask_once, transport));
+    while (__atomic_load_n(&begun, __ATOMIC_ACQUIRE) == 0)
+        g_usleep(100);
+    g_assert_true(vimg_transport_sftp_connect(transport, &error));
+    g_assert_no_error(error);
+    pthread_join(thread, NULL);
+    vimg_transport_free(transport);
 }
 
 /* The pool hears of a loss though nobody asks for anything, and of the connection after it. */
@@ -367,6 +442,8 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/patience", test_patience);
     g_test_add_func("/imagestore/sftp-links/refused", test_refused);
     g_test_add_func("/imagestore/sftp-links/job", test_job);
+    g_test_add_func("/imagestore/sftp-links/cancel", test_cancel);
+    g_test_add_func("/imagestore/sftp-links/connect-again", test_connect_again);
     g_test_add_func("/imagestore/sftp-links/status", test_status);
     g_test_add_func("/imagestore/sftp-links/fatal", test_fatal);
     g_test_add_func("/imagestore/sftp-links/machines", test_machines);

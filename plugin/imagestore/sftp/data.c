@@ -141,7 +141,7 @@ write_done(VimgSftpCall *call, const VimgSftpReply *reply)
     VimgSftpTask *task = call->task;
 
     write_answered(task, reply);
-    if (task->status == VIMG_SFTP_OK && task->offset < task->target)
+    if (task->offset < task->target && vimg_sftp_goes_on(task))
         write_next(task, call);
     if (!task->closing && (task->status != VIMG_SFTP_OK || task->offset == task->target))
         end_writing(task);
@@ -340,7 +340,7 @@ read_done(VimgSftpCall *call, const VimgSftpReply *reply)
         note_end(task, call->request.offset);
     else
         note_status(task, reply->status);
-    if (task->active == active && task->status == VIMG_SFTP_OK && task->offset < task->target)
+    if (task->active == active && task->offset < task->target && vimg_sftp_goes_on(task))
         read_next(task, call);
     if (task->active == 0)
         end_read(task);

@@ -14,11 +14,13 @@
 #define PLACES 256                 /* tasks on one connection, each with one open file at most */
 #define PLACES_SAFE 64             /* where the server does not say how many it opens */
 #define BUSY ((guint64)256 * 1024) /* vimg_sftp_session_load() that another connection is worth */
+#define CANCEL_AFTER (2 * G_USEC_PER_SEC)
 #define ASK_EVERY (G_USEC_PER_SEC / 2) /* whether the job was cancelled */
 #define LOOK_EVERY (5 * G_USEC_PER_SEC)
 #define DELAY_MIN (G_USEC_PER_SEC / 4) /* until the next attempt; doubled each time */
 #define DELAY_MAX (5 * G_USEC_PER_SEC)
-#define DELAY_MORE (30 * G_USEC_PER_SEC) /* the same while there are other connections */
+#define DELAY_REFUSED (60 * G_USEC_PER_SEC) /* where more attempts may lock an account */
+#define DELAY_MORE (30 * G_USEC_PER_SEC)    /* the same while there are other connections */
 
 struct _VimgSftpLink {
     VimgSftpSession *session;
@@ -40,11 +42,13 @@ struct _VimgSftpLinks {
     GPtrArray *all; /* of VimgSftpLink, the lost ones too */
     guint live;
     GQueue batches;
-    gboolean want;   /* one more connection */
-    gboolean lost;   /* the last one */
-    gboolean told;   /* what status() said of that */
-    gint64 since;    /* no connection, monotonic; 0: there is one, or none was wanted yet */
-    gint64 retry_at; /* not before */
+    gboolean want;       /* one more connection */
+    gboolean opening;    /* an attempt is under way, by what was so when it began */
+    gboolean lost;       /* the last one */
+    gboolean told;       /* what status() said of that */
+    gint64 since;        /* no connection, monotonic; 0: there is one, or none was wanted yet */
+    GHashTable *waiting; /* since then, jobs: when each began to wait */
+    gint64 retry_at;     /* not before */
     gint64 delay;
     gboolean flaps; /* the connection before was lost as soon as it was there */
     guint attempts; /* that ended */
@@ -165,6 +169,7 @@ add_link(VimgSftpLinks *links, VimgSftpSession *session)
     links->lost = FALSE;
     links->since = 0;
     links->retry_at = 0;
+    g_hash_table_remove_all(links->waiting);
     g_clear_error(&links->failure);
 }
 
@@ -174,6 +179,8 @@ add_failure(VimgSftpLinks *links, GError *error)
     links->failed_at = g_get_monotonic_time();
     if (links->live == 0) {
         back_off(links);
+        if (error->code != (gint)VIMG_ERROR_DISCONNECTED)
+            links->retry_at = links->failed_at + DELAY_REFUSED;
         set_failure(links, error);
     } else {
         links->retry_at = links->failed_at + DELAY_MORE;
@@ -189,7 +196,7 @@ open_one(VimgSftpLinks *links)
     GError *error = NULL;
     VimgSftpSession *session;
 
-    links->want = FALSE;
+    links->opening = TRUE;
     thread_must(pthread_mutex_unlock(&links->lock));
     session = open_session(links, more, &error);
     thread_must(pthread_mutex_lock(&links->lock));
@@ -199,6 +206,9 @@ open_one(VimgSftpLinks *links)
         g_error_free(error);
     else
         add_failure(links, error);
+    /* whoever needs another one asks again */
+    links->want = FALSE;
+    links->opening = FALSE;
     links->attempts++;
     wake_all(links);
 }
@@ -290,6 +300,39 @@ want_one(VimgSftpLinks *links)
     return TRUE;
 }
 
+static gboolean
+is_cancelled(VimgSftpLinks *links, VimgPluginJob *job)
+{
+    gboolean cancelled;
+
+    if (!job || !vimg_services)
+        return FALSE;
+    thread_must(pthread_mutex_unlock(&links->lock));
+    cancelled = vimg_services->job_cancelled(job);
+    thread_must(pthread_mutex_lock(&links->lock));
+    return cancelled;
+}
+
+/*
+ * Waits for a change, but not long, and asks whether the job was cancelled: its tasks under way end
+ * then as soon as they can.  Returns: whether it was.  The lock is held, but not meanwhile.
+ */
+static gboolean
+wait_and_ask(VimgSftpLinks *links, VimgSftpBatch *batch)
+{
+    VimgPluginJob *job = vimg_transport_job();
+
+    if (!job) {
+        thread_must(pthread_cond_wait(&batch->changed, &links->lock));
+        return FALSE;
+    }
+    cond_wait_until(&batch->changed, &links->lock, g_get_monotonic_time() + ASK_EVERY);
+    /* what cleans up after a cancelled job, and is quick, may do so */
+    if (g_get_monotonic_time() - batch->began >= CANCEL_AFTER && is_cancelled(links, job))
+        __atomic_store_n(&batch->cancelled, TRUE, __ATOMIC_RELAXED);
+    return __atomic_load_n(&batch->cancelled, __ATOMIC_RELAXED);
+}
+
 /* ---- places -------------------------------------------------------------------------------- */
 
 void
@@ -309,7 +352,7 @@ vimg_sftp_batch_end(VimgSftpLinks *links, VimgSftpBatch *batch)
         LOCK_GUARD(&links->lock);
 
         while (batch->under_way > 0)
-            thread_must(pthread_cond_wait(&batch->changed, &links->lock));
+            wait_and_ask(links, batch);
         g_queue_unlink(&links->batches, &batch->node);
     }
     pthread_cond_destroy(&batch->changed);
@@ -349,36 +392,47 @@ is_worth_more(const VimgSftpLinks *links, const VimgSftpLink *best)
            (!best || vimg_sftp_session_load(best->session) >= BUSY);
 }
 
-static gboolean
-is_cancelled(VimgSftpLinks *links, VimgPluginJob *job)
+/* When @job began to wait for a connection.  The lock is held. */
+static gint64
+waits_since(VimgSftpLinks *links, VimgPluginJob *job)
 {
-    gboolean cancelled;
+    gint64 *began = g_hash_table_lookup(links->waiting, job);
 
-    if (!job || !vimg_services)
-        return FALSE;
-    thread_must(pthread_mutex_unlock(&links->lock));
-    cancelled = vimg_services->job_cancelled(job);
-    thread_must(pthread_mutex_lock(&links->lock));
-    return cancelled;
+    if (!began) {
+        began = g_new(gint64, 1);
+        *began = g_get_monotonic_time();
+        g_hash_table_insert(links->waiting, job, began);
+    }
+    return MAX(links->since, *began);
 }
 
 /*
  * Whether it is no use to wait any longer.  From the moment of the loss on, not of the question:
- * what cleans up after a failure must not wait as long once more.  The lock is held.
+ * what cleans up after a failure must not wait as long once more.  A job that asked for nothing
+ * meanwhile did not wait: for it, from its first question on.  The lock is held.
  */
 static gboolean
-is_hopeless(const VimgSftpLinks *links, const VimgSftpBatch *batch, const VimgPluginJob *job)
+is_hopeless(VimgSftpLinks *links, const VimgSftpBatch *batch, VimgPluginJob *job)
 {
     gint64 now = g_get_monotonic_time();
     gint64 patience = (gint64)links->config.patience * G_USEC_PER_SEC;
     gboolean tried = links->failed_at > batch->began ||
                      (links->failed_at > 0 && now - links->failed_at < DELAY_MAX);
 
-    if (!job && tried && links->failure && links->failure->code != (gint)VIMG_ERROR_DISCONNECTED)
+    if (!job && (tried || now < links->retry_at) && links->failure &&
+        links->failure->code != (gint)VIMG_ERROR_DISCONNECTED)
         return TRUE;
     if (job)
-        patience = MAX(patience, JOB_PATIENCE);
+        return now > waits_since(links, job) + MAX(patience, JOB_PATIENCE) && tried;
     return now > links->since + patience && (tried || now > batch->began + patience);
+}
+
+/* The same without waiting for the time of the next attempt. */
+static gboolean
+want_now(VimgSftpLinks *links)
+{
+    links->retry_at = 0;
+    return want_one(links);
 }
 
 /* Waits a little until there is a connection.  Returns: 0 to look again.  The lock is held. */
@@ -409,8 +463,8 @@ vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, int *result)
     while (!(link = choose(links))) {
         if (links->live == 0)
             *result = wait_for_link(links, batch);
-        else
-            thread_must(pthread_cond_wait(&batch->changed, &links->lock));
+        else if (wait_and_ask(links, batch))
+            *result = ECANCELED;
         if (*result != 0)
             return NULL;
     }
@@ -458,6 +512,7 @@ vimg_sftp_links_new(const VimgSftpTransportConfig *config)
     thread_must(pthread_mutex_init(&links->lock, NULL));
     cond_init(&links->wanted);
     links->all = g_ptr_array_new();
+    links->waiting = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     g_queue_init(&links->batches);
     return links;
 }
@@ -484,6 +539,7 @@ vimg_sftp_links_free(VimgSftpLinks *links)
         g_free(link);
     }
     g_ptr_array_unref(links->all);
+    g_hash_table_unref(links->waiting);
     if (links->config.free_data)
         links->config.free_data(links->config.data);
     g_free((char *)links->config.root);
@@ -505,9 +561,9 @@ vimg_sftp_links_connect(VimgSftpLinks *links, GError **error)
         guint attempts;
 
         choose(links);
-        attempts = links->attempts;
-        links->retry_at = links->live > 0 ? links->retry_at : 0;
-        while (links->live == 0 && attempts == links->attempts && want_one(links))
+        /* one that is under way already goes by what was so before, as a former password */
+        attempts = links->attempts + (links->opening ? 2 : 1);
+        while (links->live == 0 && (gint)(attempts - links->attempts) > 0 && want_now(links))
             thread_must(pthread_cond_wait(&batch.changed, &links->lock));
         connected = links->live > 0;
         if (!connected && error)

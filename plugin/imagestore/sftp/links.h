@@ -22,6 +22,7 @@ typedef struct {
     guint under_way;
     gint64 began;
     GList node;
+    gboolean cancelled; /* atomic; so was the job that it is for */
 } VimgSftpBatch;
 
 VimgSftpLinks *vimg_sftp_links_new(const VimgSftpTransportConfig *config);

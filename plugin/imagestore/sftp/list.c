@@ -80,7 +80,7 @@ listed(VimgSftpCall *call, const VimgSftpReply *reply)
         take_names(task, reply->names);
     else if (task->status == VIMG_SFTP_OK)
         task->status = reply->status;
-    if (task->status == VIMG_SFTP_OK) {
+    if (vimg_sftp_goes_on(task)) {
         list_next(task, call);
         /* the more there is, the more is asked for */
         if (task->window_size < WINDOW)

@@ -39,7 +39,9 @@ ended(VimgSftpTask *task)
     track->doubted =
         !task->lost && track->again && !track->doubted && vimg_sftp_is_doubtful(task->op);
     track->ended = !task->lost && !track->doubted;
-    if (task->lost) {
+    if (task->stopped)
+        task->op->result = ECANCELED;
+    if (task->lost || task->stopped) {
         g_clear_pointer(&task->op->content, vimg_buffer_unref);
         g_clear_pointer(&task->op->names, g_ptr_array_unref);
         g_clear_pointer(&task->op->infos, g_array_unref);
@@ -62,6 +64,7 @@ start(const Sftp *sftp, VimgSftpBatch *batch, VimgSftpLink *link, VimgOp *op, Vi
     task->owner = place;
     task->ended = ended;
     task->replace = track->replace;
+    task->stop = &batch->cancelled;
     vimg_sftp_task_start(task, vimg_sftp_link_session(link));
 }
 
