@@ -57,23 +57,56 @@ entry_name(const VimgSsh *ssh)
 
 /* ---- reading */
 
-/* Returns: (transfer full) its lines; none if it cannot be read. */
+/* Returns: (transfer full) its text; NULL: @result is a value of errno. */
+static char *
+read_text(int fd, int *result)
+{
+    g_autofree char *text = NULL;
+    struct stat st;
+    gssize length;
+
+    *result = 0;
+    if (fstat(fd, &st) < 0)
+        *result = errno;
+    else if (!S_ISREG(st.st_mode))
+        *result = EINVAL;
+    else if (st.st_size > FILE_MAX)
+        *result = EFBIG;
+    if (*result != 0)
+        return NULL;
+    text = g_malloc0((gsize)st.st_size + 1);
+    length = pread(fd, text, (gsize)st.st_size, 0);
+    if (length == st.st_size)
+        return g_steal_pointer(&text);
+    *result = length < 0 ? errno : EIO;
+    return NULL;
+}
+
+/*
+ * Returns: (transfer full) its lines; none if there is no such file.  One that is there and cannot
+ * be read may know what must not be forgotten: NULL, @result is a value of errno.
+ */
 static GStrv
-read_lines(const char *path)
+read_lines(const char *path, int *result)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     g_autofree char *text = NULL;
-    gssize length = 0;
-    struct stat st;
 
-    if (fd < 0)
-        return g_new0(char *, 1);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= FILE_MAX) {
-        text = g_malloc0((gsize)st.st_size + 1);
-        length = pread(fd, text, (gsize)st.st_size, 0);
+    if (fd < 0) {
+        *result = errno;
+        return *result == ENOENT || *result == ENOTDIR ? g_new0(char *, 1) : NULL;
     }
+    text = read_text(fd, result);
     close(fd);
-    return length > 0 ? g_strsplit(text, "\n", 0) : g_new0(char *, 1);
+    return text ? g_strsplit(text, "\n", 0) : NULL;
+}
+
+static gboolean
+throw_unread(GError **error, const VimgSsh *ssh, const char *path, int result)
+{
+    return vimg_ssh_throw(error, VIMG_ERROR_SYSTEM, VIMG_SSH_HOST_KEY, ssh->what,
+                          _("the known keys cannot be read: '%1$s': %2$s"), path,
+                          g_strerror(result));
 }
 
 static void
@@ -83,12 +116,15 @@ add_line(LIBSSH2_KNOWNHOSTS *hosts, const char *line)
     libssh2_knownhost_readline(hosts, line, strlen(line), LIBSSH2_KNOWNHOST_FILE_OPENSSH);
 }
 
-static void
-add_file(VimgKnownHosts *hosts, const char *path)
+static gboolean
+add_file(VimgKnownHosts *hosts, const VimgSsh *ssh, const char *path, GError **error)
 {
-    g_auto(GStrv) lines = read_lines(path);
+    int result = 0;
+    g_auto(GStrv) lines = read_lines(path, &result);
     guint i;
 
+    if (!lines)
+        return throw_unread(error, ssh, path, result);
     for (i = 0; lines[i]; i++) {
         char *line = g_strstrip(lines[i]);
 
@@ -97,23 +133,27 @@ add_file(VimgKnownHosts *hosts, const char *path)
         else if (g_str_has_prefix(line, REVOKED) && g_ascii_isspace(line[strlen(REVOKED)]))
             add_line(hosts->revoked, g_strchug(line + strlen(REVOKED)));
     }
+    return TRUE;
 }
 
 VimgKnownHosts *
-vimg_known_hosts_load(VimgSsh *ssh, const VimgSshTarget *target)
+vimg_known_hosts_load(VimgSsh *ssh, const VimgSshTarget *target, GError **error)
 {
-    VimgKnownHosts *hosts = g_new0(VimgKnownHosts, 1);
+    g_autoptr(VimgKnownHosts) hosts = g_new0(VimgKnownHosts, 1);
 
     hosts->name = entry_name(ssh);
     hosts->plain = g_strdup(ssh->host);
     hosts->good = libssh2_knownhost_init(ssh->session);
     hosts->revoked = libssh2_knownhost_init(ssh->session);
-    if (hosts->good && hosts->revoked) {
-        if (target->known_hosts)
-            add_file(hosts, target->known_hosts);
-        add_file(hosts, SYSTEM_FILE);
+    if (!hosts->good || !hosts->revoked) {
+        throw_unread(error, ssh, SYSTEM_FILE, ENOMEM);
+        return NULL;
     }
-    return hosts;
+    if (target->known_hosts && !add_file(hosts, ssh, target->known_hosts, error))
+        return NULL;
+    if (!add_file(hosts, ssh, SYSTEM_FILE, error))
+        return NULL;
+    return g_steal_pointer(&hosts);
 }
 
 void
@@ -230,11 +270,14 @@ static gboolean
 rewrite(VimgSsh *ssh, const char *path, const VimgKeyType *type, const char *base64, GError **error)
 {
     g_autofree char *name = entry_name(ssh);
-    g_auto(GStrv) lines = read_lines(path);
+    int result = 0;
+    g_auto(GStrv) lines = read_lines(path, &result);
     g_autoptr(GString) text = g_string_new(NULL);
     g_autoptr(GError) local = NULL;
     guint i;
 
+    if (!lines)
+        return throw_unread(error, ssh, path, result);
     for (i = 0; lines[i]; i++)
         if (*lines[i] && !line_is_of(ssh, lines[i], name))
             g_string_append_printf(text, "%s\n", lines[i]);

@@ -301,6 +301,31 @@ test_no_place(void)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
 }
 
+/* What is in a file that cannot be read is not forgotten, nor is any key new then. */
+static void
+test_unread(void)
+{
+    const gsize size = 4 * 1024 * 1024 + 1;
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
+    VimgSshTarget target = sshd_target(sshd);
+    g_autofree char *print = sshd_fingerprint(sshd, "ed25519");
+    g_autofree char *text = g_strnfill(size, '\n');
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+
+    write_known(sshd, text);
+    g_assert_null(vimg_ssh_connect(&target, NULL, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_nonnull(strstr(error->message, sshd->known_hosts));
+    g_clear_error(&error);
+    g_assert_false(vimg_ssh_accept(&target, print, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_cmpint(stat(sshd->known_hosts, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, (off_t)size);
+    target.host_key = print; /* needs none of it */
+    g_assert_null(connect_to(&target));
+}
+
 #define N_AT_ONCE 8
 
 static void *
@@ -349,6 +374,7 @@ main(int argc, char **argv)
     g_test_add_func("/ssh/host-key/fixed", test_fixed);
     g_test_add_func("/ssh/host-key/fixed-type", test_fixed_type);
     g_test_add_func("/ssh/host-key/no-place", test_no_place);
+    g_test_add_func("/ssh/host-key/unread", test_unread);
     g_test_add_func("/ssh/host-key/at-once", test_at_once);
     return g_test_run();
 }
