@@ -55,18 +55,32 @@ link_free(gpointer data)
     g_free(link);
 }
 
-gboolean
-vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
-                 GError **error)
+/* Takes @way over.  Returns: (transfer full) the one before. */
+static VimgWay *
+exchange_way(VimgLink *link, VimgWay *way)
 {
-    g_autoptr(VimgWay) former = NULL;
-    VimgWay *way = vimg_way_new(pool);
+    VimgWay *former;
 
     pthread_mutex_lock(&link->lock);
     former = link->way;
     link->way = way;
     pthread_mutex_unlock(&link->lock);
-    return vimg_transport_sftp_connect(transport, error);
+    return former;
+}
+
+gboolean
+vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
+                 GError **error)
+{
+    g_autoptr(VimgWay) way = vimg_way_new(pool);
+    g_autoptr(VimgWay) former = exchange_way(link, vimg_way_ref(way));
+
+    if (vimg_way_equal(way, former))
+        return vimg_transport_sftp_connect(transport, error);
+    if (vimg_transport_sftp_renew(transport, vimg_way_connections(way), error))
+        return TRUE;
+    vimg_way_unref(exchange_way(link, g_steal_pointer(&former)));
+    return FALSE;
 }
 
 /* ---- what a transport asks for ---------------------------------------------------------- */

@@ -27,7 +27,10 @@ VimgTransport *vimg_reach_via(VimgLink *link, const char *network, GError **erro
 /* The same of /, to make the directory or to remove it. */
 VimgTransport *vimg_reach_root(const VimgPluginPool *pool, GError **error);
 
-/* From now on @pool says how @transport connects, which it does at once if it is not connected. */
+/*
+ * From now on @pool says how @transport connects, which it does at once if it is not connected so.
+ * FALSE: it cannot, and all is as before.
+ */
 gboolean vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
                           GError **error);
 

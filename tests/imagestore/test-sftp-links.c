@@ -142,6 +142,37 @@ test_fatal(void)
     vimg_transport_free(transport);
 }
 
+/* A new way is gone at once, and the connections by the former one end; or all stays as it was. */
+static void
+test_renew(void)
+{
+    g_autofree char *dir = helper_dir();
+    Cut cut = {CUT_NEVER, 0};
+    CutServer server = {.dir = dir, .cut = &cut, .code = VIMG_ERROR_AUTH};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+    g_autoptr(GError) error = NULL;
+    VimgFileInfo info;
+
+    g_assert_true(vimg_transport_sftp_connect(transport, &error));
+    g_assert_no_error(error);
+    server.failures = 1;
+    g_assert_false(vimg_transport_sftp_renew(transport, 2, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_AUTH);
+    g_clear_error(&error);
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    g_assert_cmpuint(server.connections, ==, 2);
+    g_assert_true(vimg_transport_sftp_renew(transport, 1, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(server.connections, ==, 3);
+    while (!__atomic_load_n(&cut.freed, __ATOMIC_ACQUIRE))
+        g_thread_yield();
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    g_assert_cmpuint(server.connections, ==, 3);
+    vimg_transport_free(transport);
+    g_assert_cmpuint(server.lost, ==, 0);
+    helper_remove_dir(dir);
+}
+
 /* ---- many at once -------------------------------------------------------------------------- */
 
 #define THREADS 6
@@ -262,6 +293,7 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/job", test_job);
     g_test_add_func("/imagestore/sftp-links/status", test_status);
     g_test_add_func("/imagestore/sftp-links/fatal", test_fatal);
+    g_test_add_func("/imagestore/sftp-links/renew", test_renew);
     g_test_add_data_func("/imagestore/sftp-links/many", GINT_TO_POINTER(FALSE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/many-cut", GINT_TO_POINTER(TRUE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/upload/request", GINT_TO_POINTER(CUT_REQUEST),

@@ -39,6 +39,8 @@ void vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLin
 VimgSftpSession *vimg_sftp_link_session(VimgSftpLink *link);
 
 gboolean vimg_sftp_links_connect(VimgSftpLinks *links, GError **error);
+/* See vimg_transport_sftp_renew(). */
+gboolean vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error);
 /* Returns: (transfer full) why there is no connection, or NULL. */
 char *vimg_sftp_links_reason(VimgSftpLinks *links);
 

@@ -183,3 +183,9 @@ vimg_transport_sftp_connect(VimgTransport *transport, GError **error)
 {
     return vimg_sftp_links_connect(((Sftp *)transport)->links, error);
 }
+
+gboolean
+vimg_transport_sftp_renew(VimgTransport *transport, guint connections, GError **error)
+{
+    return vimg_sftp_links_renew(((Sftp *)transport)->links, connections, error);
+}
