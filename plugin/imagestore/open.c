@@ -237,6 +237,7 @@ vimg_imagestore_build(const VimgPluginPool *pool, guint32 build_flags, VimgPlugi
 {
     g_autoptr(VimgTransport) root = NULL;
     g_autofree char *made = NULL;
+    VIMG_TRANSPORT_PATIENCE(job);
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;
@@ -283,6 +284,7 @@ vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **
     g_autoptr(VimgTransport) root = NULL;
     g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
+    VIMG_TRANSPORT_PATIENCE(job);
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;
