@@ -9,7 +9,6 @@
 #include "../store.h"
 #include "links.h"
 
-#define JOB_PATIENCE (300 * G_USEC_PER_SEC)
 #define PLACES 256                 /* tasks on one connection, each with one open file at most */
 #define PLACES_SAFE 64             /* where the server does not say how many it opens */
 #define BUSY ((guint64)256 * 1024) /* vimg_sftp_session_load() that another connection is worth */
@@ -421,7 +420,7 @@ is_hopeless(const VimgSftpLinks *links, const VimgSftpBatch *batch, const VimgPl
     if (!job && tried && links->failure && links->failure->code != (gint)VIMG_ERROR_DISCONNECTED)
         return TRUE;
     if (job)
-        patience = MAX(patience, JOB_PATIENCE);
+        patience = MAX(patience, VIMG_SFTP_JOB_PATIENCE);
     return now > links->since + patience && (tried || now > batch->began + patience);
 }
 

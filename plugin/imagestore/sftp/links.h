@@ -13,6 +13,8 @@
 #include "session.h"
 #include "transport-sftp.h"
 
+#define VIMG_SFTP_JOB_PATIENCE (300 * G_USEC_PER_SEC)
+
 typedef struct _VimgSftpLinks VimgSftpLinks;
 typedef struct _VimgSftpLink VimgSftpLink;
 
