@@ -29,6 +29,7 @@ typedef struct _VimgFileReader VimgFileReader;
 VimgFileReader *vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
                                       VimgPluginJob *job, GError **error);
 gboolean vimg_file_reader_next(VimgFileReader *reader, VimgExtent *out, GError **error);
+VimgSliceStore *vimg_file_reader_store(const VimgFileReader *reader);
 void vimg_file_reader_close(VimgFileReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgFileReader, vimg_file_reader_close)
 

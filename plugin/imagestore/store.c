@@ -434,6 +434,24 @@ throw_gone(VimgSliceStore *store, GError **error, const char *what, int result)
     return throw_error(error, VIMG_ERROR_DISCONNECTED, "%s: %s", what, g_strerror(result));
 }
 
+gboolean
+vimg_slice_store_explain(VimgSliceStore *store, gboolean done, GError **error)
+{
+    const char *plain = g_strerror(ENOTCONN);
+    g_autofree char *reason = NULL;
+    g_autofree char *text = NULL;
+
+    if (done || !error || !g_error_matches(*error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) ||
+        !g_str_has_suffix((*error)->message, plain))
+        return done;
+    reason = vimg_transport_reason(store->transport);
+    if (!reason)
+        return done;
+    text = g_strndup((*error)->message, strlen((*error)->message) - strlen(plain));
+    g_clear_error(error);
+    return throw_error(error, VIMG_ERROR_DISCONNECTED, "%s%s", text, reason);
+}
+
 /* The file is immutable: another content is another store. */
 static gboolean
 same_store(VimgSliceStore *store, GError **error)

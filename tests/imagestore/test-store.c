@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -309,6 +310,57 @@ test_plain_renames(HelperHome *home, gconstpointer data)
     helper_assert_content(store, uuid, content);
 }
 
+/* ---- out of reach ----------------------------------------------------------------------- */
+
+static void
+lost_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i].result = ENOTCONN;
+}
+
+static char *
+lost_reason(VimgTransport *transport)
+{
+    return g_strdup("connect to 10.0.0.5 port 22: no route");
+}
+
+static gboolean
+ignore_image(const VimgPluginImage *image, gpointer data)
+{
+    return TRUE;
+}
+
+/* Whoever asks is told at which step, and of which host. */
+static void
+test_explain(HelperHome *home, gconstpointer data)
+{
+    VimgSliceStore *store = helper_local_store(home);
+    const VimgTransportOps *whole = store->transport->ops;
+    VimgTransportOps lost = *whole;
+    g_autoptr(GError) error = NULL;
+    gboolean done;
+
+    lost.run = lost_run;
+    store->transport->ops = &lost;
+    done = vimg_image_list(store, ignore_image, NULL, &error);
+    g_assert_false(vimg_slice_store_explain(store, done, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_assert_true(g_str_has_suffix(error->message, g_strerror(ENOTCONN))); /* nobody knows more */
+    lost.reason = lost_reason;
+    g_assert_false(vimg_slice_store_explain(store, done, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_assert_cmpstr(error->message, ==,
+                    "cannot list the images: connect to 10.0.0.5 port 22: no route");
+    g_clear_error(&error);
+    g_assert_true(vimg_slice_store_explain(store, TRUE, &error));
+    g_assert_no_error(error);
+    store->transport->ops = whole;
+    vimg_slice_store_free(store);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -322,5 +374,6 @@ main(int argc, char **argv)
     helper_add("/imagestore/store/plain-renames", test_plain_renames, NULL);
     helper_add("/imagestore/image/change-while-writing", test_change_while_writing, NULL);
     helper_add("/imagestore/image/error-state", test_error_state, NULL);
+    helper_add("/imagestore/store/explain", test_explain, NULL);
     return g_test_run();
 }
