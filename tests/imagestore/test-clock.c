@@ -5,10 +5,13 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "clock.h"
 #include "coarse-transport.h"
 #include "collect.h"
 #include "json.h"
+#include "memory-transport.h"
 #include "roots.h"
 #include "store-helper.h"
 
@@ -28,13 +31,31 @@ test_now(HelperHome *home, gconstpointer data)
     gint64 skew = *(const gint64 *)data;
     g_autoptr(VimgSliceStore) store = skewed_store(home, skew);
     gint64 ours = g_get_real_time() / G_USEC_PER_SEC;
-    gint64 found = vimg_clock_now(store);
     g_autoptr(GPtrArray) leases = NULL;
+    g_autoptr(GError) error = NULL;
+    gint64 found;
 
+    g_assert_true(vimg_clock_now(store, &found, &error));
     g_assert_cmpint(found, >=, ours + skew - 1);
     g_assert_cmpint(found, <=, g_get_real_time() / G_USEC_PER_SEC + skew);
     g_assert_cmpint(vimg_transport_list(store->transport, "pending", &leases), ==, 0);
     g_assert_cmpuint(leases->len, ==, 0);
+}
+
+/* By our clock what another host writes just now might seem old. */
+static void
+test_unknown(HelperHome *home, gconstpointer data)
+{
+    MemoryDisk *disk = memory_disk_new();
+    VimgSliceStore *store = helper_store(memory_transport_new(disk, TRUE));
+    g_autoptr(GError) error = NULL;
+    gint64 found;
+
+    memory_disk_set_fault(disk, &(Fault){.kind = FAULT_ERROR, .at = 1, .result = ENOTCONN});
+    g_assert_false(vimg_clock_now(store, &found, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    vimg_slice_store_free(store);
+    memory_disk_free(disk);
 }
 
 static gint64
@@ -134,5 +155,6 @@ main(int argc, char **argv)
         helper_add(trash, test_trash, &skews[i]);
     }
     helper_add("/imagestore/clock/partial", test_partial, NULL);
+    helper_add("/imagestore/clock/unknown", test_unknown, NULL);
     return g_test_run();
 }
