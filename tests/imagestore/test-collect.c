@@ -255,6 +255,54 @@ test_full(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
+/* @n slices that nobody needs in each of @prefixes directories. */
+static void
+litter(VimgSliceStore *store, guint prefixes, guint n)
+{
+    guint i;
+    guint k;
+
+    for (i = 0; i < prefixes; i++) {
+        VimgSliceId id = {.bytes = {i >> 8, i & 0xff, 1}};
+        g_autofree char *dir = vimg_slice_dir(&id);
+
+        vimg_transport_mkdir(store->transport, dir);
+        for (k = 0; k < n; k++) {
+            g_autofree char *path = NULL;
+
+            id.bytes[4] = k;
+            path = vimg_slice_path(&id);
+            g_assert_cmpint(vimg_transport_create(store->transport, path, "x", 1, TRUE), ==, 0);
+        }
+    }
+}
+
+/* The names of what is condemned take room too, of which the spare has only so much. */
+static void
+test_spare(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    guint zeros = helper_count_slices(store);
+    g_autoptr(GError) error = NULL;
+    VimgLease *lease = vimg_lease_new(store, &error);
+    g_autoptr(JsonObject) first = NULL;
+    g_autoptr(JsonObject) second = NULL;
+    gint64 waiting;
+
+    g_assert_no_error(error);
+    litter(store, 600, 10);
+    memory_disk_set_fault(fixture->disk, &(Fault){.room = memory_disk_weigh(fixture->disk)});
+    first = collect(store, FALSE);
+    waiting = json_object_get_int_member(first, "waiting");
+    g_assert_cmpint(waiting, >=, 2048);
+    g_assert_cmpint(waiting, <, 2048 + 1024);
+    vimg_lease_free(lease);
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    second = collect(store, FALSE);
+    g_assert_cmpint(tally(second, "slices"), ==, 6000);
+    g_assert_cmpuint(helper_count_slices(store), ==, zeros);
+}
+
 /* An index that cannot be read: nothing is freed, and the message names it. */
 static void
 test_doubt(Fixture *fixture, gconstpointer data)
@@ -575,8 +623,10 @@ main(int argc, char **argv)
     ADD("trash", test_trash);
     ADD("shared", test_shared);
     ADD("abandoned", test_abandoned);
-    if (memory_disk_is_memory())
+    if (memory_disk_is_memory()) {
         ADD("full", test_full);
+        ADD("spare", test_spare);
+    }
     ADD("doubt", test_doubt);
     ADD("reader", test_reader);
     ADD("writer", test_writer);
