@@ -426,17 +426,110 @@ vimg_roots_read_image(VimgRoots *roots, const char *uuid, GError **error)
     return TRUE;
 }
 
+/* ---- whether all are listed ------------------------------------------------------------- */
+
+/* Adds to @out the uuids that have the @n names from @from on. */
+static gboolean
+add_claims(VimgRoots *roots, const GPtrArray *names, guint from, guint n, GPtrArray *out,
+           GError **error)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gboolean good = TRUE;
+    guint i;
+    guint k;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_LIST,
+                          .path = g_strconcat("names/", names->pdata[from + i], NULL)};
+    vimg_transport_run(roots->store->transport, ops, n);
+    for (i = 0; good && i < n; i++) {
+        if (ops[i].result == ENOENT || ops[i].result == ENOTDIR)
+            continue;
+        if (ops[i].result != 0)
+            good = throw_result(error, ops[i].result, _("cannot list the names"));
+        for (k = 0; good && k < ops[i].names->len; k++) {
+            if (vimg_image_is_uuid(ops[i].names->pdata[k]))
+                g_ptr_array_add(out, g_strdup(ops[i].names->pdata[k]));
+        }
+    }
+    vimg_transport_clear_ops(ops, n, TRUE);
+    return good;
+}
+
+/*
+ * There are servers whose listing just ends where they fail to read on.  An image has its directory
+ * before its name: whatever has a name now is listed afterwards, or gone.  Returns: (transfer full)
+ */
+static GPtrArray *
+list_claims(VimgRoots *roots, GError **error)
+{
+    g_autoptr(GPtrArray) claims = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) names = NULL;
+    int result;
+    guint i;
+
+    if (!roots->store->transport->remote)
+        return g_steal_pointer(&claims);
+    result = vimg_transport_list(roots->store->transport, "names", &names);
+    if (result != 0) {
+        throw_result(error, result, _("cannot list the names"));
+        return NULL;
+    }
+    for (i = 0; i < names->len; i += AHEAD_IMAGES) {
+        if (!roots->go_on(roots->data, error) ||
+            !add_claims(roots, names, i, MIN(AHEAD_IMAGES, names->len - i), claims, error))
+            return NULL;
+    }
+    return g_steal_pointer(&claims);
+}
+
+/* @claims: of before @names, the images, were listed. */
+static gboolean
+check_whole(VimgRoots *roots, const GPtrArray *claims, const GPtrArray *names, GError **error)
+{
+    g_autoptr(GHashTable) listed = g_hash_table_new(g_str_hash, g_str_equal);
+    guint i;
+
+    for (i = 0; i < names->len; i++)
+        g_hash_table_add(listed, names->pdata[i]);
+    for (i = 0; i < claims->len; i++) {
+        const char *uuid = claims->pdata[i];
+        g_autofree char *dir = vimg_image_dir(uuid);
+        VimgFileInfo info;
+        int result;
+
+        /* of one that is gone an interrupted removal may have left the name: there are few */
+        if (g_hash_table_contains(listed, uuid))
+            continue;
+        result = vimg_transport_stat(roots->store->transport, dir, &info);
+        if (result == 0)
+            return throw_error(error, VIMG_ERROR_SYSTEM,
+                               _("the storage does not list all images: %s is there too"), uuid);
+        if (result != ENOENT)
+            return throw_result(error, result, _("cannot read image %s"), uuid);
+        if (!roots->go_on(roots->data, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean
 vimg_roots_read(VimgRoots *roots, GError **error)
 {
+    g_autoptr(GPtrArray) claims = list_claims(roots, error);
     g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(roots->store->transport, "images", &names);
+    int result;
     guint n;
     guint i;
     guint k;
 
+    if (!claims)
+        return FALSE;
+    result = vimg_transport_list(roots->store->transport, "images", &names);
     if (result != 0)
         return throw_result(error, result, _("cannot list the images"));
+    if (!check_whole(roots, claims, names, error))
+        return FALSE;
     for (i = 0; i < names->len; i += n) {
         if (!roots->go_on(roots->data, error))
             return FALSE;

@@ -33,7 +33,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgRoots, vimg_roots_clear)
 
 /*
  * Marks what the indexes of all images name, active, saving and in the trash.  Called again it
- * reads those that appeared since.  One that cannot be read is VIMG_ERROR_DAMAGED naming it.
+ * reads those that appeared since.  One that cannot be read is VIMG_ERROR_DAMAGED naming it; one
+ * that has a name, and that a storage far away does not list, fails it too.
  */
 gboolean vimg_roots_read(VimgRoots *roots, GError **error);
 /*

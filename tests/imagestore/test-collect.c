@@ -338,6 +338,80 @@ test_doubt(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
+/* A server far away that lists @left images fewer than there are, and says that these are all. */
+typedef struct {
+    VimgTransport parent;
+    VimgTransport *inner;
+    guint left;
+} Short;
+
+static void
+short_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    const Short *self = (const Short *)transport;
+    gsize i;
+
+    vimg_transport_run(self->inner, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].kind == VIMG_OP_LIST && ops[i].result == 0 &&
+            strcmp(ops[i].path, "images") == 0 && !ops[i].infos)
+            g_ptr_array_set_size(ops[i].names, (gint)(ops[i].names->len - self->left));
+    }
+}
+
+static int
+short_sync_all(VimgTransport *transport)
+{
+    return ENOSYS;
+}
+
+static int
+short_space(VimgTransport *transport, VimgSpace *out)
+{
+    return vimg_transport_space(((Short *)transport)->inner, out);
+}
+
+static void
+short_free(VimgTransport *transport)
+{
+    vimg_transport_free(((Short *)transport)->inner);
+    g_free(transport);
+}
+
+static const VimgTransportOps short_ops = {
+    .run = short_run,
+    .sync_all = short_sync_all,
+    .space = short_space,
+    .free = short_free,
+};
+
+/* What an image needs that is there, though not listed, is not freed. */
+static void
+test_unlisted(Fixture *fixture, gconstpointer data)
+{
+    Short *far = g_new0(Short, 1);
+    VimgSliceStore *store;
+    g_autofree char *a = upload(fixture->store, "a", 1, 3);
+    g_autofree char *b = upload(fixture->store, "b", 2, 3);
+    g_autoptr(GError) error = NULL;
+    guint before = helper_count_slices(fixture->store);
+
+    far->parent.ops = &short_ops;
+    far->parent.remote = TRUE;
+    far->inner = memory_transport_new(fixture->disk, FALSE);
+    store = helper_reopen(&far->parent);
+    store->keep_deleted = G_MAXINT32;
+    json_object_unref(collect(store, FALSE));
+    far->left = 1;
+    g_assert_null(vimg_collect(store, FALSE, 0, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_true(strstr(error->message, a) || strstr(error->message, b));
+    g_assert_cmpuint(helper_count_slices(fixture->store), ==, before);
+    assert_whole(fixture->store, a, 1, 3);
+    assert_whole(fixture->store, b, 2, 3);
+    vimg_slice_store_free(store);
+}
+
 /* ---- waiting ---------------------------------------------------------------------------- */
 
 /* A reader keeps what it reads; a later run frees it. */
@@ -628,6 +702,7 @@ main(int argc, char **argv)
         ADD("spare", test_spare);
     }
     ADD("doubt", test_doubt);
+    ADD("unlisted", test_unlisted);
     ADD("reader", test_reader);
     ADD("writer", test_writer);
     ADD("partial", test_partial);
