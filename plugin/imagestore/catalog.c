@@ -286,8 +286,8 @@ list(VimgSliceStore *store, gboolean whole, VimgImageSink sink, gpointer data, G
     g_autoptr(GHashTable) old = exchange(store->catalog, entries_new());
     /* each lease changes the last one, and the store was opened with one */
     VimgOp ops[] = {
-        {.kind = VIMG_OP_LIST, .path = "images"},
-        {.kind = VIMG_OP_LIST, .path = "names"},
+        {.kind = VIMG_OP_LIST, .path = "images", .fresh = TRUE},
+        {.kind = VIMG_OP_LIST, .path = "names", .fresh = TRUE},
         {.kind = VIMG_OP_STAT, .path = "pending"},
     };
     Listing listing = {.store = store, .sink = sink, .data = data, .named = named, .old = old};
