@@ -105,6 +105,7 @@ ask_time(VimgCollection *collection, const char *path, GError **error)
 {
     int result = vimg_clock_ask(collection->store->transport, path, &collection->now);
 
+    collection->roots.now = collection->now;
     return result == 0 || throw_result(error, result, _("cannot ask the storage for its time"));
 }
 

@@ -19,6 +19,7 @@ typedef struct {
     GHashTable *seen;  /* indexes that were read: path, size and time, or path and digest */
     GHashTable *skip;  /* uuids of images that do not count; may be NULL */
     GHashTable *ready; /* what was read ahead of images, by their uuids */
+    gint64 now;        /* by the storage's clock, in seconds, or earlier; 0: nothing is replaced */
     guint64 indexes;
     guint64 slices; /* named by them, each as often as it is */
     VimgGoOn go_on; /* asked before each batch of images */
