@@ -13,8 +13,9 @@
 
 #include "store.h"
 
-/* Whether an image of @origin was removed, on whatever host; also if that cannot be found out. */
-gboolean vimg_adopted_before(VimgSliceStore *store, const char *origin);
+/* @out: whether an image of @origin was removed, on whatever host. */
+gboolean vimg_adopted_before(VimgSliceStore *store, const char *origin, gboolean *out,
+                             GError **error);
 /* Makes it so, durably. */
 gboolean vimg_adopted_note(VimgSliceStore *store, const char *origin, GError **error);
 

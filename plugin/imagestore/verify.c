@@ -341,13 +341,16 @@ is_gone(Verify *verify, const char *uuid)
 static gboolean
 find_damage(Verify *verify, const VimgIndex *index, VimgDamage *out, GError **error)
 {
+    /* a look at each again is cheap but far away */
+    const VimgMarks *good =
+        verify->store->transport->remote ? vimg_scrub_good(verify->scrub) : NULL;
     g_autoptr(GArray) rescued = NULL;
 
     do {
         g_clear_pointer(&rescued, g_array_unref);
         vimg_damage_clear(out);
         if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
-                              vimg_scrub_good(verify->scrub), verify->job, out, error))
+                              good, verify->job, out, error))
             return FALSE;
         rescued = g_steal_pointer(&out->rescued);
         if (rescued && !vimg_scrub_run(verify->scrub, rescued, 0, error))

@@ -552,6 +552,16 @@ test_list_whole(void)
     g_assert_cmpuint(n, ==, 1);
     g_assert_false(vimg_image_list_whole(world.source, count_image, &n, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_clear_error(&error);
+    /* nor is one that has only its index left */
+    for (i = 0; i < names->len; i++) {
+        g_autofree char *path = vimg_image_path(world.from, g_ptr_array_index(names, i));
+
+        if (g_str_has_suffix(path, ".json"))
+            vimg_transport_unlink(world.source->transport, path);
+    }
+    g_assert_false(vimg_image_list_whole(world.source, count_image, &n, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
 }
 
 static void

@@ -361,6 +361,40 @@ test_explain(HelperHome *home, gconstpointer data)
     vimg_slice_store_free(store);
 }
 
+/* Whoever looks round in directories of others does not look at each file, nor at all of them. */
+static void
+test_types(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgTransport) transport = vimg_transport_local_new(home->dir);
+    VimgOp some = {.kind = VIMG_OP_LIST, .path = ".", .types_only = TRUE, .most = 3};
+    VimgOp all = {.kind = VIMG_OP_LIST, .path = ".", .types_only = TRUE};
+    guint directories = 0;
+    guint i;
+
+    for (i = 0; i < 5; i++) {
+        g_autofree char *file = g_strdup_printf("f%u", i);
+        g_autofree char *dir = g_strdup_printf("d%u", i);
+
+        g_assert_cmpint(vimg_transport_create(transport, file, "xx", 2, FALSE), ==, 0);
+        g_assert_cmpint(vimg_transport_mkdir(transport, dir), ==, 0);
+    }
+    vimg_transport_list_detailed(transport, &some, 1);
+    g_assert_cmpint(some.result, ==, 0);
+    g_assert_cmpuint(some.names->len, ==, 3);
+    vimg_transport_list_detailed(transport, &all, 1);
+    g_assert_cmpuint(all.names->len, ==, 10);
+    for (i = 0; i < 10; i++) {
+        const VimgFileInfo *info = &g_array_index(all.infos, VimgFileInfo, i);
+
+        directories += info->type == VIMG_FILE_DIRECTORY;
+        g_assert_cmpuint(info->size, ==, 0);
+        g_assert_cmpint(info->type, !=, VIMG_FILE_OTHER);
+    }
+    g_assert_cmpuint(directories, ==, 5);
+    vimg_transport_clear_ops(&some, 1, FALSE);
+    vimg_transport_clear_ops(&all, 1, FALSE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -372,6 +406,7 @@ main(int argc, char **argv)
     helper_add("/imagestore/damage/slice", test_damaged_slice, NULL);
     helper_add("/imagestore/damage/index", test_truncated_index, NULL);
     helper_add("/imagestore/store/plain-renames", test_plain_renames, NULL);
+    helper_add("/imagestore/store/types", test_types, NULL);
     helper_add("/imagestore/image/change-while-writing", test_change_while_writing, NULL);
     helper_add("/imagestore/image/error-state", test_error_state, NULL);
     helper_add("/imagestore/store/explain", test_explain, NULL);
