@@ -15,6 +15,9 @@
 #include "util/log.h"
 
 #define KIND "sync" /* of its jobs */
+/* A storage that is lost meanwhile is waited for, in microseconds; looking whether to end. */
+#define WAIT_MAX (300 * G_USEC_PER_SEC)
+#define NAP (G_USEC_PER_SEC / 4)
 
 typedef struct {
     VimgModel *model;
@@ -395,6 +398,51 @@ check_cancelled(Sync *sync, GError **error)
            vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the synchronisation was cancelled"));
 }
 
+/* Whether @pool is lost but comes back by itself, perhaps soon. */
+static gboolean
+is_coming(const VimgPool *pool)
+{
+    return pool->active && pool->status != VIMG_POOL_CONNECTED &&
+           (pool->status == VIMG_POOL_CONNECTING || pool->def->reconnect);
+}
+
+/* Until @pool has its storage, nobody looks for it, or all of it takes too long. */
+static void
+await_storage(Sync *sync, VimgPool *pool, gint64 deadline)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    while (is_coming(pool) && !vimg_job_cancelled(sync->use.job)) {
+        gint64 now = g_get_monotonic_time();
+
+        if (now >= deadline)
+            return;
+        vimg_cond_wait_until(&pool->changed, &pool->lock, MIN(deadline, now + NAP));
+    }
+}
+
+/* A storage that was lost for a moment ends nothing: what was begun of the image is gone on with.
+ */
+static gboolean
+sync_patiently(Sync *sync, const char *name, GError **error)
+{
+    GError *local = NULL;
+    gint64 deadline;
+
+    if (sync_image(sync, name, &local))
+        return TRUE;
+    if (!is(local, VIMG_ERROR_DISCONNECTED)) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    vimg_info("synchronisation of storage pool '%s' waits for a lost storage: %s",
+              vimg_pool_name(sync->to), local->message);
+    g_error_free(local);
+    deadline = g_get_monotonic_time() + WAIT_MAX;
+    await_storage(sync, sync->from, deadline);
+    await_storage(sync, sync->to, deadline);
+    return check_cancelled(sync, error) && sync_image(sync, name, error);
+}
+
 static gboolean
 sync_images(Sync *sync, GError **error)
 {
@@ -407,7 +455,7 @@ sync_images(Sync *sync, GError **error)
             return FALSE;
         vimg_job_turn_to(sync->use.job, item->name);
         vimg_job_part(sync->use.job, phase, sync->done, sync->total);
-        if (!sync_image(sync, item->name, &local)) {
+        if (!sync_patiently(sync, item->name, &local)) {
             if (is_end(local)) {
                 g_propagate_error(error, g_steal_pointer(&local));
                 return FALSE;
@@ -435,8 +483,10 @@ static GHashTable *
 list_source(Sync *sync, GError **error)
 {
     g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_auto(VimgUse) source = {0}; /* afresh: its storage may have been connected again */
 
-    if (vimg_store_list_whole(vimg_session_store(sync->source.session), collect_name, names, error))
+    if (vimg_use_pool(sync->from, &source, error) &&
+        vimg_store_list_whole(vimg_session_store(source.session), collect_name, names, error))
         return g_steal_pointer(&names);
     g_prefix_error(error, "%s: ", _("nothing is deleted, as the source cannot be listed whole"));
     return NULL;

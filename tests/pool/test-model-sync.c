@@ -121,7 +121,8 @@ test_compared(Fixture *fixture, gconstpointer data)
     assert_sync(fixture, &all, "present: same, refused: begun other");
 }
 
-/* What fails of one image keeps no other from being copied; a lost storage ends it all. */
+/* What fails of one image keeps no other from being copied; one that is lost is done
+ * again, and a storage that does not come back ends it all. */
 static void
 test_failures(Fixture *fixture, gconstpointer data)
 {
@@ -133,6 +134,9 @@ test_failures(Fixture *fixture, gconstpointer data)
     fixture->memcopy->fail("/copy", "writer_finish", VIMG_ERROR_NO_SPACE, "full", 1);
     assert_sync(fixture, &all, "copied: b, refused: a");
     fixture->memcopy->fail("/copy", "writer_finish", VIMG_ERROR_DISCONNECTED, "gone", 1);
+    assert_sync(fixture, &all, "copied: a, present: b");
+    put(fixture, "images", "c", 'c');
+    fixture->memcopy->fail("/copy", "writer_finish", VIMG_ERROR_DISCONNECTED, "gone", 2);
     g_assert_null(sync_pools(fixture, &all, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
 }
