@@ -174,22 +174,21 @@ hold(VimgPool *pool, const char *name, const char *key, VimgAction action, VimgU
     return vimg_use_volume_of(pool, &id, action, KIND, use, error);
 }
 
-/* Whether both stand for one content, as far as they say so themselves. */
+/* Whether @image was made here of the one with @key, and nothing of that speaks against it. */
 static gboolean
-is_copy(const VimgPluginImage *a, const char *key_a, const VimgPluginImage *b, const char *key_b)
+is_copy(const VimgPluginImage *image, const VimgPluginImage *base, const char *key)
 {
-    return g_strcmp0(a->copy_of, key_b) == 0 || g_strcmp0(b->copy_of, key_a) == 0 ||
-           (a->copy_of && g_strcmp0(a->copy_of, b->copy_of) == 0);
+    return g_strcmp0(image->copy_of, key) == 0 && image->capacity == base->capacity &&
+           image->physical == base->physical && g_strcmp0(image->format, base->format) == 0;
 }
 
 static gboolean
 find_same(Sync *sync, VimgFill *fill, gboolean *same, GError **error)
 {
-    g_autofree char *there = vimg_use_key(fill->from);
-    g_autofree char *here = vimg_use_key(fill->to);
+    g_autofree char *key = vimg_use_key(fill->from);
     g_autoptr(GError) local = NULL;
 
-    *same = is_copy(fill->base, there, fill->image, here);
+    *same = is_copy(fill->image, fill->base, key);
     if (*same ||
         vimg_store_same(vimg_session_store(fill->to->session), fill->image->uuid,
                         vimg_session_store(fill->from->session), fill->base->uuid, same, &local))
@@ -282,7 +281,7 @@ make_image(Sync *sync, VimgFill *fill, GError **error)
 
 /* Whatever has its name here.  Returns: whether anything has; @key: (transfer full) its own. */
 static gboolean
-look_here(Sync *sync, const char *name, char **key, char **copy_of, VimgImageState *state)
+look_here(Sync *sync, const char *name, char **key, VimgPluginImage *image)
 {
     VimgVolume *volume;
 
@@ -291,8 +290,7 @@ look_here(Sync *sync, const char *name, char **key, char **copy_of, VimgImageSta
     if (!volume)
         return FALSE;
     *key = g_strdup(volume->key);
-    *copy_of = g_strdup(volume->image.copy_of);
-    *state = volume->image.state;
+    vimg_image_copy(image, &volume->image);
     return TRUE;
 }
 
@@ -336,14 +334,13 @@ settle_name(Sync *sync, VimgFill *fill, const char *name, GError **error)
 {
     g_autofree char *source = vimg_use_key(fill->from);
     g_autofree char *key = NULL;
-    g_autofree char *copy_of = NULL;
-    VimgImageState state;
+    g_auto(VimgPluginImage) here = VIMG_PLUGIN_IMAGE_INIT;
 
-    if (!look_here(sync, name, &key, &copy_of, &state))
+    if (!look_here(sync, name, &key, &here))
         return make_image(sync, fill, error) && complete_half(sync, fill, error);
-    if (state != VIMG_IMAGE_SAVING)
+    if (here.state != VIMG_IMAGE_SAVING)
         return settle_complete(sync, fill, name, key, error);
-    if (g_strcmp0(copy_of, source) != 0)
+    if (g_strcmp0(here.copy_of, source) != 0 || here.capacity != fill->base->capacity)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("storage pool '%1$s' has another volume '%2$s'"),
                           vimg_pool_name(sync->to), name);

@@ -121,6 +121,25 @@ test_compared(Fixture *fixture, gconstpointer data)
     assert_sync(fixture, &all, "present: same, refused: begun other");
 }
 
+/* What was begun of an image is gone on with only while it can become that. */
+static void
+test_half_of_another(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId id = vol_id("copy", "a");
+    g_autoptr(GError) error = NULL;
+
+    make_pools(fixture);
+    put(fixture, "images", "a", 'a');
+    fixture->memcopy->fail("/copy", "writer_finish", VIMG_ERROR_NO_SPACE, "full", 1);
+    assert_sync(fixture, &all, "refused: a");
+    if (!vimg_model_vol_resize(fixture->model, &id, 2 * SIZE, 0, &error))
+        g_assert_no_error(error);
+    assert_sync(fixture, &all, "refused: a");
+    g_assert_true(
+        vimg_model_vol_resize(fixture->model, &id, SIZE, VIR_STORAGE_VOL_RESIZE_SHRINK, &error));
+    assert_sync(fixture, &all, "copied: a");
+}
+
 /* What fails of one image keeps no other from being copied; one that is lost is done
  * again, and a storage that does not come back ends it all. */
 static void
@@ -192,8 +211,11 @@ main(int argc, char **argv)
         const char *path;
         void (*func)(Fixture *fixture, gconstpointer data);
     } tests[] = {
-        {"/model/sync/all", test_all},           {"/model/sync/names", test_names},
-        {"/model/sync/compared", test_compared}, {"/model/sync/failures", test_failures},
+        {"/model/sync/all", test_all},
+        {"/model/sync/names", test_names},
+        {"/model/sync/compared", test_compared},
+        {"/model/sync/failures", test_failures},
+        {"/model/sync/half-of-another", test_half_of_another},
         {"/model/sync/refused", test_refused},
     };
 
