@@ -232,13 +232,35 @@ pull(VimgFill *fill, gboolean *done, VimgPluginImage *out, GError **error)
     return FALSE;
 }
 
+static gboolean
+is_remote(VimgPool *pool)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    return pool->def->hosts->len > 0;
+}
+
+gboolean
+vimg_fill_check_network(const VimgFill *fill, GError **error)
+{
+    VimgPool *from = fill->from->pool;
+    VimgPool *to = fill->to->pool;
+
+    if (!fill->request.sync_network || from == to || (!is_remote(from) && !is_remote(to)))
+        return TRUE;
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+        _("volume '%1$s' would have to be read outside of the synchronisation network '%2$s', as storage pools '%3$s' and '%4$s' cannot pass it on as it lies"),
+        fill->base->name, fill->request.sync_network, vimg_pool_name(from), vimg_pool_name(to));
+}
+
 gboolean
 vimg_fill_image(VimgFill *fill, VimgPluginImage *out, GError **error)
 {
     gboolean done;
 
     fill->sent = 0;
-    return pull(fill, &done, out, error) && (done || copy_content(fill, out, error));
+    return pull(fill, &done, out, error) &&
+           (done || (vimg_fill_check_network(fill, error) && copy_content(fill, out, error)));
 }
 
 /* ---- comparing -------------------------------------------------------------------------- */

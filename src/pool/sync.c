@@ -194,10 +194,27 @@ find_same(Sync *sync, VimgFill *fill, gboolean *same, GError **error)
                         vimg_session_store(fill->from->session), fill->base->uuid, same, &local))
         return TRUE;
     if (is(local, VIMG_ERROR_NO_SUPPORT) && fill->image->state == VIMG_IMAGE_ACTIVE)
-        return vimg_fill_compare(fill->from, fill->base, fill->to, fill->image, sync->use.job, same,
+        return vimg_fill_check_network(fill, error) &&
+               vimg_fill_compare(fill->from, fill->base, fill->to, fill->image, sync->use.job, same,
                                  error);
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
+}
+
+/* What is wrong with an image that cannot be mended is said before what follows from it. */
+static gboolean
+blame_broken(VimgPool *pool, const VimgPluginImage *image, GError *why, GError **error)
+{
+    if (image->state != VIMG_IMAGE_ERROR ||
+        (!is(why, VIMG_ERROR_OPERATION_INVALID) && !is(why, VIMG_ERROR_NO_SUPPORT))) {
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    g_error_free(why);
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("volume '%1$s' cannot be completed, delete or wipe it in storage pool '%2$s': %3$s"),
+        image->name, vimg_pool_name(pool), image->reason);
 }
 
 /* One of its name is complete, or was. */
@@ -206,14 +223,15 @@ settle_complete(Sync *sync, VimgFill *fill, const char *name, const char *key, G
 {
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    GError *local = NULL;
     gboolean same;
 
     if (!hold(sync->to, name, key, VIMG_ACTION_COMPARE, fill->to, error))
         return FALSE;
     vimg_use_image(fill->to, &image);
     fill->image = &image;
-    if (!find_same(sync, fill, &same, error))
-        return FALSE;
+    if (!find_same(sync, fill, &same, &local))
+        return blame_broken(sync->to, &image, local, error);
     if (!same)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("storage pool '%1$s' has another volume '%2$s'"),
@@ -226,8 +244,8 @@ settle_complete(Sync *sync, VimgFill *fill, const char *name, const char *key, G
                              vimg_session_store(fill->from->session)))
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("volume '%1$s' cannot be read: %2$s"), name, image.reason);
-    if (!vimg_fill_image(fill, &out, error))
-        return FALSE;
+    if (!vimg_fill_image(fill, &out, &local))
+        return blame_broken(sync->to, &image, local, error);
     vimg_use_changed(fill->to, &out);
     vimg_sync_report_copied(sync->report, &out, fill->sent);
     return TRUE;

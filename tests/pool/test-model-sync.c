@@ -160,6 +160,76 @@ test_failures(Fixture *fixture, gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
 }
 
+/* The reason why @name is refused. */
+static char *
+reason_of(Fixture *fixture, const char *name)
+{
+    const VimgSyncRequest one = {.images = &name, .n_images = 1};
+    g_autoptr(GError) error = NULL;
+    g_autofree char *report = sync_pools(fixture, &one, &error);
+    g_autoptr(JsonNode) node = NULL;
+    JsonArray *refused;
+
+    g_assert_no_error(error);
+    node = json_from_string(report, NULL);
+    refused = json_object_get_array_member(json_node_get_object(node), "refused");
+    g_assert_cmpuint(json_array_get_length(refused), ==, 1);
+    return g_strdup(
+        json_object_get_string_member(json_array_get_object_element(refused, 0), "reason"));
+}
+
+/* What is to pass over one network passes over no other, also where it is only compared. */
+static void
+test_network(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    define_and_start(fixture, "images");
+    fixture_create(
+        fixture,
+        "<pool type='memcopy' xmlns:image='urn:virtimage:pool:1'><name>copy</name><source>"
+        "<host name='far'/><dir path='/copy'/></source><image:options>"
+        "<image:syncNetwork cidr='198.51.100.0/24'/></image:options></pool>",
+        0, &error);
+    g_assert_no_error(error);
+    put(fixture, "images", "a", 'a');
+    put(fixture, "images", "b", 'b');
+    put(fixture, "copy", "b", 'b');
+    for (const char *name = "a"; *name <= 'b'; name = *name == 'a' ? "b" : "c") {
+        g_autofree char *reason = reason_of(fixture, name);
+        g_autofree char *text = g_strdup_printf(
+            "Operation not supported: volume '%s' would have to be read outside of the "
+            "synchronisation network '198.51.100.0/24', as storage pools 'images' and 'copy' "
+            "cannot pass it on as it lies",
+            name);
+
+        g_assert_cmpstr(reason, ==, text);
+    }
+}
+
+/* One that can never become complete says why, and what helps. */
+static void
+test_broken(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId id = vol_id("copy", "a");
+    g_autoptr(VimgTransfer) transfer = NULL;
+    g_autofree char *state = NULL;
+    g_autofree char *reason = NULL;
+
+    make_pools(fixture);
+    put(fixture, "images", "a", 'a');
+    create_vol(fixture, "copy", "a", "qcow2", SIZE);
+    transfer = vimg_model_upload(fixture->model, &id, 0, 0, FALSE, NULL);
+    g_assert_true(push(transfer, SIZE, 'x', NULL));
+    g_assert_false(vimg_transfer_finish(transfer, NULL));
+    state = vol_state(fixture, "copy", "a");
+    g_assert_cmpstr(state, ==, "error");
+    reason = reason_of(fixture, "a");
+    g_assert_true(g_str_has_prefix(reason,
+                                   "Requested operation is not valid: volume 'a' cannot be "
+                                   "completed, delete or wipe it in storage pool 'copy': "));
+}
+
 static void
 set_enabled(Fixture *fixture, const char *pool, gboolean enabled)
 {
@@ -217,6 +287,8 @@ main(int argc, char **argv)
         {"/model/sync/failures", test_failures},
         {"/model/sync/half-of-another", test_half_of_another},
         {"/model/sync/refused", test_refused},
+        {"/model/sync/network", test_network},
+        {"/model/sync/broken", test_broken},
     };
 
     g_test_init(&argc, &argv, NULL);
