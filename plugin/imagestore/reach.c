@@ -14,13 +14,34 @@
 #include "throw.h"
 #include "way.h"
 
+/* A store is synchronised over one network, or over those of the stores it is copied to. */
+#define NETWORKS_MAX 4
+
+/* A second transport of a store, for data over one network. */
+typedef struct {
+    char *network;
+    VimgWay *base; /* what its way was made of */
+    VimgLink *link;
+    VimgTransport *transport;
+} Via;
+
 struct _VimgLink {
     VimgPluginHost *host; /* NULL: nobody */
     char *where;          /* for people */
     char *root;           /* the directory there; NULL: of no store */
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgWay *way;
+    GPtrArray *vias; /* of Via; only grows */
 };
+
+static void
+via_free(Via *via)
+{
+    vimg_transport_free(via->transport);
+    vimg_way_unref(via->base);
+    g_free(via->network);
+    g_free(via);
+}
 
 /* Takes @where and @way over. */
 static VimgLink *
@@ -30,6 +51,7 @@ link_make(char *where, VimgWay *way)
 
     link->where = where;
     link->way = way;
+    link->vias = g_ptr_array_new_with_free_func((GDestroyNotify)via_free);
     thread_must(pthread_mutex_init(&link->lock, NULL));
     return link;
 }
@@ -48,6 +70,7 @@ link_free(gpointer data)
 {
     VimgLink *link = data;
 
+    g_ptr_array_unref(link->vias);
     g_free(link->root);
     vimg_way_unref(link->way);
     pthread_mutex_destroy(&link->lock);
@@ -55,17 +78,21 @@ link_free(gpointer data)
     g_free(link);
 }
 
+static void
+set_way(VimgLink *link, VimgWay *way)
+{
+    g_autoptr(VimgWay) former = NULL;
+    LOCK_GUARD(&link->lock);
+
+    former = link->way;
+    link->way = way;
+}
+
 gboolean
 vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
                  GError **error)
 {
-    g_autoptr(VimgWay) former = NULL;
-    VimgWay *way = vimg_way_new(pool);
-
-    pthread_mutex_lock(&link->lock);
-    former = link->way;
-    link->way = way;
-    pthread_mutex_unlock(&link->lock);
+    set_way(link, vimg_way_new(pool));
     return vimg_transport_sftp_connect(transport, error);
 }
 
@@ -151,13 +178,70 @@ vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, VimgLink **link, GE
     return g_steal_pointer(&transport);
 }
 
-VimgTransport *
-vimg_reach_via(VimgLink *link, const char *network, GError **error)
+/* The lock is held. */
+static Via *
+find_via(const VimgLink *link, const char *network)
 {
-    g_autoptr(VimgWay) way = link_way(link);
+    guint i;
 
-    return reach_by(link_make(g_strdup(link->where), vimg_way_via(way, network)), link->root,
-                    error);
+    for (i = 0; i < link->vias->len; i++) {
+        Via *via = g_ptr_array_index(link->vias, i);
+
+        if (strcmp(via->network, network) == 0)
+            return via;
+    }
+    return NULL;
+}
+
+/* The one there is for @network, which goes by the definition of now.  Returns: NULL: there is
+ * none. */
+static VimgTransport *
+look_up_via(VimgLink *link, const char *network)
+{
+    g_autoptr(VimgWay) base = NULL;
+    LOCK_GUARD(&link->lock);
+    Via *via = find_via(link, network);
+
+    if (!via)
+        return NULL;
+    if (via->base != link->way) {
+        base = via->base;
+        via->base = vimg_way_ref(link->way);
+        set_way(via->link, vimg_way_via(link->way, network));
+    }
+    return via->transport;
+}
+
+/* Keeps @made unless another thread was first or there are many.  Returns: whether it did. */
+static gboolean
+keep_via(VimgLink *link, Via *made)
+{
+    LOCK_GUARD(&link->lock);
+
+    if (link->vias->len == NETWORKS_MAX || find_via(link, made->network))
+        return FALSE;
+    g_ptr_array_add(link->vias, made);
+    return TRUE;
+}
+
+VimgTransport *
+vimg_reach_via(VimgLink *link, const char *network, VimgTransport **owned, GError **error)
+{
+    VimgTransport *transport = look_up_via(link, network);
+    Via *made;
+
+    if (transport)
+        return transport;
+    made = g_new0(Via, 1);
+    made->network = g_strdup(network);
+    made->base = link_way(link);
+    made->link = link_make(g_strdup(link->where), vimg_way_via(made->base, network));
+    made->transport = transport = reach_by(made->link, link->root, error);
+    if (!transport || !keep_via(link, made)) {
+        *owned = g_steal_pointer(&made->transport);
+        via_free(made);
+    }
+    return transport;
 }
 
 typedef struct {
