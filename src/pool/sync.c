@@ -640,21 +640,25 @@ vimg_model_pool_sync(VimgModel *model, const VimgPoolId *id, const VimgPoolId *s
 {
     g_auto(Sync) sync = {.model = model, .request = request};
     GError *local = NULL;
+    g_autofree char *sum = NULL;
     char *text = NULL;
+    gboolean good;
 
     sync.to = vimg_registry_get(model, id, error);
     sync.from = sync.to ? vimg_registry_get(model, source, error) : NULL;
     if (!sync.from || !begin(&sync, error))
         return NULL;
-    if (run(&sync, &local)) {
+    good = run(&sync, &local);
+    sum = vimg_sync_report_sum(sync.report);
+    if (good) {
         text = vimg_sync_report_format(sync.report, vimg_pool_name(sync.from),
                                        vimg_pool_name(sync.to));
-        vimg_info("storage pool '%s' was synchronised with '%s'", vimg_pool_name(sync.to),
-                  vimg_pool_name(sync.from));
+        vimg_info("storage pool '%s' was synchronised with '%s': %s", vimg_pool_name(sync.to),
+                  vimg_pool_name(sync.from), sum);
     } else {
         vimg_use_fail(&sync.use, &local);
-        vimg_warning("synchronisation of storage pool '%s' with '%s' failed: %s",
-                     vimg_pool_name(sync.to), vimg_pool_name(sync.from), local->message);
+        vimg_warning("synchronisation of storage pool '%s' with '%s' failed: %s; until then: %s",
+                     vimg_pool_name(sync.to), vimg_pool_name(sync.from), local->message, sum);
         g_propagate_error(error, local);
     }
     end(&sync);

@@ -7,6 +7,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "pool/sync-report.h"
 #include "test-model-fixture.h"
 #include "util/error.h"
 
@@ -230,6 +231,32 @@ test_broken(Fixture *fixture, gconstpointer data)
                                    "completed, delete or wipe it in storage pool 'copy': "));
 }
 
+/* A report has room for so many names, and counts the others. */
+static void
+test_long_report(void)
+{
+    g_autoptr(VimgSyncReport) report = vimg_sync_report_new();
+    g_autoptr(GError) why = g_error_new_literal(VIMG_ERROR, VIMG_ERROR_NO_SPACE, "full");
+    g_autofree char *name = g_strnfill(255, 'n');
+    g_autoptr(JsonNode) node = NULL;
+    g_autofree char *text = NULL;
+    g_autofree char *sum = NULL;
+    VimgPluginImage image = {.name = name, .uuid = (char *)UUID(1), .allocation = 7};
+    JsonObject *root;
+
+    for (guint i = 0; i < 16000; i++)
+        vimg_sync_report_copied(report, &image, 3);
+    vimg_sync_report_refused(report, "last", why);
+    sum = vimg_sync_report_sum(report);
+    g_assert_cmpstr(sum, ==, "16000 copied, 0 present, 0 deleted, 1 refused, 48000 bytes sent");
+    text = vimg_sync_report_format(report, "a", "b");
+    node = json_from_string(text, NULL);
+    root = json_node_get_object(node);
+    g_assert_true(json_object_get_boolean_member(root, "truncated"));
+    g_assert_cmpint(json_object_get_int_member(root, "copied_count"), ==, 16000);
+    g_assert_cmpint(json_object_get_int_member(root, "refused_count"), ==, 1);
+}
+
 static void
 set_enabled(Fixture *fixture, const char *pool, gboolean enabled)
 {
@@ -294,5 +321,6 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
         FIXTURE_ADD(tests[i].path, NULL, tests[i].func);
+    g_test_add_func("/model/sync/long-report", test_long_report);
     return g_test_run();
 }
