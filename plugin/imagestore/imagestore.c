@@ -230,6 +230,8 @@ pull_image(gpointer handle, const char *uuid, gpointer source, const char *from,
            const VimgPullRequest *request, VimgPluginJob *job, guint64 *sent, VimgPluginImage *out,
            GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return told(
         source,
         told(handle, vimg_pull(handle, uuid, source, from, request, job, sent, out, error), error),

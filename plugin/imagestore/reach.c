@@ -14,13 +14,32 @@
 #include "throw.h"
 #include "way.h"
 
+/* A store is synchronised over one network, or over those of the stores it is copied to. */
+#define NETWORKS_MAX 4
+
+/* A second transport of a store, for data over one network. */
+typedef struct {
+    char *network;
+    VimgLink *link;
+    VimgTransport *transport;
+} Via;
+
 struct _VimgLink {
     VimgPluginHost *host; /* NULL: nobody */
     char *where;          /* for people */
     char *root;           /* the directory there; NULL: of no store */
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgWay *way;
+    GPtrArray *vias; /* of Via; only grows */
 };
+
+static void
+via_free(Via *via)
+{
+    vimg_transport_free(via->transport);
+    g_free(via->network);
+    g_free(via);
+}
 
 /* Takes @where and @way over. */
 static VimgLink *
@@ -30,6 +49,7 @@ link_make(char *where, VimgWay *way)
 
     link->where = where;
     link->way = way;
+    link->vias = g_ptr_array_new_with_free_func((GDestroyNotify)via_free);
     thread_must(pthread_mutex_init(&link->lock, NULL));
     return link;
 }
@@ -48,6 +68,7 @@ link_free(gpointer data)
 {
     VimgLink *link = data;
 
+    g_ptr_array_unref(link->vias);
     g_free(link->root);
     vimg_way_unref(link->way);
     pthread_mutex_destroy(&link->lock);
@@ -165,13 +186,76 @@ vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, VimgLink **link, GE
     return g_steal_pointer(&transport);
 }
 
+/* The lock is held. */
+static Via *
+find_via(const VimgLink *link, const char *network)
+{
+    guint i;
+
+    for (i = 0; i < link->vias->len; i++) {
+        Via *via = g_ptr_array_index(link->vias, i);
+
+        if (strcmp(via->network, network) == 0)
+            return via;
+    }
+    return NULL;
+}
+
+/* The one there is for @network; it stays as long as @link.  Returns: NULL: there is none. */
+static Via *
+look_up_via(VimgLink *link, const char *network)
+{
+    LOCK_GUARD(&link->lock);
+
+    return find_via(link, network);
+}
+
+/* Lets @via go by the definition of now. */
+static gboolean
+renew_via(VimgLink *link, Via *via, GError **error)
+{
+    g_autoptr(VimgWay) now = link_way(link);
+    g_autoptr(VimgWay) way = vimg_way_via(now, via->network);
+    g_autoptr(VimgWay) former = exchange_way(via->link, vimg_way_ref(way));
+
+    if (vimg_way_equal(way, former) ||
+        vimg_transport_sftp_renew(via->transport, vimg_way_connections(way), error))
+        return TRUE;
+    vimg_way_unref(exchange_way(via->link, g_steal_pointer(&former)));
+    return FALSE;
+}
+
+/* Keeps @made unless another thread was first or there are many.  Returns: whether it did. */
+static gboolean
+keep_via(VimgLink *link, Via *made)
+{
+    LOCK_GUARD(&link->lock);
+
+    if (link->vias->len == NETWORKS_MAX || find_via(link, made->network))
+        return FALSE;
+    g_ptr_array_add(link->vias, made);
+    return TRUE;
+}
+
 VimgTransport *
-vimg_reach_via(VimgLink *link, const char *network, GError **error)
+vimg_reach_via(VimgLink *link, const char *network, VimgTransport **owned, GError **error)
 {
     g_autoptr(VimgWay) way = link_way(link);
+    Via *via = look_up_via(link, network);
+    VimgTransport *transport;
+    Via *made;
 
-    return reach_by(link_make(g_strdup(link->where), vimg_way_via(way, network)), link->root,
-                    error);
+    if (via)
+        return renew_via(link, via, error) ? via->transport : NULL;
+    made = g_new0(Via, 1);
+    made->network = g_strdup(network);
+    made->link = link_make(g_strdup(link->where), vimg_way_via(way, network));
+    made->transport = transport = reach_by(made->link, link->root, error);
+    if (!transport || !keep_via(link, made)) {
+        *owned = g_steal_pointer(&made->transport);
+        via_free(made);
+    }
+    return transport;
 }
 
 typedef struct {

@@ -19,6 +19,7 @@ typedef struct {
     pthread_mutex_t lock; /* guards what follows */
     guint rounds;
     guint ops[VIMG_OP_SYNC + 1];
+    guint jobless;
     guint64 flight;
     guint64 gather;
     pthread_cond_t gathered;
@@ -51,6 +52,7 @@ begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes)
     for (i = 0; i < n; i++) {
         slow->ops[ops[i].kind]++;
         *bytes += weigh(&ops[i]);
+        slow->jobless += weigh(&ops[i]) > 0 && !vimg_transport_job();
         most = MAX(most, trips[ops[i].kind]);
     }
     slow->rounds++;
@@ -140,6 +142,7 @@ slow_transport_reset(VimgTransport *transport)
     LOCK_GUARD(&slow->lock);
 
     slow->rounds = 0;
+    slow->jobless = 0;
     memset(slow->ops, 0, sizeof(slow->ops));
 }
 
@@ -159,6 +162,15 @@ slow_transport_ops(VimgTransport *transport, VimgOpKind kind)
     LOCK_GUARD(&slow->lock);
 
     return slow->ops[kind];
+}
+
+guint
+slow_transport_jobless(VimgTransport *transport)
+{
+    Slow *slow = (Slow *)transport;
+    LOCK_GUARD(&slow->lock);
+
+    return slow->jobless;
 }
 
 void
