@@ -10,6 +10,7 @@
 
 #include "catalog.h"
 #include "collect.h"
+#include "guess.h"
 #include "json.h"
 #include "lease.h"
 #include "slice.h"
@@ -356,6 +357,7 @@ vimg_slice_store_peek(VimgTransport *transport, GError **error)
     store->verify_rate = VIMG_VERIFY_RATE_DEFAULT;
     thread_must(pthread_mutex_init(&store->lock, NULL));
     g_queue_init(&store->leases);
+    g_queue_init(&store->guesses);
     store->pause = VIMG_PAUSE_MAX;
     store->usage = vimg_usage_new();
     store->catalog = vimg_catalog_new();
@@ -408,6 +410,7 @@ vimg_slice_store_free(VimgSliceStore *store)
     vimg_usage_free(store->usage);
     vimg_watch_put(store->watch);
     vimg_catalog_free(store->catalog);
+    vimg_guess_clear(store);
     pthread_mutex_destroy(&store->lock);
     g_free(store->where);
     g_free(store->uuid);

@@ -74,6 +74,7 @@ struct _VimgSliceStore {
 
     pthread_mutex_t lock;           /* guards what follows; never held during I/O */
     GQueue leases;                  /* paths of our heartbeats, borrowed */
+    GQueue guesses;                 /* see guess.h */
     VimgRecent recent[VIMG_RECENT]; /* the images stored last, as far as seen; the newest first */
 };
 

@@ -29,7 +29,7 @@ typedef struct {
 static const guint trips[] = {
     [VIMG_OP_MKDIR] = 1,   [VIMG_OP_RMDIR] = 1, [VIMG_OP_CREATE] = 2, [VIMG_OP_OVERWRITE] = 2,
     [VIMG_OP_READ_AT] = 3, [VIMG_OP_READ] = 3,  [VIMG_OP_RENAME] = 1, [VIMG_OP_PUBLISH] = 1,
-    [VIMG_OP_UNLINK] = 1,  [VIMG_OP_STAT] = 1,  [VIMG_OP_LIST] = 3,   [VIMG_OP_SYNC] = 2,
+    [VIMG_OP_UNLINK] = 1,  [VIMG_OP_STAT] = 1,  [VIMG_OP_LIST] = 2,   [VIMG_OP_SYNC] = 2,
 };
 
 /* Bytes of a slice, as a test's store has them; of what a READ brings no more is known before. */
