@@ -450,11 +450,40 @@ throw_active(GError **error)
                        _("another host made the image active meanwhile"));
 }
 
-/* The commit.  A failure after it takes it back, so that the image is saving as the caller says. */
 static gboolean
-commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **error)
+throw_unpublished(GError **error, int result)
+{
+    return throw_result(error, result, _("cannot publish the index"));
+}
+
+/* Somebody published: the same as we would, as after an answer of the storage was lost, is done. */
+static gboolean
+settle_active(VimgTransport *transport, const VimgManifest *sealed, GError **error)
+{
+    const char *uuid = sealed->image.uuid;
+    g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *dir = vimg_image_dir(uuid);
+    g_autofree char *digest = NULL;
+    g_autoptr(VimgBuffer) content = NULL;
+    int result = vimg_transport_read(transport, place, sealed->index_size, &content);
+
+    if (result == 0)
+        digest = vimg_sha256_hex(content->data, content->size);
+    if (!digest || strcmp(digest, sealed->index_digest) != 0)
+        return throw_active(error);
+    result = vimg_transport_sync(transport, dir);
+    return result == 0 || throw_unpublished(error, result);
+}
+
+/*
+ * The commit.  A failure after it takes it back, so that the image is saving as the caller says; if
+ * that fails too, the caller has to look.
+ */
+static gboolean
+commit_index(VimgLease *lease, const char *staged, const VimgManifest *sealed, GError **error)
 {
     VimgTransport *transport = lease->store->transport;
+    const char *uuid = sealed->image.uuid;
     g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
     int result = vimg_transport_publish(transport, staged, place);
@@ -462,15 +491,17 @@ commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **er
     if (result == ENOENT)
         return throw_missing(lease, uuid, error);
     if (result == EEXIST)
-        return throw_active(error);
+        return settle_active(transport, sealed, error);
     if (result != 0)
-        return throw_result(error, result, _("cannot publish the index"));
+        return throw_unpublished(error, result);
     result = vimg_transport_sync(transport, dir);
-    if (result != 0) {
-        vimg_transport_rename(transport, place, staged);
-        return throw_result(error, result, _("cannot publish the index"));
-    }
-    return TRUE;
+    if (result == 0)
+        return TRUE;
+    if (vimg_transport_rename(transport, place, staged) == 0)
+        return throw_unpublished(error, result);
+    throw_unpublished(error, result);
+    g_prefix_error(error, "%s: ", _("the image may be active, refresh the pool to see"));
+    return FALSE;
 }
 
 /* What describes the content, and nothing else, from @from. */
@@ -527,12 +558,15 @@ seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, gboolean 
 
     if (!turn || !vimg_image_load(lease->store, uuid, &image, error))
         return FALSE;
+    if (image.published && !image.manifest->image.reason &&
+        g_strcmp0(image.manifest->index_digest, sealed->index_digest) == 0)
+        return settle_active(lease->store->transport, sealed, error);
     if (image.published)
         return throw_active(error);
     *partials = image.durable > 0;
     copy_sealed(image.manifest, sealed);
     return vimg_manifest_write(image.manifest, lease, error) &&
-           commit_index(lease, staged, uuid, error);
+           commit_index(lease, staged, sealed, error);
 }
 
 gboolean
@@ -555,6 +589,8 @@ vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *in
     if (!vimg_claim_holds(store, manifest->image.name, uuid, error)) {
         if (error && !*error)
             throw_error(error, VIMG_ERROR_NO_VOL, _("the image was deleted meanwhile"));
+        else
+            g_prefix_error(error, "%s: ", _("the image may be active, refresh the pool to see"));
         return FALSE;
     }
     vimg_parent_note_new(store, uuid);
