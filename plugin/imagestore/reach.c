@@ -14,16 +14,36 @@
 #include "throw.h"
 #include "way.h"
 
+/* A store is synchronised over one network, or over those of the stores it is copied to. */
+#define NETWORKS_MAX 4
+
+/* A second transport of a store, for data over one network. */
+typedef struct {
+    char *network;
+    VimgLink *link;
+    VimgTransport *transport;
+} Via;
+
 struct _VimgLink {
     VimgPluginHost *host; /* NULL: nobody */
     char *where;          /* for people */
     char *root;           /* the directory there; NULL: of no store */
     VimgSshPeer *peer;    /* where the first of the connections leads to; the keeper's */
+    VimgSshPeer *met;     /* where one leads to that was not looked at yet; likewise */
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgWay *way;
-    char *resolved; /* what @root is on the server; NULL: not known yet */
-    char *uuid;     /* of the store; NULL: the same */
+    char *resolved;  /* what @root is on the server; NULL: not known yet */
+    char *uuid;      /* of the store; NULL: the same */
+    GPtrArray *vias; /* of Via; only grows */
 };
+
+static void
+via_free(Via *via)
+{
+    vimg_transport_free(via->transport);
+    g_free(via->network);
+    g_free(via);
+}
 
 /* Takes @where and @way over. */
 static VimgLink *
@@ -33,6 +53,7 @@ link_make(char *where, VimgWay *way)
 
     link->where = where;
     link->way = way;
+    link->vias = g_ptr_array_new_with_free_func((GDestroyNotify)via_free);
     thread_must(pthread_mutex_init(&link->lock, NULL));
     return link;
 }
@@ -51,28 +72,44 @@ link_free(gpointer data)
 {
     VimgLink *link = data;
 
+    g_ptr_array_unref(link->vias);
     g_free(link->root);
     g_free(link->resolved);
     g_free(link->uuid);
     vimg_ssh_peer_free(link->peer);
+    vimg_ssh_peer_free(link->met);
     vimg_way_unref(link->way);
     pthread_mutex_destroy(&link->lock);
     g_free(link->where);
     g_free(link);
 }
 
-gboolean
-vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
-                 GError **error)
+/* Takes @way over.  Returns: (transfer full) the one before. */
+static VimgWay *
+exchange_way(VimgLink *link, VimgWay *way)
 {
-    g_autoptr(VimgWay) former = NULL;
-    VimgWay *way = vimg_way_new(pool);
+    VimgWay *former;
 
     pthread_mutex_lock(&link->lock);
     former = link->way;
     link->way = way;
     pthread_mutex_unlock(&link->lock);
-    return vimg_transport_sftp_connect(transport, error);
+    return former;
+}
+
+gboolean
+vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
+                 GError **error)
+{
+    g_autoptr(VimgWay) way = vimg_way_new(pool);
+    g_autoptr(VimgWay) former = exchange_way(link, vimg_way_ref(way));
+
+    if (vimg_way_equal(way, former))
+        return vimg_transport_sftp_connect(transport, error);
+    if (vimg_transport_sftp_renew(transport, vimg_way_connections(way), error))
+        return TRUE;
+    vimg_way_unref(exchange_way(link, g_steal_pointer(&former)));
+    return FALSE;
 }
 
 void
@@ -103,8 +140,8 @@ link_connect(gpointer data, GError **error)
     VimgLink *link = data;
     g_autoptr(VimgWay) way = link_way(link);
 
-    g_clear_pointer(&link->peer, vimg_ssh_peer_free);
-    return vimg_way_go_to(way, NULL, &link->peer, error);
+    g_clear_pointer(&link->met, vimg_ssh_peer_free);
+    return vimg_way_go_to(way, NULL, &link->met, error);
 }
 
 static VimgSftpStream *
@@ -164,8 +201,12 @@ link_check(VimgTransport *fresh, gpointer data, GError **error)
         resolved = g_strdup(link->resolved);
         uuid = g_strdup(link->uuid);
     }
-    return (!resolved || check_place(fresh, link->root, resolved, error)) &&
-           (!uuid || check_store(fresh, uuid, error));
+    if ((resolved && !check_place(fresh, link->root, resolved, error)) ||
+        (uuid && !check_store(fresh, uuid, error)))
+        return FALSE;
+    vimg_ssh_peer_free(link->peer);
+    link->peer = g_steal_pointer(&link->met);
+    return TRUE;
 }
 
 static void
@@ -236,20 +277,88 @@ vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, VimgLink **link, GE
     return g_steal_pointer(&transport);
 }
 
+/* The lock is held. */
+static Via *
+find_via(const VimgLink *link, const char *network)
+{
+    guint i;
+
+    for (i = 0; i < link->vias->len; i++) {
+        Via *via = g_ptr_array_index(link->vias, i);
+
+        if (strcmp(via->network, network) == 0)
+            return via;
+    }
+    return NULL;
+}
+
+/* The one there is for @network; it stays as long as @link.  Returns: NULL: there is none. */
+static Via *
+look_up_via(VimgLink *link, const char *network)
+{
+    LOCK_GUARD(&link->lock);
+
+    return find_via(link, network);
+}
+
+/* Lets @via go by the definition of now. */
+static gboolean
+renew_via(VimgLink *link, Via *via, GError **error)
+{
+    g_autoptr(VimgWay) now = link_way(link);
+    g_autoptr(VimgWay) way = vimg_way_via(now, via->network);
+    g_autoptr(VimgWay) former = exchange_way(via->link, vimg_way_ref(way));
+
+    if (vimg_way_equal(way, former) ||
+        vimg_transport_sftp_renew(via->transport, vimg_way_connections(way), error))
+        return TRUE;
+    vimg_way_unref(exchange_way(via->link, g_steal_pointer(&former)));
+    return FALSE;
+}
+
+/* What @via leads to is to be what @link does. */
+static void
+expect_same(VimgLink *via, VimgLink *link)
+{
+    LOCK_GUARD(&link->lock);
+
+    via->root = g_strdup(link->root);
+    via->resolved = g_strdup(link->resolved);
+    via->uuid = g_strdup(link->uuid);
+}
+
+/* Keeps @made unless another thread was first or there are many.  Returns: whether it did. */
+static gboolean
+keep_via(VimgLink *link, Via *made)
+{
+    LOCK_GUARD(&link->lock);
+
+    if (link->vias->len == NETWORKS_MAX || find_via(link, made->network))
+        return FALSE;
+    g_ptr_array_add(link->vias, made);
+    return TRUE;
+}
+
 VimgTransport *
-vimg_reach_via(VimgLink *link, const char *network, GError **error)
+vimg_reach_via(VimgLink *link, const char *network, VimgTransport **owned, GError **error)
 {
     g_autoptr(VimgWay) way = link_way(link);
-    VimgLink *made = link_make(g_strdup(link->where), vimg_way_via(way, network));
+    Via *via = look_up_via(link, network);
+    VimgTransport *transport;
+    Via *made;
 
-    made->root = g_strdup(link->root);
-    {
-        LOCK_GUARD(&link->lock);
-
-        made->resolved = g_strdup(link->resolved);
-        made->uuid = g_strdup(link->uuid);
+    if (via)
+        return renew_via(link, via, error) ? via->transport : NULL;
+    made = g_new0(Via, 1);
+    made->network = g_strdup(network);
+    made->link = link_make(g_strdup(link->where), vimg_way_via(way, network));
+    expect_same(made->link, link);
+    made->transport = transport = reach_by(made->link, link->root, error);
+    if (!transport || !keep_via(link, made)) {
+        *owned = g_steal_pointer(&made->transport);
+        via_free(made);
     }
-    return reach_by(made, link->root, error);
+    return transport;
 }
 
 typedef struct {

@@ -134,6 +134,36 @@ vimg_way_ref(VimgWay *way)
     return way;
 }
 
+static gboolean
+same_hosts(const VimgWay *a, const VimgWay *b)
+{
+    guint i;
+
+    if (a->hosts->len != b->hosts->len)
+        return FALSE;
+    for (i = 0; i < a->hosts->len; i++) {
+        const VimgPluginAddress *one = &g_array_index(a->hosts, VimgPluginAddress, i);
+        const VimgPluginAddress *other = &g_array_index(b->hosts, VimgPluginAddress, i);
+
+        if (strcmp(one->name, other->name) != 0 || one->port != other->port)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+vimg_way_equal(const VimgWay *a, const VimgWay *b)
+{
+    /* all but what is only said where a key is not known */
+    return same_hosts(a, b) && g_strcmp0(a->network, b->network) == 0 &&
+           g_strcmp0(a->auth_type, b->auth_type) == 0 && g_strcmp0(a->user, b->user) == 0 &&
+           g_strcmp0(a->secret_usage, b->secret_usage) == 0 &&
+           g_strcmp0(a->secret_uuid, b->secret_uuid) == 0 &&
+           g_strcmp0(a->identity, b->identity) == 0 && g_strcmp0(a->host_key, b->host_key) == 0 &&
+           a->policy == b->policy && g_strcmp0(a->known_hosts, b->known_hosts) == 0 &&
+           a->connections == b->connections;
+}
+
 void
 vimg_way_unref(VimgWay *way)
 {

@@ -22,6 +22,8 @@ VimgWay *vimg_way_new(const VimgPluginPool *pool);
 VimgWay *vimg_way_ref(VimgWay *way);
 /* The same way, but over @network, a CIDR, alone.  Returns: (transfer full) */
 VimgWay *vimg_way_via(const VimgWay *way, const char *network);
+/* Whether connections of one are as good as those of the other. */
+gboolean vimg_way_equal(const VimgWay *a, const VimgWay *b);
 /* Accepts NULL. */
 void vimg_way_unref(VimgWay *way);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgWay, vimg_way_unref)

@@ -67,23 +67,56 @@ entry_name(const VimgSsh *ssh)
 
 /* ---- reading */
 
-/* Returns: (transfer full) its lines; none if it cannot be read. */
+/* Returns: (transfer full) its text; NULL: @result is a value of errno. */
+static char *
+read_text(int fd, int *result)
+{
+    g_autofree char *text = NULL;
+    struct stat st;
+    gssize length;
+
+    *result = 0;
+    if (fstat(fd, &st) < 0)
+        *result = errno;
+    else if (!S_ISREG(st.st_mode))
+        *result = EINVAL;
+    else if (st.st_size > FILE_MAX)
+        *result = EFBIG;
+    if (*result != 0)
+        return NULL;
+    text = g_malloc0((gsize)st.st_size + 1);
+    length = pread(fd, text, (gsize)st.st_size, 0);
+    if (length == st.st_size)
+        return g_steal_pointer(&text);
+    *result = length < 0 ? errno : EIO;
+    return NULL;
+}
+
+/*
+ * Returns: (transfer full) its lines; none if there is no such file.  One that is there and cannot
+ * be read may know what must not be forgotten: NULL, @result is a value of errno.
+ */
 static GStrv
-read_lines(const char *path)
+read_lines(const char *path, int *result)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     g_autofree char *text = NULL;
-    gssize length = 0;
-    struct stat st;
 
-    if (fd < 0)
-        return g_new0(char *, 1);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= FILE_MAX) {
-        text = g_malloc0((gsize)st.st_size + 1);
-        length = pread(fd, text, (gsize)st.st_size, 0);
+    if (fd < 0) {
+        *result = errno;
+        return *result == ENOENT || *result == ENOTDIR ? g_new0(char *, 1) : NULL;
     }
+    text = read_text(fd, result);
     close(fd);
-    return length > 0 ? g_strsplit(text, "\n", 0) : g_new0(char *, 1);
+    return text ? g_strsplit(text, "\n", 0) : NULL;
+}
+
+static gboolean
+throw_unread(GError **error, const VimgSsh *ssh, const char *path, int result)
+{
+    return vimg_ssh_throw(error, VIMG_ERROR_SYSTEM, VIMG_SSH_HOST_KEY, ssh->what,
+                          _("the known keys cannot be read: '%1$s': %2$s"), path,
+                          g_strerror(result));
 }
 
 /* Returns: FALSE if memory ran out. */
@@ -185,12 +218,15 @@ add_pattern(VimgKnownHosts *hosts, const char *line)
     }
 }
 
-static void
-add_file(VimgKnownHosts *hosts, const char *path)
+static gboolean
+add_file(VimgKnownHosts *hosts, const VimgSsh *ssh, const char *path, GError **error)
 {
-    g_auto(GStrv) lines = read_lines(path);
+    int result = 0;
+    g_auto(GStrv) lines = read_lines(path, &result);
     guint i;
 
+    if (!lines)
+        return throw_unread(error, ssh, path, result);
     for (i = 0; lines[i]; i++) {
         char *line = g_strstrip(lines[i]);
 
@@ -201,10 +237,11 @@ add_file(VimgKnownHosts *hosts, const char *path)
             add_revoked(hosts, line + strlen(REVOKED));
         }
     }
+    return TRUE;
 }
 
 VimgKnownHosts *
-vimg_known_hosts_load(VimgSsh *ssh, const VimgSshTarget *target)
+vimg_known_hosts_load(VimgSsh *ssh, const VimgSshTarget *target, GError **error)
 {
     g_autoptr(VimgKnownHosts) hosts = g_new0(VimgKnownHosts, 1);
 
@@ -214,12 +251,19 @@ vimg_known_hosts_load(VimgSsh *ssh, const VimgSshTarget *target)
     hosts->revoked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     hosts->session = libssh2_session_init();
     hosts->good = hosts->session ? libssh2_knownhost_init(hosts->session) : NULL;
-    if (!hosts->good)
+    if (!hosts->good) {
+        throw_unread(error, ssh, SYSTEM_FILE, ENOMEM);
         return NULL;
-    if (target->known_hosts)
-        add_file(hosts, target->known_hosts);
-    add_file(hosts, SYSTEM_FILE);
-    return hosts->incomplete ? NULL : g_steal_pointer(&hosts);
+    }
+    if (target->known_hosts && !add_file(hosts, ssh, target->known_hosts, error))
+        return NULL;
+    if (!add_file(hosts, ssh, SYSTEM_FILE, error))
+        return NULL;
+    if (hosts->incomplete) {
+        throw_unread(error, ssh, SYSTEM_FILE, ENOMEM);
+        return NULL;
+    }
+    return g_steal_pointer(&hosts);
 }
 
 void
@@ -395,12 +439,16 @@ static gboolean
 rewrite(VimgSsh *ssh, const char *path, const VimgKeyType *type, const char *base64, GError **error)
 {
     g_autofree char *name = entry_name(ssh);
-    g_auto(GStrv) lines = read_lines(path);
+    int result = 0;
+    g_auto(GStrv) lines = read_lines(path, &result);
     g_autoptr(GString) text = g_string_new(NULL);
     g_autoptr(GError) local = NULL;
-    LIBSSH2_SESSION *session = libssh2_session_init();
+    LIBSSH2_SESSION *session;
     guint i;
 
+    if (!lines)
+        return throw_unread(error, ssh, path, result);
+    session = libssh2_session_init();
     if (!session)
         return vimg_ssh_throw(error, VIMG_ERROR_NO_MEMORY, VIMG_SSH_HOST_KEY, ssh->what,
                               _("it cannot be written down: %s"), g_strerror(ENOMEM));

@@ -191,6 +191,7 @@ cut_free(VimgSftpStream *base)
     CutStream *stream = (CutStream *)base;
 
     stream->inner->ops->free(stream->inner);
+    __atomic_store_n(&stream->cut->freed, TRUE, __ATOMIC_RELEASE);
     g_byte_array_unref(stream->received);
     g_byte_array_unref(stream->held);
     g_free(stream);

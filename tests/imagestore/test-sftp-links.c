@@ -192,6 +192,8 @@ test_status(void)
     helper_remove_dir(dir);
 }
 
+#define WELL G_MAXUINT /* Cut.at: the connection that lasts */
+
 /* A server that dies of an operation is not killed for ever. */
 static VimgSftpStream *
 connect_fatal(gpointer data, GError **error)
@@ -201,8 +203,9 @@ connect_fatal(gpointer data, GError **error)
 
     while (next->kind != CUT_NEVER)
         next++;
-    g_assert_cmpuint(next - cuts, <, 7);
-    *next = (Cut){CUT_REQUEST, CUT_GREETING + 1};
+    g_assert_true(next - cuts < 7 || next->at == WELL);
+    if (next->at != WELL)
+        *next = (Cut){CUT_REQUEST, CUT_GREETING + 1};
     return cut_stream_new(helper_sftp_server(NULL, NULL), next);
 }
 
@@ -321,6 +324,56 @@ test_same_machine(void)
     g_assert_cmpuint(machines.more, ==, 1);
     g_assert_cmpuint(machines.firsts, ==, 1);
     g_assert_cmpuint(machines.checks, ==, 1);
+    helper_remove_dir(dir);
+}
+
+/* A job goes on, once the server does; nothing else shows that it is not the operation. */
+static void
+test_flapping(void)
+{
+    Cut cuts[8] = {[7] = {CUT_NEVER, WELL}};
+    VimgTransport *transport = vimg_transport_sftp_new(&(VimgSftpTransportConfig){
+        .root = "/", .connect = connect_fatal, .data = cuts, .connections = 1, .patience = 1000});
+    VimgFileInfo info;
+
+    helper_serve();
+    helper_cancel_after = 0;
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    }
+    vimg_transport_free(transport);
+}
+
+/* A new way is gone at once, and the connections by the former one end; or all stays as it was. */
+static void
+test_renew(void)
+{
+    g_autofree char *dir = helper_dir();
+    Cut cut = {CUT_NEVER, 0};
+    CutServer server = {.dir = dir, .cut = &cut, .code = VIMG_ERROR_AUTH};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+    g_autoptr(GError) error = NULL;
+    VimgFileInfo info;
+
+    g_assert_true(vimg_transport_sftp_connect(transport, &error));
+    g_assert_no_error(error);
+    server.failures = 1;
+    g_assert_false(vimg_transport_sftp_renew(transport, 2, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_AUTH);
+    g_clear_error(&error);
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    g_assert_cmpuint(server.connections, ==, 2);
+    g_assert_true(vimg_transport_sftp_renew(transport, 1, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(server.connections, ==, 3);
+    while (!__atomic_load_n(&cut.freed, __ATOMIC_ACQUIRE))
+        g_thread_yield();
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    g_assert_cmpuint(server.connections, ==, 3);
+    vimg_transport_free(transport);
+    g_assert_cmpuint(server.lost, ==, 0);
     helper_remove_dir(dir);
 }
 
@@ -448,6 +501,8 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/fatal", test_fatal);
     g_test_add_func("/imagestore/sftp-links/machines", test_machines);
     g_test_add_func("/imagestore/sftp-links/same-machine", test_same_machine);
+    g_test_add_func("/imagestore/sftp-links/flapping", test_flapping);
+    g_test_add_func("/imagestore/sftp-links/renew", test_renew);
     g_test_add_data_func("/imagestore/sftp-links/many", GINT_TO_POINTER(FALSE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/many-cut", GINT_TO_POINTER(TRUE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/upload/request", GINT_TO_POINTER(CUT_REQUEST),

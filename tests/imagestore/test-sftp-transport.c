@@ -78,6 +78,9 @@ static const Case cases[] = {
     {"sync", {VIMG_OP_SYNC, "f"}, {"f"}, {"f"}, 0},
     {"sync-directory", {VIMG_OP_SYNC, "."}, {"f"}, {"f"}, 0},
     {"sync-nothing", {VIMG_OP_SYNC, "f"}, {NULL}, {NULL}, ENOENT},
+    {"sync-link", {VIMG_OP_SYNC, "l"}, {"f", "l"}, {"f", "l"}, ELOOP},
+    {"sync-link-directory", {VIMG_OP_SYNC, "l"}, {"f/", "l"}, {"f/", "l"}, ELOOP},
+    {"sync-fifo", {VIMG_OP_SYNC, "p"}, {"p"}, {"p"}, EINVAL},
 };
 
 /* What a file holds, by its name. */
@@ -492,6 +495,24 @@ test_space(void)
     helper_remove_dir(dir);
 }
 
+/* OPENDIR, two READDIR, CLOSE: a small directory is not asked once more for its names. */
+static void
+test_list_small(void)
+{
+    g_autofree char *dir = helper_dir();
+    Cut cut = {CUT_REQUEST, CUT_GREETING + 5};
+    CutServer server = {.dir = dir, .cut = &cut};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+    g_autoptr(GPtrArray) names = NULL;
+
+    make(dir, "f");
+    g_assert_cmpint(vimg_transport_list(transport, ".", &names), ==, 0);
+    g_assert_cmpuint(names->len, ==, 1);
+    vimg_transport_free(transport);
+    g_assert_false(cut.cut);
+    helper_remove_dir(dir);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -518,6 +539,7 @@ main(int argc, char **argv)
         g_test_add_data_func(path, &meanwhiles[i], test_meanwhile);
     }
     g_test_add_func("/imagestore/sftp/short-reads", test_short_reads);
+    g_test_add_func("/imagestore/sftp/list-small", test_list_small);
     g_test_add_func("/imagestore/sftp/read-only", test_read_only);
     g_test_add_func("/imagestore/sftp/space", test_space);
     status = g_test_run();

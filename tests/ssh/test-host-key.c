@@ -321,7 +321,7 @@ test_memory(void)
     for (size = VIMG_SSH_MEMORY_MAX; size > 0; size /= 2)
         while (vimg_ssh_alloc(ssh, size))
             ;
-    hosts = vimg_known_hosts_load(ssh, &target);
+    hosts = vimg_known_hosts_load(ssh, &target, NULL);
     g_assert_nonnull(hosts);
     g_assert_cmpint(vimg_known_hosts_look(hosts, &vimg_key_types[0], "AAAA", &known), ==,
                     VIMG_KNOWN_OTHER);
@@ -408,6 +408,31 @@ test_peer(void)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
 }
 
+/* What is in a file that cannot be read is not forgotten, nor is any key new then. */
+static void
+test_unread(void)
+{
+    const gsize size = 4 * 1024 * 1024 + 1;
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
+    VimgSshTarget target = sshd_target(sshd);
+    g_autofree char *print = sshd_fingerprint(sshd, "ed25519");
+    g_autofree char *text = g_strnfill(size, '\n');
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+
+    write_known(sshd, text);
+    g_assert_null(vimg_ssh_connect(&target, NULL, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_nonnull(strstr(error->message, sshd->known_hosts));
+    g_clear_error(&error);
+    g_assert_false(vimg_ssh_accept(&target, print, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_cmpint(stat(sshd->known_hosts, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, (off_t)size);
+    target.host_key = print; /* needs none of it */
+    g_assert_null(connect_to(&target));
+}
+
 #define N_AT_ONCE 8
 
 static void *
@@ -460,6 +485,7 @@ main(int argc, char **argv)
     g_test_add_func("/ssh/host-key/fixed-type", test_fixed_type);
     g_test_add_func("/ssh/host-key/no-place", test_no_place);
     g_test_add_func("/ssh/host-key/peer", test_peer);
+    g_test_add_func("/ssh/host-key/unread", test_unread);
     g_test_add_func("/ssh/host-key/at-once", test_at_once);
     return g_test_run();
 }

@@ -461,21 +461,66 @@ sync_opened(VimgSftpCall *call, const VimgSftpReply *reply)
     }
 }
 
+/* Both answers are there: what it is, and, if that is a directory and can be had, its handle. */
 static void
-sync_seen(VimgSftpCall *call, const VimgSftpReply *reply)
+sync_seen(VimgSftpTask *task)
+{
+    gboolean opened = task->handle_size > 0;
+
+    if (opened)
+        vimg_sftp_session_note_directories(task->session, TRUE);
+    if (opened && task->directory)
+        vimg_sftp_ask_handle(task, &task->call, VIMG_SFTP_FSYNC, synced);
+    else if (opened)
+        vimg_sftp_close(task);
+    else if (task->op->result == 0)
+        open_file(task, VIMG_SFTP_FLAG_READ, sync_opened);
+}
+
+static void
+sync_looked(VimgSftpCall *call, const VimgSftpReply *reply)
 {
     VimgSftpTask *task = call->task;
 
-    if (!seen_well(call, reply, TRUE) || !task->server->fsync)
-        return;
-    task->directory = vimg_sftp_file_type(reply->attrs.mode) == VIMG_FILE_DIRECTORY;
-    open_file(task, VIMG_SFTP_FLAG_READ, sync_opened);
+    task->directory = seen_well(call, reply, TRUE) &&
+                      vimg_sftp_file_type(reply->attrs.mode) == VIMG_FILE_DIRECTORY;
+    if (--task->active == 0)
+        sync_seen(task);
 }
 
-/* What a server cannot make durable is as durable as it is; nearly only OpenSSH opens directories.
+static void
+sync_entered(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    VimgSftpTask *task = call->task;
+
+    if (reply->type == VIMG_SFTP_HANDLE)
+        vimg_sftp_keep_handle(task, reply);
+    if (--task->active == 0)
+        sync_seen(task);
+}
+
+static void
+sync_looked_only(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    seen_well(call, reply, TRUE);
+}
+
+/*
+ * What a server cannot make durable is as durable as it is; nearly only OpenSSH opens
+ * directories.  Mostly it is one, and "/." opens nothing else, so the look need not come first.
  */
 void
 vimg_sftp_sync(VimgSftpTask *task)
 {
-    vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->path, sync_seen);
+    if (!task->server->fsync) {
+        vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->path, sync_looked_only);
+        return;
+    }
+    task->inside = g_strconcat(task->path, "/.", NULL);
+    task->active = 2;
+    task->last[0].request.path = task->path;
+    task->last[1].request.path = task->inside;
+    task->last[1].request.open_flags = VIMG_SFTP_FLAG_READ;
+    vimg_sftp_ask(task, &task->last[0], VIMG_SFTP_LSTAT, sync_looked);
+    vimg_sftp_ask(task, &task->last[1], VIMG_SFTP_OPEN, sync_entered);
 }

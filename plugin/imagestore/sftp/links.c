@@ -10,7 +10,6 @@
 #include "fresh.h"
 #include "links.h"
 
-#define JOB_PATIENCE (300 * G_USEC_PER_SEC)
 #define PLACES 256                 /* tasks on one connection, each with one open file at most */
 #define PLACES_SAFE 64             /* where the server does not say how many it opens */
 #define BUSY ((guint64)256 * 1024) /* vimg_sftp_session_load() that another connection is worth */
@@ -28,6 +27,7 @@ struct _VimgSftpLink {
     guint places;
     guint tasks;
     gboolean lost;
+    gboolean retired; /* its way is no longer the right one: it gets no new tasks */
 };
 
 struct _VimgSftpLinks {
@@ -39,8 +39,9 @@ struct _VimgSftpLinks {
     pthread_t keeper;
     gboolean started;
     gboolean stopping;
-    GPtrArray *all; /* of VimgSftpLink, the lost ones too */
-    guint live;
+    GPtrArray *all; /* of VimgSftpLink, those that are lost or retired too */
+    guint most;     /* connections that are not retired */
+    guint live;     /* neither lost nor retired */
     GQueue batches;
     gboolean want;       /* one more connection */
     gboolean opening;    /* an attempt is under way, by what was so when it began */
@@ -54,6 +55,9 @@ struct _VimgSftpLinks {
     guint attempts; /* that ended */
     gint64 failed_at;
     GError *failure; /* of the last attempt, or why the last connection was lost */
+    guint64 asked;   /* renewals; each in the place of those before */
+    guint64 renewed; /* the last of them that ended */
+    GError *refusal; /* what that one ended with; NULL: it succeeded */
 
     gboolean noted; /* that the server has no fsync; the keeper's */
 };
@@ -105,8 +109,10 @@ mark_lost(VimgSftpLinks *links, VimgSftpLink *link)
     if (link->lost)
         return;
     link->lost = TRUE;
-    links->live--;
     pthread_cond_signal(&links->wanted);
+    if (link->retired)
+        return;
+    links->live--;
     wake_all(links);
     if (links->live > 0)
         return;
@@ -188,6 +194,27 @@ add_failure(VimgSftpLinks *links, GError *error)
     }
 }
 
+/* The lock is held. */
+static void
+retire(VimgSftpLinks *links, VimgSftpLink *link)
+{
+    if (!link->lost && !link->retired)
+        links->live--;
+    link->retired = TRUE;
+}
+
+/* The lock is held.  Returns: how many connections count against the most there may be. */
+static guint
+count_links(const VimgSftpLinks *links)
+{
+    guint n = 0;
+    guint i;
+
+    for (i = 0; i < links->all->len; i++)
+        n += !((VimgSftpLink *)g_ptr_array_index(links->all, i))->retired;
+    return n;
+}
+
 /* The lock is held, but not meanwhile. */
 static void
 open_one(VimgSftpLinks *links)
@@ -213,7 +240,36 @@ open_one(VimgSftpLinks *links)
     wake_all(links);
 }
 
-/* Frees one connection that was lost.  The lock is held, but not meanwhile. */
+/*
+ * Opens one by the way that is right now, beyond those there may be; if there is one, the others
+ * are retired, else they stay.  The lock is held, but not meanwhile.
+ */
+static void
+renew(VimgSftpLinks *links)
+{
+    guint64 asked = links->asked;
+    VimgSftpSession *session;
+    GError *error = NULL;
+    guint i;
+
+    thread_must(pthread_mutex_unlock(&links->lock));
+    session = open_session(links, FALSE, &error);
+    thread_must(pthread_mutex_lock(&links->lock));
+    if (session) {
+        for (i = 0; i < links->all->len; i++)
+            retire(links, g_ptr_array_index(links->all, i));
+        add_link(links, session);
+    } else if (links->live == 0) {
+        add_failure(links, g_error_copy(error));
+    }
+    g_clear_error(&links->refusal);
+    links->refusal = error;
+    links->renewed = asked;
+    links->attempts++;
+    wake_all(links);
+}
+
+/* Frees one connection that was lost or retired.  The lock is held, but not meanwhile. */
 static gboolean
 reap(VimgSftpLinks *links)
 {
@@ -224,7 +280,7 @@ reap(VimgSftpLinks *links)
 
         if (!link->lost && vimg_sftp_session_is_lost(link->session, NULL))
             mark_lost(links, link);
-        if (!link->lost || link->tasks > 0)
+        if ((!link->lost && !link->retired) || link->tasks > 0)
             continue;
         g_ptr_array_remove_index_fast(links->all, i);
         thread_must(pthread_mutex_unlock(&links->lock));
@@ -267,7 +323,9 @@ keeper_main(void *data)
 
         if (reap(links) || tell(links))
             continue;
-        if (links->want && links->all->len < links->config.connections && now >= links->retry_at)
+        if (links->renewed < links->asked)
+            renew(links);
+        else if (links->want && count_links(links) < links->most && now >= links->retry_at)
             open_one(links);
         else
             cond_wait_until(&links->wanted, &links->lock,
@@ -278,11 +336,9 @@ keeper_main(void *data)
     return NULL;
 }
 
-/* Asks the keeper for one more connection.  Returns: FALSE if there is no keeper.  The lock is
- * held.
- */
+/* Returns: FALSE if there is no keeper.  The lock is held. */
 static gboolean
-want_one(VimgSftpLinks *links)
+start_keeper(VimgSftpLinks *links)
 {
     int result;
 
@@ -295,6 +351,17 @@ want_one(VimgSftpLinks *links)
         }
         links->started = TRUE;
     }
+    return TRUE;
+}
+
+/* Asks the keeper for one more connection.  Returns: FALSE if there is no keeper.  The lock is
+ * held.
+ */
+static gboolean
+want_one(VimgSftpLinks *links)
+{
+    if (!start_keeper(links))
+        return FALSE;
     links->want = TRUE;
     pthread_cond_signal(&links->wanted);
     return TRUE;
@@ -372,7 +439,7 @@ choose(VimgSftpLinks *links)
 
         if (!link->lost && vimg_sftp_session_is_lost(link->session, NULL))
             mark_lost(links, link);
-        if (link->lost)
+        if (link->lost || link->retired)
             continue;
         load = vimg_sftp_session_load(link->session);
         if (load < least && link->tasks < link->places) {
@@ -387,7 +454,7 @@ choose(VimgSftpLinks *links)
 static gboolean
 is_worth_more(const VimgSftpLinks *links, const VimgSftpLink *best)
 {
-    return links->all->len < links->config.connections && !links->want &&
+    return count_links(links) < links->most && !links->want &&
            g_get_monotonic_time() >= links->retry_at &&
            (!best || vimg_sftp_session_load(best->session) >= BUSY);
 }
@@ -423,7 +490,7 @@ is_hopeless(VimgSftpLinks *links, const VimgSftpBatch *batch, VimgPluginJob *job
         links->failure->code != (gint)VIMG_ERROR_DISCONNECTED)
         return TRUE;
     if (job)
-        return now > waits_since(links, job) + MAX(patience, JOB_PATIENCE) && tried;
+        return now > waits_since(links, job) + MAX(patience, VIMG_SFTP_JOB_PATIENCE) && tried;
     return now > links->since + patience && (tried || now > batch->began + patience);
 }
 
@@ -487,7 +554,7 @@ vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLink *li
     pthread_cond_signal(&batch->changed);
     if (lost)
         mark_lost(links, link);
-    if (link->lost && link->tasks == 0)
+    if ((link->lost || link->retired) && link->tasks == 0)
         pthread_cond_signal(&links->wanted);
 }
 
@@ -506,7 +573,7 @@ vimg_sftp_links_new(const VimgSftpTransportConfig *config)
 
     links->config = *config;
     links->config.root = g_strdup(config->root);
-    links->config.connections = CLAMP(config->connections, 1, VIMG_SFTP_CONNECTIONS_MAX);
+    links->most = CLAMP(config->connections, 1, VIMG_SFTP_CONNECTIONS_MAX);
     if (config->patience == 0)
         links->config.patience = VIMG_SFTP_PATIENCE;
     thread_must(pthread_mutex_init(&links->lock, NULL));
@@ -544,6 +611,7 @@ vimg_sftp_links_free(VimgSftpLinks *links)
         links->config.free_data(links->config.data);
     g_free((char *)links->config.root);
     g_clear_error(&links->failure);
+    g_clear_error(&links->refusal);
     pthread_cond_destroy(&links->wanted);
     pthread_mutex_destroy(&links->lock);
     g_free(links);
@@ -571,6 +639,33 @@ vimg_sftp_links_connect(VimgSftpLinks *links, GError **error)
     }
     vimg_sftp_batch_end(links, &batch);
     return connected;
+}
+
+gboolean
+vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error)
+{
+    VimgSftpBatch batch;
+    gboolean renewed;
+
+    vimg_sftp_batch_begin(links, &batch);
+    {
+        LOCK_GUARD(&links->lock);
+        gboolean started = start_keeper(links);
+        guint64 ticket = started ? ++links->asked : 0;
+        const GError *refusal;
+
+        pthread_cond_signal(&links->wanted);
+        while (links->renewed < ticket)
+            thread_must(pthread_cond_wait(&batch.changed, &links->lock));
+        refusal = started ? links->refusal : links->failure;
+        renewed = !refusal;
+        if (renewed)
+            links->most = CLAMP(connections, 1, VIMG_SFTP_CONNECTIONS_MAX);
+        else if (error)
+            *error = g_error_copy(refusal);
+    }
+    vimg_sftp_batch_end(links, &batch);
+    return renewed;
 }
 
 char *

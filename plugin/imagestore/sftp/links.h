@@ -13,6 +13,8 @@
 #include "session.h"
 #include "transport-sftp.h"
 
+#define VIMG_SFTP_JOB_PATIENCE (300 * G_USEC_PER_SEC)
+
 typedef struct _VimgSftpLinks VimgSftpLinks;
 typedef struct _VimgSftpLink VimgSftpLink;
 
@@ -40,6 +42,8 @@ void vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLin
 VimgSftpSession *vimg_sftp_link_session(VimgSftpLink *link);
 
 gboolean vimg_sftp_links_connect(VimgSftpLinks *links, GError **error);
+/* See vimg_transport_sftp_renew(). */
+gboolean vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error);
 /* Returns: (transfer full) why there is no connection, or NULL. */
 char *vimg_sftp_links_reason(VimgSftpLinks *links);
 

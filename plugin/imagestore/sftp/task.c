@@ -461,5 +461,6 @@ vimg_sftp_task_free(VimgSftpTask *task)
     g_free(task->window);
     g_free(task->path);
     g_free(task->to);
+    g_free(task->inside);
     g_free(task);
 }

@@ -58,6 +58,7 @@ struct _VimgSftpTask {
 
     /* its own */
     char *path, *to; /* on the server */
+    char *inside;    /* SYNC: @path as a directory only */
     VimgSftpSession *session;
     const VimgSftpServer *server;
     guint under_way; /* atomic */

@@ -43,5 +43,11 @@ typedef struct {
 VimgTransport *vimg_transport_sftp_new(const VimgSftpTransportConfig *config);
 /* One attempt, now, unless there is a connection.  Returns: FALSE with the error of connect(). */
 gboolean vimg_transport_sftp_connect(VimgTransport *transport, GError **error);
+/*
+ * connect() goes another way now: one connection is opened by it, whatever others there are; those
+ * get nothing more to do and end.  @connections: at most, from now on.  Returns: FALSE with the
+ * error of connect(), and all is as before.
+ */
+gboolean vimg_transport_sftp_renew(VimgTransport *transport, guint connections, GError **error);
 
 #endif
