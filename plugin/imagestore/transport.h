@@ -51,7 +51,10 @@ typedef struct {
     gsize size;
     guint64 offset;      /* READ_AT */
     gboolean with_infos; /* LIST: @infos too, if the storage tells them along with the names */
-    gboolean sealed;     /* CREATE: mode 0444, else 0644 */
+    gboolean types_only; /* LIST: of @infos the types alone are looked at */
+    gboolean fresh;  /* LIST: @infos of directories are to be as new as a look into them tells */
+    guint most;      /* LIST: it may end after so many names; 0: all */
+    gboolean sealed; /* CREATE: mode 0444, else 0644 */
     /* CREATE, OVERWRITE: durable too when it returns; without meaning where sync_all() works */
     gboolean durable;
 

@@ -134,6 +134,36 @@ vimg_way_ref(VimgWay *way)
     return way;
 }
 
+static gboolean
+same_hosts(const VimgWay *a, const VimgWay *b)
+{
+    guint i;
+
+    if (a->hosts->len != b->hosts->len)
+        return FALSE;
+    for (i = 0; i < a->hosts->len; i++) {
+        const VimgPluginAddress *one = &g_array_index(a->hosts, VimgPluginAddress, i);
+        const VimgPluginAddress *other = &g_array_index(b->hosts, VimgPluginAddress, i);
+
+        if (strcmp(one->name, other->name) != 0 || one->port != other->port)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+vimg_way_equal(const VimgWay *a, const VimgWay *b)
+{
+    /* all but what is only said where a key is not known */
+    return same_hosts(a, b) && g_strcmp0(a->network, b->network) == 0 &&
+           g_strcmp0(a->auth_type, b->auth_type) == 0 && g_strcmp0(a->user, b->user) == 0 &&
+           g_strcmp0(a->secret_usage, b->secret_usage) == 0 &&
+           g_strcmp0(a->secret_uuid, b->secret_uuid) == 0 &&
+           g_strcmp0(a->identity, b->identity) == 0 && g_strcmp0(a->host_key, b->host_key) == 0 &&
+           a->policy == b->policy && g_strcmp0(a->known_hosts, b->known_hosts) == 0 &&
+           a->connections == b->connections;
+}
+
 void
 vimg_way_unref(VimgWay *way)
 {
@@ -190,7 +220,7 @@ get_password(const VimgWay *way, VimgBuffer **out, GError **error)
 }
 
 static VimgSsh *
-log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
+log_in(const VimgWay *way, const VimgSshPeer *only, VimgSshSink sink, gpointer data, GError **error)
 {
     VimgBuffer *password;
     VimgSshTarget target;
@@ -199,6 +229,7 @@ log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
     if (!get_password(way, &password, error))
         return NULL;
     target = target_of(way, password);
+    target.only = only;
     ssh = vimg_ssh_connect(&target, sink, data, error);
     if (password)
         vimg_services->secret_free(password);
@@ -208,13 +239,25 @@ log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
 VimgSftpStream *
 vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
 {
-    VimgSsh *ssh = log_in(way, sink, data, error);
+    VimgSsh *ssh = log_in(way, NULL, sink, data, error);
 
     if (!ssh)
         return NULL;
     if (sink)
         sink(VIMG_SSH_SUBSYSTEM, "sftp", data);
     return vimg_sftp_stream_new_ssh(ssh, error);
+}
+
+VimgSftpStream *
+vimg_way_go_to(const VimgWay *way, const VimgSshPeer *only, VimgSshPeer **reached, GError **error)
+{
+    VimgSsh *ssh = log_in(way, only, NULL, NULL, error);
+    g_autoptr(VimgSshPeer) peer = ssh ? vimg_ssh_peer_new(ssh) : NULL;
+    VimgSftpStream *stream = ssh ? vimg_sftp_stream_new_ssh(ssh, error) : NULL;
+
+    if (stream && reached)
+        *reached = g_steal_pointer(&peer);
+    return stream;
 }
 
 gboolean

@@ -248,7 +248,8 @@ typedef struct {
  * there.  Returns: (transfer full) a JSON object: "source" and "pool", their names; arrays of
  * "name" and "uuid": "copied", also with "sent" (bytes that travelled) and "allocation", "present"
  * and "deleted"; "refused", an array of "name" and "reason"; bytes of all: "sent", and "total", the
- * allocation of those copied; "truncated": the arrays lack some
+ * allocation of those copied; "truncated": the arrays lack some; "copied_count", "present_count",
+ * "deleted_count" and "refused_count": how many there are with those
  */
 char *vimg_model_pool_sync(VimgModel *model, const VimgPoolId *pool, const VimgPoolId *source,
                            const VimgSyncRequest *request, GError **error);

@@ -69,7 +69,7 @@ track(Track *state, const guint8 *data, gsize size, guint stop)
 static gboolean
 is_cut(const CutStream *stream)
 {
-    return __atomic_load_n(&stream->cut->cut, __ATOMIC_ACQUIRE);
+    return stream->cut->kind != CUT_LATE && __atomic_load_n(&stream->cut->cut, __ATOMIC_ACQUIRE);
 }
 
 /* The server ends once it did all it was asked. */
@@ -146,13 +146,23 @@ cut_write(VimgSftpStream *base, gconstpointer data, gsize size)
 {
     CutStream *stream = (CutStream *)base;
     Track ahead = stream->out;
+    guint stop = 0;
+    gsize whole;
     gssize n;
 
     if (is_cut(stream))
         return -ECONNRESET;
     if (stream->cut->most > 0)
         return write_changed(stream, data, size);
-    size = track(&ahead, data, size, stream->cut->kind == CUT_REQUEST ? stream->cut->at : 0);
+    if (stream->cut->kind == CUT_REQUEST || (stream->cut->kind == CUT_LATE && !stream->cut->cut))
+        stop = stream->cut->at;
+    whole = size;
+    size = track(&ahead, data, size, stop);
+    if (size == 0 && stream->cut->kind == CUT_LATE) {
+        stream->cut->late(stream->cut->dir);
+        stream->cut->cut = TRUE;
+        size = whole;
+    }
     if (size == 0)
         return cut_now(stream);
     n = stream->inner->ops->write(stream->inner, data, size);
@@ -181,6 +191,7 @@ cut_free(VimgSftpStream *base)
     CutStream *stream = (CutStream *)base;
 
     stream->inner->ops->free(stream->inner);
+    __atomic_store_n(&stream->cut->freed, TRUE, __ATOMIC_RELEASE);
     g_byte_array_unref(stream->received);
     g_byte_array_unref(stream->held);
     g_free(stream);

@@ -13,6 +13,8 @@
 #include "session.h"
 #include "transport-sftp.h"
 
+#define VIMG_SFTP_JOB_PATIENCE (300 * G_USEC_PER_SEC)
+
 typedef struct _VimgSftpLinks VimgSftpLinks;
 typedef struct _VimgSftpLink VimgSftpLink;
 
@@ -22,6 +24,7 @@ typedef struct {
     guint under_way;
     gint64 began;
     GList node;
+    gboolean cancelled; /* atomic; so was the job that it is for */
 } VimgSftpBatch;
 
 VimgSftpLinks *vimg_sftp_links_new(const VimgSftpTransportConfig *config);
@@ -39,6 +42,8 @@ void vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLin
 VimgSftpSession *vimg_sftp_link_session(VimgSftpLink *link);
 
 gboolean vimg_sftp_links_connect(VimgSftpLinks *links, GError **error);
+/* See vimg_transport_sftp_renew(). */
+gboolean vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error);
 /* Returns: (transfer full) why there is no connection, or NULL. */
 char *vimg_sftp_links_reason(VimgSftpLinks *links);
 

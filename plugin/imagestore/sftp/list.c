@@ -2,7 +2,7 @@
  * list.c: the names in a directory
  *
  * A reply holds a hundred names or so: many are asked for at once, lest a large directory take as
- * many round trips.
+ * many round trips.  They go in waves: a small directory has ended with the first.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -12,7 +12,8 @@
 
 #include "task.h"
 
-#define WINDOW 32
+#define FIRST 2 /* a reply with names, and the one that says that these are all */
+#define WINDOW 64
 #define NAMES_MAX (4 * 1024 * 1024)
 #define REPLIES_MAX (1024 * 1024)
 
@@ -33,10 +34,14 @@ end_list(VimgSftpTask *task)
 static void listed(VimgSftpCall *call, const VimgSftpReply *reply);
 
 static void
-list_next(VimgSftpTask *task, VimgSftpCall *call)
+list_next(VimgSftpTask *task, guint n)
 {
-    task->active++;
-    vimg_sftp_ask_handle(task, call, VIMG_SFTP_READDIR, listed);
+    guint i;
+
+    /* all of them first: an answer may come at once */
+    task->active = n;
+    for (i = 0; i < n; i++)
+        vimg_sftp_ask_handle(task, &task->window[i], VIMG_SFTP_READDIR, listed);
 }
 
 /* What is not told of one is to be asked for of all. */
@@ -80,13 +85,11 @@ listed(VimgSftpCall *call, const VimgSftpReply *reply)
         take_names(task, reply->names);
     else if (task->status == VIMG_SFTP_OK)
         task->status = reply->status;
-    if (task->status == VIMG_SFTP_OK) {
-        list_next(task, call);
-        /* the more there is, the more is asked for */
-        if (task->window_size < WINDOW)
-            list_next(task, &task->window[task->window_size++]);
-    }
-    if (task->active == 0)
+    if (task->active > 0)
+        return;
+    if (vimg_sftp_goes_on(task))
+        list_next(task, WINDOW);
+    else
         end_list(task);
 }
 
@@ -104,8 +107,7 @@ list_opened(VimgSftpCall *call, const VimgSftpReply *reply)
     if (task->op->with_infos)
         task->op->infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
     task->window = g_new0(VimgSftpCall, WINDOW);
-    while (task->window_size < 2)
-        list_next(task, &task->window[task->window_size++]);
+    list_next(task, FIRST);
 }
 
 void

@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "../store.h"
 #include "../thread.h"
 #include "../throw.h"
 #include "session-private.h"
@@ -469,6 +470,20 @@ const VimgSftpServer *
 vimg_sftp_session_server(const VimgSftpSession *session)
 {
     return &session->server;
+}
+
+void
+vimg_sftp_session_note_directories(VimgSftpSession *session, gboolean opened)
+{
+    VimgSftpAble able = opened ? VIMG_SFTP_YES : VIMG_SFTP_NO;
+
+    if (session->server.directories == able)
+        return;
+    session->server.directories = able;
+    if (!opened)
+        vimg_slice_store_log(
+            VIMG_LOG_WARNING,
+            "the SFTP server opens no directories: names it made last may go with its power");
 }
 
 /* FALSE: the session is lost. */
