@@ -15,7 +15,7 @@
 #include "../imagestore/thread.h"
 
 #define LOOK_EVERY (G_USEC_PER_SEC / 4)
-#define POLL_MS 1000
+#define POLL_MS 60000 /* whoever has something to say wakes it up */
 #define CONNECT_SECONDS 10L
 #define BUFFER_SIZE (512L * 1024)
 #define TEXT_LIMIT ((gsize)64 * 1024)

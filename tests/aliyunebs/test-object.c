@@ -89,6 +89,43 @@ test_object(gconstpointer data)
     g_assert_cmpstr(text, ==, "hello world");
 }
 
+static gboolean
+give(gpointer data, guint64 offset, guint8 *out, gsize size, GError **error)
+{
+    const VimgBuffer *bytes = data;
+
+    if (!bytes) {
+        g_set_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED, "gone");
+        return FALSE;
+    }
+    memcpy(out, bytes->data + offset, size);
+    return TRUE;
+}
+
+/* A body that is read as it goes, and once more when it has to go again. */
+static void
+test_source(void)
+{
+    g_autoptr(Server) server = server_new("ossserver.py", NULL);
+    g_autoptr(VimgOss) oss = server_client(server, VIMG_OSS_V4, 10);
+    g_autoptr(VimgBuffer) bytes = server_bytes(1500000, 9);
+    g_autofree char *here = vimg_sha256_hex(bytes->data, bytes->size);
+    g_autofree char *there = NULL;
+    g_autoptr(GError) error = NULL;
+    g_auto(VimgOssRequest) request = {
+        .key = "k",
+        .web = {.method = "PUT", .size = bytes->size, .source = give, .source_data = bytes}};
+
+    TOLD(server, "fault Put status 1 500:InternalError");
+    vimg_oss_request(oss, &request, NULL, &error);
+    g_assert_no_error(error);
+    there = server_tell(server, "sha256 k");
+    g_assert_cmpstr(there, ==, here);
+    request.web.source_data = NULL;
+    g_assert_false(vimg_oss_request(oss, &request, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+}
+
 static void
 test_styles(void)
 {
@@ -555,6 +592,7 @@ main(int argc, char **argv)
     }
     for (i = 0; i < G_N_ELEMENTS(failures); i++)
         g_test_add_data_func(failures[i].path, &failures[i], test_failure);
+    g_test_add_func("/object/source", test_source);
     g_test_add_func("/object/styles", test_styles);
     g_test_add_func("/object/list", test_list);
     g_test_add_func("/object/versions", test_versions);
