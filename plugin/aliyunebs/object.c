@@ -190,26 +190,6 @@ vimg_oss_put(VimgOss *oss, const VimgOssPut *put, VimgOssObject *out, const Vimg
 }
 
 gboolean
-vimg_oss_copy(VimgOss *oss, const char *from, const char *etag, const char *to,
-              const VimgPatience *patience, GError **error)
-{
-    g_autofree char *plain = g_strconcat("/", vimg_oss_bucket(oss), "/", from, NULL);
-    g_autofree char *source = g_uri_escape_string(plain, "/", FALSE);
-    g_autofree char *quoted = g_strdup_printf("\"%s\"", etag);
-    g_autofree char *copied = NULL;
-    g_autoptr(GPtrArray) headers = vimg_pairs_new();
-    g_auto(VimgOssRequest) request = {.key = to, .headers = headers, .web = {.method = "PUT"}};
-
-    vimg_pairs_add(headers, "x-oss-copy-source", source);
-    vimg_pairs_add(headers, "x-oss-copy-source-if-match", quoted);
-    if (!vimg_oss_request(oss, &request, patience, error))
-        return FALSE;
-    copied = vimg_oss_xml_text(request.web.text->data, request.web.text->len, "CopyObjectResult",
-                               "ETag", error);
-    return copied != NULL;
-}
-
-gboolean
 vimg_oss_delete(VimgOss *oss, const char *key, const char *version, const VimgPatience *patience,
                 GError **error)
 {
@@ -313,4 +293,26 @@ vimg_oss_has_versions(VimgOss *oss, gboolean *out, const VimgPatience *patience,
                               "Bucket/Versioning", NULL);
     *out = g_strcmp0(state, "Enabled") == 0 || g_strcmp0(state, "Suspended") == 0;
     return TRUE;
+}
+
+gboolean
+vimg_oss_used(VimgOss *oss, guint64 *out, const VimgPatience *patience, GError **error)
+{
+    g_autoptr(GPtrArray) query = vimg_pairs_new();
+    g_auto(VimgOssRequest) request = {.query = query, .web = {.method = "GET"}};
+    g_autofree char *text = NULL;
+
+    if (vimg_oss_is_s3(oss))
+        return throw_error(error, VIMG_ERROR_NO_SUPPORT,
+                           _("the object storage cannot be asked how full the bucket is"));
+    vimg_pairs_add(query, "stat", NULL);
+    if (!vimg_oss_request(oss, &request, patience, error))
+        return FALSE;
+    text = vimg_oss_xml_text(request.web.text->data, request.web.text->len, "BucketStat", "Storage",
+                             error);
+    if (!text)
+        return FALSE;
+    return g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, out, NULL) ||
+           throw_error(error, VIMG_ERROR_INTERNAL,
+                       _("the object storage answers with what is not the document it should be"));
 }

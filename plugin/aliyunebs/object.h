@@ -48,9 +48,6 @@ gboolean vimg_oss_get_range(VimgOss *oss, const char *key, const char *etag, gui
 /* @out may be NULL. */
 gboolean vimg_oss_put(VimgOss *oss, const VimgOssPut *put, VimgOssObject *out,
                       const VimgPatience *patience, GError **error);
-/* Inside of the storage, at most 1 GiB, with its metadata; only if it has @etag. */
-gboolean vimg_oss_copy(VimgOss *oss, const char *from, const char *etag, const char *to,
-                       const VimgPatience *patience, GError **error);
 /* @version NULL: the latest.  What is not there is a success. */
 gboolean vimg_oss_delete(VimgOss *oss, const char *key, const char *version,
                          const VimgPatience *patience, GError **error);
@@ -74,6 +71,9 @@ VimgOssPage *vimg_oss_list_uploads(VimgOss *oss, const char *prefix, const char 
  */
 gboolean vimg_oss_has_versions(VimgOss *oss, gboolean *out, const VimgPatience *patience,
                                GError **error);
+
+/* Bytes in the bucket, as of some time ago.  VIMG_ERROR_NO_SUPPORT as before. */
+gboolean vimg_oss_used(VimgOss *oss, guint64 *out, const VimgPatience *patience, GError **error);
 
 /* ---- for the files beside it */
 

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "copy.h"
 #include "crc64.h"
 #include "download.h"
 #include "multipart.h"
@@ -427,6 +428,82 @@ test_read_some(void)
     g_assert_cmpuint(server_number(server, "count Get"), <=, 3);
 }
 
+/* ---- copying ---- */
+
+static void
+on_progress(gpointer data, guint64 done, guint64 total)
+{
+    guint64 *last = data;
+
+    g_assert_cmpuint(done, >, *last);
+    g_assert_cmpuint(done, <=, total);
+    *last = done;
+}
+
+static void
+test_copy(void)
+{
+    static const gsize sizes[] = {PART, PART + 1, 3 * PART, 5 * PART + 7};
+    g_autoptr(Server) server = server_new("ossserver.py", NULL);
+    g_autoptr(VimgOss) oss = server_client(server, VIMG_OSS_V4, 10);
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autoptr(VimgBuffer) bytes = server_bytes(sizes[i], 10);
+        g_autoptr(GPtrArray) metadata = vimg_pairs_new();
+        g_auto(VimgOssObject) object = {0};
+        g_auto(VimgOssObject) made = {0};
+        g_autoptr(GError) error = NULL;
+        guint64 done = 0;
+        VimgOssCopy copy = {.from = "k",
+                            .object = &object,
+                            .to = "copy",
+                            .metadata = metadata,
+                            .part_size = PART,
+                            .progress = on_progress,
+                            .data = &done};
+
+        vimg_pairs_add(metadata, "uuid", "99");
+        put_bytes(oss, bytes, &object);
+        vimg_oss_copy(oss, &copy, &made, &error);
+        g_assert_no_error(error);
+        check_stored(server, "copy", bytes->data, bytes->size);
+        g_assert_cmpstr(vimg_pairs_get(made.metadata, "uuid"), ==, "99");
+        g_assert_cmpuint(done, ==, sizes[i] > PART ? sizes[i] : 0);
+    }
+}
+
+static void
+test_copy_fails(void)
+{
+    static const struct {
+        const char *fault;
+        gint code;
+    } faults[] = {
+        {"fault PartCopy status 1 403:AccessDenied 2", VIMG_ERROR_ACCESS_DENIED},
+        {"fault PartCopy garbage 1", VIMG_ERROR_INTERNAL},
+        {"spoil k", VIMG_ERROR_FAILED},
+    };
+    g_autoptr(Server) server = server_new("ossserver.py", NULL);
+    g_autoptr(VimgOss) oss = server_client(server, VIMG_OSS_V4, 10);
+    g_autoptr(VimgBuffer) bytes = server_bytes(5 * PART, 11);
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(faults); i++) {
+        g_auto(VimgOssObject) object = {0};
+        g_auto(VimgOssObject) made = {0};
+        g_autoptr(GError) error = NULL;
+        VimgOssCopy copy = {.from = "k", .object = &object, .to = "copy", .part_size = PART};
+
+        put_bytes(oss, bytes, &object);
+        TOLD(server, "%s", faults[i].fault);
+        g_assert_false(vimg_oss_copy(oss, &copy, &made, &error));
+        g_assert_error(error, VIMG_ERROR, faults[i].code);
+        g_assert_cmpuint(server_number(server, "number uploads"), ==, 0);
+        g_assert_cmpuint(server_number(server, "number objects"), ==, 1);
+    }
+}
+
 static void
 add(const Failure *rows, gsize n, GTestDataFunc func)
 {
@@ -451,6 +528,8 @@ main(int argc, char **argv)
     add(failures, G_N_ELEMENTS(failures), test_failure);
     g_test_add_func("/multipart/download", test_download);
     g_test_add_func("/multipart/read-some", test_read_some);
+    g_test_add_func("/multipart/copy", test_copy);
+    g_test_add_func("/multipart/copy-fails", test_copy_fails);
     add(read_failures, G_N_ELEMENTS(read_failures), test_read_failure);
     return g_test_run();
 }

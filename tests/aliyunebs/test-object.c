@@ -8,6 +8,7 @@
 #include <string.h>
 #include <glib/gstdio.h>
 
+#include "copy.h"
 #include "crc64.h"
 #include "object.h"
 #include "server-helper.h"
@@ -48,6 +49,9 @@ check_object(VimgOss *oss, gboolean has_crc)
     g_auto(VimgOssObject) seen = {0};
     g_autoptr(GError) error = NULL;
     VimgOssPut put = {.key = key, .data = "hello world", .size = 11, .metadata = metadata};
+    VimgOssCopy copy = {.from = key, .object = &seen, .to = "copy", .exclusive = TRUE};
+    g_auto(VimgOssObject) copied = {0};
+    guint64 used;
     guint8 piece[5];
 
     vimg_pairs_add(metadata, "uuid", "1234");
@@ -65,8 +69,18 @@ check_object(VimgOss *oss, gboolean has_crc)
     vimg_oss_get_range(oss, key, seen.etag, 6, piece, 5, NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpmem(piece, 5, "world", 5);
-    vimg_oss_copy(oss, key, seen.etag, "copy", NULL, &error);
+    vimg_oss_copy(oss, &copy, &copied, &error);
     g_assert_no_error(error);
+    g_assert_cmpuint(copied.size, ==, 11);
+    g_assert_false(vimg_oss_copy(oss, &copy, &copied, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS);
+    g_clear_error(&error);
+    g_assert_cmpint(vimg_oss_used(oss, &used, NULL, &error), ==, !vimg_oss_is_s3(oss));
+    if (vimg_oss_is_s3(oss))
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT);
+    else
+        g_assert_cmpuint(used, ==, 22);
+    g_clear_error(&error);
     vimg_oss_delete(oss, key, NULL, NULL, &error);
     g_assert_no_error(error);
     vimg_oss_delete(oss, key, NULL, NULL, &error);
@@ -270,12 +284,13 @@ typedef struct {
     gint code;          /* -1: it works in the end */
     guint requests;     /* that it takes */
     const char *within; /* the message has it */
+    guint rest;         /* milliseconds that the server asks for in all */
 } Failure;
 
 static const Failure failures[] = {
     {"/object/fault/once", "fault Head status 1 500:InternalError", -1, 2, NULL},
-    {"/object/fault/throttled", "fault Head throttle 2 50", -1, 3, NULL},
-    {"/object/fault/retry-after", "fault Head retry-after 1 1", -1, 2, NULL},
+    {"/object/fault/throttled", "fault Head throttle 2 900", -1, 3, NULL, 1800},
+    {"/object/fault/retry-after", "fault Head retry-after 1 1", -1, 2, NULL, 1000},
     {"/object/fault/dropped", "fault Head drop 2", -1, 3, NULL},
     {"/object/fault/lost", "fault Head lost 1", -1, 2, NULL},
     {"/object/fault/denied", "fault Head status 9 403:AccessDenied", VIMG_ERROR_ACCESS_DENIED, 1,
@@ -295,11 +310,14 @@ test_failure(gconstpointer data)
     g_autoptr(VimgOss) oss = server_client(server, VIMG_OSS_V4, 10);
     g_auto(VimgOssObject) object = {0};
     g_autoptr(GError) error = NULL;
+    gint64 began;
 
     put_text(oss, "k", "v", FALSE, &error);
     g_assert_no_error(error);
     TOLD(server, "%s", c->fault);
+    began = g_get_monotonic_time();
     vimg_oss_head(oss, "k", &object, NULL, &error);
+    g_assert_cmpint(g_get_monotonic_time() - began, >=, (gint64)c->rest * 1000);
     if (c->code < 0)
         g_assert_no_error(error);
     else

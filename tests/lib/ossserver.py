@@ -246,7 +246,7 @@ class Handler(BaseHTTPRequestHandler):
                     return op
             return None
         copy = self.headers.get(self.prefix + "copy-source")
-        return {("PUT", True): "UploadPart", ("POST", True): "Complete",
+        return {("PUT", True): "PartCopy" if copy else "UploadPart", ("POST", True): "Complete",
                 ("DELETE", True): "Abort", ("GET", True): "ListParts",
                 ("PUT", False): "Copy" if copy else "Put", ("GET", False): "Get",
                 ("HEAD", False): "Head", ("DELETE", False): "Delete",
@@ -376,19 +376,26 @@ class Handler(BaseHTTPRequestHandler):
         headers = self.object_headers(found)
         self.answer(200, b"", {k: v for k, v in headers.items() if "-meta-" not in k})
 
-    def do_copy(self):
+    def source(self):
+        """The object that is to be copied; with the lock."""
         owner = self.server.owner
         source = unquote(self.headers[self.prefix + "copy-source"])
         if not source.startswith(f"/{owner.bucket}/"):
             raise Refused(400, "InvalidArgument", "another bucket")
-        with owner.lock:
-            found = owner.objects.get(source[len(owner.bucket) + 2:])
-            if found is None:
-                raise Refused(404, "NoSuchKey", "no such key")
-            only = self.headers.get(self.prefix + "copy-source-if-match")
-            if only and only.strip('"') != found.etag:
-                raise Refused(412, "PreconditionFailed", "another one")
-            new = self.store(found.data, found.meta)
+        found = owner.objects.get(source[len(owner.bucket) + 2:])
+        if found is None:
+            raise Refused(404, "NoSuchKey", "no such key")
+        only = self.headers.get(self.prefix + "copy-source-if-match")
+        if only and only.strip('"') != found.etag:
+            raise Refused(412, "PreconditionFailed", "another one")
+        return found
+
+    def do_copy(self):
+        replace = self.headers.get(self.prefix + "metadata-directive") == "REPLACE"
+        with self.server.owner.lock:
+            self.check_overwrite()
+            found = self.source()
+            new = self.store(found.data, self.metadata() if replace else found.meta)
         self.xml("CopyObjectResult", f'<ETag>"{new.etag}"</ETag>')
 
     def do_head(self):
@@ -523,6 +530,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.prefix == "x-oss-" and not owner.no_crc:
             headers["x-oss-hash-crc64ecma"] = str(crc64(self.body))
         self.answer(200, b"", headers)
+
+    def do_part_copy(self):
+        first, last = re.fullmatch(r"bytes=(\d+)-(\d+)",
+                                   self.headers[self.prefix + "copy-source-range"]).groups()
+        with self.server.owner.lock:
+            data = self.source().data[int(first):int(last) + 1]
+            self.upload().parts[int(self.query["partNumber"])] = data
+        self.xml("CopyPartResult", f'<ETag>"{md5_hex(data)}"</ETag>')
 
     def do_list_parts(self):
         owner = self.server.owner
