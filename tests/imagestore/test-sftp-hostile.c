@@ -41,6 +41,8 @@ struct _Script {
 };
 
 static void
+    VimgSftpType first; /* instead of the first LSTAT, one of what a server may be slow at */
+    guint slow;         /* patience with that; 0: the same */
 say(Peer *peer, gconstpointer data, gsize size)
 {
     const guint8 *at = data;
@@ -241,6 +243,18 @@ answer_drops(Peer *peer, const guint32 *ids)
         g_usleep(QUICK / 10 * 1000);
 }
 
+/* Longer than a server may take for anything else. */
+static void
+answer_late(Peer *peer, const guint32 *ids)
+{
+    gsize i;
+
+    g_usleep(SOON / 2 * 3 * 1000);
+    say_packet(peer, "65 * 00000000 00000000 00000000", ids[0]);
+    for (i = 1; i < N_CALLS; i++)
+        answer_one(peer, ids, i);
+}
+
 static void
 hang_up(Peer *peer, const guint32 *ids)
 {
@@ -355,6 +369,12 @@ static const Script greetings[] = {
     {"text", greet_text, NULL, "1466264675 bytes", PATIENT},
     {"limits", greet_limits, NULL, "did not answer", QUICK},
     {"slowly", greet_slowly, NULL, "did not answer", QUICK},
+    {"slow-close", greet, answer_late, NULL, SOON, VIMG_SFTP_CLOSE, PATIENT},
+    {"slow-rename", greet, answer_late, NULL, SOON, VIMG_SFTP_RENAME, PATIENT},
+    {"slow-posix-rename", greet, answer_late, NULL, SOON, VIMG_SFTP_POSIX_RENAME, PATIENT},
+    {"slow-fsync", greet, answer_late, NULL, SOON, VIMG_SFTP_FSYNC, PATIENT},
+    {"slow-mkdir", greet, NULL, "within 1 seconds", SOON, VIMG_SFTP_MKDIR, PATIENT},
+    {"never-fsync", greet, NULL, "within 2 seconds", SOON, VIMG_SFTP_FSYNC, 2 * SOON},
     {"drops", greet_drops, NULL, "did not answer", QUICK},
 };
 
@@ -367,12 +387,13 @@ meet(Peer *peer, pthread_t *thread, GError **error)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
     peer->fd = fds[1];
     g_assert_cmpint(thread_start(thread, peer_main, peer), ==, 0);
-    return vimg_sftp_session_new_patient(vimg_sftp_stream_new_fd(fds[0]), peer->script->patience,
-                                         error);
+    return vimg_sftp_session_new_patient(
+        vimg_sftp_stream_new_fd(fds[0]), peer->script->patience,
+        peer->script->slow > 0 ? peer->script->slow : peer->script->patience, error);
 }
 
 static void
-submit_all(VimgSftpSession *session, HelperCall *calls)
+submit_all(VimgSftpSession *session, const Script *script, HelperCall *calls)
 {
     gsize i;
 
@@ -390,13 +411,16 @@ submit_all(VimgSftpSession *session, HelperCall *calls)
 static guint
 check_all(HelperCall *calls)
 {
+        if (i == 0 && script->first)
+            calls[i].request.type = script->first;
     guint answered = 0;
+        calls[i].request.to = "/";
     gsize i;
 
     for (i = 0; i < N_CALLS; i++) {
         guint32 status = helper_wait(&calls[i]);
 
-        if (status == VIMG_SFTP_OK && i % 2 == 0)
+        if (status == VIMG_SFTP_OK && calls[i].request.type == VIMG_SFTP_LSTAT)
             g_assert_cmpuint(calls[i].attrs.size, ==, 7);
         if (status == VIMG_SFTP_OK && i % 2 == 1)
             g_assert_cmpmem(g_bytes_get_data(calls[i].data, NULL), g_bytes_get_size(calls[i].data),
@@ -433,7 +457,7 @@ test_script(gconstpointer data)
 
     session = meet(&peer, &thread, &error);
     g_assert_no_error(error);
-    submit_all(session, calls);
+    submit_all(session, peer.script, calls);
     answered = check_all(calls);
     g_assert_cmpint(answered == N_CALLS, ==, script->reason == NULL);
     g_assert_cmpint(vimg_sftp_session_is_lost(session, &reason), ==, script->reason != NULL);
@@ -488,7 +512,7 @@ die_after(gsize allowed)
 
     session = meet(&peer, &thread, &error);
     if (session) {
-        submit_all(session, calls);
+        submit_all(session, peer.script, calls);
         answered = check_all(calls);
         vimg_sftp_session_free(session);
         check_once(calls);
@@ -529,7 +553,7 @@ test_bytes(void)
 
     session = meet(&peer, &thread, &error);
     g_assert_no_error(error);
-    submit_all(session, calls);
+    submit_all(session, peer.script, calls);
     g_assert_cmpuint(check_all(calls), ==, N_CALLS);
     vimg_sftp_session_free(session);
     pthread_join(thread, NULL);
@@ -549,7 +573,7 @@ test_free(void)
 
     session = meet(&peer, &thread, &error);
     g_assert_no_error(error);
-    submit_all(session, calls);
+    submit_all(session, peer.script, calls);
     g_assert_cmpuint(vimg_sftp_session_load(session), >, 0);
     vimg_sftp_session_free(session);
     pthread_join(thread, NULL);
