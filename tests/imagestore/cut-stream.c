@@ -141,6 +141,32 @@ write_changed(CutStream *stream, gconstpointer data, gsize size)
     return (gssize)size;
 }
 
+static gboolean
+all_answered(const CutStream *stream)
+{
+    Track ahead = stream->in;
+
+    track(&ahead, stream->received->data, stream->received->len, 0);
+    return ahead.packets >= stream->out.packets && ahead.have == 0;
+}
+
+/* Until the server is at nothing any more; what it says is kept. */
+static void
+wait_answered(CutStream *stream)
+{
+    struct pollfd poll_fd = {.fd = stream->inner->fd, .events = POLLIN};
+    guint8 bytes[4096];
+
+    while (!all_answered(stream)) {
+        gssize n;
+
+        g_assert_cmpint(poll(&poll_fd, 1, 60000), >, 0);
+        n = stream->inner->ops->read(stream->inner, bytes, sizeof(bytes));
+        g_assert_cmpint(n, >, 0);
+        g_byte_array_append(stream->received, bytes, (guint)n);
+    }
+}
+
 static gssize
 cut_write(VimgSftpStream *base, gconstpointer data, gsize size)
 {
@@ -159,6 +185,7 @@ cut_write(VimgSftpStream *base, gconstpointer data, gsize size)
     whole = size;
     size = track(&ahead, data, size, stop);
     if (size == 0 && stream->cut->kind == CUT_LATE) {
+        wait_answered(stream);
         stream->cut->late(stream->cut->dir);
         stream->cut->cut = TRUE;
         size = whole;

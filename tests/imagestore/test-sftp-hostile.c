@@ -8,10 +8,13 @@
  */
 #include "config.h"
 
+#include <errno.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "sftp-helper.h"
+#include "sftp/task.h"
 #include "thread.h"
 
 #define N_CALLS 8
@@ -38,6 +41,8 @@ struct _Script {
     void (*answer)(Peer *peer, const guint32 *ids);
     const char *reason; /* why the session is lost; NULL: it is not */
     guint patience;
+    VimgSftpType first; /* instead of the first LSTAT, one of what a server may be slow at */
+    guint slow;         /* patience with that; 0: the same */
 };
 
 static void
@@ -93,7 +98,7 @@ hear(Peer *peer, gpointer data, gsize size)
 }
 
 static gboolean
-hear_packet(Peer *peer, guint32 *id)
+hear_request(Peer *peer, VimgSftpType *type, guint32 *id)
 {
     g_autofree guint8 *packet = NULL;
     guint32 length;
@@ -105,9 +110,18 @@ hear_packet(Peer *peer, guint32 *id)
     packet = g_malloc(length);
     if (!hear(peer, packet, length))
         return FALSE;
+    *type = packet[0];
     memcpy(id, packet + 1, 4);
     *id = GUINT32_FROM_BE(*id);
     return TRUE;
+}
+
+static gboolean
+hear_packet(Peer *peer, guint32 *id)
+{
+    VimgSftpType type;
+
+    return hear_request(peer, &type, id);
 }
 
 static void *
@@ -229,6 +243,18 @@ answer_half(Peer *peer, const guint32 *ids)
     say(peer, half, sizeof(half));
 }
 
+/* Longer than a server may take for anything else. */
+static void
+answer_late(Peer *peer, const guint32 *ids)
+{
+    gsize i;
+
+    g_usleep(SOON / 2 * 3 * 1000);
+    say_packet(peer, "65 * 00000000 00000000 00000000", ids[0]);
+    for (i = 1; i < N_CALLS; i++)
+        answer_one(peer, ids, i);
+}
+
 /* A byte now and then, of a packet that never ends. */
 static void
 answer_drops(Peer *peer, const guint32 *ids)
@@ -343,6 +369,12 @@ static const Script scripts[] = {
     {"half", greet, answer_half, "did not answer", SOON},
     {"drops", greet, answer_drops, "did not answer", SOON},
     {"silent", greet, NULL, "did not answer", SOON},
+    {"slow-close", greet, answer_late, NULL, SOON, VIMG_SFTP_CLOSE, PATIENT},
+    {"slow-rename", greet, answer_late, NULL, SOON, VIMG_SFTP_RENAME, PATIENT},
+    {"slow-posix-rename", greet, answer_late, NULL, SOON, VIMG_SFTP_POSIX_RENAME, PATIENT},
+    {"slow-fsync", greet, answer_late, NULL, SOON, VIMG_SFTP_FSYNC, PATIENT},
+    {"slow-mkdir", greet, NULL, "within 1 seconds", SOON, VIMG_SFTP_MKDIR, PATIENT},
+    {"never-fsync", greet, NULL, "within 2 seconds", SOON, VIMG_SFTP_FSYNC, 2 * SOON},
     {"hang-up", greet, hang_up, "ended", PATIENT},
 };
 
@@ -367,18 +399,22 @@ meet(Peer *peer, pthread_t *thread, GError **error)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
     peer->fd = fds[1];
     g_assert_cmpint(thread_start(thread, peer_main, peer), ==, 0);
-    return vimg_sftp_session_new_patient(vimg_sftp_stream_new_fd(fds[0]), peer->script->patience,
-                                         error);
+    return vimg_sftp_session_new_patient(
+        vimg_sftp_stream_new_fd(fds[0]), peer->script->patience,
+        peer->script->slow > 0 ? peer->script->slow : peer->script->patience, error);
 }
 
 static void
-submit_all(VimgSftpSession *session, HelperCall *calls)
+submit_all(VimgSftpSession *session, const Script *script, HelperCall *calls)
 {
     gsize i;
 
     for (i = 0; i < N_CALLS; i++) {
         calls[i].request.type = i % 2 ? VIMG_SFTP_READ : VIMG_SFTP_LSTAT;
+        if (i == 0 && script->first)
+            calls[i].request.type = script->first;
         calls[i].request.path = "/";
+        calls[i].request.to = "/";
         calls[i].request.handle = (const guint8 *)"h";
         calls[i].request.handle_size = 1;
         calls[i].request.size = 3;
@@ -396,7 +432,7 @@ check_all(HelperCall *calls)
     for (i = 0; i < N_CALLS; i++) {
         guint32 status = helper_wait(&calls[i]);
 
-        if (status == VIMG_SFTP_OK && i % 2 == 0)
+        if (status == VIMG_SFTP_OK && calls[i].request.type == VIMG_SFTP_LSTAT)
             g_assert_cmpuint(calls[i].attrs.size, ==, 7);
         if (status == VIMG_SFTP_OK && i % 2 == 1)
             g_assert_cmpmem(g_bytes_get_data(calls[i].data, NULL), g_bytes_get_size(calls[i].data),
@@ -433,7 +469,7 @@ test_script(gconstpointer data)
 
     session = meet(&peer, &thread, &error);
     g_assert_no_error(error);
-    submit_all(session, calls);
+    submit_all(session, peer.script, calls);
     answered = check_all(calls);
     g_assert_cmpint(answered == N_CALLS, ==, script->reason == NULL);
     g_assert_cmpint(vimg_sftp_session_is_lost(session, &reason), ==, script->reason != NULL);
@@ -488,7 +524,7 @@ die_after(gsize allowed)
 
     session = meet(&peer, &thread, &error);
     if (session) {
-        submit_all(session, calls);
+        submit_all(session, peer.script, calls);
         answered = check_all(calls);
         vimg_sftp_session_free(session);
         check_once(calls);
@@ -529,7 +565,7 @@ test_bytes(void)
 
     session = meet(&peer, &thread, &error);
     g_assert_no_error(error);
-    submit_all(session, calls);
+    submit_all(session, peer.script, calls);
     g_assert_cmpuint(check_all(calls), ==, N_CALLS);
     vimg_sftp_session_free(session);
     pthread_join(thread, NULL);
@@ -549,7 +585,7 @@ test_free(void)
 
     session = meet(&peer, &thread, &error);
     g_assert_no_error(error);
-    submit_all(session, calls);
+    submit_all(session, peer.script, calls);
     g_assert_cmpuint(vimg_sftp_session_load(session), >, 0);
     vimg_sftp_session_free(session);
     pthread_join(thread, NULL);
@@ -596,6 +632,132 @@ test_chain(void)
     g_assert_cmpuint(chain.lost, ==, N_CALLS + 5);
 }
 
+/* ---- directories without an end -------------------------------------------------------------- */
+
+#define NAME_AROUND 12 /* bytes of a name in a reply that are not its own */
+
+typedef struct {
+    const char *path;
+    guint size;  /* bytes of each name */
+    guint names; /* of each reply */
+    guint most;  /* see VimgOp */
+    int result;
+} ListCase;
+
+static const ListCase list_cases[] = {
+    {"longest", 255, 3, 3, 0},       {"too-long", 256, 3, 3, ENAMETOOLONG},
+    {"most", 10, 100, 250, 0},       {"most-of-one", 10, 1000, 1, 0},
+    {"endless", 255, 900, 0, E2BIG},
+};
+
+typedef struct {
+    const ListCase *c;
+    Peer peer;
+} ListPeer;
+
+static void
+append32(GByteArray *out, gsize number)
+{
+    guint32 value = GUINT32_TO_BE((guint32)number);
+
+    g_byte_array_append(out, (const guint8 *)&value, sizeof(value));
+}
+
+/* A reply to READDIR, but for its id. */
+static GByteArray *
+list_reply(const ListCase *c)
+{
+    GByteArray *out = g_byte_array_new();
+    g_autofree char *name = g_strnfill(c->size, 'n');
+    guint i;
+
+    append32(out, 9 + c->names * (NAME_AROUND + (gsize)c->size));
+    g_byte_array_append(out, (const guint8 *)"\150", 1);
+    append32(out, 0);
+    append32(out, c->names);
+    for (i = 0; i < c->names; i++) {
+        append32(out, c->size);
+        g_byte_array_append(out, (const guint8 *)name, c->size);
+        append32(out, 0);
+        append32(out, 0);
+    }
+    return out;
+}
+
+static void *
+list_main(void *data)
+{
+    ListPeer *self = data;
+    g_autoptr(GByteArray) names = list_reply(self->c);
+    VimgSftpType type;
+    guint32 id;
+
+    if (hear_request(&self->peer, &type, &id))
+        greet(&self->peer);
+    while (hear_request(&self->peer, &type, &id)) {
+        guint32 number = GUINT32_TO_BE(id);
+
+        if (type == VIMG_SFTP_OPENDIR) {
+            say_packet(&self->peer, "66 * 00000001 68", id);
+        } else if (type == VIMG_SFTP_READDIR) {
+            memcpy(names->data + 5, &number, sizeof(number));
+            say(&self->peer, names->data, names->len);
+        } else if (type == VIMG_SFTP_LSTAT) {
+            answer_one(&self->peer, &id, 0);
+        } else {
+            say_packet(&self->peer, "65 * 00000000 00000000 00000000", id);
+        }
+    }
+    close(self->peer.fd);
+    return NULL;
+}
+
+static void
+list_ended(VimgSftpTask *task)
+{
+    sem_post(task->owner);
+}
+
+/* Whatever a server tells, a listing is bounded, and its end is no end of the session. */
+static void
+test_list(gconstpointer data)
+{
+    const ListCase *c = data;
+    ListPeer self = {.c = c, .peer = {.allowed = G_MAXSIZE}};
+    VimgOp op = {.kind = VIMG_OP_LIST, .path = ".", .most = c->most};
+    HelperCall late = {.request = {.type = VIMG_SFTP_LSTAT, .path = "/"}};
+    g_autoptr(GError) error = NULL;
+    VimgSftpSession *session;
+    VimgSftpTask *task = vimg_sftp_task_new(&op, "/");
+    sem_t ended;
+    pthread_t thread;
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+    self.peer.fd = fds[1];
+    g_assert_cmpint(thread_start(&thread, list_main, &self), ==, 0);
+    session = vimg_sftp_session_new(vimg_sftp_stream_new_fd(fds[0]), &error);
+    g_assert_no_error(error);
+    sem_init(&ended, 0, 0);
+    task->owner = &ended;
+    task->ended = list_ended;
+    vimg_sftp_task_start(task, session);
+    while (sem_wait(&ended) < 0)
+        g_assert_cmpint(errno, ==, EINTR);
+    g_assert_false(task->lost);
+    g_assert_cmpint(op.result, ==, c->result);
+    g_assert_cmpint(op.names != NULL, ==, c->result == 0);
+    if (op.names)
+        g_assert_cmpuint(op.names->len, ==, c->most);
+    g_assert_cmpuint(helper_run(session, &late), ==, VIMG_SFTP_OK);
+    vimg_sftp_task_free(task);
+    vimg_sftp_session_free(session);
+    pthread_join(thread, NULL);
+    sem_destroy(&ended);
+    g_clear_pointer(&op.names, g_ptr_array_unref);
+    helper_call_clear(&late);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -611,6 +773,11 @@ main(int argc, char **argv)
         g_autofree char *path = g_strdup_printf("/sftp-hostile/greeting/%s", greetings[i].path);
 
         g_test_add_data_func(path, &greetings[i], test_greeting);
+    }
+    for (i = 0; i < G_N_ELEMENTS(list_cases); i++) {
+        g_autofree char *path = g_strdup_printf("/sftp-hostile/list/%s", list_cases[i].path);
+
+        g_test_add_data_func(path, &list_cases[i], test_list);
     }
     g_test_add_func("/sftp-hostile/nobody", test_nobody);
     g_test_add_func("/sftp-hostile/death", test_death);

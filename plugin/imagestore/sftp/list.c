@@ -15,6 +15,8 @@
 #define FIRST 2 /* a reply with names, and the one that says that these are all */
 #define WINDOW 64
 #define NAMES_MAX (4 * 1024 * 1024)
+#define NAMES_SIZE_MAX ((guint64)128 * 1024 * 1024) /* bytes of all of them */
+#define NAME_SIZE_MAX 255
 #define REPLIES_MAX (1024 * 1024)
 
 static void
@@ -56,23 +58,48 @@ take_info(VimgOp *op, const VimgSftpAttrs *attrs)
         g_clear_pointer(&op->infos, g_array_unref);
 }
 
+/* The listing fails with @result: what is still answered is not looked at. */
 static void
-take_names(VimgSftpTask *task, GPtrArray *found)
+give_up(VimgSftpTask *task, int result)
+{
+    task->status = VIMG_SFTP_FAILURE;
+    task->op->result = result;
+}
+
+static void
+take_name(VimgSftpTask *task, VimgSftpName *name)
 {
     VimgOp *op = task->op;
-    guint i;
+    gsize size = strlen(name->name);
 
-    if (++task->rounds > REPLIES_MAX || op->names->len + found->len > NAMES_MAX) {
-        task->status = VIMG_SFTP_FAILURE;
-        op->result = E2BIG;
-        return;
-    }
-    for (i = 0; i < found->len; i++) {
-        VimgSftpName *name = g_ptr_array_index(found, i);
-
+    task->offset += size;
+    if (size > NAME_SIZE_MAX) {
+        give_up(task, ENAMETOOLONG);
+    } else if (op->names->len >= NAMES_MAX || task->offset > NAMES_SIZE_MAX) {
+        give_up(task, E2BIG);
+    } else {
         take_info(op, &name->attrs);
         g_ptr_array_add(op->names, g_steal_pointer(&name->name));
     }
+}
+
+static gboolean
+is_full(const VimgOp *op)
+{
+    return op->most > 0 && op->names->len >= op->most;
+}
+
+static void
+take_names(VimgSftpTask *task, GPtrArray *found)
+{
+    guint i;
+
+    if (++task->rounds > REPLIES_MAX)
+        give_up(task, E2BIG);
+    for (i = 0; i < found->len && task->op->result == 0 && !is_full(task->op); i++)
+        take_name(task, g_ptr_array_index(found, i));
+    if (task->status == VIMG_SFTP_OK && is_full(task->op))
+        task->status = VIMG_SFTP_EOF;
 }
 
 static void

@@ -72,7 +72,7 @@ struct _VimgSftpTask {
     guint window_size;
     guint active;
     guint rounds;
-    guint64 offset; /* the next to be asked for */
+    guint64 offset; /* the next to be asked for; LIST: bytes of the names so far */
     guint64 target; /* where to end */
     guint64 end;    /* READ, READ_AT: where the server says that the file ends */
     gboolean directory;
