@@ -314,6 +314,12 @@ vimg_transfer_hole(VimgTransfer *transfer, guint64 length, GError **error)
     return take(transfer, NULL, 0, length, error) || vimg_use_fail(&transfer->use, error);
 }
 
+void
+vimg_transfer_idle(VimgTransfer *transfer)
+{
+    show_growth(transfer, 0);
+}
+
 /* Whether it completes the image; *@seal is what its client meant, or reached. */
 static gboolean
 check_end(VimgTransfer *transfer, gboolean *seal, GError **error)
