@@ -218,37 +218,24 @@ put_some_back(VimgTransport *transport, const char *dir, const GPtrArray *names,
     return result;
 }
 
-static int
-sync_all_of(VimgTransport *transport, GHashTable *paths)
-{
-    guint n;
-    g_autofree gpointer *keys = g_hash_table_get_keys_as_array(paths, &n);
-    g_autofree VimgOp *ops = g_new0(VimgOp, n);
-    guint i;
-
-    for (i = 0; i < n; i++)
-        ops[i] = (VimgOp){.kind = VIMG_OP_SYNC, .path = keys[i]};
-    vimg_transport_run(transport, ops, n);
-    for (i = 0; i < n; i++) {
-        if (ops[i].result != 0)
-            return ops[i].result;
-    }
-    return 0;
-}
-
 /* Durably, before the directory they were in goes. */
 static int
 put_all_back(VimgTransport *transport, const char *dir, const GPtrArray *names)
 {
     g_autoptr(GHashTable) prefixes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autofree gpointer *paths = NULL;
     int result = 0;
+    guint n;
     guint i;
 
     for (i = 0; result == 0 && i < names->len; i += BATCH)
         result = put_some_back(transport, dir, names, i, MIN(BATCH, names->len - i), prefixes);
     if (result == 0)
         result = vimg_transport_sync_all(transport);
-    return result == ENOSYS ? sync_all_of(transport, prefixes) : result;
+    if (result != ENOSYS)
+        return result;
+    paths = g_hash_table_get_keys_as_array(prefixes, &n);
+    return vimg_transport_sync_files(transport, (char *const *)paths, n);
 }
 
 static int

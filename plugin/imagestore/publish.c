@@ -20,22 +20,6 @@
 
 /* ---- durability ------------------------------------------------------------------------- */
 
-static int
-sync_files(VimgTransport *transport, char *const *paths, gsize n)
-{
-    g_autofree VimgOp *ops = g_new0(VimgOp, n);
-    gsize i;
-
-    for (i = 0; i < n; i++)
-        ops[i] = (VimgOp){.kind = VIMG_OP_SYNC, .path = paths[i]};
-    vimg_transport_run(transport, ops, n);
-    for (i = 0; i < n; i++) {
-        if (ops[i].result != 0)
-            return ops[i].result;
-    }
-    return 0;
-}
-
 /*
  * The prefix directories of the slices of @index from @from on, and the one that holds them; with
  * these, in the same trips, @with is run unless it is NULL.
@@ -91,7 +75,7 @@ sync_staged(VimgLease *lease, char *const *paths, gsize n, const VimgIndex *inde
     int result = vimg_transport_sync_all(transport);
 
     if (result == ENOSYS) {
-        result = sync_files(transport, paths, n);
+        result = vimg_transport_sync_files(transport, paths, n);
         if (result == 0 && index)
             result = sync_prefixes(transport, index, from, NULL);
     }

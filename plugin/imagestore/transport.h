@@ -132,6 +132,8 @@ int vimg_transport_list_infos(VimgTransport *transport, const char *path, GPtrAr
 /* Listed names come in whatever order suits the storage; this is bytewise. */
 void vimg_transport_sort(GPtrArray *names);
 int vimg_transport_sync(VimgTransport *transport, const char *path);
+/* All of @n in one batch.  Returns: 0 or that of the first that could not be made durable. */
+int vimg_transport_sync_files(VimgTransport *transport, char *const *paths, gsize n);
 
 /* Returns: bytes of the plain files in @dir, as far as they can be seen. */
 guint64 vimg_transport_measure(VimgTransport *transport, const char *dir);

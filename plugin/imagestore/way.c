@@ -30,6 +30,20 @@ struct _VimgWay {
     guint connections;
 };
 
+/* What makes one way another, as far as it is text of its own. */
+static const gsize texts[] = {
+    G_STRUCT_OFFSET(VimgWay, network),     G_STRUCT_OFFSET(VimgWay, auth_type),
+    G_STRUCT_OFFSET(VimgWay, user),        G_STRUCT_OFFSET(VimgWay, secret_usage),
+    G_STRUCT_OFFSET(VimgWay, secret_uuid), G_STRUCT_OFFSET(VimgWay, identity),
+    G_STRUCT_OFFSET(VimgWay, host_key),    G_STRUCT_OFFSET(VimgWay, known_hosts),
+};
+
+static char **
+text_of(const VimgWay *way, gsize i)
+{
+    return G_STRUCT_MEMBER_P(way, texts[i]);
+}
+
 /* ---- ways ------------------------------------------------------------------------------- */
 
 static void
@@ -113,16 +127,12 @@ vimg_way_via(const VimgWay *way, const char *network)
         host.name = g_strdup(host.name);
         g_array_append_val(via->hosts, host);
     }
+    for (i = 0; i < G_N_ELEMENTS(texts); i++)
+        *text_of(via, i) = g_strdup(*text_of(way, i));
+    g_free(via->network);
     via->network = g_strdup(network);
-    via->auth_type = g_strdup(way->auth_type);
-    via->user = g_strdup(way->user);
-    via->secret_usage = g_strdup(way->secret_usage);
-    via->secret_uuid = g_strdup(way->secret_uuid);
-    via->identity = g_strdup(way->identity);
-    via->host_key = g_strdup(way->host_key);
-    via->policy = way->policy;
-    via->known_hosts = g_strdup(way->known_hosts);
     via->accept_line = g_strdup(way->accept_line);
+    via->policy = way->policy;
     via->connections = way->connections;
     return via;
 }
@@ -154,30 +164,26 @@ same_hosts(const VimgWay *a, const VimgWay *b)
 gboolean
 vimg_way_equal(const VimgWay *a, const VimgWay *b)
 {
-    /* all but what is only said where a key is not known */
-    return same_hosts(a, b) && g_strcmp0(a->network, b->network) == 0 &&
-           g_strcmp0(a->auth_type, b->auth_type) == 0 && g_strcmp0(a->user, b->user) == 0 &&
-           g_strcmp0(a->secret_usage, b->secret_usage) == 0 &&
-           g_strcmp0(a->secret_uuid, b->secret_uuid) == 0 &&
-           g_strcmp0(a->identity, b->identity) == 0 && g_strcmp0(a->host_key, b->host_key) == 0 &&
-           a->policy == b->policy && g_strcmp0(a->known_hosts, b->known_hosts) == 0 &&
-           a->connections == b->connections;
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(texts); i++) {
+        if (g_strcmp0(*text_of(a, i), *text_of(b, i)) != 0)
+            return FALSE;
+    }
+    /* the line that accepts a key is only said where none is known */
+    return same_hosts(a, b) && a->policy == b->policy && a->connections == b->connections;
 }
 
 void
 vimg_way_unref(VimgWay *way)
 {
+    gsize i;
+
     if (!way || __atomic_sub_fetch(&way->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     g_array_unref(way->hosts);
-    g_free(way->network);
-    g_free(way->auth_type);
-    g_free(way->user);
-    g_free(way->secret_usage);
-    g_free(way->secret_uuid);
-    g_free(way->identity);
-    g_free(way->host_key);
-    g_free(way->known_hosts);
+    for (i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_free(*text_of(way, i));
     g_free(way->accept_line);
     g_free(way);
 }

@@ -202,6 +202,8 @@ VimgTransfer *vimg_model_download(VimgModel *model, const VimgVolId *vol, guint6
 gboolean vimg_transfer_write(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, gsize size,
                              GError **error);
 gboolean vimg_transfer_hole(VimgTransfer *transfer, guint64 length, GError **error);
+/* An upload that nothing comes for: its volume shows what the storage took meanwhile. */
+void vimg_transfer_idle(VimgTransfer *transfer);
 gboolean vimg_transfer_finish(VimgTransfer *transfer, GError **error);
 /* TRUE with @out->length 0 at the end. */
 gboolean vimg_transfer_next(VimgTransfer *transfer, VimgExtent *out, GError **error);

@@ -251,18 +251,6 @@ create_from(VimgModel *model, const VimgVolumeDef *def, guint flags, VimgUse *fr
     return done || copy_image(&fill, error);
 }
 
-/* Two pools are synchronised so, one image of them. */
-static gboolean
-check_source(VimgPool *source, VimgPool *pool, GError **error)
-{
-    VIMG_LOCK_GUARD(&source->lock);
-    if (source == pool || !source->def->disabled)
-        return TRUE;
-    return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                      _("storage pool '%s' is disabled: it is not synchronised"),
-                      vimg_pool_name(source));
-}
-
 gboolean
 vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *id, const char *xml,
                            const VimgVolId *source, guint flags, VimgVolId *out, GError **error)
@@ -274,8 +262,7 @@ vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *id, const char *x
 
     if (!pool || !vimg_use_volume(model, source, VIMG_ACTION_SOURCE, "copy", &from, error))
         return FALSE;
-    if (!check_source(from.pool, pool, error) ||
-        !vimg_use_create(pool, def->name, "clone", &to, error) ||
+    if (!vimg_use_create(pool, def->name, "clone", &to, error) ||
         !create_from(model, def, flags, &from, &to, error))
         return vimg_use_fail(&from, error) || vimg_use_fail(&to, error);
     vimg_session_sizes(to.session);

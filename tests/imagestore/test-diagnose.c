@@ -191,11 +191,11 @@ test_unread(gconstpointer data)
     g_autofree char *failed = g_strconcat(name, "=failed", NULL);
     MemoryDisk *disk = memory_disk_new();
     VimgSliceStore *store = helper_store(memory_transport_new(disk, TRUE));
-    g_autofree char *uuid = helper_create(store, "a", SLICE);
     g_autoptr(GString) text = g_string_new(NULL);
     VimgDiagnosis diagnosis = {.sink = note, .data = text, .transport = store->transport};
     guint total;
 
+    g_free(helper_create(store, "a", SLICE));
     diagnosis.store = store;
     memory_disk_set_fault(disk, &(Fault){.kind = FAULT_NONE});
     vimg_diagnose_step(&diagnosis, name);

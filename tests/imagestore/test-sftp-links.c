@@ -264,25 +264,32 @@ check_machine(VimgTransport *fresh, gpointer data, GError **error)
     return TRUE;
 }
 
+/* To @dir, where a file says that it is the right one. */
+static VimgTransport *
+machines_transport(Machines *machines, const char *dir, guint connections)
+{
+    g_autofree char *mark = g_build_filename(dir, "mark", NULL);
+
+    g_assert_true(g_file_set_contents(mark, "x", 1, NULL));
+    return vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = dir,
+                                                              .connect = connect_any,
+                                                              .connect_more = connect_same,
+                                                              .check = check_machine,
+                                                              .data = machines,
+                                                              .connections = connections,
+                                                              .patience = 1000});
+}
+
 static void
 test_machines(void)
 {
     g_autofree char *dir = helper_dir();
     g_autofree char *real = realpath(dir, NULL);
-    g_autofree char *mark = g_build_filename(dir, "mark", NULL);
     Machines machines = {.dir = real, .cut = {CUT_REQUEST, 100}};
-    VimgTransport *transport =
-        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = dir,
-                                                           .connect = connect_any,
-                                                           .connect_more = connect_same,
-                                                           .check = check_machine,
-                                                           .data = &machines,
-                                                           .connections = 1,
-                                                           .patience = 1000});
+    VimgTransport *transport = machines_transport(&machines, dir, 1);
     VimgFileInfo info;
     guint i;
 
-    g_assert_true(g_file_set_contents(mark, "x", 1, NULL));
     for (i = 0; i < 200; i++)
         g_assert_cmpint(vimg_transport_stat(transport, "mark", &info), ==, 0);
     vimg_transport_free(transport);
@@ -299,20 +306,11 @@ test_same_machine(void)
 {
     g_autofree char *dir = helper_dir();
     g_autofree char *real = realpath(dir, NULL);
-    g_autofree char *mark = g_build_filename(dir, "mark", NULL);
     Machines machines = {.dir = real};
     g_autofree VimgOp *ops = g_new0(VimgOp, 64);
-    VimgTransport *transport =
-        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = dir,
-                                                           .connect = connect_any,
-                                                           .connect_more = connect_same,
-                                                           .check = check_machine,
-                                                           .data = &machines,
-                                                           .connections = 2,
-                                                           .patience = 1000});
+    VimgTransport *transport = machines_transport(&machines, dir, 2);
     guint i;
 
-    g_assert_true(g_file_set_contents(mark, "x", 1, NULL));
     for (i = 0; i < 64; i++)
         ops[i] = (VimgOp){.kind = VIMG_OP_OVERWRITE, .path = "mark", .data = large->data};
     while (__atomic_load_n(&machines.more, __ATOMIC_RELAXED) == 0) {

@@ -252,12 +252,18 @@ test_short_reads(void)
 /* ---- what others do meanwhile -------------------------------------------------------------- */
 
 static void
+move(const char *dir, const char *from, const char *to)
+{
+    g_autofree char *old = g_build_filename(dir, from, NULL);
+    g_autofree char *fresh = g_build_filename(dir, to, NULL);
+
+    g_assert_cmpint(rename(old, fresh), ==, 0);
+}
+
+static void
 fence(const char *dir)
 {
-    g_autofree char *lease = g_build_filename(dir, "d", NULL);
-    g_autofree char *fenced = g_build_filename(dir, "e", NULL);
-
-    g_assert_cmpint(rename(lease, fenced), ==, 0);
+    move(dir, "d", "e");
 }
 
 static void
@@ -347,10 +353,7 @@ test_meanwhile(gconstpointer data)
 static void
 rename_late(const char *dir)
 {
-    g_autofree char *from = g_build_filename(dir, "f", NULL);
-    g_autofree char *to = g_build_filename(dir, "g", NULL);
-
-    g_assert_cmpint(rename(from, to), ==, 0);
+    move(dir, "f", "g");
 }
 
 static void

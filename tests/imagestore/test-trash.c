@@ -630,8 +630,7 @@ check_lost(Fixture *fixture, List list, int result, gint code)
 static void
 test_lost(Fixture *fixture, gconstpointer data)
 {
-    g_autofree char *uuid = helper_create(fixture->store, "there", 0);
-
+    g_free(helper_create(fixture->store, "there", 0));
     check_lost(fixture, vimg_image_list, ENOTCONN, VIMG_ERROR_DISCONNECTED);
     check_lost(fixture, vimg_image_list, ECANCELED, VIMG_ERROR_ABORTED);
     check_lost(fixture, vimg_trash_list, ENOTCONN, VIMG_ERROR_DISCONNECTED);

@@ -24,17 +24,6 @@ LAZY = "<image:reconnect enabled='no'/>"
 
 
 class LostCase(SshCase):
-    def setUp(self):
-        super().setUp()
-        self.children = []
-
-    def tearDown(self):
-        for child in self.children:
-            if child.poll() is None:
-                child.kill()
-            child.communicate()
-        super().tearDown()
-
     def virsh(self, *args):
         """One that runs beside the test."""
         child = subprocess.Popen(["virsh", "-q", "-c", self.daemon.uri, *map(str, args)],

@@ -156,27 +156,6 @@ test_copy_fails(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
 }
 
-/* Nothing comes out of a pool that is disabled but what a client reads itself. */
-static void
-test_copy_disabled(Fixture *fixture, gconstpointer data)
-{
-    g_autofree char *names = NULL;
-    g_autoptr(GError) error = NULL;
-    VimgPoolId id;
-
-    make_base(fixture, "raw");
-    define_and_start_copy(fixture, "copy");
-    id = pool_id(fixture, "images");
-    g_assert_true(vimg_model_pool_enable(fixture->model, &id, FALSE, NULL));
-    g_assert_false(
-        clone_vol(fixture, "copy", "<volume><name>c</name></volume>", "images", "base", &error));
-    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
-                      "Requested operation is not valid: storage pool 'images' is disabled: it is "
-                      "not synchronised");
-    names = vol_names(fixture, "copy");
-    g_assert_cmpstr(names, ==, "");
-}
-
 typedef struct {
     Fixture *fixture;
     gboolean ok;
@@ -241,7 +220,6 @@ main(int argc, char **argv)
         FIXTURE_ADD(path, GSIZE_TO_POINTER(i), test_copy);
     }
     FIXTURE_ADD("/model/copy/fails", NULL, test_copy_fails);
-    FIXTURE_ADD("/model/copy/disabled", NULL, test_copy_disabled);
     FIXTURE_ADD("/model/copy/held", NULL, test_copy_held);
     return g_test_run();
 }

@@ -86,7 +86,7 @@ test_all(Fixture *fixture, gconstpointer data)
     put(fixture, "images", "a", 'a');
     put(fixture, "images", "b", 'b');
     create_vol(fixture, "images", "saving", "raw", SIZE);
-    fixture_events(fixture);
+    g_free(fixture_events(fixture));
     assert_sync(fixture, &all, "copied: a b");
     fixture_wait_event(fixture, "copy:refreshed");
     extents = fixture->memcopy->extents("/copy", "b");

@@ -12,7 +12,7 @@
 
 #define PLACES 256                 /* tasks on one connection, each with one open file at most */
 #define PLACES_SAFE 64             /* where the server does not say how many it opens */
-#define BUSY ((guint64)256 * 1024) /* vimg_sftp_session_load() that another connection is worth */
+#define BUSY ((guint64)256 * 1024) /* load_of() that another connection is worth */
 #define CANCEL_AFTER (2 * G_USEC_PER_SEC)
 #define ASK_EVERY (G_USEC_PER_SEC / 2) /* whether the job was cancelled */
 #define LOOK_EVERY (5 * G_USEC_PER_SEC)
@@ -26,6 +26,7 @@ struct _VimgSftpLink {
     gint64 opened;
     guint places;
     guint tasks;
+    guint64 due; /* bytes that these are expected to move, as take() was told */
     gboolean lost;
     gboolean retired; /* its way is no longer the right one: it gets no new tasks */
 };
@@ -425,6 +426,13 @@ vimg_sftp_batch_end(VimgSftpLinks *links, VimgSftpBatch *batch)
     pthread_cond_destroy(&batch->changed);
 }
 
+/* Bytes on their way, or soon: those of tasks that only just begin count too.  The lock is held. */
+static guint64
+load_of(const VimgSftpLink *link)
+{
+    return MAX(link->due, vimg_sftp_session_load(link->session));
+}
+
 /* The least busy connection that has a place, or NULL.  The lock is held. */
 static VimgSftpLink *
 choose(VimgSftpLinks *links)
@@ -441,7 +449,7 @@ choose(VimgSftpLinks *links)
             mark_lost(links, link);
         if (link->lost || link->retired)
             continue;
-        load = vimg_sftp_session_load(link->session);
+        load = load_of(link);
         if (load < least && link->tasks < link->places) {
             best = link;
             least = load;
@@ -455,8 +463,7 @@ static gboolean
 is_worth_more(const VimgSftpLinks *links, const VimgSftpLink *best)
 {
     return count_links(links) < links->most && !links->want &&
-           g_get_monotonic_time() >= links->retry_at &&
-           (!best || vimg_sftp_session_load(best->session) >= BUSY);
+           g_get_monotonic_time() >= links->retry_at && (!best || load_of(best) >= BUSY);
 }
 
 /* When @job began to wait for a connection.  The lock is held. */
@@ -521,7 +528,7 @@ wait_for_link(VimgSftpLinks *links, VimgSftpBatch *batch)
 }
 
 VimgSftpLink *
-vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, int *result)
+vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, guint64 bytes, int *result)
 {
     LOCK_GUARD(&links->lock);
     VimgSftpLink *link;
@@ -538,18 +545,21 @@ vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, int *result)
     if (is_worth_more(links, link))
         want_one(links);
     link->tasks++;
+    link->due += bytes;
     batch->under_way++;
     return link;
 }
 
 void
-vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLink *link, gboolean lost)
+vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLink *link, guint64 bytes,
+                    gboolean lost)
 {
     LOCK_GUARD(&links->lock);
 
     /* one that waited for this place waits no more */
     if (link->tasks-- == link->places)
         wake_all(links);
+    link->due -= bytes;
     batch->under_way--;
     pthread_cond_signal(&batch->changed);
     if (lost)

@@ -34,11 +34,15 @@ void vimg_sftp_links_free(VimgSftpLinks *links);
 void vimg_sftp_batch_begin(VimgSftpLinks *links, VimgSftpBatch *batch);
 /* Waits until nothing is under way. */
 void vimg_sftp_batch_end(VimgSftpLinks *links, VimgSftpBatch *batch);
-/* Waits for a place.  Returns: NULL with @result ENOTCONN or ECANCELED. */
-VimgSftpLink *vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, int *result);
-/* Any thread.  @lost: so was the connection. */
+/*
+ * Waits for a place for what moves some @bytes, as far as is known, on the connection that moves
+ * the least.  Returns: NULL with @result ENOTCONN or ECANCELED.
+ */
+VimgSftpLink *vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, guint64 bytes,
+                                   int *result);
+/* Any thread.  @bytes: as when it was taken; @lost: so was the connection. */
 void vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLink *link,
-                         gboolean lost);
+                         guint64 bytes, gboolean lost);
 VimgSftpSession *vimg_sftp_link_session(VimgSftpLink *link);
 
 gboolean vimg_sftp_links_connect(VimgSftpLinks *links, GError **error);

@@ -16,6 +16,7 @@
  * server; for a job, which may wait for one that comes and goes, only after its patience too.
  */
 #define ATTEMPTS 6
+#define EXPECTED ((guint64)1024 * 1024) /* bytes of a file whose size only the server knows */
 
 typedef struct {
     VimgTransport parent;
@@ -30,6 +31,13 @@ typedef struct {
     VimgSftpLink *link;
     VimgSftpTrack *track;
 } Place;
+
+/* Bytes it will move, more or less. */
+static guint64
+bytes_of(const VimgOp *op)
+{
+    return op->kind == VIMG_OP_READ ? MIN(op->size, EXPECTED) : op->size;
+}
 
 /* The track is its own until the place is given back. */
 static void
@@ -52,7 +60,7 @@ ended(VimgSftpTask *task)
         task->op->result = vimg_sftp_settle(task->op, task->op->result);
     }
     track->again |= task->lost;
-    vimg_sftp_links_put(place->links, place->batch, place->link, task->lost);
+    vimg_sftp_links_put(place->links, place->batch, place->link, bytes_of(task->op), task->lost);
     vimg_sftp_task_free(task);
     g_free(place);
 }
@@ -87,7 +95,7 @@ run_round(const Sftp *sftp, VimgOp *ops, VimgSftpTrack *tracks, gsize n)
         if (tracks[i].ended)
             continue;
         if (result == 0)
-            link = vimg_sftp_links_take(sftp->links, &batch, &result);
+            link = vimg_sftp_links_take(sftp->links, &batch, bytes_of(&ops[i]), &result);
         if (link) {
             start(sftp, &batch, link, &ops[i], &tracks[i]);
         } else {
