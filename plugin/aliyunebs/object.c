@@ -51,6 +51,7 @@ vimg_oss_object_read(const VimgOss *oss, const VimgOssRequest *request, VimgOssO
     out->etag = vimg_oss_unquote(vimg_pairs_get(fields, "ETag"));
     out->version = g_strdup(vimg_oss_field(oss, request, "version-id"));
     out->modified = at > 0 ? (gint64)at : 0;
+    out->date = vimg_web_date(fields);
     out->has_crc = crc && g_ascii_string_to_unsigned(crc, 10, 0, G_MAXUINT64, &out->crc, NULL);
     if (strcmp(request->web.method, "HEAD") == 0 && length)
         g_ascii_string_to_unsigned(length, 10, 0, G_MAXINT64, &out->size, NULL);

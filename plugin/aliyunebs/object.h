@@ -16,6 +16,7 @@ typedef struct {
     char *etag;      /* without quotes */
     char *version;   /* NULL: the bucket keeps none */
     gint64 modified; /* seconds since 1970; 0: not said */
+    gint64 date;     /* of the answer, by the storage's clock; 0: not said */
     guint64 crc;     /* of all its bytes */
     gboolean has_crc;
     GPtrArray *metadata; /* of VimgPair, names in lower case; of vimg_oss_head() alone */

@@ -1,0 +1,24 @@
+/*
+ * import.h: objects that become images of the block storage
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_ALIYUNEBS_IMPORT_H
+#define VIMG_ALIYUNEBS_IMPORT_H
+
+#include "journal.h"
+
+/* Whether the control endpoint takes images of @format; others stay objects alone. */
+gboolean vimg_ebs_import_wanted(const VimgEbsSite *site, const char *format);
+/* The object of @journal, of image @info, becomes an image that can be used. */
+gboolean vimg_ebs_import(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
+                         const VimgPluginImage *info, VimgPluginJob *job, GError **error);
+/* Image @source there is copied as that of @journal. */
+gboolean vimg_ebs_import_copy(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
+                              const char *source, const VimgPluginImage *info, VimgPluginJob *job,
+                              GError **error);
+/* Returns: (transfer full) keys of the objects that image @image_id was exported to. */
+char **vimg_ebs_export(VimgEbsSite *site, const char *image_id, const char *prefix,
+                       const char *format, guint64 size, VimgPluginJob *job, GError **error);
+
+#endif

@@ -1,0 +1,299 @@
+/*
+ * listing.c: what lies below the prefix
+ *
+ * A list gives the ETags of the records, so that only those are read that changed; these by several
+ * threads at a time, as each one takes a way to the storage and back.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "listing.h"
+#include "../imagestore/thread.h"
+#include "../imagestore/throw.h"
+
+#define READERS 8
+#define RECORDS_MAX 100000 /* no pool has more; what claims so answers nonsense */
+
+/* A record as it was read last. */
+typedef struct {
+    char *etag;
+    VimgEbsRecord *record;
+} Known;
+
+typedef struct {
+    char *uuid;
+    char *etag;
+    VimgEbsRecord *record;
+    GError *error;
+} Item;
+
+typedef struct {
+    VimgEbsSite *site;
+    const VimgPatience *patience;
+    GPtrArray *items; /* of Item */
+    guint next;       /* through __atomic builtins */
+} Reading;
+
+static void
+known_free(gpointer data)
+{
+    Known *known = data;
+
+    g_free(known->etag);
+    vimg_ebs_record_free(known->record);
+    g_free(known);
+}
+
+static void
+item_free(gpointer data)
+{
+    Item *item = data;
+
+    g_free(item->uuid);
+    g_free(item->etag);
+    vimg_ebs_record_free(item->record);
+    g_clear_error(&item->error);
+    g_free(item);
+}
+
+/* ---- pages ------------------------------------------------------------------------------ */
+
+gboolean
+vimg_ebs_each_object(VimgEbsSite *site, const char *below, VimgEbsEntrySink sink, gpointer data,
+                     const VimgPatience *patience, GError **error)
+{
+    g_autofree char *prefix =
+        *below ? vimg_ebs_key(site, below, "") : g_strconcat(site->prefix, "/", NULL);
+    g_autofree char *token = NULL;
+
+    do {
+        g_autoptr(VimgOssPage) page =
+            vimg_oss_list(site->oss, prefix, NULL, token, patience, error);
+        guint i;
+
+        if (!page)
+            return FALSE;
+        for (i = 0; i < page->entries->len; i++) {
+            const VimgOssEntry *entry = page->entries->pdata[i];
+
+            if (g_str_has_prefix(entry->key, prefix) && !sink(data, entry, error))
+                return FALSE;
+        }
+        g_free(token);
+        token = page->truncated ? g_strdup(page->next) : NULL;
+    } while (token);
+    return TRUE;
+}
+
+static gboolean
+add_item(gpointer data, const VimgOssEntry *entry, GError **error)
+{
+    GPtrArray *items = data;
+    const char *uuid = strrchr(entry->key, '/') + 1;
+    Item *item;
+
+    if (!g_uuid_string_is_valid(uuid))
+        return TRUE;
+    if (items->len >= RECORDS_MAX)
+        return throw_error(error, VIMG_ERROR_INTERNAL,
+                           _("the object storage does not come to an end"));
+    item = g_new0(Item, 1);
+    item->uuid = g_strdup(uuid);
+    item->etag = g_strdup(entry->etag);
+    g_ptr_array_add(items, item);
+    return TRUE;
+}
+
+/* ---- records ---------------------------------------------------------------------------- */
+
+static void
+take_known(VimgEbsStore *store, GPtrArray *items)
+{
+    guint i;
+    LOCK_GUARD(&store->lock);
+
+    for (i = 0; i < items->len; i++) {
+        Item *item = items->pdata[i];
+        const Known *known = g_hash_table_lookup(store->known, item->uuid);
+
+        if (known && item->etag && strcmp(known->etag, item->etag) == 0)
+            item->record = vimg_ebs_record_copy(known->record);
+    }
+}
+
+static void *
+read_some(void *data)
+{
+    Reading *reading = data;
+    guint i;
+
+    while ((i = __atomic_fetch_add(&reading->next, 1, __ATOMIC_RELAXED)) < reading->items->len) {
+        Item *item = reading->items->pdata[i];
+
+        if (!item->record)
+            item->record =
+                vimg_ebs_record_load(reading->site, item->uuid, reading->patience, &item->error);
+    }
+    return NULL;
+}
+
+static void
+read_all(Reading *reading)
+{
+    pthread_t threads[READERS];
+    guint n = 0;
+    guint i;
+
+    while (n < MIN(READERS, reading->items->len / 2) &&
+           thread_start(&threads[n], read_some, reading) == 0)
+        n++;
+    read_some(reading);
+    for (i = 0; i < n; i++)
+        thread_must(pthread_join(threads[i], NULL));
+}
+
+/* Only what there still is stays known. */
+static void
+remember(VimgEbsStore *store, GPtrArray *items)
+{
+    GHashTable *known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, known_free);
+    GHashTable *former;
+    guint64 stored = 0;
+    guint i;
+
+    for (i = 0; i < items->len; i++) {
+        const Item *item = items->pdata[i];
+        Known *one;
+
+        if (!item->record || !item->etag)
+            continue;
+        stored += item->record->info.allocation;
+        one = g_new0(Known, 1);
+        one->etag = g_strdup(item->etag);
+        one->record = vimg_ebs_record_copy(item->record);
+        g_hash_table_replace(known, g_strdup(item->uuid), one);
+    }
+    {
+        LOCK_GUARD(&store->lock);
+
+        former = store->known;
+        store->known = known;
+        store->stored = stored;
+    }
+    g_hash_table_unref(former);
+}
+
+/* What was removed meanwhile is not there; what else cannot be read is said. */
+static gboolean
+settle(const Item *item, gboolean whole, GError **error)
+{
+    if (item->record || vimg_ebs_is_gone(item->error))
+        return TRUE;
+    if (whole || !g_error_matches(item->error, VIMG_ERROR, VIMG_ERROR_DAMAGED)) {
+        g_propagate_prefixed_error(error, g_error_copy(item->error), _("image %s: "), item->uuid);
+        return FALSE;
+    }
+    vimg_ebs_warn("image %s is left out: %s", item->uuid, item->error->message);
+    return TRUE;
+}
+
+/* ---- names ------------------------------------------------------------------------------ */
+
+static gboolean
+is_later(const VimgEbsRecord *a, const VimgEbsRecord *b)
+{
+    if (a->info.created != b->info.created)
+        return a->info.created > b->info.created;
+    return strcmp(a->info.uuid, b->info.uuid) > 0;
+}
+
+static void
+mark(VimgEbsRecord *record)
+{
+    if (record->info.reason)
+        return;
+    record->info.reason = g_strdup(_("another image had the name before; delete one of them"));
+    record->info.state = VIMG_IMAGE_ERROR;
+}
+
+static void
+find_later(VimgEbsStore *store, const GPtrArray *records)
+{
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    GHashTable *later = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    GHashTable *former;
+    guint i;
+
+    for (i = 0; i < records->len; i++) {
+        VimgEbsRecord *record = records->pdata[i];
+        VimgEbsRecord *other;
+
+        if (record->info.deleted)
+            continue;
+        other = g_hash_table_lookup(names, record->info.name);
+        if (other && is_later(other, record)) {
+            VimgEbsRecord *swap = other;
+
+            g_hash_table_replace(names, record->info.name, record);
+            other = record;
+            record = swap;
+        }
+        if (!other) {
+            g_hash_table_insert(names, record->info.name, record);
+            continue;
+        }
+        mark(record);
+        g_hash_table_add(later, g_strdup(record->info.uuid));
+    }
+    {
+        LOCK_GUARD(&store->lock);
+
+        former = store->later;
+        store->later = later;
+    }
+    g_hash_table_unref(former);
+}
+
+void
+vimg_ebs_mark_later(VimgEbsStore *store, VimgEbsRecord *record)
+{
+    gboolean later;
+
+    {
+        LOCK_GUARD(&store->lock);
+
+        later = g_hash_table_contains(store->later, record->info.uuid);
+    }
+    if (later)
+        mark(record);
+}
+
+GPtrArray *
+vimg_ebs_list_records(VimgEbsStore *store, VimgEbsSite *site, gboolean whole,
+                      const VimgPatience *patience, GError **error)
+{
+    g_autoptr(GPtrArray) records =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vimg_ebs_record_free);
+    g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func(item_free);
+    Reading reading = {.site = site, .patience = patience, .items = items};
+    guint i;
+
+    if (!vimg_ebs_each_object(site, "records", add_item, items, patience, error))
+        return NULL;
+    take_known(store, items);
+    read_all(&reading);
+    for (i = 0; i < items->len; i++) {
+        if (!settle(items->pdata[i], whole, error))
+            return NULL;
+    }
+    remember(store, items);
+    for (i = 0; i < items->len; i++) {
+        Item *item = items->pdata[i];
+
+        if (item->record)
+            g_ptr_array_add(records, g_steal_pointer(&item->record));
+    }
+    find_later(store, records);
+    return g_steal_pointer(&records);
+}

@@ -1,0 +1,170 @@
+/*
+ * reader.c: the content of an image, read in ranges
+ *
+ * Where the object is gone, the control endpoint may still have the image: then it makes an object
+ * of it again, with other bytes of the same content.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "copy.h"
+#include "download.h"
+#include "image.h"
+#include "import.h"
+#include "reader.h"
+#include "../imagestore/throw.h"
+
+#define EXPORT_DIGITS 24 /* of the uuid, in the prefix of what is exported: 30 bytes at most */
+
+struct _VimgEbsReader {
+    VimgEbsSite *site;
+    VimgEbsRecord *record;
+    VimgPluginJob *job;
+    VimgPatience patience;
+    VimgOssObject object; /* as far as it is to be read */
+    VimgOssDownload *download;
+};
+
+void
+vimg_ebs_reader_close(VimgEbsReader *reader)
+{
+    if (!reader)
+        return;
+    vimg_oss_download_free(reader->download);
+    vimg_oss_object_clear(&reader->object);
+    vimg_ebs_record_free(reader->record);
+    vimg_ebs_site_unref(reader->site);
+    g_free(reader);
+}
+
+gboolean
+vimg_ebs_head(VimgEbsSite *site, const VimgEbsRecord *record, VimgOssObject *out,
+              const VimgPatience *patience, GError **error)
+{
+    if (!vimg_oss_head(site->oss, record->key, out, patience, error))
+        return FALSE;
+    if (g_ascii_strcasecmp(out->etag, record->etag) == 0 && out->size == record->info.physical)
+        return TRUE;
+    return throw_error(
+        error, VIMG_ERROR_DAMAGED,
+        _("object '%1$s' in bucket '%2$s' is not the one that was uploaded; delete the image"),
+        record->key, vimg_oss_bucket(site->oss));
+}
+
+/* ---- export ----------------------------------------------------------------------------- */
+
+/* What the endpoint made goes where content belongs. */
+static gboolean
+take_exported(VimgEbsReader *reader, const char *key, GError **error)
+{
+    VimgEbsRecord *record = reader->record;
+    g_autoptr(GPtrArray) metadata = vimg_ebs_metadata(record->info.uuid);
+    g_auto(VimgOssObject) made = {0};
+    g_auto(VimgOssObject) seen = {0};
+    VimgOssCopy copy = {.from = key,
+                        .object = &made,
+                        .to = record->key,
+                        .metadata = metadata,
+                        .patience = &reader->patience};
+
+    if (!vimg_oss_head(reader->site->oss, key, &made, &reader->patience, error) ||
+        !vimg_oss_copy(reader->site->oss, &copy, &seen, error))
+        return FALSE;
+    vimg_oss_object_clear(&seen);
+    if (!vimg_oss_head(reader->site->oss, record->key, &seen, &reader->patience, error) ||
+        !vimg_oss_delete_same(reader->site->oss, key, made.etag, made.version, &reader->patience,
+                              error))
+        return FALSE;
+    vimg_ebs_set(&record->etag, seen.etag);
+    vimg_ebs_set(&record->version, seen.version);
+    vimg_ebs_set(&record->crc, NULL);
+    vimg_ebs_set(&record->info.checksum, NULL);
+    vimg_ebs_set(&record->info.checksum_type, NULL);
+    record->info.physical = record->info.allocation = seen.size;
+    return vimg_ebs_record_save(reader->site, record, &reader->patience, error);
+}
+
+static gboolean export(VimgEbsReader *reader, GError **error)
+{
+    VimgEbsRecord *record = reader->record;
+    g_autofree char *prefix = g_strdup_printf("vimg-%.*s", EXPORT_DIGITS, record->info.uuid);
+    g_auto(GStrv) keys =
+        vimg_ebs_export(reader->site, record->image_id, prefix, record->info.format,
+                        record->info.physical, reader->job, error);
+
+    if (!keys)
+        return FALSE;
+    if (!g_str_has_prefix(keys[0], prefix))
+        return throw_error(error, VIMG_ERROR_INTERNAL,
+                           _("the control endpoint exported to '%s', where it was not asked to"),
+                           keys[0]);
+    return take_exported(reader, keys[0], error);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+static gboolean
+find_object(VimgEbsReader *reader, GError **error)
+{
+    GError *local = NULL;
+
+    if (vimg_ebs_head(reader->site, reader->record, &reader->object, &reader->patience, &local))
+        return TRUE;
+    if (!vimg_ebs_is_gone(local) || !reader->record->image_id || !reader->site->control) {
+        if (vimg_ebs_is_gone(local)) {
+            g_clear_error(&local);
+            throw_error(&local, VIMG_ERROR_DAMAGED,
+                        _("object '%1$s' is gone from bucket '%2$s'; delete the image"),
+                        reader->record->key, vimg_oss_bucket(reader->site->oss));
+        }
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    g_clear_error(&local);
+    return export(reader, error) &&
+           vimg_ebs_head(reader->site, reader->record, &reader->object, &reader->patience, error);
+}
+
+static gboolean
+start(VimgEbsReader *reader, guint64 offset, guint64 length, GError **error)
+{
+    VimgOssDownloadRules rules = {
+        .key = reader->record->key, .object = &reader->object, .patience = &reader->patience};
+
+    rules.offset = MIN(offset, reader->object.size);
+    if (length > 0 && length < reader->object.size - rules.offset) {
+        reader->object.size = rules.offset + length;
+        reader->object.has_crc = FALSE; /* it is of the whole */
+    }
+    reader->download = vimg_oss_download_new(reader->site->oss, &rules, error);
+    return reader->download != NULL;
+}
+
+VimgEbsReader *
+vimg_ebs_reader_open(VimgEbsStore *store, const char *uuid, guint64 offset, guint64 length,
+                     VimgPluginJob *job, GError **error)
+{
+    g_autoptr(VimgEbsReader) reader = g_new0(VimgEbsReader, 1);
+
+    reader->site = vimg_ebs_store_site(store);
+    reader->job = job;
+    reader->patience = vimg_ebs_patience(job);
+    reader->record = vimg_ebs_image_find(reader->site, uuid, &reader->patience, error);
+    if (!reader->record)
+        return NULL;
+    if (vimg_ebs_record_is_staged(reader->record)) {
+        throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the image is not complete"));
+        return NULL;
+    }
+    if (!find_object(reader, error) || !start(reader, offset, length, error))
+        return NULL;
+    return g_steal_pointer(&reader);
+}
+
+gboolean
+vimg_ebs_reader_next(VimgEbsReader *reader, VimgExtent *out, GError **error)
+{
+    return vimg_ebs_check_job(reader->job, error) &&
+           vimg_oss_download_next(reader->download, out, error);
+}

@@ -1,0 +1,307 @@
+/*
+ * rollback.c: undoing what an upload or a clone began and could not end
+ *
+ * First the import, since it reads the object, then the object, and only the one that we made: in
+ * between somebody else may have put another one in its place.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "claim.h"
+#include "multipart.h"
+#include "rollback.h"
+#include "../imagestore/throw.h"
+
+#define REST (G_USEC_PER_SEC / 4)
+
+/* Whether trying again is hopeless: what is to be undone is not there any more. */
+static gboolean
+is_over(const GError *error)
+{
+    return g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL) ||
+           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+}
+
+/* ---- at the control endpoint ------------------------------------------------------------ */
+
+/* Stops the task and waits for its end. */
+static gboolean
+end_task(VimgControl *control, const char *id, const VimgPatience *patience, GError **error)
+{
+    gboolean asked = FALSE;
+
+    for (;;) {
+        g_auto(VimgTask) task = {0};
+        g_autoptr(GError) local = NULL;
+
+        if (!vimg_control_describe_task(control, id, &task, patience, &local)) {
+            if (vimg_ebs_is_gone(local))
+                return TRUE;
+            g_propagate_error(error, g_steal_pointer(&local));
+            return FALSE;
+        }
+        if (task.state != VIMG_TASK_RUNNING)
+            return TRUE;
+        if (!asked && task.can_cancel && !vimg_control_cancel_task(control, id, patience, &local) &&
+            !is_over(local)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return FALSE;
+        }
+        asked = TRUE;
+        if (!vimg_patience_sleep(patience, REST, error))
+            return FALSE;
+    }
+}
+
+/* An image of another one's name is not ours, whatever else speaks for it. */
+static gboolean
+is_ours(const VimgCloudImage *image, const VimgEbsJournal *journal)
+{
+    const char *tag = image->tags ? g_hash_table_lookup(image->tags, VIMG_EBS_TAG) : NULL;
+
+    if (tag)
+        return strcmp(tag, journal->uuid) == 0;
+    return g_strcmp0(image->name, journal->image_name) == 0;
+}
+
+/* @available: it can be used, so it stays; else it is gone. */
+static gboolean
+end_image(VimgControl *control, VimgEbsJournal *journal, const VimgPatience *patience,
+          gboolean *available, GError **error)
+{
+    for (;;) {
+        g_auto(VimgCloudImage) image = {0};
+
+        if (!vimg_control_describe_image(control, journal->image_id, journal->image_name, &image,
+                                         patience, error))
+            return FALSE;
+        if (image.state == VIMG_CLOUD_IMAGE_ABSENT)
+            return TRUE;
+        if (!is_ours(&image, journal))
+            return throw_error(error, VIMG_ERROR_FAILED,
+                               _("image '%s' of the control endpoint is not ours"), image.id);
+        vimg_ebs_set(&journal->image_id, image.id);
+        if (image.state == VIMG_CLOUD_IMAGE_AVAILABLE) {
+            *available = TRUE;
+            return TRUE;
+        }
+        if (image.state == VIMG_CLOUD_IMAGE_FAILED &&
+            !vimg_control_delete_image(control, image.id, patience, error))
+            return FALSE;
+        if (!vimg_patience_sleep(patience, REST, error))
+            return FALSE;
+    }
+}
+
+gboolean
+vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPatience *patience,
+                    gboolean *available, GError **error)
+{
+    GError *local = NULL;
+
+    if (!journal->token)
+        return TRUE;
+    if (!site->control)
+        return throw_error(
+            error, VIMG_ERROR_FAILED,
+            _("an import may run at a control endpoint that the pool no longer has"));
+    if ((!journal->task_id || end_task(site->control, journal->task_id, patience, &local)) &&
+        end_image(site->control, journal, patience, available, &local))
+        return TRUE;
+    g_propagate_prefixed_error(error, local, _("left behind at the control endpoint: image '%s': "),
+                               journal->image_name);
+    return FALSE;
+}
+
+/* ---- in the bucket ---------------------------------------------------------------------- */
+
+/* Storages that speak S3 need not be able to list them. */
+gboolean
+vimg_ebs_abort_uploads(VimgEbsSite *site, const char *uuid, const VimgPatience *patience,
+                       GError **error)
+{
+    g_autofree char *prefix = vimg_ebs_key(site, uuid, "");
+    gboolean more;
+
+    do {
+        g_autoptr(GError) local = NULL;
+        g_autoptr(VimgOssPage) page =
+            vimg_oss_list_uploads(site->oss, prefix, NULL, NULL, patience, &local);
+        guint i;
+
+        if (!page) {
+            if (vimg_oss_is_s3(site->oss) &&
+                !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DISCONNECTED))
+                return TRUE;
+            g_propagate_error(error, g_steal_pointer(&local));
+            return FALSE;
+        }
+        for (i = 0; i < page->pending->len; i++) {
+            const VimgOssPending *pending = page->pending->pdata[i];
+
+            if (!vimg_oss_upload_abort(site->oss, pending->key, pending->id, patience, error))
+                return FALSE;
+        }
+        more = page->truncated && page->pending->len > 0;
+    } while (more);
+    return TRUE;
+}
+
+/* @kept: it is there, and was never completed. */
+static gboolean
+end_object(VimgEbsSite *site, const VimgEbsJournal *journal, const VimgPatience *patience,
+           gboolean *kept, GError **error)
+{
+    g_auto(VimgOssObject) object = {0};
+    g_autoptr(GError) local = NULL;
+    const char *owner;
+
+    if (!vimg_oss_head(site->oss, journal->key, &object, patience, &local)) {
+        *kept = journal->step == VIMG_EBS_COMPLETING && !journal->clone;
+        if (vimg_ebs_is_gone(local))
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    owner = vimg_pairs_get(object.metadata, VIMG_EBS_TAG);
+    if (g_strcmp0(owner, journal->uuid) != 0)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("object '%s' was replaced by another one"), journal->key);
+    return vimg_oss_delete_same(
+        site->oss, journal->key, journal->etag ? journal->etag : object.etag,
+        journal->version ? journal->version : object.version, patience, error);
+}
+
+/* The image is what it was before its content came. */
+static gboolean
+reset_record(VimgEbsSite *site, const VimgEbsJournal *journal, const VimgPatience *patience,
+             GError **error)
+{
+    GError *local = NULL;
+    g_autoptr(VimgEbsRecord) record = NULL;
+
+    if (journal->clone)
+        return vimg_ebs_claim_release(site, journal->name, journal->uuid, patience, error);
+    record = vimg_ebs_record_load(site, journal->uuid, patience, &local);
+    if (!record && vimg_ebs_is_gone(local)) {
+        g_error_free(local);
+        return TRUE;
+    }
+    if (!record) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    if (!vimg_ebs_record_is_staged(record))
+        return TRUE;
+    vimg_ebs_record_empty(record);
+    return vimg_ebs_record_save(site, record, patience, error);
+}
+
+static gboolean
+undo_object(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
+            const VimgPatience *patience, GError **error)
+{
+    gboolean kept = FALSE;
+    GError *local = NULL;
+
+    if (end_object(site, journal, patience, &kept, &local)) {
+        if (kept)
+            return vimg_ebs_journal_note(store, journal, VIMG_EBS_UPLOADING, error);
+        if (vimg_ebs_abort_uploads(site, journal->uuid, patience, &local) &&
+            reset_record(site, journal, patience, &local)) {
+            vimg_ebs_journal_drop(store, journal->uuid);
+            return TRUE;
+        }
+    }
+    g_propagate_prefixed_error(error, local, _("left behind: object '%1$s' in bucket '%2$s': "),
+                               journal->key, vimg_oss_bucket(site->oss));
+    return FALSE;
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
+
+gboolean
+vimg_ebs_commit(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
+                const VimgPatience *patience, VimgPluginImage *out, GError **error)
+{
+    g_autoptr(VimgEbsRecord) record =
+        vimg_ebs_record_parse(journal->record, strlen(journal->record), error);
+
+    if (!record)
+        return FALSE;
+    vimg_ebs_set(&record->key, journal->key);
+    vimg_ebs_set(&record->etag, journal->etag);
+    vimg_ebs_set(&record->version, journal->version);
+    vimg_ebs_set(&record->image_id, journal->image_id);
+    record->info.state = VIMG_IMAGE_ACTIVE;
+    if (!vimg_ebs_record_save(site, record, patience, error))
+        return FALSE;
+    vimg_ebs_journal_drop(store, journal->uuid);
+    if (out)
+        vimg_ebs_record_give(record, out);
+    return TRUE;
+}
+
+gboolean
+vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
+                  const VimgPatience *patience, gboolean *active, GError **error)
+{
+    *active = FALSE;
+    if (!vimg_ebs_end_import(site, journal, patience, active, error))
+        return FALSE;
+    if (*active && journal->record && journal->etag)
+        return vimg_ebs_commit(store, site, journal, patience, NULL, error);
+    return undo_object(store, site, journal, patience, error);
+}
+
+/* An upload that waits to be taken up is nothing to undo, nor is what the definition keeps. */
+static gboolean
+is_pending(const VimgEbsSite *site, const VimgEbsJournal *journal)
+{
+    return journal->uuid &&
+           (journal->clone || (journal->step != VIMG_EBS_UPLOADING && site->rollback));
+}
+
+static void
+replay_one(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, gboolean dry_run,
+           const VimgPatience *patience, VimgEbsNote note, gpointer data)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VimgEbsJournal) journal = vimg_ebs_journal_load(store, uuid, &local);
+    gboolean active = FALSE;
+
+    if (!journal) {
+        vimg_ebs_warn("%s", local->message);
+        return;
+    }
+    if (!is_pending(site, journal))
+        return;
+    if (!dry_run)
+        vimg_ebs_rollback(store, site, journal, patience, &active, &local);
+    if (note)
+        note(data, journal, active, local);
+    if (local)
+        vimg_ebs_warn("image %s: %s", uuid, local->message);
+}
+
+gboolean
+vimg_ebs_replay(VimgEbsStore *store, VimgPluginJob *job, gboolean dry_run, VimgEbsNote note,
+                gpointer data, GError **error)
+{
+    g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
+    g_autoptr(GPtrArray) uuids = vimg_ebs_journal_list(store);
+    guint i;
+
+    for (i = 0; i < uuids->len; i++) {
+        VimgPatience patience = vimg_ebs_patience(job);
+
+        if (!vimg_ebs_check_job(job, error))
+            return FALSE;
+        if (!vimg_ebs_enter(store, uuids->pdata[i], NULL))
+            continue;
+        replay_one(store, site, uuids->pdata[i], dry_run, &patience, note, data);
+        vimg_ebs_leave(store, uuids->pdata[i]);
+    }
+    return TRUE;
+}

@@ -1,0 +1,76 @@
+/*
+ * store.h: the images below a prefix of a bucket
+ *
+ *   PREFIX/id              the storage's own id
+ *   PREFIX/names/NAME      uuid of the image that has the name
+ *   PREFIX/records/UUID    what is known of an image, deleted or not
+ *   PREFIX/live/UUID       who uploads it now
+ *   PREFIX/UUID/NAME       its content
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_ALIYUNEBS_STORE_H
+#define VIMG_ALIYUNEBS_STORE_H
+
+#include <pthread.h>
+
+#include "control.h"
+#include "object.h"
+
+#define VIMG_EBS_TAG "virtimage" /* names metadata of objects and tags of images: a uuid */
+
+/* Where a definition leads; whoever works there holds it while another one takes its place. */
+typedef struct {
+    gint refs; /* through vimg_ebs_site_ref() and _unref() */
+    VimgOss *oss;
+    VimgControl *control; /* NULL: the bucket alone */
+    char *prefix;
+    char *origin;
+    gboolean rollback;
+} VimgEbsSite;
+
+typedef struct {
+    VimgPluginHost *host;
+    char *store_id;
+    char *state_dir;
+    char *writer;           /* what this host is called in PREFIX/live */
+    guint64 keep_deleted;   /* seconds; this and the next two through __atomic builtins */
+    guint64 keep_temporary; /* seconds */
+    guint64 quota;          /* bytes; 0: none */
+
+    pthread_mutex_t lock; /* guards what follows; never held during I/O */
+    VimgEbsSite *site;
+    GHashTable *busy;  /* uuids of the images that this process changes */
+    GHashTable *known; /* of VimgEbsKnown by uuid: records as they were read last */
+    GHashTable *later; /* uuids of images whose name an older one has */
+    guint64 stored;    /* bytes of all images, as listed last */
+} VimgEbsStore;
+
+VimgEbsSite *vimg_ebs_site_ref(VimgEbsSite *site);
+/* Accepts NULL. */
+void vimg_ebs_site_unref(VimgEbsSite *site);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgEbsSite, vimg_ebs_site_unref)
+/* Returns: (transfer full) that of now. */
+VimgEbsSite *vimg_ebs_store_site(VimgEbsStore *store);
+
+/* Returns: (transfer full) "PREFIX/KIND/NAME"; @name may be "". */
+char *vimg_ebs_key(const VimgEbsSite *site, const char *kind, const char *name);
+/* Returns: (transfer full) of VimgPair: that an object is of image @uuid. */
+GPtrArray *vimg_ebs_metadata(const char *uuid);
+/* Until @job is cancelled, or, if that is NULL, for as long as a call without one may take. */
+VimgPatience vimg_ebs_patience(VimgPluginJob *job);
+VimgPatience vimg_ebs_patience_for(guint seconds);
+
+/* Only one at a time changes an image here; VIMG_ERROR_BUSY. */
+gboolean vimg_ebs_enter(VimgEbsStore *store, const char *uuid, GError **error);
+void vimg_ebs_leave(VimgEbsStore *store, const char *uuid);
+
+void vimg_ebs_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
+gboolean vimg_ebs_check_job(VimgPluginJob *job, GError **error);
+gboolean vimg_ebs_is_gone(const GError *error);
+void vimg_ebs_warn(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* The daemon's services; NULL in tests.  Set once, before anything else. */
+extern const VimgServices *vimg_ebs_services;
+
+#endif

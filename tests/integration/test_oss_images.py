@@ -1,0 +1,252 @@
+#!/usr/bin/python3
+# test_oss_images.py: images as objects of a bucket, as virsh makes, reads and deletes them
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import json
+import sys
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import runner
+from images import MIB
+from osscase import AT_ONCE, PREFIX, SOON, OssCase
+from virshcase import element
+
+
+class Images(OssCase):
+    def test_upload_and_download(self):
+        name = self.oss_pool()
+        raw = self.raw()
+        self.stored(name, "a", raw)
+        self.same(raw, self.fetched(name, "a"))
+        part = self.fetched(name, "a", "--offset", "1000", "--length", str(9 * MIB))
+        self.assertEqual(part.read_bytes(), raw.read_bytes()[1000:1000 + 9 * MIB])
+        image, = self.ecs.images.values()
+        self.assertEqual(image.status, "Available")
+        self.assertEqual(list(image.tags), ["virtimage"])
+        self.assertEqual(self.contents(), [image.source[1]])
+        self.assertEqual(self.keys("live/"), [])
+        self.assertEqual(self.volumes(name), ["a"])
+        self.assertEqual(int(self.pool_field(name, "Allocation")), 0)
+        self.v("pool-refresh", name)
+        self.assertEqual(int(self.pool_field(name, "Allocation")), raw.stat().st_size)
+        self.no_secret("sk<")
+
+    def test_delete_restore_purge(self):
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw())
+        self.v("vol-delete", "--pool", name, "a")
+        self.assertEqual(self.volumes(name), [])
+        self.assertEqual(len(self.contents()), 1)
+        trash = self.json("trash-list", name)["deleted"]
+        self.assertEqual([t["name"] for t in trash], ["a"])
+        self.stored(name, "a", self.raw("other", seed=2))
+        self.ctl("trash-restore", name, trash[0]["uuid"], "--name", "b")
+        self.same(self.work / "raw", self.fetched(name, "b"))
+        for vol in "ab":
+            self.v("vol-delete", "--pool", name, vol)
+        for one in self.json("trash-list", name)["deleted"]:
+            self.ctl("trash-purge", name, one["uuid"])
+        self.no_traces()
+
+    def test_image_in_use_is_not_purged(self):
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        image, = self.ecs.images.values()
+        self.v("vol-delete", "--pool", name, "a")
+        image.usage = "instance"
+        one, = self.json("trash-list", name)["deleted"]
+        self.assertIn("is in use", self.ctl("trash-purge", name, one["uuid"], code=1))
+        self.assertEqual(len(self.contents()), 1)
+        image.usage = "none"
+        self.ctl("trash-purge", name, one["uuid"])
+        self.no_traces()
+
+    def test_formats_that_are_not_imported(self):
+        name = self.oss_pool()
+        raw = self.raw(size=MIB)
+        self.stored(name, "a.iso", raw, "iso")
+        self.assertEqual(self.ecs.images, {})
+        self.same(raw, self.fetched(name, "a.iso"))
+
+    def test_bucket_alone(self):
+        name = self.oss_pool(control=False)
+        raw = self.raw()
+        self.stored(name, "a", raw)
+        self.same(raw, self.fetched(name, "a"))
+        self.assertEqual(self.ecs.counts, {})
+
+    def test_clone(self):
+        for control in (True, False):
+            with self.subTest(control):
+                name = self.oss_pool(name="%s-%d" % (self.name, control), control=control,
+                                     oss="prefix='p%d'" % control)
+                raw = self.raw()
+                self.stored(name, "a", raw)
+                self.v("vol-clone", "--pool", name, "a", "b")
+                self.same(raw, self.fetched(name, "b"))
+                self.no("exists", "vol-clone", "--pool", name, "a", "b")
+                self.assertEqual(len(self.ecs.images), 2 if control else 0 + len(self.ecs.images))
+
+    def test_object_gone(self):
+        name = self.oss_pool()
+        raw = self.raw()
+        self.stored(name, "a", raw)
+        key, = self.contents()
+        kept = self.oss.objects.pop(key)
+        self.ecs.do_export_image = lambda given: self.exported(given, kept)
+        self.same(raw, self.fetched(name, "a"))
+        self.assertEqual(self.contents(), [key])
+        self.assertEqual([k for k in self.oss.objects if not k.startswith(PREFIX)], [])
+
+    def exported(self, given, kept):
+        task = self.ecs.new_task("ExportImage", self.ecs.find(given))
+        self.assertLessEqual(len(given["OSSPrefix"]), 30)
+        task.objects = [given["OSSPrefix"] + "_system.raw"]
+        self.oss.objects[task.objects[0]] = kept
+        return {"TaskId": task.id, "RegionId": self.ecs.region}
+
+    def test_object_replaced(self):
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        key, = self.contents()
+        self.oss.objects[key].etag = "0" * 32
+        self.no("is not the one that was uploaded", "vol-download", "--pool", name, "a",
+                self.work / "out")
+        self.v("vol-delete", "--pool", name, "a")
+        one, = self.json("trash-list", name)["deleted"]
+        self.assertIn("replaced by another one",
+                      self.ctl("trash-purge", name, one["uuid"], code=1))
+        self.assertEqual(self.contents(), [key])
+
+    def test_verify(self):
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        report = self.json("verify", name)
+        self.assertEqual((report["checked"], report["damaged"]), (MIB, []))
+        found = self.oss.objects[self.contents()[0]]
+        found.data = found.data[:-1] + b"!"
+        report = self.json("verify", name, code=7)
+        self.assertEqual([d["name"] for d in report["damaged"]], ["a"])
+        self.assertEqual(self.state(name, "a"), "error")
+
+    def test_states(self):
+        name = self.oss_pool()
+        self.v("vol-create-as", name, "a", MIB, "--format", "raw")
+        self.no("exists", "vol-create-as", name, "a", MIB)
+        self.v("vol-resize", "--pool", name, "a", 2 * MIB)
+        self.assertEqual(element(self.vol_xml(name, "a"), "capacity"), str(2 * MIB))
+        self.v("vol-wipe", "--pool", name, "a")
+        self.v("vol-delete", "--pool", name, "a")
+        self.no_traces()
+        self.stored(name, "b", self.raw(size=MIB))
+        self.no("", "vol-wipe", "--pool", name, "b")
+        self.no("", "vol-resize", "--pool", name, "b", 2 * MIB)
+        self.no("", "vol-upload", "--pool", name, "b", self.work / "raw")
+
+    def test_quota(self):
+        name = self.oss_pool(options=SOON + "<image:space quota='%d'/>" % (2 * MIB))
+        self.stored(name, "a", self.raw(size=2 * MIB))
+        self.v("pool-refresh", name)
+        self.v("vol-create-as", name, "b", MIB, "--format", "raw")
+        self.no("may hold", "vol-upload", "--pool", name, "b", self.raw("b", MIB))
+        self.assertEqual(self.pool_field(name, "Capacity"), str(2 * MIB))
+
+
+class TwoHosts(OssCase):
+    def second(self, **kw):
+        """The same storage, as another host sees it."""
+        other = runner.Daemon()
+        self.addCleanup(other.remove)
+        other.start()
+        sid = str(uuid.uuid4())
+        path = other.root / "s.xml"
+        path.write_text("<secret><uuid>%s</uuid><usage type='iscsi'><target>oss</target></usage>"
+                        "</secret>" % sid)
+        other.ok("secret-define", path)
+        path = other.root / "value"
+        path.touch(0o600)
+        path.write_text("sk")
+        other.ok("secret-set-value", sid, "--plain", "--file", path)
+        path.write_text(self.oss_xml(**kw))
+        other.ok("pool-define", path)
+        other.ok("pool-start", self.name)
+        self.addCleanup(other.stop)
+        return other
+
+    def test_one_name(self):
+        name = self.oss_pool()
+        other = self.second()
+        raw = self.raw()
+        self.stored(name, "a", raw)
+        other.fails("exists", "vol-create-as", name, "a", MIB)
+        other.ok("pool-refresh", name)
+        other.ok("vol-download", "--pool", name, "a", self.work / "out")
+        self.same(raw, self.work / "out")
+        other.ok("vol-delete", "--pool", name, "a")
+        self.v("pool-refresh", name)
+        self.assertEqual(self.volumes(name), [])
+
+    def test_one_writer(self):
+        name = self.oss_pool()
+        other = self.second()
+        raw = self.raw()
+        self.v("vol-create-as", name, "a", raw.stat().st_size, "--format", "raw")
+        other.ok("pool-refresh", name)
+        record, = self.keys("records/")
+        uid = record.rsplit("/", 1)[1]
+        live = PREFIX + "/live/" + uid
+        from ossserver import Object, crc64, md5_hex
+        data = str(uuid.uuid4()).encode()
+        self.oss.objects[live] = Object(data, md5_hex(data), {}, "v", crc64(data))
+        self.no("another host writes", "vol-upload", "--pool", name, "a", raw)
+        self.no("another host writes", "vol-delete", "--pool", name, "a")
+        self.oss.objects[live].modified -= 1000
+        self.v("vol-upload", "--pool", name, "a", raw)
+        self.assertEqual(self.state(name, "a"), "active")
+
+    def test_versions_take_one_name_twice(self):
+        self.oss.versions = True
+        name = self.oss_pool()
+        self.assertIn("keeps versions", self.daemon.log())
+        other = self.second()
+        self.stored(name, "a", self.raw(size=MIB))
+        other.ok("vol-create-as", name, "b", MIB)
+        # what two hosts do at one moment
+        for key in self.keys("records/"):
+            found = self.oss.objects[key]
+            record = json.loads(found.data)
+            if record["name"] == "b":
+                record["name"], record["created"] = "a", record["created"] + 10
+                found.data, found.etag = json.dumps(record).encode(), "F" * 32
+        self.v("pool-refresh", name)
+        self.assertEqual(self.volumes(name), ["a"])
+
+    def test_cleanup_of_strays(self):
+        name = self.oss_pool(options=SOON + AT_ONCE)
+        from ossserver import Object, Upload, crc64, md5_hex
+        uid = str(uuid.uuid4())
+
+        def put(key, meta):
+            self.oss.objects[PREFIX + "/" + key] = Object(b"x", md5_hex(b"x"), meta, "v", crc64(b"x"))
+        put(uid + "/ours", {"virtimage": uid})
+        put(uid + "/theirs", {})
+        put("theirs", {})
+        put("names/lost", {"virtimage": uid})
+        self.oss.uploads["U"] = Upload(PREFIX + "/" + uid + "/up", {})
+        self.oss.uploads["V"] = Upload("elsewhere/up", {})
+        dry = self.json("cleanup", name, "--dry-run")
+        report = self.json("cleanup", name)
+        self.assertEqual(len(dry["removed"]), len(report["removed"]))
+        self.assertEqual(sorted(r["name"] for r in report["removed"]),
+                         sorted(PREFIX + "/" + k for k in (uid + "/ours", uid + "/up",
+                                                           "names/lost")))
+        self.assertEqual(sorted(r["name"] for r in report["kept"]),
+                         sorted(PREFIX + "/" + k for k in (uid + "/theirs", "theirs")))
+        self.assertEqual(list(self.oss.uploads), ["V"])
+
+
+if __name__ == "__main__":
+    runner.main("oss images")

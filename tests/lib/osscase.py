@@ -1,0 +1,124 @@
+# osscase.py: pools in an object storage and at a control endpoint, both on loopback
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import hashlib
+import time
+import uuid
+
+from ctl import CtlMixin
+from ecsserver import EcsServer
+from ossserver import OssServer
+from virshcase import VirshCase
+
+NS = "xmlns:image='urn:virtimage:pool:1'"
+SOON = "<image:reconnect enabled='yes' interval='1'/>"
+AT_ONCE = "<image:cleanup keepDeleted='0' keepTemporary='0'/>"
+SECONDS = 120
+USAGE = "oss"
+PREFIX = "virtimage"
+
+
+class OssCase(CtlMixin, VirshCase):
+    """A bucket and an endpoint of each test's own."""
+
+    server = {}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.secrets = {}
+        cls.secret(USAGE, "sk")
+
+    @classmethod
+    def secret(cls, usage, value):
+        """A secret of @usage has @value from now on."""
+        if usage not in cls.secrets:
+            cls.secrets[usage] = str(uuid.uuid4())
+            path = cls.daemon.root / "secret.xml"
+            path.write_text("<secret><uuid>%s</uuid><usage type='iscsi'><target>%s</target></usage>"
+                            "</secret>" % (cls.secrets[usage], usage))
+            cls.daemon.ok("secret-define", path)
+        path = cls.daemon.root / "secret-value"
+        path.touch(0o600)
+        path.write_text(value)
+        cls.daemon.ok("secret-set-value", cls.secrets[usage], "--plain", "--file", path)
+
+    def setUp(self):
+        super().setUp()
+        self.oss = OssServer(**self.server)
+        self.ecs = EcsServer(oss=self.oss)
+
+    def tearDown(self):
+        super().tearDown()
+        self.assertEqual(self.oss.wrong, [])
+        self.oss.close()
+        self.ecs.close()
+
+    # ---- pools
+
+    def oss_xml(self, name=None, control=True, oss="", options=SOON, uid=None, port=None,
+                user="ak", usage=USAGE, inside="", network=""):
+        """@control: whether there is an endpoint, or its URL."""
+        url = self.ecs.url if control is True else control
+        return ("<pool type='aliyunebs' %s><name>%s</name>%s<source><host name='127.0.0.1' port='%d'"
+                "/>%s<name>images</name><auth type='aliyun' username='%s'><secret usage='%s'/>"
+                "</auth></source><image:options>%s<image:oss region='cn-hangzhou' style='path' "
+                "tls='no' %s>%s</image:oss>%s</image:options></pool>"
+                % (NS, name or self.name, "<uuid>%s</uuid>" % uid if uid else "",
+                   port or self.oss.port, "<device path='%s'/>" % url if url else "", user, usage,
+                   network, oss, inside, options))
+
+    def oss_pool(self, start=True, **kw):
+        name = kw.get("name") or self.name
+        self.define(self.oss_xml(**kw), name)
+        if start:
+            self.v("pool-build", name)
+            self.v("pool-start", name)
+        return name
+
+    def wait(self, what, text):
+        """Until @what() is true; returns it."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            found = what()
+            if found:
+                return found
+            if time.monotonic() > deadline:
+                raise AssertionError("never: %s\n%s" % (text, self.daemon.log_tail(20)))
+            time.sleep(0.1)
+
+    def wait_state(self, pool, state):
+        self.wait(lambda: self.pool_field(pool, "State") == state, "%s is %s" % (pool, state))
+
+    # ---- what lies there
+
+    def keys(self, below=""):
+        return sorted(k for k in list(self.oss.objects) if k.startswith(PREFIX + "/" + below))
+
+    def contents(self):
+        """Keys of what images are made of."""
+        return [k for k in self.keys() if k.split("/")[1] not in ("id", "names", "records", "live")]
+
+    def no_traces(self):
+        """Nothing but the storage itself is left, here and there."""
+        self.assertEqual(self.keys(), [PREFIX + "/id"])
+        self.assertEqual(self.oss.uploads, {})
+        self.assertEqual(self.ecs.images, {})
+
+    def same(self, path, other):
+        def digest(p):
+            return hashlib.sha256(p.read_bytes()).hexdigest()
+        self.assertEqual(digest(path), digest(other))
+
+    def no_secret(self, *secrets):
+        """None of @secrets is where people look."""
+        texts = {"log": self.daemon.log()}
+        for pool in self.made:
+            texts["XML of %s" % pool] = self.daemon.virsh("pool-dumpxml", pool).stdout
+        for path in (*self.daemon.config_dir.glob("*.xml"), *self.daemon.state_dir.rglob("*"),
+                     *self.daemon.run_dir.rglob("*.xml")):
+            if path.is_file() and "secrets" not in str(path):
+                texts[str(path)] = path.read_text(errors="replace")
+        for where, text in texts.items():
+            for secret in secrets:
+                self.assertNotIn(secret, text, where)
