@@ -153,11 +153,10 @@ announce(VimgEbsStore *store, VimgEbsJournal *journal, const char *name, GError 
     return vimg_ebs_journal_note(store, journal, VIMG_EBS_IMPORTING, error);
 }
 
-static gboolean
-ask_for_import(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPluginImage *info,
-               VimgPluginJob *job, GError **error)
+gboolean
+vimg_ebs_import_ask(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPluginImage *info,
+                    const VimgPatience *patience, GError **error)
 {
-    VimgPatience patience = vimg_ebs_patience(job);
     VimgImport import = {
         .token = journal->token,
         .name = journal->image_name,
@@ -170,8 +169,9 @@ ask_for_import(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPluginImage
         .tag_value = journal->uuid,
     };
 
+    g_clear_pointer(&journal->image_id, g_free);
     return vimg_control_import(site->control, &import, &journal->image_id, &journal->task_id,
-                               &patience, error);
+                               patience, error);
 }
 
 gboolean
@@ -179,10 +179,11 @@ vimg_ebs_import(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                 const VimgPluginImage *info, VimgPluginJob *job, GError **error)
 {
     Wait wait = wait_new(site, job, "importing", info->physical);
+    VimgPatience patience = vimg_ebs_patience(job);
     g_auto(VimgTask) task = {0};
 
     if (!announce(store, journal, info->name, error) ||
-        (!journal->task_id && !ask_for_import(site, journal, info, job, error)) ||
+        (!journal->task_id && !vimg_ebs_import_ask(site, journal, info, &patience, error)) ||
         !vimg_ebs_journal_note(store, journal, VIMG_EBS_IMPORTING, error))
         return FALSE;
     return wait_task(&wait, journal->task_id, &task, error) &&

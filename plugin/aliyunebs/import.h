@@ -13,6 +13,10 @@ gboolean vimg_ebs_import_wanted(const VimgEbsSite *site, const char *format);
 /* The object of @journal, of image @info, becomes an image that can be used. */
 gboolean vimg_ebs_import(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                          const VimgPluginImage *info, VimgPluginJob *job, GError **error);
+/* Asks for it, or, by the same token, what became of that: image and task in @journal. */
+gboolean vimg_ebs_import_ask(VimgEbsSite *site, VimgEbsJournal *journal,
+                             const VimgPluginImage *info, const VimgPatience *patience,
+                             GError **error);
 /* Image @source there is copied as that of @journal. */
 gboolean vimg_ebs_import_copy(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                               const char *source, const VimgPluginImage *info, VimgPluginJob *job,

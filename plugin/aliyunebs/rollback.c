@@ -9,11 +9,13 @@
 #include "config.h"
 
 #include "claim.h"
+#include "import.h"
 #include "multipart.h"
 #include "rollback.h"
 #include "../imagestore/throw.h"
 
 #define REST (G_USEC_PER_SEC / 4)
+#define REPLAY_SECONDS 25 /* for each journal: one that is stuck is left for the next time */
 
 /* Whether trying again is hopeless: what is to be undone is not there any more. */
 static gboolean
@@ -94,6 +96,24 @@ end_image(VimgControl *control, VimgEbsJournal *journal, const VimgPatience *pat
     }
 }
 
+/* The answer to an import was lost, but the import runs: asked for once more, it tells its task. */
+static gboolean
+learn_task(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPatience *patience, GError **error)
+{
+    g_auto(VimgCloudImage) image = {0};
+    g_autoptr(VimgEbsRecord) record = NULL;
+
+    if (journal->task_id || journal->clone || !journal->record)
+        return TRUE;
+    if (!vimg_control_describe_image(site->control, NULL, journal->image_name, &image, patience,
+                                     error))
+        return FALSE;
+    if (image.state != VIMG_CLOUD_IMAGE_WAITING || !is_ours(&image, journal))
+        return TRUE;
+    record = vimg_ebs_record_parse(journal->record, strlen(journal->record), error);
+    return record && vimg_ebs_import_ask(site, journal, &record->info, patience, error);
+}
+
 gboolean
 vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPatience *patience,
                     gboolean *available, GError **error)
@@ -106,7 +126,8 @@ vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPatien
         return throw_error(
             error, VIMG_ERROR_FAILED,
             _("an import may run at a control endpoint that the pool no longer has"));
-    if ((!journal->task_id || end_task(site->control, journal->task_id, patience, &local)) &&
+    if (learn_task(site, journal, patience, &local) &&
+        (!journal->task_id || end_task(site->control, journal->task_id, patience, &local)) &&
         end_image(site->control, journal, patience, available, &local))
         return TRUE;
     g_propagate_prefixed_error(error, local, _("left behind at the control endpoint: image '%s': "),
@@ -296,6 +317,7 @@ vimg_ebs_replay(VimgEbsStore *store, VimgPluginJob *job, gboolean dry_run, VimgE
     for (i = 0; i < uuids->len; i++) {
         VimgPatience patience = vimg_ebs_patience(job);
 
+        patience.deadline = g_get_monotonic_time() + REPLAY_SECONDS * G_USEC_PER_SEC;
         if (!vimg_ebs_check_job(job, error))
             return FALSE;
         if (!vimg_ebs_enter(store, uuids->pdata[i], NULL))
