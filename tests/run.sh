@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit sftp model wire virsh ctl plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
+all=(lint unit sftp model wire virsh ctl plugin clients stock crash hosts ssh oss install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -37,6 +37,7 @@ declare -A packages=(
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
+    [oss]="$drive qemu-utils"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
@@ -212,6 +213,14 @@ suite_ssh() {
     integration test_virsh_volumes
     integration test_transfer
     integration test_crash --rounds 20
+}
+
+# An object storage and a control endpoint on loopback.
+suite_oss() {
+    build gcc
+    integration test_oss_pools
+    integration test_oss_images
+    integration test_oss_rollback
 }
 
 suite_install() {
