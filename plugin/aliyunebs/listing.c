@@ -12,7 +12,7 @@
 #include "../imagestore/thread.h"
 #include "../imagestore/throw.h"
 
-#define READERS 8
+#define READERS 16
 #define RECORDS_MAX 100000 /* no pool has more; what claims so answers nonsense */
 
 /* A record as it was read last. */
@@ -153,9 +153,9 @@ read_all(Reading *reading)
         thread_must(pthread_join(threads[i], NULL));
 }
 
-/* Only what there still is stays known. */
+/* Only what there still is stays known; all that was read, so that the next list has less to do. */
 static void
-remember(VimgEbsStore *store, GPtrArray *items)
+remember(VimgEbsStore *store, GPtrArray *items, gboolean all)
 {
     GHashTable *known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, known_free);
     GHashTable *former;
@@ -179,7 +179,7 @@ remember(VimgEbsStore *store, GPtrArray *items)
 
         former = store->known;
         store->known = known;
-        store->stored = stored;
+        store->stored = all ? stored : store->stored;
     }
     g_hash_table_unref(former);
 }
@@ -277,17 +277,17 @@ vimg_ebs_list_records(VimgEbsStore *store, VimgEbsSite *site, gboolean whole,
         g_ptr_array_new_with_free_func((GDestroyNotify)vimg_ebs_record_free);
     g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func(item_free);
     Reading reading = {.site = site, .patience = patience, .items = items};
-    guint i;
+    guint i = 0;
 
     if (!vimg_ebs_each_object(site, "records", add_item, items, patience, error))
         return NULL;
     take_known(store, items);
     read_all(&reading);
-    for (i = 0; i < items->len; i++) {
-        if (!settle(items->pdata[i], whole, error))
-            return NULL;
-    }
-    remember(store, items);
+    while (i < items->len && settle(items->pdata[i], whole, error))
+        i++;
+    remember(store, items, i == items->len);
+    if (i < items->len)
+        return NULL;
     for (i = 0; i < items->len; i++) {
         Item *item = items->pdata[i];
 
