@@ -13,6 +13,7 @@
 #include "../imagestore/throw.h"
 
 #define READERS 16
+#define NAME_ROOM 240      /* bytes of a name of 255 that get something behind them */
 #define RECORDS_MAX 100000 /* no pool has more; what claims so answers nonsense */
 
 /* A record as it was read last. */
@@ -208,9 +209,17 @@ is_later(const VimgEbsRecord *a, const VimgEbsRecord *b)
     return strcmp(a->info.uuid, b->info.uuid) > 0;
 }
 
+/* Two images of one name cannot be shown, so the later one has a part of its uuid behind it. */
 static void
 mark(VimgEbsRecord *record)
 {
+    g_autofree char *own = g_strndup(record->info.name, NAME_ROOM);
+    g_autofree char *shown = NULL;
+
+    while (!g_utf8_validate(own, -1, NULL))
+        own[strlen(own) - 1] = '\0';
+    shown = g_strdup_printf("%s~%.8s", own, record->info.uuid);
+    vimg_ebs_set(&record->info.name, shown);
     if (record->info.reason)
         return;
     record->info.reason = g_strdup(_("another image had the name before; delete one of them"));

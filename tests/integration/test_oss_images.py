@@ -222,7 +222,13 @@ class TwoHosts(OssCase):
                 record["name"], record["created"] = "a", record["created"] + 10
                 found.data, found.etag = json.dumps(record).encode(), "F" * 32
         self.v("pool-refresh", name)
-        self.assertEqual(self.volumes(name), ["a"])
+        first, later = self.volumes(name)
+        self.assertEqual(first, "a")
+        self.assertRegex(later, "^a~[0-9a-f]{8}$")
+        self.assertEqual(self.state(name, later), "error")
+        self.v("vol-delete", "--pool", name, later)
+        self.v("pool-refresh", name)
+        self.same(self.work / "raw", self.fetched(name, "a"))
 
     def test_cleanup_of_strays(self):
         name = self.oss_pool(options=SOON + AT_ONCE)
