@@ -140,7 +140,10 @@ test_list(Place *place, gconstpointer data)
     guint n = GPOINTER_TO_UINT(data);
 
     let_pass(place);
-    g_assert_cmpuint(list_rounds(place, n), <=, 1 + 3 * batches(n));
+    g_assert_cmpuint(helper_count_images(place->store), ==, n);
+    /* of each its claim, and nothing that a directory told */
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_STAT), ==, 1 + n);
+    g_assert_cmpuint(rounds(place), <=, 1 + 3 * batches(n));
     g_assert_cmpuint(list_rounds(place, n), ==, 1);
     g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_READ), ==, 0);
 }
