@@ -77,9 +77,14 @@ gboolean
 vimg_slice_store_survey(VimgTransport *transport, VimgPlace *out, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(transport, ".", &names);
+    VimgFileInfo info;
+    int result;
     guint i;
 
+    *out = VIMG_PLACE_STORE;
+    if (vimg_transport_stat(transport, STORE_FILE, &info) == 0)
+        return TRUE;
+    result = vimg_transport_list(transport, ".", &names);
     *out = VIMG_PLACE_MISSING;
     if (result == ENOENT)
         return TRUE;
@@ -377,11 +382,13 @@ VimgSliceStore *
 vimg_slice_store_new(VimgTransport *transport, GError **error)
 {
     g_autoptr(VimgSliceStore) store = vimg_slice_store_peek(transport, error);
-    VimgSpace space;
+    int result;
 
     if (!store)
         return NULL;
-    store->read_only = vimg_transport_space(transport, &space) == 0 && space.read_only;
+    result = vimg_transport_space(transport, &store->space);
+    store->fresh = result == 0;
+    store->read_only = result == 0 && store->space.read_only;
     if (!store->read_only && !vimg_lease_try(store))
         store->read_only = TRUE;
     if (!store->read_only) {
@@ -520,15 +527,26 @@ apply_quota(VimgSliceStore *store, VimgPluginStore *out)
     out->available = MIN(out->available, quota - MIN(quota, used));
 }
 
+int
+vimg_slice_store_space(VimgSliceStore *store, VimgSpace *out)
+{
+    if (!__atomic_load_n(&store->fresh, __ATOMIC_RELAXED))
+        return vimg_transport_space(store->transport, out);
+    *out = store->space;
+    return 0;
+}
+
+/* Whoever opened it asks at once, and far away each question takes a while. */
 gboolean
 vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error)
 {
-    VimgSpace space;
+    VimgSpace space = store->space;
+    gboolean known = __atomic_exchange_n(&store->fresh, FALSE, __ATOMIC_RELAXED);
     int result;
 
-    if (!same_store(store, error))
+    if (!known && !same_store(store, error))
         return FALSE;
-    result = vimg_transport_space(store->transport, &space);
+    result = known ? 0 : vimg_transport_space(store->transport, &space);
     if (result != 0)
         return throw_gone(store, error, _("cannot get the free space"), result);
     out->store_id = g_strdup(store->uuid);

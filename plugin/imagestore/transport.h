@@ -52,8 +52,10 @@ typedef struct {
     guint64 offset;      /* READ_AT */
     gboolean with_infos; /* LIST: @infos too, if the storage tells them along with the names */
     gboolean types_only; /* LIST: of @infos the types alone are looked at */
-    gboolean fresh;  /* LIST: @infos of directories are to be as new as a look into them tells */
-    guint most;      /* LIST: it may end after so many names; 0: all */
+    gboolean fresh; /* LIST: @infos of directories are to be as new as a look into them tells */
+    guint most;     /* LIST: it may end after so many names; 0: all */
+    /* READ: what a LIST told of the file a moment ago, which need not be asked again; or NULL */
+    const VimgFileInfo *seen;
     gboolean sealed; /* CREATE: mode 0444, else 0644 */
     /* CREATE, OVERWRITE: durable too when it returns; without meaning where sync_all() works */
     gboolean durable;

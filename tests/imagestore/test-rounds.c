@@ -106,6 +106,35 @@ rounds(Place *place)
     return n;
 }
 
+/* ---- opening ---------------------------------------------------------------------------- */
+
+static void
+assert_probed(VimgSliceStore *store, guint asked)
+{
+    VimgPluginStore found = {.size = sizeof(found)};
+    g_autoptr(GError) error = NULL;
+
+    slow_transport_reset(store->transport);
+    vimg_slice_store_probe(store, &found, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(found.store_id, ==, store->uuid);
+    g_assert_cmpuint(found.capacity, >, 0);
+    g_free(found.store_id);
+    g_assert_cmpuint(slow_transport_rounds(store->transport), ==, asked);
+}
+
+/* What was read then is not asked for again at once, but later it is. */
+static void
+test_open(Place *place, gconstpointer data)
+{
+    VimgTransport *far = slow_transport_new(memory_transport_new(place->disk, FALSE), 0);
+    g_autoptr(VimgSliceStore) store = helper_reopen(far);
+
+    g_assert_cmpuint(slow_transport_rounds(far), <=, 4);
+    assert_probed(store, 0);
+    assert_probed(store, 1);
+}
+
 /* ---- listing ---------------------------------------------------------------------------- */
 
 static guint
@@ -140,7 +169,10 @@ test_list(Place *place, gconstpointer data)
     guint n = GPOINTER_TO_UINT(data);
 
     let_pass(place);
-    g_assert_cmpuint(list_rounds(place, n), <=, 1 + 3 * batches(n));
+    g_assert_cmpuint(helper_count_images(place->store), ==, n);
+    /* of each its claim, and nothing that a directory told */
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_STAT), ==, 1 + n);
+    g_assert_cmpuint(rounds(place), <=, 1 + 3 * batches(n));
     g_assert_cmpuint(list_rounds(place, n), ==, 1);
     g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_READ), ==, 0);
 }
@@ -410,16 +442,6 @@ test_one(Place *place, gconstpointer data)
     vimg_trash_restore(place->store, image.uuid, "again", &restored, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(rounds(place), <=, 38);
-}
-
-static void
-test_open(Place *place, gconstpointer data)
-{
-    VimgTransport *far = slow_transport_new(memory_transport_new(place->disk, FALSE), 0);
-    VimgSliceStore *store = helper_reopen(far);
-
-    g_assert_cmpuint(slow_transport_rounds(far), <=, 8);
-    vimg_slice_store_free(store);
 }
 
 #define ADD(path, n, test)                                                                         \

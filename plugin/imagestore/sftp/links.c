@@ -10,7 +10,7 @@
 #include "fresh.h"
 #include "links.h"
 
-#define PLACES 256                 /* tasks on one connection, each with one open file at most */
+#define PLACES 1024                /* tasks on one connection, each with one open file at most */
 #define PLACES_SAFE 64             /* where the server does not say how many it opens */
 #define BUSY ((guint64)256 * 1024) /* load_of() that another connection is worth */
 #define CANCEL_AFTER (2 * G_USEC_PER_SEC)
