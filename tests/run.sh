@@ -94,14 +94,25 @@ unit_tests() {
     /usr/bin/python3 -B "$top/tests/lib/meson_results.py" "$builds/$flavour" "$suite" || true
 }
 
-# integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against.
+# integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against, beside
+# others of the suite, since most of their time is waiting.
 integration() {
-    local file=$1
+    local file=$1 log
 
     shift
-    VIMG_TEST_BUILD=$builds/${against:-gcc} timeout 1500 \
-        /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" || (($? == 3)) ||
-        fail "$file ended before its last test"
+    while (($(jobs -pr | wc -l) >= lanes)); do
+        wait -n || true
+    done
+    log=$(mktemp "$scratch/$file.XXXXXX")
+    {
+        VIMG_TEST_BUILD=$builds/${against:-gcc} timeout 1500 \
+            /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" >"$log" 2>&1 ||
+            (($? == 3)) || fail "$file ended before its last test" >>"$log"
+        {
+            flock 9
+            cat "$log"
+        } 9>"$scratch/printing"
+    } &
 }
 
 wire() {
@@ -334,6 +345,7 @@ for suite in "${chosen[@]}"; do
     }
 done
 
+lanes=$(nproc)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/vimg-run.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 export VIMG_TEST_RESULTS=$scratch/results
@@ -350,6 +362,7 @@ for suite in "${chosen[@]}"; do
         read -r -d '' -a wanted <<<"$build_packages ${packages[$suite]}" || true
         need "${wanted[@]}"
         "suite_$suite"
+        wait
     )
     code=$?
     set -e
