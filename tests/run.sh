@@ -212,16 +212,19 @@ suite_hosts() {
 # The suites of local stores over SSH, and what only remote ones have.
 suite_ssh() {
     build gcc
-    integration test_ssh
-    integration test_ssh_pools
+    # those that wait most come first, so that others work beside them
     integration test_ssh_lost
     integration test_hosts --ssh 2 --seconds 20
+    integration test_ssh
+    integration test_ssh_pools
     export VIMG_TEST_STORE=ssh
+    integration test_adopt
+    integration test_transfer
+    integration test_guard
+    integration test_virsh_volumes
     integration test_upkeep
     integration test_usage
     integration test_kept_store
-    integration test_virsh_volumes
-    integration test_transfer
     integration test_crash --rounds 20
 }
 

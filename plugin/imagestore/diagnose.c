@@ -515,6 +515,7 @@ vimg_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, Vimg
     Where where = vimg_remote_is(pool) ? ELSEWHERE : HERE;
     VimgDiagnosis diagnosis = {
         .pool = pool, .sink = sink, .data = data, .job = job, .where = vimg_remote_where(pool)};
+    VimgPluginJob *before = vimg_transport_haste(job);
     gsize i;
 
     if (where == HERE)
@@ -526,5 +527,6 @@ vimg_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, Vimg
     vimg_slice_store_free(diagnosis.store);
     vimg_transport_free(diagnosis.transport);
     g_free(diagnosis.where);
+    vimg_transport_haste(before);
     return i == G_N_ELEMENTS(steps) && vimg_slice_store_check_job(job, error);
 }

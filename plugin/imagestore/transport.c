@@ -13,32 +13,54 @@
 #define BATCH 16384 /* STATs at once, of many lists */
 
 /*
- * The job that a thread works for.  A key, not a __thread: LeakSanitizer of clang 14 cannot read
- * such variables of modules that were loaded later.
+ * The jobs that a thread works for.  Keys, not __thread: LeakSanitizer of clang 14 cannot read such
+ * variables of modules that were loaded later.
  */
-static pthread_key_t worked_for;
-static pthread_once_t worked_for_once = PTHREAD_ONCE_INIT;
+static pthread_key_t patient;
+static pthread_key_t hasty;
+static pthread_once_t keys_once = PTHREAD_ONCE_INIT;
 
 static void
-make_worked_for(void)
+make_keys(void)
 {
-    thread_must(pthread_key_create(&worked_for, NULL));
+    thread_must(pthread_key_create(&patient, NULL));
+    thread_must(pthread_key_create(&hasty, NULL));
+}
+
+static VimgPluginJob *
+exchange_job(const pthread_key_t *key, VimgPluginJob *job)
+{
+    VimgPluginJob *before;
+
+    thread_must(pthread_once(&keys_once, make_keys));
+    before = pthread_getspecific(*key);
+    thread_must(pthread_setspecific(*key, job));
+    return before;
 }
 
 VimgPluginJob *
 vimg_transport_patience(VimgPluginJob *job)
 {
-    VimgPluginJob *before = vimg_transport_job();
+    return exchange_job(&patient, job);
+}
 
-    thread_must(pthread_setspecific(worked_for, job));
-    return before;
+VimgPluginJob *
+vimg_transport_haste(VimgPluginJob *job)
+{
+    return exchange_job(&hasty, job);
+}
+
+gboolean
+vimg_transport_is_patient(void)
+{
+    thread_must(pthread_once(&keys_once, make_keys));
+    return pthread_getspecific(patient) != NULL;
 }
 
 VimgPluginJob *
 vimg_transport_job(void)
 {
-    thread_must(pthread_once(&worked_for_once, make_worked_for));
-    return pthread_getspecific(worked_for);
+    return vimg_transport_is_patient() ? pthread_getspecific(patient) : pthread_getspecific(hasty);
 }
 
 static char *

@@ -162,8 +162,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransport, vimg_transport_free)
  * ECANCELED.  @job: NULL: no job.  Returns: the one before, to be set again.
  */
 VimgPluginJob *vimg_transport_patience(VimgPluginJob *job);
+/* The same, but a lost storage is waited for no longer than without it. */
+VimgPluginJob *vimg_transport_haste(VimgPluginJob *job);
 /* The one that this thread works for, or NULL. */
 VimgPluginJob *vimg_transport_job(void);
+/* Whether there is one, which waits for minutes. */
+gboolean vimg_transport_is_patient(void);
 
 static inline void
 vimg_transport_patience_leave(VimgPluginJob **before)

@@ -185,6 +185,10 @@ guint64 vimg_writer_reserved(VimgWriter *writer);
 typedef struct _VimgReader VimgReader;
 VimgReader *vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 length,
                              VimgPluginJob *job, GError **error);
+/* The same of what judge() of VimgPullRequest is asked about; @name is for messages. */
+VimgReader *vimg_reader_open_pulled(VimgStore *store, gpointer content, const char *name,
+                                    guint64 offset, guint64 length, VimgPluginJob *job,
+                                    GError **error);
 /* The same of a plain file; @name is for messages. */
 VimgReader *vimg_reader_open_file(VimgStore *store, const char *origin, const char *name,
                                   guint64 offset, VimgPluginJob *job, GError **error);

@@ -6,7 +6,9 @@
 #include "config.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cut-stream.h"
@@ -218,6 +220,144 @@ test_fatal(void)
     VimgFileInfo info;
 
     g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ENOTCONN);
+    vimg_transport_free(transport);
+}
+
+/* ---- given up ------------------------------------------------------------------------------ */
+
+/* What is never there; a server whose process stands still may be. */
+typedef struct {
+    gint asked;    /* atomic: it is waited for */
+    gint given_up; /* likewise */
+    GPid pid;      /* 0: it is no process */
+    int peer;      /* 0: likewise, no socket */
+} Nowhere;
+
+static gboolean
+is_given_up(gpointer data)
+{
+    Nowhere *nowhere = data;
+
+    __atomic_store_n(&nowhere->asked, TRUE, __ATOMIC_RELEASE);
+    return __atomic_load_n(&nowhere->given_up, __ATOMIC_ACQUIRE);
+}
+
+static void
+give_up(gpointer data)
+{
+    __atomic_store_n(&((Nowhere *)data)->given_up, TRUE, __ATOMIC_RELEASE);
+}
+
+static VimgSftpStream *
+connect_nowhere(gpointer data, GError **error)
+{
+    while (!is_given_up(data))
+        g_usleep(1000);
+    throw_error(error, VIMG_ERROR_ABORTED, "no more");
+    return NULL;
+}
+
+/* It takes what is said, and says nothing. */
+static VimgSftpStream *
+connect_silent(gpointer data, GError **error)
+{
+    VimgSftpStream *stream;
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), ==, 0);
+    stream = vimg_sftp_stream_new_fd(fds[0]);
+    stream->given_up = is_given_up;
+    stream->given_up_data = data;
+    ((Nowhere *)data)->peer = fds[1];
+    return stream;
+}
+
+static VimgSftpStream *
+connect_stopped(gpointer data, GError **error)
+{
+    Nowhere *nowhere = data;
+    VimgSftpStream *stream = vimg_sftp_stream_new_fd(helper_sftp_server(NULL, &nowhere->pid));
+
+    stream->given_up = is_given_up;
+    stream->given_up_data = nowhere;
+    return stream;
+}
+
+static gboolean
+check_stopped(VimgTransport *fresh, gpointer data, GError **error)
+{
+    Nowhere *nowhere = data;
+    VimgFileInfo info;
+    int result;
+
+    g_assert_cmpint(kill(nowhere->pid, SIGSTOP), ==, 0);
+    result = vimg_transport_stat(fresh, ".", &info);
+    kill(nowhere->pid, SIGKILL);
+    return throw_result(error, result, "%s", "stopped");
+}
+
+static const struct {
+    const char *path;
+    VimgSftpStream *(*connect)(gpointer data, GError **error);
+    gboolean (*check)(VimgTransport *fresh, gpointer data, GError **error);
+} nowheres[] = {
+    {"connect", connect_nowhere, NULL},
+    {"greeting", connect_silent, NULL},
+    {"check", connect_stopped, check_stopped},
+};
+
+/* Who asked for it by a job that is cancelled goes, and so does the transport. */
+static void
+test_given_up(gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    Nowhere nowhere = {.asked = FALSE};
+    VimgTransport *transport =
+        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = "/",
+                                                           .connect = nowheres[i].connect,
+                                                           .check = nowheres[i].check,
+                                                           .give_up = give_up,
+                                                           .data = &nowhere,
+                                                           .connections = 1,
+                                                           .patience = 1000});
+    g_autoptr(GError) error = NULL;
+
+    helper_serve();
+    helper_cancel_at = 1;
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_false(vimg_transport_sftp_connect(transport, &error));
+    }
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_assert_false(__atomic_load_n(&nowhere.given_up, __ATOMIC_ACQUIRE));
+    while (!__atomic_load_n(&nowhere.asked, __ATOMIC_ACQUIRE))
+        g_usleep(1000);
+    vimg_transport_free(transport);
+    g_assert_true(nowhere.given_up);
+    if (nowhere.pid > 0)
+        helper_sftp_reap(nowhere.pid);
+    if (nowhere.peer > 0)
+        close(nowhere.peer);
+    helper_cancel_at = 0;
+}
+
+/* In haste, what is lost is waited for as without a job, which may be cancelled. */
+static void
+test_haste(void)
+{
+    CutServer server = {.dir = "/", .code = VIMG_ERROR_DISCONNECTED, .failures = G_MAXUINT};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1);
+    VimgFileInfo info;
+
+    helper_serve();
+    helper_cancel_after = 0;
+    g_assert_null(vimg_transport_haste(HELPER_JOB));
+    g_assert_true(vimg_transport_job() == HELPER_JOB);
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ENOTCONN);
+    helper_cancel_after = 1;
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ECANCELED);
+    g_assert_true(vimg_transport_haste(NULL) == HELPER_JOB);
     vimg_transport_free(transport);
 }
 
@@ -487,6 +627,7 @@ int
 main(int argc, char **argv)
 {
     int status;
+    gsize i;
 
     g_test_init(&argc, &argv, NULL);
     large = helper_content(1, MIB, 0);
@@ -497,6 +638,13 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/connect-again", test_connect_again);
     g_test_add_func("/imagestore/sftp-links/status", test_status);
     g_test_add_func("/imagestore/sftp-links/fatal", test_fatal);
+    for (i = 0; i < G_N_ELEMENTS(nowheres); i++) {
+        g_autofree char *path =
+            g_strconcat("/imagestore/sftp-links/given-up/", nowheres[i].path, NULL);
+
+        g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_given_up);
+    }
+    g_test_add_func("/imagestore/sftp-links/haste", test_haste);
     g_test_add_func("/imagestore/sftp-links/machines", test_machines);
     g_test_add_func("/imagestore/sftp-links/same-machine", test_same_machine);
     g_test_add_func("/imagestore/sftp-links/flapping", test_flapping);

@@ -513,9 +513,9 @@ want_now(VimgSftpLinks *links)
 static int
 wait_for_link(VimgSftpLinks *links, VimgSftpBatch *batch)
 {
-    VimgPluginJob *job = vimg_transport_job();
+    VimgPluginJob *job = vimg_transport_is_patient() ? vimg_transport_job() : NULL;
 
-    if (is_cancelled(links, job))
+    if (is_cancelled(links, vimg_transport_job()))
         return ECANCELED;
     if (links->live > 0)
         return 0;
@@ -607,6 +607,8 @@ vimg_sftp_links_free(VimgSftpLinks *links)
         links->stopping = TRUE;
         pthread_cond_signal(&links->wanted);
     }
+    if (links->config.give_up)
+        links->config.give_up(links->config.data);
     if (links->started)
         pthread_join(links->keeper, NULL);
     for (i = 0; i < links->all->len; i++) {
@@ -627,9 +629,19 @@ vimg_sftp_links_free(VimgSftpLinks *links)
     g_free(links);
 }
 
+/* Waits, but not long, for what the keeper was asked for.  Returns: FALSE: nobody is to wait. */
+static gboolean
+await_keeper(VimgSftpLinks *links, VimgSftpBatch *batch, GError **error)
+{
+    cond_wait_until(&batch->changed, &links->lock, g_get_monotonic_time() + ASK_EVERY);
+    return !is_cancelled(links, vimg_transport_job()) ||
+           throw_error(error, VIMG_ERROR_ABORTED, _("cancelled by a client"));
+}
+
 gboolean
 vimg_sftp_links_connect(VimgSftpLinks *links, GError **error)
 {
+    g_autoptr(GError) failure = NULL;
     VimgSftpBatch batch;
     gboolean connected;
 
@@ -641,11 +653,12 @@ vimg_sftp_links_connect(VimgSftpLinks *links, GError **error)
         choose(links);
         /* one that is under way already goes by what was so before, as a former password */
         attempts = links->attempts + (links->opening ? 2 : 1);
-        while (links->live == 0 && (gint)(attempts - links->attempts) > 0 && want_now(links))
-            thread_must(pthread_cond_wait(&batch.changed, &links->lock));
+        while (links->live == 0 && (gint)(attempts - links->attempts) > 0 && want_now(links) &&
+               await_keeper(links, &batch, &failure))
+            ;
         connected = links->live > 0;
         if (!connected && error)
-            *error = g_error_copy(links->failure);
+            *error = g_error_copy(failure ? failure : links->failure);
     }
     vimg_sftp_batch_end(links, &batch);
     return connected;
@@ -654,6 +667,7 @@ vimg_sftp_links_connect(VimgSftpLinks *links, GError **error)
 gboolean
 vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error)
 {
+    g_autoptr(GError) failure = NULL;
     VimgSftpBatch batch;
     gboolean renewed;
 
@@ -665,9 +679,9 @@ vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error)
         const GError *refusal;
 
         pthread_cond_signal(&links->wanted);
-        while (links->renewed < ticket)
-            thread_must(pthread_cond_wait(&batch.changed, &links->lock));
-        refusal = started ? links->refusal : links->failure;
+        while (links->renewed < ticket && await_keeper(links, &batch, &failure))
+            ;
+        refusal = failure ? failure : started ? links->refusal : links->failure;
         renewed = !refusal;
         if (renewed)
             links->most = CLAMP(connections, 1, VIMG_SFTP_CONNECTIONS_MAX);

@@ -113,7 +113,7 @@ run_round(const Sftp *sftp, VimgOp *ops, VimgSftpTrack *tracks, gsize n)
 static gboolean
 is_fatal(gint64 since)
 {
-    return !vimg_transport_job() || g_get_monotonic_time() - since > VIMG_SFTP_JOB_PATIENCE;
+    return !vimg_transport_is_patient() || g_get_monotonic_time() - since > VIMG_SFTP_JOB_PATIENCE;
 }
 
 static void
