@@ -187,15 +187,16 @@ publish(VimgManifest *manifest, VimgLease *lease, GError **error)
     g_autofree char *dir = g_strconcat("images/", manifest->image.uuid, NULL);
     guint64 before = manifest->number;
     int result = EEXIST;
+    int synced = 0;
     guint race;
 
     for (race = 0; result == EEXIST && race < MAX_RACES; race++) {
         g_autofree char *path = vimg_manifest_path(manifest->image.uuid, ++manifest->number);
 
-        result = vimg_transport_publish(transport, staged, path);
+        result = vimg_transport_publish_durable(transport, staged, path, dir, &synced);
     }
     if (result == 0)
-        result = vimg_transport_sync(transport, dir);
+        result = synced;
     if (result != 0)
         return vimg_lease_throw(lease, error, result, _("cannot write the manifest"));
     if (before > 1) {

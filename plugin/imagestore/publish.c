@@ -412,15 +412,16 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
     g_autofree char *staged = vimg_lease_path(lease, STAGED_PARTIAL);
     g_autofree char *place = vimg_image_partial_path(uuid, vimg_index_length(index));
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
+    int synced;
     int result;
 
     if (!stage_index(lease, staged, index, from, NULL, NULL, error))
         return FALSE;
-    result = vimg_transport_publish(transport, staged, place);
+    result = vimg_transport_publish_durable(transport, staged, place, dir, &synced);
     if (result == ENOENT)
         return throw_missing(lease, uuid, error);
     if (result == 0)
-        result = vimg_transport_sync(transport, dir);
+        result = synced;
     if (result != 0)
         return throw_result(error, result, _("cannot write the index"));
     remove_partials(transport, uuid, vimg_index_length(index));
@@ -470,7 +471,8 @@ commit_index(VimgLease *lease, const char *staged, const VimgManifest *sealed, G
     const char *uuid = sealed->image.uuid;
     g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
-    int result = vimg_transport_publish(transport, staged, place);
+    int synced;
+    int result = vimg_transport_publish_durable(transport, staged, place, dir, &synced);
 
     if (result == ENOENT)
         return throw_missing(lease, uuid, error);
@@ -478,12 +480,11 @@ commit_index(VimgLease *lease, const char *staged, const VimgManifest *sealed, G
         return settle_active(transport, sealed, error);
     if (result != 0)
         return throw_unpublished(error, result);
-    result = vimg_transport_sync(transport, dir);
-    if (result == 0)
+    if (synced == 0)
         return TRUE;
     if (vimg_transport_rename(transport, place, staged) == 0)
-        return throw_unpublished(error, result);
-    throw_unpublished(error, result);
+        return throw_unpublished(error, synced);
+    throw_unpublished(error, synced);
     g_prefix_error(error, "%s: ", _("the image may be active, refresh the pool to see"));
     return FALSE;
 }

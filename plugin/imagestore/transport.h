@@ -47,6 +47,7 @@ typedef struct {
     VimgOpKind kind;
     const char *path;
     const char *to;
+    const char *dir; /* PUBLISH: of @to; if that costs no trip more it is made durable too */
     gconstpointer data;
     gsize size;
     guint64 offset;      /* READ_AT */
@@ -68,6 +69,7 @@ typedef struct {
     GPtrArray *names;  /* LIST: (transfer full) of char */
     GArray *infos;     /* LIST: (transfer full) of VimgFileInfo, one a name; NULL: STAT tells */
     VimgFileInfo info; /* STAT; READ_AT: of the very file, once it was read */
+    gboolean synced;   /* PUBLISH: so was @dir */
 } VimgOp;
 
 typedef struct {
@@ -114,6 +116,12 @@ int vimg_transport_overwrite(VimgTransport *transport, const char *path, gconstp
 int vimg_transport_read(VimgTransport *transport, const char *path, gsize max, VimgBuffer **out);
 int vimg_transport_rename(VimgTransport *transport, const char *from, const char *to);
 int vimg_transport_publish(VimgTransport *transport, const char *from, const char *to);
+/*
+ * PUBLISHes, then makes @dir, that of @to, durable.  Returns: of the first, which is done whatever
+ * @synced, of the second, says.
+ */
+int vimg_transport_publish_durable(VimgTransport *transport, const char *from, const char *to,
+                                   const char *dir, int *synced);
 int vimg_transport_unlink(VimgTransport *transport, const char *path);
 int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out);
 /* @out: (transfer full) of char */

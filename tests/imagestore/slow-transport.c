@@ -28,7 +28,7 @@ typedef struct {
 /* How many trips an operation takes when nothing else is asked for. */
 static const guint trips[] = {
     [VIMG_OP_MKDIR] = 1,   [VIMG_OP_RMDIR] = 1, [VIMG_OP_CREATE] = 2, [VIMG_OP_OVERWRITE] = 2,
-    [VIMG_OP_READ_AT] = 3, [VIMG_OP_READ] = 3,  [VIMG_OP_RENAME] = 1, [VIMG_OP_PUBLISH] = 1,
+    [VIMG_OP_READ_AT] = 3, [VIMG_OP_READ] = 3,  [VIMG_OP_RENAME] = 1, [VIMG_OP_PUBLISH] = 2,
     [VIMG_OP_UNLINK] = 1,  [VIMG_OP_STAT] = 1,  [VIMG_OP_LIST] = 2,   [VIMG_OP_SYNC] = 2,
 };
 
@@ -67,10 +67,14 @@ begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes)
 }
 
 static void
-sync_created(Slow *slow, VimgOp *op)
+sync_done(Slow *slow, VimgOp *op)
 {
-    if (op->kind == VIMG_OP_CREATE && op->durable && op->result == 0)
+    if (op->result != 0)
+        return;
+    if (op->kind == VIMG_OP_CREATE && op->durable)
         op->result = vimg_transport_sync(slow->inner, op->path);
+    if (op->kind == VIMG_OP_PUBLISH && op->dir)
+        op->synced = vimg_transport_sync(slow->inner, op->dir) == 0;
 }
 
 static void
@@ -85,7 +89,7 @@ slow_run(VimgTransport *transport, VimgOp *ops, gsize n)
         g_usleep(most * slow->delay);
     vimg_transport_run(slow->inner, ops, n);
     for (i = 0; i < n; i++)
-        sync_created(slow, &ops[i]);
+        sync_done(slow, &ops[i]);
     LOCK_GUARD(&slow->lock);
 
     slow->flight -= bytes;
