@@ -159,11 +159,10 @@ vimg_manifest_path(const char *uuid, guint64 number)
 }
 
 static gboolean
-stage(VimgManifest *manifest, VimgLease *lease, GError **error)
+stage(VimgLease *lease, const char *text, GError **error)
 {
     VimgTransport *transport = lease->store->transport;
     g_autofree char *staged = vimg_lease_path(lease, STAGED);
-    g_autofree char *text = vimg_manifest_format(manifest);
     gsize size = strlen(text);
     int result;
 
@@ -208,10 +207,32 @@ publish(VimgManifest *manifest, VimgLease *lease, GError **error)
 }
 
 gboolean
-vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error)
+vimg_manifest_stage(const VimgManifest *manifest, VimgLease *lease, char **text, GError **error)
 {
-    if (!stage(manifest, lease, error) || !publish(manifest, lease, error))
+    g_autofree char *formatted = vimg_manifest_format(manifest);
+
+    if (!stage(lease, formatted, error))
+        return FALSE;
+    *text = g_steal_pointer(&formatted);
+    return TRUE;
+}
+
+gboolean
+vimg_manifest_write_staged(VimgManifest *manifest, VimgLease *lease, const char *staged,
+                           GError **error)
+{
+    g_autofree char *text = vimg_manifest_format(manifest);
+
+    if (g_strcmp0(text, staged) != 0 && !stage(lease, text, error))
+        return FALSE;
+    if (!publish(manifest, lease, error))
         return FALSE;
     vimg_guess_note(lease->store, manifest->image.uuid, manifest->image.name, manifest->number);
     return TRUE;
+}
+
+gboolean
+vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error)
+{
+    return vimg_manifest_write_staged(manifest, lease, NULL, error);
 }

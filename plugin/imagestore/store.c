@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "aside.h"
 #include "catalog.h"
 #include "collect.h"
 #include "guess.h"
@@ -406,6 +407,7 @@ vimg_slice_store_free(VimgSliceStore *store)
         vimg_services->timer_remove(store->collector);
     if (store->timer)
         vimg_services->timer_remove(store->timer);
+    vimg_lease_sweep_end(store);
     vimg_transport_free(store->transport);
     vimg_usage_free(store->usage);
     vimg_watch_put(store->watch);
@@ -520,21 +522,38 @@ apply_quota(VimgSliceStore *store, VimgPluginStore *out)
     out->available = MIN(out->available, quota - MIN(quota, used));
 }
 
+typedef struct {
+    VimgTransport *transport;
+    VimgSpace space;
+    int result;
+} Room;
+
+static void
+look_for_room(gpointer data)
+{
+    Room *room = data;
+
+    room->result = vimg_transport_space(room->transport, &room->space);
+}
+
 gboolean
 vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error)
 {
-    VimgSpace space;
-    int result;
+    Room room = {.transport = store->transport};
+    VimgAside aside;
+    gboolean same;
 
-    if (!same_store(store, error))
+    vimg_aside_begin(&aside, store->transport, look_for_room, &room);
+    same = same_store(store, error);
+    vimg_aside_end(&aside);
+    if (!same)
         return FALSE;
-    result = vimg_transport_space(store->transport, &space);
-    if (result != 0)
-        return throw_gone(store, error, _("cannot get the free space"), result);
+    if (room.result != 0)
+        return throw_gone(store, error, _("cannot get the free space"), room.result);
     out->store_id = g_strdup(store->uuid);
-    out->capacity = space.total;
-    out->available = store->read_only ? 0 : space.available;
-    out->allocation = space.total - MIN(space.total, space.available);
+    out->capacity = room.space.total;
+    out->available = store->read_only ? 0 : room.space.available;
+    out->allocation = room.space.total - MIN(room.space.total, room.space.available);
     out->read_only = store->read_only;
     apply_quota(store, out);
     return TRUE;

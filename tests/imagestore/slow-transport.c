@@ -18,6 +18,8 @@ typedef struct {
 
     pthread_mutex_t lock; /* guards what follows */
     guint rounds;
+    guint trips; /* that nothing shortens: those at the same time count once */
+    guint trips_before;
     guint ops[VIMG_OP_SYNC + 1];
     guint jobless;
     guint64 flight;
@@ -42,8 +44,9 @@ weigh(const VimgOp *op)
     return slice ? MIN(op->size, 64 * 1024) : 0;
 }
 
+/* @trips_before: those of what ended until now.  Returns: its own. */
 static guint
-begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes)
+begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes, guint *trips_before)
 {
     guint most = 0;
     gsize i;
@@ -56,6 +59,7 @@ begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes)
         most = MAX(most, trips[ops[i].kind]);
     }
     slow->rounds++;
+    *trips_before = slow->trips;
     slow->flight += *bytes;
     if (slow->flight >= slow->gather) {
         slow->gather = 0;
@@ -82,7 +86,8 @@ slow_run(VimgTransport *transport, VimgOp *ops, gsize n)
 {
     Slow *slow = (Slow *)transport;
     guint64 bytes = 0;
-    guint most = begin(slow, ops, n, &bytes);
+    guint before;
+    guint most = begin(slow, ops, n, &bytes, &before);
     gsize i;
 
     if (slow->delay > 0)
@@ -93,6 +98,7 @@ slow_run(VimgTransport *transport, VimgOp *ops, gsize n)
     LOCK_GUARD(&slow->lock);
 
     slow->flight -= bytes;
+    slow->trips = MAX(slow->trips, before + most);
 }
 
 static int
@@ -146,6 +152,7 @@ slow_transport_reset(VimgTransport *transport)
     LOCK_GUARD(&slow->lock);
 
     slow->rounds = 0;
+    slow->trips_before = slow->trips;
     slow->jobless = 0;
     memset(slow->ops, 0, sizeof(slow->ops));
 }
@@ -157,6 +164,15 @@ slow_transport_rounds(VimgTransport *transport)
     LOCK_GUARD(&slow->lock);
 
     return slow->rounds;
+}
+
+guint
+slow_transport_trips(VimgTransport *transport)
+{
+    Slow *slow = (Slow *)transport;
+    LOCK_GUARD(&slow->lock);
+
+    return slow->trips - slow->trips_before;
 }
 
 guint
