@@ -365,6 +365,13 @@ vimg_transport_resolve(VimgTransport *transport, int *result)
 }
 
 void
+vimg_transport_expect(VimgTransport *transport)
+{
+    if (transport->ops->expect)
+        transport->ops->expect(transport);
+}
+
+void
 vimg_transport_free(VimgTransport *transport)
 {
     if (transport)

@@ -92,6 +92,8 @@ typedef struct {
     char *(*reason)(VimgTransport *transport);
     /* optional; returns: (transfer full) the root as the storage itself names it; NULL: @result */
     char *(*resolve)(VimgTransport *transport, int *result);
+    /* optional; much is about to be moved, and what that takes may be got ready */
+    void (*expect)(VimgTransport *transport);
 } VimgTransportOps;
 
 struct _VimgTransport {
@@ -158,6 +160,8 @@ char *vimg_transport_reason(VimgTransport *transport);
  * is; NULL with @result, a value of errno, which is ENOSYS where that cannot be asked.
  */
 char *vimg_transport_resolve(VimgTransport *transport, int *result);
+/* Much is about to be moved. */
+void vimg_transport_expect(VimgTransport *transport);
 /* Accepts NULL. */
 void vimg_transport_free(VimgTransport *transport);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransport, vimg_transport_free)

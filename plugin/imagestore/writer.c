@@ -18,6 +18,8 @@
 #include "writer.h"
 #include "writing.h"
 
+#define MUCH ((guint64)16 * 1024 * 1024) /* bytes that are worth to get ready for */
+
 struct _VimgSliceWriter {
     VimgSliceStore *store;
     VimgPluginJob *job;
@@ -217,6 +219,8 @@ vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteR
     writer->store = store;
     writer->job = job;
     writer->offset = request->offset;
+    if (request->reserve == 0 || request->reserve >= MUCH)
+        vimg_transport_expect(store->transport);
     writer->lease = vimg_lease_new(store, error);
     if (!writer->lease)
         return NULL;

@@ -175,6 +175,12 @@ sftp_reason(VimgTransport *transport)
 }
 
 static void
+sftp_expect(VimgTransport *transport)
+{
+    vimg_sftp_links_expect(((Sftp *)transport)->links);
+}
+
+static void
 sftp_free(VimgTransport *transport)
 {
     Sftp *sftp = (Sftp *)transport;
@@ -191,6 +197,7 @@ static const VimgTransportOps sftp_ops = {
     .free = sftp_free,
     .reason = sftp_reason,
     .resolve = sftp_resolve,
+    .expect = sftp_expect,
 };
 
 VimgTransport *
