@@ -281,11 +281,11 @@ static void
 open_more(VimgSftpLinks *links)
 {
     gboolean alone = links->careful || !links->config.connect_more;
-    guint most = alone ? 1 : links->most - vimg_sftp_keeper_count(links);
     int result = 0;
 
     links->want = FALSE;
-    while (result == 0 && extras_under_way(links) < most)
+    while (result == 0 && vimg_sftp_keeper_count(links) < links->most &&
+           !(alone && extras_under_way(links) > 0))
         result = start_extra(links);
     if (result != 0)
         links->retry_at = g_get_monotonic_time() + DELAY_MORE;
