@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "aside.h"
 #include "catalog.h"
 #include "collect.h"
 #include "guess.h"
@@ -413,6 +414,7 @@ vimg_slice_store_free(VimgSliceStore *store)
         vimg_services->timer_remove(store->collector);
     if (store->timer)
         vimg_services->timer_remove(store->timer);
+    vimg_lease_sweep_end(store);
     vimg_transport_free(store->transport);
     vimg_usage_free(store->usage);
     vimg_watch_put(store->watch);
@@ -536,23 +538,48 @@ vimg_slice_store_space(VimgSliceStore *store, VimgSpace *out)
     return 0;
 }
 
+typedef struct {
+    VimgTransport *transport;
+    VimgSpace space;
+    int result;
+} Room;
+
+static void
+look_for_room(gpointer data)
+{
+    Room *room = data;
+
+    room->result = vimg_transport_space(room->transport, &room->space);
+}
+
+/* Whether it is the store that it was; its room is asked for meanwhile. */
+static gboolean
+look_again(VimgSliceStore *store, Room *room, GError **error)
+{
+    VimgAside aside;
+    gboolean same;
+
+    vimg_aside_begin(&aside, store->transport, look_for_room, room);
+    same = same_store(store, error);
+    vimg_aside_end(&aside);
+    return same;
+}
+
 /* Whoever opened it asks at once, and far away each question takes a while. */
 gboolean
 vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error)
 {
-    VimgSpace space = store->space;
-    gboolean known = __atomic_exchange_n(&store->fresh, FALSE, __ATOMIC_RELAXED);
-    int result;
+    Room room = {.transport = store->transport, .space = store->space};
 
-    if (!known && !same_store(store, error))
+    if (!__atomic_exchange_n(&store->fresh, FALSE, __ATOMIC_RELAXED) &&
+        !look_again(store, &room, error))
         return FALSE;
-    result = known ? 0 : vimg_transport_space(store->transport, &space);
-    if (result != 0)
-        return throw_gone(store, error, _("cannot get the free space"), result);
+    if (room.result != 0)
+        return throw_gone(store, error, _("cannot get the free space"), room.result);
     out->store_id = g_strdup(store->uuid);
-    out->capacity = space.total;
-    out->available = store->read_only ? 0 : space.available;
-    out->allocation = space.total - MIN(space.total, space.available);
+    out->capacity = room.space.total;
+    out->available = store->read_only ? 0 : room.space.available;
+    out->allocation = room.space.total - MIN(room.space.total, room.space.available);
     out->read_only = store->read_only;
     apply_quota(store, out);
     return TRUE;

@@ -75,9 +75,13 @@ struct _VimgSliceStore {
 
     guint32 prefixes[65536 / 32]; /* prefix directories known to exist; __atomic builtins */
 
-    pthread_mutex_t lock;           /* guards what follows; never held during I/O */
-    GQueue leases;                  /* paths of our heartbeats, borrowed */
-    GQueue guesses;                 /* see guess.h */
+    pthread_mutex_t lock; /* guards what follows; never held during I/O */
+    GQueue leases;        /* paths of our heartbeats, borrowed */
+    GQueue guesses;       /* see guess.h */
+    GQueue ended;         /* of char: directories of leases that are to be removed */
+    gboolean sweeping;    /* somebody is at it */
+    gboolean swept;       /* there is a thread to be joined: */
+    pthread_t sweeper;
     VimgRecent recent[VIMG_RECENT]; /* the images stored last, as far as seen; the newest first */
 };
 

@@ -80,6 +80,7 @@ static const Case cases[] = {
      {"d/", "d/f", "e/", "e/f"},
      EEXIST},
     {"publish", {VIMG_OP_PUBLISH, "f", "d/g"}, {"f", "d/"}, {"d/", "d/g"}, 0},
+    {"publish-durable", {VIMG_OP_PUBLISH, "f", "d/g", "d"}, {"f", "d/"}, {"d/", "d/g"}, 0},
     {"publish-there", {VIMG_OP_PUBLISH, "f", "L"}, {"f", "L"}, {"f", "L"}, EEXIST},
     {"publish-nothing", {VIMG_OP_PUBLISH, "f", "g"}, {NULL}, {NULL}, ENOENT},
     {"publish-nowhere", {VIMG_OP_PUBLISH, "f", "d/g"}, {"f"}, {"f"}, ENOENT},
@@ -213,6 +214,7 @@ run_case(const Case *c, Cut *cut, const char *const *args)
     vimg_transport_run(transport, &op, 1);
     vimg_transport_free(transport);
     assert_answer(c, &op);
+    g_assert_true(op.synced == (op.dir && !args) || cut->cut);
     assert_holds(dir, c->after);
     if (op.sealed) {
         g_autofree char *path = g_build_filename(dir, op.path, NULL);

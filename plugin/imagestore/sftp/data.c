@@ -172,7 +172,13 @@ created(VimgSftpCall *call, const VimgSftpReply *reply)
         return;
     }
     task->mine = TRUE;
-    begin_writing(task, reply);
+    if (task->op->size > 0 || task->op->durable) {
+        begin_writing(task, reply);
+        return;
+    }
+    /* an empty one, such as a sign, is there with all that it says */
+    vimg_sftp_keep_handle(task, reply);
+    vimg_sftp_close(task);
 }
 
 static void

@@ -176,6 +176,12 @@ sftp_reason(VimgTransport *transport)
 }
 
 static void
+sftp_expect(VimgTransport *transport)
+{
+    vimg_sftp_links_expect(((Sftp *)transport)->links);
+}
+
+static void
 sftp_free(VimgTransport *transport)
 {
     Sftp *sftp = (Sftp *)transport;
@@ -192,6 +198,7 @@ static const VimgTransportOps sftp_ops = {
     .free = sftp_free,
     .reason = sftp_reason,
     .resolve = sftp_resolve,
+    .expect = sftp_expect,
 };
 
 VimgTransport *
