@@ -163,6 +163,7 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
     reader = g_new0(VimgSliceReader, 1);
     reader->store = store;
     reader->job = job;
+    vimg_transport_hold_job(job);
     reader->lease = g_steal_pointer(&lease);
     reader->index = g_steal_pointer(&index);
     reader->lane = lane;
@@ -189,6 +190,7 @@ vimg_slice_reader_close(VimgSliceReader *reader)
     pthread_mutex_destroy(&reader->lock);
     vimg_index_free(reader->index);
     vimg_lease_free(reader->lease);
+    vimg_transport_drop_job(reader->job);
     g_free(reader);
 }
 
