@@ -11,9 +11,10 @@ static void *
 aside_main(void *data)
 {
     const VimgAside *aside = data;
-    VIMG_TRANSPORT_PATIENCE(aside->job);
+    VIMG_TRANSPORT_PATIENCE(aside->patient ? aside->job : NULL);
 
     pthread_setname_np(pthread_self(), "aside");
+    vimg_transport_haste(aside->job);
     aside->func(aside->data);
     return NULL;
 }
@@ -22,7 +23,10 @@ void
 vimg_aside_begin(VimgAside *aside, const VimgTransport *transport, void (*func)(gpointer data),
                  gpointer data)
 {
-    *aside = (VimgAside){.func = func, .data = data, .job = vimg_transport_job()};
+    *aside = (VimgAside){.func = func,
+                         .data = data,
+                         .job = vimg_transport_job(),
+                         .patient = vimg_transport_is_patient()};
     /* without a thread it only takes longer */
     aside->started = transport->remote && thread_start(&aside->thread, aside_main, aside) == 0;
 }

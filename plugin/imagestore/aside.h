@@ -14,6 +14,7 @@ typedef struct {
     void (*func)(gpointer data);
     gpointer data;
     VimgPluginJob *job;
+    gboolean patient; /* see vimg_transport_is_patient() */
     pthread_t thread;
     gboolean started;
 } VimgAside;

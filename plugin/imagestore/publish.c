@@ -16,11 +16,13 @@
 /* ---- durability ------------------------------------------------------------------------- */
 
 /*
- * The prefix directories of the slices of @index from @from on, and the one that holds them; with
- * these, in the same trips, @with is run unless it is NULL.
+ * The prefix directories of the slices of @index from @from on, but for those that @parents (may be
+ * NULL) hold, and the one that holds them; with these, in the same trips, @with is run unless it is
+ * NULL.
  */
 static int
-sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from, VimgOp *with)
+sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from,
+              const VimgParents *parents, VimgOp *with)
 {
     g_autofree guint8 *seen = g_new0(guint8, 65536);
     g_autoptr(GArray) ops = g_array_new(FALSE, FALSE, sizeof(VimgOp));
@@ -32,7 +34,7 @@ sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from, Vimg
         const VimgSliceId *id = vimg_index_id(index, i);
         VimgOp op = {.kind = VIMG_OP_SYNC};
 
-        if (seen[vimg_slice_prefix(id)])
+        if (seen[vimg_slice_prefix(id)] || (parents && vimg_parents_hold(parents, id)))
             continue;
         seen[vimg_slice_prefix(id)] = TRUE;
         op.path = vimg_slice_dir(id);
@@ -56,7 +58,7 @@ sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from, Vimg
 static int
 sync_slices(VimgTransport *transport, const VimgIndex *index, gsize from)
 {
-    int result = sync_prefixes(transport, index, from, NULL);
+    int result = sync_prefixes(transport, index, from, NULL, NULL);
 
     return result ? result : vimg_slice_sync_condemned(transport);
 }
@@ -276,13 +278,16 @@ vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **error)
 /* ---- the last look before publishing ---------------------------------------------------- */
 
 static gboolean
-check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, GError **error)
+check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, gboolean *rescued,
+          GError **error)
 {
     char hex[VIMG_ID_HEX];
 
     vimg_id_to_hex(id, hex);
-    if (op->result == ENOENT && vimg_slice_rescue(store->transport, id))
+    if (op->result == ENOENT && vimg_slice_rescue(store->transport, id)) {
+        *rescued = TRUE;
         op->result = vimg_transport_stat(store->transport, op->path, &op->info);
+    }
     if (op->result == ENOENT || (op->result == 0 && op->info.size == 0))
         return throw_error(error, VIMG_ERROR_DAMAGED, _("slice %1$s is damaged: %2$s"), hex,
                            _("it is missing"));
@@ -293,7 +298,7 @@ check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, GError **err
 
 static gboolean
 check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *bytes,
-            GError **error)
+            gboolean *rescued, GError **error)
 {
     g_autofree VimgOp *ops = g_new0(VimgOp, ids->len);
     gboolean good = TRUE;
@@ -305,7 +310,7 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *
         ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_slice_path(ids->pdata[i])};
     vimg_transport_run(store->transport, ops, ids->len);
     for (i = 0; good && i < ids->len; i++) {
-        good = check_one(store, ids->pdata[i], &ops[i], error);
+        good = check_one(store, ids->pdata[i], &ops[i], rescued, error);
         /* the zero slices belong to the store, not to the image */
         if (!vimg_id_is_zero(ids->pdata[i]))
             *bytes += ops[i].info.size;
@@ -316,8 +321,8 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *
 }
 
 gboolean
-vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
-                   guint64 *allocation, GError **error)
+vimg_publish_check_all(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
+                       guint64 *allocation, gboolean *rescued, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
@@ -325,16 +330,26 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob 
     gsize i;
 
     *allocation = 0;
+    *rescued = FALSE;
     for (i = 0; i < n; i++) {
         VimgSliceId *id = (VimgSliceId *)vimg_index_id(index, i);
 
         if (!g_hash_table_add(seen, id))
             continue;
         g_ptr_array_add(ids, id);
-        if (ids->len >= BATCH && !check_batch(store, ids, job, allocation, error))
+        if (ids->len >= BATCH && !check_batch(store, ids, job, allocation, rescued, error))
             return FALSE;
     }
-    return check_batch(store, ids, job, allocation, error);
+    return check_batch(store, ids, job, allocation, rescued, error);
+}
+
+gboolean
+vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
+                   guint64 *allocation, GError **error)
+{
+    gboolean rescued;
+
+    return vimg_publish_check_all(store, index, job, allocation, &rescued, error);
 }
 
 /* ---- indexes ---------------------------------------------------------------------------- */
@@ -344,13 +359,14 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob 
  * lie; far away both at once.
  */
 static gboolean
-write_index(VimgLease *lease, VimgOp *op, const VimgIndex *index, gsize from, GError **error)
+write_index(VimgLease *lease, VimgOp *op, const VimgIndex *index, gsize from,
+            const VimgParents *parents, GError **error)
 {
     VimgTransport *transport = lease->store->transport;
     int result = 0;
 
     if (op->durable)
-        result = sync_prefixes(transport, index, from, op);
+        result = sync_prefixes(transport, index, from, parents, op);
     else
         vimg_transport_run(transport, op, 1);
     if (op->result == EEXIST) { /* of an attempt that failed */
@@ -370,7 +386,7 @@ write_index(VimgLease *lease, VimgOp *op, const VimgIndex *index, gsize from, GE
 
 gboolean
 vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from,
-                         guint64 *size, char **digest, GError **error)
+                         const VimgParents *parents, guint64 *size, char **digest, GError **error)
 {
     g_autoptr(VimgBuffer) content = vimg_index_encode(index);
     VimgOp op = {
@@ -382,7 +398,7 @@ vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, g
         .durable = is_durable(lease),
     };
 
-    if (!write_index(lease, &op, index, from, error) ||
+    if (!write_index(lease, &op, index, from, parents, error) ||
         (!op.durable && !sync_staged(lease, &path, 1, index, from, error)))
         return FALSE;
     if (size)
@@ -455,7 +471,7 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
     int synced;
     int result;
 
-    if (!vimg_publish_stage_index(lease, staged, index, from, NULL, NULL, error) ||
+    if (!vimg_publish_stage_index(lease, staged, index, from, NULL, NULL, NULL, error) ||
         !vimg_publish_sync_condemned(lease, error))
         return FALSE;
     result = vimg_transport_publish_durable(transport, staged, place, dir, &synced);

@@ -160,6 +160,7 @@ vimg_slice_reader_new(VimgSliceStore *store, const VimgIndex *index, guint64 off
     reader = g_new0(VimgSliceReader, 1);
     reader->store = store;
     reader->job = job;
+    vimg_transport_hold_job(job);
     reader->index = index;
     reader->lane = lane;
     reader->position = start;
@@ -205,6 +206,7 @@ vimg_slice_reader_close(VimgSliceReader *reader)
     pthread_mutex_destroy(&reader->lock);
     vimg_index_free(reader->own_index);
     vimg_lease_free(reader->lease);
+    vimg_transport_drop_job(reader->job);
     g_free(reader);
 }
 

@@ -163,6 +163,15 @@ sync_condemned(gpointer data)
     vimg_publish_sync_condemned(condemned->lease, &condemned->error);
 }
 
+static void
+find_parent(const VimgSeal *seal)
+{
+    g_autofree char *found = vimg_parents_find(seal->parents, seal->index, seal->fresh);
+
+    if (!seal->manifest->image.parent)
+        seal->manifest->image.parent = g_steal_pointer(&found);
+}
+
 /* Index and manifest durable in the lease, as are the slices.  @text: of the manifest. */
 static gboolean
 stage(const VimgSeal *seal, char *staged, char **text, GError **error)
@@ -171,19 +180,20 @@ stage(const VimgSeal *seal, char *staged, char **text, GError **error)
     VimgManifest *manifest = seal->manifest;
     Condemned condemned = {.lease = lease};
     VimgAside aside;
+    gboolean rescued;
     gboolean good;
 
     g_clear_pointer(&manifest->index_digest, g_free);
-    if (!vimg_publish_check(lease->store, seal->index, seal->job, &manifest->sealed_allocation,
-                            error))
+    if (!vimg_publish_check_all(lease->store, seal->index, seal->job, &manifest->sealed_allocation,
+                                &rescued, error))
         return vimg_lease_blame(lease, error);
     manifest->sealed_length = vimg_index_length(seal->index);
-    if (!vimg_publish_stage_index(lease, staged, seal->index, 0, &manifest->index_size,
-                                  &manifest->index_digest, error))
+    if (seal->parents)
+        find_parent(seal);
+    if (!vimg_publish_stage_index(lease, staged, seal->index, 0, rescued ? NULL : seal->parents,
+                                  &manifest->index_size, &manifest->index_digest, error))
         return FALSE;
     vimg_aside_begin(&aside, lease->store->transport, sync_condemned, &condemned);
-    if (seal->parents && !manifest->image.parent)
-        manifest->image.parent = vimg_parents_find(seal->parents, seal->index);
     manifest->sealed = TRUE;
     good = vimg_manifest_stage(manifest, lease, text, error);
     vimg_aside_end(&aside);

@@ -38,10 +38,72 @@ exchange_job(const pthread_key_t *key, VimgPluginJob *job)
     return before;
 }
 
+/* ---- which job is which ----------------------------------------------------------------- */
+
+/* As long as somebody works for it; the next one at its address is another one. */
+typedef struct {
+    guint holders;
+    guint64 number;
+} Work;
+
+static pthread_mutex_t works_lock = PTHREAD_MUTEX_INITIALIZER;
+static GHashTable *works; /* VimgPluginJob to Work; guarded by works_lock, as is the next */
+static guint64 works_made;
+
+void
+vimg_transport_hold_job(VimgPluginJob *job)
+{
+    Work *work;
+    LOCK_GUARD(&works_lock);
+
+    if (!job)
+        return;
+    if (!works)
+        works = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    work = g_hash_table_lookup(works, job);
+    if (!work) {
+        work = g_new0(Work, 1);
+        work->number = ++works_made;
+        g_hash_table_insert(works, job, work);
+    }
+    work->holders++;
+}
+
+void
+vimg_transport_drop_job(VimgPluginJob *job)
+{
+    Work *work;
+    LOCK_GUARD(&works_lock);
+
+    if (!job)
+        return;
+    work = g_hash_table_lookup(works, job);
+    if (--work->holders == 0)
+        g_hash_table_remove(works, job);
+    if (g_hash_table_size(works) == 0)
+        g_clear_pointer(&works, g_hash_table_unref);
+}
+
+guint64
+vimg_transport_job_number(void)
+{
+    VimgPluginJob *job = vimg_transport_is_patient() ? vimg_transport_job() : NULL;
+    LOCK_GUARD(&works_lock);
+
+    return job ? ((const Work *)g_hash_table_lookup(works, job))->number : 0;
+}
+
 VimgPluginJob *
 vimg_transport_patience(VimgPluginJob *job)
 {
+    vimg_transport_hold_job(job);
     return exchange_job(&patient, job);
+}
+
+void
+vimg_transport_patience_end(VimgPluginJob *before)
+{
+    vimg_transport_drop_job(exchange_job(&patient, before));
 }
 
 VimgPluginJob *

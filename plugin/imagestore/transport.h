@@ -171,20 +171,29 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransport, vimg_transport_free)
 /*
  * A storage that is lost is waited for: not for half a minute, or, in a thread that says here that
  * it works for a job, for minutes, until the job is cancelled.  Operations then answer ENOTCONN or
- * ECANCELED.  @job: NULL: no job.  Returns: the one before, to be set again.
+ * ECANCELED.  @job: NULL: no job.  Returns: the one before, for vimg_transport_patience_end().
  */
 VimgPluginJob *vimg_transport_patience(VimgPluginJob *job);
-/* The same, but a lost storage is waited for no longer than without it. */
+void vimg_transport_patience_end(VimgPluginJob *before);
+/* The same as the first, but a lost storage is waited for no longer than without it. */
 VimgPluginJob *vimg_transport_haste(VimgPluginJob *job);
 /* The one that this thread works for, or NULL. */
 VimgPluginJob *vimg_transport_job(void);
 /* Whether there is one, which waits for minutes. */
 gboolean vimg_transport_is_patient(void);
+/*
+ * Which one that is, for as long as any thread works for it or somebody holds it; unlike its
+ * address, no number is used again.  0: none.
+ */
+guint64 vimg_transport_job_number(void);
+/* What works for @job (NULL: none) now and then holds it from its beginning to its end. */
+void vimg_transport_hold_job(VimgPluginJob *job);
+void vimg_transport_drop_job(VimgPluginJob *job);
 
 static inline void
 vimg_transport_patience_leave(VimgPluginJob **before)
 {
-    vimg_transport_patience(*before);
+    vimg_transport_patience_end(*before);
 }
 
 /* Works for @job until the end of the enclosing block. */

@@ -54,6 +54,7 @@ writer_free(VimgSliceWriter *writer)
     if (writer->lease)
         leave(writer);
     vimg_stored_image_clear(&writer->image);
+    vimg_transport_drop_job(writer->job);
     g_free(writer);
 }
 
@@ -218,6 +219,7 @@ vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteR
 
     writer->store = store;
     writer->job = job;
+    vimg_transport_hold_job(job);
     writer->offset = request->offset;
     if (request->reserve == 0 || request->reserve >= MUCH)
         vimg_transport_expect(store->transport);
@@ -313,6 +315,7 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, VimgParents *p
         .index = index,
         .job = writer->job,
         .parents = parents,
+        .fresh = vimg_pipeline_fresh(writer->pipeline),
     };
 
     if (length < durable)

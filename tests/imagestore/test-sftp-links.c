@@ -96,6 +96,37 @@ test_job(void)
     helper_remove_dir(dir);
 }
 
+/* Another job at the address of one that ended does not inherit how long that one waited. */
+static void
+test_job_number(void)
+{
+    guint64 first;
+
+    vimg_transport_hold_job(HELPER_JOB);
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        first = vimg_transport_job_number();
+        {
+            VIMG_TRANSPORT_PATIENCE(NULL);
+
+            g_assert_cmpuint(vimg_transport_job_number(), ==, 0);
+        }
+    }
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpuint(vimg_transport_job_number(), ==, first);
+    }
+    vimg_transport_drop_job(HELPER_JOB);
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpuint(vimg_transport_job_number(), >, first);
+    }
+    g_assert_cmpuint(first, >, 0);
+}
+
 static void
 wait_for_question(const char *dir)
 {
@@ -674,6 +705,7 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/patience", test_patience);
     g_test_add_func("/imagestore/sftp-links/refused", test_refused);
     g_test_add_func("/imagestore/sftp-links/job", test_job);
+    g_test_add_func("/imagestore/sftp-links/job-number", test_job_number);
     g_test_add_func("/imagestore/sftp-links/cancel", test_cancel);
     g_test_add_func("/imagestore/sftp-links/connect-again", test_connect_again);
     g_test_add_func("/imagestore/sftp-links/status", test_status);

@@ -41,7 +41,7 @@ struct _VimgSftpLinks {
     gboolean lost;       /* the last one */
     gboolean told;       /* what status() said of that */
     gint64 since;        /* no connection, monotonic; 0: there is one, or none was wanted yet */
-    GHashTable *waiting; /* since then, jobs: when each began to wait */
+    GHashTable *waiting; /* since then, numbers of jobs: when each began */
     gint64 retry_at;     /* not before */
     gint64 delay;
     gboolean flaps; /* the connection before was lost as soon as it was there */

@@ -127,16 +127,17 @@ is_worth_more(const VimgSftpLinks *links, const VimgSftpLink *best)
     return may_have_more(links) && (!best || load_of(best) >= BUSY);
 }
 
-/* When @job began to wait for a connection.  The lock is held. */
+/* When the job of this thread began to wait for a connection.  The lock is held. */
 static gint64
-waits_since(VimgSftpLinks *links, VimgPluginJob *job)
+waits_since(VimgSftpLinks *links)
 {
-    gint64 *began = g_hash_table_lookup(links->waiting, job);
+    guint64 number = vimg_transport_job_number();
+    gint64 *began = g_hash_table_lookup(links->waiting, &number);
 
     if (!began) {
         began = g_new(gint64, 1);
         *began = g_get_monotonic_time();
-        g_hash_table_insert(links->waiting, job, began);
+        g_hash_table_insert(links->waiting, g_memdup2(&number, sizeof(number)), began);
     }
     return MAX(links->since, *began);
 }
@@ -158,7 +159,7 @@ is_hopeless(VimgSftpLinks *links, const VimgSftpBatch *batch, VimgPluginJob *job
         links->failure->code != (gint)VIMG_ERROR_DISCONNECTED)
         return TRUE;
     if (job)
-        return now > waits_since(links, job) + MAX(patience, VIMG_SFTP_JOB_PATIENCE) && tried;
+        return now > waits_since(links) + MAX(patience, VIMG_SFTP_JOB_PATIENCE) && tried;
     return now > links->since + patience && (tried || now > batch->began + patience);
 }
 
@@ -260,7 +261,7 @@ vimg_sftp_links_new(const VimgSftpTransportConfig *config)
     cond_init(&links->wanted);
     links->all = g_ptr_array_new();
     links->extras = g_ptr_array_new();
-    links->waiting = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    links->waiting = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     g_queue_init(&links->batches);
     return links;
 }
