@@ -13,6 +13,7 @@
 
 #define LOOKS 3
 #define MANIFEST_USUAL ((gsize)16 * 1024) /* hardly one is longer */
+#define NAMES_USUAL 64                    /* hardly a directory holds more */
 
 /* A manifest that the directory holds. */
 typedef struct {
@@ -142,10 +143,16 @@ asks_new(void)
 }
 
 static void
-take_names(Look *look, const VimgOp *op)
+take_names(VimgSliceStore *store, Look *look, VimgOp *op)
 {
     VimgImageLook *out = look->look;
 
+    /* as with long manifests */
+    if (op->result == 0 && op->most > 0 && op->names->len >= op->most) {
+        vimg_transport_clear_ops(op, 1, FALSE);
+        op->most = 0;
+        vimg_transport_run(store->transport, op, 1);
+    }
     if (op->result == ENOENT || op->result == ENOTDIR)
         return;
     out->result = op->result;
@@ -164,18 +171,23 @@ list_directories(VimgSliceStore *store, const GPtrArray *looks)
 
     for (i = 0; i < looks->len; i++) {
         Look *look = looks->pdata[i];
+        VimgOp *op;
 
         look_clear(look);
         vimg_stored_image_clear(&look->look->stored);
         look->damaged = look->passed = FALSE;
         look->next = 0;
+        op = ask(asks, look, VIMG_OP_LIST, vimg_image_dir(look->look->uuid), 0);
+        op->most = looks->len > 1 ? NAMES_USUAL : 0;
         /* far away it costs nothing, and saves a question for each file */
-        ask(asks, look, VIMG_OP_LIST, vimg_image_dir(look->look->uuid), 0)->with_infos =
-            store->transport->remote;
+        op->with_infos = store->transport->remote;
     }
     run_asks(store, asks);
-    for (i = 0; i < asks->len; i++)
-        take_names(g_array_index(asks, Ask, i).look, &g_array_index(asks, Ask, i).op);
+    for (i = 0; i < asks->len; i++) {
+        Ask *one = &g_array_index(asks, Ask, i);
+
+        take_names(store, one->look, &one->op);
+    }
 }
 
 /* The next manifest of each that has none yet. */

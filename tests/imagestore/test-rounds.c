@@ -189,6 +189,21 @@ test_list_young(Place *place, gconstpointer data)
     g_assert_cmpuint(list_rounds(place, n), >=, 4);
 }
 
+/* What is at the end of a directory that is longer than others is found as well. */
+static void
+test_list_long(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+    guint i;
+
+    for (i = 0; i < 1000; i++)
+        put(place, g_strdup_printf("images/%s/file-%03u", (const char *)place->uuids->pdata[1], i),
+            "", 0);
+    list_rounds(place, n);
+    g_assert_cmpuint(helper_count_images(place->store), ==, n);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_LIST), ==, 2 + n + 1);
+}
+
 /* Whatever another host does to images is seen. */
 static void
 test_list_changes(Place *place, gconstpointer data)
@@ -477,7 +492,8 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("list/few", 5, test_list);
-    ADD("list/many", 2 * VIMG_IMAGE_LOOKS + 1, test_list);
+    ADD("list/many", VIMG_IMAGE_LOOKS + 1, test_list);
+    ADD("list/long", 5, test_list_long);
     ADD("list/young", 5, test_list_young);
     ADD("list/changes", 5, test_list_changes);
     ADD("guess", 2, test_guess);
