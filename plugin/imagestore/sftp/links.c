@@ -355,9 +355,7 @@ start_keeper(VimgSftpLinks *links)
     return TRUE;
 }
 
-/* Asks the keeper for one more connection.  Returns: FALSE if there is no keeper.  The lock is
- * held.
- */
+/* Asks for one more connection.  Returns: FALSE if there is no keeper.  The lock is held. */
 static gboolean
 want_one(VimgSftpLinks *links)
 {
