@@ -148,6 +148,17 @@ vimg_transport_publish(VimgTransport *transport, const char *from, const char *t
 }
 
 int
+vimg_transport_publish_durable(VimgTransport *transport, const char *from, const char *to,
+                               const char *dir, int *synced)
+{
+    VimgOp op = {.kind = VIMG_OP_PUBLISH, .path = from, .to = to, .dir = dir};
+    int result = run_one(transport, &op);
+
+    *synced = result == 0 && !op.synced ? vimg_transport_sync(transport, dir) : 0;
+    return result;
+}
+
+int
 vimg_transport_unlink(VimgTransport *transport, const char *path)
 {
     return run_one(transport, &(VimgOp){.kind = VIMG_OP_UNLINK, .path = path});
@@ -373,6 +384,13 @@ vimg_transport_resolve(VimgTransport *transport, int *result)
 {
     *result = ENOSYS;
     return transport->ops->resolve ? transport->ops->resolve(transport, result) : NULL;
+}
+
+void
+vimg_transport_expect(VimgTransport *transport)
+{
+    if (transport->ops->expect)
+        transport->ops->expect(transport);
 }
 
 void

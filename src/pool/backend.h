@@ -75,8 +75,9 @@ char *vimg_type_find_sources(const VimgType *type, const VimgPoolView *view, GEr
 /* An open storage, reference-counted: closed when the last of pool, writers and readers lets go. */
 typedef struct _VimgStore VimgStore;
 
+/* @out: as of vimg_store_probe(); NULL: not wanted. */
 VimgStore *vimg_store_open(const VimgType *type, const VimgPoolView *view, guint flags,
-                           VimgPluginHost *host, GError **error);
+                           VimgPluginHost *host, VimgPluginStore *out, GError **error);
 VimgStore *vimg_store_ref(VimgStore *store);
 void vimg_store_unref(VimgStore *store); /* the last one closes: may block */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgStore, vimg_store_unref)

@@ -465,6 +465,46 @@ test_same_machine(void)
     helper_remove_dir(dir);
 }
 
+#define MORE 3
+
+/* Each takes until all of them are on their way. */
+static VimgSftpStream *
+connect_together(gpointer data, GError **error)
+{
+    Machines *machines = data;
+
+    __atomic_add_fetch(&machines->more, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&machines->more, __ATOMIC_ACQUIRE) < MORE)
+        g_usleep(100);
+    return vimg_sftp_stream_new_fd(helper_sftp_server(NULL, NULL));
+}
+
+static void
+test_together(void)
+{
+    g_autofree char *dir = helper_dir();
+    Machines machines = {.dir = dir};
+    VimgTransport *transport =
+        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = dir,
+                                                           .connect = connect_any,
+                                                           .connect_more = connect_together,
+                                                           .data = &machines,
+                                                           .connections = 1 + MORE,
+                                                           .patience = 1000});
+    VimgFileInfo info;
+
+    vimg_transport_expect(transport);
+    g_assert_cmpuint(machines.firsts, ==, 0);
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    vimg_transport_expect(transport);
+    while (__atomic_load_n(&machines.more, __ATOMIC_ACQUIRE) < MORE)
+        g_usleep(1000);
+    vimg_transport_free(transport);
+    g_assert_cmpuint(machines.more, ==, MORE);
+    g_assert_cmpuint(machines.firsts, ==, 1);
+    helper_remove_dir(dir);
+}
+
 /* A job goes on, once the server does; nothing else shows that it is not the operation. */
 static void
 test_flapping(void)
@@ -647,6 +687,7 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/haste", test_haste);
     g_test_add_func("/imagestore/sftp-links/machines", test_machines);
     g_test_add_func("/imagestore/sftp-links/same-machine", test_same_machine);
+    g_test_add_func("/imagestore/sftp-links/together", test_together);
     g_test_add_func("/imagestore/sftp-links/flapping", test_flapping);
     g_test_add_func("/imagestore/sftp-links/renew", test_renew);
     g_test_add_data_func("/imagestore/sftp-links/many", GINT_TO_POINTER(FALSE), test_many);

@@ -27,7 +27,7 @@ test_open_lie(gconstpointer data)
     guint i = GPOINTER_TO_UINT(data);
     g_auto(Pool) pool = liar_pool(open_lies[i].lie);
     g_autoptr(GError) error = NULL;
-    VimgStore *store = vimg_store_open(get("liar"), pool.view, 0, NULL, &error);
+    VimgStore *store = vimg_store_open(get("liar"), pool.view, 0, NULL, NULL, &error);
 
     assert_refused(store != NULL, &error, open_lies[i].code, open_lies[i].text);
 }
@@ -445,7 +445,7 @@ test_absent(void)
 {
     g_auto(Pool) pool = pool_new("shorter", "", "");
     g_autoptr(GError) error = NULL;
-    g_autoptr(VimgStore) store = vimg_store_open(get("shorter"), pool.view, 0, NULL, &error);
+    g_autoptr(VimgStore) store = vimg_store_open(get("shorter"), pool.view, 0, NULL, NULL, &error);
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
     g_assert_no_error(error);

@@ -26,7 +26,7 @@
  * Under way at once.  A channel of OpenSSH takes 2 MiB a round trip: twice as much, each way, keeps
  * it full while answers come back.  The number of requests is what bounds the small ones.
  */
-#define WINDOW_REQUESTS 1024
+#define WINDOW_REQUESTS 4096
 #define WINDOW_BYTES ((guint64)4 * 1024 * 1024)
 /* What a request weighs besides its data: as much as takes a server about as long. */
 #define REQUEST_WEIGHT ((guint64)4 * 1024)

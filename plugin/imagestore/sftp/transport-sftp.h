@@ -24,7 +24,10 @@ typedef struct {
      * (transfer full)
      */
     VimgSftpStream *(*connect)(gpointer data, GError **error);
-    /* optional; the same while there are other connections: to the machine that these lead to */
+    /*
+     * optional; the same while there are other connections, to the machine that these lead to; some
+     * at once, but none beside connect()
+     */
     VimgSftpStream *(*connect_more)(gpointer data, GError **error);
     /* optional; from another thread: connect() is to fail soon, as the transport ends */
     void (*give_up)(gpointer data);
