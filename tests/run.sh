@@ -95,14 +95,25 @@ unit_tests() {
     /usr/bin/python3 -B "$top/tests/lib/meson_results.py" "$builds/$flavour" "$suite" || true
 }
 
-# integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against.
+# integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against, beside
+# others of the suite, since most of their time is waiting.
 integration() {
-    local file=$1
+    local file=$1 log
 
     shift
-    VIMG_TEST_BUILD=$builds/${against:-gcc} timeout 1500 \
-        /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" || (($? == 3)) ||
-        fail "$file ended before its last test"
+    while (($(jobs -pr | wc -l) >= lanes)); do
+        wait -n || true
+    done
+    log=$(mktemp "$scratch/$file.XXXXXX")
+    {
+        VIMG_TEST_BUILD=$builds/${against:-gcc} timeout 1500 \
+            /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" >"$log" 2>&1 ||
+            (($? == 3)) || fail "$file ended before its last test" >>"$log"
+        {
+            flock 9
+            cat "$log"
+        } 9>"$scratch/printing"
+    } &
 }
 
 wire() {
@@ -202,16 +213,19 @@ suite_hosts() {
 # The suites of local stores over SSH, and what only remote ones have.
 suite_ssh() {
     build gcc
-    integration test_ssh
-    integration test_ssh_pools
+    # those that wait most come first, so that others work beside them
     integration test_ssh_lost
     integration test_hosts --ssh 2 --seconds 20
+    integration test_ssh
+    integration test_ssh_pools
     export VIMG_TEST_STORE=ssh
+    integration test_adopt
+    integration test_transfer
+    integration test_guard
+    integration test_virsh_volumes
     integration test_upkeep
     integration test_usage
     integration test_kept_store
-    integration test_virsh_volumes
-    integration test_transfer
     integration test_crash --rounds 20
 }
 
@@ -343,6 +357,7 @@ for suite in "${chosen[@]}"; do
     }
 done
 
+lanes=$(nproc)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/vimg-run.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 export VIMG_TEST_RESULTS=$scratch/results
@@ -359,6 +374,7 @@ for suite in "${chosen[@]}"; do
         read -r -d '' -a wanted <<<"$build_packages ${packages[$suite]}" || true
         need "${wanted[@]}"
         "suite_$suite"
+        wait
     )
     code=$?
     set -e

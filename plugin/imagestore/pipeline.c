@@ -22,10 +22,8 @@
 #define COMMIT_BYTES ((guint64)256 * 1024 * 1024)
 #define COMMIT_SECONDS 10
 #define FLIGHT_MIN ((guint64)16 * 1024 * 1024)
-#define FLIGHT_FAR                                                                                 \
-    ((guint64)64 * 1024 * 1024) /* on the way to a storage far away, for the most part */
-
-#define READERS 4 /* of stored slices far away, to compare with */
+#define FLIGHT_FAR ((guint64)64 * 1024 * 1024) /* to a storage far away, most is on the way */
+#define READERS 4                              /* of stored slices far away, to compare with */
 
 typedef struct {
     VimgCargo cargo; /* the first member; with id and number */
@@ -35,6 +33,7 @@ typedef struct {
     gboolean hole;
     gboolean wanted; /* the ferry found that it is not there */
     gboolean read;   /* what it is to be compared with */
+    gboolean staged;
     gboolean done;
 } Task;
 
@@ -56,8 +55,9 @@ struct _VimgPipeline {
     guint64 numbers;    /* of tasks made */
     VimgIndex *index;   /* all slices retired */
     GHashTable *stored; /* ids that lie in the store or are staged whole */
+    GHashTable *fresh;  /* ids of those that were not there */
     GArray *staged;     /* of VimgStagedSlice, since the last commit */
-    guint64 since;      /* bytes retired since the last commit, holes not counted */
+    guint64 since;      /* bytes retired since the last commit that were not stored before */
     guint64 allocation;
     guint64 durable;
     gsize published; /* slices of the index that the last partial index names */
@@ -215,7 +215,7 @@ retire(VimgPipeline *pipeline)
         g_queue_pop_head(&pipeline->tasks);
         if (!vimg_index_append(pipeline->index, task->slice.length, &task->cargo.slice.id, &error))
             fail(pipeline, error);
-        if (!task->hole)
+        if (task->staged)
             pipeline->since += task->slice.length;
         task_free(task);
     }
@@ -230,8 +230,11 @@ finish(Task *task, Place place, GError *error)
     const VimgStagedSlice *slice = &task->cargo.slice;
     LOCK_GUARD(&pipeline->lock);
 
-    if (place == PLACE_STAGED)
+    task->staged = place == PLACE_STAGED;
+    if (task->staged) {
         g_array_append_vals(pipeline->staged, slice, 1);
+        g_hash_table_add(pipeline->fresh, g_memdup2(&slice->id, sizeof(slice->id)));
+    }
     if (error)
         fail(pipeline, error);
     else if (place != PLACE_NOWHERE && !task->hole &&
@@ -447,6 +450,7 @@ pipeline_discard(VimgPipeline *pipeline)
     settle(pipeline, pipeline->staged, FALSE);
     g_array_unref(pipeline->staged);
     g_hash_table_unref(pipeline->stored);
+    g_hash_table_unref(pipeline->fresh);
     vimg_index_free(pipeline->index);
     pthread_cond_destroy(&pipeline->changed);
     pthread_mutex_destroy(&pipeline->lock);
@@ -490,6 +494,7 @@ vimg_pipeline_new(const VimgPipelineStart *start, GError **error)
     pipeline->durable = vimg_index_length(start->old);
     pipeline->allocation = start->allocation;
     pipeline->stored = g_hash_table_new_full(vimg_id_hash, vimg_id_equal_func, g_free, NULL);
+    pipeline->fresh = g_hash_table_new_full(vimg_id_hash, vimg_id_equal_func, g_free, NULL);
     pipeline->staged = g_array_new(FALSE, FALSE, sizeof(VimgStagedSlice));
     g_queue_init(&pipeline->tasks);
     thread_must(pthread_mutex_init(&pipeline->lock, NULL));
@@ -578,6 +583,12 @@ const VimgIndex *
 vimg_pipeline_index(VimgPipeline *pipeline)
 {
     return pipeline->index;
+}
+
+GHashTable *
+vimg_pipeline_fresh(VimgPipeline *pipeline)
+{
+    return pipeline->fresh;
 }
 
 void

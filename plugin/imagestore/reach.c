@@ -30,6 +30,7 @@ struct _VimgLink {
     char *root;           /* the directory there; NULL: of no store */
     VimgSshPeer *peer;    /* where the first of the connections leads to; the keeper's */
     VimgSshPeer *met;     /* where one leads to that was not looked at yet; likewise */
+    gint given_up;        /* atomic: its transport ends */
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgWay *way;
     char *resolved;  /* what @root is on the server; NULL: not known yet */
@@ -134,14 +135,27 @@ link_way(VimgLink *link)
     return way;
 }
 
+static void
+link_give_up(gpointer data)
+{
+    __atomic_store_n(&((VimgLink *)data)->given_up, TRUE, __ATOMIC_RELEASE);
+}
+
+static gboolean
+link_is_given_up(gpointer data)
+{
+    return __atomic_load_n(&((VimgLink *)data)->given_up, __ATOMIC_ACQUIRE);
+}
+
 static VimgSftpStream *
 link_connect(gpointer data, GError **error)
 {
     VimgLink *link = data;
     g_autoptr(VimgWay) way = link_way(link);
+    const VimgSshGivenUp given_up = {link_is_given_up, link};
 
     g_clear_pointer(&link->met, vimg_ssh_peer_free);
-    return vimg_way_go_to(way, NULL, &link->met, error);
+    return vimg_way_go_to(way, NULL, &link->met, &given_up, error);
 }
 
 static VimgSftpStream *
@@ -149,8 +163,9 @@ link_connect_more(gpointer data, GError **error)
 {
     VimgLink *link = data;
     g_autoptr(VimgWay) way = link_way(link);
+    const VimgSshGivenUp given_up = {link_is_given_up, link};
 
-    return vimg_way_go_to(way, link->peer, NULL, error);
+    return vimg_way_go_to(way, link->peer, NULL, &given_up, error);
 }
 
 static gboolean
@@ -231,6 +246,7 @@ reach_by(VimgLink *link, const char *root, GError **error)
     VimgSftpTransportConfig config = {.root = root,
                                       .connect = link_connect,
                                       .connect_more = link_connect_more,
+                                      .give_up = link_give_up,
                                       .check = link_check,
                                       .status = link_status,
                                       .data = link,

@@ -6,7 +6,9 @@
 #include "config.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cut-stream.h"
@@ -92,6 +94,37 @@ test_job(void)
     }
     vimg_transport_free(transport);
     helper_remove_dir(dir);
+}
+
+/* Another job at the address of one that ended does not inherit how long that one waited. */
+static void
+test_job_number(void)
+{
+    guint64 first;
+
+    vimg_transport_hold_job(HELPER_JOB);
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        first = vimg_transport_job_number();
+        {
+            VIMG_TRANSPORT_PATIENCE(NULL);
+
+            g_assert_cmpuint(vimg_transport_job_number(), ==, 0);
+        }
+    }
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpuint(vimg_transport_job_number(), ==, first);
+    }
+    vimg_transport_drop_job(HELPER_JOB);
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpuint(vimg_transport_job_number(), >, first);
+    }
+    g_assert_cmpuint(first, >, 0);
 }
 
 static void
@@ -221,6 +254,144 @@ test_fatal(void)
     vimg_transport_free(transport);
 }
 
+/* ---- given up ------------------------------------------------------------------------------ */
+
+/* What is never there; a server whose process stands still may be. */
+typedef struct {
+    gint asked;    /* atomic: it is waited for */
+    gint given_up; /* likewise */
+    GPid pid;      /* 0: it is no process */
+    int peer;      /* 0: likewise, no socket */
+} Nowhere;
+
+static gboolean
+is_given_up(gpointer data)
+{
+    Nowhere *nowhere = data;
+
+    __atomic_store_n(&nowhere->asked, TRUE, __ATOMIC_RELEASE);
+    return __atomic_load_n(&nowhere->given_up, __ATOMIC_ACQUIRE);
+}
+
+static void
+give_up(gpointer data)
+{
+    __atomic_store_n(&((Nowhere *)data)->given_up, TRUE, __ATOMIC_RELEASE);
+}
+
+static VimgSftpStream *
+connect_nowhere(gpointer data, GError **error)
+{
+    while (!is_given_up(data))
+        g_usleep(1000);
+    throw_error(error, VIMG_ERROR_ABORTED, "no more");
+    return NULL;
+}
+
+/* It takes what is said, and says nothing. */
+static VimgSftpStream *
+connect_silent(gpointer data, GError **error)
+{
+    VimgSftpStream *stream;
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), ==, 0);
+    stream = vimg_sftp_stream_new_fd(fds[0]);
+    stream->given_up = is_given_up;
+    stream->given_up_data = data;
+    ((Nowhere *)data)->peer = fds[1];
+    return stream;
+}
+
+static VimgSftpStream *
+connect_stopped(gpointer data, GError **error)
+{
+    Nowhere *nowhere = data;
+    VimgSftpStream *stream = vimg_sftp_stream_new_fd(helper_sftp_server(NULL, &nowhere->pid));
+
+    stream->given_up = is_given_up;
+    stream->given_up_data = nowhere;
+    return stream;
+}
+
+static gboolean
+check_stopped(VimgTransport *fresh, gpointer data, GError **error)
+{
+    Nowhere *nowhere = data;
+    VimgFileInfo info;
+    int result;
+
+    g_assert_cmpint(kill(nowhere->pid, SIGSTOP), ==, 0);
+    result = vimg_transport_stat(fresh, ".", &info);
+    kill(nowhere->pid, SIGKILL);
+    return throw_result(error, result, "%s", "stopped");
+}
+
+static const struct {
+    const char *path;
+    VimgSftpStream *(*connect)(gpointer data, GError **error);
+    gboolean (*check)(VimgTransport *fresh, gpointer data, GError **error);
+} nowheres[] = {
+    {"connect", connect_nowhere, NULL},
+    {"greeting", connect_silent, NULL},
+    {"check", connect_stopped, check_stopped},
+};
+
+/* Who asked for it by a job that is cancelled goes, and so does the transport. */
+static void
+test_given_up(gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    Nowhere nowhere = {.asked = FALSE};
+    VimgTransport *transport =
+        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = "/",
+                                                           .connect = nowheres[i].connect,
+                                                           .check = nowheres[i].check,
+                                                           .give_up = give_up,
+                                                           .data = &nowhere,
+                                                           .connections = 1,
+                                                           .patience = 1000});
+    g_autoptr(GError) error = NULL;
+
+    helper_serve();
+    helper_cancel_at = 1;
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_false(vimg_transport_sftp_connect(transport, &error));
+    }
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_assert_false(__atomic_load_n(&nowhere.given_up, __ATOMIC_ACQUIRE));
+    while (!__atomic_load_n(&nowhere.asked, __ATOMIC_ACQUIRE))
+        g_usleep(1000);
+    vimg_transport_free(transport);
+    g_assert_true(nowhere.given_up);
+    if (nowhere.pid > 0)
+        helper_sftp_reap(nowhere.pid);
+    if (nowhere.peer > 0)
+        close(nowhere.peer);
+    helper_cancel_at = 0;
+}
+
+/* In haste, what is lost is waited for as without a job, which may be cancelled. */
+static void
+test_haste(void)
+{
+    CutServer server = {.dir = "/", .code = VIMG_ERROR_DISCONNECTED, .failures = G_MAXUINT};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1);
+    VimgFileInfo info;
+
+    helper_serve();
+    helper_cancel_after = 0;
+    g_assert_null(vimg_transport_haste(HELPER_JOB));
+    g_assert_true(vimg_transport_job() == HELPER_JOB);
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ENOTCONN);
+    helper_cancel_after = 1;
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ECANCELED);
+    g_assert_true(vimg_transport_haste(NULL) == HELPER_JOB);
+    vimg_transport_free(transport);
+}
+
 /* ---- which machine ------------------------------------------------------------------------- */
 
 /* All have the same directory, and connections are counted. */
@@ -322,6 +493,46 @@ test_same_machine(void)
     g_assert_cmpuint(machines.more, ==, 1);
     g_assert_cmpuint(machines.firsts, ==, 1);
     g_assert_cmpuint(machines.checks, ==, 1);
+    helper_remove_dir(dir);
+}
+
+#define MORE 3
+
+/* Each takes until all of them are on their way. */
+static VimgSftpStream *
+connect_together(gpointer data, GError **error)
+{
+    Machines *machines = data;
+
+    __atomic_add_fetch(&machines->more, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&machines->more, __ATOMIC_ACQUIRE) < MORE)
+        g_usleep(100);
+    return vimg_sftp_stream_new_fd(helper_sftp_server(NULL, NULL));
+}
+
+static void
+test_together(void)
+{
+    g_autofree char *dir = helper_dir();
+    Machines machines = {.dir = dir};
+    VimgTransport *transport =
+        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = dir,
+                                                           .connect = connect_any,
+                                                           .connect_more = connect_together,
+                                                           .data = &machines,
+                                                           .connections = 1 + MORE,
+                                                           .patience = 1000});
+    VimgFileInfo info;
+
+    vimg_transport_expect(transport);
+    g_assert_cmpuint(machines.firsts, ==, 0);
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    vimg_transport_expect(transport);
+    while (__atomic_load_n(&machines.more, __ATOMIC_ACQUIRE) < MORE)
+        g_usleep(1000);
+    vimg_transport_free(transport);
+    g_assert_cmpuint(machines.more, ==, MORE);
+    g_assert_cmpuint(machines.firsts, ==, 1);
     helper_remove_dir(dir);
 }
 
@@ -487,18 +698,28 @@ int
 main(int argc, char **argv)
 {
     int status;
+    gsize i;
 
     g_test_init(&argc, &argv, NULL);
     large = helper_content(1, MIB, 0);
     g_test_add_func("/imagestore/sftp-links/patience", test_patience);
     g_test_add_func("/imagestore/sftp-links/refused", test_refused);
     g_test_add_func("/imagestore/sftp-links/job", test_job);
+    g_test_add_func("/imagestore/sftp-links/job-number", test_job_number);
     g_test_add_func("/imagestore/sftp-links/cancel", test_cancel);
     g_test_add_func("/imagestore/sftp-links/connect-again", test_connect_again);
     g_test_add_func("/imagestore/sftp-links/status", test_status);
     g_test_add_func("/imagestore/sftp-links/fatal", test_fatal);
+    for (i = 0; i < G_N_ELEMENTS(nowheres); i++) {
+        g_autofree char *path =
+            g_strconcat("/imagestore/sftp-links/given-up/", nowheres[i].path, NULL);
+
+        g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_given_up);
+    }
+    g_test_add_func("/imagestore/sftp-links/haste", test_haste);
     g_test_add_func("/imagestore/sftp-links/machines", test_machines);
     g_test_add_func("/imagestore/sftp-links/same-machine", test_same_machine);
+    g_test_add_func("/imagestore/sftp-links/together", test_together);
     g_test_add_func("/imagestore/sftp-links/flapping", test_flapping);
     g_test_add_func("/imagestore/sftp-links/renew", test_renew);
     g_test_add_data_func("/imagestore/sftp-links/many", GINT_TO_POINTER(FALSE), test_many);

@@ -423,6 +423,9 @@ liar_pull(gpointer handle, const char *uuid, gpointer source, const char *from,
 
     if (tells(handle, "pull-quiet"))
         return FALSE;
+    if (VIMG_PULL_REQUEST_HAS(request, judge_data) && request->judge &&
+        !request->judge(handle, &image, request->judge_data, error))
+        return FALSE;
     *sent = 7;
     return answer(handle, &image, out);
 }
