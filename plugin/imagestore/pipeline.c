@@ -33,8 +33,7 @@ typedef struct {
     gboolean hole;
     gboolean wanted; /* the ferry found that it is not there */
     gboolean read;   /* what it is to be compared with */
-    gboolean staged;
-    gboolean done;
+    gboolean staged, done;
 } Task;
 
 struct _VimgPipeline {
