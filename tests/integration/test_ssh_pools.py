@@ -311,6 +311,7 @@ class Inet6(SshCase):
         self.assertIn("<dir path='%s'/>" % self.dir, found.replace('"', "'"))
 
 
+@unittest.skipUnless(namespaces.entered(), "mounts need root")
 class SystemKeys(SshCase):
     """/etc/ssh/ssh_known_hosts, of the test's own mount namespace."""
 
