@@ -69,10 +69,13 @@ copy_into(VimgFill *fill, VimgWriter *writer, GError **error)
         return FALSE;
     vimg_job_progress(fill->from_job, "copy", 0, base->physical);
     vimg_job_progress(fill->to_job, "copy", 0, base->physical);
-    return vimg_copy_extents(reader, intake, fill->from_job, fill->to_job, fill->request.bandwidth,
-                             error) &&
-           vimg_intake_judge(intake, vimg_store_type(store_of(fill)), fill->image, error) &&
-           (!writer || vimg_intake_pad(intake, fill->image, error));
+    if (!vimg_copy_extents(reader, intake, fill->from_job, fill->to_job, fill->request.bandwidth,
+                           error)) {
+        fill->refused = vimg_intake_has_refused(intake);
+        return FALSE;
+    }
+    fill->refused = !vimg_intake_judge(intake, vimg_store_type(store_of(fill)), fill->image, error);
+    return !fill->refused && (!writer || vimg_intake_pad(intake, fill->image, error));
 }
 
 gboolean
@@ -91,6 +94,7 @@ copy_content(VimgFill *fill, VimgPluginImage *out, GError **error)
     if (!writer)
         return FALSE;
     fill->sent = fill->base->allocation;
+    fill->refused = FALSE; /* whatever a pull said that came to nothing */
     if (copy_into(fill, writer, error))
         return vimg_writer_finish(writer, TRUE, fill->image, out, error);
     vimg_writer_abort(writer);
