@@ -108,6 +108,7 @@ typedef struct {
     VimgFill *fill;
     gpointer content; /* as the backend handed it over; NULL: the image is active already */
     gboolean asked;
+    gboolean good; /* each time that it asked */
 } Verdict;
 
 static VimgReader *
@@ -202,10 +203,11 @@ judge_pulled(gpointer content, const VimgPluginImage *image, gpointer data, GErr
     Verdict *verdict = data;
     gboolean good;
 
-    verdict->asked = TRUE;
     verdict->content = content;
     good = judge(verdict, image, error);
     verdict->content = NULL;
+    verdict->good = good && (verdict->good || !verdict->asked);
+    verdict->asked = TRUE;
     return good;
 }
 
@@ -226,11 +228,14 @@ take_back(VimgFill *fill)
 static gboolean
 accept_pulled(Verdict *verdict, gboolean fresh, VimgPluginImage *out, GError **error)
 {
-    if (!fresh || verdict->asked || judge(verdict, out, error))
+    const VimgFill *fill = verdict->fill;
+
+    if (!fresh || (verdict->asked ? verdict->good : judge(verdict, out, error)))
         return TRUE;
     take_back(verdict->fill);
     vimg_plugin_image_clear(out);
-    return FALSE;
+    return verdict->asked && vimg_type_nonsense(vimg_store_type(store_of(fill)), fill->base->name,
+                                                error, "a copy that was refused");
 }
 
 /* ---- as it lies ------------------------------------------------------------------------- */
