@@ -96,6 +96,31 @@ test_job(void)
     helper_remove_dir(dir);
 }
 
+static guint64
+tell_number(VimgPluginJob *job)
+{
+    g_assert_true(job == HELPER_JOB);
+    return 7;
+}
+
+/* One that the daemon knows is the same in its next call. */
+static void
+test_job_number_told(void)
+{
+    const VimgServices *before = vimg_services;
+    const VimgServices services = {.size = sizeof(services), .job_number = tell_number};
+    guint i;
+
+    vimg_services = &services;
+    g_assert_cmpuint(vimg_transport_job_number(), ==, 0);
+    for (i = 0; i < 2; i++) {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpuint(vimg_transport_job_number(), ==, 7);
+    }
+    vimg_services = before;
+}
+
 /* Another job at the address of one that ended does not inherit how long that one waited. */
 static void
 test_job_number(void)
@@ -706,6 +731,7 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/refused", test_refused);
     g_test_add_func("/imagestore/sftp-links/job", test_job);
     g_test_add_func("/imagestore/sftp-links/job-number", test_job_number);
+    g_test_add_func("/imagestore/sftp-links/job-number-told", test_job_number_told);
     g_test_add_func("/imagestore/sftp-links/cancel", test_cancel);
     g_test_add_func("/imagestore/sftp-links/connect-again", test_connect_again);
     g_test_add_func("/imagestore/sftp-links/status", test_status);
