@@ -5,6 +5,7 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import sys
+import unittest
 import time
 from pathlib import Path
 
