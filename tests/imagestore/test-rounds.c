@@ -10,11 +10,13 @@
 #include "clone.h"
 #include "collect.h"
 #include "memory-transport.h"
+#include "publish.h"
 #include "slice.h"
 #include "slicer.h"
 #include "slow-transport.h"
 #include "store-helper.h"
 #include "trash.h"
+#include "turn.h"
 #include "verify.h"
 
 /* A store of many images, all of the same few slices. */
@@ -498,6 +500,36 @@ test_one(Place *place, gconstpointer data)
     g_assert_cmpuint(rounds(place), <=, 38);
 }
 
+/* What cannot be staged is said at once, though another host is at the image. */
+static void
+test_unstaged(Place *place, gconstpointer data)
+{
+    VimgTransport *near = memory_transport_new(place->disk, FALSE);
+    g_autoptr(VimgSliceStore) other = helper_reopen(near);
+    VimgIndexSizes sizes = vimg_slicer_sizes(VIMG_CUT_FIXED, place->store->slice_size);
+    g_autoptr(VimgIndex) index = vimg_index_new(&sizes);
+    g_autofree char *uuid = helper_create(place->store, "image", 0);
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(GError) error = NULL;
+    VimgTurn *turn = vimg_turn_try(other, uuid, &error);
+    VimgLease *lease;
+
+    g_assert_no_error(error);
+    place->store->pause = 1;
+    lease = vimg_lease_new(place->store, &error);
+    g_assert_no_error(error);
+    vimg_image_load(place->store, uuid, &image, &error);
+    g_assert_no_error(error);
+    rounds(place);
+    memory_disk_set_fault(place->disk, &(Fault){.kind = FAULT_NONE, .space = 16});
+    g_assert_false(vimg_publish_image(lease, image.manifest, index, NULL, &error));
+    memory_disk_set_fault(place->disk, &(Fault){FAULT_NONE});
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    g_assert_cmpuint(rounds(place), <, 500);
+    vimg_lease_free(lease);
+    vimg_turn_free(turn);
+}
+
 #define ADD(path, n, test)                                                                         \
     g_test_add("/imagestore/rounds/" path, Place, GUINT_TO_POINTER((guint)(n)), set_up, test,      \
                tear_down)
@@ -515,6 +547,7 @@ main(int argc, char **argv)
     ADD("upload", 0, test_upload);
     ADD("upload/small", 0, test_upload_small);
     ADD("upload/same", 0, test_upload_same);
+    ADD("upload/unstaged", 0, test_unstaged);
     ADD("download", 0, test_download);
     ADD("all/few", 100, test_all);
     ADD("all/many", 1500, test_all);
