@@ -171,21 +171,21 @@ sync_condemned(gpointer data)
 static void
 find_parent(const VimgSeal *seal)
 {
-    g_autofree char *found = vimg_parents_find(seal->parents, seal->index, seal->fresh);
+    g_autofree char *found = vimg_parents_find(seal->parents, seal->index);
 
     if (!seal->manifest->image.parent)
         seal->manifest->image.parent = g_steal_pointer(&found);
 }
 
-/* At every slice.  @rescued: some were moved back. */
+/* At every slice. */
 static gboolean
-look(const VimgSeal *seal, gboolean *rescued, GError **error)
+look(const VimgSeal *seal, GError **error)
 {
     VimgLease *lease = seal->lease;
     VimgManifest *manifest = seal->manifest;
 
-    if (!vimg_publish_check_all(lease->store, seal->index, seal->job, &manifest->sealed_allocation,
-                                rescued, error))
+    if (!vimg_publish_check(lease->store, seal->index, seal->job, &manifest->sealed_allocation,
+                            error))
         return vimg_lease_blame(lease, error);
     manifest->sealed_length = vimg_index_length(seal->index);
     if (seal->parents)
@@ -195,7 +195,7 @@ look(const VimgSeal *seal, gboolean *rescued, GError **error)
 
 /* Index and manifest durable in the lease, as are the slices.  @text: of the manifest. */
 static gboolean
-stage(const VimgSeal *seal, char *staged, gboolean rescued, char **text, GError **error)
+stage(const VimgSeal *seal, char *staged, char **text, GError **error)
 {
     VimgLease *lease = seal->lease;
     VimgManifest *manifest = seal->manifest;
@@ -204,8 +204,8 @@ stage(const VimgSeal *seal, char *staged, gboolean rescued, char **text, GError 
     gboolean good;
 
     g_clear_pointer(&manifest->index_digest, g_free);
-    if (!vimg_publish_stage_index(lease, staged, seal->index, 0, rescued ? NULL : seal->parents,
-                                  &manifest->index_size, &manifest->index_digest, error))
+    if (!vimg_publish_stage_index(lease, staged, seal->index, 0, &manifest->index_size,
+                                  &manifest->index_digest, error))
         return FALSE;
     vimg_aside_begin(&aside, lease->store->transport, sync_condemned, &condemned);
     manifest->sealed = TRUE;
@@ -273,14 +273,13 @@ vimg_seal(const VimgSeal *seal, VimgStoredImage *out, GError **error)
     g_autofree char *text = NULL;
     g_auto(Entry) entry = {.seal = seal};
     gboolean ours = FALSE;
-    gboolean rescued;
     VimgAside aside;
     gboolean good;
 
-    if (!look(seal, &rescued, error))
+    if (!look(seal, error))
         return FALSE;
     vimg_aside_begin(&aside, store->transport, enter, &entry);
-    good = stage(seal, staged, rescued, &text, error);
+    good = stage(seal, staged, &text, error);
     if (!good)
         __atomic_store_n(&entry.needless, TRUE, __ATOMIC_RELAXED);
     if (good || aside.started)

@@ -315,7 +315,6 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, VimgParents *p
         .index = index,
         .job = writer->job,
         .parents = parents,
-        .fresh = vimg_pipeline_fresh(writer->pipeline),
     };
 
     if (length < durable)

@@ -500,6 +500,36 @@ test_one(Place *place, gconstpointer data)
     g_assert_cmpuint(rounds(place), <=, 38);
 }
 
+/* What an upload that was killed stored anew is not durable, though another image names it. */
+static void
+test_durable(Place *place, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = noise(5, 3 * 64 * KIB);
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    g_autofree char *first = helper_create(place->store, "first", content->size);
+    g_autofree char *second = helper_create(place->store, "second", content->size);
+    g_autoptr(VimgBuffer) slice = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *dir = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgSliceId id;
+
+    helper_upload(place->store, first, content, &error);
+    g_assert_no_error(error);
+    vimg_slice_hash(tools, content->data, 64 * KIB, &id);
+    path = vimg_slice_path(&id);
+    dir = vimg_slice_dir(&id);
+    g_assert_cmpint(vimg_transport_read(place->near, path, MIB, &slice), ==, 0);
+    g_assert_cmpint(vimg_transport_unlink(place->near, path), ==, 0);
+    g_assert_cmpint(vimg_transport_sync(place->near, dir), ==, 0);
+    put(place, g_strdup(path), slice->data, slice->size);
+    g_assert_cmpint(vimg_transport_sync(place->near, path), ==, 0);
+    helper_upload(place->store, second, content, &error);
+    g_assert_no_error(error);
+    memory_disk_crash(place->disk, 0);
+    helper_assert_content(place->store, second, content);
+}
+
 /* What cannot be staged is said at once, though another host is at the image. */
 static void
 test_unstaged(Place *place, gconstpointer data)
@@ -547,6 +577,7 @@ main(int argc, char **argv)
     ADD("upload", 0, test_upload);
     ADD("upload/small", 0, test_upload_small);
     ADD("upload/same", 0, test_upload_same);
+    ADD("upload/durable", 0, test_durable);
     ADD("upload/unstaged", 0, test_unstaged);
     ADD("download", 0, test_download);
     ADD("all/few", 100, test_all);
