@@ -206,6 +206,25 @@ test_list_long(Place *place, gconstpointer data)
     g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_LIST), ==, 2 + n + 1);
 }
 
+/* Of a directory that holds too much nothing is said, however it is looked at. */
+static void
+test_crowded(Place *place, gconstpointer data)
+{
+    const char *uuid = place->uuids->pdata[0];
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(GArray) looks = NULL;
+    guint i;
+
+    g_assert_cmpint(vimg_image_look(place->store, uuid, &image), ==, 0);
+    vimg_stored_image_clear(&image);
+    for (i = 0; i < 64 * 1024; i++)
+        put(place, g_strdup_printf("images/%s/file-%05u", uuid, i), "", 0);
+    g_assert_cmpint(vimg_image_look(place->store, uuid, &image), ==, E2BIG);
+    looks = vimg_image_look_some(place->store, place->uuids, 0, 2);
+    g_assert_cmpint(g_array_index(looks, VimgImageLook, 0).result, ==, E2BIG);
+    g_assert_cmpint(g_array_index(looks, VimgImageLook, 1).result, ==, 0);
+}
+
 /* Whatever another host does to images is seen. */
 static void
 test_list_changes(Place *place, gconstpointer data)
@@ -571,6 +590,7 @@ main(int argc, char **argv)
     ADD("list/few", 5, test_list);
     ADD("list/many", VIMG_IMAGE_LOOKS + 1, test_list);
     ADD("list/long", 5, test_list_long);
+    ADD("list/crowded", 2, test_crowded);
     ADD("list/young", 5, test_list_young);
     ADD("list/changes", 5, test_list_changes);
     ADD("guess", 2, test_guess);
