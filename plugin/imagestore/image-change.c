@@ -109,6 +109,9 @@ make_dir(Making *making, const char *dir, GError **error)
     if (result == EEXIST)
         return throw_error(error, VIMG_ERROR_INVALID_ARG, _("image %s exists already"),
                            making->manifest->image.uuid);
+    /* it may have been made all the same, if the answer was lost */
+    if (result != 0)
+        vimg_transport_rmdir(transport, dir);
     return result == 0 || throw_result(error, result, _("cannot make the directory of the image"));
 }
 

@@ -229,3 +229,9 @@ vimg_transport_sftp_renew(VimgTransport *transport, guint connections, GError **
 {
     return vimg_sftp_links_renew(((Sftp *)transport)->links, connections, error);
 }
+
+void
+vimg_transport_sftp_restore(VimgTransport *transport)
+{
+    vimg_sftp_links_restore(((Sftp *)transport)->links);
+}
