@@ -5,8 +5,8 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import sys
-import unittest
 import time
+import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
