@@ -180,6 +180,7 @@ typedef struct {
 
     /* private directory of the daemon, 0700, which survives restarts; NULL: there is none */
     const char *state_dir;
+    guint64 (*job_number)(VimgPluginJob *job); /* that no other job has; 0: @job is NULL */
 } VimgServices;
 
 /* ---- definitions ------------------------------------------------------------------------ */

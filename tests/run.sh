@@ -106,7 +106,7 @@ integration() {
     done
     log=$(mktemp "$scratch/$file.XXXXXX")
     {
-        VIMG_TEST_BUILD=$builds/${against:-gcc} timeout 1500 \
+        VIMG_TEST_BUILD=$builds/${against:-gcc} env --default-signal=INT timeout 1500 \
             /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" >"$log" 2>&1 ||
             (($? == 3)) || fail "$file ended before its last test" >>"$log"
         {
@@ -114,6 +114,15 @@ integration() {
             cat "$log"
         } 9>"$scratch/printing"
     } &
+}
+
+stop_integration() {
+    local job
+
+    for job in $(jobs -pr); do
+        pkill -INT -P "$job" || true
+    done
+    wait
 }
 
 wire() {
@@ -360,6 +369,7 @@ done
 lanes=$(nproc)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/vimg-run.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
 export VIMG_TEST_RESULTS=$scratch/results
 : >"$VIMG_TEST_RESULTS"
 ((EUID != 0)) || export VIMG_TEST_NO_SKIP=${VIMG_TEST_NO_SKIP:-1}
@@ -371,6 +381,8 @@ for suite in "${chosen[@]}"; do
     set +e
     (
         set -e
+        trap stop_integration EXIT
+        trap 'exit 130' INT TERM
         read -r -d '' -a wanted <<<"$build_packages ${packages[$suite]}" || true
         need "${wanted[@]}"
         "suite_$suite"

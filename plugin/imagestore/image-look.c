@@ -14,6 +14,7 @@
 #define LOOKS 3
 #define MANIFEST_USUAL ((gsize)16 * 1024) /* hardly one is longer */
 #define NAMES_USUAL 64                    /* hardly a directory holds more */
+#define NAMES_MAX (64 * 1024)             /* none has more */
 
 /* A manifest that the directory holds. */
 typedef struct {
@@ -142,25 +143,30 @@ asks_new(void)
     return asks;
 }
 
+/* Frees the names once they were looked at: those of all images at once would be many. */
 static void
 take_names(VimgSliceStore *store, Look *look, VimgOp *op)
 {
     VimgImageLook *out = look->look;
 
     /* as with long manifests */
-    if (op->result == 0 && op->most > 0 && op->names->len >= op->most) {
+    if (op->result == 0 && op->most < NAMES_MAX && op->names->len >= op->most) {
         vimg_transport_clear_ops(op, 1, FALSE);
-        op->most = 0;
+        op->most = NAMES_MAX;
         vimg_transport_run(store->transport, op, 1);
     }
     if (op->result == ENOENT || op->result == ENOTDIR)
         return;
+    /* what was not told may be the index */
+    if (op->result == 0 && op->names->len >= NAMES_MAX)
+        op->result = E2BIG;
     out->result = op->result;
     if (op->result != 0)
         return;
     out->stored.present = TRUE;
     look->told = op->infos != NULL;
     look->numbers = sort_names(op, &out->stored, &look->damaged);
+    vimg_transport_clear_ops(op, 1, FALSE);
 }
 
 static void
@@ -178,7 +184,7 @@ list_directories(VimgSliceStore *store, const GPtrArray *looks)
         look->damaged = look->passed = FALSE;
         look->next = 0;
         op = ask(asks, look, VIMG_OP_LIST, vimg_image_dir(look->look->uuid), 0);
-        op->most = looks->len > 1 ? NAMES_USUAL : 0;
+        op->most = looks->len > 1 ? NAMES_USUAL : NAMES_MAX;
         /* far away it costs nothing, and saves a question for each file */
         op->with_infos = store->transport->remote;
     }
@@ -246,6 +252,7 @@ take_manifest(VimgSliceStore *store, Look *look, VimgOp *op)
         out->result = op->result;
     if (op->result == 0)
         manifest = vimg_manifest_parse(op->content->data, op->content->size, NULL);
+    g_clear_pointer(&op->content, vimg_buffer_unref);
     if (manifest && strcmp(manifest->image.uuid, out->uuid) != 0)
         g_clear_pointer(&manifest, vimg_manifest_free);
     if (manifest)
@@ -458,7 +465,8 @@ take_guess(VimgOp *ops, const char *name, guint64 number, VimgImageLook *out)
     g_autoptr(GArray) numbers = NULL;
     gboolean damaged = FALSE;
 
-    if (ops[GUESS_LIST].result != 0 || read->result != 0 || ops[GUESS_NAME].result != 0)
+    if (ops[GUESS_LIST].result != 0 || ops[GUESS_LIST].names->len >= NAMES_MAX ||
+        read->result != 0 || ops[GUESS_NAME].result != 0)
         return FALSE;
     numbers = sort_names(&ops[GUESS_LIST], stored, &damaged);
     manifest = vimg_manifest_parse(read->content->data, read->content->size, NULL);
@@ -487,7 +495,8 @@ look_by_guess(VimgSliceStore *store, VimgImageLook *out)
 
     if (!vimg_guess_find(store, out->uuid, &name, &number))
         return FALSE;
-    ops[GUESS_LIST] = (VimgOp){.kind = VIMG_OP_LIST, .path = vimg_image_dir(out->uuid)};
+    ops[GUESS_LIST] =
+        (VimgOp){.kind = VIMG_OP_LIST, .path = vimg_image_dir(out->uuid), .most = NAMES_MAX};
     ops[GUESS_MANIFEST] = (VimgOp){.kind = VIMG_OP_READ,
                                    .path = vimg_manifest_path(out->uuid, number),
                                    .size = VIMG_JSON_MAX_SIZE};

@@ -62,11 +62,14 @@ remove_ended(VimgTransport *transport, const char *dir)
         vimg_transport_remove_files(transport, dir);
 }
 
+/* Nothing while the store is closed: that does not wait for a storage, and surveys find the rest.
+ */
 static char *
 next_ended(VimgSliceStore *store)
 {
     LOCK_GUARD(&store->lock);
-    char *dir = g_queue_pop_head(&store->ended);
+    gboolean closing = __atomic_load_n(&store->closing, __ATOMIC_RELAXED);
+    char *dir = closing ? NULL : g_queue_pop_head(&store->ended);
 
     store->sweeping = dir != NULL;
     return dir;
@@ -118,6 +121,7 @@ vimg_lease_sweep_end(VimgSliceStore *store)
     if (store->swept)
         thread_must(pthread_join(store->sweeper, NULL));
     store->swept = FALSE;
+    g_queue_clear_full(&store->ended, g_free);
 }
 
 int

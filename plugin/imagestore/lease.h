@@ -35,7 +35,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgLease, vimg_lease_free)
  * a file that goes in the same trip, or NULL.
  */
 void vimg_lease_leave(VimgLease *lease, const char *sign);
-/* Waits for such removals; nobody leaves any more. */
+/* Waits for such removals, if the store is closed for the one under way; nobody leaves any more. */
 void vimg_lease_sweep_end(VimgSliceStore *store);
 
 /* Returns: (transfer full) the path of a staged file. */

@@ -155,10 +155,9 @@ struct _VimgParents {
     VimgAside aside;
     gboolean aside_ended;
     VimgRecent recent[VIMG_RECENT];
-    GPtrArray *there;   /* uuids of those that clients can see */
-    GArray *reads;      /* of VimgOp, of their indexes */
-    gsize read;         /* the first so many have an answer */
-    GHashTable *shares; /* of the new image, once it was compared; the ids are its index's */
+    GPtrArray *there; /* uuids of those that clients can see */
+    GArray *reads;    /* of VimgOp, of their indexes */
+    gsize read;       /* the first so many have an answer */
 };
 
 static void
@@ -223,45 +222,17 @@ find_most(const VimgParents *parents, GHashTable *shares, guint64 total)
     return parent;
 }
 
-/* One that had to be stored anew was lost: that an index names it does not make it durable. */
-static void
-leave_out(const VimgParents *parents, GHashTable *fresh)
-{
-    GHashTableIter iter;
-    gpointer id;
-
-    g_hash_table_iter_init(&iter, fresh);
-    while (g_hash_table_iter_next(&iter, &id, NULL)) {
-        Share *share = g_hash_table_lookup(parents->shares, id);
-
-        if (share)
-            share->seen = 0;
-    }
-}
-
 char *
-vimg_parents_find(VimgParents *parents, const VimgIndex *index, GHashTable *fresh)
+vimg_parents_find(VimgParents *parents, const VimgIndex *index)
 {
-    const char *parent = NULL;
+    g_autoptr(GHashTable) shares = NULL;
     guint64 total;
 
     wait_for_all(parents);
-    if (parents->read == 0 || parents->shares)
+    if (parents->read == 0)
         return NULL;
-    parents->shares = collect(index, &total);
-    if (total > 0)
-        parent = find_most(parents, parents->shares, total);
-    if (fresh)
-        leave_out(parents, fresh);
-    return g_strdup(parent);
-}
-
-gboolean
-vimg_parents_hold(const VimgParents *parents, const VimgSliceId *id)
-{
-    const Share *share = parents->shares ? g_hash_table_lookup(parents->shares, id) : NULL;
-
-    return share && share->seen > 0;
+    shares = collect(index, &total);
+    return total > 0 ? g_strdup(find_most(parents, shares, total)) : NULL;
 }
 
 void
@@ -273,7 +244,6 @@ vimg_parents_free(VimgParents *parents)
         return;
     if (parents->aside.started)
         wait_for_all(parents);
-    g_clear_pointer(&parents->shares, g_hash_table_unref);
     for (i = 0; i < parents->read; i++)
         vimg_buffer_unref(g_array_index(parents->reads, VimgOp, i).content);
     if (parents->reads) {
@@ -290,5 +260,5 @@ vimg_parent_find(VimgSliceStore *store, const VimgIndex *index)
 {
     g_autoptr(VimgParents) parents = vimg_parents_new(store);
 
-    return vimg_parents_find(parents, index, NULL);
+    return vimg_parents_find(parents, index);
 }

@@ -25,11 +25,7 @@ char *vimg_parent_find(VimgSliceStore *store, const VimgIndex *index);
 
 /* The same in two steps: far away, the reading goes on meanwhile. */
 VimgParents *vimg_parents_new(VimgSliceStore *store);
-/* Once; @index lives as long as @parents.  @fresh: ids that were stored for it; may be NULL. */
-char *vimg_parents_find(VimgParents *parents, const VimgIndex *index, GHashTable *fresh);
-/* Then: one of them has the slice @id, so that it is durable; FALSE also if it was not looked for.
- */
-gboolean vimg_parents_hold(const VimgParents *parents, const VimgSliceId *id);
+char *vimg_parents_find(VimgParents *parents, const VimgIndex *index);
 /* Accepts NULL. */
 void vimg_parents_free(VimgParents *parents);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgParents, vimg_parents_free)

@@ -33,8 +33,7 @@ typedef struct {
     gboolean hole;
     gboolean wanted; /* the ferry found that it is not there */
     gboolean read;   /* what it is to be compared with */
-    gboolean staged;
-    gboolean done;
+    gboolean staged, done;
 } Task;
 
 struct _VimgPipeline {
@@ -55,7 +54,6 @@ struct _VimgPipeline {
     guint64 numbers;    /* of tasks made */
     VimgIndex *index;   /* all slices retired */
     GHashTable *stored; /* ids that lie in the store or are staged whole */
-    GHashTable *fresh;  /* ids of those that were not there */
     GArray *staged;     /* of VimgStagedSlice, since the last commit */
     guint64 since;      /* bytes retired since the last commit that were not stored before */
     guint64 allocation;
@@ -231,10 +229,8 @@ finish(Task *task, Place place, GError *error)
     LOCK_GUARD(&pipeline->lock);
 
     task->staged = place == PLACE_STAGED;
-    if (task->staged) {
+    if (task->staged)
         g_array_append_vals(pipeline->staged, slice, 1);
-        g_hash_table_add(pipeline->fresh, g_memdup2(&slice->id, sizeof(slice->id)));
-    }
     if (error)
         fail(pipeline, error);
     else if (place != PLACE_NOWHERE && !task->hole &&
@@ -450,7 +446,6 @@ pipeline_discard(VimgPipeline *pipeline)
     settle(pipeline, pipeline->staged, FALSE);
     g_array_unref(pipeline->staged);
     g_hash_table_unref(pipeline->stored);
-    g_hash_table_unref(pipeline->fresh);
     vimg_index_free(pipeline->index);
     pthread_cond_destroy(&pipeline->changed);
     pthread_mutex_destroy(&pipeline->lock);
@@ -494,7 +489,6 @@ vimg_pipeline_new(const VimgPipelineStart *start, GError **error)
     pipeline->durable = vimg_index_length(start->old);
     pipeline->allocation = start->allocation;
     pipeline->stored = g_hash_table_new_full(vimg_id_hash, vimg_id_equal_func, g_free, NULL);
-    pipeline->fresh = g_hash_table_new_full(vimg_id_hash, vimg_id_equal_func, g_free, NULL);
     pipeline->staged = g_array_new(FALSE, FALSE, sizeof(VimgStagedSlice));
     g_queue_init(&pipeline->tasks);
     thread_must(pthread_mutex_init(&pipeline->lock, NULL));
@@ -583,12 +577,6 @@ const VimgIndex *
 vimg_pipeline_index(VimgPipeline *pipeline)
 {
     return pipeline->index;
-}
-
-GHashTable *
-vimg_pipeline_fresh(VimgPipeline *pipeline)
-{
-    return pipeline->fresh;
 }
 
 void

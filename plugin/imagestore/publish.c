@@ -16,13 +16,12 @@
 /* ---- durability ------------------------------------------------------------------------- */
 
 /*
- * The prefix directories of the slices of @index from @from on, but for those that @parents (may be
- * NULL) hold, and the one that holds them; with these, in the same trips, @with is run unless it is
- * NULL.
+ * The prefix directories of the slices of @index from @from on, and the one that holds them; with
+ * these, in the same trips, @with is run unless it is NULL.  Also of slices that other images name:
+ * lost once and stored anew by an upload that was killed, they need not be durable.
  */
 static int
-sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from,
-              const VimgParents *parents, VimgOp *with)
+sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from, VimgOp *with)
 {
     g_autofree guint8 *seen = g_new0(guint8, 65536);
     g_autoptr(GArray) ops = g_array_new(FALSE, FALSE, sizeof(VimgOp));
@@ -34,7 +33,7 @@ sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from,
         const VimgSliceId *id = vimg_index_id(index, i);
         VimgOp op = {.kind = VIMG_OP_SYNC};
 
-        if (seen[vimg_slice_prefix(id)] || (parents && vimg_parents_hold(parents, id)))
+        if (seen[vimg_slice_prefix(id)])
             continue;
         seen[vimg_slice_prefix(id)] = TRUE;
         op.path = vimg_slice_dir(id);
@@ -58,7 +57,7 @@ sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from,
 static int
 sync_slices(VimgTransport *transport, const VimgIndex *index, gsize from)
 {
-    int result = sync_prefixes(transport, index, from, NULL, NULL);
+    int result = sync_prefixes(transport, index, from, NULL);
 
     return result ? result : vimg_slice_sync_condemned(transport);
 }
@@ -278,16 +277,13 @@ vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **error)
 /* ---- the last look before publishing ---------------------------------------------------- */
 
 static gboolean
-check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, gboolean *rescued,
-          GError **error)
+check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, GError **error)
 {
     char hex[VIMG_ID_HEX];
 
     vimg_id_to_hex(id, hex);
-    if (op->result == ENOENT && vimg_slice_rescue(store->transport, id)) {
-        *rescued = TRUE;
+    if (op->result == ENOENT && vimg_slice_rescue(store->transport, id))
         op->result = vimg_transport_stat(store->transport, op->path, &op->info);
-    }
     if (op->result == ENOENT || (op->result == 0 && op->info.size == 0))
         return throw_error(error, VIMG_ERROR_DAMAGED, _("slice %1$s is damaged: %2$s"), hex,
                            _("it is missing"));
@@ -298,7 +294,7 @@ check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, gboolean *re
 
 static gboolean
 check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *bytes,
-            gboolean *rescued, GError **error)
+            GError **error)
 {
     g_autofree VimgOp *ops = g_new0(VimgOp, ids->len);
     gboolean good = TRUE;
@@ -310,7 +306,7 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *
         ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_slice_path(ids->pdata[i])};
     vimg_transport_run(store->transport, ops, ids->len);
     for (i = 0; good && i < ids->len; i++) {
-        good = check_one(store, ids->pdata[i], &ops[i], rescued, error);
+        good = check_one(store, ids->pdata[i], &ops[i], error);
         /* the zero slices belong to the store, not to the image */
         if (!vimg_id_is_zero(ids->pdata[i]))
             *bytes += ops[i].info.size;
@@ -321,8 +317,8 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *
 }
 
 gboolean
-vimg_publish_check_all(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
-                       guint64 *allocation, gboolean *rescued, GError **error)
+vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
+                   guint64 *allocation, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
@@ -330,26 +326,16 @@ vimg_publish_check_all(VimgSliceStore *store, const VimgIndex *index, VimgPlugin
     gsize i;
 
     *allocation = 0;
-    *rescued = FALSE;
     for (i = 0; i < n; i++) {
         VimgSliceId *id = (VimgSliceId *)vimg_index_id(index, i);
 
         if (!g_hash_table_add(seen, id))
             continue;
         g_ptr_array_add(ids, id);
-        if (ids->len >= BATCH && !check_batch(store, ids, job, allocation, rescued, error))
+        if (ids->len >= BATCH && !check_batch(store, ids, job, allocation, error))
             return FALSE;
     }
-    return check_batch(store, ids, job, allocation, rescued, error);
-}
-
-gboolean
-vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
-                   guint64 *allocation, GError **error)
-{
-    gboolean rescued;
-
-    return vimg_publish_check_all(store, index, job, allocation, &rescued, error);
+    return check_batch(store, ids, job, allocation, error);
 }
 
 /* ---- indexes ---------------------------------------------------------------------------- */
@@ -359,14 +345,13 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob 
  * lie; far away both at once.
  */
 static gboolean
-write_index(VimgLease *lease, VimgOp *op, const VimgIndex *index, gsize from,
-            const VimgParents *parents, GError **error)
+write_index(VimgLease *lease, VimgOp *op, const VimgIndex *index, gsize from, GError **error)
 {
     VimgTransport *transport = lease->store->transport;
     int result = 0;
 
     if (op->durable)
-        result = sync_prefixes(transport, index, from, parents, op);
+        result = sync_prefixes(transport, index, from, op);
     else
         vimg_transport_run(transport, op, 1);
     if (op->result == EEXIST) { /* of an attempt that failed */
@@ -386,7 +371,7 @@ write_index(VimgLease *lease, VimgOp *op, const VimgIndex *index, gsize from,
 
 gboolean
 vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from,
-                         const VimgParents *parents, guint64 *size, char **digest, GError **error)
+                         guint64 *size, char **digest, GError **error)
 {
     g_autoptr(VimgBuffer) content = vimg_index_encode(index);
     VimgOp op = {
@@ -398,7 +383,7 @@ vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, g
         .durable = is_durable(lease),
     };
 
-    if (!write_index(lease, &op, index, from, parents, error) ||
+    if (!write_index(lease, &op, index, from, error) ||
         (!op.durable && !sync_staged(lease, &path, 1, index, from, error)))
         return FALSE;
     if (size)
@@ -471,7 +456,7 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
     int synced;
     int result;
 
-    if (!vimg_publish_stage_index(lease, staged, index, from, NULL, NULL, NULL, error) ||
+    if (!vimg_publish_stage_index(lease, staged, index, from, NULL, NULL, error) ||
         !vimg_publish_sync_condemned(lease, error))
         return FALSE;
     result = vimg_transport_publish_durable(transport, staged, place, dir, &synced);

@@ -12,7 +12,6 @@
 #include "index.h"
 #include "lease.h"
 #include "manifest.h"
-#include "parent.h"
 
 /* A slice that lies in the lease as "<hex id>.<number>". */
 typedef struct {
@@ -49,10 +48,6 @@ gboolean vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgInde
 gboolean vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
                             guint64 *allocation, GError **error);
 
-/* The same.  @rescued: some were moved back, and are not durable there. */
-gboolean vimg_publish_check_all(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
-                                guint64 *allocation, gboolean *rescued, GError **error);
-
 /* Makes durable where the slices of @index lie, of which some were moved back. */
 gboolean vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error);
 
@@ -64,12 +59,10 @@ void vimg_publish_remove_partials(VimgTransport *transport, const char *uuid, gu
 /*
  * Makes @index durable at @path in the lease, and where its slices from @from on lie; then
  * vimg_publish_sync_condemned() has to follow: what a collector takes from there meanwhile must not
- * be lost on both sides.  @parents: what they hold is durable; may be NULL.  @digest: (transfer
- * full); may be NULL, as @size.
+ * be lost on both sides.  @digest: (transfer full); may be NULL, as @size.
  */
 gboolean vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from,
-                                  const VimgParents *parents, guint64 *size, char **digest,
-                                  GError **error);
+                                  guint64 *size, char **digest, GError **error);
 gboolean vimg_publish_sync_condemned(VimgLease *lease, GError **error);
 /* Either what was staged is missing or the directory of @uuid.  Returns: FALSE. */
 gboolean vimg_publish_throw_missing(const VimgLease *lease, const char *uuid, GError **error);

@@ -194,7 +194,7 @@ vimg_pulled_open(gpointer content, guint64 offset, guint64 length, VimgPluginJob
 {
     const Pull *pull = content;
 
-    return vimg_slice_reader_new(pull->store, pull->index, offset, length, job, error);
+    return vimg_slice_reader_new(pull->store, pull->out, pull->index, offset, length, job, error);
 }
 
 static gboolean

@@ -98,6 +98,24 @@ exchange_way(VimgLink *link, VimgWay *way)
     return former;
 }
 
+/* Connects by the way that @link goes now; else it goes @former again, which is taken over. */
+static gboolean
+renew(VimgLink *link, VimgTransport *transport, guint connections, VimgWay *former, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    if (vimg_transport_sftp_renew(transport, connections, &local)) {
+        vimg_way_unref(former);
+        return TRUE;
+    }
+    vimg_way_unref(exchange_way(link, former));
+    /* it may yet connect by the other one */
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_ABORTED))
+        vimg_transport_sftp_restore(transport);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 gboolean
 vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
                  GError **error)
@@ -107,10 +125,7 @@ vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool 
 
     if (vimg_way_equal(way, former))
         return vimg_transport_sftp_connect(transport, error);
-    if (vimg_transport_sftp_renew(transport, vimg_way_connections(way), error))
-        return TRUE;
-    vimg_way_unref(exchange_way(link, g_steal_pointer(&former)));
-    return FALSE;
+    return renew(link, transport, vimg_way_connections(way), g_steal_pointer(&former), error);
 }
 
 void
@@ -325,11 +340,9 @@ renew_via(VimgLink *link, Via *via, GError **error)
     g_autoptr(VimgWay) way = vimg_way_via(now, via->network);
     g_autoptr(VimgWay) former = exchange_way(via->link, vimg_way_ref(way));
 
-    if (vimg_way_equal(way, former) ||
-        vimg_transport_sftp_renew(via->transport, vimg_way_connections(way), error))
-        return TRUE;
-    vimg_way_unref(exchange_way(via->link, g_steal_pointer(&former)));
-    return FALSE;
+    return vimg_way_equal(way, former) ||
+           renew(via->link, via->transport, vimg_way_connections(way), g_steal_pointer(&former),
+                 error);
 }
 
 /* What @via leads to is to be what @link does. */

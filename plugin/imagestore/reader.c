@@ -33,6 +33,7 @@ typedef struct {
 
 struct _VimgSliceReader {
     VimgSliceStore *store;
+    VimgTransport *transport; /* its own, or one for the network over which data passes */
     VimgPluginJob *job;
     VimgLease *lease; /* NULL on a read-only or full store */
     const VimgIndex *index;
@@ -98,7 +99,7 @@ read_batch(VimgSliceTools *tools, gpointer data)
         fetches[i] = (VimgSliceFetch){.id = vimg_index_id(reader->index, piece->slice),
                                       .length = piece->end - piece->start};
     }
-    vimg_slice_fetch(reader->store->transport, fetches, batch->n);
+    vimg_slice_fetch(reader->transport, fetches, batch->n);
     for (i = 0; i < batch->n; i++)
         expand(tools, batch->pieces[i], &fetches[i]);
 }
@@ -144,10 +145,10 @@ vimg_slice_reader_lease(VimgSliceStore *store, VimgLease **out, GError **error)
 }
 
 VimgSliceReader *
-vimg_slice_reader_new(VimgSliceStore *store, const VimgIndex *index, guint64 offset, guint64 length,
-                      VimgPluginJob *job, GError **error)
+vimg_slice_reader_new(VimgSliceStore *store, VimgTransport *transport, const VimgIndex *index,
+                      guint64 offset, guint64 length, VimgPluginJob *job, GError **error)
 {
-    gboolean remote = store->transport->remote;
+    gboolean remote = transport->remote;
     guint64 total = vimg_index_length(index);
     guint64 start = MIN(offset, total);
     guint64 end = length && length < total - start ? start + length : total;
@@ -159,6 +160,7 @@ vimg_slice_reader_new(VimgSliceStore *store, const VimgIndex *index, guint64 off
         return NULL;
     reader = g_new0(VimgSliceReader, 1);
     reader->store = store;
+    reader->transport = transport;
     reader->job = job;
     vimg_transport_hold_job(job);
     reader->index = index;
@@ -187,7 +189,9 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
     if (!vimg_slice_reader_lease(store, &lease, error))
         return NULL;
     index = vimg_slice_reader_index(store, uuid, NULL, error);
-    reader = index ? vimg_slice_reader_new(store, index, offset, length, job, error) : NULL;
+    reader = index
+                 ? vimg_slice_reader_new(store, store->transport, index, offset, length, job, error)
+                 : NULL;
     if (!reader)
         return NULL;
     reader->lease = g_steal_pointer(&lease);

@@ -1,8 +1,10 @@
 /*
  * seal.c: making an image active
  *
- * Far away, what does not depend on one another is asked at the same time: while the slices are
- * looked at and made durable, the turn is taken and the newest manifest read.
+ * Far away, what does not depend on one another is asked at the same time: while index and slices
+ * are made durable, the turn is taken and the newest manifest read.  Not while the slices are
+ * looked at, which takes long where there are many: whoever else wants the turn is told that it is
+ * busy.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -99,30 +101,10 @@ copy_sealed(VimgManifest *manifest, const VimgManifest *from)
     manifest->index_size = from->index_size;
 }
 
-/* After a long upload a dead host's turn is waited for as long as it takes to be sure. */
-static VimgTurn *
-wait_for_turn(VimgLease *lease, const char *uuid, VimgPluginJob *job, GError **error)
-{
-    guint round;
-
-    for (round = 1;; round++) {
-        g_autoptr(GError) local = NULL;
-        VimgTurn *turn = vimg_turn_new_in(lease, uuid, &local);
-
-        if (turn)
-            return turn;
-        if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) || round == WAITS) {
-            g_propagate_error(error, g_steal_pointer(&local));
-            return NULL;
-        }
-        if (!vimg_slice_store_check_job(job, error))
-            return NULL;
-    }
-}
-
 /* The image in our turn; what another host changed until now is in it. */
 typedef struct {
     const VimgSeal *seal;
+    gint needless; /* atomic: nothing will be published */
     VimgTurn *turn;
     VimgStoredImage image;
     GError *error;
@@ -138,6 +120,29 @@ entry_clear(Entry *entry)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Entry, entry_clear)
 
+/* After a long upload a dead host's turn is waited for as long as it takes to be sure. */
+static VimgTurn *
+wait_for_turn(const Entry *entry, GError **error)
+{
+    const VimgSeal *seal = entry->seal;
+    guint round;
+
+    for (round = 1;; round++) {
+        g_autoptr(GError) local = NULL;
+        VimgTurn *turn = vimg_turn_new_in(seal->lease, seal->manifest->image.uuid, &local);
+
+        if (turn)
+            return turn;
+        if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) || round == WAITS ||
+            __atomic_load_n(&entry->needless, __ATOMIC_RELAXED)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        if (!vimg_slice_store_check_job(seal->job, error))
+            return NULL;
+    }
+}
+
 static void
 enter(gpointer data)
 {
@@ -145,7 +150,7 @@ enter(gpointer data)
     const VimgSeal *seal = entry->seal;
     const char *uuid = seal->manifest->image.uuid;
 
-    entry->turn = wait_for_turn(seal->lease, uuid, seal->job, &entry->error);
+    entry->turn = wait_for_turn(entry, &entry->error);
     if (entry->turn)
         vimg_image_load(seal->lease->store, uuid, &entry->image, &entry->error);
 }
@@ -166,10 +171,26 @@ sync_condemned(gpointer data)
 static void
 find_parent(const VimgSeal *seal)
 {
-    g_autofree char *found = vimg_parents_find(seal->parents, seal->index, seal->fresh);
+    g_autofree char *found = vimg_parents_find(seal->parents, seal->index);
 
     if (!seal->manifest->image.parent)
         seal->manifest->image.parent = g_steal_pointer(&found);
+}
+
+/* At every slice. */
+static gboolean
+look(const VimgSeal *seal, GError **error)
+{
+    VimgLease *lease = seal->lease;
+    VimgManifest *manifest = seal->manifest;
+
+    if (!vimg_publish_check(lease->store, seal->index, seal->job, &manifest->sealed_allocation,
+                            error))
+        return vimg_lease_blame(lease, error);
+    manifest->sealed_length = vimg_index_length(seal->index);
+    if (seal->parents)
+        find_parent(seal);
+    return TRUE;
 }
 
 /* Index and manifest durable in the lease, as are the slices.  @text: of the manifest. */
@@ -180,18 +201,11 @@ stage(const VimgSeal *seal, char *staged, char **text, GError **error)
     VimgManifest *manifest = seal->manifest;
     Condemned condemned = {.lease = lease};
     VimgAside aside;
-    gboolean rescued;
     gboolean good;
 
     g_clear_pointer(&manifest->index_digest, g_free);
-    if (!vimg_publish_check_all(lease->store, seal->index, seal->job, &manifest->sealed_allocation,
-                                &rescued, error))
-        return vimg_lease_blame(lease, error);
-    manifest->sealed_length = vimg_index_length(seal->index);
-    if (seal->parents)
-        find_parent(seal);
-    if (!vimg_publish_stage_index(lease, staged, seal->index, 0, rescued ? NULL : seal->parents,
-                                  &manifest->index_size, &manifest->index_digest, error))
+    if (!vimg_publish_stage_index(lease, staged, seal->index, 0, &manifest->index_size,
+                                  &manifest->index_digest, error))
         return FALSE;
     vimg_aside_begin(&aside, lease->store->transport, sync_condemned, &condemned);
     manifest->sealed = TRUE;
@@ -262,8 +276,12 @@ vimg_seal(const VimgSeal *seal, VimgStoredImage *out, GError **error)
     VimgAside aside;
     gboolean good;
 
+    if (!look(seal, error))
+        return FALSE;
     vimg_aside_begin(&aside, store->transport, enter, &entry);
     good = stage(seal, staged, &text, error);
+    if (!good)
+        __atomic_store_n(&entry.needless, TRUE, __ATOMIC_RELAXED);
     if (good || aside.started)
         vimg_aside_end(&aside);
     if (good && entry.error)

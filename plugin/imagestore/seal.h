@@ -18,7 +18,6 @@ typedef struct {
     const VimgIndex *index;
     VimgPluginJob *job;
     VimgParents *parents; /* of which one is the parent; NULL: the manifest says it */
-    GHashTable *fresh;    /* ids of slices that were stored for it; with @parents */
 } VimgSeal;
 
 /*

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "store.h"
 #include "thread.h"
 #include "transport.h"
 
@@ -84,13 +85,27 @@ vimg_transport_drop_job(VimgPluginJob *job)
         g_clear_pointer(&works, g_hash_table_unref);
 }
 
+/* A job of several calls is one and the same in all of them only if the daemon says so. */
+static gboolean
+is_told(void)
+{
+    const gsize needed = G_STRUCT_OFFSET(VimgServices, job_number) + sizeof(gpointer);
+
+    return vimg_services && vimg_services->size >= needed && vimg_services->job_number;
+}
+
 guint64
 vimg_transport_job_number(void)
 {
     VimgPluginJob *job = vimg_transport_is_patient() ? vimg_transport_job() : NULL;
+
+    if (!job)
+        return 0;
+    if (is_told())
+        return vimg_services->job_number(job);
     LOCK_GUARD(&works_lock);
 
-    return job ? ((const Work *)g_hash_table_lookup(works, job))->number : 0;
+    return ((const Work *)g_hash_table_lookup(works, job))->number;
 }
 
 VimgPluginJob *

@@ -182,8 +182,8 @@ VimgPluginJob *vimg_transport_job(void);
 /* Whether there is one, which waits for minutes. */
 gboolean vimg_transport_is_patient(void);
 /*
- * Which one that is, for as long as any thread works for it or somebody holds it; unlike its
- * address, no number is used again.  0: none.
+ * Which one that is: unlike its address, no number is used again.  0: none.  Of a daemon that does
+ * not tell, it is so for as long as any thread works for it or somebody holds it.
  */
 guint64 vimg_transport_job_number(void);
 /* What works for @job (NULL: none) now and then holds it from its beginning to its end. */

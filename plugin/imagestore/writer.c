@@ -175,12 +175,14 @@ load_and_reserve(VimgSliceWriter *writer, const char *uuid, const VimgWriteReque
     Reservation reservation = {.lease = writer->lease,
                                .bytes = bytes ? bytes : VIMG_RESERVE_AHEAD,
                                .must = bytes > 0 && bytes == request->length};
-    VimgAside aside;
+    VimgAside aside = {0};
     guint64 here;
     gboolean good;
 
     writer->ahead = bytes;
-    vimg_aside_begin(&aside, writer->store->transport, reserve, &reservation);
+    /* what goes on may need less: nobody is to be refused for what is there */
+    if (request->offset == 0)
+        vimg_aside_begin(&aside, writer->store->transport, reserve, &reservation);
     good = load(writer, uuid, request, error);
     /* what is compared takes no space */
     here = good ? durable_end(writer) - request->offset : 0;
@@ -315,7 +317,6 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, VimgParents *p
         .index = index,
         .job = writer->job,
         .parents = parents,
-        .fresh = vimg_pipeline_fresh(writer->pipeline),
     };
 
     if (length < durable)

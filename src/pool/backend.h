@@ -47,6 +47,9 @@ const VimgBackend *vimg_type_table(const VimgType *type);
 gboolean vimg_type_has_format(const VimgType *type, const char *format);
 /* Whether its images may be made without a format; a backend of the first contract wants one. */
 gboolean vimg_type_takes_undeclared(const VimgType *type);
+/* VIMG_ERROR_INTERNAL: the backend returned nonsense, which @format names.  Returns: FALSE. */
+gboolean vimg_type_nonsense(const VimgType *type, const char *image, GError **error,
+                            const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 /* Whether it can make images of plain files. */
 gboolean vimg_type_can_adopt(const VimgType *type);

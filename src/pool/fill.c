@@ -69,10 +69,13 @@ copy_into(VimgFill *fill, VimgWriter *writer, GError **error)
         return FALSE;
     vimg_job_progress(fill->from_job, "copy", 0, base->physical);
     vimg_job_progress(fill->to_job, "copy", 0, base->physical);
-    return vimg_copy_extents(reader, intake, fill->from_job, fill->to_job, fill->request.bandwidth,
-                             error) &&
-           vimg_intake_judge(intake, vimg_store_type(store_of(fill)), fill->image, error) &&
-           (!writer || vimg_intake_pad(intake, fill->image, error));
+    if (!vimg_copy_extents(reader, intake, fill->from_job, fill->to_job, fill->request.bandwidth,
+                           error)) {
+        fill->refused = vimg_intake_has_refused(intake);
+        return FALSE;
+    }
+    fill->refused = !vimg_intake_judge(intake, vimg_store_type(store_of(fill)), fill->image, error);
+    return !fill->refused && (!writer || vimg_intake_pad(intake, fill->image, error));
 }
 
 gboolean
@@ -91,6 +94,7 @@ copy_content(VimgFill *fill, VimgPluginImage *out, GError **error)
     if (!writer)
         return FALSE;
     fill->sent = fill->base->allocation;
+    fill->refused = FALSE; /* whatever a pull said that came to nothing */
     if (copy_into(fill, writer, error))
         return vimg_writer_finish(writer, TRUE, fill->image, out, error);
     vimg_writer_abort(writer);
@@ -104,6 +108,7 @@ typedef struct {
     VimgFill *fill;
     gpointer content; /* as the backend handed it over; NULL: the image is active already */
     gboolean asked;
+    gboolean good; /* each time that it asked */
 } Verdict;
 
 static VimgReader *
@@ -198,10 +203,11 @@ judge_pulled(gpointer content, const VimgPluginImage *image, gpointer data, GErr
     Verdict *verdict = data;
     gboolean good;
 
-    verdict->asked = TRUE;
     verdict->content = content;
     good = judge(verdict, image, error);
     verdict->content = NULL;
+    verdict->good = good && (verdict->good || !verdict->asked);
+    verdict->asked = TRUE;
     return good;
 }
 
@@ -222,11 +228,14 @@ take_back(VimgFill *fill)
 static gboolean
 accept_pulled(Verdict *verdict, gboolean fresh, VimgPluginImage *out, GError **error)
 {
-    if (!fresh || verdict->asked || judge(verdict, out, error))
+    const VimgFill *fill = verdict->fill;
+
+    if (!fresh || (verdict->asked ? verdict->good : judge(verdict, out, error)))
         return TRUE;
     take_back(verdict->fill);
     vimg_plugin_image_clear(out);
-    return FALSE;
+    return verdict->asked && vimg_type_nonsense(vimg_store_type(store_of(fill)), fill->base->name,
+                                                error, "a copy that was refused");
 }
 
 /* ---- as it lies ------------------------------------------------------------------------- */

@@ -271,7 +271,8 @@ test_ends(void)
 
 typedef struct {
     World *world;
-    MemoryDisk *then; /* what a crash at this moment leaves */
+    VimgTransport *other; /* if set, the store's own meanwhile, which is not the way of the pull */
+    MemoryDisk *then;     /* what a crash at this moment leaves */
     gboolean refuses;
     guint asked;
 } Judge;
@@ -282,11 +283,15 @@ judge(gpointer pulled, const VimgPluginImage *image, gpointer data, GError **err
 {
     Judge *self = data;
     World *world = self->world;
-    VimgSliceReader *reader = vimg_pulled_open(pulled, SLICE + 17, 5 * SLICE, NULL, error);
+    VimgTransport *own = world->here->transport;
+    VimgSliceReader *reader;
     VimgExtent extent;
     guint64 at = SLICE + 17;
 
     self->asked++;
+    if (self->other)
+        world->here->transport = self->other;
+    reader = vimg_pulled_open(pulled, SLICE + 17, 5 * SLICE, NULL, error);
     g_assert_cmpstr(image->format, ==, "raw");
     g_assert_cmpuint(image->physical, ==, content->size);
     g_assert_cmpuint(image->capacity, ==, content->size);
@@ -300,6 +305,7 @@ judge(gpointer pulled, const VimgPluginImage *image, gpointer data, GError **err
     }
     g_assert_cmpuint(at, ==, 6 * SLICE + 17);
     vimg_slice_reader_close(reader);
+    world->here->transport = own;
     self->then = memory_disk_copy(world->disks[1]);
     memory_disk_crash(self->then, 1);
     return !self->refuses || throw_error(error, VIMG_ERROR_PROBE, "no");
@@ -320,6 +326,22 @@ pull_judged(World *world, Judge *self, VimgErrorCode code)
     else
         g_assert_error(error, VIMG_ERROR, (gint)code);
     g_assert_cmpuint(self->asked, ==, 1);
+}
+
+/* It is read the way it came. */
+static void
+test_judged_way(void)
+{
+    g_auto(World) world = world_new(TRUE);
+    g_autoptr(VimgTransport) slow =
+        slow_transport_new(memory_transport_new(world.disks[1], TRUE), 0);
+    Judge yes = {.other = slow};
+    g_autoptr(GError) error = NULL;
+
+    make(&world, &error);
+    pull_judged(&world, &yes, VIMG_N_ERRORS);
+    g_assert_cmpuint(slow_transport_jobless(slow), ==, 0);
+    memory_disk_free(yes.then);
 }
 
 /* Until the verdict it is saving, also for whoever comes after a crash, and nothing comes twice. */
@@ -728,6 +750,7 @@ main(int argc, char **argv)
     g_test_add_data_func("/imagestore/pull/bad-source/empty", "", test_bad_source);
     g_test_add_data_func("/imagestore/pull/bad-source/missing", NULL, test_bad_source);
     g_test_add_func("/imagestore/pull/judged", test_judged);
+    g_test_add_func("/imagestore/pull/judged-way", test_judged_way);
     g_test_add_func("/imagestore/pull/unasked", test_unasked);
     g_test_add_func("/imagestore/pull/mend", test_mend);
     g_test_add_func("/imagestore/pull/resume", test_resume);

@@ -96,6 +96,31 @@ test_job(void)
     helper_remove_dir(dir);
 }
 
+static guint64
+tell_number(VimgPluginJob *job)
+{
+    g_assert_true(job == HELPER_JOB);
+    return 7;
+}
+
+/* One that the daemon knows is the same in its next call. */
+static void
+test_job_number_told(void)
+{
+    const VimgServices *before = vimg_services;
+    const VimgServices services = {.size = sizeof(services), .job_number = tell_number};
+    guint i;
+
+    vimg_services = &services;
+    g_assert_cmpuint(vimg_transport_job_number(), ==, 0);
+    for (i = 0; i < 2; i++) {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpuint(vimg_transport_job_number(), ==, 7);
+    }
+    vimg_services = before;
+}
+
 /* Another job at the address of one that ended does not inherit how long that one waited. */
 static void
 test_job_number(void)
@@ -586,6 +611,36 @@ test_renew(void)
     helper_remove_dir(dir);
 }
 
+/* One that is there though its job was cancelled counts; else the former way is gone again. */
+static void
+test_renew_cancelled(void)
+{
+    CutServer server = {.dir = "/", .code = VIMG_ERROR_AUTH};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+    gboolean renewed = FALSE;
+    guint tries;
+    VimgFileInfo info;
+
+    helper_serve();
+    g_assert_true(vimg_transport_sftp_connect(transport, NULL));
+    helper_cancel_at = 1;
+    /* a busy machine may take longer than is waited */
+    for (tries = 0; !renewed && tries < 20; tries++) {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        renewed = vimg_transport_sftp_renew(transport, 1, NULL);
+    }
+    g_assert_true(renewed);
+    helper_cancel_at = 0;
+    tries = __atomic_load_n(&server.connections, __ATOMIC_RELAXED);
+    vimg_transport_sftp_restore(transport);
+    while (__atomic_load_n(&server.connections, __ATOMIC_RELAXED) == tries)
+        g_thread_yield();
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    vimg_transport_free(transport);
+    g_assert_cmpuint(server.lost, ==, 0);
+}
+
 /* ---- many at once -------------------------------------------------------------------------- */
 
 #define THREADS 6
@@ -706,6 +761,7 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/refused", test_refused);
     g_test_add_func("/imagestore/sftp-links/job", test_job);
     g_test_add_func("/imagestore/sftp-links/job-number", test_job_number);
+    g_test_add_func("/imagestore/sftp-links/job-number-told", test_job_number_told);
     g_test_add_func("/imagestore/sftp-links/cancel", test_cancel);
     g_test_add_func("/imagestore/sftp-links/connect-again", test_connect_again);
     g_test_add_func("/imagestore/sftp-links/status", test_status);
@@ -722,6 +778,7 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/together", test_together);
     g_test_add_func("/imagestore/sftp-links/flapping", test_flapping);
     g_test_add_func("/imagestore/sftp-links/renew", test_renew);
+    g_test_add_func("/imagestore/sftp-links/renew-cancelled", test_renew_cancelled);
     g_test_add_data_func("/imagestore/sftp-links/many", GINT_TO_POINTER(FALSE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/many-cut", GINT_TO_POINTER(TRUE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/upload/request", GINT_TO_POINTER(CUT_REQUEST),

@@ -6,6 +6,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import sys
 import time
+import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -311,6 +312,7 @@ class Inet6(SshCase):
         self.assertIn("<dir path='%s'/>" % self.dir, found.replace('"', "'"))
 
 
+@unittest.skipUnless(namespaces.entered(), "mounts need root")
 class SystemKeys(SshCase):
     """/etc/ssh/ssh_known_hosts, of the test's own mount namespace."""
 

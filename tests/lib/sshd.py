@@ -156,6 +156,7 @@ class Sshd:
                    NSS_WRAPPER_PASSWD=str(self.root / "passwd"),
                    NSS_WRAPPER_GROUP=str(self.root / "group"),
                    NSS_WRAPPER_SHADOW=str(self.root / "shadow"))
+        before = len(self.log())
         # -r: a connection is a fork, which keeps the accounts, and not a program started anew
         self.process = subprocess.Popen(
             [PROGRAM, "-D", "-r", "-f", str(self.root / "sshd_config"), "-E", str(self.log_path)],
@@ -165,11 +166,14 @@ class Sshd:
         while True:
             try:
                 socket.create_connection((self.address, self.port)).close()
-                return self
+                # it, and not what took the port meanwhile
+                if "Server listening" in self.log()[before:]:
+                    return self
             except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise AssertionError("sshd does not serve:\n" + self.log()) from None
-                time.sleep(0.01)
+                pass
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError("sshd does not serve:\n" + self.log())
+            time.sleep(0.01)
 
     def alive(self):
         return self.process is not None and self.process.poll() is None

@@ -24,6 +24,7 @@
 typedef struct {
     VimgSftpLinks *links;
     pthread_t thread;
+    gint64 began;
     gboolean ended;
 } VimgSftpExtra;
 
@@ -243,13 +244,19 @@ extra_main(void *data)
     pthread_setname_np(pthread_self(), "sftp-more");
     session = open_session(links, TRUE, &error);
     LOCK_GUARD(&links->lock);
+    gint64 retry_at = links->retry_at;
+    /* one that was refused meanwhile counts: the next one waits, and goes alone */
+    gboolean refused = links->failed_at >= extra->began;
+
     if (session)
         add_link(links, session);
     else if (links->live == 0) /* says nothing of a connection to another machine */
         g_error_free(error);
     else
         add_failure(links, error);
-    links->careful = !session;
+    if (session && refused)
+        links->retry_at = retry_at;
+    links->careful = !session || (links->careful && refused);
     extra->ended = TRUE;
     pthread_cond_signal(&links->wanted);
     vimg_sftp_links_wake_all(links);
@@ -264,6 +271,7 @@ start_extra(VimgSftpLinks *links)
     int result;
 
     extra->links = links;
+    extra->began = g_get_monotonic_time();
     result = thread_start(&extra->thread, extra_main, extra);
     if (result == 0)
         g_ptr_array_add(links->extras, extra);

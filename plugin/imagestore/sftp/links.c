@@ -27,10 +27,10 @@ is_cancelled(VimgSftpLinks *links, VimgPluginJob *job)
 {
     gboolean cancelled;
 
-    if (!job || !vimg_services)
+    if (!job)
         return FALSE;
     thread_must(pthread_mutex_unlock(&links->lock));
-    cancelled = vimg_services->job_cancelled(job);
+    cancelled = !vimg_slice_store_check_job(job, NULL);
     thread_must(pthread_mutex_lock(&links->lock));
     return cancelled;
 }
@@ -354,6 +354,9 @@ vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error)
         pthread_cond_signal(&links->wanted);
         while (links->renewed < ticket && await_keeper(links, &batch, &failure))
             ;
+        /* what was done meanwhile is done, though the job was cancelled */
+        if (links->renewed >= ticket)
+            g_clear_error(&failure);
         refusal = failure ? failure : started ? links->refusal : links->failure;
         renewed = !refusal;
         if (renewed)
@@ -363,6 +366,15 @@ vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error)
     }
     vimg_sftp_batch_end(links, &batch);
     return renewed;
+}
+
+void
+vimg_sftp_links_restore(VimgSftpLinks *links)
+{
+    LOCK_GUARD(&links->lock);
+
+    links->asked++;
+    pthread_cond_signal(&links->wanted);
 }
 
 char *

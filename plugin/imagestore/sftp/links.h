@@ -50,6 +50,8 @@ VimgSftpSession *vimg_sftp_link_session(VimgSftpLink *link);
 gboolean vimg_sftp_links_connect(VimgSftpLinks *links, GError **error);
 /* See vimg_transport_sftp_renew(). */
 gboolean vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error);
+/* See vimg_transport_sftp_restore(). */
+void vimg_sftp_links_restore(VimgSftpLinks *links);
 /* Returns: (transfer full) why there is no connection, or NULL. */
 char *vimg_sftp_links_reason(VimgSftpLinks *links);
 

@@ -32,9 +32,10 @@ call_done(VimgSftpRequest *request, const VimgSftpReply *reply)
     VimgSftpCall *call = request->owner;
     VimgSftpTask *task = call->task;
 
+    /* of two that were asked at once one may be answered where it was asked */
     if (!reply)
-        task->lost = TRUE;
-    else if (!task->lost)
+        __atomic_store_n(&task->lost, TRUE, __ATOMIC_RELAXED);
+    else if (!__atomic_load_n(&task->lost, __ATOMIC_RELAXED))
         call->next(call, reply);
     release(task);
 }

@@ -54,8 +54,10 @@ gboolean vimg_transport_sftp_connect(VimgTransport *transport, GError **error);
 /*
  * connect() goes another way now: one connection is opened by it, whatever others there are; those
  * get nothing more to do and end.  @connections: at most, from now on.  Returns: FALSE with the
- * error of connect(), and all is as before.
+ * error of connect(), and all is as before, or with VIMG_ERROR_ABORTED, as above: it goes on.
  */
 gboolean vimg_transport_sftp_renew(VimgTransport *transport, guint connections, GError **error);
+/* connect() goes the former way again after that: what was opened meanwhile ends; no waiting. */
+void vimg_transport_sftp_restore(VimgTransport *transport);
 
 #endif
