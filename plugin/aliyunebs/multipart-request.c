@@ -223,7 +223,7 @@ vimg_oss_upload_abort(VimgOss *oss, const char *key, const char *id, const VimgP
 
         if (vimg_oss_request(oss, &request, patience, &local))
             continue;
-        if (request.web.status == 404 && g_strcmp0(request.fault, "NoSuchBucket") != 0)
+        if (g_strcmp0(request.fault, "NoSuchUpload") == 0 || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL))
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;

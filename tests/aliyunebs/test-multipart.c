@@ -504,6 +504,27 @@ test_copy_fails(void)
     }
 }
 
+/* Somebody in between who knows of nothing has not said that something is gone. */
+static void
+test_stranger(void)
+{
+    g_autoptr(Server) server = server_new("ossserver.py", NULL);
+    g_autoptr(VimgOss) oss = server_client(server, VIMG_OSS_V4, 10);
+    g_autoptr(GError) error = NULL;
+
+    TOLD(server, "fault Get stranger");
+    g_assert_null(vimg_oss_get(oss, "k", 9, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_clear_error(&error);
+    TOLD(server, "fault Delete stranger");
+    g_assert_false(vimg_oss_delete(oss, "k", NULL, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_clear_error(&error);
+    TOLD(server, "fault Abort stranger");
+    g_assert_false(vimg_oss_upload_abort(oss, "k", "1", NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
 static void
 add(const Failure *rows, gsize n, GTestDataFunc func)
 {
@@ -524,6 +545,7 @@ main(int argc, char **argv)
     g_test_add_func("/multipart/resume-other", test_resume_other);
     g_test_add_func("/multipart/list-uploads", test_list_uploads);
     g_test_add_func("/multipart/cancel", test_cancel);
+    g_test_add_func("/multipart/stranger", test_stranger);
     g_test_add_func("/multipart/part-size", test_part_size);
     add(failures, G_N_ELEMENTS(failures), test_failure);
     g_test_add_func("/multipart/download", test_download);
