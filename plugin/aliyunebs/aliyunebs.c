@@ -17,6 +17,7 @@
 #include "open.h"
 #include "reader.h"
 #include "store.h"
+#include "usage.h"
 #include "verify.h"
 #include "writer.h"
 
@@ -199,6 +200,12 @@ verify(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
     return vimg_ebs_verify(handle, uuid, job, error);
 }
 
+static char *
+usage(gpointer handle, VimgPluginJob *job, GError **error)
+{
+    return vimg_ebs_usage(handle, job, error);
+}
+
 static const VimgBackend aliyunebs_backend = {
     VIMG_BACKEND_HEADER,
     .type = "aliyunebs",
@@ -239,6 +246,7 @@ static const VimgBackend aliyunebs_backend = {
     .clone = clone_image,
     .cleanup = cleanup,
     .verify = verify,
+    .usage = usage,
     .discard = discard_image,
     .diagnose = vimg_ebs_diagnose,
     .list_whole = list_whole,

@@ -34,8 +34,15 @@ typedef struct {
 
     JsonArray *removed;
     JsonArray *kept;
+    gsize room; /* bytes that these two may still take */
     guint64 freed;
 } Cleanup;
+
+static void
+note(Cleanup *cleanup, JsonArray *array, const char *name, const char *reason)
+{
+    vimg_ebs_report_note(array, &cleanup->room, name, reason);
+}
 
 /* Whether the next item may be looked at; what failed with @why is named, unless it ends all. */
 static gboolean
@@ -52,7 +59,7 @@ settle(Cleanup *cleanup, const char *name, GError *why, GError **error)
     }
     /* another host was faster, or works on it */
     if (!vimg_ebs_is_gone(local) && !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY))
-        vimg_ebs_report_note(cleanup->kept, name, local->message);
+        note(cleanup, cleanup->kept, name, local->message);
     return TRUE;
 }
 
@@ -70,9 +77,9 @@ note_journal(gpointer data, const VimgEbsJournal *journal, gboolean active, cons
     Cleanup *cleanup = data;
 
     if (why)
-        vimg_ebs_report_note(cleanup->kept, journal->name, why->message);
+        note(cleanup, cleanup->kept, journal->name, why->message);
     else if (!active)
-        vimg_ebs_report_note(cleanup->removed, journal->name, _("what an upload or a clone left"));
+        note(cleanup, cleanup->removed, journal->name, _("what an upload or a clone left"));
 }
 
 /* ---- images ----------------------------------------------------------------------------- */
@@ -93,6 +100,15 @@ look_at_age(const Cleanup *cleanup, const char *key, gboolean *old, gboolean *ou
     return TRUE;
 }
 
+/* By what the record says alone. */
+static gboolean
+may_remove(const Cleanup *cleanup, const VimgEbsRecord *record)
+{
+    if (record->info.deleted)
+        return is_old(cleanup, record->info.deleted, cleanup->keep_deleted);
+    return vimg_ebs_record_is_staged(record) && (record->key || record->info.reason);
+}
+
 /* Returns: NULL: it stays, perhaps with @error. */
 static const char *
 why_remove(Cleanup *cleanup, const VimgEbsRecord *record, GError **error)
@@ -100,12 +116,10 @@ why_remove(Cleanup *cleanup, const VimgEbsRecord *record, GError **error)
     g_autofree char *key = vimg_ebs_key(cleanup->site, "records", record->info.uuid);
     gboolean old = FALSE;
 
-    if (record->info.deleted)
-        return is_old(cleanup, record->info.deleted, cleanup->keep_deleted)
-                   ? _("expired in the trash")
-                   : NULL;
-    if (!vimg_ebs_record_is_staged(record) || (!record->key && !record->info.reason))
+    if (!may_remove(cleanup, record))
         return NULL;
+    if (record->info.deleted)
+        return _("expired in the trash");
     if (!look_at_age(cleanup, key, &old, NULL, error) || !old ||
         !vimg_ebs_live_check(cleanup->store, cleanup->site, record->info.uuid, &cleanup->patience,
                              error))
@@ -114,22 +128,37 @@ why_remove(Cleanup *cleanup, const VimgEbsRecord *record, GError **error)
                                : _("an upload that nobody took up again");
 }
 
+/* As it is now: it was listed a while ago, and may be restored or complete. */
+static gboolean
+clean_entered(Cleanup *cleanup, const char *uuid, GError **error)
+{
+    g_autoptr(VimgEbsRecord) record =
+        vimg_ebs_record_load(cleanup->site, uuid, &cleanup->patience, error);
+    GError *local = NULL;
+    const char *why = record ? why_remove(cleanup, record, &local) : NULL;
+
+    if (why && !cleanup->dry_run)
+        vimg_ebs_erase(cleanup->store, cleanup->site, record, &cleanup->patience, &local);
+    if (local) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    if (why) {
+        note(cleanup, cleanup->removed, record->info.name, why);
+        cleanup->freed += record->info.allocation;
+    }
+    return record != NULL;
+}
+
 static gboolean
 clean_record(Cleanup *cleanup, const VimgEbsRecord *record, GError **error)
 {
     GError *local = NULL;
-    const char *why;
 
-    if (!vimg_ebs_enter(cleanup->store, record->info.uuid, NULL))
+    if (!may_remove(cleanup, record) || !vimg_ebs_enter(cleanup->store, record->info.uuid, NULL))
         return TRUE;
-    why = why_remove(cleanup, record, &local);
-    if (why && !cleanup->dry_run)
-        vimg_ebs_erase(cleanup->store, cleanup->site, record, &cleanup->patience, &local);
+    clean_entered(cleanup, record->info.uuid, &local);
     vimg_ebs_leave(cleanup->store, record->info.uuid);
-    if (why && !local) {
-        vimg_ebs_report_note(cleanup->removed, record->info.name, why);
-        cleanup->freed += record->info.allocation;
-    }
     return settle(cleanup, record->info.name, local, error);
 }
 
@@ -189,40 +218,67 @@ remove_stray(Cleanup *cleanup, const char *uuid, const VimgOssEntry *entry, cons
          !vimg_oss_delete_same(cleanup->site->oss, entry->key, entry->etag ? entry->etag : "", NULL,
                                &cleanup->patience, error)))
         return FALSE;
-    vimg_ebs_report_note(cleanup->removed, entry->key, why);
+    note(cleanup, cleanup->removed, entry->key, why);
     cleanup->freed += entry->size;
     return TRUE;
 }
 
-/* A name, record or sign of life: @rest is what it is of.  Returns: why it is of no use, or NULL.
- */
-static const char *
-why_stray(const Cleanup *cleanup, const char *kind, const char *rest)
+/* Names were listed a while ago: this one may have become one of an image since. */
+static gboolean
+is_name_of_image(const Cleanup *cleanup, const char *name, gboolean *is, GError **error)
 {
-    if (strcmp(kind, "names") == 0)
-        return g_hash_table_contains(cleanup->names, rest) ? NULL : _("a name without an image");
-    if (strcmp(kind, "live") == 0)
-        return g_hash_table_contains(cleanup->images, rest) ? NULL
-                                                            : _("of an upload that is no more");
-    return NULL;
+    GError *local = NULL;
+    g_autofree char *uuid = vimg_ebs_claim_look(cleanup->site, name, &cleanup->patience, &local);
+    g_autoptr(VimgEbsRecord) record =
+        uuid ? vimg_ebs_record_load(cleanup->site, uuid, &cleanup->patience, &local) : NULL;
+
+    *is = record && !record->info.deleted && strcmp(record->info.name, name) == 0;
+    if (!local || vimg_ebs_is_gone(local)) {
+        g_clear_error(&local);
+        return TRUE;
+    }
+    g_propagate_error(error, local);
+    return FALSE;
 }
 
 static gboolean
+clean_name(Cleanup *cleanup, const char *name, const VimgOssEntry *entry, GError **error)
+{
+    gboolean used = g_hash_table_contains(cleanup->names, name);
+
+    if (!used && !is_name_of_image(cleanup, name, &used, error))
+        return FALSE;
+    return used || remove_stray(cleanup, name, entry, _("a name without an image"), error);
+}
+
+static gboolean
+clean_live(Cleanup *cleanup, const char *uuid, const VimgOssEntry *entry, GError **error)
+{
+    return g_hash_table_contains(cleanup->images, uuid) ||
+           remove_stray(cleanup, uuid, entry, _("of an upload that is no more"), error);
+}
+
+/* A name, record or sign of life. */
+static gboolean
 clean_small(Cleanup *cleanup, const VimgOssEntry *entry, gboolean *known, GError **error)
 {
-    static const char *const kinds[] = {"names", "records", "live", "id"};
+    static const struct {
+        const char *kind;
+        gboolean (*clean)(Cleanup *cleanup, const char *rest, const VimgOssEntry *entry,
+                          GError **error);
+    } kinds[] = {{"names", clean_name}, {"live", clean_live}, {"records", NULL}, {"id", NULL}};
     const char *rest = entry->key + strlen(cleanup->site->prefix) + 1;
     gsize i;
 
     for (i = 0; i < G_N_ELEMENTS(kinds); i++) {
-        gsize length = strlen(kinds[i]);
-        const char *why;
+        gsize length = strlen(kinds[i].kind);
 
-        if (strncmp(rest, kinds[i], length) != 0 || (rest[length] != '/' && rest[length] != '\0'))
+        if (strncmp(rest, kinds[i].kind, length) != 0 ||
+            (rest[length] != '/' && rest[length] != '\0'))
             continue;
         *known = TRUE;
-        why = rest[length] ? why_stray(cleanup, kinds[i], rest + length + 1) : NULL;
-        return !why || remove_stray(cleanup, rest + length + 1, entry, why, error);
+        return !kinds[i].clean || rest[length] == '\0' ||
+               kinds[i].clean(cleanup, rest + length + 1, entry, error);
     }
     return TRUE;
 }
@@ -245,7 +301,7 @@ clean_object(gpointer data, const VimgOssEntry *entry, GError **error)
         vimg_ebs_leave(cleanup->store, uuid);
     }
     if (!known)
-        vimg_ebs_report_note(cleanup->kept, entry->key, _("it is not ours"));
+        note(cleanup, cleanup->kept, entry->key, _("it is not ours"));
     return settle(cleanup, entry->key, local, error);
 }
 
@@ -264,8 +320,7 @@ clean_upload(Cleanup *cleanup, const VimgOssPending *pending, GError **error)
     if (vimg_ebs_live_check(cleanup->store, cleanup->site, uuid, &cleanup->patience, &local) &&
         (cleanup->dry_run || vimg_oss_upload_abort(cleanup->site->oss, pending->key, pending->id,
                                                    &cleanup->patience, &local)))
-        vimg_ebs_report_note(cleanup->removed, pending->key,
-                             _("an upload that nobody took up again"));
+        note(cleanup, cleanup->removed, pending->key, _("an upload that nobody took up again"));
     vimg_ebs_leave(cleanup->store, uuid);
     return settle(cleanup, pending->key, local, error);
 }
@@ -309,6 +364,7 @@ format_report(const Cleanup *cleanup)
 
     json_object_set_int_member(object, "freed", (gint64)MIN(cleanup->freed, G_MAXINT64));
     json_object_set_boolean_member(object, "dry_run", cleanup->dry_run);
+    json_object_set_boolean_member(object, "truncated", cleanup->room == 0);
     json_object_set_array_member(object, "removed", json_array_ref(cleanup->removed));
     json_object_set_array_member(object, "kept", json_array_ref(cleanup->kept));
     return vimg_json_format(object);
@@ -358,6 +414,7 @@ vimg_ebs_cleanup(VimgEbsStore *store, gboolean dry_run, VimgPluginJob *job, GErr
         .names = names,
         .removed = removed,
         .kept = kept,
+        .room = VIMG_EBS_REPORT_ROOM,
     };
     char *report = clean_all(&cleanup, error) ? format_report(&cleanup) : NULL;
 

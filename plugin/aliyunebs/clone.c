@@ -17,8 +17,6 @@
 #include "writer.h"
 #include "../imagestore/throw.h"
 
-#define ROLLBACK_SECONDS 25
-
 typedef struct {
     VimgEbsStore *store;
     VimgEbsSite *site;
@@ -110,17 +108,6 @@ make(Clone *clone, const VimgOssObject *from, VimgPluginImage *out, GError **err
     return vimg_ebs_commit(clone->store, clone->site, clone->journal, &clone->patience, out, error);
 }
 
-static void
-undo(Clone *clone)
-{
-    VimgPatience patience = vimg_ebs_patience_for(ROLLBACK_SECONDS);
-    g_autoptr(GError) left = NULL;
-    gboolean active;
-
-    if (!vimg_ebs_rollback(clone->store, clone->site, clone->journal, &patience, &active, &left))
-        vimg_ebs_warn("image %s: %s", clone->journal->uuid, left->message);
-}
-
 static gboolean
 find_source(Clone *clone, const char *uuid, VimgOssObject *object, GError **error)
 {
@@ -144,6 +131,7 @@ static gboolean
 clone_entered(Clone *clone, const VimgOssObject *object, VimgPluginImage *out, GError **error)
 {
     VimgEbsJournal *journal = clone->journal;
+    g_autoptr(GError) local = NULL;
 
     if (!vimg_ebs_journal_note(clone->store, journal, VIMG_EBS_COMPLETING, error))
         return FALSE;
@@ -151,9 +139,10 @@ clone_entered(Clone *clone, const VimgOssObject *object, VimgPluginImage *out, G
         vimg_ebs_journal_drop(clone->store, journal->uuid);
         return FALSE;
     }
-    if (make(clone, object, out, error))
+    if (make(clone, object, out, &local) ||
+        vimg_ebs_undo(clone->store, clone->site, journal, out, &local))
         return TRUE;
-    undo(clone);
+    g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
 }
 

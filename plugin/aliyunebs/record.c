@@ -204,6 +204,15 @@ vimg_ebs_record_parse(const void *data, gsize size, GError **error)
 
 /* ---- in the bucket ---------------------------------------------------------------------- */
 
+/* Whoever can write a record shall not make us remove, or show, what lies elsewhere. */
+static gboolean
+is_own_key(const VimgEbsSite *site, const VimgEbsRecord *record)
+{
+    g_autofree char *below = vimg_ebs_key(site, record->info.uuid, "");
+
+    return !record->key || g_str_has_prefix(record->key, below);
+}
+
 VimgEbsRecord *
 vimg_ebs_record_load(VimgEbsSite *site, const char *uuid, const VimgPatience *patience,
                      GError **error)
@@ -215,7 +224,7 @@ vimg_ebs_record_load(VimgEbsSite *site, const char *uuid, const VimgPatience *pa
     if (!text)
         return NULL;
     record = vimg_ebs_record_parse(text->data, text->size, error);
-    if (!record || strcmp(record->info.uuid, uuid) == 0)
+    if (!record || (strcmp(record->info.uuid, uuid) == 0 && is_own_key(site, record)))
         return g_steal_pointer(&record);
     throw_error(error, VIMG_ERROR_DAMAGED, _("object '%s' is of another image"), key);
     return NULL;

@@ -15,6 +15,7 @@
 #include "../imagestore/throw.h"
 
 #define REST (G_USEC_PER_SEC / 4)
+#define ROLLBACK_SECONDS 25
 #define REPLAY_SECONDS 25 /* for each journal: one that is stuck is left for the next time */
 
 /* Whether trying again is hopeless: what is to be undone is not there any more. */
@@ -264,16 +265,70 @@ vimg_ebs_commit(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
     return TRUE;
 }
 
+/* The record comes last: where it names the object all was done, whether or not we heard so. */
+static gboolean
+look_committed(VimgEbsSite *site, const VimgEbsJournal *journal, const VimgPatience *patience,
+               gboolean *active, GError **error)
+{
+    GError *local = NULL;
+    g_autoptr(VimgEbsRecord) record =
+        journal->etag ? vimg_ebs_record_load(site, journal->uuid, patience, &local) : NULL;
+
+    *active = record && g_strcmp0(record->etag, journal->etag) == 0;
+    if (!local || vimg_ebs_is_gone(local)) {
+        g_clear_error(&local);
+        return TRUE;
+    }
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
 gboolean
 vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                   const VimgPatience *patience, gboolean *active, GError **error)
 {
-    *active = FALSE;
+    if (!look_committed(site, journal, patience, active, error))
+        return FALSE;
+    if (*active) {
+        vimg_ebs_journal_drop(store, journal->uuid);
+        return TRUE;
+    }
     if (!vimg_ebs_end_import(site, journal, patience, active, error))
         return FALSE;
     if (*active && journal->record && journal->etag)
         return vimg_ebs_commit(store, site, journal, patience, NULL, error);
     return undo_object(store, site, journal, patience, error);
+}
+
+static gboolean
+give_active(VimgEbsSite *site, const char *uuid, const VimgPatience *patience, VimgPluginImage *out)
+{
+    g_autoptr(VimgEbsRecord) record = vimg_ebs_record_load(site, uuid, patience, NULL);
+
+    if (record)
+        vimg_ebs_record_give(record, out);
+    return record != NULL;
+}
+
+gboolean
+vimg_ebs_undo(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal, VimgPluginImage *out,
+              GError **why)
+{
+    VimgPatience patience = vimg_ebs_patience_for(ROLLBACK_SECONDS);
+    g_autoptr(GError) left = NULL;
+    gboolean active = FALSE;
+
+    if (vimg_ebs_rollback(store, site, journal, &patience, &active, &left))
+        return active && give_active(site, journal->uuid, &patience, out);
+    vimg_ebs_warn("image %s: %s", journal->uuid, left->message);
+    if (why && *why) {
+        GError *both =
+            g_error_new(VIMG_ERROR, (*why)->code, _("%1$s; %2$s"), (*why)->message, left->message);
+
+        g_error_free(*why);
+        *why = both;
+    }
+    return FALSE;
 }
 
 /* An upload that waits to be taken up is nothing to undo, nor is what the definition keeps. */

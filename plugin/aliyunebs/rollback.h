@@ -15,6 +15,12 @@
  */
 gboolean vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                            const VimgPatience *patience, gboolean *active, GError **error);
+/*
+ * As that, after a failure with *@why, which is followed by what is left behind.  TRUE: it was done
+ * when the failure came, and is @out.
+ */
+gboolean vimg_ebs_undo(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
+                       VimgPluginImage *out, GError **why);
 /* Its import alone is ended.  @available: it can be used, else there is no image there. */
 gboolean vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal,
                              const VimgPatience *patience, gboolean *available, GError **error);

@@ -13,7 +13,6 @@
 #include "writer-private.h"
 #include "../imagestore/throw.h"
 
-#define ROLLBACK_SECONDS 25
 #define WORKERS_UNKNOWN 3 /* of an upload nobody knows the length of, whose parts are large */
 
 /* ---- beginning -------------------------------------------------------------------------- */
@@ -242,42 +241,6 @@ seal(VimgEbsWriter *writer, const VimgPluginImage *image, VimgPluginImage *out, 
                            error);
 }
 
-/* Returns: whether it became active; else @why is what the user sees, with what is left behind. */
-static gboolean
-undo(VimgEbsWriter *writer, GError **why)
-{
-    VimgPatience patience = vimg_ebs_patience_for(ROLLBACK_SECONDS);
-    g_autoptr(GError) left = NULL;
-    gboolean active = FALSE;
-
-    g_clear_pointer(&writer->upload, vimg_oss_upload_free);
-    vimg_ebs_progress(writer->job, "rolling back", 0, 0);
-    if (vimg_ebs_rollback(writer->store, writer->site, writer->journal, &patience, &active, &left))
-        return active;
-    vimg_ebs_warn("image %s: %s", writer->journal->uuid, left->message);
-    if (why && *why) {
-        GError *both =
-            g_error_new(VIMG_ERROR, (*why)->code, _("%1$s; %2$s"), (*why)->message, left->message);
-
-        g_error_free(*why);
-        *why = both;
-    }
-    return FALSE;
-}
-
-/* It was done when the failure came. */
-static gboolean
-give_active(VimgEbsWriter *writer, VimgPluginImage *out)
-{
-    VimgPatience patience = vimg_ebs_patience_for(ROLLBACK_SECONDS);
-    g_autoptr(VimgEbsRecord) record =
-        vimg_ebs_record_load(writer->site, writer->journal->uuid, &patience, NULL);
-
-    if (record)
-        vimg_ebs_record_give(record, out);
-    return record != NULL;
-}
-
 gboolean
 vimg_ebs_writer_seal(VimgEbsWriter *writer, const VimgPluginImage *image, VimgPluginImage *out,
                      GError **error)
@@ -287,9 +250,12 @@ vimg_ebs_writer_seal(VimgEbsWriter *writer, const VimgPluginImage *image, VimgPl
     if (seal(writer, image, out, &local))
         return TRUE;
     if (writer->journal->step != VIMG_EBS_UPLOADING &&
-        (writer->site->rollback || writer->journal->step == VIMG_EBS_COMPLETING) &&
-        undo(writer, &local) && give_active(writer, out))
-        return TRUE;
+        (writer->site->rollback || writer->journal->step == VIMG_EBS_COMPLETING)) {
+        g_clear_pointer(&writer->upload, vimg_oss_upload_free);
+        vimg_ebs_progress(writer->job, "rolling back", 0, 0);
+        if (vimg_ebs_undo(writer->store, writer->site, writer->journal, out, &local))
+            return TRUE;
+    }
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
 }

@@ -22,6 +22,7 @@ typedef struct {
     guint64 total; /* bytes */
     guint64 checked;
     JsonArray *damaged;
+    gsize room;
 } Verify;
 
 static gboolean
@@ -67,8 +68,10 @@ verify_one(Verify *verify, const VimgEbsRecord *record, GError **error)
         g_propagate_error(error, local);
         return FALSE;
     }
-    object = vimg_ebs_report_note(verify->damaged, record->info.name, local->message);
-    json_object_set_string_member(object, "uuid", record->info.uuid);
+    object =
+        vimg_ebs_report_note(verify->damaged, &verify->room, record->info.name, local->message);
+    if (object)
+        json_object_set_string_member(object, "uuid", record->info.uuid);
     vimg_ebs_image_set_error(verify->store, record->info.uuid, local->message, NULL);
     g_error_free(local);
     return TRUE;
@@ -99,7 +102,7 @@ vimg_ebs_verify(VimgEbsStore *store, const char *uuid, VimgPluginJob *job, GErro
     g_autoptr(GPtrArray) records = vimg_ebs_list_records(store, site, FALSE, &patience, error);
     g_autoptr(JsonArray) damaged = json_array_new();
     g_autoptr(JsonObject) report = json_object_new();
-    Verify verify = {.store = store, .job = job, .damaged = damaged};
+    Verify verify = {.store = store, .job = job, .damaged = damaged, .room = VIMG_EBS_REPORT_ROOM};
     guint i;
 
     for (i = 0; records && i < records->len; i++) {

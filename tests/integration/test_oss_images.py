@@ -90,6 +90,37 @@ class Images(OssCase):
                 self.no("exists", "vol-clone", "--pool", name, "a", "b")
                 self.assertEqual(len(self.ecs.images), 2 if control else 0 + len(self.ecs.images))
 
+    def test_copies_between_pools(self):
+        name = self.oss_pool()
+        raw = self.raw()
+        self.stored(name, "a", raw)
+        local = self.pool("local")
+        self.vol_copy(local, "b", name, "a", raw)
+        self.vol_copy(name, "c", local, "b", raw)
+        self.assertEqual(len(self.ecs.images), 2)
+
+    def vol_copy(self, to, vol, pool, source, raw):
+        path = self.work / "vol.xml"
+        path.write_text("<volume><name>%s</name><capacity>%d</capacity><target><format type='raw'/>"
+                        "</target></volume>" % (vol, raw.stat().st_size))
+        self.v("vol-create-from", to, path, source, "--inputpool", pool)
+        self.assertEqual(self.state(to, vol), "active")
+        self.same(raw, self.fetched(to, vol))
+
+    def test_usage(self):
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        self.stored(name, "b", self.raw("b", 2 * MIB))
+        self.stored(name, "c", self.raw("c", 3 * MIB))
+        self.v("vol-delete", "--pool", name, "c")
+        usage = self.json("du", name)
+        self.assertEqual([(e["name"], e["unique"], e["shared"], e["freed"]) for e in
+                          usage["images"]], [("b", 2 * MIB, 0, 2 * MIB), ("a", MIB, 0, MIB)])
+        self.assertEqual([e["name"] for e in usage["trash"]["images"]], ["c"])
+        self.assertEqual((usage["trash"]["freed"], usage["total"]["stored"],
+                          usage["total"]["logical"]), (3 * MIB, 6 * MIB, 3 * MIB))
+        self.assertEqual(element(self.vol_xml(name, "a"), "image:unique"), str(MIB))
+
     def test_object_gone(self):
         name = self.oss_pool()
         raw = self.raw()
@@ -252,6 +283,31 @@ class TwoHosts(OssCase):
         self.assertEqual(sorted(r["name"] for r in report["kept"]),
                          sorted(PREFIX + "/" + k for k in (uid + "/theirs", "theirs")))
         self.assertEqual(list(self.oss.uploads), ["V"])
+
+    def test_cleanup_of_a_full_bucket(self):
+        """What is not ours is named as far as there is room."""
+        name = self.oss_pool()
+        from ossserver import Object
+        for i in range(20000):
+            self.oss.objects["%s/%s-%d" % (PREFIX, "x" * 900, i)] = Object(b"x", "E", {}, "v", 0)
+        report = self.json("cleanup", name)
+        self.assertTrue(report["truncated"])
+        self.assertGreater(len(report["kept"]), 1000)
+
+    def test_record_that_leads_elsewhere(self):
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        kept = self.oss.objects[self.contents()[0]]
+        self.oss.objects["elsewhere"] = kept
+        record, = self.keys("records/")
+        found = self.oss.objects[record]
+        data = json.loads(found.data)
+        data["key"] = "elsewhere"
+        found.data, found.etag = json.dumps(data).encode(), "F" * 32
+        self.v("pool-refresh", name)
+        self.assertEqual(self.volumes(name), [])
+        self.assertIn("is of another image", self.daemon.log())
+        self.assertIn("elsewhere", self.oss.objects)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -18,50 +19,62 @@ KEPT = SOON + "<image:rollback import='no'/>"
 
 
 class Gate:
-    """Stops the requests of one operation at a server: before or after they are served."""
+    """Stops one request of an operation at a server, behind the first @skip of them: before or
+    after it is served."""
 
-    def __init__(self, server, op, after=False):
-        self.op, self.reached, self.go = op, threading.Event(), threading.Event()
+    def __init__(self, server, op, after=False, skip=0):
+        self.op, self.skip = op, skip
+        self.reached, self.go = threading.Event(), threading.Event()
         if hasattr(server, "act"):
             self.wrap(server, "act", after)
         else:
             self.wrap_oss(server, after)
 
-    def hold(self, op):
-        if op == self.op:
-            self.reached.set()
-            self.go.wait()
+    def is_it(self, names):
+        if self.op not in names:
+            return False
+        self.skip -= 1
+        return self.skip == -1
+
+    def hold(self):
+        self.reached.set()
+        self.go.wait()
+
+    def open(self):
+        self.op = None
+        self.go.set()
 
     def wrap(self, server, name, after):
         act = getattr(server, name)
 
         def held(action, given):
-            if not after:
-                self.hold(action)
+            it = self.is_it((action,))
+            if it and not after:
+                self.hold()
             answer = act(action, given)
-            if after:
-                self.hold(action)
+            if it and after:
+                self.hold()
             return answer
         setattr(server, name, held)
 
     def wrap_oss(self, server, after):
         count, fault_for = server.count, server.fault_for
 
-        def counted(op):
-            count(op)
-            if not after:
-                self.hold(op)
+        def counted(*names):
+            count(*names)
+            if not after and self.is_it(names):
+                self.hold()
 
-        def faulty(op):
-            fault = fault_for(op)
-            if op == self.op and after and fault is None:
+        def faulty(*names):
+            fault = fault_for(*names)
+            if after and fault is None and self.is_it(names):
                 from ossserver import FAULTS_AFTER, Fault
 
-                def late(handler, headers, body, announced):
-                    self.hold(op)
+                def late(_handler, _headers, body, announced):
+                    self.hold()
                     return body, announced
                 FAULTS_AFTER["late"] = late
-                return Fault(op, "late")
+                return Fault(names[0], "late")
             return fault
         server.count, server.fault_for = counted, faulty
 
@@ -73,8 +86,11 @@ class RollbackCase(OssCase):
         return raw
 
     def begin_upload(self, name, raw):
+        return self.begin("vol-upload", "--pool", name, "a", str(raw))
+
+    def begin(self, *command):
         child = subprocess.Popen(
-            ["virsh", "-c", self.daemon.uri, "vol-upload", "--pool", name, "a", str(raw)],
+            ["virsh", "-c", self.daemon.uri, *command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.children.append(child)
         return child
@@ -82,8 +98,8 @@ class RollbackCase(OssCase):
     def end_all(self, name):
         """The image is deleted and purged, whatever it became, and a cleanup finds the rest."""
         self.v("pool-refresh", name)
-        if "a" in self.volumes(name):
-            self.v("vol-delete", "--pool", name, "a")
+        for vol in self.volumes(name):
+            self.v("vol-delete", "--pool", name, vol)
         for one in self.json("trash list", name)["trash"]:
             self.ctl("trash", "purge", name, one["uuid"])
         self.json("cleanup", name)
@@ -158,6 +174,43 @@ class Failing(RollbackCase):
         self.assertEqual(len(self.ecs.images), 1)
         self.assertEqual(len(self.contents()), 1)
 
+    def test_lost_answer_to_the_record(self):
+        """The image is there: an upload that undid it would take its content away."""
+        for control in (True, False):
+            with self.subTest(control):
+                name = self.oss_pool(name="%s-%d" % (self.name, control), control=control,
+                                     oss="prefix='p%d'" % control)
+                raw = self.create(name)
+                self.oss.fault("Put:records", "lost", 6, skip=1)
+                self.v("vol-upload", "--pool", name, "a", raw)
+                self.assertEqual(self.state(name, "a"), "active")
+                self.same(raw, self.fetched(name, "a"))
+                self.assertEqual(list(self.daemon.state_dir.rglob("journal/*")), [])
+                self.oss.faults.clear()
+
+    def test_lost_answer_to_the_record_of_a_clone(self):
+        name = self.oss_pool(control=False)
+        raw = self.raw(size=MIB)
+        self.stored(name, "a", raw)
+        self.oss.fault("Put:records", "lost", 6)
+        self.v("vol-clone", "--pool", name, "a", "b")
+        self.same(raw, self.fetched(name, "b"))
+
+    def test_restored_while_cleaned_up(self):
+        name = self.oss_pool(options=SOON + AT_ONCE)
+        raw = self.raw(size=MIB)
+        self.stored(name, "a", raw)
+        self.v("vol-delete", "--pool", name, "a")
+        one, = self.json("trash list", name)["trash"]
+        gate = Gate(self.oss, "List", after=True)
+        with ThreadPoolExecutor(1) as worker:
+            report = worker.submit(self.json, "cleanup", name)
+            self.assertTrue(gate.reached.wait(120))
+            self.ctl("trash", "restore", name, one["uuid"], "a")
+            gate.open()
+            self.assertEqual(report.result()["removed"], [])
+        self.same(raw, self.fetched(name, "a"))
+
     def test_cancelled_import(self):
         name = self.oss_pool()
         raw = self.create(name)
@@ -187,19 +240,23 @@ class Failing(RollbackCase):
 class Killed(RollbackCase):
     """The daemon is killed at each point of an upload; then a cleanup leaves nothing."""
 
-    def kill_at(self, server, op, after, options=SOON + AT_ONCE):
-        name = self.oss_pool(options=options)
+    def kill_at(self, server, op, after, options=SOON + AT_ONCE, control=True, skip=0):
+        name = self.oss_pool(options=options, control=control)
         raw = self.create(name)
-        gate = Gate(getattr(self, server), op, after)
-        child = self.begin_upload(name, raw)
-        self.assertTrue(gate.reached.wait(120), op)
+        gate = Gate(getattr(self, server), op, after, skip)
+        self.kill_in(name, gate, self.begin_upload(name, raw))
+        return name, raw
+
+    def kill_in(self, name, gate, child):
+        self.assertTrue(gate.reached.wait(120), gate.op)
         self.daemon.kill()
         child.communicate(timeout=120)
-        gate.op = None
-        gate.go.set()
+        gate.open()
         self.daemon.restart()
         self.wait_state(name, "running")
-        return name, raw
+
+    def no_journal(self):
+        self.wait(lambda: not list(self.daemon.state_dir.rglob("journal/*")), "no journal")
 
     def test_and_cleaned_up(self):
         for server, op in (("oss", "Initiate"), ("oss", "UploadPart"), ("oss", "Complete"),
@@ -256,9 +313,57 @@ class Killed(RollbackCase):
         self.assertEqual(len(self.oss.uploads), 0)
         self.same(raw, self.fetched(name, "a"))
 
+    def test_at_the_record(self):
+        """The record is what makes an image: with it there is one, whoever heard so."""
+        for control in (True, False):
+            for after in (False, True):
+                with self.subTest("%s, %s" % (control, after)):
+                    name, raw = self.kill_at("oss", "Put:records", after, SOON, control, skip=1)
+                    self.no_journal()
+                    self.v("pool-refresh", name)
+                    active = self.state(name, "a") == "active"
+                    # one that was on its way when the daemon died may have arrived
+                    self.assertTrue(active or not (after or control))
+                    self.assertEqual(len(self.contents()), int(active))
+                    if active:
+                        self.same(raw, self.fetched(name, "a"))
+                    self.end_all(name)
+                    self.no_traces()
+                    self.v("pool-destroy", name)
+                    self.v("pool-undefine", name)
+                    self.oss.objects.clear()
+
+    def test_a_clone(self):
+        for server, op in (("oss", "Put:names"), ("oss", "Copy"), ("ecs", "CopyImage"),
+                           ("ecs", "DescribeImages"), ("oss", "Put:records")):
+            for after in (False, True):
+                with self.subTest("%s %s" % ("after" if after else "before", op)):
+                    self.killed_in_clone(server, op, after)
+
+    def killed_in_clone(self, server, op, after):
+        name = self.oss_pool(options=SOON + AT_ONCE)
+        raw = self.raw(size=MIB)
+        self.stored(name, "a", raw)
+        gate = Gate(getattr(self, server), op, after)
+        self.kill_in(name, gate, self.begin("vol-clone", "--pool", name, "a", "b"))
+        self.no_journal()
+        self.v("pool-refresh", name)
+        volumes = self.volumes(name)
+        self.assertIn(volumes, (["a"], ["a", "b"]))
+        for vol in volumes:
+            self.same(raw, self.fetched(name, vol))
+        self.assertEqual(len(self.contents()), len(volumes))
+        self.assertEqual(len(self.ecs.images), len(volumes))
+        self.assertEqual([k.rsplit("/", 1)[1] for k in self.keys("names/")], volumes)
+        self.end_all(name)
+        self.no_traces()
+        self.v("pool-destroy", name)
+        self.v("pool-undefine", name)
+        self.oss.objects.clear()
+
     def test_replayed_at_once(self):
         name, _ = self.kill_at("ecs", "ImportImage", True, SOON)
-        self.wait(lambda: not list(self.daemon.state_dir.rglob("journal/*")), "no journal")
+        self.no_journal()
         self.v("pool-refresh", name)
         self.assertEqual(element(self.vol_xml(name, "a"), "image:state") == "active",
                          bool(self.ecs.images))

@@ -78,7 +78,8 @@ class Upload:
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` requests of an operation ("*": of any)."""
+    """What goes wrong with the next `times` requests of an operation ("*": of any; "Put:records":
+    where the second part of the key is that)."""
     op: str
     kind: str
     times: int = 1
@@ -264,8 +265,9 @@ class Handler(BaseHTTPRequestHandler):
                 return
             self.take_apart()
             op = self.operation()
-            owner.count(op)
-            self.fault = owner.fault_for(op)
+            where = "%s:%s" % (op, ((self.key or "") + "/").split("/")[1])
+            owner.count(op, where)
+            self.fault = owner.fault_for(op, where)
             if self.fault and self.fault.kind in FAULTS_BEFORE:
                 if FAULTS_BEFORE[self.fault.kind](self, self.fault):
                     return
@@ -704,18 +706,19 @@ class OssServer:
     def now(self):
         return time.time() + self.skew
 
-    def count(self, op):
+    def count(self, *names):
         with self.lock:
-            self.counts[op] = self.counts.get(op, 0) + 1
+            for name in names:
+                self.counts[name] = self.counts.get(name, 0) + 1
 
     def fault(self, op, kind, times=1, argument="", skip=0):
         with self.lock:
             self.faults.append(Fault(op, kind, times, argument, skip))
 
-    def fault_for(self, op):
+    def fault_for(self, *names):
         with self.lock:
             for fault in self.faults:
-                if fault.op not in (op, "*"):
+                if fault.op not in (*names, "*"):
                     continue
                 if fault.skip > 0:
                     fault.skip -= 1
