@@ -274,7 +274,17 @@ vimg_control_describe_image(VimgControl *control, const char *image_id, const ch
     vimg_pairs_add(parameters, "ImageOwnerAlias", "self");
     vimg_pairs_add(parameters, image_id ? "ImageId" : "ImageName", image_id ? image_id : name);
     answer = vimg_control_call(control, "DescribeImages", parameters, patience, error);
-    return answer && vimg_control_image(answer, out, error);
+    if (!answer || !vimg_control_image(answer, out, error))
+        return FALSE;
+    /* one that does not look at what it is asked for shows images of others */
+    if (out->state == VIMG_CLOUD_IMAGE_ABSENT ||
+        g_strcmp0(image_id ? out->id : out->name, image_id ? image_id : name) == 0)
+        return TRUE;
+    throw_error(error, VIMG_ERROR_INTERNAL,
+                _("the control endpoint answers with image '%1$s', and was asked for '%2$s'"),
+                out->id, image_id ? image_id : name);
+    vimg_cloud_image_clear(out);
+    return FALSE;
 }
 
 gboolean

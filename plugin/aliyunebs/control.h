@@ -72,7 +72,10 @@ gboolean vimg_control_describe_task(VimgControl *control, const char *task_id, V
 /* One that ended already is VIMG_ERROR_OPERATION_INVALID. */
 gboolean vimg_control_cancel_task(VimgControl *control, const char *task_id,
                                   const VimgPatience *patience, GError **error);
-/* By id, or by name if that is NULL.  One that is not there: @out->state says so. */
+/*
+ * By id, or by name if that is NULL.  One that is not there: @out->state says so; another one is
+ * VIMG_ERROR_INTERNAL.
+ */
 gboolean vimg_control_describe_image(VimgControl *control, const char *image_id, const char *name,
                                      VimgCloudImage *out, const VimgPatience *patience,
                                      GError **error);

@@ -10,6 +10,7 @@
 #include "../imagestore/throw.h"
 
 #define PART_SIZE ((guint64)512 * 1024 * 1024)
+#define ABORT_SECONDS 5
 
 /* Headers that name the source, and hold it to what it was. */
 static GPtrArray *
@@ -33,6 +34,7 @@ ask(VimgOss *oss, VimgOssRequest *request, const VimgOssCopy *copy, const char *
     g_autofree char *etag = NULL;
 
     request->web.method = "PUT";
+    request->web.stall = VIMG_OSS_WORK_SECONDS;
     if (vimg_oss_request(oss, request, copy->patience, error)) {
         etag =
             vimg_oss_xml_text(request->web.text->data, request->web.text->len, root, "ETag", error);
@@ -51,14 +53,20 @@ copy_whole(VimgOss *oss, const VimgOssCopy *copy, GError **error)
 {
     g_autoptr(GPtrArray) headers = source_headers(oss, copy);
     g_auto(VimgOssRequest) request = {.key = copy->to, .headers = headers};
+    g_auto(VimgOssObject) made = {0};
+    g_autoptr(GError) local = NULL;
     g_autofree char *etag = NULL;
 
     vimg_pairs_add(headers, "x-oss-metadata-directive", "REPLACE");
     vimg_oss_add_metadata(headers, copy->metadata);
     if (copy->exclusive)
         vimg_pairs_add(headers, "x-oss-forbid-overwrite", "true");
-    etag = ask(oss, &request, copy, "CopyObjectResult", error);
-    return etag != NULL;
+    etag = ask(oss, &request, copy, "CopyObjectResult", &local);
+    if (etag || (copy->exclusive && vimg_oss_is_made(oss, &request, copy->metadata,
+                                                     copy->object->size, &made, copy->patience)))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 static gboolean
@@ -111,13 +119,16 @@ copy_large(VimgOss *oss, const VimgOssCopy *copy, guint64 part_size, GError **er
                                 .metadata = copy->metadata,
                                 .patience = copy->patience};
     g_autofree char *id = vimg_oss_initiate(oss, &rules, error);
+    VimgPatience patience = {.deadline = 0};
 
     if (!id)
         return FALSE;
-    if (copy_parts(oss, copy, part_size, &rules, id, error))
+    if ((!copy->begun || copy->begun(copy->data, id, error)) &&
+        copy_parts(oss, copy, part_size, &rules, id, error))
         return TRUE;
-    /* without the patience, which may be at its end; why it failed is what is said */
-    vimg_oss_upload_abort(oss, copy->to, id, NULL, NULL);
+    patience.deadline = g_get_monotonic_time() + ABORT_SECONDS * G_USEC_PER_SEC;
+    /* the patience may be at its end; why it failed is what is said */
+    vimg_oss_upload_abort(oss, copy->to, id, &patience, NULL);
     return FALSE;
 }
 

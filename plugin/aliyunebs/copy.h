@@ -17,6 +17,8 @@ typedef struct {
     gboolean exclusive;        /* VIMG_ERROR_VOL_EXISTS if there is one already */
     guint64 part_size;         /* bytes; a larger object goes in parts; 0: 512 MiB */
     const VimgPatience *patience;
+    /* before the first part: upload @id has to be taken back if all ends here; NULL: none */
+    gboolean (*begun)(gpointer data, const char *id, GError **error);
     void (*progress)(gpointer data, guint64 done, guint64 total); /* after each part; NULL: none */
     gpointer data;
 } VimgOssCopy;

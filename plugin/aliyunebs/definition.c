@@ -248,6 +248,27 @@ check_control(const VimgPluginPool *pool, GError **error)
     return none || vimg_control_check_url(pool->device, error);
 }
 
+/* Anybody who may see the definition sees it, so it has no room for a password. */
+static gboolean
+check_proxy(const char *proxy, GError **error)
+{
+    static const char *const schemes[] = {"http", "https", "socks5", "socks5h", NULL};
+    g_autofree char *scheme = NULL;
+    g_autofree char *user = NULL;
+    g_autofree char *host = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *query = NULL;
+
+    if (!proxy || (g_uri_split(proxy, G_URI_FLAGS_NONE, &scheme, &user, &host, NULL, &path, &query,
+                               NULL, NULL) &&
+                   scheme && g_strv_contains(schemes, scheme) && host && *host && !user && !query &&
+                   (!*path || strcmp(path, "/") == 0)))
+        return TRUE;
+    return throw_error(
+        error, VIMG_ERROR_XML,
+        _("a proxy is scheme, host and port, as http://proxy.example.org:3128, without user and password"));
+}
+
 gboolean
 vimg_ebs_check(const VimgPluginPool *pool, GError **error)
 {
@@ -257,7 +278,8 @@ vimg_ebs_check(const VimgPluginPool *pool, GError **error)
         return throw_error(error, VIMG_ERROR_XML, _("the CA file '%s' needs its whole path"), ca);
     return check_bucket(pool->source_name, error) && check_prefix(vimg_ebs_prefix(pool), error) &&
            check_key(pool, TRUE, error) && check_key(pool, FALSE, error) &&
-           check_control(pool, error) && check_regions(pool, error);
+           check_proxy(option(pool, "http", "proxy"), error) && check_control(pool, error) &&
+           check_regions(pool, error);
 }
 
 char *

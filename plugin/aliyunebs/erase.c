@@ -9,6 +9,7 @@
 
 #include "claim.h"
 #include "erase.h"
+#include "import.h"
 #include "multipart.h"
 #include "rollback.h"
 #include "../imagestore/throw.h"
@@ -45,6 +46,10 @@ erase_image(VimgEbsSite *site, const VimgEbsRecord *record, const VimgPatience *
             return FALSE;
         if (image.state == VIMG_CLOUD_IMAGE_ABSENT)
             return TRUE;
+        if (!vimg_ebs_is_own_image(&image, record->info.uuid)) {
+            vimg_ebs_warn("image '%s' of the control endpoint is not ours and stays", id);
+            return TRUE;
+        }
         if (!check_unused(&image, error) ||
             !vimg_control_delete_image(site->control, id, patience, error) ||
             !vimg_patience_sleep(patience, REST, error))

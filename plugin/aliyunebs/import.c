@@ -35,6 +35,16 @@ make_name(const char *name, const char *uuid)
     return g_strdup_printf("vi-%s-%s", own, uuid);
 }
 
+gboolean
+vimg_ebs_is_own_image(const VimgCloudImage *image, const char *uuid)
+{
+    const char *tag = image->tags ? g_hash_table_lookup(image->tags, VIMG_EBS_TAG) : NULL;
+
+    if (tag)
+        return strcmp(tag, uuid) == 0;
+    return image->name && g_str_has_prefix(image->name, "vi-") && strstr(image->name, uuid);
+}
+
 /* ---- waiting ---------------------------------------------------------------------------- */
 
 typedef struct {

@@ -25,4 +25,7 @@ gboolean vimg_ebs_import_copy(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJou
 char **vimg_ebs_export(VimgEbsSite *site, const char *image_id, const char *prefix,
                        const char *format, guint64 size, VimgPluginJob *job, GError **error);
 
+/* Whether @image was made of image @uuid by one of us: by its tag or, without one, its name. */
+gboolean vimg_ebs_is_own_image(const VimgCloudImage *image, const char *uuid);
+
 #endif

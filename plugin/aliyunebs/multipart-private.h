@@ -36,6 +36,15 @@ struct _VimgOssUpload {
     guint n_threads;
 };
 
+/* Of no byte while the storage joins parts or copies: it says nothing before it is done. */
+#define VIMG_OSS_WORK_SECONDS 600
+
+/*
+ * After @request failed: has an attempt whose answer was lost made the object, with @metadata and
+ * @size?
+ */
+gboolean vimg_oss_is_made(VimgOss *oss, const VimgOssRequest *request, const GPtrArray *metadata,
+                          guint64 size, VimgOssObject *out, const VimgPatience *patience);
 /* Requests of one upload; all but the last fill or read @parts. */
 char *vimg_oss_initiate(VimgOss *oss, const VimgOssUploadRules *rules, GError **error);
 gboolean vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts,

@@ -136,7 +136,9 @@ check_whole(const char *key, const GArray *parts, VimgOssObject *out, GError **e
     if (out->has_crc && known && out->crc != crc)
         return throw_error(error, VIMG_ERROR_DAMAGED,
                            _("the sum of object '%s' is not that of its parts"), key);
-    out->has_crc = out->has_crc && known;
+    /* it is known where the storage gives none, too: each part was compared by its MD5 */
+    out->has_crc = known;
+    out->crc = known ? crc : 0;
     return TRUE;
 }
 
@@ -158,16 +160,36 @@ complete_document(const GArray *parts)
     return g_string_free(text, FALSE);
 }
 
-/* The upload is gone, perhaps by an attempt whose answer was lost: was the object made of it? */
+gboolean
+vimg_oss_is_made(VimgOss *oss, const VimgOssRequest *request, const GPtrArray *metadata,
+                 guint64 size, VimgOssObject *out, const VimgPatience *patience)
+{
+    guint i;
+
+    if (g_strcmp0(request->fault, "NoSuchUpload") != 0 &&
+        (!metadata || (request->web.status != 409 && request->web.status != 412)))
+        return FALSE;
+    if (!vimg_oss_head(oss, request->key, out, patience, NULL) || out->size != size)
+        return FALSE;
+    for (i = 0; metadata && i < metadata->len; i++) {
+        const VimgPair *pair = g_ptr_array_index(metadata, i);
+
+        if (g_strcmp0(vimg_pairs_get(out->metadata, pair->name), pair->value) != 0)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* The upload or its place is gone, perhaps by an attempt whose answer was lost. */
 static gboolean
-was_completed(VimgOss *oss, const VimgOssUploadRules *rules, const GArray *parts,
-              VimgOssObject *out)
+was_completed(VimgOss *oss, const VimgOssRequest *request, const VimgOssUploadRules *rules,
+              const GArray *parts, VimgOssObject *out)
 {
     guint64 crc;
     guint64 size;
     gboolean known = whole_crc(parts, &crc, &size);
 
-    return vimg_oss_head(oss, rules->key, out, rules->patience, NULL) && out->size == size &&
+    return vimg_oss_is_made(oss, request, rules->metadata, size, out, rules->patience) &&
            (!known || !out->has_crc || out->crc == crc);
 }
 
@@ -181,11 +203,13 @@ vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
     g_autoptr(GError) local = NULL;
     g_autoptr(GPtrArray) query = vimg_pairs_new();
     g_autoptr(GPtrArray) headers = vimg_pairs_new();
-    g_auto(VimgOssRequest)
-        request = {.key = rules->key,
-                   .query = query,
-                   .headers = headers,
-                   .web = {.method = "POST", .body = (const guint8 *)body, .size = strlen(body)}};
+    g_auto(VimgOssRequest) request = {.key = rules->key,
+                                      .query = query,
+                                      .headers = headers,
+                                      .web = {.method = "POST",
+                                              .body = (const guint8 *)body,
+                                              .size = strlen(body),
+                                              .stall = VIMG_OSS_WORK_SECONDS}};
 
     vimg_pairs_add(query, "uploadId", id);
     vimg_pairs_add(headers, "Content-Type", "application/xml");
@@ -193,7 +217,7 @@ vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
     if (rules->exclusive)
         vimg_pairs_add(headers, "x-oss-forbid-overwrite", "true");
     if (!vimg_oss_request(oss, &request, rules->patience, &local)) {
-        if (g_strcmp0(request.fault, "NoSuchUpload") == 0 && was_completed(oss, rules, parts, out))
+        if (was_completed(oss, &request, rules, parts, out))
             return check_whole(rules->key, parts, out, error);
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
@@ -223,7 +247,8 @@ vimg_oss_upload_abort(VimgOss *oss, const char *key, const char *id, const VimgP
 
         if (vimg_oss_request(oss, &request, patience, &local))
             continue;
-        if (request.web.status == 404 && g_strcmp0(request.fault, "NoSuchBucket") != 0)
+        if (g_strcmp0(request.fault, "NoSuchUpload") == 0 ||
+            g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL))
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;

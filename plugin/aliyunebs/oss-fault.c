@@ -14,6 +14,7 @@ static const struct {
     VimgErrorCode code;
 } by_fault[] = {
     {"NoSuchKey", VIMG_ERROR_NO_VOL},
+    {"NoSuchVersion", VIMG_ERROR_NO_VOL},
     {"NoSuchBucket", VIMG_ERROR_DISCONNECTED},
     {"NoSuchUpload", VIMG_ERROR_OPERATION_INVALID},
     {"FileAlreadyExists", VIMG_ERROR_VOL_EXISTS},
@@ -35,7 +36,7 @@ static const struct {
     {300, 399, VIMG_ERROR_CONFIG_UNSUPPORTED},
     {401, 401, VIMG_ERROR_AUTH},
     {403, 403, VIMG_ERROR_ACCESS_DENIED},
-    {404, 404, VIMG_ERROR_NO_VOL},
+    {404, 404, VIMG_ERROR_DISCONNECTED}, /* of somebody before it: the storage says what is gone */
     {429, 429, VIMG_ERROR_BUSY},
     {500, 599, VIMG_ERROR_DISCONNECTED},
 };
@@ -48,6 +49,10 @@ code_of(const VimgOss *oss, const VimgOssRequest *request)
     for (i = 0; i < G_N_ELEMENTS(by_fault); i++)
         if (g_strcmp0(request->fault, by_fault[i].fault) == 0)
             return by_fault[i].code;
+    /* it has no room for a document, but for the id that the storage alone gives */
+    if (!request->fault && request->web.status == 404 && strcmp(request->web.method, "HEAD") == 0 &&
+        vimg_oss_field(oss, request, "request-id"))
+        return VIMG_ERROR_NO_VOL;
     /* S3's way to say that there is one already */
     if (vimg_oss_is_s3(oss) && request->web.status == 412 && request->headers &&
         vimg_pairs_get(request->headers, "x-oss-forbid-overwrite"))

@@ -42,10 +42,19 @@ gboolean
 vimg_ebs_head(VimgEbsSite *site, const VimgEbsRecord *record, VimgOssObject *out,
               const VimgPatience *patience, GError **error)
 {
+    guint64 crc;
+    gboolean known =
+        record->crc && g_ascii_string_to_unsigned(record->crc, 10, 0, G_MAXUINT64, &crc, NULL);
+
     if (!vimg_oss_head(site->oss, record->key, out, patience, error))
         return FALSE;
-    if (g_ascii_strcasecmp(out->etag, record->etag) == 0 && out->size == record->info.physical)
+    if (g_ascii_strcasecmp(out->etag, record->etag) == 0 && out->size == record->info.physical &&
+        (!known || !out->has_crc || out->crc == crc)) {
+        if (known) /* what is read is compared with what was uploaded, whatever the storage says */
+            out->crc = crc;
+        out->has_crc = out->has_crc || known;
         return TRUE;
+    }
     return throw_error(
         error, VIMG_ERROR_DAMAGED,
         _("object '%1$s' in bucket '%2$s' is not the one that was uploaded; delete the image"),

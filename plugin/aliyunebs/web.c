@@ -160,9 +160,6 @@ set_way(const VimgWeb *web, CURL *curl)
     if (from)
         curl_easy_setopt(curl, CURLOPT_INTERFACE, from);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-    /* what hangs is lost; what is slow is not */
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)web->stall);
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
 }
 
@@ -202,11 +199,21 @@ make_lines(const VimgExchange *exchange)
     return lines;
 }
 
+static guint
+stall_of(const Transfer *transfer)
+{
+    return MAX(transfer->web->stall, transfer->exchange->stall);
+}
+
 static void
 set_request(Transfer *transfer)
 {
     VimgExchange *exchange = transfer->exchange;
     CURL *curl = transfer->curl;
+
+    /* what hangs is lost; what is slow is not */
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)stall_of(transfer));
 
     transfer->lines = make_lines(exchange);
     curl_easy_setopt(curl, CURLOPT_URL, exchange->url);
@@ -442,10 +449,9 @@ throw_lost(Transfer *transfer, GError **error)
         transfer->exchange->passing = FALSE;
         code = lasting[i].error;
     }
-    if (transfer->code == CURLE_OPERATION_TIMEDOUT && transfer->web->stall > 0 &&
-        g_str_has_prefix(text, "Operation too slow"))
+    if (transfer->code == CURLE_OPERATION_TIMEDOUT && g_str_has_prefix(text, "Operation too slow"))
         return throw_error(error, code, _("'%1$s' sent and took nothing for %2$u seconds"), origin,
-                           transfer->web->stall);
+                           stall_of(transfer));
     return throw_error(error, code, _("cannot reach '%1$s': %2$s"), origin,
                        *text ? text : curl_easy_strerror(transfer->code));
 }

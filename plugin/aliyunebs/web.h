@@ -35,6 +35,7 @@ typedef struct {
     guint64 size;             /* of the body */
     VimgWebSource source;     /* NULL: none */
     gpointer source_data;
+    guint stall; /* seconds without a byte after which it is lost; 0: as the rules say */
 
     /* where an answer of 2xx goes; else, and all others, into @text */
     guint8 *into; /* borrowed; NULL: into @text */

@@ -122,6 +122,29 @@ test_others(gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
 }
 
+/* An endpoint that shows whatever it has must not have us wait for, or delete, that. */
+static void
+test_another_image(void)
+{
+    g_autoptr(Server) server = server_new("ecsserver.py", NULL);
+    g_autoptr(VimgControl) control = new_control(server, dialects[0], "/ocean/api");
+    g_auto(VimgCloudImage) image = {0};
+    g_autofree char *image_id = NULL;
+    g_autofree char *task_id = NULL;
+    g_autoptr(GError) error = NULL;
+
+    vimg_control_import(control, &import, &image_id, &task_id, NULL, &error);
+    g_assert_no_error(error);
+    TOLD(server, "set blind true");
+    g_assert_false(vimg_control_describe_image(control, "m-other", NULL, &image, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INTERNAL);
+    g_clear_error(&error);
+    g_assert_false(vimg_control_describe_image(control, NULL, "other", &image, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INTERNAL);
+    g_clear_error(&error);
+    g_assert_true(vimg_control_describe_image(control, image_id, NULL, &image, NULL, &error));
+}
+
 static void
 test_import_fails(void)
 {
@@ -248,6 +271,7 @@ main(int argc, char **argv)
     }
     for (i = 0; i < G_N_ELEMENTS(failures); i++)
         g_test_add_data_func(failures[i].path, &failures[i], test_failure);
+    g_test_add_func("/control/another-image", test_another_image);
     g_test_add_func("/control/import-fails", test_import_fails);
     g_test_add_func("/control/elsewhere", test_elsewhere);
     g_test_add_func("/control/url", test_url);

@@ -83,7 +83,9 @@ test_s3(void)
 
     send_all(oss, &rules, bytes->data, bytes->size, &object, &error);
     g_assert_no_error(error);
-    g_assert_false(object.has_crc);
+    /* the storage gives no sum, but the parts have theirs */
+    g_assert_true(object.has_crc);
+    g_assert_cmpuint(object.crc, ==, vimg_crc64(0, bytes->data, bytes->size));
     check_stored(server, "k", bytes->data, bytes->size);
     rules.part_size = MIB;
     g_assert_null(vimg_oss_upload_begin(oss, &rules, &error));
@@ -473,6 +475,42 @@ test_copy(void)
     }
 }
 
+/* The storage may look first at whether there is an object, and only then at the upload. */
+static void
+test_lost_and_there(void)
+{
+    g_autoptr(Server) server = server_new("ossserver.py", NULL);
+    g_autoptr(VimgOss) oss = server_client(server, VIMG_OSS_V4, 10);
+    g_autoptr(VimgBuffer) bytes = server_bytes(PART, 12);
+    g_autoptr(GPtrArray) metadata = vimg_pairs_new();
+    g_auto(VimgOssObject) object = {0};
+    g_auto(VimgOssObject) made = {0};
+    g_autoptr(GError) error = NULL;
+    VimgOssUploadRules rules = {
+        .key = "k", .part_size = PART, .exclusive = TRUE, .metadata = metadata};
+    VimgOssCopy copy = {.from = "k",
+                        .object = &object,
+                        .to = "copy",
+                        .metadata = metadata,
+                        .exclusive = TRUE,
+                        .part_size = PART};
+
+    vimg_pairs_add(metadata, "uuid", "99");
+    TOLD(server, "fault Complete lost");
+    TOLD(server, "fault Complete status 1 409:FileAlreadyExists");
+    send_all(oss, &rules, bytes->data, bytes->size, &object, &error);
+    g_assert_no_error(error);
+    TOLD(server, "fault Copy lost");
+    vimg_oss_copy(oss, &copy, &made, &error);
+    g_assert_no_error(error);
+    check_stored(server, "copy", bytes->data, bytes->size);
+    /* another one's is not ours */
+    g_ptr_array_set_size(metadata, 0);
+    vimg_pairs_add(metadata, "uuid", "98");
+    g_assert_false(vimg_oss_copy(oss, &copy, &made, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS);
+}
+
 static void
 test_copy_fails(void)
 {
@@ -504,6 +542,27 @@ test_copy_fails(void)
     }
 }
 
+/* Somebody in between who knows of nothing has not said that something is gone. */
+static void
+test_stranger(void)
+{
+    g_autoptr(Server) server = server_new("ossserver.py", NULL);
+    g_autoptr(VimgOss) oss = server_client(server, VIMG_OSS_V4, 10);
+    g_autoptr(GError) error = NULL;
+
+    TOLD(server, "fault Get stranger");
+    g_assert_null(vimg_oss_get(oss, "k", 9, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_clear_error(&error);
+    TOLD(server, "fault Delete stranger");
+    g_assert_false(vimg_oss_delete(oss, "k", NULL, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_clear_error(&error);
+    TOLD(server, "fault Abort stranger");
+    g_assert_false(vimg_oss_upload_abort(oss, "k", "1", NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
 static void
 add(const Failure *rows, gsize n, GTestDataFunc func)
 {
@@ -524,11 +583,13 @@ main(int argc, char **argv)
     g_test_add_func("/multipart/resume-other", test_resume_other);
     g_test_add_func("/multipart/list-uploads", test_list_uploads);
     g_test_add_func("/multipart/cancel", test_cancel);
+    g_test_add_func("/multipart/stranger", test_stranger);
     g_test_add_func("/multipart/part-size", test_part_size);
     add(failures, G_N_ELEMENTS(failures), test_failure);
     g_test_add_func("/multipart/download", test_download);
     g_test_add_func("/multipart/read-some", test_read_some);
     g_test_add_func("/multipart/copy", test_copy);
+    g_test_add_func("/multipart/lost-and-there", test_lost_and_there);
     g_test_add_func("/multipart/copy-fails", test_copy_fails);
     add(read_failures, G_N_ELEMENTS(read_failures), test_read_failure);
     return g_test_run();

@@ -297,6 +297,7 @@ static const Failure failures[] = {
      "AccessDenied: told to (request id R1)"},
     {"/object/fault/missing-bucket", "fault Head status 9 404:NoSuchBucket",
      VIMG_ERROR_DISCONNECTED, 1, "NoSuchBucket"},
+    {"/object/fault/stranger", "fault Head stranger 9", VIMG_ERROR_DISCONNECTED, 1, "404"},
     {"/object/fault/unknown", "fault Head status 9 400:Whatever", VIMG_ERROR_FAILED, 1, "Whatever"},
     {"/object/fault/moved", "fault Head status 9 301:Moved", VIMG_ERROR_CONFIG_UNSUPPORTED, 1,
      "Moved"},

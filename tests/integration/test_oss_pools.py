@@ -48,6 +48,9 @@ class Definitions(OssCase):
                  "'ecs-acs3' needs a control endpoint"),
                 (good, "<image:control version='a b'/>", "cannot be a version"),
                 (good, "<image:http caFile='ca.pem'/>", "needs its whole path"),
+                (good, "<image:http proxy='http://u:p@proxy.example:3128'/>", "without user and"),
+                (good, "<image:http proxy='proxy.example:3128'/>", "a proxy is scheme, host"),
+                (good, "<image:http proxy='gopher://proxy.example'/>", "a proxy is scheme, host"),
                 (good, "<image:slice size='65536'/>", "unknown option element")):
             self.refused(source, options, why)
         for url in ("ftp://a/b", "http:///ocean/api", "ocean.example/ocean/api",

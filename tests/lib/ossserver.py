@@ -621,8 +621,20 @@ def _garbage(handler, fault):
     return True
 
 
+def _stranger(handler, fault):
+    """Somebody between client and storage answers, as one who knows of no such storage."""
+    body = b"<html><body>404 page not found</body></html>"
+    handler.send_response(404)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    if handler.command != "HEAD":
+        handler.wfile.write(body)
+    handler.wfile.flush()
+    return True
+
+
 FAULTS_BEFORE = {"status": _status, "throttle": _throttle, "retry-after": _retry_after,
-                 "drop": _drop, "stall": _stall, "garbage": _garbage}
+                 "drop": _drop, "stall": _stall, "garbage": _garbage, "stranger": _stranger}
 
 
 # ---- and with the answer; "lost" and "whole" are looked for where they matter
