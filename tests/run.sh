@@ -37,7 +37,7 @@ declare -A packages=(
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
-    [oss]="$drive qemu-utils"
+    [oss]="$drive ceph-mon ceph-mgr ceph-osd ceph-common radosgw curl"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
@@ -238,9 +238,10 @@ suite_ssh() {
     integration test_crash --rounds 20
 }
 
-# An object storage and a control endpoint on loopback.
+# An object storage and a control endpoint on loopback, and a gateway of Ceph.
 suite_oss() {
     build gcc
+    integration test_oss_s3
     integration test_oss_pools
     integration test_oss_images
     integration test_oss_rollback

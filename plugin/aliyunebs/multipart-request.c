@@ -229,6 +229,9 @@ vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
         return FALSE;
     g_free(out->etag);
     out->etag = vimg_oss_unquote(etag);
+    /* some gateways know it only once the object is there */
+    if (!out->etag[0] && !vimg_oss_head(oss, rules->key, out, rules->patience, error))
+        return FALSE;
     return check_whole(rules->key, parts, out, error);
 }
 

@@ -662,12 +662,17 @@ def _etag(handler, headers, body, announced):
     return body, announced
 
 
+def _no_etag(handler, headers, body, announced):
+    body = re.sub(b"<ETag>.*</ETag>", b"<ETag></ETag>", body)
+    return body, len(body)
+
+
 def _flip(handler, headers, body, announced):
     return body[:-1] + bytes([body[-1] ^ 1]), announced
 
 
 FAULTS_AFTER = {"truncate": _truncate, "short": _short, "long": _long, "crc": _crc,
-                "etag": _etag, "flip": _flip}
+                "etag": _etag, "no-etag": _no_etag, "flip": _flip}
 
 
 class Listener(ThreadingHTTPServer):
