@@ -2,6 +2,7 @@
 # test_oss_rollback.py: uploads to an object storage that fail, are cancelled or are killed
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import runner
-from ctl import CTL
+from ctl import CTL, environment
 from images import MIB
 from osscase import AT_ONCE, SOON, OssCase
 from virshcase import element
@@ -95,14 +96,14 @@ class RollbackCase(OssCase):
         return self.begin("vol-upload", "--pool", name, "a", str(raw))
 
     def begin(self, *command):
-        return self.start("virsh", "-c", self.daemon.uri, *command)
+        return self.start(["virsh", "-c", self.daemon.uri, *command])
 
     def begin_ctl(self, *command):
-        return self.start(str(CTL), "-c", self.daemon.uri, *command)
+        return self.start([str(CTL), *map(str, command)], env=environment(self.daemon.uri))
 
-    def start(self, *command):
+    def start(self, command, **kw):
         child = subprocess.Popen(
-            command,
+            command, **kw,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.children.append(child)
         return child
@@ -366,6 +367,20 @@ class Killed(RollbackCase):
         self.v("vol-upload", "--pool", name, "a", raw)
         self.assertEqual(self.oss.in_flight_bytes - sent, 40 * MIB - 24 * MIB)
         self.assertEqual(len(self.oss.uploads), 0)
+        self.same(raw, self.fetched(name, "a"))
+
+    def test_the_same_command_goes_on(self):
+        name = self.oss_pool()
+        raw = self.raw(size=320 * MIB)
+        child = self.begin_ctl("upload", raw, name, "a")
+        self.wait(lambda: self.oss.in_flight_bytes > 32 * MIB, "parts")
+        child.send_signal(signal.SIGINT)
+        said = child.communicate(timeout=120)[1]
+        self.assertRegex(said, r"[1-9][0-9.]* MiB of 320.00 MiB are stored")
+        sent = self.oss.in_flight_bytes
+        self.ctl("upload", raw, name, "a")
+        self.assertEqual(self.oss.in_flight_bytes, 320 * MIB)
+        self.assertGreater(sent, 32 * MIB)
         self.same(raw, self.fetched(name, "a"))
 
     def test_at_the_record(self):
