@@ -11,6 +11,7 @@
 #include "claim.h"
 #include "cleanup.h"
 #include "erase.h"
+#include "hold.h"
 #include "listing.h"
 #include "multipart.h"
 #include "report.h"
@@ -130,7 +131,7 @@ why_remove(Cleanup *cleanup, const VimgEbsRecord *record, GError **error)
 
 /* As it is now: it was listed a while ago, and may be restored or complete. */
 static gboolean
-clean_entered(Cleanup *cleanup, const char *uuid, GError **error)
+clean_held(Cleanup *cleanup, const char *uuid, GError **error)
 {
     g_autoptr(VimgEbsRecord) record =
         vimg_ebs_record_load(cleanup->site, uuid, &cleanup->patience, error);
@@ -153,12 +154,14 @@ clean_entered(Cleanup *cleanup, const char *uuid, GError **error)
 static gboolean
 clean_record(Cleanup *cleanup, const VimgEbsRecord *record, GError **error)
 {
+    g_auto(VimgEbsHold) hold = {0};
     GError *local = NULL;
 
-    if (!may_remove(cleanup, record) || !vimg_ebs_enter(cleanup->store, record->info.uuid, NULL))
+    if (!may_remove(cleanup, record))
         return TRUE;
-    clean_entered(cleanup, record->info.uuid, &local);
-    vimg_ebs_leave(cleanup->store, record->info.uuid);
+    if (cleanup->dry_run || vimg_ebs_hold(&hold, cleanup->store, cleanup->site, record->info.uuid,
+                                          &cleanup->patience, &local))
+        clean_held(cleanup, record->info.uuid, &local);
     return settle(cleanup, record->info.name, local, error);
 }
 

@@ -10,8 +10,8 @@
 
 /*
  * All that is of @record's content: its image at the control endpoint, its object, its uploads.
- * Each step may be repeated.  VIMG_ERROR_OPERATION_INVALID: the image there is in use, or the
- * object is another one now.
+ * Each step may be repeated.  VIMG_ERROR_OPERATION_INVALID: the image there is in use.  An object
+ * that is another one now stays.  The image is held.
  */
 gboolean vimg_ebs_erase_content(VimgEbsStore *store, VimgEbsSite *site, const VimgEbsRecord *record,
                                 const VimgPatience *patience, GError **error);

@@ -94,6 +94,28 @@ vimg_ebs_leave(VimgEbsStore *store, const char *uuid)
     g_hash_table_remove(store->busy, uuid);
 }
 
+gboolean
+vimg_ebs_drop_object(VimgEbsSite *site, const char *key, const char *uuid, const char *etag,
+                     const char *version, const VimgPatience *patience, GError **error)
+{
+    g_auto(VimgOssObject) seen = {0};
+    GError *local = NULL;
+
+    if (vimg_oss_head(site->oss, key, &seen, patience, &local)) {
+        if (etag ? g_ascii_strcasecmp(seen.etag, etag) == 0
+                 : g_strcmp0(vimg_pairs_get(seen.metadata, VIMG_EBS_TAG), uuid) == 0)
+            return vimg_oss_delete(site->oss, key, version ? version : seen.version, patience,
+                                   error);
+        vimg_ebs_warn("object '%s' is not the one of image %s and stays", key, uuid);
+    } else if (!vimg_ebs_is_gone(local)) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    g_clear_error(&local);
+    /* a version that others lie above, or a mark of its removal */
+    return !version || vimg_oss_delete(site->oss, key, version, patience, error);
+}
+
 void
 vimg_ebs_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
 {

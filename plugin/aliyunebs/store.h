@@ -65,6 +65,14 @@ VimgPatience vimg_ebs_patience_for(guint seconds);
 gboolean vimg_ebs_enter(VimgEbsStore *store, const char *uuid, GError **error);
 void vimg_ebs_leave(VimgEbsStore *store, const char *uuid);
 
+/*
+ * Deletes an object of ours: that with @etag, or, if that is NULL, what lies there with the tag of
+ * image @uuid.  One of somebody else stays, and is named in the log.
+ */
+gboolean vimg_ebs_drop_object(VimgEbsSite *site, const char *key, const char *uuid,
+                              const char *etag, const char *version, const VimgPatience *patience,
+                              GError **error);
+
 void vimg_ebs_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
 gboolean vimg_ebs_check_job(VimgPluginJob *job, GError **error);
 gboolean vimg_ebs_is_gone(const GError *error);
