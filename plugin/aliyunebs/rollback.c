@@ -11,6 +11,7 @@
 #include "claim.h"
 #include "hold.h"
 #include "import.h"
+#include "listing.h"
 #include "multipart.h"
 #include "rollback.h"
 #include "../imagestore/throw.h"
@@ -142,36 +143,27 @@ vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPatien
 
 /* ---- in the bucket ---------------------------------------------------------------------- */
 
-/* Storages that speak S3 need not be able to list them. */
+typedef struct {
+    VimgEbsSite *site;
+    const VimgPatience *patience;
+} Aborting;
+
+static gboolean
+abort_one(gpointer data, const VimgOssPending *pending, GError **error)
+{
+    const Aborting *aborting = data;
+
+    return vimg_oss_upload_abort(aborting->site->oss, pending->key, pending->id, aborting->patience,
+                                 error);
+}
+
 gboolean
 vimg_ebs_abort_uploads(VimgEbsSite *site, const char *uuid, const VimgPatience *patience,
                        GError **error)
 {
-    g_autofree char *prefix = vimg_ebs_key(site, uuid, "");
-    gboolean more;
+    Aborting aborting = {.site = site, .patience = patience};
 
-    do {
-        g_autoptr(GError) local = NULL;
-        g_autoptr(VimgOssPage) page =
-            vimg_oss_list_uploads(site->oss, prefix, NULL, NULL, patience, &local);
-        guint i;
-
-        if (!page) {
-            if (vimg_oss_is_s3(site->oss) &&
-                !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DISCONNECTED))
-                return TRUE;
-            g_propagate_error(error, g_steal_pointer(&local));
-            return FALSE;
-        }
-        for (i = 0; i < page->pending->len; i++) {
-            const VimgOssPending *pending = page->pending->pdata[i];
-
-            if (!vimg_oss_upload_abort(site->oss, pending->key, pending->id, patience, error))
-                return FALSE;
-        }
-        more = page->truncated && page->pending->len > 0;
-    } while (more);
-    return TRUE;
+    return vimg_ebs_each_upload(site, uuid, abort_one, &aborting, patience, error);
 }
 
 /* @kept: the upload is there, and was never completed. */

@@ -9,6 +9,7 @@
 #include "../imagestore/thread.h"
 #include "../imagestore/throw.h"
 
+#define UUID_LENGTH 36
 #define CALL_SECONDS 25 /* of a call without a job */
 
 const VimgServices *vimg_ebs_services;
@@ -44,6 +45,19 @@ char *
 vimg_ebs_key(const VimgEbsSite *site, const char *kind, const char *name)
 {
     return g_strconcat(site->prefix, "/", kind, "/", name, NULL);
+}
+
+char *
+vimg_ebs_uuid_in(const VimgEbsSite *site, const char *key)
+{
+    const char *rest = key + strlen(site->prefix) + 1;
+    g_autofree char *uuid = g_strndup(rest, UUID_LENGTH);
+    const char *name = rest + UUID_LENGTH + 1;
+
+    if (strlen(uuid) < UUID_LENGTH || rest[UUID_LENGTH] != '/' || !*name || strchr(name, '/') ||
+        !g_uuid_string_is_valid(uuid))
+        return NULL;
+    return g_steal_pointer(&uuid);
 }
 
 GPtrArray *

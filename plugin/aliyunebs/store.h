@@ -55,6 +55,8 @@ VimgEbsSite *vimg_ebs_store_site(VimgEbsStore *store);
 
 /* Returns: (transfer full) "PREFIX/KIND/NAME"; @name may be "". */
 char *vimg_ebs_key(const VimgEbsSite *site, const char *kind, const char *name);
+/* Returns: (transfer full) the uuid in "PREFIX/UUID/NAME"; NULL: it is no such key. */
+char *vimg_ebs_uuid_in(const VimgEbsSite *site, const char *key);
 /* Returns: (transfer full) of VimgPair: that an object is of image @uuid. */
 GPtrArray *vimg_ebs_metadata(const char *uuid);
 /* Until @job is cancelled, or, if that is NULL, for as long as a call without one may take. */

@@ -47,7 +47,8 @@ class Hosts(RollbackCase):
         child.communicate(timeout=120)
         if served:
             gate.open()
-        server.stop.set()
+        else:
+            server.stop.set()
 
     def back(self, name):
         self.daemon.restart()
@@ -144,6 +145,30 @@ class Hosts(RollbackCase):
                 self.assertNotEqual(said.returncode, 0)
                 self.v("pool-refresh", name)
                 self.assertEqual(self.volumes(name), [])
+
+    def test_clone_while_another_cleans_up(self):
+        for server, op in (("oss", "Copy"), ("ecs", "CopyImage"), ("oss", "Put:records")):
+            with self.subTest(op):
+                name = self.oss_pool(options=KEEP)
+                other = self.second(options=KEEP)
+                raw = self.raw(size=MIB)
+                self.stored(name, "a", raw)
+                gate = Gate(getattr(self, server), op, op == "Copy")
+                child = self.begin("vol-clone", "--pool", name, "a", "b")
+                self.assertTrue(gate.reached.wait(120))
+                self.assertEqual(self.cleaned(other, name)["removed"], [])
+                self.assertEqual(self.json("cleanup", name)["removed"], [])
+                gate.open()
+                _, said = child.communicate(timeout=120)
+                self.assertEqual(child.returncode, 0, said)
+                self.same(raw, self.fetched(name, "b"))
+                self.downloaded(other, name, "b", raw)
+                self.gone(name, other)
+
+    def cleaned(self, daemon, name):
+        done = ctl.run(daemon.uri, "cleanup", name, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
 
 
 if __name__ == "__main__":

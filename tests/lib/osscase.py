@@ -93,7 +93,7 @@ class OssCase(CtlMixin, VirshCase):
         other.ok("secret-set-value", sid, "--plain", "--file", path)
         path.write_text(self.oss_xml(**kw))
         other.ok("pool-define", path)
-        other.ok("pool-start", self.name)
+        other.ok("pool-start", kw.get("name") or self.name)
         self.addCleanup(other.stop)
         return other
 
