@@ -26,6 +26,15 @@ check_unused(const VimgCloudImage *image, GError **error)
                image->id);
 }
 
+gboolean
+vimg_ebs_throw_no_control(const char *image_id, GError **error)
+{
+    return throw_error(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("image '%s' lies at a control endpoint that the pool no longer has; give it back by virsh pool-edit"),
+        image_id);
+}
+
 static gboolean
 erase_image(VimgEbsSite *site, const VimgEbsRecord *record, const VimgPatience *patience,
             GError **error)
@@ -35,10 +44,7 @@ erase_image(VimgEbsSite *site, const VimgEbsRecord *record, const VimgPatience *
     if (!id)
         return TRUE;
     if (!site->control)
-        return throw_error(
-            error, VIMG_ERROR_OPERATION_INVALID,
-            _("image '%s' lies at a control endpoint that the pool no longer has; give it back by virsh pool-edit"),
-            id);
+        return vimg_ebs_throw_no_control(id, error);
     for (;;) {
         g_auto(VimgCloudImage) image = {0};
 

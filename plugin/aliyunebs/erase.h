@@ -19,4 +19,7 @@ gboolean vimg_ebs_erase_content(VimgEbsStore *store, VimgEbsSite *site, const Vi
 gboolean vimg_ebs_erase(VimgEbsStore *store, VimgEbsSite *site, const VimgEbsRecord *record,
                         const VimgPatience *patience, GError **error);
 
+/* For image @image_id there, if there is no endpoint.  Returns: FALSE. */
+gboolean vimg_ebs_throw_no_control(const char *image_id, GError **error);
+
 #endif
