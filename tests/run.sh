@@ -248,6 +248,7 @@ suite_oss() {
     integration test_oss_pools
     integration test_oss_images
     integration test_oss_rollback
+    integration test_oss_hosts
 }
 
 suite_install() {

@@ -80,6 +80,13 @@ vimg_ebs_claim_release(VimgEbsSite *site, const char *name, const char *uuid,
 
 /* ---- writers ---------------------------------------------------------------------------- */
 
+typedef enum {
+    LIFE_NONE,
+    LIFE_OURS,
+    LIFE_ENDED, /* of a host that has not been heard of for long */
+    LIFE_OTHERS,
+} Life;
+
 static gboolean
 is_dead(const VimgOssObject *object)
 {
@@ -87,42 +94,82 @@ is_dead(const VimgOssObject *object)
            object->date - object->modified > VIMG_EBS_DEAD_SECONDS;
 }
 
-gboolean
-vimg_ebs_live_check(VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
-                    const VimgPatience *patience, GError **error)
+/* @seen: the sign of another host, as it was. */
+static gboolean
+look(const VimgEbsStore *store, VimgEbsSite *site, const char *key, Life *out, VimgOssObject *seen,
+     const VimgPatience *patience, GError **error)
 {
-    g_autofree char *key = vimg_ebs_key(site, "live", uuid);
-    g_auto(VimgOssObject) object = {0};
     g_autoptr(GError) local = NULL;
     g_autofree char *writer = get_text(site, key, patience, &local);
 
+    *out = LIFE_OURS;
     if (writer && strcmp(writer, store->writer) == 0)
         return TRUE;
-    if (writer && vimg_oss_head(site->oss, key, &object, patience, &local))
-        return is_dead(&object) ||
-               throw_error(error, VIMG_ERROR_BUSY, _("another host writes the image"));
+    if (writer && vimg_oss_head(site->oss, key, seen, patience, &local)) {
+        *out = is_dead(seen) ? LIFE_ENDED : LIFE_OTHERS;
+        return TRUE;
+    }
+    *out = LIFE_NONE;
     if (vimg_ebs_is_gone(local))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
 }
 
-/* Of two hosts that come at the same moment the later one has it, and the other finds out. */
+static gboolean
+throw_taken(GError **error)
+{
+    return throw_error(error, VIMG_ERROR_BUSY, _("another host writes the image"));
+}
+
+gboolean
+vimg_ebs_live_check(VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
+                    const VimgPatience *patience, GError **error)
+{
+    g_autofree char *key = vimg_ebs_key(site, "live", uuid);
+    g_auto(VimgOssObject) seen = {0};
+    Life life;
+
+    return look(store, site, key, &life, &seen, patience, error) &&
+           (life != LIFE_OTHERS || throw_taken(error));
+}
+
+/*
+ * The first sign is put only where there is none, so of two hosts that come at the same moment one
+ * has it.  Where nothing is exclusive it is the later one, and the other finds out.
+ */
 gboolean
 vimg_ebs_live_beat(VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
                    const VimgPatience *patience, GError **error)
 {
     g_autofree char *key = vimg_ebs_key(site, "live", uuid);
+    g_auto(VimgOssObject) seen = {0};
+    g_autoptr(GError) local = NULL;
+    Life life;
 
-    return vimg_ebs_live_check(store, site, uuid, patience, error) &&
-           put_text(site, key, store->writer, uuid, FALSE, patience, error) &&
-           vimg_ebs_live_check(store, site, uuid, patience, error);
+    if (!look(store, site, key, &life, &seen, patience, error))
+        return FALSE;
+    if (life == LIFE_OTHERS)
+        return throw_taken(error);
+    if ((life == LIFE_ENDED &&
+         !vimg_oss_delete_same(site->oss, key, seen.etag, seen.version, patience, &local)) ||
+        !put_text(site, key, store->writer, uuid, life != LIFE_OURS, patience, &local)) {
+        if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS) ||
+            g_error_matches(local, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
+            return throw_taken(error);
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    return vimg_ebs_live_check(store, site, uuid, patience, error);
 }
 
-gboolean
-vimg_ebs_live_end(VimgEbsSite *site, const char *uuid, const VimgPatience *patience, GError **error)
+void
+vimg_ebs_live_end(VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
+                  const VimgPatience *patience)
 {
     g_autofree char *key = vimg_ebs_key(site, "live", uuid);
+    g_autofree char *writer = get_text(site, key, patience, NULL);
 
-    return vimg_oss_delete(site->oss, key, NULL, patience, error);
+    if (g_strcmp0(writer, store->writer) == 0)
+        vimg_oss_delete(site->oss, key, NULL, patience, NULL);
 }

@@ -27,8 +27,8 @@ gboolean vimg_ebs_live_beat(VimgEbsStore *store, VimgEbsSite *site, const char *
 /* VIMG_ERROR_BUSY: another host writes it. */
 gboolean vimg_ebs_live_check(VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
                              const VimgPatience *patience, GError **error);
-/* No more. */
-gboolean vimg_ebs_live_end(VimgEbsSite *site, const char *uuid, const VimgPatience *patience,
-                           GError **error);
+/* No more; the sign of another host that took over stays. */
+void vimg_ebs_live_end(VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
+                       const VimgPatience *patience);
 
 #endif

@@ -11,13 +11,12 @@
 #include "claim.h"
 #include "cleanup.h"
 #include "erase.h"
+#include "hold.h"
 #include "listing.h"
 #include "multipart.h"
 #include "report.h"
 #include "rollback.h"
 #include "../imagestore/throw.h"
-
-#define UUID_LENGTH 36
 
 typedef struct {
     VimgEbsStore *store;
@@ -84,19 +83,23 @@ note_journal(gpointer data, const VimgEbsJournal *journal, gboolean active, cons
 
 /* ---- images ----------------------------------------------------------------------------- */
 
-/* By the storage's own clock.  @ours, if not NULL: whether the object carries our metadata. */
+/* By the storage's own clock. */
 static gboolean
-look_at_age(const Cleanup *cleanup, const char *key, gboolean *old, gboolean *ours, GError **error)
+is_aged(const Cleanup *cleanup, const VimgOssObject *object)
+{
+    gint64 age = object->date - object->modified;
+
+    return object->modified > 0 && age >= 0 && (guint64)age >= cleanup->keep_temporary;
+}
+
+static gboolean
+look_at_age(const Cleanup *cleanup, const char *key, gboolean *old, GError **error)
 {
     g_auto(VimgOssObject) object = {0};
-    gint64 age;
 
     if (!vimg_oss_head(cleanup->site->oss, key, &object, &cleanup->patience, error))
         return FALSE;
-    age = object.date - object.modified;
-    *old = object.modified > 0 && age >= 0 && (guint64)age >= cleanup->keep_temporary;
-    if (ours)
-        *ours = vimg_pairs_get(object.metadata, VIMG_EBS_TAG) != NULL;
+    *old = is_aged(cleanup, &object);
     return TRUE;
 }
 
@@ -120,7 +123,7 @@ why_remove(Cleanup *cleanup, const VimgEbsRecord *record, GError **error)
         return NULL;
     if (record->info.deleted)
         return _("expired in the trash");
-    if (!look_at_age(cleanup, key, &old, NULL, error) || !old ||
+    if (!look_at_age(cleanup, key, &old, error) || !old ||
         !vimg_ebs_live_check(cleanup->store, cleanup->site, record->info.uuid, &cleanup->patience,
                              error))
         return NULL;
@@ -130,7 +133,7 @@ why_remove(Cleanup *cleanup, const VimgEbsRecord *record, GError **error)
 
 /* As it is now: it was listed a while ago, and may be restored or complete. */
 static gboolean
-clean_entered(Cleanup *cleanup, const char *uuid, GError **error)
+clean_held(Cleanup *cleanup, const char *uuid, GError **error)
 {
     g_autoptr(VimgEbsRecord) record =
         vimg_ebs_record_load(cleanup->site, uuid, &cleanup->patience, error);
@@ -153,12 +156,14 @@ clean_entered(Cleanup *cleanup, const char *uuid, GError **error)
 static gboolean
 clean_record(Cleanup *cleanup, const VimgEbsRecord *record, GError **error)
 {
+    g_auto(VimgEbsHold) hold = {0};
     GError *local = NULL;
 
-    if (!may_remove(cleanup, record) || !vimg_ebs_enter(cleanup->store, record->info.uuid, NULL))
+    if (!may_remove(cleanup, record))
         return TRUE;
-    clean_entered(cleanup, record->info.uuid, &local);
-    vimg_ebs_leave(cleanup->store, record->info.uuid);
+    if (cleanup->dry_run || vimg_ebs_hold(&hold, cleanup->store, cleanup->site, record->info.uuid,
+                                          &cleanup->patience, &local))
+        clean_held(cleanup, record->info.uuid, &local);
     return settle(cleanup, record->info.name, local, error);
 }
 
@@ -178,18 +183,6 @@ clean_records(Cleanup *cleanup, GError **error)
 
 /* ---- objects ---------------------------------------------------------------------------- */
 
-/* Returns: (transfer full) the uuid in "PREFIX/UUID/…"; NULL: it is no such key. */
-static char *
-uuid_of(const Cleanup *cleanup, const char *key)
-{
-    const char *rest = key + strlen(cleanup->site->prefix) + 1;
-    g_autofree char *uuid = g_strndup(rest, UUID_LENGTH);
-
-    if (strlen(uuid) < UUID_LENGTH || rest[UUID_LENGTH] != '/' || !g_uuid_string_is_valid(uuid))
-        return NULL;
-    return g_steal_pointer(&uuid);
-}
-
 static gboolean
 is_needed(const Cleanup *cleanup, const char *uuid, const char *key, const char *upload)
 {
@@ -200,39 +193,18 @@ is_needed(const Cleanup *cleanup, const char *uuid, const char *key, const char 
     return !upload || g_strcmp0(record->upload, upload) == 0;
 }
 
+/* All was listed a while ago: by now the image may be there, and need it. */
 static gboolean
-remove_stray(Cleanup *cleanup, const char *uuid, const VimgOssEntry *entry, const char *why,
-             GError **error)
-{
-    gboolean old = FALSE;
-    gboolean ours = FALSE;
-
-    if (!look_at_age(cleanup, entry->key, &old, &ours, error))
-        return FALSE;
-    if (!ours)
-        return throw_error(error, VIMG_ERROR_FAILED, _("it is not ours"));
-    if (!old)
-        return TRUE;
-    if (!vimg_ebs_live_check(cleanup->store, cleanup->site, uuid, &cleanup->patience, error) ||
-        (!cleanup->dry_run &&
-         !vimg_oss_delete_same(cleanup->site->oss, entry->key, entry->etag ? entry->etag : "", NULL,
-                               &cleanup->patience, error)))
-        return FALSE;
-    note(cleanup, cleanup->removed, entry->key, why);
-    cleanup->freed += entry->size;
-    return TRUE;
-}
-
-/* Names were listed a while ago: this one may have become one of an image since. */
-static gboolean
-is_name_of_image(const Cleanup *cleanup, const char *name, gboolean *is, GError **error)
+is_used(const Cleanup *cleanup, const char *owner, const char *key, gboolean *used, GError **error)
 {
     GError *local = NULL;
-    g_autofree char *uuid = vimg_ebs_claim_look(cleanup->site, name, &cleanup->patience, &local);
     g_autoptr(VimgEbsRecord) record =
-        uuid ? vimg_ebs_record_load(cleanup->site, uuid, &cleanup->patience, &local) : NULL;
+        vimg_ebs_record_load(cleanup->site, owner, &cleanup->patience, &local);
+    g_autofree char *name = record ? vimg_ebs_key(cleanup->site, "names", record->info.name) : NULL;
+    g_autofree char *live = vimg_ebs_key(cleanup->site, "live", owner);
 
-    *is = record && !record->info.deleted && strcmp(record->info.name, name) == 0;
+    *used = record && (g_strcmp0(record->key, key) == 0 || strcmp(live, key) == 0 ||
+                       (!record->info.deleted && strcmp(name, key) == 0));
     if (!local || vimg_ebs_is_gone(local)) {
         g_clear_error(&local);
         return TRUE;
@@ -242,13 +214,50 @@ is_name_of_image(const Cleanup *cleanup, const char *name, gboolean *is, GError 
 }
 
 static gboolean
+remove_entered(Cleanup *cleanup, const VimgOssEntry *entry, const VimgOssObject *object,
+               const char *owner, const char *why, GError **error)
+{
+    gboolean used = FALSE;
+
+    if (!vimg_ebs_live_check(cleanup->store, cleanup->site, owner, &cleanup->patience, error) ||
+        !is_used(cleanup, owner, entry->key, &used, error))
+        return FALSE;
+    if (used)
+        return TRUE;
+    if (!cleanup->dry_run && !vimg_oss_delete_same(cleanup->site->oss, entry->key, object->etag,
+                                                   object->version, &cleanup->patience, error))
+        return FALSE;
+    note(cleanup, cleanup->removed, entry->key, why);
+    cleanup->freed += entry->size;
+    return TRUE;
+}
+
+/* @uuid: of the image that it must be of; NULL: any. */
+static gboolean
+remove_stray(Cleanup *cleanup, const char *uuid, const VimgOssEntry *entry, const char *why,
+             GError **error)
+{
+    g_auto(VimgOssObject) object = {0};
+    const char *owner;
+    gboolean ok;
+
+    if (!vimg_oss_head(cleanup->site->oss, entry->key, &object, &cleanup->patience, error))
+        return FALSE;
+    owner = vimg_pairs_get(object.metadata, VIMG_EBS_TAG);
+    if (!owner || !g_uuid_string_is_valid(owner) || (uuid && strcmp(owner, uuid) != 0))
+        return throw_error(error, VIMG_ERROR_FAILED, _("it is not ours"));
+    if (!is_aged(cleanup, &object) || !vimg_ebs_enter(cleanup->store, owner, NULL))
+        return TRUE;
+    ok = remove_entered(cleanup, entry, &object, owner, why, error);
+    vimg_ebs_leave(cleanup->store, owner);
+    return ok;
+}
+
+static gboolean
 clean_name(Cleanup *cleanup, const char *name, const VimgOssEntry *entry, GError **error)
 {
-    gboolean used = g_hash_table_contains(cleanup->names, name);
-
-    if (!used && !is_name_of_image(cleanup, name, &used, error))
-        return FALSE;
-    return used || remove_stray(cleanup, name, entry, _("a name without an image"), error);
+    return g_hash_table_contains(cleanup->names, name) ||
+           remove_stray(cleanup, NULL, entry, _("a name without an image"), error);
 }
 
 static gboolean
@@ -256,6 +265,13 @@ clean_live(Cleanup *cleanup, const char *uuid, const VimgOssEntry *entry, GError
 {
     return g_hash_table_contains(cleanup->images, uuid) ||
            remove_stray(cleanup, uuid, entry, _("of an upload that is no more"), error);
+}
+
+/* Whoever tried whether objects can be written removes his own at once. */
+static gboolean
+clean_trial(Cleanup *cleanup, const char *uuid, const VimgOssEntry *entry, GError **error)
+{
+    return remove_stray(cleanup, uuid, entry, _("of a diagnosis that was cut off"), error);
 }
 
 /* A name, record or sign of life. */
@@ -266,7 +282,11 @@ clean_small(Cleanup *cleanup, const VimgOssEntry *entry, gboolean *known, GError
         const char *kind;
         gboolean (*clean)(Cleanup *cleanup, const char *rest, const VimgOssEntry *entry,
                           GError **error);
-    } kinds[] = {{"names", clean_name}, {"live", clean_live}, {"records", NULL}, {"id", NULL}};
+    } kinds[] = {{"names", clean_name},
+                 {"live", clean_live},
+                 {"doctor", clean_trial},
+                 {"records", NULL},
+                 {"id", NULL}};
     const char *rest = entry->key + strlen(cleanup->site->prefix) + 1;
     gsize i;
 
@@ -274,8 +294,9 @@ clean_small(Cleanup *cleanup, const VimgOssEntry *entry, gboolean *known, GError
         gsize length = strlen(kinds[i].kind);
 
         if (strncmp(rest, kinds[i].kind, length) != 0 ||
-            (rest[length] != '/' && rest[length] != '\0'))
-            continue;
+            (rest[length] != '/' && rest[length] != '\0') ||
+            (rest[length] == '/' && strchr(rest + length + 1, '/')))
+            continue; /* what lies deeper may be of a storage of its own */
         *known = TRUE;
         return !kinds[i].clean || rest[length] == '\0' ||
                kinds[i].clean(cleanup, rest + length + 1, entry, error);
@@ -287,7 +308,7 @@ static gboolean
 clean_object(gpointer data, const VimgOssEntry *entry, GError **error)
 {
     Cleanup *cleanup = data;
-    g_autofree char *uuid = uuid_of(cleanup, entry->key);
+    g_autofree char *uuid = vimg_ebs_uuid_in(cleanup->site, entry->key);
     gboolean known = uuid != NULL;
     GError *local = NULL;
 
@@ -295,11 +316,8 @@ clean_object(gpointer data, const VimgOssEntry *entry, GError **error)
         return FALSE;
     if (!uuid)
         clean_small(cleanup, entry, &known, &local);
-    else if (!is_needed(cleanup, uuid, entry->key, NULL) &&
-             vimg_ebs_enter(cleanup->store, uuid, NULL)) {
+    else if (!is_needed(cleanup, uuid, entry->key, NULL))
         remove_stray(cleanup, uuid, entry, _("of no image"), &local);
-        vimg_ebs_leave(cleanup->store, uuid);
-    }
     if (!known)
         note(cleanup, cleanup->kept, entry->key, _("it is not ours"));
     return settle(cleanup, entry->key, local, error);
@@ -308,51 +326,48 @@ clean_object(gpointer data, const VimgOssEntry *entry, GError **error)
 /* ---- uploads ---------------------------------------------------------------------------- */
 
 static gboolean
+abort_entered(Cleanup *cleanup, const VimgOssPending *pending, const char *uuid, GError **error)
+{
+    GError *local = NULL;
+    g_autoptr(VimgEbsRecord) record =
+        vimg_ebs_record_load(cleanup->site, uuid, &cleanup->patience, &local);
+
+    if (!record && !vimg_ebs_is_gone(local)) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    g_clear_error(&local);
+    if (record && g_strcmp0(record->upload, pending->id) == 0)
+        return TRUE;
+    if (!vimg_ebs_live_check(cleanup->store, cleanup->site, uuid, &cleanup->patience, error) ||
+        (!cleanup->dry_run && !vimg_oss_upload_abort(cleanup->site->oss, pending->key, pending->id,
+                                                     &cleanup->patience, error)))
+        return FALSE;
+    note(cleanup, cleanup->removed, pending->key, _("an upload that nobody took up again"));
+    return TRUE;
+}
+
+static gboolean
 clean_upload(Cleanup *cleanup, const VimgOssPending *pending, GError **error)
 {
-    g_autofree char *uuid = uuid_of(cleanup, pending->key);
+    g_autofree char *uuid = vimg_ebs_uuid_in(cleanup->site, pending->key);
     GError *local = NULL;
 
     if (!uuid || is_needed(cleanup, uuid, pending->key, pending->id) ||
         !is_old(cleanup, pending->initiated, cleanup->keep_temporary) ||
         !vimg_ebs_enter(cleanup->store, uuid, NULL))
         return TRUE;
-    if (vimg_ebs_live_check(cleanup->store, cleanup->site, uuid, &cleanup->patience, &local) &&
-        (cleanup->dry_run || vimg_oss_upload_abort(cleanup->site->oss, pending->key, pending->id,
-                                                   &cleanup->patience, &local)))
-        note(cleanup, cleanup->removed, pending->key, _("an upload that nobody took up again"));
+    abort_entered(cleanup, pending, uuid, &local);
     vimg_ebs_leave(cleanup->store, uuid);
     return settle(cleanup, pending->key, local, error);
 }
 
 static gboolean
-clean_uploads(Cleanup *cleanup, GError **error)
+clean_pending(gpointer data, const VimgOssPending *pending, GError **error)
 {
-    g_autofree char *prefix = g_strconcat(cleanup->site->prefix, "/", NULL);
-    g_autofree char *key = NULL;
-    g_autofree char *id = NULL;
-    gboolean more = TRUE;
-    guint i;
+    Cleanup *cleanup = data;
 
-    if (vimg_oss_is_s3(cleanup->site->oss))
-        return TRUE; /* it need not be able to list them; records name those there are */
-    while (more) {
-        g_autoptr(VimgOssPage) page =
-            vimg_oss_list_uploads(cleanup->site->oss, prefix, key, id, &cleanup->patience, error);
-
-        if (!page)
-            return FALSE;
-        for (i = 0; i < page->pending->len; i++) {
-            if (!clean_upload(cleanup, page->pending->pdata[i], error))
-                return FALSE;
-        }
-        more = page->truncated && page->next;
-        g_free(key);
-        g_free(id);
-        key = g_strdup(page->next);
-        id = g_strdup(page->next_id);
-    }
-    return TRUE;
+    return vimg_ebs_check_job(cleanup->job, error) && clean_upload(cleanup, pending, error);
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */
@@ -390,7 +405,8 @@ clean_all(Cleanup *cleanup, GError **error)
     return cleanup->records && clean_records(cleanup, error) &&
            vimg_ebs_each_object(cleanup->site, "", clean_object, cleanup, &cleanup->patience,
                                 error) &&
-           clean_uploads(cleanup, error);
+           vimg_ebs_each_upload(cleanup->site, "", clean_pending, cleanup, &cleanup->patience,
+                                error);
 }
 
 char *

@@ -10,6 +10,7 @@
 #include "claim.h"
 #include "clone.h"
 #include "copy.h"
+#include "hold.h"
 #include "image.h"
 #include "import.h"
 #include "reader.h"
@@ -25,11 +26,13 @@ typedef struct {
     VimgEbsRecord *source;
     VimgEbsRecord *record; /* the new image */
     VimgEbsJournal *journal;
+    VimgEbsHold hold;
 } Clone;
 
 static void
 clone_clear(Clone *clone)
 {
+    vimg_ebs_hold_clear(&clone->hold);
     vimg_ebs_journal_free(clone->journal);
     vimg_ebs_record_free(clone->record);
     vimg_ebs_record_free(clone->source);
@@ -64,10 +67,21 @@ describe(Clone *clone, const VimgPluginImage *image)
 
     clone->journal = g_new0(VimgEbsJournal, 1);
     clone->journal->clone = TRUE;
+    clone->journal->attempt = g_uuid_string_random();
     clone->journal->uuid = g_strdup(info->uuid);
     clone->journal->name = g_strdup(info->name);
     clone->journal->key = vimg_ebs_key(clone->site, info->uuid, info->name);
     clone->journal->record = vimg_ebs_record_format(clone->record);
+}
+
+/* The parts of a copy that is not complete are known to nobody else. */
+static gboolean
+begun(gpointer data, const char *id, GError **error)
+{
+    Clone *clone = data;
+
+    vimg_ebs_set(&clone->journal->upload, id);
+    return vimg_ebs_journal_note(clone->store, clone->journal, VIMG_EBS_COMPLETING, error);
 }
 
 static gboolean
@@ -82,6 +96,7 @@ copy_object(Clone *clone, const VimgOssObject *from, GError **error)
                         .metadata = metadata,
                         .exclusive = TRUE,
                         .patience = &clone->patience,
+                        .begun = begun,
                         .progress = show,
                         .data = clone};
 
@@ -99,7 +114,8 @@ make(Clone *clone, const VimgOssObject *from, VimgPluginImage *out, GError **err
 {
     const char *image_id = clone->source->image_id;
 
-    if (!copy_object(clone, from, error))
+    if (!copy_object(clone, from, error) ||
+        !vimg_ebs_hold_confirm(&clone->hold, &clone->patience, error))
         return FALSE;
     if (clone->site->control && image_id &&
         !vimg_ebs_import_copy(clone->store, clone->site, clone->journal, image_id,
@@ -128,19 +144,19 @@ find_source(Clone *clone, const char *uuid, VimgOssObject *object, GError **erro
 }
 
 static gboolean
-clone_entered(Clone *clone, const VimgOssObject *object, VimgPluginImage *out, GError **error)
+clone_held(Clone *clone, const VimgOssObject *object, VimgPluginImage *out, GError **error)
 {
     VimgEbsJournal *journal = clone->journal;
     g_autoptr(GError) local = NULL;
 
     if (!vimg_ebs_journal_note(clone->store, journal, VIMG_EBS_COMPLETING, error))
         return FALSE;
-    if (!vimg_ebs_claim_take(clone->site, journal->name, journal->uuid, &clone->patience, error)) {
+    if (vimg_ebs_claim_take(clone->site, journal->name, journal->uuid, &clone->patience, &local) &&
+        make(clone, object, out, &local))
+        return TRUE;
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS)) /* nothing was begun */
         vimg_ebs_journal_drop(clone->store, journal->uuid);
-        return FALSE;
-    }
-    if (make(clone, object, out, &local) ||
-        vimg_ebs_undo(clone->store, clone->site, journal, out, &local))
+    else if (vimg_ebs_undo(clone->store, clone->site, journal, out, &local))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
@@ -155,13 +171,11 @@ vimg_ebs_clone(VimgEbsStore *store, const char *source, const VimgPluginImage *i
                            .job = job,
                            .patience = vimg_ebs_patience(job)};
     g_auto(VimgOssObject) object = {0};
-    gboolean ok;
 
     if (!find_source(&clone, source, &object, error) ||
-        !vimg_ebs_admit(store, object.size, error) || !vimg_ebs_enter(store, image->uuid, error))
+        !vimg_ebs_admit(store, object.size, error) ||
+        !vimg_ebs_hold(&clone.hold, store, clone.site, image->uuid, &clone.patience, error))
         return FALSE;
     describe(&clone, image);
-    ok = clone_entered(&clone, &object, out, error);
-    vimg_ebs_leave(store, image->uuid);
-    return ok;
+    return clone_held(&clone, &object, out, error);
 }

@@ -26,6 +26,15 @@ check_unused(const VimgCloudImage *image, GError **error)
                image->id);
 }
 
+gboolean
+vimg_ebs_throw_no_control(const char *image_id, GError **error)
+{
+    return throw_error(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("image '%s' lies at a control endpoint that the pool no longer has; give it back by virsh pool-edit"),
+        image_id);
+}
+
 static gboolean
 erase_image(VimgEbsSite *site, const VimgEbsRecord *record, const VimgPatience *patience,
             GError **error)
@@ -35,10 +44,7 @@ erase_image(VimgEbsSite *site, const VimgEbsRecord *record, const VimgPatience *
     if (!id)
         return TRUE;
     if (!site->control)
-        return throw_error(
-            error, VIMG_ERROR_OPERATION_INVALID,
-            _("image '%s' lies at a control endpoint that the pool no longer has; give it back by virsh pool-edit"),
-            id);
+        return vimg_ebs_throw_no_control(id, error);
     for (;;) {
         g_auto(VimgCloudImage) image = {0};
 
@@ -71,8 +77,24 @@ end_journal(VimgEbsStore *store, VimgEbsSite *site, const VimgEbsRecord *record,
         return TRUE;
     if (!vimg_ebs_rollback(store, site, journal, patience, &active, error))
         return FALSE;
-    return !active || throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                                  _("the image has just become active; refresh the pool"));
+    return !active || !vimg_ebs_record_is_staged(record) ||
+           throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                       _("the image has just become active; refresh the pool"));
+}
+
+/* Of one that is not complete there may be an object, too: of whom completed it, and died. */
+static gboolean
+erase_object(VimgEbsSite *site, const VimgEbsRecord *record, const VimgPatience *patience,
+             GError **error)
+{
+    g_autofree char *key = record->key ? g_strdup(record->key)
+                                       : vimg_ebs_key(site, record->info.uuid, record->info.name);
+
+    return vimg_ebs_drop_object(site, key, record->info.uuid, record->etag, record->version,
+                                patience, error) &&
+           (!record->key || !record->upload ||
+            vimg_oss_upload_abort(site->oss, key, record->upload, patience, error)) &&
+           vimg_ebs_abort_uploads(site, record->info.uuid, patience, error);
 }
 
 gboolean
@@ -80,17 +102,7 @@ vimg_ebs_erase_content(VimgEbsStore *store, VimgEbsSite *site, const VimgEbsReco
                        const VimgPatience *patience, GError **error)
 {
     if (!end_journal(store, site, record, patience, error) ||
-        !erase_image(site, record, patience, error))
-        return FALSE;
-    if (record->key && record->etag &&
-        !vimg_oss_delete_same(site->oss, record->key, record->etag, record->version, patience,
-                              error))
-        return FALSE;
-    if (record->key && record->upload &&
-        !vimg_oss_upload_abort(site->oss, record->key, record->upload, patience, error))
-        return FALSE;
-    if (!vimg_ebs_abort_uploads(site, record->info.uuid, patience, error) ||
-        !vimg_ebs_live_end(site, record->info.uuid, patience, error))
+        !erase_image(site, record, patience, error) || !erase_object(site, record, patience, error))
         return FALSE;
     vimg_ebs_journal_drop(store, record->info.uuid);
     return TRUE;

@@ -10,6 +10,7 @@
 
 #include "claim.h"
 #include "erase.h"
+#include "hold.h"
 #include "image.h"
 #include "listing.h"
 #include "../imagestore/throw.h"
@@ -74,31 +75,44 @@ vimg_ebs_image_create(VimgEbsStore *store, const VimgPluginImage *image, VimgPlu
     VimgPatience patience = vimg_ebs_patience(NULL);
     g_autoptr(VimgEbsRecord) record = vimg_ebs_record_new(image);
     VimgPatience more = vimg_ebs_patience_for(5);
+    g_autoptr(GError) local = NULL;
 
     vimg_ebs_record_empty(record);
     if (record->info.created == 0)
         record->info.created = g_get_real_time() / G_USEC_PER_SEC;
-    if (!vimg_ebs_claim_take(site, image->name, image->uuid, &patience, error))
-        return FALSE;
-    if (!vimg_ebs_record_save(site, record, &patience, error)) {
-        vimg_ebs_claim_release(site, image->name, image->uuid, &more, NULL);
-        return FALSE;
+    if (vimg_ebs_claim_take(site, image->name, image->uuid, &patience, &local) &&
+        vimg_ebs_record_save(site, record, &patience, &local)) {
+        vimg_ebs_record_give(record, out);
+        return TRUE;
     }
-    vimg_ebs_record_give(record, out);
-    return TRUE;
+    /* the name may be ours though we did not hear so */
+    if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
+        vimg_ebs_claim_release(site, image->name, image->uuid, &more, NULL);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 /* ---- what is said of an image ----------------------------------------------------------- */
+
+/* Held before it is read: what another host makes of it meanwhile must not be written over. */
+static VimgEbsRecord *
+find_held(VimgEbsHold *hold, VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
+          const VimgPatience *patience, GError **error)
+{
+    if (!vimg_ebs_hold(hold, store, site, uuid, patience, error))
+        return NULL;
+    return vimg_ebs_image_find(site, uuid, patience, error);
+}
 
 gboolean
 vimg_ebs_image_resize(VimgEbsStore *store, const char *uuid, guint64 capacity, GError **error)
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(VimgEbsRecord) record = vimg_ebs_image_find(site, uuid, &patience, error);
+    g_auto(VimgEbsHold) hold = {0};
+    g_autoptr(VimgEbsRecord) record = find_held(&hold, store, site, uuid, &patience, error);
 
-    if (!record || !vimg_ebs_image_check_staged(record, error) ||
-        !vimg_ebs_live_check(store, site, uuid, &patience, error))
+    if (!record || !vimg_ebs_image_check_staged(record, error))
         return FALSE;
     if (capacity < record->info.position)
         return throw_error(error, VIMG_ERROR_INVALID_ARG,
@@ -113,7 +127,8 @@ vimg_ebs_image_set_error(VimgEbsStore *store, const char *uuid, const char *reas
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(VimgEbsRecord) record = vimg_ebs_image_find(site, uuid, &patience, error);
+    g_auto(VimgEbsHold) hold = {0};
+    g_autoptr(VimgEbsRecord) record = find_held(&hold, store, site, uuid, &patience, error);
 
     if (!record)
         return FALSE;
@@ -126,7 +141,8 @@ vimg_ebs_image_set_metadata(VimgEbsStore *store, const VimgPluginImage *change, 
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(VimgEbsRecord) record = vimg_ebs_image_find(site, change->uuid, &patience, error);
+    g_auto(VimgEbsHold) hold = {0};
+    g_autoptr(VimgEbsRecord) record = find_held(&hold, store, site, change->uuid, &patience, error);
 
     if (!record)
         return FALSE;
@@ -157,31 +173,18 @@ to_trash(VimgEbsSite *site, VimgEbsRecord *record, const VimgPatience *patience,
 
 /* Not @discard: an active one goes to the trash. */
 static gboolean
-remove_entered(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, gboolean discard,
-               GError **error)
+remove_image(VimgEbsStore *store, const char *uuid, gboolean discard, GError **error)
 {
+    g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(VimgEbsRecord) record = vimg_ebs_image_find(site, uuid, &patience, error);
+    g_auto(VimgEbsHold) hold = {0};
+    g_autoptr(VimgEbsRecord) record = find_held(&hold, store, site, uuid, &patience, error);
 
-    if (!record || (discard && !vimg_ebs_image_check_staged(record, error)) ||
-        !vimg_ebs_live_check(store, site, uuid, &patience, error))
+    if (!record || (discard && !vimg_ebs_image_check_staged(record, error)))
         return FALSE;
     if (!vimg_ebs_record_is_staged(record))
         return to_trash(site, record, &patience, error);
     return vimg_ebs_erase(store, site, record, &patience, error);
-}
-
-static gboolean
-remove_image(VimgEbsStore *store, const char *uuid, gboolean discard, GError **error)
-{
-    g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
-    gboolean ok;
-
-    if (!vimg_ebs_enter(store, uuid, error))
-        return FALSE;
-    ok = remove_entered(store, site, uuid, discard, error);
-    vimg_ebs_leave(store, uuid);
-    return ok;
 }
 
 gboolean
@@ -197,9 +200,12 @@ vimg_ebs_image_discard(VimgEbsStore *store, const char *uuid, GError **error)
 }
 
 static VimgEbsRecord *
-find_deleted(VimgEbsSite *site, const char *uuid, const VimgPatience *patience, GError **error)
+find_deleted(VimgEbsHold *hold, VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
+             const VimgPatience *patience, GError **error)
 {
-    g_autoptr(VimgEbsRecord) record = vimg_ebs_record_load(site, uuid, patience, error);
+    g_autoptr(VimgEbsRecord) record = vimg_ebs_hold(hold, store, site, uuid, patience, error)
+                                          ? vimg_ebs_record_load(site, uuid, patience, error)
+                                          : NULL;
 
     if (!record || record->info.deleted > 0)
         return g_steal_pointer(&record);
@@ -214,7 +220,8 @@ vimg_ebs_image_restore(VimgEbsStore *store, const char *uuid, const char *name,
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(VimgEbsRecord) record = find_deleted(site, uuid, &patience, error);
+    g_auto(VimgEbsHold) hold = {0};
+    g_autoptr(VimgEbsRecord) record = find_deleted(&hold, store, site, uuid, &patience, error);
 
     if (!record || !vimg_ebs_claim_take(site, name, uuid, &patience, error))
         return FALSE;
@@ -231,18 +238,21 @@ vimg_ebs_image_purge(VimgEbsStore *store, const char *uuid, GError **error)
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(VimgEbsRecord) record = find_deleted(site, uuid, &patience, error);
+    g_auto(VimgEbsHold) hold = {0};
+    g_autoptr(VimgEbsRecord) record = find_deleted(&hold, store, site, uuid, &patience, error);
 
     return record && vimg_ebs_erase(store, site, record, &patience, error);
 }
 
-static gboolean
-wipe_entered(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, GError **error)
+gboolean
+vimg_ebs_image_wipe(VimgEbsStore *store, const char *uuid, GError **error)
 {
+    g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(VimgEbsRecord) record = vimg_ebs_image_find(site, uuid, &patience, error);
+    g_auto(VimgEbsHold) hold = {0};
+    g_autoptr(VimgEbsRecord) record = find_held(&hold, store, site, uuid, &patience, error);
 
-    if (!record || !vimg_ebs_live_check(store, site, uuid, &patience, error))
+    if (!record)
         return FALSE;
     if (record->info.state == VIMG_IMAGE_ACTIVE)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
@@ -253,17 +263,4 @@ wipe_entered(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, GError **
     g_clear_pointer(&record->info.reason, g_free);
     g_clear_pointer(&record->info.copy_of, g_free);
     return vimg_ebs_record_save(site, record, &patience, error);
-}
-
-gboolean
-vimg_ebs_image_wipe(VimgEbsStore *store, const char *uuid, GError **error)
-{
-    g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
-    gboolean ok;
-
-    if (!vimg_ebs_enter(store, uuid, error))
-        return FALSE;
-    ok = wipe_entered(store, site, uuid, error);
-    vimg_ebs_leave(store, uuid);
-    return ok;
 }

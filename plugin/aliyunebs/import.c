@@ -15,7 +15,7 @@
 #define REST_MOST (30 * G_USEC_PER_SEC)
 #define LIMIT_LEAST 3600                       /* seconds */
 #define LIMIT_SPEED ((guint64)2 * 1024 * 1024) /* bytes a second that it makes at least */
-#define NAME_ROOM 80                           /* bytes of the image's own name */
+#define NAME_ROOM 70                           /* bytes of the image's own name */
 
 static const char *const importable[] = {"raw", "qcow2", "vmdk", "vpc", NULL};
 
@@ -25,14 +25,14 @@ vimg_ebs_import_wanted(const VimgEbsSite *site, const char *format)
     return site->control && format && g_strv_contains(importable, format);
 }
 
-/* Returns: (transfer full) a name the endpoint takes, and which no other image has. */
+/* Returns: (transfer full) a name the endpoint takes, and which no other attempt has. */
 static char *
-make_name(const char *name, const char *uuid)
+make_name(const char *name, const char *uuid, const char *token)
 {
     g_autofree char *own = g_strndup(name, NAME_ROOM);
 
     g_strcanon(own, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "._-", '-');
-    return g_strdup_printf("vi-%s-%s", own, uuid);
+    return g_strdup_printf("vi-%s-%s-%.8s", own, uuid, token);
 }
 
 gboolean
@@ -158,7 +158,7 @@ announce(VimgEbsStore *store, VimgEbsJournal *journal, const char *name, GError 
 {
     if (!journal->token) {
         journal->token = g_uuid_string_random();
-        journal->image_name = make_name(name, journal->uuid);
+        journal->image_name = make_name(name, journal->uuid, journal->token);
     }
     return vimg_ebs_journal_note(store, journal, VIMG_EBS_IMPORTING, error);
 }

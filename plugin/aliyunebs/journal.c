@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <glib/gstdio.h>
 
 #include "journal.h"
@@ -28,6 +30,7 @@ static const struct {
     {"uuid", G_STRUCT_OFFSET(VimgEbsJournal, uuid)},
     {"name", G_STRUCT_OFFSET(VimgEbsJournal, name)},
     {"key", G_STRUCT_OFFSET(VimgEbsJournal, key)},
+    {"attempt", G_STRUCT_OFFSET(VimgEbsJournal, attempt)},
     {"upload", G_STRUCT_OFFSET(VimgEbsJournal, upload)},
     {"etag", G_STRUCT_OFFSET(VimgEbsJournal, etag)},
     {"objectVersion", G_STRUCT_OFFSET(VimgEbsJournal, version)},
@@ -137,13 +140,24 @@ vimg_ebs_journal_note(const VimgEbsStore *store, VimgEbsJournal *journal, VimgEb
     return write_durably(path, text, error);
 }
 
+/* Durably, as it was noted: what ended is not to be looked at again after a loss of power. */
 void
 vimg_ebs_journal_drop(const VimgEbsStore *store, const char *uuid)
 {
     g_autofree char *path = path_of(store, uuid);
+    g_autofree char *dir = path_of(store, NULL);
+    int fd;
 
-    if (g_unlink(path) < 0 && errno != ENOENT)
-        vimg_ebs_warn("cannot remove '%s': %s", path, g_strerror(errno));
+    if (g_unlink(path) < 0) {
+        if (errno != ENOENT)
+            vimg_ebs_warn("cannot remove '%s': %s", path, g_strerror(errno));
+        return;
+    }
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
 }
 
 /* ---- all of them ------------------------------------------------------------------------ */

@@ -26,6 +26,7 @@ typedef struct {
     VimgEbsStep step;
     gboolean clone; /* nothing of it is an image before it is active */
     char *key;
+    char *attempt; /* as the record has it while the image is this host's */
     char *upload;
     char *etag;
     char *version;

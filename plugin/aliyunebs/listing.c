@@ -60,12 +60,27 @@ item_free(gpointer data)
 
 /* ---- pages ------------------------------------------------------------------------------ */
 
+static char *
+prefix_of(const VimgEbsSite *site, const char *below)
+{
+    return *below ? vimg_ebs_key(site, below, "") : g_strconcat(site->prefix, "/", NULL);
+}
+
+/* A page that leads to itself would be read for ever. */
+static gboolean
+check_progress(const VimgOssPage *page, const char *before, const char *id, GError **error)
+{
+    return !page->truncated ||
+           (page->next && (g_strcmp0(page->next, before) != 0 ||
+                           (page->next_id && g_strcmp0(page->next_id, id) != 0))) ||
+           throw_error(error, VIMG_ERROR_INTERNAL, _("the object storage does not come to an end"));
+}
+
 gboolean
 vimg_ebs_each_object(VimgEbsSite *site, const char *below, VimgEbsEntrySink sink, gpointer data,
                      const VimgPatience *patience, GError **error)
 {
-    g_autofree char *prefix =
-        *below ? vimg_ebs_key(site, below, "") : g_strconcat(site->prefix, "/", NULL);
+    g_autofree char *prefix = prefix_of(site, below);
     g_autofree char *token = NULL;
 
     do {
@@ -73,7 +88,7 @@ vimg_ebs_each_object(VimgEbsSite *site, const char *below, VimgEbsEntrySink sink
             vimg_oss_list(site->oss, prefix, NULL, token, patience, error);
         guint i;
 
-        if (!page)
+        if (!page || !check_progress(page, token, NULL, error))
             return FALSE;
         for (i = 0; i < page->entries->len; i++) {
             const VimgOssEntry *entry = page->entries->pdata[i];
@@ -84,6 +99,51 @@ vimg_ebs_each_object(VimgEbsSite *site, const char *below, VimgEbsEntrySink sink
         g_free(token);
         token = page->truncated ? g_strdup(page->next) : NULL;
     } while (token);
+    return TRUE;
+}
+
+/* Storages that speak S3 need not be able to list them; records and journals name those there are.
+ */
+static gboolean
+is_unable(const VimgEbsSite *site, const GError *error)
+{
+    return vimg_oss_is_s3(site->oss) &&
+           (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_FAILED) ||
+            g_error_matches(error, VIMG_ERROR, VIMG_ERROR_ACCESS_DENIED) ||
+            g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT));
+}
+
+gboolean
+vimg_ebs_each_upload(VimgEbsSite *site, const char *below, VimgEbsPendingSink sink, gpointer data,
+                     const VimgPatience *patience, GError **error)
+{
+    g_autofree char *prefix = prefix_of(site, below);
+    g_autofree char *key = NULL;
+    g_autofree char *id = NULL;
+    gboolean more = TRUE;
+
+    while (more) {
+        g_autoptr(GError) local = NULL;
+        g_autoptr(VimgOssPage) page =
+            vimg_oss_list_uploads(site->oss, prefix, key, id, patience, &local);
+        guint i;
+
+        if (!page && is_unable(site, local))
+            return TRUE;
+        if (!page || !check_progress(page, key, id, &local)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return FALSE;
+        }
+        for (i = 0; i < page->pending->len; i++) {
+            const VimgOssPending *pending = page->pending->pdata[i];
+
+            if (g_str_has_prefix(pending->key, prefix) && !sink(data, pending, error))
+                return FALSE;
+        }
+        more = page->truncated;
+        vimg_ebs_set(&key, page->next);
+        vimg_ebs_set(&id, page->next_id);
+    }
     return TRUE;
 }
 

@@ -24,4 +24,10 @@ typedef gboolean (*VimgEbsEntrySink)(gpointer data, const VimgOssEntry *entry, G
 gboolean vimg_ebs_each_object(VimgEbsSite *site, const char *below, VimgEbsEntrySink sink,
                               gpointer data, const VimgPatience *patience, GError **error);
 
+/* Each unfinished upload there; none where the storage cannot list them. */
+typedef gboolean (*VimgEbsPendingSink)(gpointer data, const VimgOssPending *pending,
+                                       GError **error);
+gboolean vimg_ebs_each_upload(VimgEbsSite *site, const char *below, VimgEbsPendingSink sink,
+                              gpointer data, const VimgPatience *patience, GError **error);
+
 #endif

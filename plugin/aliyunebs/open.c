@@ -46,6 +46,30 @@ find_foreign(gpointer data, const VimgOssEntry *entry, GError **error)
                        entry->key);
 }
 
+/* What lies below the prefix of a storage may be taken for its own. */
+static gboolean
+check_above(VimgEbsSite *site, const VimgPatience *patience, GError **error)
+{
+    const char *slash;
+
+    for (slash = strchr(site->prefix, '/'); slash; slash = strchr(slash + 1, '/')) {
+        g_autofree char *above = g_strndup(site->prefix, (gsize)(slash - site->prefix));
+        g_autofree char *key = g_strconcat(above, "/id", NULL);
+        g_auto(VimgOssObject) seen = {0};
+        g_autoptr(GError) local = NULL;
+
+        if (vimg_oss_head(site->oss, key, &seen, patience, &local))
+            return throw_error(error, VIMG_ERROR_PROBE,
+                               _("prefix '%1$s' lies below that of another storage, '%2$s'"),
+                               site->prefix, above);
+        if (!vimg_ebs_is_gone(local)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 static gboolean
 make_id(VimgEbsSite *site, const VimgPatience *patience, GError **error)
 {
@@ -60,7 +84,8 @@ make_id(VimgEbsSite *site, const VimgPatience *patience, GError **error)
                       .exclusive = TRUE};
     g_autoptr(GError) local = NULL;
 
-    if (!vimg_ebs_each_object(site, "", find_foreign, NULL, patience, error))
+    if (!check_above(site, patience, error) ||
+        !vimg_ebs_each_object(site, "", find_foreign, NULL, patience, error))
         return FALSE;
     /* another host that builds the same is as good */
     if (vimg_oss_put(site->oss, &put, NULL, patience, &local) ||

@@ -22,6 +22,7 @@ static const struct {
     {"SignatureDoesNotMatch", VIMG_ERROR_AUTH},
     {"RequestTimeTooSkewed", VIMG_ERROR_AUTH},
     {"SecurityTokenExpired", VIMG_ERROR_AUTH},
+    {"NotImplemented", VIMG_ERROR_NO_SUPPORT},
     {"AccessDenied", VIMG_ERROR_ACCESS_DENIED},
     {"SecondLevelDomainForbidden", VIMG_ERROR_CONFIG_UNSUPPORTED},
     {"QuotaExceeded", VIMG_ERROR_NO_SPACE},

@@ -22,6 +22,7 @@ static const struct {
     {"objectVersion", FIELD(version)},
     {"crc64", FIELD(crc)},
     {"upload", FIELD(upload)},
+    {"attempt", FIELD(attempt)},
     {"imageId", FIELD(image_id)},
     {"uuid", FIELD(info.uuid)},
     {"name", FIELD(info.name)},
@@ -125,8 +126,8 @@ vimg_ebs_record_is_staged(const VimgEbsRecord *record)
 void
 vimg_ebs_record_empty(VimgEbsRecord *record)
 {
-    char **const fields[] = {&record->key, &record->etag,   &record->version,
-                             &record->crc, &record->upload, &record->image_id};
+    char **const fields[] = {&record->key,    &record->etag,    &record->version, &record->crc,
+                             &record->upload, &record->attempt, &record->image_id};
     gsize i;
 
     for (i = 0; i < G_N_ELEMENTS(fields); i++)
@@ -246,4 +247,17 @@ vimg_ebs_record_save(VimgEbsSite *site, const VimgEbsRecord *record, const VimgP
     if (put.size > TEXT_MAX)
         return throw_error(error, VIMG_ERROR_INVALID_ARG, _("the description is too long"));
     return vimg_oss_put(site->oss, &put, NULL, patience, error);
+}
+
+gboolean
+vimg_ebs_record_update(VimgEbsSite *site, VimgEbsRecord *record, const char *former,
+                       const VimgPatience *patience, GError **error)
+{
+    g_autoptr(VimgEbsRecord) now = vimg_ebs_record_load(site, record->info.uuid, patience, error);
+
+    if (!now)
+        return FALSE;
+    if (!vimg_ebs_record_is_staged(now) || g_strcmp0(now->attempt, former) != 0)
+        return throw_error(error, VIMG_ERROR_BUSY, _("another host writes the image"));
+    return vimg_ebs_record_save(site, record, patience, error);
 }

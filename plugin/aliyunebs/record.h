@@ -16,6 +16,7 @@ typedef struct {
     char *crc;         /* of it, decimal; NULL: not known */
     char *upload;      /* id of the upload that brings it; NULL: none runs or waits */
     guint64 part_size; /* bytes; of that upload */
+    char *attempt;     /* token of the upload that has the image; NULL: none ever had */
     char *image_id;    /* at the control endpoint; NULL: not registered there */
 } VimgEbsRecord;
 
@@ -35,6 +36,12 @@ VimgEbsRecord *vimg_ebs_record_load(VimgEbsSite *site, const char *uuid,
                                     const VimgPatience *patience, GError **error);
 gboolean vimg_ebs_record_save(VimgEbsSite *site, const VimgEbsRecord *record,
                               const VimgPatience *patience, GError **error);
+/*
+ * As that, in place of the one of attempt @former that is not complete; VIMG_ERROR_BUSY if there is
+ * another one by now: another host took the image.
+ */
+gboolean vimg_ebs_record_update(VimgEbsSite *site, VimgEbsRecord *record, const char *former,
+                                const VimgPatience *patience, GError **error);
 /* Whether its content is not complete. */
 gboolean vimg_ebs_record_is_staged(const VimgEbsRecord *record);
 /* It has no content any more, and an upload of it begins at the first byte. */

@@ -9,7 +9,9 @@
 #include "config.h"
 
 #include "claim.h"
+#include "hold.h"
 #include "import.h"
+#include "listing.h"
 #include "multipart.h"
 #include "rollback.h"
 #include "../imagestore/throw.h"
@@ -68,7 +70,7 @@ is_ours(const VimgCloudImage *image, const VimgEbsJournal *journal)
     return g_strcmp0(image->name, journal->image_name) == 0;
 }
 
-/* @available: it can be used, so it stays; else it is gone. */
+/* @available: it can be used, so it stays; NULL, or else: it is gone. */
 static gboolean
 end_image(VimgControl *control, VimgEbsJournal *journal, const VimgPatience *patience,
           gboolean *available, GError **error)
@@ -85,11 +87,14 @@ end_image(VimgControl *control, VimgEbsJournal *journal, const VimgPatience *pat
             return throw_error(error, VIMG_ERROR_FAILED,
                                _("image '%s' of the control endpoint is not ours"), image.id);
         vimg_ebs_set(&journal->image_id, image.id);
-        if (image.state == VIMG_CLOUD_IMAGE_AVAILABLE) {
-            *available = TRUE;
-            return TRUE;
-        }
-        if (image.state == VIMG_CLOUD_IMAGE_FAILED &&
+        if (image.state == VIMG_CLOUD_IMAGE_AVAILABLE && available)
+            return *available = TRUE;
+        if (image.in_use)
+            return throw_error(
+                error, VIMG_ERROR_OPERATION_INVALID,
+                _("image '%s' of the control endpoint is in use; delete first what was made from it"),
+                image.id);
+        if (image.state != VIMG_CLOUD_IMAGE_WAITING &&
             !vimg_control_delete_image(control, image.id, patience, error))
             return FALSE;
         if (!vimg_patience_sleep(patience, REST, error))
@@ -138,100 +143,84 @@ vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPatien
 
 /* ---- in the bucket ---------------------------------------------------------------------- */
 
-/* Storages that speak S3 need not be able to list them. */
+typedef struct {
+    VimgEbsSite *site;
+    const VimgPatience *patience;
+} Aborting;
+
+static gboolean
+abort_one(gpointer data, const VimgOssPending *pending, GError **error)
+{
+    const Aborting *aborting = data;
+
+    return vimg_oss_upload_abort(aborting->site->oss, pending->key, pending->id, aborting->patience,
+                                 error);
+}
+
 gboolean
 vimg_ebs_abort_uploads(VimgEbsSite *site, const char *uuid, const VimgPatience *patience,
                        GError **error)
 {
-    g_autofree char *prefix = vimg_ebs_key(site, uuid, "");
-    gboolean more;
+    Aborting aborting = {.site = site, .patience = patience};
 
-    do {
-        g_autoptr(GError) local = NULL;
-        g_autoptr(VimgOssPage) page =
-            vimg_oss_list_uploads(site->oss, prefix, NULL, NULL, patience, &local);
-        guint i;
-
-        if (!page) {
-            if (vimg_oss_is_s3(site->oss) &&
-                !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DISCONNECTED))
-                return TRUE;
-            g_propagate_error(error, g_steal_pointer(&local));
-            return FALSE;
-        }
-        for (i = 0; i < page->pending->len; i++) {
-            const VimgOssPending *pending = page->pending->pdata[i];
-
-            if (!vimg_oss_upload_abort(site->oss, pending->key, pending->id, patience, error))
-                return FALSE;
-        }
-        more = page->truncated && page->pending->len > 0;
-    } while (more);
-    return TRUE;
+    return vimg_ebs_each_upload(site, uuid, abort_one, &aborting, patience, error);
 }
 
-/* @kept: it is there, and was never completed. */
+/* @kept: the upload is there, and was never completed. */
 static gboolean
 end_object(VimgEbsSite *site, const VimgEbsJournal *journal, const VimgPatience *patience,
            gboolean *kept, GError **error)
 {
     g_auto(VimgOssObject) object = {0};
-    g_autoptr(GError) local = NULL;
-    const char *owner;
+    GError *local = NULL;
 
-    if (!vimg_oss_head(site->oss, journal->key, &object, patience, &local)) {
+    if (vimg_oss_head(site->oss, journal->key, &object, patience, &local))
+        return vimg_ebs_drop_object(site, journal->key, journal->uuid, journal->etag,
+                                    journal->version, patience, error);
+    if (vimg_ebs_is_gone(local)) {
+        g_error_free(local);
         *kept = journal->step == VIMG_EBS_COMPLETING && !journal->clone;
-        if (vimg_ebs_is_gone(local))
-            return TRUE;
-        g_propagate_error(error, g_steal_pointer(&local));
-        return FALSE;
+        return TRUE;
     }
-    owner = vimg_pairs_get(object.metadata, VIMG_EBS_TAG);
-    if (g_strcmp0(owner, journal->uuid) != 0)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("object '%s' was replaced by another one"), journal->key);
-    return vimg_oss_delete_same(
-        site->oss, journal->key, journal->etag ? journal->etag : object.etag,
-        journal->version ? journal->version : object.version, patience, error);
+    g_propagate_error(error, local);
+    return FALSE;
 }
 
 /* The image is what it was before its content came. */
 static gboolean
-reset_record(VimgEbsSite *site, const VimgEbsJournal *journal, const VimgPatience *patience,
-             GError **error)
+reset_record(VimgEbsSite *site, const VimgEbsJournal *journal, VimgEbsRecord *record,
+             const VimgPatience *patience, GError **error)
 {
-    GError *local = NULL;
-    g_autoptr(VimgEbsRecord) record = NULL;
-
     if (journal->clone)
         return vimg_ebs_claim_release(site, journal->name, journal->uuid, patience, error);
-    record = vimg_ebs_record_load(site, journal->uuid, patience, &local);
-    if (!record && vimg_ebs_is_gone(local)) {
-        g_error_free(local);
-        return TRUE;
-    }
-    if (!record) {
-        g_propagate_error(error, local);
-        return FALSE;
-    }
-    if (!vimg_ebs_record_is_staged(record))
+    if (!record)
         return TRUE;
     vimg_ebs_record_empty(record);
-    return vimg_ebs_record_save(site, record, patience, error);
+    return vimg_ebs_record_update(site, record, journal->attempt, patience, error);
+}
+
+/* Also where they cannot be listed. */
+static gboolean
+abort_known(VimgEbsSite *site, const VimgEbsJournal *journal, const VimgPatience *patience,
+            GError **error)
+{
+    return !journal->upload ||
+           vimg_oss_upload_abort(site->oss, journal->key, journal->upload, patience, error);
 }
 
 static gboolean
-undo_object(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
+undo_object(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal, VimgEbsRecord *record,
             const VimgPatience *patience, GError **error)
 {
     gboolean kept = FALSE;
     GError *local = NULL;
 
     if (end_object(site, journal, patience, &kept, &local)) {
-        if (kept)
+        if (kept && record)
             return vimg_ebs_journal_note(store, journal, VIMG_EBS_UPLOADING, error);
-        if (vimg_ebs_abort_uploads(site, journal->uuid, patience, &local) &&
-            reset_record(site, journal, patience, &local)) {
+        if (abort_known(site, journal, patience, &local) &&
+            vimg_ebs_abort_uploads(site, journal->uuid, patience, &local) &&
+            reset_record(site, journal, record, patience, &local)) {
             vimg_ebs_journal_drop(store, journal->uuid);
             return TRUE;
         }
@@ -243,6 +232,58 @@ undo_object(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
 
 /* ---- all of it -------------------------------------------------------------------------- */
 
+/* An image has what its record says, and that is of one upload, whichever hosts had others. */
+static gboolean
+is_of(const VimgEbsRecord *record, const VimgEbsJournal *journal)
+{
+    return g_strcmp0(record->attempt, journal->attempt) == 0;
+}
+
+/* *@out: NULL if there is none. */
+static gboolean
+look_at_record(VimgEbsSite *site, const VimgEbsJournal *journal, VimgEbsRecord **out,
+               const VimgPatience *patience, GError **error)
+{
+    GError *local = NULL;
+
+    *out = vimg_ebs_record_load(site, journal->uuid, patience, &local);
+    if (*out || vimg_ebs_is_gone(local)) {
+        g_clear_error(&local);
+        return TRUE;
+    }
+    g_propagate_prefixed_error(error, local, _("left behind: object '%1$s' in bucket '%2$s': "),
+                               journal->key, vimg_oss_bucket(site->oss));
+    return FALSE;
+}
+
+/* Whether @record, that of now, waits for just this content. */
+static gboolean
+is_open(const VimgEbsRecord *record, const VimgEbsJournal *journal)
+{
+    if (!record)
+        return journal->clone;
+    return !journal->clone && vimg_ebs_record_is_staged(record) && is_of(record, journal);
+}
+
+/* It is put where it is missing, or in place of the one that waits, and looked at again. */
+static gboolean
+put_record(VimgEbsSite *site, const VimgEbsJournal *journal, VimgEbsRecord *record,
+           const VimgPatience *patience, GError **error)
+{
+    g_autoptr(VimgEbsRecord) now = NULL;
+
+    if (!look_at_record(site, journal, &now, patience, error))
+        return FALSE;
+    if (!is_open(now, journal))
+        return throw_error(error, VIMG_ERROR_BUSY, _("another host writes the image"));
+    if (!vimg_ebs_record_save(site, record, patience, error))
+        return FALSE;
+    g_clear_pointer(&now, vimg_ebs_record_free);
+    return look_at_record(site, journal, &now, patience, error) &&
+           ((now && is_of(now, journal)) ||
+            throw_error(error, VIMG_ERROR_BUSY, _("another host writes the image")));
+}
+
 gboolean
 vimg_ebs_commit(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                 const VimgPatience *patience, VimgPluginImage *out, GError **error)
@@ -250,14 +291,15 @@ vimg_ebs_commit(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
     g_autoptr(VimgEbsRecord) record =
         vimg_ebs_record_parse(journal->record, strlen(journal->record), error);
 
-    if (!record)
+    if (!record || !vimg_ebs_live_beat(store, site, journal->uuid, patience, error))
         return FALSE;
     vimg_ebs_set(&record->key, journal->key);
     vimg_ebs_set(&record->etag, journal->etag);
     vimg_ebs_set(&record->version, journal->version);
+    vimg_ebs_set(&record->attempt, journal->attempt);
     vimg_ebs_set(&record->image_id, journal->image_id);
     record->info.state = VIMG_IMAGE_ACTIVE;
-    if (!vimg_ebs_record_save(site, record, patience, error))
+    if (!put_record(site, journal, record, patience, error))
         return FALSE;
     vimg_ebs_journal_drop(store, journal->uuid);
     if (out)
@@ -265,17 +307,25 @@ vimg_ebs_commit(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
     return TRUE;
 }
 
-/* The record comes last: where it names the object all was done, whether or not we heard so. */
+/* Whether what an import came to can be an image: its object, and the name of a clone, are there.
+ */
 static gboolean
-look_committed(VimgEbsSite *site, const VimgEbsJournal *journal, const VimgPatience *patience,
-               gboolean *active, GError **error)
+look_complete(VimgEbsSite *site, const VimgEbsJournal *journal, gboolean *out,
+              const VimgPatience *patience, GError **error)
 {
+    g_auto(VimgOssObject) object = {0};
     GError *local = NULL;
-    g_autoptr(VimgEbsRecord) record =
-        journal->etag ? vimg_ebs_record_load(site, journal->uuid, patience, &local) : NULL;
 
-    *active = record && g_strcmp0(record->etag, journal->etag) == 0;
-    if (!local || vimg_ebs_is_gone(local)) {
+    *out = FALSE;
+    if (!journal->token || !journal->record || !journal->etag)
+        return TRUE;
+    if (vimg_oss_head(site->oss, journal->key, &object, patience, &local)) {
+        *out = g_ascii_strcasecmp(object.etag, journal->etag) == 0 &&
+               (!journal->clone ||
+                vimg_ebs_claim_take(site, journal->name, journal->uuid, patience, &local));
+    }
+    if (!local || vimg_ebs_is_gone(local) ||
+        g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS)) {
         g_clear_error(&local);
         return TRUE;
     }
@@ -287,17 +337,31 @@ gboolean
 vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                   const VimgPatience *patience, gboolean *active, GError **error)
 {
-    if (!look_committed(site, journal, patience, active, error))
+    g_autoptr(VimgEbsRecord) record = NULL;
+    gboolean available = FALSE;
+    gboolean complete = FALSE;
+    gboolean open;
+
+    *active = FALSE;
+    if (!look_at_record(site, journal, &record, patience, error))
         return FALSE;
+    open = is_open(record, journal);
+    /* the record comes last: where it names the object all was done, whether or not we heard so */
+    *active = record && !open && !vimg_ebs_record_is_staged(record) && is_of(record, journal);
     if (*active) {
         vimg_ebs_journal_drop(store, journal->uuid);
         return TRUE;
     }
-    if (!vimg_ebs_end_import(site, journal, patience, active, error))
+    if ((open && !look_complete(site, journal, &complete, patience, error)) ||
+        !vimg_ebs_end_import(site, journal, patience, complete ? &available : NULL, error))
         return FALSE;
-    if (*active && journal->record && journal->etag)
-        return vimg_ebs_commit(store, site, journal, patience, NULL, error);
-    return undo_object(store, site, journal, patience, error);
+    if (available)
+        return *active = vimg_ebs_commit(store, site, journal, patience, NULL, error);
+    if (open || !record)
+        return undo_object(store, site, journal, record, patience, error);
+    /* another host took the image, and what lies there is that one's */
+    vimg_ebs_journal_drop(store, journal->uuid);
+    return TRUE;
 }
 
 static gboolean
@@ -339,6 +403,20 @@ is_pending(const VimgEbsSite *site, const VimgEbsJournal *journal)
            (journal->clone || (journal->step != VIMG_EBS_UPLOADING && site->rollback));
 }
 
+static gboolean
+replay_held(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, const VimgPatience *patience,
+            gboolean *active, GError **error)
+{
+    g_auto(VimgEbsHold) hold = {0};
+    g_autoptr(VimgEbsJournal) journal = NULL;
+
+    if (!vimg_ebs_hold(&hold, store, site, uuid, patience, error))
+        return FALSE;
+    journal = vimg_ebs_journal_load(store, uuid, error); /* it may have ended since */
+    return journal && (!is_pending(site, journal) ||
+                       vimg_ebs_rollback(store, site, journal, patience, active, error));
+}
+
 static void
 replay_one(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, gboolean dry_run,
            const VimgPatience *patience, VimgEbsNote note, gpointer data)
@@ -354,7 +432,9 @@ replay_one(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, gboolean dr
     if (!is_pending(site, journal))
         return;
     if (!dry_run)
-        vimg_ebs_rollback(store, site, journal, patience, &active, &local);
+        replay_held(store, site, uuid, patience, &active, &local);
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY))
+        return; /* somebody is at work on it */
     if (note)
         note(data, journal, active, local);
     if (local)
@@ -375,10 +455,7 @@ vimg_ebs_replay(VimgEbsStore *store, VimgPluginJob *job, gboolean dry_run, VimgE
         patience.deadline = g_get_monotonic_time() + REPLAY_SECONDS * G_USEC_PER_SEC;
         if (!vimg_ebs_check_job(job, error))
             return FALSE;
-        if (!vimg_ebs_enter(store, uuids->pdata[i], NULL))
-            continue;
         replay_one(store, site, uuids->pdata[i], dry_run, &patience, note, data);
-        vimg_ebs_leave(store, uuids->pdata[i]);
     }
     return TRUE;
 }

@@ -11,7 +11,8 @@
 /*
  * Undoes what @journal announces, or, where the control endpoint has come to its end with it, ends
  * it: *@active.  An upload that never was completed stays, to be taken up.  Each step may be
- * repeated.  FALSE: the journal stays, and @error names what is left behind.  The image is entered.
+ * repeated.  FALSE: the journal stays, and @error names what is left behind.  What became another
+ * host's is not touched.  The image is held.
  */
 gboolean vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                            const VimgPatience *patience, gboolean *active, GError **error);
@@ -21,7 +22,10 @@ gboolean vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJourna
  */
 gboolean vimg_ebs_undo(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                        VimgPluginImage *out, GError **why);
-/* Its import alone is ended.  @available: it can be used, else there is no image there. */
+/*
+ * Its import alone is ended.  @available: it can be used, else, or if that is NULL, there is no
+ * image there.
+ */
 gboolean vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal,
                              const VimgPatience *patience, gboolean *available, GError **error);
 /* The image of @journal is active with @image_id (NULL: not registered), durably. */

@@ -33,6 +33,16 @@ open_upload(VimgEbsWriter *writer, const char *id, GError **error)
     return writer->upload != NULL;
 }
 
+/* From now on the image waits for what comes here, and for nothing that came before. */
+static gboolean
+take_record(VimgEbsWriter *writer, GError **error)
+{
+    g_autofree char *former = g_steal_pointer(&writer->record->attempt);
+
+    vimg_ebs_set(&writer->record->attempt, writer->journal->attempt);
+    return vimg_ebs_record_update(writer->site, writer->record, former, &writer->patience, error);
+}
+
 /* FALSE without @error: it is gone. */
 static gboolean
 take_up(VimgEbsWriter *writer, GError **error)
@@ -44,7 +54,7 @@ take_up(VimgEbsWriter *writer, GError **error)
     vimg_ebs_set(&writer->journal->key, writer->record->key);
     vimg_ebs_set(&writer->journal->upload, writer->record->upload);
     if (vimg_ebs_journal_note(writer->store, writer->journal, VIMG_EBS_UPLOADING, &local) &&
-        open_upload(writer, writer->record->upload, &local))
+        open_upload(writer, writer->record->upload, &local) && take_record(writer, &local))
         return TRUE;
     if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
         g_clear_error(&local);
@@ -58,20 +68,24 @@ start(VimgEbsWriter *writer, guint64 total, GError **error)
 {
     VimgEbsRecord *record = writer->record;
     VimgEbsJournal *journal = writer->journal;
+    g_autofree char *former = g_strdup(record->attempt);
 
     vimg_ebs_record_empty(record);
+    record->attempt = g_steal_pointer(&former);
     record->key = vimg_ebs_key(writer->site, record->info.uuid, record->info.name);
     record->part_size = vimg_oss_part_size(total);
     vimg_ebs_set(&journal->key, record->key);
     vimg_ebs_set(&journal->upload, NULL);
     if (!vimg_ebs_journal_note(writer->store, journal, VIMG_EBS_UPLOADING, error) ||
         !vimg_ebs_abort_uploads(writer->site, record->info.uuid, &writer->patience, error) ||
+        !vimg_ebs_drop_object(writer->site, record->key, record->info.uuid, NULL, NULL,
+                              &writer->patience, error) ||
         !open_upload(writer, NULL, error))
         return FALSE;
     vimg_ebs_set(&journal->upload, vimg_oss_upload_id(writer->upload));
     vimg_ebs_set(&record->upload, journal->upload);
     return vimg_ebs_journal_note(writer->store, journal, VIMG_EBS_UPLOADING, error) &&
-           vimg_ebs_record_save(writer->site, record, &writer->patience, error);
+           take_record(writer, error);
 }
 
 /* Nothing of an import that ended is that of the next one; without @object nor is the object. */
@@ -88,16 +102,36 @@ forget_steps(VimgEbsJournal *journal, gboolean object)
         g_clear_pointer(fields[i], g_free);
 }
 
-/* An object that was completed, and is to stay as the definition has it, is what comes again. */
+/*
+ * An object that was completed, and is to stay as the definition has it, is what comes again:
+ * *@known.  Its sum is that of the upload, also where the storage gives none.
+ */
 static gboolean
-know_object(VimgEbsWriter *writer)
+know_object(VimgEbsWriter *writer, gboolean *known, GError **error)
 {
-    const char *etag = writer->journal->etag;
+    const VimgEbsJournal *journal = writer->journal;
+    g_autoptr(VimgEbsRecord) final =
+        journal->record ? vimg_ebs_record_parse(journal->record, strlen(journal->record), NULL)
+                        : NULL;
+    GError *local = NULL;
 
-    return etag && !writer->site->rollback &&
-           vimg_oss_head(writer->site->oss, writer->journal->key, &writer->object,
-                         &writer->patience, NULL) &&
-           g_ascii_strcasecmp(writer->object.etag, etag) == 0 && writer->object.has_crc;
+    if (writer->site->rollback || !journal->etag || !final || !final->crc ||
+        g_strcmp0(writer->record->attempt, journal->attempt) != 0)
+        return TRUE;
+    if (vimg_oss_head(writer->site->oss, journal->key, &writer->object, &writer->patience,
+                      &local)) {
+        *known =
+            g_ascii_strcasecmp(writer->object.etag, journal->etag) == 0 &&
+            g_ascii_string_to_unsigned(final->crc, 10, 0, G_MAXUINT64, &writer->object.crc, NULL);
+        writer->object.has_crc = *known;
+        return TRUE;
+    }
+    if (vimg_ebs_is_gone(local)) {
+        g_error_free(local);
+        return TRUE;
+    }
+    g_propagate_error(error, local);
+    return FALSE;
 }
 
 static gboolean
@@ -122,7 +156,8 @@ look_back(VimgEbsWriter *writer, gboolean *done, GError **error)
 
     if (writer->journal->step == VIMG_EBS_UPLOADING)
         return TRUE;
-    *done = know_object(writer);
+    if (!know_object(writer, done, error))
+        return FALSE;
     ok = *done
              ? vimg_ebs_end_import(writer->site, writer->journal, &writer->patience, &active, error)
              : vimg_ebs_rollback(writer->store, writer->site, writer->journal, &writer->patience,
@@ -152,6 +187,8 @@ vimg_ebs_writer_begin(VimgEbsWriter *writer, guint64 total, GError **error)
     if (done)
         return TRUE;
     forget_steps(writer->journal, FALSE);
+    g_free(writer->journal->attempt);
+    writer->journal->attempt = g_uuid_string_random();
     if (take_up(writer, &local))
         return TRUE;
     if (local) {

@@ -9,6 +9,7 @@
 #include "../imagestore/thread.h"
 #include "../imagestore/throw.h"
 
+#define UUID_LENGTH 36
 #define CALL_SECONDS 25 /* of a call without a job */
 
 const VimgServices *vimg_ebs_services;
@@ -44,6 +45,19 @@ char *
 vimg_ebs_key(const VimgEbsSite *site, const char *kind, const char *name)
 {
     return g_strconcat(site->prefix, "/", kind, "/", name, NULL);
+}
+
+char *
+vimg_ebs_uuid_in(const VimgEbsSite *site, const char *key)
+{
+    const char *rest = key + strlen(site->prefix) + 1;
+    g_autofree char *uuid = g_strndup(rest, UUID_LENGTH);
+    const char *name = rest + UUID_LENGTH + 1;
+
+    if (strlen(uuid) < UUID_LENGTH || rest[UUID_LENGTH] != '/' || !*name || strchr(name, '/') ||
+        !g_uuid_string_is_valid(uuid))
+        return NULL;
+    return g_steal_pointer(&uuid);
 }
 
 GPtrArray *
@@ -92,6 +106,28 @@ vimg_ebs_leave(VimgEbsStore *store, const char *uuid)
     LOCK_GUARD(&store->lock);
 
     g_hash_table_remove(store->busy, uuid);
+}
+
+gboolean
+vimg_ebs_drop_object(VimgEbsSite *site, const char *key, const char *uuid, const char *etag,
+                     const char *version, const VimgPatience *patience, GError **error)
+{
+    g_auto(VimgOssObject) seen = {0};
+    GError *local = NULL;
+
+    if (vimg_oss_head(site->oss, key, &seen, patience, &local)) {
+        if (etag ? g_ascii_strcasecmp(seen.etag, etag) == 0
+                 : g_strcmp0(vimg_pairs_get(seen.metadata, VIMG_EBS_TAG), uuid) == 0)
+            return vimg_oss_delete(site->oss, key, version ? version : seen.version, patience,
+                                   error);
+        vimg_ebs_warn("object '%s' is not the one of image %s and stays", key, uuid);
+    } else if (!vimg_ebs_is_gone(local)) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    g_clear_error(&local);
+    /* a version that others lie above, or a mark of its removal */
+    return !version || vimg_oss_delete(site->oss, key, version, patience, error);
 }
 
 void

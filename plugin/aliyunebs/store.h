@@ -55,6 +55,8 @@ VimgEbsSite *vimg_ebs_store_site(VimgEbsStore *store);
 
 /* Returns: (transfer full) "PREFIX/KIND/NAME"; @name may be "". */
 char *vimg_ebs_key(const VimgEbsSite *site, const char *kind, const char *name);
+/* Returns: (transfer full) the uuid in "PREFIX/UUID/NAME"; NULL: it is no such key. */
+char *vimg_ebs_uuid_in(const VimgEbsSite *site, const char *key);
 /* Returns: (transfer full) of VimgPair: that an object is of image @uuid. */
 GPtrArray *vimg_ebs_metadata(const char *uuid);
 /* Until @job is cancelled, or, if that is NULL, for as long as a call without one may take. */
@@ -64,6 +66,14 @@ VimgPatience vimg_ebs_patience_for(guint seconds);
 /* Only one at a time changes an image here; VIMG_ERROR_BUSY. */
 gboolean vimg_ebs_enter(VimgEbsStore *store, const char *uuid, GError **error);
 void vimg_ebs_leave(VimgEbsStore *store, const char *uuid);
+
+/*
+ * Deletes an object of ours: that with @etag, or, if that is NULL, what lies there with the tag of
+ * image @uuid.  One of somebody else stays, and is named in the log.
+ */
+gboolean vimg_ebs_drop_object(VimgEbsSite *site, const char *key, const char *uuid,
+                              const char *etag, const char *version, const VimgPatience *patience,
+                              GError **error);
 
 void vimg_ebs_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
 gboolean vimg_ebs_check_job(VimgPluginJob *job, GError **error);

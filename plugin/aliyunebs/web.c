@@ -514,7 +514,7 @@ vimg_exchange_clear(VimgExchange *exchange)
 gboolean
 vimg_web_is_passing(guint status)
 {
-    return status >= 500 || status == 408 || status == 429;
+    return (status >= 500 && status != 501) || status == 408 || status == 429;
 }
 
 gint64

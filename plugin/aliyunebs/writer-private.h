@@ -6,6 +6,7 @@
 #ifndef VIMG_ALIYUNEBS_WRITER_PRIVATE_H
 #define VIMG_ALIYUNEBS_WRITER_PRIVATE_H
 
+#include "hold.h"
 #include "journal.h"
 #include "multipart.h"
 #include "writer.h"
@@ -23,8 +24,7 @@ struct _VimgEbsWriter {
     VimgOssObject object;  /* that one */
     guint64 crc;           /* of what came, if there is no upload */
     guint64 length;        /* of what came */
-    guint timer;           /* 0: none */
-    gint lost;             /* another host took the image; through __atomic builtins */
+    VimgEbsHold hold;
 };
 
 /* An upload to take up, or a new one, is open; a complete object is known. */

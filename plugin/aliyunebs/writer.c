@@ -9,7 +9,6 @@
  */
 #include "config.h"
 
-#include "claim.h"
 #include "crc64.h"
 #include "image.h"
 #include "writer-private.h"
@@ -23,15 +22,8 @@
 static void
 writer_free(VimgEbsWriter *writer)
 {
-    VimgPatience patience = vimg_ebs_patience_for(END_SECONDS);
-
-    if (writer->timer)
-        vimg_ebs_services->timer_remove(writer->timer);
     vimg_oss_upload_free(writer->upload);
-    if (writer->record && !__atomic_load_n(&writer->lost, __ATOMIC_RELAXED))
-        vimg_ebs_live_end(writer->site, writer->record->info.uuid, &patience, NULL);
-    if (writer->record)
-        vimg_ebs_leave(writer->store, writer->record->info.uuid);
+    vimg_ebs_hold_clear(&writer->hold);
     vimg_oss_object_clear(&writer->object);
     g_clear_pointer(&writer->metadata, g_ptr_array_unref);
     vimg_ebs_journal_free(writer->journal);
@@ -62,49 +54,23 @@ vimg_ebs_admit(VimgEbsStore *store, guint64 size, GError **error)
                        ULL(stored), ULL(quota));
 }
 
-/* A timer: others see that the upload lives. */
-static void
-beat(gpointer data)
-{
-    VimgEbsWriter *writer = data;
-    VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(GError) error = NULL;
-
-    if (!vimg_ebs_live_beat(writer->store, writer->site, writer->journal->uuid, &patience,
-                            &error) &&
-        g_error_matches(error, VIMG_ERROR, VIMG_ERROR_BUSY))
-        __atomic_store_n(&writer->lost, 1, __ATOMIC_RELAXED);
-}
-
-static gboolean
-check_lost(VimgEbsWriter *writer, GError **error)
-{
-    return !__atomic_load_n(&writer->lost, __ATOMIC_RELAXED) ||
-           throw_error(error, VIMG_ERROR_BUSY, _("another host writes the image"));
-}
-
+/* Held before it is looked at: what is read is what stays. */
 static gboolean
 load(VimgEbsWriter *writer, const char *uuid, GError **error)
 {
-    g_autoptr(VimgEbsRecord) record =
-        vimg_ebs_image_find(writer->site, uuid, &writer->patience, error);
-
-    if (!record || !vimg_ebs_image_check_staged(record, error))
+    if (!vimg_ebs_hold(&writer->hold, writer->store, writer->site, uuid, &writer->patience, error))
         return FALSE;
-    if (record->info.reason)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID, "%s", record->info.reason);
+    writer->record = vimg_ebs_image_find(writer->site, uuid, &writer->patience, error);
+    if (!writer->record || !vimg_ebs_image_check_staged(writer->record, error))
+        return FALSE;
+    if (writer->record->info.reason)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID, "%s", writer->record->info.reason);
     writer->journal = vimg_ebs_journal_load(writer->store, uuid, error);
     if (!writer->journal)
         return FALSE;
     vimg_ebs_set(&writer->journal->uuid, uuid);
-    vimg_ebs_set(&writer->journal->name, record->info.name);
-    if (!vimg_ebs_enter(writer->store, uuid, error))
-        return FALSE;
-    writer->record = g_steal_pointer(&record); /* from here on it is left at the end */
-    if (vimg_ebs_live_beat(writer->store, writer->site, uuid, &writer->patience, error))
-        return TRUE;
-    __atomic_store_n(&writer->lost, 1, __ATOMIC_RELAXED);
-    return FALSE;
+    vimg_ebs_set(&writer->journal->name, writer->record->info.name);
+    return TRUE;
 }
 
 VimgEbsWriter *
@@ -125,8 +91,6 @@ vimg_ebs_writer_open(VimgEbsStore *store, const char *uuid, const VimgWriteReque
     if (!vimg_ebs_admit(store, request->reserve, error) || !load(writer, uuid, error) ||
         !vimg_ebs_writer_begin(writer, MAX(request->length, writer->record->info.capacity), error))
         return NULL;
-    if (vimg_ebs_services && vimg_ebs_services->timer_add)
-        writer->timer = vimg_ebs_services->timer_add(VIMG_EBS_BEAT_SECONDS, beat, writer);
     return g_steal_pointer(&writer);
 }
 
@@ -148,7 +112,7 @@ crc_of(guint64 before, const guint8 *data, guint64 size)
 gboolean
 vimg_ebs_writer_write(VimgEbsWriter *writer, const guint8 *data, guint64 size, GError **error)
 {
-    if (!vimg_ebs_check_job(writer->job, error) || !check_lost(writer, error))
+    if (!vimg_ebs_check_job(writer->job, error) || !vimg_ebs_hold_check(&writer->hold, error))
         return FALSE;
     if (size > G_MAXINT64 - writer->length)
         return throw_error(error, VIMG_ERROR_INVALID_ARG, _("an image cannot be that long"));
@@ -181,7 +145,8 @@ note_position(VimgEbsWriter *writer, const VimgPatience *patience, GError **erro
     if (position == writer->record->info.position)
         return TRUE;
     writer->record->info.allocation = writer->record->info.position = position;
-    return vimg_ebs_record_save(writer->site, writer->record, patience, error);
+    return vimg_ebs_record_update(writer->site, writer->record, writer->record->attempt, patience,
+                                  error);
 }
 
 gboolean
@@ -191,7 +156,7 @@ vimg_ebs_writer_finish(VimgEbsWriter *owned, gboolean seal, const VimgPluginImag
     g_autoptr(VimgEbsWriter) writer = owned;
     g_autoptr(VimgEbsRecord) copy = NULL;
 
-    if (!check_lost(writer, error) ||
+    if (!vimg_ebs_hold_confirm(&writer->hold, &writer->patience, error) ||
         (writer->upload && !vimg_oss_upload_flush(writer->upload, error)))
         return FALSE;
     if (seal)
@@ -209,6 +174,6 @@ vimg_ebs_writer_abort(VimgEbsWriter *owned)
     g_autoptr(VimgEbsWriter) writer = owned;
     VimgPatience patience = vimg_ebs_patience_for(END_SECONDS);
 
-    if (check_lost(writer, NULL))
+    if (vimg_ebs_hold_confirm(&writer->hold, &patience, NULL))
         note_position(writer, &patience, NULL);
 }

@@ -96,6 +96,28 @@ class Building(OssCase):
         del self.oss.objects[PREFIX + "/theirs"]
         self.v("pool-start", name)
 
+    def test_storage_below_another_one(self):
+        """It cannot be made any more, and what was made stays when the upper one is removed."""
+        below = self.oss_pool(name="below", oss="prefix='%s/second'" % PREFIX)
+        raw = self.raw(size=MIB)
+        self.stored(below, "b", raw)
+        for key, kept in list(self.oss.objects.items()):  # as a kind of the upper one is called
+            self.oss.objects[key.replace("/second/", "/names/")] = kept
+        uid = str(uuid.uuid4())
+        self.oss.objects[PREFIX + "/id"] = type(kept)(uid.encode(), "E", {"virtimage": uid}, "v", 0)
+        del self.oss.objects[PREFIX + "/names/id"]
+        before = {k for k in self.oss.objects if "/second/" in k or "/names/" in k}
+        name = self.oss_pool(start=False)
+        self.v("pool-start", name)
+        self.stored(name, "a", self.raw("other", MIB))
+        third = self.oss_pool(start=False, name="third", oss="prefix='%s/x/y'" % PREFIX)
+        self.no("lies below that of another storage", "pool-build", third)
+        self.assertEqual({r["name"] for r in self.json("cleanup", name)["kept"]}, before)
+        self.v("pool-destroy", name)
+        self.v("pool-delete", name)
+        self.assertEqual(set(self.oss.objects), before)
+        self.same(raw, self.fetched(below, "b"))
+
     def test_lost_storage_is_not_made_again(self):
         name = self.oss_pool()
         self.v("pool-destroy", name)

@@ -5,6 +5,7 @@ import hashlib
 import time
 import uuid
 
+import runner
 from ctl import CtlMixin
 from ecsserver import EcsServer
 from ossserver import OssServer
@@ -75,6 +76,26 @@ class OssCase(CtlMixin, VirshCase):
             self.v("pool-build", name)
             self.v("pool-start", name)
         return name
+
+    def second(self, **kw):
+        """The same storage, as another host sees it."""
+        other = runner.Daemon()
+        self.addCleanup(other.remove)
+        other.start()
+        sid = str(uuid.uuid4())
+        path = other.root / "s.xml"
+        path.write_text("<secret><uuid>%s</uuid><usage type='iscsi'><target>oss</target></usage>"
+                        "</secret>" % sid)
+        other.ok("secret-define", path)
+        path = other.root / "value"
+        path.touch(0o600)
+        path.write_text("sk")
+        other.ok("secret-set-value", sid, "--plain", "--file", path)
+        path.write_text(self.oss_xml(**kw))
+        other.ok("pool-define", path)
+        other.ok("pool-start", kw.get("name") or self.name)
+        self.addCleanup(other.stop)
+        return other
 
     def wait(self, what, text):
         """Until @what() is true; returns it."""
