@@ -31,7 +31,7 @@ class Images(OssCase):
         self.assertEqual(self.keys("live/"), [])
         self.assertEqual(self.volumes(name), ["a"])
         self.assertEqual(int(self.pool_field(name, "Allocation")), raw.stat().st_size)
-        self.no_secret("sk<")
+        self.no_secret(self.SECRET)
 
     def test_delete_restore_purge(self):
         name = self.oss_pool()
@@ -88,7 +88,7 @@ class Images(OssCase):
                 self.v("vol-clone", "--pool", name, "a", "b")
                 self.same(raw, self.fetched(name, "b"))
                 self.no("exists", "vol-clone", "--pool", name, "a", "b")
-                self.assertEqual(len(self.ecs.images), 2 if control else 0 + len(self.ecs.images))
+                self.assertEqual(len(self.ecs.images), 2)   # those of the first pool
 
     def test_copies_between_pools(self):
         name = self.oss_pool()
@@ -174,9 +174,9 @@ class Images(OssCase):
         self.v("vol-delete", "--pool", name, "a")
         self.no_traces()
         self.stored(name, "b", self.raw(size=MIB))
-        self.no("", "vol-wipe", "--pool", name, "b")
-        self.no("", "vol-resize", "--pool", name, "b", 2 * MIB)
-        self.no("", "vol-upload", "--pool", name, "b", self.work / "raw")
+        self.no("delete and purge it", "vol-wipe", "--pool", name, "b")
+        self.no("capacity never changes", "vol-resize", "--pool", name, "b", 2 * MIB)
+        self.no("content never changes", "vol-upload", "--pool", name, "b", self.work / "raw")
 
     def test_quota(self):
         name = self.oss_pool(options=SOON + "<image:space quota='%d'/>" % (2 * MIB))

@@ -233,6 +233,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def take_apart(self):
         owner = self.server.owner
+        if self.path.startswith("http://"):     # as a proxy is asked
+            self.path = "/" + self.path.split("/", 3)[3]
+            owner.proxied += 1
         path, _, query = self.path.partition("?")
         self.pairs = []
         for piece in query.split("&") if query else []:
@@ -279,6 +282,7 @@ class Handler(BaseHTTPRequestHandler):
             if len(self.body) < size:
                 self.close_connection = True
                 return
+            owner.clients.add(self.client_address[0])
             self.take_apart()
             op = self.operation()
             where = "%s:%s" % (op, ((self.key or "") + "/").split("/")[1])
@@ -712,7 +716,8 @@ class OssServer:
         self.objects, self.uploads = {}, {}
         self.counts, self.faults, self.wrong = {}, [], []
         self.seen = None        # a list: requests whose signature was right
-        self.in_flight_bytes = 0
+        self.in_flight_bytes = self.proxied = 0
+        self.clients = set()    # addresses
         self.lock, self.stop = threading.RLock(), threading.Event()
         self.http = Listener(("127.0.0.1", port), Handler)
         self.http.owner = self
