@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "export.h"
 #include "hold.h"
 #include "import.h"
 #include "listing.h"
@@ -57,6 +58,18 @@ end_task(VimgControl *control, const char *id, const VimgPatience *patience, GEr
         if (!vimg_patience_sleep(patience, REST, error))
             return FALSE;
     }
+}
+
+gboolean
+vimg_ebs_end_task(VimgEbsSite *site, const char *id, const VimgPatience *patience, GError **error)
+{
+    if (!id)
+        return TRUE;
+    if (!site->control)
+        return throw_error(
+            error, VIMG_ERROR_FAILED,
+            _("an import may run at a control endpoint that the pool no longer has"));
+    return end_task(site->control, id, patience, error);
 }
 
 /* An image of another one's name is not ours, whatever else speaks for it. */
@@ -133,7 +146,7 @@ vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPatien
             error, VIMG_ERROR_FAILED,
             _("an import may run at a control endpoint that the pool no longer has"));
     if (learn_task(site, journal, patience, &local) &&
-        (!journal->task_id || end_task(site->control, journal->task_id, patience, &local)) &&
+        vimg_ebs_end_task(site, journal->task_id, patience, &local) &&
         end_image(site->control, journal, patience, available, &local))
         return TRUE;
     g_propagate_prefixed_error(error, local, _("left behind at the control endpoint: image '%s': "),
@@ -343,6 +356,8 @@ vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journa
     gboolean open;
 
     *active = FALSE;
+    if (journal->step == VIMG_EBS_EXPORTING)
+        return vimg_ebs_end_export(store, site, journal, patience, error);
     if (!look_at_record(site, journal, &record, patience, error))
         return FALSE;
     open = is_open(record, journal);
@@ -399,8 +414,8 @@ vimg_ebs_undo(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal, V
 static gboolean
 is_pending(const VimgEbsSite *site, const VimgEbsJournal *journal)
 {
-    return journal->uuid &&
-           (journal->clone || (journal->step != VIMG_EBS_UPLOADING && site->rollback));
+    return journal->uuid && (journal->clone || journal->step == VIMG_EBS_EXPORTING ||
+                             (journal->step != VIMG_EBS_UPLOADING && site->rollback));
 }
 
 static gboolean
