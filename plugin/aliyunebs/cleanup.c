@@ -395,6 +395,7 @@ clean_all(Cleanup *cleanup, GError **error)
         return FALSE;
     cleanup->records =
         vimg_ebs_list_records(cleanup->store, cleanup->site, TRUE, &cleanup->patience, error);
+    cleanup->now = vimg_ebs_now(cleanup->site);
     for (i = 0; cleanup->records && i < cleanup->records->len; i++) {
         VimgEbsRecord *record = cleanup->records->pdata[i];
 
@@ -425,7 +426,6 @@ vimg_ebs_cleanup(VimgEbsStore *store, gboolean dry_run, VimgPluginJob *job, GErr
         .dry_run = dry_run,
         .keep_deleted = __atomic_load_n(&store->keep_deleted, __ATOMIC_RELAXED),
         .keep_temporary = __atomic_load_n(&store->keep_temporary, __ATOMIC_RELAXED),
-        .now = g_get_real_time() / G_USEC_PER_SEC + vimg_oss_skew(site->oss),
         .images = images,
         .names = names,
         .removed = removed,

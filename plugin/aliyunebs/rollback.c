@@ -323,7 +323,7 @@ vimg_ebs_commit(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
 /* Whether what an import came to can be an image: its object, and the name of a clone, are there.
  */
 static gboolean
-look_complete(VimgEbsSite *site, const VimgEbsJournal *journal, gboolean *out,
+look_complete(VimgEbsStore *store, VimgEbsSite *site, const VimgEbsJournal *journal, gboolean *out,
               const VimgPatience *patience, GError **error)
 {
     g_auto(VimgOssObject) object = {0};
@@ -335,7 +335,7 @@ look_complete(VimgEbsSite *site, const VimgEbsJournal *journal, gboolean *out,
     if (vimg_oss_head(site->oss, journal->key, &object, patience, &local)) {
         *out = g_ascii_strcasecmp(object.etag, journal->etag) == 0 &&
                (!journal->clone ||
-                vimg_ebs_claim_take(site, journal->name, journal->uuid, patience, &local));
+                vimg_ebs_claim_take(store, site, journal->name, journal->uuid, patience, &local));
     }
     if (!local || vimg_ebs_is_gone(local) ||
         g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS)) {
@@ -367,7 +367,7 @@ vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journa
         vimg_ebs_journal_drop(store, journal->uuid);
         return TRUE;
     }
-    if ((open && !look_complete(site, journal, &complete, patience, error)) ||
+    if ((open && !look_complete(store, site, journal, &complete, patience, error)) ||
         !vimg_ebs_end_import(site, journal, patience, complete ? &available : NULL, error))
         return FALSE;
     if (available)

@@ -75,6 +75,12 @@ is_cancelled(gpointer data)
     return vimg_ebs_services && vimg_ebs_services->job_cancelled(data);
 }
 
+gint64
+vimg_ebs_now(const VimgEbsSite *site)
+{
+    return g_get_real_time() / G_USEC_PER_SEC + vimg_oss_skew(site->oss);
+}
+
 VimgPatience
 vimg_ebs_patience_for(guint seconds)
 {

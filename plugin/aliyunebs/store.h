@@ -61,6 +61,8 @@ char *vimg_ebs_uuid_in(const VimgEbsSite *site, const char *key);
 GPtrArray *vimg_ebs_metadata(const char *uuid);
 /* Until @job is cancelled, or, if that is NULL, for as long as a call without one may take. */
 VimgPatience vimg_ebs_patience(VimgPluginJob *job);
+/* Seconds since 1970, by the storage's clock as far as it is known. */
+gint64 vimg_ebs_now(const VimgEbsSite *site);
 VimgPatience vimg_ebs_patience_for(guint seconds);
 
 /* Only one at a time changes an image here; VIMG_ERROR_BUSY. */

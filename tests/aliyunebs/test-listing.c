@@ -143,9 +143,9 @@ test_names(Fixture *fixture, gconstpointer data)
     g_autofree char *owner = NULL;
     g_autoptr(GError) error = NULL;
 
-    g_assert_true(vimg_ebs_claim_take(site, "a b", "first", &patience, NULL));
-    g_assert_true(vimg_ebs_claim_take(site, "a b", "first", &patience, NULL));
-    g_assert_false(vimg_ebs_claim_take(site, "a b", "second", &patience, &error));
+    g_assert_true(vimg_ebs_claim_take(&fixture->store, site, "a b", "first", &patience, NULL));
+    g_assert_true(vimg_ebs_claim_take(&fixture->store, site, "a b", "first", &patience, NULL));
+    g_assert_false(vimg_ebs_claim_take(&fixture->store, site, "a b", "second", &patience, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS);
     g_assert_cmpstr(error->message, ==, "'a b'");
     g_assert_true(vimg_ebs_claim_release(site, "a b", "second", &patience, NULL));
@@ -153,7 +153,7 @@ test_names(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(owner, ==, "first");
     g_assert_true(vimg_ebs_claim_release(site, "a b", "first", &patience, NULL));
     g_assert_true(vimg_ebs_claim_release(site, "a b", "first", &patience, NULL));
-    g_assert_true(vimg_ebs_claim_take(site, "a b", "second", &patience, NULL));
+    g_assert_true(vimg_ebs_claim_take(&fixture->store, site, "a b", "second", &patience, NULL));
 }
 
 static void

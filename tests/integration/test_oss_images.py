@@ -121,6 +121,39 @@ class Images(OssCase):
                           usage["total"]["logical"]), (3 * MIB, 6 * MIB, 3 * MIB))
         self.assertEqual(element(self.vol_xml(name, "a"), "image:unique"), str(MIB))
 
+    def test_clock_of_its_own(self):
+        """The trash goes by the storage's clock, whatever this host's says."""
+        for skew in (400000, -400000):
+            with self.subTest(skew):
+                self.oss.skew = skew
+                name = self.oss_pool(name="%s%d" % (self.name, skew), control=False,
+                                     oss="prefix='p%d'" % skew)
+                raw = self.raw(size=MIB)
+                self.stored(name, "a", raw)
+                self.v("vol-delete", "--pool", name, "a")
+                one, = self.json("trash list", name)["trash"]
+                self.assertEqual(self.json("cleanup", name)["removed"], [])
+                self.assertLess(abs(one["deleted"] - self.oss.now()), 3600)
+                self.ctl("trash", "restore", name, one["uuid"], "a")
+                self.same(raw, self.fetched(name, "a"))
+
+    def test_image_of_somebody_else(self):
+        """What a record names at the endpoint goes only if it was made of this image."""
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        theirs = self.ecs.new_image("theirs")
+        theirs.status = "Available"
+        found = self.oss.objects[self.keys("records/")[0]]
+        data = json.loads(found.data)
+        data["imageId"] = theirs.id
+        found.data, found.etag = json.dumps(data).encode(), "F" * 32
+        self.v("pool-refresh", name)
+        self.v("vol-delete", "--pool", name, "a")
+        one, = self.json("trash list", name)["trash"]
+        self.ctl("trash", "purge", name, one["uuid"])
+        self.assertIn(theirs.id, self.ecs.images)
+        self.assertIn("'%s' of the control endpoint is not ours" % theirs.id, self.daemon.log())
+
     def test_object_gone(self):
         """What is exported has other bytes, and another length."""
         name = self.oss_pool()

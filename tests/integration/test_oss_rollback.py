@@ -361,6 +361,20 @@ class Killed(RollbackCase):
         self.v("pool-undefine", name)
         self.oss.objects.clear()
 
+    def test_a_name(self):
+        """One that was taken for an image that never came is free after a while."""
+        name = self.oss_pool()
+        other = self.second()
+        gate = Gate(self.oss, "Put:names", True)
+        self.kill_in(name, gate, self.begin("vol-create-as", name, "a", str(MIB)))
+        self.no("exists", "vol-create-as", name, "a", MIB)
+        self.oss.objects[PREFIX + "/names/a"].modified -= 100
+        self.v("vol-create-as", name, "a", MIB)
+        self.oss.objects[PREFIX + "/names/a"].modified -= 100
+        other.fails("exists", "vol-create-as", name, "a", MIB)
+        self.v("vol-delete", "--pool", name, "a")
+        self.no_traces()
+
     def test_an_export(self):
         """The image can be had, and nothing of an export is left, wherever it was cut off."""
         for server, op, after in (("ecs", "ExportImage", True), ("ecs", "DescribeTaskAttribute", True),
