@@ -21,7 +21,8 @@ vimg_ebs_image_list(VimgEbsStore *store, gboolean trash, gboolean whole, VimgIma
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(GPtrArray) records = vimg_ebs_list_records(store, site, whole, &patience, error);
+    g_autoptr(GHashTable) unreadable = whole ? NULL : vimg_ebs_unreadable_new();
+    g_autoptr(GPtrArray) records = vimg_ebs_list_records(store, site, unreadable, &patience, error);
     guint i;
 
     for (i = 0; records && i < records->len; i++) {

@@ -432,7 +432,8 @@ replay_held(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, const Vimg
                        vimg_ebs_rollback(store, site, journal, patience, active, error));
 }
 
-static void
+/* FALSE: the storage is away, and so it is for the next one. */
+static gboolean
 replay_one(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, gboolean dry_run,
            const VimgPatience *patience, VimgEbsNote note, gpointer data)
 {
@@ -442,18 +443,27 @@ replay_one(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, gboolean dr
 
     if (!journal) {
         vimg_ebs_warn("%s", local->message);
-        return;
+        return TRUE;
     }
     if (!is_pending(site, journal))
-        return;
+        return TRUE;
     if (!dry_run)
         replay_held(store, site, uuid, patience, &active, &local);
     if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY))
-        return; /* somebody is at work on it */
+        return TRUE; /* somebody is at work on it */
     if (note)
         note(data, journal, active, local);
     if (local)
         vimg_ebs_warn("image %s: %s", uuid, local->message);
+    return !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
+static gboolean
+is_closing(gpointer data)
+{
+    const VimgEbsStore *store = data;
+
+    return __atomic_load_n(&store->closing, __ATOMIC_RELAXED);
 }
 
 gboolean
@@ -462,15 +472,18 @@ vimg_ebs_replay(VimgEbsStore *store, VimgPluginJob *job, gboolean dry_run, VimgE
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     g_autoptr(GPtrArray) uuids = vimg_ebs_journal_list(store);
+    gboolean more = TRUE;
     guint i;
 
-    for (i = 0; i < uuids->len; i++) {
-        VimgPatience patience = vimg_ebs_patience(job);
+    for (i = 0; more && i < uuids->len && !is_closing(store); i++) {
+        VimgPatience patience = {.cancelled = is_closing, .data = store};
 
+        if (job)
+            patience = vimg_ebs_patience(job);
         patience.deadline = g_get_monotonic_time() + REPLAY_SECONDS * G_USEC_PER_SEC;
         if (!vimg_ebs_check_job(job, error))
             return FALSE;
-        replay_one(store, site, uuids->pdata[i], dry_run, &patience, note, data);
+        more = replay_one(store, site, uuids->pdata[i], dry_run, &patience, note, data);
     }
     return TRUE;
 }

@@ -30,6 +30,7 @@ vimg_ebs_site_unref(VimgEbsSite *site)
     vimg_control_free(site->control);
     g_free(site->prefix);
     g_free(site->origin);
+    g_free(site->local);
     g_free(site);
 }
 

@@ -26,6 +26,7 @@ typedef struct {
     VimgControl *control; /* NULL: the bucket alone */
     char *prefix;
     char *origin;
+    char *local; /* address that data goes from; NULL: any */
     gboolean rollback;
 } VimgEbsSite;
 
@@ -37,6 +38,8 @@ typedef struct {
     guint64 keep_deleted;   /* seconds; this and the next two through __atomic builtins */
     guint64 keep_temporary; /* seconds */
     guint64 quota;          /* bytes; 0: none */
+
+    gint closing; /* through __atomic builtins: what nobody waits for ends */
 
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgEbsSite *site;

@@ -70,7 +70,10 @@ list(Fixture *fixture, gboolean whole, GError **error)
 {
     VimgPatience patience = vimg_ebs_patience_for(60);
 
-    return vimg_ebs_list_records(&fixture->store, fixture->store.site, whole, &patience, error);
+    g_autoptr(GHashTable) unreadable = whole ? NULL : vimg_ebs_unreadable_new();
+
+    return vimg_ebs_list_records(&fixture->store, fixture->store.site, unreadable, &patience,
+                                 error);
 }
 
 static void

@@ -305,6 +305,39 @@ class TwoHosts(OssCase):
         self.assertTrue(report["truncated"])
         self.assertGreater(len(report["kept"]), 1000)
 
+    def test_records_that_cannot_be_read(self):
+        """One image is left out and named; nothing else suffers, and nothing of it is removed."""
+        name = self.oss_pool(options=SOON + AT_ONCE)
+        raw = self.raw(size=MIB)
+        self.stored(name, "a", raw)
+        self.stored(name, "b", self.raw("b", MIB))
+        key, = [k for k in self.keys("records/") if b'"b"' in self.oss.objects[k].data]
+        good = self.oss.objects[key].data
+        for data, fault in ((b"{}", None), (b" " * 300000, None), (good, "403:InvalidObjectState")):
+            with self.subTest(data[:9]):
+                self.oss.objects[key].data = data
+                self.oss.objects[key].etag = str(len(data)) + str(fault)
+                if fault:
+                    self.oss.fault("Get:records", "status", 1000, fault)
+                self.v("pool-refresh", name)
+                self.assertEqual(self.volumes(name), ["a"])
+                before = set(self.oss.objects)
+                report = self.json("cleanup", name)
+                self.assertEqual(report["removed"], [])
+                self.assertIn(key, [k["name"] for k in report["kept"]])
+                self.assertEqual(set(self.oss.objects), before)
+                self.assertEqual([u["uuid"] for u in self.json("du", name)["unreadable"]],
+                                 [key.rsplit("/", 1)[1]])
+                if not fault:  # which all records have
+                    self.same(raw, self.fetched(name, "a"))
+        self.oss.faults.clear()
+        self.v("pool-destroy", name)
+        self.v("pool-start", name)
+        self.oss.objects[key].data, self.oss.objects[key].etag = b"{}", "x"
+        self.v("pool-destroy", name)
+        self.v("pool-delete", name)
+        self.assertEqual(self.oss.objects, {})
+
     def test_record_that_leads_elsewhere(self):
         name = self.oss_pool()
         self.stored(name, "a", self.raw(size=MIB))
