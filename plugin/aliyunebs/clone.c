@@ -100,8 +100,9 @@ copy_object(Clone *clone, const VimgOssObject *from, GError **error)
                         .progress = show,
                         .data = clone};
 
-    if (!vimg_oss_copy(clone->site->oss, &copy, &made, error) ||
-        !vimg_oss_head(clone->site->oss, journal->key, &made, &clone->patience, error))
+    if (!vimg_oss_copy(clone->site->oss, &copy, &made, error))
+        return vimg_ebs_throw_taken(journal->key, error);
+    if (!vimg_oss_head(clone->site->oss, journal->key, &made, &clone->patience, error))
         return FALSE;
     vimg_ebs_set(&journal->etag, made.etag);
     vimg_ebs_set(&journal->version, made.version);

@@ -116,6 +116,16 @@ vimg_ebs_leave(VimgEbsStore *store, const char *uuid)
 }
 
 gboolean
+vimg_ebs_throw_taken(const char *key, GError **error)
+{
+    if (!error || !g_error_matches(*error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
+        return FALSE;
+    g_clear_error(error);
+    return throw_error(error, VIMG_ERROR_FAILED,
+                       _("object '%s' is there already, and not of this image; delete it"), key);
+}
+
+gboolean
 vimg_ebs_drop_object(VimgEbsSite *site, const char *key, const char *uuid, const char *etag,
                      const char *version, const VimgPatience *patience, GError **error)
 {

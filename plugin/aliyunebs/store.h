@@ -73,6 +73,11 @@ gboolean vimg_ebs_enter(VimgEbsStore *store, const char *uuid, GError **error);
 void vimg_ebs_leave(VimgEbsStore *store, const char *uuid);
 
 /*
+ * To *@error, if it is that there is an object at @key already, which would read as if there was an
+ * image of a name.  Returns: FALSE.
+ */
+gboolean vimg_ebs_throw_taken(const char *key, GError **error);
+/*
  * Deletes an object of ours: that with @etag, or, if that is NULL, what lies there with the tag of
  * image @uuid.  One of somebody else stays, and is named in the log.
  */
