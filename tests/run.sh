@@ -21,6 +21,8 @@ all=(lint unit sftp model wire virsh ctl plugin clients stock crash hosts ssh os
 
 drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux zstd'
 sshd='openssh-server openssh-client libnss-wrapper openssl python3-jsonschema'
+# nodejs of elsewhere brings an npm of its own, beside which Debian's cannot be
+node=$(command -v npm >/dev/null || echo 'nodejs npm')
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
     [unit]="libxml2-utils casync qemu-utils $ssh_packages"
@@ -37,7 +39,7 @@ declare -A packages=(
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
-    [oss]="$drive qemu-utils"
+    [oss]="$drive ceph-mon ceph-mgr ceph-osd ceph-common radosgw curl $node"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
@@ -238,9 +240,11 @@ suite_ssh() {
     integration test_crash --rounds 20
 }
 
-# An object storage and a control endpoint on loopback.
+# An object storage and a control endpoint on loopback, and a gateway of Ceph.
 suite_oss() {
     build gcc
+    integration test_oss_s3
+    integration test_oss_peers
     integration test_oss_pools
     integration test_oss_images
     integration test_oss_rollback

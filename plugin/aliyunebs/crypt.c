@@ -85,11 +85,14 @@ vimg_sha256_hex(const void *data, gsize size)
 }
 
 char *
-vimg_md5_base64(const void *data, gsize size)
+vimg_md5_base64(const void *data, gsize size, char **hex)
 {
     guint8 out[EVP_MAX_MD_SIZE];
+    gsize n = digest_of(EVP_md5(), data, size, out);
 
-    return g_base64_encode(out, digest_of(EVP_md5(), data, size, out));
+    if (hex)
+        *hex = vimg_hex(out, n);
+    return g_base64_encode(out, n);
 }
 
 char *

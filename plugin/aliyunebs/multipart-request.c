@@ -77,8 +77,8 @@ gboolean
 vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const guint8 *data, gsize size,
                    VimgOssPart *part, const VimgPatience *patience, GError **error)
 {
-    g_autofree char *md5 = vimg_md5_base64(data, size);
-    g_autofree char *hex = vimg_md5_hex(data, size);
+    g_autofree char *hex = NULL;
+    g_autofree char *md5 = vimg_md5_base64(data, size, &hex);
     g_autoptr(GPtrArray) query = vimg_pairs_new();
     g_autoptr(GPtrArray) headers = vimg_pairs_new();
     guint made;
@@ -198,7 +198,7 @@ vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
                   const GArray *parts, VimgOssObject *out, GError **error)
 {
     g_autofree char *body = complete_document(parts);
-    g_autofree char *md5 = vimg_md5_base64(body, strlen(body));
+    g_autofree char *md5 = vimg_md5_base64(body, strlen(body), NULL);
     g_autofree char *etag = NULL;
     g_autoptr(GError) local = NULL;
     g_autoptr(GPtrArray) query = vimg_pairs_new();
@@ -229,6 +229,9 @@ vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
         return FALSE;
     g_free(out->etag);
     out->etag = vimg_oss_unquote(etag);
+    /* some gateways know it only once the object is there */
+    if (!out->etag[0] && !vimg_oss_head(oss, rules->key, out, rules->patience, error))
+        return FALSE;
     return check_whole(rules->key, parts, out, error);
 }
 

@@ -132,6 +132,7 @@ static const Failure failures[] = {
     {"/multipart/fault/complete-lost", "fault Complete lost 1", -1},
     {"/multipart/fault/complete-500", "fault Complete status 1 500:InternalError", -1},
     {"/multipart/fault/complete-crc", "fault Complete crc 9", VIMG_ERROR_DAMAGED},
+    {"/multipart/fault/complete-no-etag", "fault Complete no-etag 1", -1},
     {"/multipart/fault/complete-garbage", "fault Complete garbage 9", VIMG_ERROR_INTERNAL},
     {"/multipart/fault/initiate-garbage", "fault Initiate garbage 9", VIMG_ERROR_INTERNAL},
 };
@@ -154,6 +155,7 @@ test_failure(gconstpointer data)
         return;
     }
     g_assert_no_error(error);
+    g_assert_cmpuint(strlen(object.etag), >=, 32);
     check_stored(server, "k", bytes->data, bytes->size);
 }
 

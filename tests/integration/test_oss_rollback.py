@@ -2,6 +2,7 @@
 # test_oss_rollback.py: uploads to an object storage that fail, are cancelled or are killed
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import runner
+from ctl import CTL, environment
 from images import MIB
 from osscase import AT_ONCE, PREFIX, SOON, OssCase
 from virshcase import element
@@ -18,17 +20,20 @@ from virshcase import element
 KEPT = SOON + "<image:rollback import='no'/>"
 
 
-class Gate:
-    """Stops one request of an operation at a server, behind the first @skip of them: before or
-    after it is served."""
+WHEN = ("dropped", "late", "after")
 
-    def __init__(self, server, op, after=False, skip=0):
-        self.op, self.skip = op, skip
+
+class Gate:
+    """Stops one request of an operation at a server, behind the first @skip of them.  @when: once
+    the gate opens it is never served (dropped) or only then (late), or it was before (after)."""
+
+    def __init__(self, server, op, when, skip=0):
+        self.op, self.when, self.skip = op, when, skip
         self.reached, self.go = threading.Event(), threading.Event()
         if hasattr(server, "act"):
-            self.wrap(server, "act", after)
+            self.wrap(server)
         else:
-            self.wrap_oss(server, after)
+            self.wrap_oss(server)
 
     def is_it(self, names):
         if self.op not in names:
@@ -39,35 +44,37 @@ class Gate:
     def hold(self):
         self.reached.set()
         self.go.wait()
+        if self.when == "dropped":
+            raise BrokenPipeError
 
     def open(self):
         self.op = None
         self.go.set()
 
-    def wrap(self, server, name, after):
-        act = getattr(server, name)
+    def wrap(self, server):
+        act = server.act
 
         def held(action, given):
             it = self.is_it((action,))
-            if it and not after:
+            if it and self.when != "after":
                 self.hold()
             answer = act(action, given)
-            if it and after:
+            if it and self.when == "after":
                 self.hold()
             return answer
-        setattr(server, name, held)
+        server.act = held
 
-    def wrap_oss(self, server, after):
+    def wrap_oss(self, server):
         count, fault_for = server.count, server.fault_for
 
         def counted(*names):
             count(*names)
-            if not after and self.is_it(names):
+            if self.when != "after" and self.is_it(names):
                 self.hold()
 
         def faulty(*names):
             fault = fault_for(*names)
-            if after and fault is None and self.is_it(names):
+            if self.when == "after" and fault is None and self.is_it(names):
                 from ossserver import FAULTS_AFTER, Fault
 
                 def late(_handler, _headers, body, announced):
@@ -89,8 +96,14 @@ class RollbackCase(OssCase):
         return self.begin("vol-upload", "--pool", name, "a", str(raw))
 
     def begin(self, *command):
+        return self.start(["virsh", "-c", self.daemon.uri, *command])
+
+    def begin_ctl(self, *command):
+        return self.start([str(CTL), *map(str, command)], env=environment(self.daemon.uri))
+
+    def start(self, command, **kw):
         child = subprocess.Popen(
-            ["virsh", "-c", self.daemon.uri, *command],
+            command, **kw,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.children.append(child)
         return child
@@ -176,17 +189,13 @@ class Failing(RollbackCase):
 
     def test_lost_answer_to_the_record(self):
         """The image is there: an upload that undid it would take its content away."""
-        for control in (True, False):
-            with self.subTest(control):
-                name = self.oss_pool(name="%s-%d" % (self.name, control), control=control,
-                                     oss="prefix='p%d'" % control)
-                raw = self.create(name)
-                self.oss.fault("Put:records", "lost", 6, skip=1)
-                self.v("vol-upload", "--pool", name, "a", raw)
-                self.assertEqual(self.state(name, "a"), "active")
-                self.same(raw, self.fetched(name, "a"))
-                self.assertEqual(list(self.daemon.state_dir.rglob("journal/*")), [])
-                self.oss.faults.clear()
+        name = self.oss_pool(control=False)
+        raw = self.create(name)
+        self.oss.fault("Put:records", "lost", 6, skip=1)
+        self.v("vol-upload", "--pool", name, "a", raw)
+        self.assertEqual(self.state(name, "a"), "active")
+        self.same(raw, self.fetched(name, "a"))
+        self.assertEqual(list(self.daemon.state_dir.rglob("journal/*")), [])
 
     def test_lost_answer_to_the_record_of_a_clone(self):
         name = self.oss_pool(control=False)
@@ -202,7 +211,7 @@ class Failing(RollbackCase):
         self.stored(name, "a", raw)
         self.v("vol-delete", "--pool", name, "a")
         one, = self.json("trash list", name)["trash"]
-        gate = Gate(self.oss, "List", after=True)
+        gate = Gate(self.oss, "List", "after")
         with ThreadPoolExecutor(1) as worker:
             report = worker.submit(self.json, "cleanup", name)
             self.assertTrue(gate.reached.wait(120))
@@ -240,10 +249,10 @@ class Failing(RollbackCase):
 class Killed(RollbackCase):
     """The daemon is killed at each point of an upload; then a cleanup leaves nothing."""
 
-    def kill_at(self, server, op, after, options=SOON + AT_ONCE, control=True, skip=0):
+    def kill_at(self, server, op, when, options=SOON + AT_ONCE, control=True, skip=0):
         name = self.oss_pool(options=options, control=control)
         raw = self.create(name)
-        gate = Gate(getattr(self, server), op, after, skip)
+        gate = Gate(getattr(self, server), op, when, skip)
         self.kill_in(name, gate, self.begin_upload(name, raw))
         return name, raw
 
@@ -259,27 +268,74 @@ class Killed(RollbackCase):
         self.wait(lambda: not list(self.daemon.state_dir.rglob("journal/*")), "no journal")
 
     def test_and_cleaned_up(self):
-        for server, op in (("oss", "Initiate"), ("oss", "UploadPart"), ("oss", "Complete"),
-                           ("ecs", "ImportImage"), ("ecs", "DescribeTaskAttribute"),
-                           ("ecs", "DescribeImages")):
-            for after in (False, True):
-                with self.subTest("%s %s" % ("after" if after else "before", op)):
-                    self.killed_and_cleaned(server, op, after)
+        for server, op, skip in (("oss", "Put:live", 0), ("oss", "Initiate", 0),
+                                 ("oss", "Put:records", 0), ("oss", "UploadPart", 0),
+                                 ("oss", "Complete", 0), ("ecs", "ImportImage", 0),
+                                 ("ecs", "DescribeTaskAttribute", 0), ("ecs", "DescribeImages", 0),
+                                 ("oss", "Put:records", 1)):
+            for when in WHEN:
+                with self.subTest("%s, %s" % (op, when)):
+                    name, raw = self.kill_at(server, op, when, skip=skip)
+                    self.cleaned(name, raw)
 
-    def killed_and_cleaned(self, server, op, after):
-        name, _ = self.kill_at(server, op, after)
+    def test_in_a_rollback(self):
+        for control in (True, False):
+            for when in WHEN:
+                with self.subTest("%s, %s" % (control, when)):
+                    self.ecs.fail_imports = True
+                    if not control:
+                        self.oss.fault("Complete", "crc")
+                    name, raw = self.kill_at("oss", "Delete", when, control=control)
+                    self.ecs.fail_imports = False
+                    self.oss.faults.clear()
+                    self.cleaned(name, raw)
+
+    def cleaned(self, name, raw):
+        """By a cleanup alone: there is the whole image, or nothing of it but its name."""
         self.json("cleanup", name)
+        self.v("pool-refresh", name)
+        active = [v for v in self.volumes(name) if self.state(name, v) == "active"]
+        self.assertEqual(self.oss.uploads, {})
+        self.assertEqual(len(self.contents()), len(active))
+        self.assertLessEqual(len(self.ecs.images), len(active))
+        if active:
+            self.same(raw, self.fetched(name, "a"))
         self.end_all(name)
         self.no_traces()
+        self.emptied(name)
+
+    def emptied(self, name):
         self.v("pool-destroy", name)
         self.v("pool-delete", name)
         self.v("pool-undefine", name)
         self.assertEqual(self.oss.objects, {})
 
+    def test_in_a_purge(self):
+        for server, op in (("ecs", "DeleteImage"), ("oss", "Delete"), ("oss", "Delete:names"),
+                           ("oss", "Delete:records")):
+            for when in WHEN:
+                with self.subTest("%s, %s" % (op, when)):
+                    name = self.oss_pool(options=SOON + AT_ONCE)
+                    self.stored(name, "a", self.raw(size=MIB))
+                    if op != "Delete:names":    # a trashed image has none
+                        self.v("vol-delete", "--pool", name, "a")
+                        one, = self.json("trash list", name)["trash"]
+                        gate = Gate(getattr(self, server), op, when)
+                        child = self.begin_ctl("trash", "purge", name, one["uuid"])
+                    else:
+                        gate = Gate(getattr(self, server), op, when)
+                        child = self.begin("vol-delete", "--pool", name, "a")
+                    self.kill_in(name, gate, child)
+                    self.json("cleanup", name)
+                    self.v("pool-refresh", name)
+                    self.assertEqual(self.volumes(name), [])
+                    self.no_traces()
+                    self.emptied(name)
+
     def test_and_taken_up(self):
         for server, op in (("oss", "UploadPart"), ("oss", "Complete"), ("ecs", "ImportImage")):
             with self.subTest(op):
-                name, raw = self.kill_at(server, op, True, SOON)
+                name, raw = self.kill_at(server, op, "after", SOON)
                 # by then the endpoint may have come to its end with it
                 said = self.daemon.virsh("vol-upload", "--pool", name, "a", raw)
                 if said.returncode != 0:
@@ -313,40 +369,42 @@ class Killed(RollbackCase):
         self.assertEqual(len(self.oss.uploads), 0)
         self.same(raw, self.fetched(name, "a"))
 
+    def test_the_same_command_goes_on(self):
+        name = self.oss_pool()
+        raw = self.raw(size=320 * MIB)
+        child = self.begin_ctl("upload", raw, name, "a")
+        self.wait(lambda: self.oss.in_flight_bytes > 32 * MIB, "parts")
+        child.send_signal(signal.SIGINT)
+        said = child.communicate(timeout=120)[1]
+        self.assertRegex(said, r"[1-9][0-9.]* MiB of 320.00 MiB are stored")
+        sent = self.oss.in_flight_bytes
+        self.ctl("upload", raw, name, "a")
+        self.assertEqual(self.oss.in_flight_bytes, 320 * MIB)
+        self.assertGreater(sent, 32 * MIB)
+        self.same(raw, self.fetched(name, "a"))
+
     def test_at_the_record(self):
         """The record is what makes an image: with it there is one, whoever heard so."""
-        for control in (True, False):
-            for after in (False, True):
-                with self.subTest("%s, %s" % (control, after)):
-                    name, raw = self.kill_at("oss", "Put:records", after, SOON, control, skip=1)
-                    self.no_journal()
-                    self.v("pool-refresh", name)
-                    active = self.state(name, "a") == "active"
-                    # one that was on its way when the daemon died may have arrived
-                    self.assertTrue(active or not (after or control))
-                    self.assertEqual(len(self.contents()), int(active))
-                    if active:
-                        self.same(raw, self.fetched(name, "a"))
-                    self.end_all(name)
-                    self.no_traces()
-                    self.v("pool-destroy", name)
-                    self.v("pool-undefine", name)
-                    self.oss.objects.clear()
+        name, raw = self.kill_at("oss", "Put:records", "after", SOON, control=False, skip=1)
+        self.json("cleanup", name)
+        self.v("pool-refresh", name)
+        self.assertEqual(self.state(name, "a"), "active")
+        self.cleaned(name, raw)
 
     def test_a_clone(self):
         for server, op in (("oss", "Put:names"), ("oss", "Copy"), ("ecs", "CopyImage"),
                            ("ecs", "DescribeImages"), ("oss", "Put:records")):
-            for after in (False, True):
-                with self.subTest("%s %s" % ("after" if after else "before", op)):
-                    self.killed_in_clone(server, op, after)
+            for when in WHEN:
+                with self.subTest("%s, %s" % (op, when)):
+                    self.killed_in_clone(server, op, when)
 
-    def killed_in_clone(self, server, op, after):
+    def killed_in_clone(self, server, op, when):
         name = self.oss_pool(options=SOON + AT_ONCE)
         raw = self.raw(size=MIB)
         self.stored(name, "a", raw)
-        gate = Gate(getattr(self, server), op, after)
+        gate = Gate(getattr(self, server), op, when)
         self.kill_in(name, gate, self.begin("vol-clone", "--pool", name, "a", "b"))
-        self.no_journal()
+        self.json("cleanup", name)
         self.v("pool-refresh", name)
         volumes = self.volumes(name)
         self.assertIn(volumes, (["a"], ["a", "b"]))
@@ -404,7 +462,7 @@ class Killed(RollbackCase):
         self.oss.objects.clear()
 
     def test_replayed_at_once(self):
-        name, _ = self.kill_at("ecs", "ImportImage", True, SOON)
+        name, _ = self.kill_at("ecs", "ImportImage", "after", SOON)
         self.no_journal()
         self.v("pool-refresh", name)
         self.assertEqual(element(self.vol_xml(name, "a"), "image:state") == "active",

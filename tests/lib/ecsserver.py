@@ -81,17 +81,18 @@ class Handler(BaseHTTPRequestHandler):
             if path != PATH:
                 return self.raw(404, b"<html>nothing here</html>")
             self.all = self.parse(query)
-            if self.body and "x-acs-action" not in self.given:
+            if self.body and "authorization" not in self.given:
                 self.all.update(self.parse(self.body.decode()))
             self.action = self.given.get("x-acs-action") or self.all.get("Action")
             owner.count(self.action)
             self.lost = False
             if not self.go_wrong(owner.fault_for(self.action)):
                 return None
-            if "x-acs-action" in self.given:
+            if "authorization" in self.given:
                 self.check_acs3(path, query)
             else:
                 self.check_rpc()
+            self.note(path)
             return self.answer(200, owner.act(self.action, self.all))
         except Refused as refused:
             return self.answer(refused.status, {"Code": refused.code, "Message": refused.message,
@@ -130,6 +131,19 @@ class Handler(BaseHTTPRequestHandler):
         if identity not in self.server.owner.keys:
             raise Refused(404, "InvalidAccessKeyId.NotFound")
         return self.server.owner.keys[identity]
+
+    def note(self, path):
+        """What somebody else may sign again."""
+        seen, acs3 = self.server.owner.seen, "authorization" in self.given
+        if seen is None:
+            return
+        identity = re.search("Credential=([^,]+)", self.given["authorization"])[1] if acs3 else \
+            self.all["AccessKeyId"]
+        seen.append({
+            "scheme": "acs3" if acs3 else "rpc", "id": identity, "method": self.command,
+            "given": self.given["authorization"] if acs3 else self.all["Signature"],
+            "secret": self.server.owner.keys[identity], "path": path, "headers": self.given,
+            "parameters": {k: v for k, v in self.all.items() if k != "Signature"}})
 
     def check_fresh(self, text, nonce):
         owner = self.server.owner
@@ -212,6 +226,7 @@ class EcsServer:
         self.oss = oss          # an OssServer: what is imported must lie there
         self.images, self.tasks, self.tokens = {}, {}, {}
         self.counts, self.faults, self.nonces = {}, [], set()
+        self.seen = None        # a list: calls whose signature was right
         self.skew = 0
         self.step = 100         # percent that a task moves on each time it is asked about
         self.fail_imports = False

@@ -23,6 +23,7 @@ import uuid
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, unquote
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 SKEW = 900
@@ -102,8 +103,23 @@ class Verifier:
             if given.startswith(prefix):
                 if self.server.signature and scheme.__name__ != self.server.signature:
                     raise Refused(403, "InvalidArgument", "another signature is wanted")
-                return scheme(given[len(prefix):])
+                scheme(given[len(prefix):])
+                self.note(scheme.__name__, given)
+                return
         raise Refused(403, "AccessDenied", "no signature")
+
+    def note(self, scheme, given):
+        """What somebody else may sign again."""
+        server, request = self.server, self.request
+        if server.seen is None:
+            return
+        pairs = [p for p in request.pairs if scheme != "v1" or p[0] in V1_SIGNED]
+        more = re.search(r"AdditionalHeaders=([^, ]+)", given)
+        server.seen.append({
+            "scheme": scheme, "given": given, "id": self.identity, "region": server.region,
+            "secret": server.keys[self.identity], "method": request.command, "pairs": pairs,
+            "bucket": request.bucket, "key": request.key or "", "headers": self.headers,
+            "additional": more[1].split(";") if more else []})
 
     def check_time(self, at):
         if abs(self.server.now() - at) > SKEW:
@@ -166,7 +182,7 @@ class Verifier:
 
     def v1(self, text):
         self.identity, _, given = text.partition(":")
-        date = self.headers["date"]
+        date = self.headers.get("date") or self.headers["x-oss-date"]
         self.check_time(email.utils.mktime_tz(email.utils.parsedate_tz(date)))
         lines = "".join(f"{n}:{self.headers[n]}\n" for n in sorted(self.headers)
                         if n.startswith("x-oss-"))
@@ -561,8 +577,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_complete(self):
         owner = self.server.owner
-        listed = re.findall(r"<Part><PartNumber>(\d+)</PartNumber><ETag>(?:&quot;|\")?"
-                            r"([0-9A-Fa-f]+)(?:&quot;|\")?</ETag></Part>", self.body.decode())
+        listed = [(p.findtext("PartNumber"), p.findtext("ETag").strip('"'))
+                  for p in ElementTree.fromstring(self.body)]
         numbers = [int(n) for n, _ in listed]
         with owner.lock:
             upload = self.upload()
@@ -662,12 +678,17 @@ def _etag(handler, headers, body, announced):
     return body, announced
 
 
+def _no_etag(handler, headers, body, announced):
+    body = re.sub(b"<ETag>.*</ETag>", b"<ETag></ETag>", body)
+    return body, len(body)
+
+
 def _flip(handler, headers, body, announced):
     return body[:-1] + bytes([body[-1] ^ 1]), announced
 
 
 FAULTS_AFTER = {"truncate": _truncate, "short": _short, "long": _long, "crc": _crc,
-                "etag": _etag, "flip": _flip}
+                "etag": _etag, "no-etag": _no_etag, "flip": _flip}
 
 
 class Listener(ThreadingHTTPServer):
@@ -690,6 +711,7 @@ class OssServer:
         self.skew = 0
         self.objects, self.uploads = {}, {}
         self.counts, self.faults, self.wrong = {}, [], []
+        self.seen = None        # a list: requests whose signature was right
         self.in_flight_bytes = 0
         self.lock, self.stop = threading.RLock(), threading.Event()
         self.http = Listener(("127.0.0.1", port), Handler)
