@@ -9,9 +9,11 @@
 #include "config.h"
 
 #include "claim.h"
+#include "record.h"
 #include "../imagestore/throw.h"
 
-#define TEXT_MAX 256 /* bytes */
+#define TEXT_MAX 256    /* bytes */
+#define NAME_SECONDS 60 /* after which an image has its record */
 
 static gboolean
 put_text(VimgEbsSite *site, const char *key, const char *text, const char *uuid, gboolean exclusive,
@@ -38,8 +40,60 @@ get_text(VimgEbsSite *site, const char *key, const VimgPatience *patience, GErro
 
 /* ---- names ------------------------------------------------------------------------------ */
 
+/* Whether image @uuid, which has the name by what lies there, has it by its record. */
+static gboolean
+has_name(VimgEbsSite *site, const char *uuid, const char *name, gboolean *has,
+         const VimgPatience *patience, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VimgEbsRecord) record = vimg_ebs_record_load(site, uuid, patience, &local);
+
+    *has = record && !record->info.deleted && strcmp(record->info.name, name) == 0;
+    if (record || vimg_ebs_is_gone(local))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* The image of @owner is entered. */
+static gboolean
+free_entered(VimgEbsStore *store, VimgEbsSite *site, const char *key, const char *name,
+             const VimgOssObject *seen, const char *owner, const VimgPatience *patience,
+             GError **error)
+{
+    gboolean has = TRUE;
+
+    if (!vimg_ebs_live_check(store, site, owner, patience, error) ||
+        !has_name(site, owner, name, &has, patience, error))
+        return FALSE;
+    return !has && vimg_oss_delete_same(site->oss, key, seen->etag, seen->version, patience, error);
+}
+
+/*
+ * Somebody may have died between a name and its image, or between the end of an image and that of
+ * its name.  FALSE also without @error: the name is in use, or was taken just now.
+ */
+static gboolean
+free_name(VimgEbsStore *store, VimgEbsSite *site, const char *key, const char *name,
+          const VimgPatience *patience, GError **error)
+{
+    g_auto(VimgOssObject) seen = {0};
+    const char *owner;
+    gboolean freed;
+
+    if (!vimg_oss_head(site->oss, key, &seen, patience, error))
+        return FALSE;
+    owner = vimg_pairs_get(seen.metadata, VIMG_EBS_TAG);
+    if (!owner || !g_uuid_string_is_valid(owner) || seen.modified == 0 ||
+        seen.date - seen.modified < NAME_SECONDS || !vimg_ebs_enter(store, owner, NULL))
+        return FALSE;
+    freed = free_entered(store, site, key, name, &seen, owner, patience, error);
+    vimg_ebs_leave(store, owner);
+    return freed;
+}
+
 gboolean
-vimg_ebs_claim_take(VimgEbsSite *site, const char *name, const char *uuid,
+vimg_ebs_claim_take(VimgEbsStore *store, VimgEbsSite *site, const char *name, const char *uuid,
                     const VimgPatience *patience, GError **error)
 {
     g_autofree char *key = vimg_ebs_key(site, "names", name);
@@ -47,6 +101,12 @@ vimg_ebs_claim_take(VimgEbsSite *site, const char *name, const char *uuid,
 
     if (put_text(site, key, uuid, uuid, TRUE, patience, &local))
         return TRUE;
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS) &&
+        free_name(store, site, key, name, patience, NULL)) {
+        g_clear_error(&local);
+        if (put_text(site, key, uuid, uuid, TRUE, patience, &local))
+            return TRUE;
+    }
     if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
         return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", name);
     g_propagate_error(error, g_steal_pointer(&local));

@@ -11,9 +11,12 @@
 #define VIMG_EBS_BEAT_SECONDS 60
 #define VIMG_EBS_DEAD_SECONDS 300 /* without a beat */
 
-/* VIMG_ERROR_VOL_EXISTS: another image has the name.  Taking it twice is taking it once. */
-gboolean vimg_ebs_claim_take(VimgEbsSite *site, const char *name, const char *uuid,
-                             const VimgPatience *patience, GError **error);
+/*
+ * VIMG_ERROR_VOL_EXISTS: another image has the name; one that is no more has none.  Taking it twice
+ * is taking it once.
+ */
+gboolean vimg_ebs_claim_take(VimgEbsStore *store, VimgEbsSite *site, const char *name,
+                             const char *uuid, const VimgPatience *patience, GError **error);
 /* Not that of another image, to which the name went meanwhile. */
 gboolean vimg_ebs_claim_release(VimgEbsSite *site, const char *name, const char *uuid,
                                 const VimgPatience *patience, GError **error);

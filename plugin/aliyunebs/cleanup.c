@@ -28,8 +28,9 @@ typedef struct {
     guint64 keep_temporary;
     gint64 now; /* seconds since 1970, by the storage's clock */
     GPtrArray *records;
-    GHashTable *images; /* of VimgEbsRecord by uuid */
-    GHashTable *names;  /* that images have */
+    GHashTable *unreadable; /* why, by uuid: whatever is of one stays */
+    GHashTable *images;     /* of VimgEbsRecord by uuid */
+    GHashTable *names;      /* that images have */
 
     JsonArray *removed;
     JsonArray *kept;
@@ -188,6 +189,8 @@ is_needed(const Cleanup *cleanup, const char *uuid, const char *key, const char 
 {
     const VimgEbsRecord *record = g_hash_table_lookup(cleanup->images, uuid);
 
+    if (g_hash_table_contains(cleanup->unreadable, uuid))
+        return TRUE;
     if (!record || g_strcmp0(record->key, key) != 0)
         return FALSE;
     return !upload || g_strcmp0(record->upload, upload) == 0;
@@ -260,6 +263,17 @@ clean_name(Cleanup *cleanup, const char *name, const VimgOssEntry *entry, GError
            remove_stray(cleanup, NULL, entry, _("a name without an image"), error);
 }
 
+/* Nobody knows what it was, so it is for a human to delete, or for pool-delete. */
+static gboolean
+clean_record_object(Cleanup *cleanup, const char *uuid, const VimgOssEntry *entry, GError **error)
+{
+    const char *why = g_hash_table_lookup(cleanup->unreadable, uuid);
+
+    if (why)
+        note(cleanup, cleanup->kept, entry->key, why);
+    return TRUE;
+}
+
 static gboolean
 clean_live(Cleanup *cleanup, const char *uuid, const VimgOssEntry *entry, GError **error)
 {
@@ -285,7 +299,7 @@ clean_small(Cleanup *cleanup, const VimgOssEntry *entry, gboolean *known, GError
     } kinds[] = {{"names", clean_name},
                  {"live", clean_live},
                  {"doctor", clean_trial},
-                 {"records", NULL},
+                 {"records", clean_record_object},
                  {"id", NULL}};
     const char *rest = entry->key + strlen(cleanup->site->prefix) + 1;
     gsize i;
@@ -393,8 +407,9 @@ clean_all(Cleanup *cleanup, GError **error)
     if (!vimg_ebs_replay(cleanup->store, cleanup->job, cleanup->dry_run, note_journal, cleanup,
                          error))
         return FALSE;
-    cleanup->records =
-        vimg_ebs_list_records(cleanup->store, cleanup->site, TRUE, &cleanup->patience, error);
+    cleanup->records = vimg_ebs_list_records(cleanup->store, cleanup->site, cleanup->unreadable,
+                                             &cleanup->patience, error);
+    cleanup->now = vimg_ebs_now(cleanup->site);
     for (i = 0; cleanup->records && i < cleanup->records->len; i++) {
         VimgEbsRecord *record = cleanup->records->pdata[i];
 
@@ -416,6 +431,7 @@ vimg_ebs_cleanup(VimgEbsStore *store, gboolean dry_run, VimgPluginJob *job, GErr
     g_autoptr(JsonArray) removed = json_array_new();
     g_autoptr(JsonArray) kept = json_array_new();
     g_autoptr(GHashTable) images = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) unreadable = vimg_ebs_unreadable_new();
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
     Cleanup cleanup = {
         .store = store,
@@ -425,7 +441,7 @@ vimg_ebs_cleanup(VimgEbsStore *store, gboolean dry_run, VimgPluginJob *job, GErr
         .dry_run = dry_run,
         .keep_deleted = __atomic_load_n(&store->keep_deleted, __ATOMIC_RELAXED),
         .keep_temporary = __atomic_load_n(&store->keep_temporary, __ATOMIC_RELAXED),
-        .now = g_get_real_time() / G_USEC_PER_SEC + vimg_oss_skew(site->oss),
+        .unreadable = unreadable,
         .images = images,
         .names = names,
         .removed = removed,

@@ -63,7 +63,7 @@ describe(Clone *clone, const VimgPluginImage *image)
     info->capacity = clone->source->info.capacity;
     info->physical = info->allocation = clone->source->info.physical;
     if (info->created == 0)
-        info->created = g_get_real_time() / G_USEC_PER_SEC;
+        info->created = vimg_ebs_now(clone->site);
 
     clone->journal = g_new0(VimgEbsJournal, 1);
     clone->journal->clone = TRUE;
@@ -100,8 +100,9 @@ copy_object(Clone *clone, const VimgOssObject *from, GError **error)
                         .progress = show,
                         .data = clone};
 
-    if (!vimg_oss_copy(clone->site->oss, &copy, &made, error) ||
-        !vimg_oss_head(clone->site->oss, journal->key, &made, &clone->patience, error))
+    if (!vimg_oss_copy(clone->site->oss, &copy, &made, error))
+        return vimg_ebs_throw_taken(journal->key, error);
+    if (!vimg_oss_head(clone->site->oss, journal->key, &made, &clone->patience, error))
         return FALSE;
     vimg_ebs_set(&journal->etag, made.etag);
     vimg_ebs_set(&journal->version, made.version);
@@ -151,7 +152,8 @@ clone_held(Clone *clone, const VimgOssObject *object, VimgPluginImage *out, GErr
 
     if (!vimg_ebs_journal_note(clone->store, journal, VIMG_EBS_COMPLETING, error))
         return FALSE;
-    if (vimg_ebs_claim_take(clone->site, journal->name, journal->uuid, &clone->patience, &local) &&
+    if (vimg_ebs_claim_take(clone->store, clone->site, journal->name, journal->uuid,
+                            &clone->patience, &local) &&
         make(clone, object, out, &local))
         return TRUE;
     if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS)) /* nothing was begun */

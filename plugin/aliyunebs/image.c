@@ -21,7 +21,8 @@ vimg_ebs_image_list(VimgEbsStore *store, gboolean trash, gboolean whole, VimgIma
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(NULL);
-    g_autoptr(GPtrArray) records = vimg_ebs_list_records(store, site, whole, &patience, error);
+    g_autoptr(GHashTable) unreadable = whole ? NULL : vimg_ebs_unreadable_new();
+    g_autoptr(GPtrArray) records = vimg_ebs_list_records(store, site, unreadable, &patience, error);
     guint i;
 
     for (i = 0; records && i < records->len; i++) {
@@ -79,8 +80,8 @@ vimg_ebs_image_create(VimgEbsStore *store, const VimgPluginImage *image, VimgPlu
 
     vimg_ebs_record_empty(record);
     if (record->info.created == 0)
-        record->info.created = g_get_real_time() / G_USEC_PER_SEC;
-    if (vimg_ebs_claim_take(site, image->name, image->uuid, &patience, &local) &&
+        record->info.created = vimg_ebs_now(site);
+    if (vimg_ebs_claim_take(store, site, image->name, image->uuid, &patience, &local) &&
         vimg_ebs_record_save(site, record, &patience, &local)) {
         vimg_ebs_record_give(record, out);
         return TRUE;
@@ -163,7 +164,7 @@ to_trash(VimgEbsSite *site, VimgEbsRecord *record, const VimgPatience *patience,
 {
     g_autoptr(GError) local = NULL;
 
-    record->info.deleted = g_get_real_time() / G_USEC_PER_SEC;
+    record->info.deleted = vimg_ebs_now(site);
     if (!vimg_ebs_record_save(site, record, patience, error))
         return FALSE;
     if (!vimg_ebs_claim_release(site, record->info.name, record->info.uuid, patience, &local))
@@ -223,7 +224,7 @@ vimg_ebs_image_restore(VimgEbsStore *store, const char *uuid, const char *name,
     g_auto(VimgEbsHold) hold = {0};
     g_autoptr(VimgEbsRecord) record = find_deleted(&hold, store, site, uuid, &patience, error);
 
-    if (!record || !vimg_ebs_claim_take(site, name, uuid, &patience, error))
+    if (!record || !vimg_ebs_claim_take(store, site, name, uuid, &patience, error))
         return FALSE;
     vimg_ebs_set(&record->info.name, name);
     record->info.deleted = 0;

@@ -216,21 +216,23 @@ vimg_ebs_import_copy(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *jou
 }
 
 char **
-vimg_ebs_export(VimgEbsSite *site, const char *image_id, const char *prefix, const char *format,
-                guint64 size, VimgPluginJob *job, GError **error)
+vimg_ebs_import_export(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
+                       const VimgEbsRecord *record, VimgPluginJob *job, GError **error)
 {
-    Wait wait = wait_new(site, job, "exporting", size);
+    Wait wait = wait_new(site, job, "exporting", record->info.physical);
     VimgPatience patience = vimg_ebs_patience(job);
     g_auto(VimgTask) task = {0};
-    g_autofree char *id = NULL;
 
-    if (!vimg_control_export(site->control, image_id, vimg_oss_bucket(site->oss), prefix, format,
-                             &id, &patience, error) ||
-        !wait_task(&wait, id, &task, error))
+    if (!vimg_control_export(site->control, record->image_id, vimg_oss_bucket(site->oss),
+                             journal->image_name, record->info.format, &journal->task_id, &patience,
+                             error) ||
+        !vimg_ebs_journal_note(store, journal, VIMG_EBS_EXPORTING, error) ||
+        !wait_task(&wait, journal->task_id, &task, error))
         return NULL;
     if (task.objects && *task.objects)
         return g_steal_pointer(&task.objects);
     throw_error(error, VIMG_ERROR_INTERNAL,
-                _("the control endpoint does not say where it exported image '%s' to"), image_id);
+                _("the control endpoint does not say where it exported image '%s' to"),
+                record->image_id);
     return NULL;
 }

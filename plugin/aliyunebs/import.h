@@ -21,9 +21,9 @@ gboolean vimg_ebs_import_ask(VimgEbsSite *site, VimgEbsJournal *journal,
 gboolean vimg_ebs_import_copy(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                               const char *source, const VimgPluginImage *info, VimgPluginJob *job,
                               GError **error);
-/* Returns: (transfer full) keys of the objects that image @image_id was exported to. */
-char **vimg_ebs_export(VimgEbsSite *site, const char *image_id, const char *prefix,
-                       const char *format, guint64 size, VimgPluginJob *job, GError **error);
+/* Returns: (transfer full) keys of the objects that the image of @record was exported to. */
+char **vimg_ebs_import_export(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
+                              const VimgEbsRecord *record, VimgPluginJob *job, GError **error);
 
 /* Whether @image was made of image @uuid by one of us: by its tag or, without one, its name. */
 gboolean vimg_ebs_is_own_image(const VimgCloudImage *image, const char *uuid);

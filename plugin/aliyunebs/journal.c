@@ -19,7 +19,8 @@
 #define FILES_MAX 65536
 #define DURABLE (G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE)
 
-static const char *const steps[] = {"uploading", "completing", "completed", "importing"};
+static const char *const steps[] = {"uploading", "completing", "completed", "importing",
+                                    "exporting"};
 
 G_STATIC_ASSERT(G_N_ELEMENTS(steps) == VIMG_EBS_N_STEPS);
 

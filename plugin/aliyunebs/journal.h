@@ -17,6 +17,7 @@ typedef enum {
     VIMG_EBS_COMPLETING, /* there may be an object */
     VIMG_EBS_COMPLETED,  /* it is the one of .etag */
     VIMG_EBS_IMPORTING,  /* asked for with .token; .image_id and .task_id may be known */
+    VIMG_EBS_EXPORTING,  /* of an active image, to keys that begin with .image_name */
     VIMG_EBS_N_STEPS
 } VimgEbsStep;
 

@@ -15,6 +15,7 @@
 #define READERS 16
 #define NAME_ROOM 240      /* bytes of a name of 255 that get something behind them */
 #define RECORDS_MAX 100000 /* no pool has more; what claims so answers nonsense */
+#define ROOM ((guint64)512 * 1024 * 1024) /* bytes that all of them may have */
 
 /* A record as it was read last. */
 typedef struct {
@@ -25,9 +26,15 @@ typedef struct {
 typedef struct {
     char *uuid;
     char *etag;
+    guint64 size; /* bytes, as it is listed */
     VimgEbsRecord *record;
     GError *error;
 } Item;
+
+typedef struct {
+    GPtrArray *items; /* of Item */
+    guint64 room;     /* bytes */
+} Listed;
 
 typedef struct {
     VimgEbsSite *site;
@@ -150,19 +157,22 @@ vimg_ebs_each_upload(VimgEbsSite *site, const char *below, VimgEbsPendingSink si
 static gboolean
 add_item(gpointer data, const VimgOssEntry *entry, GError **error)
 {
-    GPtrArray *items = data;
+    Listed *listed = data;
     const char *uuid = strrchr(entry->key, '/') + 1;
+    guint64 size = MIN(entry->size, VIMG_EBS_RECORD_MAX);
     Item *item;
 
     if (!g_uuid_string_is_valid(uuid))
         return TRUE;
-    if (items->len >= RECORDS_MAX)
+    if (listed->items->len >= RECORDS_MAX || size > listed->room)
         return throw_error(error, VIMG_ERROR_INTERNAL,
                            _("the object storage does not come to an end"));
+    listed->room -= size;
     item = g_new0(Item, 1);
     item->uuid = g_strdup(uuid);
     item->etag = g_strdup(entry->etag);
-    g_ptr_array_add(items, item);
+    item->size = entry->size;
+    g_ptr_array_add(listed->items, item);
     return TRUE;
 }
 
@@ -192,7 +202,12 @@ read_some(void *data)
     while ((i = __atomic_fetch_add(&reading->next, 1, __ATOMIC_RELAXED)) < reading->items->len) {
         Item *item = reading->items->pdata[i];
 
-        if (!item->record)
+        if (item->record)
+            continue;
+        if (item->size > VIMG_EBS_RECORD_MAX)
+            throw_error(&item->error, VIMG_ERROR_DAMAGED,
+                        _("the record of the image cannot be read"));
+        else
             item->record =
                 vimg_ebs_record_load(reading->site, item->uuid, reading->patience, &item->error);
     }
@@ -245,18 +260,42 @@ remember(VimgEbsStore *store, GPtrArray *items, gboolean all)
     g_hash_table_unref(former);
 }
 
+/* Whether it is the storage that fails, not what lies there. */
+static gboolean
+is_general(const GError *error)
+{
+    static const VimgErrorCode codes[] = {VIMG_ERROR_DISCONNECTED, VIMG_ERROR_TIMEOUT,
+                                          VIMG_ERROR_ABORTED, VIMG_ERROR_AUTH, VIMG_ERROR_BUSY};
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(codes); i++) {
+        if (g_error_matches(error, VIMG_ERROR, (gint)codes[i]))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* What was removed meanwhile is not there; what else cannot be read is said. */
 static gboolean
-settle(const Item *item, gboolean whole, GError **error)
+settle(VimgEbsSite *site, const Item *item, GHashTable *unreadable, GError **error)
 {
+    g_autofree char *key = vimg_ebs_key(site, "records", item->uuid);
+
     if (item->record || vimg_ebs_is_gone(item->error))
         return TRUE;
-    if (whole || !g_error_matches(item->error, VIMG_ERROR, VIMG_ERROR_DAMAGED)) {
-        g_propagate_prefixed_error(error, g_error_copy(item->error), _("image %s: "), item->uuid);
+    if (!unreadable || is_general(item->error)) {
+        g_propagate_prefixed_error(error, g_error_copy(item->error), _("object '%s': "), key);
         return FALSE;
     }
-    vimg_ebs_warn("image %s is left out: %s", item->uuid, item->error->message);
+    vimg_ebs_warn("object '%s' is left out: %s", key, item->error->message);
+    g_hash_table_replace(unreadable, g_strdup(item->uuid), g_strdup(item->error->message));
     return TRUE;
+}
+
+GHashTable *
+vimg_ebs_unreadable_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
 
 /* ---- names ------------------------------------------------------------------------------ */
@@ -339,20 +378,21 @@ vimg_ebs_mark_later(VimgEbsStore *store, VimgEbsRecord *record)
 }
 
 GPtrArray *
-vimg_ebs_list_records(VimgEbsStore *store, VimgEbsSite *site, gboolean whole,
+vimg_ebs_list_records(VimgEbsStore *store, VimgEbsSite *site, GHashTable *unreadable,
                       const VimgPatience *patience, GError **error)
 {
     g_autoptr(GPtrArray) records =
         g_ptr_array_new_with_free_func((GDestroyNotify)vimg_ebs_record_free);
     g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func(item_free);
     Reading reading = {.site = site, .patience = patience, .items = items};
+    Listed listed = {.items = items, .room = ROOM};
     guint i = 0;
 
-    if (!vimg_ebs_each_object(site, "records", add_item, items, patience, error))
+    if (!vimg_ebs_each_object(site, "records", add_item, &listed, patience, error))
         return NULL;
     take_known(store, items);
     read_all(&reading);
-    while (i < items->len && settle(items->pdata[i], whole, error))
+    while (i < items->len && settle(site, items->pdata[i], unreadable, error))
         i++;
     remember(store, items, i == items->len);
     if (i < items->len)

@@ -10,12 +10,14 @@
 
 /*
  * All records, deleted ones too.  Those that did not change since the last time are not read again.
- * One that cannot be read is left out, or with @whole fails it.  Of two images that have one name,
- * which can be where the storage does not exclude that, the later one is an error.  Returns:
- * (transfer full) of VimgEbsRecord
+ * One that cannot be read is left out, with why in @unreadable by its uuid; NULL: it fails.  Of two
+ * images that have one name, which can be where the storage does not exclude that, the later one is
+ * an error.  Returns: (transfer full) of VimgEbsRecord
  */
-GPtrArray *vimg_ebs_list_records(VimgEbsStore *store, VimgEbsSite *site, gboolean whole,
+GPtrArray *vimg_ebs_list_records(VimgEbsStore *store, VimgEbsSite *site, GHashTable *unreadable,
                                  const VimgPatience *patience, GError **error);
+/* Returns: (transfer full) */
+GHashTable *vimg_ebs_unreadable_new(void);
 /* Marks @record as an error if its name is an older image's, as listed last. */
 void vimg_ebs_mark_later(VimgEbsStore *store, VimgEbsRecord *record);
 

@@ -15,8 +15,9 @@ struct _VimgOssUpload {
     const VimgOssUploadRules *rules;
     VimgPatience patience; /* of the workers: also until one fails */
     char *id;
-    guint limit; /* of workers */
-    gint stop;   /* through __atomic builtins */
+    guint limit;      /* of workers */
+    guint64 reserved; /* bytes of memory */
+    gint stop;        /* through __atomic builtins */
 
     /* the caller's */
     VimgBuffer *current; /* part that is being filled, to @filled; NULL: none */

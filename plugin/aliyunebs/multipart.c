@@ -8,6 +8,8 @@
  */
 #include "config.h"
 
+#include <unistd.h>
+
 #include "crc64.h"
 #include "multipart-private.h"
 #include "../imagestore/thread.h"
@@ -17,7 +19,7 @@
 #define PART_LEAST (8 * MIB)
 #define PART_MOST (5 * 1024 * MIB)
 #define PART_UNKNOWN (64 * MIB)
-#define PARTS_LIKED 1000
+#define MEMORY_PART 2 /* of all memory is for parts, at most a half */
 
 typedef struct {
     guint number;
@@ -30,11 +32,45 @@ vimg_oss_part_size(guint64 total)
 {
     guint64 size = total > 0 ? PART_LEAST : PART_UNKNOWN;
 
-    while (size < PART_MOST && size * PARTS_LIKED < total && size < 512 * MIB)
-        size *= 2;
     while (size < PART_MOST && size * VIMG_OSS_PARTS_MAX < total)
         size *= 2;
     return MIN(size, PART_MOST);
+}
+
+/* ---- memory ---- */
+
+static guint64 reserved; /* bytes of parts of all uploads; through __atomic builtins */
+
+static guint64
+memory_limit(void)
+{
+    return (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE) / MEMORY_PART;
+}
+
+static guint64
+need_of(const VimgOssUpload *upload)
+{
+    return (upload->limit + 1) * upload->rules->part_size;
+}
+
+/* With fewer parts in flight where there is no room for all. */
+static gboolean
+reserve(VimgOssUpload *upload, GError **error)
+{
+    for (;; upload->limit /= 2) {
+        guint64 need = need_of(upload);
+
+        if (__atomic_add_fetch(&reserved, need, __ATOMIC_RELAXED) <= memory_limit()) {
+            upload->reserved = need;
+            return TRUE;
+        }
+        __atomic_sub_fetch(&reserved, need, __ATOMIC_RELAXED);
+        if (upload->limit == 1)
+            return throw_error(
+                error, VIMG_ERROR_BUSY,
+                _("there is no memory for two more parts of %llu bytes; try again when other uploads have ended"),
+                ULL(upload->rules->part_size));
+    }
 }
 
 /* ---- workers ---- */
@@ -295,6 +331,8 @@ begin(VimgOssUpload *upload, GError **error)
         return throw_error(error, VIMG_ERROR_INVALID_ARG,
                            _("parts of %llu bytes are none the object storage takes"),
                            ULL(rules->part_size));
+    if (!reserve(upload, error))
+        return FALSE;
     upload->id = rules->id ? g_strdup(rules->id) : vimg_oss_initiate(upload->oss, rules, error);
     if (!upload->id || (rules->id && !look(upload, error)))
         return FALSE;
@@ -351,6 +389,7 @@ vimg_oss_upload_free(VimgOssUpload *upload)
     }
     for (i = 0; i < upload->n_threads; i++)
         thread_must(pthread_join(upload->threads[i], NULL));
+    __atomic_sub_fetch(&reserved, upload->reserved, __ATOMIC_RELAXED);
     pthread_cond_destroy(&upload->work);
     pthread_cond_destroy(&upload->room);
     pthread_mutex_destroy(&upload->lock);

@@ -179,13 +179,18 @@ look_after(gpointer data)
 static void
 warn_of_versions(const VimgEbsSite *site, const VimgPluginPool *pool, const VimgPatience *patience)
 {
+    g_autoptr(GError) error = NULL;
     gboolean versions = FALSE;
 
     if (vimg_oss_is_s3(site->oss))
         vimg_ebs_warn("pool '%s': a storage that speaks S3 may let two hosts take one name; the "
                       "later image will be shown as an error",
                       pool->name);
-    else if (vimg_oss_has_versions(site->oss, &versions, patience, NULL) && versions)
+    else if (!vimg_oss_has_versions(site->oss, &versions, patience, &error))
+        vimg_ebs_warn("pool '%s': it cannot be told whether bucket '%s' keeps versions, where two "
+                      "hosts may take one name: %s",
+                      pool->name, pool->source_name, error->message);
+    else if (versions)
         vimg_ebs_warn("pool '%s': bucket '%s' keeps versions, so two hosts may take one name; the "
                       "later image will be shown as an error",
                       pool->name, pool->source_name);
@@ -260,6 +265,7 @@ vimg_ebs_close(VimgEbsStore *store)
 
     if (!store)
         return;
+    __atomic_store_n(&store->closing, 1, __ATOMIC_RELAXED);
     if (opened->timer)
         vimg_ebs_services->timer_remove(opened->timer);
     vimg_ebs_site_unref(store->site);
@@ -298,7 +304,7 @@ vimg_ebs_update(VimgEbsStore *store, const VimgPluginPool *pool, GError **error)
     VimgPatience patience = vimg_ebs_patience(NULL);
 
     apply_limits(store, pool);
-    if (strcmp(origin, site->origin) == 0)
+    if (strcmp(origin, site->origin) == 0 && vimg_ebs_site_is_here(site, pool))
         return renew_keys(site, pool, error);
     vimg_ebs_site_unref(site);
     site = vimg_ebs_site_new(pool, error);
@@ -321,11 +327,12 @@ vimg_ebs_probe(VimgEbsStore *store, VimgPluginStore *out, GError **error)
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     guint64 quota = __atomic_load_n(&store->quota, __ATOMIC_RELAXED);
     VimgPatience patience = vimg_ebs_patience(NULL);
+    g_autoptr(GHashTable) unreadable = vimg_ebs_unreadable_new();
     g_autoptr(GPtrArray) records = NULL;
 
     if (!check_storage(store, site, &patience, error))
         return FALSE;
-    records = vimg_ebs_list_records(store, site, FALSE, &patience, error);
+    records = vimg_ebs_list_records(store, site, unreadable, &patience, error);
     if (!records)
         return FALSE;
     {

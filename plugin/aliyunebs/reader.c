@@ -8,16 +8,14 @@
  */
 #include "config.h"
 
-#include "copy.h"
 #include "download.h"
+#include "export.h"
 #include "image.h"
-#include "import.h"
 #include "reader.h"
 #include "../imagestore/throw.h"
 
-#define EXPORT_DIGITS 24 /* of the uuid, in the prefix of what is exported: 30 bytes at most */
-
 struct _VimgEbsReader {
+    VimgEbsStore *store;
     VimgEbsSite *site;
     VimgEbsRecord *record;
     VimgPluginJob *job;
@@ -61,60 +59,10 @@ vimg_ebs_head(VimgEbsSite *site, const VimgEbsRecord *record, VimgOssObject *out
         record->key, vimg_oss_bucket(site->oss));
 }
 
-/* ---- export ----------------------------------------------------------------------------- */
-
-/* What the endpoint made goes where content belongs. */
-static gboolean
-take_exported(VimgEbsReader *reader, const char *key, GError **error)
-{
-    VimgEbsRecord *record = reader->record;
-    g_autoptr(GPtrArray) metadata = vimg_ebs_metadata(record->info.uuid);
-    g_auto(VimgOssObject) made = {0};
-    g_auto(VimgOssObject) seen = {0};
-    VimgOssCopy copy = {.from = key,
-                        .object = &made,
-                        .to = record->key,
-                        .metadata = metadata,
-                        .patience = &reader->patience};
-
-    if (!vimg_oss_head(reader->site->oss, key, &made, &reader->patience, error) ||
-        !vimg_oss_copy(reader->site->oss, &copy, &seen, error))
-        return FALSE;
-    vimg_oss_object_clear(&seen);
-    if (!vimg_oss_head(reader->site->oss, record->key, &seen, &reader->patience, error) ||
-        !vimg_oss_delete_same(reader->site->oss, key, made.etag, made.version, &reader->patience,
-                              error))
-        return FALSE;
-    vimg_ebs_set(&record->etag, seen.etag);
-    vimg_ebs_set(&record->version, seen.version);
-    vimg_ebs_set(&record->crc, NULL);
-    vimg_ebs_set(&record->info.checksum, NULL);
-    vimg_ebs_set(&record->info.checksum_type, NULL);
-    record->info.physical = record->info.allocation = seen.size;
-    return vimg_ebs_record_save(reader->site, record, &reader->patience, error);
-}
-
-static gboolean export(VimgEbsReader *reader, GError **error)
-{
-    VimgEbsRecord *record = reader->record;
-    g_autofree char *prefix = g_strdup_printf("vimg-%.*s", EXPORT_DIGITS, record->info.uuid);
-    g_auto(GStrv) keys =
-        vimg_ebs_export(reader->site, record->image_id, prefix, record->info.format,
-                        record->info.physical, reader->job, error);
-
-    if (!keys)
-        return FALSE;
-    if (!g_str_has_prefix(keys[0], prefix))
-        return throw_error(error, VIMG_ERROR_INTERNAL,
-                           _("the control endpoint exported to '%s', where it was not asked to"),
-                           keys[0]);
-    return take_exported(reader, keys[0], error);
-}
-
 /* ---- reading ---------------------------------------------------------------------------- */
 
 static gboolean
-find_object(VimgEbsReader *reader, GError **error)
+find_object(VimgEbsReader *reader, const char *uuid, GError **error)
 {
     GError *local = NULL;
 
@@ -131,7 +79,11 @@ find_object(VimgEbsReader *reader, GError **error)
         return FALSE;
     }
     g_clear_error(&local);
-    return export(reader, error) &&
+    if (!vimg_ebs_export(reader->store, reader->site, uuid, reader->job, error))
+        return FALSE;
+    vimg_ebs_record_free(reader->record);
+    reader->record = vimg_ebs_image_find(reader->site, uuid, &reader->patience, error);
+    return reader->record &&
            vimg_ebs_head(reader->site, reader->record, &reader->object, &reader->patience, error);
 }
 
@@ -155,7 +107,9 @@ vimg_ebs_reader_open(VimgEbsStore *store, const char *uuid, guint64 offset, guin
                      VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgEbsReader) reader = g_new0(VimgEbsReader, 1);
+    guint64 size;
 
+    reader->store = store;
     reader->site = vimg_ebs_store_site(store);
     reader->job = job;
     reader->patience = vimg_ebs_patience(job);
@@ -166,7 +120,18 @@ vimg_ebs_reader_open(VimgEbsStore *store, const char *uuid, guint64 offset, guin
         throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the image is not complete"));
         return NULL;
     }
-    if (!find_object(reader, error) || !start(reader, offset, length, error))
+    size = reader->record->info.physical;
+    if (!find_object(reader, uuid, error))
+        return NULL;
+    /* whoever wants all that there was would get a part, or more than he has room for */
+    if (reader->record->info.physical != size && length > 0 && length >= size - MIN(offset, size)) {
+        throw_error(
+            error, VIMG_ERROR_OPERATION_INVALID,
+            _("the image had to be exported again, and has %1$llu bytes now, not %2$llu; refresh the pool and try again"),
+            ULL(reader->record->info.physical), ULL(size));
+        return NULL;
+    }
+    if (!start(reader, offset, length, error))
         return NULL;
     return g_steal_pointer(&reader);
 }

@@ -9,8 +9,6 @@
 #include "../imagestore/json.h"
 #include "../imagestore/throw.h"
 
-#define TEXT_MAX ((gsize)256 * 1024) /* bytes */
-
 #define FIELD(name) G_STRUCT_OFFSET(VimgEbsRecord, name)
 
 static const struct {
@@ -220,7 +218,7 @@ vimg_ebs_record_load(VimgEbsSite *site, const char *uuid, const VimgPatience *pa
 {
     g_autofree char *key = vimg_ebs_key(site, "records", uuid);
     g_autoptr(VimgEbsRecord) record = NULL;
-    g_autoptr(VimgBuffer) text = vimg_oss_get(site->oss, key, TEXT_MAX, patience, error);
+    g_autoptr(VimgBuffer) text = vimg_oss_get(site->oss, key, VIMG_EBS_RECORD_MAX, patience, error);
 
     if (!text)
         return NULL;
@@ -244,7 +242,7 @@ vimg_ebs_record_save(VimgEbsSite *site, const VimgEbsRecord *record, const VimgP
                       .content_type = "application/json",
                       .metadata = metadata};
 
-    if (put.size > TEXT_MAX)
+    if (put.size > VIMG_EBS_RECORD_MAX)
         return throw_error(error, VIMG_ERROR_INVALID_ARG, _("the description is too long"));
     return vimg_oss_put(site->oss, &put, NULL, patience, error);
 }

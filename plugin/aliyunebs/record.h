@@ -8,6 +8,8 @@
 
 #include "store.h"
 
+#define VIMG_EBS_RECORD_MAX ((gsize)256 * 1024) /* bytes of its document */
+
 typedef struct {
     VimgPluginImage info;
     char *key;         /* of the content; NULL: there is none */

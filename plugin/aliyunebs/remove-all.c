@@ -156,12 +156,13 @@ vimg_ebs_remove_all(VimgEbsStore *store, VimgPluginJob *job, GError **error)
     Removal removal = {
         .store = store, .site = site, .job = job, .patience = vimg_ebs_patience(job)};
     const VimgPatience *patience = &removal.patience;
+    g_autoptr(GHashTable) unreadable = vimg_ebs_unreadable_new();
     g_autoptr(GPtrArray) records = NULL;
     g_autofree char *id = g_strconcat(site->prefix, "/id", NULL);
 
     if (!vimg_ebs_replay(store, job, FALSE, NULL, NULL, error))
         return FALSE;
-    records = vimg_ebs_list_records(store, site, TRUE, patience, error);
+    records = vimg_ebs_list_records(store, site, unreadable, patience, error);
     return records && each_record(&removal, records, TRUE, error) &&
            vimg_ebs_each_object(site, "live", check_live, &removal, patience, error) &&
            each_record(&removal, records, FALSE, error) &&

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "export.h"
 #include "hold.h"
 #include "import.h"
 #include "listing.h"
@@ -57,6 +58,18 @@ end_task(VimgControl *control, const char *id, const VimgPatience *patience, GEr
         if (!vimg_patience_sleep(patience, REST, error))
             return FALSE;
     }
+}
+
+gboolean
+vimg_ebs_end_task(VimgEbsSite *site, const char *id, const VimgPatience *patience, GError **error)
+{
+    if (!id)
+        return TRUE;
+    if (!site->control)
+        return throw_error(
+            error, VIMG_ERROR_FAILED,
+            _("an import may run at a control endpoint that the pool no longer has"));
+    return end_task(site->control, id, patience, error);
 }
 
 /* An image of another one's name is not ours, whatever else speaks for it. */
@@ -133,7 +146,7 @@ vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal, const VimgPatien
             error, VIMG_ERROR_FAILED,
             _("an import may run at a control endpoint that the pool no longer has"));
     if (learn_task(site, journal, patience, &local) &&
-        (!journal->task_id || end_task(site->control, journal->task_id, patience, &local)) &&
+        vimg_ebs_end_task(site, journal->task_id, patience, &local) &&
         end_image(site->control, journal, patience, available, &local))
         return TRUE;
     g_propagate_prefixed_error(error, local, _("left behind at the control endpoint: image '%s': "),
@@ -310,7 +323,7 @@ vimg_ebs_commit(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
 /* Whether what an import came to can be an image: its object, and the name of a clone, are there.
  */
 static gboolean
-look_complete(VimgEbsSite *site, const VimgEbsJournal *journal, gboolean *out,
+look_complete(VimgEbsStore *store, VimgEbsSite *site, const VimgEbsJournal *journal, gboolean *out,
               const VimgPatience *patience, GError **error)
 {
     g_auto(VimgOssObject) object = {0};
@@ -322,7 +335,7 @@ look_complete(VimgEbsSite *site, const VimgEbsJournal *journal, gboolean *out,
     if (vimg_oss_head(site->oss, journal->key, &object, patience, &local)) {
         *out = g_ascii_strcasecmp(object.etag, journal->etag) == 0 &&
                (!journal->clone ||
-                vimg_ebs_claim_take(site, journal->name, journal->uuid, patience, &local));
+                vimg_ebs_claim_take(store, site, journal->name, journal->uuid, patience, &local));
     }
     if (!local || vimg_ebs_is_gone(local) ||
         g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS)) {
@@ -343,6 +356,8 @@ vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journa
     gboolean open;
 
     *active = FALSE;
+    if (journal->step == VIMG_EBS_EXPORTING)
+        return vimg_ebs_end_export(store, site, journal, patience, error);
     if (!look_at_record(site, journal, &record, patience, error))
         return FALSE;
     open = is_open(record, journal);
@@ -352,7 +367,7 @@ vimg_ebs_rollback(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journa
         vimg_ebs_journal_drop(store, journal->uuid);
         return TRUE;
     }
-    if ((open && !look_complete(site, journal, &complete, patience, error)) ||
+    if ((open && !look_complete(store, site, journal, &complete, patience, error)) ||
         !vimg_ebs_end_import(site, journal, patience, complete ? &available : NULL, error))
         return FALSE;
     if (available)
@@ -399,8 +414,8 @@ vimg_ebs_undo(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal, V
 static gboolean
 is_pending(const VimgEbsSite *site, const VimgEbsJournal *journal)
 {
-    return journal->uuid &&
-           (journal->clone || (journal->step != VIMG_EBS_UPLOADING && site->rollback));
+    return journal->uuid && (journal->clone || journal->step == VIMG_EBS_EXPORTING ||
+                             (journal->step != VIMG_EBS_UPLOADING && site->rollback));
 }
 
 static gboolean
@@ -417,7 +432,8 @@ replay_held(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, const Vimg
                        vimg_ebs_rollback(store, site, journal, patience, active, error));
 }
 
-static void
+/* FALSE: the storage is away, and so it is for the next one. */
+static gboolean
 replay_one(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, gboolean dry_run,
            const VimgPatience *patience, VimgEbsNote note, gpointer data)
 {
@@ -427,18 +443,27 @@ replay_one(VimgEbsStore *store, VimgEbsSite *site, const char *uuid, gboolean dr
 
     if (!journal) {
         vimg_ebs_warn("%s", local->message);
-        return;
+        return TRUE;
     }
     if (!is_pending(site, journal))
-        return;
+        return TRUE;
     if (!dry_run)
         replay_held(store, site, uuid, patience, &active, &local);
     if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY))
-        return; /* somebody is at work on it */
+        return TRUE; /* somebody is at work on it */
     if (note)
         note(data, journal, active, local);
     if (local)
         vimg_ebs_warn("image %s: %s", uuid, local->message);
+    return !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
+static gboolean
+is_closing(gpointer data)
+{
+    const VimgEbsStore *store = data;
+
+    return __atomic_load_n(&store->closing, __ATOMIC_RELAXED);
 }
 
 gboolean
@@ -447,15 +472,18 @@ vimg_ebs_replay(VimgEbsStore *store, VimgPluginJob *job, gboolean dry_run, VimgE
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     g_autoptr(GPtrArray) uuids = vimg_ebs_journal_list(store);
+    gboolean more = TRUE;
     guint i;
 
-    for (i = 0; i < uuids->len; i++) {
-        VimgPatience patience = vimg_ebs_patience(job);
+    for (i = 0; more && i < uuids->len && !is_closing(store); i++) {
+        VimgPatience patience = {.cancelled = is_closing, .data = store};
 
+        if (job)
+            patience = vimg_ebs_patience(job);
         patience.deadline = g_get_monotonic_time() + REPLAY_SECONDS * G_USEC_PER_SEC;
         if (!vimg_ebs_check_job(job, error))
             return FALSE;
-        replay_one(store, site, uuids->pdata[i], dry_run, &patience, note, data);
+        more = replay_one(store, site, uuids->pdata[i], dry_run, &patience, note, data);
     }
     return TRUE;
 }

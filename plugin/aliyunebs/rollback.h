@@ -28,6 +28,9 @@ gboolean vimg_ebs_undo(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *j
  */
 gboolean vimg_ebs_end_import(VimgEbsSite *site, VimgEbsJournal *journal,
                              const VimgPatience *patience, gboolean *available, GError **error);
+/* Stops task @id (NULL: none) and waits for its end. */
+gboolean vimg_ebs_end_task(VimgEbsSite *site, const char *id, const VimgPatience *patience,
+                           GError **error);
 /* The image of @journal is active with @image_id (NULL: not registered), durably. */
 gboolean vimg_ebs_commit(VimgEbsStore *store, VimgEbsSite *site, VimgEbsJournal *journal,
                          const VimgPatience *patience, VimgPluginImage *out, GError **error);

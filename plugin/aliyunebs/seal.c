@@ -13,7 +13,9 @@
 #include "writer-private.h"
 #include "../imagestore/throw.h"
 
-#define WORKERS_UNKNOWN 3 /* of an upload nobody knows the length of, whose parts are large */
+#define MEMORY ((guint64)256 * 1024 * 1024)      /* bytes that parts in flight may take, or two */
+#define PART_SPARSE ((guint64)128 * 1024 * 1024) /* bytes at most, of what only may become large   \
+                                                  */
 
 /* ---- beginning -------------------------------------------------------------------------- */
 
@@ -24,13 +26,14 @@ open_upload(VimgEbsWriter *writer, const char *id, GError **error)
         .key = writer->journal->key,
         .id = id,
         .part_size = writer->record->part_size,
-        .workers = writer->record->part_size > vimg_oss_part_size(1) ? WORKERS_UNKNOWN : 0,
+        .workers =
+            (guint)CLAMP(MEMORY / MAX(writer->record->part_size, 1), 2, VIMG_OSS_WORKERS + 1) - 1,
         .exclusive = TRUE,
         .metadata = writer->metadata,
         .patience = &writer->patience,
     };
     writer->upload = vimg_oss_upload_begin(writer->site->oss, &writer->rules, error);
-    return writer->upload != NULL;
+    return writer->upload || vimg_ebs_throw_taken(writer->journal->key, error);
 }
 
 /* From now on the image waits for what comes here, and for nothing that came before. */
@@ -73,7 +76,9 @@ start(VimgEbsWriter *writer, guint64 total, GError **error)
     vimg_ebs_record_empty(record);
     record->attempt = g_steal_pointer(&former);
     record->key = vimg_ebs_key(writer->site, record->info.uuid, record->info.name);
-    record->part_size = vimg_oss_part_size(total);
+    record->part_size = vimg_oss_part_size(total > 0 ? total : record->info.capacity);
+    if (total == 0 && g_strcmp0(record->info.format, "raw") != 0)
+        record->part_size = MIN(record->part_size, PART_SPARSE);
     vimg_ebs_set(&journal->key, record->key);
     vimg_ebs_set(&journal->upload, NULL);
     if (!vimg_ebs_journal_note(writer->store, journal, VIMG_EBS_UPLOADING, error) ||
@@ -233,8 +238,9 @@ complete(VimgEbsWriter *writer, GError **error)
 
     if (!writer->upload)
         return compare(writer, error);
-    if (!vimg_oss_upload_finish(writer->upload, &writer->object, error) ||
-        !vimg_oss_head(writer->site->oss, writer->journal->key, &seen, &writer->patience, error))
+    if (!vimg_oss_upload_finish(writer->upload, &writer->object, error))
+        return vimg_ebs_throw_taken(writer->journal->key, error);
+    if (!vimg_oss_head(writer->site->oss, writer->journal->key, &seen, &writer->patience, error))
         return FALSE;
     if (seen.size == writer->length && g_ascii_strcasecmp(seen.etag, writer->object.etag) == 0)
         return TRUE;
@@ -247,6 +253,7 @@ static gboolean
 make_object(VimgEbsWriter *writer, VimgEbsRecord *final, GError **error)
 {
     VimgEbsJournal *journal = writer->journal;
+    g_autoptr(GError) left = NULL;
     g_autofree char *crc = NULL;
 
     if (writer->upload &&
@@ -254,6 +261,10 @@ make_object(VimgEbsWriter *writer, VimgEbsRecord *final, GError **error)
         return FALSE;
     if (!complete(writer, error))
         return FALSE;
+    /* one that was begun twice, as its first answer was lost, has another upload of no use */
+    if (!vimg_ebs_abort_uploads(writer->site, journal->uuid, &writer->patience, &left))
+        vimg_ebs_warn("uploads of image %s are left for a cleanup: %s", journal->uuid,
+                      left->message);
     crc = g_strdup_printf("%llu", ULL(writer->object.crc));
     vimg_ebs_set(&final->crc, writer->object.has_crc ? crc : NULL);
     g_free(journal->record);

@@ -69,11 +69,10 @@ find_local(const char *cidr, GError **error)
 
 /* Data alone is bound to the data network. */
 static VimgOss *
-new_oss(const VimgPluginPool *pool, GError **error)
+new_oss(const VimgPluginPool *pool, char **local, GError **error)
 {
     g_autoptr(VimgCredential) credential = vimg_ebs_credential(pool, FALSE, error);
     g_autofree char *region = vimg_ebs_region(pool, FALSE);
-    g_autofree char *local = NULL;
     VimgOssRules rules;
 
     if (!credential)
@@ -81,10 +80,10 @@ new_oss(const VimgPluginPool *pool, GError **error)
     vimg_ebs_oss_rules(pool, &rules);
     rules.region = region;
     if (pool->data_network) {
-        local = find_local(pool->data_network, error);
-        if (!local)
+        *local = find_local(pool->data_network, error);
+        if (!*local)
             return NULL;
-        rules.web.local = local;
+        rules.web.local = *local;
     }
     return vimg_oss_new(&rules, credential, error);
 }
@@ -112,7 +111,7 @@ vimg_ebs_site_new(const VimgPluginPool *pool, GError **error)
     site->prefix = g_strdup(vimg_ebs_prefix(pool));
     site->origin = vimg_ebs_origin(pool);
     site->rollback = vimg_ebs_rollback_wanted(pool);
-    site->oss = new_oss(pool, error);
+    site->oss = new_oss(pool, &site->local, error);
     if (!site->oss)
         return NULL;
     if (vimg_ebs_dialect(pool)) {
@@ -121,6 +120,14 @@ vimg_ebs_site_new(const VimgPluginPool *pool, GError **error)
             return NULL;
     }
     return g_steal_pointer(&site);
+}
+
+gboolean
+vimg_ebs_site_is_here(const VimgEbsSite *site, const VimgPluginPool *pool)
+{
+    g_autofree char *local = pool->data_network ? find_local(pool->data_network, NULL) : NULL;
+
+    return g_strcmp0(local, site->local) == 0;
 }
 
 char *

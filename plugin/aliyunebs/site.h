@@ -11,4 +11,7 @@
 /* Returns: (transfer full) as the secret has it now. */
 VimgCredential *vimg_ebs_credential(const VimgPluginPool *pool, gboolean control, GError **error);
 
+/* Whether its data goes from the address that this host has in the data network now. */
+gboolean vimg_ebs_site_is_here(const VimgEbsSite *site, const VimgPluginPool *pool);
+
 #endif

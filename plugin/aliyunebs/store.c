@@ -30,6 +30,7 @@ vimg_ebs_site_unref(VimgEbsSite *site)
     vimg_control_free(site->control);
     g_free(site->prefix);
     g_free(site->origin);
+    g_free(site->local);
     g_free(site);
 }
 
@@ -75,6 +76,12 @@ is_cancelled(gpointer data)
     return vimg_ebs_services && vimg_ebs_services->job_cancelled(data);
 }
 
+gint64
+vimg_ebs_now(const VimgEbsSite *site)
+{
+    return g_get_real_time() / G_USEC_PER_SEC + vimg_oss_skew(site->oss);
+}
+
 VimgPatience
 vimg_ebs_patience_for(guint seconds)
 {
@@ -106,6 +113,16 @@ vimg_ebs_leave(VimgEbsStore *store, const char *uuid)
     LOCK_GUARD(&store->lock);
 
     g_hash_table_remove(store->busy, uuid);
+}
+
+gboolean
+vimg_ebs_throw_taken(const char *key, GError **error)
+{
+    if (!error || !g_error_matches(*error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
+        return FALSE;
+    g_clear_error(error);
+    return throw_error(error, VIMG_ERROR_FAILED,
+                       _("object '%s' is there already, and not of this image; delete it"), key);
 }
 
 gboolean

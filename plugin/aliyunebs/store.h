@@ -26,6 +26,7 @@ typedef struct {
     VimgControl *control; /* NULL: the bucket alone */
     char *prefix;
     char *origin;
+    char *local; /* address that data goes from; NULL: any */
     gboolean rollback;
 } VimgEbsSite;
 
@@ -37,6 +38,8 @@ typedef struct {
     guint64 keep_deleted;   /* seconds; this and the next two through __atomic builtins */
     guint64 keep_temporary; /* seconds */
     guint64 quota;          /* bytes; 0: none */
+
+    gint closing; /* through __atomic builtins: what nobody waits for ends */
 
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgEbsSite *site;
@@ -61,12 +64,19 @@ char *vimg_ebs_uuid_in(const VimgEbsSite *site, const char *key);
 GPtrArray *vimg_ebs_metadata(const char *uuid);
 /* Until @job is cancelled, or, if that is NULL, for as long as a call without one may take. */
 VimgPatience vimg_ebs_patience(VimgPluginJob *job);
+/* Seconds since 1970, by the storage's clock as far as it is known. */
+gint64 vimg_ebs_now(const VimgEbsSite *site);
 VimgPatience vimg_ebs_patience_for(guint seconds);
 
 /* Only one at a time changes an image here; VIMG_ERROR_BUSY. */
 gboolean vimg_ebs_enter(VimgEbsStore *store, const char *uuid, GError **error);
 void vimg_ebs_leave(VimgEbsStore *store, const char *uuid);
 
+/*
+ * To *@error, if it is that there is an object at @key already, which would read as if there was an
+ * image of a name.  Returns: FALSE.
+ */
+gboolean vimg_ebs_throw_taken(const char *key, GError **error);
 /*
  * Deletes an object of ours: that with @etag, or, if that is NULL, what lies there with the tag of
  * image @uuid.  One of somebody else stays, and is named in the log.

@@ -12,6 +12,8 @@
 #include "report.h"
 #include "usage.h"
 
+#define UNREADABLE_MAX 1000 /* that are named */
+
 typedef struct {
     JsonArray *images[2]; /* those of the trash behind the others */
     guint64 stored[2];
@@ -61,8 +63,29 @@ add(Usage *usage, const VimgPluginImage *image)
     json_array_add_object_element(usage->images[trash], object);
 }
 
+static JsonArray *
+format_unreadable(GHashTable *unreadable)
+{
+    JsonArray *array = json_array_new();
+    GHashTableIter iter;
+    gpointer uuid;
+    gpointer why;
+
+    g_hash_table_iter_init(&iter, unreadable);
+    while (g_hash_table_iter_next(&iter, &uuid, &why) &&
+           json_array_get_length(array) < UNREADABLE_MAX) {
+        JsonObject *object = json_object_new();
+
+        json_object_set_string_member(object, "name", uuid);
+        json_object_set_string_member(object, "uuid", uuid);
+        json_object_set_string_member(object, "reason", why);
+        json_array_add_object_element(array, object);
+    }
+    return array;
+}
+
 static char *
-format(const Usage *usage)
+format(const Usage *usage, GHashTable *unreadable)
 {
     g_autoptr(JsonObject) root = json_object_new();
     JsonObject *trash = json_object_new();
@@ -74,12 +97,12 @@ format(const Usage *usage)
     set_size(total, "stored", usage->stored[0] + usage->stored[1]);
     set_size(total, "shared", 0);
     json_object_set_int_member(root, "as_of", g_get_real_time() / G_USEC_PER_SEC);
-    json_object_set_boolean_member(root, "complete", TRUE);
+    json_object_set_boolean_member(root, "complete", g_hash_table_size(unreadable) == 0);
     json_object_set_boolean_member(root, "truncated", usage->room == 0);
     json_object_set_array_member(root, "images", usage->images[0]);
     json_object_set_object_member(root, "trash", trash);
     json_object_set_object_member(root, "total", total);
-    json_object_set_array_member(root, "unreadable", json_array_new());
+    json_object_set_array_member(root, "unreadable", format_unreadable(unreadable));
     return vimg_json_format(root);
 }
 
@@ -88,7 +111,8 @@ vimg_ebs_usage(VimgEbsStore *store, VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(job);
-    g_autoptr(GPtrArray) records = vimg_ebs_list_records(store, site, TRUE, &patience, error);
+    g_autoptr(GHashTable) unreadable = vimg_ebs_unreadable_new();
+    g_autoptr(GPtrArray) records = vimg_ebs_list_records(store, site, unreadable, &patience, error);
     Usage usage = {.room = VIMG_EBS_REPORT_ROOM};
     guint i;
 
@@ -99,5 +123,5 @@ vimg_ebs_usage(VimgEbsStore *store, VimgPluginJob *job, GError **error)
     g_ptr_array_sort(records, compare);
     for (i = 0; i < records->len; i++)
         add(&usage, &((const VimgEbsRecord *)records->pdata[i])->info);
-    return format(&usage);
+    return format(&usage, unreadable);
 }

@@ -99,7 +99,8 @@ vimg_ebs_verify(VimgEbsStore *store, const char *uuid, VimgPluginJob *job, GErro
 {
     g_autoptr(VimgEbsSite) site = vimg_ebs_store_site(store);
     VimgPatience patience = vimg_ebs_patience(job);
-    g_autoptr(GPtrArray) records = vimg_ebs_list_records(store, site, FALSE, &patience, error);
+    g_autoptr(GHashTable) unreadable = vimg_ebs_unreadable_new();
+    g_autoptr(GPtrArray) records = vimg_ebs_list_records(store, site, unreadable, &patience, error);
     g_autoptr(JsonArray) damaged = json_array_new();
     g_autoptr(JsonObject) report = json_object_new();
     Verify verify = {.store = store, .job = job, .damaged = damaged, .room = VIMG_EBS_REPORT_ROOM};

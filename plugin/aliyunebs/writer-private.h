@@ -27,7 +27,8 @@ struct _VimgEbsWriter {
     VimgEbsHold hold;
 };
 
-/* An upload to take up, or a new one, is open; a complete object is known. */
+/* @total: bytes that will come; 0: not known.  An upload to take up, or a new one, is open; a
+ * complete object is known. */
 gboolean vimg_ebs_writer_begin(VimgEbsWriter *writer, guint64 total, GError **error);
 /* All came: the object is there, the image is made of it, and active. */
 gboolean vimg_ebs_writer_seal(VimgEbsWriter *writer, const VimgPluginImage *image,

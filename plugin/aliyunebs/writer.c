@@ -89,7 +89,7 @@ vimg_ebs_writer_open(VimgEbsStore *store, const char *uuid, const VimgWriteReque
         return NULL;
     }
     if (!vimg_ebs_admit(store, request->reserve, error) || !load(writer, uuid, error) ||
-        !vimg_ebs_writer_begin(writer, MAX(request->length, writer->record->info.capacity), error))
+        !vimg_ebs_writer_begin(writer, request->length, error))
         return NULL;
     return g_steal_pointer(&writer);
 }

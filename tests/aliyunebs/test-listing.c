@@ -70,7 +70,10 @@ list(Fixture *fixture, gboolean whole, GError **error)
 {
     VimgPatience patience = vimg_ebs_patience_for(60);
 
-    return vimg_ebs_list_records(&fixture->store, fixture->store.site, whole, &patience, error);
+    g_autoptr(GHashTable) unreadable = whole ? NULL : vimg_ebs_unreadable_new();
+
+    return vimg_ebs_list_records(&fixture->store, fixture->store.site, unreadable, &patience,
+                                 error);
 }
 
 static void
@@ -143,9 +146,9 @@ test_names(Fixture *fixture, gconstpointer data)
     g_autofree char *owner = NULL;
     g_autoptr(GError) error = NULL;
 
-    g_assert_true(vimg_ebs_claim_take(site, "a b", "first", &patience, NULL));
-    g_assert_true(vimg_ebs_claim_take(site, "a b", "first", &patience, NULL));
-    g_assert_false(vimg_ebs_claim_take(site, "a b", "second", &patience, &error));
+    g_assert_true(vimg_ebs_claim_take(&fixture->store, site, "a b", "first", &patience, NULL));
+    g_assert_true(vimg_ebs_claim_take(&fixture->store, site, "a b", "first", &patience, NULL));
+    g_assert_false(vimg_ebs_claim_take(&fixture->store, site, "a b", "second", &patience, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS);
     g_assert_cmpstr(error->message, ==, "'a b'");
     g_assert_true(vimg_ebs_claim_release(site, "a b", "second", &patience, NULL));
@@ -153,7 +156,7 @@ test_names(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(owner, ==, "first");
     g_assert_true(vimg_ebs_claim_release(site, "a b", "first", &patience, NULL));
     g_assert_true(vimg_ebs_claim_release(site, "a b", "first", &patience, NULL));
-    g_assert_true(vimg_ebs_claim_take(site, "a b", "second", &patience, NULL));
+    g_assert_true(vimg_ebs_claim_take(&fixture->store, site, "a b", "second", &patience, NULL));
 }
 
 static void

@@ -295,9 +295,10 @@ test_part_size(void)
     } cases[] = {
         {0, 64 * MIB},
         {1, 8 * MIB},
-        {8000 * MIB, 8 * MIB},
-        {8000 * MIB + 1, 16 * MIB},
-        {G_GUINT64_CONSTANT(1) << 40, 512 * MIB},
+        {80000 * MIB, 8 * MIB},
+        {80000 * MIB + 1, 16 * MIB},
+        {G_GUINT64_CONSTANT(1) << 40, 128 * MIB},
+        {G_GUINT64_CONSTANT(2) << 40, 256 * MIB},
         {G_GUINT64_CONSTANT(16) << 40, 2048 * MIB},
     };
     gsize i;
@@ -309,6 +310,29 @@ test_part_size(void)
 
         g_assert_cmpuint(vimg_oss_part_size(total) * VIMG_OSS_PARTS_MAX, >=, total);
     }
+}
+
+/* What nobody has memory for is refused before anything is begun. */
+static void
+test_memory(void)
+{
+    g_autoptr(Server) server = server_new("ossserver.py", NULL);
+    g_autoptr(VimgOss) oss = server_client(server, VIMG_OSS_V4, 10);
+    GPtrArray *uploads = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_oss_upload_free);
+    VimgOssUploadRules rules = {.key = "k", .part_size = 5120 * MIB};
+    VimgOssUpload *upload;
+    g_autoptr(GError) error = NULL;
+
+    while ((upload = vimg_oss_upload_begin(oss, &rules, &error)))
+        g_ptr_array_add(uploads, upload);
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+    g_assert_cmpuint(server_number(server, "count Initiate"), ==, uploads->len);
+    g_clear_error(&error);
+    g_ptr_array_unref(uploads);
+    rules.part_size = PART;
+    upload = vimg_oss_upload_begin(oss, &rules, &error);
+    g_assert_no_error(error);
+    vimg_oss_upload_free(upload);
 }
 
 /* ---- reading ---- */
@@ -586,6 +610,7 @@ main(int argc, char **argv)
     g_test_add_func("/multipart/list-uploads", test_list_uploads);
     g_test_add_func("/multipart/cancel", test_cancel);
     g_test_add_func("/multipart/stranger", test_stranger);
+    g_test_add_func("/multipart/memory", test_memory);
     g_test_add_func("/multipart/part-size", test_part_size);
     add(failures, G_N_ELEMENTS(failures), test_failure);
     g_test_add_func("/multipart/download", test_download);

@@ -121,23 +121,53 @@ class Images(OssCase):
                           usage["total"]["logical"]), (3 * MIB, 6 * MIB, 3 * MIB))
         self.assertEqual(element(self.vol_xml(name, "a"), "image:unique"), str(MIB))
 
-    def test_object_gone(self):
+    def test_clock_of_its_own(self):
+        """The trash goes by the storage's clock, whatever this host's says."""
+        for skew in (400000, -400000):
+            with self.subTest(skew):
+                self.oss.skew = skew
+                name = self.oss_pool(name="%s%d" % (self.name, skew), control=False,
+                                     oss="prefix='p%d'" % skew)
+                raw = self.raw(size=MIB)
+                self.stored(name, "a", raw)
+                self.v("vol-delete", "--pool", name, "a")
+                one, = self.json("trash list", name)["trash"]
+                self.assertEqual(self.json("cleanup", name)["removed"], [])
+                self.assertLess(abs(one["deleted"] - self.oss.now()), 3600)
+                self.ctl("trash", "restore", name, one["uuid"], "a")
+                self.same(raw, self.fetched(name, "a"))
+
+    def test_image_of_somebody_else(self):
+        """What a record names at the endpoint goes only if it was made of this image."""
         name = self.oss_pool()
-        raw = self.raw()
-        self.stored(name, "a", raw)
+        self.stored(name, "a", self.raw(size=MIB))
+        theirs = self.ecs.new_image("theirs")
+        theirs.status = "Available"
+        found = self.oss.objects[self.keys("records/")[0]]
+        data = json.loads(found.data)
+        data["imageId"] = theirs.id
+        found.data, found.etag = json.dumps(data).encode(), "F" * 32
+        self.v("pool-refresh", name)
+        self.v("vol-delete", "--pool", name, "a")
+        one, = self.json("trash list", name)["trash"]
+        self.ctl("trash", "purge", name, one["uuid"])
+        self.assertIn(theirs.id, self.ecs.images)
+        self.assertIn("'%s' of the control endpoint is not ours" % theirs.id, self.daemon.log())
+
+    def test_object_gone(self):
+        """What is exported has other bytes, and another length."""
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw())
         key, = self.contents()
-        kept = self.oss.objects.pop(key)
-        self.ecs.do_export_image = lambda given: self.exported(given, kept)
-        self.same(raw, self.fetched(name, "a"))
+        more = self.exports(self.oss.objects.pop(key).data)
+        self.no("bytes now", "vol-download", "--pool", name, "a", self.work / "out")
+        self.v("pool-refresh", name)
+        for _ in range(2):
+            self.assertEqual(self.fetched(name, "a").read_bytes(), more)
         self.assertEqual(self.contents(), [key])
         self.assertEqual([k for k in self.oss.objects if not k.startswith(PREFIX)], [])
-
-    def exported(self, given, kept):
-        task = self.ecs.new_task("ExportImage", self.ecs.find(given))
-        self.assertLessEqual(len(given["OSSPrefix"]), 30)
-        task.objects = [given["OSSPrefix"] + "_system.raw"]
-        self.oss.objects[task.objects[0]] = kept
-        return {"TaskId": task.id, "RegionId": self.ecs.region}
+        self.assertEqual(self.ecs.counts["ExportImage"], 1)
+        self.assertEqual(self.json("verify", name)["damaged"], [])
 
     def test_object_replaced(self):
         name = self.oss_pool()
@@ -274,6 +304,39 @@ class TwoHosts(OssCase):
         report = self.json("cleanup", name)
         self.assertTrue(report["truncated"])
         self.assertGreater(len(report["kept"]), 1000)
+
+    def test_records_that_cannot_be_read(self):
+        """One image is left out and named; nothing else suffers, and nothing of it is removed."""
+        name = self.oss_pool(options=SOON + AT_ONCE)
+        raw = self.raw(size=MIB)
+        self.stored(name, "a", raw)
+        self.stored(name, "b", self.raw("b", MIB))
+        key, = [k for k in self.keys("records/") if b'"b"' in self.oss.objects[k].data]
+        good = self.oss.objects[key].data
+        for data, fault in ((b"{}", None), (b" " * 300000, None), (good, "403:InvalidObjectState")):
+            with self.subTest(data[:9]):
+                self.oss.objects[key].data = data
+                self.oss.objects[key].etag = str(len(data)) + str(fault)
+                if fault:
+                    self.oss.fault("Get:records", "status", 1000, fault)
+                self.v("pool-refresh", name)
+                self.assertEqual(self.volumes(name), ["a"])
+                before = set(self.oss.objects)
+                report = self.json("cleanup", name)
+                self.assertEqual(report["removed"], [])
+                self.assertIn(key, [k["name"] for k in report["kept"]])
+                self.assertEqual(set(self.oss.objects), before)
+                self.assertEqual([u["uuid"] for u in self.json("du", name)["unreadable"]],
+                                 [key.rsplit("/", 1)[1]])
+                if not fault:  # which all records have
+                    self.same(raw, self.fetched(name, "a"))
+        self.oss.faults.clear()
+        self.v("pool-destroy", name)
+        self.v("pool-start", name)
+        self.oss.objects[key].data, self.oss.objects[key].etag = b"{}", "x"
+        self.v("pool-destroy", name)
+        self.v("pool-delete", name)
+        self.assertEqual(self.oss.objects, {})
 
     def test_record_that_leads_elsewhere(self):
         name = self.oss_pool()

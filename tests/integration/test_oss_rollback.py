@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import runner
 from ctl import CTL, environment
 from images import MIB
-from osscase import AT_ONCE, SOON, OssCase
+from osscase import AT_ONCE, PREFIX, SOON, OssCase
 from virshcase import element
 
 KEPT = SOON + "<image:rollback import='no'/>"
@@ -417,6 +417,48 @@ class Killed(RollbackCase):
         self.assertEqual(len(self.contents()), len(volumes))
         self.assertEqual(len(self.ecs.images), len(volumes))
         self.assertEqual([k.rsplit("/", 1)[1] for k in self.keys("names/")], volumes)
+        self.end_all(name)
+        self.no_traces()
+        self.v("pool-destroy", name)
+        self.v("pool-undefine", name)
+        self.oss.objects.clear()
+
+    def test_a_name(self):
+        """One that was taken for an image that never came is free after a while."""
+        name = self.oss_pool()
+        other = self.second()
+        gate = Gate(self.oss, "Put:names", True)
+        self.kill_in(name, gate, self.begin("vol-create-as", name, "a", str(MIB)))
+        self.no("exists", "vol-create-as", name, "a", MIB)
+        self.oss.objects[PREFIX + "/names/a"].modified -= 100
+        self.v("vol-create-as", name, "a", MIB)
+        self.oss.objects[PREFIX + "/names/a"].modified -= 100
+        other.fails("exists", "vol-create-as", name, "a", MIB)
+        self.v("vol-delete", "--pool", name, "a")
+        self.no_traces()
+
+    def test_an_export(self):
+        """The image can be had, and nothing of an export is left, wherever it was cut off."""
+        for server, op, after in (("ecs", "ExportImage", True), ("ecs", "DescribeTaskAttribute", True),
+                                  ("oss", "Copy", False), ("oss", "Copy", True),
+                                  ("oss", "Put:records", False), ("oss", "Put:records", True),
+                                  ("oss", "Delete", False), ("oss", "Delete", True)):
+            with self.subTest("%s %s" % ("after" if after else "before", op)):
+                self.killed_in_export(server, op, after)
+
+    def killed_in_export(self, server, op, after):
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        more = self.exports(self.oss.objects.pop(self.contents()[0]).data)
+        gate = Gate(getattr(self, server), op, after)
+        self.kill_in(name, gate, self.begin("vol-download", "--pool", name, "a",
+                                            str(self.work / "cut-off")))
+        self.json("cleanup", name)
+        self.assertEqual([k for k in self.oss.objects if not k.startswith(PREFIX)], [])
+        self.daemon.virsh("vol-download", "--pool", name, "a", self.work / "first")
+        self.v("pool-refresh", name)
+        self.assertEqual(self.fetched(name, "a").read_bytes(), more)
+        self.assertEqual([k for k in self.oss.objects if not k.startswith(PREFIX)], [])
         self.end_all(name)
         self.no_traces()
         self.v("pool-destroy", name)
