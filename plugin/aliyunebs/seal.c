@@ -13,9 +13,10 @@
 #include "writer-private.h"
 #include "../imagestore/throw.h"
 
-#define MEMORY ((guint64)256 * 1024 * 1024)      /* bytes that parts in flight may take, or two */
-#define PART_SPARSE ((guint64)128 * 1024 * 1024) /* bytes at most, of what only may become large   \
-                                                  */
+#define MEMORY ((guint64)256 * 1024 * 1024) /* bytes that parts in flight may take, or two */
+#define PART_SPARSE                                                                                \
+    ((guint64)128 * 1024 * 1024) /* bytes at most, of what only may become large                   \
+                                  */
 
 /* ---- beginning -------------------------------------------------------------------------- */
 
