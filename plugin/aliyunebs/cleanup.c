@@ -79,7 +79,9 @@ note_journal(gpointer data, const VimgEbsJournal *journal, gboolean active, cons
     if (why)
         note(cleanup, cleanup->kept, journal->name, why->message);
     else if (!active)
-        note(cleanup, cleanup->removed, journal->name, _("what an upload or a clone left"));
+        note(cleanup, cleanup->removed, journal->name,
+             cleanup->dry_run ? _("what an upload or a clone left, unless it has come to its end")
+                              : _("what an upload or a clone left"));
 }
 
 /* ---- images ----------------------------------------------------------------------------- */

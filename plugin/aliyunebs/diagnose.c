@@ -22,6 +22,7 @@ typedef struct {
     const char *step;
     VimgEbsSite *site; /* NULL: there are no keys */
     gboolean reached;  /* the bucket answers us */
+    gint64 date;       /* seconds since 1970, by the storage's clock; 0: it was not said */
 } Diagnosis;
 
 static void tell(Diagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy,
@@ -123,31 +124,24 @@ look_at_storage(Diagnosis *diagnosis)
 
 /* Puts an object, and another one in its place, which must be refused. */
 static gboolean
-try_exclusion(Diagnosis *diagnosis, const char *key, GError **error)
+try_writing(Diagnosis *diagnosis, const char *key, const GPtrArray *metadata, gboolean *exclusive,
+            GError **error)
 {
     VimgPatience patience = vimg_ebs_patience_for(STEP_SECONDS);
-    VimgOssPut put = {.key = key, .data = "1", .size = 1, .exclusive = TRUE};
+    VimgOssPut put = {.key = key, .data = "1", .size = 1, .metadata = metadata, .exclusive = TRUE};
     g_auto(VimgOssObject) seen = {0};
     g_autoptr(GError) local = NULL;
-    gint64 skew;
 
     if (!vimg_oss_put(diagnosis->site->oss, &put, NULL, &patience, error) ||
         !vimg_oss_head(diagnosis->site->oss, key, &seen, &patience, error))
         return FALSE;
+    diagnosis->date = seen.date;
     put.data = "2";
-    skew = seen.date - g_get_real_time() / G_USEC_PER_SEC;
-    if (vimg_oss_put(diagnosis->site->oss, &put, NULL, &patience, &local))
-        tell(
-            diagnosis, VIMG_STEP_WARNING, _("use a bucket without versions, or one host alone"),
-            _("the storage replaces objects though it is told not to: two hosts may take one name"));
-    else if (seen.date > 0 && ABS(skew) > SKEW_LIKED)
-        tell(diagnosis, VIMG_STEP_WARNING, _("set the clock of this host, as by chrony"),
-             _("an object was written; the storage's clock is %lld seconds ahead of ours"),
-             (long long)skew);
-    else
-        tell(diagnosis, VIMG_STEP_OK, NULL,
-             _("an object was written, and protected from another one"));
-    return TRUE;
+    *exclusive = !vimg_oss_put(diagnosis->site->oss, &put, NULL, &patience, &local);
+    if (!*exclusive || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 static void
@@ -156,11 +150,36 @@ look_at_writing(Diagnosis *diagnosis)
     VimgPatience patience = vimg_ebs_patience_for(STEP_SECONDS);
     g_autofree char *name = g_uuid_string_random();
     g_autofree char *key = vimg_ebs_key(diagnosis->site, "doctor", name);
+    g_autoptr(GPtrArray) metadata = vimg_ebs_metadata(name);
     g_autoptr(GError) error = NULL;
+    gboolean exclusive = FALSE;
+    gboolean written = try_writing(diagnosis, key, metadata, &exclusive, &error);
 
-    if (!try_exclusion(diagnosis, key, &error))
+    if (vimg_ebs_drop_object(diagnosis->site, key, name, NULL, NULL, &patience,
+                             error ? NULL : &error) &&
+        written && exclusive)
+        tell(diagnosis, VIMG_STEP_OK, NULL,
+             _("an object was written, and protected from another one"));
+    else if (error)
         tell(diagnosis, VIMG_STEP_FAILED, find_remedy(error), "%s", error->message);
-    vimg_oss_delete(diagnosis->site->oss, key, NULL, &patience, NULL);
+    else
+        tell(
+            diagnosis, VIMG_STEP_WARNING, _("use a bucket without versions, or one host alone"),
+            _("the storage replaces objects though it is told not to: two hosts may take one name"));
+}
+
+static void
+look_at_clock(Diagnosis *diagnosis)
+{
+    gint64 skew = diagnosis->date - g_get_real_time() / G_USEC_PER_SEC;
+
+    if (diagnosis->date == 0)
+        tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s", _("the storage does not tell its time"));
+    else if (ABS(skew) > SKEW_LIKED)
+        tell(diagnosis, VIMG_STEP_WARNING, _("set the clock of this host, as by chrony"),
+             _("the storage's clock is %lld seconds ahead of ours"), (long long)skew);
+    else
+        tell(diagnosis, VIMG_STEP_OK, NULL, "%s", _("the storage's clock is ours"));
 }
 
 static void
@@ -194,7 +213,7 @@ static const struct {
 } steps[] = {
     {"key", NEEDS_NOTHING, look_at_key},        {"bucket", NEEDS_KEY, look_at_bucket},
     {"storage", NEEDS_BUCKET, look_at_storage}, {"writing", NEEDS_BUCKET, look_at_writing},
-    {"control", NEEDS_KEY, look_at_control},
+    {"clock", NEEDS_BUCKET, look_at_clock},     {"control", NEEDS_KEY, look_at_control},
 };
 
 static gboolean

@@ -206,7 +206,7 @@ check_whole(const VimgOssDownload *download, GError **error)
     if (download->rules.offset > 0 || !object->has_crc || object->crc == download->crc)
         return TRUE;
     return throw_error(error, VIMG_ERROR_DAMAGED,
-                       _("the bytes of object '%s' do not have the sum the storage gives"),
+                       _("the bytes of object '%s' do not have the sum that was known of them"),
                        download->rules.key);
 }
 

@@ -24,31 +24,23 @@ class Hosts(RollbackCase):
         for key in self.keys("live/"):
             self.oss.objects[key].modified -= 1000
 
-    def begun(self, server, op, served, control, skip=0, size=3 * MIB):
+    def begun(self, server, op, when, control, skip=0, size=3 * MIB):
         """This host is killed at a request, and another one comes."""
         name = self.oss_pool(options=KEEP, control=control)
         raw = self.create(name, size)
         other = self.second(options=KEEP, control=control)
         other.ok("pool-refresh", name)
-        self.leave_at(name, getattr(self, server), op, served, raw, skip)
+        self.leave_at(name, getattr(self, server), op, when, raw, skip)
         self.age()
         return name, raw, other
 
-    def leave_at(self, name, server, op, served, raw, skip):
-        if served:
-            gate = Gate(server, op, True, skip)
-            child = self.begin_upload(name, raw)
-            self.assertTrue(gate.reached.wait(120), op)
-        else:
-            server.fault(op, "stall", 1, "600", skip)
-            child = self.begin_upload(name, raw)
-            self.wait(lambda: server.counts.get(op, 0) > skip, op)
+    def leave_at(self, name, server, op, when, raw, skip):
+        gate = Gate(server, op, when, skip)
+        child = self.begin_upload(name, raw)
+        self.assertTrue(gate.reached.wait(120), op)
         self.daemon.kill()
         child.communicate(timeout=120)
-        if served:
-            gate.open()
-        else:
-            server.stop.set()
+        gate.open()
 
     def back(self, name):
         self.daemon.restart()
@@ -64,9 +56,9 @@ class Hosts(RollbackCase):
 
     def test_taken_over(self):
         """What another host made of an upload stays, when the one that began it comes back."""
-        for served, control in ((False, False), (True, False), (False, True), (True, True)):
-            with self.subTest("%s %s" % (served, control)):
-                name, raw, other = self.begun("oss", "Complete", served, control)
+        for when, control in (("dropped", False), ("after", False), ("dropped", True), ("after", True)):
+            with self.subTest("%s %s" % (when, control)):
+                name, raw, other = self.begun("oss", "Complete", when, control)
                 other.ok("vol-upload", "--pool", name, "a", raw)
                 self.back(name)
                 self.downloaded(other, name, "a", raw)
@@ -82,11 +74,10 @@ class Hosts(RollbackCase):
         self.v("pool-undefine", name)
         other.stop()
         self.oss.objects.clear()
-        self.oss.stop.clear()
 
     def test_deleted_by_another(self):
         """An import that comes to its end does not bring a deleted image back."""
-        name, _, other = self.begun("ecs", "ImportImage", True, True)
+        name, _, other = self.begun("ecs", "ImportImage", "after", True)
         other.ok("vol-delete", "--pool", name, "a")
         self.assertEqual(self.contents(), [])
         for image in self.ecs.images.values():
@@ -96,7 +87,7 @@ class Hosts(RollbackCase):
         self.no_traces()
 
     def test_taken_over_import(self):
-        name, raw, other = self.begun("ecs", "ImportImage", True, True)
+        name, raw, other = self.begun("ecs", "ImportImage", "after", True)
         other.ok("vol-upload", "--pool", name, "a", raw)
         self.assertEqual(len(self.ecs.images), 2)
         self.back(name)
@@ -111,7 +102,7 @@ class Hosts(RollbackCase):
         raw = self.create(name, 9 * MIB)
         other = self.second(options=KEEP, control=False)
         other.ok("pool-refresh", name)
-        gate = Gate(self.oss, "UploadPart", True)
+        gate = Gate(self.oss, "UploadPart", "after")
         child = self.begin_upload(name, raw)
         self.assertTrue(gate.reached.wait(120))
         self.age()
@@ -136,7 +127,7 @@ class Hosts(RollbackCase):
                 self.stored(name, "a", raw)
                 self.v("vol-delete", "--pool", name, "a")
                 one, = self.json("trash list", name)["trash"]
-                gate = Gate(self.ecs, "DeleteImage")
+                gate = Gate(self.ecs, "DeleteImage", "late")
                 with ThreadPoolExecutor(1) as worker:
                     report = worker.submit(self.json, "cleanup", name)
                     self.assertTrue(gate.reached.wait(120))
@@ -154,7 +145,7 @@ class Hosts(RollbackCase):
                 other = self.second(options=KEEP)
                 raw = self.raw(size=MIB)
                 self.stored(name, "a", raw)
-                gate = Gate(getattr(self, server), op, op == "Copy")
+                gate = Gate(getattr(self, server), op, "after" if op == "Copy" else "late")
                 child = self.begin("vol-clone", "--pool", name, "a", "b")
                 self.assertTrue(gate.reached.wait(120))
                 self.assertEqual(self.cleaned(other, name)["removed"], [])

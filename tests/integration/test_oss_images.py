@@ -183,6 +183,17 @@ class Images(OssCase):
         self.assertEqual(self.contents(), [key])
         self.assertEqual(self.keys(), sorted((key, PREFIX + "/id")))
 
+    def test_verify_without_a_sum(self):
+        """What was uploaded is known, also where the storage gives no sum of its own."""
+        self.oss.no_crc = True
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        self.assertEqual(self.json("verify", name)["damaged"], [])
+        found = self.oss.objects[self.contents()[0]]
+        found.data = found.data[:-1] + bytes([found.data[-1] ^ 1])
+        self.no("", "vol-download", "--pool", name, "a", self.work / "out")
+        self.assertEqual([d["name"] for d in self.json("verify", name, code=7)["damaged"]], ["a"])
+
     def test_verify(self):
         name = self.oss_pool()
         self.stored(name, "a", self.raw(size=MIB))

@@ -260,8 +260,22 @@ class Connecting(OssCase):
         self.assertEqual(set(steps.values()), {"ok"}, steps)
         self.assertEqual(self.contents(), [])
         self.oss.versions = True
+        steps = self.steps(name)
+        self.assertEqual((steps["writing"], steps["clock"]), ("warning", "ok"))
+        self.oss.versions = False
         self.oss.skew = 200
-        self.assertEqual(self.steps(name)["writing"], "warning")
+        steps = self.steps(name)
+        self.assertEqual((steps["writing"], steps["clock"]), ("ok", "warning"))
+        self.oss.fault("Put", "status", 1, "403:AccessDenied", 1)
+        self.assertEqual(self.steps(name, 7)["writing"], "failed")
+        self.oss.faults.clear()
+        # what it may write, but not remove, is a cleanup's
+        self.assertEqual(self.keys("doctor/"), [])
+        self.oss.fault("Delete", "status", 1, "403:AccessDenied")
+        self.assertEqual(self.steps(name, 7)["writing"], "failed")
+        left, = self.keys("doctor/")
+        self.oss.objects[left].modified -= 1000000
+        self.assertEqual([r["name"] for r in self.json("cleanup", name)["removed"]], [left])
         self.ecs.fault("DescribeImages", "html")
         self.assertEqual(self.steps(name, 7)["control"], "failed")
         self.oss.keys["ak"] = "other"

@@ -15,6 +15,7 @@ import runner
 from ctl import CTL, environment
 from images import MIB
 from osscase import AT_ONCE, PREFIX, SOON, OssCase
+from ossserver import Object
 from virshcase import element
 
 KEPT = SOON + "<image:rollback import='no'/>"
@@ -190,6 +191,7 @@ class Failing(RollbackCase):
         self.same(raw, self.fetched(name, "a"))
         self.assertEqual(len(self.ecs.images), 1)
         self.assertEqual(len(self.contents()), 1)
+        self.assertEqual(self.oss.uploads, {})
 
     def test_lost_answer_to_the_record(self):
         """The image is there: an upload that undid it would take its content away."""
@@ -239,6 +241,33 @@ class Failing(RollbackCase):
         self.assertEqual(self.ecs.images, {})
         self.assertEqual(self.ecs.counts["CancelTask"], 1)
         self.assertEqual(self.state(name, "a"), "saving")
+
+    def test_completed_after_all(self):
+        """An object that nobody waited for any more does not stand in the way for ever."""
+        name = self.oss_pool()
+        raw = self.create(name)
+        gate = Gate(self.oss, "Complete", "late")
+        child = self.begin_upload(name, raw)
+        self.assertTrue(gate.reached.wait(120))
+        job, = [j for j in self.json("jobs")["jobs"] if j["volume"] == "a"]
+        self.ctl("job-cancel", job["id"])
+        child.communicate(timeout=120)
+        self.assertNotEqual(child.returncode, 0)
+        gate.open()
+        self.wait(self.contents, "the object")
+        self.v("vol-upload", "--pool", name, "a", raw)
+        self.same(raw, self.fetched(name, "a"))
+        self.assertEqual(len(self.contents()), 1)
+
+    def test_object_in_the_way(self):
+        name = self.oss_pool()
+        raw = self.create(name)
+        key = "%s/%s/a" % (PREFIX, self.keys("records/")[0].rsplit("/", 1)[1])
+        self.oss.objects[key] = Object(b"theirs", "E", {}, "v", 0)
+        self.no("is there already, and not of this image", "vol-upload", "--pool", name, "a", raw)
+        del self.oss.objects[key]
+        self.v("vol-upload", "--pool", name, "a", raw)
+        self.same(raw, self.fetched(name, "a"))
 
     def test_clone_that_fails(self):
         name = self.oss_pool()
@@ -427,7 +456,7 @@ class Killed(RollbackCase):
         """One that was taken for an image that never came is free after a while."""
         name = self.oss_pool()
         other = self.second()
-        gate = Gate(self.oss, "Put:names", True)
+        gate = Gate(self.oss, "Put:names", "after")
         self.kill_in(name, gate, self.begin("vol-create-as", name, "a", str(MIB)))
         self.no("exists", "vol-create-as", name, "a", MIB)
         self.oss.objects[PREFIX + "/names/a"].modified -= 100
@@ -439,18 +468,17 @@ class Killed(RollbackCase):
 
     def test_an_export(self):
         """The image can be had, and nothing of an export is left, wherever it was cut off."""
-        for server, op, after in (("ecs", "ExportImage", True), ("ecs", "DescribeTaskAttribute", True),
-                                  ("oss", "Copy", False), ("oss", "Copy", True),
-                                  ("oss", "Put:records", False), ("oss", "Put:records", True),
-                                  ("oss", "Delete", False), ("oss", "Delete", True)):
-            with self.subTest("%s %s" % ("after" if after else "before", op)):
-                self.killed_in_export(server, op, after)
+        for server, op in (("ecs", "ExportImage"), ("ecs", "DescribeTaskAttribute"),
+                           ("oss", "Copy"), ("oss", "Put:records"), ("oss", "Delete")):
+            for when in ("dropped", "after"):
+                with self.subTest("%s %s" % (when, op)):
+                    self.killed_in_export(server, op, when)
 
-    def killed_in_export(self, server, op, after):
+    def killed_in_export(self, server, op, when):
         name = self.oss_pool()
         self.stored(name, "a", self.raw(size=MIB))
         more = self.exports(self.oss.objects.pop(self.contents()[0]).data)
-        gate = Gate(getattr(self, server), op, after)
+        gate = Gate(getattr(self, server), op, when)
         self.kill_in(name, gate, self.begin("vol-download", "--pool", name, "a",
                                             str(self.work / "cut-off")))
         self.json("cleanup", name)
