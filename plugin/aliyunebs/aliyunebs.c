@@ -13,6 +13,7 @@
 #include "clone.h"
 #include "definition.h"
 #include "diagnose.h"
+#include "find.h"
 #include "image.h"
 #include "open.h"
 #include "reader.h"
@@ -219,6 +220,7 @@ static const VimgBackend aliyunebs_backend = {
     .identity = vimg_ebs_identity,
     .build = vimg_ebs_build,
     .remove = vimg_ebs_remove,
+    .find_sources = vimg_ebs_find_sources,
     .open = open_store,
     .close = close_store,
     .update = update_store,

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "find.h"
 #include "listing.h"
 #include "server-helper.h"
 #include "../../plugin/imagestore/thread.h"
@@ -181,6 +182,44 @@ test_writers(Fixture *fixture, gconstpointer data)
 
 #define ADD(path, func) g_test_add(path, Fixture, NULL, set_up, func, tear_down)
 
+static void
+put(Fixture *fixture, const char *key, const char *text)
+{
+    VimgOssPut put = {.key = key, .data = text, .size = strlen(text)};
+    g_autoptr(GError) error = NULL;
+
+    vimg_oss_put(fixture->store.site->oss, &put, NULL, NULL, &error);
+    g_assert_no_error(error);
+}
+
+/* Storages lie beside others, below what is none, and not in one another. */
+static void
+test_find(Fixture *fixture, gconstpointer data)
+{
+    static const char *const ids[] = {"11111111-2222-4333-8444-555555555501",
+                                      "11111111-2222-4333-8444-555555555502"};
+    g_autoptr(GPtrArray) prefixes = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+
+    put(fixture, "a/b/id", ids[0]);
+    put(fixture, "a/b/c/id", ids[1]); /* a storage's own */
+    put(fixture, "a/b/names/x", "y");
+    put(fixture, "d/id", ids[1]);
+    put(fixture, "e/id", "no uuid");
+    put(fixture, "e/f/other", "x");
+    put(fixture, "id", ids[0]);         /* of no prefix */
+    put(fixture, "a/g/h/i/id", ids[1]); /* too deep */
+    g_free(server_tell(fixture->server, "set page 1"));
+    vimg_ebs_find(fixture->store.site->oss, prefixes, found, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(prefixes->len, ==, 2);
+    g_assert_cmpstr(prefixes->pdata[0], ==, "d");
+    g_assert_cmpstr(prefixes->pdata[1], ==, "a/b");
+    g_assert_cmpstr(found->pdata[0], ==, ids[1]);
+    g_assert_cmpstr(found->pdata[1], ==, ids[0]);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -190,5 +229,6 @@ main(int argc, char **argv)
     ADD("/listing/damaged", test_damaged);
     ADD("/listing/names", test_names);
     ADD("/listing/writers", test_writers);
+    ADD("/listing/find", test_find);
     return g_test_run();
 }

@@ -18,6 +18,7 @@ from ossserver import OssServer
 HOST = "<host name='oss-cn-hangzhou.aliyuncs.com'/>"
 AUTH = "<auth type='aliyun' username='AK'><secret usage='oss'/></auth>"
 DEVICE = "<device path='%s'/>"
+TRUSTED = "/etc/ssl/certs/ca-certificates.crt"
 OCEAN = DEVICE % "http://ocean.example:8080/ocean/api"
 
 
@@ -198,15 +199,37 @@ class Connecting(OssCase):
                                                                   "127.0.0.0/8"))
         self.assertEqual(self.oss.clients, {"10.77.0.1" if there else "127.0.0.1"})
 
-    def certificate(self):
-        """PEM of one for localhost and the bucket there, and of it with its key."""
+    def certificate(self, host="localhost"):
+        """PEM of one for @host and the bucket there, and of it with its key."""
         key, cert, both = (self.work / n for n in ("key.pem", "cert.pem", "both.pem"))
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
                         "-subj", "/CN=localhost", "-addext",
-                        "subjectAltName=DNS:localhost,DNS:images.localhost", "-keyout", key,
+                        "subjectAltName=DNS:%s,DNS:images.%s" % (host, host), "-keyout", key,
                         "-out", cert], check=True, capture_output=True)
         both.write_text(key.read_text() + cert.read_text())
         return cert, both
+
+    def test_found(self):
+        """A search knows no options: https, the bucket in the host, authorities of the system."""
+        host = "oss-cn-hangzhou.localhost"
+        cert, both = self.certificate(host)
+        server = self.storage(certificate=both, virtual_only=True)
+        self.addCleanup(server.close)
+        uid = str(uuid.uuid4())
+        from ossserver import Object, md5_hex
+        server.objects["a/b/id"] = Object(uid.encode(), md5_hex(uid.encode()), {}, "v", 0)
+        spec = self.work / "spec.xml"
+        spec.write_text("<source><host name='%s' port='%d'/><name>images</name><auth type='aliyun' "
+                        "username='ak'><secret usage='oss'/></auth></source>" % (host, server.port))
+        self.no("a search needs", "find-storage-pool-sources", "aliyunebs")
+        self.no("certificate", "find-storage-pool-sources", "aliyunebs", spec)
+        if not namespaces.entered():
+            return
+        namespaces.mount("--bind", cert, TRUSTED)
+        self.addCleanup(namespaces.umount, TRUSTED)
+        found = self.v("find-storage-pool-sources", "aliyunebs", spec)
+        self.assertIn("uuid='%s' prefix='a/b'" % uid, found.replace('"', "'"))
+        self.assertIn("<name>images</name>", found)
 
     def test_https_and_styles(self):
         """As most pools are: by TLS, which is verified, and with the bucket in the host."""
