@@ -16,7 +16,7 @@ build=${VIMG_TEST_BUILDS:-$top/build-ci}/bench
 . "$top/tests/lib/packages.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-all=(upload bytes download ctl memory list start huge collect sftp)
+all=(upload bytes download ctl memory list start huge collect sftp oss)
 chosen=("$@")
 ((${#chosen[@]} > 0)) || chosen=("${all[@]}")
 for part in "${chosen[@]}"; do
@@ -42,7 +42,7 @@ mkdir -p "$build"
 if ! {
     [[ -f $build/build.ninja ]] || meson setup "$build" "$top" -Dbuildtype=release
     ninja -C "$build" src/daemon/virtimaged src/cli/virtimagectl plugin/vimg-imagestore.so \
-        tests/bench/collect
+        plugin/vimg-aliyunebs.so tests/bench/collect tests/bench/oss
 } >"$scratch/build.log" 2>&1; then
     tail -n 40 "$scratch/build.log" >&2
     exit 1

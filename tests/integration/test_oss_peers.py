@@ -6,39 +6,22 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import aliyun
 import runner
 from images import MIB
 from osscase import OssCase
-from ossserver import OssServer
-
-HERE = Path(__file__).resolve().parents[1] / "aliyun"
-NODE = os.environ.get("VIMG_TEST_NODE", "node")
 
 
 class Peers(OssCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.modules = Path(os.environ.get("VIMG_TEST_BUILD", ".")) / "aliyun"
-        cls.modules.mkdir(exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, cls.modules)
-        if not (cls.modules / "node_modules" / ".package-lock.json").exists():
-            subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-                           cwd=cls.modules, stdin=subprocess.DEVNULL, check=True)
-
-    def node(self, script, *args, given=None):
-        done = subprocess.run([NODE, HERE / script, self.modules.resolve(), *map(str, args)],
-                              input=given, stdin=None if given else subprocess.DEVNULL,
-                              capture_output=True, text=True, check=False)
+    def node(self, script, *args, given=""):
+        done = subprocess.run(aliyun.command(script, *args), input=given, capture_output=True,
+                              text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.splitlines()
 
@@ -95,15 +78,15 @@ class Peers(OssCase):
     def test_their_client_of_the_storage(self):
         for signature in ("v4", "v1"):
             with self.subTest(signature):
-                server = OssServer(signature=signature)
+                server = self.storage(signature=signature)
                 self.addCleanup(server.close)
                 raw = self.raw(size=3 * MIB + 5)
-                self.assertEqual(self.node("oss.js", server.port, "sk", signature, raw), ["ok"])
+                self.assertEqual(self.node("oss.js", server.port, self.SECRET, signature, raw), ["ok"])
                 self.assertEqual((server.objects, server.uploads), ({}, {}))
 
     def test_their_client_of_the_endpoint(self):
         self.ecs.oss = None
-        self.assertEqual(self.node("api.js", self.ecs.url, "sk"), ["ok"])
+        self.assertEqual(self.node("api.js", self.ecs.url, self.SECRET), ["ok"])
 
 
 if __name__ == "__main__":

@@ -24,12 +24,16 @@ KEPT = SOON + "<image:rollback import='no'/>"
 WHEN = ("dropped", "late", "after")
 
 
-class Gate:
-    """Stops one request of an operation at a server, behind the first @skip of them.  @when: once
-    the gate opens it is never served (dropped) or only then (late), or it was before (after)."""
+def gate_at(server, op, when, skip=0):
+    return Gate(server, op, when == "after", skip, when == "dropped")
 
-    def __init__(self, server, op, when, skip=0):
-        self.op, self.when, self.skip = op, when, skip
+
+class Gate:
+    """Stops one request of an operation at a server, behind the first @skip of them: after it was
+    served, or before; then, once the gate opens, it is served late, or never (@dropped)."""
+
+    def __init__(self, server, op, after=False, skip=0, dropped=False):
+        self.op, self.after, self.skip, self.dropped = op, after, skip, dropped
         self.reached, self.go = threading.Event(), threading.Event()
         if hasattr(server, "act"):
             self.wrap(server)
@@ -45,7 +49,7 @@ class Gate:
     def hold(self):
         self.reached.set()
         self.go.wait()
-        if self.when == "dropped":
+        if self.dropped:
             raise BrokenPipeError
 
     def open(self):
@@ -57,10 +61,10 @@ class Gate:
 
         def held(action, given):
             it = self.is_it((action,))
-            if it and self.when != "after":
+            if it and not self.after:
                 self.hold()
             answer = act(action, given)
-            if it and self.when == "after":
+            if it and self.after:
                 self.hold()
             return answer
         server.act = held
@@ -70,12 +74,12 @@ class Gate:
 
         def counted(*names):
             count(*names)
-            if self.when != "after" and self.is_it(names):
+            if not self.after and self.is_it(names):
                 self.hold()
 
         def faulty(*names):
             fault = fault_for(*names)
-            if self.when == "after" and fault is None and self.is_it(names):
+            if self.after and fault is None and self.is_it(names):
                 from ossserver import FAULTS_AFTER, Fault
 
                 def late(_handler, _headers, body, announced):
@@ -213,7 +217,7 @@ class Failing(RollbackCase):
         self.stored(name, "a", raw)
         self.v("vol-delete", "--pool", name, "a")
         one, = self.json("trash list", name)["trash"]
-        gate = Gate(self.oss, "List", "after")
+        gate = Gate(self.oss, "List", after=True)
         with ThreadPoolExecutor(1) as worker:
             report = worker.submit(self.json, "cleanup", name)
             self.assertTrue(gate.reached.wait(120))
@@ -270,7 +274,7 @@ class Failing(RollbackCase):
         self.stored(name, "a", self.raw(size=MIB))
         before = (self.contents(), list(self.ecs.images))
         self.ecs.fault("CopyImage", "status", 1000, "403:Forbidden.RAM")
-        self.no("", "vol-clone", "--pool", name, "a", "b")
+        self.no("Forbidden.RAM", "vol-clone", "--pool", name, "a", "b")
         self.assertEqual((self.contents(), list(self.ecs.images)), before)
         self.assertEqual([k.rsplit("/", 1)[1] for k in self.keys("names/")], ["a"])
 
@@ -281,7 +285,7 @@ class Killed(RollbackCase):
     def kill_at(self, server, op, when, options=SOON + AT_ONCE, control=True, skip=0):
         name = self.oss_pool(options=options, control=control)
         raw = self.create(name)
-        gate = Gate(getattr(self, server), op, when, skip)
+        gate = gate_at(getattr(self, server), op, when, skip)
         self.kill_in(name, gate, self.begin_upload(name, raw))
         return name, raw
 
@@ -349,10 +353,10 @@ class Killed(RollbackCase):
                     if op != "Delete:names":    # a trashed image has none
                         self.v("vol-delete", "--pool", name, "a")
                         one, = self.json("trash list", name)["trash"]
-                        gate = Gate(getattr(self, server), op, when)
+                        gate = gate_at(getattr(self, server), op, when)
                         child = self.begin_ctl("trash", "purge", name, one["uuid"])
                     else:
-                        gate = Gate(getattr(self, server), op, when)
+                        gate = gate_at(getattr(self, server), op, when)
                         child = self.begin("vol-delete", "--pool", name, "a")
                     self.kill_in(name, gate, child)
                     self.json("cleanup", name)
@@ -431,7 +435,7 @@ class Killed(RollbackCase):
         name = self.oss_pool(options=SOON + AT_ONCE)
         raw = self.raw(size=MIB)
         self.stored(name, "a", raw)
-        gate = Gate(getattr(self, server), op, when)
+        gate = gate_at(getattr(self, server), op, when)
         self.kill_in(name, gate, self.begin("vol-clone", "--pool", name, "a", "b"))
         self.json("cleanup", name)
         self.v("pool-refresh", name)

@@ -19,6 +19,8 @@ from radosgw import Gateway
 class Gatewayed(OssCase):
     """One gateway for all; what a test made is gone at its end."""
 
+    SECRET = "sk"
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -110,8 +112,8 @@ class Gatewayed(OssCase):
     def test_wrong_key(self):
         name = self.s3_pool()
         self.secret("oss", "other")
-        self.no("", "pool-refresh", name)
-        self.secret("oss", "sk")
+        self.no("SignatureDoesNotMatch", "pool-refresh", name)
+        self.secret("oss", self.SECRET)
         self.v("pool-refresh", name)
 
 

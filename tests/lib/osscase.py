@@ -24,12 +24,13 @@ class OssCase(CtlMixin, VirshCase):
     """A bucket and an endpoint of each test's own."""
 
     server = {}
+    SECRET = "hush-" + uuid.uuid4().hex    # nothing else looks like it
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.secrets = {}
-        cls.secret(USAGE, "sk")
+        cls.secret(USAGE, cls.SECRET)
 
     @classmethod
     def secret(cls, usage, value):
@@ -47,8 +48,11 @@ class OssCase(CtlMixin, VirshCase):
 
     def setUp(self):
         super().setUp()
-        self.oss = OssServer(**self.server)
-        self.ecs = EcsServer(oss=self.oss)
+        self.oss = self.storage(**self.server)
+        self.ecs = EcsServer({"ak": self.SECRET}, oss=self.oss)
+
+    def storage(self, **kw):
+        return OssServer(keys={"ak": self.SECRET}, **kw)
 
     def tearDown(self):
         super().tearDown()
@@ -59,16 +63,17 @@ class OssCase(CtlMixin, VirshCase):
     # ---- pools
 
     def oss_xml(self, name=None, control=True, oss="", options=SOON, uid=None, port=None,
-                user="ak", usage=USAGE, inside="", network=""):
+                user="ak", usage=USAGE, inside="", network="", host="127.0.0.1",
+                way="style='path' tls='no'"):
         """@control: whether there is an endpoint, or its URL."""
         url = self.ecs.url if control is True else control
-        return ("<pool type='aliyunebs' %s><name>%s</name>%s<source><host name='127.0.0.1' port='%d'"
+        return ("<pool type='aliyunebs' %s><name>%s</name>%s<source><host name='%s' port='%d'"
                 "/>%s<name>images</name><auth type='aliyun' username='%s'><secret usage='%s'/>"
-                "</auth></source><image:options>%s<image:oss region='cn-hangzhou' style='path' "
-                "tls='no' %s>%s</image:oss>%s</image:options></pool>"
+                "</auth></source><image:options>%s<image:oss region='cn-hangzhou' %s %s>"
+                "%s</image:oss>%s</image:options></pool>"
                 % (NS, name or self.name, "<uuid>%s</uuid>" % uid if uid else "",
-                   port or self.oss.port, "<device path='%s'/>" % url if url else "", user, usage,
-                   network, oss, inside, options))
+                   host, port or self.oss.port, "<device path='%s'/>" % url if url else "", user, usage,
+                   network, way, oss, inside, options))
 
     def oss_pool(self, start=True, **kw):
         name = kw.get("name") or self.name
@@ -90,7 +95,7 @@ class OssCase(CtlMixin, VirshCase):
         other.ok("secret-define", path)
         path = other.root / "value"
         path.touch(0o600)
-        path.write_text("sk")
+        path.write_text(self.SECRET)
         other.ok("secret-set-value", sid, "--plain", "--file", path)
         path.write_text(self.oss_xml(**kw))
         other.ok("pool-define", path)

@@ -233,6 +233,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def take_apart(self):
         owner = self.server.owner
+        if self.path.startswith("http://"):     # as a proxy is asked
+            self.path = "/" + self.path.split("/", 3)[3]
+            owner.proxied += 1
         path, _, query = self.path.partition("?")
         self.pairs = []
         for piece in query.split("&") if query else []:
@@ -279,6 +282,7 @@ class Handler(BaseHTTPRequestHandler):
             if len(self.body) < size:
                 self.close_connection = True
                 return
+            owner.clients.add(self.client_address[0])
             self.take_apart()
             op = self.operation()
             where = "%s:%s" % (op, ((self.key or "") + "/").split("/")[1])
@@ -384,7 +388,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def store(self, data, meta, etag=None):
         found = Object(bytes(data), etag or md5_hex(data), meta, uuid.uuid4().hex, crc64(data))
-        self.server.owner.objects[self.key] = found
+        owner = self.server.owner
+        if owner.versions and self.key in owner.objects:
+            owner.old.append((self.key, owner.objects[self.key]))
+        owner.hidden.discard(self.key)
+        owner.objects[self.key] = found
         return found
 
     def do_put(self):
@@ -449,7 +457,21 @@ class Handler(BaseHTTPRequestHandler):
             found = owner.objects.get(self.key)
             if found and version in (None, found.version):
                 del owner.objects[self.key]
+                if owner.versions and not version:      # a marker hides it
+                    owner.old.append((self.key, found))
+                    owner.hidden.add(self.key)
+            if version:
+                owner.old = [(k, o) for k, o in owner.old if (k, o.version) != (self.key, version)]
+                self.show_again()
         self.answer(204)
+
+    def show_again(self):
+        """What was put before is there again, once nothing is before it."""
+        owner = self.server.owner
+        former = [(k, o) for k, o in owner.old if k == self.key]
+        if former and self.key not in owner.objects and self.key not in owner.hidden:
+            owner.old.remove(former[-1])
+            owner.objects[self.key] = former[-1][1]
 
     # ---- the bucket
 
@@ -710,9 +732,11 @@ class OssServer:
         self.rate = 0           # bytes a second of an answer; 0: no limit
         self.skew = 0
         self.objects, self.uploads = {}, {}
+        self.old, self.hidden = [], set()       # of a bucket that keeps versions
         self.counts, self.faults, self.wrong = {}, [], []
         self.seen = None        # a list: requests whose signature was right
-        self.in_flight_bytes = 0
+        self.in_flight_bytes = self.proxied = 0
+        self.clients = set()    # addresses
         self.lock, self.stop = threading.RLock(), threading.Event()
         self.http = Listener(("127.0.0.1", port), Handler)
         self.http.owner = self
