@@ -66,7 +66,7 @@ free_entered(VimgEbsStore *store, VimgEbsSite *site, const char *key, const char
     if (!vimg_ebs_live_check(store, site, owner, patience, error) ||
         !has_name(site, owner, name, &has, patience, error))
         return FALSE;
-    return !has && vimg_oss_delete_same(site->oss, key, seen->etag, seen->version, patience, error);
+    return !has && vimg_oss_delete_same(site->oss, key, seen->etag, NULL, patience, error);
 }
 
 /*
@@ -212,7 +212,7 @@ vimg_ebs_live_beat(VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
     if (life == LIFE_OTHERS)
         return throw_taken(error);
     if ((life == LIFE_ENDED &&
-         !vimg_oss_delete_same(site->oss, key, seen.etag, seen.version, patience, &local)) ||
+         !vimg_oss_delete_same(site->oss, key, seen.etag, NULL, patience, &local)) ||
         !put_text(site, key, store->writer, uuid, life != LIFE_OURS, patience, &local)) {
         if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS) ||
             g_error_matches(local, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))

@@ -229,8 +229,8 @@ remove_entered(Cleanup *cleanup, const VimgOssEntry *entry, const VimgOssObject 
         return FALSE;
     if (used)
         return TRUE;
-    if (!cleanup->dry_run && !vimg_oss_delete_same(cleanup->site->oss, entry->key, object->etag,
-                                                   object->version, &cleanup->patience, error))
+    if (!cleanup->dry_run &&
+        !vimg_ebs_delete_seen(cleanup->site, entry->key, object, &cleanup->patience, error))
         return FALSE;
     note(cleanup, cleanup->removed, entry->key, why);
     cleanup->freed += entry->size;

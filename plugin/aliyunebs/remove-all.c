@@ -132,8 +132,7 @@ remove_object(gpointer data, const VimgOssEntry *entry, GError **error)
     }
     tag = vimg_pairs_get(object.metadata, VIMG_EBS_TAG);
     if (tag && owner && (!*owner || strcmp(tag, owner) == 0))
-        return vimg_oss_delete_same(removal->site->oss, entry->key, object.etag, object.version,
-                                    &removal->patience, error);
+        return vimg_ebs_delete_seen(removal->site, entry->key, &object, &removal->patience, error);
     vimg_ebs_warn("object '%s' is not ours and stays", entry->key);
     return TRUE;
 }

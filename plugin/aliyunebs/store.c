@@ -61,6 +61,16 @@ vimg_ebs_uuid_in(const VimgEbsSite *site, const char *key)
     return g_steal_pointer(&uuid);
 }
 
+gboolean
+vimg_ebs_delete_seen(VimgEbsSite *site, const char *key, const VimgOssObject *seen,
+                     const VimgPatience *patience, GError **error)
+{
+    g_autofree char *content = vimg_ebs_uuid_in(site, key);
+
+    return vimg_oss_delete_same(site->oss, key, seen->etag, content ? seen->version : NULL,
+                                patience, error);
+}
+
 GPtrArray *
 vimg_ebs_metadata(const char *uuid)
 {

@@ -60,6 +60,12 @@ VimgEbsSite *vimg_ebs_store_site(VimgEbsStore *store);
 char *vimg_ebs_key(const VimgEbsSite *site, const char *kind, const char *name);
 /* Returns: (transfer full) the uuid in "PREFIX/UUID/NAME"; NULL: it is no such key. */
 char *vimg_ebs_uuid_in(const VimgEbsSite *site, const char *key);
+/*
+ * Deletes the object at @key, if it still is @seen.  Content has one version; of all else there
+ * were earlier ones, which must not come to light.
+ */
+gboolean vimg_ebs_delete_seen(VimgEbsSite *site, const char *key, const VimgOssObject *seen,
+                              const VimgPatience *patience, GError **error);
 /* Returns: (transfer full) of VimgPair: that an object is of image @uuid. */
 GPtrArray *vimg_ebs_metadata(const char *uuid);
 /* Until @job is cancelled, or, if that is NULL, for as long as a call without one may take. */
