@@ -39,13 +39,13 @@ declare -A packages=(
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
-    [oss]="$drive ceph-mon ceph-mgr ceph-osd ceph-common radosgw curl $node"
+    [oss]="$drive openssl iproute2 ceph-mon ceph-mgr ceph-osd ceph-common radosgw curl $node"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
-    [asan]="$drive $ssh_packages genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive $ssh_packages genisoimage openssl iproute2 clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive $ssh_packages clang libclang-rt-14-dev llvm python3-libvirt"
+    [tsan]="$drive $ssh_packages openssl iproute2 clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # ---- builds ----------------------------------------------------------------------------------
@@ -243,12 +243,13 @@ suite_ssh() {
 # An object storage and a control endpoint on loopback, and a gateway of Ceph.
 suite_oss() {
     build gcc
+    # the longest come first
+    integration test_oss_rollback
     integration test_oss_s3
-    integration test_oss_peers
+    integration test_oss_hosts
     integration test_oss_pools
     integration test_oss_images
-    integration test_oss_rollback
-    integration test_oss_hosts
+    integration test_oss_peers
 }
 
 suite_install() {
@@ -285,6 +286,9 @@ suite_asan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_oss_pools
+    integration test_oss_rollback
+    integration test_oss_hosts
     integration test_sync
     integration test_images
     integration test_badinput
@@ -344,6 +348,9 @@ suite_tsan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_oss_pools
+    integration test_oss_rollback
+    integration test_oss_hosts
     integration test_sync
     integration test_stress --steps 12
     integration test_crash --rounds 5
