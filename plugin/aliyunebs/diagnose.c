@@ -144,10 +144,22 @@ try_writing(Diagnosis *diagnosis, const char *key, const GPtrArray *metadata, gb
     return FALSE;
 }
 
+/* With all of its @versions. */
+static gboolean
+remove_trial(const Diagnosis *diagnosis, const char *key, const char *name, guint versions,
+             GError **error)
+{
+    VimgPatience patience = vimg_ebs_patience_for(STEP_SECONDS);
+
+    while (versions > 0 &&
+           vimg_ebs_drop_object(diagnosis->site, key, name, NULL, NULL, &patience, error))
+        versions--;
+    return versions == 0;
+}
+
 static void
 look_at_writing(Diagnosis *diagnosis)
 {
-    VimgPatience patience = vimg_ebs_patience_for(STEP_SECONDS);
     g_autofree char *name = g_uuid_string_random();
     g_autofree char *key = vimg_ebs_key(diagnosis->site, "doctor", name);
     g_autoptr(GPtrArray) metadata = vimg_ebs_metadata(name);
@@ -155,8 +167,7 @@ look_at_writing(Diagnosis *diagnosis)
     gboolean exclusive = FALSE;
     gboolean written = try_writing(diagnosis, key, metadata, &exclusive, &error);
 
-    if (vimg_ebs_drop_object(diagnosis->site, key, name, NULL, NULL, &patience,
-                             error ? NULL : &error) &&
+    if (remove_trial(diagnosis, key, name, written && !exclusive ? 2 : 1, error ? NULL : &error) &&
         written && exclusive)
         tell(diagnosis, VIMG_STEP_OK, NULL,
              _("an object was written, and protected from another one"));

@@ -20,6 +20,7 @@
 
 #define DIGITS 23 /* of a token, in the prefix of what is exported: 30 bytes at most */
 #define ROLLBACK_SECONDS 25
+#define TAG VIMG_EBS_TAG "-export" /* names metadata of a copy */
 
 typedef struct {
     VimgEbsStore *store;
@@ -137,6 +138,7 @@ copy_to_place(Export *export, const char *key, VimgOssObject *seen, GError **err
                         .progress = show,
                         .data = export};
 
+    vimg_pairs_add(metadata, TAG, export->journal->image_name);
     return vimg_oss_head(export->site->oss, key, &made, &export->patience, error) &&
            vimg_oss_copy(export->site->oss, &copy, seen, error);
 }
@@ -175,6 +177,12 @@ make(Export *export, VimgEbsHold *hold, GError **error)
            vimg_ebs_hold_confirm(hold, &export->patience, error) && know_copy(export, &seen, error);
 }
 
+gboolean
+vimg_ebs_is_exported(const VimgOssObject *object)
+{
+    return object->metadata && vimg_pairs_get(object->metadata, TAG);
+}
+
 /* Whether it is to be made: another download may have been faster. */
 static gboolean
 look(Export *export, const char *uuid, gboolean *needed, GError **error)
@@ -187,13 +195,14 @@ look(Export *export, const char *uuid, gboolean *needed, GError **error)
         return FALSE;
     if (vimg_ebs_head(export->site, export->record, &seen, &export->patience, &local))
         return TRUE;
-    *needed = vimg_ebs_is_gone(local);
-    if (*needed) {
-        g_error_free(local);
-        return TRUE;
+    *needed = vimg_ebs_is_gone(local) || vimg_ebs_is_exported(&seen);
+    if (!*needed) {
+        g_propagate_error(error, local);
+        return FALSE;
     }
-    g_propagate_error(error, local);
-    return FALSE;
+    g_error_free(local);
+    return !seen.etag || vimg_ebs_drop_object(export->site, export->record->key, uuid, seen.etag,
+                                              seen.version, &export->patience, error);
 }
 
 static gboolean

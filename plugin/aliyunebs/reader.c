@@ -68,7 +68,8 @@ find_object(VimgEbsReader *reader, const char *uuid, GError **error)
 
     if (vimg_ebs_head(reader->site, reader->record, &reader->object, &reader->patience, &local))
         return TRUE;
-    if (!vimg_ebs_is_gone(local) || !reader->record->image_id || !reader->site->control) {
+    if ((!vimg_ebs_is_gone(local) && !vimg_ebs_is_exported(&reader->object)) ||
+        !reader->record->image_id || !reader->site->control) {
         if (vimg_ebs_is_gone(local)) {
             g_clear_error(&local);
             throw_error(&local, VIMG_ERROR_DAMAGED,

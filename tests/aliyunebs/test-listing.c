@@ -180,6 +180,27 @@ test_writers(Fixture *fixture, gconstpointer data)
     g_assert_true(vimg_ebs_live_check(&fixture->store, site, "u", &patience, NULL));
 }
 
+/* Of two hosts that find nobody at one moment, one has the image. */
+static void
+test_hosts_at_once(Fixture *fixture, gconstpointer data)
+{
+    VimgEbsSite *site = fixture->store.site;
+    VimgEbsStore other = {.writer = (char *)"host-b"};
+    VimgPatience patience = vimg_ebs_patience_for(60);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_ebs_live_beat(&fixture->store, site, "u", &patience, &error));
+    g_free(server_tell(fixture->server, "fault Get:live status 1 404:NoSuchKey"));
+    g_assert_false(vimg_ebs_live_beat(&other, site, "u", &patience, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+    g_assert_true(vimg_ebs_live_check(&fixture->store, site, "u", &patience, NULL));
+    /* whoever never had it ends nothing */
+    vimg_ebs_live_end(&other, site, "u", &patience);
+    g_assert_cmpuint(server_number(fixture->server, "number objects"), ==, 1);
+    vimg_ebs_live_end(&fixture->store, site, "u", &patience);
+    g_assert_cmpuint(server_number(fixture->server, "number objects"), ==, 0);
+}
+
 #define ADD(path, func) g_test_add(path, Fixture, NULL, set_up, func, tear_down)
 
 static void
@@ -227,6 +248,7 @@ main(int argc, char **argv)
     ADD("/listing/list", test_list);
     ADD("/listing/later", test_later);
     ADD("/listing/damaged", test_damaged);
+    ADD("/listing/hosts-at-once", test_hosts_at_once);
     ADD("/listing/names", test_names);
     ADD("/listing/writers", test_writers);
     ADD("/listing/find", test_find);

@@ -474,6 +474,27 @@ class Killed(RollbackCase):
                 with self.subTest("%s %s" % (when, op)):
                     self.killed_in_export(server, op, when)
 
+    def test_an_export_that_ends_after_all(self):
+        """A copy that nobody waited for any more is not what was uploaded, and is made again."""
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        key, = self.contents()
+        more = self.exports(self.oss.objects.pop(key).data)
+        gate = Gate(self.oss, "Copy", "after")
+        child = self.begin("vol-download", "--pool", name, "a", str(self.work / "cut-off"))
+        self.assertTrue(gate.reached.wait(120))
+        self.daemon.kill()
+        child.communicate(timeout=120)
+        late = self.oss.objects.pop(key)
+        gate.open()
+        self.daemon.restart()
+        self.wait_state(name, "running")
+        self.json("cleanup", name)
+        self.oss.objects[key] = late
+        self.daemon.virsh("vol-download", "--pool", name, "a", self.work / "first")
+        self.v("pool-refresh", name)
+        self.assertEqual(self.fetched(name, "a").read_bytes(), more)
+
     def killed_in_export(self, server, op, when):
         name = self.oss_pool()
         self.stored(name, "a", self.raw(size=MIB))
