@@ -1,0 +1,37 @@
+/*
+ * record.h: what we keep on an RBD image about the image it is
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_CEPH_RECORD_H
+#define VIMG_CEPH_RECORD_H
+
+#include "store.h"
+
+/* An image as it lies in the cluster. */
+typedef struct {
+    char *rbd;             /* name of the RBD image */
+    char *id;              /* RBD's own id, for the trash */
+    gboolean ours;         /* it has metadata of ours */
+    char *digest;          /* sha256 of the raw content, for verify; NULL: none */
+    char *uploaded_format; /* what was uploaded, when the image was converted; else NULL */
+    guint64 uploaded_size; /* bytes */
+    VimgPluginImage info;  /* of an image of other tools the uuid is made of its RBD id */
+} VimgCephRecord;
+
+/* Accepts NULL. */
+void vimg_ceph_record_free(VimgCephRecord *record);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephRecord, vimg_ceph_record_free)
+
+/* The JSON object of @record and back; hostile text is VIMG_ERROR_DAMAGED. */
+char *vimg_ceph_record_format(const VimgCephRecord *record);
+gboolean vimg_ceph_record_parse(VimgCephRecord *record, const char *text, GError **error);
+
+/* All images of the RADOS pool, those of @trash or the others.  Returns: (transfer full) array. */
+GPtrArray *vimg_ceph_record_list(VimgCephStore *store, gboolean trash, GError **error);
+/* Returns: (transfer full); NULL with VIMG_ERROR_NO_VOL. */
+VimgCephRecord *vimg_ceph_record_find(VimgCephStore *store, const char *uuid, GError **error);
+/* Writes it to the open image @image. */
+gboolean vimg_ceph_record_save(rbd_image_t image, const VimgCephRecord *record, GError **error);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * store.h: the images in one RADOS pool
+ *
+ * An image of ours is an RBD image with metadata of ours; one without was made by other tools: it
+ * is listed, read and cloned, and nothing of ours changes or removes it.
+ *
+ *   virtimage.name.<name>     RADOS object; exclusively made, its content is the uuid: who has it
+ *                             has the name
+ *   virtimage.staged.<uuid>   RBD image that is being uploaded; its watcher tells that it lives
+ *   <name>                    RBD image that is active, with snapshot "image"; renaming a staged
+ *                             one to it is the only commit
+ *   RBD's trash               deleted images that carry our metadata
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_CEPH_STORE_H
+#define VIMG_CEPH_STORE_H
+
+#include <pthread.h>
+
+#include "cluster.h"
+
+#define VIMG_CEPH_CLAIM "virtimage.name."
+#define VIMG_CEPH_STAGED "virtimage.staged."
+#define VIMG_CEPH_SNAPSHOT "image"
+#define VIMG_CEPH_METADATA "virtimage" /* key of an RBD image: one JSON object */
+
+typedef struct {
+    VimgPluginHost *host;
+    char *store_id; /* "FSID.POOL-ID" */
+
+    /* options, through __atomic builtins */
+    guint64 keep_deleted;   /* seconds */
+    guint64 keep_temporary; /* seconds */
+
+    pthread_mutex_t lock; /* guards what follows; never held during I/O */
+    VimgCluster *cluster; /* NULL: lost */
+} VimgCephStore;
+
+/* Returns: (transfer full) the connection of now; NULL with VIMG_ERROR_DISCONNECTED. */
+VimgCluster *vimg_ceph_store_cluster(VimgCephStore *store, GError **error);
+
+/* The daemon's services; NULL in tests.  Set once, before anything else. */
+extern const VimgServices *vimg_ceph_services;
+
+#endif
