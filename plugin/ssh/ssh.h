@@ -15,6 +15,7 @@
 
 #define VIMG_SSH_PORT 22
 #define VIMG_SSH_USER "root"
+#define VIMG_SSH_SECONDS 28 /* to be let in, whatever the number of hosts */
 
 /* The steps of reaching a server, in their order. */
 typedef enum {
@@ -44,6 +45,7 @@ typedef struct {
     VimgHostKeyPolicy policy;
     const char *known_hosts; /* path of the daemon's own */
     const char *accept_line; /* the command that accepts a key, up to the fingerprint */
+    guint seconds;           /* instead of VIMG_SSH_SECONDS, if not 0 */
 } VimgSshTarget;
 
 /* Called before each step of each address.  @what: the host or address, as "10.0.0.5 port 22". */

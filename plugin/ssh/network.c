@@ -1,0 +1,288 @@
+/*
+ * network.c: the addresses of a server, those of a given network alone, and a way to one of them
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "network.h"
+#include "ssh-private.h"
+
+#define LOST_SECONDS 30 /* without an acknowledgement of what was sent */
+
+/* Sockets that the kernel gives up by itself when the other side is gone. */
+static const struct {
+    int level;
+    int name;
+    int value;
+} socket_options[] = {
+    {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
+    {IPPROTO_TCP, TCP_KEEPIDLE, 15}, {IPPROTO_TCP, TCP_KEEPINTVL, 5},
+    {IPPROTO_TCP, TCP_KEEPCNT, 3},   {IPPROTO_TCP, TCP_USER_TIMEOUT, LOST_SECONDS * 1000},
+};
+
+/* A question to the resolver, which cannot be interrupted: whoever lets go last frees it. */
+typedef struct {
+    gint refs;
+    char *name;
+    char *service;
+    int done; /* eventfd */
+    int result;
+    struct addrinfo *found;
+} Question;
+
+static void
+question_unref(Question *question)
+{
+    if (__atomic_sub_fetch(&question->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    if (question->found)
+        freeaddrinfo(question->found);
+    if (question->done >= 0)
+        close(question->done);
+    g_free(question->name);
+    g_free(question->service);
+    g_free(question);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Question, question_unref)
+
+static void
+endpoint_free(gpointer data)
+{
+    VimgEndpoint *endpoint = data;
+
+    g_free(endpoint->what);
+    g_free(endpoint);
+}
+
+/* ---- networks */
+
+/* Returns: the bytes of the address, NULL for one that is no address of IP. */
+static const guint8 *
+address_bytes(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET)
+        return (const guint8 *)&((const struct sockaddr_in *)address)->sin_addr;
+    if (address->sa_family == AF_INET6)
+        return (const guint8 *)&((const struct sockaddr_in6 *)address)->sin6_addr;
+    return NULL;
+}
+
+gboolean
+vimg_network_parse(const char *cidr, VimgNetwork *out, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(cidr, "/", 2);
+    guint64 bits;
+
+    memset(out, 0, sizeof(*out));
+    out->text = cidr;
+    out->family = strchr(cidr, ':') ? AF_INET6 : AF_INET;
+    if (g_strv_length(parts) != 2 || inet_pton(out->family, parts[0], out->bytes) != 1 ||
+        !g_ascii_string_to_unsigned(parts[1], 10, 0, out->family == AF_INET ? 32 : 128, &bits,
+                                    NULL)) {
+        g_set_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                    _("'%s' is no network in CIDR notation"), cidr);
+        return FALSE;
+    }
+    out->bits = (guint)bits;
+    return TRUE;
+}
+
+gboolean
+vimg_network_contains(const VimgNetwork *network, const struct sockaddr *address)
+{
+    const guint8 *bytes = address_bytes(address);
+    guint whole = network->bits / 8;
+    guint rest = network->bits % 8;
+
+    if (!bytes || address->sa_family != network->family ||
+        memcmp(bytes, network->bytes, whole) != 0)
+        return FALSE;
+    return rest == 0 || (bytes[whole] ^ network->bytes[whole]) >> (8 - rest) == 0;
+}
+
+gboolean
+vimg_network_local(const VimgNetwork *network, VimgEndpoint *out)
+{
+    struct ifaddrs *all;
+    struct ifaddrs *one;
+    gboolean found = FALSE;
+
+    if (getifaddrs(&all) < 0)
+        return FALSE;
+    for (one = all; one && !found; one = one->ifa_next) {
+        if (!one->ifa_addr || !(one->ifa_flags & IFF_UP) ||
+            !vimg_network_contains(network, one->ifa_addr))
+            continue;
+        memset(out, 0, sizeof(*out));
+        out->length = one->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                          : sizeof(struct sockaddr_in6);
+        memcpy(&out->address, one->ifa_addr, out->length);
+        found = TRUE;
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+/* ---- names */
+
+static void
+ask(Question *question)
+{
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+
+    question->result = getaddrinfo(question->name, question->service, &hints, &question->found);
+}
+
+static void *
+ask_thread(void *data)
+{
+    g_autoptr(Question) question = data;
+
+    ask(question);
+    eventfd_write(question->done, 1);
+    return NULL;
+}
+
+/* The resolver may take minutes, so it has a thread that is left behind when the time is over. */
+static gboolean
+ask_until(Question *question, gint64 deadline)
+{
+    struct pollfd poll_fd = {.fd = question->done, .events = POLLIN};
+    gint64 left = (deadline - g_get_monotonic_time()) / 1000;
+    pthread_t thread;
+    sigset_t all;
+    sigset_t before;
+    int result;
+
+    __atomic_add_fetch(&question->refs, 1, __ATOMIC_RELAXED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(&thread, NULL, ask_thread, question);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0) {
+        question_unref(question);
+        return FALSE;
+    }
+    pthread_detach(thread);
+    return poll(&poll_fd, 1, (int)MAX(left, 0)) > 0;
+}
+
+static VimgEndpoint *
+endpoint_new(const struct addrinfo *info)
+{
+    VimgEndpoint *endpoint = g_new0(VimgEndpoint, 1);
+    char host[NI_MAXHOST] = "?";
+    char service[NI_MAXSERV] = "?";
+
+    memcpy(&endpoint->address, info->ai_addr, info->ai_addrlen);
+    endpoint->length = info->ai_addrlen;
+    getnameinfo(info->ai_addr, info->ai_addrlen, host, sizeof(host), service, sizeof(service),
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    endpoint->what = g_strdup_printf("%s port %s", host, service);
+    return endpoint;
+}
+
+GPtrArray *
+vimg_network_resolve(const VimgPluginAddress *host, const VimgNetwork *network, gint64 deadline,
+                     GError **error)
+{
+    g_autoptr(GPtrArray) endpoints = g_ptr_array_new_with_free_func(endpoint_free);
+    g_autoptr(Question) question = g_new0(Question, 1);
+    const struct addrinfo *info;
+
+    question->refs = 1;
+    question->name = g_strdup(host->name);
+    question->service = g_strdup_printf("%u", host->port ? host->port : VIMG_SSH_PORT);
+    question->done = eventfd(0, EFD_CLOEXEC);
+    if (question->done < 0 || !ask_until(question, deadline)) {
+        vimg_ssh_throw(error, VIMG_ERROR_DISCONNECTED, VIMG_SSH_RESOLVE, host->name, "%s",
+                       _("no answer in time"));
+        return NULL;
+    }
+    if (question->result != 0) {
+        vimg_ssh_throw(error, VIMG_ERROR_DISCONNECTED, VIMG_SSH_RESOLVE, host->name, "%s",
+                       gai_strerror(question->result));
+        return NULL;
+    }
+    for (info = question->found; info && endpoints->len < VIMG_ADDRESSES_MAX; info = info->ai_next)
+        if (address_bytes(info->ai_addr) &&
+            (!network || vimg_network_contains(network, info->ai_addr)))
+            g_ptr_array_add(endpoints, endpoint_new(info));
+    if (endpoints->len > 0)
+        return g_steal_pointer(&endpoints);
+    if (network)
+        g_set_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                    _("server '%1$s' has no address in network '%2$s'"), host->name, network->text);
+    else
+        vimg_ssh_throw(error, VIMG_ERROR_DISCONNECTED, VIMG_SSH_RESOLVE, host->name, "%s",
+                       _("it has no address"));
+    return NULL;
+}
+
+/* ---- sockets */
+
+static int
+wait_connected(int fd, gint64 deadline)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    socklen_t length = sizeof(int);
+    int result = 0;
+
+    for (;;) {
+        gint64 left = (deadline - g_get_monotonic_time()) / 1000;
+
+        if (left <= 0)
+            return ETIMEDOUT;
+        if (poll(&poll_fd, 1, (int)MIN(left, G_MAXINT)) > 0)
+            break;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &result, &length) < 0)
+        return errno;
+    return result;
+}
+
+static int
+connect_socket(int fd, const VimgEndpoint *to, const VimgEndpoint *local, gint64 deadline)
+{
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(socket_options); i++)
+        if (setsockopt(fd, socket_options[i].level, socket_options[i].name,
+                       &socket_options[i].value, sizeof(int)) < 0)
+            return errno;
+    if (local && bind(fd, (const struct sockaddr *)&local->address, local->length) < 0)
+        return errno;
+    if (connect(fd, (const struct sockaddr *)&to->address, to->length) == 0)
+        return 0;
+    return errno == EINPROGRESS ? wait_connected(fd, deadline) : errno;
+}
+
+int
+vimg_network_connect(const VimgEndpoint *to, const VimgEndpoint *local, gint64 deadline)
+{
+    int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int result;
+
+    if (fd < 0)
+        return -errno;
+    result = connect_socket(fd, to, local, deadline);
+    if (result == 0)
+        return fd;
+    close(fd);
+    return -result;
+}

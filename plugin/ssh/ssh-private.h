@@ -1,0 +1,46 @@
+/*
+ * ssh-private.h: a connection from inside, and how its failures are said
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_SSH_SSH_PRIVATE_H
+#define VIMG_SSH_SSH_PRIVATE_H
+
+#include <errno.h>
+#include <libintl.h>
+#include <stdarg.h>
+
+#include "ssh.h"
+
+#define _(text) dgettext("virtimage", text)
+/* In a table: translated where it is used. */
+#define N_(text) text
+
+/* Bytes that libssh2 may hold for one connection, whatever the server sends. */
+#define VIMG_SSH_MEMORY_MAX ((gsize)48 * 1024 * 1024)
+
+struct _VimgSsh {
+    int fd;
+    LIBSSH2_SESSION *session;
+    LIBSSH2_CHANNEL *channel; /* NULL before vimg_ssh_subsystem() */
+    char *host;               /* as the definition names it, in lower case */
+    guint16 port;
+    char *what;                 /* "10.0.0.5 port 22" */
+    gint64 deadline;            /* of the monotonic clock; 0: none */
+    gsize memory;               /* bytes that libssh2 holds */
+    gboolean memory_out;        /* it wanted more than it may have */
+    gboolean secret;            /* what it gives back may hold secrets */
+    const VimgBuffer *password; /* for the next question of the server; NULL: nothing is said */
+};
+
+/* What libssh2 holds comes from here; wiped when it is given back as long as @ssh is secret. */
+gpointer vimg_ssh_alloc(VimgSsh *ssh, gsize size);
+/* The next call of libssh2 ends when the deadline of @ssh has passed. */
+void vimg_ssh_arm(VimgSsh *ssh);
+/* Sets @error: what was tried, with whom, and why it failed.  Returns: FALSE. */
+gboolean vimg_ssh_throw(GError **error, VimgErrorCode code, VimgSshStep step, const char *what,
+                        const char *format, ...) G_GNUC_PRINTF(5, 6);
+/* The same from what libssh2 said last: the connection is of no use any more. */
+gboolean vimg_ssh_throw_lost(GError **error, VimgSshStep step, VimgSsh *ssh);
+
+#endif
