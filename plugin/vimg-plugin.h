@@ -177,6 +177,9 @@ typedef struct {
      * From when open() was called until close() returns.
      */
     void (*status)(VimgPluginHost *host, const GError *error);
+
+    /* private directory of the daemon, 0700, which survives restarts; NULL: there is none */
+    const char *state_dir;
 } VimgServices;
 
 /* ---- definitions ------------------------------------------------------------------------ */
@@ -615,6 +618,12 @@ typedef struct {
      * from memory; when writer_stat() may come
      */
     guint64 (*writer_reserved)(gpointer writer);
+    /*
+     * optional: from now on the server of @pool, which may be open or not, is known by the key with
+     * @fingerprint, as long as it shows just that one; VIMG_ERROR_AUTH if it shows another
+     */
+    gboolean (*host_key_accept)(const VimgPluginPool *pool, const char *fingerprint,
+                                GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

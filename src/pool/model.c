@@ -222,6 +222,7 @@ vimg_model_new(const VimgModelConfig *config, GError **error)
     model->secrets = vimg_secrets_new(secrets);
     if (!vimg_persist_dirs(model, error))
         return NULL;
+    vimg_services_set_state_dir(model->state_dir);
     vimg_services_set_secrets(model->secrets);
     vimg_services_set_status_func(vimg_session_status, model);
     model->backends = vimg_backends_new(config->plugin_dir, vimg_services_get());

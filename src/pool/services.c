@@ -248,7 +248,8 @@ service_timer_remove(guint id)
 
 /* ---- the table -------------------------------------------------------------------------- */
 
-static const VimgServices services = {
+/* Constant but for its directory. */
+static VimgServices services = {
     .abi = VIMG_PLUGIN_ABI,
     .size = sizeof(VimgServices),
     .log = service_log,
@@ -260,6 +261,12 @@ static const VimgServices services = {
     .timer_remove = service_timer_remove,
     .status = service_status,
 };
+
+void
+vimg_services_set_state_dir(const char *dir)
+{
+    services.state_dir = g_intern_string(dir);
+}
 
 const VimgServices *
 vimg_services_get(void)

@@ -20,6 +20,9 @@ const VimgServices *vimg_services_get(void);
  */
 void vimg_services_set_secrets(VimgSecrets *secrets);
 
+/* Before a backend is loaded. */
+void vimg_services_set_state_dir(const char *dir);
+
 /* Called in any thread of a backend, no lock held; @error NULL: the storage is back. */
 typedef void (*VimgStatusFunc)(VimgPluginHost *host, const GError *error, gpointer data);
 void vimg_services_set_status_func(VimgStatusFunc func, gpointer data);
