@@ -24,7 +24,12 @@ typedef struct {
     char *pool;      /* its name */
     char *user;      /* "admin", without "client." */
     VimgBuffer *key; /* for a child process; wiped at the end */
-    char *monitors;  /* as of mon_host, for a child process */
+    char *monitors;  /* as of mon_host, for a child process: "v2:10.0.0.5:3300" */
+    char *origin;    /* of the definition and the secrets it came from */
+
+    /* of <space>, bytes; through __atomic builtins */
+    guint64 reserve;
+    guint64 quota;
 } VimgCluster;
 
 typedef struct {
@@ -39,8 +44,9 @@ typedef struct {
 /*
  * Connects to the first monitor of @pool that answers, with the key of its <auth>, or one fetched
  * over SSH.  @make: make the RADOS pool if the definition names none and there is none.  Returns:
- * (transfer full); NULL with VIMG_ERROR_DISCONNECTED (why for each monitor), VIMG_ERROR_AUTH or
- * VIMG_ERROR_NO_POOL's sibling VIMG_ERROR_SYSTEM for a RADOS pool that is not there.
+ * (transfer full); NULL with VIMG_ERROR_DISCONNECTED (why for each monitor), VIMG_ERROR_AUTH,
+ * VIMG_ERROR_CONFIG_UNSUPPORTED (monitors of several clusters, a way outside of the data network)
+ * or VIMG_ERROR_SYSTEM for a RADOS pool that is not there.
  */
 VimgCluster *vimg_cluster_connect(const VimgPluginPool *pool, gboolean make, GError **error);
 VimgCluster *vimg_cluster_ref(VimgCluster *cluster);
@@ -49,7 +55,12 @@ void vimg_cluster_unref(VimgCluster *cluster);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCluster, vimg_cluster_unref)
 
 gboolean vimg_cluster_space(VimgCluster *cluster, VimgClusterSpace *out, GError **error);
-/* Still there, and still lets us write: a small object written and removed. */
+/* Room for a new image of @bytes (0: not known): VIMG_ERROR_NO_SPACE with the numbers. */
+gboolean vimg_cluster_admit(VimgCluster *cluster, guint64 bytes, GError **error);
+/*
+ * Still there, and still lets us write: a small object written and removed.  VIMG_ERROR_AUTH: it
+ * lets us only read; VIMG_ERROR_NO_SPACE: it is full.
+ */
 gboolean vimg_cluster_probe(VimgCluster *cluster, GError **error);
 /* Sets @error from @result, a negative errno of librados or librbd; lost ones: DISCONNECTED. */
 gboolean vimg_cluster_throw(GError **error, int result, const char *format, ...)

@@ -1,0 +1,132 @@
+/*
+ * space.c: how full the RADOS pool is
+ *
+ * What counts is the pool's own: the cluster's totals are of raw bytes, of which a pool that keeps
+ * several copies has a part.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "answer.h"
+#include "cluster.h"
+#include "throw.h"
+
+/* Returns: the object of @list whose @key is @id. */
+static JsonObject *
+find_pool(JsonArray *list, const char *key, gint64 id)
+{
+    JsonObject *item;
+    guint i;
+
+    for (i = 0; (item = vimg_answer_item(list, i)); i++) {
+        if (vimg_answer_number(item, key) == (guint64)id)
+            return item;
+    }
+    return NULL;
+}
+
+static gboolean
+read_sizes(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
+{
+    g_autoptr(JsonNode) answer = vimg_ceph_ask(cluster->rados, "\"prefix\": \"df\"", error);
+    JsonObject *stats = NULL;
+
+    if (!answer)
+        return FALSE;
+    if (JSON_NODE_HOLDS_OBJECT(answer)) {
+        JsonArray *pools = vimg_answer_array(json_node_get_object(answer), "pools");
+
+        stats = vimg_answer_object(find_pool(pools, "id", cluster->pool_id), "stats");
+    }
+    if (!stats)
+        return throw_error(error, VIMG_ERROR_DISCONNECTED,
+                           _("the cluster knows no RADOS pool '%s' any more"), cluster->pool);
+    out->stored = MIN(vimg_answer_number(stats, "stored"), G_MAXINT64 / 2);
+    out->available = MIN(vimg_answer_number(stats, "max_avail"), G_MAXINT64 / 2);
+    return TRUE;
+}
+
+static gboolean
+has_flag(const char *names, const char *flag)
+{
+    g_auto(GStrv) list = g_strsplit(names ? names : "", ",", -1);
+
+    return g_strv_contains((const char *const *)list, flag);
+}
+
+/* Since Luminous every pool has the flags of the OSDs it lies on. */
+static gboolean
+read_flags(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
+{
+    g_autoptr(JsonNode) answer =
+        vimg_ceph_ask(cluster->rados, "\"prefix\": \"osd pool ls\", \"detail\": \"detail\"", error);
+    JsonObject *pool = NULL;
+    const char *flags;
+    guint64 quota;
+
+    if (!answer)
+        return FALSE;
+    if (JSON_NODE_HOLDS_ARRAY(answer))
+        pool = find_pool(json_node_get_array(answer), "pool_id", cluster->pool_id);
+    flags = pool ? vimg_answer_text(pool, "flags_names") : NULL;
+    out->nearfull = has_flag(flags, "nearfull");
+    out->full = has_flag(flags, "full") || has_flag(flags, "full_quota");
+    quota = vimg_answer_number(pool, "quota_max_bytes");
+    if (quota > 0)
+        out->available = MIN(out->available, quota - MIN(quota, out->stored));
+    return TRUE;
+}
+
+/* What the definition of the pool leaves of it. */
+static void
+apply_limits(VimgCluster *cluster, VimgClusterSpace *out)
+{
+    guint64 reserve = __atomic_load_n(&cluster->reserve, __ATOMIC_RELAXED);
+    guint64 quota = __atomic_load_n(&cluster->quota, __ATOMIC_RELAXED);
+
+    out->available -= MIN(out->available, reserve);
+    if (quota > 0)
+        out->available = MIN(out->available, quota - MIN(quota, out->stored));
+}
+
+gboolean
+vimg_cluster_space(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
+{
+    memset(out, 0, sizeof(*out));
+    if (!read_sizes(cluster, out, error) || !read_flags(cluster, out, error))
+        return FALSE;
+    out->total = out->stored + out->available;
+    apply_limits(cluster, out);
+    out->read_only = out->full;
+    return TRUE;
+}
+
+gboolean
+vimg_cluster_admit(VimgCluster *cluster, guint64 bytes, GError **error)
+{
+    g_autofree char *available = NULL;
+    g_autofree char *stored = NULL;
+    g_autofree char *wanted = NULL;
+    VimgClusterSpace space;
+
+    if (!vimg_cluster_space(cluster, &space, error))
+        return FALSE;
+    if (!space.full && !space.nearfull && bytes <= space.available && space.available > 0)
+        return TRUE;
+    available = g_format_size_full(space.available, G_FORMAT_SIZE_IEC_UNITS);
+    stored = g_format_size_full(space.stored, G_FORMAT_SIZE_IEC_UNITS);
+    wanted = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
+    if (space.full)
+        return throw_error(error, VIMG_ERROR_NO_SPACE,
+                           _("RADOS pool '%1$s' is full: %2$s are stored, %3$s are free"),
+                           cluster->pool, stored, available);
+    if (space.nearfull)
+        return throw_error(
+            error, VIMG_ERROR_NO_SPACE,
+            _("RADOS pool '%1$s' is nearly full and takes no new images: %2$s are stored, %3$s are free"),
+            cluster->pool, stored, available);
+    return throw_error(error, VIMG_ERROR_NO_SPACE,
+                       _("%1$s do not fit into RADOS pool '%2$s': %3$s are stored, %4$s are free"),
+                       wanted, cluster->pool, stored, available);
+}
