@@ -15,14 +15,15 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit model wire virsh ctl plugin clients stock crash hosts install quickstart ndebug asan fuzz tsan)
+all=(lint unit model wire virsh ctl plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
 drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux zstd'
+sshd='openssh-server openssh-client libnss-wrapper openssl python3-jsonschema'
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
-    [unit]='libxml2-utils casync qemu-utils'
+    [unit]="libxml2-utils casync qemu-utils $ssh_packages"
     [model]='spin'
     [wire]=''
     [virsh]="$drive genisoimage openssl"
@@ -34,12 +35,13 @@ declare -A packages=(
     [stock]="$drive libvirt-daemon python3-libvirt"
     [crash]='libvirt-clients'
     [hosts]='casync'
+    [ssh]="$drive $sshd"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
-    [ndebug]=''
-    [asan]="$drive genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
+    [ndebug]="$ssh_packages"
+    [asan]="$drive $ssh_packages genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive clang libclang-rt-14-dev llvm python3-libvirt"
+    [tsan]="$drive $ssh_packages clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # ---- builds ----------------------------------------------------------------------------------
@@ -185,6 +187,22 @@ suite_crash() {
 suite_hosts() {
     build gcc
     integration test_hosts
+}
+
+# The suites of local stores over SSH, and what only remote ones have.
+suite_ssh() {
+    build gcc
+    integration test_ssh
+    integration test_ssh_pools
+    integration test_ssh_lost
+    integration test_hosts --ssh 2 --seconds 20
+    export VIMG_TEST_STORE=ssh
+    integration test_upkeep
+    integration test_usage
+    integration test_kept_store
+    integration test_virsh_volumes
+    integration test_transfer
+    integration test_crash --rounds 20
 }
 
 suite_install() {

@@ -8,10 +8,8 @@
  */
 #include "config.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "adopt.h"
+#include "clock.h"
 #include "throw.h"
 
 #define DIRECTORY "adopted"
@@ -57,69 +55,123 @@ vimg_adopted_note(VimgSliceStore *store, const char *origin, GError **error)
 
 /* ---- what lies there -------------------------------------------------------------------- */
 
+typedef struct {
+    char *name;
+    char *origin;
+    char *note; /* its path */
+    VimgFileInfo info;
+} Candidate;
+
+static void
+candidate_free(Candidate *candidate)
+{
+    g_free(candidate->name);
+    g_free(candidate->origin);
+    g_free(candidate->note);
+    g_free(candidate);
+}
+
 char *
-vimg_adopt_origin(const char *name, const struct stat *st)
+vimg_adopt_origin(const char *name, const VimgFileInfo *info)
 {
-    return g_strdup_printf("inode=%llu size=%llu mtime=%lld.%09ld path=%s", ULL(st->st_ino),
-                           ULL(st->st_size), (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
-                           name);
+    return g_strdup_printf("size=%llu mtime=%lld path=%s", ULL(info->size),
+                           (long long)vimg_clock_seconds(info->mtime), name);
 }
 
 static gboolean
-is_quiet(const struct stat *st)
-{
-    return g_get_real_time() / G_USEC_PER_SEC - st->st_mtim.tv_sec >= QUIET;
-}
-
-static gboolean
-is_candidate(int dir, const char *name, struct stat *st)
+is_candidate(const char *name, const VimgFileInfo *info)
 {
     return name[0] != '.' && strcmp(name, "store.json") != 0 && g_utf8_validate(name, -1, NULL) &&
-           fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st->st_mode) &&
-           st->st_size > 0 && is_quiet(st);
+           info->type == VIMG_FILE_REGULAR && info->size > 0 && info->size <= G_MAXINT64;
 }
 
-static gboolean
-offer(VimgSliceStore *store, int dir, GPtrArray *names, VimgFileSink sink, gpointer data,
-      VimgPluginJob *job, GError **error)
+static gint
+compare_candidates(gconstpointer a, gconstpointer b)
 {
+    return strcmp((*(const Candidate *const *)a)->name, (*(const Candidate *const *)b)->name);
+}
+
+/* Returns: (transfer full) of Candidate, by name; NULL with @error. */
+static GPtrArray *
+find_candidates(VimgSliceStore *store, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GArray) infos = NULL;
+    GPtrArray *found;
+    int result = vimg_transport_list_infos(store->transport, ".", &names, &infos);
     guint i;
 
-    for (i = 0; i < names->len; i++) {
-        VimgPluginFile file = {.size = sizeof(file), .name = g_ptr_array_index(names, i)};
-        g_autofree char *origin = NULL;
-        struct stat st;
-
-        if (!vimg_slice_store_check_job(job, error))
-            return FALSE;
-        if (!is_candidate(dir, file.name, &st))
-            continue;
-        origin = vimg_adopt_origin(file.name, &st);
-        file.origin = origin;
-        file.length = (guint64)st.st_size;
-        file.allocation = MIN((guint64)st.st_blocks * 512, file.length);
-        if (!vimg_adopted_before(store, origin) && !sink(&file, data))
-            break;
+    if (result != 0) {
+        throw_result(error, result, _("cannot read the directory of the store"));
+        return NULL;
     }
-    return TRUE;
+    found = g_ptr_array_new_with_free_func((GDestroyNotify)candidate_free);
+    for (i = 0; i < names->len; i++) {
+        const VimgFileInfo *info = &g_array_index(infos, VimgFileInfo, i);
+        Candidate *candidate;
+
+        if (!is_candidate(names->pdata[i], info))
+            continue;
+        candidate = g_new0(Candidate, 1);
+        candidate->name = g_strdup(names->pdata[i]);
+        candidate->info = *info;
+        candidate->origin = vimg_adopt_origin(candidate->name, info);
+        candidate->note = note_path(candidate->origin);
+        g_ptr_array_add(found, candidate);
+    }
+    g_ptr_array_sort(found, compare_candidates);
+    return found;
+}
+
+/* Leaves those that were not adopted before; all are looked up at once. */
+static void
+drop_adopted(VimgSliceStore *store, GPtrArray *candidates)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, candidates->len);
+    guint i;
+
+    for (i = 0; i < candidates->len; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = ((Candidate *)candidates->pdata[i])->note};
+    vimg_transport_run(store->transport, ops, candidates->len);
+    for (i = candidates->len; i > 0; i--) {
+        if (ops[i - 1].result != ENOENT)
+            g_ptr_array_remove_index(candidates, i - 1);
+    }
+}
+
+static void
+offer(VimgSliceStore *store, GPtrArray *candidates, VimgFileSink sink, gpointer data)
+{
+    gint64 now = candidates->len > 0 ? vimg_clock_now(store) : 0;
+    guint i;
+
+    for (i = 0; i < candidates->len; i++) {
+        const Candidate *candidate = candidates->pdata[i];
+        const VimgFileInfo *info = &candidate->info;
+        VimgPluginFile file = {.size = sizeof(file),
+                               .name = candidate->name,
+                               .origin = candidate->origin,
+                               .length = info->size,
+                               .allocation = info->size};
+
+        if (info->inode != 0)
+            file.allocation = MIN(info->allocation, info->size);
+        if (now - vimg_clock_seconds(info->mtime) >= QUIET && !sink(&file, data))
+            return;
+    }
 }
 
 gboolean
 vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data, VimgPluginJob *job,
                 GError **error)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(store->transport, ".", &names);
-    gboolean ok;
-    int dir;
+    g_autoptr(GPtrArray) candidates = find_candidates(store, error);
 
-    if (result != 0)
-        return throw_result(error, result, _("cannot read the directory of the store"));
-    dir = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return throw_result(error, errno, _("cannot read the directory of the store"));
-    vimg_transport_sort(names);
-    ok = offer(store, dir, names, sink, data, job, error);
-    close(dir);
-    return ok;
+    if (!candidates || !vimg_slice_store_check_job(job, error))
+        return FALSE;
+    drop_adopted(store, candidates);
+    if (!vimg_slice_store_check_job(job, error))
+        return FALSE;
+    offer(store, candidates, sink, data);
+    return TRUE;
 }

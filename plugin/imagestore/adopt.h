@@ -1,15 +1,15 @@
 /*
  * adopt.h: plain files beside the store that may become images
  *
- * The origin of such a file is "inode=N size=N mtime=N.N path=NAME", relative to the root, since
- * another host may have mounted it elsewhere; device numbers differ between hosts and boots.
+ * The origin of such a file is "size=N mtime=SECONDS path=NAME", relative to the root, since
+ * another host may have mounted it elsewhere.  It is what every host sees alike, be it over SFTP,
+ * and what a copy of the whole store to another disk keeps: no inode, no device, no parts of a
+ * second.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #ifndef VIMG_IMAGESTORE_ADOPT_H
 #define VIMG_IMAGESTORE_ADOPT_H
-
-#include <sys/stat.h>
 
 #include "store.h"
 
@@ -19,7 +19,7 @@ gboolean vimg_adopted_before(VimgSliceStore *store, const char *origin);
 gboolean vimg_adopted_note(VimgSliceStore *store, const char *origin, GError **error);
 
 /* Returns: (transfer full) */
-char *vimg_adopt_origin(const char *name, const struct stat *st);
+char *vimg_adopt_origin(const char *name, const VimgFileInfo *info);
 /* The files that have been as they are for a minute and were not adopted before, by name. */
 gboolean vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data,
                          VimgPluginJob *job, GError **error);

@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include "clock.h"
 #include "collect-private.h"
 #include "spare.h"
 #include "survey.h"
@@ -96,19 +97,12 @@ clear(VimgCollection *collection)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgCollection, clear)
 
-/* What time the storage has: that of a file just written. */
 static gboolean
 ask_time(VimgCollection *collection, const char *path, GError **error)
 {
-    VimgFileInfo info;
-    int result = vimg_transport_overwrite(collection->store->transport, path, "1\n", 2);
+    int result = vimg_clock_ask(collection->store->transport, path, &collection->now);
 
-    if (result == 0)
-        result = vimg_transport_stat(collection->store->transport, path, &info);
-    if (result != 0)
-        return throw_result(error, result, _("cannot ask the storage for its time"));
-    collection->now = info.mtime / G_GINT64_CONSTANT(1000000000);
-    return TRUE;
+    return result == 0 || throw_result(error, result, _("cannot ask the storage for its time"));
 }
 
 gboolean
@@ -434,7 +428,7 @@ vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPlugi
     collection.job = job;
     collection.dry_run = dry_run;
     if (dry_run) {
-        collection.now = g_get_real_time() / G_USEC_PER_SEC;
+        collection.now = vimg_clock_now(store);
         good = count(&collection, error);
     } else {
         collection.lock = take_lock(&collection, patience, error);

@@ -10,12 +10,14 @@
 #include "crew.h"
 #include "thread.h"
 #include "throw.h"
+#include "transport.h"
 
 #define MAX_THREADS 16
 #define IDLE_SECONDS 5
 
 struct _VimgLane {
     VimgCrewFunc func;
+    VimgPluginJob *job; /* that whoever made it worked for */
     GQueue tasks;
     guint running;
     gboolean queued; /* in crew.ready */
@@ -71,6 +73,14 @@ next_task(VimgLane **lane)
     return task;
 }
 
+static void
+run_task(const VimgLane *lane, VimgSliceTools *tools, gpointer task)
+{
+    VIMG_TRANSPORT_PATIENCE(lane->job);
+
+    lane->func(tools, task);
+}
+
 static void *
 crew_main(void *data)
 {
@@ -83,7 +93,7 @@ crew_main(void *data)
     thread_must(pthread_mutex_lock(&crew.lock));
     while ((task = next_task(&lane))) {
         thread_must(pthread_mutex_unlock(&crew.lock));
-        lane->func(tools, task);
+        run_task(lane, tools, task);
         thread_must(pthread_mutex_lock(&crew.lock));
         lane->running--;
         pthread_cond_broadcast(&crew.done);
@@ -136,6 +146,7 @@ vimg_lane_new(VimgCrewFunc func, GError **error)
     }
     lane = g_new0(VimgLane, 1);
     lane->func = func;
+    lane->job = vimg_transport_job();
     g_queue_init(&lane->tasks);
     crew.lanes++;
     return lane;

@@ -19,7 +19,10 @@ typedef struct _VimgLane VimgLane;
 /* @tools are the thread's own. */
 typedef void (*VimgCrewFunc)(VimgSliceTools *tools, gpointer task);
 
-/* FALSE with VIMG_ERROR_BUSY if no thread can be started. */
+/*
+ * Its tasks work for the job of the calling thread.  FALSE with VIMG_ERROR_BUSY if no thread can be
+ * started.
+ */
 VimgLane *vimg_lane_new(VimgCrewFunc func, GError **error);
 void vimg_lane_push(VimgLane *lane, gpointer task);
 /* Waits until every task pushed has run.  Accepts NULL. */

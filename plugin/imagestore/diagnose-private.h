@@ -1,7 +1,8 @@
 /*
  * diagnose-private.h: what the parts of a diagnosis share
  *
- * diagnose.c leads; diagnose-mount.c looks at the file system, diagnose-files.c tries it.
+ * diagnose.c leads; diagnose-way.c goes to a server, diagnose-mount.c looks at the file system,
+ * diagnose-files.c tries it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -9,6 +10,7 @@
 #define VIMG_IMAGESTORE_DIAGNOSE_PRIVATE_H
 
 #include "diagnose.h"
+#include "sftp/session.h"
 #include "store.h"
 
 typedef struct {
@@ -16,8 +18,10 @@ typedef struct {
     VimgStepSink sink;
     gpointer data;
     VimgPluginJob *job;
-    const char *step; /* the present one */
-    VimgTransport *transport;
+    const char *step;         /* the present one */
+    char *where;              /* the directory, with its host if that is another one */
+    VimgTransport *transport; /* NULL: the server was not reached */
+    VimgSftpServer server;
     gboolean reached;      /* the directory can be read */
     VimgSliceStore *store; /* NULL: none was found; else only to look at */
     gboolean written;      /* files could be made */
@@ -29,6 +33,10 @@ typedef struct {
 void vimg_diagnosis_tell(VimgDiagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy,
                          const char *format, ...) G_GNUC_PRINTF(4, 5);
 
+/* Each step to a server on another machine. */
+void vimg_diagnose_way(VimgDiagnosis *diagnosis);
+/* What that server can do. */
+void vimg_diagnose_server(VimgDiagnosis *diagnosis);
 /* Which file system it is, and whether it keeps what it says. */
 void vimg_diagnose_mount(VimgDiagnosis *diagnosis);
 /* The same by @mounts, in the form of /proc/self/mountinfo. */

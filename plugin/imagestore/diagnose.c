@@ -15,6 +15,8 @@
 #include "lease.h"
 #include "location.h"
 #include "open.h"
+#include "reach.h"
+#include "remote.h"
 #include "slice.h"
 #include "survey.h"
 #include "throw.h"
@@ -42,37 +44,50 @@ vimg_diagnosis_tell(VimgDiagnosis *diagnosis, VimgStepVerdict verdict, const cha
 
 /* ---- the directory ---------------------------------------------------------------------- */
 
+/* Whose it is, and what is to be done where it cannot be read: on this host that can be seen. */
+static void
+tell_local(VimgDiagnosis *diagnosis)
+{
+    const char *dir = diagnosis->pool->dir;
+    struct stat st;
+
+    if (stat(dir, &st) < 0)
+        memset(&st, 0, sizeof(st)); /* gone meanwhile */
+    vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL,
+                        _("'%1$s' is a directory of user %2$u and group %3$u, mode %4$o"), dir,
+                        st.st_uid, st.st_gid, st.st_mode & 07777);
+}
+
 static void
 look_at_directory(VimgDiagnosis *diagnosis)
 {
-    const char *dir = diagnosis->pool->dir;
     const char *known = diagnosis->pool->store_id;
+    gboolean remote = vimg_remote_is(diagnosis->pool);
     g_autoptr(GPtrArray) names = NULL;
-    struct stat st;
-    int result = stat(dir, &st) < 0 ? errno : 0;
+    int result = vimg_transport_list(diagnosis->transport, ".", &names);
 
-    if (result == 0)
-        result = vimg_transport_list(diagnosis->transport, ".", &names);
     diagnosis->reached = result == 0;
-    if (result == 0)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL,
-                            _("'%1$s' is a directory of user %2$u and group %3$u, mode %4$o"), dir,
-                            st.st_uid, st.st_gid, st.st_mode & 07777);
+    if (result == 0 && !remote)
+        tell_local(diagnosis);
+    else if (result == 0)
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL, _("'%s' can be read"), diagnosis->where);
     else if (result == ENOENT)
         vimg_diagnosis_tell(
             diagnosis, VIMG_STEP_FAILED,
             known ? _("mount the storage there, or correct the path with virsh pool-edit")
                   : _("virsh pool-build makes it"),
-            "'%s': %s", dir, g_strerror(result));
+            "'%s': %s", diagnosis->where, g_strerror(result));
     else if (result == EACCES || result == EPERM)
         vimg_diagnosis_tell(
             diagnosis, VIMG_STEP_FAILED,
-            _("let the daemon's user read and enter it and all above it: owner, mode, SELinux label"),
-            "'%s': %s", dir, g_strerror(result));
+            remote
+                ? _("let the user that is logged in as read and enter it and all above it: owner, mode, SELinux label")
+                : _("let the daemon's user read and enter it and all above it: owner, mode, SELinux label"),
+            "'%s': %s", diagnosis->where, g_strerror(result));
     else
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
                             _("see that the storage answers on this host, as with ls"), "'%s': %s",
-                            dir, g_strerror(result));
+                            diagnosis->where, g_strerror(result));
 }
 
 /* ---- the store -------------------------------------------------------------------------- */
@@ -87,16 +102,16 @@ tell_missing(VimgDiagnosis *diagnosis, VimgPlace place)
         vimg_diagnosis_tell(
             diagnosis, VIMG_STEP_FAILED,
             _("mount it there; if it is lost for good, virsh pool-build --overwrite makes a new one"),
-            _("store %1$s is not in '%2$s'"), pool->store_id, pool->dir);
+            _("store %1$s is not in '%2$s'"), pool->store_id, diagnosis->where);
     else if (place == VIMG_PLACE_FOREIGN && !pool->retrieve_existing)
         vimg_diagnosis_tell(
             diagnosis, VIMG_STEP_FAILED,
             _("take another directory, or say <image:retrieve existing='yes'/> to make a store beside them"),
-            _("'%s' holds files but no store"), pool->dir);
+            _("'%s' holds files but no store"), diagnosis->where);
     else
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_WARNING,
                             _("virsh pool-build or pool-start makes it"),
-                            _("'%s' holds no store yet"), pool->dir);
+                            _("'%s' holds no store yet"), diagnosis->where);
 }
 
 /* Returns: the first of its directories that is missing; NULL: none is. */
@@ -114,6 +129,14 @@ find_gap(VimgTransport *transport)
     return NULL;
 }
 
+static VimgSliceStore *
+peek(const VimgPluginPool *pool, GError **error)
+{
+    VimgTransport *transport = vimg_reach(pool, NULL, NULL, error);
+
+    return transport ? vimg_slice_store_peek(transport, error) : NULL;
+}
+
 static void
 look_at_store(VimgDiagnosis *diagnosis)
 {
@@ -129,7 +152,7 @@ look_at_store(VimgDiagnosis *diagnosis)
         return;
     }
     if (!error)
-        store = vimg_slice_store_peek(vimg_transport_local_new(pool->dir), &error);
+        store = peek(pool, &error);
     gap = store ? find_gap(diagnosis->transport) : NULL;
     if (error)
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
@@ -138,7 +161,7 @@ look_at_store(VimgDiagnosis *diagnosis)
     else if (pool->store_id && strcmp(pool->store_id, store->uuid) != 0)
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
                             _("mount the right one there, or define another pool for this one"),
-                            _("'%1$s' holds store %2$s instead of store %3$s"), pool->dir,
+                            _("'%1$s' holds store %2$s instead of store %3$s"), diagnosis->where,
                             store->uuid, pool->store_id);
     else if (gap)
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, _("bring it back from a copy"),
@@ -165,6 +188,11 @@ look_at_space(VimgDiagnosis *diagnosis)
     if (result != 0) {
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, NULL, _("cannot get the free space: %s"),
                             g_strerror(result));
+        return;
+    }
+    if (space.total == 0) {
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
+                            _("the server does not tell how much space is left"));
         return;
     }
     if (space.available <= reserve)
@@ -313,27 +341,37 @@ look_at_damage(VimgDiagnosis *diagnosis)
 
 typedef enum {
     NEEDS_NOTHING,
+    NEEDS_SERVER,
     NEEDS_DIRECTORY,
     NEEDS_STORE,
     NEEDS_FILES,
 } Needs;
 
+typedef enum {
+    HERE = 1 << 0,
+    ELSEWHERE = 1 << 1,
+    ANYWHERE = HERE | ELSEWHERE,
+} Where;
+
 static const struct {
     const char *name;
+    Where where; /* the store is */
     Needs needs;
     void (*look)(VimgDiagnosis *diagnosis);
 } steps[] = {
-    {"directory", NEEDS_NOTHING, look_at_directory},
-    {"filesystem", NEEDS_DIRECTORY, vimg_diagnose_mount},
-    {"store", NEEDS_DIRECTORY, look_at_store},
-    {"space", NEEDS_DIRECTORY, look_at_space},
-    {"files", NEEDS_STORE, vimg_diagnose_files},
-    {"latency", NEEDS_FILES, look_at_latency},
-    {"clock", NEEDS_FILES, look_at_clock},
-    {"leases", NEEDS_STORE, look_at_leases},
-    {"images", NEEDS_STORE, look_at_images},
-    {"leftovers", NEEDS_STORE, look_at_leftovers},
-    {"damage", NEEDS_STORE, look_at_damage},
+    {"way", ELSEWHERE, NEEDS_NOTHING, vimg_diagnose_way},
+    {"server", ELSEWHERE, NEEDS_SERVER, vimg_diagnose_server},
+    {"directory", ANYWHERE, NEEDS_SERVER, look_at_directory},
+    {"filesystem", HERE, NEEDS_DIRECTORY, vimg_diagnose_mount},
+    {"store", ANYWHERE, NEEDS_DIRECTORY, look_at_store},
+    {"space", ANYWHERE, NEEDS_DIRECTORY, look_at_space},
+    {"files", ANYWHERE, NEEDS_STORE, vimg_diagnose_files},
+    {"latency", ANYWHERE, NEEDS_FILES, look_at_latency},
+    {"clock", ANYWHERE, NEEDS_FILES, look_at_clock},
+    {"leases", ANYWHERE, NEEDS_STORE, look_at_leases},
+    {"images", ANYWHERE, NEEDS_STORE, look_at_images},
+    {"leftovers", ANYWHERE, NEEDS_STORE, look_at_leftovers},
+    {"damage", ANYWHERE, NEEDS_STORE, look_at_damage},
 };
 
 static gboolean
@@ -341,6 +379,7 @@ has(const VimgDiagnosis *diagnosis, Needs needs)
 {
     const gboolean found[] = {
         [NEEDS_NOTHING] = TRUE,
+        [NEEDS_SERVER] = diagnosis->transport != NULL,
         [NEEDS_DIRECTORY] = diagnosis->reached,
         [NEEDS_STORE] = diagnosis->store != NULL,
         [NEEDS_FILES] = diagnosis->written,
@@ -353,12 +392,16 @@ gboolean
 vimg_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, VimgPluginJob *job,
               GError **error)
 {
-    g_autoptr(VimgTransport) transport = vimg_transport_local_new(pool->dir);
+    Where where = vimg_remote_is(pool) ? ELSEWHERE : HERE;
     VimgDiagnosis diagnosis = {
-        .pool = pool, .sink = sink, .data = data, .job = job, .transport = transport};
+        .pool = pool, .sink = sink, .data = data, .job = job, .where = vimg_remote_where(pool)};
     gsize i;
 
+    if (where == HERE)
+        diagnosis.transport = vimg_transport_local_new(pool->dir);
     for (i = 0; i < G_N_ELEMENTS(steps) && vimg_slice_store_check_job(job, error); i++) {
+        if (!(steps[i].where & where))
+            continue;
         diagnosis.step = steps[i].name;
         vimg_slice_store_progress(job, steps[i].name, 0, 0);
         if (has(&diagnosis, steps[i].needs))
@@ -368,5 +411,7 @@ vimg_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, Vimg
                                 _("not tried: an earlier step must be right first"));
     }
     vimg_slice_store_free(diagnosis.store);
+    vimg_transport_free(diagnosis.transport);
+    g_free(diagnosis.where);
     return i == G_N_ELEMENTS(steps) && vimg_slice_store_check_job(job, error);
 }

@@ -18,15 +18,17 @@
 #include "json.h"
 #include "open.h"
 #include "reader.h"
+#include "remote.h"
 #include "store.h"
 #include "trash.h"
 #include "verify.h"
+#include "way.h"
 #include "writer.h"
 
 static gpointer
 open_store(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host, GError **error)
 {
-    return vimg_imagestore_open(pool, open_flags, error);
+    return vimg_imagestore_open(pool, open_flags, host, error);
 }
 
 static void
@@ -38,8 +40,7 @@ close_store(gpointer handle)
 static gboolean
 update_store(gpointer handle, const VimgPluginPool *pool, GError **error)
 {
-    vimg_imagestore_apply(pool, handle);
-    return TRUE;
+    return vimg_imagestore_update(handle, pool, error);
 }
 
 static gboolean
@@ -200,36 +201,48 @@ static gboolean
 clone_image(gpointer handle, const char *source, const VimgPluginImage *image, VimgPluginJob *job,
             VimgPluginImage *out, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_clone(handle, source, image, job, out, error);
 }
 
 static char *
 cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_collect(handle, dry_run, VIMG_COLLECT_PATIENCE, job, error);
 }
 
 static char *
 verify_images(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_verify(handle, uuid, job, error);
 }
 
 static char *
 account(gpointer handle, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_account(handle, job, error);
 }
 
 static char *
 diff_images(gpointer handle, const char *from, const char *to, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_diff(handle, from, to, job, error);
 }
 
 static gboolean
 file_list(gpointer handle, VimgFileSink sink, gpointer data, VimgPluginJob *job, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(job);
+
     return vimg_adopt_list(handle, sink, data, job, error);
 }
 
@@ -254,6 +267,10 @@ file_close(gpointer file)
 static const VimgPluginOption options[] = {
     {"slice", "size", VIMG_OPTION_UINT, VIMG_SLICE_SIZE_MIN, VIMG_SLICE_SIZE_MAX, NULL, "1048576"},
     {"slice", "compression", VIMG_OPTION_UINT, 1, 9, NULL, "1"},
+    {"ssh", "hostKey", VIMG_OPTION_STRING, 0, 0, NULL, NULL},
+    {"ssh", "policy", VIMG_OPTION_ENUM, 0, 0, "known|accept-new", "known"},
+    {"ssh", "identity", VIMG_OPTION_STRING, 0, 0, NULL, NULL},
+    {"ssh", "connections", VIMG_OPTION_UINT, 1, 8, NULL, "4"},
     {"verify", "rate", VIMG_OPTION_UINT, 0, G_MAXINT64, NULL, "104857600"},
     {NULL},
 };
@@ -263,6 +280,8 @@ static const VimgBackend imagestore_backend = {
     .type = "imagestore",
     .description = "content-addressed slices in a directory",
     .source_required = VIMG_SOURCE_DIR,
+    .source_allowed = VIMG_SOURCE_HOSTS | VIMG_SOURCE_AUTH,
+    .auth_type = VIMG_REMOTE_AUTH,
     .formats = "raw|qcow2|iso|vmdk|vpc|vdi|vhdx",
     .options = options,
     .check = vimg_imagestore_check,
@@ -305,6 +324,7 @@ static const VimgBackend imagestore_backend = {
     .file_close = file_close,
     .discard = discard_image,
     .writer_reserved = writer_reserved,
+    .host_key_accept = vimg_way_accept,
     .usage = account,
     .diff = diff_images,
     .diagnose = vimg_diagnose,

@@ -11,8 +11,12 @@
 /* The parser recurses; ours are two deep. */
 #define MAX_DEPTH 16
 
+/*
+ * Nested too deep, or with what JSON does not have: the parser takes comments and single quotes, in
+ * which brackets and quotes count for nothing.
+ */
 static gboolean
-too_deep(const guint8 *data, gsize size)
+is_tricky(const guint8 *data, gsize size)
 {
     gboolean quoted = FALSE;
     gsize depth = 0;
@@ -23,12 +27,12 @@ too_deep(const guint8 *data, gsize size)
             i++;
         else if (data[i] == '"')
             quoted = !quoted;
-        else if (!quoted && (data[i] == '{' || data[i] == '['))
-            depth++;
+        else if (!quoted && (data[i] == '/' || data[i] == '#' || data[i] == '\''))
+            return TRUE;
+        else if (!quoted && (data[i] == '{' || data[i] == '[') && ++depth > MAX_DEPTH)
+            return TRUE;
         else if (!quoted && (data[i] == '}' || data[i] == ']') && depth > 0)
             depth--;
-        if (depth > MAX_DEPTH)
-            return TRUE;
     }
     return FALSE;
 }
@@ -40,7 +44,7 @@ vimg_json_parse(const guint8 *data, gsize size, GError **error)
     g_autoptr(GError) local = NULL;
     JsonNode *root;
 
-    if (size > VIMG_JSON_MAX_SIZE || too_deep(data, size) || memchr(data, 0, size) ||
+    if (size > VIMG_JSON_MAX_SIZE || is_tricky(data, size) || memchr(data, 0, size) ||
         !g_utf8_validate((const char *)data, (gssize)size, NULL)) {
         throw_error(error, VIMG_ERROR_DAMAGED, _("not a JSON document"));
         return NULL;

@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "location.h"
 #include "throw.h"
@@ -22,16 +20,27 @@ static const struct {
     {"/sys", TRUE}, {"/usr/bin", FALSE}, {"/bin", FALSE},
 };
 
-/* The longest part of @path that exists, resolved, and the rest as it is. */
+/* A VimgRealPath of this host. */
+static char *
+real_here(const char *path, gpointer data)
+{
+    g_autofree char *real = NULL;
+    char *found = realpath(path, NULL);
+
+    real = g_strdup(found);
+    free(found);
+    return g_steal_pointer(&real);
+}
+
 char *
-vimg_location_resolve(const char *dir)
+vimg_location_resolve_by(const char *dir, VimgRealPath real_path, gpointer data)
 {
     g_autofree char *plain = g_canonicalize_filename(dir, "/");
     g_autofree char *head = g_strdup(dir);
     g_autofree char *tail = g_strdup("");
 
     for (;;) {
-        char *real = realpath(head, NULL);
+        g_autofree char *real = real_path(head, data);
         g_autofree char *parent = NULL;
         g_autofree char *base = NULL;
         char *longer;
@@ -39,7 +48,6 @@ vimg_location_resolve(const char *dir)
         if (real) {
             g_autofree char *joined = g_build_filename(real, tail, NULL);
 
-            free(real);
             return g_canonicalize_filename(joined, "/");
         }
         parent = g_path_get_dirname(head);
@@ -52,6 +60,12 @@ vimg_location_resolve(const char *dir)
         g_free(head);
         head = g_steal_pointer(&parent);
     }
+}
+
+char *
+vimg_location_resolve(const char *dir)
+{
+    return vimg_location_resolve_by(dir, real_here, NULL);
 }
 
 static gboolean
@@ -72,51 +86,84 @@ is_forbidden(const char *path)
 }
 
 gboolean
-vimg_location_check(const char *dir, GError **error)
+vimg_location_allow(const char *dir, const char *resolved, GError **error)
+{
+    if (!is_forbidden(resolved))
+        return TRUE;
+    if (strcmp(dir, resolved) == 0)
+        return throw_error(error, VIMG_ERROR_INVALID_ARG,
+                           _("mount path '%s' is not allowed for a storage pool"), dir);
+    return throw_error(
+        error, VIMG_ERROR_INVALID_ARG,
+        _("mount path '%1$s' leads to '%2$s', which is not allowed for a storage pool"), dir,
+        resolved);
+}
+
+gboolean
+vimg_location_check_name(const char *dir, GError **error)
 {
     g_autofree char *plain = NULL;
-    g_autofree char *resolved = NULL;
 
     if (!dir || !g_path_is_absolute(dir))
         return throw_error(error, VIMG_ERROR_INVALID_ARG,
                            _("mount path '%s' is not an absolute path"), dir ? dir : "");
     plain = g_canonicalize_filename(dir, "/");
-    resolved = vimg_location_resolve(dir);
-    if (is_forbidden(plain) || is_forbidden(resolved))
-        return throw_error(error, VIMG_ERROR_INVALID_ARG,
-                           _("mount path '%s' is not allowed for a storage pool"), dir);
-    return TRUE;
+    return vimg_location_allow(dir, plain, error);
 }
 
 gboolean
-vimg_location_make(const char *dir, char **made, GError **error)
+vimg_location_check(const char *dir, GError **error)
+{
+    g_autofree char *resolved = NULL;
+
+    if (!vimg_location_check_name(dir, error))
+        return FALSE;
+    resolved = vimg_location_resolve(dir);
+    return vimg_location_allow(dir, resolved, error);
+}
+
+/* ---- making it -------------------------------------------------------------------------- */
+
+/* @dir as the transport knows it. */
+static const char *
+below_root(const char *dir)
+{
+    return dir + strspn(dir, "/");
+}
+
+gboolean
+vimg_location_make(VimgTransport *root, const char *dir, char **made, GError **error)
 {
     g_autofree char *parent = g_path_get_dirname(dir);
-    struct stat st;
+    int result = vimg_transport_mkdir(root, below_root(dir));
 
-    if (stat(dir, &st) == 0) {
-        if (!S_ISDIR(st.st_mode))
-            return throw_result(error, ENOTDIR, _("cannot open path '%s'"), dir);
-        return TRUE;
+    if (result == ENOENT && strcmp(parent, dir) != 0) {
+        if (!vimg_location_make(root, parent, made, error))
+            return FALSE;
+        result = vimg_transport_mkdir(root, below_root(dir));
     }
-    if (strcmp(parent, dir) != 0 && !vimg_location_make(parent, made, error))
-        return FALSE;
-    if (mkdir(dir, 0777) < 0 && errno != EEXIST)
-        return throw_result(error, errno, _("cannot create path '%s'"), dir);
-    if (!*made)
+    if (result != 0 && result != EEXIST)
+        return throw_result(error, result, _("cannot create path '%s'"), dir);
+    if (result == 0 && !*made)
         *made = g_strdup(dir);
     return TRUE;
 }
 
 void
-vimg_location_unmake(const char *dir, const char *made)
+vimg_location_unmake(VimgTransport *root, const char *dir, const char *made)
 {
     g_autofree char *path = g_strdup(dir);
 
-    while (rmdir(path) == 0 && strcmp(path, made) != 0) {
+    while (vimg_location_remove(root, path) == 0 && strcmp(path, made) != 0) {
         char *parent = g_path_get_dirname(path);
 
         g_free(path);
         path = parent;
     }
+}
+
+int
+vimg_location_remove(VimgTransport *root, const char *dir)
+{
+    return vimg_transport_rmdir(root, below_root(dir));
 }

@@ -9,11 +9,13 @@
 #include "config.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "location.h"
 #include "open.h"
+#include "option.h"
 #include "owner.h"
+#include "reach.h"
+#include "remote.h"
 #include "remove.h"
 #include "throw.h"
 
@@ -21,33 +23,10 @@
 
 /* ---- options ---------------------------------------------------------------------------- */
 
-/* An option's number as core checked it; @fallback if the definition does not have it. */
-static guint64
-option_number(const VimgPluginPool *pool, const char *path, const char *attribute, guint64 fallback)
-{
-    gsize i;
-    gsize j;
-
-    for (i = 0; i < pool->n_elements; i++) {
-        const char *const *pairs = pool->elements[i].attributes;
-
-        if (strcmp(pool->elements[i].path, path) != 0)
-            continue;
-        for (j = 0; pairs && pairs[j]; j += 2) {
-            guint64 value;
-
-            if (strcmp(pairs[j], attribute) == 0 &&
-                g_ascii_string_to_unsigned(pairs[j + 1], 10, 0, G_MAXINT64, &value, NULL))
-                return value;
-        }
-    }
-    return fallback;
-}
-
 static guint64
 slice_size(const VimgPluginPool *pool)
 {
-    return option_number(pool, "slice", "size", VIMG_SLICE_SIZE_DEFAULT);
+    return vimg_option_number(pool, "slice", "size", VIMG_SLICE_SIZE_DEFAULT);
 }
 
 /* The larger of 1 GiB and 5 %, but never more than 10 % of a small file system. */
@@ -73,7 +52,7 @@ vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport)
 void
 vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
 {
-    guint64 level = option_number(pool, "slice", "compression", VIMG_COMPRESSION_DEFAULT);
+    guint64 level = vimg_option_number(pool, "slice", "compression", VIMG_COMPRESSION_DEFAULT);
     guint64 reserve = vimg_imagestore_reserve(pool, store->transport);
 
     __atomic_store_n(&store->compression, (gint)CLAMP(level, 1, 9), __ATOMIC_RELAXED);
@@ -81,7 +60,7 @@ vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
     __atomic_store_n(&store->keep_deleted, pool->keep_deleted, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_temporary, pool->keep_temporary, __ATOMIC_RELAXED);
     __atomic_store_n(&store->verify_rate,
-                     option_number(pool, "verify", "rate", VIMG_VERIFY_RATE_DEFAULT),
+                     vimg_option_number(pool, "verify", "rate", VIMG_VERIFY_RATE_DEFAULT),
                      __ATOMIC_RELAXED);
     __atomic_store_n(&store->quota, pool->space_quota, __ATOMIC_RELAXED);
 }
@@ -95,14 +74,20 @@ vimg_imagestore_check(const VimgPluginPool *pool, GError **error)
         return throw_error(error, VIMG_ERROR_XML,
                            _("slice size %1$llu is not a power of two from %2$llu to %3$llu"),
                            ULL(size), ULL(VIMG_SLICE_SIZE_MIN), ULL(VIMG_SLICE_SIZE_MAX));
-    return vimg_location_check(pool->dir, error);
+    if (!vimg_remote_check(pool, error))
+        return FALSE;
+    return vimg_remote_is(pool) ? vimg_location_check_name(pool->dir, error)
+                                : vimg_location_check(pool->dir, error);
 }
 
 char *
 vimg_imagestore_identity(const VimgPluginPool *pool)
 {
-    g_autofree char *dir = vimg_location_resolve(pool->dir);
+    g_autofree char *dir = NULL;
 
+    if (vimg_remote_is(pool))
+        return vimg_remote_identity(pool);
+    dir = vimg_location_resolve(pool->dir);
     return g_strconcat("dir:", dir, NULL);
 }
 
@@ -111,19 +96,23 @@ vimg_imagestore_identity(const VimgPluginPool *pool)
 static gboolean
 throw_lost(GError **error, const VimgPluginPool *pool)
 {
+    g_autofree char *where = vimg_remote_where(pool);
+
     return throw_error(
         error, VIMG_ERROR_DISCONNECTED,
         _("store %1$s is not in '%2$s'; mount it there, or make a new one with pool-build --overwrite"),
-        pool->store_id, pool->dir);
+        pool->store_id, where);
 }
 
 static gboolean
 throw_foreign(GError **error, const VimgPluginPool *pool)
 {
+    g_autofree char *where = vimg_remote_where(pool);
+
     return throw_error(
         error, VIMG_ERROR_PROBE,
         _("'%s' holds files but no store; <image:retrieve existing='yes'/> makes a store beside them"),
-        pool->dir);
+        where);
 }
 
 static gboolean
@@ -137,6 +126,7 @@ make_store(VimgTransport *transport, const VimgPluginPool *pool, GError **error)
 static gboolean
 ensure_store(VimgTransport *transport, const VimgPluginPool *pool, gboolean create, GError **error)
 {
+    g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
 
     if (!vimg_slice_store_survey(transport, &place, error))
@@ -147,13 +137,13 @@ ensure_store(VimgTransport *transport, const VimgPluginPool *pool, gboolean crea
         return throw_lost(error, pool);
     if (place == VIMG_PLACE_MISSING)
         return throw_error(error, VIMG_ERROR_SYSTEM,
-                           _("cannot open path '%1$s': %2$s; pool-build makes it"), pool->dir,
+                           _("cannot open path '%1$s': %2$s; pool-build makes it"), where,
                            g_strerror(ENOENT));
     if (place == VIMG_PLACE_FOREIGN && !pool->retrieve_existing)
         return throw_foreign(error, pool);
     if (!create)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("'%s' holds no store; pool-build makes one"), pool->dir);
+                           _("'%s' holds no store; pool-build makes one"), where);
     return make_store(transport, pool, error);
 }
 
@@ -161,6 +151,7 @@ static VimgSliceStore *
 open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
 {
     g_autoptr(VimgSliceStore) store = NULL;
+    g_autofree char *where = vimg_remote_where(pool);
 
     /* before the store is opened, which ends what earlier boots left */
     if (pool->state_dir)
@@ -170,44 +161,61 @@ open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
         return NULL;
     if (pool->store_id && strcmp(pool->store_id, store->uuid) != 0) {
         throw_error(error, VIMG_ERROR_DISCONNECTED,
-                    _("'%1$s' holds store %2$s instead of store %3$s"), pool->dir, store->uuid,
+                    _("'%1$s' holds store %2$s instead of store %3$s"), where, store->uuid,
                     pool->store_id);
         return NULL;
     }
-    store->dir = g_strdup(pool->dir);
+    store->where = vimg_remote_where(pool);
     store->state_dir = g_strdup(pool->state_dir);
     vimg_imagestore_apply(pool, store);
     return g_steal_pointer(&store);
 }
 
 VimgSliceStore *
-vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, GError **error)
+vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host,
+                     GError **error)
 {
     g_autoptr(VimgTransport) transport = NULL;
+    VimgSliceStore *store;
+    VimgLink *link;
 
     if (!vimg_imagestore_check(pool, error))
         return NULL;
-    transport = vimg_transport_local_new(pool->dir);
-    if (!ensure_store(transport, pool, (open_flags & VIMG_OPEN_CREATE) != 0, error))
+    transport = vimg_reach(pool, host, &link, error);
+    if (!transport || !ensure_store(transport, pool, (open_flags & VIMG_OPEN_CREATE) != 0, error))
         return NULL;
-    return open_known(g_steal_pointer(&transport), pool, error);
+    store = open_known(g_steal_pointer(&transport), pool, error);
+    if (store)
+        store->link = link;
+    return store;
+}
+
+gboolean
+vimg_imagestore_update(VimgSliceStore *store, const VimgPluginPool *pool, GError **error)
+{
+    if (store->link && !vimg_link_update(store->link, store->transport, pool, error))
+        return FALSE;
+    vimg_imagestore_apply(pool, store);
+    return TRUE;
 }
 
 /* ---- building --------------------------------------------------------------------------- */
 
+/* Takes @owned over; NULL: @error is set. */
 static gboolean
-build_in(VimgTransport *transport, const VimgPluginPool *pool, guint32 flags, GError **error)
+build_in(VimgTransport *owned, const VimgPluginPool *pool, guint32 flags, GError **error)
 {
+    g_autoptr(VimgTransport) transport = owned;
     g_autoptr(VimgSliceStore) store = NULL;
+    g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
 
-    if (!vimg_slice_store_survey(transport, &place, error))
+    if (!transport || !vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_STORE && (flags & (VIMG_BUILD_NO_OVERWRITE | VIMG_BUILD_OVERWRITE)))
-        return throw_error(error, VIMG_ERROR_POOL_BUILT, _("'%s' holds a store already"),
-                           pool->dir);
+        return throw_error(error, VIMG_ERROR_POOL_BUILT, _("'%s' holds a store already"), where);
     if (place == VIMG_PLACE_STORE) {
-        store = open_known(vimg_transport_local_new(pool->dir), pool, error);
+        store = open_known(g_steal_pointer(&transport), pool, error);
         return store != NULL;
     }
     if (pool->store_id && (place != VIMG_PLACE_EMPTY || !(flags & VIMG_BUILD_OVERWRITE)))
@@ -222,17 +230,19 @@ gboolean
 vimg_imagestore_build(const VimgPluginPool *pool, guint32 build_flags, VimgPluginJob *job,
                       GError **error)
 {
-    g_autoptr(VimgTransport) transport = NULL;
+    g_autoptr(VimgTransport) root = NULL;
     g_autofree char *made = NULL;
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;
-    transport = vimg_transport_local_new(pool->dir);
-    if (vimg_location_make(pool->dir, &made, error) &&
-        build_in(transport, pool, build_flags, error))
+    root = vimg_reach_root(pool, error);
+    if (!root)
+        return FALSE;
+    if (vimg_location_make(root, pool->dir, &made, error) &&
+        build_in(vimg_reach(pool, NULL, NULL, error), pool, build_flags, error))
         return TRUE;
     if (made)
-        vimg_location_unmake(pool->dir, made);
+        vimg_location_unmake(root, pool->dir, made);
     return FALSE;
 }
 
@@ -242,36 +252,47 @@ static void
 name_foreign(VimgTransport *transport, const VimgPluginPool *pool)
 {
     g_autoptr(GPtrArray) names = NULL;
+    g_autofree char *where = vimg_remote_where(pool);
     guint i;
 
     if (vimg_transport_list(transport, ".", &names) != 0)
         return;
     for (i = 0; i < names->len; i++)
         vimg_slice_store_log(VIMG_LOG_WARNING, "pool '%s': '%s/%s' is not ours and stays",
-                             pool->name, pool->dir, (const char *)g_ptr_array_index(names, i));
+                             pool->name, where, (const char *)g_ptr_array_index(names, i));
+}
+
+static gboolean
+remove_store(const VimgPluginPool *pool, VimgPluginJob *job, GError **error)
+{
+    VimgTransport *transport = vimg_reach(pool, NULL, NULL, error);
+    g_autoptr(VimgSliceStore) store = transport ? open_known(transport, pool, error) : NULL;
+
+    return store && vimg_slice_store_remove(store, job, error);
 }
 
 gboolean
 vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgTransport) transport = NULL;
-    g_autoptr(VimgSliceStore) store = NULL;
+    g_autoptr(VimgTransport) root = NULL;
+    g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;
-    transport = vimg_transport_local_new(pool->dir);
-    if (!vimg_slice_store_survey(transport, &place, error))
+    transport = vimg_reach(pool, NULL, NULL, error);
+    if (!transport || !vimg_slice_store_survey(transport, &place, error))
         return FALSE;
     if (place == VIMG_PLACE_MISSING || (place != VIMG_PLACE_STORE && pool->store_id))
-        return throw_error(error, VIMG_ERROR_SYSTEM, _("cannot open path '%1$s': %2$s"), pool->dir,
+        return throw_error(error, VIMG_ERROR_SYSTEM, _("cannot open path '%1$s': %2$s"), where,
                            g_strerror(ENOENT));
-    if (place == VIMG_PLACE_STORE) {
-        store = open_known(vimg_transport_local_new(pool->dir), pool, error);
-        if (!store || !vimg_slice_store_remove(store, job, error))
-            return FALSE;
-    }
-    if (rmdir(pool->dir) < 0)
+    if (place == VIMG_PLACE_STORE && !remove_store(pool, job, error))
+        return FALSE;
+    root = vimg_reach_root(pool, error);
+    if (!root)
+        return FALSE;
+    if (vimg_location_remove(root, pool->dir) != 0)
         name_foreign(transport, pool);
     return TRUE;
 }

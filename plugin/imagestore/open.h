@@ -16,7 +16,9 @@ gboolean vimg_imagestore_build(const VimgPluginPool *pool, guint32 build_flags, 
 gboolean vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **error);
 /* Returns: (transfer full); NULL with @error */
 VimgSliceStore *vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags,
-                                     GError **error);
+                                     VimgPluginHost *host, GError **error);
+/* The update() of the contract. */
+gboolean vimg_imagestore_update(VimgSliceStore *store, const VimgPluginPool *pool, GError **error);
 /* Bytes that @pool keeps free in the storage behind @transport. */
 guint64 vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport);
 /* What of a changed definition takes effect while open. */

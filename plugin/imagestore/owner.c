@@ -57,14 +57,21 @@ process_ended(guint64 pid, guint64 start)
     return start != 0 && found != start;
 }
 
+/* Returns: (transfer full) what is in @path, "" if nothing can be read there. */
+static char *
+read_word(const char *path)
+{
+    char *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return g_strdup("");
+    return g_strstrip(text);
+}
+
 static char *
 boot_id(void)
 {
-    g_autofree char *text = NULL;
-
-    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL))
-        return g_strdup("");
-    return g_strdup(g_strstrip(text));
+    return read_word("/proc/sys/kernel/random/boot_id");
 }
 
 /* Process ids mean something only within one of these. */
@@ -76,16 +83,20 @@ pid_namespace(void)
     return link ? link : g_strdup("");
 }
 
-/* Hosts copied from one another may share the machine id, so the name counts too. */
+/*
+ * Machines copied from one another, with all that their daemon noted, may share the machine id and
+ * even the name.  What the firmware says tells them apart, where it may be read.
+ */
 static char *
 machine(void)
 {
-    g_autofree char *id = NULL;
+    g_autofree char *id = read_word("/etc/machine-id");
+    g_autofree char *product = read_word("/sys/class/dmi/id/product_uuid");
     g_autofree char *text = NULL;
 
-    if (!g_file_get_contents("/etc/machine-id", &id, NULL, NULL) || !*g_strstrip(id))
+    if (!*id)
         return g_strdup("");
-    text = g_strconcat("virtimage ", id, " ", g_get_host_name(), NULL);
+    text = g_strconcat("virtimage ", id, " ", g_get_host_name(), " ", product, NULL);
     return vimg_sha256_hex(text, strlen(text));
 }
 

@@ -48,6 +48,19 @@ vimg_parent_note(VimgSliceStore *store, const char *uuid, gint64 stored)
 }
 
 void
+vimg_parent_note_new(VimgSliceStore *store, const char *uuid)
+{
+    gint64 stored;
+
+    {
+        LOCK_GUARD(&store->lock);
+
+        stored = store->recent[0].stored + 1;
+    }
+    vimg_parent_note(store, uuid, stored);
+}
+
+void
 vimg_parent_forget(VimgSliceStore *store, const char *uuid)
 {
     LOCK_GUARD(&store->lock);

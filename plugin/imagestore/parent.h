@@ -8,9 +8,10 @@
 
 #include "store.h"
 
-/* @uuid became active at @stored, in nanoseconds since 1970; a wrong clock costs a parent at most.
- */
+/* @uuid became active at @stored, in nanoseconds since 1970 by the storage's clock. */
 void vimg_parent_note(VimgSliceStore *store, const char *uuid, gint64 stored);
+/* The same just now, whatever the storage's clock says until it is asked. */
+void vimg_parent_note_new(VimgSliceStore *store, const char *uuid);
 /* @uuid is nobody's parent from now on. */
 void vimg_parent_forget(VimgSliceStore *store, const char *uuid);
 /*

@@ -34,6 +34,7 @@ struct _VimgPipeline {
     /* set once */
     VimgPipelineStart start;
     VimgLane *lane;
+    VimgPluginJob *job; /* that it is made for, or NULL */
     pthread_t committer;
     guint64 flight_max;
     gint level;
@@ -309,6 +310,7 @@ static void *
 committer_main(void *data)
 {
     VimgPipeline *pipeline = data;
+    VIMG_TRANSPORT_PATIENCE(pipeline->job);
 
     pthread_setname_np(pthread_self(), "commit");
     thread_must(pthread_mutex_lock(&pipeline->lock));
@@ -360,6 +362,7 @@ vimg_pipeline_new(const VimgPipelineStart *start, GError **error)
     int result;
 
     pipeline->start = *start;
+    pipeline->job = vimg_transport_job();
     pipeline->level = __atomic_load_n(&store->compression, __ATOMIC_RELAXED);
     pipeline->flight_max = MAX(FLIGHT_MIN, 2 * vimg_crew_size() * store->slice_size);
     pipeline->index = vimg_index_copy(start->old, start->keep);

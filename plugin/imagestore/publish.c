@@ -443,7 +443,7 @@ vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *in
             throw_error(error, VIMG_ERROR_NO_VOL, _("the image was deleted meanwhile"));
         return FALSE;
     }
-    vimg_parent_note(store, uuid, g_get_real_time() * 1000);
+    vimg_parent_note_new(store, uuid);
     remove_partials(store->transport, uuid, G_MAXUINT64);
     return TRUE;
 }

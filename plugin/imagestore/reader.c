@@ -119,6 +119,7 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
 {
     g_autoptr(VimgLease) lease = NULL;
     g_autoptr(VimgIndex) index = NULL;
+    VIMG_TRANSPORT_PATIENCE(job);
     VimgSliceReader *reader;
     VimgLane *lane;
     guint64 total;
@@ -208,6 +209,7 @@ wait_for(VimgSliceReader *reader, const Piece *piece)
 gboolean
 vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(reader->job);
     Piece *piece;
 
     memset(out, 0, sizeof(*out));

@@ -51,6 +51,15 @@ take(VimgRoots *roots, const VimgIndex *index, GError **error)
     return TRUE;
 }
 
+/* Whether @path has not been seen with this content before; now it is. */
+static gboolean
+is_news(VimgRoots *roots, const char *path, const VimgBuffer *content)
+{
+    g_autofree char *digest = vimg_sha256_hex(content->data, content->size);
+
+    return g_hash_table_add(roots->seen, g_strconcat(path, " ", digest, NULL));
+}
+
 /* FALSE without @error: @path is gone. */
 static gboolean
 read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean published, GError **error)
@@ -64,6 +73,9 @@ read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean publis
         return FALSE;
     if (result != 0)
         return throw_result(error, result, _("cannot read the index '%s'"), path);
+    /* one that replaced another may be as long, and times may have whole seconds only */
+    if (!published && !is_news(roots, path, content))
+        return TRUE;
     index = vimg_index_decode(content->data, content->size, &local);
     if (index && published) {
         g_auto(VimgStoredImage) image = {0};
@@ -92,8 +104,11 @@ visit(VimgRoots *roots, const char *uuid, const char *name, GError **error)
     g_autofree char *path = vimg_image_path(uuid, name);
     g_autofree char *key = NULL;
     VimgFileInfo info;
-    int result = vimg_transport_stat(roots->store->transport, path, &info);
+    int result;
 
+    if (strcmp(name, VIMG_IMAGE_INDEX) != 0)
+        return read_index(roots, uuid, path, FALSE, error);
+    result = vimg_transport_stat(roots->store->transport, path, &info);
     if (result == ENOENT)
         return FALSE;
     if (result != 0)
@@ -102,7 +117,7 @@ visit(VimgRoots *roots, const char *uuid, const char *name, GError **error)
         g_strdup_printf("%s %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT, path, info.size, info.mtime);
     if (g_hash_table_contains(roots->seen, key))
         return TRUE;
-    if (!read_index(roots, uuid, path, strcmp(name, VIMG_IMAGE_INDEX) == 0, error))
+    if (!read_index(roots, uuid, path, TRUE, error))
         return FALSE;
     g_hash_table_add(roots->seen, g_steal_pointer(&key));
     return TRUE;

@@ -16,7 +16,7 @@ typedef gboolean (*VimgIndexSink)(const VimgIndex *index, gpointer data, GError 
 typedef struct {
     VimgSliceStore *store;
     VimgMarks *marks;
-    GHashTable *seen; /* indexes that were read: path, size and time */
+    GHashTable *seen; /* indexes that were read: path, size and time, or path and digest */
     GHashTable *skip; /* uuids of images that do not count; may be NULL */
     guint64 indexes;
     guint64 slices; /* named by them, each as often as it is */

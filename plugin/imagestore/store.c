@@ -406,7 +406,7 @@ vimg_slice_store_free(VimgSliceStore *store)
     vimg_usage_free(store->usage);
     vimg_watch_put(store->watch);
     pthread_mutex_destroy(&store->lock);
-    g_free(store->dir);
+    g_free(store->where);
     g_free(store->uuid);
     g_free(store->state_dir);
     g_free(store);
@@ -420,6 +420,17 @@ vimg_slice_store_need_writable(VimgSliceStore *store, GError **error)
     return TRUE;
 }
 
+/* What is out of reach says itself why, and at which step. */
+static gboolean
+throw_gone(VimgSliceStore *store, GError **error, const char *what, int result)
+{
+    g_autofree char *reason = vimg_transport_reason(store->transport);
+
+    if (reason)
+        return throw_error(error, VIMG_ERROR_DISCONNECTED, "%s", reason);
+    return throw_error(error, VIMG_ERROR_DISCONNECTED, "%s: %s", what, g_strerror(result));
+}
+
 /* The file is immutable: another content is another store. */
 static gboolean
 same_store(VimgSliceStore *store, GError **error)
@@ -428,9 +439,11 @@ same_store(VimgSliceStore *store, GError **error)
     g_autoptr(JsonObject) root = NULL;
     int result = vimg_transport_read(store->transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
 
-    if (result != 0)
-        return throw_error(error, VIMG_ERROR_DISCONNECTED, _("cannot read '%1$s': %2$s"),
-                           STORE_FILE, g_strerror(result));
+    if (result != 0) {
+        g_autofree char *what = g_strdup_printf(_("cannot read '%s'"), STORE_FILE);
+
+        return throw_gone(store, error, what, result);
+    }
     root = vimg_json_parse(content->data, content->size, NULL);
     if (!root || g_strcmp0(vimg_json_string(root, "uuid"), store->uuid) != 0)
         return throw_error(error, VIMG_ERROR_DISCONNECTED,
@@ -480,8 +493,7 @@ vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **err
         return FALSE;
     result = vimg_transport_space(store->transport, &space);
     if (result != 0)
-        return throw_error(error, VIMG_ERROR_DISCONNECTED, _("cannot get the free space: %s"),
-                           g_strerror(result));
+        return throw_gone(store, error, _("cannot get the free space"), result);
     out->store_id = g_strdup(store->uuid);
     out->capacity = space.total;
     out->available = store->read_only ? 0 : space.available;

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "index.h"
+#include "reach.h"
 #include "transport.h"
 #include "usage.h"
 #include "watch.h"
@@ -37,7 +38,8 @@ typedef struct {
 typedef struct {
     /* set once */
     VimgTransport *transport;
-    char *dir; /* the root as a directory of this host; NULL: it is none */
+    VimgLink *link; /* the transport's own; NULL: the store is on this host */
+    char *where;    /* the root, for people; NULL in tests */
     char *uuid;
     guint64 slice_size;
     gboolean read_only;

@@ -42,6 +42,10 @@ G_GNUC_UNUSED G_GNUC_PRINTF(3, 4) static inline gboolean
 
     if (result == ENOSPC || result == EDQUOT)
         code = VIMG_ERROR_NO_SPACE;
+    else if (result == ENOTCONN)
+        code = VIMG_ERROR_DISCONNECTED;
+    else if (result == ECANCELED)
+        code = VIMG_ERROR_ABORTED;
     va_start(args, format);
     what = g_strdup_vprintf(format, args);
     va_end(args);

@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "clock.h"
 #include "collect-private.h"
 #include "image.h"
 #include "slice.h"
@@ -18,7 +19,6 @@
 #include "turn.h"
 #include "writing.h"
 
-#define NANOSECONDS G_GINT64_CONSTANT(1000000000)
 #define NAMES_MAX 1000 /* in a report */
 
 typedef struct {
@@ -72,7 +72,7 @@ written(VimgCollection *collection, const char *path)
 
     if (vimg_transport_stat(collection->store->transport, path, &info) != 0)
         return -1;
-    return info.mtime / NANOSECONDS;
+    return vimg_clock_seconds(info.mtime);
 }
 
 /* @keep: seconds, an option of the store. */

@@ -69,22 +69,15 @@ write_file(const char *path, int flags, mode_t mode, const VimgOp *op)
     return result;
 }
 
+/* Fewer than @size bytes where the file ends. */
 static int
-read_content(int fd, gsize max, VimgBuffer **out)
+read_bytes(int fd, guint64 offset, gsize size, VimgBuffer **out)
 {
-    g_autoptr(VimgBuffer) buffer = NULL;
-    struct stat st;
+    g_autoptr(VimgBuffer) buffer = vimg_buffer_new(size);
     gsize done = 0;
 
-    if (fstat(fd, &st) < 0)
-        return errno;
-    if (!S_ISREG(st.st_mode))
-        return EINVAL;
-    if (st.st_size < 0 || (guint64)st.st_size > max)
-        return EFBIG;
-    buffer = vimg_buffer_new((gsize)st.st_size);
-    while (done < buffer->size) {
-        gssize n = read(fd, buffer->data + done, buffer->size - done);
+    while (done < size) {
+        gssize n = pread(fd, buffer->data + done, size - done, (off_t)(offset + done));
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -99,16 +92,80 @@ read_content(int fd, gsize max, VimgBuffer **out)
     return 0;
 }
 
+static void
+fill_info(const struct stat *st, VimgFileInfo *out)
+{
+    out->type = S_ISREG(st->st_mode)   ? VIMG_FILE_REGULAR
+                : S_ISDIR(st->st_mode) ? VIMG_FILE_DIRECTORY
+                                       : VIMG_FILE_OTHER;
+    out->size = (guint64)st->st_size;
+    out->mtime = (gint64)st->st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st->st_mtim.tv_nsec;
+    out->inode = st->st_ino;
+    out->allocation = (guint64)st->st_blocks * 512;
+}
+
+/* Also of @size: how much of it is data before the next hole, if there is one. */
+static guint64
+hole_at(int fd, guint64 offset, guint64 file_size, gsize *size)
+{
+    off_t end = lseek(fd, (off_t)offset, SEEK_DATA);
+
+    if (end < 0 && errno == ENXIO)
+        return file_size - offset;
+    if (end > (off_t)offset)
+        return MIN((guint64)end, file_size) - offset;
+    end = lseek(fd, (off_t)offset, SEEK_HOLE);
+    if (end > (off_t)offset)
+        *size = MIN(*size, (guint64)end - offset);
+    return 0;
+}
+
 static int
-read_file(const char *path, gsize max, VimgBuffer **out)
+read_part(int fd, VimgOp *op, const struct stat *st)
+{
+    guint64 file_size = (guint64)st->st_size;
+    gsize size = op->offset < file_size ? MIN(op->size, file_size - op->offset) : 0;
+    struct stat after;
+    int result;
+
+    if (size > 0)
+        op->hole = hole_at(fd, op->offset, file_size, &size);
+    result = read_bytes(fd, op->offset, op->hole ? 0 : size, &op->content);
+    if (result == 0 && fstat(fd, &after) < 0)
+        result = errno;
+    if (result == 0)
+        fill_info(&after, &op->info);
+    return result;
+}
+
+static int
+read_open(int fd, VimgOp *op)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return errno;
+    if (!S_ISREG(st.st_mode) || st.st_size < 0 || op->offset > G_MAXINT64)
+        return EINVAL;
+    if (op->kind == VIMG_OP_READ_AT)
+        return read_part(fd, op, &st);
+    if ((guint64)st.st_size > op->size)
+        return EFBIG;
+    return read_bytes(fd, 0, (gsize)st.st_size, &op->content);
+}
+
+static int
+read_file(const char *path, VimgOp *op)
 {
     /* O_NONBLOCK: a FIFO put here by someone must not hang the daemon */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     int result;
 
     if (fd < 0)
         return errno;
-    result = read_content(fd, max, out);
+    result = read_open(fd, op);
+    if (result != 0)
+        g_clear_pointer(&op->content, vimg_buffer_unref);
     close(fd);
     return result;
 }
@@ -156,11 +213,7 @@ stat_file(const char *path, VimgFileInfo *out)
 
     if (lstat(path, &st) < 0)
         return errno;
-    out->type = S_ISREG(st.st_mode)   ? VIMG_FILE_REGULAR
-                : S_ISDIR(st.st_mode) ? VIMG_FILE_DIRECTORY
-                                      : VIMG_FILE_OTHER;
-    out->size = (guint64)st.st_size;
-    out->mtime = (gint64)st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
+    fill_info(&st, out);
     return 0;
 }
 
@@ -241,7 +294,8 @@ run_op(const Local *local, VimgOp *op)
     case VIMG_OP_OVERWRITE:
         return write_file(path, O_TRUNC, 0, op);
     case VIMG_OP_READ:
-        return read_file(path, op->size, &op->content);
+    case VIMG_OP_READ_AT:
+        return read_file(path, op);
     case VIMG_OP_RENAME:
         return rename_file(local, path, to);
     case VIMG_OP_PUBLISH:

@@ -5,7 +5,28 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "transport.h"
+
+#define STATS 256 /* at once */
+
+static __thread VimgPluginJob *worked_for;
+
+VimgPluginJob *
+vimg_transport_patience(VimgPluginJob *job)
+{
+    VimgPluginJob *before = worked_for;
+
+    worked_for = job;
+    return before;
+}
+
+VimgPluginJob *
+vimg_transport_job(void)
+{
+    return worked_for;
+}
 
 static int
 run_one(VimgTransport *transport, VimgOp *op)
@@ -91,6 +112,70 @@ vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out)
     return result;
 }
 
+static char *
+path_in(const char *dir, const char *name)
+{
+    return strcmp(dir, ".") == 0 ? g_strdup(name) : g_strconcat(dir, "/", name, NULL);
+}
+
+/* STATs @n names from @first on.  What cannot be looked at is not there. */
+static void
+stat_names(VimgTransport *transport, VimgOp *list, guint first, guint n, GPtrArray *seen)
+{
+    VimgOp ops[STATS];
+    guint i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_STAT,
+                          .path = path_in(list->path, list->names->pdata[first + i])};
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result == 0) {
+            g_ptr_array_add(seen, g_steal_pointer(&list->names->pdata[first + i]));
+            g_array_append_val(list->infos, ops[i].info);
+        }
+        g_free((char *)ops[i].path);
+    }
+}
+
+void
+vimg_transport_complete(VimgTransport *transport, VimgOp *list)
+{
+    GPtrArray *seen;
+    guint i;
+
+    if (list->infos)
+        return;
+    list->infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
+    seen = g_ptr_array_new_full(list->names->len, g_free);
+    for (i = 0; i < list->names->len; i += STATS)
+        stat_names(transport, list, i, MIN(STATS, list->names->len - i), seen);
+    g_ptr_array_unref(list->names);
+    list->names = seen;
+}
+
+int
+vimg_transport_list_infos(VimgTransport *transport, const char *path, GPtrArray **names,
+                          GArray **infos)
+{
+    VimgOp op = {.kind = VIMG_OP_LIST, .path = path, .with_infos = TRUE};
+    int result = run_one(transport, &op);
+
+    if (result == 0)
+        vimg_transport_complete(transport, &op);
+    *names = op.names;
+    *infos = op.infos;
+    return result;
+}
+
+void
+vimg_op_clear(VimgOp *op)
+{
+    g_clear_pointer(&op->content, vimg_buffer_unref);
+    g_clear_pointer(&op->names, g_ptr_array_unref);
+    g_clear_pointer(&op->infos, g_array_unref);
+}
+
 static int
 compare_names(gconstpointer a, gconstpointer b)
 {
@@ -166,6 +251,19 @@ vimg_transport_remove_files(VimgTransport *transport, const char *dir)
 
     run_on_files(transport, dir, VIMG_OP_UNLINK, &none);
     vimg_transport_rmdir(transport, dir);
+}
+
+char *
+vimg_transport_reason(VimgTransport *transport)
+{
+    return transport->ops->reason ? transport->ops->reason(transport) : NULL;
+}
+
+char *
+vimg_transport_resolve(VimgTransport *transport, int *result)
+{
+    *result = ENOSYS;
+    return transport->ops->resolve ? transport->ops->resolve(transport, result) : NULL;
 }
 
 void

@@ -18,6 +18,7 @@ typedef enum {
     VIMG_OP_CREATE,    /* a new file with @data; EEXIST; leaves nothing when it fails */
     VIMG_OP_OVERWRITE, /* new content for an existing file; ENOENT */
     VIMG_OP_READ,      /* a regular file, whole; EFBIG if it is longer than @size */
+    VIMG_OP_READ_AT,   /* of a regular file, else EINVAL: at most @size bytes from @offset on */
     VIMG_OP_RENAME,    /* to @to; may or may not replace what is there: EEXIST or done */
     VIMG_OP_PUBLISH,   /* the same for a file that only its owner moves; never replaces: EEXIST */
     VIMG_OP_UNLINK,
@@ -35,7 +36,10 @@ typedef enum {
 typedef struct {
     VimgFileType type;
     guint64 size;
-    gint64 mtime; /* nanoseconds since 1970, by the server's clock */
+    /* nanoseconds since 1970, by the server's clock; many servers tell whole seconds only */
+    gint64 mtime;
+    guint64 inode;      /* 0: not known, nor is the next one */
+    guint64 allocation; /* bytes that take room */
 } VimgFileInfo;
 
 /* One operation: the upper half is the caller's and borrowed, the lower half the answer. */
@@ -45,15 +49,26 @@ typedef struct {
     const char *to;
     gconstpointer data;
     gsize size;
-    gboolean sealed; /* CREATE: mode 0444, else 0644 */
+    guint64 offset;      /* READ_AT */
+    gboolean with_infos; /* LIST: @infos too, if the storage tells them along with the names */
+    gboolean sealed;     /* CREATE: mode 0444, else 0644 */
     /* CREATE, OVERWRITE: durable too when it returns; without meaning where sync_all() works */
     gboolean durable;
 
-    int result;          /* 0 or a value of errno */
-    VimgBuffer *content; /* READ: (transfer full) */
-    GPtrArray *names;    /* LIST: (transfer full) of char */
-    VimgFileInfo info;   /* STAT */
+    int result; /* 0 or a value of errno */
+    /*
+     * READ, READ_AT: (transfer full).  READ_AT may give less than asked for where a hole follows;
+     * nothing: there the file ends, or @hole
+     */
+    VimgBuffer *content;
+    guint64 hole;      /* READ_AT: so many bytes from @offset on are known to be a hole */
+    GPtrArray *names;  /* LIST: (transfer full) of char */
+    GArray *infos;     /* LIST: (transfer full) of VimgFileInfo, one a name; NULL: STAT tells */
+    VimgFileInfo info; /* STAT; READ_AT: of the very file, once it was read */
 } VimgOp;
+
+/* Frees what the answer holds. */
+void vimg_op_clear(VimgOp *op);
 
 typedef struct {
     guint64 total;     /* bytes */
@@ -63,7 +78,7 @@ typedef struct {
 
 typedef struct _VimgTransport VimgTransport;
 
-/* All are required. */
+/* All are required, but for the last ones. */
 typedef struct {
     /* The @n operations are independent of each other and may run in any order or at once. */
     void (*run)(VimgTransport *transport, VimgOp *ops, gsize n);
@@ -71,6 +86,10 @@ typedef struct {
     int (*sync_all)(VimgTransport *transport);
     int (*space)(VimgTransport *transport, VimgSpace *out);
     void (*free)(VimgTransport *transport);
+    /* optional; returns: (transfer full) in words why the storage is out of reach, or NULL */
+    char *(*reason)(VimgTransport *transport);
+    /* optional; returns: (transfer full) the root as the storage itself names it; NULL: @result */
+    char *(*resolve)(VimgTransport *transport, int *result);
 } VimgTransportOps;
 
 struct _VimgTransport {
@@ -91,6 +110,14 @@ int vimg_transport_unlink(VimgTransport *transport, const char *path);
 int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out);
 /* @out: (transfer full) of char */
 int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out);
+/*
+ * The same with what STAT tells of each, in as few round trips as it takes; without what went away
+ * meanwhile.  @infos: (transfer full) of VimgFileInfo
+ */
+int vimg_transport_list_infos(VimgTransport *transport, const char *path, GPtrArray **names,
+                              GArray **infos);
+/* What a LIST that was asked for @infos did not tell. */
+void vimg_transport_complete(VimgTransport *transport, VimgOp *list);
 /* Listed names come in whatever order suits the storage; this is bytewise. */
 void vimg_transport_sort(GPtrArray *names);
 int vimg_transport_sync(VimgTransport *transport, const char *path);
@@ -103,9 +130,36 @@ void vimg_transport_remove_files(VimgTransport *transport, const char *dir);
 void vimg_transport_run(VimgTransport *transport, VimgOp *ops, gsize n);
 int vimg_transport_sync_all(VimgTransport *transport);
 int vimg_transport_space(VimgTransport *transport, VimgSpace *out);
+/* Returns: (transfer full) in words why operations answer ENOTCONN; NULL: the storage is there. */
+char *vimg_transport_reason(VimgTransport *transport);
+/*
+ * Returns: (transfer full) the absolute path of the root without symbolic links, where the storage
+ * is; NULL with @result, a value of errno, which is ENOSYS where that cannot be asked.
+ */
+char *vimg_transport_resolve(VimgTransport *transport, int *result);
 /* Accepts NULL. */
 void vimg_transport_free(VimgTransport *transport);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransport, vimg_transport_free)
+
+/*
+ * A storage that is lost is waited for: not for half a minute, or, in a thread that says here that
+ * it works for a job, for minutes, until the job is cancelled.  Operations then answer ENOTCONN or
+ * ECANCELED.  @job: NULL: no job.  Returns: the one before, to be set again.
+ */
+VimgPluginJob *vimg_transport_patience(VimgPluginJob *job);
+/* The one that this thread works for, or NULL. */
+VimgPluginJob *vimg_transport_job(void);
+
+static inline void
+vimg_transport_patience_leave(VimgPluginJob **before)
+{
+    vimg_transport_patience(*before);
+}
+
+/* Works for @job until the end of the enclosing block. */
+#define VIMG_TRANSPORT_PATIENCE(job)                                                               \
+    __attribute__((cleanup(vimg_transport_patience_leave), unused)) VimgPluginJob *G_PASTE(        \
+        patience_, __LINE__) = vimg_transport_patience(job)
 
 /* A directory of this host; @root need not exist yet. */
 VimgTransport *vimg_transport_local_new(const char *root);

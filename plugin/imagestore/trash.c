@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "clock.h"
 #include "image.h"
 #include "publish.h"
 #include "throw.h"
@@ -65,7 +66,7 @@ vimg_trash_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
         if (result != 0 || !image.deleted)
             continue;
         describe(store, uuid, &image, &out);
-        out.deleted = MAX(1, info.mtime / G_GINT64_CONSTANT(1000000000));
+        out.deleted = MAX(1, vimg_clock_seconds(info.mtime));
         if (!sink(&out, data))
             break;
     }

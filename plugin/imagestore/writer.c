@@ -166,6 +166,7 @@ vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteR
                        VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgSliceWriter) writer = g_new0(VimgSliceWriter, 1);
+    VIMG_TRANSPORT_PATIENCE(job);
 
     writer->store = store;
     writer->job = job;
@@ -183,6 +184,8 @@ gboolean
 vimg_slice_writer_read(VimgSliceWriter *writer, guint64 offset, gsize size, VimgExtent *out,
                        GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(writer->job);
+
     return vimg_slice_store_check_job(writer->job, error) &&
            vimg_resume_read(writer->store, writer->old, offset, size, out, error);
 }
@@ -190,6 +193,8 @@ vimg_slice_writer_read(VimgSliceWriter *writer, guint64 offset, gsize size, Vimg
 gboolean
 vimg_slice_writer_format(VimgSliceWriter *writer, const char *format, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(writer->job);
+
     if (writer->pipeline)
         return TRUE;
     writer->cut = vimg_slicer_cut(format);
@@ -207,6 +212,8 @@ gboolean
 vimg_slice_writer_write(VimgSliceWriter *writer, VimgBuffer *buffer, gsize offset, gsize size,
                         GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(writer->job);
+
     return need_pipeline(writer, error) &&
            vimg_slicer_write(writer->slicer, buffer, offset, size, error);
 }
@@ -214,6 +221,8 @@ vimg_slice_writer_write(VimgSliceWriter *writer, VimgBuffer *buffer, gsize offse
 gboolean
 vimg_slice_writer_hole(VimgSliceWriter *writer, guint64 length, GError **error)
 {
+    VIMG_TRANSPORT_PATIENCE(writer->job);
+
     return vimg_slice_store_check_job(writer->job, error) && need_pipeline(writer, error) &&
            vimg_slicer_hole(writer->slicer, length, error);
 }
@@ -271,6 +280,7 @@ vimg_slice_writer_finish(VimgSliceWriter *owned, gboolean seal, const VimgPlugin
                          VimgPluginImage *out, GError **error)
 {
     g_autoptr(VimgSliceWriter) writer = owned;
+    VIMG_TRANSPORT_PATIENCE(writer->job);
     gboolean good;
 
     if (!need_pipeline(writer, error))

@@ -82,6 +82,7 @@ answer(const char *name, int name_length, const char *instruction, int instructi
         gsize size = password ? password->size : 0;
 
         responses[i].text = vimg_ssh_alloc(ssh, size + 1);
+        responses[i].length = 0;
         if (!responses[i].text || !password)
             continue;
         memcpy(responses[i].text, password->data, size);

@@ -27,12 +27,16 @@ struct _VimgSsh {
     guint16 port;
     char *what;                 /* "10.0.0.5 port 22" */
     gint64 deadline;            /* of the monotonic clock; 0: none */
+    guint64 received;           /* bytes */
+    gboolean closed;            /* by the server */
     gsize memory;               /* bytes that libssh2 holds */
     gboolean memory_out;        /* it wanted more than it may have */
     gboolean secret;            /* what it gives back may hold secrets */
     const VimgBuffer *password; /* for the next question of the server; NULL: nothing is said */
 };
 
+/* FALSE: no memory. */
+gboolean vimg_ssh_session_open(VimgSsh *ssh);
 /* What libssh2 holds comes from here; wiped when it is given back as long as @ssh is secret. */
 gpointer vimg_ssh_alloc(VimgSsh *ssh, gsize size);
 /* The next call of libssh2 ends when the deadline of @ssh has passed. */

@@ -15,7 +15,7 @@
 
 #define VIMG_SSH_PORT 22
 #define VIMG_SSH_USER "root"
-#define VIMG_SSH_SECONDS 28 /* to be let in, whatever the number of hosts */
+#define VIMG_SSH_SECONDS 20 /* to be let in, whatever the number of hosts */
 
 /* The steps of reaching a server, in their order. */
 typedef enum {
@@ -68,6 +68,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSsh, vimg_ssh_free)
 /* The socket, not blocking, and the session of a connection; both stay its own. */
 int vimg_ssh_fd(const VimgSsh *ssh);
 LIBSSH2_SESSION *vimg_ssh_session(const VimgSsh *ssh);
+/*
+ * Bytes that came over the socket.  Any call of libssh2 may take in what another one waits for, and
+ * poll() does not show that any more: what said EAGAIN before some of them is worth repeating.
+ */
+guint64 vimg_ssh_received(const VimgSsh *ssh);
 /* Opens a channel with subsystem @name, as "sftp"; @ssh owns it.  The session blocks no more. */
 LIBSSH2_CHANNEL *vimg_ssh_subsystem(VimgSsh *ssh, const char *name, GError **error);
 

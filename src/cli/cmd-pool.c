@@ -110,9 +110,11 @@ static const struct {
 
 /* Steps of the backends we know; others name theirs as they like. */
 static const char *const step_names[] = {
-    N_("backend"),   N_("definition"), N_("zone"),   N_("connection"), N_("storage"), N_("record"),
-    N_("directory"), N_("filesystem"), N_("store"),  N_("space"),      N_("files"),   N_("latency"),
-    N_("clock"),     N_("leases"),     N_("images"), N_("leftovers"),  N_("damage"),
+    N_("backend"),   N_("definition"), N_("zone"),       N_("connection"), N_("storage"),
+    N_("record"),    N_("directory"),  N_("filesystem"), N_("store"),      N_("space"),
+    N_("files"),     N_("latency"),    N_("clock"),      N_("leases"),     N_("images"),
+    N_("leftovers"), N_("damage"),     N_("resolve"),    N_("connect"),    N_("key-exchange"),
+    N_("host-key"),  N_("login"),      N_("subsystem"),  N_("path"),       N_("server"),
 };
 
 /* Returns: (transfer full) */
@@ -258,4 +260,22 @@ vimg_cmd_pool_rename(VimgCtl *ctl, int argc, char **argv)
         return vimg_ctl_fail(ctl, error);
     return vimg_ctl_done(ctl, names, (const char *const[]){argv[1], pool.name},
                          _("Pool %1$s is named %2$s"), pool.name, argv[1]);
+}
+
+int
+vimg_cmd_host_key_accept(VimgCtl *ctl, int argc, char **argv)
+{
+    static const char *const names[] = {"pool", "fingerprint", NULL};
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(GError) error = NULL;
+    vimg_control_host_key_args args = {.fingerprint = argv[1]};
+
+    if (!vimg_ctl_find_pool(ctl, argv[0], &pool, &error))
+        return vimg_ctl_fail(ctl, error);
+    args.pool = pool;
+    if (!vimg_ctl_call(ctl, VIMG_CONTROL_HOST_KEY_ACCEPT, (xdrproc_t)xdr_vimg_control_host_key_args,
+                       &args, NULL, NULL, &error))
+        return vimg_ctl_fail(ctl, error);
+    return vimg_ctl_done(ctl, names, (const char *const[]){pool.name, argv[1]},
+                         _("The server of pool %s is known by this key now"), pool.name);
 }

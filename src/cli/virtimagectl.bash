@@ -22,6 +22,7 @@ _virtimagectl_words() {
     COMMAND) virtimagectl help --completion | cut -d '|' -f 1 ;;
     --progress) printf '%s\n' auto json none ;;
     --format) printf '%s\n' raw qcow2 iso vmdk vpc vdi vhdx ;;
+    FINGERPRINT) printf '%s\n' SHA256: ;;
     --checksum | --digest) printf '%s\n' sha256: sha512: ;;
     --connect | -c) printf '%s\n' image:///system image:///session image+ssh:// ;;
     esac

@@ -353,6 +353,20 @@ vimg_type_remove(const VimgType *type, const VimgPoolView *view, VimgPluginJob *
     return vimg_type_settle(type, ok, local, NULL, error);
 }
 
+gboolean
+vimg_type_host_key_accept(const VimgType *type, const VimgPoolView *view, const char *fingerprint,
+                          GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!type->table.host_key_accept)
+        return vimg_throw(error, VIMG_ERROR_NO_SUPPORT,
+                          _("storages of pool type '%s' are not known by keys"), type->name);
+    ok = type->table.host_key_accept(&view->pool, fingerprint, &local);
+    return vimg_type_settle(type, ok, local, NULL, error);
+}
+
 char *
 vimg_type_find_sources(const VimgType *type, const VimgPoolView *view, GError **error)
 {

@@ -67,6 +67,9 @@ gboolean vimg_type_build(const VimgType *type, const VimgPoolView *view, guint f
                          VimgPluginJob *job, GError **error);
 gboolean vimg_type_remove(const VimgType *type, const VimgPoolView *view, VimgPluginJob *job,
                           GError **error);
+/* VIMG_ERROR_NO_SUPPORT if nobody knows its storages by keys. */
+gboolean vimg_type_host_key_accept(const VimgType *type, const VimgPoolView *view,
+                                   const char *fingerprint, GError **error);
 char *vimg_type_find_sources(const VimgType *type, const VimgPoolView *view, GError **error);
 
 /* An open storage, reference-counted: closed when the last of pool, writers and readers lets go. */

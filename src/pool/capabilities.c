@@ -1,5 +1,5 @@
 /*
- * capabilities.c: which types there are, what they take, and where storages can be found
+ * capabilities.c: which types there are, and what they take
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -138,96 +138,4 @@ vimg_model_pool_capabilities(VimgModel *model, GError **error)
         add_type(out, g_ptr_array_index(types, i));
     g_string_append(out, "</storagepoolCapabilities>\n");
     return g_string_free(out, FALSE);
-}
-
-/* ---- finding ---------------------------------------------------------------------------- */
-
-/* A client gives a <source> alone; as a pool it can be parsed like any other. */
-static VimgPoolDef *
-parse_spec(const char *type, const char *spec, GError **error)
-{
-    g_autoptr(GString) xml = g_string_new("<pool");
-    g_autoptr(xmlDoc) doc = NULL;
-    xmlBuffer *buffer;
-
-    vimg_xml_add_attribute(xml, "type", type);
-    g_string_append(xml, "><name>find</name>");
-    if (spec && *spec) {
-        doc = vimg_xml_parse(spec, "(storage_source_specification)", "source", NULL, error);
-        if (!doc)
-            return NULL;
-        buffer = xmlBufferCreate();
-        if (xmlNodeDump(buffer, doc, xmlDocGetRootElement(doc), 0, 0) > 0)
-            g_string_append(xml, (const char *)xmlBufferContent(buffer));
-        xmlBufferFree(buffer);
-    }
-    g_string_append(xml, "</pool>");
-    return vimg_pool_def_parse(xml->str, FALSE, error);
-}
-
-static char *
-find_at(VimgModel *model, const VimgType *type, const VimgPoolDef *def, GError **error)
-{
-    g_autoptr(VimgPoolView) view = vimg_pool_view(model, def, NULL);
-
-    if (!vimg_pool_check_path(def, error))
-        return NULL;
-    return vimg_type_find_sources(type, view, error);
-}
-
-/* What is no storage, or cannot be read, is simply not found. */
-static void
-search_dir(VimgModel *model, const VimgType *type, VimgPoolDef *def, const char *path, GString *out)
-{
-    g_autofree char *found = NULL;
-
-    g_free(def->source_dir);
-    def->source_dir = g_strdup(path);
-    found = find_at(model, type, def, NULL);
-    if (found)
-        g_string_append(out, found);
-}
-
-/* Whether @def leaves the place open, for a type whose place is a directory of this host. */
-static gboolean
-is_anywhere(const VimgType *type, const VimgPoolDef *def)
-{
-    const VimgBackend *table = vimg_type_table(type);
-
-    return ((table->source_required | table->source_allowed) & VIMG_SOURCE_DIR) &&
-           def->hosts->len == 0 && !vimg_pool_def_dir(def);
-}
-
-char *
-vimg_model_find_sources(VimgModel *model, const char *type_name, const char *spec, guint flags,
-                        GError **error)
-{
-    const VimgType *type = NULL;
-    g_autoptr(VimgPoolDef) def = NULL;
-    g_autoptr(GString) out = g_string_new("<sources>\n");
-    g_autofree char *found = NULL;
-    gsize i;
-
-    if (!vimg_flags_check(flags, 0, "virConnectFindStoragePoolSources", error))
-        return NULL;
-    type = vimg_backends_get(model->backends, type_name, error);
-    def = type ? parse_spec(type_name, spec, error) : NULL;
-    if (!def)
-        return NULL;
-    if (!vimg_type_table(type)->find_sources) {
-        vimg_throw(error, VIMG_ERROR_NO_SUPPORT,
-                   _("pool type '%s' does not support source discovery"), type_name);
-        return NULL;
-    }
-    if (is_anywhere(type, def)) {
-        for (i = 0; model->search_paths && model->search_paths[i]; i++)
-            search_dir(model, type, def, model->search_paths[i], out);
-    } else {
-        found = find_at(model, type, def, error);
-        if (!found)
-            return NULL;
-        g_string_append(out, found);
-    }
-    g_string_append(out, "</sources>\n");
-    return g_string_free(g_steal_pointer(&out), FALSE);
 }

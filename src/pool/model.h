@@ -395,6 +395,12 @@ gboolean vimg_model_pool_enable(VimgModel *model, const VimgPoolId *pool, gboole
  */
 gboolean vimg_model_pool_rename(VimgModel *model, const VimgPoolId *pool, const char *name,
                                 GError **error);
+/*
+ * The server of the pool, active or not, is known by its key with @fingerprint from now on; a pool
+ * that was lost connects again at once.
+ */
+gboolean vimg_model_host_key_accept(VimgModel *model, const VimgPoolId *pool,
+                                    const char *fingerprint, GError **error);
 /* @description NULL, or blank: none. */
 gboolean vimg_model_pool_describe(VimgModel *model, const VimgPoolId *pool, const char *description,
                                   GError **error);

@@ -149,6 +149,7 @@ vimg_session_failed(VimgSession *session, const GError *error)
     if (!lost)
         return;
     vimg_warning("storage pool '%s' lost its storage: %s", vimg_pool_name(pool), error->message);
+    vimg_model_emit_pool(pool->model, pool, VIMG_EVENT_POOL_REFRESH, 0);
     vimg_reconnect_kick(pool->model);
 }
 

@@ -63,6 +63,7 @@ static const VimgProc procs[] = {
     ROW(POOL_ENABLE, "poolEnable", enable_args, none, pool_enable, WRITES | POOL),
     ROW(POOL_DESCRIBE, "poolDescribe", describe_args, none, pool_describe, WRITES | POOL),
     ROW(POOL_RENAME, "poolRename", rename_args, none, pool_rename, WRITES | POOL),
+    ROW(HOST_KEY_ACCEPT, "hostKeyAccept", host_key_args, none, host_key_accept, WRITES | POOL),
     ROW(ZONE_LIST, "zoneList", none, report, zone_list, FAST),
     ROW(ZONE_ATTACH, "zoneAttach", zone_args, none, zone_attach, WRITES | POOL),
     ROW(ZONE_DETACH, "zoneDetach", zone_args, none, zone_detach, WRITES | POOL),

@@ -39,6 +39,16 @@ vimg_handle_pool_rename(VimgCall *call, GError **error)
 }
 
 gboolean
+vimg_handle_host_key_accept(VimgCall *call, GError **error)
+{
+    const vimg_control_host_key_args *args = call->args;
+    VimgPoolId pool;
+
+    vimg_pool_from_wire(&args->pool, &pool);
+    return vimg_model_host_key_accept(call->model, &pool, args->fingerprint, error);
+}
+
+gboolean
 vimg_handle_zone_list(VimgCall *call, GError **error)
 {
     vimg_control_report *ret = call->ret;

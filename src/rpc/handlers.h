@@ -178,6 +178,7 @@ gboolean vimg_handle_pool_doctor(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_enable(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_describe(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_rename(VimgCall *call, GError **error);
+gboolean vimg_handle_host_key_accept(VimgCall *call, GError **error);
 gboolean vimg_handle_zone_list(VimgCall *call, GError **error);
 gboolean vimg_handle_zone_attach(VimgCall *call, GError **error);
 gboolean vimg_handle_zone_detach(VimgCall *call, GError **error);

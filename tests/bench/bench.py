@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import parts  # pylint: disable=wrong-import-position
+import sftp  # pylint: disable=wrong-import-position
 from daemon import Daemon  # pylint: disable=wrong-import-position
 from data import Images, run  # pylint: disable=wrong-import-position
 from stock import Stock  # pylint: disable=wrong-import-position
@@ -107,7 +108,7 @@ class Bench:
         """One that fails is told of, and the others go on."""
         note("== " + name)
         try:
-            getattr(parts, "part_" + name)(self)
+            getattr(sftp if hasattr(sftp, "part_" + name) else parts, "part_" + name)(self)
         except Exception:  # pylint: disable=broad-except
             traceback.print_exc()
             self.failed.append(name)
@@ -142,8 +143,8 @@ class Bench:
         note("%9.3f s  %s" % (seconds, what))
         self.times.setdefault(what, []).append(seconds)
 
-    def figure(self, what, limit, measured, unit="x"):
-        self.figures.append((what, limit, measured, unit))
+    def figure(self, what, limit, measured, unit="x", least=False):
+        self.figures.append((what, limit, measured, unit, least))
 
     def ratio(self, ours, limit, theirs):
         self.figure("%s / %s" % (ours, theirs), limit, statistics.median(self.times[ours])
@@ -152,13 +153,17 @@ class Bench:
     def seconds(self, what, limit):
         self.figure(what, limit, statistics.median(self.times[what]), "s")
 
+    def rate(self, what, limit, size):
+        self.figure(what, limit, size / 1e6 / statistics.median(self.times[what]), "MB/s", True)
+
     # ---- what is printed
 
     def report(self):
         print("\n## Figures\n\n| figure | limit | measured | |\n|---|---|---|---|")
-        for what, limit, measured, unit in self.figures:
-            print("| %s | <= %g %s | %.3g %s | %s |" % (what, limit, unit, measured, unit,
-                                                       "ok" if measured <= limit else "missed"))
+        for what, limit, measured, unit, least in self.figures:
+            good = measured >= limit if least else measured <= limit
+            print("| %s | %s %.4g %s | %.3g %s | %s |" % (what, ">=" if least else "<=", limit, unit,
+                                                         measured, unit, "ok" if good else "missed"))
         if self.times:
             print("\n## Times\n\nSeconds; CPU: of the command itself, not of a daemon.\n\n"
                   "| command | median | CPU | each |\n|---|---|---|---|")

@@ -17,9 +17,12 @@ class Pool:
     def __init__(self, daemon, kind, work, name):
         self.daemon, self.name, self.dir = daemon, name, Path(work) / ("pool-" + kind + "-" + name)
         self.dir.mkdir()
-        self.virsh("pool-define-as", name, kind, "--target", self.dir)
+        self.define(kind)
         self.virsh("pool-build", name)
         self.virsh("pool-start", name)
+
+    def define(self, kind):
+        self.virsh("pool-define-as", self.name, kind, "--target", self.dir)
 
     def virsh(self, *args):
         return run(*self.command(*args), env=dict(os.environ, LC_ALL="C.UTF-8"))

@@ -16,7 +16,7 @@ build=${VIMG_TEST_BUILDS:-$top/build-ci}/bench
 . "$top/tests/lib/packages.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-all=(upload bytes download ctl memory list start huge collect)
+all=(upload bytes download ctl memory list start huge collect sftp)
 chosen=("$@")
 ((${#chosen[@]} > 0)) || chosen=("${all[@]}")
 for part in "${chosen[@]}"; do
@@ -33,7 +33,8 @@ fi
 scratch=$(mktemp -d "${VIMG_BENCH_DIR:-/var/tmp}/vimg-bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 read -r -d '' -a wanted <<<"$build_packages libvirt-clients libvirt-daemon python3-libvirt qemu-utils
-    curl e2fsprogs util-linux findutils mount borgbackup restic casync" || true
+    curl e2fsprogs util-linux findutils mount borgbackup restic casync
+    openssh-server openssh-client libnss-wrapper openssl rsync" || true
 need "${wanted[@]}" >&2
 
 # What a distribution installs: optimised, with the assertions that are the default.

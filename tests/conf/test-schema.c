@@ -149,6 +149,7 @@ static const struct {
     const char *prefix;
     gboolean (*parse)(const char *xml, GError **error);
 } examples[] = {
+    {"imagestore", parse_pool},
     {"pool", parse_pool},
     {"volume", parse_volume},
     {"secret", parse_secret},

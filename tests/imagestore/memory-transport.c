@@ -276,12 +276,55 @@ read_node(VimgOp *op, const Node *node)
     return 0;
 }
 
+static void
+fill_info(const Node *node, VimgFileInfo *out)
+{
+    out->type = node->directory ? VIMG_FILE_DIRECTORY : VIMG_FILE_REGULAR;
+    out->size = node->directory ? 0 : g_bytes_get_size(node->content);
+    out->mtime = node->mtime;
+    out->allocation = out->size;
+}
+
+static int
+read_node_at(VimgOp *op, const Node *node)
+{
+    gsize size;
+    const guint8 *data = g_bytes_get_data(node->content, &size);
+    gsize at = MIN(op->offset, size);
+
+    op->content = vimg_buffer_new(MIN(op->size, size - at));
+    if (op->content->size > 0)
+        memcpy(op->content->data, data + at, op->content->size);
+    fill_info(node, &op->info);
+    return 0;
+}
+
+static int
+list_node(VimgOp *op, const Node *node)
+{
+    GHashTableIter iter;
+    gpointer name;
+    gpointer child;
+
+    op->names = g_ptr_array_new_with_free_func(g_free);
+    if (op->with_infos)
+        op->infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
+    g_hash_table_iter_init(&iter, node->entries);
+    while (g_hash_table_iter_next(&iter, &name, &child)) {
+        VimgFileInfo info = {0};
+
+        fill_info(child, &info);
+        g_ptr_array_add(op->names, g_strdup(name));
+        if (op->infos)
+            g_array_append_val(op->infos, info);
+    }
+    return 0;
+}
+
 static int
 run_op(const Memory *memory, VimgOp *op)
 {
     g_autofree char *name = NULL;
-    GHashTableIter iter;
-    gpointer entry;
     Node *parent;
     Node *node = look_up(memory, op->path, &parent, &name);
 
@@ -311,19 +354,13 @@ run_op(const Memory *memory, VimgOp *op)
         return 0;
     case VIMG_OP_READ:
         return node->directory ? EINVAL : read_node(op, node);
+    case VIMG_OP_READ_AT:
+        return node->directory ? EINVAL : read_node_at(op, node);
     case VIMG_OP_STAT:
-        op->info.type = node->directory ? VIMG_FILE_DIRECTORY : VIMG_FILE_REGULAR;
-        op->info.size = node->directory ? 0 : g_bytes_get_size(node->content);
-        op->info.mtime = node->mtime;
+        fill_info(node, &op->info);
         return 0;
     case VIMG_OP_LIST:
-        if (!node->directory)
-            return ENOTDIR;
-        op->names = g_ptr_array_new_with_free_func(g_free);
-        g_hash_table_iter_init(&iter, node->entries);
-        while (g_hash_table_iter_next(&iter, &entry, NULL))
-            g_ptr_array_add(op->names, g_strdup(entry));
-        return 0;
+        return node->directory ? list_node(op, node) : ENOTDIR;
     case VIMG_OP_SYNC:
         node_sync(node);
         return 0;
@@ -335,7 +372,8 @@ run_op(const Memory *memory, VimgOp *op)
 static gboolean
 is_change(VimgOpKind kind)
 {
-    return kind != VIMG_OP_READ && kind != VIMG_OP_STAT && kind != VIMG_OP_LIST;
+    return kind != VIMG_OP_READ && kind != VIMG_OP_READ_AT && kind != VIMG_OP_STAT &&
+           kind != VIMG_OP_LIST;
 }
 
 /* Bytes of all files below @node; a directory and what it says of a file count for a little. */

@@ -10,6 +10,8 @@
 
 #include "gc-lock.h"
 #include "slice.h"
+#include "sftp-helper.h"
+#include "sftp/transport-sftp.h"
 #include "slicer.h"
 #include "spare.h"
 #include "store-helper.h"
@@ -66,6 +68,34 @@ helper_add(const char *path, void (*test)(HelperHome *, gconstpointer), gconstpo
     g_test_add(path, HelperHome, data, set_up, test, tear_down);
 }
 
+/* ---- transports -------------------------------------------------------------------------- */
+
+/* What the older servers lack. */
+static const char *const without[] = {"-P", "posix-rename,fsync,statvfs,hardlink,limits", NULL};
+
+static VimgSftpStream *
+connect_server(gpointer data, GError **error)
+{
+    return vimg_sftp_stream_new_fd(helper_sftp_server(data, NULL));
+}
+
+VimgTransport *
+helper_transport(const char *dir)
+{
+    const char *kind = g_getenv("VIMG_TEST_TRANSPORT");
+    VimgSftpTransportConfig config = {.root = dir, .connect = connect_server, .connections = 4};
+
+    if (!kind)
+        return vimg_transport_local_new(dir);
+    if (strcmp(kind, "sftp-plain") == 0)
+        config.data = (gpointer)without;
+    else
+        g_assert_cmpstr(kind, ==, "sftp");
+    return vimg_transport_sftp_new(&config);
+}
+
+/* ---- stores ------------------------------------------------------------------------------ */
+
 VimgSliceStore *
 helper_store(VimgTransport *transport)
 {
@@ -79,7 +109,7 @@ helper_store(VimgTransport *transport)
 VimgSliceStore *
 helper_local_store(const HelperHome *home)
 {
-    return helper_store(vimg_transport_local_new(home->dir));
+    return helper_store(helper_transport(home->dir));
 }
 
 VimgSliceStore *

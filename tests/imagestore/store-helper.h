@@ -27,6 +27,11 @@ typedef struct {
 
 void helper_add(const char *path, void (*test)(HelperHome *, gconstpointer), gconstpointer data);
 
+/*
+ * To the files in @dir: of this host, or through a server as VIMG_TEST_TRANSPORT says, "sftp" or
+ * "sftp-plain", which is one without extensions.
+ */
+VimgTransport *helper_transport(const char *dir);
 /* A new store with slices of 64 KiB on @transport, which it takes over. */
 VimgSliceStore *helper_store(VimgTransport *transport);
 VimgSliceStore *helper_local_store(const HelperHome *home);

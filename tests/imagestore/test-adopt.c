@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "adopt.h"
+#include "coarse-transport.h"
+#include "slicer.h"
 #include "store-helper.h"
 
 #define HOUR 3600
@@ -32,7 +34,7 @@ set_up(Fixture *fixture, gconstpointer data)
                                      .name = "images",
                                      .dir = fixture->dir,
                                      .retrieve_existing = TRUE};
-    fixture->store = vimg_imagestore_open(&fixture->pool, VIMG_OPEN_CREATE, &error);
+    fixture->store = vimg_imagestore_open(&fixture->pool, VIMG_OPEN_CREATE, NULL, &error);
     g_assert_no_error(error);
 }
 
@@ -85,14 +87,20 @@ note_file(const VimgPluginFile *file, gpointer data)
 
 /* Returns: (transfer full) name, origin, name, origin, … */
 static GPtrArray *
-list(Fixture *fixture)
+list_by(VimgSliceStore *store)
 {
     GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GError) error = NULL;
 
-    vimg_adopt_list(fixture->store, note_file, found, NULL, &error);
+    vimg_adopt_list(store, note_file, found, NULL, &error);
     g_assert_no_error(error);
     return found;
+}
+
+static GPtrArray *
+list(Fixture *fixture)
+{
+    return list_by(fixture->store);
 }
 
 static void
@@ -125,17 +133,17 @@ test_list(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(found->len, ==, 4);
     g_assert_cmpstr(found->pdata[0], ==, "a path=x");
     g_assert_cmpstr(found->pdata[2], ==, "b");
-    g_assert_true(g_str_has_suffix(found->pdata[1], ".000000007 path=a path=x"));
-    g_assert_nonnull(strstr(found->pdata[3], " size=512 "));
+    g_assert_true(
+        g_regex_match_simple("^size=1 mtime=[0-9]+ path=a path=x$", found->pdata[1], 0, 0));
+    g_assert_true(g_str_has_prefix(found->pdata[3], "size=512 "));
 }
 
 /* Returns: (transfer full) extents as "d3 h512", or the message of a failure. */
 static char *
-read_from(Fixture *fixture, const char *origin, guint64 offset)
+read_by(VimgSliceStore *store, const char *origin, guint64 offset)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VimgFileReader) reader =
-        vimg_file_reader_open(fixture->store, origin, offset, NULL, &error);
+    g_autoptr(VimgFileReader) reader = vimg_file_reader_open(store, origin, offset, NULL, &error);
     g_autoptr(GString) out = g_string_new(NULL);
 
     while (reader) {
@@ -151,6 +159,12 @@ read_from(Fixture *fixture, const char *origin, guint64 offset)
                                extent.data ? 'd' : 'h', extent.length);
     }
     return g_strdup_printf("%d: %s", error->code, error->message);
+}
+
+static char *
+read_from(Fixture *fixture, const char *origin, guint64 offset)
+{
+    return read_by(fixture->store, origin, offset);
 }
 
 static char *
@@ -204,9 +218,10 @@ test_changes(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(rename(other, path), ==, 0); /* the same size, perhaps the same time */
     g_assert_false(vimg_file_reader_next(reader, &extent, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+    age(fixture, "a", HOUR + 10);
     changed = read_all(fixture, found->pdata[1]);
     g_assert_nonnull(strstr(changed, "has changed"));
-    outside = read_all(fixture, "inode=1 size=1 mtime=0.000000000 path=../store.json");
+    outside = read_all(fixture, "size=1 mtime=0 path=../store.json");
     g_assert_nonnull(strstr(outside, "names no file"));
 }
 
@@ -260,13 +275,148 @@ test_once(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
 }
 
+/* ---- from another host ------------------------------------------------------------------ */
+
+/* The same store as SFTP shows it, on a host whose clock is @skew seconds behind. */
+static VimgSliceStore *
+elsewhere(Fixture *fixture, gint64 skew)
+{
+    return helper_reopen(coarse_transport_new(helper_transport(fixture->dir), skew));
+}
+
+/* What is quiet is so by the clock of the storage alone. */
+static void
+test_clocks(Fixture *fixture, gconstpointer data)
+{
+    static const gint64 skews[] = {-10 * HOUR, 0, 10 * HOUR};
+    gsize i;
+
+    put(fixture, "old", 0, "x", 1);
+    age(fixture, "old", 70);
+    put(fixture, "young", 0, "x", 1);
+    age(fixture, "young", 50);
+    for (i = 0; i < G_N_ELEMENTS(skews); i++) {
+        g_autoptr(VimgSliceStore) other = elsewhere(fixture, skews[i]);
+        g_autoptr(GPtrArray) found = list_by(other);
+
+        g_assert_cmpuint(found->len, ==, 2);
+        g_assert_cmpstr(found->pdata[0], ==, "old");
+    }
+}
+
+/* A file is the same to every host, however much each is told of it. */
+static void
+test_hosts(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) other = elsewhere(fixture, 0);
+    g_autoptr(GPtrArray) here = NULL;
+    g_autoptr(GPtrArray) there = NULL;
+    g_autoptr(GError) error = NULL;
+
+    put(fixture, "a", 0, "x", 1);
+    put(fixture, "b", 0, "x", 1);
+    here = list(fixture);
+    there = list_by(other);
+    g_assert_cmpuint(here->len, ==, 4);
+    g_assert_cmpuint(there->len, ==, 4);
+    g_assert_cmpstr(here->pdata[1], ==, there->pdata[1]);
+    g_assert_true(vimg_adopted_note(fixture->store, here->pdata[1], &error));
+    g_assert_true(vimg_adopted_note(other, there->pdata[3], &error));
+    g_ptr_array_unref(here);
+    g_ptr_array_unref(there);
+    here = list(fixture);
+    there = list_by(other);
+    g_assert_cmpuint(here->len, ==, 0);
+    g_assert_cmpuint(there->len, ==, 0);
+}
+
+/* ---- reading ahead ---------------------------------------------------------------------- */
+
+/* The bytes of @name from @offset on as they are read, holes as zeros. */
+static void
+assert_read(VimgSliceStore *store, const char *origin, guint64 offset, const VimgBuffer *content)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgFileReader) reader = vimg_file_reader_open(store, origin, offset, NULL, &error);
+    VimgExtent extent = {.length = 1};
+    guint64 at = offset;
+
+    g_assert_no_error(error);
+    for (; extent.length > 0; at += extent.length) {
+        g_autoptr(VimgBuffer) buffer = NULL;
+
+        vimg_file_reader_next(reader, &extent, &error);
+        g_assert_no_error(error);
+        buffer = extent.data;
+        g_assert_cmpuint(extent.length, <=, content->size - at);
+        if (buffer)
+            g_assert_cmpint(memcmp(buffer->data + extent.offset, content->data + at, extent.length),
+                            ==, 0);
+        else
+            g_assert_true(vimg_is_zero(content->data + at, extent.length));
+    }
+    g_assert_cmpuint(at, ==, content->size);
+}
+
+/* Pieces read together come in their order, with holes that end anywhere. */
+static void
+test_ahead(Fixture *fixture, gconstpointer data)
+{
+    static const guint64 offsets[] = {0, 1, MIB - 1, MIB, 12345678, 30 * MIB};
+    g_autoptr(VimgSliceStore) other = elsewhere(fixture, 0);
+    g_autoptr(VimgBuffer) content = helper_content(7, 37 * MIB + 5, 0);
+    g_autofree char *path = path_of(fixture, "a");
+    g_autoptr(GPtrArray) found = NULL;
+    int fd;
+    gsize i;
+
+    memset(content->data + 100 * KIB, 0, 12 * KIB);
+    memset(content->data + 3 * MIB + 4 * KIB, 0, 20 * MIB);
+    memset(content->data + 36 * MIB, 0, MIB + 5);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    for (i = 0; i < content->size; i += 4 * KIB) {
+        gsize size = MIN(4 * KIB, content->size - i);
+
+        if (!vimg_is_zero(content->data + i, size))
+            g_assert_cmpint(pwrite(fd, content->data + i, size, (off_t)i), ==, size);
+    }
+    g_assert_cmpint(ftruncate(fd, (off_t)content->size), ==, 0);
+    close(fd);
+    age(fixture, "a", HOUR);
+    found = list(fixture);
+    for (i = 0; i < G_N_ELEMENTS(offsets); i++) {
+        assert_read(fixture->store, found->pdata[1], offsets[i], content);
+        assert_read(other, found->pdata[1], offsets[i], content);
+    }
+}
+
+/* A look at the first bytes costs little, be the file as long as it will. */
+static void
+test_look(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) other = elsewhere(fixture, 0);
+    g_autoptr(GPtrArray) found = NULL;
+    g_autoptr(VimgFileReader) reader = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgExtent extent;
+
+    put(fixture, "a", 0, "x", 64 * MIB);
+    found = list_by(other);
+    reader = vimg_file_reader_open(other, found->pdata[1], 0, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(vimg_file_reader_next(reader, &extent, &error));
+    vimg_buffer_unref(extent.data);
+    g_clear_pointer(&reader, vimg_file_reader_close);
+    g_assert_cmpuint(coarse_transport_reads(other->transport), ==, 1);
+}
+
 /* One at a time writes the image of a file, since any host may take it up. */
 static void
 test_hold(Fixture *fixture, gconstpointer data)
 {
     VimgWriteRequest request = {.size = sizeof(request)};
-    g_autofree char *uuid = create(fixture, "a", "inode=1 path=a", NULL);
-    g_autoptr(VimgSliceStore) other = vimg_imagestore_open(&fixture->pool, 0, NULL);
+    g_autofree char *uuid = create(fixture, "a", "size=1 mtime=0 path=a", NULL);
+    g_autoptr(VimgSliceStore) other = vimg_imagestore_open(&fixture->pool, 0, NULL, NULL);
     g_autoptr(GError) error = NULL;
     VimgSliceWriter *writer = vimg_slice_writer_open(fixture->store, uuid, &request, NULL, &error);
 
@@ -290,6 +440,10 @@ main(int argc, char **argv)
     ADD("holes", test_holes);
     ADD("changes", test_changes);
     ADD("once", test_once);
+    ADD("clocks", test_clocks);
+    ADD("hosts", test_hosts);
+    ADD("ahead", test_ahead);
+    ADD("look", test_look);
     ADD("hold", test_hold);
     return g_test_run();
 }

@@ -30,7 +30,7 @@ test_fencing(HelperHome *home, gconstpointer data)
     g_assert_no_error(error);
     staged = vimg_lease_path(lease, "staged");
     g_assert_cmpint(vimg_transport_create(store->transport, staged, "x", 1, FALSE), ==, 0);
-    vimg_slice_store_free(helper_reopen(vimg_transport_local_new(home->dir)));
+    vimg_slice_store_free(helper_reopen(helper_transport(home->dir)));
     g_assert_cmpint(vimg_transport_list(store->transport, "pending", &pending), ==, 0);
     g_assert_cmpuint(pending->len, ==, 1);
     owner = g_strdup_printf("%s/%s/owner", home->dir, lease->dir);
@@ -38,7 +38,7 @@ test_fencing(HelperHome *home, gconstpointer data)
     dead = g_string_new(text);
     g_assert_cmpuint(g_string_replace(dead, "\"start\" : ", "\"start\" : 1", 1), ==, 1);
     g_assert_true(g_file_set_contents(owner, dead->str, -1, NULL));
-    vimg_slice_store_free(helper_reopen(vimg_transport_local_new(home->dir)));
+    vimg_slice_store_free(helper_reopen(helper_transport(home->dir)));
     g_clear_pointer(&pending, g_ptr_array_unref);
     g_assert_cmpint(vimg_transport_list(store->transport, "pending", &pending), ==, 0);
     g_assert_cmpuint(pending->len, ==, 0);

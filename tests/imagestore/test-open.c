@@ -47,7 +47,7 @@ static void
 assert_open(const VimgPluginPool *pool, guint32 flags, gint code, const char *word)
 {
     g_autoptr(GError) error = NULL;
-    VimgSliceStore *store = vimg_imagestore_open(pool, flags, &error);
+    VimgSliceStore *store = vimg_imagestore_open(pool, flags, NULL, &error);
 
     if (code < 0) {
         g_assert_no_error(error);

@@ -45,7 +45,7 @@ static void
 test_two_hosts(HelperHome *home, gconstpointer data)
 {
     g_autoptr(VimgSliceStore) one = helper_local_store(home);
-    g_autoptr(VimgSliceStore) two = helper_reopen(vimg_transport_local_new(home->dir));
+    g_autoptr(VimgSliceStore) two = helper_reopen(helper_transport(home->dir));
     g_autoptr(VimgBuffer) content = helper_content(1, 200000, 0);
     g_autoptr(GError) error = NULL;
     g_autofree char *uuid = helper_create(one, "a", 0);
@@ -251,7 +251,7 @@ static void
 test_change_while_writing(HelperHome *home, gconstpointer data)
 {
     g_autoptr(VimgSliceStore) store = helper_local_store(home);
-    g_autoptr(VimgSliceStore) other = helper_reopen(vimg_transport_local_new(home->dir));
+    g_autoptr(VimgSliceStore) other = helper_reopen(helper_transport(home->dir));
     g_autoptr(VimgBuffer) content = helper_content(1, 3 * 64 * KIB, 0);
     g_autofree char *uuid = helper_create(store, "a", content->size);
     VimgWriteRequest request = {.size = sizeof(request)};

@@ -19,7 +19,7 @@ static void
 set_up(Fixture *fixture, gconstpointer data)
 {
     fixture->dir = helper_dir();
-    fixture->store = helper_store(vimg_transport_local_new(fixture->dir));
+    fixture->store = helper_store(helper_transport(fixture->dir));
 }
 
 static void

@@ -34,6 +34,7 @@ ARGS = {
     "POOL_ENABLE": POOL + u32(1),
     "POOL_DESCRIBE": POOL + nullable("text"),
     "POOL_RENAME": POOL + string("elsewhere"),
+    "HOST_KEY_ACCEPT": POOL + string("SHA256:key"),
     "ZONE_ATTACH": POOL + string("zone"),
     "ZONE_DETACH": POOL + string("zone"),
     "ZONE_DELETE": string("zone") + u32(1) + string("0c8a1fd1-ad8b-4df2-9a0b-71d2ef76cd8c"),
@@ -147,7 +148,8 @@ class Program(ControlCase):
 
     def test_missing(self):
         for name in ("POOL_CLEANUP", "POOL_VERIFY", "TRASH_LIST", "TRASH_RESTORE", "TRASH_PURGE",
-                     "POOL_ENABLE", "POOL_DESCRIBE", "POOL_RENAME", "ZONE_ATTACH", "ZONE_DETACH"):
+                     "POOL_ENABLE", "POOL_DESCRIBE", "POOL_RENAME", "HOST_KEY_ACCEPT", "ZONE_ATTACH",
+                     "ZONE_DETACH"):
             with self.subTest(name):
                 e = self.refused(49, "no storage pool with matching uuid", self.control.call, name,
                                  ARGS[name])

@@ -2,7 +2,8 @@
 # test_hosts.py: several hosts on one store, which is cleaned up all the time
 #
 # What chance says is done for --seconds, from --seed, while hosts are killed, stopped for a moment
-# and have their leases taken away.  At the end the store holds exactly what it must.
+# and have their leases taken away.  At the end the store holds exactly what it must.  --ssh of them
+# reach it over SSH, from which they are cut off now and then.
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import collections
@@ -18,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
+import remote
 import runner
 from control import Control
 from daemon import scratch, slow
@@ -40,7 +42,7 @@ class HostsCase(unittest.TestCase):
         self.root = scratch("hosts-")
         self.files = StoreFiles(self.root / "store", SLICE)
         self.files.root.mkdir()
-        self.hosts = [Host(i, self.files.root) for i in range(HOSTS)]
+        self.hosts = [Host(i, self.files.root, i >= HOSTS - OPTIONS.ssh) for i in range(HOSTS)]
         try:
             for host in self.hosts:
                 host.start(self.keep_deleted, self.keep_temporary)
@@ -191,6 +193,9 @@ class Random(HostsCase):
         if not host.lock.locked():
             host.pause(rnd.uniform(0, 0.02))
 
+    def sever(self, _rnd, _host):
+        self.log("sever: %d processes" % remote.server().sever())
+
     # ---- the run
 
     def test_all(self):
@@ -198,6 +203,8 @@ class Random(HostsCase):
         threads = [Client(self, host, i) for host in self.hosts for i in range(OPTIONS.clients)]
         threads += [self.every(2 * pace, 6 * pace, self.kill), self.every(0.5, 2, self.fence),
                     self.every(1, 4, self.stall), self.every(0.01, 0.1, self.hiccup)]
+        if OPTIONS.ssh:
+            threads.append(self.every(1 * pace, 4 * pace, self.sever))
         try:
             for thread in threads:
                 thread.start()
@@ -286,6 +293,7 @@ def add_options(parser):
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--clients", type=int, default=3, help="of each host")
+    parser.add_argument("--ssh", type=int, default=0, help="hosts whose way to it is SSH")
     parser.add_argument("--lines", type=int, default=60, help="of the log that a failure shows")
     parser.add_argument("--keep", help="a directory to be made for what a failure leaves")
 

@@ -14,7 +14,7 @@ PROCS = dict(POOL_CLEANUP=1, POOL_VERIFY=2, TRASH_LIST=3, TRASH_RESTORE=4, TRASH
              VOLUME_DIFF=12, POOL_DOCTOR=20, METRICS=22, JOB_WATCH=23, JOB_EVENT=24)
 PROCS.update(POOL_ENABLE=13, POOL_DESCRIBE=14, POOL_RENAME=15, ZONE_LIST=16, ZONE_ATTACH=17,
              ZONE_DETACH=18, ZONE_DELETE=19)
-PROCS.update(VOLUME_IMPORT=21)
+PROCS.update(VOLUME_IMPORT=21, HOST_KEY_ACCEPT=25)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires")

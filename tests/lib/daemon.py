@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import remote
+
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("VIMG_TEST_BUILD", TOP / "build-ci" / "gcc"))
 
@@ -56,6 +58,7 @@ class Daemon:
         self.env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         self.env.setdefault("TSAN_OPTIONS", "exitcode=66:second_deadlock_stack=1")
         self.process = None
+        self.prepared = False   # for pools over SSH, if they are chosen
         self.socket_wait = socket_wait
         self.checked = 0
 
@@ -92,6 +95,9 @@ class Daemon:
                                             stderr=log, env=self.env, cwd="/")
         if self.socket_wait:
             self.wait_socket()
+            if remote.chosen() and not self.prepared:
+                remote.prepare(self)
+                self.prepared = True
         return self
 
     def wait_socket(self):
@@ -163,6 +169,7 @@ class Daemon:
     def virsh(self, *args, ro=False, stdin=None, env=None, timeout=300, global_args=(), uri=None,
               quiet=True):
         """Runs stock virsh; returns its CompletedProcess, whatever it answered."""
+        args = remote.arguments(args) if remote.chosen() else args
         command = ["virsh", "-c", uri or (self.uri_ro if ro else self.uri)] + ["-q"] * quiet
         command += (["-r"] if ro else []) + list(global_args) + [str(a) for a in args]
         full = dict(os.environ, LC_ALL="C.UTF-8", **(env or {}))

@@ -6,6 +6,7 @@ import threading
 import time
 
 import rawrpc as rpc
+import remote
 from control import Control
 from daemon import Daemon
 from rawrpc import Connection, RemoteError, pool_xml, string, u32
@@ -15,18 +16,22 @@ SLICE = 65536
 
 
 class Host:
-    def __init__(self, number, path):
-        self.number, self.path = number, path
+    """One whose pool reaches the store at @path over SSH if @far."""
+
+    def __init__(self, number, path, far=False):
+        self.number, self.path, self.far = number, path, far
         self.uuid = rpc.random_uuid()
         self.daemon = Daemon()
         self.lock = threading.Lock()  # guards who sends signals
         self.kills = self.fences = self.takeovers = 0  # raised before it is done
 
     def __str__(self):
-        return "host %d" % self.number
+        return "host %d%s" % (self.number, " over SSH" if self.far else "")
 
     def start(self, keep_deleted, keep_temporary):
         self.daemon.start()
+        if self.far and not self.daemon.prepared:
+            remote.prepare(self.daemon)
         with Connection(self.daemon.socket, timeout=120) as c:
             c.open()
             where = self.define(c, keep_deleted, keep_temporary)
@@ -36,7 +41,8 @@ class Host:
     def define(self, c, keep_deleted, keep_temporary):
         options = ("<image:cleanup keepDeleted='%d' keepTemporary='%d'/><image:slice size='%d'/>"
                    % (keep_deleted, keep_temporary, SLICE))
-        return c.define(pool_xml(POOL, self.path, options, uuid=self.uuid))
+        xml = pool_xml(POOL, self.path, options, uuid=self.uuid)
+        return c.define(remote.document(xml) if self.far else xml)
 
     def connect(self):
         """A Control whose pool is active; it is so soon after every start."""

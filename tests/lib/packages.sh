@@ -10,6 +10,10 @@ build_packages='gcc libc6-dev meson ninja-build pkgconf gettext libglib2.0-dev l
     rpcsvc-proto libxml2-dev libvirt-dev libjson-glib-dev libcurl4-openssl-dev zlib1g-dev
     liblzma-dev libzstd-dev libssl-dev libssh2-1-dev libsystemd-dev python3 python3-docutils'
 
+# What the unit tests of SSH talk to.
+# shellcheck disable=SC2034
+ssh_packages='openssh-server openssh-client libnss-wrapper libpam-wrapper openssl'
+
 # need PACKAGE…: installs what is missing; mirrors are asked up to four times.
 need() {
     local p try missing=()

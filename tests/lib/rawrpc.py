@@ -11,6 +11,8 @@ import time
 import uuid as uuidlib
 from collections import namedtuple
 
+import remote
+
 REMOTE = 0x20008086
 QEMU = 0x20008087
 KEEPALIVE = 0x6B656570
@@ -464,10 +466,11 @@ class StreamEnd:
 
 
 def pool_xml(name, path, options="", kind="imagestore", uuid=None, state=""):
-    return ("<pool type='%s' xmlns:image='urn:virtimage:pool:1'><name>%s</name>%s<source><dir "
-            "path='%s'/></source>%s</pool>"
-            % (kind, name, "<uuid>%s</uuid>" % uuid if uuid else "", path,
-               "<image:options>%s</image:options>" % options if options else ""))
+    xml = ("<pool type='%s' xmlns:image='urn:virtimage:pool:1'><name>%s</name>%s<source><dir "
+           "path='%s'/></source>%s</pool>"
+           % (kind, name, "<uuid>%s</uuid>" % uuid if uuid else "", path,
+              "<image:options>%s</image:options>" % options if options else ""))
+    return remote.document(xml) if remote.chosen() else xml
 
 
 def random_uuid():

@@ -296,6 +296,89 @@ test_find_sources(Fixture *fixture, gconstpointer data)
     fixture->search_paths = NULL;
 }
 
+/* A pool of another host, and with @user a login there. */
+static void
+define_there(Fixture *fixture, const char *name, const char *host, const char *dir,
+             const char *user)
+{
+    g_autofree char *auth =
+        user ? g_strdup_printf("<auth type='ssh' username='%s'/>", user) : g_strdup("");
+    g_autofree char *xml = g_strdup_printf("<pool type='memory'><name>%s</name><source>"
+                                           "<host %s/><dir path='%s'/>%s</source></pool>",
+                                           name, host, dir, auth);
+    g_auto(VimgPoolId) id = {0};
+    g_autoptr(GError) error = NULL;
+
+    vimg_model_pool_define(fixture->model, xml, 0, &id, &error);
+    g_assert_no_error(error);
+}
+
+static const struct {
+    const char *source;
+    const char *found; /* directories; NULL: an error */
+    gint code;
+} hosts[] = {
+    {"<host name='ONE.example'/>", "/mem/a /mem/b /mem/srv", 0},
+    {"<host name='one.example' port='23'/>", "/mem/a /mem/srv", 0},
+    {"<host name='two.example'/>", "/mem/a /mem/c /mem/srv", 0},
+    {"<host name='one.example'/><dir path='/mem/other'/>", "/mem/other", 0},
+    {"<host name='one.example'/><dir path='/mem/x'/><auth type='ssh' username='u'/>", "/mem/x", 0},
+    {"<host name='none.example'/>", NULL, VIMG_ERROR_INVALID_ARG},
+    {"<host name='none.example'/><dir path='/mem/x'/>", NULL, VIMG_ERROR_AUTH},
+    {"<host name='locked.example'/>", NULL, VIMG_ERROR_AUTH},
+};
+
+static int
+compare_text(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Returns: (transfer full) the directories of @xml, sorted. */
+static char *
+dirs_of(const char *xml)
+{
+    g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
+    const char *at = xml;
+
+    while ((at = strstr(at, "path='"))) {
+        at += strlen("path='");
+        g_ptr_array_add(dirs, g_strndup(at, strcspn(at, "'")));
+    }
+    g_ptr_array_sort(dirs, compare_text);
+    g_ptr_array_add(dirs, NULL);
+    return g_strjoinv(" ", (char **)dirs->pdata);
+}
+
+/* Of a host alone: what its pools and the configuration know; with a directory: their login. */
+static void
+test_find_on_hosts(Fixture *fixture, gconstpointer data)
+{
+    const char *const paths[] = {"/mem/srv", "/mem/a", NULL};
+    gsize i;
+
+    fixture_stop(fixture);
+    fixture->search_paths = paths;
+    fixture_start(fixture);
+    define_there(fixture, "a", "name='one.example'", "/mem/a", "root");
+    define_there(fixture, "b", "name='One.Example' port='22'", "/mem/b", "root");
+    define_there(fixture, "c", "name='two.example'", "/mem/c", "root");
+    define_there(fixture, "d", "name='locked.example'", "/mem/d", NULL);
+    for (i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        g_autofree char *spec = g_strdup_printf("<source>%s</source>", hosts[i].source);
+        g_autoptr(GError) error = NULL;
+        g_autofree char *xml = vimg_model_find_sources(fixture->model, "memory", spec, 0, &error);
+        g_autofree char *found = xml ? dirs_of(xml) : NULL;
+
+        g_test_message("%s", spec);
+        g_assert_cmpstr(found, ==, hosts[i].found);
+        if (!hosts[i].found)
+            g_assert_error(error, VIMG_ERROR, hosts[i].code);
+    }
+    fixture_stop(fixture);
+    fixture->search_paths = NULL;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -311,5 +394,6 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/pool/lookups", NULL, test_lookups);
     FIXTURE_ADD("/model/pool/capabilities", NULL, test_capabilities);
     FIXTURE_ADD("/model/pool/find-sources", NULL, test_find_sources);
+    FIXTURE_ADD("/model/pool/find-on-hosts", NULL, test_find_on_hosts);
     return g_test_run();
 }

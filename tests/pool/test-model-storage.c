@@ -257,7 +257,9 @@ test_lost(Fixture *fixture, gconstpointer data)
     upload_all(fixture, "images", "debian", 4096, 'a');
     fixture->memory->fail("/mem/images", "probe", VIMG_ERROR_DISCONNECTED, "link is down", -1);
     fixture->memory->fail("/mem/images", "open", VIMG_ERROR_DISCONNECTED, "link is down", -1);
+    g_free(fixture_events(fixture));
     fixture->memory->report("/mem/images", gone);
+    fixture_assert_events(fixture, "images:refreshed"); /* who looks now sees it */
     g_assert_cmpuint(pool_state(fixture, "images"), ==, VIR_STORAGE_POOL_INACCESSIBLE);
     names = vol_names(fixture, "images"); /* from memory */
     g_assert_cmpstr(names, ==, "debian");
@@ -323,6 +325,37 @@ test_lost_redefined(Fixture *fixture, gconstpointer data)
     fixture_wait_active(fixture, "images");
     network = fixture->memory->network("/mem/images");
     g_assert_cmpstr(network, ==, "10.1.0.0/16");
+}
+
+/* A pool that knows the key of its server need not wait for its turn. */
+static void
+test_host_key(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *slow =
+        pool_xml("images", UUID(1), "<image:reconnect enabled='yes' interval='3600'/>");
+    g_autofree char *plain = pool_xml_full("memcopy", "plain", UUID(2), "/mem/plain", NULL);
+    g_autoptr(GError) gone =
+        g_error_new_literal(VIMG_ERROR, VIMG_ERROR_DISCONNECTED, "the key is not known");
+    g_autoptr(GError) error = NULL;
+    VimgPoolId id;
+
+    g_assert_true(fixture_define(fixture, slow, NULL));
+    id = pool_id(fixture, "images");
+    g_assert_true(vimg_model_host_key_accept(fixture->model, &id, "SHA256:memory", NULL));
+    start_pool(fixture, "images");
+    fixture->memory->report("/mem/images", gone);
+    g_assert_false(vimg_model_host_key_accept(fixture->model, &id, "SHA256:other", &error));
+    assert_error_text(&error, VIMG_ERROR_AUTH,
+                      "authentication failed: the server shows SHA256:memory");
+    g_assert_cmpuint(pool_state(fixture, "images"), ==, VIR_STORAGE_POOL_INACCESSIBLE);
+    g_assert_true(vimg_model_host_key_accept(fixture->model, &id, "SHA256:memory", NULL));
+    fixture_wait_active(fixture, "images");
+    g_assert_true(fixture_define(fixture, plain, NULL));
+    id = pool_id(fixture, "plain");
+    g_assert_false(vimg_model_host_key_accept(fixture->model, &id, "SHA256:memory", &error));
+    assert_error_text(&error, VIMG_ERROR_NO_SUPPORT,
+                      "this function is not supported by the connection driver: storages of pool "
+                      "type 'memcopy' are not known by keys");
 }
 
 /* Two paths to one storage are found out when it is opened. */
@@ -552,6 +585,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/storage/delete-forgets", NULL, test_delete_forgets);
     FIXTURE_ADD("/model/storage/lost", NULL, test_lost);
     FIXTURE_ADD("/model/storage/lost-manual", NULL, test_lost_manual);
+    FIXTURE_ADD("/model/storage/host-key", NULL, test_host_key);
     FIXTURE_ADD("/model/storage/restart-lost", NULL, test_restart_lost);
     FIXTURE_ADD("/model/storage/zones", NULL, test_zones);
     FIXTURE_ADD("/model/storage/hang", NULL, test_hang);

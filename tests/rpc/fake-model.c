@@ -422,6 +422,13 @@ vimg_model_pool_rename(VimgModel *model, const VimgPoolId *pool, const char *nam
     return called(error, "pool_rename(%s, %s)", pool_text(pool), name);
 }
 
+gboolean
+vimg_model_host_key_accept(VimgModel *model, const VimgPoolId *pool, const char *fingerprint,
+                           GError **error)
+{
+    return called(error, "host_key_accept(%s, %s)", pool_text(pool), fingerprint);
+}
+
 char *
 vimg_model_zone_list(VimgModel *model)
 {

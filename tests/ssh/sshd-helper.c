@@ -152,21 +152,21 @@ make_key(Sshd *sshd, const char *name, const char *type, const char *passphrase)
     out = run(argv);
 }
 
-static const char *
-nss_wrapper(void)
+/* Returns: (transfer full) the path of a library that multiarch may have put aside. */
+static char *
+library(const char *name)
 {
-    static const char *const places[] = {
-        "/usr/lib/x86_64-linux-gnu/libnss_wrapper.so",
-        "/usr/lib/aarch64-linux-gnu/libnss_wrapper.so",
-        "/usr/lib64/libnss_wrapper.so",
-        "/usr/lib/libnss_wrapper.so",
-    };
+    static const char *const places[] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
+                                         "/usr/lib64", "/usr/lib"};
     gsize i;
 
-    for (i = 0; i < G_N_ELEMENTS(places); i++)
-        if (g_file_test(places[i], G_FILE_TEST_EXISTS))
-            return places[i];
-    g_error("no libnss_wrapper.so: install libnss-wrapper");
+    for (i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *path = g_build_filename(places[i], name, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_EXISTS))
+            return g_steal_pointer(&path);
+    }
+    g_error("no %s: install libnss-wrapper and libpam-wrapper", name);
 }
 
 static char *
@@ -175,18 +175,54 @@ environment(Sshd *sshd, const char *name, const char *file)
     return g_strdup_printf("%s=%s/%s", name, sshd->dir, file);
 }
 
+static void
+remove_dir(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *file = g_build_filename(path, name, NULL);
+
+        g_unlink(file);
+    }
+    g_rmdir(path);
+}
+
+/* libpam-wrapper copies what it is given to /tmp/pam.X, and an sshd does not end as it expects. */
+static void
+remove_pam_copy(pid_t pid)
+{
+    g_autofree char *wanted = g_strdup_printf("%d", (int)pid);
+    g_autoptr(GDir) dir = g_dir_open("/tmp", 0, NULL);
+    const char *name;
+
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename("/tmp", name, NULL);
+        g_autofree char *pid_file = g_build_filename(path, "pid", NULL);
+        g_autofree char *found = NULL;
+
+        if (g_str_has_prefix(name, "pam.") && strlen(name) == 5 &&
+            g_file_get_contents(pid_file, &found, NULL, NULL) && strcmp(found, wanted) == 0)
+            remove_dir(path);
+    }
+}
+
 void
 sshd_serve(int fd, gpointer data)
 {
     Sshd *sshd = data;
     g_autofree char *config = path_in(sshd, "sshd_config");
     g_autofree char *log = path_in(sshd, "log");
-    g_autofree char *preload = g_strconcat("LD_PRELOAD=", nss_wrapper(), NULL);
+    g_autofree char *nss = library("libnss_wrapper.so");
+    g_autofree char *pam = library("libpam_wrapper.so");
+    g_autofree char *preload = g_strconcat("LD_PRELOAD=", nss, sshd->pam ? " " : NULL, pam, NULL);
+    g_autofree char *services = environment(sshd, "PAM_WRAPPER_SERVICE_DIR", "");
     g_autofree char *passwd = environment(sshd, "NSS_WRAPPER_PASSWD", "passwd");
     g_autofree char *group = environment(sshd, "NSS_WRAPPER_GROUP", "group");
     g_autofree char *shadow = environment(sshd, "NSS_WRAPPER_SHADOW", "shadow");
     char *argv[] = {(char *)SSHD, (char *)"-i", (char *)"-f", config, (char *)"-E", log, NULL};
-    char *env[] = {preload, passwd, group, shadow, (char *)"PATH=/usr/bin:/bin", NULL};
+    char *env[] = {preload, passwd, group, shadow, (char *)"PAM_WRAPPER=1", services, NULL};
     posix_spawn_file_actions_t actions;
     pid_t pid;
     int result;
@@ -201,6 +237,8 @@ sshd_serve(int fd, gpointer data)
     g_assert_cmpint(result, ==, 0);
     while (waitpid(pid, &result, 0) < 0)
         g_assert_cmpint(errno, ==, EINTR);
+    if (sshd->pam)
+        remove_pam_copy(pid);
 }
 
 static void
@@ -208,6 +246,7 @@ write_accounts(Sshd *sshd)
 {
     const char *argv[] = {"openssl", "passwd", "-6", SSHD_PASSWORD, NULL};
     g_autofree char *crypted = run(argv);
+    g_autofree char *matrix = library("pam_wrapper/pam_matrix.so");
     guint uid = geteuid();
     guint gid = getegid();
 
@@ -216,6 +255,12 @@ write_accounts(Sshd *sshd)
              sshd->user, uid, gid, sshd->dir);
     write_in(sshd, "group", "%s:x:%u:\nnogroup:x:65534:\n", sshd->user, gid);
     write_in(sshd, "shadow", "%s:%s:19000:0:99999:7:::\n", sshd->user, crypted);
+    /* for "UsePAM yes", which asks questions where a password is not just taken */
+    write_in(sshd, "passdb", "%s:%s:sshd\n", sshd->user, SSHD_PASSWORD);
+    write_in(sshd, "sshd",
+             "auth required %1$s passdb=%2$s/passdb\naccount required %1$s passdb=%2$s/passdb\n"
+             "session required %1$s passdb=%2$s/passdb\n",
+             matrix, sshd->dir);
 }
 
 static void
@@ -234,8 +279,9 @@ write_config(Sshd *sshd, const char *host_keys, const char *options)
     write_in(sshd, "sshd_config",
              "%sUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication yes\n"
              "AuthorizedKeysFile %s/authorized_keys\nUseDNS no\nPidFile none\nLogLevel VERBOSE\n"
-             "Subsystem sftp internal-sftp\n",
-             lines->str, sshd->dir);
+             "%s",
+             lines->str, sshd->dir,
+             strstr(lines->str, "Subsystem sftp") ? "" : "Subsystem sftp internal-sftp\n");
 }
 
 Sshd *
@@ -251,6 +297,7 @@ sshd_new(const char *host_keys, const char *options)
     sshd->known_hosts = path_in(sshd, "known_hosts");
     sshd->password = vimg_buffer_new(strlen(SSHD_PASSWORD));
     memcpy(sshd->password->data, SSHD_PASSWORD, sshd->password->size);
+    sshd->pam = options && strstr(options, "UsePAM yes");
     write_in(sshd, "authorized_keys", "%s", "");
     write_config(sshd, host_keys, options ? options : "");
     write_accounts(sshd);
@@ -263,17 +310,8 @@ sshd_new(const char *host_keys, const char *options)
 void
 sshd_free(Sshd *sshd)
 {
-    g_autoptr(GDir) dir = NULL;
-    const char *name;
-
     listener_free(sshd->listener);
-    dir = g_dir_open(sshd->dir, 0, NULL);
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *path = path_in(sshd, name);
-
-        g_unlink(path);
-    }
-    g_rmdir(sshd->dir);
+    remove_dir(sshd->dir);
     vimg_buffer_unref(sshd->password);
     g_free(sshd->known_hosts);
     g_free(sshd->user);

@@ -23,6 +23,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Listener, listener_free)
 typedef struct {
     char *dir;
     char *user;
+    gboolean pam; /* it asks libpam-wrapper */
     Listener *listener;
     VimgPluginAddress address; /* "localhost" */
     VimgBuffer *password;

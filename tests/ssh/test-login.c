@@ -95,6 +95,20 @@ test_no_passwords(void)
     assert_refused(&target, VIMG_ERROR_AUTH, "login at * takes no passwords*");
 }
 
+/* Where questions are asked in the place of taking a password. */
+static void
+test_questions(void)
+{
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", "UsePAM yes\nPasswordAuthentication no\n");
+    VimgSshTarget target = sshd_target(sshd);
+    g_autoptr(VimgBuffer) wrong = vimg_buffer_new(5);
+
+    memcpy(wrong->data, "wrong", 5);
+    assert_let_in(&target);
+    target.password = wrong;
+    assert_refused(&target, VIMG_ERROR_AUTH, "login at * refuses the password of user '*'");
+}
+
 static void
 test_no_subsystem(void)
 {
@@ -188,6 +202,7 @@ main(int argc, char **argv)
     g_test_add_func("/ssh/login/steps", test_steps);
     g_test_add_func("/ssh/login/wrong-password", test_wrong_password);
     g_test_add_func("/ssh/login/no-passwords", test_no_passwords);
+    g_test_add_func("/ssh/login/questions", test_questions);
     g_test_add_func("/ssh/login/no-subsystem", test_no_subsystem);
     for (i = 0; i < G_N_ELEMENTS(key_cases); i++)
         g_test_add_data_func(key_cases[i].path, &key_cases[i], test_key);

@@ -14,6 +14,7 @@
 
 #define VIMG_SFTP_PACKET_MAX ((guint32)256 * 1024) /* bytes without the length in front */
 #define VIMG_SFTP_HANDLE_MAX 256
+#define VIMG_SFTP_VERSION 3
 
 /* Requests; those from EXTENDED on are named extensions of OpenSSH. */
 typedef enum {
@@ -39,7 +40,27 @@ typedef enum {
     VIMG_SFTP_LIMITS,
 } VimgSftpType;
 
-/* Status codes of section 7. */
+/* Flags of OPEN. */
+typedef enum {
+    VIMG_SFTP_FLAG_READ = 1 << 0,
+    VIMG_SFTP_FLAG_WRITE = 1 << 1,
+    VIMG_SFTP_FLAG_APPEND = 1 << 2,
+    VIMG_SFTP_FLAG_CREATE = 1 << 3,
+    VIMG_SFTP_FLAG_TRUNCATE = 1 << 4,
+    VIMG_SFTP_FLAG_EXCLUSIVE = 1 << 5,
+} VimgSftpFlags;
+
+/* Types of replies. */
+typedef enum {
+    VIMG_SFTP_STATUS = 101,
+    VIMG_SFTP_HANDLE = 102,
+    VIMG_SFTP_DATA = 103,
+    VIMG_SFTP_NAME = 104,
+    VIMG_SFTP_ATTRS = 105,
+    VIMG_SFTP_EXTENDED_REPLY = 201,
+} VimgSftpAnswer;
+
+/* Status codes of section 7; a server may send others. */
 typedef enum {
     VIMG_SFTP_OK,
     VIMG_SFTP_EOF,
@@ -64,15 +85,66 @@ typedef struct {
     VimgSftpAttrs attrs;
 } VimgSftpName;
 
-/* One parsed reply, borrowed from the packet but for @names. */
+/*
+ * One parsed reply, borrowed from the packet but for @names.  Its type is the one that the request
+ * asks for, with VIMG_SFTP_OK, or it is STATUS; of requests that answer more, it is then never OK.
+ */
 typedef struct {
-    guint8 type; /* 101 STATUS, 102 HANDLE, 103 DATA, 104 NAME, 105 ATTRS, 201 EXTENDED_REPLY */
+    guint8 type; /* VimgSftpAnswer */
     guint32 id;
     guint32 status;     /* STATUS, else VIMG_SFTP_OK */
     const guint8 *data; /* HANDLE, DATA, EXTENDED_REPLY */
     guint32 size;
     VimgSftpAttrs attrs; /* ATTRS */
-    GPtrArray *names;    /* NAME: of VimgSftpName, without "." and ".." */
+    GPtrArray *names;    /* NAME: of VimgSftpName, whose strings may be stolen */
 } VimgSftpReply;
+
+/* What a server said of itself. */
+typedef struct {
+    gboolean posix_rename;
+    gboolean fsync;
+    gboolean statvfs;
+    gboolean hardlink;
+    gboolean limits;
+    guint32 read_max; /* bytes of one READ: from limits@openssh.com, else 32 KiB */
+    guint32 write_max;
+    guint64 handles_max; /* open at once; 0: not known */
+} VimgSftpServer;
+
+/* From statvfs@openssh.com. */
+typedef struct {
+    guint64 total;     /* bytes */
+    guint64 available; /* bytes an ordinary user may still write */
+    gboolean read_only;
+} VimgSftpSpace;
+
+typedef struct _VimgSftpRequest VimgSftpRequest; /* session.h */
+
+/*
+ * Returns: bytes of the packet of @request with its length in front; 0 if it has no room in @size,
+ * or is of a type that we do not know.
+ */
+gsize vimg_sftp_encode(const VimgSftpRequest *request, guint8 *out, gsize size);
+gsize vimg_sftp_encode_init(guint8 *out, gsize size);
+/* What @type is answered with unless it fails; 0 if we do not know it. */
+guint8 vimg_sftp_answer(VimgSftpType type);
+
+/* The functions below take packets without the length in front.  FALSE: they are malformed. */
+gboolean vimg_sftp_version_parse(const guint8 *packet, gsize size, guint32 *version,
+                                 VimgSftpServer *out);
+/* The id of a reply, by which its request is found. */
+gboolean vimg_sftp_reply_id(const guint8 *packet, gsize size, guint32 *id);
+/*
+ * A reply to a request of @type, in @out zeroed and later cleared also when it fails.  Names of
+ * READDIR are without "." and "..", never empty and without '/'; REALPATH has exactly one; none
+ * has a NUL, all may be no UTF-8.
+ */
+gboolean vimg_sftp_reply_parse(VimgSftpType type, const guint8 *packet, gsize size,
+                               VimgSftpReply *out);
+void vimg_sftp_reply_clear(VimgSftpReply *reply);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgSftpReply, vimg_sftp_reply_clear)
+/* Replies to LIMITS, which no server's words take below 32 KiB or above a packet, and STATVFS. */
+gboolean vimg_sftp_limits_parse(const VimgSftpReply *reply, VimgSftpServer *out);
+gboolean vimg_sftp_space_parse(const VimgSftpReply *reply, VimgSftpSpace *out);
 
 #endif

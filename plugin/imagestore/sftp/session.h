@@ -15,36 +15,25 @@
 #include "packet.h"
 #include "stream.h"
 
-/* What a server said of itself. */
-typedef struct {
-    gboolean posix_rename;
-    gboolean fsync;
-    gboolean statvfs;
-    gboolean hardlink;
-    guint32 read_max; /* bytes of one READ: from limits@openssh.com, else 32 KiB */
-    guint32 write_max;
-    guint64 handles_max; /* open at once; 0: not known */
-} VimgSftpServer;
-
 typedef struct _VimgSftpSession VimgSftpSession;
-typedef struct _VimgSftpRequest VimgSftpRequest;
 
 /* One request: the caller's memory, its to reuse once done() was called. */
 struct _VimgSftpRequest {
     /* the caller's; strings and data are borrowed until done() */
     VimgSftpType type; /* of packet.h; extended ones have types of their own there */
-    const char *path;  /* or the handle, see packet.h */
-    const char *to;
-    const guint8 *handle;
+    const char *path;
+    const char *to;       /* RENAME, POSIX_RENAME, HARDLINK: the new name */
+    const guint8 *handle; /* CLOSE, READ, WRITE, FSTAT, READDIR, FSYNC */
     guint32 handle_size;
     guint64 offset;
     gconstpointer data; /* WRITE */
-    guint32 size;       /* of @data, or READ: bytes wanted */
-    guint32 open_flags;
-    guint32 mode;
+    guint32 size;       /* of @data, or READ: bytes wanted; at most what the server takes */
+    guint32 open_flags; /* VimgSftpFlags */
+    guint32 mode;       /* OPEN, MKDIR: permissions; 0: the server's */
     /*
      * In the session's thread; may submit further requests, must not block.  @reply is borrowed;
-     * NULL: the connection was lost, and nobody knows whether the request was executed.
+     * NULL: the connection was lost, and nobody knows whether the request was executed.  A request
+     * that fits no packet is answered with VIMG_SFTP_BAD_MESSAGE without being sent.
      */
     void (*done)(VimgSftpRequest *request, const VimgSftpReply *reply);
     gpointer owner; /* for done() */

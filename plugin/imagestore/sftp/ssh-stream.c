@@ -17,9 +17,10 @@
 #define KEEP_ALIVE_RETRY 1000 /* milliseconds */
 
 typedef enum {
-    NOBODY,
     READER,
     WRITER,
+    N_USERS,
+    NOBODY = N_USERS,
 } User;
 
 typedef struct {
@@ -27,7 +28,8 @@ typedef struct {
     VimgSsh *ssh;
     LIBSSH2_SESSION *session;
     LIBSSH2_CHANNEL *channel;
-    User held_up; /* by a packet that was sent in part */
+    User held_up;           /* by a packet that was sent in part */
+    guint64 waits[N_USERS]; /* what had been received when each was told to wait */
 } SshStream;
 
 static gboolean
@@ -36,11 +38,27 @@ sends(const SshStream *stream)
     return libssh2_session_block_directions(stream->session) & LIBSSH2_SESSION_BLOCK_OUTBOUND;
 }
 
+/* Whether something came that may be what @user waits for, though it is not in the socket. */
+static gboolean
+is_due(const SshStream *stream, User user)
+{
+    return stream->waits[user] != vimg_ssh_received(stream->ssh);
+}
+
+/* Another one is in the midst of a packet.  Returns: -EAGAIN, not before that has changed. */
+static gssize
+give_way(SshStream *stream, User user)
+{
+    stream->waits[user] = G_MAXUINT64;
+    return -EAGAIN;
+}
+
 /* What @rc of @user's call means; 0 is nothing yet. */
 static gssize
-result(SshStream *stream, User user, gssize rc)
+settle(SshStream *stream, User user, gssize rc)
 {
     stream->held_up = rc == LIBSSH2_ERROR_EAGAIN && sends(stream) ? user : NOBODY;
+    stream->waits[user] = vimg_ssh_received(stream->ssh);
     if (rc > 0)
         return rc;
     return rc == 0 || rc == LIBSSH2_ERROR_EAGAIN ? -EAGAIN : -EPIPE;
@@ -53,11 +71,11 @@ stream_read(VimgSftpStream *base, gpointer data, gsize size)
     gssize got;
 
     if (stream->held_up == WRITER)
-        return -EAGAIN;
+        return give_way(stream, READER);
     got = libssh2_channel_read(stream->channel, data, size);
     if (got == 0 && libssh2_channel_eof(stream->channel))
         return 0;
-    return result(stream, READER, got);
+    return settle(stream, READER, got);
 }
 
 static gssize
@@ -66,8 +84,8 @@ stream_write(VimgSftpStream *base, gconstpointer data, gsize size)
     SshStream *stream = (SshStream *)base;
 
     if (stream->held_up == READER)
-        return -EAGAIN;
-    return result(stream, WRITER, libssh2_channel_write(stream->channel, data, size));
+        return give_way(stream, WRITER);
+    return settle(stream, WRITER, libssh2_channel_write(stream->channel, data, size));
 }
 
 static short
@@ -75,8 +93,11 @@ stream_events(VimgSftpStream *base, gboolean writing)
 {
     SshStream *stream = (SshStream *)base;
 
-    /* a writer that waits for the window is woken by what comes in */
-    return stream->held_up != NOBODY || (writing && sends(stream)) ? POLLIN | POLLOUT : POLLIN;
+    if (stream->held_up != NOBODY)
+        return POLLOUT;
+    /* a socket that can be written to wakes whoever need not wait at all */
+    return is_due(stream, READER) || (writing && is_due(stream, WRITER)) ? POLLIN | POLLOUT
+                                                                         : POLLIN;
 }
 
 static int
@@ -125,5 +146,6 @@ vimg_sftp_stream_new_ssh(VimgSsh *ssh, GError **error)
     stream->ssh = g_steal_pointer(&owned);
     stream->session = vimg_ssh_session(ssh);
     stream->channel = channel;
+    stream->held_up = NOBODY;
     return &stream->base;
 }

@@ -23,7 +23,10 @@ typedef struct {
     gssize (*write)(VimgSftpStream *stream, gconstpointer data, gsize size);
     /* What to poll() the descriptor for before a call that said -EAGAIN is worth repeating. */
     short (*events)(VimgSftpStream *stream, gboolean writing);
-    /* Sends what keeps an idle connection, if it is time to.  Returns: milliseconds until then. */
+    /*
+     * Sends what keeps an idle connection, if it is time to; never between a write() that said
+     * -EAGAIN and the next.  Returns: milliseconds until it is time again; -1: it never is.
+     */
     int (*keep_alive)(VimgSftpStream *stream);
     void (*free)(VimgSftpStream *stream);
 } VimgSftpStreamOps;
@@ -33,8 +36,7 @@ struct _VimgSftpStream {
     int fd; /* to poll(), not to read */
 };
 
-/* Over a connected socket or a terminal of a pipe pair, which it owns.  Returns: (transfer full).
- */
+/* Over a connected socket, which it owns.  Returns: (transfer full). */
 VimgSftpStream *vimg_sftp_stream_new_fd(int fd);
 
 #endif

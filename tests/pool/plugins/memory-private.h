@@ -95,6 +95,9 @@ char *mem_usage(gpointer data, VimgPluginJob *job, GError **error);
 char *mem_diff(gpointer data, const char *from, const char *to, VimgPluginJob *job, GError **error);
 gboolean mem_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data,
                       VimgPluginJob *job, GError **error);
+/* The key is MEM_KEY. */
+#define MEM_KEY "SHA256:memory"
+gboolean mem_host_key_accept(const VimgPluginPool *pool, const char *fingerprint, GError **error);
 
 /* ---- memory-files.c ------------------------------------------------------------------------ */
 

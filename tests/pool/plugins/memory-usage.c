@@ -84,3 +84,14 @@ mem_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, VimgP
     sink(&step, data);
     return TRUE;
 }
+
+gboolean
+mem_host_key_accept(const VimgPluginPool *pool, const char *fingerprint, GError **error)
+{
+    if (!mem_gate(pool->dir, "host_key_accept", NULL, error))
+        return FALSE;
+    if (strcmp(fingerprint, MEM_KEY) == 0)
+        return TRUE;
+    g_set_error_literal(error, VIMG_ERROR, VIMG_ERROR_AUTH, "the server shows " MEM_KEY);
+    return FALSE;
+}

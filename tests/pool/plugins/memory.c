@@ -84,6 +84,10 @@ memory_find_sources(const VimgPluginPool *pool, GError **error)
         mem_refuse(error, VIMG_ERROR_INVALID_ARG, "a directory is needed");
         return NULL;
     }
+    if (pool->n_hosts > 0 && !pool->auth_type) {
+        mem_refuse(error, VIMG_ERROR_AUTH, "nobody is let in");
+        return NULL;
+    }
     if (!mem_gate(pool->dir, "find_sources", NULL, error))
         return NULL;
     found = g_markup_printf_escaped("  <source><dir path='%s'/></source>\n", pool->dir);
@@ -616,6 +620,8 @@ static const VimgBackend memory_backend = {
     .type = MEMORY_TYPE,
     .description = "storages in memory, for tests",
     .source_required = VIMG_SOURCE_DIR,
+    .source_allowed = VIMG_SOURCE_HOST | VIMG_SOURCE_AUTH,
+    .auth_type = "ssh",
     .formats = "raw|qcow2|iso",
     .options = memory_options,
     .check = check_network,
@@ -659,6 +665,7 @@ static const VimgBackend memory_backend = {
     .usage = mem_usage,
     .diff = mem_diff,
     .diagnose = mem_diagnose,
+    .host_key_accept = mem_host_key_accept,
 #endif
 };
 

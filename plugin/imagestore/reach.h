@@ -1,0 +1,29 @@
+/*
+ * reach.h: from a definition to the files of its store, on this host or another
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_REACH_H
+#define VIMG_IMAGESTORE_REACH_H
+
+#include "transport.h"
+
+/* How a transport connects to another machine. */
+typedef struct _VimgLink VimgLink;
+
+/*
+ * Returns: (transfer full) the directory of @pool; one on another machine after a first connection,
+ * by which that was seen to be no place that is not allowed.  NULL with @error, which says what
+ * step of the way failed.  @host: who hears that the storage is lost or back; NULL: nobody.
+ * @link: the transport's, as long as that lives, or NULL on this host; may be NULL.
+ */
+VimgTransport *vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, VimgLink **link,
+                          GError **error);
+/* The same of /, to make the directory or to remove it. */
+VimgTransport *vimg_reach_root(const VimgPluginPool *pool, GError **error);
+
+/* From now on @pool says how @transport connects, which it does at once if it is not connected. */
+gboolean vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
+                          GError **error);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * links.h: the connections of one transport
+ *
+ * A thread opens them, one at a time, looks after them and frees those that were lost; whoever has
+ * something to ask takes a place on the least busy one.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_IMAGESTORE_SFTP_LINKS_H
+#define VIMG_IMAGESTORE_SFTP_LINKS_H
+
+#include "../thread.h"
+#include "session.h"
+#include "transport-sftp.h"
+
+typedef struct _VimgSftpLinks VimgSftpLinks;
+typedef struct _VimgSftpLink VimgSftpLink;
+
+/* Places that one thread took; all of it is guarded by the lock of the links. */
+typedef struct {
+    pthread_cond_t changed;
+    guint under_way;
+    gint64 began;
+    GList node;
+} VimgSftpBatch;
+
+VimgSftpLinks *vimg_sftp_links_new(const VimgSftpTransportConfig *config);
+/* Nothing may be under way.  Accepts NULL. */
+void vimg_sftp_links_free(VimgSftpLinks *links);
+
+void vimg_sftp_batch_begin(VimgSftpLinks *links, VimgSftpBatch *batch);
+/* Waits until nothing is under way. */
+void vimg_sftp_batch_end(VimgSftpLinks *links, VimgSftpBatch *batch);
+/* Waits for a place.  Returns: NULL with @result ENOTCONN or ECANCELED. */
+VimgSftpLink *vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, int *result);
+/* Any thread.  @lost: so was the connection. */
+void vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLink *link,
+                         gboolean lost);
+VimgSftpSession *vimg_sftp_link_session(VimgSftpLink *link);
+
+gboolean vimg_sftp_links_connect(VimgSftpLinks *links, GError **error);
+/* Returns: (transfer full) why there is no connection, or NULL. */
+char *vimg_sftp_links_reason(VimgSftpLinks *links);
+
+#endif

@@ -1,0 +1,184 @@
+/*
+ * transport-sftp.c: file operations on a server, over SFTP
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "links.h"
+#include "recover.h"
+#include "task.h"
+
+/* After so many connections lost under it an operation is what kills the server. */
+#define ATTEMPTS 6
+
+typedef struct {
+    VimgTransport parent;
+    char *root;
+    VimgSftpLinks *links;
+} Sftp;
+
+/* A task under way, for ended(). */
+typedef struct {
+    VimgSftpLinks *links;
+    VimgSftpBatch *batch;
+    VimgSftpLink *link;
+    VimgSftpTrack *track;
+} Place;
+
+/* The track is its own until the place is given back. */
+static void
+ended(VimgSftpTask *task)
+{
+    Place *place = task->owner;
+    VimgSftpTrack *track = place->track;
+
+    track->mine |= task->mine;
+    track->ended = !task->lost;
+    if (task->lost) {
+        g_clear_pointer(&task->op->content, vimg_buffer_unref);
+        g_clear_pointer(&task->op->names, g_ptr_array_unref);
+        g_clear_pointer(&task->op->infos, g_array_unref);
+    } else if (track->again) {
+        task->op->result = vimg_sftp_settle(task->op, task->op->result);
+    }
+    track->again |= task->lost;
+    vimg_sftp_links_put(place->links, place->batch, place->link, task->lost);
+    vimg_sftp_task_free(task);
+    g_free(place);
+}
+
+static void
+start(const Sftp *sftp, VimgSftpBatch *batch, VimgSftpLink *link, VimgOp *op, VimgSftpTrack *track)
+{
+    VimgSftpTask *task = vimg_sftp_task_new(op, sftp->root);
+    Place *place = g_new(Place, 1);
+
+    *place = (Place){sftp->links, batch, link, track};
+    task->owner = place;
+    task->ended = ended;
+    task->replace = track->replace;
+    vimg_sftp_task_start(task, vimg_sftp_link_session(link));
+}
+
+/* Runs all that have not ended.  Returns: whether the connection of some was lost. */
+static gboolean
+run_round(const Sftp *sftp, VimgOp *ops, VimgSftpTrack *tracks, gsize n)
+{
+    VimgSftpBatch batch;
+    gboolean lost = FALSE;
+    int result = 0;
+    gsize i;
+
+    vimg_sftp_batch_begin(sftp->links, &batch);
+    for (i = 0; i < n; i++) {
+        VimgSftpLink *link = NULL;
+
+        if (tracks[i].ended)
+            continue;
+        if (result == 0)
+            link = vimg_sftp_links_take(sftp->links, &batch, &result);
+        if (link) {
+            start(sftp, &batch, link, &ops[i], &tracks[i]);
+        } else {
+            ops[i].result = result;
+            tracks[i].ended = TRUE;
+        }
+    }
+    vimg_sftp_batch_end(sftp->links, &batch);
+    for (i = 0; i < n; i++)
+        lost |= !tracks[i].ended;
+    return lost;
+}
+
+static void
+sftp_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    const Sftp *sftp = (const Sftp *)transport;
+    g_autofree VimgSftpTrack *tracks = g_new0(VimgSftpTrack, n);
+    guint attempt;
+    gsize i;
+
+    for (attempt = 0; run_round(sftp, ops, tracks, n); attempt++) {
+        if (attempt == ATTEMPTS)
+            break;
+        vimg_sftp_recover(transport, ops, tracks, n);
+    }
+    for (i = 0; i < n; i++) {
+        if (!tracks[i].ended)
+            ops[i].result = ENOTCONN;
+    }
+}
+
+static int
+sftp_sync_all(VimgTransport *transport)
+{
+    return ENOSYS;
+}
+
+static int
+sftp_space(VimgTransport *transport, VimgSpace *out)
+{
+    VimgSftpQuery query = {.op = {.kind = (VimgOpKind)VIMG_SFTP_TASK_SPACE, .path = "."}};
+
+    sftp_run(transport, &query.op, 1);
+    *out = query.space;
+    return query.op.result;
+}
+
+static char *
+sftp_resolve(VimgTransport *transport, int *result)
+{
+    VimgSftpQuery query = {.op = {.kind = (VimgOpKind)VIMG_SFTP_TASK_RESOLVE, .path = "."}};
+
+    sftp_run(transport, &query.op, 1);
+    *result = query.op.result;
+    return query.resolved;
+}
+
+static char *
+sftp_reason(VimgTransport *transport)
+{
+    return vimg_sftp_links_reason(((Sftp *)transport)->links);
+}
+
+static void
+sftp_free(VimgTransport *transport)
+{
+    Sftp *sftp = (Sftp *)transport;
+
+    vimg_sftp_links_free(sftp->links);
+    g_free(sftp->root);
+    g_free(sftp);
+}
+
+static const VimgTransportOps sftp_ops = {
+    .run = sftp_run,
+    .sync_all = sftp_sync_all,
+    .space = sftp_space,
+    .free = sftp_free,
+    .reason = sftp_reason,
+    .resolve = sftp_resolve,
+};
+
+VimgTransport *
+vimg_transport_sftp_new(const VimgSftpTransportConfig *config)
+{
+    Sftp *sftp = g_new0(Sftp, 1);
+    gsize length = strlen(config->root);
+
+    while (length > 1 && config->root[length - 1] == '/')
+        length--;
+    sftp->parent.ops = &sftp_ops;
+    sftp->root = g_strndup(config->root, length);
+    sftp->links = vimg_sftp_links_new(config);
+    return &sftp->parent;
+}
+
+gboolean
+vimg_transport_sftp_connect(VimgTransport *transport, GError **error)
+{
+    return vimg_sftp_links_connect(((Sftp *)transport)->links, error);
+}

@@ -1,0 +1,193 @@
+/*
+ * way.c: the way to a store on another machine
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "option.h"
+#include "remote.h"
+#include "sftp/ssh-stream.h"
+#include "store.h"
+#include "throw.h"
+#include "way.h"
+
+#define ACCEPT_COMMAND "virtimagectl host-key accept"
+
+struct _VimgWay {
+    gint refs;
+    GArray *hosts; /* of VimgPluginAddress, whose names are its own */
+    char *network;
+    char *auth_type;
+    char *user;
+    char *secret_usage;
+    char *secret_uuid;
+    char *identity;
+    char *host_key;
+    VimgHostKeyPolicy policy;
+    char *known_hosts;
+    char *accept_line;
+    guint connections;
+};
+
+/* ---- ways ------------------------------------------------------------------------------- */
+
+static void
+clear_address(gpointer data)
+{
+    VimgPluginAddress *address = data;
+
+    g_free((char *)address->name);
+}
+
+static char *
+accept_line(const char *pool)
+{
+    gboolean plain = strspn(pool, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "._-") == strlen(pool);
+    g_autofree char *quoted = plain && *pool != '-' ? g_strdup(pool) : g_shell_quote(pool);
+
+    return g_strconcat(ACCEPT_COMMAND, " ", quoted, NULL);
+}
+
+VimgWay *
+vimg_way_new(const VimgPluginPool *pool)
+{
+    const char *state = vimg_services ? vimg_services->state_dir : NULL;
+    const char *policy = vimg_option_text(pool, "ssh", "policy");
+    VimgWay *way = g_new0(VimgWay, 1);
+    gsize i;
+
+    way->refs = 1;
+    way->hosts = g_array_new(FALSE, FALSE, sizeof(VimgPluginAddress));
+    g_array_set_clear_func(way->hosts, clear_address);
+    for (i = 0; i < pool->n_hosts; i++) {
+        VimgPluginAddress host = {.name = g_strdup(pool->hosts[i].name),
+                                  .port = vimg_remote_port(&pool->hosts[i])};
+
+        g_array_append_val(way->hosts, host);
+    }
+    way->network = g_strdup(pool->data_network);
+    way->auth_type = g_strdup(pool->auth_type);
+    way->user = g_strdup(pool->auth_user);
+    way->secret_usage = g_strdup(pool->secret_usage);
+    way->secret_uuid = g_strdup(pool->secret_uuid);
+    way->identity = g_strdup(vimg_option_text(pool, "ssh", "identity"));
+    way->host_key = g_strdup(vimg_option_text(pool, "ssh", "hostKey"));
+    way->policy =
+        g_strcmp0(policy, "accept-new") == 0 ? VIMG_HOST_KEY_ACCEPT_NEW : VIMG_HOST_KEY_KNOWN;
+    way->known_hosts = state ? g_build_filename(state, "known_hosts", NULL) : NULL;
+    way->accept_line = accept_line(pool->name);
+    way->connections =
+        (guint)vimg_option_number(pool, "ssh", "connections", VIMG_WAY_CONNECTIONS_DEFAULT);
+    way->connections = CLAMP(way->connections, 1, VIMG_WAY_CONNECTIONS_MAX);
+    return way;
+}
+
+VimgWay *
+vimg_way_ref(VimgWay *way)
+{
+    __atomic_add_fetch(&way->refs, 1, __ATOMIC_RELAXED);
+    return way;
+}
+
+void
+vimg_way_unref(VimgWay *way)
+{
+    if (!way || __atomic_sub_fetch(&way->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    g_array_unref(way->hosts);
+    g_free(way->network);
+    g_free(way->auth_type);
+    g_free(way->user);
+    g_free(way->secret_usage);
+    g_free(way->secret_uuid);
+    g_free(way->identity);
+    g_free(way->host_key);
+    g_free(way->known_hosts);
+    g_free(way->accept_line);
+    g_free(way);
+}
+
+guint
+vimg_way_connections(const VimgWay *way)
+{
+    return way->connections;
+}
+
+/* ---- going ------------------------------------------------------------------------------ */
+
+/* Borrows from @way and @password. */
+static VimgSshTarget
+target_of(const VimgWay *way, const VimgBuffer *password)
+{
+    return (VimgSshTarget){
+        .hosts = (const VimgPluginAddress *)(gconstpointer)way->hosts->data,
+        .n_hosts = way->hosts->len,
+        .network = way->network,
+        .user = way->user,
+        .identity = way->identity,
+        .password = password,
+        .host_key = way->host_key,
+        .policy = way->policy,
+        .known_hosts = way->known_hosts,
+        .accept_line = way->accept_line,
+    };
+}
+
+/* @out: (transfer full) to vimg_services->secret_free(); NULL if there is no secret to ask for. */
+static gboolean
+get_password(const VimgWay *way, VimgBuffer **out, GError **error)
+{
+    *out = NULL;
+    if (!vimg_services || (!way->secret_usage && !way->secret_uuid))
+        return TRUE;
+    *out = vimg_services->secret_get(way->auth_type, way->secret_usage, way->secret_uuid, error);
+    return *out != NULL;
+}
+
+static VimgSsh *
+log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
+{
+    VimgBuffer *password;
+    VimgSshTarget target;
+    VimgSsh *ssh;
+
+    if (!get_password(way, &password, error))
+        return NULL;
+    target = target_of(way, password);
+    ssh = vimg_ssh_connect(&target, sink, data, error);
+    if (password)
+        vimg_services->secret_free(password);
+    return ssh;
+}
+
+VimgSftpStream *
+vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
+{
+    VimgSsh *ssh = log_in(way, sink, data, error);
+
+    if (!ssh)
+        return NULL;
+    if (sink)
+        sink(VIMG_SSH_SUBSYSTEM, "sftp", data);
+    return vimg_sftp_stream_new_ssh(ssh, error);
+}
+
+gboolean
+vimg_way_accept(const VimgPluginPool *pool, const char *fingerprint, GError **error)
+{
+    g_autoptr(VimgWay) way = NULL;
+    VimgSshTarget target;
+
+    if (!vimg_remote_is_fingerprint(fingerprint))
+        return throw_error(
+            error, VIMG_ERROR_INVALID_ARG,
+            _("host key '%s' is not a fingerprint: SHA256: and 43 digits of base64, as ssh-keygen -l shows it"),
+            fingerprint);
+    if (!vimg_remote_is(pool))
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("the store is a directory of this host, which has no host key"));
+    way = vimg_way_new(pool);
+    target = target_of(way, NULL);
+    return vimg_ssh_accept(&target, fingerprint, error);
+}

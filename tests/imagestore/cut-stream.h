@@ -1,0 +1,31 @@
+/*
+ * cut-stream.h: connections to an SFTP server that are cut where a test says
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef TESTS_IMAGESTORE_CUT_STREAM_H
+#define TESTS_IMAGESTORE_CUT_STREAM_H
+
+#include "sftp/stream.h"
+
+typedef enum {
+    CUT_NEVER,
+    CUT_REQUEST, /* before the server gets request number @at */
+    CUT_REPLY,   /* it got that, and all that was sent after it, but answers it no more */
+} CutKind;
+
+/* The first connection; the others are left alone. */
+typedef struct {
+    CutKind kind;
+    guint at;     /* from 1, the greeting; that of the reply to it is the same */
+    guint32 most; /* bytes that a READ asks the server for, whatever it says; 0: what it says */
+    gboolean cut; /* it happened; atomic */
+} Cut;
+
+/*
+ * To a server at socket @fd, which it owns.  What it received is executed by the time that the
+ * connection counts as lost.  Returns: (transfer full).
+ */
+VimgSftpStream *cut_stream_new(int fd, Cut *cut);
+
+#endif
