@@ -364,7 +364,8 @@ vimg_cluster_connect(const VimgPluginPool *pool, gboolean make, GError **error)
     cluster->origin = vimg_ceph_login_origin(pool, error);
     if (!cluster->origin)
         return NULL;
-    login = vimg_ceph_login_new(pool, deadline, error);
+    /* what SSH does not need is left for the monitors */
+    login = vimg_ceph_login_new(pool, vimg_monitor_share(deadline, 2), error);
     if (!login || !connect_cluster(cluster, pool, login, deadline, error))
         return NULL;
     cluster->user = g_strdup(login->user);

@@ -11,6 +11,7 @@
 #include "vimg-plugin.h"
 
 #define VIMG_CEPH_AUTH "ceph"
+#define VIMG_CEPH_SSH_AUTH "ssh"
 #define VIMG_CEPH_USER "admin"
 
 /* A monitor whose host tells address and key over SSH; all borrowed from the definition. */

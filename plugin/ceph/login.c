@@ -7,6 +7,7 @@
 
 #include "definition.h"
 #include "login.h"
+#include "remote.h"
 #include "store.h"
 #include "throw.h"
 
@@ -23,12 +24,8 @@ vimg_ceph_secret_free(VimgBuffer *buffer)
     vimg_buffer_unref(buffer);
 }
 
-/*
- * Accepts the base64 text that Ceph shows and the bytes that it stands for, which is what virsh
- * secret-set-value --base64 makes of it.
- */
-static VimgBuffer *
-key_from(const VimgBuffer *value, const char *user, GError **error)
+VimgBuffer *
+vimg_ceph_login_key(const VimgBuffer *value, const char *user, GError **error)
 {
     gsize size = value->size;
     VimgBuffer *key;
@@ -64,8 +61,8 @@ key_from(const VimgBuffer *value, const char *user, GError **error)
     return key;
 }
 
-static VimgBuffer *
-get_secret(const char *auth_type, const char *usage, const char *uuid, GError **error)
+VimgBuffer *
+vimg_ceph_login_secret(const char *auth_type, const char *usage, const char *uuid, GError **error)
 {
     if (vimg_ceph_services)
         return vimg_ceph_services->secret_get(auth_type, usage, uuid, error);
@@ -88,7 +85,8 @@ vimg_ceph_login_free(VimgCephLogin *login)
 {
     if (!login)
         return;
-    g_array_unref(login->hosts);
+    if (login->hosts)
+        g_array_unref(login->hosts);
     vimg_ceph_secret_free(login->key);
     g_free(login->user);
     g_free(login->fsid);
@@ -98,12 +96,13 @@ vimg_ceph_login_free(VimgCephLogin *login)
 static gboolean
 take_definition(VimgCephLogin *login, const VimgPluginPool *pool, GError **error)
 {
-    VimgBuffer *value = get_secret(VIMG_CEPH_AUTH, pool->secret_usage, pool->secret_uuid, error);
+    VimgBuffer *value =
+        vimg_ceph_login_secret(VIMG_CEPH_AUTH, pool->secret_usage, pool->secret_uuid, error);
     gsize i;
 
     if (!value)
         return FALSE;
-    login->key = key_from(value, login->user, error);
+    login->key = vimg_ceph_login_key(value, login->user, error);
     vimg_ceph_services->secret_free(value);
     for (i = 0; i < pool->n_hosts; i++) {
         VimgPluginAddress host = {.name = g_strdup(pool->hosts[i].name),
@@ -115,14 +114,24 @@ take_definition(VimgCephLogin *login, const VimgPluginPool *pool, GError **error
 }
 
 VimgCephLogin *
-vimg_ceph_login_new(const VimgPluginPool *pool, gint64 deadline, GError **error)
+vimg_ceph_login_alloc(const char *user)
 {
-    g_autoptr(VimgCephLogin) login = g_new0(VimgCephLogin, 1);
+    VimgCephLogin *login = g_new0(VimgCephLogin, 1);
 
     login->hosts = g_array_new(FALSE, FALSE, sizeof(VimgPluginAddress));
     g_array_set_clear_func(login->hosts, clear_address);
-    login->user = g_strdup(vimg_ceph_user(pool));
-    return take_definition(login, pool, error) ? g_steal_pointer(&login) : NULL;
+    login->user = g_strdup(user);
+    return login;
+}
+
+VimgCephLogin *
+vimg_ceph_login_new(const VimgPluginPool *pool, gint64 deadline, GError **error)
+{
+    g_autoptr(VimgCephLogin) login = vimg_ceph_login_alloc(vimg_ceph_user(pool));
+    gboolean ok = pool->n_hosts > 0 ? take_definition(login, pool, error)
+                                    : vimg_ceph_remote_ask(login, pool, deadline, error);
+
+    return ok ? g_steal_pointer(&login) : NULL;
 }
 
 /* ---- telling one from another ----------------------------------------------------------- */
@@ -142,7 +151,7 @@ mix_secret(GChecksum *sum, const char *auth_type, const char *usage, const char 
 
     if (!usage && !uuid)
         return TRUE;
-    value = get_secret(auth_type, usage, uuid, error);
+    value = vimg_ceph_login_secret(auth_type, usage, uuid, error);
     if (!value)
         return FALSE;
     g_checksum_update(sum, value->data, (gssize)value->size);
@@ -176,7 +185,7 @@ vimg_ceph_login_origin(const VimgPluginPool *pool, GError **error)
         mix(sum, host->user);
         mix(sum, host->host_key);
         g_checksum_update(sum, (const guchar *)&host->address.port, sizeof(guint16));
-        if (!mix_secret(sum, "ssh", host->secret_usage, host->secret_uuid, error))
+        if (!mix_secret(sum, VIMG_CEPH_SSH_AUTH, host->secret_usage, host->secret_uuid, error))
             return NULL;
     }
     return g_strdup(g_checksum_get_string(sum));

@@ -27,6 +27,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephLogin, vimg_ceph_login_free)
  */
 char *vimg_ceph_login_origin(const VimgPluginPool *pool, GError **error);
 
+/* For those who fill a login: one with nothing but its user. */
+VimgCephLogin *vimg_ceph_login_alloc(const char *user);
+/* Returns: (transfer full) to secret_free() of the services. */
+VimgBuffer *vimg_ceph_login_secret(const char *auth_type, const char *usage, const char *uuid,
+                                   GError **error);
+/*
+ * Returns: (transfer full) the key that @value is, either as the base64 text that Ceph shows or as
+ * the bytes that it stands for, which is what virsh secret-set-value --base64 makes of it.
+ */
+VimgBuffer *vimg_ceph_login_key(const VimgBuffer *value, const char *user, GError **error);
+
 /* Takes @buffer; wipes its bytes if nobody else needs them.  Accepts NULL. */
 void vimg_ceph_secret_free(VimgBuffer *buffer);
 

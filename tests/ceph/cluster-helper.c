@@ -57,6 +57,12 @@ cluster_helper_init(void)
     vimg_ceph_services = &services;
 }
 
+void
+cluster_helper_state(const char *dir)
+{
+    services.state_dir = dir;
+}
+
 /* ---- the cluster ------------------------------------------------------------------------ */
 
 char *
@@ -104,12 +110,62 @@ definition_add_host(Definition *definition, const char *host, guint16 port)
     definition->pool.n_hosts = definition->hosts->len;
 }
 
+static void
+add_element(Definition *definition, const char *path, const char *const *attributes)
+{
+    VimgPluginElement element = {.path = path, .attributes = attributes, .text = ""};
+
+    g_array_append_val(definition->elements, element);
+    definition->pool.elements = (VimgPluginElement *)(gpointer)definition->elements->data;
+    definition->pool.n_elements = definition->elements->len;
+}
+
+void
+definition_add_element(Definition *definition, const char *path, const char *attribute,
+                       const char *value)
+{
+    const char **attributes = g_new0(const char *, 3);
+
+    attributes[0] = attribute;
+    attributes[1] = value;
+    add_element(definition, path, attributes);
+}
+
+void
+definition_add_monitor(Definition *definition, const char *host, const char *port,
+                       const char *secret)
+{
+    const char **attributes = g_new0(const char *, 7);
+
+    definition->pool.n_hosts = 0;
+    definition->pool.secret_usage = NULL;
+    attributes[0] = "host";
+    attributes[1] = host;
+    attributes[2] = "sshPort";
+    attributes[3] = port;
+    attributes[4] = "username";
+    attributes[5] = "root";
+    add_element(definition, "monitor", attributes);
+    if (secret)
+        definition_add_element(definition, "monitor/secret", "usage", secret);
+}
+
+static void
+clear_element(gpointer data)
+{
+    VimgPluginElement *element = data;
+
+    g_free((gpointer)element->attributes);
+}
+
 Definition *
 definition_new(const char *name)
 {
     Definition *definition = g_new0(Definition, 1);
 
     definition->hosts = g_array_new(FALSE, FALSE, sizeof(VimgPluginAddress));
+    definition->elements = g_array_new(FALSE, FALSE, sizeof(VimgPluginElement));
+    g_array_set_clear_func(definition->elements, clear_element);
     definition->uuid = g_uuid_string_random();
     definition->pool = (VimgPluginPool){
         .size = sizeof(VimgPluginPool),
@@ -131,6 +187,7 @@ definition_free(Definition *definition)
     if (!definition)
         return;
     g_array_unref(definition->hosts);
+    g_array_unref(definition->elements);
     g_free(definition->uuid);
     g_free(definition);
 }

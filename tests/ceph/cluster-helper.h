@@ -14,7 +14,8 @@
 typedef struct {
     VimgPluginPool pool;
     char *uuid;
-    GArray *hosts; /* of VimgPluginAddress */
+    GArray *hosts;    /* of VimgPluginAddress */
+    GArray *elements; /* of VimgPluginElement */
 } Definition;
 
 /* Of RADOS pool @name; NULL: one of our own. */
@@ -24,6 +25,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Definition, definition_free)
 
 /* One more monitor; @host is constant. */
 void definition_add_host(Definition *definition, const char *host, guint16 port);
+
+/*
+ * One more monitor in the place of the addresses and the key, to be asked over SSH; all strings are
+ * constant.  @secret NULL: it has none.
+ */
+void definition_add_monitor(Definition *definition, const char *host, const char *port,
+                            const char *secret);
+/* One more element with an attribute. */
+void definition_add_element(Definition *definition, const char *path, const char *attribute,
+                            const char *value);
 
 /* The value of secret @usage, of whatever type, from now on. */
 void secret_set(const char *usage, const void *data, gsize size);
@@ -36,5 +47,7 @@ char *cluster_run(const char *command);
 
 /* Gives librados' callers a daemon's services, with the key of client.admin as a secret. */
 void cluster_helper_init(void);
+/* Where the daemon's known hosts are; constant. */
+void cluster_helper_state(const char *dir);
 
 #endif
