@@ -22,8 +22,6 @@
 #define PATIENCE (2 * G_USEC_PER_SEC) /* with a monitor whose host is silent */
 #define PROBE_OBJECT "virtimage.probe."
 
-const VimgServices *vimg_ceph_services;
-
 static const struct {
     const char *option;
     const char *value;
@@ -361,7 +359,7 @@ vimg_cluster_connect(const VimgPluginPool *pool, gboolean make, GError **error)
     g_autoptr(VimgCephLogin) login = NULL;
 
     cluster->refs = 1;
-    cluster->origin = vimg_ceph_login_origin(pool, error);
+    cluster->origin = vimg_cluster_origin(pool, error);
     if (!cluster->origin)
         return NULL;
     /* what SSH does not need is left for the monitors */

@@ -25,7 +25,8 @@ typedef struct {
     char *user;      /* "admin", without "client." */
     VimgBuffer *key; /* for a child process; wiped at the end */
     char *monitors;  /* as of mon_host, for a child process: "v2:10.0.0.5:3300" */
-    char *origin;    /* of the definition and the secrets it came from */
+    char *origin;    /* vimg_cluster_origin() of its definition */
+    gboolean made;   /* the RADOS pool, just now */
 
     /* of <space>, bytes; through __atomic builtins */
     guint64 reserve;
@@ -38,7 +39,6 @@ typedef struct {
     guint64 available; /* bytes: max_avail of the pool */
     gboolean nearfull; /* flags of the cluster or the pool */
     gboolean full;
-    gboolean read_only; /* the key may not write, or the pool is full */
 } VimgClusterSpace;
 
 /*
@@ -49,6 +49,11 @@ typedef struct {
  * or VIMG_ERROR_SYSTEM for a RADOS pool that is not there.
  */
 VimgCluster *vimg_cluster_connect(const VimgPluginPool *pool, gboolean make, GError **error);
+/*
+ * Returns: (transfer full) what tells connections by one definition and its secrets from those by
+ * another, without going anywhere; NULL with @error.
+ */
+char *vimg_cluster_origin(const VimgPluginPool *pool, GError **error);
 VimgCluster *vimg_cluster_ref(VimgCluster *cluster);
 /* Accepts NULL. */
 void vimg_cluster_unref(VimgCluster *cluster);

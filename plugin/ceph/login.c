@@ -161,7 +161,7 @@ mix_secret(GChecksum *sum, const char *auth_type, const char *usage, const char 
 }
 
 char *
-vimg_ceph_login_origin(const VimgPluginPool *pool, GError **error)
+vimg_cluster_origin(const VimgPluginPool *pool, GError **error)
 {
     const char *texts[] = {vimg_ceph_user(pool), pool->source_name, pool->data_network,
                            vimg_ceph_option(pool, "ssh", "identity"),

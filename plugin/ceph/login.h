@@ -21,12 +21,6 @@ VimgCephLogin *vimg_ceph_login_new(const VimgPluginPool *pool, gint64 deadline, 
 void vimg_ceph_login_free(VimgCephLogin *login);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephLogin, vimg_ceph_login_free)
 
-/*
- * Returns: (transfer full) what tells connections by one definition and its secrets from those by
- * another, without going anywhere; NULL with @error.
- */
-char *vimg_ceph_login_origin(const VimgPluginPool *pool, GError **error);
-
 /* For those who fill a login: one with nothing but its user. */
 VimgCephLogin *vimg_ceph_login_alloc(const char *user);
 /* Returns: (transfer full) to secret_free() of the services. */

@@ -20,6 +20,11 @@ throw_absent(GError **error, const VimgCluster *cluster, const VimgPluginPool *p
             error, VIMG_ERROR_SYSTEM,
             _("cluster %1$s has no RADOS pool '%2$s'; make it there with 'ceph osd pool create', or leave out <name> and let pool-build make one"),
             cluster->fsid, cluster->pool);
+    if (pool->store_id)
+        return throw_error(
+            error, VIMG_ERROR_DISCONNECTED,
+            _("cluster %1$s has no RADOS pool '%2$s' any more; pool-build --overwrite makes a new one"),
+            cluster->fsid, cluster->pool);
     return throw_error(error, VIMG_ERROR_SYSTEM,
                        _("cluster %1$s has no RADOS pool '%2$s'; pool-build makes it"),
                        cluster->fsid, cluster->pool);
@@ -75,7 +80,8 @@ make_pool(VimgCluster *cluster, GError **error)
     if (!look_up(cluster, error) || !enter(cluster, error))
         return FALSE;
     result = prepare(cluster);
-    if (result == 0)
+    cluster->made = result == 0;
+    if (cluster->made)
         return TRUE;
     rados_pool_delete(cluster->rados, cluster->pool);
     return vimg_cluster_throw(error, result, _("cannot make RADOS pool '%s'"), cluster->pool);

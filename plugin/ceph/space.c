@@ -98,7 +98,6 @@ vimg_cluster_space(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
         return FALSE;
     out->total = out->stored + out->available;
     apply_limits(cluster, out);
-    out->read_only = out->full;
     return TRUE;
 }
 

@@ -40,6 +40,9 @@ typedef struct {
 /* Returns: (transfer full) the connection of now; NULL with VIMG_ERROR_DISCONNECTED. */
 VimgCluster *vimg_ceph_store_cluster(VimgCephStore *store, GError **error);
 
+/* For pool-delete: images, snapshots and trash that carry our metadata, and claims of names. */
+gboolean vimg_ceph_store_remove_all(VimgCephStore *store, VimgPluginJob *job, GError **error);
+
 /* The daemon's services; NULL in tests.  Set once, before anything else. */
 extern const VimgServices *vimg_ceph_services;
 

@@ -67,7 +67,7 @@ test_connect(void)
     g_assert_no_error(error);
     g_assert_cmpuint(space.available, >, 1 << 30);
     g_assert_cmpuint(space.total, ==, space.stored + space.available);
-    g_assert_false(space.full || space.nearfull || space.read_only);
+    g_assert_false(space.full || space.nearfull);
 }
 
 /* As virsh secret-set-value --base64 stores it. */

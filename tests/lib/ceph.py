@@ -205,6 +205,10 @@ class Cluster:
             pass
         (self.root / (name + ".pid")).unlink(missing_ok=True)
 
+    def pause(self, name, sig=signal.SIGSTOP):
+        """It goes on being there, and answers nobody until SIGCONT."""
+        os.kill(self.pid(name), sig)
+
     def stop(self):
         for name in ("osd.0", "mgr.x", "mon.a"):
             self.kill(name)

@@ -1,0 +1,112 @@
+/*
+ * ceph.c: images in a Ceph cluster
+ *
+ * Only the table of callbacks; what each does is in the files beside this one.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <json-glib/json-glib.h>
+
+#include "definition.h"
+#include "diagnose.h"
+#include "open.h"
+#include "remote.h"
+#include "store.h"
+#include "throw.h"
+
+static gpointer
+open_store(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host, GError **error)
+{
+    return vimg_ceph_open(pool, host, error);
+}
+
+static void
+close_store(gpointer handle)
+{
+    vimg_ceph_close(handle);
+}
+
+static gboolean
+update_store(gpointer handle, const VimgPluginPool *pool, GError **error)
+{
+    return vimg_ceph_update(handle, pool, error);
+}
+
+static gboolean
+probe_store(gpointer handle, VimgPluginStore *out, GError **error)
+{
+    return vimg_ceph_probe(handle, out, error);
+}
+
+static gboolean
+list_images(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
+{
+    return TRUE;
+}
+
+static gboolean
+stat_image(gpointer handle, const char *uuid, VimgPluginImage *out, GError **error)
+{
+    return throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid '%s'"), uuid);
+}
+
+static gpointer
+reader_open(gpointer handle, const char *uuid, guint64 offset, guint64 length, VimgPluginJob *job,
+            GError **error)
+{
+    throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid '%s'"), uuid);
+    return NULL;
+}
+
+static gboolean
+reader_next(gpointer reader, VimgExtent *out, GError **error)
+{
+    return throw_error(error, VIMG_ERROR_INTERNAL, "no reader");
+}
+
+static void
+reader_close(gpointer reader)
+{
+}
+
+static const VimgBackend ceph_backend = {
+    VIMG_BACKEND_HEADER,
+    .type = "ceph",
+    .description = "images of RBD in a Ceph cluster",
+    .source_allowed = VIMG_SOURCE_HOSTS | VIMG_SOURCE_NAME | VIMG_SOURCE_AUTH,
+    .auth_type = VIMG_CEPH_AUTH,
+    .formats = "raw|qcow2|iso|vmdk|vpc|vdi|vhdx",
+    .options = vimg_ceph_options,
+    .check = vimg_ceph_check,
+    .identity = vimg_ceph_identity,
+    .build = vimg_ceph_build,
+    .remove = vimg_ceph_remove,
+    .open = open_store,
+    .close = close_store,
+    .update = update_store,
+    .probe = probe_store,
+    .list = list_images,
+    .stat = stat_image,
+    .reader_open = reader_open,
+    .reader_next = reader_next,
+    .reader_close = reader_close,
+    .diagnose = vimg_ceph_diagnose,
+    .host_key_accept = vimg_ceph_host_key_accept,
+};
+
+/*
+ * The first parser registers its class by locks of GLib that ThreadSanitizer cannot see: done here,
+ * where one thread loads the backend, it is not done by two that open stores at once.
+ */
+const VimgBackend *
+vimg_plugin_init(const VimgServices *services, GError **error)
+{
+    g_autoptr(JsonParser) first = json_parser_new_immutable();
+
+    vimg_ceph_services = services;
+    if (!json_parser_load_from_data(first, "{}", 2, error))
+        return NULL;
+    return &ceph_backend;
+}
