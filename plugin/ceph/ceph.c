@@ -9,12 +9,15 @@
 
 #include <json-glib/json-glib.h>
 
+#include "cleanup.h"
 #include "definition.h"
 #include "diagnose.h"
+#include "image.h"
 #include "open.h"
 #include "remote.h"
 #include "store.h"
 #include "throw.h"
+#include "trash.h"
 
 static gpointer
 open_store(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host, GError **error)
@@ -43,13 +46,80 @@ probe_store(gpointer handle, VimgPluginStore *out, GError **error)
 static gboolean
 list_images(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 {
-    return TRUE;
+    return vimg_ceph_image_list(handle, sink, data, error);
+}
+
+static gboolean
+list_trash(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
+{
+    return vimg_ceph_trash_list(handle, sink, data, error);
+}
+
+static gboolean
+create_image(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out, GError **error)
+{
+    return vimg_ceph_image_create(handle, image, out, error);
 }
 
 static gboolean
 stat_image(gpointer handle, const char *uuid, VimgPluginImage *out, GError **error)
 {
-    return throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid '%s'"), uuid);
+    return vimg_ceph_image_stat(handle, uuid, out, error);
+}
+
+static gboolean
+remove_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_ceph_image_remove(handle, uuid, error);
+}
+
+static gboolean
+discard_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_ceph_image_discard(handle, uuid, error);
+}
+
+static gboolean
+restore_image(gpointer handle, const char *uuid, const char *name, VimgPluginImage *out,
+              GError **error)
+{
+    return vimg_ceph_trash_restore(handle, uuid, name, out, error);
+}
+
+static gboolean
+purge_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_ceph_trash_purge(handle, uuid, error);
+}
+
+static gboolean
+resize_image(gpointer handle, const char *uuid, guint64 capacity, GError **error)
+{
+    return vimg_ceph_image_resize(handle, uuid, capacity, error);
+}
+
+static gboolean
+wipe_image(gpointer handle, const char *uuid, GError **error)
+{
+    return vimg_ceph_image_wipe(handle, uuid, error);
+}
+
+static gboolean
+set_error(gpointer handle, const char *uuid, const char *reason, GError **error)
+{
+    return vimg_ceph_image_set_error(handle, uuid, reason, error);
+}
+
+static gboolean
+set_metadata(gpointer handle, const VimgPluginImage *image, GError **error)
+{
+    return vimg_ceph_image_set_metadata(handle, image, error);
+}
+
+static char *
+cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
+{
+    return vimg_ceph_cleanup(handle, dry_run, job, error);
 }
 
 static gpointer
@@ -88,10 +158,21 @@ static const VimgBackend ceph_backend = {
     .update = update_store,
     .probe = probe_store,
     .list = list_images,
+    .list_trash = list_trash,
+    .create = create_image,
     .stat = stat_image,
+    .remove_image = remove_image,
+    .restore = restore_image,
+    .purge = purge_image,
+    .resize = resize_image,
+    .wipe = wipe_image,
+    .set_error = set_error,
+    .set_metadata = set_metadata,
     .reader_open = reader_open,
     .reader_next = reader_next,
     .reader_close = reader_close,
+    .cleanup = cleanup,
+    .discard = discard_image,
     .diagnose = vimg_ceph_diagnose,
     .host_key_accept = vimg_ceph_host_key_accept,
 };

@@ -106,6 +106,7 @@ vimg_ceph_close(VimgCephStore *store)
     if (opened->timer)
         vimg_ceph_services->timer_remove(opened->timer);
     vimg_cluster_unref(store->cluster);
+    g_clear_pointer(&store->ids, g_hash_table_unref);
     pthread_mutex_destroy(&store->lock);
     g_free(store->store_id);
     g_free(opened);

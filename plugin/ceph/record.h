@@ -11,21 +11,34 @@
 /* An image as it lies in the cluster. */
 typedef struct {
     char *rbd;             /* name of the RBD image */
-    char *id;              /* RBD's own id, for the trash */
+    char *id;              /* RBD's own id, for the trash; "" in the first format of RBD */
     gboolean ours;         /* it has metadata of ours */
+    gboolean snapshots;    /* it has or had some */
+    gboolean purged;       /* it is in the trash and what is left of it shall go */
     char *digest;          /* sha256 of the raw content, for verify; NULL: none */
     char *uploaded_format; /* what was uploaded, when the image was converted; else NULL */
     guint64 uploaded_size; /* bytes */
     VimgPluginImage info;  /* of an image of other tools the uuid is made of its RBD id */
 } VimgCephRecord;
 
+/* Returns: (transfer full) one of ours with what @image says. */
+VimgCephRecord *vimg_ceph_record_new(const VimgPluginImage *image);
 /* Accepts NULL. */
 void vimg_ceph_record_free(VimgCephRecord *record);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephRecord, vimg_ceph_record_free)
 
-/* The JSON object of @record and back; hostile text is VIMG_ERROR_DAMAGED. */
+/*
+ * The JSON object of @record and back, which sets what it says but for .rbd and .ours; hostile text
+ * is VIMG_ERROR_DAMAGED.  The id of the RBD image is in it, since RBD gives what it copies or
+ * clones the metadata of its source: with another id it says nothing about the image it is on.
+ */
 char *vimg_ceph_record_format(const VimgCephRecord *record);
 gboolean vimg_ceph_record_parse(VimgCephRecord *record, const char *text, GError **error);
+
+/* Whether its content is not complete yet. */
+gboolean vimg_ceph_record_is_staged(const VimgCephRecord *record);
+/* Hands what is known of the image over to @out. */
+void vimg_ceph_record_give(VimgCephRecord *record, VimgPluginImage *out);
 
 /* All images of the RADOS pool, those of @trash or the others.  Returns: (transfer full) array. */
 GPtrArray *vimg_ceph_record_list(VimgCephStore *store, gboolean trash, GError **error);

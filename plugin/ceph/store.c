@@ -21,9 +21,16 @@ vimg_ceph_store_cluster(VimgCephStore *store, GError **error)
     return NULL;
 }
 
-/* There is none of ours yet. */
-gboolean
-vimg_ceph_store_remove_all(VimgCephStore *store, VimgPluginJob *job, GError **error)
+void
+vimg_ceph_warn(const char *format, ...)
 {
-    return TRUE;
+    g_autofree char *line = NULL;
+    va_list args;
+
+    if (!vimg_ceph_services)
+        return;
+    va_start(args, format);
+    line = g_strdup_vprintf(format, args);
+    va_end(args);
+    vimg_ceph_services->log(VIMG_LOG_WARNING, line);
 }

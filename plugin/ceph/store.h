@@ -35,6 +35,7 @@ typedef struct {
 
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgCluster *cluster; /* NULL: lost */
+    GHashTable *ids;      /* uuid → RBD's id of the image when it was last seen; NULL: none yet */
 } VimgCephStore;
 
 /* Returns: (transfer full) the connection of now; NULL with VIMG_ERROR_DISCONNECTED. */
@@ -42,6 +43,8 @@ VimgCluster *vimg_ceph_store_cluster(VimgCephStore *store, GError **error);
 
 /* For pool-delete: images, snapshots and trash that carry our metadata, and claims of names. */
 gboolean vimg_ceph_store_remove_all(VimgCephStore *store, VimgPluginJob *job, GError **error);
+
+void vimg_ceph_warn(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* The daemon's services; NULL in tests.  Set once, before anything else. */
 extern const VimgServices *vimg_ceph_services;

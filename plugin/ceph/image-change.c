@@ -1,0 +1,247 @@
+/*
+ * image-change.c: changing and removing the images of a store
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "claim.h"
+#include "erase.h"
+#include "image.h"
+#include "listing.h"
+#include "throw.h"
+#include "watchers.h"
+
+/* An image of ours that is to be changed. */
+static VimgCephRecord *
+load(VimgCephStore *store, const char *uuid, GError **error)
+{
+    g_autoptr(VimgCephRecord) record = vimg_ceph_record_find(store, uuid, error);
+
+    if (!record || !vimg_ceph_image_check_ours(record, error))
+        return NULL;
+    return g_steal_pointer(&record);
+}
+
+/* One whose content may still change. */
+static VimgCephRecord *
+load_staged(VimgCephStore *store, const char *uuid, GError **error)
+{
+    g_autoptr(VimgCephRecord) record = load(store, uuid, error);
+
+    if (!record)
+        return NULL;
+    if (vimg_ceph_record_is_staged(record))
+        return g_steal_pointer(&record);
+    throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                _("the content of an active image never changes"));
+    return NULL;
+}
+
+/* ---- what is said of an image ----------------------------------------------------------- */
+
+/* @size: G_MAXUINT64: as it is */
+static gboolean
+write_record(VimgCluster *cluster, const VimgCephRecord *record, guint64 size, GError **error)
+{
+    rbd_image_t image;
+    gboolean ok = TRUE;
+    int result = rbd_open_by_id(cluster->io, record->id, &image, NULL);
+
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+    if (size != G_MAXUINT64) {
+        result = rbd_resize2(image, size, true, NULL, NULL);
+        ok = result == 0 || vimg_cluster_throw(error, result, _("cannot resize the RBD image"));
+    }
+    ok = ok && vimg_ceph_record_save(image, record, error);
+    rbd_close(image);
+    return ok;
+}
+
+gboolean
+vimg_ceph_image_resize(VimgCephStore *store, const char *uuid, guint64 capacity, GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    g_autoptr(VimgCephRecord) record = cluster ? load_staged(store, uuid, error) : NULL;
+
+    if (!record)
+        return FALSE;
+    if (capacity < record->info.position)
+        return throw_error(error, VIMG_ERROR_INVALID_ARG,
+                           _("%1$llu bytes are stored already, more than %2$llu"),
+                           ULL(record->info.position), ULL(capacity));
+    if (!vimg_ceph_watchers_check(cluster, record->id, error))
+        return FALSE;
+    record->info.capacity = capacity;
+    return write_record(cluster, record, capacity, error);
+}
+
+gboolean
+vimg_ceph_image_set_error(VimgCephStore *store, const char *uuid, const char *reason,
+                          GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    /* another host may have completed it */
+    g_autoptr(VimgCephRecord) record = cluster ? load_staged(store, uuid, error) : NULL;
+
+    if (!record)
+        return FALSE;
+    g_free(record->info.reason);
+    record->info.reason = g_strdup(reason);
+    return write_record(cluster, record, G_MAXUINT64, error);
+}
+
+static void
+replace(char **field, const char *value)
+{
+    if (!value)
+        return;
+    g_free(*field);
+    *field = g_strdup(value);
+}
+
+gboolean
+vimg_ceph_image_set_metadata(VimgCephStore *store, const VimgPluginImage *change, GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    g_autoptr(VimgCephRecord) record = cluster ? load(store, change->uuid, error) : NULL;
+
+    if (!record)
+        return FALSE;
+    replace(&record->info.os, change->os);
+    replace(&record->info.arch, change->arch);
+    replace(&record->info.description, change->description);
+    return write_record(cluster, record, G_MAXUINT64, error);
+}
+
+/* ---- removing --------------------------------------------------------------------------- */
+
+static gboolean
+to_trash(VimgCluster *cluster, const char *rbd, guint64 delay, GError **error)
+{
+    int result = rbd_trash_move(cluster->io, rbd, delay);
+
+    if (result == -ENOENT)
+        return throw_error(error, VIMG_ERROR_NO_VOL, _("there is no RBD image '%s'"), rbd);
+    return result == 0 ||
+           vimg_cluster_throw(error, result, _("cannot move the RBD image to the trash"));
+}
+
+/*
+ * From RBD's trash nobody gets an unfinished image back, as the name it has there says what it is;
+ * what cannot be removed just now is for a cleanup.
+ */
+static gboolean
+remove_staged(VimgCluster *cluster, const VimgCephRecord *record, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    if (!to_trash(cluster, record->rbd, 0, error))
+        return FALSE;
+    if (!vimg_ceph_erase(cluster, record, NULL, &local))
+        vimg_ceph_warn("image %s is left for a cleanup: %s", record->info.uuid, local->message);
+    return TRUE;
+}
+
+static void
+say_what_keeps(VimgCluster *cluster, const VimgCephRecord *record)
+{
+    g_autofree char *children = NULL;
+
+    if (vimg_ceph_name_children(cluster, record->id, NULL, &children, NULL) && children)
+        vimg_ceph_warn("image '%s' is in the trash and stays there: it is needed by its clones %s",
+                       record->info.name, children);
+}
+
+static gboolean
+remove_image(VimgCephStore *store, VimgCluster *cluster, const VimgCephRecord *record,
+             GError **error)
+{
+    /* until then a 'rbd trash purge' of others lets it be */
+    guint64 delay = __atomic_load_n(&store->keep_deleted, __ATOMIC_RELAXED);
+
+    if (!vimg_ceph_watchers_check(cluster, record->id, error))
+        return FALSE;
+    if (vimg_ceph_record_is_staged(record)) {
+        if (!remove_staged(cluster, record, error))
+            return FALSE;
+    } else {
+        if (!to_trash(cluster, record->rbd, MIN(delay, G_MAXINT32), error))
+            return FALSE;
+        say_what_keeps(cluster, record);
+    }
+    vimg_ceph_claim_drop(cluster, record->info.name, record->info.uuid);
+    return TRUE;
+}
+
+gboolean
+vimg_ceph_image_remove(VimgCephStore *store, const char *uuid, GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    g_autoptr(VimgCephRecord) record = cluster ? load(store, uuid, error) : NULL;
+
+    return record && remove_image(store, cluster, record, error);
+}
+
+gboolean
+vimg_ceph_image_discard(VimgCephStore *store, const char *uuid, GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    g_autoptr(VimgCephRecord) record = cluster ? load_staged(store, uuid, error) : NULL;
+
+    return record && remove_image(store, cluster, record, error);
+}
+
+/* ---- wiping ----------------------------------------------------------------------------- */
+
+/* What cannot be read any more goes back to where it was made. */
+static gboolean
+withdraw(VimgCluster *cluster, VimgCephRecord *record, GError **error)
+{
+    g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, record->info.uuid, NULL);
+    int result;
+
+    if (vimg_ceph_record_is_staged(record))
+        return TRUE;
+    if (record->info.state != VIMG_IMAGE_ERROR)
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("an active image cannot be wiped; delete and purge it"));
+    result = rbd_rename(cluster->io, record->rbd, staged);
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot rename the RBD image"));
+    g_free(record->rbd);
+    record->rbd = g_steal_pointer(&staged);
+    return TRUE;
+}
+
+static void
+forget_content(VimgCephRecord *record)
+{
+    g_clear_pointer(&record->info.reason, g_free);
+    g_clear_pointer(&record->digest, g_free);
+    g_clear_pointer(&record->uploaded_format, g_free);
+    record->uploaded_size = 0;
+    record->info.allocation = record->info.physical = record->info.position = 0;
+}
+
+/* The former RBD image may be large: a new one takes its place. */
+gboolean
+vimg_ceph_image_wipe(VimgCephStore *store, const char *uuid, GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    g_autoptr(VimgCephRecord) record = cluster ? load(store, uuid, error) : NULL;
+    g_autoptr(GError) local = NULL;
+
+    if (!record || !vimg_ceph_watchers_check(cluster, record->id, error) ||
+        !withdraw(cluster, record, error) || !to_trash(cluster, record->rbd, 0, error))
+        return FALSE;
+    forget_content(record);
+    if (!vimg_ceph_image_stage(store, cluster, record, error)) {
+        rbd_trash_restore(cluster->io, record->id, record->rbd);
+        return FALSE;
+    }
+    if (!vimg_ceph_erase(cluster, record, NULL, &local))
+        vimg_ceph_warn("what was image %s is left for a cleanup: %s", uuid, local->message);
+    return TRUE;
+}
