@@ -142,11 +142,11 @@ try_create(Fixture *fixture, const char *name, GError **error)
 static void
 test_names(Fixture *fixture, gconstpointer data)
 {
-    g_autofree char *saving = image_create(fixture, "saving");
-    g_autofree char *active = image_active(fixture, "active");
     g_autoptr(GError) error = NULL;
     g_autofree char *names = NULL;
 
+    g_free(image_create(fixture, "saving"));
+    g_free(image_active(fixture, "active"));
     foreign_create(fixture, "foreign", MIB);
     g_assert_false(try_create(fixture, "saving", &error));
     assert_error(&error, VIMG_ERROR_VOL_EXISTS, "'saving'");

@@ -294,7 +294,6 @@ static void
 test_leftovers(Fixture *fixture, gconstpointer data)
 {
     VimgCluster *cluster = fixture->cluster;
-    g_autofree char *untouched = image_create(fixture, "untouched");
     g_autofree char *dead = image_create(fixture, "dead");
     g_autofree char *bad = image_create(fixture, "bad");
     g_autofree char *alive = image_create(fixture, "alive");
@@ -306,6 +305,7 @@ test_leftovers(Fixture *fixture, gconstpointer data)
     g_autofree char *report = NULL;
     rbd_image_t image;
 
+    g_free(image_create(fixture, "untouched"));
     image_write(fixture, dead_name);
     image_write(fixture, alive_name);
     g_assert_true(vimg_ceph_image_set_error(fixture->store, bad, "bad", &error));
@@ -364,12 +364,12 @@ test_remove_all(Fixture *fixture, gconstpointer data)
 {
     g_autofree char *parent = image_active(fixture, "a");
     g_autofree char *child = g_uuid_string_random();
-    g_autofree char *saving = image_create(fixture, "s");
     VimgPluginImage image = {.size = sizeof(image), .uuid = child, .name = (char *)"c0"};
     g_autoptr(VimgCephRecord) record = vimg_ceph_record_new(&image);
     g_autoptr(GError) error = NULL;
     rbd_image_t open;
 
+    g_free(image_create(fixture, "s"));
     clone_all("2", 1);
     g_assert_cmpint(rbd_open(fixture->cluster->io, "c0", &open, NULL), ==, 0);
     g_assert_true(vimg_ceph_record_save(open, record, &error));
