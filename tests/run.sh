@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit model wire virsh ctl plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
+all=(lint unit model wire virsh ctl plugin clients stock crash hosts ssh ceph install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -36,6 +36,7 @@ declare -A packages=(
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
+    [ceph]="$drive $sshd $ssh_packages $ceph_packages"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
@@ -77,15 +78,16 @@ build() {
     touch "$scratch/built-$flavour"
 }
 
-# unit_tests FLAVOUR: what meson knows of, at most ten minutes.
+# unit_tests FLAVOUR [OPTION…]: what meson knows of, at most ten minutes.
 unit_tests() {
     local flavour=$1 wrapper=()
 
+    shift
     [[ $flavour != tsan ]] || wrapper=(setarch -R)
     # every step of the fault tests once, in the plain build; elsewhere a sample
     [[ $flavour == gcc ]] || export VIMG_TEST_STRIDE=7
     rm -f "$builds/$flavour/meson-logs/testlog.junit.xml" "$builds/$flavour/meson-logs/testlog.json"
-    "${wrapper[@]}" timeout 600 meson test -C "$builds/$flavour" --no-rebuild --print-errorlogs \
+    "${wrapper[@]}" timeout 600 meson test -C "$builds/$flavour" --no-rebuild --print-errorlogs "$@" \
         --timeout-multiplier "$([[ $flavour == [at]san ]] && echo 8 || echo 3)" \
         >"$builds/$flavour-test.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$builds/$flavour-test.log" |
         tail -n 120 | sed 's/^/     | /'
@@ -203,6 +205,20 @@ suite_ssh() {
     integration test_virsh_volumes
     integration test_transfer
     integration test_crash --rounds 20
+}
+
+# A cluster of its own, which some of the tests stop and start again.
+suite_ceph() {
+    local dir
+
+    build gcc
+    dir=$(mktemp -d /var/tmp/vimg-ceph.XXXXXX)
+    # shellcheck disable=SC2064
+    trap "'$top/tests/lib/ceph.py' stop '$dir'; rm -rf '$dir'" EXIT
+    check 'a private cluster' "$top/tests/lib/ceph.py" start "$dir"
+    export CEPH_CONF=$dir/ceph.conf
+    unit_tests gcc --suite ceph
+    integration test_ceph_pools
 }
 
 suite_install() {
