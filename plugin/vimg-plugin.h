@@ -282,6 +282,8 @@ typedef struct {
     char *description;
     gint64 deleted; /* in the trash since; 0: not deleted */
     char *origin;   /* the VimgPluginFile it was adopted from; kept as it is for ever, NULL: none */
+    char *copy_of;  /* key of the image in another storage whose content it is to have, or has; set
+                       by create() and writer_finish(), gone when it is wiped.  NULL: of none */
 } VimgPluginImage;
 
 #define VIMG_PLUGIN_IMAGE_INIT                                                                     \
@@ -307,6 +309,8 @@ vimg_plugin_image_clear(VimgPluginImage *image)
         g_free(owned[i]);
     if (VIMG_PLUGIN_IMAGE_HAS(image, origin))
         g_free(image->origin);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, copy_of))
+        g_free(image->copy_of);
     memset(image, 0, MIN(size, sizeof(*image)));
     image->size = size;
 }
@@ -350,6 +354,12 @@ typedef struct {
     guint64 reserve; /* bytes to keep free for it: @length if no holes can be among them, else a
                         guess; 0: the backend's own */
 } VimgWriteRequest;
+
+typedef struct {
+    gsize size;
+    guint64 bandwidth;        /* bytes a second at most; 0: no limit */
+    const char *sync_network; /* CIDR: what data shall pass, if a network is between; NULL: any */
+} VimgPullRequest;
 
 /* A plain file that lies where the storage is and may be an image; borrowed. */
 typedef struct {
@@ -624,6 +634,31 @@ typedef struct {
      */
     gboolean (*host_key_accept)(const VimgPluginPool *pool, const char *fingerprint,
                                 GError **error);
+
+    /*
+     * optional: the image @uuid gets content, format and capacity of @from, an active image of
+     * @source, which is a handle of this backend on another storage.  It is saving, new or as an
+     * earlier pull of the same image left it, and becomes active; or it has that content, is
+     * damaged, and gets what it lacks.  What is there already does not travel, and nothing that
+     * cannot be verified is taken: VIMG_ERROR_DAMAGED.  Progress is told in bytes of what the image
+     * takes.  *@sent: bytes that travelled, set whatever it returns.  On failure the image is
+     * saving and keeps what came.  VIMG_ERROR_NO_SUPPORT, for just this pair and before anything
+     * was done, or without it: core copies extents
+     */
+    gboolean (*pull)(gpointer handle, const char *uuid, gpointer source, const char *from,
+                     const VimgPullRequest *request, VimgPluginJob *job, guint64 *sent,
+                     VimgPluginImage *out, GError **error);
+    /*
+     * optional: whether the content of @uuid is that of @from, both complete, without reading it;
+     * handles as of pull().  VIMG_ERROR_NO_SUPPORT: that cannot be told
+     */
+    gboolean (*same)(gpointer handle, const char *uuid, gpointer source, const char *from,
+                     gboolean *same, GError **error);
+    /*
+     * optional: as list(), but FALSE with @error if anything that may be an image cannot be read.
+     * Without it nothing is deleted elsewhere for want of an image here
+     */
+    gboolean (*list_whole)(gpointer handle, VimgImageSink sink, gpointer data, GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit model wire virsh ctl plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
+all=(lint unit sftp model wire virsh ctl plugin clients stock crash hosts ssh ceph install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -24,6 +24,7 @@ sshd='openssh-server openssh-client libnss-wrapper openssl python3-jsonschema'
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
     [unit]="libxml2-utils casync qemu-utils $ssh_packages"
+    [sftp]="casync $ssh_packages"
     [model]='spin'
     [wire]=''
     [virsh]="$drive genisoimage openssl"
@@ -36,6 +37,7 @@ declare -A packages=(
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
+    [ceph]="$drive $sshd $ssh_packages $ceph_packages"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
@@ -77,17 +79,18 @@ build() {
     touch "$scratch/built-$flavour"
 }
 
-# unit_tests FLAVOUR: what meson knows of, at most ten minutes.
+# unit_tests FLAVOUR [OPTION…]: what meson knows of, at most ten minutes.
 unit_tests() {
-    local flavour=$1 wrapper=()
+    local flavour=$1 wrapper=() which=("${@:2}")
 
+    ((${#which[@]})) || which=(--no-suite sftp --no-suite ceph)
     [[ $flavour != tsan ]] || wrapper=(setarch -R)
     # every step of the fault tests once, in the plain build; elsewhere a sample
     [[ $flavour == gcc ]] || export VIMG_TEST_STRIDE=7
     rm -f "$builds/$flavour/meson-logs/testlog.junit.xml" "$builds/$flavour/meson-logs/testlog.json"
     "${wrapper[@]}" timeout 600 meson test -C "$builds/$flavour" --no-rebuild --print-errorlogs \
         --timeout-multiplier "$([[ $flavour == [at]san ]] && echo 8 || echo 3)" \
-        >"$builds/$flavour-test.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$builds/$flavour-test.log" |
+        "${which[@]}" >"$builds/$flavour-test.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$builds/$flavour-test.log" |
         tail -n 120 | sed 's/^/     | /'
     /usr/bin/python3 -B "$top/tests/lib/meson_results.py" "$builds/$flavour" "$suite" || true
 }
@@ -130,6 +133,12 @@ suite_unit() {
     unit_tests gcc
 }
 
+# The same stores through an SFTP server; see tests/imagestore/meson.build.
+suite_sftp() {
+    build gcc
+    unit_tests gcc --suite sftp
+}
+
 suite_model() {
     "$top/tests/model/run.sh" || (($? == 3)) || fail 'the models ended before their last search'
 }
@@ -148,6 +157,7 @@ suite_virsh() {
     integration test_rename
     integration test_zones
     integration test_usage
+    integration test_sync
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -205,6 +215,21 @@ suite_ssh() {
     integration test_crash --rounds 20
 }
 
+# A cluster of its own, which some of the tests stop and start again.
+suite_ceph() {
+    local dir
+
+    build gcc
+    dir=$(mktemp -d /var/tmp/vimg-ceph.XXXXXX)
+    # shellcheck disable=SC2064
+    trap "'$top/tests/lib/ceph.py' stop '$dir'; rm -rf '$dir'" EXIT
+    check 'a private cluster' "$top/tests/lib/ceph.py" start "$dir"
+    export CEPH_CONF=$dir/ceph.conf
+    unit_tests gcc --suite ceph
+    integration test_ceph_pools
+    integration test_ceph_images
+}
+
 suite_install() {
     build gcc
     integration test_install
@@ -239,6 +264,7 @@ suite_asan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_sync
     integration test_images
     integration test_badinput
     integration test_kept_store
@@ -297,6 +323,7 @@ suite_tsan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_sync
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12

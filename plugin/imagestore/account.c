@@ -121,34 +121,46 @@ describe(Account *account, const char *uuid, const VimgStoredImage *image, VimgP
     out->reason = g_strdup(_("the manifest cannot be read"));
 }
 
-static void
-add_entry(Account *account, const char *uuid, const VimgStoredImage *image, guint user)
+static guint64
+sum_sizes(const VimgOp *list)
 {
-    g_autofree char *dir = g_strconcat("images/", uuid, NULL);
+    guint64 sum = 0;
+    guint i;
+
+    for (i = 0; list->infos && i < list->infos->len; i++)
+        sum += g_array_index(list->infos, VimgFileInfo, i).size;
+    return sum;
+}
+
+/* @list: of its directory */
+static void
+add_entry(Account *account, const char *uuid, const VimgStoredImage *image, guint user,
+          const VimgOp *list)
+{
     Entry *entry = g_new0(Entry, 1);
 
     entry->image.size = sizeof(entry->image);
     describe(account, uuid, image, &entry->image);
     entry->deleted = image->deleted;
     entry->user = user;
-    entry->own = vimg_transport_measure(account->store->transport, dir);
+    entry->own = sum_sizes(list);
     g_ptr_array_add(account->entries, entry);
 }
 
 /* What nobody can see needs its slices as well, until a collector takes it away. */
 static gboolean
-look_at_image(Account *account, const char *uuid, GError **error)
+look_at_image(Account *account, const VimgImageLook *look, const VimgOp *list, GError **error)
 {
-    g_auto(VimgStoredImage) image = {0};
+    const VimgStoredImage *image = &look->stored;
+    const char *uuid = look->uuid;
     g_autoptr(GError) local = NULL;
-    int result = vimg_image_look(account->store, uuid, &image);
     guint user;
 
-    if (result == 0 && !image.present)
+    if (look->result == 0 && !image->present)
         return TRUE;
-    user = vimg_shares_begin(account->shares, image.deleted);
-    if (result != 0)
-        throw_result(&local, result, _("cannot read image %s"), uuid);
+    user = vimg_shares_begin(account->shares, image->deleted);
+    if (look->result != 0)
+        throw_result(&local, look->result, _("cannot read image %s"), uuid);
     else
         vimg_roots_read_image(&account->roots, uuid, &local);
     if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_ABORTED)) {
@@ -156,29 +168,47 @@ look_at_image(Account *account, const char *uuid, GError **error)
         return FALSE;
     }
     if (local)
-        note_unreadable(account, uuid, &image, local->message);
-    if (image.deleted || image.claimed)
-        add_entry(account, uuid, &image, user);
+        note_unreadable(account, uuid, image, local->message);
+    if (image->deleted || image->claimed)
+        add_entry(account, uuid, image, user, list);
     return TRUE;
+}
+
+/* Some of @uuids from @from on.  @n: how many. */
+static gboolean
+look_at_some(Account *account, const GPtrArray *uuids, guint from, guint *n, GError **error)
+{
+    g_autoptr(GArray) looks = NULL;
+    g_autofree VimgOp *ops = NULL;
+    gboolean good = TRUE;
+    guint i;
+
+    *n = vimg_roots_read_ahead(&account->roots, uuids, from);
+    looks = vimg_image_look_some(account->store, uuids, from, *n);
+    ops = g_new0(VimgOp, *n);
+    for (i = 0; i < *n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_LIST, .path = vimg_image_dir(uuids->pdata[from + i])};
+    vimg_transport_list_detailed(account->store->transport, ops, *n);
+    for (i = 0; good && i < *n; i++)
+        good = vimg_slice_store_check_job(account->job, error) &&
+               look_at_image(account, &g_array_index(looks, VimgImageLook, i), &ops[i], error);
+    vimg_transport_clear_ops(ops, *n, TRUE);
+    return good;
 }
 
 static gboolean
 look(Account *account, GError **error)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    int result;
+    g_autoptr(GPtrArray) uuids = NULL;
+    guint n;
     guint i;
 
-    if (!vimg_shares_list(account->shares, error))
+    if (!vimg_shares_list(account->shares, error) ||
+        !(uuids = vimg_image_uuids(account->store, error)))
         return FALSE;
-    result = vimg_transport_list(account->store->transport, "images", &names);
-    if (result != 0)
-        return throw_result(error, result, _("cannot list the images"));
-    for (i = 0; i < names->len; i++) {
-        vimg_slice_store_progress(account->job, "reading indexes", i, names->len);
-        if (!vimg_slice_store_check_job(account->job, error) ||
-            (vimg_image_is_uuid(names->pdata[i]) &&
-             !look_at_image(account, names->pdata[i], error)))
+    for (i = 0; i < uuids->len; i += n) {
+        vimg_slice_store_progress(account->job, "reading indexes", i, uuids->len);
+        if (!look_at_some(account, uuids, i, &n, error))
             return FALSE;
     }
     return TRUE;

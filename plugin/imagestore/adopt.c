@@ -165,8 +165,10 @@ gboolean
 vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data, VimgPluginJob *job,
                 GError **error)
 {
-    g_autoptr(GPtrArray) candidates = find_candidates(store, error);
+    g_autoptr(GPtrArray) candidates = NULL;
+    VIMG_TRANSPORT_PATIENCE(job);
 
+    candidates = find_candidates(store, error);
     if (!candidates || !vimg_slice_store_check_job(job, error))
         return FALSE;
     drop_adopted(store, candidates);

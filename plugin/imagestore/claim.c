@@ -127,11 +127,13 @@ try_take(VimgSliceStore *store, const char *name, const char *uuid, gboolean *ou
     if (result == 0)
         result = find_other(store, name, uuid, &other);
     if (result == 0 && !other) {
+        VimgOp syncs[] = {{.kind = VIMG_OP_SYNC, .path = dir},
+                          {.kind = VIMG_OP_SYNC, .path = "names"}};
+
         *out = TRUE;
-        result = vimg_transport_sync(store->transport, dir);
+        vimg_transport_run(store->transport, syncs, G_N_ELEMENTS(syncs));
+        result = syncs[0].result ? syncs[0].result : syncs[1].result;
     }
-    if (result == 0 && !other)
-        result = vimg_transport_sync(store->transport, "names");
     if (result != 0 || other)
         withdraw(store, name, uuid);
     return result;

@@ -17,6 +17,7 @@
 
 #define REST 9 /* times as long as the work before */
 #define REST_MAX (10 * G_USEC_PER_SEC)
+#define WORK_MIN (G_USEC_PER_SEC / 50) /* less is not worth asking whether anybody has a lease */
 #define PAUSE_MIN (60 * G_USEC_PER_SEC)
 #define PAUSE_MAX (G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC)
 
@@ -50,6 +51,8 @@ vimg_collect_go_on(gpointer data, GError **error)
     gint64 now = g_get_monotonic_time();
     gint64 until = now + MIN(REST * (now - collection->resumed), REST_MAX);
 
+    if (now - collection->resumed < WORK_MIN)
+        return vimg_collect_check_end(collection, error);
     while (now < until && has_leases(collection)) {
         if (!vimg_collect_check_end(collection, error))
             return FALSE;

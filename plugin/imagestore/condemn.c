@@ -14,7 +14,7 @@
 #include "throw.h"
 
 #define BATCH 1024
-#define LISTED 64                  /* prefix directories at once */
+#define LISTED 512                 /* prefix directories at once */
 #define RUN_MAX ((guint64)1 << 19) /* slices: a sweep holds their names, some 60 MiB */
 /* Of a run that works in the spare: their names must leave some of it. */
 #define RUN_TIGHT ((guint64)2048)
@@ -182,38 +182,67 @@ vimg_condemn(VimgCollection *collection, GError **error)
 
 /* ---- sweeping --------------------------------------------------------------------------- */
 
+/* The @n of @names from @from on; @prefixes gets the directories they come to. */
+static int
+put_some_back(VimgTransport *transport, const char *dir, const GPtrArray *names, guint from,
+              guint n, GHashTable *prefixes)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    g_autofree VimgSliceId *ids = g_new0(VimgSliceId, n);
+    int result = 0;
+    guint count = 0;
+    guint i;
+
+    for (i = from; i < from + n; i++) {
+        if (!vimg_slice_parse(names->pdata[i], &ids[count]))
+            continue;
+        ops[count] = (VimgOp){.kind = VIMG_OP_RENAME,
+                              .path = condemned_path(dir, names->pdata[i]),
+                              .to = vimg_slice_path(&ids[count])};
+        g_hash_table_add(prefixes, vimg_slice_dir(&ids[count++]));
+    }
+    vimg_transport_run(transport, ops, count);
+    for (i = 0; result == 0 && i < count; i++) {
+        result = ops[i].result == 0 ? 0 : vimg_slice_put(transport, ops[i].path, &ids[i]);
+        /* a publisher that needs it was faster */
+        if (result == ENOENT)
+            result = 0;
+    }
+    vimg_transport_clear_ops(ops, count, TRUE);
+    return result;
+}
+
+static int
+sync_all_of(VimgTransport *transport, GHashTable *paths)
+{
+    guint n;
+    g_autofree gpointer *keys = g_hash_table_get_keys_as_array(paths, &n);
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    guint i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_SYNC, .path = keys[i]};
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result != 0)
+            return ops[i].result;
+    }
+    return 0;
+}
+
 /* Durably, before the directory they were in goes. */
 static int
 put_all_back(VimgTransport *transport, const char *dir, const GPtrArray *names)
 {
     g_autoptr(GHashTable) prefixes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    GHashTableIter iter;
-    gpointer prefix;
     int result = 0;
     guint i;
 
-    for (i = 0; result == 0 && i < names->len; i++) {
-        const char *name = g_ptr_array_index(names, i);
-        g_autofree char *path = condemned_path(dir, name);
-        VimgSliceId id;
-
-        if (!vimg_slice_parse(name, &id))
-            continue;
-        result = vimg_slice_put(transport, path, &id);
-        /* a publisher that needs it was faster */
-        if (result == ENOENT)
-            result = 0;
-        g_hash_table_add(prefixes, vimg_slice_dir(&id));
-    }
+    for (i = 0; result == 0 && i < names->len; i += BATCH)
+        result = put_some_back(transport, dir, names, i, MIN(BATCH, names->len - i), prefixes);
     if (result == 0)
         result = vimg_transport_sync_all(transport);
-    if (result != ENOSYS)
-        return result;
-    result = 0;
-    g_hash_table_iter_init(&iter, prefixes);
-    while (result == 0 && g_hash_table_iter_next(&iter, &prefix, NULL))
-        result = vimg_transport_sync(transport, prefix);
-    return result;
+    return result == ENOSYS ? sync_all_of(transport, prefixes) : result;
 }
 
 static int

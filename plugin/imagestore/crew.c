@@ -21,6 +21,12 @@ struct _VimgLane {
     GQueue tasks;
     guint running;
     gboolean queued; /* in crew.ready */
+    /* of a lane with threads of its own */
+    guint own; /* at most */
+    guint idle;
+    gboolean ending;
+    GArray *threads; /* of pthread_t */
+    pthread_cond_t work;
 };
 
 static struct {
@@ -125,10 +131,73 @@ start_one(void)
     return result;
 }
 
-VimgLane *
-vimg_lane_new(VimgCrewFunc func, GError **error)
+/* ---- lanes with threads of their own ---------------------------------------------------- */
+
+static void *
+own_main(void *data)
 {
-    VimgLane *lane;
+    g_autoptr(VimgSliceTools) tools = vimg_slice_tools_new();
+    VimgLane *lane = data;
+    gpointer task;
+
+    pthread_setname_np(pthread_self(), "carry");
+    thread_must(pthread_mutex_lock(&crew.lock));
+    for (;;) {
+        while (lane->tasks.length == 0 && !lane->ending) {
+            lane->idle++;
+            thread_must(pthread_cond_wait(&lane->work, &crew.lock));
+            lane->idle--;
+        }
+        task = g_queue_pop_head(&lane->tasks);
+        if (!task)
+            break;
+        thread_must(pthread_mutex_unlock(&crew.lock));
+        run_task(lane, tools, task);
+        thread_must(pthread_mutex_lock(&crew.lock));
+    }
+    thread_must(pthread_mutex_unlock(&crew.lock));
+    return NULL;
+}
+
+/* As start_one(). */
+static int
+start_own(VimgLane *lane)
+{
+    pthread_t thread;
+    int result;
+
+    if (lane->threads->len >= lane->own)
+        return 0;
+    result = thread_start(&thread, own_main, lane);
+    if (result == 0)
+        g_array_append_val(lane->threads, thread);
+    return result;
+}
+
+static void
+end_own(VimgLane *lane)
+{
+    guint i;
+
+    {
+        LOCK_GUARD(&crew.lock);
+
+        lane->ending = TRUE;
+        pthread_cond_broadcast(&lane->work);
+    }
+    for (i = 0; i < lane->threads->len; i++)
+        thread_must(pthread_join(g_array_index(lane->threads, pthread_t, i), NULL));
+    g_array_unref(lane->threads);
+    pthread_cond_destroy(&lane->work);
+}
+
+/* ---- all lanes -------------------------------------------------------------------------- */
+
+VimgLane *
+vimg_lane_new(VimgCrewFunc func, guint own, GError **error)
+{
+    VimgLane *lane = g_new0(VimgLane, 1);
+    int result = 0;
     LOCK_GUARD(&crew.lock);
 
     if (!crew.initialized) {
@@ -136,20 +205,28 @@ vimg_lane_new(VimgCrewFunc func, GError **error)
         cond_init(&crew.done);
         crew.initialized = TRUE;
     }
-    if (crew.threads == 0) {
-        int result = start_one();
-
-        if (result != 0) {
-            throw_error(error, VIMG_ERROR_BUSY, _("cannot start a thread: %s"), g_strerror(result));
-            return NULL;
-        }
-    }
-    lane = g_new0(VimgLane, 1);
     lane->func = func;
+    lane->own = own;
     lane->job = vimg_transport_job();
     g_queue_init(&lane->tasks);
-    crew.lanes++;
-    return lane;
+    if (own > 0) {
+        cond_init(&lane->work);
+        lane->threads = g_array_new(FALSE, FALSE, sizeof(pthread_t));
+        result = start_own(lane);
+    } else if (crew.threads == 0) {
+        result = start_one();
+    }
+    if (result == 0) {
+        crew.lanes += own == 0;
+        return lane;
+    }
+    throw_error(error, VIMG_ERROR_BUSY, _("cannot start a thread: %s"), g_strerror(result));
+    if (own > 0) {
+        g_array_unref(lane->threads);
+        pthread_cond_destroy(&lane->work);
+    }
+    g_free(lane);
+    return NULL;
 }
 
 void
@@ -158,6 +235,12 @@ vimg_lane_push(VimgLane *lane, gpointer task)
     LOCK_GUARD(&crew.lock);
 
     g_queue_push_tail(&lane->tasks, task);
+    if (lane->own > 0) {
+        if (lane->idle < lane->tasks.length)
+            start_own(lane);
+        pthread_cond_signal(&lane->work);
+        return;
+    }
     if (!lane->queued)
         g_queue_push_tail(&crew.ready, lane);
     lane->queued = TRUE;
@@ -171,7 +254,9 @@ vimg_lane_free(VimgLane *lane)
 {
     if (!lane)
         return;
-    {
+    if (lane->own > 0) {
+        end_own(lane);
+    } else {
         LOCK_GUARD(&crew.lock);
 
         while (lane->tasks.length > 0 || lane->running > 0)

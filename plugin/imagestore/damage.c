@@ -89,7 +89,8 @@ look_up(VimgSliceStore *store, GPtrArray *ids, GArray **rescued, GHashTable *bad
 
 gboolean
 vimg_damage_find(VimgSliceStore *store, const VimgIndex *index, const VimgLease *lease,
-                 GHashTable *bad, VimgPluginJob *job, VimgDamage *out, GError **error)
+                 GHashTable *bad, const VimgMarks *good, VimgPluginJob *job, VimgDamage *out,
+                 GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
@@ -101,7 +102,8 @@ vimg_damage_find(VimgSliceStore *store, const VimgIndex *index, const VimgLease 
         int result = 0;
         guint k;
 
-        if (!vimg_index_is_zero(index, i))
+        if (!vimg_index_is_zero(index, i) &&
+            !(good && vimg_marks_has(good, vimg_index_id(index, i))))
             g_ptr_array_add(ids, (gpointer)vimg_index_id(index, i));
         if (ids->len < BATCH && i < n - 1)
             continue;
@@ -199,7 +201,7 @@ look_at_index(VimgSliceStore *store, const char *uuid, VimgDamage *out)
     if (vimg_transport_read(store->transport, path, VIMG_INDEX_MAX_SIZE, &content) != 0)
         return FALSE;
     index = vimg_index_decode(content->data, content->size, NULL);
-    return index && vimg_damage_find(store, index, NULL, NULL, NULL, out, NULL);
+    return index && vimg_damage_find(store, index, NULL, NULL, NULL, NULL, out, NULL);
 }
 
 /* What is missing of what the mark lists.  FALSE: that cannot be told. */

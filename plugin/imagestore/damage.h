@@ -11,6 +11,7 @@
 #define VIMG_IMAGESTORE_DAMAGE_H
 
 #include "lease.h"
+#include "marks.h"
 #include "store.h"
 
 #define VIMG_DAMAGE_IDS 4096
@@ -28,10 +29,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgDamage, vimg_damage_clear)
 /*
  * Looks every slice of @index up, zero slices aside, which nobody reads.  @lease: condemned ones
  * are moved back under it, durably; NULL: they are not.  @bad: ids (VimgSliceId) that count as
- * missing though they are there; NULL: none.
+ * missing though they are there; @good: those that are known to be there; NULL: none.
  */
 gboolean vimg_damage_find(VimgSliceStore *store, const VimgIndex *index, const VimgLease *lease,
-                          GHashTable *bad, VimgPluginJob *job, VimgDamage *out, GError **error);
+                          GHashTable *bad, const VimgMarks *good, VimgPluginJob *job,
+                          VimgDamage *out, GError **error);
 /* Returns: (transfer full) in words, with the way out. */
 char *vimg_damage_describe(const VimgDamage *damage);
 

@@ -83,7 +83,6 @@ read_batch(VimgSliceTools *tools, gpointer data)
 {
     Batch *batch = data;
     VimgFileReader *reader = batch->reader;
-    VIMG_TRANSPORT_PATIENCE(reader->job);
 
     vimg_transport_run(reader->store->transport, batch->ops, batch->n);
     LOCK_GUARD(&reader->lock);
@@ -197,6 +196,7 @@ vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
                       GError **error)
 {
     g_autoptr(VimgFileReader) reader = g_new0(VimgFileReader, 1);
+    VIMG_TRANSPORT_PATIENCE(job);
 
     thread_must(pthread_mutex_init(&reader->lock, NULL));
     cond_init(&reader->changed);
@@ -211,7 +211,8 @@ vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
     }
     reader->path =
         store->where ? g_build_filename(store->where, reader->name, NULL) : g_strdup(reader->name);
-    if (!look(reader, error) || !(reader->lane = vimg_lane_new(read_batch, error)))
+    if (!look(reader, error) ||
+        !(reader->lane = vimg_lane_new(read_batch, store->transport->remote ? 1 : 0, error)))
         return NULL;
     reader->at = MIN(offset, reader->info.size);
     return g_steal_pointer(&reader);
@@ -249,6 +250,7 @@ gboolean
 vimg_file_reader_next(VimgFileReader *reader, VimgExtent *out, GError **error)
 {
     VimgOp *piece;
+    VIMG_TRANSPORT_PATIENCE(reader->job);
 
     memset(out, 0, sizeof(*out));
     if (!vimg_slice_store_check_job(reader->job, error))

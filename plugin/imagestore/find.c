@@ -94,11 +94,10 @@ below_root(const char *path)
 }
 
 static void
-add_children(Search *search, const char *dir, VimgOp *list, GPtrArray *next)
+add_children(Search *search, const char *dir, const VimgOp *list, GPtrArray *next)
 {
     guint i;
 
-    vimg_transport_complete(search->root, list);
     for (i = 0; i < list->names->len; i++) {
         const char *name = g_ptr_array_index(list->names, i);
 
@@ -127,22 +126,20 @@ look_into(Search *search, char **dirs, gsize n, GPtrArray *next)
                                   .path = g_build_filename(ops[2 * i].path, "store.json", NULL),
                                   .size = VIMG_JSON_MAX_SIZE};
     }
-    vimg_transport_run(search->root, ops, 2 * n);
+    vimg_transport_list_detailed(search->root, ops, 2 * n);
     if (search->looked == 0)
         search->result = ops[0].result;
     for (i = 0; i < n; i++) {
-        VimgOp *list = &ops[2 * i];
-        VimgOp *read = &ops[2 * i + 1];
+        const VimgOp *list = &ops[2 * i];
+        const VimgOp *read = &ops[2 * i + 1];
 
         search->looked++;
         if (!is_over(search) && !take_store(search, dirs[i], read->content) && next &&
             list->result == 0)
             add_children(search, dirs[i], list, next);
-        vimg_op_clear(list);
-        vimg_op_clear(read);
-        g_free((char *)list->path);
-        g_free((char *)read->path);
+        vimg_buffer_unref(read->content);
     }
+    vimg_transport_clear_ops(ops, 2 * n, TRUE);
 }
 
 static void
@@ -200,7 +197,8 @@ vimg_imagestore_find(const VimgPluginPool *pool, GError **error)
         return NULL;
     }
     if (!vimg_remote_check(pool, error) ||
-        (!vimg_remote_is(pool) && !vimg_location_check(pool->dir, error)))
+        !(vimg_remote_is(pool) ? vimg_location_check_name(pool->dir, error)
+                               : vimg_location_check(pool->dir, error)))
         return NULL;
     root = vimg_reach_root(pool, error);
     return root ? vimg_find_stores(root, pool, error) : NULL;

@@ -334,7 +334,8 @@ vimg_gc_each(VimgTransport *transport, const char *rest,
         g_autofree char *holder = g_strconcat("gc/", g_ptr_array_index(holders, i), NULL);
         g_autoptr(GPtrArray) runs = NULL;
 
-        if (vimg_transport_list(transport, holder, &runs) != 0)
+        if (strcmp(holder, VIMG_SPARE_FILE) == 0 ||
+            vimg_transport_list(transport, holder, &runs) != 0)
             continue;
         for (j = 0; j < runs->len; j++) {
             g_autofree char *path =

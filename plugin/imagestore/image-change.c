@@ -301,6 +301,7 @@ vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
     if (result != 0)
         return throw_result(error, result, _("cannot drop the content of the image"));
     g_clear_pointer(&image.manifest->image.reason, g_free);
+    g_clear_pointer(&image.manifest->image.copy_of, g_free);
     image.manifest->image.allocation = 0;
     image.manifest->sealed = FALSE;
     return vimg_manifest_write(image.manifest, turn->lease, error);

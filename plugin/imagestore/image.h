@@ -17,6 +17,7 @@ typedef struct {
     gboolean published;     /* image.caibx is there */
     guint64 index_size;     /* of it */
     gint64 stored;          /* when it became so, by the storage's clock, in nanoseconds */
+    gint64 removed;         /* when it was deleted, likewise */
     char *damage; /* which slices a published image lacks, in words; NULL: none, as far as known */
     gboolean deleted;
     gboolean claimed;
@@ -26,10 +27,28 @@ typedef struct {
 void vimg_stored_image_clear(VimgStoredImage *image);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgStoredImage, vimg_stored_image_clear)
 
+/* One of many that are looked at together; the lower half is the answer. */
+typedef struct {
+    const char *uuid;
+
+    VimgStoredImage stored;
+    int result; /* 0 or a value of errno */
+} VimgImageLook;
+
+#define VIMG_IMAGE_LOOKS 1024 /* at once, at most */
+
 /* Names of images are uuids as we write them; nothing else is an image. */
 gboolean vimg_image_is_uuid(const char *name);
+/* Returns: (transfer full) of char: the uuids of all images, in the trash too; NULL with @error. */
+GPtrArray *vimg_image_uuids(VimgSliceStore *store, GError **error);
 /* Whatever there is of an image, in the trash too.  Returns: 0 or a value of errno. */
 int vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out);
+/* The same of @n images, in about as many trips as of one. */
+void vimg_image_look_all(VimgSliceStore *store, VimgImageLook *looks, gsize n);
+/* The @n of @uuids from @from on, or those that there are.  Returns: (transfer full) */
+GArray *vimg_image_look_some(VimgSliceStore *store, const GPtrArray *uuids, guint from, guint n);
+/* An image is there for clients if it has a manifest and its name and is not in the trash. */
+gboolean vimg_image_is_present(const VimgStoredImage *image);
 /* VIMG_ERROR_NO_VOL: no such image, or it is in the trash. */
 gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
                          GError **error);
@@ -37,13 +56,20 @@ gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImag
 char *vimg_image_find_fault(const VimgStoredImage *image);
 /* (transfer full) the index of a published image with a manifest, checked against it. */
 VimgIndex *vimg_image_index(VimgSliceStore *store, const VimgStoredImage *image, GError **error);
+/* The same of what was read already: the @result of that, and @content. */
+VimgIndex *vimg_image_check_index(const VimgStoredImage *image, int result,
+                                  const VimgBuffer *content, GError **error);
 /* What the contract calls an image; adds to @out, which is empty. */
 void vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPluginImage *out);
 
 /* Where an upload may be taken up: at least one slice before @durable, which is compared again. */
 guint64 vimg_image_position(const VimgSliceStore *store, guint64 durable);
 
+/* See catalog.h. */
 gboolean vimg_image_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error);
+/* The same, but an error if one cannot be read, which is left out otherwise. */
+gboolean vimg_image_list_whole(VimgSliceStore *store, VimgImageSink sink, gpointer data,
+                               GError **error);
 gboolean vimg_image_stat(VimgSliceStore *store, const char *uuid, VimgPluginImage *out,
                          GError **error);
 gboolean vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image,

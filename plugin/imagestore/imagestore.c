@@ -17,6 +17,7 @@
 #include "image.h"
 #include "json.h"
 #include "open.h"
+#include "pull.h"
 #include "reader.h"
 #include "remote.h"
 #include "store.h"
@@ -206,6 +207,27 @@ clone_image(gpointer handle, const char *source, const VimgPluginImage *image, V
     return vimg_clone(handle, source, image, job, out, error);
 }
 
+static gboolean
+pull_image(gpointer handle, const char *uuid, gpointer source, const char *from,
+           const VimgPullRequest *request, VimgPluginJob *job, guint64 *sent, VimgPluginImage *out,
+           GError **error)
+{
+    return vimg_pull(handle, uuid, source, from, request, job, sent, out, error);
+}
+
+static gboolean
+same_image(gpointer handle, const char *uuid, gpointer source, const char *from, gboolean *same,
+           GError **error)
+{
+    return vimg_pull_same(handle, uuid, source, from, same, error);
+}
+
+static gboolean
+list_whole(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
+{
+    return vimg_image_list_whole(handle, sink, data, error);
+}
+
 static char *
 cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
 {
@@ -328,6 +350,9 @@ static const VimgBackend imagestore_backend = {
     .usage = account,
     .diff = diff_images,
     .diagnose = vimg_diagnose,
+    .pull = pull_image,
+    .same = same_image,
+    .list_whole = list_whole,
 };
 
 /*

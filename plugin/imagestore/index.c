@@ -305,6 +305,18 @@ vimg_zero_id(guint64 length)
 }
 
 gboolean
+vimg_id_is_zero(const VimgSliceId *id)
+{
+    guint64 length;
+
+    for (length = VIMG_ZERO_MIN; length <= VIMG_ZERO_MAX; length *= 2) {
+        if (vimg_id_equal(id, vimg_zero_id(length)))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean
 vimg_id_equal(const VimgSliceId *a, const VimgSliceId *b)
 {
     return memcmp(a->bytes, b->bytes, VIMG_ID_SIZE) == 0;

@@ -70,6 +70,8 @@ void vimg_id_to_hex(const VimgSliceId *id, char out[VIMG_ID_HEX]);
 gboolean vimg_id_parse(const char *text, VimgSliceId *out);
 /* NULL unless @length is a power of two from VIMG_ZERO_MIN to VIMG_ZERO_MAX. */
 const VimgSliceId *vimg_zero_id(guint64 length);
+/* Whether it is the id of any of these. */
+gboolean vimg_id_is_zero(const VimgSliceId *id);
 gboolean vimg_id_equal(const VimgSliceId *a, const VimgSliceId *b);
 
 /* For GHashTable, keys are VimgSliceId. */

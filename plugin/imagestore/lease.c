@@ -46,6 +46,22 @@ make(VimgTransport *transport, const char *id, const char *dir)
     return result;
 }
 
+/* @dir: of a lease that nobody has any more.  Mostly there is nothing in it but what all have. */
+static void
+remove_ended(VimgTransport *transport, const char *dir)
+{
+    static const char *const names[] = {VIMG_OWNER_FILE, VIMG_HEARTBEAT_FILE, RESERVATION};
+    VimgOp ops[G_N_ELEMENTS(names)];
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(names); i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_UNLINK, .path = g_strconcat(dir, "/", names[i], NULL)};
+    vimg_transport_run(transport, ops, G_N_ELEMENTS(names));
+    vimg_transport_clear_ops(ops, G_N_ELEMENTS(names), TRUE);
+    if (vimg_transport_rmdir(transport, dir) != 0)
+        vimg_transport_remove_files(transport, dir);
+}
+
 int
 vimg_lease_end(VimgTransport *transport, const char *id)
 {
@@ -54,7 +70,7 @@ vimg_lease_end(VimgTransport *transport, const char *id)
     int result = vimg_transport_rename(transport, from, to);
 
     if (result == 0)
-        vimg_transport_remove_files(transport, to);
+        remove_ended(transport, to);
     return result;
 }
 
@@ -164,6 +180,7 @@ vimg_lease_beat_all(VimgSliceStore *store)
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *now =
         g_strdup_printf("%" G_GINT64_FORMAT "\n", g_get_real_time() / G_USEC_PER_SEC);
+    g_autofree VimgOp *ops = NULL;
     guint i;
 
     {
@@ -174,22 +191,23 @@ vimg_lease_beat_all(VimgSliceStore *store)
             g_ptr_array_add(paths, g_strdup(l->data));
     }
     /* one that ended meanwhile has no file, and overwriting makes none */
+    ops = g_new0(VimgOp, paths->len);
     for (i = 0; i < paths->len; i++)
-        vimg_transport_overwrite(store->transport, g_ptr_array_index(paths, i), now, strlen(now));
+        ops[i] = (VimgOp){.kind = VIMG_OP_OVERWRITE,
+                          .path = g_ptr_array_index(paths, i),
+                          .data = now,
+                          .size = strlen(now)};
+    vimg_transport_run(store->transport, ops, paths->len);
 }
 
 /* ---- reservations ----------------------------------------------------------------------- */
 
 static guint64
-read_number(VimgTransport *transport, const char *path)
+parse_number(const VimgBuffer *content)
 {
-    g_autoptr(VimgBuffer) content = NULL;
-    g_autofree char *text = NULL;
+    g_autofree char *text = g_strndup((const char *)content->data, content->size);
     guint64 value = 0;
 
-    if (vimg_transport_read(transport, path, 64, &content) != 0)
-        return 0;
-    text = g_strndup((const char *)content->data, content->size);
     if (!g_ascii_string_to_unsigned(g_strstrip(text), 10, 0, G_MAXINT64, &value, NULL))
         return 0;
     return value;
@@ -200,18 +218,30 @@ reserved_by_others(const VimgLease *lease)
 {
     VimgTransport *transport = lease->store->transport;
     g_autoptr(GPtrArray) names = NULL;
+    g_autofree VimgOp *ops = NULL;
     guint64 sum = 0;
-    guint i;
+    gsize n = 0;
+    gsize i;
 
     if (vimg_transport_list(transport, "pending", &names) != 0)
         return 0;
+    ops = g_new0(VimgOp, names->len);
     for (i = 0; i < names->len; i++) {
-        g_autofree char *dir = g_strconcat("pending/", g_ptr_array_index(names, i), NULL);
-        g_autofree char *path = g_strconcat(dir, "/" RESERVATION, NULL);
-        guint64 bytes = strcmp(dir, lease->dir) == 0 ? 0 : read_number(transport, path);
+        const char *name = g_ptr_array_index(names, i);
+
+        if (strcmp(name, strrchr(lease->dir, '/') + 1) != 0)
+            ops[n++] = (VimgOp){.kind = VIMG_OP_READ,
+                                .path = g_strconcat("pending/", name, "/" RESERVATION, NULL),
+                                .size = 64};
+    }
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        guint64 bytes = ops[i].result == 0 ? parse_number(ops[i].content) : 0;
 
         sum += MIN(bytes, G_MAXINT64 - sum);
+        vimg_buffer_unref(ops[i].content);
     }
+    vimg_transport_clear_ops(ops, n, TRUE);
     return sum;
 }
 

@@ -27,7 +27,8 @@ static const struct {
     {"os", G_STRUCT_OFFSET(VimgPluginImage, os)},
     {"arch", G_STRUCT_OFFSET(VimgPluginImage, arch)},
     {"description", G_STRUCT_OFFSET(VimgPluginImage, description)},
-    {"origin", G_STRUCT_OFFSET(VimgPluginImage, origin)}, /* not in the first contract */
+    {"origin", G_STRUCT_OFFSET(VimgPluginImage, origin)}, /* these not in the first contract */
+    {"copyOf", G_STRUCT_OFFSET(VimgPluginImage, copy_of)},
 };
 
 static char **
@@ -168,8 +169,11 @@ stage(VimgManifest *manifest, VimgLease *lease, GError **error)
 
     if (size > VIMG_JSON_MAX_SIZE)
         return throw_error(error, VIMG_ERROR_INVALID_ARG, _("the description is too long"));
-    vimg_transport_unlink(transport, staged); /* of an attempt that failed */
-    result = vimg_transport_create(transport, staged, text, size, FALSE);
+    result = vimg_transport_create_durable(transport, staged, text, size, FALSE);
+    if (result == EEXIST) { /* of an attempt that failed */
+        vimg_transport_unlink(transport, staged);
+        result = vimg_transport_create_durable(transport, staged, text, size, FALSE);
+    }
     if (result != 0)
         return vimg_lease_throw(lease, error, result, _("cannot write the manifest"));
     return TRUE;
@@ -205,13 +209,5 @@ publish(VimgManifest *manifest, VimgLease *lease, GError **error)
 gboolean
 vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error)
 {
-    g_autofree char *staged = vimg_lease_path(lease, STAGED);
-    int result;
-
-    if (!stage(manifest, lease, error))
-        return FALSE;
-    result = vimg_transport_sync(lease->store->transport, staged);
-    if (result != 0)
-        return vimg_lease_throw(lease, error, result, _("cannot write the manifest"));
-    return publish(manifest, lease, error);
+    return stage(manifest, lease, error) && publish(manifest, lease, error);
 }

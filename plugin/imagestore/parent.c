@@ -102,20 +102,14 @@ collect(const VimgIndex *index, guint64 *total)
     return shares;
 }
 
-/* Bytes of the new image that the index of @uuid holds too; @number is this look's own. */
+/* Bytes of the new image that @content, an index, names too; @number is this look's own. */
 static guint64
-held_by(VimgSliceStore *store, const char *uuid, GHashTable *shares, gsize number, gsize *budget)
+held_by(const VimgBuffer *content, GHashTable *shares, gsize number)
 {
-    g_autofree char *path = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    g_autoptr(VimgBuffer) content = NULL;
-    g_autoptr(VimgIndex) index = NULL;
+    g_autoptr(VimgIndex) index = vimg_index_decode(content->data, content->size, NULL);
     guint64 sum = 0;
     gsize i;
 
-    if (vimg_transport_read(store->transport, path, *budget, &content) != 0)
-        return 0;
-    *budget -= content->size;
-    index = vimg_index_decode(content->data, content->size, NULL);
     for (i = 0; index && i < vimg_index_count(index); i++) {
         Share *share = g_hash_table_lookup(shares, vimg_index_id(index, i));
 
@@ -127,27 +121,63 @@ held_by(VimgSliceStore *store, const char *uuid, GHashTable *shares, gsize numbe
     return sum;
 }
 
-/* Whether clients can see it still. */
-static gboolean
-is_there(VimgSliceStore *store, const char *uuid)
+/* Those of @uuids that clients can see still.  Returns: (transfer full) READs of their indexes. */
+static GArray *
+find_there(VimgSliceStore *store, const GPtrArray *uuids, GPtrArray *there)
 {
-    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(GArray) looks = vimg_image_look_some(store, uuids, 0, uuids->len);
+    GArray *ops = g_array_new(FALSE, FALSE, sizeof(VimgOp));
+    guint i;
 
-    if (vimg_image_load(store, uuid, &image, NULL))
-        return TRUE;
-    vimg_parent_forget(store, uuid);
-    return FALSE;
+    for (i = 0; i < looks->len; i++) {
+        const VimgImageLook *look = &g_array_index(looks, VimgImageLook, i);
+        VimgOp op = {.kind = VIMG_OP_READ, .size = look->stored.index_size};
+
+        if (look->result != 0 || !vimg_image_is_present(&look->stored)) {
+            vimg_parent_forget(store, look->uuid);
+            continue;
+        }
+        op.path = vimg_image_path(look->uuid, VIMG_IMAGE_INDEX);
+        g_array_append_val(ops, op);
+        g_ptr_array_add(there, (gpointer)look->uuid);
+    }
+    return ops;
+}
+
+/* The one of @uuids that holds most of what @shares are of, and a tenth at least; or NULL. */
+static const char *
+find_most(VimgSliceStore *store, const GPtrArray *uuids, GHashTable *shares, guint64 total)
+{
+    g_autoptr(GPtrArray) there = g_ptr_array_new();
+    g_autoptr(GArray) reads = find_there(store, uuids, there);
+    VimgOp *ops = (VimgOp *)(gpointer)reads->data;
+    const char *parent = NULL;
+    guint64 most = total / 10;
+    gsize n = 0;
+    gsize i;
+
+    if (reads->len > 0 && ops[0].size <= READ_MAX)
+        n = vimg_transport_read_some(store->transport, ops, reads->len, READ_MAX);
+    for (i = 0; i < n; i++) {
+        guint64 held = ops[i].result == 0 ? held_by(ops[i].content, shares, i + 1) : 0;
+
+        if (held > most) {
+            most = held;
+            parent = there->pdata[i];
+        }
+        vimg_buffer_unref(ops[i].content);
+    }
+    vimg_transport_clear_ops(ops, reads->len, TRUE);
+    return parent;
 }
 
 char *
 vimg_parent_find(VimgSliceStore *store, const VimgIndex *index)
 {
+    g_autoptr(GPtrArray) uuids = g_ptr_array_new();
     g_autoptr(GHashTable) shares = NULL;
     VimgRecent recent[VIMG_RECENT];
-    const char *parent = NULL;
     guint64 total;
-    guint64 most;
-    gsize budget = READ_MAX;
     gsize i;
 
     {
@@ -155,17 +185,10 @@ vimg_parent_find(VimgSliceStore *store, const VimgIndex *index)
 
         memcpy(recent, store->recent, sizeof(recent));
     }
-    if (!recent[0].uuid[0])
+    for (i = 0; i < VIMG_RECENT && recent[i].uuid[0]; i++)
+        g_ptr_array_add(uuids, recent[i].uuid);
+    if (uuids->len == 0)
         return NULL;
     shares = collect(index, &total);
-    most = total / 10;
-    for (i = 0; total > 0 && i < VIMG_RECENT && recent[i].uuid[0]; i++) {
-        guint64 held = held_by(store, recent[i].uuid, shares, i + 1, &budget);
-
-        if (held > most && is_there(store, recent[i].uuid)) {
-            most = held;
-            parent = recent[i].uuid;
-        }
-    }
-    return g_strdup(parent);
+    return total > 0 ? g_strdup(find_most(store, uuids, shares, total)) : NULL;
 }

@@ -1,15 +1,17 @@
 /*
  * pipeline.c: from slices of a stream to durable slices and a growing index
  *
- * Slices are hashed, looked up, compressed and staged by the crew in any order; they retire into
- * the index in the order of the stream.  The committer makes what was staged durable and publishes
- * a partial index now and then, so that an interrupted upload loses little.
+ * Slices are hashed, looked up, compressed and staged by the crew in any order, where the storage
+ * is far away with a ferry for the looking and staging; they retire into the index in the order of
+ * the stream.  The committer makes what was staged durable and publishes a partial index now and
+ * then, so that an interrupted upload loses little.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
 #include "crew.h"
+#include "ferry.h"
 #include "pipeline.h"
 #include "publish.h"
 #include "resume.h"
@@ -20,13 +22,16 @@
 #define COMMIT_BYTES ((guint64)256 * 1024 * 1024)
 #define COMMIT_SECONDS 10
 #define FLIGHT_MIN ((guint64)16 * 1024 * 1024)
+#define FLIGHT_FAR                                                                                 \
+    ((guint64)64 * 1024 * 1024) /* on the way to a storage far away, for the most part */
 
 typedef struct {
+    VimgCargo cargo; /* the first member; with id and number */
     VimgPipeline *pipeline;
     VimgSlice slice; /* data: a reference of ours, until the crew is done */
-    VimgSliceId id;
-    guint64 number;
+    guint64 weight;  /* of what it holds, as counted in flight */
     gboolean hole;
+    gboolean wanted; /* the ferry found that it is not there */
     gboolean done;
 } Task;
 
@@ -34,6 +39,7 @@ struct _VimgPipeline {
     /* set once */
     VimgPipelineStart start;
     VimgLane *lane;
+    VimgFerry *ferry;   /* NULL: the crew looks and stages */
     VimgPluginJob *job; /* that it is made for, or NULL */
     pthread_t committer;
     guint64 flight_max;
@@ -42,7 +48,7 @@ struct _VimgPipeline {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     GQueue tasks;       /* of Task, in the order of the stream; the head is the next to retire */
-    guint64 flight;     /* bytes of slices the crew has not done yet */
+    guint64 flight;     /* bytes of slices that are not done yet */
     guint64 numbers;    /* of tasks made */
     VimgIndex *index;   /* all slices retired */
     GHashTable *stored; /* ids that lie in the store or are staged whole */
@@ -61,6 +67,7 @@ static void
 task_free(Task *task)
 {
     vimg_buffer_unref(task->slice.data);
+    vimg_buffer_unref(task->cargo.frame);
     g_free(task);
 }
 
@@ -98,23 +105,34 @@ look_up(VimgTransport *transport, const VimgSliceId *id, gboolean *known, guint6
     return result == ENOENT ? 0 : result;
 }
 
+/* The frame, valid until the next one, and taken from the quota. */
+static const guint8 *
+compress(const Task *task, VimgSliceTools *tools, gsize *size, GError **error)
+{
+    const VimgPipeline *pipeline = task->pipeline;
+    const guint8 *frame =
+        vimg_slice_compress(tools, task->slice.data->data + task->slice.data_offset,
+                            task->slice.length, pipeline->level, size, error);
+
+    return frame && vimg_slice_store_take(pipeline->start.lease->store, *size, error) ? frame
+                                                                                      : NULL;
+}
+
 static gboolean
-stage(const Task *task, VimgSliceTools *tools, guint64 *size, GError **error)
+stage(Task *task, VimgSliceTools *tools, GError **error)
 {
     VimgLease *lease = task->pipeline->start.lease;
-    const VimgStagedSlice staged = {task->id, task->number, 0};
-    g_autofree char *path = vimg_publish_staged_path(lease, &staged);
+    g_autofree char *path = vimg_publish_staged_path(lease, &task->cargo.slice);
     const guint8 *frame;
     gsize frame_size;
     int result;
 
-    frame = vimg_slice_compress(tools, task->slice.data->data + task->slice.data_offset,
-                                task->slice.length, task->pipeline->level, &frame_size, error);
-    if (!frame || !vimg_slice_store_take(lease->store, frame_size, error))
+    frame = compress(task, tools, &frame_size, error);
+    if (!frame)
         return FALSE;
     result = vimg_transport_create(lease->store->transport, path, frame, frame_size, TRUE);
     if (result == 0) {
-        *size = frame_size;
+        task->cargo.slice.size = frame_size;
         return TRUE;
     }
     vimg_usage_settle(lease->store->usage, frame_size, FALSE);
@@ -123,45 +141,55 @@ stage(const Task *task, VimgSliceTools *tools, guint64 *size, GError **error)
     return throw_result(error, result, _("cannot store slices"));
 }
 
-/* @staged: whether it lies in the lease now, else it is in the store or staged before. */
-static gboolean
-store_slice(Task *task, VimgSliceTools *tools, gboolean *staged, guint64 *size, GError **error)
+/* Where a slice is after the crew's work on it. */
+typedef enum {
+    PLACE_THERE,  /* in the store, or staged before; or it is a hole */
+    PLACE_STAGED, /* it lies in the lease now */
+    PLACE_FERRY,  /* the ferry has it: not done yet */
+    PLACE_NOWHERE,
+} Place;
+
+static Place
+store_slice(Task *task, VimgSliceTools *tools, GError **error)
 {
     VimgPipeline *pipeline = task->pipeline;
     gboolean known;
     int result;
 
-    *staged = FALSE;
-    *size = 0;
     {
         LOCK_GUARD(&pipeline->lock);
 
-        if (g_hash_table_contains(pipeline->stored, &task->id))
-            return TRUE;
+        if (g_hash_table_contains(pipeline->stored, &task->cargo.slice.id))
+            return PLACE_THERE;
     }
-    result = look_up(pipeline->start.lease->store->transport, &task->id, &known, size);
-    if (result != 0)
-        return throw_result(error, result, _("cannot look up slices"));
+    if (pipeline->ferry) {
+        vimg_ferry_look_up(pipeline->ferry, &task->cargo);
+        return PLACE_FERRY;
+    }
+    result = look_up(pipeline->start.lease->store->transport, &task->cargo.slice.id, &known,
+                     &task->cargo.slice.size);
+    if (result != 0) {
+        throw_result(error, result, _("cannot look up slices"));
+        return PLACE_NOWHERE;
+    }
     if (known)
-        return TRUE;
-    *staged = stage(task, tools, size, error);
-    return *staged;
+        return PLACE_THERE;
+    return stage(task, tools, error) ? PLACE_STAGED : PLACE_NOWHERE;
 }
 
-static gboolean
-work(Task *task, VimgSliceTools *tools, gboolean *staged, guint64 *size, GError **error)
+static Place
+work(Task *task, VimgSliceTools *tools, GError **error)
 {
     const VimgPipelineStart *start = &task->pipeline->start;
     const VimgSlice *slice = &task->slice;
+    VimgSliceId *id = &task->cargo.slice.id;
 
-    *staged = FALSE;
-    *size = 0;
     if (slice->data)
-        vimg_slice_hash(tools, slice->data->data + slice->data_offset, slice->length, &task->id);
-    if (!vimg_resume_agrees(start->old, slice, slice->data ? &task->id : NULL) &&
+        vimg_slice_hash(tools, slice->data->data + slice->data_offset, slice->length, id);
+    if (!vimg_resume_agrees(start->old, slice, slice->data ? id : NULL) &&
         !vimg_resume_compare(start->lease->store, tools, start->old, slice, error))
-        return FALSE;
-    return !slice->data || store_slice(task, tools, staged, size, error);
+        return PLACE_NOWHERE;
+    return slice->data ? store_slice(task, tools, error) : PLACE_THERE;
 }
 
 /* Moves what is done, in order, into the index.  The lock is held. */
@@ -174,7 +202,7 @@ retire(VimgPipeline *pipeline)
         GError *error = NULL;
 
         g_queue_pop_head(&pipeline->tasks);
-        if (!vimg_index_append(pipeline->index, task->slice.length, &task->id, &error))
+        if (!vimg_index_append(pipeline->index, task->slice.length, &task->cargo.slice.id, &error))
             fail(pipeline, error);
         if (!task->hole)
             pipeline->since += task->slice.length;
@@ -183,40 +211,95 @@ retire(VimgPipeline *pipeline)
     pthread_cond_broadcast(&pipeline->changed);
 }
 
+/* @error: taken over.  Afterwards the task may be gone. */
+static void
+finish(Task *task, Place place, GError *error)
+{
+    VimgPipeline *pipeline = task->pipeline;
+    const VimgStagedSlice *slice = &task->cargo.slice;
+    LOCK_GUARD(&pipeline->lock);
+
+    if (place == PLACE_STAGED)
+        g_array_append_vals(pipeline->staged, slice, 1);
+    if (error)
+        fail(pipeline, error);
+    else if (place != PLACE_NOWHERE && !task->hole &&
+             g_hash_table_add(pipeline->stored, g_memdup2(&slice->id, sizeof(slice->id))))
+        pipeline->allocation += slice->size;
+    g_clear_pointer(&task->slice.data, vimg_buffer_unref);
+    pipeline->flight -= task->weight;
+    task->done = place != PLACE_NOWHERE;
+    retire(pipeline);
+}
+
+static gboolean
+has_failed(VimgPipeline *pipeline)
+{
+    LOCK_GUARD(&pipeline->lock);
+
+    return pipeline->failure != NULL;
+}
+
+/* From here on it weighs what its frame does. */
+static void
+load(Task *task, VimgSliceTools *tools)
+{
+    VimgPipeline *pipeline = task->pipeline;
+    GError *error = NULL;
+    const guint8 *frame = NULL;
+    gsize size;
+
+    if (!has_failed(pipeline))
+        frame = compress(task, tools, &size, &error);
+    if (!frame)
+        return vimg_ferry_drop(pipeline->ferry, &task->cargo, error);
+    task->cargo.frame = vimg_buffer_new(size);
+    memcpy(task->cargo.frame->data, frame, size);
+    task->cargo.slice.size = size;
+    {
+        LOCK_GUARD(&pipeline->lock);
+
+        g_clear_pointer(&task->slice.data, vimg_buffer_unref);
+        pipeline->flight -= task->weight;
+        task->weight = size;
+        pipeline->flight += size;
+        pthread_cond_broadcast(&pipeline->changed);
+    }
+    vimg_ferry_put(pipeline->ferry, &task->cargo);
+}
+
 static void
 run_task(VimgSliceTools *tools, gpointer data)
 {
     Task *task = data;
-    VimgPipeline *pipeline = task->pipeline;
     GError *error = NULL;
-    gboolean skip;
-    gboolean staged = FALSE;
-    guint64 size = 0;
+    Place place = PLACE_NOWHERE;
 
-    {
-        LOCK_GUARD(&pipeline->lock);
-
-        skip = pipeline->failure != NULL;
-    }
-    if (!skip)
-        work(task, tools, &staged, &size, &error);
-    {
-        LOCK_GUARD(&pipeline->lock);
-        VimgStagedSlice slice = {task->id, task->number, size};
-
-        if (staged)
-            g_array_append_val(pipeline->staged, slice);
-        if (error)
-            fail(pipeline, error);
-        else if (!skip && task->slice.data &&
-                 g_hash_table_add(pipeline->stored, g_memdup2(&task->id, sizeof(task->id))))
-            pipeline->allocation += size;
-        g_clear_pointer(&task->slice.data, vimg_buffer_unref);
-        pipeline->flight -= task->slice.length;
-        task->done = !skip && !error;
-        retire(pipeline);
-    }
+    if (task->wanted)
+        return load(task, tools);
+    if (!has_failed(task->pipeline))
+        place = work(task, tools, &error);
+    if (place != PLACE_FERRY)
+        finish(task, place, error);
 }
+
+static void
+ferry_wanted(VimgCargo *cargo, gpointer data)
+{
+    VimgPipeline *pipeline = data;
+    Task *task = (Task *)cargo;
+
+    task->wanted = TRUE;
+    vimg_lane_push(pipeline->lane, task);
+}
+
+static void
+ferry_done(VimgCargo *cargo, gboolean staged, gboolean stopped, GError *error, gpointer data)
+{
+    finish((Task *)cargo, stopped ? PLACE_NOWHERE : staged ? PLACE_STAGED : PLACE_THERE, error);
+}
+
+static const VimgFerryFuncs ferry_funcs = {.wanted = ferry_wanted, .done = ferry_done};
 
 /* ---- the committer's part --------------------------------------------------------------- */
 
@@ -343,6 +426,8 @@ committer_main(void *data)
 static void
 pipeline_discard(VimgPipeline *pipeline)
 {
+    vimg_lane_free(pipeline->lane);
+    vimg_ferry_free(pipeline->ferry);
     g_queue_clear_full(&pipeline->tasks, (GDestroyNotify)task_free);
     g_clear_error(&pipeline->failure);
     settle(pipeline, pipeline->staged, FALSE);
@@ -354,12 +439,30 @@ pipeline_discard(VimgPipeline *pipeline)
     g_free(pipeline);
 }
 
+static gboolean
+start_threads(VimgPipeline *pipeline, GError **error)
+{
+    int result;
+
+    pipeline->lane = vimg_lane_new(run_task, 0, error);
+    if (!pipeline->lane)
+        return FALSE;
+    if (pipeline->start.lease->store->transport->remote) {
+        pipeline->ferry = vimg_ferry_new(pipeline->start.lease, &ferry_funcs, pipeline, error);
+        if (!pipeline->ferry)
+            return FALSE;
+        pipeline->flight_max = MAX(pipeline->flight_max, FLIGHT_FAR);
+    }
+    result = thread_start(&pipeline->committer, committer_main, pipeline);
+    return result == 0 ||
+           throw_error(error, VIMG_ERROR_BUSY, _("cannot start a thread: %s"), g_strerror(result));
+}
+
 VimgPipeline *
 vimg_pipeline_new(const VimgPipelineStart *start, GError **error)
 {
     VimgPipeline *pipeline = g_new0(VimgPipeline, 1);
     VimgSliceStore *store = start->lease->store;
-    int result;
 
     pipeline->start = *start;
     pipeline->job = vimg_transport_job();
@@ -374,19 +477,10 @@ vimg_pipeline_new(const VimgPipelineStart *start, GError **error)
     g_queue_init(&pipeline->tasks);
     thread_must(pthread_mutex_init(&pipeline->lock, NULL));
     cond_init(&pipeline->changed);
-    pipeline->lane = vimg_lane_new(run_task, error);
-    if (!pipeline->lane) {
-        pipeline_discard(pipeline);
-        return NULL;
-    }
-    result = thread_start(&pipeline->committer, committer_main, pipeline);
-    if (result != 0) {
-        throw_error(error, VIMG_ERROR_BUSY, _("cannot start a thread: %s"), g_strerror(result));
-        vimg_lane_free(pipeline->lane);
-        pipeline_discard(pipeline);
-        return NULL;
-    }
-    return pipeline;
+    if (start_threads(pipeline, error))
+        return pipeline;
+    pipeline_discard(pipeline);
+    return NULL;
 }
 
 void
@@ -401,7 +495,13 @@ vimg_pipeline_free(VimgPipeline *pipeline)
         pthread_cond_broadcast(&pipeline->changed);
     }
     thread_must(pthread_join(pipeline->committer, NULL));
-    vimg_lane_free(pipeline->lane);
+    {
+        LOCK_GUARD(&pipeline->lock);
+
+        /* the crew gives slices to the ferry, and the ferry to the crew */
+        while (pipeline->flight > 0)
+            thread_must(pthread_cond_wait(&pipeline->changed, &pipeline->lock));
+    }
     pipeline_discard(pipeline);
 }
 
@@ -417,7 +517,7 @@ vimg_pipeline_push(VimgPipeline *pipeline, const VimgSlice *slice, GError **erro
     if (slice->data)
         vimg_buffer_ref(slice->data);
     else
-        task->id = *vimg_zero_id(slice->length);
+        task->cargo.slice.id = *vimg_zero_id(slice->length);
     /* a hole may be terabytes of zero slices: only those that need a look at stored bytes wait */
     idle = !slice->data && vimg_resume_agrees(pipeline->start.old, slice, NULL);
     {
@@ -430,7 +530,8 @@ vimg_pipeline_push(VimgPipeline *pipeline, const VimgSlice *slice, GError **erro
             task_free(task);
             return throw_failure(pipeline, error);
         }
-        task->number = pipeline->numbers++;
+        task->cargo.slice.number = pipeline->numbers++;
+        task->weight = slice->length;
         task->done = idle;
         g_queue_push_tail(&pipeline->tasks, task);
         if (idle)

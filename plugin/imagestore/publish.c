@@ -13,21 +13,10 @@
 #include "throw.h"
 #include "turn.h"
 
-#define BATCH 1024
+#define BATCH 4096
 #define STAGED_INDEX "image.caibx"
 #define WAITS 1000 /* of about a second each: longer than it takes until a host counts as dead */
 #define STAGED_PARTIAL "partial"
-
-static void
-free_paths(VimgOp *ops, gsize n)
-{
-    gsize i;
-
-    for (i = 0; i < n; i++) {
-        g_free((char *)ops[i].path);
-        g_free((char *)ops[i].to);
-    }
-}
 
 /* ---- durability ------------------------------------------------------------------------- */
 
@@ -69,6 +58,14 @@ sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from)
     return result ? result : vimg_slice_sync_condemned(transport);
 }
 
+/* Whether what is staged is durable already: it was created so, as that takes no trip more there.
+ */
+static gboolean
+is_durable(const VimgLease *lease)
+{
+    return lease->store->transport->remote;
+}
+
 /* Makes durable the files @paths and where the slices of @index from @from on lie. */
 static gboolean
 sync_staged(VimgLease *lease, char *const *paths, gsize n, const VimgIndex *index, gsize from,
@@ -78,7 +75,7 @@ sync_staged(VimgLease *lease, char *const *paths, gsize n, const VimgIndex *inde
     int result = vimg_transport_sync_all(transport);
 
     if (result == ENOSYS) {
-        result = sync_files(transport, paths, n);
+        result = is_durable(lease) ? 0 : sync_files(transport, paths, n);
         if (result == 0 && index)
             result = sync_prefixes(transport, index, from);
     }
@@ -136,6 +133,35 @@ make_prefix(VimgSliceStore *store, const VimgSliceId *id)
     return 0;
 }
 
+/* Those of @slices that are not known to exist. */
+static int
+make_prefixes(VimgSliceStore *store, const VimgStagedSlice *slices, gsize n)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gsize count = 0;
+    int result = 0;
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        guint prefix = vimg_slice_prefix(&slices[i].id);
+
+        if (!prefix_known(store, prefix) && g_hash_table_add(seen, GUINT_TO_POINTER(prefix)))
+            ops[count++] = (VimgOp){.kind = VIMG_OP_MKDIR, .path = vimg_slice_dir(&slices[i].id)};
+    }
+    vimg_transport_run(store->transport, ops, count);
+    for (i = 0; i < count; i++) {
+        guint prefix;
+
+        if (ops[i].result != 0 && ops[i].result != EEXIST)
+            result = ops[i].result;
+        else if (vimg_slice_parse_prefix(strrchr(ops[i].path, '/') + 1, &prefix))
+            prefix_set(store, prefix);
+    }
+    vimg_transport_clear_ops(ops, count, TRUE);
+    return result;
+}
+
 /* One slice whose rename answered @result: what is there already may be as good. */
 static int
 settle_rename(VimgSliceStore *store, const VimgSliceId *id, const VimgOp *op, int result)
@@ -148,28 +174,56 @@ settle_rename(VimgSliceStore *store, const VimgSliceId *id, const VimgOp *op, in
     return vimg_slice_put(store->transport, op->path, id);
 }
 
+/* Another host stores the same: what it moved there is as good, so ours goes.  Rests on its size.
+ */
+static void
+drop_stored(VimgTransport *transport, VimgOp *renames, gsize n)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    g_autofree VimgOp **there = g_new0(VimgOp *, n);
+    gsize count = 0;
+    gsize good = 0;
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        if (renames[i].result != EEXIST)
+            continue;
+        there[count] = &renames[i];
+        ops[count++] = (VimgOp){.kind = VIMG_OP_STAT, .path = renames[i].to};
+    }
+    vimg_transport_run(transport, ops, count);
+    for (i = 0; i < count; i++) {
+        if (ops[i].result != 0 || ops[i].info.size == 0)
+            continue;
+        there[good] = there[i];
+        ops[good++] = (VimgOp){.kind = VIMG_OP_UNLINK, .path = there[i]->path};
+    }
+    vimg_transport_run(transport, ops, good);
+    for (i = 0; i < good; i++)
+        there[i]->result = ops[i].result;
+}
+
 static gboolean
 move_batch(VimgLease *lease, const VimgStagedSlice *slices, gsize n, GError **error)
 {
     VimgSliceStore *store = lease->store;
     g_autofree VimgOp *ops = g_new0(VimgOp, n);
-    int result = 0;
+    int result = make_prefixes(store, slices, n);
     gsize i;
 
-    for (i = 0; result == 0 && i < n; i++) {
-        if (!prefix_known(store, vimg_slice_prefix(&slices[i].id)))
-            result = make_prefix(store, &slices[i].id);
+    for (i = 0; i < n; i++)
         ops[i] = (VimgOp){.kind = VIMG_OP_RENAME,
                           .path = vimg_publish_staged_path(lease, &slices[i]),
                           .to = vimg_slice_path(&slices[i].id)};
-    }
-    if (result == 0)
+    if (result == 0) {
         vimg_transport_run(store->transport, ops, n);
+        drop_stored(store->transport, ops, n);
+    }
     for (i = 0; result == 0 && i < n; i++) {
         if (ops[i].result != 0)
             result = settle_rename(store, &slices[i].id, &ops[i], ops[i].result);
     }
-    free_paths(ops, n);
+    vimg_transport_clear_ops(ops, n, TRUE);
     if (result == ENOENT)
         return vimg_lease_throw_fenced(error);
     if (result != 0)
@@ -188,7 +242,8 @@ vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **error)
         return TRUE;
     for (i = 0; i < slices->len; i++)
         g_ptr_array_add(paths, vimg_publish_staged_path(lease, &all[i]));
-    if (!sync_staged(lease, (char *const *)paths->pdata, paths->len, NULL, 0, error))
+    if (!is_durable(lease) &&
+        !sync_staged(lease, (char *const *)paths->pdata, paths->len, NULL, 0, error))
         return FALSE;
     for (i = 0; i < slices->len; i += BATCH) {
         if (!move_batch(lease, all + i, MIN(BATCH, slices->len - i), error))
@@ -216,20 +271,25 @@ check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, GError **err
 }
 
 static gboolean
-check_batch(VimgSliceStore *store, GPtrArray *ids, guint64 *bytes, GError **error)
+check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *bytes,
+            GError **error)
 {
     g_autofree VimgOp *ops = g_new0(VimgOp, ids->len);
     gboolean good = TRUE;
     gsize i;
 
+    if (!vimg_slice_store_check_job(job, error))
+        return FALSE;
     for (i = 0; i < ids->len; i++)
         ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_slice_path(ids->pdata[i])};
     vimg_transport_run(store->transport, ops, ids->len);
     for (i = 0; good && i < ids->len; i++) {
         good = check_one(store, ids->pdata[i], &ops[i], error);
-        *bytes += ops[i].info.size;
+        /* the zero slices belong to the store, not to the image */
+        if (!vimg_id_is_zero(ids->pdata[i]))
+            *bytes += ops[i].info.size;
     }
-    free_paths(ops, ids->len);
+    vimg_transport_clear_ops(ops, ids->len, TRUE);
     g_ptr_array_set_size(ids, 0);
     return good;
 }
@@ -240,9 +300,7 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob 
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
-    g_autoptr(GPtrArray) zero_ids = g_ptr_array_new();
     gsize n = vimg_index_count(index);
-    guint64 zeros = 0; /* the zero slices belong to the store, not to the image */
     gsize i;
 
     *allocation = 0;
@@ -251,28 +309,38 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob 
 
         if (!g_hash_table_add(seen, id))
             continue;
-        g_ptr_array_add(vimg_index_is_zero(index, i) ? zero_ids : ids, id);
-        if (ids->len >= BATCH && (!vimg_slice_store_check_job(job, error) ||
-                                  !check_batch(store, ids, allocation, error)))
+        g_ptr_array_add(ids, id);
+        if (ids->len >= BATCH && !check_batch(store, ids, job, allocation, error))
             return FALSE;
     }
-    return check_batch(store, zero_ids, &zeros, error) &&
-           check_batch(store, ids, allocation, error);
+    return check_batch(store, ids, job, allocation, error);
 }
 
 /* ---- indexes ---------------------------------------------------------------------------- */
 
-/* @index into the lease, not yet durable.  @digest: (transfer full) or NULL. */
+/* @index into the lease, durable only if is_durable().  @digest: (transfer full) or NULL. */
 static gboolean
 stage_index(VimgLease *lease, const char *path, const VimgIndex *index, guint64 *size,
             char **digest, GError **error)
 {
     g_autoptr(VimgBuffer) content = vimg_index_encode(index);
+    VimgTransport *transport = lease->store->transport;
+    VimgOp op = {
+        .kind = VIMG_OP_CREATE,
+        .path = path,
+        .data = content->data,
+        .size = content->size,
+        .sealed = TRUE,
+        .durable = is_durable(lease),
+    };
     int result;
 
-    vimg_transport_unlink(lease->store->transport, path); /* of an attempt that failed */
-    result =
-        vimg_transport_create(lease->store->transport, path, content->data, content->size, TRUE);
+    vimg_transport_run(transport, &op, 1);
+    if (op.result == EEXIST) { /* of an attempt that failed */
+        vimg_transport_unlink(transport, path);
+        vimg_transport_run(transport, &op, 1);
+    }
+    result = op.result;
     if (result == ENOENT)
         return vimg_lease_throw_fenced(error);
     if (result != 0)
@@ -290,18 +358,22 @@ remove_partials(VimgTransport *transport, const char *uuid, guint64 limit)
 {
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
     g_autoptr(GPtrArray) names = NULL;
+    g_autofree VimgOp *ops = NULL;
+    gsize count = 0;
     guint i;
 
     if (vimg_transport_list(transport, dir, &names) != 0)
         return;
+    ops = g_new0(VimgOp, names->len);
     for (i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
-        g_autofree char *path = vimg_image_path(uuid, name);
         guint64 n;
 
         if (vimg_manifest_number(name, VIMG_IMAGE_PARTIAL, "", &n) && n < limit)
-            vimg_transport_unlink(transport, path);
+            ops[count++] = (VimgOp){.kind = VIMG_OP_UNLINK, .path = vimg_image_path(uuid, name)};
     }
+    vimg_transport_run(transport, ops, count);
+    vimg_transport_clear_ops(ops, count, TRUE);
 }
 
 /* Either the staged file or the directory that it goes to. */
@@ -372,6 +444,8 @@ copy_sealed(VimgManifest *manifest, const VimgManifest *from)
 {
     g_free(manifest->image.parent);
     manifest->image.parent = g_strdup(from->image.parent);
+    g_free(manifest->image.copy_of);
+    manifest->image.copy_of = g_strdup(from->image.copy_of);
     g_free(manifest->sealed_format);
     manifest->sealed_format = g_strdup(from->sealed_format);
     g_free(manifest->index_digest);
@@ -385,13 +459,13 @@ copy_sealed(VimgManifest *manifest, const VimgManifest *from)
 
 /* After a long upload a dead host's turn is waited for as long as it takes to be sure. */
 static VimgTurn *
-wait_for_turn(VimgSliceStore *store, const char *uuid, VimgPluginJob *job, GError **error)
+wait_for_turn(VimgLease *lease, const char *uuid, VimgPluginJob *job, GError **error)
 {
     guint round;
 
     for (round = 1;; round++) {
         g_autoptr(GError) local = NULL;
-        VimgTurn *turn = vimg_turn_new(store, uuid, &local);
+        VimgTurn *turn = vimg_turn_new_in(lease, uuid, &local);
 
         if (turn)
             return turn;
@@ -411,7 +485,7 @@ seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, VimgPlugi
 {
     const char *uuid = sealed->image.uuid;
     g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = wait_for_turn(lease->store, uuid, job, error);
+    g_autoptr(VimgTurn) turn = wait_for_turn(lease, uuid, job, error);
 
     if (!turn || !vimg_image_load(lease->store, uuid, &image, error))
         return FALSE;

@@ -17,19 +17,29 @@
 struct _VimgLink {
     VimgPluginHost *host; /* NULL: nobody */
     char *where;          /* for people */
+    char *root;           /* the directory there; NULL: of no store */
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgWay *way;
 };
 
+/* Takes @where and @way over. */
 static VimgLink *
-link_new(const VimgPluginPool *pool, VimgPluginHost *host)
+link_make(char *where, VimgWay *way)
 {
     VimgLink *link = g_new0(VimgLink, 1);
 
-    link->host = host;
-    link->where = vimg_remote_where(pool);
-    link->way = vimg_way_new(pool);
+    link->where = where;
+    link->way = way;
     thread_must(pthread_mutex_init(&link->lock, NULL));
+    return link;
+}
+
+static VimgLink *
+link_new(const VimgPluginPool *pool, VimgPluginHost *host)
+{
+    VimgLink *link = link_make(vimg_remote_where(pool), vimg_way_new(pool));
+
+    link->host = host;
     return link;
 }
 
@@ -38,6 +48,7 @@ link_free(gpointer data)
 {
     VimgLink *link = data;
 
+    g_free(link->root);
     vimg_way_unref(link->way);
     pthread_mutex_destroy(&link->lock);
     g_free(link->where);
@@ -60,15 +71,22 @@ vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool 
 
 /* ---- what a transport asks for ---------------------------------------------------------- */
 
-static VimgSftpStream *
-link_connect(gpointer data, GError **error)
+static VimgWay *
+link_way(VimgLink *link)
 {
-    VimgLink *link = data;
-    g_autoptr(VimgWay) way = NULL;
+    VimgWay *way;
 
     pthread_mutex_lock(&link->lock);
     way = vimg_way_ref(link->way);
     pthread_mutex_unlock(&link->lock);
+    return way;
+}
+
+static VimgSftpStream *
+link_connect(gpointer data, GError **error)
+{
+    g_autoptr(VimgWay) way = link_way(data);
+
     return vimg_way_go(way, NULL, NULL, error);
 }
 
@@ -117,6 +135,7 @@ vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, VimgLink **link, GE
     if (!vimg_remote_is(pool))
         return vimg_transport_local_new(pool->dir);
     made = link_new(pool, host);
+    made->root = g_strdup(pool->dir);
     transport = reach_by(made, pool->dir, error);
     if (!transport)
         return NULL;
@@ -130,6 +149,15 @@ vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, VimgLink **link, GE
     if (link)
         *link = made;
     return g_steal_pointer(&transport);
+}
+
+VimgTransport *
+vimg_reach_via(VimgLink *link, const char *network, GError **error)
+{
+    g_autoptr(VimgWay) way = link_way(link);
+
+    return reach_by(link_make(g_strdup(link->where), vimg_way_via(way, network)), link->root,
+                    error);
 }
 
 typedef struct {

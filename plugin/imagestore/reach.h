@@ -19,6 +19,11 @@ typedef struct _VimgLink VimgLink;
  */
 VimgTransport *vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, VimgLink **link,
                           GError **error);
+/*
+ * A second one to the same directory that keeps to @network, a CIDR, for data between two storages.
+ * Returns: (transfer full) NULL with VIMG_ERROR_CONFIG_UNSUPPORTED if a side has no address there.
+ */
+VimgTransport *vimg_reach_via(VimgLink *link, const char *network, GError **error);
 /* The same of /, to make the directory or to remove it. */
 VimgTransport *vimg_reach_root(const VimgPluginPool *pool, GError **error);
 

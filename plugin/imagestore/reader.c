@@ -14,6 +14,10 @@
 #include "throw.h"
 
 #define AHEAD_MIN ((guint64)16 * 1024 * 1024)
+#define AHEAD_FAR ((guint64)32 * 1024 * 1024)
+#define THREADS_FAR 24
+#define BATCH_FAR ((guint64)1024 * 1024) /* plain bytes of slices that are read together */
+#define BATCH_MAX 64                     /* slices */
 
 /* One piece of the stream: a slice, or a run of zero slices. */
 typedef struct {
@@ -38,7 +42,8 @@ struct _VimgSliceReader {
     gsize next; /* next slice to read ahead */
     guint64 ahead;
     guint64 ahead_max;
-    GQueue pieces; /* of Piece, in order; only the owner's thread touches the queue */
+    guint64 batch_max; /* bytes from which on a batch is full; 1: of one slice */
+    GQueue pieces;     /* of Piece, in order; only the owner's thread touches the queue */
 
     pthread_mutex_t lock; /* guards done, plain and error of pieces */
     pthread_cond_t changed;
@@ -52,15 +57,20 @@ piece_free(Piece *piece)
     g_free(piece);
 }
 
+/* Pieces that are read together. */
+typedef struct {
+    VimgSliceReader *reader;
+    guint n;
+    guint64 bytes;
+    Piece *pieces[BATCH_MAX];
+} Batch;
+
 static void
-read_piece(VimgSliceTools *tools, gpointer data)
+expand(VimgSliceTools *tools, Piece *piece, VimgSliceFetch *fetch)
 {
-    Piece *piece = data;
     VimgSliceReader *reader = piece->reader;
     GError *error = NULL;
-    VimgBuffer *plain =
-        vimg_slice_read(reader->store->transport, tools, vimg_index_id(reader->index, piece->slice),
-                        piece->end - piece->start, &error);
+    VimgBuffer *plain = vimg_slice_open(tools, fetch, &error);
 
     /* the last slice of an image may be zeros without being a zero slice: a hole as well */
     if (plain && vimg_is_zero(plain->data, plain->size))
@@ -71,6 +81,25 @@ read_piece(VimgSliceTools *tools, gpointer data)
     piece->error = error;
     piece->done = TRUE;
     pthread_cond_broadcast(&reader->changed);
+}
+
+static void
+read_batch(VimgSliceTools *tools, gpointer data)
+{
+    g_autofree Batch *batch = data;
+    const VimgSliceReader *reader = batch->reader;
+    VimgSliceFetch fetches[BATCH_MAX];
+    guint i;
+
+    for (i = 0; i < batch->n; i++) {
+        const Piece *piece = batch->pieces[i];
+
+        fetches[i] = (VimgSliceFetch){.id = vimg_index_id(reader->index, piece->slice),
+                                      .length = piece->end - piece->start};
+    }
+    vimg_slice_fetch(reader->store->transport, fetches, batch->n);
+    for (i = 0; i < batch->n; i++)
+        expand(tools, batch->pieces[i], &fetches[i]);
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
@@ -98,8 +127,8 @@ vimg_slice_reader_index(VimgSliceStore *store, const char *uuid, VimgManifest **
  * What cannot be written is read without a lease: at worst a collector elsewhere takes away a slice
  * of an image deleted meanwhile, and the download fails.
  */
-static gboolean
-take_lease(VimgSliceStore *store, VimgLease **out, GError **error)
+gboolean
+vimg_slice_reader_lease(VimgSliceStore *store, VimgLease **out, GError **error)
 {
     g_autoptr(GError) local = NULL;
     VimgSpace space;
@@ -120,14 +149,15 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
     g_autoptr(VimgLease) lease = NULL;
     g_autoptr(VimgIndex) index = NULL;
     VIMG_TRANSPORT_PATIENCE(job);
+    gboolean remote = store->transport->remote;
     VimgSliceReader *reader;
     VimgLane *lane;
     guint64 total;
 
-    if (!take_lease(store, &lease, error))
+    if (!vimg_slice_reader_lease(store, &lease, error))
         return NULL;
     index = vimg_slice_reader_index(store, uuid, NULL, error);
-    if (!index || !(lane = vimg_lane_new(read_piece, error)))
+    if (!index || !(lane = vimg_lane_new(read_batch, remote ? THREADS_FAR : 0, error)))
         return NULL;
     total = vimg_index_length(index);
     reader = g_new0(VimgSliceReader, 1);
@@ -139,7 +169,9 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
     reader->position = MIN(offset, total);
     reader->end = length && length < total - reader->position ? reader->position + length : total;
     reader->next = vimg_index_find(reader->index, reader->position);
-    reader->ahead_max = MAX(AHEAD_MIN, 2 * vimg_crew_size() * store->slice_size);
+    reader->ahead_max =
+        MAX(remote ? AHEAD_FAR : AHEAD_MIN, 2 * vimg_crew_size() * store->slice_size);
+    reader->batch_max = remote ? BATCH_FAR : 1;
     g_queue_init(&reader->pieces);
     thread_must(pthread_mutex_init(&reader->lock, NULL));
     cond_init(&reader->changed);
@@ -181,10 +213,27 @@ next_piece(VimgSliceReader *reader)
 }
 
 static void
+add_to_batch(VimgSliceReader *reader, Batch **batch, Piece *piece)
+{
+    if (!*batch) {
+        *batch = g_new0(Batch, 1);
+        (*batch)->reader = reader;
+    }
+    (*batch)->pieces[(*batch)->n++] = piece;
+    (*batch)->bytes += piece->end - piece->start;
+    if ((*batch)->bytes >= reader->batch_max || (*batch)->n == BATCH_MAX)
+        vimg_lane_push(reader->lane, g_steal_pointer(batch));
+}
+
+/* Nothing is begun until there is room for a batch. */
+static void
 read_ahead(VimgSliceReader *reader)
 {
     gsize n = vimg_index_count(reader->index);
+    Batch *batch = NULL;
 
+    if (reader->pieces.length > 0 && reader->ahead + reader->batch_max > reader->ahead_max)
+        return;
     while (reader->next < n && vimg_index_start(reader->index, reader->next) < reader->end &&
            (reader->pieces.length == 0 || reader->ahead < reader->ahead_max)) {
         Piece *piece = next_piece(reader);
@@ -192,9 +241,11 @@ read_ahead(VimgSliceReader *reader)
         g_queue_push_tail(&reader->pieces, piece);
         if (!piece->hole) {
             reader->ahead += piece->end - piece->start;
-            vimg_lane_push(reader->lane, piece);
+            add_to_batch(reader, &batch, piece);
         }
     }
+    if (batch)
+        vimg_lane_push(reader->lane, batch);
 }
 
 static void

@@ -1,7 +1,8 @@
 /*
  * reader.h: one download
  *
- * Slices are read, expanded and checked ahead by the crew, at most a bounded number of bytes.
+ * Slices are read, expanded and checked ahead, at most a bounded number of bytes: by the crew, or
+ * by threads of the reader's own that wait for a storage far away.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -19,6 +20,9 @@ VimgSliceReader *vimg_slice_reader_open(VimgSliceStore *store, const char *uuid,
 gboolean vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error);
 /* Accepts NULL. */
 void vimg_slice_reader_close(VimgSliceReader *reader);
+
+/* What is read is read under it.  *@out: (transfer full) NULL on a read-only or full store. */
+gboolean vimg_slice_reader_lease(VimgSliceStore *store, VimgLease **out, GError **error);
 
 /*
  * The index of an active image, checked against its manifest.  A lease was made before, unless the

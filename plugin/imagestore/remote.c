@@ -7,7 +7,7 @@
 
 #include "option.h"
 #include "remote.h"
-#include "ssh/ssh.h"
+#include "../ssh/ssh.h"
 #include "throw.h"
 
 #define FINGERPRINT "SHA256:"

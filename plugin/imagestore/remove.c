@@ -19,10 +19,10 @@ static const struct {
     {"gc", 4},      {"bad", 1},    {"slices.castr", 2},
 };
 
-#define CHUNK 1024
+#define CHUNK 256 /* paths at once */
 
-static gboolean remove_tree(VimgSliceStore *store, const char *dir, guint depth, VimgPluginJob *job,
-                            GError **error);
+static gboolean remove_trees(VimgSliceStore *store, const GPtrArray *dirs, guint depth,
+                             VimgPluginJob *job, GError **error);
 
 static gboolean
 keep(const char *path, int result)
@@ -31,28 +31,80 @@ keep(const char *path, int result)
     return TRUE;
 }
 
-/* Unlinks @paths; those that are directories are gone through. */
+/* One operation on each of the @n @paths.  Returns: (transfer full) */
+static VimgOp *
+run_all(VimgSliceStore *store, VimgOpKind kind, char *const *paths, gsize n)
+{
+    VimgOp *ops = g_new0(VimgOp, n);
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = kind, .path = paths[i]};
+    vimg_transport_run(store->transport, ops, n);
+    return ops;
+}
+
+/* Unlinks the @n @paths; those that are directories are gone through. */
 static gboolean
-remove_paths(VimgSliceStore *store, GPtrArray *paths, guint depth, VimgPluginJob *job,
+remove_paths(VimgSliceStore *store, char *const *paths, gsize n, guint depth, VimgPluginJob *job,
              GError **error)
 {
-    g_autofree VimgOp *ops = g_new0(VimgOp, paths->len);
-    guint i;
+    g_autofree VimgOp *ops = run_all(store, VIMG_OP_UNLINK, paths, n);
+    g_autoptr(GPtrArray) dirs = g_ptr_array_new();
+    gsize i;
 
-    for (i = 0; i < paths->len; i++)
-        ops[i] = (VimgOp){.kind = VIMG_OP_UNLINK, .path = paths->pdata[i]};
-    vimg_transport_run(store->transport, ops, paths->len);
-    for (i = 0; i < paths->len; i++) {
+    for (i = 0; i < n; i++) {
         int result = ops[i].result;
 
         if (result == 0 || result == ENOENT)
             continue;
-        if ((result == EISDIR || result == EPERM) && depth > 1) {
-            if (!remove_tree(store, ops[i].path, depth - 1, job, error))
-                return FALSE;
-        } else {
-            keep(ops[i].path, result);
-        }
+        if ((result == EISDIR || result == EPERM) && depth > 1)
+            g_ptr_array_add(dirs, paths[i]);
+        else
+            keep(paths[i], result);
+    }
+    return dirs->len == 0 || remove_trees(store, dirs, depth - 1, job, error);
+}
+
+/* What is in @dirs, as full paths.  FALSE: one cannot be listed. */
+static gboolean
+list_all(VimgSliceStore *store, const GPtrArray *dirs, GPtrArray *paths, GError **error)
+{
+    g_autofree VimgOp *ops = run_all(store, VIMG_OP_LIST, (char *const *)dirs->pdata, dirs->len);
+    gboolean good = TRUE;
+    guint i;
+    guint k;
+
+    for (i = 0; i < dirs->len; i++) {
+        if (ops[i].result != 0 && ops[i].result != ENOENT && good)
+            good = throw_result(error, ops[i].result, _("cannot remove '%s'"), ops[i].path);
+        for (k = 0; ops[i].result == 0 && k < ops[i].names->len; k++)
+            g_ptr_array_add(paths, g_strconcat(ops[i].path, "/", ops[i].names->pdata[k], NULL));
+    }
+    vimg_transport_clear_ops(ops, dirs->len, FALSE);
+    return good;
+}
+
+static gboolean
+remove_trees(VimgSliceStore *store, const GPtrArray *dirs, guint depth, VimgPluginJob *job,
+             GError **error)
+{
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    g_autofree VimgOp *ops = NULL;
+    guint i;
+
+    if (!list_all(store, dirs, paths, error))
+        return FALSE;
+    for (i = 0; i < paths->len; i += CHUNK) {
+        if (!vimg_slice_store_check_job(job, error) ||
+            !remove_paths(store, (char *const *)paths->pdata + i, MIN(CHUNK, paths->len - i), depth,
+                          job, error))
+            return FALSE;
+    }
+    ops = run_all(store, VIMG_OP_RMDIR, (char *const *)dirs->pdata, dirs->len);
+    for (i = 0; i < dirs->len; i++) {
+        if (ops[i].result != 0 && ops[i].result != ENOENT)
+            keep(ops[i].path, ops[i].result);
     }
     return TRUE;
 }
@@ -60,26 +112,10 @@ remove_paths(VimgSliceStore *store, GPtrArray *paths, guint depth, VimgPluginJob
 static gboolean
 remove_tree(VimgSliceStore *store, const char *dir, guint depth, VimgPluginJob *job, GError **error)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(store->transport, dir, &names);
-    guint i = 0;
+    g_autoptr(GPtrArray) dirs = g_ptr_array_new();
 
-    if (result == ENOENT)
-        return TRUE;
-    if (result != 0)
-        return throw_result(error, result, _("cannot remove '%s'"), dir);
-    while (i < names->len) {
-        g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-
-        if (!vimg_slice_store_check_job(job, error))
-            return FALSE;
-        for (; i < names->len && paths->len < CHUNK; i++)
-            g_ptr_array_add(paths, g_strconcat(dir, "/", g_ptr_array_index(names, i), NULL));
-        if (!remove_paths(store, paths, depth, job, error))
-            return FALSE;
-    }
-    result = vimg_transport_rmdir(store->transport, dir);
-    return result == 0 || keep(dir, result);
+    g_ptr_array_add(dirs, (gpointer)dir);
+    return remove_trees(store, dirs, depth, job, error);
 }
 
 static gboolean

@@ -12,6 +12,41 @@
 
 /* An upload replaces its partial index every few seconds: reading one again wins soon. */
 #define MAX_ROUNDS 16
+#define AHEAD_IMAGES 256
+#define AHEAD_BYTES ((guint64)32 * 1024 * 1024) /* of indexes */
+
+/* An index that was read ahead. */
+typedef struct {
+    char *path;
+    char *key; /* of a published one; NULL: it is known by its content */
+    VimgBuffer *content;
+} Ahead;
+
+/* The indexes of an image that were not seen before; all of them. */
+typedef struct {
+    GArray *indexes; /* of Ahead */
+    char *digest;    /* of the published one, as the manifest says; NULL: it does not */
+} Ready;
+
+static void
+ahead_clear(gpointer data)
+{
+    Ahead *ahead = data;
+
+    g_free(ahead->path);
+    g_free(ahead->key);
+    vimg_buffer_unref(ahead->content);
+}
+
+static void
+ready_free(gpointer data)
+{
+    Ready *ready = data;
+
+    g_array_unref(ready->indexes);
+    g_free(ready->digest);
+    g_free(ready);
+}
 
 void
 vimg_roots_init(VimgRoots *roots, VimgSliceStore *store, VimgGoOn go_on, gpointer data)
@@ -22,6 +57,7 @@ vimg_roots_init(VimgRoots *roots, VimgSliceStore *store, VimgGoOn go_on, gpointe
     roots->store = store;
     roots->marks = vimg_marks_new();
     roots->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    roots->ready = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, ready_free);
     roots->go_on = go_on;
     roots->data = data;
     for (length = store->slice_size; length <= VIMG_ZERO_MAX; length *= 2)
@@ -33,6 +69,7 @@ vimg_roots_clear(VimgRoots *roots)
 {
     vimg_marks_free(roots->marks);
     g_clear_pointer(&roots->seen, g_hash_table_unref);
+    g_clear_pointer(&roots->ready, g_hash_table_unref);
     memset(roots, 0, sizeof(*roots));
 }
 
@@ -97,6 +134,14 @@ read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean publis
     return take(roots, index, error);
 }
 
+/* What a published index is known by: it never changes in place. */
+static char *
+key_of(const char *path, const VimgFileInfo *info)
+{
+    return g_strdup_printf("%s %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT, path, info->size,
+                           info->mtime);
+}
+
 /* Unless it was read before.  FALSE without @error: @path is gone. */
 static gboolean
 visit(VimgRoots *roots, const char *uuid, const char *name, GError **error)
@@ -113,8 +158,7 @@ visit(VimgRoots *roots, const char *uuid, const char *name, GError **error)
         return FALSE;
     if (result != 0)
         return throw_result(error, result, _("cannot read the index '%s'"), path);
-    key =
-        g_strdup_printf("%s %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT, path, info.size, info.mtime);
+    key = key_of(path, &info);
     if (g_hash_table_contains(roots->seen, key))
         return TRUE;
     if (!read_index(roots, uuid, path, TRUE, error))
@@ -161,12 +205,217 @@ visit_image(VimgRoots *roots, const char *uuid, gboolean *gone, GError **error)
     return TRUE;
 }
 
+/* ---- many images ------------------------------------------------------------------------ */
+
+/* An index that is there, of the image number @image. */
+typedef struct {
+    guint image;
+    char *path;
+    gboolean published;
+    VimgOp op;
+} Found;
+
+static void
+found_clear(gpointer data)
+{
+    Found *found = data;
+
+    g_free(found->path);
+    vimg_buffer_unref(found->op.content);
+}
+
+/* Of the @n images from @from on.  @bad: those that cannot be listed. */
+static GArray *
+find_indexes(VimgRoots *roots, const GPtrArray *uuids, guint from, guint n, guint8 *bad)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    GArray *all = g_array_new(FALSE, FALSE, sizeof(Found));
+    guint i;
+    guint k;
+
+    g_array_set_clear_func(all, found_clear);
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_LIST, .path = vimg_image_dir(uuids->pdata[from + i])};
+    vimg_transport_run(roots->store->transport, ops, n);
+    for (i = 0; i < n; i++) {
+        bad[i] = ops[i].result != 0;
+        for (k = 0; !bad[i] && k < ops[i].names->len; k++) {
+            const char *name = ops[i].names->pdata[k];
+            Found found = {.image = i, .published = strcmp(name, VIMG_IMAGE_INDEX) == 0};
+
+            if (!is_index(name))
+                continue;
+            found.path = vimg_image_path(uuids->pdata[from + i], name);
+            g_array_append_val(all, found);
+        }
+    }
+    vimg_transport_clear_ops(ops, n, TRUE);
+    return all;
+}
+
+/* One operation on each of the @n of @found that are still to be asked about. */
+static void
+ask_all(VimgRoots *roots, GArray *found, VimgOpKind kind)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, found->len);
+    guint i;
+
+    for (i = 0; i < found->len; i++) {
+        const Found *one = &g_array_index(found, Found, i);
+
+        ops[i] = (VimgOp){.kind = kind, .path = one->path, .size = one->op.info.size};
+    }
+    vimg_transport_run(roots->store->transport, ops, found->len);
+    for (i = 0; i < found->len; i++) {
+        Found *one = &g_array_index(found, Found, i);
+
+        if (kind == VIMG_OP_READ)
+            ops[i].info = one->op.info;
+        one->op = ops[i];
+    }
+}
+
+/*
+ * Leaves in @found what is to be read, for as many images as there is memory for.  Returns: how
+ * many of @n these are.
+ */
+static guint
+pick(VimgRoots *roots, GArray *found, guint n, guint8 *bad)
+{
+    guint64 bytes = 0;
+    guint kept = 0;
+    guint i;
+
+    for (i = 0; i < found->len; i++) {
+        Found *one = &g_array_index(found, Found, i);
+        g_autofree char *key = key_of(one->path, &one->op.info);
+
+        bad[one->image] |= one->op.result != 0 || one->op.info.size > VIMG_INDEX_MAX_SIZE;
+        if (bad[one->image] || (one->published && g_hash_table_contains(roots->seen, key))) {
+            found_clear(one);
+            continue;
+        }
+        bytes += one->op.info.size;
+        if (bytes > AHEAD_BYTES && one->image > 0) {
+            n = MIN(n, one->image);
+            found_clear(one);
+            continue;
+        }
+        g_array_index(found, Found, kept++) = *one;
+    }
+    while (kept > 0 && g_array_index(found, Found, kept - 1).image >= n)
+        found_clear(&g_array_index(found, Found, --kept));
+    g_array_set_clear_func(found, NULL);
+    g_array_set_size(found, kept);
+    g_array_set_clear_func(found, found_clear);
+    return n;
+}
+
+static void
+add_ready(VimgRoots *roots, const char *uuid, const VimgImageLook *look)
+{
+    Ready *ready = g_new0(Ready, 1);
+
+    ready->indexes = g_array_new(FALSE, FALSE, sizeof(Ahead));
+    g_array_set_clear_func(ready->indexes, ahead_clear);
+    if (look && look->stored.manifest)
+        ready->digest = g_strdup(look->stored.manifest->index_digest);
+    g_hash_table_replace(roots->ready, g_strdup(uuid), ready);
+}
+
+guint
+vimg_roots_read_ahead(VimgRoots *roots, const GPtrArray *uuids, guint from)
+{
+    guint n = MIN(uuids->len - from, AHEAD_IMAGES);
+    g_autofree guint8 *bad = g_new0(guint8, n);
+    g_autoptr(GArray) found = find_indexes(roots, uuids, from, n, bad);
+    g_autoptr(GArray) looks = NULL;
+    guint i;
+
+    ask_all(roots, found, VIMG_OP_STAT);
+    n = pick(roots, found, n, bad);
+    ask_all(roots, found, VIMG_OP_READ);
+    /* most of what is there is published; of what was seen before nothing is asked */
+    if (found->len > 0)
+        looks = vimg_image_look_some(roots->store, uuids, from, n);
+    for (i = 0; i < found->len; i++)
+        bad[g_array_index(found, Found, i).image] |= g_array_index(found, Found, i).op.result != 0;
+    for (i = 0; i < n; i++) {
+        const VimgImageLook *look = looks ? &g_array_index(looks, VimgImageLook, i) : NULL;
+
+        if (!bad[i] && (!look || look->result == 0))
+            add_ready(roots, uuids->pdata[from + i], look);
+    }
+    for (i = 0; i < found->len; i++) {
+        Found *one = &g_array_index(found, Found, i);
+        Ready *ready = g_hash_table_lookup(roots->ready, uuids->pdata[from + one->image]);
+        Ahead ahead = {0};
+
+        if (!ready)
+            continue;
+        if (one->published)
+            ahead.key = key_of(one->path, &one->op.info);
+        ahead.path = g_steal_pointer(&one->path);
+        ahead.content = g_steal_pointer(&one->op.content);
+        g_array_append_val(ready->indexes, ahead);
+    }
+    return n;
+}
+
+/* NULL: it is to be looked at more closely. */
+static VimgIndex *
+check_ahead(const Ready *ready, const Ahead *ahead)
+{
+    g_autofree char *digest = NULL;
+
+    if (ahead->key && ready->digest) {
+        digest = vimg_sha256_hex(ahead->content->data, ahead->content->size);
+        if (strcmp(digest, ready->digest) != 0)
+            return NULL;
+    }
+    return vimg_index_decode(ahead->content->data, ahead->content->size, NULL);
+}
+
+/* @all: nothing is left to be read of it. */
+static gboolean
+take_ready(VimgRoots *roots, const Ready *ready, gboolean *all, GError **error)
+{
+    guint i;
+
+    for (i = 0; i < ready->indexes->len; i++) {
+        Ahead *ahead = &g_array_index(ready->indexes, Ahead, i);
+        g_autoptr(VimgIndex) index = check_ahead(ready, ahead);
+
+        *all = index != NULL;
+        if (!index)
+            return TRUE;
+        if (!ahead->key && !is_news(roots, ahead->path, ahead->content))
+            continue;
+        g_clear_pointer(&ahead->content, vimg_buffer_unref);
+        if (!take(roots, index, error))
+            return FALSE;
+        if (ahead->key)
+            g_hash_table_add(roots->seen, g_steal_pointer(&ahead->key));
+    }
+    *all = TRUE;
+    return TRUE;
+}
+
 gboolean
 vimg_roots_read_image(VimgRoots *roots, const char *uuid, GError **error)
 {
+    const Ready *ready = g_hash_table_lookup(roots->ready, uuid);
     gboolean gone = TRUE;
+    gboolean all = FALSE;
     guint round;
 
+    if (ready) {
+        gboolean good = take_ready(roots, ready, &all, error);
+
+        g_hash_table_remove(roots->ready, uuid);
+        if (!good || all)
+            return good;
+    }
     for (round = 0; gone && round < MAX_ROUNDS; round++) {
         if (!visit_image(roots, uuid, &gone, error))
             return FALSE;
@@ -182,17 +431,22 @@ vimg_roots_read(VimgRoots *roots, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
     int result = vimg_transport_list(roots->store->transport, "images", &names);
+    guint n;
     guint i;
+    guint k;
 
     if (result != 0)
         return throw_result(error, result, _("cannot list the images"));
-    for (i = 0; i < names->len; i++) {
-        const char *uuid = g_ptr_array_index(names, i);
-
-        if (roots->skip && g_hash_table_contains(roots->skip, uuid))
-            continue;
-        if (!roots->go_on(roots->data, error) || !vimg_roots_read_image(roots, uuid, error))
+    for (i = 0; i < names->len; i += n) {
+        if (!roots->go_on(roots->data, error))
             return FALSE;
+        n = vimg_roots_read_ahead(roots, names, i);
+        for (k = i; k < i + n; k++) {
+            if (roots->skip && g_hash_table_contains(roots->skip, names->pdata[k]))
+                g_hash_table_remove(roots->ready, names->pdata[k]);
+            else if (!vimg_roots_read_image(roots, names->pdata[k], error))
+                return FALSE;
+        }
     }
     return TRUE;
 }

@@ -16,11 +16,12 @@ typedef gboolean (*VimgIndexSink)(const VimgIndex *index, gpointer data, GError 
 typedef struct {
     VimgSliceStore *store;
     VimgMarks *marks;
-    GHashTable *seen; /* indexes that were read: path, size and time, or path and digest */
-    GHashTable *skip; /* uuids of images that do not count; may be NULL */
+    GHashTable *seen;  /* indexes that were read: path, size and time, or path and digest */
+    GHashTable *skip;  /* uuids of images that do not count; may be NULL */
+    GHashTable *ready; /* what was read ahead of images, by their uuids */
     guint64 indexes;
     guint64 slices; /* named by them, each as often as it is */
-    VimgGoOn go_on; /* asked before each image */
+    VimgGoOn go_on; /* asked before each batch of images */
     gpointer data;
     VimgIndexSink take; /* gets the indexes instead of the marks; NULL: they do */
 } VimgRoots;
@@ -35,6 +36,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgRoots, vimg_roots_clear)
  * reads those that appeared since.  One that cannot be read is VIMG_ERROR_DAMAGED naming it.
  */
 gboolean vimg_roots_read(VimgRoots *roots, GError **error);
+/*
+ * Reads at once what vimg_roots_read_image() will ask for, of some of @uuids from @from on.
+ * Returns: of how many.
+ */
+guint vimg_roots_read_ahead(VimgRoots *roots, const GPtrArray *uuids, guint from);
 /* The same of one image, without asking go_on; one that is gone names nothing. */
 gboolean vimg_roots_read_image(VimgRoots *roots, const char *uuid, GError **error);
 

@@ -17,6 +17,7 @@
 #define MAX_ASIDE 10000 /* copies of one slice in bad/ */
 #define MAX_ROUNDS 4
 #define WITNESS "store.json" /* readable as long as the storage is */
+#define THREADS_FAR 16       /* that wait for a storage far away */
 #define MAX_ROW 8            /* slices that cannot be read are the storage's fault */
 
 struct _VimgScrub {
@@ -34,6 +35,7 @@ struct _VimgScrub {
     gboolean stop; /* what was pushed is not needed any more */
     VimgScrubSums now;
     GHashTable *left;
+    VimgMarks *good;
     gdouble debt;   /* bytes read beyond the rate */
     gint64 drained; /* when it was last counted down */
     GError *failure;
@@ -228,6 +230,8 @@ count(VimgScrub *scrub, const VimgSliceId *id, Verdict verdict, const Found *fou
     scrub->debt += (gdouble)found->size;
     if (verdict == SLICE_LEFT)
         g_hash_table_add(scrub->left, g_memdup2(id, sizeof(*id)));
+    if (verdict == SLICE_GOOD)
+        vimg_marks_add(scrub->good, id);
 }
 
 static void
@@ -265,7 +269,8 @@ run_task(VimgSliceTools *tools, gpointer data)
 VimgScrub *
 vimg_scrub_new(VimgSliceStore *store, VimgPluginJob *job, VimgScrubSums *sums, GError **error)
 {
-    VimgLane *lane = vimg_lane_new(run_task, error);
+    gboolean remote = store->transport->remote;
+    VimgLane *lane = vimg_lane_new(run_task, remote ? THREADS_FAR : 0, error);
     VimgScrub *scrub;
 
     if (!lane)
@@ -275,8 +280,9 @@ vimg_scrub_new(VimgSliceStore *store, VimgPluginJob *job, VimgScrubSums *sums, G
     scrub->job = job;
     scrub->lane = lane;
     scrub->sums = sums;
-    scrub->flight_max = 2 * vimg_crew_size();
+    scrub->flight_max = 2 * (remote ? THREADS_FAR : vimg_crew_size());
     scrub->drained = g_get_monotonic_time();
+    scrub->good = vimg_marks_new();
     scrub->left = g_hash_table_new_full(vimg_id_hash, vimg_id_equal_func, g_free, NULL);
     thread_must(pthread_mutex_init(&scrub->lock, NULL));
     cond_init(&scrub->changed);
@@ -291,6 +297,7 @@ vimg_scrub_free(VimgScrub *scrub)
     vimg_lane_free(scrub->lane);
     g_clear_error(&scrub->failure);
     g_hash_table_unref(scrub->left);
+    vimg_marks_free(scrub->good);
     pthread_cond_destroy(&scrub->changed);
     pthread_mutex_destroy(&scrub->lock);
     g_free(scrub);
@@ -300,6 +307,12 @@ GHashTable *
 vimg_scrub_left(VimgScrub *scrub)
 {
     return scrub->left;
+}
+
+const VimgMarks *
+vimg_scrub_good(VimgScrub *scrub)
+{
+    return scrub->good;
 }
 
 /*

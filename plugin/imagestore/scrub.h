@@ -8,6 +8,7 @@
 #ifndef VIMG_IMAGESTORE_SCRUB_H
 #define VIMG_IMAGESTORE_SCRUB_H
 
+#include "marks.h"
 #include "store.h"
 
 typedef struct _VimgScrub VimgScrub;
@@ -34,6 +35,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgScrub, vimg_scrub_free)
 gboolean vimg_scrub_run(VimgScrub *scrub, const GArray *ids, guint64 total, GError **error);
 /* (transfer none) ids (VimgSliceId) of bad slices that could not be moved and lie where they lay */
 GHashTable *vimg_scrub_left(VimgScrub *scrub);
+
+/* (transfer none) those that were good where they lay */
+const VimgMarks *vimg_scrub_good(VimgScrub *scrub);
 
 /* Moves back what lies in bad/, is good after all and has no file in its place. */
 gboolean vimg_scrub_rescue(VimgSliceStore *store, VimgPluginJob *job, GError **error);

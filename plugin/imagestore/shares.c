@@ -15,7 +15,8 @@
 
 #define TABLES 256
 #define FIRST_SLOTS 8
-#define BATCH 1024
+#define BATCH 4096
+#define LISTED 512      /* directories at once */
 #define ASK_EVERY 65536 /* slices between two looks at the job */
 
 #define SHARED ((guint32)1 << 31)
@@ -130,35 +131,16 @@ vimg_shares_free(VimgShares *shares)
 
 /* ---- sizes ------------------------------------------------------------------------------ */
 
+/* Looks @n slices up in their places; those that are gone have no size. */
 static gboolean
-is_zero_slice(const VimgSliceId *id)
-{
-    guint64 length;
-
-    for (length = VIMG_ZERO_MIN; length <= VIMG_ZERO_MAX; length *= 2) {
-        if (vimg_id_equal(id, vimg_zero_id(length)))
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* Looks @n slices up in @dir, or each in its place for NULL; those that are gone have no size. */
-static gboolean
-measure(VimgShares *shares, const char *dir, const VimgSliceId *ids, gsize n, GError **error)
+measure(VimgShares *shares, const VimgSliceId *ids, gsize n, GError **error)
 {
     g_autofree VimgOp *ops = g_new0(VimgOp, n);
     int result = 0;
     gsize i;
 
-    for (i = 0; i < n; i++) {
-        char *place = vimg_slice_path(&ids[i]);
-
-        ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = place};
-        if (dir) {
-            ops[i].path = g_strconcat(dir, strrchr(place, '/'), NULL);
-            g_free(place);
-        }
-    }
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_slice_path(&ids[i])};
     vimg_transport_run(shares->store->transport, ops, n);
     for (i = 0; i < n; i++) {
         g_free((char *)ops[i].path);
@@ -172,31 +154,32 @@ measure(VimgShares *shares, const char *dir, const VimgSliceId *ids, gsize n, GE
     return vimg_slice_store_check_job(shares->job, error);
 }
 
-/* All slices in @dir, which is that of a prefix or holds condemned ones; it may be gone. */
+/* All slices in @dirs, each that of a prefix or with condemned ones; they may be gone. */
 static gboolean
-list(VimgShares *shares, const char *dir, GError **error)
+list(VimgShares *shares, const char *const *dirs, gsize n, GError **error)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(VimgSliceId));
-    int result = vimg_transport_list(shares->store->transport, dir, &names);
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gboolean good = TRUE;
     gsize i;
+    guint k;
 
-    if (result == ENOENT || result == ENOTDIR)
-        return TRUE;
-    if (result != 0)
-        return throw_result(error, result, _("cannot list the slices in '%s'"), dir);
-    for (i = 0; i < names->len; i++) {
-        VimgSliceId id;
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_LIST, .path = dirs[i]};
+    vimg_transport_list_detailed(shares->store->transport, ops, n);
+    for (i = 0; good && i < n; i++) {
+        int result = ops[i].result;
 
-        if (vimg_slice_parse(g_ptr_array_index(names, i), &id) && !is_zero_slice(&id))
-            g_array_append_val(ids, id);
+        if (result != 0 && result != ENOENT && result != ENOTDIR)
+            good = throw_result(error, result, _("cannot list the slices in '%s'"), dirs[i]);
+        for (k = 0; result == 0 && k < ops[i].names->len; k++) {
+            VimgSliceId id;
+
+            if (vimg_slice_parse(ops[i].names->pdata[k], &id) && !vimg_id_is_zero(&id))
+                learn(shares, &id, g_array_index(ops[i].infos, VimgFileInfo, k).size);
+        }
     }
-    for (i = 0; i < ids->len; i += BATCH) {
-        if (!measure(shares, dir, &g_array_index(ids, VimgSliceId, i), MIN(BATCH, ids->len - i),
-                     error))
-            return FALSE;
-    }
-    return TRUE;
+    vimg_transport_clear_ops(ops, n, FALSE);
+    return good && vimg_slice_store_check_job(shares->job, error);
 }
 
 typedef struct {
@@ -209,7 +192,7 @@ list_condemned(VimgTransport *transport, const char *path, gpointer data)
 {
     Condemned *condemned = data;
 
-    return !list(condemned->shares, path, &condemned->error);
+    return !list(condemned->shares, &path, 1, &condemned->error);
 }
 
 gboolean
@@ -218,6 +201,7 @@ vimg_shares_list(VimgShares *shares, GError **error)
     VimgTransport *transport = shares->store->transport;
     Condemned condemned = {.shares = shares};
     g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
     int result;
     guint i;
 
@@ -230,12 +214,14 @@ vimg_shares_list(VimgShares *shares, GError **error)
         return throw_result(error, result, _("cannot list the slices"));
     vimg_transport_sort(names);
     for (i = 0; i < names->len; i++) {
-        g_autofree char *dir = g_strconcat(VIMG_SLICES_DIR "/", names->pdata[i], NULL);
         guint prefix;
 
-        if (i % 64 == 0)
-            vimg_slice_store_progress(shares->job, "listing slices", i, names->len);
-        if (vimg_slice_parse_prefix(names->pdata[i], &prefix) && !list(shares, dir, error))
+        if (vimg_slice_parse_prefix(names->pdata[i], &prefix))
+            g_ptr_array_add(dirs, g_strconcat(VIMG_SLICES_DIR "/", names->pdata[i], NULL));
+    }
+    for (i = 0; i < dirs->len; i += LISTED) {
+        vimg_slice_store_progress(shares->job, "listing slices", i, dirs->len);
+        if (!list(shares, (const char *const *)dirs->pdata + i, MIN(LISTED, dirs->len - i), error))
             return FALSE;
     }
     return TRUE;
@@ -256,7 +242,7 @@ learn_rest(VimgShares *shares, const VimgIndex *index, GError **error)
             g_array_append_vals(ids, vimg_index_id(index, i), 1);
         if (ids->len < BATCH && i + 1 < n)
             continue;
-        if (!measure(shares, NULL, (const VimgSliceId *)(gpointer)ids->data, ids->len, error))
+        if (!measure(shares, (const VimgSliceId *)(gpointer)ids->data, ids->len, error))
             return FALSE;
         g_array_set_size(ids, 0);
     }

@@ -220,9 +220,15 @@ vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuffer 
 }
 
 gsize
+vimg_slice_frame_bound(guint64 length)
+{
+    return ZSTD_compressBound(length) + FRAME_SLACK;
+}
+
+gsize
 vimg_slice_frame_max(void)
 {
-    return ZSTD_compressBound(VIMG_ZERO_MAX) + FRAME_SLACK;
+    return vimg_slice_frame_bound(VIMG_ZERO_MAX);
 }
 
 char *
@@ -398,9 +404,9 @@ vimg_slice_rescue(VimgTransport *transport, const VimgSliceId *id)
     return FALSE;
 }
 
-/* Wherever it is now. */
+/* It was not in its place: wherever it is now. */
 static int
-read_frame(VimgTransport *transport, const VimgSliceId *id, Condemned *condemned)
+search(VimgTransport *transport, const VimgSliceId *id, Condemned *condemned)
 {
     g_autofree char *path = vimg_slice_path(id);
     g_autofree char *rest = condemned_rest(id);
@@ -408,11 +414,36 @@ read_frame(VimgTransport *transport, const VimgSliceId *id, Condemned *condemned
     guint round;
 
     for (round = 0; round < SEARCHES && result == ENOENT; round++) {
-        result = vimg_transport_read(transport, path, condemned->max, &condemned->frame);
+        if (round > 0)
+            result = vimg_transport_read(transport, path, condemned->max, &condemned->frame);
         if (result == ENOENT && vimg_gc_each(transport, rest, read_condemned, condemned))
             result = 0;
     }
     return result;
+}
+
+void
+vimg_slice_fetch(VimgTransport *transport, VimgSliceFetch *fetches, gsize n)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){
+            .kind = VIMG_OP_READ,
+            .path = vimg_slice_path(fetches[i].id),
+            .size = vimg_slice_frame_bound(fetches[i].length),
+        };
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        Condemned condemned = {.max = ops[i].size, .frame = ops[i].content};
+
+        fetches[i].result = ops[i].result;
+        if (ops[i].result == ENOENT)
+            fetches[i].result = search(transport, fetches[i].id, &condemned);
+        fetches[i].frame = condemned.frame;
+    }
+    vimg_transport_clear_ops(ops, n, TRUE);
 }
 
 static gboolean
@@ -436,28 +467,35 @@ vimg_slice_sync_condemned(VimgTransport *transport)
 }
 
 VimgBuffer *
-vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
-                guint64 length, GError **error)
+vimg_slice_open(VimgSliceTools *tools, VimgSliceFetch *fetch, GError **error)
 {
-    g_autoptr(VimgBuffer) frame = NULL;
-    Condemned condemned = {.max = ZSTD_compressBound(length) + FRAME_SLACK};
-    int result = read_frame(transport, id, &condemned);
+    g_autoptr(VimgBuffer) frame = g_steal_pointer(&fetch->frame);
+    int result = fetch->result;
 
-    frame = condemned.frame;
     if (result == ENOENT || (result == 0 && frame->size == 0)) {
-        throw_damaged(error, id, _("it is missing"));
+        throw_damaged(error, fetch->id, _("it is missing"));
         return NULL;
     }
     if (result == EFBIG) {
-        throw_damaged(error, id, _("its length is wrong"));
+        throw_damaged(error, fetch->id, _("its length is wrong"));
         return NULL;
     }
     if (result != 0) {
         char hex[VIMG_ID_HEX];
 
-        vimg_id_to_hex(id, hex);
+        vimg_id_to_hex(fetch->id, hex);
         throw_result(error, result, _("cannot read slice %s"), hex);
         return NULL;
     }
-    return vimg_slice_expand(tools, id, frame, length, error);
+    return vimg_slice_expand(tools, fetch->id, frame, fetch->length, error);
+}
+
+VimgBuffer *
+vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
+                guint64 length, GError **error)
+{
+    VimgSliceFetch fetch = {.id = id, .length = length};
+
+    vimg_slice_fetch(transport, &fetch, 1);
+    return vimg_slice_open(tools, &fetch, error);
 }

@@ -40,7 +40,8 @@ int vimg_slice_check(VimgSliceTools *tools, const VimgSliceId *id, const VimgBuf
                      gboolean *good);
 /* Bytes that @frame says it holds; 0: it does not say. */
 guint64 vimg_slice_length(const VimgBuffer *frame);
-/* No frame of a slice is longer. */
+/* No frame of a slice of @length bytes is longer; nor of any. */
+gsize vimg_slice_frame_bound(guint64 length);
 gsize vimg_slice_frame_max(void);
 
 #define VIMG_SLICES_DIR "slices.castr"
@@ -65,6 +66,20 @@ vimg_slice_prefix(const VimgSliceId *id)
  */
 VimgBuffer *vimg_slice_read(VimgTransport *transport, VimgSliceTools *tools, const VimgSliceId *id,
                             guint64 length, GError **error);
+
+/* One of many frames that are read together; the lower half is the answer. */
+typedef struct {
+    const VimgSliceId *id;
+    guint64 length; /* of the plain slice, as the index says */
+
+    VimgBuffer *frame; /* (transfer full) */
+    int result;        /* 0 or a value of errno */
+} VimgSliceFetch;
+
+/* From wherever each is now. */
+void vimg_slice_fetch(VimgTransport *transport, VimgSliceFetch *fetches, gsize n);
+/* As vimg_slice_read() of what was fetched, whose frame is gone then. */
+VimgBuffer *vimg_slice_open(VimgSliceTools *tools, VimgSliceFetch *fetch, GError **error);
 
 /*
  * Takes the file of a slice out of its place, to look at what nobody replaces meanwhile.  It lies

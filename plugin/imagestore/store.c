@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "catalog.h"
 #include "collect.h"
 #include "json.h"
 #include "lease.h"
@@ -357,6 +358,7 @@ vimg_slice_store_peek(VimgTransport *transport, GError **error)
     g_queue_init(&store->leases);
     store->pause = VIMG_PAUSE_MAX;
     store->usage = vimg_usage_new();
+    store->catalog = vimg_catalog_new();
     result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
     if (result != 0) {
         throw_result(error, result, _("cannot read '%s'"), STORE_FILE);
@@ -405,6 +407,7 @@ vimg_slice_store_free(VimgSliceStore *store)
     vimg_transport_free(store->transport);
     vimg_usage_free(store->usage);
     vimg_watch_put(store->watch);
+    vimg_catalog_free(store->catalog);
     pthread_mutex_destroy(&store->lock);
     g_free(store->where);
     g_free(store->uuid);

@@ -1,8 +1,8 @@
 /*
  * store.h: an open slice store
  *
- * Nothing of its content is relied on in memory: what lies on the storage is the truth, and other
- * hosts change it at any time.
+ * Nothing of its content is relied on in memory but what the storage says did not change: what lies
+ * there is the truth, and other hosts change it at any time.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 
+#include "catalog.h"
 #include "index.h"
 #include "reach.h"
 #include "transport.h"
@@ -35,7 +36,9 @@ typedef struct {
 
 #define VIMG_RECENT 16
 
-typedef struct {
+typedef struct _VimgSliceStore VimgSliceStore;
+
+struct _VimgSliceStore {
     /* set once */
     VimgTransport *transport;
     VimgLink *link; /* the transport's own; NULL: the store is on this host */
@@ -49,6 +52,7 @@ typedef struct {
     guint collector; /* timer that goes on with collections; 0: none */
     VimgUsage *usage;
     VimgWatch *watch;
+    VimgCatalog *catalog;
     /* of the collector's timer alone */
     gint64 rest_after; /* no earlier it tries again, monotonic */
     gint64 rest_pause; /* microseconds; doubles with each failure */
@@ -71,7 +75,7 @@ typedef struct {
     pthread_mutex_t lock;           /* guards what follows; never held during I/O */
     GQueue leases;                  /* paths of our heartbeats, borrowed */
     VimgRecent recent[VIMG_RECENT]; /* the images stored last, as far as seen; the newest first */
-} VimgSliceStore;
+};
 
 /* What a new store is made with. */
 typedef struct {

@@ -19,6 +19,7 @@
 #include "turn.h"
 #include "writing.h"
 
+#define BATCH 256      /* images or names that are looked at together */
 #define NAMES_MAX 1000 /* in a report */
 
 typedef struct {
@@ -75,14 +76,19 @@ written(VimgCollection *collection, const char *path)
     return vimg_clock_seconds(info.mtime);
 }
 
-/* @keep: seconds, an option of the store. */
+/* @at: seconds; @keep: seconds, an option of the store. */
+static gboolean
+was_before(VimgCollection *collection, gint64 at, const guint64 *keep)
+{
+    guint64 seconds = __atomic_load_n(keep, __ATOMIC_RELAXED);
+
+    return at >= 0 && collection->now >= at && (guint64)(collection->now - at) >= seconds;
+}
+
 static gboolean
 is_older(VimgCollection *collection, const char *path, const guint64 *keep)
 {
-    guint64 seconds = __atomic_load_n(keep, __ATOMIC_RELAXED);
-    gint64 at = written(collection, path);
-
-    return at >= 0 && collection->now >= at && (guint64)(collection->now - at) >= seconds;
+    return was_before(collection, written(collection, path), keep);
 }
 
 /* If nobody has it. */
@@ -135,9 +141,9 @@ expire(VimgCollection *collection, const VimgTurn *turn, const Found *found, GEr
 static gboolean
 has_expired(VimgCollection *collection, const Found *found)
 {
-    g_autofree char *mark = vimg_image_path(found->uuid, VIMG_IMAGE_DELETED);
-
-    return found->stored.deleted && is_older(collection, mark, &collection->store->keep_deleted);
+    return found->stored.deleted && found->stored.removed > 0 &&
+           was_before(collection, vimg_clock_seconds(found->stored.removed),
+                      &collection->store->keep_deleted);
 }
 
 static void
@@ -284,13 +290,15 @@ is_doubtful(const Found *found)
     return found->stored.illegible || (found->stored.published && !found->stored.manifest);
 }
 
+/* @look: some time ago; whatever is changed is looked at again. */
 static gboolean
-tidy_image(VimgCollection *collection, const char *uuid, GError **error)
+tidy_image(VimgCollection *collection, VimgImageLook *look, GError **error)
 {
-    g_auto(Found) found = {.uuid = uuid};
+    const char *uuid = look->uuid;
+    Found found = {.uuid = uuid, .stored = look->stored};
 
-    if (!look(collection, &found, error))
-        return FALSE;
+    if (look->result != 0)
+        return throw_result(error, look->result, _("cannot read image %s"), uuid);
     if (found.stored.manifest && !found.stored.deleted)
         g_hash_table_insert(collection->named, g_strdup(uuid), g_strdup(name_of(&found)));
     if (found.stored.deleted)
@@ -308,25 +316,48 @@ tidy_image(VimgCollection *collection, const char *uuid, GError **error)
 
 /* A name without claims, and a claim that its image does not know of, may be remains. */
 static int
-tidy_name(VimgCollection *collection, const char *name)
+tidy_name(VimgCollection *collection, const char *name, const VimgOp *list)
 {
-    g_autofree char *dir = g_strconcat("names/", name, NULL);
-    g_autoptr(GPtrArray) uuids = NULL;
-    int result = vimg_transport_list(collection->store->transport, dir, &uuids);
+    int result = list->result;
     guint i;
 
     if (result == ENOENT || result == ENOTDIR)
         return 0;
-    if (result == 0 && uuids->len == 0 && !collection->dry_run)
+    if (result == 0 && list->names->len == 0 && !collection->dry_run)
         remove_name(collection, name);
-    for (i = 0; result == 0 && i < uuids->len; i++) {
-        const char *uuid = g_ptr_array_index(uuids, i);
+    for (i = 0; result == 0 && i < list->names->len; i++) {
+        const char *uuid = g_ptr_array_index(list->names, i);
 
         if (g_strcmp0(g_hash_table_lookup(collection->named, uuid), name) != 0 &&
             !collection->dry_run && vimg_claim_drop(collection->store, name, uuid))
             collection->report.names.count++;
     }
     return result;
+}
+
+/* The @n of @names from @from on. */
+static gboolean
+tidy_some_names(VimgCollection *collection, const GPtrArray *names, guint from, guint n,
+                GError **error)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gboolean good = TRUE;
+    guint i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_LIST,
+                          .path = g_strconcat("names/", names->pdata[from + i], NULL)};
+    vimg_transport_run(collection->store->transport, ops, n);
+    for (i = 0; good && i < n; i++) {
+        int result;
+
+        good = vimg_collect_go_on(collection, error);
+        result = good ? tidy_name(collection, names->pdata[from + i], &ops[i]) : 0;
+        if (result != 0)
+            good = throw_result(error, result, _("cannot list the names"));
+    }
+    vimg_transport_clear_ops(ops, n, TRUE);
+    return good;
 }
 
 static gboolean
@@ -336,32 +367,33 @@ tidy_names(VimgCollection *collection, GError **error)
     int result = vimg_transport_list(collection->store->transport, "names", &names);
     guint i;
 
-    for (i = 0; result == 0 && i < names->len; i++) {
-        if (!vimg_collect_go_on(collection, error))
-            return FALSE;
-        result = tidy_name(collection, g_ptr_array_index(names, i));
-    }
     if (result != 0)
         return throw_result(error, result, _("cannot list the names"));
+    for (i = 0; i < names->len; i += BATCH) {
+        if (!tidy_some_names(collection, names, i, MIN(BATCH, names->len - i), error))
+            return FALSE;
+    }
     return TRUE;
 }
 
 gboolean
 vimg_tidy_images(VimgCollection *collection, GError **error)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(collection->store->transport, "images", &names);
+    g_autoptr(GPtrArray) uuids = vimg_image_uuids(collection->store, error);
     guint i;
+    guint k;
 
-    if (result != 0)
-        return throw_result(error, result, _("cannot list the images"));
-    for (i = 0; i < names->len; i++) {
-        const char *uuid = g_ptr_array_index(names, i);
+    if (!uuids)
+        return FALSE;
+    for (i = 0; i < uuids->len; i += BATCH) {
+        g_autoptr(GArray) looks = vimg_image_look_some(collection->store, uuids, i, BATCH);
 
-        vimg_collect_progress(collection, "images", i, names->len);
-        if (!vimg_collect_go_on(collection, error) ||
-            (vimg_image_is_uuid(uuid) && !tidy_image(collection, uuid, error)))
-            return FALSE;
+        for (k = 0; k < looks->len; k++) {
+            vimg_collect_progress(collection, "images", i + k, uuids->len);
+            if (!vimg_collect_go_on(collection, error) ||
+                !tidy_image(collection, &g_array_index(looks, VimgImageLook, k), error))
+                return FALSE;
+        }
     }
     return tidy_names(collection, error);
 }

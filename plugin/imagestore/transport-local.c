@@ -217,9 +217,31 @@ stat_file(const char *path, VimgFileInfo *out)
     return 0;
 }
 
+/* Of an entry of @dir, a directory that was opened: only then NFS asks the server. */
+static int
+look_at_entry(int dir, const char *name, VimgFileInfo *out)
+{
+    struct stat st;
+    int fd;
+
+    *out = (VimgFileInfo){.type = VIMG_FILE_OTHER};
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : errno;
+    fill_info(&st, out);
+    if (out->type != VIMG_FILE_DIRECTORY)
+        return 0;
+    fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && fstat(fd, &st) == 0)
+        fill_info(&st, out);
+    if (fd >= 0)
+        close(fd);
+    return 0;
+}
+
 typedef struct {
     ino_t inode;
     char *name;
+    VimgFileInfo info;
 } Entry;
 
 static gint
@@ -236,32 +258,41 @@ compare_entries(gconstpointer a, gconstpointer b)
  * gives names in the order of their hashes would go to and fro in its tables and its journal.
  */
 static int
-list_directory(const char *path, GPtrArray **out)
+list_directory(const char *path, VimgOp *op)
 {
     g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(Entry));
     struct dirent *found;
+    int failed = 0;
     int result;
     guint i;
     DIR *dir = opendir(path);
 
     if (!dir)
         return errno;
-    while (errno = 0, (found = readdir(dir))) {
+    while (failed == 0 && (errno = 0, (found = readdir(dir)))) {
         Entry entry = {.inode = found->d_ino};
 
         if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
             continue;
         entry.name = g_strdup(found->d_name);
+        if (op->with_infos)
+            failed = look_at_entry(dirfd(dir), entry.name, &entry.info);
         g_array_append_val(entries, entry);
     }
-    result = errno;
+    result = failed ? failed : errno;
     closedir(dir);
     g_array_sort(entries, compare_entries);
-    *out = g_ptr_array_new_full(entries->len, g_free);
-    for (i = 0; i < entries->len; i++)
-        g_ptr_array_add(*out, g_array_index(entries, Entry, i).name);
+    op->names = g_ptr_array_new_full(entries->len, g_free);
+    op->infos = op->with_infos ? g_array_new(FALSE, FALSE, sizeof(VimgFileInfo)) : NULL;
+    for (i = 0; i < entries->len; i++) {
+        const Entry *entry = &g_array_index(entries, Entry, i);
+
+        g_ptr_array_add(op->names, entry->name);
+        if (op->infos)
+            g_array_append_val(op->infos, entry->info);
+    }
     if (result != 0)
-        g_clear_pointer(out, g_ptr_array_unref);
+        vimg_transport_clear_ops(op, 1, FALSE);
     return result;
 }
 
@@ -305,7 +336,7 @@ run_op(const Local *local, VimgOp *op)
     case VIMG_OP_STAT:
         return stat_file(path, &op->info);
     case VIMG_OP_LIST:
-        return list_directory(path, &op->names);
+        return list_directory(path, op);
     case VIMG_OP_SYNC:
         return sync_path(path);
     }

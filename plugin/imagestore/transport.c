@@ -9,7 +9,7 @@
 
 #include "transport.h"
 
-#define STATS 256 /* at once */
+#define BATCH 16384 /* STATs at once, of many lists */
 
 static __thread VimgPluginJob *worked_for;
 
@@ -26,6 +26,12 @@ VimgPluginJob *
 vimg_transport_job(void)
 {
     return worked_for;
+}
+
+static char *
+path_in(const char *dir, const char *name)
+{
+    return strcmp(dir, ".") == 0 ? g_strdup(name) : g_strconcat(dir, "/", name, NULL);
 }
 
 static int
@@ -55,6 +61,26 @@ vimg_transport_create(VimgTransport *transport, const char *path, gconstpointer 
         transport,
         &(VimgOp){
             .kind = VIMG_OP_CREATE, .path = path, .data = data, .size = size, .sealed = sealed});
+}
+
+int
+vimg_transport_create_durable(VimgTransport *transport, const char *path, gconstpointer data,
+                              gsize size, gboolean sealed)
+{
+    VimgOp op = {
+        .kind = VIMG_OP_CREATE,
+        .path = path,
+        .data = data,
+        .size = size,
+        .sealed = sealed,
+        .durable = TRUE,
+    };
+    int result;
+
+    if (transport->remote)
+        return run_one(transport, &op);
+    result = vimg_transport_create(transport, path, data, size, sealed);
+    return result ? result : vimg_transport_sync(transport, path);
 }
 
 int
@@ -112,68 +138,16 @@ vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out)
     return result;
 }
 
-static char *
-path_in(const char *dir, const char *name)
-{
-    return strcmp(dir, ".") == 0 ? g_strdup(name) : g_strconcat(dir, "/", name, NULL);
-}
-
-/* STATs @n names from @first on.  What cannot be looked at is not there. */
-static void
-stat_names(VimgTransport *transport, VimgOp *list, guint first, guint n, GPtrArray *seen)
-{
-    VimgOp ops[STATS];
-    guint i;
-
-    for (i = 0; i < n; i++)
-        ops[i] = (VimgOp){.kind = VIMG_OP_STAT,
-                          .path = path_in(list->path, list->names->pdata[first + i])};
-    vimg_transport_run(transport, ops, n);
-    for (i = 0; i < n; i++) {
-        if (ops[i].result == 0) {
-            g_ptr_array_add(seen, g_steal_pointer(&list->names->pdata[first + i]));
-            g_array_append_val(list->infos, ops[i].info);
-        }
-        g_free((char *)ops[i].path);
-    }
-}
-
-void
-vimg_transport_complete(VimgTransport *transport, VimgOp *list)
-{
-    GPtrArray *seen;
-    guint i;
-
-    if (list->infos)
-        return;
-    list->infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
-    seen = g_ptr_array_new_full(list->names->len, g_free);
-    for (i = 0; i < list->names->len; i += STATS)
-        stat_names(transport, list, i, MIN(STATS, list->names->len - i), seen);
-    g_ptr_array_unref(list->names);
-    list->names = seen;
-}
-
 int
 vimg_transport_list_infos(VimgTransport *transport, const char *path, GPtrArray **names,
                           GArray **infos)
 {
-    VimgOp op = {.kind = VIMG_OP_LIST, .path = path, .with_infos = TRUE};
-    int result = run_one(transport, &op);
+    VimgOp op = {.kind = VIMG_OP_LIST, .path = path};
 
-    if (result == 0)
-        vimg_transport_complete(transport, &op);
+    vimg_transport_list_detailed(transport, &op, 1);
     *names = op.names;
     *infos = op.infos;
-    return result;
-}
-
-void
-vimg_op_clear(VimgOp *op)
-{
-    g_clear_pointer(&op->content, vimg_buffer_unref);
-    g_clear_pointer(&op->names, g_ptr_array_unref);
-    g_clear_pointer(&op->infos, g_array_unref);
+    return op.result;
 }
 
 static int
@@ -212,6 +186,90 @@ vimg_transport_space(VimgTransport *transport, VimgSpace *out)
 {
     memset(out, 0, sizeof(*out));
     return transport->ops->space(transport, out);
+}
+
+void
+vimg_transport_clear_ops(VimgOp *ops, gsize n, gboolean paths)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        g_clear_pointer(&ops[i].names, g_ptr_array_unref);
+        g_clear_pointer(&ops[i].infos, g_array_unref);
+        if (!paths)
+            continue;
+        g_free((char *)ops[i].path);
+        g_free((char *)ops[i].to);
+    }
+}
+
+/* A name that a LIST answered without saying more. */
+typedef struct {
+    VimgOp *list;
+    guint i;
+} Bare;
+
+static void
+stat_bare(VimgTransport *transport, const Bare *bare, gsize n)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){
+            .kind = VIMG_OP_STAT,
+            .path = path_in(bare[i].list->path, bare[i].list->names->pdata[bare[i].i]),
+        };
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result == 0)
+            g_array_index(bare[i].list->infos, VimgFileInfo, bare[i].i) = ops[i].info;
+        else if (ops[i].result != ENOENT && ops[i].result != ENOTDIR)
+            bare[i].list->result = ops[i].result;
+    }
+    vimg_transport_clear_ops(ops, n, TRUE);
+}
+
+void
+vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    g_autoptr(GArray) bare = g_array_new(FALSE, FALSE, sizeof(Bare));
+    const VimgFileInfo none = {.type = VIMG_FILE_OTHER};
+    gsize i;
+    guint k;
+
+    for (i = 0; i < n; i++)
+        ops[i].with_infos = ops[i].kind == VIMG_OP_LIST;
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result != 0 || !ops[i].with_infos || ops[i].infos)
+            continue;
+        ops[i].infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
+        for (k = 0; k < ops[i].names->len; k++) {
+            Bare one = {&ops[i], k};
+
+            g_array_append_val(ops[i].infos, none);
+            g_array_append_val(bare, one);
+        }
+    }
+    for (i = 0; i < bare->len; i += BATCH)
+        stat_bare(transport, &g_array_index(bare, Bare, i), MIN(BATCH, bare->len - i));
+    for (i = 0; i < n; i++) {
+        if (ops[i].result != 0)
+            vimg_transport_clear_ops(&ops[i], 1, FALSE);
+    }
+}
+
+gsize
+vimg_transport_read_some(VimgTransport *transport, VimgOp *ops, gsize n, guint64 max)
+{
+    guint64 sum = 0;
+    gsize count = 0;
+
+    while (count < n && (count == 0 || sum + ops[count].size <= max))
+        sum += ops[count++].size;
+    vimg_transport_run(transport, ops, count);
+    return count;
 }
 
 /* One operation of @kind for each file of @dir.  @sum: of their sizes, for STAT. */

@@ -67,9 +67,6 @@ typedef struct {
     VimgFileInfo info; /* STAT; READ_AT: of the very file, once it was read */
 } VimgOp;
 
-/* Frees what the answer holds. */
-void vimg_op_clear(VimgOp *op);
-
 typedef struct {
     guint64 total;     /* bytes */
     guint64 available; /* bytes an ordinary user may still write */
@@ -94,6 +91,11 @@ typedef struct {
 
 struct _VimgTransport {
     const VimgTransportOps *ops;
+    /*
+     * Each run() takes a while, however little is asked: so much is asked in one, and many are
+     * under way at once, from as many threads.
+     */
+    gboolean remote;
 };
 
 /* Single operations.  Return: 0 or a value of errno. */
@@ -101,6 +103,9 @@ int vimg_transport_mkdir(VimgTransport *transport, const char *path);
 int vimg_transport_rmdir(VimgTransport *transport, const char *path);
 int vimg_transport_create(VimgTransport *transport, const char *path, gconstpointer data,
                           gsize size, gboolean sealed);
+/* The same, and durable when it returns. */
+int vimg_transport_create_durable(VimgTransport *transport, const char *path, gconstpointer data,
+                                  gsize size, gboolean sealed);
 int vimg_transport_overwrite(VimgTransport *transport, const char *path, gconstpointer data,
                              gsize size);
 int vimg_transport_read(VimgTransport *transport, const char *path, gsize max, VimgBuffer **out);
@@ -110,14 +115,17 @@ int vimg_transport_unlink(VimgTransport *transport, const char *path);
 int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out);
 /* @out: (transfer full) of char */
 int vimg_transport_list(VimgTransport *transport, const char *path, GPtrArray **out);
-/*
- * The same with what STAT tells of each, in as few round trips as it takes; without what went away
- * meanwhile.  @infos: (transfer full) of VimgFileInfo
+/* Runs @n operations; a LIST has its infos, VIMG_FILE_OTHER for what is gone meanwhile, or fails.
  */
+void vimg_transport_list_detailed(VimgTransport *transport, VimgOp *ops, gsize n);
+/* Runs the first of @n READs, at least one, as many as together have @max bytes.  Returns: how
+ * many. */
+gsize vimg_transport_read_some(VimgTransport *transport, VimgOp *ops, gsize n, guint64 max);
+/* Frees what LIST answered, and with @paths those of all operations too. */
+void vimg_transport_clear_ops(VimgOp *ops, gsize n, gboolean paths);
+/* One such LIST.  @names, @infos: (transfer full) */
 int vimg_transport_list_infos(VimgTransport *transport, const char *path, GPtrArray **names,
                               GArray **infos);
-/* What a LIST that was asked for @infos did not tell. */
-void vimg_transport_complete(VimgTransport *transport, VimgOp *list);
 /* Listed names come in whatever order suits the storage; this is bytewise. */
 void vimg_transport_sort(GPtrArray *names);
 int vimg_transport_sync(VimgTransport *transport, const char *path);

@@ -17,6 +17,8 @@
 #include "trash.h"
 #include "turn.h"
 
+#define MARKS 16384 /* looked for at once */
+
 static gboolean
 throw_gone(GError **error, const char *uuid)
 {
@@ -41,34 +43,61 @@ describe(VimgSliceStore *store, const char *uuid, const VimgStoredImage *image,
     out->reason = g_strdup(_("the manifest cannot be read"));
 }
 
+/* Those of @uuids that have the mark, borrowed.  Returns: (transfer full) */
+static GPtrArray *
+find_marked(VimgSliceStore *store, const GPtrArray *uuids)
+{
+    GPtrArray *marked = g_ptr_array_new();
+    g_autofree VimgOp *ops = g_new0(VimgOp, uuids->len);
+    guint i;
+
+    for (i = 0; i < uuids->len; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_STAT,
+                          .path = vimg_image_path(uuids->pdata[i], VIMG_IMAGE_DELETED)};
+    for (i = 0; i < uuids->len; i += MARKS)
+        vimg_transport_run(store->transport, ops + i, MIN(MARKS, uuids->len - i));
+    for (i = 0; i < uuids->len; i++) {
+        if (ops[i].result == 0)
+            g_ptr_array_add(marked, uuids->pdata[i]);
+    }
+    vimg_transport_clear_ops(ops, uuids->len, TRUE);
+    return marked;
+}
+
+/* FALSE: the sink takes no more. */
+static gboolean
+show(VimgSliceStore *store, const VimgImageLook *look, VimgImageSink sink, gpointer data)
+{
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+    if (look->result != 0)
+        vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out of the trash: %s", look->uuid,
+                             g_strerror(look->result));
+    if (look->result != 0 || !look->stored.deleted)
+        return TRUE;
+    describe(store, look->uuid, &look->stored, &out);
+    out.deleted = MAX(1, vimg_clock_seconds(look->stored.removed));
+    return sink(&out, data);
+}
+
 gboolean
 vimg_trash_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(store->transport, "images", &names);
+    g_autoptr(GPtrArray) uuids = vimg_image_uuids(store, error);
+    g_autoptr(GPtrArray) marked = NULL;
     guint i;
+    guint k;
 
-    if (result != 0)
-        return throw_result(error, result, _("cannot list the images"));
-    for (i = 0; i < names->len; i++) {
-        const char *uuid = g_ptr_array_index(names, i);
-        g_autofree char *mark = vimg_image_path(uuid, VIMG_IMAGE_DELETED);
-        g_auto(VimgStoredImage) image = {0};
-        g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
-        VimgFileInfo info;
+    if (!uuids)
+        return FALSE;
+    marked = find_marked(store, uuids);
+    for (i = 0; i < marked->len; i += VIMG_IMAGE_LOOKS) {
+        g_autoptr(GArray) looks = vimg_image_look_some(store, marked, i, VIMG_IMAGE_LOOKS);
 
-        if (!vimg_image_is_uuid(uuid) || vimg_transport_stat(store->transport, mark, &info) != 0)
-            continue;
-        result = vimg_image_look(store, uuid, &image);
-        if (result != 0)
-            vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out of the trash: %s", uuid,
-                                 g_strerror(result));
-        if (result != 0 || !image.deleted)
-            continue;
-        describe(store, uuid, &image, &out);
-        out.deleted = MAX(1, vimg_clock_seconds(info.mtime));
-        if (!sink(&out, data))
-            break;
+        for (k = 0; k < looks->len; k++) {
+            if (!show(store, &g_array_index(looks, VimgImageLook, k), sink, data))
+                return TRUE;
+        }
     }
     return TRUE;
 }

@@ -13,38 +13,38 @@
 
 #define MAX_ROUNDS 40
 
-/* @out: (transfer full); also if it could not be had, for its lease to be ended */
 static int
-take(VimgLease *owned, const char *uuid, guint rounds, VimgTurn **out, char **other)
+take(VimgLease *lease, const char *uuid, guint rounds, char **other)
 {
-    int result;
+    int result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, other);
 
-    *out = g_new0(VimgTurn, 1);
-    (*out)->lease = owned;
-    (*out)->uuid = g_strdup(uuid);
-    result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, other);
     while (result == EBUSY && --rounds > 0) {
         g_free(*other);
-        vimg_sign_pause(owned->store);
-        result = vimg_sign_try(owned, uuid, VIMG_SIGN_TURN, other);
+        vimg_sign_pause(lease->store);
+        result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, other);
     }
     return result;
 }
 
+/* @borrowed: the lease; else it is taken over, also on failure. */
 static VimgTurn *
-turn_new(VimgSliceStore *store, const char *uuid, guint rounds, GError **error)
+turn_in(VimgLease *lease, gboolean borrowed, const char *uuid, guint rounds, GError **error)
 {
-    g_autoptr(VimgTurn) turn = NULL;
+    VimgSliceStore *store = lease->store;
     g_autofree char *other = NULL;
     g_autofree char *holder = NULL;
-    VimgLease *lease = vimg_lease_new(store, error);
-    int result;
+    int result = take(lease, uuid, rounds, &other);
 
-    if (!lease)
-        return NULL;
-    result = take(lease, uuid, rounds, &turn, &other);
-    if (result == 0)
-        return g_steal_pointer(&turn);
+    if (result == 0) {
+        VimgTurn *turn = g_new0(VimgTurn, 1);
+
+        turn->lease = lease;
+        turn->uuid = g_strdup(uuid);
+        turn->borrowed = borrowed;
+        return turn;
+    }
+    if (!borrowed)
+        vimg_lease_free(lease);
     if (result == ENOENT || result == ENOTDIR) {
         throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
     } else if (result == EBUSY) {
@@ -57,6 +57,20 @@ turn_new(VimgSliceStore *store, const char *uuid, guint rounds, GError **error)
         throw_result(error, result, _("cannot change image %s"), uuid);
     }
     return NULL;
+}
+
+static VimgTurn *
+turn_new(VimgSliceStore *store, const char *uuid, guint rounds, GError **error)
+{
+    VimgLease *lease = vimg_lease_new(store, error);
+
+    return lease ? turn_in(lease, FALSE, uuid, rounds, error) : NULL;
+}
+
+VimgTurn *
+vimg_turn_new_in(VimgLease *lease, const char *uuid, GError **error)
+{
+    return turn_in(lease, TRUE, uuid, MAX_ROUNDS, error);
 }
 
 VimgTurn *
@@ -91,7 +105,8 @@ vimg_turn_free(VimgTurn *turn)
     if (!turn)
         return;
     vimg_sign_end(turn->lease, turn->uuid, VIMG_SIGN_TURN);
-    vimg_lease_free(turn->lease);
+    if (!turn->borrowed)
+        vimg_lease_free(turn->lease);
     g_free(turn->uuid);
     g_free(turn);
 }

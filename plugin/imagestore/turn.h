@@ -16,6 +16,7 @@
 typedef struct {
     VimgLease *lease;
     char *uuid;
+    gboolean borrowed; /* the lease */
 } VimgTurn;
 
 /*
@@ -23,11 +24,13 @@ typedef struct {
  * VIMG_ERROR_BUSY.  VIMG_ERROR_NO_VOL: there is no such image.
  */
 VimgTurn *vimg_turn_new(VimgSliceStore *store, const char *uuid, GError **error);
-/* The same on a full file system too: that is what images are removed for. */
+/* The same with the lease of a job, which ends both if it is taken away. */
+VimgTurn *vimg_turn_new_in(VimgLease *lease, const char *uuid, GError **error);
+/* As vimg_turn_new() on a full file system too: that is what images are removed for. */
 VimgTurn *vimg_turn_new_to_remove(VimgSliceStore *store, const char *uuid, GError **error);
 /* VIMG_ERROR_BUSY at once if another one has the turn. */
 VimgTurn *vimg_turn_try(VimgSliceStore *store, const char *uuid, GError **error);
-/* Ends the lease too.  Accepts NULL. */
+/* Ends its own lease too.  Accepts NULL. */
 void vimg_turn_free(VimgTurn *turn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTurn, vimg_turn_free)
 

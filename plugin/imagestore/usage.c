@@ -16,7 +16,7 @@
 
 #define APART (2 * G_USEC_PER_SEC) /* SFTP has whole seconds */
 #define LOOK_MAX (10 * G_USEC_PER_SEC)
-#define BATCH 1024
+#define BATCH 256 /* directories */
 
 typedef struct {
     gint64 mtime; /* 0: never looked at */
@@ -58,115 +58,105 @@ vimg_usage_free(VimgUsage *usage)
 
 /* ---- looking ---------------------------------------------------------------------------- */
 
-/* Stats the @n @names in @dir by @ops; those that are gone are no failure. */
-static int
-stat_all(VimgTransport *transport, const char *dir, char *const *names, gsize n, VimgOp *ops)
+static guint64
+slice_bytes(const char *name, const VimgFileInfo *info)
 {
-    int result = 0;
-    gsize i;
-
-    for (i = 0; i < n; i++)
-        ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = g_strconcat(dir, "/", names[i], NULL)};
-    vimg_transport_run(transport, ops, n);
-    for (i = 0; i < n; i++) {
-        if (ops[i].result != 0 && ops[i].result != ENOENT)
-            result = ops[i].result;
-        g_free((char *)ops[i].path);
-    }
-    return result;
+    if (info->type != VIMG_FILE_REGULAR || !g_str_has_suffix(name, ".cacnk"))
+        return 0;
+    return MIN(info->size, G_MAXUINT32); /* no slice is so long */
 }
 
 static guint64
-slice_bytes(const VimgOp *op, const char *name)
+sum_up(const VimgOp *list)
 {
-    if (op->result != 0 || op->info.type != VIMG_FILE_REGULAR || !g_str_has_suffix(name, ".cacnk"))
-        return 0;
-    return MIN(op->info.size, G_MAXUINT32); /* no slice is so long */
-}
+    guint64 bytes = 0;
+    guint i;
 
-static int
-measure(VimgTransport *transport, const char *name, guint64 *bytes)
-{
-    g_autofree char *dir = g_strconcat(VIMG_SLICES_DIR "/", name, NULL);
-    g_autofree VimgOp *ops = g_new(VimgOp, BATCH);
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(transport, dir, &names);
-    gsize i;
-
-    *bytes = 0;
-    for (i = 0; result == 0 && i < names->len; i += BATCH) {
-        gsize n = MIN(BATCH, names->len - i);
-        gsize k;
-
-        result = stat_all(transport, dir, (char *const *)names->pdata + i, n, ops);
-        for (k = 0; result == 0 && k < n; k++)
-            *bytes += slice_bytes(&ops[k], g_ptr_array_index(names, i + k));
-    }
-    return result == ENOENT ? 0 : result;
+    for (i = 0; list->result == 0 && i < list->names->len; i++)
+        bytes += slice_bytes(list->names->pdata[i], &g_array_index(list->infos, VimgFileInfo, i));
+    return bytes;
 }
 
 /* The prefix directories that are there, with their times of change: others count as empty. */
 static int
 find_prefixes(VimgTransport *transport, gint64 *times)
 {
-    g_autofree VimgOp *ops = g_new(VimgOp, BATCH);
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(transport, VIMG_SLICES_DIR, &names);
+    VimgOp list = {.kind = VIMG_OP_LIST, .path = VIMG_SLICES_DIR};
+    guint prefix;
+    guint i;
+
+    vimg_transport_list_detailed(transport, &list, 1);
+    for (i = 0; list.result == 0 && i < list.names->len; i++) {
+        const VimgFileInfo *info = &g_array_index(list.infos, VimgFileInfo, i);
+
+        if (info->type == VIMG_FILE_DIRECTORY &&
+            vimg_slice_parse_prefix(list.names->pdata[i], &prefix))
+            times[prefix] = MAX(info->mtime, 1);
+    }
+    vimg_transport_clear_ops(&list, 1, FALSE);
+    return list.result;
+}
+
+/* Looks into the @n directories @numbers.  @apart: long enough after the look before. */
+static int
+visit(VimgUsage *usage, VimgTransport *transport, const guint *numbers, gsize n,
+      const gint64 *times, gboolean apart)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    int result = 0;
     gsize i;
 
-    for (i = 0; result == 0 && i < names->len; i += BATCH) {
-        char *const *part = (char *const *)names->pdata + i;
-        gsize n = MIN(BATCH, names->len - i);
-        guint prefix;
-        gsize k;
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_LIST,
+                          .path = g_strdup_printf(VIMG_SLICES_DIR "/%04x", numbers[i])};
+    vimg_transport_list_detailed(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        Prefix *prefix = &usage->prefixes[numbers[i]];
+        gint64 mtime = times[numbers[i]];
 
-        result = stat_all(transport, VIMG_SLICES_DIR, part, n, ops);
-        for (k = 0; result == 0 && k < n; k++) {
-            if (ops[k].result == 0 && ops[k].info.type == VIMG_FILE_DIRECTORY &&
-                vimg_slice_parse_prefix(part[k], &prefix))
-                times[prefix] = MAX(ops[k].info.mtime, 1);
-        }
+        if (ops[i].result == 0 || ops[i].result == ENOENT)
+            *prefix = (Prefix){mtime, sum_up(&ops[i]), prefix->mtime == mtime && apart};
+        else
+            result = ops[i].result;
     }
+    vimg_transport_clear_ops(ops, n, TRUE);
     return result;
 }
 
-/* Looks again into a directory unless its bytes are certain. */
-static int
-visit(Prefix *prefix, VimgTransport *transport, guint number, gint64 mtime, gboolean apart)
+/* Those whose bytes are not certain; what is gone is forgotten.  Returns: how many. */
+static gsize
+find_doubtful(VimgUsage *usage, const gint64 *times, guint *numbers)
 {
-    gboolean same = prefix->mtime == mtime;
-    char name[5];
-    guint64 bytes;
-    int result;
+    gsize n = 0;
+    guint i;
 
-    if (mtime == 0) {
-        *prefix = (Prefix){0};
-        return 0;
+    for (i = 0; i < VIMG_SLICE_PREFIXES; i++) {
+        Prefix *prefix = &usage->prefixes[i];
+
+        if (times[i] == 0)
+            *prefix = (Prefix){0};
+        else if (prefix->mtime != times[i] || !prefix->firm)
+            numbers[n++] = i;
     }
-    if (same && prefix->firm)
-        return 0;
-    g_snprintf(name, sizeof(name), "%04x", number);
-    result = measure(transport, name, &bytes);
-    if (result == 0)
-        *prefix = (Prefix){mtime, bytes, same && apart};
-    return result;
+    return n;
 }
 
 static int
 look(VimgUsage *usage, VimgTransport *transport, guint64 *total)
 {
     g_autofree gint64 *times = g_new0(gint64, VIMG_SLICE_PREFIXES);
+    g_autofree guint *numbers = g_new(guint, VIMG_SLICE_PREFIXES);
     gint64 began = g_get_monotonic_time();
     gboolean apart = began - usage->looked >= APART;
     int result = find_prefixes(transport, times);
-    guint i;
+    gsize n = result == 0 ? find_doubtful(usage, times, numbers) : 0;
+    gsize i;
 
+    for (i = 0; result == 0 && i < n && g_get_monotonic_time() - began < LOOK_MAX; i += BATCH)
+        result = visit(usage, transport, numbers + i, MIN(BATCH, n - i), times, apart);
     *total = 0;
-    for (i = 0; i < VIMG_SLICE_PREFIXES; i++) {
-        if (result == 0 && g_get_monotonic_time() - began < LOOK_MAX)
-            result = visit(&usage->prefixes[i], transport, i, times[i], apart);
+    for (i = 0; i < VIMG_SLICE_PREFIXES; i++)
         *total += usage->prefixes[i].bytes;
-    }
     if (apart)
         usage->looked = began;
     return result;

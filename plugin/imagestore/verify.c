@@ -21,8 +21,11 @@
 #include "turn.h"
 #include "verify.h"
 
-#define BATCH 256 /* slices between two records of how far it got, at least */
+#define BATCH 256  /* slices between two records of how far it got, at least */
+#define LISTED 256 /* prefix directories at once */
 #define RECORD_EVERY (5 * G_USEC_PER_SEC)
+#define IMAGES 256 /* at once */
+#define INDEX_BYTES ((guint64)32 * 1024 * 1024)
 #define MISSING_MAX (1 << 20) /* ids counted once each; beyond, it is too late to be exact */
 
 typedef struct {
@@ -149,28 +152,48 @@ list_prefixes(Verify *verify, guint8 *there, guint64 *foreign, GError **error)
     return TRUE;
 }
 
-static gboolean
-list_slices(Verify *verify, guint prefix, GArray *ids, guint64 *foreign, GError **error)
+static void
+take_slices(guint prefix, const GPtrArray *names, GArray *ids, guint64 *foreign)
 {
-    g_autofree char *dir = g_strdup_printf(VIMG_SLICES_DIR "/%04x", prefix);
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(verify->store->transport, dir, &names);
     guint i;
 
-    if (result == ENOENT)
-        return TRUE;
-    if (result != 0)
-        return throw_result(error, result, _("cannot list the slices"));
     for (i = 0; i < names->len; i++) {
-        const char *name = g_ptr_array_index(names, i);
         VimgSliceId id;
 
-        if (vimg_slice_parse(name, &id) && vimg_slice_prefix(&id) == prefix)
+        if (vimg_slice_parse(names->pdata[i], &id) && vimg_slice_prefix(&id) == prefix)
             g_array_append_val(ids, id);
         else
             ++*foreign;
     }
-    return TRUE;
+}
+
+/* What is in the next @n prefix directories that are @there; @at moves behind them. */
+static gboolean
+list_slices(Verify *verify, const guint8 *there, guint *at, guint n, GArray *ids, guint64 *foreign,
+            GError **error)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    guint prefixes[LISTED];
+    gboolean good = TRUE;
+    guint count = 0;
+    guint i;
+
+    for (; *at < VIMG_SLICE_PREFIXES && count < n; ++*at) {
+        if (!there[*at])
+            continue;
+        ops[count] =
+            (VimgOp){.kind = VIMG_OP_LIST, .path = g_strdup_printf(VIMG_SLICES_DIR "/%04x", *at)};
+        prefixes[count++] = *at;
+    }
+    vimg_transport_run(verify->store->transport, ops, count);
+    for (i = 0; good && i < count; i++) {
+        if (ops[i].result == 0)
+            take_slices(prefixes[i], ops[i].names, ids, foreign);
+        else if (ops[i].result != ENOENT)
+            good = throw_result(error, ops[i].result, _("cannot list the slices"));
+    }
+    vimg_transport_clear_ops(ops, count, TRUE);
+    return good && vimg_slice_store_check_job(verify->job, error);
 }
 
 /* Reads from prefix *@next on and moves it behind what was read. */
@@ -179,11 +202,14 @@ check_batch(Verify *verify, const guint8 *there, guint64 total, guint *next, GEr
 {
     g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(VimgSliceId));
     guint64 foreign = 0;
-    guint at;
+    guint at = *next;
 
-    for (at = *next; at < VIMG_SLICE_PREFIXES && ids->len < BATCH; at++) {
-        if (there[at] && (!vimg_slice_store_check_job(verify->job, error) ||
-                          !list_slices(verify, at, ids, &foreign, error)))
+    while (at < VIMG_SLICE_PREFIXES && ids->len < BATCH) {
+        /* about as many as are missing, by what there was in those before */
+        guint64 each = verify->sums.slices / MAX(at, 1) + 1;
+        guint n = (guint)CLAMP((BATCH - ids->len) / each, 1, LISTED);
+
+        if (!list_slices(verify, there, &at, n, ids, &foreign, error))
             return FALSE;
     }
     if (!vimg_scrub_run(verify->scrub, ids, total, error))
@@ -321,7 +347,7 @@ find_damage(Verify *verify, const VimgIndex *index, VimgDamage *out, GError **er
         g_clear_pointer(&rescued, g_array_unref);
         vimg_damage_clear(out);
         if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
-                              verify->job, out, error))
+                              vimg_scrub_good(verify->scrub), verify->job, out, error))
             return FALSE;
         rescued = g_steal_pointer(&out->rescued);
         if (rescued && !vimg_scrub_run(verify->scrub, rescued, 0, error))
@@ -353,11 +379,13 @@ mark_index(Verify *verify, const char *uuid, GError **error)
     return vimg_manifest_write(image.manifest, turn->lease, error);
 }
 
+/* @read: of its index */
 static gboolean
-check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GError **error)
+check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, const VimgOp *read,
+            GError **error)
 {
     g_autoptr(GError) fault = NULL;
-    g_autoptr(VimgIndex) index = vimg_image_index(verify->store, image, &fault);
+    g_autoptr(VimgIndex) index = vimg_image_check_index(image, read->result, read->content, &fault);
     g_auto(VimgDamage) damage = {0};
     g_autofree char *reason = NULL;
     GError *local = NULL;
@@ -384,49 +412,91 @@ check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, GErr
     return settle_mark(uuid, local, error);
 }
 
+/* @read: of its index; not run if that is not worth a look */
 static gboolean
-look_at_image(Verify *verify, const char *uuid, GError **error)
+judge_image(Verify *verify, const VimgImageLook *look, const VimgOp *read, GError **error)
 {
-    g_auto(VimgStoredImage) image = {0};
+    const VimgStoredImage *image = &look->stored;
+    const char *uuid = look->uuid;
     g_autofree char *fault = NULL;
-    int result = vimg_image_look(verify->store, uuid, &image);
 
-    if (result != 0)
-        return throw_result(error, result, _("cannot read image %s"), uuid);
-    if (!image.published)
+    if (look->result != 0)
+        return throw_result(error, look->result, _("cannot read image %s"), uuid);
+    if (!image->published)
         return TRUE;
-    if (!image.manifest) {
+    if (!image->manifest) {
         if (!is_gone(verify, uuid))
-            add_damaged(verify, uuid, &image, _("the manifest cannot be read"));
+            add_damaged(verify, uuid, image, _("the manifest cannot be read"));
         return TRUE;
     }
     /* what is neither there nor in the trash is for the collector */
-    if (!image.claimed && !image.deleted)
+    if (!image->claimed && !image->deleted)
         return TRUE;
-    fault = vimg_image_find_fault(&image);
+    fault = vimg_image_find_fault(image);
     if (!fault)
-        return check_image(verify, uuid, &image, error);
+        return check_image(verify, uuid, image, read, error);
     if (!is_gone(verify, uuid))
-        add_damaged(verify, uuid, &image, fault);
+        add_damaged(verify, uuid, image, fault);
     return TRUE;
+}
+
+/* All of @looks; as many indexes are read at once as there is memory for. */
+static gboolean
+judge_images(Verify *verify, const GArray *looks, GError **error)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, looks->len);
+    gboolean good = TRUE;
+    gsize done = 0;
+    gsize i;
+
+    for (i = 0; i < looks->len; i++) {
+        const VimgImageLook *look = &g_array_index(looks, VimgImageLook, i);
+
+        /* one that is longer than it was, or not whole, is known by that already */
+        ops[i] = (VimgOp){.kind = VIMG_OP_READ,
+                          .path = vimg_image_path(look->uuid, VIMG_IMAGE_INDEX),
+                          .size = MIN(look->stored.index_size, VIMG_INDEX_MAX_SIZE)};
+    }
+    while (good && done < looks->len) {
+        gsize n = vimg_transport_read_some(verify->store->transport, ops + done, looks->len - done,
+                                           INDEX_BYTES);
+
+        for (i = done; i < done + n; i++) {
+            good = good && vimg_slice_store_check_job(verify->job, error) &&
+                   judge_image(verify, &g_array_index(looks, VimgImageLook, i), &ops[i], error);
+            g_clear_pointer(&ops[i].content, vimg_buffer_unref);
+        }
+        done += n;
+    }
+    vimg_transport_clear_ops(ops, looks->len, TRUE);
+    return good;
+}
+
+static gboolean
+look_at_image(Verify *verify, const char *uuid, GError **error)
+{
+    g_autoptr(GPtrArray) uuids = g_ptr_array_new();
+    g_autoptr(GArray) looks = NULL;
+
+    g_ptr_array_add(uuids, (gpointer)uuid);
+    looks = vimg_image_look_some(verify->store, uuids, 0, 1);
+    return judge_images(verify, looks, error);
 }
 
 static gboolean
 look_at_all(Verify *verify, GError **error)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(verify->store->transport, "images", &names);
+    g_autoptr(GPtrArray) uuids = vimg_image_uuids(verify->store, error);
     guint i;
 
-    if (result != 0)
-        return throw_result(error, result, _("cannot list the images"));
-    for (i = 0; i < names->len; i++) {
-        vimg_slice_store_progress(verify->job, "checking images", i, names->len);
-        if (!vimg_slice_store_check_job(verify->job, error) ||
-            (vimg_image_is_uuid(names->pdata[i]) && !look_at_image(verify, names->pdata[i], error)))
+    for (i = 0; uuids && i < uuids->len; i += IMAGES) {
+        g_autoptr(GArray) looks = vimg_image_look_some(verify->store, uuids, i, IMAGES);
+
+        vimg_slice_store_progress(verify->job, "checking images", i, uuids->len);
+        if (!judge_images(verify, looks, error))
             return FALSE;
     }
-    return TRUE;
+    return uuids != NULL;
 }
 
 /* @uuid: NULL: at all of them; what is bad in one image may be so in others. */

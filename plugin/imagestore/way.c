@@ -49,17 +49,35 @@ accept_line(const char *pool)
     return g_strconcat(ACCEPT_COMMAND, " ", quoted, NULL);
 }
 
-VimgWay *
-vimg_way_new(const VimgPluginPool *pool)
+/* Returns: (transfer full) the daemon's own; NULL: it has none, or is older than that. */
+static char *
+known_hosts(void)
 {
-    const char *state = vimg_services ? vimg_services->state_dir : NULL;
-    const char *policy = vimg_option_text(pool, "ssh", "policy");
+    const gsize needed = G_STRUCT_OFFSET(VimgServices, state_dir) + sizeof(const char *);
+
+    if (!vimg_services || vimg_services->size < needed || !vimg_services->state_dir)
+        return NULL;
+    return g_build_filename(vimg_services->state_dir, "known_hosts", NULL);
+}
+
+static VimgWay *
+way_alloc(void)
+{
     VimgWay *way = g_new0(VimgWay, 1);
-    gsize i;
 
     way->refs = 1;
     way->hosts = g_array_new(FALSE, FALSE, sizeof(VimgPluginAddress));
     g_array_set_clear_func(way->hosts, clear_address);
+    return way;
+}
+
+VimgWay *
+vimg_way_new(const VimgPluginPool *pool)
+{
+    const char *policy = vimg_option_text(pool, "ssh", "policy");
+    VimgWay *way = way_alloc();
+    gsize i;
+
     for (i = 0; i < pool->n_hosts; i++) {
         VimgPluginAddress host = {.name = g_strdup(pool->hosts[i].name),
                                   .port = vimg_remote_port(&pool->hosts[i])};
@@ -75,12 +93,38 @@ vimg_way_new(const VimgPluginPool *pool)
     way->host_key = g_strdup(vimg_option_text(pool, "ssh", "hostKey"));
     way->policy =
         g_strcmp0(policy, "accept-new") == 0 ? VIMG_HOST_KEY_ACCEPT_NEW : VIMG_HOST_KEY_KNOWN;
-    way->known_hosts = state ? g_build_filename(state, "known_hosts", NULL) : NULL;
+    way->known_hosts = known_hosts();
     way->accept_line = accept_line(pool->name);
     way->connections =
         (guint)vimg_option_number(pool, "ssh", "connections", VIMG_WAY_CONNECTIONS_DEFAULT);
     way->connections = CLAMP(way->connections, 1, VIMG_WAY_CONNECTIONS_MAX);
     return way;
+}
+
+VimgWay *
+vimg_way_via(const VimgWay *way, const char *network)
+{
+    VimgWay *via = way_alloc();
+    guint i;
+
+    for (i = 0; i < way->hosts->len; i++) {
+        VimgPluginAddress host = g_array_index(way->hosts, VimgPluginAddress, i);
+
+        host.name = g_strdup(host.name);
+        g_array_append_val(via->hosts, host);
+    }
+    via->network = g_strdup(network);
+    via->auth_type = g_strdup(way->auth_type);
+    via->user = g_strdup(way->user);
+    via->secret_usage = g_strdup(way->secret_usage);
+    via->secret_uuid = g_strdup(way->secret_uuid);
+    via->identity = g_strdup(way->identity);
+    via->host_key = g_strdup(way->host_key);
+    via->policy = way->policy;
+    via->known_hosts = g_strdup(way->known_hosts);
+    via->accept_line = g_strdup(way->accept_line);
+    via->connections = way->connections;
+    return via;
 }
 
 VimgWay *

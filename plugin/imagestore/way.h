@@ -10,7 +10,7 @@
 #define VIMG_IMAGESTORE_WAY_H
 
 #include "sftp/stream.h"
-#include "ssh/ssh.h"
+#include "../ssh/ssh.h"
 
 #define VIMG_WAY_CONNECTIONS_MAX 8
 #define VIMG_WAY_CONNECTIONS_DEFAULT 4
@@ -20,6 +20,8 @@ typedef struct _VimgWay VimgWay;
 /* Of @pool, which vimg_remote_check() let pass.  Returns: (transfer full) */
 VimgWay *vimg_way_new(const VimgPluginPool *pool);
 VimgWay *vimg_way_ref(VimgWay *way);
+/* The same way, but over @network, a CIDR, alone.  Returns: (transfer full) */
+VimgWay *vimg_way_via(const VimgWay *way, const char *network);
 /* Accepts NULL. */
 void vimg_way_unref(VimgWay *way);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgWay, vimg_way_unref)

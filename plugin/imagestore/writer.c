@@ -93,20 +93,17 @@ load(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
 {
     guint64 durable;
 
-    if (!load_saving(writer, uuid, error))
+    if (!vimg_writing_begin(writer->lease, uuid, NULL, error))
         return FALSE;
-    writer->announced =
-        vimg_writing_begin(writer->lease, uuid, writer->image.manifest->image.name, error);
-    if (!writer->announced)
-        return FALSE;
-    /* another host may have gone on with it until then */
-    vimg_stored_image_clear(&writer->image);
+    /* only now: until then another host may have gone on with it */
     if (!load_saving(writer, uuid, error)) {
         vimg_writing_end(writer->lease, uuid);
-        writer->announced = FALSE;
         return FALSE;
     }
-    if (!vimg_resume_load(writer->store, uuid, writer->image.manifest->image.format, &writer->old,
+    writer->announced = TRUE;
+    /* without a partial index there is nothing to be looked for */
+    if (writer->image.durable > 0 &&
+        !vimg_resume_load(writer->store, uuid, writer->image.manifest->image.format, &writer->old,
                           &writer->cut, error))
         return FALSE;
     durable = durable_end(writer);
@@ -265,6 +262,9 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, GError **error
     g_free(manifest->sealed_format);
     manifest->sealed_format = g_strdup(image->format ? image->format : manifest->image.format);
     manifest->sealed_capacity = image->capacity;
+    g_free(manifest->image.copy_of);
+    manifest->image.copy_of =
+        VIMG_PLUGIN_IMAGE_HAS(image, copy_of) ? g_strdup(image->copy_of) : NULL;
     if (!manifest->image.parent)
         manifest->image.parent = vimg_parent_find(writer->store, index);
     if (vimg_publish_image(writer->lease, manifest, index, writer->job, error))

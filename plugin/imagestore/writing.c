@@ -59,7 +59,7 @@ vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GError 
         return vimg_lease_check(lease, error) && throw_gone(error);
     if (result != 0)
         return vimg_lease_throw(lease, error, result, _("cannot write to the image"));
-    if (vimg_claim_holds(lease->store, name, uuid, &local))
+    if (!name || vimg_claim_holds(lease->store, name, uuid, &local))
         return TRUE;
     vimg_writing_end(lease, uuid);
     if (!local)

@@ -11,7 +11,10 @@
 
 #include "lease.h"
 
-/* VIMG_ERROR_BUSY naming the host that writes it, VIMG_ERROR_NO_VOL if the image @name went. */
+/*
+ * VIMG_ERROR_BUSY naming the host that writes it, VIMG_ERROR_NO_VOL if the image @name went; NULL:
+ * whoever asks looks himself whether it is there, afterwards.
+ */
 gboolean vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GError **error);
 void vimg_writing_end(VimgLease *lease, const char *uuid);
 /* VIMG_ERROR_BUSY naming the host that writes @uuid. */

@@ -39,7 +39,8 @@ typedef struct {
     gint refs;
     char *name;
     char *service;
-    int done; /* eventfd */
+    int done;      /* eventfd */
+    gint answered; /* atomic: what follows is there */
     int result;
     struct addrinfo *found;
 } Question;
@@ -154,6 +155,7 @@ ask_thread(void *data)
     g_autoptr(Question) question = data;
 
     ask(question);
+    __atomic_store_n(&question->answered, TRUE, __ATOMIC_RELEASE);
     eventfd_write(question->done, 1);
     return NULL;
 }
@@ -179,7 +181,8 @@ ask_until(Question *question, gint64 deadline)
         return FALSE;
     }
     pthread_detach(thread);
-    return poll(&poll_fd, 1, (int)MAX(left, 0)) > 0;
+    return poll(&poll_fd, 1, (int)MAX(left, 0)) > 0 &&
+           __atomic_load_n(&question->answered, __ATOMIC_ACQUIRE);
 }
 
 static VimgEndpoint *

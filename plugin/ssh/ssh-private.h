@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <libintl.h>
 #include <stdarg.h>
+#include <stddef.h>
 
 #include "ssh.h"
 
@@ -18,6 +19,12 @@
 
 /* Bytes that libssh2 may hold for one connection, whatever the server sends. */
 #define VIMG_SSH_MEMORY_MAX ((gsize)48 * 1024 * 1024)
+
+/* Memory of libssh2, in front of what it sees of it. */
+typedef struct {
+    _Alignas(max_align_t) GList link;
+    gsize size;
+} VimgSshBlock;
 
 struct _VimgSsh {
     int fd;
@@ -29,6 +36,7 @@ struct _VimgSsh {
     gint64 deadline;            /* of the monotonic clock; 0: none */
     guint64 received;           /* bytes */
     gboolean closed;            /* by the server */
+    GQueue blocks;              /* of VimgSshBlock */
     gsize memory;               /* bytes that libssh2 holds */
     gboolean memory_out;        /* it wanted more than it may have */
     gboolean secret;            /* what it gives back may hold secrets */

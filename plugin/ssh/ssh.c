@@ -8,7 +8,6 @@
  */
 #include "config.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -96,16 +95,30 @@ vimg_ssh_throw_lost(GError **error, VimgSshStep step, VimgSsh *ssh)
 gpointer
 vimg_ssh_alloc(VimgSsh *ssh, gsize size)
 {
-    gpointer block;
+    VimgSshBlock *block;
 
-    if (size > VIMG_SSH_MEMORY_MAX - ssh->memory) {
+    if (size > VIMG_SSH_MEMORY_MAX || sizeof(*block) + size > VIMG_SSH_MEMORY_MAX - ssh->memory) {
         ssh->memory_out = TRUE;
         return NULL;
     }
-    block = malloc(MAX(size, 1));
-    if (block)
-        ssh->memory += MIN(malloc_usable_size(block), VIMG_SSH_MEMORY_MAX - ssh->memory);
-    return block;
+    block = malloc(sizeof(*block) + size);
+    if (!block)
+        return NULL;
+    block->size = size;
+    block->link = (GList){.data = block};
+    g_queue_push_head_link(&ssh->blocks, &block->link);
+    ssh->memory += sizeof(*block) + size;
+    return block + 1;
+}
+
+static void
+free_block(VimgSsh *ssh, VimgSshBlock *block)
+{
+    g_queue_unlink(&ssh->blocks, &block->link);
+    ssh->memory -= sizeof(*block) + block->size;
+    if (ssh->secret)
+        explicit_bzero(block + 1, block->size);
+    free(block);
 }
 
 static void *
@@ -115,26 +128,21 @@ ssh_alloc(size_t size, void **abstract)
 }
 
 static void
-ssh_free(void *block, void **abstract)
+ssh_free(void *data, void **abstract)
 {
-    VimgSsh *ssh = *abstract;
-    gsize size = block ? malloc_usable_size(block) : 0;
-
-    ssh->memory -= MIN(size, ssh->memory);
-    if (ssh->secret && block)
-        explicit_bzero(block, size);
-    free(block);
+    if (data)
+        free_block(*abstract, (VimgSshBlock *)data - 1);
 }
 
 static void *
-ssh_realloc(void *block, size_t size, void **abstract)
+ssh_realloc(void *data, size_t size, void **abstract)
 {
     void *larger = vimg_ssh_alloc(*abstract, size);
 
-    if (!larger || !block)
+    if (!larger || !data)
         return larger;
-    memcpy(larger, block, MIN(size, malloc_usable_size(block)));
-    ssh_free(block, abstract);
+    memcpy(larger, data, MIN(size, ((VimgSshBlock *)data - 1)->size));
+    ssh_free(data, abstract);
     return larger;
 }
 
@@ -197,6 +205,9 @@ vimg_ssh_free(VimgSsh *ssh)
         shutdown(ssh->fd, SHUT_RDWR);
     if (ssh->session)
         libssh2_session_free(ssh->session);
+    /* what it forgot, as 1.10 does with each new key of the host */
+    while (ssh->blocks.head)
+        free_block(ssh, ssh->blocks.head->data);
     if (ssh->fd >= 0)
         close(ssh->fd);
     g_free(ssh->host);

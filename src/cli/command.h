@@ -97,6 +97,7 @@ int vimg_cmd_trash_purge(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_du(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_diff(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_import(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_sync(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_jobs(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_job_cancel(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_pool_enable(VimgCtl *ctl, int argc, char **argv);

@@ -53,6 +53,12 @@ static const VimgCommandOption download_options[] = {
     {0},
 };
 
+static const VimgCommandOption sync_options[] = {
+    {"delete-missing", NULL, N_("Move to the trash what the first pool does not have")},
+    {"bandwidth", "RATE", N_("Bytes a second at most, also with k, M or G behind")},
+    {0},
+};
+
 static const VimgCommandOption help_options[] = {
     {"completion", NULL, N_("Print commands and options for a shell's completion")},
     {0},
@@ -71,6 +77,9 @@ const VimgCommand vimg_commands[] = {
      download_options},
     {"import", "POOL IMAGE URL", 3, 3, N_("Have the daemon fetch an image from a URL"),
      vimg_cmd_import, import_options},
+    {"sync", "POOL POOL [IMAGE]...", 2, G_MAXUINT,
+     N_("Copy the images of one pool, or some, that the other does not have yet"), vimg_cmd_sync,
+     sync_options},
     {"du", "POOL", 1, 1, N_("Show what each image takes, and what deleting it would free"),
      vimg_cmd_du, NULL},
     {"diff", "POOL IMAGE IMAGE", 3, 3, N_("Show in how much the second image differs"),

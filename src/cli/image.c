@@ -231,3 +231,58 @@ vimg_image_wipe(VimgCtl *ctl, const VimgImage *image, GError **error)
 {
     return change(ctl, VIMG_REMOTE_VOL_WIPE, image, error);
 }
+
+/* ---- all of a pool -------------------------------------------------------------------------- */
+
+/* What is not known is null. */
+static void
+set_known(JsonObject *object, const char *name, gboolean known, gint64 value)
+{
+    if (known)
+        json_object_set_int_member(object, name, value);
+    else
+        json_object_set_null_member(object, name);
+}
+
+static JsonObject *
+volume_to_json(const vimg_control_volume *volume)
+{
+    gboolean known = volume->as_of != 0;
+    JsonObject *object = json_object_new();
+
+    json_object_set_string_member(object, "uuid", volume->uuid);
+    json_object_set_string_member(object, "name", volume->name);
+    json_object_set_string_member(object, "state", volume->state);
+    json_object_set_string_member(object, "reason", volume->reason ? *volume->reason : NULL);
+    json_object_set_string_member(object, "format", volume->format ? *volume->format : NULL);
+    json_object_set_int_member(object, "capacity", (gint64)volume->capacity);
+    json_object_set_int_member(object, "allocation", (gint64)volume->allocation);
+    json_object_set_int_member(object, "physical", (gint64)volume->physical);
+    json_object_set_int_member(object, "created", volume->created);
+    set_known(object, "unique", known, (gint64)volume->unique);
+    set_known(object, "shared", known, (gint64)volume->shared);
+    set_known(object, "as_of", known, volume->as_of);
+    return object;
+}
+
+static gboolean
+add_page(VimgCtl *ctl, const VimgCtlPool *pool, vimg_remote_text *after, JsonArray *list,
+         GError **error)
+{
+    vimg_control_volumes_args args = {*pool, after, VIMG_CONTROL_PAGE_MAX};
+    vimg_control_volumes_ret ret = {0};
+    gboolean ok =
+        vimg_ctl_call(ctl, VIMG_CONTROL_VOLUME_LIST, (xdrproc_t)xdr_vimg_control_volumes_args,
+                      &args, (xdrproc_t)xdr_vimg_control_volumes_ret, &ret, error);
+
+    for (u_int i = 0; ok && i < ret.volumes.volumes_len; i++)
+        json_array_add_object_element(list, volume_to_json(&ret.volumes.volumes_val[i]));
+    xdr_free((xdrproc_t)xdr_vimg_control_volumes_ret, (char *)&ret);
+    return ok;
+}
+
+JsonObject *
+vimg_image_list(VimgCtl *ctl, const VimgCtlPool *pool, GError **error)
+{
+    return vimg_ctl_list(ctl, pool, "volumes", "name", add_page, error);
+}

@@ -26,6 +26,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgImage, vimg_image_free)
 
 /* Of an image that is there no error comes but VIR_ERR_NO_STORAGE_VOL. */
 VimgImage *vimg_image_find(VimgCtl *ctl, const VimgCtlPool *pool, const char *name, GError **error);
+/* Returns: (transfer full) {"pool": …, "volumes": […]}, what `list --json` prints. */
+JsonObject *vimg_image_list(VimgCtl *ctl, const VimgCtlPool *pool, GError **error);
 /* @xml: a <volume> document. */
 VimgImage *vimg_image_create(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml,
                              GError **error);

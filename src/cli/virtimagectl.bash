@@ -71,7 +71,7 @@ _virtimagectl_look() {
 
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        -c | --progress | --format | --checksum | --digest | --connect | --retry)
+        -c | --progress | --format | --checksum | --digest | --connect | --retry | --bandwidth)
             ((i++))
             continue
             ;;

@@ -211,7 +211,7 @@ copy_file(VimgUse *use, VimgJob *job, const VimgAdoptFile *file, VimgWriter *wri
     vimg_image_copy(image, &declared);
     reader = vimg_reader_open_file(store, file->origin, file->name, 0, job, error);
     intake = reader ? vimg_intake_new(&declared, writer, job, 0, TRUE, error) : NULL;
-    return intake && vimg_copy_extents(reader, intake, job, job, error) &&
+    return intake && vimg_copy_extents(reader, intake, job, job, 0, error) &&
            vimg_intake_judge(intake, vimg_store_type(store), image, error) &&
            vimg_adopt_check(file, image->format, error) && vimg_intake_pad(intake, image, error);
 }

@@ -147,6 +147,8 @@ vimg_image_lie(const VimgType *type, const VimgPluginImage *image)
     }
     if (VIMG_PLUGIN_IMAGE_HAS(image, origin) && !vimg_text_check(image->origin))
         return g_strdup_printf("bad origin of image %s", image->uuid);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, copy_of) && !vimg_text_check(image->copy_of))
+        return g_strdup_printf("bad source of image %s", image->uuid);
     return numbers_lie(image);
 }
 

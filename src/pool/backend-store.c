@@ -167,6 +167,7 @@ typedef struct {
     GHashTable *names; /* set of char *, borrowed from @uuids */
     gboolean trash;    /* where many may have one name */
     gboolean stopped;  /* by @sink */
+    guint left_out;
 } Listing;
 
 /* Returns: NULL, or (transfer full) why @image is not passed on. */
@@ -202,6 +203,7 @@ list_one(const VimgPluginImage *image, gpointer data)
     lie = listing_lie(listing, image);
     if (lie) {
         vimg_type_complain(listing->store->type, "left out of the list: %s", lie);
+        listing->left_out++;
         return TRUE;
     }
     memcpy(&known, image, MIN(image->size, sizeof(known)));
@@ -221,7 +223,7 @@ vimg_store_list(VimgStore *store, VimgImageSink sink, gpointer data, GError **er
 {
     g_autoptr(GHashTable) uuids = names_new();
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
-    Listing listing = {store, sink, data, uuids, names, FALSE, FALSE};
+    Listing listing = {store, sink, data, uuids, names, FALSE, FALSE, 0};
     GError *local = NULL;
     gboolean ok = store->type->table.list(store->handle, list_one, &listing, &local);
 
@@ -321,7 +323,7 @@ vimg_store_list_trash(VimgStore *store, VimgImageSink sink, gpointer data, GErro
 {
     g_autoptr(GHashTable) uuids = names_new();
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
-    Listing listing = {store, sink, data, uuids, names, TRUE, FALSE};
+    Listing listing = {store, sink, data, uuids, names, TRUE, FALSE, 0};
     GError *local = NULL;
     gboolean ok;
 
@@ -329,6 +331,25 @@ vimg_store_list_trash(VimgStore *store, VimgImageSink sink, gpointer data, GErro
         return throw_no_trash(error);
     ok = store->type->table.list_trash(store->handle, list_one, &listing, &local);
     return vimg_type_settle(store->type, ok, local, NULL, error);
+}
+
+gboolean
+vimg_store_list_whole(VimgStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    g_autoptr(GHashTable) uuids = names_new();
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    Listing listing = {store, sink, data, uuids, names, FALSE, FALSE, 0};
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.list_whole)
+        return unsupported(error, _("storage pool cannot tell whether its list is whole"));
+    ok = store->type->table.list_whole(store->handle, list_one, &listing, &local);
+    if (!vimg_type_settle(store->type, ok, local, NULL, error))
+        return FALSE;
+    return (listing.left_out == 0 && !listing.stopped) ||
+           vimg_throw(error, VIMG_ERROR_FAILED, "%s",
+                      _("storage pool has images that cannot be listed"));
 }
 
 gboolean

@@ -89,6 +89,8 @@ gboolean vimg_store_update(VimgStore *store, const VimgPoolView *view, GError **
 gboolean vimg_store_probe(VimgStore *store, VimgPluginStore *out, GError **error);
 /* Lying entries (bad names, uuids, unknown formats, doubles) are logged and left out. */
 gboolean vimg_store_list(VimgStore *store, VimgImageSink sink, gpointer data, GError **error);
+/* The same, but an error if anything was to be left out. */
+gboolean vimg_store_list_whole(VimgStore *store, VimgImageSink sink, gpointer data, GError **error);
 /* The same for the trash, where several may have one name. */
 gboolean vimg_store_list_trash(VimgStore *store, VimgImageSink sink, gpointer data, GError **error);
 gboolean vimg_store_create(VimgStore *store, const VimgPluginImage *image, VimgPluginImage *out,
@@ -108,6 +110,17 @@ gboolean vimg_store_set_error(VimgStore *store, const char *uuid, const char *re
 gboolean vimg_store_can_clone(VimgStore *a, VimgStore *b);
 gboolean vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *image,
                           VimgPluginJob *job, VimgPluginImage *out, GError **error);
+
+/* ---- backend-pull.c: two storages of one backend ---------------------------------------- */
+
+gboolean vimg_store_can_pull(VimgStore *store, VimgStore *source);
+/* As pull() and same() of the contract; the first only if it can. */
+gboolean vimg_store_pull(VimgStore *store, const char *uuid, VimgStore *source, const char *from,
+                         const VimgPullRequest *request, VimgPluginJob *job, guint64 *sent,
+                         VimgPluginImage *out, GError **error);
+gboolean vimg_store_same(VimgStore *store, const char *uuid, VimgStore *source, const char *from,
+                         gboolean *same, GError **error);
+
 gboolean vimg_store_can_write(VimgStore *store);
 /* Only of a type that can adopt.  Files with impossible names or origins are logged and left out.
  */

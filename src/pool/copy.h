@@ -10,9 +10,9 @@
 
 /*
  * All that is left in @reader goes to @intake.  Either job may be cancelled, and shows how far it
- * is; they may be one.
+ * is; they may be one.  @rate: bytes a second, holes not counted; 0: no limit.
  */
 gboolean vimg_copy_extents(VimgReader *reader, VimgIntake *intake, VimgJob *from, VimgJob *to,
-                           GError **error);
+                           guint64 rate, GError **error);
 
 #endif

@@ -450,6 +450,7 @@ seal(Import *import, GError **error)
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
     vimg_image_copy(&image, &import->declared);
+    g_clear_pointer(&image.copy_of, g_free); /* this came from elsewhere */
     if (import->by_intake) {
         g_clear_pointer(&image.checksum_type, g_free);
         g_clear_pointer(&image.checksum, g_free);

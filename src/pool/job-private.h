@@ -35,6 +35,11 @@ struct _VimgPluginJob {
     guint64 bytes;    /* under lock: of content, not yet in the tally */
     gint64 counted;   /* under lock: until when its time is in the tally; monotonic */
     gboolean moved;   /* under lock: since its progress was told */
+    char *other;      /* under lock: a pool it is a job of too; may be NULL */
+    VimgJob *link_to; /* under lock: what ends it as well; may be NULL */
+    char *part;       /* under lock: its phase, of which it tells the rest; may be NULL */
+    guint64 base;     /* under lock: done before this part */
+    guint64 whole;    /* under lock: total of all parts */
 };
 
 /* ---- job-watch.c ------------------------------------------------------------------------ */

@@ -125,6 +125,8 @@ vimg_job_end(VimgJob *job)
     vimg_mutex_unlock(&job->jobs->lock);
     info_clear(&job->info);
     g_free(job->error);
+    g_free(job->other);
+    g_free(job->part);
     g_free(job);
 }
 
@@ -135,6 +137,14 @@ vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total)
     char *old;
 
     vimg_mutex_lock(&job->jobs->lock);
+    if (job->part) {
+        g_free(valid);
+        valid = g_strdup(job->part);
+        /* what does not know its total does not go back */
+        done = total > 0 ? MIN(job->base + MIN(done, job->whole), job->whole)
+                         : MAX(job->info.done, job->base);
+        total = job->whole;
+    }
     if (strcmp(job->info.phase, valid) != 0)
         count(job);
     old = job->info.phase;
@@ -160,8 +170,37 @@ vimg_job_add(VimgJob *job, guint64 bytes)
 {
     VIMG_LOCK_GUARD(&job->jobs->lock);
     job->info.done += bytes;
+    if (job->part)
+        job->info.done = MIN(job->info.done, job->whole);
     job->bytes += bytes;
     job->moved = TRUE;
+}
+
+void
+vimg_job_part(VimgJob *job, const char *phase, guint64 base, guint64 whole)
+{
+    vimg_mutex_lock(&job->jobs->lock);
+    g_free(job->part);
+    job->part = g_strdup(phase);
+    job->base = base;
+    job->whole = whole;
+    vimg_mutex_unlock(&job->jobs->lock);
+    vimg_job_progress(job, phase, 0, 0);
+}
+
+void
+vimg_job_beside(VimgJob *job, const char *other)
+{
+    VIMG_LOCK_GUARD(&job->jobs->lock);
+    g_free(job->other);
+    job->other = g_strdup(other);
+}
+
+void
+vimg_job_link(VimgJob *job, VimgJob *to)
+{
+    VIMG_LOCK_GUARD(&job->jobs->lock);
+    job->link_to = to;
 }
 
 gboolean
@@ -180,7 +219,7 @@ gboolean
 vimg_job_cancelled(VimgJob *job)
 {
     VIMG_LOCK_GUARD(&job->jobs->lock);
-    return job->info.cancelled;
+    return job->info.cancelled || (job->link_to && job->link_to->info.cancelled);
 }
 
 void
@@ -239,10 +278,12 @@ vimg_jobs_rename(VimgJobs *jobs, const char *pool, const char *name)
     for (link = jobs->jobs.head; link; link = link->next) {
         VimgJob *job = link->data;
 
-        if (strcmp(job->info.pool, pool) != 0)
+        char **called = g_strcmp0(job->other, pool) == 0 ? &job->other : &job->info.pool;
+
+        if (strcmp(*called, pool) != 0)
             continue;
-        g_free(job->info.pool);
-        job->info.pool = g_strdup(name);
+        g_free(*called);
+        *called = g_strdup(name);
     }
 }
 
@@ -263,7 +304,7 @@ vimg_jobs_list(VimgJobs *jobs, const char *pool)
     for (link = jobs->jobs.head; link; link = link->next) {
         const VimgJob *job = link->data;
 
-        if (!pool || strcmp(job->info.pool, pool) == 0)
+        if (!pool || strcmp(job->info.pool, pool) == 0 || g_strcmp0(job->other, pool) == 0)
             g_ptr_array_add(list, vimg_job_info_copy(&job->info));
     }
     return list;

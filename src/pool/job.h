@@ -27,6 +27,15 @@ void vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 to
 void vimg_job_turn_to(VimgJob *job, const char *volume);
 void vimg_job_add(VimgJob *job, guint64 bytes); /* of content: done += bytes */
 /*
+ * From now on its progress is that of one part of several, which @phase names: @base was done
+ * before, all of them are @whole.
+ */
+void vimg_job_part(VimgJob *job, const char *phase, guint64 base, guint64 whole);
+/* It is a job of the pool @other too. */
+void vimg_job_beside(VimgJob *job, const char *other);
+/* Who cancels @to cancels @job; NULL: no more.  Before @to ends. */
+void vimg_job_link(VimgJob *job, VimgJob *to);
+/*
  * What whoever waits for it is told: once it ends it has failed, or was cancelled.  Returns: FALSE
  * if it had failed before, and nothing changed.
  */

@@ -383,6 +383,7 @@ typedef enum {
     VIMG_ACTION_WIPE,
     VIMG_ACTION_DELETE,
     VIMG_ACTION_VERIFY,
+    VIMG_ACTION_COMPARE, /* with what it is to be, and give it what it lacks */
     VIMG_N_ACTIONS
 } VimgAction;
 
@@ -423,6 +424,8 @@ gboolean vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUs
                        GError **error);
 /* The same for one that only looks at the storage, of which there may be any number. */
 gboolean vimg_use_look(VimgPool *pool, const char *kind, VimgUse *out, GError **error);
+/* The same for one that adds images. */
+gboolean vimg_use_fill(VimgPool *pool, const char *kind, VimgUse *out, GError **error);
 /* The same for an image of the trash that is to go for good, unless somebody still reads it. */
 gboolean vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out,
                         GError **error);
@@ -444,8 +447,9 @@ void vimg_use_discard(VimgUse *use, const char *uuid);
 gboolean vimg_use_failed(VimgUse *use, const GError *error);
 /* What the job is for fails with @error, whatever is the cause.  Returns: FALSE. */
 gboolean vimg_use_fail(VimgUse *use, GError **error);
-/* Returns: (transfer full) */
+/* Each returns: (transfer full) */
 char *vimg_use_uuid(VimgUse *use);
+char *vimg_use_key(VimgUse *use);
 /* @out: (transfer full) a copy of what is known now. */
 void vimg_use_image(VimgUse *use, VimgPluginImage *out);
 void vimg_use_fill_id(VimgUse *use, VimgVolId *out);

@@ -231,6 +231,28 @@ typedef struct {
 char *vimg_model_vol_import(VimgModel *model, const VimgPoolId *pool,
                             const VimgImportRequest *request, GError **error);
 
+/* ---- synchronisation ------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *const *images; /* names; @n_images 0: all that are complete */
+    gsize n_images;
+    const char *const *deletes; /* uuids of images that go to the trash unless the source has one
+                                   of their names; as whoever confirmed it was shown them */
+    gsize n_deletes;
+    guint64 bandwidth; /* bytes a second at most; 0: no limit */
+} VimgSyncRequest;
+
+/*
+ * The images of @source become images of @pool too; one that is there with the same content is left
+ * alone.  It goes on whatever becomes of the client; interrupted, the same again goes on from
+ * there.  Returns: (transfer full) a JSON object: "source" and "pool", their names; arrays of
+ * "name" and "uuid": "copied", also with "sent" (bytes that travelled) and "allocation", "present"
+ * and "deleted"; "refused", an array of "name" and "reason"; bytes of all: "sent", and "total", the
+ * allocation of those copied; "truncated": the arrays lack some
+ */
+char *vimg_model_pool_sync(VimgModel *model, const VimgPoolId *pool, const VimgPoolId *source,
+                           const VimgSyncRequest *request, GError **error);
+
 /* ---- upkeep ----------------------------------------------------------------------------- */
 
 /*

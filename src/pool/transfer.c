@@ -332,6 +332,7 @@ finish_upload(VimgTransfer *transfer, GError **error)
     gboolean seal = FALSE;
 
     vimg_image_copy(&image, &transfer->image);
+    g_clear_pointer(&image.copy_of, g_free); /* this came from elsewhere */
     if (!check_end(transfer, &seal, error))
         return FALSE;
     if (seal && !vimg_intake_judge(transfer->intake, type, &image, &wrong))

@@ -28,6 +28,7 @@ vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image)
     out->arch = g_strdup(image->arch);
     out->description = g_strdup(image->description);
     out->origin = g_strdup(image->origin);
+    out->copy_of = g_strdup(image->copy_of);
 }
 
 VimgVolume *

@@ -10,7 +10,7 @@
 
 #include <libvirt/libvirt.h>
 
-#include "pool/copy.h"
+#include "pool/fill.h"
 #include "pool/model-private.h"
 #include "util/i18n.h"
 
@@ -170,68 +170,17 @@ check_copy(const VimgPluginImage *base, VimgPluginImage *image, GError **error)
     return TRUE;
 }
 
-/*
- * What a copy is compared with.  A checksum that the source has itself was compared when that was
- * sealed, and is not one of the zeros behind what was uploaded of a raw image.
- */
-static VimgPluginImage
-expected(const VimgPluginImage *base, const VimgPluginImage *image)
-{
-    VimgPluginImage declared = *image;
-
-    if (g_strcmp0(base->checksum, image->checksum) == 0)
-        declared.checksum = NULL;
-    return declared;
-}
-
-/* The source was judged when it was sealed, but perhaps not by us: what passes is judged again. */
 static gboolean
-copy_into(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
-          VimgWriter *writer, GError **error)
+copy_image(VimgFill *fill, GError **error)
 {
-    VimgPluginImage declared = expected(base, image);
-    g_autoptr(VimgReader) reader = vimg_reader_open(vimg_session_store(from->session), base->uuid,
-                                                    0, base->physical, from->job, error);
-    g_autoptr(VimgIntake) intake =
-        reader ? vimg_intake_new(&declared, writer, to->job, 0, TRUE, error) : NULL;
-
-    if (!intake)
-        return FALSE;
-    vimg_job_progress(from->job, "copy", 0, base->physical);
-    vimg_job_progress(to->job, "copy", 0, base->physical);
-    return vimg_copy_extents(reader, intake, from->job, to->job, error) &&
-           vimg_intake_judge(intake, vimg_store_type(vimg_session_store(to->session)), image,
-                             error) &&
-           (!writer || vimg_intake_pad(intake, image, error));
-}
-
-static gboolean
-copy_content(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
-             VimgPluginImage *out, GError **error)
-{
-    VimgWriteRequest request = {.size = sizeof(request), .reserve = base->allocation};
-    VimgWriter *writer =
-        vimg_writer_open(vimg_session_store(to->session), image->uuid, &request, to->job, error);
-
-    if (!writer)
-        return FALSE;
-    if (copy_into(from, to, base, image, writer, error))
-        return vimg_writer_finish(writer, TRUE, image, out, error);
-    vimg_writer_abort(writer);
-    return FALSE;
-}
-
-static gboolean
-copy_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
-           GError **error)
-{
+    VimgUse *to = fill->to;
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) local = NULL;
 
-    if (!create_image(to, image, "copy", 0, error))
+    if (!create_image(to, fill->image, "copy", 0, error))
         return FALSE;
-    if (!copy_content(from, to, base, image, &out, &local)) {
-        vimg_use_discard(to, image->uuid);
+    if (!vimg_fill_image(fill, &out, &local)) {
+        vimg_use_discard(to, fill->image->uuid);
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }
@@ -239,38 +188,25 @@ copy_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginIm
     return TRUE;
 }
 
-/*
- * No data passes by in a clone, which is as good as its source: only for a checksum that is new the
- * source is read beforehand.
- */
-static gboolean
-check_source(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
-             GError **error)
-{
-    VimgPluginImage declared = expected(base, image);
-
-    return !declared.checksum || copy_into(from, to, base, image, NULL, error);
-}
-
 /* *@done is FALSE if the storage cannot do it by itself, which is no failure. */
 static gboolean
-clone_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginImage *image,
-            gboolean *done, GError **error)
+clone_image(VimgFill *fill, gboolean *done, GError **error)
 {
+    VimgUse *to = fill->to;
     VimgStore *store = vimg_session_store(to->session);
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) local = NULL;
 
     *done = FALSE;
-    if (image->capacity != base->capacity ||
-        !vimg_store_can_clone(vimg_session_store(from->session), store))
+    if (fill->image->capacity != fill->base->capacity ||
+        !vimg_store_can_clone(vimg_session_store(fill->from->session), store))
         return TRUE;
-    if (!check_source(from, to, base, image, error))
+    if (!vimg_fill_check(fill, error))
         return FALSE;
-    if (vimg_store_clone(store, base->uuid, image, to->job, &out, &local)) {
+    if (vimg_store_clone(store, fill->base->uuid, fill->image, to->job, &out, &local)) {
         vimg_use_created(to, &out, "clone");
         *done = TRUE;
-        if (!expected(base, image).checksum) /* else it was counted as it was read */
+        if (!vimg_fill_sums(fill)) /* else it was counted as it was read */
             vimg_job_add(to->job, out.physical);
         return TRUE;
     }
@@ -281,25 +217,38 @@ clone_image(VimgUse *from, VimgUse *to, const VimgPluginImage *base, VimgPluginI
     return FALSE;
 }
 
+/* One of another storage that has the very content is found again by that. */
+static void
+note_source(VimgFill *fill)
+{
+    if (fill->image->capacity == fill->base->capacity)
+        fill->image->copy_of = vimg_use_key(fill->from);
+}
+
 static gboolean
 create_from(VimgModel *model, const VimgVolumeDef *def, guint flags, VimgUse *from, VimgUse *to,
             GError **error)
 {
     const VimgType *type = vimg_store_type(vimg_session_store(to->session));
+    g_autoptr(VimgPoolDef) source = vimg_pool_copy_def(from->pool);
+    g_autoptr(VimgPoolDef) pool = vimg_pool_copy_def(to->pool);
     g_auto(VimgPluginImage) base = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    VimgFill fill = {from, to, from->job, to->job, &base, &image};
     gboolean done = FALSE;
 
     vimg_use_image(from, &base);
+    vimg_fill_choose_network(&fill, source, pool);
     if (!describe(model, def, type, &base, &image, error) ||
         !check_preallocation(flags, image.format, error) || !check_copy(&base, &image, error))
         return FALSE;
-    if (!image.parent &&
-        vimg_store_can_clone(vimg_session_store(from->session), vimg_session_store(to->session)))
+    if (!vimg_store_can_clone(vimg_session_store(from->session), vimg_session_store(to->session)))
+        note_source(&fill);
+    else if (!image.parent)
         image.parent = g_strdup(base.uuid);
-    if (!clone_image(from, to, &base, &image, &done, error))
+    if (!clone_image(&fill, &done, error))
         return FALSE;
-    return done || copy_image(from, to, &base, &image, error);
+    return done || copy_image(&fill, error);
 }
 
 gboolean

@@ -55,6 +55,12 @@ static const Action actions[] = {
          TRUE,
          {[VIMG_IMAGE_SAVING] = N_(
               "volume '%1$s' is still being saved: it can be read once its upload is complete")}},
+    [VIMG_ACTION_COMPARE] =
+        {FALSE,
+         TRUE,
+         FALSE,
+         {[VIMG_IMAGE_SAVING] = N_(
+              "volume '%1$s' is still being saved: it can be read once its upload is complete")}},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(actions) == VIMG_N_ACTIONS);
 
@@ -239,16 +245,29 @@ vimg_use_tend(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out, G
     return TRUE;
 }
 
-gboolean
-vimg_use_look(VimgPool *pool, const char *kind, VimgUse *out, GError **error)
+static gboolean
+use_beside(VimgPool *pool, const char *kind, gboolean writes, VimgUse *out, GError **error)
 {
     if (!enter(pool, out, error))
         return FALSE;
     VIMG_LOCK_GUARD(&pool->lock);
-    if (!check_pool(pool, error) || !check_connected(pool, error))
+    if (!check_pool(pool, error) || (writes && !check_writable(pool, error)) ||
+        !check_connected(pool, error))
         return FALSE;
     begin_job(out, kind, NULL);
     return TRUE;
+}
+
+gboolean
+vimg_use_look(VimgPool *pool, const char *kind, VimgUse *out, GError **error)
+{
+    return use_beside(pool, kind, FALSE, out, error);
+}
+
+gboolean
+vimg_use_fill(VimgPool *pool, const char *kind, VimgUse *out, GError **error)
+{
+    return use_beside(pool, kind, TRUE, out, error);
 }
 
 gboolean
@@ -370,6 +389,13 @@ vimg_use_uuid(VimgUse *use)
 {
     VIMG_LOCK_GUARD(&use->pool->lock);
     return g_strdup(use->volume->image.uuid);
+}
+
+char *
+vimg_use_key(VimgUse *use)
+{
+    VIMG_LOCK_GUARD(&use->pool->lock);
+    return g_strdup(use->volume->key);
 }
 
 void

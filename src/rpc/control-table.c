@@ -68,6 +68,7 @@ static const VimgProc procs[] = {
     ROW(ZONE_ATTACH, "zoneAttach", zone_args, none, zone_attach, WRITES | POOL),
     ROW(ZONE_DETACH, "zoneDetach", zone_args, none, zone_detach, WRITES | POOL),
     ROW(ZONE_DELETE, "zoneDelete", zone_delete_args, none, zone_delete, WRITES),
+    ROW(POOL_SYNC, "poolSync", sync_args, report, pool_sync, WRITES | POOL | LONG),
     ROW(VOLUME_IMPORT, "volumeImport", import_args, report, volume_import,
         WRITES | POOL | LONG | VIMG_PROC_IMPORT),
 };

@@ -186,6 +186,8 @@ gboolean vimg_handle_zone_delete(VimgCall *call, GError **error);
 
 /* ---- handlers-import.c ---------------------------------------------------------------------- */
 
+gboolean vimg_handle_pool_sync(VimgCall *call, GError **error);
+
 gboolean vimg_handle_volume_import(VimgCall *call, GError **error);
 
 /* ---- events.c ------------------------------------------------------------------------------- */

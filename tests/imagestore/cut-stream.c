@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "cut-stream.h"
+#include "sftp-helper.h"
 #include "sftp/packet.h"
+#include "sftp/transport-sftp.h"
+#include "throw.h"
 
 #define HEAD 4 /* bytes of the length before a packet */
 
@@ -203,4 +206,50 @@ cut_stream_new(int fd, Cut *cut)
     stream->received = g_byte_array_new();
     stream->held = g_byte_array_new();
     return &stream->parent;
+}
+
+/* ---- servers ------------------------------------------------------------------------------- */
+
+const char *const cut_no_extensions[] = {"-P", "posix-rename,fsync,statvfs,hardlink,limits", NULL};
+
+static VimgSftpStream *
+connect_server(gpointer data, GError **error)
+{
+    CutServer *server = data;
+    guint number = __atomic_add_fetch(&server->connections, 1, __ATOMIC_RELAXED);
+
+    if (server->failures > 0) {
+        server->failures--;
+        throw_error(error, server->code, "no way %s", "there");
+        return NULL;
+    }
+    if (number == 1 && server->cut)
+        return cut_stream_new(helper_sftp_server(server->args, NULL), server->cut);
+    if (number == 2 && server->meanwhile)
+        server->meanwhile(server->dir);
+    return vimg_sftp_stream_new_fd(helper_sftp_server(server->args, NULL));
+}
+
+static void
+note_status(gboolean connected, const char *reason, gpointer data)
+{
+    CutServer *server = data;
+
+    g_assert_true(connected == !reason);
+    __atomic_add_fetch(connected ? &server->back : &server->lost, 1, __ATOMIC_RELEASE);
+}
+
+VimgTransport *
+cut_transport_new(CutServer *server, guint connections, guint patience)
+{
+    const VimgSftpTransportConfig config = {
+        .root = server->dir,
+        .connect = connect_server,
+        .status = note_status,
+        .data = server,
+        .connections = connections,
+        .patience = patience,
+    };
+
+    return vimg_transport_sftp_new(&config);
 }

@@ -7,6 +7,9 @@
 #define TESTS_IMAGESTORE_CUT_STREAM_H
 
 #include "sftp/stream.h"
+#include "transport.h"
+
+#define CUT_GREETING 2 /* requests that are made anyway: INIT and LIMITS */
 
 typedef enum {
     CUT_NEVER,
@@ -27,5 +30,22 @@ typedef struct {
  * connection counts as lost.  Returns: (transfer full).
  */
 VimgSftpStream *cut_stream_new(int fd, Cut *cut);
+
+/* A server for a directory of this host. */
+typedef struct {
+    const char *dir;
+    const char *const *args;            /* of sftp-server, up to NULL; NULL: none */
+    Cut *cut;                           /* of the first connection; NULL: none */
+    void (*meanwhile)(const char *dir); /* after that was lost */
+    VimgErrorCode code;                 /* of failures to connect */
+    guint failures;                     /* that many times */
+    guint connections;                  /* tried; atomic */
+    guint lost, back;                   /* told; atomic */
+} CutServer;
+
+/* For args: as if it had none of what we use. */
+extern const char *const cut_no_extensions[];
+/* @patience: in seconds */
+VimgTransport *cut_transport_new(CutServer *server, guint connections, guint patience);
 
 #endif

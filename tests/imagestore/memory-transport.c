@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "memory-transport.h"
+#include "store-helper.h"
 #include "thread.h"
 
 /* A file or a directory; each side says what is seen now and what a crash leaves. */
@@ -32,13 +33,15 @@ struct _MemoryDisk {
     guint looks;
     gint64 clock;
     guint crashes;
+    char *dir; /* what holds it instead where tests go through a server, else NULL */
 };
 
 typedef struct {
     VimgTransport parent;
     MemoryDisk *disk;
     gboolean whole;
-    guint meet_in; /* operations; 0: nobody is met any more */
+    VimgTransport *inner; /* to disk->dir, or NULL */
+    guint meet_in;        /* operations; 0: nobody is met any more */
     void (*meet)(gpointer data);
     gpointer met;
 } Memory;
@@ -196,6 +199,7 @@ memory_disk_crash(MemoryDisk *disk, guint32 seed)
 {
     Crash crash = {++disk->crashes, seed ? g_rand_new_with_seed(seed) : NULL};
 
+    g_assert_null(disk->dir);
     disk->fault = (Fault){FAULT_NONE};
     node_crash(disk->root, &crash);
     g_clear_pointer(&crash.chance, g_rand_free);
@@ -227,6 +231,12 @@ look_up(const Memory *memory, const char *path, Node **parent, char **name)
     return node;
 }
 
+static gboolean
+is_durable(const Memory *memory, const VimgOp *op)
+{
+    return op->durable && !memory->whole;
+}
+
 static int
 add_node(const Memory *memory, Node *parent, const char *name, Node *node, const VimgOp *op)
 {
@@ -238,12 +248,22 @@ add_node(const Memory *memory, Node *parent, const char *name, Node *node, const
         node = node_new(memory->disk, op->kind == VIMG_OP_MKDIR);
         if (!node->directory)
             node->content = g_bytes_new(op->data, op->size);
+        if (!node->directory && is_durable(memory, op))
+            node_sync(node);
         entries_put(parent->entries, name, node);
         node_unref(node);
     } else {
         entries_put(parent->entries, name, node);
     }
+    parent->mtime = ++memory->disk->clock;
     return 0;
+}
+
+static void
+remove_entry(const Memory *memory, Node *parent, const char *name)
+{
+    g_hash_table_remove(parent->entries, name);
+    parent->mtime = ++memory->disk->clock;
 }
 
 static int
@@ -258,7 +278,7 @@ rename_node(const Memory *memory, const VimgOp *op, Node *node, Node *parent, co
     look_up(memory, op->to, &new_parent, &new_name);
     result = add_node(memory, new_parent, new_name, node, op);
     if (result == 0)
-        g_hash_table_remove(parent->entries, name);
+        remove_entry(memory, parent, name);
     return result;
 }
 
@@ -340,17 +360,19 @@ run_op(const Memory *memory, VimgOp *op)
             return ENOTDIR;
         if (g_hash_table_size(node->entries) > 0)
             return ENOTEMPTY;
-        g_hash_table_remove(parent->entries, name);
+        remove_entry(memory, parent, name);
         return 0;
     case VIMG_OP_UNLINK:
         if (node->directory)
             return EISDIR;
-        g_hash_table_remove(parent->entries, name);
+        remove_entry(memory, parent, name);
         return 0;
     case VIMG_OP_OVERWRITE:
         g_bytes_unref(node->content);
         node->content = g_bytes_new(op->data, op->size);
         node->mtime = ++memory->disk->clock;
+        if (is_durable(memory, op))
+            node_sync(node);
         return 0;
     case VIMG_OP_READ:
         return node->directory ? EINVAL : read_node(op, node);
@@ -392,9 +414,9 @@ weigh(const Node *node)
     return sum;
 }
 
-/* Whether the operation fails by order; @size: bytes it would write. */
+/* Whether the operation fails by order; @durable: as FAULT_SYNC; @size: bytes it would write. */
 static int
-injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
+injected(MemoryDisk *disk, VimgOpKind kind, gboolean durable, gsize size)
 {
     const Fault *fault = &disk->fault;
     gboolean changes = is_change(kind);
@@ -409,7 +431,7 @@ injected(MemoryDisk *disk, VimgOpKind kind, gsize size)
         return EIO;
     if (fault->kind == FAULT_ERROR && changes && disk->count == fault->at)
         return fault->result;
-    if (fault->kind == FAULT_SYNC && kind == VIMG_OP_SYNC && disk->count >= fault->at)
+    if (fault->kind == FAULT_SYNC && durable && disk->count >= fault->at)
         return EIO;
     if (fault->space && size > fault->space)
         return ENOSPC;
@@ -433,19 +455,60 @@ run_one(Memory *memory, VimgOp *op)
 {
     LOCK_GUARD(&memory->disk->lock);
 
-    op->result = injected(memory->disk, op->kind, op->kind == VIMG_OP_CREATE ? op->size : 0);
+    op->result =
+        injected(memory->disk, op->kind, op->kind == VIMG_OP_SYNC || is_durable(memory, op),
+                 op->kind == VIMG_OP_CREATE ? op->size : 0);
     if (op->result == 0)
         op->result = run_op(memory, op);
+}
+
+/* Whether nothing is to happen at one operation or the other. */
+static gboolean
+is_quiet(Memory *memory)
+{
+    LOCK_GUARD(&memory->disk->lock);
+
+    return memory->disk->fault.kind == FAULT_NONE && memory->disk->fault.space == 0 &&
+           __atomic_load_n(&memory->meet_in, __ATOMIC_RELAXED) == 0;
+}
+
+/* The same on the server; what is to happen at one operation needs them one by one. */
+static void
+run_behind(Memory *memory, VimgOp *ops, gsize n)
+{
+    gboolean quiet = is_quiet(memory);
+    gsize i;
+
+    for (i = 0; i < n; i++) {
+        if (!quiet)
+            meet(memory);
+        {
+            LOCK_GUARD(&memory->disk->lock);
+
+            ops[i].result = injected(memory->disk, ops[i].kind,
+                                     ops[i].kind == VIMG_OP_SYNC || is_durable(memory, &ops[i]),
+                                     ops[i].kind == VIMG_OP_CREATE ? ops[i].size : 0);
+        }
+        if (!quiet && ops[i].result == 0)
+            vimg_transport_run(memory->inner, &ops[i], 1);
+    }
+    if (quiet)
+        vimg_transport_run(memory->inner, ops, n);
 }
 
 static void
 memory_run(VimgTransport *transport, VimgOp *ops, gsize n)
 {
+    Memory *memory = (Memory *)transport;
     gsize i;
 
+    if (memory->inner) {
+        run_behind(memory, ops, n);
+        return;
+    }
     for (i = 0; i < n; i++) {
-        meet((Memory *)transport);
-        run_one((Memory *)transport, &ops[i]);
+        meet(memory);
+        run_one(memory, &ops[i]);
     }
 }
 
@@ -456,9 +519,9 @@ memory_sync_all(VimgTransport *transport)
     int result;
     LOCK_GUARD(&memory->disk->lock);
 
-    if (!memory->whole)
+    if (!memory->whole || memory->inner)
         return ENOSYS;
-    result = injected(memory->disk, VIMG_OP_SYNC, 0);
+    result = injected(memory->disk, VIMG_OP_SYNC, TRUE, 0);
     if (result == 0)
         node_sync_all(memory->disk->root);
     return result;
@@ -472,11 +535,20 @@ memory_space(VimgTransport *transport, VimgSpace *out)
     return 0;
 }
 
+static void
+memory_free(VimgTransport *transport)
+{
+    Memory *memory = (Memory *)transport;
+
+    vimg_transport_free(memory->inner);
+    g_free(memory);
+}
+
 static const VimgTransportOps memory_ops = {
     .run = memory_run,
     .sync_all = memory_sync_all,
     .space = memory_space,
-    .free = (void (*)(VimgTransport *))g_free,
+    .free = memory_free,
 };
 
 VimgTransport *
@@ -487,6 +559,7 @@ memory_transport_new(MemoryDisk *disk, gboolean whole)
     memory->parent.ops = &memory_ops;
     memory->disk = disk;
     memory->whole = whole;
+    memory->inner = disk->dir ? helper_transport(disk->dir) : NULL;
     return &memory->parent;
 }
 
@@ -503,6 +576,12 @@ memory_transport_meet(VimgTransport *transport, guint at, void (*func)(gpointer 
 
 /* ---- disks ------------------------------------------------------------------------------ */
 
+gboolean
+memory_disk_is_memory(void)
+{
+    return !g_getenv("VIMG_TEST_TRANSPORT");
+}
+
 MemoryDisk *
 memory_disk_new(void)
 {
@@ -510,6 +589,8 @@ memory_disk_new(void)
 
     thread_must(pthread_mutex_init(&disk->lock, NULL));
     disk->root = node_new(disk, TRUE);
+    if (!memory_disk_is_memory())
+        disk->dir = helper_dir();
     return disk;
 }
 
@@ -538,6 +619,8 @@ memory_disk_copy(const MemoryDisk *disk)
 {
     MemoryDisk *copy = memory_disk_new();
 
+    if (disk->dir)
+        helper_copy_dir(disk->dir, copy->dir);
     node_unref(copy->root);
     copy->clock = disk->clock;
     copy->root = node_copy(copy, disk->root);
@@ -547,6 +630,9 @@ memory_disk_copy(const MemoryDisk *disk)
 void
 memory_disk_free(MemoryDisk *disk)
 {
+    if (disk->dir)
+        helper_remove_dir(disk->dir);
+    g_free(disk->dir);
     node_unref(disk->root);
     pthread_mutex_destroy(&disk->lock);
     g_free(disk);
@@ -557,9 +643,18 @@ memory_disk_set_fault(MemoryDisk *disk, const Fault *fault)
 {
     LOCK_GUARD(&disk->lock);
 
+    g_assert_true(!disk->dir || fault->room == 0);
     disk->fault = *fault;
     disk->count = 0;
     disk->looks = 0;
+}
+
+void
+memory_disk_let_pass(MemoryDisk *disk, guint seconds)
+{
+    LOCK_GUARD(&disk->lock);
+
+    disk->clock += seconds * G_GINT64_CONSTANT(1000000000);
 }
 
 guint

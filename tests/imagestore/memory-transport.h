@@ -29,7 +29,13 @@ typedef struct {
     gsize room;  /* all files together; 0: no limit */
 } Fault;
 
+/*
+ * With VIMG_TEST_TRANSPORT in the environment it is a directory behind a server, where the power
+ * cannot be cut and files have all the room there is.
+ */
 MemoryDisk *memory_disk_new(void);
+/* Whether it is not, for tests of what only memory can do. */
+gboolean memory_disk_is_memory(void);
 /* Returns: (transfer full) an independent copy, everything durable. */
 MemoryDisk *memory_disk_copy(const MemoryDisk *disk);
 void memory_disk_free(MemoryDisk *disk);
@@ -46,6 +52,8 @@ void memory_transport_meet(VimgTransport *transport, guint at, void (*func)(gpoi
 /* Returns: what Fault.room is compared with. */
 gsize memory_disk_weigh(MemoryDisk *disk);
 void memory_disk_set_fault(MemoryDisk *disk, const Fault *fault);
+/* By its clock, which otherwise goes a nanosecond with each change. */
+void memory_disk_let_pass(MemoryDisk *disk, guint seconds);
 /* Changing operations since the fault was set. */
 guint memory_disk_count(MemoryDisk *disk);
 /* The same of reading ones. */

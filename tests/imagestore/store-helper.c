@@ -8,10 +8,11 @@
 #include <ftw.h>
 #include <stdio.h>
 
+#include "cut-stream.h"
 #include "gc-lock.h"
-#include "slice.h"
 #include "sftp-helper.h"
 #include "sftp/transport-sftp.h"
+#include "slice.h"
 #include "slicer.h"
 #include "spare.h"
 #include "store-helper.h"
@@ -49,6 +50,20 @@ helper_remove_dir(const char *dir)
     nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+void
+helper_copy_dir(const char *from, const char *to)
+{
+    g_autofree char *content = g_strconcat(from, "/.", NULL);
+    const char *const argv[] = {"cp", "-a", "--", content, to, NULL};
+    g_autoptr(GError) error = NULL;
+    int status;
+
+    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status,
+                 &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(status, ==, 0);
+}
+
 static void
 set_up(HelperHome *home, gconstpointer data)
 {
@@ -70,9 +85,6 @@ helper_add(const char *path, void (*test)(HelperHome *, gconstpointer), gconstpo
 
 /* ---- transports -------------------------------------------------------------------------- */
 
-/* What the older servers lack. */
-static const char *const without[] = {"-P", "posix-rename,fsync,statvfs,hardlink,limits", NULL};
-
 static VimgSftpStream *
 connect_server(gpointer data, GError **error)
 {
@@ -88,7 +100,7 @@ helper_transport(const char *dir)
     if (!kind)
         return vimg_transport_local_new(dir);
     if (strcmp(kind, "sftp-plain") == 0)
-        config.data = (gpointer)without;
+        config.data = (gpointer)cut_no_extensions;
     else
         g_assert_cmpstr(kind, ==, "sftp");
     return vimg_transport_sftp_new(&config);

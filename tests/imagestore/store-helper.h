@@ -19,6 +19,8 @@
 char *helper_dir(void);
 /* Removes it with all it holds. */
 void helper_remove_dir(const char *dir);
+/* Puts what is in @from into @to. */
+void helper_copy_dir(const char *from, const char *to);
 
 /* What a test in a private directory gets. */
 typedef struct {

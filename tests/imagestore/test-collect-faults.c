@@ -354,15 +354,19 @@ main(int argc, char **argv)
     store = helper_store(memory_transport_new(full, TRUE));
     fill(store);
     vimg_slice_store_free(store);
-    g_test_add_data_func("/imagestore/collect/crash/whole", GINT_TO_POINTER(TRUE), test_crash);
-    g_test_add_data_func("/imagestore/collect/crash/single", GINT_TO_POINTER(FALSE), test_crash);
-    g_test_add_data_func("/imagestore/collect/syncs/whole", GINT_TO_POINTER(TRUE), test_syncs);
-    g_test_add_data_func("/imagestore/collect/syncs/single", GINT_TO_POINTER(FALSE), test_syncs);
+    if (memory_disk_is_memory()) {
+        g_test_add_data_func("/imagestore/collect/crash/whole", GINT_TO_POINTER(TRUE), test_crash);
+        g_test_add_data_func("/imagestore/collect/crash/single", GINT_TO_POINTER(FALSE),
+                             test_crash);
+        g_test_add_data_func("/imagestore/collect/syncs/whole", GINT_TO_POINTER(TRUE), test_syncs);
+        g_test_add_data_func("/imagestore/collect/syncs/single", GINT_TO_POINTER(FALSE),
+                             test_syncs);
+        g_test_add_func("/imagestore/collect/abandoned", test_abandoned);
+    }
     g_test_add_func("/imagestore/collect/kill", test_kill);
     g_test_add_data_func("/imagestore/collect/errors/whole", GINT_TO_POINTER(TRUE), test_errors);
     g_test_add_data_func("/imagestore/collect/errors/single", GINT_TO_POINTER(FALSE), test_errors);
     g_test_add_func("/imagestore/collect/looks", test_looks);
-    g_test_add_func("/imagestore/collect/abandoned", test_abandoned);
     status = g_test_run();
     memory_disk_free(full);
     vimg_buffer_unref(live_content);

@@ -575,7 +575,8 @@ main(int argc, char **argv)
     ADD("trash", test_trash);
     ADD("shared", test_shared);
     ADD("abandoned", test_abandoned);
-    ADD("full", test_full);
+    if (memory_disk_is_memory())
+        ADD("full", test_full);
     ADD("doubt", test_doubt);
     ADD("reader", test_reader);
     ADD("writer", test_writer);

@@ -29,7 +29,8 @@ watch_run(VimgTransport *transport, VimgOp *ops, gsize n)
 
     for (i = 0; i < n; i++) {
         __atomic_add_fetch(&watch->lists, ops[i].kind == VIMG_OP_LIST, __ATOMIC_RELAXED);
-        if (watch->broken && ops[i].kind == VIMG_OP_STAT && g_str_has_suffix(ops[i].path, ".cacnk"))
+        if (watch->broken && ops[i].kind == VIMG_OP_LIST &&
+            g_str_has_prefix(ops[i].path, VIMG_SLICES_DIR "/"))
             ops[i].result = EIO;
         else
             vimg_transport_run(watch->inner, &ops[i], 1);

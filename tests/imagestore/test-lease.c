@@ -212,6 +212,8 @@ main(int argc, char **argv)
     helper_add("/imagestore/lease/fenced-upload", test_fenced_upload, NULL);
     helper_add("/imagestore/lease/condemned", test_condemned, NULL);
     helper_add("/imagestore/lease/killed", test_killed, NULL);
-    helper_add("/imagestore/lease/empty", test_empty, NULL);
+    /* where a rename replaces, nothing is to be done about what is there */
+    if (memory_disk_is_memory())
+        helper_add("/imagestore/lease/empty", test_empty, NULL);
     return g_test_run();
 }

@@ -15,70 +15,9 @@
 #include <unistd.h>
 
 #include "cut-stream.h"
-#include "sftp-helper.h"
-#include "sftp/transport-sftp.h"
 #include "store-helper.h"
-#include "thread.h"
-#include "throw.h"
-
-#define GREETING 2 /* requests: INIT and LIMITS */
 
 static VimgBuffer *large; /* of many requests */
-
-/* ---- a server ------------------------------------------------------------------------------ */
-
-typedef struct {
-    const char *dir;
-    const char *const *args;
-    Cut *cut;                           /* of the first connection; NULL: none */
-    void (*meanwhile)(const char *dir); /* after it was lost */
-    int code;                           /* of the failure to connect */
-    guint failures;                     /* that many times */
-    guint connections;                  /* made; atomic */
-    guint lost, back;                   /* told; atomic */
-} Server;
-
-static VimgSftpStream *
-connect_server(gpointer data, GError **error)
-{
-    Server *server = data;
-    guint number = __atomic_add_fetch(&server->connections, 1, __ATOMIC_RELAXED);
-
-    if (server->failures > 0) {
-        server->failures--;
-        throw_error(error, (VimgErrorCode)server->code, "no way %s", "there");
-        return NULL;
-    }
-    if (number == 1 && server->cut)
-        return cut_stream_new(helper_sftp_server(server->args, NULL), server->cut);
-    if (number == 2 && server->meanwhile)
-        server->meanwhile(server->dir);
-    return vimg_sftp_stream_new_fd(helper_sftp_server(server->args, NULL));
-}
-
-static void
-note_status(gboolean connected, const char *reason, gpointer data)
-{
-    Server *server = data;
-
-    g_assert_true(connected == !reason);
-    __atomic_add_fetch(connected ? &server->back : &server->lost, 1, __ATOMIC_RELEASE);
-}
-
-static VimgTransport *
-transport_new(Server *server, guint connections, guint patience)
-{
-    const VimgSftpTransportConfig config = {
-        .root = server->dir,
-        .connect = connect_server,
-        .status = note_status,
-        .data = server,
-        .connections = connections,
-        .patience = patience,
-    };
-
-    return vimg_transport_sftp_new(&config);
-}
 
 /* ---- each operation, cut everywhere -------------------------------------------------------- */
 
@@ -241,8 +180,8 @@ static gboolean
 run_case(const Case *c, Cut *cut, const char *const *args)
 {
     g_autofree char *dir = helper_dir();
-    Server server = {.dir = dir, .args = args, .cut = cut};
-    VimgTransport *transport = transport_new(&server, 1, 1000);
+    CutServer server = {.dir = dir, .args = args, .cut = cut};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
     VimgOp op = c->op;
     gsize i;
 
@@ -269,9 +208,6 @@ run_case(const Case *c, Cut *cut, const char *const *args)
     return cut->cut;
 }
 
-static const char *const no_extensions[] = {"-P", "posix-rename,fsync,statvfs,hardlink,limits",
-                                            NULL};
-
 static void
 cut_everywhere(const Case *c, const char *const *args, guint greeting)
 {
@@ -290,8 +226,8 @@ cut_everywhere(const Case *c, const char *const *args, guint greeting)
 static void
 test_case(gconstpointer data)
 {
-    cut_everywhere(data, NULL, GREETING);
-    cut_everywhere(data, no_extensions, GREETING - 1);
+    cut_everywhere(data, NULL, CUT_GREETING);
+    cut_everywhere(data, cut_no_extensions, CUT_GREETING - 1);
 }
 
 /* A server may give less than it was asked for. */
@@ -371,9 +307,9 @@ test_meanwhile(gconstpointer data)
 {
     const Meanwhile *c = data;
     g_autofree char *dir = helper_dir();
-    Cut cut = {c->kind, GREETING + 1};
-    Server server = {.dir = dir, .cut = &cut, .meanwhile = c->meanwhile};
-    VimgTransport *transport = transport_new(&server, 1, 1000);
+    Cut cut = {c->kind, CUT_GREETING + 1};
+    CutServer server = {.dir = dir, .cut = &cut, .meanwhile = c->meanwhile};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
     VimgOp op = c->op;
     struct stat st;
     gsize i;
@@ -401,131 +337,6 @@ test_meanwhile(gconstpointer data)
     helper_remove_dir(dir);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------- */
-
-/* Whoever comes after patience ended does not have as much of it again. */
-static void
-test_patience(void)
-{
-    Server server = {.dir = "/", .code = (int)VIMG_ERROR_DISCONNECTED, .failures = G_MAXUINT};
-    VimgTransport *transport = transport_new(&server, 1, 1);
-    g_autofree char *reason = NULL;
-    g_autoptr(GError) error = NULL;
-    VimgFileInfo info;
-    guint attempts;
-
-    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ENOTCONN);
-    attempts = __atomic_load_n(&server.connections, __ATOMIC_RELAXED);
-    g_assert_cmpuint(attempts, >, 1);
-    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ENOTCONN);
-    g_assert_cmpuint(__atomic_load_n(&server.connections, __ATOMIC_RELAXED), <=, attempts + 1);
-    reason = vimg_transport_reason(transport);
-    g_assert_cmpstr(reason, ==, "no way there");
-    throw_result(&error, ENOTCONN, "x");
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
-    vimg_transport_free(transport);
-    g_assert_cmpuint(server.lost, ==, 0);
-}
-
-/* A password that is refused is so a second later. */
-static void
-test_refused(void)
-{
-    Server server = {.dir = "/", .code = (int)VIMG_ERROR_AUTH, .failures = G_MAXUINT};
-    VimgTransport *transport = transport_new(&server, 1, 1000);
-    g_autoptr(GError) error = NULL;
-    VimgFileInfo info;
-
-    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ENOTCONN);
-    g_assert_false(vimg_transport_sftp_connect(transport, &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_AUTH);
-    vimg_transport_free(transport);
-}
-
-static void
-test_job(void)
-{
-    g_autofree char *dir = helper_dir();
-    Server server = {.dir = dir, .code = (int)VIMG_ERROR_AUTH, .failures = G_MAXUINT};
-    VimgTransport *transport = transport_new(&server, 1, 1);
-    g_autoptr(GError) error = NULL;
-    VimgFileInfo info;
-
-    helper_serve();
-    helper_cancel_after = 4;
-    {
-        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
-
-        g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ECANCELED);
-    }
-    g_assert_null(vimg_transport_job());
-    throw_result(&error, ECANCELED, "x");
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
-    vimg_transport_free(transport);
-    /* patience without a job would end before the second attempt */
-    server.failures = 4;
-    transport = transport_new(&server, 1, 1);
-    {
-        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
-
-        g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
-    }
-    vimg_transport_free(transport);
-    helper_remove_dir(dir);
-}
-
-/* The pool hears of a loss though nobody asks for anything, and of the connection after it. */
-static void
-test_status(void)
-{
-    g_autofree char *dir = helper_dir();
-    Cut cut = {CUT_REPLY, GREETING + 1};
-    Server server = {.dir = dir, .cut = &cut};
-    VimgTransport *transport = transport_new(&server, 1, 1000);
-    g_autoptr(GError) error = NULL;
-    VimgFileInfo info;
-
-    g_assert_true(vimg_transport_sftp_connect(transport, &error));
-    g_assert_no_error(error);
-    g_assert_true(vimg_transport_sftp_connect(transport, &error));
-    g_assert_cmpuint(server.connections, ==, 1);
-    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
-    g_assert_null(vimg_transport_reason(transport));
-    while (__atomic_load_n(&server.back, __ATOMIC_ACQUIRE) == 0)
-        g_usleep(1000);
-    vimg_transport_free(transport);
-    g_assert_cmpuint(server.lost, ==, 1);
-    g_assert_cmpuint(server.back, ==, 1);
-    g_assert_cmpuint(server.connections, ==, 2);
-    helper_remove_dir(dir);
-}
-
-/* A server that dies of an operation is not killed for ever. */
-static VimgSftpStream *
-connect_fatal(gpointer data, GError **error)
-{
-    Cut *cuts = data;
-    Cut *next = cuts;
-
-    while (next->kind != CUT_NEVER)
-        next++;
-    g_assert_cmpuint(next - cuts, <, 7);
-    *next = (Cut){CUT_REQUEST, GREETING + 1};
-    return cut_stream_new(helper_sftp_server(NULL, NULL), next);
-}
-
-static void
-test_fatal(void)
-{
-    Cut cuts[8] = {{CUT_NEVER}};
-    VimgTransport *transport = vimg_transport_sftp_new(&(VimgSftpTransportConfig){
-        .root = "/", .connect = connect_fatal, .data = cuts, .connections = 1, .patience = 1000});
-    VimgFileInfo info;
-
-    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ENOTCONN);
-    vimg_transport_free(transport);
-}
-
 /* ---- servers ------------------------------------------------------------------------------- */
 
 static void
@@ -533,8 +344,8 @@ test_read_only(void)
 {
     static const char *const args[] = {"-R", NULL};
     g_autofree char *dir = helper_dir();
-    Server server = {.dir = dir, .args = args};
-    VimgTransport *transport = transport_new(&server, 1, 1000);
+    CutServer server = {.dir = dir, .args = args};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
 
     make(dir, "f");
     g_assert_cmpint(vimg_transport_create(transport, "g", "x", 1, FALSE), ==, EACCES);
@@ -555,8 +366,8 @@ test_space(void)
     g_autofree char *dir = helper_dir();
     g_autofree char *link = g_strconcat(dir, "/l", NULL);
     g_autofree char *real = realpath(dir, NULL);
-    Server server = {.dir = link};
-    VimgTransport *transport = transport_new(&server, 1, 1000);
+    CutServer server = {.dir = link};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
     g_autofree char *resolved = NULL;
     VimgSpace space;
     int result;
@@ -569,86 +380,12 @@ test_space(void)
     g_assert_cmpstr(resolved, ==, real);
     g_assert_cmpint(vimg_transport_sync_all(transport), ==, ENOSYS);
     vimg_transport_free(transport);
-    server.args = no_extensions;
-    transport = transport_new(&server, 1, 1000);
+    server.args = cut_no_extensions;
+    transport = cut_transport_new(&server, 1, 1000);
     g_assert_cmpint(vimg_transport_space(transport, &space), ==, 0);
     g_assert_cmpuint(space.total, ==, 0);
     g_assert_cmpuint(space.available, ==, G_MAXINT64);
     vimg_transport_free(transport);
-    helper_remove_dir(dir);
-}
-
-/* ---- many at once -------------------------------------------------------------------------- */
-
-#define THREADS 6
-#define FILES 300
-
-typedef struct {
-    VimgTransport *transport;
-    guint number;
-} Worker;
-
-static void *
-worker_main(void *data)
-{
-    const Worker *worker = data;
-    g_autofree VimgOp *ops = g_new0(VimgOp, FILES);
-    g_autoptr(GPtrArray) names = NULL;
-    g_autofree char *dir = g_strdup_printf("%u", worker->number);
-    guint i;
-
-    g_assert_cmpint(vimg_transport_mkdir(worker->transport, dir), ==, 0);
-    for (i = 0; i < FILES; i++)
-        ops[i] = (VimgOp){.kind = VIMG_OP_CREATE,
-                          .path = g_strdup_printf("%s/%u", dir, i),
-                          .data = large->data,
-                          .size = i * 400};
-    vimg_transport_run(worker->transport, ops, FILES);
-    for (i = 0; i < FILES; i++) {
-        g_assert_cmpint(ops[i].result, ==, 0);
-        ops[i].kind = VIMG_OP_READ;
-    }
-    vimg_transport_run(worker->transport, ops, FILES);
-    for (i = 0; i < FILES; i++) {
-        g_assert_cmpint(ops[i].result, ==, 0);
-        g_assert_cmpmem(ops[i].content->data, ops[i].content->size, large->data, i * 400);
-        g_clear_pointer(&ops[i].content, vimg_buffer_unref);
-    }
-    g_assert_cmpint(vimg_transport_list(worker->transport, dir, &names), ==, 0);
-    g_assert_cmpuint(names->len, ==, FILES);
-    for (i = 0; i < FILES; i++)
-        ops[i].kind = VIMG_OP_UNLINK;
-    vimg_transport_run(worker->transport, ops, FILES);
-    for (i = 0; i < FILES; i++) {
-        g_assert_cmpint(ops[i].result, ==, 0);
-        g_free((char *)ops[i].path);
-    }
-    g_assert_cmpint(vimg_transport_rmdir(worker->transport, dir), ==, 0);
-    return NULL;
-}
-
-/* On as many connections as are allowed; the first of them is cut in the middle. */
-static void
-test_many(gconstpointer data)
-{
-    g_autofree char *dir = helper_dir();
-    Cut cut = {GPOINTER_TO_INT(data) ? CUT_REQUEST : CUT_NEVER, 500};
-    Server server = {.dir = dir, .cut = &cut};
-    VimgTransport *transport = transport_new(&server, 4, 1000);
-    pthread_t threads[THREADS];
-    Worker workers[THREADS];
-    guint i;
-
-    for (i = 0; i < THREADS; i++) {
-        workers[i] = (Worker){transport, i};
-        thread_must(thread_start(&threads[i], worker_main, &workers[i]));
-    }
-    for (i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    vimg_transport_free(transport);
-    g_assert_true(cut.cut == (cut.kind != CUT_NEVER));
-    g_assert_cmpuint(server.connections, ==, 4 + (guint)cut.cut);
-    assert_holds(dir, (const char *const[]){NULL});
     helper_remove_dir(dir);
 }
 
@@ -672,15 +409,8 @@ main(int argc, char **argv)
         g_test_add_data_func(path, &meanwhiles[i], test_meanwhile);
     }
     g_test_add_func("/imagestore/sftp/short-reads", test_short_reads);
-    g_test_add_func("/imagestore/sftp/patience", test_patience);
-    g_test_add_func("/imagestore/sftp/refused", test_refused);
-    g_test_add_func("/imagestore/sftp/job", test_job);
-    g_test_add_func("/imagestore/sftp/status", test_status);
-    g_test_add_func("/imagestore/sftp/fatal", test_fatal);
     g_test_add_func("/imagestore/sftp/read-only", test_read_only);
     g_test_add_func("/imagestore/sftp/space", test_space);
-    g_test_add_data_func("/imagestore/sftp/many", GINT_TO_POINTER(FALSE), test_many);
-    g_test_add_data_func("/imagestore/sftp/many-cut", GINT_TO_POINTER(TRUE), test_many);
     status = g_test_run();
     vimg_buffer_unref(large);
     return status;

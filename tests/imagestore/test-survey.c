@@ -415,7 +415,9 @@ main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     ADD("time", test_time, NULL);
-    ADD("beating", test_beating, NULL);
+    /* elsewhere times have whole seconds, and the test does not wait for them to pass */
+    if (memory_disk_is_memory())
+        ADD("beating", test_beating, NULL);
     ADD("stall", test_stall, NULL);
     ADD("long-stall", test_long_stall, NULL);
     ADD("reopened", test_reopened, NULL);

@@ -13,11 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import remote
 import runner
 from control import Control
 from daemon import Daemon, slow
 from images import MIB, noise, run, same, write_raw
 from rawrpc import pool_xml
+from sshcase import SshCase
 from virshcase import VirshCase, element, validate
 
 RETRIEVE = "<image:retrieve existing='yes'/>"
@@ -315,8 +317,8 @@ class Interrupted(AdoptCase):
         pool, path = self.begun()
         with open(path, "ab") as out:
             out.write(noise(512))
-        self.wait_log("'big.img' is not adopted by storage pool '%s': volume 'big.img': file '%s' "
-                      "has changed" % (pool, path))
+        self.wait_log("'big.img' is not adopted by storage pool '%s': volume 'big.img': file '" % pool)
+        self.wait_log("%s' has changed" % path)
         self.until("the image stays", lambda: self.volumes(pool) == [])
         self.settled()
         self.assertEqual(self.volumes(pool), [], "it changed a moment ago")
@@ -435,6 +437,54 @@ class FindSources(AdoptCase):
             daemon.stop()
         finally:
             daemon.remove()
+
+
+class FindThere(SshCase):
+    """Stores on another host."""
+
+    def find(self, *args):
+        return validate("sources", self.v(*args))
+
+    def spec(self, text):
+        path = self.work / "spec.xml"
+        path.write_text(text)
+        return path
+
+    def dirs(self, found):
+        return sorted(re.findall("<dir path=['\"](.*?)['\"]/>", found))
+
+    def test_by_login(self):
+        pool = self.far(path=self.dir / "a" / "b", start=False)
+        self.v("pool-build", pool)
+        self.v("pool-undefine", pool)
+        found = self.find("find-storage-pool-sources", "imagestore",
+                          self.spec(remote.source(self.dir, self.sshd)))
+        self.assertEqual(self.dirs(found), ["%s/a/b" % self.dir])
+        self.assertIn("port=", found)
+        self.assertRegex(found, "<host name=['\"]127.0.0.1['\"] port=['\"]%d['\"]/>" % self.sshd.port)
+        self.no("cannot open path '127.0.0.1:/no/such'", "find-storage-pool-sources", "imagestore",
+                self.spec(remote.source("/no/such", self.sshd)))
+        self.no("is not allowed", "find-storage-pool-sources", "imagestore",
+                self.spec(remote.source("/proc", self.sshd)))
+        self.no_secret()
+
+    def test_by_host(self):
+        host = "127.0.0.1:%d" % self.sshd.port
+        there = "<source><host name='127.0.0.1' port='%d'/>%%s</source>" % self.sshd.port
+        self.no("a directory to search is missing", "find-storage-pool-sources-as", "imagestore", host)
+        self.no("nothing to log in with", "find-storage-pool-sources", "imagestore",
+                self.spec(there % ("<dir path='%s'/>" % self.dir)))
+        pool = self.name
+        for name, place in ((pool, "one"), (pool + "-2", "two")):
+            self.far(name=name, path=self.dir / place, start=False)
+            self.v("pool-build", name)
+        self.pool(pool + "-3", self.work / "three", start=False)
+        self.v("pool-build", pool + "-3")
+        found = self.find("find-storage-pool-sources-as", "imagestore", host)
+        self.assertEqual(self.dirs(found), ["%s/%s" % (self.dir, d) for d in ("one", "two")])
+        found = self.find("find-storage-pool-sources", "imagestore",
+                          self.spec(there % ("<dir path='%s'/>" % self.work)))
+        self.assertIn("%s/three" % self.work, self.dirs(found))
 
 
 if __name__ == "__main__":

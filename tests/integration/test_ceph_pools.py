@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import ctl
 import runner
+from ceph import Cluster
 from cephcase import NS, SOON, USAGE, CephCase
 from sshd import Sshd
 
@@ -157,6 +158,19 @@ class Connecting(CephCase):
         said = self.no("no monitor lets us in", "pool-start", name)
         for port in (one, two):
             self.assertIn("127.0.0.1:%d: Connection refused" % port, said)
+
+    def test_monitor_of_another_cluster(self):
+        other = Cluster(self.daemon.path("other-cluster"))
+        other.make()
+        self.addCleanup(other.stop)
+        other.start_monitor()
+        hosts = [("127.0.0.1", self.cluster.port), ("127.0.0.1", other.port)]
+        name = self.ceph_pool(self.rados_pool(), start=False, hosts=hosts)
+        said = self.no("do not belong to one cluster", "pool-start", name)
+        self.assertIn("127.0.0.1:%d: %s" % (self.cluster.port, self.cluster.fsid), said)
+        self.assertIn("127.0.0.1:%d: it refuses the key" % other.port, said)
+        other.stop()
+        self.v("pool-start", name)
 
     def test_wrong_key_and_the_right_one(self):
         self.secret("wrong", OTHER_KEY)

@@ -109,7 +109,8 @@ class Local(CtlMixin, unittest.TestCase):
 
     def test_unreachable(self):
         values = {"POOL": "p", "IMAGE": "a", "ID": "1", "NAME": "n", "TEXT": "t", "ZONE": "z",
-                  "URL": "https://example.org/a", "FILE": __file__, "IMAGE|UUID": "a"}
+                  "URL": "https://example.org/a", "FINGERPRINT": "SHA256:a",
+                  "FILE": __file__, "IMAGE|UUID": "a"}
         for command in json.loads(self.ctl("help", "--json"))["commands"]:
             if command["name"] in ("help", "version", "explain"):
                 continue
@@ -445,7 +446,7 @@ class Manual(CtlCase):
         super().tearDown()
 
     def prepare(self):
-        for pool in ("images", "lab", "field"):
+        for pool in ("images", "lab", "field", "mirror"):
             (self.work / ("store-" + pool)).mkdir()
             self.pool(pool, self.work / ("store-" + pool))
         self.ctl("zone", "attach", "field", "west")
@@ -486,7 +487,7 @@ class Manual(CtlCase):
         self.prepare()
         seen = set()
         for script in blocks():
-            seen.update(re.findall(r"(?m)^virtimagectl ((?:trash |zone )?[a-z-]+)", script))
+            seen.update(re.findall(r"(?m)^virtimagectl ((?:trash |zone |host-key )?[a-z-]+)", script))
             with self.subTest(script):
                 self.run_one(script)
         self.assertEqual(sorted(set(COMMANDS) - seen), [])
@@ -497,6 +498,10 @@ class Manual(CtlCase):
                                     "http://127.0.0.1:%d" % self.server.server_port)
         if "job-cancel" in script:
             self.cancel(script)
+            return
+        if "host-key" in script:
+            done = self.shell(script.replace(" remote ", " images "))
+            self.assertIn("which has no host key", done.stderr)
             return
         if "big.raw" in script and not script.startswith("virtimagectl upload"):
             self.again()

@@ -297,6 +297,8 @@ class Uploads(TransferCase):
         self.finish(child, -signal.SIGKILL)
         relay.cut()
         self.assertEqual(self.position(pool, "disk"), position)
+        self.wait_for(lambda: self.daemon.virsh("vol-resize", "--pool", pool, "disk",
+                                                path.stat().st_size).returncode == 0, "in use")
         self.ctl_fails(REFUSED, "the data differs", "upload", "--retry", 0, other, pool, "disk")
 
     def test_ctrl_c_and_a_daemon_that_reads_no_more(self):

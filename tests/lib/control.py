@@ -15,6 +15,7 @@ PROCS = dict(POOL_CLEANUP=1, POOL_VERIFY=2, TRASH_LIST=3, TRASH_RESTORE=4, TRASH
 PROCS.update(POOL_ENABLE=13, POOL_DESCRIBE=14, POOL_RENAME=15, ZONE_LIST=16, ZONE_ATTACH=17,
              ZONE_DETACH=18, ZONE_DELETE=19)
 PROCS.update(VOLUME_IMPORT=21, HOST_KEY_ACCEPT=25)
+PROCS.update(POOL_SYNC=26)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires")
@@ -75,6 +76,12 @@ class Control:
 
     def diff(self, pool, old, new):
         return self.report("VOLUME_DIFF", self.pool(pool) + string(old) + string(new))
+
+    def sync(self, pool, source, images=(), deletes=(), bandwidth=0):
+        names = b"".join([u32(len(images)), *map(string, images)])
+        uuids = b"".join([u32(len(deletes)), *map(string, deletes)])
+        return self.report("POOL_SYNC", self.pool(pool) + self.pool(source) + names + uuids +
+                           u64(bandwidth))
 
     def doctor(self, pool):
         return self.report("POOL_DOCTOR", self.pool(pool))

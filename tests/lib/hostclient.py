@@ -18,6 +18,7 @@ PACKET = 150000
 MOST = 40  # images at a time
 RIVALS = ["r%d" % i for i in range(5)]
 FENCED = "the lease of this job was taken away"
+CUT_OFF = "has lost its storage"    # what begins then is refused; what runs waits
 # what clients may hear who fight for a name
 RIVALLED = re.compile(r"still in use|still being saved|complete: its content never changes|"
                       r"content of an active image never changes|made the image active meanwhile")
@@ -28,7 +29,7 @@ class Lost(Exception):
 
 
 class Fenced(Exception):
-    """The operation failed because its lease was taken away."""
+    """The operation failed because its lease was taken away, or the host was cut off."""
 
 
 class Fault(AssertionError):
@@ -110,6 +111,8 @@ class Client(threading.Thread):
         except RemoteError as e:
             self.test.log("%s: error %d %s" % (text, e.code, e.message))
             if FENCED in e.message and fences != self.host.fences:
+                raise Fenced() from e
+            if CUT_OFF in e.message and self.host.far:
                 raise Fenced() from e
             raise
         self.test.log(text + ": done")

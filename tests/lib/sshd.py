@@ -62,7 +62,7 @@ def children_of(pid):
 
 class Sshd:
     """
-    @sftp: the command of the subsystem, as "internal-sftp" or SFTP_SERVER.
+    @sftp: the command of the subsystem, as "internal-sftp" or SFTP_SERVER; None: it has none.
     @without: requests it does not know, of EXTENSIONS; an old or foreign server.
     @read_only: refuses all that changes something.
     @options: further lines of sshd_config; the first of a keyword counts.
@@ -77,7 +77,7 @@ class Sshd:
         self.password = secrets.token_hex(12)
         self.host_key_types = host_keys
         self.log_path = self.root / "log"
-        self.sftp = " ".join([sftp] + (["-P", ",".join(without)] if without else [])
+        self.sftp = sftp and " ".join([sftp] + (["-P", ",".join(without)] if without else [])
                              + ["-R"] * read_only)
         self.options = list(options)
         self.process = None
@@ -141,8 +141,8 @@ class Sshd:
             "Port %d" % self.port, "ListenAddress 127.0.0.1", "PidFile none", "UsePAM no",
             "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication yes",
             "PubkeyAuthentication yes", "AuthorizedKeysFile %s/authorized_keys" % self.root,
-            "LogLevel VERBOSE", "UseDNS no", "PrintMotd no", "MaxStartups 100",
-            "Subsystem sftp " + self.sftp]
+            "LogLevel VERBOSE", "UseDNS no", "PrintMotd no", "MaxStartups 100"]
+        lines += ["Subsystem sftp " + self.sftp] if self.sftp else []
         lines += ["HostKey %s/host_%s" % (self.root, kind) for kind in self.host_key_types]
         (self.root / "sshd_config").write_text("\n".join(lines) + "\n")
 

@@ -258,6 +258,58 @@ test_clone(void)
     g_assert_no_error(error);
 }
 
+static void
+test_pull(void)
+{
+    static const struct {
+        const char *lie;
+        const char *text;
+    } lies[] = {
+        {"saving", "a copy that is not active"},
+        {"other-uuid", "uuid " TWO_UUID},
+        {"pull-quiet", "failed without an error"},
+    };
+    const VimgPullRequest request = {.size = sizeof(request)};
+    g_autoptr(VimgStore) source = liar_open("probe-moves");
+    g_autoptr(VimgStore) here = liar_open("");
+    g_autoptr(VimgStore) same = liar_open("");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+    gboolean alike;
+    guint64 sent;
+    gsize i;
+
+    g_assert_true(vimg_store_can_pull(here, source));
+    g_assert_false(vimg_store_can_pull(here, same)); /* of one storage: a clone */
+    for (i = 0; i < G_N_ELEMENTS(lies); i++) {
+        g_autoptr(VimgStore) liar = liar_open(lies[i].lie);
+
+        assert_refused(
+            vimg_store_pull(liar, ONE_UUID, source, ONE_UUID, &request, NULL, &sent, &out, &error),
+            &error, VIMG_ERROR_INTERNAL, lies[i].text);
+        g_assert_null(out.uuid);
+        g_clear_error(&error);
+    }
+    g_assert_true(
+        vimg_store_pull(here, ONE_UUID, source, ONE_UUID, &request, NULL, &sent, &out, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(sent, ==, 7);
+    assert_refused(vimg_store_same(here, ONE_UUID, source, ONE_UUID, &alike, &error), &error,
+                   VIMG_ERROR_NO_SUPPORT, "cannot be compared");
+}
+
+/* A list with lies in it is not whole. */
+static void
+test_list_whole(void)
+{
+    g_autoptr(VimgStore) store = liar_open("");
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+
+    assert_refused(vimg_store_list_whole(store, collect, names, &error), &error, VIMG_ERROR_FAILED,
+                   "cannot be listed");
+}
+
 /* ---- the trash, and reports -------------------------------------------------------------- */
 
 /* Of five entries, which may share a name, one was never deleted, one comes twice, one has no uuid.
@@ -624,6 +676,8 @@ main(int argc, char **argv)
     g_test_add_func("/backend/names-in-errors", test_names_in_errors);
     g_test_add_func("/backend/stat", test_stat_lie);
     g_test_add_func("/backend/clone", test_clone);
+    g_test_add_func("/backend/pull", test_pull);
+    g_test_add_func("/backend/list-whole", test_list_whole);
     g_test_add_func("/backend/lying-trash", test_lying_trash);
     add_rows("restore", G_N_ELEMENTS(restore_lies), test_restore_lie);
     g_test_add_func("/backend/purge", test_purge);

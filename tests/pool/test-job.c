@@ -94,6 +94,64 @@ test_volume(Fixture *f, gconstpointer data)
     g_assert_cmpstr(of_pool, ==, "build");
 }
 
+/* One of two pools, whatever they are called. */
+static void
+test_beside(Fixture *f, gconstpointer data)
+{
+    g_autofree char *of_other = NULL;
+    g_autofree char *renamed = NULL;
+
+    vimg_job_beside(f->build, "r");
+    of_other = vimg_jobs_describe(f->jobs, "r", NULL, NULL);
+    g_assert_cmpstr(of_other, ==, "build");
+    vimg_jobs_rename(f->jobs, "r", "s");
+    vimg_jobs_rename(f->jobs, "q", "t");
+    g_assert_null(vimg_jobs_describe(f->jobs, "r", NULL, NULL));
+    renamed = vimg_jobs_describe(f->jobs, "s", NULL, NULL);
+    g_assert_cmpstr(renamed, ==, "build");
+    g_assert_null(vimg_jobs_describe(f->jobs, "q", NULL, NULL));
+}
+
+static void
+assert_progress(Fixture *f, const char *phase, guint64 done)
+{
+    g_autoptr(GPtrArray) list = vimg_jobs_list(f->jobs, "q");
+    const VimgJobInfo *info = g_ptr_array_index(list, 0);
+
+    g_assert_cmpstr(info->phase, ==, phase);
+    g_assert_cmpuint(info->done, ==, done);
+    g_assert_cmpuint(info->total, ==, 1000);
+}
+
+/* What tells of a part is shown as of the whole, and goes neither back nor beyond. */
+static void
+test_part(Fixture *f, gconstpointer data)
+{
+    vimg_job_part(f->build, "one", 0, 1000);
+    assert_progress(f, "one", 0);
+    vimg_job_progress(f->build, "copying", 300, 400);
+    assert_progress(f, "one", 300);
+    vimg_job_progress(f->build, "finishing", 0, 0);
+    assert_progress(f, "one", 300);
+    vimg_job_part(f->build, "two", 400, 1000);
+    assert_progress(f, "two", 400);
+    vimg_job_progress(f->build, "copying", G_MAXUINT64, G_MAXUINT64);
+    assert_progress(f, "two", 1000);
+    vimg_job_add(f->build, 5);
+    assert_progress(f, "two", 1000);
+}
+
+static void
+test_link(Fixture *f, gconstpointer data)
+{
+    vimg_job_link(f->clone, f->upload);
+    g_assert_false(vimg_job_cancelled(f->clone));
+    vimg_job_cancel(f->upload);
+    g_assert_true(vimg_job_cancelled(f->clone));
+    vimg_job_link(f->clone, NULL);
+    g_assert_false(vimg_job_cancelled(f->clone));
+}
+
 static void
 test_cancel(Fixture *f, gconstpointer data)
 {
@@ -187,7 +245,8 @@ main(int argc, char **argv)
         {"/job/list", test_list},         {"/job/phase", test_phase},
         {"/job/volume", test_volume},     {"/job/cancel", test_cancel},
         {"/job/describe", test_describe}, {"/job/describe-many", test_describe_many},
-        {"/job/threads", test_threads},
+        {"/job/threads", test_threads},   {"/job/beside", test_beside},
+        {"/job/part", test_part},         {"/job/link", test_link},
     };
     gsize i;
 

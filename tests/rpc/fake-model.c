@@ -455,6 +455,28 @@ vimg_model_zone_delete(VimgModel *model, const char *zone, const char *const *uu
     return called(error, "zone_delete(%s, %u: %s)", zone, (guint)n, n > 0 ? uuids[n - 1] : "");
 }
 
+/* ---- synchronisation -------------------------------------------------------------------- */
+
+static char *
+count_text(const char *const *texts, gsize n)
+{
+    return n > 0 ? g_strdup_printf("%u %s", (guint)n, texts[n - 1]) : g_strdup("0");
+}
+
+char *
+vimg_model_pool_sync(VimgModel *model, const VimgPoolId *pool, const VimgPoolId *source,
+                     const VimgSyncRequest *request, GError **error)
+{
+    g_autofree char *images = count_text(request->images, request->n_images);
+    g_autofree char *deletes = count_text(request->deletes, request->n_deletes);
+    g_autofree char *from = g_strdup(pool_text(source));
+
+    return called(error, "pool_sync(%s, %s, %s, %s, %" G_GUINT64_FORMAT ")", pool_text(pool), from,
+                  images, deletes, request->bandwidth)
+               ? g_strdup("{}")
+               : NULL;
+}
+
 /* ---- imports ---------------------------------------------------------------------------- */
 
 char *

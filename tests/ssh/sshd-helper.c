@@ -100,6 +100,18 @@ listener_free(Listener *listener)
     g_free(listener);
 }
 
+/*
+ * libssh2 1.10 forgets objects of libcrypto: at each login with an ECDSA key, and when a server
+ * goes in the midst of a key exchange.
+ */
+const char *__lsan_default_suppressions(void);
+
+const char *
+__lsan_default_suppressions(void)
+{
+    return "leak:libcrypto.so";
+}
+
 /* ---- OpenSSH's */
 
 static char *

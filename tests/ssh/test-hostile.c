@@ -195,10 +195,12 @@ typedef struct {
     const char *path;
     void (*serve)(int fd);
     const char *pattern;
+    guint seconds; /* 0: a few */
 } HostileCase;
 
 #define CLOSED "key exchange with 127.0.0.1 port * failed: the server closed the connection"
 #define LATE "key exchange with 127.0.0.1 port * failed: no answer in time"
+#define MUCH "key exchange with 127.0.0.1 port * failed: the server sends more than it may"
 #define ANY "key exchange with 127.0.0.1 port * failed: *"
 
 static const HostileCase cases[] = {
@@ -215,8 +217,8 @@ static const HostileCase cases[] = {
     {"/ssh/hostile/noise", serve_noise, ANY},
     {"/ssh/hostile/ignore", serve_ignore, ANY},
     {"/ssh/hostile/debug", serve_debug, ANY},
-    {"/ssh/hostile/unknown", serve_unknown, ANY},
-    {"/ssh/hostile/replies", serve_replies, ANY},
+    {"/ssh/hostile/unknown", serve_unknown, MUCH, 20},
+    {"/ssh/hostile/replies", serve_replies, MUCH, 20},
     {"/ssh/hostile/algorithms", serve_algorithms,
      ANY "there is no algorithm that both sides know*"},
 };
@@ -237,8 +239,11 @@ test_case(gconstpointer data)
     g_autoptr(Listener) listener = listener_new(serve_case, (gpointer)c);
     VimgPluginAddress host = {"127.0.0.1", listener_port(listener)};
     g_autoptr(VimgBuffer) password = vimg_buffer_new(0);
-    VimgSshTarget target = {
-        .hosts = &host, .n_hosts = 1, .user = "nobody", .password = password, .seconds = 2};
+    VimgSshTarget target = {.hosts = &host,
+                            .n_hosts = 1,
+                            .user = "nobody",
+                            .password = password,
+                            .seconds = c->seconds ? c->seconds : 2};
     g_autoptr(GError) error = NULL;
     g_autoptr(VimgSsh) ssh = vimg_ssh_connect(&target, NULL, NULL, &error);
 
@@ -247,6 +252,26 @@ test_case(gconstpointer data)
     if (!g_pattern_match_simple(c->pattern, error->message))
         g_error("'%s' is not '%s'", error->message, c->pattern);
     g_test_message("%s", error->message);
+}
+
+/* Leaves time for the next one. */
+static void
+test_silent_first(void)
+{
+    static const HostileCase silent = {.serve = hang};
+    g_autoptr(Listener) listener = listener_new(serve_case, (gpointer)&silent);
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
+    VimgSshTarget target = sshd_target(sshd);
+    VimgPluginAddress hosts[] = {{"127.0.0.1", listener_port(listener)}, sshd->address};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgSsh) ssh = NULL;
+
+    target.hosts = hosts;
+    target.n_hosts = G_N_ELEMENTS(hosts);
+    target.seconds = 8;
+    ssh = vimg_ssh_connect(&target, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(ssh);
 }
 
 /* ---- a good server, with somebody in between */
@@ -362,6 +387,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     for (i = 0; i < G_N_ELEMENTS(cases); i++)
         g_test_add_data_func(cases[i].path, &cases[i], test_case);
+    g_test_add_func("/ssh/hostile/silent-first", test_silent_first);
     g_test_add_func("/ssh/hostile/cut", test_cut);
     g_test_add_func("/ssh/hostile/spoilt", test_spoilt);
     return g_test_run();

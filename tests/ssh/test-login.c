@@ -109,6 +109,39 @@ test_questions(void)
     assert_refused(&target, VIMG_ERROR_AUTH, "login at * refuses the password of user '*'");
 }
 
+static guint n_wiped; /* pieces of memory with the password in them */
+
+/* In the place of the C library's, to see what it is called for. */
+void
+explicit_bzero(void *data, size_t size)
+{
+    volatile char *bytes = data;
+    void *volatile seen = data; /* the compiler knows that nobody reads here */
+    size_t i;
+
+    if (memmem(seen, size, SSHD_PASSWORD, strlen(SSHD_PASSWORD)))
+        n_wiped++;
+    for (i = 0; i < size; i++)
+        bytes[i] = 0;
+}
+
+/* Answers are copied: what was said, and the packet in which it was said. */
+static void
+test_wiped(void)
+{
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", "UsePAM yes\nPasswordAuthentication no\n");
+    VimgSshTarget target = sshd_target(sshd);
+    g_autofree char *path = sshd_user_key(sshd, "ed25519", SSHD_PASSWORD);
+
+    n_wiped = 0;
+    assert_let_in(&target);
+    g_assert_cmpuint(n_wiped, >=, 2);
+    target.identity = path;
+    n_wiped = 0;
+    assert_let_in(&target);
+    g_assert_cmpuint(n_wiped, >=, 1);
+}
+
 static void
 test_no_subsystem(void)
 {
@@ -203,6 +236,7 @@ main(int argc, char **argv)
     g_test_add_func("/ssh/login/wrong-password", test_wrong_password);
     g_test_add_func("/ssh/login/no-passwords", test_no_passwords);
     g_test_add_func("/ssh/login/questions", test_questions);
+    g_test_add_func("/ssh/login/wiped", test_wiped);
     g_test_add_func("/ssh/login/no-subsystem", test_no_subsystem);
     for (i = 0; i < G_N_ELEMENTS(key_cases); i++)
         g_test_add_data_func(key_cases[i].path, &key_cases[i], test_key);

@@ -182,9 +182,10 @@ test_refused_is_final(void)
     g_autoptr(Sshd) second = sshd_new("ed25519", NULL);
     VimgSshTarget target = sshd_target(second);
     VimgPluginAddress hosts[] = {{"127.0.0.1", dead_port()}, first->address, second->address};
+    g_autofree char *print = sshd_fingerprint(second, "ed25519");
     g_autoptr(GError) error = NULL;
 
-    g_assert_true(vimg_ssh_accept(&target, sshd_fingerprint(second, "ed25519"), &error));
+    g_assert_true(vimg_ssh_accept(&target, print, &error));
     target.policy = VIMG_HOST_KEY_KNOWN;
     target.hosts = hosts;
     target.n_hosts = G_N_ELEMENTS(hosts);

@@ -172,6 +172,7 @@ vimg_transport_sftp_new(const VimgSftpTransportConfig *config)
     while (length > 1 && config->root[length - 1] == '/')
         length--;
     sftp->parent.ops = &sftp_ops;
+    sftp->parent.remote = TRUE;
     sftp->root = g_strndup(config->root, length);
     sftp->links = vimg_sftp_links_new(config);
     return &sftp->parent;

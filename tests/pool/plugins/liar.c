@@ -413,6 +413,20 @@ liar_clone(gpointer handle, const char *source, const VimgPluginImage *image, Vi
     return answer(handle, image, out);
 }
 
+static gboolean
+liar_pull(gpointer handle, const char *uuid, gpointer source, const char *from,
+          const VimgPullRequest *request, VimgPluginJob *job, guint64 *sent, VimgPluginImage *out,
+          GError **error)
+{
+    const VimgPluginImage image = {
+        .size = sizeof(image), .uuid = (char *)uuid, .name = (char *)"two"};
+
+    if (tells(handle, "pull-quiet"))
+        return FALSE;
+    *sent = 7;
+    return answer(handle, &image, out);
+}
+
 /* One good file; each of the others is wrong in something. */
 static gboolean
 liar_file_list(gpointer handle, VimgFileSink sink, gpointer data, VimgPluginJob *job,
@@ -493,6 +507,8 @@ static const VimgBackend liar = {
     .reader_next = liar_reader_next,
     .reader_close = g_free,
     .clone = liar_clone,
+    .pull = liar_pull,
+    .list_whole = liar_list,
     .writer_format = liar_writer_format,
     .writer_read = liar_writer_read,
     .file_list = liar_file_list,

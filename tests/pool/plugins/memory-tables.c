@@ -149,6 +149,7 @@ mem_copy_info(VimgPluginImage *out, const VimgPluginImage *in)
     out->os = g_strdup(in->os);
     out->arch = g_strdup(in->arch);
     out->description = g_strdup(in->description);
+    out->copy_of = g_strdup(in->copy_of);
     out->origin = g_strdup(in->origin);
 }
 

@@ -1,0 +1,228 @@
+/*
+ * fill.c: an image gets the content of another, of the same storage or another one
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "pool/copy.h"
+#include "pool/fill.h"
+#include "util/i18n.h"
+
+static VimgStore *
+source_of(const VimgFill *fill)
+{
+    return vimg_session_store(fill->from->session);
+}
+
+static VimgStore *
+store_of(const VimgFill *fill)
+{
+    return vimg_session_store(fill->to->session);
+}
+
+void
+vimg_fill_choose_network(VimgFill *fill, const VimgPoolDef *from, const VimgPoolDef *to)
+{
+    fill->request.size = sizeof(fill->request);
+    fill->request.sync_network = to->sync_network ? to->sync_network : from->sync_network;
+}
+
+/* ---- by reading it ---------------------------------------------------------------------- */
+
+/*
+ * What a copy is compared with.  A checksum that the source has itself was compared when that was
+ * sealed, and is not one of the zeros behind what was uploaded of a raw image.
+ */
+static VimgPluginImage
+expected(const VimgFill *fill)
+{
+    VimgPluginImage declared = *fill->image;
+
+    if (g_strcmp0(fill->base->checksum, fill->image->checksum) == 0)
+        declared.checksum = NULL;
+    return declared;
+}
+
+gboolean
+vimg_fill_sums(const VimgFill *fill)
+{
+    return expected(fill).checksum != NULL;
+}
+
+/* The source was judged when it was sealed, but perhaps not by us: what passes is judged again. */
+static gboolean
+copy_into(VimgFill *fill, VimgWriter *writer, GError **error)
+{
+    const VimgPluginImage *base = fill->base;
+    VimgPluginImage declared = expected(fill);
+    g_autoptr(VimgReader) reader =
+        vimg_reader_open(source_of(fill), base->uuid, 0, base->physical, fill->from_job, error);
+    g_autoptr(VimgIntake) intake =
+        reader ? vimg_intake_new(&declared, writer, fill->to_job, 0, TRUE, error) : NULL;
+
+    if (!intake)
+        return FALSE;
+    vimg_job_progress(fill->from_job, "copy", 0, base->physical);
+    vimg_job_progress(fill->to_job, "copy", 0, base->physical);
+    return vimg_copy_extents(reader, intake, fill->from_job, fill->to_job, fill->request.bandwidth,
+                             error) &&
+           vimg_intake_judge(intake, vimg_store_type(store_of(fill)), fill->image, error) &&
+           (!writer || vimg_intake_pad(intake, fill->image, error));
+}
+
+gboolean
+vimg_fill_check(VimgFill *fill, GError **error)
+{
+    return !vimg_fill_sums(fill) || copy_into(fill, NULL, error);
+}
+
+static gboolean
+copy_content(VimgFill *fill, VimgPluginImage *out, GError **error)
+{
+    VimgWriteRequest request = {.size = sizeof(request), .reserve = fill->base->allocation};
+    VimgWriter *writer =
+        vimg_writer_open(store_of(fill), fill->image->uuid, &request, fill->to_job, error);
+
+    if (!writer)
+        return FALSE;
+    fill->sent = fill->base->allocation;
+    if (copy_into(fill, writer, error))
+        return vimg_writer_finish(writer, TRUE, fill->image, out, error);
+    vimg_writer_abort(writer);
+    return FALSE;
+}
+
+/* ---- as it lies ------------------------------------------------------------------------- */
+
+/* Whichever storage was lost, its pool shall know. */
+static void
+note_loss(VimgFill *fill, const GError *error)
+{
+    if (!g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED))
+        return;
+    vimg_session_sizes(fill->from->session);
+    vimg_session_sizes(fill->to->session);
+}
+
+/* *@done is FALSE if the backend cannot do it by itself, which is no failure. */
+static gboolean
+pull(VimgFill *fill, gboolean *done, VimgPluginImage *out, GError **error)
+{
+    GError *local = NULL;
+
+    *done = FALSE;
+    if (fill->image->capacity != fill->base->capacity ||
+        !vimg_store_can_pull(store_of(fill), source_of(fill)))
+        return TRUE;
+    if (!vimg_fill_check(fill, error))
+        return FALSE;
+    if (fill->from_job != fill->to_job)
+        vimg_job_link(fill->to_job, fill->from_job);
+    *done = vimg_store_pull(store_of(fill), fill->image->uuid, source_of(fill), fill->base->uuid,
+                            &fill->request, fill->to_job, &fill->sent, out, &local);
+    vimg_job_link(fill->to_job, NULL);
+    if (*done && !vimg_fill_sums(fill)) /* else it was counted as it was read */
+        vimg_job_add(fill->to_job, fill->sent);
+    if (*done || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT)) {
+        g_clear_error(&local);
+        return TRUE;
+    }
+    note_loss(fill, local);
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+        vimg_use_restat(fill->from);
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
+gboolean
+vimg_fill_image(VimgFill *fill, VimgPluginImage *out, GError **error)
+{
+    gboolean done;
+
+    fill->sent = 0;
+    return pull(fill, &done, out, error) && (done || copy_content(fill, out, error));
+}
+
+/* ---- comparing -------------------------------------------------------------------------- */
+
+/* What of one image was read and is not compared yet. */
+typedef struct {
+    VimgReader *reader;
+    VimgExtent piece;
+} Side;
+
+static void
+side_clear(Side *side)
+{
+    vimg_buffer_unref(side->piece.data);
+    vimg_reader_close(side->reader);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Side, side_clear)
+
+static gboolean
+side_open(Side *side, VimgUse *use, const VimgPluginImage *image, VimgJob *job, GError **error)
+{
+    side->reader = vimg_reader_open(vimg_session_store(use->session), image->uuid, 0,
+                                    image->physical, job, error);
+    return side->reader != NULL;
+}
+
+static gboolean
+side_fill(Side *side, GError **error)
+{
+    if (side->piece.length > 0)
+        return TRUE;
+    g_clear_pointer(&side->piece.data, vimg_buffer_unref);
+    return vimg_reader_next(side->reader, &side->piece, error);
+}
+
+static void
+side_skip(Side *side, guint64 size)
+{
+    side->piece.length -= size;
+    side->piece.offset += side->piece.data ? size : 0;
+}
+
+static gboolean
+is_equal(const Side *a, const Side *b, guint64 size)
+{
+    const Side *data = a->piece.data ? a : b;
+    const guint8 *bytes = data->piece.data ? data->piece.data->data + data->piece.offset : NULL;
+
+    if (a->piece.data && b->piece.data)
+        return memcmp(bytes, b->piece.data->data + b->piece.offset, size) == 0;
+    /* the other one is a hole */
+    return !bytes || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+gboolean
+vimg_fill_compare(VimgUse *from, const VimgPluginImage *base, VimgUse *to,
+                  const VimgPluginImage *image, VimgJob *job, gboolean *same, GError **error)
+{
+    g_auto(Side) a = {0};
+    g_auto(Side) b = {0};
+    guint64 done = 0;
+
+    *same = base->physical == image->physical && base->capacity == image->capacity &&
+            g_strcmp0(base->format, image->format) == 0;
+    if (*same && (!side_open(&a, from, base, job, error) || !side_open(&b, to, image, job, error)))
+        return FALSE;
+    while (*same && done < base->physical) {
+        guint64 size;
+
+        if (vimg_job_cancelled(job))
+            return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the copy was cancelled"));
+        if (!side_fill(&a, error) || !side_fill(&b, error))
+            return FALSE;
+        size = MIN(a.piece.length, b.piece.length);
+        if (size == 0)
+            break; /* as long as both say they are, which readers see to */
+        *same = is_equal(&a, &b, size);
+        side_skip(&a, size);
+        side_skip(&b, size);
+        done += size;
+    }
+    return TRUE;
+}

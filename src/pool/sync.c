@@ -1,0 +1,597 @@
+/*
+ * sync.c: the images of one pool in another one too
+ *
+ * All of it is one job of both pools.  An image that is there with the same content is left alone,
+ * one that an earlier run left half done is gone on with, and whatever cannot be done of one image
+ * is reported and keeps no other from being done.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "pool/fill.h"
+#include "pool/sync-report.h"
+#include "util/i18n.h"
+#include "util/log.h"
+
+#define KIND "sync" /* of its jobs */
+
+typedef struct {
+    VimgModel *model;
+    const VimgSyncRequest *request;
+    VimgPool *from;
+    VimgPool *to;
+    VimgUse source; /* of one, without a job */
+    VimgUse use;    /* of the other, with the job of both */
+    char *network;  /* NULL: any */
+    GPtrArray *items;
+    guint at;      /* of them */
+    guint64 done;  /* bytes that the images before it take */
+    guint64 total; /* bytes that all take */
+    VimgSyncReport *report;
+} Sync;
+
+typedef struct {
+    char *name;
+    char *uuid; /* NULL: there is no such image */
+    char *parent;
+    gint64 created;
+    guint64 allocation;
+    gboolean placed; /* behind its parent */
+} Item;
+
+static void
+item_free(Item *item)
+{
+    g_free(item->name);
+    g_free(item->uuid);
+    g_free(item->parent);
+    g_free(item);
+}
+
+static void
+sync_clear(Sync *sync)
+{
+    vimg_use_clear(&sync->source);
+    vimg_use_clear(&sync->use);
+    vimg_pool_unref(sync->from);
+    vimg_pool_unref(sync->to);
+    g_free(sync->network);
+    if (sync->items)
+        g_ptr_array_unref(sync->items);
+    vimg_sync_report_free(sync->report);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sync, sync_clear)
+
+static gboolean
+is(const GError *error, VimgErrorCode code)
+{
+    return g_error_matches(error, VIMG_ERROR, (gint)code);
+}
+
+/* ---- what there is to do ---------------------------------------------------------------- */
+
+static gint
+compare_items(gconstpointer a, gconstpointer b)
+{
+    const Item *x = *(const Item *const *)a;
+    const Item *y = *(const Item *const *)b;
+
+    if (x->created != y->created)
+        return x->created < y->created ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static void
+add_item(Sync *sync, const char *name, const VimgPluginImage *image)
+{
+    Item *item = g_new0(Item, 1);
+
+    item->name = g_strdup(name);
+    if (image) {
+        item->uuid = g_strdup(image->uuid);
+        item->parent = g_strdup(image->parent);
+        item->created = image->created;
+        item->allocation = image->allocation;
+    }
+    sync->total += item->allocation;
+    g_ptr_array_add(sync->items, item);
+}
+
+/* Parents before what was made of them, older ones before others. */
+static void
+order_items(Sync *sync)
+{
+    g_autoptr(GPtrArray) sorted = g_steal_pointer(&sync->items);
+    g_autoptr(GHashTable) by_uuid = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GPtrArray) chain = g_ptr_array_new();
+    guint i;
+
+    sync->items = g_ptr_array_new_with_free_func((GDestroyNotify)item_free);
+    g_ptr_array_sort(sorted, compare_items);
+    for (i = 0; i < sorted->len; i++) {
+        Item *item = g_ptr_array_index(sorted, i);
+
+        if (item->uuid)
+            g_hash_table_insert(by_uuid, item->uuid, item);
+    }
+    for (i = 0; i < sorted->len; i++) {
+        Item *item = g_ptr_array_index(sorted, i);
+
+        /* what a storage says may go round */
+        for (; item && !item->placed;
+             item = item->parent ? g_hash_table_lookup(by_uuid, item->parent) : NULL) {
+            item->placed = TRUE;
+            g_ptr_array_add(chain, item);
+        }
+        while (chain->len > 0)
+            g_ptr_array_add(sync->items, g_ptr_array_steal_index(chain, chain->len - 1));
+    }
+    g_ptr_array_set_free_func(sorted, NULL);
+}
+
+/* One that is named is told of whatever its state; of all, those that are saving are not meant. */
+static void
+choose_images(Sync *sync)
+{
+    const VimgSyncRequest *request = sync->request;
+    GHashTableIter iter;
+    gpointer value;
+    gsize i;
+
+    sync->items = g_ptr_array_new_with_free_func((GDestroyNotify)item_free);
+    vimg_mutex_lock(&sync->from->lock);
+    for (i = 0; i < request->n_images; i++) {
+        const VimgVolume *volume = vimg_cache_find(sync->from, request->images[i]);
+
+        add_item(sync, request->images[i], volume ? &volume->image : NULL);
+    }
+    if (request->n_images == 0)
+        g_hash_table_iter_init(&iter, sync->from->volumes);
+    while (request->n_images == 0 && g_hash_table_iter_next(&iter, NULL, &value)) {
+        const VimgPluginImage *image = &((VimgVolume *)value)->image;
+
+        if (image->state != VIMG_IMAGE_SAVING)
+            add_item(sync, image->name, image);
+    }
+    vimg_mutex_unlock(&sync->from->lock);
+    order_items(sync);
+}
+
+/* ---- one image -------------------------------------------------------------------------- */
+
+static gboolean
+hold(VimgPool *pool, const char *name, const char *key, VimgAction action, VimgUse *use,
+     GError **error)
+{
+    const VimgVolId id = {.name = (char *)name, .key = (char *)key};
+
+    use->jobless = TRUE;
+    return vimg_use_volume_of(pool, &id, action, KIND, use, error);
+}
+
+/* Whether both stand for one content, as far as they say so themselves. */
+static gboolean
+is_copy(const VimgPluginImage *a, const char *key_a, const VimgPluginImage *b, const char *key_b)
+{
+    return g_strcmp0(a->copy_of, key_b) == 0 || g_strcmp0(b->copy_of, key_a) == 0 ||
+           (a->copy_of && g_strcmp0(a->copy_of, b->copy_of) == 0);
+}
+
+static gboolean
+find_same(Sync *sync, VimgFill *fill, gboolean *same, GError **error)
+{
+    g_autofree char *there = vimg_use_key(fill->from);
+    g_autofree char *here = vimg_use_key(fill->to);
+    g_autoptr(GError) local = NULL;
+
+    *same = is_copy(fill->base, there, fill->image, here);
+    if (*same ||
+        vimg_store_same(vimg_session_store(fill->to->session), fill->image->uuid,
+                        vimg_session_store(fill->from->session), fill->base->uuid, same, &local))
+        return TRUE;
+    if (is(local, VIMG_ERROR_NO_SUPPORT) && fill->image->state == VIMG_IMAGE_ACTIVE)
+        return vimg_fill_compare(fill->from, fill->base, fill->to, fill->image, sync->use.job, same,
+                                 error);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* One of its name is complete, or was. */
+static gboolean
+settle_complete(Sync *sync, VimgFill *fill, const char *name, const char *key, GError **error)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    gboolean same;
+
+    if (!hold(sync->to, name, key, VIMG_ACTION_COMPARE, fill->to, error))
+        return FALSE;
+    vimg_use_image(fill->to, &image);
+    fill->image = &image;
+    if (!find_same(sync, fill, &same, error))
+        return FALSE;
+    if (!same)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("storage pool '%1$s' has another volume '%2$s'"),
+                          vimg_pool_name(sync->to), name);
+    if (image.state == VIMG_IMAGE_ACTIVE) {
+        vimg_sync_report_present(sync->report, &image);
+        return TRUE;
+    }
+    if (!vimg_store_can_pull(vimg_session_store(fill->to->session),
+                             vimg_session_store(fill->from->session)))
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("volume '%1$s' cannot be read: %2$s"), name, image.reason);
+    if (!vimg_fill_image(fill, &out, error))
+        return FALSE;
+    vimg_use_changed(fill->to, &out);
+    vimg_sync_report_copied(sync->report, &out, fill->sent);
+    return TRUE;
+}
+
+/* The image here that is a copy of what @base was made of.  Returns: (transfer full), or NULL. */
+static char *
+find_parent(Sync *sync, const VimgPluginImage *base, const char *key)
+{
+    g_autofree char *store = g_strndup(key, (gsize)(strrchr(key, '/') - key));
+    g_autofree char *parent = base->parent ? g_strconcat(store, "/", base->parent, NULL) : NULL;
+    GHashTableIter iter;
+    gpointer value;
+
+    VIMG_LOCK_GUARD(&sync->to->lock);
+    g_hash_table_iter_init(&iter, sync->to->volumes);
+    while (parent && g_hash_table_iter_next(&iter, NULL, &value)) {
+        const VimgPluginImage *image = &((VimgVolume *)value)->image;
+
+        if (g_strcmp0(image->copy_of, parent) == 0)
+            return g_strdup(image->uuid);
+    }
+    return NULL;
+}
+
+static gboolean
+make_image(Sync *sync, VimgFill *fill, GError **error)
+{
+    const VimgPluginImage *base = fill->base;
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+
+    fill->to->jobless = TRUE;
+    if (!vimg_use_create(sync->to, base->name, KIND, fill->to, error))
+        return FALSE;
+    vimg_image_copy(&image, base);
+    g_free(image.uuid);
+    image.uuid = g_uuid_string_random();
+    image.state = VIMG_IMAGE_SAVING;
+    image.created = g_get_real_time() / G_USEC_PER_SEC;
+    g_clear_pointer(&image.origin, g_free); /* the file lies there, not here */
+    g_free(image.copy_of);
+    image.copy_of = vimg_use_key(fill->from);
+    g_free(image.parent);
+    image.parent = find_parent(sync, base, image.copy_of);
+    if (!vimg_store_create(vimg_session_store(fill->to->session), &image, &out, error))
+        return FALSE;
+    vimg_use_created(fill->to, &out, KIND);
+    return TRUE;
+}
+
+/* Whatever has its name here.  Returns: whether anything has; @key: (transfer full) its own. */
+static gboolean
+look_here(Sync *sync, const char *name, char **key, char **copy_of, VimgImageState *state)
+{
+    VimgVolume *volume;
+
+    VIMG_LOCK_GUARD(&sync->to->lock);
+    volume = vimg_cache_find(sync->to, name);
+    if (!volume)
+        return FALSE;
+    *key = g_strdup(volume->key);
+    *copy_of = g_strdup(volume->image.copy_of);
+    *state = volume->image.state;
+    return TRUE;
+}
+
+/* It goes on where it is, unless nothing came yet. */
+static void
+leave_half(VimgFill *fill, const GError *why)
+{
+    g_auto(VimgPluginImage) now = VIMG_PLUGIN_IMAGE_INIT;
+
+    if (!fill->to->volume || is(why, VIMG_ERROR_DISCONNECTED))
+        return;
+    vimg_use_restat(fill->to);
+    vimg_use_image(fill->to, &now);
+    if (now.state == VIMG_IMAGE_SAVING && now.physical == 0)
+        vimg_use_discard(fill->to, now.uuid);
+}
+
+static gboolean
+complete_half(Sync *sync, VimgFill *fill, GError **error)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    GError *local = NULL;
+
+    vimg_use_image(fill->to, &image);
+    image.physical = fill->base->physical;
+    fill->image = &image;
+    if (!vimg_fill_image(fill, &out, &local)) {
+        vimg_sync_report_sent(sync->report, fill->sent);
+        leave_half(fill, local);
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    vimg_use_changed(fill->to, &out);
+    vimg_sync_report_copied(sync->report, &out, fill->sent);
+    return TRUE;
+}
+
+static gboolean
+settle_name(Sync *sync, VimgFill *fill, const char *name, GError **error)
+{
+    g_autofree char *source = vimg_use_key(fill->from);
+    g_autofree char *key = NULL;
+    g_autofree char *copy_of = NULL;
+    VimgImageState state;
+
+    if (!look_here(sync, name, &key, &copy_of, &state))
+        return make_image(sync, fill, error) && complete_half(sync, fill, error);
+    if (state != VIMG_IMAGE_SAVING)
+        return settle_complete(sync, fill, name, key, error);
+    if (g_strcmp0(copy_of, source) != 0)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("storage pool '%1$s' has another volume '%2$s'"),
+                          vimg_pool_name(sync->to), name);
+    return hold(sync->to, name, key, VIMG_ACTION_UPLOAD, fill->to, error) &&
+           complete_half(sync, fill, error);
+}
+
+static gboolean
+check_enabled(VimgPool *pool, GError **error)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    if (!pool->def->disabled)
+        return TRUE;
+    return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                      _("storage pool '%s' is disabled: it is not synchronised"),
+                      vimg_pool_name(pool));
+}
+
+static gboolean
+sync_image(Sync *sync, const char *name, GError **error)
+{
+    g_auto(VimgPluginImage) base = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgUse) from = {0};
+    g_auto(VimgUse) to = {0};
+    VimgFill fill = {&from, &to, sync->use.job, sync->use.job, &base};
+
+    if (!check_enabled(sync->from, error) || !check_enabled(sync->to, error) ||
+        !hold(sync->from, name, NULL, VIMG_ACTION_SOURCE, &from, error))
+        return FALSE;
+    vimg_use_image(&from, &base);
+    fill.request = (VimgPullRequest){
+        .size = sizeof(fill.request),
+        .bandwidth = sync->request->bandwidth,
+        .sync_network = sync->network,
+    };
+    return settle_name(sync, &fill, name, error);
+}
+
+/* ---- all images ------------------------------------------------------------------------- */
+
+/* Nothing else can be done either. */
+static gboolean
+is_end(const GError *error)
+{
+    return is(error, VIMG_ERROR_ABORTED) || is(error, VIMG_ERROR_DISCONNECTED);
+}
+
+static gboolean
+check_cancelled(Sync *sync, GError **error)
+{
+    return !vimg_job_cancelled(sync->use.job) ||
+           vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the synchronisation was cancelled"));
+}
+
+static gboolean
+sync_images(Sync *sync, GError **error)
+{
+    for (sync->at = 0; sync->at < sync->items->len; sync->at++) {
+        const Item *item = g_ptr_array_index(sync->items, sync->at);
+        g_autofree char *phase = g_strdup_printf("image %u of %u", sync->at + 1, sync->items->len);
+        g_autoptr(GError) local = NULL;
+
+        if (!check_cancelled(sync, error))
+            return FALSE;
+        vimg_job_turn_to(sync->use.job, item->name);
+        vimg_job_part(sync->use.job, phase, sync->done, sync->total);
+        if (!sync_image(sync, item->name, &local)) {
+            if (is_end(local)) {
+                g_propagate_error(error, g_steal_pointer(&local));
+                return FALSE;
+            }
+            vimg_sync_report_refused(sync->report, item->name, local);
+        }
+        sync->done += item->allocation;
+    }
+    vimg_job_turn_to(sync->use.job, NULL);
+    vimg_job_part(sync->use.job, "finishing", sync->done, sync->total);
+    return TRUE;
+}
+
+/* ---- what is missing at the source ------------------------------------------------------ */
+
+static gboolean
+collect_name(const VimgPluginImage *image, gpointer data)
+{
+    g_hash_table_add(data, g_strdup(image->name));
+    return TRUE;
+}
+
+/* Returns: (transfer full) the names of all images at the source, or NULL with @error. */
+static GHashTable *
+list_source(Sync *sync, GError **error)
+{
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    if (vimg_store_list_whole(vimg_session_store(sync->source.session), collect_name, names, error))
+        return g_steal_pointer(&names);
+    g_prefix_error(error, "%s: ", _("nothing is deleted, as the source cannot be listed whole"));
+    return NULL;
+}
+
+/* Returns: (transfer full) what the image @uuid is called; NULL: there is none. */
+static char *
+name_of(VimgPool *pool, const char *uuid, char **key)
+{
+    VimgVolume *volume;
+
+    VIMG_LOCK_GUARD(&pool->lock);
+    volume = g_hash_table_lookup(pool->by_image, uuid);
+    *key = volume ? g_strdup(volume->key) : NULL;
+    return volume ? g_strdup(volume->image.name) : NULL;
+}
+
+static gboolean
+delete_image(Sync *sync, const char *name, const char *key, GHashTable *names, GError **error)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgUse) use = {0};
+
+    if (g_hash_table_contains(names, name))
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("volume '%1$s' is in storage pool '%2$s' too"), name,
+                          vimg_pool_name(sync->from));
+    if (!hold(sync->to, name, key, VIMG_ACTION_DELETE, &use, error))
+        return FALSE;
+    vimg_use_image(&use, &image);
+    if (image.state != VIMG_IMAGE_ACTIVE)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("volume '%s' is not complete: it is not deleted"), name);
+    if (!vimg_store_remove_image(vimg_session_store(use.session), image.uuid, error)) {
+        vimg_use_restat(&use);
+        return FALSE;
+    }
+    vimg_use_removed(&use);
+    vimg_sync_report_deleted(sync->report, &image);
+    return TRUE;
+}
+
+/* Those that were named, as whoever asked for it was shown them; listed afresh, for hours passed.
+ */
+static gboolean
+delete_images(Sync *sync, GError **error)
+{
+    const VimgSyncRequest *request = sync->request;
+    g_autoptr(GError) unlisted = NULL;
+    g_autoptr(GHashTable) names = request->n_deletes > 0 ? list_source(sync, &unlisted) : NULL;
+    gsize i;
+
+    for (i = 0; i < request->n_deletes; i++) {
+        g_autofree char *key = NULL;
+        g_autofree char *name = name_of(sync->to, request->deletes[i], &key);
+        g_autoptr(GError) local = NULL;
+
+        if (!check_cancelled(sync, error))
+            return FALSE;
+        if (!name || (names && delete_image(sync, name, key, names, &local)))
+            continue;
+        if (local && is_end(local)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return FALSE;
+        }
+        vimg_sync_report_refused(sync->report, name, names ? local : unlisted);
+    }
+    return TRUE;
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
+
+static gboolean
+begin(Sync *sync, GError **error)
+{
+    g_autoptr(VimgPoolDef) from = vimg_pool_copy_def(sync->from);
+    g_autoptr(VimgPoolDef) to = vimg_pool_copy_def(sync->to);
+
+    if (sync->from == sync->to)
+        return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
+                          _("a storage pool cannot be synchronised with itself"));
+    sync->network = g_strdup(to->sync_network ? to->sync_network : from->sync_network);
+    sync->report = vimg_sync_report_new();
+    if (!check_enabled(sync->from, error) || !check_enabled(sync->to, error) ||
+        !vimg_use_pool(sync->from, &sync->source, error) ||
+        !vimg_use_fill(sync->to, KIND, &sync->use, error))
+        return FALSE;
+    VIMG_LOCK_GUARD(&sync->from->lock);
+    vimg_job_beside(sync->use.job, vimg_pool_name(sync->from));
+    return TRUE;
+}
+
+/* What other hosts did there is seen now at the latest. */
+static gboolean
+look_again(Sync *sync, GError **error)
+{
+    g_autoptr(GHashTable) names = NULL;
+
+    vimg_job_progress(sync->use.job, "listing", 0, 0);
+    if (!vimg_cache_refresh(sync->from, sync->source.session, error)) {
+        vimg_session_sizes(sync->source.session);
+        return FALSE;
+    }
+    if (!vimg_cache_refresh(sync->to, sync->use.session, error))
+        return FALSE;
+    if (sync->request->n_deletes == 0)
+        return TRUE;
+    names = list_source(sync, error);
+    return names != NULL;
+}
+
+static gboolean
+run(Sync *sync, GError **error)
+{
+    if (!look_again(sync, error))
+        return FALSE;
+    choose_images(sync);
+    return sync_images(sync, error) && delete_images(sync, error);
+}
+
+/* Sizes follow, then everyone may have it again, then the world hears of it. */
+static void
+end(Sync *sync)
+{
+    vimg_session_sizes(sync->use.session);
+    vimg_model_keep(sync->model);
+    vimg_use_clear(&sync->use);
+    vimg_use_clear(&sync->source);
+    vimg_model_emit_pool(sync->model, sync->to, VIMG_EVENT_POOL_REFRESH, 0);
+    vimg_model_release(sync->model);
+}
+
+char *
+vimg_model_pool_sync(VimgModel *model, const VimgPoolId *id, const VimgPoolId *source,
+                     const VimgSyncRequest *request, GError **error)
+{
+    g_auto(Sync) sync = {.model = model, .request = request};
+    GError *local = NULL;
+    char *text = NULL;
+
+    sync.to = vimg_registry_get(model, id, error);
+    sync.from = sync.to ? vimg_registry_get(model, source, error) : NULL;
+    if (!sync.from || !begin(&sync, error))
+        return NULL;
+    if (run(&sync, &local)) {
+        text = vimg_sync_report_format(sync.report, vimg_pool_name(sync.from),
+                                       vimg_pool_name(sync.to));
+        vimg_info("storage pool '%s' was synchronised with '%s'", vimg_pool_name(sync.to),
+                  vimg_pool_name(sync.from));
+    } else {
+        vimg_use_fail(&sync.use, &local);
+        vimg_warning("synchronisation of storage pool '%s' with '%s' failed: %s",
+                     vimg_pool_name(sync.to), vimg_pool_name(sync.from), local->message);
+        g_propagate_error(error, local);
+    }
+    end(&sync);
+    return text;
+}

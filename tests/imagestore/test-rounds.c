@@ -1,0 +1,392 @@
+/*
+ * test-rounds.c: what jobs cost on a storage far away, in rounds
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "account.h"
+#include "claim.h"
+#include "clone.h"
+#include "collect.h"
+#include "memory-transport.h"
+#include "slice.h"
+#include "slicer.h"
+#include "slow-transport.h"
+#include "store-helper.h"
+#include "trash.h"
+#include "verify.h"
+
+/* A store of many images, all of the same few slices. */
+typedef struct {
+    MemoryDisk *disk;
+    VimgSliceStore *store;
+    VimgTransport *far; /* the store's */
+    VimgTransport *near;
+    GPtrArray *uuids;
+} Place;
+
+static void
+put(Place *place, char *path, gconstpointer data, gsize size)
+{
+    g_assert_cmpint(vimg_transport_create(place->near, path, data, size, FALSE), ==, 0);
+    g_free(path);
+}
+
+static void
+put_dir(Place *place, char *path)
+{
+    g_assert_cmpint(vimg_transport_mkdir(place->near, path), ==, 0);
+    g_free(path);
+}
+
+/* An active image without a byte of content. */
+static void
+put_image(Place *place, const char *name)
+{
+    VimgIndexSizes sizes = vimg_slicer_sizes(VIMG_CUT_FIXED, place->store->slice_size);
+    g_autoptr(VimgIndex) index = vimg_index_new(&sizes);
+    g_autoptr(VimgBuffer) bytes = vimg_index_encode(index);
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(VimgManifest) manifest = NULL;
+    g_autofree char *text = NULL;
+
+    image.uuid = g_uuid_string_random();
+    image.name = g_strdup(name);
+    manifest = vimg_manifest_new(&image);
+    manifest->sealed = TRUE;
+    manifest->sealed_format = g_strdup("raw");
+    manifest->index_size = bytes->size;
+    manifest->index_digest = vimg_sha256_hex(bytes->data, bytes->size);
+    text = vimg_manifest_format(manifest);
+    put_dir(place, vimg_image_dir(image.uuid));
+    put(place, vimg_image_path(image.uuid, "manifest.1.json"), text, strlen(text));
+    put(place, vimg_image_path(image.uuid, VIMG_IMAGE_INDEX), bytes->data, bytes->size);
+    put_dir(place, g_strconcat("names/", name, NULL));
+    put(place, vimg_claim_path(name, image.uuid), "", 0);
+    g_ptr_array_add(place->uuids, g_strdup(image.uuid));
+}
+
+static void
+set_up(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+    guint i;
+
+    place->disk = memory_disk_new();
+    place->near = memory_transport_new(place->disk, FALSE);
+    place->far = slow_transport_new(memory_transport_new(place->disk, FALSE), 0);
+    place->store = helper_store(place->far);
+    place->uuids = g_ptr_array_new_with_free_func(g_free);
+    for (i = 0; i < n; i++) {
+        g_autofree char *name = g_strdup_printf("image-%04u", i);
+
+        put_image(place, name);
+    }
+    slow_transport_reset(place->far);
+}
+
+static void
+tear_down(Place *place, gconstpointer data)
+{
+    vimg_slice_store_free(place->store);
+    vimg_transport_free(place->near);
+    memory_disk_free(place->disk);
+    g_ptr_array_unref(place->uuids);
+}
+
+/* What it cost since the last time. */
+static guint
+rounds(Place *place)
+{
+    guint n = slow_transport_rounds(place->far);
+
+    slow_transport_reset(place->far);
+    g_test_message("%u rounds", n);
+    return n;
+}
+
+/* ---- listing ---------------------------------------------------------------------------- */
+
+static guint
+list_rounds(Place *place, guint images)
+{
+    g_assert_cmpuint(helper_count_images(place->store), ==, images);
+    return rounds(place);
+}
+
+/* What the storage calls now is later than all that is there: somebody took a lease. */
+static void
+let_pass(Place *place)
+{
+    VimgLease *lease;
+
+    memory_disk_let_pass(place->disk, 3);
+    lease = vimg_lease_new(place->store, NULL);
+    g_assert_nonnull(lease);
+    vimg_lease_free(lease);
+    rounds(place);
+}
+
+static guint
+batches(guint n)
+{
+    return (n + VIMG_IMAGE_LOOKS - 1) / VIMG_IMAGE_LOOKS;
+}
+
+static void
+test_list(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+
+    let_pass(place);
+    g_assert_cmpuint(list_rounds(place, n), <=, 1 + 3 * batches(n));
+    g_assert_cmpuint(list_rounds(place, n), ==, 1);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_READ), ==, 0);
+}
+
+/* What is as young as the listing itself may change without showing it. */
+static void
+test_list_young(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+
+    list_rounds(place, n);
+    g_assert_cmpuint(list_rounds(place, n), >=, 4);
+}
+
+/* Whatever another host does to images is seen. */
+static void
+test_list_changes(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgSliceStore) other = helper_reopen(memory_transport_new(place->disk, FALSE));
+    const char *first = place->uuids->pdata[0];
+    const char *second = place->uuids->pdata[1];
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    GError *error = NULL;
+
+    let_pass(place);
+    list_rounds(place, n);
+    vimg_image_set_error(other, first, "x", NULL);
+    vimg_image_remove(other, first, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(list_rounds(place, n - 1), <=, 1 + 3 + 2);
+    vimg_trash_restore(other, first, "again", &out, &error);
+    g_assert_no_error(error);
+    list_rounds(place, n);
+    vimg_image_remove(other, second, &error);
+    g_assert_no_error(error);
+    let_pass(place);
+    list_rounds(place, n - 1);
+    /* also one in the trash is known */
+    g_assert_cmpuint(list_rounds(place, n - 1), ==, 1);
+    vimg_trash_purge(other, second, &error);
+    g_assert_no_error(error);
+    put_image(place, "fresh");
+    list_rounds(place, n);
+}
+
+/* ---- content ---------------------------------------------------------------------------- */
+
+static VimgBuffer *
+noise(guint32 seed, gsize size)
+{
+    g_autoptr(GRand) chance = g_rand_new_with_seed(seed);
+    VimgBuffer *buffer = vimg_buffer_new(size);
+    gsize i;
+
+    for (i = 0; i < size / 4; i++)
+        ((guint32 *)(gpointer)buffer->data)[i] = g_rand_int(chance);
+    return buffer;
+}
+
+#define SLICES 768 /* of 64 KiB: 48 MiB */
+#define FAR 10000
+
+/* A transport that takes its time, so that batches gather. */
+static void
+move_away(Place *place)
+{
+    vimg_slice_store_free(place->store);
+    place->far = slow_transport_new(memory_transport_new(place->disk, FALSE), FAR);
+    place->store = helper_reopen(place->far);
+}
+
+static void
+test_upload(Place *place, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = noise(1, SLICES * 64 * KIB);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *first = NULL;
+    g_autofree char *second = NULL;
+
+    move_away(place);
+    first = helper_create(place->store, "first", content->size);
+    rounds(place);
+    slow_transport_gather(place->far, 32 * MIB);
+    helper_upload(place->store, first, content, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_CREATE), >=, SLICES);
+    g_assert_cmpuint(rounds(place), <=, 60 + SLICES / 4);
+    helper_assert_content(place->store, first, content);
+    /* what is known is asked for, but not sent */
+    second = helper_create(place->store, "second", content->size);
+    rounds(place);
+    helper_upload(place->store, second, content, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_CREATE), <=, 20);
+    g_assert_cmpuint(rounds(place), <=, 60 + SLICES / 4);
+    helper_assert_content(place->store, second, content);
+}
+
+/* Slices that come again while they are under way are sent once. */
+static void
+test_upload_same(Place *place, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = noise(1, SLICES * 64 * KIB);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *uuid = NULL;
+    guint i;
+
+    move_away(place);
+    for (i = 4; i < SLICES; i++)
+        memcpy(content->data + i * 64 * KIB, content->data + (i % 4) * 64 * KIB, 64 * KIB);
+    uuid = helper_create(place->store, "image", content->size);
+    rounds(place);
+    helper_upload(place->store, uuid, content, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_CREATE), <=, 4 + 20);
+    helper_assert_content(place->store, uuid, content);
+}
+
+static void
+test_download(Place *place, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = noise(1, SLICES * 64 * KIB);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *uuid = helper_create(place->store, "image", content->size);
+
+    helper_upload(place->store, uuid, content, &error);
+    g_assert_no_error(error);
+    rounds(place);
+    slow_transport_gather(place->far, 16 * MIB);
+    helper_assert_content(place->store, uuid, content);
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_READ), <=, SLICES + 10);
+    g_assert_cmpuint(rounds(place), <=, 20 + SLICES / 16);
+}
+
+/* ---- jobs over all ---------------------------------------------------------------------- */
+
+static gboolean
+count_deleted(const VimgPluginImage *image, gpointer data)
+{
+    g_assert_cmpint(image->deleted, >, 0);
+    ++*(guint *)data;
+    return TRUE;
+}
+
+/* Images and slices a plenty: what is asked grows by batches. */
+static void
+test_all(Place *place, gconstpointer data)
+{
+    guint n = GPOINTER_TO_UINT(data);
+    g_autoptr(VimgBuffer) content = noise(3, SLICES * 64 * KIB);
+    g_autofree char *uuid = helper_create(place->store, "content", content->size);
+    g_autoptr(GError) error = NULL;
+    char *report;
+    guint deleted = 0;
+    guint i;
+
+    helper_upload(place->store, uuid, content, &error);
+    g_assert_no_error(error);
+    for (i = 0; i < n / 2; i++)
+        put(place, vimg_image_path(place->uuids->pdata[i], VIMG_IMAGE_DELETED), "", 0);
+    rounds(place);
+    g_assert_true(vimg_trash_list(place->store, count_deleted, &deleted, NULL));
+    g_assert_cmpuint(deleted, ==, n / 2);
+    g_assert_cmpuint(rounds(place), <=, 2 + 3 * batches(n));
+
+    report = vimg_account(place->store, NULL, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&report, g_free);
+    g_assert_cmpuint(rounds(place), <=, 10 + 2 * SLICES / 512 + 12 * (n / 256 + 1));
+
+    place->store->keep_deleted = G_MAXINT32;
+    report = vimg_collect(place->store, FALSE, 0, NULL, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&report, g_free);
+    /* claims of what is in the trash are withdrawn one by one, in its turn: none are left next */
+    rounds(place);
+    report = vimg_collect(place->store, FALSE, 0, NULL, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&report, g_free);
+    g_assert_cmpuint(rounds(place), <=, 80 + 16 * (n / 256 + 1));
+
+    place->store->verify_rate = 0;
+    report = vimg_verify(place->store, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&report, g_free);
+    /* each slice is read by itself, many at once */
+    g_assert_cmpuint(slow_transport_ops(place->far, VIMG_OP_READ), <, SLICES + 3 * n);
+    g_assert_cmpuint(rounds(place), <=, SLICES + 60 + 5 * (n / 256 + 1));
+}
+
+/* What is done to one image costs the same in a large store and with a large image. */
+static void
+test_one(Place *place, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = noise(4, SLICES * 64 * KIB);
+    g_autofree char *uuid = helper_create(place->store, "content", content->size);
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) restored = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    helper_upload(place->store, uuid, content, &error);
+    g_assert_no_error(error);
+    image.uuid = g_uuid_string_random();
+    image.name = g_strdup("clone");
+    rounds(place);
+    vimg_clone(place->store, uuid, &image, NULL, &out, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(rounds(place), <=, 70);
+    vimg_image_remove(place->store, image.uuid, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(rounds(place), <=, 25);
+    vimg_trash_restore(place->store, image.uuid, "again", &restored, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(rounds(place), <=, 50);
+}
+
+static void
+test_open(Place *place, gconstpointer data)
+{
+    VimgTransport *far = slow_transport_new(memory_transport_new(place->disk, FALSE), 0);
+    VimgSliceStore *store = helper_reopen(far);
+
+    g_assert_cmpuint(slow_transport_rounds(far), <=, 8);
+    vimg_slice_store_free(store);
+}
+
+#define ADD(path, n, test)                                                                         \
+    g_test_add("/imagestore/rounds/" path, Place, GUINT_TO_POINTER((guint)(n)), set_up, test,      \
+               tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("list/few", 5, test_list);
+    ADD("list/many", 2 * VIMG_IMAGE_LOOKS + 1, test_list);
+    ADD("list/young", 5, test_list_young);
+    ADD("list/changes", 5, test_list_changes);
+    ADD("upload", 0, test_upload);
+    ADD("upload/same", 0, test_upload_same);
+    ADD("download", 0, test_download);
+    ADD("all/few", 100, test_all);
+    ADD("all/many", 1500, test_all);
+    ADD("one", 1500, test_one);
+    ADD("open", 100, test_open);
+    return g_test_run();
+}
