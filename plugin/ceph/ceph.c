@@ -14,10 +14,11 @@
 #include "diagnose.h"
 #include "image.h"
 #include "open.h"
+#include "reader.h"
 #include "remote.h"
 #include "store.h"
-#include "throw.h"
 #include "trash.h"
+#include "writer.h"
 
 static gpointer
 open_store(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host, GError **error)
@@ -123,22 +124,66 @@ cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
 }
 
 static gpointer
+writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request, VimgPluginJob *job,
+            GError **error)
+{
+    return vimg_ceph_writer_open(handle, uuid, request, job, error);
+}
+
+static gboolean
+writer_read(gpointer writer, guint64 offset, gsize size, VimgExtent *out, GError **error)
+{
+    return vimg_ceph_writer_read(writer, offset, size, out, error);
+}
+
+static gboolean
+writer_write(gpointer writer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+{
+    return vimg_ceph_writer_write(writer, buffer->data + offset, size, error);
+}
+
+static gboolean
+writer_hole(gpointer writer, guint64 length, GError **error)
+{
+    return vimg_ceph_writer_write(writer, NULL, length, error);
+}
+
+static gboolean
+writer_finish(gpointer writer, gboolean seal, const VimgPluginImage *image, VimgPluginImage *out,
+              GError **error)
+{
+    return vimg_ceph_writer_finish(writer, seal, image, out, error);
+}
+
+static void
+writer_abort(gpointer writer)
+{
+    vimg_ceph_writer_abort(writer);
+}
+
+static void
+writer_stat(gpointer writer, guint64 *allocation, guint64 *position)
+{
+    vimg_ceph_writer_stat(writer, allocation, position);
+}
+
+static gpointer
 reader_open(gpointer handle, const char *uuid, guint64 offset, guint64 length, VimgPluginJob *job,
             GError **error)
 {
-    throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid '%s'"), uuid);
-    return NULL;
+    return vimg_ceph_reader_open(handle, uuid, offset, length, job, error);
 }
 
 static gboolean
 reader_next(gpointer reader, VimgExtent *out, GError **error)
 {
-    return throw_error(error, VIMG_ERROR_INTERNAL, "no reader");
+    return vimg_ceph_reader_next(reader, out, error);
 }
 
 static void
 reader_close(gpointer reader)
 {
+    vimg_ceph_reader_close(reader);
 }
 
 static const VimgBackend ceph_backend = {
@@ -168,6 +213,13 @@ static const VimgBackend ceph_backend = {
     .wipe = wipe_image,
     .set_error = set_error,
     .set_metadata = set_metadata,
+    .writer_open = writer_open,
+    .writer_write = writer_write,
+    .writer_hole = writer_hole,
+    .writer_finish = writer_finish,
+    .writer_abort = writer_abort,
+    .writer_stat = writer_stat,
+    .writer_read = writer_read,
     .reader_open = reader_open,
     .reader_next = reader_next,
     .reader_close = reader_close,

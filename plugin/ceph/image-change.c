@@ -51,7 +51,7 @@ write_record(VimgCluster *cluster, const VimgCephRecord *record, guint64 size, G
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     if (size != G_MAXUINT64) {
-        result = rbd_resize2(image, size, true, NULL, NULL);
+        result = vimg_ceph_image_cut(image, size);
         ok = result == 0 || vimg_cluster_throw(error, result, _("cannot resize the RBD image"));
     }
     ok = ok && vimg_ceph_record_save(image, record, error);

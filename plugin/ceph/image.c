@@ -62,6 +62,19 @@ make_rbd(VimgCluster *cluster, const char *name, guint64 size)
     return result;
 }
 
+/* RBD calls it as soon as there is an object to be removed, also if it is not there. */
+static int
+ignore_progress(uint64_t done, uint64_t total, void *data)
+{
+    return 0;
+}
+
+int
+vimg_ceph_image_cut(rbd_image_t image, guint64 size)
+{
+    return rbd_resize2(image, size, true, ignore_progress, NULL);
+}
+
 /* Until then nobody knows whose the image is, and clients do not see it. */
 static gboolean
 sign(VimgCephStore *store, VimgCluster *cluster, const char *name, const VimgCephRecord *record,

@@ -31,4 +31,7 @@ gboolean vimg_ceph_image_check_ours(const VimgCephRecord *record, GError **error
 gboolean vimg_ceph_image_stage(VimgCephStore *store, VimgCluster *cluster,
                                const VimgCephRecord *record, GError **error);
 
+/* Cut off or made longer.  Returns: 0, or a negative errno. */
+int vimg_ceph_image_cut(rbd_image_t image, guint64 size);
+
 #endif

@@ -21,6 +21,20 @@ vimg_ceph_store_cluster(VimgCephStore *store, GError **error)
     return NULL;
 }
 
+gboolean
+vimg_ceph_check_job(VimgPluginJob *job, GError **error)
+{
+    return !job || !vimg_ceph_services || !vimg_ceph_services->job_cancelled(job) ||
+           throw_error(error, VIMG_ERROR_ABORTED, _("the job was cancelled"));
+}
+
+void
+vimg_ceph_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
+{
+    if (job && vimg_ceph_services)
+        vimg_ceph_services->job_progress(job, phase, done, total);
+}
+
 void
 vimg_ceph_warn(const char *format, ...)
 {

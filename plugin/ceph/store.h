@@ -44,6 +44,10 @@ VimgCluster *vimg_ceph_store_cluster(VimgCephStore *store, GError **error);
 /* For pool-delete: images, snapshots and trash that carry our metadata, and claims of names. */
 gboolean vimg_ceph_store_remove_all(VimgCephStore *store, VimgPluginJob *job, GError **error);
 
+/* @job may be NULL.  FALSE with VIMG_ERROR_ABORTED: a client cancelled it. */
+gboolean vimg_ceph_check_job(VimgPluginJob *job, GError **error);
+void vimg_ceph_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
+
 void vimg_ceph_warn(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* The daemon's services; NULL in tests.  Set once, before anything else. */
