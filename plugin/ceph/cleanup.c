@@ -136,7 +136,9 @@ clean_staged(Cleanup *cleanup, const VimgCephRecord *record, GError **error)
     if (ok && why && !cleanup->dry_run)
         ok = vimg_ceph_leftover_remove(cleanup->cluster, record, cleanup->job, &local);
     if (ok && why) {
-        note(cleanup->removed, record->ours ? record->info.name : record->rbd, why);
+        note(cleanup->removed,
+             record->ours && !vimg_ceph_record_is_second(record) ? record->info.name : record->rbd,
+             why);
         cleanup->freed += record->ours ? record->info.allocation : 0;
     }
     return settle(cleanup, record->info.name, local, error);

@@ -18,7 +18,8 @@ vimg_ceph_is_shown(const VimgCephRecord *record)
 {
     if (record->info.deleted)
         return record->ours && !record->purged && !vimg_ceph_record_is_staged(record);
-    return record->ours || !vimg_ceph_record_is_staged(record);
+    return !vimg_ceph_record_is_staged(record) ||
+           (record->ours && !vimg_ceph_record_is_second(record));
 }
 
 /* ---- what is known of ids --------------------------------------------------------------- */
@@ -63,6 +64,27 @@ recall(VimgCephStore *store, const char *uuid)
 
 /* ---- all -------------------------------------------------------------------------------- */
 
+/* What was uploaded of one that is active, converted, was left behind by a crash. */
+static void
+drop_superseded(GPtrArray *records)
+{
+    g_autoptr(GHashTable) active = g_hash_table_new(g_str_hash, g_str_equal);
+    guint i;
+
+    for (i = 0; i < records->len; i++) {
+        VimgCephRecord *record = records->pdata[i];
+
+        if (record->ours && !vimg_ceph_record_is_staged(record))
+            g_hash_table_add(active, record->info.uuid);
+    }
+    for (i = records->len; i > 0; i--) {
+        const VimgCephRecord *record = records->pdata[i - 1];
+
+        if (vimg_ceph_record_is_staged(record) && g_hash_table_contains(active, record->info.uuid))
+            g_ptr_array_remove_index(records, i - 1);
+    }
+}
+
 GPtrArray *
 vimg_ceph_record_list(VimgCephStore *store, gboolean trash, GError **error)
 {
@@ -74,8 +96,10 @@ vimg_ceph_record_list(VimgCephStore *store, gboolean trash, GError **error)
         if (!vimg_ceph_is_shown(records->pdata[i - 1]))
             g_ptr_array_remove_index(records, i - 1);
     }
-    if (records && !trash)
+    if (records && !trash) {
+        drop_superseded(records);
         remember_all(store, records);
+    }
     return g_steal_pointer(&records);
 }
 
@@ -146,6 +170,9 @@ vimg_ceph_record_find(VimgCephStore *store, const char *uuid, GError **error)
     result = look_where_expected(store, cluster, uuid, &record);
     if (result < 0)
         vimg_cluster_throw(error, result, _("cannot read image %s"), uuid);
+    /* where it is converted, only a look at all of them tells which one counts */
+    if (record && vimg_ceph_record_is_staged(record) && record->uploaded_format)
+        g_clear_pointer(&record, vimg_ceph_record_free);
     if (result < 0 || record)
         return record;
     return search(store, uuid, error);

@@ -49,9 +49,8 @@ vimg_ceph_image_check_ours(const VimgCephRecord *record, GError **error)
 
 /* ---- making ----------------------------------------------------------------------------- */
 
-/* With the features and the object size that the cluster's administrator chose for all images. */
-static int
-make_rbd(VimgCluster *cluster, const char *name, guint64 size)
+int
+vimg_ceph_image_make(VimgCluster *cluster, const char *name, guint64 size)
 {
     rbd_image_options_t options;
     int result;
@@ -99,7 +98,7 @@ vimg_ceph_image_stage(VimgCephStore *store, VimgCluster *cluster, const VimgCeph
                       GError **error)
 {
     g_autofree char *name = g_strconcat(VIMG_CEPH_STAGED, record->info.uuid, NULL);
-    int result = make_rbd(cluster, name, record->info.capacity);
+    int result = vimg_ceph_image_make(cluster, name, record->info.capacity);
 
     if (result == -EEXIST)
         return throw_error(error, VIMG_ERROR_INVALID_ARG, _("image %s exists already"),

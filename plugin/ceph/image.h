@@ -31,6 +31,11 @@ gboolean vimg_ceph_image_check_ours(const VimgCephRecord *record, GError **error
 gboolean vimg_ceph_image_stage(VimgCephStore *store, VimgCluster *cluster,
                                const VimgCephRecord *record, GError **error);
 
+/*
+ * Makes an empty RBD image, with the features and the object size that the cluster's administrator
+ * chose for all images.  Returns: 0, or a negative errno.
+ */
+int vimg_ceph_image_make(VimgCluster *cluster, const char *name, guint64 size);
 /* Cut off or made longer.  Returns: 0, or a negative errno. */
 int vimg_ceph_image_cut(rbd_image_t image, guint64 size);
 

@@ -88,7 +88,8 @@ vimg_ceph_leftover_remove(VimgCluster *cluster, const VimgCephRecord *record, Vi
         return throw_error(error, VIMG_ERROR_NO_VOL, _("there is no RBD image '%s'"), record->rbd);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot move the RBD image to the trash"));
-    if (record->ours)
+    /* with a second one, that may have the name now; else it is left over, too, and goes later */
+    if (record->ours && !record->uploaded_format)
         vimg_ceph_claim_drop(cluster, record->info.name, record->info.uuid);
     return vimg_ceph_erase(cluster, record, job, error);
 }

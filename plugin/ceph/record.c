@@ -92,6 +92,13 @@ vimg_ceph_record_is_staged(const VimgCephRecord *record)
     return g_str_has_prefix(record->rbd, VIMG_CEPH_STAGED);
 }
 
+gboolean
+vimg_ceph_record_is_second(const VimgCephRecord *record)
+{
+    return record->ours && vimg_ceph_record_is_staged(record) &&
+           strcmp(record->rbd + strlen(VIMG_CEPH_STAGED), record->info.uuid) != 0;
+}
+
 void
 vimg_ceph_record_give(VimgCephRecord *record, VimgPluginImage *out)
 {

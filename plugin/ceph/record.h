@@ -37,6 +37,11 @@ gboolean vimg_ceph_record_parse(VimgCephRecord *record, const char *text, GError
 
 /* Whether its content is not complete yet. */
 gboolean vimg_ceph_record_is_staged(const VimgCephRecord *record);
+/*
+ * Whether it is the second RBD image of one that is converted: no image by itself.  While the first
+ * one is staged and has .uploaded_format, the second may be active already.
+ */
+gboolean vimg_ceph_record_is_second(const VimgCephRecord *record);
 /* Hands what is known of the image over to @out. */
 void vimg_ceph_record_give(VimgCephRecord *record, VimgPluginImage *out);
 

@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include "convert.h"
 #include "digest.h"
 #include "flow.h"
 #include "image.h"
@@ -29,10 +30,10 @@ struct _VimgCephWriter {
     VimgCephRecord *record; /* as it is saved */
     rbd_image_t image;      /* NULL: not open */
     VimgCephFlow *flow;
-    VimgCephDigest *digest;
-    guint64 durable; /* end of what earlier uploads left */
-    guint64 at;      /* the next byte */
-    guint64 size;    /* of the RBD image */
+    VimgCephDigest *digest; /* NULL: what comes is not what will be stored */
+    guint64 durable;        /* end of what earlier uploads left */
+    guint64 at;             /* the next byte */
+    guint64 size;           /* of the RBD image */
     gsize unit;
     VimgBuffer *block; /* what is not sent yet; NULL: nothing but zeros since the last multiple */
     guint64 block_start;
@@ -163,7 +164,8 @@ vimg_ceph_writer_open(VimgCephStore *store, const char *uuid, const VimgWriteReq
     if (!prepare(writer, error))
         return NULL;
     writer->flow = vimg_ceph_flow_new(writer->image, job);
-    writer->digest = vimg_ceph_digest_new();
+    if (!vimg_ceph_convert_wanted(writer->record->info.format))
+        writer->digest = vimg_ceph_digest_new();
     return g_steal_pointer(&writer);
 }
 
@@ -203,7 +205,7 @@ skip_old(VimgCephWriter *writer, guint64 size)
 static void
 sum_up(VimgCephWriter *writer, guint64 offset, const guint8 *data, guint64 size)
 {
-    if (vimg_ceph_digest_at(writer->digest) == offset)
+    if (writer->digest && vimg_ceph_digest_at(writer->digest) == offset)
         vimg_ceph_digest_add(writer->digest, data, size);
 }
 
@@ -408,45 +410,111 @@ settle(VimgCephWriter *writer, GError **error)
 static char *
 digest_content(VimgCephWriter *writer, GError **error)
 {
-    if (vimg_ceph_digest_at(writer->digest) == writer->at)
+    if (writer->digest && vimg_ceph_digest_at(writer->digest) == writer->at)
         return vimg_ceph_digest_finish(writer->digest);
     return vimg_ceph_stream_digest(writer->image, writer->at, writer->job, error);
 }
 
-/* What is saved stays as it is until the image is published. */
-static VimgCephRecord *
-final_record(const VimgCephWriter *writer, const VimgPluginImage *image)
+static gboolean
+publish(VimgCephWriter *writer, VimgCephRecord *final, rbd_image_t image, GError **error)
 {
-    VimgCephRecord *final = vimg_ceph_record_new(&writer->record->info);
+    VimgCephPublication publication = {.store = writer->store,
+                                       .cluster = writer->cluster,
+                                       .job = writer->job,
+                                       .record = final,
+                                       .image = image};
+
+    return vimg_ceph_publish(&publication, error);
+}
+
+/* Returns: (transfer full) the record of what is active now; what is saved is as it was if not. */
+static VimgCephRecord *
+seal_plain(VimgCephWriter *writer, const char *format, guint64 capacity, GError **error)
+{
+    g_autoptr(VimgCephRecord) final = vimg_ceph_record_new(&writer->record->info);
 
     final->rbd = g_strdup(writer->record->rbd);
     g_free(final->info.format);
-    final->info.format = g_strdup(image->format ? image->format : writer->record->info.format);
-    final->info.capacity = image->capacity;
+    final->info.format = g_strdup(format);
+    final->info.capacity = capacity;
     final->info.physical = writer->at;
-    return final;
+    final->digest = digest_content(writer, error);
+    return final->digest && publish(writer, final, writer->image, error) ? g_steal_pointer(&final)
+                                                                         : NULL;
+}
+
+/* What was uploaded is needed no more. */
+static void
+drop_first(VimgCephWriter *writer)
+{
+    int result = rbd_close(writer->image);
+
+    writer->image = NULL;
+    if (result == 0)
+        result = rbd_remove(writer->cluster->io, writer->record->rbd);
+    if (result < 0)
+        vimg_ceph_warn("RBD image '%s' is left for a cleanup: %s", writer->record->rbd,
+                       g_strerror(-result));
+}
+
+static VimgCephRecord *
+seal_converted(VimgCephWriter *writer, const char *format, GError **error)
+{
+    g_autoptr(VimgCephRecord) final = NULL;
+    rbd_image_t second = NULL;
+    gboolean ok;
+
+    /* from now on the second one may be the image */
+    g_free(writer->record->uploaded_format);
+    writer->record->uploaded_format = g_strdup(format);
+    if (!vimg_ceph_record_save(writer->image, writer->record, error))
+        return NULL;
+    final = vimg_ceph_convert(writer->cluster, writer->record, format, writer->at, writer->job,
+                              &second, error);
+    if (!final)
+        return NULL;
+    final->digest = vimg_ceph_stream_digest(second, final->info.physical, writer->job, error);
+    ok = final->digest && publish(writer, final, second, error);
+    rbd_close(second);
+    if (!ok) {
+        vimg_ceph_convert_undo(writer->cluster, writer->record, NULL);
+        return NULL;
+    }
+    drop_first(writer);
+    return g_steal_pointer(&final);
+}
+
+/* It stays as it was before the attempt; what is no image cannot become one. */
+static void
+take_back(VimgCephWriter *writer, const GError *why)
+{
+    g_clear_pointer(&writer->record->uploaded_format, g_free);
+    if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+        writer->record->info.reason = g_strdup(why->message);
+    if (!g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DISCONNECTED))
+        vimg_ceph_record_save(writer->image, writer->record, NULL);
 }
 
 static gboolean
 seal_image(VimgCephWriter *writer, const VimgPluginImage *image, VimgPluginImage *out,
            GError **error)
 {
-    g_autoptr(VimgCephRecord) final = final_record(writer, image);
-    VimgCephPublication publication = {.store = writer->store,
-                                       .cluster = writer->cluster,
-                                       .job = writer->job,
-                                       .record = final,
-                                       .image = writer->image};
+    const char *format = image->format ? image->format : writer->record->info.format;
+    g_autoptr(VimgCephRecord) final = NULL;
+    GError *local = NULL;
 
     if (writer->at < writer->durable)
         return throw_error(
             error, VIMG_ERROR_OPERATION_INVALID,
             _("the data ends at offset %1$llu, but %2$llu bytes were uploaded before; wipe the image to start afresh"),
             ULL(writer->at), ULL(writer->durable));
-    if (!resize(writer, writer->at, error) || !(final->digest = digest_content(writer, error)))
+    if (!resize(writer, writer->at, error))
         return FALSE;
-    if (!vimg_ceph_publish(&publication, error)) {
-        vimg_ceph_record_save(writer->image, writer->record, NULL);
+    final = vimg_ceph_convert_wanted(format) ? seal_converted(writer, format, &local)
+                                             : seal_plain(writer, format, image->capacity, &local);
+    if (!final) {
+        take_back(writer, local);
+        g_propagate_error(error, local);
         return FALSE;
     }
     vimg_ceph_record_give(final, out);

@@ -1,0 +1,90 @@
+/*
+ * convert.c: from what was uploaded to what is stored
+ *
+ * The second image has the name of the first and a suffix, by which nobody takes it for an image,
+ * until it is renamed to be the active one.  The first one goes after that.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "convert.h"
+#include "image.h"
+#include "qemu.h"
+#include "throw.h"
+
+#define SUFFIX ".raw"
+
+gboolean
+vimg_ceph_convert_wanted(const char *format)
+{
+    static const char *const formats[] = {"qcow2", "vmdk", "vpc", "vhdx", "vdi", NULL};
+
+    return format && g_strv_contains(formats, format);
+}
+
+static char *
+name_of(const VimgCephRecord *staged)
+{
+    return g_strconcat(VIMG_CEPH_STAGED, staged->info.uuid, SUFFIX, NULL);
+}
+
+gboolean
+vimg_ceph_convert_undo(VimgCluster *cluster, const VimgCephRecord *staged, GError **error)
+{
+    g_autofree char *name = name_of(staged);
+    int result = rbd_remove(cluster->io, name);
+
+    return result == 0 || result == -ENOENT ||
+           vimg_cluster_throw(error, result, _("cannot remove RBD image '%s'"), name);
+}
+
+static gboolean
+make_target(VimgCluster *cluster, const VimgCephRecord *staged, const char *name, guint64 size,
+            GError **error)
+{
+    int result;
+
+    if (!vimg_ceph_convert_undo(cluster, staged, error) || !vimg_cluster_admit(cluster, 0, error))
+        return FALSE;
+    result = vimg_ceph_image_make(cluster, name, size);
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot make an RBD image"));
+}
+
+/* What is known of it, now that it is something else. */
+static VimgCephRecord *
+describe(const VimgCephRecord *staged, const char *name, const char *format, guint64 length,
+         guint64 size)
+{
+    VimgCephRecord *record = vimg_ceph_record_new(&staged->info);
+
+    record->rbd = g_strdup(name);
+    record->uploaded_format = g_strdup(format);
+    record->uploaded_size = length;
+    g_free(record->info.format);
+    record->info.format = g_strdup("raw");
+    record->info.capacity = record->info.physical = size;
+    return record;
+}
+
+VimgCephRecord *
+vimg_ceph_convert(VimgCluster *cluster, const VimgCephRecord *staged, const char *format,
+                  guint64 length, VimgPluginJob *job, rbd_image_t *out, GError **error)
+{
+    g_autofree char *name = name_of(staged);
+    guint64 size = 0;
+    int result = 0;
+
+    vimg_ceph_progress(job, "converting", 0, length);
+    if (!vimg_qemu_size(cluster, format, staged->rbd, &size, job, error) ||
+        !make_target(cluster, staged, name, size, error))
+        return NULL;
+    if (vimg_qemu_convert(cluster, format, staged->rbd, name, size, job, error)) {
+        result = rbd_open(cluster->io, name, out, NULL);
+        if (result == 0)
+            return describe(staged, name, format, length, size);
+        vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+    }
+    vimg_ceph_convert_undo(cluster, staged, NULL);
+    return NULL;
+}
