@@ -10,6 +10,7 @@
 #include <json-glib/json-glib.h>
 
 #include "cleanup.h"
+#include "clone.h"
 #include "definition.h"
 #include "diagnose.h"
 #include "image.h"
@@ -18,6 +19,7 @@
 #include "remote.h"
 #include "store.h"
 #include "trash.h"
+#include "verify.h"
 #include "writer.h"
 
 static gpointer
@@ -186,6 +188,19 @@ reader_close(gpointer reader)
     vimg_ceph_reader_close(reader);
 }
 
+static gboolean
+clone_image(gpointer handle, const char *source, const VimgPluginImage *image, VimgPluginJob *job,
+            VimgPluginImage *out, GError **error)
+{
+    return vimg_ceph_clone(handle, source, image, job, out, error);
+}
+
+static char *
+verify(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
+{
+    return vimg_ceph_verify(handle, uuid, job, error);
+}
+
 static const VimgBackend ceph_backend = {
     VIMG_BACKEND_HEADER,
     .type = "ceph",
@@ -223,7 +238,9 @@ static const VimgBackend ceph_backend = {
     .reader_open = reader_open,
     .reader_next = reader_next,
     .reader_close = reader_close,
+    .clone = clone_image,
     .cleanup = cleanup,
+    .verify = verify,
     .discard = discard_image,
     .diagnose = vimg_ceph_diagnose,
     .host_key_accept = vimg_ceph_host_key_accept,
