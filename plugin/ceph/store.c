@@ -21,6 +21,12 @@ vimg_ceph_store_cluster(VimgCephStore *store, GError **error)
     return NULL;
 }
 
+gboolean
+vimg_ceph_is_lost(const GError *error)
+{
+    return g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
 void
 vimg_ceph_warn(const char *format, ...)
 {

@@ -44,6 +44,8 @@ VimgCluster *vimg_ceph_store_cluster(VimgCephStore *store, GError **error);
 /* For pool-delete: images, snapshots and trash that carry our metadata, and claims of names. */
 gboolean vimg_ceph_store_remove_all(VimgCephStore *store, VimgPluginJob *job, GError **error);
 
+/* Whether the cluster was lost: then nothing more is tried, as each attempt takes its time. */
+gboolean vimg_ceph_is_lost(const GError *error);
 void vimg_ceph_warn(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* The daemon's services; NULL in tests.  Set once, before anything else. */
