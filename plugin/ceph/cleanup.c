@@ -52,8 +52,7 @@ settle(Cleanup *cleanup, const char *name, GError *why, GError **error)
 
     if (!local)
         return TRUE;
-    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) ||
-        g_error_matches(local, VIMG_ERROR, VIMG_ERROR_ABORTED)) {
+    if (vimg_ceph_is_lost(local) || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_ABORTED)) {
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }

@@ -231,17 +231,20 @@ vimg_ceph_image_wipe(VimgCephStore *store, const char *uuid, GError **error)
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
     g_autoptr(VimgCephRecord) record = cluster ? load(store, uuid, error) : NULL;
-    g_autoptr(GError) local = NULL;
+    g_autoptr(GError) left = NULL;
+    GError *local = NULL;
 
     if (!record || !vimg_ceph_watchers_check(cluster, record->id, error) ||
         !withdraw(cluster, record, error) || !to_trash(cluster, record->rbd, 0, error))
         return FALSE;
     forget_content(record);
-    if (!vimg_ceph_image_stage(store, cluster, record, error)) {
-        rbd_trash_restore(cluster->io, record->id, record->rbd);
+    if (!vimg_ceph_image_stage(store, cluster, record, &local)) {
+        if (!vimg_ceph_is_lost(local))
+            rbd_trash_restore(cluster->io, record->id, record->rbd);
+        g_propagate_error(error, local);
         return FALSE;
     }
-    if (!vimg_ceph_erase(cluster, record, NULL, &local))
-        vimg_ceph_warn("what was image %s is left for a cleanup: %s", uuid, local->message);
+    if (!vimg_ceph_erase(cluster, record, NULL, &left))
+        vimg_ceph_warn("what was image %s is left for a cleanup: %s", uuid, left->message);
     return TRUE;
 }

@@ -98,6 +98,7 @@ vimg_ceph_image_stage(VimgCephStore *store, VimgCluster *cluster, const VimgCeph
                       GError **error)
 {
     g_autofree char *name = g_strconcat(VIMG_CEPH_STAGED, record->info.uuid, NULL);
+    GError *local = NULL;
     int result = vimg_ceph_image_make(cluster, name, record->info.capacity);
 
     if (result == -EEXIST)
@@ -105,9 +106,11 @@ vimg_ceph_image_stage(VimgCephStore *store, VimgCluster *cluster, const VimgCeph
                            record->info.uuid);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot make an RBD image"));
-    if (sign(store, cluster, name, record, error))
+    if (sign(store, cluster, name, record, &local))
         return TRUE;
-    rbd_remove(cluster->io, name);
+    if (!vimg_ceph_is_lost(local))
+        rbd_remove(cluster->io, name);
+    g_propagate_error(error, local);
     return FALSE;
 }
 
@@ -117,6 +120,7 @@ vimg_ceph_image_create(VimgCephStore *store, const VimgPluginImage *image, VimgP
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
     g_autoptr(VimgCephRecord) record = NULL;
+    GError *local = NULL;
 
     if (!cluster || !vimg_cluster_admit(cluster, 0, error) ||
         !vimg_ceph_claim_take(cluster, image->name, image->uuid, error))
@@ -126,8 +130,10 @@ vimg_ceph_image_create(VimgCephStore *store, const VimgPluginImage *image, VimgP
     if (record->info.created == 0)
         record->info.created = g_get_real_time() / G_USEC_PER_SEC;
     record->info.allocation = record->info.physical = record->info.position = 0;
-    if (!vimg_ceph_image_stage(store, cluster, record, error)) {
-        vimg_ceph_claim_drop(cluster, image->name, image->uuid);
+    if (!vimg_ceph_image_stage(store, cluster, record, &local)) {
+        if (!vimg_ceph_is_lost(local))
+            vimg_ceph_claim_drop(cluster, image->name, image->uuid);
+        g_propagate_error(error, local);
         return FALSE;
     }
     vimg_ceph_record_give(record, out);

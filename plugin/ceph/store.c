@@ -35,6 +35,12 @@ vimg_ceph_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 
         vimg_ceph_services->job_progress(job, phase, done, total);
 }
 
+gboolean
+vimg_ceph_is_lost(const GError *error)
+{
+    return g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
 void
 vimg_ceph_warn(const char *format, ...)
 {

@@ -48,6 +48,8 @@ gboolean vimg_ceph_store_remove_all(VimgCephStore *store, VimgPluginJob *job, GE
 gboolean vimg_ceph_check_job(VimgPluginJob *job, GError **error);
 void vimg_ceph_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
 
+/* Whether the cluster was lost: then nothing more is tried, as each attempt takes its time. */
+gboolean vimg_ceph_is_lost(const GError *error);
 void vimg_ceph_warn(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* The daemon's services; NULL in tests.  Set once, before anything else. */

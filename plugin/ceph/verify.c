@@ -96,8 +96,7 @@ settle(Verify *verify, const VimgCephRecord *record, GError *why, GError **error
 {
     g_autoptr(GError) local = why;
 
-    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) ||
-        g_error_matches(local, VIMG_ERROR, VIMG_ERROR_ABORTED)) {
+    if (vimg_ceph_is_lost(local) || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_ABORTED)) {
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }

@@ -293,8 +293,7 @@ explain(VimgCephWriter *writer, GError *why, GError **error)
 {
     g_autoptr(GError) full = NULL;
 
-    if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) &&
-        !vimg_cluster_admit(writer->cluster, 0, &full) &&
+    if (vimg_ceph_is_lost(why) && !vimg_cluster_admit(writer->cluster, 0, &full) &&
         g_error_matches(full, VIMG_ERROR, VIMG_ERROR_NO_SPACE)) {
         g_error_free(why);
         why = g_steal_pointer(&full);
@@ -491,7 +490,7 @@ take_back(VimgCephWriter *writer, const GError *why)
     g_clear_pointer(&writer->record->uploaded_format, g_free);
     if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DAMAGED))
         writer->record->info.reason = g_strdup(why->message);
-    if (!g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DISCONNECTED))
+    if (!vimg_ceph_is_lost(why))
         vimg_ceph_record_save(writer->image, writer->record, NULL);
 }
 

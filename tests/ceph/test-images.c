@@ -320,6 +320,42 @@ test_many(Fixture *fixture, gconstpointer data)
         g_assert_cmpint(rbd_remove(fixture->cluster->io, list[i]), ==, 0);
 }
 
+#define THREADS 4
+
+/* Each makes an image, looks for it, lists all and removes it. */
+static void *
+come_and_go(void *data)
+{
+    Fixture *fixture = data;
+    guint i;
+
+    for (i = 0; i < 5; i++) {
+        g_autofree char *name = g_uuid_string_random();
+        g_autofree char *uuid = image_create(fixture, name);
+        g_autofree char *names = image_names(fixture, FALSE);
+
+        g_assert_nonnull(strstr(names, name));
+        g_assert_cmpint(image_state(fixture, uuid), ==, VIMG_IMAGE_SAVING);
+        image_delete(fixture, uuid);
+    }
+    return NULL;
+}
+
+static void
+test_threads(Fixture *fixture, gconstpointer data)
+{
+    pthread_t threads[THREADS];
+    g_autofree char *names = NULL;
+    guint i;
+
+    for (i = 0; i < THREADS; i++)
+        g_assert_cmpint(pthread_create(&threads[i], NULL, come_and_go, fixture), ==, 0);
+    for (i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    names = image_names(fixture, FALSE);
+    g_assert_cmpstr(names, ==, "");
+}
+
 /* ---- changing --------------------------------------------------------------------------- */
 
 static void
@@ -420,6 +456,7 @@ main(int argc, char **argv)
     image_helper_add("/ceph/images/foreign", test_foreign);
     image_helper_add("/ceph/images/copies", test_copies);
     image_helper_add("/ceph/images/many", test_many);
+    image_helper_add("/ceph/images/threads", test_threads);
     image_helper_add("/ceph/images/change", test_change);
     image_helper_add("/ceph/images/change-active", test_change_active);
     image_helper_add("/ceph/images/wipe", test_wipe);

@@ -1,0 +1,123 @@
+/*
+ * test-loss.c: uploads and downloads in a cluster that stalls or goes away
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "content-helper.h"
+#include "throw.h"
+
+#define SIZE (300 * MIB)
+
+/* The daemon @name of the private cluster, as "osd.0". */
+static GPid
+daemon_pid(const char *name)
+{
+    g_autofree char *dir = g_path_get_dirname(g_getenv("CEPH_CONF"));
+    g_autofree char *path = g_strdup_printf("%s/%s.pid", dir, name);
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return (GPid)g_ascii_strtoull(text, NULL, 10);
+}
+
+static void
+pause_osd(void)
+{
+    g_assert_cmpint(kill(daemon_pid("osd.0"), SIGSTOP), ==, 0);
+}
+
+static void
+wake_osd(void)
+{
+    g_assert_cmpint(kill(daemon_pid("osd.0"), SIGCONT), ==, 0);
+    /* until it answers again */
+    g_free(cluster_run("rados -p " POOL " put wake /dev/null"));
+    g_free(cluster_run("rados -p " POOL " rm wake"));
+}
+
+static VimgBuffer *
+random_block(void)
+{
+    VimgBuffer *block = vimg_buffer_new(MIB);
+    gsize i;
+
+    for (i = 0; i < block->size; i++)
+        block->data[i] = (guint8)(i * 2654435761u >> 13) | 1;
+    return block;
+}
+
+/* As long as the upload takes it. */
+static guint64
+send_until_refused(VimgCephWriter *writer, guint64 most, GError **error)
+{
+    g_autoptr(VimgBuffer) block = random_block();
+    guint64 sent = 0;
+
+    while (sent < most && vimg_ceph_writer_write(writer, block->data, block->size, error))
+        sent += block->size;
+    return sent;
+}
+
+/* ---- a stalled OSD ---------------------------------------------------------------------- */
+
+static void
+test_upload_stalls(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = image_create(fixture, "a");
+    g_autoptr(GError) error = NULL;
+    VimgCephWriter *writer = writer_at(fixture, uuid, 0);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    guint64 position;
+
+    g_assert_cmpuint(send_until_refused(writer, SIZE, &error), ==, SIZE);
+    pause_osd();
+    g_assert_cmpuint(send_until_refused(writer, SIZE, &error), <, SIZE);
+    assert_error(&error, VIMG_ERROR_DISCONNECTED, NULL);
+    vimg_ceph_writer_abort(writer);
+    wake_osd();
+    vimg_ceph_image_stat(fixture->store, uuid, &out, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(out.state, ==, VIMG_IMAGE_SAVING);
+    /* noted before it stalled */
+    position = out.position;
+    g_assert_cmpuint(position, >=, 200 * MIB);
+    writer = writer_at(fixture, uuid, position);
+    vimg_ceph_writer_abort(writer);
+}
+
+static void
+test_download_stalls(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = content_new(100 * MIB, 1);
+    g_autofree char *uuid = content_upload(fixture, "a", content);
+    g_autoptr(GError) error = NULL;
+    VimgCephReader *reader = vimg_ceph_reader_open(fixture->store, uuid, 0, 0, NULL, &error);
+    VimgExtent extent = {0};
+
+    g_assert_no_error(error);
+    pause_osd();
+    while (vimg_ceph_reader_next(reader, &extent, &error) && extent.length > 0)
+        g_clear_pointer(&extent.data, vimg_buffer_unref);
+    assert_error(&error, VIMG_ERROR_DISCONNECTED, NULL);
+    vimg_ceph_reader_close(reader);
+    wake_osd();
+    assert_content(fixture, uuid, content, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    cluster_helper_init();
+    image_helper_init();
+    image_helper_add("/ceph/loss/upload-stalls", test_upload_stalls);
+    image_helper_add("/ceph/loss/download-stalls", test_download_stalls);
+    return g_test_run();
+}
