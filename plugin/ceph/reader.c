@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include "closing.h"
 #include "listing.h"
 #include "reader.h"
 #include "stream.h"
@@ -26,9 +27,8 @@ vimg_ceph_reader_close(VimgCephReader *reader)
 {
     if (!reader)
         return;
-    vimg_ceph_stream_free(reader->stream);
     if (reader->image)
-        rbd_close(reader->image);
+        vimg_ceph_closing(reader->cluster, reader->image, NULL, reader->stream);
     vimg_ceph_record_free(reader->record);
     vimg_cluster_unref(reader->cluster);
     g_free(reader);

@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include "closing.h"
 #include "convert.h"
 #include "digest.h"
 #include "flow.h"
@@ -55,10 +56,9 @@ drop_old(VimgCephWriter *writer)
 static void
 writer_free(VimgCephWriter *writer)
 {
-    drop_old(writer);
-    vimg_ceph_flow_free(writer->flow);
+    g_clear_pointer(&writer->piece.data, vimg_buffer_unref);
     if (writer->image)
-        rbd_close(writer->image);
+        vimg_ceph_closing(writer->cluster, writer->image, writer->flow, writer->old);
     vimg_buffer_unref(writer->block);
     vimg_ceph_digest_free(writer->digest);
     vimg_ceph_record_free(writer->record);
@@ -446,9 +446,10 @@ seal_plain(VimgCephWriter *writer, const char *format, guint64 capacity, GError 
 static void
 drop_first(VimgCephWriter *writer)
 {
-    int result = rbd_close(writer->image);
+    int result;
 
-    writer->image = NULL;
+    g_clear_pointer(&writer->flow, vimg_ceph_flow_free);
+    result = rbd_close(g_steal_pointer(&writer->image));
     if (result == 0)
         result = rbd_remove(writer->cluster->io, writer->record->rbd);
     if (result < 0)
