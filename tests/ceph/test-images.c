@@ -29,6 +29,7 @@ static const struct {
     {"{" GOOD ",\"os\":1}", FALSE},
     {"{" GOOD ",\"os\":null}", FALSE},
     {"{" GOOD ",\"os\":{}}", FALSE},
+    {"{" GOOD ",\"more\":{}}", FALSE},
     {"{" GOOD ",\"os\":[\"a\"]}", FALSE},
     {"{" GOOD ",\"os\":\"\xff\"}", FALSE},
     {"{\"version\":2,\"id\":\"1a\",\"uuid\":\"" UUID "\",\"name\":\"a\"}", FALSE},

@@ -126,12 +126,14 @@ children_of_format(Fixture *fixture, const char *format)
 {
     g_autofree char *uuid = image_active(fixture, "a");
     g_autoptr(GError) error = NULL;
+    g_auto(GStrv) parts = NULL;
 
     clone_all(format, 7);
     image_delete(fixture, uuid);
     assert_names(fixture, TRUE, "a");
     g_assert_false(vimg_ceph_trash_purge(fixture->store, uuid, &error));
-    g_assert_nonnull(strstr(error->message, POOL "/c"));
+    parts = g_strsplit(error->message, POOL "/c", -1);
+    g_assert_cmpuint(g_strv_length(parts), ==, 1 + 5);
     assert_error(&error, VIMG_ERROR_OPERATION_INVALID, " and 2 more");
     assert_names(fixture, TRUE, "a");
     g_assert_true(restore(fixture, uuid, "a", &error));
@@ -349,6 +351,7 @@ test_snapshots(Fixture *fixture, gconstpointer data)
     keep(fixture, 0);
     report = clean(fixture, FALSE);
     assert_says(report, "theirs@virtimage.1", "a snapshot that nothing was cloned from");
+    g_assert_nonnull(strstr(report, "\"kept\":[]"));
     assert_run("sh -c \"rbd snap ls " POOL "/theirs | sed 1d | wc -l\"", "2");
     remove_clones(fixture, 1);
     g_free(report);
