@@ -228,6 +228,7 @@ suite_ceph() {
     unit_tests gcc --suite ceph
     integration test_ceph_pools
     integration test_ceph_images
+    integration test_ceph_content
 }
 
 suite_install() {
