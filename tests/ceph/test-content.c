@@ -8,6 +8,7 @@
 #include "content-helper.h"
 #include "clone.h"
 #include "digest.h"
+#include "thread.h"
 #include "throw.h"
 #include "verify.h"
 #include "zero.h"
@@ -415,6 +416,59 @@ test_convert(Fixture *fixture, gconstpointer data)
         convert(fixture, formats[i]);
 }
 
+/* What only looks like one is an error for the reason that qemu-img gives. */
+static void
+test_no_image(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = content_new(MIB, 12);
+    g_autofree char *uuid = image_create(fixture, "a");
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    VimgCephWriter *writer = writer_at(fixture, uuid, 0);
+    g_autoptr(VimgCephRecord) record = NULL;
+    g_autofree char *names = NULL;
+    g_autoptr(GError) error = NULL;
+
+    memcpy(content->data, "QFI\xfb\0\0\0\3", 8);
+    content_send(writer, content, 0, MIB);
+    g_assert_false(content_seal(writer, "qcow2", MIB, &out, &error));
+    assert_error(&error, VIMG_ERROR_DAMAGED, "qemu-img cannot convert");
+    g_assert_cmpint(image_state(fixture, uuid), ==, VIMG_IMAGE_ERROR);
+    record = record_of(fixture, uuid);
+    g_assert_nonnull(strstr(record->info.reason, "qemu-img cannot convert"));
+    g_assert_null(record->uploaded_format);
+    names = cluster_run("rbd ls " POOL);
+    g_assert_null(strstr(names, ".raw"));
+}
+
+/* A crash behind the commit leaves what was uploaded: only the active image counts. */
+static void
+test_superseded(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = content_new(MIB, 13);
+    g_autofree char *uuid = content_upload(fixture, "a", content);
+    g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, NULL);
+    g_autofree char *names = NULL;
+    g_autoptr(VimgCephRecord) record = record_of(fixture, uuid);
+    g_autoptr(GError) error = NULL;
+    rbd_image_t image;
+
+    foreign_create(fixture, staged, MIB);
+    g_free(record->uploaded_format);
+    record->uploaded_format = g_strdup("qcow2");
+    g_assert_cmpint(rbd_open(fixture->cluster->io, staged, &image, NULL), ==, 0);
+    vimg_ceph_record_save(image, record, &error);
+    g_assert_no_error(error);
+    rbd_close(image);
+    names = image_names(fixture, FALSE);
+    g_assert_cmpstr(names, ==, "a");
+    /* also for who has never listed them */
+    thread_must(pthread_mutex_lock(&fixture->store->lock));
+    g_clear_pointer(&fixture->store->ids, g_hash_table_unref);
+    thread_must(pthread_mutex_unlock(&fixture->store->lock));
+    g_assert_cmpint(image_state(fixture, uuid), ==, VIMG_IMAGE_ACTIVE);
+    assert_content(fixture, uuid, content, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -430,5 +484,7 @@ main(int argc, char **argv)
     image_helper_add("/ceph/content/clone", test_clone);
     image_helper_add("/ceph/content/verify", test_verify);
     image_helper_add("/ceph/content/convert", test_convert);
+    image_helper_add("/ceph/content/no-image", test_no_image);
+    image_helper_add("/ceph/content/superseded", test_superseded);
     return g_test_run();
 }

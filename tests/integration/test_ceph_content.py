@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import ctl
 import runner
 from cephcase import CephCase
 from virshcase import element
@@ -107,7 +108,7 @@ class Content(CephCase):
         self.cluster.rbd("bench", "--io-type", "write", "--io-size", "4K", "--io-total", "4K",
                          self.rados + "/a")
         self.cluster.rbd("snap", "create", "--no-progress", self.rados + "/a@image")
-        found = self.json("verify", pool)["damaged"]
+        found = self.json("verify", pool, code=ctl.PROBLEM)["damaged"]
         self.assertEqual([one["name"] for one in found], ["a"])
         self.v("pool-refresh", pool)
         self.assertEqual(self.state(pool, "a"), "error")
