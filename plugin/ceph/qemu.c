@@ -173,11 +173,11 @@ static void
 tell_progress(Child *child)
 {
     const char *last = strrchr(child->output->str, '(');
-    gdouble percent = last ? g_ascii_strtod(last + 1, NULL) : 0;
+    g_autofree char *whole = last ? g_strndup(last + 1, strcspn(last + 1, ".")) : NULL;
+    guint64 percent = 0;
 
-    if (percent >= 0 && percent <= 100)
-        vimg_ceph_progress(child->job, "converting",
-                           (guint64)((gdouble)child->total * percent / 100), child->total);
+    if (whole && g_ascii_string_to_unsigned(whole, 10, 0, 100, &percent, NULL))
+        vimg_ceph_progress(child->job, "converting", child->total / 100 * percent, child->total);
     if (child->output->len > 512)
         g_string_erase(child->output, 0, (gssize)child->output->len - 256);
 }
@@ -218,7 +218,7 @@ listen_to(Child *child, int out, int err, GError **error)
     return TRUE;
 }
 
-/* What it said in the end, for people. */
+/* What it said in the end, for people: without what we told it to open. */
 static char *
 last_words(const Child *child)
 {
@@ -230,6 +230,8 @@ last_words(const Child *child)
     line = line ? line + 1 : text;
     if (g_str_has_prefix(line, "qemu-img: "))
         line += strlen("qemu-img: ");
+    if (strstr(line, "'json:") && strstr(line, "}': "))
+        line = strstr(line, "}': ") + strlen("}': ");
     return g_strdup(*line ? line : _("it says nothing"));
 }
 
