@@ -190,6 +190,8 @@ test_abort(Fixture *fixture, gconstpointer data)
     rbd_image_t image;
     g_autoptr(GError) error = NULL;
 
+    memset(first->data, 1, 6 * MIB);
+    memset(second->data, 0, 6 * MIB);
     content_send(writer, first, 0, first->size);
     vimg_ceph_writer_abort(writer);
     record = record_of(fixture, uuid);
