@@ -26,13 +26,22 @@ note_path(const char *origin)
     return g_strconcat(DIRECTORY "/", digest, NULL);
 }
 
+/* Of a look at a note.  FALSE with @error: that is no answer. */
+static gboolean
+judge_note(int result, gboolean *out, GError **error)
+{
+    *out = result == 0;
+    return result == 0 || result == ENOENT || result == ENOTDIR ||
+           throw_result(error, result, _("cannot tell whether the file was adopted before"));
+}
+
 gboolean
-vimg_adopted_before(VimgSliceStore *store, const char *origin)
+vimg_adopted_before(VimgSliceStore *store, const char *origin, gboolean *out, GError **error)
 {
     g_autofree char *path = note_path(origin);
     VimgFileInfo info;
 
-    return vimg_transport_stat(store->transport, path, &info) != ENOENT;
+    return judge_note(vimg_transport_stat(store->transport, path, &info), out, error);
 }
 
 gboolean
@@ -124,27 +133,35 @@ find_candidates(VimgSliceStore *store, GError **error)
 }
 
 /* Leaves those that were not adopted before; all are looked up at once. */
-static void
-drop_adopted(VimgSliceStore *store, GPtrArray *candidates)
+static gboolean
+drop_adopted(VimgSliceStore *store, GPtrArray *candidates, GError **error)
 {
     g_autofree VimgOp *ops = g_new0(VimgOp, candidates->len);
+    gboolean before;
     guint i;
 
     for (i = 0; i < candidates->len; i++)
         ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = ((Candidate *)candidates->pdata[i])->note};
     vimg_transport_run(store->transport, ops, candidates->len);
     for (i = candidates->len; i > 0; i--) {
-        if (ops[i - 1].result != ENOENT)
+        if (!judge_note(ops[i - 1].result, &before, error))
+            return FALSE;
+        if (before)
             g_ptr_array_remove_index(candidates, i - 1);
     }
+    return TRUE;
 }
 
-static void
-offer(VimgSliceStore *store, GPtrArray *candidates, VimgFileSink sink, gpointer data)
+static gboolean
+offer(VimgSliceStore *store, GPtrArray *candidates, VimgFileSink sink, gpointer data,
+      GError **error)
 {
-    gint64 now = candidates->len > 0 ? vimg_clock_now(store) : 0;
+    gint64 now = 0;
     guint i;
 
+    /* by another clock than the storage's, what is being written now may seem to be old */
+    if (candidates->len > 0 && !vimg_clock_now(store, &now, error))
+        return FALSE;
     for (i = 0; i < candidates->len; i++) {
         const Candidate *candidate = candidates->pdata[i];
         const VimgFileInfo *info = &candidate->info;
@@ -157,8 +174,9 @@ offer(VimgSliceStore *store, GPtrArray *candidates, VimgFileSink sink, gpointer 
         if (info->inode != 0)
             file.allocation = MIN(info->allocation, info->size);
         if (now - vimg_clock_seconds(info->mtime) >= QUIET && !sink(&file, data))
-            return;
+            return TRUE;
     }
+    return TRUE;
 }
 
 gboolean
@@ -171,9 +189,6 @@ vimg_adopt_list(VimgSliceStore *store, VimgFileSink sink, gpointer data, VimgPlu
     candidates = find_candidates(store, error);
     if (!candidates || !vimg_slice_store_check_job(job, error))
         return FALSE;
-    drop_adopted(store, candidates);
-    if (!vimg_slice_store_check_job(job, error))
-        return FALSE;
-    offer(store, candidates, sink, data);
-    return TRUE;
+    return drop_adopted(store, candidates, error) && vimg_slice_store_check_job(job, error) &&
+           offer(store, candidates, sink, data, error);
 }

@@ -13,8 +13,9 @@
 
 #include "store.h"
 
-/* Whether an image of @origin was removed, on whatever host; also if that cannot be found out. */
-gboolean vimg_adopted_before(VimgSliceStore *store, const char *origin);
+/* @out: whether an image of @origin was removed, on whatever host. */
+gboolean vimg_adopted_before(VimgSliceStore *store, const char *origin, gboolean *out,
+                             GError **error);
 /* Makes it so, durably. */
 gboolean vimg_adopted_note(VimgSliceStore *store, const char *origin, GError **error);
 
@@ -29,6 +30,7 @@ typedef struct _VimgFileReader VimgFileReader;
 VimgFileReader *vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
                                       VimgPluginJob *job, GError **error);
 gboolean vimg_file_reader_next(VimgFileReader *reader, VimgExtent *out, GError **error);
+VimgSliceStore *vimg_file_reader_store(const VimgFileReader *reader);
 void vimg_file_reader_close(VimgFileReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgFileReader, vimg_file_reader_close)
 

@@ -52,6 +52,7 @@ typedef struct {
     gboolean full; /* the sink takes no more */
     char *unread;  /* uuid of one that cannot be read */
     int why;
+    int lost; /* the storage went, or the job ended: the rest would not be true */
 } Listing;
 
 static void
@@ -160,6 +161,13 @@ is_past(const Listing *listing, gint64 time)
     return time != 0 && time + SECOND < listing->now;
 }
 
+/* Not of one image: of the storage, or of whoever asks. */
+static gboolean
+is_lost(int result)
+{
+    return result == ENOTCONN || result == ECANCELED;
+}
+
 static void
 look_at(Listing *listing, const VimgImageLook *look, gint64 changed)
 {
@@ -167,10 +175,14 @@ look_at(Listing *listing, const VimgImageLook *look, gint64 changed)
     const Entry *before = g_hash_table_lookup(listing->old, look->uuid);
     Entry *entry;
 
+    if (is_lost(look->result)) {
+        listing->lost = look->result;
+        return;
+    }
     if (look->result != 0)
         vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out: %s", look->uuid,
                              g_strerror(look->result));
-    if ((look->result != 0 || stored->illegible) && !listing->unread) {
+    if ((look->result != 0 || vimg_image_is_doubtful(stored)) && !listing->unread) {
         listing->unread = g_strdup(look->uuid);
         listing->why = look->result ? look->result : EBADMSG;
     }
@@ -200,10 +212,10 @@ look_at_all(Listing *listing, const GPtrArray *uuids, const GArray *times)
     guint i;
     guint k;
 
-    for (i = 0; i < uuids->len && !listing->full; i += VIMG_IMAGE_LOOKS) {
+    for (i = 0; i < uuids->len && !listing->full && !listing->lost; i += VIMG_IMAGE_LOOKS) {
         g_autoptr(GArray) looks = vimg_image_look_some(listing->store, uuids, i, VIMG_IMAGE_LOOKS);
 
-        for (k = 0; k < looks->len && !listing->full; k++)
+        for (k = 0; k < looks->len && !listing->full && !listing->lost; k++)
             look_at(listing, &g_array_index(looks, VimgImageLook, k),
                     g_array_index(times, gint64, i + k));
     }
@@ -245,6 +257,27 @@ note_names(Listing *listing, const VimgOp *found)
                             &g_array_index(found->infos, VimgFileInfo, i).mtime);
 }
 
+/* What was known before is known still, as far as nothing newer was found. */
+static void
+keep_old(Listing *listing)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, listing->old);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Entry *entry = value;
+
+        if (g_hash_table_contains(listing->entries, entry->image.uuid))
+            continue;
+        listing->kept += weigh(&entry->image);
+        if (listing->kept > KEPT_MAX)
+            return;
+        g_hash_table_iter_steal(&iter);
+        g_hash_table_insert(listing->entries, entry->image.uuid, entry);
+    }
+}
+
 /* @whole: what cannot be read is an error, else it is left out. */
 static gboolean
 list(VimgSliceStore *store, gboolean whole, VimgImageSink sink, gpointer data, GError **error)
@@ -253,8 +286,8 @@ list(VimgSliceStore *store, gboolean whole, VimgImageSink sink, gpointer data, G
     g_autoptr(GHashTable) old = exchange(store->catalog, entries_new());
     /* each lease changes the last one, and the store was opened with one */
     VimgOp ops[] = {
-        {.kind = VIMG_OP_LIST, .path = "images"},
-        {.kind = VIMG_OP_LIST, .path = "names"},
+        {.kind = VIMG_OP_LIST, .path = "images", .fresh = TRUE},
+        {.kind = VIMG_OP_LIST, .path = "names", .fresh = TRUE},
         {.kind = VIMG_OP_STAT, .path = "pending"},
     };
     Listing listing = {.store = store, .sink = sink, .data = data, .named = named, .old = old};
@@ -263,15 +296,18 @@ list(VimgSliceStore *store, gboolean whole, VimgImageSink sink, gpointer data, G
     int result;
 
     vimg_transport_list_detailed(store->transport, ops, G_N_ELEMENTS(ops));
-    result = ops[0].result;
+    listing.entries = entries_new();
+    result = ops[0].result == 0 && is_lost(ops[1].result) ? ops[1].result : ops[0].result;
     if (result == 0) {
         listing.began = began;
         listing.now = ops[2].result == 0 ? ops[2].info.mtime : 0;
-        listing.entries = entries_new();
         note_names(&listing, &ops[1]);
         compare(&listing, &ops[0]);
-        g_hash_table_unref(exchange(store->catalog, listing.entries));
+        result = listing.lost;
     }
+    if (result != 0)
+        keep_old(&listing);
+    g_hash_table_unref(exchange(store->catalog, listing.entries));
     vimg_transport_clear_ops(ops, G_N_ELEMENTS(ops), FALSE);
     unread = listing.unread;
     if (result != 0)

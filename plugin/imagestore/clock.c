@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "lease.h"
+#include "throw.h"
 
 #define NANOSECONDS G_GINT64_CONSTANT(1000000000)
 
@@ -29,13 +30,22 @@ vimg_clock_ask(VimgTransport *transport, const char *path, gint64 *out)
     return result;
 }
 
-gint64
-vimg_clock_now(VimgSliceStore *store)
+gboolean
+vimg_clock_now(VimgSliceStore *store, gint64 *out, GError **error)
 {
-    g_autoptr(VimgLease) lease = vimg_lease_new(store, NULL);
+    g_autoptr(VimgLease) lease = NULL;
     VimgFileInfo info;
+    int result;
 
-    if (lease && vimg_transport_stat(store->transport, lease->heartbeat, &info) == 0)
-        return vimg_clock_seconds(info.mtime);
-    return g_get_real_time() / G_USEC_PER_SEC;
+    *out = g_get_real_time() / G_USEC_PER_SEC;
+    if (store->read_only)
+        return TRUE;
+    lease = vimg_lease_new(store, error);
+    if (!lease)
+        return FALSE;
+    result = vimg_transport_stat(store->transport, lease->heartbeat, &info);
+    if (result != 0)
+        return throw_result(error, result, _("cannot ask the storage for its time"));
+    *out = vimg_clock_seconds(info.mtime);
+    return TRUE;
 }

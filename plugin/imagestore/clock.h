@@ -16,7 +16,7 @@ gint64 vimg_clock_seconds(gint64 mtime);
 /* What time the storage has, in seconds: that of @path, a file that is there and is written anew.
  */
 int vimg_clock_ask(VimgTransport *transport, const char *path, gint64 *out);
-/* The same by a lease that ends at once; a store that cannot be written has the time of ours. */
-gint64 vimg_clock_now(VimgSliceStore *store);
+/* The same by a lease that ends at once; of a read-only store that of our clock. */
+gboolean vimg_clock_now(VimgSliceStore *store, gint64 *out, GError **error);
 
 #endif

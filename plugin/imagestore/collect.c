@@ -105,7 +105,22 @@ ask_time(VimgCollection *collection, const char *path, GError **error)
 {
     int result = vimg_clock_ask(collection->store->transport, path, &collection->now);
 
+    collection->roots.now = collection->now;
     return result == 0 || throw_result(error, result, _("cannot ask the storage for its time"));
+}
+
+/* Without the lock; where there is no room for a lease, which is when one asks, our clock must do.
+ */
+static gboolean
+guess_time(VimgCollection *collection, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    if (vimg_clock_now(collection->store, &collection->now, &local) ||
+        g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 gboolean
@@ -431,8 +446,7 @@ vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPlugi
     collection.job = job;
     collection.dry_run = dry_run;
     if (dry_run) {
-        collection.now = vimg_clock_now(store);
-        good = count(&collection, error);
+        good = guess_time(&collection, error) && count(&collection, error);
     } else {
         collection.lock = take_lock(&collection, patience, error);
         good = collection.lock && ask_time(&collection, collection.lock->heartbeat, error) &&

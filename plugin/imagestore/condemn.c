@@ -15,6 +15,7 @@
 
 #define BATCH 1024
 #define LISTED 512                 /* prefix directories at once */
+#define LISTED_TIGHT 16            /* the same in the spare */
 #define RUN_MAX ((guint64)1 << 19) /* slices: a sweep holds their names, some 60 MiB */
 /* Of a run that works in the spare: their names must leave some of it. */
 #define RUN_TIGHT ((guint64)2048)
@@ -122,9 +123,22 @@ pick(VimgCollection *collection, const VimgOp *op, GPtrArray *paths)
 }
 
 static gboolean
-visit_prefixes(VimgCollection *collection, const GPtrArray *names, guint from, guint n,
-               GError **error)
+is_tight(const VimgCollection *collection)
 {
+    return collection->lock && collection->lock->tight;
+}
+
+static gboolean
+is_enough(const VimgCollection *collection)
+{
+    return collection->report.waiting >= (is_tight(collection) ? RUN_TIGHT : RUN_MAX);
+}
+
+/* The next @n of @names, or fewer if that is enough. */
+static gboolean
+visit_prefixes(VimgCollection *collection, const GPtrArray *names, guint n, GError **error)
+{
+    guint from = collection->prefix;
     g_autofree VimgOp *ops = g_new0(VimgOp, n);
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
     gboolean good = TRUE;
@@ -135,28 +149,19 @@ visit_prefixes(VimgCollection *collection, const GPtrArray *names, guint from, g
             .kind = VIMG_OP_LIST,
             .path = g_strconcat(VIMG_SLICES_DIR "/", g_ptr_array_index(names, from + i), NULL)};
     vimg_transport_run(collection->store->transport, ops, n);
-    for (i = 0; i < n; i++) {
-        if (good && ops[i].result != 0 && ops[i].result != ENOENT && ops[i].result != ENOTDIR)
+    for (i = 0; good && i < n && !is_enough(collection); i++) {
+        if (ops[i].result != 0 && ops[i].result != ENOENT && ops[i].result != ENOTDIR)
             good = throw_result(error, ops[i].result, _("cannot list the slices in '%s'"),
                                 ops[i].path);
         if (good)
             pick(collection, &ops[i], paths);
-        if (good && paths->len >= BATCH)
+        if (good && (paths->len >= BATCH || i + 1 == n))
             good = flush(collection, paths, error);
-        g_clear_pointer(&ops[i].names, g_ptr_array_unref);
+        collection->prefix = from + i + 1;
     }
-    if (good)
-        good = flush(collection, paths, error);
+    vimg_transport_clear_ops(ops, n, FALSE);
     free_ops(ops, n);
     return good;
-}
-
-static gboolean
-is_enough(const VimgCollection *collection)
-{
-    gboolean tight = collection->lock && collection->lock->tight;
-
-    return collection->report.waiting >= (tight ? RUN_TIGHT : RUN_MAX);
 }
 
 gboolean
@@ -164,19 +169,20 @@ vimg_condemn(VimgCollection *collection, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
     int result = vimg_transport_list(collection->store->transport, VIMG_SLICES_DIR, &names);
-    guint i;
 
     if (result != 0)
         return throw_result(error, result, _("cannot list the slices in '%s'"), VIMG_SLICES_DIR);
     vimg_transport_sort(names);
     collection->report.waiting = 0;
-    for (i = collection->prefix; i < names->len && !is_enough(collection); i += LISTED) {
-        vimg_collect_progress(collection, "condemning", i, names->len);
-        if (!visit_prefixes(collection, names, i, MIN(LISTED, names->len - i), error))
+    while (collection->prefix < names->len && !is_enough(collection)) {
+        guint n =
+            MIN(is_tight(collection) ? LISTED_TIGHT : LISTED, names->len - collection->prefix);
+
+        vimg_collect_progress(collection, "condemning", collection->prefix, names->len);
+        if (!visit_prefixes(collection, names, n, error))
             return FALSE;
     }
-    collection->prefix = i;
-    collection->more = i < names->len;
+    collection->more = collection->prefix < names->len;
     return TRUE;
 }
 
@@ -212,37 +218,24 @@ put_some_back(VimgTransport *transport, const char *dir, const GPtrArray *names,
     return result;
 }
 
-static int
-sync_all_of(VimgTransport *transport, GHashTable *paths)
-{
-    guint n;
-    g_autofree gpointer *keys = g_hash_table_get_keys_as_array(paths, &n);
-    g_autofree VimgOp *ops = g_new0(VimgOp, n);
-    guint i;
-
-    for (i = 0; i < n; i++)
-        ops[i] = (VimgOp){.kind = VIMG_OP_SYNC, .path = keys[i]};
-    vimg_transport_run(transport, ops, n);
-    for (i = 0; i < n; i++) {
-        if (ops[i].result != 0)
-            return ops[i].result;
-    }
-    return 0;
-}
-
 /* Durably, before the directory they were in goes. */
 static int
 put_all_back(VimgTransport *transport, const char *dir, const GPtrArray *names)
 {
     g_autoptr(GHashTable) prefixes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autofree gpointer *paths = NULL;
     int result = 0;
+    guint n;
     guint i;
 
     for (i = 0; result == 0 && i < names->len; i += BATCH)
         result = put_some_back(transport, dir, names, i, MIN(BATCH, names->len - i), prefixes);
     if (result == 0)
         result = vimg_transport_sync_all(transport);
-    return result == ENOSYS ? sync_all_of(transport, prefixes) : result;
+    if (result != ENOSYS)
+        return result;
+    paths = g_hash_table_get_keys_as_array(prefixes, &n);
+    return vimg_transport_sync_files(transport, (char *const *)paths, n);
 }
 
 static int

@@ -14,7 +14,8 @@
 #include "owner.h"
 #include "throw.h"
 
-#define ROUNDS 5 /* of the file that is made durable */
+#define ROUNDS 5     /* of the file that is made durable */
+#define SYNC_TRIAL 5 /* the row that says what those rounds do */
 #define SECOND G_GINT64_CONSTANT(1000000000)
 
 static const struct {
@@ -62,7 +63,9 @@ tell_failure(VimgDiagnosis *diagnosis, gsize i, int result)
 {
     const char *what = _(trials[i].what);
 
-    if (result == EROFS)
+    if (result == ENOTCONN)
+        vimg_diagnosis_unread(diagnosis, what, result);
+    else if (result == EROFS)
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_WARNING,
                             _("mount it writable, unless images are only to be read"), "%s",
                             _("it is read-only: images can be read, not stored or deleted"));
@@ -82,8 +85,18 @@ tell_failure(VimgDiagnosis *diagnosis, gsize i, int result)
                             g_strerror(trials[i].result));
 }
 
+static int
+make_durable(VimgTransport *transport, const char *path, VimgFileInfo *info)
+{
+    int result = vimg_transport_create(transport, path, "1\n", 2, FALSE);
+
+    if (result == 0)
+        result = vimg_transport_sync(transport, path);
+    return result == 0 ? vimg_transport_stat(transport, path, info) : result;
+}
+
 /* How long it takes until a new file is durable, and what time the storage has then. */
-static void
+static int
 measure(VimgDiagnosis *diagnosis, const char *dir)
 {
     guint i;
@@ -92,15 +105,15 @@ measure(VimgDiagnosis *diagnosis, const char *dir)
         g_autofree char *path = g_strdup_printf("%s/sync-%u", dir, i);
         gint64 began = g_get_monotonic_time();
         VimgFileInfo info;
+        int result = make_durable(diagnosis->transport, path, &info);
 
-        if (vimg_transport_create(diagnosis->transport, path, "1\n", 2, FALSE) != 0 ||
-            vimg_transport_sync(diagnosis->transport, path) != 0 ||
-            vimg_transport_stat(diagnosis->transport, path, &info) != 0)
-            return;
+        if (result != 0)
+            return result;
         diagnosis->latency = MAX(diagnosis->latency, g_get_monotonic_time() - began);
         diagnosis->skew = info.mtime / SECOND - g_get_real_time() / G_USEC_PER_SEC;
-        diagnosis->written = TRUE;
     }
+    diagnosis->written = TRUE;
+    return 0;
 }
 
 static void
@@ -134,9 +147,13 @@ vimg_diagnose_files(VimgDiagnosis *diagnosis)
         }
     }
     if (result == 0) {
-        measure(diagnosis, dir);
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL, "%s",
-                            _("files are made, moved, removed and made durable as they must be"));
+        result = measure(diagnosis, dir);
+        if (result == 0)
+            vimg_diagnosis_tell(
+                diagnosis, VIMG_STEP_OK, NULL, "%s",
+                _("files are made, moved, removed and made durable as they must be"));
+        else
+            tell_failure(diagnosis, SYNC_TRIAL, result);
     }
     clean(diagnosis->transport, dir);
 }

@@ -33,6 +33,11 @@ typedef struct {
 void vimg_diagnosis_tell(VimgDiagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy,
                          const char *format, ...) G_GNUC_PRINTF(4, 5);
 
+/* The verdict where @path was not read, @result being a value of errno. */
+void vimg_diagnosis_unread(VimgDiagnosis *diagnosis, const char *path, int result);
+/* Takes the step @name alone. */
+void vimg_diagnose_step(VimgDiagnosis *diagnosis, const char *name);
+
 /* Each step to a server on another machine. */
 void vimg_diagnose_way(VimgDiagnosis *diagnosis);
 /* What that server can do. */

@@ -58,12 +58,22 @@ failed_step(const Walk *walk)
     return walk->at < 0 ? VIMG_SSH_LOGIN : walk->at;
 }
 
+/* The path is looked at by another login, and what ends that has nothing to do with the path. */
+static const char *
+remedy_for(int step, const GError *error)
+{
+    if (step == PATH && !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG) &&
+        !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_SYSTEM))
+        return _("see that the server answers, then diagnose again");
+    return _(steps[step].remedy);
+}
+
 static void
 tell_step(VimgDiagnosis *diagnosis, const Walk *walk, int step, const GError *error)
 {
     diagnosis->step = steps[step].name;
     if (error && step == failed_step(walk))
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, _(steps[step].remedy), "%s",
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, remedy_for(step, error), "%s",
                             error->message);
     else if (step > walk->at)
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",

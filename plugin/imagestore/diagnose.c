@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "diagnose-private.h"
@@ -40,6 +41,43 @@ vimg_diagnosis_tell(VimgDiagnosis *diagnosis, VimgStepVerdict verdict, const cha
     step.detail = detail;
     step.remedy = remedy;
     diagnosis->sink(&step, diagnosis->data);
+}
+
+/* The transport knows best why it does not answer. */
+static char *
+describe(const VimgDiagnosis *diagnosis, const char *path, int result)
+{
+    char *reason = result == ENOTCONN ? vimg_transport_reason(diagnosis->transport) : NULL;
+
+    return reason ? reason : g_strdup_printf("'%s': %s", path, g_strerror(result));
+}
+
+static const char *
+answer_remedy(const VimgDiagnosis *diagnosis)
+{
+    return diagnosis->transport && diagnosis->transport->remote
+               ? _("see that the server answers, then diagnose again")
+               : _("see that the storage answers on this host, as with ls");
+}
+
+void
+vimg_diagnosis_unread(VimgDiagnosis *diagnosis, const char *path, int result)
+{
+    g_autofree char *why = describe(diagnosis, path, result);
+
+    vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s", why);
+}
+
+/* Returns: (transfer full) what is in @path; NULL: that is the verdict. */
+static GPtrArray *
+list(VimgDiagnosis *diagnosis, const char *path)
+{
+    GPtrArray *names = NULL;
+    int result = vimg_transport_list(diagnosis->transport, path, &names);
+
+    if (result != 0)
+        vimg_diagnosis_unread(diagnosis, path, result);
+    return result == 0 ? names : NULL;
 }
 
 /* ---- the directory ---------------------------------------------------------------------- */
@@ -85,9 +123,7 @@ look_at_directory(VimgDiagnosis *diagnosis)
                 : _("let the daemon's user read and enter it and all above it: owner, mode, SELinux label"),
             "'%s': %s", diagnosis->where, g_strerror(result));
     else
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
-                            _("see that the storage answers on this host, as with ls"), "'%s': %s",
-                            diagnosis->where, g_strerror(result));
+        vimg_diagnosis_unread(diagnosis, diagnosis->where, result);
 }
 
 /* ---- the store -------------------------------------------------------------------------- */
@@ -114,16 +150,17 @@ tell_missing(VimgDiagnosis *diagnosis, VimgPlace place)
                             _("'%s' holds no store yet"), diagnosis->where);
 }
 
-/* Returns: the first of its directories that is missing; NULL: none is. */
+/* Returns: the first of its directories that is missing, or with @result unread; NULL: none is. */
 static const char *
-find_gap(VimgTransport *transport)
+find_gap(VimgTransport *transport, int *result)
 {
     static const char *const dirs[] = {VIMG_SLICES_DIR, "names", "images", "pending", "gc", "bad"};
     VimgFileInfo info;
     gsize i;
 
     for (i = 0; i < G_N_ELEMENTS(dirs); i++) {
-        if (vimg_transport_stat(transport, dirs[i], &info) != 0 || info.type != VIMG_FILE_DIRECTORY)
+        *result = vimg_transport_stat(transport, dirs[i], &info);
+        if (*result != 0 || info.type != VIMG_FILE_DIRECTORY)
             return dirs[i];
     }
     return NULL;
@@ -145,6 +182,7 @@ look_at_store(VimgDiagnosis *diagnosis)
     g_autoptr(GError) error = NULL;
     VimgPlace place = VIMG_PLACE_MISSING;
     const char *gap;
+    int result = 0;
 
     if (vimg_slice_store_survey(diagnosis->transport, &place, &error) &&
         place != VIMG_PLACE_STORE) {
@@ -153,8 +191,11 @@ look_at_store(VimgDiagnosis *diagnosis)
     }
     if (!error)
         store = peek(pool, &error);
-    gap = store ? find_gap(diagnosis->transport) : NULL;
-    if (error)
+    gap = store ? find_gap(diagnosis->transport, &result) : NULL;
+    if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED))
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s",
+                            error->message);
+    else if (error)
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
                             _("bring store.json back from a copy, or use the program that made it"),
                             "%s", error->message);
@@ -163,6 +204,8 @@ look_at_store(VimgDiagnosis *diagnosis)
                             _("mount the right one there, or define another pool for this one"),
                             _("'%1$s' holds store %2$s instead of store %3$s"), diagnosis->where,
                             store->uuid, pool->store_id);
+    else if (gap && result != 0 && result != ENOENT)
+        vimg_diagnosis_unread(diagnosis, gap, result);
     else if (gap)
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, _("bring it back from a copy"),
                             _("the store lacks its directory '%s'"), gap);
@@ -177,7 +220,8 @@ look_at_store(VimgDiagnosis *diagnosis)
 static void
 look_at_space(VimgDiagnosis *diagnosis)
 {
-    guint64 reserve = vimg_imagestore_reserve(diagnosis->pool, diagnosis->transport);
+    guint64 reserve = 0;
+    g_autoptr(GError) error = NULL;
     g_autofree char *available = NULL;
     g_autofree char *total = NULL;
     g_autofree char *kept = NULL;
@@ -185,6 +229,10 @@ look_at_space(VimgDiagnosis *diagnosis)
     VimgSpace space;
     int result = vimg_transport_space(diagnosis->transport, &space);
 
+    if (result == ENOTCONN) {
+        vimg_diagnosis_unread(diagnosis, diagnosis->where, result);
+        return;
+    }
     if (result != 0) {
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, NULL, _("cannot get the free space: %s"),
                             g_strerror(result));
@@ -193,6 +241,11 @@ look_at_space(VimgDiagnosis *diagnosis)
     if (space.total == 0) {
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
                             _("the server does not tell how much space is left"));
+        return;
+    }
+    if (!vimg_imagestore_reserve(diagnosis->pool, diagnosis->transport, &reserve, &error)) {
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s",
+                            error->message);
         return;
     }
     if (space.available <= reserve)
@@ -244,13 +297,13 @@ look_at_leases(VimgDiagnosis *diagnosis)
 {
     VimgSliceStore *store = diagnosis->store;
     g_autoptr(GString) holders = g_string_new(NULL);
-    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GPtrArray) names = list(diagnosis, "pending");
     g_autofree VimgSurveyed *items = NULL;
     guint dead = 0;
     guint i;
 
-    if (vimg_transport_list(store->transport, "pending", &names) != 0)
-        names = g_ptr_array_new();
+    if (!names)
+        return;
     items = g_new0(VimgSurveyed, names->len);
     for (i = 0; i < names->len; i++)
         items[i].dir = g_strconcat("pending/", names->pdata[i], NULL);
@@ -270,66 +323,117 @@ look_at_leases(VimgDiagnosis *diagnosis)
                         dead, holders->str);
 }
 
+typedef struct {
+    guint present, deleted, bad;
+    guint unread; /* which may be good */
+    char *first;  /* of these */
+    int why;
+} Images;
+
+static void
+count_image(Images *images, const VimgImageLook *look)
+{
+    const VimgStoredImage *stored = &look->stored;
+    g_autofree char *fault = NULL;
+
+    if (look->result != 0) {
+        if (images->unread++ == 0) {
+            images->first = g_strconcat("images/", look->uuid, NULL);
+            images->why = look->result;
+        }
+        return;
+    }
+    if (stored->manifest)
+        fault = vimg_image_find_fault(stored);
+    images->present += stored->claimed && !stored->deleted;
+    images->deleted += stored->deleted;
+    images->bad += stored->present && (!stored->manifest || fault || stored->damage);
+}
+
 static void
 look_at_images(VimgDiagnosis *diagnosis)
 {
-    VimgSliceStore *store = diagnosis->store;
-    g_autoptr(GPtrArray) names = NULL;
-    guint counts[3] = {0}; /* present, deleted, bad */
+    g_autoptr(GPtrArray) names = list(diagnosis, "images");
+    g_autoptr(GPtrArray) uuids = g_ptr_array_new();
+    Images images = {0};
     guint i;
+    guint k;
 
-    if (vimg_transport_list(store->transport, "images", &names) != 0)
-        names = g_ptr_array_new();
-    for (i = 0; i < names->len && vimg_slice_store_check_job(diagnosis->job, NULL); i++) {
-        g_auto(VimgStoredImage) image = {0};
-        g_autofree char *fault = NULL;
+    for (i = 0; names && i < names->len; i++)
+        if (vimg_image_is_uuid(names->pdata[i]))
+            g_ptr_array_add(uuids, names->pdata[i]);
+    for (i = 0; i < uuids->len && vimg_slice_store_check_job(diagnosis->job, NULL);
+         i += VIMG_IMAGE_LOOKS) {
+        g_autoptr(GArray) looks = NULL;
 
-        vimg_slice_store_progress(diagnosis->job, "looking at images", i, names->len);
-        if (!vimg_image_is_uuid(names->pdata[i]))
-            continue;
-        if (vimg_image_look(store, names->pdata[i], &image) == 0 && image.manifest)
-            fault = vimg_image_find_fault(&image);
-        counts[0] += image.claimed && !image.deleted;
-        counts[1] += image.deleted;
-        counts[2] += !image.manifest || fault || image.damage;
+        vimg_slice_store_progress(diagnosis->job, "looking at images", i, uuids->len);
+        looks = vimg_image_look_some(diagnosis->store, uuids, i, VIMG_IMAGE_LOOKS);
+        for (k = 0; k < looks->len; k++)
+            count_image(&images, &g_array_index(looks, VimgImageLook, k));
     }
-    vimg_diagnosis_tell(
-        diagnosis, counts[2] > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
-        counts[2] > 0 ? _("the list of images names them with the reason; verify says more") : NULL,
-        _("%1$u images, %2$u in the trash; %3$u of all cannot be used"), counts[0], counts[1],
-        counts[2]);
+    if (images.unread > 0)
+        vimg_diagnosis_unread(diagnosis, images.first, images.why);
+    else if (names)
+        vimg_diagnosis_tell(
+            diagnosis, images.bad > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+            images.bad > 0 ? _("the list of images names them with the reason; verify says more")
+                           : NULL,
+            _("%1$u images, %2$u in the trash; %3$u of all cannot be used"), images.present,
+            images.deleted, images.bad);
+    g_free(images.first);
 }
+
+typedef struct {
+    guint64 n;
+    int result; /* of the first that could not be counted */
+} Slices;
 
 static gboolean
 count_slices(VimgTransport *transport, const char *path, gpointer data)
 {
     g_autoptr(GPtrArray) names = NULL;
+    Slices *slices = data;
+    int result = vimg_transport_list(transport, path, &names);
 
-    if (vimg_transport_list(transport, path, &names) == 0)
-        *(guint64 *)data += names->len;
-    return FALSE;
+    if (result == 0)
+        slices->n += names->len;
+    else if (result != ENOENT && result != ENOTDIR)
+        slices->result = result;
+    return slices->result != 0;
 }
 
 static void
 look_at_leftovers(VimgDiagnosis *diagnosis)
 {
-    g_autoptr(GPtrArray) runs = vimg_gc_old_runs(diagnosis->store, NULL);
-    guint n = runs ? runs->len : 0;
-    guint64 condemned = 0;
+    Slices condemned = {0};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) runs = NULL;
 
     vimg_gc_each(diagnosis->transport, VIMG_GC_CONDEMNED, count_slices, &condemned);
-    vimg_diagnosis_tell(
-        diagnosis, n > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
-        n > 0 ? _("the next cleanup ends them, once the jobs they wait for have ended") : NULL,
-        _("%1$u cleanups did not end, %2$llu slices wait to be freed"), n, ULL(condemned));
+    /* after that, which says nothing of a directory that it cannot read */
+    runs = vimg_gc_old_runs(diagnosis->store, &error);
+    if (condemned.result != 0)
+        vimg_diagnosis_unread(diagnosis, "gc", condemned.result);
+    else if (!runs)
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s",
+                            error->message);
+    else
+        vimg_diagnosis_tell(
+            diagnosis, runs->len > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+            runs->len > 0 ? _("the next cleanup ends them, once the jobs they wait for have ended")
+                          : NULL,
+            _("%1$u cleanups did not end, %2$llu slices wait to be freed"), runs->len,
+            ULL(condemned.n));
 }
 
 static void
 look_at_damage(VimgDiagnosis *diagnosis)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    guint n = vimg_transport_list(diagnosis->transport, "bad", &names) == 0 ? names->len : 0;
+    g_autoptr(GPtrArray) names = list(diagnosis, "bad");
+    guint n = names ? names->len : 0;
 
+    if (!names)
+        return;
     vimg_diagnosis_tell(
         diagnosis, n > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
         n > 0 ? _("store an image that holds them again, then clean up; look after the disk")
@@ -388,6 +492,28 @@ has(const VimgDiagnosis *diagnosis, Needs needs)
     return found[needs];
 }
 
+static void
+take_step(VimgDiagnosis *diagnosis, gsize i)
+{
+    diagnosis->step = steps[i].name;
+    vimg_slice_store_progress(diagnosis->job, steps[i].name, 0, 0);
+    if (has(diagnosis, steps[i].needs))
+        steps[i].look(diagnosis);
+    else
+        vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
+                            _("not tried: an earlier step must be right first"));
+}
+
+void
+vimg_diagnose_step(VimgDiagnosis *diagnosis, const char *name)
+{
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(steps); i++)
+        if (strcmp(steps[i].name, name) == 0)
+            take_step(diagnosis, i);
+}
+
 gboolean
 vimg_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, VimgPluginJob *job,
               GError **error)
@@ -400,15 +526,8 @@ vimg_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, Vimg
     if (where == HERE)
         diagnosis.transport = vimg_transport_local_new(pool->dir);
     for (i = 0; i < G_N_ELEMENTS(steps) && vimg_slice_store_check_job(job, error); i++) {
-        if (!(steps[i].where & where))
-            continue;
-        diagnosis.step = steps[i].name;
-        vimg_slice_store_progress(job, steps[i].name, 0, 0);
-        if (has(&diagnosis, steps[i].needs))
-            steps[i].look(&diagnosis);
-        else
-            vimg_diagnosis_tell(&diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
-                                _("not tried: an earlier step must be right first"));
+        if (steps[i].where & where)
+            take_step(&diagnosis, i);
     }
     vimg_slice_store_free(diagnosis.store);
     vimg_transport_free(diagnosis.transport);

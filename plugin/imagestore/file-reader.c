@@ -265,3 +265,9 @@ vimg_file_reader_next(VimgFileReader *reader, VimgExtent *out, GError **error)
     reader->at += out->length;
     return TRUE;
 }
+
+VimgSliceStore *
+vimg_file_reader_store(const VimgFileReader *reader)
+{
+    return reader->store;
+}

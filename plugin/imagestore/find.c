@@ -21,7 +21,8 @@
 #define LOOKED_MAX 16384
 #define FOUND_MAX 1024
 #define TIME_MAX (10 * G_USEC_PER_SEC)
-#define BATCH 64 /* directories at once */
+#define BATCH 64        /* directories at once */
+#define NAMES_MAX 65536 /* in one directory */
 
 typedef struct {
     const VimgPluginPool *pool;
@@ -98,6 +99,7 @@ add_children(Search *search, const char *dir, const VimgOp *list, GPtrArray *nex
 {
     guint i;
 
+    search->cut |= list->names->len >= NAMES_MAX;
     for (i = 0; i < list->names->len; i++) {
         const char *name = g_ptr_array_index(list->names, i);
 
@@ -120,8 +122,10 @@ look_into(Search *search, char **dirs, gsize n, GPtrArray *next)
     gsize i;
 
     for (i = 0; i < n; i++) {
-        ops[2 * i] =
-            (VimgOp){.kind = VIMG_OP_LIST, .path = below_root(dirs[i]), .with_infos = TRUE};
+        ops[2 * i] = (VimgOp){.kind = VIMG_OP_LIST,
+                              .path = below_root(dirs[i]),
+                              .types_only = TRUE,
+                              .most = NAMES_MAX};
         ops[2 * i + 1] = (VimgOp){.kind = VIMG_OP_READ,
                                   .path = g_build_filename(ops[2 * i].path, "store.json", NULL),
                                   .size = VIMG_JSON_MAX_SIZE};
@@ -146,6 +150,8 @@ static void
 search_below(Search *search, const char *dir)
 {
     g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
+    /* where no way is saved, the time is looked at after each */
+    guint batch = search->root->remote ? BATCH : 1;
     guint depth;
 
     g_ptr_array_add(dirs, g_strdup(dir));
@@ -153,8 +159,8 @@ search_below(Search *search, const char *dir)
         GPtrArray *next = g_ptr_array_new_with_free_func(g_free);
         guint i;
 
-        for (i = 0; i < dirs->len && !is_over(search); i += BATCH)
-            look_into(search, (char **)dirs->pdata + i, MIN(BATCH, dirs->len - i),
+        for (i = 0; i < dirs->len && !is_over(search); i += batch)
+            look_into(search, (char **)dirs->pdata + i, MIN(batch, dirs->len - i),
                       depth < DEPTH_MAX ? next : NULL);
         vimg_transport_sort(next);
         g_ptr_array_unref(dirs);

@@ -240,6 +240,7 @@ vimg_haul_carry(void *data)
 {
     Batch batch = {.haul = data, .tools = vimg_slice_tools_new()};
     VimgHaul *haul = data;
+    VIMG_TRANSPORT_PATIENCE(haul->start.job);
 
     pthread_setname_np(pthread_self(), "haul");
     while (take_batch(&batch)) {

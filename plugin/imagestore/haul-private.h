@@ -29,7 +29,7 @@ struct _VimgHaul {
     gsize front;     /* items before it are stored */
     gsize published; /* slices that the last partial index names */
     guint64 durable; /* bytes of it */
-    gint64 committed;
+    gint64 due;      /* when the next partial index is */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;

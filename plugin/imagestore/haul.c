@@ -12,7 +12,9 @@
 #define LOOKS 1024
 #define CARRIERS 4
 #define COMMIT_BYTES ((guint64)256 * 1024 * 1024)
-#define COMMIT_SECONDS 5
+/* Between two with a partial index, and so many times as long as that took: it is written whole. */
+#define COMMIT_SECONDS 10
+#define COMMIT_REST 9
 /* Cancelling is noticed within this time. */
 #define WAIT_MAX (G_USEC_PER_SEC / 2)
 
@@ -201,6 +203,15 @@ take_staged(VimgHaul *haul)
     return staged;
 }
 
+/* What else passes counts against the rate too. */
+static void
+spend(VimgHaul *haul, guint64 bytes)
+{
+    LOCK_GUARD(&haul->lock);
+
+    haul->debt += haul->start.rate > 0 ? (gdouble)bytes : 0;
+}
+
 static gboolean
 publish_partial(VimgHaul *haul, GError **error)
 {
@@ -212,6 +223,8 @@ publish_partial(VimgHaul *haul, GError **error)
         return TRUE;
     if (!vimg_publish_partial(start->lease, start->uuid, part, haul->published, error))
         return FALSE;
+    if (start->out->remote)
+        spend(haul, VIMG_INDEX_OVERHEAD + VIMG_INDEX_ITEM * vimg_index_count(part));
     haul->durable = length;
     haul->published = vimg_index_count(part);
     return TRUE;
@@ -219,7 +232,7 @@ publish_partial(VimgHaul *haul, GError **error)
 
 /* @partial: what an interruption would leave is known to collectors too. */
 static gboolean
-commit(VimgHaul *haul, gboolean partial, GError **error)
+store_staged(VimgHaul *haul, gboolean partial, GError **error)
 {
     const VimgHaulStart *start = &haul->start;
     g_autoptr(GArray) staged = take_staged(haul);
@@ -231,7 +244,6 @@ commit(VimgHaul *haul, gboolean partial, GError **error)
         sum += g_array_index(staged, VimgStagedSlice, i).size;
     stored = vimg_publish_slices(start->lease, staged, error);
     vimg_usage_settle(start->lease->store->usage, sum, stored);
-    haul->committed = g_get_monotonic_time();
     if (!stored)
         return FALSE;
     for (i = 0; i < staged->len; i++)
@@ -240,6 +252,18 @@ commit(VimgHaul *haul, gboolean partial, GError **error)
     haul->missing -= MIN(haul->missing, sum);
     return !partial || (publish_partial(haul, error) &&
                         vimg_lease_reserve(start->lease, haul->missing, FALSE, error));
+}
+
+static gboolean
+commit(VimgHaul *haul, gboolean partial, GError **error)
+{
+    gint64 began = g_get_monotonic_time();
+    gboolean good = store_staged(haul, partial, error);
+    gint64 now = g_get_monotonic_time();
+
+    if (partial)
+        haul->due = now + MAX(COMMIT_SECONDS * G_USEC_PER_SEC, COMMIT_REST * (now - began));
+    return good;
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */
@@ -292,9 +316,7 @@ is_due(VimgHaul *haul)
 {
     LOCK_GUARD(&haul->lock);
 
-    return haul->since >= COMMIT_BYTES ||
-           (haul->since > 0 &&
-            g_get_monotonic_time() - haul->committed > COMMIT_SECONDS * G_USEC_PER_SEC);
+    return haul->since >= COMMIT_BYTES || (haul->since > 0 && g_get_monotonic_time() >= haul->due);
 }
 
 static void
@@ -305,7 +327,7 @@ supervise(VimgHaul *haul, guint carriers)
 
         report(haul);
         if (!vimg_slice_store_check_job(haul->start.job, &error) ||
-            (is_due(haul) && !commit(haul, TRUE, &error)))
+            (is_due(haul) && !commit(haul, g_get_monotonic_time() >= haul->due, &error)))
             vimg_haul_fail(haul, error);
     }
 }
@@ -319,7 +341,7 @@ vimg_haul_run(VimgHaul *haul, GError **error)
     guint i;
 
     haul->total = haul->there + haul->missing;
-    haul->committed = g_get_monotonic_time();
+    haul->due = g_get_monotonic_time() + COMMIT_SECONDS * G_USEC_PER_SEC;
     report(haul);
     if (haul->items->len == 0)
         return TRUE;

@@ -103,6 +103,7 @@ vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image, VimgPlugi
 {
     g_autoptr(VimgLease) lease = vimg_lease_new(store, error);
     g_autoptr(VimgManifest) manifest = NULL;
+    gboolean before = FALSE;
 
     if (!lease)
         return FALSE;
@@ -112,7 +113,12 @@ vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image, VimgPlugi
     if (!vimg_image_make(manifest, lease, error))
         return FALSE;
     /* with the name in hand: whoever had it from the same file left word of that before */
-    if (manifest->image.origin && vimg_adopted_before(store, manifest->image.origin)) {
+    if (manifest->image.origin &&
+        !vimg_adopted_before(store, manifest->image.origin, &before, error)) {
+        vimg_image_remove(store, image->uuid, NULL);
+        return FALSE;
+    }
+    if (before) {
         vimg_image_remove(store, image->uuid, NULL);
         return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", image->name);
     }

@@ -7,6 +7,7 @@
 
 #include "claim.h"
 #include "damage.h"
+#include "guess.h"
 #include "image.h"
 #include "json.h"
 
@@ -164,8 +165,7 @@ ask_for_manifests(const GPtrArray *looks, GArray *asks)
             look->next >= look->numbers->len)
             continue;
         n = g_array_index(look->numbers, guint64, look->next++);
-        ask(asks, look, VIMG_OP_READ,
-            g_strdup_printf("images/%s/manifest.%" G_GUINT64_FORMAT ".json", out->uuid, n),
+        ask(asks, look, VIMG_OP_READ, vimg_manifest_path(out->uuid, n),
             looks->len > 1 ? MANIFEST_USUAL : VIMG_JSON_MAX_SIZE);
     }
 }
@@ -388,12 +388,95 @@ vimg_image_look_all(VimgSliceStore *store, VimgImageLook *looks, gsize n)
     look_at_names(store, named);
 }
 
+/* ---- looking at what is probably there --------------------------------------------------- */
+
+enum {
+    GUESS_LIST,
+    GUESS_MANIFEST,
+    GUESS_NAME,
+    GUESS_INDEX,
+    GUESS_DELETED,
+    N_GUESSES,
+};
+
+/* @op: the STAT of what @there says that the directory holds. */
+static gboolean
+agrees(const VimgOp *op, gboolean there)
+{
+    return op->result == (there ? 0 : ENOENT);
+}
+
+/*
+ * Takes the answers, if they are what the names in the directory would have made us ask for, and
+ * the image has the name that was guessed.  A manifest of a number never changes; and an image that
+ * had its name and, before or after that, no mark of the trash, was there.
+ */
+static gboolean
+take_guess(VimgOp *ops, const char *name, guint64 number, VimgImageLook *out)
+{
+    VimgStoredImage *stored = &out->stored;
+    const VimgOp *read = &ops[GUESS_MANIFEST];
+    g_autoptr(VimgManifest) manifest = NULL;
+    g_autoptr(GArray) numbers = NULL;
+    gboolean damaged = FALSE;
+
+    if (ops[GUESS_LIST].result != 0 || read->result != 0 || ops[GUESS_NAME].result != 0)
+        return FALSE;
+    numbers = sort_names(ops[GUESS_LIST].names, stored, &damaged);
+    manifest = vimg_manifest_parse(read->content->data, read->content->size, NULL);
+    if (damaged || !manifest || numbers->len == 0 || g_array_index(numbers, guint64, 0) != number ||
+        strcmp(manifest->image.uuid, out->uuid) != 0 || strcmp(manifest->image.name, name) != 0 ||
+        !agrees(&ops[GUESS_INDEX], stored->published) ||
+        !agrees(&ops[GUESS_DELETED], stored->deleted))
+        return FALSE;
+    take_time(out, &ops[GUESS_INDEX]);
+    take_time(out, &ops[GUESS_DELETED]);
+    manifest->number = number;
+    stored->manifest = g_steal_pointer(&manifest);
+    stored->present = stored->claimed = TRUE;
+    return TRUE;
+}
+
+/* FALSE: nothing is known, or it is not so any more. */
+static gboolean
+look_by_guess(VimgSliceStore *store, VimgImageLook *out)
+{
+    VimgOp ops[N_GUESSES] = {{0}};
+    g_autofree char *name = NULL;
+    guint64 number;
+    gboolean good;
+
+    if (!vimg_guess_find(store, out->uuid, &name, &number))
+        return FALSE;
+    ops[GUESS_LIST] = (VimgOp){.kind = VIMG_OP_LIST, .path = vimg_image_dir(out->uuid)};
+    ops[GUESS_MANIFEST] = (VimgOp){.kind = VIMG_OP_READ,
+                                   .path = vimg_manifest_path(out->uuid, number),
+                                   .size = VIMG_JSON_MAX_SIZE};
+    ops[GUESS_NAME] = (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_claim_path(name, out->uuid)};
+    ops[GUESS_INDEX] =
+        (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_image_path(out->uuid, VIMG_IMAGE_INDEX)};
+    ops[GUESS_DELETED] =
+        (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_image_path(out->uuid, VIMG_IMAGE_DELETED)};
+    vimg_transport_run(store->transport, ops, N_GUESSES);
+    good = take_guess(ops, name, number, out);
+    if (!good)
+        vimg_stored_image_clear(&out->stored);
+    vimg_buffer_unref(ops[GUESS_MANIFEST].content);
+    vimg_transport_clear_ops(ops, N_GUESSES, TRUE);
+    return good;
+}
+
 int
 vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
 {
     VimgImageLook look = {.uuid = uuid};
 
-    vimg_image_look_all(store, &look, 1);
+    if (!look_by_guess(store, &look)) {
+        vimg_image_look_all(store, &look, 1);
+        if (look.result == 0 && look.stored.manifest)
+            vimg_guess_note(store, uuid, look.stored.manifest->image.name,
+                            look.stored.manifest->number);
+    }
     *out = look.stored;
     return look.result;
 }

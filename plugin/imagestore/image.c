@@ -46,6 +46,12 @@ vimg_image_is_present(const VimgStoredImage *image)
     return image->manifest && image->claimed && !image->deleted;
 }
 
+gboolean
+vimg_image_is_doubtful(const VimgStoredImage *image)
+{
+    return image->illegible || (image->published && !image->manifest);
+}
+
 static gboolean
 throw_gone(GError **error, const char *uuid)
 {

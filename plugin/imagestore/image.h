@@ -49,6 +49,8 @@ void vimg_image_look_all(VimgSliceStore *store, VimgImageLook *looks, gsize n);
 GArray *vimg_image_look_some(VimgSliceStore *store, const GPtrArray *uuids, guint from, guint n);
 /* An image is there for clients if it has a manifest and its name and is not in the trash. */
 gboolean vimg_image_is_present(const VimgStoredImage *image);
+/* Its name cannot be known, nor whether it has it. */
+gboolean vimg_image_is_doubtful(const VimgStoredImage *image);
 /* VIMG_ERROR_NO_VOL: no such image, or it is in the trash. */
 gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
                          GError **error);

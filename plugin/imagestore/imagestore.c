@@ -26,6 +26,13 @@
 #include "way.h"
 #include "writer.h"
 
+/* An answer of @handle, a store: what is out of reach says why. */
+static gboolean
+told(gpointer handle, gboolean done, GError **error)
+{
+    return vimg_slice_store_explain(handle, done, error);
+}
+
 static gpointer
 open_store(const VimgPluginPool *pool, guint32 open_flags, VimgPluginHost *host, GError **error)
 {
@@ -53,81 +60,84 @@ probe_store(gpointer handle, VimgPluginStore *out, GError **error)
 static gboolean
 list_images(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 {
-    return vimg_image_list(handle, sink, data, error);
+    return told(handle, vimg_image_list(handle, sink, data, error), error);
 }
 
 static gboolean
 list_trash(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 {
-    return vimg_trash_list(handle, sink, data, error);
+    return told(handle, vimg_trash_list(handle, sink, data, error), error);
 }
 
 static gboolean
 create_image(gpointer handle, const VimgPluginImage *image, VimgPluginImage *out, GError **error)
 {
-    return vimg_image_create(handle, image, out, error);
+    return told(handle, vimg_image_create(handle, image, out, error), error);
 }
 
 static gboolean
 stat_image(gpointer handle, const char *uuid, VimgPluginImage *out, GError **error)
 {
-    return vimg_image_stat(handle, uuid, out, error);
+    return told(handle, vimg_image_stat(handle, uuid, out, error), error);
 }
 
 static gboolean
 remove_image(gpointer handle, const char *uuid, GError **error)
 {
-    return vimg_image_remove(handle, uuid, error);
+    return told(handle, vimg_image_remove(handle, uuid, error), error);
 }
 
 static gboolean
 discard_image(gpointer handle, const char *uuid, GError **error)
 {
-    return vimg_image_discard(handle, uuid, error);
+    return told(handle, vimg_image_discard(handle, uuid, error), error);
 }
 
 static gboolean
 restore_image(gpointer handle, const char *uuid, const char *name, VimgPluginImage *out,
               GError **error)
 {
-    return vimg_trash_restore(handle, uuid, name, out, error);
+    return told(handle, vimg_trash_restore(handle, uuid, name, out, error), error);
 }
 
 static gboolean
 purge_image(gpointer handle, const char *uuid, GError **error)
 {
-    return vimg_trash_purge(handle, uuid, error);
+    return told(handle, vimg_trash_purge(handle, uuid, error), error);
 }
 
 static gboolean
 resize_image(gpointer handle, const char *uuid, guint64 capacity, GError **error)
 {
-    return vimg_image_resize(handle, uuid, capacity, error);
+    return told(handle, vimg_image_resize(handle, uuid, capacity, error), error);
 }
 
 static gboolean
 wipe_image(gpointer handle, const char *uuid, GError **error)
 {
-    return vimg_image_wipe(handle, uuid, error);
+    return told(handle, vimg_image_wipe(handle, uuid, error), error);
 }
 
 static gboolean
 set_error(gpointer handle, const char *uuid, const char *reason, GError **error)
 {
-    return vimg_image_set_error(handle, uuid, reason, error);
+    return told(handle, vimg_image_set_error(handle, uuid, reason, error), error);
 }
 
 static gboolean
 set_metadata(gpointer handle, const VimgPluginImage *image, GError **error)
 {
-    return vimg_image_set_metadata(handle, image, error);
+    return told(handle, vimg_image_set_metadata(handle, image, error), error);
 }
 
 static gpointer
 writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request, VimgPluginJob *job,
             GError **error)
 {
-    return vimg_slice_writer_open(handle, uuid, request, job, error);
+    gpointer writer = vimg_slice_writer_open(handle, uuid, request, job, error);
+
+    told(handle, writer != NULL, error);
+    return writer;
 }
 
 static gboolean
@@ -139,26 +149,31 @@ writer_format(gpointer writer, const char *format, GError **error)
 static gboolean
 writer_read(gpointer writer, guint64 offset, gsize size, VimgExtent *out, GError **error)
 {
-    return vimg_slice_writer_read(writer, offset, size, out, error);
+    return told(vimg_slice_writer_store(writer),
+                vimg_slice_writer_read(writer, offset, size, out, error), error);
 }
 
 static gboolean
 writer_write(gpointer writer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
 {
-    return vimg_slice_writer_write(writer, buffer, offset, size, error);
+    return told(vimg_slice_writer_store(writer),
+                vimg_slice_writer_write(writer, buffer, offset, size, error), error);
 }
 
 static gboolean
 writer_hole(gpointer writer, guint64 length, GError **error)
 {
-    return vimg_slice_writer_hole(writer, length, error);
+    return told(vimg_slice_writer_store(writer), vimg_slice_writer_hole(writer, length, error),
+                error);
 }
 
 static gboolean
 writer_finish(gpointer writer, gboolean seal, const VimgPluginImage *image, VimgPluginImage *out,
               GError **error)
 {
-    return vimg_slice_writer_finish(writer, seal, image, out, error);
+    VimgSliceStore *store = vimg_slice_writer_store(writer);
+
+    return told(store, vimg_slice_writer_finish(writer, seal, image, out, error), error);
 }
 
 static void
@@ -183,13 +198,16 @@ static gpointer
 reader_open(gpointer handle, const char *uuid, guint64 offset, guint64 length, VimgPluginJob *job,
             GError **error)
 {
-    return vimg_slice_reader_open(handle, uuid, offset, length, job, error);
+    gpointer reader = vimg_slice_reader_open(handle, uuid, offset, length, job, error);
+
+    told(handle, reader != NULL, error);
+    return reader;
 }
 
 static gboolean
 reader_next(gpointer reader, VimgExtent *out, GError **error)
 {
-    return vimg_slice_reader_next(reader, out, error);
+    return told(vimg_slice_reader_store(reader), vimg_slice_reader_next(reader, out, error), error);
 }
 
 static void
@@ -204,7 +222,7 @@ clone_image(gpointer handle, const char *source, const VimgPluginImage *image, V
 {
     VIMG_TRANSPORT_PATIENCE(job);
 
-    return vimg_clone(handle, source, image, job, out, error);
+    return told(handle, vimg_clone(handle, source, image, job, out, error), error);
 }
 
 static gboolean
@@ -212,52 +230,67 @@ pull_image(gpointer handle, const char *uuid, gpointer source, const char *from,
            const VimgPullRequest *request, VimgPluginJob *job, guint64 *sent, VimgPluginImage *out,
            GError **error)
 {
-    return vimg_pull(handle, uuid, source, from, request, job, sent, out, error);
+    VIMG_TRANSPORT_PATIENCE(job);
+
+    return told(
+        source,
+        told(handle, vimg_pull(handle, uuid, source, from, request, job, sent, out, error), error),
+        error);
 }
 
 static gboolean
 same_image(gpointer handle, const char *uuid, gpointer source, const char *from, gboolean *same,
            GError **error)
 {
-    return vimg_pull_same(handle, uuid, source, from, same, error);
+    return told(source,
+                told(handle, vimg_pull_same(handle, uuid, source, from, same, error), error),
+                error);
 }
 
 static gboolean
 list_whole(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 {
-    return vimg_image_list_whole(handle, sink, data, error);
+    return told(handle, vimg_image_list_whole(handle, sink, data, error), error);
 }
 
 static char *
 cleanup(gpointer handle, gboolean dry_run, VimgPluginJob *job, GError **error)
 {
     VIMG_TRANSPORT_PATIENCE(job);
+    char *report = vimg_collect(handle, dry_run, VIMG_COLLECT_PATIENCE, job, error);
 
-    return vimg_collect(handle, dry_run, VIMG_COLLECT_PATIENCE, job, error);
+    told(handle, report != NULL, error);
+    return report;
 }
 
 static char *
 verify_images(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
 {
     VIMG_TRANSPORT_PATIENCE(job);
+    char *report = vimg_verify(handle, uuid, job, error);
 
-    return vimg_verify(handle, uuid, job, error);
+    told(handle, report != NULL, error);
+    return report;
 }
 
 static char *
 account(gpointer handle, VimgPluginJob *job, GError **error)
 {
     VIMG_TRANSPORT_PATIENCE(job);
+    char *report = vimg_account(handle, job, error);
 
-    return vimg_account(handle, job, error);
+    told(handle, report != NULL, error);
+    return report;
 }
 
 static char *
 diff_images(gpointer handle, const char *from, const char *to, VimgPluginJob *job, GError **error)
 {
     VIMG_TRANSPORT_PATIENCE(job);
+    char *report = vimg_diff(handle, from, to, job, error);
 
-    return vimg_diff(handle, from, to, job, error);
+    told(handle, report != NULL, error);
+    return report;
 }
 
 static gboolean
@@ -265,19 +298,22 @@ file_list(gpointer handle, VimgFileSink sink, gpointer data, VimgPluginJob *job,
 {
     VIMG_TRANSPORT_PATIENCE(job);
 
-    return vimg_adopt_list(handle, sink, data, job, error);
+    return told(handle, vimg_adopt_list(handle, sink, data, job, error), error);
 }
 
 static gpointer
 file_open(gpointer handle, const char *origin, guint64 offset, VimgPluginJob *job, GError **error)
 {
-    return vimg_file_reader_open(handle, origin, offset, job, error);
+    gpointer file = vimg_file_reader_open(handle, origin, offset, job, error);
+
+    told(handle, file != NULL, error);
+    return file;
 }
 
 static gboolean
 file_next(gpointer file, VimgExtent *out, GError **error)
 {
-    return vimg_file_reader_next(file, out, error);
+    return told(vimg_file_reader_store(file), vimg_file_reader_next(file, out, error), error);
 }
 
 static void

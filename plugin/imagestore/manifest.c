@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "guess.h"
 #include "json.h"
 #include "manifest.h"
 #include "throw.h"
@@ -151,11 +152,10 @@ vimg_manifest_number(const char *name, const char *prefix, const char *suffix, g
            g_ascii_string_to_unsigned(digits, 10, 0, G_MAXINT64 - 1, out, NULL);
 }
 
-static char *
-manifest_path(const VimgManifest *manifest, guint64 number)
+char *
+vimg_manifest_path(const char *uuid, guint64 number)
 {
-    return g_strdup_printf("images/%s/manifest.%" G_GUINT64_FORMAT ".json", manifest->image.uuid,
-                           number);
+    return g_strdup_printf("images/%s/manifest.%" G_GUINT64_FORMAT ".json", uuid, number);
 }
 
 static gboolean
@@ -190,7 +190,7 @@ publish(VimgManifest *manifest, VimgLease *lease, GError **error)
     guint race;
 
     for (race = 0; result == EEXIST && race < MAX_RACES; race++) {
-        g_autofree char *path = manifest_path(manifest, ++manifest->number);
+        g_autofree char *path = vimg_manifest_path(manifest->image.uuid, ++manifest->number);
 
         result = vimg_transport_publish(transport, staged, path);
     }
@@ -199,7 +199,7 @@ publish(VimgManifest *manifest, VimgLease *lease, GError **error)
     if (result != 0)
         return vimg_lease_throw(lease, error, result, _("cannot write the manifest"));
     if (before > 1) {
-        g_autofree char *old = manifest_path(manifest, before - 1);
+        g_autofree char *old = vimg_manifest_path(manifest->image.uuid, before - 1);
 
         vimg_transport_unlink(transport, old);
     }
@@ -209,5 +209,8 @@ publish(VimgManifest *manifest, VimgLease *lease, GError **error)
 gboolean
 vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error)
 {
-    return stage(manifest, lease, error) && publish(manifest, lease, error);
+    if (!stage(manifest, lease, error) || !publish(manifest, lease, error))
+        return FALSE;
+    vimg_guess_note(lease->store, manifest->image.uuid, manifest->image.name, manifest->number);
+    return TRUE;
 }

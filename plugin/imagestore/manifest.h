@@ -39,6 +39,8 @@ VimgManifest *vimg_manifest_parse(const guint8 *data, gsize size, GError **error
 /* Returns: (transfer full) the JSON text. */
 char *vimg_manifest_format(const VimgManifest *manifest);
 
+/* Returns: (transfer full) where the manifest @number of an image lies. */
+char *vimg_manifest_path(const char *uuid, guint64 number);
 /*
  * Writes the next manifest of the image, durably.  Another host that did so at the same moment
  * makes it take a number behind.

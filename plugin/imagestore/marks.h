@@ -2,7 +2,9 @@
  * marks.h: a set of slice ids, for as many as a store may hold
  *
  * Keeps 64 of the 256 bits of an id: two slices that agree in them count as one, so at worst, and
- * once in 10^5 stores of 10^7 slices, a slice stays that nobody needs.
+ * once in 10^5 stores of 10^7 slices, a slice stays that nobody needs.  Verification keeps those
+ * here that it found good on a storage far away: as rarely, one that is missing counts as there
+ * until the next time.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

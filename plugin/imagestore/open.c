@@ -30,31 +30,37 @@ slice_size(const VimgPluginPool *pool)
 }
 
 /* The larger of 1 GiB and 5 %, but never more than 10 % of a small file system. */
-static guint64
-default_reserve(VimgTransport *transport)
+static gboolean
+default_reserve(VimgTransport *transport, guint64 *reserve, GError **error)
 {
     VimgSpace space;
+    int result = vimg_transport_space(transport, &space);
 
-    if (vimg_transport_space(transport, &space) != 0)
-        return 0;
-    return MIN(MAX(GIB, space.total / 20), space.total / 10);
+    if (result != 0)
+        return throw_result(error, result, _("cannot get the free space"));
+    *reserve = MIN(MAX(GIB, space.total / 20), space.total / 10);
+    return TRUE;
 }
 
-guint64
-vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport)
+gboolean
+vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport, guint64 *reserve,
+                        GError **error)
 {
-    guint64 reserve =
-        pool->space_reserve == G_MAXUINT64 ? default_reserve(transport) : pool->space_reserve;
-
-    return MIN(reserve, G_MAXINT64);
+    *reserve = pool->space_reserve;
+    if (pool->space_reserve == G_MAXUINT64 && !default_reserve(transport, reserve, error))
+        return FALSE;
+    *reserve = MIN(*reserve, G_MAXINT64);
+    return TRUE;
 }
 
-void
-vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
+gboolean
+vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store, GError **error)
 {
     guint64 level = vimg_option_number(pool, "slice", "compression", VIMG_COMPRESSION_DEFAULT);
-    guint64 reserve = vimg_imagestore_reserve(pool, store->transport);
+    guint64 reserve;
 
+    if (!vimg_imagestore_reserve(pool, store->transport, &reserve, error))
+        return FALSE;
     __atomic_store_n(&store->compression, (gint)CLAMP(level, 1, 9), __ATOMIC_RELAXED);
     __atomic_store_n(&store->space_reserve, reserve, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_deleted, pool->keep_deleted, __ATOMIC_RELAXED);
@@ -63,6 +69,7 @@ vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store)
                      vimg_option_number(pool, "verify", "rate", VIMG_VERIFY_RATE_DEFAULT),
                      __ATOMIC_RELAXED);
     __atomic_store_n(&store->quota, pool->space_quota, __ATOMIC_RELAXED);
+    return TRUE;
 }
 
 gboolean
@@ -167,8 +174,7 @@ open_known(VimgTransport *owned, const VimgPluginPool *pool, GError **error)
     }
     store->where = vimg_remote_where(pool);
     store->state_dir = g_strdup(pool->state_dir);
-    vimg_imagestore_apply(pool, store);
-    return g_steal_pointer(&store);
+    return vimg_imagestore_apply(pool, store, error) ? g_steal_pointer(&store) : NULL;
 }
 
 VimgSliceStore *
@@ -185,6 +191,8 @@ vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, VimgPluginH
     if (!transport || !ensure_store(transport, pool, (open_flags & VIMG_OPEN_CREATE) != 0, error))
         return NULL;
     store = open_known(g_steal_pointer(&transport), pool, error);
+    if (store && link)
+        vimg_link_expect(link, store->uuid);
     if (store)
         store->link = link;
     return store;
@@ -195,8 +203,7 @@ vimg_imagestore_update(VimgSliceStore *store, const VimgPluginPool *pool, GError
 {
     if (store->link && !vimg_link_update(store->link, store->transport, pool, error))
         return FALSE;
-    vimg_imagestore_apply(pool, store);
-    return TRUE;
+    return vimg_imagestore_apply(pool, store, error);
 }
 
 /* ---- building --------------------------------------------------------------------------- */
@@ -232,6 +239,7 @@ vimg_imagestore_build(const VimgPluginPool *pool, guint32 build_flags, VimgPlugi
 {
     g_autoptr(VimgTransport) root = NULL;
     g_autofree char *made = NULL;
+    VIMG_TRANSPORT_PATIENCE(job);
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;
@@ -278,6 +286,7 @@ vimg_imagestore_remove(const VimgPluginPool *pool, VimgPluginJob *job, GError **
     g_autoptr(VimgTransport) root = NULL;
     g_autofree char *where = vimg_remote_where(pool);
     VimgPlace place;
+    VIMG_TRANSPORT_PATIENCE(job);
 
     if (!vimg_imagestore_check(pool, error))
         return FALSE;

@@ -19,9 +19,10 @@ VimgSliceStore *vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_fl
                                      VimgPluginHost *host, GError **error);
 /* The update() of the contract. */
 gboolean vimg_imagestore_update(VimgSliceStore *store, const VimgPluginPool *pool, GError **error);
-/* Bytes that @pool keeps free in the storage behind @transport. */
-guint64 vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport);
-/* What of a changed definition takes effect while open. */
-void vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store);
+/* @reserve: bytes that @pool keeps free in the storage behind @transport. */
+gboolean vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport,
+                                 guint64 *reserve, GError **error);
+/* What of a changed definition takes effect while open; all of it or, FALSE, nothing. */
+gboolean vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store, GError **error);
 
 #endif

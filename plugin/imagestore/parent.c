@@ -9,7 +9,8 @@
 #include "parent.h"
 #include "thread.h"
 
-/* Bytes of indexes that are read for one image: what is behind that is nobody's parent. */
+/* Bytes of indexes that are read for one image: what is longer or behind that is nobody's parent.
+ */
 #define READ_MAX ((gsize)64 * 1024 * 1024)
 #define SAMPLES 65536 /* slices of the new image that are looked for, about */
 
@@ -121,7 +122,8 @@ held_by(const VimgBuffer *content, GHashTable *shares, gsize number)
     return sum;
 }
 
-/* Those of @uuids that clients can see still.  Returns: (transfer full) READs of their indexes. */
+/* Those of @uuids that clients can see still, but for what is too long.  Returns: (transfer full)
+ * READs of their indexes. */
 static GArray *
 find_there(VimgSliceStore *store, const GPtrArray *uuids, GPtrArray *there)
 {
@@ -137,6 +139,8 @@ find_there(VimgSliceStore *store, const GPtrArray *uuids, GPtrArray *there)
             vimg_parent_forget(store, look->uuid);
             continue;
         }
+        if (op.size > READ_MAX)
+            continue;
         op.path = vimg_image_path(look->uuid, VIMG_IMAGE_INDEX);
         g_array_append_val(ops, op);
         g_ptr_array_add(there, (gpointer)look->uuid);
@@ -156,7 +160,7 @@ find_most(VimgSliceStore *store, const GPtrArray *uuids, GHashTable *shares, gui
     gsize n = 0;
     gsize i;
 
-    if (reads->len > 0 && ops[0].size <= READ_MAX)
+    if (reads->len > 0)
         n = vimg_transport_read_some(store->transport, ops, reads->len, READ_MAX);
     for (i = 0; i < n; i++) {
         guint64 held = ops[i].result == 0 ? held_by(ops[i].content, shares, i + 1) : 0;

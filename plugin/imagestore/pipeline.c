@@ -25,6 +25,8 @@
 #define FLIGHT_FAR                                                                                 \
     ((guint64)64 * 1024 * 1024) /* on the way to a storage far away, for the most part */
 
+#define READERS 4 /* of stored slices far away, to compare with */
+
 typedef struct {
     VimgCargo cargo; /* the first member; with id and number */
     VimgPipeline *pipeline;
@@ -32,6 +34,7 @@ typedef struct {
     guint64 weight;  /* of what it holds, as counted in flight */
     gboolean hole;
     gboolean wanted; /* the ferry found that it is not there */
+    gboolean read;   /* what it is to be compared with */
     gboolean done;
 } Task;
 
@@ -40,6 +43,7 @@ struct _VimgPipeline {
     VimgPipelineStart start;
     VimgLane *lane;
     VimgFerry *ferry;   /* NULL: the crew looks and stages */
+    VimgLane *reading;  /* with the ferry: compares with what is stored; NULL: the crew does */
     VimgPluginJob *job; /* that it is made for, or NULL */
     pthread_t committer;
     guint64 flight_max;
@@ -146,6 +150,7 @@ typedef enum {
     PLACE_THERE,  /* in the store, or staged before; or it is a hole */
     PLACE_STAGED, /* it lies in the lease now */
     PLACE_FERRY,  /* the ferry has it: not done yet */
+    PLACE_READ,   /* to be compared with what is stored: not done yet */
     PLACE_NOWHERE,
 } Place;
 
@@ -180,14 +185,20 @@ store_slice(Task *task, VimgSliceTools *tools, GError **error)
 static Place
 work(Task *task, VimgSliceTools *tools, GError **error)
 {
-    const VimgPipelineStart *start = &task->pipeline->start;
+    const VimgPipeline *pipeline = task->pipeline;
+    const VimgPipelineStart *start = &pipeline->start;
     const VimgSlice *slice = &task->slice;
     VimgSliceId *id = &task->cargo.slice.id;
 
-    if (slice->data)
+    if (slice->data && !task->read)
         vimg_slice_hash(tools, slice->data->data + slice->data_offset, slice->length, id);
-    if (!vimg_resume_agrees(start->old, slice, slice->data ? id : NULL) &&
-        !vimg_resume_compare(start->lease->store, tools, start->old, slice, error))
+    if (!task->read && !vimg_resume_agrees(start->old, slice, slice->data ? id : NULL)) {
+        task->read = TRUE;
+        /* a storage that hangs must not hold the crew, which is everybody's */
+        if (pipeline->reading)
+            return PLACE_READ;
+    }
+    if (task->read && !vimg_resume_compare(start->lease->store, tools, start->old, slice, error))
         return PLACE_NOWHERE;
     return slice->data ? store_slice(task, tools, error) : PLACE_THERE;
 }
@@ -279,7 +290,9 @@ run_task(VimgSliceTools *tools, gpointer data)
         return load(task, tools);
     if (!has_failed(task->pipeline))
         place = work(task, tools, &error);
-    if (place != PLACE_FERRY)
+    if (place == PLACE_READ)
+        vimg_lane_push(task->pipeline->reading, task);
+    else if (place != PLACE_FERRY)
         finish(task, place, error);
 }
 
@@ -427,6 +440,7 @@ static void
 pipeline_discard(VimgPipeline *pipeline)
 {
     vimg_lane_free(pipeline->lane);
+    vimg_lane_free(pipeline->reading);
     vimg_ferry_free(pipeline->ferry);
     g_queue_clear_full(&pipeline->tasks, (GDestroyNotify)task_free);
     g_clear_error(&pipeline->failure);
@@ -450,6 +464,9 @@ start_threads(VimgPipeline *pipeline, GError **error)
     if (pipeline->start.lease->store->transport->remote) {
         pipeline->ferry = vimg_ferry_new(pipeline->start.lease, &ferry_funcs, pipeline, error);
         if (!pipeline->ferry)
+            return FALSE;
+        if (vimg_index_count(pipeline->start.old) > pipeline->start.keep &&
+            !(pipeline->reading = vimg_lane_new(run_task, READERS, error)))
             return FALSE;
         pipeline->flight_max = MAX(pipeline->flight_max, FLIGHT_FAR);
     }

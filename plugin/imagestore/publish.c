@@ -20,40 +20,40 @@
 
 /* ---- durability ------------------------------------------------------------------------- */
 
+/*
+ * The prefix directories of the slices of @index from @from on, and the one that holds them; with
+ * these, in the same trips, @with is run unless it is NULL.
+ */
 static int
-sync_files(VimgTransport *transport, char *const *paths, gsize n)
-{
-    g_autofree VimgOp *ops = g_new0(VimgOp, n);
-    gsize i;
-
-    for (i = 0; i < n; i++)
-        ops[i] = (VimgOp){.kind = VIMG_OP_SYNC, .path = paths[i]};
-    vimg_transport_run(transport, ops, n);
-    for (i = 0; i < n; i++) {
-        if (ops[i].result != 0)
-            return ops[i].result;
-    }
-    return 0;
-}
-
-/* The prefix directories of the slices of @index from @from on, and the one that holds them. */
-static int
-sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from)
+sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from, VimgOp *with)
 {
     g_autofree guint8 *seen = g_new0(guint8, 65536);
-    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-    int result;
+    g_autoptr(GArray) ops = g_array_new(FALSE, FALSE, sizeof(VimgOp));
+    VimgOp top = {.kind = VIMG_OP_SYNC, .path = g_strdup(VIMG_SLICES_DIR)};
+    int result = 0;
     gsize i;
 
     for (i = from; i < vimg_index_count(index); i++) {
         const VimgSliceId *id = vimg_index_id(index, i);
+        VimgOp op = {.kind = VIMG_OP_SYNC};
 
-        if (!seen[vimg_slice_prefix(id)])
-            g_ptr_array_add(paths, vimg_slice_dir(id));
+        if (seen[vimg_slice_prefix(id)])
+            continue;
         seen[vimg_slice_prefix(id)] = TRUE;
+        op.path = vimg_slice_dir(id);
+        g_array_append_val(ops, op);
     }
-    g_ptr_array_add(paths, g_strdup(VIMG_SLICES_DIR));
-    result = sync_files(transport, (char *const *)paths->pdata, paths->len);
+    g_array_append_val(ops, top);
+    if (with)
+        g_array_append_val(ops, *with);
+    vimg_transport_run(transport, (VimgOp *)(gpointer)ops->data, ops->len);
+    if (with) {
+        *with = g_array_index(ops, VimgOp, ops->len - 1);
+        g_array_set_size(ops, ops->len - 1);
+    }
+    for (i = 0; result == 0 && i < ops->len; i++)
+        result = g_array_index(ops, VimgOp, i).result;
+    vimg_transport_clear_ops((VimgOp *)(gpointer)ops->data, ops->len, TRUE);
     /* after these: what a collector takes from there must not be lost on both sides */
     return result ? result : vimg_slice_sync_condemned(transport);
 }
@@ -66,7 +66,7 @@ is_durable(const VimgLease *lease)
     return lease->store->transport->remote;
 }
 
-/* Makes durable the files @paths and where the slices of @index from @from on lie. */
+/* Makes durable the files @paths that are staged, and, with @index, where its slices lie. */
 static gboolean
 sync_staged(VimgLease *lease, char *const *paths, gsize n, const VimgIndex *index, gsize from,
             GError **error)
@@ -75,9 +75,9 @@ sync_staged(VimgLease *lease, char *const *paths, gsize n, const VimgIndex *inde
     int result = vimg_transport_sync_all(transport);
 
     if (result == ENOSYS) {
-        result = is_durable(lease) ? 0 : sync_files(transport, paths, n);
+        result = vimg_transport_sync_files(transport, paths, n);
         if (result == 0 && index)
-            result = sync_prefixes(transport, index, from);
+            result = sync_prefixes(transport, index, from, NULL);
     }
     if (result == ENOENT)
         return vimg_lease_throw_fenced(error);
@@ -92,7 +92,7 @@ vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error)
     int result = vimg_transport_sync_all(store->transport);
 
     if (result == ENOSYS)
-        result = sync_prefixes(store->transport, index, 0);
+        result = sync_prefixes(store->transport, index, 0, NULL);
     if (result != 0)
         return throw_result(error, result, _("cannot make the data durable"));
     return TRUE;
@@ -318,13 +318,41 @@ vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob 
 
 /* ---- indexes ---------------------------------------------------------------------------- */
 
-/* @index into the lease, durable only if is_durable().  @digest: (transfer full) or NULL. */
+/*
+ * @index into the lease.  With @durable that is made durable, and where the slices from @from on
+ * lie; far away both at once.
+ */
 static gboolean
-stage_index(VimgLease *lease, const char *path, const VimgIndex *index, guint64 *size,
+write_index(VimgLease *lease, VimgOp *op, const VimgIndex *index, gsize from, GError **error)
+{
+    VimgTransport *transport = lease->store->transport;
+    int result = 0;
+
+    if (op->durable)
+        result = sync_prefixes(transport, index, from, op);
+    else
+        vimg_transport_run(transport, op, 1);
+    if (op->result == EEXIST) { /* of an attempt that failed */
+        vimg_transport_unlink(transport, op->path);
+        vimg_transport_run(transport, op, 1);
+    }
+    if (op->result == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    if (op->result != 0)
+        return throw_result(error, op->result, _("cannot write the index"));
+    if (result == ENOENT)
+        return vimg_lease_throw_fenced(error);
+    if (result != 0)
+        return throw_result(error, result, _("cannot make the data durable"));
+    return TRUE;
+}
+
+/* @index durable in the lease, as are its slices.  @digest: (transfer full) or NULL. */
+static gboolean
+stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from, guint64 *size,
             char **digest, GError **error)
 {
     g_autoptr(VimgBuffer) content = vimg_index_encode(index);
-    VimgTransport *transport = lease->store->transport;
     VimgOp op = {
         .kind = VIMG_OP_CREATE,
         .path = path,
@@ -333,18 +361,10 @@ stage_index(VimgLease *lease, const char *path, const VimgIndex *index, guint64 
         .sealed = TRUE,
         .durable = is_durable(lease),
     };
-    int result;
 
-    vimg_transport_run(transport, &op, 1);
-    if (op.result == EEXIST) { /* of an attempt that failed */
-        vimg_transport_unlink(transport, path);
-        vimg_transport_run(transport, &op, 1);
-    }
-    result = op.result;
-    if (result == ENOENT)
-        return vimg_lease_throw_fenced(error);
-    if (result != 0)
-        return throw_result(error, result, _("cannot write the index"));
+    if (!write_index(lease, &op, index, from, error) ||
+        (!op.durable && !sync_staged(lease, &path, 1, index, from, error)))
+        return FALSE;
     if (size)
         *size = content->size;
     if (digest)
@@ -394,8 +414,7 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
     int result;
 
-    if (!stage_index(lease, staged, index, NULL, NULL, error) ||
-        !sync_staged(lease, &staged, 1, index, from, error))
+    if (!stage_index(lease, staged, index, from, NULL, NULL, error))
         return FALSE;
     result = vimg_transport_publish(transport, staged, place);
     if (result == ENOENT)
@@ -415,11 +434,40 @@ throw_active(GError **error)
                        _("another host made the image active meanwhile"));
 }
 
-/* The commit.  A failure after it takes it back, so that the image is saving as the caller says. */
 static gboolean
-commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **error)
+throw_unpublished(GError **error, int result)
+{
+    return throw_result(error, result, _("cannot publish the index"));
+}
+
+/* Somebody published: the same as we would, as after an answer of the storage was lost, is done. */
+static gboolean
+settle_active(VimgTransport *transport, const VimgManifest *sealed, GError **error)
+{
+    const char *uuid = sealed->image.uuid;
+    g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *dir = vimg_image_dir(uuid);
+    g_autofree char *digest = NULL;
+    g_autoptr(VimgBuffer) content = NULL;
+    int result = vimg_transport_read(transport, place, sealed->index_size, &content);
+
+    if (result == 0)
+        digest = vimg_sha256_hex(content->data, content->size);
+    if (!digest || strcmp(digest, sealed->index_digest) != 0)
+        return throw_active(error);
+    result = vimg_transport_sync(transport, dir);
+    return result == 0 || throw_unpublished(error, result);
+}
+
+/*
+ * The commit.  A failure after it takes it back, so that the image is saving as the caller says; if
+ * that fails too, the caller has to look.
+ */
+static gboolean
+commit_index(VimgLease *lease, const char *staged, const VimgManifest *sealed, GError **error)
 {
     VimgTransport *transport = lease->store->transport;
+    const char *uuid = sealed->image.uuid;
     g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
     int result = vimg_transport_publish(transport, staged, place);
@@ -427,15 +475,17 @@ commit_index(VimgLease *lease, const char *staged, const char *uuid, GError **er
     if (result == ENOENT)
         return throw_missing(lease, uuid, error);
     if (result == EEXIST)
-        return throw_active(error);
+        return settle_active(transport, sealed, error);
     if (result != 0)
-        return throw_result(error, result, _("cannot publish the index"));
+        return throw_unpublished(error, result);
     result = vimg_transport_sync(transport, dir);
-    if (result != 0) {
-        vimg_transport_rename(transport, place, staged);
-        return throw_result(error, result, _("cannot publish the index"));
-    }
-    return TRUE;
+    if (result == 0)
+        return TRUE;
+    if (vimg_transport_rename(transport, place, staged) == 0)
+        return throw_unpublished(error, result);
+    throw_unpublished(error, result);
+    g_prefix_error(error, "%s: ", _("the image may be active, refresh the pool to see"));
+    return FALSE;
 }
 
 /* What describes the content, and nothing else, from @from. */
@@ -478,10 +528,13 @@ wait_for_turn(VimgLease *lease, const char *uuid, VimgPluginJob *job, GError **e
     }
 }
 
-/* The index is durable in the lease; another host may have changed the manifest until now. */
+/*
+ * The index is durable in the lease; another host may have changed the manifest until now.
+ * @partials: whether there are partial indexes.
+ */
 static gboolean
-seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, VimgPluginJob *job,
-     GError **error)
+seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, gboolean *partials,
+     VimgPluginJob *job, GError **error)
 {
     const char *uuid = sealed->image.uuid;
     g_auto(VimgStoredImage) image = {0};
@@ -489,11 +542,15 @@ seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, VimgPlugi
 
     if (!turn || !vimg_image_load(lease->store, uuid, &image, error))
         return FALSE;
+    if (image.published && !image.manifest->image.reason &&
+        g_strcmp0(image.manifest->index_digest, sealed->index_digest) == 0)
+        return settle_active(lease->store->transport, sealed, error);
     if (image.published)
         return throw_active(error);
+    *partials = image.durable > 0;
     copy_sealed(image.manifest, sealed);
     return vimg_manifest_write(image.manifest, lease, error) &&
-           commit_index(lease, staged, uuid, error);
+           commit_index(lease, staged, sealed, error);
 }
 
 gboolean
@@ -503,21 +560,25 @@ vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *in
     VimgSliceStore *store = lease->store;
     const char *uuid = manifest->image.uuid;
     g_autofree char *staged = vimg_lease_path(lease, STAGED_INDEX);
+    gboolean partials = FALSE;
 
     g_clear_pointer(&manifest->index_digest, g_free);
     if (!vimg_publish_check(store, index, job, &manifest->sealed_allocation, error))
         return vimg_lease_blame(lease, error);
     manifest->sealed_length = vimg_index_length(index);
-    if (!stage_index(lease, staged, index, &manifest->index_size, &manifest->index_digest, error) ||
-        !sync_staged(lease, &staged, 1, index, 0, error) ||
-        !seal(lease, manifest, staged, job, error))
+    if (!stage_index(lease, staged, index, 0, &manifest->index_size, &manifest->index_digest,
+                     error) ||
+        !seal(lease, manifest, staged, &partials, job, error))
         return FALSE;
     if (!vimg_claim_holds(store, manifest->image.name, uuid, error)) {
         if (error && !*error)
             throw_error(error, VIMG_ERROR_NO_VOL, _("the image was deleted meanwhile"));
+        else
+            g_prefix_error(error, "%s: ", _("the image may be active, refresh the pool to see"));
         return FALSE;
     }
     vimg_parent_note_new(store, uuid);
-    remove_partials(store->transport, uuid, G_MAXUINT64);
+    if (partials)
+        remove_partials(store->transport, uuid, G_MAXUINT64);
     return TRUE;
 }

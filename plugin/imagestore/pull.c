@@ -27,8 +27,8 @@ typedef struct {
     const char *from;
     VimgPluginJob *job;
     guint64 rate;
-    VimgTransport *in;     /* to the data of the source; its own unless... */
-    VimgTransport *own_in; /* ...it has one for the network, which ends with this */
+    VimgTransport *in;     /* to the data of the source: its own, or one for the network... */
+    VimgTransport *own_in; /* ...which ends with this unless the source keeps it */
     VimgTransport *out;    /* the same of the destination */
     VimgTransport *own_out;
     VimgLease *reading; /* at the source; NULL: it cannot be written */
@@ -224,9 +224,10 @@ find_way(VimgSliceStore *store, const char *network, VimgTransport **way, VimgTr
          GError **error)
 {
     if (network && store->link)
-        *owned = vimg_reach_via(store->link, network, error);
-    *way = *owned ? *owned : store->transport;
-    return *owned || !network || !store->link;
+        *way = vimg_reach_via(store->link, network, owned, error);
+    else
+        *way = store->transport;
+    return *way != NULL;
 }
 
 static gboolean

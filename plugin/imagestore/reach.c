@@ -14,13 +14,36 @@
 #include "throw.h"
 #include "way.h"
 
+/* A store is synchronised over one network, or over those of the stores it is copied to. */
+#define NETWORKS_MAX 4
+
+/* A second transport of a store, for data over one network. */
+typedef struct {
+    char *network;
+    VimgLink *link;
+    VimgTransport *transport;
+} Via;
+
 struct _VimgLink {
     VimgPluginHost *host; /* NULL: nobody */
     char *where;          /* for people */
     char *root;           /* the directory there; NULL: of no store */
+    VimgSshPeer *peer;    /* where the first of the connections leads to; the keeper's */
+    VimgSshPeer *met;     /* where one leads to that was not looked at yet; likewise */
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgWay *way;
+    char *resolved;  /* what @root is on the server; NULL: not known yet */
+    char *uuid;      /* of the store; NULL: the same */
+    GPtrArray *vias; /* of Via; only grows */
 };
+
+static void
+via_free(Via *via)
+{
+    vimg_transport_free(via->transport);
+    g_free(via->network);
+    g_free(via);
+}
 
 /* Takes @where and @way over. */
 static VimgLink *
@@ -30,6 +53,7 @@ link_make(char *where, VimgWay *way)
 
     link->where = where;
     link->way = way;
+    link->vias = g_ptr_array_new_with_free_func((GDestroyNotify)via_free);
     thread_must(pthread_mutex_init(&link->lock, NULL));
     return link;
 }
@@ -48,25 +72,53 @@ link_free(gpointer data)
 {
     VimgLink *link = data;
 
+    g_ptr_array_unref(link->vias);
     g_free(link->root);
+    g_free(link->resolved);
+    g_free(link->uuid);
+    vimg_ssh_peer_free(link->peer);
+    vimg_ssh_peer_free(link->met);
     vimg_way_unref(link->way);
     pthread_mutex_destroy(&link->lock);
     g_free(link->where);
     g_free(link);
 }
 
-gboolean
-vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
-                 GError **error)
+/* Takes @way over.  Returns: (transfer full) the one before. */
+static VimgWay *
+exchange_way(VimgLink *link, VimgWay *way)
 {
-    g_autoptr(VimgWay) former = NULL;
-    VimgWay *way = vimg_way_new(pool);
+    VimgWay *former;
 
     pthread_mutex_lock(&link->lock);
     former = link->way;
     link->way = way;
     pthread_mutex_unlock(&link->lock);
-    return vimg_transport_sftp_connect(transport, error);
+    return former;
+}
+
+gboolean
+vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
+                 GError **error)
+{
+    g_autoptr(VimgWay) way = vimg_way_new(pool);
+    g_autoptr(VimgWay) former = exchange_way(link, vimg_way_ref(way));
+
+    if (vimg_way_equal(way, former))
+        return vimg_transport_sftp_connect(transport, error);
+    if (vimg_transport_sftp_renew(transport, vimg_way_connections(way), error))
+        return TRUE;
+    vimg_way_unref(exchange_way(link, g_steal_pointer(&former)));
+    return FALSE;
+}
+
+void
+vimg_link_expect(VimgLink *link, const char *uuid)
+{
+    LOCK_GUARD(&link->lock);
+
+    g_free(link->uuid);
+    link->uuid = g_strdup(uuid);
 }
 
 /* ---- what a transport asks for ---------------------------------------------------------- */
@@ -85,9 +137,76 @@ link_way(VimgLink *link)
 static VimgSftpStream *
 link_connect(gpointer data, GError **error)
 {
-    g_autoptr(VimgWay) way = link_way(data);
+    VimgLink *link = data;
+    g_autoptr(VimgWay) way = link_way(link);
 
-    return vimg_way_go(way, NULL, NULL, error);
+    g_clear_pointer(&link->met, vimg_ssh_peer_free);
+    return vimg_way_go_to(way, NULL, &link->met, error);
+}
+
+static VimgSftpStream *
+link_connect_more(gpointer data, GError **error)
+{
+    VimgLink *link = data;
+    g_autoptr(VimgWay) way = link_way(link);
+
+    return vimg_way_go_to(way, link->peer, NULL, error);
+}
+
+static gboolean
+throw_away(GError **error, int result, const char *what)
+{
+    return throw_error(error, VIMG_ERROR_DISCONNECTED, "%s: %s", what, g_strerror(result));
+}
+
+static gboolean
+check_place(VimgTransport *fresh, const char *root, const char *resolved, GError **error)
+{
+    int result;
+    g_autofree char *now = vimg_transport_resolve(fresh, &result);
+
+    if (!now)
+        return throw_away(error, result, root);
+    if (strcmp(now, resolved) == 0)
+        return TRUE;
+    return throw_error(error, VIMG_ERROR_DISCONNECTED,
+                       _("path '%1$s' leads to '%2$s' now, not to '%3$s'"), root, now, resolved);
+}
+
+static gboolean
+check_store(VimgTransport *fresh, const char *uuid, GError **error)
+{
+    g_autofree char *found = NULL;
+    int result = vimg_slice_store_uuid(fresh, &found);
+
+    if (result != 0)
+        return throw_away(error, result, "store.json");
+    if (g_strcmp0(found, uuid) == 0)
+        return TRUE;
+    return throw_error(error, VIMG_ERROR_DISCONNECTED, _("another store lies in place of store %s"),
+                       uuid);
+}
+
+/* Another machine of the same name, or this one without its file system, is not the storage. */
+static gboolean
+link_check(VimgTransport *fresh, gpointer data, GError **error)
+{
+    VimgLink *link = data;
+    g_autofree char *resolved = NULL;
+    g_autofree char *uuid = NULL;
+
+    {
+        LOCK_GUARD(&link->lock);
+
+        resolved = g_strdup(link->resolved);
+        uuid = g_strdup(link->uuid);
+    }
+    if ((resolved && !check_place(fresh, link->root, resolved, error)) ||
+        (uuid && !check_store(fresh, uuid, error)))
+        return FALSE;
+    vimg_ssh_peer_free(link->peer);
+    link->peer = g_steal_pointer(&link->met);
+    return TRUE;
 }
 
 static void
@@ -111,6 +230,8 @@ reach_by(VimgLink *link, const char *root, GError **error)
 {
     VimgSftpTransportConfig config = {.root = root,
                                       .connect = link_connect,
+                                      .connect_more = link_connect_more,
+                                      .check = link_check,
                                       .status = link_status,
                                       .data = link,
                                       .free_data = link_free,
@@ -146,18 +267,98 @@ vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, VimgLink **link, GE
         throw_result(error, result, _("path '%s'"), pool->dir);
         return NULL;
     }
+    {
+        LOCK_GUARD(&made->lock);
+
+        made->resolved = g_steal_pointer(&resolved);
+    }
     if (link)
         *link = made;
     return g_steal_pointer(&transport);
 }
 
+/* The lock is held. */
+static Via *
+find_via(const VimgLink *link, const char *network)
+{
+    guint i;
+
+    for (i = 0; i < link->vias->len; i++) {
+        Via *via = g_ptr_array_index(link->vias, i);
+
+        if (strcmp(via->network, network) == 0)
+            return via;
+    }
+    return NULL;
+}
+
+/* The one there is for @network; it stays as long as @link.  Returns: NULL: there is none. */
+static Via *
+look_up_via(VimgLink *link, const char *network)
+{
+    LOCK_GUARD(&link->lock);
+
+    return find_via(link, network);
+}
+
+/* Lets @via go by the definition of now. */
+static gboolean
+renew_via(VimgLink *link, Via *via, GError **error)
+{
+    g_autoptr(VimgWay) now = link_way(link);
+    g_autoptr(VimgWay) way = vimg_way_via(now, via->network);
+    g_autoptr(VimgWay) former = exchange_way(via->link, vimg_way_ref(way));
+
+    if (vimg_way_equal(way, former) ||
+        vimg_transport_sftp_renew(via->transport, vimg_way_connections(way), error))
+        return TRUE;
+    vimg_way_unref(exchange_way(via->link, g_steal_pointer(&former)));
+    return FALSE;
+}
+
+/* What @via leads to is to be what @link does. */
+static void
+expect_same(VimgLink *via, VimgLink *link)
+{
+    LOCK_GUARD(&link->lock);
+
+    via->root = g_strdup(link->root);
+    via->resolved = g_strdup(link->resolved);
+    via->uuid = g_strdup(link->uuid);
+}
+
+/* Keeps @made unless another thread was first or there are many.  Returns: whether it did. */
+static gboolean
+keep_via(VimgLink *link, Via *made)
+{
+    LOCK_GUARD(&link->lock);
+
+    if (link->vias->len == NETWORKS_MAX || find_via(link, made->network))
+        return FALSE;
+    g_ptr_array_add(link->vias, made);
+    return TRUE;
+}
+
 VimgTransport *
-vimg_reach_via(VimgLink *link, const char *network, GError **error)
+vimg_reach_via(VimgLink *link, const char *network, VimgTransport **owned, GError **error)
 {
     g_autoptr(VimgWay) way = link_way(link);
+    Via *via = look_up_via(link, network);
+    VimgTransport *transport;
+    Via *made;
 
-    return reach_by(link_make(g_strdup(link->where), vimg_way_via(way, network)), link->root,
-                    error);
+    if (via)
+        return renew_via(link, via, error) ? via->transport : NULL;
+    made = g_new0(Via, 1);
+    made->network = g_strdup(network);
+    made->link = link_make(g_strdup(link->where), vimg_way_via(way, network));
+    expect_same(made->link, link);
+    made->transport = transport = reach_by(made->link, link->root, error);
+    if (!transport || !keep_via(link, made)) {
+        *owned = g_steal_pointer(&made->transport);
+        via_free(made);
+    }
+    return transport;
 }
 
 typedef struct {

@@ -21,13 +21,21 @@ VimgTransport *vimg_reach(const VimgPluginPool *pool, VimgPluginHost *host, Vimg
                           GError **error);
 /*
  * A second one to the same directory that keeps to @network, a CIDR, for data between two storages.
- * Returns: (transfer full) NULL with VIMG_ERROR_CONFIG_UNSUPPORTED if a side has no address there.
+ * It is there until the transport of @link ends, so that not each image logs in anew, or, with
+ * *@owned set to it, the caller's.  Returns: NULL with VIMG_ERROR_CONFIG_UNSUPPORTED if a side has
+ * no address there.
  */
-VimgTransport *vimg_reach_via(VimgLink *link, const char *network, GError **error);
+VimgTransport *vimg_reach_via(VimgLink *link, const char *network, VimgTransport **owned,
+                              GError **error);
 /* The same of /, to make the directory or to remove it. */
 VimgTransport *vimg_reach_root(const VimgPluginPool *pool, GError **error);
 
-/* From now on @pool says how @transport connects, which it does at once if it is not connected. */
+/* From now on connections after a loss are to find the store @uuid. */
+void vimg_link_expect(VimgLink *link, const char *uuid);
+/*
+ * From now on @pool says how @transport connects, which it does at once if it is not connected so.
+ * FALSE: it cannot, and all is as before.
+ */
 gboolean vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
                           GError **error);
 

@@ -288,3 +288,9 @@ vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error)
     read_ahead(reader);
     return TRUE;
 }
+
+VimgSliceStore *
+vimg_slice_reader_store(const VimgSliceReader *reader)
+{
+    return reader->store;
+}

@@ -20,6 +20,7 @@ VimgSliceReader *vimg_slice_reader_open(VimgSliceStore *store, const char *uuid,
 gboolean vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error);
 /* Accepts NULL. */
 void vimg_slice_reader_close(VimgSliceReader *reader);
+VimgSliceStore *vimg_slice_reader_store(const VimgSliceReader *reader);
 
 /* What is read is read under it.  *@out: (transfer full) NULL on a read-only or full store. */
 gboolean vimg_slice_reader_lease(VimgSliceStore *store, VimgLease **out, GError **error);

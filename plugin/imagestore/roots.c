@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "clock.h"
 #include "image.h"
 #include "roots.h"
 #include "slice.h"
@@ -18,7 +19,8 @@
 /* An index that was read ahead. */
 typedef struct {
     char *path;
-    char *key; /* of a published one; NULL: it is known by its content */
+    char *key; /* NULL: it is known by its content */
+    gboolean published;
     VimgBuffer *content;
 } Ahead;
 
@@ -97,9 +99,10 @@ is_news(VimgRoots *roots, const char *path, const VimgBuffer *content)
     return g_hash_table_add(roots->seen, g_strconcat(path, " ", digest, NULL));
 }
 
-/* FALSE without @error: @path is gone. */
+/* @key: of a published one or NULL.  FALSE without @error: @path is gone. */
 static gboolean
-read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean published, GError **error)
+read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean published,
+           const char *key, GError **error)
 {
     g_autoptr(VimgBuffer) content = NULL;
     g_autoptr(VimgIndex) index = NULL;
@@ -111,7 +114,7 @@ read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean publis
     if (result != 0)
         return throw_result(error, result, _("cannot read the index '%s'"), path);
     /* one that replaced another may be as long, and times may have whole seconds only */
-    if (!published && !is_news(roots, path, content))
+    if (!key && !is_news(roots, path, content))
         return TRUE;
     index = vimg_index_decode(content->data, content->size, &local);
     if (index && published) {
@@ -134,10 +137,15 @@ read_index(VimgRoots *roots, const char *uuid, const char *path, gboolean publis
     return take(roots, index, error);
 }
 
-/* What a published index is known by: it never changes in place. */
+/*
+ * What a published index is known by: it never changes in place.  NULL: one that takes its place
+ * within the second could have the same time.
+ */
 static char *
-key_of(const char *path, const VimgFileInfo *info)
+key_of(const VimgRoots *roots, const char *path, const VimgFileInfo *info)
 {
+    if (roots->now > 0 && vimg_clock_seconds(info->mtime) + 1 >= roots->now)
+        return NULL;
     return g_strdup_printf("%s %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT, path, info->size,
                            info->mtime);
 }
@@ -152,18 +160,19 @@ visit(VimgRoots *roots, const char *uuid, const char *name, GError **error)
     int result;
 
     if (strcmp(name, VIMG_IMAGE_INDEX) != 0)
-        return read_index(roots, uuid, path, FALSE, error);
+        return read_index(roots, uuid, path, FALSE, NULL, error);
     result = vimg_transport_stat(roots->store->transport, path, &info);
     if (result == ENOENT)
         return FALSE;
     if (result != 0)
         return throw_result(error, result, _("cannot read the index '%s'"), path);
-    key = key_of(path, &info);
-    if (g_hash_table_contains(roots->seen, key))
+    key = key_of(roots, path, &info);
+    if (key && g_hash_table_contains(roots->seen, key))
         return TRUE;
-    if (!read_index(roots, uuid, path, TRUE, error))
+    if (!read_index(roots, uuid, path, TRUE, key, error))
         return FALSE;
-    g_hash_table_add(roots->seen, g_steal_pointer(&key));
+    if (key)
+        g_hash_table_add(roots->seen, g_steal_pointer(&key));
     return TRUE;
 }
 
@@ -288,10 +297,10 @@ pick(VimgRoots *roots, GArray *found, guint n, guint8 *bad)
 
     for (i = 0; i < found->len; i++) {
         Found *one = &g_array_index(found, Found, i);
-        g_autofree char *key = key_of(one->path, &one->op.info);
+        g_autofree char *key = one->published ? key_of(roots, one->path, &one->op.info) : NULL;
 
         bad[one->image] |= one->op.result != 0 || one->op.info.size > VIMG_INDEX_MAX_SIZE;
-        if (bad[one->image] || (one->published && g_hash_table_contains(roots->seen, key))) {
+        if (bad[one->image] || (key && g_hash_table_contains(roots->seen, key))) {
             found_clear(one);
             continue;
         }
@@ -354,7 +363,8 @@ vimg_roots_read_ahead(VimgRoots *roots, const GPtrArray *uuids, guint from)
         if (!ready)
             continue;
         if (one->published)
-            ahead.key = key_of(one->path, &one->op.info);
+            ahead.key = key_of(roots, one->path, &one->op.info);
+        ahead.published = one->published;
         ahead.path = g_steal_pointer(&one->path);
         ahead.content = g_steal_pointer(&one->op.content);
         g_array_append_val(ready->indexes, ahead);
@@ -368,7 +378,7 @@ check_ahead(const Ready *ready, const Ahead *ahead)
 {
     g_autofree char *digest = NULL;
 
-    if (ahead->key && ready->digest) {
+    if (ahead->published && ready->digest) {
         digest = vimg_sha256_hex(ahead->content->data, ahead->content->size);
         if (strcmp(digest, ready->digest) != 0)
             return NULL;
@@ -426,17 +436,110 @@ vimg_roots_read_image(VimgRoots *roots, const char *uuid, GError **error)
     return TRUE;
 }
 
+/* ---- whether all are listed ------------------------------------------------------------- */
+
+/* Adds to @out the uuids that have the @n names from @from on. */
+static gboolean
+add_claims(VimgRoots *roots, const GPtrArray *names, guint from, guint n, GPtrArray *out,
+           GError **error)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gboolean good = TRUE;
+    guint i;
+    guint k;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_LIST,
+                          .path = g_strconcat("names/", names->pdata[from + i], NULL)};
+    vimg_transport_run(roots->store->transport, ops, n);
+    for (i = 0; good && i < n; i++) {
+        if (ops[i].result == ENOENT || ops[i].result == ENOTDIR)
+            continue;
+        if (ops[i].result != 0)
+            good = throw_result(error, ops[i].result, _("cannot list the names"));
+        for (k = 0; good && k < ops[i].names->len; k++) {
+            if (vimg_image_is_uuid(ops[i].names->pdata[k]))
+                g_ptr_array_add(out, g_strdup(ops[i].names->pdata[k]));
+        }
+    }
+    vimg_transport_clear_ops(ops, n, TRUE);
+    return good;
+}
+
+/*
+ * There are servers whose listing just ends where they fail to read on.  An image has its directory
+ * before its name: whatever has a name now is listed afterwards, or gone.  Returns: (transfer full)
+ */
+static GPtrArray *
+list_claims(VimgRoots *roots, GError **error)
+{
+    g_autoptr(GPtrArray) claims = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) names = NULL;
+    int result;
+    guint i;
+
+    if (!roots->store->transport->remote)
+        return g_steal_pointer(&claims);
+    result = vimg_transport_list(roots->store->transport, "names", &names);
+    if (result != 0) {
+        throw_result(error, result, _("cannot list the names"));
+        return NULL;
+    }
+    for (i = 0; i < names->len; i += AHEAD_IMAGES) {
+        if (!roots->go_on(roots->data, error) ||
+            !add_claims(roots, names, i, MIN(AHEAD_IMAGES, names->len - i), claims, error))
+            return NULL;
+    }
+    return g_steal_pointer(&claims);
+}
+
+/* @claims: of before @names, the images, were listed. */
+static gboolean
+check_whole(VimgRoots *roots, const GPtrArray *claims, const GPtrArray *names, GError **error)
+{
+    g_autoptr(GHashTable) listed = g_hash_table_new(g_str_hash, g_str_equal);
+    guint i;
+
+    for (i = 0; i < names->len; i++)
+        g_hash_table_add(listed, names->pdata[i]);
+    for (i = 0; i < claims->len; i++) {
+        const char *uuid = claims->pdata[i];
+        g_autofree char *dir = vimg_image_dir(uuid);
+        VimgFileInfo info;
+        int result;
+
+        /* of one that is gone an interrupted removal may have left the name: there are few */
+        if (g_hash_table_contains(listed, uuid))
+            continue;
+        result = vimg_transport_stat(roots->store->transport, dir, &info);
+        if (result == 0)
+            return throw_error(error, VIMG_ERROR_SYSTEM,
+                               _("the storage does not list all images: %s is there too"), uuid);
+        if (result != ENOENT)
+            return throw_result(error, result, _("cannot read image %s"), uuid);
+        if (!roots->go_on(roots->data, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean
 vimg_roots_read(VimgRoots *roots, GError **error)
 {
+    g_autoptr(GPtrArray) claims = list_claims(roots, error);
     g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(roots->store->transport, "images", &names);
+    int result;
     guint n;
     guint i;
     guint k;
 
+    if (!claims)
+        return FALSE;
+    result = vimg_transport_list(roots->store->transport, "images", &names);
     if (result != 0)
         return throw_result(error, result, _("cannot list the images"));
+    if (!check_whole(roots, claims, names, error))
+        return FALSE;
     for (i = 0; i < names->len; i += n) {
         if (!roots->go_on(roots->data, error))
             return FALSE;

@@ -19,6 +19,7 @@ typedef struct {
     GHashTable *seen;  /* indexes that were read: path, size and time, or path and digest */
     GHashTable *skip;  /* uuids of images that do not count; may be NULL */
     GHashTable *ready; /* what was read ahead of images, by their uuids */
+    gint64 now;        /* by the storage's clock, in seconds, or earlier; 0: nothing is replaced */
     guint64 indexes;
     guint64 slices; /* named by them, each as often as it is */
     VimgGoOn go_on; /* asked before each batch of images */
@@ -33,7 +34,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgRoots, vimg_roots_clear)
 
 /*
  * Marks what the indexes of all images name, active, saving and in the trash.  Called again it
- * reads those that appeared since.  One that cannot be read is VIMG_ERROR_DAMAGED naming it.
+ * reads those that appeared since.  One that cannot be read is VIMG_ERROR_DAMAGED naming it; one
+ * that has a name, and that a storage far away does not list, fails it too.
  */
 gboolean vimg_roots_read(VimgRoots *roots, GError **error);
 /*

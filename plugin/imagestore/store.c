@@ -10,6 +10,7 @@
 
 #include "catalog.h"
 #include "collect.h"
+#include "guess.h"
 #include "json.h"
 #include "lease.h"
 #include "slice.h"
@@ -356,6 +357,7 @@ vimg_slice_store_peek(VimgTransport *transport, GError **error)
     store->verify_rate = VIMG_VERIFY_RATE_DEFAULT;
     thread_must(pthread_mutex_init(&store->lock, NULL));
     g_queue_init(&store->leases);
+    g_queue_init(&store->guesses);
     store->pause = VIMG_PAUSE_MAX;
     store->usage = vimg_usage_new();
     store->catalog = vimg_catalog_new();
@@ -408,6 +410,7 @@ vimg_slice_store_free(VimgSliceStore *store)
     vimg_usage_free(store->usage);
     vimg_watch_put(store->watch);
     vimg_catalog_free(store->catalog);
+    vimg_guess_clear(store);
     pthread_mutex_destroy(&store->lock);
     g_free(store->where);
     g_free(store->uuid);
@@ -434,21 +437,52 @@ throw_gone(VimgSliceStore *store, GError **error, const char *what, int result)
     return throw_error(error, VIMG_ERROR_DISCONNECTED, "%s: %s", what, g_strerror(result));
 }
 
+int
+vimg_slice_store_uuid(VimgTransport *transport, char **out)
+{
+    g_autoptr(VimgBuffer) content = NULL;
+    g_autoptr(JsonObject) root = NULL;
+    int result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
+
+    *out = NULL;
+    if (result != 0)
+        return result;
+    root = vimg_json_parse(content->data, content->size, NULL);
+    *out = root ? g_strdup(vimg_json_string(root, "uuid")) : NULL;
+    return 0;
+}
+
+gboolean
+vimg_slice_store_explain(VimgSliceStore *store, gboolean done, GError **error)
+{
+    const char *plain = g_strerror(ENOTCONN);
+    g_autofree char *reason = NULL;
+    g_autofree char *text = NULL;
+
+    if (done || !error || !g_error_matches(*error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) ||
+        !g_str_has_suffix((*error)->message, plain))
+        return done;
+    reason = vimg_transport_reason(store->transport);
+    if (!reason)
+        return done;
+    text = g_strndup((*error)->message, strlen((*error)->message) - strlen(plain));
+    g_clear_error(error);
+    return throw_error(error, VIMG_ERROR_DISCONNECTED, "%s%s", text, reason);
+}
+
 /* The file is immutable: another content is another store. */
 static gboolean
 same_store(VimgSliceStore *store, GError **error)
 {
-    g_autoptr(VimgBuffer) content = NULL;
-    g_autoptr(JsonObject) root = NULL;
-    int result = vimg_transport_read(store->transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
+    g_autofree char *uuid = NULL;
+    int result = vimg_slice_store_uuid(store->transport, &uuid);
 
     if (result != 0) {
         g_autofree char *what = g_strdup_printf(_("cannot read '%s'"), STORE_FILE);
 
         return throw_gone(store, error, what, result);
     }
-    root = vimg_json_parse(content->data, content->size, NULL);
-    if (!root || g_strcmp0(vimg_json_string(root, "uuid"), store->uuid) != 0)
+    if (g_strcmp0(uuid, store->uuid) != 0)
         return throw_error(error, VIMG_ERROR_DISCONNECTED,
                            _("another store lies in place of store %s"), store->uuid);
     return TRUE;

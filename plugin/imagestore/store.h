@@ -74,6 +74,7 @@ struct _VimgSliceStore {
 
     pthread_mutex_t lock;           /* guards what follows; never held during I/O */
     GQueue leases;                  /* paths of our heartbeats, borrowed */
+    GQueue guesses;                 /* see guess.h */
     VimgRecent recent[VIMG_RECENT]; /* the images stored last, as far as seen; the newest first */
 };
 
@@ -94,6 +95,11 @@ typedef enum {
 } VimgPlace;
 
 gboolean vimg_slice_store_survey(VimgTransport *transport, VimgPlace *out, GError **error);
+/*
+ * Which store it is.  Returns: 0 or a value of errno; @out: (transfer full) NULL if the file of the
+ * store names none.
+ */
+int vimg_slice_store_uuid(VimgTransport *transport, char **out);
 
 /* Makes a store in an empty or foreign root; a failure removes what it made. */
 gboolean vimg_slice_store_make(VimgTransport *transport, const VimgStoreParams *params,
@@ -121,6 +127,11 @@ gboolean vimg_slice_store_take(VimgSliceStore *store, guint64 bytes, GError **er
 gboolean vimg_slice_store_mend_zeros(VimgSliceStore *store, GError **error);
 /* Throws VIMG_ERROR_OPERATION_INVALID on a store that cannot be written. */
 gboolean vimg_slice_store_need_writable(VimgSliceStore *store, GError **error);
+/*
+ * @done: whether a callback succeeded.  If it did not because the storage is out of reach, @error,
+ * which may say no more than that, says why.  Returns: @done.
+ */
+gboolean vimg_slice_store_explain(VimgSliceStore *store, gboolean done, GError **error);
 
 /* The daemon's services; NULL in tests.  Set once, before anything else. */
 extern const VimgServices *vimg_services;

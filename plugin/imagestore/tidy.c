@@ -283,13 +283,6 @@ tidy_saving(VimgCollection *collection, const Found *found, GError **error)
 
 /* ---- all images ------------------------------------------------------------------------- */
 
-/* Its name cannot be known, nor whether it has it. */
-static gboolean
-is_doubtful(const Found *found)
-{
-    return found->stored.illegible || (found->stored.published && !found->stored.manifest);
-}
-
 /* @look: some time ago; whatever is changed is looked at again. */
 static gboolean
 tidy_image(VimgCollection *collection, VimgImageLook *look, GError **error)
@@ -304,7 +297,7 @@ tidy_image(VimgCollection *collection, VimgImageLook *look, GError **error)
     if (found.stored.deleted)
         return tidy_deleted(collection, &found, error);
     if (!found.stored.claimed) {
-        if (is_doubtful(&found))
+        if (vimg_image_is_doubtful(&found.stored))
             vimg_slice_store_log(VIMG_LOG_WARNING,
                                  "image %s has no manifest that is whole; it stays", uuid);
         else /* being created, or being removed, or rubbish */
@@ -411,7 +404,7 @@ look_again(VimgCollection *collection, const char *uuid, GError **error)
         return TRUE;
     if (!look(collection, &found, error))
         return FALSE;
-    if (found.stored.claimed || found.stored.deleted || is_doubtful(&found))
+    if (found.stored.claimed || found.stored.deleted || vimg_image_is_doubtful(&found.stored))
         return TRUE;
     collection->report.rubbish.count++;
     if (!collection->dry_run)

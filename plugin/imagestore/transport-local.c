@@ -217,9 +217,10 @@ stat_file(const char *path, VimgFileInfo *out)
     return 0;
 }
 
-/* Of an entry of @dir, a directory that was opened: only then NFS asks the server. */
+/* Of an entry of @dir; a directory that is to be @fresh is opened: only then NFS asks the server.
+ */
 static int
-look_at_entry(int dir, const char *name, VimgFileInfo *out)
+look_at_entry(int dir, const char *name, gboolean fresh, VimgFileInfo *out)
 {
     struct stat st;
     int fd;
@@ -228,13 +229,25 @@ look_at_entry(int dir, const char *name, VimgFileInfo *out)
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : errno;
     fill_info(&st, out);
-    if (out->type != VIMG_FILE_DIRECTORY)
+    if (!fresh || out->type != VIMG_FILE_DIRECTORY)
         return 0;
     fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0 && fstat(fd, &st) == 0)
         fill_info(&st, out);
     if (fd >= 0)
         close(fd);
+    return 0;
+}
+
+/* What the directory itself says of it, if that is all that is asked. */
+static int
+take_entry(int dir, const struct dirent *found, const VimgOp *op, VimgFileInfo *out)
+{
+    if (!op->types_only || found->d_type == DT_UNKNOWN)
+        return look_at_entry(dir, found->d_name, op->fresh, out);
+    *out = (VimgFileInfo){.type = found->d_type == DT_REG   ? VIMG_FILE_REGULAR
+                                  : found->d_type == DT_DIR ? VIMG_FILE_DIRECTORY
+                                                            : VIMG_FILE_OTHER};
     return 0;
 }
 
@@ -272,11 +285,13 @@ list_directory(const char *path, VimgOp *op)
     while (failed == 0 && (errno = 0, (found = readdir(dir)))) {
         Entry entry = {.inode = found->d_ino};
 
+        if (op->most > 0 && entries->len >= op->most)
+            break;
         if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
             continue;
         entry.name = g_strdup(found->d_name);
         if (op->with_infos)
-            failed = look_at_entry(dirfd(dir), entry.name, &entry.info);
+            failed = take_entry(dirfd(dir), found, op, &entry.info);
         g_array_append_val(entries, entry);
     }
     result = failed ? failed : errno;

@@ -7,25 +7,38 @@
 
 #include <errno.h>
 
+#include "thread.h"
 #include "transport.h"
 
 #define BATCH 16384 /* STATs at once, of many lists */
 
-static __thread VimgPluginJob *worked_for;
+/*
+ * The job that a thread works for.  A key, not a __thread: LeakSanitizer of clang 14 cannot read
+ * such variables of modules that were loaded later.
+ */
+static pthread_key_t worked_for;
+static pthread_once_t worked_for_once = PTHREAD_ONCE_INIT;
+
+static void
+make_worked_for(void)
+{
+    thread_must(pthread_key_create(&worked_for, NULL));
+}
 
 VimgPluginJob *
 vimg_transport_patience(VimgPluginJob *job)
 {
-    VimgPluginJob *before = worked_for;
+    VimgPluginJob *before = vimg_transport_job();
 
-    worked_for = job;
+    thread_must(pthread_setspecific(worked_for, job));
     return before;
 }
 
 VimgPluginJob *
 vimg_transport_job(void)
 {
-    return worked_for;
+    thread_must(pthread_once(&worked_for_once, make_worked_for));
+    return pthread_getspecific(worked_for);
 }
 
 static char *
@@ -166,6 +179,22 @@ int
 vimg_transport_sync(VimgTransport *transport, const char *path)
 {
     return run_one(transport, &(VimgOp){.kind = VIMG_OP_SYNC, .path = path});
+}
+
+int
+vimg_transport_sync_files(VimgTransport *transport, char *const *paths, gsize n)
+{
+    g_autofree VimgOp *ops = g_new0(VimgOp, n);
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_SYNC, .path = paths[i]};
+    vimg_transport_run(transport, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].result != 0)
+            return ops[i].result;
+    }
+    return 0;
 }
 
 void

@@ -51,7 +51,10 @@ typedef struct {
     gsize size;
     guint64 offset;      /* READ_AT */
     gboolean with_infos; /* LIST: @infos too, if the storage tells them along with the names */
-    gboolean sealed;     /* CREATE: mode 0444, else 0644 */
+    gboolean types_only; /* LIST: of @infos the types alone are looked at */
+    gboolean fresh;  /* LIST: @infos of directories are to be as new as a look into them tells */
+    guint most;      /* LIST: it may end after so many names; 0: all */
+    gboolean sealed; /* CREATE: mode 0444, else 0644 */
     /* CREATE, OVERWRITE: durable too when it returns; without meaning where sync_all() works */
     gboolean durable;
 
@@ -129,6 +132,8 @@ int vimg_transport_list_infos(VimgTransport *transport, const char *path, GPtrAr
 /* Listed names come in whatever order suits the storage; this is bytewise. */
 void vimg_transport_sort(GPtrArray *names);
 int vimg_transport_sync(VimgTransport *transport, const char *path);
+/* All of @n in one batch.  Returns: 0 or that of the first that could not be made durable. */
+int vimg_transport_sync_files(VimgTransport *transport, char *const *paths, gsize n);
 
 /* Returns: bytes of the plain files in @dir, as far as they can be seen. */
 guint64 vimg_transport_measure(VimgTransport *transport, const char *dir);

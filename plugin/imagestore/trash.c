@@ -43,12 +43,13 @@ describe(VimgSliceStore *store, const char *uuid, const VimgStoredImage *image,
     out->reason = g_strdup(_("the manifest cannot be read"));
 }
 
-/* Those of @uuids that have the mark, borrowed.  Returns: (transfer full) */
+/* Those of @uuids that have the mark, borrowed.  Returns: (transfer full); NULL with @error. */
 static GPtrArray *
-find_marked(VimgSliceStore *store, const GPtrArray *uuids)
+find_marked(VimgSliceStore *store, const GPtrArray *uuids, GError **error)
 {
-    GPtrArray *marked = g_ptr_array_new();
+    g_autoptr(GPtrArray) marked = g_ptr_array_new();
     g_autofree VimgOp *ops = g_new0(VimgOp, uuids->len);
+    int result = 0;
     guint i;
 
     for (i = 0; i < uuids->len; i++)
@@ -59,17 +60,27 @@ find_marked(VimgSliceStore *store, const GPtrArray *uuids)
     for (i = 0; i < uuids->len; i++) {
         if (ops[i].result == 0)
             g_ptr_array_add(marked, uuids->pdata[i]);
+        else if (ops[i].result != ENOENT && ops[i].result != ENOTDIR)
+            result = ops[i].result;
     }
     vimg_transport_clear_ops(ops, uuids->len, TRUE);
-    return marked;
+    if (result != 0) {
+        throw_result(error, result, _("cannot list the images"));
+        return NULL;
+    }
+    return g_steal_pointer(&marked);
 }
 
-/* FALSE: the sink takes no more. */
+/* FALSE without @error: the sink takes no more. */
 static gboolean
-show(VimgSliceStore *store, const VimgImageLook *look, VimgImageSink sink, gpointer data)
+show(VimgSliceStore *store, const VimgImageLook *look, VimgImageSink sink, gpointer data,
+     GError **error)
 {
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
+    /* not of this image: of the storage, or of whoever asks */
+    if (look->result == ENOTCONN || look->result == ECANCELED)
+        return throw_result(error, look->result, _("cannot list the images"));
     if (look->result != 0)
         vimg_slice_store_log(VIMG_LOG_WARNING, "image %s is left out of the trash: %s", look->uuid,
                              g_strerror(look->result));
@@ -85,18 +96,25 @@ vimg_trash_list(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError
 {
     g_autoptr(GPtrArray) uuids = vimg_image_uuids(store, error);
     g_autoptr(GPtrArray) marked = NULL;
+    g_autoptr(GError) local = NULL;
     guint i;
     guint k;
 
     if (!uuids)
         return FALSE;
-    marked = find_marked(store, uuids);
+    marked = find_marked(store, uuids, error);
+    if (!marked)
+        return FALSE;
     for (i = 0; i < marked->len; i += VIMG_IMAGE_LOOKS) {
         g_autoptr(GArray) looks = vimg_image_look_some(store, marked, i, VIMG_IMAGE_LOOKS);
 
         for (k = 0; k < looks->len; k++) {
-            if (!show(store, &g_array_index(looks, VimgImageLook, k), sink, data))
+            if (show(store, &g_array_index(looks, VimgImageLook, k), sink, data, &local))
+                continue;
+            if (!local)
                 return TRUE;
+            g_propagate_error(error, g_steal_pointer(&local));
+            return FALSE;
         }
     }
     return TRUE;

@@ -341,13 +341,16 @@ is_gone(Verify *verify, const char *uuid)
 static gboolean
 find_damage(Verify *verify, const VimgIndex *index, VimgDamage *out, GError **error)
 {
+    /* a look at each again is cheap but far away */
+    const VimgMarks *good =
+        verify->store->transport->remote ? vimg_scrub_good(verify->scrub) : NULL;
     g_autoptr(GArray) rescued = NULL;
 
     do {
         g_clear_pointer(&rescued, g_array_unref);
         vimg_damage_clear(out);
         if (!vimg_damage_find(verify->store, index, verify->lease, vimg_scrub_left(verify->scrub),
-                              vimg_scrub_good(verify->scrub), verify->job, out, error))
+                              good, verify->job, out, error))
             return FALSE;
         rescued = g_steal_pointer(&out->rescued);
         if (rescued && !vimg_scrub_run(verify->scrub, rescued, 0, error))
@@ -379,26 +382,14 @@ mark_index(Verify *verify, const char *uuid, GError **error)
     return vimg_manifest_write(image.manifest, turn->lease, error);
 }
 
-/* @read: of its index */
 static gboolean
-check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, const VimgOp *read,
+check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, const VimgIndex *index,
             GError **error)
 {
-    g_autoptr(GError) fault = NULL;
-    g_autoptr(VimgIndex) index = vimg_image_check_index(image, read->result, read->content, &fault);
     g_auto(VimgDamage) damage = {0};
     g_autofree char *reason = NULL;
     GError *local = NULL;
 
-    if (!index) {
-        if (is_gone(verify, uuid))
-            return TRUE;
-        add_damaged(verify, uuid, image, fault->message);
-        if (verify->lease && !image->deleted &&
-            g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DAMAGED))
-            mark_index(verify, uuid, &local);
-        return settle_mark(uuid, local, error);
-    }
     if (!find_damage(verify, index, &damage, error))
         return FALSE;
     /* without our lease, what nobody needs any more goes while we look */
@@ -412,32 +403,72 @@ check_image(Verify *verify, const char *uuid, const VimgStoredImage *image, cons
     return settle_mark(uuid, local, error);
 }
 
+/* @fault: NULL: of no index */
+static gboolean
+tell_fault(Verify *verify, const char *uuid, const VimgStoredImage *image, const char *reason,
+           const GError *fault, GError **error)
+{
+    GError *local = NULL;
+
+    add_damaged(verify, uuid, image, reason);
+    if (verify->lease && !image->deleted && g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+        mark_index(verify, uuid, &local);
+    return settle_mark(uuid, local, error);
+}
+
+/* What seemed wrong may have been wiped and uploaded again since it was looked at, or be gone. */
+static gboolean
+judge_again(Verify *verify, const char *uuid, GError **error)
+{
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgIndex) index = NULL;
+    g_autoptr(GError) fault = NULL;
+    g_autofree char *reason = NULL;
+    int result = vimg_image_look(verify->store, uuid, &image);
+
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    if (!image.published)
+        return TRUE;
+    if (!image.manifest)
+        return tell_fault(verify, uuid, &image, _("the manifest cannot be read"), NULL, error);
+    /* what is neither there nor in the trash is for the collector */
+    if (!image.claimed && !image.deleted)
+        return TRUE;
+    reason = vimg_image_find_fault(&image);
+    if (reason)
+        return tell_fault(verify, uuid, &image, reason, NULL, error);
+    index = vimg_image_index(verify->store, &image, &fault);
+    if (index)
+        return check_image(verify, uuid, &image, index, error);
+    if (g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) ||
+        g_error_matches(fault, VIMG_ERROR, VIMG_ERROR_ABORTED)) {
+        g_propagate_error(error, g_steal_pointer(&fault));
+        return FALSE;
+    }
+    return is_gone(verify, uuid) || tell_fault(verify, uuid, &image, fault->message, fault, error);
+}
+
 /* @read: of its index; not run if that is not worth a look */
 static gboolean
 judge_image(Verify *verify, const VimgImageLook *look, const VimgOp *read, GError **error)
 {
     const VimgStoredImage *image = &look->stored;
-    const char *uuid = look->uuid;
+    g_autoptr(VimgIndex) index = NULL;
     g_autofree char *fault = NULL;
 
     if (look->result != 0)
-        return throw_result(error, look->result, _("cannot read image %s"), uuid);
+        return throw_result(error, look->result, _("cannot read image %s"), look->uuid);
     if (!image->published)
         return TRUE;
-    if (!image->manifest) {
-        if (!is_gone(verify, uuid))
-            add_damaged(verify, uuid, image, _("the manifest cannot be read"));
+    if (image->manifest && !image->claimed && !image->deleted)
         return TRUE;
-    }
-    /* what is neither there nor in the trash is for the collector */
-    if (!image->claimed && !image->deleted)
-        return TRUE;
-    fault = vimg_image_find_fault(image);
-    if (!fault)
-        return check_image(verify, uuid, image, read, error);
-    if (!is_gone(verify, uuid))
-        add_damaged(verify, uuid, image, fault);
-    return TRUE;
+    if (image->manifest)
+        fault = vimg_image_find_fault(image);
+    if (image->manifest && !fault)
+        index = vimg_image_check_index(image, read->result, read->content, NULL);
+    return index ? check_image(verify, look->uuid, image, index, error)
+                 : judge_again(verify, look->uuid, error);
 }
 
 /* All of @looks; as many indexes are read at once as there is memory for. */

@@ -30,6 +30,20 @@ struct _VimgWay {
     guint connections;
 };
 
+/* What makes one way another, as far as it is text of its own. */
+static const gsize texts[] = {
+    G_STRUCT_OFFSET(VimgWay, network),     G_STRUCT_OFFSET(VimgWay, auth_type),
+    G_STRUCT_OFFSET(VimgWay, user),        G_STRUCT_OFFSET(VimgWay, secret_usage),
+    G_STRUCT_OFFSET(VimgWay, secret_uuid), G_STRUCT_OFFSET(VimgWay, identity),
+    G_STRUCT_OFFSET(VimgWay, host_key),    G_STRUCT_OFFSET(VimgWay, known_hosts),
+};
+
+static char **
+text_of(const VimgWay *way, gsize i)
+{
+    return G_STRUCT_MEMBER_P(way, texts[i]);
+}
+
 /* ---- ways ------------------------------------------------------------------------------- */
 
 static void
@@ -113,16 +127,12 @@ vimg_way_via(const VimgWay *way, const char *network)
         host.name = g_strdup(host.name);
         g_array_append_val(via->hosts, host);
     }
+    for (i = 0; i < G_N_ELEMENTS(texts); i++)
+        *text_of(via, i) = g_strdup(*text_of(way, i));
+    g_free(via->network);
     via->network = g_strdup(network);
-    via->auth_type = g_strdup(way->auth_type);
-    via->user = g_strdup(way->user);
-    via->secret_usage = g_strdup(way->secret_usage);
-    via->secret_uuid = g_strdup(way->secret_uuid);
-    via->identity = g_strdup(way->identity);
-    via->host_key = g_strdup(way->host_key);
-    via->policy = way->policy;
-    via->known_hosts = g_strdup(way->known_hosts);
     via->accept_line = g_strdup(way->accept_line);
+    via->policy = way->policy;
     via->connections = way->connections;
     return via;
 }
@@ -134,20 +144,46 @@ vimg_way_ref(VimgWay *way)
     return way;
 }
 
+static gboolean
+same_hosts(const VimgWay *a, const VimgWay *b)
+{
+    guint i;
+
+    if (a->hosts->len != b->hosts->len)
+        return FALSE;
+    for (i = 0; i < a->hosts->len; i++) {
+        const VimgPluginAddress *one = &g_array_index(a->hosts, VimgPluginAddress, i);
+        const VimgPluginAddress *other = &g_array_index(b->hosts, VimgPluginAddress, i);
+
+        if (strcmp(one->name, other->name) != 0 || one->port != other->port)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+vimg_way_equal(const VimgWay *a, const VimgWay *b)
+{
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(texts); i++) {
+        if (g_strcmp0(*text_of(a, i), *text_of(b, i)) != 0)
+            return FALSE;
+    }
+    /* the line that accepts a key is only said where none is known */
+    return same_hosts(a, b) && a->policy == b->policy && a->connections == b->connections;
+}
+
 void
 vimg_way_unref(VimgWay *way)
 {
+    gsize i;
+
     if (!way || __atomic_sub_fetch(&way->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     g_array_unref(way->hosts);
-    g_free(way->network);
-    g_free(way->auth_type);
-    g_free(way->user);
-    g_free(way->secret_usage);
-    g_free(way->secret_uuid);
-    g_free(way->identity);
-    g_free(way->host_key);
-    g_free(way->known_hosts);
+    for (i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_free(*text_of(way, i));
     g_free(way->accept_line);
     g_free(way);
 }
@@ -190,7 +226,7 @@ get_password(const VimgWay *way, VimgBuffer **out, GError **error)
 }
 
 static VimgSsh *
-log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
+log_in(const VimgWay *way, const VimgSshPeer *only, VimgSshSink sink, gpointer data, GError **error)
 {
     VimgBuffer *password;
     VimgSshTarget target;
@@ -199,6 +235,7 @@ log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
     if (!get_password(way, &password, error))
         return NULL;
     target = target_of(way, password);
+    target.only = only;
     ssh = vimg_ssh_connect(&target, sink, data, error);
     if (password)
         vimg_services->secret_free(password);
@@ -208,13 +245,25 @@ log_in(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
 VimgSftpStream *
 vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
 {
-    VimgSsh *ssh = log_in(way, sink, data, error);
+    VimgSsh *ssh = log_in(way, NULL, sink, data, error);
 
     if (!ssh)
         return NULL;
     if (sink)
         sink(VIMG_SSH_SUBSYSTEM, "sftp", data);
     return vimg_sftp_stream_new_ssh(ssh, error);
+}
+
+VimgSftpStream *
+vimg_way_go_to(const VimgWay *way, const VimgSshPeer *only, VimgSshPeer **reached, GError **error)
+{
+    VimgSsh *ssh = log_in(way, only, NULL, NULL, error);
+    g_autoptr(VimgSshPeer) peer = ssh ? vimg_ssh_peer_new(ssh) : NULL;
+    VimgSftpStream *stream = ssh ? vimg_sftp_stream_new_ssh(ssh, error) : NULL;
+
+    if (stream && reached)
+        *reached = g_steal_pointer(&peer);
+    return stream;
 }
 
 gboolean

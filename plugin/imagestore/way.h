@@ -22,6 +22,8 @@ VimgWay *vimg_way_new(const VimgPluginPool *pool);
 VimgWay *vimg_way_ref(VimgWay *way);
 /* The same way, but over @network, a CIDR, alone.  Returns: (transfer full) */
 VimgWay *vimg_way_via(const VimgWay *way, const char *network);
+/* Whether connections of one are as good as those of the other. */
+gboolean vimg_way_equal(const VimgWay *a, const VimgWay *b);
 /* Accepts NULL. */
 void vimg_way_unref(VimgWay *way);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgWay, vimg_way_unref)
@@ -35,6 +37,12 @@ guint vimg_way_connections(const VimgWay *way);
  * the secret is missing.  Returns: (transfer full)
  */
 VimgSftpStream *vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error);
+/*
+ * The same without a word; @only: to that machine alone, NULL: to any.  @reached: (transfer full)
+ * the machine, if it is not NULL.
+ */
+VimgSftpStream *vimg_way_go_to(const VimgWay *way, const VimgSshPeer *only, VimgSshPeer **reached,
+                               GError **error);
 
 /* The host_key_accept() of the contract. */
 gboolean vimg_way_accept(const VimgPluginPool *pool, const char *fingerprint, GError **error);

@@ -329,3 +329,9 @@ vimg_slice_writer_reserved(VimgSliceWriter *writer)
 {
     return __atomic_load_n(&writer->lease->reserved, __ATOMIC_RELAXED);
 }
+
+VimgSliceStore *
+vimg_slice_writer_store(const VimgSliceWriter *writer)
+{
+    return writer->store;
+}

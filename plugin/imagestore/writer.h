@@ -32,5 +32,6 @@ gboolean vimg_slice_writer_finish(VimgSliceWriter *writer, gboolean seal,
 void vimg_slice_writer_abort(VimgSliceWriter *writer);
 void vimg_slice_writer_stat(VimgSliceWriter *writer, guint64 *allocation, guint64 *position);
 guint64 vimg_slice_writer_reserved(VimgSliceWriter *writer);
+VimgSliceStore *vimg_slice_writer_store(const VimgSliceWriter *writer);
 
 #endif

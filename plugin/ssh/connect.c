@@ -26,6 +26,49 @@ struct _Search {
     gboolean (*enter)(const Search *search, VimgSsh *ssh, GError **error);
 };
 
+/* The host as the definition has it, the address behind it, and the key there. */
+struct _VimgSshPeer {
+    char *host;
+    guint16 port;
+    char *fingerprint;
+    VimgEndpoint endpoint;
+};
+
+VimgSshPeer *
+vimg_ssh_peer_new(VimgSsh *ssh)
+{
+    VimgSshPeer *peer = g_new0(VimgSshPeer, 1);
+
+    peer->host = g_strdup(ssh->host);
+    peer->port = ssh->port;
+    peer->fingerprint = vimg_host_key_fingerprint(ssh);
+    peer->endpoint.what = g_strdup(ssh->what);
+    peer->endpoint.length = sizeof(peer->endpoint.address);
+    /* of one that was lost already no other will be had */
+    if (getpeername(ssh->fd, (struct sockaddr *)&peer->endpoint.address, &peer->endpoint.length) <
+        0)
+        peer->endpoint.length = 0;
+    return peer;
+}
+
+void
+vimg_ssh_peer_free(VimgSshPeer *peer)
+{
+    if (!peer)
+        return;
+    g_free(peer->host);
+    g_free(peer->fingerprint);
+    g_free(peer->endpoint.what);
+    g_free(peer);
+}
+
+static gboolean
+is_host_of(const VimgSshPeer *peer, const VimgPluginAddress *host)
+{
+    return (host->port ? host->port : VIMG_SSH_PORT) == peer->port &&
+           g_ascii_strcasecmp(host->name, peer->host) == 0;
+}
+
 static void
 tell(const Search *search, VimgSshStep step, const char *what)
 {
@@ -189,6 +232,26 @@ no_server(void)
                        _("the definition names no server"));
 }
 
+/* As long as the definition has it. */
+static VimgSsh *
+try_only(const Search *search, GError **error)
+{
+    const VimgSshTarget *target = search->target;
+    const VimgSshPeer *only = target->only;
+    gsize i;
+
+    for (i = 0; i < target->n_hosts; i++) {
+        if (!is_host_of(only, &target->hosts[i]) ||
+            (search->network &&
+             !vimg_network_contains(search->network,
+                                    (const struct sockaddr *)&only->endpoint.address)))
+            continue;
+        return try_endpoint(search, &target->hosts[i], &only->endpoint, search->deadline, error);
+    }
+    g_propagate_error(error, no_server());
+    return NULL;
+}
+
 static VimgSsh *
 try_hosts(Search *search, GError **error)
 {
@@ -196,6 +259,8 @@ try_hosts(Search *search, GError **error)
     GError *causes = NULL;
     gsize i;
 
+    if (target->only)
+        return try_only(search, error);
     for (i = 0; i < target->n_hosts && !(causes && is_final(causes)); i++) {
         GError *cause = NULL;
         VimgSsh *ssh = try_host(search, &target->hosts[i],
@@ -235,11 +300,26 @@ find_server(Search *search, GError **error)
 
 /* ---- what it is for */
 
+/* Throws unless @ssh shows the key of @fingerprint. */
+static gboolean
+demand(VimgSsh *ssh, const char *fingerprint, GError **error)
+{
+    g_autofree char *print = vimg_host_key_fingerprint(ssh);
+
+    if (shows(ssh, fingerprint))
+        return TRUE;
+    return vimg_ssh_throw(error, VIMG_ERROR_AUTH, VIMG_SSH_HOST_KEY, ssh->what,
+                          _("it is %1$s, not %2$s"), print, fingerprint);
+}
+
 static gboolean
 enter(const Search *search, VimgSsh *ssh, GError **error)
 {
+    const VimgSshPeer *only = search->target->only;
+
     tell(search, VIMG_SSH_HOST_KEY, ssh->what);
-    if (!vimg_host_key_check(ssh, search->target, error))
+    if ((only && !demand(ssh, only->fingerprint, error)) ||
+        !vimg_host_key_check(ssh, search->target, error))
         return FALSE;
     tell(search, VIMG_SSH_LOGIN, ssh->what);
     return vimg_ssh_login(ssh, search->target, error);
@@ -250,7 +330,7 @@ vimg_ssh_connect(const VimgSshTarget *target, VimgSshSink sink, gpointer data, G
 {
     Search search = {.target = target,
                      .deadline = deadline_of(target),
-                     .fingerprint = target->host_key,
+                     .fingerprint = target->only ? target->only->fingerprint : target->host_key,
                      .sink = sink,
                      .data = data,
                      .enter = enter};
@@ -286,12 +366,7 @@ vimg_ssh_offered_key(const VimgSshTarget *target, GError **error)
 static gboolean
 accept_from(VimgSsh *ssh, const VimgSshTarget *target, const char *fingerprint, GError **error)
 {
-    g_autofree char *print = vimg_host_key_fingerprint(ssh);
-
-    if (shows(ssh, fingerprint))
-        return vimg_host_key_remember(ssh, target, error);
-    return vimg_ssh_throw(error, VIMG_ERROR_AUTH, VIMG_SSH_HOST_KEY, ssh->what,
-                          _("it is %1$s, not %2$s"), print, fingerprint);
+    return demand(ssh, fingerprint, error) && vimg_host_key_remember(ssh, target, error);
 }
 
 gboolean

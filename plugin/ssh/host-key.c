@@ -80,10 +80,12 @@ vimg_host_key_type(gsize i)
 void
 vimg_host_key_prefer(VimgSsh *ssh, const VimgSshTarget *target)
 {
-    g_autoptr(VimgKnownHosts) hosts = vimg_known_hosts_load(ssh, target);
-    g_autofree char *order = vimg_known_hosts_order(hosts);
+    /* if they cannot be read, the check says so, unless it needs none of them */
+    g_autoptr(VimgKnownHosts) hosts = vimg_known_hosts_load(ssh, target, NULL);
+    g_autofree char *order = hosts ? vimg_known_hosts_order(hosts) : NULL;
 
-    libssh2_session_method_pref(ssh->session, LIBSSH2_METHOD_HOSTKEY, order);
+    if (order)
+        libssh2_session_method_pref(ssh->session, LIBSSH2_METHOD_HOSTKEY, order);
 }
 
 /* The way out, as a text to go behind the reason: "" if nobody named one. */
@@ -150,7 +152,9 @@ vimg_host_key_check(VimgSsh *ssh, const VimgSshTarget *target, GError **error)
         return check_fixed(ssh, target, error);
     key = offered(ssh, &size, &type);
     base64 = g_base64_encode(key, size);
-    hosts = vimg_known_hosts_load(ssh, target);
+    hosts = vimg_known_hosts_load(ssh, target, error);
+    if (!hosts)
+        return FALSE;
     switch (vimg_known_hosts_look(hosts, type, base64, &known)) {
     case VIMG_KNOWN_GOOD:
         return TRUE;

@@ -1,7 +1,9 @@
 /*
  * known-hosts.c: files that say which server has which key
  *
- * libssh2 reads a whole file or fails at a line it does not know, so it gets single lines.
+ * libssh2 reads a whole file or fails at a line it does not know, so it gets single lines.  It
+ * knows no patterns and no revoked keys: those are kept here.  What is known has memory of its own:
+ * from that of the connection the server could take it away.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -31,11 +33,19 @@ static const VimgKeyType unknown_type = {"?", LIBSSH2_HOSTKEY_TYPE_UNKNOWN,
                                          LIBSSH2_KNOWNHOST_KEY_UNKNOWN};
 
 struct _VimgKnownHosts {
-    char *name;  /* as an entry has it: "host" or "[host]:port" */
-    char *plain; /* "host", which a key may be known by as well */
+    char *name;               /* as an entry has it: "host" or "[host]:port" */
+    char *plain;              /* "host", which a key may be known by as well */
+    LIBSSH2_SESSION *session; /* without a connection */
     LIBSSH2_KNOWNHOSTS *good;
-    LIBSSH2_KNOWNHOSTS *revoked;
+    GPtrArray *patterns; /* of Pattern: those that @name matches */
+    GHashTable *revoked; /* of char: keys in base64, of whatever host */
+    gboolean incomplete; /* memory ran out */
 };
+
+typedef struct {
+    const VimgKeyType *type;
+    char *key; /* base64 */
+} Pattern;
 
 const VimgKeyType *
 vimg_key_type(int number)
@@ -57,63 +67,203 @@ entry_name(const VimgSsh *ssh)
 
 /* ---- reading */
 
-/* Returns: (transfer full) its lines; none if it cannot be read. */
+/* Returns: (transfer full) its text; NULL: @result is a value of errno. */
+static char *
+read_text(int fd, int *result)
+{
+    g_autofree char *text = NULL;
+    struct stat st;
+    gssize length;
+
+    *result = 0;
+    if (fstat(fd, &st) < 0)
+        *result = errno;
+    else if (!S_ISREG(st.st_mode))
+        *result = EINVAL;
+    else if (st.st_size > FILE_MAX)
+        *result = EFBIG;
+    if (*result != 0)
+        return NULL;
+    text = g_malloc0((gsize)st.st_size + 1);
+    length = pread(fd, text, (gsize)st.st_size, 0);
+    if (length == st.st_size)
+        return g_steal_pointer(&text);
+    *result = length < 0 ? errno : EIO;
+    return NULL;
+}
+
+/*
+ * Returns: (transfer full) its lines; none if there is no such file.  One that is there and cannot
+ * be read may know what must not be forgotten: NULL, @result is a value of errno.
+ */
 static GStrv
-read_lines(const char *path)
+read_lines(const char *path, int *result)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     g_autofree char *text = NULL;
-    gssize length = 0;
-    struct stat st;
 
-    if (fd < 0)
-        return g_new0(char *, 1);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= FILE_MAX) {
-        text = g_malloc0((gsize)st.st_size + 1);
-        length = pread(fd, text, (gsize)st.st_size, 0);
+    if (fd < 0) {
+        *result = errno;
+        return *result == ENOENT || *result == ENOTDIR ? g_new0(char *, 1) : NULL;
     }
+    text = read_text(fd, result);
     close(fd);
-    return length > 0 ? g_strsplit(text, "\n", 0) : g_new0(char *, 1);
+    return text ? g_strsplit(text, "\n", 0) : NULL;
 }
 
-static void
+static gboolean
+throw_unread(GError **error, const VimgSsh *ssh, const char *path, int result)
+{
+    return vimg_ssh_throw(error, VIMG_ERROR_SYSTEM, VIMG_SSH_HOST_KEY, ssh->what,
+                          _("the known keys cannot be read: '%1$s': %2$s"), path,
+                          g_strerror(result));
+}
+
+/* Returns: FALSE if memory ran out. */
+static gboolean
 add_line(LIBSSH2_KNOWNHOSTS *hosts, const char *line)
 {
     /* one that libssh2 does not understand names no key that it could check */
-    libssh2_knownhost_readline(hosts, line, strlen(line), LIBSSH2_KNOWNHOST_FILE_OPENSSH);
+    return libssh2_knownhost_readline(hosts, line, strlen(line), LIBSSH2_KNOWNHOST_FILE_OPENSSH) !=
+           LIBSSH2_ERROR_ALLOC;
+}
+
+/* As OpenSSH: one name that is excluded excludes the line. */
+static gboolean
+matches(const char *list, const char *name)
+{
+    g_autofree char *lower = g_ascii_strdown(list, -1);
+    g_auto(GStrv) names = g_strsplit(lower, ",", 0);
+    gboolean found = FALSE;
+    guint i;
+
+    for (i = 0; names[i]; i++) {
+        gboolean excludes = *names[i] == '!';
+
+        if (!g_pattern_match_simple(names[i] + excludes, name))
+            continue;
+        if (excludes)
+            return FALSE;
+        found = TRUE;
+    }
+    return found;
 }
 
 static void
-add_file(VimgKnownHosts *hosts, const char *path)
+pattern_free(gpointer data)
 {
-    g_auto(GStrv) lines = read_lines(path);
+    Pattern *pattern = data;
+
+    g_free(pattern->key);
+    g_free(pattern);
+}
+
+/* Returns: (transfer full) the hosts, the type and the key of @line; NULL: it has none. */
+static GStrv
+split_line(const char *line)
+{
+    g_auto(GStrv) words = g_strsplit_set(line, " \t", 0);
+    GStrv out = g_new0(char *, 4);
+    guint n = 0;
     guint i;
 
-    for (i = 0; lines[i]; i++) {
-        char *line = g_strstrip(lines[i]);
+    for (i = 0; words[i] && n < 3; i++) {
+        if (*words[i])
+            out[n++] = g_strdup(words[i]);
+    }
+    if (n < 3)
+        g_clear_pointer(&out, g_strfreev);
+    return out;
+}
 
-        if (*line != '@')
-            add_line(hosts->good, line);
-        else if (g_str_has_prefix(line, REVOKED) && g_ascii_isspace(line[strlen(REVOKED)]))
-            add_line(hosts->revoked, g_strchug(line + strlen(REVOKED)));
+/* Two texts may be the same key.  Returns: (transfer full) the one that we have of it. */
+static char *
+same_base64(const char *base64)
+{
+    gsize size;
+    g_autofree guint8 *key = g_base64_decode(base64, &size);
+
+    return g_base64_encode(key, size);
+}
+
+static void
+add_revoked(VimgKnownHosts *hosts, const char *line)
+{
+    g_auto(GStrv) words = split_line(line);
+
+    if (words)
+        g_hash_table_add(hosts->revoked, same_base64(words[2]));
+}
+
+static void
+add_pattern(VimgKnownHosts *hosts, const char *line)
+{
+    gsize length = strcspn(line, " \t");
+    g_auto(GStrv) words = NULL;
+    gsize i;
+
+    if (*line == '#' || *line == '|' || strcspn(line, "*?!") >= length ||
+        !g_utf8_validate(line, (gssize)length, NULL))
+        return;
+    words = split_line(line);
+    if (!words || !matches(words[0], hosts->name))
+        return;
+    for (i = 0; i < VIMG_N_KEY_TYPES; i++) {
+        if (strcmp(vimg_key_types[i].name, words[1]) == 0) {
+            Pattern *pattern = g_new0(Pattern, 1);
+
+            *pattern = (Pattern){&vimg_key_types[i], same_base64(words[2])};
+            g_ptr_array_add(hosts->patterns, pattern);
+        }
     }
 }
 
-VimgKnownHosts *
-vimg_known_hosts_load(VimgSsh *ssh, const VimgSshTarget *target)
+static gboolean
+add_file(VimgKnownHosts *hosts, const VimgSsh *ssh, const char *path, GError **error)
 {
-    VimgKnownHosts *hosts = g_new0(VimgKnownHosts, 1);
+    int result = 0;
+    g_auto(GStrv) lines = read_lines(path, &result);
+    guint i;
+
+    if (!lines)
+        return throw_unread(error, ssh, path, result);
+    for (i = 0; lines[i]; i++) {
+        char *line = g_strstrip(lines[i]);
+
+        if (*line != '@') {
+            hosts->incomplete |= !add_line(hosts->good, line);
+            add_pattern(hosts, line);
+        } else if (g_str_has_prefix(line, REVOKED) && g_ascii_isspace(line[strlen(REVOKED)])) {
+            add_revoked(hosts, line + strlen(REVOKED));
+        }
+    }
+    return TRUE;
+}
+
+VimgKnownHosts *
+vimg_known_hosts_load(VimgSsh *ssh, const VimgSshTarget *target, GError **error)
+{
+    g_autoptr(VimgKnownHosts) hosts = g_new0(VimgKnownHosts, 1);
 
     hosts->name = entry_name(ssh);
     hosts->plain = g_strdup(ssh->host);
-    hosts->good = libssh2_knownhost_init(ssh->session);
-    hosts->revoked = libssh2_knownhost_init(ssh->session);
-    if (hosts->good && hosts->revoked) {
-        if (target->known_hosts)
-            add_file(hosts, target->known_hosts);
-        add_file(hosts, SYSTEM_FILE);
+    hosts->patterns = g_ptr_array_new_with_free_func(pattern_free);
+    hosts->revoked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    hosts->session = libssh2_session_init();
+    hosts->good = hosts->session ? libssh2_knownhost_init(hosts->session) : NULL;
+    if (!hosts->good) {
+        throw_unread(error, ssh, SYSTEM_FILE, ENOMEM);
+        return NULL;
     }
-    return hosts;
+    if (target->known_hosts && !add_file(hosts, ssh, target->known_hosts, error))
+        return NULL;
+    if (!add_file(hosts, ssh, SYSTEM_FILE, error))
+        return NULL;
+    if (hosts->incomplete) {
+        throw_unread(error, ssh, SYSTEM_FILE, ENOMEM);
+        return NULL;
+    }
+    return g_steal_pointer(&hosts);
 }
 
 void
@@ -123,8 +273,10 @@ vimg_known_hosts_free(VimgKnownHosts *hosts)
         return;
     if (hosts->good)
         libssh2_knownhost_free(hosts->good);
-    if (hosts->revoked)
-        libssh2_knownhost_free(hosts->revoked);
+    if (hosts->session)
+        libssh2_session_free(hosts->session);
+    g_ptr_array_unref(hosts->patterns);
+    g_hash_table_unref(hosts->revoked);
     g_free(hosts->name);
     g_free(hosts->plain);
     g_free(hosts);
@@ -138,7 +290,7 @@ check(LIBSSH2_KNOWNHOSTS *hosts, const char *name, const VimgKeyType *type, cons
       struct libssh2_knownhost **entry)
 {
     *entry = NULL;
-    if (!hosts || type == &unknown_type)
+    if (type == &unknown_type)
         return LIBSSH2_KNOWNHOST_CHECK_NOTFOUND;
     return libssh2_knownhost_check(
         hosts, name, base64, strlen(base64),
@@ -165,6 +317,43 @@ find_any(LIBSSH2_KNOWNHOSTS *hosts, const char *name, const VimgKeyType *type, V
     return TRUE;
 }
 
+static gboolean
+find_pattern(const VimgKnownHosts *hosts, const VimgKeyType *type, VimgKnownKey *out)
+{
+    guint i;
+
+    for (i = 0; i < hosts->patterns->len; i++) {
+        const Pattern *pattern = g_ptr_array_index(hosts->patterns, i);
+
+        if (pattern->type == type) {
+            *out = (VimgKnownKey){.type = type, .key = pattern->key};
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+static gboolean
+has_pattern(const VimgKnownHosts *hosts, const VimgKeyType *type, const char *base64)
+{
+    guint i;
+
+    for (i = 0; i < hosts->patterns->len; i++) {
+        const Pattern *pattern = g_ptr_array_index(hosts->patterns, i);
+
+        if (pattern->type == type && strcmp(pattern->key, base64) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* One of @type that is known of the host, by its name or by a pattern. */
+static gboolean
+find_known(const VimgKnownHosts *hosts, const VimgKeyType *type, VimgKnownKey *out)
+{
+    return find_any(hosts->good, hosts->name, type, out) || find_pattern(hosts, type, out);
+}
+
 char *
 vimg_known_hosts_order(VimgKnownHosts *hosts)
 {
@@ -175,7 +364,7 @@ vimg_known_hosts_order(VimgKnownHosts *hosts)
 
     for (wanted = TRUE;; wanted = FALSE) {
         for (i = 0; i < VIMG_N_KEY_TYPES; i++)
-            if (find_any(hosts->good, hosts->name, &vimg_key_types[i], &known) == wanted)
+            if (find_known(hosts, &vimg_key_types[i], &known) == wanted)
                 g_string_append_printf(order, "%s%s", order->len ? "," : "",
                                        vimg_key_types[i].name);
         if (!wanted)
@@ -189,16 +378,15 @@ vimg_known_hosts_look(VimgKnownHosts *hosts, const VimgKeyType *type, const char
 {
     gsize i;
 
-    if (is_listed(hosts->revoked, hosts->name, type, base64) ||
-        is_listed(hosts->revoked, hosts->plain, type, base64))
+    if (g_hash_table_contains(hosts->revoked, base64))
         return VIMG_KNOWN_REVOKED;
-    if (is_listed(hosts->good, hosts->name, type, base64))
+    if (is_listed(hosts->good, hosts->name, type, base64) || has_pattern(hosts, type, base64))
         return VIMG_KNOWN_GOOD;
-    if (find_any(hosts->good, hosts->name, type, known))
+    if (find_known(hosts, type, known))
         return VIMG_KNOWN_OTHER;
     /* one of another type: who stands in between would show just what is not known */
     for (i = 0; i < VIMG_N_KEY_TYPES; i++)
-        if (find_any(hosts->good, hosts->name, &vimg_key_types[i], known))
+        if (find_known(hosts, &vimg_key_types[i], known))
             return VIMG_KNOWN_OTHER;
     /* as OpenSSH: without its port too, where that can only help */
     return is_listed(hosts->good, hosts->plain, type, base64) ? VIMG_KNOWN_GOOD
@@ -209,9 +397,9 @@ vimg_known_hosts_look(VimgKnownHosts *hosts, const VimgKeyType *type, const char
 
 /* Whether @line names a key of host @name. */
 static gboolean
-line_is_of(VimgSsh *ssh, const char *line, const char *name)
+line_is_of(LIBSSH2_SESSION *session, const char *line, const char *name)
 {
-    LIBSSH2_KNOWNHOSTS *hosts = *line == '@' ? NULL : libssh2_knownhost_init(ssh->session);
+    LIBSSH2_KNOWNHOSTS *hosts = *line == '@' ? NULL : libssh2_knownhost_init(session);
     VimgKnownKey known;
     gboolean found = FALSE;
     gsize i;
@@ -225,19 +413,52 @@ line_is_of(VimgSsh *ssh, const char *line, const char *name)
     return found;
 }
 
+/* @line without @name; nothing if it names no other. */
+static void
+add_others(GString *text, const char *line, const char *name)
+{
+    const char *start = line + strspn(line, " \t");
+    gsize length = strcspn(start, " \t");
+    g_autofree char *list = g_strndup(start, length);
+    g_auto(GStrv) names = g_strsplit(list, ",", 0);
+    g_autoptr(GString) others = g_string_new(NULL);
+    guint i;
+
+    if (*list == '|')
+        return;
+    for (i = 0; names[i]; i++) {
+        if (strcmp(names[i], name) != 0)
+            g_string_append_printf(others, "%s%s", others->len ? "," : "", names[i]);
+    }
+    if (others->len)
+        g_string_append_printf(text, "%s%s\n", others->str, start + length);
+}
+
 /* All lines but those of this host, and the new one. */
 static gboolean
 rewrite(VimgSsh *ssh, const char *path, const VimgKeyType *type, const char *base64, GError **error)
 {
     g_autofree char *name = entry_name(ssh);
-    g_auto(GStrv) lines = read_lines(path);
+    int result = 0;
+    g_auto(GStrv) lines = read_lines(path, &result);
     g_autoptr(GString) text = g_string_new(NULL);
     g_autoptr(GError) local = NULL;
+    LIBSSH2_SESSION *session;
     guint i;
 
-    for (i = 0; lines[i]; i++)
-        if (*lines[i] && !line_is_of(ssh, lines[i], name))
+    if (!lines)
+        return throw_unread(error, ssh, path, result);
+    session = libssh2_session_init();
+    if (!session)
+        return vimg_ssh_throw(error, VIMG_ERROR_NO_MEMORY, VIMG_SSH_HOST_KEY, ssh->what,
+                              _("it cannot be written down: %s"), g_strerror(ENOMEM));
+    for (i = 0; lines[i]; i++) {
+        if (line_is_of(session, lines[i], name))
+            add_others(text, lines[i], name);
+        else if (*lines[i])
             g_string_append_printf(text, "%s\n", lines[i]);
+    }
+    libssh2_session_free(session);
     g_string_append_printf(text, "%s %s %s\n", name, type->name, base64);
     if (g_file_set_contents_full(path, text->str, (gssize)text->len,
                                  G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,

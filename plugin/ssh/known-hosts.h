@@ -38,8 +38,11 @@ extern const VimgKeyType vimg_key_types[VIMG_N_KEY_TYPES];
 /* @number: LIBSSH2_HOSTKEY_TYPE_; never NULL. */
 const VimgKeyType *vimg_key_type(int number);
 
-/* What is known of the host of @ssh: from the daemon's own file and from the system's. */
-VimgKnownHosts *vimg_known_hosts_load(VimgSsh *ssh, const VimgSshTarget *target);
+/*
+ * What is known of the host of @ssh: from the daemon's own file and from the system's.  NULL: one
+ * is there and cannot be read, or memory ran out, as then what is known could pass for what is not.
+ */
+VimgKnownHosts *vimg_known_hosts_load(VimgSsh *ssh, const VimgSshTarget *target, GError **error);
 void vimg_known_hosts_free(VimgKnownHosts *hosts);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgKnownHosts, vimg_known_hosts_free)
 

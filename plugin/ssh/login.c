@@ -13,6 +13,8 @@
 #include "ssh-private.h"
 
 #define KEY_FILE_MAX 65536
+#define METHODS_MAX 64
+#define METHODS_SHOWN 100 /* bytes */
 
 /* Bytes that are wiped when they are freed. */
 typedef struct {
@@ -66,6 +68,54 @@ is_lost(VimgSsh *ssh, int rc)
     return ssh->memory_out || g_get_monotonic_time() >= ssh->deadline;
 }
 
+/* Whether @methods, which may be NULL, have @name. */
+static gboolean
+has_method(const char *methods, const char *name)
+{
+    g_auto(GStrv) names = g_strsplit(methods ? methods : "", ",", METHODS_MAX);
+
+    return g_strv_contains((const char *const *)names, name);
+}
+
+/*
+ * libssh2 does not tell a server's "yes, and what else?" from its no; but after the former the
+ * server asks no more for what it was given.  Returns: (transfer full) what it asks for, in
+ * characters that can be shown, or NULL if it was a no.
+ */
+static char *
+what_else(VimgSsh *ssh, const char *user, const char *given)
+{
+    const char *methods;
+    char *shown;
+    char *at;
+
+    vimg_ssh_arm(ssh);
+    methods = libssh2_userauth_list(ssh->session, user, (guint)strlen(user));
+    if (!methods || !*methods || has_method(methods, given))
+        return NULL;
+    shown = g_strndup(methods, METHODS_SHOWN);
+    for (at = shown; *at; at++)
+        if (!g_ascii_isgraph(*at))
+            *at = '?';
+    return shown;
+}
+
+/* The server's no to @given, or a yes that is not enough.  FALSE: it was a no, and nothing is set.
+ */
+static gboolean
+wants_more(VimgSsh *ssh, const char *user, const char *given, GError **error)
+{
+    g_autofree char *more = what_else(ssh, user, given);
+
+    if (!more)
+        return FALSE;
+    vimg_ssh_throw(
+        error, VIMG_ERROR_AUTH, VIMG_SSH_LOGIN, ssh->what,
+        _("the server accepts what user '%1$s' shows, but wants more (%2$s): a login of several steps is not supported"),
+        user, more);
+    return TRUE;
+}
+
 /* ---- with a password */
 
 /* What the server asks for without showing it is the password; it is said once. */
@@ -95,21 +145,21 @@ static gboolean
 login_password(VimgSsh *ssh, const char *user, const char *methods, const VimgBuffer *password,
                GError **error)
 {
-    g_auto(GStrv) names = g_strsplit(methods, ",", 64);
+    const char *given = has_method(methods, "password") ? "password" : "keyboard-interactive";
     int rc;
 
     vimg_ssh_arm(ssh);
-    if (g_strv_contains((const char *const *)names, "password")) {
+    if (!has_method(methods, given))
+        return refuse(error, ssh, _("the server takes no passwords; it wants a private key"));
+    if (strcmp(given, "password") == 0) {
         rc =
             libssh2_userauth_password_ex(ssh->session, user, (guint)strlen(user),
                                          (const char *)password->data, (guint)password->size, NULL);
-    } else if (g_strv_contains((const char *const *)names, "keyboard-interactive")) {
+    } else {
         ssh->password = password;
         rc = libssh2_userauth_keyboard_interactive_ex(ssh->session, user, (guint)strlen(user),
                                                       answer);
         ssh->password = NULL;
-    } else {
-        return refuse(error, ssh, _("the server takes no passwords; it wants a private key"));
     }
     if (rc == 0)
         return TRUE;
@@ -117,6 +167,8 @@ login_password(VimgSsh *ssh, const char *user, const char *methods, const VimgBu
         return refuse(error, ssh, _("the password has expired"));
     if (!is_refusal(rc))
         return vimg_ssh_throw_lost(error, VIMG_SSH_LOGIN, ssh);
+    if (wants_more(ssh, user, given, error))
+        return FALSE;
     return vimg_ssh_throw(error, VIMG_ERROR_AUTH, VIMG_SSH_LOGIN, ssh->what,
                           _("the server refuses the password of user '%s'"), user);
 }
@@ -215,6 +267,8 @@ login_key(VimgSsh *ssh, const char *user, const VimgSshTarget *target, GError **
             error, VIMG_ERROR_AUTH, VIMG_SSH_LOGIN, ssh->what,
             _("private key '%s' cannot be used: its passphrase is wrong, or its format is not known"),
             target->identity);
+    if (wants_more(ssh, user, "publickey", error))
+        return FALSE;
     if (is_rsa(&key))
         return vimg_ssh_throw(
             error, VIMG_ERROR_AUTH, VIMG_SSH_LOGIN, ssh->what,

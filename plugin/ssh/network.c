@@ -37,6 +37,7 @@ static const struct {
 /* A question to the resolver, which cannot be interrupted: whoever lets go last frees it. */
 typedef struct {
     gint refs;
+    char *key; /* in the table of those that are under way */
     char *name;
     char *service;
     int done;      /* eventfd */
@@ -54,6 +55,7 @@ question_unref(Question *question)
         freeaddrinfo(question->found);
     if (question->done >= 0)
         close(question->done);
+    g_free(question->key);
     g_free(question->name);
     g_free(question->service);
     g_free(question);
@@ -149,28 +151,52 @@ ask(Question *question)
     question->result = getaddrinfo(question->name, question->service, &hints, &question->found);
 }
 
+/*
+ * Those under way: while a resolver hangs, who asks the same again waits for the same answer, lest
+ * each attempt leave one more thread behind.
+ */
+static pthread_mutex_t questions_lock = PTHREAD_MUTEX_INITIALIZER;
+static GHashTable *questions; /* by key; guarded by it */
+
 static void *
 ask_thread(void *data)
 {
     g_autoptr(Question) question = data;
 
     ask(question);
+    pthread_mutex_lock(&questions_lock);
+    g_hash_table_remove(questions, question->key);
+    pthread_mutex_unlock(&questions_lock);
     __atomic_store_n(&question->answered, TRUE, __ATOMIC_RELEASE);
     eventfd_write(question->done, 1);
     return NULL;
 }
 
+static Question *
+question_new(const VimgPluginAddress *host)
+{
+    guint port = host->port ? host->port : VIMG_SSH_PORT;
+    Question *question = g_new0(Question, 1);
+
+    question->refs = 1;
+    question->name = g_strdup(host->name);
+    question->service = g_strdup_printf("%u", port);
+    question->key = g_strdup_printf("%u %s", port, host->name);
+    question->done = eventfd(0, EFD_CLOEXEC);
+    return question;
+}
+
 /* The resolver may take minutes, so it has a thread that is left behind when the time is over. */
 static gboolean
-ask_until(Question *question, gint64 deadline)
+ask_aside(Question *question)
 {
-    struct pollfd poll_fd = {.fd = question->done, .events = POLLIN};
-    gint64 left = (deadline - g_get_monotonic_time()) / 1000;
     pthread_t thread;
     sigset_t all;
     sigset_t before;
     int result;
 
+    if (question->done < 0)
+        return FALSE;
     __atomic_add_fetch(&question->refs, 1, __ATOMIC_RELAXED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -181,6 +207,36 @@ ask_until(Question *question, gint64 deadline)
         return FALSE;
     }
     pthread_detach(thread);
+    return TRUE;
+}
+
+/* Returns: (transfer full) a question that was asked, now or before; NULL: it cannot be. */
+static Question *
+begin_question(const VimgPluginAddress *host)
+{
+    g_autoptr(Question) mine = question_new(host);
+    Question *question;
+
+    pthread_mutex_lock(&questions_lock);
+    if (!questions)
+        questions = g_hash_table_new(g_str_hash, g_str_equal);
+    question = g_hash_table_lookup(questions, mine->key);
+    if (!question && ask_aside(mine)) {
+        question = mine;
+        g_hash_table_insert(questions, question->key, question);
+    }
+    if (question)
+        __atomic_add_fetch(&question->refs, 1, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&questions_lock);
+    return question;
+}
+
+static gboolean
+wait_answered(const Question *question, gint64 deadline)
+{
+    struct pollfd poll_fd = {.fd = question->done, .events = POLLIN};
+    gint64 left = (deadline - g_get_monotonic_time()) / 1000;
+
     return poll(&poll_fd, 1, (int)MAX(left, 0)) > 0 &&
            __atomic_load_n(&question->answered, __ATOMIC_ACQUIRE);
 }
@@ -205,14 +261,10 @@ vimg_network_resolve(const VimgPluginAddress *host, const VimgNetwork *network, 
                      GError **error)
 {
     g_autoptr(GPtrArray) endpoints = g_ptr_array_new_with_free_func(endpoint_free);
-    g_autoptr(Question) question = g_new0(Question, 1);
+    g_autoptr(Question) question = begin_question(host);
     const struct addrinfo *info;
 
-    question->refs = 1;
-    question->name = g_strdup(host->name);
-    question->service = g_strdup_printf("%u", host->port ? host->port : VIMG_SSH_PORT);
-    question->done = eventfd(0, EFD_CLOEXEC);
-    if (question->done < 0 || !ask_until(question, deadline)) {
+    if (!question || !wait_answered(question, deadline)) {
         vimg_ssh_throw(error, VIMG_ERROR_DISCONNECTED, VIMG_SSH_RESOLVE, host->name, "%s",
                        _("no answer in time"));
         return NULL;

@@ -17,8 +17,13 @@
 /* In a table: translated where it is used. */
 #define N_(text) text
 
-/* Bytes that libssh2 may hold for one connection, whatever the server sends. */
-#define VIMG_SSH_MEMORY_MAX ((gsize)48 * 1024 * 1024)
+/*
+ * Bytes that libssh2 may hold for one connection, whatever the server sends.  What it has use for
+ * is a window that nobody reads (8 MiB, and what one read adds to it) in packets of some KiB, the
+ * largest of 32, and little besides: less than 10 MiB.  Packets of a few bytes, which take
+ * several times what they hold, are answers to requests of ours, of which 1024 are under way.
+ */
+#define VIMG_SSH_MEMORY_MAX ((gsize)16 * 1024 * 1024)
 
 /* Memory of libssh2, in front of what it sees of it. */
 typedef struct {

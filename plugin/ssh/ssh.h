@@ -33,6 +33,9 @@ typedef enum {
     VIMG_HOST_KEY_ACCEPT_NEW, /* the first key of a host is remembered; a changed one is refused */
 } VimgHostKeyPolicy;
 
+/* Which of the machines that go by a target's hosts a connection reached. */
+typedef struct _VimgSshPeer VimgSshPeer;
+
 /* Where to and as whom; all borrowed. */
 typedef struct {
     const VimgPluginAddress *hosts; /* tried in their order; port 0: 22 */
@@ -46,6 +49,7 @@ typedef struct {
     const char *known_hosts; /* path of the daemon's own */
     const char *accept_line; /* the command that accepts a key, up to the fingerprint */
     guint seconds;           /* instead of VIMG_SSH_SECONDS, if not 0 */
+    const VimgSshPeer *only; /* no other machine; NULL: any */
 } VimgSshTarget;
 
 /* Called before each step of each address.  @what: the host or address, as "10.0.0.5 port 22". */
@@ -64,6 +68,12 @@ VimgSsh *vimg_ssh_connect(const VimgSshTarget *target, VimgSshSink sink, gpointe
 /* Accepts NULL. */
 void vimg_ssh_free(VimgSsh *ssh);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSsh, vimg_ssh_free)
+
+/* Returns: (transfer full) whom @ssh reached, for a target that is to reach no other. */
+VimgSshPeer *vimg_ssh_peer_new(VimgSsh *ssh);
+/* Accepts NULL. */
+void vimg_ssh_peer_free(VimgSshPeer *peer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSshPeer, vimg_ssh_peer_free)
 
 /* The socket, not blocking, and the session of a connection; both stay its own. */
 int vimg_ssh_fd(const VimgSsh *ssh);

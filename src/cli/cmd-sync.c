@@ -49,14 +49,19 @@ read_rate(const char *text, guint64 *rate)
 
 /* ---- what is missing at the source ---------------------------------------------------------- */
 
-static gboolean
-has_name(JsonObject *list, const char *name)
+/* Returns: (transfer full) the names of all images of @list, which they live as long as. */
+static GHashTable *
+collect_names(JsonObject *list)
 {
-    for (guint i = 0; i < vimg_report_count(list, "volumes"); i++)
-        if (g_strcmp0(vimg_report_string(vimg_report_element(list, "volumes", i), "name"), name) ==
-            0)
-            return TRUE;
-    return FALSE;
+    GHashTable *names = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < vimg_report_count(list, "volumes"); i++) {
+        const char *name = vimg_report_string(vimg_report_element(list, "volumes", i), "name");
+
+        if (name)
+            g_hash_table_add(names, (char *)name);
+    }
+    return names;
 }
 
 /* Complete images of the pool that the source has none of the name of. */
@@ -65,6 +70,7 @@ find_missing(VimgCtl *ctl, Sync *sync, GPtrArray *names, GError **error)
 {
     g_autoptr(JsonObject) source = vimg_image_list(ctl, &sync->source, error);
     g_autoptr(JsonObject) pool = source ? vimg_image_list(ctl, &sync->pool, error) : NULL;
+    g_autoptr(GHashTable) known = pool ? collect_names(source) : NULL;
 
     if (!pool)
         return FALSE;
@@ -72,7 +78,8 @@ find_missing(VimgCtl *ctl, Sync *sync, GPtrArray *names, GError **error)
         JsonObject *volume = vimg_report_element(pool, "volumes", i);
         const char *name = vimg_report_string(volume, "name");
 
-        if (g_strcmp0(vimg_report_string(volume, "state"), "active") != 0 || has_name(source, name))
+        if (!name || g_strcmp0(vimg_report_string(volume, "state"), "active") != 0 ||
+            g_hash_table_contains(known, name))
             continue;
         g_ptr_array_add(sync->uuids, g_strdup(vimg_report_string(volume, "uuid")));
         g_ptr_array_add(names, vimg_text_safe(name));
@@ -107,10 +114,10 @@ static void
 show_sync(VimgCtl *ctl, JsonObject *report)
 {
     static const VimgColumn fields[] = {
-        {N_("Copied"), "copied", VIMG_CELL_COUNT, 0},
-        {N_("Present"), "present", VIMG_CELL_COUNT, 0},
-        {N_("Deleted"), "deleted", VIMG_CELL_COUNT, 0},
-        {N_("Refused"), "refused", VIMG_CELL_COUNT, 0},
+        {N_("Copied"), "copied_count", VIMG_CELL_NUMBER, 0},
+        {N_("Present"), "present_count", VIMG_CELL_NUMBER, 0},
+        {N_("Deleted"), "deleted_count", VIMG_CELL_NUMBER, 0},
+        {N_("Refused"), "refused_count", VIMG_CELL_NUMBER, 0},
         {N_("Sent"), "sent", VIMG_CELL_SIZE, 0},
         {N_("Of"), "total", VIMG_CELL_SIZE, 0},
     };
@@ -143,6 +150,8 @@ show_sync(VimgCtl *ctl, JsonObject *report)
         putchar('\n');
         vimg_table_print(ctl, report, tables[i].member, tables[i].columns, tables[i].n);
     }
+    if (vimg_report_truth(report, "truncated"))
+        fputs(_("There are more.\n"), stderr);
 }
 
 static JsonObject *
@@ -177,5 +186,5 @@ vimg_cmd_sync(VimgCtl *ctl, int argc, char **argv)
         (!vimg_ctl_option(ctl, "delete-missing") || confirm_deletion(ctl, &sync, &error)))
         report = call_sync(ctl, &sync, argc - 2, argv + 2, &error);
     code = vimg_ctl_show(ctl, report, show_sync, error);
-    return report && vimg_report_count(report, "refused") > 0 ? VIMG_EXIT_PROBLEM : code;
+    return report && vimg_report_number(report, "refused_count", 0) > 0 ? VIMG_EXIT_PROBLEM : code;
 }

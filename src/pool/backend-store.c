@@ -163,12 +163,31 @@ typedef struct {
     VimgStore *store;
     VimgImageSink sink;
     gpointer data;
-    GHashTable *uuids; /* of those passed on: char * uuid → char * name */
-    GHashTable *names; /* set of char *, borrowed from @uuids */
+    GHashTable *uuids; /* of those passed on: char * uuid → char * name; its own */
+    GHashTable *names; /* set of char *, borrowed from @uuids; its own */
     gboolean trash;    /* where many may have one name */
     gboolean stopped;  /* by @sink */
     guint left_out;
 } Listing;
+
+static Listing
+listing_of(VimgStore *store, VimgImageSink sink, gpointer data)
+{
+    return (Listing){.store = store,
+                     .sink = sink,
+                     .data = data,
+                     .uuids = names_new(),
+                     .names = g_hash_table_new(g_str_hash, g_str_equal)};
+}
+
+static void
+listing_clear(Listing *listing)
+{
+    g_hash_table_unref(listing->names);
+    g_hash_table_unref(listing->uuids);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Listing, listing_clear)
 
 /* Returns: NULL, or (transfer full) why @image is not passed on. */
 static char *
@@ -218,25 +237,33 @@ list_one(const VimgPluginImage *image, gpointer data)
     return !listing->stopped;
 }
 
+/* @list: one of the backend's callbacks that list images. */
+static gboolean
+run_listing(Listing *listing,
+            gboolean (*list)(gpointer handle, VimgImageSink sink, gpointer data, GError **error),
+            GError **error)
+{
+    GError *local = NULL;
+    gboolean ok = list(listing->store->handle, list_one, listing, &local);
+
+    return vimg_type_settle(listing->store->type, ok, local, NULL, error);
+}
+
 gboolean
 vimg_store_list(VimgStore *store, VimgImageSink sink, gpointer data, GError **error)
 {
-    g_autoptr(GHashTable) uuids = names_new();
-    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
-    Listing listing = {store, sink, data, uuids, names, FALSE, FALSE, 0};
-    GError *local = NULL;
-    gboolean ok = store->type->table.list(store->handle, list_one, &listing, &local);
+    g_auto(Listing) listing = listing_of(store, sink, data);
 
-    if (!vimg_type_settle(store->type, ok, local, NULL, error))
+    if (!run_listing(&listing, store->type->table.list, error))
         return FALSE;
     if (!listing.stopped) {
         GHashTable *old;
 
         vimg_mutex_lock(&store->lock);
         old = store->names;
-        store->names = g_steal_pointer(&uuids);
+        store->names = listing.uuids;
         vimg_mutex_unlock(&store->lock);
-        uuids = old; /* freed with no lock held */
+        listing.uuids = old; /* freed with no lock held */
     }
     return TRUE;
 }
@@ -321,31 +348,22 @@ throw_no_trash(GError **error)
 gboolean
 vimg_store_list_trash(VimgStore *store, VimgImageSink sink, gpointer data, GError **error)
 {
-    g_autoptr(GHashTable) uuids = names_new();
-    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
-    Listing listing = {store, sink, data, uuids, names, TRUE, FALSE, 0};
-    GError *local = NULL;
-    gboolean ok;
+    g_auto(Listing) listing = listing_of(store, sink, data);
 
     if (!store->type->table.list_trash)
         return throw_no_trash(error);
-    ok = store->type->table.list_trash(store->handle, list_one, &listing, &local);
-    return vimg_type_settle(store->type, ok, local, NULL, error);
+    listing.trash = TRUE;
+    return run_listing(&listing, store->type->table.list_trash, error);
 }
 
 gboolean
 vimg_store_list_whole(VimgStore *store, VimgImageSink sink, gpointer data, GError **error)
 {
-    g_autoptr(GHashTable) uuids = names_new();
-    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
-    Listing listing = {store, sink, data, uuids, names, FALSE, FALSE, 0};
-    GError *local = NULL;
-    gboolean ok;
+    g_auto(Listing) listing = listing_of(store, sink, data);
 
     if (!store->type->table.list_whole)
         return unsupported(error, _("storage pool cannot tell whether its list is whole"));
-    ok = store->type->table.list_whole(store->handle, list_one, &listing, &local);
-    if (!vimg_type_settle(store->type, ok, local, NULL, error))
+    if (!run_listing(&listing, store->type->table.list_whole, error))
         return FALSE;
     return (listing.left_out == 0 && !listing.stopped) ||
            vimg_throw(error, VIMG_ERROR_FAILED, "%s",

@@ -8,6 +8,10 @@
 #include "pool/copy.h"
 #include "pool/fill.h"
 #include "util/i18n.h"
+#include "util/log.h"
+
+/* What the first and the last bytes of a raw or qcow2 image do not tell is no danger. */
+#define ENDS ((guint64)1024 * 1024)
 
 static VimgStore *
 source_of(const VimgFill *fill)
@@ -93,6 +97,98 @@ copy_content(VimgFill *fill, VimgPluginImage *out, GError **error)
     return FALSE;
 }
 
+/* ---- judging what a storage moved by itself --------------------------------------------- */
+
+/* @intake sees @length bytes of the image as it is here now. */
+static gboolean
+show(VimgFill *fill, VimgIntake *intake, guint64 length, GError **error)
+{
+    guint64 end = vimg_intake_at(intake) + length;
+    g_autoptr(VimgReader) reader = vimg_reader_open(
+        store_of(fill), fill->image->uuid, vimg_intake_at(intake), length, fill->to_job, error);
+
+    while (reader && vimg_intake_at(intake) < end) {
+        g_autoptr(VimgBuffer) data = NULL;
+        VimgExtent extent;
+
+        if (vimg_job_cancelled(fill->to_job))
+            return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the copy was cancelled"));
+        if (!vimg_reader_next(reader, &extent, error))
+            return FALSE;
+        data = extent.data;
+        if (extent.length == 0)
+            break;
+        if (!vimg_intake_put(intake, data, extent.offset, extent.length, error))
+            return FALSE;
+    }
+    return reader != NULL;
+}
+
+/* Whether two looks at its ends are enough: the middle of a large image need not come again. */
+static gboolean
+is_told_by_ends(const VimgPluginImage *declared, guint64 size)
+{
+    return !declared->checksum && size > 2 * ENDS &&
+           (strcmp(declared->format, "raw") == 0 || strcmp(declared->format, "qcow2") == 0);
+}
+
+static gboolean
+show_all(VimgFill *fill, VimgIntake *intake, const VimgPluginImage *declared, guint64 size,
+         GError **error)
+{
+    if (!is_told_by_ends(declared, size))
+        return (size == 0 || show(fill, intake, size, error)) && vimg_intake_end(intake, error);
+    return show(fill, intake, ENDS, error) &&
+           vimg_intake_put(intake, NULL, 0, size - 2 * ENDS, error) &&
+           show(fill, intake, ENDS, error) && vimg_intake_end(intake, error);
+}
+
+/*
+ * Whether the image, @out now, is what was asked for: its source may be another's, and say of it
+ * what is not true.  The copy is read, as nobody knows whether the source says the same twice.
+ */
+static gboolean
+judge(VimgFill *fill, const VimgPluginImage *out, GError **error)
+{
+    const VimgPluginImage declared = expected(fill);
+    VimgPluginImage found = declared; /* borrows from it */
+    g_autoptr(VimgIntake) intake = vimg_intake_new(&declared, NULL, fill->to_job, 0, TRUE, error);
+
+    vimg_job_progress(fill->to_job, "checking", out->physical, out->physical);
+    if (!intake || !show_all(fill, intake, &declared, out->physical, error) ||
+        !vimg_intake_judge(intake, vimg_store_type(store_of(fill)), &found, error))
+        return FALSE;
+    if (found.capacity == declared.capacity && found.capacity == out->capacity &&
+        found.physical == out->physical && g_strcmp0(out->format, declared.format) == 0)
+        return TRUE;
+    return vimg_throw(error, VIMG_ERROR_PROBE,
+                      _("volume '%s' is not what its storage pool says of it"), fill->base->name);
+}
+
+/* Nobody here was told yet that it is complete. */
+static void
+take_back(VimgFill *fill)
+{
+    VimgStore *store = store_of(fill);
+    const char *uuid = fill->image->uuid;
+    g_autoptr(GError) error = NULL;
+
+    if (!vimg_store_remove_image(store, uuid, &error) || !vimg_store_purge(store, uuid, &error))
+        vimg_warning("a refused image in storage pool '%s' stays behind: %s",
+                     vimg_pool_name(fill->to->pool), error->message);
+}
+
+/* What was complete before was judged when it became so. */
+static gboolean
+accept_pulled(VimgFill *fill, gboolean fresh, VimgPluginImage *out, GError **error)
+{
+    if (!fresh || judge(fill, out, error))
+        return TRUE;
+    take_back(fill);
+    vimg_plugin_image_clear(out);
+    return FALSE;
+}
+
 /* ---- as it lies ------------------------------------------------------------------------- */
 
 /* Whichever storage was lost, its pool shall know. */
@@ -109,21 +205,22 @@ note_loss(VimgFill *fill, const GError *error)
 static gboolean
 pull(VimgFill *fill, gboolean *done, VimgPluginImage *out, GError **error)
 {
+    gboolean fresh = fill->image->state == VIMG_IMAGE_SAVING;
     GError *local = NULL;
 
     *done = FALSE;
     if (fill->image->capacity != fill->base->capacity ||
         !vimg_store_can_pull(store_of(fill), source_of(fill)))
         return TRUE;
-    if (!vimg_fill_check(fill, error))
-        return FALSE;
     if (fill->from_job != fill->to_job)
         vimg_job_link(fill->to_job, fill->from_job);
     *done = vimg_store_pull(store_of(fill), fill->image->uuid, source_of(fill), fill->base->uuid,
                             &fill->request, fill->to_job, &fill->sent, out, &local);
-    vimg_job_link(fill->to_job, NULL);
-    if (*done && !vimg_fill_sums(fill)) /* else it was counted as it was read */
+    if (*done) {
         vimg_job_add(fill->to_job, fill->sent);
+        *done = accept_pulled(fill, fresh, out, &local);
+    }
+    vimg_job_link(fill->to_job, NULL);
     if (*done || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT)) {
         g_clear_error(&local);
         return TRUE;
@@ -135,13 +232,35 @@ pull(VimgFill *fill, gboolean *done, VimgPluginImage *out, GError **error)
     return FALSE;
 }
 
+static gboolean
+is_remote(VimgPool *pool)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    return pool->def->hosts->len > 0;
+}
+
+gboolean
+vimg_fill_check_network(const VimgFill *fill, GError **error)
+{
+    VimgPool *from = fill->from->pool;
+    VimgPool *to = fill->to->pool;
+
+    if (!fill->request.sync_network || from == to || (!is_remote(from) && !is_remote(to)))
+        return TRUE;
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+        _("volume '%1$s' would have to be read outside of the synchronisation network '%2$s', as storage pools '%3$s' and '%4$s' cannot pass it on as it lies"),
+        fill->base->name, fill->request.sync_network, vimg_pool_name(from), vimg_pool_name(to));
+}
+
 gboolean
 vimg_fill_image(VimgFill *fill, VimgPluginImage *out, GError **error)
 {
     gboolean done;
 
     fill->sent = 0;
-    return pull(fill, &done, out, error) && (done || copy_content(fill, out, error));
+    return pull(fill, &done, out, error) &&
+           (done || (vimg_fill_check_network(fill, error) && copy_content(fill, out, error)));
 }
 
 /* ---- comparing -------------------------------------------------------------------------- */

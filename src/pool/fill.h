@@ -28,10 +28,13 @@ gboolean vimg_fill_check(VimgFill *fill, GError **error);
 /* Whether the content was, or would be, summed up on the way. */
 gboolean vimg_fill_sums(const VimgFill *fill);
 /*
- * The saving image that @to holds becomes active; what came of the same before does not come again
- * if the backend moves it by itself.
+ * The saving image that @to holds becomes active, judged whichever way its content came; what came
+ * of the same before does not come again if the backend moves it by itself.
  */
 gboolean vimg_fill_image(VimgFill *fill, VimgPluginImage *out, GError **error);
+
+/* Content that the daemon reads itself passes over whichever network a pool has. */
+gboolean vimg_fill_check_network(const VimgFill *fill, GError **error);
 
 /* Whether the bytes of two images are the same, by reading both. */
 gboolean vimg_fill_compare(VimgUse *from, const VimgPluginImage *base, VimgUse *to,

@@ -10,6 +10,9 @@
 #include "util/i18n.h"
 
 #define SOURCE_END "</source>\n"
+#define HOST_TIME                                                                                  \
+    (30 * G_USEC_PER_SEC) /* all searches on one host; the last one may begin then                 \
+                           */
 
 /* ---- one place -------------------------------------------------------------------------- */
 
@@ -52,8 +55,54 @@ typedef struct {
     VimgModel *model;
     const VimgType *type;
     GString *out;
-    GHashTable *seen; /* elements of char: places may lie in one another */
+    GHashTable *seen;  /* elements of char: places may lie in one another */
+    GHashTable *tried; /* of char: directories with the login that was tried there */
+    gint64 deadline;   /* after which nothing more is searched, monotonic */
 } Search;
+
+static void
+add_text(GString *key, const char *text)
+{
+    g_string_append_printf(key, "%zu:%s", text ? strlen(text) : 0, text ? text : "");
+}
+
+/* Whether @def was not searched at @path before, NULL: its own, with the same login. */
+static gboolean
+is_new(Search *search, const VimgPoolDef *def, const char *path)
+{
+    g_autoptr(GString) key = g_string_new(NULL);
+    guint i;
+
+    add_text(key, path ? path : vimg_pool_def_dir(def));
+    add_text(key, def->auth_user);
+    add_text(key, def->secret_usage);
+    add_text(key, def->secret_uuid);
+    add_text(key, def->data_network);
+    for (i = 0; i < def->hosts->len; i++) {
+        const VimgHostDef *host = g_ptr_array_index(def->hosts, i);
+        g_autofree char *name = g_ascii_strdown(host->name, -1);
+
+        add_text(key, name);
+        g_string_append_printf(key, "%u", host->port);
+    }
+    /* only the backend knows which of these are of a login */
+    for (i = 0; i < def->elements->len; i++) {
+        const VimgElementDef *element = g_ptr_array_index(def->elements, i);
+        char **attribute;
+
+        add_text(key, element->path);
+        for (attribute = element->attributes; attribute && *attribute; attribute++)
+            add_text(key, *attribute);
+        add_text(key, element->text);
+    }
+    return g_hash_table_add(search->tried, g_string_free(g_steal_pointer(&key), FALSE));
+}
+
+static gboolean
+is_late(const Search *search)
+{
+    return g_get_monotonic_time() > search->deadline;
+}
 
 static void
 add_found(Search *search, const char *found)
@@ -92,8 +141,9 @@ search_paths(Search *search, VimgPoolDef *def)
 {
     char **path;
 
-    for (path = search->model->search_paths; path && *path; path++)
-        search_at(search, def, *path, NULL);
+    for (path = search->model->search_paths; path && *path && !is_late(search); path++)
+        if (is_new(search, def, *path))
+            search_at(search, def, *path, NULL);
 }
 
 /* ---- on other hosts --------------------------------------------------------------------- */
@@ -152,9 +202,12 @@ search_host(Search *search, const VimgPoolDef *def, const GPtrArray *neighbours,
     VimgPoolDef *good = NULL;
     guint i;
 
-    for (i = 0; i < neighbours->len && !(path && good); i++) {
+    search->deadline = g_get_monotonic_time() + HOST_TIME;
+    for (i = 0; i < neighbours->len && !(path && good) && !is_late(search); i++) {
         VimgPoolDef *neighbour = g_ptr_array_index(neighbours, i);
 
+        if (!is_new(search, neighbour, path))
+            continue;
         g_clear_error(&local);
         if (search_at(search, neighbour, path, &local))
             good = neighbour;
@@ -198,7 +251,9 @@ vimg_model_find_sources(VimgModel *model, const char *type_name, const char *spe
     g_autoptr(VimgPoolDef) def = NULL;
     g_autoptr(GString) out = g_string_new("<sources>\n");
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    Search search = {.model = model, .out = out, .seen = seen};
+    g_autoptr(GHashTable) tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Search search = {
+        .model = model, .out = out, .seen = seen, .tried = tried, .deadline = G_MAXINT64};
 
     if (!vimg_flags_check(flags, 0, "virConnectFindStoragePoolSources", error))
         return NULL;

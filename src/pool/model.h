@@ -202,6 +202,8 @@ VimgTransfer *vimg_model_download(VimgModel *model, const VimgVolId *vol, guint6
 gboolean vimg_transfer_write(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, gsize size,
                              GError **error);
 gboolean vimg_transfer_hole(VimgTransfer *transfer, guint64 length, GError **error);
+/* An upload that nothing comes for: its volume shows what the storage took meanwhile. */
+void vimg_transfer_idle(VimgTransfer *transfer);
 gboolean vimg_transfer_finish(VimgTransfer *transfer, GError **error);
 /* TRUE with @out->length 0 at the end. */
 gboolean vimg_transfer_next(VimgTransfer *transfer, VimgExtent *out, GError **error);
@@ -248,7 +250,8 @@ typedef struct {
  * there.  Returns: (transfer full) a JSON object: "source" and "pool", their names; arrays of
  * "name" and "uuid": "copied", also with "sent" (bytes that travelled) and "allocation", "present"
  * and "deleted"; "refused", an array of "name" and "reason"; bytes of all: "sent", and "total", the
- * allocation of those copied; "truncated": the arrays lack some
+ * allocation of those copied; "truncated": the arrays lack some; "copied_count", "present_count",
+ * "deleted_count" and "refused_count": how many there are with those
  */
 char *vimg_model_pool_sync(VimgModel *model, const VimgPoolId *pool, const VimgPoolId *source,
                            const VimgSyncRequest *request, GError **error);

@@ -25,6 +25,7 @@ static const char *const names[N_LISTS] = {"copied", "present", "deleted", "refu
 
 struct _VimgSyncReport {
     JsonArray *lists[N_LISTS];
+    guint counts[N_LISTS]; /* of all, also those that the lists lack */
     guint64 sent;
     guint64 total;
     gsize text; /* bytes of it */
@@ -61,6 +62,7 @@ add(VimgSyncReport *report, List list, const char *name, gsize text)
 {
     JsonObject *object;
 
+    report->counts[list]++;
     report->text += strlen(name) + text + 64;
     report->truncated = report->truncated || report->text > TEXT_MAX;
     if (report->truncated)
@@ -123,6 +125,18 @@ vimg_sync_report_refused(VimgSyncReport *report, const char *name, const GError 
 }
 
 char *
+vimg_sync_report_sum(const VimgSyncReport *report)
+{
+    GString *text = g_string_new(NULL);
+    gsize i;
+
+    for (i = 0; i < N_LISTS; i++)
+        g_string_append_printf(text, "%s%u %s", i > 0 ? ", " : "", report->counts[i], names[i]);
+    g_string_append_printf(text, ", %" G_GUINT64_FORMAT " bytes sent", report->sent);
+    return g_string_free(text, FALSE);
+}
+
+char *
 vimg_sync_report_format(VimgSyncReport *report, const char *source, const char *pool)
 {
     g_autoptr(JsonObject) root = json_object_new();
@@ -130,8 +144,12 @@ vimg_sync_report_format(VimgSyncReport *report, const char *source, const char *
 
     json_object_set_string_member(root, "source", source);
     json_object_set_string_member(root, "pool", pool);
-    for (i = 0; i < N_LISTS; i++)
+    for (i = 0; i < N_LISTS; i++) {
+        g_autofree char *count = g_strconcat(names[i], "_count", NULL);
+
         json_object_set_array_member(root, names[i], json_array_ref(report->lists[i]));
+        json_object_set_int_member(root, count, report->counts[i]);
+    }
     json_object_set_int_member(root, "sent", (gint64)report->sent);
     json_object_set_int_member(root, "total", (gint64)report->total);
     json_object_set_boolean_member(root, "truncated", report->truncated);

@@ -23,6 +23,8 @@ void vimg_sync_report_refused(VimgSyncReport *report, const char *name, const GE
 /* Bytes that travelled for an image that is not complete, too. */
 void vimg_sync_report_sent(VimgSyncReport *report, guint64 sent);
 
+/* Returns: (transfer full) how many there are of each, for the log. */
+char *vimg_sync_report_sum(const VimgSyncReport *report);
 /* Returns: (transfer full) the JSON text, see vimg_model_pool_sync(). */
 char *vimg_sync_report_format(VimgSyncReport *report, const char *source, const char *pool);
 

@@ -15,6 +15,9 @@
 #include "util/log.h"
 
 #define KIND "sync" /* of its jobs */
+/* A storage that is lost meanwhile is waited for, in microseconds; looking whether to end. */
+#define WAIT_MAX (300 * G_USEC_PER_SEC)
+#define NAP (G_USEC_PER_SEC / 4)
 
 typedef struct {
     VimgModel *model;
@@ -171,31 +174,47 @@ hold(VimgPool *pool, const char *name, const char *key, VimgAction action, VimgU
     return vimg_use_volume_of(pool, &id, action, KIND, use, error);
 }
 
-/* Whether both stand for one content, as far as they say so themselves. */
+/* Whether @image was made here of the one with @key, and nothing of that speaks against it. */
 static gboolean
-is_copy(const VimgPluginImage *a, const char *key_a, const VimgPluginImage *b, const char *key_b)
+is_copy(const VimgPluginImage *image, const VimgPluginImage *base, const char *key)
 {
-    return g_strcmp0(a->copy_of, key_b) == 0 || g_strcmp0(b->copy_of, key_a) == 0 ||
-           (a->copy_of && g_strcmp0(a->copy_of, b->copy_of) == 0);
+    return g_strcmp0(image->copy_of, key) == 0 && image->capacity == base->capacity &&
+           image->physical == base->physical && g_strcmp0(image->format, base->format) == 0;
 }
 
 static gboolean
 find_same(Sync *sync, VimgFill *fill, gboolean *same, GError **error)
 {
-    g_autofree char *there = vimg_use_key(fill->from);
-    g_autofree char *here = vimg_use_key(fill->to);
+    g_autofree char *key = vimg_use_key(fill->from);
     g_autoptr(GError) local = NULL;
 
-    *same = is_copy(fill->base, there, fill->image, here);
+    *same = is_copy(fill->image, fill->base, key);
     if (*same ||
         vimg_store_same(vimg_session_store(fill->to->session), fill->image->uuid,
                         vimg_session_store(fill->from->session), fill->base->uuid, same, &local))
         return TRUE;
     if (is(local, VIMG_ERROR_NO_SUPPORT) && fill->image->state == VIMG_IMAGE_ACTIVE)
-        return vimg_fill_compare(fill->from, fill->base, fill->to, fill->image, sync->use.job, same,
+        return vimg_fill_check_network(fill, error) &&
+               vimg_fill_compare(fill->from, fill->base, fill->to, fill->image, sync->use.job, same,
                                  error);
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
+}
+
+/* What is wrong with an image that cannot be mended is said before what follows from it. */
+static gboolean
+blame_broken(VimgPool *pool, const VimgPluginImage *image, GError *why, GError **error)
+{
+    if (image->state != VIMG_IMAGE_ERROR ||
+        (!is(why, VIMG_ERROR_OPERATION_INVALID) && !is(why, VIMG_ERROR_NO_SUPPORT))) {
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    g_error_free(why);
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("volume '%1$s' cannot be completed, delete or wipe it in storage pool '%2$s': %3$s"),
+        image->name, vimg_pool_name(pool), image->reason);
 }
 
 /* One of its name is complete, or was. */
@@ -204,14 +223,15 @@ settle_complete(Sync *sync, VimgFill *fill, const char *name, const char *key, G
 {
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    GError *local = NULL;
     gboolean same;
 
     if (!hold(sync->to, name, key, VIMG_ACTION_COMPARE, fill->to, error))
         return FALSE;
     vimg_use_image(fill->to, &image);
     fill->image = &image;
-    if (!find_same(sync, fill, &same, error))
-        return FALSE;
+    if (!find_same(sync, fill, &same, &local))
+        return blame_broken(sync->to, &image, local, error);
     if (!same)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("storage pool '%1$s' has another volume '%2$s'"),
@@ -224,8 +244,8 @@ settle_complete(Sync *sync, VimgFill *fill, const char *name, const char *key, G
                              vimg_session_store(fill->from->session)))
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("volume '%1$s' cannot be read: %2$s"), name, image.reason);
-    if (!vimg_fill_image(fill, &out, error))
-        return FALSE;
+    if (!vimg_fill_image(fill, &out, &local))
+        return blame_broken(sync->to, &image, local, error);
     vimg_use_changed(fill->to, &out);
     vimg_sync_report_copied(sync->report, &out, fill->sent);
     return TRUE;
@@ -279,7 +299,7 @@ make_image(Sync *sync, VimgFill *fill, GError **error)
 
 /* Whatever has its name here.  Returns: whether anything has; @key: (transfer full) its own. */
 static gboolean
-look_here(Sync *sync, const char *name, char **key, char **copy_of, VimgImageState *state)
+look_here(Sync *sync, const char *name, char **key, VimgPluginImage *image)
 {
     VimgVolume *volume;
 
@@ -288,8 +308,7 @@ look_here(Sync *sync, const char *name, char **key, char **copy_of, VimgImageSta
     if (!volume)
         return FALSE;
     *key = g_strdup(volume->key);
-    *copy_of = g_strdup(volume->image.copy_of);
-    *state = volume->image.state;
+    vimg_image_copy(image, &volume->image);
     return TRUE;
 }
 
@@ -333,14 +352,13 @@ settle_name(Sync *sync, VimgFill *fill, const char *name, GError **error)
 {
     g_autofree char *source = vimg_use_key(fill->from);
     g_autofree char *key = NULL;
-    g_autofree char *copy_of = NULL;
-    VimgImageState state;
+    g_auto(VimgPluginImage) here = VIMG_PLUGIN_IMAGE_INIT;
 
-    if (!look_here(sync, name, &key, &copy_of, &state))
+    if (!look_here(sync, name, &key, &here))
         return make_image(sync, fill, error) && complete_half(sync, fill, error);
-    if (state != VIMG_IMAGE_SAVING)
+    if (here.state != VIMG_IMAGE_SAVING)
         return settle_complete(sync, fill, name, key, error);
-    if (g_strcmp0(copy_of, source) != 0)
+    if (g_strcmp0(here.copy_of, source) != 0 || here.capacity != fill->base->capacity)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("storage pool '%1$s' has another volume '%2$s'"),
                           vimg_pool_name(sync->to), name);
@@ -395,6 +413,51 @@ check_cancelled(Sync *sync, GError **error)
            vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the synchronisation was cancelled"));
 }
 
+/* Whether @pool is lost but comes back by itself, perhaps soon. */
+static gboolean
+is_coming(const VimgPool *pool)
+{
+    return pool->active && pool->status != VIMG_POOL_CONNECTED &&
+           (pool->status == VIMG_POOL_CONNECTING || pool->def->reconnect);
+}
+
+/* Until @pool has its storage, nobody looks for it, or all of it takes too long. */
+static void
+await_storage(Sync *sync, VimgPool *pool, gint64 deadline)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    while (is_coming(pool) && !vimg_job_cancelled(sync->use.job)) {
+        gint64 now = g_get_monotonic_time();
+
+        if (now >= deadline)
+            return;
+        vimg_cond_wait_until(&pool->changed, &pool->lock, MIN(deadline, now + NAP));
+    }
+}
+
+/* A storage that was lost for a moment ends nothing: what was begun of the image is gone on with.
+ */
+static gboolean
+sync_patiently(Sync *sync, const char *name, GError **error)
+{
+    GError *local = NULL;
+    gint64 deadline;
+
+    if (sync_image(sync, name, &local))
+        return TRUE;
+    if (!is(local, VIMG_ERROR_DISCONNECTED)) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    vimg_info("synchronisation of storage pool '%s' waits for a lost storage: %s",
+              vimg_pool_name(sync->to), local->message);
+    g_error_free(local);
+    deadline = g_get_monotonic_time() + WAIT_MAX;
+    await_storage(sync, sync->from, deadline);
+    await_storage(sync, sync->to, deadline);
+    return check_cancelled(sync, error) && sync_image(sync, name, error);
+}
+
 static gboolean
 sync_images(Sync *sync, GError **error)
 {
@@ -407,7 +470,7 @@ sync_images(Sync *sync, GError **error)
             return FALSE;
         vimg_job_turn_to(sync->use.job, item->name);
         vimg_job_part(sync->use.job, phase, sync->done, sync->total);
-        if (!sync_image(sync, item->name, &local)) {
+        if (!sync_patiently(sync, item->name, &local)) {
             if (is_end(local)) {
                 g_propagate_error(error, g_steal_pointer(&local));
                 return FALSE;
@@ -435,8 +498,10 @@ static GHashTable *
 list_source(Sync *sync, GError **error)
 {
     g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_auto(VimgUse) source = {0}; /* afresh: its storage may have been connected again */
 
-    if (vimg_store_list_whole(vimg_session_store(sync->source.session), collect_name, names, error))
+    if (vimg_use_pool(sync->from, &source, error) &&
+        vimg_store_list_whole(vimg_session_store(source.session), collect_name, names, error))
         return g_steal_pointer(&names);
     g_prefix_error(error, "%s: ", _("nothing is deleted, as the source cannot be listed whole"));
     return NULL;
@@ -575,21 +640,25 @@ vimg_model_pool_sync(VimgModel *model, const VimgPoolId *id, const VimgPoolId *s
 {
     g_auto(Sync) sync = {.model = model, .request = request};
     GError *local = NULL;
+    g_autofree char *sum = NULL;
     char *text = NULL;
+    gboolean good;
 
     sync.to = vimg_registry_get(model, id, error);
     sync.from = sync.to ? vimg_registry_get(model, source, error) : NULL;
     if (!sync.from || !begin(&sync, error))
         return NULL;
-    if (run(&sync, &local)) {
+    good = run(&sync, &local);
+    sum = vimg_sync_report_sum(sync.report);
+    if (good) {
         text = vimg_sync_report_format(sync.report, vimg_pool_name(sync.from),
                                        vimg_pool_name(sync.to));
-        vimg_info("storage pool '%s' was synchronised with '%s'", vimg_pool_name(sync.to),
-                  vimg_pool_name(sync.from));
+        vimg_info("storage pool '%s' was synchronised with '%s': %s", vimg_pool_name(sync.to),
+                  vimg_pool_name(sync.from), sum);
     } else {
         vimg_use_fail(&sync.use, &local);
-        vimg_warning("synchronisation of storage pool '%s' with '%s' failed: %s",
-                     vimg_pool_name(sync.to), vimg_pool_name(sync.from), local->message);
+        vimg_warning("synchronisation of storage pool '%s' with '%s' failed: %s; until then: %s",
+                     vimg_pool_name(sync.to), vimg_pool_name(sync.from), local->message, sum);
         g_propagate_error(error, local);
     }
     end(&sync);

@@ -67,6 +67,16 @@ check_going(VimgTransfer *transfer, GError **error)
     return TRUE;
 }
 
+/* Takes @why over.  Of a cancelled transfer it does not matter who noticed first. */
+static void
+hand_on(VimgTransfer *transfer, GError *why, GError **error)
+{
+    if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_ABORTED) && !check_going(transfer, error))
+        g_error_free(why);
+    else
+        g_propagate_error(error, why);
+}
+
 /* Sizes follow, then everyone may have the volume again, then the world hears of it. */
 static void
 end(VimgTransfer *transfer)
@@ -139,7 +149,7 @@ open_writer(VimgTransfer *transfer, gboolean sparse, GError **error)
         return TRUE;
     }
     vimg_use_failed(use, local);
-    g_propagate_error(error, g_steal_pointer(&local));
+    hand_on(transfer, g_steal_pointer(&local), error);
     return FALSE;
 }
 
@@ -280,7 +290,7 @@ take(VimgTransfer *transfer, VimgBuffer *buffer, gsize offset, guint64 size, GEr
             return FALSE;
         }
         vimg_use_failed(&transfer->use, local);
-        g_propagate_error(error, g_steal_pointer(&local));
+        hand_on(transfer, g_steal_pointer(&local), error);
         return FALSE;
     }
     transfer->done += fits;
@@ -302,6 +312,12 @@ gboolean
 vimg_transfer_hole(VimgTransfer *transfer, guint64 length, GError **error)
 {
     return take(transfer, NULL, 0, length, error) || vimg_use_fail(&transfer->use, error);
+}
+
+void
+vimg_transfer_idle(VimgTransfer *transfer)
+{
+    show_growth(transfer, 0);
 }
 
 /* Whether it completes the image; *@seal is what its client meant, or reached. */
@@ -373,7 +389,7 @@ vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset, guin
     if (transfer->reader)
         return g_steal_pointer(&transfer);
     vimg_use_failed(use, local);
-    g_propagate_error(error, g_steal_pointer(&local));
+    hand_on(transfer, g_steal_pointer(&local), error);
     return NULL;
 }
 
@@ -396,7 +412,7 @@ vimg_transfer_next(VimgTransfer *transfer, VimgExtent *out, GError **error)
         return vimg_use_fail(&transfer->use, error);
     if (!vimg_reader_next(transfer->reader, out, &local)) {
         vimg_use_failed(&transfer->use, local);
-        g_propagate_error(error, g_steal_pointer(&local));
+        hand_on(transfer, g_steal_pointer(&local), error);
         return FALSE;
     }
     vimg_job_add(transfer->use.job, out->length);

@@ -10,11 +10,13 @@
 
 #define OUT_MAX 4     /* packets queued for the socket before the thread waits */
 #define ITEM_COST 256 /* bytes an item takes besides its data: empty packets are not free */
+#define IDLE_AFTER (G_USEC_PER_SEC / 2) /* nothing came */
 
 typedef enum {
     ITEM_DATA,
     ITEM_HOLE,
     ITEM_FINISH,
+    ITEM_IDLE, /* nothing came for a while */
 } ItemKind;
 
 struct _VimgStreamItem {
@@ -116,12 +118,20 @@ report_ended(gpointer data)
 
 /* ---- input -------------------------------------------------------------------------------- */
 
-static gsize
-put_item(VimgStream *stream, ItemKind kind, VimgBuffer *data, guint64 length)
+static VimgStreamItem *
+item_new(ItemKind kind)
 {
     VimgStreamItem *item = g_new0(VimgStreamItem, 1);
 
     item->kind = kind;
+    return item;
+}
+
+static gsize
+put_item(VimgStream *stream, ItemKind kind, VimgBuffer *data, guint64 length)
+{
+    VimgStreamItem *item = item_new(kind);
+
     item->data = data;
     item->length = length;
     VIMG_LOCK_GUARD(&stream->lock);
@@ -205,10 +215,17 @@ vimg_stream_clear_input(VimgStream *stream)
 static VimgStreamItem *
 wait_item(VimgStream *stream)
 {
+    gint64 deadline = g_get_monotonic_time() + IDLE_AFTER;
+    VimgStreamItem *item;
+
     VIMG_LOCK_GUARD(&stream->lock);
-    while (!stream->in_head && !stream->cancelled)
-        vimg_cond_wait(&stream->changed, &stream->lock);
-    return stream->cancelled ? NULL : pop_item(stream);
+    while (!stream->in_head && !stream->cancelled &&
+           vimg_cond_wait_until(&stream->changed, &stream->lock, deadline))
+        continue;
+    if (stream->cancelled)
+        return NULL;
+    item = pop_item(stream);
+    return item ? item : item_new(ITEM_IDLE);
 }
 
 /* Thread: an item was worked off, so there is room for more. */
@@ -306,6 +323,9 @@ run_upload(VimgStream *stream, GError **error)
             break;
         case ITEM_FINISH:
             return vimg_transfer_finish(stream->transfer, error);
+        case ITEM_IDLE:
+            vimg_transfer_idle(stream->transfer);
+            break;
         }
         if (!ok)
             return FALSE;

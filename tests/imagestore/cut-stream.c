@@ -69,7 +69,7 @@ track(Track *state, const guint8 *data, gsize size, guint stop)
 static gboolean
 is_cut(const CutStream *stream)
 {
-    return __atomic_load_n(&stream->cut->cut, __ATOMIC_ACQUIRE);
+    return stream->cut->kind != CUT_LATE && __atomic_load_n(&stream->cut->cut, __ATOMIC_ACQUIRE);
 }
 
 /* The server ends once it did all it was asked. */
@@ -141,18 +141,55 @@ write_changed(CutStream *stream, gconstpointer data, gsize size)
     return (gssize)size;
 }
 
+static gboolean
+all_answered(const CutStream *stream)
+{
+    Track ahead = stream->in;
+
+    track(&ahead, stream->received->data, stream->received->len, 0);
+    return ahead.packets >= stream->out.packets && ahead.have == 0;
+}
+
+/* Until the server is at nothing any more; what it says is kept. */
+static void
+wait_answered(CutStream *stream)
+{
+    struct pollfd poll_fd = {.fd = stream->inner->fd, .events = POLLIN};
+    guint8 bytes[4096];
+
+    while (!all_answered(stream)) {
+        gssize n;
+
+        g_assert_cmpint(poll(&poll_fd, 1, 60000), >, 0);
+        n = stream->inner->ops->read(stream->inner, bytes, sizeof(bytes));
+        g_assert_cmpint(n, >, 0);
+        g_byte_array_append(stream->received, bytes, (guint)n);
+    }
+}
+
 static gssize
 cut_write(VimgSftpStream *base, gconstpointer data, gsize size)
 {
     CutStream *stream = (CutStream *)base;
     Track ahead = stream->out;
+    guint stop = 0;
+    gsize whole;
     gssize n;
 
     if (is_cut(stream))
         return -ECONNRESET;
     if (stream->cut->most > 0)
         return write_changed(stream, data, size);
-    size = track(&ahead, data, size, stream->cut->kind == CUT_REQUEST ? stream->cut->at : 0);
+    if (stream->cut->kind == CUT_REQUEST || (stream->cut->kind == CUT_LATE && !stream->cut->cut))
+        stop = stream->cut->at;
+    whole = size;
+    size = track(&ahead, data, size, stop);
+    if (size == 0 && stream->cut->kind == CUT_LATE) {
+        wait_answered(stream);
+        stream->cut->late(stream->cut->dir);
+        stream->cut->cut = TRUE;
+        size = whole;
+    }
     if (size == 0)
         return cut_now(stream);
     n = stream->inner->ops->write(stream->inner, data, size);
@@ -181,6 +218,7 @@ cut_free(VimgSftpStream *base)
     CutStream *stream = (CutStream *)base;
 
     stream->inner->ops->free(stream->inner);
+    __atomic_store_n(&stream->cut->freed, TRUE, __ATOMIC_RELEASE);
     g_byte_array_unref(stream->received);
     g_byte_array_unref(stream->held);
     g_free(stream);

@@ -15,14 +15,18 @@ typedef enum {
     CUT_NEVER,
     CUT_REQUEST, /* before the server gets request number @at */
     CUT_REPLY,   /* it got that, and all that was sent after it, but answers it no more */
+    CUT_LATE,    /* not at all: late() is called before the server gets request number @at */
 } CutKind;
 
 /* The first connection; the others are left alone. */
 typedef struct {
     CutKind kind;
-    guint at;     /* from 1, the greeting; that of the reply to it is the same */
-    guint32 most; /* bytes that a READ asks the server for, whatever it says; 0: what it says */
-    gboolean cut; /* it happened; atomic */
+    guint at;       /* from 1, the greeting; that of the reply to it is the same */
+    guint32 most;   /* bytes that a READ asks the server for, whatever it says; 0: what it says */
+    gboolean cut;   /* it happened; atomic */
+    gboolean freed; /* the stream was; atomic */
+    void (*late)(const char *dir);
+    const char *dir; /* for late() */
 } Cut;
 
 /*

@@ -19,6 +19,7 @@ typedef struct {
     pthread_mutex_t lock; /* guards what follows */
     guint rounds;
     guint ops[VIMG_OP_SYNC + 1];
+    guint jobless;
     guint64 flight;
     guint64 gather;
     pthread_cond_t gathered;
@@ -28,7 +29,7 @@ typedef struct {
 static const guint trips[] = {
     [VIMG_OP_MKDIR] = 1,   [VIMG_OP_RMDIR] = 1, [VIMG_OP_CREATE] = 2, [VIMG_OP_OVERWRITE] = 2,
     [VIMG_OP_READ_AT] = 3, [VIMG_OP_READ] = 3,  [VIMG_OP_RENAME] = 1, [VIMG_OP_PUBLISH] = 1,
-    [VIMG_OP_UNLINK] = 1,  [VIMG_OP_STAT] = 1,  [VIMG_OP_LIST] = 3,   [VIMG_OP_SYNC] = 2,
+    [VIMG_OP_UNLINK] = 1,  [VIMG_OP_STAT] = 1,  [VIMG_OP_LIST] = 2,   [VIMG_OP_SYNC] = 2,
 };
 
 /* Bytes of a slice, as a test's store has them; of what a READ brings no more is known before. */
@@ -51,6 +52,7 @@ begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes)
     for (i = 0; i < n; i++) {
         slow->ops[ops[i].kind]++;
         *bytes += weigh(&ops[i]);
+        slow->jobless += weigh(&ops[i]) > 0 && !vimg_transport_job();
         most = MAX(most, trips[ops[i].kind]);
     }
     slow->rounds++;
@@ -140,6 +142,7 @@ slow_transport_reset(VimgTransport *transport)
     LOCK_GUARD(&slow->lock);
 
     slow->rounds = 0;
+    slow->jobless = 0;
     memset(slow->ops, 0, sizeof(slow->ops));
 }
 
@@ -159,6 +162,15 @@ slow_transport_ops(VimgTransport *transport, VimgOpKind kind)
     LOCK_GUARD(&slow->lock);
 
     return slow->ops[kind];
+}
+
+guint
+slow_transport_jobless(VimgTransport *transport)
+{
+    Slow *slow = (Slow *)transport;
+    LOCK_GUARD(&slow->lock);
+
+    return slow->jobless;
 }
 
 void

@@ -16,6 +16,8 @@ VimgTransport *slow_transport_new(VimgTransport *inner, guint delay);
 void slow_transport_reset(VimgTransport *transport);
 guint slow_transport_rounds(VimgTransport *transport);
 guint slow_transport_ops(VimgTransport *transport, VimgOpKind kind);
+/* Slices created or read by threads that worked for no job. */
+guint slow_transport_jobless(VimgTransport *transport);
 /* Slices are neither created nor read until so many bytes of them are under way at once. */
 void slow_transport_gather(VimgTransport *transport, guint64 bytes);
 

@@ -252,6 +252,7 @@ test_once(Fixture *fixture, gconstpointer data)
     g_autofree char *half = NULL;
     g_autofree char *uuid = NULL;
     const char *origin;
+    gboolean adopted;
 
     put(fixture, "a", 0, "x", 512);
     before = list(fixture);
@@ -259,13 +260,16 @@ test_once(Fixture *fixture, gconstpointer data)
     half = create(fixture, "a", origin, &error);
     g_assert_no_error(error);
     g_assert_true(vimg_image_remove(fixture->store, half, &error));
-    g_assert_false(vimg_adopted_before(fixture->store, origin));
+    g_assert_true(vimg_adopted_before(fixture->store, origin, &adopted, &error));
+    g_assert_false(adopted);
     uuid = create(fixture, "a", origin, &error);
     helper_upload(fixture->store, uuid, content, &error);
     g_assert_no_error(error);
-    g_assert_false(vimg_adopted_before(fixture->store, origin));
+    g_assert_true(vimg_adopted_before(fixture->store, origin, &adopted, &error));
+    g_assert_false(adopted);
     g_assert_true(vimg_image_remove(fixture->store, uuid, &error));
-    g_assert_true(vimg_adopted_before(fixture->store, origin));
+    g_assert_true(vimg_adopted_before(fixture->store, origin, &adopted, &error));
+    g_assert_true(adopted);
     after = list(fixture);
     g_assert_cmpuint(after->len, ==, 0);
     g_assert_null(create(fixture, "a", origin, &error));

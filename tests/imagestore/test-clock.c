@@ -5,10 +5,15 @@
  */
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "clock.h"
 #include "coarse-transport.h"
 #include "collect.h"
 #include "json.h"
+#include "memory-transport.h"
 #include "roots.h"
 #include "store-helper.h"
 
@@ -28,13 +33,31 @@ test_now(HelperHome *home, gconstpointer data)
     gint64 skew = *(const gint64 *)data;
     g_autoptr(VimgSliceStore) store = skewed_store(home, skew);
     gint64 ours = g_get_real_time() / G_USEC_PER_SEC;
-    gint64 found = vimg_clock_now(store);
     g_autoptr(GPtrArray) leases = NULL;
+    g_autoptr(GError) error = NULL;
+    gint64 found;
 
+    g_assert_true(vimg_clock_now(store, &found, &error));
     g_assert_cmpint(found, >=, ours + skew - 1);
     g_assert_cmpint(found, <=, g_get_real_time() / G_USEC_PER_SEC + skew);
     g_assert_cmpint(vimg_transport_list(store->transport, "pending", &leases), ==, 0);
     g_assert_cmpuint(leases->len, ==, 0);
+}
+
+/* By our clock what another host writes just now might seem old. */
+static void
+test_unknown(HelperHome *home, gconstpointer data)
+{
+    MemoryDisk *disk = memory_disk_new();
+    VimgSliceStore *store = helper_store(memory_transport_new(disk, TRUE));
+    g_autoptr(GError) error = NULL;
+    gint64 found;
+
+    memory_disk_set_fault(disk, &(Fault){.kind = FAULT_ERROR, .at = 1, .result = ENOTCONN});
+    g_assert_false(vimg_clock_now(store, &found, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    vimg_slice_store_free(store);
+    memory_disk_free(disk);
 }
 
 static gint64
@@ -118,6 +141,46 @@ test_partial(HelperHome *home, gconstpointer data)
     }
 }
 
+static void
+set_time(const char *path, const struct stat *as)
+{
+    struct timespec times[2] = {as->st_mtim, as->st_mtim};
+
+    g_assert_cmpint(utimensat(AT_FDCWD, path, times, 0), ==, 0);
+}
+
+/* An index that was written a moment ago may be another one of the same time. */
+static void
+test_moment(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) store = skewed_store(home, 0);
+    g_autoptr(VimgBuffer) content = helper_content(1, 64 * KIB, 0);
+    g_autofree char *uuid = helper_create(store, "a", content->size);
+    g_autofree char *name = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *path = g_build_filename(home->dir, name, NULL);
+    g_auto(VimgRoots) roots = {0};
+    g_autoptr(VimgBuffer) index = NULL;
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+
+    g_assert_true(helper_upload(store, uuid, content, &error));
+    index = helper_index(store, uuid);
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    vimg_roots_init(&roots, store, go_on, NULL);
+    roots.now = st.st_mtim.tv_sec + 2;
+    g_assert_true(vimg_roots_read(&roots, &error));
+    index->data[index->size - 60] ^= 1;
+    g_assert_cmpint(chmod(path, 0600), ==, 0);
+    g_assert_cmpint(vimg_transport_overwrite(store->transport, name, index->data, index->size), ==,
+                    0);
+    set_time(path, &st);
+    g_assert_true(vimg_roots_read(&roots, &error));
+    g_assert_cmpuint(roots.indexes, ==, 1);
+    roots.now--;
+    g_assert_false(vimg_roots_read(&roots, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -134,5 +197,7 @@ main(int argc, char **argv)
         helper_add(trash, test_trash, &skews[i]);
     }
     helper_add("/imagestore/clock/partial", test_partial, NULL);
+    helper_add("/imagestore/clock/moment", test_moment, NULL);
+    helper_add("/imagestore/clock/unknown", test_unknown, NULL);
     return g_test_run();
 }

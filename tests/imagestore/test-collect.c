@@ -255,6 +255,54 @@ test_full(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(helper_count_gc(store), ==, 0);
 }
 
+/* @n slices that nobody needs in each of @prefixes directories. */
+static void
+litter(VimgSliceStore *store, guint prefixes, guint n)
+{
+    guint i;
+    guint k;
+
+    for (i = 0; i < prefixes; i++) {
+        VimgSliceId id = {.bytes = {i >> 8, i & 0xff, 1}};
+        g_autofree char *dir = vimg_slice_dir(&id);
+
+        vimg_transport_mkdir(store->transport, dir);
+        for (k = 0; k < n; k++) {
+            g_autofree char *path = NULL;
+
+            id.bytes[4] = k;
+            path = vimg_slice_path(&id);
+            g_assert_cmpint(vimg_transport_create(store->transport, path, "x", 1, TRUE), ==, 0);
+        }
+    }
+}
+
+/* The names of what is condemned take room too, of which the spare has only so much. */
+static void
+test_spare(Fixture *fixture, gconstpointer data)
+{
+    VimgSliceStore *store = fixture->store;
+    guint zeros = helper_count_slices(store);
+    g_autoptr(GError) error = NULL;
+    VimgLease *lease = vimg_lease_new(store, &error);
+    g_autoptr(JsonObject) first = NULL;
+    g_autoptr(JsonObject) second = NULL;
+    gint64 waiting;
+
+    g_assert_no_error(error);
+    litter(store, 600, 10);
+    memory_disk_set_fault(fixture->disk, &(Fault){.room = memory_disk_weigh(fixture->disk)});
+    first = collect(store, FALSE);
+    waiting = json_object_get_int_member(first, "waiting");
+    g_assert_cmpint(waiting, >=, 2048);
+    g_assert_cmpint(waiting, <, 2048 + 1024);
+    vimg_lease_free(lease);
+    memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+    second = collect(store, FALSE);
+    g_assert_cmpint(tally(second, "slices"), ==, 6000);
+    g_assert_cmpuint(helper_count_slices(store), ==, zeros);
+}
+
 /* An index that cannot be read: nothing is freed, and the message names it. */
 static void
 test_doubt(Fixture *fixture, gconstpointer data)
@@ -288,6 +336,80 @@ test_doubt(Fixture *fixture, gconstpointer data)
     json_object_unref(collect(store, FALSE));
     g_assert_cmpuint(helper_count_slices(store), ==, before - 2);
     g_assert_cmpuint(helper_count_gc(store), ==, 0);
+}
+
+/* A server far away that lists @left images fewer than there are, and says that these are all. */
+typedef struct {
+    VimgTransport parent;
+    VimgTransport *inner;
+    guint left;
+} Short;
+
+static void
+short_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    const Short *self = (const Short *)transport;
+    gsize i;
+
+    vimg_transport_run(self->inner, ops, n);
+    for (i = 0; i < n; i++) {
+        if (ops[i].kind == VIMG_OP_LIST && ops[i].result == 0 &&
+            strcmp(ops[i].path, "images") == 0 && !ops[i].infos)
+            g_ptr_array_set_size(ops[i].names, (gint)(ops[i].names->len - self->left));
+    }
+}
+
+static int
+short_sync_all(VimgTransport *transport)
+{
+    return ENOSYS;
+}
+
+static int
+short_space(VimgTransport *transport, VimgSpace *out)
+{
+    return vimg_transport_space(((Short *)transport)->inner, out);
+}
+
+static void
+short_free(VimgTransport *transport)
+{
+    vimg_transport_free(((Short *)transport)->inner);
+    g_free(transport);
+}
+
+static const VimgTransportOps short_ops = {
+    .run = short_run,
+    .sync_all = short_sync_all,
+    .space = short_space,
+    .free = short_free,
+};
+
+/* What an image needs that is there, though not listed, is not freed. */
+static void
+test_unlisted(Fixture *fixture, gconstpointer data)
+{
+    Short *far = g_new0(Short, 1);
+    VimgSliceStore *store;
+    g_autofree char *a = upload(fixture->store, "a", 1, 3);
+    g_autofree char *b = upload(fixture->store, "b", 2, 3);
+    g_autoptr(GError) error = NULL;
+    guint before = helper_count_slices(fixture->store);
+
+    far->parent.ops = &short_ops;
+    far->parent.remote = TRUE;
+    far->inner = memory_transport_new(fixture->disk, FALSE);
+    store = helper_reopen(&far->parent);
+    store->keep_deleted = G_MAXINT32;
+    json_object_unref(collect(store, FALSE));
+    far->left = 1;
+    g_assert_null(vimg_collect(store, FALSE, 0, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_true(strstr(error->message, a) || strstr(error->message, b));
+    g_assert_cmpuint(helper_count_slices(fixture->store), ==, before);
+    assert_whole(fixture->store, a, 1, 3);
+    assert_whole(fixture->store, b, 2, 3);
+    vimg_slice_store_free(store);
 }
 
 /* ---- waiting ---------------------------------------------------------------------------- */
@@ -575,9 +697,12 @@ main(int argc, char **argv)
     ADD("trash", test_trash);
     ADD("shared", test_shared);
     ADD("abandoned", test_abandoned);
-    if (memory_disk_is_memory())
+    if (memory_disk_is_memory()) {
         ADD("full", test_full);
+        ADD("spare", test_spare);
+    }
     ADD("doubt", test_doubt);
+    ADD("unlisted", test_unlisted);
     ADD("reader", test_reader);
     ADD("writer", test_writer);
     ADD("partial", test_partial);

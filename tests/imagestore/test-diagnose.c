@@ -182,6 +182,33 @@ test_files(gconstpointer data)
     memory_disk_free(disk);
 }
 
+/* What cannot be read is neither nothing nor bad. */
+static void
+test_unread(gconstpointer data)
+{
+    const char *name = data;
+    g_autofree char *ok = g_strconcat(name, "=ok", NULL);
+    g_autofree char *failed = g_strconcat(name, "=failed", NULL);
+    MemoryDisk *disk = memory_disk_new();
+    VimgSliceStore *store = helper_store(memory_transport_new(disk, TRUE));
+    g_autoptr(GString) text = g_string_new(NULL);
+    VimgDiagnosis diagnosis = {.sink = note, .data = text, .transport = store->transport};
+    guint total;
+
+    g_free(helper_create(store, "a", SLICE));
+    diagnosis.store = store;
+    memory_disk_set_fault(disk, &(Fault){.kind = FAULT_NONE});
+    vimg_diagnose_step(&diagnosis, name);
+    g_assert_cmpstr(text->str, ==, ok);
+    total = memory_disk_count_looks(disk);
+    memory_disk_set_fault(disk, &(Fault){.kind = FAULT_LOOK, .at = total, .result = ENOTCONN});
+    g_string_truncate(text, 0);
+    vimg_diagnose_step(&diagnosis, name);
+    g_assert_cmpstr(text->str, ==, failed);
+    vimg_slice_store_free(store);
+    memory_disk_free(disk);
+}
+
 /* A file system whose renames always replace will do. */
 static void
 test_plain(HelperHome *home, gconstpointer data)
@@ -250,6 +277,8 @@ test_blank(void)
     g_assert_true(called);
 }
 
+static const char *const unread[] = {"leases", "images", "leftovers", "damage"};
+
 int
 main(int argc, char **argv)
 {
@@ -259,6 +288,11 @@ main(int argc, char **argv)
     helper_add("/diagnose/plain", test_plain, NULL);
     helper_add("/diagnose/cancelled", test_cancelled, NULL);
     g_test_add_data_func("/diagnose/files", NULL, test_files);
+    for (guint i = 0; i < G_N_ELEMENTS(unread); i++) {
+        g_autofree char *path = g_strconcat("/diagnose/unread/", unread[i], NULL);
+
+        g_test_add_data_func(path, unread[i], test_unread);
+    }
     for (guint i = 0; i < G_N_ELEMENTS(mounts); i++) {
         g_autofree char *path = g_strconcat("/diagnose/mount/", mounts[i].name, NULL);
 

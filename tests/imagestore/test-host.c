@@ -506,6 +506,59 @@ test_discard(Fixture *fixture, gconstpointer data)
     helper_assert_content(fixture->store, whole, content);
 }
 
+/* Whoever was told that an image is not active finds it so, unless the message says otherwise. */
+static void
+test_uncertain(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(1, 65536, 0);
+    guint uncertain = 0;
+    gboolean through = FALSE;
+    guint at;
+
+    for (at = 1; !through; at++) {
+        g_autofree char *name = g_strdup_printf("a%u", at);
+        g_autofree char *uuid = helper_create(fixture->store, name, 0);
+        g_autoptr(GError) error = NULL;
+        gboolean told;
+
+        memory_disk_set_fault(fixture->disk, &(Fault){.kind = FAULT_CRASH, .at = at});
+        helper_upload(fixture->store, uuid, content, &error);
+        through = memory_disk_count(fixture->disk) < at;
+        memory_disk_set_fault(fixture->disk, &(Fault){FAULT_NONE});
+        told = error && strstr(error->message, "may be active");
+        uncertain += told;
+        if (error && !told)
+            g_assert_cmpint(helper_state(fixture->store, uuid), ==, VIMG_IMAGE_SAVING);
+    }
+    g_assert_cmpuint(uncertain, >, 0);
+}
+
+/* To publish what is there already is no failure, as after an answer that was lost. */
+static void
+test_publish_again(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(1, 65536, 0);
+    g_autofree char *uuid = helper_create(fixture->store, "a", 0);
+    g_auto(VimgStoredImage) image = {0};
+    g_autoptr(VimgIndex) index = NULL;
+    g_autoptr(VimgIndex) less = NULL;
+    g_autoptr(VimgLease) lease = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(helper_upload(fixture->store, uuid, content, &error));
+    g_assert_true(vimg_image_load(fixture->store, uuid, &image, &error));
+    index = vimg_image_index(fixture->store, &image, &error);
+    g_assert_no_error(error);
+    lease = vimg_lease_new(fixture->store, &error);
+    vimg_publish_image(lease, image.manifest, index, NULL, &error);
+    g_assert_no_error(error);
+    helper_assert_content(fixture->store, uuid, content);
+    less = vimg_index_copy(index, 0);
+    g_assert_false(vimg_publish_image(lease, image.manifest, less, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+    helper_assert_content(fixture->store, uuid, content);
+}
+
 static const VimgStoreParams params = {.slice_size = 1024 * 1024};
 
 static void
@@ -574,12 +627,16 @@ main(int argc, char **argv)
         {"/imagestore/host/read-only", test_read_only},
         {"/imagestore/host/changed-while-listed", test_changed_while_listed},
         {"/imagestore/host/discard", test_discard},
+        {"/imagestore/host/publish-again", test_publish_again},
     };
     gsize i;
 
     g_test_init(&argc, &argv, NULL);
     for (i = 0; i < G_N_ELEMENTS(tests); i++)
         g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].test, tear_down);
+    /* a server is not told to fail from one operation on */
+    if (memory_disk_is_memory())
+        g_test_add("/imagestore/host/uncertain", Fixture, NULL, set_up, test_uncertain, tear_down);
     g_test_add_data_func("/imagestore/host/making", NULL, test_making);
     return g_test_run();
 }

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -224,6 +225,37 @@ test_identity(HelperHome *home, gconstpointer data)
     g_assert_true(g_str_has_prefix(first, "dir:/"));
 }
 
+static int
+no_space(VimgTransport *transport, VimgSpace *out)
+{
+    return EIO;
+}
+
+/* What is to be kept free is not forgotten where nobody knows how much there is. */
+static void
+test_reserve(HelperHome *home, gconstpointer data)
+{
+    VimgPluginPool pool = pool_in(home->dir);
+    VimgSliceStore *store = helper_local_store(home);
+    VimgTransportOps broken = *store->transport->ops;
+    g_autoptr(GError) error = NULL;
+
+    pool.space_reserve = G_MAXUINT64;
+    g_assert_true(vimg_imagestore_update(store, &pool, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(store->space_reserve, >, 0);
+    broken.space = no_space;
+    store->transport->ops = &broken;
+    g_assert_false(vimg_imagestore_update(store, &pool, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_cmpuint(store->space_reserve, >, 0);
+    g_clear_error(&error);
+    pool.space_reserve = 5;
+    g_assert_true(vimg_imagestore_update(store, &pool, &error));
+    g_assert_cmpuint(store->space_reserve, ==, 5);
+    vimg_slice_store_free(store);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -241,5 +273,6 @@ main(int argc, char **argv)
     }
     helper_add("/imagestore/open/locations", test_locations, NULL);
     helper_add("/imagestore/open/identity", test_identity, NULL);
+    helper_add("/imagestore/open/reserve", test_reserve, NULL);
     return g_test_run();
 }

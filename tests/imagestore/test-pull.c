@@ -15,6 +15,7 @@
 #include "memory-transport.h"
 #include "pull.h"
 #include "slice.h"
+#include "slow-transport.h"
 #include "store-helper.h"
 #include "trash.h"
 
@@ -337,6 +338,32 @@ test_resume(void)
     vimg_services = NULL;
 }
 
+/* Who carries waits for a lost storage as long as the job it works for. */
+static void
+test_patience(void)
+{
+    g_auto(World) world = world_new(TRUE);
+    g_autoptr(GError) error = NULL;
+    VimgTransport *slow[2];
+    gsize i;
+
+    make(&world, &error);
+    vimg_slice_store_free(world.source);
+    vimg_slice_store_free(world.here);
+    for (i = 0; i < G_N_ELEMENTS(slow); i++)
+        slow[i] = slow_transport_new(memory_transport_new(world.disks[i], TRUE), 0);
+    world.source = helper_reopen(slow[0]);
+    world.here = helper_reopen(slow[1]);
+    helper_serve();
+    helper_cancel_after = 0;
+    g_assert_true(pull_job(&world, 0, HELPER_JOB, &error) || error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(slow_transport_ops(slow[1], VIMG_OP_CREATE), >, 0);
+    for (i = 0; i < G_N_ELEMENTS(slow); i++)
+        g_assert_cmpuint(slow_transport_jobless(slow[i]), ==, 0);
+    vimg_services = NULL;
+}
+
 static gboolean
 run_cancelled(VimgPluginJob *job, gpointer data, GError **error)
 {
@@ -552,6 +579,16 @@ test_list_whole(void)
     g_assert_cmpuint(n, ==, 1);
     g_assert_false(vimg_image_list_whole(world.source, count_image, &n, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_clear_error(&error);
+    /* nor is one that has only its index left */
+    for (i = 0; i < names->len; i++) {
+        g_autofree char *path = vimg_image_path(world.from, g_ptr_array_index(names, i));
+
+        if (g_str_has_suffix(path, ".json"))
+            vimg_transport_unlink(world.source->transport, path);
+    }
+    g_assert_false(vimg_image_list_whole(world.source, count_image, &n, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
 }
 
 static void
@@ -591,6 +628,7 @@ main(int argc, char **argv)
     g_test_add_data_func("/imagestore/pull/bad-source/missing", NULL, test_bad_source);
     g_test_add_func("/imagestore/pull/mend", test_mend);
     g_test_add_func("/imagestore/pull/resume", test_resume);
+    g_test_add_func("/imagestore/pull/patience", test_patience);
     g_test_add_func("/imagestore/pull/cancel", test_cancel);
     for (i = 0; i < G_N_ELEMENTS(settings); i++) {
         const char *side = settings[i].disk == 0 ? "source" : "here";

@@ -5,6 +5,9 @@
  */
 #include "config.h"
 
+#include <errno.h>
+#include <pthread.h>
+
 #include "memory-transport.h"
 #include "slice.h"
 #include "store-helper.h"
@@ -322,6 +325,114 @@ add(const char *path, void (*test)(Fixture *, gconstpointer), gconstpointer data
     g_test_add(path, Fixture, data, set_up, test, tear_down);
 }
 
+/* ---- a storage that hangs --------------------------------------------------------------- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    gboolean stuck; /* what is stored cannot be read: not yet */
+    guint reading;
+} hang = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+typedef struct {
+    VimgTransport parent;
+    VimgTransport *inner;
+} Hanging;
+
+static void
+wait_if_stuck(const VimgOp *op)
+{
+    if (op->kind != VIMG_OP_READ || !g_str_has_prefix(op->path, VIMG_SLICES_DIR))
+        return;
+    pthread_mutex_lock(&hang.lock);
+    hang.reading++;
+    pthread_cond_broadcast(&hang.changed);
+    while (hang.stuck)
+        pthread_cond_wait(&hang.changed, &hang.lock);
+    pthread_mutex_unlock(&hang.lock);
+}
+
+static void
+hanging_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        wait_if_stuck(&ops[i]);
+    vimg_transport_run(((Hanging *)transport)->inner, ops, n);
+}
+
+static int
+hanging_sync_all(VimgTransport *transport)
+{
+    return ENOSYS;
+}
+
+static int
+hanging_space(VimgTransport *transport, VimgSpace *out)
+{
+    return vimg_transport_space(((Hanging *)transport)->inner, out);
+}
+
+static void
+hanging_free(VimgTransport *transport)
+{
+    vimg_transport_free(((Hanging *)transport)->inner);
+    g_free(transport);
+}
+
+static const VimgTransportOps hanging_ops = {
+    .run = hanging_run,
+    .sync_all = hanging_sync_all,
+    .space = hanging_space,
+    .free = hanging_free,
+};
+
+static void
+set_stuck(gboolean stuck)
+{
+    pthread_mutex_lock(&hang.lock);
+    hang.stuck = stuck;
+    pthread_cond_broadcast(&hang.changed);
+    pthread_mutex_unlock(&hang.lock);
+}
+
+/* Whoever compares with a storage that hangs does not hold up the uploads to others. */
+static void
+test_hanging(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(1, 40 * 65536, 0);
+    g_autoptr(VimgBuffer) other = helper_content(2, 40 * 65536, 0);
+    MemoryDisk *disk = memory_disk_new();
+    Hanging *hanging = g_new0(Hanging, 1);
+    VimgSliceStore *far;
+    VimgSliceWriter *writer;
+    g_autofree char *there = NULL;
+    g_autofree char *here = helper_create(fixture->store, "here", 0);
+    g_autoptr(GError) error = NULL;
+
+    hanging->parent.ops = &hanging_ops;
+    hanging->parent.remote = TRUE;
+    hanging->inner = memory_transport_new(disk, FALSE);
+    far = helper_store(&hanging->parent);
+    there = helper_create(far, "there", 0);
+    store_part(far, there, content, 0, content->size);
+    set_stuck(TRUE);
+    writer = open_at(far, there, 0, &error);
+    g_assert_no_error(error);
+    helper_feed(writer, other, 0, 65536, FALSE, NULL);
+    pthread_mutex_lock(&hang.lock);
+    while (hang.reading == 0)
+        pthread_cond_wait(&hang.changed, &hang.lock);
+    pthread_mutex_unlock(&hang.lock);
+    g_assert_true(helper_upload(fixture->store, here, content, &error));
+    set_stuck(FALSE);
+    g_assert_false(helper_finish(writer, FALSE, 0, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+    vimg_slice_store_free(far);
+    memory_disk_free(disk);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -337,5 +448,6 @@ main(int argc, char **argv)
     add("/imagestore/resume/read", test_read, NULL);
     add("/imagestore/resume/read-damaged", test_read_damaged, NULL);
     add("/imagestore/resume/undeclared", test_undeclared, NULL);
+    add("/imagestore/resume/hanging", test_hanging, NULL);
     return g_test_run();
 }

@@ -12,120 +12,70 @@
 #include <unistd.h>
 
 #include "sftp-helper.h"
+#include "sftp-peer.h"
 #include "thread.h"
 
 #define N_CALLS 8
 #define QUICK 200 /* milliseconds of patience where the server does nothing */
 #define SOON 1000 /* the same where it has to greet before, on however busy a host */
 #define PATIENT 60000
+#define NONSENSE "cannot be understood"
 
 /* ---- the server's side --------------------------------------------------------------------- */
 
-typedef struct _Script Script;
+typedef SftpScript Script;
 
-/* The far end of a socket, in a thread of its own. */
-typedef struct {
-    const Script *script;
-    int fd;
-    gsize allowed; /* bytes it says before it hangs up */
-    gsize piece;   /* bytes of a write; 0: all */
-} Peer;
-
-struct _Script {
+struct _SftpScript {
     const char *path;
-    void (*greet)(Peer *peer);
+    void (*greet)(SftpPeer *peer); /* NULL: it says @greeting */
     /* after all N_CALLS have come; @ids of LSTAT, READ, LSTAT, READ… */
-    void (*answer)(Peer *peer, const guint32 *ids);
+    void (*answer)(SftpPeer *peer, const guint32 *ids);
     const char *reason; /* why the session is lost; NULL: it is not */
     guint patience;
+    VimgSftpType first; /* instead of the first LSTAT, one of what a server may be slow at */
+    guint slow;         /* patience with that; 0: the same */
+    const char *greeting;
+    const char *reply; /* in the place of answer(): one packet alone */
+    guint of;          /* to which of the requests */
+    guint32 off;       /* how far its id is from that of the request */
 };
 
-static void
-say(Peer *peer, gconstpointer data, gsize size)
-{
-    const guint8 *at = data;
-
-    while (size > 0) {
-        gsize piece = MIN(peer->piece > 0 ? MIN(peer->piece, size) : size, peer->allowed);
-        gssize n = piece > 0 ? send(peer->fd, at, piece, MSG_NOSIGNAL) : -1;
-
-        if (n <= 0) {
-            shutdown(peer->fd, SHUT_RDWR);
-            return;
-        }
-        at += n;
-        size -= (gsize)n;
-        peer->allowed -= (gsize)n;
-    }
-}
-
-/* A packet in hexadecimal, "*" for the bytes of @id; the length is put in front. */
-static void
-say_packet(Peer *peer, const char *hex, guint32 id)
-{
-    g_autoptr(GByteArray) out = g_byte_array_new();
-    guint32 number = GUINT32_TO_BE(id);
-
-    g_byte_array_append(out, (const guint8 *)"0000", 4);
-    for (; *hex; hex++) {
-        guint8 byte;
-
-        if (*hex == ' ')
-            continue;
-        if (*hex == '*') {
-            g_byte_array_append(out, (const guint8 *)&number, 4);
-            continue;
-        }
-        byte = (guint8)(g_ascii_xdigit_value(hex[0]) << 4 | g_ascii_xdigit_value(hex[1]));
-        g_byte_array_append(out, &byte, 1);
-        hex++;
-    }
-    number = GUINT32_TO_BE(out->len - 4);
-    memcpy(out->data, &number, 4);
-    say(peer, out->data, out->len);
-}
-
-/* FALSE once the client is gone. */
 static gboolean
-hear(Peer *peer, gpointer data, gsize size)
+hear_packet(SftpPeer *peer, guint32 *id)
 {
-    return recv(peer->fd, data, size, MSG_WAITALL) == (gssize)size;
+    VimgSftpType type;
+
+    return sftp_peer_hear_request(peer, &type, id);
 }
 
-static gboolean
-hear_packet(Peer *peer, guint32 *id)
+static void
+greet_by(SftpPeer *peer)
 {
-    g_autofree guint8 *packet = NULL;
-    guint32 length;
-
-    if (!hear(peer, &length, sizeof(length)))
-        return FALSE;
-    length = GUINT32_FROM_BE(length);
-    g_assert_cmpuint(length, >=, 5);
-    packet = g_malloc(length);
-    if (!hear(peer, packet, length))
-        return FALSE;
-    memcpy(id, packet + 1, 4);
-    *id = GUINT32_FROM_BE(*id);
-    return TRUE;
+    if (peer->script->greet)
+        peer->script->greet(peer);
+    else
+        sftp_peer_say_packet(peer, peer->script->greeting, 0);
 }
 
 static void *
 peer_main(void *data)
 {
-    Peer *peer = data;
+    SftpPeer *peer = data;
+    const Script *script = peer->script;
     guint32 ids[N_CALLS];
     guint32 version;
     guint8 rest;
     gsize n = 0;
 
     if (hear_packet(peer, &version))
-        peer->script->greet(peer);
+        greet_by(peer);
     while (n < N_CALLS && hear_packet(peer, &ids[n]))
         n++;
-    if (n == N_CALLS && peer->script->answer)
-        peer->script->answer(peer, ids);
-    while (hear(peer, &rest, 1))
+    if (n == N_CALLS && script->answer)
+        script->answer(peer, ids);
+    else if (n == N_CALLS && script->reply)
+        sftp_peer_say_packet(peer, script->reply, ids[script->of] + script->off);
+    while (sftp_peer_hear(peer, &rest, 1))
         ;
     close(peer->fd);
     return NULL;
@@ -134,22 +84,22 @@ peer_main(void *data)
 /* ---- what it does -------------------------------------------------------------------------- */
 
 static void
-greet(Peer *peer)
+greet(SftpPeer *peer)
 {
-    say_packet(peer, "02 00000003", 0);
+    sftp_peer_say_packet(peer, "02 00000003", 0);
 }
 
 static void
-answer_one(Peer *peer, const guint32 *ids, gsize i)
+answer_one(SftpPeer *peer, const guint32 *ids, gsize i)
 {
     if (i % 2 == 0)
-        say_packet(peer, "69 * 00000005 0000000000000007 000081a4", ids[i]);
+        sftp_peer_say_packet(peer, "69 * 00000005 0000000000000007 000081a4", ids[i]);
     else
-        say_packet(peer, "67 * 00000003 616263", ids[i]);
+        sftp_peer_say_packet(peer, "67 * 00000003 616263", ids[i]);
 }
 
 static void
-answer_all(Peer *peer, const guint32 *ids)
+answer_all(SftpPeer *peer, const guint32 *ids)
 {
     gsize i;
 
@@ -158,7 +108,7 @@ answer_all(Peer *peer, const guint32 *ids)
 }
 
 static void
-answer_backwards(Peer *peer, const guint32 *ids)
+answer_backwards(SftpPeer *peer, const guint32 *ids)
 {
     gsize i;
 
@@ -167,134 +117,91 @@ answer_backwards(Peer *peer, const guint32 *ids)
 }
 
 static void
-answer_twice(Peer *peer, const guint32 *ids)
+answer_twice(SftpPeer *peer, const guint32 *ids)
 {
     answer_one(peer, ids, 0);
     answer_one(peer, ids, 0);
 }
 
 static void
-answer_other(Peer *peer, const guint32 *ids)
-{
-    say_packet(peer, "65 * 00000004 00000000 00000000", ids[N_CALLS - 1] + 1);
-}
-
-/* An answer to a READ in the place of one to an LSTAT. */
-static void
-answer_wrong_type(Peer *peer, const guint32 *ids)
-{
-    say_packet(peer, "67 * 00000003 616263", ids[0]);
-}
-
-static void
-answer_fine(Peer *peer, const guint32 *ids)
-{
-    say_packet(peer, "65 * 00000000 00000000 00000000", ids[0]);
-}
-
-static void
-answer_truncated(Peer *peer, const guint32 *ids)
-{
-    say_packet(peer, "69 * 00000005 0000000000000007 0000", ids[0]);
-}
-
-static void
-answer_too_much(Peer *peer, const guint32 *ids)
-{
-    say_packet(peer, "67 * 00000005 6162636465", ids[1]);
-}
-
-static void
-answer_huge(Peer *peer, const guint32 *ids)
+answer_huge(SftpPeer *peer, const guint32 *ids)
 {
     static const guint8 length[] = {0, 4, 0, 1};
 
     (void)ids;
-    say(peer, length, sizeof(length));
+    sftp_peer_say(peer, length, sizeof(length));
 }
 
 static void
-answer_short(Peer *peer, const guint32 *ids)
-{
-    (void)ids;
-    say_packet(peer, "65 000000", 0);
-}
-
-static void
-answer_half(Peer *peer, const guint32 *ids)
+answer_half(SftpPeer *peer, const guint32 *ids)
 {
     static const guint8 half[] = {0, 0, 0, 50, 105};
 
     answer_one(peer, ids, 0);
-    say(peer, half, sizeof(half));
+    sftp_peer_say(peer, half, sizeof(half));
+}
+
+/* Longer than a server may take for anything else. */
+static void
+answer_late(SftpPeer *peer, const guint32 *ids)
+{
+    gsize i;
+
+    g_usleep(SOON / 2 * 3 * 1000);
+    sftp_peer_say_packet(peer, "65 * 00000000 00000000 00000000", ids[0]);
+    for (i = 1; i < N_CALLS; i++)
+        answer_one(peer, ids, i);
 }
 
 /* A byte now and then, of a packet that never ends. */
 static void
-answer_drops(Peer *peer, const guint32 *ids)
+answer_drops(SftpPeer *peer, const guint32 *ids)
 {
     static const guint8 length[] = {0, 1, 0, 0};
 
     (void)ids;
-    say(peer, length, sizeof(length));
+    sftp_peer_say(peer, length, sizeof(length));
     while (send(peer->fd, "", 1, MSG_NOSIGNAL) == 1)
         g_usleep(QUICK / 10 * 1000);
 }
 
 static void
-hang_up(Peer *peer, const guint32 *ids)
+hang_up(SftpPeer *peer, const guint32 *ids)
 {
     answer_one(peer, ids, 0);
     shutdown(peer->fd, SHUT_RDWR);
 }
 
 static void
-greet_not(Peer *peer)
+greet_not(SftpPeer *peer)
 {
     (void)peer;
 }
 
 static void
-greet_and_hang_up(Peer *peer)
+greet_and_hang_up(SftpPeer *peer)
 {
     shutdown(peer->fd, SHUT_RDWR);
 }
 
-static void
-greet_old(Peer *peer)
-{
-    say_packet(peer, "02 00000002", 0);
-}
-
-static void
-greet_truncated(Peer *peer)
-{
-    say_packet(peer, "02 00000003 00000004 616263", 0);
-}
-
-static void
-greet_status(Peer *peer)
-{
-    say_packet(peer, "65 00000000 00000004", 0);
-}
-
 /* What a login script prints. */
 static void
-greet_text(Peer *peer)
+greet_text(SftpPeer *peer)
 {
-    say(peer, "Welcome to Debian\n", 18);
+    sftp_peer_say(peer, "Welcome to Debian\n", 18);
 }
 
 /* Offers limits@openssh.com and then never tells them. */
 static void
-greet_limits(Peer *peer)
+greet_limits(SftpPeer *peer)
 {
-    say_packet(peer, "02 00000003 00000012 6c696d697473406f70656e7373682e636f6d 00000001 31", 0);
+    sftp_peer_say_packet(
+        peer, "02 00000003 00000012 6c696d697473406f70656e7373682e636f6d 00000001 31", 0);
 }
 
 /* Each half of it comes within its patience, the whole does not. */
 static void
-greet_slowly(Peer *peer)
+greet_slowly(SftpPeer *peer)
 {
     guint32 id;
 
@@ -303,12 +210,12 @@ greet_slowly(Peer *peer)
     if (!hear_packet(peer, &id))
         return;
     g_usleep(QUICK / 4 * 3 * 1000);
-    say_packet(peer, "65 * 00000004", id);
+    sftp_peer_say_packet(peer, "65 * 00000004", id);
 }
 
 /* The largest packet, a little at a time. */
 static void
-greet_drops(Peer *peer)
+greet_drops(SftpPeer *peer)
 {
     const guint32 size = VIMG_SFTP_PACKET_MAX;
     const guint32 length = GUINT32_TO_BE(size);
@@ -321,7 +228,7 @@ greet_drops(Peer *peer)
     packet[8] = 3;
     memcpy(packet + 9, &name, 4);
     for (at = 0; at < 4 + size && peer->allowed > 0; at += 8192) {
-        say(peer, packet + at, MIN(8192, 4 + size - at));
+        sftp_peer_say(peer, packet + at, MIN(8192, 4 + size - at));
         g_usleep(QUICK / 10 * 1000);
     }
 }
@@ -333,25 +240,33 @@ static const Script good = {"all", greet, answer_all, NULL, PATIENT};
 static const Script scripts[] = {
     {"backwards", greet, answer_backwards, NULL, PATIENT},
     {"twice", greet, answer_twice, "not made", PATIENT},
-    {"other", greet, answer_other, "not made", PATIENT},
-    {"wrong-type", greet, answer_wrong_type, "cannot be understood", PATIENT},
-    {"fine", greet, answer_fine, "cannot be understood", PATIENT},
-    {"truncated", greet, answer_truncated, "cannot be understood", PATIENT},
-    {"too-much", greet, answer_too_much, "cannot be understood", PATIENT},
+    {"other", greet, NULL, "not made", PATIENT, .reply = "65 * 00000004 00000000 00000000",
+     .of = N_CALLS - 1, .off = 1},
+    /* an answer to a READ in the place of one to an LSTAT */
+    {"wrong-type", greet, NULL, NONSENSE, PATIENT, .reply = "67 * 00000003 616263"},
+    {"fine", greet, NULL, NONSENSE, PATIENT, .reply = "65 * 00000000 00000000 00000000"},
+    {"truncated", greet, NULL, NONSENSE, PATIENT, .reply = "69 * 00000005 0000000000000007 0000"},
+    {"too-much", greet, NULL, NONSENSE, PATIENT, .reply = "67 * 00000005 6162636465", .of = 1},
     {"huge", greet, answer_huge, "262145 bytes", PATIENT},
-    {"short", greet, answer_short, "4 bytes", PATIENT},
+    {"short", greet, NULL, "4 bytes", PATIENT, .reply = "65 000000"},
     {"half", greet, answer_half, "did not answer", SOON},
     {"drops", greet, answer_drops, "did not answer", SOON},
     {"silent", greet, NULL, "did not answer", SOON},
+    {"slow-close", greet, answer_late, NULL, SOON, VIMG_SFTP_CLOSE, PATIENT},
+    {"slow-rename", greet, answer_late, NULL, SOON, VIMG_SFTP_RENAME, PATIENT},
+    {"slow-posix-rename", greet, answer_late, NULL, SOON, VIMG_SFTP_POSIX_RENAME, PATIENT},
+    {"slow-fsync", greet, answer_late, NULL, SOON, VIMG_SFTP_FSYNC, PATIENT},
+    {"slow-mkdir", greet, NULL, "within 1 seconds", SOON, VIMG_SFTP_MKDIR, PATIENT},
+    {"never-fsync", greet, NULL, "within 2 seconds", SOON, VIMG_SFTP_FSYNC, 2 * SOON},
     {"hang-up", greet, hang_up, "ended", PATIENT},
 };
 
 static const Script greetings[] = {
     {"silent", greet_not, NULL, "did not answer", QUICK},
     {"hang-up", greet_and_hang_up, NULL, "ended", PATIENT},
-    {"old", greet_old, NULL, "version 2", PATIENT},
-    {"truncated", greet_truncated, NULL, "does not speak", PATIENT},
-    {"status", greet_status, NULL, "does not speak", PATIENT},
+    {"old", NULL, NULL, "version 2", PATIENT, .greeting = "02 00000002"},
+    {"truncated", NULL, NULL, "does not speak", PATIENT, .greeting = "02 00000003 00000004 616263"},
+    {"status", NULL, NULL, "does not speak", PATIENT, .greeting = "65 00000000 00000004"},
     {"text", greet_text, NULL, "1466264675 bytes", PATIENT},
     {"limits", greet_limits, NULL, "did not answer", QUICK},
     {"slowly", greet_slowly, NULL, "did not answer", QUICK},
@@ -360,25 +275,29 @@ static const Script greetings[] = {
 
 /* Begins a session with a peer that does as @script says; NULL if it came to nothing. */
 static VimgSftpSession *
-meet(Peer *peer, pthread_t *thread, GError **error)
+meet(SftpPeer *peer, pthread_t *thread, GError **error)
 {
     int fds[2];
 
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
     peer->fd = fds[1];
     g_assert_cmpint(thread_start(thread, peer_main, peer), ==, 0);
-    return vimg_sftp_session_new_patient(vimg_sftp_stream_new_fd(fds[0]), peer->script->patience,
-                                         error);
+    return vimg_sftp_session_new_patient(
+        vimg_sftp_stream_new_fd(fds[0]), peer->script->patience,
+        peer->script->slow > 0 ? peer->script->slow : peer->script->patience, error);
 }
 
 static void
-submit_all(VimgSftpSession *session, HelperCall *calls)
+submit_all(VimgSftpSession *session, const Script *script, HelperCall *calls)
 {
     gsize i;
 
     for (i = 0; i < N_CALLS; i++) {
         calls[i].request.type = i % 2 ? VIMG_SFTP_READ : VIMG_SFTP_LSTAT;
+        if (i == 0 && script->first)
+            calls[i].request.type = script->first;
         calls[i].request.path = "/";
+        calls[i].request.to = "/";
         calls[i].request.handle = (const guint8 *)"h";
         calls[i].request.handle_size = 1;
         calls[i].request.size = 3;
@@ -396,7 +315,7 @@ check_all(HelperCall *calls)
     for (i = 0; i < N_CALLS; i++) {
         guint32 status = helper_wait(&calls[i]);
 
-        if (status == VIMG_SFTP_OK && i % 2 == 0)
+        if (status == VIMG_SFTP_OK && calls[i].request.type == VIMG_SFTP_LSTAT)
             g_assert_cmpuint(calls[i].attrs.size, ==, 7);
         if (status == VIMG_SFTP_OK && i % 2 == 1)
             g_assert_cmpmem(g_bytes_get_data(calls[i].data, NULL), g_bytes_get_size(calls[i].data),
@@ -422,7 +341,7 @@ static void
 test_script(gconstpointer data)
 {
     const Script *script = data;
-    Peer peer = {.script = script, .allowed = G_MAXSIZE};
+    SftpPeer peer = {.script = script, .allowed = G_MAXSIZE};
     HelperCall calls[N_CALLS] = {0};
     HelperCall late = {.request = {.type = VIMG_SFTP_LSTAT, .path = "/"}};
     g_autoptr(GError) error = NULL;
@@ -433,7 +352,7 @@ test_script(gconstpointer data)
 
     session = meet(&peer, &thread, &error);
     g_assert_no_error(error);
-    submit_all(session, calls);
+    submit_all(session, peer.script, calls);
     answered = check_all(calls);
     g_assert_cmpint(answered == N_CALLS, ==, script->reason == NULL);
     g_assert_cmpint(vimg_sftp_session_is_lost(session, &reason), ==, script->reason != NULL);
@@ -452,7 +371,7 @@ static void
 test_greeting(gconstpointer data)
 {
     const Script *script = data;
-    Peer peer = {.script = script, .allowed = G_MAXSIZE};
+    SftpPeer peer = {.script = script, .allowed = G_MAXSIZE};
     g_autoptr(GError) error = NULL;
     pthread_t thread;
 
@@ -479,7 +398,7 @@ test_nobody(void)
 static guint
 die_after(gsize allowed)
 {
-    Peer peer = {.script = &good, .allowed = allowed};
+    SftpPeer peer = {.script = &good, .allowed = allowed};
     HelperCall calls[N_CALLS] = {0};
     g_autoptr(GError) error = NULL;
     VimgSftpSession *session;
@@ -488,7 +407,7 @@ die_after(gsize allowed)
 
     session = meet(&peer, &thread, &error);
     if (session) {
-        submit_all(session, calls);
+        submit_all(session, peer.script, calls);
         answered = check_all(calls);
         vimg_sftp_session_free(session);
         check_once(calls);
@@ -521,7 +440,7 @@ test_death(void)
 static void
 test_bytes(void)
 {
-    Peer peer = {.script = &good, .allowed = G_MAXSIZE, .piece = 1};
+    SftpPeer peer = {.script = &good, .allowed = G_MAXSIZE, .piece = 1};
     HelperCall calls[N_CALLS] = {0};
     g_autoptr(GError) error = NULL;
     VimgSftpSession *session;
@@ -529,7 +448,7 @@ test_bytes(void)
 
     session = meet(&peer, &thread, &error);
     g_assert_no_error(error);
-    submit_all(session, calls);
+    submit_all(session, peer.script, calls);
     g_assert_cmpuint(check_all(calls), ==, N_CALLS);
     vimg_sftp_session_free(session);
     pthread_join(thread, NULL);
@@ -541,7 +460,7 @@ static void
 test_free(void)
 {
     static const Script silent = {"", greet, NULL, NULL, PATIENT};
-    Peer peer = {.script = &silent, .allowed = G_MAXSIZE};
+    SftpPeer peer = {.script = &silent, .allowed = G_MAXSIZE};
     HelperCall calls[N_CALLS] = {0};
     g_autoptr(GError) error = NULL;
     VimgSftpSession *session;
@@ -549,7 +468,7 @@ test_free(void)
 
     session = meet(&peer, &thread, &error);
     g_assert_no_error(error);
-    submit_all(session, calls);
+    submit_all(session, peer.script, calls);
     g_assert_cmpuint(vimg_sftp_session_load(session), >, 0);
     vimg_sftp_session_free(session);
     pthread_join(thread, NULL);
@@ -580,7 +499,7 @@ chain_done(VimgSftpRequest *request, const VimgSftpReply *reply)
 static void
 test_chain(void)
 {
-    Peer peer = {.script = &good, .allowed = G_MAXSIZE};
+    SftpPeer peer = {.script = &good, .allowed = G_MAXSIZE};
     Chain chain = {.left = N_CALLS + 5};
     g_autoptr(GError) error = NULL;
     pthread_t thread;

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cut-stream.h"
@@ -78,8 +79,11 @@ test_job(void)
     throw_result(&error, ECANCELED, "x");
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
     vimg_transport_free(transport);
-    /* patience without a job would end before the second attempt */
+    /* whoever is refused again and again gets locked out */
+    g_assert_cmpuint(server.connections, ==, 1);
+    /* patience without a job would end before the last attempt */
     server.failures = 4;
+    server.code = VIMG_ERROR_DISCONNECTED;
     transport = cut_transport_new(&server, 1, 1);
     {
         VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
@@ -88,6 +92,78 @@ test_job(void)
     }
     vimg_transport_free(transport);
     helper_remove_dir(dir);
+}
+
+static void
+wait_for_question(const char *dir)
+{
+    while (__atomic_load_n(&helper_cancel_after, __ATOMIC_RELAXED) > 0)
+        g_usleep(1000);
+}
+
+/* However slow the server is, a job that was cancelled asks it for no more. */
+static void
+test_cancel(void)
+{
+    g_autofree char *dir = helper_dir();
+    g_autofree char *path = g_build_filename(dir, "f", NULL);
+    Cut cut = {CUT_LATE, CUT_GREETING + 10, .late = wait_for_question, .dir = dir};
+    CutServer server = {.dir = dir, .cut = &cut};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+    g_autoptr(VimgBuffer) content = NULL;
+
+    g_assert_true(g_file_set_contents(path, "", 0, NULL));
+    g_assert_cmpint(truncate(path, 256 * MIB), ==, 0);
+    g_assert_true(vimg_transport_sftp_connect(transport, NULL));
+    helper_serve();
+    helper_cancel_after = 1;
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpint(vimg_transport_read(transport, "f", 256 * MIB, &content), ==, ECANCELED);
+    }
+    g_assert_null(content);
+    vimg_transport_free(transport);
+    helper_remove_dir(dir);
+}
+
+static gint begun; /* atomic */
+
+static VimgSftpStream *
+connect_second(gpointer data, GError **error)
+{
+    if (__atomic_fetch_add(&begun, 1, __ATOMIC_ACQ_REL) > 0)
+        return vimg_sftp_stream_new_fd(helper_sftp_server(NULL, NULL));
+    g_usleep(200000);
+    throw_error(error, VIMG_ERROR_AUTH, "no");
+    return NULL;
+}
+
+static void *
+ask_once(void *data)
+{
+    VimgFileInfo info;
+
+    vimg_transport_stat(data, ".", &info);
+    return NULL;
+}
+
+/* An attempt by the former one, which is under way, is not the answer. */
+static void
+test_connect_again(void)
+{
+    VimgTransport *transport = vimg_transport_sftp_new(&(VimgSftpTransportConfig){
+        .root = "/", .connect = connect_second, .connections = 1, .patience = 1000});
+    g_autoptr(GError) error = NULL;
+    pthread_t thread;
+
+    thread_must(thread_start(&thread, ask_once, transport));
+    while (__atomic_load_n(&begun, __ATOMIC_ACQUIRE) == 0)
+        g_usleep(100);
+    g_assert_true(vimg_transport_sftp_connect(transport, &error));
+    g_assert_no_error(error);
+    pthread_join(thread, NULL);
+    vimg_transport_free(transport);
 }
 
 /* The pool hears of a loss though nobody asks for anything, and of the connection after it. */
@@ -116,6 +192,8 @@ test_status(void)
     helper_remove_dir(dir);
 }
 
+#define WELL G_MAXUINT /* Cut.at: the connection that lasts */
+
 /* A server that dies of an operation is not killed for ever. */
 static VimgSftpStream *
 connect_fatal(gpointer data, GError **error)
@@ -125,8 +203,9 @@ connect_fatal(gpointer data, GError **error)
 
     while (next->kind != CUT_NEVER)
         next++;
-    g_assert_cmpuint(next - cuts, <, 7);
-    *next = (Cut){CUT_REQUEST, CUT_GREETING + 1};
+    g_assert_true(next - cuts < 7 || next->at == WELL);
+    if (next->at != WELL)
+        *next = (Cut){CUT_REQUEST, CUT_GREETING + 1};
     return cut_stream_new(helper_sftp_server(NULL, NULL), next);
 }
 
@@ -140,6 +219,160 @@ test_fatal(void)
 
     g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ENOTCONN);
     vimg_transport_free(transport);
+}
+
+/* ---- which machine ------------------------------------------------------------------------- */
+
+/* All have the same directory, and connections are counted. */
+typedef struct {
+    const char *dir;
+    guint firsts, more, checks; /* atomic */
+    Cut cut;
+} Machines;
+
+static VimgSftpStream *
+connect_any(gpointer data, GError **error)
+{
+    Machines *machines = data;
+
+    if (__atomic_fetch_add(&machines->firsts, 1, __ATOMIC_RELAXED) == 0)
+        return cut_stream_new(helper_sftp_server(NULL, NULL), &machines->cut);
+    return vimg_sftp_stream_new_fd(helper_sftp_server(NULL, NULL));
+}
+
+static VimgSftpStream *
+connect_same(gpointer data, GError **error)
+{
+    __atomic_add_fetch(&((Machines *)data)->more, 1, __ATOMIC_RELAXED);
+    return vimg_sftp_stream_new_fd(helper_sftp_server(NULL, NULL));
+}
+
+/* The second one that is met is another one. */
+static gboolean
+check_machine(VimgTransport *fresh, gpointer data, GError **error)
+{
+    Machines *machines = data;
+    g_autoptr(VimgBuffer) mark = NULL;
+    g_autofree char *resolved = NULL;
+    int result;
+
+    resolved = vimg_transport_resolve(fresh, &result);
+    g_assert_cmpstr(resolved, ==, machines->dir);
+    g_assert_cmpint(vimg_transport_read(fresh, "mark", 10, &mark), ==, 0);
+    if (__atomic_add_fetch(&machines->checks, 1, __ATOMIC_RELAXED) == 2)
+        return throw_error(error, VIMG_ERROR_DISCONNECTED, "another %s", "store");
+    return TRUE;
+}
+
+/* To @dir, where a file says that it is the right one. */
+static VimgTransport *
+machines_transport(Machines *machines, const char *dir, guint connections)
+{
+    g_autofree char *mark = g_build_filename(dir, "mark", NULL);
+
+    g_assert_true(g_file_set_contents(mark, "x", 1, NULL));
+    return vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = dir,
+                                                              .connect = connect_any,
+                                                              .connect_more = connect_same,
+                                                              .check = check_machine,
+                                                              .data = machines,
+                                                              .connections = connections,
+                                                              .patience = 1000});
+}
+
+static void
+test_machines(void)
+{
+    g_autofree char *dir = helper_dir();
+    g_autofree char *real = realpath(dir, NULL);
+    Machines machines = {.dir = real, .cut = {CUT_REQUEST, 100}};
+    VimgTransport *transport = machines_transport(&machines, dir, 1);
+    VimgFileInfo info;
+    guint i;
+
+    for (i = 0; i < 200; i++)
+        g_assert_cmpint(vimg_transport_stat(transport, "mark", &info), ==, 0);
+    vimg_transport_free(transport);
+    g_assert_true(machines.cut.cut);
+    g_assert_cmpuint(machines.firsts, ==, 3);
+    g_assert_cmpuint(machines.checks, ==, 3);
+    g_assert_cmpuint(machines.more, ==, 0);
+    helper_remove_dir(dir);
+}
+
+/* While there is a connection the others go where it leads to, and are not asked again. */
+static void
+test_same_machine(void)
+{
+    g_autofree char *dir = helper_dir();
+    g_autofree char *real = realpath(dir, NULL);
+    Machines machines = {.dir = real};
+    g_autofree VimgOp *ops = g_new0(VimgOp, 64);
+    VimgTransport *transport = machines_transport(&machines, dir, 2);
+    guint i;
+
+    for (i = 0; i < 64; i++)
+        ops[i] = (VimgOp){.kind = VIMG_OP_OVERWRITE, .path = "mark", .data = large->data};
+    while (__atomic_load_n(&machines.more, __ATOMIC_RELAXED) == 0) {
+        for (i = 0; i < 64; i++)
+            ops[i].size = large->size;
+        vimg_transport_run(transport, ops, 64);
+    }
+    vimg_transport_free(transport);
+    g_assert_cmpuint(machines.more, ==, 1);
+    g_assert_cmpuint(machines.firsts, ==, 1);
+    g_assert_cmpuint(machines.checks, ==, 1);
+    helper_remove_dir(dir);
+}
+
+/* A job goes on, once the server does; nothing else shows that it is not the operation. */
+static void
+test_flapping(void)
+{
+    Cut cuts[8] = {[7] = {CUT_NEVER, WELL}};
+    VimgTransport *transport = vimg_transport_sftp_new(&(VimgSftpTransportConfig){
+        .root = "/", .connect = connect_fatal, .data = cuts, .connections = 1, .patience = 1000});
+    VimgFileInfo info;
+
+    helper_serve();
+    helper_cancel_after = 0;
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    }
+    vimg_transport_free(transport);
+}
+
+/* A new way is gone at once, and the connections by the former one end; or all stays as it was. */
+static void
+test_renew(void)
+{
+    g_autofree char *dir = helper_dir();
+    Cut cut = {CUT_NEVER, 0};
+    CutServer server = {.dir = dir, .cut = &cut, .code = VIMG_ERROR_AUTH};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+    g_autoptr(GError) error = NULL;
+    VimgFileInfo info;
+
+    g_assert_true(vimg_transport_sftp_connect(transport, &error));
+    g_assert_no_error(error);
+    server.failures = 1;
+    g_assert_false(vimg_transport_sftp_renew(transport, 2, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_AUTH);
+    g_clear_error(&error);
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    g_assert_cmpuint(server.connections, ==, 2);
+    g_assert_true(vimg_transport_sftp_renew(transport, 1, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(server.connections, ==, 3);
+    while (!__atomic_load_n(&cut.freed, __ATOMIC_ACQUIRE))
+        g_thread_yield();
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    g_assert_cmpuint(server.connections, ==, 3);
+    vimg_transport_free(transport);
+    g_assert_cmpuint(server.lost, ==, 0);
+    helper_remove_dir(dir);
 }
 
 /* ---- many at once -------------------------------------------------------------------------- */
@@ -260,8 +493,14 @@ main(int argc, char **argv)
     g_test_add_func("/imagestore/sftp-links/patience", test_patience);
     g_test_add_func("/imagestore/sftp-links/refused", test_refused);
     g_test_add_func("/imagestore/sftp-links/job", test_job);
+    g_test_add_func("/imagestore/sftp-links/cancel", test_cancel);
+    g_test_add_func("/imagestore/sftp-links/connect-again", test_connect_again);
     g_test_add_func("/imagestore/sftp-links/status", test_status);
     g_test_add_func("/imagestore/sftp-links/fatal", test_fatal);
+    g_test_add_func("/imagestore/sftp-links/machines", test_machines);
+    g_test_add_func("/imagestore/sftp-links/same-machine", test_same_machine);
+    g_test_add_func("/imagestore/sftp-links/flapping", test_flapping);
+    g_test_add_func("/imagestore/sftp-links/renew", test_renew);
     g_test_add_data_func("/imagestore/sftp-links/many", GINT_TO_POINTER(FALSE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/many-cut", GINT_TO_POINTER(TRUE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/upload/request", GINT_TO_POINTER(CUT_REQUEST),

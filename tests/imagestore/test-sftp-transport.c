@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "cut-stream.h"
+#include "sftp-helper.h"
+#include "sftp/transport-sftp.h"
 #include "store-helper.h"
 
 static VimgBuffer *large; /* of many requests */
@@ -76,6 +78,9 @@ static const Case cases[] = {
     {"sync", {VIMG_OP_SYNC, "f"}, {"f"}, {"f"}, 0},
     {"sync-directory", {VIMG_OP_SYNC, "."}, {"f"}, {"f"}, 0},
     {"sync-nothing", {VIMG_OP_SYNC, "f"}, {NULL}, {NULL}, ENOENT},
+    {"sync-link", {VIMG_OP_SYNC, "l"}, {"f", "l"}, {"f", "l"}, ELOOP},
+    {"sync-link-directory", {VIMG_OP_SYNC, "l"}, {"f/", "l"}, {"f/", "l"}, ELOOP},
+    {"sync-fifo", {VIMG_OP_SYNC, "p"}, {"p"}, {"p"}, EINVAL},
 };
 
 /* What a file holds, by its name. */
@@ -247,12 +252,18 @@ test_short_reads(void)
 /* ---- what others do meanwhile -------------------------------------------------------------- */
 
 static void
+move(const char *dir, const char *from, const char *to)
+{
+    g_autofree char *old = g_build_filename(dir, from, NULL);
+    g_autofree char *fresh = g_build_filename(dir, to, NULL);
+
+    g_assert_cmpint(rename(old, fresh), ==, 0);
+}
+
+static void
 fence(const char *dir)
 {
-    g_autofree char *lease = g_build_filename(dir, "d", NULL);
-    g_autofree char *fenced = g_build_filename(dir, "e", NULL);
-
-    g_assert_cmpint(rename(lease, fenced), ==, 0);
+    move(dir, "d", "e");
 }
 
 static void
@@ -337,6 +348,104 @@ test_meanwhile(gconstpointer data)
     helper_remove_dir(dir);
 }
 
+/* ---- what the server did late --------------------------------------------------------------- */
+
+static void
+rename_late(const char *dir)
+{
+    move(dir, "f", "g");
+}
+
+static void
+create_late(const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "f", NULL);
+
+    g_assert_true(g_file_set_contents(path, "", 0, NULL));
+}
+
+static void
+mkdir_late(const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "d", NULL);
+
+    g_assert_cmpint(mkdir(path, 0755), ==, 0);
+}
+
+/* All of them succeed in the end. */
+static const struct {
+    const char *name;
+    VimgOp op;
+    const char *before[2];
+    const char *after[2];
+    void (*late)(const char *dir);
+} lates[] = {
+    {"rename", {VIMG_OP_RENAME, "f", "g"}, {"f"}, {"g"}, rename_late},
+    {"publish", {VIMG_OP_PUBLISH, "f", "g"}, {"f"}, {"g"}, rename_late},
+    {"publish-link", {VIMG_OP_PUBLISH, "f", "g"}, {"f"}, {"g"}, make_link},
+    {"create", {VIMG_OP_CREATE, "f"}, {NULL}, {"f"}, create_late},
+    {"mkdir", {VIMG_OP_MKDIR, "d"}, {NULL}, {"d/"}, mkdir_late},
+};
+
+static VimgSftpStream *
+connect_late(gpointer data, GError **error)
+{
+    Cut *cut = data;
+
+    return cut_stream_new(helper_sftp_server(NULL, NULL), cut->cut ? cut + 1 : cut);
+}
+
+/* What was sent on a lost connection is done after it was looked for, and before it is repeated. */
+static void
+test_late(gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    g_autofree char *dir = helper_dir();
+    Cut cuts[] = {
+        {CUT_REQUEST, CUT_GREETING + 1},
+        {CUT_LATE, CUT_GREETING + 4, .late = lates[i].late, .dir = dir},
+    };
+    VimgTransport *transport = vimg_transport_sftp_new(&(VimgSftpTransportConfig){
+        .root = dir, .connect = connect_late, .data = cuts, .connections = 1, .patience = 1000});
+    VimgOp op = lates[i].op;
+
+    if (lates[i].before[0])
+        make(dir, lates[i].before[0]);
+    op.data = op.kind == VIMG_OP_CREATE ? content_of("f")->data : NULL;
+    op.size = op.data ? content_of("f")->size : 0;
+    vimg_transport_run(transport, &op, 1);
+    vimg_transport_free(transport);
+    g_assert_cmpint(op.result, ==, 0);
+    g_assert_true(cuts[1].cut);
+    assert_holds(dir, lates[i].after);
+    helper_remove_dir(dir);
+}
+
+static void
+make_socket(const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "d", NULL);
+
+    g_assert_cmpint(rmdir(path), ==, 0);
+    g_assert_cmpint(mknod(path, S_IFSOCK | 0600, 0), ==, 0);
+}
+
+/* A server that opens directories, but not this one, did not make it durable. */
+static void
+test_sync_not_opened(void)
+{
+    g_autofree char *dir = helper_dir();
+    Cut cut = {CUT_LATE, CUT_GREETING + 2, .late = make_socket, .dir = dir};
+    CutServer server = {.dir = dir, .cut = &cut};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+
+    make(dir, "d/");
+    g_assert_cmpint(vimg_transport_sync(transport, "d"), ==, EIO);
+    g_assert_true(cut.cut);
+    vimg_transport_free(transport);
+    helper_remove_dir(dir);
+}
+
 /* ---- servers ------------------------------------------------------------------------------- */
 
 static void
@@ -389,6 +498,24 @@ test_space(void)
     helper_remove_dir(dir);
 }
 
+/* OPENDIR, two READDIR, CLOSE: a small directory is not asked once more for its names. */
+static void
+test_list_small(void)
+{
+    g_autofree char *dir = helper_dir();
+    Cut cut = {CUT_REQUEST, CUT_GREETING + 5};
+    CutServer server = {.dir = dir, .cut = &cut};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+    g_autoptr(GPtrArray) names = NULL;
+
+    make(dir, "f");
+    g_assert_cmpint(vimg_transport_list(transport, ".", &names), ==, 0);
+    g_assert_cmpuint(names->len, ==, 1);
+    vimg_transport_free(transport);
+    g_assert_false(cut.cut);
+    helper_remove_dir(dir);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -402,6 +529,12 @@ main(int argc, char **argv)
 
         g_test_add_data_func(path, &cases[i], test_case);
     }
+    for (i = 0; i < G_N_ELEMENTS(lates); i++) {
+        g_autofree char *path = g_strconcat("/imagestore/sftp/late/", lates[i].name, NULL);
+
+        g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_late);
+    }
+    g_test_add_func("/imagestore/sftp/sync-not-opened", test_sync_not_opened);
     for (i = 0; i < G_N_ELEMENTS(meanwhiles); i++) {
         g_autofree char *path =
             g_strconcat("/imagestore/sftp/meanwhile/", meanwhiles[i].name, NULL);
@@ -409,6 +542,7 @@ main(int argc, char **argv)
         g_test_add_data_func(path, &meanwhiles[i], test_meanwhile);
     }
     g_test_add_func("/imagestore/sftp/short-reads", test_short_reads);
+    g_test_add_func("/imagestore/sftp/list-small", test_list_small);
     g_test_add_func("/imagestore/sftp/read-only", test_read_only);
     g_test_add_func("/imagestore/sftp/space", test_space);
     status = g_test_run();

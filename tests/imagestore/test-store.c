@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -309,6 +310,91 @@ test_plain_renames(HelperHome *home, gconstpointer data)
     helper_assert_content(store, uuid, content);
 }
 
+/* ---- out of reach ----------------------------------------------------------------------- */
+
+static void
+lost_run(VimgTransport *transport, VimgOp *ops, gsize n)
+{
+    gsize i;
+
+    for (i = 0; i < n; i++)
+        ops[i].result = ENOTCONN;
+}
+
+static char *
+lost_reason(VimgTransport *transport)
+{
+    return g_strdup("connect to 10.0.0.5 port 22: no route");
+}
+
+static gboolean
+ignore_image(const VimgPluginImage *image, gpointer data)
+{
+    return TRUE;
+}
+
+/* Whoever asks is told at which step, and of which host. */
+static void
+test_explain(HelperHome *home, gconstpointer data)
+{
+    VimgSliceStore *store = helper_local_store(home);
+    const VimgTransportOps *whole = store->transport->ops;
+    VimgTransportOps lost = *whole;
+    g_autoptr(GError) error = NULL;
+    gboolean done;
+
+    lost.run = lost_run;
+    store->transport->ops = &lost;
+    done = vimg_image_list(store, ignore_image, NULL, &error);
+    g_assert_false(vimg_slice_store_explain(store, done, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_assert_true(g_str_has_suffix(error->message, g_strerror(ENOTCONN))); /* nobody knows more */
+    lost.reason = lost_reason;
+    g_assert_false(vimg_slice_store_explain(store, done, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_assert_cmpstr(error->message, ==,
+                    "cannot list the images: connect to 10.0.0.5 port 22: no route");
+    g_clear_error(&error);
+    g_assert_true(vimg_slice_store_explain(store, TRUE, &error));
+    g_assert_no_error(error);
+    store->transport->ops = whole;
+    vimg_slice_store_free(store);
+}
+
+/* Whoever looks round in directories of others does not look at each file, nor at all of them. */
+static void
+test_types(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgTransport) transport = vimg_transport_local_new(home->dir);
+    VimgOp some = {.kind = VIMG_OP_LIST, .path = ".", .types_only = TRUE, .most = 3};
+    VimgOp all = {.kind = VIMG_OP_LIST, .path = ".", .types_only = TRUE};
+    guint directories = 0;
+    guint i;
+
+    for (i = 0; i < 5; i++) {
+        g_autofree char *file = g_strdup_printf("f%u", i);
+        g_autofree char *dir = g_strdup_printf("d%u", i);
+
+        g_assert_cmpint(vimg_transport_create(transport, file, "xx", 2, FALSE), ==, 0);
+        g_assert_cmpint(vimg_transport_mkdir(transport, dir), ==, 0);
+    }
+    vimg_transport_list_detailed(transport, &some, 1);
+    g_assert_cmpint(some.result, ==, 0);
+    g_assert_cmpuint(some.names->len, ==, 3);
+    vimg_transport_list_detailed(transport, &all, 1);
+    g_assert_cmpuint(all.names->len, ==, 10);
+    for (i = 0; i < 10; i++) {
+        const VimgFileInfo *info = &g_array_index(all.infos, VimgFileInfo, i);
+
+        directories += info->type == VIMG_FILE_DIRECTORY;
+        g_assert_cmpuint(info->size, ==, 0);
+        g_assert_cmpint(info->type, !=, VIMG_FILE_OTHER);
+    }
+    g_assert_cmpuint(directories, ==, 5);
+    vimg_transport_clear_ops(&some, 1, FALSE);
+    vimg_transport_clear_ops(&all, 1, FALSE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -320,7 +406,9 @@ main(int argc, char **argv)
     helper_add("/imagestore/damage/slice", test_damaged_slice, NULL);
     helper_add("/imagestore/damage/index", test_truncated_index, NULL);
     helper_add("/imagestore/store/plain-renames", test_plain_renames, NULL);
+    helper_add("/imagestore/store/types", test_types, NULL);
     helper_add("/imagestore/image/change-while-writing", test_change_while_writing, NULL);
     helper_add("/imagestore/image/error-state", test_error_state, NULL);
+    helper_add("/imagestore/store/explain", test_explain, NULL);
     return g_test_run();
 }

@@ -591,6 +591,52 @@ test_errors(Fixture *fixture, gconstpointer data)
     }
 }
 
+typedef gboolean (*List)(VimgSliceStore *store, VimgImageSink sink, gpointer data, GError **error);
+
+static gboolean
+count_image(const VimgPluginImage *image, gpointer data)
+{
+    ++*(guint *)data;
+    return TRUE;
+}
+
+/* What the storage did not answer is not taken for an answer: @list fails, or shows its image. */
+static void
+check_lost(Fixture *fixture, List list, int result, gint code)
+{
+    gboolean through = FALSE;
+    guint at;
+
+    for (at = 1; !through; at++) {
+        VimgSliceStore *fresh = connect(fixture->disk);
+        g_autoptr(GError) error = NULL;
+        gboolean good;
+        guint seen = 0;
+
+        memory_disk_set_fault(fixture->disk,
+                              &(Fault){.kind = FAULT_LOOK, .at = at, .result = result});
+        good = list(fresh, count_image, &seen, &error);
+        through = memory_disk_count_looks(fixture->disk) < at;
+        memory_disk_set_fault(fixture->disk, &(Fault){0});
+        if (good)
+            g_assert_cmpuint(seen, ==, 1);
+        else
+            g_assert_error(error, VIMG_ERROR, code);
+        vimg_slice_store_free(fresh);
+    }
+    g_assert_cmpuint(at, >, 4);
+}
+
+static void
+test_lost(Fixture *fixture, gconstpointer data)
+{
+    g_free(helper_create(fixture->store, "there", 0));
+    check_lost(fixture, vimg_image_list, ENOTCONN, VIMG_ERROR_DISCONNECTED);
+    check_lost(fixture, vimg_image_list, ECANCELED, VIMG_ERROR_ABORTED);
+    check_lost(fixture, vimg_trash_list, ENOTCONN, VIMG_ERROR_DISCONNECTED);
+    check_lost(fixture, vimg_trash_list, ECANCELED, VIMG_ERROR_ABORTED);
+}
+
 #define ADD(path, data, func) g_test_add(path, Fixture, data, set_up, func, tear_down)
 
 int
@@ -614,6 +660,7 @@ main(int argc, char **argv)
     ADD("/imagestore/trash/left-claim/other-name", "b", test_left_claim);
     ADD("/imagestore/trash/left-claim/purge", NULL, test_left_claim);
     ADD("/imagestore/trash/no-manifest", NULL, test_no_manifest);
+    ADD("/imagestore/trash/lost", NULL, test_lost);
     for (i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *path = g_strconcat("/imagestore/trash/between/", cases[i].path, NULL);
 

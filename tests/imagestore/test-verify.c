@@ -367,6 +367,25 @@ test_faults(VerifyFixture *fixture, gconstpointer data)
         step(fixture, &(Fault){.kind = fault->kind, .at = at, .result = EIO}, at % 3);
 }
 
+/* What could not be read once is read again before anybody is told that it is damaged. */
+static void
+test_again(VerifyFixture *fixture, gconstpointer data)
+{
+    gboolean through = FALSE;
+    guint at;
+
+    for (at = 1; !through; at++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *report = NULL;
+
+        memory_disk_set_fault(fixture->disk, &(Fault){.kind = FAULT_LOOK, .at = at, .result = EIO});
+        report = vimg_verify(fixture->store, NULL, NULL, &error);
+        through = memory_disk_count_looks(fixture->disk) < at;
+        g_assert_true(!report || !strstr(report, "cannot read the index"));
+    }
+    g_assert_cmpuint(at, >, 20);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -398,5 +417,6 @@ main(int argc, char **argv)
     if (memory_disk_is_memory())
         verify_add("/imagestore/verify/crash", test_faults, &crash);
     verify_add("/imagestore/verify/errors", test_faults, &failure);
+    verify_add("/imagestore/verify/again", test_again, NULL);
     return verify_main();
 }

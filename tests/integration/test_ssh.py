@@ -7,6 +7,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
 import re
+import shutil
 import sys
 import unittest
 from pathlib import Path
@@ -147,6 +148,35 @@ class OldCiphers(Circle, SshCase):
     """All that a hardened server lets in, and libssh2 has."""
     server = {"options": ["Ciphers aes128-ctr", "MACs hmac-sha2-256",
                           "KexAlgorithms curve25519-sha256"], "host_keys": ("ed25519",)}
+
+
+class SyncNetwork(SshCase):
+    def test_over_it(self):
+        """Data goes over the network given, or not at all; the side that is not in it is named."""
+        src, local = self.name + "-src", self.daemon.path(self.name + "-src")
+        self.addCleanup(shutil.rmtree, local, True)
+        self.define("<pool type='imagestore'><name>%s</name><target><path>%s</path></target>"
+                    "</pool>" % (src, local), src)
+        self.v("pool-start", src)
+        path = self.raw()
+        for name in "a", "b", "c", "d":
+            self.stored(src, name, path)
+        for cidr, good in ("198.51.100.0/24", False), ("127.0.0.0/8", True):
+            pool = self.far("<image:syncNetwork cidr='%s'/><image:ssh connections='1'/>" % cidr)
+            logins = self.sshd.log().count("Accepted ")
+            report = self.json("sync", src, pool, code=ctl.OK if good else ctl.PROBLEM)
+            if good:
+                self.assertEqual([e["name"] for e in report["copied"]], ["a", "b", "c", "d"])
+                same(path, self.fetched(pool, "d"))
+                self.assertLess(self.sshd.log().count("Accepted ") - logins, 4,
+                                "not each image logs in")
+            else:
+                reason = report["refused"][0]["reason"]
+                self.assertIn(cidr, reason)
+                self.assertIn("this host has no address in", reason)
+                self.assertEqual(self.volumes(pool), [])
+                self.v("pool-destroy", pool)
+                self.v("pool-undefine", pool)
 
 
 class ReadOnly(SshCase):

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import hashlib
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import ctl
 import runner
 from daemon import slow
 from images import MIB, same, write_raw
@@ -22,17 +24,6 @@ LAZY = "<image:reconnect enabled='no'/>"
 
 
 class LostCase(SshCase):
-    def setUp(self):
-        super().setUp()
-        self.children = []
-
-    def tearDown(self):
-        for child in self.children:
-            if child.poll() is None:
-                child.kill()
-            child.communicate()
-        super().tearDown()
-
     def virsh(self, *args):
         """One that runs beside the test."""
         child = subprocess.Popen(["virsh", "-q", "-c", self.daemon.uri, *map(str, args)],
@@ -140,6 +131,42 @@ class Restarted(LostCase):
             same(path, self.fetched(pool, name))
             self.v("vol-delete", "--pool", pool, name)
         self.assertFalse(set(done) & set(self.volumes(pool)))
+
+
+class Synchronised(LostCase):
+    def setUp(self):
+        super().setUp()
+        self.src, self.local = self.name + "-src", self.daemon.path(self.name + "-src")
+        self.define("<pool type='imagestore'><name>%s</name><target><path>%s</path></target>"
+                    "</pool>" % (self.src, self.local), self.src)
+        self.v("pool-start", self.src)
+
+    def tearDown(self):
+        super().tearDown()
+        shutil.rmtree(self.local, ignore_errors=True)
+
+    def synchronising(self, *args):
+        child = subprocess.Popen([str(ctl.CTL), "sync", *args], env=ctl.environment(self.daemon.uri),
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True)
+        self.children.append(child)
+        return child
+
+    def test_server_away(self):
+        """Longer than a call without a job would wait; the next image finds the pool back too."""
+        pool, path = self.far(), self.big(64 * MIB)
+        small = self.raw()
+        for name in "a", "b":
+            self.stored(self.src, name, path if name == "a" else small)
+        child = self.synchronising(self.src, pool, "--bandwidth=8M")
+        self.wait_slices(8, child)
+        self.sshd.kill()
+        self.wait_state(pool, "inaccessible")
+        time.sleep(28)
+        self.sshd.start()
+        self.ended(child)
+        same(path, self.fetched(pool, "a"))
+        same(small, self.fetched(pool, "b"))
 
 
 class Away(LostCase):

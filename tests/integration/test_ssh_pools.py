@@ -90,6 +90,25 @@ class Definitions(SshCase):
         self.assertIn("192.0.2.1", self.pool_xml(pool))
         self.v("pool-refresh", pool)
 
+    def test_another_way_while_it_runs(self):
+        """It is gone at once, though there is a connection; one that leads nowhere is refused."""
+        pool = self.far()
+        uuid = self.v("pool-uuid", pool).strip()
+        path = self.work / "way.xml"
+
+        def write(key):
+            xml = self.far_xml("<image:ssh hostKey='%s'/>" % key)
+            path.write_text(xml.replace("</name>", "</name><uuid>%s</uuid>" % uuid, 1))
+
+        write("SHA256:" + "A" * 43)
+        self.no("the definition names SHA256:AAA", "pool-define", path)
+        self.assertNotIn("hostKey", self.pool_xml(pool))
+        self.v("pool-refresh", pool)
+        write(self.sshd.fingerprint())
+        self.v("pool-define", path)
+        self.v("pool-refresh", pool)
+        self.assertIn("hostKey", self.pool_xml(pool))
+
 
 class Building(SshCase):
     def test_parents(self):

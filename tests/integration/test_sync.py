@@ -2,6 +2,8 @@
 # test_sync.py: one pool synchronised with another, by virsh and by virtimagectl
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import hashlib
+import json
 import shutil
 import sys
 import threading
@@ -226,6 +228,57 @@ class Sync(CtlMixin, ControlCase):
         error = self.ctl("sync", self.src, self.dst, "--delete-missing", "--yes", code=FAILED)
         self.assertIn("cannot be listed whole", error)
         self.assertEqual(self.volumes(self.dst), ["a", "b"])
+
+    def claim(self, vol, **members):
+        """The source says something else of an image."""
+        uuid = element(self.vol_xml(self.src, vol), "image:uuid")
+        for path in self.src_dir.glob("images/%s/manifest.*" % uuid):
+            manifest = json.loads(path.read_text())
+            if "sealed" in manifest:
+                manifest["sealed"].update(members)
+            path.chmod(0o644)
+            path.write_text(json.dumps(manifest))
+        self.v("pool-refresh", self.src)
+
+    def test_source_lies(self):
+        """What came is judged here: its format and size are what its bytes say."""
+        self.pools()
+        raw = self.put("a", (1, 3))
+        qcow2 = self.work / "q.qcow2"
+        to_qcow2(raw, qcow2)
+        size = qcow2.stat().st_size
+        self.v("vol-create-as", self.src, "q", raw.stat().st_size, "--format", "qcow2")
+        self.v("vol-upload", "--pool", self.src, "q", qcow2)
+        for text, members in (
+                ("declared was raw", {"format": "raw", "capacity": size}),
+                ("is not what its storage pool says",
+                 {"format": "qcow2", "capacity": 2 * raw.stat().st_size})):
+            self.claim("q", **members)
+            report = self.sync("q", code=PROBLEM)
+            self.assertEqual(self.names(report, "refused"), ["q"])
+            self.assertIn(text, report["refused"][0]["reason"])
+            self.assertEqual(self.volumes(self.dst), [])
+            self.assertEqual(self.control.trash_list(self.dst), [])
+            xml = self.work / "vol.xml"
+            xml.write_text("<volume><name>q</name></volume>")
+            self.no(text, "vol-create-from", self.dst, xml, "q", "--inputpool", self.src)
+            self.assertEqual(self.volumes(self.dst), [])
+
+    def test_checksum(self):
+        """Of what is here in the end, which leaves nothing if it is not the one asked for."""
+        self.pools()
+        path = self.put("a", (1, 3))
+        xml = self.work / "vol.xml"
+        text = ("<volume type='network' xmlns:image='urn:virtimage:volume:1'><name>a</name>"
+                "<image:info><image:checksum type='sha256'>%s</image:checksum></image:info>"
+                "</volume>")
+        xml.write_text(text % ("0" * 64))
+        self.no("", "vol-create-from", self.dst, xml, "a", "--inputpool", self.src)
+        self.assertEqual(self.volumes(self.dst), [])
+        self.assertLessEqual(self.slice_files(self.src_dir), self.slice_files(self.dst_dir))
+        xml.write_text(text % hashlib.sha256(path.read_bytes()).hexdigest())
+        self.v("vol-create-from", self.dst, xml, "a", "--inputpool", self.src)
+        self.assert_same("a", path)
 
     def spoil(self, where, size=MIB):
         path = max(where.glob("slices.castr/*/*.cacnk"), key=lambda p: p.stat().st_size)

@@ -30,16 +30,11 @@ class TransferCase(VirshCase):
     def setUp(self):
         super().setUp()
         self.relays = []
-        self.children = []
 
     def tearDown(self):
-        for child in self.children:
-            if child.poll() is None:
-                child.kill()
-            child.communicate()
+        super().tearDown()
         for relay in self.relays:
             relay.close()
-        super().tearDown()
 
     def client_env(self):
         """What a client remembers lies where the test can see it."""

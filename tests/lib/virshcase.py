@@ -39,8 +39,13 @@ class VirshCase(runner.DaemonCase):
         self.dir = self.daemon.path(self.name)
         self.work = self.daemon.path("work-" + self.name)
         self.made = []
+        self.children = []  # processes that run beside the test
 
     def tearDown(self):
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+            child.communicate()
         for name in self.made:
             self.daemon.virsh("pool-destroy", name)
             self.daemon.virsh("pool-undefine", name)

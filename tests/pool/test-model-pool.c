@@ -379,6 +379,23 @@ test_find_on_hosts(Fixture *fixture, gconstpointer data)
     fixture->search_paths = NULL;
 }
 
+/* A login that was refused is not tried again for each pool that has it. */
+static void
+test_find_once(Fixture *fixture, gconstpointer data)
+{
+    static const char spec[] = "<source><host name='shut.example'/><dir path='/mem/x'/></source>";
+    g_autoptr(GError) error = NULL;
+
+    define_there(fixture, "a", "name='shut.example'", "/mem/a", "root");
+    define_there(fixture, "b", "name='Shut.example'", "/mem/b", "root");
+    define_there(fixture, "c", "name='shut.example'", "/mem/c", "another");
+    fixture->memory->fail("/mem/x", "find_sources", VIMG_ERROR_AUTH, "no", -1);
+    g_assert_null(vimg_model_find_sources(fixture->model, "memory", spec, 0, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_AUTH);
+    g_assert_cmpuint(fixture->memory->calls("/mem/x", "find_sources"), ==, 2);
+    fixture->memory->fail("/mem/x", "find_sources", 0, "", 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -395,5 +412,6 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/pool/capabilities", NULL, test_capabilities);
     FIXTURE_ADD("/model/pool/find-sources", NULL, test_find_sources);
     FIXTURE_ADD("/model/pool/find-on-hosts", NULL, test_find_on_hosts);
+    FIXTURE_ADD("/model/pool/find-once", NULL, test_find_once);
     return g_test_run();
 }

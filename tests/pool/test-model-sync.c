@@ -7,6 +7,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "pool/sync-report.h"
 #include "test-model-fixture.h"
 #include "util/error.h"
 
@@ -85,7 +86,7 @@ test_all(Fixture *fixture, gconstpointer data)
     put(fixture, "images", "a", 'a');
     put(fixture, "images", "b", 'b');
     create_vol(fixture, "images", "saving", "raw", SIZE);
-    fixture_events(fixture);
+    g_free(fixture_events(fixture));
     assert_sync(fixture, &all, "copied: a b");
     fixture_wait_event(fixture, "copy:refreshed");
     extents = fixture->memcopy->extents("/copy", "b");
@@ -121,7 +122,27 @@ test_compared(Fixture *fixture, gconstpointer data)
     assert_sync(fixture, &all, "present: same, refused: begun other");
 }
 
-/* What fails of one image keeps no other from being copied; a lost storage ends it all. */
+/* What was begun of an image is gone on with only while it can become that. */
+static void
+test_half_of_another(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId id = vol_id("copy", "a");
+    g_autoptr(GError) error = NULL;
+
+    make_pools(fixture);
+    put(fixture, "images", "a", 'a');
+    fixture->memcopy->fail("/copy", "writer_finish", VIMG_ERROR_NO_SPACE, "full", 1);
+    assert_sync(fixture, &all, "refused: a");
+    if (!vimg_model_vol_resize(fixture->model, &id, 2 * SIZE, 0, &error))
+        g_assert_no_error(error);
+    assert_sync(fixture, &all, "refused: a");
+    g_assert_true(
+        vimg_model_vol_resize(fixture->model, &id, SIZE, VIR_STORAGE_VOL_RESIZE_SHRINK, &error));
+    assert_sync(fixture, &all, "copied: a");
+}
+
+/* What fails of one image keeps no other from being copied; one that is lost is done
+ * again, and a storage that does not come back ends it all. */
 static void
 test_failures(Fixture *fixture, gconstpointer data)
 {
@@ -133,8 +154,107 @@ test_failures(Fixture *fixture, gconstpointer data)
     fixture->memcopy->fail("/copy", "writer_finish", VIMG_ERROR_NO_SPACE, "full", 1);
     assert_sync(fixture, &all, "copied: b, refused: a");
     fixture->memcopy->fail("/copy", "writer_finish", VIMG_ERROR_DISCONNECTED, "gone", 1);
+    assert_sync(fixture, &all, "copied: a, present: b");
+    put(fixture, "images", "c", 'c');
+    fixture->memcopy->fail("/copy", "writer_finish", VIMG_ERROR_DISCONNECTED, "gone", 2);
     g_assert_null(sync_pools(fixture, &all, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
+/* The reason why @name is refused. */
+static char *
+reason_of(Fixture *fixture, const char *name)
+{
+    const VimgSyncRequest one = {.images = &name, .n_images = 1};
+    g_autoptr(GError) error = NULL;
+    g_autofree char *report = sync_pools(fixture, &one, &error);
+    g_autoptr(JsonNode) node = NULL;
+    JsonArray *refused;
+
+    g_assert_no_error(error);
+    node = json_from_string(report, NULL);
+    refused = json_object_get_array_member(json_node_get_object(node), "refused");
+    g_assert_cmpuint(json_array_get_length(refused), ==, 1);
+    return g_strdup(
+        json_object_get_string_member(json_array_get_object_element(refused, 0), "reason"));
+}
+
+/* What is to pass over one network passes over no other, also where it is only compared. */
+static void
+test_network(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    define_and_start(fixture, "images");
+    fixture_create(
+        fixture,
+        "<pool type='memcopy' xmlns:image='urn:virtimage:pool:1'><name>copy</name><source>"
+        "<host name='far'/><dir path='/copy'/></source><image:options>"
+        "<image:syncNetwork cidr='198.51.100.0/24'/></image:options></pool>",
+        0, &error);
+    g_assert_no_error(error);
+    put(fixture, "images", "a", 'a');
+    put(fixture, "images", "b", 'b');
+    put(fixture, "copy", "b", 'b');
+    for (const char *name = "a"; *name <= 'b'; name = *name == 'a' ? "b" : "c") {
+        g_autofree char *reason = reason_of(fixture, name);
+        g_autofree char *text = g_strdup_printf(
+            "Operation not supported: volume '%s' would have to be read outside of the "
+            "synchronisation network '198.51.100.0/24', as storage pools 'images' and 'copy' "
+            "cannot pass it on as it lies",
+            name);
+
+        g_assert_cmpstr(reason, ==, text);
+    }
+}
+
+/* One that can never become complete says why, and what helps. */
+static void
+test_broken(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId id = vol_id("copy", "a");
+    g_autoptr(VimgTransfer) transfer = NULL;
+    g_autofree char *state = NULL;
+    g_autofree char *reason = NULL;
+
+    make_pools(fixture);
+    put(fixture, "images", "a", 'a');
+    create_vol(fixture, "copy", "a", "qcow2", SIZE);
+    transfer = vimg_model_upload(fixture->model, &id, 0, 0, FALSE, NULL);
+    g_assert_true(push(transfer, SIZE, 'x', NULL));
+    g_assert_false(vimg_transfer_finish(transfer, NULL));
+    state = vol_state(fixture, "copy", "a");
+    g_assert_cmpstr(state, ==, "error");
+    reason = reason_of(fixture, "a");
+    g_assert_true(g_str_has_prefix(reason,
+                                   "Requested operation is not valid: volume 'a' cannot be "
+                                   "completed, delete or wipe it in storage pool 'copy': "));
+}
+
+/* A report has room for so many names, and counts the others. */
+static void
+test_long_report(void)
+{
+    g_autoptr(VimgSyncReport) report = vimg_sync_report_new();
+    g_autoptr(GError) why = g_error_new_literal(VIMG_ERROR, VIMG_ERROR_NO_SPACE, "full");
+    g_autofree char *name = g_strnfill(255, 'n');
+    g_autoptr(JsonNode) node = NULL;
+    g_autofree char *text = NULL;
+    g_autofree char *sum = NULL;
+    VimgPluginImage image = {.name = name, .uuid = (char *)UUID(1), .allocation = 7};
+    JsonObject *root;
+
+    for (guint i = 0; i < 16000; i++)
+        vimg_sync_report_copied(report, &image, 3);
+    vimg_sync_report_refused(report, "last", why);
+    sum = vimg_sync_report_sum(report);
+    g_assert_cmpstr(sum, ==, "16000 copied, 0 present, 0 deleted, 1 refused, 48000 bytes sent");
+    text = vimg_sync_report_format(report, "a", "b");
+    node = json_from_string(text, NULL);
+    root = json_node_get_object(node);
+    g_assert_true(json_object_get_boolean_member(root, "truncated"));
+    g_assert_cmpint(json_object_get_int_member(root, "copied_count"), ==, 16000);
+    g_assert_cmpint(json_object_get_int_member(root, "refused_count"), ==, 1);
 }
 
 static void
@@ -188,13 +308,19 @@ main(int argc, char **argv)
         const char *path;
         void (*func)(Fixture *fixture, gconstpointer data);
     } tests[] = {
-        {"/model/sync/all", test_all},           {"/model/sync/names", test_names},
-        {"/model/sync/compared", test_compared}, {"/model/sync/failures", test_failures},
+        {"/model/sync/all", test_all},
+        {"/model/sync/names", test_names},
+        {"/model/sync/compared", test_compared},
+        {"/model/sync/failures", test_failures},
+        {"/model/sync/half-of-another", test_half_of_another},
         {"/model/sync/refused", test_refused},
+        {"/model/sync/network", test_network},
+        {"/model/sync/broken", test_broken},
     };
 
     g_test_init(&argc, &argv, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
         FIXTURE_ADD(tests[i].path, NULL, tests[i].func);
+    g_test_add_func("/model/sync/long-report", test_long_report);
     return g_test_run();
 }

@@ -288,6 +288,28 @@ test_abort(Fixture *fixture, gconstpointer data)
     upload_all(fixture, "images", "v", 4096, 'a');
 }
 
+/* What the storage took after the last byte came shows too. */
+static void
+test_pauses(Fixture *fixture, gconstpointer data)
+{
+    VimgVolId vol = vol_id("images", "v");
+    g_autofree char *before = NULL;
+    g_autofree char *after = NULL;
+    VimgTransfer *transfer;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
+    g_assert_true(push(transfer, 1000, 'a', NULL));
+    fixture->memory->grow("/mem/images", "v", 7);
+    before = vimg_model_vol_xml(fixture->model, &vol, 0, NULL);
+    g_assert_nonnull(strstr(before, "<allocation unit='bytes'>1000</allocation>"));
+    vimg_transfer_idle(transfer);
+    after = vimg_model_vol_xml(fixture->model, &vol, 0, NULL);
+    g_assert_nonnull(strstr(after, "<allocation unit='bytes'>1007</allocation>"));
+    vimg_transfer_free(transfer);
+}
+
 static void
 test_fails(Fixture *fixture, gconstpointer data)
 {
@@ -683,6 +705,7 @@ main(int argc, char **argv)
         FIXTURE_ADD(path, &uploads[i], test_upload);
     }
     FIXTURE_ADD("/model/transfer/abort", NULL, test_abort);
+    FIXTURE_ADD("/model/transfer/pauses", NULL, test_pauses);
     FIXTURE_ADD("/model/transfer/fails", NULL, test_fails);
     FIXTURE_ADD("/model/transfer/cancel", NULL, test_cancel);
     FIXTURE_ADD("/model/transfer/hang", NULL, test_hang);

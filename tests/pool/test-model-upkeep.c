@@ -238,9 +238,20 @@ test_daemon_ends(Fixture *fixture, gconstpointer data)
     g_clear_error(&call.error);
 }
 
+static guint
+count_jobs(Fixture *fixture)
+{
+    g_autoptr(GPtrArray) jobs = vimg_model_job_list(fixture->model);
+
+    return jobs->len;
+}
+
+/* A storage that was lost is told of before the job that found it so has ended. */
 static void
 stop(Fixture *fixture)
 {
+    while (count_jobs(fixture) > 0)
+        g_thread_yield();
     g_assert_true(destroy_pool(fixture, "images", NULL));
 }
 
@@ -361,14 +372,6 @@ test_failed(Fixture *fixture, gconstpointer data)
     g_free(fixture_events(fixture));
     assert_cleans(fixture, LATER + 2 * DAY + 20, FALSE); /* not all the time */
     assert_cleans(fixture, LATER + 2 * DAY + 600, TRUE);
-}
-
-static guint
-count_jobs(Fixture *fixture)
-{
-    g_autoptr(GPtrArray) jobs = vimg_model_job_list(fixture->model);
-
-    return jobs->len;
 }
 
 /* One that waits for a worker is not asked for again. */

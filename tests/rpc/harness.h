@@ -42,6 +42,7 @@ typedef struct {
     guint64 holes;
     guint32 check; /* of the data, in order */
     guint calls;
+    guint idle;
     gboolean finished;
     gboolean freed;
 } Outcome;

@@ -83,6 +83,21 @@ test_upload_early_abort(Harness *h, gconstpointer data)
     close(fd);
 }
 
+/* A client that stops in the middle: what the storage took shows, though nothing more comes. */
+static void
+test_upload_pauses(Harness *h, gconstpointer data)
+{
+    int fd = harness_begin(h, P_UPLOAD, "id=1");
+
+    client_data(fd, P_UPLOAD, 5, "some", 4);
+    world_wait_least(&world.outcomes[1].idle, 2);
+    client_data(fd, P_UPLOAD, 5, "more", 4);
+    client_finish(fd, P_UPLOAD, 5);
+    expect_stream(fd, P_UPLOAD, 5, VIMG_FRAME_OK);
+    g_assert_cmpuint(world_outcome(1).bytes, ==, 8);
+    close(fd);
+}
+
 static void
 test_upload_refused(Harness *h, gconstpointer data)
 {
@@ -322,6 +337,7 @@ main(int argc, char **argv)
     ADD("/streams/upload/empty", NULL, test_upload_empty);
     ADD("/streams/upload/early", NULL, test_upload_early);
     ADD("/streams/upload/early-abort", NULL, test_upload_early_abort);
+    ADD("/streams/upload/pauses", NULL, test_upload_pauses);
     ADD("/streams/upload/refused", NULL, test_upload_refused);
     ADD("/streams/upload/fails", NULL, test_upload_fails);
     ADD("/streams/upload/finish-fails", NULL, test_upload_finish_fails);

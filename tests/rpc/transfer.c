@@ -131,6 +131,14 @@ vimg_transfer_hole(VimgTransfer *transfer, guint64 length, GError **error)
     return TRUE;
 }
 
+void
+vimg_transfer_idle(VimgTransfer *transfer)
+{
+    VIMG_LOCK_GUARD(&world.lock);
+    world.outcomes[transfer->id].idle++;
+    vimg_cond_broadcast(&world.changed);
+}
+
 gboolean
 vimg_transfer_finish(VimgTransfer *transfer, GError **error)
 {

@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include "ssh/known-hosts.h"
+#include "ssh/ssh-private.h"
 #include "sshd-helper.h"
 
 #define ACCEPT_LINE "virtimagectl host-key accept images"
@@ -177,6 +179,13 @@ static const KnownCase known_cases[] = {
     {"/ssh/host-key/known/revoked", "ed25519", "%k@revoked [localhost]:%p %K\n", "*it is revoked*"},
     {"/ssh/host-key/known/revoked-plain", "ed25519", "%k@revoked\t localhost %K\n",
      "*it is revoked*"},
+    {"/ssh/host-key/known/revoked-pattern", "ed25519", "%k@revoked * %K what\n", "*it is revoked*"},
+    {"/ssh/host-key/known/revoked-elsewhere", "ed25519", "%k@revoked other %K\n",
+     "*it is revoked*"},
+    {"/ssh/host-key/known/pattern", "ed25519", "*ost]:?* %K\n", NULL},
+    {"/ssh/host-key/known/pattern-excluded", "ed25519", "*,![local*]:%p %K\n", "*it is not known*"},
+    {"/ssh/host-key/known/pattern-other", "ed25519", "[*]:%p " OTHER_KEY "\n",
+     "*it has changed from ssh-ed25519 SHA256:*"},
     {"/ssh/host-key/known/authority", "ed25519", "@cert-authority [localhost]:%p %K\n",
      "*it is not known*"},
     {"/ssh/host-key/known/garbage", "ed25519",
@@ -255,6 +264,69 @@ test_hashed(void)
     g_unlink(old);
 }
 
+/* The names that share its line keep their key. */
+static void
+test_shared_line(void)
+{
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
+    VimgSshTarget target = strict_target(sshd);
+    g_autofree char *print = sshd_fingerprint(sshd, "ed25519");
+    g_autofree char *line = known_line(sshd, "ed25519");
+    g_autofree char *before = expand(sshd, "a,[localhost]:%p,b " OTHER_KEY " x y\n");
+    g_autofree char *expected = g_strconcat("a,b " OTHER_KEY " x y\n", line, NULL);
+    g_autofree char *known = NULL;
+    g_autoptr(GError) error = NULL;
+
+    write_known(sshd, before);
+    g_assert_true(vimg_ssh_accept(&target, print, &error));
+    g_assert_no_error(error);
+    known = read_known(sshd);
+    g_assert_cmpstr(known, ==, expected);
+}
+
+/* What the first key of a host may be is not left to patterns that say otherwise. */
+static void
+test_new_but_pattern(void)
+{
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
+    VimgSshTarget target = sshd_target(sshd);
+    g_autofree char *why = NULL;
+    g_autofree char *known = NULL;
+
+    write_known(sshd, "*local* " OTHER_KEY "\n");
+    why = connect_to(&target);
+    g_assert_nonnull(why);
+    g_assert_nonnull(strstr(why, "it has changed from"));
+    known = read_known(sshd);
+    g_assert_cmpstr(known, ==, "*local* " OTHER_KEY "\n");
+}
+
+/* A server that filled the memory of its connection is no new one for that. */
+static void
+test_memory(void)
+{
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
+    VimgSshTarget target = sshd_target(sshd);
+    g_autoptr(VimgSsh) ssh = g_new0(VimgSsh, 1);
+    g_autofree char *text = expand(sshd, "[localhost]:%p " OTHER_KEY "\n");
+    g_autoptr(VimgKnownHosts) hosts = NULL;
+    VimgKnownKey known;
+    gsize size;
+
+    write_known(sshd, text);
+    ssh->fd = -1;
+    ssh->host = g_strdup("localhost");
+    ssh->port = sshd->address.port;
+    g_assert_true(vimg_ssh_session_open(ssh));
+    for (size = VIMG_SSH_MEMORY_MAX; size > 0; size /= 2)
+        while (vimg_ssh_alloc(ssh, size))
+            ;
+    hosts = vimg_known_hosts_load(ssh, &target, NULL);
+    g_assert_nonnull(hosts);
+    g_assert_cmpint(vimg_known_hosts_look(hosts, &vimg_key_types[0], "AAAA", &known), ==,
+                    VIMG_KNOWN_OTHER);
+}
+
 static void
 test_fixed(void)
 {
@@ -299,6 +371,66 @@ test_no_place(void)
     target.known_hosts = "/proc/nowhere/known_hosts";
     g_assert_null(vimg_ssh_connect(&target, NULL, NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+}
+
+/* Of several machines the one that was reached, and that with its key. */
+static void
+test_peer(void)
+{
+    g_autoptr(Sshd) one = sshd_new("ed25519", NULL);
+    g_autoptr(Sshd) two = sshd_new("ed25519", NULL);
+    VimgSshTarget target = sshd_target(one);
+    const VimgPluginAddress both[] = {one->address, two->address};
+    const VimgPluginAddress second[] = {two->address, one->address};
+    g_autoptr(VimgSshPeer) peer = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgSsh) ssh = NULL;
+    g_autofree char *what = NULL;
+    g_autofree char *why = NULL;
+
+    target.hosts = second;
+    target.n_hosts = 2;
+    ssh = vimg_ssh_connect(&target, NULL, NULL, &error);
+    g_assert_no_error(error);
+    what = g_strdup(ssh->what);
+    peer = vimg_ssh_peer_new(ssh);
+    g_clear_pointer(&ssh, vimg_ssh_free);
+    target.hosts = both;
+    target.only = peer;
+    ssh = vimg_ssh_connect(&target, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(ssh->what, ==, what);
+    sshd_change_keys(two);
+    why = connect_to(&target);
+    g_assert_nonnull(why);
+    target.n_hosts = 1;
+    g_assert_null(vimg_ssh_connect(&target, NULL, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
+}
+
+/* What is in a file that cannot be read is not forgotten, nor is any key new then. */
+static void
+test_unread(void)
+{
+    const gsize size = 4 * 1024 * 1024 + 1;
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
+    VimgSshTarget target = sshd_target(sshd);
+    g_autofree char *print = sshd_fingerprint(sshd, "ed25519");
+    g_autofree char *text = g_strnfill(size, '\n');
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+
+    write_known(sshd, text);
+    g_assert_null(vimg_ssh_connect(&target, NULL, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_nonnull(strstr(error->message, sshd->known_hosts));
+    g_clear_error(&error);
+    g_assert_false(vimg_ssh_accept(&target, print, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
+    g_assert_cmpint(stat(sshd->known_hosts, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, (off_t)size);
+    target.host_key = print; /* needs none of it */
+    g_assert_null(connect_to(&target));
 }
 
 #define N_AT_ONCE 8
@@ -346,9 +478,14 @@ main(int argc, char **argv)
     for (i = 0; i < G_N_ELEMENTS(known_cases); i++)
         g_test_add_data_func(known_cases[i].path, &known_cases[i], test_known);
     g_test_add_func("/ssh/host-key/hashed", test_hashed);
+    g_test_add_func("/ssh/host-key/shared-line", test_shared_line);
+    g_test_add_func("/ssh/host-key/new-but-pattern", test_new_but_pattern);
+    g_test_add_func("/ssh/host-key/memory", test_memory);
     g_test_add_func("/ssh/host-key/fixed", test_fixed);
     g_test_add_func("/ssh/host-key/fixed-type", test_fixed_type);
     g_test_add_func("/ssh/host-key/no-place", test_no_place);
+    g_test_add_func("/ssh/host-key/peer", test_peer);
+    g_test_add_func("/ssh/host-key/unread", test_unread);
     g_test_add_func("/ssh/host-key/at-once", test_at_once);
     return g_test_run();
 }

@@ -109,6 +109,43 @@ test_questions(void)
     assert_refused(&target, VIMG_ERROR_AUTH, "login at * refuses the password of user '*'");
 }
 
+/* A password that is right, and not enough. */
+static void
+test_more_than_password(void)
+{
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", "AuthenticationMethods password,publickey\n");
+    VimgSshTarget target = sshd_target(sshd);
+    g_autoptr(VimgBuffer) wrong = vimg_buffer_new(5);
+
+    memcpy(wrong->data, "wrong", 5);
+    assert_refused(&target, VIMG_ERROR_AUTH, "login at * wants more (publickey): *");
+    target.password = wrong;
+    assert_refused(&target, VIMG_ERROR_AUTH, "login at * refuses the password of user '*'");
+}
+
+/* The same of answers to questions, and of keys. */
+static void
+test_more_than_questions(void)
+{
+    g_autoptr(Sshd) sshd = sshd_new(
+        "ed25519", "UsePAM yes\nAuthenticationMethods keyboard-interactive,publickey,password\n");
+    VimgSshTarget target = sshd_target(sshd);
+
+    assert_refused(&target, VIMG_ERROR_AUTH, "login at * wants more (publickey): *");
+}
+
+static void
+test_more_than_key(void)
+{
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", "AuthenticationMethods publickey,password\n");
+    VimgSshTarget target = sshd_target(sshd);
+    g_autofree char *key = sshd_user_key(sshd, "ed25519", "");
+
+    target.password = NULL;
+    target.identity = key;
+    assert_refused(&target, VIMG_ERROR_AUTH, "login at * wants more (password): *");
+}
+
 static guint n_wiped; /* pieces of memory with the password in them */
 
 /* In the place of the C library's, to see what it is called for. */
@@ -236,6 +273,9 @@ main(int argc, char **argv)
     g_test_add_func("/ssh/login/wrong-password", test_wrong_password);
     g_test_add_func("/ssh/login/no-passwords", test_no_passwords);
     g_test_add_func("/ssh/login/questions", test_questions);
+    g_test_add_func("/ssh/login/more-than-password", test_more_than_password);
+    g_test_add_func("/ssh/login/more-than-questions", test_more_than_questions);
+    g_test_add_func("/ssh/login/more-than-key", test_more_than_key);
     g_test_add_func("/ssh/login/wiped", test_wiped);
     g_test_add_func("/ssh/login/no-subsystem", test_no_subsystem);
     for (i = 0; i < G_N_ELEMENTS(key_cases); i++)

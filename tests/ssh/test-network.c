@@ -6,7 +6,10 @@
 #include "config.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "ssh/network.h"
@@ -201,6 +204,86 @@ test_name(void)
     assert_fails(&target, VIMG_ERROR_DISCONNECTED, "cannot resolve 'no such name': *");
 }
 
+/* ---- a resolver that hangs */
+
+#define HANGING "hangs.invalid"
+
+static pthread_mutex_t resolver_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t resolver_changed = PTHREAD_COND_INITIALIZER;
+/* guarded by it */
+static guint n_asked; /* for HANGING */
+static gboolean answers;
+
+/* In the place of that of the C library. */
+int
+getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+            struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(name, HANGING) != 0)
+        return real(name, service, hints, out);
+    pthread_mutex_lock(&resolver_lock);
+    n_asked++;
+    pthread_cond_broadcast(&resolver_changed);
+    while (!answers)
+        pthread_cond_wait(&resolver_changed, &resolver_lock);
+    pthread_mutex_unlock(&resolver_lock);
+    return real("127.0.0.1", service, hints, out);
+}
+
+static void
+assert_no_answer(guint16 port)
+{
+    VimgPluginAddress host = {.name = HANGING, .port = port};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(
+        vimg_network_resolve(&host, NULL, g_get_monotonic_time() + G_USEC_PER_SEC / 10, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
+static void *
+await_answer(void *data)
+{
+    VimgPluginAddress host = {.name = HANGING};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) endpoints =
+        vimg_network_resolve(&host, NULL, g_get_monotonic_time() + 60 * G_USEC_PER_SEC, &error);
+
+    (void)data;
+    g_assert_no_error(error);
+    g_assert_cmpuint(endpoints->len, ==, 1);
+    return NULL;
+}
+
+/* However often it is asked in vain, one thread is left behind; all get what it finds. */
+static void
+test_hanging(void)
+{
+    pthread_t waiting[3];
+    gsize i;
+
+    for (i = 0; i < 5; i++)
+        assert_no_answer(0);
+    pthread_mutex_lock(&resolver_lock);
+    while (n_asked == 0)
+        pthread_cond_wait(&resolver_changed, &resolver_lock);
+    g_assert_cmpuint(n_asked, ==, 1);
+    pthread_mutex_unlock(&resolver_lock);
+    assert_no_answer(2222); /* another question */
+    for (i = 0; i < G_N_ELEMENTS(waiting); i++)
+        g_assert_cmpint(pthread_create(&waiting[i], NULL, await_answer, NULL), ==, 0);
+    pthread_mutex_lock(&resolver_lock);
+    answers = TRUE;
+    pthread_cond_broadcast(&resolver_changed);
+    pthread_mutex_unlock(&resolver_lock);
+    for (i = 0; i < G_N_ELEMENTS(waiting); i++)
+        pthread_join(waiting[i], NULL);
+    await_answer(NULL); /* a new question */
+}
+
 int
 main(int argc, char **argv)
 {
@@ -214,5 +297,6 @@ main(int argc, char **argv)
     g_test_add_func("/ssh/network/several-hosts", test_several_hosts);
     g_test_add_func("/ssh/network/refused-is-final", test_refused_is_final);
     g_test_add_func("/ssh/network/name", test_name);
+    g_test_add_func("/ssh/network/hanging", test_hanging);
     return g_test_run();
 }

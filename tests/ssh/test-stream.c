@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "imagestore/sftp/ssh-stream.h"
+#include "ssh/ssh-private.h"
 #include "sshd-helper.h"
 
 #define MIB (1024 * 1024)
@@ -112,6 +113,45 @@ test_narrow(void)
     echo(sshd, 2 * MIB, 2048);
 }
 
+/*
+ * A server that sends all it may while nobody reads, again and again: what libssh2 keeps of it has
+ * room, with a half to spare.
+ */
+static void
+test_window(void)
+{
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", "Subsystem sftp /bin/cat /dev/zero\n");
+    VimgSshTarget target = sshd_target(sshd);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgSsh) ssh = vimg_ssh_connect(&target, NULL, NULL, &error);
+    g_autofree char *data = g_malloc(MIB);
+    LIBSSH2_CHANNEL *channel;
+    unsigned long kept = 0;
+    guint round;
+
+    g_assert_no_error(error);
+    channel = vimg_ssh_subsystem(ssh, "sftp", &error);
+    g_assert_no_error(error);
+    for (round = 0; round < 3; round++) {
+        struct pollfd poll_fd = {.fd = ssh->fd, .events = POLLIN};
+        gssize got;
+
+        while (libssh2_channel_window_read_ex(channel, &kept, NULL) > kept) {
+            g_assert_cmpint(poll(&poll_fd, 1, 60000), >, 0);
+            got = libssh2_channel_read(channel, data, 1);
+            g_assert_true(got == 1 || got == LIBSSH2_ERROR_EAGAIN);
+        }
+        g_test_message("%lu bytes take %zu", kept, ssh->memory);
+        g_assert_cmpuint(kept, >=, 5 * MIB);
+        g_assert_cmpuint(ssh->memory, <, VIMG_SSH_MEMORY_MAX / 3 * 2);
+        for (; kept > MIB; kept -= MIN(kept, (gsize)got)) {
+            got = libssh2_channel_read(channel, data, MIB);
+            g_assert_true(got > 0 || got == LIBSSH2_ERROR_EAGAIN);
+            got = MAX(got, 0);
+        }
+    }
+}
+
 static void
 test_end(void)
 {
@@ -169,6 +209,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ssh/stream/echo", test_echo);
     g_test_add_func("/ssh/stream/narrow", test_narrow);
+    g_test_add_func("/ssh/stream/window", test_window);
     g_test_add_func("/ssh/stream/end", test_end);
     g_test_add_func("/ssh/stream/lost", test_lost);
     g_test_add_func("/ssh/stream/refused", test_refused);

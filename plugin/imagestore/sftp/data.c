@@ -141,7 +141,7 @@ write_done(VimgSftpCall *call, const VimgSftpReply *reply)
     VimgSftpTask *task = call->task;
 
     write_answered(task, reply);
-    if (task->status == VIMG_SFTP_OK && task->offset < task->target)
+    if (task->offset < task->target && vimg_sftp_goes_on(task))
         write_next(task, call);
     if (!task->closing && (task->status != VIMG_SFTP_OK || task->offset == task->target))
         end_writing(task);
@@ -340,7 +340,7 @@ read_done(VimgSftpCall *call, const VimgSftpReply *reply)
         note_end(task, call->request.offset);
     else
         note_status(task, reply->status);
-    if (task->active == active && task->status == VIMG_SFTP_OK && task->offset < task->target)
+    if (task->active == active && task->offset < task->target && vimg_sftp_goes_on(task))
         read_next(task, call);
     if (task->active == 0)
         end_read(task);
@@ -420,9 +420,26 @@ synced(VimgSftpCall *call, const VimgSftpReply *reply)
     VimgSftpTask *task = call->task;
 
     vimg_sftp_close(task);
-    if (reply->status == VIMG_SFTP_OP_UNSUPPORTED || reply->status == VIMG_SFTP_BAD_MESSAGE)
+    /* EINVAL: a file system whose directories have no fsync */
+    if (task->directory && reply->status == VIMG_SFTP_BAD_MESSAGE)
         return;
     vimg_sftp_fail(task, reply->status, NULL);
+}
+
+/* Whether it can open a directory at all, seen at the root, as it did not open this one. */
+static void
+root_opened(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    VimgSftpTask *task = call->task;
+
+    if (reply->type == VIMG_SFTP_HANDLE) {
+        vimg_sftp_session_note_directories(task->session, TRUE);
+        vimg_sftp_keep_handle(task, reply);
+        vimg_sftp_close(task);
+        vimg_sftp_fail(task, task->status, NULL);
+    } else {
+        vimg_sftp_session_note_directories(task->session, FALSE);
+    }
 }
 
 static void
@@ -431,27 +448,79 @@ sync_opened(VimgSftpCall *call, const VimgSftpReply *reply)
     VimgSftpTask *task = call->task;
 
     if (reply->type == VIMG_SFTP_HANDLE) {
+        if (task->directory)
+            vimg_sftp_session_note_directories(task->session, TRUE);
         vimg_sftp_keep_handle(task, reply);
         vimg_sftp_ask_handle(task, call, VIMG_SFTP_FSYNC, synced);
-    } else if (!task->directory || reply->status == VIMG_SFTP_NO_SUCH_FILE) {
+    } else if (!task->directory || reply->status == VIMG_SFTP_NO_SUCH_FILE ||
+               task->server->directories == VIMG_SFTP_YES) {
         vimg_sftp_fail(task, reply->status, NULL);
+    } else if (task->server->directories == VIMG_SFTP_UNKNOWN) {
+        task->status = reply->status;
+        vimg_sftp_ask_path(task, VIMG_SFTP_OPEN, task->root, root_opened);
     }
 }
 
+/* Both answers are there: what it is, and, if that is a directory and can be had, its handle. */
 static void
-sync_seen(VimgSftpCall *call, const VimgSftpReply *reply)
+sync_seen(VimgSftpTask *task)
+{
+    gboolean opened = task->handle_size > 0;
+
+    if (opened)
+        vimg_sftp_session_note_directories(task->session, TRUE);
+    if (opened && task->directory)
+        vimg_sftp_ask_handle(task, &task->call, VIMG_SFTP_FSYNC, synced);
+    else if (opened)
+        vimg_sftp_close(task);
+    else if (task->op->result == 0)
+        open_file(task, VIMG_SFTP_FLAG_READ, sync_opened);
+}
+
+static void
+sync_looked(VimgSftpCall *call, const VimgSftpReply *reply)
 {
     VimgSftpTask *task = call->task;
 
-    if (!seen_well(call, reply, TRUE) || !task->server->fsync)
-        return;
-    task->directory = vimg_sftp_file_type(reply->attrs.mode) == VIMG_FILE_DIRECTORY;
-    open_file(task, VIMG_SFTP_FLAG_READ, sync_opened);
+    task->directory = seen_well(call, reply, TRUE) &&
+                      vimg_sftp_file_type(reply->attrs.mode) == VIMG_FILE_DIRECTORY;
+    if (--task->active == 0)
+        sync_seen(task);
 }
 
-/* What a server cannot make durable is as durable as it is; only OpenSSH opens directories. */
+static void
+sync_entered(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    VimgSftpTask *task = call->task;
+
+    if (reply->type == VIMG_SFTP_HANDLE)
+        vimg_sftp_keep_handle(task, reply);
+    if (--task->active == 0)
+        sync_seen(task);
+}
+
+static void
+sync_looked_only(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    seen_well(call, reply, TRUE);
+}
+
+/*
+ * What a server cannot make durable is as durable as it is; nearly only OpenSSH opens
+ * directories.  Mostly it is one, and "/." opens nothing else, so the look need not come first.
+ */
 void
 vimg_sftp_sync(VimgSftpTask *task)
 {
-    vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->path, sync_seen);
+    if (!task->server->fsync) {
+        vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->path, sync_looked_only);
+        return;
+    }
+    task->inside = g_strconcat(task->path, "/.", NULL);
+    task->active = 2;
+    task->last[0].request.path = task->path;
+    task->last[1].request.path = task->inside;
+    task->last[1].request.open_flags = VIMG_SFTP_FLAG_READ;
+    vimg_sftp_ask(task, &task->last[0], VIMG_SFTP_LSTAT, sync_looked);
+    vimg_sftp_ask(task, &task->last[1], VIMG_SFTP_OPEN, sync_entered);
 }

@@ -7,24 +7,28 @@
 
 #include "../throw.h"
 #include "../store.h"
+#include "fresh.h"
 #include "links.h"
 
-#define JOB_PATIENCE (300 * G_USEC_PER_SEC)
 #define PLACES 256                 /* tasks on one connection, each with one open file at most */
 #define PLACES_SAFE 64             /* where the server does not say how many it opens */
-#define BUSY ((guint64)256 * 1024) /* vimg_sftp_session_load() that another connection is worth */
+#define BUSY ((guint64)256 * 1024) /* load_of() that another connection is worth */
+#define CANCEL_AFTER (2 * G_USEC_PER_SEC)
 #define ASK_EVERY (G_USEC_PER_SEC / 2) /* whether the job was cancelled */
 #define LOOK_EVERY (5 * G_USEC_PER_SEC)
 #define DELAY_MIN (G_USEC_PER_SEC / 4) /* until the next attempt; doubled each time */
 #define DELAY_MAX (5 * G_USEC_PER_SEC)
-#define DELAY_MORE (30 * G_USEC_PER_SEC) /* the same while there are other connections */
+#define DELAY_REFUSED (60 * G_USEC_PER_SEC) /* where more attempts may lock an account */
+#define DELAY_MORE (30 * G_USEC_PER_SEC)    /* the same while there are other connections */
 
 struct _VimgSftpLink {
     VimgSftpSession *session;
     gint64 opened;
     guint places;
     guint tasks;
+    guint64 due; /* bytes that these are expected to move, as take() was told */
     gboolean lost;
+    gboolean retired; /* its way is no longer the right one: it gets no new tasks */
 };
 
 struct _VimgSftpLinks {
@@ -36,19 +40,25 @@ struct _VimgSftpLinks {
     pthread_t keeper;
     gboolean started;
     gboolean stopping;
-    GPtrArray *all; /* of VimgSftpLink, the lost ones too */
-    guint live;
+    GPtrArray *all; /* of VimgSftpLink, those that are lost or retired too */
+    guint most;     /* connections that are not retired */
+    guint live;     /* neither lost nor retired */
     GQueue batches;
-    gboolean want;   /* one more connection */
-    gboolean lost;   /* the last one */
-    gboolean told;   /* what status() said of that */
-    gint64 since;    /* no connection, monotonic; 0: there is one, or none was wanted yet */
-    gint64 retry_at; /* not before */
+    gboolean want;       /* one more connection */
+    gboolean opening;    /* an attempt is under way, by what was so when it began */
+    gboolean lost;       /* the last one */
+    gboolean told;       /* what status() said of that */
+    gint64 since;        /* no connection, monotonic; 0: there is one, or none was wanted yet */
+    GHashTable *waiting; /* since then, jobs: when each began to wait */
+    gint64 retry_at;     /* not before */
     gint64 delay;
     gboolean flaps; /* the connection before was lost as soon as it was there */
     guint attempts; /* that ended */
     gint64 failed_at;
     GError *failure; /* of the last attempt, or why the last connection was lost */
+    guint64 asked;   /* renewals; each in the place of those before */
+    guint64 renewed; /* the last of them that ended */
+    GError *refusal; /* what that one ended with; NULL: it succeeded */
 
     gboolean noted; /* that the server has no fsync; the keeper's */
 };
@@ -100,8 +110,10 @@ mark_lost(VimgSftpLinks *links, VimgSftpLink *link)
     if (link->lost)
         return;
     link->lost = TRUE;
-    links->live--;
     pthread_cond_signal(&links->wanted);
+    if (link->retired)
+        return;
+    links->live--;
     wake_all(links);
     if (links->live > 0)
         return;
@@ -115,19 +127,39 @@ mark_lost(VimgSftpLinks *links, VimgSftpLink *link)
 
 /* ---- the keeper ---------------------------------------------------------------------------- */
 
-static VimgSftpSession *
-open_session(VimgSftpLinks *links, GError **error)
+static gboolean
+is_right(VimgSftpLinks *links, VimgSftpSession *session, GError **error)
 {
-    VimgSftpStream *stream = links->config.connect(links->config.data, error);
-    VimgSftpSession *session = stream ? vimg_sftp_session_new(stream, error) : NULL;
+    g_autoptr(VimgTransport) fresh = NULL;
 
+    if (!links->config.check)
+        return TRUE;
+    fresh = vimg_sftp_fresh_new(session, links->config.root);
+    return links->config.check(fresh, links->config.data, error);
+}
+
+/*
+ * Several machines may go by the same name: all connections lead to one of them, and the next one,
+ * once all are lost, to the same storage.
+ */
+static VimgSftpSession *
+open_session(VimgSftpLinks *links, gboolean more, GError **error)
+{
+    const VimgSftpTransportConfig *config = &links->config;
+    VimgSftpStream *stream = more && config->connect_more
+                                 ? config->connect_more(config->data, error)
+                                 : config->connect(config->data, error);
+    g_autoptr(VimgSftpSession) session = stream ? vimg_sftp_session_new(stream, error) : NULL;
+
+    if (session && !more && !is_right(links, session, error))
+        return NULL;
     if (session && !vimg_sftp_session_server(session)->fsync && !links->noted) {
         links->noted = TRUE;
         vimg_slice_store_log(
             VIMG_LOG_WARNING,
             "the SFTP server has no fsync: what it took last may go with its power");
     }
-    return session;
+    return g_steal_pointer(&session);
 }
 
 static void
@@ -144,6 +176,7 @@ add_link(VimgSftpLinks *links, VimgSftpSession *session)
     links->lost = FALSE;
     links->since = 0;
     links->retry_at = 0;
+    g_hash_table_remove_all(links->waiting);
     g_clear_error(&links->failure);
 }
 
@@ -153,6 +186,8 @@ add_failure(VimgSftpLinks *links, GError *error)
     links->failed_at = g_get_monotonic_time();
     if (links->live == 0) {
         back_off(links);
+        if (error->code != (gint)VIMG_ERROR_DISCONNECTED)
+            links->retry_at = links->failed_at + DELAY_REFUSED;
         set_failure(links, error);
     } else {
         links->retry_at = links->failed_at + DELAY_MORE;
@@ -160,26 +195,82 @@ add_failure(VimgSftpLinks *links, GError *error)
     }
 }
 
+/* The lock is held. */
+static void
+retire(VimgSftpLinks *links, VimgSftpLink *link)
+{
+    if (!link->lost && !link->retired)
+        links->live--;
+    link->retired = TRUE;
+}
+
+/* The lock is held.  Returns: how many connections count against the most there may be. */
+static guint
+count_links(const VimgSftpLinks *links)
+{
+    guint n = 0;
+    guint i;
+
+    for (i = 0; i < links->all->len; i++)
+        n += !((VimgSftpLink *)g_ptr_array_index(links->all, i))->retired;
+    return n;
+}
+
 /* The lock is held, but not meanwhile. */
 static void
 open_one(VimgSftpLinks *links)
 {
+    gboolean more = links->live > 0;
     GError *error = NULL;
     VimgSftpSession *session;
 
-    links->want = FALSE;
+    links->opening = TRUE;
     thread_must(pthread_mutex_unlock(&links->lock));
-    session = open_session(links, &error);
+    session = open_session(links, more, &error);
     thread_must(pthread_mutex_lock(&links->lock));
     if (session)
         add_link(links, session);
+    else if (more && links->live == 0) /* says nothing of a connection to another machine */
+        g_error_free(error);
     else
         add_failure(links, error);
+    /* whoever needs another one asks again */
+    links->want = FALSE;
+    links->opening = FALSE;
     links->attempts++;
     wake_all(links);
 }
 
-/* Frees one connection that was lost.  The lock is held, but not meanwhile. */
+/*
+ * Opens one by the way that is right now, beyond those there may be; if there is one, the others
+ * are retired, else they stay.  The lock is held, but not meanwhile.
+ */
+static void
+renew(VimgSftpLinks *links)
+{
+    guint64 asked = links->asked;
+    VimgSftpSession *session;
+    GError *error = NULL;
+    guint i;
+
+    thread_must(pthread_mutex_unlock(&links->lock));
+    session = open_session(links, FALSE, &error);
+    thread_must(pthread_mutex_lock(&links->lock));
+    if (session) {
+        for (i = 0; i < links->all->len; i++)
+            retire(links, g_ptr_array_index(links->all, i));
+        add_link(links, session);
+    } else if (links->live == 0) {
+        add_failure(links, g_error_copy(error));
+    }
+    g_clear_error(&links->refusal);
+    links->refusal = error;
+    links->renewed = asked;
+    links->attempts++;
+    wake_all(links);
+}
+
+/* Frees one connection that was lost or retired.  The lock is held, but not meanwhile. */
 static gboolean
 reap(VimgSftpLinks *links)
 {
@@ -190,7 +281,7 @@ reap(VimgSftpLinks *links)
 
         if (!link->lost && vimg_sftp_session_is_lost(link->session, NULL))
             mark_lost(links, link);
-        if (!link->lost || link->tasks > 0)
+        if ((!link->lost && !link->retired) || link->tasks > 0)
             continue;
         g_ptr_array_remove_index_fast(links->all, i);
         thread_must(pthread_mutex_unlock(&links->lock));
@@ -233,7 +324,9 @@ keeper_main(void *data)
 
         if (reap(links) || tell(links))
             continue;
-        if (links->want && links->all->len < links->config.connections && now >= links->retry_at)
+        if (links->renewed < links->asked)
+            renew(links);
+        else if (links->want && count_links(links) < links->most && now >= links->retry_at)
             open_one(links);
         else
             cond_wait_until(&links->wanted, &links->lock,
@@ -244,11 +337,9 @@ keeper_main(void *data)
     return NULL;
 }
 
-/* Asks the keeper for one more connection.  Returns: FALSE if there is no keeper.  The lock is
- * held.
- */
+/* Returns: FALSE if there is no keeper.  The lock is held. */
 static gboolean
-want_one(VimgSftpLinks *links)
+start_keeper(VimgSftpLinks *links)
 {
     int result;
 
@@ -261,9 +352,53 @@ want_one(VimgSftpLinks *links)
         }
         links->started = TRUE;
     }
+    return TRUE;
+}
+
+/* Asks the keeper for one more connection.  Returns: FALSE if there is no keeper.  The lock is
+ * held.
+ */
+static gboolean
+want_one(VimgSftpLinks *links)
+{
+    if (!start_keeper(links))
+        return FALSE;
     links->want = TRUE;
     pthread_cond_signal(&links->wanted);
     return TRUE;
+}
+
+static gboolean
+is_cancelled(VimgSftpLinks *links, VimgPluginJob *job)
+{
+    gboolean cancelled;
+
+    if (!job || !vimg_services)
+        return FALSE;
+    thread_must(pthread_mutex_unlock(&links->lock));
+    cancelled = vimg_services->job_cancelled(job);
+    thread_must(pthread_mutex_lock(&links->lock));
+    return cancelled;
+}
+
+/*
+ * Waits for a change, but not long, and asks whether the job was cancelled: its tasks under way end
+ * then as soon as they can.  Returns: whether it was.  The lock is held, but not meanwhile.
+ */
+static gboolean
+wait_and_ask(VimgSftpLinks *links, VimgSftpBatch *batch)
+{
+    VimgPluginJob *job = vimg_transport_job();
+
+    if (!job) {
+        thread_must(pthread_cond_wait(&batch->changed, &links->lock));
+        return FALSE;
+    }
+    cond_wait_until(&batch->changed, &links->lock, g_get_monotonic_time() + ASK_EVERY);
+    /* what cleans up after a cancelled job, and is quick, may do so */
+    if (g_get_monotonic_time() - batch->began >= CANCEL_AFTER && is_cancelled(links, job))
+        __atomic_store_n(&batch->cancelled, TRUE, __ATOMIC_RELAXED);
+    return __atomic_load_n(&batch->cancelled, __ATOMIC_RELAXED);
 }
 
 /* ---- places -------------------------------------------------------------------------------- */
@@ -285,10 +420,17 @@ vimg_sftp_batch_end(VimgSftpLinks *links, VimgSftpBatch *batch)
         LOCK_GUARD(&links->lock);
 
         while (batch->under_way > 0)
-            thread_must(pthread_cond_wait(&batch->changed, &links->lock));
+            wait_and_ask(links, batch);
         g_queue_unlink(&links->batches, &batch->node);
     }
     pthread_cond_destroy(&batch->changed);
+}
+
+/* Bytes on their way, or soon: those of tasks that only just begin count too.  The lock is held. */
+static guint64
+load_of(const VimgSftpLink *link)
+{
+    return MAX(link->due, vimg_sftp_session_load(link->session));
 }
 
 /* The least busy connection that has a place, or NULL.  The lock is held. */
@@ -305,9 +447,9 @@ choose(VimgSftpLinks *links)
 
         if (!link->lost && vimg_sftp_session_is_lost(link->session, NULL))
             mark_lost(links, link);
-        if (link->lost)
+        if (link->lost || link->retired)
             continue;
-        load = vimg_sftp_session_load(link->session);
+        load = load_of(link);
         if (load < least && link->tasks < link->places) {
             best = link;
             least = load;
@@ -320,41 +462,51 @@ choose(VimgSftpLinks *links)
 static gboolean
 is_worth_more(const VimgSftpLinks *links, const VimgSftpLink *best)
 {
-    return links->all->len < links->config.connections && !links->want &&
-           g_get_monotonic_time() >= links->retry_at &&
-           (!best || vimg_sftp_session_load(best->session) >= BUSY);
+    return count_links(links) < links->most && !links->want &&
+           g_get_monotonic_time() >= links->retry_at && (!best || load_of(best) >= BUSY);
 }
 
-static gboolean
-is_cancelled(VimgSftpLinks *links, VimgPluginJob *job)
+/* When @job began to wait for a connection.  The lock is held. */
+static gint64
+waits_since(VimgSftpLinks *links, VimgPluginJob *job)
 {
-    gboolean cancelled;
+    gint64 *began = g_hash_table_lookup(links->waiting, job);
 
-    if (!job || !vimg_services)
-        return FALSE;
-    thread_must(pthread_mutex_unlock(&links->lock));
-    cancelled = vimg_services->job_cancelled(job);
-    thread_must(pthread_mutex_lock(&links->lock));
-    return cancelled;
+    if (!began) {
+        began = g_new(gint64, 1);
+        *began = g_get_monotonic_time();
+        g_hash_table_insert(links->waiting, job, began);
+    }
+    return MAX(links->since, *began);
 }
 
 /*
  * Whether it is no use to wait any longer.  From the moment of the loss on, not of the question:
- * what cleans up after a failure must not wait as long once more.  The lock is held.
+ * what cleans up after a failure must not wait as long once more.  A job that asked for nothing
+ * meanwhile did not wait: for it, from its first question on.  The lock is held.
  */
 static gboolean
-is_hopeless(const VimgSftpLinks *links, const VimgSftpBatch *batch, const VimgPluginJob *job)
+is_hopeless(VimgSftpLinks *links, const VimgSftpBatch *batch, VimgPluginJob *job)
 {
     gint64 now = g_get_monotonic_time();
     gint64 patience = (gint64)links->config.patience * G_USEC_PER_SEC;
     gboolean tried = links->failed_at > batch->began ||
                      (links->failed_at > 0 && now - links->failed_at < DELAY_MAX);
 
-    if (!job && tried && links->failure && links->failure->code != (gint)VIMG_ERROR_DISCONNECTED)
+    if (!job && (tried || now < links->retry_at) && links->failure &&
+        links->failure->code != (gint)VIMG_ERROR_DISCONNECTED)
         return TRUE;
     if (job)
-        patience = MAX(patience, JOB_PATIENCE);
+        return now > waits_since(links, job) + MAX(patience, VIMG_SFTP_JOB_PATIENCE) && tried;
     return now > links->since + patience && (tried || now > batch->began + patience);
+}
+
+/* The same without waiting for the time of the next attempt. */
+static gboolean
+want_now(VimgSftpLinks *links)
+{
+    links->retry_at = 0;
+    return want_one(links);
 }
 
 /* Waits a little until there is a connection.  Returns: 0 to look again.  The lock is held. */
@@ -376,7 +528,7 @@ wait_for_link(VimgSftpLinks *links, VimgSftpBatch *batch)
 }
 
 VimgSftpLink *
-vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, int *result)
+vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, guint64 bytes, int *result)
 {
     LOCK_GUARD(&links->lock);
     VimgSftpLink *link;
@@ -385,31 +537,34 @@ vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, int *result)
     while (!(link = choose(links))) {
         if (links->live == 0)
             *result = wait_for_link(links, batch);
-        else
-            thread_must(pthread_cond_wait(&batch->changed, &links->lock));
+        else if (wait_and_ask(links, batch))
+            *result = ECANCELED;
         if (*result != 0)
             return NULL;
     }
     if (is_worth_more(links, link))
         want_one(links);
     link->tasks++;
+    link->due += bytes;
     batch->under_way++;
     return link;
 }
 
 void
-vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLink *link, gboolean lost)
+vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLink *link, guint64 bytes,
+                    gboolean lost)
 {
     LOCK_GUARD(&links->lock);
 
     /* one that waited for this place waits no more */
     if (link->tasks-- == link->places)
         wake_all(links);
+    link->due -= bytes;
     batch->under_way--;
     pthread_cond_signal(&batch->changed);
     if (lost)
         mark_lost(links, link);
-    if (link->lost && link->tasks == 0)
+    if ((link->lost || link->retired) && link->tasks == 0)
         pthread_cond_signal(&links->wanted);
 }
 
@@ -427,13 +582,14 @@ vimg_sftp_links_new(const VimgSftpTransportConfig *config)
     VimgSftpLinks *links = g_new0(VimgSftpLinks, 1);
 
     links->config = *config;
-    links->config.root = NULL;
-    links->config.connections = CLAMP(config->connections, 1, VIMG_SFTP_CONNECTIONS_MAX);
+    links->config.root = g_strdup(config->root);
+    links->most = CLAMP(config->connections, 1, VIMG_SFTP_CONNECTIONS_MAX);
     if (config->patience == 0)
         links->config.patience = VIMG_SFTP_PATIENCE;
     thread_must(pthread_mutex_init(&links->lock, NULL));
     cond_init(&links->wanted);
     links->all = g_ptr_array_new();
+    links->waiting = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     g_queue_init(&links->batches);
     return links;
 }
@@ -460,9 +616,12 @@ vimg_sftp_links_free(VimgSftpLinks *links)
         g_free(link);
     }
     g_ptr_array_unref(links->all);
+    g_hash_table_unref(links->waiting);
     if (links->config.free_data)
         links->config.free_data(links->config.data);
+    g_free((char *)links->config.root);
     g_clear_error(&links->failure);
+    g_clear_error(&links->refusal);
     pthread_cond_destroy(&links->wanted);
     pthread_mutex_destroy(&links->lock);
     g_free(links);
@@ -480,9 +639,9 @@ vimg_sftp_links_connect(VimgSftpLinks *links, GError **error)
         guint attempts;
 
         choose(links);
-        attempts = links->attempts;
-        links->retry_at = links->live > 0 ? links->retry_at : 0;
-        while (links->live == 0 && attempts == links->attempts && want_one(links))
+        /* one that is under way already goes by what was so before, as a former password */
+        attempts = links->attempts + (links->opening ? 2 : 1);
+        while (links->live == 0 && (gint)(attempts - links->attempts) > 0 && want_now(links))
             thread_must(pthread_cond_wait(&batch.changed, &links->lock));
         connected = links->live > 0;
         if (!connected && error)
@@ -490,6 +649,33 @@ vimg_sftp_links_connect(VimgSftpLinks *links, GError **error)
     }
     vimg_sftp_batch_end(links, &batch);
     return connected;
+}
+
+gboolean
+vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error)
+{
+    VimgSftpBatch batch;
+    gboolean renewed;
+
+    vimg_sftp_batch_begin(links, &batch);
+    {
+        LOCK_GUARD(&links->lock);
+        gboolean started = start_keeper(links);
+        guint64 ticket = started ? ++links->asked : 0;
+        const GError *refusal;
+
+        pthread_cond_signal(&links->wanted);
+        while (links->renewed < ticket)
+            thread_must(pthread_cond_wait(&batch.changed, &links->lock));
+        refusal = started ? links->refusal : links->failure;
+        renewed = !refusal;
+        if (renewed)
+            links->most = CLAMP(connections, 1, VIMG_SFTP_CONNECTIONS_MAX);
+        else if (error)
+            *error = g_error_copy(refusal);
+    }
+    vimg_sftp_batch_end(links, &batch);
+    return renewed;
 }
 
 char *

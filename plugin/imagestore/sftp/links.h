@@ -13,6 +13,8 @@
 #include "session.h"
 #include "transport-sftp.h"
 
+#define VIMG_SFTP_JOB_PATIENCE (300 * G_USEC_PER_SEC)
+
 typedef struct _VimgSftpLinks VimgSftpLinks;
 typedef struct _VimgSftpLink VimgSftpLink;
 
@@ -22,6 +24,7 @@ typedef struct {
     guint under_way;
     gint64 began;
     GList node;
+    gboolean cancelled; /* atomic; so was the job that it is for */
 } VimgSftpBatch;
 
 VimgSftpLinks *vimg_sftp_links_new(const VimgSftpTransportConfig *config);
@@ -31,14 +34,20 @@ void vimg_sftp_links_free(VimgSftpLinks *links);
 void vimg_sftp_batch_begin(VimgSftpLinks *links, VimgSftpBatch *batch);
 /* Waits until nothing is under way. */
 void vimg_sftp_batch_end(VimgSftpLinks *links, VimgSftpBatch *batch);
-/* Waits for a place.  Returns: NULL with @result ENOTCONN or ECANCELED. */
-VimgSftpLink *vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, int *result);
-/* Any thread.  @lost: so was the connection. */
+/*
+ * Waits for a place for what moves some @bytes, as far as is known, on the connection that moves
+ * the least.  Returns: NULL with @result ENOTCONN or ECANCELED.
+ */
+VimgSftpLink *vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, guint64 bytes,
+                                   int *result);
+/* Any thread.  @bytes: as when it was taken; @lost: so was the connection. */
 void vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLink *link,
-                         gboolean lost);
+                         guint64 bytes, gboolean lost);
 VimgSftpSession *vimg_sftp_link_session(VimgSftpLink *link);
 
 gboolean vimg_sftp_links_connect(VimgSftpLinks *links, GError **error);
+/* See vimg_transport_sftp_renew(). */
+gboolean vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error);
 /* Returns: (transfer full) why there is no connection, or NULL. */
 char *vimg_sftp_links_reason(VimgSftpLinks *links);
 

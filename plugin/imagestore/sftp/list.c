@@ -2,7 +2,7 @@
  * list.c: the names in a directory
  *
  * A reply holds a hundred names or so: many are asked for at once, lest a large directory take as
- * many round trips.
+ * many round trips.  They go in waves: a small directory has ended with the first.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -12,8 +12,11 @@
 
 #include "task.h"
 
-#define WINDOW 32
+#define FIRST 2 /* a reply with names, and the one that says that these are all */
+#define WINDOW 64
 #define NAMES_MAX (4 * 1024 * 1024)
+#define NAMES_SIZE_MAX ((guint64)128 * 1024 * 1024) /* bytes of all of them */
+#define NAME_SIZE_MAX 255
 #define REPLIES_MAX (1024 * 1024)
 
 static void
@@ -33,10 +36,14 @@ end_list(VimgSftpTask *task)
 static void listed(VimgSftpCall *call, const VimgSftpReply *reply);
 
 static void
-list_next(VimgSftpTask *task, VimgSftpCall *call)
+list_next(VimgSftpTask *task, guint n)
 {
-    task->active++;
-    vimg_sftp_ask_handle(task, call, VIMG_SFTP_READDIR, listed);
+    guint i;
+
+    /* all of them first: an answer may come at once */
+    task->active = n;
+    for (i = 0; i < n; i++)
+        vimg_sftp_ask_handle(task, &task->window[i], VIMG_SFTP_READDIR, listed);
 }
 
 /* What is not told of one is to be asked for of all. */
@@ -51,23 +58,48 @@ take_info(VimgOp *op, const VimgSftpAttrs *attrs)
         g_clear_pointer(&op->infos, g_array_unref);
 }
 
+/* The listing fails with @result: what is still answered is not looked at. */
 static void
-take_names(VimgSftpTask *task, GPtrArray *found)
+give_up(VimgSftpTask *task, int result)
+{
+    task->status = VIMG_SFTP_FAILURE;
+    task->op->result = result;
+}
+
+static void
+take_name(VimgSftpTask *task, VimgSftpName *name)
 {
     VimgOp *op = task->op;
-    guint i;
+    gsize size = strlen(name->name);
 
-    if (++task->rounds > REPLIES_MAX || op->names->len + found->len > NAMES_MAX) {
-        task->status = VIMG_SFTP_FAILURE;
-        op->result = E2BIG;
-        return;
-    }
-    for (i = 0; i < found->len; i++) {
-        VimgSftpName *name = g_ptr_array_index(found, i);
-
+    task->offset += size;
+    if (size > NAME_SIZE_MAX) {
+        give_up(task, ENAMETOOLONG);
+    } else if (op->names->len >= NAMES_MAX || task->offset > NAMES_SIZE_MAX) {
+        give_up(task, E2BIG);
+    } else {
         take_info(op, &name->attrs);
         g_ptr_array_add(op->names, g_steal_pointer(&name->name));
     }
+}
+
+static gboolean
+is_full(const VimgOp *op)
+{
+    return op->most > 0 && op->names->len >= op->most;
+}
+
+static void
+take_names(VimgSftpTask *task, GPtrArray *found)
+{
+    guint i;
+
+    if (++task->rounds > REPLIES_MAX)
+        give_up(task, E2BIG);
+    for (i = 0; i < found->len && task->op->result == 0 && !is_full(task->op); i++)
+        take_name(task, g_ptr_array_index(found, i));
+    if (task->status == VIMG_SFTP_OK && is_full(task->op))
+        task->status = VIMG_SFTP_EOF;
 }
 
 static void
@@ -80,13 +112,11 @@ listed(VimgSftpCall *call, const VimgSftpReply *reply)
         take_names(task, reply->names);
     else if (task->status == VIMG_SFTP_OK)
         task->status = reply->status;
-    if (task->status == VIMG_SFTP_OK) {
-        list_next(task, call);
-        /* the more there is, the more is asked for */
-        if (task->window_size < WINDOW)
-            list_next(task, &task->window[task->window_size++]);
-    }
-    if (task->active == 0)
+    if (task->active > 0)
+        return;
+    if (vimg_sftp_goes_on(task))
+        list_next(task, WINDOW);
+    else
         end_list(task);
 }
 
@@ -104,8 +134,7 @@ list_opened(VimgSftpCall *call, const VimgSftpReply *reply)
     if (task->op->with_infos)
         task->op->infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
     task->window = g_new0(VimgSftpCall, WINDOW);
-    while (task->window_size < 2)
-        list_next(task, &task->window[task->window_size++]);
+    list_next(task, FIRST);
 }
 
 void

@@ -99,6 +99,12 @@ typedef struct {
     GPtrArray *names;    /* NAME: of VimgSftpName, whose strings may be stolen */
 } VimgSftpReply;
 
+typedef enum {
+    VIMG_SFTP_UNKNOWN,
+    VIMG_SFTP_YES,
+    VIMG_SFTP_NO,
+} VimgSftpAble;
+
 /* What a server said of itself. */
 typedef struct {
     gboolean posix_rename;
@@ -108,7 +114,8 @@ typedef struct {
     gboolean limits;
     guint32 read_max; /* bytes of one READ: from limits@openssh.com, else 32 KiB */
     guint32 write_max;
-    guint64 handles_max; /* open at once; 0: not known */
+    guint64 handles_max;      /* open at once; 0: not known */
+    VimgSftpAble directories; /* whether OPEN takes them; the session's thread's */
 } VimgSftpServer;
 
 /* From statvfs@openssh.com. */

@@ -6,8 +6,8 @@
  * no more at the old one was moved by us; with the lease gone, we may not move anything any more.
  *
  * A server may still execute what it received before, after it was asked anew.  That is harmless:
- * a second rename finds nothing, a second exclusive create something, and a half written file is
- * not continued but removed, so late writes reach one that has no name.
+ * a second rename finds nothing, a second exclusive create something, which is looked up once more;
+ * and a half written file is not continued but removed, so late writes reach one without a name.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -38,16 +38,31 @@ end(const Look *look, int result)
     look->track->ended = TRUE;
 }
 
+/* What moved while it was looked at is to be done, and then looked at, once more. */
+static void
+end_unless_moved(const Look *look, int result)
+{
+    if (result != ENOENT)
+        end(look, result);
+}
+
 /* A name is claimed by what is in its directory; an empty one is as good as ours. */
 static void
 look_mkdir(const Look *look)
 {
     g_autoptr(GPtrArray) names = NULL;
+    int result;
 
-    if (is_there(look->self)) {
-        vimg_transport_list(look->transport, look->op->path, &names);
-        end(look, names && names->len == 0 ? 0 : EEXIST);
+    if (!is_there(look->self))
+        return;
+    if (look->self->info.type != VIMG_FILE_DIRECTORY) {
+        end(look, EEXIST);
+        return;
     }
+    result = vimg_transport_list(look->transport, look->op->path, &names);
+    if (result == 0 && names->len > 0)
+        result = EEXIST;
+    end_unless_moved(look, result);
 }
 
 /* Before its file was open to us, an attempt wrote nothing to it. */
@@ -72,19 +87,24 @@ look_rename(const Look *look)
     end(look, is_there(look->to) && is_there(look->parent) ? 0 : ENOENT);
 }
 
-static gboolean
-is_same(const Look *look)
+/* Returns: 0 if both names are of one file, EEXIST if not, or why that cannot be seen. */
+static int
+compare(const Look *look)
 {
     g_autoptr(VimgBuffer) from = NULL;
     g_autoptr(VimgBuffer) to = NULL;
     gsize size = (gsize)look->self->info.size;
+    int result;
 
     if (look->self->info.size != look->to->info.size ||
-        look->self->info.mtime != look->to->info.mtime ||
-        vimg_transport_read(look->transport, look->op->path, size, &from) != 0 ||
-        vimg_transport_read(look->transport, look->op->to, size, &to) != 0)
-        return FALSE;
-    return from->size == to->size && memcmp(from->data, to->data, from->size) == 0;
+        look->self->info.mtime != look->to->info.mtime)
+        return EEXIST;
+    result = vimg_transport_read(look->transport, look->op->path, size, &from);
+    if (result == 0)
+        result = vimg_transport_read(look->transport, look->op->to, size, &to);
+    if (result != 0)
+        return result;
+    return from->size == to->size && memcmp(from->data, to->data, from->size) == 0 ? 0 : EEXIST;
 }
 
 /* Between its two steps the file has both names. */
@@ -93,11 +113,12 @@ look_publish(const Look *look)
 {
     if (!is_there(look->self))
         look_rename(look);
-    else if (is_there(look->to) && !is_same(look))
-        end(look, EEXIST);
     else if (is_there(look->to)) {
-        vimg_transport_unlink(look->transport, look->op->path);
-        end(look, 0);
+        int result = compare(look);
+
+        if (result == 0)
+            vimg_transport_unlink(look->transport, look->op->path);
+        end_unless_moved(look, result);
     }
 }
 
@@ -162,6 +183,22 @@ vimg_sftp_recover(VimgTransport *transport, VimgOp *ops, VimgSftpTrack *tracks, 
         else
             looks[ops[at].kind](&look);
         g_free((char *)found[PARENT].path);
+    }
+}
+
+gboolean
+vimg_sftp_is_doubtful(const VimgOp *op)
+{
+    switch (op->kind) {
+    case VIMG_OP_RENAME:
+        return op->result == ENOENT;
+    case VIMG_OP_PUBLISH:
+        return op->result == ENOENT || op->result == EEXIST;
+    case VIMG_OP_CREATE:
+    case VIMG_OP_MKDIR:
+        return op->result == EEXIST;
+    default:
+        return FALSE;
     }
 }
 

@@ -12,6 +12,7 @@
 typedef struct {
     gboolean ended;   /* its result is known */
     gboolean again;   /* its connection was lost at least once */
+    gboolean doubted; /* since then, what it answered was looked up: the next answer counts */
     gboolean mine;    /* CREATE: it made the file */
     gboolean replace; /* CREATE: the next attempt removes what is there */
 } VimgSftpTrack;
@@ -21,6 +22,11 @@ typedef struct {
  * end then, or are to be done again.
  */
 void vimg_sftp_recover(VimgTransport *transport, VimgOp *ops, VimgSftpTrack *tracks, gsize n);
+/*
+ * Whether the result of one that may have been done before is what it would be if the server did
+ * that only now: then it is looked up, too.
+ */
+gboolean vimg_sftp_is_doubtful(const VimgOp *op);
 /* What @result means for one that may have been done before. */
 int vimg_sftp_settle(const VimgOp *op, int result);
 

@@ -8,8 +8,11 @@
 
 #include "session.h"
 
-/* A server that does nothing for @patience milliseconds is lost; vimg_sftp_session_new(): 30 s. */
-VimgSftpSession *vimg_sftp_session_new_patient(VimgSftpStream *stream, guint patience,
+/*
+ * A server that does nothing for @patience milliseconds is lost, for @slow of them while it is at
+ * what waits for a disk; vimg_sftp_session_new(): 30 s and 120 s.
+ */
+VimgSftpSession *vimg_sftp_session_new_patient(VimgSftpStream *stream, guint patience, guint slow,
                                                GError **error);
 
 #endif

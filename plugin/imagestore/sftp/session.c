@@ -13,12 +13,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "../store.h"
 #include "../thread.h"
 #include "../throw.h"
 #include "session-private.h"
 #include "wire.h"
 
 #define PATIENCE 30000 /* milliseconds */
+#define SLOW_PATIENCE 120000
 /*
  * Under way at once.  A channel of OpenSSH takes 2 MiB a round trip: twice as much, each way, keeps
  * it full while answers come back.  The number of requests is what bounds the small ones.
@@ -32,9 +34,10 @@
 
 struct _VimgSftpSession {
     VimgSftpServer server;
-    guint patience; /* milliseconds */
-    guint64 load;   /* atomic */
-    int wake;       /* eventfd; ends a sleep */
+    guint patience;      /* milliseconds */
+    guint slow_patience; /* the same */
+    guint64 load;        /* atomic */
+    int wake;            /* eventfd; ends a sleep */
     pthread_t thread;
     gboolean started;
 
@@ -250,11 +253,32 @@ take_submitted(VimgSftpSession *session)
         g_queue_push_tail_link(&session->waiting, g_queue_pop_head_link(&session->submitted));
 }
 
+/*
+ * What may wait for a disk, and for what others wrote to it.  Servers do one thing after the other,
+ * so it holds up all that was sent behind it.
+ */
+static const gboolean is_slow[] = {
+    [VIMG_SFTP_CLOSE] = TRUE,
+    [VIMG_SFTP_RENAME] = TRUE,
+    [VIMG_SFTP_POSIX_RENAME] = TRUE,
+    [VIMG_SFTP_FSYNC] = TRUE,
+};
+
+/* Milliseconds that the server may take for the oldest request. */
+static guint
+patience_now(const VimgSftpSession *session)
+{
+    const VimgSftpRequest *oldest = session->sent.head ? session->sent.head->data : NULL;
+    gboolean slow = oldest && oldest->type < G_N_ELEMENTS(is_slow) && is_slow[oldest->type];
+
+    return slow ? session->slow_patience : session->patience;
+}
+
 /* Microseconds until the server has done nothing for too long; -1: nothing is asked of it. */
 static gint64
 patience_left(const VimgSftpSession *session)
 {
-    gint64 end = session->alive + (gint64)session->patience * 1000;
+    gint64 end = session->alive + (gint64)patience_now(session) * 1000;
 
     if (session->greeted && session->sent.length == 0)
         return -1;
@@ -298,7 +322,7 @@ rest(VimgSftpSession *session, GError **error)
     if (left == 0)
         return throw_error(error, VIMG_ERROR_DISCONNECTED,
                            _("the server did not answer within %u seconds"),
-                           (session->patience + 999) / 1000);
+                           (patience_now(session) + 999) / 1000);
     if (vimg_sftp_wire_is_empty(&session->wire)) {
         int due = stream->ops->keep_alive(stream);
 
@@ -419,11 +443,12 @@ begin(VimgSftpSession *session, GError **error)
 }
 
 VimgSftpSession *
-vimg_sftp_session_new_patient(VimgSftpStream *stream, guint patience, GError **error)
+vimg_sftp_session_new_patient(VimgSftpStream *stream, guint patience, guint slow, GError **error)
 {
     g_autoptr(VimgSftpSession) session = g_new0(VimgSftpSession, 1);
 
     session->patience = patience;
+    session->slow_patience = slow;
     session->alive = g_get_monotonic_time();
     session->by_id = g_hash_table_new(NULL, NULL);
     thread_must(pthread_mutex_init(&session->lock, NULL));
@@ -437,7 +462,7 @@ vimg_sftp_session_new_patient(VimgSftpStream *stream, guint patience, GError **e
 VimgSftpSession *
 vimg_sftp_session_new(VimgSftpStream *stream, GError **error)
 {
-    return vimg_sftp_session_new_patient(stream, PATIENCE, error);
+    return vimg_sftp_session_new_patient(stream, PATIENCE, SLOW_PATIENCE, error);
 }
 
 void
@@ -469,6 +494,20 @@ const VimgSftpServer *
 vimg_sftp_session_server(const VimgSftpSession *session)
 {
     return &session->server;
+}
+
+void
+vimg_sftp_session_note_directories(VimgSftpSession *session, gboolean opened)
+{
+    VimgSftpAble able = opened ? VIMG_SFTP_YES : VIMG_SFTP_NO;
+
+    if (session->server.directories == able)
+        return;
+    session->server.directories = able;
+    if (!opened)
+        vimg_slice_store_log(
+            VIMG_LOG_WARNING,
+            "the SFTP server opens no directories: names it made last may go with its power");
 }
 
 /* FALSE: the session is lost. */

@@ -50,6 +50,8 @@ struct _VimgSftpRequest {
  */
 VimgSftpSession *vimg_sftp_session_new(VimgSftpStream *stream, GError **error);
 const VimgSftpServer *vimg_sftp_session_server(const VimgSftpSession *session);
+/* From done(): whether the server opened a directory; said once if not. */
+void vimg_sftp_session_note_directories(VimgSftpSession *session, gboolean opened);
 /* Any thread.  On a lost session done() is called at once, in the caller's thread. */
 void vimg_sftp_session_submit(VimgSftpSession *session, VimgSftpRequest *request);
 /* Whether it was lost; @reason: (transfer full) why, in words.  Once lost it stays so. */

@@ -98,6 +98,17 @@ vimg_sftp_close(VimgSftpTask *task)
     vimg_sftp_session_submit(task->session, &end->request);
 }
 
+gboolean
+vimg_sftp_goes_on(VimgSftpTask *task)
+{
+    if (task->status == VIMG_SFTP_OK && task->stop &&
+        __atomic_load_n(task->stop, __ATOMIC_RELAXED)) {
+        task->stopped = TRUE;
+        task->status = VIMG_SFTP_CONNECTION_LOST; /* nobody is to blame */
+    }
+    return task->status == VIMG_SFTP_OK;
+}
+
 /* ---- what went wrong --------------------------------------------------------------------- */
 
 /* Those above 8 are of later versions; there are servers that send them all the same. */
@@ -139,6 +150,14 @@ end_fail(VimgSftpTask *task)
         task->then(task);
 }
 
+/* Whether it takes space, so that its lack can be what failed. */
+static gboolean
+takes_space(const VimgOp *op)
+{
+    return op->kind == VIMG_OP_CREATE || op->kind == VIMG_OP_OVERWRITE ||
+           op->kind == VIMG_OP_MKDIR || op->kind == VIMG_OP_RENAME || op->kind == VIMG_OP_PUBLISH;
+}
+
 /* A user's quota cannot be seen from here: it stays EIO unless the server says more. */
 static void
 space_seen(VimgSftpCall *call, const VimgSftpReply *reply)
@@ -146,9 +165,12 @@ space_seen(VimgSftpCall *call, const VimgSftpReply *reply)
     VimgSftpSpace space;
 
     if (reply->type == VIMG_SFTP_EXTENDED_REPLY && vimg_sftp_space_parse(reply, &space)) {
+        const VimgOp *op = call->task->op;
+        gboolean writes = op->kind == VIMG_OP_CREATE || op->kind == VIMG_OP_OVERWRITE;
+
         if (space.read_only)
             call->task->op->result = EROFS;
-        else if (space.available < TIGHT + call->task->op->size)
+        else if (takes_space(op) && space.available < TIGHT + (writes ? op->size : 0))
             call->task->op->result = ENOSPC;
     }
     end_fail(call->task);
@@ -157,7 +179,10 @@ space_seen(VimgSftpCall *call, const VimgSftpReply *reply)
 static void
 blame_space(VimgSftpTask *task)
 {
-    if (task->server->statvfs)
+    gboolean changes = takes_space(task->op) || task->op->kind == VIMG_OP_UNLINK ||
+                       task->op->kind == VIMG_OP_RMDIR;
+
+    if (task->server->statvfs && changes)
         vimg_sftp_ask_path(task, VIMG_SFTP_STATVFS, task->root, space_seen);
     else
         end_fail(task);
@@ -436,5 +461,6 @@ vimg_sftp_task_free(VimgSftpTask *task)
     g_free(task->window);
     g_free(task->path);
     g_free(task->to);
+    g_free(task->inside);
     g_free(task);
 }

@@ -43,7 +43,8 @@ struct _VimgSftpTask {
     /* the owner's */
     VimgOp *op;
     const char *root;
-    gboolean replace; /* CREATE: what is there is ours, and half done */
+    gboolean replace;     /* CREATE: what is there is ours, and half done */
+    const gboolean *stop; /* atomic; what takes many requests makes no more; NULL: never */
     /*
      * The last thing that happens to a task, in any thread; may free it.  Then @lost says whether
      * the connection was lost, and nobody knows whether the operation was done; else op->result
@@ -52,10 +53,12 @@ struct _VimgSftpTask {
     void (*ended)(VimgSftpTask *task);
     gpointer owner;
     gboolean lost;
-    gboolean mine; /* CREATE: it made the file */
+    gboolean stopped; /* for that reason it failed */
+    gboolean mine;    /* CREATE: it made the file */
 
     /* its own */
     char *path, *to; /* on the server */
+    char *inside;    /* SYNC: @path as a directory only */
     VimgSftpSession *session;
     const VimgSftpServer *server;
     guint under_way; /* atomic */
@@ -69,7 +72,7 @@ struct _VimgSftpTask {
     guint window_size;
     guint active;
     guint rounds;
-    guint64 offset; /* the next to be asked for */
+    guint64 offset; /* the next to be asked for; LIST: bytes of the names so far */
     guint64 target; /* where to end */
     guint64 end;    /* READ, READ_AT: where the server says that the file ends */
     gboolean directory;
@@ -104,6 +107,8 @@ void vimg_sftp_ask_handle(VimgSftpTask *task, VimgSftpCall *call, VimgSftpType t
 void vimg_sftp_keep_handle(VimgSftpTask *task, const VimgSftpReply *reply);
 /* Closes the handle without waiting for the answer. */
 void vimg_sftp_close(VimgSftpTask *task);
+/* Whether there may be more requests; else the status is no more OK. */
+gboolean vimg_sftp_goes_on(VimgSftpTask *task);
 int vimg_sftp_errno(guint32 status);
 VimgFileType vimg_sftp_file_type(guint32 mode);
 /* FALSE: the server did not tell all of it. */

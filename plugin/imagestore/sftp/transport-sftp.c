@@ -11,8 +11,12 @@
 #include "recover.h"
 #include "task.h"
 
-/* After so many connections lost under it an operation is what kills the server. */
+/*
+ * After so many connections lost under them, and none of them done, operations are what kills the
+ * server; for a job, which may wait for one that comes and goes, only after its patience too.
+ */
 #define ATTEMPTS 6
+#define EXPECTED ((guint64)1024 * 1024) /* bytes of a file whose size only the server knows */
 
 typedef struct {
     VimgTransport parent;
@@ -28,6 +32,13 @@ typedef struct {
     VimgSftpTrack *track;
 } Place;
 
+/* Bytes it will move, more or less. */
+static guint64
+bytes_of(const VimgOp *op)
+{
+    return op->kind == VIMG_OP_READ ? MIN(op->size, EXPECTED) : op->size;
+}
+
 /* The track is its own until the place is given back. */
 static void
 ended(VimgSftpTask *task)
@@ -36,8 +47,12 @@ ended(VimgSftpTask *task)
     VimgSftpTrack *track = place->track;
 
     track->mine |= task->mine;
-    track->ended = !task->lost;
-    if (task->lost) {
+    track->doubted =
+        !task->lost && track->again && !track->doubted && vimg_sftp_is_doubtful(task->op);
+    track->ended = !task->lost && !track->doubted;
+    if (task->stopped)
+        task->op->result = ECANCELED;
+    if (task->lost || task->stopped) {
         g_clear_pointer(&task->op->content, vimg_buffer_unref);
         g_clear_pointer(&task->op->names, g_ptr_array_unref);
         g_clear_pointer(&task->op->infos, g_array_unref);
@@ -45,7 +60,7 @@ ended(VimgSftpTask *task)
         task->op->result = vimg_sftp_settle(task->op, task->op->result);
     }
     track->again |= task->lost;
-    vimg_sftp_links_put(place->links, place->batch, place->link, task->lost);
+    vimg_sftp_links_put(place->links, place->batch, place->link, bytes_of(task->op), task->lost);
     vimg_sftp_task_free(task);
     g_free(place);
 }
@@ -60,15 +75,16 @@ start(const Sftp *sftp, VimgSftpBatch *batch, VimgSftpLink *link, VimgOp *op, Vi
     task->owner = place;
     task->ended = ended;
     task->replace = track->replace;
+    task->stop = &batch->cancelled;
     vimg_sftp_task_start(task, vimg_sftp_link_session(link));
 }
 
-/* Runs all that have not ended.  Returns: whether the connection of some was lost. */
-static gboolean
+/* Runs all that have not ended.  Returns: how many still have not, whose connection was lost. */
+static gsize
 run_round(const Sftp *sftp, VimgOp *ops, VimgSftpTrack *tracks, gsize n)
 {
     VimgSftpBatch batch;
-    gboolean lost = FALSE;
+    gsize lost = 0;
     int result = 0;
     gsize i;
 
@@ -79,7 +95,7 @@ run_round(const Sftp *sftp, VimgOp *ops, VimgSftpTrack *tracks, gsize n)
         if (tracks[i].ended)
             continue;
         if (result == 0)
-            link = vimg_sftp_links_take(sftp->links, &batch, &result);
+            link = vimg_sftp_links_take(sftp->links, &batch, bytes_of(&ops[i]), &result);
         if (link) {
             start(sftp, &batch, link, &ops[i], &tracks[i]);
         } else {
@@ -89,8 +105,14 @@ run_round(const Sftp *sftp, VimgOp *ops, VimgSftpTrack *tracks, gsize n)
     }
     vimg_sftp_batch_end(sftp->links, &batch);
     for (i = 0; i < n; i++)
-        lost |= !tracks[i].ended;
+        lost += !tracks[i].ended;
     return lost;
+}
+
+static gboolean
+is_fatal(gint64 since)
+{
+    return !vimg_transport_job() || g_get_monotonic_time() - since > VIMG_SFTP_JOB_PATIENCE;
 }
 
 static void
@@ -98,11 +120,19 @@ sftp_run(VimgTransport *transport, VimgOp *ops, gsize n)
 {
     const Sftp *sftp = (const Sftp *)transport;
     g_autofree VimgSftpTrack *tracks = g_new0(VimgSftpTrack, n);
-    guint attempt;
+    gint64 since = g_get_monotonic_time(); /* nothing was done */
+    guint attempts = 0;                    /* likewise */
+    gsize left = n;
+    gsize lost;
     gsize i;
 
-    for (attempt = 0; run_round(sftp, ops, tracks, n); attempt++) {
-        if (attempt == ATTEMPTS)
+    while ((lost = run_round(sftp, ops, tracks, n)) > 0) {
+        if (lost < left) {
+            since = g_get_monotonic_time();
+            attempts = 0;
+        }
+        left = lost;
+        if (attempts++ >= ATTEMPTS && is_fatal(since))
             break;
         vimg_sftp_recover(transport, ops, tracks, n);
     }
@@ -167,6 +197,7 @@ VimgTransport *
 vimg_transport_sftp_new(const VimgSftpTransportConfig *config)
 {
     Sftp *sftp = g_new0(Sftp, 1);
+    VimgSftpTransportConfig own = *config;
     gsize length = strlen(config->root);
 
     while (length > 1 && config->root[length - 1] == '/')
@@ -174,7 +205,8 @@ vimg_transport_sftp_new(const VimgSftpTransportConfig *config)
     sftp->parent.ops = &sftp_ops;
     sftp->parent.remote = TRUE;
     sftp->root = g_strndup(config->root, length);
-    sftp->links = vimg_sftp_links_new(config);
+    own.root = sftp->root;
+    sftp->links = vimg_sftp_links_new(&own);
     return &sftp->parent;
 }
 
@@ -182,4 +214,10 @@ gboolean
 vimg_transport_sftp_connect(VimgTransport *transport, GError **error)
 {
     return vimg_sftp_links_connect(((Sftp *)transport)->links, error);
+}
+
+gboolean
+vimg_transport_sftp_renew(VimgTransport *transport, guint connections, GError **error)
+{
+    return vimg_sftp_links_renew(((Sftp *)transport)->links, connections, error);
 }

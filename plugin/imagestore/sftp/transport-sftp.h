@@ -24,6 +24,13 @@ typedef struct {
      * (transfer full)
      */
     VimgSftpStream *(*connect)(gpointer data, GError **error);
+    /* optional; the same while there are other connections: to the machine that these lead to */
+    VimgSftpStream *(*connect_more)(gpointer data, GError **error);
+    /*
+     * optional; in the same thread, for what connect() made, before anything else is asked there:
+     * whether it is the right storage.  @fresh is it, by this connection alone.
+     */
+    gboolean (*check)(VimgTransport *fresh, gpointer data, GError **error);
     /* optional; in the same thread: the last connection was lost, or one is there again */
     void (*status)(gboolean connected, const char *reason, gpointer data);
     gpointer data;
@@ -36,5 +43,11 @@ typedef struct {
 VimgTransport *vimg_transport_sftp_new(const VimgSftpTransportConfig *config);
 /* One attempt, now, unless there is a connection.  Returns: FALSE with the error of connect(). */
 gboolean vimg_transport_sftp_connect(VimgTransport *transport, GError **error);
+/*
+ * connect() goes another way now: one connection is opened by it, whatever others there are; those
+ * get nothing more to do and end.  @connections: at most, from now on.  Returns: FALSE with the
+ * error of connect(), and all is as before.
+ */
+gboolean vimg_transport_sftp_renew(VimgTransport *transport, guint connections, GError **error);
 
 #endif

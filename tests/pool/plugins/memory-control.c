@@ -240,6 +240,14 @@ control_set_room(const char *dir, guint64 bytes)
     pthread_mutex_unlock(&mem_lock);
 }
 
+static void
+control_grow(const char *dir, const char *name, guint64 bytes)
+{
+    pthread_mutex_lock(&mem_lock);
+    mem_find_name(mem_get_storage(dir), name)->info.allocation += bytes;
+    pthread_mutex_unlock(&mem_lock);
+}
+
 extern const MemoryControl memory_control;
 
 __attribute__((visibility("default"))) const MemoryControl memory_control = {
@@ -265,4 +273,5 @@ __attribute__((visibility("default"))) const MemoryControl memory_control = {
     .put_file = mem_put_file,
     .adopt_file = mem_adopt_file,
     .set_room = control_set_room,
+    .grow = control_grow,
 };

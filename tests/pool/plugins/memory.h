@@ -53,6 +53,8 @@ typedef struct {
     void (*adopt_file)(const char *dir, const char *name);
     /* What an upload may reserve from now on, and its probes say is available; 0: no limit. */
     void (*set_room)(const char *dir, guint64 bytes);
+    /* What it says of its growth is @bytes more: they were on their way. */
+    void (*grow)(const char *dir, const char *name, guint64 bytes);
 } MemoryControl;
 
 #endif
