@@ -133,6 +133,13 @@ writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request, 
 }
 
 static gboolean
+writer_format(gpointer writer, const char *format, GError **error)
+{
+    vimg_ceph_writer_format(writer, format);
+    return TRUE;
+}
+
+static gboolean
 writer_read(gpointer writer, guint64 offset, gsize size, VimgExtent *out, GError **error)
 {
     return vimg_ceph_writer_read(writer, offset, size, out, error);
@@ -234,6 +241,7 @@ static const VimgBackend ceph_backend = {
     .writer_finish = writer_finish,
     .writer_abort = writer_abort,
     .writer_stat = writer_stat,
+    .writer_format = writer_format,
     .writer_read = writer_read,
     .reader_open = reader_open,
     .reader_next = reader_next,

@@ -74,6 +74,22 @@ clone_rbd(VimgCluster *cluster, const char *from, const char *to)
 
 /* ---- ours ------------------------------------------------------------------------------- */
 
+/* What the source was made of, so was the clone; unless the checksum is one of what it gives out.
+ */
+static void
+take_upload(VimgPluginImage *info, const VimgPluginImage *source)
+{
+    if (!source->uploaded_format ||
+        (info->checksum && g_strcmp0(info->checksum, source->checksum) != 0))
+        return;
+    info->uploaded_format = g_strdup(source->uploaded_format);
+    info->uploaded_size = source->uploaded_size;
+    if (info->checksum)
+        return;
+    info->checksum_type = g_strdup(source->checksum_type);
+    info->checksum = g_strdup(source->checksum);
+}
+
 static VimgCephRecord *
 describe(const VimgCephRecord *source, const VimgPluginImage *image)
 {
@@ -82,14 +98,15 @@ describe(const VimgCephRecord *source, const VimgPluginImage *image)
 
     record->rbd = g_strconcat(VIMG_CEPH_STAGED, info->uuid, NULL);
     record->digest = g_strdup(source->digest);
-    record->uploaded_format = g_strdup(source->uploaded_format);
-    record->uploaded_size = source->uploaded_size;
+    take_upload(info, &source->info);
     g_free(info->format);
     info->format = g_strdup(source->info.format);
     g_free(info->parent);
     info->parent = g_strdup(source->info.uuid);
     info->capacity = source->info.capacity;
     info->physical = source->info.physical;
+    info->allocation = source->info.allocation;
+    info->flatten = FALSE;
     info->position = 0;
     if (info->created == 0)
         info->created = g_get_real_time() / G_USEC_PER_SEC;

@@ -67,6 +67,8 @@ show_image(VimgCtl *ctl, JsonObject *report)
         {N_("Architecture"), "arch", VIMG_CELL_TEXT, 0},
         {N_("Description"), "description", VIMG_CELL_TEXT, 0},
         {N_("Parent"), "parent", VIMG_CELL_TEXT, 0},
+        {N_("Uploaded as"), "uploaded_format", VIMG_CELL_TEXT, 0},
+        {N_("Uploaded size"), "uploaded_size", VIMG_CELL_SIZE, 0},
         {N_("Checksum"), "checksum", VIMG_CELL_TEXT, 0},
         {N_("Origin"), "origin", VIMG_CELL_TEXT, 0},
         {N_("Being changed by"), "changing", VIMG_CELL_TEXT, 0},
