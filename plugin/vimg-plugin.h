@@ -667,7 +667,7 @@ typedef struct {
     gboolean (*list_whole)(gpointer handle, VimgImageSink sink, gpointer data, GError **error);
     /*
      * optional: @uuid, an active image made by clone(), needs its source no more; nothing is done
-     * to one that needs none.  Its content stays readable meanwhile
+     * to one that needs none.  It can be read meanwhile.  Without it clones need no source
      */
     gboolean (*flatten)(gpointer handle, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
                         GError **error);

@@ -13,6 +13,7 @@
 #include "clone.h"
 #include "definition.h"
 #include "diagnose.h"
+#include "flatten.h"
 #include "image.h"
 #include "open.h"
 #include "reader.h"
@@ -202,6 +203,13 @@ clone_image(gpointer handle, const char *source, const VimgPluginImage *image, V
     return vimg_ceph_clone(handle, source, image, job, out, error);
 }
 
+static gboolean
+flatten_image(gpointer handle, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
+              GError **error)
+{
+    return vimg_ceph_flatten(handle, uuid, job, out, error);
+}
+
 static char *
 verify(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
 {
@@ -252,6 +260,7 @@ static const VimgBackend ceph_backend = {
     .discard = discard_image,
     .diagnose = vimg_ceph_diagnose,
     .host_key_accept = vimg_ceph_host_key_accept,
+    .flatten = flatten_image,
 };
 
 /*

@@ -385,6 +385,7 @@ typedef enum {
     VIMG_ACTION_WIPE,
     VIMG_ACTION_DELETE,
     VIMG_ACTION_VERIFY,
+    VIMG_ACTION_FLATTEN,
     VIMG_ACTION_COMPARE, /* with what it is to be, and give it what it lacks */
     VIMG_N_ACTIONS
 } VimgAction;

@@ -277,6 +277,10 @@ char *vimg_model_pool_usage(VimgModel *model, const VimgPoolId *pool, GError **e
 /* In what the content of volume @to differs from that of @from.  Returns: as above. */
 char *vimg_model_vol_diff(VimgModel *model, const VimgPoolId *pool, const char *from,
                           const char *to, GError **error);
+/* A clone that shares data with its source gets all of it.  Returns: as vimg_model_volume_show().
+ */
+char *vimg_model_vol_flatten(VimgModel *model, const VimgPoolId *pool, const char *name,
+                             GError **error);
 /*
  * The way to the storage of a pool, active or not, step by step; nothing is changed.  Returns:
  * (transfer full) a JSON object: "pool", its name; "verdict", the worst of all; "steps", an array
