@@ -13,6 +13,7 @@
 #include "clone.h"
 #include "definition.h"
 #include "diagnose.h"
+#include "diff.h"
 #include "flatten.h"
 #include "image.h"
 #include "open.h"
@@ -20,6 +21,7 @@
 #include "remote.h"
 #include "store.h"
 #include "trash.h"
+#include "usage.h"
 #include "verify.h"
 #include "writer.h"
 
@@ -203,6 +205,18 @@ clone_image(gpointer handle, const char *source, const VimgPluginImage *image, V
     return vimg_ceph_clone(handle, source, image, job, out, error);
 }
 
+static char *
+usage(gpointer handle, VimgPluginJob *job, GError **error)
+{
+    return vimg_ceph_usage(handle, job, error);
+}
+
+static char *
+diff(gpointer handle, const char *from, const char *to, VimgPluginJob *job, GError **error)
+{
+    return vimg_ceph_diff(handle, from, to, job, error);
+}
+
 static gboolean
 flatten_image(gpointer handle, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
               GError **error)
@@ -258,6 +272,8 @@ static const VimgBackend ceph_backend = {
     .cleanup = cleanup,
     .verify = verify,
     .discard = discard_image,
+    .usage = usage,
+    .diff = diff,
     .diagnose = vimg_ceph_diagnose,
     .host_key_accept = vimg_ceph_host_key_accept,
     .flatten = flatten_image,

@@ -14,6 +14,7 @@
 #define POOL_NAME_MAX 128 /* bytes */
 #define USER_MAX 128      /* bytes */
 #define HOST_MAX 253      /* bytes of the longest host name */
+#define VERIFY_RATE ((guint64)100 * 1024 * 1024)
 
 const VimgPluginOption vimg_ceph_options[] = {
     {"monitor", "host", VIMG_OPTION_STRING, 0, 0, NULL, NULL},
@@ -24,6 +25,7 @@ const VimgPluginOption vimg_ceph_options[] = {
     {"monitor/secret", "uuid", VIMG_OPTION_STRING, 0, 0, NULL, NULL},
     {"ssh", "policy", VIMG_OPTION_ENUM, 0, 0, "known|accept-new", "known"},
     {"ssh", "identity", VIMG_OPTION_STRING, 0, 0, NULL, NULL},
+    {"verify", "rate", VIMG_OPTION_UINT, 0, G_MAXINT64, NULL, "104857600"},
     {NULL},
 };
 
@@ -53,6 +55,17 @@ vimg_ceph_option(const VimgPluginPool *pool, const char *path, const char *attri
             return value;
     }
     return NULL;
+}
+
+guint64
+vimg_ceph_verify_rate(const VimgPluginPool *pool)
+{
+    const char *text = vimg_ceph_option(pool, "verify", "rate");
+    guint64 rate = VERIFY_RATE;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, &rate, NULL))
+        rate = VERIFY_RATE;
+    return rate;
 }
 
 static void

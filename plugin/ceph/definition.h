@@ -35,6 +35,8 @@ char *vimg_ceph_pool_name(const VimgPluginPool *pool);
 const char *vimg_ceph_user(const VimgPluginPool *pool);
 /* Returns: the value of an option's attribute, NULL: it is not there. */
 const char *vimg_ceph_option(const VimgPluginPool *pool, const char *path, const char *attribute);
+/* Bytes a second that a verification reads; 0: no limit. */
+guint64 vimg_ceph_verify_rate(const VimgPluginPool *pool);
 /* Returns: (transfer full) of VimgCephSshHost; empty: the definition has addresses and the key. */
 GArray *vimg_ceph_ssh_hosts(const VimgPluginPool *pool);
 

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "definition.h"
 #include "open.h"
 #include "rados-pool.h"
 #include "thread.h"
@@ -60,6 +61,7 @@ apply_options(VimgCephStore *store, VimgCluster *cluster, const VimgPluginPool *
     __atomic_store_n(&cluster->quota, pool->space_quota, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_deleted, pool->keep_deleted, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_temporary, pool->keep_temporary, __ATOMIC_RELAXED);
+    __atomic_store_n(&store->verify_rate, vimg_ceph_verify_rate(pool), __ATOMIC_RELAXED);
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */

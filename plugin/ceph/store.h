@@ -32,6 +32,7 @@ typedef struct {
     /* options, through __atomic builtins */
     guint64 keep_deleted;   /* seconds */
     guint64 keep_temporary; /* seconds */
+    guint64 verify_rate;    /* bytes a second; 0: no limit */
 
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgCluster *cluster; /* NULL: lost */

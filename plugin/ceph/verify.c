@@ -15,13 +15,38 @@
 #include "throw.h"
 #include "verify.h"
 
+#define NAP (G_USEC_PER_SEC / 2)
+
 typedef struct {
     VimgCephStore *store;
     VimgPluginJob *job;
     guint64 total; /* bytes */
     guint64 checked;
+    gdouble debt;   /* bytes read beyond the rate */
+    gint64 drained; /* when it was last made less */
     JsonArray *damaged;
 } Verify;
+
+/* Waits off what was read faster than the rate of the moment allows, which is never saved up. */
+static gboolean
+keep_rate(Verify *verify, guint64 bytes, GError **error)
+{
+    verify->debt += (gdouble)bytes;
+    for (;;) {
+        gdouble rate = (gdouble)__atomic_load_n(&verify->store->verify_rate, __ATOMIC_RELAXED);
+        gint64 now = g_get_monotonic_time();
+
+        verify->debt -= (gdouble)(now - verify->drained) * rate / G_USEC_PER_SEC;
+        verify->drained = now;
+        if (rate <= 0 || verify->debt <= 0) {
+            verify->debt = 0;
+            return TRUE;
+        }
+        if (!vimg_ceph_check_job(verify->job, error))
+            return FALSE;
+        g_usleep((gulong)MIN(verify->debt / rate * G_USEC_PER_SEC + 1, (gdouble)NAP));
+    }
+}
 
 static gboolean
 mark(Verify *verify, VimgCephRecord *record, const char *reason, GError **error)
@@ -72,6 +97,8 @@ read_again(Verify *verify, VimgCephReader *reader, GError **error)
             return vimg_ceph_digest_finish(digest);
         vimg_ceph_digest_add(digest, data ? data->data + extent.offset : NULL, extent.length);
         verify->checked += extent.length;
+        if (data && !keep_rate(verify, extent.length, error))
+            return NULL;
     }
 }
 
