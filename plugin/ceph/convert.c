@@ -64,6 +64,7 @@ describe(const VimgCephRecord *staged, const char *name, const char *format, gui
     g_free(record->info.format);
     record->info.format = g_strdup("raw");
     record->info.capacity = record->info.physical = size;
+    record->info.allocation = 0; /* is measured */
     return record;
 }
 

@@ -66,6 +66,7 @@ seal_plain(VimgCephWriter *writer, const char *format, const VimgPluginImage *im
     final->info.format = g_strdup(format);
     final->info.capacity = image->capacity;
     final->info.physical = writer->at;
+    final->info.allocation = 0; /* is measured */
     set_source(final, image);
     final->digest = digest_content(writer, FALSE, error);
     return final->digest && publish(writer, final, writer->image, error) ? g_steal_pointer(&final)

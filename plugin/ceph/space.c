@@ -116,15 +116,15 @@ vimg_cluster_admit(VimgCluster *cluster, guint64 bytes, GError **error)
     available = g_format_size_full(space.available, G_FORMAT_SIZE_IEC_UNITS);
     stored = g_format_size_full(space.stored, G_FORMAT_SIZE_IEC_UNITS);
     wanted = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
-    if (space.full)
-        return throw_error(error, VIMG_ERROR_NO_SPACE,
-                           _("RADOS pool '%1$s' is full: %2$s are stored, %3$s are free"),
-                           cluster->pool, stored, available);
-    if (space.nearfull)
+    if (space.nearfull && !space.full)
         return throw_error(
             error, VIMG_ERROR_NO_SPACE,
             _("RADOS pool '%1$s' is nearly full and takes no new images: %2$s are stored, %3$s are free"),
             cluster->pool, stored, available);
+    if (space.full || bytes == 0)
+        return throw_error(error, VIMG_ERROR_NO_SPACE,
+                           _("RADOS pool '%1$s' is full: %2$s are stored, %3$s are free"),
+                           cluster->pool, stored, available);
     return throw_error(error, VIMG_ERROR_NO_SPACE,
                        _("%1$s do not fit into RADOS pool '%2$s': %3$s are stored, %4$s are free"),
                        wanted, cluster->pool, stored, available);

@@ -19,6 +19,7 @@ struct _VimgCephWriter {
     VimgCephFlow *flow;
     VimgCephDigest *digest; /* NULL: none is wanted */
     guint64 durable;        /* end of what earlier uploads left */
+    guint64 stored;         /* bytes that these took */
     guint64 at;             /* the next byte */
     guint64 size;           /* of the RBD image */
     gsize unit;

@@ -112,6 +112,7 @@ prepare(VimgCephWriter *writer, GError **error)
     const VimgPluginImage *info = &writer->record->info;
 
     writer->durable = info->position;
+    writer->stored = info->allocation;
     writer->noted = info->position;
     return vimg_ceph_stream_unit(writer->image, &writer->unit, error) &&
            vimg_ceph_publish_undo(writer->image, error) &&
@@ -277,7 +278,8 @@ note_position(VimgCephWriter *writer, guint64 position, GError **error)
 {
     if (position <= writer->noted)
         return TRUE;
-    writer->record->info.position = position;
+    writer->record->info.position = writer->record->info.physical = position;
+    writer->record->info.allocation = writer->stored + vimg_ceph_flow_sent(writer->flow);
     if (!vimg_ceph_record_save(writer->image, writer->record, error))
         return FALSE;
     __atomic_store_n(&writer->noted, position, __ATOMIC_RELAXED);
@@ -388,7 +390,7 @@ vimg_ceph_writer_write(VimgCephWriter *writer, const guint8 *data, guint64 size,
 void
 vimg_ceph_writer_stat(VimgCephWriter *writer, guint64 *allocation, guint64 *position)
 {
-    *allocation = vimg_ceph_flow_sent(writer->flow);
+    *allocation = writer->stored + vimg_ceph_flow_sent(writer->flow);
     *position = __atomic_load_n(&writer->noted, __ATOMIC_RELAXED);
 }
 

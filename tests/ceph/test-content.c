@@ -89,6 +89,7 @@ keep(VimgCephWriter *writer, guint64 position)
     g_assert_no_error(error);
     g_assert_cmpint(out.state, ==, VIMG_IMAGE_SAVING);
     g_assert_cmpuint(out.position, ==, position);
+    g_assert_cmpuint(out.physical, ==, position);
 }
 
 static void
