@@ -671,6 +671,11 @@ typedef struct {
      */
     gboolean (*flatten)(gpointer handle, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
                         GError **error);
+    /*
+     * optional: (transfer full) what stands between "TYPE://" and "/NAME" in the path of an image,
+     * as others call the place.  Without it the name of the pool
+     */
+    char *(*location)(const VimgPluginPool *pool);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -229,6 +229,7 @@ suite_ceph() {
     integration test_ceph_pools
     integration test_ceph_images
     integration test_ceph_content
+    integration test_ceph_shares
 }
 
 suite_install() {

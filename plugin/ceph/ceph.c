@@ -277,6 +277,7 @@ static const VimgBackend ceph_backend = {
     .diagnose = vimg_ceph_diagnose,
     .host_key_accept = vimg_ceph_host_key_accept,
     .flatten = flatten_image,
+    .location = vimg_ceph_pool_name,
 };
 
 /*

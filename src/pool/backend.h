@@ -63,6 +63,8 @@ const VimgPluginPool *vimg_pool_view_get(const VimgPoolView *view);
 gboolean vimg_type_check(const VimgType *type, const VimgPoolView *view, GError **error);
 /* Returns: (transfer full), never NULL. */
 char *vimg_type_identity(const VimgType *type, const VimgPoolView *view);
+/* Returns: (transfer full) what paths of its images have; NULL: the name of the pool. */
+char *vimg_type_location(const VimgType *type, const VimgPoolView *view);
 gboolean vimg_type_build(const VimgType *type, const VimgPoolView *view, guint flags,
                          VimgPluginJob *job, GError **error);
 gboolean vimg_type_remove(const VimgType *type, const VimgPoolView *view, VimgPluginJob *job,

@@ -162,6 +162,7 @@ struct _VimgPool {
     char *lost;      /* why it is not connected, in words */
     gint64 retry_at; /* monotonic microseconds; 0: no retry is due */
     char *store_id;  /* part of the keys of its volumes */
+    char *location;  /* part of their paths; NULL: the name of the pool */
     VimgPoolSizes sizes;
     gboolean read_only;
     GHashTable *volumes;  /* name -> VimgVolume, owned */

@@ -174,7 +174,7 @@ hold(VimgPool *pool, const char *name, const char *key, VimgAction action, VimgU
     return vimg_use_volume_of(pool, &id, action, KIND, use, error);
 }
 
-/* Whether @image was made here of the one with @key, and nothing of that speaks against it. */
+/* Whether @image was made of the one with @key, @base, and nothing of that speaks against it. */
 static gboolean
 is_copy(const VimgPluginImage *image, const VimgPluginImage *base, const char *key)
 {
@@ -190,9 +190,10 @@ static gboolean
 find_same(Sync *sync, VimgFill *fill, gboolean *same, GError **error)
 {
     g_autofree char *key = vimg_use_key(fill->from);
+    g_autofree char *own = vimg_use_key(fill->to);
     g_autoptr(GError) local = NULL;
 
-    *same = is_copy(fill->image, fill->base, key);
+    *same = is_copy(fill->image, fill->base, key) || is_copy(fill->base, fill->image, own);
     if (*same ||
         vimg_store_same(vimg_session_store(fill->to->session), fill->image->uuid,
                         vimg_session_store(fill->from->session), fill->base->uuid, same, &local))

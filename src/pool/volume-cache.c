@@ -82,6 +82,7 @@ vimg_cache_clear(VimgPool *pool)
     g_hash_table_remove_all(pool->volumes);
     g_hash_table_remove_all(pool->reserved);
     g_clear_pointer(&pool->store_id, g_free);
+    g_clear_pointer(&pool->location, g_free);
     pool->tick++;
     pool->listed = pool->tick; /* listings still running are of the past */
     pool->sizes = (VimgPoolSizes){0};

@@ -19,10 +19,20 @@ fill_id(VimgPool *pool, VimgVolume *volume, VimgVolId *out)
     out->key = g_strdup(volume->key);
 }
 
+/* The path of any volume, but for its name. */
+static char *
+path_prefix(const VimgPool *pool)
+{
+    return g_strdup_printf("%s://%s/", pool->def->type,
+                           pool->location ? pool->location : vimg_pool_name(pool));
+}
+
 char *
 vimg_volume_path(const VimgPool *pool, const VimgVolume *volume)
 {
-    return g_strdup_printf("%s://%s/%s", pool->def->type, vimg_pool_name(pool), volume->image.name);
+    g_autofree char *prefix = path_prefix(pool);
+
+    return g_strconcat(prefix, volume->image.name, NULL);
 }
 
 /* ---- lists and lookups ------------------------------------------------------------------ */
@@ -143,7 +153,7 @@ pool_vol_by_path(VimgPool *pool, const char *path, VimgVolId *out)
     VimgVolume *volume = NULL;
 
     VIMG_LOCK_GUARD(&pool->lock);
-    prefix = g_strdup_printf("%s://%s/", pool->def->type, vimg_pool_name(pool));
+    prefix = path_prefix(pool);
     if (pool->active && g_str_has_prefix(path, prefix))
         volume = vimg_cache_find(pool, path + strlen(prefix));
     if (volume)
