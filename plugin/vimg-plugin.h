@@ -288,6 +288,7 @@ typedef struct {
                               is of that.  NULL: just what is stored */
     guint64 uploaded_size; /* bytes */
     gboolean flatten;      /* argument of clone(): what it makes shall not need its source */
+    char *needed_by;       /* in the trash: clones that keep it there, in words; NULL: none */
 } VimgPluginImage;
 
 #define VIMG_PLUGIN_IMAGE_INIT                                                                     \
@@ -317,6 +318,8 @@ vimg_plugin_image_clear(VimgPluginImage *image)
         g_free(image->copy_of);
     if (VIMG_PLUGIN_IMAGE_HAS(image, uploaded_format))
         g_free(image->uploaded_format);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, needed_by))
+        g_free(image->needed_by);
     memset(image, 0, MIN(size, sizeof(*image)));
     image->size = size;
 }

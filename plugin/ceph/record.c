@@ -69,6 +69,7 @@ vimg_ceph_record_new(const VimgPluginImage *image)
     memcpy(&record->info, image, MIN(image->size, sizeof(record->info)));
     record->info.size = sizeof(record->info);
     record->info.origin = NULL; /* there are no files to adopt */
+    record->info.needed_by = NULL;
     for (i = 0; i < G_N_ELEMENTS(strings); i++)
         *string_of(record, i) = g_strdup(*string_of(record, i));
     return record;

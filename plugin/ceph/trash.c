@@ -14,17 +14,33 @@
 #include "throw.h"
 #include "trash.h"
 
+#define PATIENCE (5 * G_USEC_PER_SEC) /* to look for clones; each image takes some milliseconds */
+
+/* A clone may come or go at any time, so what cannot be seen now is no failure. */
+static void
+see_clones(VimgCluster *cluster, VimgCephRecord *record)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (record->ours && record->snapshots)
+        vimg_ceph_name_children(cluster, record->id, NULL, &record->info.needed_by, &error);
+}
+
 gboolean
 vimg_ceph_trash_list(VimgCephStore *store, VimgImageSink sink, gpointer data, GError **error)
 {
-    g_autoptr(GPtrArray) records = vimg_ceph_record_list(store, TRUE, error);
+    gint64 deadline = g_get_monotonic_time() + PATIENCE;
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    g_autoptr(GPtrArray) records = cluster ? vimg_ceph_record_list(store, TRUE, error) : NULL;
     guint i;
 
     if (!records)
         return FALSE;
     for (i = 0; i < records->len; i++) {
-        const VimgCephRecord *record = records->pdata[i];
+        VimgCephRecord *record = records->pdata[i];
 
+        if (g_get_monotonic_time() < deadline)
+            see_clones(cluster, record);
         if (!sink(&record->info, data))
             break;
     }

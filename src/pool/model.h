@@ -297,6 +297,7 @@ typedef struct {
     guint64 capacity, allocation, physical;
     gint64 created, deleted; /* seconds since 1970 */
     gint64 expires;          /* from when a cleanup takes it */
+    char *needed_by;         /* clones without which it would; NULL: none are known */
 } VimgTrashEntry;
 
 void vimg_trash_entry_free(VimgTrashEntry *entry);

@@ -30,6 +30,7 @@ vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image)
     out->origin = g_strdup(image->origin);
     out->copy_of = g_strdup(image->copy_of);
     out->uploaded_format = g_strdup(image->uploaded_format);
+    out->needed_by = g_strdup(image->needed_by);
 }
 
 void

@@ -57,6 +57,8 @@ class Shares(CephCase):
         self.assertEqual(self.usage("flat"), (5 * BLOCK, 0))
         self.assertEqual(self.usage("clone"), (0, 5 * BLOCK))
         self.v("vol-delete", "--pool", self.name, "base")
+        self.assertEqual([e["needed_by"] for e in self.json("trash list", self.name)["trash"]],
+                         [self.rados + "/clone"])
         text = self.ctl("trash", "purge", self.name, "base", code=ctl.REFUSED)
         self.assertIn("needed by its clones %s/clone" % self.rados, text)
         self.ctl("flatten", self.name, "clone")

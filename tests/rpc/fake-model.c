@@ -539,6 +539,7 @@ vimg_trash_entry_free(VimgTrashEntry *entry)
     g_free(entry->uuid);
     g_free(entry->name);
     g_free(entry->format);
+    g_free(entry->needed_by);
     g_free(entry);
 }
 
@@ -562,6 +563,7 @@ vimg_model_trash_list(VimgModel *model, const VimgPoolId *pool, const char *afte
         entry.uuid = g_strdup_printf("u%u", i);
         entry.name = g_strdup("n");
         entry.format = i == 0 ? g_strdup("raw") : NULL;
+        entry.needed_by = i == 0 ? g_strdup("c") : NULL;
         g_ptr_array_add(list, g_memdup2(&entry, sizeof(entry)));
     }
     return list;

@@ -27,12 +27,12 @@ static const struct {
     {"verify", 2, P " i:0", "s:{}", "pool_verify(p, NULL)", OK_CODE, NULL},
     {"verify-one", 2, P " i:1 s:v", "s:{}", "pool_verify(p, v)", OK_CODE, NULL},
     {"trash", 3, P " i:0 i:1024",
-     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9"
-     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9",
+     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9 i:1 s:c"
+     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9 i:0",
      "trash_list(p, NULL, 1024)", OK_CODE, NULL},
     {"trash-after", 3, P " i:1 s:u i:1",
-     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9"
-     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9",
+     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9 i:1 s:c"
+     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9 i:0",
      "trash_list(p, u, 1)", OK_CODE, NULL},
     {"trash-none", 3, P " i:0 i:0", "", "", VIMG_ERROR_INVALID_ARG,
      "invalid argument: a page holds 1 to 1024 entries, not 0"},
