@@ -121,7 +121,7 @@ test_case(gconstpointer data)
  */
 static const char *const rights[] = {
     NULL, "wpl", "wpl", "wp", "wp", "wp", "m",   "mw",  "m", "m", "m",  "wpl", "wpl", "wp",
-    "wp", "wp",  "m",   "wp", "wp", "w",  "wpl", "wpl", "m", "m", NULL, "wp",  "wpl",
+    "wp", "wp",  "m",   "wp", "wp", "w",  "wpl", "wpl", "m", "m", NULL, "wp",  "wpl", "wpl",
 };
 
 static void
