@@ -675,8 +675,7 @@ typedef struct {
     gboolean (*flatten)(gpointer handle, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
                         GError **error);
     /*
-     * optional: (transfer full) what stands between "TYPE://" and "/NAME" in the path of an image,
-     * as others call the place.  Without it the name of the pool
+     * optional: (transfer full) "PLACE" of paths "TYPE://PLACE/NAME"; without it the pool's name
      */
     char *(*location)(const VimgPluginPool *pool);
 } VimgBackend;

@@ -83,6 +83,7 @@ take_upload(VimgPluginImage *info, const VimgPluginImage *source)
     if (!source->uploaded_format ||
         (info->checksum && g_strcmp0(info->checksum, source->checksum) != 0))
         return;
+    g_free(info->uploaded_format);
     info->uploaded_format = g_strdup(source->uploaded_format);
     info->uploaded_size = source->uploaded_size;
     if (info->checksum)
