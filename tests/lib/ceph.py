@@ -53,7 +53,11 @@ osd memory target = 1073741824
 osd max object name len = 256
 osd max object namespace len = 64
 osd heartbeat grace = 6
+osd client watch timeout = 5
 mon osd down out interval = 86400
+mon tick interval = 1
+paxos propose interval = 0.05
+paxos min wait = 0.02
 bluestore block size = {size}
 {more}
 [client]
