@@ -284,6 +284,10 @@ typedef struct {
     char *origin;   /* the VimgPluginFile it was adopted from; kept as it is for ever, NULL: none */
     char *copy_of;  /* key of the image in another storage whose content it is to have, or has; set
                        by create() and writer_finish(), gone when it is wiped.  NULL: of none */
+    char *uploaded_format; /* what was uploaded, of which the backend made what it stores; @checksum
+                              is of that.  NULL: just what is stored */
+    guint64 uploaded_size; /* bytes */
+    gboolean flatten;      /* argument of clone(): what it makes shall not need its source */
 } VimgPluginImage;
 
 #define VIMG_PLUGIN_IMAGE_INIT                                                                     \
@@ -311,6 +315,8 @@ vimg_plugin_image_clear(VimgPluginImage *image)
         g_free(image->origin);
     if (VIMG_PLUGIN_IMAGE_HAS(image, copy_of))
         g_free(image->copy_of);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, uploaded_format))
+        g_free(image->uploaded_format);
     memset(image, 0, MIN(size, sizeof(*image)));
     image->size = size;
 }
@@ -659,6 +665,12 @@ typedef struct {
      * Without it nothing is deleted elsewhere for want of an image here
      */
     gboolean (*list_whole)(gpointer handle, VimgImageSink sink, gpointer data, GError **error);
+    /*
+     * optional: @uuid, an active image made by clone(), needs its source no more; nothing is done
+     * to one that needs none.  It can be read meanwhile.  Without it clones need no source
+     */
+    gboolean (*flatten)(gpointer handle, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
+                        GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -13,6 +13,7 @@
 #include "clone.h"
 #include "definition.h"
 #include "diagnose.h"
+#include "flatten.h"
 #include "image.h"
 #include "open.h"
 #include "reader.h"
@@ -133,6 +134,13 @@ writer_open(gpointer handle, const char *uuid, const VimgWriteRequest *request, 
 }
 
 static gboolean
+writer_format(gpointer writer, const char *format, GError **error)
+{
+    vimg_ceph_writer_format(writer, format);
+    return TRUE;
+}
+
+static gboolean
 writer_read(gpointer writer, guint64 offset, gsize size, VimgExtent *out, GError **error)
 {
     return vimg_ceph_writer_read(writer, offset, size, out, error);
@@ -195,6 +203,13 @@ clone_image(gpointer handle, const char *source, const VimgPluginImage *image, V
     return vimg_ceph_clone(handle, source, image, job, out, error);
 }
 
+static gboolean
+flatten_image(gpointer handle, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
+              GError **error)
+{
+    return vimg_ceph_flatten(handle, uuid, job, out, error);
+}
+
 static char *
 verify(gpointer handle, const char *uuid, VimgPluginJob *job, GError **error)
 {
@@ -234,6 +249,7 @@ static const VimgBackend ceph_backend = {
     .writer_finish = writer_finish,
     .writer_abort = writer_abort,
     .writer_stat = writer_stat,
+    .writer_format = writer_format,
     .writer_read = writer_read,
     .reader_open = reader_open,
     .reader_next = reader_next,
@@ -244,6 +260,7 @@ static const VimgBackend ceph_backend = {
     .discard = discard_image,
     .diagnose = vimg_ceph_diagnose,
     .host_key_accept = vimg_ceph_host_key_accept,
+    .flatten = flatten_image,
 };
 
 /*

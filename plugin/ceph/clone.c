@@ -10,6 +10,7 @@
 
 #include "claim.h"
 #include "clone.h"
+#include "flatten.h"
 #include "publish.h"
 #include "throw.h"
 
@@ -74,6 +75,22 @@ clone_rbd(VimgCluster *cluster, const char *from, const char *to)
 
 /* ---- ours ------------------------------------------------------------------------------- */
 
+/* What the source was made of, so was the clone; unless the checksum is one of what it gives out.
+ */
+static void
+take_upload(VimgPluginImage *info, const VimgPluginImage *source)
+{
+    if (!source->uploaded_format ||
+        (info->checksum && g_strcmp0(info->checksum, source->checksum) != 0))
+        return;
+    info->uploaded_format = g_strdup(source->uploaded_format);
+    info->uploaded_size = source->uploaded_size;
+    if (info->checksum)
+        return;
+    info->checksum_type = g_strdup(source->checksum_type);
+    info->checksum = g_strdup(source->checksum);
+}
+
 static VimgCephRecord *
 describe(const VimgCephRecord *source, const VimgPluginImage *image)
 {
@@ -82,14 +99,15 @@ describe(const VimgCephRecord *source, const VimgPluginImage *image)
 
     record->rbd = g_strconcat(VIMG_CEPH_STAGED, info->uuid, NULL);
     record->digest = g_strdup(source->digest);
-    record->uploaded_format = g_strdup(source->uploaded_format);
-    record->uploaded_size = source->uploaded_size;
+    take_upload(info, &source->info);
     g_free(info->format);
     info->format = g_strdup(source->info.format);
     g_free(info->parent);
     info->parent = g_strdup(source->info.uuid);
     info->capacity = source->info.capacity;
     info->physical = source->info.physical;
+    info->allocation = source->info.allocation;
+    info->flatten = FALSE;
     info->position = 0;
     if (info->created == 0)
         info->created = g_get_real_time() / G_USEC_PER_SEC;
@@ -97,8 +115,8 @@ describe(const VimgCephRecord *source, const VimgPluginImage *image)
 }
 
 static gboolean
-publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record, VimgPluginJob *job,
-        GError **error)
+publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record, gboolean flatten,
+        VimgPluginJob *job, GError **error)
 {
     VimgCephPublication publication = {
         .store = store, .cluster = cluster, .job = job, .record = record};
@@ -107,14 +125,15 @@ publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record, Vimg
 
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
-    ok = vimg_ceph_publish(&publication, error);
+    ok = (!flatten || vimg_ceph_flatten_open(publication.image, job, error)) &&
+         vimg_ceph_publish(&publication, error);
     rbd_close(publication.image);
     return ok;
 }
 
 static gboolean
 make_clone(VimgCephStore *store, VimgCluster *cluster, const char *from, VimgCephRecord *record,
-           VimgPluginJob *job, GError **error)
+           gboolean flatten, VimgPluginJob *job, GError **error)
 {
     int result = clone_rbd(cluster, from, record->rbd);
 
@@ -124,7 +143,7 @@ make_clone(VimgCephStore *store, VimgCluster *cluster, const char *from, VimgCep
                            VIMG_CEPH_SNAPSHOT);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
-    if (publish(store, cluster, record, job, error))
+    if (publish(store, cluster, record, flatten, job, error))
         return TRUE;
     rbd_remove(cluster->io, record->rbd);
     return FALSE;
@@ -137,12 +156,13 @@ vimg_ceph_clone(VimgCephStore *store, const char *source, const VimgPluginImage 
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
     g_autoptr(VimgCephRecord) from = cluster ? find_source(store, source, error) : NULL;
     g_autoptr(VimgCephRecord) record = NULL;
+    gboolean flatten = VIMG_PLUGIN_IMAGE_HAS(image, flatten) && image->flatten;
 
-    if (!from || !vimg_cluster_admit(cluster, 0, error) ||
+    if (!from || !vimg_cluster_admit(cluster, flatten ? from->info.allocation : 0, error) ||
         !vimg_ceph_claim_take(cluster, image->name, image->uuid, error))
         return FALSE;
     record = describe(from, image);
-    if (!make_clone(store, cluster, from->rbd, record, job, error)) {
+    if (!make_clone(store, cluster, from->rbd, record, flatten, job, error)) {
         vimg_ceph_claim_drop(cluster, image->name, image->uuid);
         return FALSE;
     }

@@ -59,8 +59,8 @@ describe(const VimgCephRecord *staged, const char *name, const char *format, gui
     VimgCephRecord *record = vimg_ceph_record_new(&staged->info);
 
     record->rbd = g_strdup(name);
-    record->uploaded_format = g_strdup(format);
-    record->uploaded_size = length;
+    record->info.uploaded_format = g_strdup(format);
+    record->info.uploaded_size = length;
     g_free(record->info.format);
     record->info.format = g_strdup("raw");
     record->info.capacity = record->info.physical = size;

@@ -16,6 +16,7 @@
 struct _VimgCephDigest {
     EVP_MD_CTX *all;
     EVP_MD_CTX *block;
+    gboolean plain;
     gboolean begun; /* the block of now has more than zeros */
     guint64 at;
 };
@@ -40,6 +41,21 @@ vimg_ceph_digest_new(void)
     return digest;
 }
 
+VimgCephDigest *
+vimg_ceph_digest_new_plain(void)
+{
+    VimgCephDigest *digest = vimg_ceph_digest_new();
+
+    digest->plain = TRUE;
+    return digest;
+}
+
+gboolean
+vimg_ceph_digest_is_plain(const VimgCephDigest *digest)
+{
+    return digest->plain;
+}
+
 void
 vimg_ceph_digest_free(VimgCephDigest *digest)
 {
@@ -51,12 +67,12 @@ vimg_ceph_digest_free(VimgCephDigest *digest)
 }
 
 static void
-hash(VimgCephDigest *digest, const guint8 *data, gsize size)
+hash(EVP_MD_CTX *context, const guint8 *data, guint64 size)
 {
     while (size > 0) {
         gsize n = data ? size : MIN(size, sizeof(zeros));
 
-        must(EVP_DigestUpdate(digest->block, data ? data : zeros, n));
+        must(EVP_DigestUpdate(context, data ? data : zeros, n));
         size -= n;
     }
 }
@@ -88,11 +104,11 @@ add_piece(VimgCephDigest *digest, const guint8 *data, gsize size)
 {
     if (!digest->begun && data && !is_zero(data, size)) {
         must(EVP_DigestInit_ex(digest->block, EVP_sha256(), NULL));
-        hash(digest, NULL, digest->at % BLOCK);
+        hash(digest->block, NULL, digest->at % BLOCK);
         digest->begun = TRUE;
     }
     if (digest->begun)
-        hash(digest, data, size);
+        hash(digest->block, data, size);
     digest->at += size;
     if (digest->at % BLOCK == 0)
         end_block(digest);
@@ -101,6 +117,11 @@ add_piece(VimgCephDigest *digest, const guint8 *data, gsize size)
 void
 vimg_ceph_digest_add(VimgCephDigest *digest, const guint8 *data, guint64 size)
 {
+    if (digest->plain) {
+        hash(digest->all, data, size);
+        digest->at += size;
+        return;
+    }
     while (size > 0) {
         guint64 n = MIN(size, BLOCK - digest->at % BLOCK);
 
@@ -128,7 +149,8 @@ vimg_ceph_digest_finish(VimgCephDigest *digest)
     gsize i;
 
     end_block(digest);
-    add_number(digest->all, digest->at);
+    if (!digest->plain)
+        add_number(digest->all, digest->at);
     must(EVP_DigestFinal_ex(digest->all, sum, NULL));
     for (i = 0; i < sizeof(sum); i++)
         g_string_append_printf(text, "%02x", sum[i]);

@@ -2,7 +2,8 @@
  * digest.h: one number for the content of an image
  *
  * SHA-256 of the SHA-256 of each block that is not all zeros, with its number, and of the length.
- * Zeros cost nothing, so that an image of terabytes with little in it is summed up at once.
+ * Zeros cost nothing, so that an image of terabytes with little in it is summed up at once; but in
+ * a plain one.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,6 +15,9 @@
 typedef struct _VimgCephDigest VimgCephDigest;
 
 VimgCephDigest *vimg_ceph_digest_new(void);
+/* Of one that is just the SHA-256 of all bytes, as others make it. */
+VimgCephDigest *vimg_ceph_digest_new_plain(void);
+gboolean vimg_ceph_digest_is_plain(const VimgCephDigest *digest);
 /* Accepts NULL. */
 void vimg_ceph_digest_free(VimgCephDigest *digest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephDigest, vimg_ceph_digest_free)

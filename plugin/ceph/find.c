@@ -171,7 +171,7 @@ vimg_ceph_record_find(VimgCephStore *store, const char *uuid, GError **error)
     if (result < 0)
         vimg_cluster_throw(error, result, _("cannot read image %s"), uuid);
     /* where it is converted, only a look at all of them tells which one counts */
-    if (record && vimg_ceph_record_is_staged(record) && record->uploaded_format)
+    if (record && vimg_ceph_record_is_staged(record) && record->info.uploaded_format)
         g_clear_pointer(&record, vimg_ceph_record_free);
     if (result < 0 || record)
         return record;

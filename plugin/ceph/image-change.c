@@ -220,8 +220,14 @@ forget_content(VimgCephRecord *record)
 {
     g_clear_pointer(&record->info.reason, g_free);
     g_clear_pointer(&record->digest, g_free);
-    g_clear_pointer(&record->uploaded_format, g_free);
-    record->uploaded_size = 0;
+    g_clear_pointer(&record->info.copy_of, g_free);
+    if (record->info.uploaded_format) {
+        /* of what came, perhaps declared by nobody */
+        g_clear_pointer(&record->info.checksum_type, g_free);
+        g_clear_pointer(&record->info.checksum, g_free);
+    }
+    g_clear_pointer(&record->info.uploaded_format, g_free);
+    record->info.uploaded_size = 0;
     record->info.allocation = record->info.physical = record->info.position = 0;
 }
 

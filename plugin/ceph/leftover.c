@@ -89,7 +89,7 @@ vimg_ceph_leftover_remove(VimgCluster *cluster, const VimgCephRecord *record, Vi
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot move the RBD image to the trash"));
     /* with a second one, that may have the name now; else it is left over, too, and goes later */
-    if (record->ours && !record->uploaded_format)
+    if (record->ours && !record->info.uploaded_format)
         vimg_ceph_claim_drop(cluster, record->info.name, record->info.uuid);
     return vimg_ceph_erase(cluster, record, job, error);
 }

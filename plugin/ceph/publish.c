@@ -25,6 +25,15 @@ vimg_ceph_publish_undo(rbd_image_t image, GError **error)
            vimg_cluster_throw(error, result, _("cannot remove the snapshot of the RBD image"));
 }
 
+/* What it alone takes; of a clone that was known before. */
+static gboolean
+measure(const VimgCephPublication *publication, GError **error)
+{
+    guint64 *allocation = &publication->record->info.allocation;
+
+    return *allocation > 0 || vimg_ceph_stream_used(publication->image, allocation, error);
+}
+
 static gboolean
 take_snapshot(rbd_image_t image, GError **error)
 {
@@ -67,8 +76,7 @@ vimg_ceph_publish(const VimgCephPublication *publication, GError **error)
     VimgCephRecord *record = publication->record;
 
     vimg_ceph_progress(publication->job, "publishing", 0, 0);
-    if (!vimg_ceph_publish_undo(publication->image, error) ||
-        !vimg_ceph_stream_used(publication->image, &record->info.allocation, error) ||
+    if (!vimg_ceph_publish_undo(publication->image, error) || !measure(publication, error) ||
         !vimg_ceph_check_job(publication->job, error) || !take_snapshot(publication->image, error))
         return FALSE;
     if (vimg_ceph_record_save(publication->image, record, error) && commit(publication, error)) {

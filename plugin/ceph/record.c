@@ -17,7 +17,7 @@ static const struct {
 } strings[] = {
     {"id", G_STRUCT_OFFSET(VimgCephRecord, id)},
     {"digest", G_STRUCT_OFFSET(VimgCephRecord, digest)},
-    {"uploadedFormat", G_STRUCT_OFFSET(VimgCephRecord, uploaded_format)},
+    {"uploadedFormat", G_STRUCT_OFFSET(VimgCephRecord, info.uploaded_format)},
     {"uuid", G_STRUCT_OFFSET(VimgCephRecord, info.uuid)},
     {"name", G_STRUCT_OFFSET(VimgCephRecord, info.name)},
     {"format", G_STRUCT_OFFSET(VimgCephRecord, info.format)},
@@ -28,13 +28,14 @@ static const struct {
     {"os", G_STRUCT_OFFSET(VimgCephRecord, info.os)},
     {"arch", G_STRUCT_OFFSET(VimgCephRecord, info.arch)},
     {"description", G_STRUCT_OFFSET(VimgCephRecord, info.description)},
+    {"copyOf", G_STRUCT_OFFSET(VimgCephRecord, info.copy_of)},
 };
 
 static const struct {
     const char *name;
     gsize offset;
 } numbers[] = {
-    {"uploadedSize", G_STRUCT_OFFSET(VimgCephRecord, uploaded_size)},
+    {"uploadedSize", G_STRUCT_OFFSET(VimgCephRecord, info.uploaded_size)},
     {"capacity", G_STRUCT_OFFSET(VimgCephRecord, info.capacity)},
     {"allocation", G_STRUCT_OFFSET(VimgCephRecord, info.allocation)},
     {"physical", G_STRUCT_OFFSET(VimgCephRecord, info.physical)},
@@ -82,7 +83,6 @@ vimg_ceph_record_free(VimgCephRecord *record)
     g_free(record->rbd);
     g_free(record->id);
     g_free(record->digest);
-    g_free(record->uploaded_format);
     g_free(record);
 }
 

@@ -10,15 +10,13 @@
 
 /* An image as it lies in the cluster. */
 typedef struct {
-    char *rbd;             /* name of the RBD image */
-    char *id;              /* RBD's own id, for the trash; "" in the first format of RBD */
-    gboolean ours;         /* it has metadata of ours */
-    gboolean snapshots;    /* it has or had some */
-    gboolean purged;       /* it is in the trash and what is left of it shall go */
-    char *digest;          /* sha256 of the raw content, for verify; NULL: none */
-    char *uploaded_format; /* what was uploaded, when the image was converted; else NULL */
-    guint64 uploaded_size; /* bytes */
-    VimgPluginImage info;  /* of an image of other tools the uuid is made of its RBD id */
+    char *rbd;            /* name of the RBD image */
+    char *id;             /* RBD's own id, for the trash; "" in the first format of RBD */
+    gboolean ours;        /* it has metadata of ours */
+    gboolean snapshots;   /* it has or had some */
+    gboolean purged;      /* it is in the trash and what is left of it shall go */
+    char *digest;         /* of the content, as of digest.h, for verify; NULL: none */
+    VimgPluginImage info; /* of an image of other tools the uuid is made of its RBD id */
 } VimgCephRecord;
 
 /* Returns: (transfer full) one of ours with what @image says. */
@@ -39,7 +37,7 @@ gboolean vimg_ceph_record_parse(VimgCephRecord *record, const char *text, GError
 gboolean vimg_ceph_record_is_staged(const VimgCephRecord *record);
 /*
  * Whether it is the second RBD image of one that is converted: no image by itself.  While the first
- * one is staged and has .uploaded_format, the second may be active already.
+ * one is staged and has .info.uploaded_format, the second may be active already.
  */
 gboolean vimg_ceph_record_is_second(const VimgCephRecord *record);
 /* Hands what is known of the image over to @out. */

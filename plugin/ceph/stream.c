@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include "digest.h"
 #include "stream.h"
 #include "thread.h"
 #include "throw.h"
@@ -13,8 +12,9 @@
 
 #define UNIT_MIN ((guint64)1024 * 1024)
 #define UNIT_MAX ((guint64)4 * 1024 * 1024)
-#define AHEAD 16     /* blocks in flight */
-#define SCANNED 4096 /* blocks that are looked for at once */
+#define AHEAD 16                            /* blocks in flight */
+#define SCANNED 4096                        /* blocks that are looked for at once */
+#define SUMMED ((guint64)256 * 1024 * 1024) /* zeros between two looks at the job */
 #define NAP (G_USEC_PER_SEC / 2)
 
 /* One piece of the stream: a block, or a run of holes. */
@@ -280,11 +280,26 @@ vimg_ceph_stream_next(VimgCephStream *stream, VimgExtent *out, GError **error)
     return hand_out(stream, piece, out);
 }
 
-char *
-vimg_ceph_stream_digest(rbd_image_t image, guint64 length, VimgPluginJob *job, GError **error)
+gboolean
+vimg_ceph_stream_sum(VimgCephDigest *digest, const guint8 *data, guint64 size, VimgPluginJob *job,
+                     GError **error)
+{
+    while (size > 0) {
+        guint64 n = data || !vimg_ceph_digest_is_plain(digest) ? size : MIN(size, SUMMED);
+
+        if (!vimg_ceph_check_job(job, error))
+            return FALSE;
+        vimg_ceph_digest_add(digest, data, n);
+        size -= n;
+    }
+    return TRUE;
+}
+
+gboolean
+vimg_ceph_stream_digest(rbd_image_t image, guint64 length, VimgCephDigest *digest,
+                        VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgCephStream) stream = vimg_ceph_stream_new(image, 0, length, job, error);
-    g_autoptr(VimgCephDigest) digest = vimg_ceph_digest_new();
 
     while (stream) {
         g_autoptr(VimgBuffer) data = NULL;
@@ -292,13 +307,15 @@ vimg_ceph_stream_digest(rbd_image_t image, guint64 length, VimgPluginJob *job, G
 
         vimg_ceph_progress(job, "checking", vimg_ceph_digest_at(digest), length);
         if (!vimg_ceph_stream_next(stream, &extent, error))
-            return NULL;
+            return FALSE;
         data = extent.data;
         if (extent.length == 0)
-            return vimg_ceph_digest_finish(digest);
-        vimg_ceph_digest_add(digest, data ? data->data + extent.offset : NULL, extent.length);
+            return TRUE;
+        if (!vimg_ceph_stream_sum(digest, data ? data->data + extent.offset : NULL, extent.length,
+                                  job, error))
+            return FALSE;
     }
-    return NULL;
+    return FALSE;
 }
 
 /* ---- sizes ------------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #ifndef VIMG_CEPH_STREAM_H
 #define VIMG_CEPH_STREAM_H
 
+#include "digest.h"
 #include "store.h"
 
 typedef struct _VimgCephStream VimgCephStream;
@@ -23,9 +24,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephStream, vimg_ceph_stream_free)
 /* As reader_next() of the contract. */
 gboolean vimg_ceph_stream_next(VimgCephStream *stream, VimgExtent *out, GError **error);
 
-/* Returns: (transfer full) the digest of the first @length bytes, which are read for it. */
-char *vimg_ceph_stream_digest(rbd_image_t image, guint64 length, VimgPluginJob *job,
-                              GError **error);
+/* @data, NULL for zeros, comes next in @digest; terabytes of them take their time. */
+gboolean vimg_ceph_stream_sum(VimgCephDigest *digest, const guint8 *data, guint64 size,
+                              VimgPluginJob *job, GError **error);
+/* The first @length bytes, which are read for it, are added to @digest, a new one. */
+gboolean vimg_ceph_stream_digest(rbd_image_t image, guint64 length, VimgCephDigest *digest,
+                                 VimgPluginJob *job, GError **error);
 
 /* Bytes of a block in which it is good to read or write @image. */
 gboolean vimg_ceph_stream_unit(rbd_image_t image, gsize *out, GError **error);

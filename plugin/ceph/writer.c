@@ -11,39 +11,15 @@
 
 #include "closing.h"
 #include "convert.h"
-#include "digest.h"
-#include "flow.h"
 #include "image.h"
 #include "publish.h"
-#include "stream.h"
 #include "throw.h"
 #include "watchers.h"
-#include "writer.h"
+#include "writer-private.h"
 #include "zero.h"
 
 #define NOTE_EVERY ((guint64)256 * 1024 * 1024)
 #define GROW_MIN ((guint64)1024 * 1024 * 1024)
-
-struct _VimgCephWriter {
-    VimgCephStore *store;
-    VimgPluginJob *job;
-    VimgCluster *cluster;
-    VimgCephRecord *record; /* as it is saved */
-    rbd_image_t image;      /* NULL: not open */
-    VimgCephFlow *flow;
-    VimgCephDigest *digest; /* NULL: what comes is not what will be stored */
-    guint64 durable;        /* end of what earlier uploads left */
-    guint64 at;             /* the next byte */
-    guint64 size;           /* of the RBD image */
-    gsize unit;
-    VimgBuffer *block; /* what is not sent yet; NULL: nothing but zeros since the last multiple */
-    guint64 block_start;
-    guint64 noted; /* the position others see; through __atomic builtins */
-
-    VimgCephStream *old; /* what is stored, from where it was read last; NULL: not read */
-    guint64 old_at;
-    VimgExtent piece; /* of @old, what was not taken yet */
-};
 
 static void
 drop_old(VimgCephWriter *writer)
@@ -118,8 +94,8 @@ open_image(VimgCephWriter *writer, const char *uuid, GError **error)
     return check_alone(writer->image, error) && find_staged(writer, uuid, error);
 }
 
-static gboolean
-resize(VimgCephWriter *writer, guint64 size, GError **error)
+gboolean
+vimg_ceph_writer_resize(VimgCephWriter *writer, guint64 size, GError **error)
 {
     int result = vimg_ceph_image_cut(writer->image, size);
 
@@ -138,8 +114,27 @@ prepare(VimgCephWriter *writer, GError **error)
     writer->durable = info->position;
     writer->noted = info->position;
     return vimg_ceph_stream_unit(writer->image, &writer->unit, error) &&
-           vimg_ceph_publish_undo(writer->image, error) && resize(writer, info->position, error) &&
-           resize(writer, MAX(info->position, info->capacity), error);
+           vimg_ceph_publish_undo(writer->image, error) &&
+           vimg_ceph_writer_resize(writer, info->position, error) &&
+           vimg_ceph_writer_resize(writer, MAX(info->position, info->capacity), error);
+}
+
+/*
+ * Of what will be stored; or, if that will be made of it, of what comes, for whoever wants to know
+ * later what came.
+ */
+static void
+choose_digest(VimgCephWriter *writer, const char *format)
+{
+    gboolean plain = vimg_ceph_convert_wanted(format);
+
+    if (writer->digest && vimg_ceph_digest_is_plain(writer->digest) == plain)
+        return;
+    g_clear_pointer(&writer->digest, vimg_ceph_digest_free);
+    if (!plain)
+        writer->digest = vimg_ceph_digest_new();
+    else if (!writer->record->info.checksum)
+        writer->digest = vimg_ceph_digest_new_plain();
 }
 
 VimgCephWriter *
@@ -164,9 +159,14 @@ vimg_ceph_writer_open(VimgCephStore *store, const char *uuid, const VimgWriteReq
     if (!prepare(writer, error))
         return NULL;
     writer->flow = vimg_ceph_flow_new(writer->image, job);
-    if (!vimg_ceph_convert_wanted(writer->record->info.format))
-        writer->digest = vimg_ceph_digest_new();
+    choose_digest(writer, writer->record->info.format);
     return g_steal_pointer(&writer);
+}
+
+void
+vimg_ceph_writer_format(VimgCephWriter *writer, const char *format)
+{
+    choose_digest(writer, format);
 }
 
 /* ---- what is stored --------------------------------------------------------------------- */
@@ -202,11 +202,11 @@ skip_old(VimgCephWriter *writer, guint64 size)
 }
 
 /* The content is summed up as long as it passes in one piece, from its first byte on. */
-static void
-sum_up(VimgCephWriter *writer, guint64 offset, const guint8 *data, guint64 size)
+static gboolean
+sum_up(VimgCephWriter *writer, guint64 offset, const guint8 *data, guint64 size, GError **error)
 {
-    if (writer->digest && vimg_ceph_digest_at(writer->digest) == offset)
-        vimg_ceph_digest_add(writer->digest, data, size);
+    return !writer->digest || vimg_ceph_digest_at(writer->digest) != offset ||
+           vimg_ceph_stream_sum(writer->digest, data, size, writer->job, error);
 }
 
 gboolean
@@ -222,9 +222,12 @@ vimg_ceph_writer_read(VimgCephWriter *writer, guint64 offset, gsize size, VimgEx
     out->length = MIN(size, writer->piece.length);
     out->data = writer->piece.data ? vimg_buffer_ref(writer->piece.data) : NULL;
     out->offset = writer->piece.offset;
-    sum_up(writer, offset, out->data ? out->data->data + out->offset : NULL, out->length);
     skip_old(writer, out->length);
-    return TRUE;
+    if (sum_up(writer, offset, out->data ? out->data->data + out->offset : NULL, out->length,
+               error))
+        return TRUE;
+    g_clear_pointer(&out->data, vimg_buffer_unref);
+    return FALSE;
 }
 
 /* The first of @n bytes that differs, NULL standing for zeros; @n if none does. */
@@ -324,7 +327,8 @@ make_room(VimgCephWriter *writer, guint64 end, GError **error)
         return TRUE;
     if (end > G_MAXINT64)
         return throw_error(error, VIMG_ERROR_INVALID_ARG, _("an image cannot be that long"));
-    return resize(writer, MAX(end, writer->size + MAX(writer->size / 4, GROW_MIN)), error);
+    return vimg_ceph_writer_resize(writer, MAX(end, writer->size + MAX(writer->size / 4, GROW_MIN)),
+                                   error);
 }
 
 /* At most to the end of a block. */
@@ -371,7 +375,8 @@ vimg_ceph_writer_write(VimgCephWriter *writer, const guint8 *data, guint64 size,
         return FALSE;
     if (data && is_zero(data, size))
         data = NULL;
-    sum_up(writer, writer->at, data, size);
+    if (!sum_up(writer, writer->at, data, size, error))
+        return FALSE;
     if (known > 0 && !compare(writer, data, known, error))
         return FALSE;
     if (writer->at >= writer->durable)
@@ -405,122 +410,6 @@ settle(VimgCephWriter *writer, GError **error)
     return note_position(writer, writer->at, error);
 }
 
-/* What did not pass whole, from the first byte on, is read once more. */
-static char *
-digest_content(VimgCephWriter *writer, GError **error)
-{
-    if (writer->digest && vimg_ceph_digest_at(writer->digest) == writer->at)
-        return vimg_ceph_digest_finish(writer->digest);
-    return vimg_ceph_stream_digest(writer->image, writer->at, writer->job, error);
-}
-
-static gboolean
-publish(VimgCephWriter *writer, VimgCephRecord *final, rbd_image_t image, GError **error)
-{
-    VimgCephPublication publication = {.store = writer->store,
-                                       .cluster = writer->cluster,
-                                       .job = writer->job,
-                                       .record = final,
-                                       .image = image};
-
-    return vimg_ceph_publish(&publication, error);
-}
-
-/* Returns: (transfer full) the record of what is active now; what is saved is as it was if not. */
-static VimgCephRecord *
-seal_plain(VimgCephWriter *writer, const char *format, guint64 capacity, GError **error)
-{
-    g_autoptr(VimgCephRecord) final = vimg_ceph_record_new(&writer->record->info);
-
-    final->rbd = g_strdup(writer->record->rbd);
-    g_free(final->info.format);
-    final->info.format = g_strdup(format);
-    final->info.capacity = capacity;
-    final->info.physical = writer->at;
-    final->digest = digest_content(writer, error);
-    return final->digest && publish(writer, final, writer->image, error) ? g_steal_pointer(&final)
-                                                                         : NULL;
-}
-
-/* What was uploaded is needed no more. */
-static void
-drop_first(VimgCephWriter *writer)
-{
-    int result;
-
-    g_clear_pointer(&writer->flow, vimg_ceph_flow_free);
-    result = rbd_close(g_steal_pointer(&writer->image));
-    if (result == 0)
-        result = rbd_remove(writer->cluster->io, writer->record->rbd);
-    if (result < 0)
-        vimg_ceph_warn("RBD image '%s' is left for a cleanup: %s", writer->record->rbd,
-                       g_strerror(-result));
-}
-
-static VimgCephRecord *
-seal_converted(VimgCephWriter *writer, const char *format, GError **error)
-{
-    g_autoptr(VimgCephRecord) final = NULL;
-    rbd_image_t second = NULL;
-    gboolean ok;
-
-    /* from now on the second one may be the image */
-    g_free(writer->record->uploaded_format);
-    writer->record->uploaded_format = g_strdup(format);
-    if (!vimg_ceph_record_save(writer->image, writer->record, error))
-        return NULL;
-    final = vimg_ceph_convert(writer->cluster, writer->record, format, writer->at, writer->job,
-                              &second, error);
-    if (!final)
-        return NULL;
-    final->digest = vimg_ceph_stream_digest(second, final->info.physical, writer->job, error);
-    ok = final->digest && publish(writer, final, second, error);
-    rbd_close(second);
-    if (!ok) {
-        vimg_ceph_convert_undo(writer->cluster, writer->record, NULL);
-        return NULL;
-    }
-    drop_first(writer);
-    return g_steal_pointer(&final);
-}
-
-/* It stays as it was before the attempt; what is no image cannot become one. */
-static void
-take_back(VimgCephWriter *writer, const GError *why)
-{
-    g_clear_pointer(&writer->record->uploaded_format, g_free);
-    if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DAMAGED))
-        writer->record->info.reason = g_strdup(why->message);
-    if (!vimg_ceph_is_lost(why))
-        vimg_ceph_record_save(writer->image, writer->record, NULL);
-}
-
-static gboolean
-seal_image(VimgCephWriter *writer, const VimgPluginImage *image, VimgPluginImage *out,
-           GError **error)
-{
-    const char *format = image->format ? image->format : writer->record->info.format;
-    g_autoptr(VimgCephRecord) final = NULL;
-    GError *local = NULL;
-
-    if (writer->at < writer->durable)
-        return throw_error(
-            error, VIMG_ERROR_OPERATION_INVALID,
-            _("the data ends at offset %1$llu, but %2$llu bytes were uploaded before; wipe the image to start afresh"),
-            ULL(writer->at), ULL(writer->durable));
-    if (!resize(writer, writer->at, error))
-        return FALSE;
-    final = vimg_ceph_convert_wanted(format) ? seal_converted(writer, format, &local)
-                                             : seal_plain(writer, format, image->capacity, &local);
-    if (!final) {
-        take_back(writer, local);
-        g_propagate_error(error, local);
-        return FALSE;
-    }
-    vimg_ceph_record_give(final, out);
-    return TRUE;
-}
-
 gboolean
 vimg_ceph_writer_finish(VimgCephWriter *owned, gboolean seal, const VimgPluginImage *image,
                         VimgPluginImage *out, GError **error)
@@ -530,7 +419,7 @@ vimg_ceph_writer_finish(VimgCephWriter *owned, gboolean seal, const VimgPluginIm
     if (!settle(writer, error))
         return FALSE;
     if (seal)
-        return seal_image(writer, image, out, error);
+        return vimg_ceph_writer_seal(writer, image, out, error);
     vimg_ceph_record_give(writer->record, out);
     return TRUE;
 }

@@ -14,6 +14,8 @@ typedef struct _VimgCephWriter VimgCephWriter;
 VimgCephWriter *vimg_ceph_writer_open(VimgCephStore *store, const char *uuid,
                                       const VimgWriteRequest *request, VimgPluginJob *job,
                                       GError **error);
+/* What comes looks like @format. */
+void vimg_ceph_writer_format(VimgCephWriter *writer, const char *format);
 gboolean vimg_ceph_writer_read(VimgCephWriter *writer, guint64 offset, gsize size, VimgExtent *out,
                                GError **error);
 /* @data NULL: zeros. */

@@ -110,6 +110,8 @@ gboolean vimg_store_set_error(VimgStore *store, const char *uuid, const char *re
 gboolean vimg_store_can_clone(VimgStore *a, VimgStore *b);
 gboolean vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *image,
                           VimgPluginJob *job, VimgPluginImage *out, GError **error);
+gboolean vimg_store_flatten(VimgStore *store, const char *uuid, VimgPluginJob *job,
+                            VimgPluginImage *out, GError **error);
 
 /* ---- backend-pull.c: two storages of one backend ---------------------------------------- */
 

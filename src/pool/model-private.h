@@ -353,6 +353,8 @@ VimgVolume *vimg_volume_ref(VimgVolume *volume);
 void vimg_volume_unref(VimgVolume *volume); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgVolume, vimg_volume_unref)
 void vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image);
+/* @image gets what @base gives out: what that was made of, and its checksum, are not its own. */
+void vimg_image_forget_upload(VimgPluginImage *image, const VimgPluginImage *base);
 
 /* With the pool's lock held, all of these. */
 void vimg_cache_init(VimgPool *pool);
@@ -383,6 +385,7 @@ typedef enum {
     VIMG_ACTION_WIPE,
     VIMG_ACTION_DELETE,
     VIMG_ACTION_VERIFY,
+    VIMG_ACTION_FLATTEN,
     VIMG_ACTION_COMPARE, /* with what it is to be, and give it what it lacks */
     VIMG_N_ACTIONS
 } VimgAction;

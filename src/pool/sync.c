@@ -178,8 +178,12 @@ hold(VimgPool *pool, const char *name, const char *key, VimgAction action, VimgU
 static gboolean
 is_copy(const VimgPluginImage *image, const VimgPluginImage *base, const char *key)
 {
+    gboolean converted = image->uploaded_format != NULL;
+    const char *format = converted ? image->uploaded_format : image->format;
+    guint64 length = converted ? image->uploaded_size : image->physical;
+
     return g_strcmp0(image->copy_of, key) == 0 && image->capacity == base->capacity &&
-           image->physical == base->physical && g_strcmp0(image->format, base->format) == 0;
+           length == base->physical && g_strcmp0(format, base->format) == 0;
 }
 
 static gboolean
@@ -287,6 +291,7 @@ make_image(Sync *sync, VimgFill *fill, GError **error)
     image.state = VIMG_IMAGE_SAVING;
     image.created = g_get_real_time() / G_USEC_PER_SEC;
     g_clear_pointer(&image.origin, g_free); /* the file lies there, not here */
+    vimg_image_forget_upload(&image, base);
     g_free(image.copy_of);
     image.copy_of = vimg_use_key(fill->from);
     g_free(image.parent);

@@ -29,6 +29,20 @@ vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image)
     out->description = g_strdup(image->description);
     out->origin = g_strdup(image->origin);
     out->copy_of = g_strdup(image->copy_of);
+    out->uploaded_format = g_strdup(image->uploaded_format);
+}
+
+void
+vimg_image_forget_upload(VimgPluginImage *image, const VimgPluginImage *base)
+{
+    if (!base->uploaded_format)
+        return;
+    g_clear_pointer(&image->uploaded_format, g_free);
+    image->uploaded_size = 0;
+    if (g_strcmp0(image->checksum, base->checksum) != 0)
+        return;
+    g_clear_pointer(&image->checksum_type, g_free);
+    g_clear_pointer(&image->checksum, g_free);
 }
 
 VimgVolume *

@@ -89,6 +89,7 @@ describe(VimgModel *model, const VimgVolumeDef *def, const VimgType *type,
     out->created = g_get_real_time() / G_USEC_PER_SEC;
     out->checksum_type = g_strdup(def->checksum_type);
     out->checksum = g_strdup(def->checksum);
+    out->flatten = def->flatten;
     out->os = g_strdup(def->os ? def->os : base ? base->os : NULL);
     out->arch = g_strdup(def->arch ? def->arch : base ? base->arch : NULL);
     out->description = g_strdup(def->description ? def->description
@@ -221,6 +222,7 @@ clone_image(VimgFill *fill, gboolean *done, GError **error)
 static void
 note_source(VimgFill *fill)
 {
+    vimg_image_forget_upload(fill->image, fill->base);
     if (fill->image->capacity == fill->base->capacity)
         fill->image->copy_of = vimg_use_key(fill->from);
 }

@@ -55,6 +55,7 @@ static const Action actions[] = {
          TRUE,
          {[VIMG_IMAGE_SAVING] = N_(
               "volume '%1$s' is still being saved: it can be read once its upload is complete")}},
+    [VIMG_ACTION_FLATTEN] = {FALSE, TRUE, FALSE, UNREADABLE},
     [VIMG_ACTION_COMPARE] =
         {FALSE,
          TRUE,

@@ -381,6 +381,18 @@ make_file(const char *format, const VimgBuffer *content, VimgBuffer **raw)
     return file;
 }
 
+/* What was uploaded, and is gone, is still known. */
+static void
+assert_uploaded(const VimgPluginImage *image, const char *format, const VimgBuffer *file)
+{
+    g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, file->data, file->size);
+
+    g_assert_cmpstr(image->uploaded_format, ==, format);
+    g_assert_cmpuint(image->uploaded_size, ==, file->size);
+    g_assert_cmpstr(image->checksum_type, ==, "sha256");
+    g_assert_cmpstr(image->checksum, ==, sum);
+}
+
 static void
 convert(Fixture *fixture, const char *format)
 {
@@ -402,6 +414,7 @@ convert(Fixture *fixture, const char *format)
     g_assert_cmpuint(out.physical, ==, raw->size);
     g_assert_cmpuint(out.capacity, ==, raw->size);
     g_assert_cmpint(memcmp(raw->data, content->data, content->size), ==, 0);
+    assert_uploaded(&out, format, file);
     assert_content(fixture, uuid, raw, 0);
     assert_exported(format, raw);
     names = cluster_run("rbd ls " POOL);
@@ -437,7 +450,7 @@ test_no_image(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(image_state(fixture, uuid), ==, VIMG_IMAGE_ERROR);
     record = record_of(fixture, uuid);
     g_assert_nonnull(strstr(record->info.reason, "qemu-img cannot convert"));
-    g_assert_null(record->uploaded_format);
+    g_assert_null(record->info.uploaded_format);
     names = cluster_run("rbd ls " POOL);
     g_assert_null(strstr(names, ".raw"));
 }
@@ -455,8 +468,8 @@ test_superseded(Fixture *fixture, gconstpointer data)
     rbd_image_t image;
 
     foreign_create(fixture, staged, MIB);
-    g_free(record->uploaded_format);
-    record->uploaded_format = g_strdup("qcow2");
+    g_free(record->info.uploaded_format);
+    record->info.uploaded_format = g_strdup("qcow2");
     g_assert_cmpint(rbd_open(fixture->cluster->io, staged, &image, NULL), ==, 0);
     vimg_ceph_record_save(image, record, &error);
     g_assert_no_error(error);

@@ -83,6 +83,7 @@ test_round_trip(void)
                              .format = (char *)"iso",
                              .os = (char *)"linux",
                              .description = (char *)"{[\n",
+                             .copy_of = (char *)"imagestore:1/2",
                              .capacity = G_MAXINT64,
                              .position = 5,
                              .created = 7};
@@ -94,8 +95,8 @@ test_round_trip(void)
 
     record->id = g_strdup("1a");
     record->digest = g_strdup("00");
-    record->uploaded_format = g_strdup("qcow2");
-    record->uploaded_size = 9;
+    record->info.uploaded_format = g_strdup("qcow2");
+    record->info.uploaded_size = 9;
     record->purged = TRUE;
     text = vimg_ceph_record_format(record);
     again->info.size = sizeof(again->info);
@@ -106,7 +107,8 @@ test_round_trip(void)
     g_assert_cmpstr(again->info.name, ==, image.name);
     g_assert_cmpstr(again->info.description, ==, image.description);
     g_assert_cmpuint(again->info.capacity, ==, G_MAXINT64);
-    g_assert_cmpstr(again->uploaded_format, ==, "qcow2");
+    g_assert_cmpstr(again->info.copy_of, ==, image.copy_of);
+    g_assert_cmpstr(again->info.uploaded_format, ==, "qcow2");
     g_assert_true(again->purged);
 }
 

@@ -522,6 +522,12 @@ vimg_model_vol_diff(VimgModel *model, const VimgPoolId *pool, const char *from, 
 }
 
 char *
+vimg_model_vol_flatten(VimgModel *model, const VimgPoolId *pool, const char *name, GError **error)
+{
+    return called(error, "vol_flatten(%s, %s)", pool_text(pool), name) ? g_strdup("{}") : NULL;
+}
+
+char *
 vimg_model_pool_doctor(VimgModel *model, const VimgPoolId *pool, GError **error)
 {
     return called(error, "pool_doctor(%s)", pool_text(pool)) ? g_strdup("{}") : NULL;

@@ -62,6 +62,7 @@ static const struct {
     {"watch-not", 23, "i:0", "", "", OK_CODE, NULL},
     {"usage", 11, P, "s:{}", "pool_usage(p)", OK_CODE, NULL},
     {"diff", 12, P " s:a s:b", "s:{}", "vol_diff(p, a, b)", OK_CODE, NULL},
+    {"flatten", 27, P " s:v", "s:{}", "vol_flatten(p, v)", OK_CODE, NULL},
     {"doctor", 20, P, "s:{}", "pool_doctor(p)", OK_CODE, NULL},
     {"enable", 13, P " i:7", "", "pool_enable(p, 1)", OK_CODE, NULL},
     {"disable", 13, P " i:0", "", "pool_enable(p, 0)", OK_CODE, NULL},

@@ -1,0 +1,170 @@
+/*
+ * seal.c: the end of an upload, of which an active image is made
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "convert.h"
+#include "publish.h"
+#include "throw.h"
+#include "writer-private.h"
+
+/* ---- sums ------------------------------------------------------------------------------- */
+
+/* Returns: (transfer full) that of the first @length bytes; NULL with @error. */
+static char *
+digest_again(VimgCephWriter *writer, rbd_image_t image, guint64 length, gboolean plain,
+             GError **error)
+{
+    g_autoptr(VimgCephDigest) digest =
+        plain ? vimg_ceph_digest_new_plain() : vimg_ceph_digest_new();
+
+    return vimg_ceph_stream_digest(image, length, digest, writer->job, error)
+               ? vimg_ceph_digest_finish(digest)
+               : NULL;
+}
+
+/* What did not pass whole, from the first byte on, is read once more. */
+static char *
+digest_content(VimgCephWriter *writer, gboolean plain, GError **error)
+{
+    if (writer->digest && vimg_ceph_digest_is_plain(writer->digest) == plain &&
+        vimg_ceph_digest_at(writer->digest) == writer->at)
+        return vimg_ceph_digest_finish(writer->digest);
+    return digest_again(writer, writer->image, writer->at, plain, error);
+}
+
+/* It is what it was said to be a copy of, or of nothing. */
+static void
+set_source(VimgCephRecord *final, const VimgPluginImage *image)
+{
+    g_free(final->info.copy_of);
+    final->info.copy_of = VIMG_PLUGIN_IMAGE_HAS(image, copy_of) ? g_strdup(image->copy_of) : NULL;
+}
+
+static gboolean
+publish(VimgCephWriter *writer, VimgCephRecord *final, rbd_image_t image, GError **error)
+{
+    VimgCephPublication publication = {.store = writer->store,
+                                       .cluster = writer->cluster,
+                                       .job = writer->job,
+                                       .record = final,
+                                       .image = image};
+
+    return vimg_ceph_publish(&publication, error);
+}
+
+/* Returns: (transfer full) the record of what is active now; what is saved is as it was if not. */
+static VimgCephRecord *
+seal_plain(VimgCephWriter *writer, const char *format, const VimgPluginImage *image, GError **error)
+{
+    g_autoptr(VimgCephRecord) final = vimg_ceph_record_new(&writer->record->info);
+
+    final->rbd = g_strdup(writer->record->rbd);
+    g_free(final->info.format);
+    final->info.format = g_strdup(format);
+    final->info.capacity = image->capacity;
+    final->info.physical = writer->at;
+    set_source(final, image);
+    final->digest = digest_content(writer, FALSE, error);
+    return final->digest && publish(writer, final, writer->image, error) ? g_steal_pointer(&final)
+                                                                         : NULL;
+}
+
+/* What was uploaded is needed no more. */
+static void
+drop_first(VimgCephWriter *writer)
+{
+    int result;
+
+    g_clear_pointer(&writer->flow, vimg_ceph_flow_free);
+    result = rbd_close(g_steal_pointer(&writer->image));
+    if (result == 0)
+        result = rbd_remove(writer->cluster->io, writer->record->rbd);
+    if (result < 0)
+        vimg_ceph_warn("RBD image '%s' is left for a cleanup: %s", writer->record->rbd,
+                       g_strerror(-result));
+}
+
+/* What came will be gone: @sum of it stays. */
+static void
+set_checksum(VimgCephRecord *final, const char *sum)
+{
+    if (final->info.checksum)
+        return;
+    g_free(final->info.checksum_type);
+    final->info.checksum_type = g_strdup("sha256");
+    final->info.checksum = g_strdup(sum);
+}
+
+static VimgCephRecord *
+seal_converted(VimgCephWriter *writer, const char *format, const VimgPluginImage *image,
+               GError **error)
+{
+    g_autoptr(VimgCephRecord) final = NULL;
+    g_autofree char *sum =
+        writer->record->info.checksum ? g_strdup("") : digest_content(writer, TRUE, error);
+    rbd_image_t second = NULL;
+    gboolean ok;
+
+    if (!sum)
+        return NULL;
+    /* from now on the second one may be the image */
+    g_free(writer->record->info.uploaded_format);
+    writer->record->info.uploaded_format = g_strdup(format);
+    if (!vimg_ceph_record_save(writer->image, writer->record, error))
+        return NULL;
+    final = vimg_ceph_convert(writer->cluster, writer->record, format, writer->at, writer->job,
+                              &second, error);
+    if (!final)
+        return NULL;
+    set_source(final, image);
+    set_checksum(final, sum);
+    final->digest = digest_again(writer, second, final->info.physical, FALSE, error);
+    ok = final->digest && publish(writer, final, second, error);
+    rbd_close(second);
+    if (!ok) {
+        vimg_ceph_convert_undo(writer->cluster, writer->record, NULL);
+        return NULL;
+    }
+    drop_first(writer);
+    return g_steal_pointer(&final);
+}
+
+/* It stays as it was before the attempt; what is no image cannot become one. */
+static void
+take_back(VimgCephWriter *writer, const GError *why)
+{
+    g_clear_pointer(&writer->record->info.uploaded_format, g_free);
+    if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+        writer->record->info.reason = g_strdup(why->message);
+    if (!vimg_ceph_is_lost(why))
+        vimg_ceph_record_save(writer->image, writer->record, NULL);
+}
+
+gboolean
+vimg_ceph_writer_seal(VimgCephWriter *writer, const VimgPluginImage *image, VimgPluginImage *out,
+                      GError **error)
+{
+    const char *format = image->format ? image->format : writer->record->info.format;
+    g_autoptr(VimgCephRecord) final = NULL;
+    GError *local = NULL;
+
+    if (writer->at < writer->durable)
+        return throw_error(
+            error, VIMG_ERROR_OPERATION_INVALID,
+            _("the data ends at offset %1$llu, but %2$llu bytes were uploaded before; wipe the image to start afresh"),
+            ULL(writer->at), ULL(writer->durable));
+    if (!vimg_ceph_writer_resize(writer, writer->at, error))
+        return FALSE;
+    final = vimg_ceph_convert_wanted(format) ? seal_converted(writer, format, image, &local)
+                                             : seal_plain(writer, format, image, &local);
+    if (!final) {
+        take_back(writer, local);
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    vimg_ceph_record_give(final, out);
+    return TRUE;
+}
