@@ -81,11 +81,10 @@ class Lost(LossCase):
         try:
             go_on.set()
             self.v("pool-refresh", local)
-            self.assertIn("does not answer in time", self.ended(upload, 1))
-            self.v("pool-refresh", local)
-            self.assertEqual(self.pool_field(pool, "State"), "inaccessible")
+            self.wait_state(pool, "inaccessible")
         finally:
             self.cluster.start_osd()
+        self.assertIn("does not answer in time", self.ended(upload, 1))
         self.wait_state(pool, "running")
         self.assertGreaterEqual(self.position(pool, "a"), 256 * MIB)
         self.upload_when_free(pool, "a", path)
