@@ -59,6 +59,7 @@ describe(const VimgCephRecord *staged, const char *name, const char *format, gui
     VimgCephRecord *record = vimg_ceph_record_new(&staged->info);
 
     record->rbd = g_strdup(name);
+    g_free(record->info.uploaded_format);
     record->info.uploaded_format = g_strdup(format);
     record->info.uploaded_size = length;
     g_free(record->info.format);
