@@ -119,7 +119,7 @@ class Crashes(ContentCase):
         while self.position(pool, "a") == 0:
             self.assertIsNone(upload.poll())
         self.daemon.kill()
-        upload.communicate()
+        upload.wait()
         self.daemon.start()
         self.wait_state(pool, "running")
         self.assertGreaterEqual(self.position(pool, "a"), 256 * MIB)
