@@ -41,9 +41,9 @@ declare -A packages=(
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
-    [asan]="$drive $ssh_packages genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive $sshd $ssh_packages $ceph_packages genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive $ssh_packages clang libclang-rt-14-dev llvm python3-libvirt"
+    [tsan]="$drive $sshd $ssh_packages $ceph_packages clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # ---- builds ----------------------------------------------------------------------------------
@@ -215,21 +215,39 @@ suite_ssh() {
     integration test_crash --rounds 20
 }
 
-# A cluster of its own, which some of the tests stop and start again.
-suite_ceph() {
+# cluster NAME: a private cluster of Ceph until the suite ends; CEPH_CONF names it from then on.
+clusters=()
+cluster() {
     local dir
 
-    build gcc
-    dir=$(mktemp -d /var/tmp/vimg-ceph.XXXXXX)
-    # shellcheck disable=SC2064
-    trap "'$top/tests/lib/ceph.py' stop '$dir'; rm -rf '$dir'" EXIT
-    check 'a private cluster' "$top/tests/lib/ceph.py" start "$dir"
+    dir=$(mktemp -d "/var/tmp/vimg-$1.XXXXXX")
+    clusters+=("$dir")
+    trap end_clusters EXIT
+    check "a private cluster: $1" "$top/tests/lib/ceph.py" start "$dir"
     export CEPH_CONF=$dir/ceph.conf
-    unit_tests gcc --suite ceph
+}
+
+end_clusters() {
+    local dir
+
+    for dir in "${clusters[@]}"; do
+        "$top/tests/lib/ceph.py" stop "$dir"
+        rm -rf "$dir"
+    done
+}
+
+# Two clusters at the same time: most of it is waiting, for one that is stopped above all.
+suite_ceph() {
+    build gcc
+    cluster lost
+    unit_tests gcc --suite ceph >"$scratch/lost.log" && integration test_ceph_loss >>"$scratch/lost.log" &
+    cluster shared
     integration test_ceph_pools
     integration test_ceph_images
     integration test_ceph_content
     integration test_ceph_shares
+    wait
+    cat "$scratch/lost.log"
 }
 
 suite_install() {
@@ -279,6 +297,10 @@ suite_asan() {
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12
+    cluster asan
+    unit_tests asan --suite ceph ceph-open ceph-content
+    integration test_ceph_content raw formats
+    integration test_ceph_images one_upload
 }
 
 suite_fuzz() {
@@ -329,6 +351,9 @@ suite_tsan() {
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12
+    cluster tsan
+    unit_tests tsan --suite ceph ceph-content
+    integration test_ceph_content raw
 }
 
 # ---- main ------------------------------------------------------------------------------------

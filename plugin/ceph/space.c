@@ -12,6 +12,9 @@
 #include "cluster.h"
 #include "throw.h"
 
+#define PATIENCE 15 /* seconds */
+#define NAP (G_USEC_PER_SEC / 4)
+
 /* Returns: the object of @list whose @key is @id. */
 static JsonObject *
 find_pool(JsonArray *list, const char *key, gint64 id)
@@ -26,8 +29,9 @@ find_pool(JsonArray *list, const char *key, gint64 id)
     return NULL;
 }
 
+/* @known: the manager of the cluster has reported the pool. */
 static gboolean
-read_sizes(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
+read_sizes(VimgCluster *cluster, VimgClusterSpace *out, gboolean *known, GError **error)
 {
     g_autoptr(JsonNode) answer = vimg_ceph_ask(cluster->rados, "\"prefix\": \"df\"", error);
     JsonObject *stats = NULL;
@@ -39,12 +43,31 @@ read_sizes(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
 
         stats = vimg_answer_object(find_pool(pools, "id", cluster->pool_id), "stats");
     }
+    *known = stats != NULL;
     if (!stats)
-        return throw_error(error, VIMG_ERROR_DISCONNECTED,
-                           _("the cluster knows no RADOS pool '%s' any more"), cluster->pool);
+        return TRUE;
     out->stored = MIN(vimg_answer_number(stats, "stored"), G_MAXINT64 / 2);
     out->available = MIN(vimg_answer_number(stats, "max_avail"), G_MAXINT64 / 2);
     return TRUE;
+}
+
+/* The manager reports every few seconds, so it knows nothing yet of a pool that was just made. */
+static gboolean
+wait_for_sizes(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)PATIENCE * G_USEC_PER_SEC;
+    gboolean known = FALSE;
+
+    while (read_sizes(cluster, out, &known, error)) {
+        if (known)
+            return TRUE;
+        if (g_get_monotonic_time() >= deadline)
+            return throw_error(error, VIMG_ERROR_DISCONNECTED,
+                               _("no manager of the cluster reports the size of RADOS pool '%s'"),
+                               cluster->pool);
+        g_usleep(NAP);
+    }
+    return FALSE;
 }
 
 static gboolean
@@ -55,27 +78,34 @@ has_flag(const char *names, const char *flag)
     return g_strv_contains((const char *const *)list, flag);
 }
 
-/* Since Luminous every pool has the flags of the OSDs it lies on. */
+/* Since Luminous every pool has the flags of the OSDs it lies on.  @quota 0: none. */
 static gboolean
-read_flags(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
+read_flags(VimgCluster *cluster, VimgClusterSpace *out, guint64 *quota, GError **error)
 {
     g_autoptr(JsonNode) answer =
         vimg_ceph_ask(cluster->rados, "\"prefix\": \"osd pool ls\", \"detail\": \"detail\"", error);
     JsonObject *pool = NULL;
     const char *flags;
-    guint64 quota;
 
     if (!answer)
         return FALSE;
     if (JSON_NODE_HOLDS_ARRAY(answer))
         pool = find_pool(json_node_get_array(answer), "pool_id", cluster->pool_id);
-    flags = pool ? vimg_answer_text(pool, "flags_names") : NULL;
+    if (!pool)
+        return throw_error(error, VIMG_ERROR_DISCONNECTED,
+                           _("the cluster knows no RADOS pool '%s' any more"), cluster->pool);
+    flags = vimg_answer_text(pool, "flags_names");
     out->nearfull = has_flag(flags, "nearfull");
     out->full = has_flag(flags, "full") || has_flag(flags, "full_quota");
-    quota = vimg_answer_number(pool, "quota_max_bytes");
+    *quota = vimg_answer_number(pool, "quota_max_bytes");
+    return TRUE;
+}
+
+static void
+apply_quota(VimgClusterSpace *out, guint64 quota)
+{
     if (quota > 0)
         out->available = MIN(out->available, quota - MIN(quota, out->stored));
-    return TRUE;
 }
 
 /* What the definition of the pool leaves of it. */
@@ -86,16 +116,18 @@ apply_limits(VimgCluster *cluster, VimgClusterSpace *out)
     guint64 quota = __atomic_load_n(&cluster->quota, __ATOMIC_RELAXED);
 
     out->available -= MIN(out->available, reserve);
-    if (quota > 0)
-        out->available = MIN(out->available, quota - MIN(quota, out->stored));
+    apply_quota(out, quota);
 }
 
 gboolean
 vimg_cluster_space(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
 {
+    guint64 quota = 0;
+
     memset(out, 0, sizeof(*out));
-    if (!read_sizes(cluster, out, error) || !read_flags(cluster, out, error))
+    if (!read_flags(cluster, out, &quota, error) || !wait_for_sizes(cluster, out, error))
         return FALSE;
+    apply_quota(out, quota);
     out->total = out->stored + out->available;
     apply_limits(cluster, out);
     return TRUE;

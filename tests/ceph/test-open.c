@@ -29,15 +29,17 @@ static void
 test_probe(void)
 {
     g_autoptr(Definition) definition = definition_new("rbd");
-    g_autofree char *fsid = cluster_run("ceph fsid");
-    g_autofree char *id = g_strconcat(fsid, ".1", NULL);
     g_autoptr(VimgCephStore) store = NULL;
+    g_autoptr(VimgCluster) cluster = NULL;
+    g_autofree char *id = NULL;
     VimgPluginStore info = {.size = sizeof(info)};
     g_autoptr(GError) error = NULL;
 
     definition->pool.keep_deleted = 7;
     definition->pool.space_reserve = 1 << 20;
     store = opened(definition);
+    cluster = vimg_ceph_store_cluster(store, NULL);
+    id = g_strdup_printf("%s.%" G_GINT64_FORMAT, cluster->fsid, cluster->pool_id);
     g_assert_cmpuint(store->keep_deleted, ==, 7);
     g_assert_true(vimg_ceph_probe(store, &info, &error));
     g_assert_no_error(error);

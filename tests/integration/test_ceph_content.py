@@ -5,6 +5,7 @@
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,16 +13,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import ctl
 import runner
 from cephcase import CephCase
+from images import to_qcow2
 from virshcase import element
 
 MIB = 1 << 20
 
 
-class Content(CephCase):
-    def images_pool(self, **kw):
-        self.rados = self.rados_pool()
-        return self.ceph_pool(self.rados, **kw)
-
+class ContentCase(CephCase):
     def path(self, name):
         return self.daemon.root / ("%s-%s" % (self.name, name))
 
@@ -39,12 +37,6 @@ class Content(CephCase):
             file.truncate(size)
         return path
 
-    def exported(self, image):
-        path = self.path("exported")
-        path.unlink(missing_ok=True)
-        self.cluster.rbd("export", "--no-progress", "-p", self.rados, "--image", image, path)
-        return path.read_bytes()
-
     def downloaded(self, pool, vol, *options):
         path = self.path("downloaded")
         self.v("vol-download", "--pool", pool, vol, path, *options)
@@ -55,6 +47,8 @@ class Content(CephCase):
         self.v("vol-upload", "--pool", pool, vol, path)
         self.assertEqual(self.state(pool, vol), "active")
 
+
+class Content(ContentCase):
     def test_raw(self):
         pool = self.images_pool()
         path = self.source(50 * MIB + 512)
@@ -113,28 +107,68 @@ class Content(CephCase):
         self.v("pool-refresh", pool)
         self.assertEqual(self.state(pool, "a"), "error")
 
+
+class Crashes(ContentCase):
     def test_daemon_killed(self):
         """The same upload once more goes on where the first one was durable."""
         pool = self.images_pool()
         self.v("pool-autostart", pool)
         path = self.source(700 * MIB, 2)
         self.v("vol-create-as", pool, "a", str(path.stat().st_size), "--format", "raw")
-        upload = subprocess.Popen(["virsh", "-q", "-c", self.daemon.uri, "vol-upload", "--pool",
-                                   pool, "a", path], stderr=subprocess.DEVNULL)
-        while int(element(self.vol_xml(pool, "a"), "image:position") or 0) == 0:
+        upload = self.virsh("vol-upload", "--pool", pool, "a", path)
+        while self.position(pool, "a") == 0:
             self.assertIsNone(upload.poll())
-            time.sleep(0.05)
         self.daemon.kill()
         upload.wait()
         self.daemon.start()
         self.wait_state(pool, "running")
-        position = int(element(self.vol_xml(pool, "a"), "image:position"))
-        self.assertGreaterEqual(position, 256 * MIB)
-        while "image is open at" in (self.daemon.virsh("vol-upload", "--pool", pool, "a",
-                                                       path).stderr):
-            time.sleep(1)
+        self.assertGreaterEqual(self.position(pool, "a"), 256 * MIB)
+        self.upload_when_free(pool, "a", path)
         self.assertEqual(self.state(pool, "a"), "active")
         self.assertEqual(self.exported("a"), path.read_bytes())
+
+    def test_killed_at_random(self):
+        """What was said to be stored is there whole; what was not is unfinished, or whole too."""
+        pool = self.images_pool()
+        self.v("pool-autostart", pool)
+        path = self.source(24 * MIB, 3)
+        qcow2 = self.path("qcow2")
+        to_qcow2(path, qcow2)
+        content, rand = path.read_bytes(), random.Random()
+        for _ in range(4):
+            acknowledged, stop = set(self.volumes(pool)), threading.Event()
+            worker = threading.Thread(target=self.work_on, args=(pool, path, qcow2, acknowledged,
+                                                                 stop))
+            worker.start()
+            time.sleep(rand.uniform(0.2, 3))
+            self.daemon.kill()
+            stop.set()
+            worker.join()
+            self.daemon.start()
+            self.wait_state(pool, "running")
+            there = self.volumes(pool)
+            self.assertEqual(acknowledged - set(there), set())
+            for vol in there:
+                if self.state(pool, vol) != "active":
+                    self.assertNotIn(vol, acknowledged)
+                    self.upload_when_free(pool, vol, qcow2 if vol[0] == "q" else path)
+                self.assertEqual(self.exported(vol), content, vol)
+                self.assertIn("image", self.cluster.rbd("snap", "ls", self.rados + "/" + vol))
+
+    def work_on(self, pool, path, qcow2, acknowledged, stop):
+        def did(*args):
+            return self.daemon.virsh(*args).returncode == 0
+
+        while not stop.is_set():
+            for letter, source in (("r", path), ("q", qcow2)):
+                vol = letter + str(len(acknowledged))
+                if (did("vol-create-as", pool, vol, path.stat().st_size, "--format",
+                        "qcow2" if letter == "q" else "raw")
+                        and did("vol-upload", "--pool", pool, vol, source)):
+                    acknowledged.add(vol)
+                clone = "c" + vol
+                if did("vol-clone", "--pool", pool, vol, clone):
+                    acknowledged.add(clone)
 
 
 if __name__ == "__main__":

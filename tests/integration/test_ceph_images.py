@@ -5,6 +5,7 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
+import os
 import re
 import sys
 import threading
@@ -23,23 +24,6 @@ KEEP_NOTHING = SOON + "<image:cleanup keepDeleted='0' keepTemporary='0'/>"
 
 
 class ImagesCase(CephCase):
-    def images_pool(self, **kw):
-        self.rados = self.rados_pool()
-        return self.ceph_pool(self.rados, **kw)
-
-    def rbd_names(self):
-        return sorted(self.cluster.rbd("ls", self.rados).split())
-
-    def trash(self):
-        return [entry["name"] for entry in json.loads(
-            self.cluster.rbd("trash", "ls", "--all", "--format", "json", self.rados))]
-
-    def volume_uuid(self, pool, vol):
-        return element(self.vol_xml(pool, vol), "image:uuid")
-
-    def staged(self, pool, vol):
-        return "%s/virtimage.staged.%s" % (self.rados, self.volume_uuid(pool, vol))
-
     def active(self, pool, vol, size="8M"):
         """An image with a snapshot, as an upload leaves it."""
         self.v("vol-create-as", pool, vol, size, "--format", "raw")
@@ -202,17 +186,41 @@ class Crashes(ImagesCase):
             for vol in self.volumes(pool):
                 self.assertEqual(self.state(pool, vol), "saving")
                 self.cluster_forgets_the_dead(pool, vol)
-            self.ctl("cleanup", pool)
-            self.assertEqual((self.rbd_names(), self.trash()), ([], []))
+            self.wait("something is left", lambda: self.clean(pool) == ([], []))
             self.v("vol-create-as", pool, "x", "4M")
             self.v("vol-delete", "--pool", pool, "x")
 
     def cluster_forgets_the_dead(self, pool, vol):
-        """Who was killed with an image open has it open for half a minute."""
-        deadline = time.monotonic() + 120
-        while self.daemon.virsh("vol-delete", "--pool", pool, vol).returncode != 0:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(1)
+        """Who was killed with an image open has it open for some time yet."""
+        self.wait("it stays open", lambda: self.daemon.virsh("vol-delete", "--pool", pool,
+                                                             vol).returncode == 0)
+
+    def clean(self, pool):
+        self.ctl("cleanup", pool)
+        return self.rbd_names(), self.trash()
+
+
+class Watched(ImagesCase):
+    def test_another_program_has_it_open(self):
+        """It is in nobody's way, and we are not in its."""
+        pool = self.images_pool(options=KEEP_NOTHING)
+        self.active(pool, "a")
+        self.v("vol-create-as", pool, "s", "8M")
+        path = self.raw(size=8 << 20)
+        staged = self.staged(pool, "s")
+        self.cluster.rbd("bench", "--io-type", "write", "--io-size", "4K", "--io-total", "4K",
+                         staged)
+        with self.cluster.watcher(staged), self.cluster.watcher(self.rados + "/a"):
+            for command in (("vol-upload", path), ("vol-delete",), ("vol-wipe",)):
+                self.no("open at client.", command[0], "--pool", pool, "s", *command[1:])
+            kept = self.json("cleanup", pool)["kept"]
+            self.assertEqual([item["name"] for item in kept], ["s"])
+            self.assertIn("open at client.", kept[0]["reason"])
+            self.no("open at client.", "vol-delete", "--pool", pool, "a")
+        self.v("vol-upload", "--pool", pool, "s", path)
+        self.assertEqual(self.exported("s"), path.read_bytes())
+        self.v("vol-delete", "--pool", pool, "a")
+        self.assertEqual((self.rbd_names(), self.trash()), (["s"], ["a"]))
 
 
 class TwoDaemons(ImagesCase):
@@ -235,7 +243,35 @@ class TwoDaemons(ImagesCase):
         finally:
             other.remove()
 
-    def share(self, other):
+    def test_one_upload(self):
+        pool, path = self.images_pool(options=KEEP_NOTHING), self.raw()
+        other, fifo = Daemon(), self.work / "fifo"
+        os.mkfifo(fifo)
+        self.addCleanup(other.remove)
+        other.start()
+        self.share(other, KEEP_NOTHING)
+        self.v("vol-create-as", pool, "a", path.stat().st_size)
+        upload = self.virsh("vol-upload", "--pool", pool, "a", fifo)
+        with open(fifo, "wb") as out:
+            content = path.read_bytes()
+            out.write(content[:9 << 20])
+            out.flush()
+            self.wait("nobody writes", lambda: "watcher=" in self.cluster.rbd(
+                "status", self.staged(pool, "a")))
+            other.ok("pool-refresh", pool)
+            for command in (("vol-upload", path), ("vol-delete",), ("vol-wipe",)):
+                other.fails("open at client.", command[0], "--pool", pool, "a", *command[1:])
+            self.assertEqual(self.rbd_names(), [self.staged(pool, "a").split("/")[1]])
+            out.write(content[9 << 20:])
+        self.ended(upload)
+        other.ok("pool-refresh", pool)
+        other.ok("vol-clone", "--pool", pool, "a", "b")
+        self.assertEqual(self.exported("b"), content)
+        self.v("vol-delete", "--pool", pool, "a")
+        self.v("pool-build", pool)
+        self.assertEqual((self.rbd_names(), self.trash()), (["b"], ["a"]))
+
+    def share(self, other, options=SOON):
         """The same pool in another daemon."""
         for usage in self.secrets:
             path = self.work / "secret.xml"
@@ -244,7 +280,7 @@ class TwoDaemons(ImagesCase):
             other.ok("secret-define", path)
             other.ok("secret-set-value", self.secrets[usage], "--base64", self.cluster.key())
         path = self.work / "other.xml"
-        path.write_text(self.ceph_xml(self.rados))
+        path.write_text(self.ceph_xml(self.rados, options))
         other.ok("pool-define", path)
         other.ok("pool-start", self.name)
 

@@ -1,9 +1,8 @@
 #!/usr/bin/python3
-# test_ceph_pools.py: pools in a real Ceph cluster, as virsh defines, builds, starts and loses them
+# test_ceph_pools.py: pools in a real Ceph cluster, as virsh defines, builds and starts them
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
-import signal
 import socket
 import sys
 import uuid
@@ -241,55 +240,6 @@ class Connecting(CephCase):
         verdicts = {step["step"]: step["verdict"] for step in found}
         self.assertEqual((verdicts["key"], verdicts["monitors"], verdicts["cluster"]),
                          ("ok", "failed", "skipped"))
-
-
-class Losing(CephCase):
-    def test_monitor_killed_and_back(self):
-        rados = self.rados_pool()
-        name = self.ceph_pool(rados)
-        other = self.pool(self.name + "-local")
-        self.cluster.kill("mon.a")
-        try:
-            self.no("", "pool-refresh", name)
-            self.assertEqual(self.pool_field(name, "State"), "inaccessible")
-            self.v("pool-refresh", other)
-        finally:
-            self.cluster.start_monitor()
-        self.wait_state(name, "running")
-
-    def test_osd_stalls(self):
-        rados = self.rados_pool()
-        name = self.ceph_pool(rados)
-        self.cluster.pause("osd.0")
-        try:
-            self.no("does not answer in time", "pool-refresh", name)
-            self.assertEqual(self.pool_field(name, "State"), "inaccessible")
-        finally:
-            self.cluster.pause("osd.0", signal.SIGCONT)
-        self.wait_state(name, "running")
-
-    def test_reconnect_switched_off(self):
-        rados = self.rados_pool()
-        name = self.ceph_pool(rados, options="<image:reconnect enabled='no'/>")
-        self.cluster.kill("mon.a")
-        try:
-            self.no("", "pool-refresh", name)
-        finally:
-            self.cluster.start_monitor()
-        self.assertEqual(self.pool_field(name, "State"), "inaccessible")
-        self.v("pool-refresh", name)
-        self.assertEqual(self.pool_field(name, "State"), "running")
-
-    def test_daemon_starts_while_the_cluster_is_away(self):
-        rados = self.rados_pool()
-        name = self.ceph_pool(rados)
-        self.cluster.kill("mon.a")
-        try:
-            self.daemon.restart()
-            self.assertEqual(self.pool_field(name, "State"), "inaccessible")
-        finally:
-            self.cluster.start_monitor()
-        self.wait_state(name, "running")
 
 
 class OverSsh(CephCase):

@@ -10,6 +10,7 @@
 # All of it lies in DIR; nothing of the machine's own configuration is read or changed.
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import contextlib
 import json
 import os
 import signal
@@ -46,14 +47,21 @@ mon data = {dir}/mon
 mon max pg per osd = 1000
 mgr data = {dir}/mgr
 mgr initial modules =
+mgr stats period = 1
+mgr tick period = 1
 osd data = {dir}/osd
 osd objectstore = bluestore
 osd crush chooseleaf type = 0
 osd memory target = 1073741824
 osd max object name len = 256
 osd max object namespace len = 64
+osd heartbeat interval = 1
 osd heartbeat grace = 6
+osd client watch timeout = 5
 mon osd down out interval = 86400
+mon tick interval = 1
+paxos propose interval = 0.05
+paxos min wait = 0.02
 bluestore block size = {size}
 {more}
 [client]
@@ -105,6 +113,17 @@ class Cluster:
 
     def rados(self, *args, **kwargs):
         return self.run("rados", *args, **kwargs)
+
+    @contextlib.contextmanager
+    def watcher(self, image):
+        """Somebody else who has @image open."""
+        with subprocess.Popen(["rbd", "watch", image], env=self.environ, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            try:
+                self.wait("a watcher", lambda: "watcher=" in self.rbd("status", image))
+                yield
+            finally:
+                child.communicate("\n")
 
     def key(self, client="admin"):
         return self.ceph("auth", "get-key", "client." + client).strip()
@@ -174,8 +193,14 @@ class Cluster:
         self.run("ceph-osd", "-i", "0")
         self.wait("the OSD", lambda: self.status()["osdmap"]["num_up_osds"] == 1)
 
+    def status_of(self, *args):
+        return json.loads(self.ceph(*args, "--format", "json"))
+
     def status(self):
-        return json.loads(self.ceph("-s", "--format", "json"))
+        return self.status_of("-s")
+
+    def pools(self):
+        return self.status_of("osd", "pool", "ls", "detail")
 
     @staticmethod
     def wait(what, done):
@@ -204,10 +229,6 @@ class Cluster:
         except ProcessLookupError:
             pass
         (self.root / (name + ".pid")).unlink(missing_ok=True)
-
-    def pause(self, name, sig=signal.SIGSTOP):
-        """It goes on being there, and answers nobody until SIGCONT."""
-        os.kill(self.pid(name), sig)
 
     def stop(self):
         for name in ("osd.0", "mgr.x", "mon.a"):

@@ -6,9 +6,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import atexit
 import functools
+import json
 import os
 import re
 import shutil
+import subprocess
 import time
 import uuid
 from pathlib import Path
@@ -16,7 +18,7 @@ from pathlib import Path
 from ceph import Cluster
 from ctl import CtlMixin
 from daemon import scratch
-from virshcase import VirshCase
+from virshcase import VirshCase, element
 
 NS = "xmlns:image='urn:virtimage:pool:1'"
 SOON = "<image:reconnect enabled='yes' interval='1'/>"
@@ -67,10 +69,12 @@ class CephCase(CtlMixin, VirshCase):
         self.rados_pools = []
 
     def tearDown(self):
-        super().tearDown()
-        for name in self.rados_pools:
-            self.cluster.ceph("osd", "pool", "delete", name, name, "--yes-i-really-really-mean-it",
-                              good=False)
+        try:
+            super().tearDown()
+        finally:
+            for name in self.rados_pools:
+                self.cluster.ceph("osd", "pool", "delete", name, name,
+                                  "--yes-i-really-really-mean-it", good=False)
 
     def rados_pool(self, name=None):
         """A RADOS pool of this test's own, as an administrator makes it."""
@@ -99,6 +103,17 @@ class CephCase(CtlMixin, VirshCase):
             self.v("pool-start", name)
         return name
 
+    def images_pool(self, **kw):
+        """A RADOS pool of this test's own, and a pool in it."""
+        self.rados = self.rados_pool()
+        return self.ceph_pool(self.rados, **kw)
+
+    def wait(self, what, done):
+        deadline = time.monotonic() + SECONDS
+        while not done():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.1)
+
     def wait_state(self, pool, state):
         deadline = time.monotonic() + SECONDS
         while True:
@@ -109,6 +124,52 @@ class CephCase(CtlMixin, VirshCase):
                 raise AssertionError("%s is %s, never %s:\n%s" % (pool, now, state,
                                                                 self.daemon.log_tail(20)))
             time.sleep(0.2)
+
+    # ---- images, as rbd sees them
+
+    def rbd_names(self):
+        return sorted(self.cluster.rbd("ls", self.rados).split())
+
+    def trash(self):
+        return [entry["name"] for entry in json.loads(
+            self.cluster.rbd("trash", "ls", "--all", "--format", "json", self.rados))]
+
+    def volume_uuid(self, pool, vol):
+        return element(self.vol_xml(pool, vol), "image:uuid")
+
+    def staged(self, pool, vol):
+        return "%s/virtimage.staged.%s" % (self.rados, self.volume_uuid(pool, vol))
+
+    def exported(self, image):
+        path = self.work / "exported"
+        path.unlink(missing_ok=True)
+        self.cluster.rbd("export", "--no-progress", "-p", self.rados, "--image", image, path)
+        return path.read_bytes()
+
+    # ---- what runs beside a test
+
+    def virsh(self, *args):
+        child = subprocess.Popen(["virsh", "-q", "-c", self.daemon.uri, *map(str, args)],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True)
+        self.children.append(child)
+        return child
+
+    def ended(self, child, code=0):
+        out, _ = child.communicate(timeout=SECONDS)
+        self.assertEqual(child.returncode, code, out + self.daemon.log_tail(20))
+        return out
+
+    def position(self, pool, vol):
+        return int(element(self.vol_xml(pool, vol), "image:position"))
+
+    def upload_when_free(self, pool, vol, path, daemon=None):
+        """Who died with an image open has it open for some time yet."""
+        def done():
+            said = (daemon or self.daemon).virsh("vol-upload", "--pool", pool, vol, path).stderr
+            self.assertTrue(not said or "is open at" in said or "another host" in said, said)
+            return not said
+        self.wait("the image stays open", done)
 
     def uuid(self, pool):
         return re.search("<uuid>(.*)</uuid>", self.v("pool-dumpxml", pool)).group(1)
