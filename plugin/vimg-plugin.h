@@ -180,6 +180,7 @@ typedef struct {
 
     /* private directory of the daemon, 0700, which survives restarts; NULL: there is none */
     const char *state_dir;
+    guint64 (*job_number)(VimgPluginJob *job); /* that no other job has; 0: @job is NULL */
 } VimgServices;
 
 /* ---- definitions ------------------------------------------------------------------------ */
@@ -368,7 +369,19 @@ typedef struct {
     gsize size;
     guint64 bandwidth;        /* bytes a second at most; 0: no limit */
     const char *sync_network; /* CIDR: what data shall pass, if a network is between; NULL: any */
+    /*
+     * NULL: nobody judges.  Called once all of the content is durable, before a saving image
+     * becomes active as @image, of which format, capacity and physical are set: FALSE with @error,
+     * which pull() passes on: it stays saving.  @content: for pulled_open()
+     */
+    gboolean (*judge)(gpointer content, const VimgPluginImage *image, gpointer data,
+                      GError **error);
+    gpointer judge_data;
 } VimgPullRequest;
+
+/* Whether @request, which an older daemon may have made, is long enough to have @field. */
+#define VIMG_PULL_REQUEST_HAS(request, field)                                                      \
+    ((request)->size >= G_STRUCT_OFFSET(VimgPullRequest, field) + sizeof((request)->field))
 
 /* A plain file that lies where the storage is and may be an image; borrowed. */
 typedef struct {
@@ -668,6 +681,12 @@ typedef struct {
      * Without it nothing is deleted elsewhere for want of an image here
      */
     gboolean (*list_whole)(gpointer handle, VimgImageSink sink, gpointer data, GError **error);
+    /*
+     * required of a backend whose pull() asks judge(): as reader_open(), of the @content that it
+     * was asked about, until it returns
+     */
+    gpointer (*pulled_open)(gpointer content, guint64 offset, guint64 length, VimgPluginJob *job,
+                            GError **error);
     /*
      * optional: @uuid, an active image made by clone(), needs its source no more; nothing is done
      * to one that needs none.  It can be read meanwhile.  Without it clones need no source

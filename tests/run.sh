@@ -95,14 +95,34 @@ unit_tests() {
     /usr/bin/python3 -B "$top/tests/lib/meson_results.py" "$builds/$flavour" "$suite" || true
 }
 
-# integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against.
+# integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against, beside
+# others of the suite, since most of their time is waiting.
 integration() {
-    local file=$1
+    local file=$1 log
 
     shift
-    VIMG_TEST_BUILD=$builds/${against:-gcc} timeout 1500 \
-        /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" || (($? == 3)) ||
-        fail "$file ended before its last test"
+    while (($(jobs -pr | wc -l) >= lanes)); do
+        wait -n || true
+    done
+    log=$(mktemp "$scratch/$file.XXXXXX")
+    {
+        VIMG_TEST_BUILD=$builds/${against:-gcc} env --default-signal=INT timeout 1500 \
+            /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" >"$log" 2>&1 ||
+            (($? == 3)) || fail "$file ended before its last test" >>"$log"
+        {
+            flock 9
+            cat "$log"
+        } 9>"$scratch/printing"
+    } &
+}
+
+stop_integration() {
+    local job
+
+    for job in $(jobs -pr); do
+        pkill -INT -P "$job" || true
+    done
+    wait
 }
 
 wire() {
@@ -202,16 +222,19 @@ suite_hosts() {
 # The suites of local stores over SSH, and what only remote ones have.
 suite_ssh() {
     build gcc
-    integration test_ssh
-    integration test_ssh_pools
+    # those that wait most come first, so that others work beside them
     integration test_ssh_lost
     integration test_hosts --ssh 2 --seconds 20
+    integration test_ssh
+    integration test_ssh_pools
     export VIMG_TEST_STORE=ssh
+    integration test_adopt
+    integration test_transfer
+    integration test_guard
+    integration test_virsh_volumes
     integration test_upkeep
     integration test_usage
     integration test_kept_store
-    integration test_virsh_volumes
-    integration test_transfer
     integration test_crash --rounds 20
 }
 
@@ -377,8 +400,10 @@ for suite in "${chosen[@]}"; do
     }
 done
 
+lanes=$(nproc)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/vimg-run.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
 export VIMG_TEST_RESULTS=$scratch/results
 : >"$VIMG_TEST_RESULTS"
 ((EUID != 0)) || export VIMG_TEST_NO_SKIP=${VIMG_TEST_NO_SKIP:-1}
@@ -390,9 +415,12 @@ for suite in "${chosen[@]}"; do
     set +e
     (
         set -e
+        trap stop_integration EXIT
+        trap 'exit 130' INT TERM
         read -r -d '' -a wanted <<<"$build_packages ${packages[$suite]}" || true
         need "${wanted[@]}"
         "suite_$suite"
+        wait
     )
     code=$?
     set -e

@@ -220,14 +220,13 @@ look_at_store(VimgDiagnosis *diagnosis)
 static void
 look_at_space(VimgDiagnosis *diagnosis)
 {
-    guint64 reserve = 0;
-    g_autoptr(GError) error = NULL;
     g_autofree char *available = NULL;
     g_autofree char *total = NULL;
     g_autofree char *kept = NULL;
     VimgStepVerdict verdict = VIMG_STEP_OK;
     VimgSpace space;
     int result = vimg_transport_space(diagnosis->transport, &space);
+    guint64 reserve = vimg_imagestore_reserve(diagnosis->pool, space.total);
 
     if (result == ENOTCONN) {
         vimg_diagnosis_unread(diagnosis, diagnosis->where, result);
@@ -241,11 +240,6 @@ look_at_space(VimgDiagnosis *diagnosis)
     if (space.total == 0) {
         vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
                             _("the server does not tell how much space is left"));
-        return;
-    }
-    if (!vimg_imagestore_reserve(diagnosis->pool, diagnosis->transport, &reserve, &error)) {
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s",
-                            error->message);
         return;
     }
     if (space.available <= reserve)
@@ -521,6 +515,7 @@ vimg_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, Vimg
     Where where = vimg_remote_is(pool) ? ELSEWHERE : HERE;
     VimgDiagnosis diagnosis = {
         .pool = pool, .sink = sink, .data = data, .job = job, .where = vimg_remote_where(pool)};
+    VimgPluginJob *before = vimg_transport_haste(job);
     gsize i;
 
     if (where == HERE)
@@ -532,5 +527,6 @@ vimg_diagnose(const VimgPluginPool *pool, VimgStepSink sink, gpointer data, Vimg
     vimg_slice_store_free(diagnosis.store);
     vimg_transport_free(diagnosis.transport);
     g_free(diagnosis.where);
+    vimg_transport_haste(before);
     return i == G_N_ELEMENTS(steps) && vimg_slice_store_check_job(job, error);
 }

@@ -142,11 +142,12 @@ take_put(VimgFerry *ferry, VimgCargo *cargo, const VimgOp *op)
     end(ferry, cargo, !error, FALSE, error);
 }
 
+/* The slices themselves, and in the same trips the directories that they will be moved to. */
 static void
-put(VimgFerry *ferry, const GPtrArray *cargos)
+run_put(VimgFerry *ferry, VimgOp *ops, const GPtrArray *cargos)
 {
-    g_autofree VimgOp *ops = g_new0(VimgOp, cargos->len);
-    gboolean stopped = has_failed(ferry);
+    VimgSliceStore *store = ferry->lease->store;
+    gsize n = cargos->len;
     guint i;
 
     for (i = 0; i < cargos->len; i++) {
@@ -160,9 +161,24 @@ put(VimgFerry *ferry, const GPtrArray *cargos)
             .sealed = TRUE,
             .durable = TRUE,
         };
+        n += vimg_publish_prefix_op(store, &cargo->slice.id, &ops[n]);
     }
+    vimg_transport_run(store->transport, ops, n);
+    /* one that cannot be made is asked for again */
+    for (i = cargos->len; i < n; i++)
+        vimg_publish_prefix_done(store, &ops[i]);
+}
+
+static void
+put(VimgFerry *ferry, const GPtrArray *cargos)
+{
+    gsize most = 2 * (gsize)cargos->len;
+    g_autofree VimgOp *ops = g_new0(VimgOp, most);
+    gboolean stopped = has_failed(ferry);
+    guint i;
+
     if (!stopped)
-        vimg_transport_run(ferry->lease->store->transport, ops, cargos->len);
+        run_put(ferry, ops, cargos);
     for (i = 0; i < cargos->len; i++) {
         VimgCargo *cargo = cargos->pdata[i];
 
@@ -173,7 +189,7 @@ put(VimgFerry *ferry, const GPtrArray *cargos)
         vimg_usage_settle(ferry->lease->store->usage, cargo->frame->size, FALSE);
         end(ferry, cargo, FALSE, TRUE, NULL);
     }
-    vimg_transport_clear_ops(ops, cargos->len, TRUE);
+    vimg_transport_clear_ops(ops, most, TRUE);
 }
 
 /* ---- threads ---------------------------------------------------------------------------- */

@@ -173,6 +173,7 @@ vimg_file_reader_close(VimgFileReader *reader)
     pthread_mutex_destroy(&reader->lock);
     g_free(reader->origin);
     g_free(reader->path);
+    vimg_transport_drop_job(reader->job);
     g_free(reader);
 }
 
@@ -202,6 +203,7 @@ vimg_file_reader_open(VimgSliceStore *store, const char *origin, guint64 offset,
     cond_init(&reader->changed);
     reader->store = store;
     reader->job = job;
+    vimg_transport_hold_job(job);
     reader->width = 1;
     reader->origin = g_strdup(origin);
     reader->name = name_of(reader->origin);

@@ -334,7 +334,7 @@ vimg_gc_each(VimgTransport *transport, const char *rest,
         g_autofree char *holder = g_strconcat("gc/", g_ptr_array_index(holders, i), NULL);
         g_autoptr(GPtrArray) runs = NULL;
 
-        if (strcmp(holder, VIMG_SPARE_FILE) == 0 ||
+        if (strcmp(holder, VIMG_SPARE_FILE) == 0 || g_str_has_prefix(holder, VIMG_LEASE_ENDED) ||
             vimg_transport_list(transport, holder, &runs) != 0)
             continue;
         for (j = 0; j < runs->len; j++) {

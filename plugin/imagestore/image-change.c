@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "adopt.h"
+#include "aside.h"
 #include "claim.h"
 #include "damage.h"
 #include "image.h"
@@ -69,25 +70,87 @@ vimg_image_remove_files(VimgSliceStore *store, const VimgLease *lease, const cha
     return result == ENOENT ? 0 : result;
 }
 
+/* What goes on beside the making of an image. */
+typedef struct {
+    const VimgManifest *manifest;
+    VimgLease *lease;
+    char *text; /* of the manifest, staged */
+    GError *error;
+    int result; /* of making its directory durable */
+} Making;
+
+static void
+stage_manifest(gpointer data)
+{
+    Making *making = data;
+
+    vimg_manifest_stage(making->manifest, making->lease, &making->text, &making->error);
+}
+
+static void
+sync_images(gpointer data)
+{
+    Making *making = data;
+
+    making->result = vimg_transport_sync(making->lease->store->transport, "images");
+}
+
+static gboolean
+make_dir(Making *making, const char *dir, GError **error)
+{
+    VimgTransport *transport = making->lease->store->transport;
+    VimgAside aside;
+    int result;
+
+    vimg_aside_begin(&aside, transport, stage_manifest, making);
+    result = vimg_transport_mkdir(transport, dir);
+    if (result == 0 || aside.started)
+        vimg_aside_end(&aside);
+    if (result == EEXIST)
+        return throw_error(error, VIMG_ERROR_INVALID_ARG, _("image %s exists already"),
+                           making->manifest->image.uuid);
+    /* it may have been made all the same, if the answer was lost */
+    if (result != 0)
+        vimg_transport_rmdir(transport, dir);
+    return result == 0 || throw_result(error, result, _("cannot make the directory of the image"));
+}
+
+/* The manifest into the directory that is there, both durable. */
+static gboolean
+fill_dir(Making *making, VimgManifest *manifest, GError **error)
+{
+    VimgLease *lease = making->lease;
+    VimgAside aside;
+    gboolean good;
+
+    if (making->error) {
+        g_propagate_error(error, g_steal_pointer(&making->error));
+        return FALSE;
+    }
+    vimg_aside_begin(&aside, lease->store->transport, sync_images, making);
+    good = vimg_manifest_write_staged(manifest, lease, making->text, error);
+    vimg_aside_end(&aside);
+    if (good && making->result != 0)
+        return throw_result(error, making->result, _("cannot make the directory of the image"));
+    return good;
+}
+
 gboolean
 vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error)
 {
     VimgSliceStore *store = lease->store;
     const char *uuid = manifest->image.uuid;
     g_autofree char *dir = vimg_image_dir(uuid);
-    int result = vimg_transport_mkdir(store->transport, dir);
+    Making making = {.manifest = manifest, .lease = lease};
+    gboolean made = make_dir(&making, dir, error);
+    gboolean good = made && fill_dir(&making, manifest, error);
 
-    if (result == EEXIST)
-        return throw_error(error, VIMG_ERROR_INVALID_ARG, _("image %s exists already"), uuid);
-    if (result == 0)
-        result = vimg_transport_sync(store->transport, "images");
-    if (result != 0) {
-        vimg_transport_rmdir(store->transport, dir);
-        return throw_result(error, result, _("cannot make the directory of the image"));
-    }
+    g_free(making.text);
+    g_clear_error(&making.error);
+    if (!made)
+        return FALSE;
     /* without its claim the image does not exist for anybody */
-    if (vimg_manifest_write(manifest, lease, error) &&
-        vimg_claim_take(store, manifest->image.name, uuid, error)) {
+    if (good && vimg_claim_take(store, manifest->image.name, uuid, error)) {
         /* without a lease it may have been taken for rubbish before it had its name */
         if (vimg_lease_check(lease, error))
             return TRUE;
@@ -97,32 +160,43 @@ vimg_image_make(VimgManifest *manifest, VimgLease *lease, GError **error)
     return FALSE;
 }
 
+/* Whoever had its name from the same file left word of that before. */
+static gboolean
+check_origin(VimgSliceStore *store, const VimgManifest *manifest, GError **error)
+{
+    const VimgPluginImage *image = &manifest->image;
+    gboolean before = FALSE;
+
+    if (!image->origin)
+        return TRUE;
+    if (!vimg_adopted_before(store, image->origin, &before, error)) {
+        vimg_image_remove(store, image->uuid, NULL);
+        return FALSE;
+    }
+    if (!before)
+        return TRUE;
+    vimg_image_remove(store, image->uuid, NULL);
+    return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", image->name);
+}
+
 gboolean
 vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image, VimgPluginImage *out,
                   GError **error)
 {
     g_autoptr(VimgLease) lease = vimg_lease_new(store, error);
-    g_autoptr(VimgManifest) manifest = NULL;
-    gboolean before = FALSE;
+    g_auto(VimgStoredImage) made = {.present = TRUE, .claimed = TRUE};
 
     if (!lease)
         return FALSE;
-    manifest = vimg_manifest_new(image);
-    if (manifest->image.created == 0)
-        manifest->image.created = g_get_real_time() / G_USEC_PER_SEC;
-    if (!vimg_image_make(manifest, lease, error))
+    made.manifest = vimg_manifest_new(image);
+    if (made.manifest->image.created == 0)
+        made.manifest->image.created = g_get_real_time() / G_USEC_PER_SEC;
+    /* the origin only with the name in hand */
+    if (!vimg_image_make(made.manifest, lease, error) || !check_origin(store, made.manifest, error))
         return FALSE;
-    /* with the name in hand: whoever had it from the same file left word of that before */
-    if (manifest->image.origin &&
-        !vimg_adopted_before(store, manifest->image.origin, &before, error)) {
-        vimg_image_remove(store, image->uuid, NULL);
-        return FALSE;
-    }
-    if (before) {
-        vimg_image_remove(store, image->uuid, NULL);
-        return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", image->name);
-    }
-    return vimg_image_stat(store, image->uuid, out, error);
+    vimg_image_describe(store, &made, out);
+    vimg_lease_leave(g_steal_pointer(&lease), NULL);
+    return TRUE;
 }
 
 static gboolean

@@ -13,30 +13,54 @@
 
 #define LOOKS 3
 #define MANIFEST_USUAL ((gsize)16 * 1024) /* hardly one is longer */
+#define NAMES_USUAL 64                    /* hardly a directory holds more */
+#define NAMES_MAX (64 * 1024)             /* none has more */
+
+/* A manifest that the directory holds. */
+typedef struct {
+    guint64 number;
+    VimgFileInfo info; /* if it was told along with the names */
+} Numbered;
 
 static gint
 compare_numbers(gconstpointer a, gconstpointer b)
 {
-    guint64 x = *(const guint64 *)a;
-    guint64 y = *(const guint64 *)b;
+    guint64 x = ((const Numbered *)a)->number;
+    guint64 y = ((const Numbered *)b)->number;
 
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/* @info: of the file @name of the directory; NULL: it was not told. */
+static void
+note_time(VimgStoredImage *out, const char *name, const VimgFileInfo *info)
+{
+    if (info && strcmp(name, VIMG_IMAGE_DELETED) == 0)
+        out->removed = info->mtime;
+    if (!info || strcmp(name, VIMG_IMAGE_INDEX) != 0)
+        return;
+    out->index_size = info->size;
+    out->stored = info->mtime;
+}
+
 /*
  * Sorts what the directory holds into @out; @damaged: it is marked so.  Returns: (transfer full)
- * manifest numbers, falling.
+ * its manifests, of Numbered, falling.
  */
 static GArray *
-sort_names(const GPtrArray *names, VimgStoredImage *out, gboolean *damaged)
+sort_names(const VimgOp *list, VimgStoredImage *out, gboolean *damaged)
 {
-    GArray *numbers = g_array_new(FALSE, FALSE, sizeof(guint64));
-    guint64 n;
+    GArray *numbers = g_array_new(FALSE, FALSE, sizeof(Numbered));
     guint i;
 
-    for (i = 0; i < names->len; i++) {
-        const char *name = g_ptr_array_index(names, i);
+    for (i = 0; i < list->names->len; i++) {
+        const char *name = g_ptr_array_index(list->names, i);
+        const VimgFileInfo *info =
+            list->infos ? &g_array_index(list->infos, VimgFileInfo, i) : NULL;
+        Numbered manifest = {.info = info ? *info : (VimgFileInfo){0}};
+        guint64 n;
 
+        note_time(out, name, info);
         if (strcmp(name, VIMG_IMAGE_INDEX) == 0)
             out->published = TRUE;
         else if (strcmp(name, VIMG_IMAGE_DELETED) == 0)
@@ -45,8 +69,8 @@ sort_names(const GPtrArray *names, VimgStoredImage *out, gboolean *damaged)
             *damaged = TRUE;
         else if (vimg_manifest_number(name, VIMG_IMAGE_PARTIAL, "", &n))
             out->durable = MAX(out->durable, n);
-        else if (vimg_manifest_number(name, "manifest.", ".json", &n))
-            g_array_append_val(numbers, n);
+        else if (vimg_manifest_number(name, "manifest.", ".json", &manifest.number))
+            g_array_append_val(numbers, manifest);
     }
     g_array_sort(numbers, compare_numbers);
     return numbers;
@@ -57,6 +81,7 @@ typedef struct {
     VimgImageLook *look;
     GArray *numbers; /* of its manifests, falling; NULL: the directory is not there */
     guint next;      /* of them, to be read */
+    gboolean told;   /* the directory told of its files what a STAT would */
     gboolean damaged;
     gboolean passed; /* a manifest is gone, as where a newer one has just taken its place */
     int found;       /* of its name: as vimg_transport_stat() */
@@ -68,6 +93,7 @@ look_clear(gpointer data)
     Look *look = data;
 
     g_clear_pointer(&look->numbers, g_array_unref);
+    look->told = FALSE;
 }
 
 /* An operation on behalf of @look, or on its answer if there is none. */
@@ -76,12 +102,13 @@ typedef struct {
     Look *look;
 } Ask;
 
-static void
+static VimgOp *
 ask(GArray *asks, Look *look, VimgOpKind kind, char *path, gsize size)
 {
     Ask one = {.op = {.kind = kind, .path = path, .size = size}, .look = look};
 
     g_array_append_val(asks, one);
+    return &g_array_index(asks, Ask, asks->len - 1).op;
 }
 
 /* Runs all of @asks at once, which keep their answers. */
@@ -116,18 +143,30 @@ asks_new(void)
     return asks;
 }
 
+/* Frees the names once they were looked at: those of all images at once would be many. */
 static void
-take_names(Look *look, const VimgOp *op)
+take_names(VimgSliceStore *store, Look *look, VimgOp *op)
 {
     VimgImageLook *out = look->look;
 
+    /* as with long manifests */
+    if (op->result == 0 && op->most < NAMES_MAX && op->names->len >= op->most) {
+        vimg_transport_clear_ops(op, 1, FALSE);
+        op->most = NAMES_MAX;
+        vimg_transport_run(store->transport, op, 1);
+    }
     if (op->result == ENOENT || op->result == ENOTDIR)
         return;
+    /* what was not told may be the index */
+    if (op->result == 0 && op->names->len >= NAMES_MAX)
+        op->result = E2BIG;
     out->result = op->result;
     if (op->result != 0)
         return;
     out->stored.present = TRUE;
-    look->numbers = sort_names(op->names, &out->stored, &look->damaged);
+    look->told = op->infos != NULL;
+    look->numbers = sort_names(op, &out->stored, &look->damaged);
+    vimg_transport_clear_ops(op, 1, FALSE);
 }
 
 static void
@@ -138,16 +177,23 @@ list_directories(VimgSliceStore *store, const GPtrArray *looks)
 
     for (i = 0; i < looks->len; i++) {
         Look *look = looks->pdata[i];
+        VimgOp *op;
 
         look_clear(look);
         vimg_stored_image_clear(&look->look->stored);
         look->damaged = look->passed = FALSE;
         look->next = 0;
-        ask(asks, look, VIMG_OP_LIST, vimg_image_dir(look->look->uuid), 0);
+        op = ask(asks, look, VIMG_OP_LIST, vimg_image_dir(look->look->uuid), 0);
+        op->most = looks->len > 1 ? NAMES_USUAL : NAMES_MAX;
+        /* far away it costs nothing, and saves a question for each file */
+        op->with_infos = store->transport->remote;
     }
     run_asks(store, asks);
-    for (i = 0; i < asks->len; i++)
-        take_names(g_array_index(asks, Ask, i).look, &g_array_index(asks, Ask, i).op);
+    for (i = 0; i < asks->len; i++) {
+        Ask *one = &g_array_index(asks, Ask, i);
+
+        take_names(store, one->look, &one->op);
+    }
 }
 
 /* The next manifest of each that has none yet. */
@@ -159,18 +205,19 @@ ask_for_manifests(const GPtrArray *looks, GArray *asks)
     for (i = 0; i < looks->len; i++) {
         Look *look = looks->pdata[i];
         const VimgImageLook *out = look->look;
-        guint64 n;
+        const Numbered *manifest;
 
         if (!look->numbers || out->stored.manifest || out->result != 0 ||
             look->next >= look->numbers->len)
             continue;
-        n = g_array_index(look->numbers, guint64, look->next++);
-        ask(asks, look, VIMG_OP_READ, vimg_manifest_path(out->uuid, n),
-            looks->len > 1 ? MANIFEST_USUAL : VIMG_JSON_MAX_SIZE);
+        manifest = &g_array_index(look->numbers, Numbered, look->next++);
+        ask(asks, look, VIMG_OP_READ, vimg_manifest_path(out->uuid, manifest->number),
+            looks->len > 1 ? MANIFEST_USUAL : VIMG_JSON_MAX_SIZE)
+            ->seen = look->told ? &manifest->info : NULL;
     }
 }
 
-/* When it was stored and deleted. */
+/* When it was stored and deleted, where that was not told. */
 static void
 ask_for_times(const GPtrArray *looks, GArray *asks)
 {
@@ -180,6 +227,8 @@ ask_for_times(const GPtrArray *looks, GArray *asks)
         Look *look = looks->pdata[i];
         const VimgImageLook *out = look->look;
 
+        if (look->told)
+            continue;
         if (out->stored.published)
             ask(asks, look, VIMG_OP_STAT, vimg_image_path(out->uuid, VIMG_IMAGE_INDEX), 0);
         if (out->stored.deleted)
@@ -203,10 +252,11 @@ take_manifest(VimgSliceStore *store, Look *look, VimgOp *op)
         out->result = op->result;
     if (op->result == 0)
         manifest = vimg_manifest_parse(op->content->data, op->content->size, NULL);
+    g_clear_pointer(&op->content, vimg_buffer_unref);
     if (manifest && strcmp(manifest->image.uuid, out->uuid) != 0)
         g_clear_pointer(&manifest, vimg_manifest_free);
     if (manifest)
-        manifest->number = g_array_index(look->numbers, guint64, 0);
+        manifest->number = g_array_index(look->numbers, Numbered, 0).number;
     out->stored.manifest = manifest;
 }
 
@@ -220,12 +270,7 @@ take_time(VimgImageLook *look, const VimgOp *op)
         look->result = op->result;
     if (op->result != 0)
         return;
-    if (g_str_has_suffix(op->path, "/" VIMG_IMAGE_DELETED)) {
-        stored->removed = op->info.mtime;
-        return;
-    }
-    stored->index_size = op->info.size;
-    stored->stored = op->info.mtime;
+    note_time(stored, strrchr(op->path, '/') + 1, &op->info);
 }
 
 /* Of each the manifest with the highest number that is whole; none is no error. */
@@ -420,11 +465,13 @@ take_guess(VimgOp *ops, const char *name, guint64 number, VimgImageLook *out)
     g_autoptr(GArray) numbers = NULL;
     gboolean damaged = FALSE;
 
-    if (ops[GUESS_LIST].result != 0 || read->result != 0 || ops[GUESS_NAME].result != 0)
+    if (ops[GUESS_LIST].result != 0 || ops[GUESS_LIST].names->len >= NAMES_MAX ||
+        read->result != 0 || ops[GUESS_NAME].result != 0)
         return FALSE;
-    numbers = sort_names(ops[GUESS_LIST].names, stored, &damaged);
+    numbers = sort_names(&ops[GUESS_LIST], stored, &damaged);
     manifest = vimg_manifest_parse(read->content->data, read->content->size, NULL);
-    if (damaged || !manifest || numbers->len == 0 || g_array_index(numbers, guint64, 0) != number ||
+    if (damaged || !manifest || numbers->len == 0 ||
+        g_array_index(numbers, Numbered, 0).number != number ||
         strcmp(manifest->image.uuid, out->uuid) != 0 || strcmp(manifest->image.name, name) != 0 ||
         !agrees(&ops[GUESS_INDEX], stored->published) ||
         !agrees(&ops[GUESS_DELETED], stored->deleted))
@@ -448,7 +495,8 @@ look_by_guess(VimgSliceStore *store, VimgImageLook *out)
 
     if (!vimg_guess_find(store, out->uuid, &name, &number))
         return FALSE;
-    ops[GUESS_LIST] = (VimgOp){.kind = VIMG_OP_LIST, .path = vimg_image_dir(out->uuid)};
+    ops[GUESS_LIST] =
+        (VimgOp){.kind = VIMG_OP_LIST, .path = vimg_image_dir(out->uuid), .most = NAMES_MAX};
     ops[GUESS_MANIFEST] = (VimgOp){.kind = VIMG_OP_READ,
                                    .path = vimg_manifest_path(out->uuid, number),
                                    .size = VIMG_JSON_MAX_SIZE};

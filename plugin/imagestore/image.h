@@ -35,7 +35,7 @@ typedef struct {
     int result; /* 0 or a value of errno */
 } VimgImageLook;
 
-#define VIMG_IMAGE_LOOKS 1024 /* at once, at most */
+#define VIMG_IMAGE_LOOKS 4096 /* at once, at most */
 
 /* Names of images are uuids as we write them; nothing else is an image. */
 gboolean vimg_image_is_uuid(const char *name);

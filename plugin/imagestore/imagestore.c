@@ -238,6 +238,12 @@ pull_image(gpointer handle, const char *uuid, gpointer source, const char *from,
         error);
 }
 
+static gpointer
+pulled_open(gpointer content, guint64 offset, guint64 length, VimgPluginJob *job, GError **error)
+{
+    return vimg_pulled_open(content, offset, length, job, error);
+}
+
 static gboolean
 same_image(gpointer handle, const char *uuid, gpointer source, const char *from, gboolean *same,
            GError **error)
@@ -389,6 +395,7 @@ static const VimgBackend imagestore_backend = {
     .pull = pull_image,
     .same = same_image,
     .list_whole = list_whole,
+    .pulled_open = pulled_open,
 };
 
 /*

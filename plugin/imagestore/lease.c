@@ -62,6 +62,68 @@ remove_ended(VimgTransport *transport, const char *dir)
         vimg_transport_remove_files(transport, dir);
 }
 
+/* Nothing while the store is closed: that does not wait for a storage, and surveys find the rest.
+ */
+static char *
+next_ended(VimgSliceStore *store)
+{
+    LOCK_GUARD(&store->lock);
+    gboolean closing = __atomic_load_n(&store->closing, __ATOMIC_RELAXED);
+    char *dir = closing ? NULL : g_queue_pop_head(&store->ended);
+
+    store->sweeping = dir != NULL;
+    return dir;
+}
+
+static void
+sweep_all(VimgSliceStore *store)
+{
+    char *dir;
+
+    while ((dir = next_ended(store))) {
+        remove_ended(store->transport, dir);
+        g_free(dir);
+    }
+}
+
+static void *
+sweep_main(void *data)
+{
+    pthread_setname_np(pthread_self(), "sweep");
+    sweep_all(data);
+    return NULL;
+}
+
+/* @dir, taken over, is that of a lease that ended: it is removed while nobody waits for it. */
+static void
+sweep(VimgSliceStore *store, char *dir)
+{
+    {
+        LOCK_GUARD(&store->lock);
+
+        g_queue_push_tail(&store->ended, dir);
+        if (store->sweeping)
+            return;
+        /* the one before has nothing more to do */
+        if (store->swept)
+            thread_must(pthread_join(store->sweeper, NULL));
+        store->sweeping = TRUE;
+        store->swept = thread_start(&store->sweeper, sweep_main, store) == 0;
+        if (store->swept)
+            return;
+    }
+    sweep_all(store);
+}
+
+void
+vimg_lease_sweep_end(VimgSliceStore *store)
+{
+    if (store->swept)
+        thread_must(pthread_join(store->sweeper, NULL));
+    store->swept = FALSE;
+    g_queue_clear_full(&store->ended, g_free);
+}
+
 int
 vimg_lease_end(VimgTransport *transport, const char *id)
 {
@@ -103,21 +165,54 @@ vimg_lease_new(VimgSliceStore *store, GError **error)
     return lease;
 }
 
-void
-vimg_lease_free(VimgLease *lease)
+static const char *
+id_of(const VimgLease *lease)
 {
-    const char *id;
+    return strrchr(lease->dir, '/') + 1;
+}
 
-    if (!lease)
-        return;
-    id = strrchr(lease->dir, '/') + 1;
-    vimg_lease_beat_remove(lease->store, lease->heartbeat);
-    if (vimg_lease_end(lease->store->transport, id) != 0)
-        vimg_transport_remove_files(lease->store->transport, lease->dir);
-    vimg_owner_drop(id);
+static void
+let_go(VimgLease *lease)
+{
+    vimg_owner_drop(id_of(lease));
     g_free(lease->dir);
     g_free(lease->heartbeat);
     g_free(lease);
+}
+
+void
+vimg_lease_free(VimgLease *lease)
+{
+    if (!lease)
+        return;
+    vimg_lease_beat_remove(lease->store, lease->heartbeat);
+    if (vimg_lease_end(lease->store->transport, id_of(lease)) != 0)
+        vimg_transport_remove_files(lease->store->transport, lease->dir);
+    let_go(lease);
+}
+
+void
+vimg_lease_leave(VimgLease *lease, const char *sign)
+{
+    VimgSliceStore *store = lease->store;
+    g_autofree char *to = g_strconcat(VIMG_LEASE_ENDED, id_of(lease), NULL);
+    VimgOp ops[] = {
+        {.kind = VIMG_OP_RENAME, .path = lease->dir, .to = to},
+        {.kind = VIMG_OP_UNLINK, .path = sign},
+    };
+
+    if (!store->transport->remote) {
+        if (sign)
+            vimg_transport_unlink(store->transport, sign);
+        return vimg_lease_free(lease);
+    }
+    vimg_lease_beat_remove(store, lease->heartbeat);
+    vimg_transport_run(store->transport, ops, sign ? 2 : 1);
+    if (ops[0].result == 0)
+        sweep(store, g_steal_pointer(&to));
+    else
+        vimg_transport_remove_files(store->transport, lease->dir);
+    let_go(lease);
 }
 
 char *
@@ -229,7 +324,7 @@ reserved_by_others(const VimgLease *lease)
     for (i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
 
-        if (strcmp(name, strrchr(lease->dir, '/') + 1) != 0)
+        if (strcmp(name, id_of(lease)) != 0)
             ops[n++] = (VimgOp){.kind = VIMG_OP_READ,
                                 .path = g_strconcat("pending/", name, "/" RESERVATION, NULL),
                                 .size = 64};

@@ -21,6 +21,7 @@ typedef struct {
     char *dir;        /* pending/<lease> */
     char *heartbeat;  /* its heartbeat file */
     guint64 reserved; /* changed by one thread; __atomic builtins */
+    guint64 partial;  /* the length of the only partial index of what is written; 0: not known */
 } VimgLease;
 
 VimgLease *vimg_lease_new(VimgSliceStore *store, GError **error);
@@ -29,6 +30,13 @@ int vimg_lease_end(VimgTransport *transport, const char *id);
 /* Removes it with everything staged in it.  Accepts NULL. */
 void vimg_lease_free(VimgLease *lease);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgLease, vimg_lease_free)
+/*
+ * The same after success, without waiting for the removal of what has no meaning any more.  @sign:
+ * a file that goes in the same trip, or NULL.
+ */
+void vimg_lease_leave(VimgLease *lease, const char *sign);
+/* Waits for such removals, if the store is closed for the one under way; nobody leaves any more. */
+void vimg_lease_sweep_end(VimgSliceStore *store);
 
 /* Returns: (transfer full) the path of a staged file. */
 char *vimg_lease_path(const VimgLease *lease, const char *name);

@@ -159,11 +159,10 @@ vimg_manifest_path(const char *uuid, guint64 number)
 }
 
 static gboolean
-stage(VimgManifest *manifest, VimgLease *lease, GError **error)
+stage(VimgLease *lease, const char *text, GError **error)
 {
     VimgTransport *transport = lease->store->transport;
     g_autofree char *staged = vimg_lease_path(lease, STAGED);
-    g_autofree char *text = vimg_manifest_format(manifest);
     gsize size = strlen(text);
     int result;
 
@@ -187,15 +186,16 @@ publish(VimgManifest *manifest, VimgLease *lease, GError **error)
     g_autofree char *dir = g_strconcat("images/", manifest->image.uuid, NULL);
     guint64 before = manifest->number;
     int result = EEXIST;
+    int synced = 0;
     guint race;
 
     for (race = 0; result == EEXIST && race < MAX_RACES; race++) {
         g_autofree char *path = vimg_manifest_path(manifest->image.uuid, ++manifest->number);
 
-        result = vimg_transport_publish(transport, staged, path);
+        result = vimg_transport_publish_durable(transport, staged, path, dir, &synced);
     }
     if (result == 0)
-        result = vimg_transport_sync(transport, dir);
+        result = synced;
     if (result != 0)
         return vimg_lease_throw(lease, error, result, _("cannot write the manifest"));
     if (before > 1) {
@@ -207,10 +207,32 @@ publish(VimgManifest *manifest, VimgLease *lease, GError **error)
 }
 
 gboolean
-vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error)
+vimg_manifest_stage(const VimgManifest *manifest, VimgLease *lease, char **text, GError **error)
 {
-    if (!stage(manifest, lease, error) || !publish(manifest, lease, error))
+    g_autofree char *formatted = vimg_manifest_format(manifest);
+
+    if (!stage(lease, formatted, error))
+        return FALSE;
+    *text = g_steal_pointer(&formatted);
+    return TRUE;
+}
+
+gboolean
+vimg_manifest_write_staged(VimgManifest *manifest, VimgLease *lease, const char *staged,
+                           GError **error)
+{
+    g_autofree char *text = vimg_manifest_format(manifest);
+
+    if (g_strcmp0(text, staged) != 0 && !stage(lease, text, error))
+        return FALSE;
+    if (!publish(manifest, lease, error))
         return FALSE;
     vimg_guess_note(lease->store, manifest->image.uuid, manifest->image.name, manifest->number);
     return TRUE;
+}
+
+gboolean
+vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error)
+{
+    return vimg_manifest_write_staged(manifest, lease, NULL, error);
 }

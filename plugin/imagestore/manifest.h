@@ -46,6 +46,12 @@ char *vimg_manifest_path(const char *uuid, guint64 number);
  * makes it take a number behind.
  */
 gboolean vimg_manifest_write(VimgManifest *manifest, VimgLease *lease, GError **error);
+/* Makes what it would write durable in the lease, before it is sure.  @text: (transfer full) it. */
+gboolean vimg_manifest_stage(const VimgManifest *manifest, VimgLease *lease, char **text,
+                             GError **error);
+/* The rest of the work if @staged is still what is to be written, else all of it. */
+gboolean vimg_manifest_write_staged(VimgManifest *manifest, VimgLease *lease, const char *staged,
+                                    GError **error);
 
 /* N of "PREFIX<N>SUFFIX"; FALSE for any other name. */
 gboolean vimg_manifest_number(const char *name, const char *prefix, const char *suffix,

@@ -29,40 +29,35 @@ slice_size(const VimgPluginPool *pool)
     return vimg_option_number(pool, "slice", "size", VIMG_SLICE_SIZE_DEFAULT);
 }
 
-/* The larger of 1 GiB and 5 %, but never more than 10 % of a small file system. */
 static gboolean
-default_reserve(VimgTransport *transport, guint64 *reserve, GError **error)
+has_default_reserve(const VimgPluginPool *pool)
 {
-    VimgSpace space;
-    int result = vimg_transport_space(transport, &space);
-
-    if (result != 0)
-        return throw_result(error, result, _("cannot get the free space"));
-    *reserve = MIN(MAX(GIB, space.total / 20), space.total / 10);
-    return TRUE;
+    return pool->space_reserve == G_MAXUINT64;
 }
 
-gboolean
-vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport, guint64 *reserve,
-                        GError **error)
+/* By default the larger of 1 GiB and 5 %, but never more than 10 % of a small file system. */
+guint64
+vimg_imagestore_reserve(const VimgPluginPool *pool, guint64 total)
 {
-    *reserve = pool->space_reserve;
-    if (pool->space_reserve == G_MAXUINT64 && !default_reserve(transport, reserve, error))
-        return FALSE;
-    *reserve = MIN(*reserve, G_MAXINT64);
-    return TRUE;
+    guint64 reserve = pool->space_reserve;
+
+    if (has_default_reserve(pool))
+        reserve = MIN(MAX(GIB, total / 20), total / 10);
+    return MIN(reserve, G_MAXINT64);
 }
 
 gboolean
 vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store, GError **error)
 {
     guint64 level = vimg_option_number(pool, "slice", "compression", VIMG_COMPRESSION_DEFAULT);
-    guint64 reserve;
+    VimgSpace space = {0};
+    int result = has_default_reserve(pool) ? vimg_slice_store_space(store, &space) : 0;
 
-    if (!vimg_imagestore_reserve(pool, store->transport, &reserve, error))
-        return FALSE;
+    if (result != 0)
+        return throw_result(error, result, _("cannot get the free space"));
     __atomic_store_n(&store->compression, (gint)CLAMP(level, 1, 9), __ATOMIC_RELAXED);
-    __atomic_store_n(&store->space_reserve, reserve, __ATOMIC_RELAXED);
+    __atomic_store_n(&store->space_reserve, vimg_imagestore_reserve(pool, space.total),
+                     __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_deleted, pool->keep_deleted, __ATOMIC_RELAXED);
     __atomic_store_n(&store->keep_temporary, pool->keep_temporary, __ATOMIC_RELAXED);
     __atomic_store_n(&store->verify_rate,
@@ -201,6 +196,7 @@ vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, VimgPluginH
 gboolean
 vimg_imagestore_update(VimgSliceStore *store, const VimgPluginPool *pool, GError **error)
 {
+    __atomic_store_n(&store->fresh, FALSE, __ATOMIC_RELAXED);
     if (store->link && !vimg_link_update(store->link, store->transport, pool, error))
         return FALSE;
     return vimg_imagestore_apply(pool, store, error);

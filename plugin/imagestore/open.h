@@ -19,9 +19,8 @@ VimgSliceStore *vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_fl
                                      VimgPluginHost *host, GError **error);
 /* The update() of the contract. */
 gboolean vimg_imagestore_update(VimgSliceStore *store, const VimgPluginPool *pool, GError **error);
-/* @reserve: bytes that @pool keeps free in the storage behind @transport. */
-gboolean vimg_imagestore_reserve(const VimgPluginPool *pool, VimgTransport *transport,
-                                 guint64 *reserve, GError **error);
+/* Returns: bytes that @pool keeps free of a storage that has @total. */
+guint64 vimg_imagestore_reserve(const VimgPluginPool *pool, guint64 total);
 /* What of a changed definition takes effect while open; all of it or, FALSE, nothing. */
 gboolean vimg_imagestore_apply(const VimgPluginPool *pool, VimgSliceStore *store, GError **error);
 

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "aside.h"
 #include "image.h"
 #include "parent.h"
 #include "thread.h"
@@ -148,51 +149,116 @@ find_there(VimgSliceStore *store, const GPtrArray *uuids, GPtrArray *there)
     return ops;
 }
 
-/* The one of @uuids that holds most of what @shares are of, and a tenth at least; or NULL. */
-static const char *
-find_most(VimgSliceStore *store, const GPtrArray *uuids, GHashTable *shares, guint64 total)
+/* Begun when an upload ends, so that it need not be waited for when all is stored. */
+struct _VimgParents {
+    VimgSliceStore *store;
+    VimgAside aside;
+    gboolean aside_ended;
+    VimgRecent recent[VIMG_RECENT];
+    GPtrArray *there; /* uuids of those that clients can see */
+    GArray *reads;    /* of VimgOp, of their indexes */
+    gsize read;       /* the first so many have an answer */
+};
+
+static void
+read_all(gpointer data)
 {
-    g_autoptr(GPtrArray) there = g_ptr_array_new();
-    g_autoptr(GArray) reads = find_there(store, uuids, there);
-    VimgOp *ops = (VimgOp *)(gpointer)reads->data;
-    const char *parent = NULL;
-    guint64 most = total / 10;
-    gsize n = 0;
+    VimgParents *parents = data;
+    g_autoptr(GPtrArray) uuids = g_ptr_array_new();
     gsize i;
 
-    if (reads->len > 0)
-        n = vimg_transport_read_some(store->transport, ops, reads->len, READ_MAX);
-    for (i = 0; i < n; i++) {
-        guint64 held = ops[i].result == 0 ? held_by(ops[i].content, shares, i + 1) : 0;
+    for (i = 0; i < VIMG_RECENT && parents->recent[i].uuid[0]; i++)
+        g_ptr_array_add(uuids, parents->recent[i].uuid);
+    if (uuids->len == 0)
+        return;
+    parents->there = g_ptr_array_new();
+    parents->reads = find_there(parents->store, uuids, parents->there);
+    if (parents->reads->len > 0)
+        parents->read = vimg_transport_read_some(parents->store->transport,
+                                                 (VimgOp *)(gpointer)parents->reads->data,
+                                                 parents->reads->len, READ_MAX);
+}
+
+static void
+wait_for_all(VimgParents *parents)
+{
+    if (!parents->aside_ended)
+        vimg_aside_end(&parents->aside);
+    parents->aside_ended = TRUE;
+}
+
+VimgParents *
+vimg_parents_new(VimgSliceStore *store)
+{
+    VimgParents *parents = g_new0(VimgParents, 1);
+
+    parents->store = store;
+    {
+        LOCK_GUARD(&store->lock);
+
+        memcpy(parents->recent, store->recent, sizeof(parents->recent));
+    }
+    vimg_aside_begin(&parents->aside, store->transport, read_all, parents);
+    return parents;
+}
+
+/* The one that holds most of what @shares are of, and a tenth at least; or NULL. */
+static const char *
+find_most(const VimgParents *parents, GHashTable *shares, guint64 total)
+{
+    const char *parent = NULL;
+    guint64 most = total / 10;
+    gsize i;
+
+    for (i = 0; i < parents->read; i++) {
+        const VimgOp *op = &g_array_index(parents->reads, VimgOp, i);
+        guint64 held = op->result == 0 ? held_by(op->content, shares, i + 1) : 0;
 
         if (held > most) {
             most = held;
-            parent = there->pdata[i];
+            parent = parents->there->pdata[i];
         }
-        vimg_buffer_unref(ops[i].content);
     }
-    vimg_transport_clear_ops(ops, reads->len, TRUE);
     return parent;
+}
+
+char *
+vimg_parents_find(VimgParents *parents, const VimgIndex *index)
+{
+    g_autoptr(GHashTable) shares = NULL;
+    guint64 total;
+
+    wait_for_all(parents);
+    if (parents->read == 0)
+        return NULL;
+    shares = collect(index, &total);
+    return total > 0 ? g_strdup(find_most(parents, shares, total)) : NULL;
+}
+
+void
+vimg_parents_free(VimgParents *parents)
+{
+    gsize i;
+
+    if (!parents)
+        return;
+    if (parents->aside.started)
+        wait_for_all(parents);
+    for (i = 0; i < parents->read; i++)
+        vimg_buffer_unref(g_array_index(parents->reads, VimgOp, i).content);
+    if (parents->reads) {
+        vimg_transport_clear_ops((VimgOp *)(gpointer)parents->reads->data, parents->reads->len,
+                                 TRUE);
+        g_array_unref(parents->reads);
+        g_ptr_array_unref(parents->there);
+    }
+    g_free(parents);
 }
 
 char *
 vimg_parent_find(VimgSliceStore *store, const VimgIndex *index)
 {
-    g_autoptr(GPtrArray) uuids = g_ptr_array_new();
-    g_autoptr(GHashTable) shares = NULL;
-    VimgRecent recent[VIMG_RECENT];
-    guint64 total;
-    gsize i;
+    g_autoptr(VimgParents) parents = vimg_parents_new(store);
 
-    {
-        LOCK_GUARD(&store->lock);
-
-        memcpy(recent, store->recent, sizeof(recent));
-    }
-    for (i = 0; i < VIMG_RECENT && recent[i].uuid[0]; i++)
-        g_ptr_array_add(uuids, recent[i].uuid);
-    if (uuids->len == 0)
-        return NULL;
-    shares = collect(index, &total);
-    return total > 0 ? g_strdup(find_most(store, uuids, shares, total)) : NULL;
+    return vimg_parents_find(parents, index);
 }

@@ -8,6 +8,9 @@
 
 #include "store.h"
 
+/* The images stored last, which are being read. */
+typedef struct _VimgParents VimgParents;
+
 /* @uuid became active at @stored, in nanoseconds since 1970 by the storage's clock. */
 void vimg_parent_note(VimgSliceStore *store, const char *uuid, gint64 stored);
 /* The same just now, whatever the storage's clock says until it is asked. */
@@ -19,5 +22,12 @@ void vimg_parent_forget(VimgSliceStore *store, const char *uuid);
  * it.  Of large images samples are compared.  Returns: (transfer full) its uuid, or NULL.
  */
 char *vimg_parent_find(VimgSliceStore *store, const VimgIndex *index);
+
+/* The same in two steps: far away, the reading goes on meanwhile. */
+VimgParents *vimg_parents_new(VimgSliceStore *store);
+char *vimg_parents_find(VimgParents *parents, const VimgIndex *index);
+/* Accepts NULL. */
+void vimg_parents_free(VimgParents *parents);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgParents, vimg_parents_free)
 
 #endif

@@ -22,10 +22,8 @@
 #define COMMIT_BYTES ((guint64)256 * 1024 * 1024)
 #define COMMIT_SECONDS 10
 #define FLIGHT_MIN ((guint64)16 * 1024 * 1024)
-#define FLIGHT_FAR                                                                                 \
-    ((guint64)64 * 1024 * 1024) /* on the way to a storage far away, for the most part */
-
-#define READERS 4 /* of stored slices far away, to compare with */
+#define FLIGHT_FAR ((guint64)64 * 1024 * 1024) /* to a storage far away, most is on the way */
+#define READERS 4                              /* of stored slices far away, to compare with */
 
 typedef struct {
     VimgCargo cargo; /* the first member; with id and number */
@@ -35,7 +33,7 @@ typedef struct {
     gboolean hole;
     gboolean wanted; /* the ferry found that it is not there */
     gboolean read;   /* what it is to be compared with */
-    gboolean done;
+    gboolean staged, done;
 } Task;
 
 struct _VimgPipeline {
@@ -57,7 +55,7 @@ struct _VimgPipeline {
     VimgIndex *index;   /* all slices retired */
     GHashTable *stored; /* ids that lie in the store or are staged whole */
     GArray *staged;     /* of VimgStagedSlice, since the last commit */
-    guint64 since;      /* bytes retired since the last commit, holes not counted */
+    guint64 since;      /* bytes retired since the last commit that were not stored before */
     guint64 allocation;
     guint64 durable;
     gsize published; /* slices of the index that the last partial index names */
@@ -215,7 +213,7 @@ retire(VimgPipeline *pipeline)
         g_queue_pop_head(&pipeline->tasks);
         if (!vimg_index_append(pipeline->index, task->slice.length, &task->cargo.slice.id, &error))
             fail(pipeline, error);
-        if (!task->hole)
+        if (task->staged)
             pipeline->since += task->slice.length;
         task_free(task);
     }
@@ -230,7 +228,8 @@ finish(Task *task, Place place, GError *error)
     const VimgStagedSlice *slice = &task->cargo.slice;
     LOCK_GUARD(&pipeline->lock);
 
-    if (place == PLACE_STAGED)
+    task->staged = place == PLACE_STAGED;
+    if (task->staged)
         g_array_append_vals(pipeline->staged, slice, 1);
     if (error)
         fail(pipeline, error);

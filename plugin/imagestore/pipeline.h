@@ -43,7 +43,6 @@ gboolean vimg_pipeline_push(VimgPipeline *pipeline, const VimgSlice *slice, GErr
 gboolean vimg_pipeline_end(VimgPipeline *pipeline, gboolean partial, GError **error);
 /* (transfer none) the index of all that was pushed; after a successful end(). */
 const VimgIndex *vimg_pipeline_index(VimgPipeline *pipeline);
-
 /* Bytes stored for this image and the end of the durable part; from any thread. */
 void vimg_pipeline_stat(VimgPipeline *pipeline, guint64 *allocation, guint64 *durable);
 

@@ -5,24 +5,20 @@
  */
 #include "config.h"
 
-#include "claim.h"
 #include "image.h"
-#include "parent.h"
 #include "publish.h"
 #include "slice.h"
 #include "throw.h"
-#include "turn.h"
 
 #define BATCH 4096
-#define STAGED_INDEX "image.caibx"
-#define WAITS 1000 /* of about a second each: longer than it takes until a host counts as dead */
 #define STAGED_PARTIAL "partial"
 
 /* ---- durability ------------------------------------------------------------------------- */
 
 /*
  * The prefix directories of the slices of @index from @from on, and the one that holds them; with
- * these, in the same trips, @with is run unless it is NULL.
+ * these, in the same trips, @with is run unless it is NULL.  Also of slices that other images name:
+ * lost once and stored anew by an upload that was killed, they need not be durable.
  */
 static int
 sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from, VimgOp *with)
@@ -54,7 +50,15 @@ sync_prefixes(VimgTransport *transport, const VimgIndex *index, gsize from, Vimg
     for (i = 0; result == 0 && i < ops->len; i++)
         result = g_array_index(ops, VimgOp, i).result;
     vimg_transport_clear_ops((VimgOp *)(gpointer)ops->data, ops->len, TRUE);
-    /* after these: what a collector takes from there must not be lost on both sides */
+    return result;
+}
+
+/* The same, and then where collectors put what they take from there: not lost on both sides. */
+static int
+sync_slices(VimgTransport *transport, const VimgIndex *index, gsize from)
+{
+    int result = sync_prefixes(transport, index, from, NULL);
+
     return result ? result : vimg_slice_sync_condemned(transport);
 }
 
@@ -77,7 +81,7 @@ sync_staged(VimgLease *lease, char *const *paths, gsize n, const VimgIndex *inde
     if (result == ENOSYS) {
         result = vimg_transport_sync_files(transport, paths, n);
         if (result == 0 && index)
-            result = sync_prefixes(transport, index, from, NULL);
+            result = sync_slices(transport, index, from);
     }
     if (result == ENOENT)
         return vimg_lease_throw_fenced(error);
@@ -92,7 +96,7 @@ vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error)
     int result = vimg_transport_sync_all(store->transport);
 
     if (result == ENOSYS)
-        result = sync_prefixes(store->transport, index, 0, NULL);
+        result = sync_slices(store->transport, index, 0);
     if (result != 0)
         return throw_result(error, result, _("cannot make the data durable"));
     return TRUE;
@@ -110,7 +114,7 @@ vimg_publish_staged_path(const VimgLease *lease, const VimgStagedSlice *slice)
 }
 
 static gboolean
-prefix_known(VimgSliceStore *store, guint prefix)
+prefix_known(const VimgSliceStore *store, guint prefix)
 {
     return (__atomic_load_n(&store->prefixes[prefix / 32], __ATOMIC_RELAXED) >> (prefix % 32)) & 1;
 }
@@ -133,6 +137,27 @@ make_prefix(VimgSliceStore *store, const VimgSliceId *id)
     return 0;
 }
 
+gboolean
+vimg_publish_prefix_op(const VimgSliceStore *store, const VimgSliceId *id, VimgOp *out)
+{
+    if (prefix_known(store, vimg_slice_prefix(id)))
+        return FALSE;
+    *out = (VimgOp){.kind = VIMG_OP_MKDIR, .path = vimg_slice_dir(id)};
+    return TRUE;
+}
+
+int
+vimg_publish_prefix_done(VimgSliceStore *store, const VimgOp *op)
+{
+    guint prefix;
+
+    if (op->result != 0 && op->result != EEXIST)
+        return op->result;
+    if (vimg_slice_parse_prefix(strrchr(op->path, '/') + 1, &prefix))
+        prefix_set(store, prefix);
+    return 0;
+}
+
 /* Those of @slices that are not known to exist. */
 static int
 make_prefixes(VimgSliceStore *store, const VimgStagedSlice *slices, gsize n)
@@ -146,17 +171,14 @@ make_prefixes(VimgSliceStore *store, const VimgStagedSlice *slices, gsize n)
     for (i = 0; i < n; i++) {
         guint prefix = vimg_slice_prefix(&slices[i].id);
 
-        if (!prefix_known(store, prefix) && g_hash_table_add(seen, GUINT_TO_POINTER(prefix)))
-            ops[count++] = (VimgOp){.kind = VIMG_OP_MKDIR, .path = vimg_slice_dir(&slices[i].id)};
+        if (g_hash_table_add(seen, GUINT_TO_POINTER(prefix)))
+            count += vimg_publish_prefix_op(store, &slices[i].id, &ops[count]);
     }
     vimg_transport_run(store->transport, ops, count);
     for (i = 0; i < count; i++) {
-        guint prefix;
+        int made = vimg_publish_prefix_done(store, &ops[i]);
 
-        if (ops[i].result != 0 && ops[i].result != EEXIST)
-            result = ops[i].result;
-        else if (vimg_slice_parse_prefix(strrchr(ops[i].path, '/') + 1, &prefix))
-            prefix_set(store, prefix);
+        result = made ? made : result;
     }
     vimg_transport_clear_ops(ops, count, TRUE);
     return result;
@@ -347,10 +369,9 @@ write_index(VimgLease *lease, VimgOp *op, const VimgIndex *index, gsize from, GE
     return TRUE;
 }
 
-/* @index durable in the lease, as are its slices.  @digest: (transfer full) or NULL. */
-static gboolean
-stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from, guint64 *size,
-            char **digest, GError **error)
+gboolean
+vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from,
+                         guint64 *size, char **digest, GError **error)
 {
     g_autoptr(VimgBuffer) content = vimg_index_encode(index);
     VimgOp op = {
@@ -372,9 +393,8 @@ stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from, gu
     return TRUE;
 }
 
-/* Partial indexes of @uuid below @limit are of no use any more. */
-static void
-remove_partials(VimgTransport *transport, const char *uuid, guint64 limit)
+void
+vimg_publish_remove_partials(VimgTransport *transport, const char *uuid, guint64 limit)
 {
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
     g_autoptr(GPtrArray) names = NULL;
@@ -396,12 +416,33 @@ remove_partials(VimgTransport *transport, const char *uuid, guint64 limit)
     vimg_transport_clear_ops(ops, count, TRUE);
 }
 
-/* Either the staged file or the directory that it goes to. */
-static gboolean
-throw_missing(const VimgLease *lease, const char *uuid, GError **error)
+gboolean
+vimg_publish_sync_condemned(VimgLease *lease, GError **error)
+{
+    int result = is_durable(lease) ? vimg_slice_sync_condemned(lease->store->transport) : 0;
+
+    return result == 0 || throw_result(error, result, _("cannot make the data durable"));
+}
+
+gboolean
+vimg_publish_throw_missing(const VimgLease *lease, const char *uuid, GError **error)
 {
     return vimg_lease_check(lease, error) &&
            throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
+}
+
+/* One that this lease published before is known; else there may be any. */
+static void
+replace_partial(VimgLease *lease, const char *uuid, guint64 length)
+{
+    VimgTransport *transport = lease->store->transport;
+    g_autofree char *before = vimg_image_partial_path(uuid, lease->partial);
+
+    if (lease->partial == 0)
+        vimg_publish_remove_partials(transport, uuid, length);
+    else if (lease->partial < length)
+        vimg_transport_unlink(transport, before);
+    lease->partial = length;
 }
 
 gboolean
@@ -412,173 +453,19 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
     g_autofree char *staged = vimg_lease_path(lease, STAGED_PARTIAL);
     g_autofree char *place = vimg_image_partial_path(uuid, vimg_index_length(index));
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
+    int synced;
     int result;
 
-    if (!stage_index(lease, staged, index, from, NULL, NULL, error))
+    if (!vimg_publish_stage_index(lease, staged, index, from, NULL, NULL, error) ||
+        !vimg_publish_sync_condemned(lease, error))
         return FALSE;
-    result = vimg_transport_publish(transport, staged, place);
+    result = vimg_transport_publish_durable(transport, staged, place, dir, &synced);
     if (result == ENOENT)
-        return throw_missing(lease, uuid, error);
+        return vimg_publish_throw_missing(lease, uuid, error);
     if (result == 0)
-        result = vimg_transport_sync(transport, dir);
+        result = synced;
     if (result != 0)
         return throw_result(error, result, _("cannot write the index"));
-    remove_partials(transport, uuid, vimg_index_length(index));
-    return TRUE;
-}
-
-static gboolean
-throw_active(GError **error)
-{
-    return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                       _("another host made the image active meanwhile"));
-}
-
-static gboolean
-throw_unpublished(GError **error, int result)
-{
-    return throw_result(error, result, _("cannot publish the index"));
-}
-
-/* Somebody published: the same as we would, as after an answer of the storage was lost, is done. */
-static gboolean
-settle_active(VimgTransport *transport, const VimgManifest *sealed, GError **error)
-{
-    const char *uuid = sealed->image.uuid;
-    g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    g_autofree char *dir = vimg_image_dir(uuid);
-    g_autofree char *digest = NULL;
-    g_autoptr(VimgBuffer) content = NULL;
-    int result = vimg_transport_read(transport, place, sealed->index_size, &content);
-
-    if (result == 0)
-        digest = vimg_sha256_hex(content->data, content->size);
-    if (!digest || strcmp(digest, sealed->index_digest) != 0)
-        return throw_active(error);
-    result = vimg_transport_sync(transport, dir);
-    return result == 0 || throw_unpublished(error, result);
-}
-
-/*
- * The commit.  A failure after it takes it back, so that the image is saving as the caller says; if
- * that fails too, the caller has to look.
- */
-static gboolean
-commit_index(VimgLease *lease, const char *staged, const VimgManifest *sealed, GError **error)
-{
-    VimgTransport *transport = lease->store->transport;
-    const char *uuid = sealed->image.uuid;
-    g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
-    g_autofree char *dir = g_strconcat("images/", uuid, NULL);
-    int result = vimg_transport_publish(transport, staged, place);
-
-    if (result == ENOENT)
-        return throw_missing(lease, uuid, error);
-    if (result == EEXIST)
-        return settle_active(transport, sealed, error);
-    if (result != 0)
-        return throw_unpublished(error, result);
-    result = vimg_transport_sync(transport, dir);
-    if (result == 0)
-        return TRUE;
-    if (vimg_transport_rename(transport, place, staged) == 0)
-        return throw_unpublished(error, result);
-    throw_unpublished(error, result);
-    g_prefix_error(error, "%s: ", _("the image may be active, refresh the pool to see"));
-    return FALSE;
-}
-
-/* What describes the content, and nothing else, from @from. */
-static void
-copy_sealed(VimgManifest *manifest, const VimgManifest *from)
-{
-    g_free(manifest->image.parent);
-    manifest->image.parent = g_strdup(from->image.parent);
-    g_free(manifest->image.copy_of);
-    manifest->image.copy_of = g_strdup(from->image.copy_of);
-    g_free(manifest->sealed_format);
-    manifest->sealed_format = g_strdup(from->sealed_format);
-    g_free(manifest->index_digest);
-    manifest->index_digest = g_strdup(from->index_digest);
-    manifest->sealed = TRUE;
-    manifest->sealed_capacity = from->sealed_capacity;
-    manifest->sealed_allocation = from->sealed_allocation;
-    manifest->sealed_length = from->sealed_length;
-    manifest->index_size = from->index_size;
-}
-
-/* After a long upload a dead host's turn is waited for as long as it takes to be sure. */
-static VimgTurn *
-wait_for_turn(VimgLease *lease, const char *uuid, VimgPluginJob *job, GError **error)
-{
-    guint round;
-
-    for (round = 1;; round++) {
-        g_autoptr(GError) local = NULL;
-        VimgTurn *turn = vimg_turn_new_in(lease, uuid, &local);
-
-        if (turn)
-            return turn;
-        if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) || round == WAITS) {
-            g_propagate_error(error, g_steal_pointer(&local));
-            return NULL;
-        }
-        if (!vimg_slice_store_check_job(job, error))
-            return NULL;
-    }
-}
-
-/*
- * The index is durable in the lease; another host may have changed the manifest until now.
- * @partials: whether there are partial indexes.
- */
-static gboolean
-seal(VimgLease *lease, const VimgManifest *sealed, const char *staged, gboolean *partials,
-     VimgPluginJob *job, GError **error)
-{
-    const char *uuid = sealed->image.uuid;
-    g_auto(VimgStoredImage) image = {0};
-    g_autoptr(VimgTurn) turn = wait_for_turn(lease, uuid, job, error);
-
-    if (!turn || !vimg_image_load(lease->store, uuid, &image, error))
-        return FALSE;
-    if (image.published && !image.manifest->image.reason &&
-        g_strcmp0(image.manifest->index_digest, sealed->index_digest) == 0)
-        return settle_active(lease->store->transport, sealed, error);
-    if (image.published)
-        return throw_active(error);
-    *partials = image.durable > 0;
-    copy_sealed(image.manifest, sealed);
-    return vimg_manifest_write(image.manifest, lease, error) &&
-           commit_index(lease, staged, sealed, error);
-}
-
-gboolean
-vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index,
-                   VimgPluginJob *job, GError **error)
-{
-    VimgSliceStore *store = lease->store;
-    const char *uuid = manifest->image.uuid;
-    g_autofree char *staged = vimg_lease_path(lease, STAGED_INDEX);
-    gboolean partials = FALSE;
-
-    g_clear_pointer(&manifest->index_digest, g_free);
-    if (!vimg_publish_check(store, index, job, &manifest->sealed_allocation, error))
-        return vimg_lease_blame(lease, error);
-    manifest->sealed_length = vimg_index_length(index);
-    if (!stage_index(lease, staged, index, 0, &manifest->index_size, &manifest->index_digest,
-                     error) ||
-        !seal(lease, manifest, staged, &partials, job, error))
-        return FALSE;
-    if (!vimg_claim_holds(store, manifest->image.name, uuid, error)) {
-        if (error && !*error)
-            throw_error(error, VIMG_ERROR_NO_VOL, _("the image was deleted meanwhile"));
-        else
-            g_prefix_error(error, "%s: ", _("the image may be active, refresh the pool to see"));
-        return FALSE;
-    }
-    vimg_parent_note_new(store, uuid);
-    if (partials)
-        remove_partials(store->transport, uuid, G_MAXUINT64);
+    replace_partial(lease, uuid, vimg_index_length(index));
     return TRUE;
 }

@@ -23,6 +23,14 @@ typedef struct {
 /* Returns: (transfer full) its path. */
 char *vimg_publish_staged_path(const VimgLease *lease, const VimgStagedSlice *slice);
 
+/*
+ * Where the slice @id goes, if the directory is not known to exist: @out, whose path is (transfer
+ * full), makes it.  Else FALSE.
+ */
+gboolean vimg_publish_prefix_op(const VimgSliceStore *store, const VimgSliceId *id, VimgOp *out);
+/* Such an operation was run.  Returns: 0 or a value of errno. */
+int vimg_publish_prefix_done(VimgSliceStore *store, const VimgOp *op);
+
 /* Makes the staged slices (of VimgStagedSlice) durable, then moves them to their places. */
 gboolean vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **error);
 
@@ -43,9 +51,25 @@ gboolean vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgP
 /* Makes durable where the slices of @index lie, of which some were moved back. */
 gboolean vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error);
 
+/* Partial indexes of @uuid below @limit are of no use any more. */
+void vimg_publish_remove_partials(VimgTransport *transport, const char *uuid, guint64 limit);
+
+/* ---- for indexes ------------------------------------------------------------------------ */
+
+/*
+ * Makes @index durable at @path in the lease, and where its slices from @from on lie; then
+ * vimg_publish_sync_condemned() has to follow: what a collector takes from there meanwhile must not
+ * be lost on both sides.  @digest: (transfer full); may be NULL, as @size.
+ */
+gboolean vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from,
+                                  guint64 *size, char **digest, GError **error);
+gboolean vimg_publish_sync_condemned(VimgLease *lease, GError **error);
+/* Either what was staged is missing or the directory of @uuid.  Returns: FALSE. */
+gboolean vimg_publish_throw_missing(const VimgLease *lease, const char *uuid, GError **error);
+
 /*
  * Makes the image active with @index; of @manifest, the parent, the sealed format and capacity are
- * the caller's, and the newest one in the store gets them.
+ * the caller's, and the newest one in the store gets them.  See seal.h.
  * On failure the image is saving, as it was.
  */
 gboolean vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index,

@@ -26,7 +26,7 @@ typedef struct {
     const char *uuid;
     const char *from;
     VimgPluginJob *job;
-    guint64 rate;
+    const VimgPullRequest *request;
     VimgTransport *in;     /* to the data of the source: its own, or one for the network... */
     VimgTransport *own_in; /* ...which ends with this unless the source keeps it */
     VimgTransport *out;    /* the same of the destination */
@@ -127,7 +127,7 @@ haul_slices(Pull *pull, gboolean saving, GError **error)
         .index = pull->index,
         .uuid = saving ? pull->uuid : NULL,
         .durable = pull->image.durable,
-        .rate = pull->rate,
+        .rate = pull->request->bandwidth,
         .job = pull->job,
     };
     g_autoptr(VimgHaul) haul = vimg_haul_new(&start, error);
@@ -171,6 +171,32 @@ load_saving(Pull *pull, GError **error)
     return TRUE;
 }
 
+/* Whether who asked for it takes it: what is read then is what the index names afterwards. */
+static gboolean
+judge(Pull *pull, GError **error)
+{
+    const VimgPullRequest *request = pull->request;
+    const VimgPluginImage image = {
+        .size = sizeof(image),
+        .uuid = (char *)pull->uuid,
+        .format = pull->original->sealed_format,
+        .capacity = pull->original->sealed_capacity,
+        .physical = vimg_index_length(pull->index),
+    };
+
+    return !VIMG_PULL_REQUEST_HAS(request, judge_data) || !request->judge ||
+           request->judge(pull, &image, request->judge_data, error);
+}
+
+VimgSliceReader *
+vimg_pulled_open(gpointer content, guint64 offset, guint64 length, VimgPluginJob *job,
+                 GError **error)
+{
+    const Pull *pull = content;
+
+    return vimg_slice_reader_new(pull->store, pull->out, pull->index, offset, length, job, error);
+}
+
 static gboolean
 fill_announced(Pull *pull, GError **error)
 {
@@ -180,6 +206,10 @@ fill_announced(Pull *pull, GError **error)
     if (!load_saving(pull, error) || !haul_slices(pull, TRUE, error) ||
         !vimg_slice_store_check_job(pull->job, error))
         return FALSE;
+    if (!judge(pull, error)) {
+        keep_slices(pull);
+        return FALSE;
+    }
     manifest = pull->image.manifest;
     g_free(manifest->sealed_format);
     manifest->sealed_format = g_strdup(pull->original->sealed_format);
@@ -254,11 +284,15 @@ vimg_pull(VimgSliceStore *store, const char *uuid, VimgSliceStore *source, const
           const VimgPullRequest *request, VimgPluginJob *job, guint64 *sent, VimgPluginImage *out,
           GError **error)
 {
-    g_auto(Pull) pull = {.store = store, .source = source, .uuid = uuid, .from = from, .job = job};
+    g_auto(Pull) pull = {.store = store,
+                         .source = source,
+                         .uuid = uuid,
+                         .from = from,
+                         .request = request,
+                         .job = job};
     gboolean good;
 
     *sent = 0;
-    pull.rate = request->bandwidth;
     if (!begin(&pull, request->sync_network, error))
         return FALSE;
     good = pull.image.published ? mend(&pull, error) : fill(&pull, error);

@@ -30,6 +30,7 @@ struct _VimgLink {
     char *root;           /* the directory there; NULL: of no store */
     VimgSshPeer *peer;    /* where the first of the connections leads to; the keeper's */
     VimgSshPeer *met;     /* where one leads to that was not looked at yet; likewise */
+    gint given_up;        /* atomic: its transport ends */
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgWay *way;
     char *resolved;  /* what @root is on the server; NULL: not known yet */
@@ -97,6 +98,24 @@ exchange_way(VimgLink *link, VimgWay *way)
     return former;
 }
 
+/* Connects by the way that @link goes now; else it goes @former again, which is taken over. */
+static gboolean
+renew(VimgLink *link, VimgTransport *transport, guint connections, VimgWay *former, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    if (vimg_transport_sftp_renew(transport, connections, &local)) {
+        vimg_way_unref(former);
+        return TRUE;
+    }
+    vimg_way_unref(exchange_way(link, former));
+    /* it may yet connect by the other one */
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_ABORTED))
+        vimg_transport_sftp_restore(transport);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 gboolean
 vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool *pool,
                  GError **error)
@@ -106,10 +125,7 @@ vimg_link_update(VimgLink *link, VimgTransport *transport, const VimgPluginPool 
 
     if (vimg_way_equal(way, former))
         return vimg_transport_sftp_connect(transport, error);
-    if (vimg_transport_sftp_renew(transport, vimg_way_connections(way), error))
-        return TRUE;
-    vimg_way_unref(exchange_way(link, g_steal_pointer(&former)));
-    return FALSE;
+    return renew(link, transport, vimg_way_connections(way), g_steal_pointer(&former), error);
 }
 
 void
@@ -134,14 +150,27 @@ link_way(VimgLink *link)
     return way;
 }
 
+static void
+link_give_up(gpointer data)
+{
+    __atomic_store_n(&((VimgLink *)data)->given_up, TRUE, __ATOMIC_RELEASE);
+}
+
+static gboolean
+link_is_given_up(gpointer data)
+{
+    return __atomic_load_n(&((VimgLink *)data)->given_up, __ATOMIC_ACQUIRE);
+}
+
 static VimgSftpStream *
 link_connect(gpointer data, GError **error)
 {
     VimgLink *link = data;
     g_autoptr(VimgWay) way = link_way(link);
+    const VimgSshGivenUp given_up = {link_is_given_up, link};
 
     g_clear_pointer(&link->met, vimg_ssh_peer_free);
-    return vimg_way_go_to(way, NULL, &link->met, error);
+    return vimg_way_go_to(way, NULL, &link->met, &given_up, error);
 }
 
 static VimgSftpStream *
@@ -149,8 +178,9 @@ link_connect_more(gpointer data, GError **error)
 {
     VimgLink *link = data;
     g_autoptr(VimgWay) way = link_way(link);
+    const VimgSshGivenUp given_up = {link_is_given_up, link};
 
-    return vimg_way_go_to(way, link->peer, NULL, error);
+    return vimg_way_go_to(way, link->peer, NULL, &given_up, error);
 }
 
 static gboolean
@@ -231,6 +261,7 @@ reach_by(VimgLink *link, const char *root, GError **error)
     VimgSftpTransportConfig config = {.root = root,
                                       .connect = link_connect,
                                       .connect_more = link_connect_more,
+                                      .give_up = link_give_up,
                                       .check = link_check,
                                       .status = link_status,
                                       .data = link,
@@ -309,11 +340,9 @@ renew_via(VimgLink *link, Via *via, GError **error)
     g_autoptr(VimgWay) way = vimg_way_via(now, via->network);
     g_autoptr(VimgWay) former = exchange_way(via->link, vimg_way_ref(way));
 
-    if (vimg_way_equal(way, former) ||
-        vimg_transport_sftp_renew(via->transport, vimg_way_connections(way), error))
-        return TRUE;
-    vimg_way_unref(exchange_way(via->link, g_steal_pointer(&former)));
-    return FALSE;
+    return vimg_way_equal(way, former) ||
+           renew(via->link, via->transport, vimg_way_connections(way), g_steal_pointer(&former),
+                 error);
 }
 
 /* What @via leads to is to be what @link does. */

@@ -33,9 +33,11 @@ typedef struct {
 
 struct _VimgSliceReader {
     VimgSliceStore *store;
+    VimgTransport *transport; /* its own, or one for the network over which data passes */
     VimgPluginJob *job;
     VimgLease *lease; /* NULL on a read-only or full store */
-    VimgIndex *index;
+    const VimgIndex *index;
+    VimgIndex *own_index; /* NULL: another's */
     VimgLane *lane;
     guint64 position; /* next byte to hand out */
     guint64 end;
@@ -97,7 +99,7 @@ read_batch(VimgSliceTools *tools, gpointer data)
         fetches[i] = (VimgSliceFetch){.id = vimg_index_id(reader->index, piece->slice),
                                       .length = piece->end - piece->start};
     }
-    vimg_slice_fetch(reader->store->transport, fetches, batch->n);
+    vimg_slice_fetch(reader->transport, fetches, batch->n);
     for (i = 0; i < batch->n; i++)
         expand(tools, batch->pieces[i], &fetches[i]);
 }
@@ -143,31 +145,28 @@ vimg_slice_reader_lease(VimgSliceStore *store, VimgLease **out, GError **error)
 }
 
 VimgSliceReader *
-vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, guint64 length,
-                       VimgPluginJob *job, GError **error)
+vimg_slice_reader_new(VimgSliceStore *store, VimgTransport *transport, const VimgIndex *index,
+                      guint64 offset, guint64 length, VimgPluginJob *job, GError **error)
 {
-    g_autoptr(VimgLease) lease = NULL;
-    g_autoptr(VimgIndex) index = NULL;
-    VIMG_TRANSPORT_PATIENCE(job);
-    gboolean remote = store->transport->remote;
+    gboolean remote = transport->remote;
+    guint64 total = vimg_index_length(index);
+    guint64 start = MIN(offset, total);
+    guint64 end = length && length < total - start ? start + length : total;
+    guint threads = (guint)CLAMP((end - start) / BATCH_FAR, 1, THREADS_FAR);
+    VimgLane *lane = vimg_lane_new(read_batch, remote ? threads : 0, error);
     VimgSliceReader *reader;
-    VimgLane *lane;
-    guint64 total;
 
-    if (!vimg_slice_reader_lease(store, &lease, error))
+    if (!lane)
         return NULL;
-    index = vimg_slice_reader_index(store, uuid, NULL, error);
-    if (!index || !(lane = vimg_lane_new(read_batch, remote ? THREADS_FAR : 0, error)))
-        return NULL;
-    total = vimg_index_length(index);
     reader = g_new0(VimgSliceReader, 1);
     reader->store = store;
+    reader->transport = transport;
     reader->job = job;
-    reader->lease = g_steal_pointer(&lease);
-    reader->index = g_steal_pointer(&index);
+    vimg_transport_hold_job(job);
+    reader->index = index;
     reader->lane = lane;
-    reader->position = MIN(offset, total);
-    reader->end = length && length < total - reader->position ? reader->position + length : total;
+    reader->position = start;
+    reader->end = end;
     reader->next = vimg_index_find(reader->index, reader->position);
     reader->ahead_max =
         MAX(remote ? AHEAD_FAR : AHEAD_MIN, 2 * vimg_crew_size() * store->slice_size);
@@ -175,6 +174,28 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
     g_queue_init(&reader->pieces);
     thread_must(pthread_mutex_init(&reader->lock, NULL));
     cond_init(&reader->changed);
+    return reader;
+}
+
+VimgSliceReader *
+vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, guint64 length,
+                       VimgPluginJob *job, GError **error)
+{
+    g_autoptr(VimgLease) lease = NULL;
+    g_autoptr(VimgIndex) index = NULL;
+    VIMG_TRANSPORT_PATIENCE(job);
+    VimgSliceReader *reader;
+
+    if (!vimg_slice_reader_lease(store, &lease, error))
+        return NULL;
+    index = vimg_slice_reader_index(store, uuid, NULL, error);
+    reader = index
+                 ? vimg_slice_reader_new(store, store->transport, index, offset, length, job, error)
+                 : NULL;
+    if (!reader)
+        return NULL;
+    reader->lease = g_steal_pointer(&lease);
+    reader->own_index = g_steal_pointer(&index);
     return reader;
 }
 
@@ -187,8 +208,9 @@ vimg_slice_reader_close(VimgSliceReader *reader)
     g_queue_clear_full(&reader->pieces, (GDestroyNotify)piece_free);
     pthread_cond_destroy(&reader->changed);
     pthread_mutex_destroy(&reader->lock);
-    vimg_index_free(reader->index);
+    vimg_index_free(reader->own_index);
     vimg_lease_free(reader->lease);
+    vimg_transport_drop_job(reader->job);
     g_free(reader);
 }
 

@@ -17,6 +17,13 @@ typedef struct _VimgSliceReader VimgSliceReader;
 
 VimgSliceReader *vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset,
                                         guint64 length, VimgPluginJob *job, GError **error);
+/*
+ * The same of what @index names, its data over @transport; both outlive the reader, as does a lease
+ * of the caller.
+ */
+VimgSliceReader *vimg_slice_reader_new(VimgSliceStore *store, VimgTransport *transport,
+                                       const VimgIndex *index, guint64 offset, guint64 length,
+                                       VimgPluginJob *job, GError **error);
 gboolean vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error);
 /* Accepts NULL. */
 void vimg_slice_reader_close(VimgSliceReader *reader);

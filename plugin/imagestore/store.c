@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "aside.h"
 #include "catalog.h"
 #include "collect.h"
 #include "guess.h"
@@ -77,9 +78,14 @@ gboolean
 vimg_slice_store_survey(VimgTransport *transport, VimgPlace *out, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(transport, ".", &names);
+    VimgFileInfo info;
+    int result;
     guint i;
 
+    *out = VIMG_PLACE_STORE;
+    if (vimg_transport_stat(transport, STORE_FILE, &info) == 0)
+        return TRUE;
+    result = vimg_transport_list(transport, ".", &names);
     *out = VIMG_PLACE_MISSING;
     if (result == ENOENT)
         return TRUE;
@@ -377,11 +383,13 @@ VimgSliceStore *
 vimg_slice_store_new(VimgTransport *transport, GError **error)
 {
     g_autoptr(VimgSliceStore) store = vimg_slice_store_peek(transport, error);
-    VimgSpace space;
+    int result;
 
     if (!store)
         return NULL;
-    store->read_only = vimg_transport_space(transport, &space) == 0 && space.read_only;
+    result = vimg_transport_space(transport, &store->space);
+    store->fresh = result == 0;
+    store->read_only = result == 0 && store->space.read_only;
     if (!store->read_only && !vimg_lease_try(store))
         store->read_only = TRUE;
     if (!store->read_only) {
@@ -406,6 +414,7 @@ vimg_slice_store_free(VimgSliceStore *store)
         vimg_services->timer_remove(store->collector);
     if (store->timer)
         vimg_services->timer_remove(store->timer);
+    vimg_lease_sweep_end(store);
     vimg_transport_free(store->transport);
     vimg_usage_free(store->usage);
     vimg_watch_put(store->watch);
@@ -520,21 +529,57 @@ apply_quota(VimgSliceStore *store, VimgPluginStore *out)
     out->available = MIN(out->available, quota - MIN(quota, used));
 }
 
+int
+vimg_slice_store_space(VimgSliceStore *store, VimgSpace *out)
+{
+    if (!__atomic_load_n(&store->fresh, __ATOMIC_RELAXED))
+        return vimg_transport_space(store->transport, out);
+    *out = store->space;
+    return 0;
+}
+
+typedef struct {
+    VimgTransport *transport;
+    VimgSpace space;
+    int result;
+} Room;
+
+static void
+look_for_room(gpointer data)
+{
+    Room *room = data;
+
+    room->result = vimg_transport_space(room->transport, &room->space);
+}
+
+/* Whether it is the store that it was; its room is asked for meanwhile. */
+static gboolean
+look_again(VimgSliceStore *store, Room *room, GError **error)
+{
+    VimgAside aside;
+    gboolean same;
+
+    vimg_aside_begin(&aside, store->transport, look_for_room, room);
+    same = same_store(store, error);
+    vimg_aside_end(&aside);
+    return same;
+}
+
+/* Whoever opened it asks at once, and far away each question takes a while. */
 gboolean
 vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error)
 {
-    VimgSpace space;
-    int result;
+    Room room = {.transport = store->transport, .space = store->space};
 
-    if (!same_store(store, error))
+    if (!__atomic_exchange_n(&store->fresh, FALSE, __ATOMIC_RELAXED) &&
+        !look_again(store, &room, error))
         return FALSE;
-    result = vimg_transport_space(store->transport, &space);
-    if (result != 0)
-        return throw_gone(store, error, _("cannot get the free space"), result);
+    if (room.result != 0)
+        return throw_gone(store, error, _("cannot get the free space"), room.result);
     out->store_id = g_strdup(store->uuid);
-    out->capacity = space.total;
-    out->available = store->read_only ? 0 : space.available;
-    out->allocation = space.total - MIN(space.total, space.available);
+    out->capacity = room.space.total;
+    out->available = store->read_only ? 0 : room.space.available;
+    out->allocation = room.space.total - MIN(room.space.total, room.space.available);
     out->read_only = store->read_only;
     apply_quota(store, out);
     return TRUE;

@@ -57,8 +57,11 @@ struct _VimgSliceStore {
     gint64 rest_after; /* no earlier it tries again, monotonic */
     gint64 rest_pause; /* microseconds; doubles with each failure */
 
+    VimgSpace space; /* when it was opened */
+
     /* through __atomic builtins */
     gint closing;
+    gboolean fresh; /* @space was known, and nobody looked again since */
     guint64 fenced; /* leases that we took away */
     guint64 fenced_bytes;
 
@@ -72,9 +75,13 @@ struct _VimgSliceStore {
 
     guint32 prefixes[65536 / 32]; /* prefix directories known to exist; __atomic builtins */
 
-    pthread_mutex_t lock;           /* guards what follows; never held during I/O */
-    GQueue leases;                  /* paths of our heartbeats, borrowed */
-    GQueue guesses;                 /* see guess.h */
+    pthread_mutex_t lock; /* guards what follows; never held during I/O */
+    GQueue leases;        /* paths of our heartbeats, borrowed */
+    GQueue guesses;       /* see guess.h */
+    GQueue ended;         /* of char: directories of leases that are to be removed */
+    gboolean sweeping;    /* somebody is at it */
+    gboolean swept;       /* there is a thread to be joined: */
+    pthread_t sweeper;
     VimgRecent recent[VIMG_RECENT]; /* the images stored last, as far as seen; the newest first */
 };
 
@@ -116,6 +123,10 @@ VimgSliceStore *vimg_slice_store_peek(VimgTransport *transport, GError **error);
 void vimg_slice_store_free(VimgSliceStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceStore, vimg_slice_store_free)
 
+/* Until it is probed or updated, as it was found when it was opened.  Returns: 0 or a value of
+ * errno.
+ */
+int vimg_slice_store_space(VimgSliceStore *store, VimgSpace *out);
 /* Still the same store and its sizes; VIMG_ERROR_DISCONNECTED. */
 gboolean vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error);
 /*

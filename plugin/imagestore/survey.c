@@ -81,15 +81,12 @@ fence(VimgSliceStore *store, const char *name)
     __atomic_add_fetch(&store->fenced_bytes, bytes, __ATOMIC_RELAXED);
 }
 
-/* What an interrupted end left. */
+/* What an interrupted end left, of the @names in gc. */
 static void
-remove_fenced(VimgTransport *transport)
+remove_fenced(VimgTransport *transport, const GPtrArray *names)
 {
-    g_autoptr(GPtrArray) names = NULL;
     guint i;
 
-    if (vimg_transport_list(transport, "gc", &names) != 0)
-        return;
     for (i = 0; i < names->len; i++) {
         g_autofree char *dir = g_strconcat("gc/", g_ptr_array_index(names, i), NULL);
 
@@ -101,18 +98,25 @@ remove_fenced(VimgTransport *transport)
 GPtrArray *
 vimg_survey_leases(VimgSliceStore *store, gint64 now, GError **error)
 {
+    VimgOp lists[] = {
+        {.kind = VIMG_OP_LIST, .path = "pending"},
+        {.kind = VIMG_OP_LIST, .path = "gc"},
+    };
     g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GPtrArray) ended = NULL;
     g_autoptr(GPtrArray) alive = g_ptr_array_new_with_free_func(g_free);
     g_autofree VimgSurveyed *items = NULL;
-    int result = vimg_transport_list(store->transport, "pending", &names);
     guint i;
 
-    if (result != 0) {
-        throw_result(error, result, _("cannot list the leases"));
+    vimg_transport_run(store->transport, lists, store->read_only ? 1 : 2);
+    names = lists[0].names;
+    ended = lists[1].names;
+    if (lists[0].result != 0) {
+        throw_result(error, lists[0].result, _("cannot list the leases"));
         return NULL;
     }
-    if (!store->read_only)
-        remove_fenced(store->transport);
+    if (ended)
+        remove_fenced(store->transport, ended);
     items = g_new0(VimgSurveyed, names->len);
     for (i = 0; i < names->len; i++)
         items[i].dir = lease_dir(g_ptr_array_index(names, i));

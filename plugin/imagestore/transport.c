@@ -7,38 +7,137 @@
 
 #include <errno.h>
 
+#include "store.h"
 #include "thread.h"
 #include "transport.h"
 
 #define BATCH 16384 /* STATs at once, of many lists */
 
 /*
- * The job that a thread works for.  A key, not a __thread: LeakSanitizer of clang 14 cannot read
- * such variables of modules that were loaded later.
+ * The jobs that a thread works for.  Keys, not __thread: LeakSanitizer of clang 14 cannot read such
+ * variables of modules that were loaded later.
  */
-static pthread_key_t worked_for;
-static pthread_once_t worked_for_once = PTHREAD_ONCE_INIT;
+static pthread_key_t patient;
+static pthread_key_t hasty;
+static pthread_once_t keys_once = PTHREAD_ONCE_INIT;
 
 static void
-make_worked_for(void)
+make_keys(void)
 {
-    thread_must(pthread_key_create(&worked_for, NULL));
+    thread_must(pthread_key_create(&patient, NULL));
+    thread_must(pthread_key_create(&hasty, NULL));
+}
+
+static VimgPluginJob *
+exchange_job(const pthread_key_t *key, VimgPluginJob *job)
+{
+    VimgPluginJob *before;
+
+    thread_must(pthread_once(&keys_once, make_keys));
+    before = pthread_getspecific(*key);
+    thread_must(pthread_setspecific(*key, job));
+    return before;
+}
+
+/* ---- which job is which ----------------------------------------------------------------- */
+
+/* As long as somebody works for it; the next one at its address is another one. */
+typedef struct {
+    guint holders;
+    guint64 number;
+} Work;
+
+static pthread_mutex_t works_lock = PTHREAD_MUTEX_INITIALIZER;
+static GHashTable *works; /* VimgPluginJob to Work; guarded by works_lock, as is the next */
+static guint64 works_made;
+
+void
+vimg_transport_hold_job(VimgPluginJob *job)
+{
+    Work *work;
+    LOCK_GUARD(&works_lock);
+
+    if (!job)
+        return;
+    if (!works)
+        works = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    work = g_hash_table_lookup(works, job);
+    if (!work) {
+        work = g_new0(Work, 1);
+        work->number = ++works_made;
+        g_hash_table_insert(works, job, work);
+    }
+    work->holders++;
+}
+
+void
+vimg_transport_drop_job(VimgPluginJob *job)
+{
+    Work *work;
+    LOCK_GUARD(&works_lock);
+
+    if (!job)
+        return;
+    work = g_hash_table_lookup(works, job);
+    if (--work->holders == 0)
+        g_hash_table_remove(works, job);
+    if (g_hash_table_size(works) == 0)
+        g_clear_pointer(&works, g_hash_table_unref);
+}
+
+/* A job of several calls is one and the same in all of them only if the daemon says so. */
+static gboolean
+is_told(void)
+{
+    const gsize needed = G_STRUCT_OFFSET(VimgServices, job_number) + sizeof(gpointer);
+
+    return vimg_services && vimg_services->size >= needed && vimg_services->job_number;
+}
+
+guint64
+vimg_transport_job_number(void)
+{
+    VimgPluginJob *job = vimg_transport_is_patient() ? vimg_transport_job() : NULL;
+
+    if (!job)
+        return 0;
+    if (is_told())
+        return vimg_services->job_number(job);
+    LOCK_GUARD(&works_lock);
+
+    return ((const Work *)g_hash_table_lookup(works, job))->number;
 }
 
 VimgPluginJob *
 vimg_transport_patience(VimgPluginJob *job)
 {
-    VimgPluginJob *before = vimg_transport_job();
+    vimg_transport_hold_job(job);
+    return exchange_job(&patient, job);
+}
 
-    thread_must(pthread_setspecific(worked_for, job));
-    return before;
+void
+vimg_transport_patience_end(VimgPluginJob *before)
+{
+    vimg_transport_drop_job(exchange_job(&patient, before));
+}
+
+VimgPluginJob *
+vimg_transport_haste(VimgPluginJob *job)
+{
+    return exchange_job(&hasty, job);
+}
+
+gboolean
+vimg_transport_is_patient(void)
+{
+    thread_must(pthread_once(&keys_once, make_keys));
+    return pthread_getspecific(patient) != NULL;
 }
 
 VimgPluginJob *
 vimg_transport_job(void)
 {
-    thread_must(pthread_once(&worked_for_once, make_worked_for));
-    return pthread_getspecific(worked_for);
+    return vimg_transport_is_patient() ? pthread_getspecific(patient) : pthread_getspecific(hasty);
 }
 
 static char *
@@ -123,6 +222,17 @@ int
 vimg_transport_publish(VimgTransport *transport, const char *from, const char *to)
 {
     return run_one(transport, &(VimgOp){.kind = VIMG_OP_PUBLISH, .path = from, .to = to});
+}
+
+int
+vimg_transport_publish_durable(VimgTransport *transport, const char *from, const char *to,
+                               const char *dir, int *synced)
+{
+    VimgOp op = {.kind = VIMG_OP_PUBLISH, .path = from, .to = to, .dir = dir};
+    int result = run_one(transport, &op);
+
+    *synced = result == 0 && !op.synced ? vimg_transport_sync(transport, dir) : 0;
+    return result;
 }
 
 int
@@ -351,6 +461,13 @@ vimg_transport_resolve(VimgTransport *transport, int *result)
 {
     *result = ENOSYS;
     return transport->ops->resolve ? transport->ops->resolve(transport, result) : NULL;
+}
+
+void
+vimg_transport_expect(VimgTransport *transport)
+{
+    if (transport->ops->expect)
+        transport->ops->expect(transport);
 }
 
 void

@@ -47,13 +47,16 @@ typedef struct {
     VimgOpKind kind;
     const char *path;
     const char *to;
+    const char *dir; /* PUBLISH: of @to; if that costs no trip more it is made durable too */
     gconstpointer data;
     gsize size;
     guint64 offset;      /* READ_AT */
     gboolean with_infos; /* LIST: @infos too, if the storage tells them along with the names */
     gboolean types_only; /* LIST: of @infos the types alone are looked at */
-    gboolean fresh;  /* LIST: @infos of directories are to be as new as a look into them tells */
-    guint most;      /* LIST: it may end after so many names; 0: all */
+    gboolean fresh; /* LIST: @infos of directories are to be as new as a look into them tells */
+    guint most;     /* LIST: it may end after so many names; 0: all */
+    /* READ: what a LIST told of the file a moment ago, which need not be asked again; or NULL */
+    const VimgFileInfo *seen;
     gboolean sealed; /* CREATE: mode 0444, else 0644 */
     /* CREATE, OVERWRITE: durable too when it returns; without meaning where sync_all() works */
     gboolean durable;
@@ -68,6 +71,7 @@ typedef struct {
     GPtrArray *names;  /* LIST: (transfer full) of char */
     GArray *infos;     /* LIST: (transfer full) of VimgFileInfo, one a name; NULL: STAT tells */
     VimgFileInfo info; /* STAT; READ_AT: of the very file, once it was read */
+    gboolean synced;   /* PUBLISH: so was @dir */
 } VimgOp;
 
 typedef struct {
@@ -90,6 +94,8 @@ typedef struct {
     char *(*reason)(VimgTransport *transport);
     /* optional; returns: (transfer full) the root as the storage itself names it; NULL: @result */
     char *(*resolve)(VimgTransport *transport, int *result);
+    /* optional; much is about to be moved, and what that takes may be got ready */
+    void (*expect)(VimgTransport *transport);
 } VimgTransportOps;
 
 struct _VimgTransport {
@@ -114,6 +120,12 @@ int vimg_transport_overwrite(VimgTransport *transport, const char *path, gconstp
 int vimg_transport_read(VimgTransport *transport, const char *path, gsize max, VimgBuffer **out);
 int vimg_transport_rename(VimgTransport *transport, const char *from, const char *to);
 int vimg_transport_publish(VimgTransport *transport, const char *from, const char *to);
+/*
+ * PUBLISHes, then makes @dir, that of @to, durable.  Returns: of the first, which is done whatever
+ * @synced, of the second, says.
+ */
+int vimg_transport_publish_durable(VimgTransport *transport, const char *from, const char *to,
+                                   const char *dir, int *synced);
 int vimg_transport_unlink(VimgTransport *transport, const char *path);
 int vimg_transport_stat(VimgTransport *transport, const char *path, VimgFileInfo *out);
 /* @out: (transfer full) of char */
@@ -150,6 +162,8 @@ char *vimg_transport_reason(VimgTransport *transport);
  * is; NULL with @result, a value of errno, which is ENOSYS where that cannot be asked.
  */
 char *vimg_transport_resolve(VimgTransport *transport, int *result);
+/* Much is about to be moved. */
+void vimg_transport_expect(VimgTransport *transport);
 /* Accepts NULL. */
 void vimg_transport_free(VimgTransport *transport);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransport, vimg_transport_free)
@@ -157,16 +171,29 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTransport, vimg_transport_free)
 /*
  * A storage that is lost is waited for: not for half a minute, or, in a thread that says here that
  * it works for a job, for minutes, until the job is cancelled.  Operations then answer ENOTCONN or
- * ECANCELED.  @job: NULL: no job.  Returns: the one before, to be set again.
+ * ECANCELED.  @job: NULL: no job.  Returns: the one before, for vimg_transport_patience_end().
  */
 VimgPluginJob *vimg_transport_patience(VimgPluginJob *job);
+void vimg_transport_patience_end(VimgPluginJob *before);
+/* The same as the first, but a lost storage is waited for no longer than without it. */
+VimgPluginJob *vimg_transport_haste(VimgPluginJob *job);
 /* The one that this thread works for, or NULL. */
 VimgPluginJob *vimg_transport_job(void);
+/* Whether there is one, which waits for minutes. */
+gboolean vimg_transport_is_patient(void);
+/*
+ * Which one that is: unlike its address, no number is used again.  0: none.  Of a daemon that does
+ * not tell, it is so for as long as any thread works for it or somebody holds it.
+ */
+guint64 vimg_transport_job_number(void);
+/* What works for @job (NULL: none) now and then holds it from its beginning to its end. */
+void vimg_transport_hold_job(VimgPluginJob *job);
+void vimg_transport_drop_job(VimgPluginJob *job);
 
 static inline void
 vimg_transport_patience_leave(VimgPluginJob **before)
 {
-    vimg_transport_patience(*before);
+    vimg_transport_patience_end(*before);
 }
 
 /* Works for @job until the end of the enclosing block. */

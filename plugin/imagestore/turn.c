@@ -100,13 +100,27 @@ vimg_turn_new_to_remove(VimgSliceStore *store, const char *uuid, GError **error)
 }
 
 void
-vimg_turn_free(VimgTurn *turn)
+vimg_turn_end(VimgTurn *turn, VimgOp *ops, gsize n)
 {
-    if (!turn)
-        return;
-    vimg_sign_end(turn->lease, turn->uuid, VIMG_SIGN_TURN);
+    VimgSliceStore *store = turn->lease->store;
+    g_autofree char *sign = vimg_sign_path(turn->lease, turn->uuid, VIMG_SIGN_TURN);
+    g_autofree VimgOp *all = g_new(VimgOp, n + 1);
+
+    all[0] = (VimgOp){.kind = VIMG_OP_UNLINK, .path = sign};
+    if (n > 0)
+        memcpy(all + 1, ops, n * sizeof(*ops));
+    vimg_transport_run(store->transport, all, n + 1);
+    if (n > 0)
+        memcpy(ops, all + 1, n * sizeof(*ops));
     if (!turn->borrowed)
         vimg_lease_free(turn->lease);
     g_free(turn->uuid);
     g_free(turn);
+}
+
+void
+vimg_turn_free(VimgTurn *turn)
+{
+    if (turn)
+        vimg_turn_end(turn, NULL, 0);
 }

@@ -30,7 +30,9 @@ VimgTurn *vimg_turn_new_in(VimgLease *lease, const char *uuid, GError **error);
 VimgTurn *vimg_turn_new_to_remove(VimgSliceStore *store, const char *uuid, GError **error);
 /* VIMG_ERROR_BUSY at once if another one has the turn. */
 VimgTurn *vimg_turn_try(VimgSliceStore *store, const char *uuid, GError **error);
-/* Ends its own lease too.  Accepts NULL. */
+/* Ends its own lease too; runs @n operations in the same trip. */
+void vimg_turn_end(VimgTurn *turn, VimgOp *ops, gsize n);
+/* The same without any.  Accepts NULL. */
 void vimg_turn_free(VimgTurn *turn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTurn, vimg_turn_free)
 

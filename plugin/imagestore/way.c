@@ -10,6 +10,7 @@
 #include "sftp/ssh-stream.h"
 #include "store.h"
 #include "throw.h"
+#include "transport.h"
 #include "way.h"
 
 #define ACCEPT_COMMAND "virtimagectl host-key accept"
@@ -226,7 +227,8 @@ get_password(const VimgWay *way, VimgBuffer **out, GError **error)
 }
 
 static VimgSsh *
-log_in(const VimgWay *way, const VimgSshPeer *only, VimgSshSink sink, gpointer data, GError **error)
+log_in(const VimgWay *way, const VimgSshPeer *only, const VimgSshGivenUp *given_up,
+       VimgSshSink sink, gpointer data, GError **error)
 {
     VimgBuffer *password;
     VimgSshTarget target;
@@ -236,30 +238,51 @@ log_in(const VimgWay *way, const VimgSshPeer *only, VimgSshSink sink, gpointer d
         return NULL;
     target = target_of(way, password);
     target.only = only;
+    target.given_up = *given_up;
     ssh = vimg_ssh_connect(&target, sink, data, error);
     if (password)
         vimg_services->secret_free(password);
     return ssh;
 }
 
-VimgSftpStream *
-vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
+/* Takes @ssh over, NULL with @error set.  What is asked of it first may be given up too. */
+static VimgSftpStream *
+open_stream(VimgSsh *ssh, const VimgSshGivenUp *given_up, GError **error)
 {
-    VimgSsh *ssh = log_in(way, NULL, sink, data, error);
+    VimgSftpStream *stream = ssh ? vimg_sftp_stream_new_ssh(ssh, error) : NULL;
 
-    if (!ssh)
+    if (!stream)
         return NULL;
-    if (sink)
-        sink(VIMG_SSH_SUBSYSTEM, "sftp", data);
-    return vimg_sftp_stream_new_ssh(ssh, error);
+    stream->given_up = given_up->ask;
+    stream->given_up_data = given_up->data;
+    return stream;
+}
+
+static gboolean
+is_cancelled(gpointer job)
+{
+    return vimg_services && vimg_services->job_cancelled(job);
 }
 
 VimgSftpStream *
-vimg_way_go_to(const VimgWay *way, const VimgSshPeer *only, VimgSshPeer **reached, GError **error)
+vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error)
 {
-    VimgSsh *ssh = log_in(way, only, NULL, NULL, error);
+    VimgPluginJob *job = vimg_transport_job();
+    const VimgSshGivenUp given_up = {job ? is_cancelled : NULL, job};
+    VimgSsh *ssh = log_in(way, NULL, &given_up, sink, data, error);
+
+    if (ssh && sink)
+        sink(VIMG_SSH_SUBSYSTEM, "sftp", data);
+    return open_stream(ssh, &given_up, error);
+}
+
+VimgSftpStream *
+vimg_way_go_to(const VimgWay *way, const VimgSshPeer *only, VimgSshPeer **reached,
+               const VimgSshGivenUp *given_up, GError **error)
+{
+    VimgSsh *ssh = log_in(way, only, given_up, NULL, NULL, error);
     g_autoptr(VimgSshPeer) peer = ssh ? vimg_ssh_peer_new(ssh) : NULL;
-    VimgSftpStream *stream = ssh ? vimg_sftp_stream_new_ssh(ssh, error) : NULL;
+    VimgSftpStream *stream = open_stream(ssh, given_up, error);
 
     if (stream && reached)
         *reached = g_steal_pointer(&peer);

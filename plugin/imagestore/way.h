@@ -34,15 +34,15 @@ guint vimg_way_connections(const VimgWay *way);
 /*
  * Goes the whole way, with the password as it is now.  @sink, which may be NULL, hears of each step
  * before it is taken.  Errors are those of vimg_ssh_connect() and say which step failed, or that
- * the secret is missing.  Returns: (transfer full)
+ * the secret is missing, or that the thread's job was cancelled.  Returns: (transfer full)
  */
 VimgSftpStream *vimg_way_go(const VimgWay *way, VimgSshSink sink, gpointer data, GError **error);
 /*
  * The same without a word; @only: to that machine alone, NULL: to any.  @reached: (transfer full)
- * the machine, if it is not NULL.
+ * the machine, if it is not NULL.  @given_up: instead of the thread's job.
  */
 VimgSftpStream *vimg_way_go_to(const VimgWay *way, const VimgSshPeer *only, VimgSshPeer **reached,
-                               GError **error);
+                               const VimgSshGivenUp *given_up, GError **error);
 
 /* The host_key_accept() of the contract. */
 gboolean vimg_way_accept(const VimgPluginPool *pool, const char *fingerprint, GError **error);

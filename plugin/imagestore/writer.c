@@ -5,15 +5,20 @@
  */
 #include "config.h"
 
+#include "aside.h"
 #include "image.h"
 #include "parent.h"
 #include "pipeline.h"
 #include "publish.h"
 #include "resume.h"
+#include "seal.h"
+#include "sign.h"
 #include "throw.h"
 #include "turn.h"
 #include "writer.h"
 #include "writing.h"
+
+#define MUCH ((guint64)16 * 1024 * 1024) /* bytes that are worth to get ready for */
 
 struct _VimgSliceWriter {
     VimgSliceStore *store;
@@ -29,16 +34,27 @@ struct _VimgSliceWriter {
     VimgSlicer *slicer;
 };
 
+/* Nobody waits for what is left of it. */
+static void
+leave(VimgSliceWriter *writer)
+{
+    g_autofree char *sign = NULL;
+
+    if (writer->announced)
+        sign = vimg_sign_path(writer->lease, writer->image.manifest->image.uuid, VIMG_SIGN_WRITING);
+    vimg_lease_leave(writer->lease, sign);
+}
+
 static void
 writer_free(VimgSliceWriter *writer)
 {
     vimg_slicer_free(writer->slicer);
     vimg_pipeline_free(writer->pipeline);
     vimg_index_free(writer->old);
-    if (writer->announced)
-        vimg_writing_end(writer->lease, writer->image.manifest->image.uuid);
+    if (writer->lease)
+        leave(writer);
     vimg_stored_image_clear(&writer->image);
-    vimg_lease_free(writer->lease);
+    vimg_transport_drop_job(writer->job);
     g_free(writer);
 }
 
@@ -59,17 +75,23 @@ durable_end(const VimgSliceWriter *writer)
     return writer->old ? vimg_index_length(writer->old) : 0;
 }
 
-/* The call's length, else the guess, else some way ahead of the stream. */
-static gboolean
-reserve(VimgSliceWriter *writer, const VimgWriteRequest *request, GError **error)
-{
-    guint64 bytes = request->reserve;
-    /* what is compared takes no space */
-    guint64 here = durable_end(writer) - request->offset;
+/* What is told to other hosts, beside the look at the image. */
+typedef struct {
+    VimgLease *lease;
+    guint64 bytes;
+    gboolean must;
+    gboolean good;
+    GError *error;
+} Reservation;
 
-    writer->ahead = bytes;
-    return vimg_lease_reserve(writer->lease, bytes ? bytes - MIN(bytes, here) : VIMG_RESERVE_AHEAD,
-                              bytes > 0 && bytes == request->length, error);
+static void
+reserve(gpointer data)
+{
+    Reservation *reservation = data;
+
+    g_clear_error(&reservation->error);
+    reservation->good = vimg_lease_reserve(reservation->lease, reservation->bytes,
+                                           reservation->must, &reservation->error);
 }
 
 static gboolean
@@ -144,13 +166,45 @@ begin(VimgSliceWriter *writer, GError **error)
     return vimg_resume_feed(store, writer->old, start.keep, writer->offset, writer->slicer, error);
 }
 
+/* The call's length, else the guess, else some way ahead of the stream. */
+static gboolean
+load_and_reserve(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
+                 GError **error)
+{
+    guint64 bytes = request->reserve;
+    Reservation reservation = {.lease = writer->lease,
+                               .bytes = bytes ? bytes : VIMG_RESERVE_AHEAD,
+                               .must = bytes > 0 && bytes == request->length};
+    VimgAside aside = {0};
+    guint64 here;
+    gboolean good;
+
+    writer->ahead = bytes;
+    /* what goes on may need less: nobody is to be refused for what is there */
+    if (request->offset == 0)
+        vimg_aside_begin(&aside, writer->store->transport, reserve, &reservation);
+    good = load(writer, uuid, request, error);
+    /* what is compared takes no space */
+    here = good ? durable_end(writer) - request->offset : 0;
+    if (aside.started)
+        vimg_aside_end(&aside);
+    if (good && (!aside.started || (bytes > 0 && here > 0))) {
+        reservation.bytes -= bytes ? MIN(bytes, here) : 0;
+        reserve(&reservation);
+    }
+    if (good && reservation.error)
+        g_propagate_error(error, g_steal_pointer(&reservation.error));
+    g_clear_error(&reservation.error);
+    return good && reservation.good;
+}
+
 static gboolean
 open_image(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
            GError **error)
 {
     const char *format;
 
-    if (!load(writer, uuid, request, error) || !reserve(writer, request, error))
+    if (!load_and_reserve(writer, uuid, request, error))
         return FALSE;
     format = writer->image.manifest->image.format;
     if (format)
@@ -167,7 +221,10 @@ vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteR
 
     writer->store = store;
     writer->job = job;
+    vimg_transport_hold_job(job);
     writer->offset = request->offset;
+    if (request->reserve == 0 || request->reserve >= MUCH)
+        vimg_transport_expect(store->transport);
     writer->lease = vimg_lease_new(store, error);
     if (!writer->lease)
         return NULL;
@@ -246,13 +303,21 @@ note_allocation(VimgSliceWriter *writer, GError **error)
 }
 
 static gboolean
-seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, GError **error)
+seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, VimgParents *parents,
+           VimgStoredImage *out, GError **error)
 {
     VimgManifest *manifest = writer->image.manifest;
     const VimgIndex *index = vimg_pipeline_index(writer->pipeline);
     guint64 length = vimg_index_length(index);
     guint64 durable = durable_end(writer);
     guint64 allocation;
+    const VimgSeal seal = {
+        .lease = writer->lease,
+        .manifest = manifest,
+        .index = index,
+        .job = writer->job,
+        .parents = parents,
+    };
 
     if (length < durable)
         return throw_error(
@@ -265,14 +330,30 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, GError **error
     g_free(manifest->image.copy_of);
     manifest->image.copy_of =
         VIMG_PLUGIN_IMAGE_HAS(image, copy_of) ? g_strdup(image->copy_of) : NULL;
-    if (!manifest->image.parent)
-        manifest->image.parent = vimg_parent_find(writer->store, index);
-    if (vimg_publish_image(writer->lease, manifest, index, writer->job, error))
+    if (vimg_seal(&seal, out, error))
         return TRUE;
     /* so that the next attempt need not send it all again */
     if (length > durable && vimg_publish_check(writer->store, index, NULL, &allocation, NULL))
         vimg_publish_partial(writer->lease, manifest->image.uuid, index, 0, NULL);
     return FALSE;
+}
+
+/* Nothing more comes.  @seal: else it stays saving.  @out: see vimg_seal(). */
+static gboolean
+end_image(VimgSliceWriter *writer, gboolean seal, const VimgPluginImage *image,
+          VimgStoredImage *out, GError **error)
+{
+    g_autoptr(VimgParents) parents = seal ? vimg_parents_new(writer->store) : NULL;
+    gboolean good =
+        vimg_slice_store_check_job(writer->job, error) && vimg_slicer_finish(writer->slicer, error);
+
+    if (!good || !vimg_pipeline_end(writer->pipeline, !seal, error)) {
+        if (!good)
+            vimg_pipeline_end(writer->pipeline, TRUE, NULL);
+        note_allocation(writer, NULL);
+        return FALSE;
+    }
+    return seal ? seal_image(writer, image, parents, out, error) : note_allocation(writer, error);
 }
 
 gboolean
@@ -281,24 +362,14 @@ vimg_slice_writer_finish(VimgSliceWriter *owned, gboolean seal, const VimgPlugin
 {
     g_autoptr(VimgSliceWriter) writer = owned;
     VIMG_TRANSPORT_PATIENCE(writer->job);
-    gboolean good;
+    g_auto(VimgStoredImage) now = {0};
 
-    if (!need_pipeline(writer, error))
+    if (!need_pipeline(writer, error) || !end_image(writer, seal, image, &now, error))
         return FALSE;
-    good =
-        vimg_slice_store_check_job(writer->job, error) && vimg_slicer_finish(writer->slicer, error);
-    if (!good) {
-        vimg_pipeline_end(writer->pipeline, TRUE, NULL);
-        note_allocation(writer, NULL);
-        return FALSE;
-    }
-    if (!vimg_pipeline_end(writer->pipeline, !seal, error)) {
-        note_allocation(writer, NULL);
-        return FALSE;
-    }
-    if (!(seal ? seal_image(writer, image, error) : note_allocation(writer, error)))
-        return FALSE;
-    return vimg_image_stat(writer->store, writer->image.manifest->image.uuid, out, error);
+    if (!now.manifest)
+        return vimg_image_stat(writer->store, writer->image.manifest->image.uuid, out, error);
+    vimg_image_describe(writer->store, &now, out);
+    return TRUE;
 }
 
 void

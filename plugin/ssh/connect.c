@@ -80,6 +80,8 @@ tell(const Search *search, VimgSshStep step, const char *what)
 static gboolean
 exchange_keys(const Search *search, VimgSsh *ssh, const char *type, GError **error)
 {
+    int rc;
+
     tell(search, VIMG_SSH_KEY_EXCHANGE, ssh->what);
     if (!vimg_ssh_session_open(ssh))
         return vimg_ssh_throw(error, VIMG_ERROR_NO_MEMORY, VIMG_SSH_KEY_EXCHANGE, ssh->what, "%s",
@@ -88,8 +90,8 @@ exchange_keys(const Search *search, VimgSsh *ssh, const char *type, GError **err
         libssh2_session_method_pref(ssh->session, LIBSSH2_METHOD_HOSTKEY, type);
     else
         vimg_host_key_prefer(ssh, search->target);
-    vimg_ssh_arm(ssh);
-    if (libssh2_session_handshake(ssh->session, ssh->fd) != 0)
+    VIMG_SSH_CALL(ssh, rc, libssh2_session_handshake(ssh->session, ssh->fd));
+    if (rc != 0)
         return vimg_ssh_throw_lost(error, VIMG_SSH_KEY_EXCHANGE, ssh);
     return TRUE;
 }
@@ -104,11 +106,11 @@ open_endpoint(const Search *search, const VimgPluginAddress *host, const VimgEnd
     ssh->port = host->port ? host->port : VIMG_SSH_PORT;
     ssh->what = g_strdup(endpoint->what);
     ssh->deadline = deadline;
+    ssh->given_up = search->target->given_up;
     tell(search, VIMG_SSH_CONNECT, ssh->what);
-    ssh->fd = vimg_network_connect(endpoint, search->local, deadline);
+    ssh->fd = vimg_network_connect(endpoint, search->local, deadline, &ssh->given_up);
     if (ssh->fd < 0) {
-        vimg_ssh_throw(error, VIMG_ERROR_DISCONNECTED, VIMG_SSH_CONNECT, ssh->what, "%s",
-                       g_strerror(-ssh->fd));
+        vimg_ssh_throw_waited(error, VIMG_SSH_CONNECT, ssh->what, -ssh->fd);
         return NULL;
     }
     if (!exchange_keys(search, ssh, type, error))
@@ -207,7 +209,8 @@ try_host(const Search *search, const VimgPluginAddress *host, gint64 deadline, G
     guint i;
 
     tell(search, VIMG_SSH_RESOLVE, host->name);
-    endpoints = vimg_network_resolve(host, search->network, deadline, error);
+    endpoints =
+        vimg_network_resolve(host, search->network, deadline, &search->target->given_up, error);
     if (!endpoints)
         return NULL;
     for (i = 0; i < endpoints->len && !(causes && is_final(causes)); i++) {

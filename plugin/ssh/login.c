@@ -58,7 +58,7 @@ is_lost(VimgSsh *ssh, int rc)
     static const int lost[] = {
         LIBSSH2_ERROR_SOCKET_SEND,       LIBSSH2_ERROR_SOCKET_RECV, LIBSSH2_ERROR_SOCKET_TIMEOUT,
         LIBSSH2_ERROR_SOCKET_DISCONNECT, LIBSSH2_ERROR_TIMEOUT,     LIBSSH2_ERROR_DECRYPT,
-        LIBSSH2_ERROR_INVALID_MAC,
+        LIBSSH2_ERROR_INVALID_MAC,       LIBSSH2_ERROR_EAGAIN,
     };
     gsize i;
 
@@ -77,6 +77,16 @@ has_method(const char *methods, const char *name)
     return g_strv_contains((const char *const *)names, name);
 }
 
+/* What @user may log in with; NULL: nothing, or who comes so is let in, or it is lost. */
+static const char *
+list_methods(VimgSsh *ssh, const char *user)
+{
+    const char *methods;
+
+    VIMG_SSH_CALL_FOR(ssh, methods, libssh2_userauth_list(ssh->session, user, (guint)strlen(user)));
+    return methods;
+}
+
 /*
  * libssh2 does not tell a server's "yes, and what else?" from its no; but after the former the
  * server asks no more for what it was given.  Returns: (transfer full) what it asks for, in
@@ -85,12 +95,10 @@ has_method(const char *methods, const char *name)
 static char *
 what_else(VimgSsh *ssh, const char *user, const char *given)
 {
-    const char *methods;
+    const char *methods = list_methods(ssh, user);
     char *shown;
     char *at;
 
-    vimg_ssh_arm(ssh);
-    methods = libssh2_userauth_list(ssh->session, user, (guint)strlen(user));
     if (!methods || !*methods || has_method(methods, given))
         return NULL;
     shown = g_strndup(methods, METHODS_SHOWN);
@@ -148,17 +156,18 @@ login_password(VimgSsh *ssh, const char *user, const char *methods, const VimgBu
     const char *given = has_method(methods, "password") ? "password" : "keyboard-interactive";
     int rc;
 
-    vimg_ssh_arm(ssh);
     if (!has_method(methods, given))
         return refuse(error, ssh, _("the server takes no passwords; it wants a private key"));
     if (strcmp(given, "password") == 0) {
-        rc =
-            libssh2_userauth_password_ex(ssh->session, user, (guint)strlen(user),
-                                         (const char *)password->data, (guint)password->size, NULL);
+        VIMG_SSH_CALL(ssh, rc,
+                      libssh2_userauth_password_ex(ssh->session, user, (guint)strlen(user),
+                                                   (const char *)password->data,
+                                                   (guint)password->size, NULL));
     } else {
         ssh->password = password;
-        rc = libssh2_userauth_keyboard_interactive_ex(ssh->session, user, (guint)strlen(user),
-                                                      answer);
+        VIMG_SSH_CALL(ssh, rc,
+                      libssh2_userauth_keyboard_interactive_ex(ssh->session, user,
+                                                               (guint)strlen(user), answer));
         ssh->password = NULL;
     }
     if (rc == 0)
@@ -255,9 +264,9 @@ login_key(VimgSsh *ssh, const char *user, const VimgSshTarget *target, GError **
     secret_init(&passphrase, target->password ? target->password->size : 0);
     if (target->password)
         memcpy(passphrase.text, target->password->data, passphrase.size);
-    vimg_ssh_arm(ssh);
-    rc = libssh2_userauth_publickey_frommemory(ssh->session, user, strlen(user), NULL, 0, key.text,
-                                               key.size, passphrase.text);
+    VIMG_SSH_CALL(ssh, rc,
+                  libssh2_userauth_publickey_frommemory(ssh->session, user, strlen(user), NULL, 0,
+                                                        key.text, key.size, passphrase.text));
     if (rc == 0)
         return TRUE;
     if (is_lost(ssh, rc))
@@ -284,14 +293,11 @@ vimg_ssh_login(VimgSsh *ssh, const VimgSshTarget *target, GError **error)
 {
     const char *user = target->user ? target->user : VIMG_SSH_USER;
     g_autofree char *methods = NULL;
-    char *offered;
 
     if (!target->identity && !target->password)
         return refuse(error, ssh, _("there is neither a password nor a private key"));
     ssh->secret = TRUE;
-    vimg_ssh_arm(ssh);
-    offered = libssh2_userauth_list(ssh->session, user, (guint)strlen(user));
-    methods = g_strdup(offered);
+    methods = g_strdup(list_methods(ssh, user));
     if (!methods && !libssh2_userauth_authenticated(ssh->session))
         return vimg_ssh_throw_lost(error, VIMG_SSH_LOGIN, ssh);
     if (methods &&

@@ -231,14 +231,14 @@ begin_question(const VimgPluginAddress *host)
     return question;
 }
 
-static gboolean
-wait_answered(const Question *question, gint64 deadline)
+/* Returns: as vimg_ssh_poll(). */
+static int
+wait_answered(const Question *question, gint64 deadline, const VimgSshGivenUp *given_up)
 {
-    struct pollfd poll_fd = {.fd = question->done, .events = POLLIN};
-    gint64 left = (deadline - g_get_monotonic_time()) / 1000;
+    int result = vimg_ssh_poll(question->done, POLLIN, deadline, given_up);
 
-    return poll(&poll_fd, 1, (int)MAX(left, 0)) > 0 &&
-           __atomic_load_n(&question->answered, __ATOMIC_ACQUIRE);
+    return result != 0 || __atomic_load_n(&question->answered, __ATOMIC_ACQUIRE) ? result
+                                                                                 : ETIMEDOUT;
 }
 
 static VimgEndpoint *
@@ -258,15 +258,15 @@ endpoint_new(const struct addrinfo *info)
 
 GPtrArray *
 vimg_network_resolve(const VimgPluginAddress *host, const VimgNetwork *network, gint64 deadline,
-                     GError **error)
+                     const VimgSshGivenUp *given_up, GError **error)
 {
     g_autoptr(GPtrArray) endpoints = g_ptr_array_new_with_free_func(endpoint_free);
     g_autoptr(Question) question = begin_question(host);
+    int result = question ? wait_answered(question, deadline, given_up) : ETIMEDOUT;
     const struct addrinfo *info;
 
-    if (!question || !wait_answered(question, deadline)) {
-        vimg_ssh_throw(error, VIMG_ERROR_DISCONNECTED, VIMG_SSH_RESOLVE, host->name, "%s",
-                       _("no answer in time"));
+    if (result != 0) {
+        vimg_ssh_throw_waited(error, VIMG_SSH_RESOLVE, host->name, result);
         return NULL;
     }
     if (question->result != 0) {
@@ -292,27 +292,19 @@ vimg_network_resolve(const VimgPluginAddress *host, const VimgNetwork *network, 
 /* ---- sockets */
 
 static int
-wait_connected(int fd, gint64 deadline)
+wait_connected(int fd, gint64 deadline, const VimgSshGivenUp *given_up)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
     socklen_t length = sizeof(int);
-    int result = 0;
+    int result = vimg_ssh_poll(fd, POLLOUT, deadline, given_up);
 
-    for (;;) {
-        gint64 left = (deadline - g_get_monotonic_time()) / 1000;
-
-        if (left <= 0)
-            return ETIMEDOUT;
-        if (poll(&poll_fd, 1, (int)MIN(left, G_MAXINT)) > 0)
-            break;
-    }
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &result, &length) < 0)
+    if (result == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &result, &length) < 0)
         return errno;
     return result;
 }
 
 static int
-connect_socket(int fd, const VimgEndpoint *to, const VimgEndpoint *local, gint64 deadline)
+connect_socket(int fd, const VimgEndpoint *to, const VimgEndpoint *local, gint64 deadline,
+               const VimgSshGivenUp *given_up)
 {
     gsize i;
 
@@ -324,18 +316,19 @@ connect_socket(int fd, const VimgEndpoint *to, const VimgEndpoint *local, gint64
         return errno;
     if (connect(fd, (const struct sockaddr *)&to->address, to->length) == 0)
         return 0;
-    return errno == EINPROGRESS ? wait_connected(fd, deadline) : errno;
+    return errno == EINPROGRESS ? wait_connected(fd, deadline, given_up) : errno;
 }
 
 int
-vimg_network_connect(const VimgEndpoint *to, const VimgEndpoint *local, gint64 deadline)
+vimg_network_connect(const VimgEndpoint *to, const VimgEndpoint *local, gint64 deadline,
+                     const VimgSshGivenUp *given_up)
 {
     int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int result;
 
     if (fd < 0)
         return -errno;
-    result = connect_socket(fd, to, local, deadline);
+    result = connect_socket(fd, to, local, deadline, given_up);
     if (result == 0)
         return fd;
     close(fd);

@@ -8,7 +8,7 @@
 
 #include <sys/socket.h>
 
-#include "vimg-plugin.h"
+#include "ssh.h"
 
 #define VIMG_ADDRESSES_MAX 16 /* of one host; more are not tried */
 
@@ -34,11 +34,13 @@ gboolean vimg_network_local(const VimgNetwork *network, VimgEndpoint *out);
 /*
  * Returns: (transfer full) of VimgEndpoint, at least one, in the order of the resolver; NULL with
  * VIMG_ERROR_DISCONNECTED, or VIMG_ERROR_CONFIG_UNSUPPORTED if none is in @network, which may be
- * NULL.  @deadline: of the monotonic clock.
+ * NULL, or VIMG_ERROR_ABORTED by @given_up, which may be NULL too.  @deadline: of the monotonic
+ * clock.
  */
 GPtrArray *vimg_network_resolve(const VimgPluginAddress *host, const VimgNetwork *network,
-                                gint64 deadline, GError **error);
+                                gint64 deadline, const VimgSshGivenUp *given_up, GError **error);
 /* From @local, which may be NULL.  Returns: a socket that does not block, or -errno. */
-int vimg_network_connect(const VimgEndpoint *to, const VimgEndpoint *local, gint64 deadline);
+int vimg_network_connect(const VimgEndpoint *to, const VimgEndpoint *local, gint64 deadline,
+                         const VimgSshGivenUp *given_up);
 
 #endif

@@ -41,6 +41,8 @@ struct _VimgSsh {
     gint64 deadline;            /* of the monotonic clock; 0: none */
     guint64 received;           /* bytes */
     gboolean closed;            /* by the server */
+    VimgSshGivenUp given_up;    /* asked until there is a channel */
+    gboolean aborted;           /* it said so */
     GQueue blocks;              /* of VimgSshBlock */
     gsize memory;               /* bytes that libssh2 holds */
     gboolean memory_out;        /* it wanted more than it may have */
@@ -52,11 +54,26 @@ struct _VimgSsh {
 gboolean vimg_ssh_session_open(VimgSsh *ssh);
 /* What libssh2 holds comes from here; wiped when it is given back as long as @ssh is secret. */
 gpointer vimg_ssh_alloc(VimgSsh *ssh, gsize size);
-/* The next call of libssh2 ends when the deadline of @ssh has passed. */
-void vimg_ssh_arm(VimgSsh *ssh);
+/* Returns: 0: @fd has some of @events; ETIMEDOUT; ECANCELED: @given_up, which may be NULL. */
+int vimg_ssh_poll(int fd, short events, gint64 deadline, const VimgSshGivenUp *given_up);
+/* FALSE: it is of no use to repeat a call of libssh2 that would have blocked. */
+gboolean vimg_ssh_wait(VimgSsh *ssh);
+/* @rc: what @call of libssh2 gives in the end. */
+#define VIMG_SSH_CALL(ssh, rc, call)                                                               \
+    do                                                                                             \
+        (rc) = (call);                                                                             \
+    while ((rc) == LIBSSH2_ERROR_EAGAIN && vimg_ssh_wait(ssh))
+/* The same of one that gives a pointer. */
+#define VIMG_SSH_CALL_FOR(ssh, out, call)                                                          \
+    do                                                                                             \
+        (out) = (call);                                                                            \
+    while (!(out) && libssh2_session_last_errno((ssh)->session) == LIBSSH2_ERROR_EAGAIN &&         \
+           vimg_ssh_wait(ssh))
 /* Sets @error: what was tried, with whom, and why it failed.  Returns: FALSE. */
 gboolean vimg_ssh_throw(GError **error, VimgErrorCode code, VimgSshStep step, const char *what,
                         const char *format, ...) G_GNUC_PRINTF(5, 6);
+/* The same of what vimg_ssh_poll() returned. */
+gboolean vimg_ssh_throw_waited(GError **error, VimgSshStep step, const char *what, int result);
 /* The same from what libssh2 said last: the connection is of no use any more. */
 gboolean vimg_ssh_throw_lost(GError **error, VimgSshStep step, VimgSsh *ssh);
 

@@ -1,13 +1,15 @@
 /*
  * ssh.c: a connection to an SSH server, as far as a channel
  *
- * libssh2 blocks until the channel is there, with a deadline for each of its calls and one for all
- * of them where it receives: a server that always sends a little would get round the first.
+ * libssh2 never blocks: until the channel is there, it is waited for here, with one deadline for
+ * all calls and where it receives too: a server that always sends a little would get round the
+ * first.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -16,6 +18,7 @@
 #include "ssh-private.h"
 
 #define SUBSYSTEM_SECONDS 8
+#define ASK_EVERY (G_USEC_PER_SEC / 2)
 #define WINDOW_SIZE (8 * 1024 * 1024) /* bytes that may be under way to us */
 
 /* What a step is called when it fails: with whom, and why. */
@@ -68,6 +71,8 @@ why_lost(VimgSsh *ssh)
     char *text = NULL;
     int rc = libssh2_session_last_error(ssh->session, &text, NULL, 0);
 
+    if (ssh->aborted)
+        return _("cancelled by a client");
     if (ssh->memory_out)
         return _("the server sends more than it may");
     if (rc == LIBSSH2_ERROR_TIMEOUT || rc == LIBSSH2_ERROR_SOCKET_TIMEOUT ||
@@ -87,7 +92,18 @@ why_lost(VimgSsh *ssh)
 gboolean
 vimg_ssh_throw_lost(GError **error, VimgSshStep step, VimgSsh *ssh)
 {
-    return vimg_ssh_throw(error, VIMG_ERROR_DISCONNECTED, step, ssh->what, "%s", why_lost(ssh));
+    return vimg_ssh_throw(error, ssh->aborted ? VIMG_ERROR_ABORTED : VIMG_ERROR_DISCONNECTED, step,
+                          ssh->what, "%s", why_lost(ssh));
+}
+
+gboolean
+vimg_ssh_throw_waited(GError **error, VimgSshStep step, const char *what, int result)
+{
+    if (result == ECANCELED)
+        return vimg_ssh_throw(error, VIMG_ERROR_ABORTED, step, what, "%s",
+                              _("cancelled by a client"));
+    return vimg_ssh_throw(error, VIMG_ERROR_DISCONNECTED, step, what, "%s",
+                          result == ETIMEDOUT ? _("no answer in time") : g_strerror(result));
 }
 
 /* ---- what libssh2 works with */
@@ -161,12 +177,32 @@ ssh_receive(libssh2_socket_t fd, void *data, size_t size, int flags, void **abst
     return got < 0 ? -errno : got;
 }
 
-void
-vimg_ssh_arm(VimgSsh *ssh)
+int
+vimg_ssh_poll(int fd, short events, gint64 deadline, const VimgSshGivenUp *given_up)
 {
-    gint64 left = (ssh->deadline - g_get_monotonic_time()) / 1000;
+    struct pollfd poll_fd = {.fd = fd, .events = events};
 
-    libssh2_session_set_timeout(ssh->session, (long)MAX(left, 1));
+    for (;;) {
+        gint64 left = deadline - g_get_monotonic_time();
+
+        if (given_up && given_up->ask && given_up->ask(given_up->data))
+            return ECANCELED;
+        if (left <= 0)
+            return ETIMEDOUT;
+        if (poll(&poll_fd, 1, (int)((MIN(left, ASK_EVERY) + 999) / 1000)) > 0)
+            return 0;
+    }
+}
+
+gboolean
+vimg_ssh_wait(VimgSsh *ssh)
+{
+    int directions = libssh2_session_block_directions(ssh->session);
+    short events = directions & LIBSSH2_SESSION_BLOCK_OUTBOUND ? POLLIN | POLLOUT : POLLIN;
+    int result = vimg_ssh_poll(ssh->fd, events, ssh->deadline, &ssh->given_up);
+
+    ssh->aborted = result == ECANCELED;
+    return result == 0;
 }
 
 static void
@@ -185,6 +221,7 @@ vimg_ssh_session_open(VimgSsh *ssh)
     ssh->session = libssh2_session_init_ex(ssh_alloc, ssh_free, ssh_realloc, ssh);
     if (!ssh->session)
         return FALSE;
+    libssh2_session_set_blocking(ssh->session, 0);
     libssh2_session_callback_set(ssh->session, LIBSSH2_CALLBACK_RECV, (void *)ssh_receive);
     for (i = 0; i < G_N_ELEMENTS(preferences); i++)
         libssh2_session_method_pref(ssh->session, preferences[i].method, preferences[i].names);
@@ -196,10 +233,8 @@ vimg_ssh_free(VimgSsh *ssh)
 {
     if (!ssh)
         return;
-    if (ssh->session) {
-        libssh2_session_set_blocking(ssh->session, 0);
+    if (ssh->session)
         libssh2_session_disconnect(ssh->session, "");
-    }
     /* from here on nothing of libssh2 waits for the server */
     if (ssh->fd >= 0)
         shutdown(ssh->fd, SHUT_RDWR);
@@ -236,23 +271,25 @@ vimg_ssh_received(const VimgSsh *ssh)
 LIBSSH2_CHANNEL *
 vimg_ssh_subsystem(VimgSsh *ssh, const char *name, GError **error)
 {
+    int rc;
+
     ssh->deadline = g_get_monotonic_time() + SUBSYSTEM_SECONDS * G_USEC_PER_SEC;
-    vimg_ssh_arm(ssh);
-    ssh->channel = libssh2_channel_open_ex(ssh->session, "session", strlen("session"), WINDOW_SIZE,
-                                           LIBSSH2_CHANNEL_PACKET_DEFAULT, NULL, 0);
+    VIMG_SSH_CALL_FOR(ssh, ssh->channel,
+                      libssh2_channel_open_ex(ssh->session, "session", strlen("session"),
+                                              WINDOW_SIZE, LIBSSH2_CHANNEL_PACKET_DEFAULT, NULL,
+                                              0));
     if (!ssh->channel) {
         vimg_ssh_throw_lost(error, VIMG_SSH_SUBSYSTEM, ssh);
         return NULL;
     }
-    vimg_ssh_arm(ssh);
-    if (libssh2_channel_subsystem(ssh->channel, name) != 0) {
-        vimg_ssh_throw(error, VIMG_ERROR_DISCONNECTED, VIMG_SSH_SUBSYSTEM, ssh->what,
-                       _("'%1$s': %2$s"), name, why_lost(ssh));
+    VIMG_SSH_CALL(ssh, rc, libssh2_channel_subsystem(ssh->channel, name));
+    if (rc != 0) {
+        vimg_ssh_throw(error, ssh->aborted ? VIMG_ERROR_ABORTED : VIMG_ERROR_DISCONNECTED,
+                       VIMG_SSH_SUBSYSTEM, ssh->what, _("'%1$s': %2$s"), name, why_lost(ssh));
         return NULL;
     }
     /* what the other end complains of would fill the window and end the transfer */
     libssh2_channel_handle_extended_data2(ssh->channel, LIBSSH2_CHANNEL_EXTENDED_DATA_IGNORE);
-    libssh2_session_set_blocking(ssh->session, 0);
     ssh->deadline = 0;
     return ssh->channel;
 }

@@ -36,6 +36,12 @@ typedef enum {
 /* Which of the machines that go by a target's hosts a connection reached. */
 typedef struct _VimgSshPeer VimgSshPeer;
 
+/* How one asks whether nobody waits for a connection any more; @ask NULL: somebody does. */
+typedef struct {
+    gboolean (*ask)(gpointer data); /* about twice a second, from the thread that connects */
+    gpointer data;
+} VimgSshGivenUp;
+
 /* Where to and as whom; all borrowed. */
 typedef struct {
     const VimgPluginAddress *hosts; /* tried in their order; port 0: 22 */
@@ -50,6 +56,7 @@ typedef struct {
     const char *accept_line; /* the command that accepts a key, up to the fingerprint */
     guint seconds;           /* instead of VIMG_SSH_SECONDS, if not 0 */
     const VimgSshPeer *only; /* no other machine; NULL: any */
+    VimgSshGivenUp given_up; /* ends it, and what follows up to a subsystem: VIMG_ERROR_ABORTED */
 } VimgSshTarget;
 
 /* Called before each step of each address.  @what: the host or address, as "10.0.0.5 port 22". */

@@ -14,10 +14,10 @@
 #include "util/i18n.h"
 
 #define VIMG_IMAGE_SECTOR 512
-#define VIMG_IMAGE_TAIL 1536        /* last bytes that are kept */
-#define VIMG_IMAGE_WINDOWS 8        /* ranges one format may ask for */
-#define VIMG_IMAGE_ARENA (80 << 10) /* bytes of all of them */
-#define VIMG_IMAGE_LEAVES (8 << 10) /* second-level tables ahead; of more, the last ones */
+#define VIMG_IMAGE_TAIL VIMG_INSPECT_END /* last bytes that are kept */
+#define VIMG_IMAGE_WINDOWS 8             /* ranges one format may ask for */
+#define VIMG_IMAGE_ARENA (80 << 10)      /* bytes of all of them */
+#define VIMG_IMAGE_LEAVES (8 << 10)      /* second-level tables ahead; of more, the last ones */
 
 typedef struct {
     const char *name; /* libvirt's */
@@ -117,6 +117,9 @@ void vimg_image_need(VimgInspector *inspector, guint64 offset, guint64 size);
 
 /* From the inspector: the next @size bytes pass windows and tables; @data NULL: zeros. */
 void vimg_image_pass(VimgInspector *inspector, const guint8 *data, guint64 size);
+
+/* Returns: how many of the next bytes pass no window and no table. */
+guint64 vimg_image_idle(const VimgInspector *inspector);
 
 /* Copies @size bytes that begin @back bytes before the end.  Returns: are there so many? */
 gboolean vimg_image_tail(const VimgInspector *inspector, guint64 back, guint8 *out, gsize size);

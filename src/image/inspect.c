@@ -116,6 +116,12 @@ vimg_inspector_feed(VimgInspector *inspector, const guint8 *data, guint64 size)
     vimg_image_pass(inspector, data, size);
 }
 
+guint64
+vimg_inspector_idle(const VimgInspector *inspector)
+{
+    return inspector->format ? vimg_image_idle(inspector) : 0;
+}
+
 /* ---- the verdict ------------------------------------------------------------------------ */
 
 const char *

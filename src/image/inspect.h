@@ -12,6 +12,7 @@
 #include "vimg-plugin.h"
 
 #define VIMG_INSPECT_HEAD 4096 /* so many first bytes, or all, are enough to sniff */
+#define VIMG_INSPECT_END 1536  /* so many last bytes tell something in every format */
 
 typedef struct _VimgInspector VimgInspector;
 
@@ -33,6 +34,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgInspector, vimg_inspector_free)
  * split, the verdict is the same.
  */
 void vimg_inspector_feed(VimgInspector *inspector, const guint8 *data, guint64 size);
+
+/*
+ * How many of the next bytes tell nothing, so that zeros may be fed in their place, unless the last
+ * VIMG_INSPECT_END of the image are among them.  What is ahead shows as it goes: ask again then.
+ */
+guint64 vimg_inspector_idle(const VimgInspector *inspector);
 
 /*
  * What the first VIMG_INSPECT_HEAD bytes look like: raw, qcow2, vmdk, vdi, vpc or vhdx.  Behind

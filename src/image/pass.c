@@ -260,6 +260,29 @@ vimg_image_pass(VimgInspector *inspector, const guint8 *data, guint64 size)
     }
 }
 
+/* How far away [@start, @end) is; one that is over is never reached. */
+static guint64
+distance(const VimgInspector *inspector, guint64 start, guint64 end)
+{
+    if (inspector->position >= end)
+        return G_MAXUINT64;
+    return start > inspector->position ? start - inspector->position : 0;
+}
+
+guint64
+vimg_image_idle(const VimgInspector *inspector)
+{
+    guint64 idle = distance(inspector, inspector->root.start, inspector->root.end);
+    guint i;
+
+    idle = MIN(idle, distance(inspector, inspector->leaf.start, inspector->leaf.end));
+    idle = MIN(idle, distance(inspector, first_leaf(inspector), G_MAXUINT64));
+    for (i = 0; i < inspector->n_windows; i++)
+        idle = MIN(idle, distance(inspector, inspector->windows[i].offset,
+                                  window_end(&inspector->windows[i])));
+    return idle;
+}
+
 void
 vimg_image_need(VimgInspector *inspector, guint64 offset, guint64 size)
 {

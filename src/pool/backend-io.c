@@ -248,6 +248,27 @@ vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 len
 }
 
 VimgReader *
+vimg_reader_open_pulled(VimgStore *store, gpointer content, const char *name, guint64 offset,
+                        guint64 length, VimgPluginJob *job, GError **error)
+{
+    const VimgType *type = store->type;
+    GError *local = NULL;
+    VimgReader *reader;
+    gpointer handle;
+
+    if (!type->table.pulled_open) {
+        vimg_type_nonsense(type, name, error, "a copy that cannot be read");
+        return NULL;
+    }
+    handle = type->table.pulled_open(content, offset, length, job, &local);
+    if (!vimg_type_settle(type, handle != NULL, local, name, error))
+        return NULL;
+    reader = reader_new(store, name, handle, length);
+    reader->all = TRUE;
+    return reader;
+}
+
+VimgReader *
 vimg_reader_open_file(VimgStore *store, const char *origin, const char *name, guint64 offset,
                       VimgPluginJob *job, GError **error)
 {

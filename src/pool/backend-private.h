@@ -52,10 +52,6 @@ void vimg_type_complain(const VimgType *type, const char *format, ...) G_GNUC_PR
 gboolean vimg_type_settle(const VimgType *type, gboolean ok, GError *local, const char *image,
                           GError **error);
 
-/* VIMG_ERROR_INTERNAL: the backend returned nonsense, which @format names.  Returns: FALSE. */
-gboolean vimg_type_nonsense(const VimgType *type, const char *image, GError **error,
-                            const char *format, ...) G_GNUC_PRINTF(4, 5);
-
 /* ---- backend-file.c --------------------------------------------------------------------- */
 
 /* The callbacks that read and write what content() and seal() of @table say; handle: VimgStore. */

@@ -49,7 +49,7 @@ store_free(VimgStore *store)
 
 VimgStore *
 vimg_store_open(const VimgType *type, const VimgPoolView *view, guint flags, VimgPluginHost *host,
-                GError **error)
+                VimgPluginStore *out, GError **error)
 {
     g_autoptr(VimgStore) store = g_new0(VimgStore, 1);
     VimgPluginStore sizes = {.size = sizeof(sizes)};
@@ -64,6 +64,10 @@ vimg_store_open(const VimgType *type, const VimgPoolView *view, guint flags, Vim
         !vimg_store_probe(store, &sizes, error))
         return NULL;
     store->id = sizes.store_id;
+    if (out) {
+        *out = sizes;
+        out->store_id = g_strdup(store->id);
+    }
     return g_steal_pointer(&store);
 }
 

@@ -47,6 +47,9 @@ const VimgBackend *vimg_type_table(const VimgType *type);
 gboolean vimg_type_has_format(const VimgType *type, const char *format);
 /* Whether its images may be made without a format; a backend of the first contract wants one. */
 gboolean vimg_type_takes_undeclared(const VimgType *type);
+/* VIMG_ERROR_INTERNAL: the backend returned nonsense, which @format names.  Returns: FALSE. */
+gboolean vimg_type_nonsense(const VimgType *type, const char *image, GError **error,
+                            const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 /* Whether it can make images of plain files. */
 gboolean vimg_type_can_adopt(const VimgType *type);
@@ -77,8 +80,9 @@ char *vimg_type_find_sources(const VimgType *type, const VimgPoolView *view, GEr
 /* An open storage, reference-counted: closed when the last of pool, writers and readers lets go. */
 typedef struct _VimgStore VimgStore;
 
+/* @out: as of vimg_store_probe(); NULL: not wanted. */
 VimgStore *vimg_store_open(const VimgType *type, const VimgPoolView *view, guint flags,
-                           VimgPluginHost *host, GError **error);
+                           VimgPluginHost *host, VimgPluginStore *out, GError **error);
 VimgStore *vimg_store_ref(VimgStore *store);
 void vimg_store_unref(VimgStore *store); /* the last one closes: may block */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgStore, vimg_store_unref)
@@ -188,6 +192,10 @@ guint64 vimg_writer_reserved(VimgWriter *writer);
 typedef struct _VimgReader VimgReader;
 VimgReader *vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 length,
                              VimgPluginJob *job, GError **error);
+/* The same of what judge() of VimgPullRequest is asked about; @name is for messages. */
+VimgReader *vimg_reader_open_pulled(VimgStore *store, gpointer content, const char *name,
+                                    guint64 offset, guint64 length, VimgPluginJob *job,
+                                    GError **error);
 /* The same of a plain file; @name is for messages. */
 VimgReader *vimg_reader_open_file(VimgStore *store, const char *origin, const char *name,
                                   guint64 offset, VimgPluginJob *job, GError **error);

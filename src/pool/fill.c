@@ -5,13 +5,13 @@
  */
 #include "config.h"
 
+#include "image/inspect.h"
 #include "pool/copy.h"
 #include "pool/fill.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
-/* What the first and the last bytes of a raw or qcow2 image do not tell is no danger. */
-#define ENDS ((guint64)1024 * 1024)
+#define STRETCH ((guint64)1024 * 1024) /* read at once, of what tells something here and there */
 
 static VimgStore *
 source_of(const VimgFill *fill)
@@ -69,10 +69,13 @@ copy_into(VimgFill *fill, VimgWriter *writer, GError **error)
         return FALSE;
     vimg_job_progress(fill->from_job, "copy", 0, base->physical);
     vimg_job_progress(fill->to_job, "copy", 0, base->physical);
-    return vimg_copy_extents(reader, intake, fill->from_job, fill->to_job, fill->request.bandwidth,
-                             error) &&
-           vimg_intake_judge(intake, vimg_store_type(store_of(fill)), fill->image, error) &&
-           (!writer || vimg_intake_pad(intake, fill->image, error));
+    if (!vimg_copy_extents(reader, intake, fill->from_job, fill->to_job, fill->request.bandwidth,
+                           error)) {
+        fill->refused = vimg_intake_has_refused(intake);
+        return FALSE;
+    }
+    fill->refused = !vimg_intake_judge(intake, vimg_store_type(store_of(fill)), fill->image, error);
+    return !fill->refused && (!writer || vimg_intake_pad(intake, fill->image, error));
 }
 
 gboolean
@@ -91,6 +94,7 @@ copy_content(VimgFill *fill, VimgPluginImage *out, GError **error)
     if (!writer)
         return FALSE;
     fill->sent = fill->base->allocation;
+    fill->refused = FALSE; /* whatever a pull said that came to nothing */
     if (copy_into(fill, writer, error))
         return vimg_writer_finish(writer, TRUE, fill->image, out, error);
     vimg_writer_abort(writer);
@@ -99,70 +103,112 @@ copy_content(VimgFill *fill, VimgPluginImage *out, GError **error)
 
 /* ---- judging what a storage moved by itself --------------------------------------------- */
 
-/* @intake sees @length bytes of the image as it is here now. */
-static gboolean
-show(VimgFill *fill, VimgIntake *intake, guint64 length, GError **error)
+/* The verdict on an image that a storage moved by itself. */
+typedef struct {
+    VimgFill *fill;
+    gpointer content; /* as the backend handed it over; NULL: the image is active already */
+    gboolean asked;
+    gboolean good; /* each time that it asked */
+} Verdict;
+
+static VimgReader *
+open_moved(const Verdict *verdict, guint64 offset, guint64 length, GError **error)
 {
+    const VimgFill *fill = verdict->fill;
+
+    if (verdict->content)
+        return vimg_reader_open_pulled(store_of(fill), verdict->content, fill->base->name, offset,
+                                       length, fill->to_job, error);
+    return vimg_reader_open(store_of(fill), fill->image->uuid, offset, length, fill->to_job, error);
+}
+
+/* @intake sees the next @length bytes of what is here now. */
+static gboolean
+show(const Verdict *verdict, VimgIntake *intake, guint64 length, GError **error)
+{
+    VimgJob *job = verdict->fill->to_job;
     guint64 end = vimg_intake_at(intake) + length;
-    g_autoptr(VimgReader) reader = vimg_reader_open(
-        store_of(fill), fill->image->uuid, vimg_intake_at(intake), length, fill->to_job, error);
+    g_autoptr(VimgReader) reader = open_moved(verdict, vimg_intake_at(intake), length, error);
 
     while (reader && vimg_intake_at(intake) < end) {
         g_autoptr(VimgBuffer) data = NULL;
         VimgExtent extent;
 
-        if (vimg_job_cancelled(fill->to_job))
+        if (vimg_job_cancelled(job))
             return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the copy was cancelled"));
         if (!vimg_reader_next(reader, &extent, error))
             return FALSE;
         data = extent.data;
-        if (extent.length == 0)
-            break;
         if (!vimg_intake_put(intake, data, extent.offset, extent.length, error))
             return FALSE;
     }
     return reader != NULL;
 }
 
-/* Whether two looks at its ends are enough: the middle of a large image need not come again. */
+/*
+ * All of @size bytes that an upload would be judged by; what tells nothing does not come again.
+ * With a checksum, all of them.
+ */
 static gboolean
-is_told_by_ends(const VimgPluginImage *declared, guint64 size)
+show_all(const Verdict *verdict, VimgIntake *intake, gboolean sums, guint64 size, GError **error)
 {
-    return !declared->checksum && size > 2 * ENDS &&
-           (strcmp(declared->format, "raw") == 0 || strcmp(declared->format, "qcow2") == 0);
-}
+    guint64 tail = MIN(size, VIMG_INSPECT_END);
+    guint64 at;
 
-static gboolean
-show_all(VimgFill *fill, VimgIntake *intake, const VimgPluginImage *declared, guint64 size,
-         GError **error)
-{
-    if (!is_told_by_ends(declared, size))
-        return (size == 0 || show(fill, intake, size, error)) && vimg_intake_end(intake, error);
-    return show(fill, intake, ENDS, error) &&
-           vimg_intake_put(intake, NULL, 0, size - 2 * ENDS, error) &&
-           show(fill, intake, ENDS, error) && vimg_intake_end(intake, error);
+    while ((at = vimg_intake_at(intake)) < size) {
+        guint64 idle = at < size - tail ? MIN(vimg_intake_idle(intake), size - tail - at) : 0;
+
+        if (idle > 0 ? !vimg_intake_put(intake, NULL, 0, idle, error)
+                     : !show(verdict, intake, sums ? size - at : MIN(size - at, STRETCH), error))
+            return FALSE;
+    }
+    return vimg_intake_end(intake, error);
 }
 
 /*
- * Whether the image, @out now, is what was asked for: its source may be another's, and say of it
- * what is not true.  The copy is read, as nobody knows whether the source says the same twice.
+ * Whether the image, @out now or soon, is what was asked for: its source may be another's, and say
+ * of it what is not true.  The copy is read, as nobody knows whether the source says the same
+ * twice.
  */
 static gboolean
-judge(VimgFill *fill, const VimgPluginImage *out, GError **error)
+judge(const Verdict *verdict, const VimgPluginImage *out, GError **error)
 {
+    VimgFill *fill = verdict->fill;
     const VimgPluginImage declared = expected(fill);
     VimgPluginImage found = declared; /* borrows from it */
     g_autoptr(VimgIntake) intake = vimg_intake_new(&declared, NULL, fill->to_job, 0, TRUE, error);
 
     vimg_job_progress(fill->to_job, "checking", out->physical, out->physical);
-    if (!intake || !show_all(fill, intake, &declared, out->physical, error) ||
-        !vimg_intake_judge(intake, vimg_store_type(store_of(fill)), &found, error))
+    if (!intake)
         return FALSE;
-    if (found.capacity == declared.capacity && found.capacity == out->capacity &&
-        found.physical == out->physical && g_strcmp0(out->format, declared.format) == 0)
+    if (!show_all(verdict, intake, declared.checksum != NULL, out->physical, error)) {
+        fill->refused = vimg_intake_has_refused(intake);
+        return FALSE;
+    }
+    fill->refused = TRUE;
+    if (!vimg_intake_judge(intake, vimg_store_type(store_of(fill)), &found, error))
+        return FALSE;
+    fill->refused = found.capacity != declared.capacity || found.capacity != out->capacity ||
+                    found.physical != out->physical || g_strcmp0(out->format, declared.format) != 0;
+    if (!fill->refused)
         return TRUE;
     return vimg_throw(error, VIMG_ERROR_PROBE,
                       _("volume '%s' is not what its storage pool says of it"), fill->base->name);
+}
+
+/* The judge() of VimgPullRequest. */
+static gboolean
+judge_pulled(gpointer content, const VimgPluginImage *image, gpointer data, GError **error)
+{
+    Verdict *verdict = data;
+    gboolean good;
+
+    verdict->content = content;
+    good = judge(verdict, image, error);
+    verdict->content = NULL;
+    verdict->good = good && (verdict->good || !verdict->asked);
+    verdict->asked = TRUE;
+    return good;
 }
 
 /* Nobody here was told yet that it is complete. */
@@ -178,15 +224,18 @@ take_back(VimgFill *fill)
                      vimg_pool_name(fill->to->pool), error->message);
 }
 
-/* What was complete before was judged when it became so. */
+/* What was complete before was judged when it became so; a backend that asked was answered. */
 static gboolean
-accept_pulled(VimgFill *fill, gboolean fresh, VimgPluginImage *out, GError **error)
+accept_pulled(Verdict *verdict, gboolean fresh, VimgPluginImage *out, GError **error)
 {
-    if (!fresh || judge(fill, out, error))
+    const VimgFill *fill = verdict->fill;
+
+    if (!fresh || (verdict->asked ? verdict->good : judge(verdict, out, error)))
         return TRUE;
-    take_back(fill);
+    take_back(verdict->fill);
     vimg_plugin_image_clear(out);
-    return FALSE;
+    return verdict->asked && vimg_type_nonsense(vimg_store_type(store_of(fill)), fill->base->name,
+                                                error, "a copy that was refused");
 }
 
 /* ---- as it lies ------------------------------------------------------------------------- */
@@ -206,6 +255,8 @@ static gboolean
 pull(VimgFill *fill, gboolean *done, VimgPluginImage *out, GError **error)
 {
     gboolean fresh = fill->image->state == VIMG_IMAGE_SAVING;
+    Verdict verdict = {.fill = fill};
+    VimgPullRequest request = fill->request;
     GError *local = NULL;
 
     *done = FALSE;
@@ -214,11 +265,14 @@ pull(VimgFill *fill, gboolean *done, VimgPluginImage *out, GError **error)
         return TRUE;
     if (fill->from_job != fill->to_job)
         vimg_job_link(fill->to_job, fill->from_job);
+    request.size = sizeof(request);
+    request.judge = fresh ? judge_pulled : NULL;
+    request.judge_data = &verdict;
     *done = vimg_store_pull(store_of(fill), fill->image->uuid, source_of(fill), fill->base->uuid,
-                            &fill->request, fill->to_job, &fill->sent, out, &local);
+                            &request, fill->to_job, &fill->sent, out, &local);
     if (*done) {
         vimg_job_add(fill->to_job, fill->sent);
-        *done = accept_pulled(fill, fresh, out, &local);
+        *done = accept_pulled(&verdict, fresh, out, &local);
     }
     vimg_job_link(fill->to_job, NULL);
     if (*done || g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT)) {
@@ -259,6 +313,7 @@ vimg_fill_image(VimgFill *fill, VimgPluginImage *out, GError **error)
     gboolean done;
 
     fill->sent = 0;
+    fill->refused = FALSE;
     return pull(fill, &done, out, error) &&
            (done || (vimg_fill_check_network(fill, error) && copy_content(fill, out, error)));
 }

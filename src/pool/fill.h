@@ -16,6 +16,7 @@ typedef struct {
     VimgPluginImage *image;  /* what it is to be; its format and sizes are set as they are found */
     VimgPullRequest request; /* between two storages */
     guint64 sent;            /* set: bytes that left the source's storage, about */
+    gboolean refused;        /* set: it failed for what came, which can never be used */
 } VimgFill;
 
 /* What passes between two pools goes over the network of the one that gets it, if it has one. */

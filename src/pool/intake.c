@@ -76,6 +76,12 @@ vimg_intake_at(const VimgIntake *intake)
     return intake->at;
 }
 
+guint64
+vimg_intake_idle(const VimgIntake *intake)
+{
+    return intake->digest ? 0 : vimg_inspector_idle(intake->inspector);
+}
+
 const char *
 vimg_intake_format(const VimgIntake *intake)
 {

@@ -36,6 +36,8 @@ gboolean vimg_intake_end(VimgIntake *intake, GError **error);
 gboolean vimg_intake_has_refused(const VimgIntake *intake);
 /* Offset of the next byte. */
 guint64 vimg_intake_at(const VimgIntake *intake);
+/* How many of the next bytes nobody looks at: vimg_inspector_idle(). */
+guint64 vimg_intake_idle(const VimgIntake *intake);
 /* The format declared, else what the first bytes look like; NULL: too few came. */
 const char *vimg_intake_format(const VimgIntake *intake);
 

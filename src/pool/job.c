@@ -130,6 +130,12 @@ vimg_job_end(VimgJob *job)
     g_free(job);
 }
 
+guint64
+vimg_job_id(const VimgJob *job)
+{
+    return job->info.id;
+}
+
 void
 vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total)
 {

@@ -22,6 +22,7 @@ VimgJob *vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, cons
                         guint64 total);
 void vimg_job_end(VimgJob *job); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgJob, vimg_job_end)
+guint64 vimg_job_id(const VimgJob *job); /* never 0, never used again */
 void vimg_job_progress(VimgJob *job, const char *phase, guint64 done, guint64 total);
 /* It is at @volume now, or at the pool itself (NULL). */
 void vimg_job_turn_to(VimgJob *job, const char *volume);

@@ -129,8 +129,8 @@ vimg_session_open(VimgPool *pool, const VimgPoolDef *def, guint flags, VimgPlugi
     }
     view = vimg_pool_view(pool->model, def, known);
     session = session_new(pool);
-    session->store = vimg_store_open(type, view, known ? 0 : flags, session, error);
-    if (!session->store || !vimg_store_probe(session->store, info, error))
+    session->store = vimg_store_open(type, view, known ? 0 : flags, session, info, error);
+    if (!session->store)
         return NULL;
     if (!take_store(pool, def->type, known, info->store_id, error)) {
         vimg_store_info_clear(info);

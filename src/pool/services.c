@@ -83,6 +83,12 @@ service_job_cancelled(VimgPluginJob *job)
     return job && vimg_job_cancelled(job);
 }
 
+static guint64
+service_job_number(VimgPluginJob *job)
+{
+    return job ? vimg_job_id(job) : 0;
+}
+
 static void
 service_status(VimgPluginHost *host, const GError *error)
 {
@@ -260,6 +266,7 @@ static VimgServices services = {
     .timer_add = service_timer_add,
     .timer_remove = service_timer_remove,
     .status = service_status,
+    .job_number = service_job_number,
 };
 
 void

@@ -318,7 +318,7 @@ look_here(Sync *sync, const char *name, char **key, VimgPluginImage *image)
     return TRUE;
 }
 
-/* It goes on where it is, unless nothing came yet. */
+/* It goes on where it is, unless nothing came yet, or what must not. */
 static void
 leave_half(VimgFill *fill, const GError *why)
 {
@@ -328,7 +328,7 @@ leave_half(VimgFill *fill, const GError *why)
         return;
     vimg_use_restat(fill->to);
     vimg_use_image(fill->to, &now);
-    if (now.state == VIMG_IMAGE_SAVING && now.physical == 0)
+    if (now.state == VIMG_IMAGE_SAVING && (now.physical == 0 || fill->refused))
         vimg_use_discard(fill->to, now.uuid);
 }
 

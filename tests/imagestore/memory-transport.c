@@ -333,6 +333,8 @@ list_node(VimgOp *op, const Node *node)
     while (g_hash_table_iter_next(&iter, &name, &child)) {
         VimgFileInfo info = {0};
 
+        if (op->most > 0 && op->names->len == op->most)
+            break;
         fill_info(child, &info);
         g_ptr_array_add(op->names, g_strdup(name));
         if (op->infos)

@@ -18,6 +18,8 @@ typedef struct {
 
     pthread_mutex_t lock; /* guards what follows */
     guint rounds;
+    guint trips; /* that nothing shortens: those at the same time count once */
+    guint trips_before;
     guint ops[VIMG_OP_SYNC + 1];
     guint jobless;
     guint64 flight;
@@ -28,7 +30,7 @@ typedef struct {
 /* How many trips an operation takes when nothing else is asked for. */
 static const guint trips[] = {
     [VIMG_OP_MKDIR] = 1,   [VIMG_OP_RMDIR] = 1, [VIMG_OP_CREATE] = 2, [VIMG_OP_OVERWRITE] = 2,
-    [VIMG_OP_READ_AT] = 3, [VIMG_OP_READ] = 3,  [VIMG_OP_RENAME] = 1, [VIMG_OP_PUBLISH] = 1,
+    [VIMG_OP_READ_AT] = 3, [VIMG_OP_READ] = 3,  [VIMG_OP_RENAME] = 1, [VIMG_OP_PUBLISH] = 2,
     [VIMG_OP_UNLINK] = 1,  [VIMG_OP_STAT] = 1,  [VIMG_OP_LIST] = 2,   [VIMG_OP_SYNC] = 2,
 };
 
@@ -42,8 +44,9 @@ weigh(const VimgOp *op)
     return slice ? MIN(op->size, 64 * 1024) : 0;
 }
 
+/* @trips_before: those of what ended until now.  Returns: its own. */
 static guint
-begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes)
+begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes, guint *trips_before)
 {
     guint most = 0;
     gsize i;
@@ -56,6 +59,7 @@ begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes)
         most = MAX(most, trips[ops[i].kind]);
     }
     slow->rounds++;
+    *trips_before = slow->trips;
     slow->flight += *bytes;
     if (slow->flight >= slow->gather) {
         slow->gather = 0;
@@ -67,10 +71,14 @@ begin(Slow *slow, const VimgOp *ops, gsize n, guint64 *bytes)
 }
 
 static void
-sync_created(Slow *slow, VimgOp *op)
+sync_done(Slow *slow, VimgOp *op)
 {
-    if (op->kind == VIMG_OP_CREATE && op->durable && op->result == 0)
+    if (op->result != 0)
+        return;
+    if (op->kind == VIMG_OP_CREATE && op->durable)
         op->result = vimg_transport_sync(slow->inner, op->path);
+    if (op->kind == VIMG_OP_PUBLISH && op->dir)
+        op->synced = vimg_transport_sync(slow->inner, op->dir) == 0;
 }
 
 static void
@@ -78,17 +86,19 @@ slow_run(VimgTransport *transport, VimgOp *ops, gsize n)
 {
     Slow *slow = (Slow *)transport;
     guint64 bytes = 0;
-    guint most = begin(slow, ops, n, &bytes);
+    guint before;
+    guint most = begin(slow, ops, n, &bytes, &before);
     gsize i;
 
     if (slow->delay > 0)
         g_usleep(most * slow->delay);
     vimg_transport_run(slow->inner, ops, n);
     for (i = 0; i < n; i++)
-        sync_created(slow, &ops[i]);
+        sync_done(slow, &ops[i]);
     LOCK_GUARD(&slow->lock);
 
     slow->flight -= bytes;
+    slow->trips = MAX(slow->trips, before + most);
 }
 
 static int
@@ -142,6 +152,7 @@ slow_transport_reset(VimgTransport *transport)
     LOCK_GUARD(&slow->lock);
 
     slow->rounds = 0;
+    slow->trips_before = slow->trips;
     slow->jobless = 0;
     memset(slow->ops, 0, sizeof(slow->ops));
 }
@@ -153,6 +164,15 @@ slow_transport_rounds(VimgTransport *transport)
     LOCK_GUARD(&slow->lock);
 
     return slow->rounds;
+}
+
+guint
+slow_transport_trips(VimgTransport *transport)
+{
+    Slow *slow = (Slow *)transport;
+    LOCK_GUARD(&slow->lock);
+
+    return slow->trips - slow->trips_before;
 }
 
 guint

@@ -15,6 +15,8 @@ VimgTransport *slow_transport_new(VimgTransport *inner, guint delay);
 /* What is counted begins anew. */
 void slow_transport_reset(VimgTransport *transport);
 guint slow_transport_rounds(VimgTransport *transport);
+/* How many trips whoever waited for all of it waited. */
+guint slow_transport_trips(VimgTransport *transport);
 guint slow_transport_ops(VimgTransport *transport, VimgOpKind kind);
 /* Slices created or read by threads that worked for no job. */
 guint slow_transport_jobless(VimgTransport *transport);

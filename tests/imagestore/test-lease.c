@@ -10,6 +10,7 @@
 #include "lease.h"
 #include "memory-transport.h"
 #include "slice.h"
+#include "slow-transport.h"
 #include "store-helper.h"
 #include "survey.h"
 
@@ -97,6 +98,27 @@ test_condemned(HelperHome *home, gconstpointer data)
     g_assert_true(vimg_slice_rescue(store->transport, &id));
     g_assert_cmpint(vimg_transport_rename(store->transport, condemned, place), ==, ENOENT);
     helper_assert_content(store, uuid, content);
+}
+
+/* Closing a store does not wait until all that ended is removed; a survey does it. */
+static void
+test_left_at_close(HelperHome *home, gconstpointer data)
+{
+    MemoryDisk *disk = memory_disk_new();
+    VimgSliceStore *store = helper_store(slow_transport_new(memory_transport_new(disk, TRUE), 0));
+    g_autoptr(VimgTransport) near = memory_transport_new(disk, TRUE);
+    VimgLease *lease = vimg_lease_new(store, NULL);
+    g_autofree char *ended = g_strconcat("gc/fenced-", strrchr(lease->dir, '/') + 1, NULL);
+    VimgFileInfo info;
+
+    __atomic_store_n(&store->closing, 1, __ATOMIC_RELAXED);
+    vimg_lease_leave(lease, NULL);
+    vimg_slice_store_free(store);
+    g_assert_cmpint(vimg_transport_stat(near, ended, &info), ==, 0);
+    vimg_slice_store_free(helper_reopen(memory_transport_new(disk, TRUE)));
+    g_assert_cmpint(vimg_transport_stat(near, ended, &info), ==, ENOENT);
+    g_clear_pointer(&near, vimg_transport_free);
+    memory_disk_free(disk);
 }
 
 /* Wherever its process is killed, a lease is gone, or says whose it was. */
@@ -210,6 +232,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     helper_add("/imagestore/lease/fencing", test_fencing, NULL);
     helper_add("/imagestore/lease/fenced-upload", test_fenced_upload, NULL);
+    helper_add("/imagestore/lease/left-at-close", test_left_at_close, NULL);
     helper_add("/imagestore/lease/condemned", test_condemned, NULL);
     helper_add("/imagestore/lease/killed", test_killed, NULL);
     /* where a rename replaces, nothing is to be done about what is there */

@@ -17,6 +17,7 @@
 #include "slice.h"
 #include "slow-transport.h"
 #include "store-helper.h"
+#include "throw.h"
 #include "trash.h"
 
 #define SLICE (64 * KIB)
@@ -264,6 +265,128 @@ test_ends(void)
     make(&world, NULL);
     g_assert_false(pull(&world, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
+/* ---- the verdict ------------------------------------------------------------------------ */
+
+typedef struct {
+    World *world;
+    VimgTransport *other; /* if set, the store's own meanwhile, which is not the way of the pull */
+    MemoryDisk *then;     /* what a crash at this moment leaves */
+    gboolean refuses;
+    guint asked;
+} Judge;
+
+/* What is to become active can be read, whole and in part, and nobody has it yet. */
+static gboolean
+judge(gpointer pulled, const VimgPluginImage *image, gpointer data, GError **error)
+{
+    Judge *self = data;
+    World *world = self->world;
+    VimgTransport *own = world->here->transport;
+    VimgSliceReader *reader;
+    VimgExtent extent;
+    guint64 at = SLICE + 17;
+
+    self->asked++;
+    if (self->other)
+        world->here->transport = self->other;
+    reader = vimg_pulled_open(pulled, SLICE + 17, 5 * SLICE, NULL, error);
+    g_assert_cmpstr(image->format, ==, "raw");
+    g_assert_cmpuint(image->physical, ==, content->size);
+    g_assert_cmpuint(image->capacity, ==, content->size);
+    g_assert_cmpint(helper_state(world->here, world->uuid), ==, VIMG_IMAGE_SAVING);
+    while (vimg_slice_reader_next(reader, &extent, error) && extent.length > 0) {
+        if (extent.data)
+            g_assert_cmpmem(extent.data->data + extent.offset, extent.length, content->data + at,
+                            extent.length);
+        at += extent.length;
+        vimg_buffer_unref(extent.data);
+    }
+    g_assert_cmpuint(at, ==, 6 * SLICE + 17);
+    vimg_slice_reader_close(reader);
+    world->here->transport = own;
+    self->then = memory_disk_copy(world->disks[1]);
+    memory_disk_crash(self->then, 1);
+    return !self->refuses || throw_error(error, VIMG_ERROR_PROBE, "no");
+}
+
+/* @code: VIMG_N_ERRORS: it is taken. */
+static void
+pull_judged(World *world, Judge *self, VimgErrorCode code)
+{
+    const VimgPullRequest request = {.size = sizeof(request), .judge = judge, .judge_data = self};
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    self->world = world;
+    if (vimg_pull(world->here, world->uuid, world->source, world->from, &request, NULL,
+                  &world->sent, &out, &error))
+        g_assert_cmpuint(code, ==, VIMG_N_ERRORS);
+    else
+        g_assert_error(error, VIMG_ERROR, (gint)code);
+    g_assert_cmpuint(self->asked, ==, 1);
+}
+
+/* It is read the way it came. */
+static void
+test_judged_way(void)
+{
+    g_auto(World) world = world_new(TRUE);
+    g_autoptr(VimgTransport) slow =
+        slow_transport_new(memory_transport_new(world.disks[1], TRUE), 0);
+    Judge yes = {.other = slow};
+    g_autoptr(GError) error = NULL;
+
+    make(&world, &error);
+    pull_judged(&world, &yes, VIMG_N_ERRORS);
+    g_assert_cmpuint(slow_transport_jobless(slow), ==, 0);
+    memory_disk_free(yes.then);
+}
+
+/* Until the verdict it is saving, also for whoever comes after a crash, and nothing comes twice. */
+static void
+test_judged(void)
+{
+    g_auto(World) world = world_new(TRUE);
+    Judge no = {.refuses = TRUE};
+    Judge yes = {0};
+    g_autoptr(GError) error = NULL;
+
+    make(&world, &error);
+    pull_judged(&world, &no, VIMG_ERROR_PROBE);
+    g_assert_cmpint(helper_state(world.here, world.uuid), ==, VIMG_IMAGE_SAVING);
+    g_assert_cmpuint(world.sent, >, 0);
+    pull_judged(&world, &yes, VIMG_N_ERRORS);
+    g_assert_cmpuint(world.sent, ==, 0);
+    g_assert_cmpint(helper_state(world.here, world.uuid), ==, VIMG_IMAGE_ACTIVE);
+    memory_disk_free(yes.then);
+    vimg_slice_store_free(world.here);
+    memory_disk_free(world.disks[1]);
+    world.disks[1] = no.then;
+    world.here = open_disk(world.disks[1], TRUE);
+    helper_fence_all(world.here);
+    g_assert_cmpint(helper_state(world.here, world.uuid), ==, VIMG_IMAGE_SAVING);
+    pull_again(&world);
+    g_assert_cmpuint(world.sent, ==, 0);
+}
+
+/* One of an older daemon, which asks for no verdict. */
+static void
+test_unasked(void)
+{
+    g_auto(World) world = world_new(TRUE);
+    Judge nobody = {0};
+    const VimgPullRequest request = {
+        .size = G_STRUCT_OFFSET(VimgPullRequest, judge), .judge = judge, .judge_data = &nobody};
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    make(&world, &error);
+    vimg_pull(world.here, world.uuid, world.source, world.from, &request, NULL, &world.sent, &out,
+              &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(nobody.asked, ==, 0);
 }
 
 /* ---- damage ----------------------------------------------------------------------------- */
@@ -626,6 +749,9 @@ main(int argc, char **argv)
     g_test_add_data_func("/imagestore/pull/bad-source/garbage", "garbage", test_bad_source);
     g_test_add_data_func("/imagestore/pull/bad-source/empty", "", test_bad_source);
     g_test_add_data_func("/imagestore/pull/bad-source/missing", NULL, test_bad_source);
+    g_test_add_func("/imagestore/pull/judged", test_judged);
+    g_test_add_func("/imagestore/pull/judged-way", test_judged_way);
+    g_test_add_func("/imagestore/pull/unasked", test_unasked);
     g_test_add_func("/imagestore/pull/mend", test_mend);
     g_test_add_func("/imagestore/pull/resume", test_resume);
     g_test_add_func("/imagestore/pull/patience", test_patience);

@@ -6,7 +6,9 @@
 #include "config.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cut-stream.h"
@@ -92,6 +94,62 @@ test_job(void)
     }
     vimg_transport_free(transport);
     helper_remove_dir(dir);
+}
+
+static guint64
+tell_number(VimgPluginJob *job)
+{
+    g_assert_true(job == HELPER_JOB);
+    return 7;
+}
+
+/* One that the daemon knows is the same in its next call. */
+static void
+test_job_number_told(void)
+{
+    const VimgServices *before = vimg_services;
+    const VimgServices services = {.size = sizeof(services), .job_number = tell_number};
+    guint i;
+
+    vimg_services = &services;
+    g_assert_cmpuint(vimg_transport_job_number(), ==, 0);
+    for (i = 0; i < 2; i++) {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpuint(vimg_transport_job_number(), ==, 7);
+    }
+    vimg_services = before;
+}
+
+/* Another job at the address of one that ended does not inherit how long that one waited. */
+static void
+test_job_number(void)
+{
+    guint64 first;
+
+    vimg_transport_hold_job(HELPER_JOB);
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        first = vimg_transport_job_number();
+        {
+            VIMG_TRANSPORT_PATIENCE(NULL);
+
+            g_assert_cmpuint(vimg_transport_job_number(), ==, 0);
+        }
+    }
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpuint(vimg_transport_job_number(), ==, first);
+    }
+    vimg_transport_drop_job(HELPER_JOB);
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_cmpuint(vimg_transport_job_number(), >, first);
+    }
+    g_assert_cmpuint(first, >, 0);
 }
 
 static void
@@ -221,6 +279,144 @@ test_fatal(void)
     vimg_transport_free(transport);
 }
 
+/* ---- given up ------------------------------------------------------------------------------ */
+
+/* What is never there; a server whose process stands still may be. */
+typedef struct {
+    gint asked;    /* atomic: it is waited for */
+    gint given_up; /* likewise */
+    GPid pid;      /* 0: it is no process */
+    int peer;      /* 0: likewise, no socket */
+} Nowhere;
+
+static gboolean
+is_given_up(gpointer data)
+{
+    Nowhere *nowhere = data;
+
+    __atomic_store_n(&nowhere->asked, TRUE, __ATOMIC_RELEASE);
+    return __atomic_load_n(&nowhere->given_up, __ATOMIC_ACQUIRE);
+}
+
+static void
+give_up(gpointer data)
+{
+    __atomic_store_n(&((Nowhere *)data)->given_up, TRUE, __ATOMIC_RELEASE);
+}
+
+static VimgSftpStream *
+connect_nowhere(gpointer data, GError **error)
+{
+    while (!is_given_up(data))
+        g_usleep(1000);
+    throw_error(error, VIMG_ERROR_ABORTED, "no more");
+    return NULL;
+}
+
+/* It takes what is said, and says nothing. */
+static VimgSftpStream *
+connect_silent(gpointer data, GError **error)
+{
+    VimgSftpStream *stream;
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), ==, 0);
+    stream = vimg_sftp_stream_new_fd(fds[0]);
+    stream->given_up = is_given_up;
+    stream->given_up_data = data;
+    ((Nowhere *)data)->peer = fds[1];
+    return stream;
+}
+
+static VimgSftpStream *
+connect_stopped(gpointer data, GError **error)
+{
+    Nowhere *nowhere = data;
+    VimgSftpStream *stream = vimg_sftp_stream_new_fd(helper_sftp_server(NULL, &nowhere->pid));
+
+    stream->given_up = is_given_up;
+    stream->given_up_data = nowhere;
+    return stream;
+}
+
+static gboolean
+check_stopped(VimgTransport *fresh, gpointer data, GError **error)
+{
+    Nowhere *nowhere = data;
+    VimgFileInfo info;
+    int result;
+
+    g_assert_cmpint(kill(nowhere->pid, SIGSTOP), ==, 0);
+    result = vimg_transport_stat(fresh, ".", &info);
+    kill(nowhere->pid, SIGKILL);
+    return throw_result(error, result, "%s", "stopped");
+}
+
+static const struct {
+    const char *path;
+    VimgSftpStream *(*connect)(gpointer data, GError **error);
+    gboolean (*check)(VimgTransport *fresh, gpointer data, GError **error);
+} nowheres[] = {
+    {"connect", connect_nowhere, NULL},
+    {"greeting", connect_silent, NULL},
+    {"check", connect_stopped, check_stopped},
+};
+
+/* Who asked for it by a job that is cancelled goes, and so does the transport. */
+static void
+test_given_up(gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    Nowhere nowhere = {.asked = FALSE};
+    VimgTransport *transport =
+        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = "/",
+                                                           .connect = nowheres[i].connect,
+                                                           .check = nowheres[i].check,
+                                                           .give_up = give_up,
+                                                           .data = &nowhere,
+                                                           .connections = 1,
+                                                           .patience = 1000});
+    g_autoptr(GError) error = NULL;
+
+    helper_serve();
+    helper_cancel_at = 1;
+    {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        g_assert_false(vimg_transport_sftp_connect(transport, &error));
+    }
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_assert_false(__atomic_load_n(&nowhere.given_up, __ATOMIC_ACQUIRE));
+    while (!__atomic_load_n(&nowhere.asked, __ATOMIC_ACQUIRE))
+        g_usleep(1000);
+    vimg_transport_free(transport);
+    g_assert_true(nowhere.given_up);
+    if (nowhere.pid > 0)
+        helper_sftp_reap(nowhere.pid);
+    if (nowhere.peer > 0)
+        close(nowhere.peer);
+    helper_cancel_at = 0;
+}
+
+/* In haste, what is lost is waited for as without a job, which may be cancelled. */
+static void
+test_haste(void)
+{
+    CutServer server = {.dir = "/", .code = VIMG_ERROR_DISCONNECTED, .failures = G_MAXUINT};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1);
+    VimgFileInfo info;
+
+    helper_serve();
+    helper_cancel_after = 0;
+    g_assert_null(vimg_transport_haste(HELPER_JOB));
+    g_assert_true(vimg_transport_job() == HELPER_JOB);
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ENOTCONN);
+    helper_cancel_after = 1;
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, ECANCELED);
+    g_assert_true(vimg_transport_haste(NULL) == HELPER_JOB);
+    vimg_transport_free(transport);
+}
+
 /* ---- which machine ------------------------------------------------------------------------- */
 
 /* All have the same directory, and connections are counted. */
@@ -325,6 +521,46 @@ test_same_machine(void)
     helper_remove_dir(dir);
 }
 
+#define MORE 3
+
+/* Each takes until all of them are on their way. */
+static VimgSftpStream *
+connect_together(gpointer data, GError **error)
+{
+    Machines *machines = data;
+
+    __atomic_add_fetch(&machines->more, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&machines->more, __ATOMIC_ACQUIRE) < MORE)
+        g_usleep(100);
+    return vimg_sftp_stream_new_fd(helper_sftp_server(NULL, NULL));
+}
+
+static void
+test_together(void)
+{
+    g_autofree char *dir = helper_dir();
+    Machines machines = {.dir = dir};
+    VimgTransport *transport =
+        vimg_transport_sftp_new(&(VimgSftpTransportConfig){.root = dir,
+                                                           .connect = connect_any,
+                                                           .connect_more = connect_together,
+                                                           .data = &machines,
+                                                           .connections = 1 + MORE,
+                                                           .patience = 1000});
+    VimgFileInfo info;
+
+    vimg_transport_expect(transport);
+    g_assert_cmpuint(machines.firsts, ==, 0);
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    vimg_transport_expect(transport);
+    while (__atomic_load_n(&machines.more, __ATOMIC_ACQUIRE) < MORE)
+        g_usleep(1000);
+    vimg_transport_free(transport);
+    g_assert_cmpuint(machines.more, ==, MORE);
+    g_assert_cmpuint(machines.firsts, ==, 1);
+    helper_remove_dir(dir);
+}
+
 /* A job goes on, once the server does; nothing else shows that it is not the operation. */
 static void
 test_flapping(void)
@@ -373,6 +609,36 @@ test_renew(void)
     vimg_transport_free(transport);
     g_assert_cmpuint(server.lost, ==, 0);
     helper_remove_dir(dir);
+}
+
+/* One that is there though its job was cancelled counts; else the former way is gone again. */
+static void
+test_renew_cancelled(void)
+{
+    CutServer server = {.dir = "/", .code = VIMG_ERROR_AUTH};
+    VimgTransport *transport = cut_transport_new(&server, 1, 1000);
+    gboolean renewed = FALSE;
+    guint tries;
+    VimgFileInfo info;
+
+    helper_serve();
+    g_assert_true(vimg_transport_sftp_connect(transport, NULL));
+    helper_cancel_at = 1;
+    /* a busy machine may take longer than is waited */
+    for (tries = 0; !renewed && tries < 20; tries++) {
+        VIMG_TRANSPORT_PATIENCE(HELPER_JOB);
+
+        renewed = vimg_transport_sftp_renew(transport, 1, NULL);
+    }
+    g_assert_true(renewed);
+    helper_cancel_at = 0;
+    tries = __atomic_load_n(&server.connections, __ATOMIC_RELAXED);
+    vimg_transport_sftp_restore(transport);
+    while (__atomic_load_n(&server.connections, __ATOMIC_RELAXED) == tries)
+        g_thread_yield();
+    g_assert_cmpint(vimg_transport_stat(transport, ".", &info), ==, 0);
+    vimg_transport_free(transport);
+    g_assert_cmpuint(server.lost, ==, 0);
 }
 
 /* ---- many at once -------------------------------------------------------------------------- */
@@ -487,20 +753,32 @@ int
 main(int argc, char **argv)
 {
     int status;
+    gsize i;
 
     g_test_init(&argc, &argv, NULL);
     large = helper_content(1, MIB, 0);
     g_test_add_func("/imagestore/sftp-links/patience", test_patience);
     g_test_add_func("/imagestore/sftp-links/refused", test_refused);
     g_test_add_func("/imagestore/sftp-links/job", test_job);
+    g_test_add_func("/imagestore/sftp-links/job-number", test_job_number);
+    g_test_add_func("/imagestore/sftp-links/job-number-told", test_job_number_told);
     g_test_add_func("/imagestore/sftp-links/cancel", test_cancel);
     g_test_add_func("/imagestore/sftp-links/connect-again", test_connect_again);
     g_test_add_func("/imagestore/sftp-links/status", test_status);
     g_test_add_func("/imagestore/sftp-links/fatal", test_fatal);
+    for (i = 0; i < G_N_ELEMENTS(nowheres); i++) {
+        g_autofree char *path =
+            g_strconcat("/imagestore/sftp-links/given-up/", nowheres[i].path, NULL);
+
+        g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_given_up);
+    }
+    g_test_add_func("/imagestore/sftp-links/haste", test_haste);
     g_test_add_func("/imagestore/sftp-links/machines", test_machines);
     g_test_add_func("/imagestore/sftp-links/same-machine", test_same_machine);
+    g_test_add_func("/imagestore/sftp-links/together", test_together);
     g_test_add_func("/imagestore/sftp-links/flapping", test_flapping);
     g_test_add_func("/imagestore/sftp-links/renew", test_renew);
+    g_test_add_func("/imagestore/sftp-links/renew-cancelled", test_renew_cancelled);
     g_test_add_data_func("/imagestore/sftp-links/many", GINT_TO_POINTER(FALSE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/many-cut", GINT_TO_POINTER(TRUE), test_many);
     g_test_add_data_func("/imagestore/sftp-links/upload/request", GINT_TO_POINTER(CUT_REQUEST),

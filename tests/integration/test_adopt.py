@@ -24,7 +24,7 @@ from virshcase import VirshCase, element, validate
 
 RETRIEVE = "<image:retrieve existing='yes'/>"
 SLOW = "<image:slice size='1048576' compression='9'/>"
-BIG = (48 if slow() else 256) * MIB
+BIG = (48 if slow() else 96 if remote.chosen() else 256) * MIB
 WAIT = 120
 
 
@@ -317,6 +317,7 @@ class Interrupted(AdoptCase):
         pool, path = self.begun()
         with open(path, "ab") as out:
             out.write(noise(512))
+        age(path, -3600)  # for as long as the test takes, it was written a moment ago
         self.wait_log("'big.img' is not adopted by storage pool '%s': volume 'big.img': file '" % pool)
         self.wait_log("%s' has changed" % path)
         self.until("the image stays", lambda: self.volumes(pool) == [])
@@ -478,8 +479,9 @@ class FindThere(SshCase):
         for name, place in ((pool, "one"), (pool + "-2", "two")):
             self.far(name=name, path=self.dir / place, start=False)
             self.v("pool-build", name)
-        self.pool(pool + "-3", self.work / "three", start=False)
+        self.far(name=pool + "-3", path=self.work / "three", start=False)
         self.v("pool-build", pool + "-3")
+        self.v("pool-undefine", pool + "-3")
         found = self.find("find-storage-pool-sources-as", "imagestore", host)
         self.assertEqual(self.dirs(found), ["%s/%s" % (self.dir, d) for d in ("one", "two")])
         found = self.find("find-storage-pool-sources", "imagestore",

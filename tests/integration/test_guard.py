@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import remote
 import runner
 from images import MIB, noise, same
 from rawrpc import pool_xml
@@ -73,7 +74,7 @@ class Guard(GuardCase):
         self.made_pool(start=False)
         uuid = self.store_uuid()
         self.lose()
-        self.refused("store %s is not in '%s'" % (uuid, self.dir), ("pool-start",),
+        self.refused("store %s is not in '%s'" % (uuid, remote.where(self.dir)), ("pool-start",),
                      ("pool-build",), ("pool-build", "--no-overwrite"), ("pool-start", "--build"))
         self.assertFalse(self.dir.exists(), "nothing is made in its place")
         self.assertEqual(self.pool_state(), "inactive")
@@ -87,7 +88,7 @@ class Guard(GuardCase):
         self.lose()
         self.dir.mkdir()
         (self.dir / "lost+found").mkdir()
-        self.refused("store %s is not in '%s'" % (uuid, self.dir))
+        self.refused("store %s is not in '%s'" % (uuid, remote.where(self.dir)))
         self.assertEqual([p.name for p in self.dir.iterdir()], ["lost+found"])
         self.v("pool-build", "--overwrite", self.name)
         fresh = self.store_uuid()
@@ -281,7 +282,7 @@ class Disabled(GuardCase):
         pool = self.made_pool()
         edits = ("<image:description>golden</image:description>",
                  "<image:zone name='zone-1'/><image:zone name='zone-2'/>",
-                 "<image:dataNetwork cidr='10.1.0.0/16'/><image:syncNetwork cidr='10.2.0.0/16'/>",
+                 "<image:dataNetwork cidr='127.0.0.0/8'/><image:syncNetwork cidr='10.2.0.0/16'/>",
                  "<image:cleanup keepDeleted='60' keepTemporary='61'/>")
         for options in edits:
             self.redefine(options)

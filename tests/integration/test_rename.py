@@ -90,7 +90,11 @@ class Rename(EditCase):
             self.no("Storage volume not found", "vol-info", "imagestore://%s/v" % pool)
             self.assertNotIn(" %s " % pool, self.v("pool-list", "--all"))
             self.restart()
-            self.daemon.virsh("pool-refresh", new)
+            # pools with autostart start beside the first calls
+            for _ in range(600):
+                if self.pool_field(new, "State") == "running":
+                    break
+                time.sleep(0.1)
         self.v("pool-define-as", pool, "imagestore", "--target", self.daemon.path("other-dir"))
         self.v("pool-destroy", new)
         self.v("pool-delete", new)

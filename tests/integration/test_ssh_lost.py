@@ -5,6 +5,7 @@
 import hashlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import ctl
 import runner
+from control import Control
 from daemon import slow
 from images import MIB, same, write_raw
 from sshcase import SECONDS, SshCase
@@ -244,6 +246,47 @@ class Away(LostCase):
         moved.rename(self.dir)
         self.wait_refresh(pool)
         self.wait_state(pool, "running")
+
+
+class Cancelled(LostCase):
+    """Of a server that takes connections and says nothing, nobody waits for who cancels."""
+
+    def setUp(self):
+        super().setUp()
+        self.pool_name = self.far(LAZY, start=False)
+        self.v("pool-build", self.pool_name)
+        self.sshd.process.send_signal(signal.SIGSTOP)
+
+    def tearDown(self):
+        self.sshd.process.send_signal(signal.SIGCONT)
+        super().tearDown()
+
+    def cancelled(self, *command):
+        """Runs it until its job is there, cancels that, and returns what it says."""
+        child = subprocess.Popen([*map(str, command)], stdin=subprocess.DEVNULL, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                 env=ctl.environment(self.daemon.uri))
+        self.children.append(child)
+        with Control(self.daemon.socket) as control:
+            deadline = time.monotonic() + SECONDS
+            while not control.job_list():
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.02)
+            job, = control.job_list()
+            control.job_cancel(job.id)
+        out, _ = child.communicate(timeout=300)
+        self.assertNotEqual(child.returncode, 0)
+        self.assertIn("cancelled", out)
+        self.assertNotIn("no answer in time", out)
+
+    def test_build(self):
+        self.cancelled("virsh", "-q", "-c", self.daemon.uri, "pool-build", self.pool_name)
+
+    def test_delete(self):
+        self.cancelled("virsh", "-q", "-c", self.daemon.uri, "pool-delete", self.pool_name)
+
+    def test_doctor(self):
+        self.cancelled(ctl.CTL, "doctor", self.pool_name)
 
 
 class FarAway(LostCase):

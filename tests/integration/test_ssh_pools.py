@@ -6,12 +6,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import sys
 import time
+import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import ctl
+import namespaces
 import remote
 import runner
+from images import same
 from sshcase import NS, SECONDS, SshCase
 
 WAY = ["resolve", "connect", "key-exchange", "host-key", "login", "subsystem", "path"]
@@ -250,5 +253,112 @@ class Keys(SshCase):
             time.sleep(0.05)
 
 
+class Inet6(SshCase):
+    """An address of IPv6 wherever a host is named."""
+
+    server = {"address": "::1"}
+
+    def test_circle(self):
+        pool, path = self.far(), self.raw()
+        self.stored(pool, "disk", path)
+        same(path, self.fetched(pool, "disk"))
+        self.assertIn("<host name='::1' port='%d'/>" % self.sshd.port, self.pool_xml(pool))
+        self.v("pool-destroy", pool)
+        self.v("pool-start", pool)
+        self.assertEqual(self.volumes(pool), ["disk"])
+
+    def test_network(self):
+        """The address inside of it is used on both sides."""
+        pool = self.far("<image:dataNetwork cidr='::1/128'/>")
+        self.v("pool-destroy", pool)
+        for cidr, text in (("127.0.0.0/8", "server '::1' has no address in network '127.0.0.0/8'"),
+                           ("2001:db8::/32", "this host has no address in network '2001:db8::/32'")):
+            with self.subTest(cidr):
+                name = "%s-%s" % (self.name, cidr.split("/")[1])
+                self.refused(text, "<image:dataNetwork cidr='%s'/>" % cidr, name=name,
+                             path=self.dir / name)
+
+    def test_messages(self):
+        pool = self.far(start=False)
+        self.v("pool-build", pool)
+        steps = {step["step"]: step for step in self.json("doctor", pool)["steps"]}
+        self.assertEqual(steps["connect"]["detail"], "::1 port %d" % self.sshd.port)
+        self.assertIn("[::1]:%s" % self.dir, steps["path"]["detail"])
+        self.no("[::1]:%s/none" % self.dir, "pool-start",
+                self.far(name="none", path=self.dir / "none", start=False))
+        self.sshd.kill()
+        self.no("cannot connect to ::1 port %d" % self.sshd.port, "pool-start", pool)
+
+    def test_key(self):
+        """Refused, accepted and written down as OpenSSH does it."""
+        sshd = self.other(host_keys=("ed25519",), address="::1")
+        remote.set_password(self.daemon, sshd.password)
+        self.addCleanup(remote.set_password, self.daemon, self.sshd.password)
+        pool = self.far(sshd=sshd, start=False)
+        self.no("host key of ::1 port %d refused: it is not known" % sshd.port, "pool-start", pool)
+        self.ctl("host-key", "accept", pool, sshd.fingerprint())
+        self.v("pool-start", pool)
+        self.assertIn(sshd.known_hosts(), self.known_hosts.read_text())
+
+    def test_arguments(self):
+        """virsh has a host and its port in one word."""
+        host = "[::1]:%d" % self.sshd.port
+        self.v("pool-define-as", self.name, "imagestore", "--source-host", host, "--source-path",
+               self.dir, "--auth-type", "ssh", "--auth-username", self.sshd.user,
+               "--secret-usage", remote.USAGE)
+        self.made.append(self.name)
+        self.v("pool-start", self.name)
+        found = self.v("find-storage-pool-sources-as", "imagestore", host)
+        self.assertIn("<dir path='%s'/>" % self.dir, found.replace('"', "'"))
+
+
+@unittest.skipUnless(namespaces.entered(), "mounts need root")
+class SystemKeys(SshCase):
+    """/etc/ssh/ssh_known_hosts, of the test's own mount namespace."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.system = cls.daemon.path("etc-ssh") / "ssh_known_hosts"
+        namespaces.mount("--bind", cls.system.parent, "/etc/ssh")
+
+    @classmethod
+    def tearDownClass(cls):
+        namespaces.umount("/etc/ssh")
+        super().tearDownClass()
+
+    def setUp(self):
+        super().setUp()
+        self.known_hosts.unlink(missing_ok=True)
+
+    def test_second_source(self):
+        self.system.write_text(self.sshd.known_hosts())
+        self.v("pool-start", self.far(start=False), "--build")
+        self.assertFalse(self.known_hosts.exists(), "what the system knows is not written down")
+
+    def test_another_key_there(self):
+        """One that is accepted does not outweigh what the system knows: both are good."""
+        self.system.write_text("".join(
+            "[127.0.0.1]:%d %s\n" % (self.sshd.port, self.other().host_key(kind))
+            for kind in self.sshd.host_key_types))
+        pool = self.far(start=False)
+        self.no("it has changed from", "pool-start", pool)
+        self.ctl("host-key", "accept", pool, self.sshd.fingerprint())
+        self.v("pool-start", pool, "--build")
+
+    def test_revoked_there(self):
+        self.know(self.sshd.known_hosts())
+        self.system.write_text("".join("@revoked * %s\n" % self.sshd.host_key(kind)
+                                       for kind in self.sshd.host_key_types))
+        self.no("it is revoked", "pool-start", self.far(start=False))
+
+    def test_not_there(self):
+        self.system.unlink(missing_ok=True)
+        self.no("it is not known", "pool-start", self.far(start=False))
+        self.know(self.sshd.known_hosts())
+        self.v("pool-start", self.name, "--build")
+
+
 if __name__ == "__main__":
+    namespaces.enter()
     runner.main("ssh-pools")

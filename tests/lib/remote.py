@@ -35,9 +35,14 @@ def server():
 def source(path, sshd=None, port=None):
     """The <source> of a pool whose store lies at @path of @sshd, or behind a proxy at @port."""
     sshd = sshd or server()
-    return ("<source><host name='127.0.0.1' port='%d'/><dir path='%s'/><auth type='ssh' "
+    return ("<source><host name='%s' port='%d'/><dir path='%s'/><auth type='ssh' "
             "username='%s'><secret usage='%s'/></auth></source>"
-            % (port or sshd.port, path, sshd.user, USAGE))
+            % (sshd.address, port or sshd.port, path, sshd.user, USAGE))
+
+
+def where(path):
+    """@path of a pool as messages name it."""
+    return "%s:%s" % (server().address, path) if chosen() else str(path)
 
 
 def prepare(daemon, sshd=None, port=None, password=None):

@@ -1,4 +1,4 @@
-# sshd.py: a private OpenSSH server on 127.0.0.1, with keys, a port and a password of its own
+# sshd.py: a private OpenSSH server on the loopback interface, with keys, a port and a password of its own
 #
 # It looks accounts up in files of the test (libnss-wrapper), so that logging in by password needs
 # no account of the machine, and changes none.  Who runs it is who one logs in as; root as "root".
@@ -29,9 +29,9 @@ def nss_wrapper():
     return str(found[0])
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def free_port(address="127.0.0.1"):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.bind((address, 0))
         return probe.getsockname()[1]
 
 
@@ -66,13 +66,15 @@ class Sshd:
     @without: requests it does not know, of EXTENSIONS; an old or foreign server.
     @read_only: refuses all that changes something.
     @options: further lines of sshd_config; the first of a keyword counts.
+    @address: 127.0.0.1 or ::1.
     The directories survive stop() and kill(), so that start() is a restart on the same port.
     """
 
     def __init__(self, sftp="internal-sftp", without=(), read_only=False, options=(),
-                 host_keys=HOST_KEYS):
+                 host_keys=HOST_KEYS, address="127.0.0.1"):
         self.root = Path(tempfile.mkdtemp(prefix="sshd-", dir=os.environ.get("VIMG_TEST_TMP")))
-        self.port = free_port()
+        self.address = address
+        self.port = free_port(address)
         self.user = "root" if os.geteuid() == 0 else getpass.getuser()
         self.password = secrets.token_hex(12)
         self.host_key_types = host_keys
@@ -107,7 +109,7 @@ class Sshd:
 
     def known_hosts(self, port=None):
         """Lines that make it known, also where a proxy at @port stands before it."""
-        return "".join("[127.0.0.1]:%d %s\n" % (port or self.port, self.host_key(kind))
+        return "".join("[%s]:%d %s\n" % (self.address, port or self.port, self.host_key(kind))
                        for kind in self.host_key_types)
 
     def user_key(self, name, kind, password="", *more):
@@ -138,7 +140,7 @@ class Sshd:
 
     def write_config(self):
         lines = self.options + [
-            "Port %d" % self.port, "ListenAddress 127.0.0.1", "PidFile none", "UsePAM no",
+            "Port %d" % self.port, "ListenAddress " + self.address, "PidFile none", "UsePAM no",
             "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication yes",
             "PubkeyAuthentication yes", "AuthorizedKeysFile %s/authorized_keys" % self.root,
             "LogLevel VERBOSE", "UseDNS no", "PrintMotd no", "MaxStartups 100"]
@@ -154,6 +156,7 @@ class Sshd:
                    NSS_WRAPPER_PASSWD=str(self.root / "passwd"),
                    NSS_WRAPPER_GROUP=str(self.root / "group"),
                    NSS_WRAPPER_SHADOW=str(self.root / "shadow"))
+        before = len(self.log())
         # -r: a connection is a fork, which keeps the accounts, and not a program started anew
         self.process = subprocess.Popen(
             [PROGRAM, "-D", "-r", "-f", str(self.root / "sshd_config"), "-E", str(self.log_path)],
@@ -162,12 +165,15 @@ class Sshd:
         deadline = time.monotonic() + SECONDS
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return self
+                socket.create_connection((self.address, self.port)).close()
+                # it, and not what took the port meanwhile
+                if "Server listening" in self.log()[before:]:
+                    return self
             except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise AssertionError("sshd does not serve:\n" + self.log()) from None
-                time.sleep(0.01)
+                pass
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError("sshd does not serve:\n" + self.log())
+            time.sleep(0.01)
 
     def alive(self):
         return self.process is not None and self.process.poll() is None

@@ -57,7 +57,7 @@ liar_open(const char *lie)
 {
     g_auto(Pool) pool = liar_pool(lie);
     g_autoptr(GError) error = NULL;
-    VimgStore *store = vimg_store_open(get("liar"), pool.view, 0, NULL, &error);
+    VimgStore *store = vimg_store_open(get("liar"), pool.view, 0, NULL, NULL, &error);
 
     g_assert_no_error(error);
     return store;

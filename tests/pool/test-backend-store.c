@@ -27,7 +27,7 @@ test_open_lie(gconstpointer data)
     guint i = GPOINTER_TO_UINT(data);
     g_auto(Pool) pool = liar_pool(open_lies[i].lie);
     g_autoptr(GError) error = NULL;
-    VimgStore *store = vimg_store_open(get("liar"), pool.view, 0, NULL, &error);
+    VimgStore *store = vimg_store_open(get("liar"), pool.view, 0, NULL, NULL, &error);
 
     assert_refused(store != NULL, &error, open_lies[i].code, open_lies[i].text);
 }
@@ -258,6 +258,14 @@ test_clone(void)
     g_assert_no_error(error);
 }
 
+/* A judge() of a backend that asks and shows nothing. */
+static gboolean
+judge(gpointer content, const VimgPluginImage *image, gpointer data, GError **error)
+{
+    g_assert_null(vimg_reader_open_pulled(data, content, "two", 0, 1, NULL, error));
+    return FALSE;
+}
+
 static void
 test_pull(void)
 {
@@ -272,6 +280,7 @@ test_pull(void)
     const VimgPullRequest request = {.size = sizeof(request)};
     g_autoptr(VimgStore) source = liar_open("probe-moves");
     g_autoptr(VimgStore) here = liar_open("");
+    const VimgPullRequest judged = {.size = sizeof(judged), .judge = judge, .judge_data = here};
     g_autoptr(VimgStore) same = liar_open("");
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) error = NULL;
@@ -294,6 +303,11 @@ test_pull(void)
         vimg_store_pull(here, ONE_UUID, source, ONE_UUID, &request, NULL, &sent, &out, &error));
     g_assert_no_error(error);
     g_assert_cmpuint(sent, ==, 7);
+    vimg_plugin_image_clear(&out);
+    assert_refused(
+        vimg_store_pull(here, ONE_UUID, source, ONE_UUID, &judged, NULL, &sent, &out, &error),
+        &error, VIMG_ERROR_INTERNAL, "a copy that cannot be read");
+    g_clear_error(&error);
     assert_refused(vimg_store_same(here, ONE_UUID, source, ONE_UUID, &alike, &error), &error,
                    VIMG_ERROR_NO_SUPPORT, "cannot be compared");
 }
@@ -431,7 +445,7 @@ test_absent(void)
 {
     g_auto(Pool) pool = pool_new("shorter", "", "");
     g_autoptr(GError) error = NULL;
-    g_autoptr(VimgStore) store = vimg_store_open(get("shorter"), pool.view, 0, NULL, &error);
+    g_autoptr(VimgStore) store = vimg_store_open(get("shorter"), pool.view, 0, NULL, NULL, &error);
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
     g_assert_no_error(error);

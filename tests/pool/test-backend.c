@@ -176,7 +176,7 @@ test_shorter(void)
     g_assert_false(vimg_type_has_format(type, "ra"));
     g_assert_false(vimg_type_takes_undeclared(type));
     g_assert_true(vimg_type_takes_undeclared(get("liar")));
-    store = vimg_store_open(type, pool.view, 0, NULL, &error);
+    store = vimg_store_open(type, pool.view, 0, NULL, NULL, &error);
     g_assert_no_error(error);
     g_assert_false(vimg_store_can_clone(store, store));
     assert_refused(vimg_store_clone(store, ONE_UUID, &image, NULL, &out, &error), &error,
@@ -189,7 +189,7 @@ test_absent(void)
 {
     g_auto(Pool) pool = pool_new("shorter", "", "");
     const VimgType *type = get("shorter");
-    g_autoptr(VimgStore) store = vimg_store_open(type, pool.view, 0, NULL, NULL);
+    g_autoptr(VimgStore) store = vimg_store_open(type, pool.view, 0, NULL, NULL, NULL);
     const VimgWriteRequest request = {.size = sizeof(request)};
     VimgPluginImage image = named((char *)TWO_UUID, (char *)"two");
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;

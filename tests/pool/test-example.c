@@ -31,7 +31,7 @@ open_store(Fixture *f, const char *store_id, guint flags, GError **error)
 {
     g_autoptr(VimgPoolView) view = vimg_pool_view_new(f->def, store_id, "/nowhere");
 
-    return vimg_store_open(f->type, view, flags, NULL, error);
+    return vimg_store_open(f->type, view, flags, NULL, NULL, error);
 }
 
 static void

@@ -156,6 +156,34 @@ test_copy_fails(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
 }
 
+static void
+create_liar(Fixture *fixture, const char *lie)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<pool type='liar'><name>%s</name><source><name>%s</name></source></pool>", lie, lie);
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(fixture, xml, 0, &error);
+    g_assert_no_error(error);
+}
+
+/* A backend that asked for a verdict, and does not care for it, is not believed. */
+static void
+test_pull_anyway(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *names = NULL;
+    g_autoptr(GError) error = NULL;
+
+    create_liar(fixture, "source");
+    create_liar(fixture, "pull-anyway");
+    g_assert_false(clone_vol(fixture, "pull-anyway", "<volume><name>c</name></volume>", "source",
+                             "one", &error));
+    assert_error_text(&error, VIMG_ERROR_INTERNAL,
+                      "internal error: volume 'one': liar: a copy that was refused");
+    names = vol_names(fixture, "pull-anyway");
+    g_assert_null(strstr(names, "c"));
+}
+
 typedef struct {
     Fixture *fixture;
     gboolean ok;
@@ -220,6 +248,7 @@ main(int argc, char **argv)
         FIXTURE_ADD(path, GSIZE_TO_POINTER(i), test_copy);
     }
     FIXTURE_ADD("/model/copy/fails", NULL, test_copy_fails);
+    FIXTURE_ADD("/model/copy/pull-anyway", NULL, test_pull_anyway);
     FIXTURE_ADD("/model/copy/held", NULL, test_copy_held);
     return g_test_run();
 }

@@ -231,6 +231,20 @@ test_broken(Fixture *fixture, gconstpointer data)
                                    "completed, delete or wipe it in storage pool 'copy': "));
 }
 
+/* What came of one that lies is kept no more than if it had been moved as it lies. */
+static void
+test_liar(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *names = NULL;
+
+    make_pools(fixture);
+    fixture->memory->put_image("/mem/images", "a", qcow2_image(), QCOW2_SIZE);
+    assert_sync(fixture, &all, "refused: a");
+    g_assert_cmpuint(fixture->memcopy->calls("/copy", "writer_write"), >, 0);
+    names = vol_names(fixture, "copy");
+    g_assert_cmpstr(names, ==, "");
+}
+
 /* A report has room for so many names, and counts the others. */
 static void
 test_long_report(void)
@@ -316,6 +330,7 @@ main(int argc, char **argv)
         {"/model/sync/refused", test_refused},
         {"/model/sync/network", test_network},
         {"/model/sync/broken", test_broken},
+        {"/model/sync/liar", test_liar},
     };
 
     g_test_init(&argc, &argv, NULL);

@@ -181,6 +181,9 @@ test_jobs(void)
 
     services->job_progress(NULL, "x", 1, 2);
     g_assert_false(services->job_cancelled(NULL));
+    g_assert_cmpuint(services->job_number(NULL), ==, 0);
+    g_assert_cmpuint(services->job_number(job), ==, vimg_job_id(job));
+    g_assert_cmpuint(services->job_number(job), >, 0);
     services->job_progress(job, "importing", 1, 2);
     list = vimg_jobs_list(jobs, NULL);
     g_assert_cmpstr(((VimgJobInfo *)g_ptr_array_index(list, 0))->phase, ==, "importing");

@@ -274,6 +274,32 @@ test_silent_first(void)
     g_assert_nonnull(ssh);
 }
 
+static gboolean
+is_given_up(gpointer data)
+{
+    return ++*(guint *)data >= 3;
+}
+
+/* Nobody waits for the one that hangs, nor for the next. */
+static void
+test_given_up(void)
+{
+    static const HostileCase silent = {.serve = hang};
+    g_autoptr(Listener) listener = listener_new(serve_case, (gpointer)&silent);
+    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
+    VimgSshTarget target = sshd_target(sshd);
+    VimgPluginAddress hosts[] = {{"127.0.0.1", listener_port(listener)}, sshd->address};
+    g_autoptr(GError) error = NULL;
+    guint asked = 0;
+
+    target.hosts = hosts;
+    target.n_hosts = G_N_ELEMENTS(hosts);
+    target.given_up = (VimgSshGivenUp){is_given_up, &asked};
+    g_assert_null(vimg_ssh_connect(&target, NULL, NULL, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_assert_cmpuint(asked, ==, 3);
+}
+
 /* ---- a good server, with somebody in between */
 
 typedef struct {
@@ -388,6 +414,7 @@ main(int argc, char **argv)
     for (i = 0; i < G_N_ELEMENTS(cases); i++)
         g_test_add_data_func(cases[i].path, &cases[i], test_case);
     g_test_add_func("/ssh/hostile/silent-first", test_silent_first);
+    g_test_add_func("/ssh/hostile/given-up", test_given_up);
     g_test_add_func("/ssh/hostile/cut", test_cut);
     g_test_add_func("/ssh/hostile/spoilt", test_spoilt);
     return g_test_run();

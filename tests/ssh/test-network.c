@@ -141,10 +141,10 @@ test_bound(void)
     inet_pton(AF_INET, "127.0.0.9", &mine.sin_addr);
     memcpy(&local.address, &mine, sizeof(mine));
     g_assert_true(vimg_network_parse("127.0.0.1/32", &network, &error));
-    endpoints = vimg_network_resolve(&sshd->address, &network, deadline, &error);
+    endpoints = vimg_network_resolve(&sshd->address, &network, deadline, NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(endpoints->len, ==, 1); /* not ::1 */
-    fd = vimg_network_connect(endpoints->pdata[0], &local, deadline);
+    fd = vimg_network_connect(endpoints->pdata[0], &local, deadline, NULL);
     g_assert_cmpint(fd, >=, 0);
     g_assert_cmpint(getsockname(fd, (struct sockaddr *)&found, &length), ==, 0);
     g_assert_cmpuint(found.sin_addr.s_addr, ==, mine.sin_addr.s_addr);
@@ -239,9 +239,28 @@ assert_no_answer(guint16 port)
     VimgPluginAddress host = {.name = HANGING, .port = port};
     g_autoptr(GError) error = NULL;
 
-    g_assert_null(
-        vimg_network_resolve(&host, NULL, g_get_monotonic_time() + G_USEC_PER_SEC / 10, &error));
+    g_assert_null(vimg_network_resolve(&host, NULL, g_get_monotonic_time() + G_USEC_PER_SEC / 10,
+                                       NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+}
+
+static gboolean
+is_given_up(gpointer data)
+{
+    return ++*(guint *)data >= 2;
+}
+
+static void
+assert_given_up(guint16 port)
+{
+    VimgPluginAddress host = {.name = HANGING, .port = port};
+    guint asked = 0;
+    const VimgSshGivenUp given_up = {is_given_up, &asked};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(vimg_network_resolve(&host, NULL, G_MAXINT64, &given_up, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_assert_cmpuint(asked, ==, 2);
 }
 
 static void *
@@ -249,8 +268,8 @@ await_answer(void *data)
 {
     VimgPluginAddress host = {.name = HANGING};
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) endpoints =
-        vimg_network_resolve(&host, NULL, g_get_monotonic_time() + 60 * G_USEC_PER_SEC, &error);
+    g_autoptr(GPtrArray) endpoints = vimg_network_resolve(
+        &host, NULL, g_get_monotonic_time() + 60 * G_USEC_PER_SEC, NULL, &error);
 
     (void)data;
     g_assert_no_error(error);
@@ -273,6 +292,7 @@ test_hanging(void)
     g_assert_cmpuint(n_asked, ==, 1);
     pthread_mutex_unlock(&resolver_lock);
     assert_no_answer(2222); /* another question */
+    assert_given_up(2222);
     for (i = 0; i < G_N_ELEMENTS(waiting); i++)
         g_assert_cmpint(pthread_create(&waiting[i], NULL, await_answer, NULL), ==, 0);
     pthread_mutex_lock(&resolver_lock);

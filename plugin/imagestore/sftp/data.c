@@ -172,7 +172,13 @@ created(VimgSftpCall *call, const VimgSftpReply *reply)
         return;
     }
     task->mine = TRUE;
-    begin_writing(task, reply);
+    if (task->op->size > 0 || task->op->durable) {
+        begin_writing(task, reply);
+        return;
+    }
+    /* an empty one, such as a sign, is there with all that it says */
+    vimg_sftp_keep_handle(task, reply);
+    vimg_sftp_close(task);
 }
 
 static void
@@ -382,10 +388,19 @@ read_seen(VimgSftpCall *call, const VimgSftpReply *reply)
     open_file(call->task, VIMG_SFTP_FLAG_READ, read_opened);
 }
 
+/* Once it was found to be another file than was seen, it is looked at after all. */
 void
 vimg_sftp_read(VimgSftpTask *task)
 {
-    vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->path, read_seen);
+    VimgOp *op = task->op;
+    const VimgFileInfo *seen = task->rounds == 0 ? op->seen : NULL;
+
+    if (!seen || seen->type != VIMG_FILE_REGULAR || seen->size > op->size) {
+        vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->path, read_seen);
+        return;
+    }
+    op->content = vimg_buffer_new((gsize)seen->size);
+    open_file(task, VIMG_SFTP_FLAG_READ, read_opened);
 }
 
 static void

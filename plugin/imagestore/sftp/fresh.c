@@ -11,6 +11,8 @@
 #include "fresh.h"
 #include "task.h"
 
+#define ASK_EVERY (G_USEC_PER_SEC / 2) /* whether it is given up */
+
 typedef struct {
     VimgTransport parent;
     VimgSftpSession *session;
@@ -30,6 +32,17 @@ ended(VimgSftpTask *task)
     pthread_cond_signal(&fresh->changed);
 }
 
+/* Waits for it, but not long. */
+static gboolean
+has_ended(Fresh *fresh)
+{
+    LOCK_GUARD(&fresh->lock);
+
+    if (!fresh->ended)
+        cond_wait_until(&fresh->changed, &fresh->lock, g_get_monotonic_time() + ASK_EVERY);
+    return fresh->ended;
+}
+
 static void
 run_one(Fresh *fresh, VimgOp *op)
 {
@@ -39,13 +52,9 @@ run_one(Fresh *fresh, VimgOp *op)
     task->ended = ended;
     fresh->ended = FALSE;
     vimg_sftp_task_start(task, fresh->session);
-    {
-        LOCK_GUARD(&fresh->lock);
-
-        /* a server that is silent is lost by then */
-        while (!fresh->ended)
-            thread_must(pthread_cond_wait(&fresh->changed, &fresh->lock));
-    }
+    /* a server that is silent is lost before long */
+    while (!has_ended(fresh))
+        vimg_sftp_session_heed(fresh->session);
     if (task->lost) {
         g_clear_pointer(&op->content, vimg_buffer_unref);
         g_clear_pointer(&op->names, g_ptr_array_unref);

@@ -1,7 +1,7 @@
 /*
  * links.h: the connections of one transport
  *
- * A thread opens them, one at a time, looks after them and frees those that were lost; whoever has
+ * A thread opens them, looks after them and frees those that were lost; whoever has
  * something to ask takes a place on the least busy one.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -43,11 +43,15 @@ VimgSftpLink *vimg_sftp_links_take(VimgSftpLinks *links, VimgSftpBatch *batch, g
 /* Any thread.  @bytes: as when it was taken; @lost: so was the connection. */
 void vimg_sftp_links_put(VimgSftpLinks *links, VimgSftpBatch *batch, VimgSftpLink *link,
                          guint64 bytes, gboolean lost);
+/* Much is about to be moved: what may be opened is, if there is a connection. */
+void vimg_sftp_links_expect(VimgSftpLinks *links);
 VimgSftpSession *vimg_sftp_link_session(VimgSftpLink *link);
 
 gboolean vimg_sftp_links_connect(VimgSftpLinks *links, GError **error);
 /* See vimg_transport_sftp_renew(). */
 gboolean vimg_sftp_links_renew(VimgSftpLinks *links, guint connections, GError **error);
+/* See vimg_transport_sftp_restore(). */
+void vimg_sftp_links_restore(VimgSftpLinks *links);
 /* Returns: (transfer full) why there is no connection, or NULL. */
 char *vimg_sftp_links_reason(VimgSftpLinks *links);
 

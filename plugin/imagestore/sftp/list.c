@@ -35,11 +35,17 @@ end_list(VimgSftpTask *task)
 
 static void listed(VimgSftpCall *call, const VimgSftpReply *reply);
 
+/* Nothing is under way. */
 static void
 list_next(VimgSftpTask *task, guint n)
 {
     guint i;
 
+    if (task->window_size != n) {
+        g_free(task->window);
+        task->window = g_new0(VimgSftpCall, n);
+        task->window_size = n;
+    }
     /* all of them first: an answer may come at once */
     task->active = n;
     for (i = 0; i < n; i++)
@@ -133,7 +139,6 @@ list_opened(VimgSftpCall *call, const VimgSftpReply *reply)
     task->op->names = g_ptr_array_new_with_free_func(g_free);
     if (task->op->with_infos)
         task->op->infos = g_array_new(FALSE, FALSE, sizeof(VimgFileInfo));
-    task->window = g_new0(VimgSftpCall, WINDOW);
     list_next(task, FIRST);
 }
 

@@ -21,11 +21,12 @@
 
 #define PATIENCE 30000 /* milliseconds */
 #define SLOW_PATIENCE 120000
+#define ASK_EVERY 500 /* the same: whether what is being opened was given up */
 /*
  * Under way at once.  A channel of OpenSSH takes 2 MiB a round trip: twice as much, each way, keeps
  * it full while answers come back.  The number of requests is what bounds the small ones.
  */
-#define WINDOW_REQUESTS 1024
+#define WINDOW_REQUESTS 4096
 #define WINDOW_BYTES ((guint64)4 * 1024 * 1024)
 /* What a request weighs besides its data: as much as takes a server about as long. */
 #define REQUEST_WEIGHT ((guint64)4 * 1024)
@@ -315,6 +316,8 @@ rest(VimgSftpSession *session, GError **error)
     gint64 left;
     int timeout;
 
+    if (!session->greeted && vimg_sftp_stream_is_given_up(stream))
+        return throw_error(error, VIMG_ERROR_ABORTED, _("cancelled by a client"));
     if (session->greeted && session->wire.moved - session->alive_moved >= TRICKLE)
         set_alive(session);
     left = patience_left(session);
@@ -329,6 +332,8 @@ rest(VimgSftpSession *session, GError **error)
         if (due >= 0 && (timeout < 0 || due < timeout))
             timeout = due;
     }
+    if (!session->greeted && stream->given_up)
+        timeout = MIN(timeout, ASK_EVERY); /* something is asked of it */
     sleep_until_woken(session, timeout);
     return TRUE;
 }
@@ -465,18 +470,29 @@ vimg_sftp_session_new(VimgSftpStream *stream, GError **error)
     return vimg_sftp_session_new_patient(stream, PATIENCE, SLOW_PATIENCE, error);
 }
 
+static void
+stop(VimgSftpSession *session)
+{
+    LOCK_GUARD(&session->lock);
+
+    session->stopping = TRUE;
+    eventfd_write(session->wake, 1);
+}
+
+void
+vimg_sftp_session_heed(VimgSftpSession *session)
+{
+    if (vimg_sftp_stream_is_given_up(session->wire.stream))
+        stop(session);
+}
+
 void
 vimg_sftp_session_free(VimgSftpSession *session)
 {
     if (!session)
         return;
     if (session->started) {
-        {
-            LOCK_GUARD(&session->lock);
-
-            session->stopping = TRUE;
-            eventfd_write(session->wake, 1);
-        }
+        stop(session);
         thread_must(pthread_join(session->thread, NULL));
     }
     if (session->wake >= 0)

@@ -46,7 +46,7 @@ struct _VimgSftpRequest {
 /*
  * Greets the server and asks for its limits.  Takes @stream over, also on failure.  Returns:
  * (transfer full); NULL with VIMG_ERROR_DISCONNECTED if that takes longer than half a minute or the
- * server speaks nonsense.
+ * server speaks nonsense, with VIMG_ERROR_ABORTED if @stream was given up.
  */
 VimgSftpSession *vimg_sftp_session_new(VimgSftpStream *stream, GError **error);
 const VimgSftpServer *vimg_sftp_session_server(const VimgSftpSession *session);
@@ -56,6 +56,8 @@ void vimg_sftp_session_note_directories(VimgSftpSession *session, gboolean opene
 void vimg_sftp_session_submit(VimgSftpSession *session, VimgSftpRequest *request);
 /* Whether it was lost; @reason: (transfer full) why, in words.  Once lost it stays so. */
 gboolean vimg_sftp_session_is_lost(VimgSftpSession *session, char **reason);
+/* Loses it if its stream was given up. */
+void vimg_sftp_session_heed(VimgSftpSession *session);
 /* Bytes and requests under way, to choose the least busy of several. */
 guint64 vimg_sftp_session_load(VimgSftpSession *session);
 /* Ends the thread; what was under way is done with NULL.  Accepts NULL; not from done(). */

@@ -65,7 +65,7 @@ static const VimgSftpStreamOps fd_ops = {
 VimgSftpStream *
 vimg_sftp_stream_new_fd(int fd)
 {
-    VimgSftpStream *stream = g_new(VimgSftpStream, 1);
+    VimgSftpStream *stream = g_new0(VimgSftpStream, 1);
 
     stream->ops = &fd_ops;
     stream->fd = fd;

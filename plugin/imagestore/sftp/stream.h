@@ -34,7 +34,17 @@ typedef struct {
 struct _VimgSftpStream {
     const VimgSftpStreamOps *ops;
     int fd; /* to poll(), not to read */
+    /* optional: whether nobody waits any more for what it is opened for; asked until that is done
+     */
+    gboolean (*given_up)(gpointer data);
+    gpointer given_up_data;
 };
+
+static inline gboolean
+vimg_sftp_stream_is_given_up(const VimgSftpStream *stream)
+{
+    return stream->given_up && stream->given_up(stream->given_up_data);
+}
 
 /* Over a connected socket, which it owns.  Returns: (transfer full). */
 VimgSftpStream *vimg_sftp_stream_new_fd(int fd);

@@ -32,9 +32,10 @@ call_done(VimgSftpRequest *request, const VimgSftpReply *reply)
     VimgSftpCall *call = request->owner;
     VimgSftpTask *task = call->task;
 
+    /* of two that were asked at once one may be answered where it was asked */
     if (!reply)
-        task->lost = TRUE;
-    else if (!task->lost)
+        __atomic_store_n(&task->lost, TRUE, __ATOMIC_RELAXED);
+    else if (!__atomic_load_n(&task->lost, __ATOMIC_RELAXED))
         call->next(call, reply);
     release(task);
 }
@@ -386,28 +387,82 @@ unlinked(VimgSftpCall *call, const VimgSftpReply *reply)
     call->task->op->result = 0;
 }
 
-/* The first of two steps decides, so a lease that is fenced then is no failure. */
+/* What cannot be made durable so is left to whoever asked. */
 static void
-linked(VimgSftpCall *call, const VimgSftpReply *reply)
+dir_synced(VimgSftpCall *call, const VimgSftpReply *reply)
 {
-    VimgSftpTask *task = call->task;
+    vimg_sftp_close(call->task);
+    call->task->op->synced = reply->status == VIMG_SFTP_OK;
+}
 
-    if (reply->status == VIMG_SFTP_OK)
+/*
+ * Both answers are there: of the link, and, if it was asked for and can be had, the handle of the
+ * directory.  The first of two steps decides, so a lease that is fenced then is no failure.
+ */
+static void
+link_seen(VimgSftpTask *task)
+{
+    gboolean linked = task->status == VIMG_SFTP_OK;
+
+    if (linked && task->handle_size > 0)
+        vimg_sftp_ask_handle(task, &task->last[0], VIMG_SFTP_FSYNC, dir_synced);
+    else if (task->handle_size > 0)
+        vimg_sftp_close(task);
+    if (linked)
         vimg_sftp_ask_path(task, VIMG_SFTP_REMOVE, task->path, unlinked);
-    else if (reply->status == VIMG_SFTP_NO_SUCH_FILE)
+    else if (task->status == VIMG_SFTP_NO_SUCH_FILE)
         task->op->result = ENOENT;
     else /* something is there, or the file system has no links */
         vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->to, place_seen);
 }
 
 static void
+dir_entered(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    VimgSftpTask *task = call->task;
+
+    if (reply->type == VIMG_SFTP_HANDLE)
+        vimg_sftp_keep_handle(task, reply);
+    if (--task->active == 0)
+        link_seen(task);
+}
+
+static void
+linked(VimgSftpCall *call, const VimgSftpReply *reply)
+{
+    VimgSftpTask *task = call->task;
+
+    task->status = reply->status;
+    if (--task->active == 0)
+        link_seen(task);
+}
+
+/* "/." opens nothing but a directory. */
+static void
+enter_dir(VimgSftpTask *task)
+{
+    g_autofree char *dir = g_path_get_dirname(task->to);
+
+    task->inside = g_strconcat(dir, "/.", NULL);
+    task->active++;
+    task->last[1].request.path = task->inside;
+    task->last[1].request.open_flags = VIMG_SFTP_FLAG_READ;
+    vimg_sftp_ask(task, &task->last[1], VIMG_SFTP_OPEN, dir_entered);
+}
+
+static void
 publish(VimgSftpTask *task)
 {
     task->call.request.to = task->to;
-    if (task->server->hardlink)
-        vimg_sftp_ask_path(task, VIMG_SFTP_HARDLINK, task->path, linked);
-    else
+    if (!task->server->hardlink) {
         vimg_sftp_ask_path(task, VIMG_SFTP_LSTAT, task->to, place_seen);
+        return;
+    }
+    /* both counted before the first answer may come */
+    task->active = 1;
+    if (task->op->dir && task->server->fsync)
+        enter_dir(task);
+    vimg_sftp_ask_path(task, VIMG_SFTP_HARDLINK, task->path, linked);
 }
 
 /* ---- tasks -------------------------------------------------------------------------------- */

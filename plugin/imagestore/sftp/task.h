@@ -58,7 +58,7 @@ struct _VimgSftpTask {
 
     /* its own */
     char *path, *to; /* on the server */
-    char *inside;    /* SYNC: @path as a directory only */
+    char *inside;    /* SYNC: @path as a directory only; PUBLISH: that of @to */
     VimgSftpSession *session;
     const VimgSftpServer *server;
     guint under_way; /* atomic */

@@ -16,6 +16,7 @@
  * server; for a job, which may wait for one that comes and goes, only after its patience too.
  */
 #define ATTEMPTS 6
+#define WEIGHT ((guint64)4 * 1024)      /* of an operation besides its bytes, in bytes */
 #define EXPECTED ((guint64)1024 * 1024) /* bytes of a file whose size only the server knows */
 
 typedef struct {
@@ -32,11 +33,11 @@ typedef struct {
     VimgSftpTrack *track;
 } Place;
 
-/* Bytes it will move, more or less. */
+/* Bytes it will move, more or less, or as many as take as long. */
 static guint64
 bytes_of(const VimgOp *op)
 {
-    return op->kind == VIMG_OP_READ ? MIN(op->size, EXPECTED) : op->size;
+    return WEIGHT + (op->kind == VIMG_OP_READ ? MIN(op->size, EXPECTED) : op->size);
 }
 
 /* The track is its own until the place is given back. */
@@ -112,7 +113,7 @@ run_round(const Sftp *sftp, VimgOp *ops, VimgSftpTrack *tracks, gsize n)
 static gboolean
 is_fatal(gint64 since)
 {
-    return !vimg_transport_job() || g_get_monotonic_time() - since > VIMG_SFTP_JOB_PATIENCE;
+    return !vimg_transport_is_patient() || g_get_monotonic_time() - since > VIMG_SFTP_JOB_PATIENCE;
 }
 
 static void
@@ -175,6 +176,12 @@ sftp_reason(VimgTransport *transport)
 }
 
 static void
+sftp_expect(VimgTransport *transport)
+{
+    vimg_sftp_links_expect(((Sftp *)transport)->links);
+}
+
+static void
 sftp_free(VimgTransport *transport)
 {
     Sftp *sftp = (Sftp *)transport;
@@ -191,6 +198,7 @@ static const VimgTransportOps sftp_ops = {
     .free = sftp_free,
     .reason = sftp_reason,
     .resolve = sftp_resolve,
+    .expect = sftp_expect,
 };
 
 VimgTransport *
@@ -220,4 +228,10 @@ gboolean
 vimg_transport_sftp_renew(VimgTransport *transport, guint connections, GError **error)
 {
     return vimg_sftp_links_renew(((Sftp *)transport)->links, connections, error);
+}
+
+void
+vimg_transport_sftp_restore(VimgTransport *transport)
+{
+    vimg_sftp_links_restore(((Sftp *)transport)->links);
 }

@@ -24,8 +24,13 @@ typedef struct {
      * (transfer full)
      */
     VimgSftpStream *(*connect)(gpointer data, GError **error);
-    /* optional; the same while there are other connections: to the machine that these lead to */
+    /*
+     * optional; the same while there are other connections, to the machine that these lead to; some
+     * at once, but none beside connect()
+     */
     VimgSftpStream *(*connect_more)(gpointer data, GError **error);
+    /* optional; from another thread: connect() is to fail soon, as the transport ends */
+    void (*give_up)(gpointer data);
     /*
      * optional; in the same thread, for what connect() made, before anything else is asked there:
      * whether it is the right storage.  @fresh is it, by this connection alone.
@@ -41,13 +46,18 @@ typedef struct {
 
 /* Connects to nothing yet. */
 VimgTransport *vimg_transport_sftp_new(const VimgSftpTransportConfig *config);
-/* One attempt, now, unless there is a connection.  Returns: FALSE with the error of connect(). */
+/*
+ * One attempt, now, unless there is a connection.  Returns: FALSE with the error of connect(), or
+ * with VIMG_ERROR_ABORTED as soon as the thread's job was cancelled.
+ */
 gboolean vimg_transport_sftp_connect(VimgTransport *transport, GError **error);
 /*
  * connect() goes another way now: one connection is opened by it, whatever others there are; those
  * get nothing more to do and end.  @connections: at most, from now on.  Returns: FALSE with the
- * error of connect(), and all is as before.
+ * error of connect(), and all is as before, or with VIMG_ERROR_ABORTED, as above: it goes on.
  */
 gboolean vimg_transport_sftp_renew(VimgTransport *transport, guint connections, GError **error);
+/* connect() goes the former way again after that: what was opened meanwhile ends; no waiting. */
+void vimg_transport_sftp_restore(VimgTransport *transport);
 
 #endif

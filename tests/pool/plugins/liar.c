@@ -53,6 +53,8 @@ liar_probe(gpointer handle, VimgPluginStore *out, GError **error)
         g_clear_pointer(&out->store_id, g_free);
     if (tells(handle, "probe-bad-id"))
         out->store_id[0] = '/';
+    if (tells(handle, "pull-anyway"))
+        out->store_id[0] = 'q'; /* another storage than that of the others */
     if (tells(handle, "probe-huge"))
         out->capacity = G_MAXUINT64;
     if (tells(handle, "probe-error"))
@@ -423,6 +425,12 @@ liar_pull(gpointer handle, const char *uuid, gpointer source, const char *from,
 
     if (tells(handle, "pull-quiet"))
         return FALSE;
+    if (VIMG_PULL_REQUEST_HAS(request, judge_data) && request->judge &&
+        !request->judge(handle, &image, request->judge_data, error)) {
+        if (!tells(handle, "pull-anyway"))
+            return FALSE;
+        g_clear_error(error);
+    }
     *sent = 7;
     return answer(handle, &image, out);
 }

@@ -1,0 +1,311 @@
+/*
+ * seal.c: making an image active
+ *
+ * Far away, what does not depend on one another is asked at the same time: while index and slices
+ * are made durable, the turn is taken and the newest manifest read.  Not while the slices are
+ * looked at, which takes long where there are many: whoever else wants the turn is told that it is
+ * busy.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "aside.h"
+#include "claim.h"
+#include "publish.h"
+#include "seal.h"
+#include "slice.h"
+#include "throw.h"
+#include "turn.h"
+
+#define STAGED_INDEX "image.caibx"
+#define WAITS 1000 /* of about a second each: longer than it takes until a host counts as dead */
+
+static gboolean
+throw_active(GError **error)
+{
+    return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                       _("another host made the image active meanwhile"));
+}
+
+static gboolean
+throw_unpublished(GError **error, int result)
+{
+    return throw_result(error, result, _("cannot publish the index"));
+}
+
+/* Somebody published: the same as we would, as after an answer of the storage was lost, is done. */
+static gboolean
+settle_active(VimgTransport *transport, const VimgManifest *sealed, GError **error)
+{
+    const char *uuid = sealed->image.uuid;
+    g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *dir = vimg_image_dir(uuid);
+    g_autofree char *digest = NULL;
+    g_autoptr(VimgBuffer) content = NULL;
+    int result = vimg_transport_read(transport, place, sealed->index_size, &content);
+
+    if (result == 0)
+        digest = vimg_sha256_hex(content->data, content->size);
+    if (!digest || strcmp(digest, sealed->index_digest) != 0)
+        return throw_active(error);
+    result = vimg_transport_sync(transport, dir);
+    return result == 0 || throw_unpublished(error, result);
+}
+
+/*
+ * The commit.  A failure after it takes it back, so that the image is saving as the caller says; if
+ * that fails too, the caller has to look.
+ */
+static gboolean
+commit_index(VimgLease *lease, const char *staged, const VimgManifest *sealed, GError **error)
+{
+    VimgTransport *transport = lease->store->transport;
+    const char *uuid = sealed->image.uuid;
+    g_autofree char *place = vimg_image_path(uuid, VIMG_IMAGE_INDEX);
+    g_autofree char *dir = g_strconcat("images/", uuid, NULL);
+    int synced;
+    int result = vimg_transport_publish_durable(transport, staged, place, dir, &synced);
+
+    if (result == ENOENT)
+        return vimg_publish_throw_missing(lease, uuid, error);
+    if (result == EEXIST)
+        return settle_active(transport, sealed, error);
+    if (result != 0)
+        return throw_unpublished(error, result);
+    if (synced == 0)
+        return TRUE;
+    if (vimg_transport_rename(transport, place, staged) == 0)
+        return throw_unpublished(error, synced);
+    throw_unpublished(error, synced);
+    g_prefix_error(error, "%s: ", _("the image may be active, refresh the pool to see"));
+    return FALSE;
+}
+
+/* What describes the content, and nothing else, from @from. */
+static void
+copy_sealed(VimgManifest *manifest, const VimgManifest *from)
+{
+    g_free(manifest->image.parent);
+    manifest->image.parent = g_strdup(from->image.parent);
+    g_free(manifest->image.copy_of);
+    manifest->image.copy_of = g_strdup(from->image.copy_of);
+    g_free(manifest->sealed_format);
+    manifest->sealed_format = g_strdup(from->sealed_format);
+    g_free(manifest->index_digest);
+    manifest->index_digest = g_strdup(from->index_digest);
+    manifest->sealed = TRUE;
+    manifest->sealed_capacity = from->sealed_capacity;
+    manifest->sealed_allocation = from->sealed_allocation;
+    manifest->sealed_length = from->sealed_length;
+    manifest->index_size = from->index_size;
+}
+
+/* The image in our turn; what another host changed until now is in it. */
+typedef struct {
+    const VimgSeal *seal;
+    gint needless; /* atomic: nothing will be published */
+    VimgTurn *turn;
+    VimgStoredImage image;
+    GError *error;
+} Entry;
+
+static void
+entry_clear(Entry *entry)
+{
+    vimg_turn_free(entry->turn);
+    vimg_stored_image_clear(&entry->image);
+    g_clear_error(&entry->error);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Entry, entry_clear)
+
+/* After a long upload a dead host's turn is waited for as long as it takes to be sure. */
+static VimgTurn *
+wait_for_turn(const Entry *entry, GError **error)
+{
+    const VimgSeal *seal = entry->seal;
+    guint round;
+
+    for (round = 1;; round++) {
+        g_autoptr(GError) local = NULL;
+        VimgTurn *turn = vimg_turn_new_in(seal->lease, seal->manifest->image.uuid, &local);
+
+        if (turn)
+            return turn;
+        if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_BUSY) || round == WAITS ||
+            __atomic_load_n(&entry->needless, __ATOMIC_RELAXED)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        if (!vimg_slice_store_check_job(seal->job, error))
+            return NULL;
+    }
+}
+
+static void
+enter(gpointer data)
+{
+    Entry *entry = data;
+    const VimgSeal *seal = entry->seal;
+    const char *uuid = seal->manifest->image.uuid;
+
+    entry->turn = wait_for_turn(entry, &entry->error);
+    if (entry->turn)
+        vimg_image_load(seal->lease->store, uuid, &entry->image, &entry->error);
+}
+
+typedef struct {
+    VimgLease *lease;
+    GError *error;
+} Condemned;
+
+static void
+sync_condemned(gpointer data)
+{
+    Condemned *condemned = data;
+
+    vimg_publish_sync_condemned(condemned->lease, &condemned->error);
+}
+
+static void
+find_parent(const VimgSeal *seal)
+{
+    g_autofree char *found = vimg_parents_find(seal->parents, seal->index);
+
+    if (!seal->manifest->image.parent)
+        seal->manifest->image.parent = g_steal_pointer(&found);
+}
+
+/* At every slice. */
+static gboolean
+look(const VimgSeal *seal, GError **error)
+{
+    VimgLease *lease = seal->lease;
+    VimgManifest *manifest = seal->manifest;
+
+    if (!vimg_publish_check(lease->store, seal->index, seal->job, &manifest->sealed_allocation,
+                            error))
+        return vimg_lease_blame(lease, error);
+    manifest->sealed_length = vimg_index_length(seal->index);
+    if (seal->parents)
+        find_parent(seal);
+    return TRUE;
+}
+
+/* Index and manifest durable in the lease, as are the slices.  @text: of the manifest. */
+static gboolean
+stage(const VimgSeal *seal, char *staged, char **text, GError **error)
+{
+    VimgLease *lease = seal->lease;
+    VimgManifest *manifest = seal->manifest;
+    Condemned condemned = {.lease = lease};
+    VimgAside aside;
+    gboolean good;
+
+    g_clear_pointer(&manifest->index_digest, g_free);
+    if (!vimg_publish_stage_index(lease, staged, seal->index, 0, &manifest->index_size,
+                                  &manifest->index_digest, error))
+        return FALSE;
+    vimg_aside_begin(&aside, lease->store->transport, sync_condemned, &condemned);
+    manifest->sealed = TRUE;
+    good = vimg_manifest_stage(manifest, lease, text, error);
+    vimg_aside_end(&aside);
+    if (good && condemned.error) {
+        g_propagate_error(error, g_steal_pointer(&condemned.error));
+        good = FALSE;
+    }
+    g_clear_error(&condemned.error);
+    return good;
+}
+
+/* All is staged.  @ours: whether it is active by our doing. */
+static gboolean
+publish(const VimgSeal *seal, Entry *entry, const char *staged, const char *text, gboolean *ours,
+        GError **error)
+{
+    VimgLease *lease = seal->lease;
+    const VimgManifest *sealed = seal->manifest;
+    VimgStoredImage *image = &entry->image;
+
+    if (image->published && !image->manifest->image.reason &&
+        g_strcmp0(image->manifest->index_digest, sealed->index_digest) == 0)
+        return settle_active(lease->store->transport, sealed, error);
+    if (image->published)
+        return throw_active(error);
+    copy_sealed(image->manifest, sealed);
+    *ours = TRUE;
+    return vimg_manifest_write_staged(image->manifest, lease, text, error) &&
+           commit_index(lease, staged, sealed, error);
+}
+
+/* It is active: the turn ends, and in the same trip it is looked whether it has its name still. */
+static gboolean
+leave(const VimgSeal *seal, Entry *entry, GError **error)
+{
+    VimgLease *lease = seal->lease;
+    const VimgPluginImage *image = &seal->manifest->image;
+    guint64 durable = entry->image.durable;
+    g_autofree char *claim = vimg_claim_path(image->name, image->uuid);
+    g_autofree char *partial = vimg_image_partial_path(image->uuid, durable);
+    gboolean only = durable > 0 && durable == lease->partial;
+    VimgOp ops[] = {{.kind = VIMG_OP_STAT, .path = claim},
+                    {.kind = VIMG_OP_UNLINK, .path = partial}};
+
+    vimg_turn_end(g_steal_pointer(&entry->turn), ops, only ? 2 : 1);
+    if (ops[0].result != 0 && !vimg_claim_holds(lease->store, image->name, image->uuid, error)) {
+        if (error && !*error)
+            throw_error(error, VIMG_ERROR_NO_VOL, _("the image was deleted meanwhile"));
+        else
+            g_prefix_error(error, "%s: ", _("the image may be active, refresh the pool to see"));
+        return FALSE;
+    }
+    if (durable > 0 && !only)
+        vimg_publish_remove_partials(lease->store->transport, image->uuid, G_MAXUINT64);
+    return TRUE;
+}
+
+gboolean
+vimg_seal(const VimgSeal *seal, VimgStoredImage *out, GError **error)
+{
+    VimgSliceStore *store = seal->lease->store;
+    g_autofree char *staged = vimg_lease_path(seal->lease, STAGED_INDEX);
+    g_autofree char *text = NULL;
+    g_auto(Entry) entry = {.seal = seal};
+    gboolean ours = FALSE;
+    VimgAside aside;
+    gboolean good;
+
+    if (!look(seal, error))
+        return FALSE;
+    vimg_aside_begin(&aside, store->transport, enter, &entry);
+    good = stage(seal, staged, &text, error);
+    if (!good)
+        __atomic_store_n(&entry.needless, TRUE, __ATOMIC_RELAXED);
+    if (good || aside.started)
+        vimg_aside_end(&aside);
+    if (good && entry.error)
+        g_propagate_error(error, g_steal_pointer(&entry.error));
+    if (!good || !entry.image.manifest)
+        return FALSE;
+    if (!publish(seal, &entry, staged, text, &ours, error) || !leave(seal, &entry, error))
+        return FALSE;
+    vimg_parent_note_new(store, seal->manifest->image.uuid);
+    if (ours) {
+        *out = entry.image;
+        memset(&entry.image, 0, sizeof(entry.image));
+        out->published = TRUE;
+        out->index_size = seal->manifest->index_size;
+    }
+    return TRUE;
+}
+
+gboolean
+vimg_publish_image(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index,
+                   VimgPluginJob *job, GError **error)
+{
+    const VimgSeal seal = {.lease = lease, .manifest = manifest, .index = index, .job = job};
+    g_auto(VimgStoredImage) image = {0};
+
+    return vimg_seal(&seal, &image, error);
+}
