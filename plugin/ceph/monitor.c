@@ -97,7 +97,7 @@ add_addresses(GPtrArray *monitors, const VimgPluginAddress *host, const VimgNetw
     g_autoptr(GError) error = NULL;
     guint i;
 
-    endpoints = vimg_network_resolve(host, network, deadline, &error);
+    endpoints = vimg_network_resolve(host, network, deadline, NULL, &error);
     if (!endpoints) {
         g_string_append_printf(reasons, "%s%s", reasons->len > 0 ? "; " : "", error->message);
         return !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
@@ -168,7 +168,7 @@ try_port(VimgCephMonitor *monitor, guint16 port, gint64 deadline)
 
     if (port)
         set_port(&endpoint.address, port);
-    fd = vimg_network_connect(&endpoint, NULL, deadline);
+    fd = vimg_network_connect(&endpoint, NULL, deadline, NULL);
     if (fd < 0)
         return g_strdup(g_strerror(-fd));
     why = read_banner(fd, deadline, &version);

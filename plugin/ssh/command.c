@@ -56,8 +56,8 @@ read_stream(Command *command, int stream, char *out, gsize max)
     while (size < max) {
         gssize n;
 
-        vimg_ssh_arm(command->ssh);
-        n = libssh2_channel_read_ex(command->channel, stream, out + size, max - size);
+        VIMG_SSH_CALL(command->ssh, n,
+                      libssh2_channel_read_ex(command->channel, stream, out + size, max - size));
         if (n < 0)
             return -1;
         if (n == 0)
@@ -95,26 +95,39 @@ was_killed(Command *command)
     return TRUE;
 }
 
+/* The program ended, and so did the channel. */
+static gboolean
+wait_end(Command *command)
+{
+    int rc;
+
+    VIMG_SSH_CALL(command->ssh, rc, libssh2_channel_wait_eof(command->channel));
+    if (rc == 0)
+        VIMG_SSH_CALL(command->ssh, rc, libssh2_channel_close(command->channel));
+    if (rc == 0)
+        VIMG_SSH_CALL(command->ssh, rc, libssh2_channel_wait_closed(command->channel));
+    return rc == 0;
+}
+
 /* @out has one byte more than may come, which shows that there is more. */
 static gboolean
 run(Command *command, const char *line, VimgBuffer *out, GError **error)
 {
     gssize size;
     int status;
+    int rc;
 
-    vimg_ssh_arm(command->ssh);
-    if (libssh2_channel_process_startup(command->channel, "exec", 4, line, (guint)strlen(line)) !=
-        0)
+    VIMG_SSH_CALL(
+        command->ssh, rc,
+        libssh2_channel_process_startup(command->channel, "exec", 4, line, (guint)strlen(line)));
+    if (rc != 0)
         return throw_lost(error, command);
     size = read_stream(command, 0, (char *)out->data, out->size);
     if (size < 0)
         return throw_lost(error, command);
     if ((gsize)size == out->size)
         return throw_command(error, VIMG_ERROR_FAILED, command, _("it writes more than it may"));
-    vimg_ssh_arm(command->ssh);
-    if (libssh2_channel_wait_eof(command->channel) != 0 ||
-        libssh2_channel_close(command->channel) != 0 ||
-        libssh2_channel_wait_closed(command->channel) != 0)
+    if (!wait_end(command))
         return throw_lost(error, command);
     status = libssh2_channel_get_exit_status(command->channel);
     if (status == 0 && was_killed(command))
@@ -132,14 +145,14 @@ vimg_ssh_run(VimgSsh *ssh, const char *const *argv, gsize max, guint seconds, GE
     Command command = {.name = argv[0], .ssh = ssh};
     VimgBuffer *out = vimg_buffer_new(max + 1);
     gboolean ok;
+    int rc;
 
     ssh->secret = TRUE; /* it may write one */
     ssh->deadline = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
-    vimg_ssh_arm(ssh);
-    command.channel = libssh2_channel_open_session(ssh->session);
+    VIMG_SSH_CALL_FOR(ssh, command.channel, libssh2_channel_open_session(ssh->session));
     ok = command.channel ? run(&command, line, out, error) : throw_lost(error, &command);
     if (command.channel)
-        libssh2_channel_free(command.channel);
+        VIMG_SSH_CALL(ssh, rc, libssh2_channel_free(command.channel));
     ssh->deadline = 0;
     ssh->secret = FALSE;
     if (ok)

@@ -43,7 +43,8 @@ vimg_model_vol_diff(VimgModel *model, const VimgPoolId *pool, const char *from, 
 char *
 vimg_model_vol_flatten(VimgModel *model, const VimgPoolId *pool, const char *name, GError **error)
 {
-    return called(error, "vol_flatten(%s, %s)", pool_text(pool), name) ? g_strdup("{}") : NULL;
+    return fake_called(error, "vol_flatten(%s, %s)", fake_pool_text(pool), name) ? g_strdup("{}")
+                                                                                 : NULL;
 }
 
 char *
