@@ -166,17 +166,15 @@ check_origin(VimgSliceStore *store, const VimgManifest *manifest, GError **error
 {
     const VimgPluginImage *image = &manifest->image;
     gboolean before = FALSE;
+    gboolean known;
 
     if (!image->origin)
         return TRUE;
-    if (!vimg_adopted_before(store, image->origin, &before, error)) {
-        vimg_image_remove(store, image->uuid, NULL);
-        return FALSE;
-    }
-    if (!before)
+    known = vimg_adopted_before(store, image->origin, &before, error);
+    if (known && !before)
         return TRUE;
     vimg_image_remove(store, image->uuid, NULL);
-    return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", image->name);
+    return known && throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", image->name);
 }
 
 gboolean

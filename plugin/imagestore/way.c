@@ -261,7 +261,7 @@ open_stream(VimgSsh *ssh, const VimgSshGivenUp *given_up, GError **error)
 static gboolean
 is_cancelled(gpointer job)
 {
-    return vimg_services && vimg_services->job_cancelled(job);
+    return !vimg_slice_store_check_job(job, NULL);
 }
 
 VimgSftpStream *

@@ -179,7 +179,7 @@ vimg_job_add(VimgJob *job, guint64 bytes)
     if (job->part)
         job->info.done = MIN(job->info.done, job->whole);
     job->bytes += bytes;
-    job->moved = TRUE;
+    job->moved |= bytes > 0;
 }
 
 void

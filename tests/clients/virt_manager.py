@@ -68,10 +68,12 @@ def give_up(why):
     raise SystemExit("virt-manager: " + why)
 
 
-def find(test, what, wanted=True):
+def find(test, what, wanted=True, again=None):
     """Waits until a node passes @test, or with @wanted False until none does."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
+        if again:
+            again()
         app = window()
         found = next((n for n in walk(app) if test(n)), None) if app else None
         if bool(found) == wanted:
@@ -93,12 +95,13 @@ def shot(what):
     subprocess.run("xwd -silent -root | convert xwd:- %s" % path, shell=True, check=False)
 
 
-def press(what, kind=None):
+def press(what, kind=None, again=None):
+    """Once it can be; @again, if given, is called before each look."""
     def ready(n):
         return (named(what, kind)(n) and has_state(n, Atspi.StateType.SENSITIVE)
                 and has_state(n, Atspi.StateType.SHOWING))
     # with the mouse: an accessible action would not return before a dialog that it opens
-    place = Atspi.Component.get_extents(find(ready, "button %s to press" % what),
+    place = Atspi.Component.get_extents(find(ready, "button %s to press" % what, again=again),
                                         Atspi.CoordType.SCREEN)
     Atspi.generate_mouse_event(place.x + place.width // 2, place.y + place.height // 2, "b1c")
 
@@ -174,8 +177,8 @@ try:
     state("Active")
     print("stopped and started", flush=True)
     press("vol-refresh")
-    select_row("vol-list", volume)
-    press("vol-delete")
+    # the refresh fills the list again at some time, and what was selected is so no more
+    press("vol-delete", again=lambda: select_row("vol-list", volume))
     press("Yes")
     row_is_gone("vol-list", volume)
     shot("deleted")

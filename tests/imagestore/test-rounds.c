@@ -545,6 +545,7 @@ test_durable(Place *place, gconstpointer data)
     g_assert_cmpint(vimg_transport_sync(place->near, path), ==, 0);
     helper_upload(place->store, second, content, &error);
     g_assert_no_error(error);
+    rounds(place);
     memory_disk_crash(place->disk, 0);
     helper_assert_content(place->store, second, content);
 }

@@ -95,6 +95,7 @@ test_all(Fixture *f, gconstpointer data)
     assert_heard(f, 1, "begun a");
     vimg_job_progress(job, "sending", 5, 10);
     assert_heard(f, 1, "moved a sending 5");
+    vimg_job_add(before, 0);
     vimg_job_add(job, 1);
     assert_heard(f, 1, "moved a sending 6");
     vimg_job_add(before, 1);

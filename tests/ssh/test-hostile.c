@@ -254,22 +254,44 @@ test_case(gconstpointer data)
     g_test_message("%s", error->message);
 }
 
-/* Leaves time for the next one. */
+/* A server, and one before it that hangs. */
+typedef struct {
+    Listener *listener;
+    Sshd *sshd;
+    VimgPluginAddress hosts[2];
+    VimgSshTarget target;
+} Queue;
+
 static void
-test_silent_first(void)
+queue_set_up(Queue *queue, gconstpointer data)
 {
     static const HostileCase silent = {.serve = hang};
-    g_autoptr(Listener) listener = listener_new(serve_case, (gpointer)&silent);
-    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
-    VimgSshTarget target = sshd_target(sshd);
-    VimgPluginAddress hosts[] = {{"127.0.0.1", listener_port(listener)}, sshd->address};
+
+    queue->listener = listener_new(serve_case, (gpointer)&silent);
+    queue->sshd = sshd_new("ed25519", NULL);
+    queue->hosts[0] = (VimgPluginAddress){"127.0.0.1", listener_port(queue->listener)};
+    queue->hosts[1] = queue->sshd->address;
+    queue->target = sshd_target(queue->sshd);
+    queue->target.hosts = queue->hosts;
+    queue->target.n_hosts = G_N_ELEMENTS(queue->hosts);
+}
+
+static void
+queue_tear_down(Queue *queue, gconstpointer data)
+{
+    sshd_free(queue->sshd);
+    listener_free(queue->listener);
+}
+
+/* Leaves time for the next one. */
+static void
+test_silent_first(Queue *queue, gconstpointer data)
+{
     g_autoptr(GError) error = NULL;
     g_autoptr(VimgSsh) ssh = NULL;
 
-    target.hosts = hosts;
-    target.n_hosts = G_N_ELEMENTS(hosts);
-    target.seconds = 8;
-    ssh = vimg_ssh_connect(&target, NULL, NULL, &error);
+    queue->target.seconds = 8;
+    ssh = vimg_ssh_connect(&queue->target, NULL, NULL, &error);
     g_assert_no_error(error);
     g_assert_nonnull(ssh);
 }
@@ -282,20 +304,13 @@ is_given_up(gpointer data)
 
 /* Nobody waits for the one that hangs, nor for the next. */
 static void
-test_given_up(void)
+test_given_up(Queue *queue, gconstpointer data)
 {
-    static const HostileCase silent = {.serve = hang};
-    g_autoptr(Listener) listener = listener_new(serve_case, (gpointer)&silent);
-    g_autoptr(Sshd) sshd = sshd_new("ed25519", NULL);
-    VimgSshTarget target = sshd_target(sshd);
-    VimgPluginAddress hosts[] = {{"127.0.0.1", listener_port(listener)}, sshd->address};
     g_autoptr(GError) error = NULL;
     guint asked = 0;
 
-    target.hosts = hosts;
-    target.n_hosts = G_N_ELEMENTS(hosts);
-    target.given_up = (VimgSshGivenUp){is_given_up, &asked};
-    g_assert_null(vimg_ssh_connect(&target, NULL, NULL, &error));
+    queue->target.given_up = (VimgSshGivenUp){is_given_up, &asked};
+    g_assert_null(vimg_ssh_connect(&queue->target, NULL, NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
     g_assert_cmpuint(asked, ==, 3);
 }
@@ -413,8 +428,9 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     for (i = 0; i < G_N_ELEMENTS(cases); i++)
         g_test_add_data_func(cases[i].path, &cases[i], test_case);
-    g_test_add_func("/ssh/hostile/silent-first", test_silent_first);
-    g_test_add_func("/ssh/hostile/given-up", test_given_up);
+    g_test_add("/ssh/hostile/silent-first", Queue, NULL, queue_set_up, test_silent_first,
+               queue_tear_down);
+    g_test_add("/ssh/hostile/given-up", Queue, NULL, queue_set_up, test_given_up, queue_tear_down);
     g_test_add_func("/ssh/hostile/cut", test_cut);
     g_test_add_func("/ssh/hostile/spoilt", test_spoilt);
     return g_test_run();

@@ -27,10 +27,10 @@ is_cancelled(VimgSftpLinks *links, VimgPluginJob *job)
 {
     gboolean cancelled;
 
-    if (!job || !vimg_services)
+    if (!job)
         return FALSE;
     thread_must(pthread_mutex_unlock(&links->lock));
-    cancelled = vimg_services->job_cancelled(job);
+    cancelled = !vimg_slice_store_check_job(job, NULL);
     thread_must(pthread_mutex_lock(&links->lock));
     return cancelled;
 }

@@ -28,8 +28,6 @@
  */
 #define WINDOW_REQUESTS 4096
 #define WINDOW_BYTES ((guint64)4 * 1024 * 1024)
-/* What a request weighs besides its data: as much as takes a server about as long. */
-#define REQUEST_WEIGHT ((guint64)4 * 1024)
 /* Bytes that show, without a whole reply, that the server is there: less in 30 s is no use. */
 #define TRICKLE ((guint64)4 * 1024)
 
@@ -79,7 +77,7 @@ weight_of(const VimgSftpRequest *request)
 {
     gboolean has_data = request->type == VIMG_SFTP_READ || request->type == VIMG_SFTP_WRITE;
 
-    return REQUEST_WEIGHT + (has_data ? request->size : 0);
+    return VIMG_SFTP_REQUEST_WEIGHT + (has_data ? request->size : 0);
 }
 
 static gboolean

@@ -58,6 +58,8 @@ void vimg_sftp_session_submit(VimgSftpSession *session, VimgSftpRequest *request
 gboolean vimg_sftp_session_is_lost(VimgSftpSession *session, char **reason);
 /* Loses it if its stream was given up. */
 void vimg_sftp_session_heed(VimgSftpSession *session);
+/* What a request weighs besides its data, in bytes: as much as takes a server about as long. */
+#define VIMG_SFTP_REQUEST_WEIGHT ((guint64)4 * 1024)
 /* Bytes and requests under way, to choose the least busy of several. */
 guint64 vimg_sftp_session_load(VimgSftpSession *session);
 /* Ends the thread; what was under way is done with NULL.  Accepts NULL; not from done(). */

@@ -16,7 +16,6 @@
  * server; for a job, which may wait for one that comes and goes, only after its patience too.
  */
 #define ATTEMPTS 6
-#define WEIGHT ((guint64)4 * 1024)      /* of an operation besides its bytes, in bytes */
 #define EXPECTED ((guint64)1024 * 1024) /* bytes of a file whose size only the server knows */
 
 typedef struct {
@@ -33,11 +32,12 @@ typedef struct {
     VimgSftpTrack *track;
 } Place;
 
-/* Bytes it will move, more or less, or as many as take as long. */
+/* What it will weigh, more or less: see vimg_sftp_session_load(), beside which it is counted. */
 static guint64
 bytes_of(const VimgOp *op)
 {
-    return WEIGHT + (op->kind == VIMG_OP_READ ? MIN(op->size, EXPECTED) : op->size);
+    return VIMG_SFTP_REQUEST_WEIGHT +
+           (op->kind == VIMG_OP_READ ? MIN(op->size, EXPECTED) : op->size);
 }
 
 /* The track is its own until the place is given back. */
