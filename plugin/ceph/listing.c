@@ -84,6 +84,9 @@ describe_foreign(VimgCluster *cluster, VimgCephRecord *record, guint64 size, gin
     gint64 deleted = record->info.deleted;
 
     vimg_plugin_image_clear(&record->info);
+    /* RBD gives a copy what is known of its source */
+    g_clear_pointer(&record->digest, g_free);
+    record->purged = FALSE;
     record->info.uuid = derive_uuid(cluster->fsid, what);
     record->info.name = g_strdup(record->rbd);
     record->info.format = g_strdup("raw");
