@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "cleanup.h"
 #include "content-helper.h"
 #include "diff.h"
 #include "verify.h"
@@ -56,6 +57,31 @@ test_diff_copy(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(rbd_remove(fixture->cluster->io, "copy"), ==, 0);
 }
 
+/* ---- cleaning up ------------------------------------------------------------------------ */
+
+/* Also where its name could be one of ours. */
+static void
+test_snapshot_stays(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *report = NULL;
+    g_autofree char *after = NULL;
+
+    foreign_create(fixture, "theirs", MIB);
+    g_free(cluster_run("rbd snap create --no-progress " POOL "/theirs@virtimage.before"));
+    g_free(cluster_run("rbd snap protect " POOL "/theirs@virtimage.before"));
+    fixture->store->keep_deleted = fixture->store->keep_temporary = 0;
+    report = vimg_ceph_cleanup(fixture->store, FALSE, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(strstr(report, "\"removed\":[]"));
+    g_assert_nonnull(strstr(report, "\"kept\":[]"));
+    after = cluster_run("rbd snap ls " POOL "/theirs");
+    g_assert_nonnull(strstr(after, "virtimage.before"));
+    g_free(cluster_run("rbd snap unprotect " POOL "/theirs@virtimage.before"));
+    g_free(cluster_run("rbd snap purge --no-progress " POOL "/theirs"));
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -64,5 +90,6 @@ main(int argc, char **argv)
     image_helper_init();
     image_helper_add("/ceph/foreign/verify-copy", test_verify_copy);
     image_helper_add("/ceph/foreign/diff-copy", test_diff_copy);
+    image_helper_add("/ceph/foreign/snapshot-stays", test_snapshot_stays);
     return g_test_run();
 }
