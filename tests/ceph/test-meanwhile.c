@@ -114,6 +114,26 @@ test_describe(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
 }
 
+/* One that slept too long finds another one at its image. */
+static void
+test_second_writer(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = content_new(5 * MIB, 53);
+    g_autofree char *uuid = image_create(fixture, "a");
+    g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, NULL);
+    VimgCephWriter *writer = writer_at(fixture, uuid, 0);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+    rbd_image_t image;
+
+    content_send(writer, content, 0, content->size);
+    g_assert_cmpint(rbd_open(fixture->cluster->io, staged, &image, NULL), ==, 0);
+    g_assert_false(content_seal(writer, "raw", content->size, &out, &error));
+    assert_error(&error, VIMG_ERROR_BUSY, "another host writes");
+    rbd_close(image);
+    g_assert_cmpint(image_state(fixture, uuid), ==, VIMG_IMAGE_SAVING);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -123,5 +143,6 @@ main(int argc, char **argv)
     image_helper_add("/ceph/meanwhile/flatten", test_flatten);
     image_helper_add("/ceph/meanwhile/verify", test_verify);
     image_helper_add("/ceph/meanwhile/describe", test_describe);
+    image_helper_add("/ceph/meanwhile/second-writer", test_second_writer);
     return g_test_run();
 }
