@@ -13,8 +13,6 @@
 #include "qemu.h"
 #include "throw.h"
 
-#define SUFFIX ".raw"
-
 gboolean
 vimg_ceph_convert_wanted(const char *format)
 {
@@ -26,7 +24,7 @@ vimg_ceph_convert_wanted(const char *format)
 static char *
 name_of(const VimgCephRecord *staged)
 {
-    return g_strconcat(VIMG_CEPH_STAGED, staged->info.uuid, SUFFIX, NULL);
+    return g_strconcat(VIMG_CEPH_STAGED, staged->info.uuid, VIMG_CEPH_SECOND, NULL);
 }
 
 gboolean

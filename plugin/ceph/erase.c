@@ -153,6 +153,42 @@ remove_content(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob
     return vimg_cluster_throw(error, result, _("cannot remove the RBD image"));
 }
 
+/* ---- to the trash ----------------------------------------------------------------------- */
+
+/* Only the name says that it is ours: in the trash that is no proof. */
+static gboolean
+sign(VimgCluster *cluster, const VimgCephRecord *record, GError **error)
+{
+    rbd_image_t image;
+    gboolean ok;
+    int result = rbd_open(cluster->io, record->rbd, &image, NULL);
+
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+    ok = vimg_ceph_record_save(image, record, error);
+    rbd_close(image);
+    return ok;
+}
+
+gboolean
+vimg_ceph_to_trash(VimgCluster *cluster, const VimgCephRecord *record, guint64 delay,
+                   GError **error)
+{
+    int result;
+
+    if (vimg_ceph_record_is_staged(record)) {
+        if (!record->ours && !sign(cluster, record, error))
+            return FALSE;
+        /* that of a commit that was cut short */
+        vimg_layout_drop_name(cluster, record->info.name, record->id);
+    }
+    result = rbd_trash_move(cluster->io, record->rbd, delay);
+    if (result == -ENOENT)
+        return throw_error(error, VIMG_ERROR_NO_VOL, _("there is no RBD image '%s'"), record->rbd);
+    return result == 0 ||
+           vimg_cluster_throw(error, result, _("cannot move the RBD image to the trash"));
+}
+
 /* ---- all of it -------------------------------------------------------------------------- */
 
 /* A removal, or a restoration, that was cut short or is under way. */

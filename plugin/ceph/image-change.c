@@ -8,6 +8,7 @@
 #include "claim.h"
 #include "erase.h"
 #include "image.h"
+#include "layout.h"
 #include "listing.h"
 #include "throw.h"
 #include "watchers.h"
@@ -146,17 +147,6 @@ vimg_ceph_image_set_metadata(VimgCephStore *store, const VimgPluginImage *change
 
 /* ---- removing --------------------------------------------------------------------------- */
 
-static gboolean
-to_trash(VimgCluster *cluster, const char *rbd, guint64 delay, GError **error)
-{
-    int result = rbd_trash_move(cluster->io, rbd, delay);
-
-    if (result == -ENOENT)
-        return throw_error(error, VIMG_ERROR_NO_VOL, _("there is no RBD image '%s'"), rbd);
-    return result == 0 ||
-           vimg_cluster_throw(error, result, _("cannot move the RBD image to the trash"));
-}
-
 /*
  * From RBD's trash nobody gets an unfinished image back, as the name it has there says what it is;
  * what cannot be removed just now is for a cleanup.
@@ -166,7 +156,7 @@ remove_staged(VimgCluster *cluster, const VimgCephRecord *record, GError **error
 {
     g_autoptr(GError) local = NULL;
 
-    if (!to_trash(cluster, record->rbd, 0, error))
+    if (!vimg_ceph_to_trash(cluster, record, 0, error))
         return FALSE;
     if (!vimg_ceph_erase(cluster, record, NULL, &local))
         vimg_ceph_warn("image %s is left for a cleanup: %s", record->info.uuid, local->message);
@@ -196,7 +186,7 @@ remove_image(VimgCephStore *store, VimgCluster *cluster, const VimgCephRecord *r
         if (!remove_staged(cluster, record, error))
             return FALSE;
     } else {
-        if (!to_trash(cluster, record->rbd, MIN(delay, G_MAXINT32), error))
+        if (!vimg_ceph_to_trash(cluster, record, MIN(delay, G_MAXINT32), error))
             return FALSE;
         say_what_keeps(cluster, record);
     }
@@ -236,7 +226,7 @@ withdraw(VimgCluster *cluster, VimgCephRecord *record, GError **error)
     if (record->info.state != VIMG_IMAGE_ERROR)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("an active image cannot be wiped; delete and purge it"));
-    result = rbd_rename(cluster->io, record->rbd, staged);
+    result = vimg_layout_rename(cluster, record->id, record->rbd, staged);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot rename the RBD image"));
     g_free(record->rbd);
@@ -270,7 +260,7 @@ vimg_ceph_image_wipe(VimgCephStore *store, const char *uuid, GError **error)
     GError *local = NULL;
 
     if (!record || !vimg_ceph_watchers_check(cluster, record->id, error) ||
-        !withdraw(cluster, record, error) || !to_trash(cluster, record->rbd, 0, error))
+        !withdraw(cluster, record, error) || !vimg_ceph_to_trash(cluster, record, 0, error))
         return FALSE;
     forget_content(record);
     if (!vimg_ceph_image_stage(store, cluster, record, &local)) {

@@ -77,12 +77,8 @@ gboolean
 vimg_ceph_leftover_remove(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob *job,
                           GError **error)
 {
-    int result = rbd_trash_move(cluster->io, record->rbd, 0);
-
-    if (result == -ENOENT)
-        return throw_error(error, VIMG_ERROR_NO_VOL, _("there is no RBD image '%s'"), record->rbd);
-    if (result < 0)
-        return vimg_cluster_throw(error, result, _("cannot move the RBD image to the trash"));
+    if (!vimg_ceph_to_trash(cluster, record, 0, error))
+        return FALSE;
     /* with a second one, that may have the name now; else it is left over, too, and goes later */
     if (record->ours && !record->info.uploaded_format)
         vimg_ceph_claim_drop(cluster, record->info.name, record->info.uuid);

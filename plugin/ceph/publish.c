@@ -44,16 +44,6 @@ take_snapshot(rbd_image_t image, GError **error)
            vimg_cluster_throw(error, result, _("cannot take a snapshot of the RBD image"));
 }
 
-/* An answer that was lost may have been a good one. */
-static gboolean
-is_renamed(const VimgCephPublication *publication, const char *id)
-{
-    g_autofree char *name = NULL;
-
-    return vimg_layout_name_of(publication->cluster, id, &name) == 0 &&
-           strcmp(name, publication->record->info.name) == 0;
-}
-
 static gboolean
 commit(const VimgCephPublication *publication, GError **error)
 {
@@ -62,10 +52,10 @@ commit(const VimgCephPublication *publication, GError **error)
     int result = rbd_get_id(publication->image, id, sizeof(id));
 
     if (result == 0)
-        result = rbd_rename(publication->cluster->io, record->rbd, record->info.name);
+        result = vimg_layout_rename(publication->cluster, id, record->rbd, record->info.name);
     if (result == -EEXIST)
         return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", record->info.name);
-    if (result < 0 && !is_renamed(publication, id))
+    if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot rename the RBD image"));
     vimg_ceph_remember(publication->store, record->info.uuid, id);
     return TRUE;

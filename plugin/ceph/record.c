@@ -90,7 +90,14 @@ vimg_ceph_record_free(VimgCephRecord *record)
 gboolean
 vimg_ceph_record_is_staged(const VimgCephRecord *record)
 {
-    return g_str_has_prefix(record->rbd, VIMG_CEPH_STAGED);
+    g_autofree char *uuid = NULL;
+
+    if (!g_str_has_prefix(record->rbd, VIMG_CEPH_STAGED))
+        return FALSE;
+    uuid = g_strdup(record->rbd + strlen(VIMG_CEPH_STAGED));
+    if (g_str_has_suffix(uuid, VIMG_CEPH_SECOND))
+        uuid[strlen(uuid) - strlen(VIMG_CEPH_SECOND)] = '\0';
+    return g_uuid_string_is_valid(uuid);
 }
 
 gboolean

@@ -22,6 +22,7 @@
 
 #define VIMG_CEPH_CLAIM "virtimage.name."
 #define VIMG_CEPH_STAGED "virtimage.staged."
+#define VIMG_CEPH_SECOND ".raw" /* behind it: what it is converted to */
 #define VIMG_CEPH_SNAPSHOT "image"
 #define VIMG_CEPH_METADATA "virtimage" /* key of an RBD image: one JSON object */
 

@@ -5,9 +5,11 @@
  */
 #include "config.h"
 
+#include "claim.h"
 #include "cleanup.h"
 #include "content-helper.h"
 #include "erase.h"
+#include "layout.h"
 
 #define SIZE (9 * MIB)
 
@@ -165,6 +167,76 @@ test_half_in_trash(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
 }
 
+/* ---- names ------------------------------------------------------------------------------ */
+
+/* A commit that was cut short has made the name, which leads to what is staged. */
+static void
+test_half_renamed(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = content_new(5 * MIB, 42);
+    g_autofree char *uuid = image_create(fixture, "a");
+    g_autofree char *id = id_of(fixture, uuid);
+    g_autofree char *second = NULL;
+    g_autofree char *second_id = NULL;
+
+    put_id(fixture, "a", id);
+    finish(fixture, uuid, content, 0);
+    assert_content(fixture, uuid, content, 0);
+    assert_exported("a", content);
+    /* or its image is deleted, and with it the name */
+    second = image_create(fixture, "b");
+    second_id = id_of(fixture, second);
+    put_id(fixture, "b", second_id);
+    image_delete(fixture, second);
+    g_free(image_create(fixture, "b"));
+}
+
+/* One whose answer was lost. */
+static void
+test_renamed(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = image_active(fixture, "a");
+    g_autofree char *id = id_of(fixture, uuid);
+    g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, NULL);
+    g_autofree char *left = NULL;
+
+    put_id(fixture, staged, id);
+    g_assert_cmpint(vimg_layout_rename(fixture->cluster, id, staged, "a"), ==, 0);
+    g_assert_cmpint(vimg_layout_id_of(fixture->cluster, staged, &left), ==, -ENOENT);
+    foreign_create(fixture, "theirs", MIB);
+    g_assert_cmpint(vimg_layout_rename(fixture->cluster, id, "a", "theirs"), ==, -EEXIST);
+    g_assert_cmpint(image_state(fixture, uuid), ==, VIMG_IMAGE_ACTIVE);
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
+}
+
+/* @listed: RBD got as far as to its list of images. */
+static void
+half_made(Fixture *fixture, gboolean listed)
+{
+    g_autofree char *uuid = g_uuid_string_random();
+    g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, NULL);
+    g_autofree char *left = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_ceph_claim_take(fixture->cluster, "a", uuid, &error));
+    put_id(fixture, staged, "5f00ba4");
+    if (listed)
+        put_directory(fixture, staged, "5f00ba4");
+    clean_at_once(fixture);
+    g_assert_cmpint(vimg_layout_id_of(fixture->cluster, staged, &left), ==, -ENOENT);
+    g_assert_cmpint(vimg_layout_name_of(fixture->cluster, "5f00ba4", &left), ==, -ENOENT);
+    g_free(uuid);
+    uuid = image_create(fixture, "a");
+    image_delete(fixture, uuid);
+}
+
+static void
+test_half_made(Fixture *fixture, gconstpointer data)
+{
+    half_made(fixture, FALSE);
+    half_made(fixture, TRUE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -173,5 +245,8 @@ main(int argc, char **argv)
     image_helper_init();
     image_helper_add("/ceph/cut-short/upload", test_cancelled_upload);
     image_helper_add("/ceph/cut-short/trash", test_half_in_trash);
+    image_helper_add("/ceph/cut-short/half-renamed", test_half_renamed);
+    image_helper_add("/ceph/cut-short/renamed", test_renamed);
+    image_helper_add("/ceph/cut-short/half-made", test_half_made);
     return g_test_run();
 }
