@@ -69,22 +69,32 @@ describe(const VimgCephRecord *staged, const char *name, const char *format, gui
 
 VimgCephRecord *
 vimg_ceph_convert(VimgCluster *cluster, const VimgCephRecord *staged, const char *format,
-                  guint64 length, VimgPluginJob *job, rbd_image_t *out, GError **error)
+                  guint64 length, VimgPluginJob *job, rbd_image_t *out, gboolean *no_image,
+                  GError **error)
 {
     g_autofree char *name = name_of(staged);
+    GError *local = NULL;
     guint64 size = 0;
     int result = 0;
 
     vimg_ceph_progress(job, "converting", 0, length);
-    if (!vimg_qemu_size(cluster, format, staged->rbd, &size, job, error) ||
-        !make_target(cluster, staged, name, size, error))
+    if (!vimg_qemu_size(cluster, format, staged->rbd, &size, job, &local)) {
+        *no_image = g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DAMAGED);
+        g_propagate_error(error, local);
         return NULL;
-    if (vimg_qemu_convert(cluster, format, staged->rbd, name, size, job, error)) {
+    }
+    if (!make_target(cluster, staged, name, size, error))
+        return NULL;
+    if (vimg_qemu_convert(cluster, format, staged->rbd, name, size, job, &local)) {
         result = rbd_open(cluster->io, name, out, NULL);
         if (result == 0)
             return describe(staged, name, format, length, size);
-        vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+        vimg_cluster_throw(&local, result, _("cannot open the RBD image"));
+    } else {
+        *no_image = g_error_matches(local, VIMG_ERROR, VIMG_ERROR_DAMAGED);
     }
-    vimg_ceph_convert_undo(cluster, staged, NULL);
+    if (!vimg_ceph_is_lost(local))
+        vimg_ceph_convert_undo(cluster, staged, NULL);
+    g_propagate_error(error, local);
     return NULL;
 }

@@ -232,7 +232,38 @@ last_words(const Child *child)
         line += strlen("qemu-img: ");
     if (strstr(line, "'json:") && strstr(line, "}': "))
         line = strstr(line, "}': ") + strlen("}': ");
-    return g_strdup(*line ? line : _("it says nothing"));
+    return g_strdup(line);
+}
+
+gboolean
+vimg_qemu_blames_image(const char *words, gboolean converting)
+{
+    /* they are of the cluster or of this host, and pass */
+    static const char *const others[] = {
+        "Cannot allocate memory",
+        "Cannot send after transport endpoint shutdown",
+        "Connection reset by peer",
+        "Connection timed out",
+        "Device or resource busy",
+        "Disk quota exceeded",
+        "Interrupted system call",
+        "No such file or directory",
+        "No space left on device",
+        "Operation not permitted",
+        "Permission denied",
+        "Read-only file system",
+        "Resource temporarily unavailable",
+        "Too many open files",
+        "Transport endpoint is not connected",
+    };
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(others); i++) {
+        if (strstr(words, others[i]))
+            return FALSE;
+    }
+    /* it was opened before that, so only what is read can still be wrong */
+    return *words && (!converting || strstr(words, "error while reading"));
 }
 
 /* It has ended, or is ended. */
@@ -253,8 +284,10 @@ judge(Child *child, int status, GError **error)
     if (WIFSIGNALED(status))
         return throw_error(error, VIMG_ERROR_SYSTEM, _("qemu-img was ended by signal %d"),
                            WTERMSIG(status));
-    return throw_error(error, VIMG_ERROR_DAMAGED, _("qemu-img cannot convert the image: %s"),
-                       words);
+    return throw_error(
+        error,
+        vimg_qemu_blames_image(words, child->total > 0) ? VIMG_ERROR_DAMAGED : VIMG_ERROR_SYSTEM,
+        _("qemu-img cannot convert the image: %s"), *words ? words : _("it says nothing"));
 }
 
 /* Returns: what it wrote; NULL with @error. */

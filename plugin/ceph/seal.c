@@ -102,7 +102,7 @@ set_checksum(VimgCephRecord *final, const char *sum)
 
 static VimgCephRecord *
 seal_converted(VimgCephWriter *writer, const char *format, const VimgPluginImage *image,
-               GError **error)
+               gboolean *no_image, GError **error)
 {
     g_autoptr(VimgCephRecord) final = NULL;
     g_autofree char *sum =
@@ -118,7 +118,7 @@ seal_converted(VimgCephWriter *writer, const char *format, const VimgPluginImage
     if (!vimg_ceph_record_save(writer->image, writer->record, error))
         return NULL;
     final = vimg_ceph_convert(writer->cluster, writer->record, format, writer->at, writer->job,
-                              &second, error);
+                              &second, no_image, error);
     if (!final)
         return NULL;
     set_source(final, image);
@@ -136,10 +136,10 @@ seal_converted(VimgCephWriter *writer, const char *format, const VimgPluginImage
 
 /* It stays as it was before the attempt; what is no image cannot become one. */
 static void
-take_back(VimgCephWriter *writer, const GError *why)
+take_back(VimgCephWriter *writer, gboolean no_image, const GError *why)
 {
     g_clear_pointer(&writer->record->info.uploaded_format, g_free);
-    if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+    if (no_image)
         writer->record->info.reason = g_strdup(why->message);
     /* nor does it concern us any more if another host goes on with it */
     if (!vimg_ceph_is_lost(why) && !g_error_matches(why, VIMG_ERROR, VIMG_ERROR_BUSY))
@@ -152,6 +152,7 @@ vimg_ceph_writer_seal(VimgCephWriter *writer, const VimgPluginImage *image, Vimg
 {
     const char *format = image->format ? image->format : writer->record->info.format;
     g_autoptr(VimgCephRecord) final = NULL;
+    gboolean no_image = FALSE;
     GError *local = NULL;
 
     if (writer->at < writer->durable)
@@ -161,10 +162,11 @@ vimg_ceph_writer_seal(VimgCephWriter *writer, const VimgPluginImage *image, Vimg
             ULL(writer->at), ULL(writer->durable));
     if (!vimg_ceph_writer_resize(writer, writer->at, error))
         return FALSE;
-    final = vimg_ceph_convert_wanted(format) ? seal_converted(writer, format, image, &local)
-                                             : seal_plain(writer, format, image, &local);
+    final = vimg_ceph_convert_wanted(format)
+                ? seal_converted(writer, format, image, &no_image, &local)
+                : seal_plain(writer, format, image, &local);
     if (!final) {
-        take_back(writer, local);
+        take_back(writer, no_image, local);
         g_propagate_error(error, local);
         return FALSE;
     }
