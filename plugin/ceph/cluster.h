@@ -63,6 +63,12 @@ gboolean vimg_cluster_space(VimgCluster *cluster, VimgClusterSpace *out, GError 
 /* Room for a new image of @bytes (0: not known): VIMG_ERROR_NO_SPACE with the numbers. */
 gboolean vimg_cluster_admit(VimgCluster *cluster, guint64 bytes, GError **error);
 /*
+ * Room for one to go on that has begun, for @bytes more (0: not known): a nearly full pool takes
+ * it, as else its space would be taken for nothing.  Only FALSE with VIMG_ERROR_NO_SPACE: monitors
+ * that do not answer say nothing of the OSDs.
+ */
+gboolean vimg_cluster_has_room(VimgCluster *cluster, guint64 bytes, GError **error);
+/*
  * Still there, and still lets us write: a small object written and removed.  VIMG_ERROR_AUTH: it
  * lets us only read; VIMG_ERROR_NO_SPACE: it is full.
  */

@@ -132,8 +132,9 @@ vimg_ceph_writer_open(VimgCephStore *store, const char *uuid, const VimgWriteReq
     writer->job = job;
     writer->at = request->offset;
     writer->cluster = vimg_ceph_store_cluster(store, error);
-    if (!writer->cluster || !vimg_cluster_admit(writer->cluster, request->reserve, error) ||
-        !open_image(writer, uuid, error))
+    if (!writer->cluster || !open_image(writer, uuid, error) ||
+        !(writer->record->info.position > 0 ? vimg_cluster_has_room : vimg_cluster_admit)(
+            writer->cluster, request->reserve, error))
         return NULL;
     if (request->offset > writer->record->info.position) {
         throw_error(error, VIMG_ERROR_INVALID_ARG,
@@ -284,8 +285,7 @@ explain(VimgCephWriter *writer, GError *why, GError **error)
 {
     g_autoptr(GError) full = NULL;
 
-    if (vimg_ceph_is_lost(why) && !vimg_cluster_admit(writer->cluster, 0, &full) &&
-        g_error_matches(full, VIMG_ERROR, VIMG_ERROR_NO_SPACE)) {
+    if (vimg_ceph_is_lost(why) && !vimg_cluster_has_room(writer->cluster, 0, &full)) {
         g_error_free(why);
         why = g_steal_pointer(&full);
     }
@@ -307,7 +307,8 @@ send_block(VimgCephWriter *writer, GError **error)
     durable = durable_end(writer);
     if (durable < writer->noted + NOTE_EVERY)
         return TRUE;
-    return note_position(writer, durable, error) && vimg_cluster_admit(writer->cluster, 0, error);
+    return note_position(writer, durable, error) &&
+           vimg_cluster_has_room(writer->cluster, 0, error);
 }
 
 static gboolean

@@ -333,6 +333,8 @@ test_full(void)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
     assert_has(error->message, "nearly full");
     g_clear_error(&error);
+    /* what has begun may go on */
+    g_assert_true(vimg_cluster_has_room(cluster, 1, &error));
     g_assert_true(vimg_cluster_probe(cluster, &error));
     /* between the two it says so instead */
     g_free(cluster_run("ceph osd set-backfillfull-ratio 0.001"));
@@ -344,6 +346,9 @@ test_full(void)
     g_free(cluster_run("ceph osd set-full-ratio 0.001"));
     g_assert_true(wait_flag(cluster, G_STRUCT_OFFSET(VimgClusterSpace, full), TRUE));
     g_assert_false(vimg_cluster_admit(cluster, 1, &error));
+    assert_has(error->message, "is full");
+    g_clear_error(&error);
+    g_assert_false(vimg_cluster_has_room(cluster, 0, &error));
     assert_has(error->message, "is full");
     g_clear_error(&error);
     g_assert_false(vimg_cluster_probe(cluster, &error));
