@@ -263,7 +263,11 @@ end_clusters() {
 suite_ceph() {
     build gcc
     cluster lost
-    unit_tests gcc --suite ceph >"$scratch/lost.log" && integration test_ceph_loss >>"$scratch/lost.log" &
+    {
+        unit_tests gcc --suite ceph
+        integration test_ceph_loss
+        wait
+    } >"$scratch/lost.log" &
     cluster shared
     integration test_ceph_pools
     integration test_ceph_images
