@@ -144,28 +144,6 @@ clean_staged(Cleanup *cleanup, const VimgCephRecord *record, GError **error)
 }
 
 static gboolean
-clean_snapshots(Cleanup *cleanup, const VimgCephRecord *record, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    GError *local = NULL;
-    guint i;
-
-    vimg_ceph_leftover_snapshots(cleanup->cluster, record, cleanup->keep_temporary,
-                                 cleanup->dry_run, names, &local);
-    for (i = 0; i < names->len; i++)
-        note(cleanup->removed, names->pdata[i], _("a snapshot that nothing was cloned from"));
-    return settle(cleanup, record->info.name, local, error);
-}
-
-static gboolean
-clean_image(Cleanup *cleanup, const VimgCephRecord *record, GError **error)
-{
-    if (vimg_ceph_record_is_staged(record))
-        return clean_staged(cleanup, record, error);
-    return record->ours || !record->snapshots || clean_snapshots(cleanup, record, error);
-}
-
-static gboolean
 clean_claim(Cleanup *cleanup, const VimgCephClaim *claim, GError **error)
 {
     gboolean left_over = FALSE;
@@ -191,8 +169,11 @@ clean_records(Cleanup *cleanup, gboolean trash, GError **error)
     for (i = 0; records && i < records->len; i++) {
         const VimgCephRecord *record = records->pdata[i];
 
-        if (!go_on(cleanup, i, records->len, error) ||
-            !(trash ? clean_trash_entry : clean_image)(cleanup, record, error))
+        if (!go_on(cleanup, i, records->len, error))
+            return FALSE;
+        /* what is active stays, and what other tools made, with all its snapshots */
+        if ((trash || vimg_ceph_record_is_staged(record)) &&
+            !(trash ? clean_trash_entry : clean_staged)(cleanup, record, error))
             return FALSE;
     }
     return records != NULL;

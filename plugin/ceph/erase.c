@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "erase.h"
+#include "layout.h"
 #include "throw.h"
 #include "watchers.h"
 
@@ -154,11 +155,42 @@ remove_content(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob
 
 /* ---- all of it -------------------------------------------------------------------------- */
 
-/* Nobody restores what lacks a part: so says its metadata, before the first part goes. */
+/* A removal, or a restoration, that was cut short or is under way. */
 static gboolean
-strip(rbd_image_t image, const VimgCephRecord *record, GError **error)
+check_gone(VimgCluster *cluster, const VimgCephRecord *record, GError **error)
+{
+    g_autofree char *name = NULL;
+    int result = vimg_layout_name_of(cluster, record->id, &name);
+
+    if (result == -ENOENT)
+        return TRUE;
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot look up the name '%s'"), record->rbd);
+    return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                       _("what is in the trash is an image as well, '%s': delete it again"), name);
+}
+
+/* Who restores it looks for the mark when it is an image again, so one of both sees the other. */
+static gboolean
+mark(VimgCluster *cluster, rbd_image_t image, const VimgCephRecord *record, GError **error)
 {
     VimgCephRecord marked = *record;
+
+    if (record->purged)
+        return TRUE;
+    marked.purged = TRUE;
+    if (!vimg_ceph_record_save(image, &marked, error))
+        return FALSE;
+    if (check_gone(cluster, record, error))
+        return TRUE;
+    vimg_ceph_record_save(image, record, NULL);
+    return FALSE;
+}
+
+/* Nobody restores what lacks a part: so says its metadata, before the first part goes. */
+static gboolean
+strip(VimgCluster *cluster, rbd_image_t image, const VimgCephRecord *record, GError **error)
+{
     g_autofree char *children = NULL;
     int result = name_children(image, 0, NULL, &children);
 
@@ -167,8 +199,7 @@ strip(rbd_image_t image, const VimgCephRecord *record, GError **error)
     if (children)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("the image is needed by its clones %s"), children);
-    marked.purged = TRUE;
-    if (!record->purged && !vimg_ceph_record_save(image, &marked, error))
+    if (!mark(cluster, image, record, error))
         return FALSE;
     result = remove_snapshots(image);
     return result == 0 ||
@@ -183,14 +214,15 @@ vimg_ceph_erase(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJo
     gboolean ok;
     int result;
 
-    if (!vimg_ceph_watchers_check(cluster, record->id, error))
+    if (!check_gone(cluster, record, error) ||
+        !vimg_ceph_watchers_check(cluster, record->id, error))
         return FALSE;
     result = rbd_open_by_id(cluster->io, record->id, &image, NULL);
     if (result == -ENOENT)
         return throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), record->info.uuid);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
-    ok = strip(image, record, error);
+    ok = strip(cluster, image, record, error);
     rbd_close(image);
     return ok && remove_content(cluster, record, job, error);
 }

@@ -10,8 +10,9 @@
 
 /*
  * Removes one of ours from RBD's trash, with its snapshots.  VIMG_ERROR_OPERATION_INVALID names up
- * to five images that were cloned from it; nothing is changed then.  From the moment it cannot
- * fail that way any more nobody can restore it.  Without @job what takes long is left to a cleanup.
+ * to five images that were cloned from it, or the image that it still is; nothing is changed then.
+ * From the moment it cannot fail that way any more nobody can restore it.  Without @job what takes
+ * long is left to a cleanup.
  */
 gboolean vimg_ceph_erase(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob *job,
                          GError **error);

@@ -16,12 +16,5 @@ gboolean vimg_ceph_leftover_judge(VimgCluster *cluster, const VimgCephRecord *re
                                   char **why, GError **error);
 gboolean vimg_ceph_leftover_remove(VimgCluster *cluster, const VimgCephRecord *record,
                                    VimgPluginJob *job, GError **error);
-/*
- * Removes the snapshots that clones by us left on an image of other tools; with @dry_run only adds
- * to @names.
- */
-gboolean vimg_ceph_leftover_snapshots(VimgCluster *cluster, const VimgCephRecord *record,
-                                      guint64 age, gboolean dry_run, GPtrArray *names,
-                                      GError **error);
 
 #endif

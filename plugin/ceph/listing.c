@@ -84,6 +84,9 @@ describe_foreign(VimgCluster *cluster, VimgCephRecord *record, guint64 size, gin
     gint64 deleted = record->info.deleted;
 
     vimg_plugin_image_clear(&record->info);
+    /* RBD gives a copy what is known of its source */
+    g_clear_pointer(&record->digest, g_free);
+    record->purged = FALSE;
     record->info.uuid = derive_uuid(cluster->fsid, what);
     record->info.name = g_strdup(record->rbd);
     record->info.format = g_strdup("raw");
@@ -274,12 +277,35 @@ name_trash(VimgCluster *cluster, GPtrArray *records)
     return MIN(result, 0);
 }
 
+/*
+ * A removal or a restoration that was cut short leaves an image in both places; it is an image then
+ * until it is removed again.
+ */
+static int
+drop_images(VimgCluster *cluster, GPtrArray *trash)
+{
+    g_autoptr(GPtrArray) images = g_ptr_array_new_with_free_func(free_record);
+    g_autoptr(GHashTable) ids = g_hash_table_new(g_str_hash, g_str_equal);
+    int result = name_images(cluster, images);
+    guint i;
+
+    for (i = 0; i < images->len; i++)
+        g_hash_table_add(ids, ((VimgCephRecord *)images->pdata[i])->id);
+    for (i = trash->len; i > 0; i--) {
+        if (g_hash_table_contains(ids, ((VimgCephRecord *)trash->pdata[i - 1])->id))
+            g_ptr_array_remove_index(trash, i - 1);
+    }
+    return result;
+}
+
 GPtrArray *
 vimg_ceph_read_all(VimgCluster *cluster, gboolean trash, GError **error)
 {
     g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func(free_record);
     int result = trash ? name_trash(cluster, records) : name_images(cluster, records);
 
+    if (result == 0 && trash && records->len > 0)
+        result = drop_images(cluster, records);
     if (result == 0)
         result = read_headers(cluster, records);
     if (result < 0) {

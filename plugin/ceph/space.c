@@ -95,7 +95,8 @@ read_flags(VimgCluster *cluster, VimgClusterSpace *out, guint64 *quota, GError *
         return throw_error(error, VIMG_ERROR_DISCONNECTED,
                            _("the cluster knows no RADOS pool '%s' any more"), cluster->pool);
     flags = vimg_answer_text(pool, "flags_names");
-    out->nearfull = has_flag(flags, "nearfull");
+    /* the second takes the place of the first */
+    out->nearfull = has_flag(flags, "nearfull") || has_flag(flags, "backfillfull");
     out->full = has_flag(flags, "full") || has_flag(flags, "full_quota");
     *quota = vimg_answer_number(pool, "quota_max_bytes");
     return TRUE;

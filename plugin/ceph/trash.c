@@ -88,12 +88,24 @@ bring_back(VimgCluster *cluster, const VimgCephRecord *record, const char *name,
            vimg_cluster_throw(error, result, _("cannot take the image out of the trash"));
 }
 
+/* Somebody who purges it may have been at it at the same moment. */
+static gboolean
+check_whole(VimgCluster *cluster, const VimgCephRecord *record, GError **error)
+{
+    if (!record->purged)
+        return TRUE;
+    vimg_ceph_claim_drop(cluster, record->info.name, record->info.uuid);
+    rbd_trash_move(cluster->io, record->rbd, 0);
+    return throw_gone(error, record->info.uuid);
+}
+
 gboolean
 vimg_ceph_trash_restore(VimgCephStore *store, const char *uuid, const char *name,
                         VimgPluginImage *out, GError **error)
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
     g_autoptr(VimgCephRecord) record = cluster ? find(store, uuid, error) : NULL;
+    g_autoptr(VimgCephRecord) restored = NULL;
 
     if (!record || !vimg_ceph_claim_take(cluster, name, uuid, error))
         return FALSE;
@@ -101,7 +113,11 @@ vimg_ceph_trash_restore(VimgCephStore *store, const char *uuid, const char *name
     if (!bring_back(cluster, record, name, error))
         return FALSE;
     vimg_ceph_remember(store, uuid, record->id);
-    return vimg_ceph_image_stat(store, uuid, out, error);
+    restored = vimg_ceph_record_find(store, uuid, error);
+    if (!restored || !check_whole(cluster, restored, error))
+        return FALSE;
+    vimg_ceph_record_give(restored, out);
+    return TRUE;
 }
 
 gboolean

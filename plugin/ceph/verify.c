@@ -136,7 +136,7 @@ settle(Verify *verify, const VimgCephRecord *record, GError *why, GError **error
 static gboolean
 has_digest(const VimgCephRecord *record)
 {
-    return record->digest && record->info.state == VIMG_IMAGE_ACTIVE;
+    return record->ours && record->digest && record->info.state == VIMG_IMAGE_ACTIVE;
 }
 
 static gboolean

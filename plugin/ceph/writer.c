@@ -307,15 +307,17 @@ explain(VimgCephWriter *writer, GError *why, GError **error)
     return FALSE;
 }
 
+/* A block that was not taken stays where it is: what is durable ends before it. */
 static gboolean
 send_block(VimgCephWriter *writer, GError **error)
 {
-    g_autoptr(VimgBuffer) block = g_steal_pointer(&writer->block);
     GError *local = NULL;
     guint64 durable;
 
-    if (block && !vimg_ceph_flow_push(writer->flow, block, writer->block_start, &local))
+    if (writer->block &&
+        !vimg_ceph_flow_push(writer->flow, writer->block, writer->block_start, &local))
         return explain(writer, local, error);
+    g_clear_pointer(&writer->block, vimg_buffer_unref);
     durable = durable_end(writer);
     if (durable < writer->noted + NOTE_EVERY)
         return TRUE;

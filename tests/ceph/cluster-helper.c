@@ -32,13 +32,39 @@ log_message(VimgLogLevel level, const char *message)
     g_test_message("%s", message);
 }
 
+static guint job_patience; /* through __atomic builtins: RBD asks in threads of its own */
+
+static gboolean
+is_cancelled(VimgPluginJob *job)
+{
+    guint left = __atomic_load_n(&job_patience, __ATOMIC_RELAXED);
+
+    if (left > 0)
+        __atomic_sub_fetch(&job_patience, 1, __ATOMIC_RELAXED);
+    return left == 0;
+}
+
+static void
+ignore_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total)
+{
+}
+
 static VimgServices services = {
     .abi = VIMG_PLUGIN_ABI,
     .size = sizeof(VimgServices),
     .log = log_message,
     .secret_get = get_secret,
     .secret_free = vimg_buffer_unref,
+    .job_cancelled = is_cancelled,
+    .job_progress = ignore_progress,
 };
+
+VimgPluginJob *
+job_cancelled_after(guint times)
+{
+    __atomic_store_n(&job_patience, times, __ATOMIC_RELAXED);
+    return (VimgPluginJob *)&job_patience;
+}
 
 void
 secret_set(const char *usage, const void *data, gsize size)

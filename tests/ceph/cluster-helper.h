@@ -47,6 +47,8 @@ char *cluster_run(const char *command);
 
 /* Gives librados' callers a daemon's services, with the key of client.admin as a secret. */
 void cluster_helper_init(void);
+/* A job that is cancelled once somebody asked @times whether it is. */
+VimgPluginJob *job_cancelled_after(guint times);
 /* Where the daemon's known hosts are; constant. */
 void cluster_helper_state(const char *dir);
 

@@ -308,6 +308,19 @@ wait_flag(VimgCluster *cluster, gsize offset, gboolean wanted)
 }
 
 static void
+wait_flag_name(const char *name)
+{
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+    g_autofree char *pools = cluster_run("ceph osd pool ls detail");
+
+    while (!strstr(pools, name)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        g_free(pools);
+        pools = cluster_run("ceph osd pool ls detail");
+    }
+}
+
+static void
 test_full(void)
 {
     g_autoptr(Definition) definition = definition_new("rbd");
@@ -321,7 +334,13 @@ test_full(void)
     assert_has(error->message, "nearly full");
     g_clear_error(&error);
     g_assert_true(vimg_cluster_probe(cluster, &error));
+    /* between the two it says so instead */
     g_free(cluster_run("ceph osd set-backfillfull-ratio 0.001"));
+    wait_flag_name("backfillfull");
+    g_assert_false(vimg_cluster_admit(cluster, 1, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
+    assert_has(error->message, "nearly full");
+    g_clear_error(&error);
     g_free(cluster_run("ceph osd set-full-ratio 0.001"));
     g_assert_true(wait_flag(cluster, G_STRUCT_OFFSET(VimgClusterSpace, full), TRUE));
     g_assert_false(vimg_cluster_admit(cluster, 1, &error));

@@ -336,31 +336,6 @@ test_leftovers(Fixture *fixture, gconstpointer data)
     g_free(image_create(fixture, "dead"));
 }
 
-static void
-test_snapshots(Fixture *fixture, gconstpointer data)
-{
-    g_autofree char *report = NULL;
-
-    foreign_create(fixture, "theirs", MIB);
-    g_free(cluster_run("rbd snap create --no-progress " POOL "/theirs@mine"));
-    g_free(cluster_run("rbd snap create --no-progress " POOL "/theirs@virtimage.1"));
-    g_free(cluster_run("rbd snap create --no-progress " POOL "/theirs@virtimage.2"));
-    g_free(cluster_run("rbd snap protect " POOL "/theirs@virtimage.1"));
-    g_free(cluster_run("rbd snap protect " POOL "/theirs@virtimage.2"));
-    g_free(cluster_run("rbd clone " POOL "/theirs@virtimage.2 " POOL "/c0"));
-    keep(fixture, 0);
-    report = clean(fixture, FALSE);
-    assert_says(report, "theirs@virtimage.1", "a snapshot that nothing was cloned from");
-    g_assert_nonnull(strstr(report, "\"kept\":[]"));
-    assert_run("sh -c \"rbd snap ls " POOL "/theirs | sed 1d | wc -l\"", "2");
-    remove_clones(fixture, 1);
-    g_free(report);
-    report = clean(fixture, FALSE);
-    assert_says(report, "theirs@virtimage.2", "a snapshot");
-    g_free(cluster_run("rbd snap purge --no-progress " POOL "/theirs"));
-    g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
-}
-
 /* A clone of ours goes before what it was cloned from, wherever the two lie. */
 static void
 test_remove_all(Fixture *fixture, gconstpointer data)
@@ -401,7 +376,6 @@ main(int argc, char **argv)
     image_helper_add("/ceph/cleanup/expired", test_expired);
     image_helper_add("/ceph/cleanup/partly", test_partly);
     image_helper_add("/ceph/cleanup/leftovers", test_leftovers);
-    image_helper_add("/ceph/cleanup/snapshots", test_snapshots);
     image_helper_add("/ceph/cleanup/remove-all", test_remove_all);
     return g_test_run();
 }
