@@ -122,6 +122,23 @@ look_at(VimgCluster *cluster, const char *uuid, const char *id, VimgCephRecord *
     return result == -ENOENT ? 0 : result;
 }
 
+VimgCephRecord *
+vimg_ceph_record_again(VimgCluster *cluster, const VimgCephRecord *known, GError **error)
+{
+    g_autoptr(VimgCephRecord) record = NULL;
+    int result = look_at(cluster, known->info.uuid, known->id, &record);
+
+    if (result < 0)
+        vimg_cluster_throw(error, result, _("cannot read image %s"), known->info.uuid);
+    else if (!record || !record->ours)
+        throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), known->info.uuid);
+    else if (vimg_ceph_record_is_staged(record) != vimg_ceph_record_is_staged(known))
+        throw_error(error, VIMG_ERROR_BUSY, _("another host writes the image"));
+    else
+        return g_steal_pointer(&record);
+    return NULL;
+}
+
 /* Where it was last, and where it is while it is uploaded. */
 static int
 look_where_expected(VimgCephStore *store, VimgCluster *cluster, const char *uuid,

@@ -67,18 +67,32 @@ check_deep(rbd_image_t image, GError **error)
                _("the RBD image lacks the feature deep-flatten, so its snapshot would go on to need its source"));
 }
 
+/* A check may have found it damaged meanwhile: only the allocation is ours to say. */
 static gboolean
-flatten(VimgCephRecord *record, rbd_image_t image, VimgPluginJob *job, GError **error)
+note_own(VimgCluster *cluster, VimgCephRecord **record, rbd_image_t image, GError **error)
+{
+    VimgCephRecord *now;
+    guint64 own;
+
+    if (!vimg_ceph_stream_used(image, &own, error) ||
+        !(now = vimg_ceph_record_again(cluster, *record, error)))
+        return FALSE;
+    vimg_ceph_record_free(*record);
+    *record = now;
+    now->info.allocation = own;
+    return vimg_ceph_record_save(image, now, error);
+}
+
+static gboolean
+flatten(VimgCluster *cluster, VimgCephRecord **record, rbd_image_t image, VimgPluginJob *job,
+        GError **error)
 {
     gboolean needs = FALSE;
 
     if (!has_parent(image, &needs, error))
         return FALSE;
-    if (!needs)
-        return TRUE;
-    return check_deep(image, error) && vimg_ceph_flatten_open(image, job, error) &&
-           vimg_ceph_stream_used(image, &record->info.allocation, error) &&
-           vimg_ceph_record_save(image, record, error);
+    return !needs || (check_deep(image, error) && vimg_ceph_flatten_open(image, job, error) &&
+                      note_own(cluster, record, image, error));
 }
 
 gboolean
@@ -98,7 +112,7 @@ vimg_ceph_flatten(VimgCephStore *store, const char *uuid, VimgPluginJob *job, Vi
     result = rbd_open_by_id(cluster->io, record->id, &image, NULL);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
-    ok = flatten(record, image, job, error);
+    ok = flatten(cluster, &record, image, job, error);
     vimg_ceph_closing(cluster, image, NULL, NULL);
     if (ok)
         vimg_ceph_record_give(record, out);

@@ -40,23 +40,48 @@ load_staged(VimgCephStore *store, const char *uuid, GError **error)
 
 /* ---- what is said of an image ----------------------------------------------------------- */
 
-/* @size: G_MAXUINT64: as it is */
+typedef void (*Change)(VimgCephRecord *record, gconstpointer data);
+
+/* What @known says may be out of date. */
 static gboolean
-write_record(VimgCluster *cluster, const VimgCephRecord *record, guint64 size, GError **error)
+change_open(VimgCluster *cluster, rbd_image_t image, const VimgCephRecord *known, Change change,
+            gconstpointer data, GError **error)
+{
+    g_autoptr(VimgCephRecord) now = vimg_ceph_record_again(cluster, known, error);
+
+    if (!now)
+        return FALSE;
+    change(now, data);
+    return vimg_ceph_record_save(image, now, error);
+}
+
+/* Whoever uploads it would write what is known there over it.  @size: G_MAXUINT64: as it is */
+static gboolean
+write_change(VimgCluster *cluster, const VimgCephRecord *record, guint64 size, Change change,
+             gconstpointer data, GError **error)
 {
     rbd_image_t image;
     gboolean ok = TRUE;
-    int result = rbd_open_by_id(cluster->io, record->id, &image, NULL);
+    int result;
 
+    if (vimg_ceph_record_is_staged(record) && !vimg_ceph_watchers_check(cluster, record->id, error))
+        return FALSE;
+    result = rbd_open_by_id(cluster->io, record->id, &image, NULL);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     if (size != G_MAXUINT64) {
         result = vimg_ceph_image_cut(image, size);
         ok = result == 0 || vimg_cluster_throw(error, result, _("cannot resize the RBD image"));
     }
-    ok = ok && vimg_ceph_record_save(image, record, error);
+    ok = ok && change_open(cluster, image, record, change, data, error);
     rbd_close(image);
     return ok;
+}
+
+static void
+set_capacity(VimgCephRecord *record, gconstpointer data)
+{
+    record->info.capacity = *(const guint64 *)data;
 }
 
 gboolean
@@ -71,25 +96,7 @@ vimg_ceph_image_resize(VimgCephStore *store, const char *uuid, guint64 capacity,
         return throw_error(error, VIMG_ERROR_INVALID_ARG,
                            _("%1$llu bytes are stored already, more than %2$llu"),
                            ULL(record->info.position), ULL(capacity));
-    if (!vimg_ceph_watchers_check(cluster, record->id, error))
-        return FALSE;
-    record->info.capacity = capacity;
-    return write_record(cluster, record, capacity, error);
-}
-
-gboolean
-vimg_ceph_image_set_error(VimgCephStore *store, const char *uuid, const char *reason,
-                          GError **error)
-{
-    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
-    /* another host may have completed it */
-    g_autoptr(VimgCephRecord) record = cluster ? load_staged(store, uuid, error) : NULL;
-
-    if (!record)
-        return FALSE;
-    g_free(record->info.reason);
-    record->info.reason = g_strdup(reason);
-    return write_record(cluster, record, G_MAXUINT64, error);
+    return write_change(cluster, record, capacity, set_capacity, &capacity, error);
 }
 
 static void
@@ -101,18 +108,40 @@ replace(char **field, const char *value)
     *field = g_strdup(value);
 }
 
+static void
+set_reason(VimgCephRecord *record, gconstpointer data)
+{
+    replace(&record->info.reason, data);
+}
+
+gboolean
+vimg_ceph_image_set_error(VimgCephStore *store, const char *uuid, const char *reason,
+                          GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    /* another host may have completed it */
+    g_autoptr(VimgCephRecord) record = cluster ? load_staged(store, uuid, error) : NULL;
+
+    return record && write_change(cluster, record, G_MAXUINT64, set_reason, reason, error);
+}
+
+static void
+set_description(VimgCephRecord *record, gconstpointer data)
+{
+    const VimgPluginImage *change = data;
+
+    replace(&record->info.os, change->os);
+    replace(&record->info.arch, change->arch);
+    replace(&record->info.description, change->description);
+}
+
 gboolean
 vimg_ceph_image_set_metadata(VimgCephStore *store, const VimgPluginImage *change, GError **error)
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
     g_autoptr(VimgCephRecord) record = cluster ? load(store, change->uuid, error) : NULL;
 
-    if (!record)
-        return FALSE;
-    replace(&record->info.os, change->os);
-    replace(&record->info.arch, change->arch);
-    replace(&record->info.description, change->description);
-    return write_record(cluster, record, G_MAXUINT64, error);
+    return record && write_change(cluster, record, G_MAXUINT64, set_description, change, error);
 }
 
 /* ---- removing --------------------------------------------------------------------------- */

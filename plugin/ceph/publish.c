@@ -10,6 +10,7 @@
 #include "publish.h"
 #include "stream.h"
 #include "throw.h"
+#include "watchers.h"
 
 gboolean
 vimg_ceph_publish_undo(rbd_image_t image, GError **error)
@@ -79,7 +80,8 @@ vimg_ceph_publish(const VimgCephPublication *publication, GError **error)
     if (!vimg_ceph_publish_undo(publication->image, error) || !measure(publication, error) ||
         !vimg_ceph_check_job(publication->job, error) || !take_snapshot(publication->image, error))
         return FALSE;
-    if (vimg_ceph_record_save(publication->image, record, error) && commit(publication, error)) {
+    if (vimg_ceph_record_save(publication->image, record, error) &&
+        vimg_ceph_watchers_alone(publication->image, error) && commit(publication, error)) {
         record->info.state = VIMG_IMAGE_ACTIVE;
         return TRUE;
     }

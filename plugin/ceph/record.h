@@ -47,6 +47,12 @@ void vimg_ceph_record_give(VimgCephRecord *record, VimgPluginImage *out);
 GPtrArray *vimg_ceph_record_list(VimgCephStore *store, gboolean trash, GError **error);
 /* Returns: (transfer full); NULL with VIMG_ERROR_NO_VOL. */
 VimgCephRecord *vimg_ceph_record_find(VimgCephStore *store, const char *uuid, GError **error);
+/*
+ * As @known is now, which hours later may be something else: who changes one member of it saves
+ * this one.  VIMG_ERROR_BUSY: it is complete now, or no more.  Returns: (transfer full)
+ */
+VimgCephRecord *vimg_ceph_record_again(VimgCluster *cluster, const VimgCephRecord *known,
+                                       GError **error);
 /* Writes it to the open image @image. */
 gboolean vimg_ceph_record_save(rbd_image_t image, const VimgCephRecord *record, GError **error);
 

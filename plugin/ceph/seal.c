@@ -8,6 +8,7 @@
 #include "convert.h"
 #include "publish.h"
 #include "throw.h"
+#include "watchers.h"
 #include "writer-private.h"
 
 /* ---- sums ------------------------------------------------------------------------------- */
@@ -52,7 +53,7 @@ publish(VimgCephWriter *writer, VimgCephRecord *final, rbd_image_t image, GError
                                        .record = final,
                                        .image = image};
 
-    return vimg_ceph_publish(&publication, error);
+    return vimg_ceph_watchers_alone(writer->image, error) && vimg_ceph_publish(&publication, error);
 }
 
 /* Returns: (transfer full) the record of what is active now; what is saved is as it was if not. */
@@ -140,7 +141,8 @@ take_back(VimgCephWriter *writer, const GError *why)
     g_clear_pointer(&writer->record->info.uploaded_format, g_free);
     if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DAMAGED))
         writer->record->info.reason = g_strdup(why->message);
-    if (!vimg_ceph_is_lost(why))
+    /* nor does it concern us any more if another host goes on with it */
+    if (!vimg_ceph_is_lost(why) && !g_error_matches(why, VIMG_ERROR, VIMG_ERROR_BUSY))
         vimg_ceph_record_save(writer->image, writer->record, NULL);
 }
 

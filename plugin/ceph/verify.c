@@ -48,8 +48,24 @@ keep_rate(Verify *verify, guint64 bytes, GError **error)
     }
 }
 
+/* Hours later: it may be described otherwise, or be another upload's. */
 static gboolean
-mark(Verify *verify, VimgCephRecord *record, const char *reason, GError **error)
+mark_open(VimgCluster *cluster, rbd_image_t image, const VimgCephRecord *record, const char *reason,
+          GError **error)
+{
+    g_autoptr(VimgCephRecord) now = vimg_ceph_record_again(cluster, record, error);
+
+    if (!now)
+        return FALSE;
+    if (g_strcmp0(now->digest, record->digest) != 0)
+        return TRUE;
+    g_free(now->info.reason);
+    now->info.reason = g_strdup(reason);
+    return vimg_ceph_record_save(image, now, error);
+}
+
+static gboolean
+mark(Verify *verify, const VimgCephRecord *record, const char *reason, GError **error)
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(verify->store, error);
     rbd_image_t image;
@@ -61,9 +77,7 @@ mark(Verify *verify, VimgCephRecord *record, const char *reason, GError **error)
     result = rbd_open_by_id(cluster->io, record->id, &image, NULL);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
-    g_free(record->info.reason);
-    record->info.reason = g_strdup(reason);
-    ok = vimg_ceph_record_save(image, record, error);
+    ok = mark_open(cluster, image, record, reason, error);
     rbd_close(image);
     return ok;
 }
@@ -103,7 +117,7 @@ read_again(Verify *verify, VimgCephReader *reader, GError **error)
 }
 
 static gboolean
-check(Verify *verify, VimgCephRecord *record, GError **error)
+check(Verify *verify, const VimgCephRecord *record, GError **error)
 {
     g_autoptr(VimgCephReader) reader =
         vimg_ceph_reader_open(verify->store, record->info.uuid, 0, 0, verify->job, error);
@@ -151,7 +165,7 @@ check_all(Verify *verify, GError **error)
         verify->total += has_digest(record) ? record->info.physical : 0;
     }
     for (i = 0; records && i < records->len; i++) {
-        VimgCephRecord *record = records->pdata[i];
+        const VimgCephRecord *record = records->pdata[i];
         GError *local = NULL;
 
         if (has_digest(record) && !check(verify, record, &local) &&

@@ -48,3 +48,18 @@ vimg_ceph_watchers_check(VimgCluster *cluster, const char *id, GError **error)
     rbd_watchers_list_cleanup(watchers, n);
     return ok;
 }
+
+gboolean
+vimg_ceph_watchers_alone(rbd_image_t image, GError **error)
+{
+    rbd_image_watcher_t watchers[2];
+    size_t n = G_N_ELEMENTS(watchers);
+    int result = rbd_watchers_list(image, watchers, &n);
+
+    if (result == 0)
+        rbd_watchers_list_cleanup(watchers, n);
+    if (result < 0 && result != -ERANGE)
+        return vimg_cluster_throw(error, result, _("cannot see who has the RBD image open"));
+    return (result == 0 && n <= 1) ||
+           throw_error(error, VIMG_ERROR_BUSY, _("another host writes the image"));
+}

@@ -60,22 +60,6 @@ find_staged(VimgCephWriter *writer, const char *uuid, GError **error)
            throw_error(error, VIMG_ERROR_OPERATION_INVALID, "%s", writer->record->info.reason);
 }
 
-/* Two hosts that come at the same moment see each other, and both give way. */
-static gboolean
-check_alone(rbd_image_t image, GError **error)
-{
-    rbd_image_watcher_t watchers[2];
-    size_t n = G_N_ELEMENTS(watchers);
-    int result = rbd_watchers_list(image, watchers, &n);
-
-    if (result == 0)
-        rbd_watchers_list_cleanup(watchers, n);
-    if (result < 0 && result != -ERANGE)
-        return vimg_cluster_throw(error, result, _("cannot see who has the RBD image open"));
-    return (result == 0 && n <= 1) ||
-           throw_error(error, VIMG_ERROR_BUSY, _("another host writes the image"));
-}
-
 /* Only by its staged name: a host that published it meanwhile has renamed it. */
 static gboolean
 open_image(VimgCephWriter *writer, const char *uuid, GError **error)
@@ -91,7 +75,7 @@ open_image(VimgCephWriter *writer, const char *uuid, GError **error)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     }
     /* only now: until then another host may have gone on with it */
-    return check_alone(writer->image, error) && find_staged(writer, uuid, error);
+    return vimg_ceph_watchers_alone(writer->image, error) && find_staged(writer, uuid, error);
 }
 
 gboolean
@@ -278,6 +262,8 @@ note_position(VimgCephWriter *writer, guint64 position, GError **error)
 {
     if (position <= writer->noted)
         return TRUE;
+    if (!vimg_ceph_watchers_alone(writer->image, error))
+        return FALSE;
     writer->record->info.position = writer->record->info.physical = position;
     writer->record->info.allocation = writer->stored + vimg_ceph_flow_sent(writer->flow);
     if (!vimg_ceph_record_save(writer->image, writer->record, error))
@@ -404,6 +390,7 @@ settle(VimgCephWriter *writer, GError **error)
     GError *local = NULL;
     int result;
 
+    drop_old(writer);
     if (!send_block(writer, error))
         return FALSE;
     if (!vimg_ceph_flow_drain(writer->flow, &local))

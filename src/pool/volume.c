@@ -165,13 +165,28 @@ gboolean
 vimg_model_vol_by_path(VimgModel *model, const char *path, VimgVolId *out, GError **error)
 {
     g_autoptr(GPtrArray) pools = vimg_registry_list(model);
+    g_auto(VimgVolId) first = {0};
     guint i;
 
+    /* storages apart may have places of the same name in them */
     for (i = 0; i < pools->len; i++) {
-        if (pool_vol_by_path(g_ptr_array_index(pools, i), path, out))
-            return TRUE;
+        g_auto(VimgVolId) found = {0};
+
+        if (!pool_vol_by_path(g_ptr_array_index(pools, i), path, &found))
+            continue;
+        if (first.pool)
+            return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
+                              _("path '%1$s' is in storage pools '%2$s' and '%3$s': name the pool"),
+                              path, first.pool, found.pool);
+        first = found;
+        found = (VimgVolId){0};
     }
-    return vimg_throw(error, VIMG_ERROR_NO_VOL, _("no storage vol with matching path '%s'"), path);
+    if (!first.pool)
+        return vimg_throw(error, VIMG_ERROR_NO_VOL, _("no storage vol with matching path '%s'"),
+                          path);
+    *out = first;
+    first = (VimgVolId){0};
+    return TRUE;
 }
 
 /* ---- one volume ------------------------------------------------------------------------- */

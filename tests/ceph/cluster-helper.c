@@ -34,12 +34,19 @@ log_message(VimgLogLevel level, const char *message)
 
 static guint job_patience; /* through __atomic builtins: RBD asks in threads of its own */
 
+/* What another host does meanwhile; once. */
+static void (*meanwhile)(gpointer);
+static gpointer meanwhile_data;
+
 static gboolean
 is_cancelled(VimgPluginJob *job)
 {
+    void (*func)(gpointer) = __atomic_exchange_n(&meanwhile, NULL, __ATOMIC_ACQ_REL);
     guint left = __atomic_load_n(&job_patience, __ATOMIC_RELAXED);
 
-    if (left > 0)
+    if (func)
+        func(meanwhile_data);
+    if (left > 0 && left < G_MAXUINT)
         __atomic_sub_fetch(&job_patience, 1, __ATOMIC_RELAXED);
     return left == 0;
 }
@@ -64,6 +71,14 @@ job_cancelled_after(guint times)
 {
     __atomic_store_n(&job_patience, times, __ATOMIC_RELAXED);
     return (VimgPluginJob *)&job_patience;
+}
+
+VimgPluginJob *
+job_meanwhile(void (*func)(gpointer), gpointer data)
+{
+    meanwhile_data = data;
+    __atomic_store_n(&meanwhile, func, __ATOMIC_RELEASE);
+    return job_cancelled_after(G_MAXUINT);
 }
 
 void

@@ -49,6 +49,8 @@ char *cluster_run(const char *command);
 void cluster_helper_init(void);
 /* A job that is cancelled once somebody asked @times whether it is. */
 VimgPluginJob *job_cancelled_after(guint times);
+/* One that is never cancelled; @func is called when somebody asks for the first time. */
+VimgPluginJob *job_meanwhile(void (*func)(gpointer), gpointer data);
 /* Where the daemon's known hosts are; constant. */
 void cluster_helper_state(const char *dir);
 
