@@ -120,9 +120,22 @@ stop_integration() {
     local job
 
     for job in $(jobs -pr); do
-        pkill -INT -P "$job" || true
+        interrupt "$job"
     done
     wait
+}
+
+# interrupt PID: what the shell PID runs, and the shells below it; these themselves ignore it.
+interrupt() {
+    local child
+
+    for child in $(pgrep -P "$1"); do
+        if [[ /proc/$child/exe -ef /proc/$$/exe ]]; then
+            interrupt "$child"
+        else
+            kill -INT "$child" || true
+        fi
+    done
 }
 
 wire() {
@@ -245,7 +258,7 @@ cluster() {
 
     dir=$(mktemp -d "/var/tmp/vimg-$1.XXXXXX")
     clusters+=("$dir")
-    trap end_clusters EXIT
+    trap "stop_integration; end_clusters" EXIT
     check "a private cluster: $1" "$top/tests/lib/ceph.py" start "$dir"
     export CEPH_CONF=$dir/ceph.conf
 }
@@ -254,7 +267,7 @@ end_clusters() {
     local dir
 
     for dir in "${clusters[@]}"; do
-        "$top/tests/lib/ceph.py" stop "$dir"
+        "$top/tests/lib/ceph.py" stop "$dir" || true
         rm -rf "$dir"
     done
 }
@@ -262,8 +275,13 @@ end_clusters() {
 # Two clusters at the same time: most of it is waiting, for one that is stopped above all.
 suite_ceph() {
     build gcc
+    lanes=$((lanes + 1))
     cluster lost
-    unit_tests gcc --suite ceph >"$scratch/lost.log" && integration test_ceph_loss >>"$scratch/lost.log" &
+    {
+        unit_tests gcc --suite ceph
+        integration test_ceph_loss
+        wait
+    } >"$scratch/lost.log" &
     cluster shared
     integration test_ceph_pools
     integration test_ceph_images

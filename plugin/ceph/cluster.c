@@ -22,6 +22,8 @@
 #define PATIENCE (2 * G_USEC_PER_SEC) /* with a monitor whose host is silent */
 #define PROBE_OBJECT "virtimage.probe."
 
+guint vimg_cluster_osd_seconds = 20;
+
 static const struct {
     const char *option;
     const char *value;
@@ -36,9 +38,8 @@ static const struct {
     /* the key is given, not looked for */
     {"keyring", ""},
     {"auth_client_required", "cephx"},
-    /* without these a call waits until the cluster is back */
+    /* without this, and that for OSDs below, a call waits until the cluster is back */
     {"rados_mon_op_timeout", "10"},
-    {"rados_osd_op_timeout", "20"},
     /* content is written once, in whole objects */
     {"rbd_cache", "false"},
 };
@@ -134,6 +135,7 @@ static int
 configure(rados_t rados, const VimgCephLogin *login, const char *addresses, gint64 seconds)
 {
     g_autofree char *timeout = g_strdup_printf("%d", (int)CLAMP(seconds, 1, MOUNT_SECONDS));
+    g_autofree char *osd_timeout = g_strdup_printf("%u", vimg_cluster_osd_seconds);
     int result = 0;
     gsize i;
 
@@ -141,6 +143,8 @@ configure(rados_t rados, const VimgCephLogin *login, const char *addresses, gint
         result = rados_conf_set(rados, settings[i].option, settings[i].value);
     if (result == 0)
         result = rados_conf_set(rados, "client_mount_timeout", timeout);
+    if (result == 0)
+        result = rados_conf_set(rados, "rados_osd_op_timeout", osd_timeout);
     if (result == 0)
         result = rados_conf_set(rados, "mon_host", addresses);
     return result == 0 ? set_key(rados, login->key) : result;

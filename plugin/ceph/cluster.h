@@ -33,6 +33,9 @@ typedef struct {
     guint64 quota;
 } VimgCluster;
 
+/* How long an OSD may take to answer; tests are less patient.  Read when connecting. */
+extern guint vimg_cluster_osd_seconds;
+
 typedef struct {
     guint64 total;     /* bytes: stored and available of the RADOS pool */
     guint64 stored;    /* bytes */

@@ -74,9 +74,9 @@ make_conf(const VimgCluster *cluster)
 {
     return g_strdup_printf("[global]\nmon_host = %s\nkeyring =\nauth_client_required = cephx\n"
                            "client_mount_timeout = 10\nrados_mon_op_timeout = 10\n"
-                           "rados_osd_op_timeout = 20\nlog_to_stderr = false\n"
+                           "rados_osd_op_timeout = %u\nlog_to_stderr = false\n"
                            "err_to_stderr = false\nlog_file = /dev/null\nadmin_socket =\n",
-                           cluster->monitors);
+                           cluster->monitors, vimg_cluster_osd_seconds);
 }
 
 static char *

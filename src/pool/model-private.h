@@ -341,11 +341,13 @@ struct _VimgVolume {
 
     /* under the pool's lock */
     VimgPluginImage image;
-    guint64 tick;         /* when it last changed here */
-    guint64 reserve;      /* bytes its creator announced; 0: none */
-    guint64 reserved;     /* bytes that its upload keeps free */
-    const char *changing; /* kind of the job that changes it; NULL: none */
-    guint64 unique;       /* bytes that it alone needs in the storage, others too: as counted */
+    guint64 tick;          /* when it last changed here */
+    guint64 reserve;       /* bytes its creator announced; 0: none */
+    guint64 reserved;      /* bytes that its upload keeps free */
+    const char *changing;  /* kind of the job that changes it; NULL: none */
+    guint64 seen_at;       /* the listing that found it so meanwhile; 0: none did */
+    VimgPluginImage *seen; /* as that listing showed it; NULL: it did not */
+    guint64 unique;        /* bytes that it alone needs in the storage, others too: as counted */
     guint64 shared;
     gint64 as_of; /* when, in seconds since 1970; 0: never */
 };
@@ -366,6 +368,8 @@ VimgVolume *vimg_cache_find(VimgPool *pool, const char *name); /* borrowed, or N
 VimgVolume *vimg_cache_add(VimgPool *pool, const VimgPluginImage *image);
 void vimg_cache_change(VimgPool *pool, VimgVolume *volume, const VimgPluginImage *image);
 void vimg_cache_remove(VimgPool *pool, VimgVolume *volume);
+/* The job that changed it has ended: what a listing saw after its last change holds now. */
+void vimg_cache_settle(VimgPool *pool, VimgVolume *volume);
 /* Keeps @name for one to come.  Returns: FALSE with VIMG_ERROR_VOL_EXISTS or VIMG_ERROR_BUSY. */
 gboolean vimg_cache_reserve(VimgPool *pool, const char *name, GError **error);
 void vimg_cache_unreserve(VimgPool *pool, const char *name);

@@ -46,6 +46,24 @@ vimg_image_forget_upload(VimgPluginImage *image, const VimgPluginImage *base)
     g_clear_pointer(&image->checksum, g_free);
 }
 
+static VimgPluginImage *
+image_new(const VimgPluginImage *image)
+{
+    VimgPluginImage *copy = g_new0(VimgPluginImage, 1);
+
+    vimg_image_copy(copy, image);
+    return copy;
+}
+
+static void
+image_free(gpointer data)
+{
+    VimgPluginImage *image = data;
+
+    vimg_plugin_image_clear(image);
+    g_free(image);
+}
+
 VimgVolume *
 vimg_volume_ref(VimgVolume *volume)
 {
@@ -59,6 +77,7 @@ vimg_volume_unref(VimgVolume *volume)
     if (!volume || __atomic_sub_fetch(&volume->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     vimg_plugin_image_clear(&volume->image);
+    g_clear_pointer(&volume->seen, image_free);
     g_free(volume->key);
     g_free(volume);
 }
@@ -214,28 +233,16 @@ typedef struct {
     gboolean more;     /* there were too many */
 } Listing;
 
-static void
-image_free(gpointer data)
-{
-    VimgPluginImage *image = data;
-
-    vimg_plugin_image_clear(image);
-    g_free(image);
-}
-
 static gboolean
 collect(const VimgPluginImage *image, gpointer data)
 {
     Listing *listing = data;
-    VimgPluginImage *copy;
 
     if (listing->images->len >= VIMG_POOL_MAX_VOLUMES) {
         listing->more = TRUE;
         return FALSE;
     }
-    copy = g_new0(VimgPluginImage, 1);
-    vimg_image_copy(copy, image);
-    g_ptr_array_add(listing->images, copy);
+    g_ptr_array_add(listing->images, image_new(image));
     return TRUE;
 }
 
@@ -245,6 +252,16 @@ removed_since(VimgPool *pool, const char *uuid, guint64 began)
     const guint64 *tick = g_hash_table_lookup(pool->removed, uuid);
 
     return tick && *tick > began;
+}
+
+/* Whoever changes @volume may fail and know less than a listing of that time: it waits till then.
+ */
+static void
+note_seen(VimgVolume *volume, const VimgPluginImage *image, guint64 began)
+{
+    g_clear_pointer(&volume->seen, image_free);
+    volume->seen = image ? image_new(image) : NULL;
+    volume->seen_at = began;
 }
 
 /* Whom the listing does not show and who was not made or changed since it began, is gone. */
@@ -263,8 +280,11 @@ drop_unlisted(VimgPool *pool, GPtrArray *images, guint64 began)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         VimgVolume *volume = value;
 
-        if (volume->tick <= began && !volume->changing &&
-            !g_hash_table_contains(listed, volume->image.uuid))
+        if (volume->tick > began || g_hash_table_contains(listed, volume->image.uuid))
+            continue;
+        if (volume->changing)
+            note_seen(volume, NULL, began);
+        else
             g_ptr_array_add(gone, volume);
     }
     for (i = 0; i < gone->len; i++)
@@ -288,8 +308,12 @@ merge(VimgPool *pool, GPtrArray *images, guint64 began)
         if (removed_since(pool, image->uuid, began) ||
             g_hash_table_contains(pool->reserved, image->name))
             continue; /* its creator or remover knows better */
-        if (known && (known->changing || known->tick > began))
+        if (known && known->tick > began)
             continue;
+        if (known && known->changing) {
+            note_seen(known, image, began);
+            continue;
+        }
         if (namesake && namesake != known)
             continue; /* newer than the listing, or it would have been dropped */
         if (known)
@@ -297,6 +321,23 @@ merge(VimgPool *pool, GPtrArray *images, guint64 began)
         else
             add(pool, image);
     }
+}
+
+void
+vimg_cache_settle(VimgPool *pool, VimgVolume *volume)
+{
+    VimgPluginImage *seen = g_steal_pointer(&volume->seen);
+    gboolean known = g_hash_table_lookup(pool->by_image, volume->image.uuid) == volume;
+    gboolean newer = volume->seen_at > volume->tick; /* else what its job found is the truth */
+    VimgVolume *namesake = seen ? vimg_cache_find(pool, seen->name) : NULL;
+
+    volume->seen_at = 0;
+    if (known && newer && !seen)
+        drop(pool, volume);
+    else if (known && newer && (!namesake || namesake == volume))
+        set_image(pool, volume, seen);
+    if (seen)
+        image_free(seen);
 }
 
 static guint64

@@ -464,6 +464,7 @@ vimg_use_clear(VimgUse *use)
     if (use->volume && use->changing) {
         use->volume->changing = NULL;
         use->volume->reserved = 0;
+        vimg_cache_settle(pool, use->volume);
     } else if (use->volume) {
         g_hash_table_remove(pool->readers, use);
     }

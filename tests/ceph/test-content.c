@@ -78,6 +78,30 @@ test_round_trip(Fixture *fixture, gconstpointer data)
     }
 }
 
+/* Holes are not read: one is handed out whole, however many blocks it has. */
+static void
+test_holes(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = content_new(64 * MIB, 1);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *uuid = NULL;
+    VimgCephReader *reader;
+    VimgExtent extent = {0};
+    guint64 longest = 0;
+
+    memset(content->data + 8 * MIB, 0, 48 * MIB);
+    uuid = content_upload(fixture, "a", content);
+    reader = vimg_ceph_reader_open(fixture->store, uuid, 0, 0, NULL, &error);
+    g_assert_no_error(error);
+    while (vimg_ceph_reader_next(reader, &extent, &error) && extent.length > 0) {
+        longest = MAX(longest, extent.data ? 0 : extent.length);
+        g_clear_pointer(&extent.data, vimg_buffer_unref);
+    }
+    g_assert_no_error(error);
+    vimg_ceph_reader_close(reader);
+    g_assert_cmpuint(longest, >=, 48 * MIB);
+}
+
 /* ---- uploads that do not come in one piece ----------------------------------------------- */
 
 static void
@@ -524,6 +548,7 @@ main(int argc, char **argv)
     image_helper_init();
     g_test_add_func("/ceph/content/digest", test_digest);
     image_helper_add("/ceph/content/round-trip", test_round_trip);
+    image_helper_add("/ceph/content/holes", test_holes);
     image_helper_add("/ceph/content/resume", test_resume);
     image_helper_add("/ceph/content/abort", test_abort);
     image_helper_add("/ceph/content/refused", test_refused);

@@ -391,7 +391,7 @@ class TwoHosts(AdoptCase):
                 self.assertIn("'big.img' is not adopted by storage pool '%s': volume 'big.img': the "
                               "image is" % self.name, other.log())
             other.ok("pool-refresh", self.name)
-            self.assertTrue(self.is_active("big.img", other))
+            self.wait_active("big.img", daemon=other)  # at once, unless its own look round holds it
             same(path, self.fetched(self.name, "big.img"))
             other.stop()
         finally:

@@ -2,6 +2,7 @@
 # test_ceph_content.py: content into a real Ceph cluster and out of it, by virsh and rbd
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import contextlib
 import random
 import subprocess
 import sys
@@ -61,6 +62,39 @@ class Content(ContentCase):
                          wanted[12345:7012345])
         self.assertIn("image", self.cluster.rbd("snap", "ls", "%s/a" % self.rados))
         self.assertEqual(self.cluster.rbd("ls", self.rados).split(), ["a"])
+        # zeros came as data, and were not written
+        blocks = [wanted[at:at + 4 * MIB] for at in range(0, len(wanted), 4 * MIB)]
+        self.assertEqual(self.cluster.rados("-p", self.rados, "ls").count("rbd_data."),
+                         sum(block.count(0) < len(block) for block in blocks))
+
+    def test_child_that_converts(self):
+        """What others see of it holds no key, and it has no more memory than it should."""
+        pool, seen = self.images_pool(), []
+        path, made = self.source(120 * MIB), self.path("qcow2")
+        subprocess.run(["qemu-img", "convert", "-O", "qcow2", path, made], check=True)
+        self.v("vol-create-as", pool, "a", str(made.stat().st_size), "--format", "qcow2")
+        upload = self.virsh("vol-upload", "--pool", pool, "a", made)
+        while upload.poll() is None:
+            for child in self.converters():
+                with contextlib.suppress(OSError):
+                    seen.append([(child / name).read_text() for name in
+                                 ("cmdline", "environ", "limits")])
+                time.sleep(0.01)
+        self.ended(upload)
+        self.assertTrue(any(line.split("\0")[1:2] == ["convert"] for line, _, _ in seen))
+        for line, environ, limits in seen:
+            self.assertIn("/dev/fd/3", line)
+            self.assertNotIn(self.cluster.key(), line + environ)
+            self.assertRegex(limits, "Max data size +%d +%d " % (2 << 30, 2 << 30))
+            self.assertRegex(limits, "Max file size +0 +0 ")
+
+    def converters(self):
+        """Processes of the daemon that are qemu-img already."""
+        for thread in Path("/proc/%d/task" % self.daemon.process.pid).glob("*/children"):
+            with contextlib.suppress(OSError):
+                for one in thread.read_text().split():
+                    if Path("/proc/%s/comm" % one).read_text().strip() == "qemu-img":
+                        yield Path("/proc/" + one)
 
     def test_formats(self):
         pool = self.images_pool()

@@ -48,28 +48,38 @@ class LossCase(CephCase):
 
 class Lost(LossCase):
     def test_monitor_killed_and_back(self):
-        """Meanwhile all else goes on, and the daemon starts without it."""
+        """Meanwhile all else goes on; who is not to reconnect does not."""
         rados = self.rados_pool()
         name = self.ceph_pool(rados)
         lazy = self.ceph_pool(self.rados_pool(rados + "-2"), name=self.name + "-2", options=NEVER)
         local = self.pool(self.name + "-local")
-        self.v("pool-autostart", lazy)
         self.cluster.kill("mon.a")
         try:
             waiting = [self.virsh("pool-refresh", pool) for pool in (name, lazy)]
             self.v("pool-refresh", local)
+            self.assertEqual([child.poll() for child in waiting], [None, None])
             for child in waiting:
                 self.ended(child, 1)
             for pool in (name, lazy):
                 self.assertEqual(self.pool_field(pool, "State"), "inaccessible")
-            self.daemon.restart()
-            self.v("pool-refresh", local)
         finally:
             self.cluster.start_monitor()
         self.wait_state(name, "running")
-        if self.pool_field(lazy, "State") != "running":     # it was at the start that it came back
-            self.v("pool-refresh", lazy)
+        self.assertEqual(self.pool_field(lazy, "State"), "inaccessible")
+        self.v("pool-refresh", lazy)
         self.assertEqual(self.pool_field(lazy, "State"), "running")
+
+    def test_started_without_monitor(self):
+        name = self.images_pool()
+        local = self.pool(self.name + "-local")
+        self.cluster.kill("mon.a")
+        try:
+            self.daemon.restart()
+            self.v("pool-refresh", local)
+            self.wait_state(name, "inaccessible")
+        finally:
+            self.cluster.start_monitor()
+        self.wait_state(name, "running")
 
     def test_osd_stopped_in_mid_upload(self):
         pool = self.images_pool()
@@ -81,6 +91,7 @@ class Lost(LossCase):
         try:
             go_on.set()
             self.v("pool-refresh", local)
+            self.assertIsNone(upload.poll())
             self.wait_state(pool, "inaccessible")
         finally:
             self.cluster.start_osd()
@@ -95,6 +106,10 @@ class Full(LossCase):
     def flags(self):
         return next(pool["flags_names"].split(",") for pool in self.cluster.pools()
                     if pool["pool_name"] == self.rados)
+
+    def room(self):
+        return next(pool["stats"]["max_avail"] for pool in self.cluster.status_of("df")["pools"]
+                    if pool["name"] == self.rados)
 
     def full(self, flag, there=True):
         self.wait("flag " + flag, lambda: (flag in self.flags()) == there)
@@ -124,6 +139,7 @@ class Full(LossCase):
         """Those of a cluster whose disks are nearly full, or full."""
         pool, ratios = self.images_pool(), ("nearfull-ratio", "backfillfull-ratio", "full-ratio")
         for flag, count, why in (("nearfull", 1, "nearly full and takes no new"),
+                                 ("backfillfull", 2, "nearly full and takes no new"),
                                  ("full", 3, "is full: ")):
             before = self.cluster.status_of("osd", "dump")
             for ratio in ratios[:count]:
@@ -135,6 +151,8 @@ class Full(LossCase):
                 for ratio in ratios[:count]:
                     self.cluster.ceph("osd", "set-" + ratio, str(before[ratio.replace("-", "_")]))
             self.full(flag, False)
+        # who reports sizes does so in its own time
+        self.wait("no room", lambda: self.room() > 0)
         self.v("vol-create-as", pool, "a", "1M")
 
 

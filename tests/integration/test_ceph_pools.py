@@ -173,11 +173,17 @@ class Connecting(CephCase):
         other.make()
         self.addCleanup(other.stop)
         other.start_monitor()
+        fsid = other.fsid
         hosts = [("127.0.0.1", self.cluster.port), ("127.0.0.1", other.port)]
         name = self.ceph_pool(self.rados_pool(), start=False, hosts=hosts)
         said = self.no("do not belong to one cluster", "pool-start", name)
         self.assertIn("127.0.0.1:%d: %s" % (self.cluster.port, self.cluster.fsid), said)
         self.assertIn("127.0.0.1:%d: it refuses the key" % other.port, said)
+        keyring = self.work / "keyring"
+        keyring.write_text("[client.admin]\nkey = %s\ncaps mon = \"allow *\"\n" % self.cluster.key())
+        other.ceph("auth", "import", "-i", keyring)
+        said = self.no("do not belong to one cluster", "pool-start", name)
+        self.assertIn("127.0.0.1:%d: %s" % (other.port, fsid), said)
         other.stop()
         self.v("pool-start", name)
 
@@ -287,10 +293,16 @@ class OverSsh(CephCase):
         self.assertEqual(self.pool_field(self.name, "State"), "running")
         self.assertIn("<image:secret usage='monitor-host'/>", self.pool_xml(self.name))
         self.no_secret(self.sshd.password)
+        self.secret("monitor-host", "sesame", "iscsi")
+        said = self.no("refuses the password", "pool-refresh", self.name)
+        self.assertNotIn("sesame", said)
+        self.assertEqual(self.pool_field(self.name, "State"), "inaccessible")
+        self.secret("monitor-host", self.sshd.password, "iscsi")
+        self.v("pool-refresh", self.name)
+        self.assertEqual(self.pool_field(self.name, "State"), "running")
         self.v("pool-destroy", self.name)
         self.secret("monitor-host", "sesame", "iscsi")
-        said = self.no("refuses the password", "pool-start", self.name)
-        self.assertNotIn("sesame", said)
+        self.no("refuses the password", "pool-start", self.name)
         self.secret("monitor-host", self.sshd.password, "iscsi")
         self.v("pool-start", self.name)
 

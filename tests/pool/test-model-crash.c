@@ -310,31 +310,6 @@ test_redefined_while_connecting(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(network, ==, "10.1.0.0/16");
 }
 
-/* A storage that gives one image the name of another has one of them less. */
-static void
-test_two_of_a_name(Fixture *fixture, gconstpointer data)
-{
-    g_autoptr(GError) error = NULL;
-    g_autofree char *names = NULL;
-    g_auto(VimgVolId) second = {0};
-    g_auto(VimgVolId) found = {0};
-    VimgVolId first = vol_id("images", "first");
-    VimgPoolId id;
-
-    define_and_start(fixture, "images");
-    create_vol(fixture, "images", "first", "raw", 4096);
-    create_vol(fixture, "images", "second", "raw", 4096);
-    id = pool_id(fixture, "images");
-    g_assert_true(vimg_model_vol_by_name(fixture->model, &id, "second", &second, NULL));
-    fixture->memory->take_image("/mem/images", "second");
-    fixture->memory->rename_image("/mem/images", "first", "second");
-    g_assert_true(vimg_model_vol_wipe(fixture->model, &first, 0, 0, &error));
-    names = vol_names(fixture, "images");
-    g_assert_cmpstr(names, ==, "second");
-    g_assert_false(vimg_model_vol_by_key(fixture->model, second.key, &found, &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -350,6 +325,5 @@ main(int argc, char **argv)
     FIXTURE_ADD("/storage/lost-alias", NULL, test_lost_alias);
     FIXTURE_ADD("/storage/replaced", NULL, test_replaced);
     FIXTURE_ADD("/storage/redefined-while-connecting", NULL, test_redefined_while_connecting);
-    FIXTURE_ADD("/storage/two-of-a-name", NULL, test_two_of_a_name);
     return g_test_run();
 }
