@@ -18,7 +18,11 @@ gboolean vimg_ceph_convert_wanted(const char *format);
 VimgCephRecord *vimg_ceph_convert(VimgCluster *cluster, const VimgCephRecord *staged,
                                   const char *format, guint64 length, VimgPluginJob *job,
                                   rbd_image_t *out, gboolean *no_image, GError **error);
-/* Removes a second image that an earlier attempt left. */
-gboolean vimg_ceph_convert_undo(VimgCluster *cluster, const VimgCephRecord *staged, GError **error);
+/*
+ * Removes a second image that an earlier attempt left, however far it came.  VIMG_ERROR_BUSY:
+ * whoever wrote it died less than half a minute ago.
+ */
+gboolean vimg_ceph_convert_undo(VimgCluster *cluster, const VimgCephRecord *staged,
+                                VimgPluginJob *job, GError **error);
 
 #endif

@@ -5,13 +5,13 @@
  */
 #include "config.h"
 
+#include "closing.h"
 #include "erase.h"
 #include "layout.h"
 #include "throw.h"
 #include "watchers.h"
 
-#define SHOWN 5    /* children that an error names */
-#define SECONDS 15 /* for what has no job; the daemon allows half a minute */
+#define SHOWN 5 /* children that an error names */
 /* RBD knows no bounds */
 #define MAX_CHILDREN (1024 * 1024)
 #define MAX_SNAPSHOTS (1024 * 1024)
@@ -120,29 +120,13 @@ remove_snapshots(rbd_image_t image)
 
 /* ---- the content ------------------------------------------------------------------------ */
 
-typedef struct {
-    VimgPluginJob *job;
-    gint64 deadline; /* without one */
-} Removal;
-
-/* A negative errno ends the removal, which may be begun again. */
-static int
-go_on(uint64_t done, uint64_t total, void *data)
-{
-    const Removal *removal = data;
-
-    if (removal->job)
-        return vimg_ceph_services->job_cancelled(removal->job) ? -ECANCELED : 0;
-    return g_get_monotonic_time() > removal->deadline ? -ETIME : 0;
-}
-
 static gboolean
 remove_content(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob *job,
                GError **error)
 {
-    Removal removal = {.job = job,
-                       .deadline = g_get_monotonic_time() + (gint64)SECONDS * G_USEC_PER_SEC};
-    int result = rbd_trash_remove_with_progress(cluster->io, record->id, true, go_on, &removal);
+    VimgCephPatience patience = vimg_ceph_patience(job);
+    int result =
+        rbd_trash_remove_with_progress(cluster->io, record->id, true, vimg_ceph_go_on, &patience);
 
     if (result == -EBUSY && !vimg_ceph_watchers_check(cluster, record->id, error))
         return FALSE;
@@ -166,7 +150,7 @@ sign(VimgCluster *cluster, const VimgCephRecord *record, GError **error)
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     ok = vimg_ceph_record_save(image, record, error);
-    rbd_close(image);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok;
 }
 
@@ -259,6 +243,6 @@ vimg_ceph_erase(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJo
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     ok = strip(cluster, image, record, error);
-    rbd_close(image);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok && remove_content(cluster, record, job, error);
 }

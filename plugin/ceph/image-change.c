@@ -6,6 +6,8 @@
 #include "config.h"
 
 #include "claim.h"
+#include "closing.h"
+#include "convert.h"
 #include "erase.h"
 #include "image.h"
 #include "layout.h"
@@ -56,13 +58,17 @@ change_open(VimgCluster *cluster, rbd_image_t image, const VimgCephRecord *known
     return vimg_ceph_record_save(image, now, error);
 }
 
-/* Whoever uploads it would write what is known there over it.  @size: G_MAXUINT64: as it is */
+/*
+ * Whoever uploads it would write what is known there over it.  @size: the RBD image is at least
+ * that long then; it is cut by whoever knows what of it counts.
+ */
 static gboolean
 write_change(VimgCluster *cluster, const VimgCephRecord *record, guint64 size, Change change,
              gconstpointer data, GError **error)
 {
+    guint64 former = 0;
     rbd_image_t image;
-    gboolean ok = TRUE;
+    gboolean ok;
     int result;
 
     if (vimg_ceph_record_is_staged(record) && !vimg_ceph_watchers_check(cluster, record->id, error))
@@ -70,12 +76,11 @@ write_change(VimgCluster *cluster, const VimgCephRecord *record, guint64 size, C
     result = rbd_open_by_id(cluster->io, record->id, &image, NULL);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
-    if (size != G_MAXUINT64) {
-        result = vimg_ceph_image_cut(image, size);
-        ok = result == 0 || vimg_cluster_throw(error, result, _("cannot resize the RBD image"));
-    }
-    ok = ok && change_open(cluster, image, record, change, data, error);
-    rbd_close(image);
+    result = rbd_get_size(image, &former);
+    ok = result == 0 || vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    ok = ok && (former >= size || vimg_ceph_image_cut(image, size, NULL, error)) &&
+         change_open(cluster, image, record, change, data, error);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok;
 }
 
@@ -123,7 +128,7 @@ vimg_ceph_image_set_error(VimgCephStore *store, const char *uuid, const char *re
     /* another host may have completed it */
     g_autoptr(VimgCephRecord) record = cluster ? load_staged(store, uuid, error) : NULL;
 
-    return record && write_change(cluster, record, G_MAXUINT64, set_reason, reason, error);
+    return record && write_change(cluster, record, 0, set_reason, reason, error);
 }
 
 static void
@@ -142,7 +147,7 @@ vimg_ceph_image_set_metadata(VimgCephStore *store, const VimgPluginImage *change
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
     g_autoptr(VimgCephRecord) record = cluster ? load(store, change->uuid, error) : NULL;
 
-    return record && write_change(cluster, record, G_MAXUINT64, set_description, change, error);
+    return record && write_change(cluster, record, 0, set_description, change, error);
 }
 
 /* ---- removing --------------------------------------------------------------------------- */
@@ -156,6 +161,7 @@ remove_staged(VimgCluster *cluster, const VimgCephRecord *record, GError **error
 {
     g_autoptr(GError) local = NULL;
 
+    vimg_ceph_convert_undo(cluster, record, NULL, NULL);
     if (!vimg_ceph_to_trash(cluster, record, 0, error))
         return FALSE;
     if (!vimg_ceph_erase(cluster, record, NULL, &local))
@@ -248,6 +254,7 @@ forget_content(VimgCephRecord *record)
     g_clear_pointer(&record->info.uploaded_format, g_free);
     record->info.uploaded_size = 0;
     record->info.allocation = record->info.physical = record->info.position = 0;
+    record->begun = FALSE;
 }
 
 /* The former RBD image may be large: a new one takes its place. */
@@ -260,7 +267,10 @@ vimg_ceph_image_wipe(VimgCephStore *store, const char *uuid, GError **error)
     GError *local = NULL;
 
     if (!record || !vimg_ceph_watchers_check(cluster, record->id, error) ||
-        !withdraw(cluster, record, error) || !vimg_ceph_to_trash(cluster, record, 0, error))
+        !withdraw(cluster, record, error))
+        return FALSE;
+    vimg_ceph_convert_undo(cluster, record, NULL, NULL);
+    if (!vimg_ceph_to_trash(cluster, record, 0, error))
         return FALSE;
     forget_content(record);
     if (!vimg_ceph_image_stage(store, cluster, record, &local)) {

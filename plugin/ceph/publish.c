@@ -65,16 +65,19 @@ gboolean
 vimg_ceph_publish(const VimgCephPublication *publication, GError **error)
 {
     VimgCephRecord *record = publication->record;
+    GError *local = NULL;
 
     vimg_ceph_progress(publication->job, "publishing", 0, 0);
     if (!vimg_ceph_publish_undo(publication->image, error) || !measure(publication, error) ||
         !vimg_ceph_check_job(publication->job, error) || !take_snapshot(publication->image, error))
         return FALSE;
-    if (vimg_ceph_record_save(publication->image, record, error) &&
-        vimg_ceph_watchers_alone(publication->image, error) && commit(publication, error)) {
+    if (vimg_ceph_record_save(publication->image, record, &local) &&
+        vimg_ceph_watchers_alone(publication->image, &local) && commit(publication, &local)) {
         record->info.state = VIMG_IMAGE_ACTIVE;
         return TRUE;
     }
-    vimg_ceph_publish_undo(publication->image, NULL);
+    if (!vimg_ceph_is_lost(local))
+        vimg_ceph_publish_undo(publication->image, NULL);
+    g_propagate_error(error, local);
     return FALSE;
 }

@@ -5,7 +5,9 @@
  */
 #include "config.h"
 
+#include "closing.h"
 #include "convert.h"
+#include "leftover.h"
 #include "publish.h"
 #include "throw.h"
 #include "watchers.h"
@@ -74,19 +76,17 @@ seal_plain(VimgCephWriter *writer, const char *format, const VimgPluginImage *im
                                                                          : NULL;
 }
 
-/* What was uploaded is needed no more. */
+/* What was uploaded is needed no more; what cannot be removed in time is for a cleanup. */
 static void
 drop_first(VimgCephWriter *writer)
 {
-    int result;
+    g_autoptr(GError) error = NULL;
 
-    g_clear_pointer(&writer->flow, vimg_ceph_flow_free);
-    result = rbd_close(g_steal_pointer(&writer->image));
-    if (result == 0)
-        result = rbd_remove(writer->cluster->io, writer->record->rbd);
-    if (result < 0)
+    vimg_ceph_closing(writer->cluster, g_steal_pointer(&writer->image),
+                      g_steal_pointer(&writer->flow), NULL);
+    if (!vimg_ceph_leftover_remove(writer->cluster, writer->record, NULL, &error))
         vimg_ceph_warn("RBD image '%s' is left for a cleanup: %s", writer->record->rbd,
-                       g_strerror(-result));
+                       error->message);
 }
 
 /* What came will be gone: @sum of it stays. */
@@ -108,6 +108,7 @@ seal_converted(VimgCephWriter *writer, const char *format, const VimgPluginImage
     g_autofree char *sum =
         writer->record->info.checksum ? g_strdup("") : digest_content(writer, TRUE, error);
     rbd_image_t second = NULL;
+    GError *local = NULL;
     gboolean ok;
 
     if (!sum)
@@ -123,11 +124,13 @@ seal_converted(VimgCephWriter *writer, const char *format, const VimgPluginImage
         return NULL;
     set_source(final, image);
     set_checksum(final, sum);
-    final->digest = digest_again(writer, second, final->info.physical, FALSE, error);
-    ok = final->digest && publish(writer, final, second, error);
-    rbd_close(second);
+    final->digest = digest_again(writer, second, final->info.physical, FALSE, &local);
+    ok = final->digest && publish(writer, final, second, &local);
+    vimg_ceph_closing(writer->cluster, second, NULL, NULL);
     if (!ok) {
-        vimg_ceph_convert_undo(writer->cluster, writer->record, NULL);
+        if (!vimg_ceph_is_lost(local))
+            vimg_ceph_convert_undo(writer->cluster, writer->record, NULL, NULL);
+        g_propagate_error(error, local);
         return NULL;
     }
     drop_first(writer);

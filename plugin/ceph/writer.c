@@ -81,12 +81,26 @@ open_image(VimgCephWriter *writer, const char *uuid, GError **error)
 gboolean
 vimg_ceph_writer_resize(VimgCephWriter *writer, guint64 size, GError **error)
 {
-    int result = vimg_ceph_image_cut(writer->image, size);
-
-    if (result < 0)
-        return vimg_cluster_throw(error, result, _("cannot resize the RBD image"));
+    if (!vimg_ceph_image_cut(writer->image, size, writer->job, error))
+        return FALSE;
     writer->size = size;
     return TRUE;
+}
+
+/* Without a map of its objects RBD tries to remove each one that an image of that size could have.
+ */
+static gboolean
+cut_off(VimgCephWriter *writer, GError **error)
+{
+    int result;
+
+    if (writer->record->begun)
+        return vimg_ceph_writer_resize(writer, writer->record->info.position, error);
+    result = rbd_get_size(writer->image, &writer->size);
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    writer->record->begun = TRUE;
+    return vimg_ceph_record_save(writer->image, writer->record, error);
 }
 
 /* What was written and not noted goes: zeros are not written, so they must be there. */
@@ -94,14 +108,14 @@ static gboolean
 prepare(VimgCephWriter *writer, GError **error)
 {
     const VimgPluginImage *info = &writer->record->info;
+    guint64 size = MAX(info->position, info->capacity);
 
     writer->durable = info->position;
     writer->stored = info->allocation;
     writer->noted = info->position;
     return vimg_ceph_stream_unit(writer->image, &writer->unit, error) &&
-           vimg_ceph_publish_undo(writer->image, error) &&
-           vimg_ceph_writer_resize(writer, info->position, error) &&
-           vimg_ceph_writer_resize(writer, MAX(info->position, info->capacity), error);
+           vimg_ceph_publish_undo(writer->image, error) && cut_off(writer, error) &&
+           (writer->size >= size || vimg_ceph_writer_resize(writer, size, error));
 }
 
 /*

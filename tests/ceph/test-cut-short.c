@@ -67,6 +67,82 @@ test_cancelled_upload(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(times, >, 3);
 }
 
+/* What was written and not noted is cut off, as long as nobody wants to be gone. */
+static void
+test_cancelled_cut(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = content_new(SIZE, 43);
+    VimgWriteRequest request = {.size = sizeof(request)};
+    g_autofree char *uuid = image_create(fixture, "a");
+    VimgCephWriter *writer;
+    g_autoptr(GError) error = NULL;
+
+    /* of one that nobody wrote to there is nothing to cut */
+    writer = vimg_ceph_writer_open(fixture->store, uuid, &request, job_cancelled_after(0), &error);
+    g_assert_no_error(error);
+    vimg_ceph_writer_abort(writer);
+    g_assert_null(
+        vimg_ceph_writer_open(fixture->store, uuid, &request, job_cancelled_after(0), &error));
+    assert_error(&error, VIMG_ERROR_ABORTED, "cancelled");
+    finish(fixture, uuid, content, 0);
+    assert_content(fixture, uuid, content, 0);
+}
+
+/* Returns: (transfer full) a small file of qcow2. */
+static VimgBuffer *
+make_qcow2(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("vimg-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "file", NULL);
+    g_autofree char *make = g_strdup_printf("qemu-img create -f qcow2 %s 8M", path);
+    g_autofree char *clear = g_strdup_printf("rm -r %s", dir);
+    g_autofree char *bytes = NULL;
+    VimgBuffer *file;
+    gsize size = 0;
+
+    g_free(cluster_run(make));
+    g_assert_true(g_file_get_contents(path, &bytes, &size, NULL));
+    g_free(cluster_run(clear));
+    file = vimg_buffer_new(size);
+    memcpy(file->data, bytes, size);
+    return file;
+}
+
+static void
+make_second(Fixture *fixture, const char *uuid)
+{
+    g_autofree char *second = g_strconcat(VIMG_CEPH_STAGED, uuid, VIMG_CEPH_SECOND, NULL);
+    rbd_image_t image;
+
+    g_assert_cmpint(vimg_ceph_image_make(fixture->cluster, second, 8 * MIB), ==, 0);
+    g_assert_cmpint(rbd_open(fixture->cluster->io, second, &image, NULL), ==, 0);
+    g_assert_cmpint(rbd_snap_create(image, VIMG_CEPH_SNAPSHOT), ==, 0);
+    rbd_close(image);
+}
+
+/* What it is converted to has its snapshot already. */
+static void
+test_half_converted(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) file = make_qcow2();
+    g_autofree char *uuid = image_create(fixture, "a");
+    g_autofree char *wiped = image_create(fixture, "b");
+    VimgCephWriter *writer = writer_at(fixture, uuid, 0);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *names = NULL;
+
+    make_second(fixture, uuid);
+    content_send(writer, file, 0, file->size);
+    content_seal(writer, "qcow2", 8 * MIB, &out, &error);
+    g_assert_no_error(error);
+    make_second(fixture, wiped);
+    vimg_ceph_image_wipe(fixture->store, wiped, &error);
+    g_assert_no_error(error);
+    names = cluster_run("rbd ls " POOL);
+    g_assert_null(strstr(names, VIMG_CEPH_SECOND));
+}
+
 /* ---- the trash -------------------------------------------------------------------------- */
 
 /* Returns: (transfer full) as RBD writes strings. */
@@ -244,6 +320,8 @@ main(int argc, char **argv)
     cluster_helper_init();
     image_helper_init();
     image_helper_add("/ceph/cut-short/upload", test_cancelled_upload);
+    image_helper_add("/ceph/cut-short/cut", test_cancelled_cut);
+    image_helper_add("/ceph/cut-short/half-converted", test_half_converted);
     image_helper_add("/ceph/cut-short/trash", test_half_in_trash);
     image_helper_add("/ceph/cut-short/half-renamed", test_half_renamed);
     image_helper_add("/ceph/cut-short/renamed", test_renamed);
