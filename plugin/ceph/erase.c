@@ -18,6 +18,20 @@
 
 /* ---- children --------------------------------------------------------------------------- */
 
+/* Other tools choose names of any bytes.  Returns: (transfer full) */
+static char *
+make_readable(const char *name)
+{
+    char *text = g_utf8_make_valid(name, -1);
+    char *c;
+
+    for (c = text; *c; c++) {
+        if (g_ascii_iscntrl(*c))
+            *c = '?';
+    }
+    return text;
+}
+
 /* Returns: (transfer full) NULL: none of them counts. */
 static char *
 describe_children(const rbd_linked_image_spec_t *children, gsize n, gint64 pool, GHashTable *but)
@@ -28,13 +42,13 @@ describe_children(const rbd_linked_image_spec_t *children, gsize n, gint64 pool,
 
     for (i = 0; i < n; i++) {
         const rbd_linked_image_spec_t *child = &children[i];
+        g_autofree char *name = make_readable(child->image_name);
 
         if (but && child->pool_id == pool && g_hash_table_contains(but, child->image_id))
             continue;
         if (counted++ >= SHOWN)
             continue;
-        g_string_append_printf(names, "%s%s/%s", counted > 1 ? ", " : "", child->pool_name,
-                               child->image_name);
+        g_string_append_printf(names, "%s%s/%s", counted > 1 ? ", " : "", child->pool_name, name);
         if (child->trash)
             g_string_append(names, _(" (in the trash)"));
     }
