@@ -25,6 +25,7 @@ typedef struct {
     char *user;      /* "admin", without "client." */
     VimgBuffer *key; /* for a child process; wiped at the end */
     char *monitors;  /* as of mon_host, for a child process: "v2:10.0.0.5:3300" */
+    char *probe;     /* name of the object that is written to see whether it can be */
     char *origin;    /* vimg_cluster_origin() of its definition */
     gboolean made;   /* the RADOS pool, just now */
 

@@ -145,6 +145,7 @@ release_all(VimgCluster *cluster, GError **error)
         if (!vimg_ceph_claim_clean(cluster, claim, error))
             return FALSE;
     }
+    rados_remove(cluster->io, cluster->probe); /* one that came late; others take care of theirs */
     return claims && vimg_ceph_claim_forget(cluster, error);
 }
 
