@@ -116,6 +116,9 @@ class Shares(CephCase):
             self.assertEqual(len(self.json("sync", source, pool)["copied"]), 1)
             again = self.json("sync", source, pool)
             self.assertEqual((again["copied"], again["refused"]), ([], []))
+        self.v("vol-delete", "--pool", self.name, "b")
+        done = self.json("sync", self.name, store, "--delete-missing", "--yes")
+        self.assertEqual([one["name"] for one in done["deleted"]], ["b"])
 
 
 if __name__ == "__main__":
