@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import hashlib
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,13 @@ class Shares(CephCase):
             self.assertEqual(info["checksum"], hashlib.sha256(path.read_bytes()).hexdigest())
             self.assertIn("<image:uploaded format='qcow2'>%d<" % path.stat().st_size,
                           self.v("vol-dumpxml", "--pool", self.name, vol))
+        # a longer one is a copy of the raw content, of which that checksum is not
+        xml = self.path("xml")
+        text = self.vol_xml(self.name, "a").replace("<name>a<", "<name>c<")
+        xml.write_text(re.sub("(<capacity[^>]*>)\\d+", r"\g<1>%d" % (6 * BLOCK), text))
+        self.v("vol-create-from", self.name, xml, "a", "--inputpool", self.name)
+        self.assertEqual(self.info("c")["capacity"], 6 * BLOCK)
+        self.assertIsNone(self.info("c").get("checksum"))
 
     def test_path(self):
         self.stored("a", self.raw())
