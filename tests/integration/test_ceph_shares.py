@@ -110,12 +110,32 @@ class Shares(CephCase):
         self.assertEqual(self.v("vol-name", path).strip(), "a")
         self.assertEqual(self.v("vol-pool", path).strip(), self.name)
 
-    def test_synchronised_with_a_store(self):
-        store, path = self.name + "-store", self.path("qcow2")
+    def store(self):
+        store = self.name + "-store"
         self.path("store").mkdir()
         self.define("<pool type='imagestore'><name>%s</name><target><path>%s</path></target></pool>"
                     % (store, self.path("store")), store)
         self.v("pool-start", store)
+        return store
+
+    def test_uploaded_anew(self):
+        """A copy of what an image was before is no copy of what it is now."""
+        store = self.store()
+        self.stored("b", self.raw())
+        self.json("sync", self.name, store)
+        image = self.rados + "/b"
+        self.cluster.rbd("snap", "rm", "--no-progress", image + "@image")
+        self.cluster.rbd("bench", "--io-type", "write", "--io-size", "4K", "--io-total", "4K", image)
+        self.cluster.rbd("snap", "create", "--no-progress", image + "@image")
+        self.json("verify", self.name, code=ctl.PROBLEM)
+        self.v("pool-refresh", self.name)
+        self.v("vol-wipe", "--pool", self.name, "b")
+        self.v("vol-upload", "--pool", self.name, "b", self.raw(2))
+        report = self.json("sync", store, self.name, code=ctl.PROBLEM)
+        self.assertEqual([one["name"] for one in report["refused"]], ["b"])
+
+    def test_synchronised_with_a_store(self):
+        store, path = self.store(), self.path("qcow2")
         subprocess.run(["qemu-img", "convert", "-O", "qcow2", self.raw(), path], check=True)
         self.v("vol-create-as", store, "a", str(path.stat().st_size), "--format", "qcow2")
         self.v("vol-upload", "--pool", store, "a", path)
