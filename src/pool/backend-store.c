@@ -528,6 +528,20 @@ vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *im
 }
 
 gboolean
+vimg_store_flatten(VimgStore *store, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
+                   GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.flatten)
+        return vimg_store_stat(store, uuid, out, error);
+    ok = store->type->table.flatten(store->handle, uuid, job, out, &local);
+    return settle(store, uuid, ok, local, error) &&
+           vimg_store_accept(store, out, uuid, NULL, error);
+}
+
+gboolean
 vimg_store_can_write(VimgStore *store)
 {
     return store->type->table.writer_open != NULL;

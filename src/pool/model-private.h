@@ -162,6 +162,7 @@ struct _VimgPool {
     char *lost;      /* why it is not connected, in words */
     gint64 retry_at; /* monotonic microseconds; 0: no retry is due */
     char *store_id;  /* part of the keys of its volumes */
+    char *location;  /* part of their paths; NULL: the name of the pool */
     VimgPoolSizes sizes;
     gboolean read_only;
     GHashTable *volumes;  /* name -> VimgVolume, owned */
@@ -355,6 +356,8 @@ VimgVolume *vimg_volume_ref(VimgVolume *volume);
 void vimg_volume_unref(VimgVolume *volume); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgVolume, vimg_volume_unref)
 void vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image);
+/* @image gets what @base gives out: what that was made of, and its checksum, are not its own. */
+void vimg_image_forget_upload(VimgPluginImage *image, const VimgPluginImage *base);
 
 /* With the pool's lock held, all of these. */
 void vimg_cache_init(VimgPool *pool);
@@ -387,6 +390,7 @@ typedef enum {
     VIMG_ACTION_WIPE,
     VIMG_ACTION_DELETE,
     VIMG_ACTION_VERIFY,
+    VIMG_ACTION_FLATTEN,
     VIMG_ACTION_COMPARE, /* with what it is to be, and give it what it lacks */
     VIMG_N_ACTIONS
 } VimgAction;
@@ -396,6 +400,7 @@ typedef struct {
     VimgSession *session;
     VimgVolume *volume; /* NULL: the pool itself, or an image that is not made yet */
     gboolean changing;  /* it is held for changes, else for reading */
+    gboolean rewriting; /* others read it meanwhile, but do not change it */
     gboolean tending;   /* nobody else tends the storage meanwhile */
     const char *kind;   /* of the job on @volume */
     char *reserved;     /* the name of the image to be made */

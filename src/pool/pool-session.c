@@ -102,6 +102,14 @@ take_store(VimgPool *pool, const char *type, const char *known, const char *foun
            (known || vimg_persist_store_remember(pool, found, error));
 }
 
+static void
+take_location(VimgPool *pool, char *location)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    g_free(pool->location);
+    pool->location = location;
+}
+
 VimgSession *
 vimg_session_open(VimgPool *pool, const VimgPoolDef *def, guint flags, VimgPluginStore *info,
                   GError **error)
@@ -128,6 +136,7 @@ vimg_session_open(VimgPool *pool, const VimgPoolDef *def, guint flags, VimgPlugi
         vimg_store_info_clear(info);
         return NULL;
     }
+    take_location(pool, vimg_type_location(type, view));
     return g_steal_pointer(&session);
 }
 

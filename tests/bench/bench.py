@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import ossbench  # pylint: disable=wrong-import-position
 import parts  # pylint: disable=wrong-import-position
+import rados  # pylint: disable=wrong-import-position
 import sftp  # pylint: disable=wrong-import-position
 from daemon import Daemon  # pylint: disable=wrong-import-position
 from data import Images, run  # pylint: disable=wrong-import-position
@@ -109,8 +110,8 @@ class Bench:
         """One that fails is told of, and the others go on."""
         note("== " + name)
         try:
-            where, = [m for m in (parts, sftp, ossbench) if hasattr(m, "part_" + name)]
-            getattr(where, "part_" + name)(self)
+            of = next(m for m in (parts, sftp, rados, ossbench) if hasattr(m, "part_" + name))
+            getattr(of, "part_" + name)(self)
         except Exception:  # pylint: disable=broad-except
             traceback.print_exc()
             self.failed.append(name)

@@ -24,16 +24,12 @@ KEPT = SOON + "<image:rollback import='no'/>"
 WHEN = ("dropped", "late", "after")
 
 
-def gate_at(server, op, when, skip=0):
-    return Gate(server, op, when == "after", skip, when == "dropped")
-
-
 class Gate:
-    """Stops one request of an operation at a server, behind the first @skip of them: after it was
-    served, or before; then, once the gate opens, it is served late, or never (@dropped)."""
+    """Stops one request of an operation at a server, behind the first @skip of them.  @when: once
+    the gate opens it is never served (dropped) or only then (late), or it was before (after)."""
 
-    def __init__(self, server, op, after=False, skip=0, dropped=False):
-        self.op, self.after, self.skip, self.dropped = op, after, skip, dropped
+    def __init__(self, server, op, when="late", skip=0):
+        self.op, self.when, self.skip = op, when, skip
         self.reached, self.go = threading.Event(), threading.Event()
         if hasattr(server, "act"):
             self.wrap(server)
@@ -49,7 +45,7 @@ class Gate:
     def hold(self):
         self.reached.set()
         self.go.wait()
-        if self.dropped:
+        if self.when == "dropped":
             raise BrokenPipeError
 
     def open(self):
@@ -61,10 +57,10 @@ class Gate:
 
         def held(action, given):
             it = self.is_it((action,))
-            if it and not self.after:
+            if it and self.when != "after":
                 self.hold()
             answer = act(action, given)
-            if it and self.after:
+            if it and self.when == "after":
                 self.hold()
             return answer
         server.act = held
@@ -74,12 +70,12 @@ class Gate:
 
         def counted(*names):
             count(*names)
-            if not self.after and self.is_it(names):
+            if self.when != "after" and self.is_it(names):
                 self.hold()
 
         def faulty(*names):
             fault = fault_for(*names)
-            if self.after and fault is None and self.is_it(names):
+            if self.when == "after" and fault is None and self.is_it(names):
                 from ossserver import FAULTS_AFTER, Fault
 
                 def late(_handler, _headers, body, announced):
@@ -217,7 +213,7 @@ class Failing(RollbackCase):
         self.stored(name, "a", raw)
         self.v("vol-delete", "--pool", name, "a")
         one, = self.json("trash list", name)["trash"]
-        gate = Gate(self.oss, "List", after=True)
+        gate = Gate(self.oss, "List", "after")
         with ThreadPoolExecutor(1) as worker:
             report = worker.submit(self.json, "cleanup", name)
             self.assertTrue(gate.reached.wait(120))
@@ -285,7 +281,7 @@ class Killed(RollbackCase):
     def kill_at(self, server, op, when, options=SOON + AT_ONCE, control=True, skip=0):
         name = self.oss_pool(options=options, control=control)
         raw = self.create(name)
-        gate = gate_at(getattr(self, server), op, when, skip)
+        gate = Gate(getattr(self, server), op, when, skip)
         self.kill_in(name, gate, self.begin_upload(name, raw))
         return name, raw
 
@@ -353,10 +349,10 @@ class Killed(RollbackCase):
                     if op != "Delete:names":    # a trashed image has none
                         self.v("vol-delete", "--pool", name, "a")
                         one, = self.json("trash list", name)["trash"]
-                        gate = gate_at(getattr(self, server), op, when)
+                        gate = Gate(getattr(self, server), op, when)
                         child = self.begin_ctl("trash", "purge", name, one["uuid"])
                     else:
-                        gate = gate_at(getattr(self, server), op, when)
+                        gate = Gate(getattr(self, server), op, when)
                         child = self.begin("vol-delete", "--pool", name, "a")
                     self.kill_in(name, gate, child)
                     self.json("cleanup", name)
@@ -435,7 +431,7 @@ class Killed(RollbackCase):
         name = self.oss_pool(options=SOON + AT_ONCE)
         raw = self.raw(size=MIB)
         self.stored(name, "a", raw)
-        gate = gate_at(getattr(self, server), op, when)
+        gate = Gate(getattr(self, server), op, when)
         self.kill_in(name, gate, self.begin("vol-clone", "--pool", name, "a", "b"))
         self.json("cleanup", name)
         self.v("pool-refresh", name)

@@ -213,10 +213,13 @@ class Cluster:
     # ---- ending, by the pids that the daemons wrote
 
     def pid(self, name):
+        """0: it does not run; the number may be another process's by now."""
         try:
-            return int((self.root / (name + ".pid")).read_text())
+            pid = int((self.root / (name + ".pid")).read_text())
+            environ = Path("/proc/%d/environ" % pid).read_bytes().split(b"\0")
         except (OSError, ValueError):
             return 0
+        return pid if b"CEPH_CONF=" + self.conf.encode() in environ else 0
 
     def kill(self, name, sig=signal.SIGKILL):
         """@name: mon.a, mgr.x or osd.0.  Waits until it is gone."""

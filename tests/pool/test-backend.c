@@ -69,7 +69,7 @@ test_list(void)
     gboolean liar = FALSE;
     guint i;
 
-    g_assert_cmpuint(list->len, ==, 16);
+    g_assert_cmpuint(list->len, ==, 17);
     for (i = 0; i < list->len; i++) {
         const VimgTypeStatus *status = g_ptr_array_index(list, i);
 
