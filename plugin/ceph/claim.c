@@ -122,6 +122,23 @@ is_there(VimgCluster *cluster, const char *name, gboolean *out)
     return result == -ENOENT ? 0 : result;
 }
 
+/* Its header is what RBD makes last. */
+static int
+is_staged(VimgCluster *cluster, const char *staged, gboolean *out)
+{
+    g_autofree char *object = NULL;
+    g_autofree char *id = NULL;
+    int result = vimg_layout_id_of(cluster, staged, &id);
+
+    *out = FALSE;
+    if (result == 0) {
+        object = g_strconcat(VIMG_LAYOUT_HEADER, id, NULL);
+        result = rados_stat(cluster->io, object, NULL, NULL);
+        *out = result == 0;
+    }
+    return result == -ENOENT ? 0 : result;
+}
+
 gboolean
 vimg_ceph_claim_is_left_over(VimgCluster *cluster, const VimgCephClaim *claim, guint64 age,
                              gboolean *out, GError **error)
@@ -134,12 +151,35 @@ vimg_ceph_claim_is_left_over(VimgCluster *cluster, const VimgCephClaim *claim, g
     *out = FALSE;
     if (claim->made > now || (guint64)(now - claim->made) < age)
         return TRUE;
-    result = is_there(cluster, claim->name, &there);
+    /* it may be published at this moment, or wiped */
+    result = is_staged(cluster, staged, &there);
     if (result == 0 && !there)
-        result = is_there(cluster, staged, &there);
+        result = is_there(cluster, claim->name, &there);
+    if (result == 0 && !there)
+        result = is_staged(cluster, staged, &there);
     *out = !there;
     return result == 0 ||
            vimg_cluster_throw(error, result, _("cannot look up the name '%s'"), claim->name);
+}
+
+/* What is left of an image whose making was cut short, and which no list shows. */
+static void
+forget_staged(VimgCluster *cluster, const char *uuid)
+{
+    static const char *const suffixes[] = {"", VIMG_CEPH_SECOND};
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(suffixes) && *uuid; i++) {
+        g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, suffixes[i], NULL);
+        g_autofree char *id = NULL;
+        gboolean there = TRUE;
+
+        if (is_staged(cluster, staged, &there) < 0 || there ||
+            vimg_layout_id_of(cluster, staged, &id) < 0)
+            continue;
+        rbd_remove(cluster->io, staged);
+        vimg_layout_drop_name(cluster, staged, id);
+    }
 }
 
 /* Whoever has the name: us; nobody any more, which frees it; another one. */
@@ -164,6 +204,7 @@ look_at_holder(VimgCluster *cluster, const char *name, const char *uuid, gboolea
         return FALSE;
     if (!left_over)
         return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", name);
+    forget_staged(cluster, claim.uuid);
     take_away(cluster, object, claim.uuid);
     return TRUE;
 }
@@ -215,6 +256,13 @@ vimg_ceph_claim_release(VimgCluster *cluster, const char *name, const char *uuid
         result = index_name(cluster, name, FALSE);
     return result >= 0 ||
            vimg_cluster_throw(error, result, _("cannot release the name '%s'"), name);
+}
+
+gboolean
+vimg_ceph_claim_clean(VimgCluster *cluster, const VimgCephClaim *claim, GError **error)
+{
+    forget_staged(cluster, claim->uuid);
+    return vimg_ceph_claim_release(cluster, claim->name, claim->uuid, error);
 }
 
 void

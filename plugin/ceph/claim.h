@@ -26,6 +26,8 @@ typedef struct {
 
 /* Returns: (transfer full) of VimgCephClaim. */
 GPtrArray *vimg_ceph_claim_list(VimgCluster *cluster, GError **error);
+/* Releases one that is left over, with what is left of the making of its image. */
+gboolean vimg_ceph_claim_clean(VimgCluster *cluster, const VimgCephClaim *claim, GError **error);
 /* Removes the list itself; all claims were released before. */
 gboolean vimg_ceph_claim_forget(VimgCluster *cluster, GError **error);
 /* @out: whether the image is nowhere, and the claim older than @age seconds. */

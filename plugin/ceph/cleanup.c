@@ -151,9 +151,7 @@ clean_claim(Cleanup *cleanup, const VimgCephClaim *claim, GError **error)
 
     if (vimg_ceph_claim_is_left_over(cleanup->cluster, claim, cleanup->keep_temporary, &left_over,
                                      &local) &&
-        left_over &&
-        (cleanup->dry_run ||
-         vimg_ceph_claim_release(cleanup->cluster, claim->name, claim->uuid, &local)))
+        left_over && (cleanup->dry_run || vimg_ceph_claim_clean(cleanup->cluster, claim, &local)))
         note(cleanup->removed, claim->name, _("a name without an image"));
     return settle(cleanup, claim->name, local, error);
 }

@@ -10,6 +10,7 @@
 
 #include "claim.h"
 #include "clone.h"
+#include "closing.h"
 #include "flatten.h"
 #include "publish.h"
 #include "throw.h"
@@ -57,7 +58,7 @@ protect(VimgCluster *cluster, const char *from)
     if (result < 0)
         return result;
     result = rbd_snap_protect(image, VIMG_CEPH_SNAPSHOT);
-    rbd_close(image);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
     return result == -EBUSY ? 0 : result;
 }
 
@@ -99,6 +100,7 @@ describe(const VimgCephRecord *source, const VimgPluginImage *image)
     VimgPluginImage *info = &record->info;
 
     record->rbd = g_strconcat(VIMG_CEPH_STAGED, info->uuid, NULL);
+    record->begun = TRUE;
     record->digest = g_strdup(source->digest);
     take_upload(info, &source->info);
     g_free(info->format);
@@ -128,7 +130,7 @@ publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record, gboo
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     ok = (!flatten || vimg_ceph_flatten_open(publication.image, job, error)) &&
          vimg_ceph_publish(&publication, error);
-    rbd_close(publication.image);
+    vimg_ceph_closing(cluster, publication.image, NULL, NULL);
     return ok;
 }
 
@@ -137,6 +139,7 @@ make_clone(VimgCephStore *store, VimgCluster *cluster, const char *from, VimgCep
            gboolean flatten, VimgPluginJob *job, GError **error)
 {
     int result = clone_rbd(cluster, from, record->rbd);
+    GError *local = NULL;
 
     if (result == -ENOENT)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
@@ -144,9 +147,11 @@ make_clone(VimgCephStore *store, VimgCluster *cluster, const char *from, VimgCep
                            VIMG_CEPH_SNAPSHOT);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
-    if (publish(store, cluster, record, flatten, job, error))
+    if (publish(store, cluster, record, flatten, job, &local))
         return TRUE;
-    rbd_remove(cluster->io, record->rbd);
+    if (!vimg_ceph_is_lost(local))
+        rbd_remove(cluster->io, record->rbd);
+    g_propagate_error(error, local);
     return FALSE;
 }
 
@@ -158,13 +163,16 @@ vimg_ceph_clone(VimgCephStore *store, const char *source, const VimgPluginImage 
     g_autoptr(VimgCephRecord) from = cluster ? find_source(store, source, error) : NULL;
     g_autoptr(VimgCephRecord) record = NULL;
     gboolean flatten = VIMG_PLUGIN_IMAGE_HAS(image, flatten) && image->flatten;
+    GError *local = NULL;
 
     if (!from || !vimg_cluster_admit(cluster, flatten ? from->info.allocation : 0, error) ||
         !vimg_ceph_claim_take(cluster, image->name, image->uuid, error))
         return FALSE;
     record = describe(from, image);
-    if (!make_clone(store, cluster, from->rbd, record, flatten, job, error)) {
-        vimg_ceph_claim_drop(cluster, image->name, image->uuid);
+    if (!make_clone(store, cluster, from->rbd, record, flatten, job, &local)) {
+        if (!vimg_ceph_is_lost(local))
+            vimg_ceph_claim_drop(cluster, image->name, image->uuid);
+        g_propagate_error(error, local);
         return FALSE;
     }
     vimg_ceph_record_give(record, out);

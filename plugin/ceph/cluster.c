@@ -106,6 +106,7 @@ vimg_cluster_unref(VimgCluster *cluster)
     g_free(cluster->user);
     g_free(cluster->monitors);
     g_free(cluster->origin);
+    g_free(cluster->probe);
     g_free(cluster);
 }
 
@@ -355,6 +356,20 @@ connect_cluster(VimgCluster *cluster, const VimgPluginPool *pool, const VimgCeph
             vimg_peers_check_routes(cluster->rados, pool->data_network, error));
 }
 
+/* One for each host and pool: what a write that came late leaves is overwritten by the next. */
+static char *
+name_probe(const VimgPluginPool *pool)
+{
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_autofree char *machine = NULL;
+
+    if (!g_file_get_contents("/etc/machine-id", &machine, NULL, NULL))
+        machine = g_strdup(g_get_host_name());
+    g_checksum_update(sum, (const guchar *)machine, -1);
+    g_checksum_update(sum, (const guchar *)pool->uuid, -1);
+    return g_strdup_printf(PROBE_OBJECT "%.32s", g_checksum_get_string(sum));
+}
+
 VimgCluster *
 vimg_cluster_connect(const VimgPluginPool *pool, gboolean make, GError **error)
 {
@@ -363,6 +378,7 @@ vimg_cluster_connect(const VimgPluginPool *pool, gboolean make, GError **error)
     g_autoptr(VimgCephLogin) login = NULL;
 
     cluster->refs = 1;
+    cluster->probe = name_probe(pool);
     cluster->origin = vimg_cluster_origin(pool, error);
     if (!cluster->origin)
         return NULL;
@@ -382,12 +398,12 @@ vimg_cluster_connect(const VimgPluginPool *pool, gboolean make, GError **error)
 gboolean
 vimg_cluster_probe(VimgCluster *cluster, GError **error)
 {
-    g_autofree char *uuid = g_uuid_string_random();
-    g_autofree char *object = g_strconcat(PROBE_OBJECT, uuid, NULL);
-    int result = rados_write_full(cluster->io, object, "probe", 5);
+    int result = rados_write_full(cluster->io, cluster->probe, "probe", 5);
+    int removed = result == 0 ? rados_remove(cluster->io, cluster->probe) : 0;
 
-    if (result == 0)
-        result = rados_remove(cluster->io, object);
+    /* another thread may probe at the same time */
+    if (removed != -ENOENT)
+        result = MIN(result, removed);
     return result == 0 ||
            vimg_cluster_throw(error, result, _("cannot write to RADOS pool '%s'"), cluster->pool);
 }

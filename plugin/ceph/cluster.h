@@ -25,6 +25,7 @@ typedef struct {
     char *user;      /* "admin", without "client." */
     VimgBuffer *key; /* for a child process; wiped at the end */
     char *monitors;  /* as of mon_host, for a child process: "v2:10.0.0.5:3300" */
+    char *probe;     /* name of the object that is written to see whether it can be */
     char *origin;    /* vimg_cluster_origin() of its definition */
     gboolean made;   /* the RADOS pool, just now */
 
@@ -65,6 +66,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCluster, vimg_cluster_unref)
 gboolean vimg_cluster_space(VimgCluster *cluster, VimgClusterSpace *out, GError **error);
 /* Room for a new image of @bytes (0: not known): VIMG_ERROR_NO_SPACE with the numbers. */
 gboolean vimg_cluster_admit(VimgCluster *cluster, guint64 bytes, GError **error);
+/*
+ * Room for one to go on that has begun, for @bytes more (0: not known): a nearly full pool takes
+ * it, as else its space would be taken for nothing.  Only FALSE with VIMG_ERROR_NO_SPACE: monitors
+ * that do not answer say nothing of the OSDs.
+ */
+gboolean vimg_cluster_has_room(VimgCluster *cluster, guint64 bytes, GError **error);
 /*
  * Still there, and still lets us write: a small object written and removed.  VIMG_ERROR_AUTH: it
  * lets us only read; VIMG_ERROR_NO_SPACE: it is full.

@@ -13,12 +13,16 @@ gboolean vimg_ceph_convert_wanted(const char *format);
 /*
  * The raw content of @staged, an image of @format whose bytes are all durable, goes to a second
  * staged image.  Returns: (transfer full) its record, but for the digest, and *@out, open; NULL
- * with @error, and nothing is left.
+ * with @error, and nothing is left; @no_image: it never will be one.
  */
 VimgCephRecord *vimg_ceph_convert(VimgCluster *cluster, const VimgCephRecord *staged,
                                   const char *format, guint64 length, VimgPluginJob *job,
-                                  rbd_image_t *out, GError **error);
-/* Removes a second image that an earlier attempt left. */
-gboolean vimg_ceph_convert_undo(VimgCluster *cluster, const VimgCephRecord *staged, GError **error);
+                                  rbd_image_t *out, gboolean *no_image, GError **error);
+/*
+ * Removes a second image that an earlier attempt left, however far it came.  VIMG_ERROR_BUSY:
+ * whoever wrote it died less than half a minute ago.
+ */
+gboolean vimg_ceph_convert_undo(VimgCluster *cluster, const VimgCephRecord *staged,
+                                VimgPluginJob *job, GError **error);
 
 #endif

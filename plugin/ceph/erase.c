@@ -5,18 +5,32 @@
  */
 #include "config.h"
 
+#include "closing.h"
 #include "erase.h"
 #include "layout.h"
 #include "throw.h"
 #include "watchers.h"
 
-#define SHOWN 5    /* children that an error names */
-#define SECONDS 15 /* for what has no job; the daemon allows half a minute */
+#define SHOWN 5 /* children that an error names */
 /* RBD knows no bounds */
 #define MAX_CHILDREN (1024 * 1024)
 #define MAX_SNAPSHOTS (1024 * 1024)
 
 /* ---- children --------------------------------------------------------------------------- */
+
+/* Other tools choose names of any bytes.  Returns: (transfer full) */
+static char *
+make_readable(const char *name)
+{
+    char *text = g_utf8_make_valid(name, -1);
+    char *c;
+
+    for (c = text; *c; c++) {
+        if (g_ascii_iscntrl(*c))
+            *c = '?';
+    }
+    return text;
+}
 
 /* Returns: (transfer full) NULL: none of them counts. */
 static char *
@@ -28,13 +42,13 @@ describe_children(const rbd_linked_image_spec_t *children, gsize n, gint64 pool,
 
     for (i = 0; i < n; i++) {
         const rbd_linked_image_spec_t *child = &children[i];
+        g_autofree char *name = make_readable(child->image_name);
 
         if (but && child->pool_id == pool && g_hash_table_contains(but, child->image_id))
             continue;
         if (counted++ >= SHOWN)
             continue;
-        g_string_append_printf(names, "%s%s/%s", counted > 1 ? ", " : "", child->pool_name,
-                               child->image_name);
+        g_string_append_printf(names, "%s%s/%s", counted > 1 ? ", " : "", child->pool_name, name);
         if (child->trash)
             g_string_append(names, _(" (in the trash)"));
     }
@@ -120,29 +134,13 @@ remove_snapshots(rbd_image_t image)
 
 /* ---- the content ------------------------------------------------------------------------ */
 
-typedef struct {
-    VimgPluginJob *job;
-    gint64 deadline; /* without one */
-} Removal;
-
-/* A negative errno ends the removal, which may be begun again. */
-static int
-go_on(uint64_t done, uint64_t total, void *data)
-{
-    const Removal *removal = data;
-
-    if (removal->job)
-        return vimg_ceph_services->job_cancelled(removal->job) ? -ECANCELED : 0;
-    return g_get_monotonic_time() > removal->deadline ? -ETIME : 0;
-}
-
 static gboolean
 remove_content(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob *job,
                GError **error)
 {
-    Removal removal = {.job = job,
-                       .deadline = g_get_monotonic_time() + (gint64)SECONDS * G_USEC_PER_SEC};
-    int result = rbd_trash_remove_with_progress(cluster->io, record->id, true, go_on, &removal);
+    VimgCephPatience patience = vimg_ceph_patience(job);
+    int result =
+        rbd_trash_remove_with_progress(cluster->io, record->id, true, vimg_ceph_go_on, &patience);
 
     if (result == -EBUSY && !vimg_ceph_watchers_check(cluster, record->id, error))
         return FALSE;
@@ -151,6 +149,42 @@ remove_content(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob
     if (result == 0 || result == -ENOENT || result == -ETIME)
         return TRUE;
     return vimg_cluster_throw(error, result, _("cannot remove the RBD image"));
+}
+
+/* ---- to the trash ----------------------------------------------------------------------- */
+
+/* Only the name says that it is ours: in the trash that is no proof. */
+static gboolean
+sign(VimgCluster *cluster, const VimgCephRecord *record, GError **error)
+{
+    rbd_image_t image;
+    gboolean ok;
+    int result = rbd_open(cluster->io, record->rbd, &image, NULL);
+
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+    ok = vimg_ceph_record_save(image, record, error);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
+    return ok;
+}
+
+gboolean
+vimg_ceph_to_trash(VimgCluster *cluster, const VimgCephRecord *record, guint64 delay,
+                   GError **error)
+{
+    int result;
+
+    if (vimg_ceph_record_is_staged(record)) {
+        if (!record->ours && !sign(cluster, record, error))
+            return FALSE;
+        /* that of a commit that was cut short */
+        vimg_layout_drop_name(cluster, record->info.name, record->id);
+    }
+    result = rbd_trash_move(cluster->io, record->rbd, delay);
+    if (result == -ENOENT)
+        return throw_error(error, VIMG_ERROR_NO_VOL, _("there is no RBD image '%s'"), record->rbd);
+    return result == 0 ||
+           vimg_cluster_throw(error, result, _("cannot move the RBD image to the trash"));
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */
@@ -223,6 +257,6 @@ vimg_ceph_erase(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJo
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     ok = strip(cluster, image, record, error);
-    rbd_close(image);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok && remove_content(cluster, record, job, error);
 }

@@ -9,6 +9,12 @@
 #include "record.h"
 
 /*
+ * Moves it to RBD's trash, where others find it protected for @delay seconds.  What is staged is
+ * ours by its name, and has our metadata then, too.
+ */
+gboolean vimg_ceph_to_trash(VimgCluster *cluster, const VimgCephRecord *record, guint64 delay,
+                            GError **error);
+/*
  * Removes one of ours from RBD's trash, with its snapshots.  VIMG_ERROR_OPERATION_INVALID names up
  * to five images that were cloned from it, or the image that it still is; nothing is changed then.
  * From the moment it cannot fail that way any more nobody can restore it.  Without @job what takes

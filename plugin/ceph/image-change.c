@@ -6,8 +6,11 @@
 #include "config.h"
 
 #include "claim.h"
+#include "closing.h"
+#include "convert.h"
 #include "erase.h"
 #include "image.h"
+#include "layout.h"
 #include "listing.h"
 #include "throw.h"
 #include "watchers.h"
@@ -55,13 +58,17 @@ change_open(VimgCluster *cluster, rbd_image_t image, const VimgCephRecord *known
     return vimg_ceph_record_save(image, now, error);
 }
 
-/* Whoever uploads it would write what is known there over it.  @size: G_MAXUINT64: as it is */
+/*
+ * Whoever uploads it would write what is known there over it.  @size: the RBD image is at least
+ * that long then; it is cut by whoever knows what of it counts.
+ */
 static gboolean
 write_change(VimgCluster *cluster, const VimgCephRecord *record, guint64 size, Change change,
              gconstpointer data, GError **error)
 {
+    guint64 former = 0;
     rbd_image_t image;
-    gboolean ok = TRUE;
+    gboolean ok;
     int result;
 
     if (vimg_ceph_record_is_staged(record) && !vimg_ceph_watchers_check(cluster, record->id, error))
@@ -69,12 +76,11 @@ write_change(VimgCluster *cluster, const VimgCephRecord *record, guint64 size, C
     result = rbd_open_by_id(cluster->io, record->id, &image, NULL);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
-    if (size != G_MAXUINT64) {
-        result = vimg_ceph_image_cut(image, size);
-        ok = result == 0 || vimg_cluster_throw(error, result, _("cannot resize the RBD image"));
-    }
-    ok = ok && change_open(cluster, image, record, change, data, error);
-    rbd_close(image);
+    result = rbd_get_size(image, &former);
+    ok = result == 0 || vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    ok = ok && (former >= size || vimg_ceph_image_cut(image, size, NULL, error)) &&
+         change_open(cluster, image, record, change, data, error);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok;
 }
 
@@ -122,7 +128,7 @@ vimg_ceph_image_set_error(VimgCephStore *store, const char *uuid, const char *re
     /* another host may have completed it */
     g_autoptr(VimgCephRecord) record = cluster ? load_staged(store, uuid, error) : NULL;
 
-    return record && write_change(cluster, record, G_MAXUINT64, set_reason, reason, error);
+    return record && write_change(cluster, record, 0, set_reason, reason, error);
 }
 
 static void
@@ -141,21 +147,10 @@ vimg_ceph_image_set_metadata(VimgCephStore *store, const VimgPluginImage *change
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
     g_autoptr(VimgCephRecord) record = cluster ? load(store, change->uuid, error) : NULL;
 
-    return record && write_change(cluster, record, G_MAXUINT64, set_description, change, error);
+    return record && write_change(cluster, record, 0, set_description, change, error);
 }
 
 /* ---- removing --------------------------------------------------------------------------- */
-
-static gboolean
-to_trash(VimgCluster *cluster, const char *rbd, guint64 delay, GError **error)
-{
-    int result = rbd_trash_move(cluster->io, rbd, delay);
-
-    if (result == -ENOENT)
-        return throw_error(error, VIMG_ERROR_NO_VOL, _("there is no RBD image '%s'"), rbd);
-    return result == 0 ||
-           vimg_cluster_throw(error, result, _("cannot move the RBD image to the trash"));
-}
 
 /*
  * From RBD's trash nobody gets an unfinished image back, as the name it has there says what it is;
@@ -166,7 +161,8 @@ remove_staged(VimgCluster *cluster, const VimgCephRecord *record, GError **error
 {
     g_autoptr(GError) local = NULL;
 
-    if (!to_trash(cluster, record->rbd, 0, error))
+    vimg_ceph_convert_undo(cluster, record, NULL, NULL);
+    if (!vimg_ceph_to_trash(cluster, record, 0, error))
         return FALSE;
     if (!vimg_ceph_erase(cluster, record, NULL, &local))
         vimg_ceph_warn("image %s is left for a cleanup: %s", record->info.uuid, local->message);
@@ -196,7 +192,7 @@ remove_image(VimgCephStore *store, VimgCluster *cluster, const VimgCephRecord *r
         if (!remove_staged(cluster, record, error))
             return FALSE;
     } else {
-        if (!to_trash(cluster, record->rbd, MIN(delay, G_MAXINT32), error))
+        if (!vimg_ceph_to_trash(cluster, record, MIN(delay, G_MAXINT32), error))
             return FALSE;
         say_what_keeps(cluster, record);
     }
@@ -236,7 +232,7 @@ withdraw(VimgCluster *cluster, VimgCephRecord *record, GError **error)
     if (record->info.state != VIMG_IMAGE_ERROR)
         return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
                            _("an active image cannot be wiped; delete and purge it"));
-    result = rbd_rename(cluster->io, record->rbd, staged);
+    result = vimg_layout_rename(cluster, record->id, record->rbd, staged);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot rename the RBD image"));
     g_free(record->rbd);
@@ -258,6 +254,7 @@ forget_content(VimgCephRecord *record)
     g_clear_pointer(&record->info.uploaded_format, g_free);
     record->info.uploaded_size = 0;
     record->info.allocation = record->info.physical = record->info.position = 0;
+    record->begun = FALSE;
 }
 
 /* The former RBD image may be large: a new one takes its place. */
@@ -270,7 +267,10 @@ vimg_ceph_image_wipe(VimgCephStore *store, const char *uuid, GError **error)
     GError *local = NULL;
 
     if (!record || !vimg_ceph_watchers_check(cluster, record->id, error) ||
-        !withdraw(cluster, record, error) || !to_trash(cluster, record->rbd, 0, error))
+        !withdraw(cluster, record, error))
+        return FALSE;
+    vimg_ceph_convert_undo(cluster, record, NULL, NULL);
+    if (!vimg_ceph_to_trash(cluster, record, 0, error))
         return FALSE;
     forget_content(record);
     if (!vimg_ceph_image_stage(store, cluster, record, &local)) {

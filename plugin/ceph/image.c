@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "closing.h"
 #include "image.h"
 #include "listing.h"
 #include "throw.h"
@@ -61,17 +62,15 @@ vimg_ceph_image_make(VimgCluster *cluster, const char *name, guint64 size)
     return result;
 }
 
-/* RBD calls it as soon as there is an object to be removed, also if it is not there. */
-static int
-ignore_progress(uint64_t done, uint64_t total, void *data)
+gboolean
+vimg_ceph_image_cut(rbd_image_t image, guint64 size, VimgPluginJob *job, GError **error)
 {
-    return 0;
-}
+    VimgCephPatience patience = vimg_ceph_patience(job);
+    int result = rbd_resize2(image, size, true, vimg_ceph_go_on, &patience);
 
-int
-vimg_ceph_image_cut(rbd_image_t image, guint64 size)
-{
-    return rbd_resize2(image, size, true, ignore_progress, NULL);
+    if (result == -ECANCELED)
+        return throw_error(error, VIMG_ERROR_ABORTED, _("the job was cancelled"));
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot resize the RBD image"));
 }
 
 /* Until then nobody knows whose the image is, and clients do not see it. */
@@ -89,7 +88,7 @@ sign(VimgCephStore *store, VimgCluster *cluster, const char *name, const VimgCep
     ok = vimg_ceph_record_save(image, record, error);
     if (ok && rbd_get_id(image, id, sizeof(id)) == 0)
         vimg_ceph_remember(store, record->info.uuid, id);
-    rbd_close(image);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok;
 }
 

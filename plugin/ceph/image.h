@@ -36,7 +36,7 @@ gboolean vimg_ceph_image_stage(VimgCephStore *store, VimgCluster *cluster,
  * chose for all images.  Returns: 0, or a negative errno.
  */
 int vimg_ceph_image_make(VimgCluster *cluster, const char *name, guint64 size);
-/* Cut off or made longer.  Returns: 0, or a negative errno. */
-int vimg_ceph_image_cut(rbd_image_t image, guint64 size);
+/* Cut off or made longer; @job may be NULL. */
+gboolean vimg_ceph_image_cut(rbd_image_t image, guint64 size, VimgPluginJob *job, GError **error);
 
 #endif

@@ -12,6 +12,7 @@
 #define ID_OBJECT "rbd_id."       /* and the name: the id */
 #define DIRECTORY "rbd_directory" /* "id_" and the id: the name */
 #define ID_KEY "id_"
+#define MAX_ERRNO 4095  /* librados says so where a comparison failed, and beyond where */
 #define STRING_MAX 4096 /* bytes of an encoded name or id */
 
 guint64
@@ -73,4 +74,66 @@ vimg_layout_name_of(VimgCluster *cluster, const char *id, char **out)
         rados_omap_get_end(values);
     rados_release_read_op(op);
     return result;
+}
+
+/* ---- what was cut short ----------------------------------------------------------------- */
+
+/* Returns: 0, or a negative errno; beyond -MAX_ERRNO: it leads elsewhere by now. */
+static int
+remove_name(VimgCluster *cluster, const char *name, const char *id)
+{
+    g_autofree char *object = g_strconcat(ID_OBJECT, name, NULL);
+    g_autoptr(GByteArray) content = g_byte_array_new();
+    guint32 length = GUINT32_TO_LE((guint32)strlen(id));
+    rados_write_op_t op = rados_create_write_op();
+    int compared = 0;
+    int result;
+
+    g_byte_array_append(content, (const guint8 *)&length, sizeof(length));
+    g_byte_array_append(content, (const guint8 *)id, (guint)strlen(id));
+    rados_write_op_cmpext(op, (const char *)content->data, content->len, 0, &compared);
+    rados_write_op_remove(op);
+    result = rados_write_op_operate(op, cluster->io, object, NULL, 0);
+    rados_release_write_op(op);
+    return result;
+}
+
+int
+vimg_layout_drop_name(VimgCluster *cluster, const char *name, const char *id)
+{
+    g_autofree char *found = NULL;
+    g_autofree char *used = NULL;
+    int result = vimg_layout_id_of(cluster, name, &found);
+
+    if (result < 0)
+        return result == -ENOENT ? 0 : result;
+    if (strcmp(found, id) != 0)
+        return -EEXIST;
+    result = vimg_layout_name_of(cluster, id, &used);
+    if (result == 0 && strcmp(used, name) == 0)
+        return -EEXIST;
+    if (result < 0 && result != -ENOENT)
+        return result;
+    result = remove_name(cluster, name, id);
+    if (result <= -MAX_ERRNO)
+        return -EEXIST;
+    return result == -ENOENT ? 0 : result;
+}
+
+int
+vimg_layout_rename(VimgCluster *cluster, const char *id, const char *from, const char *to)
+{
+    g_autofree char *name = NULL;
+    int result = rbd_rename(cluster->io, from, to);
+
+    if (result == 0)
+        return 0;
+    if (vimg_layout_name_of(cluster, id, &name) == 0 && strcmp(name, to) == 0) {
+        vimg_layout_drop_name(cluster, from, id);
+        return 0;
+    }
+    if (result != -EEXIST)
+        return result;
+    result = vimg_layout_drop_name(cluster, to, id);
+    return result == 0 ? rbd_rename(cluster->io, from, to) : result;
 }

@@ -20,4 +20,16 @@ int vimg_layout_id_of(VimgCluster *cluster, const char *name, char **out);
 /* The same for the name; an image in the trash has none. */
 int vimg_layout_name_of(VimgCluster *cluster, const char *id, char **out);
 
+/*
+ * RBD makes and renames images in several steps.  What was cut short between them leaves a name
+ * that leads to an image of another name, or to none: such a name of @id is removed.  Returns: 0,
+ * also if there was none, or a negative errno; -EEXIST: it is in use.
+ */
+int vimg_layout_drop_name(VimgCluster *cluster, const char *name, const char *id);
+/*
+ * rbd_rename() of @id, which completes one that was cut short; also one whose answer was lost.
+ * Returns: 0, or a negative errno; -EEXIST: another image has the name.
+ */
+int vimg_layout_rename(VimgCluster *cluster, const char *id, const char *from, const char *to);
+
 #endif

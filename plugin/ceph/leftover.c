@@ -24,6 +24,22 @@ note_extent(uint64_t offset, size_t length, int exists, void *data)
     return exists ? -EEXIST : 0;
 }
 
+/* A clone has content, if none of its own; and what it was cloned from cannot go before it. */
+static int
+has_parent(rbd_image_t image, gboolean *out)
+{
+    rbd_linked_image_spec_t parent;
+    rbd_snap_spec_t snapshot;
+    int result = rbd_get_parent(image, &parent, &snapshot);
+
+    *out = result == 0;
+    if (result == 0) {
+        rbd_linked_image_spec_cleanup(&parent);
+        rbd_snap_spec_cleanup(&snapshot);
+    }
+    return result == -ENOENT ? 0 : result;
+}
+
 /* Returns: 0, or a negative errno. */
 static int
 look_inside(rbd_image_t image, gint64 *changed, gboolean *content)
@@ -39,6 +55,8 @@ look_inside(rbd_image_t image, gint64 *changed, gboolean *content)
     if (result == 0)
         result = rbd_get_size(image, &size);
     if (result == 0)
+        result = has_parent(image, content);
+    if (result == 0 && !*content)
         result = rbd_diff_iterate2(image, NULL, 0, size, 0, 1, note_extent, content);
     *changed = MAX(made.tv_sec, written.tv_sec);
     return *content ? 0 : result;
@@ -64,7 +82,7 @@ vimg_ceph_leftover_judge(VimgCluster *cluster, const VimgCephRecord *record, gui
         return vimg_cluster_throw(error, result, _("cannot look into the RBD image"));
     if (changed > now || (guint64)(now - changed) < age)
         return TRUE;
-    if (record->ours && !record->info.reason && !content)
+    if (record->ours && !record->info.reason && !content && !record->digest)
         return TRUE;
     if (!vimg_ceph_watchers_check(cluster, record->id, error))
         return FALSE;
@@ -77,12 +95,8 @@ gboolean
 vimg_ceph_leftover_remove(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob *job,
                           GError **error)
 {
-    int result = rbd_trash_move(cluster->io, record->rbd, 0);
-
-    if (result == -ENOENT)
-        return throw_error(error, VIMG_ERROR_NO_VOL, _("there is no RBD image '%s'"), record->rbd);
-    if (result < 0)
-        return vimg_cluster_throw(error, result, _("cannot move the RBD image to the trash"));
+    if (!vimg_ceph_to_trash(cluster, record, 0, error))
+        return FALSE;
     /* with a second one, that may have the name now; else it is left over, too, and goes later */
     if (record->ours && !record->info.uploaded_format)
         vimg_ceph_claim_drop(cluster, record->info.name, record->info.uuid);

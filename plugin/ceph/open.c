@@ -223,12 +223,25 @@ vimg_ceph_build(const VimgPluginPool *pool, guint32 build_flags, VimgPluginJob *
 
 /* ---- removing --------------------------------------------------------------------------- */
 
+/* Others may have images in them. */
+static int
+count_namespaces(VimgCluster *cluster, size_t *n)
+{
+    char names[1];
+    size_t size = 0;
+    int result = rbd_namespace_list(cluster->io, names, &size);
+
+    *n = result == -ERANGE ? size : 0;
+    return result == -ERANGE ? 0 : result;
+}
+
 /* Images and trash that are not ours. */
 static gboolean
 is_empty(VimgCluster *cluster, gboolean *empty, GError **error)
 {
     rbd_trash_image_info_t trash[1];
     rbd_image_spec_t images[1];
+    size_t n_namespaces = 0;
     size_t n_images = 0;
     size_t n_trash = 0;
     int result = rbd_list2(cluster->io, images, &n_images);
@@ -236,10 +249,12 @@ is_empty(VimgCluster *cluster, gboolean *empty, GError **error)
     *empty = FALSE;
     if (result == 0)
         result = rbd_trash_list(cluster->io, trash, &n_trash);
+    if (result == 0)
+        result = count_namespaces(cluster, &n_namespaces);
     if (result < 0 && result != -ERANGE)
         return vimg_cluster_throw(error, result, _("cannot read from RADOS pool '%s'"),
                                   cluster->pool);
-    *empty = result >= 0 && n_images == 0 && n_trash == 0;
+    *empty = result >= 0 && n_images == 0 && n_trash == 0 && n_namespaces == 0;
     return TRUE;
 }
 

@@ -44,16 +44,6 @@ take_snapshot(rbd_image_t image, GError **error)
            vimg_cluster_throw(error, result, _("cannot take a snapshot of the RBD image"));
 }
 
-/* An answer that was lost may have been a good one. */
-static gboolean
-is_renamed(const VimgCephPublication *publication, const char *id)
-{
-    g_autofree char *name = NULL;
-
-    return vimg_layout_name_of(publication->cluster, id, &name) == 0 &&
-           strcmp(name, publication->record->info.name) == 0;
-}
-
 static gboolean
 commit(const VimgCephPublication *publication, GError **error)
 {
@@ -62,10 +52,10 @@ commit(const VimgCephPublication *publication, GError **error)
     int result = rbd_get_id(publication->image, id, sizeof(id));
 
     if (result == 0)
-        result = rbd_rename(publication->cluster->io, record->rbd, record->info.name);
+        result = vimg_layout_rename(publication->cluster, id, record->rbd, record->info.name);
     if (result == -EEXIST)
         return throw_error(error, VIMG_ERROR_VOL_EXISTS, "'%s'", record->info.name);
-    if (result < 0 && !is_renamed(publication, id))
+    if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot rename the RBD image"));
     vimg_ceph_remember(publication->store, record->info.uuid, id);
     return TRUE;
@@ -75,16 +65,19 @@ gboolean
 vimg_ceph_publish(const VimgCephPublication *publication, GError **error)
 {
     VimgCephRecord *record = publication->record;
+    GError *local = NULL;
 
     vimg_ceph_progress(publication->job, "publishing", 0, 0);
     if (!vimg_ceph_publish_undo(publication->image, error) || !measure(publication, error) ||
         !vimg_ceph_check_job(publication->job, error) || !take_snapshot(publication->image, error))
         return FALSE;
-    if (vimg_ceph_record_save(publication->image, record, error) &&
-        vimg_ceph_watchers_alone(publication->image, error) && commit(publication, error)) {
+    if (vimg_ceph_record_save(publication->image, record, &local) &&
+        vimg_ceph_watchers_alone(publication->image, &local) && commit(publication, &local)) {
         record->info.state = VIMG_IMAGE_ACTIVE;
         return TRUE;
     }
-    vimg_ceph_publish_undo(publication->image, NULL);
+    if (!vimg_ceph_is_lost(local))
+        vimg_ceph_publish_undo(publication->image, NULL);
+    g_propagate_error(error, local);
     return FALSE;
 }

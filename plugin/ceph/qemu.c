@@ -24,6 +24,7 @@
 #define MAX_OUTPUT ((gsize)1024 * 1024) /* of an answer; more is nonsense */
 #define MAX_COMPLAINT ((gsize)2048)     /* what of its complaints is told */
 #define NAP_MS 500
+#define LOOK_EVERY (5 * G_USEC_PER_SEC)     /* at the room for what it writes */
 #define SILENCE (30 * G_USEC_PER_SEC)       /* then it is seen whether the cluster is still there */
 #define MEMORY ((rlim_t)2048 * 1024 * 1024) /* librbd alone maps 845 MiB */
 #define FILES 256
@@ -46,7 +47,8 @@ typedef struct {
     GPid pid;
     GString *output;
     GString *complaints;
-    gint64 heard; /* monotonic: when it said something last, or the cluster was well */
+    gint64 looked; /* monotonic: when it was last seen whether there is room */
+    gint64 heard;  /* monotonic: when it said something last, or the cluster was well */
 } Child;
 
 /* ---- what it is told -------------------------------------------------------------------- */
@@ -182,11 +184,23 @@ tell_progress(Child *child)
         g_string_erase(child->output, 0, (gssize)child->output->len - 256);
 }
 
+/* What little came may unpack to more than there is room for. */
+static gboolean
+check_room(Child *child, GError **error)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (child->total == 0 || now < child->looked + LOOK_EVERY)
+        return TRUE;
+    child->looked = now;
+    return vimg_cluster_has_room(child->cluster, 0, error);
+}
+
 /* One that waits for a cluster that is gone is not waited for. */
 static gboolean
 check_going(Child *child, GError **error)
 {
-    if (!vimg_ceph_check_job(child->job, error))
+    if (!vimg_ceph_check_job(child->job, error) || !check_room(child, error))
         return FALSE;
     if (g_get_monotonic_time() < child->heard + SILENCE)
         return TRUE;
@@ -232,7 +246,38 @@ last_words(const Child *child)
         line += strlen("qemu-img: ");
     if (strstr(line, "'json:") && strstr(line, "}': "))
         line = strstr(line, "}': ") + strlen("}': ");
-    return g_strdup(*line ? line : _("it says nothing"));
+    return g_strdup(line);
+}
+
+gboolean
+vimg_qemu_blames_image(const char *words, gboolean converting)
+{
+    /* they are of the cluster or of this host, and pass */
+    static const char *const others[] = {
+        "Cannot allocate memory",
+        "Cannot send after transport endpoint shutdown",
+        "Connection reset by peer",
+        "Connection timed out",
+        "Device or resource busy",
+        "Disk quota exceeded",
+        "Interrupted system call",
+        "No such file or directory",
+        "No space left on device",
+        "Operation not permitted",
+        "Permission denied",
+        "Read-only file system",
+        "Resource temporarily unavailable",
+        "Too many open files",
+        "Transport endpoint is not connected",
+    };
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(others); i++) {
+        if (strstr(words, others[i]))
+            return FALSE;
+    }
+    /* it was opened before that, so only what is read can still be wrong */
+    return *words && (!converting || strstr(words, "error while reading"));
 }
 
 /* It has ended, or is ended. */
@@ -253,8 +298,10 @@ judge(Child *child, int status, GError **error)
     if (WIFSIGNALED(status))
         return throw_error(error, VIMG_ERROR_SYSTEM, _("qemu-img was ended by signal %d"),
                            WTERMSIG(status));
-    return throw_error(error, VIMG_ERROR_DAMAGED, _("qemu-img cannot convert the image: %s"),
-                       words);
+    return throw_error(
+        error,
+        vimg_qemu_blames_image(words, child->total > 0) ? VIMG_ERROR_DAMAGED : VIMG_ERROR_SYSTEM,
+        _("qemu-img cannot convert the image: %s"), *words ? words : _("it says nothing"));
 }
 
 /* Returns: what it wrote; NULL with @error. */

@@ -15,6 +15,11 @@
 gboolean vimg_qemu_size(VimgCluster *cluster, const char *format, const char *rbd, guint64 *out,
                         VimgPluginJob *job, GError **error);
 /*
+ * Whether @words, its last ones, say that what it reads is no image, and never will be: it has no
+ * codes, and in the language C it says what errno says.
+ */
+gboolean vimg_qemu_blames_image(const char *words, gboolean converting);
+/*
  * Its content goes to RBD image @to, which is empty and of that size.  VIMG_ERROR_DAMAGED: it
  * cannot be what it claims to be.
  */

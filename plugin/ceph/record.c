@@ -90,7 +90,14 @@ vimg_ceph_record_free(VimgCephRecord *record)
 gboolean
 vimg_ceph_record_is_staged(const VimgCephRecord *record)
 {
-    return g_str_has_prefix(record->rbd, VIMG_CEPH_STAGED);
+    g_autofree char *uuid = NULL;
+
+    if (!g_str_has_prefix(record->rbd, VIMG_CEPH_STAGED))
+        return FALSE;
+    uuid = g_strdup(record->rbd + strlen(VIMG_CEPH_STAGED));
+    if (g_str_has_suffix(uuid, VIMG_CEPH_SECOND))
+        uuid[strlen(uuid) - strlen(VIMG_CEPH_SECOND)] = '\0';
+    return g_uuid_string_is_valid(uuid);
 }
 
 gboolean
@@ -129,6 +136,8 @@ vimg_ceph_record_format(const VimgCephRecord *record)
         json_object_set_int_member(object, numbers[i].name, (gint64)*number_of(record, i));
     if (record->purged)
         json_object_set_int_member(object, "purged", 1);
+    if (record->begun)
+        json_object_set_int_member(object, "begun", 1);
     json_node_set_object(root, object);
     return json_to_string(root, FALSE);
 }
@@ -169,6 +178,7 @@ read_members(VimgCephRecord *record, JsonObject *object)
     for (i = 0; i < G_N_ELEMENTS(numbers); i++)
         *number_of(record, i) = vimg_answer_number(object, numbers[i].name);
     record->purged = vimg_answer_number(object, "purged") == 1;
+    record->begun = vimg_answer_number(object, "begun") == 1;
     return vimg_answer_number(object, "version") == 1 && record->id && record->info.name &&
            record->info.uuid && g_uuid_string_is_valid(record->info.uuid);
 }

@@ -15,6 +15,7 @@ typedef struct {
     gboolean ours;        /* it has metadata of ours */
     gboolean snapshots;   /* it has or had some */
     gboolean purged;      /* it is in the trash and what is left of it shall go */
+    gboolean begun;       /* an upload or a clone, so there may be more in it than is noted */
     char *digest;         /* of the content, as of digest.h, for verify; NULL: none */
     VimgPluginImage info; /* of an image of other tools the uuid is made of its RBD id */
 } VimgCephRecord;

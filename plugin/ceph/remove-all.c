@@ -21,7 +21,8 @@ go_on(VimgPluginJob *job, GError **error)
            throw_error(error, VIMG_ERROR_ABORTED, _("the removal was cancelled"));
 }
 
-/* Ours in @trash or not, and what is staged, for the names say that it is ours. */
+/* Ours in @trash or not, and what is staged, for the names say that it is ours, but in the trash.
+ */
 static GPtrArray *
 list_ours(VimgCluster *cluster, gboolean trash, GError **error)
 {
@@ -31,7 +32,7 @@ list_ours(VimgCluster *cluster, gboolean trash, GError **error)
     for (i = records ? records->len : 0; i > 0; i--) {
         const VimgCephRecord *record = records->pdata[i - 1];
 
-        if (!record->ours && !vimg_ceph_record_is_staged(record))
+        if (!record->ours && (trash || !vimg_ceph_record_is_staged(record)))
             g_ptr_array_remove_index(records, i - 1);
     }
     return g_steal_pointer(&records);
@@ -80,14 +81,16 @@ all_to_trash(VimgCluster *cluster, const GPtrArray *records, VimgPluginJob *job,
 
     for (i = 0; i < records->len; i++) {
         const VimgCephRecord *record = records->pdata[i];
-        int result;
+        GError *local = NULL;
 
         if (!go_on(job, error))
             return FALSE;
-        result = rbd_trash_move(cluster->io, record->rbd, 0);
-        if (result < 0 && result != -ENOENT)
-            return vimg_cluster_throw(error, result, _("cannot move '%s' to the trash"),
-                                      record->rbd);
+        if (!vimg_ceph_to_trash(cluster, record, 0, &local) &&
+            !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL)) {
+            g_propagate_prefixed_error(error, local, "'%s': ", record->rbd);
+            return FALSE;
+        }
+        g_clear_error(&local);
     }
     return TRUE;
 }
@@ -139,9 +142,10 @@ release_all(VimgCluster *cluster, GError **error)
     for (i = 0; claims && i < claims->len; i++) {
         const VimgCephClaim *claim = claims->pdata[i];
 
-        if (!vimg_ceph_claim_release(cluster, claim->name, claim->uuid, error))
+        if (!vimg_ceph_claim_clean(cluster, claim, error))
             return FALSE;
     }
+    rados_remove(cluster->io, cluster->probe); /* one that came late; others take care of theirs */
     return claims && vimg_ceph_claim_forget(cluster, error);
 }
 

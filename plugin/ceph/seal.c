@@ -5,7 +5,9 @@
  */
 #include "config.h"
 
+#include "closing.h"
 #include "convert.h"
+#include "leftover.h"
 #include "publish.h"
 #include "throw.h"
 #include "watchers.h"
@@ -74,19 +76,17 @@ seal_plain(VimgCephWriter *writer, const char *format, const VimgPluginImage *im
                                                                          : NULL;
 }
 
-/* What was uploaded is needed no more. */
+/* What was uploaded is needed no more; what cannot be removed in time is for a cleanup. */
 static void
 drop_first(VimgCephWriter *writer)
 {
-    int result;
+    g_autoptr(GError) error = NULL;
 
-    g_clear_pointer(&writer->flow, vimg_ceph_flow_free);
-    result = rbd_close(g_steal_pointer(&writer->image));
-    if (result == 0)
-        result = rbd_remove(writer->cluster->io, writer->record->rbd);
-    if (result < 0)
+    vimg_ceph_closing(writer->cluster, g_steal_pointer(&writer->image),
+                      g_steal_pointer(&writer->flow), NULL);
+    if (!vimg_ceph_leftover_remove(writer->cluster, writer->record, NULL, &error))
         vimg_ceph_warn("RBD image '%s' is left for a cleanup: %s", writer->record->rbd,
-                       g_strerror(-result));
+                       error->message);
 }
 
 /* What came will be gone: @sum of it stays. */
@@ -102,12 +102,13 @@ set_checksum(VimgCephRecord *final, const char *sum)
 
 static VimgCephRecord *
 seal_converted(VimgCephWriter *writer, const char *format, const VimgPluginImage *image,
-               GError **error)
+               gboolean *no_image, GError **error)
 {
     g_autoptr(VimgCephRecord) final = NULL;
     g_autofree char *sum =
         writer->record->info.checksum ? g_strdup("") : digest_content(writer, TRUE, error);
     rbd_image_t second = NULL;
+    GError *local = NULL;
     gboolean ok;
 
     if (!sum)
@@ -118,16 +119,18 @@ seal_converted(VimgCephWriter *writer, const char *format, const VimgPluginImage
     if (!vimg_ceph_record_save(writer->image, writer->record, error))
         return NULL;
     final = vimg_ceph_convert(writer->cluster, writer->record, format, writer->at, writer->job,
-                              &second, error);
+                              &second, no_image, error);
     if (!final)
         return NULL;
     set_source(final, image);
     set_checksum(final, sum);
-    final->digest = digest_again(writer, second, final->info.physical, FALSE, error);
-    ok = final->digest && publish(writer, final, second, error);
-    rbd_close(second);
+    final->digest = digest_again(writer, second, final->info.physical, FALSE, &local);
+    ok = final->digest && publish(writer, final, second, &local);
+    vimg_ceph_closing(writer->cluster, second, NULL, NULL);
     if (!ok) {
-        vimg_ceph_convert_undo(writer->cluster, writer->record, NULL);
+        if (!vimg_ceph_is_lost(local))
+            vimg_ceph_convert_undo(writer->cluster, writer->record, NULL, NULL);
+        g_propagate_error(error, local);
         return NULL;
     }
     drop_first(writer);
@@ -136,10 +139,10 @@ seal_converted(VimgCephWriter *writer, const char *format, const VimgPluginImage
 
 /* It stays as it was before the attempt; what is no image cannot become one. */
 static void
-take_back(VimgCephWriter *writer, const GError *why)
+take_back(VimgCephWriter *writer, gboolean no_image, const GError *why)
 {
     g_clear_pointer(&writer->record->info.uploaded_format, g_free);
-    if (g_error_matches(why, VIMG_ERROR, VIMG_ERROR_DAMAGED))
+    if (no_image)
         writer->record->info.reason = g_strdup(why->message);
     /* nor does it concern us any more if another host goes on with it */
     if (!vimg_ceph_is_lost(why) && !g_error_matches(why, VIMG_ERROR, VIMG_ERROR_BUSY))
@@ -152,6 +155,7 @@ vimg_ceph_writer_seal(VimgCephWriter *writer, const VimgPluginImage *image, Vimg
 {
     const char *format = image->format ? image->format : writer->record->info.format;
     g_autoptr(VimgCephRecord) final = NULL;
+    gboolean no_image = FALSE;
     GError *local = NULL;
 
     if (writer->at < writer->durable)
@@ -161,10 +165,11 @@ vimg_ceph_writer_seal(VimgCephWriter *writer, const VimgPluginImage *image, Vimg
             ULL(writer->at), ULL(writer->durable));
     if (!vimg_ceph_writer_resize(writer, writer->at, error))
         return FALSE;
-    final = vimg_ceph_convert_wanted(format) ? seal_converted(writer, format, image, &local)
-                                             : seal_plain(writer, format, image, &local);
+    final = vimg_ceph_convert_wanted(format)
+                ? seal_converted(writer, format, image, &no_image, &local)
+                : seal_plain(writer, format, image, &local);
     if (!final) {
-        take_back(writer, local);
+        take_back(writer, no_image, local);
         g_propagate_error(error, local);
         return FALSE;
     }

@@ -134,31 +134,49 @@ vimg_cluster_space(VimgCluster *cluster, VimgClusterSpace *out, GError **error)
     return TRUE;
 }
 
-gboolean
-vimg_cluster_admit(VimgCluster *cluster, guint64 bytes, GError **error)
+/* Of @bytes, of one that begins or goes on. */
+static gboolean
+check_space(const VimgCluster *cluster, const VimgClusterSpace *space, guint64 bytes,
+            gboolean begins, GError **error)
 {
     g_autofree char *available = NULL;
     g_autofree char *stored = NULL;
     g_autofree char *wanted = NULL;
-    VimgClusterSpace space;
+    gboolean nearfull = begins && space->nearfull;
 
-    if (!vimg_cluster_space(cluster, &space, error))
-        return FALSE;
-    if (!space.full && !space.nearfull && bytes <= space.available && space.available > 0)
+    if (!space->full && !nearfull && bytes <= space->available && space->available > 0)
         return TRUE;
-    available = g_format_size_full(space.available, G_FORMAT_SIZE_IEC_UNITS);
-    stored = g_format_size_full(space.stored, G_FORMAT_SIZE_IEC_UNITS);
+    available = g_format_size_full(space->available, G_FORMAT_SIZE_IEC_UNITS);
+    stored = g_format_size_full(space->stored, G_FORMAT_SIZE_IEC_UNITS);
     wanted = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
-    if (space.nearfull && !space.full)
+    if (nearfull && !space->full)
         return throw_error(
             error, VIMG_ERROR_NO_SPACE,
             _("RADOS pool '%1$s' is nearly full and takes no new images: %2$s are stored, %3$s are free"),
             cluster->pool, stored, available);
-    if (space.full || bytes == 0)
+    if (space->full || bytes == 0)
         return throw_error(error, VIMG_ERROR_NO_SPACE,
                            _("RADOS pool '%1$s' is full: %2$s are stored, %3$s are free"),
                            cluster->pool, stored, available);
     return throw_error(error, VIMG_ERROR_NO_SPACE,
                        _("%1$s do not fit into RADOS pool '%2$s': %3$s are stored, %4$s are free"),
                        wanted, cluster->pool, stored, available);
+}
+
+gboolean
+vimg_cluster_admit(VimgCluster *cluster, guint64 bytes, GError **error)
+{
+    VimgClusterSpace space;
+
+    return vimg_cluster_space(cluster, &space, error) &&
+           check_space(cluster, &space, bytes, TRUE, error);
+}
+
+gboolean
+vimg_cluster_has_room(VimgCluster *cluster, guint64 bytes, GError **error)
+{
+    VimgClusterSpace space;
+
+    return !vimg_cluster_space(cluster, &space, NULL) ||
+           check_space(cluster, &space, bytes, FALSE, error);
 }

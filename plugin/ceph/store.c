@@ -9,6 +9,8 @@
 #include "thread.h"
 #include "throw.h"
 
+#define SECONDS ((gint64)15)
+
 const VimgServices *vimg_ceph_services;
 
 VimgCluster *
@@ -33,6 +35,23 @@ vimg_ceph_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 
 {
     if (job && vimg_ceph_services)
         vimg_ceph_services->job_progress(job, phase, done, total);
+}
+
+VimgCephPatience
+vimg_ceph_patience(VimgPluginJob *job)
+{
+    return (VimgCephPatience){.job = job,
+                              .deadline = g_get_monotonic_time() + SECONDS * G_USEC_PER_SEC};
+}
+
+int
+vimg_ceph_go_on(uint64_t done, uint64_t total, void *data)
+{
+    const VimgCephPatience *patience = data;
+
+    if (patience->job)
+        return vimg_ceph_check_job(patience->job, NULL) ? 0 : -ECANCELED;
+    return g_get_monotonic_time() > patience->deadline ? -ETIME : 0;
 }
 
 gboolean

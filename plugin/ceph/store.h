@@ -22,6 +22,7 @@
 
 #define VIMG_CEPH_CLAIM "virtimage.name."
 #define VIMG_CEPH_STAGED "virtimage.staged."
+#define VIMG_CEPH_SECOND ".raw" /* behind it: what it is converted to */
 #define VIMG_CEPH_SNAPSHOT "image"
 #define VIMG_CEPH_METADATA "virtimage" /* key of an RBD image: one JSON object */
 
@@ -50,6 +51,18 @@ gboolean vimg_ceph_store_remove_all(VimgCephStore *store, VimgPluginJob *job, GE
 /* @job may be NULL.  FALSE with VIMG_ERROR_ABORTED: a client cancelled it. */
 gboolean vimg_ceph_check_job(VimgPluginJob *job, GError **error);
 void vimg_ceph_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
+
+/*
+ * For what RBD tells its progress, in threads of its own: it goes on until @job is cancelled, which
+ * is -ECANCELED; without one until 15 s passed, as the daemon allows half a minute: -ETIME.
+ */
+typedef struct {
+    VimgPluginJob *job;
+    gint64 deadline;
+} VimgCephPatience;
+
+VimgCephPatience vimg_ceph_patience(VimgPluginJob *job);
+int vimg_ceph_go_on(uint64_t done, uint64_t total, void *patience);
 
 /* Whether the cluster was lost: then nothing more is tried, as each attempt takes its time. */
 gboolean vimg_ceph_is_lost(const GError *error);

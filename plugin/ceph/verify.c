@@ -10,6 +10,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "closing.h"
 #include "digest.h"
 #include "reader.h"
 #include "throw.h"
@@ -78,7 +79,7 @@ mark(Verify *verify, const VimgCephRecord *record, const char *reason, GError **
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     ok = mark_open(cluster, image, record, reason, error);
-    rbd_close(image);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok;
 }
 

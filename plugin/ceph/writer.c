@@ -81,12 +81,26 @@ open_image(VimgCephWriter *writer, const char *uuid, GError **error)
 gboolean
 vimg_ceph_writer_resize(VimgCephWriter *writer, guint64 size, GError **error)
 {
-    int result = vimg_ceph_image_cut(writer->image, size);
-
-    if (result < 0)
-        return vimg_cluster_throw(error, result, _("cannot resize the RBD image"));
+    if (!vimg_ceph_image_cut(writer->image, size, writer->job, error))
+        return FALSE;
     writer->size = size;
     return TRUE;
+}
+
+/* Without a map of its objects RBD tries to remove each one that an image of that size could have.
+ */
+static gboolean
+cut_off(VimgCephWriter *writer, GError **error)
+{
+    int result;
+
+    if (writer->record->begun)
+        return vimg_ceph_writer_resize(writer, writer->record->info.position, error);
+    result = rbd_get_size(writer->image, &writer->size);
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    writer->record->begun = TRUE;
+    return vimg_ceph_record_save(writer->image, writer->record, error);
 }
 
 /* What was written and not noted goes: zeros are not written, so they must be there. */
@@ -94,14 +108,14 @@ static gboolean
 prepare(VimgCephWriter *writer, GError **error)
 {
     const VimgPluginImage *info = &writer->record->info;
+    guint64 size = MAX(info->position, info->capacity);
 
     writer->durable = info->position;
     writer->stored = info->allocation;
     writer->noted = info->position;
     return vimg_ceph_stream_unit(writer->image, &writer->unit, error) &&
-           vimg_ceph_publish_undo(writer->image, error) &&
-           vimg_ceph_writer_resize(writer, info->position, error) &&
-           vimg_ceph_writer_resize(writer, MAX(info->position, info->capacity), error);
+           vimg_ceph_publish_undo(writer->image, error) && cut_off(writer, error) &&
+           (writer->size >= size || vimg_ceph_writer_resize(writer, size, error));
 }
 
 /*
@@ -132,8 +146,9 @@ vimg_ceph_writer_open(VimgCephStore *store, const char *uuid, const VimgWriteReq
     writer->job = job;
     writer->at = request->offset;
     writer->cluster = vimg_ceph_store_cluster(store, error);
-    if (!writer->cluster || !vimg_cluster_admit(writer->cluster, request->reserve, error) ||
-        !open_image(writer, uuid, error))
+    if (!writer->cluster || !open_image(writer, uuid, error) ||
+        !(writer->record->info.position > 0 ? vimg_cluster_has_room : vimg_cluster_admit)(
+            writer->cluster, request->reserve, error))
         return NULL;
     if (request->offset > writer->record->info.position) {
         throw_error(error, VIMG_ERROR_INVALID_ARG,
@@ -284,8 +299,7 @@ explain(VimgCephWriter *writer, GError *why, GError **error)
 {
     g_autoptr(GError) full = NULL;
 
-    if (vimg_ceph_is_lost(why) && !vimg_cluster_admit(writer->cluster, 0, &full) &&
-        g_error_matches(full, VIMG_ERROR, VIMG_ERROR_NO_SPACE)) {
+    if (vimg_ceph_is_lost(why) && !vimg_cluster_has_room(writer->cluster, 0, &full)) {
         g_error_free(why);
         why = g_steal_pointer(&full);
     }
@@ -307,7 +321,8 @@ send_block(VimgCephWriter *writer, GError **error)
     durable = durable_end(writer);
     if (durable < writer->noted + NOTE_EVERY)
         return TRUE;
-    return note_position(writer, durable, error) && vimg_cluster_admit(writer->cluster, 0, error);
+    return note_position(writer, durable, error) &&
+           vimg_cluster_has_room(writer->cluster, 0, error);
 }
 
 static gboolean

@@ -48,7 +48,7 @@ is_cancelled(VimgPluginJob *job)
         func(meanwhile_data);
     if (left > 0 && left < G_MAXUINT)
         __atomic_sub_fetch(&job_patience, 1, __ATOMIC_RELAXED);
-    return left == 0;
+    return job && left == 0;
 }
 
 static void

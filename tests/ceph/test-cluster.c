@@ -253,6 +253,25 @@ test_reader(void)
     g_assert_no_error(error);
 }
 
+/* What comes late is in the place of the next one, and not one more. */
+static void
+test_probe_names(void)
+{
+    g_autoptr(Definition) definition = definition_new("rbd");
+    g_autoptr(VimgCluster) cluster = connected(definition);
+    g_autoptr(VimgCluster) again = connected(definition);
+    g_autoptr(Definition) other = definition_new("rbd");
+    g_autoptr(VimgCluster) beside = connected(other);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpstr(cluster->probe, ==, again->probe);
+    g_assert_cmpstr(cluster->probe, !=, beside->probe);
+    g_assert_cmpint(rados_write_full(cluster->io, cluster->probe, "late", 4), ==, 0);
+    vimg_cluster_probe(again, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(rados_stat(cluster->io, cluster->probe, NULL, NULL), ==, -ENOENT);
+}
+
 /* What Ceph's own documents give to users of RBD is enough. */
 static void
 test_rbd_profile(void)
@@ -333,6 +352,8 @@ test_full(void)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_SPACE);
     assert_has(error->message, "nearly full");
     g_clear_error(&error);
+    /* what has begun may go on */
+    g_assert_true(vimg_cluster_has_room(cluster, 1, &error));
     g_assert_true(vimg_cluster_probe(cluster, &error));
     /* between the two it says so instead */
     g_free(cluster_run("ceph osd set-backfillfull-ratio 0.001"));
@@ -344,6 +365,9 @@ test_full(void)
     g_free(cluster_run("ceph osd set-full-ratio 0.001"));
     g_assert_true(wait_flag(cluster, G_STRUCT_OFFSET(VimgClusterSpace, full), TRUE));
     g_assert_false(vimg_cluster_admit(cluster, 1, &error));
+    assert_has(error->message, "is full");
+    g_clear_error(&error);
+    g_assert_false(vimg_cluster_has_room(cluster, 0, &error));
     assert_has(error->message, "is full");
     g_clear_error(&error);
     g_assert_false(vimg_cluster_probe(cluster, &error));
@@ -412,6 +436,7 @@ main(int argc, char **argv)
     g_test_add_func("/ceph/cluster/pool-of-our-own", test_pool_of_our_own);
     g_test_add_func("/ceph/cluster/pool-of-others", test_pool_of_others);
     g_test_add_func("/ceph/cluster/reader", test_reader);
+    g_test_add_func("/ceph/cluster/probe-names", test_probe_names);
     g_test_add_func("/ceph/cluster/rbd-profile", test_rbd_profile);
     g_test_add_func("/ceph/cluster/space", test_space);
     g_test_add_func("/ceph/cluster/full", test_full);

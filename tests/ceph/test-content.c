@@ -8,6 +8,7 @@
 #include "content-helper.h"
 #include "clone.h"
 #include "digest.h"
+#include "qemu.h"
 #include "thread.h"
 #include "throw.h"
 #include "verify.h"
@@ -456,6 +457,36 @@ test_convert(Fixture *fixture, gconstpointer data)
         convert(fixture, formats[i]);
 }
 
+/* What passes is no reason to throw away what was uploaded. */
+static void
+test_blame(void)
+{
+    static const struct {
+        const char *words;
+        gboolean converting;
+        gboolean blamed;
+    } cases[] = {
+        {"error while reading at byte 65536: Input/output error", TRUE, TRUE},
+        {"error while reading at byte 65536: Invalid argument", TRUE, TRUE},
+        {"error while reading at byte 65536: Connection timed out", TRUE, FALSE},
+        {"error while writing at byte 65536: Input/output error", TRUE, FALSE},
+        {"error while writing at byte 65536: Connection timed out", TRUE, FALSE},
+        {"Cannot allocate memory", TRUE, FALSE},
+        {"error opening image x: Device or resource busy", TRUE, FALSE},
+        {"", TRUE, FALSE},
+        {"", FALSE, FALSE},
+        {"Image is not in qcow2 format", FALSE, TRUE},
+        {"L1 size too small", FALSE, TRUE},
+        {"error reading header from x: Connection timed out", FALSE, FALSE},
+    };
+    gsize i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        if (vimg_qemu_blames_image(cases[i].words, cases[i].converting) != cases[i].blamed)
+            g_error("%s", cases[i].words);
+    }
+}
+
 /* What only looks like one is an error for the reason that qemu-img gives. */
 static void
 test_no_image(Fixture *fixture, gconstpointer data)
@@ -525,6 +556,7 @@ main(int argc, char **argv)
     image_helper_add("/ceph/content/clone", test_clone);
     image_helper_add("/ceph/content/verify", test_verify);
     image_helper_add("/ceph/content/convert", test_convert);
+    g_test_add_func("/ceph/content/blame", test_blame);
     image_helper_add("/ceph/content/no-image", test_no_image);
     image_helper_add("/ceph/content/superseded", test_superseded);
     return g_test_run();

@@ -5,9 +5,11 @@
  */
 #include "config.h"
 
+#include "claim.h"
 #include "cleanup.h"
 #include "content-helper.h"
 #include "erase.h"
+#include "layout.h"
 
 #define SIZE (9 * MIB)
 
@@ -63,6 +65,82 @@ test_cancelled_upload(Fixture *fixture, gconstpointer data)
         assert_content(fixture, uuid, content, 0);
     }
     g_assert_cmpuint(times, >, 3);
+}
+
+/* What was written and not noted is cut off, as long as nobody wants to be gone. */
+static void
+test_cancelled_cut(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = content_new(SIZE, 43);
+    VimgWriteRequest request = {.size = sizeof(request)};
+    g_autofree char *uuid = image_create(fixture, "a");
+    VimgCephWriter *writer;
+    g_autoptr(GError) error = NULL;
+
+    /* of one that nobody wrote to there is nothing to cut */
+    writer = vimg_ceph_writer_open(fixture->store, uuid, &request, job_cancelled_after(0), &error);
+    g_assert_no_error(error);
+    vimg_ceph_writer_abort(writer);
+    g_assert_null(
+        vimg_ceph_writer_open(fixture->store, uuid, &request, job_cancelled_after(0), &error));
+    assert_error(&error, VIMG_ERROR_ABORTED, "cancelled");
+    finish(fixture, uuid, content, 0);
+    assert_content(fixture, uuid, content, 0);
+}
+
+/* Returns: (transfer full) a small file of qcow2. */
+static VimgBuffer *
+make_qcow2(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("vimg-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "file", NULL);
+    g_autofree char *make = g_strdup_printf("qemu-img create -f qcow2 %s 8M", path);
+    g_autofree char *clear = g_strdup_printf("rm -r %s", dir);
+    g_autofree char *bytes = NULL;
+    VimgBuffer *file;
+    gsize size = 0;
+
+    g_free(cluster_run(make));
+    g_assert_true(g_file_get_contents(path, &bytes, &size, NULL));
+    g_free(cluster_run(clear));
+    file = vimg_buffer_new(size);
+    memcpy(file->data, bytes, size);
+    return file;
+}
+
+static void
+make_second(Fixture *fixture, const char *uuid)
+{
+    g_autofree char *second = g_strconcat(VIMG_CEPH_STAGED, uuid, VIMG_CEPH_SECOND, NULL);
+    rbd_image_t image;
+
+    g_assert_cmpint(vimg_ceph_image_make(fixture->cluster, second, 8 * MIB), ==, 0);
+    g_assert_cmpint(rbd_open(fixture->cluster->io, second, &image, NULL), ==, 0);
+    g_assert_cmpint(rbd_snap_create(image, VIMG_CEPH_SNAPSHOT), ==, 0);
+    rbd_close(image);
+}
+
+/* What it is converted to has its snapshot already. */
+static void
+test_half_converted(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) file = make_qcow2();
+    g_autofree char *uuid = image_create(fixture, "a");
+    g_autofree char *wiped = image_create(fixture, "b");
+    VimgCephWriter *writer = writer_at(fixture, uuid, 0);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *names = NULL;
+
+    make_second(fixture, uuid);
+    content_send(writer, file, 0, file->size);
+    content_seal(writer, "qcow2", 8 * MIB, &out, &error);
+    g_assert_no_error(error);
+    make_second(fixture, wiped);
+    vimg_ceph_image_wipe(fixture->store, wiped, &error);
+    g_assert_no_error(error);
+    names = cluster_run("rbd ls " POOL);
+    g_assert_null(strstr(names, VIMG_CEPH_SECOND));
 }
 
 /* ---- the trash -------------------------------------------------------------------------- */
@@ -165,6 +243,76 @@ test_half_in_trash(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
 }
 
+/* ---- names ------------------------------------------------------------------------------ */
+
+/* A commit that was cut short has made the name, which leads to what is staged. */
+static void
+test_half_renamed(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = content_new(5 * MIB, 42);
+    g_autofree char *uuid = image_create(fixture, "a");
+    g_autofree char *id = id_of(fixture, uuid);
+    g_autofree char *second = NULL;
+    g_autofree char *second_id = NULL;
+
+    put_id(fixture, "a", id);
+    finish(fixture, uuid, content, 0);
+    assert_content(fixture, uuid, content, 0);
+    assert_exported("a", content);
+    /* or its image is deleted, and with it the name */
+    second = image_create(fixture, "b");
+    second_id = id_of(fixture, second);
+    put_id(fixture, "b", second_id);
+    image_delete(fixture, second);
+    g_free(image_create(fixture, "b"));
+}
+
+/* One whose answer was lost. */
+static void
+test_renamed(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = image_active(fixture, "a");
+    g_autofree char *id = id_of(fixture, uuid);
+    g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, NULL);
+    g_autofree char *left = NULL;
+
+    put_id(fixture, staged, id);
+    g_assert_cmpint(vimg_layout_rename(fixture->cluster, id, staged, "a"), ==, 0);
+    g_assert_cmpint(vimg_layout_id_of(fixture->cluster, staged, &left), ==, -ENOENT);
+    foreign_create(fixture, "theirs", MIB);
+    g_assert_cmpint(vimg_layout_rename(fixture->cluster, id, "a", "theirs"), ==, -EEXIST);
+    g_assert_cmpint(image_state(fixture, uuid), ==, VIMG_IMAGE_ACTIVE);
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
+}
+
+/* @listed: RBD got as far as to its list of images. */
+static void
+half_made(Fixture *fixture, gboolean listed)
+{
+    g_autofree char *uuid = g_uuid_string_random();
+    g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, NULL);
+    g_autofree char *left = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_ceph_claim_take(fixture->cluster, "a", uuid, &error));
+    put_id(fixture, staged, "5f00ba4");
+    if (listed)
+        put_directory(fixture, staged, "5f00ba4");
+    clean_at_once(fixture);
+    g_assert_cmpint(vimg_layout_id_of(fixture->cluster, staged, &left), ==, -ENOENT);
+    g_assert_cmpint(vimg_layout_name_of(fixture->cluster, "5f00ba4", &left), ==, -ENOENT);
+    g_free(uuid);
+    uuid = image_create(fixture, "a");
+    image_delete(fixture, uuid);
+}
+
+static void
+test_half_made(Fixture *fixture, gconstpointer data)
+{
+    half_made(fixture, FALSE);
+    half_made(fixture, TRUE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -172,6 +320,11 @@ main(int argc, char **argv)
     cluster_helper_init();
     image_helper_init();
     image_helper_add("/ceph/cut-short/upload", test_cancelled_upload);
+    image_helper_add("/ceph/cut-short/cut", test_cancelled_cut);
+    image_helper_add("/ceph/cut-short/half-converted", test_half_converted);
     image_helper_add("/ceph/cut-short/trash", test_half_in_trash);
+    image_helper_add("/ceph/cut-short/half-renamed", test_half_renamed);
+    image_helper_add("/ceph/cut-short/renamed", test_renamed);
+    image_helper_add("/ceph/cut-short/half-made", test_half_made);
     return g_test_run();
 }

@@ -10,6 +10,7 @@
 #include "diff.h"
 #include "verify.h"
 
+#define THEIRS VIMG_CEPH_STAGED "6b1d7d5e-2c5e-4b0e-8f0e-8b0f6a1f0c11"
 #define METADATA "rbd image-meta get " POOL "/copy " VIMG_CEPH_METADATA
 
 /* ---- copies ----------------------------------------------------------------------------- */
@@ -82,6 +83,31 @@ test_snapshot_stays(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
 }
 
+/* A name is no proof, unless it has a uuid in it; in the trash it is none at all. */
+static void
+test_names_stay(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *report = NULL;
+    g_autofree char *images = NULL;
+    g_autofree char *trash = NULL;
+
+    foreign_create(fixture, VIMG_CEPH_STAGED "mine", MIB);
+    foreign_create(fixture, THEIRS, MIB);
+    g_free(cluster_run("rbd trash mv " POOL "/" THEIRS));
+    fixture->store->keep_deleted = fixture->store->keep_temporary = 0;
+    report = vimg_ceph_cleanup(fixture->store, FALSE, NULL, &error);
+    g_assert_no_error(error);
+    vimg_ceph_store_remove_all(fixture->store, NULL, &error);
+    g_assert_no_error(error);
+    images = cluster_run("rbd ls " POOL);
+    g_assert_cmpstr(images, ==, VIMG_CEPH_STAGED "mine");
+    trash = cluster_run("rbd trash ls --all " POOL);
+    g_assert_nonnull(strstr(trash, THEIRS));
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, VIMG_CEPH_STAGED "mine"), ==, 0);
+    g_free(cluster_run("rbd trash purge --no-progress " POOL));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -91,5 +117,6 @@ main(int argc, char **argv)
     image_helper_add("/ceph/foreign/verify-copy", test_verify_copy);
     image_helper_add("/ceph/foreign/diff-copy", test_diff_copy);
     image_helper_add("/ceph/foreign/snapshot-stays", test_snapshot_stays);
+    image_helper_add("/ceph/foreign/names-stay", test_names_stay);
     return g_test_run();
 }

@@ -10,6 +10,8 @@
 #include "erase.h"
 #include "image-helper.h"
 
+#define UNSIGNED VIMG_CEPH_STAGED "6b1d7d5e-2c5e-4b0e-8f0e-8b0f6a1f0c11"
+
 static gboolean
 restore(Fixture *fixture, const char *uuid, const char *name, GError **error)
 {
@@ -148,6 +150,27 @@ test_children(Fixture *fixture, gconstpointer data)
 {
     children_of_format(fixture, "2");
     children_of_format(fixture, "1");
+}
+
+/* Whatever other tools call it. */
+static void
+test_strange_child(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = image_active(fixture, "a");
+    rbd_image_options_t options;
+    g_autoptr(GError) error = NULL;
+
+    rbd_image_options_create(&options);
+    g_assert_cmpint(rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_CLONE_FORMAT, 2), ==, 0);
+    g_assert_cmpint(rbd_clone3(fixture->cluster->io, "a", "image", fixture->cluster->io,
+                               "c\x01\xff\n", options),
+                    ==, 0);
+    rbd_image_options_destroy(options);
+    image_delete(fixture, uuid);
+    g_assert_false(vimg_ceph_trash_purge(fixture->store, uuid, &error));
+    g_assert_true(g_utf8_validate(error->message, -1, NULL));
+    assert_error(&error, VIMG_ERROR_OPERATION_INVALID, POOL "/c?\xef\xbf\xbd?");
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "c\x01\xff\n"), ==, 0);
 }
 
 /* One that is purged but not wholly gone is nobody's to restore. */
@@ -312,7 +335,7 @@ test_leftovers(Fixture *fixture, gconstpointer data)
     image_write(fixture, alive_name);
     g_assert_true(vimg_ceph_image_set_error(fixture->store, bad, "bad", &error));
     g_assert_cmpint(rbd_open(cluster->io, alive_name, &image, NULL), ==, 0);
-    foreign_create(fixture, VIMG_CEPH_STAGED "unsigned", MIB); /* a crash while it was made */
+    foreign_create(fixture, UNSIGNED, MIB); /* a crash while it was made */
     g_assert_true(vimg_ceph_claim_take(cluster, "orphan", dead, &error));
     g_assert_true(vimg_ceph_claim_release(cluster, "orphan", dead, &error));
     g_assert_true(
@@ -328,12 +351,41 @@ test_leftovers(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(strlen(dry), ==, strlen(report) - strlen("fals") + strlen("tru"));
     assert_says(report, "dead", "an upload that nobody took up again");
     assert_says(report, "bad", "unusable");
-    assert_says(report, VIMG_CEPH_STAGED "unsigned", "an upload");
+    assert_says(report, UNSIGNED, "an upload");
     assert_says(report, "orphan", "a name without an image");
     assert_says(report, "alive", "the RBD image is open at client.");
     assert_names(fixture, FALSE, "alive untouched");
     assert_run("rbd trash ls --all " POOL, "");
     g_free(image_create(fixture, "dead"));
+}
+
+/* One that died before its commit needs its source, and nobody takes it up again. */
+static void
+test_dead_clone(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *source = image_active(fixture, "a");
+    g_autofree char *uuid = g_uuid_string_random();
+    g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, NULL);
+    g_autofree char *command = g_strdup_printf(
+        "rbd clone --rbd-default-clone-format 2 " POOL "/a@image " POOL "/%s", staged);
+    VimgPluginImage image = {.size = sizeof(image), .uuid = uuid, .name = (char *)"b"};
+    g_autoptr(VimgCephRecord) record = vimg_ceph_record_new(&image);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *report = NULL;
+    rbd_image_t open;
+
+    g_assert_true(vimg_ceph_claim_take(fixture->cluster, "b", uuid, &error));
+    g_free(cluster_run(command));
+    g_assert_cmpint(rbd_open(fixture->cluster->io, staged, &open, NULL), ==, 0);
+    g_assert_true(vimg_ceph_record_save(open, record, &error));
+    rbd_close(open);
+    assert_names(fixture, FALSE, "a b");
+    keep(fixture, 0);
+    report = clean(fixture, FALSE);
+    assert_says(report, "b", "an upload that nobody took up again");
+    assert_names(fixture, FALSE, "a");
+    image_delete(fixture, source);
+    purge(fixture, source);
 }
 
 /* A clone of ours goes before what it was cloned from, wherever the two lie. */
@@ -371,11 +423,13 @@ main(int argc, char **argv)
     image_helper_add("/ceph/trash/delete", test_delete);
     image_helper_add("/ceph/trash/purge", test_purge);
     image_helper_add("/ceph/trash/children", test_children);
+    image_helper_add("/ceph/trash/strange-child", test_strange_child);
     image_helper_add("/ceph/trash/half-purged", test_half_purged);
     image_helper_add("/ceph/trash/busy", test_busy);
     image_helper_add("/ceph/cleanup/expired", test_expired);
     image_helper_add("/ceph/cleanup/partly", test_partly);
     image_helper_add("/ceph/cleanup/leftovers", test_leftovers);
+    image_helper_add("/ceph/cleanup/dead-clone", test_dead_clone);
     image_helper_add("/ceph/cleanup/remove-all", test_remove_all);
     return g_test_run();
 }

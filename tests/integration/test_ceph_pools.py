@@ -109,6 +109,16 @@ class Building(CephCase):
         self.v("pool-delete", name)
         self.assertIn(rados, self.cluster.ceph("osd", "pool", "ls").split())
 
+    def test_namespaces_keep_the_pool(self):
+        name = self.ceph_pool(start=False)
+        self.v("pool-build", name)
+        rados = "bak-t-" + self.uuid(name).replace("-", "")
+        self.rados_pools.append(rados)
+        self.cluster.rbd("namespace", "create", rados + "/theirs")
+        self.cluster.rbd("create", "--size", "4M", rados + "/theirs/vm")
+        self.v("pool-delete", name)
+        self.assertIn("vm", self.cluster.rbd("ls", rados + "/theirs").split())
+
     def test_images_of_others_keep_the_pool(self):
         name = self.ceph_pool(start=False)
         self.v("pool-build", name)
