@@ -56,6 +56,12 @@ list_images(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 }
 
 static gboolean
+list_whole(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
+{
+    return vimg_ceph_image_list_whole(handle, sink, data, error);
+}
+
+static gboolean
 list_trash(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
 {
     return vimg_ceph_trash_list(handle, sink, data, error);
@@ -283,6 +289,7 @@ static const VimgBackend ceph_backend = {
     .diff = diff,
     .diagnose = vimg_ceph_diagnose,
     .host_key_accept = vimg_ceph_host_key_accept,
+    .list_whole = list_whole,
     .flatten = flatten_image,
     .location = vimg_ceph_pool_name,
     .clone_from = clone_from,

@@ -29,6 +29,15 @@ vimg_ceph_image_list(VimgCephStore *store, VimgImageSink sink, gpointer data, GE
 }
 
 gboolean
+vimg_ceph_image_list_whole(VimgCephStore *store, VimgImageSink sink, gpointer data, GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+
+    return cluster && vimg_ceph_check_whole(cluster, error) &&
+           vimg_ceph_image_list(store, sink, data, error);
+}
+
+gboolean
 vimg_ceph_image_stat(VimgCephStore *store, const char *uuid, VimgPluginImage *out, GError **error)
 {
     g_autoptr(VimgCephRecord) record = vimg_ceph_record_find(store, uuid, error);

@@ -11,6 +11,8 @@
 /* For the table of callbacks. */
 gboolean vimg_ceph_image_list(VimgCephStore *store, VimgImageSink sink, gpointer data,
                               GError **error);
+gboolean vimg_ceph_image_list_whole(VimgCephStore *store, VimgImageSink sink, gpointer data,
+                                    GError **error);
 gboolean vimg_ceph_image_create(VimgCephStore *store, const VimgPluginImage *image,
                                 VimgPluginImage *out, GError **error);
 gboolean vimg_ceph_image_stat(VimgCephStore *store, const char *uuid, VimgPluginImage *out,

@@ -184,18 +184,18 @@ vimg_ceph_read_one(VimgCluster *cluster, VimgCephRecord *record)
     return end_read(cluster, &read);
 }
 
-/* One that vanished meanwhile is taken out of @records; any other failure ends it. */
+/* One without a header goes from @records to @lost; any other failure ends it. */
 static int
-note_result(GPtrArray *records, guint i, int result, int former)
+note_result(GPtrArray *records, guint i, GPtrArray *lost, int result, int former)
 {
     if (result == -ENOENT)
-        g_clear_pointer(&records->pdata[i], vimg_ceph_record_free);
+        g_ptr_array_add(lost, g_steal_pointer(&records->pdata[i]));
     return former == 0 && result != -ENOENT ? result : former;
 }
 
 /* Each read that was started is waited for. */
 static int
-read_headers(VimgCluster *cluster, GPtrArray *records)
+read_headers(VimgCluster *cluster, GPtrArray *records, GPtrArray *lost)
 {
     g_autofree HeaderRead *reads = g_new0(HeaderRead, WINDOW);
     int result = 0;
@@ -205,14 +205,14 @@ read_headers(VimgCluster *cluster, GPtrArray *records)
         HeaderRead *slot = &reads[i % WINDOW];
 
         if (slot->record)
-            result = note_result(records, i - WINDOW, end_read(cluster, slot), result);
+            result = note_result(records, i - WINDOW, lost, end_read(cluster, slot), result);
         memset(slot, 0, sizeof(*slot));
         if (i >= records->len || result < 0)
             continue;
         if (*((VimgCephRecord *)records->pdata[i])->id)
             start_read(cluster, records->pdata[i], slot);
         else
-            result = note_result(records, i, read_old(cluster, records->pdata[i]), result);
+            result = note_result(records, i, lost, read_old(cluster, records->pdata[i]), result);
     }
     return result;
 }
@@ -298,8 +298,8 @@ drop_images(VimgCluster *cluster, GPtrArray *trash)
     return result;
 }
 
-GPtrArray *
-vimg_ceph_read_all(VimgCluster *cluster, gboolean trash, GError **error)
+static GPtrArray *
+read_all(VimgCluster *cluster, gboolean trash, GPtrArray *lost, GError **error)
 {
     g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func(free_record);
     int result = trash ? name_trash(cluster, records) : name_images(cluster, records);
@@ -307,7 +307,7 @@ vimg_ceph_read_all(VimgCluster *cluster, gboolean trash, GError **error)
     if (result == 0 && trash && records->len > 0)
         result = drop_images(cluster, records);
     if (result == 0)
-        result = read_headers(cluster, records);
+        result = read_headers(cluster, records, lost);
     if (result < 0) {
         vimg_cluster_throw(error, result, _("cannot list the images of RADOS pool '%s'"),
                            cluster->pool);
@@ -316,4 +316,32 @@ vimg_ceph_read_all(VimgCluster *cluster, gboolean trash, GError **error)
     while (g_ptr_array_remove(records, NULL))
         continue;
     return g_steal_pointer(&records);
+}
+
+GPtrArray *
+vimg_ceph_read_all(VimgCluster *cluster, gboolean trash, GError **error)
+{
+    g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(free_record);
+
+    return read_all(cluster, trash, lost, error);
+}
+
+gboolean
+vimg_ceph_check_whole(VimgCluster *cluster, GError **error)
+{
+    g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(free_record);
+    g_autoptr(GPtrArray) records = read_all(cluster, FALSE, lost, error);
+    guint i;
+
+    for (i = 0; records && i < lost->len; i++) {
+        const VimgCephRecord *record = lost->pdata[i];
+        g_autofree char *name = NULL;
+
+        /* one that was removed meanwhile has no name, either */
+        if (!vimg_ceph_record_is_staged(record) &&
+            vimg_layout_name_of(cluster, record->id, &name) != -ENOENT)
+            return throw_error(error, VIMG_ERROR_DAMAGED, _("RBD image '%s' has no header"),
+                               record->rbd);
+    }
+    return records != NULL;
 }

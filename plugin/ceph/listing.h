@@ -13,6 +13,8 @@
  * Returns: (transfer full) of VimgCephRecord.
  */
 GPtrArray *vimg_ceph_read_all(VimgCluster *cluster, gboolean trash, GError **error);
+/* Whether each name leads to an image that can be read, but for those that are being made. */
+gboolean vimg_ceph_check_whole(VimgCluster *cluster, GError **error);
 /* Of a record with .rbd and .id.  Returns: 0, or a negative errno. */
 int vimg_ceph_read_one(VimgCluster *cluster, VimgCephRecord *record);
 /* Whether clients see it as an image, or as one in the trash. */

@@ -57,7 +57,7 @@ find_local(const struct sockaddr_storage *to, socklen_t length, struct sockaddr_
 }
 
 static gboolean
-check_route(const VimgCephPeer *peer, const VimgNetwork *network, GError **error)
+check_route(const VimgCephPeer *peer, const VimgNetwork *network, gboolean inside, GError **error)
 {
     struct sockaddr_storage local;
     struct sockaddr_storage to;
@@ -68,6 +68,10 @@ check_route(const VimgCephPeer *peer, const VimgNetwork *network, GError **error
         return throw_error(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
                            _("%1$s has the address '%2$s', to which there is no way"), peer->name,
                            peer->address);
+    if (inside && !vimg_network_contains(network, (const struct sockaddr *)&to))
+        return throw_error(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                           _("%1$s at %2$s is not in data network '%3$s'"), peer->name,
+                           peer->address, network->text);
     if (!find_local(&to, length, &local))
         return throw_error(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
                            _("there is no route to %1$s at %2$s: %3$s"), peer->name, peer->address,
@@ -83,7 +87,7 @@ check_route(const VimgCephPeer *peer, const VimgNetwork *network, GError **error
 }
 
 gboolean
-vimg_peers_check(const GPtrArray *peers, const char *network, GError **error)
+vimg_peers_check(const GPtrArray *peers, const char *network, gboolean inside, GError **error)
 {
     VimgNetwork parsed;
     guint i;
@@ -91,7 +95,7 @@ vimg_peers_check(const GPtrArray *peers, const char *network, GError **error)
     if (!vimg_network_parse(network, &parsed, error))
         return FALSE;
     for (i = 0; i < peers->len; i++) {
-        if (!check_route(peers->pdata[i], &parsed, error))
+        if (!check_route(peers->pdata[i], &parsed, inside, error))
             return FALSE;
     }
     return TRUE;
@@ -103,8 +107,8 @@ vimg_peers_check_routes(rados_t rados, const char *network, GError **error)
     g_autoptr(GPtrArray) monitors = vimg_ceph_monitors(rados, error);
     g_autoptr(GPtrArray) osds = NULL;
 
-    if (!monitors || !vimg_peers_check(monitors, network, error))
+    if (!monitors || !vimg_peers_check(monitors, network, TRUE, error))
         return FALSE;
     osds = vimg_ceph_osds(rados, error);
-    return osds && vimg_peers_check(osds, network, error);
+    return osds && vimg_peers_check(osds, network, FALSE, error);
 }

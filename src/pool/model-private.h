@@ -402,6 +402,7 @@ typedef struct {
     VimgSession *session;
     VimgVolume *volume; /* NULL: the pool itself, or an image that is not made yet */
     gboolean changing;  /* it is held for changes, else for reading */
+    gboolean rewriting; /* others read it meanwhile, but do not change it */
     gboolean tending;   /* nobody else tends the storage meanwhile */
     const char *kind;   /* of the job on @volume */
     char *reserved;     /* the name of the image to be made */

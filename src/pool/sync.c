@@ -193,7 +193,10 @@ find_same(Sync *sync, VimgFill *fill, gboolean *same, GError **error)
     g_autofree char *own = vimg_use_key(fill->to);
     g_autoptr(GError) local = NULL;
 
-    *same = is_copy(fill->image, fill->base, key) || is_copy(fill->base, fill->image, own);
+    /* what it was made of may have been uploaded anew since: that is believed only of what was
+     * converted, which nobody can compare */
+    *same = is_copy(fill->image, fill->base, key) ||
+            (fill->base->uploaded_format && is_copy(fill->base, fill->image, own));
     if (*same ||
         vimg_store_same(vimg_session_store(fill->to->session), fill->image->uuid,
                         vimg_session_store(fill->from->session), fill->base->uuid, same, &local))

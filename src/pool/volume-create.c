@@ -178,6 +178,7 @@ copy_image(VimgFill *fill, GError **error)
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) local = NULL;
 
+    vimg_image_forget_upload(fill->image, fill->base);
     if (!create_image(to, fill->image, "copy", 0, error))
         return FALSE;
     if (!vimg_fill_image(fill, &out, &local)) {
@@ -222,7 +223,6 @@ clone_image(VimgFill *fill, gboolean *done, GError **error)
 static void
 note_source(VimgFill *fill)
 {
-    vimg_image_forget_upload(fill->image, fill->base);
     if (fill->image->capacity == fill->base->capacity)
         fill->image->copy_of = vimg_use_key(fill->from);
 }

@@ -395,12 +395,18 @@ test_data_network(void)
     assert_has(message, "server '127.0.0.1' has no address in network '10.9.0.0/16'");
     /* 127.0.0.2 lies in this network, but the way there begins at 127.0.0.1 */
     g_ptr_array_add(peers, &peer);
-    g_assert_false(vimg_peers_check(peers, "127.0.0.2/31", &error));
+    g_assert_false(vimg_peers_check(peers, "127.0.0.2/31", FALSE, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
     assert_has(error->message, "route to osd.3 at 127.0.0.2:6800 leaves from 127.0.0.1");
     g_clear_error(&error);
+    /* librados may go on to any monitor that the others name */
+    g_assert_true(vimg_peers_check(peers, "127.0.0.1/32", FALSE, &error));
+    g_assert_false(vimg_peers_check(peers, "127.0.0.1/32", TRUE, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
+    assert_has(error->message, "osd.3 at 127.0.0.2:6800 is not in data network '127.0.0.1/32'");
+    g_clear_error(&error);
     peer.address = "nonsense";
-    g_assert_false(vimg_peers_check(peers, "127.0.0.0/8", &error));
+    g_assert_false(vimg_peers_check(peers, "127.0.0.0/8", FALSE, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_CONFIG_UNSUPPORTED);
 }
 

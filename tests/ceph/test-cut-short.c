@@ -313,6 +313,32 @@ test_half_made(Fixture *fixture, gconstpointer data)
     half_made(fixture, TRUE);
 }
 
+static gboolean
+count(const VimgPluginImage *image, gpointer data)
+{
+    ++*(guint *)data;
+    return TRUE;
+}
+
+/* What has lost its header is not seen, so nobody may believe that it was removed. */
+static void
+test_not_whole(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = image_active(fixture, "a");
+    g_autoptr(GError) error = NULL;
+    guint n = 0;
+
+    vimg_ceph_image_list_whole(fixture->store, count, &n, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(n, ==, 1);
+    put_directory(fixture, "lost", "5f00ba5");
+    g_assert_false(vimg_ceph_image_list_whole(fixture->store, count, &n, &error));
+    assert_error(&error, VIMG_ERROR_DAMAGED, "'lost' has no header");
+    put_id(fixture, "lost", "5f00ba5");
+    rbd_remove(fixture->cluster->io, "lost");
+    g_assert_true(vimg_ceph_image_list_whole(fixture->store, count, &n, &error));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -326,5 +352,6 @@ main(int argc, char **argv)
     image_helper_add("/ceph/cut-short/half-renamed", test_half_renamed);
     image_helper_add("/ceph/cut-short/renamed", test_renamed);
     image_helper_add("/ceph/cut-short/half-made", test_half_made);
+    image_helper_add("/ceph/cut-short/not-whole", test_not_whole);
     return g_test_run();
 }

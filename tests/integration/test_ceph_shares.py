@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import hashlib
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,13 @@ class Shares(CephCase):
             self.assertEqual(info["checksum"], hashlib.sha256(path.read_bytes()).hexdigest())
             self.assertIn("<image:uploaded format='qcow2'>%d<" % path.stat().st_size,
                           self.v("vol-dumpxml", "--pool", self.name, vol))
+        # a longer one is a copy of the raw content, of which that checksum is not
+        xml = self.path("xml")
+        text = self.vol_xml(self.name, "a").replace("<name>a<", "<name>c<")
+        xml.write_text(re.sub("(<capacity[^>]*>)\\d+", r"\g<1>%d" % (6 * BLOCK), text))
+        self.v("vol-create-from", self.name, xml, "a", "--inputpool", self.name)
+        self.assertEqual(self.info("c")["capacity"], 6 * BLOCK)
+        self.assertIsNone(self.info("c").get("checksum"))
 
     def test_path(self):
         self.stored("a", self.raw())
@@ -102,12 +110,32 @@ class Shares(CephCase):
         self.assertEqual(self.v("vol-name", path).strip(), "a")
         self.assertEqual(self.v("vol-pool", path).strip(), self.name)
 
-    def test_synchronised_with_a_store(self):
-        store, path = self.name + "-store", self.path("qcow2")
+    def store(self):
+        store = self.name + "-store"
         self.path("store").mkdir()
         self.define("<pool type='imagestore'><name>%s</name><target><path>%s</path></target></pool>"
                     % (store, self.path("store")), store)
         self.v("pool-start", store)
+        return store
+
+    def test_uploaded_anew(self):
+        """A copy of what an image was before is no copy of what it is now."""
+        store = self.store()
+        self.stored("b", self.raw())
+        self.json("sync", self.name, store)
+        image = self.rados + "/b"
+        self.cluster.rbd("snap", "rm", "--no-progress", image + "@image")
+        self.cluster.rbd("bench", "--io-type", "write", "--io-size", "4K", "--io-total", "4K", image)
+        self.cluster.rbd("snap", "create", "--no-progress", image + "@image")
+        self.json("verify", self.name, code=ctl.PROBLEM)
+        self.v("pool-refresh", self.name)
+        self.v("vol-wipe", "--pool", self.name, "b")
+        self.v("vol-upload", "--pool", self.name, "b", self.raw(2))
+        report = self.json("sync", store, self.name, code=ctl.PROBLEM)
+        self.assertEqual([one["name"] for one in report["refused"]], ["b"])
+
+    def test_synchronised_with_a_store(self):
+        store, path = self.store(), self.path("qcow2")
         subprocess.run(["qemu-img", "convert", "-O", "qcow2", self.raw(), path], check=True)
         self.v("vol-create-as", store, "a", str(path.stat().st_size), "--format", "qcow2")
         self.v("vol-upload", "--pool", store, "a", path)
@@ -116,6 +144,9 @@ class Shares(CephCase):
             self.assertEqual(len(self.json("sync", source, pool)["copied"]), 1)
             again = self.json("sync", source, pool)
             self.assertEqual((again["copied"], again["refused"]), ([], []))
+        self.v("vol-delete", "--pool", self.name, "b")
+        done = self.json("sync", self.name, store, "--delete-missing", "--yes")
+        self.assertEqual([one["name"] for one in done["deleted"]], ["b"])
 
 
 if __name__ == "__main__":
