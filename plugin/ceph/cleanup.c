@@ -177,6 +177,28 @@ clean_records(Cleanup *cleanup, gboolean trash, GError **error)
     return records != NULL;
 }
 
+/* What is left when a removal is cut short at its end. */
+static gboolean
+clean_rests(Cleanup *cleanup, GError **error)
+{
+    g_autoptr(GPtrArray) rests = vimg_ceph_read_rests(cleanup->cluster, error);
+    guint i;
+
+    for (i = 0; rests && i < rests->len; i++) {
+        const VimgCephRecord *record = rests->pdata[i];
+        GError *local = NULL;
+
+        if (!go_on(cleanup, i, rests->len, error))
+            return FALSE;
+        if (cleanup->dry_run ||
+            vimg_ceph_erase_rest(cleanup->cluster, record, cleanup->job, &local))
+            note(cleanup->removed, record->rbd, _("the rest of a removal"));
+        if (!settle(cleanup, record->rbd, local, error))
+            return FALSE;
+    }
+    return rests != NULL;
+}
+
 /* After the images, since their claims are in use while they are there. */
 static gboolean
 clean_claims(Cleanup *cleanup, GError **error)
@@ -211,7 +233,8 @@ vimg_ceph_cleanup(VimgCephStore *store, gboolean dry_run, VimgPluginJob *job, GE
     };
 
     if (!cluster || !clean_records(&cleanup, FALSE, error) ||
-        !clean_records(&cleanup, TRUE, error) || !clean_claims(&cleanup, error))
+        !clean_records(&cleanup, TRUE, error) || !clean_rests(&cleanup, error) ||
+        !clean_claims(&cleanup, error))
         return NULL;
     return format_report(&cleanup);
 }

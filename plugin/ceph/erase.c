@@ -260,3 +260,10 @@ vimg_ceph_erase(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJo
     vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok && remove_content(cluster, record, job, error);
 }
+
+gboolean
+vimg_ceph_erase_rest(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob *job,
+                     GError **error)
+{
+    return check_gone(cluster, record, error) && remove_content(cluster, record, job, error);
+}
