@@ -327,10 +327,10 @@ vimg_ceph_read_all(VimgCluster *cluster, gboolean trash, GError **error)
 }
 
 GPtrArray *
-vimg_ceph_read_rests(VimgCluster *cluster, GError **error)
+vimg_ceph_read_rests(VimgCluster *cluster, gboolean trash, GError **error)
 {
     g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(free_record);
-    g_autoptr(GPtrArray) records = read_all(cluster, TRUE, lost, error);
+    g_autoptr(GPtrArray) records = read_all(cluster, trash, lost, error);
     guint i;
 
     for (i = lost->len; i > 0; i--) {

@@ -134,13 +134,14 @@ erase_all(VimgCluster *cluster, VimgPluginJob *job, GError **error)
 }
 
 static gboolean
-erase_rests(VimgCluster *cluster, VimgPluginJob *job, GError **error)
+erase_rests(VimgCluster *cluster, gboolean trash, VimgPluginJob *job, GError **error)
 {
-    g_autoptr(GPtrArray) rests = vimg_ceph_read_rests(cluster, error);
+    g_autoptr(GPtrArray) rests = vimg_ceph_read_rests(cluster, trash, error);
     guint i;
 
     for (i = 0; rests && i < rests->len; i++) {
-        if (!go_on(job, error) || !vimg_ceph_erase_rest(cluster, rests->pdata[i], job, error))
+        if (!go_on(job, error) ||
+            !vimg_ceph_erase_rest(cluster, rests->pdata[i], trash, job, error))
             return FALSE;
     }
     return rests != NULL;
@@ -176,5 +177,6 @@ vimg_ceph_store_remove_all(VimgCephStore *store, VimgPluginJob *job, GError **er
     add_ids(ids, trash);
     return check(cluster, images, ids, job, error) && check(cluster, trash, ids, job, error) &&
            all_to_trash(cluster, images, job, error) && erase_all(cluster, job, error) &&
-           erase_rests(cluster, job, error) && release_all(cluster, error);
+           erase_rests(cluster, FALSE, job, error) && erase_rests(cluster, TRUE, job, error) &&
+           release_all(cluster, error);
 }

@@ -359,9 +359,9 @@ test_leftovers(Fixture *fixture, gconstpointer data)
     g_free(image_create(fixture, "dead"));
 }
 
-/* A staged image in the trash whose removal was cut short: nothing but its entry is left. */
+/* A staged image, in the trash or not, whose removal was cut short: but its entry is left. */
 static void
-cut_removal_short(Fixture *fixture, const char *name)
+cut_removal_short(Fixture *fixture, const char *name, gboolean trash)
 {
     g_autofree char *move = g_strdup_printf("rbd trash mv " POOL "/%s", name);
     g_autofree char *header = NULL;
@@ -372,7 +372,8 @@ cut_removal_short(Fixture *fixture, const char *name)
     g_assert_cmpint(rbd_open_read_only(fixture->cluster->io, name, &image, NULL), ==, 0);
     g_assert_cmpint(rbd_get_id(image, id, sizeof(id)), ==, 0);
     rbd_close(image);
-    g_free(cluster_run(move));
+    if (trash)
+        g_free(cluster_run(move));
     header = g_strconcat("rbd_header.", id, NULL);
     g_assert_cmpint(rados_remove(fixture->cluster->io, header), ==, 0);
 }
@@ -383,14 +384,19 @@ test_rests(Fixture *fixture, gconstpointer data)
     g_autofree char *dry = NULL;
     g_autofree char *report = NULL;
 
-    cut_removal_short(fixture, UNSIGNED);
+    cut_removal_short(fixture, UNSIGNED, TRUE);
     dry = clean(fixture, TRUE);
     report = clean(fixture, FALSE);
     assert_says(dry, UNSIGNED, "the rest of a removal");
     assert_says(report, UNSIGNED, "the rest of a removal");
     assert_run("rbd trash ls --all " POOL, "");
+    cut_removal_short(fixture, UNSIGNED, FALSE);
+    g_clear_pointer(&report, g_free);
+    report = clean(fixture, FALSE);
+    assert_says(report, UNSIGNED, "the rest of a removal");
+    assert_run("rbd ls " POOL, "");
     /* with all that is ours, it goes at the end of the test */
-    cut_removal_short(fixture, UNSIGNED);
+    cut_removal_short(fixture, UNSIGNED, TRUE);
 }
 
 /* One that died before its commit needs its source, and nobody takes it up again. */
