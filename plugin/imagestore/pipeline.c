@@ -22,7 +22,7 @@
 #define COMMIT_BYTES ((guint64)256 * 1024 * 1024)
 #define COMMIT_SECONDS 10
 #define FLIGHT_MIN ((guint64)16 * 1024 * 1024)
-#define FLIGHT_FAR ((guint64)64 * 1024 * 1024) /* to a storage far away, most is on the way */
+#define FLIGHT_FAR ((guint64)96 * 1024 * 1024) /* to a storage far away, most is on the way */
 #define READERS 4                              /* of stored slices far away, to compare with */
 
 typedef struct {
