@@ -192,8 +192,10 @@ class Crashes(ImagesCase):
 
     def cluster_forgets_the_dead(self, pool, vol):
         """Who was killed with an image open has it open for some time yet."""
-        self.wait("it stays open", lambda: self.daemon.virsh("vol-delete", "--pool", pool,
-                                                             vol).returncode == 0)
+        def delete():
+            return self.daemon.virsh("vol-delete", "--pool", pool, vol)
+
+        self.wait(lambda: delete().stderr, lambda: delete().returncode == 0)
 
     def what_is_left(self, pool):
         return "%s\n%s\n%s" % (self.cluster.rados("-p", self.rados, "ls"), self.clean(pool),
