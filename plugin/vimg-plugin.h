@@ -326,6 +326,14 @@ typedef struct {
      * optional: (transfer full) "PLACE" of paths "TYPE://PLACE/NAME"; without it the pool's name
      */
     char *(*location)(const VimgPluginPool *pool);
+    /*
+     * optional: as clone(), of @source, an image of @from, which is a handle of this backend on
+     * another storage.  VIMG_ERROR_NO_SUPPORT, for just this pair, or without it: core copies
+     * extents
+     */
+    gboolean (*clone_from)(gpointer handle, gpointer from, const char *source,
+                           const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
+                           GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

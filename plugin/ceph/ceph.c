@@ -211,6 +211,13 @@ clone_image(gpointer handle, const char *source, const VimgPluginImage *image, V
     return vimg_ceph_clone(handle, source, image, job, out, error);
 }
 
+static gboolean
+clone_from(gpointer handle, gpointer from, const char *source, const VimgPluginImage *image,
+           VimgPluginJob *job, VimgPluginImage *out, GError **error)
+{
+    return vimg_ceph_clone_from(handle, from, source, image, job, out, error);
+}
+
 static char *
 usage(gpointer handle, VimgPluginJob *job, GError **error)
 {
@@ -285,6 +292,7 @@ static const VimgBackend ceph_backend = {
     .list_whole = list_whole,
     .flatten = flatten_image,
     .location = vimg_ceph_pool_name,
+    .clone_from = clone_from,
 };
 
 /*

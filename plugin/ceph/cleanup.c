@@ -177,6 +177,44 @@ clean_records(Cleanup *cleanup, gboolean trash, GError **error)
     return records != NULL;
 }
 
+static gboolean
+has_claim(const GPtrArray *claims, const VimgCephRecord *record)
+{
+    const char *uuid = record->rbd + strlen(VIMG_CEPH_STAGED);
+    guint i;
+
+    for (i = 0; i < claims->len; i++) {
+        if (g_str_has_prefix(uuid, ((const VimgCephClaim *)claims->pdata[i])->uuid))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* What is left of images cut short; one that has a claim may be in the making. */
+static gboolean
+clean_rests(Cleanup *cleanup, gboolean trash, GError **error)
+{
+    g_autoptr(GPtrArray) rests = vimg_ceph_read_rests(cleanup->cluster, trash, error);
+    g_autoptr(GPtrArray) claims = rests ? vimg_ceph_claim_list(cleanup->cluster, error) : NULL;
+    guint i;
+
+    for (i = 0; claims && i < rests->len; i++) {
+        const VimgCephRecord *record = rests->pdata[i];
+        GError *local = NULL;
+
+        if (!go_on(cleanup, i, rests->len, error))
+            return FALSE;
+        if (!trash && has_claim(claims, record))
+            continue;
+        if (cleanup->dry_run ||
+            vimg_ceph_erase_rest(cleanup->cluster, record, trash, cleanup->job, &local))
+            note(cleanup->removed, record->rbd, _("the rest of a removal"));
+        if (!settle(cleanup, record->rbd, local, error))
+            return FALSE;
+    }
+    return claims != NULL;
+}
+
 /* After the images, since their claims are in use while they are there. */
 static gboolean
 clean_claims(Cleanup *cleanup, GError **error)
@@ -211,7 +249,8 @@ vimg_ceph_cleanup(VimgCephStore *store, gboolean dry_run, VimgPluginJob *job, GE
     };
 
     if (!cluster || !clean_records(&cleanup, FALSE, error) ||
-        !clean_records(&cleanup, TRUE, error) || !clean_claims(&cleanup, error))
+        !clean_records(&cleanup, TRUE, error) || !clean_rests(&cleanup, TRUE, error) ||
+        !clean_claims(&cleanup, error) || !clean_rests(&cleanup, FALSE, error))
         return NULL;
     return format_report(&cleanup);
 }

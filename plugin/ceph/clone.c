@@ -36,7 +36,7 @@ find_source(VimgCephStore *store, const char *uuid, GError **error)
 /* ---- RBD's own clone -------------------------------------------------------------------- */
 
 static int
-clone_as(VimgCluster *cluster, const char *from, const char *to, guint64 format)
+clone_as(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *to, guint64 format)
 {
     rbd_image_options_t options;
     int result;
@@ -44,16 +44,16 @@ clone_as(VimgCluster *cluster, const char *from, const char *to, guint64 format)
     rbd_image_options_create(&options);
     result = rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_CLONE_FORMAT, format);
     if (result == 0)
-        result = rbd_clone3(cluster->io, from, VIMG_CEPH_SNAPSHOT, cluster->io, to, options);
+        result = rbd_clone3(io, from, VIMG_CEPH_SNAPSHOT, cluster->io, to, options);
     rbd_image_options_destroy(options);
     return result;
 }
 
 static int
-protect(VimgCluster *cluster, const char *from)
+protect(VimgCluster *cluster, rados_ioctx_t io, const char *from)
 {
     rbd_image_t image;
-    int result = rbd_open(cluster->io, from, &image, NULL);
+    int result = rbd_open(io, from, &image, NULL);
 
     if (result < 0)
         return result;
@@ -62,16 +62,17 @@ protect(VimgCluster *cluster, const char *from)
     return result == -EBUSY ? 0 : result;
 }
 
-/* In clusters that still serve clients of 2017 the newer format is refused. */
+/* In clusters that still serve clients of 2017 the newer format is refused.  @io: where @from is.
+ */
 static int
-clone_rbd(VimgCluster *cluster, const char *from, const char *to)
+clone_rbd(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *to)
 {
-    int result = clone_as(cluster, from, to, 2);
+    int result = clone_as(cluster, io, from, to, 2);
 
     if (result != -EINVAL && result != -EOPNOTSUPP)
         return result;
-    result = protect(cluster, from);
-    return result == 0 ? clone_as(cluster, from, to, 1) : result;
+    result = protect(cluster, io, from);
+    return result == 0 ? clone_as(cluster, io, from, to, 1) : result;
 }
 
 /* ---- ours ------------------------------------------------------------------------------- */
@@ -135,16 +136,19 @@ publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record, gboo
 }
 
 static gboolean
-make_clone(VimgCephStore *store, VimgCluster *cluster, const char *from, VimgCephRecord *record,
-           gboolean flatten, VimgPluginJob *job, GError **error)
+make_clone(VimgCephStore *store, VimgCluster *cluster, rados_ioctx_t io, const char *from,
+           VimgCephRecord *record, gboolean flatten, VimgPluginJob *job, GError **error)
 {
-    int result = clone_rbd(cluster, from, record->rbd);
+    int result = clone_rbd(cluster, io, from, record->rbd);
     GError *local = NULL;
 
     if (result == -ENOENT)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the RBD image has no snapshot '%s' to be cloned from"),
                            VIMG_CEPH_SNAPSHOT);
+    if (result == -EPERM && io != cluster->io)
+        return throw_error(error, VIMG_ERROR_NO_SUPPORT,
+                           _("the key does not allow to read the source's RADOS pool"));
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
     if (publish(store, cluster, record, flatten, job, &local))
@@ -155,21 +159,20 @@ make_clone(VimgCephStore *store, VimgCluster *cluster, const char *from, VimgCep
     return FALSE;
 }
 
-gboolean
-vimg_ceph_clone(VimgCephStore *store, const char *source, const VimgPluginImage *image,
-                VimgPluginJob *job, VimgPluginImage *out, GError **error)
+static gboolean
+clone_image(VimgCephStore *store, VimgCluster *cluster, rados_ioctx_t io,
+            const VimgCephRecord *from, const VimgPluginImage *image, VimgPluginJob *job,
+            VimgPluginImage *out, GError **error)
 {
-    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
-    g_autoptr(VimgCephRecord) from = cluster ? find_source(store, source, error) : NULL;
     g_autoptr(VimgCephRecord) record = NULL;
     gboolean flatten = VIMG_PLUGIN_IMAGE_HAS(image, flatten) && image->flatten;
     GError *local = NULL;
 
-    if (!from || !vimg_cluster_admit(cluster, flatten ? from->info.allocation : 0, error) ||
+    if (!vimg_cluster_admit(cluster, flatten ? from->info.allocation : 0, error) ||
         !vimg_ceph_claim_take(cluster, image->name, image->uuid, error))
         return FALSE;
     record = describe(from, image);
-    if (!make_clone(store, cluster, from->rbd, record, flatten, job, &local)) {
+    if (!make_clone(store, cluster, io, from->rbd, record, flatten, job, &local)) {
         if (!vimg_ceph_is_lost(local))
             vimg_ceph_claim_drop(cluster, image->name, image->uuid);
         g_propagate_error(error, local);
@@ -177,4 +180,42 @@ vimg_ceph_clone(VimgCephStore *store, const char *source, const VimgPluginImage 
     }
     vimg_ceph_record_give(record, out);
     return TRUE;
+}
+
+gboolean
+vimg_ceph_clone(VimgCephStore *store, const char *source, const VimgPluginImage *image,
+                VimgPluginJob *job, VimgPluginImage *out, GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    g_autoptr(VimgCephRecord) from = cluster ? find_source(store, source, error) : NULL;
+
+    return from && clone_image(store, cluster, cluster->io, from, image, job, out, error);
+}
+
+gboolean
+vimg_ceph_clone_from(VimgCephStore *store, VimgCephStore *other, const char *source,
+                     const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
+                     GError **error)
+{
+    g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
+    g_autoptr(VimgCluster) theirs = vimg_ceph_store_cluster(other, NULL);
+    g_autoptr(VimgCephRecord) from = NULL;
+    rados_ioctx_t io;
+    gboolean ok;
+    int result;
+
+    if (!cluster)
+        return FALSE;
+    if (theirs && strcmp(cluster->fsid, theirs->fsid) == 0)
+        from = find_source(other, source, NULL);
+    if (!from)
+        return throw_error(error, VIMG_ERROR_NO_SUPPORT,
+                           _("the source is in another cluster, or cannot be cloned"));
+    /* of our own connection: whoever reads the clone reads its source by the same key */
+    result = rados_ioctx_create2(cluster->rados, theirs->pool_id, &io);
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot open RADOS pool '%s'"), theirs->pool);
+    ok = clone_image(store, cluster, io, from, image, job, out, error);
+    rados_ioctx_destroy(io);
+    return ok;
 }

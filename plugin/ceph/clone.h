@@ -14,5 +14,9 @@
  */
 gboolean vimg_ceph_clone(VimgCephStore *store, const char *source, const VimgPluginImage *image,
                          VimgPluginJob *job, VimgPluginImage *out, GError **error);
+/* The same of an image of @other, in the same cluster; else VIMG_ERROR_NO_SUPPORT. */
+gboolean vimg_ceph_clone_from(VimgCephStore *store, VimgCephStore *other, const char *source,
+                              const VimgPluginImage *image, VimgPluginJob *job,
+                              VimgPluginImage *out, GError **error);
 
 #endif

@@ -142,6 +142,10 @@ remove_content(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob
     int result =
         rbd_trash_remove_with_progress(cluster->io, record->id, true, vimg_ceph_go_on, &patience);
 
+    /* who moved it there did not come to say so */
+    if (result == -EUCLEAN && vimg_layout_end_move(cluster, record->id) == 0)
+        result = rbd_trash_remove_with_progress(cluster->io, record->id, true, vimg_ceph_go_on,
+                                                &patience);
     if (result == -EBUSY && !vimg_ceph_watchers_check(cluster, record->id, error))
         return FALSE;
     if (result == -ECANCELED)
@@ -259,4 +263,17 @@ vimg_ceph_erase(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJo
     ok = strip(cluster, image, record, error);
     vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok && remove_content(cluster, record, job, error);
+}
+
+gboolean
+vimg_ceph_erase_rest(VimgCluster *cluster, const VimgCephRecord *record, gboolean trash,
+                     VimgPluginJob *job, GError **error)
+{
+    int result;
+
+    if (trash)
+        return check_gone(cluster, record, error) && remove_content(cluster, record, job, error);
+    result = rbd_remove(cluster->io, record->rbd);
+    return result == 0 || result == -ENOENT ||
+           vimg_cluster_throw(error, result, _("cannot remove the RBD image"));
 }

@@ -22,6 +22,9 @@ gboolean vimg_ceph_to_trash(VimgCluster *cluster, const VimgCephRecord *record, 
  */
 gboolean vimg_ceph_erase(VimgCluster *cluster, const VimgCephRecord *record, VimgPluginJob *job,
                          GError **error);
+/* One of vimg_ceph_read_rests(), of @trash or not. */
+gboolean vimg_ceph_erase_rest(VimgCluster *cluster, const VimgCephRecord *record, gboolean trash,
+                              VimgPluginJob *job, GError **error);
 /*
  * @out: (transfer full) NULL: nothing was cloned from it; else up to five of them, in words.  Those
  * of the same RADOS pool whose ids are in the set @but do not count; NULL: all do.

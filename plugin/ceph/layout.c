@@ -12,6 +12,7 @@
 #define ID_OBJECT "rbd_id."       /* and the name: the id */
 #define DIRECTORY "rbd_directory" /* "id_" and the id: the name */
 #define ID_KEY "id_"
+#define TRASH "rbd_trash"
 #define MAX_ERRNO 4095  /* librados says so where a comparison failed, and beyond where */
 #define STRING_MAX 4096 /* bytes of an encoded name or id */
 
@@ -136,4 +137,21 @@ vimg_layout_rename(VimgCluster *cluster, const char *id, const char *from, const
         return result;
     result = vimg_layout_drop_name(cluster, to, id);
     return result == 0 ? rbd_rename(cluster->io, from, to) : result;
+}
+
+int
+vimg_layout_end_move(VimgCluster *cluster, const char *id)
+{
+    static const guint8 states[] = {0, 1}; /* normal, if it is moving */
+    guint32 length = GUINT32_TO_LE((guint32)strlen(id));
+    g_autoptr(GByteArray) call = g_byte_array_new();
+    char answer[1];
+    int result;
+
+    g_byte_array_append(call, (const guint8 *)&length, sizeof(length));
+    g_byte_array_append(call, (const guint8 *)id, (guint)strlen(id));
+    g_byte_array_append(call, states, sizeof(states));
+    result = rados_exec(cluster->io, TRASH, "rbd", "trash_state_set", (const char *)call->data,
+                        call->len, answer, sizeof(answer));
+    return MIN(result, 0);
 }

@@ -31,5 +31,7 @@ int vimg_layout_drop_name(VimgCluster *cluster, const char *name, const char *id
  * Returns: 0, or a negative errno; -EEXIST: another image has the name.
  */
 int vimg_layout_rename(VimgCluster *cluster, const char *id, const char *from, const char *to);
+/* An entry of the trash that is still to be moved there is there.  Returns: 0, or an errno. */
+int vimg_layout_end_move(VimgCluster *cluster, const char *id);
 
 #endif

@@ -326,6 +326,20 @@ vimg_ceph_read_all(VimgCluster *cluster, gboolean trash, GError **error)
     return read_all(cluster, trash, lost, error);
 }
 
+GPtrArray *
+vimg_ceph_read_rests(VimgCluster *cluster, gboolean trash, GError **error)
+{
+    g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(free_record);
+    g_autoptr(GPtrArray) records = read_all(cluster, trash, lost, error);
+    guint i;
+
+    for (i = lost->len; i > 0; i--) {
+        if (!vimg_ceph_record_is_staged(lost->pdata[i - 1]))
+            g_ptr_array_remove_index(lost, i - 1);
+    }
+    return records ? g_steal_pointer(&lost) : NULL;
+}
+
 gboolean
 vimg_ceph_check_whole(VimgCluster *cluster, GError **error)
 {

@@ -21,5 +21,11 @@ int vimg_ceph_read_one(VimgCluster *cluster, VimgCephRecord *record);
 gboolean vimg_ceph_is_shown(const VimgCephRecord *record);
 /* The image that was just made, or is in the trash, has this id of RBD: found without a search. */
 void vimg_ceph_remember(VimgCephStore *store, const char *uuid, const char *id);
+/*
+ * What has no header, since it was cut short while it was made or removed, and can be told to be
+ * ours by its name, of @trash or not.  Returns: (transfer full) array of VimgCephRecord that have
+ * but .rbd and .id.
+ */
+GPtrArray *vimg_ceph_read_rests(VimgCluster *cluster, gboolean trash, GError **error);
 
 #endif

@@ -74,6 +74,9 @@ look_after(gpointer data)
     VimgPluginStore info = {.size = sizeof(info)};
     g_autoptr(GError) error = NULL;
 
+    /* the daemon knows, and asks by itself */
+    if (__atomic_load_n(&store->lost, __ATOMIC_RELAXED))
+        return;
     if (!vimg_ceph_probe(store, &info, &error))
         vimg_ceph_services->status(store->host, error);
     g_free(info.store_id);
@@ -149,8 +152,8 @@ vimg_ceph_update(VimgCephStore *store, const VimgPluginPool *pool, GError **erro
     return TRUE;
 }
 
-gboolean
-vimg_ceph_probe(VimgCephStore *store, VimgPluginStore *out, GError **error)
+static gboolean
+probe(VimgCephStore *store, VimgPluginStore *out, GError **error)
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
     g_autoptr(GError) local = NULL;
@@ -171,6 +174,15 @@ vimg_ceph_probe(VimgCephStore *store, VimgPluginStore *out, GError **error)
     out->available = space.available;
     out->read_only = g_error_matches(local, VIMG_ERROR, VIMG_ERROR_AUTH);
     return TRUE;
+}
+
+gboolean
+vimg_ceph_probe(VimgCephStore *store, VimgPluginStore *out, GError **error)
+{
+    gboolean ok = probe(store, out, error);
+
+    __atomic_store_n(&store->lost, !ok, __ATOMIC_RELAXED);
+    return ok;
 }
 
 /* ---- building --------------------------------------------------------------------------- */

@@ -134,6 +134,20 @@ erase_all(VimgCluster *cluster, VimgPluginJob *job, GError **error)
 }
 
 static gboolean
+erase_rests(VimgCluster *cluster, gboolean trash, VimgPluginJob *job, GError **error)
+{
+    g_autoptr(GPtrArray) rests = vimg_ceph_read_rests(cluster, trash, error);
+    guint i;
+
+    for (i = 0; rests && i < rests->len; i++) {
+        if (!go_on(job, error) ||
+            !vimg_ceph_erase_rest(cluster, rests->pdata[i], trash, job, error))
+            return FALSE;
+    }
+    return rests != NULL;
+}
+
+static gboolean
 release_all(VimgCluster *cluster, GError **error)
 {
     g_autoptr(GPtrArray) claims = vimg_ceph_claim_list(cluster, error);
@@ -163,5 +177,6 @@ vimg_ceph_store_remove_all(VimgCephStore *store, VimgPluginJob *job, GError **er
     add_ids(ids, trash);
     return check(cluster, images, ids, job, error) && check(cluster, trash, ids, job, error) &&
            all_to_trash(cluster, images, job, error) && erase_all(cluster, job, error) &&
+           erase_rests(cluster, FALSE, job, error) && erase_rests(cluster, TRUE, job, error) &&
            release_all(cluster, error);
 }

@@ -35,6 +35,8 @@ typedef struct {
     guint64 keep_temporary; /* seconds */
     guint64 verify_rate;    /* bytes a second; 0: no limit */
 
+    gboolean lost; /* when it was probed last; through __atomic builtins */
+
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgCluster *cluster; /* NULL: lost */
     GHashTable *ids;      /* uuid → RBD's id of the image when it was last seen; NULL: none yet */

@@ -114,8 +114,11 @@ gboolean vimg_store_set_error(VimgStore *store, const char *uuid, const char *re
                               GError **error);
 /* Whether two stores are one backend's and of one storage, and it can clone by itself. */
 gboolean vimg_store_can_clone(VimgStore *a, VimgStore *b);
-gboolean vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *image,
-                          VimgPluginJob *job, VimgPluginImage *out, GError **error);
+/* Whether it is worth trying: of an image of @from, which may be another storage. */
+gboolean vimg_store_may_clone(VimgStore *store, VimgStore *from);
+gboolean vimg_store_clone(VimgStore *store, VimgStore *from, const char *source,
+                          const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
+                          GError **error);
 gboolean vimg_store_flatten(VimgStore *store, const char *uuid, VimgPluginJob *job,
                             VimgPluginImage *out, GError **error);
 

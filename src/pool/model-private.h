@@ -326,6 +326,8 @@ void vimg_session_failed(VimgSession *session, const GError *error);
 void vimg_session_sizes(VimgSession *session);
 /* The same with the error. */
 gboolean vimg_session_probe(VimgSession *session, GError **error);
+/* Nobody shall wait for its answers: who connects the pool again asks for everything anew. */
+gboolean vimg_session_is_lost(VimgSession *session);
 /* A VimgStatusFunc. */
 void vimg_session_status(VimgSession *session, const GError *error, gpointer data);
 

@@ -203,11 +203,22 @@ vimg_session_probe(VimgSession *session, GError **error)
     return TRUE;
 }
 
+gboolean
+vimg_session_is_lost(VimgSession *session)
+{
+    VimgPool *pool = session->pool;
+
+    VIMG_LOCK_GUARD(&pool->lock);
+    return pool->session != session || pool->status != VIMG_POOL_CONNECTED;
+}
+
 void
 vimg_session_sizes(VimgSession *session)
 {
     g_autoptr(GError) error = NULL;
 
+    if (vimg_session_is_lost(session))
+        return;
     if (!vimg_session_probe(session, &error))
         vimg_session_failed(session, error);
 }

@@ -196,16 +196,16 @@ clone_image(VimgFill *fill, gboolean *done, GError **error)
 {
     VimgUse *to = fill->to;
     VimgStore *store = vimg_session_store(to->session);
+    VimgStore *source = vimg_session_store(fill->from->session);
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) local = NULL;
 
     *done = FALSE;
-    if (fill->image->capacity != fill->base->capacity ||
-        !vimg_store_can_clone(vimg_session_store(fill->from->session), store))
+    if (fill->image->capacity != fill->base->capacity || !vimg_store_may_clone(store, source))
         return TRUE;
     if (!vimg_fill_check(fill, error))
         return FALSE;
-    if (vimg_store_clone(store, fill->base->uuid, fill->image, to->job, &out, &local)) {
+    if (vimg_store_clone(store, source, fill->base->uuid, fill->image, to->job, &out, &local)) {
         vimg_use_created(to, &out, "clone");
         *done = TRUE;
         if (!vimg_fill_sums(fill)) /* else it was counted as it was read */

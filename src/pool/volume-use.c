@@ -397,6 +397,8 @@ vimg_use_restat(VimgUse *use)
     g_autofree char *uuid = vimg_use_uuid(use);
     g_autoptr(GError) error = NULL;
 
+    if (vimg_session_is_lost(use->session))
+        return;
     if (vimg_store_stat(vimg_session_store(use->session), uuid, &now, &error))
         vimg_use_changed(use, &now);
     else if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL))

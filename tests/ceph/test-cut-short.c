@@ -324,10 +324,10 @@ count(const VimgPluginImage *image, gpointer data)
 static void
 test_not_whole(Fixture *fixture, gconstpointer data)
 {
-    g_autofree char *uuid = image_active(fixture, "a");
     g_autoptr(GError) error = NULL;
     guint n = 0;
 
+    g_free(image_active(fixture, "a"));
     vimg_ceph_image_list_whole(fixture->store, count, &n, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(n, ==, 1);

@@ -359,6 +359,46 @@ test_leftovers(Fixture *fixture, gconstpointer data)
     g_free(image_create(fixture, "dead"));
 }
 
+/* A staged image, in the trash or not, whose removal was cut short: but its entry is left. */
+static void
+cut_removal_short(Fixture *fixture, const char *name, gboolean trash)
+{
+    g_autofree char *move = g_strdup_printf("rbd trash mv " POOL "/%s", name);
+    g_autofree char *header = NULL;
+    char id[256];
+    rbd_image_t image;
+
+    foreign_create(fixture, name, MIB);
+    g_assert_cmpint(rbd_open_read_only(fixture->cluster->io, name, &image, NULL), ==, 0);
+    g_assert_cmpint(rbd_get_id(image, id, sizeof(id)), ==, 0);
+    rbd_close(image);
+    if (trash)
+        g_free(cluster_run(move));
+    header = g_strconcat("rbd_header.", id, NULL);
+    g_assert_cmpint(rados_remove(fixture->cluster->io, header), ==, 0);
+}
+
+static void
+test_rests(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *dry = NULL;
+    g_autofree char *report = NULL;
+
+    cut_removal_short(fixture, UNSIGNED, TRUE);
+    dry = clean(fixture, TRUE);
+    report = clean(fixture, FALSE);
+    assert_says(dry, UNSIGNED, "the rest of a removal");
+    assert_says(report, UNSIGNED, "the rest of a removal");
+    assert_run("rbd trash ls --all " POOL, "");
+    cut_removal_short(fixture, UNSIGNED, FALSE);
+    g_clear_pointer(&report, g_free);
+    report = clean(fixture, FALSE);
+    assert_says(report, UNSIGNED, "the rest of a removal");
+    assert_run("rbd ls " POOL, "");
+    /* with all that is ours, it goes at the end of the test */
+    cut_removal_short(fixture, UNSIGNED, TRUE);
+}
+
 /* One that died before its commit needs its source, and nobody takes it up again. */
 static void
 test_dead_clone(Fixture *fixture, gconstpointer data)
@@ -429,6 +469,7 @@ main(int argc, char **argv)
     image_helper_add("/ceph/cleanup/expired", test_expired);
     image_helper_add("/ceph/cleanup/partly", test_partly);
     image_helper_add("/ceph/cleanup/leftovers", test_leftovers);
+    image_helper_add("/ceph/cleanup/rests", test_rests);
     image_helper_add("/ceph/cleanup/dead-clone", test_dead_clone);
     image_helper_add("/ceph/cleanup/remove-all", test_remove_all);
     return g_test_run();

@@ -186,14 +186,20 @@ class Crashes(ImagesCase):
             for vol in self.volumes(pool):
                 self.assertEqual(self.state(pool, vol), "saving")
                 self.cluster_forgets_the_dead(pool, vol)
-            self.wait("something is left", lambda: self.clean(pool) == ([], []))
+            self.wait(lambda: self.what_is_left(pool), lambda: self.clean(pool) == ([], []))
             self.v("vol-create-as", pool, "x", "4M")
             self.v("vol-delete", "--pool", pool, "x")
 
     def cluster_forgets_the_dead(self, pool, vol):
         """Who was killed with an image open has it open for some time yet."""
-        self.wait("it stays open", lambda: self.daemon.virsh("vol-delete", "--pool", pool,
-                                                             vol).returncode == 0)
+        def delete():
+            return self.daemon.virsh("vol-delete", "--pool", pool, vol)
+
+        self.wait(lambda: delete().stderr, lambda: delete().returncode == 0)
+
+    def what_is_left(self, pool):
+        return "%s\n%s\n%s" % (self.cluster.rados("-p", self.rados, "ls"), self.clean(pool),
+                               self.ctl("cleanup", pool, "--json"))
 
     def clean(self, pool):
         self.ctl("cleanup", pool)

@@ -70,6 +70,28 @@ class Shares(CephCase):
             self.v("vol-download", "--pool", self.name, vol, got)
             self.assertEqual(got.read_bytes(), self.raw().read_bytes())
 
+    def test_clone_into_another_pool(self):
+        """A clone as well, unless the key of that pool does not reach so far."""
+        self.stored("base", self.raw())
+        other, little = self.name + "-2", self.name + "-3"
+        self.ceph_pool(self.rados_pool(other), name=other)
+        self.secret("little", self.cluster.client("little", self.rados_pool(little)))
+        self.ceph_pool(little, name=little, user="little", usage="little")
+        xml, got = self.path("xml"), self.path("got")
+        xml.write_text(VOLUME % ("there", ""))
+        for pool in (other, little):
+            self.v("vol-create-from", pool, xml, "base", "--inputpool", self.name)
+            self.v("vol-download", "--pool", pool, "there", got)
+            self.assertEqual(got.read_bytes(), self.raw().read_bytes())
+        self.assertEqual(self.clones_of("base"), [other + "/there"])
+        self.v("vol-delete", "--pool", self.name, "base")
+        text = self.ctl("trash", "purge", self.name, "base", code=ctl.REFUSED)
+        self.assertIn("needed by its clones %s/there" % other, text)
+        self.ctl("flatten", other, "there")
+        self.ctl("trash", "purge", self.name, "base")
+        self.v("vol-download", "--pool", other, "there", got)
+        self.assertEqual(got.read_bytes(), self.raw().read_bytes())
+
     def test_diff(self):
         data = bytearray(self.raw().read_bytes())
         self.stored("old", self.raw())

@@ -337,7 +337,6 @@ test_flattening(Fixture *fixture, gconstpointer data)
 {
     static const VimgAction refused[] = {VIMG_ACTION_DELETE, VIMG_ACTION_FLATTEN};
     g_autoptr(VimgPool) pool = NULL;
-    g_autofree char *key = NULL;
     VimgVolId vol = vol_id("images", "v");
     g_auto(VimgUse) flatten = {0};
     g_auto(VimgUse) read = {0};
