@@ -253,6 +253,7 @@ class Failing(RollbackCase):
         self.ctl("job-cancel", job["id"])
         child.communicate(timeout=120)
         self.assertNotEqual(child.returncode, 0)
+        self.wait(lambda: not self.keys("live/"), "the end of the upload")
         gate.open()
         self.wait(self.contents, "the object")
         self.v("vol-upload", "--pool", name, "a", raw)
