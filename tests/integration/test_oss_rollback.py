@@ -246,7 +246,7 @@ class Failing(RollbackCase):
         """An object that nobody waited for any more does not stand in the way for ever."""
         name = self.oss_pool()
         raw = self.create(name)
-        gate = Gate(self.oss, "Complete", "late")
+        gate = Gate(self.oss, "Complete")
         child = self.begin_upload(name, raw)
         self.assertTrue(gate.reached.wait(120))
         job, = [j for j in self.json("jobs")["jobs"] if j["volume"] == "a"]
