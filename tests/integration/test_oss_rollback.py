@@ -249,6 +249,7 @@ class Failing(RollbackCase):
         self.ctl("job-cancel", job["id"])
         child.communicate(timeout=120)
         self.assertNotEqual(child.returncode, 0)
+        self.wait(lambda: not self.keys("live/"), "the end of the upload")
         gate.open()
         self.wait(self.contents, "the object")
         self.v("vol-upload", "--pool", name, "a", raw)
@@ -452,7 +453,7 @@ class Killed(RollbackCase):
         """One that was taken for an image that never came is free after a while."""
         name = self.oss_pool()
         other = self.second()
-        gate = Gate(self.oss, "Put:names", "after")
+        gate = gate_at(self.oss, "Put:names", "after")
         self.kill_in(name, gate, self.begin("vol-create-as", name, "a", str(MIB)))
         self.no("exists", "vol-create-as", name, "a", MIB)
         self.oss.objects[PREFIX + "/names/a"].modified -= 100
@@ -476,7 +477,7 @@ class Killed(RollbackCase):
         self.stored(name, "a", self.raw(size=MIB))
         key, = self.contents()
         more = self.exports(self.oss.objects.pop(key).data)
-        gate = Gate(self.oss, "Copy", "after")
+        gate = gate_at(self.oss, "Copy", "after")
         child = self.begin("vol-download", "--pool", name, "a", str(self.work / "cut-off"))
         self.assertTrue(gate.reached.wait(120))
         self.daemon.kill()
@@ -495,7 +496,7 @@ class Killed(RollbackCase):
         name = self.oss_pool()
         self.stored(name, "a", self.raw(size=MIB))
         more = self.exports(self.oss.objects.pop(self.contents()[0]).data)
-        gate = Gate(getattr(self, server), op, when)
+        gate = gate_at(getattr(self, server), op, when)
         self.kill_in(name, gate, self.begin("vol-download", "--pool", name, "a",
                                             str(self.work / "cut-off")))
         self.json("cleanup", name)
