@@ -13,7 +13,7 @@ import ctl
 import runner
 from images import MIB
 from osscase import AT_ONCE, SOON
-from test_oss_rollback import RollbackCase, gate_at
+from test_oss_rollback import Gate, RollbackCase
 
 KEEP = SOON + AT_ONCE
 
@@ -35,7 +35,7 @@ class Hosts(RollbackCase):
         return name, raw, other
 
     def leave_at(self, name, server, op, when, raw, skip):
-        gate = gate_at(server, op, when, skip)
+        gate = Gate(server, op, when, skip)
         child = self.begin_upload(name, raw)
         self.assertTrue(gate.reached.wait(120), op)
         self.daemon.kill()
@@ -102,7 +102,7 @@ class Hosts(RollbackCase):
         raw = self.create(name, 9 * MIB)
         other = self.second(options=KEEP, control=False)
         other.ok("pool-refresh", name)
-        gate = gate_at(self.oss, "UploadPart", "after")
+        gate = Gate(self.oss, "UploadPart", "after")
         child = self.begin_upload(name, raw)
         self.assertTrue(gate.reached.wait(120))
         self.age()
@@ -127,7 +127,7 @@ class Hosts(RollbackCase):
                 self.stored(name, "a", raw)
                 self.v("vol-delete", "--pool", name, "a")
                 one, = self.json("trash list", name)["trash"]
-                gate = gate_at(self.ecs, "DeleteImage", "late")
+                gate = Gate(self.ecs, "DeleteImage", "late")
                 with ThreadPoolExecutor(1) as worker:
                     report = worker.submit(self.json, "cleanup", name)
                     self.assertTrue(gate.reached.wait(120))
@@ -145,7 +145,7 @@ class Hosts(RollbackCase):
                 other = self.second(options=KEEP)
                 raw = self.raw(size=MIB)
                 self.stored(name, "a", raw)
-                gate = gate_at(getattr(self, server), op, "after" if op == "Copy" else "late")
+                gate = Gate(getattr(self, server), op, "after" if op == "Copy" else "late")
                 child = self.begin("vol-clone", "--pool", name, "a", "b")
                 self.assertTrue(gate.reached.wait(120))
                 self.assertEqual(self.cleaned(other, name)["removed"], [])

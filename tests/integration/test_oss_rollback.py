@@ -453,7 +453,7 @@ class Killed(RollbackCase):
         """One that was taken for an image that never came is free after a while."""
         name = self.oss_pool()
         other = self.second()
-        gate = gate_at(self.oss, "Put:names", "after")
+        gate = Gate(self.oss, "Put:names", "after")
         self.kill_in(name, gate, self.begin("vol-create-as", name, "a", str(MIB)))
         self.no("exists", "vol-create-as", name, "a", MIB)
         self.oss.objects[PREFIX + "/names/a"].modified -= 100
@@ -477,7 +477,7 @@ class Killed(RollbackCase):
         self.stored(name, "a", self.raw(size=MIB))
         key, = self.contents()
         more = self.exports(self.oss.objects.pop(key).data)
-        gate = gate_at(self.oss, "Copy", "after")
+        gate = Gate(self.oss, "Copy", "after")
         child = self.begin("vol-download", "--pool", name, "a", str(self.work / "cut-off"))
         self.assertTrue(gate.reached.wait(120))
         self.daemon.kill()
@@ -496,7 +496,7 @@ class Killed(RollbackCase):
         name = self.oss_pool()
         self.stored(name, "a", self.raw(size=MIB))
         more = self.exports(self.oss.objects.pop(self.contents()[0]).data)
-        gate = gate_at(getattr(self, server), op, when)
+        gate = Gate(getattr(self, server), op, when)
         self.kill_in(name, gate, self.begin("vol-download", "--pool", name, "a",
                                             str(self.work / "cut-off")))
         self.json("cleanup", name)
