@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -469,6 +470,10 @@ class Manual(CtlCase):
             for at in range(0, len(data), 262120):
                 stream.data(data[at:at + 262120])
             stream.abort()
+        deadline = time.monotonic() + 60  # what came is noted after the client was answered
+        while self.json("show", "images", "big.raw")["position"] == 0:
+            self.assertLess(time.monotonic(), deadline, "nothing of it is kept")
+            time.sleep(0.05)
 
     def shell(self, script):
         env = lib.environment(self.daemon.uri, LIBVIRT_DEFAULT_URI=self.daemon.uri,
