@@ -9,7 +9,7 @@
 #include "find.h"
 #include "listing.h"
 #include "server-helper.h"
-#include "../../plugin/imagestore/thread.h"
+#include "thread.h"
 
 #define RECORDS 60
 
