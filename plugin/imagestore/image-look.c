@@ -40,6 +40,7 @@ note_time(VimgStoredImage *out, const char *name, const VimgFileInfo *info)
     if (!info || strcmp(name, VIMG_IMAGE_INDEX) != 0)
         return;
     out->index_size = info->size;
+    out->index_type = info->type;
     out->stored = info->mtime;
 }
 
@@ -514,8 +515,7 @@ look_by_guess(VimgSliceStore *store, VimgImageLook *out)
     return good;
 }
 
-/* It had its name before, and no mark of the trash is there now; any change has another manifest.
- */
+/* Any change has another manifest. */
 gboolean
 vimg_image_is_still(const VimgManifest *seen, const GPtrArray *names, guint64 *durable)
 {

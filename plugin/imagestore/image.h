@@ -16,8 +16,9 @@ typedef struct {
     gboolean illegible;     /* there are some nevertheless */
     gboolean published;     /* image.caibx is there */
     guint64 index_size;     /* of it */
-    gint64 stored;          /* when it became so, by the storage's clock, in nanoseconds */
-    gint64 removed;         /* when it was deleted, likewise */
+    VimgFileType index_type;
+    gint64 stored;  /* when it became so, by the storage's clock, in nanoseconds */
+    gint64 removed; /* when it was deleted, likewise */
     char *damage; /* which slices a published image lacks, in words; NULL: none, as far as known */
     gboolean deleted;
     gboolean claimed;
@@ -42,8 +43,8 @@ gboolean vimg_image_is_uuid(const char *name);
 /* Returns: (transfer full) of char: the uuids of all images, in the trash too; NULL with @error. */
 GPtrArray *vimg_image_uuids(VimgSliceStore *store, GError **error);
 /*
- * Whether an image that was saving and had its name when @seen was its newest manifest is so still,
- * by the @names that its directory holds now: of it nothing need be read.  @durable: of its longest
+ * Whether an image that was saving when @seen was its newest manifest is so still, by the @names
+ * that its directory holds now; whether it has its name they do not tell.  @durable: of its longest
  * partial index.
  */
 gboolean vimg_image_is_still(const VimgManifest *seen, const GPtrArray *names, guint64 *durable);

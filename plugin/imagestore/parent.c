@@ -145,7 +145,7 @@ find_there(VimgSliceStore *store, const GPtrArray *uuids, GPtrArray *there, Vimg
         op.path = vimg_image_path(look->uuid, VIMG_IMAGE_INDEX);
         op.seen = &infos[ops->len];
         infos[ops->len] =
-            (VimgFileInfo){.size = look->stored.index_size, .mtime = look->stored.stored};
+            (VimgFileInfo){.type = look->stored.index_type, .size = look->stored.index_size};
         g_array_append_val(ops, op);
         g_ptr_array_add(there, (gpointer)look->uuid);
     }

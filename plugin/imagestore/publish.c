@@ -276,16 +276,13 @@ vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **error)
 /* ---- the last look before publishing ---------------------------------------------------- */
 
 static gboolean
-check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, gboolean *rescued,
-          GError **error)
+check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, GError **error)
 {
     char hex[VIMG_ID_HEX];
 
     vimg_id_to_hex(id, hex);
-    if (op->result == ENOENT && vimg_slice_rescue(store->transport, id)) {
-        *rescued = TRUE;
+    if (op->result == ENOENT && vimg_slice_rescue(store->transport, id))
         op->result = vimg_transport_stat(store->transport, op->path, &op->info);
-    }
     if (op->result == ENOENT || (op->result == 0 && op->info.size == 0))
         return throw_error(error, VIMG_ERROR_DAMAGED, _("slice %1$s is damaged: %2$s"), hex,
                            _("it is missing"));
@@ -296,7 +293,7 @@ check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, gboolean *re
 
 static gboolean
 check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *bytes,
-            gboolean *rescued, GError **error)
+            GError **error)
 {
     g_autofree VimgOp *ops = g_new0(VimgOp, ids->len);
     gboolean good = TRUE;
@@ -308,7 +305,7 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *
         ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_slice_path(ids->pdata[i])};
     vimg_transport_run(store->transport, ops, ids->len);
     for (i = 0; good && i < ids->len; i++) {
-        good = check_one(store, ids->pdata[i], &ops[i], rescued, error);
+        good = check_one(store, ids->pdata[i], &ops[i], error);
         /* the zero slices belong to the store, not to the image */
         if (!vimg_id_is_zero(ids->pdata[i]))
             *bytes += ops[i].info.size;
@@ -320,28 +317,24 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *
 
 gboolean
 vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
-                   guint64 *allocation, gboolean *rescued, GError **error)
+                   guint64 *allocation, GError **error)
 {
-    gboolean some;
     g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
     gsize n = vimg_index_count(index);
     gsize i;
 
     *allocation = 0;
-    rescued = rescued ? rescued : &some;
-    *rescued = FALSE;
     for (i = 0; i < n; i++) {
         VimgSliceId *id = (VimgSliceId *)vimg_index_id(index, i);
 
         if (!g_hash_table_add(seen, id))
             continue;
         g_ptr_array_add(ids, id);
-        if (ids->len >= VIMG_PUBLISH_BATCH &&
-            !check_batch(store, ids, job, allocation, rescued, error))
+        if (ids->len >= VIMG_PUBLISH_BATCH && !check_batch(store, ids, job, allocation, error))
             return FALSE;
     }
-    return check_batch(store, ids, job, allocation, rescued, error);
+    return check_batch(store, ids, job, allocation, error);
 }
 
 /* ---- indexes ---------------------------------------------------------------------------- */

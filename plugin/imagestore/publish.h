@@ -45,11 +45,10 @@ gboolean vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgInde
 
 /*
  * Looks at every slice of @index; a missing one is VIMG_ERROR_DAMAGED.  @job: ends it; may be NULL.
- * @allocation: their bytes.  @rescued: some were moved back from where a collector had put them,
- * which is not durable yet; may be NULL.
+ * @allocation: their bytes.
  */
 gboolean vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
-                            guint64 *allocation, gboolean *rescued, GError **error);
+                            guint64 *allocation, GError **error);
 
 /* Makes durable where the slices of @index lie, of which some were moved back. */
 gboolean vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error);

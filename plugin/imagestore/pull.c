@@ -150,7 +150,7 @@ keep_slices(Pull *pull)
     guint64 allocation;
 
     if (vimg_index_length(pull->index) > pull->image.durable &&
-        vimg_publish_check(pull->store, pull->index, NULL, &allocation, NULL, NULL))
+        vimg_publish_check(pull->store, pull->index, NULL, &allocation, NULL))
         vimg_publish_partial(pull->lease, pull->uuid, pull->index, 0, NULL);
 }
 

@@ -104,8 +104,8 @@ copy_sealed(VimgManifest *manifest, const VimgManifest *from)
 /* The image in our turn; what another host changed until now is in it. */
 typedef struct {
     const VimgSeal *seal;
-    VimgManifest *seen; /* what the newest is if nobody changed it; NULL: not known */
-    gint needless;      /* atomic: nothing will be published */
+    VimgSeen seen;
+    gint needless; /* atomic: nothing will be published */
     VimgTurn *turn;
     VimgStoredImage image;
     GError *error;
@@ -115,7 +115,7 @@ static void
 entry_clear(Entry *entry)
 {
     vimg_turn_free(entry->turn);
-    vimg_manifest_free(entry->seen);
+    vimg_manifest_free(entry->seen.manifest);
     vimg_stored_image_clear(&entry->image);
     g_clear_error(&entry->error);
 }
@@ -124,14 +124,15 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Entry, entry_clear)
 
 /* After a long upload a dead host's turn is waited for as long as it takes to be sure. */
 static VimgTurn *
-wait_for_turn(const Entry *entry, GPtrArray **names, GError **error)
+wait_for_turn(Entry *entry, GError **error)
 {
     const VimgSeal *seal = entry->seal;
     guint round;
 
     for (round = 1;; round++) {
         g_autoptr(GError) local = NULL;
-        VimgTurn *turn = vimg_turn_new_in(seal->lease, seal->manifest->image.uuid, names, &local);
+        VimgTurn *turn =
+            vimg_turn_new_in(seal->lease, seal->manifest->image.uuid, &entry->seen, &local);
 
         if (turn)
             return turn;
@@ -152,13 +153,13 @@ enter(gpointer data)
     const VimgSeal *seal = entry->seal;
     const char *uuid = seal->manifest->image.uuid;
     VimgStoredImage *image = &entry->image;
-    g_autoptr(GPtrArray) names = NULL;
 
-    entry->turn = wait_for_turn(entry, &names, &entry->error);
+    entry->turn = wait_for_turn(entry, &entry->error);
     if (!entry->turn)
         return;
-    if (entry->seen && vimg_image_is_still(entry->seen, names, &image->durable)) {
-        image->manifest = g_steal_pointer(&entry->seen);
+    if (entry->seen.still) {
+        image->manifest = g_steal_pointer(&entry->seen.manifest);
+        image->durable = entry->seen.durable;
         image->present = image->claimed = TRUE;
         return;
     }
@@ -176,13 +177,13 @@ find_parent(const VimgSeal *seal)
 
 /* At every slice. */
 static gboolean
-look(const VimgSeal *seal, gboolean *rescued, GError **error)
+look(const VimgSeal *seal, GError **error)
 {
     VimgLease *lease = seal->lease;
     VimgManifest *manifest = seal->manifest;
 
     if (!vimg_publish_check(lease->store, seal->index, seal->job, &manifest->sealed_allocation,
-                            rescued, error))
+                            error))
         return vimg_lease_blame(lease, error);
     manifest->sealed_length = vimg_index_length(seal->index);
     if (seal->parents)
@@ -245,34 +246,27 @@ end_aside(VimgAside *aside, GError **from, GError **error)
     return FALSE;
 }
 
-static void
-begin_staging(Staged *staged)
+/* After all slices were looked at: what moved one back until then is made durable by that too. */
+static gboolean
+stage(Staged *staged, GError **error)
 {
     const VimgSeal *seal = staged->seal;
     VimgManifest *manifest = seal->manifest;
+    const VimgTransport *transport = seal->lease->store->transport;
     VimgBuffer *content = vimg_index_encode(seal->index);
 
     g_free(manifest->index_digest);
     manifest->index_digest = vimg_sha256_hex(content->data, content->size);
     manifest->index_size = content->size;
+    manifest->sealed = TRUE;
     staged->path = vimg_lease_path(seal->lease, STAGED_INDEX);
     staged->content = content;
-    vimg_aside_begin(&staged->indexing, seal->lease->store->transport, stage_index, staged);
-}
-
-/* @rescued: slices came back when it was perhaps too late for the index to make that durable. */
-static gboolean
-end_staging(Staged *staged, gboolean rescued, GError **error)
-{
-    const VimgSeal *seal = staged->seal;
-    VimgSliceStore *store = seal->lease->store;
-
-    seal->manifest->sealed = TRUE;
-    if (!vimg_manifest_stage(seal->manifest, seal->lease, &staged->text, error) ||
-        !end_aside(&staged->indexing, &staged->index_error, error) ||
-        (rescued && !vimg_publish_sync(store, seal->index, error)))
+    vimg_aside_begin(&staged->indexing, transport, stage_index, staged);
+    if (!vimg_manifest_stage(manifest, seal->lease, &staged->text, error) ||
+        !end_aside(&staged->indexing, &staged->index_error, error))
         return FALSE;
-    vimg_aside_begin(&staged->condemning, store->transport, sync_condemned, staged);
+    g_clear_pointer(&staged->content, vimg_buffer_unref);
+    vimg_aside_begin(&staged->condemning, transport, sync_condemned, staged);
     return TRUE;
 }
 
@@ -335,23 +329,21 @@ prepare(Staged *staged, Entry *entry, VimgAside *entering, GError **error)
     const VimgSeal *seal = staged->seal;
     const VimgTransport *transport = seal->lease->store->transport;
     gboolean few = vimg_index_count(seal->index) <= VIMG_PUBLISH_BATCH;
-    gboolean rescued;
 
     if (few)
         vimg_aside_begin(entering, transport, enter, entry);
-    begin_staging(staged);
-    if (!look(seal, &rescued, error))
+    if (!look(seal, error))
         return FALSE;
     if (!few)
         vimg_aside_begin(entering, transport, enter, entry);
-    return end_staging(staged, rescued, error);
+    return stage(staged, error);
 }
 
 gboolean
 vimg_seal(const VimgSeal *seal, VimgStoredImage *out, GError **error)
 {
     VimgManifest *seen = seal->seen ? vimg_manifest_copy(seal->manifest) : NULL;
-    g_auto(Entry) entry = {.seal = seal, .seen = seen};
+    g_auto(Entry) entry = {.seal = seal, .seen = {.manifest = seen}};
     g_auto(Staged) staged = {.seal = seal};
     g_auto(VimgAside) entering = {0};
     gboolean ours = FALSE;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "claim.h"
 #include "image.h"
 #include "sign.h"
 #include "survey.h"
@@ -26,18 +27,18 @@ vimg_sign_path(const VimgLease *lease, const char *uuid, const char *kind)
     return vimg_image_path(uuid, name);
 }
 
-/* @names: (transfer full) what the directory holds; else as vimg_sign_find(). */
+/* The first of @ops, which are run at once, is the LIST; else as vimg_sign_find(). */
 static int
-find(VimgSliceStore *store, const char *uuid, const char *kind, const VimgLease *but,
-     GPtrArray **names, char **out)
+find(VimgSliceStore *store, VimgOp *ops, gsize n, const char *uuid, const char *kind,
+     const VimgLease *but, char **out)
 {
-    g_autofree char *dir = g_strconcat("images/", uuid, NULL);
-    int result = vimg_transport_list(store->transport, dir, names);
+    const VimgOp *list = &ops[0];
     guint i;
 
     *out = NULL;
-    for (i = 0; result == 0 && !*out && i < (*names)->len; i++) {
-        const char *name = g_ptr_array_index(*names, i);
+    vimg_transport_run(store->transport, ops, n);
+    for (i = 0; list->result == 0 && !*out && i < list->names->len; i++) {
+        const char *name = g_ptr_array_index(list->names, i);
         const char *lease = name + strlen(kind);
         g_autofree char *path = vimg_image_path(uuid, name);
 
@@ -48,36 +49,54 @@ find(VimgSliceStore *store, const char *uuid, const char *kind, const VimgLease 
         else
             vimg_transport_unlink(store->transport, path);
     }
-    return result;
+    return list->result;
 }
 
 int
 vimg_sign_find(VimgSliceStore *store, const char *uuid, const char *kind, const VimgLease *but,
                char **out)
 {
-    g_autoptr(GPtrArray) names = NULL;
+    VimgOp op = {.kind = VIMG_OP_LIST, .path = vimg_image_dir(uuid)};
+    int result = find(store, &op, 1, uuid, kind, but, out);
 
-    return find(store, uuid, kind, but, &names, out);
+    vimg_transport_clear_ops(&op, 1, TRUE);
+    return result;
+}
+
+/* The same after a sign of our own was made. */
+static int
+find_other(VimgLease *lease, const char *uuid, const char *kind, VimgSeen *seen, char **other)
+{
+    VimgOp ops[2] = {{.kind = VIMG_OP_LIST, .path = vimg_image_dir(uuid)}, {.kind = VIMG_OP_STAT}};
+    gboolean ask = seen && seen->manifest;
+    gsize n = 1;
+    int result;
+
+    if (ask)
+        ops[n++].path = vimg_claim_path(seen->manifest->image.name, uuid);
+    result = find(lease->store, ops, n, uuid, kind, lease, other);
+    if (ask)
+        seen->still = result == 0 && ops[1].result == 0 &&
+                      vimg_image_is_still(seen->manifest, ops[0].names, &seen->durable);
+    vimg_transport_clear_ops(ops, n, TRUE);
+    return result;
 }
 
 int
-vimg_sign_try(VimgLease *lease, const char *uuid, const char *kind, GPtrArray **names, char **other)
+vimg_sign_try(VimgLease *lease, const char *uuid, const char *kind, VimgSeen *seen, char **other)
 {
     VimgTransport *transport = lease->store->transport;
-    g_autoptr(GPtrArray) found = NULL;
     g_autofree char *path = vimg_sign_path(lease, uuid, kind);
     int result = vimg_transport_create(transport, path, "", 0, FALSE);
 
     *other = NULL;
     if (result != 0)
         return result;
-    result = find(lease->store, uuid, kind, lease, &found, other);
+    result = find_other(lease, uuid, kind, seen, other);
     if (result == 0 && *other)
         result = EBUSY;
     if (result != 0)
         vimg_transport_unlink(transport, path);
-    else if (names)
-        *names = g_steal_pointer(&found);
     return result;
 }
 

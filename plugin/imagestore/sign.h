@@ -10,6 +10,7 @@
 #define VIMG_IMAGESTORE_SIGN_H
 
 #include "lease.h"
+#include "manifest.h"
 
 #define VIMG_SIGN_TURN "turn."       /* one change; see turn.h */
 #define VIMG_SIGN_WRITING "writing." /* an upload; see writing.h */
@@ -22,11 +23,18 @@ char *vimg_sign_path(const VimgLease *lease, const char *uuid, const char *kind)
  */
 int vimg_sign_find(VimgSliceStore *store, const char *uuid, const char *kind, const VimgLease *but,
                    char **out);
+/* An image that was looked at before. */
+typedef struct {
+    VimgManifest *manifest; /* its newest, when it was saving and had its name; NULL: not known */
+    gboolean still;         /* it was so still when the sign was there: nothing need be read */
+    guint64 durable;        /* then, of its longest partial index */
+} VimgSeen;
+
 /*
- * Makes a sign of @lease, and looks for others.  EBUSY, the sign gone: @other has one.  @names:
- * (transfer full) what the directory holds with the sign in it, where the answer is 0; may be NULL.
+ * Makes a sign of @lease, and looks for others.  EBUSY, the sign gone: @other has one.  @seen: in
+ * the same trips it is looked whether that is so still; may be NULL.
  */
-int vimg_sign_try(VimgLease *lease, const char *uuid, const char *kind, GPtrArray **names,
+int vimg_sign_try(VimgLease *lease, const char *uuid, const char *kind, VimgSeen *seen,
                   char **other);
 void vimg_sign_end(VimgLease *lease, const char *uuid, const char *kind);
 /* Until the next try, some other time than whoever waits too. */

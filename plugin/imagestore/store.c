@@ -547,6 +547,15 @@ vimg_slice_store_doubt(VimgSliceStore *store)
     LOCK_GUARD(&store->lock);
 
     store->space_until = 0;
+    store->doubts++;
+}
+
+static guint
+count_doubts(VimgSliceStore *store)
+{
+    LOCK_GUARD(&store->lock);
+
+    return store->doubts;
 }
 
 int
@@ -586,12 +595,15 @@ void
 vimg_slice_store_look_ahead(VimgSliceStore *store)
 {
     Room room = {.transport = store->transport};
+    guint doubts = count_doubts(store);
 
     if (!look_again(store, &room, NULL) || room.result != 0)
         return;
     {
         LOCK_GUARD(&store->lock);
 
+        if (store->doubts != doubts)
+            return;
         store->space = room.space;
         store->space_until = g_get_monotonic_time() + SPACE_LASTS;
     }

@@ -75,6 +75,7 @@ struct _VimgSliceStore {
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     VimgSpace space;      /* when it was looked at */
     gint64 space_until;   /* so long it stands for a look; monotonic, 0: it does not */
+    guint doubts;         /* how often that was ended */
     GQueue leases;        /* paths of our heartbeats, borrowed */
     GQueue guesses;       /* see guess.h */
     GQueue ended;         /* of char: directories of leases that are to be removed */

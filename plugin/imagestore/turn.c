@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include "sign.h"
 #include "spare.h"
 #include "survey.h"
 #include "throw.h"
@@ -14,36 +13,37 @@
 #define MAX_ROUNDS 40
 
 static int
-take(VimgLease *lease, const char *uuid, guint rounds, GPtrArray **names, char **other)
+take(VimgLease *lease, const char *uuid, guint rounds, VimgSeen *seen, char **other)
 {
-    int result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, names, other);
+    int result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, seen, other);
 
     while (result == EBUSY && --rounds > 0) {
         g_free(*other);
         vimg_sign_pause(lease->store);
-        result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, names, other);
+        result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, seen, other);
     }
     return result;
 }
 
-/* @names: NULL: not wanted, and the lease is taken over, also on failure; else it is borrowed. */
+/* @borrowed: the lease; else it is taken over, also on failure. */
 static VimgTurn *
-turn_in(VimgLease *lease, const char *uuid, guint rounds, GPtrArray **names, GError **error)
+turn_in(VimgLease *lease, gboolean borrowed, const char *uuid, guint rounds, VimgSeen *seen,
+        GError **error)
 {
     VimgSliceStore *store = lease->store;
     g_autofree char *other = NULL;
     g_autofree char *holder = NULL;
-    int result = take(lease, uuid, rounds, names, &other);
+    int result = take(lease, uuid, rounds, seen, &other);
 
     if (result == 0) {
         VimgTurn *turn = g_new0(VimgTurn, 1);
 
         turn->lease = lease;
         turn->uuid = g_strdup(uuid);
-        turn->borrowed = names != NULL;
+        turn->borrowed = borrowed;
         return turn;
     }
-    if (!names)
+    if (!borrowed)
         vimg_lease_free(lease);
     if (result == ENOENT || result == ENOTDIR) {
         throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
@@ -64,13 +64,13 @@ turn_new(VimgSliceStore *store, const char *uuid, guint rounds, GError **error)
 {
     VimgLease *lease = vimg_lease_new(store, error);
 
-    return lease ? turn_in(lease, uuid, rounds, NULL, error) : NULL;
+    return lease ? turn_in(lease, FALSE, uuid, rounds, NULL, error) : NULL;
 }
 
 VimgTurn *
-vimg_turn_new_in(VimgLease *lease, const char *uuid, GPtrArray **names, GError **error)
+vimg_turn_new_in(VimgLease *lease, const char *uuid, VimgSeen *seen, GError **error)
 {
-    return turn_in(lease, uuid, MAX_ROUNDS, names, error);
+    return turn_in(lease, TRUE, uuid, MAX_ROUNDS, seen, error);
 }
 
 VimgTurn *

@@ -11,7 +11,7 @@
 #ifndef VIMG_IMAGESTORE_TURN_H
 #define VIMG_IMAGESTORE_TURN_H
 
-#include "lease.h"
+#include "sign.h"
 
 typedef struct {
     VimgLease *lease;
@@ -25,10 +25,10 @@ typedef struct {
  */
 VimgTurn *vimg_turn_new(VimgSliceStore *store, const char *uuid, GError **error);
 /*
- * The same with the lease of a job, which ends both if it is taken away.  @names: (transfer full)
- * what the directory of the image holds.
+ * The same with the lease of a job, which ends both if it is taken away.  @seen: as of
+ * vimg_sign_try().
  */
-VimgTurn *vimg_turn_new_in(VimgLease *lease, const char *uuid, GPtrArray **names, GError **error);
+VimgTurn *vimg_turn_new_in(VimgLease *lease, const char *uuid, VimgSeen *seen, GError **error);
 /* As vimg_turn_new() on a full file system too: that is what images are removed for. */
 VimgTurn *vimg_turn_new_to_remove(VimgSliceStore *store, const char *uuid, GError **error);
 /* VIMG_ERROR_BUSY at once if another one has the turn. */

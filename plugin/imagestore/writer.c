@@ -139,21 +139,26 @@ measure(gpointer data)
     vimg_lease_look_for_room(outlook->store, NULL, &outlook->room);
 }
 
-/* Whether the image that was seen is saving, and by @names so still: then that is @out. */
-static gboolean
-take_seen(Outlook *outlook, const GPtrArray *names, VimgStoredImage *out)
+/* What was seen of the image, to be asked whether it is so still; it stays @outlook's. */
+static VimgSeen
+recall(Outlook *outlook)
 {
-    VimgStoredImage *seen = &outlook->image;
+    const VimgStoredImage *image = &outlook->image;
+    VimgSeen seen = {0};
 
-    if (!outlook->looking.func)
-        return FALSE;
     vimg_aside_end(&outlook->looking);
-    if (!seen->manifest || seen->published || seen->manifest->image.reason ||
-        !vimg_image_is_still(seen->manifest, names, &seen->durable))
-        return FALSE;
-    *out = *seen;
-    *seen = (VimgStoredImage){0};
-    return TRUE;
+    if (image->manifest && !image->published && !image->manifest->image.reason)
+        seen.manifest = image->manifest;
+    return seen;
+}
+
+/* It is so still. */
+static void
+take_seen(Outlook *outlook, const VimgSeen *seen, VimgStoredImage *out)
+{
+    *out = outlook->image;
+    outlook->image = (VimgStoredImage){0};
+    out->durable = seen->durable;
 }
 
 static gboolean
@@ -176,13 +181,15 @@ static gboolean
 load(VimgSliceWriter *writer, Outlook *outlook, const VimgWriteRequest *request, GError **error)
 {
     const char *uuid = outlook->uuid;
-    g_autoptr(GPtrArray) names = NULL;
+    VimgSeen seen = recall(outlook);
     guint64 durable;
 
-    if (!vimg_writing_begin(writer->lease, uuid, NULL, &names, error))
+    if (!vimg_writing_begin(writer->lease, uuid, NULL, &seen, error))
         return FALSE;
     /* only now: until then another host may have gone on with it */
-    if (!take_seen(outlook, names, &writer->image) && !load_saving(writer, uuid, error)) {
+    if (seen.still) {
+        take_seen(outlook, &seen, &writer->image);
+    } else if (!load_saving(writer, uuid, error)) {
         vimg_writing_end(writer->lease, uuid);
         return FALSE;
     }
@@ -296,7 +303,8 @@ vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteR
         vimg_transport_expect(store->transport);
     if (store->transport->remote) {
         vimg_aside_begin(&outlook.looking, store->transport, look, &outlook);
-        vimg_aside_begin(&outlook.measuring, store->transport, measure, &outlook);
+        if (request->offset == 0)
+            vimg_aside_begin(&outlook.measuring, store->transport, measure, &outlook);
     }
     writer->lease = vimg_lease_new(store, error);
     if (!writer->lease)
@@ -418,8 +426,11 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, VimgParents *p
         vimg_aside_begin(&sizes, store->transport, look_ahead, store);
     if (vimg_seal(&seal, out, error))
         return TRUE;
+    vimg_aside_end(&sizes);
+    vimg_slice_store_doubt(store);
     /* so that the next attempt need not send it all again */
-    if (length > durable && vimg_publish_check(store, index, NULL, &allocation, NULL, NULL))
+    if (!writer->lease->ended && length > durable &&
+        vimg_publish_check(store, index, NULL, &allocation, NULL))
         vimg_publish_partial(writer->lease, manifest->image.uuid, index, 0, NULL);
     return FALSE;
 }

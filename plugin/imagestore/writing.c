@@ -6,7 +6,6 @@
 #include "config.h"
 
 #include "claim.h"
-#include "sign.h"
 #include "survey.h"
 #include "throw.h"
 #include "writing.h"
@@ -39,7 +38,7 @@ throw_gone(GError **error)
 }
 
 gboolean
-vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GPtrArray **names,
+vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, VimgSeen *seen,
                    GError **error)
 {
     g_autoptr(GError) local = NULL;
@@ -47,12 +46,12 @@ vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GPtrArr
     guint round;
     int result;
 
-    result = vimg_sign_try(lease, uuid, VIMG_SIGN_WRITING, names, &other);
+    result = vimg_sign_try(lease, uuid, VIMG_SIGN_WRITING, seen, &other);
     /* of two that come at once both may see the other */
     for (round = 1; result == EBUSY && round < MAX_ROUNDS; round++) {
         g_free(other);
         vimg_sign_pause(lease->store);
-        result = vimg_sign_try(lease, uuid, VIMG_SIGN_WRITING, names, &other);
+        result = vimg_sign_try(lease, uuid, VIMG_SIGN_WRITING, seen, &other);
     }
     if (result == EBUSY)
         return throw_busy(lease->store, other, error);

@@ -9,13 +9,13 @@
 #ifndef VIMG_IMAGESTORE_WRITING_H
 #define VIMG_IMAGESTORE_WRITING_H
 
-#include "lease.h"
+#include "sign.h"
 
 /*
  * VIMG_ERROR_BUSY naming the host that writes it, VIMG_ERROR_NO_VOL if the image @name went; NULL:
- * whoever asks looks himself whether it is there, afterwards.  @names: as of vimg_sign_try().
+ * whoever asks looks himself whether it is there, afterwards or by @seen, as of vimg_sign_try().
  */
-gboolean vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GPtrArray **names,
+gboolean vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, VimgSeen *seen,
                             GError **error);
 void vimg_writing_end(VimgLease *lease, const char *uuid);
 /* VIMG_ERROR_BUSY naming the host that writes @uuid. */

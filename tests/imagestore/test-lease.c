@@ -7,8 +7,10 @@
 
 #include <errno.h>
 
-#include "lease.h"
+#include "claim.h"
+#include "image.h"
 #include "memory-transport.h"
+#include "sign.h"
 #include "slice.h"
 #include "slow-transport.h"
 #include "store-helper.h"
@@ -226,12 +228,60 @@ test_empty(HelperHome *home, gconstpointer data)
     memory_disk_free(disk);
 }
 
+/* Whether what was seen of the image is so still, by the way a sign of @lease is made. */
+static gboolean
+is_still(VimgLease *lease, const VimgStoredImage *image)
+{
+    VimgSeen seen = {.manifest = image->manifest};
+    const char *uuid = image->manifest->image.uuid;
+    g_autofree char *other = NULL;
+
+    g_assert_cmpint(vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, &seen, &other), ==, 0);
+    vimg_sign_end(lease, uuid, VIMG_SIGN_TURN);
+    return seen.still;
+}
+
+static void
+touch(VimgTransport *transport, const char *path)
+{
+    g_assert_cmpint(vimg_transport_create(transport, path, "x", 1, FALSE), ==, 0);
+}
+
+/* An image that was seen saving: its name, its manifest and what makes it another must be known. */
+static void
+test_seen(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) store = helper_local_store(home);
+    VimgTransport *transport = store->transport;
+    g_autofree char *uuid = helper_create(store, "a", 0);
+    g_autofree char *claim = vimg_claim_path("a", uuid);
+    g_autoptr(VimgLease) lease = vimg_lease_new(store, NULL);
+    g_auto(VimgStoredImage) image = {0};
+    static const char *const marks[] = {VIMG_IMAGE_INDEX, VIMG_IMAGE_DELETED, "manifest.7.json"};
+    gsize i;
+
+    g_assert_true(vimg_image_load(store, uuid, &image, NULL));
+    g_assert_true(is_still(lease, &image));
+    g_assert_cmpint(vimg_transport_unlink(transport, claim), ==, 0);
+    g_assert_false(is_still(lease, &image));
+    touch(transport, claim);
+    for (i = 0; i < G_N_ELEMENTS(marks); i++) {
+        g_autofree char *path = vimg_image_path(uuid, marks[i]);
+
+        g_assert_true(is_still(lease, &image));
+        touch(transport, path);
+        g_assert_false(is_still(lease, &image));
+        g_assert_cmpint(vimg_transport_unlink(transport, path), ==, 0);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     helper_add("/imagestore/lease/fencing", test_fencing, NULL);
     helper_add("/imagestore/lease/fenced-upload", test_fenced_upload, NULL);
+    helper_add("/imagestore/lease/seen", test_seen, NULL);
     helper_add("/imagestore/lease/left-at-close", test_left_at_close, NULL);
     helper_add("/imagestore/lease/condemned", test_condemned, NULL);
     helper_add("/imagestore/lease/killed", test_killed, NULL);
