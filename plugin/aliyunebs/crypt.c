@@ -84,21 +84,16 @@ vimg_sha256_hex(const void *data, gsize size)
     return vimg_hex(out, digest_of(EVP_sha256(), data, size, out));
 }
 
-char *
-vimg_md5_base64(const void *data, gsize size, char **hex)
+void
+vimg_md5(const void *data, gsize size, guint8 *out)
 {
-    guint8 out[EVP_MAX_MD_SIZE];
-    gsize n = digest_of(EVP_md5(), data, size, out);
-
-    if (hex)
-        *hex = vimg_hex(out, n);
-    return g_base64_encode(out, n);
+    digest_of(EVP_md5(), data, size, out);
 }
 
 char *
-vimg_md5_hex(const void *data, gsize size)
+vimg_md5_base64(const void *data, gsize size)
 {
     guint8 out[EVP_MAX_MD_SIZE];
 
-    return vimg_hex(out, digest_of(EVP_md5(), data, size, out));
+    return g_base64_encode(out, digest_of(EVP_md5(), data, size, out));
 }

@@ -74,26 +74,26 @@ arrived_whole(const VimgOss *oss, const VimgOssRequest *request, const char *md5
 }
 
 gboolean
-vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const guint8 *data, gsize size,
-                   VimgOssPart *part, const VimgPatience *patience, GError **error)
+vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const VimgBuffer *data,
+                   const guint8 *md5, VimgOssPart *part, const VimgPatience *patience,
+                   GError **error)
 {
-    g_autofree char *hex = NULL;
-    g_autofree char *md5 = vimg_md5_base64(data, size, &hex);
+    g_autofree char *hex = vimg_hex(md5, VIMG_MD5_SIZE);
+    g_autofree char *base64 = g_base64_encode(md5, VIMG_MD5_SIZE);
     g_autoptr(GPtrArray) query = vimg_pairs_new();
     g_autoptr(GPtrArray) headers = vimg_pairs_new();
     guint made;
 
-    part->size = size;
-    part->crc = vimg_crc64(0, data, size);
-    part->has_crc = TRUE;
+    part->size = data->size;
     vimg_pairs_add_number(query, "partNumber", part->number);
     vimg_pairs_add(query, "uploadId", id);
-    vimg_pairs_add(headers, "Content-MD5", md5);
+    vimg_pairs_add(headers, "Content-MD5", base64);
     for (made = 0; made < SEND_ATTEMPTS; made++) {
-        g_auto(VimgOssRequest) request = {.key = key,
-                                          .query = query,
-                                          .headers = headers,
-                                          .web = {.method = "PUT", .body = data, .size = size}};
+        g_auto(VimgOssRequest)
+            request = {.key = key,
+                       .query = query,
+                       .headers = headers,
+                       .web = {.method = "PUT", .body = data->data, .size = data->size}};
 
         if (!vimg_oss_request(oss, &request, patience, error))
             return FALSE;
@@ -198,7 +198,7 @@ vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
                   const GArray *parts, VimgOssObject *out, GError **error)
 {
     g_autofree char *body = complete_document(parts);
-    g_autofree char *md5 = vimg_md5_base64(body, strlen(body), NULL);
+    g_autofree char *md5 = vimg_md5_base64(body, strlen(body));
     g_autofree char *etag = NULL;
     g_autoptr(GError) local = NULL;
     g_autoptr(GPtrArray) query = vimg_pairs_new();

@@ -1,8 +1,10 @@
 /*
  * multipart.c: an object sent in parts, many at a time
  *
- * The caller fills one part; workers, each with a part of its own, digest and send them.  What was
- * sent before is known by the storage's list and compared by its digests.
+ * The caller fills one part; a thread digests those that are full, as many together as there are;
+ * workers, each with a part of its own, send them.  A few are digested ahead, since a connection
+ * would idle for as long as that takes.  What was sent before is known by the storage's list and
+ * compared by its digests.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -20,11 +22,16 @@
 #define PART_MOST (5 * 1024 * MIB)
 #define PART_UNKNOWN (64 * MIB)
 #define MEMORY_PART 2 /* of all memory is for parts, at most a half */
+#define AHEAD_ROOM (24 * MIB)
+#define AHEAD_MOST 3
+#define TOGETHER 3 /* parts from which on lanes are quicker than one after the other */
 
 typedef struct {
     guint number;
     VimgBuffer *data;
     VimgOssPart known; /* number 0: none was there */
+    guint8 md5[VIMG_MD5_SIZE];
+    guint64 crc;
 } Task;
 
 guint64
@@ -50,14 +57,14 @@ memory_limit(void)
 static guint64
 need_of(const VimgOssUpload *upload)
 {
-    return (upload->limit + 1) * upload->rules->part_size;
+    return (upload->limit + upload->ahead + 1) * upload->rules->part_size;
 }
 
 /* With fewer parts in flight where there is no room for all. */
 static gboolean
 reserve(VimgOssUpload *upload, GError **error)
 {
-    for (;; upload->limit /= 2) {
+    for (;; upload->limit = MAX(upload->limit / 2, 1), upload->ahead /= 2) {
         guint64 need = need_of(upload);
 
         if (__atomic_add_fetch(&reserved, need, __ATOMIC_RELAXED) <= memory_limit()) {
@@ -65,12 +72,72 @@ reserve(VimgOssUpload *upload, GError **error)
             return TRUE;
         }
         __atomic_sub_fetch(&reserved, need, __ATOMIC_RELAXED);
-        if (upload->limit == 1)
+        if (upload->limit == 1 && upload->ahead == 0)
             return throw_error(
                 error, VIMG_ERROR_BUSY,
                 _("there is no memory for two more parts of %llu bytes; try again when other uploads have ended"),
                 ULL(upload->rules->part_size));
     }
+}
+
+/* ---- digests ---- */
+
+static void
+digest(Task *const *tasks, guint n)
+{
+    const guint8 *pieces[VIMG_MD5_LANES];
+    guint8 sums[VIMG_MD5_LANES][VIMG_MD5_SIZE];
+    guint i;
+
+    for (i = 0; i < n; i++) {
+        pieces[i] = tasks[i]->data->data;
+        tasks[i]->crc = vimg_crc64(0, pieces[i], tasks[i]->data->size);
+        if (n < TOGETHER)
+            vimg_md5(pieces[i], tasks[i]->data->size, tasks[i]->md5);
+    }
+    if (n < TOGETHER)
+        return;
+    vimg_md5_lanes(pieces, n, tasks[0]->data->size, sums);
+    for (i = 0; i < n; i++)
+        memcpy(tasks[i]->md5, sums[i], VIMG_MD5_SIZE);
+}
+
+/* Waits for full parts of one size.  Returns: how many; 0 at the end. */
+static guint
+take_full(VimgOssUpload *upload, Task **tasks)
+{
+    LOCK_GUARD(&upload->lock);
+    Task *next;
+    guint n = 0;
+
+    while (g_queue_is_empty(&upload->full) && !upload->closing)
+        thread_must(pthread_cond_wait(&upload->filling, &upload->lock));
+    if (upload->closing)
+        return 0;
+    while (n < VIMG_MD5_LANES && (next = g_queue_peek_head(&upload->full)) &&
+           (n == 0 || next->data->size == tasks[0]->data->size))
+        tasks[n++] = g_queue_pop_head(&upload->full);
+    return n;
+}
+
+static void *
+run_digests(void *data)
+{
+    VimgOssUpload *upload = data;
+    Task *tasks[VIMG_MD5_LANES];
+    guint n, i;
+
+    while ((n = take_full(upload, tasks)) > 0) {
+        digest(tasks, n);
+        {
+            LOCK_GUARD(&upload->lock);
+
+            for (i = 0; i < n; i++)
+                g_queue_push_tail(&upload->tasks, tasks[i]);
+            thread_must(pthread_cond_broadcast(&upload->work));
+        }
+    }
+    return NULL;
 }
 
 /* ---- workers ---- */
@@ -89,10 +156,10 @@ is_over(gpointer data)
 static gboolean
 compare(VimgOssUpload *upload, const Task *task, VimgOssPart *part, GError **error)
 {
-    g_autofree char *md5 = vimg_md5_hex(task->data->data, task->data->size);
+    g_autofree char *md5 = vimg_hex(task->md5, VIMG_MD5_SIZE);
 
     *part = task->known;
-    part->crc = vimg_crc64(0, task->data->data, task->data->size);
+    part->crc = task->crc;
     if (part->size == task->data->size && g_ascii_strcasecmp(part->etag, md5) == 0) {
         part->has_crc = TRUE;
         return TRUE;
@@ -105,20 +172,19 @@ compare(VimgOssUpload *upload, const Task *task, VimgOssPart *part, GError **err
 static void
 work_on(VimgOssUpload *upload, Task *task)
 {
-    VimgOssPart part = {.number = task->number};
+    VimgOssPart part = {.number = task->number, .crc = task->crc, .has_crc = TRUE};
     GError *local = NULL;
     gboolean good;
 
     if (task->known.number > 0)
         good = compare(upload, task, &part, &local);
     else
-        good = vimg_oss_send_part(upload->oss, upload->rules->key, upload->id, task->data->data,
-                                  task->data->size, &part, &upload->patience, &local);
-    vimg_buffer_unref(task->data);
-    g_free(task);
+        good = vimg_oss_send_part(upload->oss, upload->rules->key, upload->id, task->data,
+                                  task->md5, &part, &upload->patience, &local);
     {
         LOCK_GUARD(&upload->lock);
 
+        g_queue_push_head(&upload->spare, task->data);
         if (good)
             g_array_index(upload->parts, VimgOssPart, part.number - 1) = part;
         else if (!upload->failed)
@@ -129,6 +195,7 @@ work_on(VimgOssUpload *upload, Task *task)
         upload->pending--;
         thread_must(pthread_cond_broadcast(&upload->room));
     }
+    g_free(task);
     g_clear_error(&local);
 }
 
@@ -145,7 +212,7 @@ run(void *data)
 
             while (g_queue_is_empty(&upload->tasks) && !upload->closing)
                 thread_must(pthread_cond_wait(&upload->work, &upload->lock));
-            task = g_queue_pop_head(&upload->tasks);
+            task = upload->closing ? NULL : g_queue_pop_head(&upload->tasks);
         }
         if (!task)
             return NULL;
@@ -179,6 +246,9 @@ wait_pending(VimgOssUpload *upload, guint most, GError **error)
 static gboolean
 need_worker(VimgOssUpload *upload, GError **error)
 {
+    if (!upload->digesting && thread_start(&upload->digester, run_digests, upload) != 0)
+        return throw_error(error, VIMG_ERROR_BUSY, _("no thread can be started"));
+    upload->digesting = TRUE;
     if (upload->pending <= upload->n_threads || upload->n_threads == upload->limit)
         return TRUE;
     if (thread_start(&upload->threads[upload->n_threads], run, upload) == 0)
@@ -199,7 +269,8 @@ hand_over(VimgOssUpload *upload, GError **error)
     task->data->size = upload->filled;
     upload->filled = 0;
     upload->number++;
-    if (task->number > VIMG_OSS_PARTS_MAX || !wait_pending(upload, upload->limit - 1, error)) {
+    if (task->number > VIMG_OSS_PARTS_MAX ||
+        !wait_pending(upload, upload->limit + upload->ahead - 1, error)) {
         if (task->number > VIMG_OSS_PARTS_MAX)
             throw_error(error, VIMG_ERROR_NO_SPACE,
                         _("an object has at most %1$u parts, of %2$llu bytes here"),
@@ -211,10 +282,20 @@ hand_over(VimgOssUpload *upload, GError **error)
     if (upload->parts->len < task->number)
         g_array_set_size(upload->parts, task->number);
     task->known = g_array_index(upload->parts, VimgOssPart, task->number - 1);
-    g_queue_push_tail(&upload->tasks, task);
+    g_queue_push_tail(&upload->full, task);
     upload->pending++;
-    thread_must(pthread_cond_signal(&upload->work));
+    thread_must(pthread_cond_signal(&upload->filling));
     return need_worker(upload, error);
+}
+
+/* One that was sent, whose pages are there, or a new one. */
+static VimgBuffer *
+take_buffer(VimgOssUpload *upload)
+{
+    LOCK_GUARD(&upload->lock);
+    VimgBuffer *buffer = g_queue_pop_head(&upload->spare);
+
+    return buffer ? buffer : vimg_buffer_new(upload->rules->part_size);
 }
 
 gboolean
@@ -224,7 +305,7 @@ vimg_oss_upload_write(VimgOssUpload *upload, const guint8 *data, guint64 size, G
         gsize n;
 
         if (!upload->current)
-            upload->current = vimg_buffer_new(upload->rules->part_size);
+            upload->current = take_buffer(upload);
         n = (gsize)MIN(size, upload->rules->part_size - upload->filled);
         if (data) {
             memcpy(upload->current->data + upload->filled, data, n);
@@ -350,6 +431,7 @@ vimg_oss_upload_begin(VimgOss *oss, const VimgOssUploadRules *rules, GError **er
     upload->oss = oss;
     upload->rules = rules;
     upload->limit = MIN(workers, VIMG_OSS_WORKERS_MAX);
+    upload->ahead = (guint)MIN(AHEAD_ROOM / MAX(rules->part_size, 1), AHEAD_MOST);
     upload->patience = (VimgPatience){
         .cancelled = is_over,
         .data = upload,
@@ -358,9 +440,16 @@ vimg_oss_upload_begin(VimgOss *oss, const VimgOssUploadRules *rules, GError **er
     upload->parts = g_array_new(FALSE, TRUE, sizeof(VimgOssPart));
     upload->threads = g_new0(pthread_t, upload->limit);
     thread_must(pthread_mutex_init(&upload->lock, NULL));
+    thread_must(pthread_cond_init(&upload->filling, NULL));
     thread_must(pthread_cond_init(&upload->work, NULL));
     thread_must(pthread_cond_init(&upload->room, NULL));
     return begin(upload, error) ? g_steal_pointer(&upload) : NULL;
+}
+
+static void
+buffer_free(gpointer data)
+{
+    vimg_buffer_unref(data);
 }
 
 static void
@@ -384,12 +473,18 @@ vimg_oss_upload_free(VimgOssUpload *upload)
         LOCK_GUARD(&upload->lock);
 
         upload->closing = TRUE;
-        g_queue_clear_full(&upload->tasks, task_free);
+        thread_must(pthread_cond_broadcast(&upload->filling));
         thread_must(pthread_cond_broadcast(&upload->work));
     }
+    if (upload->digesting)
+        thread_must(pthread_join(upload->digester, NULL));
     for (i = 0; i < upload->n_threads; i++)
         thread_must(pthread_join(upload->threads[i], NULL));
+    g_queue_clear_full(&upload->spare, buffer_free);
+    g_queue_clear_full(&upload->full, task_free);
+    g_queue_clear_full(&upload->tasks, task_free);
     __atomic_sub_fetch(&reserved, upload->reserved, __ATOMIC_RELAXED);
+    pthread_cond_destroy(&upload->filling);
     pthread_cond_destroy(&upload->work);
     pthread_cond_destroy(&upload->room);
     pthread_mutex_destroy(&upload->lock);
