@@ -11,6 +11,8 @@
 #include "md5.h"
 #include "multipart.h"
 
+#define VIMG_OSS_DIGESTERS 2
+
 struct _VimgOssUpload {
     VimgOss *oss;
     const VimgOssUploadRules *rules;
@@ -38,8 +40,8 @@ struct _VimgOssUpload {
     GError *failed;         /* the first failure */
     gboolean closing;
     GArray *parts; /* of VimgOssPart, by number - 1; number 0: not there */
-    pthread_t digester;
-    gboolean digesting; /* it runs */
+    pthread_t digesters[VIMG_OSS_DIGESTERS];
+    guint n_digesters;
     pthread_t *threads; /* @limit of them */
     guint n_threads;
 };
@@ -57,7 +59,7 @@ gboolean vimg_oss_is_made(VimgOss *oss, const VimgOssRequest *request, const GPt
 char *vimg_oss_initiate(VimgOss *oss, const VimgOssUploadRules *rules, GError **error);
 gboolean vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts,
                              const VimgPatience *patience, GError **error);
-/* @part: its number and CRC-64; the rest is filled in.  @md5: VIMG_MD5_SIZE bytes */
+/* @part: its number; the rest is filled in.  @md5: VIMG_MD5_SIZE bytes */
 gboolean vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const VimgBuffer *data,
                             const guint8 *md5, VimgOssPart *part, const VimgPatience *patience,
                             GError **error);

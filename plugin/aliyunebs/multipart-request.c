@@ -57,6 +57,22 @@ vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts
 
 /* ---- a part ---- */
 
+typedef struct {
+    const VimgBuffer *data;
+    guint64 crc; /* of what went */
+} Going;
+
+/* Summed as they go: they are at hand then, and no connection waits for it. */
+static gboolean
+give(gpointer data, guint64 offset, guint8 *out, gsize size, GError **error)
+{
+    Going *going = data;
+
+    memcpy(out, going->data->data + offset, size);
+    going->crc = vimg_crc64(offset > 0 ? going->crc : 0, out, size);
+    return TRUE;
+}
+
 /* Whether what the storage says it got is what was sent. */
 static gboolean
 arrived_whole(const VimgOss *oss, const VimgOssRequest *request, const char *md5, guint64 crc,
@@ -89,14 +105,17 @@ vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const VimgBuff
     vimg_pairs_add(query, "uploadId", id);
     vimg_pairs_add(headers, "Content-MD5", base64);
     for (made = 0; made < SEND_ATTEMPTS; made++) {
-        g_auto(VimgOssRequest)
-            request = {.key = key,
-                       .query = query,
-                       .headers = headers,
-                       .web = {.method = "PUT", .body = data->data, .size = data->size}};
+        Going going = {.data = data};
+        g_auto(VimgOssRequest) request = {
+            .key = key,
+            .query = query,
+            .headers = headers,
+            .web = {.method = "PUT", .size = data->size, .source = give, .source_data = &going}};
 
         if (!vimg_oss_request(oss, &request, patience, error))
             return FALSE;
+        part->crc = going.crc;
+        part->has_crc = TRUE;
         if (arrived_whole(oss, &request, hex, part->crc, part))
             return TRUE;
     }

@@ -1,7 +1,7 @@
 /*
  * multipart.c: an object sent in parts, many at a time
  *
- * The caller fills one part; a thread digests those that are full, as many together as there are;
+ * The caller fills one part; others digest those that are full, as many together as there are;
  * workers, each with a part of its own, send them.  A few are digested ahead, since a connection
  * would idle for as long as that takes.  What was sent before is known by the storage's list and
  * compared by its digests.
@@ -22,8 +22,8 @@
 #define PART_MOST (5 * 1024 * MIB)
 #define PART_UNKNOWN (64 * MIB)
 #define MEMORY_PART 2 /* of all memory is for parts, at most a half */
-#define AHEAD_ROOM (24 * MIB)
-#define AHEAD_MOST 3
+#define AHEAD_ROOM (32 * MIB)
+#define AHEAD_MOST 4
 #define TOGETHER 3 /* parts from which on lanes are quicker than one after the other */
 
 typedef struct {
@@ -31,7 +31,6 @@ typedef struct {
     VimgBuffer *data;
     VimgOssPart known; /* number 0: none was there */
     guint8 md5[VIMG_MD5_SIZE];
-    guint64 crc;
 } Task;
 
 guint64
@@ -91,7 +90,6 @@ digest(Task *const *tasks, guint n)
 
     for (i = 0; i < n; i++) {
         pieces[i] = tasks[i]->data->data;
-        tasks[i]->crc = vimg_crc64(0, pieces[i], tasks[i]->data->size);
         if (n < TOGETHER)
             vimg_md5(pieces[i], tasks[i]->data->size, tasks[i]->md5);
     }
@@ -159,7 +157,7 @@ compare(VimgOssUpload *upload, const Task *task, VimgOssPart *part, GError **err
     g_autofree char *md5 = vimg_hex(task->md5, VIMG_MD5_SIZE);
 
     *part = task->known;
-    part->crc = task->crc;
+    part->crc = vimg_crc64(0, task->data->data, task->data->size);
     if (part->size == task->data->size && g_ascii_strcasecmp(part->etag, md5) == 0) {
         part->has_crc = TRUE;
         return TRUE;
@@ -172,7 +170,7 @@ compare(VimgOssUpload *upload, const Task *task, VimgOssPart *part, GError **err
 static void
 work_on(VimgOssUpload *upload, Task *task)
 {
-    VimgOssPart part = {.number = task->number, .crc = task->crc, .has_crc = TRUE};
+    VimgOssPart part = {.number = task->number};
     GError *local = NULL;
     gboolean good;
 
@@ -246,14 +244,14 @@ wait_pending(VimgOssUpload *upload, guint most, GError **error)
 static gboolean
 need_worker(VimgOssUpload *upload, GError **error)
 {
-    if (!upload->digesting && thread_start(&upload->digester, run_digests, upload) != 0)
-        return throw_error(error, VIMG_ERROR_BUSY, _("no thread can be started"));
-    upload->digesting = TRUE;
+    if (upload->n_digesters < MIN(upload->pending, VIMG_OSS_DIGESTERS) &&
+        thread_start(&upload->digesters[upload->n_digesters], run_digests, upload) == 0)
+        upload->n_digesters++;
     if (upload->pending <= upload->n_threads || upload->n_threads == upload->limit)
         return TRUE;
     if (thread_start(&upload->threads[upload->n_threads], run, upload) == 0)
         upload->n_threads++;
-    return upload->n_threads > 0 ||
+    return (upload->n_threads > 0 && upload->n_digesters > 0) ||
            throw_error(error, VIMG_ERROR_BUSY, _("no thread can be started"));
 }
 
@@ -476,8 +474,8 @@ vimg_oss_upload_free(VimgOssUpload *upload)
         thread_must(pthread_cond_broadcast(&upload->filling));
         thread_must(pthread_cond_broadcast(&upload->work));
     }
-    if (upload->digesting)
-        thread_must(pthread_join(upload->digester, NULL));
+    for (i = 0; i < upload->n_digesters; i++)
+        thread_must(pthread_join(upload->digesters[i], NULL));
     for (i = 0; i < upload->n_threads; i++)
         thread_must(pthread_join(upload->threads[i], NULL));
     g_queue_clear_full(&upload->spare, buffer_free);
