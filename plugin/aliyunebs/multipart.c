@@ -22,8 +22,8 @@
 #define PART_MOST (5 * 1024 * MIB)
 #define PART_UNKNOWN (64 * MIB)
 #define MEMORY_PART 2 /* of all memory is for parts, at most a half */
-#define AHEAD_ROOM (32 * MIB)
-#define AHEAD_MOST 4
+#define AHEAD_ROOM (24 * MIB)
+#define AHEAD_MOST 3
 #define TOGETHER 3 /* parts from which on lanes are quicker than one after the other */
 
 typedef struct {
