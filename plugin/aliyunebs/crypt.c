@@ -84,16 +84,21 @@ vimg_sha256_hex(const void *data, gsize size)
     return vimg_hex(out, digest_of(EVP_sha256(), data, size, out));
 }
 
-void
-vimg_md5(const void *data, gsize size, guint8 *out)
+char *
+vimg_md5_base64(const void *data, gsize size, char **hex)
 {
-    digest_of(EVP_md5(), data, size, out);
+    guint8 out[EVP_MAX_MD_SIZE];
+    gsize n = digest_of(EVP_md5(), data, size, out);
+
+    if (hex)
+        *hex = vimg_hex(out, n);
+    return g_base64_encode(out, n);
 }
 
 char *
-vimg_md5_base64(const void *data, gsize size)
+vimg_md5_hex(const void *data, gsize size)
 {
     guint8 out[EVP_MAX_MD_SIZE];
 
-    return g_base64_encode(out, digest_of(EVP_md5(), data, size, out));
+    return vimg_hex(out, digest_of(EVP_md5(), data, size, out));
 }

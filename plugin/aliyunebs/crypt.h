@@ -33,9 +33,9 @@ gsize vimg_hmac(const EVP_MD *digest, const guint8 *key, gsize key_size, const c
 /* Lower-case hexadecimal. */
 char *vimg_hex(const guint8 *bytes, gsize size);
 char *vimg_sha256_hex(const void *data, gsize size);
-/* @out has 16 bytes. */
-void vimg_md5(const void *data, gsize size, guint8 *out);
-/* Base64, as in Content-MD5. */
-char *vimg_md5_base64(const void *data, gsize size);
+/* Base64, as in Content-MD5.  @hex, if not NULL: as vimg_md5_hex(), (transfer full). */
+char *vimg_md5_base64(const void *data, gsize size, char **hex);
+/* Hexadecimal, as in ETag. */
+char *vimg_md5_hex(const void *data, gsize size);
 
 #endif

@@ -8,10 +8,7 @@
 
 #include <pthread.h>
 
-#include "md5.h"
 #include "multipart.h"
-
-#define VIMG_OSS_DIGESTERS 2
 
 struct _VimgOssUpload {
     VimgOss *oss;
@@ -19,7 +16,6 @@ struct _VimgOssUpload {
     VimgPatience patience; /* of the workers: also until one fails */
     char *id;
     guint limit;      /* of workers */
-    guint ahead;      /* parts that are full besides theirs */
     guint64 reserved; /* bytes of memory */
     gint stop;        /* through __atomic builtins */
 
@@ -29,19 +25,15 @@ struct _VimgOssUpload {
     guint number; /* of the next part */
     guint64 length;
 
-    pthread_mutex_t lock;   /* guards what follows; never held during I/O */
-    pthread_cond_t filling; /* a part is full, or the end */
-    pthread_cond_t work;    /* there is a task, or the end */
-    pthread_cond_t room;    /* a task was done */
-    GQueue full;            /* of Task, to be digested */
-    GQueue tasks;           /* of Task, to be sent */
-    GQueue spare;           /* of VimgBuffer, whole parts of which were sent */
-    guint pending;          /* tasks queued, being digested or in flight */
-    GError *failed;         /* the first failure */
+    pthread_mutex_t lock; /* guards what follows; never held during I/O */
+    pthread_cond_t work;  /* there is a task, or the end */
+    pthread_cond_t room;  /* a task was done */
+    GQueue tasks;         /* of Task */
+    GQueue spare;         /* of VimgBuffer, whole parts of which were sent */
+    guint pending;        /* tasks queued or with a worker */
+    GError *failed;       /* the first failure */
     gboolean closing;
-    GArray *parts; /* of VimgOssPart, by number - 1; number 0: not there */
-    pthread_t digesters[VIMG_OSS_DIGESTERS];
-    guint n_digesters;
+    GArray *parts;      /* of VimgOssPart, by number - 1; number 0: not there */
     pthread_t *threads; /* @limit of them */
     guint n_threads;
 };
@@ -59,10 +51,9 @@ gboolean vimg_oss_is_made(VimgOss *oss, const VimgOssRequest *request, const GPt
 char *vimg_oss_initiate(VimgOss *oss, const VimgOssUploadRules *rules, GError **error);
 gboolean vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts,
                              const VimgPatience *patience, GError **error);
-/* @part: its number; the rest is filled in.  @md5: VIMG_MD5_SIZE bytes */
+/* @part: its number; the rest is filled in. */
 gboolean vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const VimgBuffer *data,
-                            const guint8 *md5, VimgOssPart *part, const VimgPatience *patience,
-                            GError **error);
+                            VimgOssPart *part, const VimgPatience *patience, GError **error);
 gboolean vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
                            const GArray *parts, VimgOssObject *out, GError **error);
 

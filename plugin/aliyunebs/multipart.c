@@ -1,10 +1,8 @@
 /*
  * multipart.c: an object sent in parts, many at a time
  *
- * The caller fills one part; others digest those that are full, as many together as there are;
- * workers, each with a part of its own, send them.  A few are digested ahead, since a connection
- * would idle for as long as that takes.  What was sent before is known by the storage's list and
- * compared by its digests.
+ * The caller fills one part; workers, each with a part of its own, send the others.  What was sent
+ * before is known by the storage's list and compared by its digests.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -22,15 +20,11 @@
 #define PART_MOST (5 * 1024 * MIB)
 #define PART_UNKNOWN (64 * MIB)
 #define MEMORY_PART 2 /* of all memory is for parts, at most a half */
-#define AHEAD_ROOM (24 * MIB)
-#define AHEAD_MOST 3
-#define TOGETHER 3 /* parts from which on lanes are quicker than one after the other */
 
 typedef struct {
     guint number;
     VimgBuffer *data;
     VimgOssPart known; /* number 0: none was there */
-    guint8 md5[VIMG_MD5_SIZE];
 } Task;
 
 guint64
@@ -56,14 +50,14 @@ memory_limit(void)
 static guint64
 need_of(const VimgOssUpload *upload)
 {
-    return (upload->limit + upload->ahead + 1) * upload->rules->part_size;
+    return (upload->limit + 1) * upload->rules->part_size;
 }
 
 /* With fewer parts in flight where there is no room for all. */
 static gboolean
 reserve(VimgOssUpload *upload, GError **error)
 {
-    for (;; upload->limit = MAX(upload->limit / 2, 1), upload->ahead /= 2) {
+    for (;; upload->limit /= 2) {
         guint64 need = need_of(upload);
 
         if (__atomic_add_fetch(&reserved, need, __ATOMIC_RELAXED) <= memory_limit()) {
@@ -71,71 +65,12 @@ reserve(VimgOssUpload *upload, GError **error)
             return TRUE;
         }
         __atomic_sub_fetch(&reserved, need, __ATOMIC_RELAXED);
-        if (upload->limit == 1 && upload->ahead == 0)
+        if (upload->limit == 1)
             return throw_error(
                 error, VIMG_ERROR_BUSY,
                 _("there is no memory for two more parts of %llu bytes; try again when other uploads have ended"),
                 ULL(upload->rules->part_size));
     }
-}
-
-/* ---- digests ---- */
-
-static void
-digest(Task *const *tasks, guint n)
-{
-    const guint8 *pieces[VIMG_MD5_LANES];
-    guint8 sums[VIMG_MD5_LANES][VIMG_MD5_SIZE];
-    guint i;
-
-    for (i = 0; i < n; i++) {
-        pieces[i] = tasks[i]->data->data;
-        if (n < TOGETHER)
-            vimg_md5(pieces[i], tasks[i]->data->size, tasks[i]->md5);
-    }
-    if (n < TOGETHER)
-        return;
-    vimg_md5_lanes(pieces, n, tasks[0]->data->size, sums);
-    for (i = 0; i < n; i++)
-        memcpy(tasks[i]->md5, sums[i], VIMG_MD5_SIZE);
-}
-
-/* Waits for full parts of one size.  Returns: how many; 0 at the end. */
-static guint
-take_full(VimgOssUpload *upload, Task **tasks)
-{
-    LOCK_GUARD(&upload->lock);
-    Task *next;
-    guint n = 0;
-
-    while (g_queue_is_empty(&upload->full) && !upload->closing)
-        thread_must(pthread_cond_wait(&upload->filling, &upload->lock));
-    if (upload->closing)
-        return 0;
-    while (n < VIMG_MD5_LANES && (next = g_queue_peek_head(&upload->full)) &&
-           (n == 0 || next->data->size == tasks[0]->data->size))
-        tasks[n++] = g_queue_pop_head(&upload->full);
-    return n;
-}
-
-static void *
-run_digests(void *data)
-{
-    VimgOssUpload *upload = data;
-    Task *tasks[VIMG_MD5_LANES];
-    guint n, i;
-
-    while ((n = take_full(upload, tasks)) > 0) {
-        digest(tasks, n);
-        {
-            LOCK_GUARD(&upload->lock);
-
-            for (i = 0; i < n; i++)
-                g_queue_push_tail(&upload->tasks, tasks[i]);
-            thread_must(pthread_cond_broadcast(&upload->work));
-        }
-    }
-    return NULL;
 }
 
 /* ---- workers ---- */
@@ -154,7 +89,7 @@ is_over(gpointer data)
 static gboolean
 compare(VimgOssUpload *upload, const Task *task, VimgOssPart *part, GError **error)
 {
-    g_autofree char *md5 = vimg_hex(task->md5, VIMG_MD5_SIZE);
+    g_autofree char *md5 = vimg_md5_hex(task->data->data, task->data->size);
 
     *part = task->known;
     part->crc = vimg_crc64(0, task->data->data, task->data->size);
@@ -177,8 +112,8 @@ work_on(VimgOssUpload *upload, Task *task)
     if (task->known.number > 0)
         good = compare(upload, task, &part, &local);
     else
-        good = vimg_oss_send_part(upload->oss, upload->rules->key, upload->id, task->data,
-                                  task->md5, &part, &upload->patience, &local);
+        good = vimg_oss_send_part(upload->oss, upload->rules->key, upload->id, task->data, &part,
+                                  &upload->patience, &local);
     {
         LOCK_GUARD(&upload->lock);
 
@@ -244,14 +179,11 @@ wait_pending(VimgOssUpload *upload, guint most, GError **error)
 static gboolean
 need_worker(VimgOssUpload *upload, GError **error)
 {
-    if (upload->n_digesters < MIN(upload->pending, VIMG_OSS_DIGESTERS) &&
-        thread_start(&upload->digesters[upload->n_digesters], run_digests, upload) == 0)
-        upload->n_digesters++;
     if (upload->pending <= upload->n_threads || upload->n_threads == upload->limit)
         return TRUE;
     if (thread_start(&upload->threads[upload->n_threads], run, upload) == 0)
         upload->n_threads++;
-    return (upload->n_threads > 0 && upload->n_digesters > 0) ||
+    return upload->n_threads > 0 ||
            throw_error(error, VIMG_ERROR_BUSY, _("no thread can be started"));
 }
 
@@ -267,8 +199,7 @@ hand_over(VimgOssUpload *upload, GError **error)
     task->data->size = upload->filled;
     upload->filled = 0;
     upload->number++;
-    if (task->number > VIMG_OSS_PARTS_MAX ||
-        !wait_pending(upload, upload->limit + upload->ahead - 1, error)) {
+    if (task->number > VIMG_OSS_PARTS_MAX || !wait_pending(upload, upload->limit - 1, error)) {
         if (task->number > VIMG_OSS_PARTS_MAX)
             throw_error(error, VIMG_ERROR_NO_SPACE,
                         _("an object has at most %1$u parts, of %2$llu bytes here"),
@@ -280,9 +211,9 @@ hand_over(VimgOssUpload *upload, GError **error)
     if (upload->parts->len < task->number)
         g_array_set_size(upload->parts, task->number);
     task->known = g_array_index(upload->parts, VimgOssPart, task->number - 1);
-    g_queue_push_tail(&upload->full, task);
+    g_queue_push_tail(&upload->tasks, task);
     upload->pending++;
-    thread_must(pthread_cond_signal(&upload->filling));
+    thread_must(pthread_cond_signal(&upload->work));
     return need_worker(upload, error);
 }
 
@@ -429,7 +360,6 @@ vimg_oss_upload_begin(VimgOss *oss, const VimgOssUploadRules *rules, GError **er
     upload->oss = oss;
     upload->rules = rules;
     upload->limit = MIN(workers, VIMG_OSS_WORKERS_MAX);
-    upload->ahead = (guint)MIN(AHEAD_ROOM / MAX(rules->part_size, 1), AHEAD_MOST);
     upload->patience = (VimgPatience){
         .cancelled = is_over,
         .data = upload,
@@ -438,7 +368,6 @@ vimg_oss_upload_begin(VimgOss *oss, const VimgOssUploadRules *rules, GError **er
     upload->parts = g_array_new(FALSE, TRUE, sizeof(VimgOssPart));
     upload->threads = g_new0(pthread_t, upload->limit);
     thread_must(pthread_mutex_init(&upload->lock, NULL));
-    thread_must(pthread_cond_init(&upload->filling, NULL));
     thread_must(pthread_cond_init(&upload->work, NULL));
     thread_must(pthread_cond_init(&upload->room, NULL));
     return begin(upload, error) ? g_steal_pointer(&upload) : NULL;
@@ -471,18 +400,13 @@ vimg_oss_upload_free(VimgOssUpload *upload)
         LOCK_GUARD(&upload->lock);
 
         upload->closing = TRUE;
-        thread_must(pthread_cond_broadcast(&upload->filling));
         thread_must(pthread_cond_broadcast(&upload->work));
     }
-    for (i = 0; i < upload->n_digesters; i++)
-        thread_must(pthread_join(upload->digesters[i], NULL));
     for (i = 0; i < upload->n_threads; i++)
         thread_must(pthread_join(upload->threads[i], NULL));
     g_queue_clear_full(&upload->spare, buffer_free);
-    g_queue_clear_full(&upload->full, task_free);
     g_queue_clear_full(&upload->tasks, task_free);
     __atomic_sub_fetch(&reserved, upload->reserved, __ATOMIC_RELAXED);
-    pthread_cond_destroy(&upload->filling);
     pthread_cond_destroy(&upload->work);
     pthread_cond_destroy(&upload->room);
     pthread_mutex_destroy(&upload->lock);

@@ -563,6 +563,8 @@ class Handler(BaseHTTPRequestHandler):
         number = int(self.query["partNumber"])
         if not 1 <= number <= 10000:
             raise Refused(400, "InvalidArgument", "part number")
+        if owner.signature == "s3" and "Content-MD5" not in self.headers:
+            raise Refused(400, "InvalidRequest", "a bucket with a lock wants Content-MD5")
         with owner.lock:
             self.upload().parts[number] = self.body
             owner.in_flight_bytes += len(self.body)
@@ -700,6 +702,12 @@ def _etag(handler, headers, body, announced):
     return body, announced
 
 
+def _no_sum(handler, headers, body, announced):
+    headers["ETag"] = '"1"'
+    headers.pop("x-oss-hash-crc64ecma", None)
+    return body, announced
+
+
 def _no_etag(handler, headers, body, announced):
     body = re.sub(b"<ETag>.*</ETag>", b"<ETag></ETag>", body)
     return body, len(body)
@@ -710,7 +718,7 @@ def _flip(handler, headers, body, announced):
 
 
 FAULTS_AFTER = {"truncate": _truncate, "short": _short, "long": _long, "crc": _crc,
-                "etag": _etag, "no-etag": _no_etag, "flip": _flip}
+                "etag": _etag, "no-sum": _no_sum, "no-etag": _no_etag, "flip": _flip}
 
 
 class Listener(ThreadingHTTPServer):
