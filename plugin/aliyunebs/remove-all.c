@@ -117,19 +117,17 @@ remove_object(gpointer data, const VimgOssEntry *entry, GError **error)
     g_autofree char *id = g_strconcat(removal->site->prefix, "/id", NULL);
     g_autofree char *owner = owner_of(removal->site, entry->key);
     g_auto(VimgOssObject) object = {0};
-    g_autoptr(GError) local = NULL;
     const char *tag;
+    gboolean there;
 
     if (!vimg_ebs_check_job(removal->job, error))
         return FALSE;
     if (strcmp(entry->key, id) == 0)
         return TRUE;
-    if (!vimg_oss_head(removal->site->oss, entry->key, &object, &removal->patience, &local)) {
-        if (vimg_ebs_is_gone(local))
-            return TRUE;
-        g_propagate_error(error, g_steal_pointer(&local));
+    if (!vimg_ebs_look(removal->site, entry->key, &object, &there, &removal->patience, error))
         return FALSE;
-    }
+    if (!there)
+        return TRUE;
     tag = vimg_pairs_get(object.metadata, VIMG_EBS_TAG);
     if (tag && owner && (!*owner || strcmp(tag, owner) == 0))
         return vimg_ebs_delete_seen(removal->site, entry->key, &object, &removal->patience, error);
