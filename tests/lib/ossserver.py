@@ -13,10 +13,8 @@ import ctypes
 import email.utils
 import hashlib
 import hmac
-import json
 import re
 import ssl
-import sys
 import threading
 import time
 import uuid
@@ -25,6 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
+
+from told import Told
 
 SKEW = 900
 PART_MIN = 100 * 1024
@@ -729,7 +729,7 @@ class Listener(ThreadingHTTPServer):
         pass
 
 
-class OssServer:
+class OssServer(Told):
     def __init__(self, bucket="images", keys=None, region="cn-hangzhou", signature=None,
                  cname=False, virtual_only=False, certificate=None, port=0):
         self.bucket, self.region, self.signature = bucket, region, signature
@@ -792,17 +792,6 @@ class OssServer:
 
     def command(self, words):
         name, *rest = words
-        if name == "fault":
-            self.fault(rest[0], rest[1], int(rest[2]) if len(rest) > 2 else 1,
-                       rest[3] if len(rest) > 3 else "", int(rest[4]) if len(rest) > 4 else 0)
-            return "ok"
-        if name == "set":
-            setattr(self, rest[0], json.loads(rest[1]))
-            return "ok"
-        if name == "count":
-            return str(self.counts.get(rest[0], 0))
-        if name == "number":
-            return str(len(getattr(self, rest[0])))
         if name == "sha256":
             return hashlib.sha256(self.objects[rest[0]].data).hexdigest()
         if name == "meta":
@@ -820,14 +809,7 @@ class OssServer:
                 self.page = self.skew = self.rate = 0
                 self.versions = self.no_crc = False
             return "ok"
-        return "unknown"
-
-
-def run(server):
-    print(server.port, flush=True)
-    for line in sys.stdin:
-        if line.split():
-            print(server.command(line.split()), flush=True)
+        return super().command(words)
 
 
 if __name__ == "__main__":
@@ -841,5 +823,5 @@ if __name__ == "__main__":
     parser.add_argument("--virtual-only", action="store_true")
     parser.add_argument("--certificate", help="PEM of certificate and key: speak TLS")
     options = parser.parse_args()
-    run(OssServer(options.bucket, {options.key: options.secret}, options.region,
-                  options.signature, options.cname, options.virtual_only, options.certificate))
+    OssServer(options.bucket, {options.key: options.secret}, options.region, options.signature,
+              options.cname, options.virtual_only, options.certificate).run()
