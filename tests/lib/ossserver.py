@@ -28,6 +28,7 @@ from told import Told
 
 SKEW = 900
 PART_MIN = 100 * 1024
+MARK = "-"      # version of the mark that a removal makes
 V1_SIGNED = set("acl append bucketInfo callback callback-var cloudboxes continuation-token delete "
                 "location objectMeta partNumber position regionList response-cache-control "
                 "response-content-disposition response-content-encoding "
@@ -260,7 +261,8 @@ class Handler(BaseHTTPRequestHandler):
     def operation(self):
         q, m = self.query, self.command
         if self.key is None:
-            for name, op in (("uploads", "ListUploads"), ("bucketInfo", "BucketInfo"),
+            for name, op in (("uploads", "ListUploads"), ("versions", "ListVersions"),
+                             ("bucketInfo", "BucketInfo"),
                              ("stat", "BucketStat"), ("list-type", "List")):
                 if m == "GET" and name in q:
                     return op
@@ -425,7 +427,14 @@ class Handler(BaseHTTPRequestHandler):
         self.xml("CopyObjectResult", f'<ETag>"{new.etag}"</ETag>')
 
     def do_head(self):
-        found = self.find()
+        version = self.query.get("versionId")
+        owner = self.server.owner
+        with owner.lock:
+            found = next((o for k, o in [*owner.objects.items(), *owner.old]
+                          if (k, o.version) == (self.key, version)), None) if version else None
+        if version and not found:
+            raise Refused(405 if version == MARK else 404, "NoSuchVersion", "no such version")
+        found = found or self.find()
         self.answer(200, b"", self.object_headers(found), len(found.data))
 
     def do_get(self):
@@ -460,6 +469,8 @@ class Handler(BaseHTTPRequestHandler):
                 if owner.versions and not version:      # a marker hides it
                     owner.old.append((self.key, found))
                     owner.hidden.add(self.key)
+            if version == MARK:
+                owner.hidden.discard(self.key)
             if version:
                 owner.old = [(k, o) for k, o in owner.old if (k, o.version) != (self.key, version)]
                 self.show_again()
@@ -510,6 +521,22 @@ class Handler(BaseHTTPRequestHandler):
         at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(found.modified))
         return (f"<Contents><Key>{self.key_text(key)}</Key><Size>{len(found.data)}</Size>"
                 f'<ETag>"{found.etag}"</ETag><LastModified>{at}</LastModified></Contents>')
+
+    def do_list_versions(self):
+        owner = self.server.owner
+        start = (self.query.get("key-marker") or "", self.query.get("version-id-marker") or "~")
+        with owner.lock:
+            all_ = sorted([(k, MARK) for k in owner.hidden] + [
+                (k, o.version) for k, o in [*owner.objects.items(), *owner.old]])
+        names, more = self.page([n for n in all_
+                                 if n[0].startswith(self.query.get("prefix") or "")], start)
+        text = "".join("<{0}><Key>{1}</Key><VersionId>{2}</VersionId></{0}>".format(
+            "DeleteMarker" if v == MARK else "Version", self.key_text(k), v) for k, v in names)
+        text += f"<EncodingType>url</EncodingType><IsTruncated>{str(more).lower()}</IsTruncated>"
+        if more:
+            text += (f"<NextKeyMarker>{self.key_text(names[-1][0])}</NextKeyMarker>"
+                     f"<NextVersionIdMarker>{names[-1][1]}</NextVersionIdMarker>")
+        self.xml("ListVersionsResult", text)
 
     def do_list_uploads(self):
         owner = self.server.owner
