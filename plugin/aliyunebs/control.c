@@ -121,16 +121,7 @@ vimg_control_free(VimgControl *control)
 void
 vimg_control_set_credential(VimgControl *control, VimgCredential *credential)
 {
-    VimgCredential *old;
-
-    vimg_credential_ref(credential);
-    {
-        LOCK_GUARD(&control->lock);
-
-        old = control->credential;
-        control->credential = credential;
-    }
-    vimg_credential_unref(old);
+    vimg_credential_set(&control->credential, credential, &control->lock);
 }
 
 gint64

@@ -9,6 +9,7 @@
 #include <openssl/hmac.h>
 
 #include "crypt.h"
+#include "../thread.h"
 
 VimgCredential *
 vimg_credential_new(const char *id, const guint8 *secret, gsize size, const char *token)
@@ -43,6 +44,21 @@ vimg_credential_unref(VimgCredential *credential)
         explicit_bzero(credential->token, strlen(credential->token));
     g_free(credential->token);
     g_free(credential);
+}
+
+void
+vimg_credential_set(VimgCredential **place, VimgCredential *credential, pthread_mutex_t *lock)
+{
+    VimgCredential *old;
+
+    vimg_credential_ref(credential);
+    {
+        LOCK_GUARD(lock);
+
+        old = *place;
+        *place = credential;
+    }
+    vimg_credential_unref(old);
 }
 
 gsize

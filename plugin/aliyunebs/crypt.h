@@ -6,6 +6,7 @@
 #ifndef VIMG_ALIYUNEBS_CRYPT_H
 #define VIMG_ALIYUNEBS_CRYPT_H
 
+#include <pthread.h>
 #include <openssl/evp.h>
 
 #include "vimg-plugin.h"
@@ -26,6 +27,8 @@ VimgCredential *vimg_credential_ref(VimgCredential *credential);
 /* Accepts NULL. */
 void vimg_credential_unref(VimgCredential *credential);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCredential, vimg_credential_unref)
+/* Another one at *@place, which @lock guards. */
+void vimg_credential_set(VimgCredential **place, VimgCredential *credential, pthread_mutex_t *lock);
 
 /* @out has EVP_MAX_MD_SIZE bytes.  Returns: how many of them were written. */
 gsize vimg_hmac(const EVP_MD *digest, const guint8 *key, gsize key_size, const char *text,

@@ -120,9 +120,12 @@ is_unable(const VimgEbsSite *site, const GError *error)
             g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT));
 }
 
-gboolean
-vimg_ebs_each_upload(VimgEbsSite *site, const char *below, VimgEbsPendingSink sink, gpointer data,
-                     const VimgPatience *patience, GError **error)
+typedef VimgOssPage *(*Lister)(VimgOss *oss, const char *prefix, const char *key, const char *id,
+                               const VimgPatience *patience, GError **error);
+
+static gboolean
+each_id(VimgEbsSite *site, Lister list, const char *below, VimgEbsPendingSink sink, gpointer data,
+        const VimgPatience *patience, GError **error)
 {
     g_autofree char *prefix = prefix_of(site, below);
     g_autofree char *key = NULL;
@@ -131,8 +134,7 @@ vimg_ebs_each_upload(VimgEbsSite *site, const char *below, VimgEbsPendingSink si
 
     while (more) {
         g_autoptr(GError) local = NULL;
-        g_autoptr(VimgOssPage) page =
-            vimg_oss_list_uploads(site->oss, prefix, key, id, patience, &local);
+        g_autoptr(VimgOssPage) page = list(site->oss, prefix, key, id, patience, &local);
         guint i;
 
         if (!page && is_unable(site, local))
@@ -152,6 +154,24 @@ vimg_ebs_each_upload(VimgEbsSite *site, const char *below, VimgEbsPendingSink si
         vimg_ebs_set(&id, page->next_id);
     }
     return TRUE;
+}
+
+gboolean
+vimg_ebs_each_upload(VimgEbsSite *site, const char *below, VimgEbsPendingSink sink, gpointer data,
+                     const VimgPatience *patience, GError **error)
+{
+    return each_id(site, vimg_oss_list_uploads, below, sink, data, patience, error);
+}
+
+gboolean
+vimg_ebs_each_version(VimgEbsSite *site, VimgEbsPendingSink sink, gpointer data,
+                      const VimgPatience *patience, GError **error)
+{
+    gboolean versions = FALSE;
+
+    if (!vimg_oss_is_s3(site->oss) && !vimg_oss_has_versions(site->oss, &versions, patience, error))
+        return FALSE;
+    return !versions || each_id(site, vimg_oss_list_versions, "", sink, data, patience, error);
 }
 
 static gboolean

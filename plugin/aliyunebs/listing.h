@@ -31,5 +31,9 @@ typedef gboolean (*VimgEbsPendingSink)(gpointer data, const VimgOssPending *pend
                                        GError **error);
 gboolean vimg_ebs_each_upload(VimgEbsSite *site, const char *below, VimgEbsPendingSink sink,
                               gpointer data, const VimgPatience *patience, GError **error);
+/* Each version of each object, those of one key together; none where the storage cannot say that it
+ * keeps them. */
+gboolean vimg_ebs_each_version(VimgEbsSite *site, VimgEbsPendingSink sink, gpointer data,
+                               const VimgPatience *patience, GError **error);
 
 #endif

@@ -29,7 +29,8 @@ struct _VimgOssUpload {
     pthread_cond_t work;  /* there is a task, or the end */
     pthread_cond_t room;  /* a task was done */
     GQueue tasks;         /* of Task */
-    guint pending;        /* tasks queued or in flight */
+    GQueue spare;         /* of VimgBuffer, whole parts of which were sent */
+    guint pending;        /* tasks queued or with a worker */
     GError *failed;       /* the first failure */
     gboolean closing;
     GArray *parts;      /* of VimgOssPart, by number - 1; number 0: not there */
@@ -51,9 +52,8 @@ char *vimg_oss_initiate(VimgOss *oss, const VimgOssUploadRules *rules, GError **
 gboolean vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts,
                              const VimgPatience *patience, GError **error);
 /* @part: its number; the rest is filled in. */
-gboolean vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const guint8 *data,
-                            gsize size, VimgOssPart *part, const VimgPatience *patience,
-                            GError **error);
+gboolean vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const VimgBuffer *data,
+                            VimgOssPart *part, const VimgPatience *patience, GError **error);
 gboolean vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
                            const GArray *parts, VimgOssObject *out, GError **error);
 

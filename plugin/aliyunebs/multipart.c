@@ -1,8 +1,8 @@
 /*
  * multipart.c: an object sent in parts, many at a time
  *
- * The caller fills one part; workers, each with a part of its own, digest and send them.  What was
- * sent before is known by the storage's list and compared by its digests.
+ * The caller fills one part; workers, each with a part of its own, send the others.  What was sent
+ * before is known by the storage's list and compared by its digests.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -112,13 +112,12 @@ work_on(VimgOssUpload *upload, Task *task)
     if (task->known.number > 0)
         good = compare(upload, task, &part, &local);
     else
-        good = vimg_oss_send_part(upload->oss, upload->rules->key, upload->id, task->data->data,
-                                  task->data->size, &part, &upload->patience, &local);
-    vimg_buffer_unref(task->data);
-    g_free(task);
+        good = vimg_oss_send_part(upload->oss, upload->rules->key, upload->id, task->data, &part,
+                                  &upload->patience, &local);
     {
         LOCK_GUARD(&upload->lock);
 
+        g_queue_push_head(&upload->spare, task->data);
         if (good)
             g_array_index(upload->parts, VimgOssPart, part.number - 1) = part;
         else if (!upload->failed)
@@ -129,6 +128,7 @@ work_on(VimgOssUpload *upload, Task *task)
         upload->pending--;
         thread_must(pthread_cond_broadcast(&upload->room));
     }
+    g_free(task);
     g_clear_error(&local);
 }
 
@@ -145,7 +145,7 @@ run(void *data)
 
             while (g_queue_is_empty(&upload->tasks) && !upload->closing)
                 thread_must(pthread_cond_wait(&upload->work, &upload->lock));
-            task = g_queue_pop_head(&upload->tasks);
+            task = upload->closing ? NULL : g_queue_pop_head(&upload->tasks);
         }
         if (!task)
             return NULL;
@@ -217,6 +217,16 @@ hand_over(VimgOssUpload *upload, GError **error)
     return need_worker(upload, error);
 }
 
+/* One that was sent, whose pages are there, or a new one. */
+static VimgBuffer *
+take_buffer(VimgOssUpload *upload)
+{
+    LOCK_GUARD(&upload->lock);
+    VimgBuffer *buffer = g_queue_pop_head(&upload->spare);
+
+    return buffer ? buffer : vimg_buffer_new(upload->rules->part_size);
+}
+
 gboolean
 vimg_oss_upload_write(VimgOssUpload *upload, const guint8 *data, guint64 size, GError **error)
 {
@@ -224,7 +234,7 @@ vimg_oss_upload_write(VimgOssUpload *upload, const guint8 *data, guint64 size, G
         gsize n;
 
         if (!upload->current)
-            upload->current = vimg_buffer_new(upload->rules->part_size);
+            upload->current = take_buffer(upload);
         n = (gsize)MIN(size, upload->rules->part_size - upload->filled);
         if (data) {
             memcpy(upload->current->data + upload->filled, data, n);
@@ -364,6 +374,12 @@ vimg_oss_upload_begin(VimgOss *oss, const VimgOssUploadRules *rules, GError **er
 }
 
 static void
+buffer_free(gpointer data)
+{
+    vimg_buffer_unref(data);
+}
+
+static void
 task_free(gpointer data)
 {
     Task *task = data;
@@ -384,11 +400,12 @@ vimg_oss_upload_free(VimgOssUpload *upload)
         LOCK_GUARD(&upload->lock);
 
         upload->closing = TRUE;
-        g_queue_clear_full(&upload->tasks, task_free);
         thread_must(pthread_cond_broadcast(&upload->work));
     }
     for (i = 0; i < upload->n_threads; i++)
         thread_must(pthread_join(upload->threads[i], NULL));
+    g_queue_clear_full(&upload->spare, buffer_free);
+    g_queue_clear_full(&upload->tasks, task_free);
     __atomic_sub_fetch(&reserved, upload->reserved, __ATOMIC_RELAXED);
     pthread_cond_destroy(&upload->work);
     pthread_cond_destroy(&upload->room);

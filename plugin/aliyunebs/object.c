@@ -73,11 +73,14 @@ vimg_oss_add_metadata(GPtrArray *headers, const GPtrArray *metadata)
 /* ---- reading ---- */
 
 gboolean
-vimg_oss_head(VimgOss *oss, const char *key, VimgOssObject *out, const VimgPatience *patience,
-              GError **error)
+vimg_oss_head_version(VimgOss *oss, const char *key, const char *version, VimgOssObject *out,
+                      const VimgPatience *patience, GError **error)
 {
-    g_auto(VimgOssRequest) request = {.key = key, .web = {.method = "HEAD"}};
+    g_autoptr(GPtrArray) query = vimg_pairs_new();
+    g_auto(VimgOssRequest) request = {.key = key, .query = query, .web = {.method = "HEAD"}};
 
+    if (version)
+        vimg_pairs_add(query, "versionId", version);
     if (!vimg_oss_request(oss, &request, patience, error))
         return FALSE;
     vimg_oss_object_read(oss, &request, out);
@@ -87,6 +90,13 @@ vimg_oss_head(VimgOss *oss, const char *key, VimgOssObject *out, const VimgPatie
         return TRUE;
     return throw_error(error, VIMG_ERROR_INTERNAL,
                        _("the object storage does not say size and ETag of '%s'"), key);
+}
+
+gboolean
+vimg_oss_head(VimgOss *oss, const char *key, VimgOssObject *out, const VimgPatience *patience,
+              GError **error)
+{
+    return vimg_oss_head_version(oss, key, NULL, out, patience, error);
 }
 
 VimgBuffer *
@@ -273,6 +283,21 @@ vimg_oss_list_uploads(VimgOss *oss, const char *prefix, const char *key_marker,
     add_if(query, "prefix", prefix);
     add_if(query, "key-marker", key_marker);
     add_if(query, "upload-id-marker", id_marker);
+    return ask_page(oss, query, patience, error);
+}
+
+VimgOssPage *
+vimg_oss_list_versions(VimgOss *oss, const char *prefix, const char *key_marker,
+                       const char *id_marker, const VimgPatience *patience, GError **error)
+{
+    g_autoptr(GPtrArray) query = vimg_pairs_new();
+
+    vimg_pairs_add(query, "versions", NULL);
+    vimg_pairs_add(query, "encoding-type", "url");
+    vimg_pairs_add_number(query, "max-keys", VIMG_OSS_PAGE_MAX);
+    add_if(query, "prefix", prefix);
+    add_if(query, "key-marker", key_marker);
+    add_if(query, "version-id-marker", id_marker);
     return ask_page(oss, query, patience, error);
 }
 

@@ -37,6 +37,9 @@ typedef struct {
 
 gboolean vimg_oss_head(VimgOss *oss, const char *key, VimgOssObject *out,
                        const VimgPatience *patience, GError **error);
+/* @version NULL: the latest. */
+gboolean vimg_oss_head_version(VimgOss *oss, const char *key, const char *version,
+                               VimgOssObject *out, const VimgPatience *patience, GError **error);
 /* All of a small object.  Returns: (transfer full); NULL also with _INTERNAL: over @limit. */
 VimgBuffer *vimg_oss_get(VimgOss *oss, const char *key, gsize limit, const VimgPatience *patience,
                          GError **error);
@@ -66,6 +69,10 @@ VimgOssPage *vimg_oss_list(VimgOss *oss, const char *prefix, const char *delimit
 VimgOssPage *vimg_oss_list_uploads(VimgOss *oss, const char *prefix, const char *key_marker,
                                    const char *id_marker, const VimgPatience *patience,
                                    GError **error);
+/* The same of all versions of objects. */
+VimgOssPage *vimg_oss_list_versions(VimgOss *oss, const char *prefix, const char *key_marker,
+                                    const char *id_marker, const VimgPatience *patience,
+                                    GError **error);
 /*
  * Whether the bucket keeps versions: then nothing is exclusive there.  VIMG_ERROR_NO_SUPPORT where
  * the storage cannot say.

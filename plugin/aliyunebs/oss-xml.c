@@ -223,24 +223,36 @@ take_prefix(VimgOssPage *page, const xmlNode *node, gboolean encoded)
 }
 
 static gboolean
-take_pending(VimgOssPage *page, const xmlNode *node, gboolean encoded)
+take_id(VimgOssPage *page, const xmlNode *node, const char *name, gboolean encoded)
 {
     VimgOssPending *pending = g_new0(VimgOssPending, 1);
 
     g_ptr_array_add(page->pending, pending);
     pending->key = key_of(node, "Key", encoded);
-    pending->id = text_of(node, "UploadId");
+    pending->id = text_of(node, name);
     pending->initiated = time_of(node, "Initiated");
+    pending->mark = is_named(node, "DeleteMarker");
     return pending->key && pending->id && *pending->id;
+}
+
+static gboolean
+take_pending(VimgOssPage *page, const xmlNode *node, gboolean encoded)
+{
+    return take_id(page, node, "UploadId", encoded);
+}
+
+static gboolean
+take_version(VimgOssPage *page, const xmlNode *node, gboolean encoded)
+{
+    return take_id(page, node, "VersionId", encoded);
 }
 
 static const struct {
     const char *name;
     gboolean (*take)(VimgOssPage *page, const xmlNode *node, gboolean encoded);
 } page_elements[] = {
-    {"Contents", take_entry},
-    {"CommonPrefixes", take_prefix},
-    {"Upload", take_pending},
+    {"Contents", take_entry},  {"CommonPrefixes", take_prefix}, {"Upload", take_pending},
+    {"Version", take_version}, {"DeleteMarker", take_version},
 };
 
 static gboolean
@@ -267,19 +279,20 @@ vimg_oss_xml_page(const guint8 *data, gsize size, GError **error)
     g_autofree char *encoding = root ? text_of(root, "EncodingType") : NULL;
     gboolean encoded = g_strcmp0(encoding, "url") == 0;
     gboolean uploads = root && is_named(root, "ListMultipartUploadsResult");
+    gboolean versions = root && is_named(root, "ListVersionsResult");
 
     page->entries = g_ptr_array_new_with_free_func(entry_free);
     page->prefixes = g_ptr_array_new_with_free_func(g_free);
     page->pending = g_ptr_array_new_with_free_func(pending_free);
-    if (!root || (!uploads && !is_named(root, "ListBucketResult")) ||
+    if (!root || (!uploads && !versions && !is_named(root, "ListBucketResult")) ||
         !take_all(page, root, encoded)) {
         throw_nonsense(error);
         return NULL;
     }
     page->truncated = flag_of(root, "IsTruncated");
-    page->next =
-        uploads ? key_of(root, "NextKeyMarker", encoded) : text_of(root, "NextContinuationToken");
-    page->next_id = text_of(root, "NextUploadIdMarker");
+    page->next = uploads || versions ? key_of(root, "NextKeyMarker", encoded)
+                                     : text_of(root, "NextContinuationToken");
+    page->next_id = text_of(root, versions ? "NextVersionIdMarker" : "NextUploadIdMarker");
     if (page->truncated && (!page->next || !*page->next)) {
         throw_nonsense(error);
         return NULL;

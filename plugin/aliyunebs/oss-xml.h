@@ -29,10 +29,12 @@ typedef struct {
     gint64 modified; /* seconds since 1970; 0: not said */
 } VimgOssEntry;
 
+/* An unfinished upload, or a version of an object. */
 typedef struct {
     char *key;
     char *id;
     gint64 initiated; /* seconds since 1970; 0: not said */
+    gboolean mark;    /* of a removal: there is no object */
 } VimgOssPending;
 
 /* A page of a list. */
@@ -42,7 +44,7 @@ typedef struct {
     GPtrArray *pending;  /* of VimgOssPending */
     gboolean truncated;  /* there are more, beginning at: */
     char *next;          /* token, or key marker */
-    char *next_id;       /* upload id marker */
+    char *next_id;       /* marker of the id */
 } VimgOssPage;
 
 typedef struct {
@@ -58,7 +60,7 @@ gboolean vimg_oss_xml_fault(const guint8 *data, gsize size, VimgOssFault *out);
 void vimg_oss_fault_clear(VimgOssFault *fault);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgOssFault, vimg_oss_fault_clear)
 
-/* ListBucketResult or ListMultipartUploadsResult.  Returns: (transfer full) */
+/* ListBucketResult, ListMultipartUploadsResult or ListVersionsResult.  Returns: (transfer full) */
 VimgOssPage *vimg_oss_xml_page(const guint8 *data, gsize size, GError **error);
 /* Accepts NULL. */
 void vimg_oss_page_free(VimgOssPage *page);

@@ -53,16 +53,7 @@ vimg_oss_free(VimgOss *oss)
 void
 vimg_oss_set_credential(VimgOss *oss, VimgCredential *credential)
 {
-    VimgCredential *old;
-
-    vimg_credential_ref(credential);
-    {
-        LOCK_GUARD(&oss->lock);
-
-        old = oss->credential;
-        oss->credential = credential;
-    }
-    vimg_credential_unref(old);
+    vimg_credential_set(&oss->credential, credential, &oss->lock);
 }
 
 gboolean

@@ -3,7 +3,7 @@
  *
  * Nothing is removed while something speaks against it: an upload that runs, an image that is in
  * use.  The bucket itself stays, and so does what does not carry our metadata, or lies where
- * nothing of this storage does: others may have theirs below its prefix.
+ * nothing of this storage does: others may have theirs below its prefix.  The id goes last.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -24,6 +24,12 @@ typedef struct {
     VimgEbsSite *site;
     VimgPluginJob *job;
     VimgPatience patience;
+
+    /* of the versions of @key that were seen */
+    char *key;
+    gboolean ours;
+    gboolean others;
+    GPtrArray *marks; /* of char, their ids */
 } Removal;
 
 static gboolean
@@ -111,30 +117,102 @@ check_live(gpointer data, const VimgOssEntry *entry, GError **error)
 }
 
 static gboolean
+is_ours(const VimgOssObject *object, const char *owner)
+{
+    const char *tag = vimg_pairs_get(object->metadata, VIMG_EBS_TAG);
+
+    return tag && owner && (!*owner || strcmp(tag, owner) == 0);
+}
+
+static gboolean
 remove_object(gpointer data, const VimgOssEntry *entry, GError **error)
 {
     const Removal *removal = data;
     g_autofree char *id = g_strconcat(removal->site->prefix, "/id", NULL);
     g_autofree char *owner = owner_of(removal->site, entry->key);
     g_auto(VimgOssObject) object = {0};
-    g_autoptr(GError) local = NULL;
-    const char *tag;
+    gboolean there;
 
     if (!vimg_ebs_check_job(removal->job, error))
         return FALSE;
     if (strcmp(entry->key, id) == 0)
         return TRUE;
-    if (!vimg_oss_head(removal->site->oss, entry->key, &object, &removal->patience, &local)) {
-        if (vimg_ebs_is_gone(local))
-            return TRUE;
-        g_propagate_error(error, g_steal_pointer(&local));
+    if (!vimg_ebs_look(removal->site, entry->key, &object, &there, &removal->patience, error))
         return FALSE;
-    }
-    tag = vimg_pairs_get(object.metadata, VIMG_EBS_TAG);
-    if (tag && owner && (!*owner || strcmp(tag, owner) == 0))
+    if (!there)
+        return TRUE;
+    if (is_ours(&object, owner))
         return vimg_ebs_delete_seen(removal->site, entry->key, &object, &removal->patience, error);
     vimg_ebs_warn("object '%s' is not ours and stays", entry->key);
     return TRUE;
+}
+
+/* Marks of a removal are ours, too, if nothing of others lies below them. */
+static gboolean
+end_key(Removal *removal, const char *next, GError **error)
+{
+    gboolean wanted = removal->ours && !removal->others;
+    guint i;
+
+    for (i = 0; wanted && i < removal->marks->len; i++)
+        if (!vimg_oss_delete(removal->site->oss, removal->key, removal->marks->pdata[i],
+                             &removal->patience, error))
+            return FALSE;
+    g_ptr_array_set_size(removal->marks, 0);
+    removal->ours = removal->others = FALSE;
+    vimg_ebs_set(&removal->key, next);
+    return TRUE;
+}
+
+static gboolean
+remove_version(gpointer data, const VimgOssPending *version, GError **error)
+{
+    Removal *removal = data;
+    VimgOss *oss = removal->site->oss;
+    g_autofree char *owner = owner_of(removal->site, version->key);
+    g_auto(VimgOssObject) object = {0};
+
+    if (!vimg_ebs_check_job(removal->job, error) ||
+        (g_strcmp0(removal->key, version->key) != 0 && !end_key(removal, version->key, error)))
+        return FALSE;
+    if (!owner)
+        return TRUE;
+    if (version->mark) {
+        if (removal->marks->len < VIMG_OSS_PAGE_MAX)
+            g_ptr_array_add(removal->marks, g_strdup(version->id));
+        return TRUE;
+    }
+    if (!vimg_oss_head_version(oss, version->key, version->id, &object, &removal->patience, error))
+        return FALSE;
+    if (!is_ours(&object, owner))
+        return removal->others = TRUE;
+    removal->ours = TRUE;
+    return vimg_oss_delete(oss, version->key, version->id, &removal->patience, error);
+}
+
+static gboolean
+remove_versions(Removal *removal, GError **error)
+{
+    gboolean ok;
+
+    removal->marks = g_ptr_array_new_with_free_func(g_free);
+    ok = vimg_ebs_each_version(removal->site, remove_version, removal, &removal->patience, error) &&
+         end_key(removal, NULL, error);
+    g_ptr_array_unref(removal->marks);
+    g_free(removal->key);
+    return ok;
+}
+
+static gboolean
+remove_id(const Removal *removal, GError **error)
+{
+    g_autofree char *key = g_strconcat(removal->site->prefix, "/id", NULL);
+    g_auto(VimgOssObject) object = {0};
+    gboolean there;
+
+    return vimg_ebs_look(removal->site, key, &object, &there, &removal->patience, error) &&
+           (!there ||
+            vimg_oss_delete(removal->site->oss, key, object.version, &removal->patience, error));
 }
 
 static gboolean
@@ -157,7 +235,6 @@ vimg_ebs_remove_all(VimgEbsStore *store, VimgPluginJob *job, GError **error)
     const VimgPatience *patience = &removal.patience;
     g_autoptr(GHashTable) unreadable = vimg_ebs_unreadable_new();
     g_autoptr(GPtrArray) records = NULL;
-    g_autofree char *id = g_strconcat(site->prefix, "/id", NULL);
 
     if (!vimg_ebs_replay(store, job, FALSE, NULL, NULL, error))
         return FALSE;
@@ -167,5 +244,5 @@ vimg_ebs_remove_all(VimgEbsStore *store, VimgPluginJob *job, GError **error)
            each_record(&removal, records, FALSE, error) &&
            vimg_ebs_each_object(site, "", remove_object, &removal, patience, error) &&
            vimg_ebs_each_upload(site, "", remove_upload, &removal, patience, error) &&
-           vimg_oss_delete(site->oss, id, NULL, patience, error);
+           remove_versions(&removal, error) && remove_id(&removal, error);
 }

@@ -185,18 +185,15 @@ end_object(VimgEbsSite *site, const VimgEbsJournal *journal, const VimgPatience 
            gboolean *kept, GError **error)
 {
     g_auto(VimgOssObject) object = {0};
-    GError *local = NULL;
+    gboolean there;
 
-    if (vimg_oss_head(site->oss, journal->key, &object, patience, &local))
+    if (!vimg_ebs_look(site, journal->key, &object, &there, patience, error))
+        return FALSE;
+    if (there)
         return vimg_ebs_drop_object(site, journal->key, journal->uuid, journal->etag,
                                     journal->version, patience, error);
-    if (vimg_ebs_is_gone(local)) {
-        g_error_free(local);
-        *kept = journal->step == VIMG_EBS_COMPLETING && !journal->clone;
-        return TRUE;
-    }
-    g_propagate_error(error, local);
-    return FALSE;
+    *kept = journal->step == VIMG_EBS_COMPLETING && !journal->clone;
+    return TRUE;
 }
 
 /* The image is what it was before its content came. */

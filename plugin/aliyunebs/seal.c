@@ -119,25 +119,18 @@ know_object(VimgEbsWriter *writer, gboolean *known, GError **error)
     g_autoptr(VimgEbsRecord) final =
         journal->record ? vimg_ebs_record_parse(journal->record, strlen(journal->record), NULL)
                         : NULL;
-    GError *local = NULL;
+    gboolean there;
 
     if (writer->site->rollback || !journal->etag || !final || !final->crc ||
         g_strcmp0(writer->record->attempt, journal->attempt) != 0)
         return TRUE;
-    if (vimg_oss_head(writer->site->oss, journal->key, &writer->object, &writer->patience,
-                      &local)) {
-        *known =
-            g_ascii_strcasecmp(writer->object.etag, journal->etag) == 0 &&
-            g_ascii_string_to_unsigned(final->crc, 10, 0, G_MAXUINT64, &writer->object.crc, NULL);
-        writer->object.has_crc = *known;
-        return TRUE;
-    }
-    if (vimg_ebs_is_gone(local)) {
-        g_error_free(local);
-        return TRUE;
-    }
-    g_propagate_error(error, local);
-    return FALSE;
+    if (!vimg_ebs_look(writer->site, journal->key, &writer->object, &there, &writer->patience,
+                       error))
+        return FALSE;
+    *known = there && g_ascii_strcasecmp(writer->object.etag, journal->etag) == 0 &&
+             g_ascii_string_to_unsigned(final->crc, 10, 0, G_MAXUINT64, &writer->object.crc, NULL);
+    writer->object.has_crc = *known;
+    return TRUE;
 }
 
 static gboolean

@@ -177,6 +177,23 @@ vimg_ebs_is_gone(const GError *error)
     return g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
 }
 
+gboolean
+vimg_ebs_look(VimgEbsSite *site, const char *key, VimgOssObject *out, gboolean *there,
+              const VimgPatience *patience, GError **error)
+{
+    GError *local = NULL;
+
+    *there = vimg_oss_head(site->oss, key, out, patience, &local);
+    if (*there)
+        return TRUE;
+    if (vimg_ebs_is_gone(local)) {
+        g_error_free(local);
+        return TRUE;
+    }
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
 void
 vimg_ebs_warn(const char *format, ...)
 {

@@ -94,6 +94,9 @@ gboolean vimg_ebs_drop_object(VimgEbsSite *site, const char *key, const char *uu
 void vimg_ebs_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
 gboolean vimg_ebs_check_job(VimgPluginJob *job, GError **error);
 gboolean vimg_ebs_is_gone(const GError *error);
+/* What lies at @key, if anything does: *@there. */
+gboolean vimg_ebs_look(VimgEbsSite *site, const char *key, VimgOssObject *out, gboolean *there,
+                       const VimgPatience *patience, GError **error);
 void vimg_ebs_warn(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* The daemon's services; NULL in tests.  Set once, before anything else. */

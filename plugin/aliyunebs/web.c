@@ -1,8 +1,8 @@
 /*
  * web.c: HTTP requests, many at a time over connections that are kept
  *
- * The lock guards the queue of new requests and the state of each; it is never held while the
- * library works.  From vimg_web_perform()'s push to its end a request is the thread's.
+ * Whoever asks moves the bytes, so that many who ask use many processors.  A handle of the library
+ * keeps its connection; the one that was in use last is taken first, as the others may be closed.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,13 +14,12 @@
 #include "../imagestore/throw.h"
 #include "../thread.h"
 
-#define LOOK_EVERY (G_USEC_PER_SEC / 4)
-#define POLL_MS 60000 /* whoever has something to say wakes it up */
+#define LOOK_EVERY (G_USEC_PER_SEC / 4) /* the library asks once a second, or more often */
 #define CONNECT_SECONDS 10L
 #define BUFFER_SIZE (512L * 1024)
 #define TEXT_LIMIT ((gsize)64 * 1024)
 #define FIELDS_MAX 128
-#define IDLE_CONNECTIONS 64L
+#define IDLE_MOST 64
 #define STALL_SECONDS 30
 
 struct _VimgWeb {
@@ -28,27 +27,21 @@ struct _VimgWeb {
     char *proxy;
     char *local;
     guint stall;
-    CURLM *multi;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    GQueue fresh; /* of Transfer, to be begun */
-    gboolean stop;
+    pthread_mutex_t lock; /* guards what follows */
+    GQueue idle;          /* of CURL */
 };
 
 typedef struct {
     VimgExchange *exchange;
     const VimgWeb *web;
+    const VimgPatience *patience;
+    gint64 looked; /* at @patience */
     CURL *curl;
     struct curl_slist *lines;
     char text[CURL_ERROR_SIZE];
     guint64 sent;
     GError *refused; /* why it ended, if we ended it */
     CURLcode code;
-
-    /* under the lock */
-    pthread_cond_t changed;
-    gboolean cancel;
-    gboolean done;
 } Transfer;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -59,7 +52,7 @@ init_library(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* ---- what goes and comes: in the thread ---- */
+/* ---- what goes and comes ---- */
 
 static size_t
 on_read(char *out, size_t size, size_t n, void *data)
@@ -139,6 +132,20 @@ too_long:
     return 0;
 }
 
+/* Returns: not 0 to end it. */
+static int
+on_progress(void *data, curl_off_t all_down, curl_off_t down, curl_off_t all_up, curl_off_t up)
+{
+    Transfer *transfer = data;
+    gint64 now = g_get_monotonic_time();
+
+    (void)all_down, (void)down, (void)all_up, (void)up;
+    if (transfer->refused || now - transfer->looked < LOOK_EVERY)
+        return 0;
+    transfer->looked = now;
+    return !vimg_patience_check(transfer->patience, &transfer->refused);
+}
+
 /* ---- one request ---- */
 
 static void
@@ -168,7 +175,6 @@ set_callbacks(Transfer *transfer)
 {
     CURL *curl = transfer->curl;
 
-    curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->text);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
@@ -178,6 +184,9 @@ set_callbacks(Transfer *transfer)
     curl_easy_setopt(curl, CURLOPT_READDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_seek);
     curl_easy_setopt(curl, CURLOPT_SEEKDATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 }
 
 /* Returns: (transfer full) */
@@ -237,96 +246,36 @@ set_request(Transfer *transfer)
     }
 }
 
-static void
-transfer_clear(Transfer *transfer)
-{
-    curl_easy_cleanup(transfer->curl);
-    curl_slist_free_all(transfer->lines);
-    g_clear_error(&transfer->refused);
-    pthread_cond_destroy(&transfer->changed);
-}
+/* ---- handles ---- */
 
-/* ---- the thread ---- */
-
-static void
-finish(VimgWeb *web, Transfer *transfer, CURLcode code)
+static CURL *
+take_handle(VimgWeb *web)
 {
     LOCK_GUARD(&web->lock);
+    CURL *curl = g_queue_pop_head(&web->idle);
 
-    transfer->code = code;
-    transfer->done = TRUE;
-    thread_must(pthread_cond_signal(&transfer->changed));
+    if (!curl)
+        curl = curl_easy_init();
+    if (!curl)
+        g_error("curl_easy_init: out of memory"); /* as GLib does */
+    return curl;
 }
 
-/* Begins what is new and ends what was cancelled.  Returns: FALSE at the end of all. */
-static gboolean
-take_orders(VimgWeb *web, GPtrArray *running)
+/* Its connection stays, and nothing of the request. */
+static void
+give_back(VimgWeb *web, CURL *curl)
 {
-    g_autoptr(GPtrArray) gone = g_ptr_array_new();
-    guint old = running->len;
-    gboolean stop;
-    guint i;
+    CURL *old = NULL;
 
+    curl_easy_reset(curl);
     {
         LOCK_GUARD(&web->lock);
 
-        stop = web->stop;
-        while (!g_queue_is_empty(&web->fresh))
-            g_ptr_array_add(running, g_queue_pop_head(&web->fresh));
-        for (i = 0; i < old; i++) {
-            Transfer *transfer = g_ptr_array_index(running, i);
-
-            if (transfer->cancel)
-                g_ptr_array_add(gone, transfer);
-        }
+        g_queue_push_head(&web->idle, curl);
+        if (g_queue_get_length(&web->idle) > IDLE_MOST)
+            old = g_queue_pop_tail(&web->idle);
     }
-    for (i = old; i < running->len; i++) {
-        Transfer *transfer = g_ptr_array_index(running, i);
-
-        curl_multi_add_handle(web->multi, transfer->curl);
-    }
-    for (i = 0; i < gone->len; i++) {
-        Transfer *transfer = g_ptr_array_index(gone, i);
-
-        curl_multi_remove_handle(web->multi, transfer->curl);
-        g_ptr_array_remove_fast(running, transfer);
-        finish(web, transfer, CURLE_ABORTED_BY_CALLBACK);
-    }
-    return !stop;
-}
-
-static void
-take_results(VimgWeb *web, GPtrArray *running)
-{
-    CURLMsg *message;
-    int left;
-
-    while ((message = curl_multi_info_read(web->multi, &left))) {
-        Transfer *transfer = NULL;
-        CURLcode code = message->data.result;
-
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
-        curl_multi_remove_handle(web->multi, transfer->curl);
-        g_ptr_array_remove_fast(running, transfer);
-        finish(web, transfer, code);
-    }
-}
-
-static void *
-run(void *data)
-{
-    VimgWeb *web = data;
-    g_autoptr(GPtrArray) running = g_ptr_array_new();
-    int active;
-
-    while (take_orders(web, running)) {
-        curl_multi_perform(web->multi, &active);
-        take_results(web, running);
-        curl_multi_poll(web->multi, NULL, 0, POLL_MS, NULL);
-    }
-    return NULL;
+    curl_easy_cleanup(old);
 }
 
 VimgWeb *
@@ -346,34 +295,15 @@ vimg_web_new(const VimgWebRules *rules, GError **error)
     web->local = g_strdup(rules->local);
     web->stall = rules->stall > 0 ? rules->stall : STALL_SECONDS;
     thread_must(pthread_mutex_init(&web->lock, NULL));
-    web->multi = curl_multi_init();
-    curl_multi_setopt(web->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
-    if (thread_start(&web->thread, run, web) == 0)
-        return web;
-    web->stop = TRUE; /* there is no thread to wait for */
-    vimg_web_free(web);
-    throw_error(error, VIMG_ERROR_BUSY, _("no thread can be started"));
-    return NULL;
+    return web;
 }
 
 void
 vimg_web_free(VimgWeb *web)
 {
-    gboolean running;
-
     if (!web)
         return;
-    {
-        LOCK_GUARD(&web->lock);
-
-        running = !web->stop;
-        web->stop = TRUE;
-    }
-    if (running) {
-        curl_multi_wakeup(web->multi);
-        thread_must(pthread_join(web->thread, NULL));
-    }
-    curl_multi_cleanup(web->multi);
+    g_queue_clear_full(&web->idle, curl_easy_cleanup);
     pthread_mutex_destroy(&web->lock);
     g_free(web->ca_file);
     g_free(web->proxy);
@@ -382,37 +312,6 @@ vimg_web_free(VimgWeb *web)
 }
 
 /* ---- asking ---- */
-
-/* Until it is done or has been taken back.  Returns: FALSE if it was taken back. */
-static gboolean
-wait_for(VimgWeb *web, Transfer *transfer, const VimgPatience *patience, GError **error)
-{
-    g_autoptr(GError) enough = NULL;
-    gboolean done = FALSE;
-
-    while (!done) {
-        {
-            LOCK_GUARD(&web->lock);
-
-            if (!transfer->done)
-                cond_wait_until(&transfer->changed, &web->lock,
-                                g_get_monotonic_time() + LOOK_EVERY);
-            done = transfer->done;
-        }
-        if (done || enough || vimg_patience_check(patience, &enough))
-            continue;
-        {
-            LOCK_GUARD(&web->lock);
-
-            transfer->cancel = TRUE;
-        }
-        curl_multi_wakeup(web->multi);
-    }
-    if (!enough || transfer->code == CURLE_OK)
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&enough));
-    return FALSE;
-}
 
 static const struct {
     CURLcode code;
@@ -476,26 +375,23 @@ settle(Transfer *transfer, GError **error)
 gboolean
 vimg_web_perform(VimgWeb *web, VimgExchange *exchange, const VimgPatience *patience, GError **error)
 {
-    Transfer transfer = {.exchange = exchange, .web = web, .curl = curl_easy_init()};
+    Transfer transfer = {.exchange = exchange,
+                         .web = web,
+                         .patience = patience,
+                         .looked = g_get_monotonic_time(),
+                         .curl = take_handle(web)};
     gboolean good;
 
     vimg_exchange_clear(exchange);
-    if (!transfer.curl)
-        g_error("curl_easy_init: out of memory"); /* as GLib does */
     exchange->fields = vimg_pairs_new();
     exchange->text = g_byte_array_new();
-    cond_init(&transfer.changed);
     set_way(web, transfer.curl);
     set_callbacks(&transfer);
     set_request(&transfer);
-    {
-        LOCK_GUARD(&web->lock);
-
-        g_queue_push_tail(&web->fresh, &transfer);
-    }
-    curl_multi_wakeup(web->multi);
-    good = wait_for(web, &transfer, patience, error) && settle(&transfer, error);
-    transfer_clear(&transfer);
+    transfer.code = curl_easy_perform(transfer.curl);
+    good = settle(&transfer, error);
+    give_back(web, transfer.curl);
+    curl_slist_free_all(transfer.lines);
     return good;
 }
 

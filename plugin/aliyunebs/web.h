@@ -1,7 +1,7 @@
 /*
  * web.h: HTTP requests, many at a time over connections that are kept
  *
- * One thread of a VimgWeb moves the bytes of all of its requests; whoever asks waits.
+ * The thread that asks moves the bytes.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -50,7 +50,7 @@ typedef struct {
     gboolean passing; /* it failed, and may not fail again */
 } VimgExchange;
 
-/* Returns: (transfer full); NULL with VIMG_ERROR_CONFIG_UNSUPPORTED or VIMG_ERROR_BUSY. */
+/* Returns: (transfer full); NULL with VIMG_ERROR_CONFIG_UNSUPPORTED. */
 VimgWeb *vimg_web_new(const VimgWebRules *rules, GError **error);
 /* No request may be running.  Accepts NULL. */
 void vimg_web_free(VimgWeb *web);

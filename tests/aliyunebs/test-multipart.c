@@ -127,6 +127,8 @@ static const Failure failures[] = {
     {"/multipart/fault/etag-once", "fault UploadPart etag 1", -1},
     {"/multipart/fault/crc-once", "fault UploadPart crc 1", -1},
     {"/multipart/fault/crc", "fault UploadPart crc 99", VIMG_ERROR_DAMAGED},
+    {"/multipart/fault/etag", "fault UploadPart etag 99", VIMG_ERROR_DAMAGED},
+    {"/multipart/fault/no-sum", "fault UploadPart no-sum 99", VIMG_ERROR_DAMAGED},
     {"/multipart/fault/denied", "fault UploadPart status 1 403:AccessDenied 2",
      VIMG_ERROR_ACCESS_DENIED},
     {"/multipart/fault/complete-lost", "fault Complete lost 1", -1},

@@ -99,6 +99,23 @@ class Building(OssCase):
         del self.oss.objects[PREFIX + "/theirs"]
         self.v("pool-start", name)
 
+    def test_deleted_with_all_versions(self):
+        self.oss.versions, self.oss.page = True, 2
+        name = self.oss_pool()
+        self.stored(name, "a", self.raw(size=MIB))
+        self.stored(name, "b", self.raw(size=MIB))
+        self.v("vol-delete", "--pool", name, "b")
+        content = self.contents()[0]
+        kind = type(self.oss.objects[content])
+        theirs = [(PREFIX + "/theirs", kind(b"x", "e", {}, "v1", 0)),
+                  (PREFIX + "/names/theirs", kind(b"y", "e", {}, "v2", 0))]
+        self.oss.old += theirs
+        self.oss.hidden |= {key for key, _ in theirs}
+        self.v("pool-destroy", name)
+        self.v("pool-delete", name)
+        self.assertEqual((self.oss.objects, self.oss.old), ({}, theirs))
+        self.assertEqual(self.oss.hidden, {key for key, _ in theirs})
+
     def test_storage_below_another_one(self):
         """It cannot be made any more, and what was made stays when the upper one is removed."""
         below = self.oss_pool(name="below", oss="prefix='%s/second'" % PREFIX)

@@ -13,13 +13,14 @@ import hashlib
 import hmac
 import json
 import re
-import sys
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, unquote_plus
+
+from told import Told
 
 PATH = "/ocean/api/"
 VERSION = "2014-05-26"
@@ -220,7 +221,7 @@ class Listener(ThreadingHTTPServer):
         pass
 
 
-class EcsServer:
+class EcsServer(Told):
     def __init__(self, keys=None, region="cn-hangzhou", port=0, oss=None):
         self.keys, self.region = keys or {"ak": "sk"}, region
         self.oss = oss          # an OssServer: what is imported must lie there
@@ -387,30 +388,6 @@ class EcsServer:
         self.images.pop(given.get("ImageId"), None)
         return {}
 
-    # ---- as a program
-
-    def command(self, words):
-        name, *rest = words
-        if name == "fault":
-            self.fault(rest[0], rest[1], int(rest[2]) if len(rest) > 2 else 1,
-                       rest[3] if len(rest) > 3 else "")
-            return "ok"
-        if name == "set":
-            setattr(self, rest[0], json.loads(rest[1]))
-            return "ok"
-        if name == "count":
-            return str(self.counts.get(rest[0], 0))
-        if name == "number":
-            return str(len(getattr(self, rest[0])))
-        return "unknown"
-
-
-def run(server):
-    print(server.port, flush=True)
-    for line in sys.stdin:
-        if line.split():
-            print(server.command(line.split()), flush=True)
-
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="a control endpoint on loopback")
@@ -418,4 +395,4 @@ if __name__ == "__main__":
     parser.add_argument("--key", default="ak")
     parser.add_argument("--secret", default="sk")
     options = parser.parse_args()
-    run(EcsServer({options.key: options.secret}, options.region))
+    EcsServer({options.key: options.secret}, options.region).run()

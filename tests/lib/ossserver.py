@@ -13,10 +13,8 @@ import ctypes
 import email.utils
 import hashlib
 import hmac
-import json
 import re
 import ssl
-import sys
 import threading
 import time
 import uuid
@@ -26,8 +24,11 @@ from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from told import Told
+
 SKEW = 900
 PART_MIN = 100 * 1024
+MARK = "-"      # version of the mark that a removal makes
 V1_SIGNED = set("acl append bucketInfo callback callback-var cloudboxes continuation-token delete "
                 "location objectMeta partNumber position regionList response-cache-control "
                 "response-content-disposition response-content-encoding "
@@ -260,7 +261,8 @@ class Handler(BaseHTTPRequestHandler):
     def operation(self):
         q, m = self.query, self.command
         if self.key is None:
-            for name, op in (("uploads", "ListUploads"), ("bucketInfo", "BucketInfo"),
+            for name, op in (("uploads", "ListUploads"), ("versions", "ListVersions"),
+                             ("bucketInfo", "BucketInfo"),
                              ("stat", "BucketStat"), ("list-type", "List")):
                 if m == "GET" and name in q:
                     return op
@@ -425,7 +427,14 @@ class Handler(BaseHTTPRequestHandler):
         self.xml("CopyObjectResult", f'<ETag>"{new.etag}"</ETag>')
 
     def do_head(self):
-        found = self.find()
+        version = self.query.get("versionId")
+        owner = self.server.owner
+        with owner.lock:
+            found = next((o for k, o in [*owner.objects.items(), *owner.old]
+                          if (k, o.version) == (self.key, version)), None) if version else None
+        if version and not found:
+            raise Refused(405 if version == MARK else 404, "NoSuchVersion", "no such version")
+        found = found or self.find()
         self.answer(200, b"", self.object_headers(found), len(found.data))
 
     def do_get(self):
@@ -460,6 +469,8 @@ class Handler(BaseHTTPRequestHandler):
                 if owner.versions and not version:      # a marker hides it
                     owner.old.append((self.key, found))
                     owner.hidden.add(self.key)
+            if version == MARK:
+                owner.hidden.discard(self.key)
             if version:
                 owner.old = [(k, o) for k, o in owner.old if (k, o.version) != (self.key, version)]
                 self.show_again()
@@ -510,6 +521,22 @@ class Handler(BaseHTTPRequestHandler):
         at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(found.modified))
         return (f"<Contents><Key>{self.key_text(key)}</Key><Size>{len(found.data)}</Size>"
                 f'<ETag>"{found.etag}"</ETag><LastModified>{at}</LastModified></Contents>')
+
+    def do_list_versions(self):
+        owner = self.server.owner
+        start = (self.query.get("key-marker") or "", self.query.get("version-id-marker") or "~")
+        with owner.lock:
+            all_ = sorted([(k, MARK) for k in owner.hidden] + [
+                (k, o.version) for k, o in [*owner.objects.items(), *owner.old]])
+        names, more = self.page([n for n in all_
+                                 if n[0].startswith(self.query.get("prefix") or "")], start)
+        text = "".join("<{0}><Key>{1}</Key><VersionId>{2}</VersionId></{0}>".format(
+            "DeleteMarker" if v == MARK else "Version", self.key_text(k), v) for k, v in names)
+        text += f"<EncodingType>url</EncodingType><IsTruncated>{str(more).lower()}</IsTruncated>"
+        if more:
+            text += (f"<NextKeyMarker>{self.key_text(names[-1][0])}</NextKeyMarker>"
+                     f"<NextVersionIdMarker>{names[-1][1]}</NextVersionIdMarker>")
+        self.xml("ListVersionsResult", text)
 
     def do_list_uploads(self):
         owner = self.server.owner
@@ -563,6 +590,8 @@ class Handler(BaseHTTPRequestHandler):
         number = int(self.query["partNumber"])
         if not 1 <= number <= 10000:
             raise Refused(400, "InvalidArgument", "part number")
+        if owner.signature == "s3" and "Content-MD5" not in self.headers:
+            raise Refused(400, "InvalidRequest", "a bucket with a lock wants Content-MD5")
         with owner.lock:
             self.upload().parts[number] = self.body
             owner.in_flight_bytes += len(self.body)
@@ -700,6 +729,12 @@ def _etag(handler, headers, body, announced):
     return body, announced
 
 
+def _no_sum(handler, headers, body, announced):
+    headers["ETag"] = '"1"'
+    headers.pop("x-oss-hash-crc64ecma", None)
+    return body, announced
+
+
 def _no_etag(handler, headers, body, announced):
     body = re.sub(b"<ETag>.*</ETag>", b"<ETag></ETag>", body)
     return body, len(body)
@@ -710,7 +745,7 @@ def _flip(handler, headers, body, announced):
 
 
 FAULTS_AFTER = {"truncate": _truncate, "short": _short, "long": _long, "crc": _crc,
-                "etag": _etag, "no-etag": _no_etag, "flip": _flip}
+                "etag": _etag, "no-sum": _no_sum, "no-etag": _no_etag, "flip": _flip}
 
 
 class Listener(ThreadingHTTPServer):
@@ -721,7 +756,7 @@ class Listener(ThreadingHTTPServer):
         pass
 
 
-class OssServer:
+class OssServer(Told):
     def __init__(self, bucket="images", keys=None, region="cn-hangzhou", signature=None,
                  cname=False, virtual_only=False, certificate=None, port=0):
         self.bucket, self.region, self.signature = bucket, region, signature
@@ -784,17 +819,6 @@ class OssServer:
 
     def command(self, words):
         name, *rest = words
-        if name == "fault":
-            self.fault(rest[0], rest[1], int(rest[2]) if len(rest) > 2 else 1,
-                       rest[3] if len(rest) > 3 else "", int(rest[4]) if len(rest) > 4 else 0)
-            return "ok"
-        if name == "set":
-            setattr(self, rest[0], json.loads(rest[1]))
-            return "ok"
-        if name == "count":
-            return str(self.counts.get(rest[0], 0))
-        if name == "number":
-            return str(len(getattr(self, rest[0])))
         if name == "sha256":
             return hashlib.sha256(self.objects[rest[0]].data).hexdigest()
         if name == "meta":
@@ -812,14 +836,7 @@ class OssServer:
                 self.page = self.skew = self.rate = 0
                 self.versions = self.no_crc = False
             return "ok"
-        return "unknown"
-
-
-def run(server):
-    print(server.port, flush=True)
-    for line in sys.stdin:
-        if line.split():
-            print(server.command(line.split()), flush=True)
+        return super().command(words)
 
 
 if __name__ == "__main__":
@@ -833,5 +850,5 @@ if __name__ == "__main__":
     parser.add_argument("--virtual-only", action="store_true")
     parser.add_argument("--certificate", help="PEM of certificate and key: speak TLS")
     options = parser.parse_args()
-    run(OssServer(options.bucket, {options.key: options.secret}, options.region,
-                  options.signature, options.cname, options.virtual_only, options.certificate))
+    OssServer(options.bucket, {options.key: options.secret}, options.region, options.signature,
+              options.cname, options.virtual_only, options.certificate).run()
