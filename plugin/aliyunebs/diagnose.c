@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "definition.h"
+#include "../diagnosis.h"
 #include "diagnose.h"
 #include "open.h"
 #include "../imagestore/throw.h"
@@ -24,24 +25,6 @@ typedef struct {
     gboolean reached;  /* the bucket answers us */
     gint64 date;       /* seconds since 1970, by the storage's clock; 0: it was not said */
 } Diagnosis;
-
-static void tell(Diagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy,
-                 const char *format, ...) G_GNUC_PRINTF(4, 5);
-
-static void
-tell(Diagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy, const char *format, ...)
-{
-    g_autofree char *detail = NULL;
-    VimgPluginStep step = {.size = sizeof(step), .name = diagnosis->step, .verdict = verdict};
-    va_list args;
-
-    va_start(args, format);
-    detail = g_strdup_vprintf(format, args);
-    va_end(args);
-    step.detail = detail;
-    step.remedy = remedy;
-    diagnosis->sink(&step, diagnosis->data);
-}
 
 static const char *
 find_remedy(const GError *error)

@@ -157,13 +157,13 @@ writer_read(gpointer writer, guint64 offset, gsize size, VimgExtent *out, GError
 static gboolean
 writer_write(gpointer writer, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
 {
-    return vimg_ceph_writer_write(writer, buffer->data + offset, size, error);
+    return vimg_ceph_writer_write(writer, buffer, offset, size, error);
 }
 
 static gboolean
 writer_hole(gpointer writer, guint64 length, GError **error)
 {
-    return vimg_ceph_writer_write(writer, NULL, length, error);
+    return vimg_ceph_writer_write(writer, NULL, 0, length, error);
 }
 
 static gboolean

@@ -42,6 +42,8 @@ static const struct {
     {"rados_mon_op_timeout", "10"},
     /* content is written once, in whole objects */
     {"rbd_cache", "false"},
+    /* and its buffers never change */
+    {"rbd_disable_zero_copy_writes", "false"},
 };
 
 /* ---- errors ----------------------------------------------------------------------------- */

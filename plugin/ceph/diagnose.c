@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "../diagnosis.h"
 #include "diagnose.h"
 #include "login.h"
 #include "monitor.h"
@@ -27,24 +28,6 @@ typedef struct {
     gboolean live;        /* at least one monitor speaks Ceph */
     VimgCluster *cluster; /* NULL: it does not let us in */
 } Diagnosis;
-
-static void tell(Diagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy,
-                 const char *format, ...) G_GNUC_PRINTF(4, 5);
-
-static void
-tell(Diagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy, const char *format, ...)
-{
-    g_autofree char *detail = NULL;
-    VimgPluginStep step = {.size = sizeof(step), .name = diagnosis->step, .verdict = verdict};
-    va_list args;
-
-    va_start(args, format);
-    detail = g_strdup_vprintf(format, args);
-    va_end(args);
-    step.detail = detail;
-    step.remedy = remedy;
-    diagnosis->sink(&step, diagnosis->data);
-}
 
 static gint64
 until(gint64 seconds)

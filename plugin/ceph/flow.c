@@ -5,21 +5,22 @@
  */
 #include "config.h"
 
+#include <sys/uio.h>
+
 #include "flow.h"
 #include "../thread.h"
 #include "throw.h"
-#include "zero.h"
 
-#define WINDOW 16   /* blocks in flight */
-#define CHUNK 65536 /* bytes; a run of zeros of less is written */
-#define MAX_RUNS 64 /* of a block: one write each */
+#define WINDOW 16 /* blocks in flight */
+#define MARGIN 2  /* seconds for librados to give up a write itself */
 #define NAP (G_USEC_PER_SEC / 2)
 
 typedef struct {
     VimgCephFlow *flow;
-    VimgBuffer *data;
-    guint64 offset;
-    guint pending; /* writes */
+    VimgCephBlock *data;
+    GArray *runs; /* of VimgCephRun */
+    guint next;   /* of them, to be written */
+    gboolean done;
     gboolean failed;
 } Block;
 
@@ -28,16 +29,12 @@ struct _VimgCephFlow {
     VimgPluginJob *job;
     guint64 sent; /* through __atomic builtins */
 
-    pthread_mutex_t lock; /* guards what follows, and .pending and .failed of blocks */
+    pthread_mutex_t lock; /* guards what follows, and .done and .failed of blocks */
     pthread_cond_t changed;
     GQueue blocks; /* of Block, in order; a failed one stays, as nothing behind it counts */
     int result;    /* of the first write that failed */
+    gint64 moved;  /* when a write ended last, or the first of those on their way began */
 };
-
-typedef struct {
-    gsize start;
-    gsize end;
-} Run;
 
 VimgCephFlow *
 vimg_ceph_flow_new(rbd_image_t image, VimgPluginJob *job)
@@ -57,7 +54,8 @@ free_block(gpointer data)
 {
     Block *block = data;
 
-    vimg_buffer_unref(block->data);
+    vimg_ceph_block_free(block->data);
+    g_array_unref(block->runs);
     g_free(block);
 }
 
@@ -70,7 +68,7 @@ vimg_ceph_flow_free(VimgCephFlow *flow)
         return;
     thread_must(pthread_mutex_lock(&flow->lock));
     for (link = flow->blocks.head; link; link = link->next) {
-        while (((Block *)link->data)->pending > 0)
+        while (!((Block *)link->data)->done)
             thread_must(pthread_cond_wait(&flow->changed, &flow->lock));
     }
     thread_must(pthread_mutex_unlock(&flow->lock));
@@ -88,8 +86,22 @@ forget_durable(VimgCephFlow *flow)
 {
     Block *block;
 
-    while ((block = g_queue_peek_head(&flow->blocks)) && block->pending == 0 && !block->failed)
+    while ((block = g_queue_peek_head(&flow->blocks)) && block->done && !block->failed)
         free_block(g_queue_pop_head(&flow->blocks));
+}
+
+/*
+ * A write ends when nobody uses its buffers any more, those too that wait to be sent to an OSD that
+ * does not read: librados gives it up in time, but does not say so.
+ */
+static void
+look_for_stall(VimgCephFlow *flow)
+{
+    gint64 patience = (vimg_cluster_osd_seconds + MARGIN) * G_USEC_PER_SEC;
+
+    if (flow->blocks.length > 0 && flow->result == 0 &&
+        g_get_monotonic_time() - flow->moved > patience)
+        flow->result = -ETIMEDOUT;
 }
 
 /* Until at most @most blocks are in flight, or one failed, or some time passed. */
@@ -102,6 +114,7 @@ wait_a_while(VimgCephFlow *flow, guint most, int *result)
     if (flow->blocks.length > most && flow->result == 0) {
         cond_wait_until(&flow->changed, &flow->lock, g_get_monotonic_time() + NAP);
         forget_durable(flow);
+        look_for_stall(flow);
     }
     *result = flow->result;
     return flow->blocks.length <= most || flow->result < 0;
@@ -127,7 +140,7 @@ settle(Block *block, int result)
     VimgCephFlow *flow = block->flow;
 
     LOCK_GUARD(&flow->lock);
-    block->pending--;
+    block->done = TRUE;
     if (result < 0) {
         block->failed = TRUE;
         flow->result = flow->result < 0 ? flow->result : result;
@@ -135,19 +148,34 @@ settle(Block *block, int result)
     pthread_cond_broadcast(&flow->changed);
 }
 
+static void write_next(Block *block);
+
+/*
+ * One after the other: RBD notes in its map that an object is there before the first write to it.
+ * If that fails, a second one on its way would make an object that the map does not know.
+ */
 static void
 note_written(rbd_completion_t completion, void *data)
 {
     int result = (int)rbd_aio_get_return_value(completion);
+    Block *block = data;
 
     rbd_aio_release(completion);
-    settle(data, result);
+    thread_must(pthread_mutex_lock(&block->flow->lock));
+    block->flow->moved = g_get_monotonic_time();
+    thread_must(pthread_mutex_unlock(&block->flow->lock));
+    if (result < 0 || block->next == block->runs->len)
+        settle(block, result);
+    else
+        write_next(block);
 }
 
 static void
-write_run(Block *block, const Run *run)
+write_next(Block *block)
 {
-    const char *data = (const char *)block->data->data + run->start;
+    const VimgCephRun *run = &g_array_index(block->runs, VimgCephRun, block->next++);
+    g_autoptr(GArray) iov = vimg_ceph_block_iov(block->data, run);
+    guint64 offset = vimg_ceph_block_offset(block->data) + run->start;
     rbd_completion_t completion;
     int result = rbd_aio_create_completion(block, note_written, &completion);
 
@@ -155,59 +183,37 @@ write_run(Block *block, const Run *run)
         settle(block, result);
         return;
     }
-    result = rbd_aio_write2(block->flow->image, block->offset + run->start, run->end - run->start,
-                            data, completion,
-                            LIBRADOS_OP_FLAG_FADVISE_SEQUENTIAL | LIBRADOS_OP_FLAG_FADVISE_NOCACHE);
+    __atomic_add_fetch(&block->flow->sent, run->end - run->start, __ATOMIC_RELAXED);
+    result = rbd_aio_writev(block->flow->image, (const struct iovec *)(void *)iov->data,
+                            (int)iov->len, offset, completion);
     if (result < 0) {
         rbd_aio_release(completion);
         settle(block, result);
     }
 }
 
-/* Returns: number of runs that are not zeros. */
-static guint
-find_runs(const VimgBuffer *data, Run *runs)
-{
-    guint n = 0;
-    gsize at;
-
-    for (at = 0; at < data->size; at += CHUNK) {
-        gsize end = MIN(at + CHUNK, data->size);
-
-        if (is_zero(data->data + at, end - at))
-            continue;
-        if (n > 0 && (runs[n - 1].end == at || n == MAX_RUNS))
-            runs[n - 1].end = end;
-        else
-            runs[n++] = (Run){.start = at, .end = end};
-    }
-    return n;
-}
-
 gboolean
-vimg_ceph_flow_push(VimgCephFlow *flow, VimgBuffer *data, guint64 offset, GError **error)
+vimg_ceph_flow_push(VimgCephFlow *flow, VimgCephBlock **data, GError **error)
 {
-    Run runs[MAX_RUNS];
-    guint n = find_runs(data, runs);
+    g_autoptr(GArray) runs = vimg_ceph_block_runs(*data);
     Block *block;
-    guint i;
 
     if (!vimg_ceph_check_job(flow->job, error) || !wait_until(flow, WINDOW - 1, error))
         return FALSE;
-    if (n == 0)
+    if (runs->len == 0) {
+        g_clear_pointer(data, vimg_ceph_block_free);
         return TRUE;
+    }
     block = g_new0(Block, 1);
     block->flow = flow;
-    block->data = vimg_buffer_ref(data);
-    block->offset = offset;
-    block->pending = n;
+    block->data = g_steal_pointer(data);
+    block->runs = g_steal_pointer(&runs);
     thread_must(pthread_mutex_lock(&flow->lock));
+    if (g_queue_is_empty(&flow->blocks))
+        flow->moved = g_get_monotonic_time();
     g_queue_push_tail(&flow->blocks, block);
     thread_must(pthread_mutex_unlock(&flow->lock));
-    for (i = 0; i < n; i++) {
-        __atomic_add_fetch(&flow->sent, runs[i].end - runs[i].start, __ATOMIC_RELAXED);
-        write_run(block, &runs[i]);
-    }
+    write_next(block);
     return TRUE;
 }
 
@@ -225,7 +231,7 @@ vimg_ceph_flow_durable(VimgCephFlow *flow, guint64 otherwise)
     LOCK_GUARD(&flow->lock);
     forget_durable(flow);
     block = g_queue_peek_head(&flow->blocks);
-    return block ? block->offset : otherwise;
+    return block ? vimg_ceph_block_offset(block->data) : otherwise;
 }
 
 gboolean

@@ -6,7 +6,7 @@
 #ifndef VIMG_CEPH_FLOW_H
 #define VIMG_CEPH_FLOW_H
 
-#include "store.h"
+#include "block.h"
 
 typedef struct _VimgCephFlow VimgCephFlow;
 
@@ -16,10 +16,10 @@ VimgCephFlow *vimg_ceph_flow_new(rbd_image_t image, VimgPluginJob *job);
 void vimg_ceph_flow_free(VimgCephFlow *flow);
 
 /*
- * Writes all of @block to @offset but its runs of zeros; FALSE also if an earlier one failed.
- * Blocks come in the order of their offsets.
+ * Writes all of *@block but its runs of zeros, and takes it; FALSE, also if an earlier one failed,
+ * and *@block is still the caller's.  Blocks come in the order of their offsets.
  */
-gboolean vimg_ceph_flow_push(VimgCephFlow *flow, VimgBuffer *block, guint64 offset, GError **error);
+gboolean vimg_ceph_flow_push(VimgCephFlow *flow, VimgCephBlock **block, GError **error);
 /* Waits until all is durable. */
 gboolean vimg_ceph_flow_drain(VimgCephFlow *flow, GError **error);
 /* Returns: offset of the first block that is not durable; @otherwise if all are. */

@@ -23,9 +23,8 @@ struct _VimgCephWriter {
     guint64 at;             /* the next byte */
     guint64 size;           /* of the RBD image */
     gsize unit;
-    VimgBuffer *block; /* what is not sent yet; NULL: nothing but zeros since the last multiple */
-    guint64 block_start;
-    guint64 noted; /* the position others see; through __atomic builtins */
+    VimgCephBlock *block; /* what is not sent yet; NULL: only zeros since the last multiple */
+    guint64 noted;        /* the position others see; through __atomic builtins */
 
     VimgCephStream *old; /* what is stored, from where it was read last; NULL: not read */
     guint64 old_at;

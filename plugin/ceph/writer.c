@@ -35,7 +35,7 @@ writer_free(VimgCephWriter *writer)
     g_clear_pointer(&writer->piece.data, vimg_buffer_unref);
     if (writer->image)
         vimg_ceph_closing(writer->cluster, writer->image, writer->flow, writer->old);
-    vimg_buffer_unref(writer->block);
+    vimg_ceph_block_free(writer->block);
     vimg_ceph_digest_free(writer->digest);
     vimg_ceph_record_free(writer->record);
     vimg_cluster_unref(writer->cluster);
@@ -290,7 +290,8 @@ note_position(VimgCephWriter *writer, guint64 position, GError **error)
 static guint64
 durable_end(VimgCephWriter *writer)
 {
-    return vimg_ceph_flow_durable(writer->flow, writer->block ? writer->block_start : writer->at);
+    return vimg_ceph_flow_durable(
+        writer->flow, writer->block ? vimg_ceph_block_offset(writer->block) : writer->at);
 }
 
 /* The OSDs of a full cluster do not refuse writes: they let them wait until there is room. */
@@ -314,10 +315,8 @@ send_block(VimgCephWriter *writer, GError **error)
     GError *local = NULL;
     guint64 durable;
 
-    if (writer->block &&
-        !vimg_ceph_flow_push(writer->flow, writer->block, writer->block_start, &local))
+    if (writer->block && !vimg_ceph_flow_push(writer->flow, &writer->block, &local))
         return explain(writer, local, error);
-    g_clear_pointer(&writer->block, vimg_buffer_unref);
     durable = durable_end(writer);
     if (durable < writer->noted + NOTE_EVERY)
         return TRUE;
@@ -336,34 +335,21 @@ make_room(VimgCephWriter *writer, guint64 end, GError **error)
                                    error);
 }
 
-/* At most to the end of a block. */
-static void
-fill_block(VimgCephWriter *writer, const guint8 *data, gsize size)
-{
-    if (!writer->block) {
-        writer->block = vimg_buffer_new(writer->unit - writer->at % writer->unit);
-        writer->block->size = 0;
-        writer->block_start = writer->at;
-    }
-    if (data)
-        memcpy(writer->block->data + writer->block->size, data, size);
-    else
-        memset(writer->block->data + writer->block->size, 0, size);
-    writer->block->size += size;
-}
-
 static gboolean
-store(VimgCephWriter *writer, const guint8 *data, guint64 size, GError **error)
+store(VimgCephWriter *writer, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
     while (size > 0) {
+        /* at most to the end of a block */
         guint64 n = MIN(size, writer->unit - writer->at % writer->unit);
 
-        if (!data && !writer->block)
-            n = size;
+        if (!writer->block && buffer)
+            writer->block = vimg_ceph_block_new(writer->at);
+        if (writer->block)
+            vimg_ceph_block_add(writer->block, buffer, offset, n);
         else
-            fill_block(writer, data, n);
+            n = size;
         writer->at += n;
-        data = data ? data + n : NULL;
+        offset += n;
         size -= n;
         if ((writer->at % writer->unit == 0 || !writer->block) && !send_block(writer, error))
             return FALSE;
@@ -372,9 +358,11 @@ store(VimgCephWriter *writer, const guint8 *data, guint64 size, GError **error)
 }
 
 gboolean
-vimg_ceph_writer_write(VimgCephWriter *writer, const guint8 *data, guint64 size, GError **error)
+vimg_ceph_writer_write(VimgCephWriter *writer, VimgBuffer *buffer, gsize offset, guint64 size,
+                       GError **error)
 {
     guint64 known = writer->at < writer->durable ? MIN(size, writer->durable - writer->at) : 0;
+    const guint8 *data = buffer ? buffer->data + offset : NULL;
 
     if (!vimg_ceph_check_job(writer->job, error))
         return FALSE;
@@ -387,7 +375,7 @@ vimg_ceph_writer_write(VimgCephWriter *writer, const guint8 *data, guint64 size,
     if (writer->at >= writer->durable)
         drop_old(writer);
     return make_room(writer, writer->at + (size - known), error) &&
-           store(writer, data ? data + known : NULL, size - known, error);
+           store(writer, data ? buffer : NULL, offset + known, size - known, error);
 }
 
 void

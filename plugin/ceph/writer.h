@@ -18,9 +18,9 @@ VimgCephWriter *vimg_ceph_writer_open(VimgCephStore *store, const char *uuid,
 void vimg_ceph_writer_format(VimgCephWriter *writer, const char *format);
 gboolean vimg_ceph_writer_read(VimgCephWriter *writer, guint64 offset, gsize size, VimgExtent *out,
                                GError **error);
-/* @data NULL: zeros. */
-gboolean vimg_ceph_writer_write(VimgCephWriter *writer, const guint8 *data, guint64 size,
-                                GError **error);
+/* @buffer NULL: zeros. */
+gboolean vimg_ceph_writer_write(VimgCephWriter *writer, VimgBuffer *buffer, gsize offset,
+                                guint64 size, GError **error);
 gboolean vimg_ceph_writer_finish(VimgCephWriter *owned, gboolean seal, const VimgPluginImage *image,
                                  VimgPluginImage *out, GError **error);
 void vimg_ceph_writer_abort(VimgCephWriter *owned);

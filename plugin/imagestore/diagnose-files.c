@@ -66,23 +66,22 @@ tell_failure(VimgDiagnosis *diagnosis, gsize i, int result)
     if (result == ENOTCONN)
         vimg_diagnosis_unread(diagnosis, what, result);
     else if (result == EROFS)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_WARNING,
-                            _("mount it writable, unless images are only to be read"), "%s",
-                            _("it is read-only: images can be read, not stored or deleted"));
+        tell(diagnosis, VIMG_STEP_WARNING,
+             _("mount it writable, unless images are only to be read"), "%s",
+             _("it is read-only: images can be read, not stored or deleted"));
     else if (result == EACCES || result == EPERM)
-        vimg_diagnosis_tell(
+        tell(
             diagnosis, VIMG_STEP_FAILED,
             _("let the daemon's user write there: owner, mode, root_squash of an NFS export, SELinux label"),
             "%s: %s", what, g_strerror(result));
     else if (result == ENOSPC || result == EDQUOT)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
-                            _("make room: purge images, clean up, or enlarge the file system"),
-                            "%s: %s", what, g_strerror(result));
+        tell(diagnosis, VIMG_STEP_FAILED,
+             _("make room: purge images, clean up, or enlarge the file system"), "%s: %s", what,
+             g_strerror(result));
     else
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
-                            _("keep the store on a file system that can do this"),
-                            _("%1$s: %2$s, where '%3$s' is right"), what, g_strerror(result),
-                            g_strerror(trials[i].result));
+        tell(diagnosis, VIMG_STEP_FAILED, _("keep the store on a file system that can do this"),
+             _("%1$s: %2$s, where '%3$s' is right"), what, g_strerror(result),
+             g_strerror(trials[i].result));
 }
 
 static int
@@ -149,9 +148,8 @@ vimg_diagnose_files(VimgDiagnosis *diagnosis)
     if (result == 0) {
         result = measure(diagnosis, dir);
         if (result == 0)
-            vimg_diagnosis_tell(
-                diagnosis, VIMG_STEP_OK, NULL, "%s",
-                _("files are made, moved, removed and made durable as they must be"));
+            tell(diagnosis, VIMG_STEP_OK, NULL, "%s",
+                 _("files are made, moved, removed and made durable as they must be"));
         else
             tell_failure(diagnosis, SYNC_TRIAL, result);
     }

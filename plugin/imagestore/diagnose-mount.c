@@ -110,8 +110,8 @@ judge_type(VimgDiagnosis *diagnosis, const Mount *mount)
 
     for (i = 0; i < G_N_ELEMENTS(volatile_types); i++) {
         if (strcmp(mount->type, volatile_types[i].type) == 0) {
-            vimg_diagnosis_tell(diagnosis, VIMG_STEP_WARNING, _("keep the store on a disk"),
-                                "%s: %s", mount->type, _(volatile_types[i].why));
+            tell(diagnosis, VIMG_STEP_WARNING, _("keep the store on a disk"), "%s: %s", mount->type,
+                 _(volatile_types[i].why));
             return FALSE;
         }
     }
@@ -125,9 +125,8 @@ judge_options(VimgDiagnosis *diagnosis, const Mount *mount)
 
     for (i = 0; i < G_N_ELEMENTS(risky_options); i++) {
         if (has_option(mount, risky_options[i].option)) {
-            vimg_diagnosis_tell(diagnosis, VIMG_STEP_WARNING, _("mount it without that option"),
-                                "%s, %s: %s", mount->type, risky_options[i].option,
-                                _(risky_options[i].why));
+            tell(diagnosis, VIMG_STEP_WARNING, _("mount it without that option"), "%s, %s: %s",
+                 mount->type, risky_options[i].option, _(risky_options[i].why));
             return FALSE;
         }
     }
@@ -141,20 +140,18 @@ vimg_diagnose_mount_in(VimgDiagnosis *diagnosis, const char *mounts)
     g_auto(Mount) mount = {0};
 
     if (!find_mount(mounts, path, &mount)) {
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
-                            _("the mounts of this host cannot be read"));
+        tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s", _("the mounts of this host cannot be read"));
         return;
     }
     if (!judge_type(diagnosis, &mount) || !judge_options(diagnosis, &mount))
         return;
     if (g_str_has_prefix(mount.type, "nfs"))
-        vimg_diagnosis_tell(
+        tell(
             diagnosis, VIMG_STEP_OK, NULL,
             _("%1$s, mounted at '%2$s'; whether its server exports it as 'async', which loses data in a power cut, cannot be seen from here"),
             mount.type, mount.point);
     else
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL, _("%1$s, mounted at '%2$s'"), mount.type,
-                            mount.point);
+        tell(diagnosis, VIMG_STEP_OK, NULL, _("%1$s, mounted at '%2$s'"), mount.type, mount.point);
 }
 
 void

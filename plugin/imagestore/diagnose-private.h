@@ -9,6 +9,7 @@
 #ifndef VIMG_IMAGESTORE_DIAGNOSE_PRIVATE_H
 #define VIMG_IMAGESTORE_DIAGNOSE_PRIVATE_H
 
+#include "../diagnosis.h"
 #include "diagnose.h"
 #include "sftp/session.h"
 #include "store.h"
@@ -28,10 +29,6 @@ typedef struct {
     gint64 skew;           /* seconds that the storage's clock is ahead of ours */
     gint64 latency;        /* microseconds until a small file was durable, at worst */
 } VimgDiagnosis;
-
-/* The verdict on the present step.  @remedy: NULL: nothing is to be done. */
-void vimg_diagnosis_tell(VimgDiagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy,
-                         const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 /* The verdict where @path was not read, @result being a value of errno. */
 void vimg_diagnosis_unread(VimgDiagnosis *diagnosis, const char *path, int result);

@@ -73,14 +73,12 @@ tell_step(VimgDiagnosis *diagnosis, const Walk *walk, int step, const GError *er
 {
     diagnosis->step = steps[step].name;
     if (error && step == failed_step(walk))
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, remedy_for(step, error), "%s",
-                            error->message);
+        tell(diagnosis, VIMG_STEP_FAILED, remedy_for(step, error), "%s", error->message);
     else if (step > walk->at)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
-                            _("not tried: an earlier step must be right first"));
+        tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
+             _("not tried: an earlier step must be right first"));
     else
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL, "%s",
-                            walk->what[step] ? walk->what[step] : "");
+        tell(diagnosis, VIMG_STEP_OK, NULL, "%s", walk->what[step] ? walk->what[step] : "");
 }
 
 /* As a transport goes it, but for the steps to be heard of and the server to be asked. */
@@ -143,11 +141,11 @@ vimg_diagnose_server(VimgDiagnosis *diagnosis)
                                    _(extensions[i].without));
     }
     if (lacks->len > 0)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_WARNING,
-                            _("let it run OpenSSH 6.5 or later, and refuse none of its requests"),
-                            _("it lacks extensions of SFTP%s"), lacks->str);
+        tell(diagnosis, VIMG_STEP_WARNING,
+             _("let it run OpenSSH 6.5 or later, and refuse none of its requests"),
+             _("it lacks extensions of SFTP%s"), lacks->str);
     else
-        vimg_diagnosis_tell(
+        tell(
             diagnosis, VIMG_STEP_OK, NULL,
             _("it knows all extensions of SFTP that are used; reads of %1$u and writes of %2$u bytes"),
             server->read_max, server->write_max);

@@ -27,22 +27,6 @@
 #define NAMED_MAX 8                        /* holders of leases in one detail */
 #define TIGHT(reserve) ((reserve) / 2 * 3) /* free space below which it soon ends */
 
-void
-vimg_diagnosis_tell(VimgDiagnosis *diagnosis, VimgStepVerdict verdict, const char *remedy,
-                    const char *format, ...)
-{
-    g_autofree char *detail = NULL;
-    VimgPluginStep step = {.size = sizeof(step), .name = diagnosis->step, .verdict = verdict};
-    va_list args;
-
-    va_start(args, format);
-    detail = g_strdup_vprintf(format, args);
-    va_end(args);
-    step.detail = detail;
-    step.remedy = remedy;
-    diagnosis->sink(&step, diagnosis->data);
-}
-
 /* The transport knows best why it does not answer. */
 static char *
 describe(const VimgDiagnosis *diagnosis, const char *path, int result)
@@ -65,7 +49,7 @@ vimg_diagnosis_unread(VimgDiagnosis *diagnosis, const char *path, int result)
 {
     g_autofree char *why = describe(diagnosis, path, result);
 
-    vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s", why);
+    tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s", why);
 }
 
 /* Returns: (transfer full) what is in @path; NULL: that is the verdict. */
@@ -91,9 +75,9 @@ tell_local(VimgDiagnosis *diagnosis)
 
     if (stat(dir, &st) < 0)
         memset(&st, 0, sizeof(st)); /* gone meanwhile */
-    vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL,
-                        _("'%1$s' is a directory of user %2$u and group %3$u, mode %4$o"), dir,
-                        st.st_uid, st.st_gid, st.st_mode & 07777);
+    tell(diagnosis, VIMG_STEP_OK, NULL,
+         _("'%1$s' is a directory of user %2$u and group %3$u, mode %4$o"), dir, st.st_uid,
+         st.st_gid, st.st_mode & 07777);
 }
 
 static void
@@ -108,15 +92,14 @@ look_at_directory(VimgDiagnosis *diagnosis)
     if (result == 0 && !remote)
         tell_local(diagnosis);
     else if (result == 0)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_OK, NULL, _("'%s' can be read"), diagnosis->where);
+        tell(diagnosis, VIMG_STEP_OK, NULL, _("'%s' can be read"), diagnosis->where);
     else if (result == ENOENT)
-        vimg_diagnosis_tell(
-            diagnosis, VIMG_STEP_FAILED,
-            known ? _("mount the storage there, or correct the path with virsh pool-edit")
-                  : _("virsh pool-build makes it"),
-            "'%s': %s", diagnosis->where, g_strerror(result));
+        tell(diagnosis, VIMG_STEP_FAILED,
+             known ? _("mount the storage there, or correct the path with virsh pool-edit")
+                   : _("virsh pool-build makes it"),
+             "'%s': %s", diagnosis->where, g_strerror(result));
     else if (result == EACCES || result == EPERM)
-        vimg_diagnosis_tell(
+        tell(
             diagnosis, VIMG_STEP_FAILED,
             remote
                 ? _("let the user that is logged in as read and enter it and all above it: owner, mode, SELinux label")
@@ -135,19 +118,18 @@ tell_missing(VimgDiagnosis *diagnosis, VimgPlace place)
     const VimgPluginPool *pool = diagnosis->pool;
 
     if (pool->store_id)
-        vimg_diagnosis_tell(
+        tell(
             diagnosis, VIMG_STEP_FAILED,
             _("mount it there; if it is lost for good, virsh pool-build --overwrite makes a new one"),
             _("store %1$s is not in '%2$s'"), pool->store_id, diagnosis->where);
     else if (place == VIMG_PLACE_FOREIGN && !pool->retrieve_existing)
-        vimg_diagnosis_tell(
+        tell(
             diagnosis, VIMG_STEP_FAILED,
             _("take another directory, or say <image:retrieve existing='yes'/> to make a store beside them"),
             _("'%s' holds files but no store"), diagnosis->where);
     else
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_WARNING,
-                            _("virsh pool-build or pool-start makes it"),
-                            _("'%s' holds no store yet"), diagnosis->where);
+        tell(diagnosis, VIMG_STEP_WARNING, _("virsh pool-build or pool-start makes it"),
+             _("'%s' holds no store yet"), diagnosis->where);
 }
 
 /* Returns: the first of its directories that is missing, or with @result unread; NULL: none is. */
@@ -193,28 +175,26 @@ look_at_store(VimgDiagnosis *diagnosis)
         store = peek(pool, &error);
     gap = store ? find_gap(diagnosis->transport, &result) : NULL;
     if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED))
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s",
-                            error->message);
+        tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s", error->message);
     else if (error)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
-                            _("bring store.json back from a copy, or use the program that made it"),
-                            "%s", error->message);
+        tell(diagnosis, VIMG_STEP_FAILED,
+             _("bring store.json back from a copy, or use the program that made it"), "%s",
+             error->message);
     else if (pool->store_id && strcmp(pool->store_id, store->uuid) != 0)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED,
-                            _("mount the right one there, or define another pool for this one"),
-                            _("'%1$s' holds store %2$s instead of store %3$s"), diagnosis->where,
-                            store->uuid, pool->store_id);
+        tell(diagnosis, VIMG_STEP_FAILED,
+             _("mount the right one there, or define another pool for this one"),
+             _("'%1$s' holds store %2$s instead of store %3$s"), diagnosis->where, store->uuid,
+             pool->store_id);
     else if (gap && result != 0 && result != ENOENT)
         vimg_diagnosis_unread(diagnosis, gap, result);
     else if (gap)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, _("bring it back from a copy"),
-                            _("the store lacks its directory '%s'"), gap);
+        tell(diagnosis, VIMG_STEP_FAILED, _("bring it back from a copy"),
+             _("the store lacks its directory '%s'"), gap);
     else
         diagnosis->store = g_steal_pointer(&store);
     if (diagnosis->store)
-        vimg_diagnosis_tell(
-            diagnosis, VIMG_STEP_OK, NULL, _("store %1$s, format %2$d, slices of %3$llu bytes"),
-            diagnosis->store->uuid, VIMG_STORE_FORMAT, ULL(diagnosis->store->slice_size));
+        tell(diagnosis, VIMG_STEP_OK, NULL, _("store %1$s, format %2$d, slices of %3$llu bytes"),
+             diagnosis->store->uuid, VIMG_STORE_FORMAT, ULL(diagnosis->store->slice_size));
 }
 
 static void
@@ -233,13 +213,13 @@ look_at_space(VimgDiagnosis *diagnosis)
         return;
     }
     if (result != 0) {
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, NULL, _("cannot get the free space: %s"),
-                            g_strerror(result));
+        tell(diagnosis, VIMG_STEP_FAILED, NULL, _("cannot get the free space: %s"),
+             g_strerror(result));
         return;
     }
     if (space.total == 0) {
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
-                            _("the server does not tell how much space is left"));
+        tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
+             _("the server does not tell how much space is left"));
         return;
     }
     if (space.available <= reserve)
@@ -249,7 +229,7 @@ look_at_space(VimgDiagnosis *diagnosis)
     available = g_format_size_full(space.available, G_FORMAT_SIZE_IEC_UNITS);
     total = g_format_size_full(space.total, G_FORMAT_SIZE_IEC_UNITS);
     kept = g_format_size_full(reserve, G_FORMAT_SIZE_IEC_UNITS);
-    vimg_diagnosis_tell(
+    tell(
         diagnosis, verdict,
         verdict == VIMG_STEP_OK
             ? NULL
@@ -264,10 +244,9 @@ look_at_latency(VimgDiagnosis *diagnosis)
 {
     gboolean slow = diagnosis->latency > LATENCY_MAX;
 
-    vimg_diagnosis_tell(diagnosis, slow ? VIMG_STEP_WARNING : VIMG_STEP_OK,
-                        slow ? _("see who else keeps the disk or the server busy") : NULL,
-                        _("a small file is durable after %llu microseconds at most"),
-                        ULL(diagnosis->latency));
+    tell(diagnosis, slow ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+         slow ? _("see who else keeps the disk or the server busy") : NULL,
+         _("a small file is durable after %llu microseconds at most"), ULL(diagnosis->latency));
 }
 
 static void
@@ -276,12 +255,11 @@ look_at_clock(VimgDiagnosis *diagnosis)
     gint64 skew = diagnosis->skew;
     gboolean off = ABS(skew) > SKEW_MAX;
 
-    vimg_diagnosis_tell(
-        diagnosis, off ? VIMG_STEP_WARNING : VIMG_STEP_OK,
-        off ? _("let this host and the server take their time from one source") : NULL,
-        skew < 0 ? _("the storage's clock is %llu seconds behind that of this host")
-                 : _("the storage's clock is %llu seconds ahead of that of this host"),
-        ULL(ABS(skew)));
+    tell(diagnosis, off ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+         off ? _("let this host and the server take their time from one source") : NULL,
+         skew < 0 ? _("the storage's clock is %llu seconds behind that of this host")
+                  : _("the storage's clock is %llu seconds ahead of that of this host"),
+         ULL(ABS(skew)));
 }
 
 /* ---- what lies in it -------------------------------------------------------------------- */
@@ -311,10 +289,10 @@ look_at_leases(VimgDiagnosis *diagnosis)
         }
         g_free((char *)items[i].dir);
     }
-    vimg_diagnosis_tell(diagnosis, dead > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
-                        dead > 0 ? _("an active pool ends them within a quarter of an hour") : NULL,
-                        _("%1$u leases, %2$u of them of processes that are gone%3$s"), names->len,
-                        dead, holders->str);
+    tell(diagnosis, dead > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+         dead > 0 ? _("an active pool ends them within a quarter of an hour") : NULL,
+         _("%1$u leases, %2$u of them of processes that are gone%3$s"), names->len, dead,
+         holders->str);
 }
 
 typedef struct {
@@ -368,12 +346,11 @@ look_at_images(VimgDiagnosis *diagnosis)
     if (images.unread > 0)
         vimg_diagnosis_unread(diagnosis, images.first, images.why);
     else if (names)
-        vimg_diagnosis_tell(
-            diagnosis, images.bad > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
-            images.bad > 0 ? _("the list of images names them with the reason; verify says more")
-                           : NULL,
-            _("%1$u images, %2$u in the trash; %3$u of all cannot be used"), images.present,
-            images.deleted, images.bad);
+        tell(diagnosis, images.bad > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+             images.bad > 0 ? _("the list of images names them with the reason; verify says more")
+                            : NULL,
+             _("%1$u images, %2$u in the trash; %3$u of all cannot be used"), images.present,
+             images.deleted, images.bad);
     g_free(images.first);
 }
 
@@ -409,15 +386,13 @@ look_at_leftovers(VimgDiagnosis *diagnosis)
     if (condemned.result != 0)
         vimg_diagnosis_unread(diagnosis, "gc", condemned.result);
     else if (!runs)
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s",
-                            error->message);
+        tell(diagnosis, VIMG_STEP_FAILED, answer_remedy(diagnosis), "%s", error->message);
     else
-        vimg_diagnosis_tell(
-            diagnosis, runs->len > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
-            runs->len > 0 ? _("the next cleanup ends them, once the jobs they wait for have ended")
-                          : NULL,
-            _("%1$u cleanups did not end, %2$llu slices wait to be freed"), runs->len,
-            ULL(condemned.n));
+        tell(diagnosis, runs->len > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+             runs->len > 0 ? _("the next cleanup ends them, once the jobs they wait for have ended")
+                           : NULL,
+             _("%1$u cleanups did not end, %2$llu slices wait to be freed"), runs->len,
+             ULL(condemned.n));
 }
 
 static void
@@ -428,11 +403,10 @@ look_at_damage(VimgDiagnosis *diagnosis)
 
     if (!names)
         return;
-    vimg_diagnosis_tell(
-        diagnosis, n > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
-        n > 0 ? _("store an image that holds them again, then clean up; look after the disk")
-              : NULL,
-        _("%u damaged slices were set aside"), n);
+    tell(diagnosis, n > 0 ? VIMG_STEP_WARNING : VIMG_STEP_OK,
+         n > 0 ? _("store an image that holds them again, then clean up; look after the disk")
+               : NULL,
+         _("%u damaged slices were set aside"), n);
 }
 
 /* ---- the way ---------------------------------------------------------------------------- */
@@ -494,8 +468,8 @@ take_step(VimgDiagnosis *diagnosis, gsize i)
     if (has(diagnosis, steps[i].needs))
         steps[i].look(diagnosis);
     else
-        vimg_diagnosis_tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
-                            _("not tried: an earlier step must be right first"));
+        tell(diagnosis, VIMG_STEP_SKIPPED, NULL, "%s",
+             _("not tried: an earlier step must be right first"));
 }
 
 void

@@ -45,7 +45,7 @@ writer_at(Fixture *fixture, const char *uuid, guint64 offset)
 }
 
 void
-content_send(VimgCephWriter *writer, const VimgBuffer *content, gsize from, gsize to)
+content_send(VimgCephWriter *writer, VimgBuffer *content, gsize from, gsize to)
 {
     static const gsize packets[] = {262120, 65536, 1, 1000003};
     g_autoptr(GError) error = NULL;
@@ -54,9 +54,9 @@ content_send(VimgCephWriter *writer, const VimgBuffer *content, gsize from, gsiz
     while (from < to) {
         gsize packet = packets[i++ % G_N_ELEMENTS(packets)];
         gsize n = MIN(packet, to - from);
-        const guint8 *data = content->data + from;
+        gboolean hole = is_zero(content->data + from, n) && i % 2;
 
-        vimg_ceph_writer_write(writer, is_zero(data, n) && i % 2 ? NULL : data, n, &error);
+        vimg_ceph_writer_write(writer, hole ? NULL : content, from, n, &error);
         g_assert_no_error(error);
         from += n;
     }
@@ -75,7 +75,7 @@ content_seal(VimgCephWriter *writer, const char *format, guint64 capacity, VimgP
 }
 
 char *
-content_upload(Fixture *fixture, const char *name, const VimgBuffer *content)
+content_upload(Fixture *fixture, const char *name, VimgBuffer *content)
 {
     g_autofree char *uuid = image_create(fixture, name);
     VimgCephWriter *writer = writer_at(fixture, uuid, 0);

@@ -15,12 +15,12 @@ VimgBuffer *content_new(gsize size, guint32 seed);
 
 VimgCephWriter *writer_at(Fixture *fixture, const char *uuid, guint64 offset);
 /* Bytes @from to @to of @content, in packets of odd sizes; runs of zeros come as holes. */
-void content_send(VimgCephWriter *writer, const VimgBuffer *content, gsize from, gsize to);
+void content_send(VimgCephWriter *writer, VimgBuffer *content, gsize from, gsize to);
 /* Completes an image of @format whose virtual size is @capacity. */
 gboolean content_seal(VimgCephWriter *writer, const char *format, guint64 capacity,
                       VimgPluginImage *out, GError **error);
 /* Returns: (transfer full) uuid of a new active raw image. */
-char *content_upload(Fixture *fixture, const char *name, const VimgBuffer *content);
+char *content_upload(Fixture *fixture, const char *name, VimgBuffer *content);
 
 /* What @uuid holds, from @offset on, is all of @content from there. */
 void assert_content(Fixture *fixture, const char *uuid, const VimgBuffer *content, guint64 offset);

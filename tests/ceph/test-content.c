@@ -172,7 +172,7 @@ read_back(VimgCephWriter *writer, const VimgBuffer *content, guint64 end)
 
 /* Interrupted at @end; goes on at @from, after a look back at it or not. */
 static void
-resume(Fixture *fixture, const VimgBuffer *content, guint64 end, guint64 from, gboolean look)
+resume(Fixture *fixture, VimgBuffer *content, guint64 end, guint64 from, gboolean look)
 {
     g_autofree char *name = g_strdup_printf("r%u", g_random_int());
     g_autofree char *uuid = image_create(fixture, name);
@@ -252,7 +252,7 @@ test_refused(Fixture *fixture, gconstpointer data)
     assert_error(&error, VIMG_ERROR_INVALID_ARG, "6291456 bytes");
     writer = writer_at(fixture, uuid, 0);
     content->data[5 * MIB + 3] ^= 1;
-    g_assert_false(vimg_ceph_writer_write(writer, content->data, 6 * MIB, &error));
+    g_assert_false(vimg_ceph_writer_write(writer, content, 0, 6 * MIB, &error));
     assert_error(&error, VIMG_ERROR_OPERATION_INVALID, "offset 5242883");
     content->data[5 * MIB + 3] ^= 1;
     vimg_ceph_writer_abort(writer);

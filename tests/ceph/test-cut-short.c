@@ -16,7 +16,7 @@
 /* ---- uploads ---------------------------------------------------------------------------- */
 
 static void
-finish(Fixture *fixture, const char *uuid, const VimgBuffer *content, guint64 from)
+finish(Fixture *fixture, const char *uuid, VimgBuffer *content, guint64 from)
 {
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) error = NULL;
@@ -56,7 +56,7 @@ test_cancelled_upload(Fixture *fixture, gconstpointer data)
         VimgCephWriter *writer = vimg_ceph_writer_open(fixture->store, uuid, &request, job, &error);
 
         if (writer)
-            whole = vimg_ceph_writer_write(writer, content->data, SIZE, &error);
+            whole = vimg_ceph_writer_write(writer, content, 0, SIZE, &error);
         if (!whole)
             assert_error(&error, VIMG_ERROR_ABORTED, "cancelled");
         if (writer)
