@@ -112,7 +112,8 @@ declare -A may=(
     [rpc]='util conf pool wire rpc'
     [host]='util conf image pool wire host'
     [cli]='util wire cli'
-    [daemon]='util conf image fetch pool wire rpc host daemon'
+    [exporter]='util exporter'
+    [daemon]='util conf image fetch pool wire rpc host exporter daemon'
 )
 for f in "${core[@]}"; do
     dir=${f#src/}

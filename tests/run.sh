@@ -191,6 +191,7 @@ suite_ctl() {
     build gcc
     integration test_ctl
     integration test_ctl_terminal
+    integration test_export
 }
 
 suite_plugin() {

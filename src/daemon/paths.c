@@ -83,6 +83,8 @@ vimg_paths_new(const VimgPathOptions *options)
     paths->plugin_dir =
         choose(options->plugin_dir, g_strdup(tree ? VIMG_BUILDDIR "/plugin" : VIMG_PLUGINDIR));
     paths->schema_dir = g_strdup(tree ? VIMG_SOURCEDIR "/xml" : VIMG_SCHEMADIR);
+    paths->export_program = g_strdup(tree ? VIMG_BUILDDIR "/src/exporter/virtimage-export"
+                                          : VIMG_LIBEXECDIR "/virtimage-export");
     return paths;
 }
 
@@ -98,6 +100,7 @@ vimg_paths_free(VimgPaths *paths)
     g_free(paths->live_dir);
     g_free(paths->plugin_dir);
     g_free(paths->schema_dir);
+    g_free(paths->export_program);
     g_free(paths);
 }
 

@@ -19,6 +19,7 @@ typedef struct {
     char *live_dir; /* below run_dir: the model's own */
     char *plugin_dir;
     char *schema_dir;
+    char *export_program;
 } VimgPaths;
 
 /* What the command line says; NULL: the default. */

@@ -41,6 +41,7 @@ struct _VimgModel {
     VimgBackends *backends;
     VimgSecrets *secrets;
     VimgJobs *jobs;
+    struct _VimgExports *exports;
     VimgEventSink sink; /* set before the model starts */
     gpointer sink_data;
 

@@ -1,0 +1,23 @@
+/*
+ * export-link.h: the daemon's side of what it and an export server say to each other
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_DAEMON_EXPORT_LINK_H
+#define VIMG_DAEMON_EXPORT_LINK_H
+
+#include "pool/model.h"
+#include "util/thread.h"
+
+typedef struct _VimgExportLink VimgExportLink;
+
+/*
+ * Questions that come on @fd, which it takes, are answered by @workers.  Both it and the model
+ * outlive what they still do for it after it was closed.
+ */
+VimgExportLink *vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers,
+                                     GError **error);
+/* Soon: nobody is waited for.  Accepts NULL. */
+void vimg_export_link_close(VimgExportLink *link);
+
+#endif
