@@ -48,8 +48,9 @@ struct _VimgSliceStore {
     gboolean read_only;
     guint pause;     /* microseconds at most until what another host holds is asked for again */
     char *state_dir; /* of this pool on this host; NULL: none */
-    guint timer;     /* heartbeats; 0: none */
-    guint collector; /* timer that goes on with collections; 0: none */
+    VimgPluginHost *host; /* NULL in tests */
+    guint timer;          /* heartbeats; 0: none */
+    guint collector;      /* timer that goes on with collections; 0: none */
     VimgUsage *usage;
     VimgWatch *watch;
     VimgCatalog *catalog;

@@ -223,7 +223,7 @@ info_of(const VimgExportRecord *record, gint64 now)
     return info;
 }
 
-gboolean
+char *
 vimg_exports_keep(VimgExports *exports, const char *pool, const char *image)
 {
     gint64 now = now_seconds();
@@ -238,9 +238,9 @@ vimg_exports_keep(VimgExports *exports, const char *pool, const char *image)
 
         if (strcmp(record->image, image) == 0 && strcmp(record->pool, pool) == 0 &&
             (export->idle.length > 0 || end_of(record) > now))
-            return TRUE;
+            return g_strdup(record->name);
     }
-    return FALSE;
+    return NULL;
 }
 
 /* Under lock.  All are compared, whichever it is, and each in the same time. */

@@ -58,10 +58,10 @@ void vimg_export_unref(VimgExport *export); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgExport, vimg_export_unref)
 
 /*
- * Whether an image of a pool, both by their uuids, is one that somebody may download.  Under the
- * pool's lock, if that is held.
+ * Whether an image of a pool, both by their uuids, is one that somebody may download.  Returns:
+ * (transfer full) what it was called; NULL: it is none
  */
-gboolean vimg_exports_keep(VimgExports *exports, const char *pool, const char *image);
+char *vimg_exports_keep(VimgExports *exports, const char *pool, const char *image);
 /* The record as it is now goes to its file. */
 gboolean vimg_export_save(VimgExports *exports, VimgExport *export, GError **error);
 

@@ -328,6 +328,8 @@ void vimg_session_sizes(VimgSession *session);
 gboolean vimg_session_probe(VimgSession *session, GError **error);
 /* A VimgStatusFunc. */
 void vimg_session_status(VimgSession *session, const GError *error, gpointer data);
+/* A VimgKeptFunc. */
+gboolean vimg_session_keeps(VimgSession *session, const char *uuid);
 
 /* Under the pool's lock: it lost its storage; what its storage answered. */
 void vimg_pool_set_lost(VimgPool *pool, const char *reason);

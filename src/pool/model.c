@@ -227,6 +227,7 @@ vimg_model_new(const VimgModelConfig *config, GError **error)
     vimg_services_set_state_dir(model->state_dir);
     vimg_services_set_secrets(model->secrets);
     vimg_services_set_status_func(vimg_session_status, model);
+    vimg_services_set_kept_func(vimg_session_keeps);
     model->backends = vimg_backends_new(config->plugin_dir, vimg_services_get());
     return g_steal_pointer(&model);
 }
@@ -324,6 +325,7 @@ vimg_model_free(VimgModel *model)
     vimg_exports_stop(model->exports);
     wait_for_tasks(model);
     close_pools(model);
+    vimg_services_set_kept_func(NULL);
     vimg_services_set_status_func(NULL, NULL);
     vimg_services_set_secrets(NULL);
     vimg_backends_free(model->backends);

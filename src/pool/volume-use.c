@@ -153,11 +153,10 @@ check_unread(VimgPool *pool, const char *uuid, GError **error)
 static gboolean
 check_unexported(VimgPool *pool, const char *uuid, GError **error)
 {
-    g_autofree char *name = NULL;
+    g_autofree char *name = vimg_exports_keep(pool->model->exports, pool->uuid_text, uuid);
 
-    if (!vimg_exports_keep(pool->model->exports, pool->uuid_text, uuid))
+    if (!name)
         return TRUE;
-    name = vimg_store_image_name(vimg_session_store(pool->session), uuid);
     return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                       _("volume '%s' is exported: revoke that first, or wait until it expires"),
                       name);
