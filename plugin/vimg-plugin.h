@@ -526,7 +526,7 @@ typedef struct {
 
     /*
      * required, all three, unless there is content() below.  @length 0: to the end; beyond the end:
-     * nothing.  The image is active.
+     * nothing.  The image is active, or in the trash and kept (image_kept())
      */
     gpointer (*reader_open)(gpointer handle, const char *uuid, guint64 offset, guint64 length,
                             VimgPluginJob *job, GError **error);

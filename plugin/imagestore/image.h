@@ -54,6 +54,9 @@ gboolean vimg_image_is_doubtful(const VimgStoredImage *image);
 /* VIMG_ERROR_NO_VOL: no such image, or it is in the trash. */
 gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
                          GError **error);
+/* The same, but one in the trash is taken that is promised to somebody on this host. */
+gboolean vimg_image_load_kept(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
+                              GError **error);
 /* Why a published image cannot be read, as far as can be seen without reading its index; NULL. */
 char *vimg_image_find_fault(const VimgStoredImage *image);
 /* (transfer full) the index of a published image with a manifest, checked against it. */

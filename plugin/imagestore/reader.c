@@ -113,7 +113,7 @@ vimg_slice_reader_index(VimgSliceStore *store, const char *uuid, VimgManifest **
     g_auto(VimgStoredImage) image = {0};
     VimgIndex *index;
 
-    if (!vimg_image_load(store, uuid, &image, error))
+    if (!vimg_image_load_kept(store, uuid, &image, error))
         return NULL;
     if (!image.published) {
         throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the image is not complete yet"));

@@ -33,8 +33,8 @@ VimgSliceStore *vimg_slice_reader_store(const VimgSliceReader *reader);
 gboolean vimg_slice_reader_lease(VimgSliceStore *store, VimgLease **out, GError **error);
 
 /*
- * The index of an active image, checked against its manifest.  A lease was made before, unless the
- * store is read-only.  @out_manifest: (transfer full), may be NULL.
+ * The index of an active image, or of one that is kept, checked against its manifest.  A lease was
+ * made before, unless the store is read-only.  @out_manifest: (transfer full), may be NULL.
  */
 VimgIndex *vimg_slice_reader_index(VimgSliceStore *store, const char *uuid,
                                    VimgManifest **out_manifest, GError **error);

@@ -138,21 +138,10 @@ expire(VimgCollection *collection, const VimgTurn *turn, const Found *found, GEr
     return FALSE;
 }
 
-/* Somebody was promised that it can be read for longer. */
-static gboolean
-is_kept(const VimgCollection *collection, const char *uuid)
-{
-    const gsize needed = G_STRUCT_OFFSET(VimgServices, image_kept) + sizeof(gpointer);
-    VimgPluginHost *host = __atomic_load_n(&collection->store->host, __ATOMIC_RELAXED);
-
-    return host && vimg_services && vimg_services->size >= needed &&
-           vimg_services->image_kept(host, uuid);
-}
-
 static gboolean
 has_expired(VimgCollection *collection, const Found *found)
 {
-    return !is_kept(collection, found->uuid) && found->stored.deleted &&
+    return !vimg_slice_store_keeps(collection->store, found->uuid) && found->stored.deleted &&
            found->stored.removed > 0 &&
            was_before(collection, vimg_clock_seconds(found->stored.removed),
                       &collection->store->keep_deleted);

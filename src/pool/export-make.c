@@ -11,8 +11,9 @@
 #include "util/i18n.h"
 #include "util/log.h"
 
-#define PIECE ((gsize)1024 * 1024)      /* bytes of data at a time */
-#define SUM_AGAIN (60 * G_USEC_PER_SEC) /* until one that failed is tried again */
+#define PIECE ((gsize)1024 * 1024)          /* bytes of data at a time */
+#define STRETCH ((guint64)64 * 1024 * 1024) /* of zeros, until it is asked whether to go on */
+#define SUM_AGAIN (60 * G_USEC_PER_SEC)     /* until one that failed is tried again */
 
 /* ---- what is not zeros -------------------------------------------------------------------- */
 
@@ -102,9 +103,9 @@ sum_up(VimgExports *exports, VimgExport *export, GError **error)
     while (ok && at < export->record->size) {
         VimgExtent extent = {0};
 
-        ok =
-            is_wanted(exports, export) &&
-            vimg_export_read(exports, export, at, export->record->size - at, PIECE, &extent, error);
+        ok = is_wanted(exports, export) &&
+             vimg_export_read(exports, export, at, MIN(export->record->size - at, STRETCH), PIECE,
+                              &extent, error);
         if (ok)
             update(digest, &extent);
         vimg_buffer_unref(extent.data);
