@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit sftp model wire virsh ctl plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
+all=(lint unit sftp model wire virsh ctl page plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -28,7 +28,8 @@ declare -A packages=(
     [model]='spin'
     [wire]=''
     [virsh]="$drive genisoimage openssl"
-    [ctl]="$drive tmux python3-jsonschema"
+    [ctl]="$drive tmux python3-jsonschema curl openssl strace"
+    [page]='libvirt-clients chromium curl'
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
@@ -192,6 +193,11 @@ suite_ctl() {
     integration test_ctl
     integration test_ctl_terminal
     integration test_export
+}
+
+suite_page() {
+    build gcc
+    integration test_export_page
 }
 
 suite_plugin() {

@@ -176,6 +176,7 @@ add_file_headers(struct MHD_Response *response, const VimgExporterInfo *info)
 
     MHD_add_response_header(response, "Content-Type", type_of(info));
     MHD_add_response_header(response, "Content-Disposition", disposition);
+    MHD_add_response_header(response, "Vary", "Accept");
     MHD_add_response_header(response, "Accept-Ranges", info->compress ? "none" : "bytes");
     if (!info->compress)
         MHD_add_response_header(response, "ETag", etag);
@@ -255,15 +256,16 @@ answer_checksum(const Request *request)
 }
 
 static enum MHD_Result
-answer_page(const Request *request)
+answer_page(const Request *request, const char *token)
 {
-    g_autofree char *page =
-        vimg_exporter_page(&request->info, header_of(request->connection, "Accept-Language"));
+    g_autofree char *page = vimg_exporter_page(&request->info, token,
+                                               header_of(request->connection, "Accept-Language"));
+    g_autofree char *policy = vimg_exporter_page_policy();
     struct MHD_Response *response = text_new(page, "text/html; charset=utf-8");
 
     if (!response)
         return MHD_NO;
-    MHD_add_response_header(response, "Content-Security-Policy", VIMG_EXPORTER_PAGE_POLICY);
+    MHD_add_response_header(response, "Content-Security-Policy", policy);
     MHD_add_response_header(response, "Vary", "Accept, Accept-Language");
     return queue(request->connection, 200, response);
 }
@@ -291,7 +293,7 @@ answer(Server *server, struct MHD_Connection *connection, const char *url)
     switch (vimg_exporter_target(&path, &request.info)) {
     case VIMG_EXPORTER_IMAGE:
         return !path.name && vimg_exporter_wants_page(header_of(connection, "Accept"))
-                   ? answer_page(&request)
+                   ? answer_page(&request, path.token)
                    : answer_image(&request);
     case VIMG_EXPORTER_CHECKSUM:
         return answer_checksum(&request);

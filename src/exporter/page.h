@@ -8,14 +8,15 @@
 
 #include "exporter/protocol.h"
 
-/* Nothing comes from elsewhere, and the page goes nowhere else. */
-#define VIMG_EXPORTER_PAGE_POLICY                                                                  \
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; " \
-    "form-action 'none'; frame-ancestors 'none'"
-
-/* Returns: (transfer full) a page in English, or in Chinese if @languages (NULL: none) prefers
- * that.
+/*
+ * Returns: (transfer full) the page at /TOKEN, in English, or in Chinese if @languages (NULL: none)
+ * prefers that.
  */
-char *vimg_exporter_page(const VimgExporterInfo *info, const char *languages);
+char *vimg_exporter_page(const VimgExporterInfo *info, const char *token, const char *languages);
+/*
+ * Returns: (transfer full) its Content-Security-Policy: nothing comes from elsewhere, no script
+ * runs but the page's own, and the page goes nowhere.
+ */
+char *vimg_exporter_page_policy(void);
 
 #endif
