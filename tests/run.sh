@@ -29,7 +29,7 @@ declare -A packages=(
     [wire]=''
     [virsh]="$drive genisoimage openssl"
     [ctl]="$drive tmux python3-jsonschema curl openssl strace"
-    [page]='libvirt-clients chromium curl'
+    [page]='libvirt-clients chromium curl python3-jsonschema'
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11

@@ -201,13 +201,17 @@ open_position(VimgExports *exports, VimgExport *export, guint64 offset, GError *
     return NULL;
 }
 
+/* One at @offset; or at @from, of which it is not far to there. */
 static Position *
-take_position(VimgExports *exports, VimgExport *export, guint64 offset, GError **error)
+take_position(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset,
+              GError **error)
 {
     Position *position;
 
     vimg_mutex_lock(&exports->lock);
     position = find_idle(export, offset);
+    if (!position && from != offset)
+        position = find_idle(export, from);
     vimg_mutex_unlock(&exports->lock);
     return position ? position : open_position(exports, export, offset, error);
 }
@@ -252,32 +256,45 @@ cut(Position *position, guint64 length, gsize most, VimgExtent *out)
 }
 
 static gboolean
-read_on(Position *position, guint64 length, gsize most, VimgExtent *out, GError **error)
+read_more(Position *position, GError **error)
 {
-    VimgUse *use = &position->use;
+    VimgJob *job = position->use.job;
+
+    if (vimg_job_cancelled(job))
+        return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the transfer was cancelled"));
+    return position->rest.length > 0 || vimg_reader_next(position->reader, &position->rest, error);
+}
+
+/* As much as is left of the last piece, or of what leads to @offset first. */
+static gboolean
+read_on(Position *position, guint64 offset, guint64 length, gsize most, VimgExtent *out,
+        GError **error)
+{
     GError *local = NULL;
 
-    if (vimg_job_cancelled(use->job))
-        vimg_throw(&local, VIMG_ERROR_ABORTED, "%s", _("the transfer was cancelled"));
-    else if (position->rest.length > 0 ||
-             vimg_reader_next(position->reader, &position->rest, &local))
+    while (read_more(position, &local) && position->at < offset) {
+        cut(position, offset - position->at, G_MAXSIZE, out);
+        vimg_buffer_unref(out->data);
+    }
+    *out = (VimgExtent){0};
+    if (!local) {
         cut(position, length, most, out);
-    if (!local)
         return TRUE;
-    vimg_use_failed(use, local);
+    }
+    vimg_use_failed(&position->use, local);
     g_propagate_error(error, local);
     return FALSE;
 }
 
 static gboolean
-read_image(VimgExports *exports, VimgExport *export, guint64 offset, guint64 length, gsize most,
-           VimgExtent *out, GError **error)
+read_image(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset, guint64 length,
+           gsize most, VimgExtent *out, GError **error)
 {
-    Position *position = take_position(exports, export, offset, error);
+    Position *position = take_position(exports, export, from, offset, error);
 
     if (!position)
         return FALSE;
-    if (!read_on(position, length, most, out, error)) {
+    if (!read_on(position, offset, length, most, out, error)) {
         close_positions(exports, g_slist_prepend(NULL, position));
         return FALSE;
     }
@@ -306,6 +323,16 @@ get_layout(VimgExports *exports, VimgExport *export, GError **error)
     return export->layout;
 }
 
+/* Where whoever has downloaded all before @offset has read the image to: only zeros lie between. */
+static guint64
+find_before(const VimgQcow2Layout *layout, guint64 offset, const VimgQcow2Piece *piece)
+{
+    VimgQcow2Piece before;
+
+    vimg_qcow2_layout_look(layout, offset - 1, &before);
+    return before.data ? before.source + 1 : piece->source;
+}
+
 static gboolean
 read_converted(VimgExports *exports, VimgExport *export, guint64 offset, guint64 length, gsize most,
                VimgExtent *out, GError **error)
@@ -319,8 +346,8 @@ read_converted(VimgExports *exports, VimgExport *export, guint64 offset, guint64
     vimg_qcow2_layout_look(layout, offset, &piece);
     length = MIN(length, piece.length);
     if (piece.data && piece.source < record->stored)
-        return read_image(exports, export, piece.source, MIN(length, record->stored - piece.source),
-                          most, out, error);
+        return read_image(exports, export, find_before(layout, offset, &piece), piece.source,
+                          MIN(length, record->stored - piece.source), most, out, error);
     *out = (VimgExtent){.length = length};
     if (piece.data)
         return TRUE;
@@ -341,5 +368,5 @@ vimg_export_read(VimgExports *exports, VimgExport *export, guint64 offset, guint
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("there is nothing at this place of the export"));
     return record->convert ? read_converted(exports, export, offset, length, most, out, error)
-                           : read_image(exports, export, offset, length, most, out, error);
+                           : read_image(exports, export, offset, offset, length, most, out, error);
 }

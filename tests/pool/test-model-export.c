@@ -245,6 +245,49 @@ test_converted(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(bytes->data[5 * 65536 + SIZE], ==, 0);
 }
 
+/* Data after holes of all lengths: the next piece is found behind them. */
+static void
+test_holes(Fixture *fixture, gconstpointer data)
+{
+    static const guint64 holes[] = {0, 65536, 200000, 1, 3000000};
+    const guint64 size = 3265537 + 5 * 100000;
+    g_auto(Made) made = {0};
+    g_autoptr(GByteArray) raw = g_byte_array_new();
+    g_autoptr(GByteArray) bytes = NULL;
+    const VimgExportRequest request = {"holes.raw", "qcow2", 60, FALSE};
+    VimgVolId id = vol_id("images", "holes.raw");
+    VimgTransfer *transfer;
+    guint at = 0;
+
+    set_up(fixture);
+    create_vol(fixture, "images", "holes.raw", "raw", size);
+    transfer = vimg_model_upload(fixture->model, &id, 0, 0, TRUE, NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(holes); i++) {
+        g_assert_true(holes[i] == 0 || vimg_transfer_hole(transfer, holes[i], NULL));
+        g_assert_true(push(transfer, 100000, (char)('a' + i), NULL));
+        g_byte_array_set_size(raw, at + (guint)holes[i] + 100000);
+        memset(raw->data + at, 0, (gsize)holes[i]);
+        memset(raw->data + at + holes[i], 'a' + (int)i, 100000);
+        at = raw->len;
+    }
+    g_assert_true(vimg_transfer_finish(transfer, NULL));
+    vimg_transfer_free(transfer);
+    g_assert_true(try(fixture, &request, &made, NULL));
+    bytes = read_all(fixture, &made, 30000);
+    at = 5 * 65536;
+    for (guint cluster = 0; cluster * 65536 < size; cluster++) {
+        g_autofree guint8 *content = g_malloc0(65536);
+        guint n = (guint)MIN(65536, size - cluster * 65536);
+
+        memcpy(content, raw->data + cluster * 65536, n);
+        if (content[0] == 0 && memcmp(content, content + 1, 65535) == 0)
+            continue;
+        g_assert_cmpmem(bytes->data + at, 65536, content, 65536);
+        at += 65536;
+    }
+    g_assert_cmpuint(at, ==, bytes->len);
+}
+
 static void
 test_checksum(Fixture *fixture, gconstpointer data)
 {
@@ -416,6 +459,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model-export/read", NULL, test_read);
     FIXTURE_ADD("/model-export/outside", NULL, test_outside);
     FIXTURE_ADD("/model-export/converted", NULL, test_converted);
+    FIXTURE_ADD("/model-export/holes", NULL, test_holes);
     FIXTURE_ADD("/model-export/checksum", NULL, test_checksum);
     FIXTURE_ADD("/model-export/revoked", NULL, test_revoked);
     FIXTURE_ADD("/model-export/expired", NULL, test_expired);
