@@ -172,19 +172,14 @@ typedef struct {
     void (*timer_remove)(guint id);
 
     /*
-     * The storage behind an open pool was lost (@error set) or is back (@error NULL).  The pool
-     * shows as inaccessible until then; the daemon probes it at the pool's reconnect interval.
-     * From when open() was called until close() returns.
+     * From when open() was called until close() returns.  The storage of a pool was lost (@error
+     * set): it shows as inaccessible and is probed at the reconnect interval; or is back (NULL)
      */
     void (*status)(VimgPluginHost *host, const GError *error);
-
     /* private directory of the daemon, 0700, which survives restarts; NULL: there is none */
     const char *state_dir;
     guint64 (*job_number)(VimgPluginJob *job); /* that no other job has; 0: @job is NULL */
-    /*
-     * Whether the deleted image @uuid of an open pool is still to be read here, so that no cleanup
-     * may give it up.  As status().
-     */
+    /* As status(): whether the deleted image @uuid is promised to somebody; no cleanup takes it */
     gboolean (*image_kept)(VimgPluginHost *host, const char *uuid);
 } VimgServices;
 
