@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <unistd.h>
 #include <json-glib/json-glib.h>
 
 #include "conf/pool-def.h"
@@ -281,6 +282,19 @@ load_record(const char *dir, const char *name)
     return NULL;
 }
 
+/* What a crash left: a file that was being written, or the map of a record that never was. */
+static void
+drop_rest(const char *dir, const char *name)
+{
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+    g_autofree char *id = g_strndup(name, VIMG_UUID_TEXT_SIZE - 1);
+    g_autofree char *record = find_file(dir, id, RECORD_SUFFIX);
+
+    if (g_str_has_suffix(name, ".new") ||
+        (g_str_has_suffix(name, MAP_SUFFIX) && !g_file_test(record, G_FILE_TEST_EXISTS)))
+        unlink(path);
+}
+
 GPtrArray *
 vimg_export_records_load(const char *path, GError **error)
 {
@@ -292,9 +306,12 @@ vimg_export_records_load(const char *path, GError **error)
     if (!dir)
         return NULL;
     for (guint n = 0; n < RECORDS_MAX && (name = g_dir_read_name(dir)); n++) {
-        VimgExportRecord *record =
-            g_str_has_suffix(name, RECORD_SUFFIX) ? load_record(path, name) : NULL;
+        VimgExportRecord *record = NULL;
 
+        if (g_str_has_suffix(name, RECORD_SUFFIX))
+            record = load_record(path, name);
+        else
+            drop_rest(path, name);
         if (record)
             g_ptr_array_add(records, record);
     }

@@ -187,6 +187,7 @@ vimg_export_info_free(VimgExportInfo *info)
         return;
     g_free(info->id);
     g_free(info->pool);
+    g_free(info->pool_uuid);
     g_free(info->image);
     g_free(info->image_uuid);
     g_free(info->file);
@@ -209,6 +210,7 @@ info_of(const VimgExportRecord *record, gint64 now)
 
     info->id = g_strdup(record->id);
     info->pool = g_strdup(record->pool_name);
+    info->pool_uuid = g_strdup(record->pool);
     info->image = g_strdup(record->name);
     info->image_uuid = g_strdup(record->image);
     info->file = g_strdup(record->file);
@@ -221,6 +223,21 @@ info_of(const VimgExportRecord *record, gint64 now)
     info->expires = record->expires;
     info->state = state_of(record, now);
     return info;
+}
+
+/* Without a lock: pools may be renamed. */
+static void
+name_pool(VimgModel *model, VimgExportInfo *info)
+{
+    g_autoptr(VimgPool) pool = NULL;
+    VimgPoolId id = {0};
+
+    vimg_uuid_parse(info->pool_uuid, id.uuid);
+    pool = vimg_registry_get(model, &id, NULL);
+    if (!pool)
+        return;
+    g_free(info->pool);
+    info->pool = g_strdup(vimg_pool_name(pool));
 }
 
 char *
@@ -336,7 +353,11 @@ list_behind(VimgExports *exports, const char *after, guint max)
 GPtrArray *
 vimg_model_export_list(VimgModel *model, const char *after, guint max)
 {
-    return list_behind(model->exports, after, max);
+    GPtrArray *page = list_behind(model->exports, after, max);
+
+    for (guint i = 0; i < page->len; i++)
+        name_pool(model, g_ptr_array_index(page, i));
+    return page;
 }
 
 /* ---- making ------------------------------------------------------------------------------- */

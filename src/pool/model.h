@@ -262,7 +262,8 @@ char *vimg_model_pool_sync(VimgModel *model, const VimgPoolId *pool, const VimgP
 
 typedef struct {
     char *id;         /* a uuid */
-    char *pool;       /* what it is called now, or was */
+    char *pool;       /* what it is called now, or was when it was last seen */
+    char *pool_uuid;
     char *image;      /* its name then */
     char *image_uuid; /* which one it is */
     char *file;       /* what a download is called */

@@ -99,6 +99,9 @@ test_files(void)
     g_autofree char *path = g_build_filename(dir, ID ".json", NULL);
     g_autofree char *wrong =
         g_build_filename(dir, "44444444-4444-4444-8444-444444444444.json", NULL);
+    g_autofree char *orphan =
+        g_build_filename(dir, "55555555-5555-4555-8555-555555555555.map", NULL);
+    g_autofree char *half = g_build_filename(dir, ID ".json.0.new", NULL);
     g_autoptr(VimgQcow2Layout) layout = vimg_qcow2_layout_new(65536, NULL);
     g_autoptr(VimgQcow2Layout) loaded = NULL;
     g_autoptr(VimgExportRecord) record = make_record();
@@ -115,6 +118,8 @@ test_files(void)
     g_assert_cmpint(stat(path, &info), ==, 0);
     g_assert_cmpint(info.st_mode & 0777, ==, 0600);
     g_assert_true(g_file_set_contents(wrong, text, -1, NULL)); /* another's */
+    g_assert_true(g_file_set_contents(orphan, "", -1, NULL));
+    g_assert_true(g_file_set_contents(half, "{", -1, NULL));
     records = vimg_export_records_load(dir, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(records->len, ==, 1);
