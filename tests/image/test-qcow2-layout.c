@@ -203,6 +203,7 @@ test_too_large(void)
     g_autoptr(VimgQcow2Layout) layout = vimg_qcow2_layout_new(32 * TIB, &error);
 
     g_assert_no_error(error);
+    g_assert_nonnull(layout);
     g_assert_null(vimg_qcow2_layout_new(32 * TIB + 1, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_UNSUPPORTED);
 }
