@@ -88,7 +88,7 @@ become(const char *name, GError **error)
     return TRUE;
 }
 
-/* No file can be written, no process be made that may do more, and nobody looks into this one. */
+/* No process can be made that may do more, and nobody looks into this one. */
 static gboolean
 drop_privileges(const char *user, GError **error)
 {
@@ -97,8 +97,7 @@ drop_privileges(const char *user, GError **error)
     if (geteuid() == 0 && !become(user ? user : "nobody", error))
         return FALSE;
     if (chdir("/") < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_FSIZE, &none) < 0 ||
-        setrlimit(RLIMIT_CORE, &none) < 0)
+        prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
         return vimg_throw_errno(error, "cannot give up privileges");
     return TRUE;
 }

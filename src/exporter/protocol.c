@@ -82,6 +82,8 @@ vimg_exporter_send(int fd, gconstpointer head, gsize head_size, gconstpointer da
         for (gsize i = 0; i < G_N_ELEMENTS(iov); i++) {
             gsize part = MIN((gsize)n, iov[i].iov_len);
 
+            if (part == 0)
+                continue;
             iov[i].iov_base = (guint8 *)iov[i].iov_base + part;
             iov[i].iov_len -= part;
             n -= (ssize_t)part;

@@ -268,8 +268,7 @@ class Ends(ExportCase):
         said = self.ctl("trash", "purge", "short", uuid, code=REFUSED)
         self.assertIn("volume 'disk.raw' is exported: revoke that first", said)
         self.daemon.restart()
-        self.eventually("it is not started",
-                        lambda: "short" in self.v("pool-list", "--name").split())
+        self.running("short")
         self.v("pool-build", "short")
         self.assertEqual(len(self.json("trash list", "short")["trash"]), 1)
         self.ctl("export", "revoke", report["id"])
@@ -287,6 +286,7 @@ class Processes(ExportCase):
         raw, url = self.make("--format=qcow2")
         made = self.fetch(url)
         self.daemon.restart()
+        self.running(self.name)
         other = self.export(self.name, "disk.raw")
         same(made, self.fetch(self.here(url, other)))
 
@@ -297,6 +297,7 @@ class Processes(ExportCase):
         self.eventually("it lives on", lambda: not Path("/proc/%d" % pid).exists() or
                         " Z " in Path("/proc/%d/stat" % pid).read_text())
         self.daemon.start()
+        self.running(self.name)
         same(raw, self.fetch(self.here(url, self.export(self.name, "disk.raw"))))
 
     def test_server_killed(self):

@@ -103,5 +103,10 @@ class ExportCase(CtlMixin, VirshCase):
         """@url where @other is served: the port of a test is another after each start."""
         return urlsplit(other)._replace(path=urlsplit(url).path).geturl()
 
+    def running(self, pool):
+        """Returns when it is open again after a restart."""
+        self.eventually("%s is not started" % pool,
+                        lambda: pool in self.v("pool-list", "--name").split())
+
     def descriptors(self, pid):
         return {int(fd.name): os.readlink(fd) for fd in Path("/proc/%d/fd" % pid).iterdir()}
