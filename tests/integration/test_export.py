@@ -27,6 +27,7 @@ POOL = """<pool type='imagestore' xmlns:image='urn:virtimage:pool:1'>
   <target><path>%s</path></target>
   <image:options><image:cleanup keepDeleted='0'/></image:options>
 </pool>"""
+MORE = 48 * MIB   # than sockets hold
 MANY = 10 if slow() else 100
 
 
@@ -167,8 +168,8 @@ class Downloads(ExportCase):
 
 
 class Ends(ExportCase):
-    def make(self, *args):
-        raw = self.raw("disk.raw")
+    def make(self, *args, size=SIZE):
+        raw = self.raw("disk.raw", size)
         self.stored(self.pool(), "disk.raw", raw)
         report = self.json("export", self.name, "disk.raw", *args)
         return raw, report["url"], report["id"]
@@ -183,7 +184,7 @@ class Ends(ExportCase):
         self.assertIn("revoked", self.ctl("export", "list"))
 
     def test_revoked_meanwhile(self):
-        _, url, known = self.make()
+        _, url, known = self.make(size=MORE)
         child = subprocess.Popen(["curl", "-sSf", "--limit-rate", "1M", "-o", "/dev/null", url])
         self.children.append(child)
         self.eventually("no job", lambda: [j for j in self.json("jobs")["jobs"]
@@ -245,9 +246,9 @@ class Ends(ExportCase):
         same(raw, self.fetch(url))
 
     def test_downloads_keep_a_pool(self):
-        _, url, _ = self.make()
+        _, url, _ = self.make(size=MORE)
         self.checksum(url)
-        child = subprocess.Popen(["curl", "-sSf", "--limit-rate", "2M", "-o", "/dev/null", url])
+        child = subprocess.Popen(["curl", "-sSf", "--limit-rate", "8M", "-o", "/dev/null", url])
         self.children.append(child)
         self.eventually("no job", lambda: [j for j in self.json("jobs")["jobs"]
                                            if j["kind"] == "export" and j["done"] > 0])
