@@ -1,6 +1,8 @@
 /*
  * vimg-plugin.h: the whole contract between virtimaged and a storage backend
  *
+ * What callbacks take and give is in the headers beside it, which it includes.
+ *
  * A backend is one shared module named vimg-TYPE.so with one exported symbol, the function
  * vimg_plugin_init().  It returns a table of callbacks that lives as long as the process; modules
  * are never unloaded.
@@ -32,381 +34,17 @@
 #ifndef VIMG_PLUGIN_H
 #define VIMG_PLUGIN_H
 
-#include <string.h>
 #include <glib.h>
+
+#include "vimg-plugin-buffer.h"
+#include "vimg-plugin-errors.h"
+#include "vimg-plugin-image.h"
+#include "vimg-plugin-pool.h"
+#include "vimg-plugin-services.h"
 
 G_BEGIN_DECLS
 
 #define VIMG_PLUGIN_ABI 1
-
-/* ---- errors ----------------------------------------------------------------------------- */
-
-#define VIMG_ERROR (vimg_error_quark())
-
-static inline GQuark
-vimg_error_quark(void)
-{
-    return g_quark_from_static_string("vimg-error");
-}
-
-/* What the caller may do about it; the daemon maps each to a libvirt error code. */
-typedef enum {
-    VIMG_ERROR_INTERNAL, /* a bug of ours, or a storage that answers nonsense */
-    VIMG_ERROR_NO_MEMORY,
-    VIMG_ERROR_INVALID_ARG, /* an argument is wrong whatever the state */
-    VIMG_ERROR_XML,         /* a document lacks or misuses an element */
-    VIMG_ERROR_XML_DETAIL,  /* a document is not well-formed */
-    VIMG_ERROR_XML_SCHEMA,  /* a document failed --validate */
-    VIMG_ERROR_NO_POOL,
-    VIMG_ERROR_NO_VOL,
-    VIMG_ERROR_NO_SECRET,
-    VIMG_ERROR_INVALID_SECRET,
-    VIMG_ERROR_VOL_EXISTS,        /* message: the quoted name alone; a backend's is made so */
-    VIMG_ERROR_FAILED,            /* the operation failed and nothing more specific fits */
-    VIMG_ERROR_OPERATION_INVALID, /* not in this state; another state would do */
-    VIMG_ERROR_OPERATION_DENIED,  /* not on a read-only connection */
-    VIMG_ERROR_NO_SUPPORT,        /* no such function here */
-    VIMG_ERROR_OPERATION_UNSUPPORTED,
-    VIMG_ERROR_CONFIG_UNSUPPORTED, /* the definition asks for what is not possible */
-    VIMG_ERROR_ARGUMENT_UNSUPPORTED,
-    VIMG_ERROR_BUSY,   /* a limit is reached or another job runs; try again later */
-    VIMG_ERROR_SYSTEM, /* an operating system call failed; message ends in its text */
-    VIMG_ERROR_NO_SPACE,
-    VIMG_ERROR_ABORTED, /* cancelled by a client */
-    VIMG_ERROR_TIMEOUT,
-    VIMG_ERROR_AUTH, /* the storage refused our credentials */
-    VIMG_ERROR_ACCESS_DENIED,
-    VIMG_ERROR_POOL_BUILT,   /* build found a storage already built */
-    VIMG_ERROR_PROBE,        /* build or start found data that is not ours */
-    VIMG_ERROR_DISCONNECTED, /* the storage cannot be reached or is not the one we know */
-    VIMG_ERROR_DAMAGED,      /* stored data fails its digest or cannot be parsed */
-    VIMG_ERROR_NO_CONNECT,   /* a URI that is not ours */
-    VIMG_ERROR_RPC,          /* a message that cannot be decoded or dispatched */
-    VIMG_ERROR_RPC_STATE,    /* a call out of order on its connection */
-    VIMG_ERROR_FLAGS,        /* flags nobody knows, or two that exclude each other */
-    VIMG_N_ERRORS
-} VimgErrorCode;
-
-/* ---- buffers ---------------------------------------------------------------------------- */
-
-/*
- * VimgBuffer: reference-counted bytes that move between threads without being copied.  Content must
- * not change once a second reference exists.
- */
-typedef struct {
-    gint refs;    /* through vimg_buffer_ref() and vimg_buffer_unref() only */
-    gsize size;   /* bytes in use, at most what was allocated */
-    guint8 *data; /* behind the struct itself, 64-byte aligned */
-} VimgBuffer;
-
-/* Returns: (transfer full) @size uninitialised bytes; aborts when memory is out, as GLib does. */
-static inline VimgBuffer *
-vimg_buffer_new(gsize size)
-{
-    const gsize head = (sizeof(VimgBuffer) + 63) / 64 * 64;
-    VimgBuffer *buffer = (VimgBuffer *)g_malloc(head + 64 + size);
-
-    buffer->refs = 1;
-    buffer->size = size;
-    buffer->data = (guint8 *)(((guintptr)buffer + head + 63) / 64 * 64);
-    return buffer;
-}
-
-static inline VimgBuffer *
-vimg_buffer_ref(VimgBuffer *buffer)
-{
-    __atomic_add_fetch(&buffer->refs, 1, __ATOMIC_RELAXED);
-    return buffer;
-}
-
-/* Accepts NULL. */
-static inline void
-vimg_buffer_unref(VimgBuffer *buffer)
-{
-    if (buffer && __atomic_sub_fetch(&buffer->refs, 1, __ATOMIC_ACQ_REL) == 0)
-        g_free(buffer);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgBuffer, vimg_buffer_unref)
-
-/* ---- services of the daemon ------------------------------------------------------------- */
-
-typedef struct _VimgPluginJob VimgPluginJob;   /* a running job, opaque to the backend */
-typedef struct _VimgPluginHost VimgPluginHost; /* the daemon's side of an open pool, opaque */
-
-typedef enum {
-    VIMG_LOG_DEBUG,
-    VIMG_LOG_INFO,
-    VIMG_LOG_WARNING,
-    VIMG_LOG_ERROR,
-} VimgLogLevel;
-
-/* Every function may be called from any thread, at any time after vimg_plugin_init() began. */
-typedef struct {
-    guint32 abi;
-    guint32 size;
-
-    void (*log)(VimgLogLevel level, const char *message);
-
-    /*
-     * The value of the secret a definition names (auth type, usage or uuid as in <auth>).  Returns:
-     * (transfer full) its bytes, to be wiped with secret_free(); NULL with @error.
-     */
-    VimgBuffer *(*secret_get)(const char *auth_type, const char *usage, const char *uuid,
-                              GError **error);
-    void (*secret_free)(VimgBuffer *value);
-
-    /*
-     * @job NULL is allowed and does nothing (never cancelled).  @done and @total (0: not known) are
-     * of @phase: bytes of content, of upkeep also what it goes through.
-     */
-    void (*job_progress)(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);
-    gboolean (*job_cancelled)(VimgPluginJob *job);
-
-    /*
-     * Calls @func(@data) every @seconds in a worker thread until the timer is removed; calls of one
-     * timer never overlap.  Returns: the timer, or 0 if no thread could be had.  timer_remove()
-     * waits for a running call: never from inside of it.
-     */
-    guint (*timer_add)(guint seconds, void (*func)(gpointer data), gpointer data);
-    void (*timer_remove)(guint id);
-
-    /*
-     * From when open() was called until close() returns.  The storage of a pool was lost (@error
-     * set): it shows as inaccessible and is probed at the reconnect interval; or is back (NULL)
-     */
-    void (*status)(VimgPluginHost *host, const GError *error);
-    /* private directory of the daemon, 0700, which survives restarts; NULL: there is none */
-    const char *state_dir;
-    guint64 (*job_number)(VimgPluginJob *job); /* that no other job has; 0: @job is NULL */
-    /* As status(): whether the deleted image @uuid is promised to somebody; no cleanup takes it */
-    gboolean (*image_kept)(VimgPluginHost *host, const char *uuid);
-} VimgServices;
-
-/* ---- definitions ------------------------------------------------------------------------ */
-
-/* An element below <image:options> that core does not know itself, in document order. */
-typedef struct {
-    const char *path;              /* local names joined by '/', as "slice" or "oss/auth" */
-    const char *const *attributes; /* name, value, name, value, NULL */
-    const char *text;              /* its own text, stripped; "" if none */
-} VimgPluginElement;
-
-typedef enum {
-    VIMG_OPTION_STRING,
-    VIMG_OPTION_BOOL, /* yes | no */
-    VIMG_OPTION_UINT, /* decimal, @min to @max */
-    VIMG_OPTION_ENUM, /* one of @values */
-} VimgOptionType;
-
-/* One attribute a backend understands; core refuses every other one with the list of these. */
-typedef struct {
-    const char *path; /* of the element, as in VimgPluginElement */
-    const char *attribute;
-    VimgOptionType type;
-    guint64 min, max;     /* VIMG_OPTION_UINT */
-    const char *values;   /* VIMG_OPTION_ENUM: "a|b|c" */
-    const char *fallback; /* what holds when it is absent, for people; NULL: nothing */
-} VimgPluginOption;
-
-typedef struct {
-    const char *name; /* host name or address, never empty */
-    guint16 port;     /* 0: the backend's default */
-} VimgPluginAddress;
-
-/* A pool definition, checked by core against the schema and the backend's @source and @options. */
-typedef struct {
-    gsize size;
-    const char *name;
-    const char *uuid; /* 36 characters */
-    const VimgPluginAddress *hosts;
-    gsize n_hosts;
-    const char *dir;         /* <source><dir path=>, else <target><path>; NULL if neither */
-    const char *source_name; /* <source><name> */
-    const char *device;      /* <source><device path=> */
-    const char *auth_type;   /* <source><auth type=>; NULL: no <auth> */
-    const char *auth_user;
-    const char *secret_usage; /* one of the two, or neither */
-    const char *secret_uuid;
-    const char *data_network; /* CIDR */
-    const char *sync_network; /* CIDR */
-    gboolean retrieve_existing;
-    guint64 keep_deleted;   /* seconds */
-    guint64 keep_temporary; /* seconds */
-    guint64 space_reserve;  /* bytes to keep free; G_MAXUINT64: the default */
-    guint64 space_quota;    /* bytes the pool may hold; 0: no limit */
-    const VimgPluginElement *elements;
-    gsize n_elements;
-    const char *store_id;  /* id of the storage this pool had before; NULL: never had one */
-    const char *state_dir; /* private, 0700, made on demand; survives restarts */
-} VimgPluginPool;
-
-/* Source elements: which ones a definition must or may have. */
-typedef enum {
-    VIMG_SOURCE_DIR = 1 << 0,   /* <dir path=> or target path */
-    VIMG_SOURCE_HOST = 1 << 1,  /* one <host> */
-    VIMG_SOURCE_HOSTS = 1 << 2, /* any number of <host> */
-    VIMG_SOURCE_NAME = 1 << 3,
-    VIMG_SOURCE_DEVICE = 1 << 4,
-    VIMG_SOURCE_AUTH = 1 << 5,
-} VimgSourceFields;
-
-/* ---- images ----------------------------------------------------------------------------- */
-
-typedef enum {
-    VIMG_IMAGE_SAVING, /* created or being uploaded */
-    VIMG_IMAGE_ACTIVE, /* sealed: content never changes */
-    VIMG_IMAGE_ERROR,  /* unusable, for @reason */
-} VimgImageState;
-
-/*
- * An image.  As a result it is zeroed but for @size by whoever asks, filled by the backend, cleared
- * by vimg_plugin_image_clear(); as an argument it is borrowed.
- */
-typedef struct {
-    gsize size;
-    char *uuid; /* 36 characters; globally unique, never reused */
-    char *name;
-    char *format; /* raw, iso, qcow2, vmdk, vpc, vdi, vhdx; NULL: not known before it is active */
-    VimgImageState state;
-    char *reason;        /* VIMG_IMAGE_ERROR: why, in words */
-    guint64 capacity;    /* virtual size in bytes */
-    guint64 allocation;  /* bytes it alone would take in the storage */
-    guint64 physical;    /* bytes a full download returns */
-    guint64 position;    /* saving: durable offset an upload may be taken up at */
-    gint64 created;      /* seconds since 1970 */
-    char *parent;        /* uuid of the image this one was derived from */
-    char *checksum_type; /* sha256 or sha512; kept by the backend, compared by the daemon */
-    char *checksum;      /* of the bytes that were uploaded, lower-case hex */
-    char *os;
-    char *arch;
-    char *description;
-    gint64 deleted; /* in the trash since; 0: not deleted */
-    char *origin;   /* the VimgPluginFile it was adopted from; kept as it is for ever, NULL: none */
-    char *copy_of;  /* key of the image in another storage whose content it is to have, or has; set
-                       by create() and writer_finish(), gone when it is wiped.  NULL: of none */
-} VimgPluginImage;
-
-#define VIMG_PLUGIN_IMAGE_INIT                                                                     \
-    {                                                                                              \
-        .size = sizeof(VimgPluginImage)                                                            \
-    }
-
-/* Whether @image, which the other side may have made, is long enough to have @field. */
-#define VIMG_PLUGIN_IMAGE_HAS(image, field)                                                        \
-    ((image)->size >= G_STRUCT_OFFSET(VimgPluginImage, field) + sizeof((image)->field))
-
-/* Frees what @image owns and zeroes it but for its size. */
-static inline void
-vimg_plugin_image_clear(VimgPluginImage *image)
-{
-    gsize size = image->size;
-    char *owned[] = {image->uuid,   image->name,       image->format,        image->reason,
-                     image->parent, image->checksum,   image->checksum_type, image->os,
-                     image->arch,   image->description};
-    gsize i;
-
-    for (i = 0; i < G_N_ELEMENTS(owned); i++)
-        g_free(owned[i]);
-    if (VIMG_PLUGIN_IMAGE_HAS(image, origin))
-        g_free(image->origin);
-    if (VIMG_PLUGIN_IMAGE_HAS(image, copy_of))
-        g_free(image->copy_of);
-    memset(image, 0, MIN(size, sizeof(*image)));
-    image->size = size;
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgPluginImage, vimg_plugin_image_clear)
-
-typedef struct {
-    gsize size;
-    char *store_id;     /* the storage's for ever, part of volume keys: at most 255 printable ASCII
-                           characters, no space, no '/' */
-    guint64 capacity;   /* bytes */
-    guint64 allocation; /* bytes */
-    guint64 available;  /* bytes */
-    gboolean read_only; /* images can be read, never added or deleted */
-} VimgPluginStore;
-
-/* Takes one listed image, borrowed; FALSE: stop listing, which is not an error. */
-typedef gboolean (*VimgImageSink)(const VimgPluginImage *image, gpointer data);
-
-/* A piece of content: @data NULL is a hole that reads as zeros. */
-typedef struct {
-    guint64 length;   /* bytes, never 0 */
-    VimgBuffer *data; /* (transfer full) */
-    gsize offset;     /* of the piece in @data */
-} VimgExtent;
-
-typedef enum {
-    VIMG_OPEN_CREATE =
-        1 << 0, /* make the storage if there is none yet and the pool never had one */
-} VimgOpenFlags;
-
-typedef enum {
-    VIMG_BUILD_NO_OVERWRITE = 1 << 0, /* anything already there is an error */
-    VIMG_BUILD_OVERWRITE = 1 << 1, /* also in place of a storage that was lost; never over data */
-} VimgBuildFlags;
-
-typedef struct {
-    gsize size;
-    guint64 offset;  /* first byte that will come */
-    guint64 length;  /* bytes that will come; 0: until finish */
-    guint64 reserve; /* bytes to keep free for it: @length if no holes can be among them, else a
-                        guess; 0: the backend's own */
-} VimgWriteRequest;
-
-typedef struct {
-    gsize size;
-    guint64 bandwidth;        /* bytes a second at most; 0: no limit */
-    const char *sync_network; /* CIDR: what data shall pass, if a network is between; NULL: any */
-    /*
-     * NULL: nobody judges.  Called once all of the content is durable, before a saving image
-     * becomes active as @image, of which format, capacity and physical are set: FALSE with @error,
-     * which pull() passes on: it stays saving.  @content: for pulled_open()
-     */
-    gboolean (*judge)(gpointer content, const VimgPluginImage *image, gpointer data,
-                      GError **error);
-    gpointer judge_data;
-} VimgPullRequest;
-
-/* Whether @request, which an older daemon may have made, is long enough to have @field. */
-#define VIMG_PULL_REQUEST_HAS(request, field)                                                      \
-    ((request)->size >= G_STRUCT_OFFSET(VimgPullRequest, field) + sizeof((request)->field))
-
-/* A plain file that lies where the storage is and may be an image; borrowed. */
-typedef struct {
-    gsize size;
-    const char *name;   /* of the image to be */
-    const char *origin; /* UTF-8 that tells it from every other one, and from itself once it
-                           changed; the same on every host that sees it */
-    guint64 length;     /* bytes */
-    guint64 allocation; /* how many of them are no holes, or a guess; @length if nobody knows */
-} VimgPluginFile;
-
-/* FALSE: stop listing, which is not an error. */
-typedef gboolean (*VimgFileSink)(const VimgPluginFile *file, gpointer data);
-
-typedef enum {
-    VIMG_STEP_OK,
-    VIMG_STEP_WARNING, /* works, but not as it should */
-    VIMG_STEP_FAILED,
-    VIMG_STEP_SKIPPED, /* not tried, for an earlier one failed */
-    VIMG_N_VERDICTS
-} VimgStepVerdict;
-
-/* One step on the way to a storage; borrowed. */
-typedef struct {
-    gsize size;
-    const char *name; /* for programs: lower case, the same for ever, as "directory" */
-    VimgStepVerdict verdict;
-    const char *detail; /* what was found, in words; never a secret */
-    const char *remedy; /* the way out; NULL: nothing is to be done, or nobody knows */
-} VimgPluginStep;
-
-typedef void (*VimgStepSink)(const VimgPluginStep *step, gpointer data);
-
-/* ---- the backend ------------------------------------------------------------------------ */
 
 /*
  * Callbacks marked "required" must be set.  All others are optional: without one the daemon answers
@@ -678,6 +316,24 @@ typedef struct {
      */
     gpointer (*pulled_open)(gpointer content, guint64 offset, guint64 length, VimgPluginJob *job,
                             GError **error);
+    /*
+     * optional: @uuid, an active image made by clone(), needs its source no more; nothing is done
+     * to one that needs none.  It can be read meanwhile.  Without it clones need no source
+     */
+    gboolean (*flatten)(gpointer handle, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
+                        GError **error);
+    /*
+     * optional: (transfer full) "PLACE" of paths "TYPE://PLACE/NAME"; without it the pool's name
+     */
+    char *(*location)(const VimgPluginPool *pool);
+    /*
+     * optional: as clone(), of @source, an image of @from, which is a handle of this backend on
+     * another storage.  VIMG_ERROR_NO_SUPPORT, for just this pair, or without it: core copies
+     * extents
+     */
+    gboolean (*clone_from)(gpointer handle, gpointer from, const char *source,
+                           const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
+                           GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

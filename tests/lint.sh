@@ -187,7 +187,7 @@ flags=(-std=gnu11 -D_GNU_SOURCE -DHAVE_CONFIG_H -Werror -Wall -Wextra -Wno-unuse
     -Wno-unused-function -I. -Isrc -Iplugin "-I$build" "-I$build/src" "-I$build/src/wire")
 read -r -a more <<<"$(pkg-config --cflags glib-2.0 gio-2.0 gmodule-2.0 libtirpc libxml-2.0 \
     libvirt json-glib-1.0)"
-for f in "${core[@]}" plugin/vimg-plugin.h "${plugins[@]}"; do
+for f in "${core[@]}" plugin/*.h "${plugins[@]}"; do
     [[ $f == *.h ]] || continue
     printf '#include "%s"\n' "$top/$f" |
         gcc "${flags[@]}" "${more[@]}" -I"$(dirname "$f")" -fsyntax-only -x c - 2>&1 |

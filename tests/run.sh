@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit sftp model wire virsh ctl page plugin clients stock crash hosts ssh install quickstart ndebug asan fuzz tsan)
+all=(lint unit sftp model wire virsh ctl page plugin clients stock crash hosts ssh ceph install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -38,12 +38,13 @@ declare -A packages=(
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
+    [ceph]="$drive $sshd $ssh_packages $ceph_packages"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
-    [asan]="$drive $ssh_packages genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive $sshd $ssh_packages $ceph_packages genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive $ssh_packages clang libclang-rt-14-dev llvm python3-libvirt"
+    [tsan]="$drive $sshd $ssh_packages $ceph_packages clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # ---- builds ----------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ build() {
 unit_tests() {
     local flavour=$1 wrapper=() which=("${@:2}")
 
-    ((${#which[@]})) || which=(--no-suite sftp)
+    ((${#which[@]})) || which=(--no-suite sftp --no-suite ceph)
     [[ $flavour != tsan ]] || wrapper=(setarch -R)
     # every step of the fault tests once, in the plain build; elsewhere a sample
     [[ $flavour == gcc ]] || export VIMG_TEST_STRIDE=7
@@ -120,9 +121,22 @@ stop_integration() {
     local job
 
     for job in $(jobs -pr); do
-        pkill -INT -P "$job" || true
+        interrupt "$job"
     done
     wait
+}
+
+# interrupt PID: what the shell PID runs, and the shells below it; these themselves ignore it.
+interrupt() {
+    local child
+
+    for child in $(pgrep -P "$1"); do
+        if [[ /proc/$child/exe -ef /proc/$$/exe ]]; then
+            interrupt "$child"
+        else
+            kill -INT "$child" || true
+        fi
+    done
 }
 
 wire() {
@@ -244,6 +258,46 @@ suite_ssh() {
     integration test_crash --rounds 20
 }
 
+# cluster NAME: a private cluster of Ceph until the suite ends; CEPH_CONF names it from then on.
+clusters=()
+cluster() {
+    local dir
+
+    dir=$(mktemp -d "/var/tmp/vimg-$1.XXXXXX")
+    clusters+=("$dir")
+    trap "stop_integration; end_clusters" EXIT
+    check "a private cluster: $1" "$top/tests/lib/ceph.py" start "$dir"
+    export CEPH_CONF=$dir/ceph.conf
+}
+
+end_clusters() {
+    local dir
+
+    for dir in "${clusters[@]}"; do
+        "$top/tests/lib/ceph.py" stop "$dir" || true
+        rm -rf "$dir"
+    done
+}
+
+# Two clusters at the same time: most of it is waiting, for one that is stopped above all.
+suite_ceph() {
+    build gcc
+    lanes=$((lanes + 1))
+    cluster lost
+    {
+        unit_tests gcc --suite ceph
+        integration test_ceph_loss
+        wait
+    } >"$scratch/lost.log" &
+    cluster shared
+    integration test_ceph_pools
+    integration test_ceph_images
+    integration test_ceph_content
+    integration test_ceph_shares
+    wait
+    cat "$scratch/lost.log"
+}
+
 suite_install() {
     build gcc
     integration test_install
@@ -291,6 +345,10 @@ suite_asan() {
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12
+    cluster asan
+    unit_tests asan --suite ceph ceph-open ceph-content
+    integration test_ceph_content raw formats
+    integration test_ceph_images one_upload
 }
 
 suite_fuzz() {
@@ -341,6 +399,9 @@ suite_tsan() {
     integration test_stress --steps 12
     integration test_crash --rounds 5
     integration test_hosts --seconds 12
+    cluster tsan
+    unit_tests tsan --suite ceph ceph-content
+    integration test_ceph_content raw
 }
 
 # ---- main ------------------------------------------------------------------------------------

@@ -93,6 +93,14 @@ guint64 vimg_ssh_received(const VimgSsh *ssh);
 /* Opens a channel with subsystem @name, as "sftp"; @ssh owns it.  The session blocks no more. */
 LIBSSH2_CHANNEL *vimg_ssh_subsystem(VimgSsh *ssh, const char *name, GError **error);
 
+/*
+ * Runs @argv there, each word quoted for the user's shell, on a connection without a subsystem.
+ * Returns: (transfer full) what it wrote, at most @max bytes, to be wiped if it is a secret; NULL
+ * with VIMG_ERROR_DISCONNECTED, or VIMG_ERROR_FAILED and what the command complains of.
+ */
+VimgBuffer *vimg_ssh_run(VimgSsh *ssh, const char *const *argv, gsize max, guint seconds,
+                         GError **error);
+
 /* "ssh-ed25519 SHA256:…" of what the server at @target offers, without logging in. */
 char *vimg_ssh_offered_key(const VimgSshTarget *target, GError **error);
 /*

@@ -1,5 +1,5 @@
 /*
- * cmd-image.c: virtimagectl list, show, du and diff: what is stored
+ * cmd-image.c: virtimagectl list, show, flatten, du and diff: what is stored
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -67,6 +67,8 @@ show_image(VimgCtl *ctl, JsonObject *report)
         {N_("Architecture"), "arch", VIMG_CELL_TEXT, 0},
         {N_("Description"), "description", VIMG_CELL_TEXT, 0},
         {N_("Parent"), "parent", VIMG_CELL_TEXT, 0},
+        {N_("Uploaded as"), "uploaded_format", VIMG_CELL_TEXT, 0},
+        {N_("Uploaded size"), "uploaded_size", VIMG_CELL_SIZE, 0},
         {N_("Checksum"), "checksum", VIMG_CELL_TEXT, 0},
         {N_("Origin"), "origin", VIMG_CELL_TEXT, 0},
         {N_("Being changed by"), "changing", VIMG_CELL_TEXT, 0},
@@ -88,6 +90,26 @@ vimg_cmd_show(VimgCtl *ctl, int argc, char **argv)
 
         report = vimg_ctl_report(ctl, VIMG_CONTROL_VOLUME_SHOW,
                                  (xdrproc_t)xdr_vimg_control_volume_args, &args, &error);
+    }
+    return vimg_ctl_show(ctl, report, show_image, error);
+}
+
+/* ---- flatten -------------------------------------------------------------------------------- */
+
+int
+vimg_cmd_flatten(VimgCtl *ctl, int argc, char **argv)
+{
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(JsonObject) report = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
+        const VimgWatched watched = {"flatten", argv[1], FALSE,
+                                     _("the image still needs its source")};
+        vimg_control_volume_args args = {pool, argv[1]};
+
+        report = vimg_watch_report(ctl, &watched, VIMG_CONTROL_VOLUME_FLATTEN,
+                                   (xdrproc_t)xdr_vimg_control_volume_args, &args, &error);
     }
     return vimg_ctl_show(ctl, report, show_image, error);
 }

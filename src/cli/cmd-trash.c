@@ -29,6 +29,7 @@ entry_to_json(const vimg_control_trash_entry *entry)
     json_object_set_int_member(object, "created", entry->created);
     json_object_set_int_member(object, "deleted", entry->deleted);
     json_object_set_int_member(object, "expires", entry->expires);
+    json_object_set_string_member(object, "needed_by", entry->needed_by ? *entry->needed_by : NULL);
     return object;
 }
 
@@ -63,6 +64,7 @@ show_trash(VimgCtl *ctl, JsonObject *report)
         {N_("Allocation"), "allocation", VIMG_CELL_SIZE, 1},
         {N_("Deleted"), "deleted", VIMG_CELL_TIME, 3},
         {N_("Expires"), "expires", VIMG_CELL_TIME, 2},
+        {N_("Needed by"), "needed_by", VIMG_CELL_TEXT, 5},
     };
 
     vimg_table_print(ctl, report, "trash", columns, G_N_ELEMENTS(columns));

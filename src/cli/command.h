@@ -96,6 +96,7 @@ int vimg_cmd_trash_restore(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_trash_purge(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_du(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_diff(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_flatten(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_import(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_export(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_export_list(VimgCtl *ctl, int argc, char **argv);

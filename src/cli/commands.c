@@ -96,6 +96,8 @@ const VimgCommand vimg_commands[] = {
      vimg_cmd_du, NULL},
     {"diff", "POOL IMAGE IMAGE", 3, 3, N_("Show in how much the second image differs"),
      vimg_cmd_diff, diff_options},
+    {"flatten", "POOL IMAGE", 2, 2,
+     N_("Give a clone all of its data, so that its source can be purged"), vimg_cmd_flatten, NULL},
     {"cleanup", "POOL", 1, 1, N_("Free what no image needs any more"), vimg_cmd_cleanup,
      cleanup_options},
     {"verify", "POOL [IMAGE]", 1, 2, N_("Read everything stored, or one image, and check it"),

@@ -203,12 +203,25 @@ parse_description(VimgVolumeDef *def, const xmlNode *info, GError **error)
 }
 
 static gboolean
+parse_flatten(VimgVolumeDef *def, const xmlNode *info, GError **error)
+{
+    g_autofree char *text = NULL;
+
+    if (!take_text(info, VIMG_VOLUME_NAMESPACE, "flatten", &text, error))
+        return FALSE;
+    def->flatten = g_strcmp0(text, "yes") == 0;
+    if (!text || def->flatten || strcmp(text, "no") == 0)
+        return TRUE;
+    return vimg_throw(error, VIMG_ERROR_XML, _("malformed flatten element"));
+}
+
+static gboolean
 parse_info(VimgVolumeDef *def, const xmlNode *root, GError **error)
 {
     static const char *const own[] = {"info", NULL};
-    static const char *const known[] = {"state",  "position", "uuid",        "created",
-                                        "parent", "unique",   "shared",      "checksum",
-                                        "os",     "arch",     "description", NULL};
+    static const char *const known[] = {"state",  "position",    "uuid",     "created",  "parent",
+                                        "unique", "shared",      "uploaded", "checksum", "os",
+                                        "arch",   "description", "flatten",  NULL};
     xmlNode *info;
 
     if (!vimg_xml_check_children(root, VIMG_VOLUME_NAMESPACE, own, error) ||
@@ -217,7 +230,7 @@ parse_info(VimgVolumeDef *def, const xmlNode *root, GError **error)
     return vimg_xml_check_children(info, VIMG_VOLUME_NAMESPACE, known, error) &&
            parse_parent(def, info, error) && parse_checksum(def, info, error) &&
            take_word(info, "os", &def->os, error) && take_word(info, "arch", &def->arch, error) &&
-           parse_description(def, info, error);
+           parse_description(def, info, error) && parse_flatten(def, info, error);
 }
 
 VimgVolumeDef *

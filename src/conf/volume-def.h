@@ -25,6 +25,7 @@ typedef struct {
     char *os;
     char *arch;
     char *description;
+    gboolean flatten; /* a clone shall not need its source */
 } VimgVolumeDef;
 
 void vimg_volume_def_free(VimgVolumeDef *def);

@@ -63,6 +63,16 @@ add_usage(GString *out, const VimgVolumeView *view)
     add_measured(out, "shared", view->shared, as_of);
 }
 
+/* What came, of which the storage made something else; the checksum is of that. */
+static void
+add_uploaded(GString *out, const VimgPluginImage *image)
+{
+    g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, image->uploaded_size);
+
+    if (image->uploaded_format && image->state != VIMG_IMAGE_SAVING)
+        add_info(out, "uploaded", "format", image->uploaded_format, bytes);
+}
+
 static void
 format_info(const VimgVolumeView *view, GString *out)
 {
@@ -78,6 +88,7 @@ format_info(const VimgVolumeView *view, GString *out)
     add_created(out, image->created);
     add_info(out, "parent", NULL, NULL, image->parent);
     add_usage(out, view);
+    add_uploaded(out, image);
     if (image->checksum_type)
         add_info(out, "checksum", "type", image->checksum_type, image->checksum);
     add_info(out, "os", NULL, NULL, image->os);

@@ -149,6 +149,11 @@ vimg_image_lie(const VimgType *type, const VimgPluginImage *image)
         return g_strdup_printf("bad origin of image %s", image->uuid);
     if (VIMG_PLUGIN_IMAGE_HAS(image, copy_of) && !vimg_text_check(image->copy_of))
         return g_strdup_printf("bad source of image %s", image->uuid);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, uploaded_size) && image->uploaded_format &&
+        (!vimg_type_has_format(type, image->uploaded_format) || image->uploaded_size > G_MAXINT64))
+        return g_strdup_printf("bad upload of image %s", image->uuid);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, needed_by) && !vimg_text_check(image->needed_by))
+        return g_strdup_printf("bad clones of image %s", image->uuid);
     return numbers_lie(image);
 }
 

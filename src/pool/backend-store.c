@@ -508,16 +508,27 @@ vimg_store_can_clone(VimgStore *a, VimgStore *b)
 }
 
 gboolean
-vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *image,
-                 VimgPluginJob *job, VimgPluginImage *out, GError **error)
+vimg_store_may_clone(VimgStore *store, VimgStore *from)
 {
+    return vimg_store_can_clone(from, store) ||
+           (from->type == store->type && store->type->table.clone_from);
+}
+
+gboolean
+vimg_store_clone(VimgStore *store, VimgStore *from, const char *source,
+                 const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
+                 GError **error)
+{
+    const VimgBackend *table = &store->type->table;
     GError *local = NULL;
     gboolean ok;
 
-    if (!store->type->table.clone)
+    if (!vimg_store_may_clone(store, from))
         return unsupported(
             error, _("storage pool does not support volume creation from an existing volume"));
-    ok = store->type->table.clone(store->handle, source, image, job, out, &local);
+    ok = vimg_store_can_clone(from, store)
+             ? table->clone(store->handle, source, image, job, out, &local)
+             : table->clone_from(store->handle, from->handle, source, image, job, out, &local);
     if (!vimg_type_settle(store->type, ok, local, image->name, error) ||
         !vimg_store_accept(store, out, image->uuid, image->name, error))
         return FALSE;
@@ -525,6 +536,20 @@ vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *im
         return TRUE;
     vimg_plugin_image_clear(out);
     return vimg_type_nonsense(store->type, image->name, error, "a clone that is not active");
+}
+
+gboolean
+vimg_store_flatten(VimgStore *store, const char *uuid, VimgPluginJob *job, VimgPluginImage *out,
+                   GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!store->type->table.flatten)
+        return vimg_store_stat(store, uuid, out, error);
+    ok = store->type->table.flatten(store->handle, uuid, job, out, &local);
+    return settle(store, uuid, ok, local, error) &&
+           vimg_store_accept(store, out, uuid, NULL, error);
 }
 
 gboolean

@@ -387,3 +387,16 @@ vimg_type_find_sources(const VimgType *type, const VimgPoolView *view, GError **
     }
     return g_steal_pointer(&found);
 }
+
+char *
+vimg_type_location(const VimgType *type, const VimgPoolView *view)
+{
+    g_autofree char *location = type->table.location ? type->table.location(&view->pool) : NULL;
+
+    if (!type->table.location)
+        return NULL;
+    if (location && *location && vimg_text_check(location))
+        return g_steal_pointer(&location);
+    vimg_type_complain(type, "a definition without location");
+    return NULL;
+}

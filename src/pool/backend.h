@@ -66,6 +66,8 @@ const VimgPluginPool *vimg_pool_view_get(const VimgPoolView *view);
 gboolean vimg_type_check(const VimgType *type, const VimgPoolView *view, GError **error);
 /* Returns: (transfer full), never NULL. */
 char *vimg_type_identity(const VimgType *type, const VimgPoolView *view);
+/* Returns: (transfer full) what paths of its images have; NULL: the name of the pool. */
+char *vimg_type_location(const VimgType *type, const VimgPoolView *view);
 gboolean vimg_type_build(const VimgType *type, const VimgPoolView *view, guint flags,
                          VimgPluginJob *job, GError **error);
 gboolean vimg_type_remove(const VimgType *type, const VimgPoolView *view, VimgPluginJob *job,
@@ -112,8 +114,13 @@ gboolean vimg_store_set_error(VimgStore *store, const char *uuid, const char *re
                               GError **error);
 /* Whether two stores are one backend's and of one storage, and it can clone by itself. */
 gboolean vimg_store_can_clone(VimgStore *a, VimgStore *b);
-gboolean vimg_store_clone(VimgStore *store, const char *source, const VimgPluginImage *image,
-                          VimgPluginJob *job, VimgPluginImage *out, GError **error);
+/* Whether it is worth trying: of an image of @from, which may be another storage. */
+gboolean vimg_store_may_clone(VimgStore *store, VimgStore *from);
+gboolean vimg_store_clone(VimgStore *store, VimgStore *from, const char *source,
+                          const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
+                          GError **error);
+gboolean vimg_store_flatten(VimgStore *store, const char *uuid, VimgPluginJob *job,
+                            VimgPluginImage *out, GError **error);
 
 /* ---- backend-pull.c: two storages of one backend ---------------------------------------- */
 

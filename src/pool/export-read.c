@@ -13,7 +13,7 @@
 #include "pool/export.h"
 #include "util/i18n.h"
 
-#define POSITIONS_MAX 256
+#define POSITIONS_MAX 128
 #define IDLE (10 * G_USEC_PER_SEC)
 #define TICK (2 * G_USEC_PER_SEC)
 

@@ -20,6 +20,7 @@
 #define ENDED_KEPT ((gint64)30 * 86400)  /* seconds that one is known after its end */
 #define GRACE ((gint64)3600)             /* seconds that a download goes on after that */
 #define LIFE_MAX ((guint64)3660 * 86400) /* seconds, of an export */
+#define SUMMERS 2                        /* threads, so that a large one is not in the way of all */
 #define TOKEN_SIZE 32                    /* random bytes */
 
 static gint64
@@ -145,7 +146,7 @@ vimg_exports_start(VimgExports *exports, GError **error)
     }
     vimg_mutex_unlock(&exports->lock);
     forget_old(exports);
-    exports->summer = vimg_workers_new("vimg-sum", 1, error);
+    exports->summer = vimg_workers_new("vimg-sum", SUMMERS, error);
     exports->reaping = exports->summer && vimg_thread_start(&exports->reaper, "vimg-reap",
                                                             vimg_exports_reap, exports, error);
     return exports->reaping;
@@ -543,6 +544,8 @@ create(VimgExports *exports, VimgUse *use, const VimgExportRequest *request, cha
     info = info_of(export->record, now_seconds());
     vimg_mutex_unlock(&exports->lock);
     vimg_export_sum(exports, export);
+    vimg_info("volume '%s' of storage pool '%s' is exported: %s", info->image, info->pool,
+              info->id);
     return info;
 }
 
@@ -600,5 +603,6 @@ vimg_model_export_revoke(VimgModel *model, const char *id, GError **error)
     vimg_mutex_unlock(&exports->lock);
     if (!export)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("no export with id '%s'"), id);
+    vimg_info("export %s is revoked", canonical);
     return vimg_export_save(exports, export, error);
 }

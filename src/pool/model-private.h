@@ -163,6 +163,7 @@ struct _VimgPool {
     char *lost;      /* why it is not connected, in words */
     gint64 retry_at; /* monotonic microseconds; 0: no retry is due */
     char *store_id;  /* part of the keys of its volumes */
+    char *location;  /* part of their paths; NULL: the name of the pool */
     VimgPoolSizes sizes;
     gboolean read_only;
     GHashTable *volumes;  /* name -> VimgVolume, owned */
@@ -326,6 +327,8 @@ void vimg_session_failed(VimgSession *session, const GError *error);
 void vimg_session_sizes(VimgSession *session);
 /* The same with the error. */
 gboolean vimg_session_probe(VimgSession *session, GError **error);
+/* Nobody shall wait for its answers: who connects the pool again asks for everything anew. */
+gboolean vimg_session_is_lost(VimgSession *session);
 /* A VimgStatusFunc. */
 void vimg_session_status(VimgSession *session, const GError *error, gpointer data);
 /* A VimgKeptFunc. */
@@ -358,6 +361,8 @@ VimgVolume *vimg_volume_ref(VimgVolume *volume);
 void vimg_volume_unref(VimgVolume *volume); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgVolume, vimg_volume_unref)
 void vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image);
+/* @image gets what @base gives out: what that was made of, and its checksum, are not its own. */
+void vimg_image_forget_upload(VimgPluginImage *image, const VimgPluginImage *base);
 
 /* With the pool's lock held, all of these. */
 void vimg_cache_init(VimgPool *pool);
@@ -390,6 +395,7 @@ typedef enum {
     VIMG_ACTION_WIPE,
     VIMG_ACTION_DELETE,
     VIMG_ACTION_VERIFY,
+    VIMG_ACTION_FLATTEN,
     VIMG_ACTION_COMPARE, /* with what it is to be, and give it what it lacks */
     VIMG_N_ACTIONS
 } VimgAction;
@@ -399,6 +405,7 @@ typedef struct {
     VimgSession *session;
     VimgVolume *volume; /* NULL: the pool itself, or an image that is not made yet */
     gboolean changing;  /* it is held for changes, else for reading */
+    gboolean rewriting; /* others read it meanwhile, but do not change it */
     gboolean tending;   /* nobody else tends the storage meanwhile */
     const char *kind;   /* of the job on @volume */
     char *reserved;     /* the name of the image to be made */

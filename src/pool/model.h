@@ -342,6 +342,10 @@ char *vimg_model_pool_usage(VimgModel *model, const VimgPoolId *pool, GError **e
 /* In what the content of volume @to differs from that of @from.  Returns: as above. */
 char *vimg_model_vol_diff(VimgModel *model, const VimgPoolId *pool, const char *from,
                           const char *to, GError **error);
+/* A clone that shares data with its source gets all of it.  Returns: as vimg_model_volume_show().
+ */
+char *vimg_model_vol_flatten(VimgModel *model, const VimgPoolId *pool, const char *name,
+                             GError **error);
 /*
  * The way to the storage of a pool, active or not, step by step; nothing is changed.  Returns:
  * (transfer full) a JSON object: "pool", its name; "verdict", the worst of all; "steps", an array
@@ -358,6 +362,7 @@ typedef struct {
     guint64 capacity, allocation, physical;
     gint64 created, deleted; /* seconds since 1970 */
     gint64 expires;          /* from when a cleanup takes it */
+    char *needed_by;         /* clones without which it would; NULL: none are known */
 } VimgTrashEntry;
 
 void vimg_trash_entry_free(VimgTrashEntry *entry);
@@ -461,9 +466,10 @@ GPtrArray *vimg_model_volume_page(VimgModel *model, const VimgPoolId *pool, cons
  * (memory) Returns: (transfer full) a JSON object of all that is known: "name", "uuid", "pool",
  * "key", "path"; "state": saving, active, error, with its "reason"; "format"; "capacity",
  * "allocation", "physical", "unique", "shared", "as_of"; "position": where an upload may be taken
- * up; "created"; "parent" (uuid), "checksum_type", "checksum", "os", "arch", "description",
- * "origin" (of a file that was adopted); "changing": kind of the job that changes it; "readers":
- * how many jobs read it; "jobs": as vimg_model_status().  What there is none of is null.
+ * up; "created"; "parent" (uuid), "uploaded_format", "uploaded_size", "checksum_type", "checksum",
+ * "os", "arch", "description", "origin" (of a file that was adopted); "changing": kind of the job
+ * that changes it; "readers": how many jobs read it; "jobs": as vimg_model_status().  What there is
+ * none of is null.
  */
 char *vimg_model_volume_show(VimgModel *model, const VimgPoolId *pool, const char *name,
                              GError **error);

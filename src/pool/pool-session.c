@@ -103,6 +103,14 @@ take_store(VimgPool *pool, const char *type, const char *known, const char *foun
            (known || vimg_persist_store_remember(pool, found, error));
 }
 
+static void
+take_location(VimgPool *pool, char *location)
+{
+    VIMG_LOCK_GUARD(&pool->lock);
+    g_free(pool->location);
+    pool->location = location;
+}
+
 VimgSession *
 vimg_session_open(VimgPool *pool, const VimgPoolDef *def, guint flags, VimgPluginStore *info,
                   GError **error)
@@ -129,6 +137,7 @@ vimg_session_open(VimgPool *pool, const VimgPoolDef *def, guint flags, VimgPlugi
         vimg_store_info_clear(info);
         return NULL;
     }
+    take_location(pool, vimg_type_location(type, view));
     return g_steal_pointer(&session);
 }
 
@@ -204,11 +213,22 @@ vimg_session_probe(VimgSession *session, GError **error)
     return TRUE;
 }
 
+gboolean
+vimg_session_is_lost(VimgSession *session)
+{
+    VimgPool *pool = session->pool;
+
+    VIMG_LOCK_GUARD(&pool->lock);
+    return pool->session != session || pool->status != VIMG_POOL_CONNECTED;
+}
+
 void
 vimg_session_sizes(VimgSession *session)
 {
     g_autoptr(GError) error = NULL;
 
+    if (vimg_session_is_lost(session))
+        return;
     if (!vimg_session_probe(session, &error))
         vimg_session_failed(session, error);
 }

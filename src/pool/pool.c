@@ -65,6 +65,7 @@ vimg_pool_unref(VimgPool *pool)
     g_free(pool->next_identity);
     g_free(pool->claimed);
     g_free(pool->store_id);
+    g_free(pool->location);
     g_free(pool->lost);
     g_free(pool->last_error);
     g_slist_free_full(pool->names, g_free);

@@ -174,21 +174,29 @@ hold(VimgPool *pool, const char *name, const char *key, VimgAction action, VimgU
     return vimg_use_volume_of(pool, &id, action, KIND, use, error);
 }
 
-/* Whether @image was made here of the one with @key, and nothing of that speaks against it. */
+/* Whether @image was made of the one with @key, @base, and nothing of that speaks against it. */
 static gboolean
 is_copy(const VimgPluginImage *image, const VimgPluginImage *base, const char *key)
 {
+    gboolean converted = image->uploaded_format != NULL;
+    const char *format = converted ? image->uploaded_format : image->format;
+    guint64 length = converted ? image->uploaded_size : image->physical;
+
     return g_strcmp0(image->copy_of, key) == 0 && image->capacity == base->capacity &&
-           image->physical == base->physical && g_strcmp0(image->format, base->format) == 0;
+           length == base->physical && g_strcmp0(format, base->format) == 0;
 }
 
 static gboolean
 find_same(Sync *sync, VimgFill *fill, gboolean *same, GError **error)
 {
     g_autofree char *key = vimg_use_key(fill->from);
+    g_autofree char *own = vimg_use_key(fill->to);
     g_autoptr(GError) local = NULL;
 
-    *same = is_copy(fill->image, fill->base, key);
+    /* what it was made of may have been uploaded anew since: that is believed only of what was
+     * converted, which nobody can compare */
+    *same = is_copy(fill->image, fill->base, key) ||
+            (fill->base->uploaded_format && is_copy(fill->base, fill->image, own));
     if (*same ||
         vimg_store_same(vimg_session_store(fill->to->session), fill->image->uuid,
                         vimg_session_store(fill->from->session), fill->base->uuid, same, &local))
@@ -287,6 +295,7 @@ make_image(Sync *sync, VimgFill *fill, GError **error)
     image.state = VIMG_IMAGE_SAVING;
     image.created = g_get_real_time() / G_USEC_PER_SEC;
     g_clear_pointer(&image.origin, g_free); /* the file lies there, not here */
+    vimg_image_forget_upload(&image, base);
     g_free(image.copy_of);
     image.copy_of = vimg_use_key(fill->from);
     g_free(image.parent);

@@ -18,6 +18,7 @@ vimg_trash_entry_free(VimgTrashEntry *entry)
     g_free(entry->uuid);
     g_free(entry->name);
     g_free(entry->format);
+    g_free(entry->needed_by);
     g_free(entry);
 }
 
@@ -68,6 +69,7 @@ collect(const VimgPluginImage *image, gpointer data)
     entry->created = image->created;
     entry->deleted = image->deleted;
     entry->expires = MIN(image->deleted, G_MAXINT64 - page->keep) + page->keep;
+    entry->needed_by = VIMG_PLUGIN_IMAGE_HAS(image, needed_by) ? g_strdup(image->needed_by) : NULL;
     g_ptr_array_add(page->entries, entry);
     return TRUE;
 }

@@ -29,6 +29,21 @@ vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image)
     out->description = g_strdup(image->description);
     out->origin = g_strdup(image->origin);
     out->copy_of = g_strdup(image->copy_of);
+    out->uploaded_format = g_strdup(image->uploaded_format);
+    out->needed_by = g_strdup(image->needed_by);
+}
+
+void
+vimg_image_forget_upload(VimgPluginImage *image, const VimgPluginImage *base)
+{
+    if (!base->uploaded_format)
+        return;
+    g_clear_pointer(&image->uploaded_format, g_free);
+    image->uploaded_size = 0;
+    if (g_strcmp0(image->checksum, base->checksum) != 0)
+        return;
+    g_clear_pointer(&image->checksum_type, g_free);
+    g_clear_pointer(&image->checksum, g_free);
 }
 
 static VimgPluginImage *
@@ -87,6 +102,7 @@ vimg_cache_clear(VimgPool *pool)
     g_hash_table_remove_all(pool->volumes);
     g_hash_table_remove_all(pool->reserved);
     g_clear_pointer(&pool->store_id, g_free);
+    g_clear_pointer(&pool->location, g_free);
     pool->tick++;
     pool->listed = pool->tick; /* listings still running are of the past */
     pool->sizes = (VimgPoolSizes){0};

@@ -1,5 +1,5 @@
 /*
- * volume-change.c: delete, wipe and resize
+ * volume-change.c: delete, wipe, resize and flatten
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -138,4 +138,34 @@ vimg_model_vol_resize(VimgModel *model, const VimgVolId *vol, guint64 capacity, 
         return fail(&use, local, error);
     vimg_use_restat(&use);
     return TRUE;
+}
+
+/* ---- flatten ---------------------------------------------------------------------------- */
+
+static gboolean
+flatten(VimgPool *pool, const char *name, GError **error)
+{
+    const VimgVolId vol = {.pool = (char *)vimg_pool_name(pool), .name = (char *)name};
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgUse) use = {0};
+    g_autofree char *uuid = NULL;
+    GError *local = NULL;
+
+    if (!vimg_use_volume_of(pool, &vol, VIMG_ACTION_FLATTEN, "flatten", &use, error))
+        return FALSE;
+    uuid = vimg_use_uuid(&use);
+    if (!vimg_store_flatten(vimg_session_store(use.session), uuid, use.job, &out, &local))
+        return fail(&use, local, error);
+    vimg_use_changed(&use, &out);
+    vimg_session_sizes(use.session);
+    return TRUE;
+}
+
+char *
+vimg_model_vol_flatten(VimgModel *model, const VimgPoolId *id, const char *name, GError **error)
+{
+    g_autoptr(VimgPool) pool = vimg_registry_get(model, id, error);
+
+    return pool && flatten(pool, name, error) ? vimg_model_volume_show(model, id, name, error)
+                                              : NULL;
 }

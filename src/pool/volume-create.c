@@ -89,6 +89,7 @@ describe(VimgModel *model, const VimgVolumeDef *def, const VimgType *type,
     out->created = g_get_real_time() / G_USEC_PER_SEC;
     out->checksum_type = g_strdup(def->checksum_type);
     out->checksum = g_strdup(def->checksum);
+    out->flatten = def->flatten;
     out->os = g_strdup(def->os ? def->os : base ? base->os : NULL);
     out->arch = g_strdup(def->arch ? def->arch : base ? base->arch : NULL);
     out->description = g_strdup(def->description ? def->description
@@ -177,6 +178,7 @@ copy_image(VimgFill *fill, GError **error)
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) local = NULL;
 
+    vimg_image_forget_upload(fill->image, fill->base);
     if (!create_image(to, fill->image, "copy", 0, error))
         return FALSE;
     if (!vimg_fill_image(fill, &out, &local)) {
@@ -194,16 +196,16 @@ clone_image(VimgFill *fill, gboolean *done, GError **error)
 {
     VimgUse *to = fill->to;
     VimgStore *store = vimg_session_store(to->session);
+    VimgStore *source = vimg_session_store(fill->from->session);
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) local = NULL;
 
     *done = FALSE;
-    if (fill->image->capacity != fill->base->capacity ||
-        !vimg_store_can_clone(vimg_session_store(fill->from->session), store))
+    if (fill->image->capacity != fill->base->capacity || !vimg_store_may_clone(store, source))
         return TRUE;
     if (!vimg_fill_check(fill, error))
         return FALSE;
-    if (vimg_store_clone(store, fill->base->uuid, fill->image, to->job, &out, &local)) {
+    if (vimg_store_clone(store, source, fill->base->uuid, fill->image, to->job, &out, &local)) {
         vimg_use_created(to, &out, "clone");
         *done = TRUE;
         if (!vimg_fill_sums(fill)) /* else it was counted as it was read */

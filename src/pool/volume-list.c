@@ -104,6 +104,7 @@ static const struct {
     {"reason", G_STRUCT_OFFSET(VimgPluginImage, reason)},
     {"format", G_STRUCT_OFFSET(VimgPluginImage, format)},
     {"parent", G_STRUCT_OFFSET(VimgPluginImage, parent)},
+    {"uploaded_format", G_STRUCT_OFFSET(VimgPluginImage, uploaded_format)},
     {"checksum_type", G_STRUCT_OFFSET(VimgPluginImage, checksum_type)},
     {"checksum", G_STRUCT_OFFSET(VimgPluginImage, checksum)},
     {"os", G_STRUCT_OFFSET(VimgPluginImage, os)},
@@ -126,6 +127,8 @@ set_image(JsonObject *object, const VimgPluginImage *image)
     vimg_json_set_known(object, "capacity", TRUE, image->capacity);
     vimg_json_set_known(object, "allocation", TRUE, image->allocation);
     vimg_json_set_known(object, "physical", TRUE, image->physical);
+    vimg_json_set_known(object, "uploaded_size", image->uploaded_format != NULL,
+                        image->uploaded_size);
     vimg_json_set_known(object, "position", image->state == VIMG_IMAGE_SAVING, image->position);
     vimg_json_set_known(object, "created", image->created > 0, (guint64)image->created);
 }

@@ -17,6 +17,7 @@ typedef struct {
     gboolean changes;                          /* no other changing job beside it */
     gboolean needs_enabled;                    /* refused while the pool is disabled */
     gboolean tends;                            /* one of those a pool has one of at a time */
+    gboolean rewrites;                         /* what it is stored as, while others read it */
     const char *refused[VIMG_IMAGE_ERROR + 1]; /* by state: NULL or why not; name, reason */
 } Action;
 
@@ -28,40 +29,37 @@ typedef struct {
     }
 
 static const Action actions[] = {
-    [VIMG_ACTION_UPLOAD] = {TRUE,
-                            TRUE,
-                            FALSE,
-                            {[VIMG_IMAGE_ACTIVE] =
-                                 N_("volume '%1$s' is complete: its content never changes"),
-                             [VIMG_IMAGE_ERROR] =
-                                 N_("volume '%1$s' must be wiped before an upload: %2$s")}},
-    [VIMG_ACTION_DOWNLOAD] = {FALSE, FALSE, FALSE, UNREADABLE},
-    [VIMG_ACTION_SOURCE] = {FALSE, FALSE, FALSE, UNREADABLE},
-    [VIMG_ACTION_RESIZE] = {TRUE,
-                            TRUE,
-                            FALSE,
-                            {[VIMG_IMAGE_ACTIVE] =
-                                 N_("volume '%1$s' is complete: its capacity never changes"),
-                             [VIMG_IMAGE_ERROR] =
-                                 N_("volume '%1$s' must be wiped before a resize: %2$s")}},
-    [VIMG_ACTION_WIPE] = {TRUE,
-                          TRUE,
-                          FALSE,
-                          {[VIMG_IMAGE_ACTIVE] =
-                               N_("volume '%1$s' is complete: delete and purge it instead")}},
-    [VIMG_ACTION_DELETE] = {TRUE, TRUE, FALSE, {NULL}},
+    [VIMG_ACTION_UPLOAD] = {.changes = TRUE,
+                            .needs_enabled = TRUE,
+                            .refused = {[VIMG_IMAGE_ACTIVE] = N_(
+                                            "volume '%1$s' is complete: its content never changes"),
+                                        [VIMG_IMAGE_ERROR] = N_(
+                                            "volume '%1$s' must be wiped before an upload: %2$s")}},
+    [VIMG_ACTION_DOWNLOAD] = {.refused = UNREADABLE},
+    [VIMG_ACTION_SOURCE] = {.refused = UNREADABLE},
+    [VIMG_ACTION_RESIZE] =
+        {.changes = TRUE,
+         .needs_enabled = TRUE,
+         .refused = {[VIMG_IMAGE_ACTIVE] =
+                         N_("volume '%1$s' is complete: its capacity never changes"),
+                     [VIMG_IMAGE_ERROR] = N_("volume '%1$s' must be wiped before a resize: %2$s")}},
+    [VIMG_ACTION_WIPE] =
+        {.changes = TRUE,
+         .needs_enabled = TRUE,
+         .refused = {[VIMG_IMAGE_ACTIVE] =
+                         N_("volume '%1$s' is complete: delete and purge it instead")}},
+    [VIMG_ACTION_DELETE] = {.changes = TRUE, .needs_enabled = TRUE},
     [VIMG_ACTION_VERIFY] =
-        {FALSE,
-         FALSE,
-         TRUE,
-         {[VIMG_IMAGE_SAVING] = N_(
-              "volume '%1$s' is still being saved: it can be read once its upload is complete")}},
+        {.tends = TRUE,
+         .refused =
+             {[VIMG_IMAGE_SAVING] = N_(
+                  "volume '%1$s' is still being saved: it can be read once its upload is complete")}},
+    [VIMG_ACTION_FLATTEN] = {.needs_enabled = TRUE, .rewrites = TRUE, .refused = UNREADABLE},
     [VIMG_ACTION_COMPARE] =
-        {FALSE,
-         TRUE,
-         FALSE,
-         {[VIMG_IMAGE_SAVING] = N_(
-              "volume '%1$s' is still being saved: it can be read once its upload is complete")}},
+        {.needs_enabled = TRUE,
+         .refused =
+             {[VIMG_IMAGE_SAVING] = N_(
+                  "volume '%1$s' is still being saved: it can be read once its upload is complete")}},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(actions) == VIMG_N_ACTIONS);
 
@@ -120,6 +118,27 @@ check_volume(VimgPool *pool, VimgVolume *volume, const Action *action, GError **
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _(refused), image->name,
                           image->reason ? image->reason : "");
     return check_connected(pool, error);
+}
+
+/* Reading goes on beside it, changing and a second one do not. */
+static gboolean
+check_rewritten(VimgPool *pool, const VimgVolume *volume, const Action *action, GError **error)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    if (!action->changes && !action->rewrites)
+        return TRUE;
+    g_hash_table_iter_init(&iter, pool->readers);
+    while (g_hash_table_iter_next(&iter, &value, NULL)) {
+        const VimgUse *reader = value;
+
+        if (reader->volume == volume && reader->rewriting)
+            return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                              _("volume '%1$s' is still in use: %2$s"), volume->image.name,
+                              reader->kind);
+    }
+    return TRUE;
 }
 
 static gboolean
@@ -313,10 +332,12 @@ vimg_use_volume_of(VimgPool *pool, const VimgVolId *vol, VimgAction what, const 
         return FALSE;
     volume = find_volume(pool, vol, error);
     if (!volume || !check_volume(pool, volume, action, error) ||
+        !check_rewritten(pool, volume, action, error) ||
         (action->tends && !check_tending(pool, error)))
         return FALSE;
     out->volume = vimg_volume_ref(volume);
     out->changing = action->changes;
+    out->rewriting = action->rewrites;
     out->kind = kind;
     if (action->changes)
         volume->changing = kind;
@@ -389,6 +410,8 @@ vimg_use_restat(VimgUse *use)
     g_autofree char *uuid = vimg_use_uuid(use);
     g_autoptr(GError) error = NULL;
 
+    if (vimg_session_is_lost(use->session))
+        return;
     if (vimg_store_stat(vimg_session_store(use->session), uuid, &now, &error))
         vimg_use_changed(use, &now);
     else if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL))

@@ -19,10 +19,20 @@ fill_id(VimgPool *pool, VimgVolume *volume, VimgVolId *out)
     out->key = g_strdup(volume->key);
 }
 
+/* The path of any volume, but for its name. */
+static char *
+path_prefix(const VimgPool *pool)
+{
+    return g_strdup_printf("%s://%s/", pool->def->type,
+                           pool->location ? pool->location : vimg_pool_name(pool));
+}
+
 char *
 vimg_volume_path(const VimgPool *pool, const VimgVolume *volume)
 {
-    return g_strdup_printf("%s://%s/%s", pool->def->type, vimg_pool_name(pool), volume->image.name);
+    g_autofree char *prefix = path_prefix(pool);
+
+    return g_strconcat(prefix, volume->image.name, NULL);
 }
 
 /* ---- lists and lookups ------------------------------------------------------------------ */
@@ -143,7 +153,7 @@ pool_vol_by_path(VimgPool *pool, const char *path, VimgVolId *out)
     VimgVolume *volume = NULL;
 
     VIMG_LOCK_GUARD(&pool->lock);
-    prefix = g_strdup_printf("%s://%s/", pool->def->type, vimg_pool_name(pool));
+    prefix = path_prefix(pool);
     if (pool->active && g_str_has_prefix(path, prefix))
         volume = vimg_cache_find(pool, path + strlen(prefix));
     if (volume)
@@ -155,13 +165,28 @@ gboolean
 vimg_model_vol_by_path(VimgModel *model, const char *path, VimgVolId *out, GError **error)
 {
     g_autoptr(GPtrArray) pools = vimg_registry_list(model);
+    g_auto(VimgVolId) first = {0};
     guint i;
 
+    /* storages apart may have places of the same name in them */
     for (i = 0; i < pools->len; i++) {
-        if (pool_vol_by_path(g_ptr_array_index(pools, i), path, out))
-            return TRUE;
+        g_auto(VimgVolId) found = {0};
+
+        if (!pool_vol_by_path(g_ptr_array_index(pools, i), path, &found))
+            continue;
+        if (first.pool)
+            return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
+                              _("path '%1$s' is in storage pools '%2$s' and '%3$s': name the pool"),
+                              path, first.pool, found.pool);
+        first = found;
+        found = (VimgVolId){0};
     }
-    return vimg_throw(error, VIMG_ERROR_NO_VOL, _("no storage vol with matching path '%s'"), path);
+    if (!first.pool)
+        return vimg_throw(error, VIMG_ERROR_NO_VOL, _("no storage vol with matching path '%s'"),
+                          path);
+    *out = first;
+    first = (VimgVolId){0};
+    return TRUE;
 }
 
 /* ---- one volume ------------------------------------------------------------------------- */

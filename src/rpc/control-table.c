@@ -59,6 +59,7 @@ static const VimgProc procs[] = {
     ROW(JOB_WATCH, "jobWatch", watch_args, none, job_watch, FAST),
     ROW(POOL_USAGE, "poolUsage", pool, report, pool_usage, WRITES | POOL | LONG),
     ROW(VOLUME_DIFF, "volumeDiff", diff_args, report, vol_diff, WRITES | POOL | LONG),
+    ROW(VOLUME_FLATTEN, "volumeFlatten", volume_args, report, vol_flatten, WRITES | POOL | LONG),
     ROW(POOL_DOCTOR, "poolDoctor", pool, report, pool_doctor, WRITES | POOL | LONG),
     ROW(POOL_ENABLE, "poolEnable", enable_args, none, pool_enable, WRITES | POOL),
     ROW(POOL_DESCRIBE, "poolDescribe", describe_args, none, pool_describe, WRITES | POOL),

@@ -48,6 +48,7 @@ entry_to_wire(VimgTrashEntry *entry, vimg_control_trash_entry *wire)
     wire->created = entry->created;
     wire->deleted = entry->deleted;
     wire->expires = entry->expires;
+    wire->needed_by = vimg_optional_to_wire(&entry->needed_by);
 }
 
 gboolean

@@ -28,6 +28,17 @@ vimg_handle_vol_diff(VimgCall *call, GError **error)
 }
 
 gboolean
+vimg_handle_vol_flatten(VimgCall *call, GError **error)
+{
+    const vimg_control_volume_args *args = call->args;
+    VimgPoolId pool;
+
+    vimg_pool_from_wire(&args->pool, &pool);
+    return vimg_answer_report(call,
+                              vimg_model_vol_flatten(call->model, &pool, args->volume, error));
+}
+
+gboolean
 vimg_handle_pool_doctor(VimgCall *call, GError **error)
 {
     VimgPoolId pool;

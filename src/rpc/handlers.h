@@ -171,6 +171,7 @@ gboolean vimg_handle_metrics(VimgCall *call, GError **error);
 
 gboolean vimg_handle_pool_usage(VimgCall *call, GError **error);
 gboolean vimg_handle_vol_diff(VimgCall *call, GError **error);
+gboolean vimg_handle_vol_flatten(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_doctor(VimgCall *call, GError **error);
 
 /* ---- handlers-edit.c ------------------------------------------------------------------------ */

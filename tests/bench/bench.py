@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import parts  # pylint: disable=wrong-import-position
+import rados  # pylint: disable=wrong-import-position
 import sftp  # pylint: disable=wrong-import-position
 from daemon import Daemon  # pylint: disable=wrong-import-position
 from data import Images, run  # pylint: disable=wrong-import-position
@@ -108,7 +109,8 @@ class Bench:
         """One that fails is told of, and the others go on."""
         note("== " + name)
         try:
-            getattr(sftp if hasattr(sftp, "part_" + name) else parts, "part_" + name)(self)
+            of = next(m for m in (parts, sftp, rados) if hasattr(m, "part_" + name))
+            getattr(of, "part_" + name)(self)
         except Exception:  # pylint: disable=broad-except
             traceback.print_exc()
             self.failed.append(name)

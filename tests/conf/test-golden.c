@@ -75,6 +75,8 @@ volume_through(const char *xml, GError **error)
     image.parent = def->parent;
     image.checksum_type = def->checksum_type;
     image.checksum = def->checksum;
+    image.uploaded_format = def->checksum ? (char *)"vmdk" : NULL;
+    image.uploaded_size = 9;
     image.os = def->os;
     image.arch = def->arch;
     image.description = def->description;

@@ -54,6 +54,8 @@ static const struct {
     {"info-twice", VOLUME("<image:info/><image:info/>"), VIMG_ERROR_XML, NULL},
     {"read-only-ignored", INFO("<image:state>x</image:state><image:uuid>x</image:uuid>"), -1, NULL},
     {"parent", INFO("<image:parent>x</image:parent>"), VIMG_ERROR_XML, "malformed parent element"},
+    {"flatten", INFO("<image:flatten>maybe</image:flatten>"), VIMG_ERROR_XML,
+     "malformed flatten element"},
     {"checksum-type", INFO("<image:checksum type='md5'>00</image:checksum>"),
      VIMG_ERROR_CONFIG_UNSUPPORTED, "unknown checksum type 'md5'"},
     {"checksum-short", INFO("<image:checksum type='sha256'>00</image:checksum>"), VIMG_ERROR_XML,

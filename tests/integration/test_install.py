@@ -148,6 +148,7 @@ class Install(unittest.TestCase):
         for path in ("/usr/sbin/virtimaged", "/usr/include/vimg-plugin.h",
                      "/usr/share/virtimage/schemas/pool.rng", "/usr/bin/virtimagectl",
                      "/usr/share/virtimage/schemas/virtimagectl.json",
+                     "/usr/libexec/virtimage-export",
                      "/usr/share/bash-completion/completions/virtimagectl"):
             self.assertTrue(Path(path).exists(), path)
         for name in ("vimg-imagestore.so", "vimg-plugin.pc", "virtimaged.socket",

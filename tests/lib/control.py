@@ -18,7 +18,7 @@ PROCS.update(VOLUME_IMPORT=21, HOST_KEY_ACCEPT=25)
 PROCS.update(POOL_SYNC=26)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
-                        "deleted expires")
+                        "deleted expires needed_by")
 Job = namedtuple("Job", "id pool volume kind phase done total started cancelled")
 Volume = namedtuple("Volume", "uuid name state reason format capacity allocation physical created "
                     "unique shared as_of")
@@ -89,7 +89,8 @@ class Control:
     def trash_page(self, pool, after=None, most=PAGE_MAX):
         reader = self.call("TRASH_LIST", self.pool(pool) + nullable(after) + u32(most))
         entries = reader.array(lambda: TrashEntry(
-            reader.string(), reader.string(), reader.nullable(), *(reader.u64() for _ in range(6))))
+            reader.string(), reader.string(), reader.nullable(), *(reader.u64() for _ in range(6)),
+            reader.nullable()))
         reader.end()
         return entries
 

@@ -54,9 +54,12 @@ class Daemon:
         self.args = list(args)
         self.env = dict(os.environ, **(env or {}))
         self.env.setdefault("LC_ALL", "C.UTF-8")
-        self.env.setdefault("ASAN_OPTIONS", "detect_leaks=1:exitcode=99")
+        # clang's crashes at exit where it followed the thread variables of librados
+        self.env.setdefault("ASAN_OPTIONS", "detect_leaks=1:exitcode=99:intercept_tls_get_addr=0")
         self.env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
-        self.env.setdefault("TSAN_OPTIONS", "exitcode=66:second_deadlock_stack=1")
+        self.env.setdefault("TSAN_OPTIONS", "exitcode=66:second_deadlock_stack=1"
+                            + ":ignore_noninstrumented_modules=1" * bool(
+                                os.environ.get("CEPH_CONF")))
         self.process = None
         self.prepared = False   # for pools over SSH, if they are chosen
         self.socket_wait = socket_wait

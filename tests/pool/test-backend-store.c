@@ -250,11 +250,11 @@ test_clone(void)
 
     g_assert_true(vimg_store_can_clone(store, other));
     g_assert_false(vimg_store_can_clone(store, third)); /* another storage */
-    assert_refused(vimg_store_clone(store, ONE_UUID, &image, NULL, &out, &error), &error,
+    assert_refused(vimg_store_clone(store, store, ONE_UUID, &image, NULL, &out, &error), &error,
                    VIMG_ERROR_INTERNAL, "a clone that is not active");
     g_assert_null(out.uuid);
     g_clear_error(&error);
-    g_assert_true(vimg_store_clone(other, ONE_UUID, &image, NULL, &out, &error));
+    g_assert_true(vimg_store_clone(other, other, ONE_UUID, &image, NULL, &out, &error));
     g_assert_no_error(error);
 }
 

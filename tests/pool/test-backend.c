@@ -69,7 +69,7 @@ test_list(void)
     gboolean liar = FALSE;
     guint i;
 
-    g_assert_cmpuint(list->len, ==, 16);
+    g_assert_cmpuint(list->len, ==, 17);
     for (i = 0; i < list->len; i++) {
         const VimgTypeStatus *status = g_ptr_array_index(list, i);
 
@@ -179,7 +179,7 @@ test_shorter(void)
     store = vimg_store_open(type, pool.view, 0, NULL, NULL, &error);
     g_assert_no_error(error);
     g_assert_false(vimg_store_can_clone(store, store));
-    assert_refused(vimg_store_clone(store, ONE_UUID, &image, NULL, &out, &error), &error,
+    assert_refused(vimg_store_clone(store, store, ONE_UUID, &image, NULL, &out, &error), &error,
                    VIMG_ERROR_NO_SUPPORT, "volume creation from an existing volume");
 }
 

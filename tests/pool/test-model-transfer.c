@@ -336,6 +336,40 @@ test_fails(Fixture *fixture, gconstpointer data)
     upload_all(fixture, "images", "v", 4096, 'a');
 }
 
+/* Once the storage is known to be lost nobody waits for what else it does not answer. */
+static void
+test_lost(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *xml = pool_xml("images", UUID(1), "<image:reconnect enabled='no'/>");
+    VimgVolId vol = vol_id("images", "v");
+    g_autoptr(GError) error = NULL;
+    VimgTransfer *transfer;
+    VimgPoolId pool;
+
+    g_assert_true(fixture_define(fixture, xml, NULL));
+    start_pool(fixture, "images");
+    pool = pool_id(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
+    fixture->memory->fail("/mem/images", "writer_write", VIMG_ERROR_DISCONNECTED, "cable cut", 1);
+    fixture->memory->fail("/mem/images", "stat", VIMG_ERROR_DISCONNECTED, "asked at last", 1);
+    fixture->memory->fail("/mem/images", "probe", VIMG_ERROR_SYSTEM, "asked just now", 2);
+    g_assert_false(push(transfer, 4096, 'a', &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    g_clear_error(&error);
+    vimg_transfer_free(transfer);
+    g_assert_false(vimg_model_pool_refresh(fixture->model, &pool, 0, &error));
+    assert_error_text(&error, VIMG_ERROR_SYSTEM, "asked just now");
+    g_assert_true(vimg_model_pool_refresh(fixture->model, &pool, 0, &error));
+    g_assert_no_error(error);
+    fixture->memory->fail("/mem/images", "writer_write", VIMG_ERROR_NO_SPACE, "disk full", 1);
+    transfer = vimg_model_upload(fixture->model, &vol, 0, 0, FALSE, NULL);
+    g_assert_false(push(transfer, 4096, 'a', NULL));
+    g_assert_cmpuint(pool_state(fixture, "images"), ==, VIR_STORAGE_POOL_RUNNING);
+    vimg_transfer_free(transfer);
+    g_assert_cmpuint(pool_state(fixture, "images"), ==, VIR_STORAGE_POOL_INACCESSIBLE);
+}
+
 typedef struct {
     VimgTransfer *transfer;
     gboolean ok;
@@ -707,6 +741,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/transfer/abort", NULL, test_abort);
     FIXTURE_ADD("/model/transfer/pauses", NULL, test_pauses);
     FIXTURE_ADD("/model/transfer/fails", NULL, test_fails);
+    FIXTURE_ADD("/model/transfer/lost", NULL, test_lost);
     FIXTURE_ADD("/model/transfer/cancel", NULL, test_cancel);
     FIXTURE_ADD("/model/transfer/hang", NULL, test_hang);
     FIXTURE_ADD("/model/transfer/ended", NULL, test_ended);

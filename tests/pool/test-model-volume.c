@@ -7,6 +7,7 @@
 
 #include "conf/schema.h"
 #include "conf/xml.h"
+#include "pool/model-private.h"
 #include "test-model-fixture.h"
 #include "util/error.h"
 
@@ -330,6 +331,70 @@ test_disabled(Fixture *fixture, gconstpointer data)
 
 /* ---- lookups and documents ------------------------------------------------------------------ */
 
+/* Others may read what is flattened, but not delete it, nor flatten it too. */
+static void
+test_flattening(Fixture *fixture, gconstpointer data)
+{
+    static const VimgAction refused[] = {VIMG_ACTION_DELETE, VIMG_ACTION_FLATTEN};
+    g_autoptr(VimgPool) pool = NULL;
+    VimgVolId vol = vol_id("images", "v");
+    g_auto(VimgUse) flatten = {0};
+    g_auto(VimgUse) read = {0};
+    g_autoptr(GError) error = NULL;
+    gsize i;
+
+    define_and_start(fixture, "images");
+    create_vol(fixture, "images", "v", "raw", 4);
+    upload_all(fixture, "images", "v", 4, 'd');
+    pool = vimg_registry_by_name(fixture->model, "images", NULL);
+    vimg_use_volume_of(pool, &vol, VIMG_ACTION_FLATTEN, "flatten", &flatten, &error);
+    g_assert_no_error(error);
+    vimg_use_volume_of(pool, &vol, VIMG_ACTION_DOWNLOAD, "download", &read, &error);
+    g_assert_no_error(error);
+    for (i = 0; i < G_N_ELEMENTS(refused); i++) {
+        g_auto(VimgUse) use = {0};
+
+        g_assert_false(vimg_use_volume_of(pool, &vol, refused[i], "other", &use, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+        g_assert_nonnull(strstr(error->message, "still in use: flatten"));
+        g_clear_error(&error);
+    }
+}
+
+/* As two clusters have, in places of the same name. */
+static void
+give_location(Fixture *fixture, const char *name, const char *location)
+{
+    g_autoptr(VimgPool) pool = vimg_registry_by_name(fixture->model, name, NULL);
+
+    g_assert_nonnull(pool);
+    VIMG_LOCK_GUARD(&pool->lock);
+    g_free(pool->location);
+    pool->location = g_strdup(location);
+}
+
+static void
+test_path_of_two(Fixture *fixture, gconstpointer data)
+{
+    g_auto(VimgVolId) out = {0};
+    g_autoptr(GError) error = NULL;
+
+    define_and_start(fixture, "images");
+    define_and_start(fixture, "other");
+    give_location(fixture, "images", "rbd");
+    give_location(fixture, "other", "rbd");
+    create_vol(fixture, "images", "v", "raw", 4096);
+    g_assert_true(vimg_model_vol_by_path(fixture->model, "memory://rbd/v", &out, NULL));
+    g_assert_cmpstr(out.pool, ==, "images");
+    vimg_vol_id_clear(&out);
+    create_vol(fixture, "other", "v", "raw", 4096);
+    g_assert_false(vimg_model_vol_by_path(fixture->model, "memory://rbd/v", &out, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
+    g_assert_nonnull(strstr(error->message, "'images'"));
+    g_assert_nonnull(strstr(error->message, "'other'"));
+    g_assert_null(out.pool);
+}
+
 static void
 test_lookups(Fixture *fixture, gconstpointer data)
 {
@@ -581,6 +646,8 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/volume/limit", NULL, test_limit);
     FIXTURE_ADD("/model/volume/disabled", NULL, test_disabled);
     FIXTURE_ADD("/model/volume/lookups", NULL, test_lookups);
+    FIXTURE_ADD("/model/volume/flattening", NULL, test_flattening);
+    FIXTURE_ADD("/model/volume/path-of-two", NULL, test_path_of_two);
     FIXTURE_ADD("/model/volume/documents", NULL, test_documents);
     FIXTURE_ADD("/model/volume/info", NULL, test_info);
     FIXTURE_ADD("/model/volume/delete", NULL, test_delete);

@@ -18,8 +18,9 @@ prefix=$(sed -n 's/^prefix=//p' "$pc")
 sed -i "s|^prefix=.*|prefix=$work/stage$prefix|" "$pc"
 PKG_CONFIG_PATH=$(dirname "$pc")
 export PKG_CONFIG_PATH
-header=$(find "$work/stage" -name '*.h')
-[ "$(basename "$header")" = vimg-plugin.h ] || { echo "installed: $header"; exit 1; }
+(cd "$source/plugin" && LC_ALL=C ls vimg-plugin*.h) >"$work/expected"
+find "$work/stage" -name '*.h' -exec basename {} ';' | LC_ALL=C sort |
+    LC_ALL=C diff - "$work/expected" || { echo 'those headers were installed'; exit 1; }
 
 flags=$(pkg-config --cflags vimg-plugin)
 case $flags in

@@ -41,6 +41,13 @@ vimg_model_vol_diff(VimgModel *model, const VimgPoolId *pool, const char *from, 
 }
 
 char *
+vimg_model_vol_flatten(VimgModel *model, const VimgPoolId *pool, const char *name, GError **error)
+{
+    return fake_called(error, "vol_flatten(%s, %s)", fake_pool_text(pool), name) ? g_strdup("{}")
+                                                                                 : NULL;
+}
+
+char *
 vimg_model_pool_doctor(VimgModel *model, const VimgPoolId *pool, GError **error)
 {
     return fake_called(error, "pool_doctor(%s)", fake_pool_text(pool)) ? g_strdup("{}") : NULL;
@@ -52,6 +59,7 @@ vimg_trash_entry_free(VimgTrashEntry *entry)
     g_free(entry->uuid);
     g_free(entry->name);
     g_free(entry->format);
+    g_free(entry->needed_by);
     g_free(entry);
 }
 
@@ -76,6 +84,7 @@ vimg_model_trash_list(VimgModel *model, const VimgPoolId *pool, const char *afte
         entry.uuid = g_strdup_printf("u%u", i);
         entry.name = g_strdup("n");
         entry.format = i == 0 ? g_strdup("raw") : NULL;
+        entry.needed_by = i == 0 ? g_strdup("c") : NULL;
         g_ptr_array_add(list, g_memdup2(&entry, sizeof(entry)));
     }
     return list;

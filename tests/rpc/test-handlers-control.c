@@ -27,12 +27,12 @@ static const struct {
     {"verify", 2, P " i:0", "s:{}", "pool_verify(p, NULL)", OK_CODE, NULL},
     {"verify-one", 2, P " i:1 s:v", "s:{}", "pool_verify(p, v)", OK_CODE, NULL},
     {"trash", 3, P " i:0 i:1024",
-     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9"
-     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9",
+     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9 i:1 s:c"
+     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9 i:0",
      "trash_list(p, NULL, 1024)", OK_CODE, NULL},
     {"trash-after", 3, P " i:1 s:u i:1",
-     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9"
-     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9",
+     "i:2 s:u0 s:n i:1 s:raw h:8589934592 h:5 h:6 h:7 h:8 h:9 i:1 s:c"
+     " s:u1 s:n i:0 h:8589934592 h:5 h:6 h:7 h:8 h:9 i:0",
      "trash_list(p, u, 1)", OK_CODE, NULL},
     {"trash-none", 3, P " i:0 i:0", "", "", VIMG_ERROR_INVALID_ARG,
      "invalid argument: a page holds 1 to 1024 entries, not 0"},
@@ -62,6 +62,7 @@ static const struct {
     {"watch-not", 23, "i:0", "", "", OK_CODE, NULL},
     {"usage", 11, P, "s:{}", "pool_usage(p)", OK_CODE, NULL},
     {"diff", 12, P " s:a s:b", "s:{}", "vol_diff(p, a, b)", OK_CODE, NULL},
+    {"flatten", 27, P " s:v", "s:{}", "vol_flatten(p, v)", OK_CODE, NULL},
     {"doctor", 20, P, "s:{}", "pool_doctor(p)", OK_CODE, NULL},
     {"enable", 13, P " i:7", "", "pool_enable(p, 1)", OK_CODE, NULL},
     {"disable", 13, P " i:0", "", "pool_enable(p, 0)", OK_CODE, NULL},
@@ -132,9 +133,9 @@ test_case(gconstpointer data)
  * procedure: w writes, m from memory, p begins with a pool, l takes long.  NULL: not to be called.
  */
 static const char *const rights[] = {
-    NULL,  "wpl", "wpl", "wp", "wp",  "wp", "m",   "mw", "m", "m",   "m",
-    "wpl", "wpl", "wp",  "wp", "wp",  "m",  "wp",  "wp", "w", "wpl", "wpl",
-    "m",   "m",   NULL,  "wp", "wpl", NULL, "wpl", "m",  "w",
+    NULL, "wpl", "wpl", "wp", "wp", "wp", "m",   "mw",  "m", "m", "m",  "wpl", "wpl", "wp",
+    "wp", "wp",  "m",   "wp", "wp", "w",  "wpl", "wpl", "m", "m", NULL, "wp",  "wpl", "wpl",
+    "wpl", "m", "w",
 };
 
 static void

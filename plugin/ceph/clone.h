@@ -1,0 +1,22 @@
+/*
+ * clone.h: a second image of the same content
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_CEPH_CLONE_H
+#define VIMG_CEPH_CLONE_H
+
+#include "record.h"
+
+/*
+ * For the table of callbacks.  An image of other tools is not cloned but copied, since a clone of
+ * it would be one more that it cannot be removed without: VIMG_ERROR_NO_SUPPORT.
+ */
+gboolean vimg_ceph_clone(VimgCephStore *store, const char *source, const VimgPluginImage *image,
+                         VimgPluginJob *job, VimgPluginImage *out, GError **error);
+/* The same of an image of @other, in the same cluster; else VIMG_ERROR_NO_SUPPORT. */
+gboolean vimg_ceph_clone_from(VimgCephStore *store, VimgCephStore *other, const char *source,
+                              const VimgPluginImage *image, VimgPluginJob *job,
+                              VimgPluginImage *out, GError **error);
+
+#endif
