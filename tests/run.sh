@@ -341,6 +341,7 @@ suite_asan() {
     integration test_import_servers
     integration test_guard
     integration test_ctl
+    integration test_export
     integration test_transfer
     integration test_stress --steps 12
     integration test_crash --rounds 5
@@ -395,6 +396,7 @@ suite_tsan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_export
     integration test_sync
     integration test_stress --steps 12
     integration test_crash --rounds 5

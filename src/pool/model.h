@@ -261,8 +261,8 @@ char *vimg_model_pool_sync(VimgModel *model, const VimgPoolId *pool, const VimgP
 #define VIMG_EXPORT_HASH_SIZE 32 /* bytes of the SHA-256 of a token */
 
 typedef struct {
-    char *id;         /* a uuid */
-    char *pool;       /* what it is called now, or was when it was last seen */
+    char *id;   /* a uuid */
+    char *pool; /* what it is called now, or was when it was last seen */
     char *pool_uuid;
     char *image;      /* its name then */
     char *image_uuid; /* which one it is */

@@ -16,12 +16,15 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
+from control import Control
 from ctl import REFUSED, UNSUPPORTED, USAGE
 from daemon import slow
 from exportcase import PATIENCE, ExportCase
 from images import MIB, noise, run, same, same_disk, to_qcow2
+from rawrpc import RemoteError
 from virshcase import SIZE, element
 
+INVALID_ARG, NO_VOL, DENIED = 8, 50, 29
 POOL = """<pool type='imagestore' xmlns:image='urn:virtimage:pool:1'>
   <name>%s</name>
   <target><path>%s</path></target>
@@ -275,6 +278,40 @@ class Ends(ExportCase):
         self.ctl("export", "revoke", report["id"])
         self.v("pool-build", "short")
         self.assertEqual(self.json("trash list", "short")["trash"], [])
+
+
+class Program(ExportCase):
+    """The procedures themselves, and who may call them."""
+
+    def refused(self, code, call, *args):
+        with self.assertRaises(RemoteError) as caught:
+            call(*args)
+        self.assertEqual(caught.exception.code, code, str(caught.exception))
+
+    def test_program(self):
+        self.stored(self.pool(), "disk.raw", self.raw())
+        with Control(self.daemon.socket) as c:
+            made = [c.export(self.name, "disk.raw")[1].id for _ in range(5)]
+            found, after = [], None
+            while page := c.exports(after, 2):
+                found += [e.id for e in page if e.id in made]
+                after = page[-1].id
+            self.assertEqual(found, sorted(made))
+            self.refused(INVALID_ARG, c.exports, None, 0)
+            self.refused(INVALID_ARG, c.exports, None, 1025)
+            self.refused(INVALID_ARG, c.export, self.name, "disk.raw", None, 2 ** 64 - 1)
+            self.refused(INVALID_ARG, c.export_revoke, "\x1b[2J")
+            self.refused(NO_VOL, c.export, self.name, "other")
+            c.export_revoke(made[0].replace("-", ""))
+            self.assertEqual([e.state for e in c.exports() if e.id == made[0]], ["revoked"])
+
+    def test_read_only(self):
+        self.stored(self.pool(), "disk.raw", self.raw())
+        with Control(self.daemon.socket) as c, Control(self.daemon.socket_ro) as ro:
+            _, made = c.export(self.name, "disk.raw")
+            self.assertIn(made.id, [e.id for e in ro.exports()])
+            self.refused(DENIED, ro.export_revoke, made.id)
+            self.refused(DENIED, ro.export, self.name, "disk.raw")
 
 
 class Processes(ExportCase):
