@@ -42,9 +42,9 @@ declare -A packages=(
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
-    [asan]="$drive $sshd $ssh_packages $ceph_packages genisoimage openssl clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive $sshd $ssh_packages $ceph_packages genisoimage openssl curl strace clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive $sshd $ssh_packages $ceph_packages clang libclang-rt-14-dev llvm python3-libvirt"
+    [tsan]="$drive $sshd $ssh_packages $ceph_packages curl strace clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # ---- builds ----------------------------------------------------------------------------------

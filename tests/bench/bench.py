@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+import exports  # pylint: disable=wrong-import-position
 import parts  # pylint: disable=wrong-import-position
 import rados  # pylint: disable=wrong-import-position
 import sftp  # pylint: disable=wrong-import-position
@@ -109,7 +110,7 @@ class Bench:
         """One that fails is told of, and the others go on."""
         note("== " + name)
         try:
-            of = next(m for m in (parts, sftp, rados) if hasattr(m, "part_" + name))
+            of = next(m for m in (parts, sftp, rados, exports) if hasattr(m, "part_" + name))
             getattr(of, "part_" + name)(self)
         except Exception:  # pylint: disable=broad-except
             traceback.print_exc()

@@ -16,7 +16,7 @@ build=${VIMG_TEST_BUILDS:-$top/build-ci}/bench
 . "$top/tests/lib/packages.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-all=(upload bytes download ctl memory list start huge collect sftp ceph)
+all=(upload bytes download ctl memory list start huge collect sftp ceph export)
 chosen=("$@")
 ((${#chosen[@]} > 0)) || chosen=("${all[@]}")
 for part in "${chosen[@]}"; do
@@ -33,7 +33,7 @@ fi
 scratch=$(mktemp -d "${VIMG_BENCH_DIR:-/var/tmp}/vimg-bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 read -r -d '' -a wanted <<<"$build_packages libvirt-clients libvirt-daemon python3-libvirt qemu-utils
-    curl e2fsprogs util-linux findutils mount borgbackup restic casync
+    curl nginx-light e2fsprogs util-linux findutils mount borgbackup restic casync
     openssh-server openssh-client libnss-wrapper openssl rsync $ceph_packages" || true
 need "${wanted[@]}" >&2
 
@@ -41,7 +41,7 @@ need "${wanted[@]}" >&2
 mkdir -p "$build"
 if ! {
     [[ -f $build/build.ninja ]] || meson setup "$build" "$top" -Dbuildtype=release
-    ninja -C "$build" src/daemon/virtimaged src/cli/virtimagectl plugin/vimg-imagestore.so \
+    ninja -C "$build" src/daemon/virtimaged src/cli/virtimagectl src/exporter/virtimage-export plugin/vimg-imagestore.so \
         plugin/vimg-ceph.so tests/bench/collect
 } >"$scratch/build.log" 2>&1; then
     tail -n 40 "$scratch/build.log" >&2
