@@ -11,7 +11,7 @@ from peers import Pool
 
 DENSE = 1024    # MiB without holes
 
-NGINX = """daemon off; worker_processes auto; user root; pid %(dir)s/pid; error_log %(dir)s/errors;
+NGINX = """daemon off; master_process off; user root; pid %(dir)s/pid; error_log %(dir)s/errors;
 events { }
 http { access_log off; sendfile on;
        server { listen 127.0.0.1:%(port)d; location / { root %(files)s; } } }
