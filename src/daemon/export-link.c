@@ -119,6 +119,7 @@ look(VimgExportLink *link, const VimgExporterQuestion *question, Answer *out)
 {
     static const VimgExporterStatus statuses[] = {
         [VIMG_EXPORT_LIVE] = VIMG_EXPORTER_OK,
+        [VIMG_EXPORT_AWAY] = VIMG_EXPORTER_BUSY,
         [VIMG_EXPORT_ENDED] = VIMG_EXPORTER_ENDED,
         [VIMG_EXPORT_ABSENT] = VIMG_EXPORTER_ABSENT,
     };

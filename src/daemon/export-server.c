@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,11 +64,15 @@ listen_at(GInetSocketAddress *address, const char *text, GError **error)
     vimg_autofd int fd = -1;
     struct sockaddr_storage native = {0};
     const int on = 1;
+    gboolean wide = g_socket_address_get_family(any) == G_SOCKET_FAMILY_IPV6;
 
     if (!g_socket_address_to_native(any, &native, sizeof(native), error))
         return -1;
     fd = socket(native.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* the address may come up after the daemon, which has more to do than this */
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        setsockopt(fd, wide ? IPPROTO_IPV6 : IPPROTO_IP, wide ? IPV6_FREEBIND : IP_FREEBIND, &on,
+                   sizeof(on)) < 0 ||
         bind(fd, (struct sockaddr *)&native, (socklen_t)g_socket_address_get_native_size(any)) <
             0 ||
         listen(fd, SOMAXCONN) < 0) {

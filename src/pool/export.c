@@ -279,6 +279,20 @@ find_hash(VimgExports *exports, const guint8 *hash)
     return found;
 }
 
+static gboolean
+is_within_reach(VimgModel *model, const VimgExportRecord *record)
+{
+    g_autoptr(VimgPool) pool = NULL;
+    VimgPoolId id = {0};
+
+    vimg_uuid_parse(record->pool, id.uuid);
+    pool = vimg_registry_get(model, &id, NULL);
+    if (!pool)
+        return FALSE;
+    VIMG_LOCK_GUARD(&pool->lock);
+    return pool->active && pool->status == VIMG_POOL_CONNECTED;
+}
+
 VimgExportState
 vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
                        VimgExportInfo **out)
@@ -297,8 +311,12 @@ vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE
     vimg_mutex_unlock(&exports->lock);
     if (!export)
         return VIMG_EXPORT_ABSENT;
+    if (strcmp((*out)->state, "live") != 0)
+        return VIMG_EXPORT_ENDED;
+    if (!is_within_reach(model, export->record))
+        return VIMG_EXPORT_AWAY;
     vimg_export_sum(exports, export);
-    return strcmp((*out)->state, "live") == 0 ? VIMG_EXPORT_LIVE : VIMG_EXPORT_ENDED;
+    return VIMG_EXPORT_LIVE;
 }
 
 gboolean

@@ -306,6 +306,7 @@ void vimg_model_set_export_url(VimgModel *model, const char *url);
 
 typedef enum {
     VIMG_EXPORT_LIVE,
+    VIMG_EXPORT_AWAY,  /* it is, but its pool does not run or is not connected */
     VIMG_EXPORT_ENDED, /* it is expired or revoked */
     VIMG_EXPORT_ABSENT,
 } VimgExportState;

@@ -117,7 +117,7 @@ read_error(Fixture *fixture, const Made *made, guint64 offset, guint64 length)
 static const char *
 state_of(Fixture *fixture, const Made *made)
 {
-    static const char *const names[] = {"live", "ended", "absent"};
+    static const char *const names[] = {"live", "away", "ended", "absent"};
     g_autoptr(VimgExportInfo) info = NULL;
 
     return names[vimg_model_export_find(fixture->model, made->hash, &info)];
@@ -418,7 +418,7 @@ test_stopped(Fixture *fixture, gconstpointer data)
     }
     error = read_error(fixture, &made, 0, 1);
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
-    g_assert_cmpstr(state_of(fixture, &made), ==, "live");
+    g_assert_cmpstr(state_of(fixture, &made), ==, "away");
     start_pool(fixture, "images");
     g_assert_no_error(read_error(fixture, &made, 0, 1));
 }
