@@ -15,12 +15,14 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit sftp model wire virsh ctl page plugin clients stock crash hosts ssh ceph install quickstart ndebug asan fuzz tsan)
+all=(lint unit sftp model wire virsh ctl page plugin clients stock crash hosts ssh oss ceph install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
 drive='libvirt-clients qemu-utils casync libxml2-utils e2fsprogs util-linux zstd'
 sshd='openssh-server openssh-client libnss-wrapper openssl python3-jsonschema'
+# nodejs of elsewhere brings an npm of its own, beside which Debian's cannot be
+node=$(command -v npm >/dev/null || echo 'nodejs npm')
 declare -A packages=(
     [lint]="clang-format shellcheck binutils perl libxml2-utils git"
     [unit]="libxml2-utils casync qemu-utils $ssh_packages"
@@ -38,13 +40,14 @@ declare -A packages=(
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
+    [oss]="$drive openssl iproute2 $ceph_packages radosgw curl $node"
     [ceph]="$drive $sshd $ssh_packages $ceph_packages"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
-    [asan]="$drive $sshd $ssh_packages $ceph_packages genisoimage openssl curl strace clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive $sshd $ssh_packages $ceph_packages genisoimage openssl iproute2 curl strace clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive $sshd $ssh_packages $ceph_packages curl strace clang libclang-rt-14-dev llvm python3-libvirt"
+    [tsan]="$drive $sshd $ssh_packages $ceph_packages openssl iproute2 curl strace clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # ---- builds ----------------------------------------------------------------------------------
@@ -258,6 +261,18 @@ suite_ssh() {
     integration test_crash --rounds 20
 }
 
+# An object storage and a control endpoint on loopback, and a gateway of Ceph.
+suite_oss() {
+    build gcc
+    # the longest come first
+    integration test_oss_rollback
+    integration test_oss_s3
+    integration test_oss_hosts
+    integration test_oss_pools
+    integration test_oss_images
+    integration test_oss_peers
+}
+
 # cluster NAME: a private cluster of Ceph until the suite ends; CEPH_CONF names it from then on.
 clusters=()
 cluster() {
@@ -332,6 +347,9 @@ suite_asan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_oss_pools
+    integration test_oss_rollback
+    integration test_oss_hosts
     integration test_sync
     integration test_images
     integration test_badinput
@@ -397,6 +415,9 @@ suite_tsan() {
     integration test_zones
     integration test_usage
     integration test_export
+    integration test_oss_pools
+    integration test_oss_rollback
+    integration test_oss_hosts
     integration test_sync
     integration test_stress --steps 12
     integration test_crash --rounds 5

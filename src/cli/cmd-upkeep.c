@@ -44,6 +44,8 @@ show_cleanup(VimgCtl *ctl, JsonObject *report)
     vimg_fields_print(ctl, report, fields, G_N_ELEMENTS(fields));
     show_named(ctl, report, "removed", N_("Removed"));
     show_named(ctl, report, "kept", N_("Kept"));
+    if (vimg_report_truth(report, "truncated"))
+        fputs(_("There are more.\n"), stderr);
 }
 
 int

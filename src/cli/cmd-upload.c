@@ -249,22 +249,40 @@ send_all(VimgTransfer *transfer, Upload *upload, VimgStream *stream, GError **er
     return FALSE;
 }
 
+/* A storage that compares what it has needs all of it, and takes it again without storing it. */
+static VimgStream *
+open_stream(VimgTransfer *transfer, const Upload *upload, GError **error)
+{
+    vimg_remote_vol vol = vimg_image_id(upload->image);
+    g_autoptr(GError) local = NULL;
+    VimgStream *stream;
+
+    transfer->done = choose_offset(upload);
+    stream = vimg_stream_new(transfer->ctl->daemon, VIMG_REMOTE_VOL_UPLOAD, &vol, transfer->done,
+                             TRUE, &local);
+    if (stream)
+        return stream;
+    if (transfer->done == 0 ||
+        !g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_ARGUMENT_UNSUPPORTED)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return NULL;
+    }
+    transfer->done = 0;
+    return vimg_stream_new(transfer->ctl->daemon, VIMG_REMOTE_VOL_UPLOAD, &vol, 0, TRUE, error);
+}
+
 static gboolean
 attempt(VimgTransfer *transfer, gpointer data, GError **error)
 {
     Upload *upload = data;
     g_autoptr(VimgStream) stream = NULL;
-    vimg_remote_vol vol;
 
     if (!prepare(transfer, upload, error))
         return FALSE;
     if (is_complete(upload))
         return TRUE; /* it was completed, but we had lost the daemon when it said so */
     upload->tried = TRUE;
-    transfer->done = choose_offset(upload);
-    vol = vimg_image_id(upload->image);
-    stream = vimg_stream_new(transfer->ctl->daemon, VIMG_REMOTE_VOL_UPLOAD, &vol, transfer->done,
-                             TRUE, error);
+    stream = open_stream(transfer, upload, error);
     transfer->streaming = stream != NULL;
     if (!stream)
         return FALSE;

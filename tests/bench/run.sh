@@ -16,7 +16,7 @@ build=${VIMG_TEST_BUILDS:-$top/build-ci}/bench
 . "$top/tests/lib/packages.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-all=(upload bytes download ctl memory list start huge collect sftp ceph export)
+all=(upload bytes download ctl memory list start huge collect sftp ceph oss export)
 chosen=("$@")
 ((${#chosen[@]} > 0)) || chosen=("${all[@]}")
 for part in "${chosen[@]}"; do
@@ -41,8 +41,8 @@ need "${wanted[@]}" >&2
 mkdir -p "$build"
 if ! {
     [[ -f $build/build.ninja ]] || meson setup "$build" "$top" -Dbuildtype=release
-    ninja -C "$build" src/daemon/virtimaged src/cli/virtimagectl src/exporter/virtimage-export plugin/vimg-imagestore.so \
-        plugin/vimg-ceph.so tests/bench/collect
+    ninja -C "$build" src/daemon/virtimaged src/cli/virtimagectl plugin/vimg-imagestore.so \
+        plugin/vimg-ceph.so plugin/vimg-aliyunebs.so tests/bench/collect tests/bench/oss src/exporter/virtimage-export
 } >"$scratch/build.log" 2>&1; then
     tail -n 40 "$scratch/build.log" >&2
     exit 1

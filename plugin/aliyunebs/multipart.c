@@ -1,0 +1,402 @@
+/*
+ * multipart.c: an object sent in parts, many at a time
+ *
+ * The caller fills one part; workers, each with a part of its own, digest and send them.  What was
+ * sent before is known by the storage's list and compared by its digests.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <unistd.h>
+
+#include "crc64.h"
+#include "multipart-private.h"
+#include "../imagestore/thread.h"
+#include "../imagestore/throw.h"
+
+#define MIB ((guint64)1024 * 1024)
+#define PART_LEAST (8 * MIB)
+#define PART_MOST (5 * 1024 * MIB)
+#define PART_UNKNOWN (64 * MIB)
+#define MEMORY_PART 2 /* of all memory is for parts, at most a half */
+
+typedef struct {
+    guint number;
+    VimgBuffer *data;
+    VimgOssPart known; /* number 0: none was there */
+} Task;
+
+guint64
+vimg_oss_part_size(guint64 total)
+{
+    guint64 size = total > 0 ? PART_LEAST : PART_UNKNOWN;
+
+    while (size < PART_MOST && size * VIMG_OSS_PARTS_MAX < total)
+        size *= 2;
+    return MIN(size, PART_MOST);
+}
+
+/* ---- memory ---- */
+
+static guint64 reserved; /* bytes of parts of all uploads; through __atomic builtins */
+
+static guint64
+memory_limit(void)
+{
+    return (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE) / MEMORY_PART;
+}
+
+static guint64
+need_of(const VimgOssUpload *upload)
+{
+    return (upload->limit + 1) * upload->rules->part_size;
+}
+
+/* With fewer parts in flight where there is no room for all. */
+static gboolean
+reserve(VimgOssUpload *upload, GError **error)
+{
+    for (;; upload->limit /= 2) {
+        guint64 need = need_of(upload);
+
+        if (__atomic_add_fetch(&reserved, need, __ATOMIC_RELAXED) <= memory_limit()) {
+            upload->reserved = need;
+            return TRUE;
+        }
+        __atomic_sub_fetch(&reserved, need, __ATOMIC_RELAXED);
+        if (upload->limit == 1)
+            return throw_error(
+                error, VIMG_ERROR_BUSY,
+                _("there is no memory for two more parts of %llu bytes; try again when other uploads have ended"),
+                ULL(upload->rules->part_size));
+    }
+}
+
+/* ---- workers ---- */
+
+static gboolean
+is_over(gpointer data)
+{
+    const VimgOssUpload *upload = data;
+    const VimgPatience *outer = upload->rules->patience;
+
+    return __atomic_load_n(&upload->stop, __ATOMIC_ACQUIRE) ||
+           (outer && outer->cancelled && outer->cancelled(outer->data));
+}
+
+/* A part that was there already: is it this one?  Its ETag is its MD5. */
+static gboolean
+compare(VimgOssUpload *upload, const Task *task, VimgOssPart *part, GError **error)
+{
+    g_autofree char *md5 = vimg_md5_hex(task->data->data, task->data->size);
+
+    *part = task->known;
+    part->crc = vimg_crc64(0, task->data->data, task->data->size);
+    if (part->size == task->data->size && g_ascii_strcasecmp(part->etag, md5) == 0) {
+        part->has_crc = TRUE;
+        return TRUE;
+    }
+    return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                       _("the bytes from %llu on differ from those that were uploaded before"),
+                       ULL((task->number - 1) * upload->rules->part_size));
+}
+
+static void
+work_on(VimgOssUpload *upload, Task *task)
+{
+    VimgOssPart part = {.number = task->number};
+    GError *local = NULL;
+    gboolean good;
+
+    if (task->known.number > 0)
+        good = compare(upload, task, &part, &local);
+    else
+        good = vimg_oss_send_part(upload->oss, upload->rules->key, upload->id, task->data->data,
+                                  task->data->size, &part, &upload->patience, &local);
+    vimg_buffer_unref(task->data);
+    g_free(task);
+    {
+        LOCK_GUARD(&upload->lock);
+
+        if (good)
+            g_array_index(upload->parts, VimgOssPart, part.number - 1) = part;
+        else if (!upload->failed)
+            upload->failed = g_steal_pointer(&local);
+        /* only now: whoever ends for it must not be the first to say why */
+        if (!good)
+            __atomic_store_n(&upload->stop, 1, __ATOMIC_RELEASE);
+        upload->pending--;
+        thread_must(pthread_cond_broadcast(&upload->room));
+    }
+    g_clear_error(&local);
+}
+
+static void *
+run(void *data)
+{
+    VimgOssUpload *upload = data;
+
+    for (;;) {
+        Task *task;
+
+        {
+            LOCK_GUARD(&upload->lock);
+
+            while (g_queue_is_empty(&upload->tasks) && !upload->closing)
+                thread_must(pthread_cond_wait(&upload->work, &upload->lock));
+            task = g_queue_pop_head(&upload->tasks);
+        }
+        if (!task)
+            return NULL;
+        work_on(upload, task);
+    }
+}
+
+/* ---- handing over ---- */
+
+/* Called with the lock. */
+static gboolean
+check_failed(VimgOssUpload *upload, GError **error)
+{
+    if (!upload->failed)
+        return TRUE;
+    if (error)
+        *error = g_error_copy(upload->failed);
+    return FALSE;
+}
+
+/* Waits until at most @most tasks are pending; with the lock. */
+static gboolean
+wait_pending(VimgOssUpload *upload, guint most, GError **error)
+{
+    while (upload->pending > most && !upload->failed)
+        thread_must(pthread_cond_wait(&upload->room, &upload->lock));
+    return check_failed(upload, error);
+}
+
+/* One more worker if all have something to do; with the lock. */
+static gboolean
+need_worker(VimgOssUpload *upload, GError **error)
+{
+    if (upload->pending <= upload->n_threads || upload->n_threads == upload->limit)
+        return TRUE;
+    if (thread_start(&upload->threads[upload->n_threads], run, upload) == 0)
+        upload->n_threads++;
+    return upload->n_threads > 0 ||
+           throw_error(error, VIMG_ERROR_BUSY, _("no thread can be started"));
+}
+
+/* The part that was filled goes to the workers. */
+static gboolean
+hand_over(VimgOssUpload *upload, GError **error)
+{
+    Task *task = g_new0(Task, 1);
+    LOCK_GUARD(&upload->lock);
+
+    task->number = upload->number;
+    task->data = g_steal_pointer(&upload->current);
+    task->data->size = upload->filled;
+    upload->filled = 0;
+    upload->number++;
+    if (task->number > VIMG_OSS_PARTS_MAX || !wait_pending(upload, upload->limit - 1, error)) {
+        if (task->number > VIMG_OSS_PARTS_MAX)
+            throw_error(error, VIMG_ERROR_NO_SPACE,
+                        _("an object has at most %1$u parts, of %2$llu bytes here"),
+                        VIMG_OSS_PARTS_MAX, ULL(upload->rules->part_size));
+        vimg_buffer_unref(task->data);
+        g_free(task);
+        return FALSE;
+    }
+    if (upload->parts->len < task->number)
+        g_array_set_size(upload->parts, task->number);
+    task->known = g_array_index(upload->parts, VimgOssPart, task->number - 1);
+    g_queue_push_tail(&upload->tasks, task);
+    upload->pending++;
+    thread_must(pthread_cond_signal(&upload->work));
+    return need_worker(upload, error);
+}
+
+gboolean
+vimg_oss_upload_write(VimgOssUpload *upload, const guint8 *data, guint64 size, GError **error)
+{
+    while (size > 0) {
+        gsize n;
+
+        if (!upload->current)
+            upload->current = vimg_buffer_new(upload->rules->part_size);
+        n = (gsize)MIN(size, upload->rules->part_size - upload->filled);
+        if (data) {
+            memcpy(upload->current->data + upload->filled, data, n);
+            data += n;
+        } else {
+            memset(upload->current->data + upload->filled, 0, n);
+        }
+        upload->filled += n;
+        upload->length += n;
+        size -= n;
+        if (upload->filled == upload->rules->part_size && !hand_over(upload, error))
+            return FALSE;
+    }
+    return vimg_patience_check(upload->rules->patience, error);
+}
+
+gboolean
+vimg_oss_upload_flush(VimgOssUpload *upload, GError **error)
+{
+    LOCK_GUARD(&upload->lock);
+
+    return wait_pending(upload, 0, error);
+}
+
+/* Parts of an earlier attempt beyond what came now would become bytes of the object. */
+static gboolean
+check_end(VimgOssUpload *upload, GError **error)
+{
+    if (upload->parts->len < upload->number)
+        return TRUE;
+    return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                       _("only %llu bytes came, and more were uploaded before"),
+                       ULL(upload->length));
+}
+
+gboolean
+vimg_oss_upload_finish(VimgOssUpload *upload, VimgOssObject *out, GError **error)
+{
+    /* an object of no bytes has one part of none */
+    if (!upload->current && upload->number == 1)
+        upload->current = vimg_buffer_new(0);
+    if ((upload->current && !hand_over(upload, error)) || !vimg_oss_upload_flush(upload, error))
+        return FALSE;
+    return check_end(upload, error) &&
+           vimg_oss_complete(upload->oss, upload->rules, upload->id, upload->parts, out, error);
+}
+
+guint64
+vimg_oss_upload_position(VimgOssUpload *upload)
+{
+    LOCK_GUARD(&upload->lock);
+    guint64 position = 0;
+    guint i;
+
+    for (i = 0; i < upload->parts->len; i++) {
+        const VimgOssPart *part = &g_array_index(upload->parts, VimgOssPart, i);
+
+        if (part->number == 0 || part->size != upload->rules->part_size)
+            break;
+        position += part->size;
+    }
+    return position;
+}
+
+const char *
+vimg_oss_upload_id(const VimgOssUpload *upload)
+{
+    return upload->id;
+}
+
+/* ---- beginning and end ---- */
+
+/* What the storage has of it, by number. */
+static gboolean
+look(VimgOssUpload *upload, GError **error)
+{
+    const VimgOssUploadRules *rules = upload->rules;
+    g_autoptr(GArray) listed = g_array_new(FALSE, TRUE, sizeof(VimgOssPart));
+    guint i;
+
+    if (!vimg_oss_list_parts(upload->oss, rules->key, rules->id, listed, rules->patience, error))
+        return FALSE;
+    for (i = 0; i < listed->len; i++) {
+        const VimgOssPart *part = &g_array_index(listed, VimgOssPart, i);
+
+        if (upload->parts->len < part->number)
+            g_array_set_size(upload->parts, part->number);
+        g_array_index(upload->parts, VimgOssPart, part->number - 1) = *part;
+    }
+    if (rules->offset % rules->part_size == 0 && rules->offset <= vimg_oss_upload_position(upload))
+        return TRUE;
+    return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                       _("an upload can be taken up at byte %llu or before"),
+                       ULL(vimg_oss_upload_position(upload)));
+}
+
+static gboolean
+begin(VimgOssUpload *upload, GError **error)
+{
+    const VimgOssUploadRules *rules = upload->rules;
+
+    if (rules->part_size < VIMG_OSS_PART_MIN || rules->part_size > PART_MOST ||
+        (vimg_oss_is_s3(upload->oss) && rules->part_size < VIMG_OSS_PART_MIN_S3))
+        return throw_error(error, VIMG_ERROR_INVALID_ARG,
+                           _("parts of %llu bytes are none the object storage takes"),
+                           ULL(rules->part_size));
+    if (!reserve(upload, error))
+        return FALSE;
+    upload->id = rules->id ? g_strdup(rules->id) : vimg_oss_initiate(upload->oss, rules, error);
+    if (!upload->id || (rules->id && !look(upload, error)))
+        return FALSE;
+    upload->length = rules->offset;
+    upload->number = (guint)(rules->offset / rules->part_size) + 1;
+    return TRUE;
+}
+
+VimgOssUpload *
+vimg_oss_upload_begin(VimgOss *oss, const VimgOssUploadRules *rules, GError **error)
+{
+    g_autoptr(VimgOssUpload) upload = g_new0(VimgOssUpload, 1);
+    guint workers = rules->workers > 0 ? rules->workers : VIMG_OSS_WORKERS;
+
+    upload->oss = oss;
+    upload->rules = rules;
+    upload->limit = MIN(workers, VIMG_OSS_WORKERS_MAX);
+    upload->patience = (VimgPatience){
+        .cancelled = is_over,
+        .data = upload,
+        .deadline = rules->patience ? rules->patience->deadline : 0,
+    };
+    upload->parts = g_array_new(FALSE, TRUE, sizeof(VimgOssPart));
+    upload->threads = g_new0(pthread_t, upload->limit);
+    thread_must(pthread_mutex_init(&upload->lock, NULL));
+    thread_must(pthread_cond_init(&upload->work, NULL));
+    thread_must(pthread_cond_init(&upload->room, NULL));
+    return begin(upload, error) ? g_steal_pointer(&upload) : NULL;
+}
+
+static void
+task_free(gpointer data)
+{
+    Task *task = data;
+
+    vimg_buffer_unref(task->data);
+    g_free(task);
+}
+
+void
+vimg_oss_upload_free(VimgOssUpload *upload)
+{
+    guint i;
+
+    if (!upload)
+        return;
+    __atomic_store_n(&upload->stop, 1, __ATOMIC_RELEASE);
+    {
+        LOCK_GUARD(&upload->lock);
+
+        upload->closing = TRUE;
+        g_queue_clear_full(&upload->tasks, task_free);
+        thread_must(pthread_cond_broadcast(&upload->work));
+    }
+    for (i = 0; i < upload->n_threads; i++)
+        thread_must(pthread_join(upload->threads[i], NULL));
+    __atomic_sub_fetch(&reserved, upload->reserved, __ATOMIC_RELAXED);
+    pthread_cond_destroy(&upload->work);
+    pthread_cond_destroy(&upload->room);
+    pthread_mutex_destroy(&upload->lock);
+    vimg_buffer_unref(upload->current);
+    g_clear_error(&upload->failed);
+    g_array_unref(upload->parts);
+    g_free(upload->threads);
+    g_free(upload->id);
+    g_free(upload);
+}
