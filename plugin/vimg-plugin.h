@@ -334,6 +334,12 @@ typedef struct {
     gboolean (*clone_from)(gpointer handle, gpointer from, const char *source,
                            const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
                            GError **error);
+    /*
+     * optional: tells of the zeros of @uuid, an active image, that are known without reading its
+     * data, in their order.  Without it nobody skips what nobody has read
+     */
+    gboolean (*zeros)(gpointer handle, const char *uuid, VimgZerosSink sink, gpointer data,
+                      VimgPluginJob *job, GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -205,6 +205,13 @@ reader_close(gpointer reader)
 }
 
 static gboolean
+zeros(gpointer handle, const char *uuid, VimgZerosSink sink, gpointer data, VimgPluginJob *job,
+      GError **error)
+{
+    return vimg_ceph_reader_zeros(handle, uuid, sink, data, job, error);
+}
+
+static gboolean
 clone_image(gpointer handle, const char *source, const VimgPluginImage *image, VimgPluginJob *job,
             VimgPluginImage *out, GError **error)
 {
@@ -293,6 +300,7 @@ static const VimgBackend ceph_backend = {
     .flatten = flatten_image,
     .location = vimg_ceph_pool_name,
     .clone_from = clone_from,
+    .zeros = zeros,
 };
 
 /*

@@ -106,3 +106,13 @@ vimg_ceph_reader_next(VimgCephReader *reader, VimgExtent *out, GError **error)
     return vimg_ceph_stream_next(reader->stream, out, error) &&
            (out->length > 0 || check_still_there(reader, error));
 }
+
+gboolean
+vimg_ceph_reader_zeros(VimgCephStore *store, const char *uuid, VimgZerosSink sink, gpointer data,
+                       VimgPluginJob *job, GError **error)
+{
+    g_autoptr(VimgCephReader) reader = vimg_ceph_reader_open(store, uuid, 0, 0, job, error);
+
+    return reader && vimg_ceph_stream_zeros(reader->stream, sink, data, error) &&
+           check_still_there(reader, error);
+}

@@ -205,6 +205,15 @@ reader_open(gpointer handle, const char *uuid, guint64 offset, guint64 length, V
 }
 
 static gboolean
+zeros(gpointer handle, const char *uuid, VimgZerosSink sink, gpointer data, VimgPluginJob *job,
+      GError **error)
+{
+    VIMG_TRANSPORT_PATIENCE(job);
+
+    return told(handle, vimg_slice_reader_zeros(handle, uuid, sink, data, error), error);
+}
+
+static gboolean
 reader_next(gpointer reader, VimgExtent *out, GError **error)
 {
     return told(vimg_slice_reader_store(reader), vimg_slice_reader_next(reader, out, error), error);
@@ -396,6 +405,7 @@ static const VimgBackend imagestore_backend = {
     .same = same_image,
     .list_whole = list_whole,
     .pulled_open = pulled_open,
+    .zeros = zeros,
 };
 
 /*

@@ -121,6 +121,9 @@ gboolean vimg_store_clone(VimgStore *store, VimgStore *from, const char *source,
                           GError **error);
 gboolean vimg_store_flatten(VimgStore *store, const char *uuid, VimgPluginJob *job,
                             VimgPluginImage *out, GError **error);
+/* As zeros() of the contract; *@known: whether the backend can. */
+gboolean vimg_store_zeros(VimgStore *store, const char *uuid, VimgZerosSink sink, gpointer data,
+                          VimgPluginJob *job, gboolean *known, GError **error);
 
 /* ---- backend-pull.c: two storages of one backend ---------------------------------------- */
 
