@@ -22,6 +22,7 @@ typedef struct {
     VimgUse use;
     VimgReader *reader;
     guint64 at;         /* of @rest, in the image */
+    guint64 end;        /* of what the reader gives */
     VimgExtent rest;    /* of what the reader gave last; length 0: none */
     gint64 used;        /* when, monotonic microseconds */
     VimgExport *export; /* borrowed: it is in its queue */
@@ -51,13 +52,14 @@ close_positions(VimgExports *exports, GSList *positions)
 
 /* ---- positions, under lock --------------------------------------------------------------- */
 
+/* One from @from to @offset, of which the last to be used. */
 static Position *
-find_idle(VimgExport *export, guint64 offset)
+find_idle(VimgExport *export, guint64 from, guint64 offset)
 {
     for (GList *at = export->idle.tail; at; at = at->prev) {
         Position *position = at->data;
 
-        if (position->at == offset) {
+        if (position->at >= from && position->at <= offset && position->end > offset) {
             g_queue_delete_link(&export->idle, at);
             return position;
         }
@@ -119,6 +121,19 @@ vimg_exports_let_go(VimgExports *exports, const VimgPool *pool, gint64 idle)
 }
 
 void
+vimg_export_let_go(VimgExports *exports, VimgExport *export)
+{
+    GSList *taken = NULL;
+    Position *position;
+
+    vimg_mutex_lock(&exports->lock);
+    while ((position = g_queue_pop_head(&export->idle)))
+        taken = g_slist_prepend(taken, position);
+    vimg_mutex_unlock(&exports->lock);
+    close_positions(exports, taken);
+}
+
+void
 vimg_exports_reap(gpointer data)
 {
     VimgExports *exports = data;
@@ -174,10 +189,10 @@ open_reader(VimgExports *exports, const VimgExportRecord *record, Position *posi
     if (!pool || !vimg_use_look(pool, VIMG_EXPORT_KIND, use, error))
         return FALSE;
     vimg_job_turn_to(use->job, record->name);
-    vimg_job_progress(use->job, VIMG_EXPORT_KIND, 0, record->stored - position->at);
+    vimg_job_progress(use->job, VIMG_EXPORT_KIND, 0, position->end - position->at);
     position->reader =
         vimg_reader_open(vimg_session_store(use->session), record->image, position->at,
-                         record->stored - position->at, use->job, &local);
+                         position->end - position->at, use->job, &local);
     if (position->reader)
         return TRUE;
     vimg_use_failed(use, local);
@@ -185,8 +200,24 @@ open_reader(VimgExports *exports, const VimgExportRecord *record, Position *posi
     return FALSE;
 }
 
+/*
+ * Where the reader that is opened at @offset ends: it reads ahead, which is for nothing where
+ * somebody jumps about and wants no more than @length bytes.  Who goes on is who was just there.
+ */
+static guint64
+choose_end(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset, guint64 length)
+{
+    gboolean goes_on = !export->record->nbd || offset == 0;
+
+    VIMG_LOCK_GUARD(&exports->lock);
+    for (guint i = 0; !goes_on && i < MIN(export->n_ends, VIMG_EXPORT_ENDS); i++)
+        goes_on = export->ends[i] >= from && export->ends[i] <= offset;
+    return goes_on ? export->record->stored : offset + length;
+}
+
 static Position *
-open_position(VimgExports *exports, VimgExport *export, guint64 offset, GError **error)
+open_position(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset,
+              guint64 length, GError **error)
 {
     Position *position;
 
@@ -195,6 +226,7 @@ open_position(VimgExports *exports, VimgExport *export, guint64 offset, GError *
     position = g_new0(Position, 1);
     position->export = export;
     position->at = offset;
+    position->end = choose_end(exports, export, from, offset, length);
     if (open_reader(exports, export->record, position, error))
         return position;
     close_positions(exports, g_slist_prepend(NULL, position));
@@ -204,16 +236,16 @@ open_position(VimgExports *exports, VimgExport *export, guint64 offset, GError *
 /* One at @offset; or at @from, of which it is not far to there. */
 static Position *
 take_position(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset,
-              GError **error)
+              guint64 length, GError **error)
 {
     Position *position;
 
     vimg_mutex_lock(&exports->lock);
-    position = find_idle(export, offset);
-    if (!position && from != offset)
-        position = find_idle(export, from);
+    position = find_idle(export, offset, offset);
+    if (!position)
+        position = find_idle(export, from, offset);
     vimg_mutex_unlock(&exports->lock);
-    return position ? position : open_position(exports, export, offset, error);
+    return position ? position : open_position(exports, export, from, offset, length, error);
 }
 
 /* Nobody asks for what follows the end, or for more of what is revoked. */
@@ -224,7 +256,8 @@ give_back(VimgExports *exports, Position *position)
     gboolean keep;
 
     vimg_mutex_lock(&exports->lock);
-    keep = position->at < export->record->stored && !export->record->revoked && !exports->ending;
+    export->ends[export->n_ends++ % VIMG_EXPORT_ENDS] = position->at;
+    keep = position->at < position->end && !export->record->revoked && !exports->ending;
     if (keep) {
         position->used = g_get_monotonic_time();
         g_queue_push_tail(&export->idle, position);
@@ -290,7 +323,7 @@ static gboolean
 read_image(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset, guint64 length,
            gsize most, VimgExtent *out, GError **error)
 {
-    Position *position = take_position(exports, export, from, offset, error);
+    Position *position = take_position(exports, export, from, offset, length, error);
 
     if (!position)
         return FALSE;
@@ -368,5 +401,6 @@ vimg_export_read(VimgExports *exports, VimgExport *export, guint64 offset, guint
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("there is nothing at this place of the export"));
     return record->convert ? read_converted(exports, export, offset, length, most, out, error)
-                           : read_image(exports, export, offset, offset, length, most, out, error);
+                           : read_image(exports, export, vimg_export_zeros_before(export, offset),
+                                        offset, length, most, out, error);
 }

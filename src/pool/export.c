@@ -56,6 +56,8 @@ vimg_export_unref(VimgExport *export)
         return;
     vimg_export_record_free(export->record);
     vimg_qcow2_layout_free(export->layout);
+    if (export->zeros)
+        g_array_unref(export->zeros);
     g_free(export);
 }
 
@@ -200,6 +202,8 @@ vimg_export_info_free(VimgExportInfo *info)
 static const char *
 state_of(const VimgExportRecord *record, gint64 now)
 {
+    if (record->nbd && !record->revoked)
+        return "served";
     return record->revoked ? "revoked" : now >= record->expires ? "expired" : "live";
 }
 
@@ -221,9 +225,16 @@ info_of(const VimgExportRecord *record, gint64 now)
     info->capacity = record->capacity;
     info->sha256 = g_strdup(record->sha256);
     info->created = record->created;
-    info->expires = record->expires;
+    info->expires = record->nbd ? 0 : record->expires;
     info->state = state_of(record, now);
     return info;
+}
+
+VimgExportInfo *
+vimg_export_info(VimgExports *exports, const VimgExport *export)
+{
+    VIMG_LOCK_GUARD(&exports->lock);
+    return info_of(export->record, now_seconds());
 }
 
 /* Without a lock: pools may be renamed. */
@@ -311,7 +322,7 @@ vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE
     vimg_mutex_unlock(&exports->lock);
     if (!export)
         return VIMG_EXPORT_ABSENT;
-    if (strcmp((*out)->state, "live") != 0)
+    if (strcmp((*out)->state, "live") != 0 && strcmp((*out)->state, "served") != 0)
         return VIMG_EXPORT_ENDED;
     if (!is_within_reach(model, export->record))
         return VIMG_EXPORT_AWAY;
@@ -319,14 +330,11 @@ vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE
     return VIMG_EXPORT_LIVE;
 }
 
-gboolean
-vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE], guint64 offset,
-                       guint64 length, gsize most, VimgExtent *out, GError **error)
+VimgExport *
+vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error)
 {
-    VimgExports *exports = model->exports;
-    g_autoptr(VimgExport) export = NULL;
+    VimgExport *export;
 
-    *out = (VimgExtent){0};
     vimg_mutex_lock(&exports->lock);
     export = find_hash(exports, hash);
     if (export && end_of(export->record) + (export->record->revoked ? 0 : GRACE) <= now_seconds())
@@ -334,9 +342,19 @@ vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE
     if (export)
         vimg_export_ref(export);
     vimg_mutex_unlock(&exports->lock);
-    return export
-               ? vimg_export_read(exports, export, offset, length, most, out, error)
-               : vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, "%s", _("the export has ended"));
+    if (!export)
+        vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, "%s", _("the export has ended"));
+    return export;
+}
+
+gboolean
+vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE], guint64 offset,
+                       guint64 length, gsize most, VimgExtent *out, GError **error)
+{
+    g_autoptr(VimgExport) export = vimg_exports_get(model->exports, hash, error);
+
+    *out = (VimgExtent){0};
+    return export && vimg_export_read(model->exports, export, offset, length, most, out, error);
 }
 
 static gint
@@ -417,9 +435,9 @@ name_download(const char *name, const VimgExportRecord *record)
                            record->compress ? ".zst" : "");
 }
 
-static VimgExportRecord *
-record_new(const VimgPool *pool, const VimgPluginImage *image, const VimgExportRequest *request,
-           GError **error)
+VimgExportRecord *
+vimg_export_record_new(const VimgPool *pool, const VimgPluginImage *image,
+                       const VimgExportRequest *request, GError **error)
 {
     g_autoptr(VimgExportRecord) record = g_new0(VimgExportRecord, 1);
     guint8 uuid[VIMG_UUID_SIZE];
@@ -466,8 +484,8 @@ make_token(guint8 hash[VIMG_EXPORT_HASH_SIZE], GError **error)
     return token;
 }
 
-static gboolean
-add(VimgExports *exports, VimgExport *export, GError **error)
+gboolean
+vimg_exports_add(VimgExports *exports, VimgExport *export, GError **error)
 {
     gint64 now = now_seconds();
     GHashTableIter iter;
@@ -500,7 +518,7 @@ static gboolean
 publish(VimgExports *exports, VimgExport *export, GError **error)
 {
     forget_old(exports);
-    if (!add(exports, export, error))
+    if (!vimg_exports_add(exports, export, error))
         return FALSE;
     if ((!export->layout ||
          vimg_export_map_save(exports->dir, export->record, export->layout, error)) &&
@@ -518,7 +536,7 @@ make_export(VimgUse *use, const VimgExportRequest *request, GError **error)
     VimgExportRecord *record;
 
     vimg_use_image(use, &image);
-    record = record_new(use->pool, &image, request, error);
+    record = vimg_export_record_new(use->pool, &image, request, error);
     if (!record)
         return NULL;
     export = vimg_export_new(record);
@@ -558,9 +576,7 @@ create(VimgExports *exports, VimgUse *use, const VimgExportRequest *request, cha
     *url = make_url(exports, export->record, token);
     explicit_bzero(token, strlen(token));
     g_free(token);
-    vimg_mutex_lock(&exports->lock);
-    info = info_of(export->record, now_seconds());
-    vimg_mutex_unlock(&exports->lock);
+    info = vimg_export_info(exports, export);
     vimg_export_sum(exports, export);
     vimg_info("volume '%s' of storage pool '%s' is exported: %s", info->image, info->pool,
               info->id);
@@ -601,26 +617,36 @@ vimg_model_set_export_url(VimgModel *model, const char *url)
 
 /* ---- ending ------------------------------------------------------------------------------- */
 
+VimgExport *
+vimg_exports_get_by_id(VimgExports *exports, const char *id)
+{
+    char canonical[VIMG_UUID_TEXT_SIZE] = "";
+    guint8 uuid[VIMG_UUID_SIZE];
+    VimgExport *export;
+
+    if (vimg_uuid_parse(id, uuid))
+        vimg_uuid_format(uuid, canonical);
+    VIMG_LOCK_GUARD(&exports->lock);
+    export = g_hash_table_lookup(exports->by_id, canonical);
+    return export ? vimg_export_ref(export) : NULL;
+}
+
 gboolean
 vimg_model_export_revoke(VimgModel *model, const char *id, GError **error)
 {
     VimgExports *exports = model->exports;
-    g_autoptr(VimgExport) export = NULL;
-    char canonical[VIMG_UUID_TEXT_SIZE] = "";
-    guint8 uuid[VIMG_UUID_SIZE];
+    g_autoptr(VimgExport) export = vimg_exports_get_by_id(exports, id);
 
-    if (vimg_uuid_parse(id, uuid))
-        vimg_uuid_format(uuid, canonical);
-    vimg_mutex_lock(&exports->lock);
-    export = g_hash_table_lookup(exports->by_id, canonical);
-    if (export) {
-        vimg_export_ref(export);
-        if (!export->record->revoked)
-            export->record->revoked = now_seconds();
-    }
-    vimg_mutex_unlock(&exports->lock);
     if (!export)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("no export with id '%s'"), id);
-    vimg_info("export %s is revoked", canonical);
+    vimg_info("export %s is revoked", export->record->id);
+    if (export->record->nbd) {
+        vimg_export_stop_nbd(exports, export);
+        return TRUE;
+    }
+    vimg_mutex_lock(&exports->lock);
+    if (!export->record->revoked)
+        export->record->revoked = now_seconds();
+    vimg_mutex_unlock(&exports->lock);
     return vimg_export_save(exports, export, error);
 }

@@ -16,14 +16,24 @@
 
 typedef struct _VimgExports VimgExports;
 
+/* Of zeros, from @start to before @end. */
+typedef struct {
+    guint64 start, end;
+} VimgExportRun;
+
+#define VIMG_EXPORT_ENDS 16
+
 /* One export; @record does not change but for what is under the lock of the table. */
 typedef struct {
     gint refs;
     VimgExportRecord *record; /* under lock: sha256, revoked */
+    GArray *zeros;            /* of VimgExportRun, in order; NULL: nobody asks; does not change */
 
     /* under lock */
-    VimgQcow2Layout *layout; /* once needed; does not change then */
-    GQueue idle;             /* of VimgExportPosition, the one used last at the end */
+    VimgQcow2Layout *layout;        /* once needed; does not change then */
+    guint64 ends[VIMG_EXPORT_ENDS]; /* of what was read last, over NBD */
+    guint n_ends;                   /* ever */
+    GQueue idle;                    /* of VimgExportPosition, the one used last at the end */
     gboolean summing;
     gint64 sum_failed; /* monotonic microseconds; 0: never */
 } VimgExport;
@@ -39,6 +49,9 @@ struct _VimgExports {
     GHashTable *by_id; /* of VimgExport, owned */
     guint n_positions; /* of all exports */
     gboolean ending;
+
+    const VimgNbdServer *nbd; /* set before anybody asks; NULL: there is none */
+    gpointer nbd_data;
 
     VimgWorkers *summer; /* NULL before the start */
     VimgThread reaper;
@@ -64,6 +77,25 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgExport, vimg_export_unref)
 char *vimg_exports_keep(VimgExports *exports, const char *pool, const char *image);
 /* The record as it is now goes to its file. */
 gboolean vimg_export_save(VimgExports *exports, VimgExport *export, GError **error);
+/* Into the table, which has bounds. */
+gboolean vimg_exports_add(VimgExports *exports, VimgExport *export, GError **error);
+/* Returns: (transfer full); NULL with @error if it ended */
+VimgExport *vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error);
+/* Returns: (transfer full) NULL: there is none */
+VimgExport *vimg_exports_get_by_id(VimgExports *exports, const char *id);
+VimgExportInfo *vimg_export_info(VimgExports *exports, const VimgExport *export);
+/* Returns: (transfer full) without a token */
+VimgExportRecord *vimg_export_record_new(const VimgPool *pool, const VimgPluginImage *image,
+                                         const VimgExportRequest *request, GError **error);
+
+/* ---- export-nbd.c ----------------------------------------------------------------------- */
+
+#define VIMG_EXPORT_NEVER (G_MAXINT64 / 2) /* when one expires that ends with its server */
+
+/* From where to @offset only zeros are known to be: at most it. */
+guint64 vimg_export_zeros_before(const VimgExport *export, guint64 offset);
+/* Ends one of those, and its server. */
+void vimg_export_stop_nbd(VimgExports *exports, VimgExport *export);
 
 /* ---- export-read.c ---------------------------------------------------------------------- */
 
@@ -72,6 +104,8 @@ gboolean vimg_export_read(VimgExports *exports, VimgExport *export, guint64 offs
                           gsize most, VimgExtent *out, GError **error);
 /* Lets go of what is kept open of @pool (NULL: of all) that nobody used for @idle microseconds. */
 void vimg_exports_let_go(VimgExports *exports, const VimgPool *pool, gint64 idle);
+/* The same of all that is kept open of one that is revoked: nothing more will be. */
+void vimg_export_let_go(VimgExports *exports, VimgExport *export);
 /* What the reaper does: that again and again. */
 void vimg_exports_reap(gpointer data);
 

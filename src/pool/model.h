@@ -273,7 +273,7 @@ typedef struct {
     guint64 capacity;        /* of the image */
     char *sha256;            /* of a download; NULL: not known yet, or it is compressed */
     gint64 created, expires; /* seconds since 1970 */
-    const char *state;       /* live, expired, revoked */
+    const char *state;       /* live, expired, revoked; served: over NBD, it does not expire (0) */
 } VimgExportInfo;
 
 void vimg_export_info_free(VimgExportInfo *info);
@@ -321,6 +321,37 @@ VimgExportState vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_
 gboolean vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
                                 guint64 offset, guint64 length, gsize most, VimgExtent *out,
                                 GError **error);
+
+/* What of an image is known to be zeros, and what may be data. */
+typedef struct {
+    guint64 length;
+    gboolean zeros;
+} VimgExportExtent;
+
+/* (memory) What is at @offset of one that is served over NBD, until it changes. */
+gboolean vimg_model_export_map(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
+                               guint64 offset, VimgExportExtent *out, GError **error);
+
+/* Who serves an image to programs of this host. */
+typedef struct {
+    /* The export of @hash, to user @uid.  Returns: (transfer full) the path of its socket */
+    char *(*start)(const char *id, const guint8 *hash, uid_t uid, gpointer data, GError **error);
+    /* Of one that may have ended by itself; soon. */
+    void (*stop)(const char *id, gpointer data);
+} VimgNbdServer;
+
+/* Before anybody asks.  NULL: there is none. */
+void vimg_model_set_nbd(VimgModel *model, const VimgNbdServer *server, gpointer data);
+/*
+ * Serves an image as it is stored, which is not purged meanwhile, until the last client of the
+ * socket is gone.  It is an export that can be revoked.  @path: (transfer full) of the socket.
+ * VIMG_ERROR_OPERATION_UNSUPPORTED: nothing serves them here.
+ */
+VimgExportInfo *vimg_model_nbd_start(VimgModel *model, const VimgPoolId *pool, const char *image,
+                                     uid_t uid, char **path, GError **error);
+gboolean vimg_model_nbd_stop(VimgModel *model, const char *id, GError **error);
+/* Its server is gone.  One that is unknown is none. */
+void vimg_model_nbd_ended(VimgModel *model, const char *id);
 
 /* ---- upkeep ----------------------------------------------------------------------------- */
 
