@@ -1,5 +1,5 @@
 /*
- * cmd-export.c: virtimagectl export, export list and export revoke
+ * cmd-export.c: virtimagectl export, export list and export revoke, nbd and nbd stop
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -35,7 +35,10 @@ entry_to_json(const vimg_control_export *entry)
     json_object_set_boolean_member(object, "compressed", entry->compress != 0);
     json_object_set_int_member(object, "size", (gint64)entry->size);
     json_object_set_int_member(object, "created", entry->created);
-    json_object_set_int_member(object, "expires", entry->expires);
+    if (entry->expires > 0)
+        json_object_set_int_member(object, "expires", entry->expires);
+    else
+        json_object_set_null_member(object, "expires");
     json_object_set_string_member(object, "state", entry->state);
     json_object_set_string_member(object, "sha256", entry->sha256 ? *entry->sha256 : NULL);
     return object;
@@ -164,5 +167,69 @@ vimg_cmd_export_revoke(VimgCtl *ctl, int argc, char **argv)
                        &args, NULL, NULL, &error))
         return vimg_ctl_fail(ctl, error);
     return vimg_ctl_done(ctl, names, (const char *const[]){argv[0]}, _("Export %s is revoked"),
+                         argv[0]);
+}
+
+/* ---- nbd --------------------------------------------------------------------------------------
+ */
+
+static void
+show_nbd(VimgCtl *ctl, JsonObject *report)
+{
+    g_autofree char *uri = vimg_text_safe(vimg_report_string(report, "uri"));
+
+    puts(uri);
+    if (!ctl->quiet)
+        fprintf(
+            stderr,
+            _("format %1$s, until its last client is gone; to end it: virtimagectl nbd stop %2$s\n"),
+            vimg_report_string(report, "format"), vimg_report_string(report, "id"));
+}
+
+/* As qemu-img, nbdcopy and others take it. */
+static JsonObject *
+nbd_to_json(const vimg_control_nbd_ret *ret)
+{
+    JsonObject *object = entry_to_json(&ret->entry);
+    g_autofree char *path = g_uri_escape_string(ret->socket, "/", FALSE);
+    g_autofree char *uri = g_strdup_printf("nbd+unix:///?socket=%s", path);
+
+    json_object_set_string_member(object, "socket", ret->socket);
+    json_object_set_string_member(object, "uri", uri);
+    return object;
+}
+
+int
+vimg_cmd_nbd(VimgCtl *ctl, int argc, char **argv)
+{
+    const VimgWatched watched = {"export", argv[1], TRUE, _("nothing is served")};
+    vimg_control_nbd_ret ret = {0};
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(JsonObject) report = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_ctl_find_pool(ctl, argv[0], &pool, &error)) {
+        vimg_control_volume_args args = {pool, argv[1]};
+
+        if (vimg_watch_call(ctl, &watched, VIMG_CONTROL_NBD_START,
+                            (xdrproc_t)xdr_vimg_control_volume_args, &args,
+                            (xdrproc_t)xdr_vimg_control_nbd_ret, &ret, &error))
+            report = nbd_to_json(&ret);
+    }
+    xdr_free((xdrproc_t)xdr_vimg_control_nbd_ret, (char *)&ret);
+    return vimg_ctl_show(ctl, report, show_nbd, error);
+}
+
+int
+vimg_cmd_nbd_stop(VimgCtl *ctl, int argc, char **argv)
+{
+    static const char *const names[] = {"id", NULL};
+    vimg_control_revoke_args args = {argv[0]};
+    g_autoptr(GError) error = NULL;
+
+    if (!vimg_ctl_call(ctl, VIMG_CONTROL_NBD_STOP, (xdrproc_t)xdr_vimg_control_revoke_args, &args,
+                       NULL, NULL, &error))
+        return vimg_ctl_fail(ctl, error);
+    return vimg_ctl_done(ctl, names, (const char *const[]){argv[0]}, _("%s is served no more"),
                          argv[0]);
 }

@@ -101,6 +101,8 @@ int vimg_cmd_import(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_export(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_export_list(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_export_revoke(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_nbd(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_nbd_stop(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_sync(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_jobs(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_job_cancel(VimgCtl *ctl, int argc, char **argv);

@@ -25,6 +25,8 @@ struct _VimgExportLink {
     int fd;
     VimgModel *model;
     VimgWorkers *workers;
+    gboolean limited; /* to the export of @only */
+    guint8 only[VIMG_EXPORT_HASH_SIZE];
     VimgThread reader, writer;
 
     VimgMutex lock;
@@ -152,17 +154,37 @@ read_piece(VimgExportLink *link, const VimgExporterQuestion *question, Answer *o
 }
 
 static void
+map(VimgExportLink *link, const VimgExporterQuestion *question, Answer *out)
+{
+    g_autoptr(GError) error = NULL;
+    VimgExportExtent extent;
+    VimgExporterExtent said = {0};
+
+    if (!vimg_model_export_map(link->model, question->hash, question->offset, &extent, &error)) {
+        out->head.status = status_of(error);
+        return;
+    }
+    said.length = extent.length;
+    said.zeros = extent.zeros != 0;
+    out->data = vimg_buffer_new(sizeof(said));
+    memcpy(out->data->data, &said, sizeof(said));
+    out->head.length = out->size = sizeof(said);
+}
+
+static void
 run_task(gpointer data)
 {
     g_autofree Task *task = data;
     VimgExportLink *link = task->link;
+    static void (*const answers[])(VimgExportLink *, const VimgExporterQuestion *, Answer *) = {
+        [VIMG_EXPORTER_LOOK] = look,
+        [VIMG_EXPORTER_READ] = read_piece,
+        [VIMG_EXPORTER_MAP] = map,
+    };
     Answer *answer = g_new0(Answer, 1);
 
     answer->head.number = task->question.number;
-    if (task->question.what == VIMG_EXPORTER_LOOK)
-        look(link, &task->question, answer);
-    else
-        read_piece(link, &task->question, answer);
+    answers[task->question.what](link, &task->question, answer);
     vimg_mutex_lock(&link->lock);
     g_queue_push_tail(&link->answers, answer);
     vimg_cond_broadcast(&link->changed);
@@ -197,6 +219,8 @@ read_questions(gpointer data)
             g_free(task);
             break;
         }
+        if (link->limited)
+            memcpy(task->question.hash, link->only, sizeof(link->only));
         task->link = link;
         __atomic_add_fetch(&link->refs, 1, __ATOMIC_RELAXED);
         vimg_workers_push(link->workers, run_task, task);
@@ -246,7 +270,8 @@ mark_closed(VimgExportLink *link)
 }
 
 VimgExportLink *
-vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, GError **error)
+vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, const guint8 *only,
+                     GError **error)
 {
     VimgExportLink *link = g_new0(VimgExportLink, 1);
 
@@ -254,6 +279,9 @@ vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, GError **er
     link->fd = fd;
     link->model = model;
     link->workers = workers;
+    link->limited = only != NULL;
+    if (only)
+        memcpy(link->only, only, sizeof(link->only));
     g_queue_init(&link->answers);
     vimg_mutex_init(&link->lock);
     vimg_cond_init(&link->changed);

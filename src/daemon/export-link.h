@@ -13,10 +13,11 @@ typedef struct _VimgExportLink VimgExportLink;
 
 /*
  * Questions that come on @fd, which it takes, are answered by @workers.  Both it and the model
- * outlive what they still do for it after it was closed.
+ * outlive what they still do for it after it was closed.  @only: all of them are of the export of
+ * this hash, which is copied; NULL: each of the one that it says.
  */
 VimgExportLink *vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers,
-                                     GError **error);
+                                     const guint8 *only, GError **error);
 /* Soon: nobody is waited for.  Accepts NULL. */
 void vimg_export_link_close(VimgExportLink *link);
 

@@ -201,7 +201,7 @@ start(VimgExportServer *server, GError **error)
     server->started = g_get_monotonic_time();
     server->watch = g_child_watch_add(server->pid, on_end, server);
     server->link =
-        vimg_export_link_new(vimg_steal_fd(&ours), server->model, server->workers, error);
+        vimg_export_link_new(vimg_steal_fd(&ours), server->model, server->workers, NULL, error);
     if (!server->link)
         kill(server->pid, SIGTERM);
     return server->link != NULL;

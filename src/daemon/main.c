@@ -18,6 +18,7 @@
 #include "daemon/deadline.h"
 #include "daemon/export-server.h"
 #include "daemon/instance.h"
+#include "daemon/nbd-server.h"
 #include "daemon/paths.h"
 #include "daemon/sockets.h"
 #include "pool/import-rules.h"
@@ -53,6 +54,7 @@ typedef struct {
     VimgModel *model;
     VimgServer *server;
     VimgExportServer *exports;
+    VimgNbdServers *nbd;
     Relay relay;
     GMainLoop *loop;
 } Daemon;
@@ -213,6 +215,18 @@ start_exports(Daemon *daemon, GError **error)
     return daemon->exports != NULL;
 }
 
+/* Where nbdkit and our plugin of it are installed. */
+static gboolean
+start_nbd(Daemon *daemon, GError **error)
+{
+    const VimgPaths *paths = daemon->paths;
+
+    if (!paths->nbd_program || !g_file_test(paths->nbd_plugin, G_FILE_TEST_EXISTS))
+        return TRUE;
+    daemon->nbd = vimg_nbd_servers_new(paths, daemon->config, daemon->model, error);
+    return daemon->nbd != NULL;
+}
+
 static guint
 model_busy(gpointer data)
 {
@@ -256,7 +270,7 @@ daemon_start(Daemon *daemon, const Options *options, GError **error)
     vimg_schema_set_dir(daemon->paths->schema_dir);
     raise_limits();
     return vimg_paths_make(daemon->paths, error) && lock_dirs(daemon, error) &&
-           start_model(daemon, error) && start_exports(daemon, error) &&
+           start_model(daemon, error) && start_exports(daemon, error) && start_nbd(daemon, error) &&
            start_server(daemon, options->timeout, error);
 }
 
@@ -272,6 +286,7 @@ daemon_clear(Daemon *daemon)
         vimg_model_cancel_jobs(daemon->model);
     vimg_export_server_free(daemon->exports);
     vimg_server_free(daemon->server);
+    vimg_nbd_servers_free(daemon->nbd);
     vimg_model_free(daemon->model);
     for (guint i = G_N_ELEMENTS(daemon->instances); i-- > 0;)
         vimg_instance_free(daemon->instances[i]);

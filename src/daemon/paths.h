@@ -20,6 +20,9 @@ typedef struct {
     char *plugin_dir;
     char *schema_dir;
     char *export_program;
+    char *nbd_program; /* NULL: there is none */
+    char *nbd_plugin;
+    char *nbd_dir; /* below run_dir: sockets */
 } VimgPaths;
 
 /* What the command line says; NULL: the default. */

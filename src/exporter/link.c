@@ -156,6 +156,22 @@ vimg_exporter_link_look(VimgExporterLink *link, const guint8 *hash, VimgExporter
 }
 
 VimgExporterStatus
+vimg_exporter_link_map(VimgExporterLink *link, const guint8 *hash, guint64 offset,
+                       VimgExporterExtent *out)
+{
+    Waiter waiter = {.out = out, .room = sizeof(*out)};
+    VimgExporterStatus status;
+
+    waiter.question.what = VIMG_EXPORTER_MAP;
+    waiter.question.offset = offset;
+    status = ask(link, &waiter, hash);
+    if (status == VIMG_EXPORTER_OK &&
+        (waiter.answer.length != sizeof(*out) || out->length == 0 || out->length > G_MAXINT64))
+        lose();
+    return status;
+}
+
+VimgExporterStatus
 vimg_exporter_link_read(VimgExporterLink *link, const guint8 *hash, guint64 offset, guint64 length,
                         gpointer out, gsize most, guint64 *got, gboolean *zeros)
 {

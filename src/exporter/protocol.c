@@ -16,6 +16,8 @@ vimg_exporter_question_check(const VimgExporterQuestion *question)
 {
     if (question->what == VIMG_EXPORTER_LOOK)
         return question->offset == 0 && question->length == 0 && question->most == 0;
+    if (question->what == VIMG_EXPORTER_MAP)
+        return question->offset <= G_MAXINT64 && question->length == 0 && question->most == 0;
     return question->what == VIMG_EXPORTER_READ && question->length > 0 && question->most > 0 &&
            question->most <= VIMG_EXPORTER_PIECE && question->offset <= G_MAXINT64 &&
            question->length <= G_MAXINT64 - question->offset;

@@ -8,9 +8,14 @@
  *
  *   LOOK   which export has a token with this SHA-256, and what is it (answered by Info)
  *   READ   bytes of that export, from an offset on
+ *   MAP    whether zeros are known to be there, and how far (answered by Extent)
  *
  * A READ is answered by at least one byte: by as many bytes of data as the server has room for, or
  * by any number of zeros that do not travel.
+ *
+ * An image that is served over NBD has a server and a link of its own, on which every question is
+ * of that image, whatever hash it says; nbdkit listens at the first descriptor behind the standard
+ * ones.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -22,6 +27,8 @@
 /* Descriptors that the server is started with, beside the standard ones. */
 #define VIMG_EXPORTER_LINK_FD 3
 #define VIMG_EXPORTER_LISTEN_FD 4
+#define VIMG_EXPORTER_NBD_LISTEN_FD 3
+#define VIMG_EXPORTER_NBD_LINK_FD 4
 
 #define VIMG_EXPORTER_HASH_SIZE 32
 #define VIMG_EXPORTER_PIECE ((gsize)1024 * 1024)
@@ -31,13 +38,14 @@
 typedef enum {
     VIMG_EXPORTER_LOOK = 1,
     VIMG_EXPORTER_READ = 2,
+    VIMG_EXPORTER_MAP = 3,
 } VimgExporterWhat;
 
 typedef struct {
     guint32 number;
     guint32 what; /* VimgExporterWhat */
     guint8 hash[VIMG_EXPORTER_HASH_SIZE];
-    guint64 offset; /* READ; else 0 */
+    guint64 offset; /* READ, MAP; else 0 */
     guint64 length; /* READ: at least 1; else 0 */
     guint64 most;   /* READ: bytes of data in one answer, from 1 to VIMG_EXPORTER_PIECE; else 0 */
 } VimgExporterQuestion;
@@ -51,13 +59,13 @@ typedef enum {
     VIMG_EXPORTER_N_STATUSES
 } VimgExporterStatus;
 
-/* Behind it, if the status is OK: an Info, or @length bytes unless they are zeros. */
+/* Behind it, if the status is OK: Info, Extent, or @length bytes unless they are zeros. */
 typedef struct {
     guint32 number;
     guint32 status; /* VimgExporterStatus */
     guint32 zeros;  /* whether they are */
     guint32 unused;
-    guint64 length; /* READ: bytes that this tells of; LOOK: of an Info; 0 unless OK */
+    guint64 length; /* READ: bytes that this tells of; else of what follows; 0 unless OK */
 } VimgExporterAnswer;
 
 /* Texts are UTF-8 and end with a NUL. */
@@ -72,6 +80,12 @@ typedef struct {
     char etag[40];   /* of what is downloaded, without quotes */
     char sha256[72]; /* "": not known */
 } VimgExporterInfo;
+
+typedef struct {
+    guint64 length; /* at least 1 */
+    guint32 zeros;  /* whether they are, else nobody knows */
+    guint32 unused;
+} VimgExporterExtent;
 
 /* What may be said, on both sides. */
 gboolean vimg_exporter_question_check(const VimgExporterQuestion *question);

@@ -76,6 +76,8 @@ static const VimgProc procs[] = {
         WRITES | POOL | LONG | VIMG_PROC_SECRET),
     ROW(EXPORT_LIST, "exportList", exports_args, exports_ret, export_list, FAST),
     ROW(EXPORT_REVOKE, "exportRevoke", revoke_args, none, export_revoke, WRITES),
+    ROW(NBD_START, "nbdStart", volume_args, nbd_ret, nbd_start, WRITES | POOL | LONG),
+    ROW(NBD_STOP, "nbdStop", revoke_args, none, nbd_stop, WRITES),
 };
 
 const VimgProgram vimg_control_program = {

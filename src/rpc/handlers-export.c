@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "rpc/client.h"
 #include "rpc/handlers.h"
 
 static void
@@ -67,4 +68,29 @@ vimg_handle_export_revoke(VimgCall *call, GError **error)
     const vimg_control_revoke_args *args = call->args;
 
     return vimg_model_export_revoke(call->model, args->id, error);
+}
+
+gboolean
+vimg_handle_nbd_start(VimgCall *call, GError **error)
+{
+    const vimg_control_volume_args *args = call->args;
+    vimg_control_nbd_ret *ret = call->ret;
+    g_autoptr(VimgExportInfo) info = NULL;
+    VimgPoolId pool;
+
+    vimg_pool_from_wire(&args->pool, &pool);
+    info = vimg_model_nbd_start(call->model, &pool, args->volume, vimg_client_uid(call->client),
+                                &ret->socket, error);
+    if (!info)
+        return FALSE;
+    info_to_wire(info, &ret->entry);
+    return TRUE;
+}
+
+gboolean
+vimg_handle_nbd_stop(VimgCall *call, GError **error)
+{
+    const vimg_control_revoke_args *args = call->args;
+
+    return vimg_model_nbd_stop(call->model, args->id, error);
 }

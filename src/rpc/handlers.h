@@ -196,6 +196,8 @@ gboolean vimg_handle_volume_import(VimgCall *call, GError **error);
 gboolean vimg_handle_export_create(VimgCall *call, GError **error);
 gboolean vimg_handle_export_list(VimgCall *call, GError **error);
 gboolean vimg_handle_export_revoke(VimgCall *call, GError **error);
+gboolean vimg_handle_nbd_start(VimgCall *call, GError **error);
+gboolean vimg_handle_nbd_stop(VimgCall *call, GError **error);
 
 /* ---- events.c ------------------------------------------------------------------------------- */
 

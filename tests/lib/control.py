@@ -16,7 +16,7 @@ PROCS.update(POOL_ENABLE=13, POOL_DESCRIBE=14, POOL_RENAME=15, ZONE_LIST=16, ZON
              ZONE_DETACH=18, ZONE_DELETE=19)
 PROCS.update(VOLUME_IMPORT=21, HOST_KEY_ACCEPT=25)
 PROCS.update(POOL_SYNC=26)
-PROCS.update(EXPORT_CREATE=28, EXPORT_LIST=29, EXPORT_REVOKE=30)
+PROCS.update(EXPORT_CREATE=28, EXPORT_LIST=29, EXPORT_REVOKE=30, NBD_START=31, NBD_STOP=32)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires needed_by")
@@ -137,6 +137,16 @@ class Control:
 
     def export_revoke(self, known):
         self.call("EXPORT_REVOKE", string(known)).end()
+
+    def nbd_start(self, pool, volume):
+        """The path of the socket, and what it is of."""
+        reader = self.call("NBD_START", self.pool(pool) + string(volume))
+        answer = reader.string(), read_export(reader)
+        reader.end()
+        return answer
+
+    def nbd_stop(self, known):
+        self.call("NBD_STOP", string(known)).end()
 
     def enable(self, pool, enabled=True):
         self.call("POOL_ENABLE", self.pool(pool) + u32(int(enabled))).end()

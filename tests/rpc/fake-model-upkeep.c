@@ -272,3 +272,20 @@ vimg_model_export_revoke(VimgModel *model, const char *id, GError **error)
 {
     return fake_called(error, "export_revoke(%s)", id);
 }
+
+VimgExportInfo *
+vimg_model_nbd_start(VimgModel *model, const VimgPoolId *pool, const char *image, uid_t uid,
+                     char **path, GError **error)
+{
+    *path = NULL;
+    if (!fake_called(error, "nbd_start(%s, %s)", fake_pool_text(pool), image))
+        return NULL;
+    *path = g_strdup("/s");
+    return make_export(0);
+}
+
+gboolean
+vimg_model_nbd_stop(VimgModel *model, const char *id, GError **error)
+{
+    return fake_called(error, "nbd_stop(%s)", id);
+}
