@@ -30,7 +30,7 @@ declare -A packages=(
     [model]='spin'
     [wire]=''
     [virsh]="$drive genisoimage openssl"
-    [ctl]="$drive tmux python3-jsonschema curl openssl strace"
+    [ctl]="$drive $nbd_packages tmux python3-jsonschema curl openssl strace"
     [page]='libvirt-clients chromium curl python3-jsonschema'
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
@@ -41,13 +41,13 @@ declare -A packages=(
     [hosts]='casync'
     [ssh]="$drive $sshd"
     [oss]="$drive openssl iproute2 $ceph_packages radosgw curl $node"
-    [ceph]="$drive $sshd $ssh_packages $ceph_packages"
+    [ceph]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
-    [asan]="$drive $sshd $ssh_packages $ceph_packages genisoimage openssl iproute2 curl strace clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages genisoimage openssl iproute2 curl strace clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive $sshd $ssh_packages $ceph_packages openssl iproute2 curl strace clang libclang-rt-14-dev llvm python3-libvirt"
+    [tsan]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages openssl iproute2 curl strace clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # ---- builds ----------------------------------------------------------------------------------
@@ -210,6 +210,7 @@ suite_ctl() {
     integration test_ctl
     integration test_ctl_terminal
     integration test_export
+    integration test_nbd
 }
 
 suite_page() {
@@ -360,6 +361,7 @@ suite_asan() {
     integration test_guard
     integration test_ctl
     integration test_export
+    integration test_nbd
     integration test_transfer
     integration test_stress --steps 12
     integration test_crash --rounds 5
@@ -415,6 +417,7 @@ suite_tsan() {
     integration test_zones
     integration test_usage
     integration test_export
+    integration test_nbd
     integration test_oss_pools
     integration test_oss_rollback
     integration test_oss_hosts

@@ -488,7 +488,7 @@ class Manual(CtlCase):
         self.prepare()
         seen = set()
         for script in blocks():
-            seen.update(re.findall(r"(?m)^virtimagectl ((?:trash |zone |host-key |export (?=list|revoke))?[a-z-]+)", script))
+            seen.update(re.findall(r"(?m)^(?:uri=\$\()?virtimagectl (?:--quiet )?((?:trash |zone |host-key |export (?=list|revoke)|nbd (?=stop))?[a-z-]+)", script))
             with self.subTest(script):
                 self.run_one(script)
         self.assertEqual(sorted(set(COMMANDS) - seen), [])
@@ -502,6 +502,10 @@ class Manual(CtlCase):
             return
         if "export revoke" in script:
             known = self.json("export list")["exports"][0]["id"]
+            script = re.sub(r"[0-9a-f-]{36}", known, script)
+        if "nbd stop" in script:
+            known = [e["id"] for e in self.json("export list")["exports"]
+                     if e["state"] == "served"][0]
             script = re.sub(r"[0-9a-f-]{36}", known, script)
         if "host-key" in script:
             done = self.shell(script.replace(" remote ", " images "))
