@@ -1,8 +1,8 @@
 /*
  * cache.c: blocks of an image that were asked for last, each asked for once
  *
- * Clients have many small requests under way at a time.  The daemon reads on where it has read to,
- * so of blocks that follow each other the second is asked for when the first has come.
+ * Clients have many requests under way at a time.  The daemon reads on where it has read to, so of
+ * blocks that follow each other the second is asked for when the first has come.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -25,6 +25,12 @@ typedef struct {
     guint64 used; /* at which count of all uses */
 } Block;
 
+/* What a thread reads, on its stack: blocks from @next, which it has not read yet, to @last. */
+typedef struct {
+    guint64 next;
+    guint64 last;
+} Request;
+
 struct _VimgNbdCache {
     VimgExporterLink *link;
     guint64 size;
@@ -32,6 +38,7 @@ struct _VimgNbdCache {
     VimgMutex lock;
     VimgCond changed;
     GHashTable *blocks; /* number → Block, owned; under lock, as what is in them */
+    GQueue requests;    /* of Request, borrowed; under lock, as what is in them */
     guint64 uses;
 };
 
@@ -53,6 +60,7 @@ vimg_nbd_cache_new(VimgExporterLink *link, guint64 size)
     cache->size = size;
     vimg_mutex_init(&cache->lock);
     vimg_cond_init(&cache->changed);
+    g_queue_init(&cache->requests);
     cache->blocks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, block_free);
     return cache;
 }
@@ -96,12 +104,23 @@ add(VimgNbdCache *cache, guint64 number)
     return block;
 }
 
+static gboolean
+is_coming(VimgNbdCache *cache, guint64 number)
+{
+    for (const GList *at = cache->requests.head; at; at = at->next) {
+        const Request *request = at->data;
+
+        if (request->next <= number && number <= request->last)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* For threads that read what is before it, which wait for nobody who waits for this. */
 static void
 wait_for_before(VimgNbdCache *cache, guint64 number)
 {
-    const Block *before;
-
-    while (number > 0 && (before = find(cache, number - 1)) && !before->ready)
+    while (number > 0 && is_coming(cache, number - 1))
         vimg_cond_wait(&cache->changed, &cache->lock);
 }
 
@@ -179,9 +198,9 @@ use(VimgNbdCache *cache, guint64 number)
 }
 
 static VimgExporterStatus
-copy(VimgNbdCache *cache, guint8 *out, gsize count, guint64 number, gsize from)
+copy(VimgNbdCache *cache, guint8 *out, gsize count, gsize from, Request *request)
 {
-    Block *block = use(cache, number);
+    Block *block = use(cache, request->next);
     VimgExporterStatus status = block->status;
 
     if (block->data)
@@ -190,23 +209,45 @@ copy(VimgNbdCache *cache, guint8 *out, gsize count, guint64 number, gsize from)
         memset(out, 0, count);
     VIMG_LOCK_GUARD(&cache->lock);
     leave(cache, block);
+    request->next++;
+    vimg_cond_broadcast(&cache->changed);
     return status;
+}
+
+static void
+begin(VimgNbdCache *cache, Request *request)
+{
+    VIMG_LOCK_GUARD(&cache->lock);
+    g_queue_push_tail(&cache->requests, request);
+}
+
+static void
+end(VimgNbdCache *cache, Request *request)
+{
+    VIMG_LOCK_GUARD(&cache->lock);
+    g_queue_remove(&cache->requests, request);
+    vimg_cond_broadcast(&cache->changed);
 }
 
 VimgExporterStatus
 vimg_nbd_cache_read(VimgNbdCache *cache, gpointer out, gsize count, guint64 offset)
 {
+    Request request = {offset / BLOCK, count > 0 ? (offset + count - 1) / BLOCK : 0};
     VimgExporterStatus status = VIMG_EXPORTER_OK;
     guint8 *at = out;
 
+    if (count == 0)
+        return status;
+    begin(cache, &request);
     while (count > 0 && status == VIMG_EXPORTER_OK) {
         gsize from = (gsize)(offset % BLOCK);
         gsize n = MIN(count, BLOCK - from);
 
-        status = copy(cache, at, n, offset / BLOCK, from);
+        status = copy(cache, at, n, from, &request);
         at += n;
         offset += n;
         count -= n;
     }
+    end(cache, &request);
     return status;
 }
