@@ -196,4 +196,6 @@ static struct nbdkit_plugin plugin = {
     .extents = virtimage_extents,
 };
 
+NBDKIT_DLL_PUBLIC struct nbdkit_plugin *plugin_init(void);
+
 NBDKIT_REGISTER_PLUGIN(plugin)
