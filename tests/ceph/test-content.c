@@ -79,6 +79,17 @@ test_round_trip(Fixture *fixture, gconstpointer data)
 }
 
 /* Holes are not read: one is handed out whole, however many blocks it has. */
+static gboolean
+add_zeros(guint64 offset, guint64 length, gpointer data)
+{
+    guint64 *sum = data;
+
+    g_assert_cmpuint(offset, >=, 8 * MIB);
+    g_assert_cmpuint(offset + length, <=, 56 * MIB);
+    *sum += length;
+    return TRUE;
+}
+
 static void
 test_holes(Fixture *fixture, gconstpointer data)
 {
@@ -100,6 +111,9 @@ test_holes(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     vimg_ceph_reader_close(reader);
     g_assert_cmpuint(longest, >=, 48 * MIB);
+    longest = 0;
+    g_assert_true(vimg_ceph_reader_zeros(fixture->store, uuid, add_zeros, &longest, NULL, &error));
+    g_assert_cmpuint(longest, ==, 48 * MIB);
 }
 
 /* ---- uploads that do not come in one piece ----------------------------------------------- */
