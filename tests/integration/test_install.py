@@ -152,6 +152,7 @@ class Install(unittest.TestCase):
                      "/usr/share/bash-completion/completions/virtimagectl"):
             self.assertTrue(Path(path).exists(), path)
         for name in ("vimg-imagestore.so", "vimg-plugin.pc", "virtimaged.socket",
+                     "nbdkit-virtimage-plugin.so",
                      "virtimaged-ro.socket", "virtimaged.service", "virtimaged.8",
                      "virtimagectl.1", "virtimage.mo"):
             found = subprocess.run(["find", "/usr/lib", "/lib/systemd", "/usr/share/man",

@@ -2,6 +2,7 @@
 # test_nbd.py: images served over NBD, as QEMU's and nbdkit's own clients see them
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import grp
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from urllib.parse import quote
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
 from control import Control
-from ctl import NOT_FOUND, REFUSED, USAGE
+from ctl import CTL, NOT_FOUND, REFUSED, USAGE, environment
 from exportcase import ExportCase
 from images import MIB, run, same, same_disk, to_qcow2
 from rawrpc import RemoteError
@@ -321,6 +322,29 @@ class Life(NbdCase):
                 except OSError:
                     pass
         run("nbdinfo", report["uri"])
+
+
+class Users(NbdCase):
+    config = 'socket_group = "users"\n'
+
+    def as_user(self, uid, *args):
+        kw = {"user": uid, "group": grp.getgrnam("users").gr_gid, "extra_groups": []}
+        return subprocess.run([str(a) for a in args], capture_output=True, text=True, cwd="/",
+                              timeout=120, check=False, env=environment(self.daemon.uri),
+                              **(kw if os.getuid() == 0 else {}))
+
+    def test_only_who_asks(self):
+        me, other = (65533, 65532) if os.getuid() == 0 else (os.getuid(), None)
+        self.stored(self.pool(), "disk.raw", self.raw("disk.raw"))
+        done = self.as_user(me, CTL, "nbd", self.name, "disk.raw", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual(Path(report["socket"]).parent.stat().st_uid, me)
+        if other:
+            self.assertNotEqual(self.as_user(other, "nbdinfo", report["uri"]).returncode, 0)
+        done = self.as_user(me, "nbdinfo", "--size", report["uri"])
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, str(SIZE)), done.stderr)
+        self.gone()
 
 
 if __name__ == "__main__":
