@@ -62,7 +62,7 @@ vimg_ceph_stream_new(rbd_image_t image, guint64 start, guint64 end, VimgPluginJo
 {
     VimgCephStream *stream;
     guint64 size = 0;
-    gsize unit;
+    gsize unit = 0;
     int result = rbd_get_size(image, &size);
 
     if (result < 0) {

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -469,7 +470,16 @@ class Manual(CtlCase):
             data = big.read_bytes()[:SIZE // 2]
             for at in range(0, len(data), 262120):
                 stream.data(data[at:at + 262120])
+            # what waits when the client goes is lost, and what came is noted after the answer
+            self.until(lambda: self.json("jobs")["jobs"][0]["done"] >= len(data))
             stream.abort()
+        self.until(lambda: self.json("show", "images", "big.raw")["position"] > 0)
+
+    def until(self, reached):
+        deadline = time.monotonic() + 60
+        while not reached():
+            self.assertLess(time.monotonic(), deadline, "half an upload is not kept")
+            time.sleep(0.05)
 
     def shell(self, script):
         env = lib.environment(self.daemon.uri, LIBVIRT_DEFAULT_URI=self.daemon.uri,
