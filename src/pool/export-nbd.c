@@ -162,6 +162,7 @@ static VimgExportInfo *
 start(VimgExports *exports, VimgUse *use, uid_t uid, char **path, GError **error)
 {
     g_autoptr(VimgExport) export = make_export(use, error);
+    g_autoptr(VimgExport) still = NULL;
     VimgExportInfo *info;
 
     if (!export || !vimg_exports_add(exports, export, error))
@@ -171,6 +172,10 @@ start(VimgExports *exports, VimgUse *use, uid_t uid, char **path, GError **error
     if (*path) {
         vimg_info("volume '%s' of storage pool '%s' is served over NBD: %s", info->image,
                   info->pool, info->id);
+        /* somebody may have revoked it before there was anything to stop */
+        still = vimg_exports_get_by_id(exports, info->id);
+        if (!still)
+            exports->nbd->stop(info->id, exports->nbd_data);
         return info;
     }
     end(exports, export);
