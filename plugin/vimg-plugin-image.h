@@ -89,6 +89,18 @@ vimg_plugin_image_clear(VimgPluginImage *image)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgPluginImage, vimg_plugin_image_clear)
 
+/* Moves what @image owns to @out, as far as the size of that goes; @image is empty then. */
+static inline void
+vimg_plugin_image_move(VimgPluginImage *out, VimgPluginImage *image)
+{
+    gsize size = out->size;
+
+    memcpy(out, image, MIN(size, sizeof(*out)));
+    out->size = size;
+    memset(image, 0, sizeof(*image));
+    image->size = sizeof(*image);
+}
+
 /* Takes one listed image, borrowed; FALSE: stop listing, which is not an error. */
 typedef gboolean (*VimgImageSink)(const VimgPluginImage *image, gpointer data);
 

@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "control-private.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 #include "../imagestore/throw.h"
 
 /* Codes come with suffixes, as "Throttling.User": a row is a beginning. */

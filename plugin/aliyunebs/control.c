@@ -8,7 +8,7 @@
 #include <curl/curl.h>
 
 #include "control-private.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 #include "../imagestore/throw.h"
 
 #define GIB ((guint64)1024 * 1024 * 1024)

@@ -19,26 +19,12 @@ is_signed(const char *name, const VimgSigning *signing)
            strcmp(name, "content-type") == 0;
 }
 
-static char *
-names_of(const GPtrArray *headers)
-{
-    GString *names = g_string_new(NULL);
-    guint i;
-
-    for (i = 0; i < headers->len; i++) {
-        const VimgPair *pair = g_ptr_array_index(headers, i);
-
-        g_string_append_printf(names, "%s%s", i > 0 ? ";" : "", pair->name);
-    }
-    return g_string_free(names, FALSE);
-}
-
 static void
 authorize(const VimgCredential *credential, VimgCall *call, const char *query, const char *digest)
 {
     VimgSigning signing = {.headers = call->headers};
     g_autoptr(GPtrArray) headers = vimg_sign_headers(&signing, is_signed);
-    g_autofree char *names = names_of(headers);
+    g_autofree char *names = vimg_sign_names(headers);
     g_autofree char *lines = vimg_sign_lines(headers);
     g_autofree char *request =
         g_strjoin("\n", "POST", call->path, query, lines, names, digest, NULL);

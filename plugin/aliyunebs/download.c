@@ -10,7 +10,7 @@
 
 #include "crc64.h"
 #include "download.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 #include "../imagestore/throw.h"
 
 #define PART_SIZE ((guint64)8 * 1024 * 1024)

@@ -9,7 +9,7 @@
 #include "config.h"
 
 #include "listing.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 #include "../imagestore/throw.h"
 
 #define READERS 16

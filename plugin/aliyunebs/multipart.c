@@ -12,7 +12,7 @@
 
 #include "crc64.h"
 #include "multipart-private.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 #include "../imagestore/throw.h"
 
 #define MIB ((guint64)1024 * 1024)

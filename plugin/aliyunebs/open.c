@@ -14,7 +14,7 @@
 #include "open.h"
 #include "rollback.h"
 #include "site.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 #include "../imagestore/throw.h"
 
 #define LOOK_SECONDS 5

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "oss-private.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 
 VimgOss *
 vimg_oss_new(const VimgOssRules *rules, VimgCredential *credential, GError **error)

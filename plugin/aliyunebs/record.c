@@ -138,12 +138,7 @@ vimg_ebs_record_empty(VimgEbsRecord *record)
 void
 vimg_ebs_record_give(VimgEbsRecord *record, VimgPluginImage *out)
 {
-    gsize size = out->size;
-
-    memcpy(out, &record->info, MIN(size, sizeof(*out)));
-    out->size = size;
-    memset(&record->info, 0, sizeof(record->info));
-    record->info.size = sizeof(record->info);
+    vimg_plugin_image_move(out, &record->info);
 }
 
 /* ---- the document ----------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "oss-private.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 #include "../imagestore/throw.h"
 
 #define OURS "x-oss-"

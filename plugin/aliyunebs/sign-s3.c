@@ -19,20 +19,6 @@ is_signed(const char *name, const VimgSigning *signing)
            strcmp(name, "range") == 0;
 }
 
-static char *
-names_of(const GPtrArray *headers)
-{
-    GString *names = g_string_new(NULL);
-    guint i;
-
-    for (i = 0; i < headers->len; i++) {
-        const VimgPair *pair = g_ptr_array_index(headers, i);
-
-        g_string_append_printf(names, "%s%s", i > 0 ? ";" : "", pair->name);
-    }
-    return g_string_free(names, FALSE);
-}
-
 void
 vimg_sign_s3(const VimgCredential *credential, const VimgSigning *signing)
 {
@@ -57,7 +43,7 @@ vimg_sign_s3(const VimgCredential *credential, const VimgSigning *signing)
     if (credential->token)
         vimg_pairs_add(signing->headers, "x-amz-security-token", credential->token);
     headers = vimg_sign_headers(signing, is_signed);
-    names = names_of(headers);
+    names = vimg_sign_names(headers);
     lines = vimg_sign_lines(headers);
     request = g_strjoin("\n", signing->method, signing->path, query, lines, names,
                         vimg_pairs_get(signing->headers, "x-amz-content-sha256"), NULL);

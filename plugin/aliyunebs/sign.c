@@ -51,6 +51,20 @@ vimg_sign_headers(const VimgSigning *signing,
 }
 
 char *
+vimg_sign_names(const GPtrArray *headers)
+{
+    GString *names = g_string_new(NULL);
+    guint i;
+
+    for (i = 0; i < headers->len; i++) {
+        const VimgPair *pair = g_ptr_array_index(headers, i);
+
+        g_string_append_printf(names, "%s%s", i > 0 ? ";" : "", pair->name);
+    }
+    return g_string_free(names, FALSE);
+}
+
+char *
 vimg_sign_lines(const GPtrArray *headers)
 {
     GString *text = g_string_new(NULL);

@@ -44,6 +44,8 @@ char *vimg_sign_date(gint64 now, const char *format);
 /* Of VimgPair in lower case, stripped and sorted: the headers that @is_signed() names. */
 GPtrArray *vimg_sign_headers(const VimgSigning *signing,
                              gboolean (*is_signed)(const char *name, const VimgSigning *signing));
+/* Their names, with ";" between. */
+char *vimg_sign_names(const GPtrArray *headers);
 /* "name:value\n" for each. */
 char *vimg_sign_lines(const GPtrArray *headers);
 /* A key derived along @parts, which ends with NULL, signs @text.  Returns: hexadecimal. */

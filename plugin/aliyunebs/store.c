@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "store.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 #include "../imagestore/throw.h"
 
 #define UUID_LENGTH 36

@@ -12,7 +12,7 @@
 
 #include "web.h"
 #include "../imagestore/throw.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 
 #define LOOK_EVERY (G_USEC_PER_SEC / 4)
 #define POLL_MS 60000 /* whoever has something to say wakes it up */

@@ -12,7 +12,7 @@
 #include "crc64.h"
 #include "image.h"
 #include "writer-private.h"
-#include "../imagestore/thread.h"
+#include "../thread.h"
 #include "../imagestore/throw.h"
 
 #define END_SECONDS 5

@@ -9,7 +9,7 @@
 #include "config.h"
 
 #include "closing.h"
-#include "thread.h"
+#include "../thread.h"
 
 #define PATIENCE (5 * G_USEC_PER_SEC)
 

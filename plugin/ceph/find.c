@@ -10,7 +10,7 @@
 
 #include "layout.h"
 #include "listing.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 gboolean

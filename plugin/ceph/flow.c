@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "flow.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 #include "zero.h"
 

@@ -11,7 +11,7 @@
 #include "definition.h"
 #include "open.h"
 #include "rados-pool.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 #define PROBE_SECONDS 60

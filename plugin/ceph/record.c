@@ -110,12 +110,7 @@ vimg_ceph_record_is_second(const VimgCephRecord *record)
 void
 vimg_ceph_record_give(VimgCephRecord *record, VimgPluginImage *out)
 {
-    gsize size = out->size;
-
-    memcpy(out, &record->info, MIN(size, sizeof(*out)));
-    out->size = size;
-    memset(&record->info, 0, sizeof(record->info));
-    record->info.size = sizeof(record->info);
+    vimg_plugin_image_move(out, &record->info);
 }
 
 /* ---- the text --------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "store.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 #define SECONDS ((gint64)15)

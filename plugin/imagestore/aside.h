@@ -6,7 +6,7 @@
 #ifndef VIMG_IMAGESTORE_ASIDE_H
 #define VIMG_IMAGESTORE_ASIDE_H
 
-#include "thread.h"
+#include "../thread.h"
 #include "transport.h"
 
 /* One thing under way; it must have ended before it goes out of scope. */

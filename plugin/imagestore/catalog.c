@@ -14,7 +14,7 @@
 #include "image.h"
 #include "parent.h"
 #include "store.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 #define SECOND G_GINT64_CONSTANT(1000000000)

@@ -8,7 +8,7 @@
 #include <malloc.h>
 
 #include "crew.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 #include "transport.h"
 

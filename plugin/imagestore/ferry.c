@@ -8,7 +8,7 @@
 #include "crew.h"
 #include "ferry.h"
 #include "slice.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 #define THREADS 16

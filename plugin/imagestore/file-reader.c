@@ -9,7 +9,7 @@
 
 #include "adopt.h"
 #include "crew.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 #define PIECE ((gsize)1024 * 1024)

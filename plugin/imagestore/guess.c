@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "guess.h"
-#include "thread.h"
+#include "../thread.h"
 
 #define GUESSES 64 /* images that are being worked on */
 

@@ -8,7 +8,7 @@
 
 #include "haul.h"
 #include "slice.h"
-#include "thread.h"
+#include "../thread.h"
 
 /* A slice that the destination lacks; a large image has many. */
 typedef struct {

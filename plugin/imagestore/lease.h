@@ -11,7 +11,7 @@
 #define VIMG_IMAGESTORE_LEASE_H
 
 #include "store.h"
-#include "thread.h"
+#include "../thread.h"
 
 #define VIMG_LEASE_NEW "new-"         /* in pending/: on its way to its place */
 #define VIMG_LEASE_ENDED "gc/fenced-" /* as paths begin of what is only to be removed */

@@ -11,7 +11,7 @@
 
 #include "owner.h"
 #include "slice.h"
-#include "thread.h"
+#include "../thread.h"
 
 #define MACHINE_DIGITS 16
 #define BOOT_DIGITS 8

@@ -8,7 +8,7 @@
 #include "aside.h"
 #include "image.h"
 #include "parent.h"
-#include "thread.h"
+#include "../thread.h"
 
 /* Bytes of indexes that are read for one image: what is longer or behind that is nobody's parent.
  */

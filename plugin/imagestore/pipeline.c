@@ -16,7 +16,7 @@
 #include "publish.h"
 #include "resume.h"
 #include "slice.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 #define COMMIT_BYTES ((guint64)256 * 1024 * 1024)

@@ -10,7 +10,7 @@
 #include "remote.h"
 #include "sftp/transport-sftp.h"
 #include "store.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 #include "way.h"
 

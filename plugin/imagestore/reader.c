@@ -10,7 +10,7 @@
 #include "reader.h"
 #include "slice.h"
 #include "slicer.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 #define AHEAD_MIN ((guint64)16 * 1024 * 1024)

@@ -9,7 +9,7 @@
 #include "json.h"
 #include "scrub.h"
 #include "slice.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 /* Cancelling is noticed within this time. */

@@ -11,7 +11,7 @@
 
 #include "gc-lock.h"
 #include "slice.h"
-#include "thread.h"
+#include "../thread.h"
 #include "throw.h"
 
 /*

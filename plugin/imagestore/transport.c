@@ -8,7 +8,7 @@
 #include <errno.h>
 
 #include "store.h"
-#include "thread.h"
+#include "../thread.h"
 #include "transport.h"
 
 #define BATCH 16384 /* STATs at once, of many lists */

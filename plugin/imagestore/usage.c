@@ -11,7 +11,7 @@
 #include <errno.h>
 
 #include "slice.h"
-#include "thread.h"
+#include "../thread.h"
 #include "usage.h"
 
 #define APART (2 * G_USEC_PER_SEC) /* SFTP has whole seconds */

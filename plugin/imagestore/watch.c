@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "thread.h"
+#include "../thread.h"
 #include "watch.h"
 
 #define STEP_MAX (60 * G_USEC_PER_SEC)

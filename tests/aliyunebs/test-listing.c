@@ -9,7 +9,7 @@
 #include "find.h"
 #include "listing.h"
 #include "server-helper.h"
-#include "../../plugin/imagestore/thread.h"
+#include "thread.h"
 
 #define RECORDS 60
 
@@ -245,6 +245,8 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    /* registers the parser's class before threads do, as vimg_plugin_init does */
+    g_assert_null(vimg_ebs_record_parse("", 0, NULL));
     ADD("/listing/list", test_list);
     ADD("/listing/later", test_later);
     ADD("/listing/damaged", test_damaged);

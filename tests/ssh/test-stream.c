@@ -76,8 +76,10 @@ echo(Sshd *sshd, gsize total, int buffer)
         gssize put = 0;
 
         while (written < total) {
-            if (piece == 0)
-                piece = MIN((gsize)g_test_rand_int_range(1, 300000), total - written);
+            if (piece == 0) {
+                piece = (gsize)g_test_rand_int_range(1, 300000);
+                piece = MIN(piece, total - written);
+            }
             put = stream->ops->write(stream, data + written, piece);
             if (put < 0)
                 break;

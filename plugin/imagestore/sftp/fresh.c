@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "../thread.h"
+#include "../../thread.h"
 #include "fresh.h"
 #include "task.h"
 

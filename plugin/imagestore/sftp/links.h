@@ -9,7 +9,7 @@
 #ifndef VIMG_IMAGESTORE_SFTP_LINKS_H
 #define VIMG_IMAGESTORE_SFTP_LINKS_H
 
-#include "../thread.h"
+#include "../../thread.h"
 #include "session.h"
 #include "transport-sftp.h"
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "../store.h"
-#include "../thread.h"
+#include "../../thread.h"
 #include "../throw.h"
 #include "session-private.h"
 #include "wire.h"

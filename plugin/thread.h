@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#ifndef VIMG_CEPH_THREAD_H
-#define VIMG_CEPH_THREAD_H
+#ifndef VIMG_PLUGIN_THREAD_H
+#define VIMG_PLUGIN_THREAD_H
 
 #include <errno.h>
 #include <pthread.h>
