@@ -79,10 +79,19 @@ char *vimg_exports_keep(VimgExports *exports, const char *pool, const char *imag
 gboolean vimg_export_save(VimgExports *exports, VimgExport *export, GError **error);
 /* Into the table, which has bounds. */
 gboolean vimg_exports_add(VimgExports *exports, VimgExport *export, GError **error);
-/* Returns: (transfer full); NULL with @error if it ended */
-VimgExport *vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error);
+/* As if it had never been. */
+void vimg_exports_remove(VimgExports *exports, VimgExport *export);
 /* Returns: (transfer full) NULL: there is none */
 VimgExport *vimg_exports_get_by_id(VimgExports *exports, const char *id);
+/* Seconds since 1970. */
+gint64 vimg_export_now(void);
+/* When it ended, or will: from then on nobody begins to download it. */
+gint64 vimg_export_end(const VimgExportRecord *record);
+
+/* ---- export-look.c, export-create.c ----------------------------------------------------- */
+
+/* Returns: (transfer full); NULL with @error if it ended */
+VimgExport *vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error);
 VimgExportInfo *vimg_export_info(VimgExports *exports, const VimgExport *export);
 /* Returns: (transfer full) without a token */
 VimgExportRecord *vimg_export_record_new(const VimgPool *pool, const VimgPluginImage *image,

@@ -301,6 +301,8 @@ VimgExportInfo *vimg_model_export_create(VimgModel *model, const VimgPoolId *poo
 GPtrArray *vimg_model_export_list(VimgModel *model, const char *after, guint max);
 /* Nothing more of it is downloaded.  Revoked twice is revoked. */
 gboolean vimg_model_export_revoke(VimgModel *model, const char *id, GError **error);
+/* (memory) The data networks of all pools, in the order of their names.  Returns: (transfer full) */
+char **vimg_model_data_networks(VimgModel *model);
 /* Before anybody asks: the URL below which exports are served.  NULL: none are. */
 void vimg_model_set_export_url(VimgModel *model, const char *url);
 
