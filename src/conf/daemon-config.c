@@ -109,6 +109,8 @@ static const Key keys[] = {
     {.name = "export_user", .type = KEY_STRING, .offset = AT(export_user)},
     {"export_connections", KEY_UINT, AT(export_connections), 100, 1, 10000},
     {"export_rate", KEY_UINT64, AT(export_rate), 0, 0, G_MAXINT64},
+    {"export_client_connections", KEY_UINT, AT(export_client_connections), 32, 0, 10000},
+    {"export_client_rate", KEY_UINT64, AT(export_client_rate), 0, 0, G_MAXINT64},
     {"export_timeout", KEY_UINT, AT(export_timeout), 60, 1, 86400},
     /* libvirt's numbers: 1 debug, 2 information, 3 warnings, 4 errors */
     {"log_level", KEY_LEVEL, AT(log_level), 2, 1, 4, NULL},
@@ -161,11 +163,14 @@ check_listen(const char *text, GError **error)
     g_autoptr(GInetAddress) numeric =
         address ? g_inet_address_new_from_string(g_network_address_get_hostname(address)) : NULL;
     const char *colon = *text == '[' ? strstr(text, "]:") : strchr(text, ':');
+    guint64 port;
 
-    return (numeric && colon && (*text == '[' || !strchr(colon + 1, ':'))) ||
+    return (*text == ':' &&
+            g_ascii_string_to_unsigned(text + 1, 10, 0, G_MAXUINT16, &port, NULL)) ||
+           (numeric && colon && (*text == '[' || !strchr(colon + 1, ':'))) ||
            vimg_throw(
                error, VIMG_ERROR_CONFIG_UNSUPPORTED,
-               _("'%s' is not an address and a port such as 192.0.2.1:8080 or [2001:db8::1]:8080"),
+               _("'%s' is not an address and a port such as 192.0.2.1:8080 or [2001:db8::1]:8080, or a port such as :8080"),
                text);
 }
 
@@ -396,7 +401,9 @@ static gboolean
 check_together(const VimgDaemonConfig *config, const char *file, GError **error)
 {
     g_autoptr(GSocketConnectable) listen =
-        config->export_listen ? g_network_address_parse(config->export_listen, 0, NULL) : NULL;
+        config->export_listen && *config->export_listen != ':'
+            ? g_network_address_parse(config->export_listen, 0, NULL)
+            : NULL;
     g_autoptr(GInetAddress) address =
         listen ? g_inet_address_new_from_string(
                      g_network_address_get_hostname((GNetworkAddress *)listen))

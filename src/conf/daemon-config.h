@@ -42,11 +42,13 @@ typedef struct {
     char *export_url;           /* below which they are; NULL: where it listens */
     char *export_tls_cert;      /* PEM files; NULL: no TLS */
     char *export_tls_key;
-    char *export_user;        /* whom the server of exports becomes; NULL: nobody */
-    guint export_connections; /* 100 downloads at a time */
-    guint64 export_rate;      /* bytes a second of all of them; 0: no limit */
-    guint export_timeout;     /* 60 s for which a client may take nothing */
-    VimgLogLevel log_level;   /* written as libvirt's numbers, 1 (debug) to 4 (errors) */
+    char *export_user;               /* whom the server of exports becomes; NULL: nobody */
+    guint export_connections;        /* 100 downloads at a time */
+    guint64 export_rate;             /* bytes a second of all of them; 0: no limit */
+    guint export_client_connections; /* 32 of those for one address; 0: no limit */
+    guint64 export_client_rate;      /* the same of the rate */
+    guint export_timeout;            /* 60 s for which a client may take nothing */
+    VimgLogLevel log_level;          /* written as libvirt's numbers, 1 (debug) to 4 (errors) */
 } VimgDaemonConfig;
 
 /* Defaults only. */

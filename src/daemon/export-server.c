@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <gio/gio.h>
 
+#include "daemon/export-address.h"
 #include "daemon/export-link.h"
 #include "daemon/export-server.h"
 #include "exporter/protocol.h"
@@ -46,16 +47,6 @@ struct _VimgExportServer {
 static gboolean begin(gpointer data);
 
 /* ---- listening ---------------------------------------------------------------------------- */
-
-static GInetSocketAddress *
-parse_address(const char *text)
-{
-    g_autoptr(GSocketConnectable) parsed = g_network_address_parse(text, 0, NULL);
-    GNetworkAddress *address = (GNetworkAddress *)parsed;
-
-    return (GInetSocketAddress *)g_inet_socket_address_new_from_string(
-        g_network_address_get_hostname(address), g_network_address_get_port(address));
-}
 
 static int
 listen_at(GInetSocketAddress *address, const char *text, GError **error)
@@ -140,6 +131,8 @@ make_arguments(const VimgExportServer *server)
     g_ptr_array_add(argv, g_strdup(server->program));
     add_option(argv, "connections", number(config->export_connections));
     add_option(argv, "rate", number(config->export_rate));
+    add_option(argv, "client-connections", number(config->export_client_connections));
+    add_option(argv, "client-rate", number(config->export_client_rate));
     add_option(argv, "timeout", number(config->export_timeout));
     add_option(argv, "user", g_strdup(config->export_user));
     add_option(argv, "tls-cert", g_strdup(config->export_tls_cert));
@@ -229,7 +222,8 @@ vimg_export_server_new(const char *program, const VimgDaemonConfig *config, Vimg
                        GError **error)
 {
     VimgExportServer *server = g_new0(VimgExportServer, 1);
-    g_autoptr(GInetSocketAddress) address = parse_address(config->export_listen);
+    g_auto(GStrv) networks = vimg_model_data_networks(model);
+    g_autoptr(GInetSocketAddress) address = vimg_export_address(config->export_listen, networks);
     g_autofree char *url = NULL;
 
     server->program = program;

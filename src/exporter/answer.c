@@ -24,9 +24,7 @@
 
 typedef struct {
     VimgExporterLink *link;
-    VimgPace pace;
-    guint most;      /* downloads at a time */
-    guint downloads; /* changed by __atomic builtins */
+    VimgClients *clients;
 } Server;
 
 /* What is answered to one request. */
@@ -39,6 +37,7 @@ typedef struct {
 
 typedef struct {
     Server *server;
+    VimgClient *client;
     VimgDownload *download;
 } Body;
 
@@ -93,6 +92,7 @@ static const struct {
     {405, "This can only be read.\n", "Allow", "GET, HEAD"},
     {410, "This export has ended.\n"},
     {500, "The image cannot be read.\n"},
+    {429, "You download much already; end some of it first.\n", "Retry-After", "10"},
     {503, "Not now; try again.\n", "Retry-After", "10"},
 };
 
@@ -118,8 +118,10 @@ read_body(void *data, uint64_t position, char *out, size_t max)
     const Body *body = data;
     ssize_t n = vimg_download_next(body->download, out, max);
 
-    if (n > 0)
+    if (n > 0) {
+        vimg_clients_take(body->server->clients, body->client, (gsize)n);
         return n;
+    }
     return n == 0 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
@@ -129,25 +131,39 @@ free_body(void *data)
     Body *body = data;
 
     vimg_download_free(body->download);
-    __atomic_sub_fetch(&body->server->downloads, 1, __ATOMIC_RELAXED);
+    vimg_clients_leave(body->server->clients, body->client);
     g_free(body);
 }
 
-/* Returns: one more download, or NULL if there are too many. */
-static Body *
-body_new(const Request *request, guint64 offset, guint64 length)
+static const struct sockaddr *
+address_of(struct MHD_Connection *connection)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+    return info ? info->client_addr : NULL;
+}
+
+/* Returns: one more download, or NULL with the @status to refuse it with. */
+static Body *
+body_new(const Request *request, guint64 offset, guint64 length, guint *status)
+{
+    static const guint statuses[] = {[VIMG_CLIENTS_CROWDED] = 503, [VIMG_CLIENTS_GREEDY] = 429};
     Server *server = request->server;
+    VimgClient *client = NULL;
+    VimgClientsAnswer answer =
+        vimg_clients_enter(server->clients, address_of(request->connection), &client);
     Body *body;
 
-    if (__atomic_add_fetch(&server->downloads, 1, __ATOMIC_RELAXED) > server->most) {
-        __atomic_sub_fetch(&server->downloads, 1, __ATOMIC_RELAXED);
+    if (answer != VIMG_CLIENTS_WELCOME) {
+        *status = statuses[answer];
         return NULL;
     }
     body = g_new0(Body, 1);
     body->server = server;
-    body->download = vimg_download_new(server->link, &server->pace, request->hash, offset, length,
-                                       request->info.compress);
+    body->client = client;
+    body->download =
+        vimg_download_new(server->link, request->hash, offset, length, request->info.compress);
     return body;
 }
 
@@ -216,6 +232,7 @@ answer_image(const Request *request)
     VimgExporterRange range = VIMG_EXPORTER_WHOLE;
     guint64 offset = 0, length = info->size;
     struct MHD_Response *response;
+    guint status = 0;
     Body *body;
 
     if (!info->compress) {
@@ -227,9 +244,9 @@ answer_image(const Request *request)
     }
     if (range == VIMG_EXPORTER_NO_RANGE)
         return answer_none(request, 416);
-    body = body_new(request, offset, length);
+    body = body_new(request, offset, length, &status);
     if (!body)
-        return refuse(connection, 503);
+        return refuse(connection, status);
     response = MHD_create_response_from_callback(info->compress ? MHD_SIZE_UNKNOWN : length, BLOCK,
                                                  read_body, body, free_body);
     if (!response) {
@@ -335,6 +352,7 @@ log_nothing(void *data, const char *format, va_list args)
 gboolean
 vimg_exporter_serve(VimgExporterLink *link, const VimgExporterOptions *options, GError **error)
 {
+    const VimgClientLimits *limits = &options->limits;
     const gboolean tls = options->certificate != NULL;
     Server *server = g_new0(Server, 1);
     struct MHD_OptionItem more[] = {
@@ -344,18 +362,19 @@ vimg_exporter_serve(VimgExporterLink *link, const VimgExporterOptions *options, 
     };
 
     server->link = link;
-    server->most = options->connections;
-    vimg_pace_init(&server->pace, options->rate);
+    server->clients = vimg_clients_new(limits);
     if (MHD_start_daemon(
             MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
                 MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0),
             0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
             MHD_OPTION_LISTEN_SOCKET, options->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-            options->connections + SPARE_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-            options->timeout, MHD_OPTION_THREAD_STACK_SIZE, (size_t)256 * 1024,
-            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-            MHD_OPTION_ARRAY, tls ? more : more + 2, MHD_OPTION_END))
+            limits->downloads + SPARE_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+            limits->each > 0 ? limits->each + SPARE_CONNECTIONS / 2 : 0,
+            MHD_OPTION_CONNECTION_TIMEOUT, options->timeout, MHD_OPTION_THREAD_STACK_SIZE,
+            (size_t)256 * 1024, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
+            leave_escaped, NULL, MHD_OPTION_ARRAY, tls ? more : more + 2, MHD_OPTION_END))
         return TRUE;
+    vimg_clients_free(server->clients);
     g_free(server);
     return vimg_throw(error, VIMG_ERROR_FAILED, "cannot serve%s",
                       tls ? ": are the certificate and the key in order?" : "");

@@ -6,12 +6,12 @@
 #ifndef VIMG_EXPORTER_ANSWER_H
 #define VIMG_EXPORTER_ANSWER_H
 
+#include "exporter/clients.h"
 #include "exporter/link.h"
 
 typedef struct {
     int listen_fd;
-    guint connections; /* downloads at a time */
-    guint64 rate;      /* bytes a second of all of them; 0: no limit */
+    VimgClientLimits limits;
     guint timeout;     /* seconds for which a client may take nothing */
     char *certificate; /* PEM, with its key; NULL: no TLS */
     char *key;

@@ -15,7 +15,6 @@
 
 struct _VimgDownload {
     VimgExporterLink *link;
-    VimgPace *pace;
     guint8 hash[VIMG_EXPORTER_HASH_SIZE];
     guint64 at, end;
     guint64 zeros; /* that come next, and did not travel */
@@ -27,13 +26,12 @@ struct _VimgDownload {
 };
 
 VimgDownload *
-vimg_download_new(VimgExporterLink *link, VimgPace *pace, const guint8 *hash, guint64 offset,
-                  guint64 length, gboolean compress)
+vimg_download_new(VimgExporterLink *link, const guint8 *hash, guint64 offset, guint64 length,
+                  gboolean compress)
 {
     VimgDownload *download = g_new0(VimgDownload, 1);
 
     download->link = link;
-    download->pace = pace;
     memcpy(download->hash, hash, sizeof(download->hash));
     download->at = offset;
     download->end = offset + length;
@@ -116,9 +114,5 @@ next_packed(VimgDownload *download, char *out, gsize max)
 ssize_t
 vimg_download_next(VimgDownload *download, char *out, gsize max)
 {
-    ssize_t n = download->packer ? next_packed(download, out, max) : next_plain(download, out, max);
-
-    if (n > 0)
-        vimg_pace_take(download->pace, (gsize)n);
-    return n;
+    return download->packer ? next_packed(download, out, max) : next_plain(download, out, max);
 }

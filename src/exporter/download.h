@@ -9,13 +9,12 @@
 #include <sys/types.h>
 
 #include "exporter/link.h"
-#include "exporter/pace.h"
 
 typedef struct _VimgDownload VimgDownload;
 
 /* Of @length bytes at @offset of the export; compressed, it is as long as it turns out. */
-VimgDownload *vimg_download_new(VimgExporterLink *link, VimgPace *pace, const guint8 *hash,
-                                guint64 offset, guint64 length, gboolean compress);
+VimgDownload *vimg_download_new(VimgExporterLink *link, const guint8 *hash, guint64 offset,
+                                guint64 length, gboolean compress);
 void vimg_download_free(VimgDownload *download);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgDownload, vimg_download_free)
 

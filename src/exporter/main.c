@@ -24,8 +24,8 @@
 #define PEM_MAX ((gsize)1024 * 1024) /* bytes of a certificate or key */
 
 typedef struct {
-    int connections;
-    gint64 rate;
+    int connections, client_connections;
+    gint64 rate, client_rate;
     int timeout;
     char *user;
     char *certificate; /* files */
@@ -38,6 +38,8 @@ parse_arguments(int *argc, char ***argv, Arguments *out, GError **error)
     const GOptionEntry entries[] = {
         {"connections", 0, 0, G_OPTION_ARG_INT, &out->connections},
         {"rate", 0, 0, G_OPTION_ARG_INT64, &out->rate},
+        {"client-connections", 0, 0, G_OPTION_ARG_INT, &out->client_connections},
+        {"client-rate", 0, 0, G_OPTION_ARG_INT64, &out->client_rate},
         {"timeout", 0, 0, G_OPTION_ARG_INT, &out->timeout},
         {"user", 0, 0, G_OPTION_ARG_STRING, &out->user},
         {"tls-cert", 0, 0, G_OPTION_ARG_FILENAME, &out->certificate},
@@ -50,7 +52,8 @@ parse_arguments(int *argc, char ***argv, Arguments *out, GError **error)
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, argc, argv, error))
         return FALSE;
-    if (out->connections < 1 || out->timeout < 1 || out->rate < 0)
+    if (out->connections < 1 || out->timeout < 1 || out->rate < 0 || out->client_connections < 0 ||
+        out->client_rate < 0)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "this is started by virtimaged");
     return TRUE;
 }
@@ -116,8 +119,10 @@ static gboolean
 start(const Arguments *arguments, GError **error)
 {
     VimgExporterOptions options = {.listen_fd = VIMG_EXPORTER_LISTEN_FD,
-                                   .connections = (guint)arguments->connections,
-                                   .rate = (guint64)arguments->rate,
+                                   .limits = {.downloads = (guint)arguments->connections,
+                                              .rate = (guint64)arguments->rate,
+                                              .each = (guint)arguments->client_connections,
+                                              .each_rate = (guint64)arguments->client_rate},
                                    .timeout = (guint)arguments->timeout};
     VimgExporterLink *link;
     gboolean ok;

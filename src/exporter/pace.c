@@ -16,6 +16,12 @@ vimg_pace_init(VimgPace *pace, guint64 rate)
 }
 
 void
+vimg_pace_clear(VimgPace *pace)
+{
+    vimg_mutex_clear(&pace->lock);
+}
+
+void
 vimg_pace_take(VimgPace *pace, gsize bytes)
 {
     gint64 now = g_get_monotonic_time();

@@ -15,6 +15,7 @@ typedef struct {
 } VimgPace;
 
 void vimg_pace_init(VimgPace *pace, guint64 rate);
+void vimg_pace_clear(VimgPace *pace);
 /* Returns when @bytes more may pass, without anybody being passed over. */
 void vimg_pace_take(VimgPace *pace, gsize bytes);
 

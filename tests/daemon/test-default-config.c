@@ -40,6 +40,8 @@ check_numbers(const VimgDaemonConfig *config)
     g_assert_cmpuint(config->import_max_size, ==, fallback->import_max_size);
     g_assert_cmpuint(config->export_connections, ==, fallback->export_connections);
     g_assert_cmpuint(config->export_rate, ==, fallback->export_rate);
+    g_assert_cmpuint(config->export_client_connections, ==, fallback->export_client_connections);
+    g_assert_cmpuint(config->export_client_rate, ==, fallback->export_client_rate);
     g_assert_cmpuint(config->export_timeout, ==, fallback->export_timeout);
     g_assert_cmpstrv(config->import_schemes, fallback->import_schemes);
     g_assert_cmpint(config->log_level, ==, fallback->log_level);

@@ -5,6 +5,7 @@
 import hashlib
 import os
 import re
+import select
 import signal
 import socket
 import stat
@@ -35,6 +36,8 @@ MANY = 10 if slow() else 100
 
 
 class Downloads(ExportCase):
+    config = ExportCase.config + "export_client_connections = 0\n"
+
     def make(self, *args):
         """A raw image and the URL of an export."""
         raw = self.raw("disk.raw")
@@ -448,6 +451,55 @@ class Limits(ExportCase):
             while s.recv(4096):   # closed in the end
                 pass
             s.close()
+
+
+class OneClient(Limits):
+    config = ('export_listen = "127.0.0.1:0"\nexport_client_connections = 2\n'
+              'export_client_rate = 50000000\n')
+
+    def test_slow_clients(self):
+        """One that has enough is refused, but not another."""
+        raw = self.raw("disk.raw")
+        self.stored(self.pool(), "disk.raw", raw)
+        url = self.export(self.name, "disk.raw")
+        held = [self.hold(url) for _ in range(2)]
+        answer = self.ask(url, urlsplit(url).path)
+        self.assertEqual(answer.status, 429)
+        self.assertEqual(answer.headers["retry-after"], "10")
+        same(raw, self.fetch(url, "--interface", "127.0.0.2"))
+        for s in held:
+            s.close()
+        self.eventually("still refused", lambda: self.status(url) == 200)
+
+    def test_clients_that_say_nothing(self):
+        """They keep out no other client, since most are shown the door."""
+        raw = self.raw("disk.raw")
+        self.stored(self.pool(), "disk.raw", raw)
+        url = self.export(self.name, "disk.raw")
+        where = urlsplit(url)
+        silent = [socket.create_connection((where.hostname, where.port), PATIENCE,
+                                           ("127.0.0.3", 0)) for _ in range(200)]
+        same(raw, self.fetch(url))
+        self.eventually("they stay", lambda: len(select.select(silent, [], [], 0)[0]) > 100)
+        for s in silent:
+            s.close()
+
+
+class DataNetwork(ExportCase):
+    """A port alone is served in the data network of the pools."""
+    config = 'export_listen = ":0"\n'
+
+    def test_data_network(self):
+        self.assertIn("served at http://127.0.0.1:", self.daemon.log())
+        self.define(POOL.replace("<image:options>", "<image:options><image:dataNetwork "
+                                 "cidr='::1/128'/>") % (self.name, self.dir), self.name)
+        self.daemon.restart()
+        self.v("pool-start", self.name)
+        raw = self.raw("disk.raw")
+        self.stored(self.name, "disk.raw", raw)
+        url = self.export(self.name, "disk.raw")
+        self.assertTrue(url.startswith("http://[::1]:"), url)
+        same(raw, self.fetch(url))
 
 
 class Tls(ExportCase):
