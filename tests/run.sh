@@ -271,6 +271,7 @@ suite_oss() {
     integration test_oss_hosts
     integration test_oss_pools
     integration test_oss_images
+    integration test_oss_export
     integration test_oss_peers
 }
 

@@ -21,6 +21,7 @@ typedef struct {
     char *damage; /* which slices a published image lacks, in words; NULL: none, as far as known */
     gboolean deleted;
     gboolean claimed;
+    gint64 kept;     /* until when it is promised to somebody, in seconds; 0: it is not */
     guint64 durable; /* of the longest partial index */
 } VimgStoredImage;
 

@@ -17,6 +17,7 @@
 #include "image.h"
 #include "json.h"
 #include "open.h"
+#include "promise.h"
 #include "pull.h"
 #include "reader.h"
 #include "remote.h"
@@ -214,6 +215,12 @@ zeros(gpointer handle, const char *uuid, VimgZerosSink sink, gpointer data, Vimg
 }
 
 static gboolean
+keep(gpointer handle, const char *uuid, const char *id, gint64 until, GError **error)
+{
+    return told(handle, vimg_promise_keep(handle, uuid, id, until, error), error);
+}
+
+static gboolean
 reader_next(gpointer reader, VimgExtent *out, GError **error)
 {
     return told(vimg_slice_reader_store(reader), vimg_slice_reader_next(reader, out, error), error);
@@ -406,6 +413,7 @@ static const VimgBackend imagestore_backend = {
     .list_whole = list_whole,
     .pulled_open = pulled_open,
     .zeros = zeros,
+    .keep = keep,
 };
 
 /*

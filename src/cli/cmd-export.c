@@ -33,6 +33,7 @@ entry_to_json(const vimg_control_export *entry)
     json_object_set_string_member(object, "file", entry->file);
     json_object_set_string_member(object, "format", entry->format);
     json_object_set_boolean_member(object, "compressed", entry->compress != 0);
+    json_object_set_boolean_member(object, "direct", entry->direct != 0);
     json_object_set_int_member(object, "size", (gint64)entry->size);
     json_object_set_int_member(object, "created", entry->created);
     if (entry->expires > 0)
@@ -72,7 +73,14 @@ show_export(VimgCtl *ctl, JsonObject *report)
     g_autofree char *url = vimg_text_safe(vimg_report_string(report, "url"));
 
     puts(url);
-    if (!ctl->quiet)
+    if (ctl->quiet)
+        return;
+    if (json_object_get_boolean_member(report, "direct"))
+        fprintf(
+            stderr,
+            _("until %s, and it cannot be revoked: only if the image is deleted and purged does it end before\n"),
+            expires);
+    else
         fprintf(stderr, _("until %1$s; to end it: virtimagectl export revoke %2$s\n"), expires,
                 vimg_report_string(report, "id"));
 }
@@ -87,8 +95,12 @@ make_export(VimgCtl *ctl, char **argv, guint64 lifetime, GError **error)
     JsonObject *report = NULL;
 
     if (vimg_ctl_find_pool(ctl, argv[0], &pool, error)) {
-        vimg_control_export_args args = {pool, argv[1], format ? &format : NULL, lifetime,
-                                         vimg_ctl_option(ctl, "compress") != NULL};
+        vimg_control_export_args args = {pool,
+                                         argv[1],
+                                         format ? &format : NULL,
+                                         lifetime,
+                                         vimg_ctl_option(ctl, "compress") != NULL,
+                                         vimg_ctl_option(ctl, "direct") != NULL};
 
         if (vimg_watch_call(ctl, &watched, VIMG_CONTROL_EXPORT_CREATE,
                             (xdrproc_t)xdr_vimg_control_export_args, &args,

@@ -57,6 +57,7 @@ static const VimgCommandOption export_options[] = {
     {"format", "FORMAT", N_("raw or qcow2; otherwise as the image is stored")},
     {"expires", "TIME", N_("How long, as 90s, 30m, 12h, 7d or 4w (7d)")},
     {"compress", NULL, N_("Let the download be packed by zstd, without ranges and checksum")},
+    {"direct", NULL, N_("A URL of the storage itself, which nobody can revoke")},
     {0},
 };
 

@@ -72,6 +72,7 @@ static const char style[] =
     "a,button{display:inline-block;padding:.6rem 1.2rem;font:inherit;border:1px solid #0b57d0;"
     "border-radius:.3rem;text-decoration:none;cursor:pointer}"
     "a{background:#0b57d0;color:#fff}button{background:#fff;color:#0b57d0}"
+    "[hidden]{display:none!important}"
     ":focus-visible{outline:3px solid #b35c00;outline-offset:2px}"
     "@media(max-width:30rem){main{margin:0;padding:1rem}dl{grid-template-columns:1fr;gap:0}"
     "dd{margin-bottom:.6rem}a,button{width:100%;text-align:center}}";
@@ -94,7 +95,8 @@ static gint
 quality_of(const char *element)
 {
     const char *q = strstr(element, "q=");
-    guint64 digits = 0;
+    gboolean more = TRUE;
+    gint digits = 0;
 
     if (!q)
         return 1000;
@@ -103,13 +105,10 @@ quality_of(const char *element)
     if (q[2] != '0' || q[3] != '.' || !g_ascii_isdigit(q[4]))
         return 0;
     for (gsize i = 4; i < 7; i++) {
-        digits *= 10;
-        if (g_ascii_isdigit(q[i]))
-            digits += (guint64)(q[i] - '0');
-        else
-            break;
+        more = more && g_ascii_isdigit(q[i]);
+        digits = digits * 10 + (more ? q[i] - '0' : 0);
     }
-    return (gint)MIN(digits, 999);
+    return digits;
 }
 
 static const Words *

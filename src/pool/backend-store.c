@@ -553,20 +553,6 @@ vimg_store_flatten(VimgStore *store, const char *uuid, VimgPluginJob *job, VimgP
 }
 
 gboolean
-vimg_store_zeros(VimgStore *store, const char *uuid, VimgZerosSink sink, gpointer data,
-                 VimgPluginJob *job, gboolean *known, GError **error)
-{
-    GError *local = NULL;
-    gboolean ok;
-
-    *known = store->type->table.zeros != NULL;
-    if (!*known)
-        return TRUE;
-    ok = store->type->table.zeros(store->handle, uuid, sink, data, job, &local);
-    return settle(store, uuid, ok, local, error);
-}
-
-gboolean
 vimg_store_can_write(VimgStore *store)
 {
     return store->type->table.writer_open != NULL;

@@ -66,6 +66,11 @@ vimg_export_record_new(const VimgPool *pool, const VimgPluginImage *image,
     }
     if (!choose_format(image->format, request->format, record, error))
         return NULL;
+    if (request->direct && (record->convert || request->compress)) {
+        vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED, "%s",
+                   _("the storage gives out an image as it is stored: export it without --direct"));
+        return NULL;
+    }
     vimg_uuid_random(uuid);
     vimg_uuid_format(uuid, record->id);
     memcpy(record->pool, pool->uuid_text, sizeof(record->pool));
@@ -73,6 +78,7 @@ vimg_export_record_new(const VimgPool *pool, const VimgPluginImage *image,
     record->pool_name = g_strdup(vimg_pool_name(pool));
     record->name = g_strdup(image->name);
     record->compress = request->compress;
+    record->direct = request->direct;
     record->file = name_download(image->name, record);
     record->capacity = image->capacity;
     record->stored = record->size = image->physical;
@@ -101,7 +107,7 @@ make_token(guint8 hash[VIMG_EXPORT_HASH_SIZE], GError **error)
     return token;
 }
 
-/* In the table first, so that there is no moment in which its image may be purged. */
+/* In the table first, so that there is no moment in which its image may be purged here. */
 static gboolean
 publish(VimgExports *exports, VimgExport *export, GError **error)
 {
@@ -144,25 +150,53 @@ make_url(const VimgExports *exports, const VimgExportRecord *record, const char 
     return g_strdup_printf("%s/%s/%s", exports->url, token, file);
 }
 
+static void
+free_secret(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    g_free(text);
+}
+
+/* Where the export is served, here or by the storage.  Returns: (transfer full) */
+static char *
+find_url(VimgExports *exports, VimgUse *use, VimgExportRecord *record, GError **error)
+{
+    GError *local = NULL;
+    char *token, *url;
+
+    if (!record->direct) {
+        token = make_token(record->hash, error);
+        url = token ? make_url(exports, record, token) : NULL;
+        free_secret(token);
+        return url;
+    }
+    url = vimg_store_direct_url(vimg_session_store(use->session), record->image, record->expires,
+                                use->job, &local);
+    if (local) {
+        vimg_use_failed(use, local);
+        g_propagate_error(error, local);
+    }
+    return url;
+}
+
 static VimgExportInfo *
 create(VimgExports *exports, VimgUse *use, const VimgExportRequest *request, char **url,
        GError **error)
 {
     g_autoptr(VimgExport) export = make_export(use, request, error);
     VimgExportInfo *info;
-    char *token;
+    char *made;
 
-    token = export ? make_token(export->record->hash, error) : NULL;
-    if (!token)
+    made = export ? find_url(exports, use, export->record, error) : NULL;
+    if (!made)
         return NULL;
-    if (!publish(exports, export, error)) {
-        explicit_bzero(token, strlen(token));
-        g_free(token);
+    if (!vimg_export_promise(use, export->record, error) || !publish(exports, export, error)) {
+        vimg_export_release(exports, export);
+        free_secret(made);
         return NULL;
     }
-    *url = make_url(exports, export->record, token);
-    explicit_bzero(token, strlen(token));
-    g_free(token);
+    *url = made;
     info = vimg_export_info(exports, export);
     vimg_export_sum(exports, export);
     vimg_info("volume '%s' of storage pool '%s' is exported: %s", info->image, info->pool,
@@ -182,7 +216,7 @@ vimg_model_export_create(VimgModel *model, const VimgPoolId *id, const VimgExpor
     *url = NULL;
     if (!pool)
         return NULL;
-    if (!model->exports->url) {
+    if (!model->exports->url && !request->direct) {
         vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED, "%s",
                    _("exports are not served here: set export_listen in virtimaged.conf"));
         return NULL;

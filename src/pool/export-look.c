@@ -11,8 +11,6 @@
 #include "pool/export.h"
 #include "util/i18n.h"
 
-#define GRACE ((gint64)3600) /* seconds that a download goes on after the end */
-
 void
 vimg_export_info_free(VimgExportInfo *info)
 {
@@ -51,6 +49,7 @@ info_of(const VimgExportRecord *record, gint64 now)
     info->file = g_strdup(record->file);
     info->format = g_strdup(record->format);
     info->compress = record->compress;
+    info->direct = record->direct;
     info->size = record->size;
     info->capacity = record->capacity;
     info->sha256 = g_strdup(record->sha256);
@@ -94,14 +93,15 @@ find_hash(VimgExports *exports, const guint8 *hash)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         VimgExport *export = value;
 
-        if (CRYPTO_memcmp(export->record->hash, hash, VIMG_EXPORT_HASH_SIZE) == 0)
+        if (!export->record->direct &&
+            CRYPTO_memcmp(export->record->hash, hash, VIMG_EXPORT_HASH_SIZE) == 0)
             found = export;
     }
     return found;
 }
 
-static gboolean
-is_within_reach(VimgModel *model, const VimgExportRecord *record)
+gboolean
+vimg_export_is_within_reach(VimgModel *model, const VimgExportRecord *record)
 {
     g_autoptr(VimgPool) pool = NULL;
     VimgPoolId id = {0};
@@ -134,7 +134,7 @@ vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE
         return VIMG_EXPORT_ABSENT;
     if (strcmp((*out)->state, "live") != 0 && strcmp((*out)->state, "served") != 0)
         return VIMG_EXPORT_ENDED;
-    if (!is_within_reach(model, export->record))
+    if (!vimg_export_is_within_reach(model, export->record))
         return VIMG_EXPORT_AWAY;
     vimg_export_sum(exports, export);
     return VIMG_EXPORT_LIVE;
@@ -147,8 +147,9 @@ vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error)
 
     vimg_mutex_lock(&exports->lock);
     export = find_hash(exports, hash);
-    if (export && vimg_export_end(export->record) + (export->record->revoked ? 0 : GRACE) <=
-                      vimg_export_now())
+    if (export &&
+        vimg_export_end(export->record) + (export->record->revoked ? 0 : VIMG_EXPORT_GRACE) <=
+            vimg_export_now())
         export = NULL;
     if (export)
         vimg_export_ref(export);

@@ -147,7 +147,8 @@ vimg_export_sum(VimgExports *exports, VimgExport *export)
 
     vimg_mutex_lock(&exports->lock);
     begin = exports->summer && !exports->ending && !export->summing && !export->record->sha256 &&
-            !export->record->compress && !export->record->nbd && !export->record->revoked &&
+            !export->record->compress && !export->record->nbd && !export->record->direct &&
+            !export->record->revoked &&
             (export->sum_failed == 0 || g_get_monotonic_time() - export->sum_failed > SUM_AGAIN);
     if (begin)
         export->summing = TRUE;

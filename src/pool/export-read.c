@@ -16,6 +16,7 @@
 #define POSITIONS_MAX 128
 #define IDLE (10 * G_USEC_PER_SEC)
 #define TICK (2 * G_USEC_PER_SEC)
+#define TICK_IDLE (10 * G_USEC_PER_SEC) /* while nothing is read */
 
 /* Where the image of an export is being read. */
 typedef struct {
@@ -140,16 +141,17 @@ vimg_exports_reap(gpointer data)
 
     for (;;) {
         vimg_mutex_lock(&exports->lock);
-        while (exports->n_positions == 0 && !exports->ending)
-            vimg_cond_wait(&exports->changed, &exports->lock);
         if (!exports->ending)
-            vimg_cond_wait_until(&exports->changed, &exports->lock, g_get_monotonic_time() + TICK);
+            vimg_cond_wait_until(&exports->changed, &exports->lock,
+                                 g_get_monotonic_time() +
+                                     (exports->n_positions > 0 ? TICK : TICK_IDLE));
         if (exports->ending) {
             vimg_mutex_unlock(&exports->lock);
             return;
         }
         vimg_mutex_unlock(&exports->lock);
         vimg_exports_let_go(exports, NULL, IDLE);
+        vimg_exports_release_ended(exports);
     }
 }
 

@@ -64,7 +64,10 @@ static const struct {
         {"capacity", AT(capacity)}, {"stored", AT(stored)},   {"size", AT(size)},
         {"created", AT(created)},   {"expires", AT(expires)}, {"revoked", AT(revoked)},
 },
-  truths[] = {{"convert", AT(convert)}, {"compress", AT(compress)}};
+  truths[] = {{"convert", AT(convert)},
+              {"compress", AT(compress)},
+              {"direct", AT(direct)},
+              {"released", AT(released)}};
 
 static void
 format_hex(const guint8 *bytes, char hex[HEX_SIZE + 1])

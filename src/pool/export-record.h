@@ -22,7 +22,9 @@ typedef struct {
     char *format;
     gboolean convert; /* it is laid out as qcow2 */
     gboolean compress;
-    gboolean nbd; /* it ends with its server, and has no file */
+    gboolean direct;   /* the storage itself serves it: nothing of it is read here */
+    gboolean released; /* the storage keeps the image for it no longer */
+    gboolean nbd;      /* it ends with its server, and has no file */
     guint64 capacity;
     guint64 stored; /* bytes of the image's own content */
     guint64 size;

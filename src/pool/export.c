@@ -219,7 +219,8 @@ vimg_exports_keep(VimgExports *exports, const char *pool, const char *image)
         const VimgExport *export = value;
         const VimgExportRecord *record = export->record;
 
-        if (strcmp(record->image, image) == 0 && strcmp(record->pool, pool) == 0 &&
+        if (!record->direct && strcmp(record->image, image) == 0 &&
+            strcmp(record->pool, pool) == 0 &&
             (export->idle.length > 0 || vimg_export_end(record) > now))
             return g_strdup(record->name);
     }
@@ -254,9 +255,14 @@ vimg_model_export_revoke(VimgModel *model, const char *id, GError **error)
 {
     VimgExports *exports = model->exports;
     g_autoptr(VimgExport) export = vimg_exports_get_by_id(exports, id);
+    gboolean released;
 
     if (!export)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("no export with id '%s'"), id);
+    if (export->record->direct)
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED, "%s",
+            _("the storage itself serves this export until it expires, and cannot be told otherwise: delete and purge the image"));
     vimg_info("export %s is revoked", export->record->id);
     if (export->record->nbd) {
         vimg_export_stop_nbd(exports, export);
@@ -265,6 +271,11 @@ vimg_model_export_revoke(VimgModel *model, const char *id, GError **error)
     vimg_mutex_lock(&exports->lock);
     if (!export->record->revoked)
         export->record->revoked = vimg_export_now();
+    released = export->record->released;
     vimg_mutex_unlock(&exports->lock);
-    return vimg_export_save(exports, export, error);
+    if (!vimg_export_save(exports, export, error))
+        return FALSE;
+    if (!released)
+        vimg_export_release(exports, export);
+    return TRUE;
 }

@@ -26,7 +26,7 @@ typedef struct {
 /* One export; @record does not change but for what is under the lock of the table. */
 typedef struct {
     gint refs;
-    VimgExportRecord *record; /* under lock: sha256, revoked */
+    VimgExportRecord *record; /* under lock: sha256, revoked, released */
     GArray *zeros;            /* of VimgExportRun, in order; NULL: nobody asks; does not change */
 
     /* under lock */
@@ -88,8 +88,21 @@ gint64 vimg_export_now(void);
 /* When it ended, or will: from then on nobody begins to download it. */
 gint64 vimg_export_end(const VimgExportRecord *record);
 
+/* ---- export-keep.c ---------------------------------------------------------------------- */
+
+#define VIMG_EXPORT_GRACE ((gint64)3600) /* seconds that a download goes on after the end */
+
+/* The storage of @use keeps the image until the export of @record has ended. */
+gboolean vimg_export_promise(VimgUse *use, const VimgExportRecord *record, GError **error);
+/* No longer; a failure is logged, and it is tried again by the next. */
+void vimg_export_release(VimgExports *exports, VimgExport *export);
+/* The same of all that have ended. */
+void vimg_exports_release_ended(VimgExports *exports);
+
 /* ---- export-look.c, export-create.c ----------------------------------------------------- */
 
+/* Whether its pool runs and is connected. */
+gboolean vimg_export_is_within_reach(VimgModel *model, const VimgExportRecord *record);
 /* Returns: (transfer full); NULL with @error if it ended */
 VimgExport *vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error);
 VimgExportInfo *vimg_export_info(VimgExports *exports, const VimgExport *export);

@@ -269,6 +269,7 @@ typedef struct {
     char *file;       /* what a download is called */
     char *format;     /* of what is downloaded */
     gboolean compress;
+    gboolean direct;         /* the storage serves it: it cannot be revoked */
     guint64 size;            /* bytes of a download, uncompressed */
     guint64 capacity;        /* of the image */
     char *sha256;            /* of a download; NULL: not known yet, or it is compressed */
@@ -284,12 +285,13 @@ typedef struct {
     const char *format; /* raw, qcow2; NULL: as the image is stored */
     guint64 lifetime;   /* seconds */
     gboolean compress;  /* what is downloaded */
+    gboolean direct;    /* by a URL of the storage itself */
 } VimgExportRequest;
 
 /*
  * Whoever has the URL can download the image from then on, which is not purged meanwhile.
  * @url: (transfer full) holds the only copy of the token.  VIMG_ERROR_OPERATION_UNSUPPORTED:
- * nothing serves exports here.
+ * nothing serves exports here.  A direct one keeps nothing: purging the image is what ends it.
  */
 VimgExportInfo *vimg_model_export_create(VimgModel *model, const VimgPoolId *pool,
                                          const VimgExportRequest *request, char **url,
@@ -299,9 +301,10 @@ VimgExportInfo *vimg_model_export_create(VimgModel *model, const VimgPoolId *poo
  * behind @after (NULL: from the beginning).  Returns: (transfer full) of VimgExportInfo
  */
 GPtrArray *vimg_model_export_list(VimgModel *model, const char *after, guint max);
-/* Nothing more of it is downloaded.  Revoked twice is revoked. */
+/* Nothing more of it is downloaded.  Revoked twice is revoked; a direct one cannot be. */
 gboolean vimg_model_export_revoke(VimgModel *model, const char *id, GError **error);
-/* (memory) The data networks of all pools, in the order of their names.  Returns: (transfer full) */
+/* (memory) The data networks of all pools, in the order of their names.  Returns: (transfer full)
+ */
 char **vimg_model_data_networks(VimgModel *model);
 /* Before anybody asks: the URL below which exports are served.  NULL: none are. */
 void vimg_model_set_export_url(VimgModel *model, const char *url);

@@ -18,6 +18,7 @@ info_to_wire(VimgExportInfo *info, vimg_control_export *wire)
     wire->file = g_steal_pointer(&info->file);
     wire->format = g_steal_pointer(&info->format);
     wire->compress = info->compress;
+    wire->direct = info->direct;
     wire->size = info->size;
     wire->created = info->created;
     wire->expires = info->expires;
@@ -33,7 +34,8 @@ vimg_handle_export_create(VimgCall *call, GError **error)
     const VimgExportRequest request = {.image = args->volume,
                                        .format = vimg_optional_from_wire(args->format),
                                        .lifetime = args->lifetime,
-                                       .compress = args->compress != 0};
+                                       .compress = args->compress != 0,
+                                       .direct = args->direct != 0};
     g_autoptr(VimgExportInfo) info = NULL;
     VimgPoolId pool;
 

@@ -22,6 +22,8 @@ static const struct {
     {"ZH", "zh-CN"},
     {"en;q=0.5, zh;q=0.6", "zh-CN"},
     {"en;q=0.6, zh;q=0.5", "en"},
+    {"en;q=0.85, zh;q=0.9", "zh-CN"},
+    {"en;q=0.9, zh;q=0.895", "en"},
     {"zh;q=0", "en"},
     {"zh;q=", "en"},
     {"de, fr", "en"},

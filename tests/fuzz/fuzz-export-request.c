@@ -1,6 +1,6 @@
 /*
  * fuzz-export-request.c: requests for exports, a line each: path, Range, If-Range, If-None-Match,
- * size
+ * size, Accept-Language
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -8,10 +8,11 @@
 
 #include <string.h>
 
+#include "exporter/page.h"
 #include "exporter/request.h"
 #include "fuzz.h"
 
-#define LINES 5
+#define LINES 6
 
 static void
 check_path(const char *text)
@@ -54,12 +55,27 @@ check_range(const char *range, const char *if_range, guint64 size)
     }
 }
 
+static void
+check_page(const char *file, const char *languages)
+{
+    VimgExporterInfo info = {.format = "raw", .expires = G_MAXINT64};
+    g_autofree char *page = NULL;
+
+    if (!g_utf8_validate(file, -1, NULL) || strlen(file) >= sizeof(info.file))
+        return;
+    g_strlcpy(info.file, file, sizeof(info.file));
+    page = vimg_exporter_page(&info, "token", languages);
+    /* of the tags that it has itself */
+    g_assert_cmpint(strstr(page, "<script>") - page, >, 0);
+    g_assert_null(strstr(strstr(page, "<script>") + 1, "<script>"));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autofree char *text = g_strndup((const char *)data, size);
     g_auto(GStrv) split = g_strsplit(text, "\n", LINES);
-    const char *lines[LINES] = {"", "", "", "", ""};
+    const char *lines[LINES] = {"", "", "", "", "", ""};
     guint64 number = 0;
 
     for (gsize i = 0; split[i]; i++)
@@ -67,6 +83,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_path(lines[0]);
     g_ascii_string_to_unsigned(lines[4], 10, 0, G_MAXINT64, &number, NULL);
     check_range(lines[1], lines[2], number);
+    check_page(lines[0], lines[5]);
     vimg_exporter_has_etag(lines[3], "etag");
     vimg_exporter_wants_page(lines[3]);
     return 0;

@@ -282,6 +282,33 @@ class Ends(ExportCase):
         self.assertEqual(self.json("trash list", "short")["trash"], [])
 
 
+    def test_other_host(self):
+        """Who shares the store does not remove it either, until it is revoked."""
+        xml = POOL % ("shared", self.dir)
+        self.define(xml, "shared")
+        self.v("pool-start", "shared")
+        raw = self.raw("disk.raw")
+        self.stored("shared", "disk.raw", raw)
+        report = self.json("export", "shared", "disk.raw")
+        self.checksum(report["url"])
+        other = runner.Daemon().start()
+        self.addCleanup(other.remove)
+        self.addCleanup(other.stop)
+        (other.root / "pool.xml").write_text(xml)
+        other.ok("pool-define", other.root / "pool.xml")
+        other.ok("pool-start", "shared")
+        uuid = element(self.vol_xml("shared", "disk.raw"), "image:uuid")
+        self.v("vol-delete", "--pool", "shared", "disk.raw")
+        other.ok("pool-build", "shared")
+        with Control(other.socket) as c, self.assertRaises(RemoteError) as caught:
+            c.trash_purge("shared", uuid)
+        self.assertIn("a host exports it", str(caught.exception))
+        same(raw, self.fetch(report["url"]))
+        self.ctl("export", "revoke", report["id"])
+        other.ok("pool-build", "shared")
+        self.assertEqual(self.json("trash list", "shared")["trash"], [])
+
+
 class Program(ExportCase):
     """The procedures themselves, and who may call them."""
 

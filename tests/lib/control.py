@@ -23,8 +23,8 @@ TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation phys
 Job = namedtuple("Job", "id pool volume kind phase done total started cancelled")
 Volume = namedtuple("Volume", "uuid name state reason format capacity allocation physical created "
                     "unique shared as_of")
-Export = namedtuple("Export", "id pool volume uuid file format compress size created expires state "
-                    "sha256")
+Export = namedtuple("Export", "id pool volume uuid file format compress direct size created expires "
+                    "state sha256")
 JobEvent = namedtuple("JobEvent", "job ended error own")
 
 
@@ -34,8 +34,8 @@ def read_job(reader):
 
 
 def read_export(reader):
-    return Export(*(reader.string() for _ in range(6)), bool(reader.u32()), reader.u64(),
-                  reader.u64(), reader.u64(), reader.string(), reader.nullable())
+    return Export(*(reader.string() for _ in range(6)), bool(reader.u32()), bool(reader.u32()),
+                  *(reader.u64() for _ in range(3)), reader.string(), reader.nullable())
 
 
 class Control:
@@ -121,10 +121,10 @@ class Control:
     def trash_purge(self, pool, uuid):
         self.call("TRASH_PURGE", self.pool(pool) + string(uuid)).end()
 
-    def export(self, pool, volume, fmt=None, lifetime=604800, compress=False):
+    def export(self, pool, volume, fmt=None, lifetime=604800, compress=False, direct=False):
         """The URL, and what it is of."""
         reader = self.call("EXPORT_CREATE", self.pool(pool) + string(volume) + nullable(fmt) +
-                           u64(lifetime) + u32(int(compress)))
+                           u64(lifetime) + u32(int(compress)) + u32(int(direct)))
         answer = reader.string(), read_export(reader)
         reader.end()
         return answer

@@ -30,6 +30,7 @@ make_record(void)
     record->file = g_strdup("Debian \"12\" 图像.qcow2");
     record->format = g_strdup("qcow2");
     record->convert = TRUE;
+    record->released = TRUE;
     record->capacity = record->stored = 65536;
     record->size = 6 * 65536;
     record->sha256 = g_strdup(HEX);
@@ -55,6 +56,8 @@ test_round(void)
     g_assert_cmpmem(other->hash, sizeof(other->hash), record->hash, sizeof(record->hash));
     g_assert_cmpstr(other->name, ==, record->name);
     g_assert_cmpint(other->revoked, ==, 1500);
+    g_assert_true(other->released);
+    g_assert_false(other->direct);
 }
 
 static const struct {

@@ -226,6 +226,7 @@ static VimgExportInfo *
 make_export(guint n)
 {
     VimgExportInfo info = {.compress = n == 1,
+                           .direct = n == 1,
                            .size = 1ULL << 33,
                            .capacity = 5,
                            .created = 6,
@@ -247,10 +248,10 @@ vimg_model_export_create(VimgModel *model, const VimgPoolId *pool, const VimgExp
                          char **url, GError **error)
 {
     *url = NULL;
-    if (!fake_called(error, "export_create(%s, %s, %s, %" G_GUINT64_FORMAT "%s)",
+    if (!fake_called(error, "export_create(%s, %s, %s, %" G_GUINT64_FORMAT "%s%s)",
                      fake_pool_text(pool), request->image,
                      request->format ? request->format : "NULL", request->lifetime,
-                     request->compress ? ", compress" : ""))
+                     request->compress ? ", compress" : "", request->direct ? ", direct" : ""))
         return NULL;
     *url = g_strdup("http://x");
     return make_export(0);

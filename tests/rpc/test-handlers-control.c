@@ -75,20 +75,21 @@ static const struct {
     {"zone-detach", 18, P " s:z", "", "zone_detach(p, z)", OK_CODE, NULL},
     {"zone-delete", 19, "s:z i:2 s:u s:w", "", "zone_delete(z, 2: w)", OK_CODE, NULL},
     {"zone-delete-none", 19, "s:z i:0", "", "zone_delete(z, 0: )", OK_CODE, NULL},
-    {"export", 28, P " s:v i:0 h:604800 i:0",
-     "s:http://x s:x0 s:p s:v s:u s:f s:raw i:0 h:8589934592 h:6 h:7 s:live i:1 s:s",
+    {"export", 28, P " s:v i:0 h:604800 i:0 i:0",
+     "s:http://x s:x0 s:p s:v s:u s:f s:raw i:0 i:0 h:8589934592 h:6 h:7 s:live i:1 s:s",
      "export_create(p, v, NULL, 604800)", OK_CODE, NULL},
-    {"export-all", 28, P " s:v i:1 s:qcow2 h:1 i:1",
-     "s:http://x s:x0 s:p s:v s:u s:f s:raw i:0 h:8589934592 h:6 h:7 s:live i:1 s:s",
-     "export_create(p, v, qcow2, 1, compress)", OK_CODE, NULL},
+    {"export-all", 28, P " s:v i:1 s:qcow2 h:1 i:1 i:1",
+     "s:http://x s:x0 s:p s:v s:u s:f s:raw i:0 i:0 h:8589934592 h:6 h:7 s:live i:1 s:s",
+     "export_create(p, v, qcow2, 1, compress, direct)", OK_CODE, NULL},
     {"exports", 29, "i:0 i:1024",
-     "i:2 s:x0 s:p s:v s:u s:f s:raw i:0 h:8589934592 h:6 h:7 s:live i:1 s:s"
-     " s:x1 s:p s:v s:u s:f s:raw i:1 h:8589934592 h:6 h:7 s:live i:0",
+     "i:2 s:x0 s:p s:v s:u s:f s:raw i:0 i:0 h:8589934592 h:6 h:7 s:live i:1 s:s"
+     " s:x1 s:p s:v s:u s:f s:raw i:1 i:1 h:8589934592 h:6 h:7 s:live i:0",
      "export_list(NULL, 1024)", OK_CODE, NULL},
     {"exports-many", 29, "i:1 s:x i:1025", "", "", VIMG_ERROR_INVALID_ARG,
      "invalid argument: a page holds 1 to 1024 entries, not 1025"},
     {"revoke", 30, "s:x", "", "export_revoke(x)", OK_CODE, NULL},
-    {"nbd", 31, P " s:v", "s:/s s:x0 s:p s:v s:u s:f s:raw i:0 h:8589934592 h:6 h:7 s:live i:1 s:s",
+    {"nbd", 31, P " s:v",
+     "s:/s s:x0 s:p s:v s:u s:f s:raw i:0 i:0 h:8589934592 h:6 h:7 s:live i:1 s:s",
      "nbd_start(p, v)", OK_CODE, NULL},
     {"nbd-stop", 32, "s:x", "", "nbd_stop(x)", OK_CODE, NULL},
     {"sync", 26, P " s:q U i:0 i:0 h:0", "s:{}", "pool_sync(p, q, 0, 0, 0)", OK_CODE, NULL},
@@ -138,7 +139,7 @@ test_case(gconstpointer data)
 static const char *const rights[] = {
     NULL,  "wpl", "wpl", "wp", "wp",  "wp",  "m",   "mw", "m", "m",   "m",
     "wpl", "wpl", "wp",  "wp", "wp",  "m",   "wp",  "wp", "w", "wpl", "wpl",
-    "m",   "m",   NULL,  "wp", "wpl", "wpl", "wpl", "m",  "w",
+    "m",   "m",   NULL,  "wp", "wpl", "wpl", "wpl", "m",  "w", "wpl", "w",
 };
 
 static void
