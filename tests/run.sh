@@ -311,6 +311,7 @@ suite_ceph() {
     integration test_ceph_images
     integration test_ceph_content
     integration test_ceph_shares
+    integration test_ceph_export
     wait
     cat "$scratch/lost.log"
 }

@@ -16,6 +16,7 @@
 #include "erase.h"
 #include "leftover.h"
 #include "listing.h"
+#include "promise.h"
 #include "throw.h"
 
 typedef struct {
@@ -88,17 +89,6 @@ go_on(const Cleanup *cleanup, guint done, guint total, GError **error)
            throw_error(error, VIMG_ERROR_ABORTED, _("the cleanup was cancelled"));
 }
 
-/* Whether it is promised to somebody on this host. */
-static gboolean
-is_kept(const Cleanup *cleanup, const char *uuid)
-{
-    const gsize needed = G_STRUCT_OFFSET(VimgServices, image_kept) + sizeof(gpointer);
-    VimgPluginHost *host = cleanup->store->host;
-
-    return host && vimg_ceph_services && vimg_ceph_services->size >= needed &&
-           vimg_ceph_services->image_kept(host, uuid);
-}
-
 /* Returns: NULL: it stays. */
 static const char *
 why_from_trash(const Cleanup *cleanup, const VimgCephRecord *record)
@@ -109,9 +99,10 @@ why_from_trash(const Cleanup *cleanup, const VimgCephRecord *record)
         return NULL;
     if (record->purged || vimg_ceph_record_is_staged(record))
         return _("the rest of a removal");
-    if (is_kept(cleanup, record->info.uuid))
+    if (age < 0 || (guint64)age < cleanup->keep_deleted ||
+        vimg_ceph_is_kept(cleanup->store, record->info.uuid))
         return NULL;
-    return age >= 0 && (guint64)age >= cleanup->keep_deleted ? _("expired in the trash") : NULL;
+    return _("expired in the trash");
 }
 
 static gboolean
@@ -123,6 +114,8 @@ clean_trash_entry(Cleanup *cleanup, const VimgCephRecord *record, GError **error
 
     if (!why)
         return TRUE;
+    if (!vimg_ceph_promise_check(cleanup->cluster, record->info.uuid, &local))
+        return settle(cleanup, record->info.name, local, error);
     if (!cleanup->dry_run) {
         vimg_ceph_erase(cleanup->cluster, record, cleanup->job, &local);
     } else if (vimg_ceph_name_children(cleanup->cluster, record->id, NULL, &children, &local) &&

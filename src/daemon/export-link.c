@@ -1,8 +1,8 @@
 /*
  * export-link.c: the daemon's side of what it and an export server say to each other
  *
- * One thread reads questions, workers find the answers, one thread sends them.  What asks may have
- * been taken over: its questions are checked, those that wait are counted, and beyond so many
+ * One thread reads questions, it or workers find the answers, one thread sends them.  What asks may
+ * have been taken over: its questions are checked, those that wait are counted, and beyond so many
  * nothing more is read.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -17,6 +17,9 @@
 #include "exporter/protocol.h"
 #include "util/file.h"
 #include "util/log.h"
+
+#define BYTES_MAX ((gsize)32 * 1024 * 1024) /* of answers that nobody takes; then none are asked   \
+                                             */
 
 G_STATIC_ASSERT(VIMG_EXPORTER_HASH_SIZE == VIMG_EXPORT_HASH_SIZE);
 
@@ -33,6 +36,7 @@ struct _VimgExportLink {
     VimgCond changed;
     GQueue answers; /* of Answer, to be sent */
     guint waiting;  /* questions that are not answered yet */
+    gsize bytes;    /* of @answers */
     gboolean closed;
 };
 
@@ -187,6 +191,7 @@ run_task(gpointer data)
     answers[task->question.what](link, &task->question, answer);
     vimg_mutex_lock(&link->lock);
     g_queue_push_tail(&link->answers, answer);
+    link->bytes += answer->data ? answer->data->size : 0;
     vimg_cond_broadcast(&link->changed);
     vimg_mutex_unlock(&link->lock);
     unref(link);
@@ -199,7 +204,8 @@ static gboolean
 wait_for_room(VimgExportLink *link)
 {
     VIMG_LOCK_GUARD(&link->lock);
-    while (link->waiting >= VIMG_EXPORTER_WAITING_MAX && !link->closed)
+    while ((link->waiting >= VIMG_EXPORTER_WAITING_MAX || link->bytes >= BYTES_MAX) &&
+           !link->closed)
         vimg_cond_wait(&link->changed, &link->lock);
     if (!link->closed)
         link->waiting++;
@@ -223,7 +229,11 @@ read_questions(gpointer data)
             memcpy(task->question.hash, link->only, sizeof(link->only));
         task->link = link;
         __atomic_add_fetch(&link->refs, 1, __ATOMIC_RELAXED);
-        vimg_workers_push(link->workers, run_task, task);
+        /* from memory: a storage that hangs is not in its way */
+        if (task->question.what == VIMG_EXPORTER_READ)
+            vimg_workers_push(link->workers, run_task, task);
+        else
+            run_task(task);
     }
     shutdown(link->fd, SHUT_RDWR); /* it ends, and another is started */
 }
@@ -237,8 +247,10 @@ next_answer(VimgExportLink *link)
     VIMG_LOCK_GUARD(&link->lock);
     while (!link->closed && !(answer = g_queue_pop_head(&link->answers)))
         vimg_cond_wait(&link->changed, &link->lock);
-    if (answer)
+    if (answer) {
         link->waiting--;
+        link->bytes -= answer->data ? answer->data->size : 0;
+    }
     vimg_cond_broadcast(&link->changed);
     return answer;
 }

@@ -26,7 +26,6 @@
 #include "util/log.h"
 #include "util/thread.h"
 
-#define WORKERS 16
 #define PAUSE_MIN 1 /* seconds until one that ended is started again */
 #define PAUSE_MAX 60
 #define LASTED (60 * G_USEC_PER_SEC) /* and after which that begins anew */
@@ -230,7 +229,8 @@ vimg_export_server_new(const char *program, const VimgDaemonConfig *config, Vimg
     server->config = config;
     server->model = model;
     server->pause = PAUSE_MIN;
-    server->workers = vimg_workers_new("vimg-export", WORKERS, error);
+    server->workers = vimg_workers_new(
+        "vimg-export", MIN(config->export_connections, VIMG_EXPORTER_WAITING_MAX), error);
     server->listen_fd = server->workers ? listen_at(address, config->export_listen, error) : -1;
     if (server->listen_fd < 0 || !start(server, error)) {
         vimg_export_server_free(server);
@@ -242,7 +242,6 @@ vimg_export_server_new(const char *program, const VimgDaemonConfig *config, Vimg
     return server;
 }
 
-/* It ends by itself once nobody is there to be asked. */
 static void
 end_process(VimgExportServer *server)
 {
@@ -262,8 +261,8 @@ vimg_export_server_free(VimgExportServer *server)
         return;
     if (server->timer)
         g_source_remove(server->timer);
+    end_process(server); /* before it ends by itself and its number is another's */
     vimg_export_link_close(server->link);
-    end_process(server);
     vimg_workers_free(server->workers);
     if (server->listen_fd >= 0)
         close(server->listen_fd);

@@ -25,6 +25,7 @@
 typedef struct {
     VimgExporterLink *link;
     VimgClients *clients;
+    guint timeout; /* seconds */
 } Server;
 
 /* What is answered to one request. */
@@ -37,6 +38,7 @@ typedef struct {
 
 typedef struct {
     Server *server;
+    struct MHD_Connection *connection;
     VimgClient *client;
     VimgDownload *download;
 } Body;
@@ -112,16 +114,26 @@ refuse(struct MHD_Connection *connection, guint status)
 
 /* ---- downloads ---------------------------------------------------------------------------- */
 
+/* A client is not to blame for the time that it was kept waiting. */
+static void
+forgive(const Body *body, gint64 waited)
+{
+    MHD_set_connection_option(body->connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                              body->server->timeout + (guint)(waited / G_USEC_PER_SEC) + 1);
+}
+
 static ssize_t
 read_body(void *data, uint64_t position, char *out, size_t max)
 {
     const Body *body = data;
+    gint64 began = g_get_monotonic_time();
     ssize_t n = vimg_download_next(body->download, out, max);
 
-    if (n > 0) {
+    if (n > 0)
         vimg_clients_take(body->server->clients, body->client, (gsize)n);
+    forgive(body, g_get_monotonic_time() - began);
+    if (n > 0)
         return n;
-    }
     return n == 0 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
@@ -161,6 +173,7 @@ body_new(const Request *request, guint64 offset, guint64 length, guint *status)
     }
     body = g_new0(Body, 1);
     body->server = server;
+    body->connection = request->connection;
     body->client = client;
     body->download =
         vimg_download_new(server->link, request->hash, offset, length, request->info.compress);
@@ -358,11 +371,13 @@ vimg_exporter_serve(VimgExporterLink *link, const VimgExporterOptions *options, 
     struct MHD_OptionItem more[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, options->certificate},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, options->key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"},
         {MHD_OPTION_END, 0, NULL},
     };
 
     server->link = link;
     server->clients = vimg_clients_new(limits);
+    server->timeout = options->timeout;
     if (MHD_start_daemon(
             MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
                 MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0),
@@ -372,7 +387,8 @@ vimg_exporter_serve(VimgExporterLink *link, const VimgExporterOptions *options, 
             limits->each > 0 ? limits->each + SPARE_CONNECTIONS / 2 : 0,
             MHD_OPTION_CONNECTION_TIMEOUT, options->timeout, MHD_OPTION_THREAD_STACK_SIZE,
             (size_t)256 * 1024, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
-            leave_escaped, NULL, MHD_OPTION_ARRAY, tls ? more : more + 2, MHD_OPTION_END))
+            leave_escaped, NULL, MHD_OPTION_ARRAY, tls ? more : more + G_N_ELEMENTS(more) - 1,
+            MHD_OPTION_END))
         return TRUE;
     vimg_clients_free(server->clients);
     g_free(server);

@@ -11,6 +11,7 @@
 #include "exporter/download.h"
 
 #define LEVEL 1
+#define STRETCH ((guint64)64 * 1024 * 1024) /* of zeros, until it is asked whether to go on */
 #define PLAIN_SIZE ((gsize)256 * 1024)
 
 struct _VimgDownload {
@@ -66,7 +67,7 @@ next_plain(VimgDownload *download, char *out, gsize max)
         return 0;
     if (download->zeros == 0) {
         if (vimg_exporter_link_read(download->link, download->hash, download->at,
-                                    download->end - download->at, out, max, &got,
+                                    MIN(download->end - download->at, STRETCH), out, max, &got,
                                     &zeros) != VIMG_EXPORTER_OK)
             return -1;
         download->zeros = zeros ? got : 0;

@@ -22,12 +22,28 @@ vimg_exporter_path_clear(VimgExporterPath *path)
     g_clear_pointer(&path->name, g_free);
 }
 
+/* As a proxy is asked: "http://HOST/TOKEN", of which only the path matters here. */
+static const char *
+skip_origin(const char *text)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(schemes); i++) {
+        if (g_ascii_strncasecmp(text, schemes[i], strlen(schemes[i])) == 0) {
+            text += strlen(schemes[i]);
+            return text + strcspn(text, "/");
+        }
+    }
+    return text;
+}
+
 gboolean
 vimg_exporter_path_parse(const char *text, VimgExporterPath *out)
 {
     const char *rest;
 
     *out = (VimgExporterPath){0};
+    text = skip_origin(text);
     if (*text != '/' || strspn(text + 1, BASE64URL) != VIMG_EXPORTER_TOKEN_SIZE)
         return FALSE;
     memcpy(out->token, text + 1, VIMG_EXPORTER_TOKEN_SIZE);

@@ -86,7 +86,7 @@ static gboolean
 is_wanted(VimgExports *exports, VimgExport *export)
 {
     VIMG_LOCK_GUARD(&exports->lock);
-    return !exports->ending && !export->record->revoked;
+    return !exports->ending && vimg_export_end(export->record) > vimg_export_now();
 }
 
 static char *

@@ -22,10 +22,11 @@
 typedef struct {
     VimgUse use;
     VimgReader *reader;
-    guint64 at;         /* of @rest, in the image */
-    guint64 end;        /* of what the reader gives */
-    VimgExtent rest;    /* of what the reader gave last; length 0: none */
-    gint64 used;        /* when, monotonic microseconds */
+    guint64 at;      /* of @rest, in the image */
+    guint64 end;     /* of what the reader gives */
+    VimgExtent rest; /* of what the reader gave last; length 0: none */
+    gint64 opened;   /* when, monotonic microseconds, like the next one */
+    gint64 used;
     VimgExport *export; /* borrowed: it is in its queue */
 } Position;
 
@@ -228,6 +229,7 @@ open_position(VimgExports *exports, VimgExport *export, guint64 from, guint64 of
     position = g_new0(Position, 1);
     position->export = export;
     position->at = offset;
+    position->opened = g_get_monotonic_time();
     position->end = choose_end(exports, export, from, offset, length);
     if (open_reader(exports, export->record, position, error))
         return position;
@@ -250,7 +252,10 @@ take_position(VimgExports *exports, VimgExport *export, guint64 from, guint64 of
     return position ? position : open_position(exports, export, from, offset, length, error);
 }
 
-/* Nobody asks for what follows the end, or for more of what is revoked. */
+/*
+ * Nobody asks for what follows the end, or for more of what is revoked; and as a collector waits
+ * for whoever reads, nobody reads for long without a break.
+ */
 static void
 give_back(VimgExports *exports, Position *position)
 {
@@ -259,7 +264,9 @@ give_back(VimgExports *exports, Position *position)
 
     vimg_mutex_lock(&exports->lock);
     export->ends[export->n_ends++ % VIMG_EXPORT_ENDS] = position->at;
-    keep = position->at < position->end && !export->record->revoked && !exports->ending;
+    keep = position->at < position->end && !export->record->revoked && !exports->ending &&
+           g_get_monotonic_time() - position->opened < exports->reading_max &&
+           g_hash_table_lookup(exports->by_id, export->record->id) == export;
     if (keep) {
         position->used = g_get_monotonic_time();
         g_queue_push_tail(&export->idle, position);

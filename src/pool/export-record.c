@@ -278,7 +278,8 @@ load_record(const char *dir, const char *name)
 
     if (text)
         record = vimg_export_record_parse(text, &error);
-    if (record && strncmp(name, record->id, strlen(record->id)) == 0)
+    if (record && strlen(name) == strlen(record->id) + strlen(RECORD_SUFFIX) &&
+        g_str_has_prefix(name, record->id))
         return g_steal_pointer(&record);
     vimg_warning("export '%s' is skipped: %s", path,
                  error ? error->message : "it is not called what it is");

@@ -15,7 +15,8 @@
 #define LIVE_MAX 1024                   /* exports at a time */
 #define KNOWN_MAX 4096                  /* the same with those that ended */
 #define ENDED_KEPT ((gint64)30 * 86400) /* seconds that one is known after its end */
-#define SUMMERS 2                       /* threads, so that a large one is not in the way of all */
+#define READING_MAX (300 * G_USEC_PER_SEC)
+#define SUMMERS 2 /* threads, so that a large one is not in the way of all */
 
 gint64
 vimg_export_now(void)
@@ -61,6 +62,7 @@ vimg_exports_new(VimgModel *model)
     VimgExports *exports = g_new0(VimgExports, 1);
 
     exports->model = model;
+    exports->reading_max = READING_MAX;
     exports->dir = g_build_filename(model->state_dir, "exports", NULL);
     vimg_mutex_init(&exports->files_lock);
     vimg_mutex_init(&exports->lock);
@@ -90,6 +92,28 @@ vimg_export_end(const VimgExportRecord *record)
     return record->revoked ? MIN(record->revoked, record->expires) : record->expires;
 }
 
+/* Under lock.  Makes room for another by the one that ended first, if any has. */
+static void
+take_oldest(VimgExports *exports, gint64 now, GPtrArray *ids)
+{
+    const VimgExport *oldest = NULL;
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, exports->by_id);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const VimgExport *export = value;
+
+        if (export->idle.length == 0 && vimg_export_end(export->record) <= now &&
+            (!oldest || vimg_export_end(export->record) < vimg_export_end(oldest->record)))
+            oldest = export;
+    }
+    if (!oldest)
+        return;
+    g_ptr_array_add(ids, g_strdup(oldest->record->id));
+    g_hash_table_remove(exports->by_id, oldest->record->id);
+}
+
 /* Under lock.  Returns: (transfer full) the ids of those that nobody has to know any more. */
 static GPtrArray *
 take_old(VimgExports *exports, gint64 now)
@@ -107,6 +131,8 @@ take_old(VimgExports *exports, gint64 now)
         g_ptr_array_add(ids, g_strdup(export->record->id));
         g_hash_table_iter_remove(&iter);
     }
+    if (g_hash_table_size(exports->by_id) >= KNOWN_MAX)
+        take_oldest(exports, now, ids);
     return ids;
 }
 
@@ -189,7 +215,7 @@ vimg_exports_add(VimgExports *exports, VimgExport *export, GError **error)
     g_hash_table_iter_init(&iter, exports->by_id);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         live += vimg_export_end(((VimgExport *)value)->record) > now;
-    if (live >= LIVE_MAX || g_hash_table_size(exports->by_id) >= KNOWN_MAX)
+    if (live >= LIVE_MAX)
         return vimg_throw(error, VIMG_ERROR_BUSY,
                           _("there are %u exports already: revoke those that nobody needs"), live);
     g_hash_table_insert(exports->by_id, export->record->id, vimg_export_ref(export));
@@ -221,7 +247,7 @@ vimg_exports_keep(VimgExports *exports, const char *pool, const char *image)
 
         if (!record->direct && strcmp(record->image, image) == 0 &&
             strcmp(record->pool, pool) == 0 &&
-            (export->idle.length > 0 || vimg_export_end(record) > now))
+            ((export->idle.length > 0 && !record->revoked) || vimg_export_end(record) > now))
             return g_strdup(record->name);
     }
     return NULL;
@@ -273,6 +299,7 @@ vimg_model_export_revoke(VimgModel *model, const char *id, GError **error)
         export->record->revoked = vimg_export_now();
     released = export->record->released;
     vimg_mutex_unlock(&exports->lock);
+    vimg_export_let_go(exports, export);
     if (!vimg_export_save(exports, export, error))
         return FALSE;
     if (!released)

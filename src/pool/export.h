@@ -46,8 +46,9 @@ struct _VimgExports {
 
     VimgMutex lock; /* a leaf */
     VimgCond changed;
-    GHashTable *by_id; /* of VimgExport, owned */
-    guint n_positions; /* of all exports */
+    GHashTable *by_id;  /* of VimgExport, owned */
+    guint n_positions;  /* of all exports */
+    gint64 reading_max; /* microseconds that one is kept open; does not change */
     gboolean ending;
 
     const VimgNbdServer *nbd; /* set before anybody asks; NULL: there is none */

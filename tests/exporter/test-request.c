@@ -36,6 +36,10 @@ static const struct {
     {"/" TOKEN "\\a", FALSE, NULL},
     {"//" TOKEN, FALSE, NULL},
     {"/" TOKEN "//a", TRUE, "/a"}, /* the same */
+    {"http://a:80/" TOKEN "/a.raw", TRUE, "a.raw"},
+    {"HTTPS://a/" TOKEN, TRUE, NULL},
+    {"http://" TOKEN, FALSE, NULL},
+    {"ftp://a/" TOKEN, FALSE, NULL},
     {TOKEN, FALSE, NULL},
     {"/short", FALSE, NULL},
     {"/", FALSE, NULL},
