@@ -18,8 +18,9 @@
 #include "util/file.h"
 #include "util/log.h"
 
-#define BYTES_MAX ((gsize)32 * 1024 * 1024) /* of answers that nobody takes; then none are asked   \
-                                             */
+#define BYTES_MAX                                                                                  \
+    ((gsize)32 * 1024 * 1024) /* of answers that nobody takes; then none are asked                 \
+                               */
 
 G_STATIC_ASSERT(VIMG_EXPORTER_HASH_SIZE == VIMG_EXPORT_HASH_SIZE);
 
@@ -37,6 +38,7 @@ struct _VimgExportLink {
     GQueue answers; /* of Answer, to be sent */
     guint waiting;  /* questions that are not answered yet */
     gsize bytes;    /* of @answers */
+    gboolean broken;
     gboolean closed;
 };
 
@@ -235,6 +237,9 @@ read_questions(gpointer data)
         else
             run_task(task);
     }
+    vimg_mutex_lock(&link->lock);
+    link->broken = TRUE;
+    vimg_mutex_unlock(&link->lock);
     shutdown(link->fd, SHUT_RDWR); /* it ends, and another is started */
 }
 
@@ -307,6 +312,13 @@ vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, const guint
     vimg_thread_join(link->reader);
     unref(link);
     return NULL;
+}
+
+gboolean
+vimg_export_link_is_broken(VimgExportLink *link)
+{
+    VIMG_LOCK_GUARD(&link->lock);
+    return link->broken;
 }
 
 void

@@ -19,6 +19,8 @@ typedef struct _VimgExportLink VimgExportLink;
 VimgExportLink *vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers,
                                      const guint8 *only, GError **error);
 /* Soon: nobody is waited for.  Accepts NULL. */
+/* Nothing more is answered: it ended, or asked what it must not, and whoever it is ought to end. */
+gboolean vimg_export_link_is_broken(VimgExportLink *link);
 void vimg_export_link_close(VimgExportLink *link);
 
 #endif

@@ -26,6 +26,7 @@
 #include "util/log.h"
 #include "util/thread.h"
 
+#define GUARD 5     /* seconds, at most, that one goes on without a link */
 #define PAUSE_MIN 1 /* seconds until one that ended is started again */
 #define PAUSE_MAX 60
 #define LASTED (60 * G_USEC_PER_SEC) /* and after which that begins anew */
@@ -38,7 +39,7 @@ struct _VimgExportServer {
     VimgExportLink *link;
     int listen_fd;
     GPid pid; /* 0: it does not run */
-    guint watch, timer;
+    guint watch, timer, guard;
     guint pause; /* seconds */
     gint64 started;
 };
@@ -214,6 +215,19 @@ begin(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* One that was taken over may not end by itself. */
+static gboolean
+look_after(gpointer data)
+{
+    VimgExportServer *server = data;
+
+    if (server->pid == 0 || !server->link || !vimg_export_link_is_broken(server->link))
+        return G_SOURCE_CONTINUE;
+    vimg_warning("the export server goes on though its link is broken: it is killed");
+    kill(server->pid, SIGKILL);
+    return G_SOURCE_CONTINUE;
+}
+
 /* ---- life --------------------------------------------------------------------------------- */
 
 VimgExportServer *
@@ -236,6 +250,7 @@ vimg_export_server_new(const char *program, const VimgDaemonConfig *config, Vimg
         vimg_export_server_free(server);
         return NULL;
     }
+    server->guard = g_timeout_add_seconds(GUARD, look_after, server);
     url = make_url(server);
     vimg_model_set_export_url(model, url);
     vimg_info("exports are served at %s", url);
@@ -261,6 +276,8 @@ vimg_export_server_free(VimgExportServer *server)
         return;
     if (server->timer)
         g_source_remove(server->timer);
+    if (server->guard)
+        g_source_remove(server->guard);
     end_process(server); /* before it ends by itself and its number is another's */
     vimg_export_link_close(server->link);
     vimg_workers_free(server->workers);

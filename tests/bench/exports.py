@@ -10,6 +10,7 @@ from data import MIB, run
 from peers import Pool
 
 DENSE = 1024    # MiB without holes
+PATIENCE = 300  # seconds
 
 NGINX = """daemon off; master_process off; user root; pid %(dir)s/pid; error_log %(dir)s/errors;
 events { }
@@ -24,13 +25,17 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(port):
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            time.sleep(0.05)
+def wait(what, done):
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        if time.monotonic() > deadline:
+            raise RuntimeError(what)
+        time.sleep(0.05)
+
+
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def nginx(bench, files):
@@ -40,7 +45,7 @@ def nginx(bench, files):
     port = free_port()
     (where / "conf").write_text(NGINX % {"dir": where, "port": port, "files": files})
     bench.start(["nginx", "-c", str(where / "conf"), "-p", str(where)])
-    wait_for(port)
+    wait("nginx does not answer", lambda: answers(port))
     return "http://127.0.0.1:%d/" % port
 
 
@@ -55,8 +60,8 @@ def get(url):
 
 def summed(url):
     """Returns when nothing is read any more for its checksum."""
-    while run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", url + ".sha256") != "200":
-        time.sleep(0.2)
+    wait("no checksum", lambda: run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}",
+                                    url + ".sha256") == "200")
 
 
 def part_export(bench):

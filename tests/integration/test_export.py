@@ -2,6 +2,7 @@
 # test_export.py: images exported by URL, as curl, a slow client and a hostile one see them
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import ctypes
 import hashlib
 import os
 import re
@@ -198,6 +199,30 @@ class Ends(ExportCase):
         self.ctl("export", "revoke", known)
         self.assertNotEqual(child.wait(PATIENCE), 0)
 
+    def test_revoked_in_a_hole(self):
+        with open(self.work / "sparse", "wb") as out:
+            out.truncate(1 << 40)
+        self.v("vol-create-as", self.pool(), "sparse.raw", 1 << 40)
+        self.v("vol-upload", "--sparse", "--pool", self.name, "sparse.raw", self.work / "sparse")
+        report = self.json("export", self.name, "sparse.raw")
+        child = subprocess.Popen(["curl", "-sSf", "--limit-rate", "60M", "-o", "/dev/null",
+                                  report["url"]], stderr=subprocess.DEVNULL)
+        self.children.append(child)
+        self.eventually("no job", lambda: [j for j in self.json("jobs")["jobs"]
+                                           if j["kind"] == "export"])
+        self.ctl("export", "revoke", report["id"])
+        self.assertNotEqual(child.wait(PATIENCE), 0)
+
+    def test_revoked_and_purged(self):
+        """At once, though somebody had just read a part of it."""
+        _, url, known = self.make()
+        self.checksum(url)
+        self.curl(url, "-f", "-r", "0-9")
+        uuid = element(self.vol_xml(self.name, "disk.raw"), "image:uuid")
+        self.v("vol-delete", "--pool", self.name, "disk.raw")
+        self.ctl("export", "revoke", known)
+        self.ctl("trash", "purge", self.name, uuid)
+
     def test_expired(self):
         _, url, _ = self.make("--expires=1s")
         self.eventually("it lives on", lambda: self.status(url) == 410)
@@ -375,6 +400,20 @@ class Processes(ExportCase):
         same(raw, self.fetch(url))
         self.assertIn("the export server ended (signal 9)", self.daemon.log())
 
+    def test_taken_over(self):
+        """One that asks what it must not, and goes on, is killed."""
+        raw, url = self.make()
+        pid = self.server()
+        os.kill(pid, signal.SIGSTOP)
+        process = os.pidfd_open(pid)
+        link = ctypes.CDLL(None, use_errno=True).syscall(438, process, 3, 0)  # pidfd_getfd
+        self.assertGreater(link, 0, os.strerror(ctypes.get_errno()))
+        os.write(link, b"\xff" * 64)
+        os.close(link)
+        os.close(process)
+        self.eventually("none is started", lambda: self.server() not in (None, pid))
+        same(raw, self.fetch(url))
+
     def test_what_it_has(self):
         raw, url = self.make()
         same(raw, self.fetch(url))
@@ -512,6 +551,21 @@ class OneClient(Limits):
             s.close()
 
 
+class Paced(ExportCase):
+    """Whoever is made to wait by us is not given up as if he had not taken anything."""
+    config = 'export_listen = "127.0.0.1:0"\nexport_rate = 3000000\nexport_timeout = 1\n'
+
+    def test_many(self):
+        raw = self.raw("disk.raw", 2 * MIB)
+        self.stored(self.pool(), "disk.raw", raw)
+        url = self.export(self.name, "disk.raw")
+        outs = [self.work / ("paced-%d" % i) for i in range(6)]
+        children = [subprocess.Popen(["curl", "-sSf", "-o", out, url]) for out in outs]
+        for child, out in zip(children, outs):
+            self.assertEqual(child.wait(PATIENCE), 0)
+            same(raw, out)
+
+
 class DataNetwork(ExportCase):
     """A port alone is served in the data network of the pools."""
     config = 'export_listen = ":0"\n'
@@ -555,6 +609,9 @@ class Tls(ExportCase):
         same(raw, self.fetch(url, "--cacert", self.cert))
         self.curl(url, "-o", "/dev/null", code=60)
         self.curl(url.replace("https", "http"), "-f", "-o", "/dev/null", code=52)
+        for old in ("1.0", "1.1"):
+            self.curl(url, "--cacert", self.cert, "--tls-max", old, "--tlsv1.0", "--ciphers",
+                      "DEFAULT@SECLEVEL=0", "-o", "/dev/null", code=35)
 
 
 class Unserved(ExportCase):

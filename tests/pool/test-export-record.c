@@ -102,6 +102,7 @@ test_files(void)
     g_autofree char *path = g_build_filename(dir, ID ".json", NULL);
     g_autofree char *wrong =
         g_build_filename(dir, "44444444-4444-4444-8444-444444444444.json", NULL);
+    g_autofree char *copy = g_build_filename(dir, ID ".old.json", NULL);
     g_autofree char *orphan =
         g_build_filename(dir, "55555555-5555-4555-8555-555555555555.map", NULL);
     g_autofree char *half = g_build_filename(dir, ID ".json.0.new", NULL);
@@ -121,6 +122,7 @@ test_files(void)
     g_assert_cmpint(stat(path, &info), ==, 0);
     g_assert_cmpint(info.st_mode & 0777, ==, 0600);
     g_assert_true(g_file_set_contents(wrong, text, -1, NULL)); /* another's */
+    g_assert_true(g_file_set_contents(copy, text, -1, NULL));  /* of before it was revoked */
     g_assert_true(g_file_set_contents(orphan, "", -1, NULL));
     g_assert_true(g_file_set_contents(half, "{", -1, NULL));
     records = vimg_export_records_load(dir, &error);
@@ -134,6 +136,7 @@ test_files(void)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
     vimg_export_record_remove(dir, record->id);
     g_unlink(wrong);
+    g_unlink(copy);
     g_assert_cmpint(g_rmdir(dir), ==, 0); /* nothing is left */
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "test-model-fixture.h"
-#include "pool/model-private.h"
+#include "pool/export.h"
 #include "util/error.h"
 
 #define URL "http://192.0.2.1:8080"
@@ -349,6 +349,78 @@ test_expired(Fixture *fixture, gconstpointer data)
     g_assert_no_error(read_error(fixture, &made, 0, 10));
 }
 
+/* The first bytes alone, after which a reader is kept for who goes on. */
+static void
+read_first(Fixture *fixture, const Made *made)
+{
+    g_autoptr(GError) error = NULL;
+    VimgExtent extent;
+
+    vimg_model_export_read(fixture->model, made->hash, 0, 10, 10, &extent, &error);
+    g_assert_no_error(error);
+    vimg_buffer_unref(extent.data);
+}
+
+/* Whoever revokes one can purge its image at once. */
+static void
+test_revoked_open(Fixture *fixture, gconstpointer data)
+{
+    VimgExports *exports = fixture->model->exports;
+    g_autofree char *kept = NULL;
+    g_auto(Made) made = {0};
+
+    set_up(fixture);
+    make(fixture, NULL, 60, &made);
+    read_first(fixture, &made);
+    g_assert_cmpuint(exports->n_positions, ==, 1);
+    vimg_model_export_revoke(fixture->model, made.info->id, NULL);
+    g_assert_cmpuint(exports->n_positions, ==, 0);
+    kept = vimg_exports_keep(exports, made.info->pool_uuid, made.info->image_uuid);
+    g_assert_null(kept);
+}
+
+/* Nobody is in the way of a collector for as long as a download takes. */
+static void
+test_long(Fixture *fixture, gconstpointer data)
+{
+    VimgExports *exports = fixture->model->exports;
+    g_autoptr(GByteArray) bytes = NULL;
+    g_auto(Made) made = {0};
+
+    set_up(fixture);
+    make(fixture, NULL, 60, &made);
+    exports->reading_max = 0;
+    read_first(fixture, &made);
+    g_assert_cmpuint(exports->n_positions, ==, 0);
+    bytes = read_all(fixture, &made, 4096);
+    g_assert_cmpuint(bytes->len, ==, SIZE);
+}
+
+/* However many have ended, there is room for those that live. */
+static void
+test_many_ended(Fixture *fixture, gconstpointer data)
+{
+    VimgExports *exports = fixture->model->exports;
+    g_auto(Made) made = {0};
+
+    set_up(fixture);
+    for (guint i = 0; i < 4096; i++) {
+        VimgExportRecord *record = g_new0(VimgExportRecord, 1);
+        g_autoptr(VimgExport) export = vimg_export_new(record);
+        g_autoptr(GError) error = NULL;
+
+        g_snprintf(record->id, sizeof(record->id), "11111111-1111-4111-8111-%012u", i);
+        record->released = TRUE;
+        record->expires = vimg_export_now() - 5000 + i;
+        vimg_exports_add(exports, export, &error);
+        g_assert_no_error(error);
+    }
+    make(fixture, NULL, 60, &made);
+    g_assert_cmpstr(state_of(fixture, &made), ==, "live");
+    g_assert_cmpuint(g_hash_table_size(exports->by_id), ==, 4096);
+    g_assert_null(g_hash_table_lookup(exports->by_id, "11111111-1111-4111-8111-000000000000"));
+}
+
 static void
 test_list(Fixture *fixture, gconstpointer data)
 {
@@ -600,6 +672,9 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model-export/holes", NULL, test_holes);
     FIXTURE_ADD("/model-export/checksum", NULL, test_checksum);
     FIXTURE_ADD("/model-export/revoked", NULL, test_revoked);
+    FIXTURE_ADD("/model-export/revoked/open", NULL, test_revoked_open);
+    FIXTURE_ADD("/model-export/long", NULL, test_long);
+    FIXTURE_ADD("/model-export/many-ended", NULL, test_many_ended);
     FIXTURE_ADD("/model-export/expired", NULL, test_expired);
     FIXTURE_ADD("/model-export/list", NULL, test_list);
     FIXTURE_ADD("/model-export/restart", NULL, test_restart);
