@@ -349,6 +349,28 @@ test_expired(Fixture *fixture, gconstpointer data)
     g_assert_no_error(read_error(fixture, &made, 0, 10));
 }
 
+static guint
+n_positions(VimgExports *exports)
+{
+    VIMG_LOCK_GUARD(&exports->lock);
+    return exports->n_positions;
+}
+
+/* Returns when nothing is read for the checksum any more. */
+static void
+wait_for_sum(Fixture *fixture, const Made *made)
+{
+    gboolean known = FALSE;
+
+    while (!known || n_positions(fixture->model->exports) > 0) {
+        g_autoptr(VimgExportInfo) info = NULL;
+
+        vimg_model_export_find(fixture->model, made->hash, &info);
+        known = info->sha256 != NULL;
+        g_usleep(1000);
+    }
+}
+
 /* The first bytes alone, after which a reader is kept for who goes on. */
 static void
 read_first(Fixture *fixture, const Made *made)
@@ -371,10 +393,11 @@ test_revoked_open(Fixture *fixture, gconstpointer data)
 
     set_up(fixture);
     make(fixture, NULL, 60, &made);
+    wait_for_sum(fixture, &made);
     read_first(fixture, &made);
-    g_assert_cmpuint(exports->n_positions, ==, 1);
+    g_assert_cmpuint(n_positions(exports), ==, 1);
     vimg_model_export_revoke(fixture->model, made.info->id, NULL);
-    g_assert_cmpuint(exports->n_positions, ==, 0);
+    g_assert_cmpuint(n_positions(exports), ==, 0);
     kept = vimg_exports_keep(exports, made.info->pool_uuid, made.info->image_uuid);
     g_assert_null(kept);
 }
@@ -389,9 +412,10 @@ test_long(Fixture *fixture, gconstpointer data)
 
     set_up(fixture);
     make(fixture, NULL, 60, &made);
+    wait_for_sum(fixture, &made);
     exports->reading_max = 0;
     read_first(fixture, &made);
-    g_assert_cmpuint(exports->n_positions, ==, 0);
+    g_assert_cmpuint(n_positions(exports), ==, 0);
     bytes = read_all(fixture, &made, 4096);
     g_assert_cmpuint(bytes->len, ==, SIZE);
 }
