@@ -34,8 +34,15 @@ vimg_aside_begin(VimgAside *aside, const VimgTransport *transport, void (*func)(
 void
 vimg_aside_end(VimgAside *aside)
 {
-    if (aside->started)
-        thread_must(pthread_join(aside->thread, NULL));
-    else
+    if (aside->func && !aside->started)
         aside->func(aside->data);
+    vimg_aside_drop(aside);
+}
+
+void
+vimg_aside_drop(VimgAside *aside)
+{
+    if (aside->func && aside->started)
+        thread_must(pthread_join(aside->thread, NULL));
+    aside->func = NULL;
 }

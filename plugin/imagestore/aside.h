@@ -9,9 +9,9 @@
 #include "../thread.h"
 #include "transport.h"
 
-/* One thing under way; it must have ended before it goes out of scope. */
+/* One thing under way; it must have ended before it goes out of scope.  All zero: none. */
 typedef struct {
-    void (*func)(gpointer data);
+    void (*func)(gpointer data); /* NULL: it has ended */
     gpointer data;
     VimgPluginJob *job;
     gboolean patient; /* see vimg_transport_is_patient() */
@@ -22,7 +22,10 @@ typedef struct {
 /* @func runs in a thread of its own, for the same job; on a near storage only when it is ended. */
 void vimg_aside_begin(VimgAside *aside, const VimgTransport *transport, void (*func)(gpointer data),
                       gpointer data);
-/* Waits for it. */
+/* Waits for it; after the first time it does nothing. */
 void vimg_aside_end(VimgAside *aside);
+/* The same when its answer is not wanted: what has not begun never does. */
+void vimg_aside_drop(VimgAside *aside);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgAside, vimg_aside_drop)
 
 #endif

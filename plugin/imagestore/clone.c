@@ -19,7 +19,7 @@ publish(VimgLease *lease, VimgManifest *manifest, const VimgIndex *index, VimgPl
     const VimgPluginImage *image = &manifest->image;
     gboolean good;
 
-    if (!vimg_writing_begin(lease, image->uuid, image->name, error))
+    if (!vimg_writing_begin(lease, image->uuid, image->name, NULL, error))
         return FALSE;
     good = vimg_publish_image(lease, manifest, index, job, error);
     vimg_writing_end(lease, image->uuid);

@@ -517,6 +517,21 @@ look_by_guess(VimgSliceStore *store, VimgImageLook *out)
     return good;
 }
 
+/* It had its name before, and no mark of the trash is there now; any change has another manifest.
+ */
+gboolean
+vimg_image_is_still(const VimgManifest *seen, const GPtrArray *names, guint64 *durable)
+{
+    const VimgOp list = {.names = (GPtrArray *)names};
+    g_auto(VimgStoredImage) now = {0};
+    gboolean damaged = FALSE;
+    g_autoptr(GArray) numbers = sort_names(&list, &now, &damaged);
+
+    *durable = now.durable;
+    return !now.published && !now.deleted && numbers->len > 0 &&
+           g_array_index(numbers, Numbered, 0).number == seen->number;
+}
+
 int
 vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out)
 {

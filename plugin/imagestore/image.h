@@ -42,6 +42,12 @@ typedef struct {
 gboolean vimg_image_is_uuid(const char *name);
 /* Returns: (transfer full) of char: the uuids of all images, in the trash too; NULL with @error. */
 GPtrArray *vimg_image_uuids(VimgSliceStore *store, GError **error);
+/*
+ * Whether an image that was saving and had its name when @seen was its newest manifest is so still,
+ * by the @names that its directory holds now: of it nothing need be read.  @durable: of its longest
+ * partial index.
+ */
+gboolean vimg_image_is_still(const VimgManifest *seen, const GPtrArray *names, guint64 *durable);
 /* Whatever there is of an image, in the trash too.  Returns: 0 or a value of errno. */
 int vimg_image_look(VimgSliceStore *store, const char *uuid, VimgStoredImage *out);
 /* The same of @n images, in about as many trips as of one. */

@@ -191,15 +191,32 @@ vimg_lease_free(VimgLease *lease)
     let_go(lease);
 }
 
+static char *
+ended_path(const VimgLease *lease)
+{
+    return g_strconcat(VIMG_LEASE_ENDED, id_of(lease), NULL);
+}
+
+gsize
+vimg_lease_end_ops(const VimgLease *lease, const char *sign, VimgOp *ops)
+{
+    ops[0] = (VimgOp){.kind = VIMG_OP_RENAME, .path = lease->dir, .to = ended_path(lease)};
+    ops[1] = (VimgOp){.kind = VIMG_OP_UNLINK, .path = sign};
+    return sign ? 2 : 1;
+}
+
+void
+vimg_lease_note_end(VimgLease *lease, VimgOp *ops)
+{
+    lease->ended = ops[0].result == 0;
+    g_free((char *)ops[0].to);
+}
+
 void
 vimg_lease_leave(VimgLease *lease, const char *sign)
 {
     VimgSliceStore *store = lease->store;
-    g_autofree char *to = g_strconcat(VIMG_LEASE_ENDED, id_of(lease), NULL);
-    VimgOp ops[] = {
-        {.kind = VIMG_OP_RENAME, .path = lease->dir, .to = to},
-        {.kind = VIMG_OP_UNLINK, .path = sign},
-    };
+    VimgOp ops[2];
 
     if (!store->transport->remote) {
         if (sign)
@@ -207,9 +224,12 @@ vimg_lease_leave(VimgLease *lease, const char *sign)
         return vimg_lease_free(lease);
     }
     vimg_lease_beat_remove(store, lease->heartbeat);
-    vimg_transport_run(store->transport, ops, sign ? 2 : 1);
-    if (ops[0].result == 0)
-        sweep(store, g_steal_pointer(&to));
+    if (!lease->ended) {
+        vimg_transport_run(store->transport, ops, vimg_lease_end_ops(lease, sign, ops));
+        vimg_lease_note_end(lease, ops);
+    }
+    if (lease->ended)
+        sweep(store, ended_path(lease));
     else
         vimg_transport_remove_files(store->transport, lease->dir);
     let_go(lease);
@@ -309,9 +329,8 @@ parse_number(const VimgBuffer *content)
 }
 
 static guint64
-reserved_by_others(const VimgLease *lease)
+reserved_by_others(VimgTransport *transport, const VimgLease *but)
 {
-    VimgTransport *transport = lease->store->transport;
     g_autoptr(GPtrArray) names = NULL;
     g_autofree VimgOp *ops = NULL;
     guint64 sum = 0;
@@ -324,7 +343,7 @@ reserved_by_others(const VimgLease *lease)
     for (i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
 
-        if (strcmp(name, id_of(lease)) != 0)
+        if (!but || strcmp(name, id_of(but)) != 0)
             ops[n++] = (VimgOp){.kind = VIMG_OP_READ,
                                 .path = g_strconcat("pending/", name, "/" RESERVATION, NULL),
                                 .size = 64};
@@ -341,20 +360,20 @@ reserved_by_others(const VimgLease *lease)
 }
 
 static gboolean
-check_space(const VimgLease *lease, guint64 bytes, guint64 reserved, gboolean must, GError **error)
+check_space(const VimgLease *lease, const VimgLeaseRoom *room, guint64 bytes, gboolean must,
+            GError **error)
 {
     guint64 keep = __atomic_load_n(&lease->store->space_reserve, __ATOMIC_RELAXED);
-    guint64 taken = keep + MIN(reserved, G_MAXINT64);
-    VimgSpace space;
+    guint64 taken = keep + MIN(room->reserved, G_MAXINT64);
+    guint64 available = room->space.available;
 
-    if (vimg_transport_space(lease->store->transport, &space) != 0)
-        return TRUE;
-    if (space.available > keep && (!must || bytes <= space.available - MIN(space.available, taken)))
+    if (!room->has_space ||
+        (available > keep && (!must || bytes <= available - MIN(available, taken))))
         return TRUE;
     return throw_error(
         error, VIMG_ERROR_NO_SPACE,
         _("not enough space in the store: %1$llu bytes needed, %2$llu free, %3$llu of them kept or reserved"),
-        ULL(bytes), ULL(space.available), ULL(MIN(taken, space.available)));
+        ULL(bytes), ULL(available), ULL(MIN(taken, available)));
 }
 
 /* What is only a guess is left to the slices themselves: many may be stored already. */
@@ -381,17 +400,24 @@ check_quota(const VimgLease *lease, guint64 bytes, guint64 reserved, GError **er
         ULL(bytes), ULL(taken), ULL(quota));
 }
 
+void
+vimg_lease_look_for_room(VimgSliceStore *store, const VimgLease *but, VimgLeaseRoom *out)
+{
+    out->reserved = reserved_by_others(store->transport, but);
+    out->has_space = vimg_transport_space(store->transport, &out->space) == 0;
+}
+
 gboolean
-vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **error)
+vimg_lease_reserve_in(VimgLease *lease, const VimgLeaseRoom *room, guint64 bytes, gboolean must,
+                      GError **error)
 {
     VimgTransport *transport = lease->store->transport;
     g_autofree char *path = vimg_lease_path(lease, RESERVATION);
     g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT "\n", bytes);
-    guint64 reserved = reserved_by_others(lease);
     int result;
 
-    if (!check_space(lease, bytes, reserved, must, error) ||
-        (must && !check_quota(lease, bytes, reserved, error)))
+    if (!check_space(lease, room, bytes, must, error) ||
+        (must && !check_quota(lease, bytes, room->reserved, error)))
         return FALSE;
     result = lease->reserved == 0
                  ? vimg_transport_create(transport, path, text, strlen(text), FALSE)
@@ -400,4 +426,13 @@ vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **erro
         return vimg_lease_throw(lease, error, result, _("cannot reserve space in the store"));
     __atomic_store_n(&lease->reserved, MAX(bytes, 1), __ATOMIC_RELAXED);
     return TRUE;
+}
+
+gboolean
+vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **error)
+{
+    VimgLeaseRoom room;
+
+    vimg_lease_look_for_room(lease->store, lease, &room);
+    return vimg_lease_reserve_in(lease, &room, bytes, must, error);
 }

@@ -22,6 +22,7 @@ typedef struct {
     char *heartbeat;  /* its heartbeat file */
     guint64 reserved; /* changed by one thread; __atomic builtins */
     guint64 partial;  /* the length of the only partial index of what is written; 0: not known */
+    gboolean ended;   /* it is only to be left */
 } VimgLease;
 
 VimgLease *vimg_lease_new(VimgSliceStore *store, GError **error);
@@ -35,6 +36,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgLease, vimg_lease_free)
  * a file that goes in the same trip, or NULL.
  */
 void vimg_lease_leave(VimgLease *lease, const char *sign);
+/*
+ * Its first part, to be run with other operations: fills @ops, which borrow @sign.  Returns: how
+ * many, two at most.
+ */
+gsize vimg_lease_end_ops(const VimgLease *lease, const char *sign, VimgOp *ops);
+/* Such @ops were run; frees what they own. */
+void vimg_lease_note_end(VimgLease *lease, VimgOp *ops);
 /* Waits for such removals, if the store is closed for the one under way; nobody leaves any more. */
 void vimg_lease_sweep_end(VimgSliceStore *store);
 
@@ -55,6 +63,19 @@ gboolean vimg_lease_throw(const VimgLease *lease, GError **error, int result, co
  * if that is more than is free beyond what other leases reserved and what the pool keeps free.
  */
 gboolean vimg_lease_reserve(VimgLease *lease, guint64 bytes, gboolean must, GError **error);
+
+/* What hosts have told and the storage has. */
+typedef struct {
+    guint64 reserved; /* bytes, by others */
+    VimgSpace space;
+    gboolean has_space; /* @space is known */
+} VimgLeaseRoom;
+
+/* The same in two steps, of which the first needs no lease.  @but: whose is not counted, or NULL.
+ */
+void vimg_lease_look_for_room(VimgSliceStore *store, const VimgLease *but, VimgLeaseRoom *out);
+gboolean vimg_lease_reserve_in(VimgLease *lease, const VimgLeaseRoom *room, guint64 bytes,
+                               gboolean must, GError **error);
 
 /* Whether the store can be written at all. */
 gboolean vimg_lease_try(VimgSliceStore *store);

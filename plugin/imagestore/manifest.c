@@ -56,6 +56,16 @@ vimg_manifest_new(const VimgPluginImage *image)
     return manifest;
 }
 
+VimgManifest *
+vimg_manifest_copy(const VimgManifest *manifest)
+{
+    VimgManifest *copy = vimg_manifest_new(&manifest->image);
+
+    copy->number = manifest->number;
+    copy->image.allocation = manifest->image.allocation;
+    return copy;
+}
+
 void
 vimg_manifest_free(VimgManifest *manifest)
 {

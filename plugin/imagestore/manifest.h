@@ -30,6 +30,8 @@ typedef struct {
 } VimgManifest;
 
 VimgManifest *vimg_manifest_new(const VimgPluginImage *image);
+/* Without what describes the sealed content. */
+VimgManifest *vimg_manifest_copy(const VimgManifest *manifest);
 /* Accepts NULL. */
 void vimg_manifest_free(VimgManifest *manifest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgManifest, vimg_manifest_free)

@@ -198,7 +198,7 @@ vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, VimgPluginH
 gboolean
 vimg_imagestore_update(VimgSliceStore *store, const VimgPluginPool *pool, GError **error)
 {
-    __atomic_store_n(&store->fresh, FALSE, __ATOMIC_RELAXED);
+    vimg_slice_store_doubt(store);
     if (store->link && !vimg_link_update(store->link, store->transport, pool, error))
         return FALSE;
     return vimg_imagestore_apply(pool, store, error);

@@ -123,10 +123,10 @@ held_by(const VimgBuffer *content, GHashTable *shares, gsize number)
     return sum;
 }
 
-/* Those of @uuids that clients can see still, but for what is too long.  Returns: (transfer full)
- * READs of their indexes. */
+/* Those of @uuids that clients can see still, but for what is too long.  @infos: of
+ * their indexes.  Returns: (transfer full) READs of these. */
 static GArray *
-find_there(VimgSliceStore *store, const GPtrArray *uuids, GPtrArray *there)
+find_there(VimgSliceStore *store, const GPtrArray *uuids, GPtrArray *there, VimgFileInfo *infos)
 {
     g_autoptr(GArray) looks = vimg_image_look_some(store, uuids, 0, uuids->len);
     GArray *ops = g_array_new(FALSE, FALSE, sizeof(VimgOp));
@@ -143,6 +143,9 @@ find_there(VimgSliceStore *store, const GPtrArray *uuids, GPtrArray *there)
         if (op.size > READ_MAX)
             continue;
         op.path = vimg_image_path(look->uuid, VIMG_IMAGE_INDEX);
+        op.seen = &infos[ops->len];
+        infos[ops->len] =
+            (VimgFileInfo){.size = look->stored.index_size, .mtime = look->stored.stored};
         g_array_append_val(ops, op);
         g_ptr_array_add(there, (gpointer)look->uuid);
     }
@@ -153,11 +156,11 @@ find_there(VimgSliceStore *store, const GPtrArray *uuids, GPtrArray *there)
 struct _VimgParents {
     VimgSliceStore *store;
     VimgAside aside;
-    gboolean aside_ended;
     VimgRecent recent[VIMG_RECENT];
     GPtrArray *there; /* uuids of those that clients can see */
     GArray *reads;    /* of VimgOp, of their indexes */
-    gsize read;       /* the first so many have an answer */
+    VimgFileInfo infos[VIMG_RECENT];
+    gsize read; /* the first so many have an answer */
 };
 
 static void
@@ -172,19 +175,11 @@ read_all(gpointer data)
     if (uuids->len == 0)
         return;
     parents->there = g_ptr_array_new();
-    parents->reads = find_there(parents->store, uuids, parents->there);
+    parents->reads = find_there(parents->store, uuids, parents->there, parents->infos);
     if (parents->reads->len > 0)
         parents->read = vimg_transport_read_some(parents->store->transport,
                                                  (VimgOp *)(gpointer)parents->reads->data,
                                                  parents->reads->len, READ_MAX);
-}
-
-static void
-wait_for_all(VimgParents *parents)
-{
-    if (!parents->aside_ended)
-        vimg_aside_end(&parents->aside);
-    parents->aside_ended = TRUE;
 }
 
 VimgParents *
@@ -228,7 +223,7 @@ vimg_parents_find(VimgParents *parents, const VimgIndex *index)
     g_autoptr(GHashTable) shares = NULL;
     guint64 total;
 
-    wait_for_all(parents);
+    vimg_aside_end(&parents->aside);
     if (parents->read == 0)
         return NULL;
     shares = collect(index, &total);
@@ -242,8 +237,7 @@ vimg_parents_free(VimgParents *parents)
 
     if (!parents)
         return;
-    if (parents->aside.started)
-        wait_for_all(parents);
+    vimg_aside_drop(&parents->aside);
     for (i = 0; i < parents->read; i++)
         vimg_buffer_unref(g_array_index(parents->reads, VimgOp, i).content);
     if (parents->reads) {

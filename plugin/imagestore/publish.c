@@ -10,7 +10,6 @@
 #include "slice.h"
 #include "throw.h"
 
-#define BATCH 4096
 #define STAGED_PARTIAL "partial"
 
 /* ---- durability ------------------------------------------------------------------------- */
@@ -267,8 +266,8 @@ vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **error)
     if (!is_durable(lease) &&
         !sync_staged(lease, (char *const *)paths->pdata, paths->len, NULL, 0, error))
         return FALSE;
-    for (i = 0; i < slices->len; i += BATCH) {
-        if (!move_batch(lease, all + i, MIN(BATCH, slices->len - i), error))
+    for (i = 0; i < slices->len; i += VIMG_PUBLISH_BATCH) {
+        if (!move_batch(lease, all + i, MIN(VIMG_PUBLISH_BATCH, slices->len - i), error))
             return FALSE;
     }
     return TRUE;
@@ -277,13 +276,16 @@ vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **error)
 /* ---- the last look before publishing ---------------------------------------------------- */
 
 static gboolean
-check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, GError **error)
+check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, gboolean *rescued,
+          GError **error)
 {
     char hex[VIMG_ID_HEX];
 
     vimg_id_to_hex(id, hex);
-    if (op->result == ENOENT && vimg_slice_rescue(store->transport, id))
+    if (op->result == ENOENT && vimg_slice_rescue(store->transport, id)) {
+        *rescued = TRUE;
         op->result = vimg_transport_stat(store->transport, op->path, &op->info);
+    }
     if (op->result == ENOENT || (op->result == 0 && op->info.size == 0))
         return throw_error(error, VIMG_ERROR_DAMAGED, _("slice %1$s is damaged: %2$s"), hex,
                            _("it is missing"));
@@ -294,7 +296,7 @@ check_one(VimgSliceStore *store, const VimgSliceId *id, VimgOp *op, GError **err
 
 static gboolean
 check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *bytes,
-            GError **error)
+            gboolean *rescued, GError **error)
 {
     g_autofree VimgOp *ops = g_new0(VimgOp, ids->len);
     gboolean good = TRUE;
@@ -306,7 +308,7 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *
         ops[i] = (VimgOp){.kind = VIMG_OP_STAT, .path = vimg_slice_path(ids->pdata[i])};
     vimg_transport_run(store->transport, ops, ids->len);
     for (i = 0; good && i < ids->len; i++) {
-        good = check_one(store, ids->pdata[i], &ops[i], error);
+        good = check_one(store, ids->pdata[i], &ops[i], rescued, error);
         /* the zero slices belong to the store, not to the image */
         if (!vimg_id_is_zero(ids->pdata[i]))
             *bytes += ops[i].info.size;
@@ -318,24 +320,28 @@ check_batch(VimgSliceStore *store, GPtrArray *ids, VimgPluginJob *job, guint64 *
 
 gboolean
 vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
-                   guint64 *allocation, GError **error)
+                   guint64 *allocation, gboolean *rescued, GError **error)
 {
+    gboolean some;
     g_autoptr(GHashTable) seen = g_hash_table_new(vimg_id_hash, vimg_id_equal_func);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
     gsize n = vimg_index_count(index);
     gsize i;
 
     *allocation = 0;
+    rescued = rescued ? rescued : &some;
+    *rescued = FALSE;
     for (i = 0; i < n; i++) {
         VimgSliceId *id = (VimgSliceId *)vimg_index_id(index, i);
 
         if (!g_hash_table_add(seen, id))
             continue;
         g_ptr_array_add(ids, id);
-        if (ids->len >= BATCH && !check_batch(store, ids, job, allocation, error))
+        if (ids->len >= VIMG_PUBLISH_BATCH &&
+            !check_batch(store, ids, job, allocation, rescued, error))
             return FALSE;
     }
-    return check_batch(store, ids, job, allocation, error);
+    return check_batch(store, ids, job, allocation, rescued, error);
 }
 
 /* ---- indexes ---------------------------------------------------------------------------- */
@@ -370,10 +376,9 @@ write_index(VimgLease *lease, VimgOp *op, const VimgIndex *index, gsize from, GE
 }
 
 gboolean
-vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from,
-                         guint64 *size, char **digest, GError **error)
+vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index,
+                         const VimgBuffer *content, gsize from, GError **error)
 {
-    g_autoptr(VimgBuffer) content = vimg_index_encode(index);
     VimgOp op = {
         .kind = VIMG_OP_CREATE,
         .path = path,
@@ -383,14 +388,8 @@ vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, g
         .durable = is_durable(lease),
     };
 
-    if (!write_index(lease, &op, index, from, error) ||
-        (!op.durable && !sync_staged(lease, &path, 1, index, from, error)))
-        return FALSE;
-    if (size)
-        *size = content->size;
-    if (digest)
-        *digest = vimg_sha256_hex(content->data, content->size);
-    return TRUE;
+    return write_index(lease, &op, index, from, error) &&
+           (op.durable || sync_staged(lease, &path, 1, index, from, error));
 }
 
 void
@@ -453,10 +452,11 @@ vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgIndex *index,
     g_autofree char *staged = vimg_lease_path(lease, STAGED_PARTIAL);
     g_autofree char *place = vimg_image_partial_path(uuid, vimg_index_length(index));
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
+    g_autoptr(VimgBuffer) content = vimg_index_encode(index);
     int synced;
     int result;
 
-    if (!vimg_publish_stage_index(lease, staged, index, from, NULL, NULL, error) ||
+    if (!vimg_publish_stage_index(lease, staged, index, content, from, error) ||
         !vimg_publish_sync_condemned(lease, error))
         return FALSE;
     result = vimg_transport_publish_durable(transport, staged, place, dir, &synced);

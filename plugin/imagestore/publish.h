@@ -31,6 +31,8 @@ gboolean vimg_publish_prefix_op(const VimgSliceStore *store, const VimgSliceId *
 /* Such an operation was run.  Returns: 0 or a value of errno. */
 int vimg_publish_prefix_done(VimgSliceStore *store, const VimgOp *op);
 
+#define VIMG_PUBLISH_BATCH 4096 /* slices that are looked at, or moved, in the same trips */
+
 /* Makes the staged slices (of VimgStagedSlice) durable, then moves them to their places. */
 gboolean vimg_publish_slices(VimgLease *lease, const GArray *slices, GError **error);
 
@@ -43,10 +45,11 @@ gboolean vimg_publish_partial(VimgLease *lease, const char *uuid, const VimgInde
 
 /*
  * Looks at every slice of @index; a missing one is VIMG_ERROR_DAMAGED.  @job: ends it; may be NULL.
- * @allocation: their bytes.
+ * @allocation: their bytes.  @rescued: some were moved back from where a collector had put them,
+ * which is not durable yet; may be NULL.
  */
 gboolean vimg_publish_check(VimgSliceStore *store, const VimgIndex *index, VimgPluginJob *job,
-                            guint64 *allocation, GError **error);
+                            guint64 *allocation, gboolean *rescued, GError **error);
 
 /* Makes durable where the slices of @index lie, of which some were moved back. */
 gboolean vimg_publish_sync(VimgSliceStore *store, const VimgIndex *index, GError **error);
@@ -57,12 +60,12 @@ void vimg_publish_remove_partials(VimgTransport *transport, const char *uuid, gu
 /* ---- for indexes ------------------------------------------------------------------------ */
 
 /*
- * Makes @index durable at @path in the lease, and where its slices from @from on lie; then
- * vimg_publish_sync_condemned() has to follow: what a collector takes from there meanwhile must not
- * be lost on both sides.  @digest: (transfer full); may be NULL, as @size.
+ * Makes @index, encoded as @content, durable at @path in the lease, and where its slices from @from
+ * on lie; then vimg_publish_sync_condemned() has to follow: what a collector takes from there
+ * meanwhile must not be lost on both sides.
  */
-gboolean vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index, gsize from,
-                                  guint64 *size, char **digest, GError **error);
+gboolean vimg_publish_stage_index(VimgLease *lease, char *path, const VimgIndex *index,
+                                  const VimgBuffer *content, gsize from, GError **error);
 gboolean vimg_publish_sync_condemned(VimgLease *lease, GError **error);
 /* Either what was staged is missing or the directory of @uuid.  Returns: FALSE. */
 gboolean vimg_publish_throw_missing(const VimgLease *lease, const char *uuid, GError **error);

@@ -150,7 +150,7 @@ keep_slices(Pull *pull)
     guint64 allocation;
 
     if (vimg_index_length(pull->index) > pull->image.durable &&
-        vimg_publish_check(pull->store, pull->index, NULL, &allocation, NULL))
+        vimg_publish_check(pull->store, pull->index, NULL, &allocation, NULL, NULL))
         vimg_publish_partial(pull->lease, pull->uuid, pull->index, 0, NULL);
 }
 
@@ -230,7 +230,7 @@ fill(Pull *pull, GError **error)
     g_autofree char *name = g_strdup(pull->image.manifest->image.name);
     gboolean good;
 
-    if (!vimg_writing_begin(pull->lease, pull->uuid, name, error))
+    if (!vimg_writing_begin(pull->lease, pull->uuid, name, NULL, error))
         return FALSE;
     good = fill_announced(pull, error);
     vimg_writing_end(pull->lease, pull->uuid);

@@ -1,9 +1,9 @@
 /*
  * seal.c: making an image active
  *
- * Far away, what does not depend on one another is asked at the same time: while index and slices
- * are made durable, the turn is taken and the newest manifest read.  Not while the slices are
- * looked at, which takes long where there are many: whoever else wants the turn is told that it is
+ * Far away, what does not depend on one another is asked at the same time: while slices are looked
+ * at, and index and manifest made durable, the turn is taken.  Where there are many slices it is
+ * not taken before all were looked at, which takes long: whoever else wants it is told that it is
  * busy.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -104,7 +104,8 @@ copy_sealed(VimgManifest *manifest, const VimgManifest *from)
 /* The image in our turn; what another host changed until now is in it. */
 typedef struct {
     const VimgSeal *seal;
-    gint needless; /* atomic: nothing will be published */
+    VimgManifest *seen; /* what the newest is if nobody changed it; NULL: not known */
+    gint needless;      /* atomic: nothing will be published */
     VimgTurn *turn;
     VimgStoredImage image;
     GError *error;
@@ -114,6 +115,7 @@ static void
 entry_clear(Entry *entry)
 {
     vimg_turn_free(entry->turn);
+    vimg_manifest_free(entry->seen);
     vimg_stored_image_clear(&entry->image);
     g_clear_error(&entry->error);
 }
@@ -122,14 +124,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Entry, entry_clear)
 
 /* After a long upload a dead host's turn is waited for as long as it takes to be sure. */
 static VimgTurn *
-wait_for_turn(const Entry *entry, GError **error)
+wait_for_turn(const Entry *entry, GPtrArray **names, GError **error)
 {
     const VimgSeal *seal = entry->seal;
     guint round;
 
     for (round = 1;; round++) {
         g_autoptr(GError) local = NULL;
-        VimgTurn *turn = vimg_turn_new_in(seal->lease, seal->manifest->image.uuid, &local);
+        VimgTurn *turn = vimg_turn_new_in(seal->lease, seal->manifest->image.uuid, names, &local);
 
         if (turn)
             return turn;
@@ -149,23 +151,18 @@ enter(gpointer data)
     Entry *entry = data;
     const VimgSeal *seal = entry->seal;
     const char *uuid = seal->manifest->image.uuid;
+    VimgStoredImage *image = &entry->image;
+    g_autoptr(GPtrArray) names = NULL;
 
-    entry->turn = wait_for_turn(entry, &entry->error);
-    if (entry->turn)
-        vimg_image_load(seal->lease->store, uuid, &entry->image, &entry->error);
-}
-
-typedef struct {
-    VimgLease *lease;
-    GError *error;
-} Condemned;
-
-static void
-sync_condemned(gpointer data)
-{
-    Condemned *condemned = data;
-
-    vimg_publish_sync_condemned(condemned->lease, &condemned->error);
+    entry->turn = wait_for_turn(entry, &names, &entry->error);
+    if (!entry->turn)
+        return;
+    if (entry->seen && vimg_image_is_still(entry->seen, names, &image->durable)) {
+        image->manifest = g_steal_pointer(&entry->seen);
+        image->present = image->claimed = TRUE;
+        return;
+    }
+    vimg_image_load(seal->lease->store, uuid, image, &entry->error);
 }
 
 static void
@@ -179,13 +176,13 @@ find_parent(const VimgSeal *seal)
 
 /* At every slice. */
 static gboolean
-look(const VimgSeal *seal, GError **error)
+look(const VimgSeal *seal, gboolean *rescued, GError **error)
 {
     VimgLease *lease = seal->lease;
     VimgManifest *manifest = seal->manifest;
 
     if (!vimg_publish_check(lease->store, seal->index, seal->job, &manifest->sealed_allocation,
-                            error))
+                            rescued, error))
         return vimg_lease_blame(lease, error);
     manifest->sealed_length = vimg_index_length(seal->index);
     if (seal->parents)
@@ -193,36 +190,95 @@ look(const VimgSeal *seal, GError **error)
     return TRUE;
 }
 
-/* Index and manifest durable in the lease, as are the slices.  @text: of the manifest. */
-static gboolean
-stage(const VimgSeal *seal, char *staged, char **text, GError **error)
-{
-    VimgLease *lease = seal->lease;
-    VimgManifest *manifest = seal->manifest;
-    Condemned condemned = {.lease = lease};
-    VimgAside aside;
-    gboolean good;
+/* What needs no turn: index and manifest durable in the lease, as are the slices. */
+typedef struct {
+    const VimgSeal *seal;
+    char *path; /* of the index */
+    VimgBuffer *content;
+    char *text; /* of the manifest */
+    VimgAside indexing;
+    GError *index_error;
+    VimgAside condemning;
+    GError *condemned_error;
+} Staged;
 
-    g_clear_pointer(&manifest->index_digest, g_free);
-    if (!vimg_publish_stage_index(lease, staged, seal->index, 0, &manifest->index_size,
-                                  &manifest->index_digest, error))
+static void
+staged_clear(Staged *staged)
+{
+    vimg_aside_drop(&staged->indexing);
+    vimg_aside_drop(&staged->condemning);
+    g_clear_error(&staged->index_error);
+    g_clear_error(&staged->condemned_error);
+    vimg_buffer_unref(staged->content);
+    g_free(staged->path);
+    g_free(staged->text);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Staged, staged_clear)
+
+static void
+stage_index(gpointer data)
+{
+    Staged *staged = data;
+    const VimgSeal *seal = staged->seal;
+
+    vimg_publish_stage_index(seal->lease, staged->path, seal->index, staged->content, 0,
+                             &staged->index_error);
+}
+
+static void
+sync_condemned(gpointer data)
+{
+    Staged *staged = data;
+
+    vimg_publish_sync_condemned(staged->seal->lease, &staged->condemned_error);
+}
+
+/* Waits for @aside, whose error is @from. */
+static gboolean
+end_aside(VimgAside *aside, GError **from, GError **error)
+{
+    vimg_aside_end(aside);
+    if (!*from)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(from));
+    return FALSE;
+}
+
+static void
+begin_staging(Staged *staged)
+{
+    const VimgSeal *seal = staged->seal;
+    VimgManifest *manifest = seal->manifest;
+    VimgBuffer *content = vimg_index_encode(seal->index);
+
+    g_free(manifest->index_digest);
+    manifest->index_digest = vimg_sha256_hex(content->data, content->size);
+    manifest->index_size = content->size;
+    staged->path = vimg_lease_path(seal->lease, STAGED_INDEX);
+    staged->content = content;
+    vimg_aside_begin(&staged->indexing, seal->lease->store->transport, stage_index, staged);
+}
+
+/* @rescued: slices came back when it was perhaps too late for the index to make that durable. */
+static gboolean
+end_staging(Staged *staged, gboolean rescued, GError **error)
+{
+    const VimgSeal *seal = staged->seal;
+    VimgSliceStore *store = seal->lease->store;
+
+    seal->manifest->sealed = TRUE;
+    if (!vimg_manifest_stage(seal->manifest, seal->lease, &staged->text, error) ||
+        !end_aside(&staged->indexing, &staged->index_error, error) ||
+        (rescued && !vimg_publish_sync(store, seal->index, error)))
         return FALSE;
-    vimg_aside_begin(&aside, lease->store->transport, sync_condemned, &condemned);
-    manifest->sealed = TRUE;
-    good = vimg_manifest_stage(manifest, lease, text, error);
-    vimg_aside_end(&aside);
-    if (good && condemned.error) {
-        g_propagate_error(error, g_steal_pointer(&condemned.error));
-        good = FALSE;
-    }
-    g_clear_error(&condemned.error);
-    return good;
+    vimg_aside_begin(&staged->condemning, store->transport, sync_condemned, staged);
+    return TRUE;
 }
 
 /* All is staged.  @ours: whether it is active by our doing. */
 static gboolean
-publish(const VimgSeal *seal, Entry *entry, const char *staged, const char *text, gboolean *ours,
-        GError **error)
+publish(const VimgSeal *seal, Entry *entry, Staged *staged, gboolean *ours, GError **error)
 {
     VimgLease *lease = seal->lease;
     const VimgManifest *sealed = seal->manifest;
@@ -235,8 +291,9 @@ publish(const VimgSeal *seal, Entry *entry, const char *staged, const char *text
         return throw_active(error);
     copy_sealed(image->manifest, sealed);
     *ours = TRUE;
-    return vimg_manifest_write_staged(image->manifest, lease, text, error) &&
-           commit_index(lease, staged, sealed, error);
+    return vimg_manifest_write_staged(image->manifest, lease, staged->text, error) &&
+           end_aside(&staged->condemning, &staged->condemned_error, error) &&
+           commit_index(lease, staged->path, sealed, error);
 }
 
 /* It is active: the turn ends, and in the same trip it is looked whether it has its name still. */
@@ -249,10 +306,16 @@ leave(const VimgSeal *seal, Entry *entry, GError **error)
     g_autofree char *claim = vimg_claim_path(image->name, image->uuid);
     g_autofree char *partial = vimg_image_partial_path(image->uuid, durable);
     gboolean only = durable > 0 && durable == lease->partial;
-    VimgOp ops[] = {{.kind = VIMG_OP_STAT, .path = claim},
-                    {.kind = VIMG_OP_UNLINK, .path = partial}};
+    VimgOp ops[4] = {{.kind = VIMG_OP_STAT, .path = claim},
+                     {.kind = VIMG_OP_UNLINK, .path = partial}};
+    gsize n = only ? 2 : 1;
+    VimgOp *end = seal->sign ? &ops[n] : NULL;
 
-    vimg_turn_end(g_steal_pointer(&entry->turn), ops, only ? 2 : 1);
+    if (end)
+        n += vimg_lease_end_ops(lease, seal->sign, end);
+    vimg_turn_end(g_steal_pointer(&entry->turn), ops, n);
+    if (end)
+        vimg_lease_note_end(lease, end);
     if (ops[0].result != 0 && !vimg_claim_holds(lease->store, image->name, image->uuid, error)) {
         if (error && !*error)
             throw_error(error, VIMG_ERROR_NO_VOL, _("the image was deleted meanwhile"));
@@ -265,32 +328,46 @@ leave(const VimgSeal *seal, Entry *entry, GError **error)
     return TRUE;
 }
 
+/* Looks at what is to be sealed and stages it; @entering, of @entry, begins meanwhile. */
+static gboolean
+prepare(Staged *staged, Entry *entry, VimgAside *entering, GError **error)
+{
+    const VimgSeal *seal = staged->seal;
+    const VimgTransport *transport = seal->lease->store->transport;
+    gboolean few = vimg_index_count(seal->index) <= VIMG_PUBLISH_BATCH;
+    gboolean rescued;
+
+    if (few)
+        vimg_aside_begin(entering, transport, enter, entry);
+    begin_staging(staged);
+    if (!look(seal, &rescued, error))
+        return FALSE;
+    if (!few)
+        vimg_aside_begin(entering, transport, enter, entry);
+    return end_staging(staged, rescued, error);
+}
+
 gboolean
 vimg_seal(const VimgSeal *seal, VimgStoredImage *out, GError **error)
 {
-    VimgSliceStore *store = seal->lease->store;
-    g_autofree char *staged = vimg_lease_path(seal->lease, STAGED_INDEX);
-    g_autofree char *text = NULL;
-    g_auto(Entry) entry = {.seal = seal};
+    VimgManifest *seen = seal->seen ? vimg_manifest_copy(seal->manifest) : NULL;
+    g_auto(Entry) entry = {.seal = seal, .seen = seen};
+    g_auto(Staged) staged = {.seal = seal};
+    g_auto(VimgAside) entering = {0};
     gboolean ours = FALSE;
-    VimgAside aside;
-    gboolean good;
 
-    if (!look(seal, error))
-        return FALSE;
-    vimg_aside_begin(&aside, store->transport, enter, &entry);
-    good = stage(seal, staged, &text, error);
-    if (!good)
+    if (!prepare(&staged, &entry, &entering, error)) {
         __atomic_store_n(&entry.needless, TRUE, __ATOMIC_RELAXED);
-    if (good || aside.started)
-        vimg_aside_end(&aside);
-    if (good && entry.error)
+        return FALSE;
+    }
+    vimg_aside_end(&entering);
+    if (entry.error)
         g_propagate_error(error, g_steal_pointer(&entry.error));
-    if (!good || !entry.image.manifest)
+    if (!entry.image.manifest)
         return FALSE;
-    if (!publish(seal, &entry, staged, text, &ours, error) || !leave(seal, &entry, error))
+    if (!publish(seal, &entry, &staged, &ours, error) || !leave(seal, &entry, error))
         return FALSE;
-    vimg_parent_note_new(store, seal->manifest->image.uuid);
+    vimg_parent_note_new(seal->lease->store, seal->manifest->image.uuid);
     if (ours) {
         *out = entry.image;
         memset(&entry.image, 0, sizeof(entry.image));

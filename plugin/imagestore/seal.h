@@ -18,6 +18,11 @@ typedef struct {
     const VimgIndex *index;
     VimgPluginJob *job;
     VimgParents *parents; /* of which one is the parent; NULL: the manifest says it */
+    /* @manifest was the newest of a saving image that had its name */
+    gboolean seen;
+    /* what says that the lease writes the image: once that is active both end; NULL: neither does
+     */
+    const char *sign;
 } VimgSeal;
 
 /*

@@ -26,18 +26,18 @@ vimg_sign_path(const VimgLease *lease, const char *uuid, const char *kind)
     return vimg_image_path(uuid, name);
 }
 
-int
-vimg_sign_find(VimgSliceStore *store, const char *uuid, const char *kind, const VimgLease *but,
-               char **out)
+/* @names: (transfer full) what the directory holds; else as vimg_sign_find(). */
+static int
+find(VimgSliceStore *store, const char *uuid, const char *kind, const VimgLease *but,
+     GPtrArray **names, char **out)
 {
     g_autofree char *dir = g_strconcat("images/", uuid, NULL);
-    g_autoptr(GPtrArray) names = NULL;
-    int result = vimg_transport_list(store->transport, dir, &names);
+    int result = vimg_transport_list(store->transport, dir, names);
     guint i;
 
     *out = NULL;
-    for (i = 0; result == 0 && !*out && i < names->len; i++) {
-        const char *name = g_ptr_array_index(names, i);
+    for (i = 0; result == 0 && !*out && i < (*names)->len; i++) {
+        const char *name = g_ptr_array_index(*names, i);
         const char *lease = name + strlen(kind);
         g_autofree char *path = vimg_image_path(uuid, name);
 
@@ -52,20 +52,32 @@ vimg_sign_find(VimgSliceStore *store, const char *uuid, const char *kind, const 
 }
 
 int
-vimg_sign_try(VimgLease *lease, const char *uuid, const char *kind, char **other)
+vimg_sign_find(VimgSliceStore *store, const char *uuid, const char *kind, const VimgLease *but,
+               char **out)
+{
+    g_autoptr(GPtrArray) names = NULL;
+
+    return find(store, uuid, kind, but, &names, out);
+}
+
+int
+vimg_sign_try(VimgLease *lease, const char *uuid, const char *kind, GPtrArray **names, char **other)
 {
     VimgTransport *transport = lease->store->transport;
+    g_autoptr(GPtrArray) found = NULL;
     g_autofree char *path = vimg_sign_path(lease, uuid, kind);
     int result = vimg_transport_create(transport, path, "", 0, FALSE);
 
     *other = NULL;
     if (result != 0)
         return result;
-    result = vimg_sign_find(lease->store, uuid, kind, lease, other);
+    result = find(lease->store, uuid, kind, lease, &found, other);
     if (result == 0 && *other)
         result = EBUSY;
     if (result != 0)
         vimg_transport_unlink(transport, path);
+    else if (names)
+        *names = g_steal_pointer(&found);
     return result;
 }
 

@@ -22,8 +22,12 @@ char *vimg_sign_path(const VimgLease *lease, const char *uuid, const char *kind)
  */
 int vimg_sign_find(VimgSliceStore *store, const char *uuid, const char *kind, const VimgLease *but,
                    char **out);
-/* Makes @path, a sign of @lease, and looks for others.  EBUSY, the sign gone: @other has one. */
-int vimg_sign_try(VimgLease *lease, const char *uuid, const char *kind, char **other);
+/*
+ * Makes a sign of @lease, and looks for others.  EBUSY, the sign gone: @other has one.  @names:
+ * (transfer full) what the directory holds with the sign in it, where the answer is 0; may be NULL.
+ */
+int vimg_sign_try(VimgLease *lease, const char *uuid, const char *kind, GPtrArray **names,
+                  char **other);
 void vimg_sign_end(VimgLease *lease, const char *uuid, const char *kind);
 /* Until the next try, some other time than whoever waits too. */
 void vimg_sign_pause(const VimgSliceStore *store);

@@ -22,6 +22,7 @@
 #include "throw.h"
 
 #define STORE_FILE "store.json"
+#define SPACE_LASTS (5 * G_USEC_PER_SEC)
 #define HEARTBEAT_SECONDS 30
 
 const VimgServices *vimg_services;
@@ -398,7 +399,8 @@ vimg_slice_store_new(VimgTransport *transport, GError **error)
     if (!store)
         return NULL;
     result = vimg_transport_space(transport, &store->space);
-    store->fresh = result == 0;
+    if (result == 0)
+        store->space_until = g_get_monotonic_time() + SPACE_LASTS;
     store->read_only = result == 0 && store->space.read_only;
     if (!store->read_only && !vimg_lease_try(store))
         store->read_only = TRUE;
@@ -539,13 +541,28 @@ apply_quota(VimgSliceStore *store, VimgPluginStore *out)
     out->available = MIN(out->available, quota - MIN(quota, used));
 }
 
+/* Whether @out is what a look would tell. */
+static gboolean
+recall_space(VimgSliceStore *store, VimgSpace *out)
+{
+    LOCK_GUARD(&store->lock);
+
+    *out = store->space;
+    return g_get_monotonic_time() < store->space_until;
+}
+
+void
+vimg_slice_store_doubt(VimgSliceStore *store)
+{
+    LOCK_GUARD(&store->lock);
+
+    store->space_until = 0;
+}
+
 int
 vimg_slice_store_space(VimgSliceStore *store, VimgSpace *out)
 {
-    if (!__atomic_load_n(&store->fresh, __ATOMIC_RELAXED))
-        return vimg_transport_space(store->transport, out);
-    *out = store->space;
-    return 0;
+    return recall_space(store, out) ? 0 : vimg_transport_space(store->transport, out);
 }
 
 typedef struct {
@@ -575,14 +592,30 @@ look_again(VimgSliceStore *store, Room *room, GError **error)
     return same;
 }
 
-/* Whoever opened it asks at once, and far away each question takes a while. */
+void
+vimg_slice_store_look_ahead(VimgSliceStore *store)
+{
+    Room room = {.transport = store->transport};
+
+    if (!look_again(store, &room, NULL) || room.result != 0)
+        return;
+    {
+        LOCK_GUARD(&store->lock);
+
+        store->space = room.space;
+        store->space_until = g_get_monotonic_time() + SPACE_LASTS;
+    }
+}
+
+/* Whoever opened it, or stored an image, asks at once; and far away each question takes a while. */
 gboolean
 vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error)
 {
-    Room room = {.transport = store->transport, .space = store->space};
+    Room room = {.transport = store->transport};
+    gboolean known = recall_space(store, &room.space);
 
-    if (!__atomic_exchange_n(&store->fresh, FALSE, __ATOMIC_RELAXED) &&
-        !look_again(store, &room, error))
+    vimg_slice_store_doubt(store);
+    if (!known && !look_again(store, &room, error))
         return FALSE;
     if (room.result != 0)
         return throw_gone(store, error, _("cannot get the free space"), room.result);

@@ -58,11 +58,8 @@ struct _VimgSliceStore {
     gint64 rest_after; /* no earlier it tries again, monotonic */
     gint64 rest_pause; /* microseconds; doubles with each failure */
 
-    VimgSpace space; /* when it was opened */
-
     /* through __atomic builtins */
     gint closing;
-    gboolean fresh; /* @space was known, and nobody looked again since */
     guint64 fenced; /* leases that we took away */
     guint64 fenced_bytes;
 
@@ -77,6 +74,8 @@ struct _VimgSliceStore {
     guint32 prefixes[65536 / 32]; /* prefix directories known to exist; __atomic builtins */
 
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
+    VimgSpace space;      /* when it was looked at */
+    gint64 space_until;   /* so long it stands for a look; monotonic, 0: it does not */
     GQueue leases;        /* paths of our heartbeats, borrowed */
     GQueue guesses;       /* see guess.h */
     GQueue ended;         /* of char: directories of leases that are to be removed */
@@ -124,10 +123,15 @@ VimgSliceStore *vimg_slice_store_peek(VimgTransport *transport, GError **error);
 void vimg_slice_store_free(VimgSliceStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSliceStore, vimg_slice_store_free)
 
-/* Until it is probed or updated, as it was found when it was opened.  Returns: 0 or a value of
- * errno.
+/*
+ * As it was found a moment ago when the store was opened, unless it was probed or updated since.
+ * Returns: 0 or a value of errno.
  */
 int vimg_slice_store_space(VimgSliceStore *store, VimgSpace *out);
+/* Answers the probe of the next seconds, for whoever has something else to wait for meanwhile. */
+void vimg_slice_store_look_ahead(VimgSliceStore *store);
+/* From now on probes look themselves again. */
+void vimg_slice_store_doubt(VimgSliceStore *store);
 /* Still the same store and its sizes; VIMG_ERROR_DISCONNECTED. */
 gboolean vimg_slice_store_probe(VimgSliceStore *store, VimgPluginStore *out, GError **error);
 /*

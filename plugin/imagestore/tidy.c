@@ -245,7 +245,7 @@ begin_writing(VimgCollection *collection, const Found *found, GError **error)
 {
     g_autoptr(VimgLease) lease = vimg_lease_new(collection->store, error);
 
-    if (!lease || !vimg_writing_begin(lease, found->uuid, name_of(found), error))
+    if (!lease || !vimg_writing_begin(lease, found->uuid, name_of(found), NULL, error))
         return NULL;
     return g_steal_pointer(&lease);
 }

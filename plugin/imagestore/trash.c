@@ -210,7 +210,7 @@ check_content(VimgSliceStore *store, const VimgStoredImage *image, GError **erro
     if (!image->manifest)
         return throw_error(error, VIMG_ERROR_DAMAGED, _("the manifest cannot be read"));
     index = vimg_image_index(store, image, error);
-    return index && vimg_publish_check(store, index, NULL, &allocation, error) &&
+    return index && vimg_publish_check(store, index, NULL, &allocation, NULL, error) &&
            vimg_publish_sync(store, index, error);
 }
 

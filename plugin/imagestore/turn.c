@@ -14,36 +14,36 @@
 #define MAX_ROUNDS 40
 
 static int
-take(VimgLease *lease, const char *uuid, guint rounds, char **other)
+take(VimgLease *lease, const char *uuid, guint rounds, GPtrArray **names, char **other)
 {
-    int result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, other);
+    int result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, names, other);
 
     while (result == EBUSY && --rounds > 0) {
         g_free(*other);
         vimg_sign_pause(lease->store);
-        result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, other);
+        result = vimg_sign_try(lease, uuid, VIMG_SIGN_TURN, names, other);
     }
     return result;
 }
 
-/* @borrowed: the lease; else it is taken over, also on failure. */
+/* @names: NULL: not wanted, and the lease is taken over, also on failure; else it is borrowed. */
 static VimgTurn *
-turn_in(VimgLease *lease, gboolean borrowed, const char *uuid, guint rounds, GError **error)
+turn_in(VimgLease *lease, const char *uuid, guint rounds, GPtrArray **names, GError **error)
 {
     VimgSliceStore *store = lease->store;
     g_autofree char *other = NULL;
     g_autofree char *holder = NULL;
-    int result = take(lease, uuid, rounds, &other);
+    int result = take(lease, uuid, rounds, names, &other);
 
     if (result == 0) {
         VimgTurn *turn = g_new0(VimgTurn, 1);
 
         turn->lease = lease;
         turn->uuid = g_strdup(uuid);
-        turn->borrowed = borrowed;
+        turn->borrowed = names != NULL;
         return turn;
     }
-    if (!borrowed)
+    if (!names)
         vimg_lease_free(lease);
     if (result == ENOENT || result == ENOTDIR) {
         throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
@@ -64,13 +64,13 @@ turn_new(VimgSliceStore *store, const char *uuid, guint rounds, GError **error)
 {
     VimgLease *lease = vimg_lease_new(store, error);
 
-    return lease ? turn_in(lease, FALSE, uuid, rounds, error) : NULL;
+    return lease ? turn_in(lease, uuid, rounds, NULL, error) : NULL;
 }
 
 VimgTurn *
-vimg_turn_new_in(VimgLease *lease, const char *uuid, GError **error)
+vimg_turn_new_in(VimgLease *lease, const char *uuid, GPtrArray **names, GError **error)
 {
-    return turn_in(lease, TRUE, uuid, MAX_ROUNDS, error);
+    return turn_in(lease, uuid, MAX_ROUNDS, names, error);
 }
 
 VimgTurn *

@@ -24,8 +24,11 @@ typedef struct {
  * VIMG_ERROR_BUSY.  VIMG_ERROR_NO_VOL: there is no such image.
  */
 VimgTurn *vimg_turn_new(VimgSliceStore *store, const char *uuid, GError **error);
-/* The same with the lease of a job, which ends both if it is taken away. */
-VimgTurn *vimg_turn_new_in(VimgLease *lease, const char *uuid, GError **error);
+/*
+ * The same with the lease of a job, which ends both if it is taken away.  @names: (transfer full)
+ * what the directory of the image holds.
+ */
+VimgTurn *vimg_turn_new_in(VimgLease *lease, const char *uuid, GPtrArray **names, GError **error);
 /* As vimg_turn_new() on a full file system too: that is what images are removed for. */
 VimgTurn *vimg_turn_new_to_remove(VimgSliceStore *store, const char *uuid, GError **error);
 /* VIMG_ERROR_BUSY at once if another one has the turn. */

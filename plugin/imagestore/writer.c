@@ -34,14 +34,18 @@ struct _VimgSliceWriter {
     VimgSlicer *slicer;
 };
 
+static char *
+sign_path(const VimgSliceWriter *writer)
+{
+    return vimg_sign_path(writer->lease, writer->image.manifest->image.uuid, VIMG_SIGN_WRITING);
+}
+
 /* Nobody waits for what is left of it. */
 static void
 leave(VimgSliceWriter *writer)
 {
-    g_autofree char *sign = NULL;
+    g_autofree char *sign = writer->announced ? sign_path(writer) : NULL;
 
-    if (writer->announced)
-        sign = vimg_sign_path(writer->lease, writer->image.manifest->image.uuid, VIMG_SIGN_WRITING);
     vimg_lease_leave(writer->lease, sign);
 }
 
@@ -78,6 +82,7 @@ durable_end(const VimgSliceWriter *writer)
 /* What is told to other hosts, beside the look at the image. */
 typedef struct {
     VimgLease *lease;
+    const VimgLeaseRoom *room; /* NULL: it is not known yet */
     guint64 bytes;
     gboolean must;
     gboolean good;
@@ -90,8 +95,65 @@ reserve(gpointer data)
     Reservation *reservation = data;
 
     g_clear_error(&reservation->error);
-    reservation->good = vimg_lease_reserve(reservation->lease, reservation->bytes,
-                                           reservation->must, &reservation->error);
+    reservation->good =
+        reservation->room
+            ? vimg_lease_reserve_in(reservation->lease, reservation->room, reservation->bytes,
+                                    reservation->must, &reservation->error)
+            : vimg_lease_reserve(reservation->lease, reservation->bytes, reservation->must,
+                                 &reservation->error);
+}
+
+/* What needs no lease, far away looked at while that is made. */
+typedef struct {
+    VimgSliceStore *store;
+    const char *uuid;
+    VimgStoredImage image;
+    VimgLeaseRoom room;
+    VimgAside looking;
+    VimgAside measuring;
+} Outlook;
+
+static void
+outlook_clear(Outlook *outlook)
+{
+    vimg_aside_drop(&outlook->looking);
+    vimg_aside_drop(&outlook->measuring);
+    vimg_stored_image_clear(&outlook->image);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Outlook, outlook_clear)
+
+static void
+look(gpointer data)
+{
+    Outlook *outlook = data;
+
+    vimg_image_load(outlook->store, outlook->uuid, &outlook->image, NULL);
+}
+
+static void
+measure(gpointer data)
+{
+    Outlook *outlook = data;
+
+    vimg_lease_look_for_room(outlook->store, NULL, &outlook->room);
+}
+
+/* Whether the image that was seen is saving, and by @names so still: then that is @out. */
+static gboolean
+take_seen(Outlook *outlook, const GPtrArray *names, VimgStoredImage *out)
+{
+    VimgStoredImage *seen = &outlook->image;
+
+    if (!outlook->looking.func)
+        return FALSE;
+    vimg_aside_end(&outlook->looking);
+    if (!seen->manifest || seen->published || seen->manifest->image.reason ||
+        !vimg_image_is_still(seen->manifest, names, &seen->durable))
+        return FALSE;
+    *out = *seen;
+    *seen = (VimgStoredImage){0};
+    return TRUE;
 }
 
 static gboolean
@@ -111,14 +173,16 @@ load_saving(VimgSliceWriter *writer, const char *uuid, GError **error)
 }
 
 static gboolean
-load(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request, GError **error)
+load(VimgSliceWriter *writer, Outlook *outlook, const VimgWriteRequest *request, GError **error)
 {
+    const char *uuid = outlook->uuid;
+    g_autoptr(GPtrArray) names = NULL;
     guint64 durable;
 
-    if (!vimg_writing_begin(writer->lease, uuid, NULL, error))
+    if (!vimg_writing_begin(writer->lease, uuid, NULL, &names, error))
         return FALSE;
     /* only now: until then another host may have gone on with it */
-    if (!load_saving(writer, uuid, error)) {
+    if (!take_seen(outlook, names, &writer->image) && !load_saving(writer, uuid, error)) {
         vimg_writing_end(writer->lease, uuid);
         return FALSE;
     }
@@ -168,7 +232,7 @@ begin(VimgSliceWriter *writer, GError **error)
 
 /* The call's length, else the guess, else some way ahead of the stream. */
 static gboolean
-load_and_reserve(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
+load_and_reserve(VimgSliceWriter *writer, Outlook *outlook, const VimgWriteRequest *request,
                  GError **error)
 {
     guint64 bytes = request->reserve;
@@ -181,9 +245,13 @@ load_and_reserve(VimgSliceWriter *writer, const char *uuid, const VimgWriteReque
 
     writer->ahead = bytes;
     /* what goes on may need less: nobody is to be refused for what is there */
-    if (request->offset == 0)
+    if (request->offset == 0) {
+        if (outlook->measuring.func)
+            reservation.room = &outlook->room;
+        vimg_aside_end(&outlook->measuring);
         vimg_aside_begin(&aside, writer->store->transport, reserve, &reservation);
-    good = load(writer, uuid, request, error);
+    }
+    good = load(writer, outlook, request, error);
     /* what is compared takes no space */
     here = good ? durable_end(writer) - request->offset : 0;
     if (aside.started)
@@ -199,12 +267,12 @@ load_and_reserve(VimgSliceWriter *writer, const char *uuid, const VimgWriteReque
 }
 
 static gboolean
-open_image(VimgSliceWriter *writer, const char *uuid, const VimgWriteRequest *request,
+open_image(VimgSliceWriter *writer, Outlook *outlook, const VimgWriteRequest *request,
            GError **error)
 {
     const char *format;
 
-    if (!load_and_reserve(writer, uuid, request, error))
+    if (!load_and_reserve(writer, outlook, request, error))
         return FALSE;
     format = writer->image.manifest->image.format;
     if (format)
@@ -217,6 +285,7 @@ vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteR
                        VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgSliceWriter) writer = g_new0(VimgSliceWriter, 1);
+    g_auto(Outlook) outlook = {.store = store, .uuid = uuid};
     VIMG_TRANSPORT_PATIENCE(job);
 
     writer->store = store;
@@ -225,10 +294,14 @@ vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteR
     writer->offset = request->offset;
     if (request->reserve == 0 || request->reserve >= MUCH)
         vimg_transport_expect(store->transport);
+    if (store->transport->remote) {
+        vimg_aside_begin(&outlook.looking, store->transport, look, &outlook);
+        vimg_aside_begin(&outlook.measuring, store->transport, measure, &outlook);
+    }
     writer->lease = vimg_lease_new(store, error);
     if (!writer->lease)
         return NULL;
-    if (open_image(writer, uuid, request, error))
+    if (open_image(writer, &outlook, request, error))
         return g_steal_pointer(&writer);
     vimg_lease_blame(writer->lease, error);
     return NULL;
@@ -302,6 +375,12 @@ note_allocation(VimgSliceWriter *writer, GError **error)
     return vimg_manifest_write(image.manifest, writer->lease, error);
 }
 
+static void
+look_ahead(gpointer data)
+{
+    vimg_slice_store_look_ahead(data);
+}
+
 static gboolean
 seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, VimgParents *parents,
            VimgStoredImage *out, GError **error)
@@ -310,6 +389,9 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, VimgParents *p
     const VimgIndex *index = vimg_pipeline_index(writer->pipeline);
     guint64 length = vimg_index_length(index);
     guint64 durable = durable_end(writer);
+    VimgSliceStore *store = writer->store;
+    g_autofree char *sign = store->transport->remote ? sign_path(writer) : NULL;
+    g_auto(VimgAside) sizes = {0}; /* which are asked for when the image is stored */
     guint64 allocation;
     const VimgSeal seal = {
         .lease = writer->lease,
@@ -317,6 +399,8 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, VimgParents *p
         .index = index,
         .job = writer->job,
         .parents = parents,
+        .seen = TRUE,
+        .sign = sign,
     };
 
     if (length < durable)
@@ -330,10 +414,12 @@ seal_image(VimgSliceWriter *writer, const VimgPluginImage *image, VimgParents *p
     g_free(manifest->image.copy_of);
     manifest->image.copy_of =
         VIMG_PLUGIN_IMAGE_HAS(image, copy_of) ? g_strdup(image->copy_of) : NULL;
+    if (store->transport->remote)
+        vimg_aside_begin(&sizes, store->transport, look_ahead, store);
     if (vimg_seal(&seal, out, error))
         return TRUE;
     /* so that the next attempt need not send it all again */
-    if (length > durable && vimg_publish_check(writer->store, index, NULL, &allocation, NULL))
+    if (length > durable && vimg_publish_check(store, index, NULL, &allocation, NULL, NULL))
         vimg_publish_partial(writer->lease, manifest->image.uuid, index, 0, NULL);
     return FALSE;
 }

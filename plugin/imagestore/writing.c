@@ -39,19 +39,20 @@ throw_gone(GError **error)
 }
 
 gboolean
-vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GError **error)
+vimg_writing_begin(VimgLease *lease, const char *uuid, const char *name, GPtrArray **names,
+                   GError **error)
 {
     g_autoptr(GError) local = NULL;
     g_autofree char *other = NULL;
     guint round;
     int result;
 
-    result = vimg_sign_try(lease, uuid, VIMG_SIGN_WRITING, &other);
+    result = vimg_sign_try(lease, uuid, VIMG_SIGN_WRITING, names, &other);
     /* of two that come at once both may see the other */
     for (round = 1; result == EBUSY && round < MAX_ROUNDS; round++) {
         g_free(other);
         vimg_sign_pause(lease->store);
-        result = vimg_sign_try(lease, uuid, VIMG_SIGN_WRITING, &other);
+        result = vimg_sign_try(lease, uuid, VIMG_SIGN_WRITING, names, &other);
     }
     if (result == EBUSY)
         return throw_busy(lease->store, other, error);

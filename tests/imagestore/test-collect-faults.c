@@ -100,7 +100,7 @@ assert_partial(VimgSliceStore *store)
     index = vimg_index_decode(content->data, content->size, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(vimg_index_count(index), >=, 4);
-    vimg_publish_check(store, index, NULL, &allocation, &error);
+    vimg_publish_check(store, index, NULL, &allocation, NULL, &error);
     g_assert_no_error(error);
 }
 
