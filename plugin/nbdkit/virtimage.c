@@ -1,9 +1,10 @@
 /*
  * virtimage.c: an image of virtimaged as nbdkit serves it
  *
- * Started by virtimaged with two descriptors: a socket that listens, which is nbdkit's, and a link
- * to ask for the bytes of one image.  It opens nothing, knows no name and no path, and ends when
- * the daemon closes the link, or when its clients have left and none has come for a while.
+ * Started by virtimaged with three descriptors: a socket that listens, which is nbdkit's, a link to
+ * ask for the bytes of one image, and a file to keep them in.  It opens nothing, knows no name and
+ * no path, and ends when the daemon closes the link, or when its clients have left and none has
+ * come for a while.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -11,6 +12,7 @@
 
 #include <errno.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define NBDKIT_API_VERSION 2
@@ -26,6 +28,7 @@
 static const guint8 no_hash[VIMG_EXPORTER_HASH_SIZE]; /* the link knows which */
 static VimgExporterLink *image;
 static VimgExporterInfo info;
+static VimgNbdMap *map;
 static VimgNbdCache *cache;
 
 static VimgMutex clients_lock = VIMG_MUTEX_INIT;
@@ -101,6 +104,7 @@ static int
 virtimage_after_fork(void)
 {
     g_autoptr(GError) error = NULL;
+    struct rlimit room;
 
     prctl(PR_SET_DUMPABLE, 0); /* nobody looks into it */
     vimg_cond_init(&clients_changed);
@@ -109,11 +113,13 @@ virtimage_after_fork(void)
         nbdkit_error("%s", error->message);
         return -1;
     }
-    if (vimg_exporter_link_look(image, no_hash, &info) != VIMG_EXPORTER_OK) {
+    if (vimg_exporter_link_look(image, no_hash, &info) != VIMG_EXPORTER_OK ||
+        vimg_nbd_map_load(image, info.size, &map) != VIMG_EXPORTER_OK ||
+        getrlimit(RLIMIT_FSIZE, &room) < 0) {
         nbdkit_error("the image is not there");
         return -1;
     }
-    cache = vimg_nbd_cache_new(image, info.size);
+    cache = vimg_nbd_cache_new(image, map, info.size, VIMG_EXPORTER_NBD_CACHE_FD, room.rlim_cur);
     return 0;
 }
 
@@ -167,15 +173,13 @@ virtimage_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
     guint64 end = offset + count;
 
     for (guint i = 0; offset < end && i < EXTENTS_MAX; i++) {
-        VimgExporterExtent extent;
-        VimgExporterStatus status = vimg_exporter_link_map(image, no_hash, offset, &extent);
+        gboolean zeros;
+        guint64 length = vimg_nbd_map_look(map, offset, info.size - offset, &zeros);
         guint32 type = NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO;
 
-        if (status != VIMG_EXPORTER_OK)
-            return settle(status);
-        if (nbdkit_add_extent(extents, offset, extent.length, extent.zeros ? type : 0) < 0)
+        if (nbdkit_add_extent(extents, offset, length, zeros ? type : 0) < 0)
             return -1;
-        offset += extent.length;
+        offset += length;
         if (flags & NBDKIT_FLAG_REQ_ONE)
             break;
     }

@@ -1,14 +1,15 @@
 /*
  * nbd-server.c: the processes that serve images over NBD, one an image
  *
- * Each is nbdkit with a plugin of ours.  It gets a socket that listens and a link to ask for that
- * image alone, nothing else, and is nobody before it begins.
+ * Each is nbdkit with a plugin of ours.  It gets a socket that listens, a link to ask for that
+ * image alone and a file for what it has read, nothing else, and is nobody before it begins.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +34,7 @@
 #define SERVERS_MAX 64
 #define USER "nobody"
 #define PID_DIGITS 20
+#define CACHE_SHARE 4 /* of what is free, at most one part in so many */
 
 struct _VimgNbdServers {
     const VimgPaths *paths;
@@ -70,6 +73,7 @@ typedef struct {
     gboolean drop;
     uid_t uid;
     gid_t gid;
+    struct rlimit room;                           /* of a file */
     char pid[sizeof("LISTEN_PID=") + PID_DIGITS]; /* of its environment */
 } Child;
 
@@ -96,6 +100,7 @@ static void
 set_up_child(gpointer data)
 {
     const struct rlimit none = {0, 0};
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     Child *child = data;
     char *at = child->pid + strlen(child->pid);
     guint pid = (guint)getpid();
@@ -110,8 +115,27 @@ set_up_child(gpointer data)
     sigprocmask(SIG_SETMASK, &empty, NULL);
     if ((child->drop &&
          (setgroups(0, NULL) < 0 || setgid(child->gid) < 0 || setuid(child->uid) < 0)) ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+        setrlimit(RLIMIT_FSIZE, &child->room) < 0 || sigaction(SIGXFSZ, &ignore, NULL) < 0)
         _exit(1);
+}
+
+/* A file without a name, and how large it may become. */
+static int
+open_cache(const VimgNbdServers *servers, struct rlimit *room, GError **error)
+{
+    g_autofree char *path = g_build_filename(servers->paths->state_dir, "nbd-XXXXXX", NULL);
+    vimg_autofd int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
+    guint64 most = servers->config->nbd_cache;
+    struct statvfs space;
+
+    if (fd < 0 || unlink(path) < 0 || fstatvfs(fd, &space) < 0) {
+        vimg_throw_errno(error, _("cannot create '%s'"), path);
+        return -1;
+    }
+    most = MIN(most, (guint64)space.f_bavail * space.f_frsize / CACHE_SHARE);
+    *room = (struct rlimit){most, most};
+    return vimg_steal_fd(&fd);
 }
 
 /* What the thread that starts processes is to do. */
@@ -132,10 +156,12 @@ spawn_process(Spawn *spawn, GError **error)
                                 NULL};
     Child child = {.pid = "LISTEN_PID="};
     const char *const environment[] = {"LISTEN_FDS=1", child.pid, NULL};
-    const int from[] = {spawn->listen_fd, spawn->link_fd};
-    const int to[] = {VIMG_EXPORTER_NBD_LISTEN_FD, VIMG_EXPORTER_NBD_LINK_FD};
+    vimg_autofd int cache_fd = open_cache(spawn->servers, &child.room, error);
+    const int from[] = {spawn->listen_fd, spawn->link_fd, cache_fd};
+    const int to[] = {VIMG_EXPORTER_NBD_LISTEN_FD, VIMG_EXPORTER_NBD_LINK_FD,
+                      VIMG_EXPORTER_NBD_CACHE_FD};
 
-    return choose_user(spawn->servers, &child, error) &&
+    return cache_fd >= 0 && choose_user(spawn->servers, &child, error) &&
            g_spawn_async_with_pipes_and_fds(
                "/", argv, environment, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL,
                set_up_child, &child, -1, -1, -1, from, to, G_N_ELEMENTS(from), &spawn->pid, NULL,

@@ -38,6 +38,7 @@ check_numbers(const VimgDaemonConfig *config)
     g_assert_cmpuint(config->import_timeout, ==, fallback->import_timeout);
     g_assert_cmpuint(config->import_ratio, ==, fallback->import_ratio);
     g_assert_cmpuint(config->import_max_size, ==, fallback->import_max_size);
+    g_assert_cmpuint(config->nbd_cache, ==, fallback->nbd_cache);
     g_assert_cmpuint(config->export_connections, ==, fallback->export_connections);
     g_assert_cmpuint(config->export_rate, ==, fallback->export_rate);
     g_assert_cmpuint(config->export_timeout, ==, fallback->export_timeout);
