@@ -87,7 +87,7 @@ test_every_key(void)
     g_autoptr(VimgDaemonConfig) config = vimg_daemon_config_parse("default", active, &error);
 
     g_assert_no_error(error);
-    g_assert_cmpuint(keys, ==, 35);
+    g_assert_cmpuint(keys, ==, 36);
     check_numbers(config);
     g_assert_cmpstr(config->socket_group, ==, "libvirt");
     g_assert_cmpstr(config->host_uri, ==, "qemu:///system");
