@@ -23,12 +23,12 @@
 
 typedef struct {
     guint64 number;
-    guint users; /* threads; the rest does not change once it is ready */
+    guint users; /* threads */
     gboolean ready;
-    VimgExporterStatus status;
-    guint64 slot; /* where it lies in the file; NO_SLOT: nowhere */
-    guint8 *data; /* NULL: it lies in the file, or could not be read */
-    GList link;   /* in the order of their use */
+    VimgExporterStatus status; /* once it is ready */
+    guint8 *data;              /* once it is ready, until nobody uses it; NULL: it is in the file */
+    guint64 slot;              /* where; NO_SLOT: nowhere, or not yet */
+    GList link;                /* in the order of their use */
 } Block;
 
 /* What a thread reads, on its stack: blocks from @next, which it has not read yet, to @last. */
@@ -138,11 +138,19 @@ is_coming(VimgNbdCache *cache, guint64 number)
     return FALSE;
 }
 
+static gboolean
+is_ready(VimgNbdCache *cache, guint64 number)
+{
+    const Block *block = find(cache, number);
+
+    return block && block->ready;
+}
+
 /* For threads that read what is before it, which wait for nobody who waits for this. */
 static void
 wait_for_before(VimgNbdCache *cache, guint64 number)
 {
-    while (number > 0 && is_coming(cache, number - 1))
+    while (number > 0 && is_coming(cache, number - 1) && !is_ready(cache, number - 1))
         vimg_cond_wait(&cache->changed, &cache->lock);
 }
 
@@ -150,9 +158,12 @@ wait_for_before(VimgNbdCache *cache, guint64 number)
 static void
 leave(VimgNbdCache *cache, Block *block)
 {
-    if (--block->users == 0 && block->slot == NO_SLOT) {
-        forget(cache, block);
-        return;
+    if (--block->users == 0) {
+        g_clear_pointer(&block->data, g_free);
+        if (block->slot == NO_SLOT) {
+            forget(cache, block);
+            return;
+        }
     }
     g_queue_unlink(&cache->order, &block->link);
     g_queue_push_tail_link(&cache->order, &block->link);
@@ -180,8 +191,8 @@ fetch(VimgNbdCache *cache, guint64 start, guint8 *data, gsize length)
 }
 
 /* Into the file.  Where that can grow no more, the slots that it has must do. */
-static gboolean
-keep(VimgNbdCache *cache, Block *block, const guint8 *data, gsize length)
+static void
+keep(VimgNbdCache *cache, Block *block, gsize length)
 {
     guint64 slot;
     gboolean kept;
@@ -189,35 +200,45 @@ keep(VimgNbdCache *cache, Block *block, const guint8 *data, gsize length)
     vimg_mutex_lock(&cache->lock);
     slot = take_slot(cache);
     vimg_mutex_unlock(&cache->lock);
-    kept = slot != NO_SLOT && vimg_pwrite_all(cache->fd, data, length, slot * BLOCK) == 0;
+    kept = slot != NO_SLOT && vimg_pwrite_all(cache->fd, block->data, length, slot * BLOCK) == 0;
     VIMG_LOCK_GUARD(&cache->lock);
     if (kept)
         block->slot = slot;
     else if (slot != NO_SLOT)
         cache->slots = cache->used;
-    return kept;
 }
 
-/* Under lock, which it leaves meanwhile. */
+/* Others go on as soon as it has come. */
 static void
 load(VimgNbdCache *cache, Block *block)
 {
     guint64 start = block->number * BLOCK;
     gsize length = (gsize)MIN(BLOCK, cache->size - start);
-    g_autofree guint8 *data = g_malloc(length);
-    VimgExporterStatus status;
-    gboolean kept;
+    guint8 *data = g_malloc(length);
+    VimgExporterStatus status = fetch(cache, start, data, length);
 
-    wait_for_before(cache, block->number);
-    vimg_mutex_unlock(&cache->lock);
-    status = fetch(cache, start, data, length);
-    kept = status == VIMG_EXPORTER_OK && keep(cache, block, data, length);
     vimg_mutex_lock(&cache->lock);
-    if (status == VIMG_EXPORTER_OK && !kept)
-        block->data = g_steal_pointer(&data);
+    block->data = data;
     block->status = status;
     block->ready = TRUE;
     vimg_cond_broadcast(&cache->changed);
+    vimg_mutex_unlock(&cache->lock);
+    if (status == VIMG_EXPORTER_OK)
+        keep(cache, block, length);
+}
+
+/* Waits until it is ready.  Returns: NULL: nobody loads it yet. */
+static Block *
+use_loaded(VimgNbdCache *cache, guint64 number)
+{
+    Block *block = find(cache, number);
+
+    if (!block)
+        return NULL;
+    block->users++;
+    while (!block->ready)
+        vimg_cond_wait(&cache->changed, &cache->lock);
+    return block;
 }
 
 /* Returns: one that is ready, used until leave() */
@@ -226,16 +247,16 @@ use(VimgNbdCache *cache, guint64 number)
 {
     Block *block;
 
-    VIMG_LOCK_GUARD(&cache->lock);
-    block = find(cache, number);
+    vimg_mutex_lock(&cache->lock);
+    block = use_loaded(cache, number);
     if (block) {
-        block->users++;
-        while (!block->ready)
-            vimg_cond_wait(&cache->changed, &cache->lock);
+        vimg_mutex_unlock(&cache->lock);
         return block;
     }
     block = add(cache, number);
     block->users++;
+    wait_for_before(cache, number);
+    vimg_mutex_unlock(&cache->lock);
     load(cache, block);
     return block;
 }

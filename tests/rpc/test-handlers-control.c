@@ -138,7 +138,7 @@ test_case(gconstpointer data)
 static const char *const rights[] = {
     NULL,  "wpl", "wpl", "wp", "wp",  "wp",  "m",   "mw", "m", "m",   "m",
     "wpl", "wpl", "wp",  "wp", "wp",  "m",   "wp",  "wp", "w", "wpl", "wpl",
-    "m",   "m",   NULL,  "wp", "wpl", "wpl", "wpl", "m",  "w",
+    "m",   "m",   NULL,  "wp", "wpl", "wpl", "wpl", "m",  "w", "wpl", "w",
 };
 
 static void
