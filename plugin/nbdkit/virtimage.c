@@ -3,14 +3,14 @@
  *
  * Started by virtimaged with three descriptors: a socket that listens, which is nbdkit's, a link to
  * ask for the bytes of one image, and a file to keep them in.  It opens nothing, knows no name and
- * no path, and ends when the daemon closes the link, or when its clients have left and none has
- * come for a while.
+ * no path, and ends when the daemon closes the link, or when it has had no client for a while.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -22,8 +22,7 @@
 #include "util/thread.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
-#define LINGER (3 * G_USEC_PER_SEC) /* so that commands that follow each other find it */
-#define EXTENTS_MAX 4096            /* in one answer */
+#define EXTENTS_MAX 4096 /* in one answer */
 
 static const guint8 no_hash[VIMG_EXPORTER_HASH_SIZE]; /* the link knows which */
 static VimgExporterLink *image;
@@ -34,7 +33,7 @@ static VimgNbdCache *cache;
 static VimgMutex clients_lock = VIMG_MUTEX_INIT;
 static VimgCond clients_changed;
 static guint clients; /* under lock */
-static gboolean came; /* under lock: any of them, ever */
+static unsigned wait_seconds = 60;
 
 /* ---- clients ------------------------------------------------------------------------------ */
 
@@ -43,7 +42,6 @@ count_clients(guint more)
 {
     VIMG_LOCK_GUARD(&clients_lock);
     clients += more;
-    came = TRUE;
     vimg_cond_broadcast(&clients_changed);
 }
 
@@ -60,16 +58,16 @@ virtimage_close(void *handle)
     count_clients(-1U);
 }
 
-/* Returns: whether nobody has come back */
+/* Returns: whether nobody has come */
 static gboolean
 wait_until_alone(void)
 {
     gint64 deadline;
 
     VIMG_LOCK_GUARD(&clients_lock);
-    while (!came || clients > 0)
+    while (clients > 0)
         vimg_cond_wait(&clients_changed, &clients_lock);
-    deadline = g_get_monotonic_time() + LINGER;
+    deadline = g_get_monotonic_time() + wait_seconds * G_USEC_PER_SEC;
     while (clients == 0) {
         if (!vimg_cond_wait_until(&clients_changed, &clients_lock, deadline))
             return clients == 0;
@@ -86,6 +84,15 @@ end_with_the_last(gpointer unused)
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
+
+static int
+virtimage_config(const char *key, const char *value)
+{
+    if (strcmp(key, "wait") == 0)
+        return nbdkit_parse_unsigned(key, value, &wait_seconds);
+    nbdkit_error("unknown parameter '%s'", key);
+    return -1;
+}
 
 static int
 virtimage_get_ready(void)
@@ -189,6 +196,7 @@ virtimage_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
 static struct nbdkit_plugin plugin = {
     .name = "virtimage",
     .version = VIMG_VERSION,
+    .config = virtimage_config,
     .get_ready = virtimage_get_ready,
     .after_fork = virtimage_after_fork,
     .open = virtimage_open,

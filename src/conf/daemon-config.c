@@ -94,6 +94,7 @@ static const Key keys[] = {
     {"import_ratio", KEY_UINT, AT(import_ratio), 1000, 1, 1000000},
     {"import_max_size", KEY_UINT64, AT(import_max_size), 17592186044416, 1048576, G_MAXINT64},
     {"nbd_cache", KEY_UINT64, AT(nbd_cache), G_GUINT64_CONSTANT(4294967296), 0, G_MAXINT64},
+    {"nbd_wait", KEY_UINT, AT(nbd_wait), 60, 1, 86400},
     {.name = "export_listen",
      .type = KEY_STRING,
      .offset = AT(export_listen),
