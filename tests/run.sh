@@ -36,7 +36,8 @@ declare -A packages=(
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
         at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick"
-    [stock]="$drive libvirt-daemon python3-libvirt"
+    [stock]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
+        binutils guestfish linux-image-amd64"
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
@@ -231,6 +232,7 @@ suite_clients() {
 suite_stock() {
     build gcc
     integration test_stock
+    integration test_nbd_boot
 }
 
 suite_crash() {

@@ -1,16 +1,18 @@
 /*
  * virtimage.c: an image of virtimaged as nbdkit serves it
  *
- * Started by virtimaged with two descriptors: a socket that listens, which is nbdkit's, and a link
- * to ask for the bytes of one image.  It opens nothing, knows no name and no path, and ends when
- * the daemon closes the link, or when its clients have left and none has come for a while.
+ * Started by virtimaged with three descriptors: a socket that listens, which is nbdkit's, a link to
+ * ask for the bytes of one image, and a file to keep them in.  It opens nothing, knows no name and
+ * no path, and ends when the daemon closes the link, or when it has had no client for a while.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define NBDKIT_API_VERSION 2
@@ -20,18 +22,18 @@
 #include "util/thread.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
-#define LINGER (3 * G_USEC_PER_SEC) /* so that commands that follow each other find it */
-#define EXTENTS_MAX 4096            /* in one answer */
+#define EXTENTS_MAX 4096 /* in one answer */
 
 static const guint8 no_hash[VIMG_EXPORTER_HASH_SIZE]; /* the link knows which */
 static VimgExporterLink *image;
 static VimgExporterInfo info;
+static VimgNbdMap *map;
 static VimgNbdCache *cache;
 
 static VimgMutex clients_lock = VIMG_MUTEX_INIT;
 static VimgCond clients_changed;
 static guint clients; /* under lock */
-static gboolean came; /* under lock: any of them, ever */
+static unsigned wait_seconds = 60;
 
 /* ---- clients ------------------------------------------------------------------------------ */
 
@@ -40,7 +42,6 @@ count_clients(guint more)
 {
     VIMG_LOCK_GUARD(&clients_lock);
     clients += more;
-    came = TRUE;
     vimg_cond_broadcast(&clients_changed);
 }
 
@@ -57,16 +58,16 @@ virtimage_close(void *handle)
     count_clients(-1U);
 }
 
-/* Returns: whether nobody has come back */
+/* Returns: whether nobody has come */
 static gboolean
 wait_until_alone(void)
 {
     gint64 deadline;
 
     VIMG_LOCK_GUARD(&clients_lock);
-    while (!came || clients > 0)
+    while (clients > 0)
         vimg_cond_wait(&clients_changed, &clients_lock);
-    deadline = g_get_monotonic_time() + LINGER;
+    deadline = g_get_monotonic_time() + wait_seconds * G_USEC_PER_SEC;
     while (clients == 0) {
         if (!vimg_cond_wait_until(&clients_changed, &clients_lock, deadline))
             return clients == 0;
@@ -85,6 +86,15 @@ end_with_the_last(gpointer unused)
 /* ---- life --------------------------------------------------------------------------------- */
 
 static int
+virtimage_config(const char *key, const char *value)
+{
+    if (strcmp(key, "wait") == 0)
+        return nbdkit_parse_unsigned(key, value, &wait_seconds);
+    nbdkit_error("unknown parameter '%s'", key);
+    return -1;
+}
+
+static int
 virtimage_get_ready(void)
 {
     int type = 0;
@@ -101,6 +111,7 @@ static int
 virtimage_after_fork(void)
 {
     g_autoptr(GError) error = NULL;
+    struct rlimit room;
 
     prctl(PR_SET_DUMPABLE, 0); /* nobody looks into it */
     vimg_cond_init(&clients_changed);
@@ -109,11 +120,13 @@ virtimage_after_fork(void)
         nbdkit_error("%s", error->message);
         return -1;
     }
-    if (vimg_exporter_link_look(image, no_hash, &info) != VIMG_EXPORTER_OK) {
+    if (vimg_exporter_link_look(image, no_hash, &info) != VIMG_EXPORTER_OK ||
+        vimg_nbd_map_load(image, info.size, &map) != VIMG_EXPORTER_OK ||
+        getrlimit(RLIMIT_FSIZE, &room) < 0) {
         nbdkit_error("the image is not there");
         return -1;
     }
-    cache = vimg_nbd_cache_new(image, info.size);
+    cache = vimg_nbd_cache_new(image, map, info.size, VIMG_EXPORTER_NBD_CACHE_FD, room.rlim_cur);
     return 0;
 }
 
@@ -167,15 +180,13 @@ virtimage_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
     guint64 end = offset + count;
 
     for (guint i = 0; offset < end && i < EXTENTS_MAX; i++) {
-        VimgExporterExtent extent;
-        VimgExporterStatus status = vimg_exporter_link_map(image, no_hash, offset, &extent);
+        gboolean zeros;
+        guint64 length = vimg_nbd_map_look(map, offset, info.size - offset, &zeros);
         guint32 type = NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO;
 
-        if (status != VIMG_EXPORTER_OK)
-            return settle(status);
-        if (nbdkit_add_extent(extents, offset, extent.length, extent.zeros ? type : 0) < 0)
+        if (nbdkit_add_extent(extents, offset, length, zeros ? type : 0) < 0)
             return -1;
-        offset += extent.length;
+        offset += length;
         if (flags & NBDKIT_FLAG_REQ_ONE)
             break;
     }
@@ -185,6 +196,7 @@ virtimage_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
 static struct nbdkit_plugin plugin = {
     .name = "virtimage",
     .version = VIMG_VERSION,
+    .config = virtimage_config,
     .get_ready = virtimage_get_ready,
     .after_fork = virtimage_after_fork,
     .open = virtimage_open,

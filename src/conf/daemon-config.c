@@ -93,6 +93,8 @@ static const Key keys[] = {
     {"import_timeout", KEY_UINT, AT(import_timeout), 60, 1, 86400},
     {"import_ratio", KEY_UINT, AT(import_ratio), 1000, 1, 1000000},
     {"import_max_size", KEY_UINT64, AT(import_max_size), 17592186044416, 1048576, G_MAXINT64},
+    {"nbd_cache", KEY_UINT64, AT(nbd_cache), G_GUINT64_CONSTANT(4294967296), 0, G_MAXINT64},
+    {"nbd_wait", KEY_UINT, AT(nbd_wait), 60, 1, 86400},
     {.name = "export_listen",
      .type = KEY_STRING,
      .offset = AT(export_listen),

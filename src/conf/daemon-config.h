@@ -38,6 +38,8 @@ typedef struct {
     guint import_timeout;       /* 60 s without a byte until it is tried again */
     guint import_ratio;         /* 1000 bytes that are not zeros, at most, of a packed one */
     guint64 import_max_size;    /* 17592186044416 bytes, of an image */
+    guint64 nbd_cache;          /* 4294967296 bytes on disk of an image served over NBD, at most */
+    guint nbd_wait;             /* 60 s that its server waits for clients */
     char *export_listen;        /* "ADDRESS:PORT"; NULL: exports are not served */
     char *export_url;           /* below which they are; NULL: where it listens */
     char *export_tls_cert;      /* PEM files; NULL: no TLS */

@@ -159,22 +159,29 @@ read_piece(VimgExportLink *link, const VimgExporterQuestion *question, Answer *o
     out->size = extent.data ? (gsize)extent.length : 0;
 }
 
+/* To the end, or as many as an answer has. */
 static void
 map(VimgExportLink *link, const VimgExporterQuestion *question, Answer *out)
 {
+    g_autoptr(GArray) said = g_array_new(FALSE, FALSE, sizeof(VimgExporterExtent));
     g_autoptr(GError) error = NULL;
+    guint64 offset = question->offset;
     VimgExportExtent extent;
-    VimgExporterExtent said = {0};
 
-    if (!vimg_model_export_map(link->model, question->hash, question->offset, &extent, &error)) {
+    while (said->len < VIMG_EXPORTER_EXTENTS_MAX &&
+           vimg_model_export_map(link->model, question->hash, offset, &extent, &error)) {
+        VimgExporterExtent next = {.length = extent.length, .zeros = extent.zeros != 0};
+
+        g_array_append_val(said, next);
+        offset += extent.length;
+    }
+    if (said->len == 0) {
         out->head.status = status_of(error);
         return;
     }
-    said.length = extent.length;
-    said.zeros = extent.zeros != 0;
-    out->data = vimg_buffer_new(sizeof(said));
-    memcpy(out->data->data, &said, sizeof(said));
-    out->head.length = out->size = sizeof(said);
+    out->head.length = out->size = said->len * sizeof(VimgExporterExtent);
+    out->data = vimg_buffer_new(out->size);
+    memcpy(out->data->data, said->data, out->size);
 }
 
 static void

@@ -1,21 +1,23 @@
 /*
  * nbd-server.c: the processes that serve images over NBD, one an image
  *
- * Each is nbdkit with a plugin of ours.  It gets a socket that listens and a link to ask for that
- * image alone, nothing else, and is nobody before it begins.
+ * Each is nbdkit with a plugin of ours.  It gets a socket that listens, a link to ask for that
+ * image alone and a file for what it has read, nothing else, and is nobody before it begins.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
 #include <errno.h>
-#include <grp.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,16 +30,18 @@
 #include "util/log.h"
 #include "util/thread.h"
 
-#define WORKERS 8
+#define WORKERS 4 /* of each: storage that hangs stops its own images alone */
+#define ENDERS 8
 #define SERVERS_MAX 64
 #define USER "nobody"
 #define PID_DIGITS 20
+#define CACHE_SHARE 4 /* of what is free, at most one part in so many */
 
 struct _VimgNbdServers {
     const VimgPaths *paths;
     const VimgDaemonConfig *config;
     VimgModel *model;
-    VimgWorkers *workers;
+    VimgWorkers *enders;
     VimgWorkers *spawner; /* one thread: nbdkit ends with the thread that has started it */
 
     VimgMutex lock;
@@ -51,14 +55,19 @@ typedef struct {
     VimgNbdServers *servers;
     char *id;
     GPid pid;
+    int pid_fd;
     guint watch;          /* under lock */
     VimgExportLink *link; /* under lock; NULL: it is stopped */
+    VimgWorkers *workers;
 } Server;
 
 static void
 server_free(Server *server)
 {
     vimg_export_link_close(server->link);
+    vimg_workers_free(server->workers);
+    if (server->pid_fd >= 0)
+        close(server->pid_fd);
     g_free(server->id);
     g_free(server);
 }
@@ -67,27 +76,28 @@ server_free(Server *server)
 
 /* What the child needs to know beforehand, since it may ask for nothing. */
 typedef struct {
-    gboolean drop;
-    uid_t uid;
-    gid_t gid;
+    struct rlimit room;                           /* of a file */
     char pid[sizeof("LISTEN_PID=") + PID_DIGITS]; /* of its environment */
 } Child;
 
+/*
+ * nbdkit becomes somebody else itself: what has done so cannot be looked into by others of that
+ * user, as what is executed by them can.  Both are (transfer full), NULL if it stays who it is.
+ */
 static gboolean
-choose_user(const VimgNbdServers *servers, Child *child, GError **error)
+choose_user(const VimgNbdServers *servers, char **out_user, char **out_group, GError **error)
 {
     const char *name = servers->config->export_user ? servers->config->export_user : USER;
     g_autofree char *buffer = g_malloc(65536);
     struct passwd entry, *user = NULL;
 
-    child->drop = geteuid() == 0;
-    if (!child->drop)
+    if (geteuid() != 0)
         return TRUE;
     errno = getpwnam_r(name, &entry, buffer, 65536, &user);
     if (!user)
         return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED, _("there is no user '%s'"), name);
-    child->uid = user->pw_uid;
-    child->gid = user->pw_gid;
+    *out_user = g_strdup_printf("--user=%u", user->pw_uid);
+    *out_group = g_strdup_printf("--group=%u", user->pw_gid);
     return TRUE;
 }
 
@@ -96,6 +106,7 @@ static void
 set_up_child(gpointer data)
 {
     const struct rlimit none = {0, 0};
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     Child *child = data;
     char *at = child->pid + strlen(child->pid);
     guint pid = (guint)getpid();
@@ -108,10 +119,27 @@ set_up_child(gpointer data)
         *at++ = (char)('0' + pid / unit % 10);
     sigemptyset(&empty);
     sigprocmask(SIG_SETMASK, &empty, NULL);
-    if ((child->drop &&
-         (setgroups(0, NULL) < 0 || setgid(child->gid) < 0 || setuid(child->uid) < 0)) ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+        setrlimit(RLIMIT_FSIZE, &child->room) < 0 || sigaction(SIGXFSZ, &ignore, NULL) < 0)
         _exit(1);
+}
+
+/* A file without a name, and how large it may become. */
+static int
+open_cache(const VimgNbdServers *servers, struct rlimit *room, GError **error)
+{
+    g_autofree char *path = g_build_filename(servers->paths->state_dir, "nbd-XXXXXX", NULL);
+    vimg_autofd int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
+    guint64 most = servers->config->nbd_cache;
+    struct statvfs space;
+
+    if (fd < 0 || unlink(path) < 0 || fstatvfs(fd, &space) < 0) {
+        vimg_throw_errno(error, _("cannot create '%s'"), path);
+        return -1;
+    }
+    most = MIN(most, (guint64)space.f_bavail * space.f_frsize / CACHE_SHARE);
+    *room = (struct rlimit){most, most};
+    return vimg_steal_fd(&fd);
 }
 
 /* What the thread that starts processes is to do. */
@@ -128,18 +156,32 @@ static gboolean
 spawn_process(Spawn *spawn, GError **error)
 {
     const VimgPaths *paths = spawn->servers->paths;
-    const char *const argv[] = {paths->nbd_program, "--foreground", "--readonly", paths->nbd_plugin,
-                                NULL};
     Child child = {.pid = "LISTEN_PID="};
     const char *const environment[] = {"LISTEN_FDS=1", child.pid, NULL};
-    const int from[] = {spawn->listen_fd, spawn->link_fd};
-    const int to[] = {VIMG_EXPORTER_NBD_LISTEN_FD, VIMG_EXPORTER_NBD_LINK_FD};
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_autofree char *user = NULL, *group = NULL;
+    g_autofree char *wait = g_strdup_printf("wait=%u", spawn->servers->config->nbd_wait);
+    vimg_autofd int cache_fd = open_cache(spawn->servers, &child.room, error);
+    const int from[] = {spawn->listen_fd, spawn->link_fd, cache_fd};
+    const int to[] = {VIMG_EXPORTER_NBD_LISTEN_FD, VIMG_EXPORTER_NBD_LINK_FD,
+                      VIMG_EXPORTER_NBD_CACHE_FD};
 
-    return choose_user(spawn->servers, &child, error) &&
-           g_spawn_async_with_pipes_and_fds(
-               "/", argv, environment, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL,
-               set_up_child, &child, -1, -1, -1, from, to, G_N_ELEMENTS(from), &spawn->pid, NULL,
-               NULL, NULL, error);
+    if (cache_fd < 0 || !choose_user(spawn->servers, &user, &group, error))
+        return FALSE;
+    g_ptr_array_add(argv, paths->nbd_program);
+    g_ptr_array_add(argv, (gpointer) "--foreground");
+    g_ptr_array_add(argv, (gpointer) "--readonly");
+    if (user) {
+        g_ptr_array_add(argv, user);
+        g_ptr_array_add(argv, group);
+    }
+    g_ptr_array_add(argv, paths->nbd_plugin);
+    g_ptr_array_add(argv, wait);
+    g_ptr_array_add(argv, NULL);
+    return g_spawn_async_with_pipes_and_fds(
+        "/", (const char *const *)argv->pdata, environment,
+        G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, set_up_child, &child, -1, -1, -1,
+        from, to, G_N_ELEMENTS(from), &spawn->pid, NULL, NULL, NULL, error);
 }
 
 static void
@@ -170,7 +212,7 @@ spawn(VimgNbdServers *servers, int listen_fd, int link_fd, GPid *pid, GError **e
     return task.pid != 0;
 }
 
-/* In a worker, since what was read is closed. */
+/* In a worker, since what was read is closed, which may wait for a storage. */
 static void
 finish(gpointer data)
 {
@@ -194,40 +236,45 @@ on_end(GPid pid, gint status, gpointer data)
     vimg_mutex_lock(&servers->lock);
     g_hash_table_remove(servers->by_id, server->id);
     vimg_mutex_unlock(&servers->lock);
-    vimg_workers_push(servers->workers, finish, server);
+    vimg_workers_push(servers->enders, finish, server);
+}
+
+/* The link to ask on, whose other end is *@theirs. */
+static gboolean
+open_link(Server *server, const guint8 *hash, int *theirs, GError **error)
+{
+    VimgNbdServers *servers = server->servers;
+    int pair[2];
+
+    server->workers = vimg_workers_new("vimg-nbd", WORKERS, error);
+    if (!server->workers)
+        return FALSE;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return vimg_throw_errno(error, _("cannot start '%s'"), servers->paths->nbd_program);
+    *theirs = pair[1];
+    server->link = vimg_export_link_new(pair[0], servers->model, server->workers, hash, error);
+    return server->link != NULL;
 }
 
 static gboolean
 start_process(VimgNbdServers *servers, const char *id, const guint8 *hash, int listen_fd,
               GError **error)
 {
-    vimg_autofd int ours = -1;
+    Server *server = g_new0(Server, 1);
     vimg_autofd int theirs = -1;
-    int pair[2];
-    VimgExportLink *link;
-    Server *server;
-    GPid pid;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return vimg_throw_errno(error, _("cannot start '%s'"), servers->paths->nbd_program);
-    ours = pair[0];
-    theirs = pair[1];
-    link =
-        vimg_export_link_new(vimg_steal_fd(&ours), servers->model, servers->workers, hash, error);
-    if (!link)
-        return FALSE;
-    if (!spawn(servers, listen_fd, theirs, &pid, error)) {
-        vimg_export_link_close(link);
-        return FALSE;
-    }
-    server = g_new0(Server, 1);
     server->servers = servers;
     server->id = g_strdup(id);
-    server->pid = pid;
-    server->link = link;
+    server->pid_fd = -1;
+    if (!open_link(server, hash, &theirs, error) ||
+        !spawn(servers, listen_fd, theirs, &server->pid, error)) {
+        server_free(server);
+        return FALSE;
+    }
+    server->pid_fd = pidfd_open(server->pid, 0);
     VIMG_LOCK_GUARD(&servers->lock);
     g_hash_table_insert(servers->by_id, server->id, server);
-    server->watch = g_child_watch_add(pid, on_end, server);
+    server->watch = g_child_watch_add(server->pid, on_end, server);
     return TRUE;
 }
 
@@ -265,7 +312,7 @@ start(const char *id, const guint8 *hash, uid_t uid, gpointer data, GError **err
     return ok ? g_steal_pointer(&path) : NULL;
 }
 
-/* Without a link it has nothing to serve, and ends. */
+/* Without a link it has nothing to serve, and ends; one that was taken over does not. */
 static void
 stop(const char *id, gpointer data)
 {
@@ -275,8 +322,10 @@ stop(const char *id, gpointer data)
 
     vimg_mutex_lock(&servers->lock);
     server = g_hash_table_lookup(servers->by_id, id);
-    if (server)
+    if (server) {
         link = g_steal_pointer(&server->link);
+        pidfd_send_signal(server->pid_fd, SIGKILL, NULL, 0);
+    }
     vimg_mutex_unlock(&servers->lock);
     vimg_export_link_close(link);
 }
@@ -300,8 +349,8 @@ vimg_nbd_servers_new(const VimgPaths *paths, const VimgDaemonConfig *config, Vim
     servers->by_id = g_hash_table_new(g_str_hash, g_str_equal);
     vimg_mutex_init(&servers->lock);
     vimg_cond_init(&servers->spawned);
-    servers->workers = vimg_workers_new("vimg-nbd", WORKERS, error);
-    servers->spawner = servers->workers ? vimg_workers_new("vimg-spawn", 1, error) : NULL;
+    servers->enders = vimg_workers_new("vimg-nbd-end", ENDERS, error);
+    servers->spawner = servers->enders ? vimg_workers_new("vimg-spawn", 1, error) : NULL;
     if (!servers->spawner) {
         vimg_nbd_servers_free(servers);
         return NULL;
@@ -335,7 +384,7 @@ vimg_nbd_servers_free(VimgNbdServers *servers)
         end_server(value);
     }
     g_hash_table_unref(servers->by_id);
-    vimg_workers_free(servers->workers);
+    vimg_workers_free(servers->enders);
     vimg_workers_free(servers->spawner);
     vimg_cond_clear(&servers->spawned);
     vimg_mutex_clear(&servers->lock);

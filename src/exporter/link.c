@@ -157,17 +157,22 @@ vimg_exporter_link_look(VimgExporterLink *link, const guint8 *hash, VimgExporter
 
 VimgExporterStatus
 vimg_exporter_link_map(VimgExporterLink *link, const guint8 *hash, guint64 offset,
-                       VimgExporterExtent *out)
+                       VimgExporterExtent *out, guint *n)
 {
-    Waiter waiter = {.out = out, .room = sizeof(*out)};
+    Waiter waiter = {.out = out, .room = VIMG_EXPORTER_EXTENTS_MAX * sizeof(*out)};
     VimgExporterStatus status;
 
     waiter.question.what = VIMG_EXPORTER_MAP;
     waiter.question.offset = offset;
     status = ask(link, &waiter, hash);
-    if (status == VIMG_EXPORTER_OK &&
-        (waiter.answer.length != sizeof(*out) || out->length == 0 || out->length > G_MAXINT64))
+    *n = (guint)(waiter.answer.length / sizeof(*out));
+    if (status == VIMG_EXPORTER_OK && waiter.answer.length % sizeof(*out) != 0)
         lose();
+    for (guint i = 0; i < *n; i++) {
+        if (out[i].length == 0 || out[i].length > G_MAXINT64 - offset)
+            lose();
+        offset += out[i].length;
+    }
     return status;
 }
 

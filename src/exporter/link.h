@@ -16,8 +16,10 @@ VimgExporterLink *vimg_exporter_link_new(int fd, GError **error);
 /* Each from any thread, which waits for the answer. */
 VimgExporterStatus vimg_exporter_link_look(VimgExporterLink *link, const guint8 *hash,
                                            VimgExporterInfo *out);
+/* @n extents, at least one, of the first bytes behind @offset; @out has room for all that may be.
+ */
 VimgExporterStatus vimg_exporter_link_map(VimgExporterLink *link, const guint8 *hash,
-                                          guint64 offset, VimgExporterExtent *out);
+                                          guint64 offset, VimgExporterExtent *out, guint *n);
 /*
  * Some of @length bytes at @offset: *@got of them, which are in @out, @most at most, unless they
  * are *@zeros.

@@ -8,14 +8,15 @@
  *
  *   LOOK   which export has a token with this SHA-256, and what is it (answered by Info)
  *   READ   bytes of that export, from an offset on
- *   MAP    whether zeros are known to be there, and how far (answered by Extent)
+ *   MAP    where zeros are known to be, from an offset on (answered by Extents that follow each
+ * other)
  *
  * A READ is answered by at least one byte: by as many bytes of data as the server has room for, or
  * by any number of zeros that do not travel.
  *
  * An image that is served over NBD has a server and a link of its own, on which every question is
  * of that image, whatever hash it says; nbdkit listens at the first descriptor behind the standard
- * ones.
+ * ones.  It has an empty file as well, of its own, which may become as large as its limit says.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -29,9 +30,12 @@
 #define VIMG_EXPORTER_LISTEN_FD 4
 #define VIMG_EXPORTER_NBD_LISTEN_FD 3
 #define VIMG_EXPORTER_NBD_LINK_FD 4
+#define VIMG_EXPORTER_NBD_CACHE_FD 5
 
 #define VIMG_EXPORTER_HASH_SIZE 32
 #define VIMG_EXPORTER_PIECE ((gsize)1024 * 1024)
+/* In one answer. */
+#define VIMG_EXPORTER_EXTENTS_MAX 4096
 /* Questions that wait for an answer; beyond, the daemon reads none. */
 #define VIMG_EXPORTER_WAITING_MAX 512
 
@@ -59,7 +63,7 @@ typedef enum {
     VIMG_EXPORTER_N_STATUSES
 } VimgExporterStatus;
 
-/* Behind it, if the status is OK: Info, Extent, or @length bytes unless they are zeros. */
+/* Behind it, if the status is OK: Info, Extents, or @length bytes unless they are zeros. */
 typedef struct {
     guint32 number;
     guint32 status; /* VimgExporterStatus */

@@ -43,6 +43,8 @@ test_defaults(void)
     g_assert_cmpuint(config->import_timeout, ==, 60);
     g_assert_cmpuint(config->import_ratio, ==, 1000);
     g_assert_cmpuint(config->import_max_size, ==, 17592186044416);
+    g_assert_cmpuint(config->nbd_cache, ==, 4294967296);
+    g_assert_cmpuint(config->nbd_wait, ==, 60);
     g_assert_null(config->export_listen);
     g_assert_null(config->export_url);
     g_assert_null(config->export_tls_cert);
@@ -97,6 +99,8 @@ test_full(void)
     g_assert_cmpuint(config->import_timeout, ==, 5);
     g_assert_cmpuint(config->import_ratio, ==, 100);
     g_assert_cmpuint(config->import_max_size, ==, 1073741824);
+    g_assert_cmpuint(config->nbd_cache, ==, 1048576);
+    g_assert_cmpuint(config->nbd_wait, ==, 5);
     g_assert_cmpstr(config->export_listen, ==, "[::1]:8080");
     g_assert_cmpstr(config->export_url, ==, "https://images.example.com/");
     g_assert_cmpstr(config->export_tls_cert, ==, "/etc/cert.pem");

@@ -29,7 +29,7 @@ LARGE = 96 * MIB
 
 
 class NbdCase(ExportCase):
-    config = ""
+    config = "nbd_wait = 3\n"
 
     def tearDown(self):
         for entry in self.served():
@@ -217,6 +217,10 @@ class Life(NbdCase):
             process.wait()
         self.gone()
 
+    def test_no_client(self):
+        self.make()
+        self.gone()
+
     def test_stop(self):
         for command in (["nbd", "stop"], ["export", "revoke"]):
             raw = self.raw("disk.raw", LARGE)
@@ -325,7 +329,7 @@ class Life(NbdCase):
 
 
 class Users(NbdCase):
-    config = 'socket_group = "users"\n'
+    config = 'socket_group = "users"\nnbd_wait = 3\n'
 
     def as_user(self, uid, *args):
         kw = {"user": uid, "group": grp.getgrnam("users").gr_gid, "extra_groups": []}

@@ -5,7 +5,11 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cache.h"
 #include "util/thread.h"
@@ -13,6 +17,7 @@
 #define BLOCK VIMG_EXPORTER_PIECE
 #define SIZE (100 * BLOCK + 513)
 #define HOLE (3 * BLOCK) /* from here on, two blocks of zeros */
+#define SLOTS 64
 #define THREADS 16
 
 static struct {
@@ -22,6 +27,7 @@ static struct {
     guint jumps;       /* reads that did not begin where another had ended */
     guint8 ended[101]; /* blocks behind which somebody has stopped */
     guint failing;     /* so many reads fail */
+    gboolean maps;     /* it knows of the hole */
 } daemon_;
 
 static guint8
@@ -58,17 +64,57 @@ vimg_exporter_link_read(VimgExporterLink *link, const guint8 *hash, guint64 offs
     return VIMG_EXPORTER_OK;
 }
 
+/* Two extents at a time; the last one says more than there is. */
+VimgExporterStatus
+vimg_exporter_link_map(VimgExporterLink *link, const guint8 *hash, guint64 offset,
+                       VimgExporterExtent *out, guint *n)
+{
+    static const VimgExporterExtent all[] = {{HOLE, 0, 0}, {2 * BLOCK, 1, 0}, {SIZE, 0, 0}};
+    static const VimgExporterExtent data = {SIZE, 0, 0};
+
+    if (daemon_.failing > 0)
+        return VIMG_EXPORTER_ENDED;
+    *n = daemon_.maps && offset == 0 ? 2 : 1;
+    memcpy(out, daemon_.maps ? all + (offset == 0 ? 0 : 2) : &data, *n * sizeof(*out));
+    return VIMG_EXPORTER_OK;
+}
+
+static struct {
+    GPtrArray *all; /* none is ever freed */
+    VimgNbdMap *map;
+    int fd;
+} here;
+
+static VimgNbdCache *
+set_up_with(gboolean maps, int fd, guint64 room)
+{
+    if (!here.all)
+        here.all = g_ptr_array_new();
+    memset(&daemon_, 0, sizeof(daemon_));
+    vimg_mutex_init(&daemon_.lock);
+    daemon_.maps = maps;
+    here.fd = fd;
+    g_assert_cmpint(vimg_nbd_map_load(NULL, SIZE, &here.map), ==, VIMG_EXPORTER_OK);
+    g_ptr_array_add(here.all, here.map);
+    g_ptr_array_add(here.all, vimg_nbd_cache_new(NULL, here.map, SIZE, fd, room));
+    return here.all->pdata[here.all->len - 1];
+}
+
+static int
+make_file(void)
+{
+    char path[] = "test-cache-XXXXXX";
+    int fd = mkstemp(path);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(unlink(path), ==, 0);
+    return fd;
+}
+
 static VimgNbdCache *
 set_up(void)
 {
-    static GPtrArray *all; /* none is ever freed */
-
-    if (!all)
-        all = g_ptr_array_new();
-    memset(&daemon_, 0, sizeof(daemon_));
-    vimg_mutex_init(&daemon_.lock);
-    g_ptr_array_add(all, vimg_nbd_cache_new(NULL, SIZE));
-    return all->pdata[all->len - 1];
+    return set_up_with(FALSE, make_file(), SLOTS * BLOCK);
 }
 
 static void
@@ -103,11 +149,15 @@ test_ranges(void)
         {2 * BLOCK + 5, 3 * BLOCK + 1},
         {0, 5 * BLOCK},
     };
-    VimgNbdCache *cache = set_up();
+    const guint64 rooms[] = {0, BLOCK, 2 * BLOCK, 1000 * BLOCK};
 
-    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
-        assert_read(cache, cases[i].offset, cases[i].count);
-    g_assert_cmpint(vimg_nbd_cache_read(cache, NULL, 0, 0), ==, VIMG_EXPORTER_OK);
+    for (gsize n = 0; n < 2 * G_N_ELEMENTS(rooms); n++) {
+        VimgNbdCache *cache = set_up_with(n % 2 == 0, make_file(), rooms[n / 2]);
+
+        for (gsize i = 0; i < 2 * G_N_ELEMENTS(cases); i++)
+            assert_read(cache, cases[i / 2].offset, cases[i / 2].count);
+        g_assert_cmpint(vimg_nbd_cache_read(cache, NULL, 0, 0), ==, VIMG_EXPORTER_OK);
+    }
 }
 
 /* What was read is read once, until too much else was. */
@@ -126,6 +176,69 @@ test_kept(void)
     g_assert_cmpuint(daemon_.reads, ==, 0);
     assert_read(cache, 0, 10);
     g_assert_cmpuint(daemon_.reads, ==, 2);
+}
+
+/* The file is never larger than it may be, whatever was read. */
+static void
+test_bound(void)
+{
+    VimgNbdCache *cache = set_up_with(FALSE, make_file(), 8 * BLOCK + 5);
+    struct stat info;
+
+    for (guint i = 0; i < 3; i++)
+        assert_read(cache, 0, SIZE);
+    g_assert_cmpint(fstat(here.fd, &info), ==, 0);
+    g_assert_cmpint(info.st_size, ==, 8 * BLOCK);
+    daemon_.reads = 0;
+    assert_read(cache, SIZE - 5, 5);
+    g_assert_cmpuint(daemon_.reads, ==, 0);
+}
+
+/* Of a full disk nothing is kept, and all can be read. */
+static void
+test_full(void)
+{
+    VimgNbdCache *cache = set_up_with(FALSE, open("/dev/full", O_RDWR | O_CLOEXEC), 8 * BLOCK);
+
+    for (guint i = 0; i < 2; i++)
+        assert_read(cache, 0, SIZE);
+    g_assert_cmpuint(daemon_.reads, >=, 4 * 98);
+}
+
+/* What is lost of the file is an error, not zeros. */
+static void
+test_lost(void)
+{
+    VimgNbdCache *cache = set_up();
+    guint8 out[10];
+
+    assert_read(cache, 0, BLOCK);
+    g_assert_cmpint(ftruncate(here.fd, 100), ==, 0);
+    assert_read(cache, 0, 100);
+    g_assert_cmpint(vimg_nbd_cache_read(cache, out, sizeof(out), 95), ==, VIMG_EXPORTER_FAILED);
+}
+
+/* Known zeros are not asked for. */
+static void
+test_zeros(void)
+{
+    VimgNbdCache *cache = set_up_with(TRUE, make_file(), SLOTS * BLOCK);
+    gboolean zeros;
+
+    assert_read(cache, HOLE, 2 * BLOCK);
+    assert_read(cache, HOLE + 2 * BLOCK - 1, 1);
+    g_assert_cmpuint(daemon_.reads, ==, 0);
+    assert_read(cache, HOLE - 1, 2);
+    g_assert_cmpuint(daemon_.reads, ==, 2);
+    g_assert_cmpuint(vimg_nbd_map_look(here.map, 0, SIZE, &zeros), ==, HOLE);
+    g_assert_false(zeros);
+    g_assert_cmpuint(vimg_nbd_map_look(here.map, HOLE + 1, SIZE, &zeros), ==, 2 * BLOCK - 1);
+    g_assert_true(zeros);
+    g_assert_cmpuint(vimg_nbd_map_look(here.map, SIZE - 1, 1, &zeros), ==, 1);
+    g_assert_false(zeros);
+    daemon_.failing = 1;
+    g_assert_cmpint(vimg_nbd_map_load(NULL, SIZE, &here.map), ==, VIMG_EXPORTER_ENDED);
+    g_ptr_array_add(here.all, here.map);
 }
 
 static void
@@ -187,6 +300,10 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/nbdkit/cache/ranges", test_ranges);
     g_test_add_func("/nbdkit/cache/kept", test_kept);
+    g_test_add_func("/nbdkit/cache/bound", test_bound);
+    g_test_add_func("/nbdkit/cache/full", test_full);
+    g_test_add_func("/nbdkit/cache/lost", test_lost);
+    g_test_add_func("/nbdkit/cache/zeros", test_zeros);
     g_test_add_func("/nbdkit/cache/failure", test_failure);
     g_test_add_func("/nbdkit/cache/threads", test_threads);
     return g_test_run();
