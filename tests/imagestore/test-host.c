@@ -266,7 +266,8 @@ test_cancelled_check(Fixture *fixture, gconstpointer data)
         g_assert_true(vimg_index_append(index, 65536, &id, &error));
     }
     host.cancelled = TRUE;
-    g_assert_false(vimg_publish_check(fixture->store, index, some_job(), &allocation, NULL, &error));
+    g_assert_false(
+        vimg_publish_check(fixture->store, index, some_job(), &allocation, NULL, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
 }
 
