@@ -150,6 +150,12 @@ typedef struct {
 /* FALSE: stop listing, which is not an error. */
 typedef gboolean (*VimgFileSink)(const VimgPluginFile *file, gpointer data);
 
+/*
+ * @length bytes, at least one, at @offset, behind those of the call before, are zeros.  FALSE: stop
+ * telling, which is not an error.
+ */
+typedef gboolean (*VimgZerosSink)(guint64 offset, guint64 length, gpointer data);
+
 G_END_DECLS
 
 #endif

@@ -64,6 +64,11 @@ typedef struct {
     /* private directory of the daemon, 0700, which survives restarts; NULL: there is none */
     const char *state_dir;
     guint64 (*job_number)(VimgPluginJob *job); /* that no other job has; 0: @job is NULL */
+    /*
+     * Whether the deleted image @uuid of an open pool is promised to somebody, so that no cleanup
+     * may give it up.  As status().
+     */
+    gboolean (*image_kept)(VimgPluginHost *host, const char *uuid);
 } VimgServices;
 
 G_END_DECLS

@@ -159,7 +159,7 @@ typedef struct {
 
     /*
      * required, all three, unless there is content() below.  @length 0: to the end; beyond the end:
-     * nothing.  The image is active.
+     * nothing.  The image is active, or in the trash and kept (image_kept())
      */
     gpointer (*reader_open)(gpointer handle, const char *uuid, guint64 offset, guint64 length,
                             VimgPluginJob *job, GError **error);
@@ -334,6 +334,27 @@ typedef struct {
     gboolean (*clone_from)(gpointer handle, gpointer from, const char *source,
                            const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
                            GError **error);
+    /*
+     * optional: tells of the zeros of @uuid, an active image, that are known without reading its
+     * data, in their order.  Without it nobody skips what nobody has read
+     */
+    gboolean (*zeros)(gpointer handle, const char *uuid, VimgZerosSink sink, gpointer data,
+                      VimgPluginJob *job, GError **error);
+    /*
+     * optional, for storages that several hosts share: the active image @uuid is promised to
+     * somebody under @id, a uuid, and no host removes it before @until (seconds since 1970), though
+     * it be deleted.  0: the promise ends; one that is not there is a success.  Without it
+     * image_kept() alone keeps images, on this host
+     */
+    gboolean (*keep)(gpointer handle, const char *uuid, const char *id, gint64 until,
+                     GError **error);
+    /*
+     * optional: a URL of the storage itself at which anybody reads the content of @uuid, an active
+     * image, as it is stored, until @until (seconds since 1970).  VIMG_ERROR_INVALID_ARG: for so
+     * long it gives none.  Returns: (transfer full)
+     */
+    char *(*direct_url)(gpointer handle, const char *uuid, gint64 until, VimgPluginJob *job,
+                        GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

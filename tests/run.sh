@@ -15,7 +15,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit sftp model wire virsh ctl plugin clients stock crash hosts ssh oss ceph install quickstart ndebug asan fuzz tsan)
+all=(lint unit sftp model wire virsh ctl page plugin clients stock crash hosts ssh oss ceph install quickstart ndebug asan fuzz tsan)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -30,23 +30,25 @@ declare -A packages=(
     [model]='spin'
     [wire]=''
     [virsh]="$drive genisoimage openssl"
-    [ctl]="$drive tmux python3-jsonschema"
+    [ctl]="$drive $nbd_packages tmux python3-jsonschema curl openssl strace"
+    [page]='libvirt-clients chromium curl python3-jsonschema'
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
         at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick"
-    [stock]="$drive libvirt-daemon python3-libvirt"
+    [stock]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
+        binutils guestfish linux-image-amd64"
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
     [oss]="$drive openssl iproute2 $ceph_packages radosgw curl $node"
-    [ceph]="$drive $sshd $ssh_packages $ceph_packages"
+    [ceph]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
-    [asan]="$drive $sshd $ssh_packages $ceph_packages genisoimage openssl iproute2 clang libclang-rt-14-dev llvm python3-libvirt"
+    [asan]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages genisoimage openssl iproute2 curl strace clang libclang-rt-14-dev llvm python3-libvirt"
     [fuzz]='clang libclang-rt-14-dev llvm'
-    [tsan]="$drive $sshd $ssh_packages $ceph_packages openssl iproute2 clang libclang-rt-14-dev llvm python3-libvirt"
+    [tsan]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages openssl iproute2 curl strace clang libclang-rt-14-dev llvm python3-libvirt"
 )
 
 # ---- builds ----------------------------------------------------------------------------------
@@ -208,6 +210,13 @@ suite_ctl() {
     build gcc
     integration test_ctl
     integration test_ctl_terminal
+    integration test_export
+    integration test_nbd
+}
+
+suite_page() {
+    build gcc
+    integration test_export_page
 }
 
 suite_plugin() {
@@ -223,6 +232,7 @@ suite_clients() {
 suite_stock() {
     build gcc
     integration test_stock
+    integration test_nbd_boot
 }
 
 suite_crash() {
@@ -263,6 +273,7 @@ suite_oss() {
     integration test_oss_hosts
     integration test_oss_pools
     integration test_oss_images
+    integration test_oss_export
     integration test_oss_peers
 }
 
@@ -302,6 +313,7 @@ suite_ceph() {
     integration test_ceph_images
     integration test_ceph_content
     integration test_ceph_shares
+    integration test_ceph_export
     wait
     cat "$scratch/lost.log"
 }
@@ -352,6 +364,8 @@ suite_asan() {
     integration test_import_servers
     integration test_guard
     integration test_ctl
+    integration test_export
+    integration test_nbd
     integration test_transfer
     integration test_stress --steps 12
     integration test_crash --rounds 5
@@ -406,6 +420,8 @@ suite_tsan() {
     integration test_rename --rounds 5
     integration test_zones
     integration test_usage
+    integration test_export
+    integration test_nbd
     integration test_oss_pools
     integration test_oss_rollback
     integration test_oss_hosts

@@ -13,9 +13,11 @@
 #include "clone.h"
 #include "definition.h"
 #include "diagnose.h"
+#include "direct.h"
 #include "find.h"
 #include "image.h"
 #include "open.h"
+#include "promise.h"
 #include "reader.h"
 #include "store.h"
 #include "usage.h"
@@ -93,6 +95,18 @@ restore_image(gpointer handle, const char *uuid, const char *name, VimgPluginIma
               GError **error)
 {
     return vimg_ebs_image_restore(handle, uuid, name, out, error);
+}
+
+static gboolean
+keep_image(gpointer handle, const char *uuid, const char *id, gint64 until, GError **error)
+{
+    return vimg_ebs_keep(handle, uuid, id, until, error);
+}
+
+static char *
+direct_url(gpointer handle, const char *uuid, gint64 until, VimgPluginJob *job, GError **error)
+{
+    return vimg_ebs_direct_url(handle, uuid, until, job, error);
 }
 
 static gboolean
@@ -252,6 +266,8 @@ static const VimgBackend aliyunebs_backend = {
     .discard = discard_image,
     .diagnose = vimg_ebs_diagnose,
     .list_whole = list_whole,
+    .keep = keep_image,
+    .direct_url = direct_url,
 };
 
 /*

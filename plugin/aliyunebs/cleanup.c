@@ -14,6 +14,7 @@
 #include "hold.h"
 #include "listing.h"
 #include "multipart.h"
+#include "promise.h"
 #include "report.h"
 #include "rollback.h"
 #include "../imagestore/throw.h"
@@ -106,12 +107,14 @@ look_at_age(const Cleanup *cleanup, const char *key, gboolean *old, GError **err
     return TRUE;
 }
 
-/* By what the record says alone. */
+/* By what the record says alone, and by what this host promised. */
 static gboolean
 may_remove(const Cleanup *cleanup, const VimgEbsRecord *record)
 {
     if (record->info.deleted)
-        return is_old(cleanup, record->info.deleted, cleanup->keep_deleted);
+        return is_old(cleanup, record->info.deleted, cleanup->keep_deleted) &&
+               !vimg_ebs_promise_holds(record, cleanup->now) &&
+               !vimg_ebs_is_kept(cleanup->store, record->info.uuid);
     return vimg_ebs_record_is_staged(record) && (record->key || record->info.reason);
 }
 

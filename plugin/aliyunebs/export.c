@@ -190,7 +190,8 @@ look(Export *export, const char *uuid, gboolean *needed, GError **error)
     g_auto(VimgOssObject) seen = {0};
     GError *local = NULL;
 
-    export->record = vimg_ebs_image_find(export->site, uuid, &export->patience, error);
+    export->record =
+        vimg_ebs_image_find_kept(export->store, export->site, uuid, &export->patience, error);
     if (!export->record)
         return FALSE;
     if (vimg_ebs_head(export->site, export->record, &seen, &export->patience, &local))

@@ -13,6 +13,7 @@
 #include "hold.h"
 #include "image.h"
 #include "listing.h"
+#include "promise.h"
 #include "../imagestore/throw.h"
 
 gboolean
@@ -44,6 +45,14 @@ vimg_ebs_image_find(VimgEbsSite *site, const char *uuid, const VimgPatience *pat
         return g_steal_pointer(&record);
     throw_error(error, VIMG_ERROR_NO_VOL, _("image %s is in the trash"), uuid);
     return NULL;
+}
+
+VimgEbsRecord *
+vimg_ebs_image_find_kept(VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
+                         const VimgPatience *patience, GError **error)
+{
+    return vimg_ebs_is_kept(store, uuid) ? vimg_ebs_record_load(site, uuid, patience, error)
+                                         : vimg_ebs_image_find(site, uuid, patience, error);
 }
 
 gboolean
@@ -242,6 +251,9 @@ vimg_ebs_image_purge(VimgEbsStore *store, const char *uuid, GError **error)
     g_auto(VimgEbsHold) hold = {0};
     g_autoptr(VimgEbsRecord) record = find_deleted(&hold, store, site, uuid, &patience, error);
 
+    if (record && vimg_ebs_promise_holds(record, vimg_ebs_now(site)))
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("a host exports it: revoke that there, or wait until it expires"));
     return record && vimg_ebs_erase(store, site, record, &patience, error);
 }
 

@@ -31,6 +31,9 @@ gboolean vimg_ebs_image_set_metadata(VimgEbsStore *store, const VimgPluginImage 
 /* Returns: (transfer full) one that is not in the trash; NULL with VIMG_ERROR_NO_VOL. */
 VimgEbsRecord *vimg_ebs_image_find(VimgEbsSite *site, const char *uuid,
                                    const VimgPatience *patience, GError **error);
+/* The same, but one in the trash is taken that this host has promised to somebody. */
+VimgEbsRecord *vimg_ebs_image_find_kept(VimgEbsStore *store, VimgEbsSite *site, const char *uuid,
+                                        const VimgPatience *patience, GError **error);
 /* VIMG_ERROR_OPERATION_INVALID: it is active. */
 gboolean vimg_ebs_image_check_staged(const VimgEbsRecord *record, GError **error);
 

@@ -74,6 +74,11 @@ typedef struct {
  */
 gboolean vimg_oss_request(VimgOss *oss, VimgOssRequest *request, const VimgPatience *patience,
                           GError **error);
+/*
+ * Where whoever has it may GET the object @key for @seconds.  VIMG_ERROR_NO_SUPPORT: requests are
+ * signed in another way there.  Returns: (transfer full)
+ */
+char *vimg_oss_url(VimgOss *oss, const char *key, guint seconds, GError **error);
 void vimg_oss_request_clear(VimgOssRequest *request);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgOssRequest, vimg_oss_request_clear)
 /* Header "x-oss-NAME" of the answer, or what it is called there; NULL: there is none. */

@@ -83,7 +83,8 @@ find_object(VimgEbsReader *reader, const char *uuid, GError **error)
     if (!vimg_ebs_export(reader->store, reader->site, uuid, reader->job, error))
         return FALSE;
     vimg_ebs_record_free(reader->record);
-    reader->record = vimg_ebs_image_find(reader->site, uuid, &reader->patience, error);
+    reader->record =
+        vimg_ebs_image_find_kept(reader->store, reader->site, uuid, &reader->patience, error);
     return reader->record &&
            vimg_ebs_head(reader->site, reader->record, &reader->object, &reader->patience, error);
 }
@@ -114,7 +115,8 @@ vimg_ebs_reader_open(VimgEbsStore *store, const char *uuid, guint64 offset, guin
     reader->site = vimg_ebs_store_site(store);
     reader->job = job;
     reader->patience = vimg_ebs_patience(job);
-    reader->record = vimg_ebs_image_find(reader->site, uuid, &reader->patience, error);
+    reader->record =
+        vimg_ebs_image_find_kept(reader->store, reader->site, uuid, &reader->patience, error);
     if (!reader->record)
         return NULL;
     if (vimg_ebs_record_is_staged(reader->record)) {

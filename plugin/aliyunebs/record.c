@@ -33,6 +33,7 @@ static const struct {
     {"arch", FIELD(info.arch)},
     {"description", FIELD(info.description)},
     {"copyOf", FIELD(info.copy_of)},
+    {"kept", FIELD(kept)},
 };
 
 static const struct {

@@ -20,6 +20,7 @@ typedef struct {
     guint64 part_size; /* bytes; of that upload */
     char *attempt;     /* token of the upload that has the image; NULL: none ever had */
     char *image_id;    /* at the control endpoint; NULL: not registered there */
+    char *kept;        /* "ID UNTIL" and so on, whom it is promised to; NULL: nobody */
 } VimgEbsRecord;
 
 /* Returns: (transfer full) of what @image says. */

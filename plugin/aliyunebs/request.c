@@ -73,26 +73,39 @@ make_headers(const VimgOss *oss, const VimgOssRequest *request)
 }
 
 static char *
-make_path(const VimgOss *oss, const VimgOssRequest *request)
+make_path(const VimgOss *oss, const char *name)
 {
-    g_autofree char *key =
-        request->key ? g_uri_escape_string(request->key, "/", FALSE) : g_strdup("");
+    g_autofree char *key = name ? g_uri_escape_string(name, "/", FALSE) : g_strdup("");
 
     if (oss->style == VIMG_OSS_PATH)
         return g_strconcat("/", oss->bucket, "/", key, NULL);
     return g_strconcat("/", key, NULL);
 }
 
+static VimgCredential *
+get_credential(VimgOss *oss)
+{
+    LOCK_GUARD(&oss->lock);
+
+    return vimg_credential_ref(oss->credential);
+}
+
+static gint64
+now(VimgOss *oss)
+{
+    return g_get_real_time() / G_USEC_PER_SEC + vimg_oss_skew(oss);
+}
+
 static gboolean
 attempt(VimgOss *oss, VimgOssRequest *request, const VimgPatience *patience, GError **error)
 {
     static const char *const additional[] = {"host", "range", NULL};
-    g_autofree char *path = make_path(oss, request);
+    g_autofree char *path = make_path(oss, request->key);
     g_autofree char *query = vimg_pairs_encode(request->query, vimg_oss_is_s3(oss) ? "=" : "");
     g_autofree char *url =
         g_strconcat(oss->scheme, "://", oss->authority, path, *query ? "?" : "", query, NULL);
     g_autoptr(GPtrArray) headers = make_headers(oss, request);
-    g_autoptr(VimgCredential) credential = NULL;
+    g_autoptr(VimgCredential) credential = get_credential(oss);
     VimgSigning signing = {
         .method = request->web.method,
         .bucket = oss->bucket,
@@ -103,15 +116,10 @@ attempt(VimgOss *oss, VimgOssRequest *request, const VimgPatience *patience, GEr
         .headers = headers,
         .region = oss->region,
         .additional = additional,
-        .now = g_get_real_time() / G_USEC_PER_SEC + vimg_oss_skew(oss),
+        .now = now(oss),
     };
     gboolean good;
 
-    {
-        LOCK_GUARD(&oss->lock);
-
-        credential = vimg_credential_ref(oss->credential);
-    }
     signers[oss->signature](credential, &signing);
     g_clear_pointer(&request->fault, g_free);
     request->web.url = url;
@@ -120,6 +128,25 @@ attempt(VimgOss *oss, VimgOssRequest *request, const VimgPatience *patience, GEr
     request->web.url = NULL;
     request->web.headers = NULL;
     return good;
+}
+
+char *
+vimg_oss_url(VimgOss *oss, const char *key, guint seconds, GError **error)
+{
+    g_autofree char *path = make_path(oss, key);
+    g_autoptr(VimgCredential) credential = get_credential(oss);
+    g_autofree char *query = NULL;
+    VimgSigning signing = {
+        .method = "GET", .bucket = oss->bucket, .key = key, .region = oss->region, .now = now(oss)};
+
+    if (oss->signature != VIMG_OSS_V4) {
+        throw_error(
+            error, VIMG_ERROR_NO_SUPPORT,
+            _("URLs are given out with signature v4 alone, and the pool has another one: export the image without --direct"));
+        return NULL;
+    }
+    query = vimg_sign_v4_query(credential, &signing, seconds);
+    return g_strconcat(oss->scheme, "://", oss->authority, path, "?", query, NULL);
 }
 
 /* ---- judging the answer ---- */

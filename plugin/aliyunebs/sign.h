@@ -32,6 +32,12 @@ typedef void (*VimgSigner)(const VimgCredential *credential, const VimgSigning *
 
 /* OSS4-HMAC-SHA256 */
 void vimg_sign_v4(const VimgCredential *credential, const VimgSigning *signing);
+/*
+ * The same for a URL that whoever has it may GET for @seconds.  Returns: (transfer full) its query,
+ * encoded; headers and query of @signing are not looked at.
+ */
+char *vimg_sign_v4_query(const VimgCredential *credential, const VimgSigning *signing,
+                         guint seconds);
 /* HMAC-SHA1, for storages that know no other */
 void vimg_sign_v1(const VimgCredential *credential, const VimgSigning *signing);
 /* AWS4-HMAC-SHA256, for storages that speak S3 */

@@ -17,6 +17,7 @@
 #include "flatten.h"
 #include "image.h"
 #include "open.h"
+#include "promise.h"
 #include "reader.h"
 #include "remote.h"
 #include "store.h"
@@ -205,6 +206,19 @@ reader_close(gpointer reader)
 }
 
 static gboolean
+zeros(gpointer handle, const char *uuid, VimgZerosSink sink, gpointer data, VimgPluginJob *job,
+      GError **error)
+{
+    return vimg_ceph_reader_zeros(handle, uuid, sink, data, job, error);
+}
+
+static gboolean
+keep(gpointer handle, const char *uuid, const char *id, gint64 until, GError **error)
+{
+    return vimg_ceph_keep(handle, uuid, id, until, error);
+}
+
+static gboolean
 clone_image(gpointer handle, const char *source, const VimgPluginImage *image, VimgPluginJob *job,
             VimgPluginImage *out, GError **error)
 {
@@ -293,6 +307,8 @@ static const VimgBackend ceph_backend = {
     .flatten = flatten_image,
     .location = vimg_ceph_pool_name,
     .clone_from = clone_from,
+    .zeros = zeros,
+    .keep = keep,
 };
 
 /*

@@ -16,6 +16,7 @@
 #include "erase.h"
 #include "leftover.h"
 #include "listing.h"
+#include "promise.h"
 #include "throw.h"
 
 typedef struct {
@@ -98,7 +99,10 @@ why_from_trash(const Cleanup *cleanup, const VimgCephRecord *record)
         return NULL;
     if (record->purged || vimg_ceph_record_is_staged(record))
         return _("the rest of a removal");
-    return age >= 0 && (guint64)age >= cleanup->keep_deleted ? _("expired in the trash") : NULL;
+    if (age < 0 || (guint64)age < cleanup->keep_deleted ||
+        vimg_ceph_is_kept(cleanup->store, record->info.uuid))
+        return NULL;
+    return _("expired in the trash");
 }
 
 static gboolean
@@ -110,6 +114,8 @@ clean_trash_entry(Cleanup *cleanup, const VimgCephRecord *record, GError **error
 
     if (!why)
         return TRUE;
+    if (!vimg_ceph_promise_check(cleanup->cluster, record->info.uuid, &local))
+        return settle(cleanup, record->info.name, local, error);
     if (!cleanup->dry_run) {
         vimg_ceph_erase(cleanup->cluster, record, cleanup->job, &local);
     } else if (vimg_ceph_name_children(cleanup->cluster, record->id, NULL, &children, &local) &&

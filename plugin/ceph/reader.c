@@ -11,9 +11,11 @@
 
 #include "closing.h"
 #include "listing.h"
+#include "promise.h"
 #include "reader.h"
 #include "stream.h"
 #include "throw.h"
+#include "trash.h"
 
 struct _VimgCephReader {
     VimgCluster *cluster;
@@ -61,6 +63,22 @@ open_content(VimgCephReader *reader, GError **error)
     return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
 }
 
+/* One in the trash too, if it is promised to somebody on this host. */
+static VimgCephRecord *
+find_record(VimgCephStore *store, const char *uuid, GError **error)
+{
+    GError *local = NULL;
+    VimgCephRecord *record = vimg_ceph_record_find(store, uuid, &local);
+
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_VOL) && vimg_ceph_is_kept(store, uuid)) {
+        g_clear_error(&local);
+        return vimg_ceph_trash_find(store, uuid, error);
+    }
+    if (local)
+        g_propagate_error(error, local);
+    return record;
+}
+
 VimgCephReader *
 vimg_ceph_reader_open(VimgCephStore *store, const char *uuid, guint64 offset, guint64 length,
                       VimgPluginJob *job, GError **error)
@@ -69,7 +87,7 @@ vimg_ceph_reader_open(VimgCephStore *store, const char *uuid, guint64 offset, gu
     guint64 end = length && length < G_MAXUINT64 - offset ? offset + length : G_MAXUINT64;
 
     reader->cluster = vimg_ceph_store_cluster(store, error);
-    if (!reader->cluster || !(reader->record = vimg_ceph_record_find(store, uuid, error)))
+    if (!reader->cluster || !(reader->record = find_record(store, uuid, error)))
         return NULL;
     if (vimg_ceph_record_is_staged(reader->record)) {
         throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the image is not complete yet"));
@@ -105,4 +123,14 @@ vimg_ceph_reader_next(VimgCephReader *reader, VimgExtent *out, GError **error)
 {
     return vimg_ceph_stream_next(reader->stream, out, error) &&
            (out->length > 0 || check_still_there(reader, error));
+}
+
+gboolean
+vimg_ceph_reader_zeros(VimgCephStore *store, const char *uuid, VimgZerosSink sink, gpointer data,
+                       VimgPluginJob *job, GError **error)
+{
+    g_autoptr(VimgCephReader) reader = vimg_ceph_reader_open(store, uuid, 0, 0, job, error);
+
+    return reader && vimg_ceph_stream_zeros(reader->stream, sink, data, error) &&
+           check_still_there(reader, error);
 }

@@ -14,6 +14,8 @@ typedef struct _VimgCephReader VimgCephReader;
 VimgCephReader *vimg_ceph_reader_open(VimgCephStore *store, const char *uuid, guint64 offset,
                                       guint64 length, VimgPluginJob *job, GError **error);
 gboolean vimg_ceph_reader_next(VimgCephReader *reader, VimgExtent *out, GError **error);
+gboolean vimg_ceph_reader_zeros(VimgCephStore *store, const char *uuid, VimgZerosSink sink,
+                                gpointer data, VimgPluginJob *job, GError **error);
 /* Accepts NULL. */
 void vimg_ceph_reader_close(VimgCephReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephReader, vimg_ceph_reader_close)

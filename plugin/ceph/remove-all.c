@@ -11,6 +11,7 @@
 #include "claim.h"
 #include "erase.h"
 #include "listing.h"
+#include "promise.h"
 #include "throw.h"
 #include "watchers.h"
 
@@ -160,7 +161,8 @@ release_all(VimgCluster *cluster, GError **error)
             return FALSE;
     }
     rados_remove(cluster->io, cluster->probe); /* one that came late; others take care of theirs */
-    return claims && vimg_ceph_claim_forget(cluster, error);
+    return claims && vimg_ceph_promise_forget(cluster, error) &&
+           vimg_ceph_claim_forget(cluster, error);
 }
 
 gboolean

@@ -281,6 +281,25 @@ vimg_ceph_stream_next(VimgCephStream *stream, VimgExtent *out, GError **error)
 }
 
 gboolean
+vimg_ceph_stream_zeros(VimgCephStream *stream, VimgZerosSink sink, gpointer data, GError **error)
+{
+    while (stream->ahead < stream->end) {
+        guint64 start = stream->ahead;
+        gboolean there;
+
+        if (!vimg_ceph_check_job(stream->job, error) ||
+            (start == stream->scanned && !scan(stream, error)))
+            return FALSE;
+        there = is_there(stream, start);
+        while (stream->ahead < stream->scanned && is_there(stream, stream->ahead) == there)
+            stream->ahead = MIN(stream->ahead + stream->unit, stream->scanned);
+        if (!there && !sink(start, stream->ahead - start, data))
+            break;
+    }
+    return TRUE;
+}
+
+gboolean
 vimg_ceph_stream_sum(VimgCephDigest *digest, const guint8 *data, guint64 size, VimgPluginJob *job,
                      GError **error)
 {

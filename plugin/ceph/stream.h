@@ -23,6 +23,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephStream, vimg_ceph_stream_free)
 
 /* As reader_next() of the contract. */
 gboolean vimg_ceph_stream_next(VimgCephStream *stream, VimgExtent *out, GError **error);
+/* As zeros() of the contract, of what was not handed out: in the place of the one above. */
+gboolean vimg_ceph_stream_zeros(VimgCephStream *stream, VimgZerosSink sink, gpointer data,
+                                GError **error);
 
 /* @data, NULL for zeros, comes next in @digest; terabytes of them take their time. */
 gboolean vimg_ceph_stream_sum(VimgCephDigest *digest, const guint8 *data, guint64 size,

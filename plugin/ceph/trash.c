@@ -11,6 +11,7 @@
 #include "erase.h"
 #include "image.h"
 #include "listing.h"
+#include "promise.h"
 #include "throw.h"
 #include "trash.h"
 
@@ -54,8 +55,8 @@ throw_gone(GError **error, const char *uuid)
                        _("image %s is not in the trash; it was restored or removed"), uuid);
 }
 
-static VimgCephRecord *
-find(VimgCephStore *store, const char *uuid, GError **error)
+VimgCephRecord *
+vimg_ceph_trash_find(VimgCephStore *store, const char *uuid, GError **error)
 {
     g_autoptr(GPtrArray) records = vimg_ceph_record_list(store, TRUE, error);
     guint i;
@@ -104,7 +105,7 @@ vimg_ceph_trash_restore(VimgCephStore *store, const char *uuid, const char *name
                         VimgPluginImage *out, GError **error)
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
-    g_autoptr(VimgCephRecord) record = cluster ? find(store, uuid, error) : NULL;
+    g_autoptr(VimgCephRecord) record = cluster ? vimg_ceph_trash_find(store, uuid, error) : NULL;
     g_autoptr(VimgCephRecord) restored = NULL;
 
     if (!record || !vimg_ceph_claim_take(cluster, name, uuid, error))
@@ -124,7 +125,8 @@ gboolean
 vimg_ceph_trash_purge(VimgCephStore *store, const char *uuid, GError **error)
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
-    g_autoptr(VimgCephRecord) record = cluster ? find(store, uuid, error) : NULL;
+    g_autoptr(VimgCephRecord) record = cluster ? vimg_ceph_trash_find(store, uuid, error) : NULL;
 
-    return record && vimg_ceph_erase(cluster, record, NULL, error);
+    return record && vimg_ceph_promise_check(cluster, uuid, error) &&
+           vimg_ceph_erase(cluster, record, NULL, error);
 }

@@ -10,6 +10,7 @@
 #include "guess.h"
 #include "image.h"
 #include "json.h"
+#include "promise.h"
 
 #define LOOKS 3
 #define MANIFEST_USUAL ((gsize)16 * 1024) /* hardly one is longer */
@@ -72,6 +73,8 @@ sort_names(const VimgOp *list, VimgStoredImage *out, gboolean *damaged)
             out->durable = MAX(out->durable, n);
         else if (vimg_manifest_number(name, "manifest.", ".json", &manifest.number))
             g_array_append_val(numbers, manifest);
+        else
+            out->kept = MAX(out->kept, vimg_promise_until(name));
     }
     g_array_sort(numbers, compare_numbers);
     return numbers;

@@ -46,6 +46,13 @@ vimg_image_is_present(const VimgStoredImage *image)
     return image->manifest && image->claimed && !image->deleted;
 }
 
+static gboolean
+is_readable(VimgSliceStore *store, const char *uuid, const VimgStoredImage *image)
+{
+    return vimg_image_is_present(image) ||
+           (image->manifest && image->deleted && vimg_slice_store_keeps(store, uuid));
+}
+
 gboolean
 vimg_image_is_doubtful(const VimgStoredImage *image)
 {
@@ -58,17 +65,32 @@ throw_gone(GError **error, const char *uuid)
     return throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
 }
 
+/* What vimg_image_look() found, if it @may be taken. */
+static gboolean
+settle_look(VimgStoredImage *image, int result, gboolean may, const char *uuid, GError **error)
+{
+    if (result == 0 && may)
+        return TRUE;
+    vimg_stored_image_clear(image);
+    if (result != 0)
+        return throw_result(error, result, _("cannot read image %s"), uuid);
+    return throw_gone(error, uuid);
+}
+
 gboolean
 vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out, GError **error)
 {
     int result = vimg_image_look(store, uuid, out);
 
-    if (result == 0 && vimg_image_is_present(out))
-        return TRUE;
-    vimg_stored_image_clear(out);
-    if (result != 0)
-        return throw_result(error, result, _("cannot read image %s"), uuid);
-    return throw_gone(error, uuid);
+    return settle_look(out, result, vimg_image_is_present(out), uuid, error);
+}
+
+gboolean
+vimg_image_load_kept(VimgSliceStore *store, const char *uuid, VimgStoredImage *out, GError **error)
+{
+    int result = vimg_image_look(store, uuid, out);
+
+    return settle_look(out, result, is_readable(store, uuid, out), uuid, error);
 }
 
 char *

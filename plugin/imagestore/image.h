@@ -22,6 +22,7 @@ typedef struct {
     char *damage; /* which slices a published image lacks, in words; NULL: none, as far as known */
     gboolean deleted;
     gboolean claimed;
+    gint64 kept;     /* until when it is promised to somebody, in seconds; 0: it is not */
     guint64 durable; /* of the longest partial index */
 } VimgStoredImage;
 
@@ -61,6 +62,9 @@ gboolean vimg_image_is_doubtful(const VimgStoredImage *image);
 /* VIMG_ERROR_NO_VOL: no such image, or it is in the trash. */
 gboolean vimg_image_load(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
                          GError **error);
+/* The same, but one in the trash is taken that is promised to somebody on this host. */
+gboolean vimg_image_load_kept(VimgSliceStore *store, const char *uuid, VimgStoredImage *out,
+                              GError **error);
 /* Why a published image cannot be read, as far as can be seen without reading its index; NULL. */
 char *vimg_image_find_fault(const VimgStoredImage *image);
 /* (transfer full) the index of a published image with a manifest, checked against it. */

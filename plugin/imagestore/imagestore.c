@@ -17,6 +17,7 @@
 #include "image.h"
 #include "json.h"
 #include "open.h"
+#include "promise.h"
 #include "pull.h"
 #include "reader.h"
 #include "remote.h"
@@ -202,6 +203,21 @@ reader_open(gpointer handle, const char *uuid, guint64 offset, guint64 length, V
 
     told(handle, reader != NULL, error);
     return reader;
+}
+
+static gboolean
+zeros(gpointer handle, const char *uuid, VimgZerosSink sink, gpointer data, VimgPluginJob *job,
+      GError **error)
+{
+    VIMG_TRANSPORT_PATIENCE(job);
+
+    return told(handle, vimg_slice_reader_zeros(handle, uuid, sink, data, error), error);
+}
+
+static gboolean
+keep(gpointer handle, const char *uuid, const char *id, gint64 until, GError **error)
+{
+    return told(handle, vimg_promise_keep(handle, uuid, id, until, error), error);
 }
 
 static gboolean
@@ -396,6 +412,8 @@ static const VimgBackend imagestore_backend = {
     .same = same_image,
     .list_whole = list_whole,
     .pulled_open = pulled_open,
+    .zeros = zeros,
+    .keep = keep,
 };
 
 /*

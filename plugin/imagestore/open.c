@@ -188,8 +188,10 @@ vimg_imagestore_open(const VimgPluginPool *pool, guint32 open_flags, VimgPluginH
     store = open_known(g_steal_pointer(&transport), pool, error);
     if (store && link)
         vimg_link_expect(link, store->uuid);
-    if (store)
+    if (store) {
         store->link = link;
+        __atomic_store_n(&store->host, host, __ATOMIC_RELAXED);
+    }
     return store;
 }
 

@@ -113,7 +113,7 @@ vimg_slice_reader_index(VimgSliceStore *store, const char *uuid, VimgManifest **
     g_auto(VimgStoredImage) image = {0};
     VimgIndex *index;
 
-    if (!vimg_image_load(store, uuid, &image, error))
+    if (!vimg_image_load_kept(store, uuid, &image, error))
         return NULL;
     if (!image.published) {
         throw_error(error, VIMG_ERROR_OPERATION_INVALID, _("the image is not complete yet"));
@@ -315,4 +315,29 @@ VimgSliceStore *
 vimg_slice_reader_store(const VimgSliceReader *reader)
 {
     return reader->store;
+}
+
+/* ---- zeros ------------------------------------------------------------------------------ */
+
+gboolean
+vimg_slice_reader_zeros(VimgSliceStore *store, const char *uuid, VimgZerosSink sink, gpointer data,
+                        GError **error)
+{
+    g_autoptr(VimgLease) lease = NULL;
+    g_autoptr(VimgIndex) index = NULL;
+    gsize n, i, first;
+
+    if (!vimg_slice_reader_lease(store, &lease, error) ||
+        !(index = vimg_slice_reader_index(store, uuid, NULL, error)))
+        return FALSE;
+    n = vimg_index_count(index);
+    for (i = 0; i < n; i++) {
+        guint64 start = vimg_index_start(index, i);
+
+        for (first = i; i < n && vimg_index_is_zero(index, i); i++)
+            ;
+        if (i > first && !sink(start, vimg_index_end(index, i - 1) - start, data))
+            break;
+    }
+    return TRUE;
 }

@@ -29,12 +29,16 @@ gboolean vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError
 void vimg_slice_reader_close(VimgSliceReader *reader);
 VimgSliceStore *vimg_slice_reader_store(const VimgSliceReader *reader);
 
+/* For the table of callbacks. */
+gboolean vimg_slice_reader_zeros(VimgSliceStore *store, const char *uuid, VimgZerosSink sink,
+                                 gpointer data, GError **error);
+
 /* What is read is read under it.  *@out: (transfer full) NULL on a read-only or full store. */
 gboolean vimg_slice_reader_lease(VimgSliceStore *store, VimgLease **out, GError **error);
 
 /*
- * The index of an active image, checked against its manifest.  A lease was made before, unless the
- * store is read-only.  @out_manifest: (transfer full), may be NULL.
+ * The index of an active image, or of one that is kept, checked against its manifest.  A lease was
+ * made before, unless the store is read-only.  @out_manifest: (transfer full), may be NULL.
  */
 VimgIndex *vimg_slice_reader_index(VimgSliceStore *store, const char *uuid,
                                    VimgManifest **out_manifest, GError **error);

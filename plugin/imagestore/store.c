@@ -46,6 +46,16 @@ vimg_slice_store_log(VimgLogLevel level, const char *format, ...)
 }
 
 gboolean
+vimg_slice_store_keeps(const VimgSliceStore *store, const char *uuid)
+{
+    const gsize needed = G_STRUCT_OFFSET(VimgServices, image_kept) + sizeof(gpointer);
+    VimgPluginHost *host = __atomic_load_n(&store->host, __ATOMIC_RELAXED);
+
+    return host && vimg_services && vimg_services->size >= needed &&
+           vimg_services->image_kept(host, uuid);
+}
+
+gboolean
 vimg_slice_store_check_job(VimgPluginJob *job, GError **error)
 {
     if (job && vimg_services && vimg_services->job_cancelled(job))

@@ -48,8 +48,9 @@ struct _VimgSliceStore {
     gboolean read_only;
     guint pause;     /* microseconds at most until what another host holds is asked for again */
     char *state_dir; /* of this pool on this host; NULL: none */
-    guint timer;     /* heartbeats; 0: none */
-    guint collector; /* timer that goes on with collections; 0: none */
+    VimgPluginHost *host; /* NULL in tests */
+    guint timer;          /* heartbeats; 0: none */
+    guint collector;      /* timer that goes on with collections; 0: none */
     VimgUsage *usage;
     VimgWatch *watch;
     VimgCatalog *catalog;
@@ -152,6 +153,8 @@ gboolean vimg_slice_store_explain(VimgSliceStore *store, gboolean done, GError *
 /* The daemon's services; NULL in tests.  Set once, before anything else. */
 extern const VimgServices *vimg_services;
 void vimg_slice_store_log(VimgLogLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Whether the deleted image @uuid is promised to somebody on this host. */
+gboolean vimg_slice_store_keeps(const VimgSliceStore *store, const char *uuid);
 /* FALSE with VIMG_ERROR_ABORTED once @job was cancelled. */
 gboolean vimg_slice_store_check_job(VimgPluginJob *job, GError **error);
 void vimg_slice_store_progress(VimgPluginJob *job, const char *phase, guint64 done, guint64 total);

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "collect-private.h"
 #include "image.h"
+#include "promise.h"
 #include "slice.h"
 #include "throw.h"
 #include "trash.h"
@@ -142,8 +143,10 @@ static gboolean
 has_expired(VimgCollection *collection, const Found *found)
 {
     return found->stored.deleted && found->stored.removed > 0 &&
+           !vimg_promise_holds(found->stored.kept) &&
            was_before(collection, vimg_clock_seconds(found->stored.removed),
-                      &collection->store->keep_deleted);
+                      &collection->store->keep_deleted) &&
+           !vimg_slice_store_keeps(collection->store, found->uuid);
 }
 
 static void

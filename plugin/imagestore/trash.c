@@ -12,6 +12,7 @@
 #include "claim.h"
 #include "clock.h"
 #include "image.h"
+#include "promise.h"
 #include "publish.h"
 #include "throw.h"
 #include "trash.h"
@@ -324,5 +325,8 @@ vimg_trash_purge(VimgSliceStore *store, const char *uuid, GError **error)
     g_auto(VimgStoredImage) image = {0};
     g_autoptr(VimgTurn) turn = begin(store, uuid, TRUE, &image, error);
 
+    if (turn && vimg_promise_holds(image.kept))
+        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
+                           _("a host exports it: revoke that there, or wait until it expires"));
     return turn && vimg_trash_remove(turn, &image, error);
 }

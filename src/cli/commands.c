@@ -53,6 +53,14 @@ static const VimgCommandOption download_options[] = {
     {0},
 };
 
+static const VimgCommandOption export_options[] = {
+    {"format", "FORMAT", N_("raw or qcow2; otherwise as the image is stored")},
+    {"expires", "TIME", N_("How long, as 90s, 30m, 12h, 7d or 4w (7d)")},
+    {"compress", NULL, N_("Let the download be packed by zstd, without ranges and checksum")},
+    {"direct", NULL, N_("A URL of the storage itself, which nobody can revoke")},
+    {0},
+};
+
 static const VimgCommandOption sync_options[] = {
     {"delete-missing", NULL, N_("Move to the trash what the first pool does not have")},
     {"bandwidth", "RATE", N_("Bytes a second at most, also with k, M or G behind")},
@@ -77,6 +85,14 @@ const VimgCommand vimg_commands[] = {
      download_options},
     {"import", "POOL IMAGE URL", 3, 3, N_("Have the daemon fetch an image from a URL"),
      vimg_cmd_import, import_options},
+    {"export", "POOL IMAGE", 2, 2, N_("Let whoever has the URL that is printed download an image"),
+     vimg_cmd_export, export_options},
+    {"export list", "", 0, 0, N_("List the exports, those that ended lately too"),
+     vimg_cmd_export_list, NULL},
+    {"export revoke", "ID", 1, 1, N_("End an export at once"), vimg_cmd_export_revoke, NULL},
+    {"nbd", "POOL IMAGE", 2, 2, N_("Serve an image to programs of this host, over a socket of NBD"),
+     vimg_cmd_nbd, NULL},
+    {"nbd stop", "ID", 1, 1, N_("End that at once, whoever uses it"), vimg_cmd_nbd_stop, NULL},
     {"sync", "POOL POOL [IMAGE]...", 2, G_MAXUINT,
      N_("Copy the images of one pool, or some, that the other does not have yet"), vimg_cmd_sync,
      sync_options},

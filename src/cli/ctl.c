@@ -193,7 +193,8 @@ vimg_ctl_list(VimgCtl *ctl, const VimgCtlPool *pool, const char *member, const c
     JsonArray *list = json_array_new();
     vimg_remote_text after = NULL;
 
-    json_object_set_string_member(report, "pool", pool->name);
+    if (pool)
+        json_object_set_string_member(report, "pool", pool->name);
     json_object_set_array_member(report, member, list);
     for (guint pages = 0; pages < PAGES_MAX; pages++) {
         guint before = json_array_get_length(list), n;

@@ -26,7 +26,8 @@ JsonObject *vimg_ctl_report(VimgCtl *ctl, gint32 procedure, xdrproc_t args_proc,
                             GError **error);
 
 /*
- * A list that comes in pages: @page adds what stands behind @after (NULL: from the beginning) to
+ * A list that comes in pages, of @pool unless NULL: @page adds what stands behind @after (NULL:
+ * from the beginning) to
  * @list, at most VIMG_CONTROL_PAGE_MAX objects.  Returns: (transfer full) {"pool": …, @member:
  * […]}; the next page is behind the member @key of the last; NULL with @error.
  */

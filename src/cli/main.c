@@ -40,16 +40,21 @@ static const VimgCommand *
 find_command(GPtrArray *words, guint *used)
 {
     g_autofree char *two = NULL;
-    const VimgCommand *command;
+    const VimgCommand *command, *found = NULL;
 
     if (words->len > 1)
         two = g_strdup_printf("%s %s", (char *)words->pdata[0], (char *)words->pdata[1]);
     for (command = vimg_commands; words->len > 0 && command->name; command++) {
-        *used = strchr(command->name, ' ') ? 2 : 1;
-        if (g_strcmp0(command->name, *used == 2 ? two : words->pdata[0]) == 0)
-            return command;
+        gboolean both = strchr(command->name, ' ') != NULL;
+
+        if (g_strcmp0(command->name, both ? two : words->pdata[0]) != 0)
+            continue;
+        found = command;
+        *used = both ? 2 : 1;
+        if (both)
+            break;
     }
-    return NULL;
+    return found;
 }
 
 static gboolean

@@ -23,6 +23,7 @@ _virtimagectl_words() {
     --progress) printf '%s\n' auto json none ;;
     --format) printf '%s\n' raw qcow2 iso vmdk vpc vdi vhdx ;;
     FINGERPRINT) printf '%s\n' SHA256: ;;
+    --expires) printf '%s\n' 90s 30m 12h 7d 4w ;;
     --checksum | --digest) printf '%s\n' sha256: sha512: ;;
     --connect | -c) printf '%s\n' image:///system image:///session image+ssh:// ;;
     esac
@@ -71,7 +72,7 @@ _virtimagectl_look() {
 
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        -c | --progress | --format | --checksum | --digest | --connect | --retry | --bandwidth)
+        -c | --progress | --format | --checksum | --digest | --connect | --retry | --bandwidth | --expires)
             ((i++))
             continue
             ;;
@@ -80,8 +81,9 @@ _virtimagectl_look() {
         [[ -z $found ]] || ((given++))
         typed=${typed:+$typed }${words[i]}
         while IFS='|' read -r name args options; do
-            if [[ -z $found && -n $name && $name == "$typed" ]]; then
+            if [[ -n $name && $name == "$typed" ]]; then
                 found=$name
+                given=0
                 known=$options
                 read -r -a kinds <<<"${args//[\[\]]/}"
             fi
@@ -113,7 +115,7 @@ _virtimagectl() {
         head=${head#*=}
     fi
     case $option in
-    --progress | --format | --checksum | --digest | --connect | -c)
+    --progress | --format | --checksum | --digest | --connect | --expires | -c)
         _virtimagectl_answer < <(_virtimagectl_words "$option")
         return
         ;;
@@ -130,7 +132,10 @@ _virtimagectl() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         COMPREPLY=("${COMPREPLY[@]#"$head"}")
     else
-        _virtimagectl_answer < <(_virtimagectl_words "${kinds[given]-}")
+        _virtimagectl_answer < <(
+            _virtimagectl_words "${kinds[given]-}"
+            ((given > 0)) || _virtimagectl_next
+        )
     fi
 }
 

@@ -112,15 +112,14 @@ wait_for(Watch *watch, gint32 serial, GError **error)
 }
 
 static gboolean
-run(Watch *watch, gint32 procedure, xdrproc_t args_proc, gpointer args, vimg_control_report *ret,
-    GError **error)
+run(Watch *watch, gint32 procedure, xdrproc_t args_proc, gpointer args, xdrproc_t ret_proc,
+    gpointer ret, GError **error)
 {
     gint32 serial = vimg_daemon_start(watch->ctl->daemon, VIMG_PROGRAM_CONTROL, procedure,
                                       args_proc, args, error);
 
     return serial >= 0 && wait_for(watch, serial, error) &&
-           vimg_daemon_finish(watch->ctl->daemon, serial, (xdrproc_t)xdr_vimg_control_report, ret,
-                              error);
+           vimg_daemon_finish(watch->ctl->daemon, serial, ret_proc, ret, error);
 }
 
 /* Ours is not an error of the daemon: it did what it was asked. */
@@ -133,31 +132,41 @@ say_interrupted(const Watch *watch, GError **error)
     g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, watch->watched->left);
 }
 
+gboolean
+vimg_watch_call(VimgCtl *ctl, const VimgWatched *watched, gint32 procedure, xdrproc_t args_proc,
+                gpointer args, xdrproc_t ret_proc, gpointer ret, GError **error)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt}; /* calls are not restarted */
+    Watch watch = {.ctl = ctl, .watched = watched};
+    g_autoptr(GError) local = NULL;
+    struct sigaction before;
+
+    if (!vimg_ctl_daemon(ctl, error))
+        return FALSE;
+    vimg_daemon_set_event(ctl->daemon, on_event, &watch);
+    watch_jobs(ctl);
+    sigaction(SIGINT, &action, &before);
+    run(&watch, procedure, args_proc, args, ret_proc, ret, &local);
+    sigaction(SIGINT, &before, NULL);
+    vimg_daemon_set_event(ctl->daemon, NULL, NULL);
+    vimg_progress_end(watch.progress);
+    if (!local)
+        return TRUE;
+    say_interrupted(&watch, &local);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 JsonObject *
 vimg_watch_report(VimgCtl *ctl, const VimgWatched *watched, gint32 procedure, xdrproc_t args_proc,
                   gpointer args, GError **error)
 {
-    const struct sigaction action = {.sa_handler = on_interrupt}; /* calls are not restarted */
     vimg_control_report ret = {0};
-    Watch watch = {.ctl = ctl, .watched = watched};
-    g_autoptr(GError) local = NULL;
     JsonObject *report = NULL;
-    struct sigaction before;
 
-    if (!vimg_ctl_daemon(ctl, error))
-        return NULL;
-    vimg_daemon_set_event(ctl->daemon, on_event, &watch);
-    watch_jobs(ctl);
-    sigaction(SIGINT, &action, &before);
-    if (run(&watch, procedure, args_proc, args, &ret, &local))
-        report = vimg_report_parse(ret.value, &local);
-    sigaction(SIGINT, &before, NULL);
-    vimg_daemon_set_event(ctl->daemon, NULL, NULL);
-    vimg_progress_end(watch.progress);
-    if (!report) {
-        say_interrupted(&watch, &local);
-        g_propagate_error(error, g_steal_pointer(&local));
-    }
+    if (vimg_watch_call(ctl, watched, procedure, args_proc, args,
+                        (xdrproc_t)xdr_vimg_control_report, &ret, error))
+        report = vimg_report_parse(ret.value, error);
     xdr_free((xdrproc_t)xdr_vimg_control_report, (char *)&ret);
     return report;
 }

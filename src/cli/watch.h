@@ -17,9 +17,12 @@ typedef struct {
 } VimgWatched;
 
 /*
- * As vimg_ctl_report().  Ctrl-C cancels the job and waits for the answer; a second one leaves at
- * once.  A job that ended so is G_IO_ERROR_CANCELLED.
+ * As vimg_ctl_call(), and vimg_ctl_report().  Ctrl-C cancels the job and waits for the answer; a
+ * second one leaves at once.  A job that ended so is G_IO_ERROR_CANCELLED.
  */
+gboolean vimg_watch_call(VimgCtl *ctl, const VimgWatched *watched, gint32 procedure,
+                         xdrproc_t args_proc, gpointer args, xdrproc_t ret_proc, gpointer ret,
+                         GError **error);
 JsonObject *vimg_watch_report(VimgCtl *ctl, const VimgWatched *watched, gint32 procedure,
                               xdrproc_t args_proc, gpointer args, GError **error);
 

@@ -44,6 +44,7 @@ static gboolean check_uri(const char *text, GError **error);
 static gboolean check_absolute(const char *text, GError **error);
 static gboolean check_scheme(const char *text, GError **error);
 static gboolean check_network(const char *text, GError **error);
+static gboolean check_listen(const char *text, GError **error);
 
 static const char *const import_schemes[] = {"https", "http", "file", NULL};
 
@@ -92,6 +93,27 @@ static const Key keys[] = {
     {"import_timeout", KEY_UINT, AT(import_timeout), 60, 1, 86400},
     {"import_ratio", KEY_UINT, AT(import_ratio), 1000, 1, 1000000},
     {"import_max_size", KEY_UINT64, AT(import_max_size), 17592186044416, 1048576, G_MAXINT64},
+    {"nbd_cache", KEY_UINT64, AT(nbd_cache), G_GUINT64_CONSTANT(4294967296), 0, G_MAXINT64},
+    {"nbd_wait", KEY_UINT, AT(nbd_wait), 60, 1, 86400},
+    {.name = "export_listen",
+     .type = KEY_STRING,
+     .offset = AT(export_listen),
+     .check = check_listen},
+    {.name = "export_url", .type = KEY_STRING, .offset = AT(export_url), .check = check_uri},
+    {.name = "export_tls_cert",
+     .type = KEY_STRING,
+     .offset = AT(export_tls_cert),
+     .check = check_absolute},
+    {.name = "export_tls_key",
+     .type = KEY_STRING,
+     .offset = AT(export_tls_key),
+     .check = check_absolute},
+    {.name = "export_user", .type = KEY_STRING, .offset = AT(export_user)},
+    {"export_connections", KEY_UINT, AT(export_connections), 100, 1, 10000},
+    {"export_rate", KEY_UINT64, AT(export_rate), 0, 0, G_MAXINT64},
+    {"export_client_connections", KEY_UINT, AT(export_client_connections), 32, 0, 10000},
+    {"export_client_rate", KEY_UINT64, AT(export_client_rate), 0, 0, G_MAXINT64},
+    {"export_timeout", KEY_UINT, AT(export_timeout), 60, 1, 86400},
     /* libvirt's numbers: 1 debug, 2 information, 3 warnings, 4 errors */
     {"log_level", KEY_LEVEL, AT(log_level), 2, 1, 4, NULL},
 };
@@ -133,6 +155,25 @@ check_network(const char *text, GError **error)
     return mask ||
            vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
                       _("'%s' is not a network such as 192.0.2.0/24 or 2001:db8::/32"), text);
+}
+
+static gboolean
+check_listen(const char *text, GError **error)
+{
+    g_autoptr(GSocketConnectable) parsed = g_network_address_parse(text, 0, NULL);
+    GNetworkAddress *address = (GNetworkAddress *)parsed;
+    g_autoptr(GInetAddress) numeric =
+        address ? g_inet_address_new_from_string(g_network_address_get_hostname(address)) : NULL;
+    const char *colon = *text == '[' ? strstr(text, "]:") : strchr(text, ':');
+    guint64 port;
+
+    return (*text == ':' &&
+            g_ascii_string_to_unsigned(text + 1, 10, 0, G_MAXUINT16, &port, NULL)) ||
+           (numeric && colon && (*text == '[' || !strchr(colon + 1, ':'))) ||
+           vimg_throw(
+               error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+               _("'%s' is not an address and a port such as 192.0.2.1:8080 or [2001:db8::1]:8080, or a port such as :8080"),
+               text);
 }
 
 static gpointer
@@ -185,6 +226,11 @@ vimg_daemon_config_free(VimgDaemonConfig *config)
     g_strfreev(config->import_directories);
     g_free(config->import_ca_file);
     g_free(config->import_proxy);
+    g_free(config->export_listen);
+    g_free(config->export_url);
+    g_free(config->export_tls_cert);
+    g_free(config->export_tls_key);
+    g_free(config->export_user);
     g_free(config);
 }
 
@@ -352,6 +398,29 @@ scan_setting(Scanner *scanner, VimgDaemonConfig *config, gboolean *seen, GError 
     return TRUE;
 }
 
+/* What one setting needs of another. */
+static gboolean
+check_together(const VimgDaemonConfig *config, const char *file, GError **error)
+{
+    g_autoptr(GSocketConnectable) listen =
+        config->export_listen && *config->export_listen != ':'
+            ? g_network_address_parse(config->export_listen, 0, NULL)
+            : NULL;
+    g_autoptr(GInetAddress) address =
+        listen ? g_inet_address_new_from_string(
+                     g_network_address_get_hostname((GNetworkAddress *)listen))
+               : NULL;
+
+    if (!config->export_tls_cert != !config->export_tls_key)
+        return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                          _("%s: export_tls_cert and export_tls_key need each other"), file);
+    if (address && g_inet_address_get_is_any(address) && !config->export_url)
+        return vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                          _("%s: export_listen names no single address, so export_url must be set"),
+                          file);
+    return TRUE;
+}
+
 VimgDaemonConfig *
 vimg_daemon_config_parse(const char *name, const char *text, GError **error)
 {
@@ -363,7 +432,7 @@ vimg_daemon_config_parse(const char *name, const char *text, GError **error)
         if (!scan_setting(&scanner, config, seen, error))
             return NULL;
     }
-    return g_steal_pointer(&config);
+    return check_together(config, name, error) ? g_steal_pointer(&config) : NULL;
 }
 
 VimgDaemonConfig *

@@ -38,7 +38,19 @@ typedef struct {
     guint import_timeout;       /* 60 s without a byte until it is tried again */
     guint import_ratio;         /* 1000 bytes that are not zeros, at most, of a packed one */
     guint64 import_max_size;    /* 17592186044416 bytes, of an image */
-    VimgLogLevel log_level;     /* written as libvirt's numbers, 1 (debug) to 4 (errors) */
+    guint64 nbd_cache;          /* 4294967296 bytes on disk of an image served over NBD, at most */
+    guint nbd_wait;             /* 60 s that its server waits for clients */
+    char *export_listen;        /* "ADDRESS:PORT"; NULL: exports are not served */
+    char *export_url;           /* below which they are; NULL: where it listens */
+    char *export_tls_cert;      /* PEM files; NULL: no TLS */
+    char *export_tls_key;
+    char *export_user;               /* whom the server of exports becomes; NULL: nobody */
+    guint export_connections;        /* 100 downloads at a time */
+    guint64 export_rate;             /* bytes a second of all of them; 0: no limit */
+    guint export_client_connections; /* 32 of those for one address; 0: no limit */
+    guint64 export_client_rate;      /* the same of the rate */
+    guint export_timeout;            /* 60 s for which a client may take nothing */
+    VimgLogLevel log_level;          /* written as libvirt's numbers, 1 (debug) to 4 (errors) */
 } VimgDaemonConfig;
 
 /* Defaults only. */

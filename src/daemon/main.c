@@ -16,7 +16,9 @@
 #include "conf/daemon-config.h"
 #include "conf/schema.h"
 #include "daemon/deadline.h"
+#include "daemon/export-server.h"
 #include "daemon/instance.h"
+#include "daemon/nbd-server.h"
 #include "daemon/paths.h"
 #include "daemon/sockets.h"
 #include "pool/import-rules.h"
@@ -51,6 +53,8 @@ typedef struct {
     VimgInstance *instances[2]; /* of the run and of the state directory */
     VimgModel *model;
     VimgServer *server;
+    VimgExportServer *exports;
+    VimgNbdServers *nbd;
     Relay relay;
     GMainLoop *loop;
 } Daemon;
@@ -200,6 +204,29 @@ start_model(Daemon *daemon, GError **error)
     return vimg_model_start(daemon->model, error);
 }
 
+/* Not at all unless it is configured. */
+static gboolean
+start_exports(Daemon *daemon, GError **error)
+{
+    if (!daemon->config->export_listen)
+        return TRUE;
+    daemon->exports =
+        vimg_export_server_new(daemon->paths->export_program, daemon->config, daemon->model, error);
+    return daemon->exports != NULL;
+}
+
+/* Where nbdkit and our plugin of it are installed. */
+static gboolean
+start_nbd(Daemon *daemon, GError **error)
+{
+    const VimgPaths *paths = daemon->paths;
+
+    if (!paths->nbd_program || !g_file_test(paths->nbd_plugin, G_FILE_TEST_EXISTS))
+        return TRUE;
+    daemon->nbd = vimg_nbd_servers_new(paths, daemon->config, daemon->model, error);
+    return daemon->nbd != NULL;
+}
+
 static guint
 model_busy(gpointer data)
 {
@@ -243,7 +270,8 @@ daemon_start(Daemon *daemon, const Options *options, GError **error)
     vimg_schema_set_dir(daemon->paths->schema_dir);
     raise_limits();
     return vimg_paths_make(daemon->paths, error) && lock_dirs(daemon, error) &&
-           start_model(daemon, error) && start_server(daemon, options->timeout, error);
+           start_model(daemon, error) && start_exports(daemon, error) && start_nbd(daemon, error) &&
+           start_server(daemon, options->timeout, error);
 }
 
 /* ---- end ------------------------------------------------------------------------------------ */
@@ -256,7 +284,9 @@ daemon_clear(Daemon *daemon)
     /* first, because the server waits for the calls that run */
     if (daemon->model)
         vimg_model_cancel_jobs(daemon->model);
+    vimg_export_server_free(daemon->exports);
     vimg_server_free(daemon->server);
+    vimg_nbd_servers_free(daemon->nbd);
     vimg_model_free(daemon->model);
     for (guint i = G_N_ELEMENTS(daemon->instances); i-- > 0;)
         vimg_instance_free(daemon->instances[i]);

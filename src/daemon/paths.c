@@ -83,6 +83,12 @@ vimg_paths_new(const VimgPathOptions *options)
     paths->plugin_dir =
         choose(options->plugin_dir, g_strdup(tree ? VIMG_BUILDDIR "/plugin" : VIMG_PLUGINDIR));
     paths->schema_dir = g_strdup(tree ? VIMG_SOURCEDIR "/xml" : VIMG_SCHEMADIR);
+    paths->export_program = g_strdup(tree ? VIMG_BUILDDIR "/src/exporter/virtimage-export"
+                                          : VIMG_LIBEXECDIR "/virtimage-export");
+    paths->nbd_program = g_find_program_in_path("nbdkit");
+    paths->nbd_plugin = g_strdup(tree ? VIMG_BUILDDIR "/plugin/nbdkit/" VIMG_NBD_PLUGIN
+                                      : VIMG_NBD_PLUGINDIR "/" VIMG_NBD_PLUGIN);
+    paths->nbd_dir = g_build_filename(paths->run_dir, "image-nbd", NULL);
     return paths;
 }
 
@@ -98,6 +104,10 @@ vimg_paths_free(VimgPaths *paths)
     g_free(paths->live_dir);
     g_free(paths->plugin_dir);
     g_free(paths->schema_dir);
+    g_free(paths->export_program);
+    g_free(paths->nbd_program);
+    g_free(paths->nbd_plugin);
+    g_free(paths->nbd_dir);
     g_free(paths);
 }
 

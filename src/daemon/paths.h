@@ -19,6 +19,10 @@ typedef struct {
     char *live_dir; /* below run_dir: the model's own */
     char *plugin_dir;
     char *schema_dir;
+    char *export_program;
+    char *nbd_program; /* NULL: there is none */
+    char *nbd_plugin;
+    char *nbd_dir; /* below run_dir: sockets */
 } VimgPaths;
 
 /* What the command line says; NULL: the default. */

@@ -122,6 +122,17 @@ gboolean vimg_store_clone(VimgStore *store, VimgStore *from, const char *source,
 gboolean vimg_store_flatten(VimgStore *store, const char *uuid, VimgPluginJob *job,
                             VimgPluginImage *out, GError **error);
 
+/* ---- backend-export.c ------------------------------------------------------------------- */
+
+/* As zeros() of the contract; *@known: whether the backend can. */
+gboolean vimg_store_zeros(VimgStore *store, const char *uuid, VimgZerosSink sink, gpointer data,
+                          VimgPluginJob *job, gboolean *known, GError **error);
+/* As keep() and direct_url() of the contract; without the first, nothing is promised. */
+gboolean vimg_store_keep(VimgStore *store, const char *uuid, const char *id, gint64 until,
+                         GError **error);
+char *vimg_store_direct_url(VimgStore *store, const char *uuid, gint64 until, VimgPluginJob *job,
+                            GError **error);
+
 /* ---- backend-pull.c: two storages of one backend ---------------------------------------- */
 
 gboolean vimg_store_can_pull(VimgStore *store, VimgStore *source);

@@ -41,6 +41,7 @@ struct _VimgModel {
     VimgBackends *backends;
     VimgSecrets *secrets;
     VimgJobs *jobs;
+    struct _VimgExports *exports;
     VimgEventSink sink; /* set before the model starts */
     gpointer sink_data;
 
@@ -330,6 +331,8 @@ gboolean vimg_session_probe(VimgSession *session, GError **error);
 gboolean vimg_session_is_lost(VimgSession *session);
 /* A VimgStatusFunc. */
 void vimg_session_status(VimgSession *session, const GError *error, gpointer data);
+/* A VimgKeptFunc. */
+gboolean vimg_session_keeps(VimgSession *session, const char *uuid);
 
 /* Under the pool's lock: it lost its storage; what its storage answered. */
 void vimg_pool_set_lost(VimgPool *pool, const char *reason);

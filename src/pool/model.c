@@ -9,6 +9,7 @@
 
 #include <libvirt/libvirt.h>
 
+#include "pool/export.h"
 #include "pool/model-private.h"
 #include "util/file.h"
 #include "util/i18n.h"
@@ -219,12 +220,14 @@ vimg_model_new(const VimgModelConfig *config, GError **error)
     model->metrics_interval = config->metrics_interval;
     model->imports = config->imports;
     model->jobs = vimg_jobs_new();
+    model->exports = vimg_exports_new(model);
     model->secrets = vimg_secrets_new(secrets);
     if (!vimg_persist_dirs(model, error))
         return NULL;
     vimg_services_set_state_dir(model->state_dir);
     vimg_services_set_secrets(model->secrets);
     vimg_services_set_status_func(vimg_session_status, model);
+    vimg_services_set_kept_func(vimg_session_keeps);
     model->backends = vimg_backends_new(config->plugin_dir, vimg_services_get());
     return g_steal_pointer(&model);
 }
@@ -275,7 +278,7 @@ vimg_model_start(VimgModel *model, GError **error)
     if (!vimg_secrets_load(model->secrets, error) || !vimg_persist_load(model, were_active, error))
         return FALSE;
     if (!vimg_reconnect_start(model, error) || !vimg_upkeep_start(model, error) ||
-        !vimg_metrics_start(model, error))
+        !vimg_metrics_start(model, error) || !vimg_exports_start(model->exports, error))
         return FALSE;
     open_pools(model, were_active);
     return TRUE;
@@ -319,12 +322,15 @@ vimg_model_free(VimgModel *model)
     vimg_model_cancel_jobs(model);
     vimg_upkeep_stop(model);
     vimg_metrics_stop(model);
+    vimg_exports_stop(model->exports);
     wait_for_tasks(model);
     close_pools(model);
+    vimg_services_set_kept_func(NULL);
     vimg_services_set_status_func(NULL, NULL);
     vimg_services_set_secrets(NULL);
     vimg_backends_free(model->backends);
     vimg_secrets_free(model->secrets);
+    vimg_exports_free(model->exports);
     vimg_jobs_free(model->jobs);
     g_hash_table_unref(model->by_name);
     g_hash_table_unref(model->by_uuid);

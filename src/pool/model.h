@@ -256,6 +256,108 @@ typedef struct {
 char *vimg_model_pool_sync(VimgModel *model, const VimgPoolId *pool, const VimgPoolId *source,
                            const VimgSyncRequest *request, GError **error);
 
+/* ---- exports ---------------------------------------------------------------------------- */
+
+#define VIMG_EXPORT_HASH_SIZE 32 /* bytes of the SHA-256 of a token */
+
+typedef struct {
+    char *id;   /* a uuid */
+    char *pool; /* what it is called now, or was when it was last seen */
+    char *pool_uuid;
+    char *image;      /* its name then */
+    char *image_uuid; /* which one it is */
+    char *file;       /* what a download is called */
+    char *format;     /* of what is downloaded */
+    gboolean compress;
+    gboolean direct;         /* the storage serves it: it cannot be revoked */
+    guint64 size;            /* bytes of a download, uncompressed */
+    guint64 capacity;        /* of the image */
+    char *sha256;            /* of a download; NULL: not known yet, or it is compressed */
+    gint64 created, expires; /* seconds since 1970 */
+    const char *state;       /* live, expired, revoked; served: over NBD, it does not expire (0) */
+} VimgExportInfo;
+
+void vimg_export_info_free(VimgExportInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgExportInfo, vimg_export_info_free)
+
+typedef struct {
+    const char *image;  /* its name */
+    const char *format; /* raw, qcow2; NULL: as the image is stored */
+    guint64 lifetime;   /* seconds */
+    gboolean compress;  /* what is downloaded */
+    gboolean direct;    /* by a URL of the storage itself */
+} VimgExportRequest;
+
+/*
+ * Whoever has the URL can download the image from then on, which is not purged meanwhile.
+ * @url: (transfer full) holds the only copy of the token.  VIMG_ERROR_OPERATION_UNSUPPORTED:
+ * nothing serves exports here.  A direct one keeps nothing: purging the image is what ends it.
+ */
+VimgExportInfo *vimg_model_export_create(VimgModel *model, const VimgPoolId *pool,
+                                         const VimgExportRequest *request, char **url,
+                                         GError **error);
+/*
+ * (memory) Exports in the order of their ids, those that ended lately included: the first @max
+ * behind @after (NULL: from the beginning).  Returns: (transfer full) of VimgExportInfo
+ */
+GPtrArray *vimg_model_export_list(VimgModel *model, const char *after, guint max);
+/* Nothing more of it is downloaded.  Revoked twice is revoked; a direct one cannot be. */
+gboolean vimg_model_export_revoke(VimgModel *model, const char *id, GError **error);
+/* (memory) The data networks of all pools, in the order of their names.  Returns: (transfer full)
+ */
+char **vimg_model_data_networks(VimgModel *model);
+/* Before anybody asks: the URL below which exports are served.  NULL: none are. */
+void vimg_model_set_export_url(VimgModel *model, const char *url);
+
+typedef enum {
+    VIMG_EXPORT_LIVE,
+    VIMG_EXPORT_AWAY,  /* it is, but its pool does not run or is not connected */
+    VIMG_EXPORT_ENDED, /* it is expired or revoked */
+    VIMG_EXPORT_ABSENT,
+} VimgExportState;
+
+/* (memory) Which export has a token of this hash.  @out: (transfer full) unless it is absent. */
+VimgExportState vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
+                                       VimgExportInfo **out);
+/*
+ * At least one of the @length bytes at @offset of a download, which are within it; of data at most
+ * @most.  A download that began goes on a while after its export expired.
+ */
+gboolean vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
+                                guint64 offset, guint64 length, gsize most, VimgExtent *out,
+                                GError **error);
+
+/* What of an image is known to be zeros, and what may be data. */
+typedef struct {
+    guint64 length;
+    gboolean zeros;
+} VimgExportExtent;
+
+/* (memory) What is at @offset of one that is served over NBD, until it changes. */
+gboolean vimg_model_export_map(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
+                               guint64 offset, VimgExportExtent *out, GError **error);
+
+/* Who serves an image to programs of this host. */
+typedef struct {
+    /* The export of @hash, to user @uid.  Returns: (transfer full) the path of its socket */
+    char *(*start)(const char *id, const guint8 *hash, uid_t uid, gpointer data, GError **error);
+    /* Of one that may have ended by itself; soon. */
+    void (*stop)(const char *id, gpointer data);
+} VimgNbdServer;
+
+/* Before anybody asks.  NULL: there is none. */
+void vimg_model_set_nbd(VimgModel *model, const VimgNbdServer *server, gpointer data);
+/*
+ * Serves an image as it is stored, which is not purged meanwhile, until the last client of the
+ * socket is gone.  It is an export that can be revoked.  @path: (transfer full) of the socket.
+ * VIMG_ERROR_OPERATION_UNSUPPORTED: nothing serves them here.
+ */
+VimgExportInfo *vimg_model_nbd_start(VimgModel *model, const VimgPoolId *pool, const char *image,
+                                     uid_t uid, char **path, GError **error);
+gboolean vimg_model_nbd_stop(VimgModel *model, const char *id, GError **error);
+/* Its server is gone.  One that is unknown is none. */
+void vimg_model_nbd_ended(VimgModel *model, const char *id);
+
 /* ---- upkeep ----------------------------------------------------------------------------- */
 
 /*

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "pool/export.h"
 #include "pool/model-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
@@ -179,6 +180,15 @@ vimg_session_status(VimgSession *session, const GError *error, gpointer data)
         pool->retry_at = 1; /* long past */
     vimg_mutex_unlock(&pool->lock);
     vimg_reconnect_kick(pool->model);
+}
+
+gboolean
+vimg_session_keeps(VimgSession *session, const char *uuid)
+{
+    const VimgPool *pool = session->pool;
+    g_autofree char *name = vimg_exports_keep(pool->model->exports, pool->uuid_text, uuid);
+
+    return name != NULL;
 }
 
 void

@@ -9,9 +9,13 @@
 
 #include <libvirt/libvirt.h>
 
+#include "pool/export.h"
 #include "pool/model-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
+
+/* Microseconds after which a download from which nothing was asked keeps no pool from stopping. */
+#define EXPORT_IDLE (2 * G_USEC_PER_SEC)
 
 static const struct {
     guint create;
@@ -283,6 +287,7 @@ check_no_other_jobs(VimgPool *pool, GError **error)
 gboolean
 vimg_pool_stop(VimgPool *pool, GError **error)
 {
+    vimg_exports_let_go(pool->model->exports, pool, EXPORT_IDLE);
     if (!vimg_pool_check_active(pool, TRUE, N_("storage pool '%s' is not active"), error) ||
         !check_no_other_jobs(pool, error) || !vimg_adopt_stop(pool, error) ||
         !vimg_persist_run_remove(pool, error))

@@ -21,6 +21,7 @@ typedef struct {
     VimgSecrets *secrets;
     VimgStatusFunc status;
     gpointer status_data;
+    VimgKeptFunc kept;
 } Registered;
 
 static Registered registered = {.lock = VIMG_MUTEX_INIT, .left = PTHREAD_COND_INITIALIZER};
@@ -62,6 +63,15 @@ vimg_services_set_status_func(VimgStatusFunc func, gpointer data)
     registered.status_data = data;
 }
 
+void
+vimg_services_set_kept_func(VimgKeptFunc func)
+{
+    VIMG_LOCK_GUARD(&registered.lock);
+    while (registered.n_inside > 0)
+        vimg_cond_wait(&registered.left, &registered.lock);
+    registered.kept = func;
+}
+
 /* ---- log, jobs, status ------------------------------------------------------------------ */
 
 static void
@@ -96,6 +106,14 @@ service_status(VimgPluginHost *host, const GError *error)
 
     if (inside->status && host)
         inside->status(host, error, inside->status_data);
+}
+
+static gboolean
+service_image_kept(VimgPluginHost *host, const char *uuid)
+{
+    g_autoptr(Registered) inside = enter();
+
+    return inside->kept && host && uuid && inside->kept(host, uuid);
 }
 
 /* ---- secrets ---------------------------------------------------------------------------- */
@@ -267,6 +285,7 @@ static VimgServices services = {
     .timer_remove = service_timer_remove,
     .status = service_status,
     .job_number = service_job_number,
+    .image_kept = service_image_kept,
 };
 
 void

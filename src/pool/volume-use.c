@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "pool/export.h"
 #include "pool/model-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
@@ -168,6 +169,18 @@ check_unread(VimgPool *pool, const char *uuid, GError **error)
     return TRUE;
 }
 
+static gboolean
+check_unexported(VimgPool *pool, const char *uuid, GError **error)
+{
+    g_autofree char *name = vimg_exports_keep(pool->model->exports, pool->uuid_text, uuid);
+
+    if (!name)
+        return TRUE;
+    return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                      _("volume '%s' is exported: revoke that first, or wait until it expires"),
+                      name);
+}
+
 static VimgVolume *
 find_volume(VimgPool *pool, const VimgVolId *vol, GError **error)
 {
@@ -298,7 +311,7 @@ vimg_use_trash(VimgPool *pool, const char *uuid, const char *kind, VimgUse *out,
         return FALSE;
     VIMG_LOCK_GUARD(&pool->lock);
     if (!check_pool(pool, error) || !check_writable(pool, error) || !check_connected(pool, error) ||
-        !check_unread(pool, uuid, error))
+        !check_unread(pool, uuid, error) || !check_unexported(pool, uuid, error))
         return FALSE;
     name = vimg_store_image_name(vimg_session_store(pool->session), uuid);
     begin_job(out, kind, name);

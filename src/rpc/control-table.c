@@ -72,6 +72,12 @@ static const VimgProc procs[] = {
     ROW(POOL_SYNC, "poolSync", sync_args, report, pool_sync, WRITES | POOL | LONG),
     ROW(VOLUME_IMPORT, "volumeImport", import_args, report, volume_import,
         WRITES | POOL | LONG | VIMG_PROC_IMPORT),
+    ROW(EXPORT_CREATE, "exportCreate", export_args, export_ret, export_create,
+        WRITES | POOL | LONG | VIMG_PROC_SECRET),
+    ROW(EXPORT_LIST, "exportList", exports_args, exports_ret, export_list, FAST),
+    ROW(EXPORT_REVOKE, "exportRevoke", revoke_args, none, export_revoke, WRITES),
+    ROW(NBD_START, "nbdStart", volume_args, nbd_ret, nbd_start, WRITES | POOL | LONG),
+    ROW(NBD_STOP, "nbdStop", revoke_args, none, nbd_stop, WRITES),
 };
 
 const VimgProgram vimg_control_program = {

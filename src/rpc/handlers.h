@@ -191,6 +191,14 @@ gboolean vimg_handle_pool_sync(VimgCall *call, GError **error);
 
 gboolean vimg_handle_volume_import(VimgCall *call, GError **error);
 
+/* ---- handlers-export.c ---------------------------------------------------------------------- */
+
+gboolean vimg_handle_export_create(VimgCall *call, GError **error);
+gboolean vimg_handle_export_list(VimgCall *call, GError **error);
+gboolean vimg_handle_export_revoke(VimgCall *call, GError **error);
+gboolean vimg_handle_nbd_start(VimgCall *call, GError **error);
+gboolean vimg_handle_nbd_stop(VimgCall *call, GError **error);
+
 /* ---- events.c ------------------------------------------------------------------------------- */
 
 gboolean vimg_handle_job_watch(VimgCall *call, GError **error);

@@ -16,6 +16,9 @@ const queryOf = (pairs) => Object.fromEntries(pairs);
 const signers = {
   v4: (r) => oss.authorizationV4(r.id, r.secret, r.region, r.method,
     { headers: r.headers, queries: queryOf(r.pairs) }, r.bucket, r.key, r.additional),
+  v4url: (r) => oss.getSignatureV4(r.secret, queryOf(r.pairs)['x-oss-date'].slice(0, 8), r.region,
+    oss.getStringToSign(r.region, queryOf(r.pairs)['x-oss-date'], oss.getCanonicalRequest(r.method,
+      { headers: {}, queries: queryOf(r.pairs) }, r.bucket, r.key, []))),
   v1: (r) => oss.authorization(r.id, r.secret, oss.buildCanonicalString(r.method,
     '/' + r.bucket + '/' + (r.key || ''), { headers: r.headers, parameters: queryOf(r.pairs) })),
   rpc: (r) => api.getRPCSignature(r.parameters, r.method, r.secret),

@@ -16,7 +16,7 @@ build=${VIMG_TEST_BUILDS:-$top/build-ci}/bench
 . "$top/tests/lib/packages.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-all=(upload bytes download ctl memory list start huge collect sftp ceph oss)
+all=(upload bytes download ctl memory list start huge collect sftp ceph oss export nbd)
 chosen=("$@")
 ((${#chosen[@]} > 0)) || chosen=("${all[@]}")
 for part in "${chosen[@]}"; do
@@ -33,8 +33,8 @@ fi
 scratch=$(mktemp -d "${VIMG_BENCH_DIR:-/var/tmp}/vimg-bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 read -r -d '' -a wanted <<<"$build_packages libvirt-clients libvirt-daemon python3-libvirt qemu-utils
-    curl e2fsprogs util-linux findutils mount borgbackup restic casync
-    openssh-server openssh-client libnss-wrapper openssl rsync $ceph_packages" || true
+    curl nginx-light e2fsprogs util-linux findutils mount borgbackup restic casync
+    openssh-server openssh-client libnss-wrapper openssl rsync $ceph_packages $nbd_packages" || true
 need "${wanted[@]}" >&2
 
 # What a distribution installs: optimised, with the assertions that are the default.
@@ -42,7 +42,8 @@ mkdir -p "$build"
 if ! {
     [[ -f $build/build.ninja ]] || meson setup "$build" "$top" -Dbuildtype=release
     ninja -C "$build" src/daemon/virtimaged src/cli/virtimagectl plugin/vimg-imagestore.so \
-        plugin/vimg-ceph.so plugin/vimg-aliyunebs.so tests/bench/collect tests/bench/oss
+        plugin/vimg-ceph.so plugin/vimg-aliyunebs.so tests/bench/collect tests/bench/oss src/exporter/virtimage-export \
+        plugin/nbdkit/nbdkit-virtimage-plugin.so
 } >"$scratch/build.log" 2>&1; then
     tail -n 40 "$scratch/build.log" >&2
     exit 1

@@ -79,6 +79,22 @@ test_round_trip(Fixture *fixture, gconstpointer data)
 }
 
 /* Holes are not read: one is handed out whole, however many blocks it has. */
+typedef struct {
+    const VimgBuffer *content;
+    guint64 sum;
+} Zeros;
+
+static gboolean
+add_zeros(guint64 offset, guint64 length, gpointer data)
+{
+    Zeros *zeros = data;
+
+    g_assert_cmpuint(offset + length, <=, zeros->content->size);
+    g_assert_true(is_zero(zeros->content->data + offset, length));
+    zeros->sum += length;
+    return TRUE;
+}
+
 static void
 test_holes(Fixture *fixture, gconstpointer data)
 {
@@ -88,6 +104,7 @@ test_holes(Fixture *fixture, gconstpointer data)
     VimgCephReader *reader;
     VimgExtent extent = {0};
     guint64 longest = 0;
+    Zeros zeros = {content, 0};
 
     memset(content->data + 8 * MIB, 0, 48 * MIB);
     uuid = content_upload(fixture, "a", content);
@@ -100,6 +117,8 @@ test_holes(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     vimg_ceph_reader_close(reader);
     g_assert_cmpuint(longest, >=, 48 * MIB);
+    g_assert_true(vimg_ceph_reader_zeros(fixture->store, uuid, add_zeros, &zeros, NULL, &error));
+    g_assert_cmpuint(zeros.sum, >=, 48 * MIB);
 }
 
 /* ---- uploads that do not come in one piece ----------------------------------------------- */

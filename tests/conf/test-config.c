@@ -43,6 +43,18 @@ test_defaults(void)
     g_assert_cmpuint(config->import_timeout, ==, 60);
     g_assert_cmpuint(config->import_ratio, ==, 1000);
     g_assert_cmpuint(config->import_max_size, ==, 17592186044416);
+    g_assert_cmpuint(config->nbd_cache, ==, 4294967296);
+    g_assert_cmpuint(config->nbd_wait, ==, 60);
+    g_assert_null(config->export_listen);
+    g_assert_null(config->export_url);
+    g_assert_null(config->export_tls_cert);
+    g_assert_null(config->export_tls_key);
+    g_assert_null(config->export_user);
+    g_assert_cmpuint(config->export_connections, ==, 100);
+    g_assert_cmpuint(config->export_rate, ==, 0);
+    g_assert_cmpuint(config->export_client_connections, ==, 32);
+    g_assert_cmpuint(config->export_client_rate, ==, 0);
+    g_assert_cmpuint(config->export_timeout, ==, 60);
     g_assert_cmpint(config->log_level, ==, VIMG_LOG_INFO);
 }
 
@@ -87,6 +99,18 @@ test_full(void)
     g_assert_cmpuint(config->import_timeout, ==, 5);
     g_assert_cmpuint(config->import_ratio, ==, 100);
     g_assert_cmpuint(config->import_max_size, ==, 1073741824);
+    g_assert_cmpuint(config->nbd_cache, ==, 1048576);
+    g_assert_cmpuint(config->nbd_wait, ==, 5);
+    g_assert_cmpstr(config->export_listen, ==, "[::1]:8080");
+    g_assert_cmpstr(config->export_url, ==, "https://images.example.com/");
+    g_assert_cmpstr(config->export_tls_cert, ==, "/etc/cert.pem");
+    g_assert_cmpstr(config->export_tls_key, ==, "/etc/key.pem");
+    g_assert_cmpstr(config->export_user, ==, "images");
+    g_assert_cmpuint(config->export_connections, ==, 7);
+    g_assert_cmpuint(config->export_rate, ==, 1048576);
+    g_assert_cmpuint(config->export_client_connections, ==, 2);
+    g_assert_cmpuint(config->export_client_rate, ==, 65536);
+    g_assert_cmpuint(config->export_timeout, ==, 9);
     g_assert_cmpint(config->log_level, ==, VIMG_LOG_DEBUG);
 }
 
@@ -107,6 +131,17 @@ static const struct {
      "f:1: keepalive_interval needs a number from 0 to 86400"},
     {"number-none", "max_clients =\n5", "f:1: max_clients needs a number from 1 to 100000"},
     {"level", "log_level = 5", "f:1: log_level needs a number from 1 to 4"},
+    {"listen-name", "export_listen = 'host:80'",
+     "f:1: export_listen: 'host:80' is not an address and a port such as 192.0.2.1:8080 or [2001:db8::1]:8080, or a port such as :8080"},
+    {"listen-no-port", "export_listen = '192.0.2.1'",
+     "f:1: export_listen: '192.0.2.1' is not an address and a port such as 192.0.2.1:8080 or [2001:db8::1]:8080, or a port such as :8080"},
+    {"listen-bare", "export_listen = '::1:80'",
+     "f:1: export_listen: '::1:80' is not an address and a port such as 192.0.2.1:8080 or [2001:db8::1]:8080, or a port such as :8080"},
+    {"listen-port", "export_listen = ':65536'",
+     "f:1: export_listen: ':65536' is not an address and a port such as 192.0.2.1:8080 or [2001:db8::1]:8080, or a port such as :8080"},
+    {"listen-any", "export_listen = '0.0.0.0:80'",
+     "f: export_listen names no single address, so export_url must be set"},
+    {"key-alone", "export_tls_key = '/k'", "f: export_tls_cert and export_tls_key need each other"},
     {"trailing", "max_clients = 5 6", "f:1: text after the value of max_clients"},
     {"string-bare", "socket_group = kvm", "f:1: socket_group needs a string in quotes"},
     {"string-open", "socket_group = \"kvm\n\"", "f:1: the string does not end on its line"},

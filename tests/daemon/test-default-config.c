@@ -38,6 +38,13 @@ check_numbers(const VimgDaemonConfig *config)
     g_assert_cmpuint(config->import_timeout, ==, fallback->import_timeout);
     g_assert_cmpuint(config->import_ratio, ==, fallback->import_ratio);
     g_assert_cmpuint(config->import_max_size, ==, fallback->import_max_size);
+    g_assert_cmpuint(config->nbd_cache, ==, fallback->nbd_cache);
+    g_assert_cmpuint(config->nbd_wait, ==, fallback->nbd_wait);
+    g_assert_cmpuint(config->export_connections, ==, fallback->export_connections);
+    g_assert_cmpuint(config->export_rate, ==, fallback->export_rate);
+    g_assert_cmpuint(config->export_client_connections, ==, fallback->export_client_connections);
+    g_assert_cmpuint(config->export_client_rate, ==, fallback->export_client_rate);
+    g_assert_cmpuint(config->export_timeout, ==, fallback->export_timeout);
     g_assert_cmpstrv(config->import_schemes, fallback->import_schemes);
     g_assert_cmpint(config->log_level, ==, fallback->log_level);
 }
@@ -83,7 +90,7 @@ test_every_key(void)
     g_autoptr(VimgDaemonConfig) config = vimg_daemon_config_parse("default", active, &error);
 
     g_assert_no_error(error);
-    g_assert_cmpuint(keys, ==, 27);
+    g_assert_cmpuint(keys, ==, 39);
     check_numbers(config);
     g_assert_cmpstr(config->socket_group, ==, "libvirt");
     g_assert_cmpstr(config->host_uri, ==, "qemu:///system");

@@ -1,5 +1,5 @@
 /*
- * test-diff.c: in what images differ, against a comparison of their bytes
+ * test-diff.c: in what images differ, and where they are zeros, against their bytes
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -9,6 +9,7 @@
 #include "json.h"
 #include "lease.h"
 #include "memory-transport.h"
+#include "reader.h"
 #include "slice.h"
 #include "store-helper.h"
 
@@ -370,6 +371,49 @@ test_truncated(Fixture *fixture, gconstpointer data)
 
 #define ADD(path, data, test) g_test_add(path, Fixture, data, set_up, test, tear_down)
 
+/* ---- zeros ------------------------------------------------------------------------------- */
+
+typedef struct {
+    const VimgBuffer *content;
+    guint64 end;
+    guint calls;
+    guint most;
+} Zeros;
+
+static gboolean
+take_zeros(guint64 offset, guint64 length, gpointer data)
+{
+    Zeros *zeros = data;
+
+    g_assert_cmpuint(length, >, 0);
+    g_assert_true(zeros->calls == 0 || offset > zeros->end); /* runs are told as one */
+    for (guint64 i = offset; i < offset + length; i++)
+        g_assert_cmpuint(zeros->content->data[i], ==, 0);
+    zeros->end = offset + length;
+    return ++zeros->calls < zeros->most;
+}
+
+static void
+test_zeros(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = helper_content(1, 20 * SLICE + 77, 5);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *uuid = NULL;
+    Zeros zeros = {content, 0, 0, 99};
+    Zeros first = {content, 0, 0, 1};
+
+    memset(content->data, 0, 2 * SLICE);
+    memset(content->data + 10 * SLICE, 0, 2 * SLICE);
+    uuid = upload(fixture, "a", "raw", content);
+    g_assert_true(vimg_slice_reader_zeros(fixture->store, uuid, take_zeros, &zeros, &error));
+    g_assert_cmpuint(zeros.calls, ==, 5); /* 0-1, 4, 9-11, 14, 19 */
+    g_assert_cmpuint(zeros.end, ==, 20 * SLICE);
+    g_assert_true(vimg_slice_reader_zeros(fixture->store, uuid, take_zeros, &first, &error));
+    g_assert_cmpuint(first.end, ==, 2 * SLICE);
+    g_assert_false(vimg_slice_reader_zeros(fixture->store, "none", take_zeros, &zeros, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -389,5 +433,6 @@ main(int argc, char **argv)
     ADD("/diff/cancelled", NULL, test_cancelled);
     ADD("/diff/refused", NULL, test_refused);
     ADD("/diff/truncated", NULL, test_truncated);
+    ADD("/diff/zeros", NULL, test_zeros);
     return g_test_run();
 }

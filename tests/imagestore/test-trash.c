@@ -12,7 +12,9 @@
 #include <pthread.h>
 
 #include "claim.h"
+#include "collect.h"
 #include "memory-transport.h"
+#include "promise.h"
 #include "slice.h"
 #include "store-helper.h"
 #include "trash.h"
@@ -190,6 +192,87 @@ test_purge(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture->store, "images"), ==, 0);
     g_assert_false(restore(fixture->store, fixture->uuid, "a", &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
+#define PROMISE "11111111-1111-4111-8111-111111111111"
+
+static void
+keep(VimgSliceStore *store, const char *uuid, gint64 until)
+{
+    g_autoptr(GError) error = NULL;
+
+    vimg_promise_keep(store, uuid, PROMISE, until, &error);
+    g_assert_no_error(error);
+}
+
+/* As the other host cleans up or purges it at once.  Returns: whether it is gone. */
+static gboolean
+lose(Fixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *report = NULL;
+
+    fixture->other->keep_deleted = 0;
+    report = vimg_collect(fixture->other, FALSE, 0, NULL, &error);
+    g_assert_no_error(error);
+    if (is_listed(fixture->store, TRUE)) {
+        g_assert_false(vimg_trash_purge(fixture->other, fixture->uuid, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
+    }
+    return !is_listed(fixture->store, TRUE);
+}
+
+/* What one host has promised no other removes: until then, or until that has ended. */
+static void
+test_kept(Fixture *fixture, gconstpointer data)
+{
+    const gint64 later = g_get_real_time() / G_USEC_PER_SEC + 3600;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(vimg_promise_keep(fixture->store, fixture->uuid, PROMISE, later, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL); /* it is in the trash */
+    restore(fixture->store, fixture->uuid, "a", NULL);
+    keep(fixture->store, fixture->uuid, 5);
+    keep(fixture->store, fixture->uuid, later);
+    keep(fixture->store, fixture->uuid, later);
+    delete (fixture->store, fixture->uuid);
+    g_assert_false(lose(fixture));
+    keep(fixture->store, fixture->uuid, 0);
+    g_assert_true(lose(fixture));
+    keep(fixture->store, fixture->uuid, 0); /* there is none, nor an image */
+}
+
+static void
+test_kept_no_longer(Fixture *fixture, gconstpointer data)
+{
+    restore(fixture->store, fixture->uuid, "a", NULL);
+    keep(fixture->store, fixture->uuid, g_get_real_time() / G_USEC_PER_SEC - 3600);
+    delete (fixture->store, fixture->uuid);
+    g_assert_true(lose(fixture));
+}
+
+static const struct {
+    const char *name;
+    gint64 until;
+} promises[] = {
+    {"kept." PROMISE ".7", 7},
+    {"kept." PROMISE ".-7", 0},
+    {"kept." PROMISE ".7x", 0},
+    {"kept." PROMISE ".", 0},
+    {"kept." PROMISE, 0},
+    {"kept.", 0},
+    {"skept." PROMISE ".7", 0},
+    {"kept.1.7", 0},
+    {"kept." PROMISE ".99999999999999999999", 0},
+};
+
+static void
+test_promises(void)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(promises); i++) {
+        g_test_message("%s", promises[i].name);
+        g_assert_cmpint(vimg_promise_until(promises[i].name), ==, promises[i].until);
+    }
 }
 
 /* Of an interrupted delete or restore the claim may be left. */
@@ -656,6 +739,9 @@ main(int argc, char **argv)
     if (memory_disk_is_memory())
         ADD("/imagestore/trash/restore/condemned", NULL, test_condemned);
     ADD("/imagestore/trash/purge", NULL, test_purge);
+    ADD("/imagestore/trash/kept", NULL, test_kept);
+    ADD("/imagestore/trash/kept/no-longer", NULL, test_kept_no_longer);
+    g_test_add_func("/imagestore/trash/promises", test_promises);
     ADD("/imagestore/trash/left-claim/same-name", "a", test_left_claim);
     ADD("/imagestore/trash/left-claim/other-name", "b", test_left_claim);
     ADD("/imagestore/trash/left-claim/purge", NULL, test_left_claim);

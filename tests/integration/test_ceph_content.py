@@ -3,6 +3,7 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import contextlib
+import json
 import random
 import subprocess
 import sys
@@ -14,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import ctl
 import runner
 from cephcase import CephCase
-from images import to_qcow2
+from images import run, same, to_qcow2
 from virshcase import element
 
 MIB = 1 << 20
@@ -111,6 +112,21 @@ class Content(ContentCase):
             self.assertEqual(self.downloaded(pool, form), back.read_bytes())
         self.assertNotIn("staged", self.cluster.rbd("ls", self.rados))
         self.no_secret(self.cluster.key())
+
+    def test_nbd(self):
+        pool = self.images_pool()
+        path = self.source(50 * MIB + 512)
+        self.uploaded(pool, "a", path)
+        uri = self.ctl("nbd", pool, "a", "--quiet").strip()
+        run("qemu-img", "compare", "-f", "raw", "-F", "raw", path, uri)
+        run("nbdcopy", uri, self.path("copy"))
+        same(path, self.path("copy"))
+        data = path.read_bytes()
+        holes = [e for e in json.loads(run("nbdinfo", "--map", "--json", uri)) if e["type"]]
+        self.assertTrue(holes)
+        for hole in holes:
+            end = hole["offset"] + hole["length"]
+            self.assertEqual(data.count(0, hole["offset"], end), hole["length"])
 
     def test_clone(self):
         pool = self.images_pool()

@@ -433,7 +433,8 @@ def blocks(section=None):
 
 class Manual(CtlCase):
     config = ('zones = [ "north", "south", "west" ]\n'
-              'import_addresses = [ "127.0.0.1/32" ]\n')
+              'import_addresses = [ "127.0.0.1/32" ]\n'
+              'export_listen = "127.0.0.1:0"\n')
 
     def setUp(self):
         super().setUp()
@@ -497,7 +498,7 @@ class Manual(CtlCase):
         self.prepare()
         seen = set()
         for script in blocks():
-            seen.update(re.findall(r"(?m)^virtimagectl ((?:trash |zone |host-key )?[a-z-]+)", script))
+            seen.update(re.findall(r"(?m)^(?:uri=\$\()?virtimagectl (?:--quiet )?((?:trash |zone |host-key |export (?=list|revoke)|nbd (?=stop))?[a-z-]+)", script))
             with self.subTest(script):
                 self.run_one(script)
         self.assertEqual(sorted(set(COMMANDS) - seen), [])
@@ -509,6 +510,13 @@ class Manual(CtlCase):
         if "job-cancel" in script:
             self.cancel(script)
             return
+        if "export revoke" in script:
+            known = self.json("export list")["exports"][0]["id"]
+            script = re.sub(r"[0-9a-f-]{36}", known, script)
+        if "nbd stop" in script:
+            known = [e["id"] for e in self.json("export list")["exports"]
+                     if e["state"] == "served"][0]
+            script = re.sub(r"[0-9a-f-]{36}", known, script)
         if "host-key" in script:
             done = self.shell(script.replace(" remote ", " images "))
             self.assertIn("which has no host key", done.stderr)
@@ -572,6 +580,9 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete(""), sorted({c.split()[0] for c in COMMANDS}))
         self.assertEqual(self.complete("tr"), ["trash"])
         self.assertEqual(self.complete("trash", ""), ["list", "purge", "restore"])
+        self.assertEqual(self.complete("export", "l"), ["list"])
+        self.assertEqual(self.complete("export", ""), ["list", "revoke"])
+        self.assertEqual(self.complete("export", "list", ""), [])
         self.assertEqual(self.complete("cleanup", "--d"), ["--dry-run"])
         self.assertIn("--json", self.complete("cleanup", "--"))
         self.assertEqual(self.complete("status", "--progress", "=", "j"), ["json"])

@@ -148,9 +148,11 @@ class Install(unittest.TestCase):
         for path in ("/usr/sbin/virtimaged", "/usr/include/vimg-plugin.h",
                      "/usr/share/virtimage/schemas/pool.rng", "/usr/bin/virtimagectl",
                      "/usr/share/virtimage/schemas/virtimagectl.json",
+                     "/usr/libexec/virtimage-export",
                      "/usr/share/bash-completion/completions/virtimagectl"):
             self.assertTrue(Path(path).exists(), path)
         for name in ("vimg-imagestore.so", "vimg-plugin.pc", "virtimaged.socket",
+                     "nbdkit-virtimage-plugin.so",
                      "virtimaged-ro.socket", "virtimaged.service", "virtimaged.8",
                      "virtimagectl.1", "virtimage.mo"):
             found = subprocess.run(["find", "/usr/lib", "/lib/systemd", "/usr/share/man",

@@ -64,6 +64,16 @@ class Peers(OssCase):
                     self.assertIn(op, self.oss.counts)
                 self.same_signatures(self.oss.seen, 60)
 
+    def test_our_urls(self):
+        """What --direct hands out."""
+        name = self.oss_pool(options="")
+        self.stored(name, "a b+c(1)~ü", self.raw())
+        url = self.ctl("export", name, "a b+c(1)~ü", "--direct", "--expires=1h").strip()
+        self.oss.seen = []
+        subprocess.run(["curl", "-sSf", "-o", "/dev/null", url], check=True)
+        self.assertEqual([r["scheme"] for r in self.oss.seen], ["v4url"])
+        self.same_signatures(self.oss.seen, 0)
+
     def test_our_calls(self):
         for dialect in ("ecs-rpc", "ecs-acs3"):
             with self.subTest(dialect):

@@ -16,18 +16,26 @@ PROCS.update(POOL_ENABLE=13, POOL_DESCRIBE=14, POOL_RENAME=15, ZONE_LIST=16, ZON
              ZONE_DETACH=18, ZONE_DELETE=19)
 PROCS.update(VOLUME_IMPORT=21, HOST_KEY_ACCEPT=25)
 PROCS.update(POOL_SYNC=26)
+PROCS.update(EXPORT_CREATE=28, EXPORT_LIST=29, EXPORT_REVOKE=30, NBD_START=31, NBD_STOP=32)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires needed_by")
 Job = namedtuple("Job", "id pool volume kind phase done total started cancelled")
 Volume = namedtuple("Volume", "uuid name state reason format capacity allocation physical created "
                     "unique shared as_of")
+Export = namedtuple("Export", "id pool volume uuid file format compress direct size created expires "
+                    "state sha256")
 JobEvent = namedtuple("JobEvent", "job ended error own")
 
 
 def read_job(reader):
     return Job(reader.u64(), reader.string(), reader.nullable(), reader.string(), reader.string(),
                reader.u64(), reader.u64(), reader.u64(), bool(reader.u32()))
+
+
+def read_export(reader):
+    return Export(*(reader.string() for _ in range(6)), bool(reader.u32()), bool(reader.u32()),
+                  *(reader.u64() for _ in range(3)), reader.string(), reader.nullable())
 
 
 class Control:
@@ -112,6 +120,33 @@ class Control:
 
     def trash_purge(self, pool, uuid):
         self.call("TRASH_PURGE", self.pool(pool) + string(uuid)).end()
+
+    def export(self, pool, volume, fmt=None, lifetime=604800, compress=False, direct=False):
+        """The URL, and what it is of."""
+        reader = self.call("EXPORT_CREATE", self.pool(pool) + string(volume) + nullable(fmt) +
+                           u64(lifetime) + u32(int(compress)) + u32(int(direct)))
+        answer = reader.string(), read_export(reader)
+        reader.end()
+        return answer
+
+    def exports(self, after=None, most=PAGE_MAX):
+        reader = self.call("EXPORT_LIST", nullable(after) + u32(most))
+        entries = reader.array(lambda: read_export(reader))
+        reader.end()
+        return entries
+
+    def export_revoke(self, known):
+        self.call("EXPORT_REVOKE", string(known)).end()
+
+    def nbd_start(self, pool, volume):
+        """The path of the socket, and what it is of."""
+        reader = self.call("NBD_START", self.pool(pool) + string(volume))
+        answer = reader.string(), read_export(reader)
+        reader.end()
+        return answer
+
+    def nbd_stop(self, known):
+        self.call("NBD_STOP", string(known)).end()
 
     def enable(self, pool, enabled=True):
         self.call("POOL_ENABLE", self.pool(pool) + u32(int(enabled))).end()

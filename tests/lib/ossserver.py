@@ -27,6 +27,7 @@ from xml.sax.saxutils import escape
 from told import Told
 
 SKEW = 900
+URL_MAX = 604800     # seconds for which a signature in a URL is taken
 PART_MIN = 100 * 1024
 MARK = "-"      # version of the mark that a removal makes
 V1_SIGNED = set("acl append bucketInfo callback callback-var cloudboxes continuation-token delete "
@@ -99,6 +100,10 @@ class Verifier:
 
     def check(self):
         given = self.headers.get("authorization", "")
+        if not given and "x-oss-signature" in self.request.query:
+            self.v4url(self.request.query)
+            self.note("v4url", self.request.query["x-oss-signature"])
+            return
         for prefix, scheme in (("OSS4-HMAC-SHA256 ", self.v4), ("OSS ", self.v1),
                                ("AWS4-HMAC-SHA256 ", self.s3)):
             if given.startswith(prefix):
@@ -114,7 +119,8 @@ class Verifier:
         server, request = self.server, self.request
         if server.seen is None:
             return
-        pairs = [p for p in request.pairs if scheme != "v1" or p[0] in V1_SIGNED]
+        pairs = [p for p in request.pairs if p[0] != "x-oss-signature" and
+                 (scheme != "v1" or p[0] in V1_SIGNED)]
         more = re.search(r"AdditionalHeaders=([^, ]+)", given)
         server.seen.append({
             "scheme": scheme, "given": given, "id": self.identity, "region": server.region,
@@ -145,7 +151,7 @@ class Verifier:
 
     def query_lines(self, bare):
         pairs = sorted((encode(k), None if v is None else encode(v))
-                       for k, v in self.request.pairs)
+                       for k, v in self.request.pairs if k != "x-oss-signature")
         return "&".join(k + (bare if v is None else "=" + v) for k, v in pairs)
 
     def scope_key(self, prefix, scope):
@@ -180,6 +186,31 @@ class Verifier:
         key = self.scope_key("aliyun_v4", scope)
         self.compare(hmac.new(key, string.encode(), "sha256").hexdigest(), given["Signature"],
                      canonical)
+
+    def v4url(self, given):
+        """A signature that is in the query, as whoever has the URL sends it."""
+        if self.server.signature not in (None, "v4") or \
+                given.get("x-oss-signature-version") != "OSS4-HMAC-SHA256":
+            raise Refused(403, "InvalidArgument", "another signature is wanted")
+        self.identity, *scope = given["x-oss-credential"].split("/")
+        self.secret(self.identity)
+        date, expires = given["x-oss-date"], int(given["x-oss-expires"])
+        if scope != [date[:8], self.server.region, "oss", "aliyun_v4_request"]:
+            raise Refused(403, "InvalidArgument", "another scope")
+        at = calendar.timegm(time.strptime(date, "%Y%m%dT%H%M%SZ"))
+        if not 1 <= expires <= URL_MAX or at > self.server.now() + SKEW:
+            raise Refused(403, "InvalidArgument", "for so long no URL is signed")
+        if self.server.now() > at + expires:
+            raise Refused(403, "AccessDenied", "Request has expired.")
+        lines = "".join(f"{n}:{self.headers[n]}\n" for n in sorted(self.headers)
+                        if n in ("content-type", "content-md5") or n.startswith("x-oss-"))
+        canonical = "\n".join((self.request.command, encode(self.resource(), "/"),
+                               self.query_lines(""), lines, "", "UNSIGNED-PAYLOAD"))
+        string = "\n".join(("OSS4-HMAC-SHA256", date, "/".join(scope),
+                            hashlib.sha256(canonical.encode()).hexdigest()))
+        key = self.scope_key("aliyun_v4", scope)
+        self.compare(hmac.new(key, string.encode(), "sha256").hexdigest(),
+                     given["x-oss-signature"], canonical)
 
     def v1(self, text):
         self.identity, _, given = text.partition(":")

@@ -37,7 +37,15 @@ auth_unix_rw = "none"
 auth_unix_ro = "none"
 unix_sock_dir = "$root/sock"
 CONF
-exec libvirtd -f /etc/libvirt/libvirtd.conf
+cat >/etc/libvirt/qemu.conf <<CONF
+user = "root"
+group = "root"
+stdio_handler = "file"
+security_driver = "none"
+CONF
+# not in the place of the shell, which waits for the machines that it leaves behind
+libvirtd -f /etc/libvirt/libvirtd.conf
+exit
 """
 
 
@@ -47,6 +55,11 @@ class Stock:
         self.log_path = self.root / "log"
         (self.root / "sock").mkdir()
         self.process = None
+
+    @property
+    def qemu(self):
+        """The URI of its machines."""
+        return "qemu+unix:///system?socket=" + self.socket
 
     @property
     def socket(self):

@@ -232,6 +232,27 @@ test_status(void)
     g_assert_cmpuint(status.calls, ==, 2);
 }
 
+static gboolean
+keep_one(VimgPluginHost *host, const char *uuid)
+{
+    return host == GUINT_TO_POINTER(77) && strcmp(uuid, "u") == 0;
+}
+
+static void
+test_kept(void)
+{
+    VimgPluginHost *host = GUINT_TO_POINTER(77);
+
+    g_assert_false(services->image_kept(host, "u")); /* nobody knows */
+    vimg_services_set_kept_func(keep_one);
+    g_assert_true(services->image_kept(host, "u"));
+    g_assert_false(services->image_kept(host, "v"));
+    g_assert_false(services->image_kept(NULL, "u"));
+    g_assert_false(services->image_kept(host, NULL));
+    vimg_services_set_kept_func(NULL);
+    g_assert_false(services->image_kept(host, "u"));
+}
+
 /* ---- secrets ---------------------------------------------------------------------------- */
 
 #define UUID "11111111-1111-4111-8111-11111111111%d"
@@ -322,6 +343,7 @@ main(int argc, char **argv)
     g_test_add_func("/services/timer-removes-itself", test_timer_removes_itself);
     g_test_add_func("/services/jobs", test_jobs);
     g_test_add_func("/services/status", test_status);
+    g_test_add_func("/services/kept", test_kept);
     g_test_add_func("/services/secrets", test_secrets);
     g_test_add_func("/services/table", test_table);
     return g_test_run();

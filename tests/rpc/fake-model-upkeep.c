@@ -206,3 +206,87 @@ vimg_model_volume_page(VimgModel *model, const VimgPoolId *pool, const char *aft
     }
     return list;
 }
+
+/* ---- exports ---------------------------------------------------------------------------- */
+
+void
+vimg_export_info_free(VimgExportInfo *info)
+{
+    g_free(info->id);
+    g_free(info->pool);
+    g_free(info->image);
+    g_free(info->image_uuid);
+    g_free(info->file);
+    g_free(info->format);
+    g_free(info->sha256);
+    g_free(info);
+}
+
+static VimgExportInfo *
+make_export(guint n)
+{
+    VimgExportInfo info = {.compress = n == 1,
+                           .direct = n == 1,
+                           .size = 1ULL << 33,
+                           .capacity = 5,
+                           .created = 6,
+                           .expires = 7,
+                           .state = "live"};
+
+    info.id = g_strdup_printf("x%u", n);
+    info.pool = g_strdup("p");
+    info.image = g_strdup("v");
+    info.image_uuid = g_strdup("u");
+    info.file = g_strdup("f");
+    info.format = g_strdup("raw");
+    info.sha256 = n == 0 ? g_strdup("s") : NULL;
+    return g_memdup2(&info, sizeof(info));
+}
+
+VimgExportInfo *
+vimg_model_export_create(VimgModel *model, const VimgPoolId *pool, const VimgExportRequest *request,
+                         char **url, GError **error)
+{
+    *url = NULL;
+    if (!fake_called(error, "export_create(%s, %s, %s, %" G_GUINT64_FORMAT "%s%s)",
+                     fake_pool_text(pool), request->image,
+                     request->format ? request->format : "NULL", request->lifetime,
+                     request->compress ? ", compress" : "", request->direct ? ", direct" : ""))
+        return NULL;
+    *url = g_strdup("http://x");
+    return make_export(0);
+}
+
+GPtrArray *
+vimg_model_export_list(VimgModel *model, const char *after, guint max)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_export_info_free);
+
+    fake_called(NULL, "export_list(%s, %u)", after ? after : "NULL", max);
+    for (guint i = 0; i < fake_model.count; i++)
+        g_ptr_array_add(list, make_export(i));
+    return list;
+}
+
+gboolean
+vimg_model_export_revoke(VimgModel *model, const char *id, GError **error)
+{
+    return fake_called(error, "export_revoke(%s)", id);
+}
+
+VimgExportInfo *
+vimg_model_nbd_start(VimgModel *model, const VimgPoolId *pool, const char *image, uid_t uid,
+                     char **path, GError **error)
+{
+    *path = NULL;
+    if (!fake_called(error, "nbd_start(%s, %s)", fake_pool_text(pool), image))
+        return NULL;
+    *path = g_strdup("/s");
+    return make_export(0);
+}
+
+gboolean
+vimg_model_nbd_stop(VimgModel *model, const char *id, GError **error)
+{
+    return fake_called(error, "nbd_stop(%s)", id);
+}

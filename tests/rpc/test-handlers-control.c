@@ -75,6 +75,23 @@ static const struct {
     {"zone-detach", 18, P " s:z", "", "zone_detach(p, z)", OK_CODE, NULL},
     {"zone-delete", 19, "s:z i:2 s:u s:w", "", "zone_delete(z, 2: w)", OK_CODE, NULL},
     {"zone-delete-none", 19, "s:z i:0", "", "zone_delete(z, 0: )", OK_CODE, NULL},
+    {"export", 28, P " s:v i:0 h:604800 i:0 i:0",
+     "s:http://x s:x0 s:p s:v s:u s:f s:raw i:0 i:0 h:8589934592 h:6 h:7 s:live i:1 s:s",
+     "export_create(p, v, NULL, 604800)", OK_CODE, NULL},
+    {"export-all", 28, P " s:v i:1 s:qcow2 h:1 i:1 i:1",
+     "s:http://x s:x0 s:p s:v s:u s:f s:raw i:0 i:0 h:8589934592 h:6 h:7 s:live i:1 s:s",
+     "export_create(p, v, qcow2, 1, compress, direct)", OK_CODE, NULL},
+    {"exports", 29, "i:0 i:1024",
+     "i:2 s:x0 s:p s:v s:u s:f s:raw i:0 i:0 h:8589934592 h:6 h:7 s:live i:1 s:s"
+     " s:x1 s:p s:v s:u s:f s:raw i:1 i:1 h:8589934592 h:6 h:7 s:live i:0",
+     "export_list(NULL, 1024)", OK_CODE, NULL},
+    {"exports-many", 29, "i:1 s:x i:1025", "", "", VIMG_ERROR_INVALID_ARG,
+     "invalid argument: a page holds 1 to 1024 entries, not 1025"},
+    {"revoke", 30, "s:x", "", "export_revoke(x)", OK_CODE, NULL},
+    {"nbd", 31, P " s:v",
+     "s:/s s:x0 s:p s:v s:u s:f s:raw i:0 i:0 h:8589934592 h:6 h:7 s:live i:1 s:s",
+     "nbd_start(p, v)", OK_CODE, NULL},
+    {"nbd-stop", 32, "s:x", "", "nbd_stop(x)", OK_CODE, NULL},
     {"sync", 26, P " s:q U i:0 i:0 h:0", "s:{}", "pool_sync(p, q, 0, 0, 0)", OK_CODE, NULL},
     {"sync-all", 26, P " s:q U i:2 s:a s:b i:1 s:u h:8589934592", "s:{}",
      "pool_sync(p, q, 2 b, 1 u, 8589934592)", OK_CODE, NULL},
@@ -106,7 +123,7 @@ test_case(gconstpointer data)
     g_assert_cmpstr(answer, ==, expected);
     g_clear_pointer(&answer, g_free);
     if (cases[i].procedure == 6 || cases[i].procedure == 16 || cases[i].procedure == 22 ||
-        cases[i].procedure == 23) /* cannot fail, or not again */
+        cases[i].procedure == 23 || cases[i].procedure == 29) /* cannot fail, or not again */
         return;
     fake_model.fail = TRUE;
     answer = handler_call_in(&vimg_control_program, client, cases[i].procedure, cases[i].args, NULL,
@@ -120,8 +137,9 @@ test_case(gconstpointer data)
  * procedure: w writes, m from memory, p begins with a pool, l takes long.  NULL: not to be called.
  */
 static const char *const rights[] = {
-    NULL, "wpl", "wpl", "wp", "wp", "wp", "m",   "mw",  "m", "m", "m",  "wpl", "wpl", "wp",
-    "wp", "wp",  "m",   "wp", "wp", "w",  "wpl", "wpl", "m", "m", NULL, "wp",  "wpl", "wpl",
+    NULL,  "wpl", "wpl", "wp", "wp",  "wp",  "m",   "mw", "m", "m",   "m",
+    "wpl", "wpl", "wp",  "wp", "wp",  "m",   "wp",  "wp", "w", "wpl", "wpl",
+    "m",   "m",   NULL,  "wp", "wpl", "wpl", "wpl", "m",  "w", "wpl", "w",
 };
 
 static void

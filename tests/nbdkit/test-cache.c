@@ -1,0 +1,310 @@
+/*
+ * test-cache.c: blocks of an image that is served, asked of a daemon that is none
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "util/thread.h"
+
+#define BLOCK VIMG_EXPORTER_PIECE
+#define SIZE (100 * BLOCK + 513)
+#define HOLE (3 * BLOCK) /* from here on, two blocks of zeros */
+#define SLOTS 64
+#define THREADS 16
+
+static struct {
+    VimgMutex lock;
+    guint reads;       /* that began */
+    guint64 at;        /* where the last one began */
+    guint jumps;       /* reads that did not begin where another had ended */
+    guint8 ended[101]; /* blocks behind which somebody has stopped */
+    guint failing;     /* so many reads fail */
+    gboolean maps;     /* it knows of the hole */
+} daemon_;
+
+static guint8
+byte_at(guint64 offset)
+{
+    if (offset >= HOLE && offset < HOLE + 2 * BLOCK)
+        return 0;
+    return (guint8)(offset % 251 + offset / BLOCK % 5);
+}
+
+/* At most half a block at a time, so that a block takes several. */
+VimgExporterStatus
+vimg_exporter_link_read(VimgExporterLink *link, const guint8 *hash, guint64 offset, guint64 length,
+                        gpointer out, gsize most, guint64 *got, gboolean *zeros)
+{
+    VIMG_LOCK_GUARD(&daemon_.lock);
+
+    g_assert_cmpuint(length, >, 0);
+    g_assert_cmpuint(most, ==, length);
+    g_assert_cmpuint(offset + length, <=, SIZE);
+    daemon_.reads++;
+    if (daemon_.failing > 0) {
+        daemon_.failing--;
+        return VIMG_EXPORTER_BUSY;
+    }
+    if (offset % BLOCK == 0 && offset > 0 && !daemon_.ended[offset / BLOCK])
+        daemon_.jumps++;
+    *zeros = offset >= HOLE && offset < HOLE + 2 * BLOCK;
+    *got = *zeros ? length : MIN(length, BLOCK / 2);
+    for (guint64 i = 0; !*zeros && i < *got; i++)
+        ((guint8 *)out)[i] = byte_at(offset + i);
+    if ((offset + *got) % BLOCK == 0)
+        daemon_.ended[(offset + *got) / BLOCK] = TRUE;
+    return VIMG_EXPORTER_OK;
+}
+
+/* Two extents at a time; the last one says more than there is. */
+VimgExporterStatus
+vimg_exporter_link_map(VimgExporterLink *link, const guint8 *hash, guint64 offset,
+                       VimgExporterExtent *out, guint *n)
+{
+    static const VimgExporterExtent all[] = {{HOLE, 0, 0}, {2 * BLOCK, 1, 0}, {SIZE, 0, 0}};
+    static const VimgExporterExtent data = {SIZE, 0, 0};
+
+    if (daemon_.failing > 0)
+        return VIMG_EXPORTER_ENDED;
+    *n = daemon_.maps && offset == 0 ? 2 : 1;
+    memcpy(out, daemon_.maps ? all + (offset == 0 ? 0 : 2) : &data, *n * sizeof(*out));
+    return VIMG_EXPORTER_OK;
+}
+
+static struct {
+    GPtrArray *all; /* none is ever freed */
+    VimgNbdMap *map;
+    int fd;
+} here;
+
+static VimgNbdCache *
+set_up_with(gboolean maps, int fd, guint64 room)
+{
+    if (!here.all)
+        here.all = g_ptr_array_new();
+    memset(&daemon_, 0, sizeof(daemon_));
+    vimg_mutex_init(&daemon_.lock);
+    daemon_.maps = maps;
+    here.fd = fd;
+    g_assert_cmpint(vimg_nbd_map_load(NULL, SIZE, &here.map), ==, VIMG_EXPORTER_OK);
+    g_ptr_array_add(here.all, here.map);
+    g_ptr_array_add(here.all, vimg_nbd_cache_new(NULL, here.map, SIZE, fd, room));
+    return here.all->pdata[here.all->len - 1];
+}
+
+static int
+make_file(void)
+{
+    char path[] = "test-cache-XXXXXX";
+    int fd = mkstemp(path);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(unlink(path), ==, 0);
+    return fd;
+}
+
+static VimgNbdCache *
+set_up(void)
+{
+    return set_up_with(FALSE, make_file(), SLOTS * BLOCK);
+}
+
+static void
+assert_read(VimgNbdCache *cache, guint64 offset, gsize count)
+{
+    g_autofree guint8 *out = g_malloc0(count);
+
+    g_assert_cmpint(vimg_nbd_cache_read(cache, out, count, offset), ==, VIMG_EXPORTER_OK);
+    for (gsize i = 0; i < count; i++) {
+        if (out[i] != byte_at(offset + i))
+            g_error("byte %" G_GSIZE_FORMAT " at %" G_GUINT64_FORMAT " differs", i, offset);
+    }
+}
+
+static void
+test_ranges(void)
+{
+    static const struct {
+        guint64 offset;
+        gsize count;
+    } cases[] = {
+        {0, 1},
+        {BLOCK - 1, 1},
+        {BLOCK - 1, 2},
+        {BLOCK, BLOCK},
+        {7, 2 * BLOCK},
+        {HOLE - 3, 6},
+        {HOLE, 2 * BLOCK},
+        {HOLE + 2 * BLOCK - 1, 2},
+        {SIZE - 1, 1},
+        {SIZE - 514, 514},
+        {2 * BLOCK + 5, 3 * BLOCK + 1},
+        {0, 5 * BLOCK},
+    };
+    const guint64 rooms[] = {0, BLOCK, 2 * BLOCK, 1000 * BLOCK};
+
+    for (gsize n = 0; n < 2 * G_N_ELEMENTS(rooms); n++) {
+        VimgNbdCache *cache = set_up_with(n % 2 == 0, make_file(), rooms[n / 2]);
+
+        for (gsize i = 0; i < 2 * G_N_ELEMENTS(cases); i++)
+            assert_read(cache, cases[i / 2].offset, cases[i / 2].count);
+        g_assert_cmpint(vimg_nbd_cache_read(cache, NULL, 0, 0), ==, VIMG_EXPORTER_OK);
+    }
+}
+
+/* What was read is read once, until too much else was. */
+static void
+test_kept(void)
+{
+    VimgNbdCache *cache = set_up();
+
+    for (guint i = 0; i < 1000; i++)
+        assert_read(cache, i * 1000, 1000);
+    g_assert_cmpuint(daemon_.reads, ==, 2);
+    for (guint i = 0; i < 100; i++)
+        assert_read(cache, i * BLOCK, 1);
+    daemon_.reads = 0;
+    assert_read(cache, 99 * BLOCK, 10);
+    g_assert_cmpuint(daemon_.reads, ==, 0);
+    assert_read(cache, 0, 10);
+    g_assert_cmpuint(daemon_.reads, ==, 2);
+}
+
+/* The file is never larger than it may be, whatever was read. */
+static void
+test_bound(void)
+{
+    VimgNbdCache *cache = set_up_with(FALSE, make_file(), 8 * BLOCK + 5);
+    struct stat info;
+
+    for (guint i = 0; i < 3; i++)
+        assert_read(cache, 0, SIZE);
+    g_assert_cmpint(fstat(here.fd, &info), ==, 0);
+    g_assert_cmpint(info.st_size, ==, 8 * BLOCK);
+    daemon_.reads = 0;
+    assert_read(cache, SIZE - 5, 5);
+    g_assert_cmpuint(daemon_.reads, ==, 0);
+}
+
+/* Of a full disk nothing is kept, and all can be read. */
+static void
+test_full(void)
+{
+    VimgNbdCache *cache = set_up_with(FALSE, open("/dev/full", O_RDWR | O_CLOEXEC), 8 * BLOCK);
+
+    for (guint i = 0; i < 2; i++)
+        assert_read(cache, 0, SIZE);
+    g_assert_cmpuint(daemon_.reads, >=, 4 * 98);
+}
+
+/* What is lost of the file is an error, not zeros. */
+static void
+test_lost(void)
+{
+    VimgNbdCache *cache = set_up();
+    guint8 out[10];
+
+    assert_read(cache, 0, BLOCK);
+    g_assert_cmpint(ftruncate(here.fd, 100), ==, 0);
+    assert_read(cache, 0, 100);
+    g_assert_cmpint(vimg_nbd_cache_read(cache, out, sizeof(out), 95), ==, VIMG_EXPORTER_FAILED);
+}
+
+/* Known zeros are not asked for. */
+static void
+test_zeros(void)
+{
+    VimgNbdCache *cache = set_up_with(TRUE, make_file(), SLOTS * BLOCK);
+    gboolean zeros;
+
+    assert_read(cache, HOLE, 2 * BLOCK);
+    assert_read(cache, HOLE + 2 * BLOCK - 1, 1);
+    g_assert_cmpuint(daemon_.reads, ==, 0);
+    assert_read(cache, HOLE - 1, 2);
+    g_assert_cmpuint(daemon_.reads, ==, 2);
+    g_assert_cmpuint(vimg_nbd_map_look(here.map, 0, SIZE, &zeros), ==, HOLE);
+    g_assert_false(zeros);
+    g_assert_cmpuint(vimg_nbd_map_look(here.map, HOLE + 1, SIZE, &zeros), ==, 2 * BLOCK - 1);
+    g_assert_true(zeros);
+    g_assert_cmpuint(vimg_nbd_map_look(here.map, SIZE - 1, 1, &zeros), ==, 1);
+    g_assert_false(zeros);
+    daemon_.failing = 1;
+    g_assert_cmpint(vimg_nbd_map_load(NULL, SIZE, &here.map), ==, VIMG_EXPORTER_ENDED);
+    g_ptr_array_add(here.all, here.map);
+}
+
+static void
+test_failure(void)
+{
+    VimgNbdCache *cache = set_up();
+    guint8 out[10];
+
+    daemon_.failing = 1;
+    g_assert_cmpint(vimg_nbd_cache_read(cache, out, sizeof(out), 5), ==, VIMG_EXPORTER_BUSY);
+    assert_read(cache, 5, 10);
+    daemon_.failing = 1;
+    g_assert_cmpint(vimg_nbd_cache_read(cache, out, sizeof(out), BLOCK - 5 + BLOCK), ==,
+                    VIMG_EXPORTER_BUSY);
+    assert_read(cache, 0, 3 * BLOCK);
+}
+
+/* ---- threads ------------------------------------------------------------------------------ */
+
+static struct {
+    VimgNbdCache *cache;
+    gsize piece;
+    guint64 next; /* atomic */
+} shared;
+
+static void
+read_pieces(gpointer unused)
+{
+    guint64 at;
+
+    while ((at = __atomic_fetch_add(&shared.next, shared.piece, __ATOMIC_RELAXED)) < SIZE)
+        assert_read(shared.cache, at, MIN(shared.piece, SIZE - at));
+}
+
+/* Each block is asked for once, behind the one before, however small or large the pieces. */
+static void
+test_threads(void)
+{
+    static const gsize pieces[] = {BLOCK / 4, BLOCK, 2 * BLOCK, 5 * BLOCK / 2};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(pieces); i++) {
+        VimgThread threads[THREADS];
+
+        shared.cache = set_up();
+        shared.piece = pieces[i];
+        shared.next = 0;
+        for (guint n = 0; n < THREADS; n++)
+            g_assert_true(vimg_thread_start(&threads[n], "reader", read_pieces, NULL, NULL));
+        for (guint n = 0; n < THREADS; n++)
+            vimg_thread_join(threads[n]);
+        g_assert_cmpuint(daemon_.reads, ==, 2 * 98 + 2 + 1);
+        g_assert_cmpuint(daemon_.jumps, <=, THREADS);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/nbdkit/cache/ranges", test_ranges);
+    g_test_add_func("/nbdkit/cache/kept", test_kept);
+    g_test_add_func("/nbdkit/cache/bound", test_bound);
+    g_test_add_func("/nbdkit/cache/full", test_full);
+    g_test_add_func("/nbdkit/cache/lost", test_lost);
+    g_test_add_func("/nbdkit/cache/zeros", test_zeros);
+    g_test_add_func("/nbdkit/cache/failure", test_failure);
+    g_test_add_func("/nbdkit/cache/threads", test_threads);
+    return g_test_run();
+}
