@@ -196,8 +196,9 @@ vimg_model_nbd_start(VimgModel *model, const VimgPoolId *id, const char *image, 
     if (!pool)
         return NULL;
     if (!model->exports->nbd) {
-        vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED, "%s",
-                   _("images are not served over NBD here: nbdkit is not installed"));
+        vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED, "%s",
+            _("images are not served over NBD here: nbdkit or virtimage's plugin for it is not installed"));
         return NULL;
     }
     if (!vimg_use_volume_of(pool, &vol, VIMG_ACTION_DOWNLOAD, VIMG_EXPORT_KIND, &use, error))

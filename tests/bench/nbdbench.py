@@ -15,6 +15,7 @@ DENSE = 2048                        # MiB of files of this machine, one after th
 READS = 20000                       # of 4 KiB each
 STEP = 37 * MIB + 5 * 4096          # from one to the next: all over the image
 PATIENCE = 30
+PASSES = 3                          # each in turn
 
 
 def ctl(daemon, *args):
@@ -65,8 +66,9 @@ def measure(bench, pool, name, path):
     for _ in range(bench.rounds):
         with served(pool.daemon, pool, name) as uri, nbdkit(bench, path) as other:
             bench.timed(ours + ", first", copy(uri), [pool.dir])
-            bench.timed(theirs, copy(other), [path])
-            bench.timed(ours, copy(uri))
+            for _ in range(PASSES):
+                bench.timed(theirs, copy(other), [path])
+                bench.timed(ours, copy(uri))
             for depth in (1, 16):
                 what = ", %d of 4 KiB, %d at a time" % (READS, depth)
                 bench.timed(ours + what, list(map(str, random_reads(uri, depth))))

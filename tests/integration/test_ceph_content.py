@@ -117,7 +117,8 @@ class Content(ContentCase):
         pool = self.images_pool()
         path = self.source(50 * MIB + 512)
         self.uploaded(pool, "a", path)
-        uri = self.ctl("nbd", pool, "a", "--quiet").strip()
+        report = self.json("nbd", pool, "a")
+        uri = report["uri"]
         run("qemu-img", "compare", "-f", "raw", "-F", "raw", path, uri)
         run("nbdcopy", uri, self.path("copy"))
         same(path, self.path("copy"))
@@ -127,6 +128,7 @@ class Content(ContentCase):
         for hole in holes:
             end = hole["offset"] + hole["length"]
             self.assertEqual(data.count(0, hole["offset"], end), hole["length"])
+        self.ctl("nbd", "stop", report["id"])
 
     def test_clone(self):
         pool = self.images_pool()

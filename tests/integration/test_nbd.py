@@ -303,7 +303,11 @@ class Life(NbdCase):
         names = {e.split(b"=")[0] for e in environment.split(b"\0") if e}
         self.assertLessEqual(names, {b"LISTEN_FDS", b"LISTEN_PID"})
         fds = self.descriptors(kit)
-        self.assertEqual([n for n, to in fds.items() if str(self.daemon.run_dir) in to], [])
+        sockets = [n for n, to in fds.items() if to.startswith("socket:")]
+        self.assertEqual(sockets, [3, 4], fds)
+        for fd, target in fds.items():
+            self.assertRegex(target, r"^(/dev/null|%s|(socket|pipe|anon_inode):.*|%s/nbd-\w+ \(deleted\))$"
+                             % (self.daemon.log_path, self.daemon.state_dir), fds)
 
     def test_refused(self):
         _, report = self.make()
@@ -326,6 +330,20 @@ class Life(NbdCase):
                 except OSError:
                     pass
         run("nbdinfo", report["uri"])
+
+
+class Bounds(NbdCase):
+    config = "nbd_wait = 3\nnbd_cache = %d\n" % (5 * MIB + 7)
+
+    def test_cache(self):
+        """No more is kept than may be, and what is read is right."""
+        raw = self.raw("disk.raw", LARGE)
+        self.stored(self.pool(), "disk.raw", raw)
+        report = self.json("nbd", self.name, "disk.raw")
+        for _ in range(2):
+            run("qemu-img", "compare", "-f", "raw", "-F", "raw", raw, report["uri"])
+        cache = Path("/proc/%d/fd/5" % self.kits()[0])
+        self.assertEqual(cache.stat().st_size, 5 * MIB)
 
 
 class Users(NbdCase):

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import runner
-from images import MIB
+from images import MIB, run
 from osscase import AT_ONCE, PREFIX, SOON, OssCase
 from virshcase import element
 
@@ -32,6 +32,21 @@ class Images(OssCase):
         self.assertEqual(self.volumes(name), ["a"])
         self.assertEqual(int(self.pool_field(name, "Allocation")), raw.stat().st_size)
         self.no_secret(self.SECRET)
+
+    def test_nbd(self):
+        """By ranged reads; a second time nobody is asked."""
+        name = self.oss_pool()
+        raw = self.raw()
+        self.stored(name, "a", raw)
+        report = self.json("nbd", name, "a")
+        asked = []
+        for to in self.work / "first", self.work / "again":
+            self.oss.counts.clear()
+            run("nbdcopy", report["uri"], to)
+            self.same(raw, to)
+            asked.append("Get" in self.oss.counts)
+        self.assertEqual(asked, [True, False])
+        self.ctl("nbd", "stop", report["id"])
 
     def test_delete_restore_purge(self):
         name = self.oss_pool()

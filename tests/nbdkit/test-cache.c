@@ -282,7 +282,7 @@ test_threads(void)
     for (gsize i = 0; i < G_N_ELEMENTS(pieces); i++) {
         VimgThread threads[THREADS];
 
-        shared.cache = set_up();
+        shared.cache = set_up_with(FALSE, make_file(), SIZE + BLOCK);
         shared.piece = pieces[i];
         shared.next = 0;
         for (guint n = 0; n < THREADS; n++)
