@@ -672,8 +672,8 @@ test_nbd_refused(Fixture *fixture, gconstpointer data)
     set_up(fixture);
     g_assert_false(serve(fixture, &server, &made, &error));
     assert_error_text(&error, VIMG_ERROR_OPERATION_UNSUPPORTED,
-                      "Operation not supported: images are not served over NBD here: nbdkit is not "
-                      "installed");
+                      "Operation not supported: images are not served over NBD here: nbdkit or "
+                      "virtimage's plugin for it is not installed");
     vimg_model_set_nbd(fixture->model, &nbd_server, &server);
     g_assert_false(serve(fixture, &server, &made, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_FAILED);
