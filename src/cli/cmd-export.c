@@ -71,6 +71,7 @@ show_export(VimgCtl *ctl, JsonObject *report)
 {
     g_autofree char *expires = vimg_text_time(vimg_report_number(report, "expires", 0));
     g_autofree char *url = vimg_text_safe(vimg_report_string(report, "url"));
+    g_autofree char *page = g_path_get_dirname(url); /* the URL without the name */
 
     puts(url);
     if (ctl->quiet)
@@ -81,8 +82,9 @@ show_export(VimgCtl *ctl, JsonObject *report)
             _("until %s, and it cannot be revoked: only if the image is deleted and purged does it end before\n"),
             expires);
     else
-        fprintf(stderr, _("until %1$s; to end it: virtimagectl export revoke %2$s\n"), expires,
-                vimg_report_string(report, "id"));
+        fprintf(stderr,
+                _("until %1$s, with a page at %2$s; to end it: virtimagectl export revoke %3$s\n"),
+                expires, page, vimg_report_string(report, "id"));
 }
 
 static JsonObject *

@@ -98,18 +98,25 @@ static const struct {
     {503, "Not now; try again.\n", "Retry-After", "10"},
 };
 
+/* @text: instead of what is said of all that get @status. */
 static enum MHD_Result
-refuse(struct MHD_Connection *connection, guint status)
+refuse_saying(struct MHD_Connection *connection, guint status, const char *text)
 {
     struct MHD_Response *response;
     gsize i = 0;
 
     while (refusals[i].status != status)
         i++;
-    response = text_new(refusals[i].text, TEXT_PLAIN);
+    response = text_new(text ? text : refusals[i].text, TEXT_PLAIN);
     if (response && refusals[i].header)
         MHD_add_response_header(response, refusals[i].header, refusals[i].value);
     return queue(connection, status, response);
+}
+
+static enum MHD_Result
+refuse(struct MHD_Connection *connection, guint status)
+{
+    return refuse_saying(connection, status, NULL);
 }
 
 /* ---- downloads ---------------------------------------------------------------------------- */
@@ -280,7 +287,8 @@ answer_checksum(const Request *request)
     if (request->info.compress)
         return refuse(request->connection, 404);
     if (!*request->info.sha256)
-        return refuse(request->connection, 503);
+        return refuse_saying(request->connection, 503,
+                             "The image is being read for that; try again.\n");
     line = g_strdup_printf("%s  %s\n", request->info.sha256, request->info.file);
     return queue(request->connection, 200, text_new(line, TEXT_PLAIN));
 }
