@@ -23,16 +23,6 @@ wake_osd(void)
     g_free(cluster_run("ceph osd unpause"));
 }
 
-/* What was sent to it stays on its way, and nobody says that it is gone. */
-static void
-signal_osd(const char *name)
-{
-    g_autofree char *dir = g_path_get_dirname(g_getenv("CEPH_CONF"));
-    g_autofree char *command = g_strdup_printf("sh -c 'kill -%s $(cat %s/osd.0.pid)'", name, dir);
-
-    g_free(cluster_run(command));
-}
-
 static VimgBuffer *
 random_block(void)
 {
@@ -102,22 +92,6 @@ test_upload_stalls(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_upload_freezes(Fixture *fixture, gconstpointer data)
-{
-    g_autofree char *uuid = image_create(fixture, "a");
-    g_autoptr(GError) error = NULL;
-    VimgCephWriter *writer = writer_at(fixture, uuid, 0);
-
-    g_assert_cmpuint(send_until_refused(writer, 100 * MIB, &error), ==, 100 * MIB);
-    signal_osd("STOP");
-    g_assert_cmpuint(send_until_refused(writer, SIZE, &error), <, SIZE);
-    assert_error(&error, VIMG_ERROR_DISCONNECTED, NULL);
-    vimg_ceph_writer_abort(writer);
-    signal_osd("CONT");
-    vimg_ceph_writer_abort(writer_when_free(fixture, uuid, 0));
-}
-
-static void
 test_download_stalls(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = content_new(100 * MIB, 1);
@@ -144,7 +118,6 @@ main(int argc, char **argv)
     vimg_cluster_osd_seconds = 4;
     image_helper_init();
     image_helper_add("/ceph/loss/upload-stalls", test_upload_stalls);
-    image_helper_add("/ceph/loss/upload-freezes", test_upload_freezes);
     image_helper_add("/ceph/loss/download-stalls", test_download_stalls);
     return g_test_run();
 }

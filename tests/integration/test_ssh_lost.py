@@ -73,6 +73,7 @@ class Restarted(LostCase):
             time.sleep(0.5)
             self.sshd.start()
         self.ended(child)
+        self.wait_state(pool, "running")  # it looks through the storage it has again meanwhile
         self.assertEqual(self.state(pool, "disk"), "active")
         same(path, self.fetched(pool, "disk"))
         self.assertEqual(list(self.dir.glob("pending/*/*")), [])
@@ -90,6 +91,7 @@ class Restarted(LostCase):
                 severed += self.sshd.sever()
         self.assertGreater(severed, 0)
         self.ended(child)
+        self.wait_state(pool, "running")
         same(path, self.fetched(pool, "disk"))
 
     def test_download(self):
@@ -310,6 +312,7 @@ class FarAway(LostCase):
             self.wait_slices(int(part * BIG / 4 / MIB), child)
             delay.cut()
         self.ended(child)
+        self.wait_state(pool, "running")
         same(path, self.fetched(pool, "disk"))
 
     def test_many_images(self):
