@@ -271,34 +271,44 @@ vimg_oss_list(VimgOss *oss, const char *prefix, const char *delimiter, const cha
     return ask_page(oss, query, patience, error);
 }
 
+/* What is listed by key and then by id. */
+typedef struct {
+    const char *what;
+    const char *max_name;
+    const char *id_name; /* of the marker */
+} IdList;
+
+static VimgOssPage *
+list_ids(VimgOss *oss, const IdList *list, const char *prefix, const char *key_marker,
+         const char *id_marker, const VimgPatience *patience, GError **error)
+{
+    g_autoptr(GPtrArray) query = vimg_pairs_new();
+
+    vimg_pairs_add(query, list->what, NULL);
+    vimg_pairs_add(query, "encoding-type", "url");
+    vimg_pairs_add_number(query, list->max_name, VIMG_OSS_PAGE_MAX);
+    add_if(query, "prefix", prefix);
+    add_if(query, "key-marker", key_marker);
+    add_if(query, list->id_name, id_marker);
+    return ask_page(oss, query, patience, error);
+}
+
 VimgOssPage *
 vimg_oss_list_uploads(VimgOss *oss, const char *prefix, const char *key_marker,
                       const char *id_marker, const VimgPatience *patience, GError **error)
 {
-    g_autoptr(GPtrArray) query = vimg_pairs_new();
+    static const IdList uploads = {"uploads", "max-uploads", "upload-id-marker"};
 
-    vimg_pairs_add(query, "uploads", NULL);
-    vimg_pairs_add(query, "encoding-type", "url");
-    vimg_pairs_add_number(query, "max-uploads", VIMG_OSS_PAGE_MAX);
-    add_if(query, "prefix", prefix);
-    add_if(query, "key-marker", key_marker);
-    add_if(query, "upload-id-marker", id_marker);
-    return ask_page(oss, query, patience, error);
+    return list_ids(oss, &uploads, prefix, key_marker, id_marker, patience, error);
 }
 
 VimgOssPage *
 vimg_oss_list_versions(VimgOss *oss, const char *prefix, const char *key_marker,
                        const char *id_marker, const VimgPatience *patience, GError **error)
 {
-    g_autoptr(GPtrArray) query = vimg_pairs_new();
+    static const IdList versions = {"versions", "max-keys", "version-id-marker"};
 
-    vimg_pairs_add(query, "versions", NULL);
-    vimg_pairs_add(query, "encoding-type", "url");
-    vimg_pairs_add_number(query, "max-keys", VIMG_OSS_PAGE_MAX);
-    add_if(query, "prefix", prefix);
-    add_if(query, "key-marker", key_marker);
-    add_if(query, "version-id-marker", id_marker);
-    return ask_page(oss, query, patience, error);
+    return list_ids(oss, &versions, prefix, key_marker, id_marker, patience, error);
 }
 
 gboolean
