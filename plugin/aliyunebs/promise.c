@@ -9,6 +9,7 @@
 #include "image.h"
 #include "promise.h"
 #include "../imagestore/throw.h"
+#include "../kept.h"
 
 /* Returns: (transfer full) pairs of id and time; what is none is not one. */
 static char **
@@ -57,10 +58,7 @@ vimg_ebs_promise_holds(const VimgEbsRecord *record, gint64 now)
 gboolean
 vimg_ebs_is_kept(const VimgEbsStore *store, const char *uuid)
 {
-    const gsize needed = G_STRUCT_OFFSET(VimgServices, image_kept) + sizeof(gpointer);
-
-    return store->host && vimg_ebs_services && vimg_ebs_services->size >= needed &&
-           vimg_ebs_services->image_kept(store->host, uuid);
+    return host_keeps(vimg_ebs_services, store->host, uuid);
 }
 
 /* What ends is ended in the trash too, and nothing is to be ended of what is gone. */

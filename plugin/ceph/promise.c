@@ -8,6 +8,7 @@
 #include "promise.h"
 #include "record.h"
 #include "throw.h"
+#include "../kept.h"
 
 #define OBJECT "virtimage.kept"
 #define MOST 4096 /* of one image that are looked at */
@@ -98,10 +99,7 @@ vimg_ceph_keep(VimgCephStore *store, const char *uuid, const char *id, gint64 un
 gboolean
 vimg_ceph_is_kept(const VimgCephStore *store, const char *uuid)
 {
-    const gsize needed = G_STRUCT_OFFSET(VimgServices, image_kept) + sizeof(gpointer);
-
-    return store->host && vimg_ceph_services && vimg_ceph_services->size >= needed &&
-           vimg_ceph_services->image_kept(store->host, uuid);
+    return host_keeps(vimg_ceph_services, store->host, uuid);
 }
 
 gboolean

@@ -20,6 +20,7 @@
 #include "store.h"
 #include "survey.h"
 #include "throw.h"
+#include "../kept.h"
 
 #define STORE_FILE "store.json"
 #define SPACE_LASTS (5 * G_USEC_PER_SEC)
@@ -48,11 +49,7 @@ vimg_slice_store_log(VimgLogLevel level, const char *format, ...)
 gboolean
 vimg_slice_store_keeps(const VimgSliceStore *store, const char *uuid)
 {
-    const gsize needed = G_STRUCT_OFFSET(VimgServices, image_kept) + sizeof(gpointer);
-    VimgPluginHost *host = __atomic_load_n(&store->host, __ATOMIC_RELAXED);
-
-    return host && vimg_services && vimg_services->size >= needed &&
-           vimg_services->image_kept(host, uuid);
+    return host_keeps(vimg_services, __atomic_load_n(&store->host, __ATOMIC_RELAXED), uuid);
 }
 
 gboolean
