@@ -9,6 +9,7 @@
 #include <locale.h>
 #include <malloc.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <glib-unix.h>
@@ -21,6 +22,7 @@
 #include "daemon/nbd-server.h"
 #include "daemon/paths.h"
 #include "daemon/sockets.h"
+#include "host/host.h"
 #include "pool/import-rules.h"
 #include "pool/model.h"
 #include "rpc/dispatch.h"
@@ -55,6 +57,7 @@ typedef struct {
     VimgServer *server;
     VimgExportServer *exports;
     VimgNbdServers *nbd;
+    VimgHostPrimary *primary;
     Relay relay;
     GMainLoop *loop;
 } Daemon;
@@ -227,6 +230,22 @@ start_nbd(Daemon *daemon, GError **error)
     return daemon->nbd != NULL;
 }
 
+/* Where this host has a libvirt daemon of its own. */
+static gboolean
+start_primary(Daemon *daemon, GError **error)
+{
+    const VimgHostPrimaryConfig config = {
+        .uri = daemon->config->host_uri,
+        .state_dir = daemon->paths->state_dir,
+        .reader = daemon->config->export_user,
+    };
+
+    if (!config.uri || strcmp(config.uri, "none") == 0)
+        return TRUE;
+    daemon->primary = vimg_host_primary_new(&config, daemon->model, error);
+    return daemon->primary != NULL;
+}
+
 static guint
 model_busy(gpointer data)
 {
@@ -271,7 +290,7 @@ daemon_start(Daemon *daemon, const Options *options, GError **error)
     raise_limits();
     return vimg_paths_make(daemon->paths, error) && lock_dirs(daemon, error) &&
            start_model(daemon, error) && start_exports(daemon, error) && start_nbd(daemon, error) &&
-           start_server(daemon, options->timeout, error);
+           start_primary(daemon, error) && start_server(daemon, options->timeout, error);
 }
 
 /* ---- end ------------------------------------------------------------------------------------ */
@@ -286,6 +305,7 @@ daemon_clear(Daemon *daemon)
         vimg_model_cancel_jobs(daemon->model);
     vimg_export_server_free(daemon->exports);
     vimg_server_free(daemon->server);
+    vimg_host_primary_free(daemon->primary);
     vimg_nbd_servers_free(daemon->nbd);
     vimg_model_free(daemon->model);
     for (guint i = G_N_ELEMENTS(daemon->instances); i-- > 0;)

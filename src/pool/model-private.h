@@ -42,6 +42,8 @@ struct _VimgModel {
     VimgSecrets *secrets;
     VimgJobs *jobs;
     struct _VimgExports *exports;
+    const struct _VimgPrimary *primary; /* set before anybody asks; NULL: there is none */
+    gpointer primary_data;
     VimgEventSink sink; /* set before the model starts */
     gpointer sink_data;
 

@@ -10,6 +10,8 @@
 #ifndef VIMG_POOL_MODEL_H
 #define VIMG_POOL_MODEL_H
 
+#include <sys/types.h>
+
 #include "util/error.h"
 #include "util/uuid.h"
 
@@ -31,6 +33,14 @@ typedef struct {
     int usage_type;
     char *usage_id;
 } VimgSecretId;
+
+/* Who asks, as the kernel says of the other end of a connection. */
+typedef struct {
+    uid_t uid;
+    gid_t gid;
+    gid_t *groups; /* supplementary ones */
+    gsize n_groups;
+} VimgCaller;
 
 void vimg_pool_id_clear(VimgPoolId *id);
 void vimg_vol_id_clear(VimgVolId *id);
@@ -177,6 +187,10 @@ gboolean vimg_model_vol_create(VimgModel *model, const VimgPoolId *pool, const c
 gboolean vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *pool, const char *xml,
                                     const VimgVolId *source, guint flags, VimgVolId *out,
                                     GError **error);
+/* The same where either of the two may be the host's, which is seen with the rights of @caller. */
+gboolean vimg_model_vol_clone(VimgModel *model, const VimgCaller *caller, const VimgPoolId *pool,
+                              const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
+                              GError **error);
 gboolean vimg_model_vol_delete(VimgModel *model, const VimgVolId *vol, guint flags, GError **error);
 /* @algorithm: virStorageVolWipeAlgorithm */
 gboolean vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algorithm, guint flags,

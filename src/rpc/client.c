@@ -7,6 +7,8 @@
  */
 #include "config.h"
 
+#include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "rpc/connection.h"
@@ -14,6 +16,27 @@
 #include "util/log.h"
 
 static guint64 last_number; /* by __atomic builtins */
+
+/* @fd may be none, in tests. */
+static void
+look_at_caller(VimgClient *client)
+{
+    VimgCaller *caller = &client->caller;
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    caller->uid = client->uid;
+    caller->gid = (gid_t)-1;
+    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return;
+    caller->gid = peer.gid;
+    size = 0;
+    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
+        return;
+    caller->groups = g_malloc0(size);
+    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERGROUPS, caller->groups, &size) == 0)
+        caller->n_groups = size / sizeof(gid_t);
+}
 
 VimgClient *
 vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
@@ -27,6 +50,7 @@ vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
     client->read_only = read_only;
     client->free_data = server->hooks.free_data;
     client->fd = fd;
+    look_at_caller(client);
     client->streams = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
                                             (GDestroyNotify)vimg_stream_unref);
     client->stubs = g_hash_table_new(g_direct_hash, g_direct_equal);
@@ -55,6 +79,7 @@ vimg_client_unref(VimgClient *client)
     g_hash_table_unref(client->stubs);
     g_queue_clear(&client->stub_order);
     vimg_mutex_clear(&client->lock);
+    g_free(client->caller.groups);
     g_free(client->uri);
     g_free(client);
 }
@@ -128,6 +153,12 @@ uid_t
 vimg_client_uid(VimgClient *client)
 {
     return client->uid;
+}
+
+const VimgCaller *
+vimg_client_caller(VimgClient *client)
+{
+    return &client->caller;
 }
 
 guint64

@@ -1,0 +1,30 @@
+/*
+ * host.h: what the host's own libvirt daemon is used for
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_HOST_HOST_H
+#define VIMG_HOST_HOST_H
+
+#include "pool/model.h"
+
+/* ---- primary.c: clones into and out of the host's pools ---------------------------------- */
+
+typedef struct _VimgHostPrimary VimgHostPrimary;
+
+typedef struct {
+    const char *uri;       /* of the host's daemon */
+    const char *state_dir; /* what is unfinished is noted below it */
+    const char *reader;    /* user who opens images of strangers; NULL: nobody */
+} VimgHostPrimaryConfig;
+
+/*
+ * Serves @model, which must live longer.  What an earlier daemon left unfinished is removed in a
+ * thread of its own, once the host's daemon answers.  Strings of @config are copied.
+ */
+VimgHostPrimary *vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model,
+                                       GError **error);
+/* No clone runs any more.  Accepts NULL. */
+void vimg_host_primary_free(VimgHostPrimary *primary);
+
+#endif

@@ -1,0 +1,211 @@
+/*
+ * primary-out.c: an image of ours becomes a volume in a pool of the host
+ *
+ * The volume is made by the host's daemon, with the rights of whoever asks, and filled by a stream;
+ * no file is in between.  Until it is complete it stands in the journal.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "host/primary-private.h"
+#include "util/i18n.h"
+#include "util/log.h"
+
+#define ULL(number) ((unsigned long long)(number))
+
+#define RAW "raw"
+#define QCOW2 "qcow2"
+
+/* One of them. */
+typedef struct {
+    VimgHostPrimary *primary;
+    virConnectPtr connect;
+    VimgHostPool to;
+    VimgSourceInfo info;
+    VimgTransfer *transfer; /* the job */
+    VimgVolumeDef *def;     /* what its client said */
+    const char *xml;
+    const char *format; /* of the volume */
+    VimgHostWay way;
+    guint64 capacity; /* of the volume */
+    virStorageVolPtr vol;
+} Clone;
+
+static void
+clone_clear(Clone *clone)
+{
+    g_clear_pointer(&clone->vol, virStorageVolFree);
+    vimg_host_pool_clear(&clone->to);
+    vimg_source_info_clear(&clone->info);
+    vimg_transfer_free(clone->transfer);
+    vimg_volume_def_free(clone->def);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Clone, clone_clear)
+
+/* ---- what is to be done ------------------------------------------------------------------- */
+
+/* Optical discs are as raw as disks. */
+static const char *
+stored_format(const char *format)
+{
+    return strcmp(format, "iso") == 0 ? RAW : format;
+}
+
+static gboolean
+choose_way(Clone *clone, GError **error)
+{
+    const char *have = stored_format(clone->info.format);
+    const char *want = clone->def->format ? stored_format(clone->def->format) : RAW;
+
+    if (clone->to.kind == VIMG_HOST_BLOCKS && strcmp(want, RAW) != 0)
+        return vimg_throw(
+            error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+            _("volumes of the host's pool '%1$s', which is of type '%2$s', are raw, not '%3$s'"),
+            virStoragePoolGetName(clone->to.pool), clone->to.type, want);
+    clone->format = want;
+    if (strcmp(have, want) == 0)
+        clone->way = VIMG_HOST_AS_IS;
+    else if (strcmp(want, RAW) == 0)
+        clone->way = VIMG_HOST_TO_RAW;
+    else if (strcmp(want, QCOW2) == 0)
+        clone->way = VIMG_HOST_TO_QCOW2;
+    else
+        return vimg_throw(
+            error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+            _("image '%1$s' can become a volume of format 'raw', 'qcow2' or '%2$s', not '%3$s'"),
+            clone->info.name, clone->info.format, want);
+    return TRUE;
+}
+
+/* As in stock: less than its source has, it never has. */
+static gboolean
+choose_capacity(Clone *clone, GError **error)
+{
+    guint64 asked = clone->def->has_capacity ? clone->def->capacity : 0;
+
+    clone->capacity = MAX(asked, clone->info.capacity);
+    if (clone->capacity == clone->info.capacity || strcmp(clone->format, RAW) == 0 ||
+        strcmp(clone->format, QCOW2) == 0)
+        return TRUE;
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+        _("a volume of format '%1$s' must have the capacity of its image, %2$llu bytes"),
+        clone->format, ULL(clone->info.capacity));
+}
+
+/* ---- doing it --------------------------------------------------------------------------- */
+
+static gboolean
+make_volume(Clone *clone, VimgHostEntry *entry, GError **error)
+{
+    gboolean files = clone->to.kind == VIMG_HOST_FILES;
+    VimgHostVolume volume = {
+        /* what is no raw disk says its own capacity, and grows afterwards */
+        .capacity = strcmp(clone->format, RAW) == 0 ? clone->capacity : clone->info.capacity,
+        .format = files ? clone->format : NULL,
+        .sparse = files,
+    };
+    g_autofree char *xml = vimg_host_volume_xml(clone->xml, &volume, error);
+
+    if (!xml)
+        return FALSE;
+    clone->vol = virStorageVolCreateXML(clone->to.pool, xml, 0);
+    if (!clone->vol)
+        return vimg_host_throw(error);
+    return vimg_host_journal_made(entry, virStorageVolGetKey(clone->vol), error);
+}
+
+/* A file is as long as what came; a block device is as it is. */
+static gboolean
+fill_up(Clone *clone, VimgHostSink *sink, guint64 size, GError **error)
+{
+    if (strcmp(clone->format, RAW) != 0 || clone->to.kind != VIMG_HOST_FILES ||
+        size >= clone->capacity)
+        return TRUE;
+    return vimg_host_sink_hole(sink, clone->capacity - size, error);
+}
+
+static gboolean
+grow(Clone *clone, GError **error)
+{
+    if (strcmp(clone->format, RAW) == 0 || clone->capacity == clone->info.capacity)
+        return TRUE;
+    return virStorageVolResize(clone->vol, clone->capacity, 0) == 0 || vimg_host_throw(error);
+}
+
+static gboolean
+fill_volume(Clone *clone, GError **error)
+{
+    g_autoptr(VimgHostSink) sink = vimg_host_sink_new(clone->connect, clone->vol);
+    VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way};
+    guint64 size = 0;
+
+    return vimg_host_source_pour(&source, sink, &size, error) &&
+           fill_up(clone, sink, size, error) && vimg_host_sink_finish(sink, error) &&
+           grow(clone, error);
+}
+
+/* What is there of it goes; if it cannot, the journal knows. */
+static void
+take_back(Clone *clone, VimgHostEntry *entry)
+{
+    if (!clone->vol || virStorageVolDelete(clone->vol, 0) == 0) {
+        vimg_host_journal_end(entry);
+        return;
+    }
+    vimg_warning("the unfinished volume '%s' of the host's pool '%s' stays until it can be removed",
+                 virStorageVolGetName(clone->vol), virStoragePoolGetName(clone->to.pool));
+    vimg_host_journal_leave(entry);
+}
+
+static gboolean
+copy(Clone *clone, GError **error)
+{
+    VimgHostEntry *entry = vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name,
+                                                   clone->capacity, error);
+
+    if (!entry)
+        return FALSE;
+    if (make_volume(clone, entry, error) && fill_volume(clone, error)) {
+        vimg_host_journal_end(entry);
+        return TRUE;
+    }
+    take_back(clone, entry);
+    return FALSE;
+}
+
+static gboolean
+run(Clone *clone, GError **error)
+{
+    return choose_way(clone, error) && choose_capacity(clone, error) && copy(clone, error);
+}
+
+gboolean
+vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *pool,
+                    const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
+                    GError **error)
+{
+    g_auto(Clone) clone = {.primary = primary, .connect = connect, .xml = xml};
+    GError *local = NULL;
+
+    clone.def = vimg_volume_def_parse(xml, (flags & VIR_STORAGE_VOL_CREATE_VALIDATE) != 0, error);
+    if (!clone.def || !vimg_name_check("volume", clone.def->name, error) ||
+        !vimg_host_pool_find(connect, pool, &clone.to, error))
+        return FALSE;
+    clone.transfer = vimg_model_source(primary->model, source, &clone.info, error);
+    if (!clone.transfer)
+        return FALSE;
+    if (!run(&clone, &local)) {
+        vimg_transfer_fail(clone.transfer, local);
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    out->pool = g_strdup(virStoragePoolGetName(clone.to.pool));
+    out->name = g_strdup(virStorageVolGetName(clone.vol));
+    out->key = g_strdup(virStorageVolGetKey(clone.vol));
+    return TRUE;
+}

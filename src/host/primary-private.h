@@ -1,0 +1,135 @@
+/*
+ * primary-private.h: what the files of clones into and out of the host's pools share
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_HOST_PRIMARY_PRIVATE_H
+#define VIMG_HOST_PRIMARY_PRIVATE_H
+
+#include "conf/pool-def.h"
+#include "conf/volume-def.h"
+#include "host/connect.h"
+#include "host/host.h"
+#include "pool/primary.h"
+#include "util/thread.h"
+
+struct _VimgHostPrimary {
+    VimgModel *model;
+    char *uri;
+    char *reader;
+    char *journal_dir;
+
+    VimgMutex lock;
+    VimgCond changed;
+    GHashTable *live; /* ids of journal entries whose clones run; under lock */
+    gboolean left;    /* under lock: there are entries of others */
+    gboolean ending;  /* under lock */
+    gboolean reaping; /* its thread exists */
+    VimgThread reaper;
+};
+
+/* ---- primary-volume.c: documents of the host's volumes ------------------------------------- */
+
+/* How volumes of a type of the host's pools are stored. */
+typedef enum {
+    VIMG_HOST_BLOCKS, /* as they are seen by a machine, and nothing else */
+    VIMG_HOST_FILES,  /* files of any format */
+} VimgHostKind;
+
+/* One pool of the host. */
+typedef struct {
+    virStoragePoolPtr pool;
+    char *xml;
+    char *type;
+    VimgHostKind kind;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+} VimgHostPool;
+
+/* Looks it up, by its uuid or (all zeros) its name.  @out: zeroed, cleared by the caller always */
+gboolean vimg_host_pool_find(virConnectPtr connect, const VimgPoolId *id, VimgHostPool *out,
+                             GError **error);
+void vimg_host_pool_clear(VimgHostPool *pool);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgHostPool, vimg_host_pool_clear)
+/* Returns: (transfer full) the type that a definition has; NULL: it is none */
+char *vimg_host_pool_type(const char *xml);
+
+/* What a volume that is to be made shall say of itself. */
+typedef struct {
+    guint64 capacity;           /* bytes */
+    const char *format;         /* NULL: nothing */
+    gboolean sparse;            /* nothing is allocated beforehand */
+    const char *backing;        /* path; NULL: none */
+    const char *backing_format; /* of that */
+} VimgHostVolume;
+
+/*
+ * The document a client gave, with that in the place of what it says itself.  Returns: (transfer
+ * full); NULL with @error, also if it asks for encryption, which nothing here does
+ */
+char *vimg_host_volume_xml(const char *xml, const VimgHostVolume *volume, GError **error);
+/* The same of an image of ours, whose own elements stay. */
+char *vimg_host_image_xml(const char *xml, const VimgHostVolume *volume, GError **error);
+/* Of a volume there is: (transfer full) its format, or "raw"; capacity and allocation in bytes. */
+gboolean vimg_host_volume_look(virStorageVolPtr vol, char **format, guint64 *capacity,
+                               guint64 *allocation, GError **error);
+
+/* ---- primary-journal.c: what is unfinished --------------------------------------------------- */
+
+typedef struct _VimgHostEntry VimgHostEntry;
+
+/* Before a volume is made: it will be called @name.  Returns: (transfer full) */
+VimgHostEntry *vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool,
+                                       const char *name, guint64 capacity, GError **error);
+/* It was made, and is that of @key. */
+gboolean vimg_host_journal_made(VimgHostEntry *entry, const char *key, GError **error);
+/* It is complete, or gone.  Frees @entry. */
+void vimg_host_journal_end(VimgHostEntry *entry);
+/* It is neither: it will be removed when that is possible.  Frees @entry. */
+void vimg_host_journal_leave(VimgHostEntry *entry);
+gboolean vimg_host_journal_start(VimgHostPrimary *primary, GError **error);
+void vimg_host_journal_stop(VimgHostPrimary *primary);
+
+/* ---- primary-sink.c: where content goes -------------------------------------------------- */
+
+typedef struct _VimgHostSink VimgHostSink;
+
+/*
+ * Content from its first byte on.  The first piece is kept back and comes last, so that what was
+ * interrupted has no header, no partition table and no boot sector.
+ */
+VimgHostSink *vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol);
+gboolean vimg_host_sink_write(VimgHostSink *sink, const guint8 *data, gsize size, GError **error);
+gboolean vimg_host_sink_hole(VimgHostSink *sink, guint64 length, GError **error);
+gboolean vimg_host_sink_finish(VimgHostSink *sink, GError **error);
+void vimg_host_sink_free(VimgHostSink *sink); /* accepts NULL; aborts what is not finished */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHostSink, vimg_host_sink_free)
+
+/* ---- primary-source.c: where content comes from -------------------------------------------- */
+
+typedef enum {
+    VIMG_HOST_AS_IS,
+    VIMG_HOST_TO_RAW,
+    VIMG_HOST_TO_QCOW2,
+} VimgHostWay;
+
+typedef struct {
+    VimgHostPrimary *primary;
+    VimgTransfer *transfer; /* the job, and the content as it is stored */
+    const VimgSourceInfo *info;
+    VimgHostWay way;
+} VimgHostSource;
+
+/* All of the image into @sink; *@size: bytes of what it became. */
+gboolean vimg_host_source_pour(const VimgHostSource *source, VimgHostSink *sink, guint64 *size,
+                               GError **error);
+
+/* ---- primary-out.c, primary-in.c ----------------------------------------------------------- */
+
+gboolean vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect,
+                             const VimgPoolId *pool, const char *xml, const VimgVolId *source,
+                             guint flags, VimgVolId *out, GError **error);
+gboolean vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *pool,
+                            const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
+                            GError **error);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * primary.h: the host's primary storage, as the model and who serves it see each other
+ *
+ * Images are cloned into and out of pools that another daemon of this host has.  The model knows
+ * images and decides nothing about those pools; who registers here knows the pools and asks for
+ * images by what follows.  All functions are safe from any thread and hold no lock while anybody
+ * works.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_POOL_PRIMARY_H
+#define VIMG_POOL_PRIMARY_H
+
+#include "pool/model.h"
+
+/* ---- who serves it ---------------------------------------------------------------------- */
+
+/* Each does all of it with the rights of @caller alone, and leaves nothing of what failed. */
+typedef struct _VimgPrimary {
+    /* @pool is one of the host, @source an image of ours.  @out: (transfer full) */
+    gboolean (*clone_out)(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
+                          const VimgVolId *source, guint flags, VimgVolId *out, gpointer data,
+                          GError **error);
+    /* @pool is one of ours, @source a volume of the host. */
+    gboolean (*clone_in)(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
+                         const VimgVolId *source, guint flags, VimgVolId *out, gpointer data,
+                         GError **error);
+    /* Returns: (transfer full) of VimgPrimaryPool; of @name alone unless NULL */
+    GPtrArray *(*pools)(const VimgCaller *caller, const char *name, gpointer data, GError **error);
+} VimgPrimary;
+
+/* Before anybody asks.  NULL: the host has none. */
+void vimg_model_set_primary(VimgModel *model, const VimgPrimary *primary, gpointer data);
+
+/* A pool of the host. */
+typedef struct {
+    char *name;
+    char *type; /* libvirt's */
+    char *xml;  /* its definition, without secrets */
+} VimgPrimaryPool;
+
+void vimg_primary_pool_free(VimgPrimaryPool *pool);
+
+/* ---- images, as sources ----------------------------------------------------------------- */
+
+typedef struct {
+    char *pool;
+    char *name;
+    char *key;
+    char *path;
+    char *uuid;
+    char *format;
+    guint64 capacity; /* bytes: what a machine sees */
+    guint64 physical; /* bytes of the content as it is stored */
+} VimgSourceInfo;
+
+void vimg_source_info_clear(VimgSourceInfo *info);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgSourceInfo, vimg_source_info_clear)
+
+/*
+ * A job of kind "clone" that holds the image while it lives; content comes by vimg_transfer_next(),
+ * if it is asked for.
+ */
+VimgTransfer *vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out,
+                                GError **error);
+/* How far the job is, in bytes.  VIMG_ERROR_ABORTED: somebody cancelled it. */
+gboolean vimg_transfer_progress(VimgTransfer *transfer, const char *phase, guint64 done,
+                                guint64 total, GError **error);
+/* The job fails with @error.  Returns: FALSE */
+gboolean vimg_transfer_fail(VimgTransfer *transfer, const GError *error);
+
+#endif

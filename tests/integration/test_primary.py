@@ -1,0 +1,38 @@
+#!/usr/bin/python3
+# test_primary.py: images become volumes of the host's own pools, and volumes become images
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import runner
+from images import MIB, run, same_disk, to_qcow2, write_raw
+from primarycase import PrimaryCase
+
+SIZE = 12 * MIB + 512
+
+
+class Out(PrimaryCase):
+    """Into pools of files."""
+
+    def setUp(self):
+        super().setUp()
+        self.pool()
+        self.where = self.primary()
+        self.raw = write_raw(self.work / "disk.raw", SIZE)
+
+    def test_raw(self):
+        image = self.image(self.raw, "raw")
+        made = self.clone("default", "clone.raw", "raw", image, self.name)
+        self.assertEqual((made.pool, made.name, made.key),
+                         ("default", "clone.raw", str(self.where / "clone.raw")))
+        same_disk(self.raw, "raw", self.where / "clone.raw", "raw")
+        self.assertEqual((self.where / "clone.raw").stat().st_size, SIZE)
+        self.assertLess((self.where / "clone.raw").stat().st_blocks * 512, SIZE)
+        self.assertEqual(self.volumes(), ["clone.raw"])
+        self.assertEqual(self.journal(), [])
+
+
+if __name__ == "__main__":
+    runner.main("stock")
