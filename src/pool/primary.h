@@ -66,6 +66,8 @@ VimgTransfer *vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSour
 /* How far the job is, in bytes.  VIMG_ERROR_ABORTED: somebody cancelled it. */
 gboolean vimg_transfer_progress(VimgTransfer *transfer, const char *phase, guint64 done,
                                 guint64 total, GError **error);
+/* The same without anything to tell. */
+gboolean vimg_transfer_check(VimgTransfer *transfer, GError **error);
 /* The job fails with @error.  Returns: FALSE */
 gboolean vimg_transfer_fail(VimgTransfer *transfer, const GError *error);
 

@@ -437,6 +437,12 @@ vimg_transfer_progress(VimgTransfer *transfer, const char *phase, guint64 done, 
 }
 
 gboolean
+vimg_transfer_check(VimgTransfer *transfer, GError **error)
+{
+    return check_going(transfer, error);
+}
+
+gboolean
 vimg_transfer_fail(VimgTransfer *transfer, const GError *error)
 {
     return vimg_use_failed(&transfer->use, error);

@@ -33,6 +33,27 @@ class Out(PrimaryCase):
         self.assertEqual(self.volumes(), ["clone.raw"])
         self.assertEqual(self.journal(), [])
 
+    def test_formats(self):
+        """Each becomes what is asked for, and larger than it was."""
+        raw, qcow2 = self.image(self.raw, "raw"), self.image(
+            to_qcow2(self.raw, self.work / "disk.qcow2"), "qcow2")
+        vmdk = self.work / "disk.vmdk"
+        run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", self.raw, vmdk)
+        vmdk = self.image(vmdk, "vmdk")
+        for image, fmt, more in ((raw, "raw", MIB), (raw, "qcow2", 0), (raw, "qcow2", MIB),
+                                 (qcow2, "qcow2", 0), (qcow2, "qcow2", 3 * MIB), (qcow2, "raw", 0),
+                                 (qcow2, "raw", MIB), (vmdk, "qcow2", 0), (vmdk, "raw", 0),
+                                 (vmdk, "vmdk", 0)):
+            with self.subTest(image=image, fmt=fmt, more=more):
+                self.clone("default", "c", fmt, image, self.name, capacity=SIZE + more)
+                got, size = self.info(self.where / "c")
+                self.assertEqual((got, size), (fmt, SIZE + more))
+                same_disk(self.raw, "raw", self.where / "c", fmt)
+                self.assertLess((self.where / "c").stat().st_blocks * 512, SIZE)
+                self.host("vol-delete", "--pool", "default", "c")
+        self.assertEqual(self.journal(), [])
+        self.assertEqual(self.ctl("jobs", "--quiet"), "")
+
 
 if __name__ == "__main__":
     runner.main("stock")
