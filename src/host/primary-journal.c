@@ -21,7 +21,9 @@
 #define GROUP "clone"
 #define SUFFIX ".clone"
 #define FILE_MAX 65536                     /* bytes */
-#define AGAIN ((gint64)2 * G_USEC_PER_SEC) /* until what could not be removed is tried again */
+/* until what could not be removed is tried again: at first, and at last */
+#define AGAIN ((gint64)1 * G_USEC_PER_SEC)
+#define AT_LAST ((gint64)30 * G_USEC_PER_SEC)
 #define FRESH ((guint64)1024 * 1024) /* bytes that a volume of files may take before any came */
 
 struct _VimgHostEntry {
@@ -159,10 +161,9 @@ settle(virConnectPtr connect, GKeyFile *file)
 
     if (!uuid || !name)
         return TRUE;
+    /* one that is not there may be defined again, and then shows what was left in it */
     pool = virStoragePoolLookupByUUIDString(connect, uuid);
-    if (!pool)
-        return vimg_host_said(VIR_ERR_NO_STORAGE_POOL);
-    return remove_volume(pool, name, file);
+    return pool && remove_volume(pool, name, file);
 }
 
 static gboolean
@@ -224,6 +225,7 @@ static void
 run_reaper(gpointer data)
 {
     VimgHostPrimary *primary = data;
+    gint64 nap = AGAIN;
 
     vimg_mutex_lock(&primary->lock);
     while (!primary->ending) {
@@ -238,7 +240,8 @@ run_reaper(gpointer data)
         all = reap(primary);
         vimg_mutex_lock(&primary->lock);
         if (!all && !primary->ending) {
-            vimg_cond_wait_until(&primary->changed, &primary->lock, g_get_monotonic_time() + AGAIN);
+            vimg_cond_wait_until(&primary->changed, &primary->lock, g_get_monotonic_time() + nap);
+            nap = primary->left ? AGAIN : MIN(2 * nap, AT_LAST);
             primary->left = TRUE;
         }
     }

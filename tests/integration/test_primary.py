@@ -2,13 +2,18 @@
 # test_primary.py: images become volumes of the host's own pools, and volumes become images
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import json
+import os
+import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import rawrpc as rpc
 import runner
-from images import MIB, run, same_disk, to_qcow2, write_raw
-from primarycase import PrimaryCase
+from images import MIB, noise, run, same, same_disk, to_qcow2, write_raw
+from primarycase import NOWHERE, VOLUME, PrimaryCase
+from rawrpc import string, u32
 
 SIZE = 12 * MIB + 512
 
@@ -53,6 +58,185 @@ class Out(PrimaryCase):
                 self.host("vol-delete", "--pool", "default", "c")
         self.assertEqual(self.journal(), [])
         self.assertEqual(self.ctl("jobs", "--quiet"), "")
+
+    def test_refusals(self):
+        image = self.image(self.raw, "raw")
+        self.clone("default", "there", "raw", image, self.name)
+        self.refused(90, "storage volume 'there' exists already", "default", "there", "raw", image,
+                     self.name)
+        same_disk(self.raw, "raw", self.where / "there", "raw")
+        self.refused(49, "no storage pool with matching name 'nix'", "nix", "c", "raw", image,
+                     self.name)
+        self.refused(50, "no storage vol with matching name 'nix'", "default", "c", "raw", "nix",
+                     self.name)
+        self.refused(67, "can become a volume of format 'raw', 'qcow2' or 'raw', not 'vmdk'",
+                     "default", "c", "vmdk", image, self.name)
+        self.refused(67, "encrypted", "default", "c", "raw'/><encryption format='luks", image,
+                     self.name)
+        self.v("vol-create-as", self.name, "saving", "1M", "--format", "raw")
+        self.refused(55, "still being saved", "default", "c", "raw", "saving", self.name)
+        with rpc.Connection(self.daemon.socket_ro) as c:
+            c.call("AUTH_LIST")
+            c.call("OPEN", rpc.nullable("image:///system") + u32(1))
+            with self.assertRaises(rpc.RemoteError) as caught:
+                c.call("VOL_CREATE_XML_FROM", rpc.pool(rpc.PoolRef("default", NOWHERE)) +
+                       string("<volume/>") + rpc.vol(rpc.VolRef(self.name, image, "")) + u32(0))
+            self.assertEqual(caught.exception.code, 29)
+        self.assertEqual(self.volumes(), ["there"])
+        self.assertEqual(self.journal(), [])
+
+    def test_no_space(self):
+        image = self.image(self.raw, "raw")
+        self.host("pool-destroy", "default")
+        self.in_host("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", self.where)
+        try:
+            self.host("pool-start", "default")
+            self.refused(38, "No space left on device", "default", "c", "raw", image, self.name)
+            self.assertEqual(self.volumes(), [])
+            self.assertEqual(self.journal(), [])
+            self.host("pool-destroy", "default")
+        finally:
+            self.in_host("umount", self.where)
+
+
+class In(PrimaryCase):
+    """Volumes of the host become images."""
+
+    def setUp(self):
+        super().setUp()
+        self.pool()
+        self.where = self.primary()
+        self.raw = write_raw(self.where / "disk.raw", SIZE)
+        to_qcow2(self.raw, self.where / "disk.qcow2")
+
+    def test_formats(self):
+        self.host("pool-refresh", "default")
+        for name, fmt in (("disk.raw", "raw"), ("disk.qcow2", "qcow2")):
+            made = self.clone(self.name, name, fmt, name, "default")
+            self.assertEqual((made.pool, made.name), (self.name, name))
+            self.assertEqual(self.state(self.name, name), "active")
+            self.v("vol-download", "--pool", self.name, name, self.work / "got")
+            same(self.where / name, self.work / "got")
+        stored = int(self.pool_field(self.name, "Allocation"))
+        self.clone(self.name, "again", "raw", "disk.raw", "default")
+        self.assertLess(int(self.pool_field(self.name, "Allocation")) - stored, MIB)
+        self.clone(self.name, "longer", "raw", "disk.raw", "default", capacity=SIZE + MIB)
+        self.assertIn("<capacity unit='bytes'>%d<" % (SIZE + MIB), self.vol_xml(self.name, "longer"))
+
+    def test_refusals(self):
+        """Nothing stays of what failed."""
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.raw, "-F", "raw",
+            self.where / "overlay.qcow2")
+        self.host("pool-refresh", "default")
+        self.refused(75, "backing file", self.name, "c", "qcow2", "overlay.qcow2", "default")
+        self.refused(84, "must have its format 'raw', not 'qcow2'", self.name, "c", "qcow2",
+                     "disk.raw", "default")
+        self.refused(50, "no storage vol with matching name 'nix'", self.name, "c", "raw", "nix",
+                     "default")
+        self.refused(49, "no storage pool with matching name 'nix'", self.name, "c", "raw", "nix",
+                     "nix")
+        self.assertEqual(self.v("vol-list", self.name).strip(), "")
+
+
+class Failures(PrimaryCase):
+    """Either side dies in mid-copy: nothing stays that looks whole."""
+
+    UUID = "5e0e4cde-4bbb-4d6c-9d5a-4a1c6ad4f7a1"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.raw = cls.daemon.path("big.raw", make=False)
+        # the same bytes again and again are stored once, but travel each time
+        with cls.raw.open("wb") as out:
+            block = noise(8 * MIB, 7)
+            for _ in range(32):
+                out.write(block)
+        cls.daemon.ok("pool-define-as", "big", "imagestore", "--target", cls.daemon.path("big"))
+        cls.daemon.ok("pool-start", "big")
+        cls.daemon.ok("vol-create-as", "big", "big.raw", str(256 * MIB), "--format", "raw")
+        cls.daemon.ok("vol-upload", "--pool", "big", "big.raw", cls.raw)
+
+    def setUp(self):
+        super().setUp()
+        self.where = self.work / "primary"
+        self.where.mkdir()
+        self.define_primary()
+
+    def define_primary(self):
+        xml = self.work / "primary.xml"
+        xml.write_text("<pool type='dir'><name>default</name><uuid>%s</uuid><target><path>%s</path>"
+                       "</target></pool>" % (self.UUID, self.where))
+        self.host("pool-define", xml)
+        self.host("pool-start", "default")
+        if "default" not in self.primaries:
+            self.primaries.append("default")
+
+    def midway(self):
+        """A clone that is under way while libvirtd stands still."""
+        call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("nothing is made", lambda: any("key=" in f.read_text()
+                                                       for f in self.journal()))
+        pid = self.libvirtd()
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(self.go_on, pid)
+        self.assertEqual(len(self.journal()), 1, "it was too fast")
+        self.assertEqual((self.where / "c").read_bytes()[:MIB].strip(b"\0"), b"",
+                         "it looks whole already")
+        return (pid, *call)
+
+    @staticmethod
+    def go_on(pid):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+
+    def gone(self):
+        return not self.journal() and not (self.where / "c").exists()
+
+    def test_libvirtd_killed(self):
+        pid, c, serial = self.midway()
+        os.kill(pid, signal.SIGKILL)
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 9, caught.exception.message)
+        self.assertIn("libvirt daemon does not answer", caught.exception.message)
+        self.assertEqual(len(self.journal()), 1)
+        self.assertTrue((self.where / "c").exists())
+        self.stock.process.wait()
+        self.stock.start()
+        self.define_primary()
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+
+    def test_daemon_killed(self):
+        pid, _, _ = self.midway()
+        self.daemon.kill()
+        self.go_on(pid)
+        self.assertTrue((self.where / "c").exists())
+        self.daemon.start()
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+
+    def test_client_gone(self):
+        """It goes on, and is complete."""
+        pid, c, _ = self.midway()
+        c.close()
+        self.go_on(pid)
+        self.eventually("it does not end", lambda: not self.journal())
+        same_disk(self.raw, "raw", self.where / "c", "raw")
+
+    def test_cancelled(self):
+        pid, c, serial = self.midway()
+        job, = json.loads(self.ctl("jobs", "--json"))["jobs"]
+        self.assertEqual((job["kind"], job["volume"]), ("clone", "big.raw"))
+        self.ctl("job-cancel", str(job["id"]))
+        self.go_on(pid)
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 78, caught.exception.message)
+        self.assertTrue(self.gone())
 
 
 if __name__ == "__main__":

@@ -98,7 +98,11 @@ class PrimaryCase(CtlMixin, VirshCase):
         self.addCleanup(c.close)
         c.call("AUTH_LIST")
         c.call("OPEN", rpc.nullable("image:///system") + u32(0))
-        serial = c.start("VOL_CREATE_XML_FROM", rpc.pool(rpc.PoolRef(pool, NOWHERE)) + string(xml) +
+        try:
+            where = c.call("POOL_LOOKUP_BY_NAME", string(pool)).pool()
+        except rpc.RemoteError:
+            where = rpc.PoolRef(pool, NOWHERE)
+        serial = c.start("VOL_CREATE_XML_FROM", rpc.pool(where) + string(xml) +
                          rpc.vol(rpc.VolRef(source, volume, "")) + u32(0))
         return c, serial
 
