@@ -273,8 +273,8 @@ vimg_host_disk_runs(VimgHostDisk *disk, GError **error)
 /* One that is on its way, or is there. */
 typedef struct {
     VimgHostPiece piece;
-    gint64 cookie; /* of data that is being read; 0: it is there */
-    guint8 *data;  /* PIECE bytes; NULL: not needed yet */
+    gint64 cookie;      /* of data that is being read; 0: it is there */
+    VimgBuffer *buffer; /* NULL: of zeros */
 } Slot;
 
 typedef struct {
@@ -296,8 +296,8 @@ flow_clear(Flow *flow)
         pending = pending || flow->slots[(flow->first + i) % AHEAD].cookie > 0;
     if (pending)
         g_clear_pointer(&flow->disk->nbd, nbd_close);
-    for (guint i = 0; i < AHEAD; i++)
-        g_free(flow->slots[i].data);
+    for (guint i = 0; i < flow->n; i++)
+        vimg_buffer_unref(flow->slots[(flow->first + i) % AHEAD].buffer);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Flow, flow_clear)
@@ -314,25 +314,25 @@ begin_piece(Flow *flow, GError **error)
         return TRUE;
     }
     slot->cookie = 0;
+    slot->buffer = NULL;
     if (piece->kind != VIMG_HOST_PIECE_ZEROS) {
         piece->length = MIN(piece->length, PIECE);
-        if (!slot->data)
-            slot->data = g_malloc(PIECE);
+        slot->buffer = vimg_buffer_new((gsize)piece->length);
     }
     if (piece->kind == VIMG_HOST_PIECE_MADE)
-        flow->plan->make(flow->plan->data, flow->at, slot->data, (gsize)piece->length);
+        flow->plan->make(flow->plan->data, flow->at, slot->buffer->data, (gsize)piece->length);
     if (piece->kind == VIMG_HOST_PIECE_DATA) {
         guint64 size = MIN(piece->length, flow->disk->size - piece->offset);
 
         /* behind the end of a disk there are zeros, up to the end of its last cluster */
-        memset(slot->data + size, 0, (gsize)(piece->length - size));
-        slot->cookie = nbd_aio_pread(flow->disk->nbd, slot->data, (gsize)size, piece->offset,
-                                     NBD_NULL_COMPLETION, 0);
-        if (slot->cookie < 0)
-            return throw_nbd(flow->disk, error);
+        memset(slot->buffer->data + size, 0, (gsize)(piece->length - size));
+        slot->cookie = nbd_aio_pread(flow->disk->nbd, slot->buffer->data, (gsize)size,
+                                     piece->offset, NBD_NULL_COMPLETION, 0);
     }
     flow->at += piece->length;
     flow->n++;
+    if (slot->cookie < 0)
+        return throw_nbd(flow->disk, error);
     return TRUE;
 }
 
@@ -344,8 +344,10 @@ is_zeros(const guint8 *data, gsize size)
 
 /* Zeros that nobody knew of are found, in grains. */
 static gboolean
-hand_over(const guint8 *data, gsize size, VimgHostSink *sink, GError **error)
+hand_over(VimgBuffer *buffer, VimgHostSink *sink, GError **error)
 {
+    const guint8 *data = buffer->data;
+    gsize size = buffer->size;
     gsize start = 0;
 
     while (start < size) {
@@ -355,7 +357,7 @@ hand_over(const guint8 *data, gsize size, VimgHostSink *sink, GError **error)
         while (end < size && is_zeros(data + end, MIN(GRAIN, size - end)) == zeros)
             end = MIN(end + GRAIN, size);
         if (zeros ? !vimg_host_sink_hole(sink, end - start, error)
-                  : !vimg_host_sink_write(sink, data + start, end - start, error))
+                  : !vimg_host_sink_write(sink, buffer, start, end - start, error))
             return FALSE;
         start = end;
     }
@@ -366,22 +368,19 @@ static gboolean
 end_piece(Flow *flow, VimgHostSink *sink, GError **error)
 {
     Slot *slot = &flow->slots[flow->first];
-    gsize size = (gsize)slot->piece.length;
-    gboolean ok = slot->cookie == 0 || wait_for(flow->disk, slot->cookie, error);
+    g_autoptr(VimgBuffer) buffer = NULL;
 
-    if (!ok)
+    if (slot->cookie > 0 && !wait_for(flow->disk, slot->cookie, error))
         return FALSE;
     slot->cookie = 0;
+    buffer = g_steal_pointer(&slot->buffer);
     flow->first = (flow->first + 1) % AHEAD;
     flow->n--;
-    switch (slot->piece.kind) {
-    case VIMG_HOST_PIECE_ZEROS:
+    if (!buffer)
         return vimg_host_sink_hole(sink, slot->piece.length, error);
-    case VIMG_HOST_PIECE_DATA:
-        return hand_over(slot->data, size, sink, error);
-    default:
-        return vimg_host_sink_write(sink, slot->data, size, error);
-    }
+    return slot->piece.kind == VIMG_HOST_PIECE_DATA
+               ? hand_over(buffer, sink, error)
+               : vimg_host_sink_write(sink, buffer, 0, buffer->size, error);
 }
 
 gboolean

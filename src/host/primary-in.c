@@ -17,10 +17,14 @@
 #define PIECE ((gsize)1024 * 1024) /* bytes taken at once */
 
 static virStorageVolPtr
-find_volume(virConnectPtr connect, const VimgVolId *source, GError **error)
+find_volume(virConnectPtr connect, const VimgVolId *source, VimgHostPool *pool, GError **error)
 {
-    g_autoptr(virStoragePool) pool = virStoragePoolLookupByName(connect, source->pool);
-    virStorageVolPtr vol = pool ? virStorageVolLookupByName(pool, source->name) : NULL;
+    const VimgPoolId id = {.name = source->pool};
+    virStorageVolPtr vol;
+
+    if (!vimg_host_pool_find(connect, &id, pool, error))
+        return NULL;
+    vol = virStorageVolLookupByName(pool->pool, source->name);
 
     if (!vol) {
         vimg_host_throw(error);
@@ -109,13 +113,48 @@ receive(virConnectPtr connect, virStorageVolPtr vol, VimgTransfer *upload, GErro
     return virStreamFinish(stream) == 0 || vimg_host_throw(error);
 }
 
+/* The same where libvirt cannot read it. */
 static gboolean
-fill_image(VimgHostPrimary *primary, virConnectPtr connect, virStorageVolPtr vol,
-           const VimgVolId *image, GError **error)
+read_foreign(VimgForeignReader *reader, VimgTransfer *upload, GError **error)
+{
+    for (;;) {
+        g_autoptr(VimgBuffer) data = NULL;
+        VimgExtent extent;
+
+        if (!vimg_foreign_next(reader, &extent, error))
+            return FALSE;
+        data = extent.data;
+        if (extent.length == 0)
+            return TRUE;
+        if (data ? !vimg_transfer_write(upload, data, extent.offset, (gsize)extent.length, error)
+                 : !vimg_transfer_hole(upload, extent.length, error))
+            return FALSE;
+    }
+}
+
+static gboolean
+take_content(virConnectPtr connect, const VimgHostPool *pool, virStorageVolPtr vol,
+             VimgTransfer *upload, GError **error)
+{
+    VimgForeignReader *reader;
+    gboolean ok;
+
+    if (!pool->foreign)
+        return receive(connect, vol, upload, error);
+    reader = vimg_foreign_reader_new(pool->foreign, virStorageVolGetName(vol), upload, error);
+    ok = reader && read_foreign(reader, upload, error);
+    vimg_foreign_reader_close(reader);
+    return ok;
+}
+
+static gboolean
+fill_image(VimgHostPrimary *primary, virConnectPtr connect, const VimgHostPool *pool,
+           virStorageVolPtr vol, const VimgVolId *image, GError **error)
 {
     g_autoptr(VimgTransfer) upload = vimg_model_upload(primary->model, image, 0, 0, TRUE, error);
 
-    return upload && receive(connect, vol, upload, error) && vimg_transfer_finish(upload, error);
+    return upload && take_content(connect, pool, vol, upload, error) &&
+           vimg_transfer_finish(upload, error);
 }
 
 /* Nothing of what failed stays; while the daemon dies it stays in state saving. */
@@ -136,17 +175,21 @@ vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPo
 {
     g_autoptr(VimgVolumeDef) def =
         vimg_volume_def_parse(xml, (flags & VIR_STORAGE_VOL_CREATE_VALIDATE) != 0, error);
-    g_autoptr(virStorageVol) vol = def ? find_volume(connect, source, error) : NULL;
+    g_auto(VimgHostPool) from = {0};
+    g_autoptr(virStorageVol) vol = def ? find_volume(connect, source, &from, error) : NULL;
     g_autofree char *format = NULL;
     g_autofree char *document = NULL;
     guint64 capacity, allocation;
 
     if (!vol || !vimg_host_volume_look(vol, &format, &capacity, &allocation, error))
         return FALSE;
+    if (from.kind == VIMG_HOST_OTHERS &&
+        !vimg_host_pool_open_foreign(primary, connect, &from, error))
+        return FALSE;
     document = document_for(xml, def, format, capacity, error);
     if (!document || !vimg_model_vol_create(primary->model, pool, document, 0, out, error))
         return FALSE;
-    if (fill_image(primary, connect, vol, out, error))
+    if (fill_image(primary, connect, &from, vol, out, error))
         return TRUE;
     take_back(primary, out);
     vimg_vol_id_clear(out);

@@ -20,7 +20,7 @@
 
 #define GROUP "clone"
 #define SUFFIX ".clone"
-#define FILE_MAX 65536                     /* bytes */
+#define FILE_MAX 65536 /* bytes */
 /* until what could not be removed is tried again: at first, and at last */
 #define AGAIN ((gint64)1 * G_USEC_PER_SEC)
 #define AT_LAST ((gint64)30 * G_USEC_PER_SEC)

@@ -61,7 +61,7 @@ choose_way(Clone *clone, GError **error)
     const char *have = stored_format(clone->info.format);
     const char *want = clone->def->format ? stored_format(clone->def->format) : RAW;
 
-    if (clone->to.kind == VIMG_HOST_BLOCKS && strcmp(want, RAW) != 0)
+    if (clone->to.kind != VIMG_HOST_FILES && strcmp(want, RAW) != 0)
         return vimg_throw(
             error, VIMG_ERROR_CONFIG_UNSUPPORTED,
             _("volumes of the host's pool '%1$s', which is of type '%2$s', are raw, not '%3$s'"),
@@ -140,7 +140,8 @@ grow(Clone *clone, GError **error)
 static gboolean
 fill_volume(Clone *clone, GError **error)
 {
-    g_autoptr(VimgHostSink) sink = vimg_host_sink_new(clone->connect, clone->vol);
+    g_autoptr(VimgHostSink) sink =
+        vimg_host_sink_new(clone->connect, clone->vol, clone->to.foreign, clone->transfer);
     VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way};
     guint64 size = 0;
 
@@ -149,11 +150,37 @@ fill_volume(Clone *clone, GError **error)
            grow(clone, error);
 }
 
-/* What is there of it goes; if it cannot, the journal knows. */
-static void
-take_back(Clone *clone, VimgHostEntry *entry)
+/* A storage that has both needs not be told what the content is. */
+static gboolean
+share(Clone *clone, gboolean *done, GError **error)
 {
-    if (!clone->vol || virStorageVolDelete(clone->vol, 0) == 0) {
+    *done = FALSE;
+    return !clone->to.foreign || clone->way != VIMG_HOST_AS_IS ||
+           vimg_foreign_share(clone->to.foreign, clone->def->name, clone->capacity, clone->transfer,
+                              done, error);
+}
+
+static gboolean
+give_content(Clone *clone, GError **error)
+{
+    gboolean done;
+
+    if (!share(clone, &done, error))
+        return FALSE;
+    if (!done && !fill_volume(clone, error))
+        return FALSE;
+    /* of what others wrote libvirt knows the size by looking again alone */
+    if (clone->to.foreign && virStoragePoolRefresh(clone->to.pool, 0) < 0)
+        vimg_info("the host's pool '%s' was not refreshed", virStoragePoolGetName(clone->to.pool));
+    return TRUE;
+}
+
+/* What is there of it goes; if it cannot, the journal knows.  Of another's nothing goes. */
+static void
+take_back(Clone *clone, VimgHostEntry *entry, const GError *error)
+{
+    if (!clone->vol || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS) ||
+        virStorageVolDelete(clone->vol, 0) == 0) {
         vimg_host_journal_end(entry);
         return;
     }
@@ -167,21 +194,37 @@ copy(Clone *clone, GError **error)
 {
     VimgHostEntry *entry = vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name,
                                                    clone->capacity, error);
+    GError *local = NULL;
 
     if (!entry)
         return FALSE;
-    if (make_volume(clone, entry, error) && fill_volume(clone, error)) {
+    if (make_volume(clone, entry, &local) && give_content(clone, &local)) {
         vimg_host_journal_end(entry);
         return TRUE;
     }
-    take_back(clone, entry);
+    take_back(clone, entry, local);
+    g_propagate_error(error, local);
     return FALSE;
+}
+
+static gboolean
+open_pool(Clone *clone, GError **error)
+{
+    if (clone->to.kind != VIMG_HOST_OTHERS)
+        return TRUE;
+    if (!vimg_host_pool_open_foreign(clone->primary, clone->connect, &clone->to, error))
+        return FALSE;
+    return clone->to.foreign ||
+           vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+                      _("images cannot be cloned into the host's pool '%1$s' of type '%2$s'"),
+                      virStoragePoolGetName(clone->to.pool), clone->to.type);
 }
 
 static gboolean
 run(Clone *clone, GError **error)
 {
-    return choose_way(clone, error) && choose_capacity(clone, error) && copy(clone, error);
+    return choose_way(clone, error) && choose_capacity(clone, error) && open_pool(clone, error) &&
+           copy(clone, error);
 }
 
 gboolean

@@ -34,6 +34,7 @@ struct _VimgHostPrimary {
 typedef enum {
     VIMG_HOST_BLOCKS, /* as they are seen by a machine, and nothing else */
     VIMG_HOST_FILES,  /* files of any format */
+    VIMG_HOST_OTHERS, /* blocks that a backend of ours fills */
 } VimgHostKind;
 
 /* One pool of the host. */
@@ -42,6 +43,7 @@ typedef struct {
     char *xml;
     char *type;
     VimgHostKind kind;
+    VimgForeign *foreign; /* a backend of ours fills its volumes; NULL: libvirt does */
     char uuid[VIR_UUID_STRING_BUFLEN];
 } VimgHostPool;
 
@@ -73,6 +75,12 @@ char *vimg_host_image_xml(const char *xml, const VimgHostVolume *volume, GError 
 gboolean vimg_host_volume_look(virStorageVolPtr vol, char **format, guint64 *capacity,
                                guint64 *allocation, GError **error);
 
+/* ---- primary-secret.c ----------------------------------------------------------------------- */
+
+/* Sets .foreign if a backend of ours fills volumes of its type, opened by the host's definition. */
+gboolean vimg_host_pool_open_foreign(VimgHostPrimary *primary, virConnectPtr connect,
+                                     VimgHostPool *pool, GError **error);
+
 /* ---- primary-journal.c: what is unfinished --------------------------------------------------- */
 
 typedef struct _VimgHostEntry VimgHostEntry;
@@ -97,8 +105,10 @@ typedef struct _VimgHostSink VimgHostSink;
  * Content from its first byte on.  The first piece is kept back and comes last, so that what was
  * interrupted has no header, no partition table and no boot sector.
  */
-VimgHostSink *vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol);
-gboolean vimg_host_sink_write(VimgHostSink *sink, const guint8 *data, gsize size, GError **error);
+VimgHostSink *vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, VimgForeign *foreign,
+                                 VimgTransfer *source);
+gboolean vimg_host_sink_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
+                              GError **error);
 gboolean vimg_host_sink_hole(VimgHostSink *sink, guint64 length, GError **error);
 gboolean vimg_host_sink_finish(VimgHostSink *sink, GError **error);
 void vimg_host_sink_free(VimgHostSink *sink); /* accepts NULL; aborts what is not finished */

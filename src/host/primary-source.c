@@ -33,8 +33,7 @@ pour_as_is(const VimgHostSource *source, VimgHostSink *sink, guint64 *size, GErr
         data = extent.data;
         if (extent.length == 0)
             return TRUE;
-        ok = data ? vimg_host_sink_write(sink, data->data + extent.offset, (gsize)extent.length,
-                                         error)
+        ok = data ? vimg_host_sink_write(sink, data, extent.offset, (gsize)extent.length, error)
                   : vimg_host_sink_hole(sink, extent.length, error);
         if (!ok)
             return FALSE;

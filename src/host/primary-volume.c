@@ -12,8 +12,24 @@
 #include "host/primary-private.h"
 #include "util/i18n.h"
 
-/* Of the other types the volumes are blocks. */
-static const char *const file_types[] = {"dir", "fs", "netfs", "vstorage", NULL};
+/* Whose volumes libvirt fills itself.  Of the other types a backend of ours is asked for. */
+static const struct {
+    const char *type;
+    VimgHostKind kind;
+} kinds[] = {
+    {"dir", VIMG_HOST_FILES},      {"fs", VIMG_HOST_FILES},    {"netfs", VIMG_HOST_FILES},
+    {"logical", VIMG_HOST_BLOCKS}, {"disk", VIMG_HOST_BLOCKS},
+};
+
+static VimgHostKind
+kind_of(const char *type)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (strcmp(kinds[i].type, type) == 0)
+            return kinds[i].kind;
+    }
+    return VIMG_HOST_OTHERS;
+}
 
 /* ---- pools ------------------------------------------------------------------------------ */
 
@@ -48,13 +64,14 @@ vimg_host_pool_find(virConnectPtr connect, const VimgPoolId *id, VimgHostPool *o
         return vimg_throw(error, VIMG_ERROR_INTERNAL,
                           _("the host's libvirt daemon describes pool '%s' without a type"),
                           virStoragePoolGetName(out->pool));
-    out->kind = g_strv_contains(file_types, out->type) ? VIMG_HOST_FILES : VIMG_HOST_BLOCKS;
+    out->kind = kind_of(out->type);
     return TRUE;
 }
 
 void
 vimg_host_pool_clear(VimgHostPool *pool)
 {
+    g_clear_pointer(&pool->foreign, vimg_foreign_close);
     g_clear_pointer(&pool->pool, virStoragePoolFree);
     g_clear_pointer(&pool->xml, g_free);
     g_clear_pointer(&pool->type, g_free);

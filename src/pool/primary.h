@@ -71,4 +71,46 @@ gboolean vimg_transfer_check(VimgTransfer *transfer, GError **error);
 /* The job fails with @error.  Returns: FALSE */
 gboolean vimg_transfer_fail(VimgTransfer *transfer, const GError *error);
 
+/* ---- volumes of the host that only a backend of ours can fill or read ------------------------ */
+
+typedef struct _VimgForeign VimgForeign;
+typedef struct _VimgForeignWriter VimgForeignWriter;
+typedef struct _VimgForeignReader VimgForeignReader;
+
+/* The value of a secret of the host, by one of the two.  (transfer full), which is wiped */
+typedef VimgBuffer *(*VimgForeignSecret)(const char *usage, const char *uuid, gpointer data,
+                                         GError **error);
+
+/*
+ * Opens the storage of a pool that libvirt defines by @xml.  @secret is asked for what is no secret
+ * of ours.  *@out: (transfer full); NULL with TRUE: no backend knows pools of @pool_type
+ */
+gboolean vimg_model_foreign_open(VimgModel *model, const char *pool_type, const char *xml,
+                                 VimgForeignSecret secret, gpointer data, VimgForeign **out,
+                                 GError **error);
+void vimg_foreign_close(VimgForeign *foreign); /* accepts NULL */
+
+/* Content of @volume from @offset on; the job is that of @source, which lives longer. */
+VimgForeignWriter *vimg_foreign_writer_new(VimgForeign *foreign, const char *volume, guint64 offset,
+                                           VimgTransfer *source, GError **error);
+/* @buffer NULL: zeros */
+gboolean vimg_foreign_write(VimgForeignWriter *writer, VimgBuffer *buffer, gsize offset,
+                            guint64 size, GError **error);
+gboolean vimg_foreign_finish(VimgForeignWriter *writer, GError **error); /* frees @writer */
+void vimg_foreign_abort(VimgForeignWriter *writer);                      /* the same */
+
+/* All of @volume; the job is that of @upload, which lives longer. */
+VimgForeignReader *vimg_foreign_reader_new(VimgForeign *foreign, const char *volume,
+                                           VimgTransfer *upload, GError **error);
+/* TRUE with @out->length 0 at the end. */
+gboolean vimg_foreign_next(VimgForeignReader *reader, VimgExtent *out, GError **error);
+void vimg_foreign_reader_close(VimgForeignReader *reader); /* accepts NULL */
+
+/*
+ * @volume, new and empty, is replaced by one of @capacity bytes that shares the image of @source.
+ * *@done FALSE with TRUE: that cannot be, and it is as it was
+ */
+gboolean vimg_foreign_share(VimgForeign *foreign, const char *volume, guint64 capacity,
+                            VimgTransfer *source, gboolean *done, GError **error);
+
 #endif

@@ -442,6 +442,30 @@ vimg_transfer_check(VimgTransfer *transfer, GError **error)
     return check_going(transfer, error);
 }
 
+VimgForeignWriter *
+vimg_foreign_writer_new(VimgForeign *foreign, const char *volume, guint64 offset,
+                        VimgTransfer *source, GError **error)
+{
+    return vimg_foreign_writer_open(foreign, volume, offset, source->use.job, error);
+}
+
+VimgForeignReader *
+vimg_foreign_reader_new(VimgForeign *foreign, const char *volume, VimgTransfer *upload,
+                        GError **error)
+{
+    return vimg_foreign_reader_open(foreign, volume, upload->use.job, error);
+}
+
+gboolean
+vimg_foreign_share(VimgForeign *foreign, const char *volume, guint64 capacity, VimgTransfer *source,
+                   gboolean *done, GError **error)
+{
+    VimgUse *use = &source->use;
+
+    return vimg_foreign_clone_image(foreign, volume, capacity, vimg_session_store(use->session),
+                                    source->image.uuid, use->job, done, error);
+}
+
 gboolean
 vimg_transfer_fail(VimgTransfer *transfer, const GError *error)
 {

@@ -128,7 +128,7 @@ class In(PrimaryCase):
         run("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.raw, "-F", "raw",
             self.where / "overlay.qcow2")
         self.host("pool-refresh", "default")
-        self.refused(75, "backing file", self.name, "c", "qcow2", "overlay.qcow2", "default")
+        self.refused(67, "backing file", self.name, "c", "qcow2", "overlay.qcow2", "default")
         self.refused(84, "must have its format 'raw', not 'qcow2'", self.name, "c", "qcow2",
                      "disk.raw", "default")
         self.refused(50, "no storage vol with matching name 'nix'", self.name, "c", "raw", "nix",
