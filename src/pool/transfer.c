@@ -28,6 +28,7 @@ struct _VimgTransfer {
     guint64 offset;
     guint64 length; /* 0: not announced */
     guint64 done;   /* bytes that came or went */
+    gboolean held;  /* it is the source of a clone, whose job does not end with its content */
     gboolean ended; /* holds nothing any more */
 
     VimgMutex lock;
@@ -412,6 +413,7 @@ vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out, G
 
     if (!vimg_use_volume(model, vol, VIMG_ACTION_SOURCE, "clone", use, error))
         return NULL;
+    transfer->held = TRUE;
     set_live(transfer, TRUE);
     vimg_use_image(use, &transfer->image);
     VIMG_LOCK_GUARD(&use->pool->lock);
@@ -498,7 +500,7 @@ vimg_transfer_next(VimgTransfer *transfer, VimgExtent *out, GError **error)
     }
     vimg_job_add(transfer->use.job, out->length);
     transfer->done += out->length;
-    if (out->length == 0)
+    if (out->length == 0 && !transfer->held)
         end_download(transfer);
     return TRUE;
 }
@@ -554,7 +556,7 @@ vimg_transfer_free(VimgTransfer *transfer)
 {
     if (!transfer)
         return;
-    if (transfer->use.job)
+    if (transfer->use.job && !transfer->held)
         give_up(transfer);
     if (transfer->writer) {
         vimg_writer_abort(g_steal_pointer(&transfer->writer));

@@ -23,9 +23,11 @@ VOLUME = "<volume><name>%s</name>%s<capacity unit='bytes'>%d</capacity><target>"
 
 
 class PrimaryCase(CtlMixin, VirshCase):
+    network = False     # of the host, for its libvirtd
+
     @classmethod
     def setUpClass(cls):
-        cls.stock = Stock()
+        cls.stock = Stock(cls.network)
         cls.addClassCleanup(cls.stock.stop)
         cls.stock.start()
         cls.config = 'host_uri = "%s"\n' % cls.stock.qemu
@@ -50,7 +52,7 @@ class PrimaryCase(CtlMixin, VirshCase):
 
     def host(self, *args):
         """What its own virsh says."""
-        done = self.stock.virsh(*args)
+        done = self.stock.virsh(*args, uri=self.stock.qemu)
         if done.returncode != 0:
             raise AssertionError("stock virsh %s: %s" % (args, done.stderr))
         return done.stdout
