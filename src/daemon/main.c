@@ -22,7 +22,7 @@
 #include "daemon/nbd-server.h"
 #include "daemon/paths.h"
 #include "daemon/sockets.h"
-#include "host/host.h"
+#include "host/primary.h"
 #include "pool/import-rules.h"
 #include "pool/model.h"
 #include "rpc/dispatch.h"

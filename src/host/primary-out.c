@@ -220,9 +220,106 @@ open_pool(Clone *clone, GError **error)
                       virStoragePoolGetName(clone->to.pool), clone->to.type);
 }
 
+/* ---- as an overlay -------------------------------------------------------------------------- */
+
+static gboolean
+check_overlay(const Clone *clone, GError **error)
+{
+    const VimgVolumeDef *def = clone->def;
+
+    if (clone->to.kind != VIMG_HOST_FILES)
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+            _("the host's pool '%1$s' of type '%2$s' has no files, so no volume can lie on another there: leave <backingStore> out"),
+            virStoragePoolGetName(clone->to.pool), clone->to.type);
+    if (strcmp(def->backing_path, clone->info.path) != 0)
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+            _("<backingStore> must name the image that is cloned, '%1$s', not '%2$s'"),
+            clone->info.path, def->backing_path);
+    return !def->format || strcmp(def->format, QCOW2) == 0 ||
+           vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                      _("a volume with a backing store is of format 'qcow2', not '%s'"),
+                      def->format);
+}
+
+/* The image becomes the volume @name.  Returns: (transfer full) */
+static virStorageVolPtr
+place_base(const Clone *clone, const char *name, GError **error)
+{
+    g_autofree char *xml = g_strdup_printf("<volume><name>%s</name></volume>", name);
+    g_autoptr(VimgVolumeDef) def = vimg_volume_def_parse(xml, FALSE, error);
+    Clone base = *clone;
+
+    base.def = def;
+    base.xml = xml;
+    base.format = stored_format(clone->info.format);
+    base.way = VIMG_HOST_AS_IS;
+    base.capacity = clone->info.capacity;
+    base.vol = NULL;
+    if (!def || !copy(&base, error) ||
+        !vimg_host_base_note(clone->primary, &clone->to, base.vol, error))
+        g_clear_pointer(&base.vol, virStorageVolFree);
+    return base.vol;
+}
+
+static virStorageVolPtr
+need_base(const Clone *clone, const char *name, GError **error)
+{
+    virStorageVolPtr vol = virStorageVolLookupByName(clone->to.pool, name);
+
+    if (!vol)
+        return place_base(clone, name, error);
+    if (!vimg_host_base_check(clone->primary, clone->connect, &clone->to, vol, &clone->info,
+                              clone->transfer, error))
+        g_clear_pointer(&vol, virStorageVolFree);
+    return vol;
+}
+
+static gboolean
+lay_over(Clone *clone, virStorageVolPtr base, GError **error)
+{
+    char *path = virStorageVolGetPath(base);
+    VimgHostVolume volume = {
+        .capacity = clone->capacity,
+        .format = QCOW2,
+        .sparse = TRUE,
+        .backing = path,
+        .backing_format = stored_format(clone->info.format),
+    };
+    g_autofree char *xml = path ? vimg_host_volume_xml(clone->xml, &volume, error) : NULL;
+
+    if (!path)
+        return vimg_host_throw(error);
+    free(path);
+    if (!xml)
+        return FALSE;
+    clone->vol = virStorageVolCreateXML(clone->to.pool, xml, 0);
+    return clone->vol || vimg_host_throw(error);
+}
+
+static gboolean
+make_overlay(Clone *clone, GError **error)
+{
+    g_autofree char *name = vimg_host_base_name(&clone->info);
+    g_autoptr(virStorageVol) base = NULL;
+    gboolean ok;
+
+    clone->format = QCOW2;
+    if (!check_overlay(clone, error) || !choose_capacity(clone, error) ||
+        !vimg_host_base_take(clone->primary, &clone->to, name, clone->transfer, error))
+        return FALSE;
+    base = need_base(clone, name, error);
+    ok = base && lay_over(clone, base, error);
+    vimg_host_base_give(clone->primary, &clone->to, name);
+    return ok;
+}
+
 static gboolean
 run(Clone *clone, GError **error)
 {
+    if (clone->def->backing_path)
+        return make_overlay(clone, error);
     return choose_way(clone, error) && choose_capacity(clone, error) && open_pool(clone, error) &&
            copy(clone, error);
 }

@@ -9,7 +9,7 @@
 #include "conf/pool-def.h"
 #include "conf/volume-def.h"
 #include "host/connect.h"
-#include "host/host.h"
+#include "host/primary.h"
 #include "pool/primary.h"
 #include "util/thread.h"
 
@@ -21,10 +21,11 @@ struct _VimgHostPrimary {
 
     VimgMutex lock;
     VimgCond changed;
-    GHashTable *live; /* ids of journal entries whose clones run; under lock */
-    gboolean left;    /* under lock: there are entries of others */
-    gboolean ending;  /* under lock */
-    gboolean reaping; /* its thread exists */
+    GHashTable *live;  /* ids of journal entries whose clones run; under lock */
+    GHashTable *bases; /* that somebody is at, as POOL-UUID.NAME; under lock */
+    gboolean left;     /* under lock: there are entries of others */
+    gboolean ending;   /* under lock */
+    gboolean reaping;  /* its thread exists */
     VimgThread reaper;
 };
 
@@ -132,6 +133,25 @@ typedef struct {
 /* All of the image into @sink; *@size: bytes of what it became. */
 gboolean vimg_host_source_pour(const VimgHostSource *source, VimgHostSink *sink, guint64 *size,
                                GError **error);
+
+/* ---- primary-base.c: what overlays lie on --------------------------------------------------- */
+
+/* Returns: (transfer full) what the image is called as a base */
+char *vimg_host_base_name(const VimgSourceInfo *info);
+/* Nobody else places, uses for a new overlay or removes it meanwhile; @job may be NULL. */
+gboolean vimg_host_base_take(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
+                             VimgTransfer *job, GError **error);
+void vimg_host_base_give(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name);
+/* It is whole, from now on. */
+gboolean vimg_host_base_note(VimgHostPrimary *primary, const VimgHostPool *pool,
+                             virStorageVolPtr vol, GError **error);
+/* Whether @vol holds the image: known, or found by reading both. */
+gboolean vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect,
+                              const VimgHostPool *pool, virStorageVolPtr vol,
+                              const VimgSourceInfo *info, VimgTransfer *image, GError **error);
+/* Removes those of this host's that nothing is an overlay on; @dry: only says how many there are.
+ */
+guint vimg_host_bases_tidy(VimgHostPrimary *primary, gboolean dry);
 
 /* ---- primary-out.c, primary-in.c ----------------------------------------------------------- */
 

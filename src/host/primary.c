@@ -54,7 +54,48 @@ clone_in(const VimgCaller *caller, const VimgPoolId *pool, const char *xml, cons
     return connect && vimg_host_clone_in(primary, connect, pool, xml, source, flags, out, error);
 }
 
-static const VimgPrimary callbacks = {.clone_out = clone_out, .clone_in = clone_in};
+/* ---- what pools there are ----------------------------------------------------------------- */
+
+static GPtrArray *
+list_pools(virConnectPtr connect, GError **error)
+{
+    GPtrArray *found = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_primary_pool_free);
+    virStoragePoolPtr *pools = NULL;
+    int n = virConnectListAllStoragePools(connect, &pools, 0);
+
+    for (int i = 0; i < n; i++) {
+        char *xml = virStoragePoolGetXMLDesc(pools[i], 0);
+        g_autofree char *type = xml ? vimg_host_pool_type(xml) : NULL;
+
+        if (type) {
+            VimgPrimaryPool *pool = g_new0(VimgPrimaryPool, 1);
+
+            pool->name = g_strdup(virStoragePoolGetName(pools[i]));
+            pool->type = g_steal_pointer(&type);
+            g_ptr_array_add(found, pool);
+        }
+        free(xml);
+        virStoragePoolFree(pools[i]);
+    }
+    free(pools);
+    if (n >= 0)
+        return found;
+    g_ptr_array_unref(found);
+    vimg_host_throw(error);
+    return NULL;
+}
+
+static GPtrArray *
+pools_of(const VimgCaller *caller, gpointer data, GError **error)
+{
+    VimgHostPrimary *primary = data;
+    g_autoptr(VimgHostConnect) connect = vimg_host_connect(primary->uri, caller, error);
+
+    return connect ? list_pools(connect, error) : NULL;
+}
+
+static const VimgPrimary callbacks = {
+    .clone_out = clone_out, .clone_in = clone_in, .pools = pools_of};
 
 VimgHostPrimary *
 vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GError **error)
@@ -67,6 +108,7 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
     primary->reader = g_strdup(config->reader ? config->reader : "nobody");
     primary->journal_dir = g_build_filename(config->state_dir, JOURNAL, NULL);
     primary->live = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    primary->bases = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     vimg_mutex_init(&primary->lock);
     vimg_cond_init(&primary->changed);
     if (!vimg_host_journal_start(primary, error)) {
@@ -83,6 +125,7 @@ vimg_host_primary_free(VimgHostPrimary *primary)
     if (!primary)
         return;
     vimg_host_journal_stop(primary);
+    g_hash_table_unref(primary->bases);
     g_hash_table_unref(primary->live);
     vimg_mutex_clear(&primary->lock);
     vimg_cond_clear(&primary->changed);

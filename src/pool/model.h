@@ -198,6 +198,18 @@ gboolean vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algor
 gboolean vimg_model_vol_resize(VimgModel *model, const VimgVolId *vol, guint64 capacity,
                                guint flags, GError **error);
 
+/*
+ * Which pools of images serve which primary storage.  @name: a pool of the host or a kind of
+ * primary storage, as "Vhost"; NULL: all.  Returns: (transfer full) a JSON object, its one member
+ * "matches" an array: "primary", the kind; "types", libvirt's of its pools, which may be none;
+ * "storage", the type of pools of images; "default", whether it is the first choice; "guide",
+ * whether the users' guide has the pair; "way": clone, share (a clone that copies nothing) or
+ * download (libvirt has no such pools); "pools", ours of the type that run, and "host_pools", those
+ * of the host, arrays of {"name"}.
+ */
+char *vimg_model_match(VimgModel *model, const VimgCaller *caller, const char *name,
+                       GError **error);
+
 /* ---- streams ---------------------------------------------------------------------------- */
 
 /* One upload or download.  Calls on one never overlap; any thread. */

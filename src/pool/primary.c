@@ -22,7 +22,6 @@ vimg_primary_pool_free(VimgPrimaryPool *pool)
         return;
     g_free(pool->name);
     g_free(pool->type);
-    g_free(pool->xml);
     g_free(pool);
 }
 

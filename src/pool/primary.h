@@ -25,8 +25,8 @@ typedef struct _VimgPrimary {
     gboolean (*clone_in)(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
                          const VimgVolId *source, guint flags, VimgVolId *out, gpointer data,
                          GError **error);
-    /* Returns: (transfer full) of VimgPrimaryPool; of @name alone unless NULL */
-    GPtrArray *(*pools)(const VimgCaller *caller, const char *name, gpointer data, GError **error);
+    /* Returns: (transfer full) of VimgPrimaryPool, active or not */
+    GPtrArray *(*pools)(const VimgCaller *caller, gpointer data, GError **error);
 } VimgPrimary;
 
 /* Before anybody asks.  NULL: the host has none. */
@@ -36,7 +36,6 @@ void vimg_model_set_primary(VimgModel *model, const VimgPrimary *primary, gpoint
 typedef struct {
     char *name;
     char *type; /* libvirt's */
-    char *xml;  /* its definition, without secrets */
 } VimgPrimaryPool;
 
 void vimg_primary_pool_free(VimgPrimaryPool *pool);

@@ -85,6 +85,52 @@ class Out(PrimaryCase):
         self.assertEqual(self.volumes(), ["there"])
         self.assertEqual(self.journal(), [])
 
+    def overlay(self, name, image, capacity=1, **kw):
+        return self.clone("default", name, "qcow2", image, self.name, capacity, more="<backingStore>"
+                          "<path>imagestore://%s/%s</path></backingStore>" % (self.name, image),
+                          **kw)
+
+    def test_overlay(self):
+        """The base is there once, whatever lies on it, and goes when nothing does."""
+        raw = self.image(self.raw, "raw")
+        qcow2 = self.image(to_qcow2(self.raw, self.work / "disk.qcow2"), "qcow2")
+        for image, fmt in ((raw, "raw"), (qcow2, "qcow2")):
+            self.overlay("one." + fmt, image)
+            base, = (self.where / v for v in self.volumes()
+                     if v.startswith("virtimage-base-") and v.endswith("." + fmt))
+            before = base.stat()
+            self.overlay("two." + fmt, image, SIZE + MIB)
+            self.assertEqual((base.stat().st_ino, base.stat().st_mtime_ns),
+                             (before.st_ino, before.st_mtime_ns))
+            same_disk(self.raw, "raw", self.where / ("one." + fmt), "qcow2")
+            self.assertEqual(self.info(self.where / ("two." + fmt)),
+                             ("qcow2", SIZE + MIB + 512))  # libvirt makes whole KiB
+            self.assertLess((self.where / ("two." + fmt)).stat().st_size, MIB)
+        self.assertEqual(len(self.volumes()), 6)
+        self.assertEqual(self.journal(), [])
+        # what nobody knows to be whole is read first: another host may have placed it, or half of it
+        next((self.daemon.state_dir / "primary").glob("*.raw.base")).unlink()
+        self.overlay("three", raw)
+        next((self.daemon.state_dir / "primary").glob("*.raw.base")).unlink()
+        base = next(self.where.glob("virtimage-base-*.raw"))
+        with base.open("r+b") as out:
+            out.seek(SIZE - 1)
+            out.write(b"?")
+        with self.assertRaises(rpc.RemoteError) as caught:
+            self.overlay("four", raw)
+        self.assertEqual(caught.exception.code, 55)
+        self.assertIn("does not hold image 'disk.raw'", caught.exception.message)
+
+    def test_overlay_refusals(self):
+        raw = self.image(self.raw, "raw")
+        for code, text, more, fmt in (
+                (84, "must name the image that is cloned", "imagestore://nix/nix", "qcow2"),
+                (67, "is of format 'qcow2', not 'raw'", "imagestore://%s/%s" % (self.name, raw),
+                 "raw")):
+            self.refused(code, text, "default", "c", fmt, raw, self.name,
+                         more="<backingStore><path>%s</path></backingStore>" % more)
+        self.assertEqual(self.volumes(), [])
+
     def test_no_space(self):
         image = self.image(self.raw, "raw")
         self.host("pool-destroy", "default")

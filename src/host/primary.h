@@ -1,14 +1,12 @@
 /*
- * host.h: what the host's own libvirt daemon is used for
+ * primary.h: the host's pools as primary storage, served to the model
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#ifndef VIMG_HOST_HOST_H
-#define VIMG_HOST_HOST_H
+#ifndef VIMG_HOST_PRIMARY_H
+#define VIMG_HOST_PRIMARY_H
 
 #include "pool/model.h"
-
-/* ---- primary.c: clones into and out of the host's pools ---------------------------------- */
 
 typedef struct _VimgHostPrimary VimgHostPrimary;
 
