@@ -95,13 +95,14 @@ is_noted(VimgHostPrimary *primary, const VimgHostPool *pool, virStorageVolPtr vo
 
 gboolean
 vimg_host_base_note(VimgHostPrimary *primary, const VimgHostPool *pool, virStorageVolPtr vol,
-                    GError **error)
+                    const VimgSourceInfo *info, GError **error)
 {
     g_autofree char *path = path_of(primary, pool, virStorageVolGetName(vol));
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *text = NULL;
     gsize size = 0;
 
+    g_key_file_set_string(file, GROUP, "images", info->pool_uuid);
     g_key_file_set_string(file, GROUP, "pool", pool->uuid);
     g_key_file_set_string(file, GROUP, "volume", virStorageVolGetName(vol));
     g_key_file_set_string(file, GROUP, "key", virStorageVolGetKey(vol));
@@ -202,7 +203,7 @@ vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect, const Vimg
     if (!ok)
         return FALSE;
     if (same)
-        return vimg_host_base_note(primary, pool, vol, error);
+        return vimg_host_base_note(primary, pool, vol, info, error);
     return vimg_throw(
         error, VIMG_ERROR_OPERATION_INVALID,
         _("volume '%1$s' of the host's pool '%2$s' does not hold image '%3$s', as its name says: delete it, or wait if another host is placing it"),
@@ -259,7 +260,7 @@ is_used(virStoragePoolPtr pool, const char *path)
 }
 
 static gboolean
-remove_unused(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name, gboolean dry)
+remove_unused(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name)
 {
     g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
     g_autofree char *file = path_of(primary, pool, name);
@@ -267,62 +268,68 @@ remove_unused(VimgHostPrimary *primary, const VimgHostPool *pool, const char *na
     gboolean used;
 
     if (!vol) {
-        if (vimg_host_said(VIR_ERR_NO_STORAGE_VOL) && !dry)
+        if (vimg_host_said(VIR_ERR_NO_STORAGE_VOL))
             vimg_file_remove(file, NULL);
         return FALSE;
     }
     path = virStorageVolGetPath(vol);
     used = !path || is_used(pool->pool, path);
     free(path);
-    if (used || dry)
-        return !used;
     /* what is not known to be whole is compared: so that is forgotten first */
-    return vimg_file_remove(file, NULL) && virStorageVolDelete(vol, 0) == 0;
+    return !used && vimg_file_remove(file, NULL) && virStorageVolDelete(vol, 0) == 0;
 }
 
-static gboolean
-tidy_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base, gboolean dry)
+static void
+tidy_base(VimgHostPrimary *primary, virConnectPtr connect, GKeyFile *file)
 {
-    g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
-    gsize size = 0;
-    g_autofree char *text = vimg_file_read(path, FILE_MAX, &size, NULL);
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autofree char *uuid = NULL;
-    g_autofree char *name = NULL;
+    g_autofree char *uuid = g_key_file_get_string(file, GROUP, "pool", NULL);
+    g_autofree char *name = g_key_file_get_string(file, GROUP, "volume", NULL);
     g_auto(VimgHostPool) pool = {0};
-    gboolean removed;
 
-    if (!text || !g_key_file_load_from_data(file, text, size, G_KEY_FILE_NONE, NULL))
-        return FALSE;
-    uuid = g_key_file_get_string(file, GROUP, "pool", NULL);
-    name = g_key_file_get_string(file, GROUP, "volume", NULL);
     if (!uuid || !name || strlen(uuid) >= sizeof(pool.uuid) ||
         !(pool.pool = virStoragePoolLookupByUUIDString(connect, uuid)))
-        return FALSE;
+        return;
     g_strlcpy(pool.uuid, uuid, sizeof(pool.uuid));
     vimg_host_base_take(primary, &pool, name, NULL, NULL);
-    removed = remove_unused(primary, &pool, name, dry);
-    vimg_host_base_give(primary, &pool, name);
-    if (removed && !dry)
+    if (remove_unused(primary, &pool, name))
         vimg_info("removed volume '%s' of the host's pool '%s', on which nothing is an overlay",
                   name, virStoragePoolGetName(pool.pool));
-    return removed;
+    vimg_host_base_give(primary, &pool, name);
 }
 
-guint
-vimg_host_bases_tidy(VimgHostPrimary *primary, gboolean dry)
+/* Returns: (transfer full) what is noted of a base; NULL: it is none of images of @uuid */
+static GKeyFile *
+load(VimgHostPrimary *primary, const char *base, const char *uuid)
+{
+    g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autofree char *images = NULL;
+    g_autofree char *text = NULL;
+    gsize size = 0;
+
+    if (!g_str_has_suffix(base, SUFFIX))
+        return NULL;
+    text = vimg_file_read(path, FILE_MAX, &size, NULL);
+    if (!text || !g_key_file_load_from_data(file, text, size, G_KEY_FILE_NONE, NULL))
+        return NULL;
+    images = g_key_file_get_string(file, GROUP, "images", NULL);
+    return g_strcmp0(images, uuid) == 0 ? g_steal_pointer(&file) : NULL;
+}
+
+void
+vimg_host_bases_tidy(VimgHostPrimary *primary, const char *uuid)
 {
     g_autoptr(VimgHostConnect) connect = NULL;
     g_autoptr(GDir) dir = g_dir_open(primary->journal_dir, 0, NULL);
     const char *base;
-    guint n = 0;
 
     while (dir && (base = g_dir_read_name(dir))) {
-        if (!g_str_has_suffix(base, SUFFIX))
+        g_autoptr(GKeyFile) file = load(primary, base, uuid);
+
+        if (!file)
             continue;
         if (!connect && !(connect = vimg_host_connect(primary->uri, NULL, NULL)))
-            return n;
-        n += tidy_file(primary, connect, base, dry) ? 1 : 0;
+            return;
+        tidy_base(primary, connect, file);
     }
-    return n;
 }

@@ -258,7 +258,7 @@ place_base(const Clone *clone, const char *name, GError **error)
     base.capacity = clone->info.capacity;
     base.vol = NULL;
     if (!def || !copy(&base, error) ||
-        !vimg_host_base_note(clone->primary, &clone->to, base.vol, error))
+        !vimg_host_base_note(clone->primary, &clone->to, base.vol, &clone->info, error))
         g_clear_pointer(&base.vol, virStorageVolFree);
     return base.vol;
 }

@@ -144,14 +144,13 @@ gboolean vimg_host_base_take(VimgHostPrimary *primary, const VimgHostPool *pool,
 void vimg_host_base_give(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name);
 /* It is whole, from now on. */
 gboolean vimg_host_base_note(VimgHostPrimary *primary, const VimgHostPool *pool,
-                             virStorageVolPtr vol, GError **error);
+                             virStorageVolPtr vol, const VimgSourceInfo *info, GError **error);
 /* Whether @vol holds the image: known, or found by reading both. */
 gboolean vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect,
                               const VimgHostPool *pool, virStorageVolPtr vol,
                               const VimgSourceInfo *info, VimgTransfer *image, GError **error);
-/* Removes those of this host's that nothing is an overlay on; @dry: only says how many there are.
- */
-guint vimg_host_bases_tidy(VimgHostPrimary *primary, gboolean dry);
+/* Removes those of images of our pool @uuid that this host placed and nothing is an overlay on. */
+void vimg_host_bases_tidy(VimgHostPrimary *primary, const char *uuid);
 
 /* ---- primary-out.c, primary-in.c ----------------------------------------------------------- */
 

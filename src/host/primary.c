@@ -94,8 +94,18 @@ pools_of(const VimgCaller *caller, gpointer data, GError **error)
     return connect ? list_pools(connect, error) : NULL;
 }
 
+static void
+tidy(const char *uuid, gpointer data)
+{
+    vimg_host_bases_tidy(data, uuid);
+}
+
 static const VimgPrimary callbacks = {
-    .clone_out = clone_out, .clone_in = clone_in, .pools = pools_of};
+    .clone_out = clone_out,
+    .clone_in = clone_in,
+    .pools = pools_of,
+    .tidy = tidy,
+};
 
 VimgHostPrimary *
 vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GError **error)

@@ -29,6 +29,7 @@ void
 vimg_source_info_clear(VimgSourceInfo *info)
 {
     g_free(info->pool);
+    g_free(info->pool_uuid);
     g_free(info->name);
     g_free(info->key);
     g_free(info->path);

@@ -27,6 +27,8 @@ typedef struct _VimgPrimary {
                          GError **error);
     /* Returns: (transfer full) of VimgPrimaryPool, active or not */
     GPtrArray *(*pools)(const VimgCaller *caller, gpointer data, GError **error);
+    /* The pool of ours with @uuid is cleaned up: what nobody uses of its images goes there too. */
+    void (*tidy)(const char *uuid, gpointer data);
 } VimgPrimary;
 
 /* Before anybody asks.  NULL: the host has none. */
@@ -44,6 +46,7 @@ void vimg_primary_pool_free(VimgPrimaryPool *pool);
 
 typedef struct {
     char *pool;
+    char *pool_uuid;
     char *name;
     char *key;
     char *path;

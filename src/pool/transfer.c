@@ -418,6 +418,7 @@ vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out, G
     vimg_use_image(use, &transfer->image);
     VIMG_LOCK_GUARD(&use->pool->lock);
     out->pool = g_strdup(vimg_pool_name(use->pool));
+    out->pool_uuid = g_strdup(use->pool->uuid_text);
     out->name = g_strdup(transfer->image.name);
     out->key = g_strdup(use->volume->key);
     out->path = vimg_volume_path(use->pool, use->volume);

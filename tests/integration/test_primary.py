@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import ctl
 import rawrpc as rpc
 import runner
+from boot import TEXT, boot_disk
 from images import MIB, noise, run, same, same_disk, to_qcow2, write_raw
 from primarycase import NOWHERE, VOLUME, PrimaryCase
 from rawrpc import string, u32
@@ -108,6 +110,11 @@ class Out(PrimaryCase):
             self.assertLess((self.where / ("two." + fmt)).stat().st_size, MIB)
         self.assertEqual(len(self.volumes()), 6)
         self.assertEqual(self.journal(), [])
+        # a cleanup takes what nothing lies on, and only that
+        for name in ("one.qcow2", "two.qcow2", "two.raw"):
+            self.host("vol-delete", "--pool", "default", name)
+        self.ctl("cleanup", self.name)
+        self.assertEqual(sorted(v.split(".")[-1] for v in self.volumes()), ["raw", "raw"])
         # what nobody knows to be whole is read first: another host may have placed it, or half of it
         next((self.daemon.state_dir / "primary").glob("*.raw.base")).unlink()
         self.overlay("three", raw)
@@ -143,6 +150,67 @@ class Out(PrimaryCase):
             self.host("pool-destroy", "default")
         finally:
             self.in_host("umount", self.where)
+
+
+class Boot(PrimaryCase):
+    """A machine of the host starts from what an image became, and writes to it."""
+
+    DISK = """<disk type='file' device='disk'><driver name='qemu' type='%s'/>
+      <source file='%s'/><target dev='vda' bus='virtio'/></disk>"""
+
+    def test_clones(self):
+        where = self.primary()
+        self.pool()
+        disk = boot_disk(self.work)
+        image = self.image(to_qcow2(disk, self.work / "disk.qcow2"), "qcow2")
+        path = "imagestore://%s/%s" % (self.name, image)
+        for name, fmt, more in (
+                ("raw", "raw", ""), ("qcow2", "qcow2", ""),
+                ("overlay", "qcow2", "<backingStore><path>%s</path></backingStore>" % path)):
+            self.clone("default", name, fmt, image, self.name, more=more)
+            self.assertEqual(self.boot(self.DISK % (fmt, where / name)), TEXT + b"written\r\n")
+        base = next(where.glob("virtimage-base-*"))
+        same_disk(disk, "raw", base, "qcow2")
+
+
+class Match(PrimaryCase):
+    """Which pools of images serve which primary storage."""
+
+    def matches(self, *args):
+        report = ctl.validate("match", json.loads(self.ctl("match", *args, "--json")))
+        return report["matches"]
+
+    def test_table(self):
+        self.pool()
+        self.primary()
+        rows = self.matches()
+        # the guide's table and its defaults
+        guide = {(r["primary"], r["storage"]) for r in rows if r["guide"]}
+        self.assertEqual(guide, {(p, "imagestore") for p in (
+            "LocalStorage", "NFS", "SharedMountPoint", "Ceph", "SharedBlock", "Vhost", "CBD",
+            "AliyunNAS")} | {("Ceph", "ceph"), ("AliyunEBS", "aliyunebs")})
+        first = {r["primary"]: r["storage"] for r in rows if r["default"]}
+        self.assertEqual(first, {**{p: "imagestore" for p, _ in guide}, "Ceph": "ceph",
+                                 "AliyunEBS": "aliyunebs"})
+        self.assertEqual({r["primary"] for r in rows if r["way"] == "download"},
+                         {"Vhost", "CBD", "AliyunEBS"})
+        here = self.matches("default")
+        self.assertEqual({r["primary"] for r in here}, {"LocalStorage", "SharedMountPoint"})
+        self.assertEqual(here[0]["pools"], [{"name": self.name}])
+        self.assertEqual(here[0]["host_pools"], [{"name": "default"}])
+        self.assertEqual({r["storage"] for r in self.matches("vhost")}, {"imagestore", "ceph"})
+        self.ctl("match", "nix", code=ctl.NOT_FOUND)
+        self.assertIn("LocalStorage", self.ctl("match", "default"))
+
+    def test_same_file_system(self):
+        """Images may lie where primary storage does, in a directory of their own."""
+        where = self.primary()
+        self.pool(target=where / "images")
+        raw = write_raw(self.work / "disk.raw", SIZE)
+        self.clone("default", "clone", "raw", self.image(raw, "raw"), self.name)
+        same_disk(raw, "raw", where / "clone", "raw")
+        self.clone(self.name, "back", "raw", "clone", "default")
+        self.assertEqual(self.state(self.name, "back"), "active")
 
 
 class In(PrimaryCase):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import rawrpc as rpc
+from boot import MACHINE
 from images import run
 from rawrpc import string, u32
 from stock import Stock
@@ -150,3 +151,19 @@ class PrimaryCase(CtlMixin, VirshCase):
         text = run("qemu-img", "info", "-U", path)
         return (re.search(r"file format: (\S+)", text).group(1),
                 int(re.search(r"\((\d+) bytes\)", text).group(1)))
+
+    # ---- machines -----------------------------------------------------------------------------
+
+    def boot(self, disk):
+        """Starts a machine of @disk, an element, at the host; returns what it said."""
+        said, xml = self.work / "serial", self.work / "machine.xml"
+        said.unlink(missing_ok=True)
+        xml.write_text(MACHINE % ("machine", disk, said))
+        self.host("create", xml)
+        try:
+            self.eventually("it says nothing", lambda: said.exists() and
+                            any(said.read_bytes().endswith(e)
+                                for e in (b"written\r\n", b"failed\r\n")))
+        finally:
+            self.host("destroy", "machine")
+        return said.read_bytes()
