@@ -102,13 +102,28 @@ build_now() {
 
 # ---- lanes -----------------------------------------------------------------------------------
 
-# lane COMMAND…: beside what follows, as soon as a lane is free.
+# lane COMMAND…: beside what follows, as soon as a lane is free; finish waits for it.
+begun=()
 lane() {
     take
     {
         trap give EXIT
-        whole "$@" || true
+        whole "$@" || fail "$* ended with exit code $?"
     } &
+    begun+=($!)
+}
+
+# finish: until nothing is left in the lanes that the calling shell began.
+finish() {
+    local job code
+
+    for job in "${begun[@]}"; do
+        code=0
+        wait "$job" || code=$?
+        ((code == 0)) || fail "what ran in a lane ended with exit code $code"
+        ((code != 137)) || give # it could not
+    done
+    begun=()
 }
 
 # lane_here COMMAND…: the same, and waits for its end.
@@ -122,7 +137,10 @@ lane_here() {
 }
 
 take() {
-    read -r -N 1 -u "$slots" _
+    # a read that waits for ever would hear of no signal
+    until read -r -N 1 -t 1 -u "$slots" _; do
+        [[ ! -e $scratch/stopping ]] || exit 130
+    done
     [[ ! -e $scratch/stopping ]] || exit 130
 }
 
@@ -356,17 +374,17 @@ suite_ceph() {
     cluster lost
     {
         unit_tests gcc --suite ceph
-        wait
+        finish
         integration test_ceph_loss
-        wait
+        finish
     } &
+    begun+=($!)
     cluster shared
     integration test_ceph_pools
     integration test_ceph_images
     integration test_ceph_content
     integration test_ceph_shares
     integration test_ceph_export
-    wait
 }
 
 suite_install() {
@@ -555,7 +573,7 @@ run_suite() {
             need "${wanted[@]}" 9>&- # what is installed may start a daemon
         } 9>"$scratch/installing"
         "suite_$suite"
-        wait
+        finish
     )
     code=$?
     if ((code != 0)) && ! grep -q '^FAIL' "$VIMG_TEST_RESULTS"; then
