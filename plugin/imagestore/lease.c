@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "aside.h"
 #include "lease.h"
 #include "owner.h"
 #include "throw.h"
@@ -212,6 +213,17 @@ vimg_lease_note_end(VimgLease *lease, VimgOp *ops)
     g_free((char *)ops[0].to);
 }
 
+/* Whoever closes it waits for no storage that is lost: a lease that nobody has is dead. */
+static gboolean
+is_given_up(VimgSliceStore *store)
+{
+    g_autofree char *lost = NULL;
+
+    if (__atomic_load_n(&store->closing, __ATOMIC_RELAXED))
+        lost = vimg_transport_reason(store->transport);
+    return lost != NULL;
+}
+
 void
 vimg_lease_leave(VimgLease *lease, const char *sign)
 {
@@ -224,6 +236,8 @@ vimg_lease_leave(VimgLease *lease, const char *sign)
         return vimg_lease_free(lease);
     }
     vimg_lease_beat_remove(store, lease->heartbeat);
+    if (is_given_up(store))
+        return let_go(lease);
     if (!lease->ended) {
         vimg_transport_run(store->transport, ops, vimg_lease_end_ops(lease, sign, ops));
         vimg_lease_note_end(lease, ops);
@@ -400,11 +414,29 @@ check_quota(const VimgLease *lease, guint64 bytes, guint64 reserved, GError **er
         ULL(bytes), ULL(taken), ULL(quota));
 }
 
+typedef struct {
+    VimgTransport *transport;
+    VimgLeaseRoom *out;
+} Measuring;
+
+static void
+measure(gpointer data)
+{
+    Measuring *measuring = data;
+    VimgLeaseRoom *out = measuring->out;
+
+    out->has_space = vimg_transport_space(measuring->transport, &out->space) == 0;
+}
+
 void
 vimg_lease_look_for_room(VimgSliceStore *store, const VimgLease *but, VimgLeaseRoom *out)
 {
+    Measuring measuring = {store->transport, out};
+    VimgAside aside;
+
+    vimg_aside_begin(&aside, store->transport, measure, &measuring);
     out->reserved = reserved_by_others(store->transport, but);
-    out->has_space = vimg_transport_space(store->transport, &out->space) == 0;
+    vimg_aside_end(&aside);
 }
 
 gboolean
