@@ -213,15 +213,11 @@ vimg_lease_note_end(VimgLease *lease, VimgOp *ops)
     g_free((char *)ops[0].to);
 }
 
-/* Whoever closes it waits for no storage that is lost: a lease that nobody has is dead. */
-static gboolean
-is_given_up(VimgSliceStore *store)
+void
+vimg_lease_abandon(VimgLease *lease)
 {
-    g_autofree char *lost = NULL;
-
-    if (__atomic_load_n(&store->closing, __ATOMIC_RELAXED))
-        lost = vimg_transport_reason(store->transport);
-    return lost != NULL;
+    vimg_lease_beat_remove(lease->store, lease->heartbeat);
+    let_go(lease);
 }
 
 void
@@ -236,8 +232,6 @@ vimg_lease_leave(VimgLease *lease, const char *sign)
         return vimg_lease_free(lease);
     }
     vimg_lease_beat_remove(store, lease->heartbeat);
-    if (is_given_up(store))
-        return let_go(lease);
     if (!lease->ended) {
         vimg_transport_run(store->transport, ops, vimg_lease_end_ops(lease, sign, ops));
         vimg_lease_note_end(lease, ops);

@@ -33,12 +33,18 @@ vimg_readies_new(void)
     return readies;
 }
 
+/* Nobody is to wait for a storage that is known to be lost, least of all who closes it. */
 void
 vimg_ready_clear(VimgReady *ready)
 {
+    VimgLease *lease = g_steal_pointer(&ready->lease);
+    g_autofree char *lost = lease ? vimg_transport_reason(lease->store->transport) : NULL;
+
     g_clear_pointer(&ready->made, vimg_manifest_free);
-    if (ready->lease)
-        vimg_lease_leave(g_steal_pointer(&ready->lease), NULL);
+    if (lost)
+        vimg_lease_abandon(lease);
+    else if (lease)
+        vimg_lease_leave(lease, NULL);
 }
 
 /* Returns: what was kept, which is the caller's now.  The lock is held. */
