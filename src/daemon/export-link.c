@@ -11,6 +11,8 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "daemon/export-link.h"
@@ -31,6 +33,8 @@ struct _VimgExportLink {
     VimgWorkers *workers;
     gboolean limited; /* to the export of @only */
     guint8 only[VIMG_EXPORT_HASH_SIZE];
+    int file_fd; /* -1: none */
+    guint64 room;
     VimgThread reader, writer;
 
     VimgMutex lock;
@@ -70,6 +74,8 @@ unref(VimgExportLink *link)
     vimg_cond_clear(&link->changed);
     vimg_mutex_clear(&link->lock);
     close(link->fd);
+    if (link->file_fd >= 0)
+        close(link->file_fd);
     g_free(link);
 }
 
@@ -141,22 +147,52 @@ look(VimgExportLink *link, const VimgExporterQuestion *question, Answer *out)
     out->head.length = out->size;
 }
 
+/* What a disk keeps for its administrator is not for what can be read again. */
+static gboolean
+has_room(int fd, guint64 end)
+{
+    struct stat info;
+    struct statvfs space;
+
+    if (fstat(fd, &info) < 0)
+        return FALSE;
+    return end <= (guint64)info.st_size ||
+           (fstatvfs(fd, &space) == 0 &&
+            (guint64)space.f_bavail * space.f_frsize >= end - (guint64)info.st_size);
+}
+
+/* Returns: whether it is where the question wants it, and need not be sent. */
+static gboolean
+place(const VimgExportLink *link, guint64 place, const VimgExtent *extent)
+{
+    return place != VIMG_EXPORTER_NOWHERE && has_room(link->file_fd, place + extent->length) &&
+           vimg_pwrite_all(link->file_fd, extent->data->data + extent->offset,
+                           (gsize)extent->length, place) == 0;
+}
+
 static void
 read_piece(VimgExportLink *link, const VimgExporterQuestion *question, Answer *out)
 {
+    const VimgExportPart part = {question->offset, question->length, question->until,
+                                 (gsize)question->most};
     g_autoptr(GError) error = NULL;
     VimgExtent extent;
 
-    if (!vimg_model_export_read(link->model, question->hash, question->offset, question->length,
-                                (gsize)question->most, &extent, &error)) {
+    if (!vimg_model_export_read(link->model, question->hash, &part, &extent, &error)) {
         out->head.status = status_of(error);
         return;
     }
     out->head.length = extent.length;
-    out->head.zeros = extent.data == NULL;
-    out->data = extent.data;
-    out->offset = extent.offset;
-    out->size = extent.data ? (gsize)extent.length : 0;
+    if (!extent.data) {
+        out->head.way = VIMG_EXPORTER_ZEROS;
+    } else if (place(link, question->place, &extent)) {
+        out->head.way = VIMG_EXPORTER_PLACED;
+        vimg_buffer_unref(extent.data);
+    } else {
+        out->data = extent.data;
+        out->offset = extent.offset;
+        out->size = (gsize)extent.length;
+    }
 }
 
 /* To the end, or as many as an answer has. */
@@ -221,6 +257,14 @@ wait_for_room(VimgExportLink *link)
     return !link->closed;
 }
 
+static gboolean
+check(const VimgExportLink *link, const VimgExporterQuestion *question)
+{
+    return vimg_exporter_question_check(question) &&
+           (question->place == VIMG_EXPORTER_NOWHERE ||
+            (link->file_fd >= 0 && question->place + question->most <= link->room));
+}
+
 static void
 read_questions(gpointer data)
 {
@@ -230,7 +274,7 @@ read_questions(gpointer data)
         Task *task = g_new0(Task, 1);
 
         if (!vimg_exporter_receive(link->fd, &task->question, sizeof(task->question)) ||
-            !vimg_exporter_question_check(&task->question)) {
+            !check(link, &task->question)) {
             g_free(task);
             break;
         }
@@ -294,7 +338,7 @@ mark_closed(VimgExportLink *link)
 }
 
 VimgExportLink *
-vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, const guint8 *only,
+vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, const VimgExportLinkOne *one,
                      GError **error)
 {
     VimgExportLink *link = g_new0(VimgExportLink, 1);
@@ -303,9 +347,11 @@ vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, const guint
     link->fd = fd;
     link->model = model;
     link->workers = workers;
-    link->limited = only != NULL;
-    if (only)
-        memcpy(link->only, only, sizeof(link->only));
+    link->limited = one != NULL;
+    link->file_fd = one ? one->file_fd : -1;
+    link->room = one ? one->room : 0;
+    if (one)
+        memcpy(link->only, one->hash, sizeof(link->only));
     g_queue_init(&link->answers);
     vimg_mutex_init(&link->lock);
     vimg_cond_init(&link->changed);

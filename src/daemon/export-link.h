@@ -11,16 +11,23 @@
 
 typedef struct _VimgExportLink VimgExportLink;
 
+/* What every question is of: the export of @hash; what is read may go into a file. */
+typedef struct {
+    const guint8 *hash; /* copied */
+    int file_fd;        /* taken, also of a link that cannot be made */
+    guint64 room;       /* bytes of the file, at most */
+} VimgExportLinkOne;
+
 /*
  * Questions that come on @fd, which it takes, are answered by @workers.  Both it and the model
- * outlive what they still do for it after it was closed.  @only: all of them are of the export of
- * this hash, which is copied; NULL: each of the one that it says.
+ * outlive what they still do for it after it was closed.  @one: NULL: each is of the export that it
+ * says.
  */
 VimgExportLink *vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers,
-                                     const guint8 *only, GError **error);
-/* Soon: nobody is waited for.  Accepts NULL. */
+                                     const VimgExportLinkOne *one, GError **error);
 /* Nothing more is answered: it ended, or asked what it must not, and whoever it is ought to end. */
 gboolean vimg_export_link_is_broken(VimgExportLink *link);
+/* Soon: nobody is waited for.  Accepts NULL. */
 void vimg_export_link_close(VimgExportLink *link);
 
 #endif

@@ -16,7 +16,8 @@
  *
  * An image that is served over NBD has a server and a link of its own, on which every question is
  * of that image, whatever hash it says; nbdkit listens at the first descriptor behind the standard
- * ones.  It has an empty file as well, of its own, which may become as large as its limit says.
+ * ones.  It has an empty file as well, which may become as large as its limit says, and which the
+ * daemon writes too: a READ may name a place in it, to which data goes instead of over the link.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -52,7 +53,11 @@ typedef struct {
     guint64 offset; /* READ, MAP; else 0 */
     guint64 length; /* READ: at least 1; else 0 */
     guint64 most;   /* READ: bytes of data in one answer, from 1 to VIMG_EXPORTER_PIECE; else 0 */
+    guint64 place;  /* READ: of these in the file, or VIMG_EXPORTER_NOWHERE; else that */
+    guint64 until;  /* READ: to where more will be asked for, at least behind @length; else 0 */
 } VimgExporterQuestion;
+
+#define VIMG_EXPORTER_NOWHERE G_MAXUINT64
 
 typedef enum {
     VIMG_EXPORTER_OK,
@@ -63,11 +68,19 @@ typedef enum {
     VIMG_EXPORTER_N_STATUSES
 } VimgExporterStatus;
 
-/* Behind it, if the status is OK: Info, Extents, or @length bytes unless they are zeros. */
+/* How bytes are told. */
+typedef enum {
+    VIMG_EXPORTER_SENT, /* they follow, as all other answers do */
+    VIMG_EXPORTER_ZEROS,
+    VIMG_EXPORTER_PLACED, /* in the file, where the question said */
+    VIMG_EXPORTER_N_WAYS
+} VimgExporterWay;
+
+/* Behind it, if the status is OK: Info, Extents, or @length bytes that are sent. */
 typedef struct {
     guint32 number;
     guint32 status; /* VimgExporterStatus */
-    guint32 zeros;  /* whether they are */
+    guint32 way;    /* VimgExporterWay */
     guint32 unused;
     guint64 length; /* READ: bytes that this tells of; else of what follows; 0 unless OK */
 } VimgExporterAnswer;
