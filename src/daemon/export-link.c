@@ -35,6 +35,8 @@ struct _VimgExportLink {
     guint8 only[VIMG_EXPORT_HASH_SIZE];
     int file_fd; /* -1: none */
     guint64 room;
+    void (*begin)(const char *why, gpointer data); /* NULL: nobody is told */
+    gpointer data;
     VimgThread reader, writer;
 
     VimgMutex lock;
@@ -265,31 +267,66 @@ check(const VimgExportLink *link, const VimgExporterQuestion *question)
             (link->file_fd >= 0 && question->place + question->most <= link->room));
 }
 
+/* Nothing of a text that comes from there goes anywhere but printable characters. */
+static gboolean
+hear_begin(VimgExportLink *link, gsize size)
+{
+    char why[VIMG_EXPORTER_REASON_MAX + 1] = "";
+
+    if (!link->begin || !vimg_exporter_receive(link->fd, why, size) ||
+        !g_utf8_validate(why, (gssize)size, NULL))
+        return FALSE;
+    for (char *at = why; *at; at++) {
+        if (g_ascii_iscntrl(*at))
+            *at = ' ';
+    }
+    link->begin(size > 0 ? why : NULL, link->data);
+    VIMG_LOCK_GUARD(&link->lock);
+    link->waiting--;
+    return TRUE;
+}
+
+static void
+begin_answer(VimgExportLink *link, const VimgExporterQuestion *question)
+{
+    Task *task = g_new0(Task, 1);
+
+    task->question = *question;
+    if (link->limited)
+        memcpy(task->question.hash, link->only, sizeof(link->only));
+    task->link = link;
+    __atomic_add_fetch(&link->refs, 1, __ATOMIC_RELAXED);
+    /* from memory: a storage that hangs is not in its way */
+    if (question->what == VIMG_EXPORTER_READ)
+        vimg_workers_push(link->workers, run_task, task);
+    else
+        run_task(task);
+}
+
+/* FALSE: nobody says anything more, or what may not be said. */
+static gboolean
+read_question(VimgExportLink *link)
+{
+    VimgExporterQuestion question;
+
+    if (!vimg_exporter_receive(link->fd, &question, sizeof(question)) || !check(link, &question))
+        return FALSE;
+    if (question.what == VIMG_EXPORTER_BEGIN)
+        return hear_begin(link, (gsize)question.length);
+    begin_answer(link, &question);
+    return TRUE;
+}
+
 static void
 read_questions(gpointer data)
 {
     VimgExportLink *link = data;
 
-    while (wait_for_room(link)) {
-        Task *task = g_new0(Task, 1);
-
-        if (!vimg_exporter_receive(link->fd, &task->question, sizeof(task->question)) ||
-            !check(link, &task->question)) {
-            g_free(task);
-            break;
-        }
-        if (link->limited)
-            memcpy(task->question.hash, link->only, sizeof(link->only));
-        task->link = link;
-        __atomic_add_fetch(&link->refs, 1, __ATOMIC_RELAXED);
-        /* from memory: a storage that hangs is not in its way */
-        if (task->question.what == VIMG_EXPORTER_READ)
-            vimg_workers_push(link->workers, run_task, task);
-        else
-            run_task(task);
-    }
+    while (wait_for_room(link) && read_question(link))
+        ;
     vimg_mutex_lock(&link->lock);
     link->broken = TRUE;
+    vimg_cond_broadcast(&link->changed);
     vimg_mutex_unlock(&link->lock);
     shutdown(link->fd, SHUT_RDWR); /* it ends, and another is started */
 }
@@ -338,8 +375,8 @@ mark_closed(VimgExportLink *link)
 }
 
 VimgExportLink *
-vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, const VimgExportLinkOne *one,
-                     GError **error)
+vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers,
+                     const VimgExportLinkOptions *options, GError **error)
 {
     VimgExportLink *link = g_new0(VimgExportLink, 1);
 
@@ -347,11 +384,13 @@ vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, const VimgE
     link->fd = fd;
     link->model = model;
     link->workers = workers;
-    link->limited = one != NULL;
-    link->file_fd = one ? one->file_fd : -1;
-    link->room = one ? one->room : 0;
-    if (one)
-        memcpy(link->only, one->hash, sizeof(link->only));
+    link->limited = options->only != NULL;
+    link->file_fd = options->file_fd;
+    link->room = options->room;
+    link->begin = options->begin;
+    link->data = options->data;
+    if (options->only)
+        memcpy(link->only, options->only, sizeof(link->only));
     g_queue_init(&link->answers);
     vimg_mutex_init(&link->lock);
     vimg_cond_init(&link->changed);
@@ -372,6 +411,16 @@ vimg_export_link_is_broken(VimgExportLink *link)
 {
     VIMG_LOCK_GUARD(&link->lock);
     return link->broken;
+}
+
+void
+vimg_export_link_hear_all(VimgExportLink *link)
+{
+    gint64 deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
+
+    VIMG_LOCK_GUARD(&link->lock);
+    while (!link->broken && vimg_cond_wait_until(&link->changed, &link->lock, deadline))
+        ;
 }
 
 void

@@ -11,22 +11,26 @@
 
 typedef struct _VimgExportLink VimgExportLink;
 
-/* What every question is of: the export of @hash; what is read may go into a file. */
 typedef struct {
-    const guint8 *hash; /* copied */
-    int file_fd;        /* taken, also of a link that cannot be made */
+    const guint8 *only; /* copied: of the export that every question is; NULL: it says which */
+    int file_fd;        /* taken: into which what is read may go; -1: none */
     guint64 room;       /* bytes of the file, at most */
-} VimgExportLinkOne;
+    /* It says that it serves, or @why not; in a thread of the link.  NULL: it says no such thing */
+    void (*begin)(const char *why, gpointer data);
+    gpointer data;
+} VimgExportLinkOptions;
 
 /*
  * Questions that come on @fd, which it takes, are answered by @workers.  Both it and the model
- * outlive what they still do for it after it was closed.  @one: NULL: each is of the export that it
- * says.
+ * outlive what they still do for it after it was closed.  The descriptors are taken also of a link
+ * that cannot be made.
  */
 VimgExportLink *vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers,
-                                     const VimgExportLinkOne *one, GError **error);
+                                     const VimgExportLinkOptions *options, GError **error);
 /* Nothing more is answered: it ended, or asked what it must not, and whoever it is ought to end. */
 gboolean vimg_export_link_is_broken(VimgExportLink *link);
+/* After whoever asks has ended: waits until all that it said is heard, for a second at most. */
+void vimg_export_link_hear_all(VimgExportLink *link);
 /* Soon: nobody is waited for.  Accepts NULL. */
 void vimg_export_link_close(VimgExportLink *link);
 

@@ -243,7 +243,7 @@ static gboolean
 open_link(Server *server, const guint8 *hash, Spawn *spawn, int *theirs, GError **error)
 {
     VimgNbdServers *servers = server->servers;
-    VimgExportLinkOne one = {.hash = hash};
+    VimgExportLinkOptions options = {.only = hash};
     int pair[2];
 
     server->workers = vimg_workers_new("vimg-nbd", WORKERS, error);
@@ -252,13 +252,13 @@ open_link(Server *server, const guint8 *hash, Spawn *spawn, int *theirs, GError 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return vimg_throw_errno(error, _("cannot start '%s'"), servers->paths->nbd_program);
     spawn->link_fd = *theirs = pair[1];
-    spawn->cache_fd = one.file_fd = open_cache(servers, &spawn->room, error);
-    if (one.file_fd < 0) {
+    spawn->cache_fd = options.file_fd = open_cache(servers, &spawn->room, error);
+    if (options.file_fd < 0) {
         close(pair[0]);
         return FALSE;
     }
-    one.room = spawn->room;
-    server->link = vimg_export_link_new(pair[0], servers->model, server->workers, &one, error);
+    options.room = spawn->room;
+    server->link = vimg_export_link_new(pair[0], servers->model, server->workers, &options, error);
     return server->link != NULL;
 }
 

@@ -106,6 +106,14 @@ vimg_exporter_link_new(int fd, GError **error)
     return NULL;
 }
 
+void
+vimg_exporter_link_begin(VimgExporterLink *link)
+{
+    VIMG_LOCK_GUARD(&link->send_lock);
+    if (!vimg_exporter_say_begin(link->fd, NULL))
+        lose();
+}
+
 /* ---- asking ------------------------------------------------------------------------------- */
 
 /* The daemon reads questions whether or not it has answered, up to a number that is not passed. */

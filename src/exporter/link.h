@@ -13,6 +13,8 @@ typedef struct _VimgExporterLink VimgExporterLink;
 /* On @fd.  The process ends when the daemon does, or says what cannot be. */
 VimgExporterLink *vimg_exporter_link_new(int fd, GError **error);
 
+/* Tells the daemon that exports are served from now on. */
+void vimg_exporter_link_begin(VimgExporterLink *link);
 /* Each from any thread, which waits for the answer. */
 VimgExporterStatus vimg_exporter_link_look(VimgExporterLink *link, const guint8 *hash,
                                            VimgExporterInfo *out);

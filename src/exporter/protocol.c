@@ -20,6 +20,10 @@ vimg_exporter_question_check(const VimgExporterQuestion *question)
         return (question->what == VIMG_EXPORTER_MAP || question->offset == 0) &&
                question->length == 0 && question->most == 0 && question->until == 0 &&
                question->place == VIMG_EXPORTER_NOWHERE;
+    if (question->what == VIMG_EXPORTER_BEGIN)
+        return question->offset == 0 && question->length <= VIMG_EXPORTER_REASON_MAX &&
+               question->most == 0 && question->until == 0 &&
+               question->place == VIMG_EXPORTER_NOWHERE;
     return question->what == VIMG_EXPORTER_READ && question->length > 0 && question->most > 0 &&
            question->most <= VIMG_EXPORTER_PIECE &&
            question->length <= G_MAXINT64 - question->offset &&
@@ -27,6 +31,15 @@ vimg_exporter_question_check(const VimgExporterQuestion *question)
            question->until <= G_MAXINT64 &&
            (question->place == VIMG_EXPORTER_NOWHERE ||
             question->place <= G_MAXINT64 - question->most);
+}
+
+gboolean
+vimg_exporter_say_begin(int fd, const char *why)
+{
+    VimgExporterQuestion question = {.what = VIMG_EXPORTER_BEGIN, .place = VIMG_EXPORTER_NOWHERE};
+
+    question.length = why ? strnlen(why, VIMG_EXPORTER_REASON_MAX) : 0;
+    return vimg_exporter_send(fd, &question, sizeof(question), why, (gsize)question.length);
 }
 
 gboolean

@@ -8,6 +8,7 @@
  *
  *   LOOK   which export has a token with this SHA-256, and what is it (answered by Info)
  *   READ   bytes of that export, from an offset on
+ *   BEGIN  nothing: it says that it serves from now on, or why it cannot; this is not answered
  *   MAP    where zeros are known to be, from an offset on (answered by Extents that follow each
  * other)
  *
@@ -44,6 +45,7 @@ typedef enum {
     VIMG_EXPORTER_LOOK = 1,
     VIMG_EXPORTER_READ = 2,
     VIMG_EXPORTER_MAP = 3,
+    VIMG_EXPORTER_BEGIN = 4,
 } VimgExporterWhat;
 
 typedef struct {
@@ -51,13 +53,14 @@ typedef struct {
     guint32 what; /* VimgExporterWhat */
     guint8 hash[VIMG_EXPORTER_HASH_SIZE];
     guint64 offset; /* READ, MAP; else 0 */
-    guint64 length; /* READ: at least 1; else 0 */
+    guint64 length; /* READ: at least 1; BEGIN: bytes of why not, which follow; else 0 */
     guint64 most;   /* READ: bytes of data in one answer, from 1 to VIMG_EXPORTER_PIECE; else 0 */
     guint64 place;  /* READ: of these in the file, or VIMG_EXPORTER_NOWHERE; else that */
     guint64 until;  /* READ: to where more will be asked for, at least behind @length; else 0 */
 } VimgExporterQuestion;
 
 #define VIMG_EXPORTER_NOWHERE G_MAXUINT64
+#define VIMG_EXPORTER_REASON_MAX 512 /* bytes of why it does not serve */
 
 typedef enum {
     VIMG_EXPORTER_OK,
@@ -103,6 +106,9 @@ typedef struct {
     guint32 zeros;  /* whether they are, else nobody knows */
     guint32 unused;
 } VimgExporterExtent;
+
+/* It serves, or @why (NULL) not.  Nobody else says anything meanwhile. */
+gboolean vimg_exporter_say_begin(int fd, const char *why);
 
 /* What may be said, on both sides. */
 gboolean vimg_exporter_question_check(const VimgExporterQuestion *question);

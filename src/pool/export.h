@@ -46,6 +46,8 @@ struct _VimgExports {
     guint n_positions;  /* of all exports */
     gint64 reading_max; /* microseconds that one is kept open; does not change */
     gboolean ending;
+    gboolean unserved;
+    char *unserved_why; /* NULL: that will soon change */
 
     const VimgNbdServer *nbd; /* set before anybody asks; NULL: there is none */
     gpointer nbd_data;

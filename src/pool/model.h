@@ -308,6 +308,8 @@ gboolean vimg_model_export_revoke(VimgModel *model, const char *id, GError **err
 char **vimg_model_data_networks(VimgModel *model);
 /* Before anybody asks: the URL below which exports are served.  NULL: none are. */
 void vimg_model_set_export_url(VimgModel *model, const char *url);
+/* Whether they are just now; not, and no @why: soon, which whoever wants one waits for a while. */
+void vimg_model_set_export_served(VimgModel *model, gboolean served, const char *why);
 
 typedef enum {
     VIMG_EXPORT_LIVE,

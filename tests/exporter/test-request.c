@@ -232,7 +232,11 @@ test_protocol(void)
         {{1, VIMG_EXPORTER_READ, {0}, 5, 2, 1, G_MAXINT64 - 1, 7}, TRUE},
         {{1, VIMG_EXPORTER_READ, {0}, 5, 2, 1, G_MAXINT64, 7}, FALSE},
         {{1, 0}, FALSE},
-        {{1, 4, {0}, 0, 1, 1, NOWHERE, 1}, FALSE},
+        {{1, 5, {0}, 0, 1, 1, NOWHERE, 1}, FALSE},
+        {{1, VIMG_EXPORTER_BEGIN, {0}, 0, 0, 0, NOWHERE, 0}, TRUE},
+        {{1, VIMG_EXPORTER_BEGIN, {0}, 0, VIMG_EXPORTER_REASON_MAX, 0, NOWHERE, 0}, TRUE},
+        {{1, VIMG_EXPORTER_BEGIN, {0}, 0, VIMG_EXPORTER_REASON_MAX + 1, 0, NOWHERE, 0}, FALSE},
+        {{1, VIMG_EXPORTER_BEGIN, {0}, 1, 0, 0, NOWHERE, 0}, FALSE},
     };
     static const struct {
         VimgExporterAnswer answer;
