@@ -408,7 +408,7 @@ class Processes(ExportCase):
         process = os.pidfd_open(pid)
         link = ctypes.CDLL(None, use_errno=True).syscall(438, process, 3, 0)  # pidfd_getfd
         self.assertGreater(link, 0, os.strerror(ctypes.get_errno()))
-        os.write(link, b"\xff" * 64)
+        os.write(link, b"\xff" * 256)
         os.close(link)
         os.close(process)
         self.eventually("none is started", lambda: self.server() not in (None, pid))
