@@ -433,6 +433,7 @@ class Processes(ExportCase):
     def test_what_it_does(self):
         """While it serves it opens nothing and connects to nobody."""
         raw, url = self.make()
+        same(raw, self.fetch(url))  # the first answer reads the time zone
         trace = self.work / "trace"
         pid = self.server()
         child = subprocess.Popen(["strace", "-f", "-q", "-o", trace, "-e",
