@@ -567,7 +567,7 @@ class Paced(ExportCase):
             same(raw, out)
 
     def drip(self, s):
-        """Brings a line of a head again and again, so that it is never silent, until it is closed."""
+        """Brings a line of a head again and again, never silent, until it is closed."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
