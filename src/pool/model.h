@@ -334,6 +334,8 @@ gboolean vimg_model_export_revoke(VimgModel *model, const char *id, GError **err
 char **vimg_model_data_networks(VimgModel *model);
 /* Before anybody asks: the URL below which exports are served.  NULL: none are. */
 void vimg_model_set_export_url(VimgModel *model, const char *url);
+/* Whether they are just now; not, and no @why: soon, which whoever wants one waits for a while. */
+void vimg_model_set_export_served(VimgModel *model, gboolean served, const char *why);
 
 typedef enum {
     VIMG_EXPORT_LIVE,
@@ -345,13 +347,17 @@ typedef enum {
 /* (memory) Which export has a token of this hash.  @out: (transfer full) unless it is absent. */
 VimgExportState vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
                                        VimgExportInfo **out);
-/*
- * At least one of the @length bytes at @offset of a download, which are within it; of data at most
- * @most.  A download that began goes on a while after its export expired.
- */
+/* What of a download is to be read. */
+typedef struct {
+    guint64 offset;
+    guint64 length; /* within it, at least 1 */
+    guint64 until;  /* over NBD: to where more will be asked for, which is read ahead */
+    gsize most;     /* bytes of data at a time */
+} VimgExportPart;
+
+/* At least one byte of @part.  A download that began goes on a while after its export expired. */
 gboolean vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
-                                guint64 offset, guint64 length, gsize most, VimgExtent *out,
-                                GError **error);
+                                const VimgExportPart *part, VimgExtent *out, GError **error);
 
 /* What of an image is known to be zeros, and what may be data. */
 typedef struct {
