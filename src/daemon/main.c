@@ -230,17 +230,20 @@ start_nbd(Daemon *daemon, GError **error)
     return daemon->nbd != NULL;
 }
 
-/* Where this host has a libvirt daemon of its own. */
+/* Where this host may have a libvirt daemon of its own. */
 static gboolean
 start_primary(Daemon *daemon, GError **error)
 {
+    const char *uri = daemon->config->host_uri;
     const VimgHostPrimaryConfig config = {
-        .uri = daemon->config->host_uri,
+        .uri = g_strcmp0(uri, "auto") == 0 ? NULL : uri,
+        .run_dir = daemon->paths->run_dir,
+        .privileged = daemon->paths->privileged,
         .state_dir = daemon->paths->state_dir,
         .reader = daemon->config->export_user,
     };
 
-    if (!config.uri || strcmp(config.uri, "none") == 0)
+    if (g_strcmp0(uri, "none") == 0)
         return TRUE;
     daemon->primary = vimg_host_primary_new(&config, daemon->model, error);
     return daemon->primary != NULL;

@@ -15,7 +15,9 @@
 
 struct _VimgHostPrimary {
     VimgModel *model;
-    char *uri;
+    char *uri; /* NULL: by what is in .run_dir */
+    char *run_dir;
+    gboolean privileged;
     char *reader;
     char *journal_dir;
 
@@ -28,6 +30,14 @@ struct _VimgHostPrimary {
     gboolean reaping;  /* its thread exists */
     VimgThread reaper;
 };
+
+/* ---- primary-uri.c ------------------------------------------------------------------------- */
+
+/* Returns: (transfer full) of the host's daemon as it is now; NULL: there is none */
+char *vimg_host_primary_uri(const VimgHostPrimary *primary);
+/* As vimg_host_connect(). */
+VimgHostConnect *vimg_host_primary_connect(const VimgHostPrimary *primary, const VimgCaller *caller,
+                                           GError **error);
 
 /* ---- primary-volume.c: documents of the host's volumes ------------------------------------- */
 

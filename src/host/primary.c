@@ -37,7 +37,7 @@ clone_out(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
 
     if (!check_flags(flags, error))
         return FALSE;
-    connect = vimg_host_connect(primary->uri, caller, error);
+    connect = vimg_host_primary_connect(primary, caller, error);
     return connect && vimg_host_clone_out(primary, connect, pool, xml, source, flags, out, error);
 }
 
@@ -50,7 +50,7 @@ clone_in(const VimgCaller *caller, const VimgPoolId *pool, const char *xml, cons
 
     if (!check_flags(flags, error))
         return FALSE;
-    connect = vimg_host_connect(primary->uri, caller, error);
+    connect = vimg_host_primary_connect(primary, caller, error);
     return connect && vimg_host_clone_in(primary, connect, pool, xml, source, flags, out, error);
 }
 
@@ -89,7 +89,7 @@ static GPtrArray *
 pools_of(const VimgCaller *caller, gpointer data, GError **error)
 {
     VimgHostPrimary *primary = data;
-    g_autoptr(VimgHostConnect) connect = vimg_host_connect(primary->uri, caller, error);
+    g_autoptr(VimgHostConnect) connect = vimg_host_primary_connect(primary, caller, error);
 
     return connect ? list_pools(connect, error) : NULL;
 }
@@ -100,7 +100,16 @@ tidy(const char *uuid, gpointer data)
     vimg_host_bases_tidy(data, uuid);
 }
 
+static gboolean
+is_present(gpointer data)
+{
+    g_autofree char *uri = vimg_host_primary_uri(data);
+
+    return uri != NULL;
+}
+
 static const VimgPrimary callbacks = {
+    .present = is_present,
     .clone_out = clone_out,
     .clone_in = clone_in,
     .pools = pools_of,
@@ -115,6 +124,8 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
     vimg_host_init();
     primary->model = model;
     primary->uri = g_strdup(config->uri);
+    primary->run_dir = g_strdup(config->run_dir);
+    primary->privileged = config->privileged;
     primary->reader = g_strdup(config->reader ? config->reader : "nobody");
     primary->journal_dir = g_build_filename(config->state_dir, JOURNAL, NULL);
     primary->live = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -141,6 +152,7 @@ vimg_host_primary_free(VimgHostPrimary *primary)
     vimg_cond_clear(&primary->changed);
     g_free(primary->journal_dir);
     g_free(primary->reader);
+    g_free(primary->run_dir);
     g_free(primary->uri);
     g_free(primary);
 }

@@ -175,8 +175,9 @@ vimg_model_match(VimgModel *model, const VimgCaller *caller, const char *name, G
     g_autoptr(GPtrArray) pools = NULL;
     Wanted wanted = {0};
 
-    pools = model->primary ? model->primary->pools(caller, model->primary_data, error)
-                           : g_ptr_array_new();
+    pools = vimg_primary_is_present(model)
+                ? model->primary->pools(caller, model->primary_data, error)
+                : g_ptr_array_new();
     if (!pools || !find_wanted(name, pools, &wanted, error))
         return NULL;
     return report(model, &wanted, pools);

@@ -586,6 +586,11 @@ void vimg_pool_emit_edited(VimgPool *pool);
 gboolean vimg_pool_edit_by_id(VimgModel *model, const VimgPoolId *id, VimgEditFunc func,
                               gconstpointer data, GError **error);
 
+/* ---- primary.c --------------------------------------------------------------------------- */
+
+/* Whether the host has pools of its own now. */
+gboolean vimg_primary_is_present(const VimgModel *model);
+
 /* ---- doctor.c ---------------------------------------------------------------------------- */
 
 #define VIMG_DOCTOR_KIND "doctor" /* of its jobs */

@@ -38,6 +38,12 @@ vimg_source_info_clear(VimgSourceInfo *info)
     *info = (VimgSourceInfo){0};
 }
 
+gboolean
+vimg_primary_is_present(const VimgModel *model)
+{
+    return model->primary && model->primary->present(model->primary_data);
+}
+
 /* A pool is ours by its name as by its uuid: of two with one name, the host's is not seen. */
 static gboolean
 is_ours(VimgModel *model, const VimgPoolId *id)
@@ -63,7 +69,7 @@ vimg_model_vol_clone(VimgModel *model, const VimgCaller *caller, const VimgPoolI
     const VimgPrimary *primary = model->primary;
     gboolean to_ours = is_ours(model, pool);
 
-    if (!primary || to_ours == has_ours(model, source->pool))
+    if (to_ours == has_ours(model, source->pool) || !vimg_primary_is_present(model))
         return vimg_model_vol_create_from(model, pool, xml, source, flags, out, error);
     if (to_ours)
         return primary->clone_in(caller, pool, xml, source, flags, out, model->primary_data, error);

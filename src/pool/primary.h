@@ -17,6 +17,8 @@
 
 /* Each does all of it with the rights of @caller alone, and leaves nothing of what failed. */
 typedef struct _VimgPrimary {
+    /* Whether the host has any now; quick. */
+    gboolean (*present)(gpointer data);
     /* @pool is one of the host, @source an image of ours.  @out: (transfer full) */
     gboolean (*clone_out)(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
                           const VimgVolId *source, guint flags, VimgVolId *out, gpointer data,

@@ -92,7 +92,7 @@ tidy_primary(VimgPool *pool)
 {
     const VimgModel *model = pool->model;
 
-    if (model->primary)
+    if (vimg_primary_is_present(model))
         model->primary->tidy(pool->uuid_text, model->primary_data);
 }
 
