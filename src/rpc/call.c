@@ -10,6 +10,7 @@
 #include "rpc/call.h"
 #include "rpc/connection.h"
 #include "rpc/handlers.h"
+#include "rpc/merge.h"
 #include "util/i18n.h"
 #include "util/thread.h"
 #include "util/wipe.h"
@@ -104,6 +105,7 @@ vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgr
         return vimg_throw(error, VIMG_ERROR_RPC, _("Unexpected message status %u"), header->status);
     call->base.model = model;
     call->base.proc = vimg_program_proc(program, header->procedure);
+    call->base.procedure = header->procedure;
     if (!call->base.proc)
         return vimg_throw(error, VIMG_ERROR_RPC, _("unknown procedure: %d"), header->procedure);
     ok = vimg_dispatch_prepare(&call->base, args, size, error);
@@ -130,7 +132,13 @@ vimg_server_call_fail(VimgServerCall *call, const GError *cause)
     call->failed = TRUE;
 }
 
-/* Returns: (transfer full) the reply, or NULL with @error. */
+gboolean
+vimg_server_call_waits(const VimgServerCall *call)
+{
+    return call->base.side == VIMG_SIDE_BOTH || call->base.side == VIMG_SIDE_SEARCH;
+}
+
+/* Returns: (transfer full) the reply, or NULL with @error, or without if it is to be passed on. */
 static VimgBuffer *
 run_handler(VimgServerCall *call, GError **error)
 {
@@ -144,11 +152,12 @@ run_handler(VimgServerCall *call, GError **error)
     }
     call->base.ret = g_malloc0(MAX(proc->ret_size, 1));
     vimg_thread_set_caller(vimg_client_number(call->client));
-    ok = proc->handler(&call->base, error);
+    ok = vimg_server_call_waits(call) ? vimg_merge_run(&call->base, error)
+                                      : proc->handler(&call->base, error);
     vimg_thread_set_caller(0);
-    if (ok)
+    if (ok && !call->base.pass)
         reply = vimg_frame_new_xdr(&call->header, proc->ret, call->base.ret, error);
-    else if (error && !*error)
+    else if (!ok && error && !*error)
         vimg_throw(error, VIMG_ERROR_INTERNAL, _("%s failed without an error"), proc->name);
     if (reply && (proc->flags & VIMG_PROC_STREAM) && !call->base.transfer) {
         g_clear_pointer(&reply, vimg_buffer_unref);
@@ -164,7 +173,7 @@ vimg_server_call_run(VimgServerCall *call)
     g_autoptr(GError) error = NULL;
 
     call->reply = run_handler(call, &error);
-    if (!call->reply) {
+    if (!call->reply && error) {
         vimg_server_call_fail(call, error);
         vimg_transfer_free(g_steal_pointer(&call->base.transfer));
     }
@@ -222,16 +231,28 @@ push_long(VimgServerCall *call, VimgScheduler *scheduler)
     vimg_inbox_post(call->inbox, call->done, call);
 }
 
+/* In a line of its client: none waits for what another one asked the host. */
+static void
+push_host(VimgServerCall *call, VimgScheduler *scheduler)
+{
+    g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT, vimg_client_number(call->client));
+
+    vimg_scheduler_push_slow(scheduler, line, &call->task);
+}
+
 void
 vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
                         void (*done)(gpointer call))
 {
     const VimgProc *proc = call->base.proc;
 
+    call->scheduler = scheduler;
     call->inbox = inbox;
     call->done = done;
     call->task = (VimgTask){.func = run_call, .data = call};
-    if (proc->flags & VIMG_PROC_MEMORY) {
+    if (vimg_server_call_waits(call)) {
+        push_host(call, scheduler);
+    } else if (proc->flags & VIMG_PROC_MEMORY) {
         vimg_scheduler_push_fast(scheduler, run_call, call);
     } else if (takes_long(call)) {
         push_long(call, scheduler);

@@ -26,7 +26,8 @@ typedef struct {
     VimgInbox *inbox;
     void (*done)(gpointer call);
     VimgTask task;
-    GList link; /* among the calls of the client that a worker has or will have */
+    VimgScheduler *scheduler; /* which one has it */
+    GList link;               /* among the calls of the client that a worker has or will have */
 } VimgServerCall;
 
 /* @payload: (transfer full), may be NULL. */
@@ -45,6 +46,8 @@ VimgPacket *vimg_server_call_take_reply(VimgServerCall *call);
 void vimg_server_call_fail(VimgServerCall *call, const GError *cause);
 /* Runs the handler and encodes the reply, here and now. */
 void vimg_server_call_run(VimgServerCall *call);
+/* In a worker, what the host's own daemon is asked first: one that may take long about it. */
+gboolean vimg_server_call_waits(const VimgServerCall *call);
 /* A worker does so; then @done(call) in the main loop. */
 void vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
                              void (*done)(gpointer call));

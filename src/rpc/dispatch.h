@@ -30,6 +30,15 @@ typedef enum {
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;
+typedef struct _VimgMerge VimgMerge; /* merge.h */
+
+/* Whose a call is, of this daemon and the host's own. */
+typedef enum {
+    VIMG_SIDE_OURS,
+    VIMG_SIDE_HOST,   /* goes there as it came, and so does the answer */
+    VIMG_SIDE_BOTH,   /* the host is asked, and the handler runs */
+    VIMG_SIDE_SEARCH, /* the handler runs; what it does not find is looked for at the host */
+} VimgSide;
 
 /*
  * Runs in a worker (in the main loop if VIMG_PROC_INLINE), no lock held.  Fills call->ret (zeroed,
@@ -45,7 +54,8 @@ typedef struct {
     gsize ret_size;
     VimgHandler handler; /* NULL: no such procedure */
     guint flags;
-    int domain; /* virErrorDomain of its errors */
+    int domain;             /* virErrorDomain of its errors */
+    const VimgMerge *merge; /* how it is shared with the host's own daemon; NULL: it is ours */
 } VimgProc;
 
 typedef struct {
@@ -59,12 +69,15 @@ struct _VimgCall {
     VimgModel *model;
     VimgClient *client; /* borrowed for the call */
     const VimgProc *proc;
+    gint32 procedure;
     gpointer args;
     gpointer ret;
     /* VIMG_PROC_STREAM: set by the handler, taken by the server */
     VimgTransfer *transfer; /* (transfer full) */
     gboolean upload;
     gboolean sparse;
+    VimgSide side;
+    gboolean pass; /* set by the worker: the host's own daemon is to answer it after all */
 };
 
 /* The row of a procedure; NULL if there is none. */

@@ -35,6 +35,10 @@ struct _VimgServer {
     void (*idle_func)(gpointer data);
     gpointer idle_data;
 
+    VimgScheduler *host_scheduler; /* main loop; NULL until somebody waits for the host's daemon */
+    gint64 host_silent; /* atomic: monotonic time until which nobody waits for it; 0: it answers */
+    gboolean host_failed; /* atomic: the log said that it does not answer */
+
     VimgMutex lock;
     GHashTable *clients; /* a set of references; changed by the main loop only, under lock */
 };
@@ -42,6 +46,8 @@ struct _VimgServer {
 /* Main loop.  The set holds a reference. */
 void vimg_server_add_client(VimgServer *server, VimgClient *client);
 void vimg_server_remove_client(VimgServer *server, VimgClient *client);
+/* Main loop: the workers that may wait for the host's own daemon; NULL while the server ends. */
+VimgScheduler *vimg_server_host_scheduler(VimgServer *server);
 /* Frees a transfer that no stream took, off the main loop.  Accepts NULL. */
 void vimg_server_dispose(VimgServer *server, VimgTransfer *transfer);
 

@@ -16,6 +16,8 @@
 #include "util/log.h"
 
 #define FAST_WORKERS 5
+#define HOST_WORKERS 16 /* calls that wait for the host's own daemon at a time, */
+#define HOST_CALLS 4    /* of one client */
 #define TICK_MSEC 1000
 
 /* ---- the clock ---------------------------------------------------------------------------- */
@@ -243,6 +245,7 @@ vimg_server_free(VimgServer *server)
     close_clients(server);
     /* calls that did not begin went with their clients */
     vimg_scheduler_free(g_steal_pointer(&server->scheduler));
+    vimg_scheduler_free(g_steal_pointer(&server->host_scheduler));
     if (server->inbox)
         vimg_inbox_run(server->inbox, FALSE);
     while (g_hash_table_size(server->streams))
@@ -315,6 +318,19 @@ gboolean
 vimg_server_is_privileged(VimgServer *server)
 {
     return server->privileged;
+}
+
+VimgScheduler *
+vimg_server_host_scheduler(VimgServer *server)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!server->host_scheduler && server->scheduler) {
+        server->host_scheduler = vimg_scheduler_new(1, HOST_WORKERS, HOST_CALLS, &error);
+        if (!server->host_scheduler)
+            vimg_warning("%s", error->message);
+    }
+    return server->host_scheduler ? server->host_scheduler : server->scheduler;
 }
 
 /* ---- transfers that nobody took ----------------------------------------------------------- */
