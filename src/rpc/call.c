@@ -5,11 +5,13 @@
  */
 #include "config.h"
 
+#include <unistd.h>
 #include <libvirt/virterror.h>
 
 #include "rpc/call.h"
 #include "rpc/connection.h"
 #include "rpc/handlers.h"
+#include "rpc/upstream.h"
 #include "util/i18n.h"
 #include "util/thread.h"
 #include "util/wipe.h"
@@ -26,6 +28,7 @@ vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header, VimgBuff
     call->base.client = client;
     call->header = *header;
     call->header.type = VIMG_FRAME_REPLY;
+    call->type = header->type;
     call->payload = payload;
     call->offset = offset;
     call->bytes = payload ? payload->size : 0;
@@ -73,8 +76,34 @@ vimg_server_call_free(VimgServerCall *call)
     free_frame(call, &call->payload);
     free_frame(call, &call->reply);
     vimg_stream_unref(call->stream);
+    for (guint i = 0; i < call->n_fds; i++)
+        close(call->fds[i]);
+    g_free(call->fds);
     vimg_client_unref(call->client);
     g_free(call);
+}
+
+void
+vimg_server_call_add_fds(VimgServerCall *call, const int *fds, guint n)
+{
+    call->fds = g_memdup2(fds, n * sizeof(*fds));
+    call->n_fds = n;
+}
+
+VimgPacket *
+vimg_server_call_take_packet(VimgServerCall *call)
+{
+    g_autoptr(VimgBuffer) payload = g_steal_pointer(&call->payload);
+    VimgFrameHeader header = call->header;
+    VimgPacket *packet;
+
+    header.type = call->type;
+    packet = vimg_packet_new_payload(&header, payload, 0, payload ? payload->size : 0);
+    packet->secret = is_secret(call);
+    packet->fds = g_steal_pointer(&call->fds);
+    packet->n_fds = call->n_fds;
+    call->n_fds = 0;
+    return packet;
 }
 
 static const VimgProgram *
@@ -87,6 +116,31 @@ find_program(const VimgProgram *const *programs, const VimgFrameHeader *header)
     return NULL;
 }
 
+/* Nothing of ours: for the host's daemon, if the client may call anything at all. */
+static void
+leave_to_host(VimgServerCall *call)
+{
+    call->hosts =
+        vimg_upstream_is_configured(call->client) && vimg_dispatch_admit(call->client, 0, NULL);
+}
+
+static gboolean
+is_hosts(const VimgServerCall *call)
+{
+    const VimgProc *proc = call->base.proc;
+
+    return vimg_upstream_is_configured(call->client) &&
+           ((proc->flags & VIMG_PROC_HOST) || (proc->route && proc->route(&call->base)));
+}
+
+/* What may still go to the host's daemon as it came. */
+static gboolean
+keeps_payload(const VimgServerCall *call)
+{
+    return call->hosts || ((call->base.proc->flags & VIMG_PROC_OR_HOST) &&
+                           vimg_upstream_is_configured(call->client));
+}
+
 gboolean
 vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgram *const *programs,
                          GError **error)
@@ -97,6 +151,8 @@ vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgr
     gsize size = call->payload ? call->payload->size - call->offset : 0;
     gboolean ok;
 
+    if (!program && header->program != VIMG_PROGRAM_CONTROL)
+        leave_to_host(call);
     if (!program)
         return vimg_throw(error, VIMG_ERROR_RPC, _("Cannot find program %1$d version %2$d"),
                           (int)header->program, (int)header->version);
@@ -104,10 +160,14 @@ vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgr
         return vimg_throw(error, VIMG_ERROR_RPC, _("Unexpected message status %u"), header->status);
     call->base.model = model;
     call->base.proc = vimg_program_proc(program, header->procedure);
+    if (!call->base.proc && header->program != VIMG_PROGRAM_CONTROL)
+        leave_to_host(call);
     if (!call->base.proc)
         return vimg_throw(error, VIMG_ERROR_RPC, _("unknown procedure: %d"), header->procedure);
     ok = vimg_dispatch_prepare(&call->base, args, size, error);
-    free_frame(call, &call->payload);
+    call->hosts = ok && is_hosts(call);
+    if (!ok || !keeps_payload(call))
+        free_frame(call, &call->payload);
     return ok;
 }
 
@@ -128,6 +188,14 @@ vimg_server_call_fail(VimgServerCall *call, const GError *cause)
     free_frame(call, &call->reply);
     call->reply = vimg_frame_new_error(&call->header, cause, domain);
     call->failed = TRUE;
+}
+
+static gboolean
+is_missing(const GError *error)
+{
+    return g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_POOL) ||
+           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL) ||
+           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_SECRET);
 }
 
 /* Returns: (transfer full) the reply, or NULL with @error. */
@@ -165,6 +233,7 @@ vimg_server_call_run(VimgServerCall *call)
 
     call->reply = run_handler(call, &error);
     if (!call->reply) {
+        call->missing = is_missing(error);
         vimg_server_call_fail(call, error);
         vimg_transfer_free(g_steal_pointer(&call->base.transfer));
     }
