@@ -23,6 +23,10 @@ typedef struct {
     VimgStream *stream;  /* VIMG_PROC_STREAM: a reference, once registered */
     VimgBuffer *reply;   /* a whole packet */
     gboolean failed;     /* @reply is an error */
+    gboolean hosts;      /* the host's daemon is to be asked, if there is one */
+    guint32 type;        /* of its packet: CALL or CALL_WITH_FDS */
+    int *fds;            /* that came with it */
+    guint n_fds;
     VimgInbox *inbox;
     void (*done)(gpointer call);
     VimgTask task;
@@ -37,7 +41,14 @@ VimgServerCall *vimg_server_call_new(VimgClient *client, const VimgFrameHeader *
 void vimg_server_call_free(VimgServerCall *call);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgServerCall, vimg_server_call_free)
 
-/* Finds the row and decodes the arguments, in libvirt's order of complaints. */
+/* They came with it; (transfer full) */
+void vimg_server_call_add_fds(VimgServerCall *call, const int *fds, guint n);
+/* Returns: (transfer full) the packet as it came; the call has none any more. */
+VimgPacket *vimg_server_call_take_packet(VimgServerCall *call);
+/*
+ * Finds the row and decodes the arguments, in libvirt's order of complaints.  What we do not know
+ * fails, and may be the host's all the same: @call->hosts.
+ */
 gboolean vimg_server_call_prepare(VimgServerCall *call, VimgModel *model,
                                   const VimgProgram *const *programs, GError **error);
 /* Returns: (transfer full) the reply on its way to the client. */

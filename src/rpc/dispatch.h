@@ -27,6 +27,8 @@ typedef enum {
     VIMG_PROC_LONG = 1 << 9,       /* args begin with a pool, busy for hours if that is active */
     VIMG_PROC_POOL_UUID = 1 << 10, /* behind the name comes the uuid, which alone counts */
     VIMG_PROC_IMPORT = 1 << 11,    /* if LONG: is counted by itself */
+    /* with the host's own daemon, if there is one: upstream.h */
+    VIMG_PROC_HOST = 1 << 12,    /* it is asked; the handler answers only where there is none */
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;
@@ -46,6 +48,9 @@ typedef enum {
  */
 typedef gboolean (*VimgHandler)(VimgCall *call, GError **error);
 
+/* Whether one call is the host's, by its arguments: a look into a table, run by the main loop. */
+typedef gboolean (*VimgHostRoute)(const VimgCall *call);
+
 typedef struct {
     const char *name; /* libvirt's API name or our own, for messages and logs */
     xdrproc_t args;   /* (xdrproc_t)xdr_void without any */
@@ -55,6 +60,7 @@ typedef struct {
     VimgHandler handler; /* NULL: no such procedure */
     guint flags;
     int domain;             /* virErrorDomain of its errors */
+    VimgHostRoute route;    /* NULL: as the flags say; TRUE is as VIMG_PROC_HOST, for this call */
     const VimgMerge *merge; /* how it is shared with the host's own daemon; NULL: it is ours */
 } VimgProc;
 
@@ -82,6 +88,9 @@ struct _VimgCall {
 
 /* The row of a procedure; NULL if there is none. */
 const VimgProc *vimg_program_proc(const VimgProgram *program, gint32 procedure);
+
+/* Authenticated and opened, so far as a procedure with @flags wants that. */
+gboolean vimg_dispatch_admit(VimgClient *client, guint flags, GError **error);
 
 /*
  * Everything that can refuse a call before its handler runs, in libvirt's order: authenticated,

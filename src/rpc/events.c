@@ -12,6 +12,7 @@
 
 #include "rpc/events-private.h"
 #include "rpc/handlers.h"
+#include "rpc/merge.h"
 #include "rpc/remote.h"
 #include "util/i18n.h"
 #include "wire/frame.h"
@@ -77,6 +78,9 @@ const VimgServerHooks vimg_remote_hooks = {
     .connected = subscriber_new,
     .disconnected = subscriber_drop,
     .free_data = subscriber_free,
+    .host_message = vimg_merge_event,
+    .host_opened = vimg_merge_host_opened,
+    .host_lost = vimg_merge_host_lost,
 };
 
 /* @uuid: 16 bytes, or NULL for every object. */

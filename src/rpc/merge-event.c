@@ -19,7 +19,6 @@
 #include "rpc/upstream.h"
 #include "util/log.h"
 
-#define NUMBER_SIZE 4
 #define REGISTER_TIMEOUT (5 * G_USEC_PER_SEC)
 
 /* ---- registering ---------------------------------------------------------------------------- */
@@ -216,30 +215,30 @@ our_number(VimgSubscriber *subscriber, VimgEventClass class, VimgEventKind kind,
     return -1;
 }
 
+/* The payload gets our number in the place of the host's. */
 gboolean
-vimg_merge_event(VimgClient *client, const VimgFrameHeader *header, guint8 *payload, gsize size)
+vimg_merge_event(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     VimgModel *model = vimg_client_server(client)->model;
     guint32 word;
     int number;
     gsize i = 0;
 
-    if (header->program != VIMG_PROGRAM_REMOTE)
-        return TRUE;
     while (i < G_N_ELEMENTS(events) && events[i].procedure != header->procedure)
         i++;
-    if (i == G_N_ELEMENTS(events) ||
+    if (header->program != VIMG_PROGRAM_REMOTE || i == G_N_ELEMENTS(events) ||
         (events[i].class == VIMG_EVENTS_SECRET && vimg_client_is_alias(client)))
         return TRUE;
-    if (size < NUMBER_SIZE)
+    if (!payload || payload->size < sizeof(word))
         return FALSE;
-    memcpy(&word, payload, sizeof(word));
+    memcpy(&word, payload->data, sizeof(word));
     number = our_number(vimg_client_get_data(client), events[i].class, events[i].kind,
                         (int)GUINT32_FROM_BE(word));
-    if (number < 0 || events[i].is_hidden(model, payload + NUMBER_SIZE, size - NUMBER_SIZE))
+    if (number < 0 ||
+        events[i].is_hidden(model, payload->data + sizeof(word), payload->size - sizeof(word)))
         return FALSE;
     word = GUINT32_TO_BE((guint32)number);
-    memcpy(payload, &word, sizeof(word));
+    memcpy(payload->data, &word, sizeof(word));
     return TRUE;
 }
 
@@ -342,7 +341,7 @@ vimg_merge_host_opened(VimgClient *client)
 }
 
 void
-vimg_merge_host_gone(VimgClient *client)
+vimg_merge_host_lost(VimgClient *client)
 {
     VimgSubscriber *subscriber = vimg_client_get_data(client);
     VIMG_LOCK_GUARD(&subscriber->lock);

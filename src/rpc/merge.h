@@ -87,16 +87,10 @@ extern const VimgMerge vimg_merge_pool_deregister;
 extern const VimgMerge vimg_merge_secret_register;
 extern const VimgMerge vimg_merge_secret_deregister;
 
-/*
- * Main loop: an event of the host's own daemon on its way to @client.  Its payload is changed in
- * place so that it has the number of the client's registration.  FALSE: the client is not to see
- * it.
- */
-gboolean vimg_merge_event(VimgClient *client, const VimgFrameHeader *header, guint8 *payload,
-                          gsize size);
-/* Main loop: the connection of @client to the host's own daemon was opened, or has gone. */
+/* Hooks of the server. */
+gboolean vimg_merge_event(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload);
 void vimg_merge_host_opened(VimgClient *client);
-void vimg_merge_host_gone(VimgClient *client);
+void vimg_merge_host_lost(VimgClient *client);
 
 /* Whether the client came by another URI than ours, for which secrets are the host's. */
 gboolean vimg_client_is_alias(VimgClient *client);

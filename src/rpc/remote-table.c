@@ -36,16 +36,21 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
 #define EARLY (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN)
 #define UNOPENED VIMG_PROC_PRE_OPEN
 #define CLOSES VIMG_PROC_CLOSES
+#define HOST VIMG_PROC_HOST /* what the host is, and what only a hypervisor has */
 
 /* IN and OUT are types of remote.x, FROM is a virErrorDomain, both without their prefix. */
 #define ROW(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM)                                            \
-    FULL_ROW(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM, NULL)
+    FULL_ROW(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM, NULL, NULL)
 
-/* Shared with the host's own daemon, as KIND of merge.h says. */
+/* A row of which some calls are the host's, as a function of their arguments says. */
+#define ROUTED(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM, ROUTE)                                  \
+    FULL_ROW(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM, vimg_route_##ROUTE, NULL)
+
+/* A row of what both sides have, which is shared as a KIND of merge.h says. */
 #define MERGED(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM, KIND)                                   \
-    FULL_ROW(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM, &vimg_merge_##KIND)
+    FULL_ROW(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM, NULL, &vimg_merge_##KIND)
 
-#define FULL_ROW(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM, MERGE)                                \
+#define FULL_ROW(NUMBER, API, IN, OUT, HANDLER, FLAGS, FROM, ROUTE, MERGE)                         \
     [VIMG_REMOTE_##NUMBER] = {.name = API,                                                         \
                               .args = (xdrproc_t)xdr_vimg_remote_##IN,                             \
                               .args_size = sizeof(vimg_remote_##IN),                               \
@@ -54,34 +59,38 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
                               .handler = vimg_handle_##HANDLER,                                    \
                               .flags = FLAGS,                                                      \
                               .domain = VIR_FROM_##FROM,                                           \
+                              .route = ROUTE,                                                      \
                               .merge = MERGE}
 
 static const VimgProc procs[] = {
     ROW(CONNECT_OPEN, "virConnectOpen", open_args, none, open, FAST | UNOPENED, NONE),
     ROW(CONNECT_CLOSE, "virConnectClose", none, none, nothing, FAST | UNOPENED | CLOSES, NONE),
-    ROW(CONNECT_GET_TYPE, "virConnectGetType", none, string, get_type, FAST, DOMAIN),
-    ROW(CONNECT_GET_VERSION, "virConnectGetVersion", none, version, get_version, FAST, DOMAIN),
-    ROW(CONNECT_GET_MAX_VCPUS, "virConnectGetMaxVcpus", max_vcpus_args, int, unsupported, FAST,
+    ROW(CONNECT_GET_TYPE, "virConnectGetType", none, string, get_type, FAST | HOST, DOMAIN),
+    ROW(CONNECT_GET_VERSION, "virConnectGetVersion", none, version, get_version, FAST | HOST,
         DOMAIN),
-    ROW(NODE_GET_INFO, "virNodeGetInfo", none, node_info, node_get_info, FAST, DOMAIN),
-    ROW(CONNECT_GET_CAPABILITIES, "virConnectGetCapabilities", none, string, get_capabilities, 0,
+    ROW(CONNECT_GET_MAX_VCPUS, "virConnectGetMaxVcpus", max_vcpus_args, int, unsupported,
+        FAST | HOST, DOMAIN),
+    ROW(NODE_GET_INFO, "virNodeGetInfo", none, node_info, node_get_info, FAST | HOST, DOMAIN),
+    ROW(CONNECT_GET_CAPABILITIES, "virConnectGetCapabilities", none, string, get_capabilities, HOST,
         DOMAIN),
     ROW(CONNECT_LIST_DEFINED_DOMAINS, "virConnectListDefinedDomains", max_args, names_ret,
-        list_none, FAST, DOMAIN),
-    ROW(CONNECT_NUM_OF_DEFINED_DOMAINS, "virConnectNumOfDefinedDomains", none, int, none, FAST,
-        DOMAIN),
+        list_none, FAST | HOST, DOMAIN),
+    ROW(CONNECT_NUM_OF_DEFINED_DOMAINS, "virConnectNumOfDefinedDomains", none, int, none,
+        FAST | HOST, DOMAIN),
     ROW(CONNECT_LIST_DEFINED_NETWORKS, "virConnectListDefinedNetworks", max_args, names_ret,
-        list_none, FAST, NETWORK),
-    ROW(CONNECT_LIST_DOMAINS, "virConnectListDomains", max_args, ids_ret, list_none, FAST, DOMAIN),
-    ROW(CONNECT_LIST_NETWORKS, "virConnectListNetworks", max_args, names_ret, list_none, FAST,
-        NETWORK),
-    ROW(CONNECT_NUM_OF_DEFINED_NETWORKS, "virConnectNumOfDefinedNetworks", none, int, none, FAST,
-        NETWORK),
-    ROW(CONNECT_NUM_OF_DOMAINS, "virConnectNumOfDomains", none, int, none, FAST, DOMAIN),
-    ROW(CONNECT_NUM_OF_NETWORKS, "virConnectNumOfNetworks", none, int, none, FAST, NETWORK),
-    ROW(CONNECT_GET_HOSTNAME, "virConnectGetHostname", none, string, get_hostname, FAST, DOMAIN),
-    ROW(CONNECT_SUPPORTS_FEATURE, "virConnectSupportsFeature", int, int, supports_feature,
-        FAST | UNOPENED, RPC),
+        list_none, FAST | HOST, NETWORK),
+    ROW(CONNECT_LIST_DOMAINS, "virConnectListDomains", max_args, ids_ret, list_none, FAST | HOST,
+        DOMAIN),
+    ROW(CONNECT_LIST_NETWORKS, "virConnectListNetworks", max_args, names_ret, list_none,
+        FAST | HOST, NETWORK),
+    ROW(CONNECT_NUM_OF_DEFINED_NETWORKS, "virConnectNumOfDefinedNetworks", none, int, none,
+        FAST | HOST, NETWORK),
+    ROW(CONNECT_NUM_OF_DOMAINS, "virConnectNumOfDomains", none, int, none, FAST | HOST, DOMAIN),
+    ROW(CONNECT_NUM_OF_NETWORKS, "virConnectNumOfNetworks", none, int, none, FAST | HOST, NETWORK),
+    ROW(CONNECT_GET_HOSTNAME, "virConnectGetHostname", none, string, get_hostname, FAST | HOST,
+        DOMAIN),
+    ROUTED(CONNECT_SUPPORTS_FEATURE, "virConnectSupportsFeature", int, int, supports_feature,
+           FAST | UNOPENED, RPC, feature),
 
     ROW(AUTH_LIST, "authList", none, auth_list_ret, auth_list, FAST | EARLY, AUTH),
     ROW(AUTH_SASL_INIT, "authSaslInit", none, string, auth_other, FAST | EARLY, AUTH),
@@ -152,18 +161,20 @@ static const VimgProc procs[] = {
            vol),
 
     ROW(CONNECT_GET_URI, "virConnectGetURI", none, string, get_uri, FAST, DOMAIN),
-    ROW(NODE_NUM_OF_DEVICES, "virNodeNumOfDevices", devices_count_args, int, none, FAST, NODEDEV),
-    ROW(NODE_LIST_DEVICES, "virNodeListDevices", devices_args, names_ret, list_no_devices, FAST,
+    ROW(NODE_NUM_OF_DEVICES, "virNodeNumOfDevices", devices_count_args, int, none, FAST | HOST,
         NODEDEV),
+    ROW(NODE_LIST_DEVICES, "virNodeListDevices", devices_args, names_ret, list_no_devices,
+        FAST | HOST, NODEDEV),
     MERGED(VOL_CREATE_XML_FROM, "virStorageVolCreateXMLFrom", vol_create_from_args, vol,
            vol_create_xml_from, WRITES | POOL, STORAGE, copy),
-    ROW(CONNECT_NUM_OF_INTERFACES, "virConnectNumOfInterfaces", none, int, none, FAST, INTERFACE),
-    ROW(CONNECT_LIST_INTERFACES, "virConnectListInterfaces", max_args, names_ret, list_none, FAST,
+    ROW(CONNECT_NUM_OF_INTERFACES, "virConnectNumOfInterfaces", none, int, none, FAST | HOST,
         INTERFACE),
+    ROW(CONNECT_LIST_INTERFACES, "virConnectListInterfaces", max_args, names_ret, list_none,
+        FAST | HOST, INTERFACE),
     ROW(CONNECT_NUM_OF_DEFINED_INTERFACES, "virConnectNumOfDefinedInterfaces", none, int, none,
-        FAST, INTERFACE),
+        FAST | HOST, INTERFACE),
     ROW(CONNECT_LIST_DEFINED_INTERFACES, "virConnectListDefinedInterfaces", max_args, names_ret,
-        list_none, FAST, INTERFACE),
+        list_none, FAST | HOST, INTERFACE),
 
     MERGED(CONNECT_NUM_OF_SECRETS, "virConnectNumOfSecrets", none, int, num_of_secrets, FAST,
            SECRET, count_secrets),
@@ -189,14 +200,16 @@ static const VimgProc procs[] = {
            STORAGE, pool),
     MERGED(POOL_IS_PERSISTENT, "virStoragePoolIsPersistent", pool, int, pool_is_persistent,
            FAST | POOL, STORAGE, pool),
-    ROW(CONNECT_GET_LIB_VERSION, "virConnectGetLibVersion", none, version, get_lib_version, FAST,
-        DOMAIN),
+    ROW(CONNECT_GET_LIB_VERSION, "virConnectGetLibVersion", none, version, get_lib_version,
+        FAST | HOST, DOMAIN),
     MERGED(VOL_WIPE, "virStorageVolWipe", vol_flags_args, none, vol_wipe, WRITES | VOL, STORAGE,
            vol),
-    ROW(CONNECT_NUM_OF_NWFILTERS, "virConnectNumOfNWFilters", none, int, none, FAST, NWFILTER),
-    ROW(CONNECT_LIST_NWFILTERS, "virConnectListNWFilters", max_args, names_ret, list_none, FAST,
+    ROW(CONNECT_NUM_OF_NWFILTERS, "virConnectNumOfNWFilters", none, int, none, FAST | HOST,
         NWFILTER),
-    ROW(CONNECT_GET_SYSINFO, "virConnectGetSysinfo", flags_args, string, unsupported, FAST, DOMAIN),
+    ROW(CONNECT_LIST_NWFILTERS, "virConnectListNWFilters", max_args, names_ret, list_none,
+        FAST | HOST, NWFILTER),
+    ROW(CONNECT_GET_SYSINFO, "virConnectGetSysinfo", flags_args, string, unsupported, FAST | HOST,
+        DOMAIN),
     MERGED(VOL_UPLOAD, "virStorageVolUpload", vol_stream_args, none, vol_upload,
            WRITES | VOL | STREAM, STORAGE, vol),
     MERGED(VOL_DOWNLOAD, "virStorageVolDownload", vol_stream_args, none, vol_download,
@@ -206,27 +219,27 @@ static const VimgProc procs[] = {
     MERGED(VOL_RESIZE, "virStorageVolResize", vol_resize_args, none, vol_resize, WRITES | VOL,
            STORAGE, vol),
 
-    ROW(CONNECT_LIST_ALL_DOMAINS, "virConnectListAllDomains", list_args, empty_ret, none, FAST,
-        DOMAIN),
+    ROW(CONNECT_LIST_ALL_DOMAINS, "virConnectListAllDomains", list_args, empty_ret, none,
+        FAST | HOST, DOMAIN),
     MERGED(CONNECT_LIST_ALL_POOLS, "virConnectListAllStoragePools", list_args, pools_ret,
            list_all_pools, FAST, STORAGE, pools),
     MERGED(POOL_LIST_ALL_VOLUMES, "virStoragePoolListAllVolumes", pool_list_args, vols_ret,
            pool_list_all_volumes, FAST | POOL, STORAGE, pool),
-    ROW(CONNECT_LIST_ALL_NETWORKS, "virConnectListAllNetworks", list_args, empty_ret, none, FAST,
-        NETWORK),
+    ROW(CONNECT_LIST_ALL_NETWORKS, "virConnectListAllNetworks", list_args, empty_ret, none,
+        FAST | HOST, NETWORK),
     ROW(CONNECT_LIST_ALL_INTERFACES, "virConnectListAllInterfaces", list_args, empty_ret, none,
-        FAST, INTERFACE),
+        FAST | HOST, INTERFACE),
     ROW(CONNECT_LIST_ALL_NODE_DEVICES, "virConnectListAllNodeDevices", list_args, empty_ret, none,
-        FAST, NODEDEV),
-    ROW(CONNECT_LIST_ALL_NWFILTERS, "virConnectListAllNWFilters", list_args, empty_ret, none, FAST,
-        NWFILTER),
+        FAST | HOST, NODEDEV),
+    ROW(CONNECT_LIST_ALL_NWFILTERS, "virConnectListAllNWFilters", list_args, empty_ret, none,
+        FAST | HOST, NWFILTER),
     MERGED(CONNECT_LIST_ALL_SECRETS, "virConnectListAllSecrets", list_args, secrets_ret,
            list_all_secrets, FAST, SECRET, secrets),
 
-    ROW(CONNECT_REGISTER_CLOSE_CALLBACK, "virConnectRegisterCloseCallback", none, none, nothing,
+    ROW(CONNECT_REGISTER_CLOSE_CALLBACK, "virConnectRegisterCloseCallback", none, none, hear_close,
         FAST, RPC),
-    ROW(CONNECT_UNREGISTER_CLOSE_CALLBACK, "virConnectUnregisterCloseCallback", none, none, nothing,
-        FAST, RPC),
+    ROW(CONNECT_UNREGISTER_CLOSE_CALLBACK, "virConnectUnregisterCloseCallback", none, none,
+        unhear_close, FAST, RPC),
     MERGED(POOL_EVENT_REGISTER_ANY, "virConnectStoragePoolEventRegisterAny", pool_register_args,
            int, pool_event_register, FAST, RPC, pool_register),
     MERGED(POOL_EVENT_DEREGISTER_ANY, "virConnectStoragePoolEventDeregisterAny", int, none,

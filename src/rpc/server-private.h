@@ -11,6 +11,7 @@
 #include "rpc/scheduler.h"
 #include "rpc/server.h"
 #include "rpc/stream.h"
+#include "rpc/upstream.h"
 #include "util/thread.h"
 
 struct _VimgServer {
@@ -21,10 +22,13 @@ struct _VimgServer {
     VimgServerHooks hooks;
     VimgKeepaliveLimits limits;
     gboolean privileged;
+    const VimgHostFuncs *host; /* NULL: none; set before there are clients */
+    int ending;                /* an eventfd, readable when the server ends */
     VimgInbox *inbox;
 
     /* main loop */
     VimgScheduler *scheduler; /* NULL while the server ends */
+    guint n_attempts;         /* threads that connect to the host's daemon */
     GPtrArray *listeners;     /* of VimgListener */
     GHashTable *streams;      /* of VimgStream: every one that is pending or has a thread */
     GSource *timer;           /* ticks while there is a client or an idle timeout */
@@ -48,6 +52,8 @@ void vimg_server_add_client(VimgServer *server, VimgClient *client);
 void vimg_server_remove_client(VimgServer *server, VimgClient *client);
 /* Main loop: the workers that may wait for the host's own daemon; NULL while the server ends. */
 VimgScheduler *vimg_server_host_scheduler(VimgServer *server);
+/* upstream-open.c: hastens and awaits the end of all attempts to connect to the host's daemon. */
+void vimg_upstream_end_attempts(VimgServer *server);
 /* Frees a transfer that no stream took, off the main loop.  Accepts NULL. */
 void vimg_server_dispose(VimgServer *server, VimgTransfer *transfer);
 

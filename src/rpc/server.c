@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -216,6 +217,11 @@ vimg_server_new(GMainContext *context, const VimgDaemonConfig *config, VimgModel
                                             (GDestroyNotify)vimg_stream_unref, NULL);
     server->clients = g_hash_table_new(g_direct_hash, g_direct_equal);
     vimg_mutex_init(&server->lock);
+    server->ending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (server->ending < 0) {
+        vimg_throw_errno(error, "eventfd");
+        return NULL;
+    }
     server->inbox = vimg_inbox_new(context, error);
     if (!server->inbox)
         return NULL;
@@ -243,6 +249,11 @@ vimg_server_free(VimgServer *server)
         return;
     g_ptr_array_set_size(server->listeners, 0);
     close_clients(server);
+    /* a worker that asks the host's daemon from now on sees that its client has gone */
+    if (server->inbox) {
+        vimg_inbox_run(server->inbox, FALSE);
+        vimg_upstream_end_attempts(server);
+    }
     /* calls that did not begin went with their clients */
     vimg_scheduler_free(g_steal_pointer(&server->scheduler));
     vimg_scheduler_free(g_steal_pointer(&server->host_scheduler));
@@ -254,6 +265,8 @@ vimg_server_free(VimgServer *server)
     if (server->inbox)
         vimg_inbox_run(server->inbox, FALSE);
     vimg_inbox_free(server->inbox);
+    if (server->ending >= 0)
+        close(server->ending);
     if (server->timer) {
         g_source_destroy(server->timer);
         g_source_unref(server->timer);
@@ -306,6 +319,18 @@ vimg_server_set_idle_timeout(VimgServer *server, guint seconds, guint (*busy)(gp
     server->idle_func = func;
     server->idle_data = data;
     update_timer(server);
+}
+
+void
+vimg_server_set_host(VimgServer *server, const VimgHostFuncs *host)
+{
+    server->host = host;
+}
+
+gboolean
+vimg_upstream_is_configured(VimgClient *client)
+{
+    return client->server->host != NULL;
 }
 
 const VimgDaemonConfig *

@@ -8,11 +8,23 @@
 
 #include "conf/daemon-config.h"
 #include "rpc/dispatch.h"
+#include "wire/frame.h"
 
 typedef struct {
     gpointer (*connected)(VimgClient *client);               /* returns client data; main loop */
     void (*disconnected)(VimgClient *client, gpointer data); /* drop registrations; main loop */
     void (*free_data)(gpointer data);                        /* with the last reference */
+    /*
+     * optional: an event of the host's daemon, before the client has it; @payload may be NULL, and
+     * may be changed where it lies.  Returns: FALSE if the client is not to have it.  Main loop
+     */
+    gboolean (*host_message)(VimgClient *client, const VimgFrameHeader *header,
+                             VimgBuffer *payload);
+    /* optional: the client's connection to it is open; main loop */
+    void (*host_opened)(VimgClient *client);
+    /* optional: the client's connection to it ended, with all that was registered there; main loop
+     */
+    void (*host_lost)(VimgClient *client);
 } VimgServerHooks;
 
 /* @config and @programs (NULL-terminated) are borrowed for the life of the server. */
