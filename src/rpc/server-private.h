@@ -50,8 +50,6 @@ struct _VimgServer {
 /* Main loop.  The set holds a reference. */
 void vimg_server_add_client(VimgServer *server, VimgClient *client);
 void vimg_server_remove_client(VimgServer *server, VimgClient *client);
-/* Main loop: the workers that may wait for the host's own daemon; NULL while the server ends. */
-VimgScheduler *vimg_server_host_scheduler(VimgServer *server);
 /* upstream-open.c: hastens and awaits the end of all attempts to connect to the host's daemon. */
 void vimg_upstream_end_attempts(VimgServer *server);
 /* Frees a transfer that no stream took, off the main loop.  Accepts NULL. */

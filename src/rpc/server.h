@@ -8,6 +8,7 @@
 
 #include "conf/daemon-config.h"
 #include "rpc/dispatch.h"
+#include "rpc/scheduler.h"
 #include "wire/frame.h"
 
 typedef struct {
@@ -51,5 +52,8 @@ void vimg_server_foreach_client(VimgServer *server, void (*func)(VimgClient *cli
 const VimgDaemonConfig *vimg_server_config(VimgServer *server);
 /* How the daemon was started: URIs it answers, "image:///system" first. */
 gboolean vimg_server_is_privileged(VimgServer *server);
+
+/* Main loop: the workers that may wait for the host's own daemon; NULL while the server ends. */
+VimgScheduler *vimg_server_host_scheduler(VimgServer *server);
 
 #endif

@@ -21,6 +21,19 @@ fake_client_new(void)
     return client;
 }
 
+VimgClient *
+vimg_client_ref(VimgClient *client)
+{
+    g_assert_not_reached(); /* nobody keeps one here */
+}
+
+/* There is no daemon of the host to wait for. */
+VimgScheduler *
+vimg_server_host_scheduler(VimgServer *server)
+{
+    return NULL;
+}
+
 void
 vimg_client_unref(VimgClient *client)
 {
