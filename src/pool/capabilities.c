@@ -172,8 +172,7 @@ vimg_capabilities_merge(const char *ours, const char *host, GError **error)
     for (xmlNode *node = vimg_xml_first(xmlDocGetRootElement(doc)); node;
          node = vimg_xml_next(node)) {
         if (vimg_xml_is(node, NULL, "pool") && !add_node(out, node)) {
-            vimg_throw(error, VIMG_ERROR_INTERNAL, "%s",
-                       _("cannot write the capabilities of the host"));
+            vimg_throw(error, VIMG_ERROR_INTERNAL, "out of memory");
             return NULL;
         }
     }
