@@ -298,6 +298,12 @@ take_keepalive(VimgClient *client, const VimgFrameHeader *header)
     vimg_connection_send(client, vimg_packet_new_payload(&pong, NULL, 0, 0));
 }
 
+static gboolean
+is_forwarded(VimgClient *client, const VimgFrameHeader *header)
+{
+    return vimg_upstream_is_open(client) && !vimg_streams_has(client, header);
+}
+
 static VimgReaderMode
 on_mode(gpointer data, const VimgFrameHeader *header)
 {
@@ -307,7 +313,7 @@ on_mode(gpointer data, const VimgFrameHeader *header)
         return VIMG_READER_COLLECT;
     case VIMG_FRAME_STREAM:
     case VIMG_FRAME_HOLE:
-        return vimg_streams_mode(data, header);
+        return is_forwarded(data, header) ? VIMG_READER_COLLECT : vimg_streams_mode(data, header);
     default:
         return VIMG_READER_DISCARD;
     }
@@ -350,7 +356,10 @@ on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
         break;
     case VIMG_FRAME_STREAM:
     case VIMG_FRAME_HOLE:
-        vimg_streams_packet(client, header, g_steal_pointer(&owned));
+        if (is_forwarded(client, header))
+            vimg_upstream_stream(client, header, g_steal_pointer(&owned));
+        else
+            vimg_streams_packet(client, header, g_steal_pointer(&owned));
         break;
     default: /* dropped, as stock does */
         break;

@@ -95,6 +95,8 @@ gboolean vimg_streams_start(VimgClient *client, VimgServerCall *call, GError **e
 void vimg_streams_started(VimgStream *stream);
 /* The call failed. */
 void vimg_streams_forget(VimgClient *client, VimgServerCall *call);
+/* Ours, going on or over; any other may be of the host's daemon. */
+gboolean vimg_streams_has(VimgClient *client, const VimgFrameHeader *header);
 VimgReaderMode vimg_streams_mode(VimgClient *client, const VimgFrameHeader *header);
 /* Each may close the client. @piece, @payload: (transfer full) */
 void vimg_streams_data(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *piece);

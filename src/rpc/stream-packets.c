@@ -244,6 +244,12 @@ vimg_streams_forget(VimgClient *client, VimgServerCall *call)
 
 /* ---- packets ---------------------------------------------------------------------------- */
 
+gboolean
+vimg_streams_has(VimgClient *client, const VimgFrameHeader *header)
+{
+    return lookup(client, header) || g_hash_table_contains(client->stubs, key_of(header->serial));
+}
+
 VimgReaderMode
 vimg_streams_mode(VimgClient *client, const VimgFrameHeader *header)
 {

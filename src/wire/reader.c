@@ -115,8 +115,9 @@ receive(VimgReader *reader, int fd, guint8 *body, gsize room, gboolean beyond, g
 static gboolean
 carries_fds(const VimgReader *reader)
 {
-    return reader->header.type == VIMG_FRAME_CALL_WITH_FDS ||
-           reader->header.type == VIMG_FRAME_REPLY_WITH_FDS;
+    return reader->mode == VIMG_READER_COLLECT &&
+           (reader->header.type == VIMG_FRAME_CALL_WITH_FDS ||
+            reader->header.type == VIMG_FRAME_REPLY_WITH_FDS);
 }
 
 /* What was used may have been a secret. */
@@ -151,8 +152,6 @@ begin_packet(VimgReader *reader)
     reader->in_packet = TRUE;
     reader->left = length - VIMG_FRAME_MIN;
     reader->mode = reader->funcs->mode(reader->data, &reader->header);
-    if (carries_fds(reader))
-        reader->mode = VIMG_READER_COLLECT;
     return TRUE;
 }
 

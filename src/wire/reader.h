@@ -58,8 +58,8 @@ typedef enum {
 void vimg_reader_init(VimgReader *reader, const VimgReaderFuncs *funcs, gpointer data);
 void vimg_reader_clear(VimgReader *reader);
 /*
- * From packet() of a *_WITH_FDS packet, whose payload begins with their number and is always
- * collected: the descriptors that came behind it, perhaps fewer than it says.  Those not taken are
+ * From packet() of a *_WITH_FDS packet that is collected, whose payload begins with their number:
+ * the descriptors that came behind it, perhaps fewer than it says.  Those not taken are
  * closed.  @fds: room for VIMG_FRAME_FDS_MAX.  Returns: how many, (transfer full).
  */
 guint vimg_reader_take_fds(VimgReader *reader, int *fds);
