@@ -49,9 +49,9 @@ show_hiding(VimgCtl *ctl, JsonObject *report)
 
         if (!hides)
             continue;
-        text = g_strdup_printf(_("%1$s hides storage pool %2$s of the host's own libvirt daemon: "
-                                 "rename one of them, as by virtimagectl pool-rename"),
-                               vimg_report_string(pool, "name"), hides);
+        text = g_strdup_printf(
+            _("%1$s hides storage pool %2$s of the host's own libvirt daemon: rename one of them, as by virtimagectl pool-rename"),
+            vimg_report_string(pool, "name"), hides);
         safe = vimg_text_safe(text);
         vimg_text_print(safe, 2, ctl->columns);
     }

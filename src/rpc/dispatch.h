@@ -28,7 +28,7 @@ typedef enum {
     VIMG_PROC_POOL_UUID = 1 << 10, /* behind the name comes the uuid, which alone counts */
     VIMG_PROC_IMPORT = 1 << 11,    /* if LONG: is counted by itself */
     /* with the host's own daemon, if there is one: upstream.h */
-    VIMG_PROC_HOST = 1 << 12,    /* it is asked; the handler answers only where there is none */
+    VIMG_PROC_HOST = 1 << 12, /* it is asked; the handler answers only where there is none */
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;

@@ -123,10 +123,10 @@ check_pool(const VimgCall *call, gconstpointer host, GError **error)
     if (side_of(call, pool) == VIMG_SIDE_HOST)
         return TRUE;
     vimg_uuid_format((const guint8 *)pool->uuid, uuid);
-    return vimg_throw(error, VIMG_ERROR_NO_POOL,
-                      _("pool '%1$s' of the host with uuid %2$s is hidden behind an image pool: "
-                        "rename one of them"),
-                      pool->name, uuid);
+    return vimg_throw(
+        error, VIMG_ERROR_NO_POOL,
+        _("pool '%1$s' of the host with uuid %2$s is hidden behind an image pool: rename one of them"),
+        pool->name, uuid);
 }
 
 static gboolean
@@ -135,10 +135,10 @@ check_vol(const VimgCall *call, gconstpointer host, GError **error)
     const vimg_remote_vol *vol = host;
 
     return !is_our_pool(call, vol->pool) ||
-           vimg_throw(error, VIMG_ERROR_NO_VOL,
-                      _("'%1$s' is in pool '%2$s' of the host, which is hidden behind an image "
-                        "pool: rename one of them"),
-                      vol->name, vol->pool);
+           vimg_throw(
+               error, VIMG_ERROR_NO_VOL,
+               _("'%1$s' is in pool '%2$s' of the host, which is hidden behind an image pool: rename one of them"),
+               vol->name, vol->pool);
 }
 
 static gboolean
