@@ -259,6 +259,12 @@ open_host(gpointer data, const VimgPeer *peer, gboolean read_only, int cancel, i
 }
 
 static gboolean
+is_host_present(gpointer data)
+{
+    return vimg_host_is_present(data);
+}
+
+static gboolean
 start_host(Daemon *daemon, GError **error)
 {
     const char *uri = daemon->config->host_uri;
@@ -266,7 +272,8 @@ start_host(Daemon *daemon, GError **error)
     if (g_strcmp0(uri, VIMG_HOST_URI_NONE) == 0)
         return TRUE;
     daemon->host = vimg_host_new(uri, daemon->paths->run_dir, daemon->paths->privileged, error);
-    daemon->host_funcs = (VimgHostFuncs){.open = open_host, .data = daemon->host};
+    daemon->host_funcs =
+        (VimgHostFuncs){.open = open_host, .is_present = is_host_present, .data = daemon->host};
     return daemon->host != NULL;
 }
 

@@ -111,6 +111,19 @@ is_ours(const VimgHost *host, const char *path)
     return FALSE;
 }
 
+gboolean
+vimg_host_is_present(const VimgHost *host)
+{
+    guint i = 0;
+
+    if (host->named)
+        return TRUE;
+    while (host->sockets[i] &&
+           (access(host->sockets[i], F_OK) < 0 || is_ours(host, host->sockets[i])))
+        i++;
+    return host->sockets[i] != NULL;
+}
+
 /* Two names of one socket are found above; this is for a file system mounted twice. */
 static gboolean
 is_self(int fd)

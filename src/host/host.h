@@ -19,6 +19,12 @@ void vimg_host_free(VimgHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHost, vimg_host_free)
 
 /*
+ * Whether there may be such a daemon: FALSE if "auto" would find no socket now.  Looks at two names,
+ * so it may be asked for each call.
+ */
+gboolean vimg_host_is_present(const VimgHost *host);
+
+/*
  * Connects with the rights of @peer, authenticates and opens.  The calling thread must end
  * afterwards: it has become @peer.  Waits for a minute at most, and no longer than until @cancel is
  * readable.  *@fd: (transfer full), not blocking; -1 with TRUE: there is no such daemon, which only

@@ -130,9 +130,9 @@ is_hosts(const VimgServerCall *call)
 {
     const VimgProc *proc = call->base.proc;
 
-    return vimg_upstream_is_configured(call->client) &&
-           ((proc->flags & VIMG_PROC_HOST) || (proc->route && proc->route(&call->base)) ||
-            call->base.side == VIMG_SIDE_HOST);
+    return ((proc->flags & VIMG_PROC_HOST) || (proc->route && proc->route(&call->base)) ||
+            call->base.side == VIMG_SIDE_HOST) &&
+           vimg_upstream_is_configured(call->client);
 }
 
 /* What may go to the host's daemon as it came, now or after a worker looked at it. */

@@ -320,12 +320,12 @@ renew(gpointer data)
 }
 
 void
-vimg_merge_host_opened(VimgClient *client)
+vimg_merge_renew_events(VimgClient *client)
 {
     VimgSubscriber *subscriber = vimg_client_get_data(client);
+    VimgScheduler *scheduler = vimg_server_host_scheduler(vimg_client_server(client));
     gboolean needed = FALSE;
     Renewal *renewal;
-    VimgScheduler *scheduler = vimg_server_host_scheduler(vimg_client_server(client));
 
     for (guint class = 0; class < VIMG_EVENTS_N_CLASSES; class ++) {
         g_autoptr(GArray) unknown = list_unknown(subscriber, class);

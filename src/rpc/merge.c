@@ -37,9 +37,12 @@ vimg_merge_side(const VimgCall *call)
 {
     const VimgMerge *merge = call->proc->merge;
 
-    if (!merge || !vimg_upstream_is_configured(call->client))
-        return VIMG_SIDE_OURS;
-    return merge->side(call);
+    VimgSide side = merge ? merge->side(call) : VIMG_SIDE_OURS;
+
+    /* asked last: for what is ours it need not be known */
+    if (side != VIMG_SIDE_OURS && !vimg_upstream_is_configured(call->client))
+        side = VIMG_SIDE_OURS;
+    return side;
 }
 
 /* ---- a host that does not answer ------------------------------------------------------------ */
@@ -60,6 +63,7 @@ may_wait(VimgServer *server)
 static void
 note_failure(VimgServer *server, gboolean late, const char *why)
 {
+    __atomic_store_n(&server->host_missed, TRUE, __ATOMIC_RELAXED);
     if (late)
         __atomic_store_n(&server->host_silent, g_get_monotonic_time() + SILENCE, __ATOMIC_RELAXED);
     if (!__atomic_exchange_n(&server->host_failed, TRUE, __ATOMIC_RELAXED))
@@ -69,9 +73,29 @@ note_failure(VimgServer *server, gboolean late, const char *why)
 }
 
 static void
+renew_events(VimgClient *client, gpointer data)
+{
+    const VimgServerHooks *hooks = &vimg_client_server(client)->hooks;
+
+    if (hooks->host_opened)
+        hooks->host_opened(client);
+}
+
+/* Main loop. */
+static void
+renew_all(gpointer data)
+{
+    vimg_server_foreach_client(data, renew_events, NULL);
+}
+
+/* Who asked for events while it was away has not been heard of there. */
+static void
 note_answer(VimgServer *server)
 {
     __atomic_store_n(&server->host_silent, 0, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&server->host_missed, __ATOMIC_RELAXED) &&
+        __atomic_exchange_n(&server->host_missed, FALSE, __ATOMIC_RELAXED))
+        vimg_inbox_post(server->inbox, renew_all, server);
     if (__atomic_load_n(&server->host_failed, __ATOMIC_RELAXED) &&
         __atomic_exchange_n(&server->host_failed, FALSE, __ATOMIC_RELAXED))
         vimg_info("the host's own daemon answers again");
@@ -106,6 +130,7 @@ ask_host(const VimgCall *call)
         vimg_debug("%s: the host's own daemon: %s", call->proc->name, error->message);
         break;
     case VIMG_UPSTREAM_ABSENT:
+        __atomic_store_n(&server->host_missed, TRUE, __ATOMIC_RELAXED);
         break;
     case VIMG_UPSTREAM_FAILED:
         note_failure(server, g_get_monotonic_time() - start >= LIST_TIMEOUT / 2, error->message);

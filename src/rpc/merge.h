@@ -89,8 +89,10 @@ extern const VimgMerge vimg_merge_secret_deregister;
 
 /* Hooks of the server. */
 gboolean vimg_merge_event(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload);
-void vimg_merge_host_opened(VimgClient *client);
 void vimg_merge_host_lost(VimgClient *client);
+
+/* What the client registered for is registered at the host too, soon, where it is not yet. */
+void vimg_merge_renew_events(VimgClient *client);
 
 /* Whether the client came by another URI than ours, for which secrets are the host's. */
 gboolean vimg_client_is_alias(VimgClient *client);

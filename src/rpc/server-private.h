@@ -41,6 +41,7 @@ struct _VimgServer {
 
     VimgScheduler *host_scheduler; /* main loop; NULL until somebody waits for the host's daemon */
     gint64 host_silent; /* atomic: monotonic time until which nobody waits for it; 0: it answers */
+    gboolean host_missed; /* atomic: somebody got no answer since it last gave one */
     gboolean host_failed; /* atomic: the log said that it does not answer */
 
     VimgMutex lock;

@@ -330,7 +330,9 @@ vimg_server_set_host(VimgServer *server, const VimgHostFuncs *host)
 gboolean
 vimg_upstream_is_configured(VimgClient *client)
 {
-    return client->server->host != NULL;
+    const VimgHostFuncs *host = client->server->host;
+
+    return host && (!host->is_present || host->is_present(host->data));
 }
 
 const VimgDaemonConfig *

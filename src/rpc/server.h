@@ -21,7 +21,7 @@ typedef struct {
      */
     gboolean (*host_message)(VimgClient *client, const VimgFrameHeader *header,
                              VimgBuffer *payload);
-    /* optional: the client's connection to it is open; main loop */
+    /* optional: the client's connection to it is open, or it answers again; main loop */
     void (*host_opened)(VimgClient *client);
     /* optional: the client's connection to it ended, with all that was registered there; main loop
      */

@@ -340,7 +340,9 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
     } else if (take_pending(upstream, header)) {
         to_client(upstream, header, payload);
     } else {
-        vimg_debug("the host's daemon answered serial %u, which nobody asked", header->serial);
+        /* late: it is worth asking again */
+        __atomic_store_n(&upstream->client->server->host_silent, 0, __ATOMIC_RELAXED);
+        vimg_debug("the host's daemon answered serial %u, which nobody waits for", header->serial);
         vimg_buffer_unref(payload);
     }
 }

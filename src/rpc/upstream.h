@@ -38,6 +38,8 @@ typedef struct {
      */
     VimgHostOpened (*open)(gpointer data, const VimgPeer *peer, gboolean read_only, int cancel,
                            int *fd, GError **error);
+    /* optional: whether there is any point in it; main loop, at once */
+    gboolean (*is_present)(gpointer data);
     gpointer data;
 } VimgHostFuncs;
 
@@ -54,7 +56,7 @@ typedef enum {
     VIMG_UPSTREAM_FAILED,   /* it did not answer, or not in time; @error says what to do */
 } VimgUpstreamResult;
 
-/* FALSE: no call will be answered but by ABSENT.  Any thread, at once. */
+/* FALSE: no call would be answered now but by ABSENT.  Any thread, at once. */
 gboolean vimg_upstream_is_configured(VimgClient *client);
 
 /*

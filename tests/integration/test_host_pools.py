@@ -726,8 +726,8 @@ class Absence(Case):
         libvirtd = self.pid()
         os.kill(libvirtd, signal.SIGSTOP)
         try:
-            self.assertEqual(self.names("--all"), [self.ours])
             self.assertEqual([p.name() for p in old.listAllStoragePools()], [self.ours])
+            self.assertEqual(self.names("--all"), [self.ours])
             self.assertEqual(self.log().count("does not answer"), 1, self.log())
             self.assertEqual(old.storagePoolLookupByName(self.ours).info()[0],
                              libvirt.VIR_STORAGE_POOL_RUNNING)
