@@ -8,11 +8,11 @@
  */
 #include "config.h"
 
-#include <sys/syscall.h>
 #include <unistd.h>
 #include <libvirt/virterror.h>
 
 #include "host/connect.h"
+#include "host/identity.h"
 #include "util/i18n.h"
 #include "util/thread.h"
 
@@ -57,26 +57,12 @@ open_connection(Attempt *attempt)
                said && said->message ? said->message : _("unknown error"));
 }
 
-/*
- * Those of the C library would change all threads.  Groups first, as only root may; what had more
- * rights before cannot be had back.
- */
-static gboolean
-become(const VimgCaller *caller, GError **error)
-{
-    if (syscall(SYS_setgroups, caller->n_groups, caller->groups) == 0 &&
-        syscall(SYS_setresgid, caller->gid, caller->gid, caller->gid) == 0 &&
-        syscall(SYS_setresuid, caller->uid, caller->uid, caller->uid) == 0)
-        return TRUE;
-    return vimg_throw_errno(error, _("cannot act as user %u"), (guint)caller->uid);
-}
-
 static void
 connect_as(gpointer data)
 {
     Attempt *attempt = data;
 
-    if (become(attempt->caller, &attempt->error))
+    if (vimg_identity_take(attempt->caller, &attempt->error))
         open_connection(attempt);
 }
 

@@ -15,9 +15,7 @@
 
 struct _VimgHostPrimary {
     VimgModel *model;
-    char *uri; /* NULL: by what is in .run_dir */
-    char *run_dir;
-    gboolean privileged;
+    const VimgHost *host;
     char *reader;
     char *journal_dir;
 
@@ -31,10 +29,8 @@ struct _VimgHostPrimary {
     VimgThread reaper;
 };
 
-/* ---- primary-uri.c ------------------------------------------------------------------------- */
+/* ---- primary.c ----------------------------------------------------------------------------- */
 
-/* Returns: (transfer full) of the host's daemon as it is now; NULL: there is none */
-char *vimg_host_primary_uri(const VimgHostPrimary *primary);
 /* As vimg_host_connect(). */
 VimgHostConnect *vimg_host_primary_connect(const VimgHostPrimary *primary, const VimgCaller *caller,
                                            GError **error);

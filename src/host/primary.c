@@ -14,6 +14,14 @@
     (VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA | VIR_STORAGE_VOL_CREATE_REFLINK |                   \
      VIR_STORAGE_VOL_CREATE_VALIDATE)
 
+VimgHostConnect *
+vimg_host_primary_connect(const VimgHostPrimary *primary, const VimgCaller *caller, GError **error)
+{
+    g_autofree char *uri = vimg_host_uri(primary->host);
+
+    return vimg_host_connect(uri, caller, error);
+}
+
 /* What an image becomes is as sparse as it is; who insists on more is told. */
 static gboolean
 check_flags(guint flags, GError **error)
@@ -103,9 +111,9 @@ tidy(const char *uuid, gpointer data)
 static gboolean
 is_present(gpointer data)
 {
-    g_autofree char *uri = vimg_host_primary_uri(data);
+    const VimgHostPrimary *primary = data;
 
-    return uri != NULL;
+    return vimg_host_is_present(primary->host);
 }
 
 static const VimgPrimary callbacks = {
@@ -123,9 +131,7 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
 
     vimg_host_init();
     primary->model = model;
-    primary->uri = g_strdup(config->uri);
-    primary->run_dir = g_strdup(config->run_dir);
-    primary->privileged = config->privileged;
+    primary->host = config->host;
     primary->reader = g_strdup(config->reader ? config->reader : "nobody");
     primary->journal_dir = g_build_filename(config->state_dir, JOURNAL, NULL);
     primary->live = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -152,7 +158,5 @@ vimg_host_primary_free(VimgHostPrimary *primary)
     vimg_cond_clear(&primary->changed);
     g_free(primary->journal_dir);
     g_free(primary->reader);
-    g_free(primary->run_dir);
-    g_free(primary->uri);
     g_free(primary);
 }

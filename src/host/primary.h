@@ -6,14 +6,13 @@
 #ifndef VIMG_HOST_PRIMARY_H
 #define VIMG_HOST_PRIMARY_H
 
+#include "host/host.h"
 #include "pool/model.h"
 
 typedef struct _VimgHostPrimary VimgHostPrimary;
 
 typedef struct {
-    const char *uri; /* of the host's daemon; NULL: whichever has its socket in @run_dir */
-    const char *run_dir;
-    gboolean privileged;   /* it serves the system, else one user */
+    const VimgHost *host;  /* lives longer */
     const char *state_dir; /* what is unfinished is noted below it */
     const char *reader;    /* user who opens images of strangers; NULL: nobody */
 } VimgHostPrimaryConfig;

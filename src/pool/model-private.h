@@ -157,6 +157,7 @@ struct _VimgPool {
     char *last_error; /* of the storage; NULL: none since the start */
     gint64 failed_at; /* when that was, seconds since 1970 */
     guint64 reconnects;
+    char *hides; /* uuid of the host's pool that is hidden behind it; NULL: none */
     VimgPoolTotals totals;
 
     /* under lock, of an active pool */
@@ -520,6 +521,7 @@ typedef struct {
     gint64 failed_at;
     gint64 retry_in; /* seconds; -1: never */
     guint64 reconnects;
+    char *hides;
     VimgPoolSizes sizes;
     guint64 reserved, logical;
     guint64 images[VIMG_IMAGE_ERROR + 1]; /* by state */

@@ -10,9 +10,8 @@
 #ifndef VIMG_POOL_MODEL_H
 #define VIMG_POOL_MODEL_H
 
-#include <sys/types.h>
-
 #include "util/error.h"
+#include "util/peer.h"
 #include "util/uuid.h"
 
 typedef struct _VimgModel VimgModel;
@@ -35,12 +34,7 @@ typedef struct {
 } VimgSecretId;
 
 /* Who asks, as the kernel says of the other end of a connection. */
-typedef struct {
-    uid_t uid;
-    gid_t gid;
-    gid_t *groups; /* supplementary ones */
-    gsize n_groups;
-} VimgCaller;
+typedef VimgPeer VimgCaller;
 
 void vimg_pool_id_clear(VimgPoolId *id);
 void vimg_vol_id_clear(VimgVolId *id);
@@ -160,6 +154,41 @@ char *vimg_model_pool_capabilities(VimgModel *model, GError **error);
 /* Returns: (transfer full) a <sources> document. */
 char *vimg_model_find_sources(VimgModel *model, const char *type, const char *spec, guint flags,
                               GError **error);
+
+/* ---- beside pools of the host's own daemon ---------------------------------------------- */
+
+/* (memory) Whether pools of @type are ours, also if its backend is not to be had. */
+gboolean vimg_model_knows_type(VimgModel *model, const char *type);
+/* (memory) Whether a pool of ours has the name or the uuid of @host, a pool of the host. */
+gboolean vimg_model_hides_host_pool(VimgModel *model, const VimgPoolId *host);
+
+/* Which pool a document, of any type, wishes for. */
+typedef struct {
+    gboolean ours; /* it is of a type of ours, or of none */
+    VimgPoolId id; /* .name may be NULL */
+    gboolean has_uuid;
+} VimgPoolWish;
+
+void vimg_pool_wish_clear(VimgPoolWish *wish);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgPoolWish, vimg_pool_wish_clear)
+/* (memory) @out: zeroed.  Fails on what no parser would take. */
+gboolean vimg_model_pool_wish(VimgModel *model, const char *xml, VimgPoolWish *out, GError **error);
+/*
+ * (memory) Whether names and uuids stay unique over both sides.  @host: of VimgPoolId, all pools of
+ * the host; NULL: not known.  VIMG_ERROR_FAILED in libvirt's words.
+ */
+gboolean vimg_model_check_wish(VimgModel *model, const VimgPoolWish *wish, const GPtrArray *host,
+                               GError **error);
+/*
+ * (memory) The log and the status say which pools of the host ours hide; the log once.  @host: of
+ * VimgPoolId; @all: the host has no others.
+ */
+void vimg_model_note_host_pools(VimgModel *model, const GPtrArray *host, gboolean all);
+/*
+ * Returns: (transfer full) the document @ours of vimg_model_pool_capabilities() with the types of
+ * @host, one of libvirt's; NULL with @error if that is none.
+ */
+char *vimg_capabilities_merge(const char *ours, const char *host, GError **error);
 
 /* ---- volumes ---------------------------------------------------------------------------- */
 
@@ -506,6 +535,8 @@ gboolean vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error);
  * take each alone, "compression_ratio": how many times as much it would take uncompressed,
  * "damaged_slices": pieces of content that are bad or missing, each null if it is not known;
  * "as_of": when the last four were counted, by a cleanup, a verification or the like;
+ * "hides": the uuid of a pool of the host's own daemon that cannot be seen for this one's name or
+ * uuid, null if there is none;
  * "jobs": array of "id", "pool", "volume" (null: the pool's), "kind", "phase", "done", "total" (0:
  * not known), "started", "cancelled".
  */

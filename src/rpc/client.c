@@ -17,27 +17,6 @@
 
 static guint64 last_number; /* by __atomic builtins */
 
-/* @fd may be none, in tests. */
-static void
-look_at_caller(VimgClient *client)
-{
-    VimgCaller *caller = &client->caller;
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
-
-    caller->uid = client->uid;
-    caller->gid = (gid_t)-1;
-    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-        return;
-    caller->gid = peer.gid;
-    size = 0;
-    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
-        return;
-    caller->groups = g_malloc0(size);
-    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERGROUPS, caller->groups, &size) == 0)
-        caller->n_groups = size / sizeof(gid_t);
-}
-
 VimgClient *
 vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
 {
@@ -50,7 +29,9 @@ vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
     client->read_only = read_only;
     client->free_data = server->hooks.free_data;
     client->fd = fd;
-    look_at_caller(client);
+    /* there is none in tests; who cannot be known has no groups */
+    if (fd < 0 || !vimg_peer_read(fd, &client->caller, NULL))
+        client->caller = (VimgCaller){.uid = uid, .gid = (gid_t)-1};
     client->streams = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
                                             (GDestroyNotify)vimg_stream_unref);
     client->stubs = g_hash_table_new(g_direct_hash, g_direct_equal);
@@ -79,7 +60,7 @@ vimg_client_unref(VimgClient *client)
     g_hash_table_unref(client->stubs);
     g_queue_clear(&client->stub_order);
     vimg_mutex_clear(&client->lock);
-    g_free(client->caller.groups);
+    vimg_peer_clear(&client->caller);
     g_free(client->uri);
     g_free(client);
 }
@@ -147,6 +128,20 @@ vimg_client_has_keepalive(VimgClient *client)
 {
     VIMG_LOCK_GUARD(&client->lock);
     return client->keepalive;
+}
+
+void
+vimg_client_set_hears_close(VimgClient *client, gboolean hears)
+{
+    VIMG_LOCK_GUARD(&client->lock);
+    client->hears_close = hears;
+}
+
+gboolean
+vimg_client_hears_close(VimgClient *client)
+{
+    VIMG_LOCK_GUARD(&client->lock);
+    return client->hears_close;
 }
 
 uid_t

@@ -18,6 +18,7 @@ set -eu
 root=$1
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
+mkdir /run/lock
 mkdir -p "$root/upper" "$root/work" "$root/lib"
 mount -t tmpfs tmpfs "$root/lib"
 mkdir "$root/lib/upper" "$root/lib/work"
@@ -95,9 +96,13 @@ class Stock:
     def uri_ro(self):
         return "storage+unix:///system?socket=" + str(self.root / "sock" / "libvirt-sock-ro")
 
-    def stop(self):
+    def kill(self):
+        """With its machines, and its sockets stay; start() may follow."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
         self.process = None
+
+    def stop(self):
+        self.kill()
         shutil.rmtree(self.root, ignore_errors=True)
