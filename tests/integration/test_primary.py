@@ -40,6 +40,20 @@ class Out(PrimaryCase):
         self.assertEqual(self.volumes(), ["clone.raw"])
         self.assertEqual(self.journal(), [])
 
+    def test_virsh(self):
+        """There and back by stock virsh, on one connection."""
+        image = self.image(self.raw, "raw")
+        xml = self.work / "new.xml"
+        for pool, name, source, inputpool in (("default", "out", image, self.name),
+                                              (self.name, "in", "out", "default"),
+                                              ("default", "own", "out", "default")):
+            xml.write_text(VOLUME % (name, "", SIZE, "raw"))
+            self.v("vol-create-from", pool, xml, source, "--inputpool", inputpool)
+        for name in ("out", "own"):
+            same_disk(self.raw, "raw", self.where / name, "raw")
+        self.v("vol-download", "--pool", self.name, "in", self.work / "got")
+        same(self.raw, self.work / "got")
+
     def test_formats(self):
         """Each becomes what is asked for, and larger than it was."""
         raw, qcow2 = self.image(self.raw, "raw"), self.image(
