@@ -19,8 +19,8 @@ void vimg_host_free(VimgHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHost, vimg_host_free)
 
 /*
- * Whether there may be such a daemon: FALSE if "auto" would find no socket now.  Looks at two names,
- * so it may be asked for each call.
+ * Whether there may be such a daemon: FALSE if "auto" would find no socket now.  Looks at two
+ * names, so it may be asked for each call.
  */
 gboolean vimg_host_is_present(const VimgHost *host);
 

@@ -209,7 +209,7 @@ vimg_upstream_stream(VimgClient *client, const VimgFrameHeader *header, VimgBuff
     if (!upstream)
         return;
     vimg_upstream_push(upstream,
-                       vimg_packet_new_payload(header, payload, 0, payload ? payload->size : 0));
+                       vimg_packet_new_payload(header, owned, 0, owned ? owned->size : 0));
     if (vimg_outbox_bytes(&upstream->outbox) >= BEHIND)
         upstream->full = TRUE;
 }
@@ -317,7 +317,7 @@ static void
 to_client(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     g_autoptr(VimgBuffer) owned = payload;
-    VimgPacket *packet = vimg_packet_new_payload(header, payload, 0, payload ? payload->size : 0);
+    VimgPacket *packet = vimg_packet_new_payload(header, owned, 0, owned ? owned->size : 0);
     int fds[VIMG_FRAME_FDS_MAX];
 
     if (header->type == VIMG_FRAME_REPLY_WITH_FDS)
@@ -332,6 +332,9 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
 {
     VimgUpstreamCall *call = NULL;
 
+    /* also late: it is worth asking again */
+    if (header->serial >= VIMG_UPSTREAM_SERIAL)
+        __atomic_store_n(&upstream->client->server->host_silent, 0, __ATOMIC_RELAXED);
     if (header->serial >= VIMG_UPSTREAM_SERIAL &&
         g_hash_table_steal_extended(upstream->calls, key_of(header->serial), NULL,
                                     (gpointer *)&call)) {
@@ -340,8 +343,6 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
     } else if (take_pending(upstream, header)) {
         to_client(upstream, header, payload);
     } else {
-        /* late: it is worth asking again */
-        __atomic_store_n(&upstream->client->server->host_silent, 0, __ATOMIC_RELAXED);
         vimg_debug("the host's daemon answered serial %u, which nobody waits for", header->serial);
         vimg_buffer_unref(payload);
     }
