@@ -232,6 +232,7 @@ suite_clients() {
 suite_stock() {
     build gcc
     integration test_stock
+    integration test_host
     integration test_nbd_boot
 }
 
