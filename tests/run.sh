@@ -233,6 +233,7 @@ suite_stock() {
     build gcc
     integration test_stock
     integration test_host_pools
+    integration test_host
     integration test_nbd_boot
 }
 
