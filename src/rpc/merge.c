@@ -164,27 +164,29 @@ run_both(VimgCall *call, GError **error)
 /* ---- search --------------------------------------------------------------------------------- */
 
 /*
- * The host's error is the last one and the one that is told, but for those that say nothing of what
- * was looked for.
+ * The host's error is the last one and the one that is told.  With one that does not run nothing is
+ * found that is not ours; of one that hangs nobody can say that.
  */
 static gboolean
 search_host(VimgCall *call, GError *missed, GError **error)
 {
     const VimgProc *proc = call->proc;
+    g_autoptr(GError) local = NULL;
+    VimgUpstreamResult result =
+        vimg_upstream_call(call->client, call->procedure, proc->args, call->args, proc->ret,
+                           call->ret, LOOKUP_TIMEOUT, &local);
 
-    switch (vimg_upstream_call(call->client, call->procedure, proc->args, call->args, proc->ret,
-                               call->ret, LOOKUP_TIMEOUT, error)) {
-    case VIMG_UPSTREAM_ANSWERED:
-        g_error_free(missed);
-        return proc->merge->check(call, call->ret, error);
-    case VIMG_UPSTREAM_ABSENT:
-        g_clear_error(error);
+    if (result == VIMG_UPSTREAM_ABSENT ||
+        (result == VIMG_UPSTREAM_FAILED &&
+         !g_error_matches(local, VIMG_ERROR, VIMG_ERROR_TIMEOUT))) {
         g_propagate_error(error, missed);
         return FALSE;
-    default:
-        g_error_free(missed);
-        return FALSE;
     }
+    g_error_free(missed);
+    if (result == VIMG_UPSTREAM_ANSWERED)
+        return proc->merge->check(call, call->ret, error);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 static gboolean

@@ -790,6 +790,8 @@ class Absence(Case):
         self.assertEqual(self.names("--all"), [self.ours])
         self.assertEqual([p.name() for p in conn.listAllStoragePools()], [self.ours])
         self.assertEqual(conn.numOfStoragePools(), 1)
+        self.refused(49, "no storage pool with matching name 'nix'",
+                     conn.storagePoolLookupByName, "nix")
         self.our_pool("while-alone")
         late = Heard(self)
         later = conn.storagePoolEventRegisterAny(
