@@ -17,8 +17,9 @@
 #include "util/i18n.h"
 #include "util/log.h"
 
-#define CALLS_MAX 1024              /* of one client, not answered; libvirt takes five of them */
-#define BEHIND (1024 * 1024)        /* bytes queued for one side at which the other must wait */
+#define CALLS_MAX 1024       /* of one client, not answered; libvirt takes five of them */
+#define BEHIND (1024 * 1024) /* bytes queued for one side at which the other must wait */
+#define SPIN 150 /* microseconds in which a small call is answered, and the next one comes */
 #define SOCKET_BUFFER (1024 * 1024) /* so that one write takes whole packets of a stream */
 
 typedef struct {
@@ -156,6 +157,7 @@ void
 vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call)
 {
     note_pending(upstream, &call->header);
+    vimg_upstream_spin(SPIN);
     vimg_upstream_push(upstream, vimg_server_call_take_packet(call));
     vimg_server_call_free(call);
 }
@@ -341,6 +343,7 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
         vimg_upstream_call_answered(call, header, payload);
         vimg_upstream_call_unref(call);
     } else if (take_pending(upstream, header)) {
+        vimg_upstream_spin(SPIN);
         to_client(upstream, header, payload);
     } else {
         vimg_debug("the host's daemon answered serial %u, which nobody waits for", header->serial);
