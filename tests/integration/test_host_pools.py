@@ -815,14 +815,14 @@ class Absence(Case):
 
 class Puppet(threading.Thread):
     """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
-    for silence; .asked what it was asked."""
+    for silence; .events what it says before that to 403."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(path))
         self.socket.listen(50)
-        self.asked = []
+        self.events = []
         self.answers = {66: u32(1) + u32(0), 1: b"", 281: u32(0) + u32(0), 287: u32(0) + u32(0)}
 
     def run(self):
@@ -838,8 +838,9 @@ class Puppet(threading.Thread):
                 return
             size, prog, vers, proc, _, serial, _ = struct.unpack(">IIIiIII", head)
             stream.read(size - 28)
-            self.asked.append(proc)
             answer = self.answers.get(proc)
+            for event in self.events if proc == 403 else ():
+                client.sendall(rpc.packet(370, event, rpc.MESSAGE))
             if answer is not None:
                 client.sendall(rpc.packet(proc, answer, rpc.REPLY, serial, prog=prog, vers=vers))
 
@@ -897,7 +898,15 @@ class Limits(Case):
             self.puppet.answers[281] = bad
             reader = raw.call("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
             self.assertEqual([p.name for p in reader.array(reader.pool)], ["o1"])
+        lifecycle = rpc.pool(rpc.PoolRef("h1", bytes(16))) + u32(0) + u32(0)
+        self.puppet.answers[368] = u32(7)
+        self.puppet.events = [b"", u32(7), u32(7) + u32(0xFFFFFFFF), u32(7) + lifecycle[:9],
+                              u32(8) + lifecycle, u32(7) + lifecycle]
+        number = raw.call("POOL_EVENT_REGISTER_ANY", u32(0) + u32(0)).u32()
+        self.assertNotEqual(number, 7)
         self.puppet.answers[403] = string("<storagepoolCapabilities><pool")
+        self.assertIn("imagestore", raw.call("GET_STORAGE_POOL_CAPABILITIES", u32(0)).string())
+        self.assertEqual([e.payload for e in raw.events], [u32(number) + lifecycle])
         self.assertIn("<pool type='imagestore'", self.v("pool-capabilities"))
 
 
