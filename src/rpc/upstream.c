@@ -10,6 +10,7 @@
 
 #include <sys/socket.h>
 #include <unistd.h>
+#include <libvirt/virterror.h>
 
 #include "rpc/connection.h"
 #include "rpc/server-private.h"
@@ -329,6 +330,24 @@ to_client(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pay
     vimg_connection_push(upstream->client, packet);
 }
 
+/* @payload: (transfer full), may be NULL. */
+static void
+pass_answer(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *payload)
+{
+    const VimgServerHooks *hooks = &upstream->client->server->hooks;
+    g_autoptr(GError) error = NULL;
+
+    if (header->status == VIMG_FRAME_OK && hooks->host_answer)
+        error = hooks->host_answer(upstream->client, header, payload);
+    if (!error) {
+        to_client(upstream, header, payload);
+        return;
+    }
+    vimg_buffer_unref(payload);
+    vimg_connection_push(upstream->client,
+                         vimg_packet_new(vimg_frame_new_error(header, error, VIR_FROM_RPC)));
+}
+
 static void
 take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *payload)
 {
@@ -344,7 +363,7 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
         vimg_upstream_call_unref(call);
     } else if (take_pending(upstream, header)) {
         vimg_upstream_spin(SPIN);
-        to_client(upstream, header, payload);
+        pass_answer(upstream, header, payload);
     } else {
         vimg_debug("the host's daemon answered serial %u, which nobody waits for", header->serial);
         vimg_buffer_unref(payload);
