@@ -211,7 +211,7 @@ vimg_upstream_stream(VimgClient *client, const VimgFrameHeader *header, VimgBuff
     if (!upstream)
         return;
     vimg_upstream_push(upstream,
-                       vimg_packet_new_payload(header, payload, 0, payload ? payload->size : 0));
+                       vimg_packet_new_payload(header, owned, 0, owned ? owned->size : 0));
     if (vimg_outbox_bytes(&upstream->outbox) >= BEHIND)
         upstream->full = TRUE;
 }
@@ -319,7 +319,7 @@ static void
 to_client(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     g_autoptr(VimgBuffer) owned = payload;
-    VimgPacket *packet = vimg_packet_new_payload(header, payload, 0, payload ? payload->size : 0);
+    VimgPacket *packet = vimg_packet_new_payload(header, owned, 0, owned ? owned->size : 0);
     int fds[VIMG_FRAME_FDS_MAX];
 
     if (header->type == VIMG_FRAME_REPLY_WITH_FDS)
