@@ -25,6 +25,7 @@
 #include "daemon/sockets.h"
 #include "host/host.h"
 #include "host/primary.h"
+#include "host/secret.h"
 #include "pool/import-rules.h"
 #include "pool/model.h"
 #include "rpc/dispatch.h"
@@ -187,6 +188,13 @@ take_import_rules(const VimgDaemonConfig *config, VimgImportRules *out)
     out->max_size = config->import_max_size;
 }
 
+static VimgBuffer *
+find_host_secret(gpointer data, int usage_type, const char *usage, const guint8 *uuid,
+                 GError **error)
+{
+    return vimg_host_secret(data, usage_type, usage, uuid, error);
+}
+
 static gboolean
 start_model(Daemon *daemon, GError **error)
 {
@@ -209,6 +217,8 @@ start_model(Daemon *daemon, GError **error)
         return FALSE;
     vimg_model_set_event_sink(daemon->model, relay_event, &daemon->relay);
     vimg_model_set_job_sink(daemon->model, relay_job, &daemon->relay);
+    if (daemon->host)
+        vimg_model_set_host_secrets(daemon->model, find_host_secret, daemon->host);
     return vimg_model_start(daemon->model, error);
 }
 
@@ -324,9 +334,9 @@ daemon_start(Daemon *daemon, const Options *options, GError **error)
     vimg_schema_set_dir(daemon->paths->schema_dir);
     raise_limits();
     return vimg_paths_make(daemon->paths, error) && lock_dirs(daemon, error) &&
-           start_model(daemon, error) && start_exports(daemon, error) && start_nbd(daemon, error) &&
-           start_host(daemon, error) && start_primary(daemon, error) &&
-           start_server(daemon, options->timeout, error);
+           start_host(daemon, error) && start_model(daemon, error) &&
+           start_exports(daemon, error) && start_nbd(daemon, error) &&
+           start_primary(daemon, error) && start_server(daemon, options->timeout, error);
 }
 
 /* ---- end ------------------------------------------------------------------------------------ */
@@ -342,9 +352,9 @@ daemon_clear(Daemon *daemon)
     vimg_export_server_free(daemon->exports);
     vimg_server_free(daemon->server);
     vimg_host_primary_free(daemon->primary);
-    vimg_host_free(daemon->host);
     vimg_nbd_servers_free(daemon->nbd);
     vimg_model_free(daemon->model);
+    vimg_host_free(daemon->host);
     for (guint i = G_N_ELEMENTS(daemon->instances); i-- > 0;)
         vimg_instance_free(daemon->instances[i]);
     vimg_daemon_config_free(daemon->config);

@@ -8,6 +8,7 @@
 #include <libvirt/libvirt.h>
 
 #include "pool/model-private.h"
+#include "pool/services.h"
 
 static void
 emit(VimgModel *model, VimgEventKind kind, int what, const VimgSecretId *id)
@@ -15,6 +16,12 @@ emit(VimgModel *model, VimgEventKind kind, int what, const VimgSecretId *id)
     VimgEvent event = {.kind = kind, .event = what, .secret = *id};
 
     vimg_model_emit(model, &event);
+}
+
+void
+vimg_model_set_host_secrets(VimgModel *model, VimgHostSecretFunc func, gpointer data)
+{
+    vimg_services_set_host_secrets(func, data);
 }
 
 GPtrArray *

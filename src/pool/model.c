@@ -327,6 +327,7 @@ vimg_model_free(VimgModel *model)
     close_pools(model);
     vimg_services_set_kept_func(NULL);
     vimg_services_set_status_func(NULL, NULL);
+    vimg_services_set_host_secrets(NULL, NULL);
     vimg_services_set_secrets(NULL);
     vimg_backends_free(model->backends);
     vimg_secrets_free(model->secrets);

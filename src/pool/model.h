@@ -649,4 +649,14 @@ VimgBuffer *vimg_model_secret_get_value(VimgModel *model, const guint8 *uuid, GE
 void vimg_secret_value_free(VimgBuffer *value);
 gboolean vimg_model_secret_undefine(VimgModel *model, const guint8 *uuid, GError **error);
 
+/*
+ * Finds a secret that is not ours at the host's own daemon.  Called in any thread, no lock held;
+ * may wait.  @usage NULL: by @uuid.  Returns: (transfer full) to be wiped; NULL with
+ * VIMG_ERROR_NO_SECRET if it has none either.
+ */
+typedef VimgBuffer *(*VimgHostSecretFunc)(gpointer data, int usage_type, const char *usage,
+                                          const guint8 *uuid, GError **error);
+/* Before the model starts; for pools, whose secrets are looked for here first. */
+void vimg_model_set_host_secrets(VimgModel *model, VimgHostSecretFunc func, gpointer data);
+
 #endif

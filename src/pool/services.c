@@ -19,6 +19,8 @@ typedef struct {
     VimgCond left;  /* n_inside became 0 */
     guint n_inside; /* calls that use the fields below; under lock */
     VimgSecrets *secrets;
+    VimgHostSecretFunc host_secret;
+    gpointer host_data;
     VimgStatusFunc status;
     gpointer status_data;
     VimgKeptFunc kept;
@@ -51,6 +53,16 @@ vimg_services_set_secrets(VimgSecrets *secrets)
     while (registered.n_inside > 0)
         vimg_cond_wait(&registered.left, &registered.lock);
     registered.secrets = secrets;
+}
+
+void
+vimg_services_set_host_secrets(VimgHostSecretFunc func, gpointer data)
+{
+    VIMG_LOCK_GUARD(&registered.lock);
+    while (registered.n_inside > 0)
+        vimg_cond_wait(&registered.left, &registered.lock);
+    registered.host_secret = func;
+    registered.host_data = data;
 }
 
 void
@@ -138,20 +150,43 @@ usage_type_of(const char *auth_type)
     return VIR_SECRET_USAGE_TYPE_ISCSI;
 }
 
+/* Ours has none: @error says so, and stays if the host has none either. */
 static VimgBuffer *
-find_secret(VimgSecrets *secrets, const char *auth_type, const char *usage, const char *uuid_text,
-            GError **error)
+ask_host(const Registered *inside, int usage_type, const char *usage, const guint8 *uuid,
+         GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    VimgBuffer *value = inside->host_secret(inside->host_data, usage_type, usage, uuid, &local);
+
+    if (!value && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SECRET))
+        return NULL;
+    g_clear_error(error);
+    if (!value)
+        g_propagate_error(error, g_steal_pointer(&local));
+    return value;
+}
+
+static VimgBuffer *
+find_secret(const Registered *inside, const char *auth_type, const char *usage,
+            const char *uuid_text, GError **error)
 {
     g_auto(VimgSecretId) id = {0};
+    GError *missed = NULL;
+    VimgBuffer *value = NULL;
 
-    if (usage) {
-        if (!vimg_secrets_by_usage(secrets, usage_type_of(auth_type), usage, &id, error))
-            return NULL;
-    } else if (!uuid_text || !vimg_uuid_parse(uuid_text, id.uuid)) {
+    if (!usage && (!uuid_text || !vimg_uuid_parse(uuid_text, id.uuid))) {
         vimg_throw(error, VIMG_ERROR_XML, "%s", _("missing auth secret uuid or usage attribute"));
         return NULL;
     }
-    return vimg_secrets_get_value(secrets, id.uuid, TRUE, error);
+    if (usage
+            ? vimg_secrets_by_usage(inside->secrets, usage_type_of(auth_type), usage, &id, &missed)
+            : vimg_secrets_by_uuid(inside->secrets, id.uuid, &id, &missed))
+        return vimg_secrets_get_value(inside->secrets, id.uuid, TRUE, error);
+    if (inside->host_secret)
+        value = ask_host(inside, usage_type_of(auth_type), usage, id.uuid, &missed);
+    if (!value)
+        g_propagate_error(error, missed);
+    return value;
 }
 
 static VimgBuffer *
@@ -163,7 +198,7 @@ service_secret_get(const char *auth_type, const char *usage, const char *uuid, G
         vimg_throw(error, VIMG_ERROR_INTERNAL, "no secrets while the daemon starts or ends");
         return NULL;
     }
-    return find_secret(inside->secrets, auth_type, usage, uuid, error);
+    return find_secret(inside, auth_type, usage, uuid, error);
 }
 
 /* ---- timers ----------------------------------------------------------------------------- */

@@ -27,6 +27,9 @@ void vimg_services_set_state_dir(const char *dir);
 typedef void (*VimgStatusFunc)(VimgPluginHost *host, const GError *error, gpointer data);
 void vimg_services_set_status_func(VimgStatusFunc func, gpointer data);
 
+/* The same for secrets that are not ours: see vimg_model_set_host_secrets(). */
+void vimg_services_set_host_secrets(VimgHostSecretFunc func, gpointer data);
+
 /* The same for whether a deleted image is still to be read. */
 typedef gboolean (*VimgKeptFunc)(VimgPluginHost *host, const char *uuid);
 void vimg_services_set_kept_func(VimgKeptFunc func);

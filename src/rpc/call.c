@@ -139,7 +139,7 @@ is_hosts(const VimgServerCall *call)
 static gboolean
 keeps_payload(const VimgServerCall *call)
 {
-    return call->hosts || call->base.side == VIMG_SIDE_BOTH;
+    return call->hosts || call->base.side == VIMG_SIDE_BOTH || call->base.side == VIMG_SIDE_SEARCH;
 }
 
 gboolean
@@ -197,7 +197,7 @@ vimg_server_call_fail(VimgServerCall *call, const GError *cause)
 gboolean
 vimg_server_call_waits(const VimgServerCall *call)
 {
-    return call->base.side == VIMG_SIDE_BOTH || call->base.side == VIMG_SIDE_SEARCH;
+    return call->base.side == VIMG_SIDE_BOTH;
 }
 
 /* Returns: (transfer full) the reply, or NULL with @error, or without if it is to be passed on. */
@@ -236,6 +236,7 @@ vimg_server_call_run(VimgServerCall *call)
 
     call->reply = run_handler(call, &error);
     if (!call->reply && error) {
+        call->base.pass = vimg_merge_is_missed(&call->base, error);
         vimg_server_call_fail(call, error);
         vimg_transfer_free(g_steal_pointer(&call->base.transfer));
     }

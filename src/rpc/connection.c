@@ -131,6 +131,29 @@ call_done(gpointer data)
     vimg_connection_call_done(data);
 }
 
+static void run_call(VimgClient *client, VimgServerCall *call);
+
+/*
+ * It was run, and perhaps found to be the host's: then the answer that it has, of a lookup, is for
+ * the case that there is no host after all.  @call: (transfer full)
+ */
+static void
+answer_or_pass(VimgClient *client, VimgServerCall *call)
+{
+    if (!call->base.pass) {
+        answer(client, call);
+        return;
+    }
+    call->base.pass = FALSE;
+    call->base.side = VIMG_SIDE_OURS;
+    if (vimg_upstream_forward(client, call))
+        return;
+    if (call->failed || vimg_connection_is_closed(client) || client->closing)
+        answer(client, call);
+    else
+        run_call(client, call);
+}
+
 /* Here.  @call: (transfer full), prepared */
 static void
 run_call(VimgClient *client, VimgServerCall *call)
@@ -143,9 +166,9 @@ run_call(VimgClient *client, VimgServerCall *call)
         answer(client, call);
         return;
     }
-    if (call->base.proc->flags & VIMG_PROC_INLINE) {
+    if ((call->base.proc->flags & VIMG_PROC_INLINE) || call->base.side == VIMG_SIDE_SEARCH) {
         vimg_server_call_run(call);
-        answer(client, call);
+        answer_or_pass(client, call);
         return;
     }
     if (call->base.proc->flags & VIMG_PROC_STREAM)
@@ -154,26 +177,6 @@ run_call(VimgClient *client, VimgServerCall *call)
     vimg_server_call_submit(
         call, vimg_server_call_waits(call) ? vimg_server_host_scheduler(server) : server->scheduler,
         server->inbox, call_done);
-}
-
-/* A worker is done with it, or found that it is the host's.  @call: (transfer full) */
-static void
-answer_or_pass(VimgClient *client, VimgServerCall *call)
-{
-    gboolean pass = call->base.pass && !call->failed;
-
-    if (!pass) {
-        answer(client, call);
-        return;
-    }
-    call->base.pass = FALSE;
-    call->base.side = VIMG_SIDE_OURS; /* if there is no host after all */
-    if (vimg_upstream_forward(client, call))
-        return;
-    if (call->failed || vimg_connection_is_closed(client) || client->closing)
-        answer(client, call);
-    else
-        run_call(client, call);
 }
 
 /* @call: (transfer full) */
@@ -198,7 +201,8 @@ vimg_connection_resume(VimgClient *client, VimgServerCall *call, const GError *e
 {
     client->n_calls++;
     client->call_bytes += call->bytes;
-    if (error)
+    /* with a host that does not run nothing is found; of one that hangs nobody can say that */
+    if (error && (!call->failed || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_TIMEOUT)))
         vimg_server_call_fail(call, error);
     if (call->failed || vimg_connection_is_closed(client) || client->closing)
         answer(client, call);

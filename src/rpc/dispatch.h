@@ -39,7 +39,7 @@ typedef enum {
     VIMG_SIDE_OURS,
     VIMG_SIDE_HOST,   /* goes there as it came, and so does the answer */
     VIMG_SIDE_BOTH,   /* the host is asked, and the handler runs */
-    VIMG_SIDE_SEARCH, /* the handler runs; what it does not find is looked for at the host */
+    VIMG_SIDE_SEARCH, /* the main loop runs the handler; what that does not find goes to the host */
 } VimgSide;
 
 /*
@@ -83,7 +83,7 @@ struct _VimgCall {
     gboolean upload;
     gboolean sparse;
     VimgSide side;
-    gboolean pass; /* set by the worker: the host's own daemon is to answer it after all */
+    gboolean pass; /* set when it was run: the host's own daemon is to answer it after all */
 };
 
 /* The row of a procedure; NULL if there is none. */

@@ -79,6 +79,7 @@ const VimgServerHooks vimg_remote_hooks = {
     .disconnected = subscriber_drop,
     .free_data = subscriber_free,
     .host_message = vimg_merge_event,
+    .host_answer = vimg_merge_answer,
     .host_opened = vimg_merge_renew_events,
     .host_lost = vimg_merge_host_lost,
 };

@@ -19,8 +19,6 @@
 
 /* Microseconds a list waits for the host: well below the 30 s after which clients give up on us. */
 #define LIST_TIMEOUT (5 * G_USEC_PER_SEC)
-/* A lookup has no answer without the host's; this is as long as clients wait. */
-#define LOOKUP_TIMEOUT (30 * G_USEC_PER_SEC)
 /* How long a host that did not answer is left alone. */
 #define SILENCE (10 * G_USEC_PER_SEC)
 
@@ -141,8 +139,8 @@ ask_host(const VimgCall *call)
     return NULL;
 }
 
-static gboolean
-run_both(VimgCall *call, GError **error)
+gboolean
+vimg_merge_run(VimgCall *call, GError **error)
 {
     const VimgMerge *merge = call->proc->merge;
     gpointer host = ask_host(call);
@@ -163,45 +161,41 @@ run_both(VimgCall *call, GError **error)
 
 /* ---- search --------------------------------------------------------------------------------- */
 
-/*
- * The host's error is the last one and the one that is told, but for those that say nothing of what
- * was looked for.
- */
-static gboolean
-search_host(VimgCall *call, GError *missed, GError **error)
+/* Returns: NULL if it has none. */
+static const VimgProc *
+find_row(const VimgServer *server, const VimgFrameHeader *header)
 {
-    const VimgProc *proc = call->proc;
+    const VimgProgram *const *program = server->programs;
 
-    switch (vimg_upstream_call(call->client, call->procedure, proc->args, call->args, proc->ret,
-                               call->ret, LOOKUP_TIMEOUT, error)) {
-    case VIMG_UPSTREAM_ANSWERED:
-        g_error_free(missed);
-        return proc->merge->check(call, call->ret, error);
-    case VIMG_UPSTREAM_ABSENT:
-        g_clear_error(error);
-        g_propagate_error(error, missed);
-        return FALSE;
-    default:
-        g_error_free(missed);
-        return FALSE;
-    }
+    while (*program && (*program)->id != header->program)
+        program++;
+    return *program && header->procedure >= 0 && (gsize)header->procedure < (*program)->n_procs
+               ? &(*program)->procs[header->procedure]
+               : NULL;
 }
 
-static gboolean
-run_search(VimgCall *call, GError **error)
+GError *
+vimg_merge_answer(VimgClient *client, const VimgFrameHeader *header, const VimgBuffer *payload)
 {
-    GError *local = NULL;
+    const VimgProc *proc = find_row(vimg_client_server(client), header);
+    VimgCall call = {.model = vimg_client_server(client)->model, .client = client, .proc = proc};
+    GError *error = NULL;
+    gpointer found;
 
-    if (call->proc->handler(call, &local))
-        return TRUE;
-    if (g_error_matches(local, VIMG_ERROR, call->proc->merge->miss))
-        return search_host(call, local, error);
-    g_propagate_error(error, local);
-    return FALSE;
+    if (!proc || !proc->merge || !proc->merge->check)
+        return NULL;
+    found = g_malloc0(proc->ret_size);
+    if (vimg_xdr_decode(proc->ret, found, payload ? payload->data : NULL,
+                        payload ? payload->size : 0, &error))
+        proc->merge->check(&call, found, &error);
+    xdr_free(proc->ret, found);
+    g_free(found);
+    return error;
 }
 
 gboolean
-vimg_merge_run(VimgCall *call, GError **error)
+vimg_merge_is_missed(const VimgCall *call, const GError *error)
 {
-    return call->side == VIMG_SIDE_SEARCH ? run_search(call, error) : run_both(call, error);
+    return call->side == VIMG_SIDE_SEARCH &&
+           g_error_matches(error, VIMG_ERROR, call->proc->merge->miss);
 }

@@ -3,7 +3,7 @@
  *
  * A row of a table says by its .merge how a call is shared; without a daemon of the host there is
  * nothing to share and the handler answers alone.  Which side a call is for is decided by the main
- * loop from memory.  Calls that wait for the host have workers of their own.
+ * loop from memory.  Calls that ask the host something else have workers of their own.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -40,7 +40,7 @@ struct _VimgMerge {
     gboolean (*before)(VimgCall *call, gpointer host, GError **error);
     gboolean (*after)(VimgCall *call, gpointer host, GError **error);
 
-    /* SEARCH: what the handler fails with if it is not here */
+    /* SEARCH, all in the main loop: what the handler fails with if it is not here */
     VimgErrorCode miss;
     /* FALSE: what the host found, @host, is hidden behind something of ours */
     gboolean (*check)(const VimgCall *call, gconstpointer host, GError **error);
@@ -49,10 +49,12 @@ struct _VimgMerge {
 /* Main loop.  OURS if there is nothing to share. */
 VimgSide vimg_merge_side(const VimgCall *call);
 /*
- * In a worker that may wait for the host: runs the handler of @call, of side BOTH or SEARCH, with
- * what the host says.  TRUE with call->pass: the host is to answer, call->ret is not filled.
+ * In a worker that may wait for the host: runs the handler of @call, of side BOTH, with what the
+ * host says.  TRUE with call->pass: the host is to answer, call->ret is not filled.
  */
 gboolean vimg_merge_run(VimgCall *call, GError **error);
+/* The handler of @call, of side SEARCH, failed with @error because it is not here. */
+gboolean vimg_merge_is_missed(const VimgCall *call, const GError *error);
 
 /* merge-side.c: one object, which one side has */
 extern const VimgMerge vimg_merge_pool;    /* args: a pool first */
@@ -88,6 +90,8 @@ extern const VimgMerge vimg_merge_secret_register;
 extern const VimgMerge vimg_merge_secret_deregister;
 
 /* Hooks of the server. */
+GError *vimg_merge_answer(VimgClient *client, const VimgFrameHeader *header,
+                          const VimgBuffer *payload);
 gboolean vimg_merge_event(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload);
 void vimg_merge_host_lost(VimgClient *client);
 

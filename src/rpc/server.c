@@ -12,6 +12,7 @@
 #include "rpc/connection.h"
 #include "rpc/listener.h"
 #include "rpc/server-private.h"
+#include "rpc/upstream-private.h"
 #include "util/file.h"
 #include "util/i18n.h"
 #include "util/log.h"
@@ -325,6 +326,7 @@ void
 vimg_server_set_host(VimgServer *server, const VimgHostFuncs *host)
 {
     server->host = host;
+    vimg_upstream_spin_in(server->context);
 }
 
 gboolean

@@ -21,6 +21,12 @@ typedef struct {
      */
     gboolean (*host_message)(VimgClient *client, const VimgFrameHeader *header,
                              VimgBuffer *payload);
+    /*
+     * optional: its answer to a call of the client, before the client has it; @payload may be NULL.
+     * Returns: (transfer full) what the client is told instead, or NULL.  Main loop
+     */
+    GError *(*host_answer)(VimgClient *client, const VimgFrameHeader *header,
+                           const VimgBuffer *payload);
     /* optional: the client's connection to it is open, or it answers again; main loop */
     void (*host_opened)(VimgClient *client);
     /* optional: the client's connection to it ended, with all that was registered there; main loop

@@ -97,13 +97,13 @@ vimg_upstream_lost(VimgUpstream *upstream, const GError *error)
 
     if (!client)
         return;
-    vimg_upstream_detach(upstream);
-    end_calls(upstream, error);
-    end_waiting(upstream, client, error);
+    vimg_upstream_detach(kept);
+    end_calls(kept, error);
+    end_waiting(kept, client, error);
     if (vimg_connection_is_closed(client))
         return;
     if (was_open) {
-        end_pending(upstream, client, error);
+        end_pending(kept, client, error);
         vimg_info("connection %" G_GUINT64_FORMAT ": %s", vimg_client_number(client),
                   error->message);
         if (vimg_client_hears_close(client))

@@ -84,6 +84,11 @@ void vimg_upstream_tick(VimgClient *client, gint64 now);
 /* The client has gone. */
 void vimg_upstream_close(VimgClient *client);
 
+/* upstream-spin.c: the main loop of @context can do this: */
+void vimg_upstream_spin_in(GMainContext *context);
+/* For so many microseconds from now it does not sleep. */
+void vimg_upstream_spin(guint microseconds);
+
 /* ---- between its files ------------------------------------------------------------------------
  */
 

@@ -10,6 +10,7 @@
 
 #include <sys/socket.h>
 #include <unistd.h>
+#include <libvirt/virterror.h>
 
 #include "rpc/connection.h"
 #include "rpc/server-private.h"
@@ -17,8 +18,9 @@
 #include "util/i18n.h"
 #include "util/log.h"
 
-#define CALLS_MAX 1024              /* of one client, not answered; libvirt takes five of them */
-#define BEHIND (1024 * 1024)        /* bytes queued for one side at which the other must wait */
+#define CALLS_MAX 1024       /* of one client, not answered; libvirt takes five of them */
+#define BEHIND (1024 * 1024) /* bytes queued for one side at which the other must wait */
+#define SPIN 150 /* microseconds in which a small call is answered, and the next one comes */
 #define SOCKET_BUFFER (1024 * 1024) /* so that one write takes whole packets of a stream */
 
 typedef struct {
@@ -156,6 +158,7 @@ void
 vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call)
 {
     note_pending(upstream, &call->header);
+    vimg_upstream_spin(SPIN);
     vimg_upstream_push(upstream, vimg_server_call_take_packet(call));
     vimg_server_call_free(call);
 }
@@ -209,7 +212,7 @@ vimg_upstream_stream(VimgClient *client, const VimgFrameHeader *header, VimgBuff
     if (!upstream)
         return;
     vimg_upstream_push(upstream,
-                       vimg_packet_new_payload(header, payload, 0, payload ? payload->size : 0));
+                       vimg_packet_new_payload(header, owned, 0, owned ? owned->size : 0));
     if (vimg_outbox_bytes(&upstream->outbox) >= BEHIND)
         upstream->full = TRUE;
 }
@@ -317,7 +320,7 @@ static void
 to_client(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     g_autoptr(VimgBuffer) owned = payload;
-    VimgPacket *packet = vimg_packet_new_payload(header, payload, 0, payload ? payload->size : 0);
+    VimgPacket *packet = vimg_packet_new_payload(header, owned, 0, owned ? owned->size : 0);
     int fds[VIMG_FRAME_FDS_MAX];
 
     if (header->type == VIMG_FRAME_REPLY_WITH_FDS)
@@ -327,21 +330,41 @@ to_client(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pay
     vimg_connection_push(upstream->client, packet);
 }
 
+/* @payload: (transfer full), may be NULL. */
+static void
+pass_answer(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *payload)
+{
+    const VimgServerHooks *hooks = &upstream->client->server->hooks;
+    g_autoptr(GError) error = NULL;
+
+    if (header->status == VIMG_FRAME_OK && hooks->host_answer)
+        error = hooks->host_answer(upstream->client, header, payload);
+    if (!error) {
+        to_client(upstream, header, payload);
+        return;
+    }
+    vimg_buffer_unref(payload);
+    vimg_connection_push(upstream->client,
+                         vimg_packet_new(vimg_frame_new_error(header, error, VIR_FROM_RPC)));
+}
+
 static void
 take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     VimgUpstreamCall *call = NULL;
 
+    /* also late: it is worth asking again */
+    if (header->serial >= VIMG_UPSTREAM_SERIAL)
+        __atomic_store_n(&upstream->client->server->host_silent, 0, __ATOMIC_RELAXED);
     if (header->serial >= VIMG_UPSTREAM_SERIAL &&
         g_hash_table_steal_extended(upstream->calls, key_of(header->serial), NULL,
                                     (gpointer *)&call)) {
         vimg_upstream_call_answered(call, header, payload);
         vimg_upstream_call_unref(call);
     } else if (take_pending(upstream, header)) {
-        to_client(upstream, header, payload);
+        vimg_upstream_spin(SPIN);
+        pass_answer(upstream, header, payload);
     } else {
-        /* late: it is worth asking again */
-        __atomic_store_n(&upstream->client->server->host_silent, 0, __ATOMIC_RELAXED);
         vimg_debug("the host's daemon answered serial %u, which nobody waits for", header->serial);
         vimg_buffer_unref(payload);
     }

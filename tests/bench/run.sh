@@ -16,7 +16,7 @@ build=${VIMG_TEST_BUILDS:-$top/build-ci}/bench
 . "$top/tests/lib/packages.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-all=(upload bytes download clone ctl memory list start huge collect sftp ceph oss export nbd)
+all=(upload bytes download clone ctl memory list start huge collect sftp ceph oss export nbd host)
 chosen=("$@")
 ((${#chosen[@]} > 0)) || chosen=("${all[@]}")
 for part in "${chosen[@]}"; do
@@ -33,7 +33,7 @@ fi
 scratch=$(mktemp -d "${VIMG_BENCH_DIR:-/var/tmp}/vimg-bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 read -r -d '' -a wanted <<<"$build_packages libvirt-clients libvirt-daemon python3-libvirt qemu-utils
-    curl nginx-light e2fsprogs util-linux findutils mount borgbackup restic casync
+    curl nginx-light libvirt-daemon-driver-qemu qemu-system-x86 e2fsprogs util-linux findutils mount borgbackup restic casync
     openssh-server openssh-client libnss-wrapper openssl rsync $ceph_packages $nbd_packages" || true
 need "${wanted[@]}" >&2
 

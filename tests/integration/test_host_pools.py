@@ -28,6 +28,7 @@ import runner
 from daemon import Daemon
 from images import MIB, noise, write_raw
 from rawrpc import Reader, RemoteError, string, u32
+from sshd import Sshd
 from stock import Stock
 
 PATIENCE = 30
@@ -705,6 +706,38 @@ class Secrets(Case):
         self.assertEqual(sorted(p.name() for p in alias.listAllStoragePools()),
                          sorted((self.ours, self.theirs)))
 
+    def test_a_pool_with_a_secret_of_the_host(self):
+        """The backend asks with the daemon's rights, and what is private stays with the host."""
+        sshd = Sshd()
+        self.addCleanup(sshd.remove)
+        sshd.start()
+        with open(self.daemon.state_dir / "known_hosts", "a", encoding="utf-8") as known:
+            known.write(sshd.known_hosts())
+        by = "<target>%s</target>"
+        its = {kind: self.direct.secretDefineXML(secret_xml(
+            kind, "<usage type='iscsi'>" + by + "</usage>", private="yes" if kind == "private"
+            else "no")) for kind in ("open", "private", "empty")}
+        for kind in ("open", "private"):
+            its[kind].setValue(sshd.password.encode())
+        for kind, code, text in (
+                ("private", 65, "of the host is private, so its value cannot be read: define it "
+                                "through image:///system"),
+                ("empty", 66, "does not have a value"),
+                ("none", 66, "no secret with matching usage 'none'"),
+                ("open", 0, None)):
+            where = self.conn.storagePoolDefineXML(
+                "<pool type='imagestore'><name>%s</name><source><host name='%s' port='%d'/>"
+                "<dir path='%s'/><auth type='ssh' username='%s'><secret usage='%s'/></auth>"
+                "</source></pool>" % (self.ours, sshd.address, sshd.port, self.path("store"),
+                                      sshd.user, kind))
+            if text:
+                self.refused(code, text, where.create)
+                where.undefine()
+            else:
+                where.create()
+                self.assertEqual(where.info()[0], libvirt.VIR_STORAGE_POOL_RUNNING)
+        self.assertNotIn(sshd.password, self.log())
+
     def daemon_secrets(self):
         return sorted(p.stem for p in (self.daemon.config_dir / "secrets").glob("*.xml"))
 
@@ -757,14 +790,22 @@ class Absence(Case):
         self.assertEqual(self.names("--all"), [self.ours])
         self.assertEqual([p.name() for p in conn.listAllStoragePools()], [self.ours])
         self.assertEqual(conn.numOfStoragePools(), 1)
+        self.refused(49, "no storage pool with matching name 'nix'",
+                     conn.storagePoolLookupByName, "nix")
         self.our_pool("while-alone")
+        late = Heard(self)
+        later = conn.storagePoolEventRegisterAny(
+            None, libvirt.VIR_STORAGE_POOL_EVENT_ID_REFRESH, lambda c, pool, o: late(pool.name()),
+            None)
         self.stock.start()
         self.until(lambda: conn.numOfStoragePools() == 2)
         self.host_pool("anew")
         self.until(lambda: ("anew", libvirt.VIR_STORAGE_POOL_EVENT_STARTED) in heard.got or
                    self.restart("anew"))
         self.assertEqual(self.names("--all"), sorted((self.ours, "while-alone", "anew")))
-        conn.storagePoolEventDeregisterAny(number)
+        self.until(lambda: ("anew",) in late.got or self.v("pool-refresh", "anew") is None)
+        for one in (number, later):
+            conn.storagePoolEventDeregisterAny(one)
 
     def restart(self, name):
         self.host("pool-destroy", name)
@@ -774,14 +815,14 @@ class Absence(Case):
 
 class Puppet(threading.Thread):
     """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
-    for silence; .asked what it was asked."""
+    for silence; .events what it says before that to 403."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(path))
         self.socket.listen(50)
-        self.asked = []
+        self.events = []
         self.answers = {66: u32(1) + u32(0), 1: b"", 281: u32(0) + u32(0), 287: u32(0) + u32(0)}
 
     def run(self):
@@ -797,8 +838,9 @@ class Puppet(threading.Thread):
                 return
             size, prog, vers, proc, _, serial, _ = struct.unpack(">IIIiIII", head)
             stream.read(size - 28)
-            self.asked.append(proc)
             answer = self.answers.get(proc)
+            for event in self.events if proc == 403 else ():
+                client.sendall(rpc.packet(370, event, rpc.MESSAGE))
             if answer is not None:
                 client.sendall(rpc.packet(proc, answer, rpc.REPLY, serial, prog=prog, vers=vers))
 
@@ -856,7 +898,15 @@ class Limits(Case):
             self.puppet.answers[281] = bad
             reader = raw.call("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
             self.assertEqual([p.name for p in reader.array(reader.pool)], ["o1"])
+        lifecycle = rpc.pool(rpc.PoolRef("h1", bytes(16))) + u32(0) + u32(0)
+        self.puppet.answers[368] = u32(7)
+        self.puppet.events = [b"", u32(7), u32(7) + u32(0xFFFFFFFF), u32(7) + lifecycle[:9],
+                              u32(8) + lifecycle, u32(7) + lifecycle]
+        number = raw.call("POOL_EVENT_REGISTER_ANY", u32(0) + u32(0)).u32()
+        self.assertNotEqual(number, 7)
         self.puppet.answers[403] = string("<storagepoolCapabilities><pool")
+        self.assertIn("imagestore", raw.call("GET_STORAGE_POOL_CAPABILITIES", u32(0)).string())
+        self.assertEqual([e.payload for e in raw.events], [u32(number) + lifecycle])
         self.assertIn("<pool type='imagestore'", self.v("pool-capabilities"))
 
 
