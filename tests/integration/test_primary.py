@@ -306,6 +306,35 @@ class In(PrimaryCase):
         self.assertEqual(self.v("vol-list", self.name).strip(), "")
 
 
+class Blocks(PrimaryCase):
+    """Volumes that are block devices: partitions, as every kernel has them."""
+
+    def test_partitions(self):
+        self.pool()
+        disk = self.work / "disk"
+        disk.write_bytes(noise(32 * MIB))  # what lies there must not shine through holes
+        loop = run("losetup", "--find", "--partscan", "--show", disk).strip()
+        self.addCleanup(run, "losetup", "--detach", loop)
+        self.host("pool-define-as", "default", "disk", "--source-dev", loop, "--source-format",
+                  "gpt", "--target", "/dev")
+        self.primaries.append("default")
+        self.host("pool-build", "default", "--overwrite")
+        self.host("pool-start", "default")
+        raw, name = write_raw(self.work / "disk.raw", SIZE), Path(loop).name + "p1"
+        image = self.image(to_qcow2(raw, self.work / "disk.qcow2"), "qcow2")
+        made = self.clone("default", name, "raw", image, self.name)
+        self.assertEqual((made.name, made.key), (name, "/dev/" + name))
+        with open("/dev/" + name, "rb") as device:
+            self.assertEqual(device.read(SIZE), raw.read_bytes())
+        self.clone(self.name, "back", "raw", name, "default")
+        self.v("vol-download", "--pool", self.name, "back", self.work / "got")
+        same("/dev/" + name, self.work / "got")
+        self.refused(67, "are raw, not 'qcow2'", "default", name, "qcow2", image, self.name)
+        self.refused(84, "has no files", "default", name, "qcow2", image, self.name,
+                     more="<backingStore><path>imagestore://%s/%s</path></backingStore>"
+                          % (self.name, image))
+
+
 class Failures(PrimaryCase):
     """Either side dies in mid-copy: nothing stays that looks whole."""
 
