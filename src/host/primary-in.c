@@ -183,6 +183,10 @@ vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPo
 
     if (!vol || !vimg_host_volume_look(vol, &format, &capacity, &allocation, error))
         return FALSE;
+    if (from.kind != VIMG_HOST_FILES) {
+        g_free(format);
+        format = g_strdup("raw"); /* what else they are said to be is where they lie */
+    }
     if (from.kind == VIMG_HOST_OTHERS &&
         !vimg_host_pool_open_foreign(primary, connect, &from, error))
         return FALSE;

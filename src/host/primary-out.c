@@ -163,15 +163,17 @@ share(Clone *clone, gboolean *done, GError **error)
 static gboolean
 give_content(Clone *clone, GError **error)
 {
+    virStorageVolInfo info;
     gboolean done;
 
     if (!share(clone, &done, error))
         return FALSE;
     if (!done && !fill_volume(clone, error))
         return FALSE;
-    /* of what others wrote libvirt knows the size by looking again alone */
-    if (clone->to.foreign && virStoragePoolRefresh(clone->to.pool, 0) < 0)
-        vimg_info("the host's pool '%s' was not refreshed", virStoragePoolGetName(clone->to.pool));
+    /* libvirt looks again at what others wrote; at one volume, however many there are */
+    if (clone->to.foreign && virStorageVolGetInfo(clone->vol, &info) < 0)
+        vimg_info("the host's volume '%s' was not looked at again",
+                  virStorageVolGetName(clone->vol));
     return TRUE;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "host/primary-private.h"
+#include "host/primary-queue.h"
 
 #define HEAD ((gsize)1024 * 1024)  /* bytes that come last */
 #define PIECE ((gsize)1024 * 1024) /* bytes handed over at once */
@@ -31,6 +32,7 @@ struct _VimgHostSink {
     virConnectPtr connect;
     virStorageVolPtr vol;
     virStreamPtr stream;
+    VimgHostQueue *queue; /* what the stream is still to be given */
     VimgForeign *foreign;
     VimgTransfer *source;
     VimgForeignWriter *writer;
@@ -41,58 +43,97 @@ struct _VimgHostSink {
 
 /* ---- by a stream of libvirt ----------------------------------------------------------------- */
 
+/* In the thread of the queue. */
 static gboolean
-stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
+stream_send(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
-    /* what is sent at last must not cut off what is behind it, as holes do there */
-    guint flags = length == 0 ? VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM : 0;
+    VimgHostSink *sink = data;
+    const char *bytes = buffer ? (const char *)buffer->data + offset : NULL;
 
-    sink->stream = virStreamNew(sink->connect, 0);
-    if (!sink->stream)
-        return vimg_host_throw(error);
-    if (virStorageVolUpload(sink->vol, sink->stream, offset, length, flags) == 0)
-        return TRUE;
-    vimg_host_throw(error);
-    g_clear_pointer(&sink->stream, virStreamFree);
-    return FALSE;
-}
-
-static gboolean
-stream_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
-{
-    const char *data = (const char *)buffer->data + offset;
-
+    if (!buffer)
+        return virStreamSendHole(sink->stream, (long long)size, 0) == 0 || vimg_host_throw(error);
     while (size > 0) {
-        int sent = virStreamSend(sink->stream, data, MIN(size, PIECE));
+        int sent = virStreamSend(sink->stream, bytes, (size_t)MIN(size, PIECE));
 
         if (sent < 0)
             return vimg_host_throw(error);
-        data += sent;
-        size -= (gsize)sent;
+        bytes += sent;
+        size -= (guint64)sent;
     }
     return TRUE;
 }
 
 static gboolean
-stream_hole(VimgHostSink *sink, guint64 length, GError **error)
+stream_begin(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
-    return virStreamSendHole(sink->stream, (long long)length, 0) == 0 || vimg_host_throw(error);
+    /* what is sent at last must not cut off what is behind it, as holes do there */
+    guint flags = length == 0 ? VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM : 0;
+
+    if (virStorageVolUpload(sink->vol, sink->stream, offset, length, flags) < 0)
+        return vimg_host_throw(error);
+    sink->queue = vimg_host_queue_new(stream_send, sink, error);
+    return sink->queue != NULL;
 }
 
 static gboolean
-stream_close(VimgHostSink *sink, GError **error)
+stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
-    gboolean ok = virStreamFinish(sink->stream) == 0 || vimg_host_throw(error);
-
+    sink->stream = virStreamNew(sink->connect, 0);
+    if (!sink->stream)
+        return vimg_host_throw(error);
+    if (stream_begin(sink, offset, length, error))
+        return TRUE;
     g_clear_pointer(&sink->stream, virStreamFree);
-    return ok;
+    return FALSE;
+}
+
+/* What came of it; nothing more is sent. */
+static gboolean
+stream_settle(VimgHostSink *sink, gboolean all, GError **error)
+{
+    return vimg_host_queue_end(g_steal_pointer(&sink->queue), all, error);
 }
 
 static void
 stream_abort(VimgHostSink *sink)
 {
+    if (sink->queue)
+        stream_settle(sink, FALSE, NULL);
     virStreamAbort(sink->stream);
     g_clear_pointer(&sink->stream, virStreamFree);
+}
+
+static gboolean
+stream_push(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
+{
+    return vimg_host_queue_push(sink->queue, buffer, offset, size) ||
+           stream_settle(sink, FALSE, error);
+}
+
+static gboolean
+stream_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+{
+    return stream_push(sink, buffer, offset, size, error);
+}
+
+static gboolean
+stream_hole(VimgHostSink *sink, guint64 length, GError **error)
+{
+    return stream_push(sink, NULL, 0, length, error);
+}
+
+static gboolean
+stream_close(VimgHostSink *sink, GError **error)
+{
+    gboolean ok;
+
+    if (!stream_settle(sink, TRUE, error)) {
+        stream_abort(sink);
+        return FALSE;
+    }
+    ok = virStreamFinish(sink->stream) == 0 || vimg_host_throw(error);
+    g_clear_pointer(&sink->stream, virStreamFree);
+    return ok;
 }
 
 static const Way by_stream = {stream_open, stream_write, stream_hole, stream_close, stream_abort};

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
 import os
+import pwd
 import signal
 import sys
 from pathlib import Path
@@ -100,6 +101,40 @@ class Out(PrimaryCase):
             self.assertEqual(caught.exception.code, 29)
         self.assertEqual(self.volumes(), ["there"])
         self.assertEqual(self.journal(), [])
+
+    def as_nobody(self, what):
+        """Does @what in a process of that user; returns the code of the error, or 0."""
+        user = pwd.getpwnam("nobody")
+        pid = os.fork()
+        if pid == 0:
+            code = 255
+            try:
+                os.setgroups([])
+                os.setgid(user.pw_gid)
+                os.setuid(user.pw_uid)
+                what()
+                code = 0
+            except rpc.RemoteError as e:
+                code = e.code
+            finally:
+                os._exit(code)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def test_rights_are_the_clients(self):
+        """Who may not speak to libvirtd gets no clone through us either."""
+        image = self.image(self.raw, "raw")
+        os.chmod(self.daemon.socket, 0o666)
+        self.addCleanup(os.chmod, self.daemon.socket, 0o660)
+
+        def clone():
+            self.clone("default", "c", "raw", image, self.name)
+
+        os.chmod(self.stock.socket, 0o700)
+        self.assertEqual(self.as_nobody(clone), 9)
+        self.assertEqual(self.volumes(), [])
+        os.chmod(self.stock.socket, 0o777)
+        self.assertEqual(self.as_nobody(clone), 0)
+        same_disk(self.raw, "raw", self.where / "c", "raw")
 
     def overlay(self, name, image, capacity=1, **kw):
         return self.clone("default", name, "qcow2", image, self.name, capacity, more="<backingStore>"
@@ -269,6 +304,35 @@ class In(PrimaryCase):
         self.refused(49, "no storage pool with matching name 'nix'", self.name, "c", "raw", "nix",
                      "nix")
         self.assertEqual(self.v("vol-list", self.name).strip(), "")
+
+
+class Blocks(PrimaryCase):
+    """Volumes that are block devices: partitions, as every kernel has them."""
+
+    def test_partitions(self):
+        self.pool()
+        disk = self.work / "disk"
+        disk.write_bytes(noise(32 * MIB))  # what lies there must not shine through holes
+        loop = run("losetup", "--find", "--partscan", "--show", disk).strip()
+        self.addCleanup(run, "losetup", "--detach", loop)
+        self.host("pool-define-as", "default", "disk", "--source-dev", loop, "--source-format",
+                  "gpt", "--target", "/dev")
+        self.primaries.append("default")
+        self.host("pool-build", "default", "--overwrite")
+        self.host("pool-start", "default")
+        raw, name = write_raw(self.work / "disk.raw", SIZE), Path(loop).name + "p1"
+        image = self.image(to_qcow2(raw, self.work / "disk.qcow2"), "qcow2")
+        made = self.clone("default", name, "raw", image, self.name)
+        self.assertEqual((made.name, made.key), (name, "/dev/" + name))
+        with open("/dev/" + name, "rb") as device:
+            self.assertEqual(device.read(SIZE), raw.read_bytes())
+        self.clone(self.name, "back", "raw", name, "default")
+        self.v("vol-download", "--pool", self.name, "back", self.work / "got")
+        same("/dev/" + name, self.work / "got")
+        self.refused(67, "are raw, not 'qcow2'", "default", name, "qcow2", image, self.name)
+        self.refused(84, "has no files", "default", name, "qcow2", image, self.name,
+                     more="<backingStore><path>imagestore://%s/%s</path></backingStore>"
+                          % (self.name, image))
 
 
 class Failures(PrimaryCase):
