@@ -67,6 +67,14 @@ static const VimgCommandOption sync_options[] = {
     {0},
 };
 
+static const VimgCommandOption machine_image_options[] = {
+    {"disk", "TARGET[,TARGET]...", N_("The disks, as vda; otherwise all that are written to")},
+    {"machines", "URI", N_("Where the machine is, if not at the daemon's own connection")},
+    {"scratch", "DIR", N_("Where what the guest overwrites meanwhile is kept")},
+    {"reserve", "SIZE", N_("What must stay free there, also with k, M or G behind")},
+    {0},
+};
+
 static const VimgCommandOption help_options[] = {
     {"completion", NULL, N_("Print commands and options for a shell's completion")},
     {0},
@@ -96,6 +104,9 @@ const VimgCommand vimg_commands[] = {
     {"sync", "POOL POOL [IMAGE]...", 2, G_MAXUINT,
      N_("Copy the images of one pool, or some, that the other does not have yet"), vimg_cmd_sync,
      sync_options},
+    {"machine-image", "DOMAIN POOL NAME", 3, 3,
+     N_("Make images of a machine's disks, all as they are at one moment"), vimg_cmd_machine_image,
+     machine_image_options},
     {"du", "POOL", 1, 1, N_("Show what each image takes, and what deleting it would free"),
      vimg_cmd_du, NULL},
     {"diff", "POOL IMAGE IMAGE", 3, 3, N_("Show in how much the second image differs"),
