@@ -75,13 +75,11 @@ make_dir(VimgBackup *backup, GError **error)
 static gboolean
 choose_reserve(VimgBackup *backup, GError **error)
 {
-    const char *given = vimg_ctl_option(backup->machine->ctl, "reserve");
     struct statvfs info;
 
-    if (given)
-        return vimg_text_parse_size(given, &backup->reserve) ||
-               vimg_throw(error, VIMG_ERROR_INVALID_ARG,
-                          _("--reserve: '%s' is no size, as 512M or 4G"), given);
+    backup->reserve = backup->machine->reserve;
+    if (backup->reserve > 0)
+        return TRUE;
     if (statvfs(backup->dir, &info) < 0)
         return vimg_throw_errno(error, "'%s'", backup->dir);
     backup->reserve = MIN((guint64)info.f_blocks * info.f_frsize / RESERVE_PART, RESERVE_MAX);

@@ -148,9 +148,13 @@ gboolean
 vimg_machine_open(VimgMachine *machine, VimgCtl *ctl, const char *name, GError **error)
 {
     vimg_autofd int lock = -1;
+    const char *reserve = vimg_ctl_option(ctl, "reserve");
 
     vimg_transfer_catch();
     machine->ctl = ctl;
+    if (reserve && !vimg_text_parse_size(reserve, &machine->reserve))
+        return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
+                          _("--reserve: '%s' is no size, as 512M or 4G"), reserve);
     machine->uri = vimg_machine_uri(ctl);
     machine->connection = vimg_machine_connect(machine->uri, error);
     if (!machine->connection || !look_up(machine, name, error))

@@ -25,7 +25,8 @@ typedef struct {
     gboolean active; /* it runs or is paused */
     gboolean paused;
     VimgMachineParts parts;
-    VimgUndo *undo; /* what is to be undone should this not succeed */
+    guint64 reserve; /* bytes to be left free in the scratch directory; 0: not given */
+    VimgUndo *undo;  /* what is to be undone should this not succeed */
 } VimgMachine;
 
 /* Of libvirt's last error: with its code and text in VIMG_DAEMON_ERROR.  Returns: FALSE. */
