@@ -355,6 +355,8 @@ typedef struct {
      */
     char *(*direct_url)(gpointer handle, const char *uuid, gint64 until, VimgPluginJob *job,
                         GError **error);
+    /* no data volumes of a machine are cloned through it, only the disk that it boots from */
+    gboolean root_only;
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -233,6 +233,7 @@ suite_stock() {
     build gcc
     integration test_stock
     integration test_nbd_boot
+    integration test_machine
 }
 
 suite_crash() {

@@ -272,7 +272,8 @@ vimg_backup_end(VimgBackup *backup, GError **error)
 {
     if (!backup->running)
         return TRUE;
-    if (!vimg_backup_stop(backup->machine->domain, backup->socket, error))
+    if (!vimg_machine_again(backup->machine, error) ||
+        !vimg_backup_stop(backup->machine->domain, backup->socket, error))
         return FALSE;
     backup->running = FALSE;
     vimg_undo_drop(backup->machine->undo, VIMG_UNDO_BACKUP, backup->socket, NULL);

@@ -66,6 +66,7 @@ add_disk(GPtrArray *disks, xmlNode *node, GError **error)
 {
     g_autofree char *device = vimg_tree_attribute(node, "device");
     xmlNode *source = vimg_tree_element(node, "source");
+    g_autofree char *order = NULL;
     VimgMachineDisk *disk;
 
     if ((device && strcmp(device, "disk") != 0) || !source)
@@ -78,6 +79,9 @@ add_disk(GPtrArray *disks, xmlNode *node, GError **error)
     if (!disk->format)
         disk->format = g_strdup("raw");
     disk->read_only = vimg_tree_element(node, "readonly") != NULL;
+    order = vimg_tree_attribute(vimg_tree_element(node, "boot"), "order");
+    if (order)
+        g_ascii_string_to_unsigned(order, 10, 1, G_MAXINT, &disk->boot, NULL);
     disk->shareable = vimg_tree_element(node, "shareable") != NULL;
     return is_target(disk->target) ||
            vimg_throw(error, VIMG_ERROR_XML, "%s", _("a disk of the machine has no target"));

@@ -19,6 +19,7 @@ typedef struct {
     gboolean network; /* no path leads there */
     gboolean read_only;
     gboolean shareable;
+    guint64 boot; /* its place in the order of booting; 0: none */
 } VimgMachineDisk;
 
 /* What a document says of its machine. */

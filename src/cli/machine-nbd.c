@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <string.h>
 #include <libnbd.h>
 
@@ -163,6 +164,9 @@ vimg_nbd_start(VimgNbd *nbd, GError **error)
 static gboolean
 take(VimgNbd *nbd, Slot *slot, VimgNbdPiece *piece, GError **error)
 {
+    if (slot->failed == ENOTCONN || slot->failed == ESHUTDOWN)
+        return vimg_throw(error, VIMG_ERROR_SYSTEM, "%s",
+                          _("the disk is served no more: the machine or its backup job ended"));
     if (slot->failed)
         return vimg_throw(error, VIMG_ERROR_SYSTEM,
                           _("the disk cannot be read at byte %1$llu: %2$s"),

@@ -15,12 +15,17 @@ typedef struct {
     char *name;                  /* of the image */
     VimgImage *image;            /* once there is one */
     guint64 capacity;
-    guint64 read; /* bytes of the disk that were read */
+    guint64 read;      /* bytes of the disk that were read */
+    char *base;        /* the image that all else was taken from; NULL: it was read whole */
+    const char *whole; /* why, where it was not to be; translated */
 } VimgShotDisk;
 
 typedef struct {
     VimgMachine *machine; /* borrowed */
     const char *pool;
+    const char *snapshot; /* that the images are of together; NULL: of none */
+    gboolean incremental; /* only what was changed is to be read */
+    gboolean passing; /* they are but the way to something else, and say nothing of the machine */
     GPtrArray *disks; /* of VimgShotDisk */
     gboolean frozen;  /* file systems of the guest were */
     char *not_frozen; /* why not; NULL: there was no need, or they were */
@@ -41,5 +46,8 @@ gboolean vimg_shot_take(VimgShot *shot, GError **error);
 
 /* Returns: (transfer full) what --json prints of it. */
 JsonObject *vimg_shot_report(const VimgShot *shot);
+/* Shows people the same; or just whether file systems were frozen, of any report that says so. */
+void vimg_shot_say_frozen(VimgCtl *ctl, JsonObject *report);
+void vimg_shot_show(VimgCtl *ctl, JsonObject *report);
 
 #endif

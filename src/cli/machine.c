@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
+#include <gio/gio.h>
 #include <libvirt/virterror.h>
 
 #include "cli/machine.h"
@@ -21,7 +22,8 @@
 #include "util/i18n.h"
 #include "util/uuid.h"
 
-#define LOCK_PATIENCE (15 * G_USEC_PER_SEC) /* with a command that is just undone */
+#define AGAIN_PATIENCE (15 * G_USEC_PER_SEC) /* with a libvirtd that went away */
+#define LOCK_PATIENCE (15 * G_USEC_PER_SEC)  /* with a command that is just undone */
 
 gboolean
 vimg_machine_throw(GError **error)
@@ -60,6 +62,34 @@ vimg_machine_connect(const char *uri, GError **error)
     if (!connection)
         vimg_machine_throw(error);
     return connection;
+}
+
+gboolean
+vimg_machine_again(VimgMachine *machine, GError **error)
+{
+    gint64 until = g_get_monotonic_time() + AGAIN_PATIENCE;
+    virConnectPtr connection = NULL;
+    virDomainPtr domain;
+
+    /* a connection is only known to be lost by who uses it */
+    if (virDomainIsActive(machine->domain) >= 0)
+        return TRUE;
+    while (!(connection = virConnectOpen(machine->uri))) {
+        if (g_get_monotonic_time() > until)
+            return vimg_machine_throw(error);
+        g_usleep(G_USEC_PER_SEC / 10);
+    }
+    domain = virDomainLookupByUUIDString(connection, machine->uuid);
+    if (!domain) {
+        vimg_machine_throw(error);
+        virConnectClose(connection);
+        return FALSE;
+    }
+    virDomainFree(machine->domain);
+    virConnectClose(machine->connection);
+    machine->connection = connection;
+    machine->domain = domain;
+    return TRUE;
 }
 
 /* ---- the scratch directory -------------------------------------------------------------- */
@@ -145,19 +175,25 @@ describe(VimgMachine *machine, GError **error)
 }
 
 gboolean
+vimg_machine_find(VimgMachine *machine, VimgCtl *ctl, const char *name, GError **error)
+{
+    machine->ctl = ctl;
+    machine->uri = vimg_machine_uri(ctl);
+    machine->connection = vimg_machine_connect(machine->uri, error);
+    return machine->connection && look_up(machine, name, error);
+}
+
+gboolean
 vimg_machine_open(VimgMachine *machine, VimgCtl *ctl, const char *name, GError **error)
 {
     vimg_autofd int lock = -1;
     const char *reserve = vimg_ctl_option(ctl, "reserve");
 
     vimg_transfer_catch();
-    machine->ctl = ctl;
     if (reserve && !vimg_text_parse_size(reserve, &machine->reserve))
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
                           _("--reserve: '%s' is no size, as 512M or 4G"), reserve);
-    machine->uri = vimg_machine_uri(ctl);
-    machine->connection = vimg_machine_connect(machine->uri, error);
-    if (!machine->connection || !look_up(machine, name, error))
+    if (!vimg_machine_find(machine, ctl, name, error))
         return FALSE;
     lock = take_lock(machine, error);
     if (lock < 0 || !describe(machine, error))
@@ -182,6 +218,15 @@ vimg_machine_clear(VimgMachine *machine)
     if (!vimg_undo_end(machine->undo))
         fputs(_("What was left is still being undone, in the background.\n"), stderr);
     *machine = (VimgMachine){0};
+}
+
+void
+vimg_machine_interrupted(GError **error)
+{
+    if (!*error || !vimg_transfer_interrupted())
+        return;
+    g_clear_error(error);
+    g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _("nothing was changed"));
 }
 
 /* ---- choosing --------------------------------------------------------------------------- */
@@ -221,4 +266,19 @@ vimg_machine_choose(const VimgMachine *machine, const char *targets, GError **er
     vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("machine '%s' has no disk to be imaged"),
                machine->name);
     return NULL;
+}
+
+void
+vimg_machine_keep_root(GPtrArray *disks)
+{
+    VimgMachineDisk *root = disks->pdata[0];
+
+    for (guint i = 1; i < disks->len; i++) {
+        VimgMachineDisk *disk = disks->pdata[i];
+
+        if (disk->boot > 0 && (root->boot == 0 || disk->boot < root->boot))
+            root = disk;
+    }
+    g_ptr_array_set_size(disks, 0);
+    g_ptr_array_add(disks, root);
 }

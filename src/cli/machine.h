@@ -37,11 +37,15 @@ char *vimg_machine_uri(VimgCtl *ctl);
 /* Returns: a connection to be closed; NULL with @error. */
 virConnectPtr vimg_machine_connect(const char *uri, GError **error);
 
+/* Connects and looks @name (or a uuid) up, for who only wants to know of it. */
+gboolean vimg_machine_find(VimgMachine *machine, VimgCtl *ctl, const char *name, GError **error);
 /*
- * Connects and looks @name (or a uuid) up.  Nobody else works on the machine's images until it is
- * cleared: VIMG_ERROR_BUSY.  @machine must be zeroed.
+ * The same for who does something: who undoes it if it fails is started.  Nobody else works on the
+ * machine's images until it is cleared: VIMG_ERROR_BUSY.  @machine must be zeroed.
  */
 gboolean vimg_machine_open(VimgMachine *machine, VimgCtl *ctl, const char *name, GError **error);
+/* Connects again if the connection was lost meanwhile, and waits some seconds for that. */
+gboolean vimg_machine_again(VimgMachine *machine, GError **error);
 void vimg_machine_clear(VimgMachine *machine);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgMachine, vimg_machine_clear)
 
@@ -50,6 +54,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgMachine, vimg_machine_clear)
  * Returns: (transfer container) of VimgMachineDisk, borrowed of @machine; NULL with @error.
  */
 GPtrArray *vimg_machine_choose(const VimgMachine *machine, const char *targets, GError **error);
+
+/* Of @disks (VimgMachineDisk), only the one that the machine boots from stays. */
+void vimg_machine_keep_root(GPtrArray *disks);
+/* An @error that Ctrl-C brought about says so. */
+void vimg_machine_interrupted(GError **error);
 
 /* A directory for what is needed for a while: --scratch, made if it is not there; NULL: @error. */
 char *vimg_machine_scratch(VimgCtl *ctl, GError **error);

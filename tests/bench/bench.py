@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import exports  # pylint: disable=wrong-import-position
+import machinebench  # pylint: disable=wrong-import-position
 import nbdbench  # pylint: disable=wrong-import-position
 import ossbench  # pylint: disable=wrong-import-position
 import parts  # pylint: disable=wrong-import-position
@@ -112,7 +113,8 @@ class Bench:
         """One that fails is told of, and the others go on."""
         note("== " + name)
         try:
-            of = next(m for m in (parts, sftp, rados, ossbench, exports, nbdbench)
+            of = next(m for m in (parts, sftp, rados, ossbench, exports, machinebench,
+                                  nbdbench)
                       if hasattr(m, "part_" + name))
             getattr(of, "part_" + name)(self)
         except Exception:  # pylint: disable=broad-except

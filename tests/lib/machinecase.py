@@ -138,8 +138,13 @@ class MachineCase(ExportCase):
         self.assertEqual(self.trash(), [])
         self.assertEqual([p.name for p in Path(self.scratch).iterdir() if p.is_dir()], [])
         if machine in self.host("list", "--name").split():
-            self.assertIn("None", self.host("domjobinfo", machine))
+            self.assertFalse(self.job(machine))
             self.assertEqual(self.host("checkpoint-list", machine, "--name").strip(), "")
+
+    def job(self, machine):
+        """Whether it has a backup job."""
+        return subprocess.run(["virsh", "-q", "-c", self.stock.qemu, "backup-dumpxml", machine],
+                              capture_output=True, check=False).returncode == 0
 
     def trash(self):
         return [v["name"] for v in self.json("trash list", self.name)["trash"]]

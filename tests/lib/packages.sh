@@ -9,7 +9,7 @@
 build_packages='gcc libc6-dev meson ninja-build pkgconf gettext libglib2.0-dev libtirpc-dev
     rpcsvc-proto libxml2-dev libvirt-dev libjson-glib-dev libcurl4-openssl-dev zlib1g-dev
     liblzma-dev libzstd-dev libssl-dev libssh2-1-dev libsystemd-dev python3 python3-docutils
-    libmicrohttpd-dev librados-dev librbd-dev nbdkit-plugin-dev'
+    libmicrohttpd-dev librados-dev librbd-dev nbdkit-plugin-dev libnbd-dev'
 
 # What the unit tests of SSH talk to.
 # shellcheck disable=SC2034
