@@ -203,8 +203,6 @@ start(VimgBackup *backup, const char *xml, const char *point_name, const char *p
 
     if (point && !vimg_undo_add(machine->undo, VIMG_UNDO_CHECKPOINT, error, point_name, NULL))
         return FALSE;
-    if (!vimg_undo_add(machine->undo, VIMG_UNDO_BACKUP, error, backup->socket, NULL))
-        return FALSE;
     backup->running = virDomainBackupBegin(machine->domain, xml, point, 0) == 0;
     return backup->running || vimg_machine_throw(error);
 }
@@ -221,7 +219,8 @@ vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk
     if (!backup->dir)
         return FALSE;
     backup->socket = g_build_filename(backup->dir, SOCKET, NULL);
-    if (!make_dir(backup, error) || !choose_reserve(backup, error) ||
+    if (!vimg_undo_add(machine->undo, VIMG_UNDO_BACKUP, error, backup->socket, NULL) ||
+        !make_dir(backup, error) || !choose_reserve(backup, error) ||
         !vimg_backup_check(backup, error))
         return FALSE;
     xml = describe(backup, disks, n);

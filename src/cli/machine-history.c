@@ -18,6 +18,8 @@ compare_ages(gconstpointer a, gconstpointer b)
 
     if (one->created != other->created)
         return one->created < other->created ? -1 : 1;
+    if (g_strcmp0(one->machine_disk, other->machine_disk) != 0)
+        return g_strcmp0(one->machine_disk, other->machine_disk);
     return strcmp(one->uuid, other->uuid);
 }
 

@@ -25,6 +25,7 @@ MACHINE = """<domain type='qemu'>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     %s
+    <interface type='user'><model type='virtio'/><rom enabled='no'/></interface>
     <serial type='file'><source path='%s'/></serial>
     <memballoon model='none'/>
   </devices>
