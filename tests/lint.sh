@@ -63,9 +63,9 @@ hits() {
 
 # ---- format and form -------------------------------------------------------------------------
 
-for f in "${sources[@]}"; do
-    clang-format --dry-run -Werror "$f" >/dev/null 2>&1 || echo "$f"
-done | rule 'clang-format' 'run: clang-format -i FILE'
+{ printf '%s\0' "${sources[@]}" |
+    xargs -0 -n 32 -P "$(nproc)" clang-format --dry-run -Werror 2>&1 || echo 'clang-format fails'; } |
+    sed -nE 's/^([^:]+):[0-9]+:[0-9]+: error:.*/\1/p; /fails$/p' | sort -u | rule 'clang-format' 'run: clang-format -i FILE'
 
 grep -nHP '\t| +$|\r' "${sources[@]}" "${scripts[@]}" "${python[@]}" /dev/null |
     rule 'no tabs, no trailing blanks' 'indent with 4 spaces and cut blanks at the end of lines' || true
@@ -78,14 +78,12 @@ grep -L 'SPDX-License-Identifier: LGPL-2.1-or-later' "${sources[@]}" "${scripts[
     rule 'every source names its licence' \
         'add "SPDX-License-Identifier: LGPL-2.1-or-later" to the header comment' || true
 
-for f in "${ours[@]}"; do
-    head -n 2 "$f" | grep -qE "^ \* $(basename "$f"): " || echo "$f"
-done | rule 'file headers say what a file is' 'begin with a comment: FILE: what it is'
+awk 'FNR == 2 { n = split(FILENAME, part, "/")
+                if (index($0, " * " part[n] ": ") != 1) print FILENAME; nextfile }' "${ours[@]}" |
+    rule 'file headers say what a file is' 'begin with a comment: FILE: what it is'
 
-for f in "${ours[@]}"; do
-    n=$(wc -l <"$f")
-    ((n <= 700)) || echo "$f: $n lines"
-done | rule 'one concept a file' 'a file over 700 lines holds more than one concept: split it'
+wc -l "${ours[@]}" | awk '$1 > 700 && $2 != "total" { print $2 ": " $1 " lines" }' |
+    rule 'one concept a file' 'a file over 700 lines holds more than one concept: split it'
 
 for f in "${core[@]}" "${plugins[@]}"; do
     [[ $f == *.h ]] || continue
@@ -118,10 +116,10 @@ declare -A may=(
 for f in "${core[@]}"; do
     dir=${f#src/}
     dir=${dir%%/*}
-    { grep -oE '^#include "[a-z]+/[^"]+"' "$f" || true; } | sed 's/.*"\(.*\)"/\1/' |
-        while IFS= read -r include; do
-            [[ " ${may[$dir]-} " == *" ${include%%/*} "* ]] || echo "$f includes $include"
-        done
+    while IFS= read -r line; do
+        [[ $line =~ ^'#include "'([a-z]+)/[^\"]+\" ]] || continue
+        [[ " ${may[$dir]-} " == *" ${BASH_REMATCH[1]} "* ]] || echo "$f: $line"
+    done <"$f"
 done | rule 'includes follow the arrows' \
     'daemon -> {rpc, host} -> pool -> {conf, image, fetch} -> util; {rpc, host, cli} -> wire -> util'
 
@@ -131,11 +129,12 @@ done | rule 'includes follow the arrows' \
 
 for f in "${plugins[@]}"; do
     [[ $f != plugin/nbdkit/* ]] || continue # a module of nbdkit, on what is said in src/exporter
-    { grep -oE '^#include "[^"]+"' "$f" || true; } | sed 's/.*"\(.*\)"/\1/' |
-        while IFS= read -r include; do
-            [[ $include == vimg-plugin.h || $include == config.h ||
-                -f $(dirname "$f")/$include ]] || echo "$f includes $include"
-        done
+    while IFS= read -r line; do
+        [[ $line =~ ^'#include "'([^\"]+)\" ]] || continue
+        include=${BASH_REMATCH[1]}
+        [[ $include == vimg-plugin.h || $include == config.h || -f ${f%/*}/$include ]] ||
+            echo "$f includes $include"
+    done <"$f"
 done | rule 'plugins see vimg-plugin.h and themselves' \
     'a backend includes vimg-plugin.h and the headers beside it, nothing else of ours'
 
@@ -188,12 +187,24 @@ flags=(-std=gnu11 -D_GNU_SOURCE -DHAVE_CONFIG_H -Werror -Wall -Wextra -Wno-unuse
     -Wno-unused-function -I. -Isrc -Iplugin "-I$build" "-I$build/src" "-I$build/src/wire")
 read -r -a more <<<"$(pkg-config --cflags glib-2.0 gio-2.0 gmodule-2.0 libtirpc libxml-2.0 \
     libvirt json-glib-1.0)"
+# headers_alone HEADER…: what gcc says of each.
+headers_alone() {
+    local f
+
+    for f in "$@"; do
+        printf '#include "%s"\n' "$top/$f" |
+            gcc "${flags[@]}" "${more[@]}" -I"${f%/*}" -fsyntax-only -x c - 2>&1 |
+            grep -E 'error' | head -n 2 | sed "s|^|$f: |" || true
+    done
+}
+headers=()
 for f in "${core[@]}" plugin/*.h "${plugins[@]}"; do
-    [[ $f == *.h ]] || continue
-    printf '#include "%s"\n' "$top/$f" |
-        gcc "${flags[@]}" "${more[@]}" -I"$(dirname "$f")" -fsyntax-only -x c - 2>&1 |
-        grep -E 'error' | head -n 2 | sed "s|^|$f: |" || true
-done | rule 'headers compile alone' 'include in a header what it uses'
+    [[ $f != *.h ]] || headers+=("$f")
+done
+some=$((${#headers[@]} / $(nproc) + 1))
+for ((i = 0; i < ${#headers[@]}; i += some)); do
+    headers_alone "${headers[@]:i:some}" &
+done | cat | rule 'headers compile alone' 'include in a header what it uses'
 
 for plugin in "$build"/plugin/vimg-*.so; do
     [[ -e $plugin ]] || { echo "no plugin was built" && continue; }
@@ -205,15 +216,14 @@ done | rule 'a plugin exports one symbol' 'make everything but vimg_plugin_init(
 
 { shellcheck -x "${scripts[@]}" 2>&1 || true; } | rule 'shellcheck' 'mend what shellcheck says'
 
-for f in "${python[@]}"; do
-    /usr/bin/python3 - "$f" <<'PY' 2>&1 || true
+{ /usr/bin/python3 - "${python[@]}" <<'PY' 2>&1 || echo 'python3 fails'; } | rule 'python parses' 'mend the syntax'
 import ast, sys
-try:
-    ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])
-except SyntaxError as e:
-    print(e)
+for name in sys.argv[1:]:
+    try:
+        ast.parse(open(name, encoding="utf-8").read(), name)
+    except SyntaxError as e:
+        print(e)
 PY
-done | rule 'python parses' 'mend the syntax'
 
 for f in "${scripts[@]}"; do
     [[ -x $f || $(head -c 2 "$f") != '#!' ]] || echo "$f"
