@@ -165,7 +165,7 @@ class Images(MachineCase):
             self.assertEqual(len({re.search(field, x).group(1) for x in xml.values()}), 5)
         for name, text in xml.items():
             if name != machine:
-                self.assertNotIn(str(self.disks / "web"), text)
+                self.assertNotIn(str(self.disks / "web-vd"), text)
                 self.assertNotIn("'%s'" % (self.work / "web.serial"), text)
         for name in ("web-2", "off"):
             self.said(self.work / ("web.serial." + name))
