@@ -42,7 +42,7 @@ declare -A packages=(
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
         at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick"
     [stock]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
-        binutils guestfish linux-image-amd64"
+        binutils guestfish linux-image-amd64 cpio kmod e2fsprogs"
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"

@@ -15,7 +15,7 @@ from ctl import (CTL, FAILED, INTERRUPTED, NOT_FOUND, OK, REFUSED, UNREACHABLE, 
                  environment)
 from daemon import TOP
 from images import MIB, noise, run, same, same_disk
-from machinecase import SIZE, MachineCase, rounds
+from machinecase import FILES, SIZE, MachineCase, numbers, rounds
 from virshcase import element
 
 
@@ -70,6 +70,13 @@ class Images(MachineCase):
         """As the guest would; it is paused, so that nothing else is written."""
         self.host("qemu-monitor-command", "--hmp", machine,
                   "qemu-io -d %s \"write -P %d %d %d\"" % (device, pattern, at, size))
+
+    def test_file_system(self):
+        """Of a Linux that writes: whole after its journal was replayed, and each write of it."""
+        self.pool()
+        machine = self.define_linux("linux")
+        self.image(machine, "one")
+        self.assertGreaterEqual(numbers(self.fetched(self.name, "one"), self.work), FILES)
 
     def test_incremental(self):
         """Two images that read but what was changed; a raw disk is read whole."""

@@ -5,8 +5,10 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
+import shutil
 import struct
 import subprocess
+import time
 import unittest
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from images import MIB, run
 from stock import Stock
 
 SIZE = 64 * MIB
+BOOT = 300   # seconds at most
 FROM, STRIDE, SLOTS = MIB, 64 * 1024, 256   # as tests/data/writer.s says
 
 MACHINE = """<domain type='qemu'>
@@ -34,6 +37,59 @@ MACHINE = """<domain type='qemu'>
 DISK = """<disk type='file' device='disk'><driver name='qemu' type='%s'/>
       <source file='%s'/><target dev='%s' bus='virtio'/>
       <boot order='%d'/></disk>"""
+
+LINUX = """<domain type='qemu'>
+  <name>%s</name>
+  <memory unit='MiB'>192</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type><kernel>%s</kernel><initrd>%s</initrd>
+    <cmdline>console=ttyS0 quiet panic=-1</cmdline></os>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    %s
+    <serial type='file'><source path='%s'/></serial>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+FILES = 64   # as tests/data/guest.c says
+
+
+def newest(*names):
+    """A kernel, and its modules @names with what they need, in the order of loading."""
+    for kernel in sorted(Path("/boot").glob("vmlinuz-*"), reverse=True):
+        version = kernel.name.split("-", 1)[1]
+        found = []
+        for name in names:
+            for line in run("modprobe", "-S", version, "--show-depends", name).splitlines():
+                path = line.split()[1] if line.startswith("insmod") else None
+                if path and path not in found and Path(path).name != "crc32c-intel.ko":
+                    found.append(path)
+        return kernel, found
+    raise AssertionError("there is no kernel in /boot")
+
+
+def numbers(path, work):
+    """The last write that the file system on the raw disk @path knows of, after its journal was
+    replayed as by mounting it."""
+    for step in ("-p", "-fn"):   # preens, which replays; then nothing may be wrong
+        done = subprocess.run(["e2fsck", step, path], capture_output=True, text=True, check=False)
+        if done.returncode > (1 if step == "-p" else 0):
+            raise AssertionError("e2fsck %s: %d: %s" % (step, done.returncode, done.stdout))
+    into = work / "files"
+    into.mkdir()
+    run("debugfs", "-R", "rdump / %s" % into, path)
+    got = {}
+    for file in into.iterdir():
+        if file.name.isdigit() and file.stat().st_size:
+            got[int(file.name)] = set(struct.unpack("<1024I", file.read_bytes()))
+    torn = [n for n, found in got.items() if len(found) > 1]
+    last = max(max(found) for found in got.values())
+    if torn:
+        raise AssertionError("files %s are of several writes" % torn)
+    for n, (value,) in got.items():
+        if value != last - (last - n) % FILES:
+            raise AssertionError("file %d is of write %d, the last is %d" % (n, value, last))
+    return last
 
 
 def rounds(path):
@@ -119,6 +175,29 @@ class MachineCase(ExportCase):
             self.start(name)
         return name
 
+    def define_linux(self, name):
+        """A machine of a Linux that writes files; it runs."""
+        disk, raw = self.disks / (name + "-vda"), self.work / "ext4.raw"
+        root, said = self.work / "root", self.work / (name + ".serial")
+        kernel, modules = newest("virtio_pci", "virtio_blk", "ext4")
+        root.mkdir()
+        run("cc", "-static", "-O2", "-o", root / "init", TOP / "tests" / "data" / "guest.c")
+        for number, module in enumerate(modules):
+            shutil.copy(module, root / ("%d.ko" % number))
+        with open(self.work / "initrd", "wb") as out:
+            subprocess.run("find . | cpio -o -H newc --quiet", shell=True, check=True, cwd=root,
+                           stdout=out)
+        with raw.open("wb") as f:
+            f.truncate(SIZE)
+        run("mke2fs", "-q", "-t", "ext4", raw)
+        run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, disk)
+        xml = self.work / (name + ".xml")
+        xml.write_text(LINUX % (name, kernel, self.work / "initrd",
+                                DISK % ("qcow2", disk, "vda", 1), said))
+        self.host("define", xml)
+        self.start(name)
+        return name
+
     def start(self, name):
         said = self.work / (name + ".serial")
         said.unlink(missing_ok=True)
@@ -126,8 +205,12 @@ class MachineCase(ExportCase):
         self.said(said)
 
     def said(self, path):
-        self.eventually("the machine does not write", lambda: path.exists() and
-                        b"through" in path.read_bytes())
+        """Waits until a machine writes, which takes long where it has but part of a processor."""
+        deadline = time.monotonic() + BOOT
+        while not (path.exists() and b"through" in path.read_bytes()):
+            self.assertLess(time.monotonic(), deadline, "the machine does not write: %s" % (
+                path.read_bytes()[-500:] if path.exists() else "it says nothing"))
+            time.sleep(0.05)
 
     def image(self, machine, name, *args, **kw):
         """machine-image into this test's pool; its report."""
