@@ -302,6 +302,7 @@ suite_clients() {
 suite_stock() {
     build gcc
     integration test_stock
+    integration test_host_pools
     integration test_nbd_boot
     integration test_machine
 }

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "collect-private.h"
+#include "ready.h"
 #include "spare.h"
 #include "survey.h"
 #include "throw.h"
@@ -448,6 +449,7 @@ vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPlugi
     if (dry_run) {
         good = guess_time(&collection, error) && count(&collection, error);
     } else {
+        vimg_ready_drop(store); /* it would be waited for */
         collection.lock = take_lock(&collection, patience, error);
         good = collection.lock && ask_time(&collection, collection.lock->heartbeat, error) &&
                collect(&collection, patience, error);

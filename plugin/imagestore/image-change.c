@@ -10,6 +10,7 @@
 #include "claim.h"
 #include "damage.h"
 #include "image.h"
+#include "ready.h"
 #include "slice.h"
 #include "throw.h"
 #include "turn.h"
@@ -193,7 +194,7 @@ vimg_image_create(VimgSliceStore *store, const VimgPluginImage *image, VimgPlugi
     if (!vimg_image_make(made.manifest, lease, error) || !check_origin(store, made.manifest, error))
         return FALSE;
     vimg_image_describe(store, &made, out);
-    vimg_lease_leave(g_steal_pointer(&lease), NULL);
+    vimg_ready_keep(g_steal_pointer(&lease), made.manifest);
     return TRUE;
 }
 

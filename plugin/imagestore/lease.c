@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "aside.h"
 #include "lease.h"
 #include "owner.h"
 #include "throw.h"
@@ -213,6 +214,13 @@ vimg_lease_note_end(VimgLease *lease, VimgOp *ops)
 }
 
 void
+vimg_lease_abandon(VimgLease *lease)
+{
+    vimg_lease_beat_remove(lease->store, lease->heartbeat);
+    let_go(lease);
+}
+
+void
 vimg_lease_leave(VimgLease *lease, const char *sign)
 {
     VimgSliceStore *store = lease->store;
@@ -400,11 +408,29 @@ check_quota(const VimgLease *lease, guint64 bytes, guint64 reserved, GError **er
         ULL(bytes), ULL(taken), ULL(quota));
 }
 
+typedef struct {
+    VimgTransport *transport;
+    VimgLeaseRoom *out;
+} Measuring;
+
+static void
+measure(gpointer data)
+{
+    Measuring *measuring = data;
+    VimgLeaseRoom *out = measuring->out;
+
+    out->has_space = vimg_transport_space(measuring->transport, &out->space) == 0;
+}
+
 void
 vimg_lease_look_for_room(VimgSliceStore *store, const VimgLease *but, VimgLeaseRoom *out)
 {
+    Measuring measuring = {store->transport, out};
+    VimgAside aside;
+
+    vimg_aside_begin(&aside, store->transport, measure, &measuring);
     out->reserved = reserved_by_others(store->transport, but);
-    out->has_space = vimg_transport_space(store->transport, &out->space) == 0;
+    vimg_aside_end(&aside);
 }
 
 gboolean

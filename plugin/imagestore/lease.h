@@ -36,6 +36,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgLease, vimg_lease_free)
  * a file that goes in the same trip, or NULL.
  */
 void vimg_lease_leave(VimgLease *lease, const char *sign);
+/* Says nothing to a storage that is lost: any survey finds that the process has it no more. */
+void vimg_lease_abandon(VimgLease *lease);
 /*
  * Its first part, to be run with other operations: fills @ops, which borrow @sign.  Returns: how
  * many, two at most.

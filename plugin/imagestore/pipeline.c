@@ -364,7 +364,8 @@ static gboolean
 run_commit(VimgPipeline *pipeline, const Commit *commit, GError **error)
 {
     const VimgPipelineStart *start = &pipeline->start;
-    gboolean stored = vimg_publish_slices(start->lease, commit->staged, error);
+    gboolean stored = start->may_commit(start->data, error) &&
+                      vimg_publish_slices(start->lease, commit->staged, error);
 
     settle(pipeline, commit->staged, stored);
     if (!stored)

@@ -23,6 +23,10 @@ typedef struct {
     guint64 offset;       /* of the first byte that comes */
     guint64 ahead;        /* bytes that will come; 0: not known */
     guint64 allocation;   /* bytes stored for what is kept, as far as known */
+    /* waited for before anything leaves the lease, in a thread of the pipeline; FALSE: nothing may
+     */
+    gboolean (*may_commit)(gpointer data, GError **error);
+    gpointer data;
 } VimgPipelineStart;
 
 /* Returns: (transfer full); NULL with VIMG_ERROR_BUSY if threads cannot be started. */

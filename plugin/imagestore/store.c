@@ -14,6 +14,7 @@
 #include "guess.h"
 #include "json.h"
 #include "lease.h"
+#include "ready.h"
 #include "slice.h"
 #include "slicer.h"
 #include "spare.h"
@@ -373,8 +374,10 @@ vimg_slice_store_peek(VimgTransport *transport, GError **error)
     g_queue_init(&store->leases);
     g_queue_init(&store->guesses);
     store->pause = VIMG_PAUSE_MAX;
+    store->ready = VIMG_READY_TIME;
     store->usage = vimg_usage_new();
     store->catalog = vimg_catalog_new();
+    store->readies = vimg_readies_new();
     result = vimg_transport_read(transport, STORE_FILE, VIMG_JSON_MAX_SIZE, &content);
     if (result != 0) {
         throw_result(error, result, _("cannot read '%s'"), STORE_FILE);
@@ -423,6 +426,7 @@ vimg_slice_store_free(VimgSliceStore *store)
         vimg_services->timer_remove(store->collector);
     if (store->timer)
         vimg_services->timer_remove(store->timer);
+    vimg_readies_free(store->readies);
     vimg_lease_sweep_end(store);
     vimg_transport_free(store->transport);
     vimg_usage_free(store->usage);

@@ -47,6 +47,7 @@ struct _VimgSliceStore {
     guint64 slice_size;
     gboolean read_only;
     guint pause;     /* microseconds at most until what another host holds is asked for again */
+    guint ready;     /* microseconds that the lease of a create is kept; see ready.h */
     char *state_dir; /* of this pool on this host; NULL: none */
     VimgPluginHost *host; /* NULL in tests */
     guint timer;          /* heartbeats; 0: none */
@@ -54,6 +55,7 @@ struct _VimgSliceStore {
     VimgUsage *usage;
     VimgWatch *watch;
     VimgCatalog *catalog;
+    struct _VimgReadies *readies; /* see ready.h */
     /* of the collector's timer alone */
     gint64 rest_after; /* no earlier it tries again, monotonic */
     gint64 rest_pause; /* microseconds; doubles with each failure */

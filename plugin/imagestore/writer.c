@@ -7,6 +7,7 @@
 
 #include "aside.h"
 #include "image.h"
+#include "opening.h"
 #include "parent.h"
 #include "pipeline.h"
 #include "publish.h"
@@ -16,7 +17,6 @@
 #include "throw.h"
 #include "turn.h"
 #include "writer.h"
-#include "writing.h"
 
 #define MUCH ((guint64)16 * 1024 * 1024) /* bytes that are worth to get ready for */
 
@@ -25,9 +25,9 @@ struct _VimgSliceWriter {
     VimgPluginJob *job;
     VimgLease *lease;
     VimgStoredImage image;
-    gboolean announced; /* the image shows that we write it */
+    VimgOpening opening;
+    gboolean opened; /* @image is what that found */
     guint64 offset;
-    guint64 ahead;  /* bytes that will come; 0: not known */
     VimgIndex *old; /* what is durable already; NULL: nothing, and the format is not known yet */
     VimgCut cut;
     VimgPipeline *pipeline; /* NULL until @cut is known; set through __atomic builtins */
@@ -37,14 +37,14 @@ struct _VimgSliceWriter {
 static char *
 sign_path(const VimgSliceWriter *writer)
 {
-    return vimg_sign_path(writer->lease, writer->image.manifest->image.uuid, VIMG_SIGN_WRITING);
+    return vimg_sign_path(writer->lease, writer->opening.uuid, VIMG_SIGN_WRITING);
 }
 
 /* Nobody waits for what is left of it. */
 static void
 leave(VimgSliceWriter *writer)
 {
-    g_autofree char *sign = writer->announced ? sign_path(writer) : NULL;
+    g_autofree char *sign = writer->opening.announced ? sign_path(writer) : NULL;
 
     vimg_lease_leave(writer->lease, sign);
 }
@@ -55,8 +55,10 @@ writer_free(VimgSliceWriter *writer)
     vimg_slicer_free(writer->slicer);
     vimg_pipeline_free(writer->pipeline);
     vimg_index_free(writer->old);
+    vimg_aside_drop(&writer->opening.aside);
     if (writer->lease)
         leave(writer);
+    vimg_opening_clear(&writer->opening);
     vimg_stored_image_clear(&writer->image);
     vimg_transport_drop_job(writer->job);
     g_free(writer);
@@ -79,132 +81,35 @@ durable_end(const VimgSliceWriter *writer)
     return writer->old ? vimg_index_length(writer->old) : 0;
 }
 
-/* What is told to other hosts, beside the look at the image. */
-typedef struct {
-    VimgLease *lease;
-    const VimgLeaseRoom *room; /* NULL: it is not known yet */
-    guint64 bytes;
-    gboolean must;
-    gboolean good;
-    GError *error;
-} Reservation;
-
-static void
-reserve(gpointer data)
-{
-    Reservation *reservation = data;
-
-    g_clear_error(&reservation->error);
-    reservation->good =
-        reservation->room
-            ? vimg_lease_reserve_in(reservation->lease, reservation->room, reservation->bytes,
-                                    reservation->must, &reservation->error)
-            : vimg_lease_reserve(reservation->lease, reservation->bytes, reservation->must,
-                                 &reservation->error);
-}
-
-/* What needs no lease, far away looked at while that is made. */
-typedef struct {
-    VimgSliceStore *store;
-    const char *uuid;
-    VimgStoredImage image;
-    VimgLeaseRoom room;
-    VimgAside looking;
-    VimgAside measuring;
-} Outlook;
-
-static void
-outlook_clear(Outlook *outlook)
-{
-    vimg_aside_drop(&outlook->looking);
-    vimg_aside_drop(&outlook->measuring);
-    vimg_stored_image_clear(&outlook->image);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Outlook, outlook_clear)
-
-static void
-look(gpointer data)
-{
-    Outlook *outlook = data;
-
-    vimg_image_load(outlook->store, outlook->uuid, &outlook->image, NULL);
-}
-
-static void
-measure(gpointer data)
-{
-    Outlook *outlook = data;
-
-    vimg_lease_look_for_room(outlook->store, NULL, &outlook->room);
-}
-
-/* What was seen of the image, to be asked whether it is so still; it stays @outlook's. */
-static VimgSeen
-recall(Outlook *outlook)
-{
-    const VimgStoredImage *image = &outlook->image;
-    VimgSeen seen = {0};
-
-    vimg_aside_end(&outlook->looking);
-    if (image->manifest && !image->published && !image->manifest->image.reason)
-        seen.manifest = image->manifest;
-    return seen;
-}
-
-/* It is so still. */
-static void
-take_seen(Outlook *outlook, const VimgSeen *seen, VimgStoredImage *out)
-{
-    *out = outlook->image;
-    outlook->image = (VimgStoredImage){0};
-    out->durable = seen->durable;
-}
-
+/*
+ * What was found of the image is ours once it is known; without @wait that may be later.  FALSE: no
+ * upload of it can go on.
+ */
 static gboolean
-load_saving(VimgSliceWriter *writer, const char *uuid, GError **error)
+take_opened(VimgSliceWriter *writer, gboolean wait, GError **error)
 {
-    const VimgStoredImage *image = &writer->image;
+    VimgOpening *opening = &writer->opening;
 
-    if (!vimg_image_load(writer->store, uuid, &writer->image, error))
+    if (!wait && !vimg_opening_has_ended(opening))
+        return TRUE;
+    if (!vimg_opening_wait(opening, error))
         return FALSE;
-    if (image->published)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                           _("the content of an active image never changes"));
-    if (image->manifest->image.reason)
-        return throw_error(error, VIMG_ERROR_OPERATION_INVALID, "%s",
-                           image->manifest->image.reason);
+    if (writer->opened)
+        return TRUE;
+    writer->opened = TRUE;
+    vimg_stored_image_clear(&writer->image);
+    writer->image = opening->image;
+    opening->image = (VimgStoredImage){0};
     return TRUE;
 }
 
+/* A VimgPipelineStart's. */
 static gboolean
-load(VimgSliceWriter *writer, Outlook *outlook, const VimgWriteRequest *request, GError **error)
+may_commit(gpointer data, GError **error)
 {
-    const char *uuid = outlook->uuid;
-    VimgSeen seen = recall(outlook);
-    guint64 durable;
+    VimgSliceWriter *writer = data;
 
-    if (!vimg_writing_begin(writer->lease, uuid, NULL, &seen, error))
-        return FALSE;
-    /* only now: until then another host may have gone on with it */
-    if (seen.still) {
-        take_seen(outlook, &seen, &writer->image);
-    } else if (!load_saving(writer, uuid, error)) {
-        vimg_writing_end(writer->lease, uuid);
-        return FALSE;
-    }
-    writer->announced = TRUE;
-    /* without a partial index there is nothing to be looked for */
-    if (writer->image.durable > 0 &&
-        !vimg_resume_load(writer->store, uuid, writer->image.manifest->image.format, &writer->old,
-                          &writer->cut, error))
-        return FALSE;
-    durable = durable_end(writer);
-    if (request->offset > durable)
-        return throw_error(error, VIMG_ERROR_INVALID_ARG,
-                           _("offset %1$llu lies behind the %2$llu bytes stored so far"),
-                           ULL(request->offset), ULL(durable));
-    return TRUE;
+    return vimg_opening_wait(&writer->opening, error);
 }
 
 /* The way to cut is known: the work begins. */
@@ -214,9 +119,11 @@ begin(VimgSliceWriter *writer, GError **error)
     VimgSliceStore *store = writer->store;
     VimgPipelineStart start = {
         .lease = writer->lease,
-        .uuid = writer->image.manifest->image.uuid,
+        .uuid = writer->opening.uuid,
         .offset = writer->offset,
-        .ahead = writer->ahead,
+        .ahead = writer->opening.ahead,
+        .may_commit = may_commit,
+        .data = writer,
     };
     VimgPipeline *pipeline;
 
@@ -237,51 +144,20 @@ begin(VimgSliceWriter *writer, GError **error)
     return vimg_resume_feed(store, writer->old, start.keep, writer->offset, writer->slicer, error);
 }
 
-/* The call's length, else the guess, else some way ahead of the stream. */
+/* As @opening says, or as if it was just made. */
 static gboolean
-load_and_reserve(VimgSliceWriter *writer, Outlook *outlook, const VimgWriteRequest *request,
-                 GError **error)
+begin_opened(VimgSliceWriter *writer, GError **error)
 {
-    guint64 bytes = request->reserve;
-    Reservation reservation = {.lease = writer->lease,
-                               .bytes = bytes ? bytes : VIMG_RESERVE_AHEAD,
-                               .must = bytes > 0 && bytes == request->length};
-    VimgAside aside = {0};
-    guint64 here;
-    gboolean good;
+    VimgOpening *opening = &writer->opening;
+    const char *format = opening->format;
 
-    writer->ahead = bytes;
-    /* what goes on may need less: nobody is to be refused for what is there */
-    if (request->offset == 0) {
-        if (outlook->measuring.func)
-            reservation.room = &outlook->room;
-        vimg_aside_end(&outlook->measuring);
-        vimg_aside_begin(&aside, writer->store->transport, reserve, &reservation);
+    if (!format) {
+        if (!take_opened(writer, TRUE, error))
+            return FALSE;
+        format = writer->image.manifest->image.format;
+        writer->cut = opening->cut;
+        writer->old = g_steal_pointer(&opening->old);
     }
-    good = load(writer, outlook, request, error);
-    /* what is compared takes no space */
-    here = good ? durable_end(writer) - request->offset : 0;
-    if (aside.started)
-        vimg_aside_end(&aside);
-    if (good && (!aside.started || (bytes > 0 && here > 0))) {
-        reservation.bytes -= bytes ? MIN(bytes, here) : 0;
-        reserve(&reservation);
-    }
-    if (good && reservation.error)
-        g_propagate_error(error, g_steal_pointer(&reservation.error));
-    g_clear_error(&reservation.error);
-    return good && reservation.good;
-}
-
-static gboolean
-open_image(VimgSliceWriter *writer, Outlook *outlook, const VimgWriteRequest *request,
-           GError **error)
-{
-    const char *format;
-
-    if (!load_and_reserve(writer, outlook, request, error))
-        return FALSE;
-    format = writer->image.manifest->image.format;
     if (format)
         writer->cut = vimg_slicer_cut(format);
     return (!format && !writer->old) || begin(writer, error);
@@ -292,24 +168,19 @@ vimg_slice_writer_open(VimgSliceStore *store, const char *uuid, const VimgWriteR
                        VimgPluginJob *job, GError **error)
 {
     g_autoptr(VimgSliceWriter) writer = g_new0(VimgSliceWriter, 1);
-    g_auto(Outlook) outlook = {.store = store, .uuid = uuid};
     VIMG_TRANSPORT_PATIENCE(job);
 
     writer->store = store;
     writer->job = job;
     vimg_transport_hold_job(job);
     writer->offset = request->offset;
+    vimg_opening_init(&writer->opening, store, uuid, request);
     if (request->reserve == 0 || request->reserve >= MUCH)
         vimg_transport_expect(store->transport);
-    if (store->transport->remote) {
-        vimg_aside_begin(&outlook.looking, store->transport, look, &outlook);
-        if (request->offset == 0)
-            vimg_aside_begin(&outlook.measuring, store->transport, measure, &outlook);
-    }
-    writer->lease = vimg_lease_new(store, error);
-    if (!writer->lease)
+    if (!vimg_opening_take_lease(&writer->opening, error))
         return NULL;
-    if (open_image(writer, &outlook, request, error))
+    writer->lease = writer->opening.lease;
+    if (vimg_opening_begin(&writer->opening, error) && begin_opened(writer, error))
         return g_steal_pointer(&writer);
     vimg_lease_blame(writer->lease, error);
     return NULL;
@@ -349,7 +220,7 @@ vimg_slice_writer_write(VimgSliceWriter *writer, VimgBuffer *buffer, gsize offse
 {
     VIMG_TRANSPORT_PATIENCE(writer->job);
 
-    return need_pipeline(writer, error) &&
+    return take_opened(writer, FALSE, error) && need_pipeline(writer, error) &&
            vimg_slicer_write(writer->slicer, buffer, offset, size, error);
 }
 
@@ -358,20 +229,22 @@ vimg_slice_writer_hole(VimgSliceWriter *writer, guint64 length, GError **error)
 {
     VIMG_TRANSPORT_PATIENCE(writer->job);
 
-    return vimg_slice_store_check_job(writer->job, error) && need_pipeline(writer, error) &&
-           vimg_slicer_hole(writer->slicer, length, error);
+    return vimg_slice_store_check_job(writer->job, error) && take_opened(writer, FALSE, error) &&
+           need_pipeline(writer, error) && vimg_slicer_hole(writer->slicer, length, error);
 }
 
 /* Remembers how much is stored, for lists to show; the rest is as another host may have left it. */
 static gboolean
 note_allocation(VimgSliceWriter *writer, GError **error)
 {
-    const char *uuid = writer->image.manifest->image.uuid;
+    const char *uuid = writer->opening.uuid;
     g_auto(VimgStoredImage) image = {0};
     g_autoptr(VimgTurn) turn = NULL;
     guint64 allocation;
     guint64 durable;
 
+    if (!writer->opened)
+        return FALSE;
     vimg_pipeline_stat(writer->pipeline, &allocation, &durable);
     if (allocation == writer->image.manifest->image.allocation)
         return TRUE;
@@ -441,8 +314,8 @@ end_image(VimgSliceWriter *writer, gboolean seal, const VimgPluginImage *image,
           VimgStoredImage *out, GError **error)
 {
     g_autoptr(VimgParents) parents = seal ? vimg_parents_new(writer->store) : NULL;
-    gboolean good =
-        vimg_slice_store_check_job(writer->job, error) && vimg_slicer_finish(writer->slicer, error);
+    gboolean good = vimg_slice_store_check_job(writer->job, error) &&
+                    take_opened(writer, TRUE, error) && vimg_slicer_finish(writer->slicer, error);
 
     if (!good || !vimg_pipeline_end(writer->pipeline, !seal, error)) {
         if (!good)
@@ -476,6 +349,7 @@ vimg_slice_writer_abort(VimgSliceWriter *owned)
 
     if (!writer->pipeline)
         return;
+    take_opened(writer, TRUE, NULL);
     vimg_pipeline_end(writer->pipeline, TRUE, NULL);
     note_allocation(writer, NULL);
 }

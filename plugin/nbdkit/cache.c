@@ -1,10 +1,10 @@
 /*
  * cache.c: blocks of an image that were read, each asked for once while there is room for it
  *
- * They lie in a file of slots, which is the process's own: reading one again asks nobody, and is as
- * quick as reading a file is.  Clients have many requests under way at a time.  The daemon reads on
- * where it has read to, so of blocks that follow each other the second is asked for when the first
- * has come.
+ * They lie in a file of slots, into which the daemon puts them: reading one again asks nobody, and
+ * is as quick as reading a file is.  Clients have many requests under way at a time.  The daemon
+ * reads on where it has read to, so of blocks that follow each other the second is asked for when
+ * the first has come.  For whoever reads in order threads read ahead.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,19 +14,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ahead.h"
 #include "cache.h"
 #include "util/file.h"
 #include "util/thread.h"
 
 #define BLOCK VIMG_EXPORTER_PIECE
 #define NO_SLOT G_MAXUINT64
+#define WINDOW 16                 /* blocks that are read ahead */
+#define WINDOW_SLOTS (8 * WINDOW) /* without so many, none are: they would drive out each other */
+#define THREADS 4                 /* that read ahead */
+#define STRETCH 128               /* blocks of which the daemon is told that they will be read */
 
 typedef struct {
     guint64 number;
     guint users; /* threads */
     gboolean ready;
     VimgExporterStatus status; /* once it is ready */
-    guint8 *data;              /* once it is ready, until nobody uses it; NULL: it is in the file */
+    guint8 *data;              /* once it is ready, if it is not in the file */
     guint64 slot;              /* where; NO_SLOT: nowhere, or not yet */
     GList link;                /* in the order of their use */
 } Block;
@@ -45,9 +50,13 @@ struct _VimgNbdCache {
 
     VimgMutex lock;
     VimgCond changed;
+    VimgCond work; /* for those who read ahead */
+    VimgNbdAhead *ahead;
     GHashTable *blocks; /* number → Block, owned; under lock, as what is in them */
+    guint idle;         /* of these */
     GQueue order;       /* of Block, the one used last at the end */
     GQueue requests;    /* of Request, borrowed; under lock, as what is in them */
+    GArray *spare;      /* slots that were taken for nothing */
     guint64 slots;      /* of the file */
     guint64 used;       /* of these, ever */
 };
@@ -59,25 +68,6 @@ block_free(gpointer data)
 
     g_free(block->data);
     g_free(block);
-}
-
-VimgNbdCache *
-vimg_nbd_cache_new(VimgExporterLink *link, const VimgNbdMap *map, guint64 size, int fd,
-                   guint64 room)
-{
-    VimgNbdCache *cache = g_new0(VimgNbdCache, 1);
-
-    cache->link = link;
-    cache->map = map;
-    cache->size = size;
-    cache->fd = fd;
-    cache->slots = room / BLOCK;
-    vimg_mutex_init(&cache->lock);
-    vimg_cond_init(&cache->changed);
-    g_queue_init(&cache->order);
-    g_queue_init(&cache->requests);
-    cache->blocks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, block_free);
-    return cache;
 }
 
 /* ---- blocks, under lock ------------------------------------------------------------------- */
@@ -112,13 +102,20 @@ forget(VimgNbdCache *cache, Block *block)
 static guint64
 take_slot(VimgNbdCache *cache)
 {
+    if (cache->spare->len > 0) {
+        guint last = cache->spare->len - 1;
+        guint64 slot = g_array_index(cache->spare, guint64, last);
+
+        g_array_set_size(cache->spare, last);
+        return slot;
+    }
     if (cache->used < cache->slots)
         return cache->used++;
     for (const GList *at = cache->order.head; at; at = at->next) {
         Block *block = at->data;
         guint64 slot = block->slot;
 
-        if (block->users == 0) {
+        if (block->users == 0 && slot != NO_SLOT) {
             forget(cache, block);
             return slot;
         }
@@ -171,94 +168,25 @@ leave(VimgNbdCache *cache, Block *block)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-static VimgExporterStatus
-fetch(VimgNbdCache *cache, guint64 start, guint8 *data, gsize length)
+/* What a thread brings, on its stack. */
+typedef struct {
+    guint64 start;
+    gsize length;
+    guint64 until; /* where whoever wants it stops, as far as anybody knows */
+    guint64 slot;  /* into which it goes; NO_SLOT: into @data */
+    guint8 *data;  /* room for all of it */
+} Load;
+
+/* Where whoever goes on behind block @number comes to what is there.  Under lock. */
+static guint64
+find_until(VimgNbdCache *cache, guint64 number)
 {
-    static const guint8 hash[VIMG_EXPORTER_HASH_SIZE]; /* the link knows which */
-    guint64 got;
+    guint64 last = (number / STRETCH + 1) * STRETCH;
 
-    for (gsize at = 0; at < length; at += got) {
-        gboolean zeros;
-        VimgExporterStatus status = vimg_exporter_link_read(
-            cache->link, hash, start + at, length - at, data + at, length - at, &got, &zeros);
-
-        if (status != VIMG_EXPORTER_OK)
-            return status;
-        if (zeros)
-            memset(data + at, 0, (gsize)got);
-    }
-    return VIMG_EXPORTER_OK;
-}
-
-/* Into the file.  Where that can grow no more, the slots that it has must do. */
-static void
-keep(VimgNbdCache *cache, Block *block, gsize length)
-{
-    guint64 slot;
-    gboolean kept;
-
-    vimg_mutex_lock(&cache->lock);
-    slot = take_slot(cache);
-    vimg_mutex_unlock(&cache->lock);
-    kept = slot != NO_SLOT && vimg_pwrite_all(cache->fd, block->data, length, slot * BLOCK) == 0;
-    VIMG_LOCK_GUARD(&cache->lock);
-    if (kept)
-        block->slot = slot;
-    else if (slot != NO_SLOT)
-        cache->slots = cache->used;
-}
-
-/* Others go on as soon as it has come. */
-static void
-load(VimgNbdCache *cache, Block *block)
-{
-    guint64 start = block->number * BLOCK;
-    gsize length = (gsize)MIN(BLOCK, cache->size - start);
-    guint8 *data = g_malloc(length);
-    VimgExporterStatus status = fetch(cache, start, data, length);
-
-    vimg_mutex_lock(&cache->lock);
-    block->data = data;
-    block->status = status;
-    block->ready = TRUE;
-    vimg_cond_broadcast(&cache->changed);
-    vimg_mutex_unlock(&cache->lock);
-    if (status == VIMG_EXPORTER_OK)
-        keep(cache, block, length);
-}
-
-/* Waits until it is ready.  Returns: NULL: nobody loads it yet. */
-static Block *
-use_loaded(VimgNbdCache *cache, guint64 number)
-{
-    Block *block = find(cache, number);
-
-    if (!block)
-        return NULL;
-    block->users++;
-    while (!block->ready)
-        vimg_cond_wait(&cache->changed, &cache->lock);
-    return block;
-}
-
-/* Returns: one that is ready, used until leave() */
-static Block *
-use(VimgNbdCache *cache, guint64 number)
-{
-    Block *block;
-
-    vimg_mutex_lock(&cache->lock);
-    block = use_loaded(cache, number);
-    if (block) {
-        vimg_mutex_unlock(&cache->lock);
-        return block;
-    }
-    block = add(cache, number);
-    block->users++;
-    wait_for_before(cache, number);
-    vimg_mutex_unlock(&cache->lock);
-    load(cache, block);
-    return block;
+    do
+        number++;
+    while (number < last && !find(cache, number));
+    return MIN(number * BLOCK, cache->size);
 }
 
 static VimgExporterStatus
@@ -278,6 +206,130 @@ read_slot(const VimgNbdCache *cache, guint8 *out, gsize count, guint64 offset)
     return VIMG_EXPORTER_OK;
 }
 
+/* Where the file can grow no more, the slots that it has must do. */
+static void
+give_up_slot(VimgNbdCache *cache, Load *load)
+{
+    VIMG_LOCK_GUARD(&cache->lock);
+    g_array_append_val(cache->spare, load->slot);
+    cache->slots = cache->used;
+    load->slot = NO_SLOT;
+}
+
+/* The first @count bytes were placed, and what follows was not. */
+static VimgExporterStatus
+leave_slot(VimgNbdCache *cache, Load *load, gsize count)
+{
+    VimgExporterStatus status = read_slot(cache, load->data, count, load->slot * BLOCK);
+
+    give_up_slot(cache, load);
+    return status;
+}
+
+static VimgExporterStatus
+put_zeros(VimgNbdCache *cache, Load *load, gsize at, gsize count)
+{
+    memset(load->data + at, 0, count);
+    if (load->slot == NO_SLOT ||
+        vimg_pwrite_all(cache->fd, load->data + at, count, load->slot * BLOCK + at) == 0)
+        return VIMG_EXPORTER_OK;
+    return leave_slot(cache, load, at);
+}
+
+static VimgExporterStatus
+fetch(VimgNbdCache *cache, Load *load)
+{
+    static const guint8 hash[VIMG_EXPORTER_HASH_SIZE]; /* the link knows which */
+    VimgExporterStatus status = VIMG_EXPORTER_OK;
+    guint64 got;
+
+    for (gsize at = 0; at < load->length && status == VIMG_EXPORTER_OK; at += got) {
+        gsize left = load->length - at;
+        gboolean slot = load->slot != NO_SLOT;
+        const VimgExporterRead read = {.offset = load->start + at,
+                                       .length = left,
+                                       .until = load->until,
+                                       .place =
+                                           slot ? load->slot * BLOCK + at : VIMG_EXPORTER_NOWHERE,
+                                       .out = load->data + at,
+                                       .most = left};
+        VimgExporterWay way;
+
+        status = vimg_exporter_link_read(cache->link, hash, &read, &got, &way);
+        if (status == VIMG_EXPORTER_OK && way == VIMG_EXPORTER_ZEROS)
+            status = put_zeros(cache, load, at, (gsize)got);
+        else if (status == VIMG_EXPORTER_OK && way == VIMG_EXPORTER_SENT && slot)
+            status = leave_slot(cache, load, at);
+    }
+    return status;
+}
+
+/* Under lock.  What nobody has is asked for again by the next who wants it. */
+static void
+settle(VimgNbdCache *cache, Block *block, Load *load, VimgExporterStatus status)
+{
+    block->status = status;
+    block->ready = TRUE;
+    if (status == VIMG_EXPORTER_OK) {
+        block->slot = load->slot;
+        if (block->slot == NO_SLOT)
+            block->data = g_steal_pointer(&load->data);
+    } else if (load->slot != NO_SLOT) {
+        g_array_append_val(cache->spare, load->slot);
+    }
+    vimg_cond_broadcast(&cache->changed);
+}
+
+static void
+bring(VimgNbdCache *cache, Block *block, gboolean follows)
+{
+    Load load = {.start = block->number * BLOCK};
+    VimgExporterStatus status;
+
+    load.length = (gsize)MIN(BLOCK, cache->size - load.start);
+    load.data = g_malloc(load.length);
+    vimg_mutex_lock(&cache->lock);
+    load.slot = take_slot(cache);
+    load.until = follows ? find_until(cache, block->number) : 0;
+    vimg_mutex_unlock(&cache->lock);
+    status = fetch(cache, &load);
+    vimg_mutex_lock(&cache->lock);
+    settle(cache, block, &load, status);
+    vimg_mutex_unlock(&cache->lock);
+    g_free(load.data);
+}
+
+/* Waits until it is ready.  Returns: NULL: nobody loads it yet. */
+static Block *
+use_loaded(VimgNbdCache *cache, guint64 number)
+{
+    Block *block = find(cache, number);
+
+    if (!block)
+        return NULL;
+    block->users++;
+    while (!block->ready)
+        vimg_cond_wait(&cache->changed, &cache->lock);
+    return block;
+}
+
+/* Returns: one that is ready, used until leave(); @follows what somebody has read. */
+static Block *
+use(VimgNbdCache *cache, guint64 number, gboolean follows)
+{
+    Block *block = use_loaded(cache, number);
+
+    if (block)
+        return block;
+    block = add(cache, number);
+    block->users++;
+    wait_for_before(cache, number);
+    vimg_mutex_unlock(&cache->lock);
+    bring(cache, block, follows);
+    vimg_mutex_lock(&cache->lock);
+    return block;
+}
+
 static VimgExporterStatus
 copy_out(const VimgNbdCache *cache, const Block *block, guint8 *out, gsize count, gsize from)
 {
@@ -289,12 +341,35 @@ copy_out(const VimgNbdCache *cache, const Block *block, guint8 *out, gsize count
     return VIMG_EXPORTER_OK;
 }
 
+/* Under lock. */
+static gboolean
+is_there(gconstpointer data, guint64 number)
+{
+    return g_hash_table_contains(((const VimgNbdCache *)data)->blocks, &number);
+}
+
+/* Returns: whether block @number follows others that were read.  Under lock. */
+static gboolean
+note(VimgNbdCache *cache, guint64 number)
+{
+    gboolean follows = vimg_nbd_ahead_note(cache->ahead, number);
+
+    if (follows && cache->idle > 0 && cache->slots >= WINDOW_SLOTS)
+        vimg_cond_signal(&cache->work);
+    return follows;
+}
+
 static VimgExporterStatus
 copy(VimgNbdCache *cache, guint8 *out, gsize count, guint64 offset)
 {
-    Block *block = use(cache, offset / BLOCK);
-    VimgExporterStatus status = copy_out(cache, block, out, count, (gsize)(offset % BLOCK));
+    guint64 number = offset / BLOCK;
+    VimgExporterStatus status;
+    Block *block;
 
+    vimg_mutex_lock(&cache->lock);
+    block = use(cache, number, note(cache, number));
+    vimg_mutex_unlock(&cache->lock);
+    status = copy_out(cache, block, out, count, (gsize)(offset % BLOCK));
     VIMG_LOCK_GUARD(&cache->lock);
     leave(cache, block);
     return status;
@@ -356,4 +431,66 @@ vimg_nbd_cache_read(VimgNbdCache *cache, gpointer out, gsize count, guint64 offs
     }
     end(cache, &request);
     return status;
+}
+
+/* ---- reading ahead ------------------------------------------------------------------------ */
+
+static void
+read_ahead(VimgNbdCache *cache, guint64 number)
+{
+    Request request = {number, number};
+    Block *block;
+
+    g_queue_push_tail(&cache->requests, &request);
+    block = use(cache, number, TRUE);
+    leave(cache, block);
+    g_queue_remove(&cache->requests, &request);
+    vimg_cond_broadcast(&cache->changed);
+}
+
+static void
+read_ahead_always(gpointer data)
+{
+    VimgNbdCache *cache = data;
+
+    VIMG_LOCK_GUARD(&cache->lock);
+    for (;;) {
+        guint64 number;
+        guint turn;
+
+        while (cache->slots < WINDOW_SLOTS ||
+               !vimg_nbd_ahead_take(cache->ahead, is_there, cache, &number, &turn)) {
+            cache->idle++;
+            vimg_cond_wait(&cache->work, &cache->lock);
+            cache->idle--;
+        }
+        read_ahead(cache, number);
+        vimg_nbd_ahead_give_back(cache->ahead, turn);
+    }
+}
+
+VimgNbdCache *
+vimg_nbd_cache_new(VimgExporterLink *link, const VimgNbdMap *map, guint64 size, int fd,
+                   guint64 room, GError **error)
+{
+    VimgNbdCache *cache = g_new0(VimgNbdCache, 1);
+
+    cache->link = link;
+    cache->map = map;
+    cache->size = size;
+    cache->fd = fd;
+    cache->slots = room / BLOCK;
+    vimg_mutex_init(&cache->lock);
+    vimg_cond_init(&cache->changed);
+    vimg_cond_init(&cache->work);
+    g_queue_init(&cache->order);
+    g_queue_init(&cache->requests);
+    cache->spare = g_array_new(FALSE, FALSE, sizeof(guint64));
+    cache->blocks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, block_free);
+    cache->ahead = vimg_nbd_ahead_new(map, size, WINDOW);
+    for (guint i = 0; i < THREADS; i++) {
+        if (!vimg_thread_start_detached("vimg-ahead", read_ahead_always, cache, error))
+            return NULL;
+    }
+    return cache;
 }

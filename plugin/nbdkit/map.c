@@ -19,12 +19,17 @@ struct _VimgNbdMap {
     GArray *runs; /* of Run, in order, as far as the image goes */
 };
 
+/* Runs that are alike are one. */
 static void
 add(VimgNbdMap *map, guint64 end, gboolean zeros)
 {
     Run run = {end, zeros};
+    Run *last = map->runs->len > 0 ? &g_array_index(map->runs, Run, map->runs->len - 1) : NULL;
 
-    g_array_append_val(map->runs, run);
+    if (last && last->zeros == zeros)
+        last->end = end;
+    else
+        g_array_append_val(map->runs, run);
 }
 
 VimgExporterStatus
@@ -52,10 +57,10 @@ vimg_nbd_map_load(VimgExporterLink *link, guint64 size, VimgNbdMap **out)
     return VIMG_EXPORTER_OK;
 }
 
-guint64
-vimg_nbd_map_look(const VimgNbdMap *map, guint64 offset, guint64 length, gboolean *zeros)
+/* Of the run that ends behind @offset. */
+static guint
+find(const VimgNbdMap *map, guint64 offset)
 {
-    const Run *run;
     guint low = 0;
     guint high = map->runs->len;
 
@@ -67,7 +72,27 @@ vimg_nbd_map_look(const VimgNbdMap *map, guint64 offset, guint64 length, gboolea
         else
             low = middle + 1;
     }
-    run = &g_array_index(map->runs, Run, low);
+    return low;
+}
+
+guint64
+vimg_nbd_map_look(const VimgNbdMap *map, guint64 offset, guint64 length, gboolean *zeros)
+{
+    const Run *run = &g_array_index(map->runs, Run, find(map, offset));
+
     *zeros = run->zeros;
     return MIN(length, run->end - offset);
+}
+
+guint64
+vimg_nbd_map_before(const VimgNbdMap *map, guint64 offset)
+{
+    guint i;
+
+    if (offset == 0)
+        return 0;
+    i = find(map, offset - 1);
+    if (!g_array_index(map->runs, Run, i).zeros)
+        return offset;
+    return i > 0 ? g_array_index(map->runs, Run, i - 1).end : 0;
 }

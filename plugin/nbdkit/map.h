@@ -15,4 +15,7 @@ VimgExporterStatus vimg_nbd_map_load(VimgExporterLink *link, guint64 size, VimgN
 /* How many of the @length bytes at @offset, which are there, are alike: at least one. */
 guint64 vimg_nbd_map_look(const VimgNbdMap *map, guint64 offset, guint64 length, gboolean *zeros);
 
+/* From where to @offset only zeros are known to be: at most it. */
+guint64 vimg_nbd_map_before(const VimgNbdMap *map, guint64 offset);
+
 #endif

@@ -126,8 +126,12 @@ virtimage_after_fork(void)
         nbdkit_error("the image is not there");
         return -1;
     }
-    cache = vimg_nbd_cache_new(image, map, info.size, VIMG_EXPORTER_NBD_CACHE_FD, room.rlim_cur);
-    return 0;
+    cache = vimg_nbd_cache_new(image, map, info.size, VIMG_EXPORTER_NBD_CACHE_FD, room.rlim_cur,
+                               &error);
+    if (cache)
+        return 0;
+    nbdkit_error("%s", error->message);
+    return -1;
 }
 
 /* ---- the image ---------------------------------------------------------------------------- */

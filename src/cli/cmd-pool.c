@@ -35,6 +35,28 @@ show_errors(VimgCtl *ctl, JsonObject *report)
     }
 }
 
+/* The host's own daemon may have taken a name of ours meanwhile. */
+static void
+show_hiding(VimgCtl *ctl, JsonObject *report)
+{
+    guint n = vimg_report_count(report, "pools");
+
+    for (guint i = 0; i < n; i++) {
+        JsonObject *pool = vimg_report_element(report, "pools", i);
+        const char *hides = vimg_report_string(pool, "hides");
+        g_autofree char *text = NULL;
+        g_autofree char *safe = NULL;
+
+        if (!hides)
+            continue;
+        text = g_strdup_printf(
+            _("%1$s hides storage pool %2$s of the host's own libvirt daemon: rename one of them, as by virtimagectl pool-rename"),
+            vimg_report_string(pool, "name"), hides);
+        safe = vimg_text_safe(text);
+        vimg_text_print(safe, 2, ctl->columns);
+    }
+}
+
 static void
 show_status(VimgCtl *ctl, JsonObject *report)
 {
@@ -52,6 +74,7 @@ show_status(VimgCtl *ctl, JsonObject *report)
 
     vimg_table_print(ctl, report, "pools", columns, G_N_ELEMENTS(columns));
     show_errors(ctl, report);
+    show_hiding(ctl, report);
 }
 
 static void
@@ -84,6 +107,7 @@ show_pool(VimgCtl *ctl, JsonObject *report)
     if (vimg_report_count(report, "pools") > 0)
         vimg_fields_print(ctl, vimg_report_element(report, "pools", 0), fields,
                           G_N_ELEMENTS(fields));
+    show_hiding(ctl, report);
 }
 
 int

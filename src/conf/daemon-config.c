@@ -9,6 +9,7 @@
 #include <gio/gio.h>
 
 #include "conf/daemon-config.h"
+#include "conf/host-uri.h"
 #include "conf/pool-def.h"
 #include "util/file.h"
 #include "util/i18n.h"
@@ -42,6 +43,7 @@ typedef struct {
 static gboolean check_zone(const char *text, GError **error);
 static gboolean check_uri(const char *text, GError **error);
 static gboolean check_absolute(const char *text, GError **error);
+static gboolean check_host(const char *text, GError **error);
 static gboolean check_scheme(const char *text, GError **error);
 static gboolean check_network(const char *text, GError **error);
 static gboolean check_listen(const char *text, GError **error);
@@ -54,7 +56,7 @@ static const Key keys[] = {
     {.name = "zones", .type = KEY_LIST, .offset = AT(zones), .check = check_zone},
     {.name = "socket_group", .type = KEY_STRING, .offset = AT(socket_group)},
     {.name = "compat_uris", .type = KEY_LIST, .offset = AT(compat_uris), .check = check_uri},
-    {.name = "host_uri", .type = KEY_STRING, .offset = AT(host_uri), .check = check_uri},
+    {.name = "host_uri", .type = KEY_STRING, .offset = AT(host_uri), .check = check_host},
     {.name = "search_paths", .type = KEY_LIST, .offset = AT(search_paths), .check = check_absolute},
     {"max_clients", KEY_UINT, AT(max_clients), 5000, 1, 100000, NULL},
     {"max_streams", KEY_UINT, AT(max_streams), 256, 1, 10000, NULL},
@@ -130,6 +132,17 @@ check_uri(const char *text, GError **error)
     g_autofree char *scheme = g_uri_parse_scheme(text);
 
     return scheme || vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED, _("'%s' is not a URI"), text);
+}
+
+static gboolean
+check_host(const char *text, GError **error)
+{
+    g_autoptr(VimgHostUri) uri = NULL;
+
+    if (g_str_equal(text, VIMG_HOST_URI_AUTO) || g_str_equal(text, VIMG_HOST_URI_NONE))
+        return TRUE;
+    uri = vimg_host_uri_parse(text, error);
+    return uri != NULL;
 }
 
 static gboolean

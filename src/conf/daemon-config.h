@@ -15,7 +15,7 @@ typedef struct {
     char **zones;               /* this host's zones, the first is the current one; empty: none */
     char *socket_group;         /* NULL: "libvirt" if that group exists, else root */
     char **compat_uris;         /* as "qemu:///system"; empty: none */
-    char *host_uri;             /* NULL: none */
+    char *host_uri;             /* "none", or one that vimg_host_uri_parse() takes; NULL: "auto" */
     char **search_paths;        /* directories find-storage-pool-sources looks below */
     guint max_clients;          /* 5000 */
     guint max_streams;          /* 256, of the whole daemon */

@@ -74,6 +74,22 @@ VimgPoolDef *vimg_pool_def_parse(const char *xml, gboolean validate, GError **er
 /* What a new definition may not have, though one that was stored long ago may: VIMG_ERROR_XML. */
 gboolean vimg_pool_def_check(const VimgPoolDef *def, GError **error);
 
+/* Whom a document is about; each may be missing. */
+typedef struct {
+    char *type;
+    char *name;
+    guint8 uuid[VIMG_UUID_SIZE];
+    gboolean has_uuid;
+} VimgPoolPeek;
+
+void vimg_pool_peek_clear(VimgPoolPeek *peek);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgPoolPeek, vimg_pool_peek_clear)
+/*
+ * The document of a pool of any type, also of libvirt's own.  @out: zeroed; to be cleared whatever
+ * is returned.  Errors: as vimg_pool_def_parse(), whose other checks are not made.
+ */
+gboolean vimg_pool_peek(const char *xml, VimgPoolPeek *out, GError **error);
+
 /* What only an active pool knows; NULL to leave them out as 0. */
 typedef struct {
     guint64 capacity, allocation, available; /* bytes */

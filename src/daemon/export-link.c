@@ -11,6 +11,8 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "daemon/export-link.h"
@@ -31,6 +33,10 @@ struct _VimgExportLink {
     VimgWorkers *workers;
     gboolean limited; /* to the export of @only */
     guint8 only[VIMG_EXPORT_HASH_SIZE];
+    int file_fd; /* -1: none */
+    guint64 room;
+    void (*begin)(const char *why, gpointer data); /* NULL: nobody is told */
+    gpointer data;
     VimgThread reader, writer;
 
     VimgMutex lock;
@@ -70,6 +76,8 @@ unref(VimgExportLink *link)
     vimg_cond_clear(&link->changed);
     vimg_mutex_clear(&link->lock);
     close(link->fd);
+    if (link->file_fd >= 0)
+        close(link->file_fd);
     g_free(link);
 }
 
@@ -141,22 +149,52 @@ look(VimgExportLink *link, const VimgExporterQuestion *question, Answer *out)
     out->head.length = out->size;
 }
 
+/* What a disk keeps for its administrator is not for what can be read again. */
+static gboolean
+has_room(int fd, guint64 end)
+{
+    struct stat info;
+    struct statvfs space;
+
+    if (fstat(fd, &info) < 0)
+        return FALSE;
+    return end <= (guint64)info.st_size ||
+           (fstatvfs(fd, &space) == 0 &&
+            (guint64)space.f_bavail * space.f_frsize >= end - (guint64)info.st_size);
+}
+
+/* Returns: whether it is where the question wants it, and need not be sent. */
+static gboolean
+place(const VimgExportLink *link, guint64 place, const VimgExtent *extent)
+{
+    return place != VIMG_EXPORTER_NOWHERE && has_room(link->file_fd, place + extent->length) &&
+           vimg_pwrite_all(link->file_fd, extent->data->data + extent->offset,
+                           (gsize)extent->length, place) == 0;
+}
+
 static void
 read_piece(VimgExportLink *link, const VimgExporterQuestion *question, Answer *out)
 {
+    const VimgExportPart part = {question->offset, question->length, question->until,
+                                 (gsize)question->most};
     g_autoptr(GError) error = NULL;
     VimgExtent extent;
 
-    if (!vimg_model_export_read(link->model, question->hash, question->offset, question->length,
-                                (gsize)question->most, &extent, &error)) {
+    if (!vimg_model_export_read(link->model, question->hash, &part, &extent, &error)) {
         out->head.status = status_of(error);
         return;
     }
     out->head.length = extent.length;
-    out->head.zeros = extent.data == NULL;
-    out->data = extent.data;
-    out->offset = extent.offset;
-    out->size = extent.data ? (gsize)extent.length : 0;
+    if (!extent.data) {
+        out->head.way = VIMG_EXPORTER_ZEROS;
+    } else if (place(link, question->place, &extent)) {
+        out->head.way = VIMG_EXPORTER_PLACED;
+        vimg_buffer_unref(extent.data);
+    } else {
+        out->data = extent.data;
+        out->offset = extent.offset;
+        out->size = (gsize)extent.length;
+    }
 }
 
 /* To the end, or as many as an answer has. */
@@ -221,31 +259,74 @@ wait_for_room(VimgExportLink *link)
     return !link->closed;
 }
 
+static gboolean
+check(const VimgExportLink *link, const VimgExporterQuestion *question)
+{
+    return vimg_exporter_question_check(question) &&
+           (question->place == VIMG_EXPORTER_NOWHERE ||
+            (link->file_fd >= 0 && question->place + question->most <= link->room));
+}
+
+/* Nothing of a text that comes from there goes anywhere but printable characters. */
+static gboolean
+hear_begin(VimgExportLink *link, gsize size)
+{
+    char why[VIMG_EXPORTER_REASON_MAX + 1] = "";
+
+    if (!link->begin || !vimg_exporter_receive(link->fd, why, size) ||
+        !g_utf8_validate(why, (gssize)size, NULL))
+        return FALSE;
+    for (char *at = why; *at; at++) {
+        if (g_ascii_iscntrl(*at))
+            *at = ' ';
+    }
+    link->begin(size > 0 ? why : NULL, link->data);
+    VIMG_LOCK_GUARD(&link->lock);
+    link->waiting--;
+    return TRUE;
+}
+
+static void
+begin_answer(VimgExportLink *link, const VimgExporterQuestion *question)
+{
+    Task *task = g_new0(Task, 1);
+
+    task->question = *question;
+    if (link->limited)
+        memcpy(task->question.hash, link->only, sizeof(link->only));
+    task->link = link;
+    __atomic_add_fetch(&link->refs, 1, __ATOMIC_RELAXED);
+    /* from memory: a storage that hangs is not in its way */
+    if (question->what == VIMG_EXPORTER_READ)
+        vimg_workers_push(link->workers, run_task, task);
+    else
+        run_task(task);
+}
+
+/* FALSE: nobody says anything more, or what may not be said. */
+static gboolean
+read_question(VimgExportLink *link)
+{
+    VimgExporterQuestion question;
+
+    if (!vimg_exporter_receive(link->fd, &question, sizeof(question)) || !check(link, &question))
+        return FALSE;
+    if (question.what == VIMG_EXPORTER_BEGIN)
+        return hear_begin(link, (gsize)question.length);
+    begin_answer(link, &question);
+    return TRUE;
+}
+
 static void
 read_questions(gpointer data)
 {
     VimgExportLink *link = data;
 
-    while (wait_for_room(link)) {
-        Task *task = g_new0(Task, 1);
-
-        if (!vimg_exporter_receive(link->fd, &task->question, sizeof(task->question)) ||
-            !vimg_exporter_question_check(&task->question)) {
-            g_free(task);
-            break;
-        }
-        if (link->limited)
-            memcpy(task->question.hash, link->only, sizeof(link->only));
-        task->link = link;
-        __atomic_add_fetch(&link->refs, 1, __ATOMIC_RELAXED);
-        /* from memory: a storage that hangs is not in its way */
-        if (task->question.what == VIMG_EXPORTER_READ)
-            vimg_workers_push(link->workers, run_task, task);
-        else
-            run_task(task);
-    }
+    while (wait_for_room(link) && read_question(link))
+        ;
     vimg_mutex_lock(&link->lock);
     link->broken = TRUE;
+    vimg_cond_broadcast(&link->changed);
     vimg_mutex_unlock(&link->lock);
     shutdown(link->fd, SHUT_RDWR); /* it ends, and another is started */
 }
@@ -294,8 +375,8 @@ mark_closed(VimgExportLink *link)
 }
 
 VimgExportLink *
-vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, const guint8 *only,
-                     GError **error)
+vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers,
+                     const VimgExportLinkOptions *options, GError **error)
 {
     VimgExportLink *link = g_new0(VimgExportLink, 1);
 
@@ -303,9 +384,13 @@ vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *workers, const guint
     link->fd = fd;
     link->model = model;
     link->workers = workers;
-    link->limited = only != NULL;
-    if (only)
-        memcpy(link->only, only, sizeof(link->only));
+    link->limited = options->only != NULL;
+    link->file_fd = options->file_fd;
+    link->room = options->room;
+    link->begin = options->begin;
+    link->data = options->data;
+    if (options->only)
+        memcpy(link->only, options->only, sizeof(link->only));
     g_queue_init(&link->answers);
     vimg_mutex_init(&link->lock);
     vimg_cond_init(&link->changed);
@@ -326,6 +411,16 @@ vimg_export_link_is_broken(VimgExportLink *link)
 {
     VIMG_LOCK_GUARD(&link->lock);
     return link->broken;
+}
+
+void
+vimg_export_link_hear_all(VimgExportLink *link)
+{
+    gint64 deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
+
+    VIMG_LOCK_GUARD(&link->lock);
+    while (!link->broken && vimg_cond_wait_until(&link->changed, &link->lock, deadline))
+        ;
 }
 
 void

@@ -42,6 +42,9 @@ struct _VimgExportServer {
     guint watch, timer, guard;
     guint pause; /* seconds */
     gint64 started;
+    char *url;
+    gboolean serves; /* until it ends; set in a thread of the link, as is the next one */
+    gboolean cannot; /* and has said why */
 };
 
 static gboolean begin(gpointer data);
@@ -141,6 +144,33 @@ make_arguments(const VimgExportServer *server)
     return argv;
 }
 
+/* In a thread of the link. */
+static void
+on_begin(const char *why, gpointer data)
+{
+    VimgExportServer *server = data;
+
+    server->serves = why == NULL;
+    server->cannot = why != NULL;
+    if (why)
+        vimg_warning("exports are not served: %s", why);
+    else
+        vimg_info("exports are served at %s", server->url);
+    vimg_model_set_export_served(server->model, why == NULL, why);
+}
+
+/* One that has served is soon there again; the link is closed. */
+static void
+tell_of_end(VimgExportServer *server)
+{
+    if (server->serves)
+        vimg_model_set_export_served(server->model, FALSE, NULL);
+    else if (!server->cannot)
+        vimg_model_set_export_served(server->model, FALSE,
+                                     _("their server ended at once; why is in the daemon's log"));
+    server->serves = server->cannot = FALSE;
+}
+
 static void
 begin_later(VimgExportServer *server)
 {
@@ -155,7 +185,10 @@ on_end(GPid pid, gint status, gpointer data)
 
     server->watch = 0;
     server->pid = 0;
+    if (server->link)
+        vimg_export_link_hear_all(server->link);
     g_clear_pointer(&server->link, vimg_export_link_close);
+    tell_of_end(server);
     if (g_get_monotonic_time() - server->started > LASTED)
         server->pause = PAUSE_MIN;
     vimg_warning("the export server ended (%s %d), it is started again in %u seconds",
@@ -181,6 +214,7 @@ spawn(VimgExportServer *server, int link_fd, GError **error)
 static gboolean
 start(VimgExportServer *server, GError **error)
 {
+    const VimgExportLinkOptions options = {.file_fd = -1, .begin = on_begin, .data = server};
     vimg_autofd int ours = -1;
     vimg_autofd int theirs = -1;
     int pair[2];
@@ -194,7 +228,7 @@ start(VimgExportServer *server, GError **error)
     server->started = g_get_monotonic_time();
     server->watch = g_child_watch_add(server->pid, on_end, server);
     server->link =
-        vimg_export_link_new(vimg_steal_fd(&ours), server->model, server->workers, NULL, error);
+        vimg_export_link_new(vimg_steal_fd(&ours), server->model, server->workers, &options, error);
     if (!server->link)
         kill(server->pid, SIGTERM);
     return server->link != NULL;
@@ -210,6 +244,7 @@ begin(gpointer data)
     if (start(server, &error))
         return G_SOURCE_REMOVE;
     vimg_warning("exports are not served: %s", error->message);
+    vimg_model_set_export_served(server->model, FALSE, error->message);
     if (server->pid == 0)
         begin_later(server);
     return G_SOURCE_REMOVE;
@@ -237,7 +272,6 @@ vimg_export_server_new(const char *program, const VimgDaemonConfig *config, Vimg
     VimgExportServer *server = g_new0(VimgExportServer, 1);
     g_auto(GStrv) networks = vimg_model_data_networks(model);
     g_autoptr(GInetSocketAddress) address = vimg_export_address(config->export_listen, networks);
-    g_autofree char *url = NULL;
 
     server->program = program;
     server->config = config;
@@ -246,14 +280,16 @@ vimg_export_server_new(const char *program, const VimgDaemonConfig *config, Vimg
     server->workers = vimg_workers_new(
         "vimg-export", MIN(config->export_connections, VIMG_EXPORTER_WAITING_MAX), error);
     server->listen_fd = server->workers ? listen_at(address, config->export_listen, error) : -1;
+    if (server->listen_fd >= 0) {
+        server->url = make_url(server);
+        vimg_model_set_export_url(model, server->url);
+        vimg_model_set_export_served(model, FALSE, NULL);
+    }
     if (server->listen_fd < 0 || !start(server, error)) {
         vimg_export_server_free(server);
         return NULL;
     }
     server->guard = g_timeout_add_seconds(GUARD, look_after, server);
-    url = make_url(server);
-    vimg_model_set_export_url(model, url);
-    vimg_info("exports are served at %s", url);
     return server;
 }
 
@@ -283,5 +319,6 @@ vimg_export_server_free(VimgExportServer *server)
     vimg_workers_free(server->workers);
     if (server->listen_fd >= 0)
         close(server->listen_fd);
+    g_free(server->url);
     g_free(server);
 }

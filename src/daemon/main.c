@@ -14,6 +14,7 @@
 #include <glib-unix.h>
 
 #include "conf/daemon-config.h"
+#include "conf/host-uri.h"
 #include "conf/schema.h"
 #include "daemon/deadline.h"
 #include "daemon/export-server.h"
@@ -21,11 +22,13 @@
 #include "daemon/nbd-server.h"
 #include "daemon/paths.h"
 #include "daemon/sockets.h"
+#include "host/host.h"
 #include "pool/import-rules.h"
 #include "pool/model.h"
 #include "rpc/dispatch.h"
 #include "rpc/remote.h"
 #include "rpc/server.h"
+#include "rpc/upstream.h"
 #include "util/i18n.h"
 #include "util/log.h"
 #include "util/thread.h"
@@ -52,6 +55,8 @@ typedef struct {
     VimgImportRules imports;
     VimgInstance *instances[2]; /* of the run and of the state directory */
     VimgModel *model;
+    VimgHost *host; /* NULL: the configuration wants none */
+    VimgHostFuncs host_funcs;
     VimgServer *server;
     VimgExportServer *exports;
     VimgNbdServers *nbd;
@@ -244,6 +249,34 @@ idle_end(gpointer data)
     g_main_loop_quit(daemon->loop);
 }
 
+static VimgHostOpened
+open_host(gpointer data, const VimgPeer *peer, gboolean read_only, int cancel, int *fd,
+          GError **error)
+{
+    if (!vimg_host_open(data, peer, read_only, cancel, fd, error))
+        return VIMG_HOST_FAILED;
+    return *fd < 0 ? VIMG_HOST_ABSENT : VIMG_HOST_OPENED;
+}
+
+static gboolean
+is_host_present(gpointer data)
+{
+    return vimg_host_is_present(data);
+}
+
+static gboolean
+start_host(Daemon *daemon, GError **error)
+{
+    const char *uri = daemon->config->host_uri;
+
+    if (g_strcmp0(uri, VIMG_HOST_URI_NONE) == 0)
+        return TRUE;
+    daemon->host = vimg_host_new(uri, daemon->paths->run_dir, daemon->paths->privileged, error);
+    daemon->host_funcs =
+        (VimgHostFuncs){.open = open_host, .is_present = is_host_present, .data = daemon->host};
+    return daemon->host != NULL;
+}
+
 static gboolean
 start_server(Daemon *daemon, int timeout, GError **error)
 {
@@ -254,6 +287,8 @@ start_server(Daemon *daemon, int timeout, GError **error)
         vimg_server_new(NULL, daemon->config, daemon->model, programs, &vimg_remote_hooks, error);
     if (!daemon->server)
         return FALSE;
+    if (daemon->host)
+        vimg_server_set_host(daemon->server, &daemon->host_funcs);
     relay_set(&daemon->relay, daemon->server);
     if (timeout > 0)
         vimg_server_set_idle_timeout(daemon->server, (guint)timeout, model_busy, idle_end, daemon);
@@ -271,7 +306,7 @@ daemon_start(Daemon *daemon, const Options *options, GError **error)
     raise_limits();
     return vimg_paths_make(daemon->paths, error) && lock_dirs(daemon, error) &&
            start_model(daemon, error) && start_exports(daemon, error) && start_nbd(daemon, error) &&
-           start_server(daemon, options->timeout, error);
+           start_host(daemon, error) && start_server(daemon, options->timeout, error);
 }
 
 /* ---- end ------------------------------------------------------------------------------------ */
@@ -286,6 +321,7 @@ daemon_clear(Daemon *daemon)
         vimg_model_cancel_jobs(daemon->model);
     vimg_export_server_free(daemon->exports);
     vimg_server_free(daemon->server);
+    vimg_host_free(daemon->host);
     vimg_nbd_servers_free(daemon->nbd);
     vimg_model_free(daemon->model);
     for (guint i = G_N_ELEMENTS(daemon->instances); i-- > 0;)

@@ -124,9 +124,9 @@ set_up_child(gpointer data)
         _exit(1);
 }
 
-/* A file without a name, and how large it may become. */
+/* A file without a name, and how large it may become.  Who serves has it, and its link. */
 static int
-open_cache(const VimgNbdServers *servers, struct rlimit *room, GError **error)
+open_cache(const VimgNbdServers *servers, guint64 *room, GError **error)
 {
     g_autofree char *path = g_build_filename(servers->paths->state_dir, "nbd-XXXXXX", NULL);
     vimg_autofd int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
@@ -137,8 +137,7 @@ open_cache(const VimgNbdServers *servers, struct rlimit *room, GError **error)
         vimg_throw_errno(error, _("cannot create '%s'"), path);
         return -1;
     }
-    most = MIN(most, (guint64)space.f_bavail * space.f_frsize / CACHE_SHARE);
-    *room = (struct rlimit){most, most};
+    *room = MIN(most, (guint64)space.f_bavail * space.f_frsize / CACHE_SHARE);
     return vimg_steal_fd(&fd);
 }
 
@@ -147,6 +146,8 @@ typedef struct {
     VimgNbdServers *servers;
     int listen_fd;
     int link_fd;
+    int cache_fd;
+    guint64 room; /* of the cache */
     GPid pid;
     GError *error;
     gboolean done; /* under lock */
@@ -156,17 +157,16 @@ static gboolean
 spawn_process(Spawn *spawn, GError **error)
 {
     const VimgPaths *paths = spawn->servers->paths;
-    Child child = {.pid = "LISTEN_PID="};
+    Child child = {.room = {spawn->room, spawn->room}, .pid = "LISTEN_PID="};
     const char *const environment[] = {"LISTEN_FDS=1", child.pid, NULL};
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autofree char *user = NULL, *group = NULL;
     g_autofree char *wait = g_strdup_printf("wait=%u", spawn->servers->config->nbd_wait);
-    vimg_autofd int cache_fd = open_cache(spawn->servers, &child.room, error);
-    const int from[] = {spawn->listen_fd, spawn->link_fd, cache_fd};
+    const int from[] = {spawn->listen_fd, spawn->link_fd, spawn->cache_fd};
     const int to[] = {VIMG_EXPORTER_NBD_LISTEN_FD, VIMG_EXPORTER_NBD_LINK_FD,
                       VIMG_EXPORTER_NBD_CACHE_FD};
 
-    if (cache_fd < 0 || !choose_user(spawn->servers, &user, &group, error))
+    if (!choose_user(spawn->servers, &user, &group, error))
         return FALSE;
     g_ptr_array_add(argv, paths->nbd_program);
     g_ptr_array_add(argv, (gpointer) "--foreground");
@@ -197,19 +197,18 @@ run_spawn(gpointer data)
 }
 
 static gboolean
-spawn(VimgNbdServers *servers, int listen_fd, int link_fd, GPid *pid, GError **error)
+run_in_spawner(Spawn *spawn, GError **error)
 {
-    Spawn task = {.servers = servers, .listen_fd = listen_fd, .link_fd = link_fd};
+    VimgNbdServers *servers = spawn->servers;
 
-    vimg_workers_push(servers->spawner, run_spawn, &task);
+    vimg_workers_push(servers->spawner, run_spawn, spawn);
     vimg_mutex_lock(&servers->lock);
-    while (!task.done)
+    while (!spawn->done)
         vimg_cond_wait(&servers->spawned, &servers->lock);
     vimg_mutex_unlock(&servers->lock);
-    *pid = task.pid;
-    if (task.error)
-        g_propagate_error(error, task.error);
-    return task.pid != 0;
+    if (spawn->error)
+        g_propagate_error(error, spawn->error);
+    return spawn->pid != 0;
 }
 
 /* In a worker, since what was read is closed, which may wait for a storage. */
@@ -239,11 +238,12 @@ on_end(GPid pid, gint status, gpointer data)
     vimg_workers_push(servers->enders, finish, server);
 }
 
-/* The link to ask on, whose other end is *@theirs. */
+/* The link to ask on, whose other end is *@theirs; the cache is its own. */
 static gboolean
-open_link(Server *server, const guint8 *hash, int *theirs, GError **error)
+open_link(Server *server, const guint8 *hash, Spawn *spawn, int *theirs, GError **error)
 {
     VimgNbdServers *servers = server->servers;
+    VimgExportLinkOptions options = {.only = hash};
     int pair[2];
 
     server->workers = vimg_workers_new("vimg-nbd", WORKERS, error);
@@ -251,8 +251,14 @@ open_link(Server *server, const guint8 *hash, int *theirs, GError **error)
         return FALSE;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return vimg_throw_errno(error, _("cannot start '%s'"), servers->paths->nbd_program);
-    *theirs = pair[1];
-    server->link = vimg_export_link_new(pair[0], servers->model, server->workers, hash, error);
+    spawn->link_fd = *theirs = pair[1];
+    spawn->cache_fd = options.file_fd = open_cache(servers, &spawn->room, error);
+    if (options.file_fd < 0) {
+        close(pair[0]);
+        return FALSE;
+    }
+    options.room = spawn->room;
+    server->link = vimg_export_link_new(pair[0], servers->model, server->workers, &options, error);
     return server->link != NULL;
 }
 
@@ -261,16 +267,17 @@ start_process(VimgNbdServers *servers, const char *id, const guint8 *hash, int l
               GError **error)
 {
     Server *server = g_new0(Server, 1);
+    Spawn spawn = {.servers = servers, .listen_fd = listen_fd};
     vimg_autofd int theirs = -1;
 
     server->servers = servers;
     server->id = g_strdup(id);
     server->pid_fd = -1;
-    if (!open_link(server, hash, &theirs, error) ||
-        !spawn(servers, listen_fd, theirs, &server->pid, error)) {
+    if (!open_link(server, hash, &spawn, &theirs, error) || !run_in_spawner(&spawn, error)) {
         server_free(server);
         return FALSE;
     }
+    server->pid = spawn.pid;
     server->pid_fd = pidfd_open(server->pid, 0);
     VIMG_LOCK_GUARD(&servers->lock);
     g_hash_table_insert(servers->by_id, server->id, server);

@@ -14,6 +14,7 @@
 
 #include "exporter/answer.h"
 #include "exporter/download.h"
+#include "exporter/heads.h"
 #include "exporter/page.h"
 #include "exporter/request.h"
 #include "util/error.h"
@@ -25,6 +26,7 @@
 typedef struct {
     VimgExporterLink *link;
     VimgClients *clients;
+    VimgHeads *heads;
     guint timeout; /* seconds */
 } Server;
 
@@ -340,6 +342,40 @@ answer(Server *server, struct MHD_Connection *connection, const char *url)
     }
 }
 
+/* What a connection is known by to those who wait for requests. */
+static VimgHead *
+head_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+static void
+on_connection(void *data, struct MHD_Connection *connection, void **context,
+              enum MHD_ConnectionNotificationCode what)
+{
+    const Server *server = data;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    if (what == MHD_CONNECTION_NOTIFY_STARTED && info)
+        *context = vimg_heads_add(server->heads, info->connect_fd);
+    else if (what == MHD_CONNECTION_NOTIFY_CLOSED)
+        vimg_heads_remove(server->heads, *context);
+}
+
+/* The connection may bring another one. */
+static void
+on_completed(void *data, struct MHD_Connection *connection, void **state,
+             enum MHD_RequestTerminationCode how)
+{
+    const Server *server = data;
+
+    vimg_heads_await(server->heads, head_of(connection));
+}
+
 /* Called first with the head of a request alone; it is answered the second time. */
 static enum MHD_Result
 on_request(void *data, struct MHD_Connection *connection, const char *url, const char *method,
@@ -347,6 +383,7 @@ on_request(void *data, struct MHD_Connection *connection, const char *url, const
 {
     static int begun;
 
+    vimg_heads_came(((const Server *)data)->heads, head_of(connection));
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return *upload_size > 0 ? MHD_NO : refuse(connection, 405);
     if (*state != &begun) {
@@ -386,6 +423,9 @@ vimg_exporter_serve(VimgExporterLink *link, const VimgExporterOptions *options, 
     server->link = link;
     server->clients = vimg_clients_new(limits);
     server->timeout = options->timeout;
+    server->heads = vimg_heads_new(options->timeout, error);
+    if (!server->heads)
+        return FALSE; /* the process ends */
     if (MHD_start_daemon(
             MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
                 MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0),
@@ -395,11 +435,12 @@ vimg_exporter_serve(VimgExporterLink *link, const VimgExporterOptions *options, 
             limits->each > 0 ? limits->each + SPARE_CONNECTIONS / 2 : 0,
             MHD_OPTION_CONNECTION_TIMEOUT, options->timeout, MHD_OPTION_THREAD_STACK_SIZE,
             (size_t)256 * 1024, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
-            leave_escaped, NULL, MHD_OPTION_ARRAY, tls ? more : more + G_N_ELEMENTS(more) - 1,
-            MHD_OPTION_END))
+            leave_escaped, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+            MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_ARRAY,
+            tls ? more : more + G_N_ELEMENTS(more) - 1, MHD_OPTION_END))
         return TRUE;
-    vimg_clients_free(server->clients);
-    g_free(server);
-    return vimg_throw(error, VIMG_ERROR_FAILED, "cannot serve%s",
-                      tls ? ": are the certificate and the key in order?" : "");
+    return vimg_throw(error, VIMG_ERROR_FAILED, "%s",
+                      tls ? "export_tls_cert and export_tls_key cannot be used: one of them is "
+                            "damaged, or they do not belong to each other"
+                          : "the web server cannot be started");
 }

@@ -12,7 +12,7 @@
 typedef struct {
     int listen_fd;
     VimgClientLimits limits;
-    guint timeout;     /* seconds for which a client may take nothing */
+    guint timeout;     /* seconds for which a client may take nothing, or make a request */
     char *certificate; /* PEM, with its key; NULL: no TLS */
     char *key;
 } VimgExporterOptions;

@@ -60,17 +60,22 @@ vimg_download_free(VimgDownload *download)
 static ssize_t
 next_plain(VimgDownload *download, char *out, gsize max)
 {
+    const VimgExporterRead read = {.offset = download->at,
+                                   .length = MIN(download->end - download->at, STRETCH),
+                                   .until = download->end,
+                                   .place = VIMG_EXPORTER_NOWHERE,
+                                   .out = out,
+                                   .most = max};
+    VimgExporterWay way = VIMG_EXPORTER_SENT;
     guint64 got = 0;
-    gboolean zeros = FALSE;
 
     if (download->at == download->end)
         return 0;
     if (download->zeros == 0) {
-        if (vimg_exporter_link_read(download->link, download->hash, download->at,
-                                    MIN(download->end - download->at, STRETCH), out, max, &got,
-                                    &zeros) != VIMG_EXPORTER_OK)
+        if (vimg_exporter_link_read(download->link, download->hash, &read, &got, &way) !=
+            VIMG_EXPORTER_OK)
             return -1;
-        download->zeros = zeros ? got : 0;
+        download->zeros = way == VIMG_EXPORTER_ZEROS ? got : 0;
     }
     if (download->zeros > 0) {
         got = MIN(max, download->zeros);

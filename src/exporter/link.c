@@ -45,13 +45,22 @@ find_waiter(VimgExporterLink *link, guint32 number)
     return g_hash_table_lookup(link->waiters, GUINT_TO_POINTER(number));
 }
 
+static gboolean
+is_expected(const Waiter *waiter, const VimgExporterAnswer *answer)
+{
+    if (answer->way == VIMG_EXPORTER_SENT)
+        return answer->length <= waiter->room;
+    return waiter->question.what == VIMG_EXPORTER_READ &&
+           (answer->way == VIMG_EXPORTER_ZEROS ||
+            (waiter->question.place != VIMG_EXPORTER_NOWHERE && answer->length <= waiter->room));
+}
+
 /* What the daemon says goes where it was asked from, without a stop between. */
 static gboolean
 take_answer(VimgExporterLink *link)
 {
     VimgExporterAnswer answer;
     Waiter *waiter;
-    gsize size;
 
     if (!vimg_exporter_receive(link->fd, &answer, sizeof(answer)) ||
         !vimg_exporter_answer_check(&answer))
@@ -59,8 +68,9 @@ take_answer(VimgExporterLink *link)
     waiter = find_waiter(link, answer.number);
     if (!waiter)
         return FALSE;
-    size = answer.zeros ? 0 : (gsize)answer.length;
-    if (size > waiter->room || !vimg_exporter_receive(link->fd, waiter->out, size))
+    if (!is_expected(waiter, &answer) ||
+        (answer.way == VIMG_EXPORTER_SENT &&
+         !vimg_exporter_receive(link->fd, waiter->out, (gsize)answer.length)))
         return FALSE;
     waiter->answer = answer;
     VIMG_LOCK_GUARD(&link->lock);
@@ -94,6 +104,14 @@ vimg_exporter_link_new(int fd, GError **error)
     g_hash_table_unref(link->waiters);
     g_free(link);
     return NULL;
+}
+
+void
+vimg_exporter_link_begin(VimgExporterLink *link)
+{
+    VIMG_LOCK_GUARD(&link->send_lock);
+    if (!vimg_exporter_say_begin(link->fd, NULL))
+        lose();
 }
 
 /* ---- asking ------------------------------------------------------------------------------- */
@@ -146,9 +164,12 @@ ask(VimgExporterLink *link, Waiter *waiter, const guint8 *hash)
 VimgExporterStatus
 vimg_exporter_link_look(VimgExporterLink *link, const guint8 *hash, VimgExporterInfo *out)
 {
-    Waiter waiter = {.question.what = VIMG_EXPORTER_LOOK, .out = out, .room = sizeof(*out)};
-    VimgExporterStatus status = ask(link, &waiter, hash);
+    Waiter waiter = {.out = out, .room = sizeof(*out)};
+    VimgExporterStatus status;
 
+    waiter.question.what = VIMG_EXPORTER_LOOK;
+    waiter.question.place = VIMG_EXPORTER_NOWHERE;
+    status = ask(link, &waiter, hash);
     if (status == VIMG_EXPORTER_OK &&
         (waiter.answer.length != sizeof(*out) || !vimg_exporter_info_check(out)))
         lose();
@@ -163,6 +184,7 @@ vimg_exporter_link_map(VimgExporterLink *link, const guint8 *hash, guint64 offse
     VimgExporterStatus status;
 
     waiter.question.what = VIMG_EXPORTER_MAP;
+    waiter.question.place = VIMG_EXPORTER_NOWHERE;
     waiter.question.offset = offset;
     status = ask(link, &waiter, hash);
     *n = (guint)(waiter.answer.length / sizeof(*out));
@@ -177,20 +199,22 @@ vimg_exporter_link_map(VimgExporterLink *link, const guint8 *hash, guint64 offse
 }
 
 VimgExporterStatus
-vimg_exporter_link_read(VimgExporterLink *link, const guint8 *hash, guint64 offset, guint64 length,
-                        gpointer out, gsize most, guint64 *got, gboolean *zeros)
+vimg_exporter_link_read(VimgExporterLink *link, const guint8 *hash, const VimgExporterRead *read,
+                        guint64 *got, VimgExporterWay *way)
 {
-    Waiter waiter = {.out = out, .room = MIN(most, VIMG_EXPORTER_PIECE)};
+    Waiter waiter = {.out = read->out, .room = MIN(read->most, VIMG_EXPORTER_PIECE)};
     VimgExporterStatus status;
 
     waiter.question.what = VIMG_EXPORTER_READ;
-    waiter.question.offset = offset;
-    waiter.question.length = length;
+    waiter.question.offset = read->offset;
+    waiter.question.length = read->length;
     waiter.question.most = waiter.room;
+    waiter.question.place = read->place;
+    waiter.question.until = MAX(read->until, read->offset + read->length);
     status = ask(link, &waiter, hash);
     *got = waiter.answer.length;
-    *zeros = waiter.answer.zeros != 0;
-    if (status == VIMG_EXPORTER_OK && *got > length)
+    *way = waiter.answer.way;
+    if (status == VIMG_EXPORTER_OK && *got > read->length)
         lose();
     return status;
 }

@@ -13,6 +13,8 @@ typedef struct _VimgExporterLink VimgExporterLink;
 /* On @fd.  The process ends when the daemon does, or says what cannot be. */
 VimgExporterLink *vimg_exporter_link_new(int fd, GError **error);
 
+/* Tells the daemon that exports are served from now on. */
+void vimg_exporter_link_begin(VimgExporterLink *link);
 /* Each from any thread, which waits for the answer. */
 VimgExporterStatus vimg_exporter_link_look(VimgExporterLink *link, const guint8 *hash,
                                            VimgExporterInfo *out);
@@ -20,12 +22,19 @@ VimgExporterStatus vimg_exporter_link_look(VimgExporterLink *link, const guint8 
  */
 VimgExporterStatus vimg_exporter_link_map(VimgExporterLink *link, const guint8 *hash,
                                           guint64 offset, VimgExporterExtent *out, guint *n);
-/*
- * Some of @length bytes at @offset: *@got of them, which are in @out, @most at most, unless they
- * are *@zeros.
- */
+/* What is to be read: some of @length bytes at @offset. */
+typedef struct {
+    guint64 offset;
+    guint64 length;
+    guint64 until; /* to where more will be asked for; 0: not known */
+    guint64 place; /* of the data, if that should go into the file; VIMG_EXPORTER_NOWHERE */
+    gpointer out;  /* of what is sent nonetheless */
+    gsize most;    /* bytes of data, in either */
+} VimgExporterRead;
+
+/* *@got bytes of them, by *@way, which is not PLACED unless that was asked for. */
 VimgExporterStatus vimg_exporter_link_read(VimgExporterLink *link, const guint8 *hash,
-                                           guint64 offset, guint64 length, gpointer out, gsize most,
-                                           guint64 *got, gboolean *zeros);
+                                           const VimgExporterRead *read, guint64 *got,
+                                           VimgExporterWay *way);
 
 #endif

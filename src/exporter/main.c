@@ -135,6 +135,8 @@ start(const Arguments *arguments, GError **error)
     link = vimg_exporter_link_new(VIMG_EXPORTER_LINK_FD, error);
     ok = link && vimg_exporter_serve(link, &options, error);
     forget_key(&options);
+    if (ok)
+        vimg_exporter_link_begin(link);
     return ok;
 }
 
@@ -148,6 +150,7 @@ main(int argc, char **argv)
     signal(SIGINT, SIG_IGN); /* of a terminal: the daemon ends, and this with it */
     if (!parse_arguments(&argc, &argv, &arguments, &error) || !start(&arguments, &error)) {
         g_printerr("virtimage-export: %s\n", error->message);
+        vimg_exporter_say_begin(VIMG_EXPORTER_LINK_FD, error->message);
         return 1;
     }
     for (;;)

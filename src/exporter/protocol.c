@@ -14,24 +14,44 @@
 gboolean
 vimg_exporter_question_check(const VimgExporterQuestion *question)
 {
-    if (question->what == VIMG_EXPORTER_LOOK)
-        return question->offset == 0 && question->length == 0 && question->most == 0;
-    if (question->what == VIMG_EXPORTER_MAP)
-        return question->offset <= G_MAXINT64 && question->length == 0 && question->most == 0;
+    if (question->offset > G_MAXINT64)
+        return FALSE;
+    if (question->what == VIMG_EXPORTER_LOOK || question->what == VIMG_EXPORTER_MAP)
+        return (question->what == VIMG_EXPORTER_MAP || question->offset == 0) &&
+               question->length == 0 && question->most == 0 && question->until == 0 &&
+               question->place == VIMG_EXPORTER_NOWHERE;
+    if (question->what == VIMG_EXPORTER_BEGIN)
+        return question->offset == 0 && question->length <= VIMG_EXPORTER_REASON_MAX &&
+               question->most == 0 && question->until == 0 &&
+               question->place == VIMG_EXPORTER_NOWHERE;
     return question->what == VIMG_EXPORTER_READ && question->length > 0 && question->most > 0 &&
-           question->most <= VIMG_EXPORTER_PIECE && question->offset <= G_MAXINT64 &&
-           question->length <= G_MAXINT64 - question->offset;
+           question->most <= VIMG_EXPORTER_PIECE &&
+           question->length <= G_MAXINT64 - question->offset &&
+           question->until >= question->offset + question->length &&
+           question->until <= G_MAXINT64 &&
+           (question->place == VIMG_EXPORTER_NOWHERE ||
+            question->place <= G_MAXINT64 - question->most);
+}
+
+gboolean
+vimg_exporter_say_begin(int fd, const char *why)
+{
+    VimgExporterQuestion question = {.what = VIMG_EXPORTER_BEGIN, .place = VIMG_EXPORTER_NOWHERE};
+
+    question.length = why ? strnlen(why, VIMG_EXPORTER_REASON_MAX) : 0;
+    return vimg_exporter_send(fd, &question, sizeof(question), why, (gsize)question.length);
 }
 
 gboolean
 vimg_exporter_answer_check(const VimgExporterAnswer *answer)
 {
-    if (answer->status >= VIMG_EXPORTER_N_STATUSES || answer->zeros > 1)
+    if (answer->status >= VIMG_EXPORTER_N_STATUSES || answer->way >= VIMG_EXPORTER_N_WAYS)
         return FALSE;
     if (answer->status != VIMG_EXPORTER_OK)
-        return answer->length == 0 && !answer->zeros;
+        return answer->length == 0 && answer->way == VIMG_EXPORTER_SENT;
     return answer->length > 0 &&
-           answer->length <= (answer->zeros ? G_MAXINT64 : VIMG_EXPORTER_PIECE);
+           answer->length <=
+               (answer->way == VIMG_EXPORTER_ZEROS ? G_MAXINT64 : VIMG_EXPORTER_PIECE);
 }
 
 static gboolean

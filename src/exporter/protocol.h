@@ -8,6 +8,7 @@
  *
  *   LOOK   which export has a token with this SHA-256, and what is it (answered by Info)
  *   READ   bytes of that export, from an offset on
+ *   BEGIN  nothing: it says that it serves from now on, or why it cannot; this is not answered
  *   MAP    where zeros are known to be, from an offset on (answered by Extents that follow each
  * other)
  *
@@ -16,7 +17,8 @@
  *
  * An image that is served over NBD has a server and a link of its own, on which every question is
  * of that image, whatever hash it says; nbdkit listens at the first descriptor behind the standard
- * ones.  It has an empty file as well, of its own, which may become as large as its limit says.
+ * ones.  It has an empty file as well, which may become as large as its limit says, and which the
+ * daemon writes too: a READ may name a place in it, to which data goes instead of over the link.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -43,6 +45,7 @@ typedef enum {
     VIMG_EXPORTER_LOOK = 1,
     VIMG_EXPORTER_READ = 2,
     VIMG_EXPORTER_MAP = 3,
+    VIMG_EXPORTER_BEGIN = 4,
 } VimgExporterWhat;
 
 typedef struct {
@@ -50,9 +53,14 @@ typedef struct {
     guint32 what; /* VimgExporterWhat */
     guint8 hash[VIMG_EXPORTER_HASH_SIZE];
     guint64 offset; /* READ, MAP; else 0 */
-    guint64 length; /* READ: at least 1; else 0 */
+    guint64 length; /* READ: at least 1; BEGIN: bytes of why not, which follow; else 0 */
     guint64 most;   /* READ: bytes of data in one answer, from 1 to VIMG_EXPORTER_PIECE; else 0 */
+    guint64 place;  /* READ: of these in the file, or VIMG_EXPORTER_NOWHERE; else that */
+    guint64 until;  /* READ: to where more will be asked for, at least behind @length; else 0 */
 } VimgExporterQuestion;
+
+#define VIMG_EXPORTER_NOWHERE G_MAXUINT64
+#define VIMG_EXPORTER_REASON_MAX 512 /* bytes of why it does not serve */
 
 typedef enum {
     VIMG_EXPORTER_OK,
@@ -63,11 +71,19 @@ typedef enum {
     VIMG_EXPORTER_N_STATUSES
 } VimgExporterStatus;
 
-/* Behind it, if the status is OK: Info, Extents, or @length bytes unless they are zeros. */
+/* How bytes are told. */
+typedef enum {
+    VIMG_EXPORTER_SENT, /* they follow, as all other answers do */
+    VIMG_EXPORTER_ZEROS,
+    VIMG_EXPORTER_PLACED, /* in the file, where the question said */
+    VIMG_EXPORTER_N_WAYS
+} VimgExporterWay;
+
+/* Behind it, if the status is OK: Info, Extents, or @length bytes that are sent. */
 typedef struct {
     guint32 number;
     guint32 status; /* VimgExporterStatus */
-    guint32 zeros;  /* whether they are */
+    guint32 way;    /* VimgExporterWay */
     guint32 unused;
     guint64 length; /* READ: bytes that this tells of; else of what follows; 0 unless OK */
 } VimgExporterAnswer;
@@ -90,6 +106,9 @@ typedef struct {
     guint32 zeros;  /* whether they are, else nobody knows */
     guint32 unused;
 } VimgExporterExtent;
+
+/* It serves, or @why (NULL) not.  Nobody else says anything meanwhile. */
+gboolean vimg_exporter_say_begin(int fd, const char *why);
 
 /* What may be said, on both sides. */
 gboolean vimg_exporter_question_check(const VimgExporterQuestion *question);

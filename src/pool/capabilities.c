@@ -10,6 +10,8 @@
 #include "util/i18n.h"
 
 #define NAMESPACE "urn:virtimage:capabilities:1"
+#define ROOT "storagepoolCapabilities"
+#define END "</" ROOT ">\n"
 
 /* ---- capabilities ----------------------------------------------------------------------- */
 
@@ -131,11 +133,49 @@ char *
 vimg_model_pool_capabilities(VimgModel *model, GError **error)
 {
     g_autoptr(GPtrArray) types = vimg_backends_list(model->backends);
-    GString *out = g_string_new("<storagepoolCapabilities xmlns:image='" NAMESPACE "'>\n");
+    GString *out = g_string_new("<" ROOT " xmlns:image='" NAMESPACE "'>\n");
     guint i;
 
     for (i = 0; i < types->len; i++)
         add_type(out, g_ptr_array_index(types, i));
-    g_string_append(out, "</storagepoolCapabilities>\n");
+    g_string_append(out, END);
     return g_string_free(out, FALSE);
+}
+
+/* ---- with those of the host ----------------------------------------------------------------- */
+
+static gboolean
+add_node(GString *out, xmlNode *node)
+{
+    xmlBuffer *buffer = xmlBufferCreate();
+    gboolean ok = xmlNodeDump(buffer, node->doc, node, 1, 0) >= 0;
+
+    if (ok) {
+        vimg_xml_indent(out, 1);
+        g_string_append_len(out, (const char *)xmlBufferContent(buffer), xmlBufferLength(buffer));
+        g_string_append_c(out, '\n');
+    }
+    xmlBufferFree(buffer);
+    return ok;
+}
+
+char *
+vimg_capabilities_merge(const char *ours, const char *host, GError **error)
+{
+    g_autoptr(xmlDoc) doc = vimg_xml_parse(host, "(storage_pool_capabilities)", ROOT, NULL, error);
+    g_autoptr(GString) out = g_string_new(ours);
+
+    if (!doc)
+        return NULL;
+    if (g_str_has_suffix(out->str, END))
+        g_string_truncate(out, out->len - strlen(END));
+    for (xmlNode *node = vimg_xml_first(xmlDocGetRootElement(doc)); node;
+         node = vimg_xml_next(node)) {
+        if (vimg_xml_is(node, NULL, "pool") && !add_node(out, node)) {
+            vimg_throw(error, VIMG_ERROR_INTERNAL, "out of memory");
+            return NULL;
+        }
+    }
+    g_string_append(out, END);
+    return g_string_free(g_steal_pointer(&out), FALSE);
 }

@@ -14,7 +14,8 @@
 #include "util/log.h"
 
 #define LIFE_MAX ((guint64)3660 * 86400) /* seconds, of an export */
-#define TOKEN_SIZE 32                    /* random bytes */
+#define SERVED_WAIT (10 * G_USEC_PER_SEC)
+#define TOKEN_SIZE 32 /* random bytes */
 
 /* What is stored as it would be served, or is zeros and data at the offsets that a guest sees. */
 static gboolean
@@ -204,6 +205,27 @@ create(VimgExports *exports, VimgUse *use, const VimgExportRequest *request, cha
     return info;
 }
 
+/* A URL that nobody answers is worth nothing. */
+static gboolean
+wait_until_served(VimgExports *exports, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + SERVED_WAIT;
+
+    VIMG_LOCK_GUARD(&exports->lock);
+    while (exports->unserved && !exports->unserved_why && !exports->ending) {
+        if (!vimg_cond_wait_until(&exports->changed, &exports->lock, deadline))
+            break;
+    }
+    if (!exports->unserved)
+        return TRUE;
+    if (exports->unserved_why)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("exports are not served: %s (it is tried again every minute)"),
+                          exports->unserved_why);
+    return vimg_throw(error, VIMG_ERROR_BUSY, "%s",
+                      _("the server of exports is being started: try again"));
+}
+
 VimgExportInfo *
 vimg_model_export_create(VimgModel *model, const VimgPoolId *id, const VimgExportRequest *request,
                          char **url, GError **error)
@@ -221,6 +243,8 @@ vimg_model_export_create(VimgModel *model, const VimgPoolId *id, const VimgExpor
                    _("exports are not served here: set export_listen in virtimaged.conf"));
         return NULL;
     }
+    if (!request->direct && !wait_until_served(model->exports, error))
+        return NULL;
     if (!vimg_use_volume_of(pool, &vol, VIMG_ACTION_DOWNLOAD, VIMG_EXPORT_KIND, &use, error))
         return NULL;
     info = create(model->exports, &use, request, url, error);

@@ -160,13 +160,13 @@ vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error)
 }
 
 gboolean
-vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE], guint64 offset,
-                       guint64 length, gsize most, VimgExtent *out, GError **error)
+vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
+                       const VimgExportPart *part, VimgExtent *out, GError **error)
 {
     g_autoptr(VimgExport) export = vimg_exports_get(model->exports, hash, error);
 
     *out = (VimgExtent){0};
-    return export && vimg_export_read(model->exports, export, offset, length, most, out, error);
+    return export && vimg_export_read(model->exports, export, part, out, error);
 }
 
 static gint

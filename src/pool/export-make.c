@@ -96,20 +96,19 @@ sum_up(VimgExports *exports, VimgExport *export, GError **error)
     GString *hex = g_string_new(NULL);
     guint8 sum[EVP_MAX_MD_SIZE];
     guint size = 0;
-    guint64 at = 0;
+    VimgExportPart part = {.most = PIECE};
     gboolean ok = TRUE;
 
     EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
-    while (ok && at < export->record->size) {
+    while (ok && part.offset < export->record->size) {
         VimgExtent extent = {0};
 
-        ok = is_wanted(exports, export) &&
-             vimg_export_read(exports, export, at, MIN(export->record->size - at, STRETCH), PIECE,
-                              &extent, error);
+        part.length = MIN(export->record->size - part.offset, STRETCH);
+        ok = is_wanted(exports, export) && vimg_export_read(exports, export, &part, &extent, error);
         if (ok)
             update(digest, &extent);
         vimg_buffer_unref(extent.data);
-        at += extent.length;
+        part.offset += extent.length;
     }
     EVP_DigestFinal_ex(digest, sum, &size);
     EVP_MD_CTX_free(digest);

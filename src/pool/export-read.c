@@ -203,24 +203,8 @@ open_reader(VimgExports *exports, const VimgExportRecord *record, Position *posi
     return FALSE;
 }
 
-/*
- * Where the reader that is opened at @offset ends: it reads ahead, which is for nothing where
- * somebody jumps about and wants no more than @length bytes.  Who goes on is who was just there.
- */
-static guint64
-choose_end(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset, guint64 length)
-{
-    gboolean goes_on = !export->record->nbd || offset == 0;
-
-    VIMG_LOCK_GUARD(&exports->lock);
-    for (guint i = 0; !goes_on && i < MIN(export->n_ends, VIMG_EXPORT_ENDS); i++)
-        goes_on = export->ends[i] >= from && export->ends[i] <= offset;
-    return goes_on ? export->record->stored : offset + length;
-}
-
 static Position *
-open_position(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset,
-              guint64 length, GError **error)
+open_position(VimgExports *exports, VimgExport *export, const VimgExportPart *part, GError **error)
 {
     Position *position;
 
@@ -228,28 +212,28 @@ open_position(VimgExports *exports, VimgExport *export, guint64 from, guint64 of
         return NULL;
     position = g_new0(Position, 1);
     position->export = export;
-    position->at = offset;
+    position->at = part->offset;
     position->opened = g_get_monotonic_time();
-    position->end = choose_end(exports, export, from, offset, length);
+    position->end = CLAMP(part->until, part->offset + part->length, export->record->stored);
     if (open_reader(exports, export->record, position, error))
         return position;
     close_positions(exports, g_slist_prepend(NULL, position));
     return NULL;
 }
 
-/* One at @offset; or at @from, of which it is not far to there. */
+/* One at the beginning of @part; or at @from, of which it is not far to there. */
 static Position *
-take_position(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset,
-              guint64 length, GError **error)
+take_position(VimgExports *exports, VimgExport *export, guint64 from, const VimgExportPart *part,
+              GError **error)
 {
     Position *position;
 
     vimg_mutex_lock(&exports->lock);
-    position = find_idle(export, offset, offset);
+    position = find_idle(export, part->offset, part->offset);
     if (!position)
-        position = find_idle(export, from, offset);
+        position = find_idle(export, from, part->offset);
     vimg_mutex_unlock(&exports->lock);
-    return position ? position : open_position(exports, export, from, offset, length, error);
+    return position ? position : open_position(exports, export, part, error);
 }
 
 /*
@@ -263,7 +247,6 @@ give_back(VimgExports *exports, Position *position)
     gboolean keep;
 
     vimg_mutex_lock(&exports->lock);
-    export->ends[export->n_ends++ % VIMG_EXPORT_ENDS] = position->at;
     keep = position->at < position->end && !export->record->revoked && !exports->ending &&
            g_get_monotonic_time() - position->opened < exports->reading_max &&
            g_hash_table_lookup(exports->by_id, export->record->id) == export;
@@ -307,20 +290,19 @@ read_more(Position *position, GError **error)
     return position->rest.length > 0 || vimg_reader_next(position->reader, &position->rest, error);
 }
 
-/* As much as is left of the last piece, or of what leads to @offset first. */
+/* As much as is left of the last piece, or of what leads to @part first. */
 static gboolean
-read_on(Position *position, guint64 offset, guint64 length, gsize most, VimgExtent *out,
-        GError **error)
+read_on(Position *position, const VimgExportPart *part, VimgExtent *out, GError **error)
 {
     GError *local = NULL;
 
-    while (read_more(position, &local) && position->at < offset) {
-        cut(position, offset - position->at, G_MAXSIZE, out);
+    while (read_more(position, &local) && position->at < part->offset) {
+        cut(position, part->offset - position->at, G_MAXSIZE, out);
         vimg_buffer_unref(out->data);
     }
     *out = (VimgExtent){0};
     if (!local) {
-        cut(position, length, most, out);
+        cut(position, part->length, part->most, out);
         return TRUE;
     }
     vimg_use_failed(&position->use, local);
@@ -329,14 +311,14 @@ read_on(Position *position, guint64 offset, guint64 length, gsize most, VimgExte
 }
 
 static gboolean
-read_image(VimgExports *exports, VimgExport *export, guint64 from, guint64 offset, guint64 length,
-           gsize most, VimgExtent *out, GError **error)
+read_image(VimgExports *exports, VimgExport *export, guint64 from, const VimgExportPart *part,
+           VimgExtent *out, GError **error)
 {
-    Position *position = take_position(exports, export, from, offset, length, error);
+    Position *position = take_position(exports, export, from, part, error);
 
     if (!position)
         return FALSE;
-    if (!read_on(position, offset, length, most, out, error)) {
+    if (!read_on(position, part, out, error)) {
         close_positions(exports, g_slist_prepend(NULL, position));
         return FALSE;
     }
@@ -376,40 +358,50 @@ find_before(const VimgQcow2Layout *layout, guint64 offset, const VimgQcow2Piece 
 }
 
 static gboolean
-read_converted(VimgExports *exports, VimgExport *export, guint64 offset, guint64 length, gsize most,
+read_converted(VimgExports *exports, VimgExport *export, const VimgExportPart *part,
                VimgExtent *out, GError **error)
 {
     const VimgQcow2Layout *layout = get_layout(exports, export, error);
     const VimgExportRecord *record = export->record;
+    VimgExportPart source = {.until = record->stored, .most = part->most};
     VimgQcow2Piece piece;
+    guint64 length;
 
     if (!layout)
         return FALSE;
-    vimg_qcow2_layout_look(layout, offset, &piece);
-    length = MIN(length, piece.length);
-    if (piece.data && piece.source < record->stored)
-        return read_image(exports, export, find_before(layout, offset, &piece), piece.source,
-                          MIN(length, record->stored - piece.source), most, out, error);
+    vimg_qcow2_layout_look(layout, part->offset, &piece);
+    length = MIN(part->length, piece.length);
+    if (piece.data && piece.source < record->stored) {
+        source.offset = piece.source;
+        source.length = MIN(length, record->stored - piece.source);
+        return read_image(exports, export, find_before(layout, part->offset, &piece), &source, out,
+                          error);
+    }
     *out = (VimgExtent){.length = length};
     if (piece.data)
         return TRUE;
-    out->length = MIN(length, most);
+    out->length = MIN(length, part->most);
     out->data = vimg_buffer_new((gsize)out->length);
-    vimg_qcow2_layout_fill(layout, offset, out->data->data, out->data->size);
+    vimg_qcow2_layout_fill(layout, part->offset, out->data->data, out->data->size);
     return TRUE;
 }
 
 gboolean
-vimg_export_read(VimgExports *exports, VimgExport *export, guint64 offset, guint64 length,
-                 gsize most, VimgExtent *out, GError **error)
+vimg_export_read(VimgExports *exports, VimgExport *export, const VimgExportPart *part,
+                 VimgExtent *out, GError **error)
 {
     const VimgExportRecord *record = export->record;
+    VimgExportPart whole = *part;
 
     *out = (VimgExtent){0};
-    if (length == 0 || offset >= record->size || length > record->size - offset)
+    if (part->length == 0 || part->offset >= record->size ||
+        part->length > record->size - part->offset)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("there is nothing at this place of the export"));
-    return record->convert ? read_converted(exports, export, offset, length, most, out, error)
-                           : read_image(exports, export, vimg_export_zeros_before(export, offset),
-                                        offset, length, most, out, error);
+    if (record->convert)
+        return read_converted(exports, export, part, out, error);
+    if (!record->nbd) /* who asks for a part may go on in another request */
+        whole.until = record->stored;
+    return read_image(exports, export, vimg_export_zeros_before(export, part->offset), &whole, out,
+                      error);
 }

@@ -83,6 +83,7 @@ vimg_exports_free(VimgExports *exports)
     vimg_mutex_clear(&exports->files_lock);
     g_free(exports->dir);
     g_free(exports->url);
+    g_free(exports->unserved_why);
     g_free(exports);
 }
 
@@ -258,6 +259,18 @@ vimg_model_set_export_url(VimgModel *model, const char *url)
 {
     g_free(model->exports->url);
     model->exports->url = g_strdup(url);
+}
+
+void
+vimg_model_set_export_served(VimgModel *model, gboolean served, const char *why)
+{
+    VimgExports *exports = model->exports;
+
+    VIMG_LOCK_GUARD(&exports->lock);
+    exports->unserved = !served;
+    g_free(exports->unserved_why);
+    exports->unserved_why = g_strdup(why);
+    vimg_cond_broadcast(&exports->changed);
 }
 
 /* ---- ending ------------------------------------------------------------------------------- */

@@ -21,8 +21,6 @@ typedef struct {
     guint64 start, end;
 } VimgExportRun;
 
-#define VIMG_EXPORT_ENDS 16
-
 /* One export; @record does not change but for what is under the lock of the table. */
 typedef struct {
     gint refs;
@@ -30,10 +28,8 @@ typedef struct {
     GArray *zeros;            /* of VimgExportRun, in order; NULL: nobody asks; does not change */
 
     /* under lock */
-    VimgQcow2Layout *layout;        /* once needed; does not change then */
-    guint64 ends[VIMG_EXPORT_ENDS]; /* of what was read last, over NBD */
-    guint n_ends;                   /* ever */
-    GQueue idle;                    /* of VimgExportPosition, the one used last at the end */
+    VimgQcow2Layout *layout; /* once needed; does not change then */
+    GQueue idle;             /* of VimgExportPosition, the one used last at the end */
     gboolean summing;
     gint64 sum_failed; /* monotonic microseconds; 0: never */
 } VimgExport;
@@ -50,6 +46,8 @@ struct _VimgExports {
     guint n_positions;  /* of all exports */
     gint64 reading_max; /* microseconds that one is kept open; does not change */
     gboolean ending;
+    gboolean unserved;
+    char *unserved_why; /* NULL: that will soon change */
 
     const VimgNbdServer *nbd; /* set before anybody asks; NULL: there is none */
     gpointer nbd_data;
@@ -122,9 +120,9 @@ void vimg_export_stop_nbd(VimgExports *exports, VimgExport *export);
 
 /* ---- export-read.c ---------------------------------------------------------------------- */
 
-/* At least one of @length bytes at @offset of what is downloaded; of data at most @most. */
-gboolean vimg_export_read(VimgExports *exports, VimgExport *export, guint64 offset, guint64 length,
-                          gsize most, VimgExtent *out, GError **error);
+/* At least one byte of @part of what is downloaded. */
+gboolean vimg_export_read(VimgExports *exports, VimgExport *export, const VimgExportPart *part,
+                          VimgExtent *out, GError **error);
 /* Lets go of what is kept open of @pool (NULL: of all) that nobody used for @idle microseconds. */
 void vimg_exports_let_go(VimgExports *exports, const VimgPool *pool, gint64 idle);
 /* The same of all that is kept open of one that is revoked: nothing more will be. */

@@ -155,11 +155,13 @@ struct _VimgPool {
     char *last_error; /* of the storage; NULL: none since the start */
     gint64 failed_at; /* when that was, seconds since 1970 */
     guint64 reconnects;
+    char *hides; /* uuid of the host's pool that is hidden behind it; NULL: none */
     VimgPoolTotals totals;
 
     /* under lock, of an active pool */
     VimgSession *session; /* NULL: nothing is open */
     VimgPoolStatus status;
+    gboolean back;   /* its storage is, says the backend; it is only to be looked through */
     char *lost;      /* why it is not connected, in words */
     gint64 retry_at; /* monotonic microseconds; 0: no retry is due */
     char *store_id;  /* part of the keys of its volumes */
@@ -518,6 +520,7 @@ typedef struct {
     gint64 failed_at;
     gint64 retry_in; /* seconds; -1: never */
     guint64 reconnects;
+    char *hides;
     VimgPoolSizes sizes;
     guint64 reserved, logical;
     guint64 images[VIMG_IMAGE_ERROR + 1]; /* by state */
@@ -604,6 +607,8 @@ gboolean vimg_adopt_stop(VimgPool *pool, GError **error);
 
 /* Connects again and lists again.  One at a time; others wait for it. */
 gboolean vimg_pool_reconnect(VimgPool *pool, GError **error);
+/* If its storage is back, waits, but not long, until @pool was looked through. */
+void vimg_pool_await_back(VimgPool *pool);
 void vimg_reconnect_kick(VimgModel *model);
 gboolean vimg_reconnect_start(VimgModel *model, GError **error);
 void vimg_reconnect_stop(VimgModel *model);

@@ -151,6 +151,41 @@ char *vimg_model_pool_capabilities(VimgModel *model, GError **error);
 char *vimg_model_find_sources(VimgModel *model, const char *type, const char *spec, guint flags,
                               GError **error);
 
+/* ---- beside pools of the host's own daemon ---------------------------------------------- */
+
+/* (memory) Whether pools of @type are ours, also if its backend is not to be had. */
+gboolean vimg_model_knows_type(VimgModel *model, const char *type);
+/* (memory) Whether a pool of ours has the name or the uuid of @host, a pool of the host. */
+gboolean vimg_model_hides_host_pool(VimgModel *model, const VimgPoolId *host);
+
+/* Which pool a document, of any type, wishes for. */
+typedef struct {
+    gboolean ours; /* it is of a type of ours, or of none */
+    VimgPoolId id; /* .name may be NULL */
+    gboolean has_uuid;
+} VimgPoolWish;
+
+void vimg_pool_wish_clear(VimgPoolWish *wish);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgPoolWish, vimg_pool_wish_clear)
+/* (memory) @out: zeroed.  Fails on what no parser would take. */
+gboolean vimg_model_pool_wish(VimgModel *model, const char *xml, VimgPoolWish *out, GError **error);
+/*
+ * (memory) Whether names and uuids stay unique over both sides.  @host: of VimgPoolId, all pools of
+ * the host; NULL: not known.  VIMG_ERROR_FAILED in libvirt's words.
+ */
+gboolean vimg_model_check_wish(VimgModel *model, const VimgPoolWish *wish, const GPtrArray *host,
+                               GError **error);
+/*
+ * (memory) The log and the status say which pools of the host ours hide; the log once.  @host: of
+ * VimgPoolId; @all: the host has no others.
+ */
+void vimg_model_note_host_pools(VimgModel *model, const GPtrArray *host, gboolean all);
+/*
+ * Returns: (transfer full) the document @ours of vimg_model_pool_capabilities() with the types of
+ * @host, one of libvirt's; NULL with @error if that is none.
+ */
+char *vimg_capabilities_merge(const char *ours, const char *host, GError **error);
+
 /* ---- volumes ---------------------------------------------------------------------------- */
 
 /* (memory) */
@@ -308,6 +343,8 @@ gboolean vimg_model_export_revoke(VimgModel *model, const char *id, GError **err
 char **vimg_model_data_networks(VimgModel *model);
 /* Before anybody asks: the URL below which exports are served.  NULL: none are. */
 void vimg_model_set_export_url(VimgModel *model, const char *url);
+/* Whether they are just now; not, and no @why: soon, which whoever wants one waits for a while. */
+void vimg_model_set_export_served(VimgModel *model, gboolean served, const char *why);
 
 typedef enum {
     VIMG_EXPORT_LIVE,
@@ -319,13 +356,17 @@ typedef enum {
 /* (memory) Which export has a token of this hash.  @out: (transfer full) unless it is absent. */
 VimgExportState vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
                                        VimgExportInfo **out);
-/*
- * At least one of the @length bytes at @offset of a download, which are within it; of data at most
- * @most.  A download that began goes on a while after its export expired.
- */
+/* What of a download is to be read. */
+typedef struct {
+    guint64 offset;
+    guint64 length; /* within it, at least 1 */
+    guint64 until;  /* over NBD: to where more will be asked for, which is read ahead */
+    gsize most;     /* bytes of data at a time */
+} VimgExportPart;
+
+/* At least one byte of @part.  A download that began goes on a while after its export expired. */
 gboolean vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE],
-                                guint64 offset, guint64 length, gsize most, VimgExtent *out,
-                                GError **error);
+                                const VimgExportPart *part, VimgExtent *out, GError **error);
 
 /* What of an image is known to be zeros, and what may be data. */
 typedef struct {
@@ -474,6 +515,8 @@ gboolean vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error);
  * take each alone, "compression_ratio": how many times as much it would take uncompressed,
  * "damaged_slices": pieces of content that are bad or missing, each null if it is not known;
  * "as_of": when the last four were counted, by a cleanup, a verification or the like;
+ * "hides": the uuid of a pool of the host's own daemon that cannot be seen for this one's name or
+ * uuid, null if there is none;
  * "jobs": array of "id", "pool", "volume" (null: the pool's), "kind", "phase", "done", "total" (0:
  * not known), "started", "cancelled".
  */

@@ -176,8 +176,12 @@ vimg_session_status(VimgSession *session, const GError *error, gpointer data)
         return;
     }
     vimg_mutex_lock(&pool->lock);
-    if (pool->session == session && pool->status == VIMG_POOL_DISCONNECTED)
+    /* an attempt that failed just before let go of the session, but those who wait by it go on */
+    if (pool->active && pool->status != VIMG_POOL_CONNECTED &&
+        (pool->session == session || pool->def->reconnect)) {
         pool->retry_at = 1; /* long past */
+        pool->back = TRUE;
+    }
     vimg_mutex_unlock(&pool->lock);
     vimg_reconnect_kick(pool->model);
 }

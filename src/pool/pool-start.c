@@ -261,6 +261,7 @@ vimg_pool_detach(VimgPool *pool)
     session = g_steal_pointer(&pool->session);
     pool->active = FALSE;
     pool->status = VIMG_POOL_DISCONNECTED;
+    pool->back = FALSE;
     pool->retry_at = 0;
     g_clear_pointer(&pool->lost, g_free);
     vimg_cache_clear(pool);

@@ -68,6 +68,7 @@ vimg_pool_unref(VimgPool *pool)
     g_free(pool->location);
     g_free(pool->lost);
     g_free(pool->last_error);
+    g_free(pool->hides);
     g_slist_free_full(pool->names, g_free);
     g_free(pool);
 }

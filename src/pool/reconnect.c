@@ -12,6 +12,9 @@
 #include "util/i18n.h"
 #include "util/log.h"
 
+/* For whoever asks while a pool is looked through, which takes seconds where it is large. */
+#define PATIENCE (10 * G_USEC_PER_SEC)
+
 /* ---- one attempt ------------------------------------------------------------------------ */
 
 /*
@@ -84,6 +87,7 @@ end_attempt(VimgPool *pool, VimgSession *session, const VimgPluginStore *info, c
 
     VIMG_LOCK_GUARD(&pool->lock);
     pool->sessions--;
+    pool->back = FALSE;
     vimg_cond_broadcast(&pool->changed);
     if (!pool->active) {
         vimg_cache_clear(pool);
@@ -146,6 +150,17 @@ vimg_pool_reconnect(VimgPool *pool, GError **error)
     vimg_reconnect_kick(pool->model);
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
+}
+
+void
+vimg_pool_await_back(VimgPool *pool)
+{
+    gint64 deadline = g_get_monotonic_time() + PATIENCE;
+
+    VIMG_LOCK_GUARD(&pool->lock);
+    while (pool->active && pool->back &&
+           vimg_cond_wait_until(&pool->changed, &pool->lock, deadline))
+        ;
 }
 
 /* ---- the clock -------------------------------------------------------------------------- */

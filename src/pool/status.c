@@ -51,6 +51,7 @@ look_free(gpointer data)
     g_free(look->name);
     g_free(look->type);
     g_free(look->error);
+    g_free(look->hides);
     g_free(look);
 }
 
@@ -135,6 +136,7 @@ look_at(VimgPool *pool)
     look->failed_at = pool->failed_at;
     look->retry_in = retry_in(pool);
     look->reconnects = pool->reconnects;
+    look->hides = g_strdup(pool->hides);
     look->sizes = pool->sizes;
     look->totals = pool->totals;
     look_at_images(pool, look);
@@ -312,6 +314,7 @@ set_health(JsonObject *object, const VimgPoolLook *look)
     vimg_json_set_known(object, "error_time", look->error != NULL, (guint64)look->failed_at);
     vimg_json_set_known(object, "retry_in", look->retry_in >= 0, (guint64)look->retry_in);
     vimg_json_set_known(object, "reconnects", TRUE, look->reconnects);
+    vimg_json_set_text(object, "hides", look->hides);
 }
 
 static JsonObject *

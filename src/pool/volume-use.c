@@ -231,6 +231,8 @@ enter(VimgPool *pool, VimgUse *out, GError **error)
     if (!hold_model(pool->model, error))
         return FALSE;
     out->pool = vimg_pool_ref(pool);
+    /* what waited for the storage may have ended already, and its client goes on */
+    vimg_pool_await_back(pool);
     return TRUE;
 }
 

@@ -5,11 +5,14 @@
  */
 #include "config.h"
 
+#include <unistd.h>
 #include <libvirt/virterror.h>
 
 #include "rpc/call.h"
 #include "rpc/connection.h"
 #include "rpc/handlers.h"
+#include "rpc/merge.h"
+#include "rpc/upstream.h"
 #include "util/i18n.h"
 #include "util/thread.h"
 #include "util/wipe.h"
@@ -26,6 +29,7 @@ vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header, VimgBuff
     call->base.client = client;
     call->header = *header;
     call->header.type = VIMG_FRAME_REPLY;
+    call->type = header->type;
     call->payload = payload;
     call->offset = offset;
     call->bytes = payload ? payload->size : 0;
@@ -73,8 +77,34 @@ vimg_server_call_free(VimgServerCall *call)
     free_frame(call, &call->payload);
     free_frame(call, &call->reply);
     vimg_stream_unref(call->stream);
+    for (guint i = 0; i < call->n_fds; i++)
+        close(call->fds[i]);
+    g_free(call->fds);
     vimg_client_unref(call->client);
     g_free(call);
+}
+
+void
+vimg_server_call_add_fds(VimgServerCall *call, const int *fds, guint n)
+{
+    call->fds = g_memdup2(fds, n * sizeof(*fds));
+    call->n_fds = n;
+}
+
+VimgPacket *
+vimg_server_call_take_packet(VimgServerCall *call)
+{
+    g_autoptr(VimgBuffer) payload = g_steal_pointer(&call->payload);
+    VimgFrameHeader header = call->header;
+    VimgPacket *packet;
+
+    header.type = call->type;
+    packet = vimg_packet_new_payload(&header, payload, 0, payload ? payload->size : 0);
+    packet->secret = is_secret(call);
+    packet->fds = g_steal_pointer(&call->fds);
+    packet->n_fds = call->n_fds;
+    call->n_fds = 0;
+    return packet;
 }
 
 static const VimgProgram *
@@ -87,6 +117,31 @@ find_program(const VimgProgram *const *programs, const VimgFrameHeader *header)
     return NULL;
 }
 
+/* Nothing of ours: for the host's daemon, if the client may call anything at all. */
+static void
+leave_to_host(VimgServerCall *call)
+{
+    call->hosts =
+        vimg_upstream_is_configured(call->client) && vimg_dispatch_admit(call->client, 0, NULL);
+}
+
+static gboolean
+is_hosts(const VimgServerCall *call)
+{
+    const VimgProc *proc = call->base.proc;
+
+    return ((proc->flags & VIMG_PROC_HOST) || (proc->route && proc->route(&call->base)) ||
+            call->base.side == VIMG_SIDE_HOST) &&
+           vimg_upstream_is_configured(call->client);
+}
+
+/* What may go to the host's daemon as it came, now or after a worker looked at it. */
+static gboolean
+keeps_payload(const VimgServerCall *call)
+{
+    return call->hosts || call->base.side == VIMG_SIDE_BOTH;
+}
+
 gboolean
 vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgram *const *programs,
                          GError **error)
@@ -97,6 +152,8 @@ vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgr
     gsize size = call->payload ? call->payload->size - call->offset : 0;
     gboolean ok;
 
+    if (!program && header->program != VIMG_PROGRAM_CONTROL)
+        leave_to_host(call);
     if (!program)
         return vimg_throw(error, VIMG_ERROR_RPC, _("Cannot find program %1$d version %2$d"),
                           (int)header->program, (int)header->version);
@@ -104,10 +161,17 @@ vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgr
         return vimg_throw(error, VIMG_ERROR_RPC, _("Unexpected message status %u"), header->status);
     call->base.model = model;
     call->base.proc = vimg_program_proc(program, header->procedure);
+    call->base.procedure = header->procedure;
+    if (!call->base.proc && header->program != VIMG_PROGRAM_CONTROL)
+        leave_to_host(call);
     if (!call->base.proc)
         return vimg_throw(error, VIMG_ERROR_RPC, _("unknown procedure: %d"), header->procedure);
     ok = vimg_dispatch_prepare(&call->base, args, size, error);
-    free_frame(call, &call->payload);
+    if (ok)
+        call->base.side = vimg_merge_side(&call->base);
+    call->hosts = ok && is_hosts(call);
+    if (!ok || !keeps_payload(call))
+        free_frame(call, &call->payload);
     return ok;
 }
 
@@ -130,7 +194,13 @@ vimg_server_call_fail(VimgServerCall *call, const GError *cause)
     call->failed = TRUE;
 }
 
-/* Returns: (transfer full) the reply, or NULL with @error. */
+gboolean
+vimg_server_call_waits(const VimgServerCall *call)
+{
+    return call->base.side == VIMG_SIDE_BOTH || call->base.side == VIMG_SIDE_SEARCH;
+}
+
+/* Returns: (transfer full) the reply, or NULL with @error, or without if it is to be passed on. */
 static VimgBuffer *
 run_handler(VimgServerCall *call, GError **error)
 {
@@ -144,11 +214,12 @@ run_handler(VimgServerCall *call, GError **error)
     }
     call->base.ret = g_malloc0(MAX(proc->ret_size, 1));
     vimg_thread_set_caller(vimg_client_number(call->client));
-    ok = proc->handler(&call->base, error);
+    ok = vimg_server_call_waits(call) ? vimg_merge_run(&call->base, error)
+                                      : proc->handler(&call->base, error);
     vimg_thread_set_caller(0);
-    if (ok)
+    if (ok && !call->base.pass)
         reply = vimg_frame_new_xdr(&call->header, proc->ret, call->base.ret, error);
-    else if (error && !*error)
+    else if (!ok && error && !*error)
         vimg_throw(error, VIMG_ERROR_INTERNAL, _("%s failed without an error"), proc->name);
     if (reply && (proc->flags & VIMG_PROC_STREAM) && !call->base.transfer) {
         g_clear_pointer(&reply, vimg_buffer_unref);
@@ -164,11 +235,12 @@ vimg_server_call_run(VimgServerCall *call)
     g_autoptr(GError) error = NULL;
 
     call->reply = run_handler(call, &error);
-    if (!call->reply) {
+    if (!call->reply && error) {
         vimg_server_call_fail(call, error);
         vimg_transfer_free(g_steal_pointer(&call->base.transfer));
     }
-    free_args(call);
+    if (!call->base.pass) /* if there is no host after all, it is run again */
+        free_args(call);
 }
 
 static void
@@ -222,16 +294,28 @@ push_long(VimgServerCall *call, VimgScheduler *scheduler)
     vimg_inbox_post(call->inbox, call->done, call);
 }
 
+/* In a line of its client: none waits for what another one asked the host. */
+static void
+push_host(VimgServerCall *call, VimgScheduler *scheduler)
+{
+    g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT, vimg_client_number(call->client));
+
+    vimg_scheduler_push_slow(scheduler, line, &call->task);
+}
+
 void
 vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
                         void (*done)(gpointer call))
 {
     const VimgProc *proc = call->base.proc;
 
+    call->scheduler = scheduler;
     call->inbox = inbox;
     call->done = done;
     call->task = (VimgTask){.func = run_call, .data = call};
-    if (proc->flags & VIMG_PROC_MEMORY) {
+    if (vimg_server_call_waits(call)) {
+        push_host(call, scheduler);
+    } else if (proc->flags & VIMG_PROC_MEMORY) {
         vimg_scheduler_push_fast(scheduler, run_call, call);
     } else if (takes_long(call)) {
         push_long(call, scheduler);

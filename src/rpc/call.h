@@ -23,10 +23,15 @@ typedef struct {
     VimgStream *stream;  /* VIMG_PROC_STREAM: a reference, once registered */
     VimgBuffer *reply;   /* a whole packet */
     gboolean failed;     /* @reply is an error */
+    gboolean hosts;      /* the host's daemon is to be asked, if there is one */
+    guint32 type;        /* of its packet: CALL or CALL_WITH_FDS */
+    int *fds;            /* that came with it */
+    guint n_fds;
     VimgInbox *inbox;
     void (*done)(gpointer call);
     VimgTask task;
-    GList link; /* among the calls of the client that a worker has or will have */
+    VimgScheduler *scheduler; /* which one has it */
+    GList link;               /* among the calls of the client that a worker has or will have */
 } VimgServerCall;
 
 /* @payload: (transfer full), may be NULL. */
@@ -36,7 +41,14 @@ VimgServerCall *vimg_server_call_new(VimgClient *client, const VimgFrameHeader *
 void vimg_server_call_free(VimgServerCall *call);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgServerCall, vimg_server_call_free)
 
-/* Finds the row and decodes the arguments, in libvirt's order of complaints. */
+/* They came with it; (transfer full) */
+void vimg_server_call_add_fds(VimgServerCall *call, const int *fds, guint n);
+/* Returns: (transfer full) the packet as it came; the call has none any more. */
+VimgPacket *vimg_server_call_take_packet(VimgServerCall *call);
+/*
+ * Finds the row and decodes the arguments, in libvirt's order of complaints.  What we do not know
+ * fails, and may be the host's all the same: @call->hosts.
+ */
 gboolean vimg_server_call_prepare(VimgServerCall *call, VimgModel *model,
                                   const VimgProgram *const *programs, GError **error);
 /* Returns: (transfer full) the reply on its way to the client. */
@@ -45,6 +57,8 @@ VimgPacket *vimg_server_call_take_reply(VimgServerCall *call);
 void vimg_server_call_fail(VimgServerCall *call, const GError *cause);
 /* Runs the handler and encodes the reply, here and now. */
 void vimg_server_call_run(VimgServerCall *call);
+/* In a worker, what the host's own daemon is asked first: one that may take long about it. */
+gboolean vimg_server_call_waits(const VimgServerCall *call);
 /* A worker does so; then @done(call) in the main loop. */
 void vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
                              void (*done)(gpointer call));

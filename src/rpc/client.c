@@ -124,6 +124,20 @@ vimg_client_has_keepalive(VimgClient *client)
     return client->keepalive;
 }
 
+void
+vimg_client_set_hears_close(VimgClient *client, gboolean hears)
+{
+    VIMG_LOCK_GUARD(&client->lock);
+    client->hears_close = hears;
+}
+
+gboolean
+vimg_client_hears_close(VimgClient *client)
+{
+    VIMG_LOCK_GUARD(&client->lock);
+    return client->hears_close;
+}
+
 uid_t
 vimg_client_uid(VimgClient *client)
 {

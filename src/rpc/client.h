@@ -28,6 +28,8 @@ void vimg_client_set_authenticated(VimgClient *client);
 /* The URI it opened; NULL before.  set: FALSE if it is open already. */
 const char *vimg_client_get_uri(VimgClient *client);
 gboolean vimg_client_set_uri(VimgClient *client, const char *uri);
+/* It wants to be told if the connection to the host's daemon ends: event 362. */
+void vimg_client_set_hears_close(VimgClient *client, gboolean hears);
 /* It answers PINGs: the server may send them from now on. */
 void vimg_client_enable_keepalive(VimgClient *client);
 uid_t vimg_client_uid(VimgClient *client);

@@ -17,7 +17,6 @@
 
 #define CLOSE_TIMEOUT (10 * G_USEC_PER_SEC) /* for a client to read what it was still sent */
 #define OPEN_TIMEOUT (60 * G_USEC_PER_SEC)  /* for a client to open what it connected to */
-#define FDS_MAX 32                          /* descriptors a packet may bring */
 
 typedef struct {
     GSource source;
@@ -47,6 +46,15 @@ vimg_connection_send(VimgClient *client, VimgPacket *packet)
     vimg_connection_wake(client);
 }
 
+void
+vimg_connection_push(VimgClient *client, VimgPacket *packet)
+{
+    if (vimg_connection_is_closed(client) || client->closing)
+        vimg_packet_free(packet);
+    else
+        vimg_outbox_push(&client->outbox, packet);
+}
+
 /* ---- reading on or not ------------------------------------------------------------------ */
 
 /* For a reason that is not just a long call. */
@@ -63,7 +71,7 @@ must_pause(VimgClient *client)
     const VimgDaemonConfig *config = client->server->config;
 
     return client->closing || client->waiting || is_stalled(client) ||
-           client->n_calls >= config->max_client_requests ||
+           vimg_upstream_is_full(client) || client->n_calls >= config->max_client_requests ||
            client->call_bytes >= config->max_client_bytes;
 }
 
@@ -89,6 +97,18 @@ vimg_connection_update(VimgClient *client)
 
 /* ---- calls ------------------------------------------------------------------------------ */
 
+void
+vimg_connection_finish(VimgClient *client)
+{
+    if (vimg_connection_is_closed(client))
+        return;
+    client->closing = TRUE;
+    client->closing_since = g_get_monotonic_time();
+    g_clear_pointer(&client->waiting, vimg_server_call_free);
+    vimg_streams_abort_all(client);
+    vimg_connection_wake(client);
+}
+
 /* @call: (transfer full) */
 static void
 answer(VimgClient *client, VimgServerCall *call)
@@ -101,13 +121,8 @@ answer(VimgClient *client, VimgServerCall *call)
     vimg_keepalive_moved(&client->life, g_get_monotonic_time());
     vimg_connection_send(client, vimg_server_call_take_reply(call));
     vimg_server_call_free(call);
-    if (closes && !vimg_connection_is_closed(client)) {
-        client->closing = TRUE;
-        client->closing_since = g_get_monotonic_time();
-        g_clear_pointer(&client->waiting, vimg_server_call_free);
-        vimg_streams_abort_all(client);
-        vimg_connection_wake(client);
-    }
+    if (closes)
+        vimg_connection_finish(client);
 }
 
 static void
@@ -116,16 +131,14 @@ call_done(gpointer data)
     vimg_connection_call_done(data);
 }
 
-/* @call: (transfer full) */
+/* Here.  @call: (transfer full), prepared */
 static void
-begin_call(VimgClient *client, VimgServerCall *call)
+run_call(VimgClient *client, VimgServerCall *call)
 {
     VimgServer *server = client->server;
     g_autoptr(GError) error = NULL;
 
-    if (!vimg_server_call_prepare(call, server->model, server->programs, &error) ||
-        ((call->base.proc->flags & VIMG_PROC_STREAM) &&
-         vimg_streams_refuse(client, call, &error))) {
+    if ((call->base.proc->flags & VIMG_PROC_STREAM) && vimg_streams_refuse(client, call, &error)) {
         vimg_server_call_fail(call, error);
         answer(client, call);
         return;
@@ -138,7 +151,59 @@ begin_call(VimgClient *client, VimgServerCall *call)
     if (call->base.proc->flags & VIMG_PROC_STREAM)
         vimg_streams_register(client, call);
     g_queue_push_tail_link(&client->submitted, &call->link);
-    vimg_server_call_submit(call, server->scheduler, server->inbox, call_done);
+    vimg_server_call_submit(
+        call, vimg_server_call_waits(call) ? vimg_server_host_scheduler(server) : server->scheduler,
+        server->inbox, call_done);
+}
+
+/* A worker is done with it, or found that it is the host's.  @call: (transfer full) */
+static void
+answer_or_pass(VimgClient *client, VimgServerCall *call)
+{
+    gboolean pass = call->base.pass && !call->failed;
+
+    if (!pass) {
+        answer(client, call);
+        return;
+    }
+    call->base.pass = FALSE;
+    call->base.side = VIMG_SIDE_OURS; /* if there is no host after all */
+    if (vimg_upstream_forward(client, call))
+        return;
+    if (call->failed || vimg_connection_is_closed(client) || client->closing)
+        answer(client, call);
+    else
+        run_call(client, call);
+}
+
+/* @call: (transfer full) */
+static void
+begin_call(VimgClient *client, VimgServerCall *call)
+{
+    VimgServer *server = client->server;
+    g_autoptr(GError) error = NULL;
+
+    if (!vimg_server_call_prepare(call, server->model, server->programs, &error))
+        vimg_server_call_fail(call, error);
+    if (call->hosts && vimg_upstream_forward(client, call))
+        return;
+    if (call->failed)
+        answer(client, call);
+    else
+        run_call(client, call);
+}
+
+void
+vimg_connection_resume(VimgClient *client, VimgServerCall *call, const GError *error)
+{
+    client->n_calls++;
+    client->call_bytes += call->bytes;
+    if (error)
+        vimg_server_call_fail(call, error);
+    if (call->failed || vimg_connection_is_closed(client) || client->closing)
+        answer(client, call);
+    else
+        run_call(client, call);
 }
 
 /*
@@ -150,7 +215,10 @@ take_call(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload
 {
     VimgServerCall *call = vimg_server_call_new(client, header, payload, offset);
     gboolean wait = client->n_calls > 0 && !vimg_client_get_uri(client);
+    int fds[VIMG_FRAME_FDS_MAX];
 
+    if (header->type == VIMG_FRAME_CALL_WITH_FDS)
+        vimg_server_call_add_fds(call, fds, vimg_reader_take_fds(&client->reader, fds));
     client->n_calls++;
     client->call_bytes += call->bytes;
     if (wait)
@@ -166,14 +234,13 @@ take_call(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload
 static void
 withdraw_calls(VimgClient *client)
 {
-    VimgScheduler *scheduler = client->server->scheduler;
     GList *link, *next;
 
     for (link = client->submitted.head; link; link = next) {
         VimgServerCall *call = link->data;
 
         next = link->next;
-        if (!vimg_scheduler_remove(scheduler, &call->task))
+        if (!vimg_scheduler_remove(call->scheduler, &call->task))
             continue;
         g_queue_unlink(&client->submitted, &call->link);
         if (call->stream)
@@ -209,7 +276,8 @@ vimg_connection_call_done(VimgServerCall *call)
         vimg_streams_forget(client, call);
         vimg_server_dispose(client->server, g_steal_pointer(&call->base.transfer));
     }
-    answer(client, call);
+    answer_or_pass(client, call);
+    vimg_upstream_flush(client);
     if (begun)
         vimg_streams_started(stream);
     if (client->waiting)
@@ -230,23 +298,10 @@ take_keepalive(VimgClient *client, const VimgFrameHeader *header)
     vimg_connection_send(client, vimg_packet_new_payload(&pong, NULL, 0, 0));
 }
 
-/* Nothing we offer takes descriptors: the kernel drops them, we drop the bytes that carried them.
- */
-static gsize
-skip_fds(VimgClient *client, VimgBuffer *payload)
+static gboolean
+is_forwarded(VimgClient *client, const VimgFrameHeader *header)
 {
-    guint32 n = G_MAXUINT32;
-
-    if (payload && payload->size >= sizeof(n)) {
-        memcpy(&n, payload->data, sizeof(n));
-        n = GUINT32_FROM_BE(n);
-    }
-    if (n > FDS_MAX) {
-        vimg_connection_close(client);
-        return 0;
-    }
-    vimg_reader_skip(&client->reader, n);
-    return sizeof(n);
+    return vimg_upstream_is_open(client) && !vimg_streams_has(client, header);
 }
 
 static VimgReaderMode
@@ -258,7 +313,7 @@ on_mode(gpointer data, const VimgFrameHeader *header)
         return VIMG_READER_COLLECT;
     case VIMG_FRAME_STREAM:
     case VIMG_FRAME_HOLE:
-        return vimg_streams_mode(data, header);
+        return is_forwarded(data, header) ? VIMG_READER_COLLECT : vimg_streams_mode(data, header);
     default:
         return VIMG_READER_DISCARD;
     }
@@ -286,17 +341,14 @@ on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     VimgClient *client = data;
     g_autoptr(VimgBuffer) owned = payload;
-    gsize offset = 0;
 
     vimg_keepalive_seen(&client->life, g_get_monotonic_time());
     switch (header->type) {
-    case VIMG_FRAME_CALL_WITH_FDS:
-        offset = skip_fds(client, payload);
-        if (vimg_connection_is_closed(client))
-            return FALSE;
-        /* fall through */
+    case VIMG_FRAME_CALL_WITH_FDS: /* their number comes first */
+        take_call(client, header, g_steal_pointer(&owned), sizeof(guint32));
+        break;
     case VIMG_FRAME_CALL:
-        take_call(client, header, g_steal_pointer(&owned), offset);
+        take_call(client, header, g_steal_pointer(&owned), 0);
         break;
     case VIMG_FRAME_MESSAGE:
         if (header->program == VIMG_PROGRAM_KEEPALIVE)
@@ -304,7 +356,10 @@ on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
         break;
     case VIMG_FRAME_STREAM:
     case VIMG_FRAME_HOLE:
-        vimg_streams_packet(client, header, g_steal_pointer(&owned));
+        if (is_forwarded(client, header))
+            vimg_upstream_stream(client, header, g_steal_pointer(&owned));
+        else
+            vimg_streams_packet(client, header, g_steal_pointer(&owned));
         break;
     default: /* dropped, as stock does */
         break;
@@ -373,7 +428,15 @@ write_packets(VimgClient *client)
     if (!client->paused)
         events |= G_IO_IN;
     set_events(client, events);
+    vimg_upstream_update(client);
     return TRUE;
+}
+
+void
+vimg_connection_flush(VimgClient *client)
+{
+    if (!vimg_connection_is_closed(client) && !write_packets(client))
+        vimg_connection_close(client);
 }
 
 static gboolean
@@ -394,6 +457,8 @@ source_dispatch(GSource *source, GSourceFunc func, gpointer data)
         alive = FALSE;
     if (alive && !client->paused)
         alive = read_packets(client);
+    if (alive)
+        vimg_upstream_flush(client);
     if (alive && !vimg_connection_is_closed(client)) {
         /* what reading woke the loop for is done right here */
         g_source_set_ready_time(source, -1);
@@ -440,6 +505,7 @@ vimg_connection_close(VimgClient *client)
     withdraw_calls(client);
     g_source_destroy(client->source);
     g_clear_pointer(&client->source, g_source_unref);
+    vimg_upstream_close(client);
     close(client->fd);
     client->fd = -1;
     vimg_reader_clear(&client->reader);
@@ -462,6 +528,9 @@ vimg_connection_tick(VimgClient *client, gint64 now)
             vimg_connection_close(client);
         return;
     }
+    vimg_upstream_tick(client, now);
+    if (vimg_connection_is_closed(client) || client->closing)
+        return;
     /* nobody's places are held by those who want nothing; one that opened may be idle for ever */
     if (now - client->since > OPEN_TIMEOUT && !vimg_client_get_uri(client)) {
         vimg_info("closing a client of uid %u that opens nothing", (guint)client->uid);

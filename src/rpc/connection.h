@@ -10,6 +10,7 @@
 #include "rpc/keepalive.h"
 #include "rpc/outbox.h"
 #include "rpc/server.h"
+#include "rpc/upstream-private.h"
 #include "wire/reader.h"
 
 struct _VimgClient {
@@ -25,7 +26,8 @@ struct _VimgClient {
     gboolean read_only;
     gboolean authenticated;
     gboolean keepalive;
-    char *uri; /* set once */
+    gboolean hears_close; /* wants to be told if the host's daemon goes */
+    char *uri;            /* set once */
 
     /* main loop from here on */
     int fd;
@@ -48,11 +50,13 @@ struct _VimgClient {
     GHashTable *streams; /* of VimgStream by serial: what the client may still send packets for */
     GHashTable *stubs;   /* serial -> procedure: downloads that ended, not finished by the client */
     GQueue stub_order;   /* serials, oldest first */
+    VimgUpstream *upstream; /* to the host's daemon; NULL: nothing was asked of it */
 };
 
 /* client.c.  @fd: (transfer full), not blocking. */
 VimgClient *vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only);
 gboolean vimg_client_has_keepalive(VimgClient *client);
+gboolean vimg_client_hears_close(VimgClient *client);
 
 /* connection.c: begins to read; takes a reference that vimg_connection_close() drops. */
 void vimg_connection_open(VimgClient *client);
@@ -61,6 +65,17 @@ void vimg_connection_close(VimgClient *client);
 gboolean vimg_connection_is_closed(VimgClient *client);
 /* @packet: (transfer full), dropped if the client has gone. */
 void vimg_connection_send(VimgClient *client, VimgPacket *packet);
+/* The same, but nobody comes back to write it: vimg_connection_flush() follows. */
+void vimg_connection_push(VimgClient *client, VimgPacket *packet);
+/* Writes what is queued; may close the client. */
+void vimg_connection_flush(VimgClient *client);
+/* Ends it when what is queued is sent. */
+void vimg_connection_finish(VimgClient *client);
+/*
+ * The host's daemon will not answer @call, (transfer full).  @error: why; NULL: there is none, so
+ * it is answered as if there had never been.
+ */
+void vimg_connection_resume(VimgClient *client, VimgServerCall *call, const GError *error);
 /* Not closed: the loop comes back to it at once, to write what is queued. */
 void vimg_connection_wake(VimgClient *client);
 /* Something changed that may let it read on, or forbid it. */
@@ -80,6 +95,8 @@ gboolean vimg_streams_start(VimgClient *client, VimgServerCall *call, GError **e
 void vimg_streams_started(VimgStream *stream);
 /* The call failed. */
 void vimg_streams_forget(VimgClient *client, VimgServerCall *call);
+/* Ours, going on or over; any other may be of the host's daemon. */
+gboolean vimg_streams_has(VimgClient *client, const VimgFrameHeader *header);
 VimgReaderMode vimg_streams_mode(VimgClient *client, const VimgFrameHeader *header);
 /* Each may close the client. @piece, @payload: (transfer full) */
 void vimg_streams_data(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *piece);

@@ -11,6 +11,7 @@
 #include <libvirt/virterror.h>
 
 #include "rpc/handlers.h"
+#include "rpc/merge.h"
 #include "wire/frame.h"
 
 /* Takes no arguments or returns nothing. */
@@ -35,6 +36,13 @@ typedef vimg_remote_pool vimg_control_pool;
 
 /* IN and OUT are types of control.x, without their prefix. */
 #define ROW(NUMBER, NAME, IN, OUT, HANDLER, FLAGS)                                                 \
+    FULL_ROW(NUMBER, NAME, IN, OUT, HANDLER, FLAGS, NULL)
+
+/* Asks the host's own daemon too, as KIND of merge.h says. */
+#define MERGED(NUMBER, NAME, IN, OUT, HANDLER, FLAGS, KIND)                                        \
+    FULL_ROW(NUMBER, NAME, IN, OUT, HANDLER, FLAGS, &vimg_merge_##KIND)
+
+#define FULL_ROW(NUMBER, NAME, IN, OUT, HANDLER, FLAGS, MERGE)                                     \
     [VIMG_CONTROL_##NUMBER] = {.name = NAME,                                                       \
                                .args = (xdrproc_t)xdr_vimg_control_##IN,                           \
                                .args_size = sizeof(vimg_control_##IN),                             \
@@ -42,7 +50,8 @@ typedef vimg_remote_pool vimg_control_pool;
                                .ret_size = sizeof(vimg_control_##OUT),                             \
                                .handler = vimg_handle_##HANDLER,                                   \
                                .flags = FLAGS,                                                     \
-                               .domain = VIR_FROM_STORAGE}
+                               .domain = VIR_FROM_STORAGE,                                         \
+                               .merge = MERGE}
 
 static const VimgProc procs[] = {
     ROW(POOL_CLEANUP, "poolCleanup", cleanup_args, report, pool_cleanup, WRITES | POOL | LONG),
@@ -52,7 +61,7 @@ static const VimgProc procs[] = {
     ROW(TRASH_PURGE, "trashPurge", purge_args, none, trash_purge, WRITES | POOL),
     ROW(JOB_LIST, "jobList", none, jobs_ret, job_list, FAST),
     ROW(JOB_CANCEL, "jobCancel", job_args, none, job_cancel, FAST | WRITES),
-    ROW(STATUS, "status", status_args, report, status, FAST),
+    MERGED(STATUS, "status", status_args, report, status, FAST, status),
     ROW(VOLUME_LIST, "volumeList", volumes_args, volumes_ret, volume_list, FAST),
     ROW(VOLUME_SHOW, "volumeShow", volume_args, report, volume_show, FAST),
     ROW(METRICS, "metrics", none, report, metrics, FAST),
@@ -63,7 +72,7 @@ static const VimgProc procs[] = {
     ROW(POOL_DOCTOR, "poolDoctor", pool, report, pool_doctor, WRITES | POOL | LONG),
     ROW(POOL_ENABLE, "poolEnable", enable_args, none, pool_enable, WRITES | POOL),
     ROW(POOL_DESCRIBE, "poolDescribe", describe_args, none, pool_describe, WRITES | POOL),
-    ROW(POOL_RENAME, "poolRename", rename_args, none, pool_rename, WRITES | POOL),
+    MERGED(POOL_RENAME, "poolRename", rename_args, none, pool_rename, WRITES | POOL, rename),
     ROW(HOST_KEY_ACCEPT, "hostKeyAccept", host_key_args, none, host_key_accept, WRITES | POOL),
     ROW(ZONE_LIST, "zoneList", none, report, zone_list, FAST),
     ROW(ZONE_ATTACH, "zoneAttach", zone_args, none, zone_attach, WRITES | POOL),

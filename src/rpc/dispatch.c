@@ -18,15 +18,22 @@ vimg_program_proc(const VimgProgram *program, gint32 procedure)
 }
 
 gboolean
+vimg_dispatch_admit(VimgClient *client, guint flags, GError **error)
+{
+    if (!(flags & VIMG_PROC_PRE_AUTH) && !vimg_client_is_authenticated(client))
+        return vimg_throw(error, VIMG_ERROR_RPC, _("authentication required"));
+    if (!(flags & (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN)) && !vimg_client_get_uri(client))
+        return vimg_throw(error, VIMG_ERROR_RPC_STATE, _("connection not open"));
+    return TRUE;
+}
+
+gboolean
 vimg_dispatch_prepare(VimgCall *call, const guint8 *payload, gsize size, GError **error)
 {
     const VimgProc *proc = call->proc;
 
-    if (!(proc->flags & VIMG_PROC_PRE_AUTH) && !vimg_client_is_authenticated(call->client))
-        return vimg_throw(error, VIMG_ERROR_RPC, _("authentication required"));
-    if (!(proc->flags & (VIMG_PROC_PRE_AUTH | VIMG_PROC_PRE_OPEN)) &&
-        !vimg_client_get_uri(call->client))
-        return vimg_throw(error, VIMG_ERROR_RPC_STATE, _("connection not open"));
+    if (!vimg_dispatch_admit(call->client, proc->flags, error))
+        return FALSE;
     if ((proc->flags & VIMG_PROC_WRITES) && vimg_client_is_read_only(call->client))
         return vimg_throw(error, VIMG_ERROR_OPERATION_DENIED, _("read only access prevents %s"),
                           proc->name);

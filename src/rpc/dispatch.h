@@ -27,15 +27,29 @@ typedef enum {
     VIMG_PROC_LONG = 1 << 9,       /* args begin with a pool, busy for hours if that is active */
     VIMG_PROC_POOL_UUID = 1 << 10, /* behind the name comes the uuid, which alone counts */
     VIMG_PROC_IMPORT = 1 << 11,    /* if LONG: is counted by itself */
+    /* with the host's own daemon, if there is one: upstream.h */
+    VIMG_PROC_HOST = 1 << 12, /* it is asked; the handler answers only where there is none */
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;
+typedef struct _VimgMerge VimgMerge; /* merge.h */
+
+/* Whose a call is, of this daemon and the host's own. */
+typedef enum {
+    VIMG_SIDE_OURS,
+    VIMG_SIDE_HOST,   /* goes there as it came, and so does the answer */
+    VIMG_SIDE_BOTH,   /* the host is asked, and the handler runs */
+    VIMG_SIDE_SEARCH, /* the handler runs; what it does not find is looked for at the host */
+} VimgSide;
 
 /*
  * Runs in a worker (in the main loop if VIMG_PROC_INLINE), no lock held.  Fills call->ret (zeroed,
  * later freed by its xdr routine with what malloc gave, so g_strdup() is right) or sets @error.
  */
 typedef gboolean (*VimgHandler)(VimgCall *call, GError **error);
+
+/* Whether one call is the host's, by its arguments: a look into a table, run by the main loop. */
+typedef gboolean (*VimgHostRoute)(const VimgCall *call);
 
 typedef struct {
     const char *name; /* libvirt's API name or our own, for messages and logs */
@@ -45,7 +59,9 @@ typedef struct {
     gsize ret_size;
     VimgHandler handler; /* NULL: no such procedure */
     guint flags;
-    int domain; /* virErrorDomain of its errors */
+    int domain;             /* virErrorDomain of its errors */
+    VimgHostRoute route;    /* NULL: as the flags say; TRUE is as VIMG_PROC_HOST, for this call */
+    const VimgMerge *merge; /* how it is shared with the host's own daemon; NULL: it is ours */
 } VimgProc;
 
 typedef struct {
@@ -59,16 +75,22 @@ struct _VimgCall {
     VimgModel *model;
     VimgClient *client; /* borrowed for the call */
     const VimgProc *proc;
+    gint32 procedure;
     gpointer args;
     gpointer ret;
     /* VIMG_PROC_STREAM: set by the handler, taken by the server */
     VimgTransfer *transfer; /* (transfer full) */
     gboolean upload;
     gboolean sparse;
+    VimgSide side;
+    gboolean pass; /* set by the worker: the host's own daemon is to answer it after all */
 };
 
 /* The row of a procedure; NULL if there is none. */
 const VimgProc *vimg_program_proc(const VimgProgram *program, gint32 procedure);
+
+/* Authenticated and opened, so far as a procedure with @flags wants that. */
+gboolean vimg_dispatch_admit(VimgClient *client, guint flags, GError **error);
 
 /*
  * Everything that can refuse a call before its handler runs, in libvirt's order: authenticated,

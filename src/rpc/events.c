@@ -10,35 +10,14 @@
 
 #include <string.h>
 
+#include "rpc/events-private.h"
 #include "rpc/handlers.h"
+#include "rpc/merge.h"
 #include "rpc/remote.h"
 #include "util/i18n.h"
-#include "util/thread.h"
 #include "wire/frame.h"
 
 #define REGISTRATIONS_MAX 1024 /* of one connection and class */
-
-/* Callbacks of pools and of secrets are counted apart, as in libvirt. */
-typedef enum {
-    CLASS_POOL,
-    CLASS_SECRET,
-    N_CLASSES,
-} EventClass;
-
-typedef struct {
-    int callback;
-    VimgEventKind kind;
-    gboolean filtered; /* to the object @uuid */
-    guint8 uuid[VIMG_UUID_SIZE];
-} Registration;
-
-typedef struct {
-    VimgMutex lock;
-    GArray *registrations[N_CLASSES]; /* of Registration */
-    int next[N_CLASSES];              /* callback number */
-    VimgModel *watched;               /* whose jobs it hears of; NULL: none */
-    gboolean gone;
-} Subscriber;
 
 /* What a class calls itself in messages, and its event ids in their order on the wire. */
 static const struct {
@@ -46,12 +25,12 @@ static const struct {
     const char *not_registered;
     VimgEventKind kinds[2];
 } classes[] = {
-    [CLASS_POOL] = {N_("unsupported storage pool event ID %d"),
-                    N_("storage pool event callback %d not registered"),
-                    {VIMG_EVENT_POOL_LIFECYCLE, VIMG_EVENT_POOL_REFRESH}},
-    [CLASS_SECRET] = {N_("unsupported secret event ID %d"),
-                      N_("secret event callback %d not registered"),
-                      {VIMG_EVENT_SECRET_LIFECYCLE, VIMG_EVENT_SECRET_VALUE}},
+    [VIMG_EVENTS_POOL] = {N_("unsupported storage pool event ID %d"),
+                          N_("storage pool event callback %d not registered"),
+                          {VIMG_EVENT_POOL_LIFECYCLE, VIMG_EVENT_POOL_REFRESH}},
+    [VIMG_EVENTS_SECRET] = {N_("unsupported secret event ID %d"),
+                            N_("secret event callback %d not registered"),
+                            {VIMG_EVENT_SECRET_LIFECYCLE, VIMG_EVENT_SECRET_VALUE}},
 };
 
 /* ---- registrations -------------------------------------------------------------------------- */
@@ -59,22 +38,22 @@ static const struct {
 static gpointer
 subscriber_new(VimgClient *client)
 {
-    Subscriber *subscriber = g_new0(Subscriber, 1);
+    VimgSubscriber *subscriber = g_new0(VimgSubscriber, 1);
 
     vimg_mutex_init(&subscriber->lock);
-    for (guint i = 0; i < N_CLASSES; i++)
-        subscriber->registrations[i] = g_array_new(FALSE, FALSE, sizeof(Registration));
+    for (guint i = 0; i < VIMG_EVENTS_N_CLASSES; i++)
+        subscriber->registrations[i] = g_array_new(FALSE, FALSE, sizeof(VimgRegistration));
     return subscriber;
 }
 
 static void
 subscriber_free(gpointer data)
 {
-    Subscriber *subscriber = data;
+    VimgSubscriber *subscriber = data;
 
     if (!subscriber)
         return;
-    for (guint i = 0; i < N_CLASSES; i++)
+    for (guint i = 0; i < VIMG_EVENTS_N_CLASSES; i++)
         g_array_unref(subscriber->registrations[i]);
     vimg_mutex_clear(&subscriber->lock);
     g_free(subscriber);
@@ -84,10 +63,10 @@ subscriber_free(gpointer data)
 static void
 subscriber_drop(VimgClient *client, gpointer data)
 {
-    Subscriber *subscriber = data;
+    VimgSubscriber *subscriber = data;
     VIMG_LOCK_GUARD(&subscriber->lock);
 
-    for (guint i = 0; i < N_CLASSES; i++)
+    for (guint i = 0; i < VIMG_EVENTS_N_CLASSES; i++)
         g_array_set_size(subscriber->registrations[i], 0);
     if (subscriber->watched)
         vimg_model_watch_jobs(subscriber->watched, FALSE, NULL);
@@ -99,19 +78,25 @@ const VimgServerHooks vimg_remote_hooks = {
     .connected = subscriber_new,
     .disconnected = subscriber_drop,
     .free_data = subscriber_free,
+    .host_message = vimg_merge_event,
+    .host_opened = vimg_merge_renew_events,
+    .host_lost = vimg_merge_host_lost,
 };
 
 /* @uuid: 16 bytes, or NULL for every object. */
 static gboolean
-add(VimgCall *call, EventClass class, int event_id, const char *uuid, GError **error)
+add(VimgCall *call, VimgEventClass class, int event_id, const char *uuid, GError **error)
 {
-    Subscriber *subscriber = vimg_client_get_data(call->client);
+    VimgSubscriber *subscriber = vimg_client_get_data(call->client);
     vimg_remote_int *ret = call->ret;
-    Registration registration = {0};
+    VimgRegistration registration = {0};
 
     if (event_id < 0 || event_id >= (int)G_N_ELEMENTS(classes[class].kinds))
         return vimg_throw(error, VIMG_ERROR_RPC_STATE, _(classes[class].unsupported), event_id);
     registration.kind = classes[class].kinds[event_id];
+    registration.event_id = event_id;
+    registration.shared = call->side == VIMG_SIDE_BOTH;
+    registration.host_callback = -1;
     registration.filtered = uuid != NULL;
     if (uuid)
         memcpy(registration.uuid, uuid, sizeof(registration.uuid));
@@ -128,15 +113,15 @@ add(VimgCall *call, EventClass class, int event_id, const char *uuid, GError **e
 }
 
 static gboolean
-remove_callback(VimgCall *call, EventClass class, GError **error)
+remove_callback(VimgCall *call, VimgEventClass class, GError **error)
 {
-    Subscriber *subscriber = vimg_client_get_data(call->client);
+    VimgSubscriber *subscriber = vimg_client_get_data(call->client);
     const vimg_remote_int *args = call->args;
     GArray *list = subscriber->registrations[class];
     VIMG_LOCK_GUARD(&subscriber->lock);
 
     for (guint i = 0; i < list->len; i++) {
-        if (g_array_index(list, Registration, i).callback == args->value) {
+        if (g_array_index(list, VimgRegistration, i).callback == args->value) {
             g_array_remove_index(list, i);
             return TRUE;
         }
@@ -149,13 +134,13 @@ vimg_handle_pool_event_register(VimgCall *call, GError **error)
 {
     const vimg_remote_pool_register_args *args = call->args;
 
-    return add(call, CLASS_POOL, args->event_id, args->pool ? args->pool->uuid : NULL, error);
+    return add(call, VIMG_EVENTS_POOL, args->event_id, args->pool ? args->pool->uuid : NULL, error);
 }
 
 gboolean
 vimg_handle_pool_event_deregister(VimgCall *call, GError **error)
 {
-    return remove_callback(call, CLASS_POOL, error);
+    return remove_callback(call, VIMG_EVENTS_POOL, error);
 }
 
 gboolean
@@ -163,20 +148,21 @@ vimg_handle_secret_event_register(VimgCall *call, GError **error)
 {
     const vimg_remote_secret_register_args *args = call->args;
 
-    return add(call, CLASS_SECRET, args->event_id, args->secret ? args->secret->uuid : NULL, error);
+    return add(call, VIMG_EVENTS_SECRET, args->event_id, args->secret ? args->secret->uuid : NULL,
+               error);
 }
 
 gboolean
 vimg_handle_secret_event_deregister(VimgCall *call, GError **error)
 {
-    return remove_callback(call, CLASS_SECRET, error);
+    return remove_callback(call, VIMG_EVENTS_SECRET, error);
 }
 
 /* Asked for twice it is the same. */
 gboolean
 vimg_handle_job_watch(VimgCall *call, GError **error)
 {
-    Subscriber *subscriber = vimg_client_get_data(call->client);
+    VimgSubscriber *subscriber = vimg_client_get_data(call->client);
     const vimg_control_watch_args *args = call->args;
     gboolean on = args->on != 0;
     VIMG_LOCK_GUARD(&subscriber->lock);
@@ -248,20 +234,20 @@ send_secret_value(VimgClient *client, int callback, const VimgEvent *event)
 }
 
 static const struct {
-    EventClass class;
+    VimgEventClass class;
     void (*send)(VimgClient *client, int callback, const VimgEvent *event);
 } kinds[] = {
-    [VIMG_EVENT_POOL_LIFECYCLE] = {CLASS_POOL, send_pool_lifecycle},
-    [VIMG_EVENT_POOL_REFRESH] = {CLASS_POOL, send_pool_refresh},
-    [VIMG_EVENT_SECRET_LIFECYCLE] = {CLASS_SECRET, send_secret_lifecycle},
-    [VIMG_EVENT_SECRET_VALUE] = {CLASS_SECRET, send_secret_value},
+    [VIMG_EVENT_POOL_LIFECYCLE] = {VIMG_EVENTS_POOL, send_pool_lifecycle},
+    [VIMG_EVENT_POOL_REFRESH] = {VIMG_EVENTS_POOL, send_pool_refresh},
+    [VIMG_EVENT_SECRET_LIFECYCLE] = {VIMG_EVENTS_SECRET, send_secret_lifecycle},
+    [VIMG_EVENT_SECRET_VALUE] = {VIMG_EVENTS_SECRET, send_secret_value},
 };
 
 static gboolean
-wants(const Registration *registration, const VimgEvent *event)
+wants(const VimgRegistration *registration, const VimgEvent *event)
 {
     const guint8 *uuid =
-        kinds[event->kind].class == CLASS_POOL ? event->pool.uuid : event->secret.uuid;
+        kinds[event->kind].class == VIMG_EVENTS_POOL ? event->pool.uuid : event->secret.uuid;
 
     return registration->kind == event->kind &&
            (!registration->filtered || memcmp(registration->uuid, uuid, VIMG_UUID_SIZE) == 0);
@@ -269,14 +255,14 @@ wants(const Registration *registration, const VimgEvent *event)
 
 /* Returns: (transfer full) the callbacks of @subscriber that @event is for. */
 static GArray *
-matching(Subscriber *subscriber, const VimgEvent *event)
+matching(VimgSubscriber *subscriber, const VimgEvent *event)
 {
     GArray *callbacks = g_array_new(FALSE, FALSE, sizeof(int));
     GArray *list = subscriber->registrations[kinds[event->kind].class];
     VIMG_LOCK_GUARD(&subscriber->lock);
 
     for (guint i = 0; i < list->len; i++) {
-        const Registration *registration = &g_array_index(list, Registration, i);
+        const VimgRegistration *registration = &g_array_index(list, VimgRegistration, i);
 
         if (wants(registration, event))
             g_array_append_val(callbacks, registration->callback);
@@ -305,7 +291,7 @@ vimg_remote_event(const VimgEvent *event, gpointer data)
 static gboolean
 watches_jobs(VimgClient *client)
 {
-    Subscriber *subscriber = vimg_client_get_data(client);
+    VimgSubscriber *subscriber = vimg_client_get_data(client);
     VIMG_LOCK_GUARD(&subscriber->lock);
 
     return subscriber->watched != NULL;

@@ -26,7 +26,7 @@
 /* The libvirt whose procedures we speak; clients guess from it what they may call. */
 #define SPOKEN_VERSION (9 * 1000000)
 
-/* Numbers a client may ask SUPPORTS_FEATURE for; all others are answered 0. */
+/* Numbers a client may ask SUPPORTS_FEATURE for; without a host's daemon all others are 0. */
 enum {
     FEATURE_KEEPALIVE = 10,
     FEATURE_EVENT_CALLBACK = 14,
@@ -186,6 +186,35 @@ vimg_handle_supports_feature(VimgCall *call, GError **error)
     default:
         ret->value = 0;
     }
+    return TRUE;
+}
+
+/* Those of the connection itself are ours; others are of what is behind it. */
+gboolean
+vimg_route_feature(const VimgCall *call)
+{
+    static const int ours[] = {FEATURE_KEEPALIVE, FEATURE_EVENT_CALLBACK, FEATURE_CLOSE_CALLBACK};
+    const vimg_remote_int *args = call->args;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(ours); i++)
+        if (args->value == ours[i])
+            return FALSE;
+    return vimg_client_get_uri(call->client) != NULL;
+}
+
+/* Twice is as once, as in libvirt. */
+
+gboolean
+vimg_handle_hear_close(VimgCall *call, GError **error)
+{
+    vimg_client_set_hears_close(call->client, TRUE);
+    return TRUE;
+}
+
+gboolean
+vimg_handle_unhear_close(VimgCall *call, GError **error)
+{
+    vimg_client_set_hears_close(call->client, FALSE);
     return TRUE;
 }
 

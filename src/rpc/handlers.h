@@ -56,7 +56,10 @@ gboolean vimg_check_count(guint n, GError **error);
 /* ---- handlers-connect.c --------------------------------------------------------------------- */
 
 gboolean vimg_handle_open(VimgCall *call, GError **error);
-gboolean vimg_handle_nothing(VimgCall *call, GError **error); /* succeeds: CLOSE, 360, 361 */
+gboolean vimg_handle_nothing(VimgCall *call, GError **error); /* succeeds: CLOSE */
+gboolean vimg_handle_hear_close(VimgCall *call, GError **error);
+gboolean vimg_handle_unhear_close(VimgCall *call, GError **error);
+gboolean vimg_route_feature(const VimgCall *call);
 gboolean vimg_handle_unsupported(VimgCall *call, GError **error);
 gboolean vimg_handle_get_type(VimgCall *call, GError **error);
 gboolean vimg_handle_get_version(VimgCall *call, GError **error);

@@ -126,7 +126,7 @@ write_flight(VimgOutbox *outbox, int fd)
     VimgPacket *packet;
     gssize done;
 
-    for (packet = outbox->flight.head; packet; packet = packet->next) {
+    for (packet = outbox->flight.head; packet; packet = packet->n_fds ? NULL : packet->next) {
         message.msg_iovlen +=
             add_iov(&iov[message.msg_iovlen], packet->head, packet->head_size, &sent);
         if (packet->body)
@@ -139,17 +139,66 @@ write_flight(VimgOutbox *outbox, int fd)
     return done;
 }
 
+/* One descriptor a message, each with a byte that no length counts: libvirt 9.0 as observed. */
+static gssize
+write_fd(int fd, int passed)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {{0}};
+    char byte = 0;
+    struct iovec iov = {&byte, sizeof(byte)};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    gssize done;
+
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof(passed));
+    memcpy(CMSG_DATA(part), &passed, sizeof(passed));
+    do {
+        done = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (done < 0 && errno == EINTR);
+    return done;
+}
+
+static gsize
+bytes_of(const VimgPacket *packet)
+{
+    return packet->head_size + packet->size;
+}
+
+/* Bytes of the packets in flight, or what follows the first one. */
+static gssize
+write_next(VimgOutbox *outbox, int fd)
+{
+    const VimgPacket *first = outbox->flight.head;
+    gssize done;
+
+    if (outbox->sent < bytes_of(first))
+        return write_flight(outbox, fd);
+    done = write_fd(fd, first->fds[outbox->sent_fds]);
+    if (done > 0)
+        outbox->sent_fds++;
+    return done > 0 ? 0 : done;
+}
+
 static void
 advance(VimgOutbox *outbox, gsize done)
 {
     outbox->sent += done;
     outbox->written += done;
     while (outbox->flight.head) {
-        gsize size = outbox->flight.head->head_size + outbox->flight.head->size;
+        const VimgPacket *first = outbox->flight.head;
 
-        if (outbox->sent < size)
+        if (outbox->sent < bytes_of(first) || outbox->sent_fds < first->n_fds)
             return;
-        outbox->sent -= size;
+        outbox->sent -= bytes_of(first);
+        outbox->sent_fds = 0;
         vimg_packet_free(vimg_packet_queue_pop(&outbox->flight));
     }
 }
@@ -160,7 +209,7 @@ vimg_outbox_flush(VimgOutbox *outbox, int fd)
     guint budget = STREAM_PACKETS_MAX;
 
     while (fill_flight(outbox, &budget)) {
-        gssize done = write_flight(outbox, fd);
+        gssize done = write_next(outbox, fd);
 
         if (done < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? VIMG_OUTBOX_MORE : VIMG_OUTBOX_FAILED;

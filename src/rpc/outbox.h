@@ -15,6 +15,7 @@
 typedef struct {
     VimgPacketQueue flight; /* being written, in this order */
     gsize sent;             /* bytes of the first one that are out */
+    guint sent_fds;         /* behind them, of its descriptors */
     guint64 written;        /* bytes, ever */
     VimgPacketQueue urgent;
     GQueue streams; /* of VimgStream: those with packets, the next one first */

@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <unistd.h>
+
 #include "rpc/packet.h"
 #include "util/wipe.h"
 
@@ -34,10 +36,20 @@ vimg_packet_new_payload(const VimgFrameHeader *header, VimgBuffer *body, gsize o
 }
 
 void
+vimg_packet_add_fds(VimgPacket *packet, const int *fds, guint n)
+{
+    packet->fds = g_memdup2(fds, n * sizeof(*fds));
+    packet->n_fds = n;
+}
+
+void
 vimg_packet_free(VimgPacket *packet)
 {
     if (!packet)
         return;
+    for (guint i = 0; i < packet->n_fds; i++)
+        close(packet->fds[i]);
+    g_free(packet->fds);
     if (packet->secret)
         vimg_buffer_wipe(packet->body);
     else

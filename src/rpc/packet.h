@@ -16,6 +16,8 @@ struct _VimgPacket {
     VimgBuffer *body;            /* NULL: none */
     gsize offset, size;          /* of what is sent of @body */
     gboolean secret;             /* @body is wiped by vimg_packet_free() */
+    int *fds;                    /* sent behind it, each with a byte; owned */
+    guint n_fds;
 };
 
 /* A whole frame; @frame: (transfer full). */
@@ -23,6 +25,8 @@ VimgPacket *vimg_packet_new(VimgBuffer *frame);
 /* @header before @size bytes of @body, of which it takes a reference; NULL and 0: no payload. */
 VimgPacket *vimg_packet_new_payload(const VimgFrameHeader *header, VimgBuffer *body, gsize offset,
                                     gsize size);
+/* @fds: (transfer full) @n descriptors that go with it. */
+void vimg_packet_add_fds(VimgPacket *packet, const int *fds, guint n);
 void vimg_packet_free(VimgPacket *packet);
 
 /* Not locked: whoever owns it sees to that.  Zeroed is empty. */

@@ -11,6 +11,7 @@
 #include "rpc/scheduler.h"
 #include "rpc/server.h"
 #include "rpc/stream.h"
+#include "rpc/upstream.h"
 #include "util/thread.h"
 
 struct _VimgServer {
@@ -21,10 +22,13 @@ struct _VimgServer {
     VimgServerHooks hooks;
     VimgKeepaliveLimits limits;
     gboolean privileged;
+    const VimgHostFuncs *host; /* NULL: none; set before there are clients */
+    int ending;                /* an eventfd, readable when the server ends */
     VimgInbox *inbox;
 
     /* main loop */
     VimgScheduler *scheduler; /* NULL while the server ends */
+    guint n_attempts;         /* threads that connect to the host's daemon */
     GPtrArray *listeners;     /* of VimgListener */
     GHashTable *streams;      /* of VimgStream: every one that is pending or has a thread */
     GSource *timer;           /* ticks while there is a client or an idle timeout */
@@ -35,6 +39,11 @@ struct _VimgServer {
     void (*idle_func)(gpointer data);
     gpointer idle_data;
 
+    VimgScheduler *host_scheduler; /* main loop; NULL until somebody waits for the host's daemon */
+    gint64 host_silent; /* atomic: monotonic time until which nobody waits for it; 0: it answers */
+    gboolean host_missed; /* atomic: somebody got no answer since it last gave one */
+    gboolean host_failed; /* atomic: the log said that it does not answer */
+
     VimgMutex lock;
     GHashTable *clients; /* a set of references; changed by the main loop only, under lock */
 };
@@ -42,6 +51,8 @@ struct _VimgServer {
 /* Main loop.  The set holds a reference. */
 void vimg_server_add_client(VimgServer *server, VimgClient *client);
 void vimg_server_remove_client(VimgServer *server, VimgClient *client);
+/* upstream-open.c: hastens and awaits the end of all attempts to connect to the host's daemon. */
+void vimg_upstream_end_attempts(VimgServer *server);
 /* Frees a transfer that no stream took, off the main loop.  Accepts NULL. */
 void vimg_server_dispose(VimgServer *server, VimgTransfer *transfer);
 

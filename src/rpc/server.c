@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@
 #include "util/log.h"
 
 #define FAST_WORKERS 5
+#define HOST_WORKERS 16 /* calls that wait for the host's own daemon at a time, */
+#define HOST_CALLS 4    /* of one client */
 #define TICK_MSEC 1000
 
 /* ---- the clock ---------------------------------------------------------------------------- */
@@ -214,6 +217,11 @@ vimg_server_new(GMainContext *context, const VimgDaemonConfig *config, VimgModel
                                             (GDestroyNotify)vimg_stream_unref, NULL);
     server->clients = g_hash_table_new(g_direct_hash, g_direct_equal);
     vimg_mutex_init(&server->lock);
+    server->ending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (server->ending < 0) {
+        vimg_throw_errno(error, "eventfd");
+        return NULL;
+    }
     server->inbox = vimg_inbox_new(context, error);
     if (!server->inbox)
         return NULL;
@@ -241,8 +249,14 @@ vimg_server_free(VimgServer *server)
         return;
     g_ptr_array_set_size(server->listeners, 0);
     close_clients(server);
+    /* a worker that asks the host's daemon from now on sees that its client has gone */
+    if (server->inbox) {
+        vimg_inbox_run(server->inbox, FALSE);
+        vimg_upstream_end_attempts(server);
+    }
     /* calls that did not begin went with their clients */
     vimg_scheduler_free(g_steal_pointer(&server->scheduler));
+    vimg_scheduler_free(g_steal_pointer(&server->host_scheduler));
     if (server->inbox)
         vimg_inbox_run(server->inbox, FALSE);
     while (g_hash_table_size(server->streams))
@@ -251,6 +265,8 @@ vimg_server_free(VimgServer *server)
     if (server->inbox)
         vimg_inbox_run(server->inbox, FALSE);
     vimg_inbox_free(server->inbox);
+    if (server->ending >= 0)
+        close(server->ending);
     if (server->timer) {
         g_source_destroy(server->timer);
         g_source_unref(server->timer);
@@ -305,6 +321,20 @@ vimg_server_set_idle_timeout(VimgServer *server, guint seconds, guint (*busy)(gp
     update_timer(server);
 }
 
+void
+vimg_server_set_host(VimgServer *server, const VimgHostFuncs *host)
+{
+    server->host = host;
+}
+
+gboolean
+vimg_upstream_is_configured(VimgClient *client)
+{
+    const VimgHostFuncs *host = client->server->host;
+
+    return host && (!host->is_present || host->is_present(host->data));
+}
+
 const VimgDaemonConfig *
 vimg_server_config(VimgServer *server)
 {
@@ -315,6 +345,19 @@ gboolean
 vimg_server_is_privileged(VimgServer *server)
 {
     return server->privileged;
+}
+
+VimgScheduler *
+vimg_server_host_scheduler(VimgServer *server)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!server->host_scheduler && server->scheduler) {
+        server->host_scheduler = vimg_scheduler_new(1, HOST_WORKERS, HOST_CALLS, &error);
+        if (!server->host_scheduler)
+            vimg_warning("%s", error->message);
+    }
+    return server->host_scheduler ? server->host_scheduler : server->scheduler;
 }
 
 /* ---- transfers that nobody took ----------------------------------------------------------- */

@@ -8,11 +8,24 @@
 
 #include "conf/daemon-config.h"
 #include "rpc/dispatch.h"
+#include "rpc/scheduler.h"
+#include "wire/frame.h"
 
 typedef struct {
     gpointer (*connected)(VimgClient *client);               /* returns client data; main loop */
     void (*disconnected)(VimgClient *client, gpointer data); /* drop registrations; main loop */
     void (*free_data)(gpointer data);                        /* with the last reference */
+    /*
+     * optional: an event of the host's daemon, before the client has it; @payload may be NULL, and
+     * may be changed where it lies.  Returns: FALSE if the client is not to have it.  Main loop
+     */
+    gboolean (*host_message)(VimgClient *client, const VimgFrameHeader *header,
+                             VimgBuffer *payload);
+    /* optional: the client's connection to it is open, or it answers again; main loop */
+    void (*host_opened)(VimgClient *client);
+    /* optional: the client's connection to it ended, with all that was registered there; main loop
+     */
+    void (*host_lost)(VimgClient *client);
 } VimgServerHooks;
 
 /* @config and @programs (NULL-terminated) are borrowed for the life of the server. */
@@ -39,5 +52,8 @@ void vimg_server_foreach_client(VimgServer *server, void (*func)(VimgClient *cli
 const VimgDaemonConfig *vimg_server_config(VimgServer *server);
 /* How the daemon was started: URIs it answers, "image:///system" first. */
 gboolean vimg_server_is_privileged(VimgServer *server);
+
+/* Main loop: the workers that may wait for the host's own daemon; NULL while the server ends. */
+VimgScheduler *vimg_server_host_scheduler(VimgServer *server);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "rpc/connection.h"
 #include "rpc/server-private.h"
+#include "rpc/upstream-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
@@ -244,11 +245,17 @@ vimg_streams_forget(VimgClient *client, VimgServerCall *call)
 
 /* ---- packets ---------------------------------------------------------------------------- */
 
+gboolean
+vimg_streams_has(VimgClient *client, const VimgFrameHeader *header)
+{
+    return lookup(client, header) || g_hash_table_contains(client->stubs, key_of(header->serial));
+}
+
 VimgReaderMode
 vimg_streams_mode(VimgClient *client, const VimgFrameHeader *header)
 {
-    if (!lookup(client, header))
-        return VIMG_READER_DISCARD;
+    if (!lookup(client, header)) /* then it may be one of the host's */
+        return vimg_upstream_is_open(client) ? VIMG_READER_COLLECT : VIMG_READER_DISCARD;
     if (header->type == VIMG_FRAME_HOLE)
         return VIMG_READER_COLLECT;
     return header->status == VIMG_FRAME_CONTINUE ? VIMG_READER_PIECES : VIMG_READER_DISCARD;
@@ -365,6 +372,8 @@ vimg_streams_packet(VimgClient *client, const VimgFrameHeader *header, VimgBuffe
     if (!stream) {
         if (!more && take_stub(client, header))
             vimg_connection_send(client, ok_packet(header));
+        else
+            vimg_upstream_stream(client, header, g_steal_pointer(&owned));
     } else if (header->type == VIMG_FRAME_HOLE) {
         take_hole(client, stream, owned);
     } else if (header->status == VIMG_FRAME_OK) {

@@ -74,6 +74,20 @@ vimg_throw(GError **error, VimgErrorCode code, const char *format, ...)
     return FALSE;
 }
 
+/* Not G_DEFINE_QUARK, whose static variable is written by whoever comes first. */
+GQuark
+vimg_vir_error_quark(void)
+{
+    return g_quark_from_static_string("vimg-vir-error");
+}
+
+gboolean
+vimg_throw_vir(GError **error, int code, int domain, const char *message)
+{
+    g_set_error_literal(error, VIMG_VIR_ERROR, (code & 0xffff) | (domain & 0x7fff) << 16, message);
+    return FALSE;
+}
+
 gboolean
 vimg_throw_errno(GError **error, const char *format, ...)
 {
@@ -92,6 +106,12 @@ vimg_throw_errno(GError **error, const char *format, ...)
 const VimgVirError *
 vimg_error_to_vir(const GError *error)
 {
+    static __thread VimgVirError other;
+
+    if (error->domain == VIMG_VIR_ERROR) {
+        other = (VimgVirError){error->code & 0xffff, error->code >> 16, "%s"};
+        return &other;
+    }
     if (error->domain == VIMG_ERROR && error->code >= 0 && error->code < VIMG_N_ERRORS)
         return &vir_errors[error->code];
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))

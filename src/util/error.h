@@ -28,7 +28,17 @@ gboolean vimg_throw(GError **error, VimgErrorCode code, const char *format, ...)
  */
 gboolean vimg_throw_errno(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/* What libvirt calls @error; also takes errors of GIO and of no domain we know. */
+/*
+ * An error that came from another libvirt daemon: its code is libvirt's own number with the domain
+ * in the upper half, its message the whole text as a client is to see it.
+ */
+#define VIMG_VIR_ERROR (vimg_vir_error_quark())
+GQuark vimg_vir_error_quark(void);
+/* @code: virErrorNumber, @domain: virErrorDomain.  Returns: FALSE. */
+gboolean vimg_throw_vir(GError **error, int code, int domain, const char *message);
+
+/* What libvirt calls @error, until this thread asks again; also takes errors of GIO and of no
+ * domain we know. */
 const VimgVirError *vimg_error_to_vir(const GError *error);
 
 /* Returns: (transfer full) the whole text a client sees, translated form and detail. */

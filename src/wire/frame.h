@@ -19,6 +19,7 @@
 #define VIMG_STREAM_PAYLOAD 262120 /* bytes of data a stream packet to a client carries at most */
 
 #define VIMG_PROGRAM_REMOTE 0x20008086u
+#define VIMG_PROGRAM_QEMU 0x20008087u
 #define VIMG_PROGRAM_CONTROL 0x56494d47u /* our own */
 #define VIMG_PROGRAM_KEEPALIVE 0x6b656570u
 #define VIMG_KEEPALIVE_PING 1

@@ -1,15 +1,16 @@
 /*
  * reader.c: packets out of a socket, as they come, without waiting and without copying
  *
- * The last bytes of a payload and the head of the next packet are read by one call, so a stream of
- * packets costs one read each.
+ * What follows a payload is read with it, so a stream of packets costs one read each, and so does a
+ * small packet by itself.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "config.h"
 
 #include <errno.h>
-#include <sys/uio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "wire/reader.h"
 #include "util/wipe.h"
@@ -23,43 +24,166 @@ vimg_reader_init(VimgReader *reader, const VimgReaderFuncs *funcs, gpointer data
     *reader = (VimgReader){.funcs = funcs, .data = data};
 }
 
+static void
+close_fds(VimgReader *reader)
+{
+    while (reader->n_fds)
+        close(reader->fds[--reader->n_fds]);
+}
+
 /* Nobody has looked yet whether it is of a secret. */
 void
 vimg_reader_clear(VimgReader *reader)
 {
     g_clear_pointer(&reader->body, vimg_buffer_wipe);
+    explicit_bzero(reader->ahead, sizeof(reader->ahead));
+    close_fds(reader);
 }
 
-void
-vimg_reader_skip(VimgReader *reader, gsize size)
+guint
+vimg_reader_take_fds(VimgReader *reader, int *fds)
 {
-    reader->skip = size;
+    guint n = reader->n_fds;
+
+    memcpy(fds, reader->fds, n * sizeof(*fds));
+    reader->n_fds = 0;
+    return n;
 }
 
-/* The head is complete. */
+/* ---- from the socket ---------------------------------------------------------------------- */
+
+/* More than can belong to one packet are somebody's joke. */
+static void
+keep_fds(VimgReader *reader, struct msghdr *message)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+        gsize n;
+
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        n = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (gsize i = 0; i < n; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(part) + i * sizeof(fd), sizeof(fd));
+            if (reader->n_fds < VIMG_FRAME_FDS_MAX)
+                reader->fds[reader->n_fds++] = fd;
+            else
+                close(fd);
+        }
+    }
+}
+
+/*
+ * Into @body, whose @room is of the payload, and if it may be @beyond that, ahead.  *@drained: that
+ * was all there is.  Returns: as recvmsg().
+ */
+static gssize
+receive(VimgReader *reader, int fd, guint8 *body, gsize room, gboolean beyond, gboolean *drained)
+{
+    union {
+        char bytes[CMSG_SPACE(VIMG_FRAME_FDS_MAX * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    gsize kept = reader->ahead_end - reader->ahead_at;
+    gsize more = beyond ? sizeof(reader->ahead) - kept : 0;
+    struct iovec iov[] = {{body, room}, {reader->ahead + kept, more}};
+    struct msghdr message = {.msg_iov = room ? iov : iov + 1,
+                             .msg_iovlen = (room != 0) + (more != 0),
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    gssize got;
+
+    memmove(reader->ahead, reader->ahead + reader->ahead_at, kept);
+    reader->ahead_at = 0;
+    reader->ahead_end = kept;
+    do {
+        got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0)
+        return got;
+    if (message.msg_controllen)
+        keep_fds(reader, &message);
+    if ((gsize)got > room)
+        reader->ahead_end += (gsize)got - room;
+    *drained = (gsize)got < room + more && !message.msg_controllen;
+    return got;
+}
+
+/* ---- packets ------------------------------------------------------------------------------ */
+
+static gboolean
+carries_fds(const VimgReader *reader)
+{
+    return reader->mode == VIMG_READER_COLLECT &&
+           (reader->header.type == VIMG_FRAME_CALL_WITH_FDS ||
+            reader->header.type == VIMG_FRAME_REPLY_WITH_FDS);
+}
+
+/* What was used may have been a secret. */
+static void
+use_ahead(VimgReader *reader, gpointer to, gsize size)
+{
+    guint8 *from = reader->ahead + reader->ahead_at;
+
+    if (to)
+        memcpy(to, from, size);
+    explicit_bzero(from, size);
+    reader->ahead_at += size;
+}
+
+static gsize
+ahead_left(const VimgReader *reader)
+{
+    return reader->ahead_end - reader->ahead_at;
+}
+
+/* A whole head is there. */
 static gboolean
 begin_packet(VimgReader *reader)
 {
+    guint8 head[VIMG_FRAME_MIN];
     guint32 length;
 
-    if (!vimg_frame_length(reader->head, &length))
+    use_ahead(reader, head, sizeof(head));
+    if (!vimg_frame_length(head, &length))
         return FALSE;
-    vimg_frame_header_decode(reader->head + VIMG_FRAME_LENGTH_SIZE, &reader->header);
-    reader->head_got = 0;
+    vimg_frame_header_decode(head + VIMG_FRAME_LENGTH_SIZE, &reader->header);
     reader->in_packet = TRUE;
     reader->left = length - VIMG_FRAME_MIN;
     reader->mode = reader->funcs->mode(reader->data, &reader->header);
     return TRUE;
 }
 
+/* Their number is what the payload begins with: libvirt 9.0 as observed. */
+static gboolean
+await_fds(VimgReader *reader)
+{
+    guint32 n = G_MAXUINT32;
+
+    if (reader->body && reader->body_got >= sizeof(n)) {
+        memcpy(&n, reader->body->data, sizeof(n));
+        n = GUINT32_FROM_BE(n);
+    }
+    reader->has_fds = TRUE;
+    reader->skip = n;
+    return n <= VIMG_FRAME_FDS_MAX;
+}
+
 static gboolean
 end_packet(VimgReader *reader)
 {
     VimgFrameHeader header = reader->header;
+    gboolean had_fds = reader->has_fds;
+    gboolean on;
 
     reader->in_packet = FALSE;
+    reader->has_fds = FALSE;
     reader->body_got = 0;
-    return reader->funcs->packet(reader->data, &header, g_steal_pointer(&reader->body));
+    on = reader->funcs->packet(reader->data, &header, g_steal_pointer(&reader->body));
+    if (had_fds)
+        close_fds(reader);
+    return on;
 }
 
 /* Room for what comes next: twice what came, or the next piece. */
@@ -83,69 +207,38 @@ make_room(VimgReader *reader)
     vimg_buffer_wipe(old);
 }
 
+/* Part of the payload, from ahead or from the socket. */
 static gssize
-read_some(VimgReader *reader, int fd, struct iovec *iov, int n)
-{
-    gssize got;
-
-    do {
-        got = readv(fd, iov, n);
-    } while (got < 0 && errno == EINTR);
-    return got;
-}
-
-static gssize
-read_head(VimgReader *reader, int fd)
-{
-    struct iovec iov = {reader->head + reader->head_got, VIMG_FRAME_MIN - reader->head_got};
-    gssize got = read_some(reader, fd, &iov, 1);
-
-    if (got > 0)
-        reader->head_got += got;
-    return got;
-}
-
-static gssize
-read_skipped(VimgReader *reader, int fd)
-{
-    guint8 scratch[256];
-    struct iovec iov = {scratch, MIN(sizeof(scratch), reader->skip)};
-    gssize got = read_some(reader, fd, &iov, 1);
-
-    if (got > 0)
-        reader->skip -= got;
-    return got;
-}
-
-/* Part of the payload and, behind its end, of the next head. */
-static gssize
-read_payload(VimgReader *reader, int fd)
+read_payload(VimgReader *reader, int fd, gboolean *drained)
 {
     guint8 scratch[16384];
-    struct iovec iov[2];
-    gsize room;
+    guint8 *to = scratch;
+    gsize room = MIN(sizeof(scratch), reader->left);
     gssize got;
-    int n = 1;
 
-    if (reader->mode == VIMG_READER_DISCARD) {
-        room = MIN(sizeof(scratch), reader->left);
-        iov[0] = (struct iovec){scratch, room};
-    } else {
+    if (reader->mode != VIMG_READER_DISCARD) {
         make_room(reader);
         room = MIN(reader->body->size - reader->body_got, reader->left);
-        iov[0] = (struct iovec){reader->body->data + reader->body_got, room};
+        to = reader->body->data + reader->body_got;
     }
-    /* behind a packet with descriptors come bytes that are no head */
-    if (room == reader->left && reader->header.type != VIMG_FRAME_CALL_WITH_FDS)
-        iov[n++] = (struct iovec){reader->head, VIMG_FRAME_MIN};
-    got = read_some(reader, fd, iov, n);
+    if (ahead_left(reader)) {
+        got = (gssize)MIN(room, ahead_left(reader));
+        use_ahead(reader, to, (gsize)got);
+    } else {
+        got = receive(reader, fd, to, room, room == reader->left, drained);
+    }
     if (got <= 0)
         return got;
-    reader->head_got = (gsize)got > room ? got - room : 0;
-    reader->left -= got - reader->head_got;
+    reader->left -= MIN((gsize)got, room);
     if (reader->mode != VIMG_READER_DISCARD)
-        reader->body_got += got - reader->head_got;
+        reader->body_got += MIN((gsize)got, room);
     return got;
+}
+
+static gssize
+read_ahead(VimgReader *reader, int fd, gboolean *drained)
+{
+    return receive(reader, fd, NULL, 0, TRUE, drained);
 }
 
 /* Hands over a piece that is full or the last one. */
@@ -159,35 +252,66 @@ deliver(VimgReader *reader)
     return reader->funcs->piece(reader->data, &reader->header, g_steal_pointer(&reader->body));
 }
 
+typedef enum {
+    STEP_ON,
+    STEP_READ, /* needs more from the socket */
+    STEP_STOPPED,
+    STEP_BROKEN,
+} Step;
+
+/* What can be done with what has come, but for payloads. */
+static Step
+step(VimgReader *reader)
+{
+    gsize skipped;
+
+    if (!reader->in_packet) {
+        if (ahead_left(reader) < VIMG_FRAME_MIN)
+            return STEP_READ;
+        return begin_packet(reader) ? STEP_ON : STEP_BROKEN;
+    }
+    if (reader->left)
+        return STEP_READ;
+    if (carries_fds(reader) && !reader->has_fds)
+        return await_fds(reader) ? STEP_ON : STEP_BROKEN;
+    if (reader->has_fds && reader->skip) {
+        skipped = MIN(reader->skip, ahead_left(reader));
+        if (!skipped)
+            return STEP_READ;
+        use_ahead(reader, NULL, skipped);
+        reader->skip -= skipped;
+        return STEP_ON;
+    }
+    return end_packet(reader) ? STEP_ON : STEP_STOPPED;
+}
+
 VimgReaderResult
 vimg_reader_read(VimgReader *reader, int fd)
 {
+    gboolean drained = FALSE;
     guint reads = 0;
 
     for (;;) {
+        Step next = step(reader);
+        gboolean payload = reader->in_packet && reader->left;
         gssize got;
 
-        if (!reader->in_packet && !reader->skip && reader->head_got == VIMG_FRAME_MIN &&
-            !begin_packet(reader))
-            return VIMG_READER_BROKEN;
-        if (reader->in_packet && reader->left == 0) {
-            if (!end_packet(reader))
-                return VIMG_READER_STOPPED;
+        if (next == STEP_ON)
             continue;
+        if (next != STEP_READ)
+            return next == STEP_STOPPED ? VIMG_READER_STOPPED : VIMG_READER_BROKEN;
+        if (!payload || !ahead_left(reader)) {
+            if (drained)
+                return VIMG_READER_AGAIN;
+            if (reads++ == READS_MAX)
+                return VIMG_READER_YIELD;
         }
-        if (reads++ == READS_MAX)
-            return VIMG_READER_YIELD;
-        if (reader->skip && !reader->in_packet)
-            got = read_skipped(reader, fd);
-        else if (reader->in_packet)
-            got = read_payload(reader, fd);
-        else
-            got = read_head(reader, fd);
+        got = payload ? read_payload(reader, fd, &drained) : read_ahead(reader, fd, &drained);
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return VIMG_READER_AGAIN;
         if (got <= 0)
             return VIMG_READER_EOF;
-        if (!deliver(reader))
+        if (payload && !deliver(reader))
             return VIMG_READER_STOPPED;
     }
 }

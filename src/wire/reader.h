@@ -12,6 +12,8 @@
 
 /* Largest piece a payload is cut into, in bytes. */
 #define VIMG_READER_PIECE (1024 * 1024)
+#define VIMG_READER_AHEAD 4096 /* bytes read before it is known what they belong to */
+#define VIMG_FRAME_FDS_MAX 32  /* descriptors that a packet may bring */
 
 typedef enum {
     VIMG_READER_COLLECT, /* the whole payload, with packet() */
@@ -31,15 +33,18 @@ typedef struct {
 typedef struct {
     const VimgReaderFuncs *funcs;
     gpointer data;
-    guint8 head[VIMG_FRAME_MIN]; /* of the next packet */
-    gsize head_got;
+    guint8 ahead[VIMG_READER_AHEAD]; /* whole small packets: one read then takes head and payload */
+    gsize ahead_at, ahead_end;       /* what of it is not used yet */
     gboolean in_packet;
     VimgFrameHeader header; /* the rest is of the packet being read */
     VimgReaderMode mode;
     gsize left;       /* payload bytes still to come */
     VimgBuffer *body; /* what they go to; its size is what it has room for */
     gsize body_got;
-    gsize skip; /* bytes to drop before the next packet */
+    gboolean has_fds; /* the payload is complete; its descriptors are awaited */
+    gsize skip;       /* bytes to come that carry them, one each */
+    int fds[VIMG_FRAME_FDS_MAX];
+    guint n_fds;
 } VimgReader;
 
 typedef enum {
@@ -47,13 +52,19 @@ typedef enum {
     VIMG_READER_STOPPED, /* a callback said so */
     VIMG_READER_YIELD,   /* there may be more; others should have their turn */
     VIMG_READER_EOF,     /* also a reset connection */
-    VIMG_READER_BROKEN,  /* a length that must end the connection */
+    VIMG_READER_BROKEN,  /* a length, or number of descriptors, that must end the connection */
 } VimgReaderResult;
 
 void vimg_reader_init(VimgReader *reader, const VimgReaderFuncs *funcs, gpointer data);
 void vimg_reader_clear(VimgReader *reader);
-/* From packet() of a *_WITH_FDS packet: @size bytes behind it belong to its descriptors. */
-void vimg_reader_skip(VimgReader *reader, gsize size);
+/*
+ * From packet() of a *_WITH_FDS packet that is collected, whose payload begins with their number:
+ * the descriptors that came behind it, perhaps fewer than it says.  Those not taken are
+ * closed.  @fds: room for VIMG_FRAME_FDS_MAX.  Returns: how many, (transfer full).
+ */
+guint vimg_reader_take_fds(VimgReader *reader, int *fds);
+/* After AGAIN the socket is to be polled; after STOPPED packets may be there that it does not show.
+ */
 VimgReaderResult vimg_reader_read(VimgReader *reader, int fd);
 
 #endif

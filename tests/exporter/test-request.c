@@ -203,6 +203,9 @@ test_page(void)
     g_assert_false(vimg_exporter_wants_page(NULL));
 }
 
+#define NOWHERE VIMG_EXPORTER_NOWHERE
+#define PIECE VIMG_EXPORTER_PIECE
+
 /* What the daemon takes from whoever may have been taken over, and what it may answer. */
 static void
 test_protocol(void)
@@ -211,25 +214,41 @@ test_protocol(void)
         VimgExporterQuestion question;
         gboolean ok;
     } questions[] = {
-        {{1, VIMG_EXPORTER_LOOK}, TRUE},
-        {{1, VIMG_EXPORTER_LOOK, {0}, 1, 0, 0}, FALSE},
-        {{1, VIMG_EXPORTER_READ, {0}, 0, 1, 1}, TRUE},
-        {{1, VIMG_EXPORTER_READ, {0}, G_MAXINT64 - 1, 1, VIMG_EXPORTER_PIECE}, TRUE},
-        {{1, VIMG_EXPORTER_READ, {0}, G_MAXINT64, 1, 1}, FALSE},
-        {{1, VIMG_EXPORTER_READ, {0}, G_MAXUINT64, 2, 1}, FALSE},
-        {{1, VIMG_EXPORTER_READ, {0}, 0, 0, 1}, FALSE},
-        {{1, VIMG_EXPORTER_READ, {0}, 0, 1, 0}, FALSE},
-        {{1, VIMG_EXPORTER_READ, {0}, 0, 1, VIMG_EXPORTER_PIECE + 1}, FALSE},
+        {{1, VIMG_EXPORTER_LOOK, {0}, 0, 0, 0, NOWHERE, 0}, TRUE},
+        {{1, VIMG_EXPORTER_LOOK, {0}, 1, 0, 0, NOWHERE, 0}, FALSE},
+        {{1, VIMG_EXPORTER_LOOK, {0}, 0, 0, 0, 0, 0}, FALSE},
+        {{1, VIMG_EXPORTER_LOOK, {0}, 0, 0, 0, NOWHERE, 1}, FALSE},
+        {{1, VIMG_EXPORTER_MAP, {0}, 1, 0, 0, NOWHERE, 0}, TRUE},
+        {{1, VIMG_EXPORTER_MAP, {0}, 0, 1, 1, NOWHERE, 1}, FALSE},
+        {{1, VIMG_EXPORTER_READ, {0}, 0, 1, 1, NOWHERE, 1}, TRUE},
+        {{1, VIMG_EXPORTER_READ, {0}, G_MAXINT64 - 1, 1, PIECE, NOWHERE, G_MAXINT64}, TRUE},
+        {{1, VIMG_EXPORTER_READ, {0}, G_MAXINT64, 1, 1, NOWHERE, G_MAXINT64}, FALSE},
+        {{1, VIMG_EXPORTER_READ, {0}, G_MAXUINT64, 2, 1, NOWHERE, 1}, FALSE},
+        {{1, VIMG_EXPORTER_READ, {0}, 0, 0, 1, NOWHERE, 0}, FALSE},
+        {{1, VIMG_EXPORTER_READ, {0}, 0, 1, 0, NOWHERE, 1}, FALSE},
+        {{1, VIMG_EXPORTER_READ, {0}, 0, 1, PIECE + 1, NOWHERE, 1}, FALSE},
+        {{1, VIMG_EXPORTER_READ, {0}, 5, 2, 1, NOWHERE, 6}, FALSE},
+        {{1, VIMG_EXPORTER_READ, {0}, 5, 2, 1, NOWHERE, G_MAXUINT64}, FALSE},
+        {{1, VIMG_EXPORTER_READ, {0}, 5, 2, 1, G_MAXINT64 - 1, 7}, TRUE},
+        {{1, VIMG_EXPORTER_READ, {0}, 5, 2, 1, G_MAXINT64, 7}, FALSE},
         {{1, 0}, FALSE},
-        {{1, 3, {0}, 0, 1, 1}, FALSE},
+        {{1, 5, {0}, 0, 1, 1, NOWHERE, 1}, FALSE},
+        {{1, VIMG_EXPORTER_BEGIN, {0}, 0, 0, 0, NOWHERE, 0}, TRUE},
+        {{1, VIMG_EXPORTER_BEGIN, {0}, 0, VIMG_EXPORTER_REASON_MAX, 0, NOWHERE, 0}, TRUE},
+        {{1, VIMG_EXPORTER_BEGIN, {0}, 0, VIMG_EXPORTER_REASON_MAX + 1, 0, NOWHERE, 0}, FALSE},
+        {{1, VIMG_EXPORTER_BEGIN, {0}, 1, 0, 0, NOWHERE, 0}, FALSE},
     };
     static const struct {
         VimgExporterAnswer answer;
         gboolean ok;
     } answers[] = {
         {{1, VIMG_EXPORTER_OK, 0, 0, 1}, TRUE},
-        {{1, VIMG_EXPORTER_OK, 0, 0, VIMG_EXPORTER_PIECE + 1}, FALSE},
-        {{1, VIMG_EXPORTER_OK, 1, 0, G_MAXINT64}, TRUE},
+        {{1, VIMG_EXPORTER_OK, VIMG_EXPORTER_SENT, 0, PIECE + 1}, FALSE},
+        {{1, VIMG_EXPORTER_OK, VIMG_EXPORTER_ZEROS, 0, G_MAXINT64}, TRUE},
+        {{1, VIMG_EXPORTER_OK, VIMG_EXPORTER_PLACED, 0, PIECE}, TRUE},
+        {{1, VIMG_EXPORTER_OK, VIMG_EXPORTER_PLACED, 0, PIECE + 1}, FALSE},
+        {{1, VIMG_EXPORTER_OK, VIMG_EXPORTER_N_WAYS, 0, 1}, FALSE},
+        {{1, VIMG_EXPORTER_ABSENT, VIMG_EXPORTER_ZEROS, 0, 0}, FALSE},
         {{1, VIMG_EXPORTER_OK, 0, 0, 0}, FALSE},
         {{1, VIMG_EXPORTER_ABSENT, 0, 0, 0}, TRUE},
         {{1, VIMG_EXPORTER_ABSENT, 0, 0, 1}, FALSE},

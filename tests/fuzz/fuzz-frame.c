@@ -121,8 +121,6 @@ on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
         g_assert_cmpuint(length, >, 0);
         g_assert_cmpuint(length, <=, G_MAXINT64);
     }
-    if (header->type == VIMG_FRAME_CALL_WITH_FDS)
-        vimg_reader_skip(&frames->reader, header->serial % 33);
     vimg_buffer_unref(payload);
     return header->status % 2 == 0;
 }

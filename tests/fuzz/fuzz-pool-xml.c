@@ -19,7 +19,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(VimgPoolDef) back = NULL;
     g_autofree char *once = NULL;
     g_autofree char *twice = NULL;
+    g_auto(VimgPoolPeek) peek = {0};
 
+    g_assert(vimg_pool_peek(xml, &peek, NULL) || !def); /* it is less strict */
     g_assert((def == NULL) == (error != NULL));
     if (!def)
         return 0;

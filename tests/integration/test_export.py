@@ -408,7 +408,7 @@ class Processes(ExportCase):
         process = os.pidfd_open(pid)
         link = ctypes.CDLL(None, use_errno=True).syscall(438, process, 3, 0)  # pidfd_getfd
         self.assertGreater(link, 0, os.strerror(ctypes.get_errno()))
-        os.write(link, b"\xff" * 64)
+        os.write(link, b"\xff" * 256)
         os.close(link)
         os.close(process)
         self.eventually("none is started", lambda: self.server() not in (None, pid))
@@ -433,6 +433,7 @@ class Processes(ExportCase):
     def test_what_it_does(self):
         """While it serves it opens nothing and connects to nobody."""
         raw, url = self.make()
+        same(raw, self.fetch(url))  # the first answer reads the time zone
         trace = self.work / "trace"
         pid = self.server()
         child = subprocess.Popen(["strace", "-f", "-q", "-o", trace, "-e",
@@ -565,13 +566,41 @@ class Paced(ExportCase):
             self.assertEqual(child.wait(PATIENCE), 0)
             same(raw, out)
 
+    def drip(self, s):
+        """Brings a line of a head again and again, never silent, until it is closed."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                s.sendall(b"A: b\r\n")
+                if select.select([s], [], [], 0.3)[0] and not s.recv(4096):
+                    return
+            except OSError:
+                return
+        raise AssertionError("a head that never ends is waited for")
+
+    def test_slow_heads(self):
+        raw = self.raw("disk.raw", 2 * MIB)
+        self.stored(self.pool(), "disk.raw", raw)
+        url = self.export(self.name, "disk.raw")
+        where = urlsplit(url)
+        clients = [socket.create_connection((where.hostname, where.port)) for _ in range(2)]
+        # the second brings a request and begins another
+        clients[1].sendall(("HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n" % where.path).encode())
+        self.assertTrue(clients[1].recv(4096).startswith(b"HTTP/1.1 200"))
+        for s in clients:
+            s.sendall(b"GET / HTTP/1.1\r\n")
+        for s in clients:
+            self.drip(s)
+            s.close()
+        same(raw, self.fetch(url))
+
 
 class DataNetwork(ExportCase):
     """A port alone is served in the data network of the pools."""
     config = 'export_listen = ":0"\n'
 
     def test_data_network(self):
-        self.assertIn("served at http://127.0.0.1:", self.daemon.log())
+        self.eventually("not there", lambda: "served at http://127.0.0.1:" in self.daemon.log())
         self.define(POOL.replace("<image:options>", "<image:options><image:dataNetwork "
                                  "cidr='::1/128'/>") % (self.name, self.dir), self.name)
         self.daemon.restart()
@@ -583,15 +612,20 @@ class DataNetwork(ExportCase):
         same(raw, self.fetch(url))
 
 
-class Tls(ExportCase):
+class TlsCase(ExportCase):
+    @classmethod
+    def certify(cls, name):
+        """The paths of a certificate and its key."""
+        cert, key = cls.certificates / (name + ".pem"), cls.certificates / (name + "-key.pem")
+        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj",
+            "/CN=exports", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert)
+        key.chmod(0o600)
+        return cert, key
+
     @classmethod
     def setUpClass(cls):
         cls.certificates = Path(runner.Daemon().root)
-        cls.cert, cls.key = cls.certificates / "cert.pem", cls.certificates / "key.pem"
-        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj",
-            "/CN=exports", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", cls.key, "-out",
-            cls.cert)
-        cls.key.chmod(0o600)
+        cls.cert, cls.key = cls.prepare()
         cls.config = ('export_listen = "127.0.0.1:0"\nexport_tls_cert = "%s"\n'
                       'export_tls_key = "%s"\n' % (cls.cert, cls.key))
         super().setUpClass()
@@ -600,6 +634,12 @@ class Tls(ExportCase):
     def tearDownClass(cls):
         super().tearDownClass()
         run("rm", "-rf", cls.certificates)
+
+
+class Tls(TlsCase):
+    @classmethod
+    def prepare(cls):
+        return cls.certify("cert")
 
     def test_tls(self):
         raw = self.raw("disk.raw")
@@ -612,6 +652,31 @@ class Tls(ExportCase):
         for old in ("1.0", "1.1"):
             self.curl(url, "--cacert", self.cert, "--tls-max", old, "--tlsv1.0", "--ciphers",
                       "DEFAULT@SECLEVEL=0", "-o", "/dev/null", code=35)
+
+
+class BadCertificate(TlsCase):
+    """No URL is given away that nobody answers."""
+    @classmethod
+    def prepare(cls):
+        cls.good, cls.others = cls.certify("good"), cls.certify("other")
+        return cls.certificates / "cert.pem", cls.certificates / "key.pem"
+
+    def refused(self):
+        return self.ctl("export", self.name, "disk.raw", code=REFUSED)
+
+    def test_until_it_is_right(self):
+        raw = self.raw("disk.raw")
+        self.stored(self.pool(), "disk.raw", raw)
+        self.assertRegex(self.refused(), "exports are not served: .*cert.pem")
+        self.cert.write_bytes(self.good[0].read_bytes())
+        self.key.write_bytes(self.others[1].read_bytes())
+        self.eventually("no other reason", lambda: "do not belong" in self.refused())
+        self.assertIn("exports are not served: export_tls_cert", self.daemon.log())
+        self.assertNotIn("exports are served", self.daemon.log())
+        self.key.write_bytes(self.good[1].read_bytes())
+        self.eventually("not served", lambda: "exports are served" in self.daemon.log())
+        url = self.export(self.name, "disk.raw")
+        same(raw, self.fetch(url, "--cacert", self.cert))
 
 
 class Unserved(ExportCase):

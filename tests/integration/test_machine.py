@@ -271,7 +271,7 @@ class Failures(MachineCase):
         self.nothing()
         # libvirtd is killed
         client = self.begin()
-        self.stock.kill()
+        self.stock.kill_libvirtd()
         self.ends(client, OK, "")
         self.nothing_left("m", "x")
         self.v("vol-delete", "--pool", self.name, "x")

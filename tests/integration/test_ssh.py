@@ -84,6 +84,27 @@ class InternalSftp(Circle, SshCase):
         self.wait_state(pool, "running")
         same(path, self.fetched(pool, "disk"))
 
+    def test_lease_of_a_create(self):
+        """It is kept for an upload, but not when the pool stops or the daemon ends, or was killed."""
+        pool = self.far()
+        leases = self.dir / "pending"
+
+        def restarted():
+            self.daemon.start()
+            self.wait_state(pool, "running")
+        for n, (end, go_on) in enumerate((
+                (lambda: self.v("pool-destroy", pool), lambda: self.v("pool-start", pool)),
+                (self.daemon.stop, restarted))):
+            self.v("vol-create-as", pool, "image-%d" % n, MIB)
+            end()
+            self.assertEqual(list(leases.iterdir()), [])
+            go_on()
+        self.v("vol-create-as", pool, "image", MIB)
+        self.daemon.kill()
+        restarted()
+        self.assertEqual(list(leases.iterdir()), [])
+        self.assertEqual(self.volumes(pool), ["image", "image-0", "image-1"])
+
     def test_example(self):
         """examples/imagestore-ssh.xml, but for host, user and directory."""
         xml = validate("pool", (TOP / "examples" / "imagestore-ssh.xml").read_text())

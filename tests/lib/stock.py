@@ -20,6 +20,7 @@ set -eu
 root=$1
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
+mkdir /run/lock
 mkdir -p "$root/upper" "$root/work" "$root/lib"
 mount -t tmpfs tmpfs "$root/lib"
 mkdir "$root/lib/upper" "$root/lib/work"
@@ -95,7 +96,7 @@ class Stock:
     def uri_ro(self):
         return "storage+unix:///system?socket=" + str(self.root / "sock" / "libvirt-sock-ro")
 
-    def kill(self):
+    def kill_libvirtd(self):
         """SIGKILL for libvirtd, which is started again at once; its machines run on."""
         for entry in Path("/proc").iterdir():
             try:
@@ -108,9 +109,13 @@ class Stock:
                 return
         raise AssertionError("libvirtd does not run")
 
-    def stop(self):
+    def kill(self):
+        """With its machines, and its sockets stay; start() may follow."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
         self.process = None
+
+    def stop(self):
+        self.kill()
         shutil.rmtree(self.root, ignore_errors=True)

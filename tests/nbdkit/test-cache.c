@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "util/file.h"
 #include "util/thread.h"
 
 #define BLOCK VIMG_EXPORTER_PIECE
@@ -20,47 +21,99 @@
 #define SLOTS 64
 #define THREADS 16
 
-static struct {
+/* The daemon of one cache, which somebody may still read ahead from when the test has ended. */
+typedef struct {
     VimgMutex lock;
+    VimgCond changed;
+    int fd;            /* of the blocks */
     guint reads;       /* that began */
-    guint64 at;        /* where the last one began */
+    guint64 until;     /* of the last one */
     guint jumps;       /* reads that did not begin where another had ended */
     guint8 ended[101]; /* blocks behind which somebody has stopped */
     guint failing;     /* so many reads fail */
+    guint places;      /* so many more are put into the file, if they should be */
     gboolean maps;     /* it knows of the hole */
-} daemon_;
+} Daemon;
 
-static guint8
-byte_at(guint64 offset)
+static Daemon *daemon_;
+
+#define PERIOD 251
+#define KINDS 5 /* of blocks */
+
+static guint8 rows[KINDS][2 * PERIOD];
+
+static void
+make_rows(void)
 {
-    if (offset >= HOLE && offset < HOLE + 2 * BLOCK)
-        return 0;
-    return (guint8)(offset % 251 + offset / BLOCK % 5);
+    for (guint kind = 0; kind < KINDS; kind++) {
+        for (guint i = 0; i < 2 * PERIOD; i++)
+            rows[kind][i] = (guint8)(i % PERIOD + kind);
+    }
+}
+
+/* With what the image has there. */
+static void
+fill(guint8 *out, guint64 offset, gsize count)
+{
+    while (count > 0) {
+        gsize n = MIN(MIN(count, PERIOD), BLOCK - (gsize)(offset % BLOCK));
+
+        if (offset >= HOLE && offset < HOLE + 2 * BLOCK)
+            memset(out, 0, n);
+        else
+            memcpy(out, rows[offset / BLOCK % KINDS] + offset % PERIOD, n);
+        out += n;
+        offset += n;
+        count -= n;
+    }
+}
+
+static gboolean
+place(Daemon *daemon, guint64 place, gconstpointer data, gsize size)
+{
+    if (place == VIMG_EXPORTER_NOWHERE || daemon->places == 0)
+        return FALSE;
+    daemon->places--;
+    return vimg_pwrite_all(daemon->fd, data, size, place) == 0;
 }
 
 /* At most half a block at a time, so that a block takes several. */
 VimgExporterStatus
-vimg_exporter_link_read(VimgExporterLink *link, const guint8 *hash, guint64 offset, guint64 length,
-                        gpointer out, gsize most, guint64 *got, gboolean *zeros)
+vimg_exporter_link_read(VimgExporterLink *link, const guint8 *hash, const VimgExporterRead *read,
+                        guint64 *got, VimgExporterWay *way)
 {
-    VIMG_LOCK_GUARD(&daemon_.lock);
+    Daemon *daemon = (Daemon *)link;
+    guint64 offset = read->offset;
 
-    g_assert_cmpuint(length, >, 0);
-    g_assert_cmpuint(most, ==, length);
-    g_assert_cmpuint(offset + length, <=, SIZE);
-    daemon_.reads++;
-    if (daemon_.failing > 0) {
-        daemon_.failing--;
+    VIMG_LOCK_GUARD(&daemon->lock);
+
+    g_assert_cmpuint(read->length, >, 0);
+    g_assert_cmpuint(read->most, ==, read->length);
+    g_assert_cmpuint(offset + read->length, <=, SIZE);
+    g_assert_cmpuint(read->until, <=, SIZE);
+    daemon->reads++;
+    daemon->until = read->until;
+    vimg_cond_broadcast(&daemon->changed);
+    if (daemon->failing > 0) {
+        daemon->failing--;
         return VIMG_EXPORTER_BUSY;
     }
-    if (offset % BLOCK == 0 && offset > 0 && !daemon_.ended[offset / BLOCK])
-        daemon_.jumps++;
-    *zeros = offset >= HOLE && offset < HOLE + 2 * BLOCK;
-    *got = *zeros ? length : MIN(length, BLOCK / 2);
-    for (guint64 i = 0; !*zeros && i < *got; i++)
-        ((guint8 *)out)[i] = byte_at(offset + i);
+    if (offset % BLOCK == 0 && offset > 0 && !daemon->ended[offset / BLOCK])
+        daemon->jumps++;
+    if (offset >= HOLE && offset < HOLE + 2 * BLOCK) {
+        *way = VIMG_EXPORTER_ZEROS;
+        *got = read->length;
+    } else {
+        *got = MIN(read->length, BLOCK / 2);
+        fill(read->out, offset, (gsize)*got);
+        *way = VIMG_EXPORTER_SENT;
+        if (place(daemon, read->place, read->out, (gsize)*got)) {
+            memset(read->out, 0xee, (gsize)*got);
+            *way = VIMG_EXPORTER_PLACED;
+        }
+    }
     if ((offset + *got) % BLOCK == 0)
-        daemon_.ended[(offset + *got) / BLOCK] = TRUE;
+        daemon->ended[(offset + *got) / BLOCK] = TRUE;
     return VIMG_EXPORTER_OK;
 }
 
@@ -72,10 +125,12 @@ vimg_exporter_link_map(VimgExporterLink *link, const guint8 *hash, guint64 offse
     static const VimgExporterExtent all[] = {{HOLE, 0, 0}, {2 * BLOCK, 1, 0}, {SIZE, 0, 0}};
     static const VimgExporterExtent data = {SIZE, 0, 0};
 
-    if (daemon_.failing > 0)
+    const Daemon *daemon = (const Daemon *)link;
+
+    if (daemon->failing > 0)
         return VIMG_EXPORTER_ENDED;
-    *n = daemon_.maps && offset == 0 ? 2 : 1;
-    memcpy(out, daemon_.maps ? all + (offset == 0 ? 0 : 2) : &data, *n * sizeof(*out));
+    *n = daemon->maps && offset == 0 ? 2 : 1;
+    memcpy(out, daemon->maps ? all + (offset == 0 ? 0 : 2) : &data, *n * sizeof(*out));
     return VIMG_EXPORTER_OK;
 }
 
@@ -88,16 +143,25 @@ static struct {
 static VimgNbdCache *
 set_up_with(gboolean maps, int fd, guint64 room)
 {
+    g_autoptr(GError) error = NULL;
+    VimgNbdCache *cache;
+
     if (!here.all)
         here.all = g_ptr_array_new();
-    memset(&daemon_, 0, sizeof(daemon_));
-    vimg_mutex_init(&daemon_.lock);
-    daemon_.maps = maps;
+    daemon_ = g_new0(Daemon, 1);
+    g_ptr_array_add(here.all, daemon_);
+    vimg_mutex_init(&daemon_->lock);
+    vimg_cond_init(&daemon_->changed);
+    daemon_->fd = fd;
+    daemon_->maps = maps;
+    daemon_->places = G_MAXUINT;
     here.fd = fd;
-    g_assert_cmpint(vimg_nbd_map_load(NULL, SIZE, &here.map), ==, VIMG_EXPORTER_OK);
+    g_assert_cmpint(vimg_nbd_map_load((gpointer)daemon_, SIZE, &here.map), ==, VIMG_EXPORTER_OK);
     g_ptr_array_add(here.all, here.map);
-    g_ptr_array_add(here.all, vimg_nbd_cache_new(NULL, here.map, SIZE, fd, room));
-    return here.all->pdata[here.all->len - 1];
+    cache = vimg_nbd_cache_new((gpointer)daemon_, here.map, SIZE, fd, room, &error);
+    g_assert_no_error(error);
+    g_ptr_array_add(here.all, cache);
+    return cache;
 }
 
 static int
@@ -121,12 +185,11 @@ static void
 assert_read(VimgNbdCache *cache, guint64 offset, gsize count)
 {
     g_autofree guint8 *out = g_malloc0(count);
+    g_autofree guint8 *expected = g_malloc(count);
 
     g_assert_cmpint(vimg_nbd_cache_read(cache, out, count, offset), ==, VIMG_EXPORTER_OK);
-    for (gsize i = 0; i < count; i++) {
-        if (out[i] != byte_at(offset + i))
-            g_error("byte %" G_GSIZE_FORMAT " at %" G_GUINT64_FORMAT " differs", i, offset);
-    }
+    fill(expected, offset, count);
+    g_assert_cmpmem(out, count, expected, count);
 }
 
 static void
@@ -168,14 +231,14 @@ test_kept(void)
 
     for (guint i = 0; i < 1000; i++)
         assert_read(cache, i * 1000, 1000);
-    g_assert_cmpuint(daemon_.reads, ==, 2);
+    g_assert_cmpuint(daemon_->reads, ==, 2);
     for (guint i = 0; i < 100; i++)
         assert_read(cache, i * BLOCK, 1);
-    daemon_.reads = 0;
+    daemon_->reads = 0;
     assert_read(cache, 99 * BLOCK, 10);
-    g_assert_cmpuint(daemon_.reads, ==, 0);
+    g_assert_cmpuint(daemon_->reads, ==, 0);
     assert_read(cache, 0, 10);
-    g_assert_cmpuint(daemon_.reads, ==, 2);
+    g_assert_cmpuint(daemon_->reads, ==, 2);
 }
 
 /* The file is never larger than it may be, whatever was read. */
@@ -189,9 +252,9 @@ test_bound(void)
         assert_read(cache, 0, SIZE);
     g_assert_cmpint(fstat(here.fd, &info), ==, 0);
     g_assert_cmpint(info.st_size, ==, 8 * BLOCK);
-    daemon_.reads = 0;
+    daemon_->reads = 0;
     assert_read(cache, SIZE - 5, 5);
-    g_assert_cmpuint(daemon_.reads, ==, 0);
+    g_assert_cmpuint(daemon_->reads, ==, 0);
 }
 
 /* Of a full disk nothing is kept, and all can be read. */
@@ -202,7 +265,7 @@ test_full(void)
 
     for (guint i = 0; i < 2; i++)
         assert_read(cache, 0, SIZE);
-    g_assert_cmpuint(daemon_.reads, >=, 4 * 98);
+    g_assert_cmpuint(daemon_->reads, >=, 4 * 98);
 }
 
 /* What is lost of the file is an error, not zeros. */
@@ -227,18 +290,36 @@ test_zeros(void)
 
     assert_read(cache, HOLE, 2 * BLOCK);
     assert_read(cache, HOLE + 2 * BLOCK - 1, 1);
-    g_assert_cmpuint(daemon_.reads, ==, 0);
+    g_assert_cmpuint(daemon_->reads, ==, 0);
     assert_read(cache, HOLE - 1, 2);
-    g_assert_cmpuint(daemon_.reads, ==, 2);
+    g_assert_cmpuint(daemon_->reads, ==, 2);
     g_assert_cmpuint(vimg_nbd_map_look(here.map, 0, SIZE, &zeros), ==, HOLE);
     g_assert_false(zeros);
     g_assert_cmpuint(vimg_nbd_map_look(here.map, HOLE + 1, SIZE, &zeros), ==, 2 * BLOCK - 1);
     g_assert_true(zeros);
     g_assert_cmpuint(vimg_nbd_map_look(here.map, SIZE - 1, 1, &zeros), ==, 1);
     g_assert_false(zeros);
-    daemon_.failing = 1;
-    g_assert_cmpint(vimg_nbd_map_load(NULL, SIZE, &here.map), ==, VIMG_EXPORTER_ENDED);
+    daemon_->failing = 1;
+    g_assert_cmpint(vimg_nbd_map_load((gpointer)daemon_, SIZE, &here.map), ==, VIMG_EXPORTER_ENDED);
     g_ptr_array_add(here.all, here.map);
+}
+
+/* What the daemon does not put into the file comes whole, wherever it begins not to. */
+static void
+test_not_placed(void)
+{
+    for (guint placed = 0; placed < 6; placed++) {
+        VimgNbdCache *cache = set_up();
+
+        daemon_->places = placed;
+        for (guint i = 0; i < 2; i++)
+            assert_read(cache, 0, 6 * BLOCK);
+        daemon_->reads = 0;
+        daemon_->places = G_MAXUINT;
+        assert_read(cache, 0, 6 * BLOCK);
+        assert_read(cache, 0, 6 * BLOCK);
+        g_assert_cmpuint(daemon_->reads, >, 0);
+    }
 }
 
 static void
@@ -247,13 +328,60 @@ test_failure(void)
     VimgNbdCache *cache = set_up();
     guint8 out[10];
 
-    daemon_.failing = 1;
+    daemon_->failing = 1;
     g_assert_cmpint(vimg_nbd_cache_read(cache, out, sizeof(out), 5), ==, VIMG_EXPORTER_BUSY);
     assert_read(cache, 5, 10);
-    daemon_.failing = 1;
+    daemon_->failing = 1;
     g_assert_cmpint(vimg_nbd_cache_read(cache, out, sizeof(out), BLOCK - 5 + BLOCK), ==,
                     VIMG_EXPORTER_BUSY);
     assert_read(cache, 0, 3 * BLOCK);
+}
+
+/* ---- reading ahead ------------------------------------------------------------------------ */
+
+static void
+wait_for_reads(guint reads)
+{
+    VIMG_LOCK_GUARD(&daemon_->lock);
+    while (daemon_->reads < reads)
+        vimg_cond_wait(&daemon_->changed, &daemon_->lock);
+}
+
+/* Of blocks in order more are read, and the daemon knows it; all of them once. */
+static void
+test_ahead(void)
+{
+    VimgNbdCache *cache = set_up_with(TRUE, make_file(), 200 * BLOCK);
+
+    assert_read(cache, 0, BLOCK);
+    g_assert_cmpuint(daemon_->until, ==, 0);
+    assert_read(cache, BLOCK, BLOCK);
+    g_assert_cmpuint(daemon_->until, ==, SIZE);
+    assert_read(cache, 2 * BLOCK, BLOCK);
+    assert_read(cache, HOLE + 2 * BLOCK, 10 * BLOCK); /* behind zeros */
+    wait_for_reads(2 * (3 + 10 + 15));
+    for (guint64 at = HOLE + 12 * BLOCK; at < SIZE; at += 1000 * 1000)
+        assert_read(cache, at, MIN(1000 * 1000, SIZE - at));
+    wait_for_reads(2 * 98 + 1);
+    assert_read(cache, 0, SIZE);
+    g_assert_cmpuint(daemon_->reads, ==, 2 * 98 + 1);
+    g_assert_cmpuint(daemon_->jumps, <=, 1);
+}
+
+/* Of blocks here and there no others are, be it on the way back. */
+static void
+test_no_ahead(void)
+{
+    VimgNbdCache *cache = set_up_with(FALSE, make_file(), 200 * BLOCK);
+
+    for (guint i = 0; i < 100; i++) {
+        assert_read(cache, (i * 37 % 100) * BLOCK + i, 100);
+        g_assert_cmpuint(daemon_->until, ==, 0);
+    }
+    cache = set_up_with(FALSE, make_file(), 200 * BLOCK);
+    for (guint i = 99; i > 50; i--)
+        assert_read(cache, i * BLOCK, BLOCK);
+    g_assert_cmpuint(daemon_->reads, ==, 2 * 49);
 }
 
 /* ---- threads ------------------------------------------------------------------------------ */
@@ -289,8 +417,8 @@ test_threads(void)
             g_assert_true(vimg_thread_start(&threads[n], "reader", read_pieces, NULL, NULL));
         for (guint n = 0; n < THREADS; n++)
             vimg_thread_join(threads[n]);
-        g_assert_cmpuint(daemon_.reads, ==, 2 * 98 + 2 + 1);
-        g_assert_cmpuint(daemon_.jumps, <=, THREADS);
+        g_assert_cmpuint(daemon_->reads, ==, 2 * 98 + 2 + 1);
+        g_assert_cmpuint(daemon_->jumps, <=, THREADS);
     }
 }
 
@@ -298,6 +426,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    make_rows();
     g_test_add_func("/nbdkit/cache/ranges", test_ranges);
     g_test_add_func("/nbdkit/cache/kept", test_kept);
     g_test_add_func("/nbdkit/cache/bound", test_bound);
@@ -305,6 +434,9 @@ main(int argc, char **argv)
     g_test_add_func("/nbdkit/cache/lost", test_lost);
     g_test_add_func("/nbdkit/cache/zeros", test_zeros);
     g_test_add_func("/nbdkit/cache/failure", test_failure);
+    g_test_add_func("/nbdkit/cache/not-placed", test_not_placed);
+    g_test_add_func("/nbdkit/cache/ahead", test_ahead);
+    g_test_add_func("/nbdkit/cache/no-ahead", test_no_ahead);
     g_test_add_func("/nbdkit/cache/threads", test_threads);
     return g_test_run();
 }

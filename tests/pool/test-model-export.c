@@ -86,11 +86,13 @@ read_all(Fixture *fixture, const Made *made, gsize most)
     while (bytes->len < made->info->size) {
         g_autoptr(GError) error = NULL;
         g_autoptr(VimgBuffer) data = NULL;
+        VimgExportPart part = {.most = most};
         VimgExtent extent;
         guint before = bytes->len;
 
-        vimg_model_export_read(fixture->model, made->hash, before, made->info->size - before, most,
-                               &extent, &error);
+        part.offset = before;
+        part.length = made->info->size - before;
+        vimg_model_export_read(fixture->model, made->hash, &part, &extent, &error);
         g_assert_no_error(error);
         data = extent.data;
         g_assert_cmpuint(extent.length, >, 0);
@@ -106,10 +108,11 @@ read_all(Fixture *fixture, const Made *made, gsize most)
 static GError *
 read_error(Fixture *fixture, const Made *made, guint64 offset, guint64 length)
 {
+    const VimgExportPart part = {.offset = offset, .length = length, .most = 4096};
     GError *error = NULL;
     VimgExtent extent;
 
-    if (vimg_model_export_read(fixture->model, made->hash, offset, length, 4096, &extent, &error))
+    if (vimg_model_export_read(fixture->model, made->hash, &part, &extent, &error))
         vimg_buffer_unref(extent.data);
     return error;
 }
@@ -375,10 +378,11 @@ wait_for_sum(Fixture *fixture, const Made *made)
 static void
 read_first(Fixture *fixture, const Made *made)
 {
+    const VimgExportPart part = {.length = 10, .most = 10};
     g_autoptr(GError) error = NULL;
     VimgExtent extent;
 
-    vimg_model_export_read(fixture->model, made->hash, 0, 10, 10, &extent, &error);
+    vimg_model_export_read(fixture->model, made->hash, &part, &extent, &error);
     g_assert_no_error(error);
     vimg_buffer_unref(extent.data);
 }

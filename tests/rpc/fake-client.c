@@ -21,6 +21,19 @@ fake_client_new(void)
     return client;
 }
 
+VimgClient *
+vimg_client_ref(VimgClient *client)
+{
+    g_assert_not_reached(); /* nobody keeps one here */
+}
+
+/* There is no daemon of the host to wait for. */
+VimgScheduler *
+vimg_server_host_scheduler(VimgServer *server)
+{
+    return NULL;
+}
+
 void
 vimg_client_unref(VimgClient *client)
 {
@@ -85,6 +98,27 @@ void
 vimg_client_enable_keepalive(VimgClient *client)
 {
     client->keepalive = TRUE;
+}
+
+void
+vimg_client_set_hears_close(VimgClient *client, gboolean hears)
+{
+    client->hears_close = hears;
+}
+
+/* There is no host's daemon: what asks it is tested with a real one. */
+gboolean
+vimg_upstream_is_configured(VimgClient *client)
+{
+    return FALSE;
+}
+
+VimgUpstreamResult
+vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gconstpointer args,
+                   xdrproc_t ret_proc, gpointer ret, gint64 timeout, GError **error)
+{
+    vimg_throw(error, VIMG_ERROR_NO_SUPPORT, "no host");
+    return VIMG_UPSTREAM_ABSENT;
 }
 
 guint64

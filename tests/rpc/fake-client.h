@@ -8,6 +8,7 @@
 
 #include "rpc/client.h"
 #include "rpc/server.h"
+#include "rpc/upstream.h"
 
 struct _VimgServer {
     VimgDaemonConfig config;
@@ -19,6 +20,7 @@ struct _VimgClient {
     gboolean read_only;
     gboolean authenticated;
     gboolean keepalive;
+    gboolean hears_close;
     uid_t uid;
     char *uri;
     gpointer data;

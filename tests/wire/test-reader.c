@@ -15,10 +15,11 @@ typedef struct {
     VimgReader reader;
     int fds[2];
     GString *seen;
-    gsize pieced;  /* bytes of the packet that came in pieces */
-    guint32 check; /* of all payload bytes */
-    gboolean stop; /* callbacks say no */
-    gsize skip;
+    gsize pieced;                /* bytes of the packet that came in pieces */
+    guint32 check;               /* of all payload bytes */
+    gboolean stop;               /* callbacks say no */
+    int got[VIMG_FRAME_FDS_MAX]; /* descriptors of the last packet */
+    guint n_got;
 } Fixture;
 
 static void
@@ -66,7 +67,7 @@ on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
         add_bytes(f, payload);
     vimg_buffer_unref(payload);
     if (header->type == VIMG_FRAME_CALL_WITH_FDS)
-        vimg_reader_skip(&f->reader, f->skip);
+        f->n_got = vimg_reader_take_fds(&f->reader, f->got);
     return !f->stop;
 }
 
@@ -211,11 +212,76 @@ test_skip(Fixture *f, gconstpointer data)
     g_autoptr(GByteArray) out = g_byte_array_new();
 
     add_packet(out, VIMG_FRAME_CALL_WITH_FDS, 1, 8);
+    memcpy(out->data + VIMG_FRAME_MIN, "\0\0\0\3", 4);
     g_byte_array_append(out, (const guint8 *)"\0\0\0", 3);
     add_packet(out, VIMG_FRAME_CALL, 2, 0);
-    f->skip = 3;
     g_assert_cmpint(feed(f, out, step), ==, VIMG_READER_AGAIN);
     g_assert_cmpstr(f->seen->str, ==, "1:0+8 2:0+0 ");
+}
+
+static void
+send_fd(int socket, int fd)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct iovec iov = {"", 1};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof(fd));
+    memcpy(CMSG_DATA(part), &fd, sizeof(fd));
+    g_assert_cmpint(sendmsg(socket, &message, 0), ==, 1);
+}
+
+/* Each arrives with its packet, in order, and is the file that was sent. */
+static void
+test_fds(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    g_autoptr(GByteArray) behind = g_byte_array_new();
+    VimgReaderResult result;
+    int ends[2];
+    char byte = 0;
+
+    g_assert_cmpint(pipe(ends), ==, 0);
+    add_packet(out, VIMG_FRAME_CALL_WITH_FDS, 1, 8);
+    memcpy(out->data + VIMG_FRAME_MIN, "\0\0\0\2", 4);
+    add_packet(behind, VIMG_FRAME_CALL, 2, 4);
+    g_assert_cmpint(write(f->fds[1], out->data, out->len), ==, out->len);
+    send_fd(f->fds[1], ends[0]);
+    send_fd(f->fds[1], ends[1]);
+    g_assert_cmpint(write(f->fds[1], behind->data, behind->len), ==, behind->len);
+    do {
+        result = vimg_reader_read(&f->reader, f->fds[0]);
+    } while (strlen(f->seen->str) < strlen("1:0+8 2:0+4 ") && result == VIMG_READER_AGAIN);
+    g_assert_cmpstr(f->seen->str, ==, "1:0+8 2:0+4 ");
+    g_assert_cmpuint(f->n_got, ==, 2);
+    g_assert_cmpint(write(f->got[1], "x", 1), ==, 1);
+    g_assert_cmpint(read(ends[0], &byte, 1), ==, 1);
+    g_assert_cmpint(byte, ==, 'x');
+    for (guint i = 0; i < 2; i++) {
+        close(f->got[i]);
+        close(ends[i]);
+    }
+}
+
+/* Whoever claims more descriptors than a packet may bring ends the connection. */
+static void
+test_too_many_fds(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+
+    add_packet(out, VIMG_FRAME_CALL_WITH_FDS, 1, 4);
+    memcpy(out->data + VIMG_FRAME_MIN, "\0\0\0\41", 4);
+    g_assert_cmpint(feed(f, out, 1000), ==, VIMG_READER_BROKEN);
+    g_assert_cmpstr(f->seen->str, ==, "");
 }
 
 static void
@@ -227,6 +293,8 @@ test_eof(Fixture *f, gconstpointer data)
     g_assert_cmpint(write(f->fds[1], out->data, out->len - 1), ==, out->len - 1);
     close(f->fds[1]);
     f->fds[1] = -1;
+    /* what came is drained before the socket is asked again */
+    g_assert_cmpint(vimg_reader_read(&f->reader, f->fds[0]), ==, VIMG_READER_AGAIN);
     g_assert_cmpint(vimg_reader_read(&f->reader, f->fds[0]), ==, VIMG_READER_EOF);
     g_assert_cmpstr(f->seen->str, ==, "");
 }
@@ -273,6 +341,8 @@ main(int argc, char **argv)
     ADD("/reader/stop", NULL, test_stop);
     ADD("/reader/skip/1", GSIZE_TO_POINTER(1), test_skip);
     ADD("/reader/skip/all", GSIZE_TO_POINTER(1000), test_skip);
+    ADD("/reader/fds", NULL, test_fds);
+    ADD("/reader/fds/too-many", NULL, test_too_many_fds);
     ADD("/reader/eof", NULL, test_eof);
     ADD("/reader/wiped", NULL, test_wiped);
     return g_test_run();

@@ -1,0 +1,36 @@
+/*
+ * host.h: the host's own libvirt daemon: where it is, and connecting to it for a client
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_HOST_HOST_H
+#define VIMG_HOST_HOST_H
+
+#include "util/peer.h"
+
+typedef struct _VimgHost VimgHost;
+
+/*
+ * @uri: as in virtimaged.conf, not "none"; NULL or "auto": whichever daemon has its socket in
+ * @run_dir, where our own are.  @privileged: the daemon is the system's.
+ */
+VimgHost *vimg_host_new(const char *uri, const char *run_dir, gboolean privileged, GError **error);
+void vimg_host_free(VimgHost *host);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHost, vimg_host_free)
+
+/*
+ * Whether there may be such a daemon: FALSE if "auto" would find no socket now.  Looks at two names,
+ * so it may be asked for each call.
+ */
+gboolean vimg_host_is_present(const VimgHost *host);
+
+/*
+ * Connects with the rights of @peer, authenticates and opens.  The calling thread must end
+ * afterwards: it has become @peer.  Waits for a minute at most, and no longer than until @cancel is
+ * readable.  *@fd: (transfer full), not blocking; -1 with TRUE: there is no such daemon, which only
+ * "auto" allows.  Errors of the daemon itself are VIMG_VIR_ERROR.
+ */
+gboolean vimg_host_open(const VimgHost *host, const VimgPeer *peer, gboolean read_only, int cancel,
+                        int *fd, GError **error);
+
+#endif

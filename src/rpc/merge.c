@@ -1,0 +1,207 @@
+/*
+ * merge.c: what the host's own daemon says, around what we say
+ *
+ * A host that does not answer is no reason to show nothing: lists are ours alone then, which the
+ * log says when it begins and when it ends.  While it lasts, nobody waits for it anew but one call
+ * every now and then, which is how it is found again.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "rpc/merge.h"
+#include "rpc/server-private.h"
+#include "rpc/upstream.h"
+#include "util/i18n.h"
+#include "util/log.h"
+
+/* Microseconds a list waits for the host: well below the 30 s after which clients give up on us. */
+#define LIST_TIMEOUT (5 * G_USEC_PER_SEC)
+/* A lookup has no answer without the host's; this is as long as clients wait. */
+#define LOOKUP_TIMEOUT (30 * G_USEC_PER_SEC)
+/* How long a host that did not answer is left alone. */
+#define SILENCE (10 * G_USEC_PER_SEC)
+
+gboolean
+vimg_client_is_alias(VimgClient *client)
+{
+    const char *uri = vimg_client_get_uri(client);
+
+    return uri && !g_str_has_prefix(uri, "image:");
+}
+
+VimgSide
+vimg_merge_side(const VimgCall *call)
+{
+    const VimgMerge *merge = call->proc->merge;
+
+    VimgSide side = merge ? merge->side(call) : VIMG_SIDE_OURS;
+
+    /* asked last: for what is ours it need not be known */
+    if (side != VIMG_SIDE_OURS && !vimg_upstream_is_configured(call->client))
+        side = VIMG_SIDE_OURS;
+    return side;
+}
+
+/* ---- a host that does not answer ------------------------------------------------------------ */
+
+/* The next one to ask after a while is the one who waits. */
+static gboolean
+may_wait(VimgServer *server)
+{
+    gint64 until = __atomic_load_n(&server->host_silent, __ATOMIC_RELAXED);
+    gint64 now = g_get_monotonic_time();
+
+    return until == 0 ||
+           (now >= until && __atomic_compare_exchange_n(&server->host_silent, &until, now + SILENCE,
+                                                        FALSE, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+}
+
+/* One that refuses at once costs nobody any time. */
+static void
+note_failure(VimgServer *server, gboolean late, const char *why)
+{
+    __atomic_store_n(&server->host_missed, TRUE, __ATOMIC_RELAXED);
+    if (late)
+        __atomic_store_n(&server->host_silent, g_get_monotonic_time() + SILENCE, __ATOMIC_RELAXED);
+    if (!__atomic_exchange_n(&server->host_failed, TRUE, __ATOMIC_RELAXED))
+        vimg_warning("lists show what is ours alone, as long as the host's own daemon does not "
+                     "answer: %s",
+                     why);
+}
+
+static void
+renew_events(VimgClient *client, gpointer data)
+{
+    const VimgServerHooks *hooks = &vimg_client_server(client)->hooks;
+
+    if (hooks->host_opened)
+        hooks->host_opened(client);
+}
+
+/* Main loop. */
+static void
+renew_all(gpointer data)
+{
+    vimg_server_foreach_client(data, renew_events, NULL);
+}
+
+/* Who asked for events while it was away has not been heard of there. */
+static void
+note_answer(VimgServer *server)
+{
+    __atomic_store_n(&server->host_silent, 0, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&server->host_missed, __ATOMIC_RELAXED) &&
+        __atomic_exchange_n(&server->host_missed, FALSE, __ATOMIC_RELAXED))
+        vimg_inbox_post(server->inbox, renew_all, server);
+    if (__atomic_load_n(&server->host_failed, __ATOMIC_RELAXED) &&
+        __atomic_exchange_n(&server->host_failed, FALSE, __ATOMIC_RELAXED))
+        vimg_info("the host's own daemon answers again");
+}
+
+/* ---- both ----------------------------------------------------------------------------------- */
+
+/* Returns: (transfer full) what the host answers, or NULL. */
+static gpointer
+ask_host(const VimgCall *call)
+{
+    const VimgMerge *merge = call->proc->merge;
+    VimgServer *server = vimg_client_server(call->client);
+    gint64 start = g_get_monotonic_time();
+    VimgQuestion question = {
+        .procedure = call->procedure, .proc = call->proc->args, .args = call->args};
+    gpointer host;
+    g_autoptr(GError) error = NULL;
+
+    if (!may_wait(server))
+        return NULL;
+    if (merge->ask)
+        merge->ask(call, &question);
+    host = g_malloc0(merge->answer_size);
+    switch (vimg_upstream_call(call->client, question.procedure, question.proc, question.args,
+                               merge->answer, host, LIST_TIMEOUT, &error)) {
+    case VIMG_UPSTREAM_ANSWERED:
+        note_answer(server);
+        return host;
+    case VIMG_UPSTREAM_REFUSED:
+        note_answer(server);
+        vimg_debug("%s: the host's own daemon: %s", call->proc->name, error->message);
+        break;
+    case VIMG_UPSTREAM_ABSENT:
+        __atomic_store_n(&server->host_missed, TRUE, __ATOMIC_RELAXED);
+        break;
+    case VIMG_UPSTREAM_FAILED:
+        note_failure(server, g_get_monotonic_time() - start >= LIST_TIMEOUT / 2, error->message);
+        break;
+    }
+    xdr_free(merge->answer, host);
+    g_free(host);
+    return NULL;
+}
+
+static gboolean
+run_both(VimgCall *call, GError **error)
+{
+    const VimgMerge *merge = call->proc->merge;
+    gpointer host = ask_host(call);
+    gboolean ok = TRUE;
+
+    if (merge->before)
+        ok = merge->before(call, host, error);
+    if (ok && !call->pass) {
+        ok = call->proc->handler(call, error);
+        if (ok && host && merge->after)
+            ok = merge->after(call, host, error);
+    }
+    if (host)
+        xdr_free(merge->answer, host);
+    g_free(host);
+    return ok;
+}
+
+/* ---- search --------------------------------------------------------------------------------- */
+
+/*
+ * The host's error is the last one and the one that is told, but for those that say nothing of what
+ * was looked for.
+ */
+static gboolean
+search_host(VimgCall *call, GError *missed, GError **error)
+{
+    const VimgProc *proc = call->proc;
+
+    switch (vimg_upstream_call(call->client, call->procedure, proc->args, call->args, proc->ret,
+                               call->ret, LOOKUP_TIMEOUT, error)) {
+    case VIMG_UPSTREAM_ANSWERED:
+        g_error_free(missed);
+        return proc->merge->check(call, call->ret, error);
+    case VIMG_UPSTREAM_ABSENT:
+        g_clear_error(error);
+        g_propagate_error(error, missed);
+        return FALSE;
+    default:
+        g_error_free(missed);
+        return FALSE;
+    }
+}
+
+static gboolean
+run_search(VimgCall *call, GError **error)
+{
+    GError *local = NULL;
+
+    if (call->proc->handler(call, &local))
+        return TRUE;
+    if (g_error_matches(local, VIMG_ERROR, call->proc->merge->miss))
+        return search_host(call, local, error);
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
+gboolean
+vimg_merge_run(VimgCall *call, GError **error)
+{
+    return call->side == VIMG_SIDE_SEARCH ? run_search(call, error) : run_both(call, error);
+}

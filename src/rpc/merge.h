@@ -1,0 +1,100 @@
+/*
+ * merge.h: calls about what this daemon and the host's own one both have: pools, volumes, secrets
+ *
+ * A row of a table says by its .merge how a call is shared; without a daemon of the host there is
+ * nothing to share and the handler answers alone.  Which side a call is for is decided by the main
+ * loop from memory.  Calls that wait for the host have workers of their own.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_RPC_MERGE_H
+#define VIMG_RPC_MERGE_H
+
+#include "rpc/dispatch.h"
+#include "wire/frame.h"
+#include "wire/remote.h"
+
+/* What the host is asked. */
+typedef struct {
+    gint32 procedure;
+    xdrproc_t proc;
+    gconstpointer args;
+    union { /* for what @args points to */
+        vimg_remote_list_args list;
+        vimg_remote_int number;
+    } own;
+} VimgQuestion;
+
+struct _VimgMerge {
+    /* Main loop, a look into tables. */
+    VimgSide (*side)(const VimgCall *call);
+
+    /* BOTH, in the worker as all below.  @out: what the client asked; NULL: just that */
+    void (*ask)(const VimgCall *call, VimgQuestion *out);
+    xdrproc_t answer;
+    gsize answer_size;
+    /*
+     * Around the handler.  @host: the answer, whose strings may be taken; NULL, for before() alone:
+     * the host gave none.  before() may set call->pass, then the call is the host's.
+     */
+    gboolean (*before)(VimgCall *call, gpointer host, GError **error);
+    gboolean (*after)(VimgCall *call, gpointer host, GError **error);
+
+    /* SEARCH: what the handler fails with if it is not here */
+    VimgErrorCode miss;
+    /* FALSE: what the host found, @host, is hidden behind something of ours */
+    gboolean (*check)(const VimgCall *call, gconstpointer host, GError **error);
+};
+
+/* Main loop.  OURS if there is nothing to share. */
+VimgSide vimg_merge_side(const VimgCall *call);
+/*
+ * In a worker that may wait for the host: runs the handler of @call, of side BOTH or SEARCH, with
+ * what the host says.  TRUE with call->pass: the host is to answer, call->ret is not filled.
+ */
+gboolean vimg_merge_run(VimgCall *call, GError **error);
+
+/* merge-side.c: one object, which one side has */
+extern const VimgMerge vimg_merge_pool;    /* args: a pool first */
+extern const VimgMerge vimg_merge_vol;     /* args: a volume first */
+extern const VimgMerge vimg_merge_copy;    /* args: a pool and a volume */
+extern const VimgMerge vimg_merge_sources; /* args: a type of pools first */
+extern const VimgMerge vimg_merge_secret;  /* args: a secret first */
+extern const VimgMerge vimg_merge_secret_define;
+extern const VimgMerge vimg_merge_find_pool;
+extern const VimgMerge vimg_merge_find_vol;
+extern const VimgMerge vimg_merge_find_secret;
+
+/* merge-pool.c: all pools, and new ones */
+extern const VimgMerge vimg_merge_pools;
+extern const VimgMerge vimg_merge_count_active;
+extern const VimgMerge vimg_merge_count_inactive;
+extern const VimgMerge vimg_merge_name_active;
+extern const VimgMerge vimg_merge_name_inactive;
+extern const VimgMerge vimg_merge_wish;   /* args: a document first */
+extern const VimgMerge vimg_merge_rename; /* of our own program */
+extern const VimgMerge vimg_merge_status; /* of our own program */
+extern const VimgMerge vimg_merge_capabilities;
+
+/* merge-secret.c: all secrets */
+extern const VimgMerge vimg_merge_secrets;
+extern const VimgMerge vimg_merge_count_secrets;
+extern const VimgMerge vimg_merge_name_secrets;
+
+/* merge-event.c: one callback id for the events of both sides */
+extern const VimgMerge vimg_merge_pool_register;
+extern const VimgMerge vimg_merge_pool_deregister;
+extern const VimgMerge vimg_merge_secret_register;
+extern const VimgMerge vimg_merge_secret_deregister;
+
+/* Hooks of the server. */
+gboolean vimg_merge_event(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload);
+void vimg_merge_host_lost(VimgClient *client);
+
+/* What the client registered for is registered at the host too, soon, where it is not yet. */
+void vimg_merge_renew_events(VimgClient *client);
+
+/* Whether the client came by another URI than ours, for which secrets are the host's. */
+gboolean vimg_client_is_alias(VimgClient *client);
+
+#endif

@@ -1,0 +1,118 @@
+/*
+ * upstream-private.h: one client's connection to the host's daemon, on the main loop's side
+ *
+ * upstream.c: its socket and what is under way on it; upstream-open.c: how it comes to be;
+ * upstream-lost.c: what its end means; upstream-call.c: calls of our own workers.  All in the main
+ * loop unless said otherwise.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_RPC_UPSTREAM_PRIVATE_H
+#define VIMG_RPC_UPSTREAM_PRIVATE_H
+
+#include "rpc/call.h"
+#include "rpc/outbox.h"
+#include "rpc/upstream.h"
+#include "wire/reader.h"
+
+typedef struct _VimgUpstreamCall VimgUpstreamCall; /* of a worker */
+
+typedef struct {
+    guint refs;
+    VimgClient *client; /* borrowed; NULL: it has gone, or this connection has */
+    gboolean open;
+    GQueue waiting; /* of VimgServerCall, until it is open */
+    gsize waiting_bytes;
+    GQueue waiting_calls; /* of VimgUpstreamCall, the same */
+
+    /* once it is open */
+    int fd;
+    GSource *source;
+    gpointer tag;
+    GIOCondition events;
+    VimgReader reader;
+    VimgOutbox outbox;
+    GHashTable *pending; /* serial -> VimgUpstreamPending: forwarded, not answered */
+    GHashTable *streams; /* serial -> VimgFrameHeader: of the client's, not ended */
+    GHashTable *calls;   /* serial -> VimgUpstreamCall */
+    guint32 serial;      /* of the next one */
+    guint registered;    /* events that the client has asked for here */
+    gboolean full;       /* too much waits to be written: the client is not read */
+    guint64 written;     /* when it was last looked at, and since when it has not changed */
+    gint64 stuck_since;
+} VimgUpstream;
+
+typedef struct {
+    VimgFrameHeader header; /* of its reply */
+    guint n;                /* calls with this serial: nobody forbids a client to use one twice */
+} VimgUpstreamPending;
+
+/* What a procedure leaves behind at the host's daemon when it succeeds: upstream-procs.c. */
+typedef enum {
+    VIMG_UPSTREAM_NOTHING,
+    VIMG_UPSTREAM_STREAM,
+    VIMG_UPSTREAM_REGISTERS,
+    VIMG_UPSTREAM_DEREGISTERS,
+} VimgUpstreamEffect;
+
+VimgUpstreamEffect vimg_upstream_effect(const VimgFrameHeader *header);
+
+VimgUpstream *vimg_upstream_ref(VimgUpstream *upstream);
+void vimg_upstream_unref(VimgUpstream *upstream);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgUpstream, vimg_upstream_unref)
+
+/* ---- for connection.c -------------------------------------------------------------------------
+ */
+
+/*
+ * Takes a call that is the host's, to answer it sooner or later: with the host's answer, an error,
+ * or, if there is no such daemon, by vimg_connection_resume().  Returns: FALSE, @call untouched, if
+ * none is configured or the client goes.
+ */
+gboolean vimg_upstream_forward(VimgClient *client, VimgServerCall *call);
+/* There is a connection that packets of streams which are not ours may belong to. */
+gboolean vimg_upstream_is_open(VimgClient *client);
+/* One of them; @payload: (transfer full), may be NULL. */
+void vimg_upstream_stream(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload);
+/* Writes what is queued. */
+void vimg_upstream_flush(VimgClient *client);
+/* So much waits to be written that the client must wait too. */
+gboolean vimg_upstream_is_full(VimgClient *client);
+/* The client was written to: what it did not read may have been why nothing was read here. */
+void vimg_upstream_update(VimgClient *client);
+void vimg_upstream_tick(VimgClient *client, gint64 now);
+/* The client has gone. */
+void vimg_upstream_close(VimgClient *client);
+
+/* ---- between its files ------------------------------------------------------------------------
+ */
+
+/* The client's, made and begun to connect if there is none. */
+VimgUpstream *vimg_upstream_get(VimgClient *client);
+/* @fd: (transfer full) */
+void vimg_upstream_opened(VimgUpstream *upstream, int fd);
+/* upstream-open.c: begins to connect. */
+void vimg_upstream_open(VimgUpstream *upstream);
+/* Sends a call on an open connection; (transfer full). */
+void vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call);
+/* The same of any packet; nothing is written before the next flush. */
+void vimg_upstream_push(VimgUpstream *upstream, VimgPacket *packet);
+/* Ends it: the client has none any more.  Nobody is told. */
+void vimg_upstream_detach(VimgUpstream *upstream);
+
+/*
+ * upstream-lost.c: it ended, or did not begin.  Everybody who waits is told @error, or if that is
+ * NULL that there is no host's daemon.
+ */
+void vimg_upstream_lost(VimgUpstream *upstream, const GError *error);
+
+/* upstream-call.c */
+void vimg_upstream_call_unref(VimgUpstreamCall *call);
+void vimg_upstream_call_send(VimgUpstream *upstream, VimgUpstreamCall *call);
+/* @payload: (transfer full), may be NULL. */
+void vimg_upstream_call_answered(VimgUpstreamCall *call, const VimgFrameHeader *header,
+                                 VimgBuffer *payload);
+/* @error: NULL if there is no host's daemon. */
+void vimg_upstream_call_failed(VimgUpstreamCall *call, const GError *error);
+
+#endif

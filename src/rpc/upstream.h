@@ -1,0 +1,72 @@
+/*
+ * upstream.h: the host's own libvirt daemon behind this one
+ *
+ * Each client has one connection to it, opened when the first call needs it and with the client's
+ * own rights, so that whoever may not do something there may not do it here.  What is not ours is
+ * forwarded by the main loop as it is, with the client's serials; calls of our own workers go over
+ * the same connection with serials from VIMG_UPSTREAM_SERIAL on, and never reach the client.
+ *
+ * How a host's daemon is found and connected is not known here: the main program registers that by
+ * vimg_server_set_host().
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_RPC_UPSTREAM_H
+#define VIMG_RPC_UPSTREAM_H
+
+#include <rpc/rpc.h>
+
+#include "rpc/client.h"
+#include "util/peer.h"
+
+#define VIMG_UPSTREAM_SERIAL 0x80000000u
+
+/* ---- what the main program registers ----------------------------------------------------------
+ */
+
+typedef enum {
+    VIMG_HOST_OPENED,
+    VIMG_HOST_ABSENT, /* there is none: what is asked of it is answered as if it did not exist */
+    VIMG_HOST_FAILED, /* with an error that names the way out */
+} VimgHostOpened;
+
+typedef struct {
+    /*
+     * Connects as @peer and opens the connection.  Called by a thread of its own that ends
+     * afterwards, no lock held, so it may wait and change its own identity; ends early when
+     * @cancel becomes readable.  *@fd: (transfer full) on success, not blocking.
+     */
+    VimgHostOpened (*open)(gpointer data, const VimgPeer *peer, gboolean read_only, int cancel,
+                           int *fd, GError **error);
+    /* optional: whether there is any point in it; main loop, at once */
+    gboolean (*is_present)(gpointer data);
+    gpointer data;
+} VimgHostFuncs;
+
+/* Before it listens; NULL: there is no host's daemon.  @host is borrowed for the server's life. */
+void vimg_server_set_host(VimgServer *server, const VimgHostFuncs *host);
+
+/* ---- for handlers, in workers -----------------------------------------------------------------
+ */
+
+typedef enum {
+    VIMG_UPSTREAM_ANSWERED, /* @ret is filled */
+    VIMG_UPSTREAM_REFUSED,  /* the host's daemon said no: @error is its own, a VIMG_VIR_ERROR */
+    VIMG_UPSTREAM_ABSENT,   /* this host has no such daemon */
+    VIMG_UPSTREAM_FAILED,   /* it did not answer, or not in time; @error says what to do */
+} VimgUpstreamResult;
+
+/* FALSE: no call would be answered now but by ABSENT.  Any thread, at once. */
+gboolean vimg_upstream_is_configured(VimgClient *client);
+
+/*
+ * Asks the host's daemon, over the connection of @client and with its rights, and waits.  Not from
+ * the main loop, and with no lock held.  @procedure: of libvirt's own program; @ret must be zeroed,
+ * and is the caller's to xdr_free() whatever is returned.  @timeout: microseconds, with the time it
+ * takes to connect.  @error is set unless ANSWERED.
+ */
+VimgUpstreamResult vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc,
+                                      gconstpointer args, xdrproc_t ret_proc, gpointer ret,
+                                      gint64 timeout, GError **error);
+
+#endif
