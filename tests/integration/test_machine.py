@@ -219,6 +219,8 @@ class Images(MachineCase):
 class Failures(MachineCase):
     """Whatever ends in the middle: no job, checkpoint, file or image stays."""
 
+    merged = False   # the end of one side is not that of the other
+
     def begin(self, *more):
         """A client that reads through a backup job, and is far from its end."""
         self.told = self.work / "told"

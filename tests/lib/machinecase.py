@@ -113,10 +113,13 @@ def rounds(path):
 @unittest.skipUnless(os.geteuid() == 0, "a private libvirtd needs root")
 class MachineCase(ExportCase):
     config = ""
+    merged = True   # one connection leads to images and machines
 
     @classmethod
     def setUpClass(cls):
         cls.stock = Stock().start()
+        if cls.merged:
+            cls.config = 'host_uri = "qemu:///system?socket=%s"\n' % cls.stock.socket
         try:
             super().setUpClass()
         except BaseException:
@@ -132,7 +135,9 @@ class MachineCase(ExportCase):
         super().setUp()
         self.disks = self.daemon.path("disks-" + self.name)
         self.scratch = self.daemon.path("scratch")
-        self.more = ("--machines", self.stock.qemu, "--scratch", self.scratch)
+        self.more = ("--scratch", self.scratch)
+        if not self.merged:
+            self.more += ("--machines", self.stock.qemu)
 
     def tearDown(self):
         for name in self.host("list", "--all", "--name").split():
