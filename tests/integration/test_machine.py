@@ -16,6 +16,7 @@ from ctl import (CTL, FAILED, INTERRUPTED, NOT_FOUND, OK, REFUSED, UNREACHABLE, 
 from daemon import TOP
 from images import MIB, noise, run, same, same_disk
 from machinecase import FILES, SIZE, MachineCase, numbers, rounds
+from osscase import OssCase
 from virshcase import element
 
 
@@ -214,6 +215,18 @@ class Images(MachineCase):
             words = line.split()
             self.assertEqual(words[0], "virtimagectl")
             self.ctl(*words[1:], *self.more)
+
+
+class ThroughObjects(MachineCase, OssCase):
+    def test_clone(self):
+        """The disk that it boots from passes through, data volumes do not."""
+        self.oss_pool(options="<image:cleanup keepDeleted='0'/>")
+        machine = self.define("m", "qcow2", "raw")
+        self.assertIn("data volumes", self.ctl("machine-clone", machine, "c", "--with-data-volumes",
+                                               *self.more, code=UNSUPPORTED))
+        self.json("machine-clone", machine, "c", "--start", *self.more)
+        self.said(self.work / "m.serial.c")
+        self.nothing_left(machine)
 
 
 class Failures(MachineCase):
