@@ -10,6 +10,8 @@
 
 #include <glib.h>
 
+#include "vimg-plugin-buffer.h"
+
 G_BEGIN_DECLS
 
 /* An element below <image:options> that core does not know itself, in document order. */
@@ -64,9 +66,15 @@ typedef struct {
     guint64 space_quota;    /* bytes the pool may hold; 0: no limit */
     const VimgPluginElement *elements;
     gsize n_elements;
-    const char *store_id;  /* id of the storage this pool had before; NULL: never had one */
-    const char *state_dir; /* private, 0700, made on demand; survives restarts */
+    const char *store_id;     /* id of the storage this pool had before; NULL: never had one */
+    const char *state_dir;    /* private, 0700, made on demand; survives restarts */
+    const VimgBuffer *secret; /* value of the secret, where secret_get() does not know it; foreign
+                                 pools only.  NULL: ask there */
 } VimgPluginPool;
+
+/* Whether @pool, which an older daemon may have made, is long enough to have @field. */
+#define VIMG_PLUGIN_POOL_HAS(pool, field)                                                          \
+    ((pool)->size >= G_STRUCT_OFFSET(VimgPluginPool, field) + sizeof((pool)->field))
 
 /* Source elements: which ones a definition must or may have. */
 typedef enum {

@@ -355,6 +355,39 @@ typedef struct {
      */
     char *(*direct_url)(gpointer handle, const char *uuid, gint64 until, VimgPluginJob *job,
                         GError **error);
+
+    /*
+     * optional, foreign_type and all of the callbacks, or none: pools of libvirt itself of this
+     * <pool type='...'> lie in storages that the backend knows, and libvirt cannot fill or read
+     * their volumes.  It makes and deletes them; they are as raw as disks.
+     */
+    const char *foreign_type;
+    /* @pool: libvirt's definition.  Returns: (transfer full) a handle, or NULL with @error */
+    gpointer (*foreign_open)(const VimgPluginPool *pool, GError **error);
+    void (*foreign_close)(gpointer foreign);
+    /* @volume is new, and zeros; what comes begins at @offset.  @job lives until it is freed */
+    gpointer (*foreign_writer)(gpointer foreign, const char *volume, guint64 offset,
+                               VimgPluginJob *job, GError **error);
+    /* as writer_write() and, @buffer NULL, writer_hole() */
+    gboolean (*foreign_write)(gpointer writer, VimgBuffer *buffer, gsize offset, guint64 size,
+                              GError **error);
+    /* all is durable.  Frees @writer whatever it returns */
+    gboolean (*foreign_finish)(gpointer writer, GError **error);
+    void (*foreign_abort)(gpointer writer);
+    /* as reader_open(), reader_next() and reader_close() */
+    gpointer (*foreign_reader)(gpointer foreign, const char *volume, VimgPluginJob *job,
+                               GError **error);
+    gboolean (*foreign_next)(gpointer reader, VimgExtent *out, GError **error);
+    void (*foreign_reader_close)(gpointer reader);
+    /*
+     * @volume, which is new and holds nothing, is replaced by one of @capacity that begins with the
+     * content of @uuid, an active image of @handle, without moving data.  VIMG_ERROR_NO_SUPPORT,
+     * for just this pair and with @volume as it was: core copies.  VIMG_ERROR_VOL_EXISTS: somebody
+     * else made one of the name meanwhile
+     */
+    gboolean (*foreign_clone)(gpointer foreign, const char *volume, guint64 capacity,
+                              gpointer handle, const char *uuid, VimgPluginJob *job,
+                              GError **error);
     /* no data volumes of a machine are cloned through it, only the disk that it boots from */
     gboolean root_only;
 } VimgBackend;

@@ -47,7 +47,8 @@ declare -A packages=(
     [hosts]='casync'
     [ssh]="$drive $sshd"
     [oss]="$drive $nbd_packages openssl iproute2 $ceph_packages radosgw curl $node"
-    [ceph]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages"
+    [ceph]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages libvirt-daemon libvirt-daemon-driver-qemu
+        libvirt-daemon-driver-storage-rbd qemu-system-x86"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="$ssh_packages"
@@ -304,6 +305,7 @@ suite_stock() {
     integration test_stock
     integration test_host_pools
     integration test_nbd_boot
+    integration test_primary
     integration test_machine
 }
 
@@ -387,6 +389,7 @@ suite_ceph() {
     integration test_ceph_content
     integration test_ceph_shares
     integration test_ceph_export
+    integration test_primary_ceph
 }
 
 suite_install() {

@@ -15,6 +15,7 @@
 #include "diagnose.h"
 #include "diff.h"
 #include "flatten.h"
+#include "foreign.h"
 #include "image.h"
 #include "open.h"
 #include "promise.h"
@@ -309,6 +310,17 @@ static const VimgBackend ceph_backend = {
     .clone_from = clone_from,
     .zeros = zeros,
     .keep = keep,
+    .foreign_type = VIMG_CEPH_FOREIGN,
+    .foreign_open = vimg_ceph_foreign_open,
+    .foreign_close = vimg_ceph_foreign_close,
+    .foreign_writer = vimg_ceph_foreign_writer,
+    .foreign_write = vimg_ceph_foreign_write,
+    .foreign_finish = vimg_ceph_foreign_finish,
+    .foreign_abort = vimg_ceph_foreign_abort,
+    .foreign_reader = vimg_ceph_foreign_reader,
+    .foreign_next = vimg_ceph_foreign_next,
+    .foreign_reader_close = vimg_ceph_foreign_reader_close,
+    .foreign_clone = vimg_ceph_foreign_clone,
 };
 
 /*

@@ -15,8 +15,8 @@
 #include "publish.h"
 #include "throw.h"
 
-static VimgCephRecord *
-find_source(VimgCephStore *store, const char *uuid, GError **error)
+VimgCephRecord *
+vimg_ceph_clone_source(VimgCephStore *store, const char *uuid, GError **error)
 {
     g_autoptr(VimgCephRecord) source = vimg_ceph_record_find(store, uuid, error);
 
@@ -62,10 +62,9 @@ protect(VimgCluster *cluster, rados_ioctx_t io, const char *from)
     return result == -EBUSY ? 0 : result;
 }
 
-/* In clusters that still serve clients of 2017 the newer format is refused.  @io: where @from is.
- */
-static int
-clone_rbd(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *to)
+/* In clusters that still serve clients of 2017 the newer format is refused. */
+int
+vimg_ceph_clone_rbd(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *to)
 {
     int result = clone_as(cluster, io, from, to, 2);
 
@@ -139,7 +138,7 @@ static gboolean
 make_clone(VimgCephStore *store, VimgCluster *cluster, rados_ioctx_t io, const char *from,
            VimgCephRecord *record, gboolean flatten, VimgPluginJob *job, GError **error)
 {
-    int result = clone_rbd(cluster, io, from, record->rbd);
+    int result = vimg_ceph_clone_rbd(cluster, io, from, record->rbd);
     GError *local = NULL;
 
     if (result == -ENOENT)
@@ -187,7 +186,7 @@ vimg_ceph_clone(VimgCephStore *store, const char *source, const VimgPluginImage 
                 VimgPluginJob *job, VimgPluginImage *out, GError **error)
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
-    g_autoptr(VimgCephRecord) from = cluster ? find_source(store, source, error) : NULL;
+    g_autoptr(VimgCephRecord) from = cluster ? vimg_ceph_clone_source(store, source, error) : NULL;
 
     return from && clone_image(store, cluster, cluster->io, from, image, job, out, error);
 }
@@ -207,7 +206,7 @@ vimg_ceph_clone_from(VimgCephStore *store, VimgCephStore *other, const char *sou
     if (!cluster)
         return FALSE;
     if (theirs && strcmp(cluster->fsid, theirs->fsid) == 0)
-        from = find_source(other, source, NULL);
+        from = vimg_ceph_clone_source(other, source, NULL);
     if (!from)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the source is in another cluster, or cannot be cloned"));

@@ -18,5 +18,10 @@ gboolean vimg_ceph_clone(VimgCephStore *store, const char *source, const VimgPlu
 gboolean vimg_ceph_clone_from(VimgCephStore *store, VimgCephStore *other, const char *source,
                               const VimgPluginImage *image, VimgPluginJob *job,
                               VimgPluginImage *out, GError **error);
+/* The image @uuid, if it can be cloned.  Returns: (transfer full) */
+VimgCephRecord *vimg_ceph_clone_source(VimgCephStore *store, const char *uuid, GError **error);
+/* The RBD image @to of @cluster shares the snapshot of @from, which is at @io.  Returns: an errno
+ */
+int vimg_ceph_clone_rbd(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *to);
 
 #endif

@@ -93,24 +93,43 @@ vimg_ceph_login_free(VimgCephLogin *login)
     g_free(login);
 }
 
+/* What somebody else keeps, the daemon has asked for. */
+static const VimgBuffer *
+given_secret(const VimgPluginPool *pool)
+{
+    return VIMG_PLUGIN_POOL_HAS(pool, secret) ? pool->secret : NULL;
+}
+
+static VimgBuffer *
+find_key(const VimgPluginPool *pool, const char *user, GError **error)
+{
+    VimgBuffer *value, *key;
+
+    if (given_secret(pool))
+        return vimg_ceph_login_key(given_secret(pool), user, error);
+    value = vimg_ceph_login_secret(VIMG_CEPH_AUTH, pool->secret_usage, pool->secret_uuid, error);
+    if (!value)
+        return NULL;
+    key = vimg_ceph_login_key(value, user, error);
+    vimg_ceph_services->secret_free(value);
+    return key;
+}
+
 static gboolean
 take_definition(VimgCephLogin *login, const VimgPluginPool *pool, GError **error)
 {
-    VimgBuffer *value =
-        vimg_ceph_login_secret(VIMG_CEPH_AUTH, pool->secret_usage, pool->secret_uuid, error);
     gsize i;
 
-    if (!value)
+    login->key = find_key(pool, login->user, error);
+    if (!login->key)
         return FALSE;
-    login->key = vimg_ceph_login_key(value, login->user, error);
-    vimg_ceph_services->secret_free(value);
     for (i = 0; i < pool->n_hosts; i++) {
         VimgPluginAddress host = {.name = g_strdup(pool->hosts[i].name),
                                   .port = pool->hosts[i].port};
 
         g_array_append_val(login->hosts, host);
     }
-    return login->key != NULL;
+    return TRUE;
 }
 
 VimgCephLogin *
@@ -176,7 +195,9 @@ vimg_cluster_origin(const VimgPluginPool *pool, GError **error)
         mix(sum, pool->hosts[i].name);
         g_checksum_update(sum, (const guchar *)&pool->hosts[i].port, sizeof(guint16));
     }
-    if (!mix_secret(sum, VIMG_CEPH_AUTH, pool->secret_usage, pool->secret_uuid, error))
+    if (given_secret(pool))
+        g_checksum_update(sum, given_secret(pool)->data, (gssize)given_secret(pool)->size);
+    else if (!mix_secret(sum, VIMG_CEPH_AUTH, pool->secret_usage, pool->secret_uuid, error))
         return NULL;
     for (i = 0; i < hosts->len; i++) {
         const VimgCephSshHost *host = &g_array_index(hosts, VimgCephSshHost, i);

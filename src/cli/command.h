@@ -111,6 +111,7 @@ int vimg_cmd_pool_disable(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_pool_describe(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_pool_rename(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_host_key_accept(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_match(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_zone_list(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_zone_attach(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_zone_detach(VimgCtl *ctl, int argc, char **argv);

@@ -9,6 +9,7 @@
 #include <locale.h>
 #include <malloc.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <glib-unix.h>
@@ -23,6 +24,7 @@
 #include "daemon/paths.h"
 #include "daemon/sockets.h"
 #include "host/host.h"
+#include "host/primary.h"
 #include "pool/import-rules.h"
 #include "pool/model.h"
 #include "rpc/dispatch.h"
@@ -60,6 +62,7 @@ typedef struct {
     VimgServer *server;
     VimgExportServer *exports;
     VimgNbdServers *nbd;
+    VimgHostPrimary *primary;
     Relay relay;
     GMainLoop *loop;
 } Daemon;
@@ -232,6 +235,22 @@ start_nbd(Daemon *daemon, GError **error)
     return daemon->nbd != NULL;
 }
 
+/* After start_host(): its pools are primary storage. */
+static gboolean
+start_primary(Daemon *daemon, GError **error)
+{
+    const VimgHostPrimaryConfig config = {
+        .host = daemon->host,
+        .state_dir = daemon->paths->state_dir,
+        .reader = daemon->config->export_user,
+    };
+
+    if (!daemon->host)
+        return TRUE;
+    daemon->primary = vimg_host_primary_new(&config, daemon->model, error);
+    return daemon->primary != NULL;
+}
+
 static guint
 model_busy(gpointer data)
 {
@@ -306,7 +325,8 @@ daemon_start(Daemon *daemon, const Options *options, GError **error)
     raise_limits();
     return vimg_paths_make(daemon->paths, error) && lock_dirs(daemon, error) &&
            start_model(daemon, error) && start_exports(daemon, error) && start_nbd(daemon, error) &&
-           start_host(daemon, error) && start_server(daemon, options->timeout, error);
+           start_host(daemon, error) && start_primary(daemon, error) &&
+           start_server(daemon, options->timeout, error);
 }
 
 /* ---- end ------------------------------------------------------------------------------------ */
@@ -321,6 +341,7 @@ daemon_clear(Daemon *daemon)
         vimg_model_cancel_jobs(daemon->model);
     vimg_export_server_free(daemon->exports);
     vimg_server_free(daemon->server);
+    vimg_host_primary_free(daemon->primary);
     vimg_host_free(daemon->host);
     vimg_nbd_servers_free(daemon->nbd);
     vimg_model_free(daemon->model);

@@ -111,17 +111,36 @@ is_ours(const VimgHost *host, const char *path)
     return FALSE;
 }
 
-gboolean
-vimg_host_is_present(const VimgHost *host)
+/* The first of the sockets that is there and not ours; NULL: none is. */
+static const char *
+find_socket(const VimgHost *host)
 {
     guint i = 0;
 
-    if (host->named)
-        return TRUE;
     while (host->sockets[i] &&
            (access(host->sockets[i], F_OK) < 0 || is_ours(host, host->sockets[i])))
         i++;
-    return host->sockets[i] != NULL;
+    return host->sockets[i];
+}
+
+gboolean
+vimg_host_is_present(const VimgHost *host)
+{
+    return host->named || find_socket(host);
+}
+
+char *
+vimg_host_uri(const VimgHost *host)
+{
+    const char *socket = find_socket(host);
+    const char *path = strchr(host->name, ':');
+    g_autofree char *escaped = NULL;
+
+    if (!socket)
+        socket = host->sockets[0]; /* what fails there says where that is */
+    escaped = g_uri_escape_string(socket, "/", FALSE);
+    return g_strdup_printf("%.*s+unix%s?socket=%s", (int)(path - host->name), host->name, path,
+                           escaped);
 }
 
 /* Two names of one socket are found above; this is for a file system mounted twice. */

@@ -19,10 +19,12 @@ void vimg_host_free(VimgHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHost, vimg_host_free)
 
 /*
- * Whether there may be such a daemon: FALSE if "auto" would find no socket now.  Looks at two names,
- * so it may be asked for each call.
+ * Whether there may be such a daemon: FALSE if "auto" would find no socket now.  Looks at two
+ * names, so it may be asked for each call.
  */
 gboolean vimg_host_is_present(const VimgHost *host);
+/* Returns: (transfer full) the URI by which libvirt itself reaches it now, if it is present */
+char *vimg_host_uri(const VimgHost *host);
 
 /*
  * Connects with the rights of @peer, authenticates and opens.  The calling thread must end

@@ -92,6 +92,12 @@ vimg_pool_view_get(const VimgPoolView *view)
     return &view->pool;
 }
 
+void
+vimg_pool_view_set_secret(VimgPoolView *view, const VimgBuffer *secret)
+{
+    view->pool.secret = secret;
+}
+
 /* ---- source elements -------------------------------------------------------------------- */
 
 static gboolean

@@ -61,6 +61,8 @@ VimgPoolView *vimg_pool_view_new(const VimgPoolDef *def, const char *store_id,
 void vimg_pool_view_free(VimgPoolView *view);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgPoolView, vimg_pool_view_free)
 const VimgPluginPool *vimg_pool_view_get(const VimgPoolView *view);
+/* The value of the secret that it names; borrowed. */
+void vimg_pool_view_set_secret(VimgPoolView *view, const VimgBuffer *secret);
 
 /* Source elements, auth type and options against the backend's tables, then its own check(). */
 gboolean vimg_type_check(const VimgType *type, const VimgPoolView *view, GError **error);
@@ -216,5 +218,32 @@ VimgReader *vimg_reader_open_file(VimgStore *store, const char *origin, const ch
 gboolean vimg_reader_next(VimgReader *reader, VimgExtent *out, GError **error);
 void vimg_reader_close(VimgReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgReader, vimg_reader_close)
+
+/* ---- backend-foreign.c: pools of libvirt that a backend knows ------------------------------- */
+
+/* As the foreign_ callbacks of the contract. */
+typedef struct _VimgForeign VimgForeign;
+typedef struct _VimgForeignWriter VimgForeignWriter;
+typedef struct _VimgForeignReader VimgForeignReader;
+
+/* Which backend knows pools of libvirt's @type, of which all are loaded; NULL: none. */
+const VimgType *vimg_backends_foreign(VimgBackends *backends, const char *type);
+VimgForeign *vimg_type_foreign_open(const VimgType *type, const VimgPoolView *view, GError **error);
+void vimg_foreign_close(VimgForeign *foreign); /* accepts NULL */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgForeign, vimg_foreign_close)
+VimgForeignWriter *vimg_foreign_writer_open(VimgForeign *foreign, const char *volume,
+                                            guint64 offset, VimgPluginJob *job, GError **error);
+gboolean vimg_foreign_write(VimgForeignWriter *writer, VimgBuffer *buffer, gsize offset,
+                            guint64 size, GError **error);
+gboolean vimg_foreign_finish(VimgForeignWriter *writer, GError **error); /* frees @writer */
+void vimg_foreign_abort(VimgForeignWriter *writer);                      /* the same */
+VimgForeignReader *vimg_foreign_reader_open(VimgForeign *foreign, const char *volume,
+                                            VimgPluginJob *job, GError **error);
+gboolean vimg_foreign_next(VimgForeignReader *reader, VimgExtent *out, GError **error);
+void vimg_foreign_reader_close(VimgForeignReader *reader); /* accepts NULL */
+/* *@done is FALSE if the backend cannot for these two, which is no failure. */
+gboolean vimg_foreign_clone_image(VimgForeign *foreign, const char *volume, guint64 capacity,
+                                  VimgStore *store, const char *uuid, VimgPluginJob *job,
+                                  gboolean *done, GError **error);
 
 #endif

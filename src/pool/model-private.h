@@ -42,6 +42,8 @@ struct _VimgModel {
     VimgSecrets *secrets;
     VimgJobs *jobs;
     struct _VimgExports *exports;
+    const struct _VimgPrimary *primary; /* set before anybody asks; NULL: there is none */
+    gpointer primary_data;
     VimgEventSink sink; /* set before the model starts */
     gpointer sink_data;
 
@@ -586,6 +588,11 @@ void vimg_pool_emit_edited(VimgPool *pool);
 /* The same as a call of a client. */
 gboolean vimg_pool_edit_by_id(VimgModel *model, const VimgPoolId *id, VimgEditFunc func,
                               gconstpointer data, GError **error);
+
+/* ---- primary.c --------------------------------------------------------------------------- */
+
+/* Whether the host has pools of its own now. */
+gboolean vimg_primary_is_present(const VimgModel *model);
 
 /* ---- doctor.c ---------------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #define VIMG_POOL_MODEL_H
 
 #include "util/error.h"
+#include "util/peer.h"
 #include "util/uuid.h"
 
 typedef struct _VimgModel VimgModel;
@@ -31,6 +32,9 @@ typedef struct {
     int usage_type;
     char *usage_id;
 } VimgSecretId;
+
+/* Who asks, as the kernel says of the other end of a connection. */
+typedef VimgPeer VimgCaller;
 
 void vimg_pool_id_clear(VimgPoolId *id);
 void vimg_vol_id_clear(VimgVolId *id);
@@ -212,12 +216,28 @@ gboolean vimg_model_vol_create(VimgModel *model, const VimgPoolId *pool, const c
 gboolean vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *pool, const char *xml,
                                     const VimgVolId *source, guint flags, VimgVolId *out,
                                     GError **error);
+/* The same where either of the two may be the host's, which is seen with the rights of @caller. */
+gboolean vimg_model_vol_clone(VimgModel *model, const VimgCaller *caller, const VimgPoolId *pool,
+                              const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
+                              GError **error);
 gboolean vimg_model_vol_delete(VimgModel *model, const VimgVolId *vol, guint flags, GError **error);
 /* @algorithm: virStorageVolWipeAlgorithm */
 gboolean vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algorithm, guint flags,
                              GError **error);
 gboolean vimg_model_vol_resize(VimgModel *model, const VimgVolId *vol, guint64 capacity,
                                guint flags, GError **error);
+
+/*
+ * Which pools of images serve which primary storage.  @name: a pool of the host or a kind of
+ * primary storage, as "Vhost"; NULL: all.  Returns: (transfer full) a JSON object, its one member
+ * "matches" an array: "primary", the kind; "types", libvirt's of its pools, which may be none;
+ * "storage", the type of pools of images; "default", whether it is the first choice; "guide",
+ * whether the users' guide has the pair; "way": clone, share (a clone that copies nothing) or
+ * download (libvirt has no such pools); "pools", ours of the type that run, and "host_pools", those
+ * of the host, arrays of {"name"}.
+ */
+char *vimg_model_match(VimgModel *model, const VimgCaller *caller, const char *name,
+                       GError **error);
 
 /* ---- streams ---------------------------------------------------------------------------- */
 

@@ -13,6 +13,7 @@
 #include "pool/import-note.h"
 #include "pool/intake.h"
 #include "pool/model-private.h"
+#include "pool/primary.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
@@ -27,6 +28,7 @@ struct _VimgTransfer {
     guint64 offset;
     guint64 length; /* 0: not announced */
     guint64 done;   /* bytes that came or went */
+    gboolean held;  /* it is the source of a clone, whose job does not end with its content */
     gboolean ended; /* holds nothing any more */
 
     VimgMutex lock;
@@ -363,13 +365,27 @@ finish_upload(VimgTransfer *transfer, GError **error)
 
 /* ---- download --------------------------------------------------------------------------- */
 
+static gboolean
+open_reader(VimgTransfer *transfer, guint64 length, GError **error)
+{
+    VimgUse *use = &transfer->use;
+    g_autoptr(GError) local = NULL;
+
+    transfer->reader = vimg_reader_open(vimg_session_store(use->session), transfer->image.uuid,
+                                        transfer->offset, length, use->job, &local);
+    if (transfer->reader)
+        return TRUE;
+    vimg_use_failed(use, local);
+    hand_on(transfer, g_steal_pointer(&local), error);
+    return FALSE;
+}
+
 VimgTransfer *
 vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset, guint64 length,
                     GError **error)
 {
     g_autoptr(VimgTransfer) transfer = transfer_new(offset, length);
     VimgUse *use = &transfer->use;
-    g_autoptr(GError) local = NULL;
     guint64 left;
 
     if (!vimg_use_volume(model, vol, VIMG_ACTION_DOWNLOAD, "download", use, error))
@@ -384,13 +400,79 @@ vimg_model_download(VimgModel *model, const VimgVolId *vol, guint64 offset, guin
         end(transfer);
         return g_steal_pointer(&transfer);
     }
-    transfer->reader = vimg_reader_open(vimg_session_store(use->session), transfer->image.uuid,
-                                        offset, length, use->job, &local);
-    if (transfer->reader)
-        return g_steal_pointer(&transfer);
-    vimg_use_failed(use, local);
-    hand_on(transfer, g_steal_pointer(&local), error);
-    return NULL;
+    return open_reader(transfer, length, error) ? g_steal_pointer(&transfer) : NULL;
+}
+
+/* ---- source of a clone -------------------------------------------------------------------- */
+
+VimgTransfer *
+vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out, GError **error)
+{
+    g_autoptr(VimgTransfer) transfer = transfer_new(0, 0);
+    VimgUse *use = &transfer->use;
+
+    if (!vimg_use_volume(model, vol, VIMG_ACTION_SOURCE, "clone", use, error))
+        return NULL;
+    transfer->held = TRUE;
+    set_live(transfer, TRUE);
+    vimg_use_image(use, &transfer->image);
+    VIMG_LOCK_GUARD(&use->pool->lock);
+    out->pool = g_strdup(vimg_pool_name(use->pool));
+    out->pool_uuid = g_strdup(use->pool->uuid_text);
+    out->name = g_strdup(transfer->image.name);
+    out->key = g_strdup(use->volume->key);
+    out->path = vimg_volume_path(use->pool, use->volume);
+    out->uuid = g_strdup(transfer->image.uuid);
+    out->format = g_strdup(transfer->image.format);
+    out->capacity = transfer->image.capacity;
+    out->physical = transfer->image.physical;
+    return g_steal_pointer(&transfer);
+}
+
+gboolean
+vimg_transfer_progress(VimgTransfer *transfer, const char *phase, guint64 done, guint64 total,
+                       GError **error)
+{
+    if (!check_going(transfer, error))
+        return FALSE;
+    vimg_job_progress(transfer->use.job, phase, done, total);
+    return TRUE;
+}
+
+gboolean
+vimg_transfer_check(VimgTransfer *transfer, GError **error)
+{
+    return check_going(transfer, error);
+}
+
+VimgForeignWriter *
+vimg_foreign_writer_new(VimgForeign *foreign, const char *volume, guint64 offset,
+                        VimgTransfer *source, GError **error)
+{
+    return vimg_foreign_writer_open(foreign, volume, offset, source->use.job, error);
+}
+
+VimgForeignReader *
+vimg_foreign_reader_new(VimgForeign *foreign, const char *volume, VimgTransfer *upload,
+                        GError **error)
+{
+    return vimg_foreign_reader_open(foreign, volume, upload->use.job, error);
+}
+
+gboolean
+vimg_foreign_share(VimgForeign *foreign, const char *volume, guint64 capacity, VimgTransfer *source,
+                   gboolean *done, GError **error)
+{
+    VimgUse *use = &source->use;
+
+    return vimg_foreign_clone_image(foreign, volume, capacity, vimg_session_store(use->session),
+                                    source->image.uuid, use->job, done, error);
+}
+
+gboolean
+vimg_transfer_fail(VimgTransfer *transfer, const GError *error)
+{
+    return vimg_use_failed(&transfer->use, error);
 }
 
 static void
@@ -410,6 +492,8 @@ vimg_transfer_next(VimgTransfer *transfer, VimgExtent *out, GError **error)
         return TRUE;
     if (!check_going(transfer, error))
         return vimg_use_fail(&transfer->use, error);
+    if (!transfer->reader && !open_reader(transfer, transfer->image.physical, error))
+        return FALSE;
     if (!vimg_reader_next(transfer->reader, out, &local)) {
         vimg_use_failed(&transfer->use, local);
         hand_on(transfer, g_steal_pointer(&local), error);
@@ -417,7 +501,7 @@ vimg_transfer_next(VimgTransfer *transfer, VimgExtent *out, GError **error)
     }
     vimg_job_add(transfer->use.job, out->length);
     transfer->done += out->length;
-    if (out->length == 0)
+    if (out->length == 0 && !transfer->held)
         end_download(transfer);
     return TRUE;
 }
@@ -473,7 +557,7 @@ vimg_transfer_free(VimgTransfer *transfer)
 {
     if (!transfer)
         return;
-    if (transfer->use.job)
+    if (transfer->use.job && !transfer->held)
         give_up(transfer);
     if (transfer->writer) {
         vimg_writer_abort(g_steal_pointer(&transfer->writer));

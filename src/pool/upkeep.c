@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "pool/model-private.h"
+#include "pool/primary.h"
 #include "util/log.h"
 
 /* Images may be gone or unusable now, and there is room. */
@@ -86,6 +87,15 @@ is_still_due(VimgPool *pool, const GError *error)
             vimg_jobs_ending(pool->model->jobs));
 }
 
+static void
+tidy_primary(VimgPool *pool)
+{
+    const VimgModel *model = pool->model;
+
+    if (vimg_primary_is_present(model))
+        model->primary->tidy(pool->uuid_text, model->primary_data);
+}
+
 char *
 vimg_pool_cleanup(VimgPool *pool, gboolean dry_run, GError **error)
 {
@@ -102,6 +112,8 @@ vimg_pool_cleanup(VimgPool *pool, gboolean dry_run, GError **error)
     report = vimg_store_cleanup(vimg_session_store(use.session), dry_run, use.job, &local);
     if (!dry_run && !report && is_still_due(pool, local))
         vimg_pool_note_cleanup(pool, before);
+    if (!dry_run && report)
+        tidy_primary(pool);
     /* also one that failed may have removed some */
     return end(&use, dry_run ? "trial cleanup" : "cleanup", !dry_run, report, local, error);
 }

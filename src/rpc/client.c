@@ -27,6 +27,9 @@ vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
     client->read_only = read_only;
     client->free_data = server->hooks.free_data;
     client->fd = fd;
+    /* there is none in tests; who cannot be known has no groups */
+    if (fd < 0 || !vimg_peer_read(fd, &client->caller, NULL))
+        client->caller = (VimgCaller){.uid = uid, .gid = (gid_t)-1};
     client->streams = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
                                             (GDestroyNotify)vimg_stream_unref);
     client->stubs = g_hash_table_new(g_direct_hash, g_direct_equal);
@@ -55,6 +58,7 @@ vimg_client_unref(VimgClient *client)
     g_hash_table_unref(client->stubs);
     g_queue_clear(&client->stub_order);
     vimg_mutex_clear(&client->lock);
+    vimg_peer_clear(&client->caller);
     g_free(client->uri);
     g_free(client);
 }
@@ -142,6 +146,12 @@ uid_t
 vimg_client_uid(VimgClient *client)
 {
     return client->uid;
+}
+
+const VimgCaller *
+vimg_client_caller(VimgClient *client)
+{
+    return &client->caller;
 }
 
 guint64

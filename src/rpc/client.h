@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <rpc/rpc.h>
 
+#include "pool/model.h"
 #include "util/error.h"
 
 typedef struct _VimgClient VimgClient;
@@ -33,6 +34,8 @@ void vimg_client_set_hears_close(VimgClient *client, gboolean hears);
 /* It answers PINGs: the server may send them from now on. */
 void vimg_client_enable_keepalive(VimgClient *client);
 uid_t vimg_client_uid(VimgClient *client);
+/* Who is at the other end. */
+const VimgCaller *vimg_client_caller(VimgClient *client);
 /* No other has it or will have it; never 0. */
 guint64 vimg_client_number(VimgClient *client);
 

@@ -17,6 +17,7 @@ struct _VimgClient {
     gint refs;
     VimgServer *server; /* borrowed: outlives every thread that may hold a client */
     uid_t uid;
+    VimgCaller caller;
     guint64 number;
     gpointer data; /* of the hooks; set before any other thread sees the client */
     void (*free_data)(gpointer data);

@@ -86,6 +86,7 @@ static const VimgProc procs[] = {
     ROW(EXPORT_LIST, "exportList", exports_args, exports_ret, export_list, FAST),
     ROW(EXPORT_REVOKE, "exportRevoke", revoke_args, none, export_revoke, WRITES),
     ROW(NBD_START, "nbdStart", volume_args, nbd_ret, nbd_start, WRITES | POOL | LONG),
+    ROW(MATCH, "match", status_args, report, match, 0),
     ROW(NBD_STOP, "nbdStop", revoke_args, none, nbd_stop, WRITES),
 };
 

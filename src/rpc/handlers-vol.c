@@ -153,8 +153,8 @@ vimg_handle_vol_create_xml_from(VimgCall *call, GError **error)
     vimg_pool_from_wire(&args->pool, &pool);
     vimg_vol_from_wire(&args->source, &source);
     if (!vimg_call_check_flags(call, args->flags, CREATE_FLAGS, error) ||
-        !vimg_model_vol_create_from(call->model, &pool, args->xml, &source, args->flags, &id,
-                                    error))
+        !vimg_model_vol_clone(call->model, vimg_client_caller(call->client), &pool, args->xml,
+                              &source, args->flags, &id, error))
         return FALSE;
     vimg_vol_to_wire(&id, call->ret);
     return TRUE;

@@ -202,6 +202,10 @@ gboolean vimg_handle_export_revoke(VimgCall *call, GError **error);
 gboolean vimg_handle_nbd_start(VimgCall *call, GError **error);
 gboolean vimg_handle_nbd_stop(VimgCall *call, GError **error);
 
+/* ---- handlers-primary.c --------------------------------------------------------------------- */
+
+gboolean vimg_handle_match(VimgCall *call, GError **error);
+
 /* ---- events.c ------------------------------------------------------------------------------- */
 
 gboolean vimg_handle_job_watch(VimgCall *call, GError **error);

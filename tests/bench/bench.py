@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+import clones  # pylint: disable=wrong-import-position
 import exports  # pylint: disable=wrong-import-position
 import machinebench  # pylint: disable=wrong-import-position
 import nbdbench  # pylint: disable=wrong-import-position
@@ -113,7 +114,7 @@ class Bench:
         """One that fails is told of, and the others go on."""
         note("== " + name)
         try:
-            of = next(m for m in (parts, sftp, rados, ossbench, exports, machinebench,
+            of = next(m for m in (parts, clones, sftp, rados, ossbench, exports, machinebench,
                                   nbdbench)
                       if hasattr(m, "part_" + name))
             getattr(of, "part_" + name)(self)

@@ -9,27 +9,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
-from daemon import BUILD, TOP
+from boot import MACHINE, SIZE, TEXT, TO, boot_disk
+from daemon import BUILD
 from exportcase import ExportCase
-from images import MIB, run, same
+from images import run, same
 from stock import Stock
 
-SIZE = 96 * MIB
-FROM, TO = 80 * MIB, 40 * MIB   # as tests/data/boot.s says
-TEXT = b"here speaks the image\r\n"
-
-MACHINE = """<domain type='qemu'>
-  <name>%s</name>
-  <memory unit='MiB'>32</memory>
-  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
-  <devices>
-    <emulator>/usr/bin/qemu-system-x86_64</emulator>
-    %s
-    <serial type='file'><source path='%s'/></serial>
-    <memballoon model='none'/>
-  </devices>
-</domain>
-"""
 OVERLAY = """<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
       <source file='%s'/><target dev='vda' bus='virtio'/></disk>"""
 NETWORK = """<disk type='network' device='disk'><driver name='qemu' type='raw'/>
@@ -45,19 +30,9 @@ class Boot(ExportCase):
         self.stock = Stock()
         self.addCleanup(self.stock.stop)
         self.stock.start()
-        self.disk = self.work / "disk.raw"
-        self.disk.write_bytes(self.sector().ljust(SIZE, b"\0"))
-        with self.disk.open("r+b") as f:
-            f.seek(FROM)
-            f.write(TEXT)
+        self.disk = boot_disk(self.work)
         self.stored(self.pool(), "disk.raw", self.disk)
         self.report = self.json("nbd", self.name, "disk.raw")
-
-    def sector(self):
-        run("as", "--32", "-o", self.work / "boot.o", TOP / "tests" / "data" / "boot.s")
-        run("ld", "-m", "elf_i386", "--oformat=binary", "-Ttext=0x7c00", "-o", self.work / "boot",
-            self.work / "boot.o")
-        return (self.work / "boot").read_bytes()
 
     def virsh(self, *args):
         return run("virsh", "-q", "-c", self.stock.qemu, *args)

@@ -17,7 +17,7 @@ ssh_packages='openssh-server openssh-client libnss-wrapper libpam-wrapper openss
 
 # What serves images over NBD, and clients of it.
 # shellcheck disable=SC2034
-nbd_packages='nbdkit libnbd-bin'
+nbd_packages='nbdkit libnbd-bin qemu-utils'
 
 # A private cluster of Ceph, and what reads its images.
 # shellcheck disable=SC2034

@@ -53,7 +53,9 @@ exit
 
 
 class Stock:
-    def __init__(self):
+    def __init__(self, network=False):
+        """@network: that of the host, for what listens on its loopback."""
+        self.network = network
         self.root = scratch("stock-")
         self.log_path = self.root / "log"
         (self.root / "sock").mkdir()
@@ -75,7 +77,7 @@ class Stock:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                ["unshare", "-m", "-n", "-p", "-i", "-u", "--fork", "--kill-child", "--mount-proc",
+                ["unshare", "-m", *([] if self.network else ["-n"]), "-p", "-i", "-u", "--fork", "--kill-child", "--mount-proc",
                  "sh", "-c", SETUP, "stock", str(self.root)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
         deadline = time.monotonic() + 30

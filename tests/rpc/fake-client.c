@@ -133,6 +133,12 @@ vimg_client_uid(VimgClient *client)
     return client->uid;
 }
 
+const VimgCaller *
+vimg_client_caller(VimgClient *client)
+{
+    return NULL;
+}
+
 void
 vimg_client_send_event(VimgClient *client, guint32 program, gint32 procedure, xdrproc_t proc,
                        const void *data)

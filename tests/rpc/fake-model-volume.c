@@ -59,8 +59,9 @@ vimg_model_vol_create(VimgModel *model, const VimgPoolId *pool, const char *xml,
 }
 
 gboolean
-vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *pool, const char *xml,
-                           const VimgVolId *source, guint flags, VimgVolId *out, GError **error)
+vimg_model_vol_clone(VimgModel *model, const VimgCaller *caller, const VimgPoolId *pool,
+                     const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
+                     GError **error)
 {
     return fake_give_vol(fake_called(error, "vol_create_from(%s, %s, %s, 0x%x)",
                                      fake_pool_text(pool), xml, fake_vol_text(source), flags),

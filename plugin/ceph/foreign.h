@@ -1,0 +1,38 @@
+/*
+ * foreign.h: volumes in RADOS pools that libvirt manages
+ *
+ * libvirt makes, lists and removes them, but can neither fill nor read them.  Nothing of ours is
+ * put on them.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_CEPH_FOREIGN_H
+#define VIMG_CEPH_FOREIGN_H
+
+#include "store.h"
+
+#define VIMG_CEPH_FOREIGN "rbd" /* libvirt's type of pools */
+
+typedef struct _VimgCephForeignWriter VimgCephForeignWriter;
+typedef struct _VimgCephForeignReader VimgCephForeignReader;
+
+/* For the table of callbacks; a handle is a VimgCluster. */
+gpointer vimg_ceph_foreign_open(const VimgPluginPool *pool, GError **error);
+void vimg_ceph_foreign_close(gpointer foreign);
+gpointer vimg_ceph_foreign_writer(gpointer foreign, const char *volume, guint64 offset,
+                                  VimgPluginJob *job, GError **error);
+gboolean vimg_ceph_foreign_write(gpointer writer, VimgBuffer *buffer, gsize offset, guint64 size,
+                                 GError **error);
+gboolean vimg_ceph_foreign_finish(gpointer writer, GError **error);
+void vimg_ceph_foreign_abort(gpointer writer);
+gpointer vimg_ceph_foreign_reader(gpointer foreign, const char *volume, VimgPluginJob *job,
+                                  GError **error);
+gboolean vimg_ceph_foreign_next(gpointer reader, VimgExtent *out, GError **error);
+void vimg_ceph_foreign_reader_close(gpointer reader);
+
+/* foreign-clone.c */
+gboolean vimg_ceph_foreign_clone(gpointer foreign, const char *volume, guint64 capacity,
+                                 gpointer handle, const char *uuid, VimgPluginJob *job,
+                                 GError **error);
+
+#endif

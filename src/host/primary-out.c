@@ -1,0 +1,351 @@
+/*
+ * primary-out.c: an image of ours becomes a volume in a pool of the host
+ *
+ * The volume is made by the host's daemon, with the rights of whoever asks, and filled by a stream;
+ * no file is in between.  Until it is complete it stands in the journal.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "host/primary-private.h"
+#include "util/i18n.h"
+#include "util/log.h"
+
+#define ULL(number) ((unsigned long long)(number))
+
+#define RAW "raw"
+#define QCOW2 "qcow2"
+
+/* One of them. */
+typedef struct {
+    VimgHostPrimary *primary;
+    virConnectPtr connect;
+    VimgHostPool to;
+    VimgSourceInfo info;
+    VimgTransfer *transfer; /* the job */
+    VimgVolumeDef *def;     /* what its client said */
+    const char *xml;
+    const char *format; /* of the volume */
+    VimgHostWay way;
+    guint64 capacity; /* of the volume */
+    virStorageVolPtr vol;
+} Clone;
+
+static void
+clone_clear(Clone *clone)
+{
+    g_clear_pointer(&clone->vol, virStorageVolFree);
+    vimg_host_pool_clear(&clone->to);
+    vimg_source_info_clear(&clone->info);
+    vimg_transfer_free(clone->transfer);
+    vimg_volume_def_free(clone->def);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Clone, clone_clear)
+
+/* ---- what is to be done ------------------------------------------------------------------- */
+
+/* Optical discs are as raw as disks. */
+static const char *
+stored_format(const char *format)
+{
+    return strcmp(format, "iso") == 0 ? RAW : format;
+}
+
+static gboolean
+choose_way(Clone *clone, GError **error)
+{
+    const char *have = stored_format(clone->info.format);
+    const char *want = clone->def->format ? stored_format(clone->def->format) : RAW;
+
+    if (clone->to.kind != VIMG_HOST_FILES && strcmp(want, RAW) != 0)
+        return vimg_throw(
+            error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+            _("volumes of the host's pool '%1$s', which is of type '%2$s', are raw, not '%3$s'"),
+            virStoragePoolGetName(clone->to.pool), clone->to.type, want);
+    clone->format = want;
+    if (strcmp(have, want) == 0)
+        clone->way = VIMG_HOST_AS_IS;
+    else if (strcmp(want, RAW) == 0)
+        clone->way = VIMG_HOST_TO_RAW;
+    else if (strcmp(want, QCOW2) == 0)
+        clone->way = VIMG_HOST_TO_QCOW2;
+    else
+        return vimg_throw(
+            error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+            _("image '%1$s' can become a volume of format 'raw', 'qcow2' or '%2$s', not '%3$s'"),
+            clone->info.name, clone->info.format, want);
+    return TRUE;
+}
+
+/* As in stock: less than its source has, it never has. */
+static gboolean
+choose_capacity(Clone *clone, GError **error)
+{
+    guint64 asked = clone->def->has_capacity ? clone->def->capacity : 0;
+
+    clone->capacity = MAX(asked, clone->info.capacity);
+    if (clone->capacity == clone->info.capacity || strcmp(clone->format, RAW) == 0 ||
+        strcmp(clone->format, QCOW2) == 0)
+        return TRUE;
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+        _("a volume of format '%1$s' must have the capacity of its image, %2$llu bytes"),
+        clone->format, ULL(clone->info.capacity));
+}
+
+/* ---- doing it --------------------------------------------------------------------------- */
+
+static gboolean
+make_volume(Clone *clone, VimgHostEntry *entry, GError **error)
+{
+    gboolean files = clone->to.kind == VIMG_HOST_FILES;
+    VimgHostVolume volume = {
+        /* what is no raw disk says its own capacity, and grows afterwards */
+        .capacity = strcmp(clone->format, RAW) == 0 ? clone->capacity : clone->info.capacity,
+        .format = files ? clone->format : NULL,
+        .sparse = files,
+    };
+    g_autofree char *xml = vimg_host_volume_xml(clone->xml, &volume, error);
+
+    if (!xml)
+        return FALSE;
+    clone->vol = virStorageVolCreateXML(clone->to.pool, xml, 0);
+    if (!clone->vol)
+        return vimg_host_throw(error);
+    return vimg_host_journal_made(entry, virStorageVolGetKey(clone->vol), error);
+}
+
+/* A file is as long as what came; a block device is as it is. */
+static gboolean
+fill_up(Clone *clone, VimgHostSink *sink, guint64 size, GError **error)
+{
+    if (strcmp(clone->format, RAW) != 0 || clone->to.kind != VIMG_HOST_FILES ||
+        size >= clone->capacity)
+        return TRUE;
+    return vimg_host_sink_hole(sink, clone->capacity - size, error);
+}
+
+static gboolean
+grow(Clone *clone, GError **error)
+{
+    if (strcmp(clone->format, RAW) == 0 || clone->capacity == clone->info.capacity)
+        return TRUE;
+    return virStorageVolResize(clone->vol, clone->capacity, 0) == 0 || vimg_host_throw(error);
+}
+
+static gboolean
+fill_volume(Clone *clone, GError **error)
+{
+    g_autoptr(VimgHostSink) sink =
+        vimg_host_sink_new(clone->connect, clone->vol, clone->to.foreign, clone->transfer);
+    VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way};
+    guint64 size = 0;
+
+    return vimg_host_source_pour(&source, sink, &size, error) &&
+           fill_up(clone, sink, size, error) && vimg_host_sink_finish(sink, error) &&
+           grow(clone, error);
+}
+
+/* A storage that has both needs not be told what the content is. */
+static gboolean
+share(Clone *clone, gboolean *done, GError **error)
+{
+    *done = FALSE;
+    return !clone->to.foreign || clone->way != VIMG_HOST_AS_IS ||
+           vimg_foreign_share(clone->to.foreign, clone->def->name, clone->capacity, clone->transfer,
+                              done, error);
+}
+
+static gboolean
+give_content(Clone *clone, GError **error)
+{
+    gboolean done;
+
+    if (!share(clone, &done, error))
+        return FALSE;
+    if (!done && !fill_volume(clone, error))
+        return FALSE;
+    /* of what others wrote libvirt knows the size by looking again alone */
+    if (clone->to.foreign && virStoragePoolRefresh(clone->to.pool, 0) < 0)
+        vimg_info("the host's pool '%s' was not refreshed", virStoragePoolGetName(clone->to.pool));
+    return TRUE;
+}
+
+/* What is there of it goes; if it cannot, the journal knows.  Of another's nothing goes. */
+static void
+take_back(Clone *clone, VimgHostEntry *entry, const GError *error)
+{
+    if (!clone->vol || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS) ||
+        virStorageVolDelete(clone->vol, 0) == 0) {
+        vimg_host_journal_end(entry);
+        return;
+    }
+    vimg_warning("the unfinished volume '%s' of the host's pool '%s' stays until it can be removed",
+                 virStorageVolGetName(clone->vol), virStoragePoolGetName(clone->to.pool));
+    vimg_host_journal_leave(entry);
+}
+
+static gboolean
+copy(Clone *clone, GError **error)
+{
+    VimgHostEntry *entry = vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name,
+                                                   clone->capacity, error);
+    GError *local = NULL;
+
+    if (!entry)
+        return FALSE;
+    if (make_volume(clone, entry, &local) && give_content(clone, &local)) {
+        vimg_host_journal_end(entry);
+        return TRUE;
+    }
+    take_back(clone, entry, local);
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
+static gboolean
+open_pool(Clone *clone, GError **error)
+{
+    if (clone->to.kind != VIMG_HOST_OTHERS)
+        return TRUE;
+    if (!vimg_host_pool_open_foreign(clone->primary, clone->connect, &clone->to, error))
+        return FALSE;
+    return clone->to.foreign ||
+           vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+                      _("images cannot be cloned into the host's pool '%1$s' of type '%2$s'"),
+                      virStoragePoolGetName(clone->to.pool), clone->to.type);
+}
+
+/* ---- as an overlay -------------------------------------------------------------------------- */
+
+static gboolean
+check_overlay(const Clone *clone, GError **error)
+{
+    const VimgVolumeDef *def = clone->def;
+
+    if (clone->to.kind != VIMG_HOST_FILES)
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+            _("the host's pool '%1$s' of type '%2$s' has no files, so no volume can lie on another there: leave <backingStore> out"),
+            virStoragePoolGetName(clone->to.pool), clone->to.type);
+    if (strcmp(def->backing_path, clone->info.path) != 0)
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+            _("<backingStore> must name the image that is cloned, '%1$s', not '%2$s'"),
+            clone->info.path, def->backing_path);
+    return !def->format || strcmp(def->format, QCOW2) == 0 ||
+           vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
+                      _("a volume with a backing store is of format 'qcow2', not '%s'"),
+                      def->format);
+}
+
+/* The image becomes the volume @name.  Returns: (transfer full) */
+static virStorageVolPtr
+place_base(const Clone *clone, const char *name, GError **error)
+{
+    g_autofree char *xml = g_strdup_printf("<volume><name>%s</name></volume>", name);
+    g_autoptr(VimgVolumeDef) def = vimg_volume_def_parse(xml, FALSE, error);
+    Clone base = *clone;
+
+    base.def = def;
+    base.xml = xml;
+    base.format = stored_format(clone->info.format);
+    base.way = VIMG_HOST_AS_IS;
+    base.capacity = clone->info.capacity;
+    base.vol = NULL;
+    if (!def || !copy(&base, error) ||
+        !vimg_host_base_note(clone->primary, &clone->to, base.vol, &clone->info, error))
+        g_clear_pointer(&base.vol, virStorageVolFree);
+    return base.vol;
+}
+
+static virStorageVolPtr
+need_base(const Clone *clone, const char *name, GError **error)
+{
+    virStorageVolPtr vol = virStorageVolLookupByName(clone->to.pool, name);
+
+    if (!vol)
+        return place_base(clone, name, error);
+    if (!vimg_host_base_check(clone->primary, clone->connect, &clone->to, vol, &clone->info,
+                              clone->transfer, error))
+        g_clear_pointer(&vol, virStorageVolFree);
+    return vol;
+}
+
+static gboolean
+lay_over(Clone *clone, virStorageVolPtr base, GError **error)
+{
+    char *path = virStorageVolGetPath(base);
+    VimgHostVolume volume = {
+        .capacity = clone->capacity,
+        .format = QCOW2,
+        .sparse = TRUE,
+        .backing = path,
+        .backing_format = stored_format(clone->info.format),
+    };
+    g_autofree char *xml = path ? vimg_host_volume_xml(clone->xml, &volume, error) : NULL;
+
+    if (!path)
+        return vimg_host_throw(error);
+    free(path);
+    if (!xml)
+        return FALSE;
+    clone->vol = virStorageVolCreateXML(clone->to.pool, xml, 0);
+    return clone->vol || vimg_host_throw(error);
+}
+
+static gboolean
+make_overlay(Clone *clone, GError **error)
+{
+    g_autofree char *name = vimg_host_base_name(&clone->info);
+    g_autoptr(virStorageVol) base = NULL;
+    gboolean ok;
+
+    clone->format = QCOW2;
+    if (!check_overlay(clone, error) || !choose_capacity(clone, error) ||
+        !vimg_host_base_take(clone->primary, &clone->to, name, clone->transfer, error))
+        return FALSE;
+    base = need_base(clone, name, error);
+    ok = base && lay_over(clone, base, error);
+    vimg_host_base_give(clone->primary, &clone->to, name);
+    return ok;
+}
+
+static gboolean
+run(Clone *clone, GError **error)
+{
+    if (clone->def->backing_path)
+        return make_overlay(clone, error);
+    return choose_way(clone, error) && choose_capacity(clone, error) && open_pool(clone, error) &&
+           copy(clone, error);
+}
+
+gboolean
+vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *pool,
+                    const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
+                    GError **error)
+{
+    g_auto(Clone) clone = {.primary = primary, .connect = connect, .xml = xml};
+    GError *local = NULL;
+
+    clone.def = vimg_volume_def_parse(xml, (flags & VIR_STORAGE_VOL_CREATE_VALIDATE) != 0, error);
+    if (!clone.def || !vimg_name_check("volume", clone.def->name, error) ||
+        !vimg_host_pool_find(connect, pool, &clone.to, error))
+        return FALSE;
+    clone.transfer = vimg_model_source(primary->model, source, &clone.info, error);
+    if (!clone.transfer)
+        return FALSE;
+    if (!run(&clone, &local)) {
+        vimg_transfer_fail(clone.transfer, local);
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    out->pool = g_strdup(virStoragePoolGetName(clone.to.pool));
+    out->name = g_strdup(virStorageVolGetName(clone.vol));
+    out->key = g_strdup(virStorageVolGetKey(clone.vol));
+    return TRUE;
+}

@@ -1,0 +1,216 @@
+/*
+ * primary-sink.c: content on its way into a volume of the host, the first piece last
+ *
+ * The host's daemon shows a volume from when it is made, and knows no state "unfinished".  What
+ * stands at the beginning of a disk is what everybody looks for first, so that is written when all
+ * the rest is there.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "host/primary-private.h"
+
+#define HEAD ((gsize)1024 * 1024)  /* bytes that come last */
+#define PIECE ((gsize)1024 * 1024) /* bytes handed over at once */
+
+/* Each way to write; .open begins at an offset, and all that follows is in order. */
+typedef struct {
+    gboolean (*open)(VimgHostSink *sink, guint64 offset, guint64 length, GError **error);
+    gboolean (*write)(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
+                      GError **error);
+    gboolean (*hole)(VimgHostSink *sink, guint64 length, GError **error);
+    gboolean (*close)(VimgHostSink *sink, GError **error); /* it is closed whatever comes of it */
+    void (*abort)(VimgHostSink *sink);
+} Way;
+
+struct _VimgHostSink {
+    const Way *way;
+    virConnectPtr connect;
+    virStorageVolPtr vol;
+    virStreamPtr stream;
+    VimgForeign *foreign;
+    VimgTransfer *source;
+    VimgForeignWriter *writer;
+    gboolean open;
+    VimgBuffer *head;
+    gsize n_head;
+};
+
+/* ---- by a stream of libvirt ----------------------------------------------------------------- */
+
+static gboolean
+stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
+{
+    /* what is sent at last must not cut off what is behind it, as holes do there */
+    guint flags = length == 0 ? VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM : 0;
+
+    sink->stream = virStreamNew(sink->connect, 0);
+    if (!sink->stream)
+        return vimg_host_throw(error);
+    if (virStorageVolUpload(sink->vol, sink->stream, offset, length, flags) == 0)
+        return TRUE;
+    vimg_host_throw(error);
+    g_clear_pointer(&sink->stream, virStreamFree);
+    return FALSE;
+}
+
+static gboolean
+stream_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+{
+    const char *data = (const char *)buffer->data + offset;
+
+    while (size > 0) {
+        int sent = virStreamSend(sink->stream, data, MIN(size, PIECE));
+
+        if (sent < 0)
+            return vimg_host_throw(error);
+        data += sent;
+        size -= (gsize)sent;
+    }
+    return TRUE;
+}
+
+static gboolean
+stream_hole(VimgHostSink *sink, guint64 length, GError **error)
+{
+    return virStreamSendHole(sink->stream, (long long)length, 0) == 0 || vimg_host_throw(error);
+}
+
+static gboolean
+stream_close(VimgHostSink *sink, GError **error)
+{
+    gboolean ok = virStreamFinish(sink->stream) == 0 || vimg_host_throw(error);
+
+    g_clear_pointer(&sink->stream, virStreamFree);
+    return ok;
+}
+
+static void
+stream_abort(VimgHostSink *sink)
+{
+    virStreamAbort(sink->stream);
+    g_clear_pointer(&sink->stream, virStreamFree);
+}
+
+static const Way by_stream = {stream_open, stream_write, stream_hole, stream_close, stream_abort};
+
+/* ---- by a backend of ours ------------------------------------------------------------------- */
+
+static gboolean
+foreign_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
+{
+    sink->writer = vimg_foreign_writer_new(sink->foreign, virStorageVolGetName(sink->vol), offset,
+                                           sink->source, error);
+    return sink->writer != NULL;
+}
+
+static gboolean
+foreign_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+{
+    return vimg_foreign_write(sink->writer, buffer, offset, size, error);
+}
+
+static gboolean
+foreign_hole(VimgHostSink *sink, guint64 length, GError **error)
+{
+    return vimg_foreign_write(sink->writer, NULL, 0, length, error);
+}
+
+static gboolean
+foreign_close(VimgHostSink *sink, GError **error)
+{
+    return vimg_foreign_finish(g_steal_pointer(&sink->writer), error);
+}
+
+static void
+foreign_abort(VimgHostSink *sink)
+{
+    vimg_foreign_abort(g_steal_pointer(&sink->writer));
+}
+
+static const Way by_backend = {foreign_open, foreign_write, foreign_hole, foreign_close,
+                               foreign_abort};
+
+/* ---- both --------------------------------------------------------------------------------- */
+
+VimgHostSink *
+vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, VimgForeign *foreign,
+                   VimgTransfer *source)
+{
+    VimgHostSink *sink = g_new0(VimgHostSink, 1);
+
+    sink->way = foreign ? &by_backend : &by_stream;
+    sink->connect = connect;
+    sink->vol = vol;
+    sink->foreign = foreign;
+    sink->source = source;
+    sink->head = vimg_buffer_new(HEAD);
+    memset(sink->head->data, 0, HEAD);
+    return sink;
+}
+
+void
+vimg_host_sink_free(VimgHostSink *sink)
+{
+    if (!sink)
+        return;
+    if (sink->open)
+        sink->way->abort(sink);
+    vimg_buffer_unref(sink->head);
+    g_free(sink);
+}
+
+static gboolean
+need_open(VimgHostSink *sink, GError **error)
+{
+    if (!sink->open)
+        sink->open = sink->way->open(sink, HEAD, 0, error);
+    return sink->open;
+}
+
+static gboolean
+close_sink(VimgHostSink *sink, GError **error)
+{
+    sink->open = FALSE;
+    return sink->way->close(sink, error);
+}
+
+gboolean
+vimg_host_sink_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
+                     GError **error)
+{
+    gsize first = MIN(size, HEAD - sink->n_head);
+
+    memcpy(sink->head->data + sink->n_head, buffer->data + offset, first);
+    sink->n_head += first;
+    if (first == size)
+        return TRUE;
+    return need_open(sink, error) &&
+           sink->way->write(sink, buffer, offset + first, size - first, error);
+}
+
+gboolean
+vimg_host_sink_hole(VimgHostSink *sink, guint64 length, GError **error)
+{
+    gsize first = (gsize)MIN(length, HEAD - sink->n_head);
+
+    sink->n_head += first; /* it is zeros */
+    if (first == length)
+        return TRUE;
+    return need_open(sink, error) && sink->way->hole(sink, length - first, error);
+}
+
+gboolean
+vimg_host_sink_finish(VimgHostSink *sink, GError **error)
+{
+    if (sink->open && !close_sink(sink, error))
+        return FALSE;
+    if (sink->n_head == 0)
+        return TRUE;
+    sink->open = sink->way->open(sink, 0, sink->n_head, error);
+    return sink->open && sink->way->write(sink, sink->head, 0, sink->n_head, error) &&
+           close_sink(sink, error);
+}

@@ -1,0 +1,185 @@
+/*
+ * backend-foreign.c: pools of libvirt whose volumes a backend can fill and read, and libvirt cannot
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "pool/backend-private.h"
+#include "util/i18n.h"
+
+struct _VimgForeign {
+    const VimgType *type;
+    gpointer handle;
+};
+
+struct _VimgForeignWriter {
+    const VimgType *type;
+    char *volume;
+    gpointer handle;
+};
+
+struct _VimgForeignReader {
+    const VimgType *type;
+    char *volume;
+    gpointer handle;
+};
+
+const VimgType *
+vimg_backends_foreign(VimgBackends *backends, const char *type)
+{
+    g_autoptr(GPtrArray) all = vimg_backends_list(backends);
+
+    for (guint i = 0; i < all->len; i++) {
+        const VimgTypeStatus *status = all->pdata[i];
+
+        if (status->loaded && status->loaded->table.foreign_type &&
+            status->loaded->table.foreign_open &&
+            strcmp(status->loaded->table.foreign_type, type) == 0)
+            return status->loaded;
+    }
+    return NULL;
+}
+
+VimgForeign *
+vimg_type_foreign_open(const VimgType *type, const VimgPoolView *view, GError **error)
+{
+    const VimgPluginPool *pool = vimg_pool_view_get(view);
+    GError *local = NULL;
+    gpointer handle = type->table.foreign_open(pool, &local);
+    VimgForeign *foreign;
+
+    if (!vimg_type_settle(type, handle != NULL, local, pool->name, error))
+        return NULL;
+    foreign = g_new0(VimgForeign, 1);
+    foreign->type = type;
+    foreign->handle = handle;
+    return foreign;
+}
+
+void
+vimg_foreign_close(VimgForeign *foreign)
+{
+    if (!foreign)
+        return;
+    foreign->type->table.foreign_close(foreign->handle);
+    g_free(foreign);
+}
+
+/* ---- writing ---------------------------------------------------------------------------- */
+
+VimgForeignWriter *
+vimg_foreign_writer_open(VimgForeign *foreign, const char *volume, guint64 offset,
+                         VimgPluginJob *job, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gpointer handle = type->table.foreign_writer(foreign->handle, volume, offset, job, &local);
+    VimgForeignWriter *writer;
+
+    if (!vimg_type_settle(type, handle != NULL, local, volume, error))
+        return NULL;
+    writer = g_new0(VimgForeignWriter, 1);
+    writer->type = type;
+    writer->volume = g_strdup(volume);
+    writer->handle = handle;
+    return writer;
+}
+
+gboolean
+vimg_foreign_write(VimgForeignWriter *writer, VimgBuffer *buffer, gsize offset, guint64 size,
+                   GError **error)
+{
+    GError *local = NULL;
+    gboolean ok = writer->type->table.foreign_write(writer->handle, buffer, offset, size, &local);
+
+    return vimg_type_settle(writer->type, ok, local, writer->volume, error);
+}
+
+static void
+writer_free(VimgForeignWriter *writer)
+{
+    g_free(writer->volume);
+    g_free(writer);
+}
+
+gboolean
+vimg_foreign_finish(VimgForeignWriter *writer, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok = writer->type->table.foreign_finish(writer->handle, &local);
+
+    ok = vimg_type_settle(writer->type, ok, local, writer->volume, error);
+    writer_free(writer);
+    return ok;
+}
+
+void
+vimg_foreign_abort(VimgForeignWriter *writer)
+{
+    writer->type->table.foreign_abort(writer->handle);
+    writer_free(writer);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+VimgForeignReader *
+vimg_foreign_reader_open(VimgForeign *foreign, const char *volume, VimgPluginJob *job,
+                         GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gpointer handle = type->table.foreign_reader(foreign->handle, volume, job, &local);
+    VimgForeignReader *reader;
+
+    if (!vimg_type_settle(type, handle != NULL, local, volume, error))
+        return NULL;
+    reader = g_new0(VimgForeignReader, 1);
+    reader->type = type;
+    reader->volume = g_strdup(volume);
+    reader->handle = handle;
+    return reader;
+}
+
+gboolean
+vimg_foreign_next(VimgForeignReader *reader, VimgExtent *out, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    *out = (VimgExtent){0};
+    ok = reader->type->table.foreign_next(reader->handle, out, &local);
+    return vimg_type_settle(reader->type, ok, local, reader->volume, error);
+}
+
+void
+vimg_foreign_reader_close(VimgForeignReader *reader)
+{
+    if (!reader)
+        return;
+    reader->type->table.foreign_reader_close(reader->handle);
+    g_free(reader->volume);
+    g_free(reader);
+}
+
+/* ---- sharing ---------------------------------------------------------------------------- */
+
+gboolean
+vimg_foreign_clone_image(VimgForeign *foreign, const char *volume, guint64 capacity,
+                         VimgStore *store, const char *uuid, VimgPluginJob *job, gboolean *done,
+                         GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+
+    *done = FALSE;
+    if (type != store->type || !type->table.foreign_clone)
+        return TRUE;
+    *done = type->table.foreign_clone(foreign->handle, volume, capacity, store->handle, uuid, job,
+                                      &local);
+    if (!*done && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT)) {
+        g_error_free(local);
+        return TRUE;
+    }
+    return vimg_type_settle(type, *done, local, volume, error);
+}

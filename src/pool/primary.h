@@ -1,0 +1,120 @@
+/*
+ * primary.h: the host's primary storage, as the model and who serves it see each other
+ *
+ * Images are cloned into and out of pools that another daemon of this host has.  The model knows
+ * images and decides nothing about those pools; who registers here knows the pools and asks for
+ * images by what follows.  All functions are safe from any thread and hold no lock while anybody
+ * works.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_POOL_PRIMARY_H
+#define VIMG_POOL_PRIMARY_H
+
+#include "pool/model.h"
+
+/* ---- who serves it ---------------------------------------------------------------------- */
+
+/* Each does all of it with the rights of @caller alone, and leaves nothing of what failed. */
+typedef struct _VimgPrimary {
+    /* Whether the host has any now; quick. */
+    gboolean (*present)(gpointer data);
+    /* @pool is one of the host, @source an image of ours.  @out: (transfer full) */
+    gboolean (*clone_out)(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
+                          const VimgVolId *source, guint flags, VimgVolId *out, gpointer data,
+                          GError **error);
+    /* @pool is one of ours, @source a volume of the host. */
+    gboolean (*clone_in)(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
+                         const VimgVolId *source, guint flags, VimgVolId *out, gpointer data,
+                         GError **error);
+    /* Returns: (transfer full) of VimgPrimaryPool, active or not */
+    GPtrArray *(*pools)(const VimgCaller *caller, gpointer data, GError **error);
+    /* The pool of ours with @uuid is cleaned up: what nobody uses of its images goes there too. */
+    void (*tidy)(const char *uuid, gpointer data);
+} VimgPrimary;
+
+/* Before anybody asks.  NULL: the host has none. */
+void vimg_model_set_primary(VimgModel *model, const VimgPrimary *primary, gpointer data);
+
+/* A pool of the host. */
+typedef struct {
+    char *name;
+    char *type; /* libvirt's */
+} VimgPrimaryPool;
+
+void vimg_primary_pool_free(VimgPrimaryPool *pool);
+
+/* ---- images, as sources ----------------------------------------------------------------- */
+
+typedef struct {
+    char *pool;
+    char *pool_uuid;
+    char *name;
+    char *key;
+    char *path;
+    char *uuid;
+    char *format;
+    guint64 capacity; /* bytes: what a machine sees */
+    guint64 physical; /* bytes of the content as it is stored */
+} VimgSourceInfo;
+
+void vimg_source_info_clear(VimgSourceInfo *info);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgSourceInfo, vimg_source_info_clear)
+
+/*
+ * A job of kind "clone" that holds the image while it lives; content comes by vimg_transfer_next(),
+ * if it is asked for.
+ */
+VimgTransfer *vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out,
+                                GError **error);
+/* How far the job is, in bytes.  VIMG_ERROR_ABORTED: somebody cancelled it. */
+gboolean vimg_transfer_progress(VimgTransfer *transfer, const char *phase, guint64 done,
+                                guint64 total, GError **error);
+/* The same without anything to tell. */
+gboolean vimg_transfer_check(VimgTransfer *transfer, GError **error);
+/* The job fails with @error.  Returns: FALSE */
+gboolean vimg_transfer_fail(VimgTransfer *transfer, const GError *error);
+
+/* ---- volumes of the host that only a backend of ours can fill or read ------------------------ */
+
+typedef struct _VimgForeign VimgForeign;
+typedef struct _VimgForeignWriter VimgForeignWriter;
+typedef struct _VimgForeignReader VimgForeignReader;
+
+/* The value of a secret of the host, by one of the two.  (transfer full), which is wiped */
+typedef VimgBuffer *(*VimgForeignSecret)(const char *usage, const char *uuid, gpointer data,
+                                         GError **error);
+
+/*
+ * Opens the storage of a pool that libvirt defines by @xml.  @secret is asked for what is no secret
+ * of ours.  *@out: (transfer full); NULL with TRUE: no backend knows pools of @pool_type
+ */
+gboolean vimg_model_foreign_open(VimgModel *model, const char *pool_type, const char *xml,
+                                 VimgForeignSecret secret, gpointer data, VimgForeign **out,
+                                 GError **error);
+void vimg_foreign_close(VimgForeign *foreign); /* accepts NULL */
+
+/* Content of @volume from @offset on; the job is that of @source, which lives longer. */
+VimgForeignWriter *vimg_foreign_writer_new(VimgForeign *foreign, const char *volume, guint64 offset,
+                                           VimgTransfer *source, GError **error);
+/* @buffer NULL: zeros */
+gboolean vimg_foreign_write(VimgForeignWriter *writer, VimgBuffer *buffer, gsize offset,
+                            guint64 size, GError **error);
+gboolean vimg_foreign_finish(VimgForeignWriter *writer, GError **error); /* frees @writer */
+void vimg_foreign_abort(VimgForeignWriter *writer);                      /* the same */
+
+/* All of @volume; the job is that of @upload, which lives longer. */
+VimgForeignReader *vimg_foreign_reader_new(VimgForeign *foreign, const char *volume,
+                                           VimgTransfer *upload, GError **error);
+/* TRUE with @out->length 0 at the end. */
+gboolean vimg_foreign_next(VimgForeignReader *reader, VimgExtent *out, GError **error);
+void vimg_foreign_reader_close(VimgForeignReader *reader); /* accepts NULL */
+
+/*
+ * @volume, new and empty, is replaced by one of @capacity bytes that shares the image of @source.
+ * *@done FALSE with TRUE: that cannot be, and it is as it was
+ */
+gboolean vimg_foreign_share(VimgForeign *foreign, const char *volume, guint64 capacity,
+                            VimgTransfer *source, gboolean *done, GError **error);
+
+#endif

@@ -1,0 +1,376 @@
+#!/usr/bin/python3
+# test_primary.py: images become volumes of the host's own pools, and volumes become images
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import ctl
+import rawrpc as rpc
+import runner
+from boot import TEXT, boot_disk
+from images import MIB, noise, run, same, same_disk, to_qcow2, write_raw
+from primarycase import NOWHERE, VOLUME, PrimaryCase
+from rawrpc import string, u32
+
+SIZE = 12 * MIB + 512
+
+
+class Out(PrimaryCase):
+    """Into pools of files."""
+
+    def setUp(self):
+        super().setUp()
+        self.pool()
+        self.where = self.primary()
+        self.raw = write_raw(self.work / "disk.raw", SIZE)
+
+    def test_raw(self):
+        image = self.image(self.raw, "raw")
+        made = self.clone("default", "clone.raw", "raw", image, self.name)
+        self.assertEqual((made.pool, made.name, made.key),
+                         ("default", "clone.raw", str(self.where / "clone.raw")))
+        same_disk(self.raw, "raw", self.where / "clone.raw", "raw")
+        self.assertEqual((self.where / "clone.raw").stat().st_size, SIZE)
+        self.assertLess((self.where / "clone.raw").stat().st_blocks * 512, SIZE)
+        self.assertEqual(self.volumes(), ["clone.raw"])
+        self.assertEqual(self.journal(), [])
+
+    def test_virsh(self):
+        """There and back by stock virsh, on one connection."""
+        image = self.image(self.raw, "raw")
+        xml = self.work / "new.xml"
+        for pool, name, source, inputpool in (("default", "out", image, self.name),
+                                              (self.name, "in", "out", "default"),
+                                              ("default", "own", "out", "default")):
+            xml.write_text(VOLUME % (name, "", SIZE, "raw"))
+            self.v("vol-create-from", pool, xml, source, "--inputpool", inputpool)
+        for name in ("out", "own"):
+            same_disk(self.raw, "raw", self.where / name, "raw")
+        self.v("vol-download", "--pool", self.name, "in", self.work / "got")
+        same(self.raw, self.work / "got")
+
+    def test_formats(self):
+        """Each becomes what is asked for, and larger than it was."""
+        raw, qcow2 = self.image(self.raw, "raw"), self.image(
+            to_qcow2(self.raw, self.work / "disk.qcow2"), "qcow2")
+        vmdk = self.work / "disk.vmdk"
+        run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", self.raw, vmdk)
+        vmdk = self.image(vmdk, "vmdk")
+        for image, fmt, more in ((raw, "raw", MIB), (raw, "qcow2", 0), (raw, "qcow2", MIB),
+                                 (qcow2, "qcow2", 0), (qcow2, "qcow2", 3 * MIB), (qcow2, "raw", 0),
+                                 (qcow2, "raw", MIB), (vmdk, "qcow2", 0), (vmdk, "raw", 0),
+                                 (vmdk, "vmdk", 0)):
+            with self.subTest(image=image, fmt=fmt, more=more):
+                self.clone("default", "c", fmt, image, self.name, capacity=SIZE + more)
+                got, size = self.info(self.where / "c")
+                self.assertEqual((got, size), (fmt, SIZE + more))
+                same_disk(self.raw, "raw", self.where / "c", fmt)
+                self.assertLess((self.where / "c").stat().st_blocks * 512, SIZE)
+                self.host("vol-delete", "--pool", "default", "c")
+        self.assertEqual(self.journal(), [])
+        self.assertEqual(self.ctl("jobs", "--quiet"), "")
+
+    def test_refusals(self):
+        image = self.image(self.raw, "raw")
+        self.clone("default", "there", "raw", image, self.name)
+        self.refused(90, "storage volume 'there' exists already", "default", "there", "raw", image,
+                     self.name)
+        same_disk(self.raw, "raw", self.where / "there", "raw")
+        self.refused(49, "no storage pool with matching name 'nix'", "nix", "c", "raw", image,
+                     self.name)
+        self.refused(50, "no storage vol with matching name 'nix'", "default", "c", "raw", "nix",
+                     self.name)
+        self.refused(67, "can become a volume of format 'raw', 'qcow2' or 'raw', not 'vmdk'",
+                     "default", "c", "vmdk", image, self.name)
+        self.refused(67, "encrypted", "default", "c", "raw'/><encryption format='luks", image,
+                     self.name)
+        self.v("vol-create-as", self.name, "saving", "1M", "--format", "raw")
+        self.refused(55, "still being saved", "default", "c", "raw", "saving", self.name)
+        with rpc.Connection(self.daemon.socket_ro) as c:
+            c.call("AUTH_LIST")
+            c.call("OPEN", rpc.nullable("image:///system") + u32(1))
+            with self.assertRaises(rpc.RemoteError) as caught:
+                c.call("VOL_CREATE_XML_FROM", rpc.pool(rpc.PoolRef("default", NOWHERE)) +
+                       string("<volume/>") + rpc.vol(rpc.VolRef(self.name, image, "")) + u32(0))
+            self.assertEqual(caught.exception.code, 29)
+        self.assertEqual(self.volumes(), ["there"])
+        self.assertEqual(self.journal(), [])
+
+    def overlay(self, name, image, capacity=1, **kw):
+        return self.clone("default", name, "qcow2", image, self.name, capacity, more="<backingStore>"
+                          "<path>imagestore://%s/%s</path></backingStore>" % (self.name, image),
+                          **kw)
+
+    def test_overlay(self):
+        """The base is there once, whatever lies on it, and goes when nothing does."""
+        raw = self.image(self.raw, "raw")
+        qcow2 = self.image(to_qcow2(self.raw, self.work / "disk.qcow2"), "qcow2")
+        for image, fmt in ((raw, "raw"), (qcow2, "qcow2")):
+            self.overlay("one." + fmt, image)
+            base, = (self.where / v for v in self.volumes()
+                     if v.startswith("virtimage-base-") and v.endswith("." + fmt))
+            before = base.stat()
+            self.overlay("two." + fmt, image, SIZE + MIB)
+            self.assertEqual((base.stat().st_ino, base.stat().st_mtime_ns),
+                             (before.st_ino, before.st_mtime_ns))
+            same_disk(self.raw, "raw", self.where / ("one." + fmt), "qcow2")
+            self.assertEqual(self.info(self.where / ("two." + fmt)),
+                             ("qcow2", SIZE + MIB + 512))  # libvirt makes whole KiB
+            self.assertLess((self.where / ("two." + fmt)).stat().st_size, MIB)
+        self.assertEqual(len(self.volumes()), 6)
+        self.assertEqual(self.journal(), [])
+        # a cleanup takes what nothing lies on, and only that
+        for name in ("one.qcow2", "two.qcow2", "two.raw"):
+            self.host("vol-delete", "--pool", "default", name)
+        self.ctl("cleanup", self.name)
+        self.assertEqual(sorted(v.split(".")[-1] for v in self.volumes()), ["raw", "raw"])
+        # what nobody knows to be whole is read first: another host may have placed it, or half of it
+        next((self.daemon.state_dir / "primary").glob("*.raw.base")).unlink()
+        self.overlay("three", raw)
+        next((self.daemon.state_dir / "primary").glob("*.raw.base")).unlink()
+        base = next(self.where.glob("virtimage-base-*.raw"))
+        with base.open("r+b") as out:
+            out.seek(SIZE - 1)
+            out.write(b"?")
+        with self.assertRaises(rpc.RemoteError) as caught:
+            self.overlay("four", raw)
+        self.assertEqual(caught.exception.code, 55)
+        self.assertIn("does not hold image 'disk.raw'", caught.exception.message)
+
+    def test_overlay_refusals(self):
+        raw = self.image(self.raw, "raw")
+        for code, text, more, fmt in (
+                (84, "must name the image that is cloned", "imagestore://nix/nix", "qcow2"),
+                (67, "is of format 'qcow2', not 'raw'", "imagestore://%s/%s" % (self.name, raw),
+                 "raw")):
+            self.refused(code, text, "default", "c", fmt, raw, self.name,
+                         more="<backingStore><path>%s</path></backingStore>" % more)
+        self.assertEqual(self.volumes(), [])
+
+    def test_no_space(self):
+        image = self.image(self.raw, "raw")
+        self.host("pool-destroy", "default")
+        self.in_host("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", self.where)
+        try:
+            self.host("pool-start", "default")
+            self.refused(38, "No space left on device", "default", "c", "raw", image, self.name)
+            self.assertEqual(self.volumes(), [])
+            self.assertEqual(self.journal(), [])
+            self.host("pool-destroy", "default")
+        finally:
+            self.in_host("umount", self.where)
+
+
+class Boot(PrimaryCase):
+    """A machine of the host starts from what an image became, and writes to it."""
+
+    DISK = """<disk type='file' device='disk'><driver name='qemu' type='%s'/>
+      <source file='%s'/><target dev='vda' bus='virtio'/></disk>"""
+
+    def test_clones(self):
+        where = self.primary()
+        self.pool()
+        disk = boot_disk(self.work)
+        image = self.image(to_qcow2(disk, self.work / "disk.qcow2"), "qcow2")
+        path = "imagestore://%s/%s" % (self.name, image)
+        for name, fmt, more in (
+                ("raw", "raw", ""),
+                ("overlay", "qcow2", "<backingStore><path>%s</path></backingStore>" % path)):
+            self.clone("default", name, fmt, image, self.name, more=more)
+            self.assertEqual(self.boot(self.DISK % (fmt, where / name)), TEXT + b"written\r\n")
+        base = next(where.glob("virtimage-base-*"))
+        same_disk(disk, "raw", base, "qcow2")
+
+
+class Match(PrimaryCase):
+    """Which pools of images serve which primary storage."""
+
+    def matches(self, *args):
+        report = ctl.validate("match", json.loads(self.ctl("match", *args, "--json")))
+        return report["matches"]
+
+    def test_table(self):
+        self.pool()
+        self.primary()
+        rows = self.matches()
+        # the guide's table and its defaults
+        guide = {(r["primary"], r["storage"]) for r in rows if r["guide"]}
+        self.assertEqual(guide, {(p, "imagestore") for p in (
+            "LocalStorage", "NFS", "SharedMountPoint", "Ceph", "SharedBlock", "Vhost", "CBD",
+            "AliyunNAS")} | {("Ceph", "ceph"), ("AliyunEBS", "aliyunebs")})
+        first = {r["primary"]: r["storage"] for r in rows if r["default"]}
+        self.assertEqual(first, {**{p: "imagestore" for p, _ in guide}, "Ceph": "ceph",
+                                 "AliyunEBS": "aliyunebs"})
+        self.assertEqual({r["primary"] for r in rows if r["way"] == "download"},
+                         {"Vhost", "CBD", "AliyunEBS"})
+        here = self.matches("default")
+        self.assertEqual({r["primary"] for r in here}, {"LocalStorage", "SharedMountPoint"})
+        self.assertEqual(here[0]["pools"], [{"name": self.name}])
+        self.assertEqual(here[0]["host_pools"], [{"name": "default"}])
+        self.assertEqual({r["storage"] for r in self.matches("vhost")}, {"imagestore", "ceph"})
+        self.ctl("match", "nix", code=ctl.NOT_FOUND)
+        self.assertIn("LocalStorage", self.ctl("match", "default"))
+
+    def test_same_file_system(self):
+        """Images may lie where primary storage does, in a directory of their own."""
+        where = self.primary()
+        (where / "images").mkdir()
+        self.pool(target=where / "images")
+        raw = write_raw(self.work / "disk.raw", SIZE)
+        self.clone("default", "clone", "raw", self.image(raw, "raw"), self.name)
+        same_disk(raw, "raw", where / "clone", "raw")
+        self.clone(self.name, "back", "raw", "clone", "default")
+        self.assertEqual(self.state(self.name, "back"), "active")
+
+
+class In(PrimaryCase):
+    """Volumes of the host become images."""
+
+    def setUp(self):
+        super().setUp()
+        self.pool()
+        self.where = self.primary()
+        self.raw = write_raw(self.where / "disk.raw", SIZE)
+        to_qcow2(self.raw, self.where / "disk.qcow2")
+
+    def stored(self):
+        """The slices of the pool."""
+        return sorted(self.dir.rglob("*.cacnk"))
+
+    def test_formats(self):
+        self.host("pool-refresh", "default")
+        for name, fmt in (("disk.raw", "raw"), ("disk.qcow2", "qcow2")):
+            made = self.clone(self.name, name, fmt, name, "default")
+            self.assertEqual((made.pool, made.name), (self.name, name))
+            self.assertEqual(self.state(self.name, name), "active")
+            self.v("vol-download", "--pool", self.name, name, self.work / "got")
+            same(self.where / name, self.work / "got")
+        stored = self.stored()
+        self.clone(self.name, "again", "raw", "disk.raw", "default")
+        self.assertEqual(self.stored(), stored)
+        self.clone(self.name, "longer", "raw", "disk.raw", "default", capacity=SIZE + MIB)
+        self.assertIn("<capacity unit='bytes'>%d<" % (SIZE + MIB), self.vol_xml(self.name, "longer"))
+
+    def test_refusals(self):
+        """Nothing stays of what failed."""
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.raw, "-F", "raw",
+            self.where / "overlay.qcow2")
+        self.host("pool-refresh", "default")
+        self.refused(67, "backing file", self.name, "c", "qcow2", "overlay.qcow2", "default")
+        self.refused(84, "must have its format 'raw', not 'qcow2'", self.name, "c", "qcow2",
+                     "disk.raw", "default")
+        self.refused(50, "no storage vol with matching name 'nix'", self.name, "c", "raw", "nix",
+                     "default")
+        self.refused(49, "no storage pool with matching name 'nix'", self.name, "c", "raw", "nix",
+                     "nix")
+        self.assertEqual(self.v("vol-list", self.name).strip(), "")
+
+
+class Failures(PrimaryCase):
+    """Either side dies in mid-copy: nothing stays that looks whole."""
+
+    UUID = "5e0e4cde-4bbb-4d6c-9d5a-4a1c6ad4f7a1"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.raw = cls.daemon.path("big.raw", make=False)
+        # the same bytes again and again are stored once, but travel each time
+        with cls.raw.open("wb") as out:
+            block = noise(8 * MIB, 7)
+            for _ in range(32):
+                out.write(block)
+        cls.daemon.ok("pool-define-as", "big", "imagestore", "--target", cls.daemon.path("big"))
+        cls.daemon.ok("pool-start", "big")
+        cls.daemon.ok("vol-create-as", "big", "big.raw", str(256 * MIB), "--format", "raw")
+        cls.daemon.ok("vol-upload", "--pool", "big", "big.raw", cls.raw)
+
+    def setUp(self):
+        super().setUp()
+        self.where = self.work / "primary"
+        self.where.mkdir()
+        self.define_primary()
+
+    def define_primary(self):
+        xml = self.work / "primary.xml"
+        xml.write_text("<pool type='dir'><name>default</name><uuid>%s</uuid><target><path>%s</path>"
+                       "</target></pool>" % (self.UUID, self.where))
+        self.host("pool-define", xml)
+        self.host("pool-start", "default")
+        if "default" not in self.primaries:
+            self.primaries.append("default")
+
+    def midway(self):
+        """A clone that is under way while libvirtd stands still."""
+        call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("nothing is made", lambda: any("key=" in f.read_text()
+                                                       for f in self.journal()))
+        pid = self.libvirtd()
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(self.go_on, pid)
+        self.assertEqual(len(self.journal()), 1, "it was too fast")
+        self.assertEqual((self.where / "c").read_bytes()[:MIB].strip(b"\0"), b"",
+                         "it looks whole already")
+        return (pid, *call)
+
+    @staticmethod
+    def go_on(pid):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+
+    def gone(self):
+        return not self.journal() and not (self.where / "c").exists()
+
+    def test_libvirtd_killed(self):
+        pid, c, serial = self.midway()
+        os.kill(pid, signal.SIGKILL)
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 9, caught.exception.message)
+        self.assertIn("libvirt daemon does not answer", caught.exception.message)
+        self.assertEqual(len(self.journal()), 1)
+        self.assertTrue((self.where / "c").exists())
+        self.stock.process.wait()
+        self.stock.start()
+        self.define_primary()
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+
+    def test_daemon_killed(self):
+        pid, _, _ = self.midway()
+        self.daemon.kill()
+        self.go_on(pid)
+        self.assertTrue((self.where / "c").exists())
+        self.daemon.start()
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+
+    def test_client_gone(self):
+        """It goes on, and is complete."""
+        pid, c, _ = self.midway()
+        c.close()
+        self.go_on(pid)
+        self.eventually("it does not end", lambda: not self.journal())
+        same_disk(self.raw, "raw", self.where / "c", "raw")
+
+    def test_cancelled(self):
+        pid, c, serial = self.midway()
+        job, = json.loads(self.ctl("jobs", "--json"))["jobs"]
+        self.assertEqual((job["kind"], job["volume"]), ("clone", "big.raw"))
+        self.ctl("job-cancel", str(job["id"]))
+        self.go_on(pid)
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 78, caught.exception.message)
+        self.assertTrue(self.gone())
+
+
+if __name__ == "__main__":
+    runner.main("stock")

@@ -1,0 +1,108 @@
+#!/usr/bin/python3
+# test_primary_ceph.py: images become volumes in libvirt's own pools of RBD, and volumes images
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import sys
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import runner
+from cephcase import CephCase
+from images import MIB, run, same, same_disk, to_qcow2, write_raw
+from primarycase import PrimaryCase
+
+SIZE = 12 * MIB + 512
+
+
+class Rbd(PrimaryCase, CephCase):
+    network = True
+
+    def setUp(self):
+        super().setUp()
+        self.raw = write_raw(self.work / "disk.raw", SIZE)
+
+    def primary_rbd(self, private="no"):
+        """A pool of libvirt in a RADOS pool of its own, whose key libvirt keeps."""
+        self.where = self.rados_pool("primary-" + self.name)
+        secret = str(uuid.uuid4())
+        xml = self.work / "primary.xml"
+        xml.write_text("<secret private='%s'><uuid>%s</uuid><usage type='ceph'><name>%s</name>"
+                       "</usage></secret>" % (private, secret, secret))
+        self.host("secret-define", xml)
+        self.addCleanup(self.host, "secret-undefine", secret)
+        xml.write_text(self.cluster.key())
+        self.host("secret-set-value", secret, "--file", xml)
+        xml.write_text("<pool type='rbd'><name>default</name><source><host name='127.0.0.1' "
+                       "port='%d'/><name>%s</name><auth type='ceph' username='admin'><secret "
+                       "uuid='%s'/></auth></source></pool>"
+                       % (self.cluster.port, self.where, secret))
+        self.host("pool-define", xml)
+        self.primaries.append("default")
+        self.host("pool-start", "default")
+
+    def content(self, name):
+        """What is in an RBD image."""
+        path = self.work / ("rbd-" + name)
+        self.cluster.rbd("export", "%s/%s" % (self.where, name), path)
+        return path
+
+    def grown(self, more):
+        """The disk with zeros behind it."""
+        path = self.work / "grown.raw"
+        path.write_bytes(self.raw.read_bytes() + bytes(more))
+        return path
+
+    def test_from_slices(self):
+        """Stored, converted, and larger than it was."""
+        self.primary_rbd()
+        self.pool()
+        raw = self.image(self.raw, "raw")
+        qcow2 = self.image(to_qcow2(self.raw, self.work / "disk.qcow2"), "qcow2")
+        for image, name, more in ((raw, "a", 0), (qcow2, "b", 0), (raw, "c", MIB)):
+            made = self.clone("default", name, "raw", image, self.name, capacity=SIZE + more)
+            self.assertEqual((made.pool, made.name, made.key),
+                             ("default", name, "%s/%s" % (self.where, name)))
+            same(self.grown(more), self.content(name))
+        self.assertEqual(sorted(self.volumes()), ["a", "b", "c"])
+        self.assertEqual(self.journal(), [])
+        self.refused(90, "'a' exists already", "default", "a", "raw", raw, self.name)
+        self.refused(67, "are raw, not 'qcow2'", "default", "d", "qcow2", raw, self.name)
+
+    def test_from_ceph(self):
+        """Nothing is copied within a cluster, and nothing of ours is seen on what it becomes."""
+        self.primary_rbd()
+        images = self.images_pool()
+        raw = self.image(self.raw, "raw")
+        for name, more in (("a", 0), ("b", MIB)):
+            self.clone("default", name, "raw", raw, images, capacity=SIZE + more)
+            same(self.grown(more), self.content(name))
+            self.assertIn("parent: %s/%s@" % (self.rados, raw),
+                          self.cluster.rbd("info", "%s/%s" % (self.where, name)))
+            self.assertEqual(self.cluster.rbd("image-meta", "ls", "%s/%s" % (self.where, name))
+                             .strip(), "There are 0 metadata on this image.")
+        self.assertEqual(sorted(self.volumes()), ["a", "b"])
+        self.host("vol-delete", "--pool", "default", "a")
+        self.assertEqual(self.volumes(), ["b"])
+
+    def test_into_images(self):
+        self.primary_rbd()
+        self.cluster.rbd("import", self.raw, "%s/disk" % self.where)
+        self.host("pool-refresh", "default")
+        self.pool()
+        self.clone(self.name, "disk.raw", "raw", "disk", "default")
+        self.v("vol-download", "--pool", self.name, "disk.raw", self.work / "got")
+        same(self.raw, self.work / "got")
+
+    def test_private_key(self):
+        """One that libvirt shows to nobody is defined on our side too."""
+        self.primary_rbd(private="yes")
+        self.pool()
+        raw = self.image(self.raw, "raw")
+        self.refused(65, "define it through image:///system", "default", "a", "raw", raw, self.name)
+        self.assertEqual(self.volumes(), [])
+        self.assertEqual(self.journal(), [])
+
+
+if __name__ == "__main__":
+    runner.main("ceph")
