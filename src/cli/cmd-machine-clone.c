@@ -112,11 +112,10 @@ serves_data(Clone *clone, GError **error)
         return FALSE;
     if (!vimg_report_truth(vimg_report_element(status, "pools", 0), "root_only"))
         return TRUE;
-    return vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED,
-                      _("data volumes are not cloned through pool '%s', whose storage serves disks "
-                        "to boot from alone: clone without --with-data-volumes, or choose another "
-                        "pool with --pool"),
-                      clone->pool);
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+        _("data volumes are not cloned through pool '%s', whose storage serves disks to boot from alone: clone without --with-data-volumes, or choose another pool with --pool"),
+        clone->pool);
 }
 
 /* Returns: (transfer container) the disks that are cloned. */

@@ -68,10 +68,10 @@ is_possible(VimgMachine *machine, GError **error)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("machine '%s' is not shut off: shut it down first"), machine->name);
     if (virDomainSnapshotNum(machine->domain, 0) > 0)
-        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                          _("machine '%s' has snapshots of libvirt in or upon its disks: delete "
-                            "them first"),
-                          machine->name);
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_INVALID,
+            _("machine '%s' has snapshots of libvirt in or upon its disks: delete them first"),
+            machine->name);
     return TRUE;
 }
 
@@ -253,9 +253,9 @@ vimg_cmd_machine_restore(VimgCtl *ctl, int argc, char **argv)
     if (vimg_machine_open(&machine, ctl, argv[0], &error)) {
         g_auto(Restore) restore = {.machine = &machine, .name = argv[1]};
 
-        question = g_strdup_printf(_("Give up what the disks of machine '%1$s' hold now, for "
-                                     "snapshot '%2$s'?"),
-                                   machine.name, argv[1]);
+        question = g_strdup_printf(
+            _("Give up what the disks of machine '%1$s' hold now, for snapshot '%2$s'?"),
+            machine.name, argv[1]);
         if (vimg_ctl_confirm(ctl, question, &error) && run(&restore, &error))
             report = report_of(&restore);
     }

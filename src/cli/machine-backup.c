@@ -99,10 +99,10 @@ vimg_backup_check(const VimgBackup *backup, GError **error)
     if (bytes >= backup->reserve)
         return TRUE;
     left = vimg_text_size(bytes, backup->machine->ctl->bytes);
-    return vimg_throw(error, VIMG_ERROR_NO_SPACE,
-                      _("only %1$s are left of the scratch directory '%2$s', less than its "
-                        "reserve: choose a roomier one with --scratch, or a quieter time"),
-                      left, backup->dir);
+    return vimg_throw(
+        error, VIMG_ERROR_NO_SPACE,
+        _("only %1$s are left of the scratch directory '%2$s', less than its reserve: choose a roomier one with --scratch, or a quieter time"),
+        left, backup->dir);
 }
 
 /* ---- the guest's file systems ----------------------------------------------------------- */

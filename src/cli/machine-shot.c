@@ -372,10 +372,10 @@ path_of(VimgMachine *machine, const VimgMachineDisk *disk, GError **error)
     if (disk->path)
         return g_strdup(disk->path);
     if (!disk->volume) {
-        vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED,
-                   _("disk '%s' is no file or device of this host: start the machine, paused if "
-                     "it must not run, and image it then"),
-                   disk->target);
+        vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+            _("disk '%s' is no file or device of this host: start the machine, paused if it must not run, and image it then"),
+            disk->target);
         return NULL;
     }
     pool = virStoragePoolLookupByName(machine->connection, disk->pool);

@@ -61,10 +61,10 @@ describe(VimgMachineVolume *out, virStorageVolPtr volume, GError **error)
         out->block = S_ISBLK(info.st_mode);
         return TRUE;
     }
-    return vimg_throw(error, VIMG_ERROR_OPERATION_UNSUPPORTED,
-                      _("volumes of pool '%s' are no files or devices of this host: choose another "
-                        "pool with --primary"),
-                      out->pool);
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+        _("volumes of pool '%s' are no files or devices of this host: choose another pool with --primary"),
+        out->pool);
 }
 
 static gboolean

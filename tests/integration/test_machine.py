@@ -2,7 +2,6 @@
 # test_machine.py: images of machines that run, are paused or are shut off
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
-import os
 import re
 import signal
 import subprocess
@@ -10,14 +9,17 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import namespaces
 import runner
 from ctl import (CTL, FAILED, INTERRUPTED, NOT_FOUND, OK, REFUSED, UNREACHABLE, UNSUPPORTED, USAGE,
                  environment)
-from daemon import TOP
+from daemon import TOP, scratch
 from images import MIB, noise, run, same, same_disk
 from machinecase import FILES, SIZE, MachineCase, numbers, rounds
 from osscase import OssCase
 from virshcase import element
+
+ROOM = 96 * MIB   # of a small scratch directory
 
 
 class Images(MachineCase):
@@ -218,6 +220,8 @@ class Images(MachineCase):
 
 
 class ThroughObjects(MachineCase, OssCase):
+    server = OssCase.server
+
     def test_clone(self):
         """The disk that it boots from passes through, data volumes do not."""
         self.oss_pool(options="<image:cleanup keepDeleted='0'/>")
@@ -233,6 +237,23 @@ class Failures(MachineCase):
     """Whatever ends in the middle: no job, checkpoint, file or image stays."""
 
     merged = False   # the end of one side is not that of the other
+
+    @classmethod
+    def setUpClass(cls):
+        cls.small = scratch("vimg-small-")
+        namespaces.mount("-t", "tmpfs", "-o", "size=%d" % ROOM, "tmpfs", cls.small)
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        namespaces.umount(cls.small)
+        cls.small.rmdir()
+
+    def setUp(self):
+        super().setUp()
+        self.more = ("--scratch", self.small, "--machines", self.stock.qemu)
+        self.scratch = self.small
 
     def begin(self, *more):
         """A client that reads through a backup job, and is far from its end."""
@@ -298,11 +319,23 @@ class Failures(MachineCase):
         self.nothing()
         self.start("m")
         # no room for what the guest writes
-        free = os.statvfs(self.scratch)
-        reserve = free.f_bavail * free.f_frsize + 64 * MIB
-        said = self.ctl("machine-image", "m", self.name, "x", *self.more, "--reserve", reserve,
-                        code=FAILED)
-        self.assertIn("reserve", said)
+        client = self.begin("--reserve=32M")
+        (self.small / "full").write_bytes(bytes(ROOM - 24 * MIB))
+        self.ends(client, FAILED, "reserve")
+        (self.small / "full").unlink()
+        self.nothing()
+        # the store is full
+        store = self.small / "store"
+        store.mkdir()
+        namespaces.mount("-t", "tmpfs", "-o", "size=%d" % ROOM, "tmpfs", store)
+        self.addCleanup(namespaces.umount, store)
+        self.pool("tiny", store)
+        said = self.ctl("machine-image", "m", "tiny", "x", *self.more, code=FAILED)
+        self.assertIn("space", said)
+        self.assertEqual(self.volumes("tiny"), [])
+        self.v("pool-destroy", "tiny")
+        namespaces.umount(store)
+        store.rmdir()
         self.nothing()
         # and then all is well
         self.image("m", "x")
@@ -310,4 +343,5 @@ class Failures(MachineCase):
 
 
 if __name__ == "__main__":
+    namespaces.enter()
     runner.main("stock")
