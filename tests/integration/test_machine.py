@@ -29,7 +29,7 @@ class Images(MachineCase):
     def test_running(self):
         """Two disks of one moment, while the machine writes on; then paused and shut off."""
         self.pool()
-        machine = self.define("m", "qcow2", "raw")
+        machine = self.machine("m", "qcow2", "raw")
         report = self.image(machine, "one")
         self.assertEqual(report["frozen"], False)
         self.assertIn("agent", report["not_frozen"])
@@ -57,7 +57,7 @@ class Images(MachineCase):
 
     def test_refused(self):
         self.pool()
-        machine = self.define("m", "raw", start=False)
+        machine = self.machine("m", "raw", start=False)
         for code, words, *args in (
                 (NOT_FOUND, "nix", "nix", self.name, "x"),
                 (NOT_FOUND, "nix", machine, "nix", "x"),
@@ -84,7 +84,7 @@ class Images(MachineCase):
     def test_incremental(self):
         """Two images that read but what was changed; a raw disk is read whole."""
         self.pool()
-        machine = self.define("m", "qcow2", "raw")
+        machine = self.machine("m", "qcow2", "raw")
         self.host("suspend", machine)
         (first, _) = self.image(machine, "one", "--incremental")["images"]
         self.assertIsNone(first["base"])
@@ -117,7 +117,7 @@ class Images(MachineCase):
         """Two snapshots, the first of which comes back; examples of the manual on the way."""
         self.pool("images")
         self.name = "images"
-        machine = self.define("web", "qcow2", "raw")
+        machine = self.machine("web", "qcow2", "raw")
         self.example("machine-image")
         report = self.json("machine-snapshot", machine, self.name, "one", *self.more)
         self.assertEqual([i["name"] for i in report["images"]], ["one-vda", "one-vdb"])
@@ -154,7 +154,7 @@ class Images(MachineCase):
         """Of a machine that runs, is paused and is shut off: distinct ones that boot."""
         self.pool("images")
         self.name = "images"
-        machine = self.define("web", "qcow2", "raw")
+        machine = self.machine("web", "qcow2", "raw")
         self.host("pool-create-as", "primary", "dir", "--target", self.disks)
         self.addCleanup(self.host, "pool-destroy", "primary")
         self.example("machine-clone")
@@ -185,7 +185,7 @@ class Images(MachineCase):
 
     def test_clone_refused(self):
         self.pool()
-        machine = self.define("m", "qcow2", start=False)
+        machine = self.machine("m", "qcow2", start=False)
         xml = self.host("dumpxml", machine)
         path = self.work / "tpm.xml"
         path.write_text(xml.replace("</devices>", "<tpm model='tpm-tis'><backend type='passthrough'>"
@@ -225,7 +225,7 @@ class ThroughObjects(MachineCase, OssCase):
     def test_clone(self):
         """The disk that it boots from passes through, data volumes do not."""
         self.oss_pool(options="<image:cleanup keepDeleted='0'/>")
-        machine = self.define("m", "qcow2", "raw")
+        machine = self.machine("m", "qcow2", "raw")
         self.assertIn("data volumes", self.ctl("machine-clone", machine, "c", "--with-data-volumes",
                                                *self.more, code=UNSUPPORTED))
         self.json("machine-clone", machine, "c", "--start", *self.more)
@@ -280,7 +280,7 @@ class Failures(MachineCase):
 
     def test_all(self):
         self.pool()
-        self.define("m", "raw", start=False)
+        self.machine("m", "raw", start=False)
         with (self.disks / "m-vda").open("r+b") as disk:
             disk.seek(SIZE)
             for seed in range(24):
@@ -328,7 +328,6 @@ class Failures(MachineCase):
         store = self.small / "store"
         store.mkdir()
         namespaces.mount("-t", "tmpfs", "-o", "size=%d" % ROOM, "tmpfs", store)
-        self.addCleanup(namespaces.umount, store)
         self.pool("tiny", store)
         said = self.ctl("machine-image", "m", "tiny", "x", *self.more, code=FAILED)
         self.assertIn("space", said)

@@ -167,7 +167,7 @@ class MachineCase(ExportCase):
         run("qemu-img", "convert", "-f", "raw", "-O", fmt, raw, path)
         return path
 
-    def define(self, name, *formats, start=True):
+    def machine(self, name, *formats, start=True):
         """A machine of a disk of each format, which writes if it is to be started."""
         disks = []
         for order, (letter, fmt) in enumerate(zip("abcd", formats), 1):
