@@ -135,7 +135,7 @@ const VimgCommand vimg_commands[] = {
     {"machine-image", "DOMAIN POOL NAME", 3, 3,
      N_("Make images of a machine's disks, all as they are at one moment"), vimg_cmd_machine_image,
      machine_image_options},
-    {"machine-snapshot", "DOMAIN [POOL NAME]", 1, 3,
+    {"machine-snapshot", "DOMAIN [POOL] [NAME]", 1, 3,
      N_("Make images of all disks of a machine that belong together, or list such"),
      vimg_cmd_machine_snapshot, machine_snapshot_options},
     {"machine-restore", "DOMAIN NAME", 2, 2,

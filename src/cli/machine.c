@@ -177,6 +177,8 @@ describe(VimgMachine *machine, GError **error)
 gboolean
 vimg_machine_find(VimgMachine *machine, VimgCtl *ctl, const char *name, GError **error)
 {
+    if (!vimg_ctl_daemon(ctl, error)) /* whose absence it says better than libvirt */
+        return FALSE;
     machine->ctl = ctl;
     machine->uri = vimg_machine_uri(ctl);
     machine->connection = vimg_machine_connect(machine->uri, error);
