@@ -52,6 +52,8 @@ typedef struct {
     guint64 uploaded_size; /* bytes */
     gboolean flatten;      /* argument of clone(): what it makes shall not need its source */
     char *needed_by;       /* in the trash: clones that keep it there, in words; NULL: none */
+    char *machine; /* what machine's disk it was, as the daemon writes it; kept as it is for ever.
+                      NULL: of none */
 } VimgPluginImage;
 
 #define VIMG_PLUGIN_IMAGE_INIT                                                                     \
@@ -83,6 +85,8 @@ vimg_plugin_image_clear(VimgPluginImage *image)
         g_free(image->uploaded_format);
     if (VIMG_PLUGIN_IMAGE_HAS(image, needed_by))
         g_free(image->needed_by);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, machine))
+        g_free(image->machine);
     memset(image, 0, MIN(size, sizeof(*image)));
     image->size = size;
 }

@@ -388,6 +388,8 @@ typedef struct {
     gboolean (*foreign_clone)(gpointer foreign, const char *volume, guint64 capacity,
                               gpointer handle, const char *uuid, VimgPluginJob *job,
                               GError **error);
+    /* no data volumes of a machine are cloned through it, only the disk that it boots from */
+    gboolean root_only;
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

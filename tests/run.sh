@@ -19,7 +19,7 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 . "$top/tests/lib/packages.sh"
 
 # In the order of starting: first what takes longest, last what fills the gaps at the end.
-all=(asan tsan unit ndebug ceph ssh model virsh oss quickstart lint sftp hosts ctl plugin clients wire
+all=(asan tsan unit ndebug machine ceph host ssh model virsh oss quickstart lint sftp hosts ctl plugin clients wire
     stock fuzz crash install page)
 
 # ---- packages --------------------------------------------------------------------------------
@@ -42,7 +42,11 @@ declare -A packages=(
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
         at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick"
     [stock]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
-        parted binutils guestfish linux-image-amd64 $sshd"
+        binutils guestfish linux-image-amd64"
+    [host]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
+        parted binutils linux-image-amd64 $sshd"
+    [machine]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
+        binutils linux-image-amd64 cpio kmod openssl"
     [crash]='libvirt-clients'
     [hosts]='casync'
     [ssh]="$drive $sshd"
@@ -303,10 +307,20 @@ suite_clients() {
 suite_stock() {
     build gcc
     integration test_stock
+    integration test_nbd_boot
+}
+
+# The host's own libvirtd behind the same connection, its pools, and copies to and from them.
+suite_host() {
+    build gcc
+    integration test_primary
     integration test_host_pools
     integration test_host
-    integration test_nbd_boot
-    integration test_primary
+}
+
+suite_machine() {
+    build gcc
+    integration test_machine
 }
 
 suite_crash() {

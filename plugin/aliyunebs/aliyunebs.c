@@ -230,6 +230,7 @@ static const VimgBackend aliyunebs_backend = {
     .auth_type = VIMG_EBS_AUTH,
     .formats = "raw|qcow2|iso|vmdk|vpc|vdi|vhdx",
     .options = vimg_ebs_options,
+    .root_only = TRUE,
     .check = vimg_ebs_check,
     .identity = vimg_ebs_identity,
     .build = vimg_ebs_build,

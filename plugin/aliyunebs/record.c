@@ -33,6 +33,7 @@ static const struct {
     {"arch", FIELD(info.arch)},
     {"description", FIELD(info.description)},
     {"copyOf", FIELD(info.copy_of)},
+    {"machine", FIELD(info.machine)},
     {"kept", FIELD(kept)},
 };
 

@@ -29,6 +29,7 @@ static const struct {
     {"arch", G_STRUCT_OFFSET(VimgCephRecord, info.arch)},
     {"description", G_STRUCT_OFFSET(VimgCephRecord, info.description)},
     {"copyOf", G_STRUCT_OFFSET(VimgCephRecord, info.copy_of)},
+    {"machine", G_STRUCT_OFFSET(VimgCephRecord, info.machine)},
 };
 
 static const struct {

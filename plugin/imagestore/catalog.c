@@ -107,7 +107,7 @@ weigh(const VimgPluginImage *image)
 {
     const char *const texts[] = {image->name,   image->format,      image->parent, image->os,
                                  image->arch,   image->description, image->reason, image->checksum,
-                                 image->origin, image->copy_of};
+                                 image->origin, image->copy_of,     image->machine};
     gsize sum = sizeof(Entry) + 256;
     gsize i;
 

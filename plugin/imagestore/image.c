@@ -179,6 +179,8 @@ vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPlu
         out->origin = g_strdup(from->origin);
     if (VIMG_PLUGIN_IMAGE_HAS(out, copy_of))
         out->copy_of = g_strdup(from->copy_of);
+    if (VIMG_PLUGIN_IMAGE_HAS(out, machine))
+        out->machine = g_strdup(from->machine);
 }
 
 gboolean

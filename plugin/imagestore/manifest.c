@@ -30,6 +30,7 @@ static const struct {
     {"description", G_STRUCT_OFFSET(VimgPluginImage, description)},
     {"origin", G_STRUCT_OFFSET(VimgPluginImage, origin)}, /* these not in the first contract */
     {"copyOf", G_STRUCT_OFFSET(VimgPluginImage, copy_of)},
+    {"machine", G_STRUCT_OFFSET(VimgPluginImage, machine)},
 };
 
 static char **

@@ -71,6 +71,7 @@ show_image(VimgCtl *ctl, JsonObject *report)
         {N_("Uploaded size"), "uploaded_size", VIMG_CELL_SIZE, 0},
         {N_("Checksum"), "checksum", VIMG_CELL_TEXT, 0},
         {N_("Origin"), "origin", VIMG_CELL_TEXT, 0},
+        {N_("Of the machine"), "machine", VIMG_CELL_TEXT, 0},
         {N_("Being changed by"), "changing", VIMG_CELL_TEXT, 0},
         {N_("Readers"), "readers", VIMG_CELL_NUMBER, 0},
     };

@@ -31,22 +31,6 @@ sync_clear(Sync *sync)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sync, sync_clear)
 
-/* "64M": bytes, or with k, M or G so many KiB, MiB or GiB; never 0. */
-static gboolean
-read_rate(const char *text, guint64 *rate)
-{
-    static const char letters[] = "kMG";
-    gsize length = strlen(text);
-    const char *letter = length > 0 ? strchr(letters, text[length - 1]) : NULL;
-    guint shift = letter ? 10 * (guint)(letter - letters + 1) : 0;
-    g_autofree char *digits = g_strndup(text, letter ? length - 1 : length);
-
-    if (!g_ascii_string_to_unsigned(digits, 10, 1, G_MAXINT64 >> shift, rate, NULL))
-        return FALSE;
-    *rate <<= shift;
-    return TRUE;
-}
-
 /* ---- what is missing at the source ---------------------------------------------------------- */
 
 /* Returns: (transfer full) the names of all images of @list, which they live as long as. */
@@ -179,7 +163,7 @@ vimg_cmd_sync(VimgCtl *ctl, int argc, char **argv)
     g_autoptr(GError) error = NULL;
     int code;
 
-    if (rate && !read_rate(rate, &sync.bandwidth))
+    if (rate && !vimg_text_parse_size(rate, &sync.bandwidth))
         return vimg_ctl_misused(ctl, _("--bandwidth: '%s' is no number of bytes a second"), rate);
     if (vimg_ctl_find_pool(ctl, argv[0], &sync.source, &error) &&
         vimg_ctl_find_pool(ctl, argv[1], &sync.pool, &error) &&

@@ -121,6 +121,10 @@ int vimg_cmd_explain(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_metrics(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_help(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_version(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_machine_image(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_machine_snapshot(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_machine_restore(VimgCtl *ctl, int argc, char **argv);
+int vimg_cmd_machine_clone(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_upload(VimgCtl *ctl, int argc, char **argv);
 int vimg_cmd_download(VimgCtl *ctl, int argc, char **argv);
 

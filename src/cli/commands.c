@@ -67,6 +67,42 @@ static const VimgCommandOption sync_options[] = {
     {0},
 };
 
+static const VimgCommandOption machine_image_options[] = {
+    {"incremental", NULL, N_("Read only what was changed since the last such image")},
+    {"disk", "TARGET[,TARGET]...", N_("The disks, as vda; otherwise all that are written to")},
+    {"machines", "URI", N_("Where the machine is, if not at the daemon's own connection")},
+    {"scratch", "DIR", N_("Where what the guest overwrites meanwhile is kept")},
+    {"reserve", "SIZE", N_("What must stay free there, also with k, M or G behind")},
+    {0},
+};
+
+static const VimgCommandOption machine_snapshot_options[] = {
+    {"incremental", NULL, N_("Read only what was changed since the last such image")},
+    {"list", NULL, N_("List the snapshots of the machine in all pools")},
+    {"machines", "URI", N_("Where the machine is, if not at the daemon's own connection")},
+    {"scratch", "DIR", N_("Where what the guest overwrites meanwhile is kept")},
+    {"reserve", "SIZE", N_("What must stay free there, also with k, M or G behind")},
+    {0},
+};
+
+static const VimgCommandOption machine_restore_options[] = {
+    {"pool", "POOL", N_("Where the snapshot is, if more than one pool has it")},
+    {"machines", "URI", N_("Where the machine is, if not at the daemon's own connection")},
+    {"scratch", "DIR", N_("Where commands keep each other off a machine")},
+    {0},
+};
+
+static const VimgCommandOption machine_clone_options[] = {
+    {"with-data-volumes", NULL, N_("Clone all disks, not only the one that it boots from")},
+    {"start", NULL, N_("Start the new machine")},
+    {"pool", "POOL", N_("The pool that the images pass through, if there is more than one")},
+    {"primary", "POOL", N_("The host's pool for the new disks; otherwise those of the old ones")},
+    {"machines", "URI", N_("Where the machine is, if not at the daemon's own connection")},
+    {"scratch", "DIR", N_("Where what the guest overwrites meanwhile is kept")},
+    {"reserve", "SIZE", N_("What must stay free there, also with k, M or G behind")},
+    {0},
+};
+
 static const VimgCommandOption help_options[] = {
     {"completion", NULL, N_("Print commands and options for a shell's completion")},
     {0},
@@ -96,6 +132,18 @@ const VimgCommand vimg_commands[] = {
     {"sync", "POOL POOL [IMAGE]...", 2, G_MAXUINT,
      N_("Copy the images of one pool, or some, that the other does not have yet"), vimg_cmd_sync,
      sync_options},
+    {"machine-image", "DOMAIN POOL NAME", 3, 3,
+     N_("Make images of a machine's disks, all as they are at one moment"), vimg_cmd_machine_image,
+     machine_image_options},
+    {"machine-snapshot", "DOMAIN [POOL] [NAME]", 1, 3,
+     N_("Make images of all disks of a machine that belong together, or list such"),
+     vimg_cmd_machine_snapshot, machine_snapshot_options},
+    {"machine-restore", "DOMAIN NAME", 2, 2,
+     N_("Give the disks of a machine that is shut off what they held at a snapshot"),
+     vimg_cmd_machine_restore, machine_restore_options},
+    {"machine-clone", "DOMAIN NAME", 2, 2,
+     N_("Make a new machine of one that runs, is paused or is shut off"), vimg_cmd_machine_clone,
+     machine_clone_options},
     {"du", "POOL", 1, 1, N_("Show what each image takes, and what deleting it would free"),
      vimg_cmd_du, NULL},
     {"diff", "POOL IMAGE IMAGE", 3, 3, N_("Show in how much the second image differs"),

@@ -27,6 +27,11 @@ vimg_image_free(VimgImage *image)
     g_free(image->format);
     g_free(image->checksum_type);
     g_free(image->checksum);
+    g_free(image->parent);
+    g_free(image->machine);
+    g_free(image->machine_disk);
+    g_free(image->snapshot);
+    g_free(image->machine_name);
     g_free(image);
 }
 
@@ -59,6 +64,11 @@ static const struct {
     {"volume/image:info/image:uuid", NULL, TEXT, G_STRUCT_OFFSET(VimgImage, uuid)},
     {"volume/image:info/image:created", NULL, TIME, G_STRUCT_OFFSET(VimgImage, created)},
     {"volume/image:info/image:checksum", NULL, TEXT, G_STRUCT_OFFSET(VimgImage, checksum)},
+    {"volume/image:info/image:parent", NULL, TEXT, G_STRUCT_OFFSET(VimgImage, parent)},
+    {"volume/image:info/image:machine", "uuid", TEXT, G_STRUCT_OFFSET(VimgImage, machine)},
+    {"volume/image:info/image:machine", "disk", TEXT, G_STRUCT_OFFSET(VimgImage, machine_disk)},
+    {"volume/image:info/image:machine", "snapshot", TEXT, G_STRUCT_OFFSET(VimgImage, snapshot)},
+    {"volume/image:info/image:machine", "name", TEXT, G_STRUCT_OFFSET(VimgImage, machine_name)},
     {"volume/image:info/image:checksum", "type", TEXT, G_STRUCT_OFFSET(VimgImage, checksum_type)},
 };
 

@@ -16,9 +16,12 @@ typedef struct {
     char *reason;
     char *format;
     char *checksum_type, *checksum;
-    guint64 physical; /* bytes of a download */
-    guint64 position; /* of a saving one: where an upload may go on */
-    gint64 created;   /* seconds since 1970 */
+    char *parent; /* uuid of the image before */
+    char *machine, *machine_disk, *snapshot,
+        *machine_name; /* what it is of; see machine-history.h */
+    guint64 physical;  /* bytes of a download */
+    guint64 position;  /* of a saving one: where an upload may go on */
+    gint64 created;    /* seconds since 1970 */
 } VimgImage;
 
 void vimg_image_free(VimgImage *image);

@@ -182,6 +182,14 @@ vimg_stream_send_file(VimgStream *stream, int fd, guint64 offset, gsize size, GE
 }
 
 gboolean
+vimg_stream_send_data(VimgStream *stream, const void *data, gsize size, GError **error)
+{
+    g_return_val_if_fail(size <= VIMG_STREAM_PACKET, FALSE);
+    return is_wanted(stream, error) &&
+           send_packet(stream, &stream->header, data, size, NULL, error);
+}
+
+gboolean
 vimg_stream_send_hole(VimgStream *stream, guint64 length, GError **error)
 {
     VimgFrameHeader header = stream->header;

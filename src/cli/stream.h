@@ -36,6 +36,8 @@ void vimg_stream_set_tick(VimgStream *stream, VimgStreamTickFunc tick, gpointer 
  */
 gboolean vimg_stream_send_file(VimgStream *stream, int fd, guint64 offset, gsize size,
                                GError **error);
+/* @size bytes, at most VIMG_STREAM_PACKET, at @data. */
+gboolean vimg_stream_send_data(VimgStream *stream, const void *data, gsize size, GError **error);
 gboolean vimg_stream_send_hole(VimgStream *stream, guint64 length, GError **error);
 
 /* What came next: data, or a hole of @length bytes; neither at the end.  Clear it. */

@@ -131,3 +131,18 @@ vimg_text_time(gint64 seconds)
 
     return time ? g_date_time_format(time, "%Y-%m-%d %H:%M") : g_strdup("-");
 }
+
+gboolean
+vimg_text_parse_size(const char *text, guint64 *bytes)
+{
+    static const char letters[] = "kMG";
+    gsize length = strlen(text);
+    const char *letter = length > 0 ? strchr(letters, text[length - 1]) : NULL;
+    guint shift = letter ? 10 * (guint)(letter - letters + 1) : 0;
+    g_autofree char *digits = g_strndup(text, letter ? length - 1 : length);
+
+    if (!g_ascii_string_to_unsigned(digits, 10, 1, G_MAXINT64 >> shift, bytes, NULL))
+        return FALSE;
+    *bytes <<= shift;
+    return TRUE;
+}

@@ -34,6 +34,9 @@ void vimg_text_print(const char *text, guint indent, guint columns);
 
 /* Returns: (transfer full) "1.50 GiB"; @exact: "1610612736". */
 char *vimg_text_size(guint64 bytes, gboolean exact);
+/* Of "64M": bytes, or with k, M or G so many KiB, MiB or GiB; never 0.  Returns: FALSE if it is
+ * none. */
+gboolean vimg_text_parse_size(const char *text, guint64 *bytes);
 /* Returns: (transfer full) "2026-03-01 12:00" where we are; of 0, "-". */
 char *vimg_text_time(gint64 seconds);
 

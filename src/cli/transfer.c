@@ -32,6 +32,14 @@ on_interrupt(int number)
     interrupted = 1;
 }
 
+void
+vimg_transfer_catch(void)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt};
+
+    sigaction(SIGINT, &action, NULL);
+}
+
 gboolean
 vimg_transfer_interrupted(void)
 {
@@ -141,10 +149,9 @@ gboolean
 vimg_transfer_run(VimgTransfer *transfer, const char *pool, VimgTransferFunc attempt, gpointer data,
                   GError **error)
 {
-    const struct sigaction action = {.sa_handler = on_interrupt};
     gint64 pause = PAUSE_FIRST;
 
-    sigaction(SIGINT, &action, NULL);
+    vimg_transfer_catch();
     for (;;) {
         g_autoptr(GError) local = NULL;
         guint64 before = transfer->done;

@@ -43,6 +43,8 @@ gboolean vimg_transfer_run(VimgTransfer *transfer, const char *pool, VimgTransfe
  */
 gboolean vimg_transfer_take_image(VimgImage **image, VimgImage *found, GError **error);
 
+/* From now on Ctrl-C is only noted; a second one leaves at once. */
+void vimg_transfer_catch(void);
 gboolean vimg_transfer_interrupted(void);
 /* For vimg_stream_set_tick(); @data is the transfer. */
 gboolean vimg_transfer_tick(gpointer data);

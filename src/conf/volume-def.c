@@ -44,6 +44,7 @@ vimg_volume_def_free(VimgVolumeDef *def)
     g_free(def->os);
     g_free(def->arch);
     g_free(def->description);
+    g_free(def->machine);
     g_free(def);
 }
 
@@ -202,6 +203,41 @@ parse_description(VimgVolumeDef *def, const xmlNode *info, GError **error)
     return TRUE;
 }
 
+/* A part of what is kept as one text, whose parts a slash separates; absent: empty. */
+static gboolean
+take_part(const xmlNode *node, const char *name, char **out, GError **error)
+{
+    if (!vimg_xml_line_attribute(node, name, out, error))
+        return FALSE;
+    if (!*out)
+        *out = g_strdup("");
+    return (strlen(*out) <= WORD_MAX && !strchr(*out, '/')) ||
+           vimg_throw(error, VIMG_ERROR_XML, _("malformed machine element"));
+}
+
+static gboolean
+parse_machine(VimgVolumeDef *def, const xmlNode *info, GError **error)
+{
+    static const char *const attributes[] = {"uuid", "disk", "snapshot", "name", NULL};
+    g_auto(GStrv) parts = g_new0(char *, G_N_ELEMENTS(attributes));
+    guint8 uuid[VIMG_UUID_SIZE];
+    xmlNode *node;
+
+    if (!vimg_xml_child(info, VIMG_VOLUME_NAMESPACE, "machine", &node, error))
+        return FALSE;
+    if (!node)
+        return TRUE;
+    if (!vimg_xml_check_attributes(node, attributes, error))
+        return FALSE;
+    for (gsize i = 0; attributes[i]; i++)
+        if (!take_part(node, attributes[i], &parts[i], error))
+            return FALSE;
+    if (!vimg_uuid_parse(parts[0], uuid) || !*parts[1])
+        return vimg_throw(error, VIMG_ERROR_XML, _("malformed machine element"));
+    def->machine = g_strjoinv("/", parts);
+    return TRUE;
+}
+
 static gboolean
 parse_flatten(VimgVolumeDef *def, const xmlNode *info, GError **error)
 {
@@ -221,7 +257,7 @@ parse_info(VimgVolumeDef *def, const xmlNode *root, GError **error)
     static const char *const own[] = {"info", NULL};
     static const char *const known[] = {"state",  "position",    "uuid",     "created",  "parent",
                                         "unique", "shared",      "uploaded", "checksum", "os",
-                                        "arch",   "description", "flatten",  NULL};
+                                        "arch",   "description", "flatten",  "machine",  NULL};
     xmlNode *info;
 
     if (!vimg_xml_check_children(root, VIMG_VOLUME_NAMESPACE, own, error) ||
@@ -230,7 +266,8 @@ parse_info(VimgVolumeDef *def, const xmlNode *root, GError **error)
     return vimg_xml_check_children(info, VIMG_VOLUME_NAMESPACE, known, error) &&
            parse_parent(def, info, error) && parse_checksum(def, info, error) &&
            take_word(info, "os", &def->os, error) && take_word(info, "arch", &def->arch, error) &&
-           parse_description(def, info, error) && parse_flatten(def, info, error);
+           parse_description(def, info, error) && parse_machine(def, info, error) &&
+           parse_flatten(def, info, error);
 }
 
 VimgVolumeDef *

@@ -25,6 +25,7 @@ typedef struct {
     char *os;
     char *arch;
     char *description;
+    char *machine;    /* <image:machine>: "UUID/DISK/SNAPSHOT/NAME", the third may be empty */
     gboolean flatten; /* a clone shall not need its source */
 } VimgVolumeDef;
 

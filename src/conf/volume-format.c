@@ -73,6 +73,21 @@ add_uploaded(GString *out, const VimgPluginImage *image)
         add_info(out, "uploaded", "format", image->uploaded_format, bytes);
 }
 
+/* "UUID/DISK/SNAPSHOT/NAME"; of a storage, so it may be anything. */
+static void
+add_machine(GString *out, const char *machine)
+{
+    static const char *const names[] = {"uuid", "disk", "snapshot", "name"};
+    g_auto(GStrv) parts = g_strsplit(machine ? machine : "", "/", G_N_ELEMENTS(names));
+
+    if (g_strv_length(parts) != G_N_ELEMENTS(names))
+        return;
+    g_string_append(out, "    <image:machine");
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+        vimg_xml_add_attribute(out, names[i], *parts[i] ? parts[i] : NULL);
+    g_string_append(out, "/>\n");
+}
+
 static void
 format_info(const VimgVolumeView *view, GString *out)
 {
@@ -94,6 +109,7 @@ format_info(const VimgVolumeView *view, GString *out)
     add_info(out, "os", NULL, NULL, image->os);
     add_info(out, "arch", NULL, NULL, image->arch);
     add_info(out, "description", NULL, NULL, image->description);
+    add_machine(out, image->machine);
     g_string_append(out, "  </image:info>\n");
 }
 

@@ -154,6 +154,8 @@ vimg_image_lie(const VimgType *type, const VimgPluginImage *image)
         return g_strdup_printf("bad upload of image %s", image->uuid);
     if (VIMG_PLUGIN_IMAGE_HAS(image, needed_by) && !vimg_text_check(image->needed_by))
         return g_strdup_printf("bad clones of image %s", image->uuid);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, machine) && !vimg_text_check(image->machine))
+        return g_strdup_printf("bad machine of image %s", image->uuid);
     return numbers_lie(image);
 }
 

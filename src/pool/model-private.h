@@ -516,6 +516,7 @@ typedef struct {
     char *name;     /* what it was called then */
     char *type;
     gboolean active, persistent, autostart, disabled, read_only;
+    gboolean root_only; /* no data volumes are cloned through it */
     const char *status; /* static: inactive, … */
     char *error;        /* the last one; may be NULL */
     gint64 failed_at;

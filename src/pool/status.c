@@ -128,6 +128,9 @@ look_at(VimgPool *pool)
     look->autostart = pool->autostart;
     look->disabled = pool->def->disabled;
     look->read_only = pool->active && pool->read_only;
+    look->root_only =
+        pool->session &&
+        vimg_type_table(vimg_store_type(vimg_session_store(pool->session)))->root_only;
     look->status = status_of(pool);
     look->error = g_strdup(pool->last_error);
     look->failed_at = pool->failed_at;
@@ -303,6 +306,8 @@ set_health(JsonObject *object, const VimgPoolLook *look)
     json_object_set_boolean_member(object, "persistent", look->persistent);
     json_object_set_boolean_member(object, "autostart", look->autostart);
     json_object_set_boolean_member(object, "read_only", look->read_only);
+    if (look->root_only)
+        json_object_set_boolean_member(object, "root_only", TRUE);
     vimg_json_set_text(object, "state", look->disabled ? "disabled" : "enabled");
     vimg_json_set_text(object, "status", look->status);
     vimg_json_set_text(object, "error", look->error);

@@ -31,6 +31,7 @@ vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image)
     out->copy_of = g_strdup(image->copy_of);
     out->uploaded_format = g_strdup(image->uploaded_format);
     out->needed_by = g_strdup(image->needed_by);
+    out->machine = g_strdup(image->machine);
 }
 
 void

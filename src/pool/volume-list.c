@@ -111,6 +111,7 @@ static const struct {
     {"arch", G_STRUCT_OFFSET(VimgPluginImage, arch)},
     {"description", G_STRUCT_OFFSET(VimgPluginImage, description)},
     {"origin", G_STRUCT_OFFSET(VimgPluginImage, origin)},
+    {"machine", G_STRUCT_OFFSET(VimgPluginImage, machine)},
 };
 
 static void

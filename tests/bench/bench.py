@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import clones  # pylint: disable=wrong-import-position
 import exports  # pylint: disable=wrong-import-position
 import hostbench  # pylint: disable=wrong-import-position
+import machinebench  # pylint: disable=wrong-import-position
 import nbdbench  # pylint: disable=wrong-import-position
 import ossbench  # pylint: disable=wrong-import-position
 import parts  # pylint: disable=wrong-import-position
@@ -115,7 +116,7 @@ class Bench:
         note("== " + name)
         try:
             of = next(m for m in (parts, clones, sftp, rados, ossbench, exports,
-                                  nbdbench, hostbench)
+                                  hostbench, machinebench, nbdbench)
                       if hasattr(m, "part_" + name))
             getattr(of, "part_" + name)(self)
         except Exception:  # pylint: disable=broad-except

@@ -80,6 +80,7 @@ volume_through(const char *xml, GError **error)
     image.os = def->os;
     image.arch = def->arch;
     image.description = def->description;
+    image.machine = def->machine;
     return vimg_volume_format(&view);
 }
 

@@ -1,0 +1,298 @@
+/*
+ * machine-backup.c: the disks of a machine that is not shut off, as they are at one moment
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <libvirt/virterror.h>
+
+#include "cli/machine-backup.h"
+#include "cli/text.h"
+#include "util/error.h"
+#include "util/file.h"
+#include "util/i18n.h"
+
+#define STOP_PATIENCE (30 * G_USEC_PER_SEC)
+#define RESERVE_PART 20 /* of a file system, and at most */
+#define RESERVE_MAX (G_GUINT64_CONSTANT(1) << 30)
+#define SOCKET "nbd"
+
+/* ---- its directory ---------------------------------------------------------------------- */
+
+/* Files of an ended job. */
+static void
+empty(const char *dir)
+{
+    GDir *files = g_dir_open(dir, 0, NULL);
+    const char *name;
+
+    while (files && (name = g_dir_read_name(files))) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+
+        unlink(path);
+    }
+    if (files)
+        g_dir_close(files);
+    rmdir(dir);
+}
+
+/* Returns: (transfer full) where the job of @machine has its files. */
+static char *
+dir_of(VimgMachine *machine, GError **error)
+{
+    g_autofree char *scratch = vimg_machine_scratch(machine->ctl, error);
+
+    return scratch ? g_build_filename(scratch, machine->uuid, NULL) : NULL;
+}
+
+/* The emulator makes its socket there, and nobody else is to come in. */
+static gboolean
+make_dir(VimgBackup *backup, GError **error)
+{
+    const VimgMachineParts *parts = &backup->machine->parts;
+
+    if (strlen(backup->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
+                          _("the scratch directory's path '%s' is too long for a socket"),
+                          backup->dir);
+    empty(backup->dir);
+    if (!vimg_dir_make(backup->dir, 0700, error))
+        return FALSE;
+    return !parts->has_owner || geteuid() != 0 ||
+           chown(backup->dir, parts->owner, parts->group) == 0 ||
+           vimg_throw_errno(error, "'%s'", backup->dir);
+}
+
+/* ---- room for what the guest overwrites ------------------------------------------------- */
+
+static gboolean
+choose_reserve(VimgBackup *backup, GError **error)
+{
+    struct statvfs info;
+
+    backup->reserve = backup->machine->reserve;
+    if (backup->reserve > 0)
+        return TRUE;
+    if (statvfs(backup->dir, &info) < 0)
+        return vimg_throw_errno(error, "'%s'", backup->dir);
+    backup->reserve = MIN((guint64)info.f_blocks * info.f_frsize / RESERVE_PART, RESERVE_MAX);
+    return TRUE;
+}
+
+gboolean
+vimg_backup_check(const VimgBackup *backup, GError **error)
+{
+    g_autofree char *left = NULL;
+    struct statvfs info;
+    guint64 bytes;
+
+    if (statvfs(backup->dir, &info) < 0)
+        return TRUE;
+    bytes = (guint64)info.f_bavail * info.f_frsize;
+    if (bytes >= backup->reserve)
+        return TRUE;
+    left = vimg_text_size(bytes, backup->machine->ctl->bytes);
+    return vimg_throw(
+        error, VIMG_ERROR_NO_SPACE,
+        _("only %1$s are left of the scratch directory '%2$s', less than its reserve: choose a roomier one with --scratch, or a quieter time"),
+        left, backup->dir);
+}
+
+/* ---- the guest's file systems ----------------------------------------------------------- */
+
+/* A guest that cannot be frozen is imaged as a power cut would leave it. */
+static gboolean
+freeze(VimgBackup *backup, GError **error)
+{
+    VimgMachine *machine = backup->machine;
+
+    if (machine->paused) {
+        backup->not_frozen = g_strdup(_("the machine is paused"));
+        return TRUE;
+    }
+    if (!machine->parts.agent) {
+        backup->not_frozen = g_strdup(_("no guest agent is connected"));
+        return TRUE;
+    }
+    if (!vimg_undo_add(machine->undo, VIMG_UNDO_FREEZE, error, machine->uuid, NULL))
+        return FALSE;
+    backup->frozen = virDomainFSFreeze(machine->domain, NULL, 0, 0) >= 0;
+    if (!backup->frozen) {
+        g_autoptr(GError) why = NULL;
+
+        vimg_machine_throw(&why);
+        backup->not_frozen = g_strdup(why->message);
+        virDomainFSThaw(machine->domain, NULL, 0, 0); /* it may be just late */
+        vimg_undo_drop(machine->undo, VIMG_UNDO_FREEZE, machine->uuid, NULL);
+    }
+    return TRUE;
+}
+
+static gboolean
+thaw(VimgBackup *backup, GError **error)
+{
+    VimgMachine *machine = backup->machine;
+
+    if (!backup->frozen)
+        return TRUE;
+    if (virDomainFSThaw(machine->domain, NULL, 0, 0) < 0)
+        return vimg_machine_throw(error);
+    vimg_undo_drop(machine->undo, VIMG_UNDO_FREEZE, machine->uuid, NULL);
+    return TRUE;
+}
+
+/* ---- the job ---------------------------------------------------------------------------- */
+
+static void
+add_disk(GString *xml, const VimgBackup *backup, const char *target, const VimgBackupDisk *disk)
+{
+    g_autofree char *path = g_build_filename(backup->dir, target, NULL);
+    g_autofree char *since = NULL;
+    g_autofree char *text = NULL;
+
+    if (disk && disk->since)
+        since = g_markup_printf_escaped(
+            " backupmode='incremental' incremental='%s' exportbitmap='" VIMG_BACKUP_BITMAP "'",
+            disk->since);
+    text = disk ? g_markup_printf_escaped("type='file' exportname='%s'><scratch file='%s'/></disk>",
+                                          target, path)
+                : NULL;
+    g_string_append_printf(xml, "<disk name='%s' backup='%s'", target, disk ? "yes" : "no");
+    if (disk)
+        g_string_append_printf(xml, "%s %s", since ? since : " backupmode='full'", text);
+    else
+        g_string_append(xml, "/>");
+}
+
+/* Returns: (transfer full) the document of the job. */
+static char *
+describe(const VimgBackup *backup, const VimgBackupDisk *disks, gsize n)
+{
+    GString *xml = g_string_new("<domainbackup mode='pull'>");
+    g_autofree char *server =
+        g_markup_printf_escaped("<server transport='unix' socket='%s'/>", backup->socket);
+    GPtrArray *all = backup->machine->parts.disks;
+
+    g_string_append(xml, server);
+    g_string_append(xml, "<disks>");
+    for (guint i = 0; i < all->len; i++) {
+        const VimgMachineDisk *disk = all->pdata[i];
+        const VimgBackupDisk *wanted = NULL;
+
+        for (gsize k = 0; k < n; k++)
+            if (disks[k].disk == disk)
+                wanted = &disks[k];
+        add_disk(xml, backup, disk->target, wanted);
+    }
+    g_string_append(xml, "</disks></domainbackup>");
+    return g_string_free(xml, FALSE);
+}
+
+static gboolean
+start(VimgBackup *backup, const char *xml, const char *point_name, const char *point,
+      GError **error)
+{
+    VimgMachine *machine = backup->machine;
+
+    if (point && !vimg_undo_add(machine->undo, VIMG_UNDO_CHECKPOINT, error, point_name, NULL))
+        return FALSE;
+    backup->running = virDomainBackupBegin(machine->domain, xml, point, 0) == 0;
+    return backup->running || vimg_machine_throw(error);
+}
+
+gboolean
+vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk *disks, gsize n,
+                  const char *point_name, const char *point, GError **error)
+{
+    g_autofree char *xml = NULL;
+    gboolean ok;
+
+    backup->machine = machine;
+    backup->dir = dir_of(machine, error);
+    if (!backup->dir)
+        return FALSE;
+    backup->socket = g_build_filename(backup->dir, SOCKET, NULL);
+    if (!vimg_undo_add(machine->undo, VIMG_UNDO_BACKUP, error, backup->socket, NULL) ||
+        !make_dir(backup, error) || !choose_reserve(backup, error) ||
+        !vimg_backup_check(backup, error))
+        return FALSE;
+    xml = describe(backup, disks, n);
+    if (!freeze(backup, error))
+        return FALSE;
+    ok = start(backup, xml, point_name, point, error);
+    /* the guest waits, whatever came of it */
+    return thaw(backup, ok ? error : NULL) && ok;
+}
+
+/* ---- its end ---------------------------------------------------------------------------- */
+
+/* Whether a job of @domain serves at @socket; one that cannot be asked for is none. */
+static gboolean
+is_serving(virDomainPtr domain, const char *socket)
+{
+    char *xml = virDomainBackupGetXMLDesc(domain, 0);
+    g_autofree char *quoted = g_markup_escape_text(socket, -1);
+    gboolean is = xml && strstr(xml, quoted);
+
+    free(xml);
+    return is;
+}
+
+gboolean
+vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
+{
+    gint64 until = g_get_monotonic_time() + STOP_PATIENCE;
+    g_autofree char *dir = g_path_get_dirname(socket);
+
+    while (is_serving(domain, socket)) {
+        /* it may have ended in between, or be ending */
+        virDomainAbortJob(domain);
+        if (g_get_monotonic_time() > until)
+            return vimg_throw(error, VIMG_ERROR_TIMEOUT, "%s",
+                              _("the machine's backup job does not end"));
+        g_usleep(G_USEC_PER_SEC / 50);
+    }
+    /* who cannot be asked has perhaps not ended it */
+    if (virDomainIsActive(domain) < 0)
+        return vimg_machine_throw(error);
+    empty(dir);
+    return TRUE;
+}
+
+gboolean
+vimg_backup_end(VimgBackup *backup, GError **error)
+{
+    if (!backup->running)
+        return TRUE;
+    if (!vimg_machine_again(backup->machine, error) ||
+        !vimg_backup_stop(backup->machine->domain, backup->socket, error))
+        return FALSE;
+    backup->running = FALSE;
+    vimg_undo_drop(backup->machine->undo, VIMG_UNDO_BACKUP, backup->socket, NULL);
+    return TRUE;
+}
+
+void
+vimg_backup_clear(VimgBackup *backup)
+{
+    g_free(backup->dir);
+    g_free(backup->socket);
+    g_free(backup->not_frozen);
+    *backup = (VimgBackup){0};
+}
+
+gboolean
+vimg_backup_sweep(VimgMachine *machine, GError **error)
+{
+    g_autofree char *dir = dir_of(machine, error);
+    g_autofree char *socket = dir ? g_build_filename(dir, SOCKET, NULL) : NULL;
+
+    return socket && (!machine->active || vimg_backup_stop(machine->domain, socket, error));
+}

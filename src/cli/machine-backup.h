@@ -1,0 +1,50 @@
+/*
+ * machine-backup.h: the disks of a machine that is not shut off, as they are at one moment
+ *
+ * libvirt's backup in pull mode: QEMU serves what the disks held when it began, and keeps what the
+ * guest overwrites meanwhile in scratch files.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_CLI_MACHINE_BACKUP_H
+#define VIMG_CLI_MACHINE_BACKUP_H
+
+#include "cli/machine.h"
+
+#define VIMG_BACKUP_BITMAP "changed" /* the name of what was changed, where since is given */
+
+/* One disk of it. */
+typedef struct {
+    const VimgMachineDisk *disk;
+    const char *since; /* a checkpoint; NULL: all of it is read */
+} VimgBackupDisk;
+
+typedef struct {
+    VimgMachine *machine;
+    char *dir, *socket;
+    guint64 reserve; /* bytes that must stay free where @dir is */
+    gboolean running;
+    gboolean frozen;   /* file systems of the guest were, at that moment */
+    char *not_frozen;  /* why not */
+    const char *point; /* the checkpoint made, or NULL; borrowed */
+} VimgBackup;
+
+/*
+ * Begins one of the @n @disks; @backup must be zeroed.  @point: the <domaincheckpoint> to be made
+ * at that very moment, of the name @point_name, or NULL.
+ */
+gboolean vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk *disks,
+                           gsize n, const char *point_name, const char *point, GError **error);
+/* Whether it may go on: what the guest writes has room.  Cheap. */
+gboolean vimg_backup_check(const VimgBackup *backup, GError **error);
+/* The job ends, the checkpoint stays. */
+gboolean vimg_backup_end(VimgBackup *backup, GError **error);
+void vimg_backup_clear(VimgBackup *backup);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgBackup, vimg_backup_clear)
+
+/* Ends what was left of an earlier command whose end nobody could undo. */
+gboolean vimg_backup_sweep(VimgMachine *machine, GError **error);
+/* Ends the job of @domain that serves at @socket, if there is one, with its files. */
+gboolean vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error);
+
+#endif

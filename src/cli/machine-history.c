@@ -1,0 +1,100 @@
+/*
+ * machine-history.c: the images that pools have of a machine
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+#include <libvirt/virterror.h>
+
+#include "cli/machine-history.h"
+
+static gint
+compare_ages(gconstpointer a, gconstpointer b)
+{
+    const VimgImage *one = *(const VimgImage *const *)a;
+    const VimgImage *other = *(const VimgImage *const *)b;
+
+    if (one->created != other->created)
+        return one->created < other->created ? -1 : 1;
+    if (g_strcmp0(one->machine_disk, other->machine_disk) != 0)
+        return g_strcmp0(one->machine_disk, other->machine_disk);
+    return strcmp(one->uuid, other->uuid);
+}
+
+GPtrArray *
+vimg_history_of_pool(VimgCtl *ctl, const VimgCtlPool *pool, const char *uuid, GError **error)
+{
+    g_autoptr(JsonObject) list = vimg_image_list(ctl, pool, error);
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_image_free);
+
+    if (!list)
+        return NULL;
+    for (guint i = 0; i < vimg_report_count(list, "volumes"); i++) {
+        const char *name = vimg_report_string(vimg_report_element(list, "volumes", i), "name");
+        g_autoptr(GError) local = NULL;
+        g_autoptr(VimgImage) image = name ? vimg_image_find(ctl, pool, name, &local) : NULL;
+
+        if (local && !g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_NO_STORAGE_VOL)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        if (image && g_strcmp0(image->machine, uuid) == 0 && strcmp(image->state, "active") == 0)
+            g_ptr_array_add(found, g_steal_pointer(&image));
+    }
+    g_ptr_array_sort(found, compare_ages);
+    return g_steal_pointer(&found);
+}
+
+GPtrArray *
+vimg_history_pools(VimgCtl *ctl, gboolean enabled, GError **error)
+{
+    vimg_control_status_args args = {NULL};
+    g_autoptr(JsonObject) status = vimg_ctl_report(
+        ctl, VIMG_CONTROL_STATUS, (xdrproc_t)xdr_vimg_control_status_args, &args, error);
+    GPtrArray *names;
+
+    if (!status)
+        return NULL;
+    names = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < vimg_report_count(status, "pools"); i++) {
+        JsonObject *pool = vimg_report_element(status, "pools", i);
+
+        if (g_strcmp0(vimg_report_string(pool, "status"), "connected") == 0 &&
+            (!enabled || g_strcmp0(vimg_report_string(pool, "state"), "enabled") == 0))
+            g_ptr_array_add(names, g_strdup(vimg_report_string(pool, "name")));
+    }
+    return names;
+}
+
+GPtrArray *
+vimg_history_of_all(VimgCtl *ctl, const char *uuid, GError **error)
+{
+    g_autoptr(GPtrArray) pools = vimg_history_pools(ctl, FALSE, error);
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_image_free);
+
+    for (guint i = 0; pools && i < pools->len; i++) {
+        g_auto(VimgCtlPool) pool = {0};
+        g_autoptr(GPtrArray) some = NULL;
+
+        if (vimg_ctl_find_pool(ctl, pools->pdata[i], &pool, error))
+            some = vimg_history_of_pool(ctl, &pool, uuid, error);
+        if (!some)
+            return NULL;
+        g_ptr_array_extend_and_steal(all, g_steal_pointer(&some));
+    }
+    return pools ? g_steal_pointer(&all) : NULL;
+}
+
+const VimgImage *
+vimg_history_last(GPtrArray *history, const char *disk, guint64 capacity)
+{
+    for (guint i = history->len; i > 0; i--) {
+        const VimgImage *image = history->pdata[i - 1];
+
+        if (g_strcmp0(image->machine_disk, disk) == 0 && image->physical == capacity)
+            return image;
+    }
+    return NULL;
+}

@@ -1,0 +1,563 @@
+/*
+ * machine-shot.c: disks of a machine become images, all as they are at one moment
+ *
+ * A machine that runs or is paused is read through a backup job, one that is shut off from the
+ * files of its disks, all of which are held from before the first is read.  Images are raw, as the
+ * guest sees its disk: so the same blocks are the same slices, whatever the disk is stored as.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <libvirt/virterror.h>
+
+#include "cli/machine-backup.h"
+#include "cli/machine-base.h"
+#include "cli/machine-history.h"
+#include "cli/machine-nbd.h"
+#include "cli/machine-point.h"
+#include "cli/machine-shot.h"
+#include "cli/progress.h"
+#include "cli/stream.h"
+#include "cli/table.h"
+#include "cli/text.h"
+#include "cli/transfer.h"
+#include "util/error.h"
+#include "util/i18n.h"
+#include "wire/remote.h"
+
+#define SECTOR 512
+#define LOOK_AGAIN (G_USEC_PER_SEC / 4) /* at the room of the scratch directory */
+
+/* What goes on while they are made. */
+typedef struct {
+    GPtrArray *points; /* of VimgPoint: those of the machine, if it is incremental */
+    VimgBackupDisk *since;
+    const VimgImage **bases; /* by disk; NULL: it is read whole */
+    char *point;             /* the name of the new one */
+    VimgShot *shot;
+    VimgCtlPool pool;
+    GPtrArray *history; /* of VimgImage: what the pool has of the machine */
+    VimgBackup backup;
+    GPtrArray *open; /* of VimgNbd, by disk: of a machine that is shut off */
+    VimgProgress *progress;
+    const char *phase;
+    guint64 done, total;
+    gint64 looked; /* when, at the room */
+    GError *stopped;
+} Taking;
+
+static void
+disk_free(gpointer data)
+{
+    VimgShotDisk *disk = data;
+
+    g_free(disk->name);
+    g_free(disk->base);
+    vimg_image_free(disk->image);
+    g_free(disk);
+}
+
+void
+vimg_shot_init(VimgShot *shot, VimgMachine *machine, const char *pool, const char *name,
+               GPtrArray *disks)
+{
+    *shot = (VimgShot){.machine = machine, .pool = pool, .began = g_get_monotonic_time()};
+    shot->disks = g_ptr_array_new_with_free_func(disk_free);
+    for (guint i = 0; i < disks->len; i++) {
+        VimgShotDisk *disk = g_new0(VimgShotDisk, 1);
+
+        disk->disk = disks->pdata[i];
+        disk->name =
+            disks->len > 1 ? g_strdup_printf("%s-%s", name, disk->disk->target) : g_strdup(name);
+        g_ptr_array_add(shot->disks, disk);
+    }
+}
+
+void
+vimg_shot_clear(VimgShot *shot)
+{
+    g_clear_pointer(&shot->disks, g_ptr_array_unref);
+    g_clear_pointer(&shot->not_frozen, g_free);
+}
+
+static void
+taking_clear(Taking *taking)
+{
+    vimg_ctl_pool_clear(&taking->pool);
+    g_clear_pointer(&taking->history, g_ptr_array_unref);
+    vimg_backup_clear(&taking->backup);
+    g_clear_pointer(&taking->open, g_ptr_array_unref);
+    g_clear_pointer(&taking->points, g_ptr_array_unref);
+    g_free(taking->since);
+    g_free(taking->bases);
+    g_free(taking->point);
+    g_clear_pointer(&taking->progress, vimg_progress_end);
+    g_clear_error(&taking->stopped);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Taking, taking_clear)
+
+/* ---- whether to go on ------------------------------------------------------------------- */
+
+static gboolean
+tick(gpointer data)
+{
+    Taking *taking = data;
+    gint64 now = g_get_monotonic_time();
+
+    vimg_progress_update(taking->progress, taking->phase, taking->done, taking->total);
+    if (vimg_transfer_interrupted() || taking->stopped)
+        return FALSE;
+    if (!taking->backup.running || now - taking->looked < LOOK_AGAIN)
+        return TRUE;
+    taking->looked = now;
+    return vimg_backup_check(&taking->backup, &taking->stopped);
+}
+
+static gboolean
+goes_on(Taking *taking, GError **error)
+{
+    return tick(taking) || vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("interrupted"));
+}
+
+/* ---- the images ------------------------------------------------------------------------- */
+
+/* Returns: (transfer full) the document of the image that @disk becomes. */
+static char *
+describe_passing(const VimgShotDisk *disk)
+{
+    return g_markup_printf_escaped(
+        "<volume><name>%s</name><capacity unit='bytes'>%" G_GUINT64_FORMAT
+        "</capacity><target><format type='raw'/></target></volume>",
+        disk->name, disk->capacity);
+}
+
+/* The same, and that it is of the machine. */
+static char *
+describe_image(const Taking *taking, const VimgShotDisk *disk)
+{
+    const VimgShot *shot = taking->shot;
+    const VimgImage *before =
+        vimg_history_last(taking->history, disk->disk->target, disk->capacity);
+    g_autofree char *parent =
+        before ? g_strdup_printf("<i:parent>%s</i:parent>", before->uuid) : g_strdup("");
+    g_autofree char *head = g_markup_printf_escaped(
+        "<volume xmlns:i='urn:virtimage:volume:1'><name>%s</name><capacity unit='bytes'>"
+        "%" G_GUINT64_FORMAT "</capacity><target><format type='raw'/></target><i:info>"
+        "<i:machine uuid='%s' disk='%s' snapshot='%s' name='%s'/>",
+        disk->name, disk->capacity, shot->machine->uuid, disk->disk->target,
+        shot->snapshot ? shot->snapshot : "", shot->machine->name);
+
+    return g_strconcat(head, parent, "</i:info></volume>", NULL);
+}
+
+static gboolean
+create_image(Taking *taking, VimgShotDisk *disk, GError **error)
+{
+    VimgMachine *machine = taking->shot->machine;
+    g_autofree char *xml =
+        taking->shot->passing ? describe_passing(disk) : describe_image(taking, disk);
+
+    disk->image = vimg_image_create(machine->ctl, &taking->pool, xml, error);
+    return disk->image && vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, taking->shot->pool,
+                                        disk->name, disk->image->uuid, NULL);
+}
+
+/* Where what a disk becomes is from. */
+typedef struct {
+    VimgShotDisk *disk;
+    VimgNbd *nbd;
+    VimgBase *base; /* NULL: nothing is the same as in an image before */
+    VimgStream *stream;
+} Filling;
+
+static gboolean
+send_piece(Filling *filling, const VimgNbdPiece *piece, GError **error)
+{
+    switch (piece->kind) {
+    case VIMG_NBD_HOLE:
+        return vimg_stream_send_hole(filling->stream, piece->length, error);
+    case VIMG_NBD_SAME:
+        return vimg_base_send(filling->base, filling->stream, piece->offset, piece->length, error);
+    case VIMG_NBD_DATA:
+        filling->disk->read += piece->length;
+        return vimg_stream_send_data(filling->stream, piece->data, (gsize)piece->length, error);
+    default:
+        return TRUE;
+    }
+}
+
+static gboolean
+send_content(Taking *taking, Filling *filling, GError **error)
+{
+    VimgNbdPiece piece = {0};
+
+    if (!vimg_nbd_start(filling->nbd, error))
+        return FALSE;
+    while (piece.kind != VIMG_NBD_END) {
+        if (!goes_on(taking, error) || !vimg_nbd_next(filling->nbd, &piece, error) ||
+            !send_piece(filling, &piece, error))
+            return FALSE;
+        taking->done += piece.length;
+    }
+    return TRUE;
+}
+
+static gboolean
+send_disk(Taking *taking, Filling *filling, GError **error)
+{
+    vimg_stream_set_tick(filling->stream, tick, taking);
+    if (filling->base)
+        vimg_base_set_tick(filling->base, tick, taking);
+    taking->phase = filling->disk->disk->target;
+    if (send_content(taking, filling, error)) {
+        taking->phase = _("storing");
+        if (vimg_stream_finish(filling->stream, error))
+            return TRUE;
+    }
+    vimg_stream_abort(filling->stream, NULL);
+    return FALSE;
+}
+
+static gboolean
+fill_image(Taking *taking, VimgShotDisk *disk, VimgNbd *nbd, const VimgImage *before,
+           GError **error)
+{
+    VimgCtl *ctl = taking->shot->machine->ctl;
+    vimg_remote_vol vol = vimg_image_id(disk->image);
+    g_autoptr(VimgBase) base = before ? vimg_base_open(ctl, before, error) : NULL;
+    g_autoptr(VimgStream) stream = NULL;
+    Filling filling = {disk, nbd, base};
+
+    if (before && !base)
+        return FALSE;
+    if (vimg_nbd_size(nbd) != disk->capacity)
+        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
+                          _("disk '%s' was resized in this moment: try again"), disk->disk->target);
+    stream = vimg_stream_new(ctl->daemon, VIMG_REMOTE_VOL_UPLOAD, &vol, 0, TRUE, error);
+    filling.stream = stream;
+    return stream && send_disk(taking, &filling, error);
+}
+
+/* ---- a machine that is not shut off ----------------------------------------------------- */
+
+static gboolean
+measure(VimgMachine *machine, VimgShotDisk *disk, GError **error)
+{
+    virDomainBlockInfo info;
+
+    if (virDomainGetBlockInfo(machine->domain, disk->disk->target, &info, 0) < 0)
+        return vimg_machine_throw(error);
+    disk->capacity = (info.capacity + SECTOR - 1) / SECTOR * SECTOR;
+    return TRUE;
+}
+
+/* Of which moment what was changed is known, of each disk. */
+static void
+choose_bases(Taking *taking)
+{
+    VimgShot *shot = taking->shot;
+
+    taking->points = vimg_points_list(shot->machine);
+    for (guint i = 0; i < shot->disks->len; i++) {
+        VimgShotDisk *disk = shot->disks->pdata[i];
+        const VimgPoint *point = vimg_points_choose(
+            taking->points, taking->history, disk->disk->target, disk->capacity, &taking->bases[i]);
+
+        if (!vimg_point_serves(disk->disk))
+            disk->whole = _("libvirt notes what was changed of qcow2 disks alone");
+        else if (!point)
+            disk->whole = _("there is no image before whose moment libvirt knows");
+        taking->since[i].since = point ? point->name : NULL;
+    }
+}
+
+/* Returns: (transfer full) the document of the checkpoint of this moment; NULL: there is none. */
+static char *
+describe_point(Taking *taking)
+{
+    VimgShot *shot = taking->shot;
+    g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = 0; i < shot->disks->len; i++) {
+        const VimgShotDisk *disk = shot->disks->pdata[i];
+
+        if (vimg_point_serves(disk->disk))
+            g_ptr_array_add(disks, g_strdup_printf("%s=%s", disk->disk->target, disk->image->uuid));
+    }
+    if (disks->len == 0)
+        return NULL;
+    taking->point = vimg_point_name(((VimgShotDisk *)shot->disks->pdata[0])->image->uuid);
+    return vimg_point_format(shot->machine, taking->point, disks);
+}
+
+/* A bitmap that was lost, as by a crash, is no reason to have no image. */
+static void
+give_bases_up(Taking *taking)
+{
+    VimgShot *shot = taking->shot;
+
+    vimg_undo_drop(shot->machine->undo, VIMG_UNDO_BACKUP, taking->backup.socket, NULL);
+    vimg_undo_drop(shot->machine->undo, VIMG_UNDO_CHECKPOINT, taking->point, NULL);
+    vimg_backup_clear(&taking->backup);
+    for (guint i = 0; i < shot->disks->len; i++) {
+        VimgShotDisk *disk = shot->disks->pdata[i];
+
+        if (taking->since[i].since)
+            disk->whole = _("libvirt does not know any more what was changed");
+        taking->since[i].since = NULL;
+        taking->bases[i] = NULL;
+    }
+}
+
+static gboolean
+has_bases(const Taking *taking)
+{
+    for (guint i = 0; i < taking->shot->disks->len; i++)
+        if (taking->since[i].since)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean
+begin_backup(Taking *taking, GError **error)
+{
+    VimgShot *shot = taking->shot;
+    g_autofree char *point = NULL;
+    g_autoptr(GError) local = NULL;
+    gboolean ok;
+
+    for (guint i = 0; i < shot->disks->len; i++)
+        taking->since[i].disk = ((VimgShotDisk *)shot->disks->pdata[i])->disk;
+    if (shot->incremental) {
+        choose_bases(taking);
+        point = describe_point(taking);
+    }
+    ok = vimg_backup_begin(&taking->backup, shot->machine, taking->since, shot->disks->len,
+                           taking->point, point, &local);
+    if (!ok && has_bases(taking) && local->domain == VIMG_DAEMON_ERROR) {
+        g_clear_error(&local);
+        give_bases_up(taking);
+        ok = vimg_backup_begin(&taking->backup, shot->machine, taking->since, shot->disks->len,
+                               taking->point, point, &local);
+    }
+    if (!ok)
+        g_propagate_error(error, g_steal_pointer(&local));
+    shot->frozen = taking->backup.frozen;
+    shot->not_frozen = g_strdup(taking->backup.not_frozen);
+    return ok;
+}
+
+static VimgNbd *
+open_served(Taking *taking, guint i, GError **error)
+{
+    const VimgBackupDisk *disk = &taking->since[i];
+
+    return vimg_nbd_connect(taking->backup.socket, disk->disk->target,
+                            disk->since ? VIMG_BACKUP_BITMAP : NULL, error);
+}
+
+/* ---- one that is ------------------------------------------------------------------------ */
+
+/* Returns: (transfer full) the path of @disk; NULL with @error. */
+static char *
+path_of(VimgMachine *machine, const VimgMachineDisk *disk, GError **error)
+{
+    virStoragePoolPtr pool = NULL;
+    virStorageVolPtr volume = NULL;
+    char *path = NULL;
+
+    if (disk->path)
+        return g_strdup(disk->path);
+    if (!disk->volume) {
+        vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+            _("disk '%s' is no file or device of this host: start the machine, paused if it must not run, and image it then"),
+            disk->target);
+        return NULL;
+    }
+    pool = virStoragePoolLookupByName(machine->connection, disk->pool);
+    volume = pool ? virStorageVolLookupByName(pool, disk->volume) : NULL;
+    path = volume ? virStorageVolGetPath(volume) : NULL;
+    if (!path)
+        vimg_machine_throw(error);
+    if (volume)
+        virStorageVolFree(volume);
+    if (pool)
+        virStoragePoolFree(pool);
+    return path;
+}
+
+static gboolean
+open_files(Taking *taking, GError **error)
+{
+    VimgShot *shot = taking->shot;
+
+    taking->open = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_nbd_free);
+    for (guint i = 0; i < shot->disks->len; i++) {
+        VimgShotDisk *disk = shot->disks->pdata[i];
+        g_autofree char *path = path_of(shot->machine, disk->disk, error);
+        VimgNbd *nbd = path ? vimg_nbd_open(path, disk->disk->format, FALSE, error) : NULL;
+
+        if (!nbd)
+            return FALSE;
+        g_ptr_array_add(taking->open, nbd);
+        disk->capacity = vimg_nbd_size(nbd);
+    }
+    return TRUE;
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
+
+static gboolean
+prepare(Taking *taking, GError **error)
+{
+    VimgShot *shot = taking->shot;
+
+    taking->since = g_new0(VimgBackupDisk, shot->disks->len);
+    taking->bases = g_new0(const VimgImage *, shot->disks->len);
+    taking->history =
+        vimg_history_of_pool(shot->machine->ctl, &taking->pool, shot->machine->uuid, error);
+    if (!taking->history)
+        return FALSE;
+    if (!shot->machine->active && !open_files(taking, error))
+        return FALSE;
+    for (guint i = 0; i < shot->disks->len; i++) {
+        VimgShotDisk *disk = shot->disks->pdata[i];
+
+        if (shot->incremental && !shot->machine->active)
+            disk->whole = _("what is changed is known of machines that run alone");
+        if ((shot->machine->active && !measure(shot->machine, disk, error)) ||
+            !create_image(taking, disk, error))
+            return FALSE;
+        taking->total += disk->capacity;
+    }
+    return !shot->machine->active || begin_backup(taking, error);
+}
+
+static gboolean
+take_disk(Taking *taking, guint i, GError **error)
+{
+    VimgShotDisk *disk = taking->shot->disks->pdata[i];
+    VimgNbd *nbd = taking->open ? taking->open->pdata[i] : open_served(taking, i, error);
+    gboolean ok = nbd && fill_image(taking, disk, nbd, taking->bases[i], error);
+
+    disk->base = taking->bases[i] ? g_strdup(taking->bases[i]->name) : NULL;
+    if (!taking->open)
+        vimg_nbd_free(nbd);
+    return ok;
+}
+
+static gboolean
+take_all(Taking *taking, GError **error)
+{
+    if (!vimg_ctl_find_pool(taking->shot->machine->ctl, taking->shot->pool, &taking->pool, error) ||
+        !prepare(taking, error))
+        return FALSE;
+    for (guint i = 0; i < taking->shot->disks->len; i++)
+        if (!take_disk(taking, i, error))
+            return FALSE;
+    taking->phase = _("ending the backup");
+    if (!vimg_backup_end(&taking->backup, error))
+        return FALSE;
+    if (taking->points)
+        vimg_points_retire(taking->shot->machine, taking->points, taking->history);
+    return TRUE;
+}
+
+gboolean
+vimg_shot_take(VimgShot *shot, GError **error)
+{
+    g_auto(Taking) taking = {.shot = shot};
+    g_autoptr(GError) local = NULL;
+
+    taking.progress = vimg_progress_begin(shot->machine->ctl, shot->machine->name, TRUE);
+    if (take_all(&taking, &local))
+        return TRUE;
+    if (taking.stopped)
+        g_propagate_error(error, g_steal_pointer(&taking.stopped));
+    else if (vimg_transfer_interrupted())
+        g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _("no image was made"));
+    else
+        g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* ---- saying it -------------------------------------------------------------------------- */
+
+static JsonObject *
+report_disk(const VimgShot *shot, const VimgShotDisk *disk)
+{
+    JsonObject *object = json_object_new();
+
+    json_object_set_string_member(object, "disk", disk->disk->target);
+    json_object_set_string_member(object, "pool", shot->pool);
+    json_object_set_string_member(object, "name", disk->name);
+    json_object_set_string_member(object, "uuid", disk->image->uuid);
+    json_object_set_int_member(object, "bytes", (gint64)disk->capacity);
+    json_object_set_int_member(object, "read", (gint64)disk->read);
+    json_object_set_string_member(object, "base", disk->base);
+    json_object_set_string_member(object, "whole", disk->whole);
+    return object;
+}
+
+JsonObject *
+vimg_shot_report(const VimgShot *shot)
+{
+    JsonObject *report = json_object_new();
+    JsonArray *images = json_array_new();
+    double seconds = (double)((g_get_monotonic_time() - shot->began) / 1000) / 1000;
+
+    json_object_set_string_member(report, "machine", shot->machine->name);
+    json_object_set_string_member(report, "uuid", shot->machine->uuid);
+    if (shot->snapshot)
+        json_object_set_string_member(report, "snapshot", shot->snapshot);
+    json_object_set_boolean_member(report, "frozen", shot->frozen);
+    json_object_set_string_member(report, "not_frozen", shot->not_frozen);
+    for (guint i = 0; i < shot->disks->len; i++)
+        json_array_add_object_element(images, report_disk(shot, shot->disks->pdata[i]));
+    json_object_set_array_member(report, "images", images);
+    json_object_set_double_member(report, "seconds", seconds);
+    return report;
+}
+
+void
+vimg_shot_say_frozen(VimgCtl *ctl, JsonObject *report)
+{
+    const char *why = vimg_report_string(report, "not_frozen");
+    g_autofree char *safe = vimg_text_safe(why);
+
+    if (why && !ctl->quiet)
+        fprintf(stderr, _("File systems of the guest were not frozen: %s.\n"), safe);
+}
+
+static void
+say_whole(VimgCtl *ctl, JsonObject *report)
+{
+    for (guint i = 0; i < vimg_report_count(report, "images"); i++) {
+        JsonObject *image = vimg_report_element(report, "images", i);
+        const char *why = vimg_report_string(image, "whole");
+
+        if (why)
+            fprintf(stderr, _("Disk '%1$s' was read whole: %2$s.\n"),
+                    vimg_report_string(image, "disk"), why);
+    }
+}
+
+void
+vimg_shot_show(VimgCtl *ctl, JsonObject *report)
+{
+    static const VimgColumn columns[] = {
+        {N_("Disk"), "disk", VIMG_CELL_TEXT, 0}, {N_("Image"), "name", VIMG_CELL_TEXT, 0},
+        {N_("UUID"), "uuid", VIMG_CELL_TEXT, 3}, {N_("Size"), "bytes", VIMG_CELL_SIZE, 1},
+        {N_("Read"), "read", VIMG_CELL_SIZE, 2},
+    };
+
+    if (!ctl->quiet)
+        vimg_table_print(ctl, report, "images", columns, G_N_ELEMENTS(columns));
+    if (!ctl->quiet)
+        say_whole(ctl, report);
+    vimg_shot_say_frozen(ctl, report);
+}

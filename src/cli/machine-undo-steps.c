@@ -1,0 +1,192 @@
+/*
+ * machine-undo-steps.c: how each thing that a command leaves behind is taken away
+ *
+ * A step may run when the thing was never made, or is gone already; that is as good.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "cli/image.h"
+#include "cli/machine-backup.h"
+#include "cli/machine.h"
+#include "util/error.h"
+
+/* ---- images ----------------------------------------------------------------------------- */
+
+/* For good: what is not whole must not be had back. */
+static gboolean
+purge(VimgUndoContext *context, const VimgCtlPool *pool, char *uuid, GError **error)
+{
+    vimg_control_purge_args args = {*pool, uuid};
+
+    return vimg_ctl_call(context->ctl, VIMG_CONTROL_TRASH_PURGE,
+                         (xdrproc_t)xdr_vimg_control_purge_args, &args, NULL, NULL, error);
+}
+
+static gboolean
+is_code(const GError *error, int code)
+{
+    return g_error_matches(error, VIMG_DAEMON_ERROR, code);
+}
+
+static gboolean
+undo_image(VimgUndoContext *context, char **what, GError **error)
+{
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(VimgImage) image = NULL;
+    g_autoptr(GError) local = NULL;
+
+    if (g_strv_length(what) < 3)
+        return TRUE;
+    if (!vimg_ctl_find_pool(context->ctl, what[0], &pool, &local))
+        return is_code(local, VIR_ERR_NO_STORAGE_POOL);
+    image = vimg_image_find(context->ctl, &pool, what[1], &local);
+    if (!image)
+        return is_code(local, VIR_ERR_NO_STORAGE_VOL);
+    if (strcmp(image->uuid, what[2]) != 0)
+        return TRUE;
+    if (!vimg_image_delete(context->ctl, image, error))
+        return FALSE;
+    return strcmp(image->state, "active") != 0 || purge(context, &pool, what[2], error);
+}
+
+/* ---- machines --------------------------------------------------------------------------- */
+
+typedef gboolean (*DomainStep)(virDomainPtr domain, const char *what, GError **error);
+
+static gboolean
+with_domain(VimgUndoContext *context, const char *uuid, const char *what, DomainStep step,
+            GError **error)
+{
+    virConnectPtr connection = vimg_machine_connect(context->machines, error);
+    virDomainPtr domain = connection ? virDomainLookupByUUIDString(connection, uuid) : NULL;
+    gboolean ok = FALSE;
+
+    if (domain)
+        ok = step(domain, what, error);
+    else if (connection)
+        ok = virGetLastErrorCode() == VIR_ERR_NO_DOMAIN;
+    if (domain)
+        virDomainFree(domain);
+    if (connection)
+        virConnectClose(connection);
+    return ok;
+}
+
+static gboolean
+undo_backup(VimgUndoContext *context, char **what, GError **error)
+{
+    return with_domain(context, context->uuid, what[0], vimg_backup_stop, error);
+}
+
+static gboolean
+drop_checkpoint(virDomainPtr domain, const char *what, GError **error)
+{
+    virDomainCheckpointPtr checkpoint = virDomainCheckpointLookupByName(domain, what, 0);
+    gboolean ok;
+
+    if (!checkpoint)
+        return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN_CHECKPOINT;
+    /* one that is shut off cannot be told to give its bitmaps up */
+    ok = virDomainCheckpointDelete(checkpoint, virDomainIsActive(domain) == 0
+                                                   ? VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY
+                                                   : 0) == 0 ||
+         vimg_machine_throw(error);
+    virDomainCheckpointFree(checkpoint);
+    return ok;
+}
+
+static gboolean
+undo_checkpoint(VimgUndoContext *context, char **what, GError **error)
+{
+    return with_domain(context, context->uuid, what[0], drop_checkpoint, error);
+}
+
+static gboolean
+thaw(virDomainPtr domain, const char *what, GError **error)
+{
+    if (virDomainFSThaw(domain, NULL, 0, 0) >= 0)
+        return TRUE;
+    /* one that does not run has nothing frozen */
+    return virDomainIsActive(domain) == 0 || vimg_machine_throw(error);
+}
+
+static gboolean
+undo_freeze(VimgUndoContext *context, char **what, GError **error)
+{
+    return with_domain(context, context->uuid, what[0], thaw, error);
+}
+
+static gboolean
+undo_file(VimgUndoContext *context, char **what, GError **error)
+{
+    return unlink(what[0]) == 0 || errno == ENOENT || vimg_throw_errno(error, "'%s'", what[0]);
+}
+
+static gboolean
+drop_volume(virConnectPtr connection, char **what, GError **error)
+{
+    virStoragePoolPtr pool = virStoragePoolLookupByName(connection, what[0]);
+    virStorageVolPtr volume = pool ? virStorageVolLookupByName(pool, what[1]) : NULL;
+    gboolean ok;
+
+    if (volume) {
+        ok = virStorageVolDelete(volume, 0) == 0 || vimg_machine_throw(error);
+        virStorageVolFree(volume);
+    } else {
+        int code = virGetLastErrorCode();
+
+        ok = code == VIR_ERR_NO_STORAGE_POOL || code == VIR_ERR_NO_STORAGE_VOL;
+    }
+    if (pool)
+        virStoragePoolFree(pool);
+    return ok;
+}
+
+static gboolean
+undo_volume(VimgUndoContext *context, char **what, GError **error)
+{
+    virConnectPtr connection = vimg_machine_connect(context->machines, error);
+    gboolean ok = connection && (!what[1] || drop_volume(connection, what, error));
+
+    if (connection)
+        virConnectClose(connection);
+    return ok;
+}
+
+static gboolean
+undefine(virDomainPtr domain, const char *what, GError **error)
+{
+    if (virDomainIsActive(domain) == 1 && virDomainDestroy(domain) < 0)
+        return vimg_machine_throw(error);
+    return virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_NVRAM |
+                                              VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA) == 0 ||
+           virGetLastErrorCode() == VIR_ERR_NO_DOMAIN || vimg_machine_throw(error);
+}
+
+static gboolean
+undo_domain(VimgUndoContext *context, char **what, GError **error)
+{
+    return with_domain(context, what[0], what[0], undefine, error);
+}
+
+gboolean
+vimg_undo_step(VimgUndoContext *context, VimgUndoKind kind, char **what, GError **error)
+{
+    static gboolean (*const steps[])(VimgUndoContext *, char **, GError **) = {
+        [VIMG_UNDO_IMAGE] = undo_image,   [VIMG_UNDO_BACKUP] = undo_backup,
+        [VIMG_UNDO_FREEZE] = undo_freeze, [VIMG_UNDO_CHECKPOINT] = undo_checkpoint,
+        [VIMG_UNDO_FILE] = undo_file,     [VIMG_UNDO_VOLUME] = undo_volume,
+        [VIMG_UNDO_DOMAIN] = undo_domain,
+    };
+    G_STATIC_ASSERT(G_N_ELEMENTS(steps) == VIMG_N_UNDO);
+
+    return !what[0] || steps[kind](context, what, error);
+}

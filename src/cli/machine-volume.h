@@ -1,0 +1,29 @@
+/*
+ * machine-volume.h: a new disk for a machine, beside the one that it is like
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef VIMG_CLI_MACHINE_VOLUME_H
+#define VIMG_CLI_MACHINE_VOLUME_H
+
+#include "cli/machine.h"
+
+typedef struct {
+    char *pool, *name; /* of the host's storage; NULL: it is but a file */
+    char *path;
+    char *format;
+    gboolean block;
+} VimgMachineVolume;
+
+/*
+ * One of @capacity bytes for the machine @owner, in the pool that --primary names, or in that of
+ * @like; where that is in no pool, a file beside it.  It is on the list of @machine's undo.
+ */
+VimgMachineVolume *vimg_machine_volume_new(VimgMachine *machine, const VimgMachineDisk *like,
+                                           const char *owner, guint64 capacity, GError **error);
+/* It stays. */
+void vimg_machine_volume_keep(VimgMachine *machine, const VimgMachineVolume *volume);
+void vimg_machine_volume_free(VimgMachineVolume *volume);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgMachineVolume, vimg_machine_volume_free)
+
+#endif
