@@ -185,8 +185,9 @@ test_clone(void)
 {
     stored = 0;
     g_assert_cmpuint(count_moments(clone_at, NULL), >, 50);
-    /* only until it shows that it writes */
-    g_assert_true(stored > 0 && stored < 10);
+    /* only until it shows that it writes; a sample may have none of those */
+    g_assert_cmpuint(stored, <, 10);
+    g_assert_true(stored > 0 || helper_stride() > 1);
 }
 
 static gboolean

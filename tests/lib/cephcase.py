@@ -22,7 +22,7 @@ from virshcase import VirshCase, element
 
 NS = "xmlns:image='urn:virtimage:pool:1'"
 SOON = "<image:reconnect enabled='yes' interval='1'/>"
-SECONDS = 120
+SECONDS = 240
 USAGE = "ceph-admin"
 
 
