@@ -107,6 +107,15 @@ vimg_backup_check(const VimgBackup *backup, GError **error)
 
 /* ---- the guest's file systems ----------------------------------------------------------- */
 
+/* Whether what failed so may have been done all the same. */
+static gboolean
+is_unknown(VimgMachine *machine, const GError *why)
+{
+    return g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_AGENT_UNRESPONSIVE) ||
+           g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_AGENT_UNSYNCED) ||
+           (virConnectIsAlive(machine->connection) != 1 && vimg_machine_again(machine, NULL));
+}
+
 /* A guest that cannot be frozen is imaged as a power cut would leave it. */
 static gboolean
 freeze(VimgBackup *backup, GError **error)
@@ -129,7 +138,9 @@ freeze(VimgBackup *backup, GError **error)
 
         vimg_machine_throw(&why);
         backup->not_frozen = g_strdup(why->message);
-        virDomainFSThaw(machine->domain, NULL, 0, 0); /* it may be just late */
+        /* it may be just late; where the guest said no, what is frozen is frozen by another */
+        if (is_unknown(machine, why))
+            virDomainFSThaw(machine->domain, NULL, 0, 0);
         vimg_undo_drop(machine->undo, VIMG_UNDO_FREEZE, machine->uuid, NULL);
     }
     return TRUE;

@@ -133,7 +133,10 @@ class Images(MachineCase):
                           ("before-upgrade", "vdb", "before-upgrade-vdb", "one")])
         self.assertIn("<image:machine uuid='%s' disk='vda' snapshot='one' name='web'/>"
                       % report["uuid"], self.vol_xml(self.name, "one-vda"))
-        self.host("destroy", machine)
+        self.host("managedsave", machine)
+        self.assertIn("managedsave-remove", self.ctl("machine-restore", machine, "one", "--yes",
+                                                     *self.more, code=REFUSED))
+        self.host("managedsave-remove", machine)
         before = (self.disks / "web-vda").stat()
         self.ctl("machine-restore", machine, "nix", "--yes", *self.more, code=NOT_FOUND)
         self.ctl("machine-restore", machine, "one", *self.more, code=USAGE)  # nobody to be asked
