@@ -19,6 +19,7 @@
 #include "cli/machine-fill.h"
 #include "cli/machine-history.h"
 #include "cli/machine-hold.h"
+#include "cli/machine-overlay.h"
 #include "cli/machine.h"
 #include "cli/table.h"
 #include "cli/transfer.h"
@@ -151,7 +152,7 @@ copy_owner(const char *from, const char *to, GError **error)
 
 /* What takes its place is another file: nobody else may know this one. */
 static gboolean
-hold(Item *item, GError **error)
+hold(VimgMachine *machine, Item *item, GError **error)
 {
     const char *path = item->disk->path;
     struct stat info;
@@ -164,7 +165,7 @@ hold(Item *item, GError **error)
             _("disk '%1$s' at '%2$s' is a link, or has another name: copy image '%3$s' into it yourself"),
             item->disk->target, path, item->image->name);
     item->held = vimg_hold_open(path, error);
-    if (item->held < 0)
+    if (item->held < 0 || !vimg_overlay_refuse(machine, path, error))
         return FALSE;
     return !vimg_hold_is_used(item->held) ||
            vimg_throw(
@@ -260,7 +261,7 @@ static gboolean
 fill_all(Restore *restore, GError **error)
 {
     for (guint i = 0; i < restore->items->len; i++)
-        if (!hold(&g_array_index(restore->items, Item, i), error))
+        if (!hold(restore->machine, &g_array_index(restore->items, Item, i), error))
             return FALSE;
     restore->progress = vimg_progress_begin(restore->machine->ctl, restore->machine->name, TRUE);
     for (guint i = 0; i < restore->items->len; i++)
