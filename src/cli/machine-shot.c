@@ -160,12 +160,17 @@ create_image(Taking *taking, VimgShotDisk *disk, GError **error)
     g_autofree char *xml =
         taking->shot->passing ? describe_passing(disk) : describe_image(taking, disk);
     const char *pool = taking->shot->pool;
+    g_autoptr(GError) local = NULL;
 
     if (!vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, "", NULL))
         return FALSE;
-    disk->image = vimg_image_create(machine->ctl, &taking->pool, xml, error);
-    if (!disk->image)
+    disk->image = vimg_image_create(machine->ctl, &taking->pool, xml, &local);
+    if (!disk->image) {
+        if (g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_STORAGE_VOL_EXIST))
+            vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, pool, disk->name, "", NULL);
+        g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
+    }
     vimg_undo_gather(machine->undo);
     vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, pool, disk->name, "", NULL);
     return vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, disk->image->uuid,

@@ -226,7 +226,8 @@ class Images(MachineCase):
 
     def started_meanwhile(self, machine):
         """It cannot be started while its disks are filled, the raw one neither."""
-        filled = lambda: any(self.disks.glob("web-vd?.restore-*"))
+        def filled():
+            return any(self.disks.glob("web-vd?.restore-*"))
         while True:
             client = self.client("machine-restore", machine, "one", "--yes")
             while client.poll() is None and not filled():
@@ -313,9 +314,10 @@ class Images(MachineCase):
         xml, path = self.host("dumpxml", machine), self.work / "efi.xml"
         source = self.work / "m_VARS.fd"
         (self.work / "code.fd").write_bytes(b"code")
-        path.write_text(re.sub(r"(<type arch.*</type>)", r"\1<loader readonly='yes' type='pflash'>%s"
-                               r"</loader><nvram>%s</nvram>" % (self.work / "code.fd", source), xml).replace("<devices>",
-                                                                       "<features><acpi/></features><devices>"))
+        firmware = "<loader readonly='yes' type='pflash'>%s</loader><nvram>%s</nvram>" % (
+            self.work / "code.fd", source)
+        xml = xml.replace("<devices>", "<features><acpi/></features><devices>")
+        path.write_text(xml.replace("</type>", "</type>" + firmware))
         self.host("define", path)
         self.json("machine-clone", machine, "fresh", *self.more)   # it never ran
         self.assertIn("%s<" % (self.work / "fresh_VARS.fd"), self.host("dumpxml", "fresh"))
@@ -440,12 +442,6 @@ class Failures(MachineCase):
         self.nothing_left("m", "x")
         self.v("vol-delete", "--pool", self.name, "x")
         self.ctl("trash", "purge", self.name, "x", "--yes")
-        # the machine is destroyed
-        client = self.begin()
-        self.host("destroy", "m")
-        self.ends(client, FAILED, "ended")
-        self.nothing()
-        self.start("m")
         # no room for what the guest writes
         client = self.begin("--reserve=32M")
         (self.small / "full").write_bytes(bytes(ROOM - 24 * MIB))
@@ -463,6 +459,11 @@ class Failures(MachineCase):
         self.v("pool-destroy", "tiny")
         namespaces.umount(store)
         store.rmdir()
+        self.nothing()
+        # the machine is destroyed
+        client = self.begin()
+        self.host("destroy", "m")
+        self.ends(client, FAILED, "ended")
         self.nothing()
         # and then all is well
         self.image("m", "x")
