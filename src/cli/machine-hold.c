@@ -40,22 +40,38 @@ lock(int fd, int what, short kind, int byte)
     return what == F_OFD_GETLK && range.l_type != F_UNLCK ? 1 : 0;
 }
 
+/* Says what we do and bear.  Returns: 0 or errno.  Shared locks all, as every emulator's are. */
+static int
+take(int fd)
+{
+    static const int bytes[] = {PERM + READ, SHARED + WRITE, SHARED + RESIZE};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(bytes); i++)
+        if (lock(fd, F_OFD_SETLK, F_RDLCK, bytes[i]) < 0)
+            return errno;
+    return 0;
+}
+
+static gboolean
+is_written(int fd)
+{
+    return lock(fd, F_OFD_GETLK, F_WRLCK, PERM + WRITE) > 0 ||
+           lock(fd, F_OFD_GETLK, F_WRLCK, PERM + RESIZE) > 0 ||
+           lock(fd, F_OFD_GETLK, F_WRLCK, SHARED + READ) > 0;
+}
+
 int
 vimg_hold_open(const char *path, GError **error)
 {
     vimg_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int failed;
 
     if (fd < 0) {
         vimg_throw_errno(error, "'%s'", path);
         return -1;
     }
-    /* the bytes are only ever locked so that others can lock them too: it fails where none can */
-    if (lock(fd, F_OFD_SETLK, F_RDLCK, PERM + READ) == 0 &&
-        lock(fd, F_OFD_SETLK, F_RDLCK, SHARED + WRITE) == 0 &&
-        lock(fd, F_OFD_SETLK, F_RDLCK, SHARED + RESIZE) == 0 &&
-        (lock(fd, F_OFD_GETLK, F_WRLCK, PERM + WRITE) > 0 ||
-         lock(fd, F_OFD_GETLK, F_WRLCK, PERM + RESIZE) > 0 ||
-         lock(fd, F_OFD_GETLK, F_WRLCK, SHARED + READ) > 0)) {
+    failed = take(fd);
+    if (failed == EAGAIN || failed == EACCES || (failed == 0 && is_written(fd))) {
         vimg_throw(error, VIMG_ERROR_BUSY,
                    _("the disk at '%s' is written to by a machine or program: end that first"),
                    path);
