@@ -418,7 +418,7 @@ class Failures(MachineCase):
         self.machine("m", "raw", start=False)
         with (self.disks / "m-vda").open("r+b") as disk:
             disk.seek(SIZE)
-            for seed in range(12):
+            for seed in range(24):
                 disk.write(noise(16 * MIB, seed))
         self.start("m")
 
