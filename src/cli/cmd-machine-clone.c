@@ -9,11 +9,14 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <libvirt/virterror.h>
 
 #include "cli/machine-domain.h"
+#include "cli/machine-file.h"
 #include "cli/machine-fill.h"
 #include "cli/machine-history.h"
 #include "cli/machine-shot.h"
@@ -176,7 +179,20 @@ make_volumes(Clone *clone, GError **error)
     return TRUE;
 }
 
-/* The variables of the firmware are the guest's as its disks are. */
+static gboolean
+write_nvram(Clone *clone, const char *data, gsize size, GError **error)
+{
+    vimg_autofd int fd = -1;
+
+    if (!vimg_file_create(clone->machine->undo, clone->nvram, error))
+        return FALSE;
+    fd = open(clone->nvram, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    return (fd >= 0 && vimg_write_all(fd, data, size) == 0 && fsync(fd) == 0) ||
+           vimg_throw_errno(error, "'%s'", clone->nvram);
+}
+
+/* The variables of the firmware are the guest's as its disks are; of one that never ran there are
+ * none yet, but the path is not to be that of both. */
 static gboolean
 copy_nvram(Clone *clone, GError **error)
 {
@@ -186,16 +202,17 @@ copy_nvram(Clone *clone, GError **error)
     gsize size;
     struct stat info;
 
-    if (!from || (stat(from, &info) < 0 && errno == ENOENT)) /* it never ran */
+    if (!from)
         return TRUE;
     clone->nvram = g_strdup_printf("%s/%s_VARS.fd", dir, clone->name);
-    if (g_file_test(clone->nvram, G_FILE_TEST_EXISTS))
+    if (lstat(clone->nvram, &info) == 0)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("there is a file '%s' already: remove it, or choose another name"),
                           clone->nvram);
+    if (stat(from, &info) < 0 && errno == ENOENT)
+        return TRUE;
     data = vimg_file_read(from, NVRAM_MAX, &size, error);
-    return data && vimg_undo_add(clone->machine->undo, VIMG_UNDO_FILE, error, clone->nvram, NULL) &&
-           vimg_file_replace(clone->nvram, data, size, 0600, error);
+    return data && write_nvram(clone, data, size, error);
 }
 
 /* ---- the machine ------------------------------------------------------------------------ */
@@ -230,17 +247,20 @@ define(Clone *clone, GError **error)
     return ok;
 }
 
-/* The images were but the way.  What cannot be removed now stays on the list of what is undone. */
-static void
-finish(Clone *clone)
+/* All of it stays, or nothing.  The images were but the way: what cannot be removed now stays on
+ * the list of what is undone. */
+static gboolean
+finish(Clone *clone, GError **error)
 {
     VimgUndo *undo = clone->machine->undo;
 
+    vimg_undo_gather(undo);
     vimg_undo_drop(undo, VIMG_UNDO_DOMAIN, clone->uuid, NULL);
     if (clone->nvram)
-        vimg_undo_drop(undo, VIMG_UNDO_FILE, clone->nvram, NULL);
+        vimg_file_keep(undo, clone->nvram);
     for (guint i = 0; i < clone->volumes->len; i++)
         vimg_machine_volume_keep(clone->machine, clone->volumes->pdata[i]);
+    return vimg_undo_tell(undo, error);
 }
 
 static gboolean
@@ -255,14 +275,13 @@ run(Clone *clone, GError **error)
     if (!disks)
         return FALSE;
     clone->uuid = g_uuid_string_random();
-    images = g_strdup_printf("clone-%s", clone->uuid);
+    images = g_strdup_printf(VIMG_UNDO_PASSING "%s", clone->uuid);
     vimg_shot_init(&clone->shot, clone->machine, clone->pool, images, disks);
     clone->shot.passing = TRUE;
     if (!vimg_shot_take(&clone->shot, error) || !make_volumes(clone, error) ||
         !copy_nvram(clone, error) || !define(clone, error))
         return FALSE;
-    finish(clone);
-    return TRUE;
+    return finish(clone, error);
 }
 
 /* ---- saying it -------------------------------------------------------------------------- */
@@ -320,7 +339,6 @@ vimg_cmd_machine_clone(VimgCtl *ctl, int argc, char **argv)
         if (run(&clone, &error))
             report = report_of(&clone);
     }
-    vimg_machine_clear(&machine);
-    vimg_machine_interrupted(&error);
+    vimg_machine_end(&machine, &error);
     return vimg_ctl_show(ctl, report, show, error);
 }

@@ -3,7 +3,8 @@
  * them
  *
  * New files are filled beside the old ones, which nobody can start the machine from meanwhile, and
- * take their places when all are whole.  Until then the machine has what it had.
+ * take their places when all are whole.  Until the last has its place the machine has what it had,
+ * or gets it back.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,9 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/machine-file.h"
 #include "cli/machine-fill.h"
 #include "cli/machine-history.h"
-#include "cli/machine-nbd.h"
+#include "cli/machine-hold.h"
+#include "cli/machine-overlay.h"
 #include "cli/machine.h"
 #include "cli/table.h"
 #include "cli/transfer.h"
@@ -28,7 +31,8 @@ typedef struct {
     const VimgImage *image;      /* borrowed of the history */
     const VimgMachineDisk *disk; /* borrowed of the machine */
     char *beside;                /* the new file */
-    VimgNbd *held;               /* the old one: nobody else writes to it */
+    char *aside;                 /* the old one, once the new one is in its place */
+    int held;                    /* the old one: nobody else uses it */
 } Item;
 
 typedef struct {
@@ -46,7 +50,9 @@ item_clear(gpointer data)
     Item *item = data;
 
     g_free(item->beside);
-    vimg_nbd_free(item->held);
+    g_free(item->aside);
+    if (item->held >= 0)
+        close(item->held);
 }
 
 static void
@@ -61,12 +67,20 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Restore, restore_clear)
 
 /* ---- what is to be done ----------------------------------------------------------------- */
 
+/* Asked anew each time: others start machines too. */
 static gboolean
 is_possible(VimgMachine *machine, GError **error)
 {
-    if (machine->active)
+    if (!vimg_machine_again(machine, error))
+        return FALSE;
+    if (virDomainIsActive(machine->domain) != 0)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("machine '%s' is not shut off: shut it down first"), machine->name);
+    if (virDomainHasManagedSaveImage(machine->domain, 0) != 0)
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_INVALID,
+            _("the memory of machine '%s' is saved and goes with its disks as they are: start it and shut it down, or give that up with 'virsh managedsave-remove'"),
+            machine->name);
     if (virDomainSnapshotNum(machine->domain, 0) > 0)
         return vimg_throw(
             error, VIMG_ERROR_OPERATION_INVALID,
@@ -80,7 +94,7 @@ add_item(Restore *restore, const VimgImage *image, GError **error)
 {
     VimgMachineDisk *disk =
         vimg_machine_disk_find(restore->machine->parts.disks, image->machine_disk);
-    Item item = {image, disk};
+    Item item = {.image = image, .disk = disk, .held = -1};
 
     if (!disk)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
@@ -136,11 +150,36 @@ copy_owner(const char *from, const char *to, GError **error)
            vimg_throw_errno(error, "'%s'", to);
 }
 
+/* What takes its place is another file: nobody else may know this one. */
+static gboolean
+hold(VimgMachine *machine, Item *item, GError **error)
+{
+    const char *path = item->disk->path;
+    struct stat info;
+
+    if (lstat(path, &info) < 0)
+        return vimg_throw_errno(error, "'%s'", path);
+    if (!S_ISREG(info.st_mode) || info.st_nlink > 1)
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+            _("disk '%1$s' at '%2$s' is a link, or has another name: copy image '%3$s' into it yourself"),
+            item->disk->target, path, item->image->name);
+    item->held = vimg_hold_open(path, error);
+    if (item->held < 0 || !vimg_overlay_refuse(machine, path, error))
+        return FALSE;
+    return !vimg_hold_is_used(item->held) ||
+           vimg_throw(
+               error, VIMG_ERROR_BUSY,
+               _("disk '%1$s' at '%2$s' is used by another machine or program: end that first"),
+               item->disk->target, path);
+}
+
 static gboolean
 fill(Restore *restore, Item *item, GError **error)
 {
     VimgMachine *machine = restore->machine;
     const VimgMachineDisk *disk = item->disk;
+    g_autofree char *unique = g_uuid_string_random();
     VimgFill what = {.ctl = machine->ctl,
                      .image = item->image,
                      .format = disk->format,
@@ -150,13 +189,11 @@ fill(Restore *restore, Item *item, GError **error)
                      .done = &restore->done,
                      .total = restore->total};
 
-    item->held = vimg_nbd_open(disk->path, disk->format, FALSE, error);
-    if (!item->held)
-        return FALSE;
-    item->beside = g_strdup_printf("%s.restore-%s", disk->path, item->image->uuid);
+    item->beside = g_strdup_printf("%s.restore-%s", disk->path, unique);
+    item->aside = g_strdup_printf("%s.old-%s", disk->path, unique);
     what.path = item->beside;
-    return vimg_undo_add(machine->undo, VIMG_UNDO_FILE, error, item->beside, NULL) &&
-           vimg_fill_create(item->beside, disk->format, item->image->physical, error) &&
+    return vimg_fill_create(machine->undo, item->beside, disk->format, item->image->physical,
+                            error) &&
            vimg_fill_run(&what, error) && copy_owner(disk->path, item->beside, error);
 }
 
@@ -174,14 +211,63 @@ forget_checkpoints(virDomainPtr domain)
     free(list);
 }
 
+/* Until all have their places, the list of what is undone brings each back that was moved. */
 static gboolean
-exchange(Item *item, GError **error)
+exchange(VimgUndo *undo, Item *item, GError **error)
 {
-    g_autofree char *dir = g_path_get_dirname(item->disk->path);
+    const char *path = item->disk->path;
+    g_autofree char *dir = g_path_get_dirname(path);
 
-    if (rename(item->beside, item->disk->path) < 0)
-        return vimg_throw_errno(error, "'%s'", item->disk->path);
+    if (!vimg_undo_add(undo, VIMG_UNDO_RENAME, error, item->aside, path, NULL))
+        return FALSE;
+    /* never without a file at its path, where the file system has hard links */
+    if ((link(path, item->aside) < 0 && rename(path, item->aside) < 0) ||
+        rename(item->beside, path) < 0)
+        return vimg_throw_errno(error, "'%s'", path);
     return vimg_dir_sync(dir, error);
+}
+
+/* From here on there is but one way: what goes are the old ones. */
+static gboolean
+settle(Restore *restore, GError **error)
+{
+    VimgUndo *undo = restore->machine->undo;
+    gboolean ok = TRUE;
+
+    vimg_undo_gather(undo);
+    vimg_undo_keep(undo);
+    for (guint i = 0; i < restore->items->len && ok; i++)
+        ok = vimg_file_discard(undo, g_array_index(restore->items, Item, i).aside, error);
+    if (ok)
+        return vimg_undo_tell(undo, error);
+    return FALSE;
+}
+
+static gboolean
+exchange_all(Restore *restore, GError **error)
+{
+    VimgMachine *machine = restore->machine;
+
+    if (!is_possible(machine, error))
+        return FALSE;
+    machine->changing = TRUE;
+    for (guint i = 0; i < restore->items->len; i++)
+        if (!exchange(machine->undo, &g_array_index(restore->items, Item, i), error))
+            return FALSE;
+    return settle(restore, error);
+}
+
+static gboolean
+fill_all(Restore *restore, GError **error)
+{
+    for (guint i = 0; i < restore->items->len; i++)
+        if (!hold(restore->machine, &g_array_index(restore->items, Item, i), error))
+            return FALSE;
+    restore->progress = vimg_progress_begin(restore->machine->ctl, restore->machine->name, TRUE);
+    for (guint i = 0; i < restore->items->len; i++)
+        if (!fill(restore, &g_array_index(restore->items, Item, i), error))
+            return FALSE;
+    return TRUE;
 }
 
 static gboolean
@@ -189,17 +275,10 @@ run(Restore *restore, GError **error)
 {
     VimgMachine *machine = restore->machine;
 
-    if (!is_possible(machine, error) || !choose(restore, error))
+    if (!is_possible(machine, error) || !choose(restore, error) || !fill_all(restore, error) ||
+        !exchange_all(restore, error))
         return FALSE;
-    restore->progress = vimg_progress_begin(machine->ctl, machine->name, TRUE);
-    for (guint i = 0; i < restore->items->len; i++)
-        if (!fill(restore, &g_array_index(restore->items, Item, i), error))
-            return FALSE;
-    for (guint i = 0; i < restore->items->len; i++)
-        if (!exchange(&g_array_index(restore->items, Item, i), error))
-            return FALSE;
     forget_checkpoints(machine->domain);
-    vimg_undo_keep(machine->undo);
     return TRUE;
 }
 
@@ -249,17 +328,17 @@ vimg_cmd_machine_restore(VimgCtl *ctl, int argc, char **argv)
     g_autoptr(GError) error = NULL;
     VimgMachine machine = {0};
     g_autofree char *question = NULL;
+    /* what it holds is held until all that failed is undone */
+    g_auto(Restore) restore = {.machine = &machine, .name = argv[1]};
 
     if (vimg_machine_open(&machine, ctl, argv[0], &error)) {
-        g_auto(Restore) restore = {.machine = &machine, .name = argv[1]};
-
         question = g_strdup_printf(
             _("Give up what the disks of machine '%1$s' hold now, for snapshot '%2$s'?"),
             machine.name, argv[1]);
         if (vimg_ctl_confirm(ctl, question, &error) && run(&restore, &error))
             report = report_of(&restore);
     }
-    vimg_machine_clear(&machine);
-    vimg_machine_interrupted(&error);
+    g_clear_pointer(&restore.progress, vimg_progress_end);
+    vimg_machine_end(&machine, &error);
     return vimg_ctl_show(ctl, report, show, error);
 }

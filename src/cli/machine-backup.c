@@ -107,6 +107,42 @@ vimg_backup_check(const VimgBackup *backup, GError **error)
 
 /* ---- the guest's file systems ----------------------------------------------------------- */
 
+/* A file that is there as long as the guest may be frozen by us: who comes after an end that nobody
+ * could undo learns of it. */
+static char *
+frozen_note(const char *dir)
+{
+    return g_build_filename(dir, "frozen", NULL);
+}
+
+static gboolean
+note_freeze(VimgBackup *backup, GError **error)
+{
+    g_autofree char *note = frozen_note(backup->dir);
+
+    return vimg_undo_add(backup->machine->undo, VIMG_UNDO_FREEZE, error, backup->machine->uuid,
+                         NULL) &&
+           vimg_file_replace(note, "", 0, 0600, error);
+}
+
+static void
+forget_freeze(VimgBackup *backup)
+{
+    g_autofree char *note = frozen_note(backup->dir);
+
+    unlink(note);
+    vimg_undo_drop(backup->machine->undo, VIMG_UNDO_FREEZE, backup->machine->uuid, NULL);
+}
+
+/* Whether what failed so may have been done all the same. */
+static gboolean
+is_unknown(VimgMachine *machine, const GError *why)
+{
+    return g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_AGENT_UNRESPONSIVE) ||
+           g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_AGENT_UNSYNCED) ||
+           (virConnectIsAlive(machine->connection) != 1 && vimg_machine_again(machine, NULL));
+}
+
 /* A guest that cannot be frozen is imaged as a power cut would leave it. */
 static gboolean
 freeze(VimgBackup *backup, GError **error)
@@ -121,7 +157,7 @@ freeze(VimgBackup *backup, GError **error)
         backup->not_frozen = g_strdup(_("no guest agent is connected"));
         return TRUE;
     }
-    if (!vimg_undo_add(machine->undo, VIMG_UNDO_FREEZE, error, machine->uuid, NULL))
+    if (!note_freeze(backup, error))
         return FALSE;
     backup->frozen = virDomainFSFreeze(machine->domain, NULL, 0, 0) >= 0;
     if (!backup->frozen) {
@@ -129,8 +165,10 @@ freeze(VimgBackup *backup, GError **error)
 
         vimg_machine_throw(&why);
         backup->not_frozen = g_strdup(why->message);
-        virDomainFSThaw(machine->domain, NULL, 0, 0); /* it may be just late */
-        vimg_undo_drop(machine->undo, VIMG_UNDO_FREEZE, machine->uuid, NULL);
+        /* it may be just late; where the guest said no, what is frozen is frozen by another */
+        if (is_unknown(machine, why))
+            virDomainFSThaw(machine->domain, NULL, 0, 0);
+        forget_freeze(backup);
     }
     return TRUE;
 }
@@ -144,7 +182,7 @@ thaw(VimgBackup *backup, GError **error)
         return TRUE;
     if (virDomainFSThaw(machine->domain, NULL, 0, 0) < 0)
         return vimg_machine_throw(error);
-    vimg_undo_drop(machine->undo, VIMG_UNDO_FREEZE, machine->uuid, NULL);
+    forget_freeze(backup);
     return TRUE;
 }
 
@@ -293,6 +331,12 @@ vimg_backup_sweep(VimgMachine *machine, GError **error)
 {
     g_autofree char *dir = dir_of(machine, error);
     g_autofree char *socket = dir ? g_build_filename(dir, SOCKET, NULL) : NULL;
+    g_autofree char *note = dir ? frozen_note(dir) : NULL;
 
-    return socket && (!machine->active || vimg_backup_stop(machine->domain, socket, error));
+    if (!socket || !machine->active)
+        return socket != NULL;
+    /* first: the guest waits; a thaw of what is not frozen does no harm */
+    if (g_file_test(note, G_FILE_TEST_EXISTS))
+        virDomainFSThaw(machine->domain, NULL, 0, 0);
+    return vimg_backup_stop(machine->domain, socket, error);
 }

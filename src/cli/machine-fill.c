@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "cli/machine-file.h"
 #include "cli/machine-fill.h"
 #include "cli/machine-nbd.h"
 #include "cli/stream.h"
@@ -94,16 +95,16 @@ vimg_fill_run(VimgFill *fill, GError **error)
 }
 
 gboolean
-vimg_fill_create(const char *path, const char *format, guint64 size, GError **error)
+vimg_fill_create(VimgUndo *undo, const char *path, const char *format, guint64 size, GError **error)
 {
     g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, size);
     char *argv[] = {"qemu-img", "create", "-q", "-f", (char *)format, (char *)path, bytes, NULL};
     g_autofree char *said = NULL;
-    vimg_autofd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int status;
 
-    if (fd < 0)
-        return vimg_throw_errno(error, "'%s'", path);
+    if (!vimg_file_create(undo, path, error))
+        return FALSE;
+    /* into the file that is there */
     if (!g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL,
                       NULL, NULL, &said, &status, error))
         return FALSE;

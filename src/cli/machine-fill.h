@@ -7,6 +7,7 @@
 #define VIMG_CLI_MACHINE_FILL_H
 
 #include "cli/image.h"
+#include "cli/machine-undo.h"
 #include "cli/progress.h"
 
 /* A file or device of this host that is to hold what raw @image does. */
@@ -25,7 +26,8 @@ typedef struct {
 /* All of it is durable then.  Ctrl-C: VIMG_ERROR_ABORTED. */
 gboolean vimg_fill_run(VimgFill *fill, GError **error);
 
-/* Makes a new file of @size bytes in @format, only ours to read; one that is there is an error. */
-gboolean vimg_fill_create(const char *path, const char *format, guint64 size, GError **error);
+/* Makes a new file of @size bytes in @format, as vimg_file_create() does. */
+gboolean vimg_fill_create(VimgUndo *undo, const char *path, const char *format, guint64 size,
+                          GError **error);
 
 #endif

@@ -10,17 +10,47 @@
 
 #include "cli/machine-history.h"
 
-static gint
-compare_ages(gconstpointer a, gconstpointer b)
+/* How many images before @image are among those of @known, by uuid. */
+static guint
+depth_of(GHashTable *known, const VimgImage *image)
+{
+    guint depth = 0;
+
+    /* a loop, which nobody makes but by hand, ends all the same */
+    while (image->parent && depth < g_hash_table_size(known) &&
+           (image = g_hash_table_lookup(known, image->parent)))
+        depth++;
+    return depth;
+}
+
+/* Of those of one second, an image that is based on another is the younger. */
+static int
+compare_ages(gconstpointer a, gconstpointer b, gpointer known)
 {
     const VimgImage *one = *(const VimgImage *const *)a;
     const VimgImage *other = *(const VimgImage *const *)b;
+    guint depth = depth_of(known, one), other_depth = depth_of(known, other);
 
     if (one->created != other->created)
         return one->created < other->created ? -1 : 1;
+    if (depth != other_depth)
+        return depth < other_depth ? -1 : 1;
     if (g_strcmp0(one->machine_disk, other->machine_disk) != 0)
         return g_strcmp0(one->machine_disk, other->machine_disk);
     return strcmp(one->uuid, other->uuid);
+}
+
+void
+vimg_history_sort(GPtrArray *history)
+{
+    g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < history->len; i++) {
+        VimgImage *image = history->pdata[i];
+
+        g_hash_table_insert(known, image->uuid, image);
+    }
+    g_ptr_array_sort_with_data(history, compare_ages, known);
 }
 
 GPtrArray *
@@ -43,7 +73,7 @@ vimg_history_of_pool(VimgCtl *ctl, const VimgCtlPool *pool, const char *uuid, GE
         if (image && g_strcmp0(image->machine, uuid) == 0 && strcmp(image->state, "active") == 0)
             g_ptr_array_add(found, g_steal_pointer(&image));
     }
-    g_ptr_array_sort(found, compare_ages);
+    vimg_history_sort(found);
     return g_steal_pointer(&found);
 }
 

@@ -27,4 +27,7 @@ GPtrArray *vimg_history_pools(VimgCtl *ctl, gboolean enabled, GError **error);
 /* The last image of @disk that is of @capacity bytes; NULL: there is none. */
 const VimgImage *vimg_history_last(GPtrArray *history, const char *disk, guint64 capacity);
 
+/* The oldest first.  For tests; the above are sorted. */
+void vimg_history_sort(GPtrArray *history);
+
 #endif

@@ -10,9 +10,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include <libnbd.h>
 
 #include "cli/machine-extents.h"
+#include "cli/machine-hold.h"
 #include "cli/machine-nbd.h"
 #include "util/error.h"
 #include "util/i18n.h"
@@ -33,6 +35,7 @@ struct _VimgNbd {
     struct nbd_handle *handle;
     VimgExtents *extents;
     guint64 size;
+    int hold; /* of a file that is only read */
     gboolean running;
     VimgThread thread;
     VimgMutex lock;
@@ -249,6 +252,7 @@ create(GError **error)
 {
     VimgNbd *nbd = g_new0(VimgNbd, 1);
 
+    nbd->hold = -1;
     vimg_mutex_init(&nbd->lock);
     vimg_cond_init(&nbd->changed);
     nbd->handle = nbd_create();
@@ -303,6 +307,9 @@ vimg_nbd_open(const char *path, const char *format, gboolean writable, GError **
 
     if (!nbd)
         return NULL;
+    /* a server of a raw disk that only reads bears writers */
+    if (!writable && (nbd->hold = vimg_hold_open(path, error)) < 0)
+        return NULL;
     if (nbd_connect_systemd_socket_activation(nbd->handle, argv) < 0) {
         vimg_throw(error, VIMG_ERROR_SYSTEM, _("qemu-nbd cannot open the disk at '%1$s': %2$s"),
                    path, nbd_get_error());
@@ -325,6 +332,8 @@ vimg_nbd_free(VimgNbd *nbd)
     }
     /* reads that are on their way end here, before their buffers do */
     nbd_close(nbd->handle);
+    if (nbd->hold >= 0)
+        close(nbd->hold);
     vimg_extents_free(nbd->extents);
     for (guint i = 0; i < SLOTS; i++)
         g_free(nbd->slots[i].buffer);

@@ -159,10 +159,23 @@ create_image(Taking *taking, VimgShotDisk *disk, GError **error)
     VimgMachine *machine = taking->shot->machine;
     g_autofree char *xml =
         taking->shot->passing ? describe_passing(disk) : describe_image(taking, disk);
+    const char *pool = taking->shot->pool;
+    g_autoptr(GError) local = NULL;
 
-    disk->image = vimg_image_create(machine->ctl, &taking->pool, xml, error);
-    return disk->image && vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, taking->shot->pool,
-                                        disk->name, disk->image->uuid, NULL);
+    if (!vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, "", NULL))
+        return FALSE;
+    disk->image = vimg_image_create(machine->ctl, &taking->pool, xml, &local);
+    if (!disk->image) {
+        if (g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_STORAGE_VOL_EXIST))
+            vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, pool, disk->name, "", NULL);
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    vimg_undo_gather(machine->undo);
+    vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, pool, disk->name, "", NULL);
+    return vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, disk->image->uuid,
+                         NULL) &&
+           vimg_undo_tell(machine->undo, error);
 }
 
 /* Where what a disk becomes is from. */
@@ -337,7 +350,7 @@ begin_backup(Taking *taking, GError **error)
     }
     ok = vimg_backup_begin(&taking->backup, shot->machine, taking->since, shot->disks->len,
                            taking->point, point, &local);
-    if (!ok && has_bases(taking) && local->domain == VIMG_DAEMON_ERROR) {
+    if (!ok && !taking->backup.running && has_bases(taking) && local->domain == VIMG_DAEMON_ERROR) {
         g_clear_error(&local);
         give_bases_up(taking);
         ok = vimg_backup_begin(&taking->backup, shot->machine, taking->since, shot->disks->len,

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <libvirt/libvirt.h>
@@ -15,8 +16,10 @@
 
 #include "cli/image.h"
 #include "cli/machine-backup.h"
+#include "cli/machine-file.h"
 #include "cli/machine.h"
 #include "util/error.h"
+#include "util/file.h"
 
 /* ---- images ----------------------------------------------------------------------------- */
 
@@ -36,6 +39,17 @@ is_code(const GError *error, int code)
     return g_error_matches(error, VIMG_DAEMON_ERROR, code);
 }
 
+/* Nobody else makes images of the machine meanwhile, nor has names that were made up for once. */
+static gboolean
+is_ours(VimgUndoContext *context, const VimgImage *image, const char *uuid)
+{
+    if (*uuid)
+        return strcmp(image->uuid, uuid) == 0;
+    return strcmp(image->state, "saving") == 0 &&
+           (image->machine ? strcmp(image->machine, context->uuid) == 0
+                           : g_str_has_prefix(image->name, VIMG_UNDO_PASSING));
+}
+
 static gboolean
 undo_image(VimgUndoContext *context, char **what, GError **error)
 {
@@ -50,19 +64,19 @@ undo_image(VimgUndoContext *context, char **what, GError **error)
     image = vimg_image_find(context->ctl, &pool, what[1], &local);
     if (!image)
         return is_code(local, VIR_ERR_NO_STORAGE_VOL);
-    if (strcmp(image->uuid, what[2]) != 0)
+    if (!is_ours(context, image, what[2]))
         return TRUE;
     if (!vimg_image_delete(context->ctl, image, error))
         return FALSE;
-    return strcmp(image->state, "active") != 0 || purge(context, &pool, what[2], error);
+    return strcmp(image->state, "active") != 0 || purge(context, &pool, image->uuid, error);
 }
 
 /* ---- machines --------------------------------------------------------------------------- */
 
-typedef gboolean (*DomainStep)(virDomainPtr domain, const char *what, GError **error);
+typedef gboolean (*DomainStep)(virDomainPtr domain, char **what, GError **error);
 
 static gboolean
-with_domain(VimgUndoContext *context, const char *uuid, const char *what, DomainStep step,
+with_domain(VimgUndoContext *context, const char *uuid, char **what, DomainStep step,
             GError **error)
 {
     virConnectPtr connection = vimg_machine_connect(context->machines, error);
@@ -81,15 +95,21 @@ with_domain(VimgUndoContext *context, const char *uuid, const char *what, Domain
 }
 
 static gboolean
-undo_backup(VimgUndoContext *context, char **what, GError **error)
+stop_backup(virDomainPtr domain, char **what, GError **error)
 {
-    return with_domain(context, context->uuid, what[0], vimg_backup_stop, error);
+    return vimg_backup_stop(domain, what[0], error);
 }
 
 static gboolean
-drop_checkpoint(virDomainPtr domain, const char *what, GError **error)
+undo_backup(VimgUndoContext *context, char **what, GError **error)
 {
-    virDomainCheckpointPtr checkpoint = virDomainCheckpointLookupByName(domain, what, 0);
+    return with_domain(context, context->uuid, what, stop_backup, error);
+}
+
+static gboolean
+drop_checkpoint(virDomainPtr domain, char **what, GError **error)
+{
+    virDomainCheckpointPtr checkpoint = virDomainCheckpointLookupByName(domain, what[0], 0);
     gboolean ok;
 
     if (!checkpoint)
@@ -106,11 +126,11 @@ drop_checkpoint(virDomainPtr domain, const char *what, GError **error)
 static gboolean
 undo_checkpoint(VimgUndoContext *context, char **what, GError **error)
 {
-    return with_domain(context, context->uuid, what[0], drop_checkpoint, error);
+    return with_domain(context, context->uuid, what, drop_checkpoint, error);
 }
 
 static gboolean
-thaw(virDomainPtr domain, const char *what, GError **error)
+thaw(virDomainPtr domain, char **what, GError **error)
 {
     if (virDomainFSThaw(domain, NULL, 0, 0) >= 0)
         return TRUE;
@@ -121,13 +141,39 @@ thaw(virDomainPtr domain, const char *what, GError **error)
 static gboolean
 undo_freeze(VimgUndoContext *context, char **what, GError **error)
 {
-    return with_domain(context, context->uuid, what[0], thaw, error);
+    return with_domain(context, context->uuid, what, thaw, error);
 }
 
 static gboolean
 undo_file(VimgUndoContext *context, char **what, GError **error)
 {
+    g_autofree char *mark = vimg_file_mark(what[0]);
+
+    if (!mark || (what[1] && strcmp(mark, what[1]) != 0))
+        return TRUE;
     return unlink(what[0]) == 0 || errno == ENOENT || vimg_throw_errno(error, "'%s'", what[0]);
+}
+
+static gboolean
+rename_back(virDomainPtr domain, char **what, GError **error)
+{
+    int active = virDomainIsActive(domain);
+    g_autofree char *dir = g_path_get_dirname(what[1]);
+
+    if (active != 0) /* of one that was started since, nothing is changed: both files stay */
+        return active > 0 || vimg_machine_throw(error);
+    if (rename(what[0], what[1]) < 0)
+        return errno == ENOENT || vimg_throw_errno(error, "'%s'", what[1]);
+    /* where both are the same file still, neither went */
+    if (unlink(what[0]) < 0 && errno != ENOENT)
+        return vimg_throw_errno(error, "'%s'", what[0]);
+    return vimg_dir_sync(dir, error);
+}
+
+static gboolean
+undo_rename(VimgUndoContext *context, char **what, GError **error)
+{
+    return !what[1] || with_domain(context, context->uuid, what, rename_back, error);
 }
 
 static gboolean
@@ -162,7 +208,7 @@ undo_volume(VimgUndoContext *context, char **what, GError **error)
 }
 
 static gboolean
-undefine(virDomainPtr domain, const char *what, GError **error)
+undefine(virDomainPtr domain, char **what, GError **error)
 {
     if (virDomainIsActive(domain) == 1 && virDomainDestroy(domain) < 0)
         return vimg_machine_throw(error);
@@ -174,7 +220,7 @@ undefine(virDomainPtr domain, const char *what, GError **error)
 static gboolean
 undo_domain(VimgUndoContext *context, char **what, GError **error)
 {
-    return with_domain(context, what[0], what[0], undefine, error);
+    return with_domain(context, what[0], what, undefine, error);
 }
 
 gboolean
@@ -184,7 +230,7 @@ vimg_undo_step(VimgUndoContext *context, VimgUndoKind kind, char **what, GError 
         [VIMG_UNDO_IMAGE] = undo_image,   [VIMG_UNDO_BACKUP] = undo_backup,
         [VIMG_UNDO_FREEZE] = undo_freeze, [VIMG_UNDO_CHECKPOINT] = undo_checkpoint,
         [VIMG_UNDO_FILE] = undo_file,     [VIMG_UNDO_VOLUME] = undo_volume,
-        [VIMG_UNDO_DOMAIN] = undo_domain,
+        [VIMG_UNDO_RENAME] = undo_rename, [VIMG_UNDO_DOMAIN] = undo_domain,
     };
     G_STATIC_ASSERT(G_N_ELEMENTS(steps) == VIMG_N_UNDO);
 

@@ -29,13 +29,20 @@
 struct _VimgUndo {
     int fd;
     pid_t child;
+    GString *together; /* lines that are to be told as one; NULL: each is told at once */
 };
 
 /* ---- the other process ------------------------------------------------------------------ */
 
-/* "KIND\twhat…", in the order in which they came. */
+/* What is told: lines of things, of which those between "(" and ")" count when the last has come.
+ */
+typedef struct {
+    GPtrArray *list;     /* "KIND\twhat…", in the order in which they came */
+    GPtrArray *together; /* lines; NULL: none is waited for */
+} Told;
+
 static void
-take_line(GPtrArray *list, const char *line)
+take_one(GPtrArray *list, const char *line)
 {
     guint at;
 
@@ -48,10 +55,27 @@ take_line(GPtrArray *list, const char *line)
     }
 }
 
+static void
+take_line(Told *told, const char *line)
+{
+    if (*line == '(') {
+        told->together = g_ptr_array_new_with_free_func(g_free);
+    } else if (*line == ')' && told->together) {
+        for (guint i = 0; i < told->together->len; i++)
+            take_one(told->list, told->together->pdata[i]);
+        g_clear_pointer(&told->together, g_ptr_array_unref);
+    } else if (told->together) {
+        g_ptr_array_add(told->together, g_strdup(line));
+    } else {
+        take_one(told->list, line);
+    }
+}
+
 /* Returns when there is nobody any more who could write. */
 static void
 listen_until_end(int fd, GPtrArray *list)
 {
+    Told told = {list, NULL};
     FILE *in = fdopen(fd, "r");
     char line[LINE_MAX_BYTES];
 
@@ -61,27 +85,34 @@ listen_until_end(int fd, GPtrArray *list)
         if (!end)
             break; /* half a line: what it is about was not begun */
         *end = '\0';
-        take_line(list, line);
+        take_line(&told, line);
     }
 }
 
 static gboolean
-undo_one(VimgUndoContext *context, const char *line)
+undo_one(VimgUndoContext *context, const char *line, gboolean *in_use)
 {
     g_auto(GStrv) words = g_strsplit(line, "\t", -1);
     guint64 kind;
 
     if (!g_ascii_string_to_unsigned(words[0], 10, 0, VIMG_N_UNDO - 1, &kind, NULL))
         return TRUE;
-    return vimg_undo_step(context, (VimgUndoKind)kind, words + 1, NULL);
+    if (*in_use && (kind == VIMG_UNDO_FILE || kind == VIMG_UNDO_VOLUME))
+        return FALSE;
+    if (vimg_undo_step(context, (VimgUndoKind)kind, words + 1, NULL))
+        return TRUE;
+    *in_use = *in_use || kind == VIMG_UNDO_DOMAIN || kind == VIMG_UNDO_RENAME;
+    return FALSE;
 }
 
-/* The last first: what was made upon another goes before it. */
+/* The last first: what was made upon another goes before it, and stays as long as that does. */
 static gboolean
 undo_all(VimgUndoContext *context, GPtrArray *list)
 {
+    gboolean in_use = FALSE;
+
     for (guint i = list->len; i > 0; i--)
-        if (undo_one(context, list->pdata[i - 1]))
+        if (undo_one(context, list->pdata[i - 1], &in_use))
             g_ptr_array_remove_index(list, i - 1);
     /* a connection that was lost does not come back */
     g_clear_pointer(&context->ctl->daemon, vimg_daemon_close);
@@ -161,8 +192,19 @@ vimg_undo_new(VimgCtl *ctl, const char *machines, const char *uuid, int lock, GE
         return NULL;
     }
     undo = g_new0(VimgUndo, 1);
-    *undo = (VimgUndo){ends[1], child};
+    *undo = (VimgUndo){ends[1], child, NULL};
     return undo;
+}
+
+static gboolean
+say(VimgUndo *undo, const char *line, GError **error)
+{
+    if (undo->together) {
+        g_string_append(undo->together, line);
+        return TRUE;
+    }
+    return vimg_write_all(undo->fd, line, strlen(line)) == 0 ||
+           vimg_throw_errno(error, "%s", _("what undoes a failure has ended"));
 }
 
 static gboolean
@@ -176,8 +218,7 @@ tell(VimgUndo *undo, char what, VimgUndoKind kind, const char *first, va_list ar
     g_string_append_c(line, '\n');
     if (line->len >= LINE_MAX_BYTES || strchr(line->str, '\n') != line->str + line->len - 1)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("'%s' is no name"), first);
-    return vimg_write_all(undo->fd, line->str, line->len) == 0 ||
-           vimg_throw_errno(error, "%s", _("what undoes a failure has ended"));
+    return say(undo, line->str, error);
 }
 
 gboolean
@@ -205,7 +246,22 @@ vimg_undo_drop(VimgUndo *undo, VimgUndoKind kind, const char *what, ...)
 void
 vimg_undo_keep(VimgUndo *undo)
 {
-    vimg_write_all(undo->fd, ".\n", 2);
+    say(undo, ".\n", NULL);
+}
+
+void
+vimg_undo_gather(VimgUndo *undo)
+{
+    undo->together = g_string_new("(\n");
+}
+
+gboolean
+vimg_undo_tell(VimgUndo *undo, GError **error)
+{
+    g_autoptr(GString) lines = g_steal_pointer(&undo->together);
+
+    g_string_append(lines, ")\n");
+    return say(undo, lines->str, error);
 }
 
 gboolean
@@ -218,6 +274,8 @@ vimg_undo_end(VimgUndo *undo)
     if (!undo)
         return TRUE;
     close(undo->fd);
+    if (undo->together)
+        g_string_free(undo->together, TRUE);
     while (ended == 0 && g_get_monotonic_time() < until) {
         ended = waitpid(undo->child, &status, WNOHANG);
         if (ended == 0)

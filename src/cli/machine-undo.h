@@ -15,15 +15,20 @@
 
 /* What each is about is a text without tabs and line feeds, or several with tabs between. */
 typedef enum {
-    VIMG_UNDO_IMAGE,      /* pool, name, uuid: it was begun, or is complete but not all were */
+    VIMG_UNDO_IMAGE,      /* pool, name, uuid: it was begun, or is complete but not all were;
+                             uuid "": it may have been begun */
     VIMG_UNDO_BACKUP,     /* the socket: a job that serves there */
     VIMG_UNDO_CHECKPOINT, /* its name */
     VIMG_UNDO_FREEZE,     /* the file systems of the guest are frozen */
-    VIMG_UNDO_FILE,       /* its path */
+    VIMG_UNDO_FILE,       /* its path, vimg_file_mark() of it; none: the name is nobody else's */
     VIMG_UNDO_VOLUME,     /* pool, name: of the machines' host */
+    VIMG_UNDO_RENAME,     /* path, where it was: the disk of a machine that does not run */
     VIMG_UNDO_DOMAIN,     /* uuid: it was defined */
     VIMG_N_UNDO,
 } VimgUndoKind;
+
+/* What images are called that are but the way to something else, before a uuid. */
+#define VIMG_UNDO_PASSING "clone-"
 
 typedef struct _VimgUndo VimgUndo;
 
@@ -43,6 +48,9 @@ void vimg_undo_drop(VimgUndo *undo, VimgUndoKind kind, const char *what,
                     ...) G_GNUC_NULL_TERMINATED;
 /* Nothing is to be undone any more. */
 void vimg_undo_keep(VimgUndo *undo);
+/* All that follows until vimg_undo_tell() counts as one: if that is not reached, nothing of it. */
+void vimg_undo_gather(VimgUndo *undo);
+gboolean vimg_undo_tell(VimgUndo *undo, GError **error);
 
 /*
  * Lets the other process do what is left, and waits some seconds for it.  Returns: whether all was

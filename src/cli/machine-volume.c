@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <libvirt/virterror.h>
 
+#include "cli/machine-file.h"
 #include "cli/machine-fill.h"
 #include "cli/machine-volume.h"
 #include "util/error.h"
@@ -85,8 +86,13 @@ make_in_pool(VimgMachine *machine, VimgMachineVolume *out, virStoragePoolPtr poo
     if (!vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, out->pool, out->name, NULL))
         return FALSE;
     volume = virStorageVolCreateXML(pool, xml, 0);
-    if (!volume)
-        return vimg_machine_throw(error);
+    if (!volume) {
+        vimg_machine_throw(error);
+        /* who says that it made none has none of ours; another's may have the name by now */
+        if (virConnectIsAlive(machine->connection) == 1)
+            vimg_undo_drop(machine->undo, VIMG_UNDO_VOLUME, out->pool, out->name, NULL);
+        return FALSE;
+    }
     ok = describe(out, volume, error);
     virStorageVolFree(volume);
     return ok;
@@ -106,10 +112,7 @@ make_beside(VimgMachine *machine, VimgMachineVolume *out, const VimgMachineDisk 
                           like->target);
     out->path = g_build_filename(dir, out->name, NULL);
     g_clear_pointer(&out->name, g_free);
-    if (g_file_test(out->path, G_FILE_TEST_EXISTS))
-        return vimg_throw(error, VIMG_ERROR_VOL_EXISTS, "'%s'", out->path);
-    return vimg_undo_add(machine->undo, VIMG_UNDO_FILE, error, out->path, NULL) &&
-           vimg_fill_create(out->path, out->format, capacity, error);
+    return vimg_fill_create(machine->undo, out->path, out->format, capacity, error);
 }
 
 VimgMachineVolume *
@@ -138,5 +141,5 @@ vimg_machine_volume_keep(VimgMachine *machine, const VimgMachineVolume *volume)
     if (volume->pool)
         vimg_undo_drop(machine->undo, VIMG_UNDO_VOLUME, volume->pool, volume->name, NULL);
     else
-        vimg_undo_drop(machine->undo, VIMG_UNDO_FILE, volume->path, NULL);
+        vimg_file_keep(machine->undo, volume->path);
 }

@@ -167,8 +167,9 @@ describe(VimgMachine *machine, GError **error)
 
     if (!ok)
         vimg_machine_throw(error);
-    machine->active = state != VIR_DOMAIN_SHUTOFF && state != VIR_DOMAIN_CRASHED;
-    machine->paused = state == VIR_DOMAIN_PAUSED;
+    /* one that crashed may be kept with its emulator */
+    machine->active = ok && virDomainIsActive(machine->domain) != 0;
+    machine->paused = state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_CRASHED;
     ok = ok && vimg_machine_parts_parse(&machine->parts, xml, error);
     free(xml);
     return ok;
@@ -204,9 +205,12 @@ vimg_machine_open(VimgMachine *machine, VimgCtl *ctl, const char *name, GError *
     return machine->undo && vimg_backup_sweep(machine, error);
 }
 
-void
-vimg_machine_clear(VimgMachine *machine)
+/* Returns: whether nothing is left of what was begun and did not end well. */
+static gboolean
+clear(VimgMachine *machine)
 {
+    gboolean undone;
+
     if (machine->domain)
         virDomainFree(machine->domain);
     if (machine->connection)
@@ -217,15 +221,25 @@ vimg_machine_clear(VimgMachine *machine)
     /* what is undone needs what our connection may still hold */
     if (machine->ctl)
         g_clear_pointer(&machine->ctl->daemon, vimg_daemon_close);
-    if (!vimg_undo_end(machine->undo))
+    undone = vimg_undo_end(machine->undo);
+    if (!undone)
         fputs(_("What was left is still being undone, in the background.\n"), stderr);
     *machine = (VimgMachine){0};
+    return undone;
 }
 
 void
-vimg_machine_interrupted(GError **error)
+vimg_machine_clear(VimgMachine *machine)
 {
-    if (!*error || !vimg_transfer_interrupted())
+    clear(machine);
+}
+
+void
+vimg_machine_end(VimgMachine *machine, GError **error)
+{
+    gboolean changing = machine->changing;
+
+    if (!clear(machine) || changing || !*error || !vimg_transfer_interrupted())
         return;
     g_clear_error(error);
     g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _("nothing was changed"));

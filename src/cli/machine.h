@@ -25,8 +25,9 @@ typedef struct {
     gboolean active; /* it runs or is paused */
     gboolean paused;
     VimgMachineParts parts;
-    guint64 reserve; /* bytes to be left free in the scratch directory; 0: not given */
-    VimgUndo *undo;  /* what is to be undone should this not succeed */
+    guint64 reserve;   /* bytes to be left free in the scratch directory; 0: not given */
+    gboolean changing; /* what it had is being changed, and not only added to */
+    VimgUndo *undo;    /* what is to be undone should this not succeed */
 } VimgMachine;
 
 /* Of libvirt's last error: with its code and text in VIMG_DAEMON_ERROR.  Returns: FALSE. */
@@ -57,8 +58,8 @@ GPtrArray *vimg_machine_choose(const VimgMachine *machine, const char *targets, 
 
 /* Of @disks (VimgMachineDisk), only the one that the machine boots from stays. */
 void vimg_machine_keep_root(GPtrArray *disks);
-/* An @error that Ctrl-C brought about says so. */
-void vimg_machine_interrupted(GError **error);
+/* Clears @machine; an @error that Ctrl-C brought about says so, if all was undone. */
+void vimg_machine_end(VimgMachine *machine, GError **error);
 
 /* A directory for what is needed for a while: --scratch, made if it is not there; NULL: @error. */
 char *vimg_machine_scratch(VimgCtl *ctl, GError **error);

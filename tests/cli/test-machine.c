@@ -9,6 +9,7 @@
 
 #include "cli/machine-disk.h"
 #include "cli/machine-domain.h"
+#include "cli/machine-history.h"
 #include "util/error.h"
 
 #define DOMAIN(devices) "<domain type='kvm' id='3'><devices>" devices "</devices></domain>"
@@ -172,6 +173,28 @@ test_change(void)
             g_error("no %s in %s", have[i], got);
 }
 
+/* Three of one second: only what each is based on tells their order. */
+static void
+test_history(void)
+{
+    static VimgImage images[] = {
+        {.uuid = (char *)"a", .parent = (char *)"b", .machine_disk = (char *)"vda", .created = 5},
+        {.uuid = (char *)"b", .parent = (char *)"c", .machine_disk = (char *)"vda", .created = 5},
+        {.uuid = (char *)"d", .parent = (char *)"x", .machine_disk = (char *)"vdb", .created = 5},
+        {.uuid = (char *)"c", .machine_disk = (char *)"vda", .created = 5},
+        {.uuid = (char *)"z", .parent = (char *)"z", .machine_disk = (char *)"vda", .created = 4},
+    };
+    g_autoptr(GPtrArray) history = g_ptr_array_new();
+    g_autoptr(GString) order = g_string_new(NULL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(images); i++)
+        g_ptr_array_add(history, &images[i]);
+    vimg_history_sort(history);
+    for (guint i = 0; i < history->len; i++)
+        g_string_append(order, ((VimgImage *)history->pdata[i])->uuid);
+    g_assert_cmpstr(order->str, ==, "zcdba");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -181,5 +204,6 @@ main(int argc, char **argv)
     g_test_add_func("/machine/parts/owner", test_owner);
     g_test_add_func("/machine/clone/check", test_check);
     g_test_add_func("/machine/clone/change", test_change);
+    g_test_add_func("/machine/history", test_history);
     return g_test_run();
 }

@@ -10,7 +10,7 @@
         .code16
         .set    FROM, 2048              # 1 MiB
         .set    STRIDE, 128             # 64 KiB
-        .set    SLOTS, 256
+        .set    SLOTS, 64
         .globl  _start
 _start:
         xorw    %ax, %ax

@@ -15,7 +15,7 @@ from ctl import (CTL, FAILED, INTERRUPTED, NOT_FOUND, OK, REFUSED, UNREACHABLE, 
                  environment)
 from daemon import TOP, scratch
 from images import MIB, noise, run, same, same_disk
-from machinecase import FILES, SIZE, MachineCase, numbers, rounds
+from machinecase import DISK, FILES, MACHINE, SIZE, MachineCase, numbers, rounds
 from osscase import OssCase
 from virshcase import element
 
@@ -27,7 +27,8 @@ class Images(MachineCase):
         return rounds(self.fetched(self.name, image))
 
     def test_running(self):
-        """Two disks of one moment, while the machine writes on; then paused and shut off."""
+        """Two disks of one moment, while the machine writes on; then paused and shut off, and what
+        is read of each."""
         self.pool()
         machine = self.machine("m", "qcow2", "raw")
         report = self.image(machine, "one")
@@ -47,13 +48,37 @@ class Images(MachineCase):
         self.assertGreater(second, first)
         self.nothing_left(machine, "one-vda", "one-vdb", "two")
 
+        self.incremental(machine)
         self.host("destroy", machine)
-        report = self.image(machine, "three", "--disk=vdb,vda")
+        report = self.image(machine, "off", "--disk=vdb,vda", "--incremental")
         self.assertIsNone(report["not_frozen"])
-        self.assertIn(self.last("three-vdb"), (second, second + 1))
-        run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", self.disks / "m-vda",
-            self.work / "flat")
-        same(self.work / "flat", self.fetched(self.name, "three-vda"))
+        self.assertIn("alone", report["images"][0]["whole"])
+        same(self.raw_of(self.disks / "m-vda", "qcow2"), self.fetched(self.name, "off-vda"))
+        same(self.fetched(self.name, "off-vda"), self.fetched(self.name, "four-vda"))
+        self.ctl("trash", "restore", self.name, "three-vda")
+        same(self.fetched(self.name, "off-vda"), self.fetched(self.name, "three-vda"))
+        self.assertIn(self.last("off-vdb"), (second, second + 1))
+
+    def incremental(self, machine):
+        """Two images that read but what was changed; a raw disk is read whole."""
+        (first, _) = self.image(machine, "begin", "--incremental")["images"]
+        self.assertIsNone(first["base"])
+        self.assertIn("no image before", first["whole"])
+        for number, (before, name) in enumerate((("begin", "later"), ("later", "three")), 1):
+            at = number * 24 * MIB + 4096
+            self.write(machine, "virtio-disk0", at, SIZE // 100 // 512 * 512, number)
+            self.write(machine, "virtio-disk0", at + 2 * MIB, 65536, 0)   # zeros are changes too
+            (image, raw) = self.image(machine, name, "--incremental")["images"]
+            self.assertEqual(image["base"], before + "-vda")
+            self.assertIsNone(image["whole"])
+            self.assertLess(image["read"], SIZE // 10)
+            self.assertIn("qcow2", raw["whole"])
+            self.assertEqual(len(self.host("checkpoint-list", machine, "--name").split()), 1)
+        parent = element(self.vol_xml(self.name, "three-vda"), "image:parent")
+        self.assertEqual(parent, self.json("show", self.name, "later-vda")["uuid"])
+        self.v("vol-delete", "--pool", self.name, "three-vda")
+        (image, _) = self.image(machine, "four", "--incremental")["images"]
+        self.assertIn("no image before", image["whole"])   # what it would be based on is gone
 
     def test_refused(self):
         self.pool()
@@ -81,44 +106,37 @@ class Images(MachineCase):
         self.image(machine, "one")
         self.assertGreaterEqual(numbers(self.fetched(self.name, "one"), self.work), FILES)
 
-    def test_incremental(self):
-        """Two images that read but what was changed; a raw disk is read whole."""
-        self.pool()
-        machine = self.machine("m", "qcow2", "raw")
-        self.host("suspend", machine)
-        (first, _) = self.image(machine, "one", "--incremental")["images"]
-        self.assertIsNone(first["base"])
-        self.assertIn("no image before", first["whole"])
-        for number, name in enumerate(("two", "three"), 1):
-            at = number * 24 * MIB + 4096
-            self.write(machine, "virtio-disk0", at, SIZE // 100 // 512 * 512, number)
-            self.write(machine, "virtio-disk0", at + 2 * MIB, 65536, 0)   # zeros are changes too
-            (image, raw) = self.image(machine, name, "--incremental")["images"]
-            self.assertEqual(image["base"], ("one", "two")[number - 1] + "-vda")
-            self.assertIsNone(image["whole"])
-            self.assertLess(image["read"], SIZE // 10)
-            self.assertIn("qcow2", raw["whole"])
-            self.assertEqual(len(self.host("checkpoint-list", machine, "--name").split()), 1)
-        parent = element(self.vol_xml(self.name, "three-vda"), "image:parent")
-        self.assertEqual(parent, self.json("show", self.name, "two-vda")["uuid"])
-        self.v("vol-delete", "--pool", self.name, "three-vda")
-        (image, _) = self.image(machine, "four", "--incremental")["images"]
-        self.assertIn("no image before", image["whole"])   # what it would be based on is gone
-        self.host("destroy", machine)
-        for name in ("three", "four"):
-            if name == "three":
-                self.ctl("trash", "restore", self.name, "three-vda")
-            same(self.raw_of(self.disks / "m-vda", "qcow2"),
-                 self.fetched(self.name, name + "-vda"))
-        (image,) = self.image(machine, "five", "--incremental", "--disk=vda")["images"]
-        self.assertIn("alone", image["whole"])
-
-    def test_snapshots(self):
-        """Two snapshots, the first of which comes back; examples of the manual on the way."""
+    def test_life(self):
+        """Snapshots, clones of a machine that runs, is paused and is shut off, and the first
+        snapshot back; examples of the manual on the way."""
         self.pool("images")
         self.name = "images"
         machine = self.machine("web", "qcow2", "raw")
+        self.host("pool-create-as", "primary", "dir", "--target", self.disks)
+        self.addCleanup(self.host, "pool-destroy", "primary")
         self.example("machine-image")
+        self.snapshots(machine)
+        images = self.volumes(self.name)
+        self.example("machine-clone")
+        self.boots("web-2")
+        self.both_disks(machine)
+        self.host("suspend", machine)
+        self.json("machine-clone", machine, "paused", *self.more)
+        self.host("managedsave", machine)
+        self.assertIn("managedsave-remove", self.ctl("machine-restore", machine, "one", "--yes",
+                                                     *self.more, code=REFUSED))
+        self.host("managedsave-remove", machine)
+        self.restores(machine)
+        self.json("machine-clone", machine, "off", "--start", *self.more)
+        self.boots("off")
+        self.assertEqual(self.volumes(self.name), images)
+        self.distinct(machine, "web-2", "all", "paused", "off")
+        self.assertIn("already", self.ctl("machine-clone", machine, "off", *self.more,
+                                          code=REFUSED))
+        self.example("machine-restore", without="virsh shutdown")
+        self.assertEqual(self.trash(), [])
+
+    def snapshots(self, machine):
         report = self.json("machine-snapshot", machine, self.name, "one", *self.more)
         self.assertEqual([i["name"] for i in report["images"]], ["one-vda", "one-vdb"])
         self.example("machine-snapshot")
@@ -127,61 +145,121 @@ class Images(MachineCase):
         self.assertIn("is not shut off", self.ctl("machine-restore", machine, "one", "--yes",
                                                   *self.more, code=REFUSED))
         listed = self.json("machine-snapshot", machine, "--list", *self.more)["images"]
-        self.assertEqual([(i["snapshot"], i["disk"], i["name"], i["previous"]) for i in listed],
-                         [("one", "vda", "one-vda", None), ("one", "vdb", "one-vdb", None),
-                          ("before-upgrade", "vda", "before-upgrade-vda", "one"),
-                          ("before-upgrade", "vdb", "before-upgrade-vdb", "one")])
+        for disk in ("vda", "vdb"):   # all may be of one second
+            self.assertEqual([(i["snapshot"], i["name"], i["previous"]) for i in listed
+                              if i["disk"] == disk],
+                             [("one", "one-" + disk, None),
+                              ("before-upgrade", "before-upgrade-" + disk, "one")])
+        self.assertEqual(len(listed), 4)
         self.assertIn("<image:machine uuid='%s' disk='vda' snapshot='one' name='web'/>"
                       % report["uuid"], self.vol_xml(self.name, "one-vda"))
-        self.host("destroy", machine)
-        before = (self.disks / "web-vda").stat()
-        self.ctl("machine-restore", machine, "nix", "--yes", *self.more, code=NOT_FOUND)
-        self.ctl("machine-restore", machine, "one", *self.more, code=USAGE)  # nobody to be asked
-        report = self.json("machine-restore", machine, "one", "--yes", *self.more)
-        self.assertEqual([d["disk"] for d in report["disks"]], ["vda", "vdb"])
-        after = (self.disks / "web-vda").stat()
-        self.assertNotEqual(before.st_ino, after.st_ino)
-        self.assertEqual((before.st_mode, before.st_uid), (after.st_mode, after.st_uid))
-        self.assertEqual(sorted(p.name for p in self.disks.iterdir()), ["web-vda", "web-vdb"])
-        for disk, fmt in (("vda", "qcow2"), ("vdb", "raw")):
-            same_disk(self.disks / ("web-" + disk), fmt,
-                      self.fetched(self.name, "one-" + disk), "raw")
-        self.start(machine)   # and boots
-        self.host("destroy", machine)
-        self.example("machine-restore", without="virsh shutdown")
 
-    def test_clones(self):
-        """Of a machine that runs, is paused and is shut off: distinct ones that boot."""
-        self.pool("images")
-        self.name = "images"
-        machine = self.machine("web", "qcow2", "raw")
-        self.host("pool-create-as", "primary", "dir", "--target", self.disks)
-        self.addCleanup(self.host, "pool-destroy", "primary")
-        self.example("machine-clone")
+    def both_disks(self, machine):
         report = self.json("machine-clone", machine, "all", "--with-data-volumes", *self.more)
         self.assertEqual([d["path"] for d in report["disks"]],
                          [str(self.disks / "all-vda.qcow2"), str(self.disks / "all-vdb.raw")])
         last = [rounds(self.raw_of(self.disks / p, f)) for p, f in
                 (("all-vda.qcow2", "qcow2"), ("all-vdb.raw", "raw"))]
         self.assertIn(last[0] - last[1], (0, 1))
-        self.host("suspend", machine)
-        self.json("machine-clone", machine, "paused", *self.more)
-        self.host("destroy", machine)
-        self.json("machine-clone", machine, "off", "--start", *self.more)
-        self.nothing_left(machine)
-        xml = {n: self.host("dumpxml", "--inactive", n) for n in
-               (machine, "web-2", "all", "paused", "off")}
+
+    def boots(self, clone):
+        self.said(self.work / ("web.serial." + clone))
+        self.host("destroy", clone)   # it would take what others need of the processor
+
+    def distinct(self, machine, *clones):
+        xml = {n: self.host("dumpxml", "--inactive", n) for n in (machine, *clones)}
         for field in (r"<uuid>(.*)</uuid>", r"<mac address='(.*)'/>"):
             self.assertEqual(len({re.search(field, x).group(1) for x in xml.values()}), 5)
-        for name, text in xml.items():
-            if name != machine:
-                self.assertNotIn(str(self.disks / "web-vd"), text)
-                self.assertNotIn("'%s'" % (self.work / "web.serial"), text)
-        for name in ("web-2", "off"):
-            self.said(self.work / ("web.serial." + name))
-        self.assertIn("already", self.ctl("machine-clone", machine, "off", *self.more,
-                                          code=REFUSED))
-        self.nothing_left(machine)
+        for name in clones:
+            self.assertNotIn(str(self.disks / "web-vd"), xml[name])
+            self.assertNotIn("'%s'" % (self.work / "web.serial"), xml[name])
+
+    def restores(self, machine):
+        """The first snapshot comes back, and nothing else changes or stays."""
+        files = sorted(p.name for p in self.disks.iterdir())
+        before = (self.disks / "web-vda").stat()
+        self.ctl("machine-restore", machine, "nix", "--yes", *self.more, code=NOT_FOUND)
+        self.ctl("machine-restore", machine, "one", *self.more, code=USAGE)  # nobody to be asked
+        self.restore_fails(machine)
+        after = (self.disks / "web-vda").stat()
+        self.assertEqual((before.st_ino, before.st_mtime_ns), (after.st_ino, after.st_mtime_ns))
+        self.assertEqual(sorted(p.name for p in self.disks.iterdir()), files)
+        self.started_meanwhile(machine)
+        after = (self.disks / "web-vda").stat()
+        self.assertNotEqual(before.st_ino, after.st_ino)
+        self.assertEqual((before.st_mode, before.st_uid), (after.st_mode, after.st_uid))
+        self.assertEqual(sorted(p.name for p in self.disks.iterdir()), files)
+        for disk, fmt in (("vda", "qcow2"), ("vdb", "raw")):
+            same_disk(self.disks / ("web-" + disk), fmt,
+                      self.fetched(self.name, "one-" + disk), "raw")
+
+    def refuses(self, machine, words, code=REFUSED):
+        self.assertIn(words, self.ctl("machine-restore", machine, "one", "--yes", *self.more,
+                                      code=code))
+
+    def restore_fails(self, machine):
+        """The second disk cannot be put in its place: the first one is what it was."""
+        first, second = self.disks / "web-vda", self.disks / "web-vdb"
+        namespaces.mount("--bind", second, second)   # nobody renames over it
+        try:
+            self.refuses(machine, "web-vdb", FAILED)
+        finally:
+            namespaces.umount(second)
+        # others that use it, or would be lost with it
+        overlay = self.disks / "overlay"
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", first, overlay)
+        (self.work / "over.xml").write_text(MACHINE % (
+            "over", DISK % ("qcow2", overlay, "vda", 1), self.work / "over.serial"))
+        self.host("define", self.work / "over.xml")
+        self.refuses(machine, "overlay")
+        self.host("undefine", "over")
+        overlay.unlink()
+        overlay.hardlink_to(second)
+        self.refuses(machine, "another name", UNSUPPORTED)
+        overlay.unlink()
+        writer = subprocess.Popen(["qemu-io", "-f", "raw", second], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
+        self.children.append(writer)
+        writer.stdin.write(b"length\n")
+        writer.stdin.flush()
+        self.assertIn(b"64 MiB", writer.stdout.readline())   # it has it open
+        self.refuses(machine, "written to")
+        writer.communicate(b"quit\n")
+
+    def started_meanwhile(self, machine):
+        """It cannot be started while its disks are filled, the raw one neither; the client killed
+        then, nothing of it stays."""
+        def filled():
+            return any(self.disks.glob("web-vd?.restore-*"))
+        while True:
+            client = self.client("machine-restore", machine, "one", "--yes")
+            while client.poll() is None and not filled():
+                pass
+            client.send_signal(signal.SIGSTOP)
+            if client.poll() is None and filled():
+                break
+            client.send_signal(signal.SIGCONT)   # it was quicker
+            self.assertEqual(client.wait(60), 0)
+        self.assertIn("lock", self.fails("virsh", "-c", self.stock.qemu, "start", machine))
+        for disk, fmt in (("vda", "qcow2"), ("vdb", "raw")):
+            self.assertIn("lock", self.fails("qemu-io", "-f", fmt, "-c", "quit",
+                                             self.disks / ("web-" + disk)))
+        client.kill()
+        self.eventually("new files stay", lambda: not filled())
+        report = self.json("machine-restore", machine, "one", "--yes", *self.more)
+        self.assertEqual([d["disk"] for d in report["disks"]], ["vda", "vdb"])
+
+    def client(self, *args):
+        client = subprocess.Popen([str(CTL), *map(str, args + self.more)],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, env=environment(self.daemon.uri))
+        self.children.append(client)
+        return client
+
+    def fails(self, *args):
+        done = subprocess.run(list(map(str, args)), capture_output=True, text=True, check=False)
+        self.assertNotEqual(done.returncode, 0, args)
+        return done.stdout + done.stderr
 
     def test_clone_refused(self):
         self.pool()
@@ -195,11 +273,68 @@ class Images(MachineCase):
         path.write_text(xml)
         self.host("define", path)
         self.ctl("machine-clone", machine, "c", *self.more, "--primary", "nix", code=NOT_FOUND)
-        (self.disks / "c-vda.qcow2").write_bytes(b"mine")
+        mine = self.disks / "c-vda.qcow2"
+        mine.write_bytes(b"mine")
         self.assertIn("exists", self.ctl("machine-clone", machine, "c", *self.more, code=REFUSED))
-        self.assertEqual((self.disks / "c-vda.qcow2").read_bytes(), b"mine")
+        self.assertEqual(mine.read_bytes(), b"mine")
+        mine.unlink()
+        mine.symlink_to("/nonexistent/nowhere")
+        self.assertIn("exists", self.ctl("machine-clone", machine, "c", *self.more, code=REFUSED))
+        self.assertTrue(mine.is_symlink())
+        mine.unlink()
+        # in a pool, and made by another after it was looked for
+        self.host("pool-create-as", "primary", "dir", "--target", self.disks)
+        mine.write_bytes(b"mine")
+        self.assertIn("exists", self.ctl("machine-clone", machine, "c", *self.more, code=REFUSED))
+        self.assertEqual(mine.read_bytes(), b"mine")
+        mine.unlink()
+        self.host("pool-destroy", "primary")
         self.assertEqual(self.host("list", "--all", "--name").split(), [machine])
         self.nothing_left(machine)
+
+    def test_two_clones(self):
+        """Of two machines to one name at once: one is made, and is whole."""
+        self.pool()
+        for pool in (False, True):
+            machines = [self.machine(n, "qcow2", start=False) for n in ("m", "n")]
+            if pool:
+                self.host("pool-create-as", "primary", "dir", "--target", self.disks)
+            clients = [self.client("machine-clone", m, "c", "--pool", self.name) for m in machines]
+            codes = sorted(c.wait(60) for c in clients)
+            self.assertEqual(codes[0], OK)
+            self.assertNotEqual(codes[1], OK)
+            self.assertIn(str(self.disks / "c-vda.qcow2"), self.host("dumpxml", "c"))
+            self.assertEqual(sorted(p.name for p in self.disks.iterdir()),
+                             ["c-vda.qcow2", "m-vda", "n-vda"])
+            self.nothing_left("c")
+            for name in ("c", *machines):
+                self.host("undefine", name)
+            (self.disks / "c-vda.qcow2").unlink()
+        self.host("pool-destroy", "primary")
+
+    def test_firmware(self):
+        """Variables of UEFI are copied, and neither machine has those of the other."""
+        self.pool()
+        machine = self.machine("m", "qcow2", start=False)
+        xml, path = self.host("dumpxml", machine), self.work / "efi.xml"
+        source = self.work / "m_VARS.fd"
+        (self.work / "code.fd").write_bytes(b"code")
+        firmware = "<loader readonly='yes' type='pflash'>%s</loader><nvram>%s</nvram>" % (
+            self.work / "code.fd", source)
+        xml = xml.replace("<devices>", "<features><acpi/></features><devices>")
+        path.write_text(xml.replace("</type>", "</type>" + firmware))
+        self.host("define", path)
+        self.json("machine-clone", machine, "fresh", *self.more)   # it never ran
+        self.assertIn("%s<" % (self.work / "fresh_VARS.fd"), self.host("dumpxml", "fresh"))
+        source.write_bytes(b"variables")
+        self.json("machine-clone", machine, "c", *self.more)
+        self.assertEqual((self.work / "c_VARS.fd").read_bytes(), b"variables")
+        self.assertIn("%s<" % (self.work / "c_VARS.fd"), self.host("dumpxml", "c"))
+        (self.work / "d_VARS.fd").symlink_to("nowhere")
+        self.assertIn("d_VARS.fd", self.ctl("machine-clone", machine, "d", *self.more,
+                                            code=REFUSED))
+        self.assertTrue((self.work / "d_VARS.fd").is_symlink())
+        self.assertEqual(source.read_bytes(), b"variables")
 
     def raw_of(self, path, fmt):
         flat = self.work / (path.name + ".flat")
@@ -225,7 +360,7 @@ class ThroughObjects(MachineCase, OssCase):
     def test_clone(self):
         """The disk that it boots from passes through, data volumes do not."""
         self.oss_pool(options="<image:cleanup keepDeleted='0'/>")
-        machine = self.machine("m", "qcow2", "raw")
+        machine = self.machine("m", "qcow2", "raw", start=False)
         self.assertIn("data volumes", self.ctl("machine-clone", machine, "c", "--with-data-volumes",
                                                *self.more, code=UNSUPPORTED))
         self.json("machine-clone", machine, "c", "--start", *self.more)
@@ -312,12 +447,6 @@ class Failures(MachineCase):
         self.nothing_left("m", "x")
         self.v("vol-delete", "--pool", self.name, "x")
         self.ctl("trash", "purge", self.name, "x", "--yes")
-        # the machine is destroyed
-        client = self.begin()
-        self.host("destroy", "m")
-        self.ends(client, FAILED, "ended")
-        self.nothing()
-        self.start("m")
         # no room for what the guest writes
         client = self.begin("--reserve=32M")
         (self.small / "full").write_bytes(bytes(ROOM - 24 * MIB))
@@ -335,6 +464,11 @@ class Failures(MachineCase):
         self.v("pool-destroy", "tiny")
         namespaces.umount(store)
         store.rmdir()
+        self.nothing()
+        # the machine is destroyed
+        client = self.begin()
+        self.host("destroy", "m")
+        self.ends(client, FAILED, "ended")
         self.nothing()
         # and then all is well
         self.image("m", "x")

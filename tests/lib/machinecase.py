@@ -19,7 +19,7 @@ from stock import Stock
 
 SIZE = 64 * MIB
 BOOT = 300   # seconds at most
-FROM, STRIDE, SLOTS = MIB, 64 * 1024, 256   # as tests/data/writer.s says
+FROM, STRIDE, SLOTS = MIB, 64 * 1024, 64   # as tests/data/writer.s says
 
 MACHINE = """<domain type='qemu'>
   <name>%s</name>
