@@ -21,7 +21,7 @@
 #define TIMEOUT (30 * G_USEC_PER_SEC)
 
 typedef struct {
-    const VimgHost *host;
+    VimgHost *host;
     int usage_type;
     const char *usage;
     const guint8 *uuid;
@@ -129,7 +129,7 @@ search_main(gpointer data)
 }
 
 VimgBuffer *
-vimg_host_secret(const VimgHost *host, int usage_type, const char *usage, const guint8 *uuid,
+vimg_host_secret(VimgHost *host, int usage_type, const char *usage, const guint8 *uuid,
                  GError **error)
 {
     Search search = {.host = host, .usage_type = usage_type, .usage = usage, .uuid = uuid};

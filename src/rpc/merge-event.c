@@ -155,11 +155,12 @@ xdr_nothing(XDR *xdr, gpointer data)
 #define NOTHING .answer = (xdrproc_t)xdr_nothing
 
 const VimgMerge vimg_merge_pool_register = {.side = pool_side, .after = note_pool, NUMBER};
-const VimgMerge vimg_merge_secret_register = {.side = secret_side, .after = note_secret, NUMBER};
+const VimgMerge vimg_merge_secret_register = {
+    .side = secret_side, .strict = TRUE, .after = note_secret, NUMBER};
 const VimgMerge vimg_merge_pool_deregister = {
     .side = leave_pool_side, .ask = ask_leave_pool, NOTHING};
 const VimgMerge vimg_merge_secret_deregister = {
-    .side = leave_secret_side, .ask = ask_leave_secret, NOTHING};
+    .side = leave_secret_side, .strict = TRUE, .ask = ask_leave_secret, NOTHING};
 
 /* ---- what comes from the host --------------------------------------------------------------- */
 

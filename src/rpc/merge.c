@@ -30,13 +30,32 @@ vimg_client_is_alias(VimgClient *client)
     return uri && !g_str_has_prefix(uri, "image:");
 }
 
+static gboolean
+is_never_ours(const VimgCall *call, VimgSide side)
+{
+    const VimgMerge *merge = call->proc->merge;
+
+    return side == VIMG_SIDE_HOST && merge && merge->strict && vimg_client_is_alias(call->client) &&
+           vimg_upstream_may_come(call->client);
+}
+
+gboolean
+vimg_merge_may_run_alone(const VimgCall *call, GError **error)
+{
+    return !call->proc || !is_never_ours(call, call->side) ||
+           vimg_throw(
+               error, VIMG_ERROR_NO_SUPPORT, "%s",
+               _("the secrets of this connection are the host's, and its libvirt daemon is not there: start it, or open image:///system"));
+}
+
 VimgSide
 vimg_merge_side(const VimgCall *call)
 {
     const VimgMerge *merge = call->proc->merge;
-
     VimgSide side = merge ? merge->side(call) : VIMG_SIDE_OURS;
 
+    if (is_never_ours(call, side))
+        return side;
     /* asked last: for what is ours it need not be known */
     if (side != VIMG_SIDE_OURS && !vimg_upstream_is_configured(call->client))
         side = VIMG_SIDE_OURS;

@@ -28,6 +28,9 @@ typedef struct {
 struct _VimgMerge {
     /* Main loop, a look into tables. */
     VimgSide (*side)(const VimgCall *call);
+    /* for clients that came by another URI these are the host's even while there is none: "auto"
+     * may find it later, and what had gone to ours would be lost to them */
+    gboolean strict;
 
     /* BOTH, in the worker as all below.  @out: what the client asked; NULL: just that */
     void (*ask)(const VimgCall *call, VimgQuestion *out);
@@ -48,6 +51,8 @@ struct _VimgMerge {
 
 /* Main loop.  OURS if there is nothing to share. */
 VimgSide vimg_merge_side(const VimgCall *call);
+/* Main loop: there is no host's daemon to ask.  FALSE: then nobody may answer @call. */
+gboolean vimg_merge_may_run_alone(const VimgCall *call, GError **error);
 /*
  * In a worker that may wait for the host: runs the handler of @call, of side BOTH, with what the
  * host says.  TRUE with call->pass: the host is to answer, call->ret is not filled.

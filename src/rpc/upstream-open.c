@@ -46,7 +46,7 @@ begin(VimgUpstream *upstream, int fd)
     vimg_upstream_opened(upstream, fd);
     while ((link = g_queue_pop_head_link(&upstream->waiting)))
         vimg_upstream_send(upstream, link->data);
-    upstream->waiting_bytes = 0;
+    vimg_upstream_none_waits(upstream);
     while ((call = g_queue_pop_head(&upstream->waiting_calls))) {
         vimg_upstream_call_send(upstream, call);
         vimg_upstream_call_unref(call);
@@ -54,6 +54,7 @@ begin(VimgUpstream *upstream, int fd)
     if (client->server->hooks.host_opened)
         client->server->hooks.host_opened(client);
     vimg_upstream_flush(client);
+    vimg_connection_update(client);
 }
 
 /* Main loop. */

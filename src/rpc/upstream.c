@@ -19,6 +19,7 @@
 #include "util/log.h"
 
 #define CALLS_MAX 1024       /* of one client, not answered; libvirt takes five of them */
+#define FDS_MAX 64           /* open files of one client that wait to be passed on */
 #define BEHIND (1024 * 1024) /* bytes queued for one side at which the other must wait */
 #define SPIN 150 /* microseconds in which a small call is answered, and the next one comes */
 #define SOCKET_BUFFER (1024 * 1024) /* so that one write takes whole packets of a stream */
@@ -130,10 +131,20 @@ vimg_upstream_is_open(VimgClient *client)
 gboolean
 vimg_upstream_is_full(VimgClient *client)
 {
-    return client->upstream && client->upstream->full;
+    const VimgUpstream *upstream = client->upstream;
+
+    return upstream && (upstream->full || upstream->waiting_stream);
 }
 
 /* ---- to the host -------------------------------------------------------------------------- */
+
+void
+vimg_upstream_none_waits(VimgUpstream *upstream)
+{
+    upstream->waiting_bytes = 0;
+    upstream->waiting_fds = 0;
+    upstream->waiting_stream = FALSE;
+}
 
 void
 vimg_upstream_push(VimgUpstream *upstream, VimgPacket *packet)
@@ -152,6 +163,7 @@ note_pending(VimgUpstream *upstream, const VimgFrameHeader *reply)
     }
     pending->header = *reply;
     pending->n++;
+    upstream->n_pending++;
 }
 
 void
@@ -165,13 +177,14 @@ vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call)
 
 /* A daemon that hangs must not fill our memory, and the client's other calls go on. */
 static gboolean
-is_too_much(VimgUpstream *upstream, gsize bytes, GError **error)
+is_too_much(VimgUpstream *upstream, const VimgServerCall *call, GError **error)
 {
     guint64 limit = upstream->client->server->config->max_client_bytes;
-    guint n = g_hash_table_size(upstream->pending) + upstream->waiting.length;
+    guint n = upstream->n_pending + upstream->waiting.length;
+    gsize bytes = upstream->waiting_bytes + vimg_outbox_bytes(&upstream->outbox) + call->bytes;
+    guint fds = upstream->waiting_fds + upstream->outbox.n_fds + call->n_fds;
 
-    if (n < CALLS_MAX &&
-        upstream->waiting_bytes + vimg_outbox_bytes(&upstream->outbox) + bytes <= limit + BEHIND)
+    if (n < CALLS_MAX && bytes <= limit + BEHIND && (call->n_fds == 0 || fds <= FDS_MAX))
         return FALSE;
     vimg_throw(error, VIMG_ERROR_BUSY,
                _("%u calls of this connection wait for the host's libvirt daemon already"), n);
@@ -187,7 +200,7 @@ vimg_upstream_forward(VimgClient *client, VimgServerCall *call)
     if (!client->server->host || vimg_connection_is_closed(client) || client->closing)
         return FALSE;
     upstream = vimg_upstream_get(client);
-    if (is_too_much(upstream, call->bytes, &error)) {
+    if (is_too_much(upstream, call, &error)) {
         vimg_server_call_fail(call, error);
         return FALSE;
     }
@@ -198,6 +211,8 @@ vimg_upstream_forward(VimgClient *client, VimgServerCall *call)
     } else {
         g_queue_push_tail_link(&upstream->waiting, &call->link);
         upstream->waiting_bytes += call->bytes;
+        upstream->waiting_fds += call->n_fds;
+        upstream->waiting_stream |= vimg_upstream_effect(&call->header) == VIMG_UPSTREAM_STREAM;
     }
     return TRUE;
 }
@@ -308,6 +323,7 @@ take_pending(VimgUpstream *upstream, const VimgFrameHeader *header)
 
     if (!pending)
         return FALSE;
+    upstream->n_pending--;
     if (--pending->n == 0)
         g_hash_table_remove(upstream->pending, key_of(header->serial));
     if (header->status == VIMG_FRAME_OK)
@@ -428,8 +444,10 @@ serve(VimgUpstream *upstream)
     g_autoptr(VimgClient) client = vimg_client_ref(upstream->client);
     VimgReaderResult result = VIMG_READER_AGAIN;
 
-    if (vimg_outbox_bytes(&client->outbox) < BEHIND)
+    if (vimg_outbox_bytes(&client->outbox) < BEHIND) {
         result = vimg_reader_read(&upstream->reader, upstream->fd);
+        upstream->stopped = result == VIMG_READER_STOPPED;
+    }
     if (!upstream->client)
         return;
     if (result == VIMG_READER_EOF || result == VIMG_READER_BROKEN)
@@ -443,8 +461,8 @@ vimg_upstream_update(VimgClient *client)
 {
     VimgUpstream *upstream = upstream_of(client);
 
-    /* what was read already is not shown by the socket */
-    if (upstream && !(upstream->events & G_IO_IN) && vimg_outbox_bytes(&client->outbox) < BEHIND)
+    if (upstream && (upstream->stopped || !(upstream->events & G_IO_IN)) &&
+        vimg_outbox_bytes(&client->outbox) < BEHIND)
         g_source_set_ready_time(upstream->source, 0);
 }
 

@@ -56,6 +56,8 @@ typedef enum {
     VIMG_UPSTREAM_FAILED,   /* it did not answer, or not in time; @error says what to do */
 } VimgUpstreamResult;
 
+/* A host's daemon may be there one day, if it is not now.  Any thread. */
+gboolean vimg_upstream_may_come(VimgClient *client);
 /* FALSE: no call would be answered now but by ABSENT.  Any thread, at once. */
 gboolean vimg_upstream_is_configured(VimgClient *client);
 

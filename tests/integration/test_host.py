@@ -178,11 +178,19 @@ class Calls(HostCase):
             self.assertIn(UNKNOWN.encode(), answers[0][4])
 
     def test_before_opening_nothing_is_forwarded(self):
-        with rpc.Connection(self.daemon.socket) as raw:
-            raw.send(rpc.packet(23, rpc.string("x"), serial=1))
-            got = raw.read_any()
-            self.assertEqual(got.status, rpc.ERROR)
-            self.assertNotIn(b"Domain not found", got.payload)
+        for authenticated in (False, True):
+            with rpc.Connection(self.daemon.socket) as raw:
+                if authenticated:
+                    raw.call("AUTH_LIST")
+                for prog, proc, payload, text in (
+                        (rpc.REMOTE, 23, rpc.string("x"), "unknown procedure: 23"),
+                        (rpc.QEMU, 4000, b"", "Cannot find program"),
+                        (0x12345678, 1, b"", "Cannot find program"),
+                        (rpc.REMOTE, rpc.PROCS["NODE_GET_INFO"], b"",
+                         "connection not open" if authenticated else "authentication required")):
+                    with self.assertRaises(rpc.RemoteError) as caught:
+                        raw.call(proc, payload, prog=prog)
+                    self.assertIn(text, caught.exception.message)
 
 
 class Machines(HostCase):
@@ -304,6 +312,40 @@ class Loss(HostCase):
                 self.assertEqual((error.type, error.status), (rpc.REPLY, rpc.ERROR))
                 self.assertIn(b"ended the connection", error.payload)
             raw.call(rpc.PROCS["GET_URI"], b"")
+
+    def test_error_of_a_lost_host_reaches_calls_that_are_not_ours(self):
+        """Numbers that we have no row for: the user hears of the daemon, not of the number."""
+        def fails(code, text):
+            for prog, proc, payload in ((rpc.REMOTE, 23, rpc.string("x")),
+                                        (rpc.QEMU, 4000, b"")):
+                with rpc.Connection(self.daemon.socket) as raw:
+                    raw.open("image:///system")
+                    with self.assertRaises(rpc.RemoteError) as caught:
+                        raw.call(proc, payload, prog=prog)
+                    self.assertIn(text, caught.exception.message)
+                    self.assertEqual(caught.exception.code, code)
+
+        self.connect()
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            self.conn.storagePoolLookupByName("nix")
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_NO_STORAGE_POOL)
+        STOCK.kill()
+        self.refused_by(STOCK.socket)
+        fails(libvirt.VIR_ERR_OPERATION_FAILED, "start the host's libvirt daemon")
+        # nobody knows now what the host has
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            self.conn.storagePoolLookupByName("nix")
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_OPERATION_FAILED)
+
+    def refused_by(self, path):
+        deadline = time.monotonic() + 30
+        while True:
+            self.assertLess(time.monotonic(), deadline)
+            with socket.socket(socket.AF_UNIX) as probe:
+                try:
+                    probe.connect(path)
+                except ConnectionRefusedError:
+                    return
 
     def libvirtd(self):
         """The process behind the stock's socket."""
@@ -461,6 +503,66 @@ class Absent(unittest.TestCase):
 
         daemon = self.run_with("", link)
         self.assertEqual(daemon.ok("list", "--all").strip(), "")
+        daemon.stop()
+
+    def test_auto_remembers_what_it_reached(self):
+        """A daemon of the host that restarts is missing, which is not the same as absent."""
+        daemon = self.run_with('compat_uris = ["qemu:///system"]\n')
+        link = daemon.run_dir / "libvirt-sock"
+        secret = "<secret><usage type='ceph'><name>s</name></usage></secret>"
+        alias = libvirt.open("qemu:///system?socket=" + daemon.socket)
+        self.addCleanup(alias.close)
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            alias.secretDefineXML(secret)
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_NO_SUPPORT)
+        link.symlink_to(STOCK.socket)
+        conn = libvirt.open(daemon.uri)
+        self.addCleanup(conn.close)
+        self.assertEqual(conn.listAllDomains(), [])
+        # as one that ends by SIGTERM does
+        link.unlink()
+        again = libvirt.open(daemon.uri)
+        self.addCleanup(again.close)
+        for call in (again.listAllDomains, lambda: again.lookupByName("x"),
+                     lambda: again.storagePoolLookupByName("x"),
+                     lambda: alias.secretDefineXML(secret)):
+            with self.assertRaises(libvirt.libvirtError) as caught:
+                call()
+            self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_OPERATION_FAILED)
+            self.assertIn("start the host's libvirt daemon", str(caught.exception))
+        self.assertEqual(again.listAllStoragePools(), [])
+        self.assertIn("lists show what is ours alone", daemon.log())
+        self.assertEqual(list((daemon.config_dir / "secrets").glob("*.xml")), [])
+        link.symlink_to(STOCK.socket)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                made = alias.secretDefineXML(secret)
+                break
+            except libvirt.libvirtError:
+                self.assertLess(time.monotonic(), deadline)
+        made.undefine()
+        self.assertEqual(again.listAllDomains(), [])
+        daemon.stop()
+
+    def test_auto_passes_by_a_socket_that_nobody_listens_at(self):
+        """libvirtd was killed, and the host moved to virtqemud."""
+        def leave(daemon):
+            with socket.socket(socket.AF_UNIX) as stale:
+                stale.bind(str(daemon.run_dir / "libvirt-sock"))
+            (daemon.run_dir / "virtqemud-sock").symlink_to(STOCK.socket)
+
+        daemon = self.run_with("", leave)
+        conn = libvirt.open(daemon.uri)
+        self.assertEqual(conn.getType(), "QEMU")
+        conn.close()
+        (daemon.run_dir / "virtqemud-sock").unlink()
+        conn = libvirt.open(daemon.uri)
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            conn.listAllDomains()
+        self.assertIn("nobody listens at '%s'" % (daemon.run_dir / "libvirt-sock"),
+                      str(caught.exception))
+        conn.close()
         daemon.stop()
 
     def test_auto_finds_the_socket_beside_its_own(self):

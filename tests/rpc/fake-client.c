@@ -113,6 +113,12 @@ vimg_upstream_is_configured(VimgClient *client)
     return FALSE;
 }
 
+gboolean
+vimg_upstream_may_come(VimgClient *client)
+{
+    return FALSE;
+}
+
 VimgUpstreamResult
 vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gconstpointer args,
                    xdrproc_t ret_proc, gpointer ret, gint64 timeout, GError **error)
