@@ -18,7 +18,7 @@
 #include "wire/remote.h"
 #include "wire/xdr.h"
 
-#define TIMEOUT (30 * G_USEC_PER_SEC)
+#define TIMEOUT (10 * G_USEC_PER_SEC) /* once it is open */
 
 typedef struct {
     VimgHost *host;
@@ -77,6 +77,21 @@ code_of(const GError *error)
     return error ? vimg_error_to_vir(error)->code : 0;
 }
 
+/* By its uuid anything can be named: the password of a server is not to be a disk's passphrase. */
+static gboolean
+check_use(const Search *search, const vimg_remote_secret *secret, GError **error)
+{
+    char uuid[VIMG_UUID_TEXT_SIZE];
+
+    if (secret->usage_type == search->usage_type)
+        return TRUE;
+    vimg_uuid_format((const guint8 *)secret->uuid, uuid);
+    return vimg_throw(
+        error, VIMG_ERROR_INVALID_SECRET,
+        _("secret %s of the host is for another use than this: define one for it through image:///system"),
+        uuid);
+}
+
 /* Our own errors for "it has none" and "it does not tell"; all others stay the host's. */
 static VimgBuffer *
 search_at(const Search *search, int fd, GError **error)
@@ -92,7 +107,7 @@ search_at(const Search *search, int fd, GError **error)
             g_clear_error(error);
             throw_none(search, error);
         }
-    } else {
+    } else if (check_use(search, &secret, error)) {
         value = get_value(&talk, &secret, error);
         if (!value && code_of(*error) == VIR_ERR_INVALID_SECRET) {
             g_clear_error(error);

@@ -34,6 +34,8 @@ struct _VimgMerge {
 
     /* BOTH, in the worker as all below.  @out: what the client asked; NULL: just that */
     void (*ask)(const VimgCall *call, VimgQuestion *out);
+    /* what it has must be known: one that hangs fails the call */
+    gboolean surely;
     xdrproc_t answer;
     gsize answer_size;
     /*
@@ -99,6 +101,7 @@ GError *vimg_merge_answer(VimgClient *client, const VimgFrameHeader *header,
                           const VimgBuffer *payload);
 gboolean vimg_merge_event(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload);
 void vimg_merge_host_lost(VimgClient *client);
+gboolean vimg_merge_wants_host(VimgClient *client);
 
 /* What the client registered for is registered at the host too, soon, where it is not yet. */
 void vimg_merge_renew_events(VimgClient *client);

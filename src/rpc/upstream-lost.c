@@ -111,6 +111,7 @@ vimg_upstream_lost(VimgUpstream *upstream, const GError *error)
             tell_closed(client);
         else if (registered)
             vimg_connection_finish(client);
+        __atomic_add_fetch(&client->host_losses, 1, __ATOMIC_RELAXED);
         if (client->server->hooks.host_lost)
             client->server->hooks.host_lost(client);
     }

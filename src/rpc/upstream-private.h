@@ -90,8 +90,9 @@ void vimg_upstream_close(VimgClient *client);
 
 /* upstream-spin.c: the main loop of @context can do this: */
 void vimg_upstream_spin_in(GMainContext *context);
-/* For so many microseconds from now it does not sleep. */
-void vimg_upstream_spin(guint microseconds);
+/* For so many microseconds from now it does not sleep, for the sake of the client of that number.
+ */
+void vimg_upstream_spin(guint64 client, guint microseconds);
 
 /* ---- between its files ------------------------------------------------------------------------
  */

@@ -21,6 +21,7 @@
 #define CALLS_MAX 1024       /* of one client, not answered; libvirt takes five of them */
 #define FDS_MAX 64           /* open files of one client that wait to be passed on */
 #define BEHIND (1024 * 1024) /* bytes queued for one side at which the other must wait */
+#define LOOK_PAUSE_MAX (8 * G_USEC_PER_SEC)
 #define SPIN 150 /* microseconds in which a small call is answered, and the next one comes */
 #define SOCKET_BUFFER (1024 * 1024) /* so that one write takes whole packets of a stream */
 
@@ -170,7 +171,7 @@ void
 vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call)
 {
     note_pending(upstream, &call->header);
-    vimg_upstream_spin(SPIN);
+    vimg_upstream_spin(vimg_client_number(upstream->client), SPIN);
     vimg_upstream_push(upstream, vimg_server_call_take_packet(call));
     vimg_server_call_free(call);
 }
@@ -371,14 +372,14 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
 
     /* also late: it is worth asking again */
     if (header->serial >= VIMG_UPSTREAM_SERIAL)
-        __atomic_store_n(&upstream->client->server->host_silent, 0, __ATOMIC_RELAXED);
+        vimg_upstream_note_answer(upstream->client);
     if (header->serial >= VIMG_UPSTREAM_SERIAL &&
         g_hash_table_steal_extended(upstream->calls, key_of(header->serial), NULL,
                                     (gpointer *)&call)) {
         vimg_upstream_call_answered(call, header, payload);
         vimg_upstream_call_unref(call);
     } else if (take_pending(upstream, header)) {
-        vimg_upstream_spin(SPIN);
+        vimg_upstream_spin(vimg_client_number(upstream->client), SPIN);
         pass_answer(upstream, header, payload);
     } else {
         vimg_debug("the host's daemon answered serial %u, which nobody waits for", header->serial);
@@ -509,6 +510,20 @@ vimg_upstream_opened(VimgUpstream *upstream, int fd)
 
 /* ---- the clock ---------------------------------------------------------------------------- */
 
+/* Whoever only listens does not ask for anything that would find the host's daemon again. */
+static void
+look_again(VimgClient *client, gint64 now)
+{
+    const VimgServerHooks *hooks = &client->server->hooks;
+
+    if (now < client->host_again || !hooks->host_wanted || !hooks->host_wanted(client) ||
+        !vimg_upstream_is_configured(client))
+        return;
+    client->host_pause = CLAMP(2 * client->host_pause, G_USEC_PER_SEC, LOOK_PAUSE_MAX);
+    client->host_again = now + client->host_pause;
+    vimg_upstream_get(client);
+}
+
 void
 vimg_upstream_tick(VimgClient *client, gint64 now)
 {
@@ -516,8 +531,11 @@ vimg_upstream_tick(VimgClient *client, gint64 now)
     gint64 patience = (gint64)client->server->config->stream_stall_timeout * G_USEC_PER_SEC;
     g_autoptr(GError) error = NULL;
 
+    if (!client->upstream)
+        look_again(client, now);
     if (!upstream)
         return;
+    client->host_pause = 0;
     if (!upstream->full || upstream->outbox.written != upstream->written) {
         upstream->written = upstream->outbox.written;
         upstream->stuck_since = now;

@@ -393,28 +393,82 @@ class Many(HostCase):
                     barrier.wait(60)
                     for _ in range(5):
                         raw.call(rpc.PROCS["LIST_ALL_DOMAINS"], rpc.u32(1) + rpc.u32(3))
-                        raw.call(rpc.PROCS["LIST_ALL_STORAGE_POOLS"], rpc.u32(1) + rpc.u32(3))
-                    counts.append(1)
+                        reader = raw.call("LIST_ALL_STORAGE_POOLS", rpc.u32(1) + rpc.u32(3))
+                        counts.append(sorted(p.name for p in reader.array(reader.pool)))
             except Exception as error:  # pylint: disable=broad-except
                 errors.append(error)
 
+        self.v("pool-define-as", "ours", "imagestore", "--target", self.work)
+        self.addCleanup(self.v, "pool-undefine", "ours")
+        self.v("pool-define-as", "theirs", "dir", "--target", self.work)
+        self.addCleanup(self.v, "pool-undefine", "theirs")
         barrier = threading.Barrier(200)
         threads = [threading.Thread(target=client) for _ in range(200)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual((len(counts), errors), (200, []))
+        self.assertEqual(errors, [])
+        self.assertEqual(counts, [["ours", "theirs"]] * 1000)
 
 
 class Rights(HostCase):
     """The host's daemon sees who really asks."""
 
-    def as_user(self, script):
+    def as_user(self, script, groups=(), uri=None):
         user = pwd.getpwnam("nobody")
         return subprocess.run(
-            ["/usr/bin/python3", "-c", script, self.daemon.uri], capture_output=True, text=True,
-            check=False, user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+            ["/usr/bin/python3", "-c", script, uri or self.daemon.uri], capture_output=True,
+            text=True, check=False, user=user.pw_uid, group=user.pw_gid, extra_groups=groups)
+
+    def serve(self, path, group, mode):
+        """Who may connect to the host's @path."""
+        old = os.stat(path)
+        self.addCleanup(os.chmod, path, old.st_mode & 0o7777)
+        self.addCleanup(os.chown, path, old.st_uid, old.st_gid)
+        os.chown(path, 0, group)
+        os.chmod(path, mode)
+
+    LIST = ("import libvirt, sys\n"
+            "libvirt.registerErrorHandler(lambda *a: None, None)\n"
+            "c = libvirt.open(sys.argv[1])\n"
+            "for i in range(20):\n"
+            "    try:\n"
+            "        print(len(c.listAllDomains()))\n"
+            "    except libvirt.libvirtError as e:\n"
+            "        print(e.get_error_code())\n")
+
+    def test_groups_of_the_user_count(self):
+        """As at the daemon itself, whose socket is for a group; nobody inherits root's."""
+        os.chmod(self.daemon.socket, 0o666)
+        self.addCleanup(os.chmod, self.daemon.socket, 0o660)
+        group, denied = 54321, [str(libvirt.VIR_ERR_ACCESS_DENIED)]
+        self.serve(STOCK.socket, group, 0o770)
+        for groups, answer in (([group], ["0"]), ([group + 1, group], ["0"]), ([], denied),
+                               ([group + 1], denied)):
+            with self.subTest(groups):
+                done = self.as_user(self.LIST, groups)
+                self.assertEqual(done.stdout.split(), answer * 20, done.stderr)
+        self.serve(STOCK.socket, 0, 0o770)
+        before = self.daemon.log().count("may not connect")
+        done = self.as_user(self.LIST, [group])
+        self.assertEqual(done.stdout.split(), denied * 20, done.stderr)
+        # the log has it once, and does not say of everybody's lists what is this user's
+        self.assertEqual(self.daemon.log().count("may not connect"), before + 1)
+        self.assertNotIn("lists show what is ours alone", self.daemon.log())
+
+    def test_readers_go_over_the_socket_for_readers(self):
+        os.chmod(self.daemon.socket_ro, 0o666)
+        read_only = STOCK.socket + "-ro"
+        self.serve(STOCK.socket, 0, 0o700)
+        self.serve(read_only, 0, 0o777)
+        script = self.LIST.replace("libvirt.open(", "libvirt.openReadOnly(")
+        done = self.as_user(script, uri=self.daemon.uri_ro)
+        self.assertEqual(done.stdout.split(), ["0"] * 20, done.stderr)
+        self.serve(read_only, 0, 0o700)
+        done = self.as_user(script, uri=self.daemon.uri_ro)
+        self.assertEqual(done.stdout.split(), [str(libvirt.VIR_ERR_ACCESS_DENIED)] * 20,
+                         done.stderr)
 
     def test_user_may_what_the_host_lets_him(self):
         os.chmod(self.daemon.socket, 0o666)

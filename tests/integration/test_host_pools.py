@@ -807,6 +807,23 @@ class Absence(Case):
         for one in (number, later):
             conn.storagePoolEventDeregisterAny(one)
 
+    def test_a_listener_that_asks_nothing_hears_again(self):
+        raw = self.raw()
+        number = raw.call("POOL_EVENT_REGISTER_ANY", u32(0) + u32(0)).u32()
+        os.kill(self.pid(), signal.SIGTERM)
+        self.stock.process.wait()
+        self.stock.start()
+
+        def heard():
+            self.host("pool-define-as", self.theirs, "dir", "--target", self.dir)
+            self.host("pool-undefine", self.theirs)
+            try:
+                return Reader(raw.event(370, 0.2).payload).u32() == number
+            except TimeoutError:
+                return False
+
+        self.until(heard)
+
     def restart(self, name):
         self.host("pool-destroy", name)
         self.host("pool-start", name)
@@ -904,6 +921,26 @@ class Limits(Case):
         big = raw.start(344)
         self.assertEqual(len(raw.wait(big).payload), 3 * MIB // 2)
         self.assertEqual(raw.wait(small).payload, b"")
+
+    def test_silence_is_of_one_client(self):
+        """Its own long calls may be why; and what must be known is not taken for granted."""
+        self.our_pool("o1", start=False)
+        slow, wisher, other = self.raw(), self.raw(), self.raw()
+        self.puppet.answers[281] = None
+        listed = slow.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+        defined = wisher.start("POOL_DEFINE_XML", string(rpc.pool_xml("o2", self.dir)) + u32(0))
+        self.assertEqual([p.name for p in self.listed(slow.reply(listed))], ["o1"])
+        with self.assertRaises(RemoteError) as caught:
+            wisher.reply(defined)
+        self.assertEqual(caught.exception.code, libvirt.VIR_ERR_RESOURCE_BUSY)
+        self.assertIn("whether the host has that name", caught.exception.message)
+        self.puppet.answers[281] = self.pools(1)
+        for raw, names in ((other, ["h1", "o1"]), (slow, ["o1"])):
+            serial = raw.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+            self.assertEqual(sorted(p.name for p in self.listed(raw.reply(serial))), names)
+
+    def listed(self, reader):
+        return reader.array(reader.pool)
 
     def test_answers_that_are_none(self):
         self.our_pool("o1", start=False)
