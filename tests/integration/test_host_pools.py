@@ -431,6 +431,24 @@ class Volumes(Case):
         self.assertEqual(conn.storagePoolLookupByName(self.ours).isActive(), 1)
 
 
+    def test_upload_that_does_not_wait(self):
+        """Data right behind the first call of a connection waits with it for the host's daemon."""
+        self.host_pool()
+        vol = self.open(self.stock.uri).storagePoolLookupByName(self.theirs).createXML(
+            "<volume><name>v</name><capacity>%d</capacity></volume>" % MIB)
+        raw = rpc.Connection(self.daemon.socket).open()
+        self.connections.append(raw)
+        data = noise(MIB, 7)
+        ref = rpc.VolRef(self.theirs, "v", vol.key())
+        out = rpc.packet(208, rpc.vol(ref) + rpc.u64(0) + rpc.u64(0) + u32(0), serial=5)
+        for at in range(0, MIB, 65536):
+            out += rpc.packet(208, data[at:at + 65536], rpc.STREAM, 5, rpc.CONTINUE)
+        raw.send(out + rpc.packet(208, b"", rpc.STREAM, 5))
+        raw.reply(5, "VOL_UPLOAD").end()
+        self.assertEqual(raw.wait(5, (rpc.STREAM,)).status, rpc.OK)
+        self.assertEqual(Path(vol.path()).read_bytes(), data)
+
+
 class Names(Case):
     def wish(self, kind, name, number=None):
         more = "<uuid>%s</uuid>" % number if number else ""
@@ -921,6 +939,21 @@ class Limits(Case):
         big = raw.start(344)
         self.assertEqual(len(raw.wait(big).payload), 3 * MIB // 2)
         self.assertEqual(raw.wait(small).payload, b"")
+
+    def test_files_that_wait_are_counted(self):
+        """While the host's daemon is slow to open, a client's open files are ours."""
+        raw = self.raw()
+        auth = self.puppet.answers.pop(66)
+        for serial in range(3):
+            raw.send(rpc.packet(4000, u32(32), rpc.CALL_WITH_FDS, 50 + serial))
+            for _ in range(32):
+                socket.send_fds(raw.sock, [b"\0"], [raw.sock.fileno()])
+        try:
+            with self.assertRaises(RemoteError) as caught:
+                raw.reply(52)
+        finally:
+            self.puppet.answers[66] = auth
+        self.assertEqual(caught.exception.code, libvirt.VIR_ERR_RESOURCE_BUSY)
 
     def test_silence_is_of_one_client(self):
         """Its own long calls may be why; and what must be known is not taken for granted."""
