@@ -737,7 +737,11 @@ class Secrets(Case):
             else "no")) for kind in ("open", "private", "empty")}
         for kind in ("open", "private"):
             its[kind].setValue(sshd.password.encode())
+        disk = self.direct.secretDefineXML(secret_xml(
+            "/disk", "<usage type='volume'><volume>%s</volume></usage>"))
+        disk.setValue(sshd.password.encode())
         for kind, code, text in (
+                (disk, 65, "is for another use than this"),
                 ("private", 65, "of the host is private, so its value cannot be read: define it "
                                 "through image:///system"),
                 ("empty", 66, "does not have a value"),
@@ -745,9 +749,10 @@ class Secrets(Case):
                 ("open", 0, None)):
             where = self.conn.storagePoolDefineXML(
                 "<pool type='imagestore'><name>%s</name><source><host name='%s' port='%d'/>"
-                "<dir path='%s'/><auth type='ssh' username='%s'><secret usage='%s'/></auth>"
+                "<dir path='%s'/><auth type='ssh' username='%s'><secret %s/></auth>"
                 "</source></pool>" % (self.ours, sshd.address, sshd.port, self.path("store"),
-                                      sshd.user, kind))
+                                      sshd.user, "uuid='%s'" % disk.UUIDString()
+                                      if kind is disk else "usage='%s'" % kind))
             if text:
                 self.refused(code, text, where.create)
                 where.undefine()
