@@ -36,6 +36,7 @@ struct _VimgHost {
     char **sockets; /* in the order they are tried */
     char *run_dir;  /* of our own */
     gboolean named; /* the user named it, so it must be there */
+    gint reached;   /* atomic: it was there once, so it may be missing but not absent */
 };
 
 void
@@ -123,10 +124,16 @@ find_socket(const VimgHost *host)
     return host->sockets[i];
 }
 
+static gboolean
+must_be_there(const VimgHost *host)
+{
+    return host->named || __atomic_load_n(&host->reached, __ATOMIC_RELAXED);
+}
+
 gboolean
 vimg_host_is_present(const VimgHost *host)
 {
-    return host->named || find_socket(host);
+    return must_be_there(host) || find_socket(host);
 }
 
 char *
@@ -218,21 +225,50 @@ try_socket(const VimgHost *host, const char *path, const VimgPeer *peer, int *fd
     return TRUE;
 }
 
+/*
+ * One that nobody listens at may be left of a daemon that is gone for good, beside another one's:
+ * *@refused remembers the first, and whatever else is wrong with a socket is the answer.
+ */
+static gboolean
+pass_by_refused(const VimgHost *host, const char *path, const VimgPeer *peer, int *fd,
+                GError **refused, GError **error)
+{
+    GError *local = NULL;
+
+    if (try_socket(host, path, peer, fd, &local))
+        return TRUE;
+    if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_FAILED)) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    if (*refused)
+        g_error_free(local);
+    else
+        *refused = local;
+    return TRUE;
+}
+
 /* The socket for readers is open to more people; a daemon may have but one. */
 static gboolean
 find(const VimgHost *host, const VimgPeer *peer, gboolean read_only, int *fd, GError **error)
 {
+    g_autoptr(GError) refused = NULL;
+
     for (guint i = 0; host->sockets[i]; i++) {
         g_autofree char *ro = g_strconcat(host->sockets[i], SUFFIX_RO, NULL);
 
-        if (read_only && !try_socket(host, ro, peer, fd, error))
+        if (read_only && !pass_by_refused(host, ro, peer, fd, &refused, error))
             return FALSE;
-        if (*fd < 0 && !try_socket(host, host->sockets[i], peer, fd, error))
+        if (*fd < 0 && !pass_by_refused(host, host->sockets[i], peer, fd, &refused, error))
             return FALSE;
         if (*fd >= 0)
             return TRUE;
     }
-    return !host->named ||
+    if (refused) {
+        g_propagate_error(error, g_steal_pointer(&refused));
+        return FALSE;
+    }
+    return !must_be_there(host) ||
            vimg_throw(
                error, VIMG_ERROR_FAILED,
                _("there is no socket '%s': start the host's libvirt daemon, or set host_uri to \"none\""),
@@ -240,7 +276,7 @@ find(const VimgHost *host, const VimgPeer *peer, gboolean read_only, int *fd, GE
 }
 
 gboolean
-vimg_host_open(const VimgHost *host, const VimgPeer *peer, gboolean read_only, int cancel, int *fd,
+vimg_host_open(VimgHost *host, const VimgPeer *peer, gboolean read_only, int cancel, int *fd,
                GError **error)
 {
     gint64 deadline = g_get_monotonic_time() + OPEN_TIMEOUT;
@@ -255,6 +291,7 @@ vimg_host_open(const VimgHost *host, const VimgPeer *peer, gboolean read_only, i
         return vimg_throw_errno(error, "fcntl");
     if (!vimg_handshake(mine, host->name, read_only, cancel, deadline, error))
         return FALSE;
+    __atomic_store_n(&host->reached, 1, __ATOMIC_RELAXED);
     *fd = vimg_steal_fd(&mine);
     return TRUE;
 }

@@ -19,8 +19,8 @@ void vimg_host_free(VimgHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHost, vimg_host_free)
 
 /*
- * Whether there may be such a daemon: FALSE if "auto" would find no socket now.  Looks at two
- * names, so it may be asked for each call.
+ * Whether there may be such a daemon: FALSE if "auto" never reached one and would find no socket
+ * now.  Looks at two names, so it may be asked for each call.
  */
 gboolean vimg_host_is_present(const VimgHost *host);
 /* Returns: (transfer full) the URI by which libvirt itself reaches it now, if it is present */
@@ -30,9 +30,10 @@ char *vimg_host_uri(const VimgHost *host);
  * Connects with the rights of @peer, authenticates and opens.  The calling thread must end
  * afterwards: it has become @peer.  Waits for a minute at most, and no longer than until @cancel is
  * readable.  *@fd: (transfer full), not blocking; -1 with TRUE: there is no such daemon, which only
- * "auto" allows.  Errors of the daemon itself are VIMG_VIR_ERROR.
+ * "auto" allows, and only until it has reached one: that may be restarting.  Errors of the daemon
+ * itself are VIMG_VIR_ERROR.
  */
-gboolean vimg_host_open(const VimgHost *host, const VimgPeer *peer, gboolean read_only, int cancel,
+gboolean vimg_host_open(VimgHost *host, const VimgPeer *peer, gboolean read_only, int cancel,
                         int *fd, GError **error);
 
 #endif

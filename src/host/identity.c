@@ -46,6 +46,9 @@ vimg_identity_take(const VimgPeer *peer, GError **error)
 {
     if (geteuid() != 0 || peer->uid == 0)
         return TRUE;
+    /* to the kernel it means "as it is", which is root's */
+    if (peer->uid == (uid_t)-1 || peer->gid == (gid_t)-1)
+        return vimg_throw(error, VIMG_ERROR_ACCESS_DENIED, "%s", _("cannot learn who a client is"));
     if (syscall(SETGROUPS, peer->n_groups, peer->groups) < 0 ||
         syscall(SETRESGID, -1, peer->gid, -1) < 0 || syscall(SETRESUID, -1, peer->uid, -1) < 0 ||
         !drop_capabilities())

@@ -18,10 +18,10 @@
 #include "wire/remote.h"
 #include "wire/xdr.h"
 
-#define TIMEOUT (30 * G_USEC_PER_SEC)
+#define TIMEOUT (10 * G_USEC_PER_SEC) /* once it is open */
 
 typedef struct {
-    const VimgHost *host;
+    VimgHost *host;
     int usage_type;
     const char *usage;
     const guint8 *uuid;
@@ -77,6 +77,21 @@ code_of(const GError *error)
     return error ? vimg_error_to_vir(error)->code : 0;
 }
 
+/* By its uuid anything can be named: the password of a server is not to be a disk's passphrase. */
+static gboolean
+check_use(const Search *search, const vimg_remote_secret *secret, GError **error)
+{
+    char uuid[VIMG_UUID_TEXT_SIZE];
+
+    if (secret->usage_type == search->usage_type)
+        return TRUE;
+    vimg_uuid_format((const guint8 *)secret->uuid, uuid);
+    return vimg_throw(
+        error, VIMG_ERROR_INVALID_SECRET,
+        _("secret %s of the host is for another use than this: define one for it through image:///system"),
+        uuid);
+}
+
 /* Our own errors for "it has none" and "it does not tell"; all others stay the host's. */
 static VimgBuffer *
 search_at(const Search *search, int fd, GError **error)
@@ -92,7 +107,7 @@ search_at(const Search *search, int fd, GError **error)
             g_clear_error(error);
             throw_none(search, error);
         }
-    } else {
+    } else if (check_use(search, &secret, error)) {
         value = get_value(&talk, &secret, error);
         if (!value && code_of(*error) == VIR_ERR_INVALID_SECRET) {
             g_clear_error(error);
@@ -129,7 +144,7 @@ search_main(gpointer data)
 }
 
 VimgBuffer *
-vimg_host_secret(const VimgHost *host, int usage_type, const char *usage, const guint8 *uuid,
+vimg_host_secret(VimgHost *host, int usage_type, const char *usage, const guint8 *uuid,
                  GError **error)
 {
     Search search = {.host = host, .usage_type = usage_type, .usage = usage, .uuid = uuid};

@@ -14,7 +14,7 @@
  * with VIMG_ERROR_NO_SECRET if there is none or no such daemon, VIMG_ERROR_INVALID_SECRET if it is
  * private, or why the daemon cannot be asked.
  */
-VimgBuffer *vimg_host_secret(const VimgHost *host, int usage_type, const char *usage,
-                             const guint8 *uuid, GError **error);
+VimgBuffer *vimg_host_secret(VimgHost *host, int usage_type, const char *usage, const guint8 *uuid,
+                             GError **error);
 
 #endif

@@ -170,6 +170,8 @@ vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgr
     if (ok)
         call->base.side = vimg_merge_side(&call->base);
     call->hosts = ok && is_hosts(call);
+    if (ok && !call->hosts)
+        ok = vimg_merge_may_run_alone(&call->base, error);
     if (!ok || !keeps_payload(call))
         free_frame(call, &call->payload);
     return ok;

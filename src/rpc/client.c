@@ -59,6 +59,7 @@ vimg_client_unref(VimgClient *client)
     g_queue_clear(&client->stub_order);
     vimg_mutex_clear(&client->lock);
     vimg_peer_clear(&client->caller);
+    g_clear_error(&client->host_error);
     g_free(client->uri);
     g_free(client);
 }

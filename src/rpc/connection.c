@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "rpc/connection.h"
+#include "rpc/merge.h"
 #include "rpc/server-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
@@ -199,10 +200,14 @@ begin_call(VimgClient *client, VimgServerCall *call)
 void
 vimg_connection_resume(VimgClient *client, VimgServerCall *call, const GError *error)
 {
+    g_autoptr(GError) alone = NULL;
+
     client->n_calls++;
     client->call_bytes += call->bytes;
-    /* with a host that does not run nothing is found; of one that hangs nobody can say that */
-    if (error && (!call->failed || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_TIMEOUT)))
+    /* "not found" is known only where there is no host at all */
+    if (!error && !vimg_merge_may_run_alone(&call->base, &alone))
+        error = alone;
+    if (error)
         vimg_server_call_fail(call, error);
     if (call->failed || vimg_connection_is_closed(client) || client->closing)
         answer(client, call);

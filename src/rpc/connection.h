@@ -52,6 +52,15 @@ struct _VimgClient {
     GHashTable *stubs;   /* serial -> procedure: downloads that ended, not finished by the client */
     GQueue stub_order;   /* serials, oldest first */
     VimgUpstream *upstream; /* to the host's daemon; NULL: nothing was asked of it */
+    gint64 host_again;      /* when one is opened for its events' sake, and the pause before */
+    gint64 host_pause;
+    GError
+        *host_error; /* why it could not be opened the last time, and until when it is said again */
+    gint64 host_rest;
+
+    gint64
+        host_silent; /* atomic: time until which no list of it waits for the host; 0: it answers */
+    guint host_losses; /* atomic: how often a connection there was lost */
 };
 
 /* client.c.  @fd: (transfer full), not blocking. */

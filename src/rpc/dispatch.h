@@ -83,6 +83,7 @@ struct _VimgCall {
     gboolean upload;
     gboolean sparse;
     VimgSide side;
+    guint losses;  /* of the client's connections to the host, when that was asked */
     gboolean pass; /* set when it was run: the host's own daemon is to answer it after all */
 };
 

@@ -82,6 +82,7 @@ const VimgServerHooks vimg_remote_hooks = {
     .host_answer = vimg_merge_answer,
     .host_opened = vimg_merge_renew_events,
     .host_lost = vimg_merge_host_lost,
+    .host_wanted = vimg_merge_wants_host,
 };
 
 /* @uuid: 16 bytes, or NULL for every object. */

@@ -64,16 +64,47 @@ find_callback(VimgSubscriber *subscriber, VimgEventClass class, int callback)
     return NULL;
 }
 
-static void
-note_number(VimgClient *client, VimgEventClass class, int callback, int number)
+/*
+ * @losses: when the host was asked.  vimg_merge_host_lost() takes the lock after they were counted,
+ * so a number that is too late is not noted, or is forgotten.  Returns: FALSE if nobody needs it.
+ */
+static gboolean
+keep_number(VimgClient *client, VimgEventClass class, int callback, int number, guint losses)
 {
     VimgSubscriber *subscriber = vimg_client_get_data(client);
     VimgRegistration *registration;
     VIMG_LOCK_GUARD(&subscriber->lock);
 
+    if (losses != vimg_upstream_losses(client))
+        return TRUE;
     registration = find_callback(subscriber, class, callback);
-    if (registration)
-        registration->host_callback = number;
+    if (!registration || registration->host_callback >= 0)
+        return FALSE;
+    registration->host_callback = number;
+    return TRUE;
+}
+
+static bool_t
+xdr_nothing(XDR *xdr, gpointer data)
+{
+    return TRUE;
+}
+
+/* Of two that registered one callback, the second one takes its own back. */
+static void
+note_number(VimgClient *client, VimgEventClass class, int callback, int number, guint losses)
+{
+    static const gint32 leave[] = {
+        [VIMG_EVENTS_POOL] = VIMG_REMOTE_POOL_EVENT_DEREGISTER_ANY,
+        [VIMG_EVENTS_SECRET] = VIMG_REMOTE_SECRET_EVENT_DEREGISTER_ANY,
+    };
+    const vimg_remote_int args = {.value = number};
+    g_autoptr(GError) error = NULL;
+    char nothing = 0;
+
+    if (!keep_number(client, class, callback, number, losses))
+        vimg_upstream_call(client, leave[class], (xdrproc_t)xdr_vimg_remote_int, &args,
+                           (xdrproc_t)xdr_nothing, &nothing, REGISTER_TIMEOUT, &error);
 }
 
 static gboolean
@@ -81,7 +112,7 @@ note_answer(VimgCall *call, VimgEventClass class, const vimg_remote_int *host)
 {
     const vimg_remote_int *ret = call->ret;
 
-    note_number(call->client, class, ret->value, host->value);
+    note_number(call->client, class, ret->value, host->value, call->losses);
     return TRUE;
 }
 
@@ -145,21 +176,16 @@ ask_leave_secret(const VimgCall *call, VimgQuestion *out)
     ask_leave(call, VIMG_EVENTS_SECRET, out);
 }
 
-static bool_t
-xdr_nothing(XDR *xdr, gpointer data)
-{
-    return TRUE;
-}
-
 #define NUMBER .answer = (xdrproc_t)xdr_vimg_remote_int, .answer_size = sizeof(vimg_remote_int)
 #define NOTHING .answer = (xdrproc_t)xdr_nothing
 
 const VimgMerge vimg_merge_pool_register = {.side = pool_side, .after = note_pool, NUMBER};
-const VimgMerge vimg_merge_secret_register = {.side = secret_side, .after = note_secret, NUMBER};
+const VimgMerge vimg_merge_secret_register = {
+    .side = secret_side, .strict = TRUE, .after = note_secret, NUMBER};
 const VimgMerge vimg_merge_pool_deregister = {
     .side = leave_pool_side, .ask = ask_leave_pool, NOTHING};
 const VimgMerge vimg_merge_secret_deregister = {
-    .side = leave_secret_side, .ask = ask_leave_secret, NOTHING};
+    .side = leave_secret_side, .strict = TRUE, .ask = ask_leave_secret, NOTHING};
 
 /* ---- what comes from the host --------------------------------------------------------------- */
 
@@ -311,28 +337,35 @@ renew(gpointer data)
 
         for (guint i = 0; i < unknown->len; i++) {
             VimgRegistration *registration = &g_array_index(unknown, VimgRegistration, i);
+            guint losses = vimg_upstream_losses(client);
             vimg_remote_int ret = {0};
 
             if (functions[class](client, registration, &ret) == VIMG_UPSTREAM_ANSWERED)
-                note_number(client, class, registration->callback, ret.value);
+                note_number(client, class, registration->callback, ret.value, losses);
         }
     }
+}
+
+gboolean
+vimg_merge_wants_host(VimgClient *client)
+{
+    gboolean wants = FALSE;
+
+    for (guint class = 0; class < VIMG_EVENTS_N_CLASSES; class ++) {
+        g_autoptr(GArray) unknown = list_unknown(vimg_client_get_data(client), class);
+
+        wants |= unknown->len > 0;
+    }
+    return wants;
 }
 
 void
 vimg_merge_renew_events(VimgClient *client)
 {
-    VimgSubscriber *subscriber = vimg_client_get_data(client);
     VimgScheduler *scheduler = vimg_server_host_scheduler(vimg_client_server(client));
-    gboolean needed = FALSE;
     Renewal *renewal;
 
-    for (guint class = 0; class < VIMG_EVENTS_N_CLASSES; class ++) {
-        g_autoptr(GArray) unknown = list_unknown(subscriber, class);
-
-        needed |= unknown->len > 0;
-    }
-    if (!needed || !scheduler)
+    if (!scheduler || !vimg_merge_wants_host(client))
         return;
     renewal = g_new0(Renewal, 1);
     renewal->task = (VimgTask){.func = renew, .data = renewal};

@@ -221,8 +221,8 @@ const VimgMerge vimg_merge_count_active = {POOLS(ask_active), .after = add_count
 const VimgMerge vimg_merge_count_inactive = {POOLS(ask_inactive), .after = add_count};
 const VimgMerge vimg_merge_name_active = {POOLS(ask_active), .after = add_names};
 const VimgMerge vimg_merge_name_inactive = {POOLS(ask_inactive), .after = add_names};
-const VimgMerge vimg_merge_wish = {POOLS(ask_all), .before = check_wish};
-const VimgMerge vimg_merge_rename = {POOLS(ask_all), .before = check_rename};
+const VimgMerge vimg_merge_wish = {POOLS(ask_all), .surely = TRUE, .before = check_wish};
+const VimgMerge vimg_merge_rename = {POOLS(ask_all), .surely = TRUE, .before = check_rename};
 const VimgMerge vimg_merge_status = {POOLS(ask_all), .before = note_all};
 
 const VimgMerge vimg_merge_capabilities = {

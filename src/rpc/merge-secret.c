@@ -117,7 +117,8 @@ add_uuids(VimgCall *call, gpointer data, GError **error)
 }
 
 #define SECRETS(ASK)                                                                               \
-    .side = list_side, .ask = ASK, .answer = (xdrproc_t)xdr_vimg_remote_secrets_ret,               \
+    .side = list_side, .strict = TRUE, .ask = ASK,                                                 \
+    .answer = (xdrproc_t)xdr_vimg_remote_secrets_ret,                                              \
     .answer_size = sizeof(vimg_remote_secrets_ret)
 
 const VimgMerge vimg_merge_secrets = {SECRETS(ask_same), .after = add_secrets};

@@ -97,8 +97,8 @@ secret_define_side(const VimgCall *call)
     return vimg_client_is_alias(call->client) ? VIMG_SIDE_HOST : VIMG_SIDE_OURS;
 }
 
-const VimgMerge vimg_merge_secret = {.side = secret_side};
-const VimgMerge vimg_merge_secret_define = {.side = secret_define_side};
+const VimgMerge vimg_merge_secret = {.side = secret_side, .strict = TRUE};
+const VimgMerge vimg_merge_secret_define = {.side = secret_define_side, .strict = TRUE};
 
 /* ---- lookups -------------------------------------------------------------------------------- */
 
@@ -156,5 +156,7 @@ const VimgMerge vimg_merge_find_pool = {
     .side = search_side, .miss = VIMG_ERROR_NO_POOL, .check = check_pool};
 const VimgMerge vimg_merge_find_vol = {
     .side = search_side, .miss = VIMG_ERROR_NO_VOL, .check = check_vol};
-const VimgMerge vimg_merge_find_secret = {
-    .side = search_secret_side, .miss = VIMG_ERROR_NO_SECRET, .check = check_secret};
+const VimgMerge vimg_merge_find_secret = {.side = search_secret_side,
+                                          .strict = TRUE,
+                                          .miss = VIMG_ERROR_NO_SECRET,
+                                          .check = check_secret};

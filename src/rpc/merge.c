@@ -19,8 +19,6 @@
 
 /* Microseconds a list waits for the host: well below the 30 s after which clients give up on us. */
 #define LIST_TIMEOUT (5 * G_USEC_PER_SEC)
-/* How long a host that did not answer is left alone. */
-#define SILENCE (10 * G_USEC_PER_SEC)
 
 gboolean
 vimg_client_is_alias(VimgClient *client)
@@ -30,13 +28,32 @@ vimg_client_is_alias(VimgClient *client)
     return uri && !g_str_has_prefix(uri, "image:");
 }
 
+static gboolean
+is_never_ours(const VimgCall *call, VimgSide side)
+{
+    const VimgMerge *merge = call->proc->merge;
+
+    return side == VIMG_SIDE_HOST && merge && merge->strict && vimg_client_is_alias(call->client) &&
+           vimg_upstream_may_come(call->client);
+}
+
+gboolean
+vimg_merge_may_run_alone(const VimgCall *call, GError **error)
+{
+    return !call->proc || !is_never_ours(call, call->side) ||
+           vimg_throw(
+               error, VIMG_ERROR_NO_SUPPORT, "%s",
+               _("the secrets of this connection are the host's, and its libvirt daemon is not there: start it, or open image:///system"));
+}
+
 VimgSide
 vimg_merge_side(const VimgCall *call)
 {
     const VimgMerge *merge = call->proc->merge;
-
     VimgSide side = merge ? merge->side(call) : VIMG_SIDE_OURS;
 
+    if (is_never_ours(call, side))
+        return side;
     /* asked last: for what is ours it need not be known */
     if (side != VIMG_SIDE_OURS && !vimg_upstream_is_configured(call->client))
         side = VIMG_SIDE_OURS;
@@ -45,25 +62,15 @@ vimg_merge_side(const VimgCall *call)
 
 /* ---- a host that does not answer ------------------------------------------------------------ */
 
-/* The next one to ask after a while is the one who waits. */
-static gboolean
-may_wait(VimgServer *server)
-{
-    gint64 until = __atomic_load_n(&server->host_silent, __ATOMIC_RELAXED);
-    gint64 now = g_get_monotonic_time();
-
-    return until == 0 ||
-           (now >= until && __atomic_compare_exchange_n(&server->host_silent, &until, now + SILENCE,
-                                                        FALSE, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-}
-
 /* One that refuses at once costs nobody any time. */
 static void
-note_failure(VimgServer *server, gboolean late, const char *why)
+note_failure(VimgClient *client, gboolean late, const char *why)
 {
+    VimgServer *server = vimg_client_server(client);
+
     __atomic_store_n(&server->host_missed, TRUE, __ATOMIC_RELAXED);
     if (late)
-        __atomic_store_n(&server->host_silent, g_get_monotonic_time() + SILENCE, __ATOMIC_RELAXED);
+        vimg_upstream_note_late(client);
     if (!__atomic_exchange_n(&server->host_failed, TRUE, __ATOMIC_RELAXED))
         vimg_warning("lists show what is ours alone, as long as the host's own daemon does not "
                      "answer: %s",
@@ -88,9 +95,11 @@ renew_all(gpointer data)
 
 /* Who asked for events while it was away has not been heard of there. */
 static void
-note_answer(VimgServer *server)
+note_answer(VimgClient *client)
 {
-    __atomic_store_n(&server->host_silent, 0, __ATOMIC_RELAXED);
+    VimgServer *server = vimg_client_server(client);
+
+    vimg_upstream_note_answer(client);
     if (__atomic_load_n(&server->host_missed, __ATOMIC_RELAXED) &&
         __atomic_exchange_n(&server->host_missed, FALSE, __ATOMIC_RELAXED))
         vimg_inbox_post(server->inbox, renew_all, server);
@@ -101,37 +110,57 @@ note_answer(VimgServer *server)
 
 /* ---- both ----------------------------------------------------------------------------------- */
 
-/* Returns: (transfer full) what the host answers, or NULL. */
+/* It answers, but this client may not: everybody else's lists are whole. */
+static gboolean
+is_clients_own(const GError *error)
+{
+    return error->domain == VIMG_VIR_ERROR ||
+           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_ACCESS_DENIED) ||
+           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_AUTH);
+}
+
+static void
+take_failure(const VimgCall *call, gboolean late, const GError *cause, GError **error)
+{
+    if (call->proc->merge->surely && g_error_matches(cause, VIMG_ERROR, VIMG_ERROR_TIMEOUT))
+        vimg_throw(error, VIMG_ERROR_BUSY,
+                   _("whether the host has that name cannot be looked up: %s"), cause->message);
+    if (is_clients_own(cause))
+        vimg_debug("%s: %s", call->proc->name, cause->message);
+    else
+        note_failure(call->client, late, cause->message);
+}
+
+/* Returns: (transfer full) what the host answers, or NULL; then the call fails if @error is set. */
 static gpointer
-ask_host(const VimgCall *call)
+ask_host(const VimgCall *call, GError **error)
 {
     const VimgMerge *merge = call->proc->merge;
-    VimgServer *server = vimg_client_server(call->client);
     gint64 start = g_get_monotonic_time();
     VimgQuestion question = {
         .procedure = call->procedure, .proc = call->proc->args, .args = call->args};
     gpointer host;
-    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) local = NULL;
 
-    if (!may_wait(server))
+    if (!merge->surely && !vimg_upstream_may_wait(call->client))
         return NULL;
     if (merge->ask)
         merge->ask(call, &question);
     host = g_malloc0(merge->answer_size);
     switch (vimg_upstream_call(call->client, question.procedure, question.proc, question.args,
-                               merge->answer, host, LIST_TIMEOUT, &error)) {
+                               merge->answer, host, LIST_TIMEOUT, &local)) {
     case VIMG_UPSTREAM_ANSWERED:
-        note_answer(server);
+        note_answer(call->client);
         return host;
     case VIMG_UPSTREAM_REFUSED:
-        note_answer(server);
-        vimg_debug("%s: the host's own daemon: %s", call->proc->name, error->message);
+        note_answer(call->client);
+        vimg_debug("%s: the host's own daemon: %s", call->proc->name, local->message);
         break;
     case VIMG_UPSTREAM_ABSENT:
-        __atomic_store_n(&server->host_missed, TRUE, __ATOMIC_RELAXED);
+        __atomic_store_n(&vimg_client_server(call->client)->host_missed, TRUE, __ATOMIC_RELAXED);
         break;
     case VIMG_UPSTREAM_FAILED:
-        note_failure(server, g_get_monotonic_time() - start >= LIST_TIMEOUT / 2, error->message);
+        take_failure(call, g_get_monotonic_time() - start >= LIST_TIMEOUT / 2, local, error);
         break;
     }
     xdr_free(merge->answer, host);
@@ -143,9 +172,16 @@ gboolean
 vimg_merge_run(VimgCall *call, GError **error)
 {
     const VimgMerge *merge = call->proc->merge;
-    gpointer host = ask_host(call);
+    GError *unknown = NULL;
+    gpointer host;
     gboolean ok = TRUE;
 
+    call->losses = vimg_upstream_losses(call->client);
+    host = ask_host(call, &unknown);
+    if (unknown) {
+        g_propagate_error(error, unknown);
+        return FALSE;
+    }
     if (merge->before)
         ok = merge->before(call, host, error);
     if (ok && !call->pass) {

@@ -28,9 +28,14 @@ typedef struct {
 struct _VimgMerge {
     /* Main loop, a look into tables. */
     VimgSide (*side)(const VimgCall *call);
+    /* for clients that came by another URI these are the host's even while there is none: "auto"
+     * may find it later, and what had gone to ours would be lost to them */
+    gboolean strict;
 
     /* BOTH, in the worker as all below.  @out: what the client asked; NULL: just that */
     void (*ask)(const VimgCall *call, VimgQuestion *out);
+    /* what it has must be known: one that hangs fails the call */
+    gboolean surely;
     xdrproc_t answer;
     gsize answer_size;
     /*
@@ -48,6 +53,8 @@ struct _VimgMerge {
 
 /* Main loop.  OURS if there is nothing to share. */
 VimgSide vimg_merge_side(const VimgCall *call);
+/* Main loop: there is no host's daemon to ask.  FALSE: then nobody may answer @call. */
+gboolean vimg_merge_may_run_alone(const VimgCall *call, GError **error);
 /*
  * In a worker that may wait for the host: runs the handler of @call, of side BOTH, with what the
  * host says.  TRUE with call->pass: the host is to answer, call->ret is not filled.
@@ -94,6 +101,7 @@ GError *vimg_merge_answer(VimgClient *client, const VimgFrameHeader *header,
                           const VimgBuffer *payload);
 gboolean vimg_merge_event(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload);
 void vimg_merge_host_lost(VimgClient *client);
+gboolean vimg_merge_wants_host(VimgClient *client);
 
 /* What the client registered for is registered at the host too, soon, where it is not yet. */
 void vimg_merge_renew_events(VimgClient *client);

@@ -25,12 +25,14 @@ vimg_outbox_clear(VimgOutbox *outbox)
 {
     vimg_packet_queue_clear(&outbox->flight);
     vimg_packet_queue_clear(&outbox->urgent);
+    outbox->n_fds = 0;
     vimg_outbox_drop_streams(outbox);
 }
 
 void
 vimg_outbox_push(VimgOutbox *outbox, VimgPacket *packet)
 {
+    outbox->n_fds += packet->n_fds;
     vimg_packet_queue_push(&outbox->urgent, packet);
 }
 
@@ -199,6 +201,7 @@ advance(VimgOutbox *outbox, gsize done)
             return;
         outbox->sent -= bytes_of(first);
         outbox->sent_fds = 0;
+        outbox->n_fds -= first->n_fds;
         vimg_packet_free(vimg_packet_queue_pop(&outbox->flight));
     }
 }

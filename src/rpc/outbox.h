@@ -17,6 +17,7 @@ typedef struct {
     gsize sent;             /* bytes of the first one that are out */
     guint sent_fds;         /* behind them, of its descriptors */
     guint64 written;        /* bytes, ever */
+    guint n_fds;            /* descriptors that packets in it hold open */
     VimgPacketQueue urgent;
     GQueue streams; /* of VimgStream: those with packets, the next one first */
 } VimgOutbox;

@@ -40,9 +40,8 @@ struct _VimgServer {
     gpointer idle_data;
 
     VimgScheduler *host_scheduler; /* main loop; NULL until somebody waits for the host's daemon */
-    gint64 host_silent; /* atomic: monotonic time until which nobody waits for it; 0: it answers */
-    gboolean host_missed; /* atomic: somebody got no answer since it last gave one */
-    gboolean host_failed; /* atomic: the log said that it does not answer */
+    gboolean host_missed;          /* atomic: somebody got no answer since it last gave one */
+    gboolean host_failed;          /* atomic: the log said that it does not answer */
 
     VimgMutex lock;
     GHashTable *clients; /* a set of references; changed by the main loop only, under lock */

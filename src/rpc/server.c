@@ -330,6 +330,12 @@ vimg_server_set_host(VimgServer *server, const VimgHostFuncs *host)
 }
 
 gboolean
+vimg_upstream_may_come(VimgClient *client)
+{
+    return client->server->host != NULL;
+}
+
+gboolean
 vimg_upstream_is_configured(VimgClient *client)
 {
     const VimgHostFuncs *host = client->server->host;

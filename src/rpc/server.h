@@ -32,6 +32,8 @@ typedef struct {
     /* optional: the client's connection to it ended, with all that was registered there; main loop
      */
     void (*host_lost)(VimgClient *client);
+    /* optional: the client listens for something there that was not registered; main loop */
+    gboolean (*host_wanted)(VimgClient *client);
 } VimgServerHooks;
 
 /* @config and @programs (NULL-terminated) are borrowed for the life of the server. */

@@ -15,6 +15,9 @@
 #include "util/wipe.h"
 #include "wire/remote.h"
 
+/* Microseconds for which a host that did not answer is left alone. */
+#define SILENCE (10 * G_USEC_PER_SEC)
+
 struct _VimgUpstreamCall {
     gint refs;
     VimgClient *client; /* a reference */
@@ -237,4 +240,36 @@ vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gc
         _("the host's libvirt daemon did not answer within %u seconds; if it hangs, restart it"),
         (guint)(timeout / G_USEC_PER_SEC));
     return VIMG_UPSTREAM_FAILED;
+}
+
+/* ---- a host that does not answer ---------------------------------------------------------- */
+
+void
+vimg_upstream_note_late(VimgClient *client)
+{
+    __atomic_store_n(&client->host_silent, g_get_monotonic_time() + SILENCE, __ATOMIC_RELAXED);
+}
+
+void
+vimg_upstream_note_answer(VimgClient *client)
+{
+    __atomic_store_n(&client->host_silent, 0, __ATOMIC_RELAXED);
+}
+
+/* The next one to ask after a while is the one who waits. */
+gboolean
+vimg_upstream_may_wait(VimgClient *client)
+{
+    gint64 until = __atomic_load_n(&client->host_silent, __ATOMIC_RELAXED);
+    gint64 now = g_get_monotonic_time();
+
+    return until == 0 ||
+           (now >= until && __atomic_compare_exchange_n(&client->host_silent, &until, now + SILENCE,
+                                                        FALSE, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+}
+
+guint
+vimg_upstream_losses(VimgClient *client)
+{
+    return __atomic_load_n(&client->host_losses, __ATOMIC_RELAXED);
 }

@@ -40,6 +40,7 @@ end_pending(VimgUpstream *upstream, VimgClient *client, const GError *error)
             tell(client, &pending->header, error);
     }
     g_hash_table_remove_all(upstream->pending);
+    upstream->n_pending = 0;
     g_hash_table_iter_init(&iter, upstream->streams);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         tell(client, value, error);
@@ -53,7 +54,7 @@ end_waiting(VimgUpstream *upstream, VimgClient *client, const GError *error)
 
     while ((link = g_queue_pop_head_link(&upstream->waiting)))
         vimg_connection_resume(client, link->data, error);
-    upstream->waiting_bytes = 0;
+    vimg_upstream_none_waits(upstream);
 }
 
 static void
@@ -110,6 +111,7 @@ vimg_upstream_lost(VimgUpstream *upstream, const GError *error)
             tell_closed(client);
         else if (registered)
             vimg_connection_finish(client);
+        __atomic_add_fetch(&client->host_losses, 1, __ATOMIC_RELAXED);
         if (client->server->hooks.host_lost)
             client->server->hooks.host_lost(client);
     }

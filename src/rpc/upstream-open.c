@@ -15,6 +15,8 @@
 #include "util/i18n.h"
 #include "util/log.h"
 
+#define REST (G_USEC_PER_SEC / 4) /* of one client between attempts that fail */
+
 typedef struct {
     VimgServer *server;
     VimgUpstream *upstream; /* a reference */
@@ -43,10 +45,11 @@ begin(VimgUpstream *upstream, int fd)
     VimgUpstreamCall *call;
     GList *link;
 
+    g_clear_error(&client->host_error);
     vimg_upstream_opened(upstream, fd);
     while ((link = g_queue_pop_head_link(&upstream->waiting)))
         vimg_upstream_send(upstream, link->data);
-    upstream->waiting_bytes = 0;
+    vimg_upstream_none_waits(upstream);
     while ((call = g_queue_pop_head(&upstream->waiting_calls))) {
         vimg_upstream_call_send(upstream, call);
         vimg_upstream_call_unref(call);
@@ -54,6 +57,20 @@ begin(VimgUpstream *upstream, int fd)
     if (client->server->hooks.host_opened)
         client->server->hooks.host_opened(client);
     vimg_upstream_flush(client);
+    vimg_connection_update(client);
+}
+
+/* Whoever is refused may ask a thousand times a second: the log has it once. */
+static void
+note_failed(VimgClient *client, const GError *error)
+{
+    if (!client->host_error || !g_str_equal(client->host_error->message, error->message))
+        vimg_warning("%s", error->message);
+    g_clear_error(&client->host_error);
+    client->host_error = g_error_copy(error);
+    /* one that was not there may be there now, and to find out is cheap */
+    if (!g_error_matches(error, VIMG_ERROR, VIMG_ERROR_FAILED))
+        client->host_rest = g_get_monotonic_time() + REST;
 }
 
 /* Main loop. */
@@ -72,7 +89,7 @@ end(gpointer data)
         begin(upstream, attempt->fd);
     } else {
         if (attempt->error)
-            vimg_warning("%s", attempt->error->message);
+            note_failed(upstream->client, attempt->error);
         vimg_upstream_lost(upstream, attempt->result == VIMG_HOST_FAILED ? attempt->error : NULL);
     }
 }
@@ -109,6 +126,11 @@ vimg_upstream_open(VimgUpstream *upstream)
     attempt->read_only = vimg_client_is_read_only(client);
     attempt->fd = -1;
     client->server->n_attempts++;
+    if (client->host_error && g_get_monotonic_time() < client->host_rest) {
+        attempt->error = g_error_copy(client->host_error);
+        vimg_inbox_post(client->server->inbox, fail, attempt);
+        return;
+    }
     if (!vimg_peer_read(client->fd, &attempt->peer, &attempt->error) ||
         !vimg_thread_start(&attempt->thread, "vimg-upstream", attempt_main, attempt,
                            &attempt->error))

@@ -23,7 +23,9 @@ typedef struct {
     gboolean open;
     GQueue waiting; /* of VimgServerCall, until it is open */
     gsize waiting_bytes;
-    GQueue waiting_calls; /* of VimgUpstreamCall, the same */
+    guint waiting_fds;
+    gboolean waiting_stream; /* one of them begins one, and what follows is behind it */
+    GQueue waiting_calls;    /* of VimgUpstreamCall, the same */
 
     /* once it is open */
     int fd;
@@ -32,11 +34,13 @@ typedef struct {
     GIOCondition events;
     VimgReader reader;
     VimgOutbox outbox;
+    guint n_pending;
     GHashTable *pending; /* serial -> VimgUpstreamPending: forwarded, not answered */
     GHashTable *streams; /* serial -> VimgFrameHeader: of the client's, not ended */
     GHashTable *calls;   /* serial -> VimgUpstreamCall */
     guint32 serial;      /* of the next one */
     guint registered;    /* events that the client has asked for here */
+    gboolean stopped;    /* the reader may hold packets that the socket does not show */
     gboolean full;       /* too much waits to be written: the client is not read */
     guint64 written;     /* when it was last looked at, and since when it has not changed */
     gint64 stuck_since;
@@ -86,8 +90,9 @@ void vimg_upstream_close(VimgClient *client);
 
 /* upstream-spin.c: the main loop of @context can do this: */
 void vimg_upstream_spin_in(GMainContext *context);
-/* For so many microseconds from now it does not sleep. */
-void vimg_upstream_spin(guint microseconds);
+/* For so many microseconds from now it does not sleep, for the sake of the client of that number.
+ */
+void vimg_upstream_spin(guint64 client, guint microseconds);
 
 /* ---- between its files ------------------------------------------------------------------------
  */
@@ -102,6 +107,8 @@ void vimg_upstream_open(VimgUpstream *upstream);
 void vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call);
 /* The same of any packet; nothing is written before the next flush. */
 void vimg_upstream_push(VimgUpstream *upstream, VimgPacket *packet);
+/* Its calls that waited for it to be open have gone. */
+void vimg_upstream_none_waits(VimgUpstream *upstream);
 /* Ends it: the client has none any more.  Nobody is told. */
 void vimg_upstream_detach(VimgUpstream *upstream);
 

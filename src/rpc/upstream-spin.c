@@ -4,7 +4,8 @@
  * A small call takes less time than the processor takes to fall asleep and be woken, and a call
  * that passes through us would pay that twice more.  So for a moment after one was forwarded, and
  * after its answer was, the loop asks again and again instead of sleeping; all its sockets are
- * looked at, so nobody waits for that.
+ * looked at, so nobody waits for that.  It is done for one client at a time, whose loop of calls
+ * takes a core anyway, and as long as it is of use: what was spun in vain is bounded by the second.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,20 +15,30 @@
 
 #include "rpc/upstream-private.h"
 
+#define WASTE_MAX 20000 /* microseconds of a second that may be spun in vain */
+#define APART 2000      /* microseconds after which a client's last call is no matter any more */
+
 /* Of the one loop of a process; main loop only. */
 static gint64 until;
+static guint64 last_client;
+static gint64 last_time;
+static gint64 second; /* when the present one began, */
+static gint64 wasted; /* and what of it was spun in vain */
 
 static gint
 spin_poll(GPollFD *fds, guint n, gint timeout)
 {
-    if (timeout != 0) {
-        while (g_get_monotonic_time() < until) {
+    gint64 start = timeout != 0 && until ? g_get_monotonic_time() : until;
+
+    if (start < until) {
+        do {
             gint ready = g_poll(fds, n, 0);
 
             if (ready != 0)
                 return ready;
             sched_yield();
-        }
+        } while (g_get_monotonic_time() < until);
+        wasted += g_get_monotonic_time() - start;
     }
     return g_poll(fds, n, timeout);
 }
@@ -39,7 +50,16 @@ vimg_upstream_spin_in(GMainContext *context)
 }
 
 void
-vimg_upstream_spin(guint microseconds)
+vimg_upstream_spin(guint64 client, guint microseconds)
 {
-    until = g_get_monotonic_time() + microseconds;
+    gint64 now = g_get_monotonic_time();
+    gboolean others = client != last_client && now - last_time < APART;
+
+    if (now - second >= G_USEC_PER_SEC) {
+        second = now;
+        wasted = 0;
+    }
+    last_client = client;
+    last_time = now;
+    until = others || wasted >= WASTE_MAX ? 0 : now + microseconds;
 }

@@ -19,7 +19,9 @@
 #include "util/log.h"
 
 #define CALLS_MAX 1024       /* of one client, not answered; libvirt takes five of them */
+#define FDS_MAX 64           /* open files of one client that wait to be passed on */
 #define BEHIND (1024 * 1024) /* bytes queued for one side at which the other must wait */
+#define LOOK_PAUSE_MAX (8 * G_USEC_PER_SEC)
 #define SPIN 150 /* microseconds in which a small call is answered, and the next one comes */
 #define SOCKET_BUFFER (1024 * 1024) /* so that one write takes whole packets of a stream */
 
@@ -130,10 +132,20 @@ vimg_upstream_is_open(VimgClient *client)
 gboolean
 vimg_upstream_is_full(VimgClient *client)
 {
-    return client->upstream && client->upstream->full;
+    const VimgUpstream *upstream = client->upstream;
+
+    return upstream && (upstream->full || upstream->waiting_stream);
 }
 
 /* ---- to the host -------------------------------------------------------------------------- */
+
+void
+vimg_upstream_none_waits(VimgUpstream *upstream)
+{
+    upstream->waiting_bytes = 0;
+    upstream->waiting_fds = 0;
+    upstream->waiting_stream = FALSE;
+}
 
 void
 vimg_upstream_push(VimgUpstream *upstream, VimgPacket *packet)
@@ -152,26 +164,28 @@ note_pending(VimgUpstream *upstream, const VimgFrameHeader *reply)
     }
     pending->header = *reply;
     pending->n++;
+    upstream->n_pending++;
 }
 
 void
 vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call)
 {
     note_pending(upstream, &call->header);
-    vimg_upstream_spin(SPIN);
+    vimg_upstream_spin(vimg_client_number(upstream->client), SPIN);
     vimg_upstream_push(upstream, vimg_server_call_take_packet(call));
     vimg_server_call_free(call);
 }
 
 /* A daemon that hangs must not fill our memory, and the client's other calls go on. */
 static gboolean
-is_too_much(VimgUpstream *upstream, gsize bytes, GError **error)
+is_too_much(VimgUpstream *upstream, const VimgServerCall *call, GError **error)
 {
     guint64 limit = upstream->client->server->config->max_client_bytes;
-    guint n = g_hash_table_size(upstream->pending) + upstream->waiting.length;
+    guint n = upstream->n_pending + upstream->waiting.length;
+    gsize bytes = upstream->waiting_bytes + vimg_outbox_bytes(&upstream->outbox) + call->bytes;
+    guint fds = upstream->waiting_fds + upstream->outbox.n_fds + call->n_fds;
 
-    if (n < CALLS_MAX &&
-        upstream->waiting_bytes + vimg_outbox_bytes(&upstream->outbox) + bytes <= limit + BEHIND)
+    if (n < CALLS_MAX && bytes <= limit + BEHIND && (call->n_fds == 0 || fds <= FDS_MAX))
         return FALSE;
     vimg_throw(error, VIMG_ERROR_BUSY,
                _("%u calls of this connection wait for the host's libvirt daemon already"), n);
@@ -187,7 +201,7 @@ vimg_upstream_forward(VimgClient *client, VimgServerCall *call)
     if (!client->server->host || vimg_connection_is_closed(client) || client->closing)
         return FALSE;
     upstream = vimg_upstream_get(client);
-    if (is_too_much(upstream, call->bytes, &error)) {
+    if (is_too_much(upstream, call, &error)) {
         vimg_server_call_fail(call, error);
         return FALSE;
     }
@@ -198,6 +212,8 @@ vimg_upstream_forward(VimgClient *client, VimgServerCall *call)
     } else {
         g_queue_push_tail_link(&upstream->waiting, &call->link);
         upstream->waiting_bytes += call->bytes;
+        upstream->waiting_fds += call->n_fds;
+        upstream->waiting_stream |= vimg_upstream_effect(&call->header) == VIMG_UPSTREAM_STREAM;
     }
     return TRUE;
 }
@@ -308,6 +324,7 @@ take_pending(VimgUpstream *upstream, const VimgFrameHeader *header)
 
     if (!pending)
         return FALSE;
+    upstream->n_pending--;
     if (--pending->n == 0)
         g_hash_table_remove(upstream->pending, key_of(header->serial));
     if (header->status == VIMG_FRAME_OK)
@@ -355,14 +372,14 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
 
     /* also late: it is worth asking again */
     if (header->serial >= VIMG_UPSTREAM_SERIAL)
-        __atomic_store_n(&upstream->client->server->host_silent, 0, __ATOMIC_RELAXED);
+        vimg_upstream_note_answer(upstream->client);
     if (header->serial >= VIMG_UPSTREAM_SERIAL &&
         g_hash_table_steal_extended(upstream->calls, key_of(header->serial), NULL,
                                     (gpointer *)&call)) {
         vimg_upstream_call_answered(call, header, payload);
         vimg_upstream_call_unref(call);
     } else if (take_pending(upstream, header)) {
-        vimg_upstream_spin(SPIN);
+        vimg_upstream_spin(vimg_client_number(upstream->client), SPIN);
         pass_answer(upstream, header, payload);
     } else {
         vimg_debug("the host's daemon answered serial %u, which nobody waits for", header->serial);
@@ -428,8 +445,10 @@ serve(VimgUpstream *upstream)
     g_autoptr(VimgClient) client = vimg_client_ref(upstream->client);
     VimgReaderResult result = VIMG_READER_AGAIN;
 
-    if (vimg_outbox_bytes(&client->outbox) < BEHIND)
+    if (vimg_outbox_bytes(&client->outbox) < BEHIND) {
         result = vimg_reader_read(&upstream->reader, upstream->fd);
+        upstream->stopped = result == VIMG_READER_STOPPED;
+    }
     if (!upstream->client)
         return;
     if (result == VIMG_READER_EOF || result == VIMG_READER_BROKEN)
@@ -443,8 +462,8 @@ vimg_upstream_update(VimgClient *client)
 {
     VimgUpstream *upstream = upstream_of(client);
 
-    /* what was read already is not shown by the socket */
-    if (upstream && !(upstream->events & G_IO_IN) && vimg_outbox_bytes(&client->outbox) < BEHIND)
+    if (upstream && (upstream->stopped || !(upstream->events & G_IO_IN)) &&
+        vimg_outbox_bytes(&client->outbox) < BEHIND)
         g_source_set_ready_time(upstream->source, 0);
 }
 
@@ -491,6 +510,20 @@ vimg_upstream_opened(VimgUpstream *upstream, int fd)
 
 /* ---- the clock ---------------------------------------------------------------------------- */
 
+/* Whoever only listens does not ask for anything that would find the host's daemon again. */
+static void
+look_again(VimgClient *client, gint64 now)
+{
+    const VimgServerHooks *hooks = &client->server->hooks;
+
+    if (now < client->host_again || !hooks->host_wanted || !hooks->host_wanted(client) ||
+        !vimg_upstream_is_configured(client))
+        return;
+    client->host_pause = CLAMP(2 * client->host_pause, G_USEC_PER_SEC, LOOK_PAUSE_MAX);
+    client->host_again = now + client->host_pause;
+    vimg_upstream_get(client);
+}
+
 void
 vimg_upstream_tick(VimgClient *client, gint64 now)
 {
@@ -498,8 +531,11 @@ vimg_upstream_tick(VimgClient *client, gint64 now)
     gint64 patience = (gint64)client->server->config->stream_stall_timeout * G_USEC_PER_SEC;
     g_autoptr(GError) error = NULL;
 
+    if (!client->upstream)
+        look_again(client, now);
     if (!upstream)
         return;
+    client->host_pause = 0;
     if (!upstream->full || upstream->outbox.written != upstream->written) {
         upstream->written = upstream->outbox.written;
         upstream->stuck_since = now;

@@ -56,6 +56,8 @@ typedef enum {
     VIMG_UPSTREAM_FAILED,   /* it did not answer, or not in time; @error says what to do */
 } VimgUpstreamResult;
 
+/* A host's daemon may be there one day, if it is not now.  Any thread. */
+gboolean vimg_upstream_may_come(VimgClient *client);
 /* FALSE: no call would be answered now but by ABSENT.  Any thread, at once. */
 gboolean vimg_upstream_is_configured(VimgClient *client);
 
@@ -68,5 +70,15 @@ gboolean vimg_upstream_is_configured(VimgClient *client);
 VimgUpstreamResult vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc,
                                       gconstpointer args, xdrproc_t ret_proc, gpointer ret,
                                       gint64 timeout, GError **error);
+
+/*
+ * A list that waited for the host in vain says so; for a while the client's others do without, but
+ * one that asks anew.  It is the client's alone: its own long calls may be why.  Any thread.
+ */
+void vimg_upstream_note_late(VimgClient *client);
+void vimg_upstream_note_answer(VimgClient *client);
+gboolean vimg_upstream_may_wait(VimgClient *client);
+/* Of an answer that came before this changed, what it made at the host has gone.  Any thread. */
+guint vimg_upstream_losses(VimgClient *client);
 
 #endif

@@ -43,10 +43,12 @@ vimg_reader_clear(VimgReader *reader)
 guint
 vimg_reader_take_fds(VimgReader *reader, int *fds)
 {
-    guint n = reader->n_fds;
+    guint n = MIN(reader->n_fds, reader->wanted);
 
+    if (n == 0)
+        return 0;
     memcpy(fds, reader->fds, n * sizeof(*fds));
-    reader->n_fds = 0;
+    reader->n_fds = 0; /* there were no others: has_wanted() */
     return n;
 }
 
@@ -166,22 +168,35 @@ await_fds(VimgReader *reader)
         n = GUINT32_FROM_BE(n);
     }
     reader->has_fds = TRUE;
+    reader->wanted = n;
     reader->skip = n;
     return n <= VIMG_FRAME_FDS_MAX;
+}
+
+/*
+ * One that is passed on would shift all that comes behind it.  With none wanted, those that are
+ * here may be of a packet that was read ahead: the kernel gives the descriptors of one message at
+ * most with each read, and with whatever stood before it.
+ */
+static gboolean
+has_wanted(const VimgReader *reader)
+{
+    return !reader->has_fds || reader->wanted == 0 || reader->n_fds == reader->wanted;
 }
 
 static gboolean
 end_packet(VimgReader *reader)
 {
     VimgFrameHeader header = reader->header;
-    gboolean had_fds = reader->has_fds;
+    gboolean had_fds = reader->has_fds && reader->wanted > 0;
     gboolean on;
 
     reader->in_packet = FALSE;
     reader->has_fds = FALSE;
     reader->body_got = 0;
     on = reader->funcs->packet(reader->data, &header, g_steal_pointer(&reader->body));
-    if (had_fds)
+    /* nobody's: not of this packet, and nothing else came with them */
+    if (had_fds || !ahead_left(reader))
         close_fds(reader);
     return on;
 }
@@ -282,6 +297,8 @@ step(VimgReader *reader)
         reader->skip -= skipped;
         return STEP_ON;
     }
+    if (!has_wanted(reader))
+        return STEP_BROKEN;
     return end_packet(reader) ? STEP_ON : STEP_STOPPED;
 }
 

@@ -42,6 +42,7 @@ typedef struct {
     VimgBuffer *body; /* what they go to; its size is what it has room for */
     gsize body_got;
     gboolean has_fds; /* the payload is complete; its descriptors are awaited */
+    guint wanted;     /* as many as it says */
     gsize skip;       /* bytes to come that carry them, one each */
     int fds[VIMG_FRAME_FDS_MAX];
     guint n_fds;
@@ -59,8 +60,8 @@ void vimg_reader_init(VimgReader *reader, const VimgReaderFuncs *funcs, gpointer
 void vimg_reader_clear(VimgReader *reader);
 /*
  * From packet() of a *_WITH_FDS packet that is collected, whose payload begins with their number:
- * the descriptors that came behind it, perhaps fewer than it says.  Those not taken are
- * closed.  @fds: room for VIMG_FRAME_FDS_MAX.  Returns: how many, (transfer full).
+ * the descriptors that came behind it.  Those not taken are closed.  @fds: room for
+ * VIMG_FRAME_FDS_MAX.  Returns: how many, (transfer full).
  */
 guint vimg_reader_take_fds(VimgReader *reader, int *fds);
 /* After AGAIN the socket is to be polled; after STOPPED packets may be there that it does not show.

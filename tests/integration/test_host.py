@@ -178,11 +178,19 @@ class Calls(HostCase):
             self.assertIn(UNKNOWN.encode(), answers[0][4])
 
     def test_before_opening_nothing_is_forwarded(self):
-        with rpc.Connection(self.daemon.socket) as raw:
-            raw.send(rpc.packet(23, rpc.string("x"), serial=1))
-            got = raw.read_any()
-            self.assertEqual(got.status, rpc.ERROR)
-            self.assertNotIn(b"Domain not found", got.payload)
+        for authenticated in (False, True):
+            with rpc.Connection(self.daemon.socket) as raw:
+                if authenticated:
+                    raw.call("AUTH_LIST")
+                for prog, proc, payload, text in (
+                        (rpc.REMOTE, 23, rpc.string("x"), "unknown procedure: 23"),
+                        (rpc.QEMU, 4000, b"", "Cannot find program"),
+                        (0x12345678, 1, b"", "Cannot find program"),
+                        (rpc.REMOTE, rpc.PROCS["NODE_GET_INFO"], b"",
+                         "connection not open" if authenticated else "authentication required")):
+                    with self.assertRaises(rpc.RemoteError) as caught:
+                        raw.call(proc, payload, prog=prog)
+                    self.assertIn(text, caught.exception.message)
 
 
 class Machines(HostCase):
@@ -305,6 +313,40 @@ class Loss(HostCase):
                 self.assertIn(b"ended the connection", error.payload)
             raw.call(rpc.PROCS["GET_URI"], b"")
 
+    def test_error_of_a_lost_host_reaches_calls_that_are_not_ours(self):
+        """Numbers that we have no row for: the user hears of the daemon, not of the number."""
+        def fails(code, text):
+            for prog, proc, payload in ((rpc.REMOTE, 23, rpc.string("x")),
+                                        (rpc.QEMU, 4000, b"")):
+                with rpc.Connection(self.daemon.socket) as raw:
+                    raw.open("image:///system")
+                    with self.assertRaises(rpc.RemoteError) as caught:
+                        raw.call(proc, payload, prog=prog)
+                    self.assertIn(text, caught.exception.message)
+                    self.assertEqual(caught.exception.code, code)
+
+        self.connect()
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            self.conn.storagePoolLookupByName("nix")
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_NO_STORAGE_POOL)
+        STOCK.kill()
+        self.refused_by(STOCK.socket)
+        fails(libvirt.VIR_ERR_OPERATION_FAILED, "start the host's libvirt daemon")
+        # nobody knows now what the host has
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            self.conn.storagePoolLookupByName("nix")
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_OPERATION_FAILED)
+
+    def refused_by(self, path):
+        deadline = time.monotonic() + 30
+        while True:
+            self.assertLess(time.monotonic(), deadline)
+            with socket.socket(socket.AF_UNIX) as probe:
+                try:
+                    probe.connect(path)
+                except ConnectionRefusedError:
+                    return
+
     def libvirtd(self):
         """The process behind the stock's socket."""
         with socket.socket(socket.AF_UNIX) as probe:
@@ -351,28 +393,82 @@ class Many(HostCase):
                     barrier.wait(60)
                     for _ in range(5):
                         raw.call(rpc.PROCS["LIST_ALL_DOMAINS"], rpc.u32(1) + rpc.u32(3))
-                        raw.call(rpc.PROCS["LIST_ALL_STORAGE_POOLS"], rpc.u32(1) + rpc.u32(3))
-                    counts.append(1)
+                        reader = raw.call("LIST_ALL_STORAGE_POOLS", rpc.u32(1) + rpc.u32(3))
+                        counts.append(sorted(p.name for p in reader.array(reader.pool)))
             except Exception as error:  # pylint: disable=broad-except
                 errors.append(error)
 
+        self.v("pool-define-as", "ours", "imagestore", "--target", self.work)
+        self.addCleanup(self.v, "pool-undefine", "ours")
+        self.v("pool-define-as", "theirs", "dir", "--target", self.work)
+        self.addCleanup(self.v, "pool-undefine", "theirs")
         barrier = threading.Barrier(200)
         threads = [threading.Thread(target=client) for _ in range(200)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual((len(counts), errors), (200, []))
+        self.assertEqual(errors, [])
+        self.assertEqual(counts, [["ours", "theirs"]] * 1000)
 
 
 class Rights(HostCase):
     """The host's daemon sees who really asks."""
 
-    def as_user(self, script):
+    def as_user(self, script, groups=(), uri=None):
         user = pwd.getpwnam("nobody")
         return subprocess.run(
-            ["/usr/bin/python3", "-c", script, self.daemon.uri], capture_output=True, text=True,
-            check=False, user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+            ["/usr/bin/python3", "-c", script, uri or self.daemon.uri], capture_output=True,
+            text=True, check=False, user=user.pw_uid, group=user.pw_gid, extra_groups=groups)
+
+    def serve(self, path, group, mode):
+        """Who may connect to the host's @path."""
+        old = os.stat(path)
+        self.addCleanup(os.chmod, path, old.st_mode & 0o7777)
+        self.addCleanup(os.chown, path, old.st_uid, old.st_gid)
+        os.chown(path, 0, group)
+        os.chmod(path, mode)
+
+    LIST = ("import libvirt, sys\n"
+            "libvirt.registerErrorHandler(lambda *a: None, None)\n"
+            "c = libvirt.open(sys.argv[1])\n"
+            "for i in range(20):\n"
+            "    try:\n"
+            "        print(len(c.listAllDomains()))\n"
+            "    except libvirt.libvirtError as e:\n"
+            "        print(e.get_error_code())\n")
+
+    def test_groups_of_the_user_count(self):
+        """As at the daemon itself, whose socket is for a group; nobody inherits root's."""
+        os.chmod(self.daemon.socket, 0o666)
+        self.addCleanup(os.chmod, self.daemon.socket, 0o660)
+        group, denied = 54321, [str(libvirt.VIR_ERR_ACCESS_DENIED)]
+        self.serve(STOCK.socket, group, 0o770)
+        for groups, answer in (([group], ["0"]), ([group + 1, group], ["0"]), ([], denied),
+                               ([group + 1], denied)):
+            with self.subTest(groups):
+                done = self.as_user(self.LIST, groups)
+                self.assertEqual(done.stdout.split(), answer * 20, done.stderr)
+        self.serve(STOCK.socket, 0, 0o770)
+        before = self.daemon.log().count("may not connect")
+        done = self.as_user(self.LIST, [group])
+        self.assertEqual(done.stdout.split(), denied * 20, done.stderr)
+        # the log has it once, and does not say of everybody's lists what is this user's
+        self.assertEqual(self.daemon.log().count("may not connect"), before + 1)
+        self.assertNotIn("lists show what is ours alone", self.daemon.log())
+
+    def test_readers_go_over_the_socket_for_readers(self):
+        os.chmod(self.daemon.socket_ro, 0o666)
+        read_only = STOCK.socket + "-ro"
+        self.serve(STOCK.socket, 0, 0o700)
+        self.serve(read_only, 0, 0o777)
+        script = self.LIST.replace("libvirt.open(", "libvirt.openReadOnly(")
+        done = self.as_user(script, uri=self.daemon.uri_ro)
+        self.assertEqual(done.stdout.split(), ["0"] * 20, done.stderr)
+        self.serve(read_only, 0, 0o700)
+        done = self.as_user(script, uri=self.daemon.uri_ro)
+        self.assertEqual(done.stdout.split(), [str(libvirt.VIR_ERR_ACCESS_DENIED)] * 20,
+                         done.stderr)
 
     def test_user_may_what_the_host_lets_him(self):
         os.chmod(self.daemon.socket, 0o666)
@@ -461,6 +557,66 @@ class Absent(unittest.TestCase):
 
         daemon = self.run_with("", link)
         self.assertEqual(daemon.ok("list", "--all").strip(), "")
+        daemon.stop()
+
+    def test_auto_remembers_what_it_reached(self):
+        """A daemon of the host that restarts is missing, which is not the same as absent."""
+        daemon = self.run_with('compat_uris = ["qemu:///system"]\n')
+        link = daemon.run_dir / "libvirt-sock"
+        secret = "<secret><usage type='ceph'><name>s</name></usage></secret>"
+        alias = libvirt.open("qemu:///system?socket=" + daemon.socket)
+        self.addCleanup(alias.close)
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            alias.secretDefineXML(secret)
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_NO_SUPPORT)
+        link.symlink_to(STOCK.socket)
+        conn = libvirt.open(daemon.uri)
+        self.addCleanup(conn.close)
+        self.assertEqual(conn.listAllDomains(), [])
+        # as one that ends by SIGTERM does
+        link.unlink()
+        again = libvirt.open(daemon.uri)
+        self.addCleanup(again.close)
+        for call in (again.listAllDomains, lambda: again.lookupByName("x"),
+                     lambda: again.storagePoolLookupByName("x"),
+                     lambda: alias.secretDefineXML(secret)):
+            with self.assertRaises(libvirt.libvirtError) as caught:
+                call()
+            self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_OPERATION_FAILED)
+            self.assertIn("start the host's libvirt daemon", str(caught.exception))
+        self.assertEqual(again.listAllStoragePools(), [])
+        self.assertIn("lists show what is ours alone", daemon.log())
+        self.assertEqual(list((daemon.config_dir / "secrets").glob("*.xml")), [])
+        link.symlink_to(STOCK.socket)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                made = alias.secretDefineXML(secret)
+                break
+            except libvirt.libvirtError:
+                self.assertLess(time.monotonic(), deadline)
+        made.undefine()
+        self.assertEqual(again.listAllDomains(), [])
+        daemon.stop()
+
+    def test_auto_passes_by_a_socket_that_nobody_listens_at(self):
+        """libvirtd was killed, and the host moved to virtqemud."""
+        def leave(daemon):
+            with socket.socket(socket.AF_UNIX) as stale:
+                stale.bind(str(daemon.run_dir / "libvirt-sock"))
+            (daemon.run_dir / "virtqemud-sock").symlink_to(STOCK.socket)
+
+        daemon = self.run_with("", leave)
+        conn = libvirt.open(daemon.uri)
+        self.assertEqual(conn.getType(), "QEMU")
+        conn.close()
+        (daemon.run_dir / "virtqemud-sock").unlink()
+        conn = libvirt.open(daemon.uri)
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            conn.listAllDomains()
+        self.assertIn("nobody listens at '%s'" % (daemon.run_dir / "libvirt-sock"),
+                      str(caught.exception))
+        conn.close()
         daemon.stop()
 
     def test_auto_finds_the_socket_beside_its_own(self):

@@ -431,6 +431,24 @@ class Volumes(Case):
         self.assertEqual(conn.storagePoolLookupByName(self.ours).isActive(), 1)
 
 
+    def test_upload_that_does_not_wait(self):
+        """Data right behind the first call of a connection waits with it for the host's daemon."""
+        self.host_pool()
+        vol = self.open(self.stock.uri).storagePoolLookupByName(self.theirs).createXML(
+            "<volume><name>v</name><capacity>%d</capacity></volume>" % MIB)
+        raw = rpc.Connection(self.daemon.socket).open()
+        self.connections.append(raw)
+        data = noise(MIB, 7)
+        ref = rpc.VolRef(self.theirs, "v", vol.key())
+        out = rpc.packet(208, rpc.vol(ref) + rpc.u64(0) + rpc.u64(0) + u32(0), serial=5)
+        for at in range(0, MIB, 65536):
+            out += rpc.packet(208, data[at:at + 65536], rpc.STREAM, 5, rpc.CONTINUE)
+        raw.send(out + rpc.packet(208, b"", rpc.STREAM, 5))
+        raw.reply(5, "VOL_UPLOAD").end()
+        self.assertEqual(raw.wait(5, (rpc.STREAM,)).status, rpc.OK)
+        self.assertEqual(Path(vol.path()).read_bytes(), data)
+
+
 class Names(Case):
     def wish(self, kind, name, number=None):
         more = "<uuid>%s</uuid>" % number if number else ""
@@ -719,7 +737,11 @@ class Secrets(Case):
             else "no")) for kind in ("open", "private", "empty")}
         for kind in ("open", "private"):
             its[kind].setValue(sshd.password.encode())
+        disk = self.direct.secretDefineXML(secret_xml(
+            "/disk", "<usage type='volume'><volume>%s</volume></usage>"))
+        disk.setValue(sshd.password.encode())
         for kind, code, text in (
+                (disk, 65, "is for another use than this"),
                 ("private", 65, "of the host is private, so its value cannot be read: define it "
                                 "through image:///system"),
                 ("empty", 66, "does not have a value"),
@@ -727,9 +749,10 @@ class Secrets(Case):
                 ("open", 0, None)):
             where = self.conn.storagePoolDefineXML(
                 "<pool type='imagestore'><name>%s</name><source><host name='%s' port='%d'/>"
-                "<dir path='%s'/><auth type='ssh' username='%s'><secret usage='%s'/></auth>"
+                "<dir path='%s'/><auth type='ssh' username='%s'><secret %s/></auth>"
                 "</source></pool>" % (self.ours, sshd.address, sshd.port, self.path("store"),
-                                      sshd.user, kind))
+                                      sshd.user, "uuid='%s'" % disk.UUIDString()
+                                      if kind is disk else "usage='%s'" % kind))
             if text:
                 self.refused(code, text, where.create)
                 where.undefine()
@@ -785,12 +808,12 @@ class Absence(Case):
             lambda c, pool, event, detail, o: heard(pool.name(), event), None)
         self.host_pool()
         heard.wait(self.theirs, libvirt.VIR_STORAGE_POOL_EVENT_STARTED)
-        os.kill(self.pid(), signal.SIGKILL)
+        os.kill(self.pid(), signal.SIGTERM)  # takes its sockets with it
         self.stock.process.wait()
         self.assertEqual(self.names("--all"), [self.ours])
         self.assertEqual([p.name() for p in conn.listAllStoragePools()], [self.ours])
         self.assertEqual(conn.numOfStoragePools(), 1)
-        self.refused(49, "no storage pool with matching name 'nix'",
+        self.refused(libvirt.VIR_ERR_OPERATION_FAILED, "start the host's libvirt daemon",
                      conn.storagePoolLookupByName, "nix")
         self.our_pool("while-alone")
         late = Heard(self)
@@ -807,6 +830,23 @@ class Absence(Case):
         for one in (number, later):
             conn.storagePoolEventDeregisterAny(one)
 
+    def test_a_listener_that_asks_nothing_hears_again(self):
+        raw = self.raw()
+        number = raw.call("POOL_EVENT_REGISTER_ANY", u32(0) + u32(0)).u32()
+        os.kill(self.pid(), signal.SIGTERM)
+        self.stock.process.wait()
+        self.stock.start()
+
+        def heard():
+            self.host("pool-define-as", self.theirs, "dir", "--target", self.dir)
+            self.host("pool-undefine", self.theirs)
+            try:
+                return Reader(raw.event(370, 0.2).payload).u32() == number
+            except TimeoutError:
+                return False
+
+        self.until(heard)
+
     def restart(self, name):
         self.host("pool-destroy", name)
         self.host("pool-start", name)
@@ -815,14 +855,15 @@ class Absence(Case):
 
 class Puppet(threading.Thread):
     """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
-    for silence; .events what it says before that to 403."""
+    for silence; .events what it says before that to 403; .behind[PROC] which silent one is answered
+    in the same write."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(path))
         self.socket.listen(50)
-        self.events = []
+        self.events, self.behind = [], {}
         self.answers = {66: u32(1) + u32(0), 1: b"", 281: u32(0) + u32(0), 287: u32(0) + u32(0)}
 
     def run(self):
@@ -831,7 +872,7 @@ class Puppet(threading.Thread):
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
-        stream = client.makefile("rb")
+        stream, silent = client.makefile("rb"), {}
         while True:
             head = stream.read(28)
             if len(head) < 28:
@@ -841,8 +882,12 @@ class Puppet(threading.Thread):
             answer = self.answers.get(proc)
             for event in self.events if proc == 403 else ():
                 client.sendall(rpc.packet(370, event, rpc.MESSAGE))
+            silent[proc] = serial
             if answer is not None:
-                client.sendall(rpc.packet(proc, answer, rpc.REPLY, serial, prog=prog, vers=vers))
+                out = rpc.packet(proc, answer, rpc.REPLY, serial, prog=prog, vers=vers)
+                for more in self.behind.get(proc, ()):
+                    out += rpc.packet(more, b"", rpc.REPLY, silent[more])
+                client.sendall(out)
 
 
 class Limits(Case):
@@ -889,6 +934,51 @@ class Limits(Case):
             self.assertIn("Too many objects '16385' for limit '16384'", caught.exception.message)
         reader = raw.call("LIST_DEFINED_STORAGE_POOLS", u32(16384))
         self.assertEqual(len(set(reader.array(reader.string))), 16384)
+
+    def test_small_answer_behind_a_big_one(self):
+        """What was read with the tail of the big one is not left lying."""
+        raw = self.raw()
+        self.puppet.answers[344] = bytes(3 * MIB // 2)
+        self.puppet.behind[344] = [345]
+        small = raw.start(345)
+        big = raw.start(344)
+        self.assertEqual(len(raw.wait(big).payload), 3 * MIB // 2)
+        self.assertEqual(raw.wait(small).payload, b"")
+
+    def test_files_that_wait_are_counted(self):
+        """While the host's daemon is slow to open, a client's open files are ours."""
+        raw = self.raw()
+        auth = self.puppet.answers.pop(66)
+        for serial in range(3):
+            raw.send(rpc.packet(4000, u32(32), rpc.CALL_WITH_FDS, 50 + serial))
+            for _ in range(32):
+                socket.send_fds(raw.sock, [b"\0"], [raw.sock.fileno()])
+        try:
+            with self.assertRaises(RemoteError) as caught:
+                raw.reply(52)
+        finally:
+            self.puppet.answers[66] = auth
+        self.assertEqual(caught.exception.code, libvirt.VIR_ERR_RESOURCE_BUSY)
+
+    def test_silence_is_of_one_client(self):
+        """Its own long calls may be why; and what must be known is not taken for granted."""
+        self.our_pool("o1", start=False)
+        slow, wisher, other = self.raw(), self.raw(), self.raw()
+        self.puppet.answers[281] = None
+        listed = slow.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+        defined = wisher.start("POOL_DEFINE_XML", string(rpc.pool_xml("o2", self.dir)) + u32(0))
+        self.assertEqual([p.name for p in self.listed(slow.reply(listed))], ["o1"])
+        with self.assertRaises(RemoteError) as caught:
+            wisher.reply(defined)
+        self.assertEqual(caught.exception.code, libvirt.VIR_ERR_RESOURCE_BUSY)
+        self.assertIn("whether the host has that name", caught.exception.message)
+        self.puppet.answers[281] = self.pools(1)
+        for raw, names in ((other, ["h1", "o1"]), (slow, ["o1"])):
+            serial = raw.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+            self.assertEqual(sorted(p.name for p in self.listed(raw.reply(serial))), names)
+
+    def listed(self, reader):
+        return reader.array(reader.pool)
 
     def test_answers_that_are_none(self):
         self.our_pool("o1", start=False)

@@ -113,6 +113,34 @@ vimg_upstream_is_configured(VimgClient *client)
     return FALSE;
 }
 
+gboolean
+vimg_upstream_may_come(VimgClient *client)
+{
+    return FALSE;
+}
+
+void
+vimg_upstream_note_late(VimgClient *client)
+{
+}
+
+void
+vimg_upstream_note_answer(VimgClient *client)
+{
+}
+
+gboolean
+vimg_upstream_may_wait(VimgClient *client)
+{
+    return FALSE;
+}
+
+guint
+vimg_upstream_losses(VimgClient *client)
+{
+    return 0;
+}
+
 VimgUpstreamResult
 vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gconstpointer args,
                    xdrproc_t ret_proc, gpointer ret, gint64 timeout, GError **error)

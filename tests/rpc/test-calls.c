@@ -128,24 +128,34 @@ test_dropped_types(Harness *h, gconstpointer data)
 }
 
 static void
-test_with_fds(Harness *h, gconstpointer data)
+send_with_fds(int fd, guint32 serial, guint32 claimed)
 {
-    g_autoptr(GByteArray) packet = encode_call(P_ECHO, 7, "fds");
+    g_autoptr(GByteArray) packet = encode_call(P_ECHO, serial, "fds");
     guint32 type = GUINT32_TO_BE(VIMG_FRAME_CALL_WITH_FDS);
     guint32 length = GUINT32_TO_BE(packet->len + 4);
-    guint32 n = GUINT32_TO_BE(2);
-    int fd = harness_open(h);
+    guint32 n = GUINT32_TO_BE(claimed);
 
     memcpy(packet->data, &length, 4);
     memcpy(packet->data + 16, &type, 4);
     client_write(fd, packet->data, VIMG_FRAME_MIN);
     client_write(fd, &n, 4);
     client_write(fd, packet->data + VIMG_FRAME_MIN, packet->len - VIMG_FRAME_MIN);
-    client_write(fd, "\0\0", 2); /* what would carry the descriptors */
+}
+
+static void
+test_with_fds(Harness *h, gconstpointer data)
+{
+    int fd = harness_open(h);
+
+    send_with_fds(fd, 7, 0);
     expect_reply(fd, P_ECHO, 7, "fds");
     expect_alive(fd, 8);
-    n = GUINT32_TO_BE(33);
-    client_send(fd, VIMG_FRAME_CALL_WITH_FDS, P_ECHO, 9, 0, &n, 4);
+    send_with_fds(fd, 9, 2);
+    client_write(fd, "\0\0", 2); /* what would carry the descriptors */
+    expect_eof(fd);
+    close(fd);
+    fd = harness_open(h);
+    send_with_fds(fd, 7, 33);
     expect_eof(fd);
     close(fd);
 }

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -204,9 +205,10 @@ test_stop(Fixture *f, gconstpointer data)
     g_assert_cmpint(vimg_reader_read(&f->reader, f->fds[0]), ==, VIMG_READER_AGAIN);
 }
 
-/* Bytes behind a packet that carried descriptors are not the next head. */
+/* Bytes behind a packet that brought none of the descriptors it announced: passed on it would shift
+ * all that follows. */
 static void
-test_skip(Fixture *f, gconstpointer data)
+test_missing_fds(Fixture *f, gconstpointer data)
 {
     gsize step = GPOINTER_TO_SIZE(data);
     g_autoptr(GByteArray) out = g_byte_array_new();
@@ -215,8 +217,8 @@ test_skip(Fixture *f, gconstpointer data)
     memcpy(out->data + VIMG_FRAME_MIN, "\0\0\0\3", 4);
     g_byte_array_append(out, (const guint8 *)"\0\0\0", 3);
     add_packet(out, VIMG_FRAME_CALL, 2, 0);
-    g_assert_cmpint(feed(f, out, step), ==, VIMG_READER_AGAIN);
-    g_assert_cmpstr(f->seen->str, ==, "1:0+8 2:0+0 ");
+    g_assert_cmpint(feed(f, out, step), ==, VIMG_READER_BROKEN);
+    g_assert_cmpstr(f->seen->str, ==, "");
 }
 
 static void
@@ -270,6 +272,64 @@ test_fds(Fixture *f, gconstpointer data)
         close(f->got[i]);
         close(ends[i]);
     }
+}
+
+static gboolean
+is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* All that is in the socket, which one read may not show. */
+static void
+read_all(Fixture *f, const char *seen)
+{
+    for (guint i = 0; i < 8; i++)
+        g_assert_cmpint(vimg_reader_read(&f->reader, f->fds[0]), ==, VIMG_READER_AGAIN);
+    g_assert_cmpstr(f->seen->str, ==, seen);
+}
+
+/* What came with a packet without descriptors is not the next one's. */
+static void
+test_stray_fds(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    g_autoptr(GByteArray) behind = g_byte_array_new();
+    int stray = dup(STDOUT_FILENO);
+
+    add_packet(out, VIMG_FRAME_CALL, 1, 1);
+    g_assert_cmpint(write(f->fds[1], out->data, out->len - 1), ==, out->len - 1);
+    send_fd(f->fds[1], stray); /* with its last byte */
+    read_all(f, "1:0+1 ");
+    g_assert_cmpuint(f->reader.n_fds, ==, 0);
+    add_packet(behind, VIMG_FRAME_CALL_WITH_FDS, 2, 4);
+    memcpy(behind->data + VIMG_FRAME_MIN, "\0\0\0\1", 4);
+    g_assert_cmpint(write(f->fds[1], behind->data, behind->len), ==, behind->len);
+    send_fd(f->fds[1], f->fds[1]);
+    read_all(f, "1:0+1 2:0+4 ");
+    g_assert_cmpuint(f->n_got, ==, 1);
+    g_assert_true(is_open(f->got[0]));
+    close(f->got[0]);
+    close(stray);
+}
+
+/* Read ahead with a small packet they stay for whom they came with. */
+static void
+test_fds_read_ahead(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+
+    add_packet(out, VIMG_FRAME_CALL, 1, 0);
+    add_packet(out, VIMG_FRAME_CALL_WITH_FDS, 2, 4); /* of none */
+    memset(out->data + out->len - 4, 0, 4);
+    add_packet(out, VIMG_FRAME_CALL_WITH_FDS, 3, 4);
+    memcpy(out->data + out->len - 4, "\0\0\0\1", 4);
+    g_assert_cmpint(write(f->fds[1], out->data, out->len), ==, out->len);
+    send_fd(f->fds[1], f->fds[1]);
+    read_all(f, "1:0+0 2:0+4 3:0+4 ");
+    g_assert_cmpuint(f->n_got, ==, 1);
+    g_assert_true(is_open(f->got[0]));
+    close(f->got[0]);
 }
 
 /* Whoever claims more descriptors than a packet may bring ends the connection. */
@@ -339,9 +399,11 @@ main(int argc, char **argv)
     ADD("/reader/large/stream", GUINT_TO_POINTER(VIMG_FRAME_STREAM), test_large);
     ADD("/reader/broken", NULL, test_broken);
     ADD("/reader/stop", NULL, test_stop);
-    ADD("/reader/skip/1", GSIZE_TO_POINTER(1), test_skip);
-    ADD("/reader/skip/all", GSIZE_TO_POINTER(1000), test_skip);
+    ADD("/reader/fds/missing/1", GSIZE_TO_POINTER(1), test_missing_fds);
+    ADD("/reader/fds/missing/all", GSIZE_TO_POINTER(1000), test_missing_fds);
     ADD("/reader/fds", NULL, test_fds);
+    ADD("/reader/fds/stray", NULL, test_stray_fds);
+    ADD("/reader/fds/read-ahead", NULL, test_fds_read_ahead);
     ADD("/reader/fds/too-many", NULL, test_too_many_fds);
     ADD("/reader/eof", NULL, test_eof);
     ADD("/reader/wiped", NULL, test_wiped);
