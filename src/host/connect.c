@@ -16,9 +16,10 @@
 #include "util/i18n.h"
 #include "util/thread.h"
 
-#define PATIENCE ((gint64)60 * G_USEC_PER_SEC) /* until a daemon that does not answer is given up  \
-                                                */
-#define LEFT_MAX 8                             /* threads that still wait for one */
+#define PATIENCE                                                                                   \
+    ((gint64)60 * G_USEC_PER_SEC) /* until a daemon that does not answer is given up               \
+                                   */
+#define LEFT_MAX 8                /* threads that still wait for one */
 /* seconds between questions whether it lives, and how many may stay without an answer */
 #define KEEPALIVE 5, 5
 

@@ -189,6 +189,19 @@ vimg_host_journal_leave(VimgHostEntry *entry)
 
 /* ---- telling it from others --------------------------------------------------------------- */
 
+/* Whole seconds; 0: nobody knows */
+static gint64
+changed_at(virStorageVolPtr vol)
+{
+    g_autofree char *mtime = vimg_host_volume_mtime(vol);
+    gint64 seconds = 0;
+
+    if (!mtime)
+        return 0;
+    mtime[strcspn(mtime, ".")] = '\0';
+    return g_ascii_string_to_signed(mtime, 10, 0, G_MAXINT64, &seconds, NULL) ? seconds : 0;
+}
+
 /*
  * One that has no mark yet: nothing came into it, and it was changed last while it was being made,
  * when nobody else could make one of its name.
@@ -196,11 +209,10 @@ vimg_host_journal_leave(VimgHostEntry *entry)
 static gboolean
 is_fresh(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol)
 {
-    g_autofree char *mtime = vimg_host_volume_mtime(vol);
     guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
     gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
     gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
-    gint64 changed = mtime ? g_ascii_strtoll(mtime, NULL, 10) : 0;
+    gint64 changed = changed_at(vol);
     virStorageVolInfo info;
 
     return pool->kind == VIMG_HOST_FILES && virStorageVolGetInfo(vol, &info) == 0 &&

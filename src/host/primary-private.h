@@ -94,10 +94,11 @@ gboolean vimg_host_pool_open_foreign(VimgHostPrimary *primary, virConnectPtr con
 
 /* ---- primary-mark.c: what tells an unfinished volume from every other ------------------------ */
 
-#define VIMG_HOST_MARK_SIZE 64            /* bytes */
-#define VIMG_HOST_NO_MARK G_MAXUINT64     /* a place: content of that size has no room for one */
-#define VIMG_HOST_HEAD ((gsize)64 * 1024) /* bytes that come last, at once, the mark's among them  \
-                                           */
+#define VIMG_HOST_MARK_SIZE 64        /* bytes */
+#define VIMG_HOST_NO_MARK G_MAXUINT64 /* a place: content of that size has no room for one */
+#define VIMG_HOST_HEAD                                                                             \
+    ((gsize)64 * 1024) /* bytes that come last, at once, the mark's among them                     \
+                        */
 
 /* Where it stands in a volume of @size bytes of content: the offset, or VIMG_HOST_NO_MARK. */
 guint64 vimg_host_mark_place(guint64 size);
