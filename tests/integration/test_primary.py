@@ -165,12 +165,22 @@ class Out(PrimaryCase):
         # a cleanup takes what nothing lies on, and only that
         for name in ("one.qcow2", "two.qcow2", "two.raw"):
             self.host("vol-delete", "--pool", "default", name)
-        self.ctl("cleanup", self.name)
-        self.assertEqual(sorted(v.split(".")[-1] for v in self.volumes()), ["raw", "raw"])
+        self.primary("other")
+        base = next(self.where.glob("virtimage-base-*.qcow2"))
+        self.host("vol-create-as", "other", "far", "16M", "--format", "qcow2", "--backing-vol",
+                  base, "--backing-vol-format", "qcow2")
+        # nobody can see what lies in a pool that does not run
+        for used, then in ((["qcow2", "raw", "raw"], (("vol-delete", "--pool", "other", "far"),
+                                                      ("pool-destroy", "other"))),
+                           (["qcow2", "raw", "raw"], (("pool-start", "other"),)),
+                           (["raw", "raw"], ())):
+            self.ctl("cleanup", self.name)
+            self.assertEqual(sorted(v.split(".")[-1] for v in self.volumes()), used)
+            for args in then:
+                self.host(*args)
         # what nobody knows to be whole is read first: another host may have placed it, or half of it
         next((self.daemon.state_dir / "primary").glob("*.raw.base")).unlink()
         self.overlay("three", raw)
-        next((self.daemon.state_dir / "primary").glob("*.raw.base")).unlink()
         base = next(self.where.glob("virtimage-base-*.raw"))
         with base.open("r+b") as out:
             out.seek(SIZE - 1)
