@@ -23,8 +23,8 @@ void vimg_host_init(void);
 
 /*
  * Connects to @uri as @caller: the daemon there sees its user and groups, and allows it what they
- * may.  NULL: as ourselves.  One that does not answer is given up after a minute, and later, on the
- * connection, after half of one.  Returns: (transfer full), to be used from any thread; NULL with
+ * may.  NULL: as ourselves.  One that does not answer is given up after a minute.
+ * Returns: (transfer full), to be used from any thread; NULL with
  * VIMG_ERROR_DISCONNECTED, or what the daemon says.
  */
 VimgHostConnect *vimg_host_connect(const char *uri, const VimgCaller *caller, GError **error);
