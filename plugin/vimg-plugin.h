@@ -390,6 +390,12 @@ typedef struct {
                               GError **error);
     /* no data volumes of a machine are cloned through it, only the disk that it boots from */
     gboolean root_only;
+    /*
+     * optional, with foreign_type: *@identity becomes (transfer full) what no other volume ever
+     * had, also none of the same name
+     */
+    gboolean (*foreign_identity)(gpointer foreign, const char *volume, char **identity,
+                                 GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -9,6 +9,8 @@
 #include "foreign.h"
 #include "throw.h"
 
+#define ID_MAX 256 /* bytes, with the NUL */
+
 struct _VimgCephForeignWriter {
     VimgCluster *cluster;
     rbd_image_t image; /* NULL: not open */
@@ -47,6 +49,25 @@ void
 vimg_ceph_foreign_close(gpointer foreign)
 {
     vimg_cluster_unref(foreign);
+}
+
+/* RBD's own id of an image, which is made at random with it. */
+gboolean
+vimg_ceph_foreign_identity(gpointer foreign, const char *volume, char **identity, GError **error)
+{
+    VimgCluster *cluster = foreign;
+    char id[ID_MAX] = "";
+    rbd_image_t image;
+    int result = rbd_open_read_only(cluster->io, volume, &image, NULL);
+
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+    result = rbd_get_id(image, id, sizeof(id));
+    rbd_close(image);
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    *identity = g_strdup(id);
+    return TRUE;
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */

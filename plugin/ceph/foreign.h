@@ -19,6 +19,8 @@ typedef struct _VimgCephForeignReader VimgCephForeignReader;
 /* For the table of callbacks; a handle is a VimgCluster. */
 gpointer vimg_ceph_foreign_open(const VimgPluginPool *pool, GError **error);
 void vimg_ceph_foreign_close(gpointer foreign);
+gboolean vimg_ceph_foreign_identity(gpointer foreign, const char *volume, char **identity,
+                                    GError **error);
 gpointer vimg_ceph_foreign_writer(gpointer foreign, const char *volume, guint64 offset,
                                   VimgPluginJob *job, GError **error);
 gboolean vimg_ceph_foreign_write(gpointer writer, VimgBuffer *buffer, gsize offset, guint64 size,

@@ -16,12 +16,27 @@
 #include "util/i18n.h"
 #include "util/thread.h"
 
+#define PATIENCE                                                                                   \
+    ((gint64)60 * G_USEC_PER_SEC) /* until a daemon that does not answer is given up               \
+                                   */
+#define LEFT_MAX 8                /* threads that still wait for one */
+/* seconds between questions whether it lives, and how many may stay without an answer */
+#define KEEPALIVE 5, 5
+
+/* One of them, in a thread that nobody can call back: whoever of the two ends last frees it. */
 typedef struct {
-    const char *uri;
-    const VimgCaller *caller;
+    char *uri;
+    gboolean as_caller;
+    VimgCaller caller; /* a copy */
+    VimgMutex lock;
+    VimgCond changed;
+    gboolean ended; /* under lock, as all below */
+    gboolean left;
     virConnectPtr connect;
     GError *error;
 } Attempt;
+
+static guint n_left; /* atomic */
 
 /* What it says is in the error of the call. */
 static void
@@ -33,6 +48,7 @@ void
 vimg_host_init(void)
 {
     virInitialize();
+    virEventRegisterDefaultImpl(); /* GLib's main context, without which there is no keepalive */
     virSetErrorFunc(NULL, say_nothing);
 }
 
@@ -44,44 +60,152 @@ vimg_host_disconnect(VimgHostConnect *connect)
 }
 
 static void
-open_connection(Attempt *attempt)
+attempt_free(Attempt *attempt)
 {
+    vimg_host_disconnect(attempt->connect);
+    g_clear_error(&attempt->error);
+    vimg_peer_clear(&attempt->caller);
+    vimg_mutex_clear(&attempt->lock);
+    vimg_cond_clear(&attempt->changed);
+    g_free(attempt->uri);
+    g_free(attempt);
+}
+
+static virConnectPtr
+open_connection(const char *uri, GError **error)
+{
+    virConnectPtr connect = virConnectOpenAuth(uri, NULL, 0);
     virErrorPtr said;
 
-    attempt->connect = virConnectOpenAuth(attempt->uri, NULL, 0);
-    if (attempt->connect)
-        return;
+    if (connect) {
+        virConnectSetKeepAlive(connect, KEEPALIVE);
+        return connect;
+    }
     said = virGetLastError();
-    vimg_throw(&attempt->error, VIMG_ERROR_DISCONNECTED,
-               _("the host's libvirt daemon at '%1$s' cannot be used: %2$s"), attempt->uri,
+    vimg_throw(error, VIMG_ERROR_DISCONNECTED,
+               _("the host's libvirt daemon at '%1$s' cannot be used: %2$s"), uri,
                said && said->message ? said->message : _("unknown error"));
+    return NULL;
 }
 
 static void
 connect_as(gpointer data)
 {
     Attempt *attempt = data;
+    virConnectPtr connect = NULL;
+    GError *error = NULL;
+    gboolean left;
 
-    if (vimg_identity_take(attempt->caller, &attempt->error))
-        open_connection(attempt);
+    if (!attempt->as_caller || vimg_identity_take(&attempt->caller, &error))
+        connect = open_connection(attempt->uri, &error);
+    vimg_mutex_lock(&attempt->lock);
+    attempt->connect = connect;
+    attempt->error = error;
+    attempt->ended = TRUE;
+    left = attempt->left;
+    vimg_cond_signal(&attempt->changed);
+    vimg_mutex_unlock(&attempt->lock);
+    if (!left)
+        return;
+    __atomic_sub_fetch(&n_left, 1, __ATOMIC_RELAXED);
+    attempt_free(attempt);
+}
+
+static Attempt *
+attempt_new(const char *uri, const VimgCaller *caller)
+{
+    Attempt *attempt = g_new0(Attempt, 1);
+
+    attempt->uri = g_strdup(uri);
+    vimg_mutex_init(&attempt->lock);
+    vimg_cond_init(&attempt->changed);
+    if (!caller)
+        return attempt;
+    attempt->as_caller = TRUE;
+    attempt->caller = *caller;
+    attempt->caller.groups = g_memdup2(caller->groups, caller->n_groups * sizeof(gid_t));
+    return attempt;
+}
+
+/* Returns: whether it has ended; else its thread has it now */
+static gboolean
+wait_for(Attempt *attempt)
+{
+    gint64 deadline = g_get_monotonic_time() + PATIENCE;
+    gboolean in_time = TRUE;
+
+    VIMG_LOCK_GUARD(&attempt->lock);
+    while (!attempt->ended && in_time)
+        in_time = vimg_cond_wait_until(&attempt->changed, &attempt->lock, deadline);
+    if (attempt->ended)
+        return TRUE;
+    attempt->left = TRUE;
+    __atomic_add_fetch(&n_left, 1, __ATOMIC_RELAXED);
+    return FALSE;
+}
+
+static VimgHostConnect *
+throw_silent(const char *uri, GError **error)
+{
+    vimg_throw(error, VIMG_ERROR_DISCONNECTED,
+               _("the host's libvirt daemon at '%s' accepts connections, and does not answer"),
+               uri);
+    return NULL;
+}
+
+static gboolean
+has_group(const VimgCaller *caller, gid_t group)
+{
+    gboolean found = caller->gid == group;
+
+    for (gsize i = 0; i < caller->n_groups; i++)
+        found = found || caller->groups[i] == group;
+    return found;
+}
+
+/* A daemon that is not root cannot become its client, so it must be no more than that. */
+static gboolean
+is_no_more(const VimgCaller *caller, GError **error)
+{
+    g_autofree gid_t *groups = NULL;
+    gboolean ok = caller->uid == geteuid() && has_group(caller, getegid());
+    int n = getgroups(0, NULL);
+
+    if (geteuid() == 0 || caller->uid == 0)
+        return TRUE;
+    groups = g_new(gid_t, MAX(n, 1));
+    n = getgroups(n, groups);
+    for (int i = 0; i < n; i++)
+        ok = ok && has_group(caller, groups[i]);
+    return (n >= 0 && ok) ||
+           vimg_throw(
+               error, VIMG_ERROR_ACCESS_DENIED,
+               _("this daemon has a user or groups that its client with id %u does not have, so it does nothing at the host's libvirt daemon for it: log in again, and start the daemon again"),
+               (guint)caller->uid);
 }
 
 VimgHostConnect *
 vimg_host_connect(const char *uri, const VimgCaller *caller, GError **error)
 {
-    Attempt attempt = {.uri = uri, .caller = caller};
-    VimgThread thread;
+    VimgHostConnect *connect;
+    Attempt *attempt;
 
-    if (!caller || caller->uid == geteuid()) {
-        open_connection(&attempt);
-    } else {
-        if (!vimg_thread_start(&thread, "vimg-caller", connect_as, &attempt, error))
-            return NULL;
-        vimg_thread_join(thread);
+    if (caller && !is_no_more(caller, error))
+        return NULL;
+    if (__atomic_load_n(&n_left, __ATOMIC_RELAXED) >= LEFT_MAX)
+        return throw_silent(uri, error);
+    attempt = attempt_new(uri, caller);
+    if (!vimg_thread_start_detached("vimg-caller", connect_as, attempt, error)) {
+        attempt_free(attempt);
+        return NULL;
     }
-    if (attempt.error)
-        g_propagate_error(error, attempt.error);
-    return attempt.connect;
+    if (!wait_for(attempt))
+        return throw_silent(uri, error);
+    connect = g_steal_pointer(&attempt->connect);
+    if (attempt->error)
+        g_propagate_error(error, g_steal_pointer(&attempt->error));
+    attempt_free(attempt);
+    return connect;
 }
 
 gboolean

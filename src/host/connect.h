@@ -18,12 +18,13 @@ typedef virConnect VimgHostConnect;
 void vimg_host_disconnect(VimgHostConnect *connect); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHostConnect, vimg_host_disconnect)
 
-/* Once, before any other thread is there. */
+/* Once, before anybody connects. */
 void vimg_host_init(void);
 
 /*
  * Connects to @uri as @caller: the daemon there sees its user and groups, and allows it what they
- * may.  NULL: as ourselves.  Returns: (transfer full), to be used from any thread; NULL with
+ * may.  NULL: as ourselves.  One that does not answer is given up after a minute.
+ * Returns: (transfer full), to be used from any thread; NULL with
  * VIMG_ERROR_DISCONNECTED, or what the daemon says.
  */
 VimgHostConnect *vimg_host_connect(const char *uri, const VimgCaller *caller, GError **error);

@@ -60,21 +60,40 @@ reader_user(const char *name, uid_t *uid, gid_t *gid, GError **error)
     return TRUE;
 }
 
-/* A comma would end an option. */
+/* Of JSON: a string without its quotes. */
 static char *
 escape(const char *text)
 {
-    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+    GString *out = g_string_new(NULL);
 
-    return g_strjoinv(",,", parts);
+    for (; *text; text++) {
+        if (strchr("\"\\", *text))
+            g_string_append_c(out, '\\');
+        g_string_append_c(out, *text);
+    }
+    return g_string_free(out, FALSE);
+}
+
+/* It opens that one file and nothing that a header names. */
+static char *
+blocks_for(const char *format, const char *socket)
+{
+    g_autofree char *path = escape(socket);
+
+    return g_strdup_printf("json:{\"driver\":\"%s\",\"backing\":null,\"file\":{\"driver\":\"nbd\","
+                           "\"server\":{\"type\":\"unix\",\"path\":\"%s\"}}}",
+                           format, path);
 }
 
 /* Returns: (transfer full) the words of a command */
 static GPtrArray *
 command_for(const char *format, const char *socket, uid_t uid, gid_t gid)
 {
+    static const char *const fixed[] = {
+        "--no-new-privs", "--pdeathsig=KILL", "--", "prlimit",  "--as=4294967296",
+        "--nofile=64",    "--core=0",         "--", "qemu-nbd", "--read-only",
+    };
     GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *path = escape(socket);
 
     g_ptr_array_add(words, g_strdup("setpriv"));
     if (geteuid() == 0) {
@@ -84,15 +103,9 @@ command_for(const char *format, const char *socket, uid_t uid, gid_t gid)
         g_ptr_array_add(words, g_strdup("--inh-caps=-all"));
         g_ptr_array_add(words, g_strdup("--bounding-set=-all"));
     }
-    g_ptr_array_add(words, g_strdup("--no-new-privs"));
-    g_ptr_array_add(words, g_strdup("--pdeathsig=KILL"));
-    g_ptr_array_add(words, g_strdup("--"));
-    g_ptr_array_add(words, g_strdup("qemu-nbd"));
-    g_ptr_array_add(words, g_strdup("--read-only"));
-    g_ptr_array_add(words, g_strdup("--image-opts"));
-    g_ptr_array_add(words, g_strdup_printf("driver=%s,file.driver=nbd,file.server.type=unix,"
-                                           "file.server.path=%s",
-                                           format, path));
+    for (gsize i = 0; i < G_N_ELEMENTS(fixed); i++)
+        g_ptr_array_add(words, g_strdup(fixed[i]));
+    g_ptr_array_add(words, blocks_for(format, socket));
     g_ptr_array_add(words, NULL);
     return words;
 }

@@ -2,7 +2,8 @@
  * primary-base.c: images that many volumes of the host are overlays on, placed there once
  *
  * A base is a volume whose name says which image it is.  It is known to be whole by a file of ours,
- * written when it was; one that another host has placed in a shared pool is compared first.
+ * written when it was, as long as nothing has changed it since; one that another host has placed in
+ * a shared pool is compared first.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -11,15 +12,16 @@
 #include <string.h>
 #include <libvirt/virterror.h>
 
-#include "conf/xml.h"
 #include "host/primary-private.h"
 #include "util/file.h"
 #include "util/i18n.h"
 #include "util/log.h"
+#include "util/uuid.h"
 
 #define PREFIX "virtimage-base-"
 #define SUFFIX ".base" /* of our files */
 #define GROUP "base"
+#define SHARED "netfs"             /* type of pools that other hosts may have, too */
 #define FILE_MAX 65536             /* bytes */
 #define NAP ((gint64)250 * 1000)   /* microseconds until it is asked whether to go on */
 #define PIECE ((gsize)1024 * 1024) /* bytes compared at once */
@@ -46,7 +48,8 @@ vimg_host_base_take(VimgHostPrimary *primary, const VimgHostPool *pool, const ch
     gboolean going = TRUE;
 
     vimg_mutex_lock(&primary->lock);
-    while (going && g_hash_table_contains(primary->bases, turn)) {
+    while (going && (g_hash_table_contains(primary->bases, turn) ||
+                     g_strcmp0(primary->settling, turn) == 0)) {
         vimg_cond_wait_until(&primary->changed, &primary->lock, g_get_monotonic_time() + NAP);
         vimg_mutex_unlock(&primary->lock);
         going = !job || vimg_transfer_check(job, error);
@@ -78,36 +81,66 @@ path_of(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name)
     return g_build_filename(primary->journal_dir, base, NULL);
 }
 
-static gboolean
-is_noted(VimgHostPrimary *primary, const VimgHostPool *pool, virStorageVolPtr vol)
+static GKeyFile *
+read_note(const char *path)
 {
-    g_autofree char *path = path_of(primary, pool, virStorageVolGetName(vol));
     g_autoptr(GKeyFile) file = g_key_file_new();
     gsize size = 0;
     g_autofree char *text = vimg_file_read(path, FILE_MAX, &size, NULL);
-    g_autofree char *key = NULL;
 
     if (!text || !g_key_file_load_from_data(file, text, size, G_KEY_FILE_NONE, NULL))
-        return FALSE;
-    key = g_key_file_get_string(file, GROUP, "key", NULL);
-    return g_strcmp0(key, virStorageVolGetKey(vol)) == 0;
+        return NULL;
+    return g_steal_pointer(&file);
+}
+
+static gboolean
+says(GKeyFile *file, const char *what, const char *value)
+{
+    g_autofree char *noted = g_key_file_get_string(file, GROUP, what, NULL);
+
+    return value && g_strcmp0(noted, value) == 0;
+}
+
+gboolean
+vimg_host_base_is_noted(VimgHostPrimary *primary, const VimgHostPool *pool, virStorageVolPtr vol)
+{
+    g_autofree char *path = path_of(primary, pool, virStorageVolGetName(vol));
+    g_autofree char *mtime = vimg_host_volume_mtime(vol);
+    g_autoptr(GKeyFile) file = read_note(path);
+
+    /* another of the same name has the same key */
+    return file && says(file, "key", virStorageVolGetKey(vol)) && says(file, "mtime", mtime);
 }
 
 gboolean
 vimg_host_base_note(VimgHostPrimary *primary, const VimgHostPool *pool, virStorageVolPtr vol,
-                    const VimgSourceInfo *info, GError **error)
+                    const VimgSourceInfo *info, gboolean placed, GError **error)
 {
     g_autofree char *path = path_of(primary, pool, virStorageVolGetName(vol));
+    g_autofree char *mtime = vimg_host_volume_mtime(vol);
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *text = NULL;
     gsize size = 0;
 
+    if (!mtime)
+        return TRUE; /* so it is compared each time */
     g_key_file_set_string(file, GROUP, "images", info->pool_uuid);
     g_key_file_set_string(file, GROUP, "pool", pool->uuid);
     g_key_file_set_string(file, GROUP, "volume", virStorageVolGetName(vol));
     g_key_file_set_string(file, GROUP, "key", virStorageVolGetKey(vol));
+    g_key_file_set_string(file, GROUP, "mtime", mtime);
+    g_key_file_set_boolean(file, GROUP, "placed", placed);
     text = g_key_file_to_data(file, &size, NULL);
     return vimg_file_replace(path, text, size, 0600, error);
+}
+
+gboolean
+vimg_host_base_forget(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
+                      GError **error)
+{
+    g_autofree char *path = path_of(primary, pool, name);
+
+    return vimg_file_remove(path, error);
 }
 
 /* ---- what another host has placed ----------------------------------------------------------- */
@@ -192,7 +225,7 @@ vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect, const Vimg
     gboolean same = FALSE;
     gboolean ok;
 
-    if (is_noted(primary, pool, vol))
+    if (vimg_host_base_is_noted(primary, pool, vol))
         return TRUE;
     pair.stream = stream = virStreamNew(connect, 0);
     pair.buffer = buffer = vimg_buffer_new(PIECE);
@@ -203,7 +236,7 @@ vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect, const Vimg
     if (!ok)
         return FALSE;
     if (same)
-        return vimg_host_base_note(primary, pool, vol, info, error);
+        return vimg_host_base_note(primary, pool, vol, info, FALSE, error);
     return vimg_throw(
         error, VIMG_ERROR_OPERATION_INVALID,
         _("volume '%1$s' of the host's pool '%2$s' does not hold image '%3$s', as its name says: delete it, or wait if another host is placing it"),
@@ -212,71 +245,37 @@ vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect, const Vimg
 
 /* ---- what nobody uses ----------------------------------------------------------------------- */
 
-/* Returns: (transfer full) the path that @vol is an overlay on; NULL: none */
-static char *
-backing_of(virStorageVolPtr vol)
-{
-    char *xml = virStorageVolGetXMLDesc(vol, 0);
-    g_autoptr(xmlDoc) doc =
-        xml ? vimg_xml_parse(xml, "(storage_volume_definition)", "volume", NULL, NULL) : NULL;
-    xmlNode *backing = NULL;
-    xmlNode *path = NULL;
-
-    free(xml);
-    if (!doc || !vimg_xml_child(xmlDocGetRootElement(doc), NULL, "backingStore", &backing, NULL) ||
-        !vimg_xml_child(backing, NULL, "path", &path, NULL) || !path)
-        return NULL;
-    return vimg_xml_text(path);
-}
-
-static void
-free_volumes(virStorageVolPtr *vols, int n)
-{
-    for (int i = 0; i < n; i++)
-        virStorageVolFree(vols[i]);
-    free(vols);
-}
-
-/* Whoever cannot tell says yes. */
 static gboolean
-is_used(virStoragePoolPtr pool, const char *path)
-{
-    virStorageVolPtr *vols = NULL;
-    gboolean used = FALSE;
-    int n;
-
-    if (virStoragePoolRefresh(pool, 0) < 0)
-        return TRUE;
-    n = virStoragePoolListAllVolumes(pool, &vols, 0);
-    if (n < 0)
-        return TRUE;
-    for (int i = 0; i < n && !used; i++) {
-        g_autofree char *backing = backing_of(vols[i]);
-
-        used = g_strcmp0(backing, path) == 0;
-    }
-    free_volumes(vols, n);
-    return used;
-}
-
-static gboolean
-remove_unused(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name)
+remove_unused(VimgHostPrimary *primary, virConnectPtr connect, const VimgHostPool *pool,
+              const char *name)
 {
     g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
-    g_autofree char *file = path_of(primary, pool, name);
-    char *path;
-    gboolean used;
 
     if (!vol) {
         if (vimg_host_said(VIR_ERR_NO_STORAGE_VOL))
-            vimg_file_remove(file, NULL);
+            vimg_host_base_forget(primary, pool, name, NULL);
         return FALSE;
     }
-    path = virStorageVolGetPath(vol);
-    used = !path || is_used(pool->pool, path);
-    free(path);
     /* what is not known to be whole is compared: so that is forgotten first */
-    return !used && vimg_file_remove(file, NULL) && virStorageVolDelete(vol, 0) == 0;
+    return vimg_host_base_is_noted(primary, pool, vol) && !vimg_host_is_used(connect, vol) &&
+           vimg_host_base_forget(primary, pool, name, NULL) && virStorageVolDelete(vol, 0) == 0;
+}
+
+/* It takes hours to place one: whoever does so needs it. */
+static gboolean
+try_take(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name)
+{
+    char *turn = turn_of(pool, name);
+    gboolean taken;
+
+    vimg_mutex_lock(&primary->lock);
+    taken = !primary->ending && !g_hash_table_contains(primary->bases, turn) &&
+            g_strcmp0(primary->settling, turn) != 0;
+    if (taken)
+        g_hash_table_add(primary->bases, g_steal_pointer(&turn));
+    vimg_mutex_unlock(&primary->lock);
+    g_free(turn);
+    return taken;
 }
 
 static void
@@ -285,35 +284,29 @@ tidy_base(VimgHostPrimary *primary, virConnectPtr connect, GKeyFile *file)
     g_autofree char *uuid = g_key_file_get_string(file, GROUP, "pool", NULL);
     g_autofree char *name = g_key_file_get_string(file, GROUP, "volume", NULL);
     g_auto(VimgHostPool) pool = {0};
+    VimgPoolId id = {0};
 
-    if (!uuid || !name || strlen(uuid) >= sizeof(pool.uuid) ||
-        !(pool.pool = virStoragePoolLookupByUUIDString(connect, uuid)))
+    if (!uuid || !name || !vimg_uuid_parse(uuid, id.uuid) ||
+        !vimg_host_pool_find(connect, &id, &pool, NULL) || strcmp(pool.type, SHARED) == 0 ||
+        !try_take(primary, &pool, name))
         return;
-    g_strlcpy(pool.uuid, uuid, sizeof(pool.uuid));
-    vimg_host_base_take(primary, &pool, name, NULL, NULL);
-    if (remove_unused(primary, &pool, name))
+    if (remove_unused(primary, connect, &pool, name))
         vimg_info("removed volume '%s' of the host's pool '%s', on which nothing is an overlay",
                   name, virStoragePoolGetName(pool.pool));
     vimg_host_base_give(primary, &pool, name);
 }
 
-/* Returns: (transfer full) what is noted of a base; NULL: it is none of images of @uuid */
+/* Returns: (transfer full) what is noted of a base; NULL: none placed here of images of @uuid */
 static GKeyFile *
 load(VimgHostPrimary *primary, const char *base, const char *uuid)
 {
     g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autofree char *images = NULL;
-    g_autofree char *text = NULL;
-    gsize size = 0;
+    g_autoptr(GKeyFile) file = g_str_has_suffix(base, SUFFIX) ? read_note(path) : NULL;
 
-    if (!g_str_has_suffix(base, SUFFIX))
+    if (!file || !says(file, "images", uuid) ||
+        !g_key_file_get_boolean(file, GROUP, "placed", NULL))
         return NULL;
-    text = vimg_file_read(path, FILE_MAX, &size, NULL);
-    if (!text || !g_key_file_load_from_data(file, text, size, G_KEY_FILE_NONE, NULL))
-        return NULL;
-    images = g_key_file_get_string(file, GROUP, "images", NULL);
-    return g_strcmp0(images, uuid) == 0 ? g_steal_pointer(&file) : NULL;
+    return g_steal_pointer(&file);
 }
 
 void

@@ -1,9 +1,8 @@
 /*
  * primary-journal.c: volumes of the host that are not complete, so that none is left over
  *
- * A file for each, from before the volume is made until it is complete or gone.  What a daemon left
- * that was killed, and what could not be removed because the host's daemon was gone, a thread
- * removes once both are there again.
+ * A file for each, from before the volume is made until it is complete or gone.  It says by what
+ * the volume can be told from another that somebody makes under the same name afterwards.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -15,16 +14,12 @@
 
 #include "host/primary-private.h"
 #include "util/file.h"
-#include "util/i18n.h"
 #include "util/log.h"
 
-#define GROUP "clone"
-#define SUFFIX ".clone"
-#define FILE_MAX 65536 /* bytes */
-/* until what could not be removed is tried again: at first, and at last */
-#define AGAIN ((gint64)1 * G_USEC_PER_SEC)
-#define AT_LAST ((gint64)30 * G_USEC_PER_SEC)
+#define GROUP VIMG_HOST_ENTRY_GROUP
 #define FRESH ((guint64)1024 * 1024) /* bytes that a volume of files may take before any came */
+#define SOON 5                       /* seconds that making one takes at most, if nobody noted it */
+#define KIB 1024
 
 struct _VimgHostEntry {
     VimgHostPrimary *primary;
@@ -51,37 +46,110 @@ save(VimgHostEntry *entry, GError **error)
     return vimg_file_replace(entry->path, text, size, 0600, error);
 }
 
+/* ---- who is at what --------------------------------------------------------------------- */
+
+/* Under lock: whether a clone makes it. */
+static gboolean
+is_being_made(VimgHostPrimary *primary, const char *turn)
+{
+    GHashTableIter iter;
+    gpointer now;
+
+    g_hash_table_iter_init(&iter, primary->live);
+    while (g_hash_table_iter_next(&iter, NULL, &now)) {
+        if (strcmp(now, turn) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean
+vimg_host_journal_take(VimgHostPrimary *primary, const char *turn)
+{
+    VIMG_LOCK_GUARD(&primary->lock);
+
+    if (is_being_made(primary, turn) || g_hash_table_contains(primary->bases, turn))
+        return FALSE;
+    primary->settling = g_strdup(turn);
+    return TRUE;
+}
+
+void
+vimg_host_journal_give(VimgHostPrimary *primary)
+{
+    VIMG_LOCK_GUARD(&primary->lock);
+
+    g_clear_pointer(&primary->settling, g_free);
+    vimg_cond_broadcast(&primary->changed);
+}
+
 /* ---- a clone ------------------------------------------------------------------------------ */
+
+static gint64
+now(void)
+{
+    return g_get_real_time() / G_USEC_PER_SEC;
+}
+
+static void
+go_live(VimgHostEntry *entry, const VimgHostPool *pool, const char *name)
+{
+    VimgHostPrimary *primary = entry->primary;
+    char *turn = g_strconcat(pool->uuid, ".", name, NULL);
+
+    VIMG_LOCK_GUARD(&primary->lock);
+    while (g_strcmp0(primary->settling, turn) == 0)
+        vimg_cond_wait(&primary->changed, &primary->lock);
+    g_hash_table_insert(primary->live, g_strdup(entry->id), turn);
+}
 
 VimgHostEntry *
 vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
-                        guint64 capacity, GError **error)
+                        guint64 capacity, guint64 size, GError **error)
 {
     VimgHostEntry *entry = g_new0(VimgHostEntry, 1);
     g_autofree char *base = NULL;
 
     entry->primary = primary;
     entry->id = g_uuid_string_random();
-    base = g_strconcat(entry->id, SUFFIX, NULL);
+    base = g_strconcat(entry->id, VIMG_HOST_ENTRY_SUFFIX, NULL);
     entry->path = g_build_filename(primary->journal_dir, base, NULL);
     entry->file = g_key_file_new();
     g_key_file_set_string(entry->file, GROUP, "pool", pool->uuid);
     g_key_file_set_string(entry->file, GROUP, "volume", name);
     g_key_file_set_uint64(entry->file, GROUP, "capacity", capacity);
-    vimg_mutex_lock(&primary->lock);
-    g_hash_table_add(primary->live, g_strdup(entry->id));
-    vimg_mutex_unlock(&primary->lock);
+    g_key_file_set_int64(entry->file, GROUP, "begun", now());
+    g_key_file_set_uint64(entry->file, GROUP, "mark", vimg_host_mark_place(size));
+    go_live(entry, pool, name);
     if (save(entry, error))
         return entry;
-    vimg_host_journal_end(entry);
+    vimg_host_journal_end(entry, NULL);
     return NULL;
 }
 
 gboolean
-vimg_host_journal_made(VimgHostEntry *entry, const char *key, GError **error)
+vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHostPool *pool,
+                       virStorageVolPtr vol, GError **error)
 {
-    g_key_file_set_string(entry->file, GROUP, "key", key);
+    guint64 place = g_key_file_get_uint64(entry->file, GROUP, "mark", NULL);
+    g_autofree char *identity = NULL;
+
+    if (!pool->foreign)
+        return place == VIMG_HOST_NO_MARK ||
+               vimg_host_mark_put(connect, vol, entry->id, place, error);
+    if (!vimg_foreign_identity(pool->foreign, virStorageVolGetName(vol), &identity, error))
+        return FALSE;
+    if (!identity)
+        return TRUE;
+    g_key_file_set_string(entry->file, GROUP, "identity", identity);
     return save(entry, error);
+}
+
+gboolean
+vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect, const VimgHostPool *pool,
+                       virStorageVolPtr vol, gboolean *it, GError **error)
+{
+    return vimg_host_journal_is_it(entry->file, entry->id, connect, pool, vol, it, error);
 }
 
 static void
@@ -95,177 +163,92 @@ let_go(VimgHostEntry *entry, gboolean left)
     vimg_cond_broadcast(&primary->changed);
 }
 
-void
-vimg_host_journal_end(VimgHostEntry *entry)
+gboolean
+vimg_host_journal_end(VimgHostEntry *entry, GError **error)
 {
-    g_autoptr(GError) error = NULL;
+    gboolean ok = vimg_file_remove(entry->path, error);
 
-    if (!vimg_file_remove(entry->path, &error))
-        vimg_warning("%s", error->message);
-    let_go(entry, FALSE);
+    /* what cannot be removed must not be read as unfinished while this daemon knows better */
+    if (ok)
+        let_go(entry, FALSE);
     entry_free(entry);
+    return ok;
 }
 
 void
 vimg_host_journal_leave(VimgHostEntry *entry)
 {
+    g_autoptr(GError) error = NULL;
+
+    g_key_file_set_int64(entry->file, GROUP, "until", now());
+    if (!save(entry, &error))
+        vimg_warning("%s", error->message);
     let_go(entry, TRUE);
     entry_free(entry);
 }
 
-/* ---- what is left over -------------------------------------------------------------------- */
+/* ---- telling it from others --------------------------------------------------------------- */
 
-/*
- * Whether @vol is the one that was being made.  Without a key nobody knows who has made it: then it
- * is if nothing came into it yet, so that nothing is lost with it.
- */
-static gboolean
-is_it(virStorageVolPtr vol, GKeyFile *file)
+/* Whole seconds; 0: nobody knows */
+static gint64
+changed_at(virStorageVolPtr vol)
 {
-    g_autofree char *key = g_key_file_get_string(file, GROUP, "key", NULL);
-    const char *now = virStorageVolGetKey(vol);
-    virStorageVolInfo info;
+    g_autofree char *mtime = vimg_host_volume_mtime(vol);
+    gint64 seconds = 0;
 
-    if (key)
-        return g_strcmp0(key, now) == 0;
-    return virStorageVolGetInfo(vol, &info) == 0 && info.allocation <= FRESH &&
-           info.capacity == g_key_file_get_uint64(file, GROUP, "capacity", NULL);
+    if (!mtime)
+        return 0;
+    mtime[strcspn(mtime, ".")] = '\0';
+    return g_ascii_string_to_signed(mtime, 10, 0, G_MAXINT64, &seconds, NULL) ? seconds : 0;
 }
 
-/* Returns: whether nothing is left to be done. */
+/*
+ * One that has no mark yet: nothing came into it, and it was changed last while it was being made,
+ * when nobody else could make one of its name.
+ */
 static gboolean
-remove_volume(virStoragePoolPtr pool, const char *name, GKeyFile *file)
+is_fresh(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol)
 {
-    g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool, name);
+    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
+    gint64 changed = changed_at(vol);
+    virStorageVolInfo info;
 
-    if (!vol)
-        return vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
-    if (!is_it(vol, file)) {
-        vimg_info("volume '%s' of the host's pool '%s' is not the unfinished one of that name",
-                  name, virStoragePoolGetName(pool));
+    return pool->kind == VIMG_HOST_FILES && virStorageVolGetInfo(vol, &info) == 0 &&
+           info.allocation <= FRESH && info.capacity / KIB == capacity / KIB && begun > 0 &&
+           changed >= begun - 1 && changed <= (until ? until + 1 : begun + SOON);
+}
+
+static gboolean
+is_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
+           GError **error)
+{
+    g_autofree char *identity = g_key_file_get_string(file, GROUP, "identity", NULL);
+    g_autofree char *found = NULL;
+
+    *it = FALSE;
+    if (!identity || !pool->foreign)
         return TRUE;
-    }
-    if (virStorageVolDelete(vol, 0) < 0)
+    if (!vimg_foreign_identity(pool->foreign, virStorageVolGetName(vol), &found, error))
         return FALSE;
-    vimg_info("removed the unfinished volume '%s' of the host's pool '%s'", name,
-              virStoragePoolGetName(pool));
+    *it = g_strcmp0(identity, found) == 0;
     return TRUE;
 }
 
-static gboolean
-settle(virConnectPtr connect, GKeyFile *file)
-{
-    g_autofree char *uuid = g_key_file_get_string(file, GROUP, "pool", NULL);
-    g_autofree char *name = g_key_file_get_string(file, GROUP, "volume", NULL);
-    g_autoptr(virStoragePool) pool = NULL;
-
-    if (!uuid || !name)
-        return TRUE;
-    /* one that is not there may be defined again, and then shows what was left in it */
-    pool = virStoragePoolLookupByUUIDString(connect, uuid);
-    return pool && remove_volume(pool, name, file);
-}
-
-static gboolean
-is_live(VimgHostPrimary *primary, const char *base)
-{
-    g_autofree char *id = g_strndup(base, strlen(base) - strlen(SUFFIX));
-
-    VIMG_LOCK_GUARD(&primary->lock);
-    return g_hash_table_contains(primary->live, id);
-}
-
-static gboolean
-settle_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base)
-{
-    g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    gsize size = 0;
-    g_autofree char *text = vimg_file_read(path, FILE_MAX, &size, NULL);
-
-    if (!text)
-        return FALSE;
-    if (g_key_file_load_from_data(file, text, size, G_KEY_FILE_NONE, NULL) &&
-        !settle(connect, file))
-        return FALSE;
-    return vimg_file_remove(path, NULL);
-}
-
-/* Returns: (transfer full) names of the files whose clones do not run. */
-static GPtrArray *
-list_left(VimgHostPrimary *primary)
-{
-    GPtrArray *left = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GDir) dir = g_dir_open(primary->journal_dir, 0, NULL);
-    const char *base;
-
-    while (dir && (base = g_dir_read_name(dir))) {
-        if (g_str_has_suffix(base, SUFFIX) && !is_live(primary, base))
-            g_ptr_array_add(left, g_strdup(base));
-    }
-    return left;
-}
-
-/* Returns: whether nothing is left. */
-static gboolean
-reap(VimgHostPrimary *primary)
-{
-    g_autoptr(GPtrArray) left = list_left(primary);
-    g_autoptr(VimgHostConnect) connect = NULL;
-    gboolean all = TRUE;
-
-    if (left->len > 0)
-        connect = vimg_host_primary_connect(primary, NULL, NULL);
-    for (guint i = 0; i < left->len; i++)
-        all = connect && settle_file(primary, connect, left->pdata[i]) && all;
-    return all;
-}
-
-static void
-run_reaper(gpointer data)
-{
-    VimgHostPrimary *primary = data;
-    gint64 nap = AGAIN;
-
-    vimg_mutex_lock(&primary->lock);
-    while (!primary->ending) {
-        gboolean all;
-
-        if (!primary->left) {
-            vimg_cond_wait(&primary->changed, &primary->lock);
-            continue;
-        }
-        primary->left = FALSE;
-        vimg_mutex_unlock(&primary->lock);
-        all = reap(primary);
-        vimg_mutex_lock(&primary->lock);
-        if (!all && !primary->ending) {
-            vimg_cond_wait_until(&primary->changed, &primary->lock, g_get_monotonic_time() + nap);
-            nap = primary->left ? AGAIN : MIN(2 * nap, AT_LAST);
-            primary->left = TRUE;
-        }
-    }
-    vimg_mutex_unlock(&primary->lock);
-}
-
 gboolean
-vimg_host_journal_start(VimgHostPrimary *primary, GError **error)
+vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
+                        const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
+                        GError **error)
 {
-    if (!vimg_dir_make(primary->journal_dir, 0700, error))
-        return FALSE;
-    primary->left = TRUE;
-    primary->reaping =
-        vimg_thread_start(&primary->reaper, "vimg-unclone", run_reaper, primary, error);
-    return primary->reaping;
-}
+    guint64 place = g_key_file_get_uint64(file, GROUP, "mark", NULL);
 
-void
-vimg_host_journal_stop(VimgHostPrimary *primary)
-{
-    vimg_mutex_lock(&primary->lock);
-    primary->ending = TRUE;
-    vimg_cond_broadcast(&primary->changed);
-    vimg_mutex_unlock(&primary->lock);
-    if (primary->reaping)
-        vimg_thread_join(primary->reaper);
+    if (pool->kind == VIMG_HOST_OTHERS)
+        return is_foreign(file, pool, vol, it, error);
+    *it = FALSE;
+    if (place != VIMG_HOST_NO_MARK && g_key_file_has_key(file, GROUP, "mark", NULL) &&
+        !vimg_host_mark_look(connect, vol, id, place, it, error))
+        return FALSE;
+    *it = *it || is_fresh(file, pool, vol);
+    return TRUE;
 }

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <libvirt/virterror.h>
 
 #include "host/primary-private.h"
 #include "util/i18n.h"
@@ -32,6 +33,7 @@ typedef struct {
     VimgHostWay way;
     guint64 capacity; /* of the volume */
     virStorageVolPtr vol;
+    gboolean sure; /* .vol can only be ours: it was just made, or is being completed */
 } Clone;
 
 static void
@@ -99,13 +101,30 @@ choose_capacity(Clone *clone, GError **error)
 
 /* ---- doing it --------------------------------------------------------------------------- */
 
+/* What is no raw disk says its own capacity, and grows afterwards. */
+static guint64
+first_capacity(const Clone *clone)
+{
+    return strcmp(clone->format, RAW) == 0 ? clone->capacity : clone->info.capacity;
+}
+
+/* Bytes that will come, or fewer: a mark within them is written over. */
+static guint64
+content_size(const Clone *clone)
+{
+    if (clone->way == VIMG_HOST_TO_QCOW2)
+        return VIMG_HOST_HEAD; /* each has its header and three tables */
+    if (strcmp(clone->format, RAW) == 0 && clone->to.kind == VIMG_HOST_FILES)
+        return clone->capacity;
+    return clone->way == VIMG_HOST_AS_IS ? clone->info.physical : clone->info.capacity;
+}
+
 static gboolean
 make_volume(Clone *clone, VimgHostEntry *entry, GError **error)
 {
     gboolean files = clone->to.kind == VIMG_HOST_FILES;
     VimgHostVolume volume = {
-        /* what is no raw disk says its own capacity, and grows afterwards */
-        .capacity = strcmp(clone->format, RAW) == 0 ? clone->capacity : clone->info.capacity,
+        .capacity = first_capacity(clone),
         .format = files ? clone->format : NULL,
         .sparse = files,
     };
@@ -116,17 +135,39 @@ make_volume(Clone *clone, VimgHostEntry *entry, GError **error)
     clone->vol = virStorageVolCreateXML(clone->to.pool, xml, 0);
     if (!clone->vol)
         return vimg_host_throw(error);
-    return vimg_host_journal_made(entry, virStorageVolGetKey(clone->vol), error);
+    clone->sure = TRUE;
+    if (!vimg_host_journal_made(entry, clone->connect, &clone->to, clone->vol, error))
+        return FALSE;
+    clone->sure = FALSE;
+    return TRUE;
 }
 
-/* A file is as long as what came; a block device is as it is. */
+/* A device shows behind its content what its last owner left there. */
+static gboolean
+whole_size(const Clone *clone, guint64 *size, GError **error)
+{
+    virStorageVolInfo info;
+
+    *size = clone->capacity;
+    if (clone->to.kind == VIMG_HOST_FILES)
+        return TRUE;
+    if (virStorageVolGetInfo(clone->vol, &info) < 0)
+        return vimg_host_throw(error);
+    *size = info.capacity;
+    return TRUE;
+}
+
+/* What is new by a backend of ours is zeros; all others are, up to their ends, when this is done.
+ */
 static gboolean
 fill_up(Clone *clone, VimgHostSink *sink, guint64 size, GError **error)
 {
-    if (strcmp(clone->format, RAW) != 0 || clone->to.kind != VIMG_HOST_FILES ||
-        size >= clone->capacity)
+    guint64 whole;
+
+    if (strcmp(clone->format, RAW) != 0 || clone->to.kind == VIMG_HOST_OTHERS)
         return TRUE;
-    return vimg_host_sink_hole(sink, clone->capacity - size, error);
+    return whole_size(clone, &whole, error) &&
+           (size >= whole || vimg_host_sink_hole(sink, whole - size, error));
 }
 
 static gboolean
@@ -145,9 +186,11 @@ fill_volume(Clone *clone, GError **error)
     VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way};
     guint64 size = 0;
 
-    return vimg_host_source_pour(&source, sink, &size, error) &&
-           fill_up(clone, sink, size, error) && vimg_host_sink_finish(sink, error) &&
-           grow(clone, error);
+    if (!vimg_host_source_pour(&source, sink, &size, error) || !fill_up(clone, sink, size, error) ||
+        !vimg_host_sink_rest(sink, error))
+        return FALSE;
+    clone->sure = TRUE; /* the mark goes, while the host's daemon keeps the volume in use */
+    return vimg_host_sink_finish(sink, error) && grow(clone, error);
 }
 
 /* A storage that has both needs not be told what the content is. */
@@ -166,8 +209,10 @@ give_content(Clone *clone, GError **error)
     virStorageVolInfo info;
     gboolean done;
 
+    clone->sure = clone->to.foreign != NULL; /* it may be replaced by another */
     if (!share(clone, &done, error))
         return FALSE;
+    clone->sure = FALSE;
     if (!done && !fill_volume(clone, error))
         return FALSE;
     /* libvirt looks again at what others wrote; at one volume, however many there are */
@@ -177,33 +222,69 @@ give_content(Clone *clone, GError **error)
     return TRUE;
 }
 
+/* Whether nothing is there any more that is ours. */
+static gboolean
+remove_ours(Clone *clone, VimgHostEntry *entry)
+{
+    gboolean it = TRUE;
+
+    if (!clone->sure &&
+        !vimg_host_journal_look(entry, clone->connect, &clone->to, clone->vol, &it, NULL))
+        return FALSE;
+    return !it || virStorageVolDelete(clone->vol, 0) == 0;
+}
+
+/* Without an answer nobody knows whether it was made. */
+static gboolean
+is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
+{
+    if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
+        return TRUE;
+    if (!clone->vol)
+        return !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
+    return remove_ours(clone, entry);
+}
+
 /* What is there of it goes; if it cannot, the journal knows.  Of another's nothing goes. */
 static void
 take_back(Clone *clone, VimgHostEntry *entry, const GError *error)
 {
-    if (!clone->vol || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS) ||
-        virStorageVolDelete(clone->vol, 0) == 0) {
-        vimg_host_journal_end(entry);
-        return;
+    g_autoptr(GError) local = NULL;
+
+    if (!is_gone(clone, entry, error)) {
+        vimg_warning(
+            "the unfinished volume '%s' of the host's pool '%s' stays until it can be removed",
+            clone->def->name, virStoragePoolGetName(clone->to.pool));
+        vimg_host_journal_leave(entry);
+    } else if (!vimg_host_journal_end(entry, &local)) {
+        vimg_warning("%s", local->message);
     }
-    vimg_warning("the unfinished volume '%s' of the host's pool '%s' stays until it can be removed",
-                 virStorageVolGetName(clone->vol), virStoragePoolGetName(clone->to.pool));
-    vimg_host_journal_leave(entry);
+}
+
+/* It is said to be complete only when nobody will take it for unfinished. */
+static gboolean
+complete(Clone *clone, VimgHostEntry *entry, GError **error)
+{
+    if (vimg_host_journal_end(entry, error))
+        return TRUE;
+    if (virStorageVolDelete(clone->vol, 0) < 0)
+        vimg_warning("volume '%s' of the host's pool '%s' stays, though its clone has failed",
+                     clone->def->name, virStoragePoolGetName(clone->to.pool));
+    return FALSE;
 }
 
 static gboolean
 copy(Clone *clone, GError **error)
 {
-    VimgHostEntry *entry = vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name,
-                                                   clone->capacity, error);
+    VimgHostEntry *entry =
+        vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name, first_capacity(clone),
+                                content_size(clone), error);
     GError *local = NULL;
 
     if (!entry)
         return FALSE;
-    if (make_volume(clone, entry, &local) && give_content(clone, &local)) {
-        vimg_host_journal_end(entry);
-        return TRUE;
-    }
+    if (make_volume(clone, entry, &local) && give_content(clone, &local))
+        return complete(clone, entry, error);
     take_back(clone, entry, local);
     g_propagate_error(error, local);
     return FALSE;
@@ -259,8 +340,10 @@ place_base(const Clone *clone, const char *name, GError **error)
     base.way = VIMG_HOST_AS_IS;
     base.capacity = clone->info.capacity;
     base.vol = NULL;
-    if (!def || !copy(&base, error) ||
-        !vimg_host_base_note(clone->primary, &clone->to, base.vol, &clone->info, error))
+    /* what was noted of one that is gone must not be taken for this, which is not whole for long */
+    if (!def || !vimg_host_base_forget(clone->primary, &clone->to, name, error) ||
+        !copy(&base, error) ||
+        !vimg_host_base_note(clone->primary, &clone->to, base.vol, &clone->info, TRUE, error))
         g_clear_pointer(&base.vol, virStorageVolFree);
     return base.vol;
 }
@@ -270,8 +353,12 @@ need_base(const Clone *clone, const char *name, GError **error)
 {
     virStorageVolPtr vol = virStorageVolLookupByName(clone->to.pool, name);
 
-    if (!vol)
+    if (!vol && vimg_host_said(VIR_ERR_NO_STORAGE_VOL))
         return place_base(clone, name, error);
+    if (!vol) {
+        vimg_host_throw(error);
+        return NULL;
+    }
     if (!vimg_host_base_check(clone->primary, clone->connect, &clone->to, vol, &clone->info,
                               clone->transfer, error))
         g_clear_pointer(&vol, virStorageVolFree);
@@ -300,6 +387,23 @@ lay_over(Clone *clone, virStorageVolPtr base, GError **error)
     return clone->vol || vimg_host_throw(error);
 }
 
+/* Another host may have removed it meanwhile, when nothing lay on it yet. */
+static gboolean
+check_base(Clone *clone, virStorageVolPtr base, GError **error)
+{
+    if (vimg_host_base_is_noted(clone->primary, &clone->to, base))
+        return TRUE;
+    if (virStorageVolDelete(clone->vol, 0) < 0)
+        vimg_warning("volume '%s' of the host's pool '%s' lies on '%s', which is gone",
+                     clone->def->name, virStoragePoolGetName(clone->to.pool),
+                     virStorageVolGetName(base));
+    g_clear_pointer(&clone->vol, virStorageVolFree);
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("volume '%1$s' of the host's pool '%2$s', which the new one was to lie on, was changed or removed meanwhile: try again"),
+        virStorageVolGetName(base), virStoragePoolGetName(clone->to.pool));
+}
+
 static gboolean
 make_overlay(Clone *clone, GError **error)
 {
@@ -312,7 +416,7 @@ make_overlay(Clone *clone, GError **error)
         !vimg_host_base_take(clone->primary, &clone->to, name, clone->transfer, error))
         return FALSE;
     base = need_base(clone, name, error);
-    ok = base && lay_over(clone, base, error);
+    ok = base && lay_over(clone, base, error) && check_base(clone, base, error);
     vimg_host_base_give(clone->primary, &clone->to, name);
     return ok;
 }
@@ -324,6 +428,15 @@ run(Clone *clone, GError **error)
         return make_overlay(clone, error);
     return choose_way(clone, error) && choose_capacity(clone, error) && open_pool(clone, error) &&
            copy(clone, error);
+}
+
+/* The host's loss is none of the image's storage, which tells of its own. */
+static void
+fail_job(Clone *clone, const GError *error)
+{
+    g_autoptr(GError) other = g_error_new_literal(VIMG_ERROR, VIMG_ERROR_FAILED, error->message);
+
+    vimg_transfer_fail(clone->transfer, vimg_host_is_lost(clone->connect) ? other : error);
 }
 
 gboolean
@@ -342,7 +455,7 @@ vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect, const VimgP
     if (!clone.transfer)
         return FALSE;
     if (!run(&clone, &local)) {
-        vimg_transfer_fail(clone.transfer, local);
+        fail_job(&clone, local);
         g_propagate_error(error, local);
         return FALSE;
     }

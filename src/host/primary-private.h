@@ -21,8 +21,9 @@ struct _VimgHostPrimary {
 
     VimgMutex lock;
     VimgCond changed;
-    GHashTable *live;  /* ids of journal entries whose clones run; under lock */
+    GHashTable *live;  /* ids of journal entries whose clones run, to their volumes; under lock */
     GHashTable *bases; /* that somebody is at, as POOL-UUID.NAME; under lock */
+    char *settling;    /* what the reaper is at, as those; under lock */
     gboolean left;     /* under lock: there are entries of others */
     gboolean ending;   /* under lock */
     gboolean reaping;  /* its thread exists */
@@ -78,6 +79,9 @@ typedef struct {
 char *vimg_host_volume_xml(const char *xml, const VimgHostVolume *volume, GError **error);
 /* The same of an image of ours, whose own elements stay. */
 char *vimg_host_image_xml(const char *xml, const VimgHostVolume *volume, GError **error);
+/* Returns: (transfer full) when its content changed last, "seconds.fraction"; NULL: it is not told
+ */
+char *vimg_host_volume_mtime(virStorageVolPtr vol);
 /* Of a volume there is: (transfer full) its format, or "raw"; capacity and allocation in bytes. */
 gboolean vimg_host_volume_look(virStorageVolPtr vol, char **format, guint64 *capacity,
                                guint64 *allocation, GError **error);
@@ -88,21 +92,66 @@ gboolean vimg_host_volume_look(virStorageVolPtr vol, char **format, guint64 *cap
 gboolean vimg_host_pool_open_foreign(VimgHostPrimary *primary, virConnectPtr connect,
                                      VimgHostPool *pool, GError **error);
 
+/* ---- primary-mark.c: what tells an unfinished volume from every other ------------------------ */
+
+#define VIMG_HOST_MARK_SIZE 64        /* bytes */
+#define VIMG_HOST_NO_MARK G_MAXUINT64 /* a place: content of that size has no room for one */
+#define VIMG_HOST_HEAD                                                                             \
+    ((gsize)64 * 1024) /* bytes that come last, at once, the mark's among them                     \
+                        */
+
+/* Where it stands in a volume of @size bytes of content: the offset, or VIMG_HOST_NO_MARK. */
+guint64 vimg_host_mark_place(guint64 size);
+gboolean vimg_host_mark_put(virConnectPtr connect, virStorageVolPtr vol, const char *id,
+                            guint64 place, GError **error);
+/* FALSE with @error: nobody can tell. */
+gboolean vimg_host_mark_look(virConnectPtr connect, virStorageVolPtr vol, const char *id,
+                             guint64 place, gboolean *there, GError **error);
+
 /* ---- primary-journal.c: what is unfinished --------------------------------------------------- */
 
 typedef struct _VimgHostEntry VimgHostEntry;
 
-/* Before a volume is made: it will be called @name.  Returns: (transfer full) */
+/*
+ * Before a volume is made: it will be called @name, have @capacity, and get @size bytes of content.
+ * Returns: (transfer full)
+ */
 VimgHostEntry *vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool,
-                                       const char *name, guint64 capacity, GError **error);
-/* It was made, and is that of @key. */
-gboolean vimg_host_journal_made(VimgHostEntry *entry, const char *key, GError **error);
-/* It is complete, or gone.  Frees @entry. */
-void vimg_host_journal_end(VimgHostEntry *entry);
+                                       const char *name, guint64 capacity, guint64 size,
+                                       GError **error);
+/* It was made: from now on it can be told from every other, also of its name. */
+gboolean vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect,
+                                const VimgHostPool *pool, virStorageVolPtr vol, GError **error);
+/* Whether @vol is still the one that was made, and unfinished.  FALSE with @error: nobody can tell.
+ */
+gboolean vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect,
+                                const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
+                                GError **error);
+/*
+ * It is complete, or gone.  Frees @entry.  FALSE with @error: the next daemon takes it for
+ * unfinished.
+ */
+gboolean vimg_host_journal_end(VimgHostEntry *entry, GError **error);
 /* It is neither: it will be removed when that is possible.  Frees @entry. */
 void vimg_host_journal_leave(VimgHostEntry *entry);
-gboolean vimg_host_journal_start(VimgHostPrimary *primary, GError **error);
-void vimg_host_journal_stop(VimgHostPrimary *primary);
+/* Whether a clone makes that volume, POOL-UUID.NAME, or somebody is at that base; else nobody
+ * begins until vimg_host_journal_give(). */
+gboolean vimg_host_journal_take(VimgHostPrimary *primary, const char *turn);
+void vimg_host_journal_give(VimgHostPrimary *primary);
+
+/* What an entry says, of what is stored. */
+gboolean vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
+                                 const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
+                                 GError **error);
+
+/* ---- primary-reaper.c: what was left over -----------------------------------------------------
+ */
+
+gboolean vimg_host_reaper_start(VimgHostPrimary *primary, GError **error);
+void vimg_host_reaper_stop(VimgHostPrimary *primary);
+
+#define VIMG_HOST_ENTRY_GROUP "clone"
+#define VIMG_HOST_ENTRY_SUFFIX ".clone"
 
 /* ---- primary-sink.c: where content goes -------------------------------------------------- */
 
@@ -117,6 +166,9 @@ VimgHostSink *vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, Vi
 gboolean vimg_host_sink_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
                               GError **error);
 gboolean vimg_host_sink_hole(VimgHostSink *sink, guint64 length, GError **error);
+/* All but the first piece is there. */
+gboolean vimg_host_sink_rest(VimgHostSink *sink, GError **error);
+/* The first one too, so it is complete. */
 gboolean vimg_host_sink_finish(VimgHostSink *sink, GError **error);
 void vimg_host_sink_free(VimgHostSink *sink); /* accepts NULL; aborts what is not finished */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHostSink, vimg_host_sink_free)
@@ -148,15 +200,30 @@ char *vimg_host_base_name(const VimgSourceInfo *info);
 gboolean vimg_host_base_take(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
                              VimgTransfer *job, GError **error);
 void vimg_host_base_give(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name);
-/* It is whole, from now on. */
+/* It is whole, from now on; @placed: by this host. */
 gboolean vimg_host_base_note(VimgHostPrimary *primary, const VimgHostPool *pool,
-                             virStorageVolPtr vol, const VimgSourceInfo *info, GError **error);
+                             virStorageVolPtr vol, const VimgSourceInfo *info, gboolean placed,
+                             GError **error);
+/* Whether @vol is the very volume that is known to be whole, and was not touched since. */
+gboolean vimg_host_base_is_noted(VimgHostPrimary *primary, const VimgHostPool *pool,
+                                 virStorageVolPtr vol);
+/* Nothing is known of @name any more. */
+gboolean vimg_host_base_forget(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
+                               GError **error);
 /* Whether @vol holds the image: known, or found by reading both. */
 gboolean vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect,
                               const VimgHostPool *pool, virStorageVolPtr vol,
                               const VimgSourceInfo *info, VimgTransfer *image, GError **error);
-/* Removes those of images of our pool @uuid that this host placed and nothing is an overlay on. */
+/*
+ * Removes those of images of our pool @uuid that this host placed and nothing lies on, except in
+ * pools of network file systems, where another host may be laying one at this moment.
+ */
 void vimg_host_bases_tidy(VimgHostPrimary *primary, const char *uuid);
+
+/* ---- primary-used.c ------------------------------------------------------------------------- */
+
+/* Whether any volume or machine of the host lies on @vol, or nobody can tell. */
+gboolean vimg_host_is_used(virConnectPtr connect, virStorageVolPtr vol);
 
 /* ---- primary-out.c, primary-in.c ----------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 #include "util/thread.h"
 
 #define ROOM ((guint64)16 * 1024 * 1024) /* bytes of data that may wait */
+#define LEAST ((guint64)4096) /* bytes that each piece counts for, so that they are few */
 
 typedef struct {
     VimgBuffer *buffer; /* NULL: a hole */
@@ -25,7 +26,7 @@ struct _VimgHostQueue {
     VimgMutex lock;
     VimgCond changed;
     GQueue items;    /* of Item; under lock */
-    guint64 waiting; /* bytes of data in them; under lock */
+    guint64 waiting; /* what they count for; under lock */
     gboolean ended;  /* nothing more comes; under lock */
     gboolean failed; /* under lock */
     GError *error;   /* the thread's until it has ended */
@@ -38,6 +39,12 @@ item_free(gpointer data)
 
     vimg_buffer_unref(item->buffer);
     g_free(item);
+}
+
+static guint64
+weight(const Item *item)
+{
+    return item->buffer ? MAX(item->size, LEAST) : LEAST;
 }
 
 /* Returns: (transfer full) the next one; NULL: there is none any more */
@@ -57,7 +64,7 @@ static void
 note_done(VimgHostQueue *queue, const Item *item, gboolean ok)
 {
     VIMG_LOCK_GUARD(&queue->lock);
-    queue->waiting -= item->buffer ? item->size : 0;
+    queue->waiting -= weight(item);
     queue->failed = !ok;
     vimg_cond_signal(&queue->changed);
 }
@@ -108,7 +115,7 @@ vimg_host_queue_push(VimgHostQueue *queue, VimgBuffer *buffer, gsize offset, gui
         vimg_cond_wait(&queue->changed, &queue->lock);
     ok = !queue->failed;
     if (ok) {
-        queue->waiting += buffer ? size : 0;
+        queue->waiting += weight(item);
         g_queue_push_tail(&queue->items, g_steal_pointer(&item));
         vimg_cond_signal(&queue->changed);
     }

@@ -14,7 +14,7 @@
 #include "host/primary-private.h"
 #include "host/primary-queue.h"
 
-#define HEAD ((gsize)1024 * 1024)  /* bytes that come last */
+#define HEAD VIMG_HOST_HEAD
 #define PIECE ((gsize)1024 * 1024) /* bytes handed over at once */
 
 /* Each way to write; .open begins at an offset, and all that follows is in order. */
@@ -245,10 +245,14 @@ vimg_host_sink_hole(VimgHostSink *sink, guint64 length, GError **error)
 }
 
 gboolean
+vimg_host_sink_rest(VimgHostSink *sink, GError **error)
+{
+    return !sink->open || close_sink(sink, error);
+}
+
+gboolean
 vimg_host_sink_finish(VimgHostSink *sink, GError **error)
 {
-    if (sink->open && !close_sink(sink, error))
-        return FALSE;
     if (sink->n_head == 0)
         return TRUE;
     sink->open = sink->way->open(sink, 0, sink->n_head, error);

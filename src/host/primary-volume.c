@@ -204,6 +204,25 @@ format_of(const char *xml)
     return type ? type : g_strdup("raw");
 }
 
+char *
+vimg_host_volume_mtime(virStorageVolPtr vol)
+{
+    char *xml = virStorageVolGetXMLDesc(vol, 0);
+    g_autoptr(xmlDoc) doc =
+        xml ? vimg_xml_parse(xml, "(storage_volume_definition)", "volume", NULL, NULL) : NULL;
+    xmlNode *node = NULL;
+    static const char *const way[] = {"target", "timestamps", "mtime"};
+
+    free(xml);
+    if (doc)
+        node = xmlDocGetRootElement(doc);
+    for (gsize i = 0; node && i < G_N_ELEMENTS(way); i++) {
+        if (!vimg_xml_child(node, NULL, way[i], &node, NULL))
+            return NULL;
+    }
+    return node ? vimg_xml_text(node) : NULL;
+}
+
 gboolean
 vimg_host_volume_look(virStorageVolPtr vol, char **format, guint64 *capacity, guint64 *allocation,
                       GError **error)

@@ -134,11 +134,11 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
     primary->host = config->host;
     primary->reader = g_strdup(config->reader ? config->reader : "nobody");
     primary->journal_dir = g_build_filename(config->state_dir, JOURNAL, NULL);
-    primary->live = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    primary->live = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     primary->bases = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     vimg_mutex_init(&primary->lock);
     vimg_cond_init(&primary->changed);
-    if (!vimg_host_journal_start(primary, error)) {
+    if (!vimg_host_reaper_start(primary, error)) {
         vimg_host_primary_free(primary);
         return NULL;
     }
@@ -151,9 +151,10 @@ vimg_host_primary_free(VimgHostPrimary *primary)
 {
     if (!primary)
         return;
-    vimg_host_journal_stop(primary);
+    vimg_host_reaper_stop(primary);
     g_hash_table_unref(primary->bases);
     g_hash_table_unref(primary->live);
+    g_free(primary->settling);
     vimg_mutex_clear(&primary->lock);
     vimg_cond_clear(&primary->changed);
     g_free(primary->journal_dir);

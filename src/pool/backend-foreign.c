@@ -66,6 +66,20 @@ vimg_foreign_close(VimgForeign *foreign)
     g_free(foreign);
 }
 
+gboolean
+vimg_foreign_identity(VimgForeign *foreign, const char *volume, char **out, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gboolean ok;
+
+    *out = NULL;
+    if (!type->table.foreign_identity)
+        return TRUE;
+    ok = type->table.foreign_identity(foreign->handle, volume, out, &local);
+    return vimg_type_settle(type, ok, local, volume, error);
+}
+
 /* ---- writing ---------------------------------------------------------------------------- */
 
 VimgForeignWriter *

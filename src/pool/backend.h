@@ -231,6 +231,8 @@ const VimgType *vimg_backends_foreign(VimgBackends *backends, const char *type);
 VimgForeign *vimg_type_foreign_open(const VimgType *type, const VimgPoolView *view, GError **error);
 void vimg_foreign_close(VimgForeign *foreign); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgForeign, vimg_foreign_close)
+gboolean vimg_foreign_identity(VimgForeign *foreign, const char *volume, char **out,
+                               GError **error);
 VimgForeignWriter *vimg_foreign_writer_open(VimgForeign *foreign, const char *volume,
                                             guint64 offset, VimgPluginJob *job, GError **error);
 gboolean vimg_foreign_write(VimgForeignWriter *writer, VimgBuffer *buffer, gsize offset,

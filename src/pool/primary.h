@@ -93,6 +93,9 @@ gboolean vimg_model_foreign_open(VimgModel *model, const char *pool_type, const 
                                  VimgForeignSecret secret, gpointer data, VimgForeign **out,
                                  GError **error);
 void vimg_foreign_close(VimgForeign *foreign); /* accepts NULL */
+/* *@out: (transfer full) what no other volume ever had; NULL with TRUE: its backend cannot tell */
+gboolean vimg_foreign_identity(VimgForeign *foreign, const char *volume, char **out,
+                               GError **error);
 
 /* Content of @volume from @offset on; the job is that of @source, which lives longer. */
 VimgForeignWriter *vimg_foreign_writer_new(VimgForeign *foreign, const char *volume, guint64 offset,

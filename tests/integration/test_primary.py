@@ -5,8 +5,11 @@
 import json
 import os
 import pwd
+import shutil
 import signal
 import sys
+import time
+import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -162,12 +165,22 @@ class Out(PrimaryCase):
         # a cleanup takes what nothing lies on, and only that
         for name in ("one.qcow2", "two.qcow2", "two.raw"):
             self.host("vol-delete", "--pool", "default", name)
-        self.ctl("cleanup", self.name)
-        self.assertEqual(sorted(v.split(".")[-1] for v in self.volumes()), ["raw", "raw"])
+        self.primary("other")
+        base = next(self.where.glob("virtimage-base-*.qcow2"))
+        self.host("vol-create-as", "other", "far", "16M", "--format", "qcow2", "--backing-vol",
+                  base, "--backing-vol-format", "qcow2")
+        # nobody can see what lies in a pool that does not run
+        for used, then in ((["qcow2", "raw", "raw"], (("vol-delete", "--pool", "other", "far"),
+                                                      ("pool-destroy", "other"))),
+                           (["qcow2", "raw", "raw"], (("pool-start", "other"),)),
+                           (["raw", "raw"], ())):
+            self.ctl("cleanup", self.name)
+            self.assertEqual(sorted(v.split(".")[-1] for v in self.volumes()), used)
+            for args in then:
+                self.host(*args)
         # what nobody knows to be whole is read first: another host may have placed it, or half of it
         next((self.daemon.state_dir / "primary").glob("*.raw.base")).unlink()
         self.overlay("three", raw)
-        next((self.daemon.state_dir / "primary").glob("*.raw.base")).unlink()
         base = next(self.where.glob("virtimage-base-*.raw"))
         with base.open("r+b") as out:
             out.seek(SIZE - 1)
@@ -190,7 +203,7 @@ class Out(PrimaryCase):
     def test_no_space(self):
         image = self.image(self.raw, "raw")
         self.host("pool-destroy", "default")
-        self.in_host("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", self.where)
+        self.in_host("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", self.where)
         try:
             self.host("pool-start", "default")
             self.refused(38, "No space left on device", "default", "c", "raw", image, self.name)
@@ -326,6 +339,7 @@ class Blocks(PrimaryCase):
         self.assertEqual((made.name, made.key), (name, "/dev/" + name))
         with open("/dev/" + name, "rb") as device:
             self.assertEqual(device.read(SIZE), raw.read_bytes())
+            self.assertEqual(device.read().strip(b"\0"), b"", "what was there shines through")
         self.clone(self.name, "back", "raw", name, "default")
         self.v("vol-download", "--pool", self.name, "back", self.work / "got")
         same("/dev/" + name, self.work / "got")
@@ -372,15 +386,23 @@ class Failures(PrimaryCase):
     def midway(self):
         """A clone that is under way while libvirtd stands still."""
         call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
-        self.eventually("nothing is made", lambda: any("key=" in f.read_text()
-                                                       for f in self.journal()))
+        self.eventually("nothing is made", self.is_marked)
         pid = self.libvirtd()
         os.kill(pid, signal.SIGSTOP)
         self.addCleanup(self.go_on, pid)
         self.assertEqual(len(self.journal()), 1, "it was too fast")
-        self.assertEqual((self.where / "c").read_bytes()[:MIB].strip(b"\0"), b"",
-                         "it looks whole already")
+        self.assertTrue(self.is_marked(), "it looks whole already")
         return (pid, *call)
+
+    def is_marked(self):
+        """Whether it says that it is unfinished, and nothing else is at its beginning."""
+        try:
+            with (self.where / "c").open("rb") as made:
+                head = made.read(65536)
+        except FileNotFoundError:
+            return False
+        mark = b"virtimage: unfinished " + b"".join(f.stem.encode() for f in self.journal())
+        return head.strip(b"\0") == mark and len(self.journal()) == 1
 
     @staticmethod
     def go_on(pid):
@@ -393,19 +415,45 @@ class Failures(PrimaryCase):
         return not self.journal() and not (self.where / "c").exists()
 
     def test_libvirtd_killed(self):
-        pid, c, serial = self.midway()
-        os.kill(pid, signal.SIGKILL)
+        _, c, serial = self.midway()
+        self.stock.kill()
         with self.assertRaises(rpc.RemoteError) as caught:
             c.reply(serial)
         self.assertEqual(caught.exception.code, 9, caught.exception.message)
         self.assertIn("libvirt daemon does not answer", caught.exception.message)
         self.assertEqual(len(self.journal()), 1)
         self.assertTrue((self.where / "c").exists())
-        self.stock.process.wait()
         self.stock.start()
         self.define_primary()
         self.eventually("it stays", self.gone)
         self.assertEqual(self.volumes(), [])
+
+    def test_name_taken_again(self):
+        """Somebody else's volume of the name, as large as the unfinished one was, stays."""
+        _, c, serial = self.midway()
+        self.stock.kill()
+        with self.assertRaises(rpc.RemoteError):
+            c.reply(serial)
+        (self.where / "c").unlink()
+        shutil.copy(self.raw, self.where / "c")
+        self.stock.start()
+        self.define_primary()
+        self.eventually("it is not settled", lambda: not self.journal())
+        same(self.raw, self.where / "c")
+        self.assertEqual(self.volumes(), ["c"])
+
+    def test_no_answer(self):
+        """What was made while nobody heard of it goes if it is empty and of that very time."""
+        self.daemon.kill()
+        entries = self.daemon.state_dir / "primary"
+        for name, age in (("mine", 0), ("old", 3600)):
+            self.host("vol-create-as", "default", name, "8M", "--allocation", "0")
+            (entries / (str(uuid.uuid4()) + ".clone")).write_text(
+                "[clone]\npool=%s\nvolume=%s\ncapacity=%d\nbegun=%d\nmark=32768\n"
+                % (self.UUID, name, 8 * MIB, time.time() - age))
+        self.daemon.start()
+        self.eventually("it is not settled", lambda: not self.journal())
+        self.assertEqual(self.volumes(), ["old"])
 
     def test_daemon_killed(self):
         pid, _, _ = self.midway()

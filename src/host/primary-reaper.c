@@ -1,0 +1,196 @@
+/*
+ * primary-reaper.c: unfinished volumes of the host that stayed
+ *
+ * What a daemon left that was killed, and what could not be removed because the host's daemon was
+ * gone, a thread removes once both are there again.  What is not provably the volume that was
+ * left unfinished stays, whoever has made it.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+#include <libvirt/virterror.h>
+
+#include "host/primary-private.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/uuid.h"
+
+#define GROUP VIMG_HOST_ENTRY_GROUP
+#define SUFFIX VIMG_HOST_ENTRY_SUFFIX
+#define FILE_MAX 65536 /* bytes */
+/* until what could not be removed is tried again: at first, and at last */
+#define AGAIN ((gint64)1 * G_USEC_PER_SEC)
+#define AT_LAST ((gint64)30 * G_USEC_PER_SEC)
+
+/* Returns: whether nothing is left to be done. */
+static gboolean
+remove_volume(virConnectPtr connect, const VimgHostPool *pool, const char *name, GKeyFile *file,
+              const char *id)
+{
+    g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
+    gboolean it = FALSE;
+
+    if (!vol)
+        return vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+    if (!vimg_host_journal_is_it(file, id, connect, pool, vol, &it, NULL))
+        return FALSE;
+    if (!it) {
+        vimg_warning(
+            "volume '%s' of the host's pool '%s' is not provably the one that a clone left unfinished, so it stays",
+            name, virStoragePoolGetName(pool->pool));
+        return TRUE;
+    }
+    if (virStorageVolDelete(vol, 0) < 0)
+        return FALSE;
+    vimg_info("removed the unfinished volume '%s' of the host's pool '%s'", name,
+              virStoragePoolGetName(pool->pool));
+    return TRUE;
+}
+
+/* One that is not there may be defined again, and then shows what was left in it. */
+static gboolean
+settle_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *where,
+          const char *name, GKeyFile *file, const char *id)
+{
+    g_auto(VimgHostPool) pool = {0};
+
+    if (!vimg_host_pool_find(connect, where, &pool, NULL))
+        return FALSE;
+    if (pool.kind == VIMG_HOST_OTHERS &&
+        !vimg_host_pool_open_foreign(primary, connect, &pool, NULL))
+        return FALSE;
+    return remove_volume(connect, &pool, name, file, id);
+}
+
+static gboolean
+settle(VimgHostPrimary *primary, virConnectPtr connect, GKeyFile *file, const char *id)
+{
+    g_autofree char *uuid = g_key_file_get_string(file, GROUP, "pool", NULL);
+    g_autofree char *name = g_key_file_get_string(file, GROUP, "volume", NULL);
+    g_autofree char *turn = NULL;
+    VimgPoolId where = {0};
+    gboolean done;
+
+    if (!uuid || !name || !vimg_uuid_parse(uuid, where.uuid))
+        return TRUE;
+    turn = g_strconcat(uuid, ".", name, NULL);
+    if (!vimg_host_journal_take(primary, turn))
+        return FALSE;
+    done = settle_in(primary, connect, &where, name, file, id);
+    vimg_host_journal_give(primary);
+    return done;
+}
+
+/* Returns: (transfer full) the id of the entry in file @base */
+static char *
+id_of(const char *base)
+{
+    return g_strndup(base, strlen(base) - strlen(SUFFIX));
+}
+
+static gboolean
+is_live(VimgHostPrimary *primary, const char *base)
+{
+    g_autofree char *id = id_of(base);
+
+    VIMG_LOCK_GUARD(&primary->lock);
+    return g_hash_table_contains(primary->live, id);
+}
+
+static gboolean
+settle_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base)
+{
+    g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
+    g_autofree char *id = id_of(base);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    gsize size = 0;
+    g_autofree char *text = vimg_file_read(path, FILE_MAX, &size, NULL);
+
+    if (!text)
+        return FALSE;
+    if (g_key_file_load_from_data(file, text, size, G_KEY_FILE_NONE, NULL) &&
+        !settle(primary, connect, file, id))
+        return FALSE;
+    return vimg_file_remove(path, NULL);
+}
+
+/* Returns: (transfer full) names of the files whose clones do not run. */
+static GPtrArray *
+list_left(VimgHostPrimary *primary)
+{
+    GPtrArray *left = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) dir = g_dir_open(primary->journal_dir, 0, NULL);
+    const char *base;
+
+    while (dir && (base = g_dir_read_name(dir))) {
+        if (g_str_has_suffix(base, SUFFIX) && !is_live(primary, base))
+            g_ptr_array_add(left, g_strdup(base));
+    }
+    return left;
+}
+
+/* Returns: whether nothing is left. */
+static gboolean
+reap(VimgHostPrimary *primary)
+{
+    g_autoptr(GPtrArray) left = list_left(primary);
+    g_autoptr(VimgHostConnect) connect = NULL;
+    gboolean all = TRUE;
+
+    if (left->len > 0)
+        connect = vimg_host_primary_connect(primary, NULL, NULL);
+    for (guint i = 0; i < left->len; i++)
+        all = connect && settle_file(primary, connect, left->pdata[i]) && all;
+    return all;
+}
+
+static void
+run_reaper(gpointer data)
+{
+    VimgHostPrimary *primary = data;
+    gint64 nap = AGAIN;
+
+    vimg_mutex_lock(&primary->lock);
+    while (!primary->ending) {
+        gboolean all;
+
+        if (!primary->left) {
+            vimg_cond_wait(&primary->changed, &primary->lock);
+            continue;
+        }
+        primary->left = FALSE;
+        vimg_mutex_unlock(&primary->lock);
+        all = reap(primary);
+        vimg_mutex_lock(&primary->lock);
+        if (!all && !primary->ending) {
+            vimg_cond_wait_until(&primary->changed, &primary->lock, g_get_monotonic_time() + nap);
+            nap = primary->left ? AGAIN : MIN(2 * nap, AT_LAST);
+            primary->left = TRUE;
+        }
+    }
+    vimg_mutex_unlock(&primary->lock);
+}
+
+gboolean
+vimg_host_reaper_start(VimgHostPrimary *primary, GError **error)
+{
+    if (!vimg_dir_make(primary->journal_dir, 0700, error))
+        return FALSE;
+    primary->left = TRUE;
+    primary->reaping =
+        vimg_thread_start(&primary->reaper, "vimg-unclone", run_reaper, primary, error);
+    return primary->reaping;
+}
+
+void
+vimg_host_reaper_stop(VimgHostPrimary *primary)
+{
+    vimg_mutex_lock(&primary->lock);
+    primary->ending = TRUE;
+    vimg_cond_broadcast(&primary->changed);
+    vimg_mutex_unlock(&primary->lock);
+    if (primary->reaping)
+        vimg_thread_join(primary->reaper);
+}
