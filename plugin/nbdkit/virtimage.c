@@ -67,7 +67,7 @@ wait_until_alone(void)
     VIMG_LOCK_GUARD(&clients_lock);
     while (clients > 0)
         vimg_cond_wait(&clients_changed, &clients_lock);
-    deadline = g_get_monotonic_time() + wait_seconds * G_USEC_PER_SEC;
+    deadline = g_get_monotonic_time() + (gint64)wait_seconds * G_USEC_PER_SEC;
     while (clients == 0) {
         if (!vimg_cond_wait_until(&clients_changed, &clients_lock, deadline))
             return clients == 0;

@@ -12,10 +12,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "daemon/export-link.h"
+#include "daemon/nbd-file.h"
 #include "exporter/protocol.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -32,6 +32,7 @@ struct _VimgExportLink {
     VimgModel *model;
     VimgWorkers *workers;
     gboolean limited; /* to the export of @only */
+    gboolean begun;   /* it has said so; of the reader */
     guint8 only[VIMG_EXPORT_HASH_SIZE];
     int file_fd; /* -1: none */
     guint64 room;
@@ -149,25 +150,21 @@ look(VimgExportLink *link, const VimgExporterQuestion *question, Answer *out)
     out->head.length = out->size;
 }
 
-/* What a disk keeps for its administrator is not for what can be read again. */
+/* Whoever asks may have made holes: below its size, too, a file takes of the disk. */
 static gboolean
-has_room(int fd, guint64 end)
+has_room(const VimgExportLink *link, guint64 length)
 {
     struct stat info;
-    struct statvfs space;
 
-    if (fstat(fd, &info) < 0)
-        return FALSE;
-    return end <= (guint64)info.st_size ||
-           (fstatvfs(fd, &space) == 0 &&
-            (guint64)space.f_bavail * space.f_frsize >= end - (guint64)info.st_size);
+    return fstat(link->file_fd, &info) == 0 && (guint64)info.st_size <= link->room &&
+           vimg_nbd_file_spare(link->file_fd) >= length;
 }
 
 /* Returns: whether it is where the question wants it, and need not be sent. */
 static gboolean
 place(const VimgExportLink *link, guint64 place, const VimgExtent *extent)
 {
-    return place != VIMG_EXPORTER_NOWHERE && has_room(link->file_fd, place + extent->length) &&
+    return place != VIMG_EXPORTER_NOWHERE && has_room(link, extent->length) &&
            vimg_pwrite_all(link->file_fd, extent->data->data + extent->offset,
                            (gsize)extent->length, place) == 0;
 }
@@ -267,20 +264,33 @@ check(const VimgExportLink *link, const VimgExporterQuestion *question)
             (link->file_fd >= 0 && question->place + question->most <= link->room));
 }
 
-/* Nothing of a text that comes from there goes anywhere but printable characters. */
+/* A line of what is shown as it is: no controls, no directions, no breaks. */
+static char *
+make_printable(const char *text)
+{
+    GString *line = g_string_new(NULL);
+
+    for (const char *at = text; *at; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+
+        g_string_append_unichar(line, g_unichar_isprint(c) && !g_unichar_isspace(c) ? c : ' ');
+    }
+    return g_string_free(line, FALSE);
+}
+
+/* Once: each is a line of a log, and what everybody who exports is told. */
 static gboolean
 hear_begin(VimgExportLink *link, gsize size)
 {
     char why[VIMG_EXPORTER_REASON_MAX + 1] = "";
+    g_autofree char *line = NULL;
 
-    if (!link->begin || !vimg_exporter_receive(link->fd, why, size) ||
+    if (!link->begin || link->begun || !vimg_exporter_receive(link->fd, why, size) ||
         !g_utf8_validate(why, (gssize)size, NULL))
         return FALSE;
-    for (char *at = why; *at; at++) {
-        if (g_ascii_iscntrl(*at))
-            *at = ' ';
-    }
-    link->begin(size > 0 ? why : NULL, link->data);
+    link->begun = TRUE;
+    line = make_printable(why);
+    link->begin(size > 0 ? line : NULL, link->data);
     VIMG_LOCK_GUARD(&link->lock);
     link->waiting--;
     return TRUE;
@@ -411,16 +421,6 @@ vimg_export_link_is_broken(VimgExportLink *link)
 {
     VIMG_LOCK_GUARD(&link->lock);
     return link->broken;
-}
-
-void
-vimg_export_link_hear_all(VimgExportLink *link)
-{
-    gint64 deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
-
-    VIMG_LOCK_GUARD(&link->lock);
-    while (!link->broken && vimg_cond_wait_until(&link->changed, &link->lock, deadline))
-        ;
 }
 
 void

@@ -29,8 +29,6 @@ VimgExportLink *vimg_export_link_new(int fd, VimgModel *model, VimgWorkers *work
                                      const VimgExportLinkOptions *options, GError **error);
 /* Nothing more is answered: it ended, or asked what it must not, and whoever it is ought to end. */
 gboolean vimg_export_link_is_broken(VimgExportLink *link);
-/* After whoever asks has ended: waits until all that it said is heard, for a second at most. */
-void vimg_export_link_hear_all(VimgExportLink *link);
 /* Soon: nobody is waited for.  Accepts NULL. */
 void vimg_export_link_close(VimgExportLink *link);
 

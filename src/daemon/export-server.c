@@ -30,6 +30,8 @@
 #define PAUSE_MIN 1 /* seconds until one that ended is started again */
 #define PAUSE_MAX 60
 #define LASTED (60 * G_USEC_PER_SEC) /* and after which that begins anew */
+#define HEARD G_USEC_PER_SEC         /* at most, until all that one has said is heard */
+#define LOOK 20                      /* milliseconds, between looks whether it is */
 
 struct _VimgExportServer {
     const char *program;
@@ -42,6 +44,7 @@ struct _VimgExportServer {
     guint watch, timer, guard;
     guint pause; /* seconds */
     gint64 started;
+    gint64 heard_by; /* monotonic: what one that ended has said */
     char *url;
     gboolean serves; /* until it ends; set in a thread of the link, as is the next one */
     gboolean cannot; /* and has said why */
@@ -179,22 +182,44 @@ begin_later(VimgExportServer *server)
 }
 
 static void
+finish(VimgExportServer *server)
+{
+    g_clear_pointer(&server->link, vimg_export_link_close);
+    tell_of_end(server);
+    begin_later(server);
+}
+
+/* A child of what was taken over may keep the link open, or its questions may wait for a storage.
+ */
+static gboolean
+hear_rest(gpointer data)
+{
+    VimgExportServer *server = data;
+
+    if (!vimg_export_link_is_broken(server->link) && g_get_monotonic_time() < server->heard_by)
+        return G_SOURCE_CONTINUE;
+    server->timer = 0;
+    finish(server);
+    return G_SOURCE_REMOVE;
+}
+
+static void
 on_end(GPid pid, gint status, gpointer data)
 {
     VimgExportServer *server = data;
 
     server->watch = 0;
     server->pid = 0;
-    if (server->link)
-        vimg_export_link_hear_all(server->link);
-    g_clear_pointer(&server->link, vimg_export_link_close);
-    tell_of_end(server);
     if (g_get_monotonic_time() - server->started > LASTED)
         server->pause = PAUSE_MIN;
     vimg_warning("the export server ended (%s %d), it is started again in %u seconds",
                  WIFSIGNALED(status) ? "signal" : "status",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), server->pause);
-    begin_later(server);
+    server->heard_by = g_get_monotonic_time() + HEARD;
+    if (server->link && !vimg_export_link_is_broken(server->link))
+        server->timer = g_timeout_add(LOOK, hear_rest, server);
+    else
+        finish(server);
 }
 
 static gboolean
@@ -230,7 +255,7 @@ start(VimgExportServer *server, GError **error)
     server->link =
         vimg_export_link_new(vimg_steal_fd(&ours), server->model, server->workers, &options, error);
     if (!server->link)
-        kill(server->pid, SIGTERM);
+        kill(server->pid, SIGKILL);
     return server->link != NULL;
 }
 
@@ -293,6 +318,7 @@ vimg_export_server_new(const char *program, const VimgDaemonConfig *config, Vimg
     return server;
 }
 
+/* It has nothing that it must put in order, and what was taken over may ignore other signals. */
 static void
 end_process(VimgExportServer *server)
 {
@@ -300,7 +326,7 @@ end_process(VimgExportServer *server)
         g_source_remove(server->watch);
     if (server->pid == 0)
         return;
-    kill(server->pid, SIGTERM);
+    kill(server->pid, SIGKILL);
     while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR)
         ;
 }

@@ -9,7 +9,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
@@ -17,11 +16,11 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/export-link.h"
+#include "daemon/nbd-file.h"
 #include "daemon/nbd-server.h"
 #include "daemon/nbd-socket.h"
 #include "exporter/protocol.h"
@@ -35,7 +34,6 @@
 #define SERVERS_MAX 64
 #define USER "nobody"
 #define PID_DIGITS 20
-#define CACHE_SHARE 4 /* of what is free, at most one part in so many */
 
 struct _VimgNbdServers {
     const VimgPaths *paths;
@@ -122,23 +120,6 @@ set_up_child(gpointer data)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         setrlimit(RLIMIT_FSIZE, &child->room) < 0 || sigaction(SIGXFSZ, &ignore, NULL) < 0)
         _exit(1);
-}
-
-/* A file without a name, and how large it may become.  Who serves has it, and its link. */
-static int
-open_cache(const VimgNbdServers *servers, guint64 *room, GError **error)
-{
-    g_autofree char *path = g_build_filename(servers->paths->state_dir, "nbd-XXXXXX", NULL);
-    vimg_autofd int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
-    guint64 most = servers->config->nbd_cache;
-    struct statvfs space;
-
-    if (fd < 0 || unlink(path) < 0 || fstatvfs(fd, &space) < 0) {
-        vimg_throw_errno(error, _("cannot create '%s'"), path);
-        return -1;
-    }
-    *room = MIN(most, (guint64)space.f_bavail * space.f_frsize / CACHE_SHARE);
-    return vimg_steal_fd(&fd);
 }
 
 /* What the thread that starts processes is to do. */
@@ -238,12 +219,14 @@ on_end(GPid pid, gint status, gpointer data)
     vimg_workers_push(servers->enders, finish, server);
 }
 
-/* The link to ask on, whose other end is *@theirs; the cache is its own. */
+/* The link to ask on, which writes to @file_fd, and takes it; *@theirs: its other end */
 static gboolean
-open_link(Server *server, const guint8 *hash, Spawn *spawn, int *theirs, GError **error)
+open_link(Server *server, const guint8 *hash, int file_fd, guint64 room, int *theirs,
+          GError **error)
 {
     VimgNbdServers *servers = server->servers;
-    VimgExportLinkOptions options = {.only = hash};
+    vimg_autofd int file = file_fd;
+    VimgExportLinkOptions options = {.only = hash, .room = room};
     int pair[2];
 
     server->workers = vimg_workers_new("vimg-nbd", WORKERS, error);
@@ -251,15 +234,29 @@ open_link(Server *server, const guint8 *hash, Spawn *spawn, int *theirs, GError 
         return FALSE;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return vimg_throw_errno(error, _("cannot start '%s'"), servers->paths->nbd_program);
-    spawn->link_fd = *theirs = pair[1];
-    spawn->cache_fd = options.file_fd = open_cache(servers, &spawn->room, error);
-    if (options.file_fd < 0) {
-        close(pair[0]);
-        return FALSE;
-    }
-    options.room = spawn->room;
+    *theirs = pair[1];
+    options.file_fd = vimg_steal_fd(&file);
     server->link = vimg_export_link_new(pair[0], servers->model, server->workers, &options, error);
     return server->link != NULL;
+}
+
+/* What the process gets it has alone, once it runs. */
+static gboolean
+run_linked(Server *server, const guint8 *hash, Spawn *spawn, GError **error)
+{
+    const VimgNbdServers *servers = server->servers;
+    vimg_autofd int theirs = -1;
+    vimg_autofd int cache = -1;
+    VimgNbdFile file;
+
+    if (!vimg_nbd_file_open(servers->paths->state_dir, servers->config->nbd_cache, &file, error))
+        return FALSE;
+    spawn->cache_fd = cache = file.theirs;
+    spawn->room = file.room;
+    if (!open_link(server, hash, file.ours, file.room, &theirs, error))
+        return FALSE;
+    spawn->link_fd = theirs;
+    return run_in_spawner(spawn, error);
 }
 
 static gboolean
@@ -268,12 +265,11 @@ start_process(VimgNbdServers *servers, const char *id, const guint8 *hash, int l
 {
     Server *server = g_new0(Server, 1);
     Spawn spawn = {.servers = servers, .listen_fd = listen_fd};
-    vimg_autofd int theirs = -1;
 
     server->servers = servers;
     server->id = g_strdup(id);
     server->pid_fd = -1;
-    if (!open_link(server, hash, &spawn, &theirs, error) || !run_in_spawner(&spawn, error)) {
+    if (!run_linked(server, hash, &spawn, error)) {
         server_free(server);
         return FALSE;
     }

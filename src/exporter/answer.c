@@ -383,7 +383,6 @@ on_request(void *data, struct MHD_Connection *connection, const char *url, const
 {
     static int begun;
 
-    vimg_heads_came(((const Server *)data)->heads, head_of(connection));
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return *upload_size > 0 ? MHD_NO : refuse(connection, 405);
     if (*state != &begun) {
@@ -392,6 +391,8 @@ on_request(void *data, struct MHD_Connection *connection, const char *url, const
     }
     if (*upload_size > 0) /* a GET that brings something */
         return MHD_NO;
+    /* only now: what is announced behind a head could be awaited for ever */
+    vimg_heads_came(((const Server *)data)->heads, head_of(connection));
     return answer(data, connection, url);
 }
 

@@ -80,7 +80,7 @@ vimg_heads_new(guint seconds, GError **error)
 {
     VimgHeads *heads = g_new0(VimgHeads, 1);
 
-    heads->time = seconds * G_USEC_PER_SEC;
+    heads->time = (gint64)seconds * G_USEC_PER_SEC;
     vimg_mutex_init(&heads->lock);
     vimg_cond_init(&heads->changed);
     g_queue_init(&heads->awaited);
@@ -114,8 +114,10 @@ void
 vimg_heads_await(VimgHeads *heads, VimgHead *head)
 {
     VIMG_LOCK_GUARD(&heads->lock);
-    if (head && !head->awaited)
-        await(heads, head);
+    if (!head)
+        return;
+    forget(heads, head);
+    await(heads, head);
 }
 
 void

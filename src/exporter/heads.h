@@ -16,8 +16,9 @@ VimgHeads *vimg_heads_new(guint seconds, GError **error);
 
 /* Each from any thread.  A connection of @fd, which brings a request.  Returns: until removed */
 VimgHead *vimg_heads_add(VimgHeads *heads, int fd);
-void vimg_heads_came(VimgHeads *heads, VimgHead *head);  /* it came; also if it had */
-void vimg_heads_await(VimgHeads *heads, VimgHead *head); /* it may bring another */
+void vimg_heads_came(VimgHeads *heads, VimgHead *head); /* it came; also if it had */
+void vimg_heads_await(VimgHeads *heads,
+                      VimgHead *head); /* another may come, which has all the time */
 /* Before @fd is closed. */
 void vimg_heads_remove(VimgHeads *heads, VimgHead *head);
 

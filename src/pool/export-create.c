@@ -207,12 +207,14 @@ create(VimgExports *exports, VimgUse *use, const VimgExportRequest *request, cha
 
 /* A URL that nobody answers is worth nothing. */
 static gboolean
-wait_until_served(VimgExports *exports, GError **error)
+wait_until_served(const VimgModel *model, GError **error)
 {
+    VimgExports *exports = model->exports;
     gint64 deadline = g_get_monotonic_time() + SERVED_WAIT;
 
     VIMG_LOCK_GUARD(&exports->lock);
-    while (exports->unserved && !exports->unserved_why && !exports->ending) {
+    while (exports->unserved && !exports->unserved_why &&
+           !__atomic_load_n(&model->hurried, __ATOMIC_ACQUIRE)) {
         if (!vimg_cond_wait_until(&exports->changed, &exports->lock, deadline))
             break;
     }
@@ -222,6 +224,8 @@ wait_until_served(VimgExports *exports, GError **error)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("exports are not served: %s (it is tried again every minute)"),
                           exports->unserved_why);
+    if (__atomic_load_n(&model->hurried, __ATOMIC_ACQUIRE))
+        return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the daemon is shutting down"));
     return vimg_throw(error, VIMG_ERROR_BUSY, "%s",
                       _("the server of exports is being started: try again"));
 }
@@ -243,7 +247,7 @@ vimg_model_export_create(VimgModel *model, const VimgPoolId *id, const VimgExpor
                    _("exports are not served here: set export_listen in virtimaged.conf"));
         return NULL;
     }
-    if (!request->direct && !wait_until_served(model->exports, error))
+    if (!request->direct && !wait_until_served(model, error))
         return NULL;
     if (!vimg_use_volume_of(pool, &vol, VIMG_ACTION_DOWNLOAD, VIMG_EXPORT_KIND, &use, error))
         return NULL;

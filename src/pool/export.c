@@ -175,6 +175,13 @@ vimg_exports_start(VimgExports *exports, GError **error)
 }
 
 void
+vimg_exports_hurry(VimgExports *exports)
+{
+    VIMG_LOCK_GUARD(&exports->lock);
+    vimg_cond_broadcast(&exports->changed);
+}
+
+void
 vimg_exports_stop(VimgExports *exports)
 {
     vimg_mutex_lock(&exports->lock);

@@ -60,6 +60,8 @@ struct _VimgExports {
 VimgExports *vimg_exports_new(VimgModel *model);
 /* Loads what is there. */
 gboolean vimg_exports_start(VimgExports *exports, GError **error);
+/* After nobody is to wait any more: those who do look again. */
+void vimg_exports_hurry(VimgExports *exports);
 /* After the jobs were cancelled. */
 void vimg_exports_stop(VimgExports *exports);
 void vimg_exports_free(VimgExports *exports); /* accepts NULL */

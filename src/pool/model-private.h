@@ -42,6 +42,7 @@ struct _VimgModel {
     VimgSecrets *secrets;
     VimgJobs *jobs;
     struct _VimgExports *exports;
+    gint hurried;                       /* atomic: nobody is to wait any more for what may come */
     const struct _VimgPrimary *primary; /* set before anybody asks; NULL: there is none */
     gpointer primary_data;
     VimgEventSink sink; /* set before the model starts */
@@ -163,11 +164,12 @@ struct _VimgPool {
     /* under lock, of an active pool */
     VimgSession *session; /* NULL: nothing is open */
     VimgPoolStatus status;
-    gboolean back;   /* its storage is, says the backend; it is only to be looked through */
-    char *lost;      /* why it is not connected, in words */
-    gint64 retry_at; /* monotonic microseconds; 0: no retry is due */
-    char *store_id;  /* part of the keys of its volumes */
-    char *location;  /* part of their paths; NULL: the name of the pool */
+    gboolean back;     /* its storage is, says the backend; it is only to be looked through */
+    gint64 back_until; /* monotonic microseconds: then nobody waits for that any more */
+    char *lost;        /* why it is not connected, in words */
+    gint64 retry_at;   /* monotonic microseconds; 0: no retry is due */
+    char *store_id;    /* part of the keys of its volumes */
+    char *location;    /* part of their paths; NULL: the name of the pool */
     VimgPoolSizes sizes;
     gboolean read_only;
     GHashTable *volumes;  /* name -> VimgVolume, owned */
@@ -614,7 +616,8 @@ gboolean vimg_adopt_stop(VimgPool *pool, GError **error);
 
 /* Connects again and lists again.  One at a time; others wait for it. */
 gboolean vimg_pool_reconnect(VimgPool *pool, GError **error);
-/* If its storage is back, waits, but not long, until @pool was looked through. */
+/* If its storage is back, waits until @pool was looked through, but not long after that was said.
+ */
 void vimg_pool_await_back(VimgPool *pool);
 void vimg_reconnect_kick(VimgModel *model);
 gboolean vimg_reconnect_start(VimgModel *model, GError **error);

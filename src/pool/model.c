@@ -307,7 +307,18 @@ close_pools(VimgModel *model)
 void
 vimg_model_cancel_jobs(VimgModel *model)
 {
+    g_autoptr(GPtrArray) pools = vimg_registry_list(model);
+
     vimg_jobs_cancel_all(model->jobs);
+    __atomic_store_n(&model->hurried, 1, __ATOMIC_RELEASE);
+    for (guint i = 0; i < pools->len; i++) {
+        VimgPool *pool = g_ptr_array_index(pools, i);
+
+        vimg_mutex_lock(&pool->lock);
+        vimg_cond_broadcast(&pool->changed);
+        vimg_mutex_unlock(&pool->lock);
+    }
+    vimg_exports_hurry(model->exports);
 }
 
 void

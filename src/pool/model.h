@@ -87,8 +87,8 @@ void vimg_model_set_event_sink(VimgModel *model, VimgEventSink sink, gpointer da
  */
 gboolean vimg_model_start(VimgModel *model, GError **error);
 /*
- * The daemon is about to end: every job that runs or begins from now on is cancelled, so calls that
- * wait for one return soon.
+ * The daemon is about to end: every job that runs or begins from now on is cancelled, and nobody
+ * waits for a storage or a server that comes back, so calls that wait for one return soon.
  */
 void vimg_model_cancel_jobs(VimgModel *model);
 /* Waits for running jobs to end (they are cancelled), closes every pool, frees.  Accepts NULL. */

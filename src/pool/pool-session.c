@@ -15,6 +15,8 @@
 
 /* For calls on a stopped pool that are just ending. */
 #define PATIENCE (5 * G_USEC_PER_SEC)
+/* For whoever asks while a pool is looked through, which takes seconds where it is large. */
+#define BACK_PATIENCE (10 * G_USEC_PER_SEC)
 
 struct _VimgPluginHost {
     gint refs;
@@ -163,6 +165,19 @@ vimg_session_failed(VimgSession *session, const GError *error)
     vimg_reconnect_kick(pool->model);
 }
 
+/*
+ * Under the lock.  All who ask have the time from when that was first said.  What a session says
+ * that was let go of for another tells nothing of what that one reaches.
+ */
+static void
+note_back(VimgPool *pool, const VimgSession *session)
+{
+    if (pool->back || (pool->session && pool->session != session))
+        return;
+    pool->back = TRUE;
+    pool->back_until = g_get_monotonic_time() + BACK_PATIENCE;
+}
+
 void
 vimg_session_status(VimgSession *session, const GError *error, gpointer data)
 {
@@ -180,7 +195,7 @@ vimg_session_status(VimgSession *session, const GError *error, gpointer data)
     if (pool->active && pool->status != VIMG_POOL_CONNECTED &&
         (pool->session == session || pool->def->reconnect)) {
         pool->retry_at = 1; /* long past */
-        pool->back = TRUE;
+        note_back(pool, session);
     }
     vimg_mutex_unlock(&pool->lock);
     vimg_reconnect_kick(pool->model);

@@ -12,9 +12,6 @@
 #include "util/i18n.h"
 #include "util/log.h"
 
-/* For whoever asks while a pool is looked through, which takes seconds where it is large. */
-#define PATIENCE (10 * G_USEC_PER_SEC)
-
 /* ---- one attempt ------------------------------------------------------------------------ */
 
 /*
@@ -87,7 +84,8 @@ end_attempt(VimgPool *pool, VimgSession *session, const VimgPluginStore *info, c
 
     VIMG_LOCK_GUARD(&pool->lock);
     pool->sessions--;
-    pool->back = FALSE;
+    /* said meanwhile, it is still so, and the next attempt is due */
+    pool->back = pool->back && !session && pool->retry_at == 1;
     vimg_cond_broadcast(&pool->changed);
     if (!pool->active) {
         vimg_cache_clear(pool);
@@ -155,11 +153,10 @@ vimg_pool_reconnect(VimgPool *pool, GError **error)
 void
 vimg_pool_await_back(VimgPool *pool)
 {
-    gint64 deadline = g_get_monotonic_time() + PATIENCE;
-
     VIMG_LOCK_GUARD(&pool->lock);
     while (pool->active && pool->back &&
-           vimg_cond_wait_until(&pool->changed, &pool->lock, deadline))
+           !__atomic_load_n(&pool->model->hurried, __ATOMIC_ACQUIRE) &&
+           vimg_cond_wait_until(&pool->changed, &pool->lock, pool->back_until))
         ;
 }
 

@@ -589,6 +589,9 @@ class Paced(ExportCase):
         self.assertTrue(clients[1].recv(4096).startswith(b"HTTP/1.1 200"))
         for s in clients:
             s.sendall(b"GET / HTTP/1.1\r\n")
+        # the third brings a head, and an end behind it that never ends
+        clients.append(socket.create_connection((where.hostname, where.port)))
+        clients[2].sendall(b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
         for s in clients:
             self.drip(s)
             s.close()
