@@ -431,24 +431,6 @@ class Volumes(Case):
         self.assertEqual(conn.storagePoolLookupByName(self.ours).isActive(), 1)
 
 
-    def test_upload_that_does_not_wait(self):
-        """Data right behind the first call of a connection waits with it for the host's daemon."""
-        self.host_pool()
-        vol = self.open(self.stock.uri).storagePoolLookupByName(self.theirs).createXML(
-            "<volume><name>v</name><capacity>%d</capacity></volume>" % MIB)
-        raw = rpc.Connection(self.daemon.socket).open()
-        self.connections.append(raw)
-        data = noise(MIB, 7)
-        ref = rpc.VolRef(self.theirs, "v", vol.key())
-        out = rpc.packet(208, rpc.vol(ref) + rpc.u64(0) + rpc.u64(0) + u32(0), serial=5)
-        for at in range(0, MIB, 65536):
-            out += rpc.packet(208, data[at:at + 65536], rpc.STREAM, 5, rpc.CONTINUE)
-        raw.send(out + rpc.packet(208, b"", rpc.STREAM, 5))
-        raw.reply(5, "VOL_UPLOAD").end()
-        self.assertEqual(raw.wait(5, (rpc.STREAM,)).status, rpc.OK)
-        self.assertEqual(Path(vol.path()).read_bytes(), data)
-
-
 class Names(Case):
     def wish(self, kind, name, number=None):
         more = "<uuid>%s</uuid>" % number if number else ""
