@@ -165,9 +165,9 @@ unit_tests_now() {
     ((${#which[@]})) || which=(--no-suite sftp --no-suite ceph)
     [[ $flavour != tsan ]] || wrapper=(setarch -R)
     export VIMG_TEST_STRIDE=${strides[$flavour]}
-    "${wrapper[@]}" env --default-signal=INT timeout 2700 meson test -C "$builds/$flavour" \
-        --no-rebuild --print-errorlogs --logbase "$log" --num-processes "$width" \
-        --timeout-multiplier "$([[ $flavour == [at]san ]] && echo 12 || echo 6)" \
+    "${wrapper[@]}" env --default-signal=INT timeout 1500 meson test -C "$builds/$flavour" \
+        --no-rebuild --print-errorlogs --logbase "$log" --num-processes "$(nproc)" \
+        --timeout-multiplier "$([[ $flavour == [at]san ]] && echo 8 || echo 3)" \
         "${which[@]}" >"$scratch/$log.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$scratch/$log.log" |
         tail -n 120 | sed 's/^/     | /'
     /usr/bin/python3 -B "$top/tests/lib/meson_results.py" "$logs/$log" "$suite" || true
@@ -556,8 +556,8 @@ for suite in "${chosen[@]}"; do
     }
 done
 
-# Most of what runs in a lane waits most of its time; a build and unit tests do not, so they are one
-# process each unless their suite runs alone.
+# Most of what runs in a lane waits most of its time; a build does not, so it is one process of
+# the compiler unless its suite runs alone.
 lanes=$(($(nproc) * 2))
 together=$((lanes + 1))
 width=1
