@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# run.sh [PROCESSES]: check the models of how a store is shared, and that each rule of theirs is needed
+# run.sh: check the models of how a store is shared, and that each rule of theirs is needed
 #
 # Every search is exhaustive.  A model must hold in each state; without the rule a flag takes away
 # it must not: a search that finds nothing then is a failure.  Needs spin and gcc.
@@ -47,7 +47,7 @@ search() {
     [[ -z $2 ]] || flags=("-D$2")
     spin "${flags[@]}" -a "$models/$1.pml" &&
         # a condition on a whole process does not go with partial order reduction
-        gcc -O2 -DSAFETY -DNOREDUCE -DMEMLIM=3000 -o pan pan.c &&
+        gcc -O2 -DSAFETY -DNOREDUCE -DCOLLAPSE -DMEMLIM=1500 -o pan pan.c &&
         # -E: whoever is dead in the end stands anywhere
         ./pan -E -m100000 -w22 >pan.log
 }
@@ -84,7 +84,7 @@ for i in "${!searches[@]}"; do
     IFS='|' read -r model flag _ <<<"${searches[i]}"
     pattern=${searches[i]#"$model|$flag|"}
     mkdir "$scratch/$i"
-    while (($(jobs -rp | wc -l) >= ${1:-2})); do wait -n || true; done
+    while (($(jobs -rp | wc -l) >= 2)); do wait -n || true; done
     judge "$scratch/$i" "$model" "$flag" "${pattern%|*}" &
 done
 wait
