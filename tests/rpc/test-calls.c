@@ -154,7 +154,7 @@ test_with_fds(Harness *h, gconstpointer data)
     client_write(fd, "\0\0", 2); /* what would carry the descriptors */
     expect_eof(fd);
     close(fd);
-    fd = harness_open(h);
+    fd = client_open(h);
     send_with_fds(fd, 7, 33);
     expect_eof(fd);
     close(fd);
