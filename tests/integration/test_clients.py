@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import libvirt
 import runner
 from daemon import BUILD, TOP
+from eventloop import EventLoop
 from images import MIB, noise, run, same, write_raw
 
 CLIENTS = TOP / "tests" / "clients"
@@ -33,25 +34,6 @@ class ClientCase(runner.DaemonCase):
 
 
 # ---- python3-libvirt -------------------------------------------------------------------------
-
-class EventLoop:
-    """libvirt's own event loop in a thread, as every Python program with events runs it."""
-
-    started = False
-
-    @classmethod
-    def start(cls):
-        if not cls.started:
-            cls.started = True
-            libvirt.virEventRegisterDefaultImpl()
-            libvirt.registerErrorHandler(lambda *a: None, None)
-            threading.Thread(target=cls.loop, daemon=True).start()
-
-    @staticmethod
-    def loop():
-        while True:
-            libvirt.virEventRunDefaultImpl()
-
 
 class Python(ClientCase):
     def setUp(self):

@@ -26,6 +26,7 @@ import ctl
 import rawrpc as rpc
 import runner
 from daemon import Daemon
+from eventloop import EventLoop
 from images import MIB, noise, write_raw
 from rawrpc import Reader, RemoteError, string, u32
 from sshd import Sshd
@@ -42,25 +43,6 @@ def pool_xml(kind, name, path, more=""):
 
 def secret_xml(usage, text="<usage type='ceph'><name>%s</name></usage>", private="no"):
     return "<secret ephemeral='no' private='%s'>%s</secret>" % (private, text % usage)
-
-
-class EventLoop:
-    """libvirt's own event loop in a thread, as every Python program with events runs it."""
-
-    started = False
-
-    @classmethod
-    def start(cls):
-        if not cls.started:
-            cls.started = True
-            libvirt.virEventRegisterDefaultImpl()
-            libvirt.registerErrorHandler(lambda *a: None, None)
-            threading.Thread(target=cls.loop, daemon=True).start()
-
-    @staticmethod
-    def loop():
-        while True:
-            libvirt.virEventRunDefaultImpl()
 
 
 class Heard:
