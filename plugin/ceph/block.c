@@ -105,6 +105,20 @@ vimg_ceph_block_add(VimgCephBlock *block, VimgBuffer *buffer, gsize offset, gsiz
     }
 }
 
+guint64
+vimg_ceph_block_fill(VimgCephBlock **block, guint64 unit, guint64 at, VimgBuffer *buffer,
+                     gsize offset, guint64 size)
+{
+    guint64 n = MIN(size, unit - at % unit);
+
+    if (!*block && !buffer)
+        return size;
+    if (!*block)
+        *block = vimg_ceph_block_new(at);
+    vimg_ceph_block_add(*block, buffer, offset, n);
+    return n;
+}
+
 /* ---- what is in it ---------------------------------------------------------------------- */
 
 /* The next bytes of one piece, at most up to @end; @data NULL: zeros. */

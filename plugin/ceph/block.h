@@ -29,6 +29,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephBlock, vimg_ceph_block_free)
 guint64 vimg_ceph_block_offset(const VimgCephBlock *block);
 /* @buffer, NULL for zeros, is not copied unless @size is small. */
 void vimg_ceph_block_add(VimgCephBlock *block, VimgBuffer *buffer, gsize offset, gsize size);
+/*
+ * The same to the end of the block of @unit bytes that @at lies in; data begin one if there is
+ * none. Returns: bytes taken, all of them if they are zeros and there is none
+ */
+guint64 vimg_ceph_block_fill(VimgCephBlock **block, guint64 unit, guint64 at, VimgBuffer *buffer,
+                             gsize offset, guint64 size);
 /* Returns: (transfer full) the VimgCephRuns that are not zeros, in order; long ones are cut. */
 GArray *vimg_ceph_block_runs(const VimgCephBlock *block);
 /* Returns: (transfer full) struct iovecs of @run, good as long as @block is. */

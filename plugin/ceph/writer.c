@@ -339,15 +339,9 @@ static gboolean
 store(VimgCephWriter *writer, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
     while (size > 0) {
-        /* at most to the end of a block */
-        guint64 n = MIN(size, writer->unit - writer->at % writer->unit);
+        guint64 n =
+            vimg_ceph_block_fill(&writer->block, writer->unit, writer->at, buffer, offset, size);
 
-        if (!writer->block && buffer)
-            writer->block = vimg_ceph_block_new(writer->at);
-        if (writer->block)
-            vimg_ceph_block_add(writer->block, buffer, offset, n);
-        else
-            n = size;
         writer->at += n;
         offset += n;
         size -= n;
