@@ -413,7 +413,7 @@ vimg_exporter_serve(VimgExporterLink *link, const VimgExporterOptions *options, 
 {
     const VimgClientLimits *limits = &options->limits;
     const gboolean tls = options->certificate != NULL;
-    Server *server = g_new0(Server, 1);
+    static Server server; /* one a process: its threads end with it */
     struct MHD_OptionItem more[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, options->certificate},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, options->key},
@@ -421,23 +421,23 @@ vimg_exporter_serve(VimgExporterLink *link, const VimgExporterOptions *options, 
         {MHD_OPTION_END, 0, NULL},
     };
 
-    server->link = link;
-    server->clients = vimg_clients_new(limits);
-    server->timeout = options->timeout;
-    server->heads = vimg_heads_new(options->timeout, error);
-    if (!server->heads)
+    server.link = link;
+    server.clients = vimg_clients_new(limits);
+    server.timeout = options->timeout;
+    server.heads = vimg_heads_new(options->timeout, error);
+    if (!server.heads)
         return FALSE; /* the process ends */
     if (MHD_start_daemon(
             MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
                 MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0),
-            0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
+            0, NULL, NULL, on_request, &server, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
             MHD_OPTION_LISTEN_SOCKET, options->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
             limits->downloads + SPARE_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
             limits->each > 0 ? limits->each + SPARE_CONNECTIONS / 2 : 0,
             MHD_OPTION_CONNECTION_TIMEOUT, options->timeout, MHD_OPTION_THREAD_STACK_SIZE,
             (size_t)256 * 1024, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
-            leave_escaped, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-            MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_ARRAY,
+            leave_escaped, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, &server,
+            MHD_OPTION_NOTIFY_COMPLETED, on_completed, &server, MHD_OPTION_ARRAY,
             tls ? more : more + G_N_ELEMENTS(more) - 1, MHD_OPTION_END))
         return TRUE;
     return vimg_throw(error, VIMG_ERROR_FAILED, "%s",

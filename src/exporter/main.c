@@ -58,6 +58,14 @@ parse_arguments(int *argc, char ***argv, Arguments *out, GError **error)
     return TRUE;
 }
 
+static void
+clear_arguments(Arguments *arguments)
+{
+    g_clear_pointer(&arguments->user, g_free);
+    g_clear_pointer(&arguments->certificate, g_free);
+    g_clear_pointer(&arguments->key, g_free);
+}
+
 static gboolean
 check_socket(int fd, GError **error)
 {
@@ -145,10 +153,13 @@ main(int argc, char **argv)
 {
     Arguments arguments = {0};
     g_autoptr(GError) error = NULL;
+    gboolean started;
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* of a terminal: the daemon ends, and this with it */
-    if (!parse_arguments(&argc, &argv, &arguments, &error) || !start(&arguments, &error)) {
+    started = parse_arguments(&argc, &argv, &arguments, &error) && start(&arguments, &error);
+    clear_arguments(&arguments);
+    if (!started) {
         g_printerr("virtimage-export: %s\n", error->message);
         vimg_exporter_say_begin(VIMG_EXPORTER_LINK_FD, error->message);
         return 1;

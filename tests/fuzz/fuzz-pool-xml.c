@@ -1,6 +1,6 @@
 /*
  * fuzz-pool-xml.c: pool documents; what is taken must format to a document that is taken as the
- * same
+ * same, and that is valid unless the check of what is taken refuses it
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -27,7 +27,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     copy = vimg_pool_def_copy(def);
     once = vimg_pool_def_format(copy, NULL);
-    back = vimg_pool_def_parse(once, TRUE, &error);
+    back = vimg_pool_def_parse(once, vimg_pool_def_check(def, NULL), &error);
     g_assert_no_error(error);
     twice = vimg_pool_def_format(back, NULL);
     g_assert_cmpstr(once, ==, twice);
