@@ -5,6 +5,9 @@
 # As root, missing Debian packages are installed with apt; otherwise they are named.  Builds lie in
 # build-ci/ (VIMG_TEST_BUILDS) and are used again.  One line a test; the last line is the sum.
 #
+# Several suites run at a time, as most of what they do is waiting.  What needs a processor takes one
+# of $lanes, of which there are few: however many suites run, no more than that works at once.
+#
 # SPDX-License-Identifier: LGPL-2.1-or-later
 set -euo pipefail
 
@@ -15,7 +18,9 @@ builds=${VIMG_TEST_BUILDS:-$top/build-ci}
 # shellcheck source=tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
 
-all=(lint unit sftp model wire virsh ctl page plugin clients stock host machine crash hosts ssh oss ceph install quickstart ndebug asan fuzz tsan)
+# In the order of starting: first what takes longest, last what fills the gaps at the end.
+all=(asan tsan unit ndebug machine ceph host ssh model virsh oss quickstart lint sftp hosts ctl plugin clients wire
+    stock fuzz crash install page)
 
 # ---- packages --------------------------------------------------------------------------------
 
@@ -64,66 +69,136 @@ declare -A flavours=(
     [asan]='-Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true'
     [tsan]='-Dwerror=true -Db_sanitize=thread -Db_lundef=false'
 )
+# Each so manieth step of the fault tests: all of them in the plain build, elsewhere other samples.
+declare -A strides=([gcc]=1 [ndebug]=50 [asan]=11 [tsan]=23)
 
-# build FLAVOUR: leaves a finished build in $builds/FLAVOUR; built once a run.
+# build FLAVOUR: leaves a finished build in $builds/FLAVOUR; built once a run, whoever asks first.
 build() {
+    {
+        flock 9
+        [[ -e $scratch/built-$1 ]] || lane_here whole build_now "$1"
+    } 9>"$scratch/building-$1"
+    [[ ! -s $scratch/built-$1 ]]
+}
+
+# build_now FLAVOUR: what is in built-FLAVOUR afterwards is why there is none.
+build_now() {
     local flavour=$1 dir=$builds/$1 cc=gcc setup=()
 
-    [[ ! -e $scratch/built-$flavour ]] || return 0
     [[ $flavour != [at]san ]] || cc=clang
     mkdir -p "$builds"
     read -r -a setup <<<"${flavours[$flavour]}"
-    if ! {
+    if {
         if [[ -f $dir/build.ninja ]]; then
             meson configure "$dir" "${setup[@]}"
         else
             rm -rf "$dir"
             CC=$cc meson setup "$dir" "$top" "${setup[@]}"
-        fi && ninja -C "$dir"
-    } >"$builds/$flavour.log" 2>&1; then
+        fi && ninja -C "$dir" -j "$width"
+    } >"$builds/$flavour.log" 2>&1 9>&-; then
+        : >"$scratch/built-$flavour"
+        pass "the $flavour build ($cc ${flavours[$flavour]})"
+    else
+        echo failed >"$scratch/built-$flavour"
         grep -E -A4 'error|ERROR|FAILED' "$builds/$flavour.log" | head -n 60 | sed 's/^/     | /'
         fail "the $flavour build ($cc ${flavours[$flavour]})"
-        return 1
     fi
-    pass "the $flavour build ($cc ${flavours[$flavour]})"
-    touch "$scratch/built-$flavour"
 }
 
-# unit_tests FLAVOUR [OPTION…]: what meson knows of, at most ten minutes.
+# ---- lanes -----------------------------------------------------------------------------------
+
+# A lane is a file, and whoever has it locked is in it: when that process ends, however it does, the
+# lane is free.  The lock is descriptor 7 of the shell that waits for a command, never of the command,
+# which may leave something running.
+
+# lane COMMAND…: beside what follows, as soon as a lane is free; finish waits for it.
+begun=()
+lane() {
+    take
+    {
+        whole "$@" 7>&- || fail "$* ended with exit code $?"
+    } &
+    begun+=($!)
+    exec 7>&-
+}
+
+# finish: until nothing is left in the lanes that the calling shell began.
+finish() {
+    local job code
+
+    for job in "${begun[@]}"; do
+        code=0
+        wait "$job" || code=$?
+        ((code == 0)) || fail "what ran in a lane ended with exit code $code"
+    done
+    begun=()
+}
+
+# lane_here COMMAND…: the same, and waits for its end.
+lane_here() {
+    local code=0
+
+    take
+    "$@" 7>&- || code=$?
+    exec 7>&-
+    return "$code"
+}
+
+# The first that came looks for a lane, the others wait behind it.
+take() {
+    exec 6>"$scratch/queue"
+    flock 6 || exit 130
+    until take_any; do
+        sleep 0.2
+        [[ ! -e $scratch/stopping ]] || exit 130
+    done
+    exec 6>&-
+    [[ ! -e $scratch/stopping ]] || exit 130
+}
+
+take_any() {
+    local i
+
+    for ((i = 0; i < lanes; i++)); do
+        exec 7>"$scratch/lane-$i"
+        ! flock -n 7 || return 0
+    done
+    return 1
+}
+
+# unit_tests FLAVOUR [OPTION…]: what meson knows of, in a lane.
 unit_tests() {
-    local flavour=$1 wrapper=() which=("${@:2}")
+    units=$((units + 1))
+    lane unit_tests_now "$suite-$BASHPID-$units" "$@"
+}
+
+unit_tests_now() {
+    local log=$1 flavour=$2 wrapper=() which=("${@:3}") logs=$builds/$2/meson-logs
 
     ((${#which[@]})) || which=(--no-suite sftp --no-suite ceph)
     [[ $flavour != tsan ]] || wrapper=(setarch -R)
-    # every step of the fault tests once, in the plain build; elsewhere a sample
-    [[ $flavour == gcc ]] || export VIMG_TEST_STRIDE=11
-    rm -f "$builds/$flavour/meson-logs/testlog.junit.xml" "$builds/$flavour/meson-logs/testlog.json"
-    "${wrapper[@]}" timeout 600 meson test -C "$builds/$flavour" --no-rebuild --print-errorlogs \
+    export VIMG_TEST_STRIDE=${strides[$flavour]}
+    "${wrapper[@]}" env --default-signal=INT timeout 1500 meson test -C "$builds/$flavour" \
+        --no-rebuild --print-errorlogs --logbase "$log" --num-processes "$(nproc)" \
         --timeout-multiplier "$([[ $flavour == [at]san ]] && echo 8 || echo 3)" \
-        "${which[@]}" >"$builds/$flavour-test.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$builds/$flavour-test.log" |
+        "${which[@]}" >"$scratch/$log.log" 2>&1 || sed -n '/^=* .* =*$/,$p' "$scratch/$log.log" |
         tail -n 120 | sed 's/^/     | /'
-    /usr/bin/python3 -B "$top/tests/lib/meson_results.py" "$builds/$flavour" "$suite" || true
+    /usr/bin/python3 -B "$top/tests/lib/meson_results.py" "$logs/$log" "$suite" || true
+    rm -f "$logs/$log".{txt,json,junit.xml}
 }
 
-# integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against, beside
-# others of the suite, since most of their time is waiting.
+# integration FILE [ARGUMENT…]: one file of tests/integration against the build in $against, in a lane.
 integration() {
-    local file=$1 log
+    lane integration_now "$@"
+}
+
+integration_now() {
+    local file=$1
 
     shift
-    while (($(jobs -pr | wc -l) >= lanes)); do
-        wait -n || true
-    done
-    log=$(mktemp "$scratch/$file.XXXXXX")
-    {
-        VIMG_TEST_BUILD=$builds/${against:-gcc} env --default-signal=INT timeout 1500 \
-            /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" >"$log" 2>&1 ||
-            (($? == 3)) || fail "$file ended before its last test" >>"$log"
-        {
-            flock 9
-            cat "$log"
-        } 9>"$scratch/printing"
-    } &
+    VIMG_TEST_SUITE=$suite VIMG_TEST_BUILD=$builds/${against:-gcc} env --default-signal=INT \
+        timeout 1500 /usr/bin/python3 -B "$top/tests/integration/$file.py" "$@" ||
+        (($? == 3)) || fail "$file ended before its last test"
 }
 
 stop_integration() {
@@ -168,6 +243,10 @@ stock_virsh() {
 
 suite_lint() {
     build gcc
+    lane lint_now
+}
+
+lint_now() {
     "$top/tests/lint.sh" "$builds/gcc" || (($? == 3)) || fail 'lint ended before its last rule'
 }
 
@@ -183,7 +262,11 @@ suite_sftp() {
 }
 
 suite_model() {
-    "$top/tests/model/run.sh" || (($? == 3)) || fail 'the models ended before their last search'
+    lane model_now
+}
+
+model_now() {
+    "$top/tests/model/run.sh" "$width" || (($? == 3)) || fail 'the models ended before their last search'
 }
 
 suite_wire() {
@@ -319,13 +402,14 @@ end_clusters() {
 # Two clusters at the same time: most of it is waiting, for one that is stopped above all.
 suite_ceph() {
     build gcc
-    lanes=$((lanes + 1))
     cluster lost
     {
         unit_tests gcc --suite ceph
+        finish
         integration test_ceph_loss
-        wait
-    } >"$scratch/lost.log" &
+        finish
+    } &
+    begun+=($!)
     cluster shared
     integration test_ceph_pools
     integration test_ceph_images
@@ -333,8 +417,6 @@ suite_ceph() {
     integration test_ceph_shares
     integration test_ceph_export
     integration test_primary_ceph
-    wait
-    cat "$scratch/lost.log"
 }
 
 suite_install() {
@@ -343,6 +425,10 @@ suite_install() {
 }
 
 suite_quickstart() {
+    lane quickstart_now
+}
+
+quickstart_now() {
     local dir
 
     dir=$(mktemp -d /var/tmp/vimg-quickstart.XXXXXX)
@@ -396,9 +482,13 @@ suite_asan() {
 }
 
 suite_fuzz() {
+    build asan
+    lane fuzz_now
+}
+
+fuzz_now() {
     local target corpus
 
-    build asan
     for target in "$builds"/asan/tests/fuzz/fuzz-*; do
         [[ -x $target && -f $target ]] || continue
         corpus=$top/tests/fuzz/corpus/${target##*/fuzz-}
@@ -411,23 +501,8 @@ suite_fuzz() {
 }
 
 suite_tsan() {
-    local cflags libs
-
     build tsan
-    read -r -a cflags <<<"$(pkg-config --cflags gio-2.0)"
-    read -r -a libs <<<"$(pkg-config --libs gio-2.0)"
-    for kind in RACY SAFE; do
-        clang -fsanitize=thread -g -O1 "-D$kind" -D_GNU_SOURCE -DHAVE_CONFIG_H "${cflags[@]}" \
-            "-I$builds/tsan" "-I$top/src" "-I$top/plugin" -o "$scratch/race-$kind" \
-            "$top/tests/tsan/race.c" "$top"/src/util/{thread,error}.c "${libs[@]}" -lpthread
-    done
-    setarch -R "$scratch/race-RACY" >"$scratch/race.log" 2>&1 || true # a report is exit code 66
-    if grep -q 'WARNING: ThreadSanitizer: data race' "$scratch/race.log"; then
-        pass 'a deliberate race is reported'
-    else
-        fail 'a deliberate race is reported'
-    fi
-    check 'the same with a lock is not' setarch -R "$scratch/race-SAFE"
+    lane tsan_sees
     unit_tests tsan
     export VIMG_TEST_SLOW=1 VIMG_TEST_NO_ASLR=1 G_SLICE=always-malloc
     against=tsan
@@ -453,6 +528,26 @@ suite_tsan() {
     integration test_ceph_content raw
 }
 
+# Whether ThreadSanitizer sees a race of our locks at all.
+tsan_sees() {
+    local cflags libs
+
+    read -r -a cflags <<<"$(pkg-config --cflags gio-2.0)"
+    read -r -a libs <<<"$(pkg-config --libs gio-2.0)"
+    for kind in RACY SAFE; do
+        clang -fsanitize=thread -g -O1 "-D$kind" -D_GNU_SOURCE -DHAVE_CONFIG_H "${cflags[@]}" \
+            "-I$builds/tsan" "-I$top/src" "-I$top/plugin" -o "$scratch/race-$kind" \
+            "$top/tests/tsan/race.c" "$top"/src/util/{thread,error}.c "${libs[@]}" -lpthread
+    done
+    setarch -R "$scratch/race-RACY" >"$scratch/race.log" 2>&1 || true # a report is exit code 66
+    if grep -q 'WARNING: ThreadSanitizer: data race' "$scratch/race.log"; then
+        pass 'a deliberate race is reported'
+    else
+        fail 'a deliberate race is reported'
+    fi
+    check 'the same with a lock is not' setarch -R "$scratch/race-SAFE"
+}
+
 # ---- main ------------------------------------------------------------------------------------
 
 usage() {
@@ -474,41 +569,94 @@ for suite in "${chosen[@]}"; do
     }
 done
 
-lanes=$(nproc)
+# Most of what runs in a lane waits most of its time; a build does not, so it is one process of
+# the compiler unless its suite runs alone.
+lanes=$(($(nproc) * 2))
+together=$((lanes + 1))
+width=1
+((${#chosen[@]} > 1)) || width=$(nproc)
+units=0
+
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/vimg-run.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
-trap 'exit 130' INT TERM
-export VIMG_TEST_RESULTS=$scratch/results
-: >"$VIMG_TEST_RESULTS"
+trap 'stop_suites; exit 130' INT TERM
+export VIMG_TEST_PRINTING=$scratch/printing
+mkdir "$scratch/results"
 ((EUID != 0)) || export VIMG_TEST_NO_SKIP=${VIMG_TEST_NO_SKIP:-1}
 
-for suite in "${chosen[@]}"; do
+# run_suite: $suite, from its packages to its sum; results/$suite has a line a test.
+run_suite() {
+    local began=$SECONDS code
+
+    export VIMG_TEST_RESULTS=$scratch/results/$suite
+    : >"$VIMG_TEST_RESULTS"
     printf '== %s\n' "$suite"
-    began=$SECONDS
-    before=$(wc -l <"$VIMG_TEST_RESULTS")
     set +e
     (
         set -e
         trap stop_integration EXIT
         trap 'exit 130' INT TERM
-        read -r -d '' -a wanted <<<"$build_packages ${packages[$suite]}" || true
-        need "${wanted[@]}"
+        {
+            flock 9
+            read -r -d '' -a wanted <<<"$build_packages ${packages[$suite]}" || true
+            need "${wanted[@]}" 9>&- # what is installed may start a daemon
+        } 9>"$scratch/installing"
         "suite_$suite"
-        wait
+        finish
     )
     code=$?
-    set -e
-    lines=$(tail -n "+$((before + 1))" "$VIMG_TEST_RESULTS")
-    if ((code != 0)) && ! grep -q '^FAIL' <<<"$lines"; then
+    if ((code != 0)) && ! grep -q '^FAIL' "$VIMG_TEST_RESULTS"; then
         fail "ended with exit code $code"
-    elif [[ -z $lines ]]; then
+    elif [[ ! -s $VIMG_TEST_RESULTS ]]; then
         fail 'ran no test'
     fi
-    printf '== %s: %d s\n' "$suite" $((SECONDS - began))
-done
+    times >"$scratch/times-$suite" # its second line: what was waited for
+    awk -F '[ms ]+' -v suite="$suite" -v wall=$((SECONDS - began)) 'NR == 2 {
+        printf "== %s: %d s, %d s of a processor\n", suite, wall, ($1 + $3) * 60 + $2 + $4
+    }' "$scratch/times-$suite" | tee "$scratch/seconds-$suite"
+}
 
-passed=$(grep -c '^ok ' "$VIMG_TEST_RESULTS" || true)
-failed=$(grep -c '^FAIL ' "$VIMG_TEST_RESULTS" || true)
-grep '^FAIL ' "$VIMG_TEST_RESULTS" || true
-printf '%d passed, %d failed\n' "$passed" "$failed"
+# Ends what the suites run; they clean up and end then.
+stop_suites() {
+    local outer inner
+
+    : >"$scratch/stopping"
+    for outer in "${!running[@]}"; do
+        for inner in $(pgrep -P "$outer"); do
+            kill -TERM "$inner" || true
+            interrupt "$inner"
+        done
+    done
+    wait
+}
+
+# One answer of apt is quicker than twenty; what is not to be had fails its own suite.
+read -r -d '' -a wanted <<<"$build_packages $(for suite in "${chosen[@]}"; do echo "${packages[$suite]}"; done)" || true
+suite=packages need "${wanted[@]}" 2>/dev/null || true
+
+declare -A running=()
+set -m # a suite has a process group, or it could not be interrupted
+for suite in "${chosen[@]}"; do
+    while (($(jobs -pr | wc -l) >= together)); do
+        wait -n || true
+    done
+    run_suite </dev/null &
+    running[$!]=$suite
+done
+wait
+set +m
+
+for suite in "${chosen[@]}"; do
+    export VIMG_TEST_RESULTS=$scratch/results/$suite
+    [[ -s $scratch/seconds-$suite ]] || fail 'was killed'
+done
+printf '\n'
+for suite in "${chosen[@]}"; do
+    cat "$scratch/seconds-$suite" 2>/dev/null || true
+done
+printf '== all: %d s\n' "$SECONDS"
+results=$(cat "$scratch"/results/*)
+grep '^FAIL ' <<<"$results" || true
+failed=$(grep -c '^FAIL ' <<<"$results" || true)
+printf '%d passed, %d failed\n' "$(grep -c '^ok ' <<<"$results" || true)" "$failed"
 ((failed == 0))

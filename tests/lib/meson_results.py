@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-# meson_results.py BUILD SUITE: what `meson test` of BUILD found, one line a TAP test
+# meson_results.py LOG SUITE: what `meson test` found, one line a TAP test; LOG.json and
+# LOG.junit.xml are what it left
 #
 # Reads the JUnit file that meson leaves, which says nothing of a program that was killed after its
 # last line; those are in the log beside it.
@@ -13,13 +14,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import runner
 
-build, suite = Path(sys.argv[1]), sys.argv[2]
-report = build / "meson-logs" / "testlog.junit.xml"
+log, suite = sys.argv[1:]
+report = Path(log + ".junit.xml")
 if not report.exists():
     runner.record(suite, "meson test", "FAIL", "left no report")
     sys.exit(3)
 failed = False
-for line in (build / "meson-logs" / "testlog.json").read_text().splitlines():
+for line in Path(log + ".json").read_text().splitlines():
     entry = json.loads(line)
     if entry["result"] not in ("OK", "SKIP"):
         failed = True

@@ -14,6 +14,20 @@ report() {
 pass() { report ok "$1"; }
 fail() { report FAIL "$1"; }
 
+# whole COMMAND…: its output in one piece once it has ended, whatever prints beside it.
+whole() {
+    local log code=0
+
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 || code=$?
+    {
+        flock 8
+        cat "$log"
+    } 8>>"${VIMG_TEST_PRINTING:-/dev/null}"
+    rm -f "$log"
+    return "$code"
+}
+
 # check NAME COMMAND…: the command's success is the verdict; its output is shown when it fails.
 check() {
     local name=$1 log
@@ -23,8 +37,11 @@ check() {
     if "$@" >"$log" 2>&1; then
         pass "$name"
     else
-        tail -n 60 "$log" | sed 's/^/     | /'
-        fail "$name"
+        {
+            flock 8
+            tail -n 60 "$log" | sed 's/^/     | /'
+            fail "$name"
+        } 8>>"${VIMG_TEST_PRINTING:-/dev/null}"
     fi
     rm -f "$log"
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# run.sh: check the models of how a store is shared, and that each rule of theirs is needed
+# run.sh [PROCESSES]: check the models of how a store is shared, and that each rule of theirs is needed
 #
 # Every search is exhaustive.  A model must hold in each state; without the rule a flag takes away
 # it must not: a search that finds nothing then is a failure.  Needs spin and gcc.
@@ -84,7 +84,7 @@ for i in "${!searches[@]}"; do
     IFS='|' read -r model flag _ <<<"${searches[i]}"
     pattern=${searches[i]#"$model|$flag|"}
     mkdir "$scratch/$i"
-    while (($(jobs -rp | wc -l) >= 2)); do wait -n || true; done
+    while (($(jobs -rp | wc -l) >= ${1:-2})); do wait -n || true; done
     judge "$scratch/$i" "$model" "$flag" "${pattern%|*}" &
 done
 wait
