@@ -449,7 +449,7 @@ vimg_collect(VimgSliceStore *store, gboolean dry_run, gint64 patience, VimgPlugi
     if (dry_run) {
         good = guess_time(&collection, error) && count(&collection, error);
     } else {
-        vimg_ready_drop(store); /* it would be waited for */
+        vimg_ready_drop(store, NULL); /* it would be waited for */
         collection.lock = take_lock(&collection, patience, error);
         good = collection.lock && ask_time(&collection, collection.lock->heartbeat, error) &&
                collect(&collection, patience, error);

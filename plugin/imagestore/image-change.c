@@ -283,6 +283,7 @@ vimg_image_remove(VimgSliceStore *store, const char *uuid, GError **error)
     g_autoptr(GError) local = NULL;
     g_autoptr(VimgTurn) turn = vimg_turn_new_to_remove(store, uuid, &local);
 
+    vimg_ready_drop(store, uuid);
     if (turn)
         return remove_image(turn, uuid, FALSE, error);
     if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SPACE))

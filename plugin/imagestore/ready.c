@@ -88,7 +88,8 @@ ready_main(void *data)
         if (!readies->now.measured && !readies->closing) {
             measure(readies);
         } else if (readies->closing ||
-                   !cond_wait_until(&readies->changed, &readies->lock, readies->until)) {
+                   (!cond_wait_until(&readies->changed, &readies->lock, readies->until) &&
+                    g_get_monotonic_time() >= readies->until)) {
             VimgReady over = take_all(readies);
 
             thread_must(pthread_mutex_unlock(&readies->lock));
@@ -154,15 +155,17 @@ vimg_ready_take(VimgSliceStore *store, const char *uuid, VimgReady *out)
 }
 
 void
-vimg_ready_drop(VimgSliceStore *store)
+vimg_ready_drop(VimgSliceStore *store, const char *uuid)
 {
     VimgReadies *readies = store->readies;
-    VimgReady over;
+    VimgReady over = {0};
 
     {
+        const VimgReady *now = &readies->now;
         LOCK_GUARD(&readies->lock);
 
-        over = take_all(readies);
+        if (!uuid || (now->lease && strcmp(now->made->image.uuid, uuid) == 0))
+            over = take_all(readies);
     }
     vimg_ready_clear(&over);
 }

@@ -40,8 +40,8 @@ void vimg_readies_free(VimgReadies *readies);
 void vimg_ready_keep(VimgLease *lease, const VimgManifest *made);
 /* Moves what is kept for @uuid, if it is, into @out; waits a moment for what is asked just now. */
 gboolean vimg_ready_take(VimgSliceStore *store, const char *uuid, VimgReady *out);
-/* Ends what is kept, for who waits for all leases. */
-void vimg_ready_drop(VimgSliceStore *store);
+/* Ends what is kept for @uuid, or, if that is NULL, for any: for who waits for all leases. */
+void vimg_ready_drop(VimgSliceStore *store, const char *uuid);
 void vimg_ready_clear(VimgReady *ready);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgReady, vimg_ready_clear)
 

@@ -116,6 +116,14 @@ test_in_time(Place *place, gconstpointer data)
     helper_assert_content(place->other, second, place->content);
 }
 
+/* Nobody waits for the end of what is gone. */
+static void
+test_removed(Place *place, gconstpointer data)
+{
+    g_assert_true(vimg_image_remove(place->store, place->uuid, NULL));
+    g_assert_cmpuint(count_leases(place->other), ==, 0);
+}
+
 static void
 test_at_close(Place *place, gconstpointer data)
 {
@@ -289,6 +297,7 @@ main(int argc, char **argv)
     add("taken", 0, test_taken);
     add("others", 0, test_others);
     add("in-time", 0, test_in_time);
+    add("gone", 0, test_removed);
     add("at-close", 0, test_at_close);
     add("collected", 0, test_collected);
     for (i = 0; i < G_N_ELEMENTS(meetings); i++)

@@ -96,10 +96,12 @@ class InternalSftp(Circle, SshCase):
                 (lambda: self.v("pool-destroy", pool), lambda: self.v("pool-start", pool)),
                 (self.daemon.stop, restarted))):
             self.v("vol-create-as", pool, "image-%d" % n, MIB)
+            self.assertEqual(len(list(leases.iterdir())), 1)
             end()
             self.assertEqual(list(leases.iterdir()), [])
             go_on()
         self.v("vol-create-as", pool, "image", MIB)
+        self.assertEqual(len(list(leases.iterdir())), 1)
         self.daemon.kill()
         restarted()
         self.assertEqual(list(leases.iterdir()), [])
