@@ -64,16 +64,30 @@ cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, gint64 deadline)
     return TRUE;
 }
 
-/* Signals are the daemon's main loop's: threads start with all of them blocked. */
+/*
+ * Signals are the daemon's main loop's: threads start with all of them blocked, but for those that
+ * a fault raises, which would then end the process without a word of its own.
+ */
+static inline void
+thread_signals(sigset_t *out)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+    gsize i;
+
+    sigfillset(out);
+    for (i = 0; i < G_N_ELEMENTS(faults); i++)
+        sigdelset(out, faults[i]);
+}
+
 static inline int
 thread_start(pthread_t *thread, void *(*func)(void *), void *data)
 {
-    sigset_t all;
+    sigset_t blocked;
     sigset_t before;
     int result;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_signals(&blocked);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     result = pthread_create(thread, NULL, func, data);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return result;

@@ -14,10 +14,10 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "../thread.h"
 #include "network.h"
 #include "ssh-private.h"
 
@@ -191,18 +191,11 @@ static gboolean
 ask_aside(Question *question)
 {
     pthread_t thread;
-    sigset_t all;
-    sigset_t before;
-    int result;
 
     if (question->done < 0)
         return FALSE;
     __atomic_add_fetch(&question->refs, 1, __ATOMIC_RELAXED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&thread, NULL, ask_thread, question);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result != 0) {
+    if (thread_start(&thread, ask_thread, question) != 0) {
         question_unref(question);
         return FALSE;
     }

@@ -17,6 +17,7 @@
 #include "conf/daemon-config.h"
 #include "conf/host-uri.h"
 #include "conf/schema.h"
+#include "daemon/crash.h"
 #include "daemon/deadline.h"
 #include "daemon/export-server.h"
 #include "daemon/instance.h"
@@ -387,6 +388,7 @@ set_up_memory(void)
 static void
 set_up_process(void)
 {
+    vimg_crash_report();
     set_up_memory();
     setlocale(LC_ALL, "");
     bindtextdomain(VIMG_GETTEXT_DOMAIN, VIMG_LOCALEDIR);

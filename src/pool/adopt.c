@@ -477,20 +477,26 @@ begin(VimgPool *pool)
 }
 
 static void
-end(VimgPool *pool)
+end(VimgPool *pool, VimgJob *job)
 {
-    vimg_job_end(g_steal_pointer(&pool->adopting));
+    vimg_job_end(job);
     vimg_cond_broadcast(&pool->changed);
 }
 
-/* Returns: the next round's job, or NULL. */
+/*
+ * Returns: the next round's job, or NULL.  It begins before the last one ends: jobs are listed
+ * without the pool's lock, and who waits for there to be none must not be told so in between.
+ */
 static VimgJob *
 next_round(VimgPool *pool)
 {
+    VimgJob *last;
+
     VIMG_LOCK_GUARD(&pool->lock);
-    end(pool);
+    last = g_steal_pointer(&pool->adopting);
     if (pool->adopt_again && is_wanted(pool))
         begin(pool);
+    end(pool, last);
     return pool->adopting;
 }
 
@@ -527,7 +533,7 @@ vimg_adopt_kick(VimgPool *pool)
     if (vimg_thread_start_detached("vimg-adopt", adopt_main, vimg_pool_ref(pool), &error))
         return;
     vimg_warning("storage pool '%s' adopts nothing: %s", vimg_pool_name(pool), error->message);
-    end(pool);
+    end(pool, g_steal_pointer(&pool->adopting));
     vimg_model_release(pool->model);
     vimg_pool_unref(pool); /* not the last one */
 }

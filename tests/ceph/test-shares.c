@@ -11,6 +11,7 @@
 #include "content-helper.h"
 #include "diff.h"
 #include "flatten.h"
+#include "thread.h"
 #include "usage.h"
 #include "verify.h"
 
@@ -92,6 +93,49 @@ test_flatten(Fixture *fixture, gconstpointer data)
     assert_content(fixture, at_once, content, 0);
     assert_content(fixture, later, content, 0);
     assert_exported("c", content);
+}
+
+#define OPENERS 8
+#define OPENED 50
+
+typedef struct {
+    Fixture *fixture;
+    const char *id;
+} Opener;
+
+static void *
+open_often(void *data)
+{
+    const Opener *opener = data;
+    guint i;
+
+    for (i = 0; i < OPENED; i++) {
+        rbd_image_t image;
+
+        g_assert_cmpint(
+            rbd_open_by_id_read_only(opener->fixture->cluster->io, opener->id, &image, NULL), ==,
+            0);
+        g_assert_cmpint(rbd_close(image), ==, 0);
+    }
+    return NULL;
+}
+
+/* Its source is opened and closed with it, and must still be there for whoever completes that. */
+static void
+test_opened_often(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) content = full_content();
+    g_autofree char *source = content_upload(fixture, "a", content);
+    g_autofree char *clone = clone_of(fixture, source, "b", FALSE);
+    g_autoptr(VimgCephRecord) record = vimg_ceph_record_find(fixture->store, clone, NULL);
+    Opener opener = {.fixture = fixture, .id = record->id};
+    pthread_t threads[OPENERS];
+    guint i;
+
+    for (i = 0; i < OPENERS; i++)
+        g_assert_cmpint(thread_start(&threads[i], open_often, &opener), ==, 0);
+    for (i = 0; i < OPENERS; i++)
+        g_assert_cmpint(pthread_join(threads[i], NULL), ==, 0);
 }
 
 /* Without its feature the snapshot would still need the source. */
@@ -280,6 +324,7 @@ main(int argc, char **argv)
     cluster_helper_init();
     image_helper_init();
     image_helper_add("/ceph/shares/flatten", test_flatten);
+    image_helper_add("/ceph/shares/opened-often", test_opened_often);
     image_helper_add("/ceph/shares/shallow", test_shallow);
     image_helper_add("/ceph/shares/usage", test_usage);
     image_helper_add("/ceph/shares/diff", test_diff);

@@ -6,8 +6,10 @@
 # --seed which moments.
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import ctypes
 import hashlib
 import random
+import signal
 import sys
 import threading
 import time
@@ -245,6 +247,35 @@ class Crash(unittest.TestCase):
             if number and number % 500 == 0:
                 print("     %d rounds, %.0f s" % (number, time.monotonic() - began), flush=True)
         print("     %d rounds in %.0f s" % (OPTIONS.rounds, time.monotonic() - began))
+
+
+class Report(unittest.TestCase):
+    """A daemon that crashes says where, whichever thread it is."""
+
+    def setUp(self):
+        self.daemon = Daemon().start()
+
+    def tearDown(self):
+        self.daemon.remove()
+
+    def crash(self, thread):
+        tasks = Path("/proc/%d/task" % self.daemon.process.pid).iterdir()
+        tid = next(int(task.name) for task in tasks
+                   if (task / "comm").read_text().strip() == thread)
+        self.assertEqual(ctypes.CDLL(None).tgkill(self.daemon.process.pid, tid, signal.SIGSEGV), 0)
+        self.daemon.process.wait(30)
+        return self.daemon.obituary()
+
+    def test_worker(self):
+        self.assertRegex(self.crash("slow-call"),
+                         r"(?s)virtimaged died \(SIGSEGV\).*crashed: SIGSEGV in thread slow-call\n"
+                         r".*/virtimaged\(.*|AddressSanitizer: SEGV|ThreadSanitizer: SEGV")
+        with self.assertRaises(AssertionError):
+            self.daemon.check_log()
+
+    def test_main_loop(self):
+        self.assertRegex(self.crash("virtimaged"), "crashed: SIGSEGV in thread virtimaged|"
+                                                   "AddressSanitizer: SEGV|ThreadSanitizer: SEGV")
 
 
 def add_options(parser):

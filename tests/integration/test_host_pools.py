@@ -106,10 +106,10 @@ class Case(ctl.CtlMixin, unittest.TestCase):
             for line in virsh("secret-list").stdout.splitlines():
                 virsh("secret-undefine", line.split()[0])
         if not self.daemon.alive():
-            log = self.daemon.log_tail()
+            died = self.daemon.obituary()
             self.daemon.kill()
             self.daemon.start()
-            self.fail("virtimaged died:\n" + log)
+            self.fail(died)
         self.daemon.check_log()
 
     def stock_ok(self, *args, **kw):

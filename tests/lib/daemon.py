@@ -6,6 +6,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -21,7 +22,8 @@ BUILD = Path(os.environ.get("VIMG_TEST_BUILD", TOP / "build-ci" / "gcc"))
 
 BAD_LOG = re.compile(r"ERROR: AddressSanitizer|runtime error:|WARNING: ThreadSanitizer|"
                      r"ERROR: LeakSanitizer|-CRITICAL \*\*|GLib[^ ]*-WARNING \*\*|Assertion .* failed|"
-                     r"\*\*\* (stack smashing|buffer overflow)|DEADLYSIGNAL")
+                     r"\*\*\* (stack smashing|buffer overflow)|DEADLYSIGNAL|virtimaged crashed: ")
+CORE_LINES = 150  # of a backtrace that are shown
 START_SECONDS = 30
 STOP_SECONDS = 30
 
@@ -38,6 +40,16 @@ def scratch(prefix="vimg-"):
     return path
 
 
+def ending(status):
+    """In words, how a process ended whose exit status, or signal below 0, was @status."""
+    if status is None:
+        return "runs"
+    try:
+        return signal.Signals(-status).name if status < 0 else "status %d" % status
+    except ValueError:
+        return "signal %d" % -status
+
+
 class Daemon:
     """One virtimaged.  The directories survive stop() and kill(), so that start() is a restart."""
 
@@ -49,6 +61,7 @@ class Daemon:
         self.state_dir = self.root / "state"
         self.run_dir = self.root / "run"
         self.log_path = self.root / "log"
+        self.cores = self.root / "cores"
         self.config = self.root / "virtimaged.conf"
         self.config.write_text(config)
         self.args = list(args)
@@ -93,9 +106,11 @@ class Daemon:
                    "--run-dir", str(self.run_dir)] + self.args
         if os.environ.get("VIMG_TEST_NO_ASLR") == "1":  # what ThreadSanitizer needs of the kernel
             command = ["setarch", "-R"] + command
+        self.cores.mkdir(exist_ok=True)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=self.env, cwd="/")
+                                            stderr=log, env=self.env, cwd=self.cores)
+        self.keep_core()
         if self.socket_wait:
             self.wait_socket()
             if remote.chosen() and not self.prepared:
@@ -107,8 +122,9 @@ class Daemon:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise AssertionError("virtimaged ended with %d before it served:\n%s"
-                                     % (self.process.returncode, self.log_tail()))
+                raise AssertionError("virtimaged ended before it served (%s):\n%s%s"
+                                     % (ending(self.process.returncode), self.log_tail(),
+                                        self.core()))
             try:
                 with socket.socket(socket.AF_UNIX) as probe:
                     probe.connect(self.socket)
@@ -137,7 +153,8 @@ class Daemon:
         self.process = None
         self.check_log()
         if code != expect:
-            raise AssertionError("virtimaged ended with %d:\n%s" % (code, self.log_tail()))
+            raise AssertionError("virtimaged ended (%s):\n%s%s"
+                                 % (ending(code), self.log_tail(), self.core()))
 
     def kill(self):
         """SIGKILL, as a power cut is for a process."""
@@ -155,6 +172,31 @@ class Daemon:
 
     def log_tail(self, lines=60):
         return "\n".join(self.log().splitlines()[-lines:])
+
+    def keep_core(self):
+        """Of a crash, where the kernel writes cores into the directory that one worked in."""
+        limit = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        try:
+            resource.prlimit(self.process.pid, resource.RLIMIT_CORE, (limit, limit))
+        except ProcessLookupError:
+            pass  # it did not live so long
+
+    def obituary(self):
+        """Of one that died by itself: of what, and what it left."""
+        return "virtimaged died (%s):\n%s%s" % (ending(self.process.poll()), self.log_tail(),
+                                                self.core())
+
+    def core(self):
+        """What led to its crash, of all threads, where a core was left and there is gdb."""
+        cores = [path for path in self.cores.glob("*core*") if path.is_file()]
+        if not cores or not shutil.which("gdb"):
+            return ""
+        done = subprocess.run(["gdb", "-batch", "-nx", "-ex", "bt", "-ex", "thread apply all bt 12",
+                               str(self.program), str(cores[0])], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, errors="replace", timeout=120,
+                              check=False)
+        lines = [line for line in done.stdout.splitlines() if not line.startswith("[New LWP")]
+        return "\n--- core\n" + "\n".join(lines[:CORE_LINES])
 
     def check_log(self):
         text = self.log()[self.checked:]

@@ -13,6 +13,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import runner
+from daemon import ending
+
+LINES = 40  # of what a program said last
+
+
+def tell(entry):
+    """How a program ended that failed, and its last words: of one that was killed no test failed."""
+    said = (entry.get("stdout") or "") + (entry.get("stderr") or "")
+    lines = [line for line in said.splitlines() if line and not line.startswith("ok ")][-LINES:]
+    print("\n".join("     | " + line for line in lines), flush=True)
+    runner.record(suite, "%s ran to its end: %s" % (entry["name"], entry["result"]), "FAIL",
+                  ": ".join([ending(entry.get("returncode"))]
+                            + [line for line in lines if "Bail out!" in line or "ERROR: " in line][:1]))
+
 
 log, suite = sys.argv[1:]
 report = Path(log + ".junit.xml")
@@ -24,7 +38,7 @@ for line in Path(log + ".json").read_text().splitlines():
     entry = json.loads(line)
     if entry["result"] not in ("OK", "SKIP"):
         failed = True
-        runner.record(suite, "%s ran to its end: %s" % (entry["name"], entry["result"]), "FAIL")
+        tell(entry)
 for group in ET.parse(report).getroot().iter("testsuite"):
     name = group.get("name", "?").split(".")[-1]
     cases = list(group.iter("testcase"))

@@ -101,10 +101,10 @@ class DaemonCase(unittest.TestCase):
 
     def tearDown(self):
         if not self.daemon.alive():
-            log = self.daemon.log_tail()
+            died = self.daemon.obituary()
             self.daemon.kill()
             self.daemon.start()
-            self.fail("virtimaged died:\n" + log)
+            self.fail(died)
         self.daemon.check_log()
 
 

@@ -357,6 +357,32 @@ test_stopped(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(calls(fixture, "create"), ==, 1);
 }
 
+static void
+hear_step(const VimgJobEvent *event, gpointer data)
+{
+    if (event->step != VIMG_JOB_MOVED)
+        g_string_append(data, event->step == VIMG_JOB_BEGUN ? "(" : ")");
+}
+
+/* Between a round and the one asked for meanwhile, nobody sees a moment without a job. */
+static void
+test_no_gap(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GString) steps = g_string_new(NULL);
+    VimgPoolId id;
+
+    vimg_model_set_job_sink(fixture->model, hear_step, steps);
+    g_assert_true(vimg_model_watch_jobs(fixture->model, TRUE, NULL));
+    put(fixture, "a.img", 'a', SIZE);
+    start_until(fixture, "file_open");
+    id = pool_id(fixture, "images");
+    g_assert_true(vimg_model_pool_refresh(fixture->model, &id, 0, NULL));
+    go_on(fixture, "file_open");
+    assert_state(fixture, "a.img", "active");
+    fixture_stop(fixture); /* all is told */
+    g_assert_cmpstr(steps->str, ==, "(())");
+}
+
 /* When the definition is in force, nothing is made by the former one. */
 static void
 test_disabled(Fixture *fixture, gconstpointer data)
@@ -444,6 +470,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model/adopt/hung-stop", NULL, test_hung_stop);
     FIXTURE_ADD("/model/adopt/others-keep-the-pool", NULL, test_others_keep_the_pool);
     FIXTURE_ADD("/model/adopt/stopped", NULL, test_stopped);
+    FIXTURE_ADD("/model/adopt/no-gap", NULL, test_no_gap);
     FIXTURE_ADD("/model/adopt/disabled", NULL, test_disabled);
     FIXTURE_ADD("/model/adopt/refused-early", NULL, test_refused_early);
     FIXTURE_ADD("/model/adopt/other-host", NULL, test_other_host);

@@ -1,0 +1,79 @@
+/*
+ * crash.c: what a daemon that crashes says
+ *
+ * A program that is gone tells nobody anything, and where no core is kept there is nothing else.
+ * Addresses are those of files, for addr2line(1).
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib.h>
+
+#include "daemon/crash.h"
+
+#ifdef __GLIBC__
+#include <execinfo.h>
+#include <pthread.h>
+
+#define FRAMES 64
+
+static const struct {
+    int number;
+    const char *name;
+} faults[] = {
+    {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"},
+    {SIGFPE, "SIGFPE"},   {SIGABRT, "SIGABRT"},
+};
+
+/* Nothing may allocate, or take a lock, from here on. */
+static void
+say(const char *text)
+{
+    (void)!write(STDERR_FILENO, text, strlen(text));
+}
+
+static void
+on_fault(int number)
+{
+    void *frames[FRAMES];
+    char thread[16] = "?";
+    gsize i;
+
+    say("virtimaged crashed: ");
+    for (i = 0; i < G_N_ELEMENTS(faults); i++) {
+        if (faults[i].number == number)
+            say(faults[i].name);
+    }
+    pthread_getname_np(pthread_self(), thread, sizeof(thread));
+    say(" in thread ");
+    say(thread);
+    say("\n");
+    backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);
+    raise(number); /* the handler is gone: as it would have ended */
+}
+
+void
+vimg_crash_report(void)
+{
+    struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    struct sigaction before;
+    void *frame;
+    gsize i;
+
+    backtrace(&frame, 1); /* the first one loads a library */
+    for (i = 0; i < G_N_ELEMENTS(faults); i++) {
+        /* a sanitizer's says more */
+        if (sigaction(faults[i].number, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(faults[i].number, &action, NULL);
+    }
+}
+#else
+void
+vimg_crash_report(void)
+{
+}
+#endif
