@@ -550,16 +550,6 @@ class Limits(ExportCase):
                 return raw, "http://127.0.0.1:%d/%s" % (number, url.split("/export/")[1])
         raise AssertionError("it does not listen")
 
-    def hold(self, url):
-        """A client that asks for all of it and takes nothing."""
-        where = urlsplit(url)
-        s = socket.socket()
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        s.connect((where.hostname, where.port))
-        s.sendall(("GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % where.path).encode())
-        self.assertTrue(s.recv(15).startswith(b"HTTP/1.1 200"))
-        return s
-
     def test_slow_clients(self):
         raw, url = self.make()
         held = [self.hold(url) for _ in range(3)]
@@ -583,6 +573,29 @@ class Limits(ExportCase):
             s.settimeout(PATIENCE)
             while s.recv(4096):   # closed in the end
                 pass
+            s.close()
+
+
+class Killed(ExportCase):
+    config = ('export_listen = "127.0.0.1:0"\nexport_connections = 3\n'
+              'export_client_connections = 0\n')
+
+    def test_with_all_connections(self):
+        """All that were taken when the server was killed are there again with the next."""
+        raw = self.raw("disk.raw")
+        self.stored(self.pool(), "disk.raw", raw)
+        url = self.export(self.name, "disk.raw")
+        held, pid = [self.hold(url) for _ in range(3)], self.server()
+        self.assertEqual(self.status(url), 503)
+        os.kill(pid, signal.SIGKILL)
+        self.eventually("none is started", lambda: self.server() not in (None, pid))
+        paths = [self.work / str(i) for i in range(3)]
+        clients = [subprocess.Popen(["curl", "-sSf", "-o", path, url]) for path in paths]
+        self.children += clients
+        self.assertEqual([client.wait(PATIENCE) for client in clients], [0, 0, 0])
+        for path in paths:
+            same(raw, path)
+        for s in held:
             s.close()
 
 
