@@ -183,7 +183,8 @@ goes_on(const VimgQcow2Found *found, const VimgQcow2Found *next)
             (found->kind == VIMG_QCOW2_IS_DATA && next->source == found->source + found->length));
 }
 
-/* What is at the beginning of the part, with what is like it behind, up to @most bytes. */
+/* What is at the beginning of the part, with what is like it behind; what cannot be read there is
+ * for the next question. */
 static gboolean
 look_along(Walk *walk, VimgQcow2Found *out, GError **error)
 {
@@ -197,9 +198,7 @@ look_along(Walk *walk, VimgQcow2Found *out, GError **error)
     for (guint i = 0; i < LOOKS_MAX && walk->reads < READS_MAX && out->length < most; i++) {
         VimgQcow2Found next;
 
-        if (!look_at(walk, part->offset + out->length, &next, error))
-            return FALSE;
-        if (!goes_on(out, &next))
+        if (!look_at(walk, part->offset + out->length, &next, NULL) || !goes_on(out, &next))
             break;
         out->length += next.length;
     }

@@ -130,6 +130,7 @@ vimg_export_let_go(VimgExports *exports, VimgExport *export)
     Position *position;
 
     vimg_mutex_lock(&exports->lock);
+    vimg_export_pages_drop(export, G_MAXINT64);
     while ((position = g_queue_pop_head(&export->idle)))
         taken = g_slist_prepend(taken, position);
     vimg_mutex_unlock(&exports->lock);
