@@ -25,6 +25,7 @@
 #define WINDOW_SLOTS (8 * WINDOW) /* without so many, none are: they would drive out each other */
 #define THREADS 4                 /* that read ahead */
 #define STRETCH 128               /* blocks of which the daemon is told that they will be read */
+#define GROW_AGAIN (10 * G_USEC_PER_SEC) /* after the file could not */
 
 typedef struct {
     guint64 number;
@@ -59,6 +60,7 @@ struct _VimgNbdCache {
     GArray *spare;      /* slots that were taken for nothing */
     guint64 slots;      /* of the file */
     guint64 used;       /* of these, ever */
+    gint64 grows;       /* when the file may do so again, in monotonic microseconds */
 };
 
 static void
@@ -98,6 +100,14 @@ forget(VimgNbdCache *cache, Block *block)
     g_hash_table_remove(cache->blocks, &block->number);
 }
 
+/* Slots that there may be now. */
+static guint64
+count_slots(const VimgNbdCache *cache)
+{
+    return cache->used < cache->slots && g_get_monotonic_time() < cache->grows ? cache->used
+                                                                               : cache->slots;
+}
+
 /* A new one, else that of the block which nobody has used for the longest time. */
 static guint64
 take_slot(VimgNbdCache *cache)
@@ -109,7 +119,7 @@ take_slot(VimgNbdCache *cache)
         g_array_set_size(cache->spare, last);
         return slot;
     }
-    if (cache->used < cache->slots)
+    if (cache->used < count_slots(cache))
         return cache->used++;
     for (const GList *at = cache->order.head; at; at = at->next) {
         Block *block = at->data;
@@ -206,13 +216,14 @@ read_slot(const VimgNbdCache *cache, guint8 *out, gsize count, guint64 offset)
     return VIMG_EXPORTER_OK;
 }
 
-/* Where the file can grow no more, the slots that it has must do. */
+/* Where the file can grow no more, the slots that it has must do for a while: a disk may have room
+ * again. */
 static void
 give_up_slot(VimgNbdCache *cache, Load *load)
 {
     VIMG_LOCK_GUARD(&cache->lock);
     g_array_append_val(cache->spare, load->slot);
-    cache->slots = cache->used;
+    cache->grows = g_get_monotonic_time() + GROW_AGAIN;
     load->slot = NO_SLOT;
 }
 
@@ -354,7 +365,7 @@ note(VimgNbdCache *cache, guint64 number)
 {
     gboolean follows = vimg_nbd_ahead_note(cache->ahead, number);
 
-    if (follows && cache->idle > 0 && cache->slots >= WINDOW_SLOTS)
+    if (follows && cache->idle > 0 && count_slots(cache) >= WINDOW_SLOTS)
         vimg_cond_signal(&cache->work);
     return follows;
 }
@@ -458,7 +469,7 @@ read_ahead_always(gpointer data)
         guint64 number;
         guint turn;
 
-        while (cache->slots < WINDOW_SLOTS ||
+        while (count_slots(cache) < WINDOW_SLOTS ||
                !vimg_nbd_ahead_take(cache->ahead, is_there, cache, &number, &turn)) {
             cache->idle++;
             vimg_cond_wait(&cache->work, &cache->lock);

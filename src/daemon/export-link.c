@@ -219,10 +219,17 @@ map(VimgExportLink *link, const VimgExporterQuestion *question, Answer *out)
     memcpy(out->data->data, said->data, out->size);
 }
 
-static void
-run_task(gpointer data)
+/* What one that has ended had asked is not read: it would be in the way of the next one. */
+static gboolean
+is_heard(VimgExportLink *link)
 {
-    g_autofree Task *task = data;
+    VIMG_LOCK_GUARD(&link->lock);
+    return !link->broken && !link->closed;
+}
+
+static void
+answer_task(const Task *task)
+{
     VimgExportLink *link = task->link;
     static void (*const answers[])(VimgExportLink *, const VimgExporterQuestion *, Answer *) = {
         [VIMG_EXPORTER_LOOK] = look,
@@ -233,12 +240,20 @@ run_task(gpointer data)
 
     answer->head.number = task->question.number;
     answers[task->question.what](link, &task->question, answer);
-    vimg_mutex_lock(&link->lock);
+    VIMG_LOCK_GUARD(&link->lock);
     g_queue_push_tail(&link->answers, answer);
     link->bytes += answer->data ? answer->data->size : 0;
     vimg_cond_broadcast(&link->changed);
-    vimg_mutex_unlock(&link->lock);
-    unref(link);
+}
+
+static void
+run_task(gpointer data)
+{
+    g_autofree Task *task = data;
+
+    if (is_heard(task->link))
+        answer_task(task);
+    unref(task->link);
 }
 
 /* ---- threads ------------------------------------------------------------------------------ */

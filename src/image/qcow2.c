@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "image/image-private.h"
+#include "image/qcow2-header.h"
 
 #define VERSION_2_HEADER 72
 #define VERSION_3_HEADER 104
@@ -18,18 +19,6 @@
 #define BACKING_NAME_MAX 1023
 #define COMPRESSION_KNOWN 2 /* zlib, zstd */
 #define CRYPT_KNOWN 3       /* none, AES, LUKS */
-#define OFFSET_MASK G_GUINT64_CONSTANT(0x00fffffffffffe00)
-#define ENTRY_COMPRESSED (G_GUINT64_CONSTANT(1) << 62)
-#define ENTRY_ZERO 1
-
-enum {
-    INCOMPATIBLE_DIRTY = 1 << 0, /* refcounts are stale, guest data is not */
-    INCOMPATIBLE_CORRUPT = 1 << 1,
-    INCOMPATIBLE_DATA_FILE = 1 << 2,
-    INCOMPATIBLE_COMPRESSION = 1 << 3,
-    INCOMPATIBLE_EXTENDED_L2 = 1 << 4,
-    INCOMPATIBLE_KNOWN = (1 << 5) - 1,
-};
 
 enum {
     EXTENSION_END = 0,
@@ -37,30 +26,10 @@ enum {
     EXTENSION_ENCRYPTION = 0x0537be77, /* offset and length of a LUKS header */
 };
 
-/* The header; fields of version 3 are as version 2 means them if it is that. */
-typedef struct {
-    guint32 version;
-    guint64 backing_offset;
-    guint32 backing_size;
-    guint32 cluster_bits;
-    guint64 size;
-    guint32 crypt;
-    guint32 l1_size;
-    guint64 l1_offset;
-    guint64 refcount_offset;
-    guint32 refcount_clusters;
-    guint32 snapshots;
-    guint64 snapshots_offset;
-    guint64 incompatible;
-    guint32 refcount_order;
-    guint32 header_size;
-    guint8 compression;
-} Header;
-
-static Header
-read_header(const guint8 *head)
+VimgQcow2Header
+vimg_qcow2_header_read(const guint8 *head)
 {
-    Header h = {
+    VimgQcow2Header h = {
         .version = get_be32(head, 4),
         .backing_offset = get_be64(head, 8),
         .backing_size = get_be32(head, 16),
@@ -87,27 +56,6 @@ read_header(const guint8 *head)
     return h;
 }
 
-static guint64
-cluster_size(const Header *h)
-{
-    return G_GUINT64_CONSTANT(1) << h->cluster_bits;
-}
-
-static guint
-l2_entry_size(const Header *h)
-{
-    return h->incompatible & INCOMPATIBLE_EXTENDED_L2 ? 16 : 8;
-}
-
-/* Entries of the L1 table that the virtual size takes. */
-static guint64
-l1_needed(const Header *h)
-{
-    guint64 clusters = vimg_image_chunks(h->size, cluster_size(h));
-
-    return vimg_image_chunks(clusters, cluster_size(h) / l2_entry_size(h));
-}
-
 static gboolean
 matches(const guint8 *head)
 {
@@ -117,17 +65,17 @@ matches(const guint8 *head)
 /* ---- the header ------------------------------------------------------------------------- */
 
 static gboolean
-check_features(const VimgInspector *inspector, const Header *h, GError **error)
+check_features(const VimgInspector *inspector, const VimgQcow2Header *h, GError **error)
 {
-    if (h->incompatible & ~(guint64)INCOMPATIBLE_KNOWN)
+    if (h->incompatible & ~(guint64)VIMG_QCOW2_KNOWN)
         return vimg_image_unsupported(inspector, "incompatible feature", error);
-    if (h->incompatible & INCOMPATIBLE_CORRUPT)
+    if (h->incompatible & VIMG_QCOW2_CORRUPT)
         return vimg_throw(
             error, VIMG_ERROR_CONFIG_UNSUPPORTED,
             _("the qcow2 image is marked as corrupt; repair it with qemu-img check -r all"));
     if (h->compression >= COMPRESSION_KNOWN)
         return vimg_image_unsupported(inspector, "compression type", error);
-    if (!h->compression != !(h->incompatible & INCOMPATIBLE_COMPRESSION))
+    if (!h->compression != !(h->incompatible & VIMG_QCOW2_COMPRESSION))
         return vimg_image_broken(inspector, "compression type", error);
     if (h->crypt >= CRYPT_KNOWN)
         return vimg_image_unsupported(inspector, "encryption method", error);
@@ -140,10 +88,10 @@ check_features(const VimgInspector *inspector, const Header *h, GError **error)
  * Returns: FALSE if the extensions are no chain within the first cluster.
  */
 static gboolean
-find_extension(const VimgInspector *inspector, const Header *h, guint32 type, guint64 *at,
+find_extension(const VimgInspector *inspector, const VimgQcow2Header *h, guint32 type, guint64 *at,
                guint32 *size)
 {
-    guint64 end = cluster_size(h);
+    guint64 end = vimg_qcow2_cluster_size(h);
     guint64 next = h->header_size;
 
     *at = 0;
@@ -164,7 +112,7 @@ find_extension(const VimgInspector *inspector, const Header *h, guint32 type, gu
 
 /* Everything of the guest must be in this one file. */
 static gboolean
-check_alone(const VimgInspector *inspector, const Header *h, GError **error)
+check_alone(const VimgInspector *inspector, const VimgQcow2Header *h, GError **error)
 {
     guint64 at;
     guint32 size;
@@ -179,15 +127,15 @@ check_alone(const VimgInspector *inspector, const Header *h, GError **error)
         return vimg_image_broken(inspector, "header extension", error);
     if (at > 0)
         return vimg_image_split(inspector, inspector->head + at, size, error);
-    if (h->incompatible & INCOMPATIBLE_DATA_FILE)
+    if (h->incompatible & VIMG_QCOW2_DATA_FILE)
         return vimg_image_split(inspector, (const guint8 *)"?", 1, error);
     return TRUE;
 }
 
 static gboolean
-check_layout(const VimgInspector *inspector, const Header *h, GError **error)
+check_layout(const VimgInspector *inspector, const VimgQcow2Header *h, GError **error)
 {
-    guint64 mask = cluster_size(h) - 1;
+    guint64 mask = vimg_qcow2_cluster_size(h) - 1;
 
     if (h->refcount_order > 6)
         return vimg_image_broken(inspector, "refcount order", error);
@@ -196,7 +144,7 @@ check_layout(const VimgInspector *inspector, const Header *h, GError **error)
         return vimg_image_broken(inspector, "refcount table", error);
     if (h->size > G_MAXINT64)
         return vimg_image_broken(inspector, "virtual size", error);
-    if (h->l1_size > L1_MAX || h->l1_size < l1_needed(h) || h->l1_offset & mask ||
+    if (h->l1_size > L1_MAX || h->l1_size < vimg_qcow2_l1_needed(h) || h->l1_offset & mask ||
         (h->l1_size > 0 && h->l1_offset == 0))
         return vimg_image_broken(inspector, "L1 table", error);
     if (h->snapshots > SNAPSHOTS_MAX ||
@@ -208,15 +156,14 @@ check_layout(const VimgInspector *inspector, const Header *h, GError **error)
 static gboolean
 check(const VimgInspector *inspector, GError **error)
 {
-    Header h = read_header(inspector->head);
+    VimgQcow2Header h = vimg_qcow2_header_read(inspector->head);
 
     if (h.version != 2 && h.version != 3)
         return vimg_image_unsupported(inspector, "version", error);
-    if (h.cluster_bits < (h.incompatible & INCOMPATIBLE_EXTENDED_L2 ? 14 : 9) ||
-        h.cluster_bits > 21)
+    if (h.cluster_bits < (h.incompatible & VIMG_QCOW2_EXTENDED_L2 ? 14 : 9) || h.cluster_bits > 21)
         return vimg_image_broken(inspector, "cluster size", error);
     if (h.version == 3 && (h.header_size < VERSION_3_HEADER || h.header_size % 8 != 0 ||
-                           h.header_size > MIN(cluster_size(&h), VIMG_INSPECT_HEAD)))
+                           h.header_size > MIN(vimg_qcow2_cluster_size(&h), VIMG_INSPECT_HEAD)))
         return vimg_image_broken(inspector, "header length", error);
     return check_features(inspector, &h, error) && check_alone(inspector, &h, error) &&
            check_layout(inspector, &h, error);
@@ -227,7 +174,7 @@ check(const VimgInspector *inspector, GError **error)
 static void
 begin(VimgInspector *inspector)
 {
-    Header h = read_header(inspector->head);
+    VimgQcow2Header h = vimg_qcow2_header_read(inspector->head);
     guint64 at;
     guint32 size;
 
@@ -239,20 +186,20 @@ begin(VimgInspector *inspector)
         vimg_image_need(inspector, get_be64(inspector->head, at),
                         get_be64(inspector->head, at + 8));
     /* preallocating, QEMU takes the second cluster for the first L2 table, before the L1 table */
-    vimg_image_want(inspector, cluster_size(&h), cluster_size(&h));
+    vimg_image_want(inspector, vimg_qcow2_cluster_size(&h), vimg_qcow2_cluster_size(&h));
     inspector->leaf_bits = h.cluster_bits;
-    inspector->leaf_size = cluster_size(&h);
-    inspector->leaf_entry = l2_entry_size(&h);
-    vimg_image_walk(inspector, h.l1_offset, l1_needed(&h), 8);
+    inspector->leaf_size = vimg_qcow2_cluster_size(&h);
+    inspector->leaf_entry = vimg_qcow2_entry_size(&h);
+    vimg_image_walk(inspector, h.l1_offset, vimg_qcow2_l1_needed(&h), 8);
 }
 
 /* The last sector of compressed data holds some byte of it, the file may end there. */
 static void
-need_compressed(VimgInspector *inspector, const Header *h, guint64 entry)
+need_compressed(VimgInspector *inspector, const VimgQcow2Header *h, guint64 entry)
 {
     guint shift = 62 - (h->cluster_bits - 8);
     guint64 offset = entry & ((G_GUINT64_CONSTANT(1) << shift) - 1);
-    guint64 more = (entry & ~ENTRY_COMPRESSED & ~(G_GUINT64_CONSTANT(1) << 63)) >> shift;
+    guint64 more = (entry & ~VIMG_QCOW2_PACKED & ~(G_GUINT64_CONSTANT(1) << 63)) >> shift;
 
     vimg_image_need(inspector, offset / VIMG_IMAGE_SECTOR * VIMG_IMAGE_SECTOR,
                     more * VIMG_IMAGE_SECTOR + 1);
@@ -260,54 +207,55 @@ need_compressed(VimgInspector *inspector, const Header *h, guint64 entry)
 
 /* A cluster, or one of the parts with a state of their own, is written whole, or up to the end. */
 static void
-need_cluster(VimgInspector *inspector, const Header *h, const guint8 *entry, guint64 offset)
+need_cluster(VimgInspector *inspector, const VimgQcow2Header *h, const guint8 *entry,
+             guint64 offset)
 {
-    guint64 part = cluster_size(h);
+    guint64 part = vimg_qcow2_cluster_size(h);
 
-    if (h->incompatible & INCOMPATIBLE_EXTENDED_L2) {
+    if (h->incompatible & VIMG_QCOW2_EXTENDED_L2) {
         guint32 written = get_be32(entry, 12);
 
         if (written == 0)
             return;
         part /= 32;
         offset += (guint64)(g_bit_storage(written) - 1) * part;
-    } else if (get_be64(entry, 0) & ENTRY_ZERO) {
+    } else if (get_be64(entry, 0) & VIMG_QCOW2_ZERO) {
         return;
     }
     vimg_image_need(inspector, offset, h->size % part ? h->size % part : part);
 }
 
 static void
-show_l2(VimgInspector *inspector, const Header *h, const guint8 *entry)
+show_l2(VimgInspector *inspector, const VimgQcow2Header *h, const guint8 *entry)
 {
     guint64 value = get_be64(entry, 0);
 
-    if (value & ENTRY_COMPRESSED)
+    if (value & VIMG_QCOW2_PACKED)
         need_compressed(inspector, h, value);
-    else if (value & OFFSET_MASK)
-        need_cluster(inspector, h, entry, value & OFFSET_MASK);
+    else if (value & VIMG_QCOW2_OFFSET)
+        need_cluster(inspector, h, entry, value & VIMG_QCOW2_OFFSET);
 }
 
 static void
-show_l1(VimgInspector *inspector, const Header *h, const guint8 *entry)
+show_l1(VimgInspector *inspector, const VimgQcow2Header *h, const guint8 *entry)
 {
-    guint64 offset = get_be64(entry, 0) & OFFSET_MASK;
+    guint64 offset = get_be64(entry, 0) & VIMG_QCOW2_OFFSET;
     const guint8 *second = vimg_image_window(inspector, 0);
     guint64 i;
 
     if (offset == 0)
         return;
-    vimg_image_need(inspector, offset, cluster_size(h));
+    vimg_image_need(inspector, offset, vimg_qcow2_cluster_size(h));
     vimg_image_walk_leaf(inspector, offset);
-    if (second && offset == cluster_size(h) && inspector->last++ == 0)
-        for (i = 0; i < cluster_size(h); i += l2_entry_size(h))
+    if (second && offset == vimg_qcow2_cluster_size(h) && inspector->last++ == 0)
+        for (i = 0; i < vimg_qcow2_cluster_size(h); i += vimg_qcow2_entry_size(h))
             show_l2(inspector, h, second + i);
 }
 
 static void
 show_entry(VimgInspector *inspector, gboolean leaf, const guint8 *entry)
 {
-    Header h = read_header(inspector->head);
+    VimgQcow2Header h = vimg_qcow2_header_read(inspector->head);
 
     if (leaf)
         show_l2(inspector, &h, entry);
@@ -318,7 +266,7 @@ show_entry(VimgInspector *inspector, gboolean leaf, const guint8 *entry)
 static gboolean
 finish(VimgInspector *inspector, guint64 *capacity, GError **error)
 {
-    *capacity = read_header(inspector->head).size;
+    *capacity = vimg_qcow2_header_read(inspector->head).size;
     return TRUE;
 }
 

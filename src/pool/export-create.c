@@ -17,7 +17,15 @@
 #define SERVED_WAIT (10 * G_USEC_PER_SEC)
 #define TOKEN_SIZE 32 /* random bytes */
 
-/* What is stored as it would be served, or is zeros and data at the offsets that a guest sees. */
+/* What is zeros and data at the offsets that a guest sees, in a file with tables or without. */
+static gboolean
+can_convert(const char *stored, gboolean plain, const char *asked)
+{
+    return (plain && strcmp(asked, "qcow2") == 0) ||
+           (g_strcmp0(stored, "qcow2") == 0 && strcmp(asked, "raw") == 0);
+}
+
+/* What is stored as it would be served, or is made so. */
 static gboolean
 choose_format(const char *stored, const char *asked, VimgExportRecord *record, GError **error)
 {
@@ -28,7 +36,7 @@ choose_format(const char *stored, const char *asked, VimgExportRecord *record, G
         return TRUE;
     }
     record->format = g_strdup(asked);
-    record->convert = plain && strcmp(asked, "qcow2") == 0;
+    record->convert = can_convert(stored, plain, asked);
     return record->convert ||
            vimg_throw(
                error, VIMG_ERROR_OPERATION_UNSUPPORTED,
@@ -36,21 +44,21 @@ choose_format(const char *stored, const char *asked, VimgExportRecord *record, G
                stored ? stored : "raw", asked);
 }
 
-/* "debian.raw" that is made qcow2 is downloaded as "debian.qcow2". */
+/* "debian.raw" that is made qcow2 is downloaded as "debian.qcow2", and so the other way. */
 static char *
 name_download(const char *name, const VimgExportRecord *record)
 {
-    static const char *const plain[] = {".raw", ".img", ".iso"};
+    static const char *const suffixes[] = {".raw", ".img", ".iso", ".qcow2"};
     gsize size = strlen(name);
 
-    for (gsize i = 0; record->convert && i < G_N_ELEMENTS(plain); i++) {
-        if (size > strlen(plain[i]) && g_str_has_suffix(name, plain[i])) {
-            size -= strlen(plain[i]);
+    for (gsize i = 0; record->convert && i < G_N_ELEMENTS(suffixes); i++) {
+        if (size > strlen(suffixes[i]) && g_str_has_suffix(name, suffixes[i])) {
+            size -= strlen(suffixes[i]);
             break;
         }
     }
-    return g_strdup_printf("%.*s%s%s", (int)size, name, record->convert ? ".qcow2" : "",
-                           record->compress ? ".zst" : "");
+    return g_strdup_printf("%.*s%s%s%s", (int)size, name, record->convert ? "." : "",
+                           record->convert ? record->format : "", record->compress ? ".zst" : "");
 }
 
 VimgExportRecord *
@@ -136,6 +144,9 @@ make_export(VimgUse *use, const VimgExportRequest *request, GError **error)
     export = vimg_export_new(record);
     if (!record->convert)
         return g_steal_pointer(&export);
+    if (vimg_export_record_unpacks(record))
+        return vimg_export_find_guest(use, &image, &record->size, error) ? g_steal_pointer(&export)
+                                                                         : NULL;
     export->layout = vimg_export_lay_out(use, &image, error);
     if (!export->layout)
         return NULL;

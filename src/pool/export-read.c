@@ -102,6 +102,7 @@ take_idle(VimgExports *exports, const VimgPool *pool, gint64 since)
         GQueue *idle = &((VimgExport *)value)->idle;
         Position *position;
 
+        vimg_export_pages_drop(value, since);
         while ((position = g_queue_peek_head(idle)) && position->used <= since &&
                (!pool || position->use.pool == pool))
             taken = g_slist_prepend(taken, g_queue_pop_head(idle));
@@ -129,6 +130,7 @@ vimg_export_let_go(VimgExports *exports, VimgExport *export)
     Position *position;
 
     vimg_mutex_lock(&exports->lock);
+    vimg_export_pages_drop(export, G_MAXINT64);
     while ((position = g_queue_pop_head(&export->idle)))
         taken = g_slist_prepend(taken, position);
     vimg_mutex_unlock(&exports->lock);
@@ -310,9 +312,9 @@ read_on(Position *position, const VimgExportPart *part, VimgExtent *out, GError 
     return FALSE;
 }
 
-static gboolean
-read_image(VimgExports *exports, VimgExport *export, guint64 from, const VimgExportPart *part,
-           VimgExtent *out, GError **error)
+gboolean
+vimg_export_read_image(VimgExports *exports, VimgExport *export, guint64 from,
+                       const VimgExportPart *part, VimgExtent *out, GError **error)
 {
     Position *position = take_position(exports, export, from, part, error);
 
@@ -374,8 +376,8 @@ read_converted(VimgExports *exports, VimgExport *export, const VimgExportPart *p
     if (piece.data && piece.source < record->stored) {
         source.offset = piece.source;
         source.length = MIN(length, record->stored - piece.source);
-        return read_image(exports, export, find_before(layout, part->offset, &piece), &source, out,
-                          error);
+        return vimg_export_read_image(exports, export, find_before(layout, part->offset, &piece),
+                                      &source, out, error);
     }
     *out = (VimgExtent){.length = length};
     if (piece.data)
@@ -398,10 +400,12 @@ vimg_export_read(VimgExports *exports, VimgExport *export, const VimgExportPart 
         part->length > record->size - part->offset)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("there is nothing at this place of the export"));
+    if (vimg_export_record_unpacks(record))
+        return vimg_export_read_guest(exports, export, part, out, error);
     if (record->convert)
         return read_converted(exports, export, part, out, error);
     if (!record->nbd) /* who asks for a part may go on in another request */
         whole.until = record->stored;
-    return read_image(exports, export, vimg_export_zeros_before(export, part->offset), &whole, out,
-                      error);
+    return vimg_export_read_image(exports, export, vimg_export_zeros_before(export, part->offset),
+                                  &whole, out, error);
 }

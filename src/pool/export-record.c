@@ -36,6 +36,12 @@ vimg_export_record_free(VimgExportRecord *record)
     g_free(record);
 }
 
+gboolean
+vimg_export_record_unpacks(const VimgExportRecord *record)
+{
+    return record->convert && strcmp(record->format, "raw") == 0;
+}
+
 /* ---- text ------------------------------------------------------------------------------- */
 
 #define AT(member) G_STRUCT_OFFSET(VimgExportRecord, member)

@@ -20,7 +20,7 @@ typedef struct {
     char *name;      /* of the image */
     char *file;
     char *format;
-    gboolean convert; /* it is laid out as qcow2 */
+    gboolean convert; /* it is laid out as qcow2, or is the raw disk of one */
     gboolean compress;
     gboolean direct;   /* the storage itself serves it: nothing of it is read here */
     gboolean released; /* the storage keeps the image for it no longer */
@@ -36,6 +36,9 @@ typedef struct {
 
 void vimg_export_record_free(VimgExportRecord *record); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgExportRecord, vimg_export_record_free)
+
+/* Whether it is raw of an image stored as qcow2. */
+gboolean vimg_export_record_unpacks(const VimgExportRecord *record);
 
 /* Returns: (transfer full) */
 char *vimg_export_record_format(const VimgExportRecord *record);

@@ -34,6 +34,7 @@ vimg_export_new(VimgExportRecord *record)
     export->refs = 1;
     export->record = record;
     g_queue_init(&export->idle);
+    g_queue_init(&export->pages);
     return export;
 }
 
@@ -51,6 +52,8 @@ vimg_export_unref(VimgExport *export)
         return;
     vimg_export_record_free(export->record);
     vimg_qcow2_layout_free(export->layout);
+    g_free(export->guest);
+    vimg_export_pages_drop(export, G_MAXINT64);
     if (export->zeros)
         g_array_unref(export->zeros);
     g_free(export);

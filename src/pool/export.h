@@ -9,6 +9,7 @@
 #ifndef VIMG_POOL_EXPORT_H
 #define VIMG_POOL_EXPORT_H
 
+#include "image/qcow2-guest.h"
 #include "pool/export-record.h"
 #include "pool/model-private.h"
 
@@ -28,8 +29,10 @@ typedef struct {
     GArray *zeros;            /* of VimgExportRun, in order; NULL: nobody asks; does not change */
 
     /* under lock */
-    VimgQcow2Layout *layout; /* once needed; does not change then */
-    GQueue idle;             /* of VimgExportPosition, the one used last at the end */
+    VimgQcow2Layout *layout; /* once needed; does not change then, nor does the next one */
+    VimgQcow2Guest *guest;
+    GQueue pages; /* of what is kept of a file whose disk is read, the last used last */
+    GQueue idle;  /* of VimgExportPosition, the one used last at the end */
     gboolean summing;
     gint64 sum_failed; /* monotonic microseconds; 0: never */
 } VimgExport;
@@ -131,6 +134,21 @@ void vimg_exports_let_go(VimgExports *exports, const VimgPool *pool, gint64 idle
 void vimg_export_let_go(VimgExports *exports, VimgExport *export);
 /* What the reaper does: that again and again. */
 void vimg_exports_reap(gpointer data);
+
+/* At least one byte of @part of the image as it is stored; it may be read over from @from on. */
+gboolean vimg_export_read_image(VimgExports *exports, VimgExport *export, guint64 from,
+                                const VimgExportPart *part, VimgExtent *out, GError **error);
+
+/* ---- export-guest.c --------------------------------------------------------------------- */
+
+/* Bytes of the disk in the qcow2 image that @use holds, if it can be read alone. */
+gboolean vimg_export_find_guest(VimgUse *use, const VimgPluginImage *image, guint64 *size,
+                                GError **error);
+/* At least one byte of @part of that disk. */
+gboolean vimg_export_read_guest(VimgExports *exports, VimgExport *export,
+                                const VimgExportPart *part, VimgExtent *out, GError **error);
+/* Under lock: lets go of what nobody used after @since, in monotonic microseconds. */
+void vimg_export_pages_drop(VimgExport *export, gint64 since);
 
 /* ---- export-make.c ---------------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@
 #include "exporter/protocol.h"
 
 #define BYTE 1
+#define WORKERS 2
 #define BLOCKS ((guint64)1000)
 #define BLOCK_SIZE 4096
 #define ROOM ((guint64)2 * VIMG_EXPORTER_PIECE)
@@ -26,6 +27,39 @@
 /* ---- the model, and the disk --------------------------------------------------------------- */
 
 static guint64 free_blocks;
+
+/* A storage that hangs while it is told to. */
+static VimgMutex storage_lock = VIMG_MUTEX_INIT;
+static VimgCond storage_changed;
+static gboolean hangs; /* under lock, as the next one */
+static guint reads;    /* that began */
+
+static void
+read_storage(void)
+{
+    VIMG_LOCK_GUARD(&storage_lock);
+    reads++;
+    vimg_cond_broadcast(&storage_changed);
+    while (hangs)
+        vimg_cond_wait(&storage_changed, &storage_lock);
+}
+
+static void
+set_hangs(gboolean value)
+{
+    VIMG_LOCK_GUARD(&storage_lock);
+    hangs = value;
+    reads = 0;
+    vimg_cond_broadcast(&storage_changed);
+}
+
+static void
+wait_for_reads(guint n)
+{
+    VIMG_LOCK_GUARD(&storage_lock);
+    while (reads < n)
+        vimg_cond_wait(&storage_changed, &storage_lock);
+}
 
 int
 fstatvfs(int fd, struct statvfs *out)
@@ -55,6 +89,7 @@ vimg_model_export_read(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE
 {
     gsize length = MIN(part->most, part->length);
 
+    read_storage();
     *out = (VimgExtent){.length = length, .data = vimg_buffer_new(length)};
     memset(out->data->data, BYTE, length);
     return TRUE;
@@ -87,13 +122,24 @@ on_begin(const char *why, gpointer data)
     g_ptr_array_add(here->said, g_strdup(why));
 }
 
+static void
+connect_link(Here *here, const VimgExportLinkOptions *options)
+{
+    g_autoptr(GError) error = NULL;
+    int pair[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+    here->fd = pair[1];
+    here->link = vimg_export_link_new(pair[0], NULL, here->workers, options, &error);
+    g_assert_no_error(error);
+}
+
 /* @begins: it is one that says that it serves, and has no file. */
 static void
 set_up(Here *here, gboolean begins)
 {
     VimgExportLinkOptions options = {.file_fd = -1, .data = here};
     g_autoptr(GError) error = NULL;
-    int pair[2];
 
     *here = (Here){.file = {.ours = -1, .theirs = -1}};
     vimg_mutex_init(&here->lock);
@@ -107,12 +153,9 @@ set_up(Here *here, gboolean begins)
         options.file_fd = here->file.ours;
         options.room = ROOM;
     }
-    here->workers = vimg_workers_new("workers", 2, &error);
+    here->workers = vimg_workers_new("workers", WORKERS, &error);
     g_assert_no_error(error);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
-    here->fd = pair[1];
-    here->link = vimg_export_link_new(pair[0], NULL, here->workers, &options, &error);
-    g_assert_no_error(error);
+    connect_link(here, &options);
 }
 
 static void
@@ -301,10 +344,49 @@ test_begins_once(void)
     tear_down(&here);
 }
 
+/* ---- ending -------------------------------------------------------------------------------- */
+
+static void
+fill_with_questions(Here *here)
+{
+    VimgExporterQuestion question = {.what = VIMG_EXPORTER_READ,
+                                     .length = VIMG_EXPORTER_PIECE,
+                                     .until = VIMG_EXPORTER_PIECE,
+                                     .most = VIMG_EXPORTER_PIECE,
+                                     .place = VIMG_EXPORTER_NOWHERE};
+
+    for (question.number = 0; question.number < VIMG_EXPORTER_WAITING_MAX; question.number++)
+        g_assert_true(vimg_exporter_send(here->fd, &question, sizeof(question), NULL, 0));
+    wait_for_reads(WORKERS);
+}
+
+/* A server that ends with all that it may ask waiting leaves its place to the next one, of which no
+ * question waits behind those: they are not read any more. */
+static void
+test_ended(void)
+{
+    const VimgExportLinkOptions options = {.file_fd = -1};
+    Here here;
+
+    set_up(&here, TRUE);
+    set_hangs(TRUE);
+    fill_with_questions(&here);
+    close(here.fd);
+    vimg_export_link_close(here.link);
+    connect_link(&here, &options);
+    set_hangs(FALSE);
+    g_assert_cmpint(ask(&here, VIMG_EXPORTER_NOWHERE), ==, VIMG_EXPORTER_SENT);
+    vimg_mutex_lock(&storage_lock);
+    g_assert_cmpuint(reads, ==, 1);
+    vimg_mutex_unlock(&storage_lock);
+    tear_down(&here);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    vimg_cond_init(&storage_changed);
     g_test_add_func("/export-link/room", test_room);
     g_test_add_func("/export-link/no-file", test_no_file);
     g_test_add_func("/export-link/append", test_append);
@@ -312,5 +394,6 @@ main(int argc, char **argv)
     g_test_add_func("/export-link/full-disk", test_full_disk);
     g_test_add_func("/export-link/reasons", test_reasons);
     g_test_add_func("/export-link/begins-once", test_begins_once);
+    g_test_add_func("/export-link/ended", test_ended);
     return g_test_run();
 }

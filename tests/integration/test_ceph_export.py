@@ -11,7 +11,7 @@ import runner
 from cephcase import SOON, USAGE, CephCase
 from control import Control
 from exportcase import ExportCase
-from images import run, same
+from images import run, same, same_disk, to_qcow2
 from rawrpc import RemoteError
 
 KEEP = SOON + "<image:cleanup keepDeleted='0'/>"
@@ -45,6 +45,10 @@ class Exported(CephCase, ExportCase):
                          raw.read_bytes()[4097:8201])
         made = self.fetch(self.export(pool, "disk.raw", "--format=qcow2"))
         run("qemu-img", "check", "-f", "qcow2", made)
+        same_disk(raw, "raw", made, "qcow2")
+        qcow2 = to_qcow2(raw, self.work / "packed.qcow2", "-c")
+        self.stored(pool, "packed.qcow2", qcow2, "qcow2")
+        same_disk(raw, "raw", self.fetch(self.export(pool, "packed.qcow2", "--format=raw")), "raw")
         for entry in self.json("export list")["exports"]:
             if entry["id"] != report["id"]:
                 self.ctl("export", "revoke", entry["id"])

@@ -106,8 +106,74 @@ class Downloads(ExportCase):
         self.stored(self.pool(), "disk.qcow2", qcow2, "qcow2")
         same(qcow2, self.fetch(self.export(self.name, "disk.qcow2")))
         same(qcow2, self.fetch(self.export(self.name, "disk.qcow2", "--format=qcow2")))
-        said = self.ctl("export", self.name, "disk.qcow2", "--format=raw", code=UNSUPPORTED)
-        self.assertIn("qemu-img convert -f qcow2 -O raw", said)
+        vmdk = self.work / "disk.vmdk"
+        run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", raw, vmdk)
+        self.stored(self.name, "disk.vmdk", vmdk, "vmdk")
+        same(vmdk, self.fetch(self.export(self.name, "disk.vmdk")))
+        said = self.ctl("export", self.name, "disk.vmdk", "--format=raw", code=UNSUPPORTED)
+        self.assertIn("qemu-img convert -f vmdk -O raw", said)
+
+    def test_raw_of_qcow2(self):
+        raw = self.work / "disk.raw"   # holes, noise, and what packs well, in whole sectors
+        raw.write_bytes(noise(MIB + 512) + bytes(10 * MIB) + b"a" * 3 * MIB + noise(70144) +
+                        bytes(2 * MIB) + noise(512))
+        data, pool = raw.read_bytes(), self.pool()
+        for name, options in (("plain", "-S 4k"), ("old", "-o compat=0.10 -W -m 8"),
+                              ("packed", "-c"), ("zstd", "-c -o compression_type=zstd"),
+                              ("small", "-o cluster_size=512"),
+                              ("large", "-c -o cluster_size=2M"),
+                              ("parts", "-o extended_l2=on")):
+            qcow2 = self.work / name
+            run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", *options.split(), raw, qcow2)
+            self.stored(pool, name + ".qcow2", qcow2, "qcow2")
+            url = self.export(pool, name + ".qcow2", "--format=raw")
+            self.assertTrue(url.endswith("/%s.raw" % name), url)
+            self.assertEqual(self.head(url).headers["content-length"], str(len(data)))
+            got = self.fetch(url)
+            same(raw, got)
+            same_disk(got, "raw", qcow2, "qcow2")
+            for first, last in ((0, 0), (MIB - 5, MIB + 600), (11 * MIB - 7, 14 * MIB),
+                                (len(data) - 600, len(data) - 1)):
+                self.assertEqual(self.curl(url, "-f", "-r", "%d-%d" % (first, last)),
+                                 data[first:last + 1], (name, first))
+        (self.work / "part").write_bytes(data[:13 * MIB])
+        self.curl(url, "-f", "-C", "-", "-o", self.work / "part")
+        same(raw, self.work / "part")
+        self.assertIn(hashlib.sha256(data).hexdigest(), self.checksum(url))
+        packed = self.fetch(self.export(pool, "zstd.qcow2", "--format=raw", "--compress"))
+        run("zstd", "-q", "-d", packed, "-o", self.work / "out")
+        same(raw, self.work / "out")
+        self.daemon.restart()
+        self.running(pool)
+        same(raw, self.fetch(self.here(url, self.export(pool, "plain.qcow2"))))
+
+    def test_raw_of_what_cannot_be(self):
+        """Encrypted, too large, and tables that name what is not there."""
+        raw, pool = self.work / "raw", self.pool()
+        raw.write_bytes(b"virtimage" * 65536 + noise(2 * MIB))
+        locked, huge, bad = (self.work / n for n in ("locked", "huge", "bad"))
+        data = bytearray(to_qcow2(raw, locked).read_bytes())
+        data[35] = 1  # by AES
+        locked.write_bytes(data)
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", huge, "65T")
+        for path, words in (locked, "encrypted"), (huge, "too large"):
+            self.stored(pool, path.name, path, "qcow2")
+            said = self.ctl("export", pool, path.name, "--format=raw", code=UNSUPPORTED)
+            self.assertIn(words, said)
+            self.assertIn("export", said)
+            same(path, self.fetch(self.export(pool, path.name)))
+        data = bytearray(to_qcow2(raw, bad, "-c").read_bytes())
+        first = int.from_bytes(data[40:48], "big")
+        second = int.from_bytes(data[first:first + 8], "big") & 0xfffffffffffe00
+        there = int.from_bytes(data[second:second + 8], "big") & (1 << 54) - 1
+        data[there:there + 32] = b"\xff" * 32  # packed bytes that are none
+        bad.write_bytes(data)
+        self.stored(pool, "bad", bad, "qcow2")
+        url = self.export(pool, "bad", "--format=raw")
+        self.curl(url, "-f", "-o", "/dev/null", code=18)  # it ends early
+        self.assertEqual(self.curl(url, "-f", "-r", "65536-1048676"),
+                         raw.read_bytes()[65536:1048677])
+        self.assertIn("cannot be unpacked", self.daemon.log())
 
     def test_compressed(self):
         raw, url = self.make("--compress")
@@ -484,16 +550,6 @@ class Limits(ExportCase):
                 return raw, "http://127.0.0.1:%d/%s" % (number, url.split("/export/")[1])
         raise AssertionError("it does not listen")
 
-    def hold(self, url):
-        """A client that asks for all of it and takes nothing."""
-        where = urlsplit(url)
-        s = socket.socket()
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        s.connect((where.hostname, where.port))
-        s.sendall(("GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % where.path).encode())
-        self.assertTrue(s.recv(15).startswith(b"HTTP/1.1 200"))
-        return s
-
     def test_slow_clients(self):
         raw, url = self.make()
         held = [self.hold(url) for _ in range(3)]
@@ -517,6 +573,29 @@ class Limits(ExportCase):
             s.settimeout(PATIENCE)
             while s.recv(4096):   # closed in the end
                 pass
+            s.close()
+
+
+class Killed(ExportCase):
+    config = ('export_listen = "127.0.0.1:0"\nexport_connections = 3\n'
+              'export_client_connections = 0\n')
+
+    def test_with_all_connections(self):
+        """All that were taken when the server was killed are there again with the next."""
+        raw = self.raw("disk.raw")
+        self.stored(self.pool(), "disk.raw", raw)
+        url = self.export(self.name, "disk.raw")
+        held, pid = [self.hold(url) for _ in range(3)], self.server()
+        self.assertEqual(self.status(url), 503)
+        os.kill(pid, signal.SIGKILL)
+        self.eventually("none is started", lambda: self.server() not in (None, pid))
+        paths = [self.work / str(i) for i in range(3)]
+        clients = [subprocess.Popen(["curl", "-sSf", "-o", path, url]) for path in paths]
+        self.children += clients
+        self.assertEqual([client.wait(PATIENCE) for client in clients], [0, 0, 0])
+        for path in paths:
+            same(raw, path)
+        for s in held:
             s.close()
 
 

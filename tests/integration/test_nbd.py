@@ -210,10 +210,11 @@ class Life(NbdCase):
 
     def test_last_client(self):
         _, report = self.make()
-        first, second = self.client(report), self.client(report)
-        for process in first, second:
+        clients = [self.client(report) for _ in range(3)]
+        for process, end in zip(clients, (lambda p: p.stdin.close(), subprocess.Popen.kill,
+                                          subprocess.Popen.kill)):
             self.assertEqual(len(self.served()), 1)
-            process.stdin.close()
+            end(process)
             process.wait()
         self.gone()
 
@@ -272,6 +273,8 @@ class Life(NbdCase):
         client.stdin.close()
         self.daemon.start()
         self.assertEqual((self.served(), self.sockets()), ([], []))
+        self.running(self.name)
+        run("nbdinfo", self.serve(self.name, "disk.raw"))
 
     def test_daemon_ends(self):
         _, report = self.make()
@@ -283,10 +286,13 @@ class Life(NbdCase):
         self.daemon.start()
 
     def test_server_killed(self):
-        _, report = self.make()
+        raw, report = self.make()
+        client = self.client(report)
         os.kill(self.kits()[0], signal.SIGKILL)
         self.gone()
-        self.json("nbd", self.name, "disk.raw")
+        client.stdin.close()
+        run("qemu-img", "compare", "-f", "raw", "-F", "raw", raw,
+            self.serve(self.name, "disk.raw"))
 
     def test_private(self):
         _, report = self.make()

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
 from ctl import REFUSED, UNSUPPORTED, USAGE
 from exportcase import ExportCase
-from images import run, same, to_qcow2
+from images import run, same, same_disk, to_qcow2
 from osscase import AT_ONCE, SOON, OssCase
 from virshcase import element
 
@@ -30,7 +30,9 @@ class Exported(OssCase, ExportCase):
         self.v("vol-delete", "--pool", pool, "disk.raw")
         self.stored(pool, "disk.qcow2", to_qcow2(raw, self.work / "disk.qcow2"), "qcow2")
         same(self.work / "disk.qcow2", self.fetch(self.export(pool, "disk.qcow2")))
+        same_disk(raw, "raw", self.fetch(self.export(pool, "disk.qcow2", "--format=raw")), "raw")
         run("qemu-img", "check", "-f", "qcow2", made)
+        same_disk(raw, "raw", made, "qcow2")
 
     def test_deleted(self):
         """No host removes it while it is exported, and it can be downloaded from the trash."""

@@ -45,6 +45,16 @@ class ExportCase(CtlMixin, VirshCase):
         self.curl(url, "-f", "-o", path, *args)
         return path
 
+    def hold(self, url):
+        """A client that asks for all of it and takes nothing."""
+        where = urlsplit(url)
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect((where.hostname, where.port))
+        s.sendall(("GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % where.path).encode())
+        self.assertTrue(s.recv(15).startswith(b"HTTP/1.1 200"))
+        return s
+
     def status(self, url, *args):
         return int(self.curl(url, "-o", "/dev/null", "-w", "%{http_code}", *args))
 

@@ -21,6 +21,15 @@
 #define SLOTS 64
 #define THREADS 16
 
+/* Microseconds; only here time goes on. */
+static gint64 now;
+
+gint64
+g_get_monotonic_time(void)
+{
+    return __atomic_load_n(&now, __ATOMIC_ACQUIRE);
+}
+
 /* The daemon of one cache, which somebody may still read ahead from when the test has ended. */
 typedef struct {
     VimgMutex lock;
@@ -268,6 +277,33 @@ test_full(void)
     g_assert_cmpuint(daemon_->reads, >=, 4 * 98);
 }
 
+/* Returns: how many of all blocks must be asked for again */
+static guint
+read_again(VimgNbdCache *cache)
+{
+    daemon_->reads = 0;
+    assert_read(cache, 0, SIZE);
+    return daemon_->reads;
+}
+
+/* Where nothing could be placed for a while, all of the room is used when that is over. */
+static void
+test_room_again(void)
+{
+    VimgNbdCache *cache = set_up_with(FALSE, make_file(), 101 * BLOCK);
+    guint whole = 2 * 98 + 2 + 1;
+
+    assert_read(cache, 0, BLOCK);
+    daemon_->places = 0;
+    assert_read(cache, 2 * BLOCK, BLOCK);
+    daemon_->places = G_MAXUINT;
+    for (guint i = 0; i < 3; i++)
+        g_assert_cmpuint(read_again(cache), >, whole / 2); /* two slots for all */
+    __atomic_store_n(&now, now + 10 * G_USEC_PER_SEC, __ATOMIC_RELEASE);
+    g_assert_cmpuint(read_again(cache), >, whole / 2);
+    g_assert_cmpuint(read_again(cache), ==, 0);
+}
+
 /* What is lost of the file is an error, not zeros. */
 static void
 test_lost(void)
@@ -439,6 +475,7 @@ main(int argc, char **argv)
     g_test_add_func("/nbdkit/cache/kept", test_kept);
     g_test_add_func("/nbdkit/cache/bound", test_bound);
     g_test_add_func("/nbdkit/cache/full", test_full);
+    g_test_add_func("/nbdkit/cache/room-again", test_room_again);
     g_test_add_func("/nbdkit/cache/lost", test_lost);
     g_test_add_func("/nbdkit/cache/zeros", test_zeros);
     g_test_add_func("/nbdkit/cache/failure", test_failure);

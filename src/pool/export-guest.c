@@ -1,0 +1,354 @@
+/*
+ * export-guest.c: the raw disk of an image that is stored as qcow2
+ *
+ * Its tables, and clusters that are packed, are read by pages of the file, of which each export
+ * keeps some while it is read; data goes as it is read.  However its tables were made, one question
+ * reads a bounded number of pages.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "pool/export.h"
+#include "util/i18n.h"
+
+#define DISK_MAX                                                                                   \
+    ((guint64)64 << 40) /* bytes that are summed up for a checksum, most of them zeros */
+#define PAGE ((guint64)64 * 1024)
+#define PAGES_MAX 64 /* of an export */
+#define LOOKS_MAX 4096
+#define READS_MAX 16                   /* pages, after which an answer ends where it can */
+#define GAP ((guint64)2 * 1024 * 1024) /* bytes that are read over: a table between data */
+
+typedef struct {
+    guint64 offset;
+    VimgBuffer *data;
+    gint64 used; /* monotonic microseconds */
+} Page;
+
+/* A question that is being answered. */
+typedef struct {
+    VimgExports *exports;
+    VimgExport *export;
+    const VimgQcow2Guest *guest;
+    const VimgExportPart *part;
+    VimgBuffer *page; /* the last one; NULL: none */
+    guint64 at;       /* of it */
+    guint reads;
+} Walk;
+
+static void
+page_free(Page *page)
+{
+    vimg_buffer_unref(page->data);
+    g_free(page);
+}
+
+/* ---- pages, under lock -------------------------------------------------------------------- */
+
+/* Returns: (transfer full) the data of the one at @offset, or NULL. */
+static VimgBuffer *
+find_page(VimgExport *export, guint64 offset)
+{
+    for (GList *at = export->pages.tail; at; at = at->prev) {
+        Page *page = at->data;
+
+        if (page->offset != offset)
+            continue;
+        g_queue_unlink(&export->pages, at);
+        g_queue_push_tail_link(&export->pages, at);
+        page->used = g_get_monotonic_time();
+        return vimg_buffer_ref(page->data);
+    }
+    return NULL;
+}
+
+static void
+keep_page(VimgExport *export, guint64 offset, VimgBuffer *data)
+{
+    Page *page = g_new0(Page, 1);
+
+    page->offset = offset;
+    page->data = vimg_buffer_ref(data);
+    page->used = g_get_monotonic_time();
+    g_queue_push_tail(&export->pages, page);
+    if (g_queue_get_length(&export->pages) > PAGES_MAX)
+        page_free(g_queue_pop_head(&export->pages));
+}
+
+void
+vimg_export_pages_drop(VimgExport *export, gint64 since)
+{
+    Page *page;
+
+    while ((page = g_queue_peek_head(&export->pages)) && page->used <= since)
+        page_free(g_queue_pop_head(&export->pages));
+}
+
+/* ---- reading the file --------------------------------------------------------------------- */
+
+/* @until: to where more will be asked for. */
+static VimgBuffer *
+read_page(Walk *walk, guint64 offset, guint64 until, GError **error)
+{
+    guint64 stored = walk->export->record->stored;
+    VimgBuffer *buffer = vimg_buffer_new((gsize)MIN(PAGE, stored - offset));
+    gsize n = 0;
+
+    while (n < buffer->size) {
+        const VimgExportPart part = {offset + n, buffer->size - n, until, buffer->size - n};
+        VimgExtent extent;
+
+        if (!vimg_export_read_image(walk->exports, walk->export, part.offset, &part, &extent,
+                                    error)) {
+            vimg_buffer_unref(buffer);
+            return NULL;
+        }
+        if (extent.data)
+            memcpy(buffer->data + n, extent.data->data + extent.offset, (gsize)extent.length);
+        else
+            memset(buffer->data + n, 0, (gsize)extent.length);
+        vimg_buffer_unref(extent.data);
+        n += (gsize)extent.length;
+    }
+    return buffer;
+}
+
+/* Makes the one that holds @offset the page of @walk. */
+static gboolean
+turn_to(Walk *walk, guint64 offset, guint64 until, GError **error)
+{
+    guint64 at = offset / PAGE * PAGE;
+
+    if (walk->page && walk->at == at)
+        return TRUE;
+    vimg_buffer_unref(walk->page);
+    walk->at = at;
+    vimg_mutex_lock(&walk->exports->lock);
+    walk->page = find_page(walk->export, at);
+    vimg_mutex_unlock(&walk->exports->lock);
+    if (walk->page)
+        return TRUE;
+    walk->reads++;
+    walk->page = read_page(walk, at, until, error);
+    if (!walk->page)
+        return FALSE;
+    VIMG_LOCK_GUARD(&walk->exports->lock);
+    keep_page(walk->export, at, walk->page);
+    return TRUE;
+}
+
+/* Within the file, of which what follows is asked for next if @more. */
+static gboolean
+read_bytes(Walk *walk, guint64 offset, guint8 *out, gsize size, gboolean more, GError **error)
+{
+    while (size > 0) {
+        gsize skip = (gsize)(offset % PAGE);
+        gsize n = MIN(size, (gsize)PAGE - skip);
+
+        if (!turn_to(walk, offset, more ? walk->export->record->stored : 0, error))
+            return FALSE;
+        memcpy(out, walk->page->data + skip, n);
+        offset += n;
+        out += n;
+        size -= n;
+    }
+    return TRUE;
+}
+
+/* ---- what is where ------------------------------------------------------------------------ */
+
+static gboolean
+look_at(Walk *walk, guint64 offset, VimgQcow2Found *out, GError **error)
+{
+    const VimgQcow2Guest *guest = walk->guest;
+    guint8 entry[VIMG_QCOW2_SECOND];
+    guint64 at;
+
+    if (!read_bytes(walk, vimg_qcow2_guest_first(guest, offset), entry, VIMG_QCOW2_FIRST, FALSE,
+                    error) ||
+        !vimg_qcow2_guest_second(guest, entry, offset, &at, out, error))
+        return FALSE;
+    return at == 0 || (read_bytes(walk, at, entry, vimg_qcow2_guest_entry(guest), FALSE, error) &&
+                       vimg_qcow2_guest_look(guest, entry, offset, out, error));
+}
+
+static gboolean
+goes_on(const VimgQcow2Found *found, const VimgQcow2Found *next)
+{
+    return next->kind == found->kind &&
+           (found->kind == VIMG_QCOW2_IS_ZEROS ||
+            (found->kind == VIMG_QCOW2_IS_DATA && next->source == found->source + found->length));
+}
+
+/* What is at the beginning of the part, with what is like it behind; what cannot be read there is
+ * for the next question. */
+static gboolean
+look_along(Walk *walk, VimgQcow2Found *out, GError **error)
+{
+    const VimgExportPart *part = walk->part;
+    guint64 most = part->length;
+
+    if (!look_at(walk, part->offset, out, error))
+        return FALSE;
+    if (out->kind == VIMG_QCOW2_IS_DATA)
+        most = MIN(most, part->most);
+    for (guint i = 0; i < LOOKS_MAX && walk->reads < READS_MAX && out->length < most; i++) {
+        VimgQcow2Found next;
+
+        if (!look_at(walk, part->offset + out->length, &next, NULL) || !goes_on(out, &next))
+            break;
+        out->length += next.length;
+    }
+    out->length = MIN(out->length, most);
+    return TRUE;
+}
+
+/* ---- answers ------------------------------------------------------------------------------ */
+
+static gboolean
+unpack(Walk *walk, const VimgQcow2Found *found, guint8 *cluster, GError **error)
+{
+    g_autofree guint8 *packed = g_malloc(found->packed);
+
+    return read_bytes(walk, found->source, packed, found->packed, TRUE, error) &&
+           vimg_qcow2_guest_unpack(walk->guest, packed, found->packed, cluster, error);
+}
+
+/* As many packed clusters as follow each other, from @found on. */
+static gboolean
+read_packed(Walk *walk, VimgQcow2Found *found, VimgExtent *out, GError **error)
+{
+    const VimgExportPart *part = walk->part;
+    gsize size = (gsize)MIN(part->length, part->most);
+    VimgBuffer *buffer = vimg_buffer_new(size);
+    g_autofree guint8 *cluster = g_malloc((gsize)1 << walk->guest->bits);
+    gsize n = 0;
+
+    for (;;) {
+        gsize here = (gsize)MIN(found->length, size - n);
+
+        if (!unpack(walk, found, cluster, error)) {
+            vimg_buffer_unref(buffer);
+            return FALSE;
+        }
+        memcpy(buffer->data + n, cluster + found->skip, here);
+        n += here;
+        if (n == size || walk->reads >= READS_MAX ||
+            !look_at(walk, part->offset + n, found, NULL) || found->kind != VIMG_QCOW2_IS_PACKED)
+            break;
+    }
+    *out = (VimgExtent){.length = n, .data = buffer};
+    return TRUE;
+}
+
+static gboolean
+answer(Walk *walk, VimgExtent *out, GError **error)
+{
+    VimgExportPart source = {.until = walk->export->record->stored, .most = walk->part->most};
+    VimgQcow2Found found;
+
+    if (!look_along(walk, &found, error))
+        return FALSE;
+    if (found.kind == VIMG_QCOW2_IS_PACKED)
+        return read_packed(walk, &found, out, error);
+    if (found.kind == VIMG_QCOW2_IS_ZEROS) {
+        *out = (VimgExtent){.length = found.length};
+        return TRUE;
+    }
+    source.offset = found.source;
+    source.length = found.length;
+    return vimg_export_read_image(walk->exports, walk->export,
+                                  found.source > GAP ? found.source - GAP : 0, &source, out, error);
+}
+
+/* The header is read again after a restart, and is that of then.  Returns: (transfer none) */
+static const VimgQcow2Guest *
+get_guest(Walk *walk, GError **error)
+{
+    const VimgExportRecord *record = walk->export->record;
+    g_autofree VimgQcow2Guest *guest = NULL;
+
+    vimg_mutex_lock(&walk->exports->lock);
+    walk->guest = walk->export->guest;
+    vimg_mutex_unlock(&walk->exports->lock);
+    if (walk->guest)
+        return walk->guest;
+    guest = g_new0(VimgQcow2Guest, 1);
+    if (!turn_to(walk, 0, 0, error) ||
+        !vimg_qcow2_guest_read(guest, walk->page->data, walk->page->size, record->stored, error))
+        return NULL;
+    if (guest->size != record->size) {
+        vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s", _("the map is not one of this image"));
+        return NULL;
+    }
+    VIMG_LOCK_GUARD(&walk->exports->lock);
+    if (!walk->export->guest)
+        walk->export->guest = g_steal_pointer(&guest);
+    return walk->export->guest;
+}
+
+gboolean
+vimg_export_read_guest(VimgExports *exports, VimgExport *export, const VimgExportPart *part,
+                       VimgExtent *out, GError **error)
+{
+    Walk walk = {.exports = exports, .export = export, .part = part};
+    gboolean ok;
+
+    walk.guest = get_guest(&walk, error);
+    ok = walk.guest && answer(&walk, out, error);
+    vimg_buffer_unref(walk.page);
+    return ok;
+}
+
+/* ---- the header --------------------------------------------------------------------------- */
+
+static gboolean
+read_head(VimgReader *reader, GByteArray *head, gsize size, GError **error)
+{
+    while (head->len < size) {
+        g_autoptr(VimgBuffer) data = NULL;
+        guint old = head->len;
+        VimgExtent extent;
+
+        if (!vimg_reader_next(reader, &extent, error))
+            return FALSE;
+        data = extent.data;
+        if (extent.length == 0)
+            break;
+        g_byte_array_set_size(head, (guint)MIN(size, old + extent.length));
+        if (data)
+            memcpy(head->data + old, data->data + extent.offset, head->len - old);
+        else
+            memset(head->data + old, 0, head->len - old);
+    }
+    return TRUE;
+}
+
+gboolean
+vimg_export_find_guest(VimgUse *use, const VimgPluginImage *image, guint64 *size, GError **error)
+{
+    g_autoptr(GByteArray) head = g_byte_array_new();
+    gsize want = (gsize)MIN(image->physical, PAGE);
+    g_autoptr(VimgReader) reader = NULL;
+    VimgQcow2Guest guest;
+    GError *local = NULL;
+
+    reader =
+        vimg_reader_open(vimg_session_store(use->session), image->uuid, 0, want, use->job, &local);
+    if (!reader || !read_head(reader, head, want, &local)) {
+        vimg_use_failed(use, local);
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    if (!vimg_qcow2_guest_read(&guest, head->data, head->len, image->physical, error))
+        return FALSE;
+    *size = guest.size;
+    return guest.size <= DISK_MAX ||
+           vimg_throw(
+               error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+               _("a disk of %1$llu bytes is too large to be exported as raw, which %2$llu are not: export the image as it is"),
+               VIMG_ULL(guest.size), VIMG_ULL(DISK_MAX));
+}
