@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "multipart.h"
+#include "sums.h"
 
 struct _VimgOssUpload {
     VimgOss *oss;
@@ -18,10 +19,12 @@ struct _VimgOssUpload {
     guint limit;      /* of workers */
     guint64 reserved; /* bytes of memory */
     gint stop;        /* through __atomic builtins */
+    VimgSums *sums;   /* of the tasks */
 
     /* the caller's */
     VimgBuffer *current; /* part that is being filled, to @filled; NULL: none */
     gsize filled;
+    guint64 crc;  /* of what it is filled with */
     guint number; /* of the next part */
     guint64 length;
 
@@ -51,9 +54,10 @@ gboolean vimg_oss_is_made(VimgOss *oss, const VimgOssRequest *request, const GPt
 char *vimg_oss_initiate(VimgOss *oss, const VimgOssUploadRules *rules, GError **error);
 gboolean vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts,
                              const VimgPatience *patience, GError **error);
-/* @part: its number; the rest is filled in. */
-gboolean vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const VimgBuffer *data,
-                            VimgOssPart *part, const VimgPatience *patience, GError **error);
+/* @md5: of the data, among the sums of @upload; known afterwards, if it succeeds.  @part: its
+ * number, size and CRC; the rest is filled in. */
+gboolean vimg_oss_send_part(VimgOssUpload *upload, const VimgBuffer *data, VimgSum *md5,
+                            VimgOssPart *part, GError **error);
 gboolean vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
                            const GArray *parts, VimgOssObject *out, GError **error);
 

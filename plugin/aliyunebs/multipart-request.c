@@ -58,99 +58,87 @@ vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts
 
 /* ---- a part ---- */
 
-/* A part on its way, and the sums of it. */
+/* A part on its way. */
 typedef struct {
+    VimgSums *sums;
+    VimgSum *md5;
     const VimgBuffer *data;
-    guint64 crc;
-    char *md5;
 } Going;
 
-static void
-going_clear(Going *going)
-{
-    g_free(going->md5);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Going, going_clear)
-
-static void
-sum_up(Going *going)
-{
-    if (going->md5)
-        return;
-    going->crc = vimg_crc64(0, going->data->data, going->data->size);
-    going->md5 = vimg_md5_hex(going->data->data, going->data->size);
-}
-
 /*
- * Summed with the last of its bytes, as those before are on their way meanwhile: no connection
- * idles for it, and where a processor is what lacks, all parts begin first.
+ * The MD5 is asked for with the last of its bytes, as those before are on their way meanwhile: no
+ * connection idles for it, and the other parts in flight are summed with it.
  */
 static gboolean
 give(gpointer data, guint64 offset, guint8 *out, gsize size, GError **error)
 {
-    Going *going = data;
+    const Going *going = data;
 
-    memcpy(out, going->data->data + offset, size);
     if (offset + size == going->data->size)
-        sum_up(going);
+        vimg_sums_ask(going->sums, going->md5);
+    memcpy(out, going->data->data + offset, size);
     return TRUE;
 }
 
 /* Whether what the storage says it got is what was sent. */
 static gboolean
-arrived_whole(const VimgOss *oss, const VimgOssRequest *request, Going *going, VimgOssPart *part)
+arrived_whole(const VimgOss *oss, const VimgOssRequest *request, const Going *going,
+              VimgOssPart *part)
 {
     gboolean summed = vimg_oss_is_s3(oss); /* it compared Content-MD5 */
     g_auto(VimgOssObject) got = {0};
 
-    sum_up(going);
-    part->crc = going->crc;
     part->has_crc = TRUE;
     vimg_oss_object_read(oss, request, &got);
     if (!got.etag || !*got.etag || strlen(got.etag) >= sizeof(part->etag))
         return FALSE;
     g_strlcpy(part->etag, got.etag, sizeof(part->etag));
-    if (strlen(got.etag) == strlen(going->md5)) {
-        if (g_ascii_strcasecmp(got.etag, going->md5) != 0)
+    if (strlen(got.etag) == 2 * VIMG_MD5_SIZE) {
+        g_autofree char *md5 = NULL;
+
+        vimg_sums_wait(going->sums, going->md5);
+        md5 = vimg_hex(going->md5->lane.digest, VIMG_MD5_SIZE);
+        if (g_ascii_strcasecmp(got.etag, md5) != 0)
             return FALSE;
         summed = TRUE;
     }
-    return got.has_crc ? got.crc == going->crc : summed;
+    return got.has_crc ? got.crc == part->crc : summed;
 }
 
 gboolean
-vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const VimgBuffer *data,
-                   VimgOssPart *part, const VimgPatience *patience, GError **error)
+vimg_oss_send_part(VimgOssUpload *upload, const VimgBuffer *data, VimgSum *md5, VimgOssPart *part,
+                   GError **error)
 {
     g_autoptr(GPtrArray) query = vimg_pairs_new();
     g_autoptr(GPtrArray) headers = vimg_pairs_new();
-    g_auto(Going) going = {.data = data};
+    Going going = {.sums = upload->sums, .md5 = md5, .data = data};
     guint made;
 
-    part->size = data->size;
     vimg_pairs_add_number(query, "partNumber", part->number);
-    vimg_pairs_add(query, "uploadId", id);
+    vimg_pairs_add(query, "uploadId", upload->id);
     /* OSS answers with sums, S3 need not */
-    if (vimg_oss_is_s3(oss)) {
-        g_autofree char *base64 = vimg_md5_base64(data->data, data->size, NULL);
+    if (vimg_oss_is_s3(upload->oss)) {
+        g_autofree char *base64 = NULL;
 
+        vimg_sums_wait(upload->sums, md5);
+        base64 = g_base64_encode(md5->lane.digest, VIMG_MD5_SIZE);
         vimg_pairs_add(headers, "Content-MD5", base64);
     }
     for (made = 0; made < SEND_ATTEMPTS; made++) {
         g_auto(VimgOssRequest) request = {
-            .key = key,
+            .key = upload->rules->key,
             .query = query,
             .headers = headers,
             .web = {.method = "PUT", .size = data->size, .source = give, .source_data = &going}};
 
-        if (!vimg_oss_request(oss, &request, patience, error))
+        if (!vimg_oss_request(upload->oss, &request, &upload->patience, error))
             return FALSE;
-        if (arrived_whole(oss, &request, &going, part))
+        if (arrived_whole(upload->oss, &request, &going, part))
             return TRUE;
     }
     return throw_error(error, VIMG_ERROR_DAMAGED,
                        _("part %1$u of '%2$s' arrives in the object storage as other bytes"),
-                       part->number, key);
+                       part->number, upload->rules->key);
 }
 
 /* ---- the whole ---- */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "crc64.h"
+#include "crypt.h"
 #include "multipart-private.h"
 #include "../thread.h"
 #include "../imagestore/throw.h"
@@ -19,11 +20,14 @@
 #define PART_LEAST (8 * MIB)
 #define PART_MOST (5 * 1024 * MIB)
 #define PART_UNKNOWN (64 * MIB)
-#define MEMORY_PART 2 /* of all memory is for parts, at most a half */
+#define NEAR ((gsize)128 * 1024) /* bytes: of what any processor has at hand */
+#define MEMORY_PART 2            /* of all memory is for parts, at most a half */
 
 typedef struct {
     guint number;
     VimgBuffer *data;
+    VimgSum md5;       /* offered as soon as the task is there */
+    guint64 crc;       /* of the data */
     VimgOssPart known; /* number 0: none was there */
 } Task;
 
@@ -87,12 +91,14 @@ is_over(gpointer data)
 
 /* A part that was there already: is it this one?  Its ETag is its MD5. */
 static gboolean
-compare(VimgOssUpload *upload, const Task *task, VimgOssPart *part, GError **error)
+compare(VimgOssUpload *upload, Task *task, VimgOssPart *part, GError **error)
 {
-    g_autofree char *md5 = vimg_md5_hex(task->data->data, task->data->size);
+    g_autofree char *md5 = NULL;
 
+    vimg_sums_wait(upload->sums, &task->md5);
+    md5 = vimg_hex(task->md5.lane.digest, VIMG_MD5_SIZE);
     *part = task->known;
-    part->crc = vimg_crc64(0, task->data->data, task->data->size);
+    part->crc = task->crc;
     if (part->size == task->data->size && g_ascii_strcasecmp(part->etag, md5) == 0) {
         part->has_crc = TRUE;
         return TRUE;
@@ -105,15 +111,15 @@ compare(VimgOssUpload *upload, const Task *task, VimgOssPart *part, GError **err
 static void
 work_on(VimgOssUpload *upload, Task *task)
 {
-    VimgOssPart part = {.number = task->number};
+    VimgOssPart part = {.number = task->number, .size = task->data->size, .crc = task->crc};
     GError *local = NULL;
     gboolean good;
 
     if (task->known.number > 0)
         good = compare(upload, task, &part, &local);
     else
-        good = vimg_oss_send_part(upload->oss, upload->rules->key, upload->id, task->data, &part,
-                                  &upload->patience, &local);
+        good = vimg_oss_send_part(upload, task->data, &task->md5, &part, &local);
+    vimg_sums_withdraw(upload->sums, &task->md5);
     {
         LOCK_GUARD(&upload->lock);
 
@@ -197,7 +203,10 @@ hand_over(VimgOssUpload *upload, GError **error)
     task->number = upload->number;
     task->data = g_steal_pointer(&upload->current);
     task->data->size = upload->filled;
+    task->md5.lane = (VimgMd5Lane){.data = task->data->data, .size = task->data->size};
+    task->crc = upload->crc;
     upload->filled = 0;
+    upload->crc = 0;
     upload->number++;
     if (task->number > VIMG_OSS_PARTS_MAX || !wait_pending(upload, upload->limit - 1, error)) {
         if (task->number > VIMG_OSS_PARTS_MAX)
@@ -211,6 +220,7 @@ hand_over(VimgOssUpload *upload, GError **error)
     if (upload->parts->len < task->number)
         g_array_set_size(upload->parts, task->number);
     task->known = g_array_index(upload->parts, VimgOssPart, task->number - 1);
+    vimg_sums_offer(upload->sums, &task->md5);
     g_queue_push_tail(&upload->tasks, task);
     upload->pending++;
     thread_must(pthread_cond_signal(&upload->work));
@@ -227,6 +237,26 @@ take_buffer(VimgOssUpload *upload)
     return buffer ? buffer : vimg_buffer_new(upload->rules->part_size);
 }
 
+/* Summed while the bytes are near to the processor. */
+static void
+fill(VimgOssUpload *upload, const guint8 *data, gsize size)
+{
+    guint8 *to = upload->current->data + upload->filled;
+
+    for (upload->filled += size; size > 0;) {
+        gsize n = MIN(size, NEAR);
+
+        if (data)
+            memcpy(to, data, n);
+        else
+            memset(to, 0, n);
+        upload->crc = vimg_crc64(upload->crc, to, n);
+        data = data ? data + n : NULL;
+        to += n;
+        size -= n;
+    }
+}
+
 gboolean
 vimg_oss_upload_write(VimgOssUpload *upload, const guint8 *data, guint64 size, GError **error)
 {
@@ -236,13 +266,9 @@ vimg_oss_upload_write(VimgOssUpload *upload, const guint8 *data, guint64 size, G
         if (!upload->current)
             upload->current = take_buffer(upload);
         n = (gsize)MIN(size, upload->rules->part_size - upload->filled);
-        if (data) {
-            memcpy(upload->current->data + upload->filled, data, n);
+        fill(upload, data, n);
+        if (data)
             data += n;
-        } else {
-            memset(upload->current->data + upload->filled, 0, n);
-        }
-        upload->filled += n;
         upload->length += n;
         size -= n;
         if (upload->filled == upload->rules->part_size && !hand_over(upload, error))
@@ -366,6 +392,7 @@ vimg_oss_upload_begin(VimgOss *oss, const VimgOssUploadRules *rules, GError **er
         .deadline = rules->patience ? rules->patience->deadline : 0,
     };
     upload->parts = g_array_new(FALSE, TRUE, sizeof(VimgOssPart));
+    upload->sums = vimg_sums_new(upload->limit);
     upload->threads = g_new0(pthread_t, upload->limit);
     thread_must(pthread_mutex_init(&upload->lock, NULL));
     thread_must(pthread_cond_init(&upload->work, NULL));
@@ -404,6 +431,7 @@ vimg_oss_upload_free(VimgOssUpload *upload)
     }
     for (i = 0; i < upload->n_threads; i++)
         thread_must(pthread_join(upload->threads[i], NULL));
+    vimg_sums_free(upload->sums);
     g_queue_clear_full(&upload->spare, buffer_free);
     g_queue_clear_full(&upload->tasks, task_free);
     __atomic_sub_fetch(&reserved, upload->reserved, __ATOMIC_RELAXED);
