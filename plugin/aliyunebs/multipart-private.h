@@ -11,12 +11,23 @@
 #include "multipart.h"
 #include "sums.h"
 
+/* A part that the storage has or is to have. */
+typedef struct {
+    VimgOssUpload *upload;
+    VimgBuffer *data;
+    VimgSum md5;       /* offered as soon as the task is there */
+    VimgOssPart part;  /* its number, size and CRC; the ETag is what the storage says */
+    VimgOssPart known; /* number 0: none was there */
+    guint made;        /* attempts that arrived as something else */
+} VimgOssTask;
+
 struct _VimgOssUpload {
     VimgOss *oss;
     const VimgOssUploadRules *rules;
     VimgPatience patience; /* of the workers: also until one fails */
     char *id;
     guint limit;      /* of workers */
+    guint most;       /* of tasks: with a worker, or sent and not yet compared */
     guint64 reserved; /* bytes of memory */
     gint stop;        /* through __atomic builtins */
     VimgSums *sums;   /* of the tasks */
@@ -31,9 +42,9 @@ struct _VimgOssUpload {
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     pthread_cond_t work;  /* there is a task, or the end */
     pthread_cond_t room;  /* a task was done */
-    GQueue tasks;         /* of Task */
+    GQueue tasks;         /* of VimgOssTask */
     GQueue spare;         /* of VimgBuffer, whole parts of which were sent */
-    guint pending;        /* tasks queued or with a worker */
+    guint pending;        /* tasks that are not done */
     GError *failed;       /* the first failure */
     gboolean closing;
     GArray *parts;      /* of VimgOssPart, by number - 1; number 0: not there */
@@ -54,10 +65,16 @@ gboolean vimg_oss_is_made(VimgOss *oss, const VimgOssRequest *request, const GPt
 char *vimg_oss_initiate(VimgOss *oss, const VimgOssUploadRules *rules, GError **error);
 gboolean vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts,
                              const VimgPatience *patience, GError **error);
-/* @md5: of the data, among the sums of @upload; known afterwards, if it succeeds.  @part: its
- * number, size and CRC; the rest is filled in. */
-gboolean vimg_oss_send_part(VimgOssUpload *upload, const VimgBuffer *data, VimgSum *md5,
-                            VimgOssPart *part, GError **error);
+
+/* What the storage says of a part that was sent. */
+typedef enum {
+    VIMG_OSS_ARRIVED_OTHER, /* another one came */
+    VIMG_OSS_ARRIVED_WHOLE,
+    VIMG_OSS_ARRIVED_MD5, /* so far; its ETag is an MD5, which is to be compared */
+} VimgOssArrival;
+
+/* Once. */
+gboolean vimg_oss_send_part(VimgOssTask *task, VimgOssArrival *arrival, GError **error);
 gboolean vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
                            const GArray *parts, VimgOssObject *out, GError **error);
 

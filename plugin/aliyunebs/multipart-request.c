@@ -10,7 +10,6 @@
 #include "multipart-private.h"
 #include "../imagestore/throw.h"
 
-#define SEND_ATTEMPTS 3  /* of a part that arrives as another one */
 #define ABORT_ATTEMPTS 5 /* of an upload that does not go away */
 #define LIST_LIMIT ((gsize)2 * 1024 * 1024)
 
@@ -58,87 +57,59 @@ vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts
 
 /* ---- a part ---- */
 
-/* A part on its way. */
-typedef struct {
-    VimgSums *sums;
-    VimgSum *md5;
-    const VimgBuffer *data;
-} Going;
-
-/*
- * The MD5 is asked for with the last of its bytes, as those before are on their way meanwhile: no
- * connection idles for it, and the other parts in flight are summed with it.
- */
 static gboolean
 give(gpointer data, guint64 offset, guint8 *out, gsize size, GError **error)
 {
-    const Going *going = data;
+    const VimgOssTask *task = data;
 
-    if (offset + size == going->data->size)
-        vimg_sums_ask(going->sums, going->md5);
-    memcpy(out, going->data->data + offset, size);
+    memcpy(out, task->data->data + offset, size);
     return TRUE;
 }
 
-/* Whether what the storage says it got is what was sent. */
-static gboolean
-arrived_whole(const VimgOss *oss, const VimgOssRequest *request, const Going *going,
-              VimgOssPart *part)
+static VimgOssArrival
+read_arrival(VimgOssTask *task, const VimgOssRequest *request)
 {
-    gboolean summed = vimg_oss_is_s3(oss); /* it compared Content-MD5 */
+    const VimgOss *oss = task->upload->oss;
+    VimgOssPart *part = &task->part;
     g_auto(VimgOssObject) got = {0};
 
-    part->has_crc = TRUE;
     vimg_oss_object_read(oss, request, &got);
-    if (!got.etag || !*got.etag || strlen(got.etag) >= sizeof(part->etag))
-        return FALSE;
+    if (!got.etag || !*got.etag || strlen(got.etag) >= sizeof(part->etag) ||
+        (got.has_crc && got.crc != part->crc))
+        return VIMG_OSS_ARRIVED_OTHER;
     g_strlcpy(part->etag, got.etag, sizeof(part->etag));
-    if (strlen(got.etag) == 2 * VIMG_MD5_SIZE) {
-        g_autofree char *md5 = NULL;
-
-        vimg_sums_wait(going->sums, going->md5);
-        md5 = vimg_hex(going->md5->lane.digest, VIMG_MD5_SIZE);
-        if (g_ascii_strcasecmp(got.etag, md5) != 0)
-            return FALSE;
-        summed = TRUE;
-    }
-    return got.has_crc ? got.crc == part->crc : summed;
+    if (strlen(got.etag) == 2 * VIMG_MD5_SIZE)
+        return VIMG_OSS_ARRIVED_MD5;
+    /* S3 compared Content-MD5 */
+    return got.has_crc || vimg_oss_is_s3(oss) ? VIMG_OSS_ARRIVED_WHOLE : VIMG_OSS_ARRIVED_OTHER;
 }
 
 gboolean
-vimg_oss_send_part(VimgOssUpload *upload, const VimgBuffer *data, VimgSum *md5, VimgOssPart *part,
-                   GError **error)
+vimg_oss_send_part(VimgOssTask *task, VimgOssArrival *arrival, GError **error)
 {
+    VimgOssUpload *upload = task->upload;
     g_autoptr(GPtrArray) query = vimg_pairs_new();
     g_autoptr(GPtrArray) headers = vimg_pairs_new();
-    Going going = {.sums = upload->sums, .md5 = md5, .data = data};
-    guint made;
+    g_auto(VimgOssRequest) request = {
+        .key = upload->rules->key,
+        .query = query,
+        .headers = headers,
+        .web = {.method = "PUT", .size = task->data->size, .source = give, .source_data = task}};
 
-    vimg_pairs_add_number(query, "partNumber", part->number);
+    vimg_pairs_add_number(query, "partNumber", task->part.number);
     vimg_pairs_add(query, "uploadId", upload->id);
     /* OSS answers with sums, S3 need not */
     if (vimg_oss_is_s3(upload->oss)) {
         g_autofree char *base64 = NULL;
 
-        vimg_sums_wait(upload->sums, md5);
-        base64 = g_base64_encode(md5->lane.digest, VIMG_MD5_SIZE);
+        vimg_sums_wait(upload->sums, &task->md5);
+        base64 = g_base64_encode(task->md5.lane.digest, VIMG_MD5_SIZE);
         vimg_pairs_add(headers, "Content-MD5", base64);
     }
-    for (made = 0; made < SEND_ATTEMPTS; made++) {
-        g_auto(VimgOssRequest) request = {
-            .key = upload->rules->key,
-            .query = query,
-            .headers = headers,
-            .web = {.method = "PUT", .size = data->size, .source = give, .source_data = &going}};
-
-        if (!vimg_oss_request(upload->oss, &request, &upload->patience, error))
-            return FALSE;
-        if (arrived_whole(upload->oss, &request, &going, part))
-            return TRUE;
-    }
-    return throw_error(error, VIMG_ERROR_DAMAGED,
-                       _("part %1$u of '%2$s' arrives in the object storage as other bytes"),
-                       part->number, upload->rules->key);
+    if (!vimg_oss_request(upload->oss, &request, &upload->patience, error))
+        return FALSE;
+    *arrival = read_arrival(task, &request);
+    return TRUE;
 }
 
 /* ---- the whole ---- */

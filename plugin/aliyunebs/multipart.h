@@ -22,7 +22,8 @@ typedef struct {
     guint64 part_size; /* bytes; of all parts but the last, and the same when taken up again */
     guint64 offset;    /* of the first byte that will come: a multiple of it, all of whose bytes
                           before are there; 0 for a new one */
-    guint workers;     /* parts in flight; 0: VIMG_OSS_WORKERS.  One more is held in memory. */
+    guint workers;     /* parts in flight; 0: VIMG_OSS_WORKERS.  One more is held in memory, and as
+ many as 24 MiB have room for, at most 4 */
     gboolean exclusive;
     const char *content_type;  /* NULL: application/octet-stream */
     const GPtrArray *metadata; /* of VimgPair; NULL: none */

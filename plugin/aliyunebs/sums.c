@@ -2,8 +2,8 @@
  * sums.c: the MD5 of parts on their way, of as many at a time as there are
  *
  * Eight parts side by side are summed in the time of one or two, and parts come one after the
- * other, so none is summed before somebody needs it: then all that are complete by then are summed
- * with it.  Where a network is what parts wait for, that is as many as are in flight.
+ * other. So whoever sent one leaves it behind and goes on, until enough are there; what is still on
+ * its way is summed with it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -11,6 +11,8 @@
 
 #include "sums.h"
 #include "../thread.h"
+
+#define LEFT_MOST (G_USEC_PER_SEC / 5) /* one that was left is summed after that at the latest */
 
 enum {
     NEW,
@@ -22,13 +24,18 @@ enum {
 
 struct _VimgSums {
     pthread_t thread;
-    gboolean threaded;    /* FALSE: whoever waits for a sum makes it */
+    gboolean threaded; /* FALSE: whoever needs a sum makes it */
+    VimgSumFunc func;
+    gpointer data;
     pthread_mutex_t lock; /* guards what follows and the states; not held while summing */
     pthread_cond_t work;  /* somebody asks, or it is the end */
     pthread_cond_t done;
     guint enough;   /* offered ones to begin without being asked */
     GQueue offered; /* of VimgSum, also those that are asked for */
     guint asked;    /* of them */
+    guint left;     /* of them */
+    gboolean hurry;
+    gint64 due; /* when one that was left is to be summed; 0: none was */
     gboolean closing;
 };
 
@@ -36,10 +43,12 @@ struct _VimgSums {
 
 /* One of the offered is no more; with the lock. */
 static void
-leave(VimgSums *sums, VimgSum *sum, guint8 state)
+remove_offered(VimgSums *sums, VimgSum *sum, guint8 state)
 {
     if (sum->state == ASKED)
         sums->asked--;
+    if (sum->left)
+        sums->left--;
     sum->state = state;
 }
 
@@ -47,23 +56,58 @@ leave(VimgSums *sums, VimgSum *sum, guint8 state)
 static gboolean
 has_work(const VimgSums *sums)
 {
-    return sums->asked > 0 || g_queue_get_length((GQueue *)&sums->offered) >= sums->enough;
+    return sums->asked > 0 || sums->offered.length >= sums->enough ||
+           (sums->hurry && sums->left > 0) ||
+           (sums->left > 0 && g_get_monotonic_time() >= sums->due);
 }
 
-/* Waits for somebody who asks, or for enough.  Returns: how many are in @batch; 0: it is over. */
+/* With the lock. */
+static void
+wait_for_work(VimgSums *sums)
+{
+    while (!sums->closing && !has_work(sums)) {
+        if (sums->left > 0)
+            cond_wait_until(&sums->work, &sums->lock, sums->due);
+        else
+            thread_must(pthread_cond_wait(&sums->work, &sums->lock));
+    }
+}
+
+/* Returns: how many are in @batch; 0: it is over. */
 static guint
 take(VimgSums *sums, VimgSum **batch)
 {
     LOCK_GUARD(&sums->lock);
     guint n = 0;
 
-    while (!has_work(sums) && !sums->closing)
-        thread_must(pthread_cond_wait(&sums->work, &sums->lock));
-    while (!sums->closing && n < VIMG_MD5_LANES && !g_queue_is_empty(&sums->offered)) {
+    wait_for_work(sums);
+    if (sums->closing && sums->left == 0)
+        return 0;
+    while (n < VIMG_MD5_LANES && sums->offered.length > 0) {
         batch[n] = g_queue_pop_head(&sums->offered);
-        leave(sums, batch[n++], TAKEN);
+        remove_offered(sums, batch[n++], TAKEN);
     }
     return n;
+}
+
+/* Returns: how many of @batch were left; these are in front now. */
+static guint
+finish(VimgSums *sums, VimgSum **batch, const VimgMd5Lane *lanes, guint n)
+{
+    LOCK_GUARD(&sums->lock);
+    guint left = 0;
+    guint i;
+
+    for (i = 0; i < n; i++) {
+        batch[i]->lane = lanes[i];
+        batch[i]->state = DONE;
+        if (batch[i]->left)
+            batch[left++] = batch[i];
+    }
+    /* whoever is in one still after these says so again */
+    sums->hurry = FALSE;
+    thread_must(pthread_cond_broadcast(&sums->done));
+    return left;
 }
 
 static void *
@@ -79,27 +123,23 @@ run(void *data)
         for (i = 0; i < n; i++)
             lanes[i] = batch[i]->lane;
         vimg_md5_lanes(lanes, n);
-        {
-            LOCK_GUARD(&sums->lock);
-
-            for (i = 0; i < n; i++) {
-                batch[i]->lane = lanes[i];
-                batch[i]->state = DONE;
-            }
-            thread_must(pthread_cond_broadcast(&sums->done));
-        }
+        n = finish(sums, batch, lanes, n);
+        for (i = 0; i < n; i++)
+            sums->func(sums->data, batch[i]);
     }
     return NULL;
 }
 
 VimgSums *
-vimg_sums_new(guint many)
+vimg_sums_new(guint many, VimgSumFunc func, gpointer data)
 {
     VimgSums *sums = g_new0(VimgSums, 1);
 
     sums->enough = CLAMP(many, 1, VIMG_MD5_LANES);
+    sums->func = func;
+    sums->data = data;
     thread_must(pthread_mutex_init(&sums->lock, NULL));
-    thread_must(pthread_cond_init(&sums->work, NULL));
+    cond_init(&sums->work);
     thread_must(pthread_cond_init(&sums->done, NULL));
     sums->threaded = vimg_md5_width() > 1 && thread_start(&sums->thread, run, sums) == 0;
     return sums;
@@ -155,14 +195,6 @@ ask(VimgSums *sums, VimgSum *sum)
 }
 
 void
-vimg_sums_ask(VimgSums *sums, VimgSum *sum)
-{
-    LOCK_GUARD(&sums->lock);
-
-    ask(sums, sum);
-}
-
-void
 vimg_sums_wait(VimgSums *sums, VimgSum *sum)
 {
     {
@@ -179,6 +211,34 @@ vimg_sums_wait(VimgSums *sums, VimgSum *sum)
     sum->state = DONE;
 }
 
+gboolean
+vimg_sums_leave(VimgSums *sums, VimgSum *sum)
+{
+    {
+        LOCK_GUARD(&sums->lock);
+
+        sum->left = sum->state == OFFERED || sum->state == TAKEN;
+        if (sum->state == OFFERED) {
+            if (sums->left++ == 0)
+                sums->due = g_get_monotonic_time() + LEFT_MOST;
+            thread_must(pthread_cond_signal(&sums->work));
+        }
+        if (sum->left)
+            return FALSE;
+    }
+    vimg_sums_wait(sums, sum);
+    return TRUE;
+}
+
+void
+vimg_sums_hurry(VimgSums *sums)
+{
+    LOCK_GUARD(&sums->lock);
+
+    sums->hurry = TRUE;
+    thread_must(pthread_cond_signal(&sums->work));
+}
+
 void
 vimg_sums_withdraw(VimgSums *sums, VimgSum *sum)
 {
@@ -188,6 +248,6 @@ vimg_sums_withdraw(VimgSums *sums, VimgSum *sum)
         thread_must(pthread_cond_wait(&sums->done, &sums->lock));
     if (sum->state == DONE || sum->state == NEW)
         return;
-    leave(sums, sum, NEW);
+    remove_offered(sums, sum, NEW);
     g_queue_remove(&sums->offered, sum);
 }

@@ -10,27 +10,40 @@
 
 typedef struct _VimgSums VimgSums;
 
-/* One part; its owner's, who changes nothing of it between vimg_sums_offer() and _wait() or
- * _withdraw(), nor the bytes. */
+/* One part; its owner's, who changes nothing of it nor of its bytes between vimg_sums_offer() and
+ * _wait(), _withdraw() or the end of _leave(). */
 typedef struct {
     VimgMd5Lane lane;
-    guint8 state; /* guarded by the lock of the sums; zero at first */
+    gpointer owner; /* whatever has it */
+    /* of the sums; zero at first */
+    guint8 state;
+    gboolean left;
 } VimgSum;
 
-/* For parts of which @many are there at a time, at most.  Has a thread of its own, where that makes
- * anything faster. */
-VimgSums *vimg_sums_new(guint many);
-/* Of what was offered nothing is touched afterwards.  Accepts NULL. */
+/* In the thread of the sums, without locks: the sum of one that was left is known. */
+typedef void (*VimgSumFunc)(gpointer data, VimgSum *sum);
+
+/*
+ * For parts of which @many are there at a time, at most.  Has a thread of its own, where that makes
+ * anything faster.
+ */
+VimgSums *vimg_sums_new(guint many, VimgSumFunc func, gpointer data);
+/* What was left is summed before; of what was offered nothing is touched afterwards.  Accepts NULL.
+ */
 void vimg_sums_free(VimgSums *sums);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgSums, vimg_sums_free)
 
 /* All its bytes are there: it may be summed with others from now on. */
 void vimg_sums_offer(VimgSums *sums, VimgSum *sum);
-/* It is needed soon: it is summed meanwhile, with what is offered by now. */
-void vimg_sums_ask(VimgSums *sums, VimgSum *sum);
 /* Until it is known, in @sum->lane.digest; any number of times. */
 void vimg_sums_wait(VimgSums *sums, VimgSum *sum);
-/* Nobody needs it any more: afterwards nobody looks at it or its bytes. */
+/* TRUE: it is known.  FALSE: it is the thread's, which gives it to the function as soon as there
+ * are enough, or some time has passed, or somebody is in a hurry. */
+gboolean vimg_sums_leave(VimgSums *sums, VimgSum *sum);
+/* What was left, or the next that is, is not to wait for others. */
+void vimg_sums_hurry(VimgSums *sums);
+/* Nobody needs it any more: afterwards nobody looks at it or its bytes.  Of one that was not left.
+ */
 void vimg_sums_withdraw(VimgSums *sums, VimgSum *sum);
 
 #endif

@@ -93,57 +93,73 @@ test_known(void)
 
 /* ---- parts on their way ---- */
 
+#define EACH 40
+
 typedef struct {
     VimgSums *sums;
     guint seed;
+    gint *left; /* how many came back; through __atomic builtins */
 } Sender;
 
-/* Parts as a worker has them; each third is given up at some point. */
+static void
+on_sum(gpointer data, VimgSum *sum)
+{
+    lane_check_free(&sum->lane, 0);
+    __atomic_add_fetch((gint *)data, 1, __ATOMIC_RELAXED);
+    g_free(sum);
+}
+
+/* Parts as a worker has them: given up, waited for, or left. */
 static void *
 send(void *data)
 {
     const Sender *sender = data;
     guint i;
 
-    for (i = 0; i < 40; i++) {
-        VimgSum sum = {.lane = lane_new(4000 * (i % 5) + sender->seed, 0, i)};
+    for (i = 0; i < EACH; i++) {
+        VimgSum *sum = g_new0(VimgSum, 1);
 
+        sum->lane = lane_new(4000 * (i % 5) + sender->seed, 0, i);
         if (i % 7 > 0)
-            vimg_sums_offer(sender->sums, &sum);
-        if (i % 2 > 0)
-            vimg_sums_ask(sender->sums, &sum);
-        if (i % 3 > 0)
-            vimg_sums_wait(sender->sums, &sum);
-        vimg_sums_withdraw(sender->sums, &sum);
-        /* also afterwards it can be had */
-        vimg_sums_wait(sender->sums, &sum);
-        vimg_sums_wait(sender->sums, &sum);
-        lane_check_free(&sum.lane, 0);
+            vimg_sums_offer(sender->sums, sum);
+        if (i % 5 == 0)
+            vimg_sums_hurry(sender->sums);
+        if (i % 3 == 0)
+            vimg_sums_withdraw(sender->sums, sum);
+        if (i % 3 == 1)
+            vimg_sums_wait(sender->sums, sum);
+        /* it can be had also after it was withdrawn, and again */
+        if (vimg_sums_leave(sender->sums, sum))
+            on_sum(sender->left, sum);
     }
     return NULL;
 }
 
+/* Each comes back once, whoever is the first to end. */
 static void
 test_senders(gconstpointer data)
 {
-    g_autoptr(VimgSums) sums = vimg_sums_new(GPOINTER_TO_UINT(data));
+    gint left = 0;
+    VimgSums *sums = vimg_sums_new(GPOINTER_TO_UINT(data), on_sum, &left);
     Sender senders[11];
     pthread_t threads[G_N_ELEMENTS(senders)];
     guint i;
 
     for (i = 0; i < G_N_ELEMENTS(senders); i++) {
-        senders[i] = (Sender){.sums = sums, .seed = i};
+        senders[i] = (Sender){.sums = sums, .seed = i, .left = &left};
         g_assert_cmpint(thread_start(&threads[i], send, &senders[i]), ==, 0);
     }
     for (i = 0; i < G_N_ELEMENTS(senders); i++)
         pthread_join(threads[i], NULL);
+    vimg_sums_free(sums);
+    g_assert_cmpint(left, ==, G_N_ELEMENTS(senders) * EACH);
 }
 
-/* The one that is asked for is summed, though those before it are more than a batch. */
+/* The one that is waited for is summed, though those before it are more than a batch. */
 static void
-test_asked_first(void)
+test_first(void)
 {
-    g_autoptr(VimgSums) sums = vimg_sums_new(VIMG_MD5_LANES);
+    g_autoptr(VimgSums) sums = vimg_sums_new(VIMG_MD5_LANES, on_sum, NULL);
     VimgSum parts[3 * VIMG_MD5_LANES];
     guint i;
 
@@ -160,11 +176,54 @@ test_asked_first(void)
     }
 }
 
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t came;
+    gboolean done;
+} Waiter;
+
+static void
+on_alone(gpointer data, VimgSum *sum)
+{
+    Waiter *waiter = data;
+    LOCK_GUARD(&waiter->lock);
+
+    lane_check_free(&sum->lane, 0);
+    waiter->done = TRUE;
+    thread_must(pthread_cond_signal(&waiter->came));
+}
+
+/* One that is left alone comes back, at once if somebody is in a hurry. */
+static void
+test_alone(gconstpointer data)
+{
+    Waiter waiter = {.done = FALSE};
+    VimgSum sum = {.lane = lane_new(100, 0, 1)};
+    VimgSums *sums = vimg_sums_new(VIMG_MD5_LANES, on_alone, &waiter);
+
+    thread_must(pthread_mutex_init(&waiter.lock, NULL));
+    cond_init(&waiter.came);
+    vimg_sums_offer(sums, &sum);
+    if (vimg_sums_leave(sums, &sum))
+        on_alone(&waiter, &sum);
+    if (data)
+        vimg_sums_hurry(sums);
+    {
+        LOCK_GUARD(&waiter.lock);
+
+        while (!waiter.done)
+            thread_must(pthread_cond_wait(&waiter.came, &waiter.lock));
+    }
+    vimg_sums_free(sums);
+    pthread_cond_destroy(&waiter.came);
+    pthread_mutex_destroy(&waiter.lock);
+}
+
 /* What is offered when all ends is left alone. */
 static void
 test_end(void)
 {
-    VimgSums *sums = vimg_sums_new(VIMG_MD5_LANES);
+    VimgSums *sums = vimg_sums_new(VIMG_MD5_LANES, on_sum, NULL);
     VimgSum sum = {.lane = lane_new(100, 0, 1)};
     VimgMd5Lane before = sum.lane;
 
@@ -189,7 +248,9 @@ main(int argc, char **argv)
     }
     g_test_add_data_func("/md5/senders/one", GUINT_TO_POINTER(1), test_senders);
     g_test_add_data_func("/md5/senders/eight", GUINT_TO_POINTER(8), test_senders);
-    g_test_add_func("/md5/asked-first", test_asked_first);
+    g_test_add_func("/md5/first", test_first);
+    g_test_add_data_func("/md5/alone/some-time", NULL, test_alone);
+    g_test_add_data_func("/md5/alone/hurry", "", test_alone);
     g_test_add_func("/md5/end", test_end);
     return g_test_run();
 }
