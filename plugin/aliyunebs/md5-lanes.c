@@ -14,19 +14,6 @@
 
 #include "md5-lanes.h"
 
-static void
-sum_each(VimgMd5Lane *lanes, guint n)
-{
-    guint i;
-
-    for (i = 0; i < n; i++)
-        if (!EVP_Digest(lanes[i].data ? (const void *)lanes[i].data : "", lanes[i].size,
-                        lanes[i].digest, NULL, EVP_md5(), NULL))
-            g_error("EVP_Digest: the library has no such digest");
-}
-
-#ifdef __x86_64__
-
 #define LANES VIMG_MD5_LANES
 #define BLOCK 64
 #define LENGTH_SIZE 8 /* of the count of bits that ends the last block */
@@ -43,6 +30,11 @@ typedef struct {
     gboolean ending[LANES];
     guint8 tail[LANES][2 * BLOCK]; /* what is behind the last whole block, and how long it was */
 } Group;
+
+/* @count blocks of each lane. */
+typedef void (*Compress)(Group *group, gsize count);
+
+#ifdef __x86_64__
 
 /* floor(2^32 |sin(i + 1)|) */
 static const guint32 sines[64] = {
@@ -163,7 +155,19 @@ compress_avx512(Group *group, gsize count)
     compress(group, count);
 }
 
-typedef void (*Compress)(Group *group, gsize count);
+static gboolean
+has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") != 0;
+}
+
+static gboolean
+has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+}
+
+#endif
 
 /* A bit behind the last byte, and at the end of a block the number of bits before it. */
 static void
@@ -220,7 +224,7 @@ begin(Group *group, const VimgMd5Lane *lanes, guint n)
 
 /* At most LANES. */
 static void
-sum_group(Compress how, VimgMd5Lane *lanes, guint n)
+sum_group(Compress compress_them, VimgMd5Lane *lanes, guint n)
 {
     Group group;
     gsize count;
@@ -235,7 +239,7 @@ sum_group(Compress how, VimgMd5Lane *lanes, guint n)
                 count = count > 0 ? MIN(count, group.left[i]) : group.left[i];
         if (count == 0)
             return;
-        how(&group, count);
+        compress_them(&group, count);
         for (i = 0; i < n; i++) {
             group.left[i] -= group.step[i] > 0 ? count : 0;
             if (group.step[i] == 0 || group.left[i] > 0)
@@ -249,42 +253,23 @@ sum_group(Compress how, VimgMd5Lane *lanes, guint n)
 }
 
 static void
-sum_avx2(VimgMd5Lane *lanes, guint n)
+sum_alone(VimgMd5Lane *lane)
 {
-    sum_group(compress_avx2, lanes, n);
+    if (!EVP_Digest(lane->data ? (const void *)lane->data : "", lane->size, lane->digest, NULL,
+                    EVP_md5(), NULL))
+        g_error("EVP_Digest: the library has no such digest");
 }
-
-static void
-sum_avx512(VimgMd5Lane *lanes, guint n)
-{
-    sum_group(compress_avx512, lanes, n);
-}
-
-static gboolean
-has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") != 0;
-}
-
-static gboolean
-has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
-}
-
-#endif
 
 /* The best one last. */
 static const struct {
     const char *name;
     gboolean (*has)(void); /* NULL: always */
-    guint width;
-    void (*sum)(VimgMd5Lane *lanes, guint n); /* at most @width, or any number if that is 1 */
+    Compress compress;     /* NULL: one by one */
 } ways[] = {
-    {"plain", NULL, 1, sum_each},
+    {"plain", NULL, NULL},
 #ifdef __x86_64__
-    {"AVX2", has_avx2, LANES, sum_avx2},
-    {"AVX-512", has_avx512, LANES, sum_avx512},
+    {"AVX2", has_avx2, compress_avx2},
+    {"AVX-512", has_avx512, compress_avx512},
 #endif
 };
 
@@ -293,8 +278,12 @@ sum_by(guint way, VimgMd5Lane *lanes, guint n)
 {
     guint i;
 
-    for (i = 0; i < n; i += VIMG_MD5_LANES)
-        ways[way].sum(lanes + i, MIN(n - i, VIMG_MD5_LANES));
+    if (ways[way].compress)
+        for (i = 0; i < n; i += LANES)
+            sum_group(ways[way].compress, lanes + i, MIN(n - i, LANES));
+    else
+        for (i = 0; i < n; i++)
+            sum_alone(&lanes[i]);
 }
 
 static guint
@@ -310,7 +299,7 @@ best_way(void)
 guint
 vimg_md5_width(void)
 {
-    return ways[best_way()].width;
+    return ways[best_way()].compress ? VIMG_MD5_LANES : 1;
 }
 
 void

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "crc64.h"
@@ -301,6 +302,20 @@ hand_over(VimgOssUpload *upload, GError **error)
     return need_worker(upload, error);
 }
 
+/* Its pages are large ones where the host has them: each byte is walked over three times. */
+static VimgBuffer *
+new_buffer(gsize size)
+{
+    VimgBuffer *buffer = vimg_buffer_new(size);
+    guintptr page = (guintptr)sysconf(_SC_PAGESIZE);
+    guintptr begin = ((guintptr)buffer->data + page - 1) / page * page;
+    guintptr end = ((guintptr)buffer->data + size) / page * page;
+
+    if (begin < end)
+        (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+    return buffer;
+}
+
 /* One that was sent, whose pages are there, or a new one. */
 static VimgBuffer *
 take_buffer(VimgOssUpload *upload)
@@ -308,7 +323,7 @@ take_buffer(VimgOssUpload *upload)
     LOCK_GUARD(&upload->lock);
     VimgBuffer *buffer = g_queue_pop_head(&upload->spare);
 
-    return buffer ? buffer : vimg_buffer_new(upload->rules->part_size);
+    return buffer ? buffer : new_buffer(upload->rules->part_size);
 }
 
 /* Summed while the bytes are near to the processor. */
