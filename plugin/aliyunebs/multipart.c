@@ -23,7 +23,7 @@
 #define PART_UNKNOWN (64 * MIB)
 #define NEAR ((gsize)128 * 1024) /* bytes: of what any processor has at hand */
 #define AHEAD_PARTS 4
-#define AHEAD (24 * MIB) /* of parts that were sent and wait to be summed with others */
+#define AHEAD (16 * MIB) /* of parts that were sent and wait to be summed with others */
 #define SEND_ATTEMPTS 3  /* of a part that arrives as another one */
 #define MEMORY_PART 2    /* of all memory is for parts, at most a half */
 
@@ -395,6 +395,12 @@ vimg_oss_upload_finish(VimgOssUpload *upload, VimgOssObject *out, GError **error
         return FALSE;
     return check_end(upload, error) &&
            vimg_oss_complete(upload->oss, upload->rules, upload->id, upload->parts, out, error);
+}
+
+void
+vimg_oss_upload_settle(VimgOssUpload *upload)
+{
+    vimg_sums_settle(upload->sums);
 }
 
 guint64

@@ -34,6 +34,7 @@ struct _VimgSums {
     GQueue offered; /* of VimgSum, also those that are asked for */
     guint asked;    /* of them */
     guint left;     /* of them */
+    guint owed;     /* left ones, until the function returned */
     gboolean hurry;
     gint64 due; /* when one that was left is to be summed; 0: none was */
     gboolean closing;
@@ -110,6 +111,16 @@ finish(VimgSums *sums, VimgSum **batch, const VimgMd5Lane *lanes, guint n)
     return left;
 }
 
+/* @n left ones are done with. */
+static void
+pay(VimgSums *sums, guint n)
+{
+    LOCK_GUARD(&sums->lock);
+
+    sums->owed -= n;
+    thread_must(pthread_cond_broadcast(&sums->done));
+}
+
 static void *
 run(void *data)
 {
@@ -126,6 +137,7 @@ run(void *data)
         n = finish(sums, batch, lanes, n);
         for (i = 0; i < n; i++)
             sums->func(sums->data, batch[i]);
+        pay(sums, n);
     }
     return NULL;
 }
@@ -223,6 +235,7 @@ vimg_sums_leave(VimgSums *sums, VimgSum *sum)
                 sums->due = g_get_monotonic_time() + LEFT_MOST;
             thread_must(pthread_cond_signal(&sums->work));
         }
+        sums->owed += sum->left ? 1 : 0;
         if (sum->left)
             return FALSE;
     }
@@ -237,6 +250,18 @@ vimg_sums_hurry(VimgSums *sums)
 
     sums->hurry = TRUE;
     thread_must(pthread_cond_signal(&sums->work));
+}
+
+void
+vimg_sums_settle(VimgSums *sums)
+{
+    LOCK_GUARD(&sums->lock);
+
+    while (sums->owed > 0) {
+        sums->hurry = TRUE;
+        thread_must(pthread_cond_signal(&sums->work));
+        thread_must(pthread_cond_wait(&sums->done, &sums->lock));
+    }
 }
 
 void

@@ -42,6 +42,8 @@ void vimg_sums_wait(VimgSums *sums, VimgSum *sum);
 gboolean vimg_sums_leave(VimgSums *sums, VimgSum *sum);
 /* What was left, or the next that is, is not to wait for others. */
 void vimg_sums_hurry(VimgSums *sums);
+/* Until all that was left came back to the function.  Not in it. */
+void vimg_sums_settle(VimgSums *sums);
 /* Nobody needs it any more: afterwards nobody looks at it or its bytes.  Of one that was not left.
  */
 void vimg_sums_withdraw(VimgSums *sums, VimgSum *sum);
