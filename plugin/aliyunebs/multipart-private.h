@@ -9,6 +9,17 @@
 #include <pthread.h>
 
 #include "multipart.h"
+#include "sums.h"
+
+/* A part that the storage has or is to have. */
+typedef struct {
+    VimgOssUpload *upload;
+    VimgBuffer *data;
+    VimgSum md5;       /* offered as soon as the task is there */
+    VimgOssPart part;  /* its number, size and CRC; the ETag is what the storage says */
+    VimgOssPart known; /* number 0: none was there */
+    guint made;        /* attempts that arrived as something else */
+} VimgOssTask;
 
 struct _VimgOssUpload {
     VimgOss *oss;
@@ -16,21 +27,24 @@ struct _VimgOssUpload {
     VimgPatience patience; /* of the workers: also until one fails */
     char *id;
     guint limit;      /* of workers */
+    guint most;       /* of tasks: with a worker, or sent and not yet compared */
     guint64 reserved; /* bytes of memory */
     gint stop;        /* through __atomic builtins */
+    VimgSums *sums;   /* of the tasks */
 
     /* the caller's */
     VimgBuffer *current; /* part that is being filled, to @filled; NULL: none */
     gsize filled;
+    guint64 crc;  /* of what it is filled with */
     guint number; /* of the next part */
     guint64 length;
 
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     pthread_cond_t work;  /* there is a task, or the end */
     pthread_cond_t room;  /* a task was done */
-    GQueue tasks;         /* of Task */
+    GQueue tasks;         /* of VimgOssTask */
     GQueue spare;         /* of VimgBuffer, whole parts of which were sent */
-    guint pending;        /* tasks queued or with a worker */
+    guint pending;        /* tasks that are not done */
     GError *failed;       /* the first failure */
     gboolean closing;
     GArray *parts;      /* of VimgOssPart, by number - 1; number 0: not there */
@@ -51,9 +65,16 @@ gboolean vimg_oss_is_made(VimgOss *oss, const VimgOssRequest *request, const GPt
 char *vimg_oss_initiate(VimgOss *oss, const VimgOssUploadRules *rules, GError **error);
 gboolean vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts,
                              const VimgPatience *patience, GError **error);
-/* @part: its number; the rest is filled in. */
-gboolean vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const VimgBuffer *data,
-                            VimgOssPart *part, const VimgPatience *patience, GError **error);
+
+/* What the storage says of a part that was sent. */
+typedef enum {
+    VIMG_OSS_ARRIVED_OTHER, /* another one came */
+    VIMG_OSS_ARRIVED_WHOLE,
+    VIMG_OSS_ARRIVED_MD5, /* so far; its ETag is an MD5, which is to be compared */
+} VimgOssArrival;
+
+/* Once. */
+gboolean vimg_oss_send_part(VimgOssTask *task, VimgOssArrival *arrival, GError **error);
 gboolean vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
                            const GArray *parts, VimgOssObject *out, GError **error);
 

@@ -10,7 +10,6 @@
 #include "multipart-private.h"
 #include "../imagestore/throw.h"
 
-#define SEND_ATTEMPTS 3  /* of a part that arrives as another one */
 #define ABORT_ATTEMPTS 5 /* of an upload that does not go away */
 #define LIST_LIMIT ((gsize)2 * 1024 * 1024)
 
@@ -58,99 +57,59 @@ vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts
 
 /* ---- a part ---- */
 
-/* A part on its way, and the sums of it. */
-typedef struct {
-    const VimgBuffer *data;
-    guint64 crc;
-    char *md5;
-} Going;
-
-static void
-going_clear(Going *going)
-{
-    g_free(going->md5);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Going, going_clear)
-
-static void
-sum_up(Going *going)
-{
-    if (going->md5)
-        return;
-    going->crc = vimg_crc64(0, going->data->data, going->data->size);
-    going->md5 = vimg_md5_hex(going->data->data, going->data->size);
-}
-
-/*
- * Summed with the last of its bytes, as those before are on their way meanwhile: no connection
- * idles for it, and where a processor is what lacks, all parts begin first.
- */
 static gboolean
 give(gpointer data, guint64 offset, guint8 *out, gsize size, GError **error)
 {
-    Going *going = data;
+    const VimgOssTask *task = data;
 
-    memcpy(out, going->data->data + offset, size);
-    if (offset + size == going->data->size)
-        sum_up(going);
+    memcpy(out, task->data->data + offset, size);
     return TRUE;
 }
 
-/* Whether what the storage says it got is what was sent. */
-static gboolean
-arrived_whole(const VimgOss *oss, const VimgOssRequest *request, Going *going, VimgOssPart *part)
+static VimgOssArrival
+read_arrival(VimgOssTask *task, const VimgOssRequest *request)
 {
-    gboolean summed = vimg_oss_is_s3(oss); /* it compared Content-MD5 */
+    const VimgOss *oss = task->upload->oss;
+    VimgOssPart *part = &task->part;
     g_auto(VimgOssObject) got = {0};
 
-    sum_up(going);
-    part->crc = going->crc;
-    part->has_crc = TRUE;
     vimg_oss_object_read(oss, request, &got);
-    if (!got.etag || !*got.etag || strlen(got.etag) >= sizeof(part->etag))
-        return FALSE;
+    if (!got.etag || !*got.etag || strlen(got.etag) >= sizeof(part->etag) ||
+        (got.has_crc && got.crc != part->crc))
+        return VIMG_OSS_ARRIVED_OTHER;
     g_strlcpy(part->etag, got.etag, sizeof(part->etag));
-    if (strlen(got.etag) == strlen(going->md5)) {
-        if (g_ascii_strcasecmp(got.etag, going->md5) != 0)
-            return FALSE;
-        summed = TRUE;
-    }
-    return got.has_crc ? got.crc == going->crc : summed;
+    if (strlen(got.etag) == 2 * VIMG_MD5_SIZE)
+        return VIMG_OSS_ARRIVED_MD5;
+    /* S3 compared Content-MD5 */
+    return got.has_crc || vimg_oss_is_s3(oss) ? VIMG_OSS_ARRIVED_WHOLE : VIMG_OSS_ARRIVED_OTHER;
 }
 
 gboolean
-vimg_oss_send_part(VimgOss *oss, const char *key, const char *id, const VimgBuffer *data,
-                   VimgOssPart *part, const VimgPatience *patience, GError **error)
+vimg_oss_send_part(VimgOssTask *task, VimgOssArrival *arrival, GError **error)
 {
+    VimgOssUpload *upload = task->upload;
     g_autoptr(GPtrArray) query = vimg_pairs_new();
     g_autoptr(GPtrArray) headers = vimg_pairs_new();
-    g_auto(Going) going = {.data = data};
-    guint made;
+    g_auto(VimgOssRequest) request = {
+        .key = upload->rules->key,
+        .query = query,
+        .headers = headers,
+        .web = {.method = "PUT", .size = task->data->size, .source = give, .source_data = task}};
 
-    part->size = data->size;
-    vimg_pairs_add_number(query, "partNumber", part->number);
-    vimg_pairs_add(query, "uploadId", id);
+    vimg_pairs_add_number(query, "partNumber", task->part.number);
+    vimg_pairs_add(query, "uploadId", upload->id);
     /* OSS answers with sums, S3 need not */
-    if (vimg_oss_is_s3(oss)) {
-        g_autofree char *base64 = vimg_md5_base64(data->data, data->size, NULL);
+    if (vimg_oss_is_s3(upload->oss)) {
+        g_autofree char *base64 = NULL;
 
+        vimg_sums_wait(upload->sums, &task->md5);
+        base64 = g_base64_encode(task->md5.lane.digest, VIMG_MD5_SIZE);
         vimg_pairs_add(headers, "Content-MD5", base64);
     }
-    for (made = 0; made < SEND_ATTEMPTS; made++) {
-        g_auto(VimgOssRequest) request = {
-            .key = key,
-            .query = query,
-            .headers = headers,
-            .web = {.method = "PUT", .size = data->size, .source = give, .source_data = &going}};
-
-        if (!vimg_oss_request(oss, &request, patience, error))
-            return FALSE;
-        if (arrived_whole(oss, &request, &going, part))
-            return TRUE;
-    }
-    return throw_error(error, VIMG_ERROR_DAMAGED,
-                       _("part %1$u of '%2$s' arrives in the object storage as other bytes"),
-                       part->number, key);
+    if (!vimg_oss_request(upload->oss, &request, &upload->patience, error))
+        return FALSE;
+    *arrival = read_arrival(task, &request);
+    return TRUE;
 }
 
 /* ---- the whole ---- */

@@ -8,9 +8,11 @@
  */
 #include "config.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "crc64.h"
+#include "crypt.h"
 #include "multipart-private.h"
 #include "../thread.h"
 #include "../imagestore/throw.h"
@@ -19,13 +21,11 @@
 #define PART_LEAST (8 * MIB)
 #define PART_MOST (5 * 1024 * MIB)
 #define PART_UNKNOWN (64 * MIB)
-#define MEMORY_PART 2 /* of all memory is for parts, at most a half */
-
-typedef struct {
-    guint number;
-    VimgBuffer *data;
-    VimgOssPart known; /* number 0: none was there */
-} Task;
+#define NEAR ((gsize)128 * 1024) /* bytes: of what any processor has at hand */
+#define AHEAD_PARTS 4
+#define AHEAD (16 * MIB) /* of parts that were sent and wait to be summed with others */
+#define SEND_ATTEMPTS 3  /* of a part that arrives as another one */
+#define MEMORY_PART 2    /* of all memory is for parts, at most a half */
 
 guint64
 vimg_oss_part_size(guint64 total)
@@ -47,10 +47,17 @@ memory_limit(void)
     return (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE) / MEMORY_PART;
 }
 
+/* Parts besides those in flight. */
+static guint
+ahead_of(const VimgOssUpload *upload)
+{
+    return (guint)MIN(AHEAD / upload->rules->part_size, AHEAD_PARTS);
+}
+
 static guint64
 need_of(const VimgOssUpload *upload)
 {
-    return (upload->limit + 1) * upload->rules->part_size;
+    return (upload->limit + ahead_of(upload) + 1) * upload->rules->part_size;
 }
 
 /* With fewer parts in flight where there is no room for all. */
@@ -85,51 +92,112 @@ is_over(gpointer data)
            (outer && outer->cancelled && outer->cancelled(outer->data));
 }
 
-/* A part that was there already: is it this one?  Its ETag is its MD5. */
-static gboolean
-compare(VimgOssUpload *upload, const Task *task, VimgOssPart *part, GError **error)
+static void
+task_free(gpointer data)
 {
-    g_autofree char *md5 = vimg_md5_hex(task->data->data, task->data->size);
+    VimgOssTask *task = data;
 
-    *part = task->known;
-    part->crc = vimg_crc64(0, task->data->data, task->data->size);
-    if (part->size == task->data->size && g_ascii_strcasecmp(part->etag, md5) == 0) {
-        part->has_crc = TRUE;
-        return TRUE;
-    }
-    return throw_error(error, VIMG_ERROR_OPERATION_INVALID,
-                       _("the bytes from %llu on differ from those that were uploaded before"),
-                       ULL((task->number - 1) * upload->rules->part_size));
+    vimg_buffer_unref(task->data);
+    g_free(task);
 }
 
-static void
-work_on(VimgOssUpload *upload, Task *task)
+static gboolean
+has_md5(const VimgOssTask *task, const char *etag)
 {
-    VimgOssPart part = {.number = task->number};
-    GError *local = NULL;
-    gboolean good;
+    g_autofree char *md5 = vimg_hex(task->md5.lane.digest, VIMG_MD5_SIZE);
 
-    if (task->known.number > 0)
-        good = compare(upload, task, &part, &local);
-    else
-        good = vimg_oss_send_part(upload->oss, upload->rules->key, upload->id, task->data, &part,
-                                  &upload->patience, &local);
+    return g_ascii_strcasecmp(etag, md5) == 0;
+}
+
+/* The task is done; its part is there, or (transfer full) @failure says why not. */
+static void
+settle(VimgOssTask *task, GError *failure)
+{
+    VimgOssUpload *upload = task->upload;
+
+    vimg_sums_withdraw(upload->sums, &task->md5);
     {
         LOCK_GUARD(&upload->lock);
 
-        g_queue_push_head(&upload->spare, task->data);
-        if (good)
-            g_array_index(upload->parts, VimgOssPart, part.number - 1) = part;
+        g_queue_push_head(&upload->spare, g_steal_pointer(&task->data));
+        if (!failure)
+            g_array_index(upload->parts, VimgOssPart, task->part.number - 1) = task->part;
         else if (!upload->failed)
-            upload->failed = g_steal_pointer(&local);
+            upload->failed = g_steal_pointer(&failure);
         /* only now: whoever ends for it must not be the first to say why */
-        if (!good)
+        if (upload->failed)
             __atomic_store_n(&upload->stop, 1, __ATOMIC_RELEASE);
         upload->pending--;
         thread_must(pthread_cond_broadcast(&upload->room));
     }
-    g_free(task);
-    g_clear_error(&local);
+    task_free(task);
+    g_clear_error(&failure);
+}
+
+/* A part that was there already: is it this one?  Its ETag is its MD5. */
+static void
+compare(VimgOssTask *task)
+{
+    GError *local = NULL;
+
+    vimg_sums_wait(task->upload->sums, &task->md5);
+    g_strlcpy(task->part.etag, task->known.etag, sizeof(task->part.etag));
+    if (task->known.size != task->part.size || !has_md5(task, task->known.etag))
+        throw_error(&local, VIMG_ERROR_OPERATION_INVALID,
+                    _("the bytes from %llu on differ from those that were uploaded before"),
+                    ULL((task->part.number - 1) * task->upload->rules->part_size));
+    settle(task, local);
+}
+
+/* Another one arrived: it is sent again. */
+static void
+send_again(VimgOssTask *task)
+{
+    VimgOssUpload *upload = task->upload;
+    GError *local = NULL;
+
+    if (++task->made < SEND_ATTEMPTS) {
+        LOCK_GUARD(&upload->lock);
+
+        g_queue_push_head(&upload->tasks, task);
+        thread_must(pthread_cond_signal(&upload->work));
+        return;
+    }
+    throw_error(&local, VIMG_ERROR_DAMAGED,
+                _("part %1$u of '%2$s' arrives in the object storage as other bytes"),
+                task->part.number, upload->rules->key);
+    settle(task, local);
+}
+
+/* By a worker, or by the thread of the sums. */
+static void
+on_sum(gpointer data, VimgSum *sum)
+{
+    VimgOssTask *task = sum->owner;
+
+    (void)data;
+    if (has_md5(task, task->part.etag))
+        settle(task, NULL);
+    else
+        send_again(task);
+}
+
+static void
+work_on(VimgOssTask *task)
+{
+    VimgOssArrival arrival;
+    GError *local = NULL;
+
+    if (task->known.number > 0)
+        compare(task);
+    else if (!vimg_oss_send_part(task, &arrival, &local))
+        settle(task, local);
+    else if (arrival == VIMG_OSS_ARRIVED_OTHER)
+        send_again(task);
+    else if (arrival == VIMG_OSS_ARRIVED_WHOLE)
+        settle(task, NULL);
+    else if (vimg_sums_leave(task->upload->sums, &task->md5))
+        on_sum(NULL, &task->md5);
 }
 
 static void *
@@ -138,7 +206,7 @@ run(void *data)
     VimgOssUpload *upload = data;
 
     for (;;) {
-        Task *task;
+        VimgOssTask *task;
 
         {
             LOCK_GUARD(&upload->lock);
@@ -149,7 +217,7 @@ run(void *data)
         }
         if (!task)
             return NULL;
-        work_on(upload, task);
+        work_on(task);
     }
 }
 
@@ -170,8 +238,10 @@ check_failed(VimgOssUpload *upload, GError **error)
 static gboolean
 wait_pending(VimgOssUpload *upload, guint most, GError **error)
 {
-    while (upload->pending > most && !upload->failed)
+    while (upload->pending > most && !upload->failed) {
+        vimg_sums_hurry(upload->sums);
         thread_must(pthread_cond_wait(&upload->room, &upload->lock));
+    }
     return check_failed(upload, error);
 }
 
@@ -187,34 +257,63 @@ need_worker(VimgOssUpload *upload, GError **error)
            throw_error(error, VIMG_ERROR_BUSY, _("no thread can be started"));
 }
 
+/* Of the part that was filled. */
+static VimgOssTask *
+make_task(VimgOssUpload *upload)
+{
+    VimgOssTask *task = g_new0(VimgOssTask, 1);
+
+    task->upload = upload;
+    task->data = g_steal_pointer(&upload->current);
+    task->data->size = upload->filled;
+    task->part = (VimgOssPart){
+        .number = upload->number, .size = upload->filled, .has_crc = TRUE, .crc = upload->crc};
+    task->md5.lane = (VimgMd5Lane){.data = task->data->data, .size = task->data->size};
+    task->md5.owner = task;
+    upload->filled = 0;
+    upload->crc = 0;
+    upload->number++;
+    return task;
+}
+
 /* The part that was filled goes to the workers. */
 static gboolean
 hand_over(VimgOssUpload *upload, GError **error)
 {
-    Task *task = g_new0(Task, 1);
+    VimgOssTask *task = make_task(upload);
+    guint number = task->part.number;
     LOCK_GUARD(&upload->lock);
 
-    task->number = upload->number;
-    task->data = g_steal_pointer(&upload->current);
-    task->data->size = upload->filled;
-    upload->filled = 0;
-    upload->number++;
-    if (task->number > VIMG_OSS_PARTS_MAX || !wait_pending(upload, upload->limit - 1, error)) {
-        if (task->number > VIMG_OSS_PARTS_MAX)
+    if (number > VIMG_OSS_PARTS_MAX || !wait_pending(upload, upload->most - 1, error)) {
+        if (number > VIMG_OSS_PARTS_MAX)
             throw_error(error, VIMG_ERROR_NO_SPACE,
                         _("an object has at most %1$u parts, of %2$llu bytes here"),
                         VIMG_OSS_PARTS_MAX, ULL(upload->rules->part_size));
-        vimg_buffer_unref(task->data);
-        g_free(task);
+        task_free(task);
         return FALSE;
     }
-    if (upload->parts->len < task->number)
-        g_array_set_size(upload->parts, task->number);
-    task->known = g_array_index(upload->parts, VimgOssPart, task->number - 1);
+    if (upload->parts->len < number)
+        g_array_set_size(upload->parts, number);
+    task->known = g_array_index(upload->parts, VimgOssPart, number - 1);
+    vimg_sums_offer(upload->sums, &task->md5);
     g_queue_push_tail(&upload->tasks, task);
     upload->pending++;
     thread_must(pthread_cond_signal(&upload->work));
     return need_worker(upload, error);
+}
+
+/* Its pages are large ones where the host has them: each byte is walked over three times. */
+static VimgBuffer *
+new_buffer(gsize size)
+{
+    VimgBuffer *buffer = vimg_buffer_new(size);
+    guintptr page = (guintptr)sysconf(_SC_PAGESIZE);
+    guintptr begin = ((guintptr)buffer->data + page - 1) / page * page;
+    guintptr end = ((guintptr)buffer->data + size) / page * page;
+
+    if (begin < end)
+        (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+    return buffer;
 }
 
 /* One that was sent, whose pages are there, or a new one. */
@@ -224,7 +323,27 @@ take_buffer(VimgOssUpload *upload)
     LOCK_GUARD(&upload->lock);
     VimgBuffer *buffer = g_queue_pop_head(&upload->spare);
 
-    return buffer ? buffer : vimg_buffer_new(upload->rules->part_size);
+    return buffer ? buffer : new_buffer(upload->rules->part_size);
+}
+
+/* Summed while the bytes are near to the processor. */
+static void
+fill(VimgOssUpload *upload, const guint8 *data, gsize size)
+{
+    guint8 *to = upload->current->data + upload->filled;
+
+    for (upload->filled += size; size > 0;) {
+        gsize n = MIN(size, NEAR);
+
+        if (data)
+            memcpy(to, data, n);
+        else
+            memset(to, 0, n);
+        upload->crc = vimg_crc64(upload->crc, to, n);
+        data = data ? data + n : NULL;
+        to += n;
+        size -= n;
+    }
 }
 
 gboolean
@@ -236,13 +355,9 @@ vimg_oss_upload_write(VimgOssUpload *upload, const guint8 *data, guint64 size, G
         if (!upload->current)
             upload->current = take_buffer(upload);
         n = (gsize)MIN(size, upload->rules->part_size - upload->filled);
-        if (data) {
-            memcpy(upload->current->data + upload->filled, data, n);
+        fill(upload, data, n);
+        if (data)
             data += n;
-        } else {
-            memset(upload->current->data + upload->filled, 0, n);
-        }
-        upload->filled += n;
         upload->length += n;
         size -= n;
         if (upload->filled == upload->rules->part_size && !hand_over(upload, error))
@@ -280,6 +395,12 @@ vimg_oss_upload_finish(VimgOssUpload *upload, VimgOssObject *out, GError **error
         return FALSE;
     return check_end(upload, error) &&
            vimg_oss_complete(upload->oss, upload->rules, upload->id, upload->parts, out, error);
+}
+
+void
+vimg_oss_upload_settle(VimgOssUpload *upload)
+{
+    vimg_sums_settle(upload->sums);
 }
 
 guint64
@@ -343,6 +464,8 @@ begin(VimgOssUpload *upload, GError **error)
                            ULL(rules->part_size));
     if (!reserve(upload, error))
         return FALSE;
+    upload->most = upload->limit + ahead_of(upload);
+    upload->sums = vimg_sums_new(upload->most, on_sum, NULL);
     upload->id = rules->id ? g_strdup(rules->id) : vimg_oss_initiate(upload->oss, rules, error);
     if (!upload->id || (rules->id && !look(upload, error)))
         return FALSE;
@@ -379,15 +502,6 @@ buffer_free(gpointer data)
     vimg_buffer_unref(data);
 }
 
-static void
-task_free(gpointer data)
-{
-    Task *task = data;
-
-    vimg_buffer_unref(task->data);
-    g_free(task);
-}
-
 void
 vimg_oss_upload_free(VimgOssUpload *upload)
 {
@@ -404,6 +518,7 @@ vimg_oss_upload_free(VimgOssUpload *upload)
     }
     for (i = 0; i < upload->n_threads; i++)
         thread_must(pthread_join(upload->threads[i], NULL));
+    vimg_sums_free(upload->sums);
     g_queue_clear_full(&upload->spare, buffer_free);
     g_queue_clear_full(&upload->tasks, task_free);
     __atomic_sub_fetch(&reserved, upload->reserved, __ATOMIC_RELAXED);

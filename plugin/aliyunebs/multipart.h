@@ -22,7 +22,8 @@ typedef struct {
     guint64 part_size; /* bytes; of all parts but the last, and the same when taken up again */
     guint64 offset;    /* of the first byte that will come: a multiple of it, all of whose bytes
                           before are there; 0 for a new one */
-    guint workers;     /* parts in flight; 0: VIMG_OSS_WORKERS.  One more is held in memory. */
+    guint workers;     /* parts in flight; 0: VIMG_OSS_WORKERS.  One more is held in memory, and as
+ many as 16 MiB have room for, at most 4 */
     gboolean exclusive;
     const char *content_type;  /* NULL: application/octet-stream */
     const GPtrArray *metadata; /* of VimgPair; NULL: none */
@@ -43,6 +44,8 @@ void vimg_oss_upload_free(VimgOssUpload *upload);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgOssUpload, vimg_oss_upload_free)
 
 const char *vimg_oss_upload_id(const VimgOssUpload *upload);
+/* Waits until what was sent is compared, and so counts; for no part that is on its way. */
+void vimg_oss_upload_settle(VimgOssUpload *upload);
 /* Bytes from the first on that the storage has in whole parts. */
 guint64 vimg_oss_upload_position(VimgOssUpload *upload);
 /*

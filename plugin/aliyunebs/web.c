@@ -17,6 +17,7 @@
 #define LOOK_EVERY (G_USEC_PER_SEC / 4) /* the library asks once a second, or more often */
 #define CONNECT_SECONDS 10L
 #define BUFFER_SIZE (512L * 1024)
+#define UPLOAD_BUFFER_SIZE (256L * 1024) /* each connection has one; larger is not faster */
 #define TEXT_LIMIT ((gsize)64 * 1024)
 #define FIELDS_MAX 128
 #define IDLE_MOST 64
@@ -234,7 +235,7 @@ set_request(Transfer *transfer)
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, NULL);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
-    curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_SIZE);
+    curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
     if (strcmp(exchange->method, "HEAD") == 0) {
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     } else if (strcmp(exchange->method, "PUT") == 0 || strcmp(exchange->method, "POST") == 0) {

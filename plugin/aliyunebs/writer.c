@@ -174,6 +174,8 @@ vimg_ebs_writer_abort(VimgEbsWriter *owned)
     g_autoptr(VimgEbsWriter) writer = owned;
     VimgPatience patience = vimg_ebs_patience_for(END_SECONDS);
 
+    if (writer->upload)
+        vimg_oss_upload_settle(writer->upload);
     if (vimg_ebs_hold_confirm(&writer->hold, &patience, NULL))
         note_position(writer, &patience, NULL);
 }

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <lzma.h>
 
 #include "crc64.h"
 
@@ -18,6 +19,27 @@ test_known(void)
     g_assert_cmpuint(vimg_crc64(0, "123456789", 9), ==, G_GUINT64_CONSTANT(11051210869376104954));
     g_assert_cmpuint(vimg_crc64(0, "hello world", 11), ==, G_GUINT64_CONSTANT(5981764153023615706));
     g_assert_cmpuint(vimg_crc64(0, zeros, 32), ==, G_GUINT64_CONSTANT(14509182247117337356));
+}
+
+/* By our own way for long ones, and by the library alone. */
+static void
+test_lengths(void)
+{
+    const gsize most = 2000;
+    gsize size;
+
+    for (size = 0; size <= most; size++) {
+        gsize unaligned = size % 17;
+        /* its end is that of what was allocated, so that a sanitizer sees who reads on */
+        g_autofree guint8 *bytes = g_malloc(unaligned + size + 1);
+        guint64 before = size * G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
+        gsize i;
+
+        for (i = 0; i <= unaligned + size; i++)
+            bytes[i] = (guint8)((i + size) * 2654435761u >> 11);
+        g_assert_cmpuint(vimg_crc64(before, bytes + unaligned + 1, size), ==,
+                         lzma_crc64(bytes + unaligned + 1, size, before));
+    }
 }
 
 static void
@@ -67,6 +89,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/crc64/known", test_known);
+    g_test_add_func("/crc64/lengths", test_lengths);
     g_test_add_func("/crc64/combine", test_combine);
     g_test_add_func("/crc64/long", test_long);
     return g_test_run();
