@@ -71,7 +71,7 @@ cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, gint64 deadline)
 static inline void
 thread_signals(sigset_t *out)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
     gsize i;
 
     sigfillset(out);

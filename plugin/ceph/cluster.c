@@ -46,6 +46,7 @@ static const struct {
      * the clone is open (librbd 16.2.15): one does one thing after the other.
      */
     {"librados_thread_count", "1"},
+    {"rbd_op_threads", "1"}, /* which would raise it */
     /* content is written once, in whole objects */
     {"rbd_cache", "false"},
     /* and its buffers never change */

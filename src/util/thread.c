@@ -127,7 +127,7 @@ prepare_glib(void)
 static void
 thread_signals(sigset_t *out)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
     gsize i;
 
     sigfillset(out);

@@ -258,11 +258,11 @@ class Report(unittest.TestCase):
     def tearDown(self):
         self.daemon.remove()
 
-    def crash(self, thread):
+    def crash(self, thread, number=signal.SIGSEGV):
         tasks = Path("/proc/%d/task" % self.daemon.process.pid).iterdir()
         tid = next(int(task.name) for task in tasks
                    if (task / "comm").read_text().strip() == thread)
-        self.assertEqual(ctypes.CDLL(None).tgkill(self.daemon.process.pid, tid, signal.SIGSEGV), 0)
+        self.assertEqual(ctypes.CDLL(None).tgkill(self.daemon.process.pid, tid, number), 0)
         self.daemon.process.wait(30)
         return self.daemon.obituary()
 
@@ -272,6 +272,11 @@ class Report(unittest.TestCase):
                          r".*/virtimaged\(.*|AddressSanitizer: SEGV|ThreadSanitizer: SEGV")
         with self.assertRaises(AssertionError):
             self.daemon.check_log()
+
+    def test_no_memory(self):
+        """As GLib ends a program: no sanitizer looks at that."""
+        self.assertIn("crashed: SIGTRAP in thread slow-call\n",
+                      self.crash("slow-call", signal.SIGTRAP))
 
     def test_main_loop(self):
         self.assertRegex(self.crash("virtimaged"), "crashed: SIGSEGV in thread virtimaged|"
