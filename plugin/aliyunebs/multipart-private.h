@@ -27,6 +27,7 @@ struct _VimgOssUpload {
     VimgPatience patience; /* of the workers: also until one fails */
     char *id;
     guint limit;      /* of workers */
+    guint ahead;      /* parts besides theirs that may wait to be summed */
     guint most;       /* of tasks: with a worker, or sent and not yet compared */
     guint64 reserved; /* bytes of memory */
     gint stop;        /* through __atomic builtins */

@@ -8,7 +8,6 @@
  */
 #include "config.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "crc64.h"
@@ -47,24 +46,24 @@ memory_limit(void)
     return (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE) / MEMORY_PART;
 }
 
-/* Parts besides those in flight. */
+/* Where parts are summed one by one, none waits for others. */
 static guint
-ahead_of(const VimgOssUpload *upload)
+most_ahead(guint64 part_size)
 {
-    return (guint)MIN(AHEAD / upload->rules->part_size, AHEAD_PARTS);
+    return vimg_md5_width() > 1 ? (guint)MIN(AHEAD / part_size, AHEAD_PARTS) : 0;
 }
 
 static guint64
 need_of(const VimgOssUpload *upload)
 {
-    return (upload->limit + ahead_of(upload) + 1) * upload->rules->part_size;
+    return (upload->limit + upload->ahead + 1) * upload->rules->part_size;
 }
 
-/* With fewer parts in flight where there is no room for all. */
+/* With none that wait to be summed, and with fewer in flight, where there is no room for all. */
 static gboolean
 reserve(VimgOssUpload *upload, GError **error)
 {
-    for (;; upload->limit /= 2) {
+    for (upload->ahead = most_ahead(upload->rules->part_size);;) {
         guint64 need = need_of(upload);
 
         if (__atomic_add_fetch(&reserved, need, __ATOMIC_RELAXED) <= memory_limit()) {
@@ -72,11 +71,14 @@ reserve(VimgOssUpload *upload, GError **error)
             return TRUE;
         }
         __atomic_sub_fetch(&reserved, need, __ATOMIC_RELAXED);
-        if (upload->limit == 1)
+        if (upload->ahead == 0 && upload->limit == 1)
             return throw_error(
                 error, VIMG_ERROR_BUSY,
                 _("there is no memory for two more parts of %llu bytes; try again when other uploads have ended"),
                 ULL(upload->rules->part_size));
+        if (upload->ahead == 0)
+            upload->limit /= 2;
+        upload->ahead = 0;
     }
 }
 
@@ -302,20 +304,6 @@ hand_over(VimgOssUpload *upload, GError **error)
     return need_worker(upload, error);
 }
 
-/* Its pages are large ones where the host has them: each byte is walked over three times. */
-static VimgBuffer *
-new_buffer(gsize size)
-{
-    VimgBuffer *buffer = vimg_buffer_new(size);
-    guintptr page = (guintptr)sysconf(_SC_PAGESIZE);
-    guintptr begin = ((guintptr)buffer->data + page - 1) / page * page;
-    guintptr end = ((guintptr)buffer->data + size) / page * page;
-
-    if (begin < end)
-        (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
-    return buffer;
-}
-
 /* One that was sent, whose pages are there, or a new one. */
 static VimgBuffer *
 take_buffer(VimgOssUpload *upload)
@@ -323,7 +311,7 @@ take_buffer(VimgOssUpload *upload)
     LOCK_GUARD(&upload->lock);
     VimgBuffer *buffer = g_queue_pop_head(&upload->spare);
 
-    return buffer ? buffer : new_buffer(upload->rules->part_size);
+    return buffer ? buffer : vimg_buffer_new(upload->rules->part_size);
 }
 
 /* Summed while the bytes are near to the processor. */
@@ -464,7 +452,7 @@ begin(VimgOssUpload *upload, GError **error)
                            ULL(rules->part_size));
     if (!reserve(upload, error))
         return FALSE;
-    upload->most = upload->limit + ahead_of(upload);
+    upload->most = upload->limit + upload->ahead;
     upload->sums = vimg_sums_new(upload->most, on_sum, NULL);
     upload->id = rules->id ? g_strdup(rules->id) : vimg_oss_initiate(upload->oss, rules, error);
     if (!upload->id || (rules->id && !look(upload, error)))

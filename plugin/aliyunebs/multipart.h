@@ -23,7 +23,7 @@ typedef struct {
     guint64 offset;    /* of the first byte that will come: a multiple of it, all of whose bytes
                           before are there; 0 for a new one */
     guint workers;     /* parts in flight; 0: VIMG_OSS_WORKERS.  One more is held in memory, and as
- many as 16 MiB have room for, at most 4 */
+                          many as 16 MiB have room for, at most 4 */
     gboolean exclusive;
     const char *content_type;  /* NULL: application/octet-stream */
     const GPtrArray *metadata; /* of VimgPair; NULL: none */

@@ -172,10 +172,11 @@ void
 vimg_ebs_writer_abort(VimgEbsWriter *owned)
 {
     g_autoptr(VimgEbsWriter) writer = owned;
-    VimgPatience patience = vimg_ebs_patience_for(END_SECONDS);
+    VimgPatience patience;
 
     if (writer->upload)
         vimg_oss_upload_settle(writer->upload);
+    patience = vimg_ebs_patience_for(END_SECONDS);
     if (vimg_ebs_hold_confirm(&writer->hold, &patience, NULL))
         note_position(writer, &patience, NULL);
 }

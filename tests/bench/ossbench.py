@@ -113,7 +113,7 @@ def clients(bench, storage):
         least(bench, "one connection, " + name, 0.9, "curl, " + name)
         least(bench, "defaults, " + name, 0.95, "%d curls, %s" % (PARALLEL, name))
         bench.figure("defaults, %s, most memory (ru_maxrss)" % name,
-                     (PARALLEL + 1) * PART / MIB + ROOM, most[what], "MiB")
+                     PARALLEL * PART / MIB + ROOM, most[what], "MiB")
 
 
 def vendor(bench, storage):
@@ -152,7 +152,7 @@ def through_daemon(bench, storage):
         bench.timed("vol-download", ["virsh", "-q", "-c", daemon.uri, "vol-download", "--pool",
                                      "oss", "i%d" % i, "/dev/null"], [storage.file])
     bench.figure("virtimaged, most memory of an upload and a download (VmHWM)",
-                 (PARALLEL + 1) * PART / MIB + ROOM, memory(daemon, "VmHWM"), "MiB")
+                 PARALLEL * PART / MIB + ROOM, memory(daemon, "VmHWM"), "MiB")
 
 
 def part_oss(bench):
