@@ -73,6 +73,8 @@ class Restarted(LostCase):
             time.sleep(0.5)
             self.sshd.start()
         self.ended(child)
+        # it may have ended just before
+        self.wait_state(pool, "running")
         self.assertEqual(self.state(pool, "disk"), "active")
         same(path, self.fetched(pool, "disk"))
         self.assertEqual(list(self.dir.glob("pending/*/*")), [])
