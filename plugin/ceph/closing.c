@@ -12,6 +12,7 @@
 #include "../thread.h"
 
 #define PATIENCE (5 * G_USEC_PER_SEC)
+#define GRACE 100000 /* microseconds; see vimg_ceph_close_early() */
 
 typedef struct {
     VimgCluster *cluster;
@@ -63,6 +64,16 @@ wait_for(Closing *closing)
     LOCK_GUARD(&closing->lock);
     while (!closing->done && cond_wait_until(&closing->changed, &closing->lock, deadline))
         continue;
+}
+
+void
+vimg_ceph_close_early(rbd_image_t image)
+{
+    guint64 overlap = 0;
+
+    if (rbd_get_overlap(image, &overlap) == 0 && overlap > 0)
+        g_usleep(GRACE);
+    rbd_close(image);
 }
 
 void

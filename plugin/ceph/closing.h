@@ -17,4 +17,13 @@
 void vimg_ceph_closing(VimgCluster *cluster, rbd_image_t image, VimgCephFlow *flow,
                        VimgCephStream *stream);
 
+/*
+ * Closes @image, which was opened only just now.  A clone opens its source, and librbd 16.2.15
+ * tells that the clone is open while another thread still completes the source: closed at once,
+ * that would be freed under it.  So a clone stays open for a moment.  (One thread,
+ * librados_thread_count=1, would do one thing after the other, but waits for itself in
+ * rbd_snap_unprotect() for ever.)
+ */
+void vimg_ceph_close_early(rbd_image_t image);
+
 #endif

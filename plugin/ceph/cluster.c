@@ -40,13 +40,6 @@ static const struct {
     {"auth_client_required", "cephx"},
     /* without this, and that for OSDs below, a call waits until the cluster is back */
     {"rados_mon_op_timeout", "10"},
-    /*
-     * Its own threads complete what it was asked.  With two of them, one that completes the opening
-     * of a clone's source may find it closed and freed by whoever the other one told already that
-     * the clone is open (librbd 16.2.15): one does one thing after the other.
-     */
-    {"librados_thread_count", "1"},
-    {"rbd_op_threads", "1"}, /* which would raise it */
     /* content is written once, in whole objects */
     {"rbd_cache", "false"},
     /* and its buffers never change */

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "closing.h"
 #include "erase.h"
 #include "leftover.h"
 #include "throw.h"
@@ -74,7 +75,7 @@ vimg_ceph_leftover_judge(VimgCluster *cluster, const VimgCephRecord *record, gui
 
     if (result == 0) {
         result = look_inside(image, &changed, &content);
-        rbd_close(image);
+        vimg_ceph_close_early(image);
     }
     if (result == -ENOENT)
         return TRUE;
