@@ -49,6 +49,7 @@ class Edit(EditCase):
         self.no("is disabled", "vol-delete", "--pool", pool, "v")
         self.fetched(pool, "v")
         self.restart()
+        self.wait_state(pool, "running")
         self.no("is disabled", "vol-create-as", pool, "more", "1M")
         self.control.enable(pool)
         self.assertEqual(element(self.pool_xml(pool, "--inactive"), "image:state"), "enabled")
@@ -90,11 +91,7 @@ class Rename(EditCase):
             self.no("Storage volume not found", "vol-info", "imagestore://%s/v" % pool)
             self.assertNotIn(" %s " % pool, self.v("pool-list", "--all"))
             self.restart()
-            # pools with autostart start beside the first calls
-            for _ in range(600):
-                if self.pool_field(new, "State") == "running":
-                    break
-                time.sleep(0.1)
+            self.wait_state(new, "running")
         self.v("pool-define-as", pool, "imagestore", "--target", self.daemon.path("other-dir"))
         self.v("pool-destroy", new)
         self.v("pool-delete", new)

@@ -116,17 +116,6 @@ class CephCase(CtlMixin, VirshCase):
                 raise AssertionError(what() if callable(what) else what)
             time.sleep(0.1)
 
-    def wait_state(self, pool, state):
-        deadline = time.monotonic() + SECONDS
-        while True:
-            now = self.pool_field(pool, "State")
-            if now == state:
-                return
-            if time.monotonic() > deadline:
-                raise AssertionError("%s is %s, never %s:\n%s" % (pool, now, state,
-                                                                self.daemon.log_tail(20)))
-            time.sleep(0.2)
-
     # ---- images, as rbd sees them
 
     def rbd_names(self):

@@ -91,17 +91,6 @@ class SshCase(CtlMixin, VirshCase):
         name = self.far(*args, start=False, **kw)
         return self.no(text, "pool-start", name)
 
-    def wait_state(self, pool, state):
-        deadline = time.monotonic() + SECONDS
-        while True:
-            now = self.pool_field(pool, "State")
-            if now == state:
-                return
-            if time.monotonic() > deadline:
-                raise AssertionError("%s is %s, never %s:\n%s" % (pool, now, state,
-                                                                self.daemon.log_tail(20)))
-            time.sleep(0.05)
-
     def wait_refresh(self, pool):
         """Until it answers again."""
         deadline = time.monotonic() + SECONDS

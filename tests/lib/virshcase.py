@@ -6,6 +6,7 @@
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import runner
@@ -13,6 +14,7 @@ from daemon import TOP, slow
 from images import MIB, write_raw
 
 SIZE = (6 if slow() else 24) * MIB + 12345
+SECONDS = 240
 
 
 def validate(name, text):
@@ -70,6 +72,18 @@ class VirshCase(runner.DaemonCase):
     def pool_field(self, pool, field):
         return dict(line.split(":", 1) for line in self.v("pool-info", "--bytes", pool).splitlines()
                     if ":" in line)[field].strip()
+
+    def wait_state(self, pool, state):
+        """Pools start beside the first calls, and come back by themselves."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            now = self.pool_field(pool, "State")
+            if now == state:
+                return
+            if time.monotonic() > deadline:
+                raise AssertionError("%s is %s, never %s:\n%s" % (pool, now, state,
+                                                                self.daemon.log_tail(20)))
+            time.sleep(0.1)
 
     def vol_xml(self, pool, vol):
         return validate("volume", self.v("vol-dumpxml", "--pool", pool, vol))
