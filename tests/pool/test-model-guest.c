@@ -218,7 +218,7 @@ make_disk(const Layout *layout)
 
 static const Layout layouts[] = {
     {"in-order", 16, 256, 1, 1, 0, FALSE, 8},
-    {"holes", 16, 1024, 1, 1, 8, FALSE, 8},
+    {"holes", 16, 512, 1, 1, 8, FALSE, 8},
     {"scattered", 16, 256, 97, 1, 0, FALSE, 256 + 8},
     {"runs", 16, 512, 11, 16, 0, FALSE, 32 + 8},
     {"in-order-packed", 12, 2048, 1, 1, 0, TRUE, 8},
