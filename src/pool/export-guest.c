@@ -293,8 +293,7 @@ is_kept(Walk *walk, const VimgQcow2Found *found)
            find_page(walk->export, (end_of(found) - 1) / PAGE * PAGE);
 }
 
-/* Whether who has read @found comes to @next by reading on.  Sectors of two that are packed meet.
- */
+/* Whether who has read @found comes to @next by reading on; a sector may be of two packed ones. */
 static gboolean
 is_near(const VimgQcow2Found *found, const VimgQcow2Found *next)
 {

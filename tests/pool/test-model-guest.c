@@ -268,7 +268,7 @@ count_pages(VimgExports *exports)
     g_hash_table_iter_init(&iter, exports->by_id);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         n += ((VimgExport *)value)->pages.length;
-    g_assert_cmpuint(exports->n_pages, ==, n);
+    g_assert_cmpuint(__atomic_load_n(&exports->n_pages, __ATOMIC_RELAXED), ==, n);
     return n;
 }
 
@@ -359,7 +359,7 @@ test_another(Fixture *fixture, gconstpointer data)
     g_autoptr(VimgExport) export = begin_with(fixture, &layout);
     VimgExports *exports = fixture->model->exports;
     GError *error = NULL;
-    guint8 out[65536];
+    g_autofree guint8 *out = g_malloc(MIB);
 
     g_assert_nonnull(wait_for_sum(fixture, export));
     vimg_mutex_lock(&exports->lock);
