@@ -17,7 +17,8 @@
 #define DISK_MAX                                                                                   \
     ((guint64)64 << 40) /* bytes that are summed up for a checksum, most of them zeros */
 #define PAGE ((guint64)64 * 1024)
-#define PAGES_MAX 64 /* of an export */
+#define PAGES_MAX 64       /* of an export */
+#define ALL_PAGES_MAX 1024 /* of all */
 #define LOOKS_MAX 4096
 #define READS_MAX 16                   /* pages, after which an answer ends where it can */
 #define GAP ((guint64)2 * 1024 * 1024) /* bytes that are read over: a table between data */
@@ -25,7 +26,8 @@
 typedef struct {
     guint64 offset;
     VimgBuffer *data;
-    gint64 used; /* monotonic microseconds */
+    gint64 used;  /* monotonic microseconds */
+    guint *count; /* of all pages, by atomics: who drops the last reference has no lock */
 } Page;
 
 /* A question that is being answered. */
@@ -37,45 +39,88 @@ typedef struct {
     VimgBuffer *page; /* the last one; NULL: none */
     guint64 at;       /* of it */
     guint reads;
+
+    /* what is unpacked, and where in the disk it is */
+    const VimgQcow2Found *packed;
+    guint64 packed_at;
 } Walk;
+
+static guint64 look_ahead(Walk *walk, guint64 offset, const VimgQcow2Found *found);
 
 static void
 page_free(Page *page)
 {
+    __atomic_sub_fetch(page->count, 1, __ATOMIC_RELAXED);
     vimg_buffer_unref(page->data);
     g_free(page);
 }
 
 /* ---- pages, under lock -------------------------------------------------------------------- */
 
+/* Returns: (transfer none) of the queue, or NULL. */
+static GList *
+find_page(const VimgExport *export, guint64 offset)
+{
+    GList *at = export->pages.tail;
+
+    while (at && ((Page *)at->data)->offset != offset)
+        at = at->prev;
+    return at;
+}
+
 /* Returns: (transfer full) the data of the one at @offset, or NULL. */
 static VimgBuffer *
-find_page(VimgExport *export, guint64 offset)
+use_page(VimgExport *export, guint64 offset)
 {
-    for (GList *at = export->pages.tail; at; at = at->prev) {
-        Page *page = at->data;
+    GList *at = find_page(export, offset);
+    Page *page;
 
-        if (page->offset != offset)
+    if (!at)
+        return NULL;
+    page = at->data;
+    page->used = g_get_monotonic_time();
+    g_queue_unlink(&export->pages, at);
+    g_queue_push_tail_link(&export->pages, at);
+    return vimg_buffer_ref(page->data);
+}
+
+/* Of all exports, the page that nobody used for the longest time. */
+static void
+drop_oldest(VimgExports *exports)
+{
+    VimgExport *oldest = NULL;
+    gint64 used = G_MAXINT64;
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, exports->by_id);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const Page *first = g_queue_peek_head(&((VimgExport *)value)->pages);
+
+        if (!first || first->used >= used)
             continue;
-        g_queue_unlink(&export->pages, at);
-        g_queue_push_tail_link(&export->pages, at);
-        page->used = g_get_monotonic_time();
-        return vimg_buffer_ref(page->data);
+        oldest = value;
+        used = first->used;
     }
-    return NULL;
+    if (oldest)
+        page_free(g_queue_pop_head(&oldest->pages));
 }
 
 static void
-keep_page(VimgExport *export, guint64 offset, VimgBuffer *data)
+keep_page(VimgExports *exports, VimgExport *export, guint64 offset, VimgBuffer *data)
 {
     Page *page = g_new0(Page, 1);
 
     page->offset = offset;
     page->data = vimg_buffer_ref(data);
     page->used = g_get_monotonic_time();
+    page->count = &exports->n_pages;
     g_queue_push_tail(&export->pages, page);
-    if (g_queue_get_length(&export->pages) > PAGES_MAX)
+    __atomic_add_fetch(page->count, 1, __ATOMIC_RELAXED);
+    if (export->pages.length > PAGES_MAX)
         page_free(g_queue_pop_head(&export->pages));
+    else if (__atomic_load_n(page->count, __ATOMIC_RELAXED) > ALL_PAGES_MAX)
+        drop_oldest(exports);
 }
 
 void
@@ -89,9 +134,15 @@ vimg_export_pages_drop(VimgExport *export, gint64 since)
 
 /* ---- reading the file --------------------------------------------------------------------- */
 
-/* @until: to where more will be asked for. */
+static guint64
+before(guint64 offset)
+{
+    return offset > GAP ? offset - GAP : 0;
+}
+
+/* May be read over from @from on; to where more is asked for: @until. */
 static VimgBuffer *
-read_page(Walk *walk, guint64 offset, guint64 until, GError **error)
+read_page(Walk *walk, guint64 offset, guint64 from, guint64 until, GError **error)
 {
     guint64 stored = walk->export->record->stored;
     VimgBuffer *buffer = vimg_buffer_new((gsize)MIN(PAGE, stored - offset));
@@ -101,8 +152,7 @@ read_page(Walk *walk, guint64 offset, guint64 until, GError **error)
         const VimgExportPart part = {offset + n, buffer->size - n, until, buffer->size - n};
         VimgExtent extent;
 
-        if (!vimg_export_read_image(walk->exports, walk->export, part.offset, &part, &extent,
-                                    error)) {
+        if (!vimg_export_read_image(walk->exports, walk->export, from + n, &part, &extent, error)) {
             vimg_buffer_unref(buffer);
             return NULL;
         }
@@ -116,31 +166,50 @@ read_page(Walk *walk, guint64 offset, guint64 until, GError **error)
     return buffer;
 }
 
+static VimgBuffer *
+read_packed_page(Walk *walk, guint64 offset, GError **error)
+{
+    guint64 from = before(offset), until = 0;
+
+    if (!vimg_export_is_open(walk->exports, walk->export, from, offset))
+        until = look_ahead(walk, walk->packed_at, walk->packed) + PAGE - 1;
+    return read_page(walk, offset, from, until / PAGE * PAGE, error);
+}
+
+/* Makes @page, (transfer full), that of @walk.  Returns: whether there is one. */
+static gboolean
+set_page(Walk *walk, guint64 offset, VimgBuffer *page)
+{
+    vimg_buffer_unref(walk->page);
+    walk->page = page;
+    walk->at = offset;
+    return page != NULL;
+}
+
 /* Makes the one that holds @offset the page of @walk. */
 static gboolean
-turn_to(Walk *walk, guint64 offset, guint64 until, GError **error)
+turn_to(Walk *walk, guint64 offset, gboolean more, GError **error)
 {
     guint64 at = offset / PAGE * PAGE;
+    VimgBuffer *page;
 
     if (walk->page && walk->at == at)
         return TRUE;
-    vimg_buffer_unref(walk->page);
-    walk->at = at;
     vimg_mutex_lock(&walk->exports->lock);
-    walk->page = find_page(walk->export, at);
+    page = use_page(walk->export, at);
     vimg_mutex_unlock(&walk->exports->lock);
-    if (walk->page)
+    if (set_page(walk, at, page))
         return TRUE;
     walk->reads++;
-    walk->page = read_page(walk, at, until, error);
-    if (!walk->page)
+    page = more ? read_packed_page(walk, at, error) : read_page(walk, at, at, 0, error);
+    if (!set_page(walk, at, page))
         return FALSE;
     VIMG_LOCK_GUARD(&walk->exports->lock);
-    keep_page(walk->export, at, walk->page);
+    keep_page(walk->exports, walk->export, at, page);
     return TRUE;
 }
 
-/* Within the file, of which what follows is asked for next if @more. */
+/* Within the file; @more: of what is packed, which more of is asked for next. */
 static gboolean
 read_bytes(Walk *walk, guint64 offset, guint8 *out, gsize size, gboolean more, GError **error)
 {
@@ -148,7 +217,7 @@ read_bytes(Walk *walk, guint64 offset, guint8 *out, gsize size, gboolean more, G
         gsize skip = (gsize)(offset % PAGE);
         gsize n = MIN(size, (gsize)PAGE - skip);
 
-        if (!turn_to(walk, offset, more ? walk->export->record->stored : 0, error))
+        if (!turn_to(walk, offset, more, error))
             return FALSE;
         memcpy(out, walk->page->data + skip, n);
         offset += n;
@@ -206,6 +275,60 @@ look_along(Walk *walk, VimgQcow2Found *out, GError **error)
     return TRUE;
 }
 
+/* ---- how far the file is read on ---------------------------------------------------------- */
+
+static guint64
+end_of(const VimgQcow2Found *found)
+{
+    return found->source +
+           (found->kind == VIMG_QCOW2_IS_PACKED ? (guint64)found->packed : found->length);
+}
+
+/* Whether its end is among the pages, so that nobody reads the file there. */
+static gboolean
+is_kept(Walk *walk, const VimgQcow2Found *found)
+{
+    VIMG_LOCK_GUARD(&walk->exports->lock);
+    return found->kind == VIMG_QCOW2_IS_PACKED &&
+           find_page(walk->export, (end_of(found) - 1) / PAGE * PAGE);
+}
+
+/* Whether who has read @found comes to @next by reading on; a sector may be of two packed ones. */
+static gboolean
+is_near(const VimgQcow2Found *found, const VimgQcow2Found *next)
+{
+    guint64 end = end_of(found);
+
+    return next->source <= end + GAP &&
+           next->source >= (next->kind == VIMG_QCOW2_IS_PACKED ? found->source : end);
+}
+
+/*
+ * To where in the file whoever reads the disk from @offset on, where @found is, finds more of that
+ * kind by reading on.  A file whose clusters were written in any order would else be opened, and
+ * read ahead, at each of them.
+ */
+static guint64
+look_ahead(Walk *walk, guint64 offset, const VimgQcow2Found *found)
+{
+    guint64 end = is_kept(walk, found) ? found->source : end_of(found);
+    VimgQcow2Found last = *found, next = last;
+
+    for (guint i = 0; i < LOOKS_MAX && walk->reads < READS_MAX; i++) {
+        offset += next.length;
+        if (offset >= walk->guest->size || !look_at(walk, offset, &next, NULL))
+            break;
+        if (next.kind == VIMG_QCOW2_IS_ZEROS)
+            continue;
+        if (!is_near(&last, &next))
+            break;
+        last = next;
+        if (next.kind == found->kind && !is_kept(walk, &next))
+            end = end_of(&next);
+    }
+    return end;
+}
+
 /* ---- answers ------------------------------------------------------------------------------ */
 
 static gboolean
@@ -230,7 +353,12 @@ read_packed(Walk *walk, VimgQcow2Found *found, VimgExtent *out, GError **error)
     for (;;) {
         gsize here = (gsize)MIN(found->length, size - n);
 
-        if (!unpack(walk, found, cluster, error)) {
+        walk->packed = found;
+        walk->packed_at = part->offset + n;
+        /* what cannot be unpacked behind others is for the next question */
+        if (!unpack(walk, found, cluster, n == 0 ? error : NULL)) {
+            if (n > 0)
+                break;
             vimg_buffer_unref(buffer);
             return FALSE;
         }
@@ -247,7 +375,7 @@ read_packed(Walk *walk, VimgQcow2Found *found, VimgExtent *out, GError **error)
 static gboolean
 answer(Walk *walk, VimgExtent *out, GError **error)
 {
-    VimgExportPart source = {.until = walk->export->record->stored, .most = walk->part->most};
+    VimgExportPart source = {.most = walk->part->most};
     VimgQcow2Found found;
 
     if (!look_along(walk, &found, error))
@@ -260,8 +388,10 @@ answer(Walk *walk, VimgExtent *out, GError **error)
     }
     source.offset = found.source;
     source.length = found.length;
-    return vimg_export_read_image(walk->exports, walk->export,
-                                  found.source > GAP ? found.source - GAP : 0, &source, out, error);
+    if (!vimg_export_is_open(walk->exports, walk->export, before(found.source), found.source))
+        source.until = look_ahead(walk, walk->part->offset, &found);
+    return vimg_export_read_image(walk->exports, walk->export, before(found.source), &source, out,
+                                  error);
 }
 
 /* The header is read again after a restart, and is that of then.  Returns: (transfer none) */
@@ -277,11 +407,14 @@ get_guest(Walk *walk, GError **error)
     if (walk->guest)
         return walk->guest;
     guest = g_new0(VimgQcow2Guest, 1);
-    if (!turn_to(walk, 0, 0, error) ||
+    if (!turn_to(walk, 0, FALSE, error) ||
         !vimg_qcow2_guest_read(guest, walk->page->data, walk->page->size, record->stored, error))
         return NULL;
     if (guest->size != record->size) {
-        vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s", _("the map is not one of this image"));
+        vimg_throw(
+            error, VIMG_ERROR_PROBE,
+            _("the disk in the qcow2 image has %1$llu bytes and not %2$llu, as when it was exported: export it again"),
+            VIMG_ULL(guest->size), VIMG_ULL(record->size));
         return NULL;
     }
     VIMG_LOCK_GUARD(&walk->exports->lock);

@@ -65,8 +65,19 @@ vimg_export_lay_out(VimgUse *use, const VimgPluginImage *image, GError **error)
 
 typedef struct {
     VimgExports *exports;
-    VimgExport *export; /* a reference */
+    VimgWorkers *workers; /* who do it */
+    VimgExport *export;   /* a reference */
+    EVP_MD_CTX *digest;   /* of all before @at */
+    guint64 at;
 } Task;
+
+static void
+task_free(Task *task)
+{
+    EVP_MD_CTX_free(task->digest);
+    vimg_export_unref(task->export);
+    g_free(task);
+}
 
 static void
 update(EVP_MD_CTX *digest, const VimgExtent *extent)
@@ -89,42 +100,48 @@ is_wanted(VimgExports *exports, VimgExport *export)
     return !exports->ending && vimg_export_end(export->record) > vimg_export_now();
 }
 
-static char *
-sum_up(VimgExports *exports, VimgExport *export, GError **error)
+/* For a turn, or to the end. */
+static gboolean
+sum_on(Task *task, GError **error)
 {
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    gint64 end = g_get_monotonic_time() + task->exports->sum_turn;
+    VimgExport *export = task->export;
+    guint64 size = export->record->size;
+
+    while (task->at < size) {
+        const VimgExportPart part = {task->at, MIN(size - task->at, STRETCH), .most = PIECE};
+        VimgExtent extent;
+
+        if (!is_wanted(task->exports, export) ||
+            !vimg_export_read(task->exports, export, &part, &extent, error))
+            return FALSE;
+        update(task->digest, &extent);
+        vimg_buffer_unref(extent.data);
+        task->at += extent.length;
+        if (g_get_monotonic_time() >= end)
+            break;
+    }
+    return TRUE;
+}
+
+/* Returns: (transfer full) hexadecimal. */
+static char *
+settle(EVP_MD_CTX *digest)
+{
     GString *hex = g_string_new(NULL);
     guint8 sum[EVP_MAX_MD_SIZE];
     guint size = 0;
-    VimgExportPart part = {.most = PIECE};
-    gboolean ok = TRUE;
 
-    EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
-    while (ok && part.offset < export->record->size) {
-        VimgExtent extent = {0};
-
-        part.length = MIN(export->record->size - part.offset, STRETCH);
-        ok = is_wanted(exports, export) && vimg_export_read(exports, export, &part, &extent, error);
-        if (ok)
-            update(digest, &extent);
-        vimg_buffer_unref(extent.data);
-        part.offset += extent.length;
-    }
     EVP_DigestFinal_ex(digest, sum, &size);
-    EVP_MD_CTX_free(digest);
     for (guint i = 0; i < size; i++)
         g_string_append_printf(hex, "%02x", sum[i]);
-    return g_string_free(hex, !ok);
+    return g_string_free(hex, FALSE);
 }
 
 static void
-run_sum(gpointer data)
+note_sum(VimgExports *exports, VimgExport *export, char *sha256, GError *error)
 {
-    g_autofree Task *task = data;
-    VimgExports *exports = task->exports;
-    g_autoptr(VimgExport) export = task->export;
-    g_autoptr(GError) error = NULL;
-    char *sha256 = sum_up(exports, export, &error);
+    g_autoptr(GError) local = error;
 
     vimg_mutex_lock(&exports->lock);
     export->summing = FALSE;
@@ -133,9 +150,25 @@ run_sum(gpointer data)
     else
         export->sum_failed = g_get_monotonic_time();
     vimg_mutex_unlock(&exports->lock);
-    if (!sha256 || !vimg_export_save(exports, export, &error))
+    if (!sha256 || !vimg_export_save(exports, export, &local))
         vimg_info("export '%s' has no checksum yet: %s", export->record->id,
-                  error ? error->message : "nobody needs it");
+                  local ? local->message : "nobody needs it");
+}
+
+/* A disk of zeros takes hours and next to no room: others have their turn meanwhile. */
+static void
+run_sum(gpointer data)
+{
+    Task *task = data;
+    GError *error = NULL;
+    gboolean ok = sum_on(task, &error);
+
+    if (ok && task->at < task->export->record->size) {
+        vimg_workers_push(task->workers, run_sum, task);
+        return;
+    }
+    note_sum(task->exports, task->export, ok ? settle(task->digest) : NULL, error);
+    task_free(task);
 }
 
 void
@@ -156,6 +189,9 @@ vimg_export_sum(VimgExports *exports, VimgExport *export)
         return;
     task = g_new0(Task, 1);
     task->exports = exports;
+    task->workers = exports->summer;
     task->export = vimg_export_ref(export);
-    vimg_workers_push(exports->summer, run_sum, task);
+    task->digest = EVP_MD_CTX_new();
+    EVP_DigestInit_ex(task->digest, EVP_sha256(), NULL);
+    vimg_workers_push(task->workers, run_sum, task);
 }

@@ -14,6 +14,7 @@
 #include "util/i18n.h"
 
 #define POSITIONS_MAX 128
+#define SCATTERED_MAX 16 /* of an export whose tables may lead anywhere */
 #define IDLE (10 * G_USEC_PER_SEC)
 #define TICK (2 * G_USEC_PER_SEC)
 #define TICK_IDLE (10 * G_USEC_PER_SEC) /* while nothing is read */
@@ -55,16 +56,14 @@ close_positions(VimgExports *exports, GSList *positions)
 /* ---- positions, under lock --------------------------------------------------------------- */
 
 /* One from @from to @offset, of which the last to be used. */
-static Position *
-find_idle(VimgExport *export, guint64 from, guint64 offset)
+static GList *
+find_idle(const VimgExport *export, guint64 from, guint64 offset)
 {
     for (GList *at = export->idle.tail; at; at = at->prev) {
-        Position *position = at->data;
+        const Position *position = at->data;
 
-        if (position->at >= from && position->at <= offset && position->end > offset) {
-            g_queue_delete_link(&export->idle, at);
-            return position;
-        }
+        if (position->at >= from && position->at <= offset && position->end > offset)
+            return at;
     }
     return NULL;
 }
@@ -223,17 +222,29 @@ open_position(VimgExports *exports, VimgExport *export, const VimgExportPart *pa
     return NULL;
 }
 
+gboolean
+vimg_export_is_open(VimgExports *exports, const VimgExport *export, guint64 from, guint64 to)
+{
+    VIMG_LOCK_GUARD(&exports->lock);
+    return find_idle(export, from, to) != NULL;
+}
+
 /* One at the beginning of @part; or at @from, of which it is not far to there. */
 static Position *
 take_position(VimgExports *exports, VimgExport *export, guint64 from, const VimgExportPart *part,
               GError **error)
 {
-    Position *position;
+    Position *position = NULL;
+    GList *idle;
 
     vimg_mutex_lock(&exports->lock);
-    position = find_idle(export, part->offset, part->offset);
-    if (!position)
-        position = find_idle(export, from, part->offset);
+    idle = find_idle(export, part->offset, part->offset);
+    if (!idle)
+        idle = find_idle(export, from, part->offset);
+    if (idle) {
+        position = idle->data;
+        g_queue_delete_link(&export->idle, idle);
+    }
     vimg_mutex_unlock(&exports->lock);
     return position ? position : open_position(exports, export, part, error);
 }
@@ -255,9 +266,12 @@ give_back(VimgExports *exports, Position *position)
     if (keep) {
         position->used = g_get_monotonic_time();
         g_queue_push_tail(&export->idle, position);
+        position = NULL;
+        if (export->idle.length > SCATTERED_MAX && vimg_export_record_unpacks(export->record))
+            position = g_queue_pop_head(&export->idle);
     }
     vimg_mutex_unlock(&exports->lock);
-    if (!keep)
+    if (position)
         close_positions(exports, g_slist_prepend(NULL, position));
 }
 

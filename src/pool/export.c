@@ -16,6 +16,7 @@
 #define KNOWN_MAX 4096                  /* the same with those that ended */
 #define ENDED_KEPT ((gint64)30 * 86400) /* seconds that one is known after its end */
 #define READING_MAX (300 * G_USEC_PER_SEC)
+#define SUM_TURN (2 * G_USEC_PER_SEC)
 #define SUMMERS 2 /* threads, so that a large one is not in the way of all */
 
 gint64
@@ -66,6 +67,7 @@ vimg_exports_new(VimgModel *model)
 
     exports->model = model;
     exports->reading_max = READING_MAX;
+    exports->sum_turn = SUM_TURN;
     exports->dir = g_build_filename(model->state_dir, "exports", NULL);
     vimg_mutex_init(&exports->files_lock);
     vimg_mutex_init(&exports->lock);

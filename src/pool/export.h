@@ -47,6 +47,8 @@ struct _VimgExports {
     VimgCond changed;
     GHashTable *by_id;  /* of VimgExport, owned */
     guint n_positions;  /* of all exports */
+    guint n_pages;      /* the same; by atomics */
+    gint64 sum_turn;    /* microseconds, after which another is summed up; does not change */
     gint64 reading_max; /* microseconds that one is kept open; does not change */
     gboolean ending;
     gboolean unserved;
@@ -138,6 +140,10 @@ void vimg_exports_reap(gpointer data);
 /* At least one byte of @part of the image as it is stored; it may be read over from @from on. */
 gboolean vimg_export_read_image(VimgExports *exports, VimgExport *export, guint64 from,
                                 const VimgExportPart *part, VimgExtent *out, GError **error);
+
+/* Whether it is being read from @from to @to, and on: who asks for more there opens nothing. */
+gboolean vimg_export_is_open(VimgExports *exports, const VimgExport *export, guint64 from,
+                             guint64 to);
 
 /* ---- export-guest.c --------------------------------------------------------------------- */
 

@@ -22,7 +22,7 @@ from control import Control
 from ctl import REFUSED, UNSUPPORTED, USAGE
 from daemon import slow
 from exportcase import PATIENCE, ExportCase
-from images import MIB, noise, run, same, same_disk, to_qcow2
+from images import MIB, entry_at, noise, run, same, same_disk, scatter, to_qcow2
 from rawrpc import RemoteError
 from virshcase import SIZE, element
 
@@ -148,7 +148,7 @@ class Downloads(ExportCase):
         same(raw, self.fetch(self.here(url, self.export(pool, "plain.qcow2"))))
 
     def test_raw_of_what_cannot_be(self):
-        """Encrypted, too large, and tables that name what is not there."""
+        """Encrypted, too large, and tables that name what is no cluster."""
         raw, pool = self.work / "raw", self.pool()
         raw.write_bytes(b"virtimage" * 65536 + noise(2 * MIB))
         locked, huge, bad = (self.work / n for n in ("locked", "huge", "bad"))
@@ -163,17 +163,37 @@ class Downloads(ExportCase):
             self.assertIn("export", said)
             same(path, self.fetch(self.export(pool, path.name)))
         data = bytearray(to_qcow2(raw, bad, "-c").read_bytes())
-        first = int.from_bytes(data[40:48], "big")
-        second = int.from_bytes(data[first:first + 8], "big") & 0xfffffffffffe00
-        there = int.from_bytes(data[second:second + 8], "big") & (1 << 54) - 1
+        entry = entry_at(data, 4)
+        there = int.from_bytes(data[entry:entry + 8], "big") & (1 << 54) - 1
         data[there:there + 32] = b"\xff" * 32  # packed bytes that are none
-        bad.write_bytes(data)
-        self.stored(pool, "bad", bad, "qcow2")
-        url = self.export(pool, "bad", "--format=raw")
-        self.curl(url, "-f", "-o", "/dev/null", code=18)  # it ends early
-        self.assertEqual(self.curl(url, "-f", "-r", "65536-1048676"),
-                         raw.read_bytes()[65536:1048677])
+        self.damaged(pool, bad, data, raw)
         self.assertIn("cannot be unpacked", self.daemon.log())
+        data = bytearray(to_qcow2(raw, self.work / "between").read_bytes())
+        data[entry_at(data, 4) + 6] ^= 2  # where no cluster begins; behind the end none is stored
+        self.damaged(pool, self.work / "between", data, raw)
+        self.assertIn("cannot be read at byte 262144", self.daemon.log())
+
+    def damaged(self, pool, path, data, raw):
+        """A qcow2 whose cluster 4 is: all before it is served, and all behind it."""
+        path.write_bytes(data)
+        self.stored(pool, path.name, path, "qcow2")
+        url, part = self.export(pool, path.name, "--format=raw"), self.work / "part"
+        self.curl(url, "-f", "-o", part, code=18)  # it ends early
+        self.assertEqual(part.read_bytes(), raw.read_bytes()[:4 * 65536])
+        self.assertEqual(self.curl(url, "-f", "-r", "327680-1048676"),
+                         raw.read_bytes()[327680:1048677])
+
+    def test_raw_of_scattered(self):
+        """What is read against its order is not kept open at each of its clusters."""
+        raw, qcow2, pool = self.work / "raw", self.work / "scattered", self.pool()
+        raw.write_bytes(noise(3 * MIB) + bytes(MIB) + noise(2 * MIB, 2))
+        scatter(to_qcow2(raw, qcow2))
+        same_disk(raw, "raw", qcow2, "qcow2")
+        self.stored(pool, "a.qcow2", qcow2, "qcow2")
+        url = self.export(pool, "a.qcow2", "--format=raw")
+        same(raw, self.fetch(url))
+        self.assertIn(hashlib.sha256(raw.read_bytes()).hexdigest(), self.checksum(url))
+        self.assertEqual([j for j in self.json("jobs")["jobs"] if j["pool"] == pool], [])
 
     def test_compressed(self):
         raw, url = self.make("--compress")

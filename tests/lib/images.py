@@ -61,5 +61,27 @@ def to_qcow2(source, target, *options):
     return Path(target)
 
 
+def entry_at(data, cluster):
+    """Where in a qcow2 with one second table, of 8 bytes each, the entry of a cluster is."""
+    first = int.from_bytes(data[40:48], "big")
+    return (int.from_bytes(data[first:first + 8], "big") & 0xfffffffffffe00) + 8 * cluster
+
+
+def scatter(path):
+    """Turns the clusters of a qcow2 as above round, so that its disk is read from its end on."""
+    data = bytearray(Path(path).read_bytes())
+    size, bits = int.from_bytes(data[24:32], "big"), data[23]
+    entries = [entry_at(data, i) for i in range(-(-size >> bits))]
+    used = [(at, int.from_bytes(data[at:at + 8], "big")) for at in entries if any(data[at:at + 8])]
+    old = bytes(data)
+    for (at, _), (_, to) in zip(used, reversed(used)):
+        data[at:at + 8] = to.to_bytes(8, "big")
+    for (_, come), (_, to) in zip(used, reversed(used)):
+        come, to = (x & 0xfffffffffffe00 for x in (come, to))
+        part = old[come:come + (1 << bits)]
+        data[to:to + len(part)] = part
+    Path(path).write_bytes(data)
+
+
 def same_disk(a, a_format, b, b_format):
     run("qemu-img", "compare", "-f", a_format, "-F", b_format, a, b)
