@@ -259,9 +259,13 @@ class Report(unittest.TestCase):
         self.daemon.remove()
 
     def crash(self, thread, number=signal.SIGSEGV):
-        tasks = Path("/proc/%d/task" % self.daemon.process.pid).iterdir()
-        tid = next(int(task.name) for task in tasks
-                   if (task / "comm").read_text().strip() == thread)
+        tid = None
+        deadline = time.monotonic() + 60
+        while tid is None:  # threads name themselves
+            self.assertLess(time.monotonic(), deadline)
+            tasks = Path("/proc/%d/task" % self.daemon.process.pid).iterdir()
+            tid = next((int(task.name) for task in tasks
+                        if (task / "comm").read_text().strip() == thread), None)
         self.assertEqual(ctypes.CDLL(None).tgkill(self.daemon.process.pid, tid, number), 0)
         self.daemon.process.wait(30)
         return self.daemon.obituary()

@@ -403,14 +403,14 @@ class Killed(RollbackCase):
         name = self.oss_pool()
         raw = self.raw(size=320 * MIB)
         child = self.begin_ctl("upload", raw, name, "a")
-        self.wait(lambda: self.oss.in_flight_bytes > 32 * MIB, "parts")
+        self.wait(lambda: self.oss.in_flight_bytes > 96 * MIB, "parts")
         child.send_signal(signal.SIGINT)
         said = child.communicate(timeout=120)[1]
         self.assertRegex(said, r"[1-9][0-9.]* MiB of 320.00 MiB are stored")
         sent = self.oss.in_flight_bytes
         self.ctl("upload", raw, name, "a")
         self.assertEqual(self.oss.in_flight_bytes, 320 * MIB)
-        self.assertGreater(sent, 32 * MIB)
+        self.assertGreater(sent, 96 * MIB)
         self.same(raw, self.fetched(name, "a"))
 
     def test_at_the_record(self):
