@@ -112,24 +112,37 @@ build_now() {
 # which may leave something running.
 
 # lane COMMAND…: beside what follows, as soon as a lane is free; finish waits for it.
-begun=()
 lane() {
     take
-    {
-        whole "$@" 7>&- || fail "$* ended with exit code $?"
-    } &
-    begun+=($!)
+    beside in_lane "$@"
     exec 7>&-
 }
 
-# finish: until nothing is left in the lanes that the calling shell began.
-finish() {
-    local job code
+in_lane() {
+    whole "$@" 7>&-
+}
 
-    for job in "${begun[@]}"; do
-        code=0
-        wait "$job" || code=$?
-        ((code == 0)) || fail "what ran in a lane ended with exit code $code"
+# beside COMMAND…: in a shell of its own; finish waits for it.  Its mark stays if it was killed:
+# wait(1) forgets a process as soon as another one has its number.
+begun=()
+beside() {
+    local mark
+
+    mark=$(mktemp "$scratch/beside.XXXXXX")
+    begun+=("$mark")
+    {
+        "$@" || fail "$* ended with exit code $?"
+        rm -f "$mark"
+    } &
+}
+
+# finish: until nothing is left of what the calling shell began.
+finish() {
+    local mark
+
+    wait
+    for mark in "${begun[@]}"; do
+        [[ ! -e $mark ]] || fail 'what ran beside others was killed'
     done
     begun=()
 }
@@ -399,17 +412,19 @@ end_clusters() {
     done
 }
 
+ceph_lost() {
+    begun=()
+    unit_tests gcc --suite ceph
+    finish
+    integration test_ceph_loss
+    finish
+}
+
 # Two clusters at the same time: most of it is waiting, for one that is stopped above all.
 suite_ceph() {
     build gcc
     cluster lost
-    {
-        unit_tests gcc --suite ceph
-        finish
-        integration test_ceph_loss
-        finish
-    } &
-    begun+=($!)
+    beside ceph_lost
     cluster shared
     integration test_ceph_pools
     integration test_ceph_images
