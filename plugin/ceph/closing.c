@@ -12,13 +12,14 @@
 #include "../thread.h"
 
 #define PATIENCE (5 * G_USEC_PER_SEC)
-#define GRACE 100000 /* microseconds; see vimg_ceph_close_early() */
+#define GRACE 100000 /* microseconds; see vimg_ceph_closing_read() */
 
 typedef struct {
     VimgCluster *cluster;
     rbd_image_t image;
     VimgCephFlow *flow;
     VimgCephStream *stream;
+    gboolean reading;
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -27,14 +28,21 @@ typedef struct {
 } Closing;
 
 static void
-leave(Closing *closing, gboolean done)
+note_done(Closing *closing)
+{
+    LOCK_GUARD(&closing->lock);
+
+    closing->done = TRUE;
+    pthread_cond_broadcast(&closing->changed);
+}
+
+static void
+leave(Closing *closing)
 {
     guint left;
 
     thread_must(pthread_mutex_lock(&closing->lock));
-    closing->done |= done;
     left = --closing->users;
-    pthread_cond_broadcast(&closing->changed);
     thread_must(pthread_mutex_unlock(&closing->lock));
     if (left > 0)
         return;
@@ -50,9 +58,14 @@ close_all(void *data)
 
     vimg_ceph_stream_free(closing->stream);
     vimg_ceph_flow_free(closing->flow);
+    if (closing->reading) {
+        note_done(closing);
+        g_usleep(GRACE);
+    }
     rbd_close(closing->image);
     vimg_cluster_unref(closing->cluster);
-    leave(closing, TRUE);
+    note_done(closing);
+    leave(closing);
     return NULL;
 }
 
@@ -66,27 +79,15 @@ wait_for(Closing *closing)
         continue;
 }
 
-void
-vimg_ceph_close_early(rbd_image_t image)
+/* What is named by @what, the rest of which is filled in here. */
+static void
+run(VimgCluster *cluster, const Closing *what)
 {
-    guint64 overlap = 0;
-
-    if (rbd_get_overlap(image, &overlap) == 0 && overlap > 0)
-        g_usleep(GRACE);
-    rbd_close(image);
-}
-
-void
-vimg_ceph_closing(VimgCluster *cluster, rbd_image_t image, VimgCephFlow *flow,
-                  VimgCephStream *stream)
-{
-    Closing *closing = g_new0(Closing, 1);
+    Closing *closing = g_new(Closing, 1);
     pthread_t thread;
 
+    *closing = *what;
     closing->cluster = vimg_cluster_ref(cluster);
-    closing->image = image;
-    closing->flow = flow;
-    closing->stream = stream;
     closing->users = 2;
     thread_must(pthread_mutex_init(&closing->lock, NULL));
     cond_init(&closing->changed);
@@ -96,5 +97,18 @@ vimg_ceph_closing(VimgCluster *cluster, rbd_image_t image, VimgCephFlow *flow,
     } else {
         close_all(closing);
     }
-    leave(closing, TRUE);
+    leave(closing);
+}
+
+void
+vimg_ceph_closing(VimgCluster *cluster, rbd_image_t image, VimgCephFlow *flow,
+                  VimgCephStream *stream)
+{
+    run(cluster, &(Closing){.image = image, .flow = flow, .stream = stream});
+}
+
+void
+vimg_ceph_closing_read(VimgCluster *cluster, rbd_image_t image, VimgCephStream *stream)
+{
+    run(cluster, &(Closing){.image = image, .stream = stream, .reading = TRUE});
 }

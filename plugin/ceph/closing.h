@@ -18,12 +18,12 @@ void vimg_ceph_closing(VimgCluster *cluster, rbd_image_t image, VimgCephFlow *fl
                        VimgCephStream *stream);
 
 /*
- * Closes @image, which was opened only just now.  A clone opens its source, and librbd 16.2.15
- * tells that the clone is open while another thread still completes the source: closed at once,
- * that would be freed under it.  So a clone stays open for a moment.  (One thread,
- * librados_thread_count=1, would do one thing after the other, but waits for itself in
- * rbd_snap_unprotect() for ever.)
+ * The same for one that was opened only to be read: nobody waits for its end, as it holds no lock
+ * and no watch, and it stays open for a moment more.  For librbd 16.2.15 tells that an image, or a
+ * clone with its source, is open while another thread still completes that: closed at once, it
+ * would be freed under it.  (One thread, librados_thread_count=1, would do one thing after the
+ * other, but waits for itself in rbd_snap_unprotect() for ever.)
  */
-void vimg_ceph_close_early(rbd_image_t image);
+void vimg_ceph_closing_read(VimgCluster *cluster, rbd_image_t image, VimgCephStream *stream);
 
 #endif

@@ -85,7 +85,7 @@ vimg_ceph_name_children(VimgCluster *cluster, const char *id, GHashTable *but, c
 
     if (result == 0) {
         result = name_children(image, cluster->pool_id, but, out);
-        vimg_ceph_close_early(image);
+        vimg_ceph_closing_read(cluster, image, NULL);
     }
     return result == 0 ||
            vimg_cluster_throw(error, result, _("cannot see what was cloned from the image"));

@@ -37,13 +37,13 @@ make_plain(VimgCluster *cluster, const char *volume, guint64 capacity, VimgPlugi
 
 /* Whether a clone can be made at all, before anything is done. */
 static gboolean
-check_source(rados_ioctx_t io, const VimgCephRecord *from, GError **error)
+check_source(VimgCluster *cluster, rados_ioctx_t io, const VimgCephRecord *from, GError **error)
 {
     rbd_image_t image;
     int result = rbd_open_read_only(io, from->rbd, &image, VIMG_CEPH_SNAPSHOT);
 
     if (result == 0) {
-        rbd_close(image);
+        vimg_ceph_closing_read(cluster, image, NULL);
         return TRUE;
     }
     if (result == -EPERM || result == -ENOENT)
@@ -59,7 +59,7 @@ replace(VimgCluster *cluster, rados_ioctx_t io, const char *volume, const VimgCe
 {
     int result;
 
-    if (!check_source(io, from, error))
+    if (!check_source(cluster, io, from, error))
         return FALSE;
     result = rbd_remove(cluster->io, volume);
     if (result < 0 && result != -ENOENT)

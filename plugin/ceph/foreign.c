@@ -63,7 +63,7 @@ vimg_ceph_foreign_identity(gpointer foreign, const char *volume, char **identity
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     result = rbd_get_id(image, id, sizeof(id));
-    rbd_close(image);
+    vimg_ceph_closing_read(cluster, image, NULL);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
     *identity = g_strdup(id);
@@ -174,7 +174,7 @@ vimg_ceph_foreign_reader_close(gpointer data)
     VimgCephForeignReader *reader = data;
 
     if (reader->image)
-        vimg_ceph_closing(reader->cluster, reader->image, NULL, reader->stream);
+        vimg_ceph_closing_read(reader->cluster, reader->image, reader->stream);
     vimg_cluster_unref(reader->cluster);
     g_free(reader);
 }

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "closing.h"
 #include "layers.h"
 #include "stream.h"
 #include "throw.h"
@@ -85,7 +86,7 @@ look_at(VimgCluster *cluster, const char *id, const char *name, char **below, GE
         result = find_below(image, cluster->pool_id, below);
     ok = result == 0 ? vimg_ceph_stream_used(image, &layer->own, error)
                      : vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
-    rbd_close(image);
+    vimg_ceph_closing_read(cluster, image, NULL);
     layer->id = g_strdup(*id ? id : name);
     if (ok)
         return layer;

@@ -75,7 +75,7 @@ vimg_ceph_leftover_judge(VimgCluster *cluster, const VimgCephRecord *record, gui
 
     if (result == 0) {
         result = look_inside(image, &changed, &content);
-        vimg_ceph_close_early(image);
+        vimg_ceph_closing_read(cluster, image, NULL);
     }
     if (result == -ENOENT)
         return TRUE;

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "closing.h"
 #include "layout.h"
 #include "listing.h"
 #include "throw.h"
@@ -167,7 +168,7 @@ read_old(VimgCluster *cluster, VimgCephRecord *record)
     if (result < 0)
         return result;
     result = rbd_get_size(image, &size);
-    rbd_close(image);
+    vimg_ceph_closing_read(cluster, image, NULL);
     if (result == 0)
         settle_record(cluster, record, MIN(size, G_MAXINT64), 0);
     return result;

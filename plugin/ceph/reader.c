@@ -30,7 +30,7 @@ vimg_ceph_reader_close(VimgCephReader *reader)
     if (!reader)
         return;
     if (reader->image)
-        vimg_ceph_closing(reader->cluster, reader->image, NULL, reader->stream);
+        vimg_ceph_closing_read(reader->cluster, reader->image, reader->stream);
     vimg_ceph_record_free(reader->record);
     vimg_cluster_unref(reader->cluster);
     g_free(reader);

@@ -39,7 +39,7 @@ vimg_ceph_watchers_check(VimgCluster *cluster, const char *id, GError **error)
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     result = rbd_watchers_list(image, watchers, &n);
-    vimg_ceph_close_early(image);
+    vimg_ceph_closing_read(cluster, image, NULL);
     if (result == -ERANGE)
         return throw_error(error, VIMG_ERROR_BUSY, _("the RBD image is open at %zu places"), n);
     if (result < 0)

@@ -97,7 +97,7 @@ test_flatten(Fixture *fixture, gconstpointer data)
 }
 
 #define OPENERS 8
-#define OPENED 20
+#define OPENED 50
 
 typedef struct {
     Fixture *fixture;
@@ -116,7 +116,7 @@ open_often(void *data)
         g_assert_cmpint(
             rbd_open_by_id_read_only(opener->fixture->cluster->io, opener->id, &image, NULL), ==,
             0);
-        vimg_ceph_close_early(image);
+        vimg_ceph_closing_read(opener->fixture->cluster, image, NULL);
     }
     return NULL;
 }
