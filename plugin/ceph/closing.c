@@ -8,6 +8,8 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "closing.h"
 #include "../thread.h"
 
@@ -26,6 +28,33 @@ typedef struct {
     gboolean done;
     guint users; /* the thread and whoever waits for it */
 } Closing;
+
+/* Those that are still open though nobody reads them. */
+static pthread_mutex_t lingering_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t lingering_less = PTHREAD_COND_INITIALIZER;
+static guint lingering;
+
+static void
+note_lingering(gint change)
+{
+    LOCK_GUARD(&lingering_lock);
+
+    lingering += (guint)change;
+    pthread_cond_broadcast(&lingering_less);
+}
+
+void
+vimg_ceph_closing_settle(void)
+{
+    gint64 deadline = g_get_real_time() + PATIENCE;
+    const struct timespec until = {.tv_sec = deadline / G_USEC_PER_SEC,
+                                   .tv_nsec = deadline % G_USEC_PER_SEC * 1000};
+
+    LOCK_GUARD(&lingering_lock);
+    while (lingering > 0 &&
+           pthread_cond_timedwait(&lingering_less, &lingering_lock, &until) != ETIMEDOUT)
+        ;
+}
 
 static void
 note_done(Closing *closing)
@@ -64,6 +93,8 @@ close_all(void *data)
     }
     rbd_close(closing->image);
     vimg_cluster_unref(closing->cluster);
+    if (closing->reading)
+        note_lingering(-1);
     note_done(closing);
     leave(closing);
     return NULL;
@@ -89,6 +120,8 @@ run(VimgCluster *cluster, const Closing *what)
     *closing = *what;
     closing->cluster = vimg_cluster_ref(cluster);
     closing->users = 2;
+    if (closing->reading)
+        note_lingering(1);
     thread_must(pthread_mutex_init(&closing->lock, NULL));
     cond_init(&closing->changed);
     if (thread_start(&thread, close_all, closing) == 0) {

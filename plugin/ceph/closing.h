@@ -25,5 +25,8 @@ void vimg_ceph_closing(VimgCluster *cluster, rbd_image_t image, VimgCephFlow *fl
  * other, but waits for itself in rbd_snap_unprotect() for ever.)
  */
 void vimg_ceph_closing_read(VimgCluster *cluster, rbd_image_t image, VimgCephStream *stream);
+/* Waits for all of these, but no longer than some seconds: before a pool ends, and the process may.
+ */
+void vimg_ceph_closing_settle(void);
 
 #endif

@@ -48,6 +48,7 @@ vimg_ceph_foreign_open(const VimgPluginPool *pool, GError **error)
 void
 vimg_ceph_foreign_close(gpointer foreign)
 {
+    vimg_ceph_closing_settle();
     vimg_cluster_unref(foreign);
 }
 

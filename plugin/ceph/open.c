@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "closing.h"
 #include "definition.h"
 #include "open.h"
 #include "rados-pool.h"
@@ -110,6 +111,7 @@ vimg_ceph_close(VimgCephStore *store)
         return;
     if (opened->timer)
         vimg_ceph_services->timer_remove(opened->timer);
+    vimg_ceph_closing_settle();
     vimg_cluster_unref(store->cluster);
     g_clear_pointer(&store->ids, g_hash_table_unref);
     pthread_mutex_destroy(&store->lock);
