@@ -586,7 +586,7 @@ done
 
 # Most of what runs in a lane waits most of its time; a build does not, so it is one process of
 # the compiler unless its suite runs alone.
-lanes=$(($(nproc) * 2))
+lanes=$(($(nproc) + 1))
 together=$((lanes + 1))
 width=1
 ((${#chosen[@]} > 1)) || width=$(nproc)
