@@ -95,7 +95,8 @@ close_all(void *data)
     vimg_cluster_unref(closing->cluster);
     if (closing->reading)
         note_lingering(-1);
-    note_done(closing);
+    else
+        note_done(closing);
     leave(closing);
     return NULL;
 }

@@ -14,6 +14,7 @@
 #include <glib.h>
 
 #include "daemon/crash.h"
+#include "util/thread.h"
 
 #ifdef __GLIBC__
 #include <execinfo.h>
@@ -21,15 +22,6 @@
 
 #define FRAMES 64
 #define PATIENCE 5 /* seconds */
-
-static const struct {
-    int number;
-    const char *name;
-} faults[] = {
-    {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"},
-    {SIGFPE, "SIGFPE"},   {SIGABRT, "SIGABRT"}, {SIGTRAP, "SIGTRAP"}, /* of g_error() */
-    {SIGSYS, "SIGSYS"},
-};
 
 /* Nothing may allocate, or take a lock, from here on. */
 static void
@@ -56,14 +48,10 @@ on_fault(int number)
 {
     void *frames[FRAMES];
     char thread[16] = "?";
-    gsize i;
 
     end_in_time();
-    say("virtimaged crashed: ");
-    for (i = 0; i < G_N_ELEMENTS(faults); i++) {
-        if (faults[i].number == number)
-            say(faults[i].name);
-    }
+    say("virtimaged crashed: SIG");
+    say(sigabbrev_np(number));
     pthread_getname_np(pthread_self(), thread, sizeof(thread));
     say(" in thread ");
     say(thread);
@@ -75,6 +63,7 @@ on_fault(int number)
 void
 vimg_crash_report(void)
 {
+    static const int faults[] = {VIMG_FAULT_SIGNALS};
     struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_RESETHAND | SA_NODEFER};
     struct sigaction before;
     void *frame;
@@ -83,8 +72,8 @@ vimg_crash_report(void)
     backtrace(&frame, 1); /* the first one loads a library */
     for (i = 0; i < G_N_ELEMENTS(faults); i++) {
         /* a sanitizer's says more */
-        if (sigaction(faults[i].number, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
-            sigaction(faults[i].number, &action, NULL);
+        if (sigaction(faults[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(faults[i], &action, NULL);
     }
 }
 #else

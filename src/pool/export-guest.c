@@ -134,6 +134,16 @@ vimg_export_pages_drop(VimgExport *export, gint64 since)
 
 /* ---- reading the file --------------------------------------------------------------------- */
 
+/* The first @size bytes. */
+static void
+copy_extent(guint8 *to, const VimgExtent *extent, gsize size)
+{
+    if (extent->data)
+        memcpy(to, extent->data->data + extent->offset, size);
+    else
+        memset(to, 0, size);
+}
+
 static guint64
 before(guint64 offset)
 {
@@ -156,10 +166,7 @@ read_page(Walk *walk, guint64 offset, guint64 from, guint64 until, GError **erro
             vimg_buffer_unref(buffer);
             return NULL;
         }
-        if (extent.data)
-            memcpy(buffer->data + n, extent.data->data + extent.offset, (gsize)extent.length);
-        else
-            memset(buffer->data + n, 0, (gsize)extent.length);
+        copy_extent(buffer->data + n, &extent, (gsize)extent.length);
         vimg_buffer_unref(extent.data);
         n += (gsize)extent.length;
     }
@@ -452,10 +459,7 @@ read_head(VimgReader *reader, GByteArray *head, gsize size, GError **error)
         if (extent.length == 0)
             break;
         g_byte_array_set_size(head, (guint)MIN(size, old + extent.length));
-        if (data)
-            memcpy(head->data + old, data->data + extent.offset, head->len - old);
-        else
-            memset(head->data + old, 0, head->len - old);
+        copy_extent(head->data + old, &extent, head->len - old);
     }
     return TRUE;
 }

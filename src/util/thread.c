@@ -127,7 +127,7 @@ prepare_glib(void)
 static void
 thread_signals(sigset_t *out)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+    static const int faults[] = {VIMG_FAULT_SIGNALS};
     gsize i;
 
     sigfillset(out);

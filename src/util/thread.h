@@ -17,6 +17,9 @@ typedef pthread_cond_t VimgCond;
 
 #define VIMG_MUTEX_INIT PTHREAD_MUTEX_INITIALIZER
 
+/* Signals that a fault raises, the last but one g_error(): no thread of ours blocks them. */
+#define VIMG_FAULT_SIGNALS SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS
+
 void vimg_mutex_init(VimgMutex *mutex);
 void vimg_mutex_clear(VimgMutex *mutex);
 void vimg_mutex_lock(VimgMutex *mutex);
