@@ -82,8 +82,8 @@ vimg_hex(const guint8 *bytes, gsize size)
     return g_string_free(text, FALSE);
 }
 
-static gsize
-digest_of(const EVP_MD *digest, const void *data, gsize size, guint8 *out)
+gsize
+vimg_digest(const EVP_MD *digest, const void *data, gsize size, guint8 *out)
 {
     unsigned int n = 0;
 
@@ -97,24 +97,13 @@ vimg_sha256_hex(const void *data, gsize size)
 {
     guint8 out[EVP_MAX_MD_SIZE];
 
-    return vimg_hex(out, digest_of(EVP_sha256(), data, size, out));
+    return vimg_hex(out, vimg_digest(EVP_sha256(), data, size, out));
 }
 
 char *
-vimg_md5_base64(const void *data, gsize size, char **hex)
-{
-    guint8 out[EVP_MAX_MD_SIZE];
-    gsize n = digest_of(EVP_md5(), data, size, out);
-
-    if (hex)
-        *hex = vimg_hex(out, n);
-    return g_base64_encode(out, n);
-}
-
-char *
-vimg_md5_hex(const void *data, gsize size)
+vimg_md5_base64(const void *data, gsize size)
 {
     guint8 out[EVP_MAX_MD_SIZE];
 
-    return vimg_hex(out, digest_of(EVP_md5(), data, size, out));
+    return g_base64_encode(out, vimg_digest(EVP_md5(), data, size, out));
 }

@@ -33,12 +33,12 @@ void vimg_credential_set(VimgCredential **place, VimgCredential *credential, pth
 /* @out has EVP_MAX_MD_SIZE bytes.  Returns: how many of them were written. */
 gsize vimg_hmac(const EVP_MD *digest, const guint8 *key, gsize key_size, const char *text,
                 guint8 *out);
+/* The same, without a key; @data is not NULL. */
+gsize vimg_digest(const EVP_MD *digest, const void *data, gsize size, guint8 *out);
 /* Lower-case hexadecimal. */
 char *vimg_hex(const guint8 *bytes, gsize size);
 char *vimg_sha256_hex(const void *data, gsize size);
-/* Base64, as in Content-MD5.  @hex, if not NULL: as vimg_md5_hex(), (transfer full). */
-char *vimg_md5_base64(const void *data, gsize size, char **hex);
-/* Hexadecimal, as in ETag. */
-char *vimg_md5_hex(const void *data, gsize size);
+/* Base64, as in Content-MD5. */
+char *vimg_md5_base64(const void *data, gsize size);
 
 #endif

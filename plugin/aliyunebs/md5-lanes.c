@@ -10,8 +10,8 @@
 #include "config.h"
 
 #include <string.h>
-#include <openssl/evp.h>
 
+#include "crypt.h"
 #include "md5-lanes.h"
 
 #define LANES VIMG_MD5_LANES
@@ -255,9 +255,10 @@ sum_group(Compress compress_them, VimgMd5Lane *lanes, guint n)
 static void
 sum_alone(VimgMd5Lane *lane)
 {
-    if (!EVP_Digest(lane->data ? (const void *)lane->data : "", lane->size, lane->digest, NULL,
-                    EVP_md5(), NULL))
-        g_error("EVP_Digest: the library has no such digest");
+    guint8 out[EVP_MAX_MD_SIZE];
+
+    vimg_digest(EVP_md5(), lane->data ? (const void *)lane->data : "", lane->size, out);
+    memcpy(lane->digest, out, VIMG_MD5_SIZE);
 }
 
 /* The best one last. */

@@ -205,7 +205,7 @@ vimg_oss_complete(VimgOss *oss, const VimgOssUploadRules *rules, const char *id,
                   const GArray *parts, VimgOssObject *out, GError **error)
 {
     g_autofree char *body = complete_document(parts);
-    g_autofree char *md5 = vimg_md5_base64(body, strlen(body), NULL);
+    g_autofree char *md5 = vimg_md5_base64(body, strlen(body));
     g_autofree char *etag = NULL;
     g_autoptr(GError) local = NULL;
     g_autoptr(GPtrArray) query = vimg_pairs_new();

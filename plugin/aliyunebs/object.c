@@ -173,7 +173,7 @@ gboolean
 vimg_oss_put(VimgOss *oss, const VimgOssPut *put, VimgOssObject *out, const VimgPatience *patience,
              GError **error)
 {
-    g_autofree char *md5 = vimg_md5_base64(put->data, put->size, NULL);
+    g_autofree char *md5 = vimg_md5_base64(put->data, put->size);
     g_autoptr(GPtrArray) headers = vimg_pairs_new();
     g_auto(VimgOssObject) unwanted = {0};
     g_auto(VimgOssRequest)

@@ -57,14 +57,9 @@ static void
 test_way(gconstpointer data)
 {
     guint way = GPOINTER_TO_UINT(data);
-    const char *name;
     gsize size;
     guint n;
 
-    if (!vimg_md5_lanes_by(way, &name, NULL, 0)) {
-        g_test_skip("this processor has no such instructions");
-        return;
-    }
     for (size = 0; size < 4 * 64 + 2; size++) {
         check(way, VIMG_MD5_LANES, size, 0);
         check(way, 5, size, 1);
@@ -245,7 +240,8 @@ main(int argc, char **argv)
     for (way = 0; vimg_md5_lanes_by(way, &name, NULL, 0) || name; way++) {
         g_autofree char *path = g_strdup_printf("/md5/way/%s", name);
 
-        g_test_add_data_func(path, GUINT_TO_POINTER(way), test_way);
+        if (vimg_md5_lanes_by(way, &name, NULL, 0)) /* what the processor has */
+            g_test_add_data_func(path, GUINT_TO_POINTER(way), test_way);
     }
     g_test_add_data_func("/md5/senders/one", GUINT_TO_POINTER(1), test_senders);
     g_test_add_data_func("/md5/senders/eight", GUINT_TO_POINTER(8), test_senders);
