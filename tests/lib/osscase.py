@@ -114,9 +114,6 @@ class OssCase(CtlMixin, VirshCase):
                 raise AssertionError("never: %s\n%s" % (text, self.daemon.log_tail(20)))
             time.sleep(0.1)
 
-    def wait_state(self, pool, state):
-        self.wait(lambda: self.pool_field(pool, "State") == state, "%s is %s" % (pool, state))
-
     def exports(self, data):
         """The endpoint exports something else than @data of the same content; returns it."""
         more = data + bytes(MIB)
