@@ -7,6 +7,7 @@
 
 #include "claim.h"
 #include "cleanup.h"
+#include "clone.h"
 #include "content-helper.h"
 #include "erase.h"
 #include "layout.h"
@@ -141,6 +142,63 @@ test_half_converted(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     names = cluster_run("rbd ls " POOL);
     g_assert_null(strstr(names, VIMG_CEPH_SECOND));
+}
+
+/* Returns: (transfer full) uuid of a clone of @source that has all but its name, as a crash leaves
+ * it.
+ */
+static char *
+make_half_clone(Fixture *fixture, const char *source, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgCephRecord) record = vimg_ceph_record_find(fixture->store, source, &error);
+    char *uuid = g_uuid_string_random();
+    g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, NULL);
+    rbd_image_t image;
+
+    g_assert_no_error(error);
+    g_assert_true(vimg_ceph_claim_take(fixture->cluster, name, uuid, &error));
+    g_assert_cmpint(
+        vimg_ceph_clone_rbd(fixture->cluster, fixture->cluster->io, record->rbd, staged), ==, 0);
+    g_free(record->info.uuid);
+    record->info.uuid = g_strdup(uuid);
+    g_free(record->info.name);
+    record->info.name = g_strdup(name);
+    record->begun = TRUE;
+    record->info.position = 0;
+    g_assert_cmpint(rbd_open(fixture->cluster->io, staged, &image, NULL), ==, 0);
+    g_assert_cmpint(rbd_snap_create(image, VIMG_CEPH_SNAPSHOT), ==, 0);
+    g_assert_true(vimg_ceph_record_save(image, record, &error));
+    rbd_close(image);
+    return uuid;
+}
+
+/* The source was made of a qcow2 file, and its clone, that is none yet, of something else. */
+static void
+test_half_cloned(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VimgBuffer) file = make_qcow2();
+    g_autoptr(VimgBuffer) content = content_new(SIZE, 44);
+    g_autofree char *source = image_create(fixture, "a");
+    VimgCephWriter *writer = writer_at(fixture, source, 0);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgPluginImage) clone = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *uuid = NULL;
+
+    content_send(writer, file, 0, file->size);
+    content_seal(writer, "qcow2", 8 * MIB, &out, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(out.uploaded_format, ==, "qcow2");
+    g_assert_nonnull(out.checksum);
+    uuid = make_half_clone(fixture, source, "b");
+    vimg_ceph_image_stat(fixture->store, uuid, &clone, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(clone.state, ==, VIMG_IMAGE_SAVING);
+    g_assert_null(clone.checksum);
+    g_assert_null(clone.uploaded_format);
+    finish(fixture, uuid, content, 0);
+    assert_content(fixture, uuid, content, 0);
 }
 
 /* ---- the trash -------------------------------------------------------------------------- */
@@ -348,6 +406,7 @@ main(int argc, char **argv)
     image_helper_add("/ceph/cut-short/upload", test_cancelled_upload);
     image_helper_add("/ceph/cut-short/cut", test_cancelled_cut);
     image_helper_add("/ceph/cut-short/half-converted", test_half_converted);
+    image_helper_add("/ceph/cut-short/half-cloned", test_half_cloned);
     image_helper_add("/ceph/cut-short/trash", test_half_in_trash);
     image_helper_add("/ceph/cut-short/half-renamed", test_half_renamed);
     image_helper_add("/ceph/cut-short/renamed", test_renamed);

@@ -54,7 +54,7 @@ class Result(unittest.TestResult):
         self.current_failed = True
         text = "".join(traceback.format_exception(*err)).strip()
         print("\n".join("     | " + line for line in text.splitlines()[-60:]))
-        record(self.suite, self.name(test), "FAIL", str(err[1]).splitlines()[0][:160]
+        record(self.suite, self.name(test), "FAIL", " / ".join(str(err[1]).splitlines())[:240]
                if str(err[1]) else type(err[1]).__name__)
 
     def addFailure(self, test, err):
