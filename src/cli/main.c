@@ -212,9 +212,33 @@ check_names(const VimgCommand *command, int argc, char **argv, GError **error)
     return TRUE;
 }
 
+/*
+ * A path as volumes have it, imagestore://POOL/IMAGE, stands for both words.  Returns: (transfer
+ * full) the pool, if words[@at] was one and is just the image now.
+ */
+static char *
+split_path(const VimgCommand *command, GPtrArray *words, guint at)
+{
+    const char *path = at < words->len ? words->pdata[at] : "";
+    const char *pool = strstr(path, "://");
+    const char *image = pool ? strchr(pool + 3, '/') : NULL;
+    char *name;
+
+    if (!g_str_has_prefix(command->args, "POOL IMAGE") &&
+        !g_str_has_prefix(command->args, "POOL [IMAGE"))
+        return NULL;
+    if (!image || image == pool + 3 || !image[1])
+        return NULL;
+    name = g_strndup(pool + 3, (gsize)(image - pool - 3));
+    words->pdata[at] = (gpointer)(image + 1);
+    g_ptr_array_insert(words, (int)at, name);
+    return name;
+}
+
 static int
 run_command(VimgCtl *ctl, GPtrArray *words)
 {
+    g_autofree char *pool = NULL;
     g_autoptr(GError) error = NULL;
     guint used = 0;
     int argc;
@@ -228,6 +252,7 @@ run_command(VimgCtl *ctl, GPtrArray *words)
         return vimg_ctl_misused(ctl, "%s", _("a command is missing"));
     if (!ctl->command)
         return refuse_command(ctl, words->pdata[0]);
+    pool = split_path(ctl->command, words, used);
     argc = (int)(words->len - used);
     if ((guint)argc < ctl->command->min)
         return vimg_ctl_misused(ctl, "%s", _("too few arguments"));

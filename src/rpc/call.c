@@ -18,6 +18,9 @@
 #include "util/wipe.h"
 #include "wire/xdr.h"
 
+/* The numbers of libvirt's procedures end below it; new ones are appended. */
+#define LIBVIRT_LAST 500
+
 VimgServerCall *
 vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload,
                      gsize offset)
@@ -125,6 +128,19 @@ leave_to_host(VimgServerCall *call)
         vimg_upstream_is_configured(call->client) && vimg_dispatch_admit(call->client, 0, NULL);
 }
 
+/* One of libvirt's own is served where a libvirt daemon of the host is found. */
+static gboolean
+throw_unknown(const VimgFrameHeader *header, GError **error)
+{
+    if (header->program != VIMG_PROGRAM_REMOTE || header->procedure < 1 ||
+        header->procedure > LIBVIRT_LAST)
+        return vimg_throw(error, VIMG_ERROR_RPC, _("unknown procedure: %d"), header->procedure);
+    return vimg_throw(
+        error, VIMG_ERROR_RPC,
+        _("unknown procedure: %d: only a libvirt daemon of this host would serve it, and none was found (host_uri in virtimaged.conf)"),
+        header->procedure);
+}
+
 static gboolean
 is_hosts(const VimgServerCall *call)
 {
@@ -165,7 +181,7 @@ vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgr
     if (!call->base.proc && header->program != VIMG_PROGRAM_CONTROL)
         leave_to_host(call);
     if (!call->base.proc)
-        return vimg_throw(error, VIMG_ERROR_RPC, _("unknown procedure: %d"), header->procedure);
+        return throw_unknown(header, error);
     ok = vimg_dispatch_prepare(&call->base, args, size, error);
     if (ok)
         call->base.side = vimg_merge_side(&call->base);
