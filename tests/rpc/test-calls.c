@@ -177,7 +177,7 @@ static const RefusedCase refused_cases[] = {
     {"/calls/refused/keepalive-call", VIMG_PROGRAM_KEEPALIVE, 1, 1, 0,
      "Cannot find program 1801807216 version 1"},
     {"/calls/refused/procedure-0", VIMG_PROGRAM_REMOTE, 1, 0, 0, "unknown procedure: 0"},
-    {"/calls/refused/procedure-last", VIMG_PROGRAM_REMOTE, 1, N_PROCS, 0, "unknown procedure: 16"},
+    {"/calls/refused/procedure-last", VIMG_PROGRAM_REMOTE, 1, N_PROCS, 0, "unknown procedure: 17"},
     {"/calls/refused/procedure-high", VIMG_PROGRAM_REMOTE, 1, G_MAXINT32, 0,
      "unknown procedure: 2147483647"},
     {"/calls/refused/procedure-negative", VIMG_PROGRAM_REMOTE, 1, -1, 0, "unknown procedure: -1"},
