@@ -50,15 +50,17 @@ read_start(pid_t pid)
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
     g_autofree char *text = NULL;
     g_auto(GStrv) fields = NULL;
+    guint64 start;
     const char *end;
 
     if (pid <= 0 || !g_file_get_contents(path, &text, NULL, NULL))
         return 0;
     end = strrchr(text, ')');
     fields = end ? g_strsplit(end, " ", START_FIELD + 2) : NULL;
-    return fields && g_strv_length(fields) > START_FIELD
-               ? g_ascii_strtoull(fields[START_FIELD], NULL, 10)
-               : 0;
+    if (!fields || g_strv_length(fields) <= START_FIELD ||
+        !g_ascii_string_to_unsigned(fields[START_FIELD], 10, 1, G_MAXUINT64, &start, NULL))
+        return 0;
+    return start;
 }
 
 static char *
