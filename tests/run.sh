@@ -40,7 +40,7 @@ declare -A packages=(
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
-        at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick"
+        at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick libvirt-daemon libvirt-daemon-driver-qemu"
     [stock]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
         binutils guestfish linux-image-amd64"
     [host]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86

@@ -13,6 +13,7 @@
 
 #include "host/connect.h"
 #include "host/identity.h"
+#include "host/introduce.h"
 #include "util/i18n.h"
 #include "util/thread.h"
 
@@ -98,6 +99,8 @@ connect_as(gpointer data)
 
     if (!attempt->as_caller || vimg_identity_take(&attempt->caller, &error))
         connect = open_connection(attempt->uri, &error);
+    if (connect && attempt->as_caller)
+        vimg_introduce_by(connect, &attempt->caller);
     vimg_mutex_lock(&attempt->lock);
     attempt->connect = connect;
     attempt->error = error;
@@ -122,8 +125,7 @@ attempt_new(const char *uri, const VimgCaller *caller)
     if (!caller)
         return attempt;
     attempt->as_caller = TRUE;
-    attempt->caller = *caller;
-    attempt->caller.groups = g_memdup2(caller->groups, caller->n_groups * sizeof(gid_t));
+    vimg_peer_copy(caller, &attempt->caller);
     return attempt;
 }
 

@@ -2,7 +2,7 @@
  * handshake.c: what a client says to a libvirt daemon before its first call
  *
  * AUTH_LIST must be asked even by root; then CONNECT_OPEN.  Keepalive is not asked for, so that
- * daemon sends none: libvirt 9.0 as observed.
+ * daemon sends none; at last, who the client is: libvirt 9.0 as observed.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -11,6 +11,7 @@
 #include <libvirt/libvirt.h>
 
 #include "host/handshake.h"
+#include "host/introduce.h"
 #include "host/talk.h"
 #include "util/i18n.h"
 #include "wire/remote.h"
@@ -53,7 +54,7 @@ authenticate(VimgTalk *talk, GError **error)
 
 gboolean
 vimg_handshake(int fd, const char *name, gboolean read_only, int cancel, gint64 deadline,
-               GError **error)
+               const VimgPeer *peer, GError **error)
 {
     char *text = (char *)name;
     vimg_remote_open_args args = {.name = &text, .flags = read_only ? VIR_CONNECT_RO : 0};
@@ -62,5 +63,6 @@ vimg_handshake(int fd, const char *name, gboolean read_only, int cancel, gint64 
     vimg_talk_init(&talk, fd, cancel, deadline);
     return authenticate(&talk, error) &&
            vimg_talk_call(&talk, VIMG_REMOTE_CONNECT_OPEN, (xdrproc_t)xdr_vimg_remote_open_args,
-                          &args, NULL, NULL, error);
+                          &args, NULL, NULL, error) &&
+           vimg_introduce(&talk, peer, error);
 }

@@ -289,7 +289,7 @@ vimg_host_open(VimgHost *host, const VimgPeer *peer, gboolean read_only, int can
         return TRUE;
     if (fcntl(mine, F_SETFL, O_NONBLOCK) < 0)
         return vimg_throw_errno(error, "fcntl");
-    if (!vimg_handshake(mine, host->name, read_only, cancel, deadline, error))
+    if (!vimg_handshake(mine, host->name, read_only, cancel, deadline, peer, error))
         return FALSE;
     __atomic_store_n(&host->reached, 1, __ATOMIC_RELAXED);
     *fd = vimg_steal_fd(&mine);

@@ -71,7 +71,7 @@ must_pause(VimgClient *client)
 {
     const VimgDaemonConfig *config = client->server->config;
 
-    return client->closing || client->waiting || is_stalled(client) ||
+    return client->closing || client->ends || client->waiting || is_stalled(client) ||
            vimg_upstream_is_full(client) || client->n_calls >= config->max_client_requests ||
            client->call_bytes >= config->max_client_bytes;
 }
@@ -110,13 +110,21 @@ vimg_connection_finish(VimgClient *client)
     vimg_connection_wake(client);
 }
 
+static gboolean
+is_end(const VimgServerCall *call)
+{
+    return call->base.proc && (call->base.proc->flags & VIMG_PROC_CLOSES);
+}
+
 /* @call: (transfer full) */
 static void
 answer(VimgClient *client, VimgServerCall *call)
 {
-    gboolean closes =
-        !call->failed && call->base.proc && (call->base.proc->flags & VIMG_PROC_CLOSES);
+    gboolean ends = is_end(call);
+    gboolean closes = ends && !call->failed;
 
+    if (ends)
+        client->ends = FALSE;
     client->n_calls--;
     client->call_bytes -= call->bytes;
     vimg_keepalive_moved(&client->life, g_get_monotonic_time());
@@ -174,6 +182,7 @@ run_call(VimgClient *client, VimgServerCall *call)
     }
     if (call->base.proc->flags & VIMG_PROC_STREAM)
         vimg_streams_register(client, call);
+    client->ends |= is_end(call);
     g_queue_push_tail_link(&client->submitted, &call->link);
     vimg_server_call_submit(
         call, vimg_server_call_waits(call) ? vimg_server_host_scheduler(server) : server->scheduler,

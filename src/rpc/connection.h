@@ -40,6 +40,7 @@ struct _VimgClient {
     VimgKeepalive life;
     gint64 since;     /* when it connected */
     gboolean paused;  /* the socket is not read */
+    gboolean ends;    /* its CLOSE is under way: nothing that came behind it is begun */
     gboolean closing; /* ends when what is queued is sent */
     gint64 closing_since;
     VimgServerCall *waiting; /* until the calls before it are answered: only before CONNECT_OPEN */

@@ -52,6 +52,12 @@ void vimg_server_add_client(VimgServer *server, VimgClient *client);
 void vimg_server_remove_client(VimgServer *server, VimgClient *client);
 /* upstream-open.c: hastens and awaits the end of all attempts to connect to the host's daemon. */
 void vimg_upstream_end_attempts(VimgServer *server);
+/*
+ * So many bytes may wait in the kernel for the other end of @fd to read them: with room for more
+ * than one packet of a stream, neither side waits for the other.  Where it may not be, there is
+ * less.
+ */
+void vimg_server_widen(int fd, int bytes);
 /* Frees a transfer that no stream took, off the main loop.  Accepts NULL. */
 void vimg_server_dispose(VimgServer *server, VimgTransfer *transfer);
 

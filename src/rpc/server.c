@@ -146,13 +146,12 @@ may_connect(VimgServer *server, int fd, uid_t *uid)
     return server->privileged || peer.uid == 0 || peer.uid == geteuid();
 }
 
-/* Room for a whole packet of a download, so that one write takes it.  The kernel may give less. */
-static void
-widen(int fd)
+/* The administrator's limit, which root may pass, is less than two packets of a stream. */
+void
+vimg_server_widen(int fd, int bytes)
 {
-    int size = 2 * VIMG_STREAM_PAYLOAD;
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
 static void
@@ -167,7 +166,7 @@ on_accepted(int fd, gboolean read_only, gpointer data)
         vimg_warning("refused a client of uid %u", (guint)uid);
         return;
     }
-    widen(fd);
+    vimg_server_widen(fd, 2 * VIMG_STREAM_PAYLOAD);
     client = vimg_client_new(server, vimg_steal_fd(&owned), uid, read_only);
     vimg_connection_open(client);
 }

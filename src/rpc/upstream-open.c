@@ -131,8 +131,8 @@ vimg_upstream_open(VimgUpstream *upstream)
         vimg_inbox_post(client->server->inbox, fail, attempt);
         return;
     }
-    if (!vimg_peer_read(client->fd, &attempt->peer, &attempt->error) ||
-        !vimg_thread_start(&attempt->thread, "vimg-upstream", attempt_main, attempt,
+    vimg_peer_copy(&client->caller, &attempt->peer);
+    if (!vimg_thread_start(&attempt->thread, "vimg-upstream", attempt_main, attempt,
                            &attempt->error))
         vimg_inbox_post(client->server->inbox, fail, attempt);
 }

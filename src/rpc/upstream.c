@@ -8,7 +8,6 @@
  */
 #include "config.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 #include <libvirt/virterror.h>
 
@@ -18,12 +17,12 @@
 #include "util/i18n.h"
 #include "util/log.h"
 
-#define CALLS_MAX 1024       /* of one client, not answered; libvirt takes five of them */
-#define FDS_MAX 64           /* open files of one client that wait to be passed on */
-#define BEHIND (1024 * 1024) /* bytes queued for one side at which the other must wait */
+#define CALLS_MAX 1024      /* of one client, not answered; libvirt takes five of them */
+#define FDS_MAX 64          /* open files of one client that wait to be passed on */
+#define BEHIND (256 * 1024) /* bytes queued for one side at which the other must wait */
 #define LOOK_PAUSE_MAX (8 * G_USEC_PER_SEC)
 #define SPIN 150 /* microseconds in which a small call is answered, and the next one comes */
-#define SOCKET_BUFFER (1024 * 1024) /* so that one write takes whole packets of a stream */
+#define SOCKET_BUFFER (1024 * 1024) /* of the kernel's, for packets on their way to the host */
 
 typedef struct {
     GSource source;
@@ -494,9 +493,7 @@ static GSourceFuncs source_funcs = {.check = source_check, .dispatch = source_di
 void
 vimg_upstream_opened(VimgUpstream *upstream, int fd)
 {
-    int size = SOCKET_BUFFER;
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    vimg_server_widen(fd, SOCKET_BUFFER);
     upstream->fd = fd;
     upstream->open = TRUE;
     vimg_reader_init(&upstream->reader, &reader_funcs, upstream);

@@ -16,6 +16,8 @@
 #endif
 
 #define GROUPS_FIRST 32
+#define LABEL_MAX 4096
+#define START_FIELD 20 /* of /proc/PID/stat, counted from the parenthesis */
 
 /* The kernel says how much room it needs. */
 static gboolean
@@ -37,6 +39,41 @@ read_groups(int fd, VimgPeer *peer)
     }
 }
 
+/*
+ * What follows the name, which is in parentheses and may hold any of them: state, 18 numbers, and
+ * the start.  That of another process, if this one has ended: it can do no harm, as user and groups
+ * are the socket's.
+ */
+static guint64
+read_start(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) fields = NULL;
+    guint64 start;
+    const char *end;
+
+    if (pid <= 0 || !g_file_get_contents(path, &text, NULL, NULL))
+        return 0;
+    end = strrchr(text, ')');
+    fields = end ? g_strsplit(end, " ", START_FIELD + 2) : NULL;
+    if (!fields || g_strv_length(fields) <= START_FIELD ||
+        !g_ascii_string_to_unsigned(fields[START_FIELD], 10, 1, G_MAXUINT64, &start, NULL))
+        return 0;
+    return start;
+}
+
+static char *
+read_label(int fd)
+{
+    char text[LABEL_MAX];
+    socklen_t size = sizeof(text);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, text, &size) < 0 || size == 0)
+        return NULL;
+    return g_strndup(text, size);
+}
+
 gboolean
 vimg_peer_read(int fd, VimgPeer *peer, GError **error)
 {
@@ -51,12 +88,24 @@ vimg_peer_read(int fd, VimgPeer *peer, GError **error)
     }
     peer->uid = ucred.uid;
     peer->gid = ucred.gid;
+    peer->pid = ucred.pid;
+    peer->began = read_start(ucred.pid);
+    peer->label = read_label(fd);
     return TRUE;
+}
+
+void
+vimg_peer_copy(const VimgPeer *peer, VimgPeer *out)
+{
+    *out = *peer;
+    out->groups = g_memdup2(peer->groups, peer->n_groups * sizeof(*peer->groups));
+    out->label = g_strdup(peer->label);
 }
 
 void
 vimg_peer_clear(VimgPeer *peer)
 {
+    g_clear_pointer(&peer->label, g_free);
     g_clear_pointer(&peer->groups, g_free);
     peer->n_groups = 0;
 }

@@ -15,10 +15,15 @@ typedef struct {
     gid_t gid;
     gid_t *groups; /* supplementary ones */
     gsize n_groups;
+    pid_t pid;     /* 0: of another namespace */
+    guint64 began; /* when that process did, in ticks after boot; 0: cannot be known */
+    char *label;   /* of the security module; NULL: it has none */
 } VimgPeer;
 
 /* @fd: a connected local socket. */
 gboolean vimg_peer_read(int fd, VimgPeer *peer, GError **error);
+/* Returns: (transfer full) @out */
+void vimg_peer_copy(const VimgPeer *peer, VimgPeer *out);
 void vimg_peer_clear(VimgPeer *peer);
 
 #endif

@@ -1,8 +1,9 @@
 // client.go: what a Go program (Terraform's provider, for one) does with an image pool
 //
-// Usage: client SOCKET URI DIRECTORY IMAGE OUTPUT
+// Usage: client SOCKET URI DIRECTORY IMAGE OUTPUT [PRIMARY]
 // Defines, builds and starts a pool on DIRECTORY, stores IMAGE, looks it up in every way, clones it,
-// reads the clone into OUTPUT, and removes everything.  Exit status 1 with a message on any failure.
+// reads the clone into OUTPUT, and removes everything.  With PRIMARY, a pool of the host, the image
+// becomes a volume there too.  Exit status 1 with a message on any failure.
 //
 // SPDX-License-Identifier: LGPL-2.1-or-later
 package main
@@ -27,6 +28,29 @@ func expect(what string, ok bool) {
 	if !ok {
 		must(what, fmt.Errorf("not as expected"))
 	}
+}
+
+func primary(l *libvirt.Libvirt, name string, vol libvirt.StorageVol, size int64) {
+	pool, err := l.StoragePoolLookupByName(name)
+	must("the host's pool", err)
+	pools, _, err := l.ConnectListAllStoragePools(1, 0)
+	must("list pools of both sides", err)
+	found := 0
+	for _, each := range pools {
+		if each.Name == name || each.Name == "go" {
+			found++
+		}
+	}
+	expect("pools of both sides", found == 2)
+	copied, err := l.StorageVolCreateXMLFrom(pool, fmt.Sprintf(
+		"<volume><name>go.img</name><capacity>%d</capacity><target><format type='raw'/></target>"+
+			"</volume>", size), vol, 0)
+	must("clone into the host's pool", err)
+	kind, _, _, err := l.StorageVolGetInfo(copied)
+	must("the host's volume", err)
+	expect("a file", kind == 0)
+	_, _, err = l.ConnectListAllDomains(1, 0)
+	must("domains of the host", err)
 }
 
 func main() {
@@ -95,6 +119,9 @@ func main() {
 	expect("a sealed image cannot be resized", err != nil)
 	err = l.StorageVolUpload(vol, strings.NewReader("x"), 0, 0, 0)
 	expect("a sealed image cannot be overwritten", err != nil)
+	if len(os.Args) > 6 {
+		primary(l, os.Args[6], vol, info.Size())
+	}
 	must("delete", l.StorageVolDelete(vol, 0))
 	must("delete the clone", l.StorageVolDelete(clone, 0))
 	must("refresh", l.StoragePoolRefresh(pool, 0))

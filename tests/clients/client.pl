@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 # client.pl: what a Perl program does with an image pool, through Sys::Virt
 #
-# Usage: client.pl URI DIRECTORY IMAGE OUTPUT
+# Usage: client.pl URI DIRECTORY IMAGE OUTPUT [PRIMARY]
 # Defines and starts a pool on DIRECTORY, stores IMAGE sparsely, clones it, reads the clone into
-# OUTPUT, and removes everything.
+# OUTPUT, and removes everything.  With PRIMARY, a pool of the host, the image becomes a volume there
+# too.
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 use strict;
@@ -11,7 +12,7 @@ use warnings;
 use Sys::Virt;
 use Sys::Virt::Stream;
 
-my ($uri, $dir, $image, $output) = @ARGV;
+my ($uri, $dir, $image, $output, $primary) = @ARGV;
 
 sub expect {
     my ($what, $ok) = @_;
@@ -83,6 +84,17 @@ expect('size of the copy', -s $output == $size);
 eval { $vol->resize($size * 2) };
 expect('a sealed image cannot be resized',
     ref $@ && $@->code == Sys::Virt::Error::ERR_OPERATION_INVALID);
+if ($primary) {
+    my $theirs = $conn->get_storage_pool_by_name($primary);
+    expect('pools of both sides', 2 == grep { $_->get_name() =~ /^(perl|\Q$primary\E)$/ }
+        $conn->list_all_storage_pools());
+    my $copy = $theirs->clone_volume("<volume><name>perl.img</name><capacity>$size</capacity>"
+            . "<target><format type='raw'/></target></volume>", $vol);
+    expect('a file', $copy->get_info()->{type} == Sys::Virt::StorageVol::TYPE_FILE);
+    expect('found at the host', $conn->get_storage_volume_by_path($copy->get_path())->get_name()
+            eq 'perl.img');
+    expect('driver of the host', $conn->get_type() eq 'QEMU');
+}
 $_->delete() for $vol, $clone;
 $pool->refresh();
 $pool->destroy();

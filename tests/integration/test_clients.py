@@ -18,6 +18,7 @@ import runner
 from daemon import BUILD, TOP
 from eventloop import EventLoop
 from images import MIB, noise, run, same, write_raw
+from stock import Stock
 
 CLIENTS = TOP / "tests" / "clients"
 
@@ -381,11 +382,14 @@ class Python(ClientCase):
 class Programs(ClientCase):
     config = 'compat_uris = [ "qemu:///system" ]\n'
 
+    primary = () # of the host, if there is any
+
     def test_perl(self):
         path, out = self.image(), self.work / "out"
         self.assertIn("done", run("perl", CLIENTS / "client.pl", self.daemon.uri, self.dir, path,
-                                  out))
+                                  out, *self.primary))
         same(path, out)
+        self.copied("perl.img", path)
 
     def test_go(self):
         path, out = self.image(12 * MIB + 1), self.work / "out"
@@ -395,8 +399,35 @@ class Programs(ClientCase):
         for uri in ("image:///system", "qemu:///system"):
             with self.subTest(uri):
                 self.assertIn("done", run(self.work / "client", self.daemon.socket, uri, self.dir,
-                                          path, out, timeout=120))
+                                          path, out, *self.primary, timeout=120))
                 same(path, out)
+                self.copied("go.img", path)
+
+    def copied(self, _name, _image):
+        pass
+
+
+class HostPrograms(Programs):
+    """The same with a libvirtd behind the daemon: what is the host's is in the same connection."""
+
+    primary = ("host",)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stock = Stock()
+        cls.addClassCleanup(cls.stock.stop)
+        cls.stock.start()
+        cls.config = Programs.config + 'host_uri = "%s"\n' % cls.stock.qemu
+        super().setUpClass()
+        cls.where = cls.daemon.path("host")
+        for args in (("pool-define-as", "host", "dir", "--target", cls.where),
+                     ("pool-start", "host")):
+            cls.stock.virsh(*args)
+
+    def copied(self, name, image):
+        same(image, self.where / name)
+        (self.where / name).unlink()
+        self.daemon.ok("pool-refresh", "host")
 
 
 class VirtManager(ClientCase):

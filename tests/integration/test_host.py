@@ -485,39 +485,55 @@ class Rights(HostCase):
         os.chmod(STOCK.socket, 0o777)
         done = self.as_user(script)
         self.assertEqual(done.stdout.split(), [self.daemon.uri, "0"], done.stderr)
-        # and the one it sees there is the user
-        seen = self.identities(lambda: self.as_user(script.replace(
-            "print(len(c.listAllDomains()))",
-            "print(len(c.listAllDomains())); print(open('/proc/self/status').read())")))
-        self.assertIn(pwd.getpwnam("nobody").pw_uid, seen)
 
-    def identities(self, act):
-        """The uids of whoever the host's daemon serves after @act, by its admin interface."""
-        listener = subprocess.Popen(["/usr/bin/python3", "-c", (
+    def test_identity_is_forwarded(self):
+        """The host's daemon knows of a client all that it would know at its own socket."""
+        for path in (self.daemon.socket, self.daemon.socket_ro, STOCK.socket,
+                     STOCK.socket + "-ro"):
+            self.addCleanup(os.chmod, path, os.stat(path).st_mode & 0o7777)
+            os.chmod(path, 0o777)
+        user = pwd.getpwnam("nobody")
+        for how, uri in (("open", self.daemon.uri), ("openReadOnly", self.daemon.uri_ro)):
+            pid = self.listener(how, uri)
+            seen = [c for c in self.clients() if c["unix_process_id"] == str(pid)]
+            self.assertEqual([(c["unix_user_id"], c["unix_user_name"], c["unix_group_id"],
+                               c["unix_group_name"]) for c in seen],
+                             [(str(user.pw_uid), "nobody", str(user.pw_gid), "nogroup")])
+        me = os.getpid()
+        self.assertNotIn(str(me), [c["unix_process_id"] for c in self.clients()])
+        self.connect().listAllDomains()
+        self.assertEqual([c["unix_user_name"] for c in self.clients()
+                          if c["unix_process_id"] == str(me)], ["root"])
+
+    def listener(self, how, uri):
+        """A client of nobody's that stays, and has asked the host's daemon; its process."""
+        user = pwd.getpwnam("nobody")
+        process = subprocess.Popen(["/usr/bin/python3", "-c", (
             "import libvirt, sys\n"
-            "c = libvirt.open(sys.argv[1])\n"
-            "c.listAllDomains()\nprint('ready', flush=True)\nsys.stdin.read()"), self.daemon.uri],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            user=pwd.getpwnam("nobody").pw_uid, group=pwd.getpwnam("nobody").pw_gid,
-            extra_groups=[])
-        self.addCleanup(listener.stdout.close)
-        self.addCleanup(listener.wait)
-        self.addCleanup(listener.stdin.close)
-        self.assertEqual(listener.stdout.readline().strip(), "ready")
+            "c = libvirt.%s(sys.argv[1])\n"
+            "c.listAllDomains()\nprint('ready', flush=True)\nsys.stdin.read()" % how), uri],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, user=user.pw_uid,
+            group=user.pw_gid, extra_groups=[])
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.stdin.close)
+        self.assertEqual(process.stdout.readline().strip(), "ready")
+        return process.pid
+
+    def clients(self):
+        """Whom the host's daemon serves, by its admin interface."""
         admin = str(Path(STOCK.socket).parent / "libvirt-admin-sock")
         listed = subprocess.run(["virt-admin", "-c", "libvirtd:///system?socket=" + admin,
                                  "client-list", "libvirtd"], capture_output=True, text=True,
                                 check=True).stdout
-        uids = []
+        clients = []
         for number in re.findall(r"^\s*(\d+)\s+unix", listed, re.M):
             info = subprocess.run(["virt-admin", "-c", "libvirtd:///system?socket=" + admin,
                                    "client-info", "libvirtd", number], capture_output=True,
                                   text=True, check=False).stdout
-            found = re.search(r"unix_user_id\s*:\s*(\d+)", info)
-            if found:
-                uids.append(int(found.group(1)))
-        act()
-        return uids
+            if info: # one that has gone meanwhile is no client
+                clients.append(dict(re.findall(r"^(\w+)\s*: (.*)$", info, re.M)))
+        return clients
 
 
 class Absent(unittest.TestCase):

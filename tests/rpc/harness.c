@@ -24,7 +24,7 @@ world_reset(void)
         vimg_cond_init(&world.changed);
     made = TRUE;
     VIMG_LOCK_GUARD(&world.lock);
-    world.slow_begun = world.slow_tickets = world.disconnects = 0;
+    world.slow_begun = world.slow_tickets = world.disconnects = world.echoes = 0;
     world.transfers_open = FALSE;
     memset(world.outcomes, 0, sizeof(world.outcomes));
     g_assert_cmpuint(world.transfers, ==, 0);
@@ -157,6 +157,9 @@ handle_echo(VimgCall *call, GError **error)
     vimg_remote_string *ret = call->ret;
 
     ret->value = g_strdup(args->value);
+    VIMG_LOCK_GUARD(&world.lock);
+    world.echoes++;
+    vimg_cond_broadcast(&world.changed);
     return TRUE;
 }
 
@@ -176,6 +179,15 @@ handle_slow(VimgCall *call, GError **error)
 {
     take_ticket();
     return handle_echo(call, error);
+}
+
+static gboolean
+handle_slow_close(VimgCall *call, GError **error)
+{
+    const vimg_remote_string *args = call->args;
+
+    take_ticket();
+    return !g_str_equal(args->value, "fail") || vimg_throw(error, VIMG_ERROR_INTERNAL, "not now");
 }
 
 static gboolean
@@ -249,6 +261,8 @@ static const VimgProc procs[N_PROCS] = {
                        VIR_FROM_STORAGE},
     [P_SLOW_DOWNLOAD] = {"virSlowDownload", TEXT, NONE, handle_slow_download, VIMG_PROC_STREAM,
                          VIR_FROM_STORAGE},
+    [P_SLOW_CLOSE] = {"virSlowClose", TEXT, NONE, handle_slow_close,
+                      VIMG_PROC_CLOSES | VIMG_PROC_MEMORY, VIR_FROM_STORAGE},
 };
 
 static const VimgProgram program = {VIMG_PROGRAM_REMOTE, 1, procs, N_PROCS};

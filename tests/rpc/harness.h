@@ -33,6 +33,7 @@ enum {
     P_DOWNLOAD,    /* spec */
     P_SLOW_UPLOAD, /* spec; waits for a ticket before it answers */
     P_SLOW_DOWNLOAD,
+    P_SLOW_CLOSE, /* text; waits for a ticket, then closes, or fails with "fail" */
     N_PROCS,
 };
 
@@ -52,6 +53,7 @@ typedef struct {
     VimgCond changed;
     guint slow_begun;
     guint slow_tickets;
+    guint echoes;
     gboolean transfers_open; /* those with "block" go on */
     guint transfers;         /* alive */
     guint clients;           /* client data alive */

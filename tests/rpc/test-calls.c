@@ -178,7 +178,7 @@ static const RefusedCase refused_cases[] = {
      "Cannot find program 1801807216 version 1"},
     {"/calls/refused/procedure-0", VIMG_PROGRAM_REMOTE, 1, 0, 0, "unknown procedure: 0"},
     {"/calls/refused/procedure-last", VIMG_PROGRAM_REMOTE, 1, N_PROCS, 0,
-     "unknown procedure: 16: only a libvirt daemon of this host would serve it, and none was found "
+     "unknown procedure: 17: only a libvirt daemon of this host would serve it, and none was found "
      "(host_uri in virtimaged.conf)"},
     {"/calls/refused/procedure-beyond", VIMG_PROGRAM_REMOTE, 1, 501, 0, "unknown procedure: 501"},
     {"/calls/refused/procedure-high", VIMG_PROGRAM_REMOTE, 1, G_MAXINT32, 0,

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <unistd.h>
+#include <libvirt/virterror.h>
 
 #include "harness.h"
 
@@ -156,17 +157,50 @@ test_unread_replies(Harness *h, gconstpointer data)
 
 /* ---- ends ------------------------------------------------------------------------------- */
 
+/* Both at once, and the CLOSE lasts; what else could be begun from memory has been meanwhile. */
 static void
-test_close(Harness *h, gconstpointer data)
+close_and_call(Harness *h, int fd, const char *how)
 {
-    g_autoptr(GByteArray) packets = encode_call(P_CLOSE, 2, NULL);
-    g_autoptr(GByteArray) after = encode_call(P_ECHO, 3, "too late");
-    int fd = harness_open(h);
+    g_autoptr(GByteArray) packets = encode_call(P_SLOW_CLOSE, 2, how);
+    g_autoptr(GByteArray) after = encode_call(P_ECHO, 3, "behind it");
+    int other = client_open(h);
 
     g_byte_array_append(packets, after->data, after->len);
     client_write(fd, packets->data, packets->len);
-    expect_reply(fd, P_CLOSE, 2, NULL);
+    world_wait(&world.slow_begun, 1);
+    for (guint32 i = 0; i < 20; i++) {
+        client_call(other, P_ECHO, 10 + i, "other");
+        expect_reply(other, P_ECHO, 10 + i, "other");
+    }
+    g_assert_cmpuint(world_get(&world.echoes), ==, 20);
+    close(other);
     world_wait(&world.disconnects, 1);
+    world_slow_tickets(1);
+}
+
+static void
+test_close(Harness *h, gconstpointer data)
+{
+    int fd = harness_open(h);
+
+    close_and_call(h, fd, "");
+    expect_reply(fd, P_SLOW_CLOSE, 2, NULL);
+    world_wait(&world.disconnects, 2);
+    g_assert_cmpuint(world_get(&world.echoes), ==, 20);
+    close(fd);
+}
+
+/* It goes on as if nobody had asked for its end. */
+static void
+test_close_fails(Harness *h, gconstpointer data)
+{
+    int fd = harness_open(h);
+
+    close_and_call(h, fd, "fail");
+    expect_error(fd, VIMG_FRAME_REPLY, P_SLOW_CLOSE, 2, VIR_ERR_INTERNAL_ERROR, VIR_FROM_STORAGE,
+                 "internal error: not now");
+    expect_reply(fd, P_ECHO, 3, "behind it");
+    expect_alive(fd, 4);
     close(fd);
 }
 
@@ -261,6 +295,7 @@ main(int argc, char **argv)
     ADD("/calls/limit/bytes", NULL, test_byte_limit);
     ADD("/calls/limit/unread-replies", NULL, test_unread_replies);
     ADD("/calls/close", NULL, test_close);
+    ADD("/calls/close/fails", NULL, test_close_fails);
     ADD("/calls/gone/during-call", NULL, test_gone_during_call);
     ADD("/calls/gone/before-call", NULL, test_gone_before_call);
     ADD("/calls/gone/in-line", NULL, test_gone_in_line);
