@@ -431,6 +431,7 @@ suite_ceph() {
     integration test_ceph_shares
     integration test_ceph_export
     integration test_primary_ceph
+    integration test_machine_ceph
 }
 
 suite_install() {

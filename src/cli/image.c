@@ -219,6 +219,17 @@ vimg_image_create(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml, GError
                error);
 }
 
+VimgImage *
+vimg_image_create_from(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml, const char *pool_of,
+                       const char *volume, guint flags, GError **error)
+{
+    vimg_remote_vol source = {(char *)pool_of, (char *)volume, (char *)""};
+    vimg_remote_vol_create_from_args args = {*pool, (char *)xml, source, flags};
+
+    return ask(ctl, VIMG_REMOTE_VOL_CREATE_XML_FROM,
+               (xdrproc_t)xdr_vimg_remote_vol_create_from_args, &args, error);
+}
+
 static gboolean
 change(VimgCtl *ctl, gint32 procedure, const VimgImage *image, GError **error)
 {

@@ -186,6 +186,38 @@ thaw(VimgBackup *backup, GError **error)
     return TRUE;
 }
 
+/* What is of that moment and no part of the job: the disks of a machine that stands still. */
+static gboolean
+hold(VimgBackup *backup, gsize n, GError **error)
+{
+    VimgMachine *machine = backup->machine;
+
+    if (!backup->held)
+        return TRUE;
+    if (n > 1 && !machine->paused) {
+        if (!vimg_undo_add(machine->undo, VIMG_UNDO_PAUSE, error, machine->uuid, NULL))
+            return FALSE;
+        if (virDomainSuspend(machine->domain) < 0)
+            return vimg_machine_throw(error);
+        backup->stopped = TRUE;
+    }
+    return backup->held(backup->held_data, error);
+}
+
+static gboolean
+let_go(VimgBackup *backup, GError **error)
+{
+    VimgMachine *machine = backup->machine;
+
+    if (!backup->stopped)
+        return TRUE;
+    if (virDomainResume(machine->domain) < 0)
+        return vimg_machine_throw(error);
+    backup->stopped = FALSE;
+    vimg_undo_drop(machine->undo, VIMG_UNDO_PAUSE, machine->uuid, NULL);
+    return TRUE;
+}
+
 /* ---- the job ---------------------------------------------------------------------------- */
 
 static void
@@ -225,7 +257,7 @@ describe(const VimgBackup *backup, const VimgBackupDisk *disks, gsize n)
         const VimgBackupDisk *wanted = NULL;
 
         for (gsize k = 0; k < n; k++)
-            if (disks[k].disk == disk)
+            if (disks[k].disk == disk && !disks[k].left_out)
                 wanted = &disks[k];
         add_disk(xml, backup, disk->target, wanted);
     }
@@ -245,11 +277,25 @@ start(VimgBackup *backup, const char *xml, const char *point_name, const char *p
     return backup->running || vimg_machine_throw(error);
 }
 
+static gboolean
+begin(VimgBackup *backup, const VimgBackupDisk *disks, gsize n, const char *point_name,
+      const char *point, GError **error)
+{
+    g_autofree char *xml = NULL;
+    gboolean any = FALSE;
+
+    if (!hold(backup, n, error))
+        return FALSE;
+    for (gsize i = 0; i < n; i++)
+        any = any || !disks[i].left_out;
+    xml = describe(backup, disks, n);
+    return !any || start(backup, xml, point_name, point, error);
+}
+
 gboolean
 vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk *disks, gsize n,
                   const char *point_name, const char *point, GError **error)
 {
-    g_autofree char *xml = NULL;
     gboolean ok;
 
     backup->machine = machine;
@@ -261,11 +307,11 @@ vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk
         !make_dir(backup, error) || !choose_reserve(backup, error) ||
         !vimg_backup_check(backup, error))
         return FALSE;
-    xml = describe(backup, disks, n);
     if (!freeze(backup, error))
         return FALSE;
-    ok = start(backup, xml, point_name, point, error);
+    ok = begin(backup, disks, n, point_name, point, error);
     /* the guest waits, whatever came of it */
+    ok = let_go(backup, ok ? error : NULL) && ok;
     return thaw(backup, ok ? error : NULL) && ok;
 }
 
@@ -307,7 +353,7 @@ vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
 gboolean
 vimg_backup_end(VimgBackup *backup, GError **error)
 {
-    if (!backup->running)
+    if (!backup->dir)
         return TRUE;
     if (!vimg_machine_again(backup->machine, error) ||
         !vimg_backup_stop(backup->machine->domain, backup->socket, error))
