@@ -14,6 +14,7 @@
 #include <libvirt/virterror.h>
 
 #include "cli/machine-backup.h"
+#include "cli/machine-point.h"
 #include "cli/text.h"
 #include "util/error.h"
 #include "util/file.h"
@@ -23,6 +24,7 @@
 #define RESERVE_PART 20 /* of a file system, and at most */
 #define RESERVE_MAX (G_GUINT64_CONSTANT(1) << 30)
 #define SOCKET "nbd"
+#define NOTE_MAX 256 /* bytes */
 
 /* ---- its directory ---------------------------------------------------------------------- */
 
@@ -265,13 +267,30 @@ describe(const VimgBackup *backup, const VimgBackupDisk *disks, gsize n)
     return g_string_free(xml, FALSE);
 }
 
+/* The name of the checkpoint that is made with the job, as long as that is not ended: its images
+ * are not whole yet. */
+static char *
+point_note(const char *dir)
+{
+    return g_build_filename(dir, "checkpoint", NULL);
+}
+
+static gboolean
+note_point(VimgBackup *backup, const char *name, GError **error)
+{
+    g_autofree char *note = point_note(backup->dir);
+
+    return vimg_undo_add(backup->machine->undo, VIMG_UNDO_CHECKPOINT, error, name, NULL) &&
+           vimg_file_replace(note, name, strlen(name), 0600, error);
+}
+
 static gboolean
 start(VimgBackup *backup, const char *xml, const char *point_name, const char *point,
       GError **error)
 {
     VimgMachine *machine = backup->machine;
 
-    if (point && !vimg_undo_add(machine->undo, VIMG_UNDO_CHECKPOINT, error, point_name, NULL))
+    if (point && !note_point(backup, point_name, error))
         return FALSE;
     backup->running = virDomainBackupBegin(machine->domain, xml, point, 0) == 0;
     return backup->running || vimg_machine_throw(error);
@@ -329,11 +348,10 @@ is_serving(virDomainPtr domain, const char *socket)
     return is;
 }
 
-gboolean
-vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
+static gboolean
+end_job(virDomainPtr domain, const char *socket, GError **error)
 {
     gint64 until = g_get_monotonic_time() + STOP_PATIENCE;
-    g_autofree char *dir = g_path_get_dirname(socket);
 
     while (is_serving(domain, socket)) {
         /* it may have ended in between, or be ending */
@@ -344,8 +362,16 @@ vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
         g_usleep(G_USEC_PER_SEC / 50);
     }
     /* who cannot be asked has perhaps not ended it */
-    if (virDomainIsActive(domain) < 0)
-        return vimg_machine_throw(error);
+    return virDomainIsActive(domain) >= 0 || vimg_machine_throw(error);
+}
+
+gboolean
+vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(socket);
+
+    if (!end_job(domain, socket, error))
+        return FALSE;
     empty(dir);
     return TRUE;
 }
@@ -372,6 +398,22 @@ vimg_backup_clear(VimgBackup *backup)
     *backup = (VimgBackup){0};
 }
 
+/* One of an end that nobody could undo. */
+static void
+sweep_point(VimgMachine *machine, const char *dir)
+{
+    g_autofree char *note = point_note(dir);
+    gsize size = 0;
+    g_autofree char *name = vimg_file_read(note, NOTE_MAX, &size, NULL);
+    virDomainCheckpointPtr checkpoint =
+        vimg_point_is_ours(name) ? virDomainCheckpointLookupByName(machine->domain, name, 0) : NULL;
+
+    if (!checkpoint)
+        return;
+    virDomainCheckpointDelete(checkpoint, 0);
+    virDomainCheckpointFree(checkpoint);
+}
+
 gboolean
 vimg_backup_sweep(VimgMachine *machine, GError **error)
 {
@@ -384,5 +426,9 @@ vimg_backup_sweep(VimgMachine *machine, GError **error)
     /* first: the guest waits; a thaw of what is not frozen does no harm */
     if (g_file_test(note, G_FILE_TEST_EXISTS))
         virDomainFSThaw(machine->domain, NULL, 0, 0);
-    return vimg_backup_stop(machine->domain, socket, error);
+    if (!end_job(machine->domain, socket, error))
+        return FALSE;
+    sweep_point(machine, dir);
+    empty(dir);
+    return TRUE;
 }

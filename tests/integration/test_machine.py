@@ -2,6 +2,7 @@
 # test_machine.py: images of machines that run, are paused or are shut off
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import os
 import re
 import signal
 import subprocess
@@ -413,14 +414,44 @@ class Failures(MachineCase):
     def nothing(self):
         self.nothing_left("m")
 
-    def test_all(self):
-        self.pool()
+    def large(self, fmt, pieces):
+        """Machine m with so much on its disk that it takes a while to read it; it runs."""
         self.machine("m", "raw", start=False)
         with (self.disks / "m-vda").open("r+b") as disk:
             disk.seek(SIZE)
-            for seed in range(24):
+            for seed in range(pieces):
                 disk.write(noise(16 * MIB, seed))
+        if fmt != "raw":
+            path, xml = self.disks / "m-vda", self.work / "m.xml"
+            path.rename(self.disks / "raw")
+            run("qemu-img", "convert", "-f", "raw", "-O", fmt, self.disks / "raw", path)
+            (self.disks / "raw").unlink()
+            xml.write_text(xml.read_text().replace("type='raw'", "type='%s'" % fmt))
+            self.host("undefine", "m")
+            self.host("define", xml)
         self.start("m")
+
+    def test_nobody_undoes(self):
+        """Who would undo it is killed too: the next command for the machine does."""
+        self.pool()
+        self.large("qcow2", 16)
+        client = self.begin("--incremental")
+        client.send_signal(signal.SIGSTOP)
+        tasks = Path("/proc/%d/task/%d/children" % (client.pid, client.pid))
+        (child,) = tasks.read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        client.kill()
+        client.wait(60)
+        self.assertIn("virtimage-", self.host("checkpoint-list", "m", "--name"))
+        self.assertTrue(self.job("m"))
+        self.image("m", "other", "--disk", "vda")
+        self.assertFalse(self.job("m"))
+        self.assertEqual(self.host("checkpoint-list", "m", "--name").strip(), "")
+        self.assertEqual([p.name for p in Path(self.scratch).iterdir() if p.is_dir()], [])
+
+    def test_all(self):
+        self.pool()
+        self.large("raw", 24)
 
         # interrupted
         client = self.begin()

@@ -89,8 +89,8 @@ class Rbd(MachineCase, CephCase):
         self.assertIn("<image:machine uuid='%s' disk='vda'" % report["uuid"],
                       self.vol_xml(self.name, "one-vda"))
         self.nothing_left(machine, "one-vda", "one-vdb")
-        self.assertIn("one-vda", self.ctl("machine-image", machine, self.name, "one", *self.more,
-                                          code=REFUSED))
+        self.assertIn("one-vda", self.ctl("machine-image", machine, self.name, "one-vda", "--disk",
+                                          "vda", *self.more, code=REFUSED))
         self.nothing_left(machine, "one-vda", "one-vdb")
         self.off(machine)
 
