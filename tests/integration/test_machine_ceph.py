@@ -92,7 +92,21 @@ class Rbd(MachineCase, CephCase):
         self.assertIn("one-vda", self.ctl("machine-image", machine, self.name, "one-vda", "--disk",
                                           "vda", *self.more, code=REFUSED))
         self.nothing_left(machine, "one-vda", "one-vdb")
+        self.clone(machine, "one-vda", "one-vdb")
         self.off(machine)
+
+    def clone(self, machine, *images):
+        """What boots from the cluster boots from a file; the image in between is gone."""
+        self.host("pool-create-as", "files", "dir", "--target", self.disks)
+        self.addCleanup(self.host, "pool-destroy", "files")
+        report = self.json("machine-clone", machine, "copy", "--pool", self.name, "--primary",
+                           "files", "--start", *self.more)
+        self.assertEqual([d["path"] for d in report["disks"]], [str(self.disks / "copy-vda.raw")])
+        self.said(self.work / "m.serial.copy")
+        self.host("destroy", "copy")
+        self.nothing_left(machine, *images)
+        self.assertEqual(len(self.cluster.rbd("snap", "ls", "--all", "%s/m-vda" % self.where)
+                             .splitlines()), 2)   # a title, and that of the image
 
     def off(self, machine):
         images, self.name = self.name, "slices"
