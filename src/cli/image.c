@@ -230,6 +230,22 @@ vimg_image_create_from(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml, c
                (xdrproc_t)xdr_vimg_remote_vol_create_from_args, &args, error);
 }
 
+gboolean
+vimg_image_clone_to(VimgCtl *ctl, const VimgImage *image, const vimg_remote_pool *pool,
+                    const char *xml, GError **error)
+{
+    VimgDaemon *daemon = vimg_ctl_daemon(ctl, error);
+    vimg_remote_vol_create_from_args args = {*pool, (char *)xml, vimg_image_id(image), 0};
+    vimg_remote_vol vol = {0};
+    gboolean ok =
+        daemon && vimg_daemon_call(daemon, VIMG_PROGRAM_REMOTE, VIMG_REMOTE_VOL_CREATE_XML_FROM,
+                                   (xdrproc_t)xdr_vimg_remote_vol_create_from_args, &args,
+                                   (xdrproc_t)xdr_vimg_remote_vol, &vol, error);
+
+    xdr_free((xdrproc_t)xdr_vimg_remote_vol, (char *)&vol);
+    return ok;
+}
+
 static gboolean
 change(VimgCtl *ctl, gint32 procedure, const VimgImage *image, GError **error)
 {

@@ -104,6 +104,12 @@ class Rbd(MachineCase, CephCase):
         self.assertEqual([d["path"] for d in report["disks"]], [str(self.disks / "copy-vda.raw")])
         self.said(self.work / "m.serial.copy")
         self.host("destroy", "copy")
+        # and from the cluster, of which it needs nothing that the first machine has
+        self.json("machine-clone", machine, "near", "--pool", self.name, "--start", *self.more)
+        self.said(self.work / "m.serial.near")
+        self.host("destroy", "near")
+        self.assertIn("name='%s/near-vda'>" % self.where, self.host("dumpxml", "near"))
+        self.assertNotIn("parent:", self.cluster.rbd("info", "%s/near-vda" % self.where))
         self.nothing_left(machine, *images)
         self.assertEqual(len(self.cluster.rbd("snap", "ls", "--all", "%s/m-vda" % self.where)
                              .splitlines()), 2)   # a title, and that of the image
