@@ -396,6 +396,14 @@ typedef struct {
      */
     gboolean (*foreign_identity)(gpointer foreign, const char *volume, char **identity,
                                  GError **error);
+    /*
+     * optional, with foreign_type: @image is made of what @volume, which may be written to, holds
+     * at one moment of the call, without moving data, and is active.  VIMG_ERROR_NO_SUPPORT: not of
+     * just this pair, and nothing was made
+     */
+    gboolean (*foreign_image)(gpointer foreign, const char *volume, gpointer handle,
+                              const VimgPluginImage *image, VimgPluginJob *job,
+                              VimgPluginImage *out, GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -52,7 +52,7 @@ declare -A packages=(
     [ssh]="$drive $sshd"
     [oss]="$drive $nbd_packages openssl iproute2 $ceph_packages radosgw curl $node"
     [ceph]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages libvirt-daemon libvirt-daemon-driver-qemu
-        libvirt-daemon-driver-storage-rbd qemu-system-x86"
+        libvirt-daemon-driver-storage-rbd qemu-system-x86 binutils openssl"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="libxml2-utils casync qemu-utils $ssh_packages"
@@ -431,6 +431,7 @@ suite_ceph() {
     integration test_ceph_shares
     integration test_ceph_export
     integration test_primary_ceph
+    integration test_machine_ceph
 }
 
 suite_install() {

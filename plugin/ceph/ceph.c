@@ -322,6 +322,7 @@ static const VimgBackend ceph_backend = {
     .foreign_reader_close = vimg_ceph_foreign_reader_close,
     .foreign_clone = vimg_ceph_foreign_clone,
     .foreign_identity = vimg_ceph_foreign_identity,
+    .foreign_image = vimg_ceph_foreign_image,
 };
 
 /*

@@ -35,8 +35,9 @@ vimg_ceph_clone_source(VimgCephStore *store, const char *uuid, GError **error)
 
 /* ---- RBD's own clone -------------------------------------------------------------------- */
 
-static int
-clone_as(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *to, guint64 format)
+int
+vimg_ceph_clone_at(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *snapshot,
+                   const char *to, guint64 format)
 {
     rbd_image_options_t options;
     int result;
@@ -44,7 +45,7 @@ clone_as(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *t
     rbd_image_options_create(&options);
     result = rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_CLONE_FORMAT, format);
     if (result == 0)
-        result = rbd_clone3(io, from, VIMG_CEPH_SNAPSHOT, cluster->io, to, options);
+        result = rbd_clone3(io, from, snapshot, cluster->io, to, options);
     rbd_image_options_destroy(options);
     return result;
 }
@@ -66,12 +67,12 @@ protect(VimgCluster *cluster, rados_ioctx_t io, const char *from)
 int
 vimg_ceph_clone_rbd(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *to)
 {
-    int result = clone_as(cluster, io, from, to, 2);
+    int result = vimg_ceph_clone_at(cluster, io, from, VIMG_CEPH_SNAPSHOT, to, 2);
 
     if (result != -EINVAL && result != -EOPNOTSUPP)
         return result;
     result = protect(cluster, io, from);
-    return result == 0 ? clone_as(cluster, io, from, to, 1) : result;
+    return result == 0 ? vimg_ceph_clone_at(cluster, io, from, VIMG_CEPH_SNAPSHOT, to, 1) : result;
 }
 
 /* ---- ours ------------------------------------------------------------------------------- */
@@ -117,9 +118,9 @@ describe(const VimgCephRecord *source, const VimgPluginImage *image)
     return record;
 }
 
-static gboolean
-publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record, gboolean flatten,
-        VimgPluginJob *job, GError **error)
+gboolean
+vimg_ceph_clone_publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record,
+                        gboolean flatten, VimgPluginJob *job, GError **error)
 {
     VimgCephPublication publication = {
         .store = store, .cluster = cluster, .job = job, .record = record};
@@ -150,7 +151,7 @@ make_clone(VimgCephStore *store, VimgCluster *cluster, rados_ioctx_t io, const c
                            _("the key does not allow to read the source's RADOS pool"));
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
-    if (publish(store, cluster, record, flatten, job, &local))
+    if (vimg_ceph_clone_publish(store, cluster, record, flatten, job, &local))
         return TRUE;
     if (!vimg_ceph_is_lost(local))
         rbd_remove(cluster->io, record->rbd);

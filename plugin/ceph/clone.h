@@ -24,4 +24,12 @@ VimgCephRecord *vimg_ceph_clone_source(VimgCephStore *store, const char *uuid, G
  */
 int vimg_ceph_clone_rbd(VimgCluster *cluster, rados_ioctx_t io, const char *from, const char *to);
 
+/* The same of any snapshot, in clone @format 1 or 2. */
+int vimg_ceph_clone_at(VimgCluster *cluster, rados_ioctx_t io, const char *from,
+                       const char *snapshot, const char *to, guint64 format);
+/* The staged clone that @record is of becomes active, after it was flattened if that is asked for.
+ */
+gboolean vimg_ceph_clone_publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record,
+                                 gboolean flatten, VimgPluginJob *job, GError **error);
+
 #endif

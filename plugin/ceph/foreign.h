@@ -37,4 +37,9 @@ gboolean vimg_ceph_foreign_clone(gpointer foreign, const char *volume, guint64 c
                                  gpointer handle, const char *uuid, VimgPluginJob *job,
                                  GError **error);
 
+/* foreign-image.c */
+gboolean vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
+                                 const VimgPluginImage *image, VimgPluginJob *job,
+                                 VimgPluginImage *out, GError **error);
+
 #endif

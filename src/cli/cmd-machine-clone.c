@@ -158,6 +158,8 @@ make_volume(Clone *clone, VimgShotDisk *disk, GError **error)
     if (!volume)
         return FALSE;
     g_ptr_array_add(clone->volumes, volume);
+    if (volume->network)
+        return vimg_machine_volume_make(machine, volume, disk->image, error);
     fill.path = volume->path;
     fill.format = volume->format;
     fill.zeroed = !volume->block;
@@ -230,7 +232,7 @@ define(Clone *clone, GError **error)
     for (guint i = 0; i < clone->volumes->len; i++) {
         const VimgMachineVolume *volume = clone->volumes->pdata[i];
         VimgShotDisk *disk = clone->shot.disks->pdata[i];
-        VimgDomainDisk new = {disk->disk->target, volume->path, volume->block};
+        VimgDomainDisk new = {disk->disk->target, volume->path, volume->block, volume->network};
 
         g_array_append_val(disks, new);
     }

@@ -219,6 +219,33 @@ vimg_image_create(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml, GError
                error);
 }
 
+VimgImage *
+vimg_image_create_from(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml, const char *pool_of,
+                       const char *volume, guint flags, GError **error)
+{
+    vimg_remote_vol source = {(char *)pool_of, (char *)volume, (char *)""};
+    vimg_remote_vol_create_from_args args = {*pool, (char *)xml, source, flags};
+
+    return ask(ctl, VIMG_REMOTE_VOL_CREATE_XML_FROM,
+               (xdrproc_t)xdr_vimg_remote_vol_create_from_args, &args, error);
+}
+
+gboolean
+vimg_image_clone_to(VimgCtl *ctl, const VimgImage *image, const vimg_remote_pool *pool,
+                    const char *xml, GError **error)
+{
+    VimgDaemon *daemon = vimg_ctl_daemon(ctl, error);
+    vimg_remote_vol_create_from_args args = {*pool, (char *)xml, vimg_image_id(image), 0};
+    vimg_remote_vol vol = {0};
+    gboolean ok =
+        daemon && vimg_daemon_call(daemon, VIMG_PROGRAM_REMOTE, VIMG_REMOTE_VOL_CREATE_XML_FROM,
+                                   (xdrproc_t)xdr_vimg_remote_vol_create_from_args, &args,
+                                   (xdrproc_t)xdr_vimg_remote_vol, &vol, error);
+
+    xdr_free((xdrproc_t)xdr_vimg_remote_vol, (char *)&vol);
+    return ok;
+}
+
 static gboolean
 change(VimgCtl *ctl, gint32 procedure, const VimgImage *image, GError **error)
 {

@@ -34,6 +34,15 @@ JsonObject *vimg_image_list(VimgCtl *ctl, const VimgCtlPool *pool, GError **erro
 /* @xml: a <volume> document. */
 VimgImage *vimg_image_create(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml,
                              GError **error);
+/* The same, of what @volume of the host's @pool_of holds; @flags as of
+ * virStorageVolCreateXMLFrom().
+ */
+VimgImage *vimg_image_create_from(VimgCtl *ctl, const VimgCtlPool *pool, const char *xml,
+                                  const char *pool_of, const char *volume, guint flags,
+                                  GError **error);
+/* @image becomes a volume of the document @xml in @pool, of the host. */
+gboolean vimg_image_clone_to(VimgCtl *ctl, const VimgImage *image, const vimg_remote_pool *pool,
+                             const char *xml, GError **error);
 gboolean vimg_image_delete(VimgCtl *ctl, const VimgImage *image, GError **error);
 /* It is there still, and empty. */
 gboolean vimg_image_wipe(VimgCtl *ctl, const VimgImage *image, GError **error);

@@ -14,6 +14,7 @@
 #include <libvirt/virterror.h>
 
 #include "cli/machine-backup.h"
+#include "cli/machine-point.h"
 #include "cli/text.h"
 #include "util/error.h"
 #include "util/file.h"
@@ -23,6 +24,7 @@
 #define RESERVE_PART 20 /* of a file system, and at most */
 #define RESERVE_MAX (G_GUINT64_CONSTANT(1) << 30)
 #define SOCKET "nbd"
+#define NOTE_MAX 256 /* bytes */
 
 /* ---- its directory ---------------------------------------------------------------------- */
 
@@ -186,6 +188,38 @@ thaw(VimgBackup *backup, GError **error)
     return TRUE;
 }
 
+/* What is of that moment and no part of the job: the disks of a machine that stands still. */
+static gboolean
+hold(VimgBackup *backup, gsize n, GError **error)
+{
+    VimgMachine *machine = backup->machine;
+
+    if (!backup->held)
+        return TRUE;
+    if (n > 1 && !machine->paused) {
+        if (!vimg_undo_add(machine->undo, VIMG_UNDO_PAUSE, error, machine->uuid, NULL))
+            return FALSE;
+        if (virDomainSuspend(machine->domain) < 0)
+            return vimg_machine_throw(error);
+        backup->stopped = TRUE;
+    }
+    return backup->held(backup->held_data, error);
+}
+
+static gboolean
+let_go(VimgBackup *backup, GError **error)
+{
+    VimgMachine *machine = backup->machine;
+
+    if (!backup->stopped)
+        return TRUE;
+    if (virDomainResume(machine->domain) < 0)
+        return vimg_machine_throw(error);
+    backup->stopped = FALSE;
+    vimg_undo_drop(machine->undo, VIMG_UNDO_PAUSE, machine->uuid, NULL);
+    return TRUE;
+}
+
 /* ---- the job ---------------------------------------------------------------------------- */
 
 static void
@@ -225,12 +259,29 @@ describe(const VimgBackup *backup, const VimgBackupDisk *disks, gsize n)
         const VimgBackupDisk *wanted = NULL;
 
         for (gsize k = 0; k < n; k++)
-            if (disks[k].disk == disk)
+            if (disks[k].disk == disk && !disks[k].left_out)
                 wanted = &disks[k];
         add_disk(xml, backup, disk->target, wanted);
     }
     g_string_append(xml, "</disks></domainbackup>");
     return g_string_free(xml, FALSE);
+}
+
+/* The name of the checkpoint that is made with the job, as long as that is not ended: its images
+ * are not whole yet. */
+static char *
+point_note(const char *dir)
+{
+    return g_build_filename(dir, "checkpoint", NULL);
+}
+
+static gboolean
+note_point(VimgBackup *backup, const char *name, GError **error)
+{
+    g_autofree char *note = point_note(backup->dir);
+
+    return vimg_undo_add(backup->machine->undo, VIMG_UNDO_CHECKPOINT, error, name, NULL) &&
+           vimg_file_replace(note, name, strlen(name), 0600, error);
 }
 
 static gboolean
@@ -239,17 +290,31 @@ start(VimgBackup *backup, const char *xml, const char *point_name, const char *p
 {
     VimgMachine *machine = backup->machine;
 
-    if (point && !vimg_undo_add(machine->undo, VIMG_UNDO_CHECKPOINT, error, point_name, NULL))
+    if (point && !note_point(backup, point_name, error))
         return FALSE;
     backup->running = virDomainBackupBegin(machine->domain, xml, point, 0) == 0;
     return backup->running || vimg_machine_throw(error);
+}
+
+static gboolean
+begin(VimgBackup *backup, const VimgBackupDisk *disks, gsize n, const char *point_name,
+      const char *point, GError **error)
+{
+    g_autofree char *xml = NULL;
+    gboolean any = FALSE;
+
+    if (!hold(backup, n, error))
+        return FALSE;
+    for (gsize i = 0; i < n; i++)
+        any = any || !disks[i].left_out;
+    xml = describe(backup, disks, n);
+    return !any || start(backup, xml, point_name, point, error);
 }
 
 gboolean
 vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk *disks, gsize n,
                   const char *point_name, const char *point, GError **error)
 {
-    g_autofree char *xml = NULL;
     gboolean ok;
 
     backup->machine = machine;
@@ -261,11 +326,11 @@ vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk
         !make_dir(backup, error) || !choose_reserve(backup, error) ||
         !vimg_backup_check(backup, error))
         return FALSE;
-    xml = describe(backup, disks, n);
     if (!freeze(backup, error))
         return FALSE;
-    ok = start(backup, xml, point_name, point, error);
+    ok = begin(backup, disks, n, point_name, point, error);
     /* the guest waits, whatever came of it */
+    ok = let_go(backup, ok ? error : NULL) && ok;
     return thaw(backup, ok ? error : NULL) && ok;
 }
 
@@ -283,11 +348,10 @@ is_serving(virDomainPtr domain, const char *socket)
     return is;
 }
 
-gboolean
-vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
+static gboolean
+end_job(virDomainPtr domain, const char *socket, GError **error)
 {
     gint64 until = g_get_monotonic_time() + STOP_PATIENCE;
-    g_autofree char *dir = g_path_get_dirname(socket);
 
     while (is_serving(domain, socket)) {
         /* it may have ended in between, or be ending */
@@ -298,8 +362,16 @@ vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
         g_usleep(G_USEC_PER_SEC / 50);
     }
     /* who cannot be asked has perhaps not ended it */
-    if (virDomainIsActive(domain) < 0)
-        return vimg_machine_throw(error);
+    return virDomainIsActive(domain) >= 0 || vimg_machine_throw(error);
+}
+
+gboolean
+vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(socket);
+
+    if (!end_job(domain, socket, error))
+        return FALSE;
     empty(dir);
     return TRUE;
 }
@@ -307,7 +379,7 @@ vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
 gboolean
 vimg_backup_end(VimgBackup *backup, GError **error)
 {
-    if (!backup->running)
+    if (!backup->dir)
         return TRUE;
     if (!vimg_machine_again(backup->machine, error) ||
         !vimg_backup_stop(backup->machine->domain, backup->socket, error))
@@ -326,6 +398,22 @@ vimg_backup_clear(VimgBackup *backup)
     *backup = (VimgBackup){0};
 }
 
+/* One of an end that nobody could undo. */
+static void
+sweep_point(VimgMachine *machine, const char *dir)
+{
+    g_autofree char *note = point_note(dir);
+    gsize size = 0;
+    g_autofree char *name = vimg_file_read(note, NOTE_MAX, &size, NULL);
+    virDomainCheckpointPtr checkpoint =
+        vimg_point_is_ours(name) ? virDomainCheckpointLookupByName(machine->domain, name, 0) : NULL;
+
+    if (!checkpoint)
+        return;
+    virDomainCheckpointDelete(checkpoint, 0);
+    virDomainCheckpointFree(checkpoint);
+}
+
 gboolean
 vimg_backup_sweep(VimgMachine *machine, GError **error)
 {
@@ -338,5 +426,9 @@ vimg_backup_sweep(VimgMachine *machine, GError **error)
     /* first: the guest waits; a thaw of what is not frozen does no harm */
     if (g_file_test(note, G_FILE_TEST_EXISTS))
         virDomainFSThaw(machine->domain, NULL, 0, 0);
-    return vimg_backup_stop(machine->domain, socket, error);
+    if (!end_job(machine->domain, socket, error))
+        return FALSE;
+    sweep_point(machine, dir);
+    empty(dir);
+    return TRUE;
 }

@@ -17,21 +17,28 @@
 typedef struct {
     const VimgMachineDisk *disk;
     const char *since; /* a checkpoint; NULL: all of it is read */
+    gboolean left_out; /* an image was made of it already, at that moment */
 } VimgBackupDisk;
+
+/* What else is of that moment, in which the guest waits. */
+typedef gboolean (*VimgBackupHeld)(gpointer data, GError **error);
 
 typedef struct {
     VimgMachine *machine;
     char *dir, *socket;
     guint64 reserve; /* bytes that must stay free where @dir is */
     gboolean running;
-    gboolean frozen;   /* file systems of the guest were, at that moment */
-    char *not_frozen;  /* why not */
-    const char *point; /* the checkpoint made, or NULL; borrowed */
+    gboolean frozen;     /* file systems of the guest were, at that moment */
+    char *not_frozen;    /* why not */
+    const char *point;   /* the checkpoint made, or NULL; borrowed */
+    VimgBackupHeld held; /* set before it begins, or NULL; it may leave disks out */
+    gpointer held_data;
+    gboolean stopped; /* the machine was, for that moment */
 } VimgBackup;
 
 /*
- * Begins one of the @n @disks; @backup must be zeroed.  @point: the <domaincheckpoint> to be made
- * at that very moment, of the name @point_name, or NULL.
+ * Begins one of the @n @disks; but for .held, @backup must be zeroed.  @point: the
+ * <domaincheckpoint> to be made at that very moment, of the name @point_name, or NULL.
  */
 gboolean vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk *disks,
                            gsize n, const char *point_name, const char *point, GError **error);

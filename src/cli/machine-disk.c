@@ -24,6 +24,9 @@ disk_free(gpointer data)
     g_free(disk->path);
     g_free(disk->pool);
     g_free(disk->volume);
+    g_free(disk->protocol);
+    g_free(disk->name);
+    g_ptr_array_unref(disk->hosts);
     g_free(disk);
 }
 
@@ -47,6 +50,21 @@ is_target(const char *text)
     return TRUE;
 }
 
+GPtrArray *
+vimg_machine_hosts(xmlNode *source)
+{
+    GPtrArray *hosts = g_ptr_array_new_with_free_func(g_free);
+
+    for (xmlNode *node = source ? source->children : NULL; node; node = node->next) {
+        g_autofree char *name = vimg_tree_attribute(node, "name");
+        g_autofree char *port = vimg_tree_attribute(node, "port");
+
+        if (vimg_tree_is(node, "host") && name)
+            g_ptr_array_add(hosts, g_strconcat(name, ":", port ? port : "", NULL));
+    }
+    return hosts;
+}
+
 static void
 take_source(VimgMachineDisk *disk, xmlNode *source)
 {
@@ -59,6 +77,9 @@ take_source(VimgMachineDisk *disk, xmlNode *source)
     disk->pool = vimg_tree_attribute(source, "pool");
     disk->volume = vimg_tree_attribute(source, "volume");
     disk->network = !disk->path && !disk->volume;
+    disk->protocol = vimg_tree_attribute(source, "protocol");
+    disk->name = vimg_tree_attribute(source, "name");
+    disk->hosts = vimg_machine_hosts(source);
 }
 
 static gboolean

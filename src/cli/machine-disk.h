@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 #include <glib.h>
+#include <libxml/tree.h>
 
 /* Absent texts are NULL. */
 typedef struct {
@@ -15,8 +16,10 @@ typedef struct {
     char *format; /* raw, qcow2, …; raw if nothing is said, as libvirt takes it */
     char *path;   /* of a file or block device */
     char *pool, *volume;
-    gboolean block;   /* @path is a device */
-    gboolean network; /* no path leads there */
+    char *protocol, *name; /* of a network disk: how it is reached, what it is called there */
+    GPtrArray *hosts;      /* NAME:PORT of those that serve it; no port: NAME: */
+    gboolean block;        /* @path is a device */
+    gboolean network;      /* no path leads there */
     gboolean read_only;
     gboolean shareable;
     guint64 boot; /* its place in the order of booting; 0: none */
@@ -34,6 +37,9 @@ typedef struct {
 /* Reads the <domain> document @xml into @parts.  Errors: VIMG_ERROR_XML. */
 gboolean vimg_machine_parts_parse(VimgMachineParts *parts, const char *xml, GError **error);
 void vimg_machine_parts_clear(VimgMachineParts *parts);
+
+/* Those of the <source> element of a disk or pool.  Returns: (transfer full) of texts NAME:PORT. */
+GPtrArray *vimg_machine_hosts(xmlNode *source);
 
 /* The disk at @target, or NULL. */
 VimgMachineDisk *vimg_machine_disk_find(GPtrArray *disks, const char *target);

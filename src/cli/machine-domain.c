@@ -131,6 +131,40 @@ identify(xmlNode *root, const VimgDomainChange *change)
 
 /* ---- devices ---------------------------------------------------------------------------- */
 
+/* Where the pool is, and the key for it. */
+static void
+copy_way(xmlNode *from, xmlNode *to)
+{
+    xmlNode *auth = vimg_tree_element(from, "auth");
+
+    for (xmlNode *host = from ? from->children : NULL; host; host = host->next)
+        if (vimg_tree_is(host, "host"))
+            xmlAddChild(to, xmlDocCopyNode(host, to->doc, 1));
+    if (auth) {
+        xmlNode *copy = xmlAddChild(to, xmlDocCopyNode(auth, to->doc, 1));
+        g_autofree char *type = vimg_tree_attribute(copy, "type");
+
+        xmlUnsetProp(copy, (const xmlChar *)"type");
+        if (type && vimg_tree_element(copy, "secret"))
+            vimg_tree_set(vimg_tree_element(copy, "secret"), "type", type);
+    }
+}
+
+static void
+set_network(xmlNode *node, xmlNode *source, const VimgDomainDisk *disk)
+{
+    g_autoptr(xmlDoc) doc = vimg_tree_read(disk->pool, "pool", NULL);
+    xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+    g_autofree char *type = vimg_tree_attribute(root, "type");
+
+    vimg_tree_set(node, "type", "network");
+    vimg_tree_set(source, "protocol", type ? type : "");
+    vimg_tree_set(source, "name", disk->path);
+    copy_way(vimg_tree_element(root, "source"), source);
+    if (vimg_tree_element(node, "driver"))
+        vimg_tree_set(vimg_tree_element(node, "driver"), "type", "raw");
+}
+
 static void
 set_source(xmlNode *node, const VimgDomainDisk *disk)
 {
@@ -142,6 +176,10 @@ set_source(xmlNode *node, const VimgDomainDisk *disk)
     vimg_tree_drop(vimg_tree_element(node, "auth"));
     vimg_tree_set(node, "type", disk->block ? "block" : "file");
     source = xmlNewChild(node, NULL, (const xmlChar *)"source", NULL);
+    if (disk->pool) {
+        set_network(node, source, disk);
+        return;
+    }
     vimg_tree_set(source, disk->block ? "dev" : "file", disk->path);
 }
 

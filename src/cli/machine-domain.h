@@ -13,6 +13,7 @@ typedef struct {
     const char *target;
     const char *path;
     gboolean block;
+    const char *pool; /* the document of the host's pool that @path is called so in; NULL: a file */
 } VimgDomainDisk;
 
 typedef struct {

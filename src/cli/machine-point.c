@@ -99,6 +99,12 @@ vimg_point_serves(const VimgMachineDisk *disk)
     return strcmp(disk->format, "qcow2") == 0;
 }
 
+gboolean
+vimg_point_is_ours(const char *name)
+{
+    return name && g_str_has_prefix(name, PREFIX);
+}
+
 char *
 vimg_point_name(const char *uuid)
 {

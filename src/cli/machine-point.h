@@ -31,6 +31,8 @@ const VimgPoint *vimg_points_choose(GPtrArray *points, GPtrArray *history, const
 
 /* Whether libvirt can note what is changed of @disk. */
 gboolean vimg_point_serves(const VimgMachineDisk *disk);
+/* Whether @name, which may be NULL, is such a one's. */
+gboolean vimg_point_is_ours(const char *name);
 /* Returns: (transfer full) the name of the one that is made with the image @uuid. */
 char *vimg_point_name(const char *uuid);
 /* Returns: (transfer full) the document of one called @name; @disks is of texts "DISK=UUID". */

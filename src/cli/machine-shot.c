@@ -17,7 +17,7 @@
 #include "cli/machine-history.h"
 #include "cli/machine-nbd.h"
 #include "cli/machine-point.h"
-#include "cli/machine-shot.h"
+#include "cli/machine-shot-private.h"
 #include "cli/progress.h"
 #include "cli/stream.h"
 #include "cli/table.h"
@@ -30,24 +30,6 @@
 #define SECTOR 512
 #define LOOK_AGAIN (G_USEC_PER_SEC / 4) /* at the room of the scratch directory */
 
-/* What goes on while they are made. */
-typedef struct {
-    GPtrArray *points; /* of VimgPoint: those of the machine, if it is incremental */
-    VimgBackupDisk *since;
-    const VimgImage **bases; /* by disk; NULL: it is read whole */
-    char *point;             /* the name of the new one */
-    VimgShot *shot;
-    VimgCtlPool pool;
-    GPtrArray *history; /* of VimgImage: what the pool has of the machine */
-    VimgBackup backup;
-    GPtrArray *open; /* of VimgNbd, by disk: of a machine that is shut off */
-    VimgProgress *progress;
-    const char *phase;
-    guint64 done, total;
-    gint64 looked; /* when, at the room */
-    GError *stopped;
-} Taking;
-
 static void
 disk_free(gpointer data)
 {
@@ -56,6 +38,7 @@ disk_free(gpointer data)
     g_free(disk->name);
     g_free(disk->base);
     vimg_image_free(disk->image);
+    vimg_machine_source_free(disk->source);
     g_free(disk);
 }
 
@@ -83,7 +66,7 @@ vimg_shot_clear(VimgShot *shot)
 }
 
 static void
-taking_clear(Taking *taking)
+taking_clear(VimgTaking *taking)
 {
     vimg_ctl_pool_clear(&taking->pool);
     g_clear_pointer(&taking->history, g_ptr_array_unref);
@@ -97,14 +80,14 @@ taking_clear(Taking *taking)
     g_clear_error(&taking->stopped);
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Taking, taking_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgTaking, taking_clear)
 
 /* ---- whether to go on ------------------------------------------------------------------- */
 
 static gboolean
 tick(gpointer data)
 {
-    Taking *taking = data;
+    VimgTaking *taking = data;
     gint64 now = g_get_monotonic_time();
 
     vimg_progress_update(taking->progress, taking->phase, taking->done, taking->total);
@@ -117,66 +100,12 @@ tick(gpointer data)
 }
 
 static gboolean
-goes_on(Taking *taking, GError **error)
+goes_on(VimgTaking *taking, GError **error)
 {
     return tick(taking) || vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("interrupted"));
 }
 
-/* ---- the images ------------------------------------------------------------------------- */
-
-/* Returns: (transfer full) the document of the image that @disk becomes. */
-static char *
-describe_passing(const VimgShotDisk *disk)
-{
-    return g_markup_printf_escaped(
-        "<volume><name>%s</name><capacity unit='bytes'>%" G_GUINT64_FORMAT
-        "</capacity><target><format type='raw'/></target></volume>",
-        disk->name, disk->capacity);
-}
-
-/* The same, and that it is of the machine. */
-static char *
-describe_image(const Taking *taking, const VimgShotDisk *disk)
-{
-    const VimgShot *shot = taking->shot;
-    const VimgImage *before =
-        vimg_history_last(taking->history, disk->disk->target, disk->capacity);
-    g_autofree char *parent =
-        before ? g_strdup_printf("<i:parent>%s</i:parent>", before->uuid) : g_strdup("");
-    g_autofree char *head = g_markup_printf_escaped(
-        "<volume xmlns:i='urn:virtimage:volume:1'><name>%s</name><capacity unit='bytes'>"
-        "%" G_GUINT64_FORMAT "</capacity><target><format type='raw'/></target><i:info>"
-        "<i:machine uuid='%s' disk='%s' snapshot='%s' name='%s'/>",
-        disk->name, disk->capacity, shot->machine->uuid, disk->disk->target,
-        shot->snapshot ? shot->snapshot : "", shot->machine->name);
-
-    return g_strconcat(head, parent, "</i:info></volume>", NULL);
-}
-
-static gboolean
-create_image(Taking *taking, VimgShotDisk *disk, GError **error)
-{
-    VimgMachine *machine = taking->shot->machine;
-    g_autofree char *xml =
-        taking->shot->passing ? describe_passing(disk) : describe_image(taking, disk);
-    const char *pool = taking->shot->pool;
-    g_autoptr(GError) local = NULL;
-
-    if (!vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, "", NULL))
-        return FALSE;
-    disk->image = vimg_image_create(machine->ctl, &taking->pool, xml, &local);
-    if (!disk->image) {
-        if (g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_STORAGE_VOL_EXIST))
-            vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, pool, disk->name, "", NULL);
-        g_propagate_error(error, g_steal_pointer(&local));
-        return FALSE;
-    }
-    vimg_undo_gather(machine->undo);
-    vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, pool, disk->name, "", NULL);
-    return vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, disk->image->uuid,
-                         NULL) &&
-           vimg_undo_tell(machine->undo, error);
-}
+/* ---- their content --------------------------------------------------------------------- */
 
 /* Where what a disk becomes is from. */
 typedef struct {
@@ -203,7 +132,7 @@ send_piece(Filling *filling, const VimgNbdPiece *piece, GError **error)
 }
 
 static gboolean
-send_content(Taking *taking, Filling *filling, GError **error)
+send_content(VimgTaking *taking, Filling *filling, GError **error)
 {
     VimgNbdPiece piece = {0};
 
@@ -219,7 +148,7 @@ send_content(Taking *taking, Filling *filling, GError **error)
 }
 
 static gboolean
-send_disk(Taking *taking, Filling *filling, GError **error)
+send_disk(VimgTaking *taking, Filling *filling, GError **error)
 {
     vimg_stream_set_tick(filling->stream, tick, taking);
     if (filling->base)
@@ -235,7 +164,7 @@ send_disk(Taking *taking, Filling *filling, GError **error)
 }
 
 static gboolean
-fill_image(Taking *taking, VimgShotDisk *disk, VimgNbd *nbd, const VimgImage *before,
+fill_image(VimgTaking *taking, VimgShotDisk *disk, VimgNbd *nbd, const VimgImage *before,
            GError **error)
 {
     VimgCtl *ctl = taking->shot->machine->ctl;
@@ -269,7 +198,7 @@ measure(VimgMachine *machine, VimgShotDisk *disk, GError **error)
 
 /* Of which moment what was changed is known, of each disk. */
 static void
-choose_bases(Taking *taking)
+choose_bases(VimgTaking *taking)
 {
     VimgShot *shot = taking->shot;
 
@@ -289,7 +218,7 @@ choose_bases(Taking *taking)
 
 /* Returns: (transfer full) the document of the checkpoint of this moment; NULL: there is none. */
 static char *
-describe_point(Taking *taking)
+describe_point(VimgTaking *taking)
 {
     VimgShot *shot = taking->shot;
     g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func(g_free);
@@ -308,7 +237,7 @@ describe_point(Taking *taking)
 
 /* A bitmap that was lost, as by a crash, is no reason to have no image. */
 static void
-give_bases_up(Taking *taking)
+give_bases_up(VimgTaking *taking)
 {
     VimgShot *shot = taking->shot;
 
@@ -326,7 +255,7 @@ give_bases_up(Taking *taking)
 }
 
 static gboolean
-has_bases(const Taking *taking)
+has_bases(const VimgTaking *taking)
 {
     for (guint i = 0; i < taking->shot->disks->len; i++)
         if (taking->since[i].since)
@@ -335,7 +264,25 @@ has_bases(const Taking *taking)
 }
 
 static gboolean
-begin_backup(Taking *taking, GError **error)
+has_sources(const VimgShot *shot)
+{
+    for (guint i = 0; i < shot->disks->len; i++)
+        if (((VimgShotDisk *)shot->disks->pdata[i])->source)
+            return TRUE;
+    return FALSE;
+}
+
+static void
+hold_sources(VimgTaking *taking)
+{
+    if (!has_sources(taking->shot))
+        return;
+    taking->backup.held = vimg_shot_share_sources;
+    taking->backup.held_data = taking;
+}
+
+static gboolean
+begin_backup(VimgTaking *taking, GError **error)
 {
     VimgShot *shot = taking->shot;
     g_autofree char *point = NULL;
@@ -344,6 +291,7 @@ begin_backup(Taking *taking, GError **error)
 
     for (guint i = 0; i < shot->disks->len; i++)
         taking->since[i].disk = ((VimgShotDisk *)shot->disks->pdata[i])->disk;
+    hold_sources(taking);
     if (shot->incremental) {
         choose_bases(taking);
         point = describe_point(taking);
@@ -353,6 +301,7 @@ begin_backup(Taking *taking, GError **error)
     if (!ok && !taking->backup.running && has_bases(taking) && local->domain == VIMG_DAEMON_ERROR) {
         g_clear_error(&local);
         give_bases_up(taking);
+        hold_sources(taking);
         ok = vimg_backup_begin(&taking->backup, shot->machine, taking->since, shot->disks->len,
                                taking->point, point, &local);
     }
@@ -364,7 +313,7 @@ begin_backup(Taking *taking, GError **error)
 }
 
 static VimgNbd *
-open_served(Taking *taking, guint i, GError **error)
+open_served(VimgTaking *taking, guint i, GError **error)
 {
     const VimgBackupDisk *disk = &taking->since[i];
 
@@ -404,20 +353,20 @@ path_of(VimgMachine *machine, const VimgMachineDisk *disk, GError **error)
 }
 
 static gboolean
-open_files(Taking *taking, GError **error)
+open_files(VimgTaking *taking, GError **error)
 {
     VimgShot *shot = taking->shot;
 
     taking->open = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_nbd_free);
     for (guint i = 0; i < shot->disks->len; i++) {
         VimgShotDisk *disk = shot->disks->pdata[i];
-        g_autofree char *path = path_of(shot->machine, disk->disk, error);
+        g_autofree char *path = disk->source ? NULL : path_of(shot->machine, disk->disk, error);
         VimgNbd *nbd = path ? vimg_nbd_open(path, disk->disk->format, FALSE, error) : NULL;
 
-        if (!nbd)
+        if (!nbd && !disk->source)
             return FALSE;
         g_ptr_array_add(taking->open, nbd);
-        disk->capacity = vimg_nbd_size(nbd);
+        disk->capacity = nbd ? vimg_nbd_size(nbd) : disk->source->capacity;
     }
     return TRUE;
 }
@@ -425,7 +374,7 @@ open_files(Taking *taking, GError **error)
 /* ---- all of it -------------------------------------------------------------------------- */
 
 static gboolean
-prepare(Taking *taking, GError **error)
+prepare(VimgTaking *taking, GError **error)
 {
     VimgShot *shot = taking->shot;
 
@@ -435,6 +384,11 @@ prepare(Taking *taking, GError **error)
         vimg_history_of_pool(shot->machine->ctl, &taking->pool, shot->machine->uuid, error);
     if (!taking->history)
         return FALSE;
+    for (guint i = 0; i < shot->disks->len; i++) {
+        VimgShotDisk *disk = shot->disks->pdata[i];
+
+        disk->source = vimg_machine_source_find(shot->machine, disk->disk);
+    }
     if (!shot->machine->active && !open_files(taking, error))
         return FALSE;
     for (guint i = 0; i < shot->disks->len; i++) {
@@ -443,7 +397,7 @@ prepare(Taking *taking, GError **error)
         if (shot->incremental && !shot->machine->active)
             disk->whole = _("what is changed is known of machines that run alone");
         if ((shot->machine->active && !measure(shot->machine, disk, error)) ||
-            !create_image(taking, disk, error))
+            (!disk->source && !vimg_shot_image_create(taking, disk, error)))
             return FALSE;
         taking->total += disk->capacity;
     }
@@ -451,11 +405,18 @@ prepare(Taking *taking, GError **error)
 }
 
 static gboolean
-take_disk(Taking *taking, guint i, GError **error)
+take_disk(VimgTaking *taking, guint i, GError **error)
 {
     VimgShotDisk *disk = taking->shot->disks->pdata[i];
-    VimgNbd *nbd = taking->open ? taking->open->pdata[i] : open_served(taking, i, error);
-    gboolean ok = nbd && fill_image(taking, disk, nbd, taking->bases[i], error);
+    VimgNbd *nbd;
+    gboolean ok;
+
+    if (disk->made)
+        return TRUE;
+    if (disk->source && taking->open)
+        return vimg_shot_copy_source(taking, disk, error);
+    nbd = taking->open ? taking->open->pdata[i] : open_served(taking, i, error);
+    ok = nbd && fill_image(taking, disk, nbd, taking->bases[i], error);
 
     disk->base = taking->bases[i] ? g_strdup(taking->bases[i]->name) : NULL;
     if (!taking->open)
@@ -464,7 +425,7 @@ take_disk(Taking *taking, guint i, GError **error)
 }
 
 static gboolean
-take_all(Taking *taking, GError **error)
+take_all(VimgTaking *taking, GError **error)
 {
     if (!vimg_ctl_find_pool(taking->shot->machine->ctl, taking->shot->pool, &taking->pool, error) ||
         !prepare(taking, error))
@@ -483,7 +444,7 @@ take_all(Taking *taking, GError **error)
 gboolean
 vimg_shot_take(VimgShot *shot, GError **error)
 {
-    g_auto(Taking) taking = {.shot = shot};
+    g_auto(VimgTaking) taking = {.shot = shot};
     g_autoptr(GError) local = NULL;
 
     taking.progress = vimg_progress_begin(shot->machine->ctl, shot->machine->name, TRUE);
@@ -511,6 +472,7 @@ report_disk(const VimgShot *shot, const VimgShotDisk *disk)
     json_object_set_string_member(object, "uuid", disk->image->uuid);
     json_object_set_int_member(object, "bytes", (gint64)disk->capacity);
     json_object_set_int_member(object, "read", (gint64)disk->read);
+    json_object_set_boolean_member(object, "shared", disk->shared);
     json_object_set_string_member(object, "base", disk->base);
     json_object_set_string_member(object, "whole", disk->whole);
     return object;

@@ -8,6 +8,7 @@
 
 #include "cli/image.h"
 #include "cli/machine.h"
+#include "cli/machine-source.h"
 
 /* One disk, and the image that it becomes. */
 typedef struct {
@@ -15,9 +16,12 @@ typedef struct {
     char *name;                  /* of the image */
     VimgImage *image;            /* once there is one */
     guint64 capacity;
-    guint64 read;      /* bytes of the disk that were read */
-    char *base;        /* the image that all else was taken from; NULL: it was read whole */
-    const char *whole; /* why, where it was not to be; translated */
+    VimgMachineSource *source; /* where the host has it, if no path leads there */
+    gboolean made;             /* by the daemon, of the source; nothing is left to be read */
+    gboolean shared;           /* and nothing was moved */
+    guint64 read;              /* bytes of the disk that were read */
+    char *base;                /* the image that all else was taken from; NULL: it was read whole */
+    const char *whole;         /* why, where it was not to be; translated */
 } VimgShotDisk;
 
 typedef struct {

@@ -43,9 +43,11 @@ is_code(const GError *error, int code)
 static gboolean
 is_ours(VimgUndoContext *context, const VimgImage *image, const char *uuid)
 {
-    if (*uuid)
+    gboolean any = strcmp(uuid, "*") == 0;
+
+    if (*uuid && !any)
         return strcmp(image->uuid, uuid) == 0;
-    return strcmp(image->state, "saving") == 0 &&
+    return (any || strcmp(image->state, "saving") == 0) &&
            (image->machine ? strcmp(image->machine, context->uuid) == 0
                            : g_str_has_prefix(image->name, VIMG_UNDO_PASSING));
 }
@@ -145,6 +147,23 @@ undo_freeze(VimgUndoContext *context, char **what, GError **error)
 }
 
 static gboolean
+resume(virDomainPtr domain, char **what, GError **error)
+{
+    int state = 0, reason = 0;
+
+    if (virDomainGetState(domain, &state, &reason, 0) < 0)
+        return vimg_machine_throw(error);
+    return state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_USER ||
+           virDomainResume(domain) == 0 || vimg_machine_throw(error);
+}
+
+static gboolean
+undo_pause(VimgUndoContext *context, char **what, GError **error)
+{
+    return with_domain(context, context->uuid, what, resume, error);
+}
+
+static gboolean
 undo_file(VimgUndoContext *context, char **what, GError **error)
 {
     g_autofree char *mark = vimg_file_mark(what[0]);
@@ -231,6 +250,7 @@ vimg_undo_step(VimgUndoContext *context, VimgUndoKind kind, char **what, GError 
         [VIMG_UNDO_FREEZE] = undo_freeze, [VIMG_UNDO_CHECKPOINT] = undo_checkpoint,
         [VIMG_UNDO_FILE] = undo_file,     [VIMG_UNDO_VOLUME] = undo_volume,
         [VIMG_UNDO_RENAME] = undo_rename, [VIMG_UNDO_DOMAIN] = undo_domain,
+        [VIMG_UNDO_PAUSE] = undo_pause,
     };
     G_STATIC_ASSERT(G_N_ELEMENTS(steps) == VIMG_N_UNDO);
 

@@ -16,10 +16,12 @@
 /* What each is about is a text without tabs and line feeds, or several with tabs between. */
 typedef enum {
     VIMG_UNDO_IMAGE,      /* pool, name, uuid: it was begun, or is complete but not all were;
-                             uuid "": it may have been begun */
+                             uuid "": it may have been begun; "*": the same, or be complete,
+                             and there was none of the name before */
     VIMG_UNDO_BACKUP,     /* the socket: a job that serves there */
     VIMG_UNDO_CHECKPOINT, /* its name */
     VIMG_UNDO_FREEZE,     /* the file systems of the guest are frozen */
+    VIMG_UNDO_PAUSE,      /* its uuid: the machine waits for us */
     VIMG_UNDO_FILE,       /* its path, vimg_file_mark() of it; none: the name is nobody else's */
     VIMG_UNDO_VOLUME,     /* pool, name: of the machines' host */
     VIMG_UNDO_RENAME,     /* path, where it was: the disk of a machine that does not run */

@@ -11,7 +11,9 @@
 
 #include "cli/machine-file.h"
 #include "cli/machine-fill.h"
+#include "cli/machine-source.h"
 #include "cli/machine-volume.h"
+#include "cli/tree.h"
 #include "util/error.h"
 #include "util/i18n.h"
 
@@ -24,6 +26,7 @@ vimg_machine_volume_free(VimgMachineVolume *volume)
     g_free(volume->name);
     g_free(volume->path);
     g_free(volume->format);
+    g_free(volume->network);
     g_free(volume);
 }
 
@@ -32,11 +35,14 @@ static gboolean
 find_pool(VimgMachine *machine, const VimgMachineDisk *like, virStoragePoolPtr *pool,
           GError **error)
 {
+    g_autoptr(VimgMachineSource) source = vimg_machine_source_find(machine, like);
     const char *given = vimg_ctl_option(machine->ctl, "primary");
     virStorageVolPtr volume;
 
-    if (given || like->pool) {
-        *pool = virStoragePoolLookupByName(machine->connection, given ? given : like->pool);
+    if (!given)
+        given = like->pool ? like->pool : source ? source->pool : NULL;
+    if (given) {
+        *pool = virStoragePoolLookupByName(machine->connection, given);
         return *pool || vimg_machine_throw(error);
     }
     volume = like->path ? virStorageVolLookupByPath(machine->connection, like->path) : NULL;
@@ -69,6 +75,17 @@ describe(VimgMachineVolume *out, virStorageVolPtr volume, GError **error)
 }
 
 static gboolean
+is_free(virStoragePoolPtr pool, const char *name, GError **error)
+{
+    virStorageVolPtr volume = virStorageVolLookupByName(pool, name);
+
+    if (!volume)
+        return TRUE;
+    virStorageVolFree(volume);
+    return vimg_throw(error, VIMG_ERROR_VOL_EXISTS, "'%s'", name);
+}
+
+static gboolean
 make_in_pool(VimgMachine *machine, VimgMachineVolume *out, virStoragePoolPtr pool, guint64 capacity,
              GError **error)
 {
@@ -76,14 +93,11 @@ make_in_pool(VimgMachine *machine, VimgMachineVolume *out, virStoragePoolPtr poo
         "<volume><name>%s</name><capacity unit='bytes'>%" G_GUINT64_FORMAT
         "</capacity><allocation>0</allocation><target><format type='%s'/></target></volume>",
         out->name, capacity, out->format);
-    virStorageVolPtr volume = virStorageVolLookupByName(pool, out->name);
+    virStorageVolPtr volume;
     gboolean ok;
 
-    if (volume) {
-        virStorageVolFree(volume);
-        return vimg_throw(error, VIMG_ERROR_VOL_EXISTS, "'%s'", out->name);
-    }
-    if (!vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, out->pool, out->name, NULL))
+    if (!is_free(pool, out->name, error) ||
+        !vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, out->pool, out->name, NULL))
         return FALSE;
     volume = virStorageVolCreateXML(pool, xml, 0);
     if (!volume) {
@@ -95,6 +109,61 @@ make_in_pool(VimgMachine *machine, VimgMachineVolume *out, virStoragePoolPtr poo
     }
     ok = describe(out, volume, error);
     virStorageVolFree(volume);
+    return ok;
+}
+
+/* ---- in one that the daemon fills ------------------------------------------------------- */
+
+/* Whether volumes of @pool have no paths; then what one will be called is known. */
+static gboolean
+is_network(virStoragePoolPtr pool, const char *owner, const char *target, VimgMachineVolume *out)
+{
+    char *xml = virStoragePoolGetXMLDesc(pool, 0);
+    g_autoptr(xmlDoc) doc = xml ? vimg_tree_read(xml, "pool", NULL) : NULL;
+    xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+    xmlNode *source = vimg_tree_element(root, "source");
+    g_autofree char *path =
+        vimg_tree_text(vimg_tree_element(vimg_tree_element(root, "target"), "path"));
+    g_autofree char *name = vimg_tree_text(vimg_tree_element(source, "name"));
+
+    if (!path && name && vimg_tree_element(source, "host")) {
+        out->network = g_strdup(xml);
+        g_free(out->name);
+        out->name = g_strdup_printf("%s-%s", owner, target); /* there are no formats */
+        out->path = g_strconcat(name, "/", out->name, NULL);
+    }
+    free(xml);
+    return out->network != NULL;
+}
+
+/* It is to outlive the image, which it shares nothing with. */
+gboolean
+vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
+                         const VimgImage *image, GError **error)
+{
+    g_autofree char *xml = g_markup_printf_escaped(
+        "<volume xmlns:i='urn:virtimage:volume:1'><name>%s</name><capacity unit='bytes'>"
+        "%" G_GUINT64_FORMAT "</capacity><target><format type='raw'/></target>"
+        "<i:info><i:flatten>yes</i:flatten></i:info></volume>",
+        volume->name, volume->capacity);
+    virStoragePoolPtr pool = virStoragePoolLookupByName(machine->connection, volume->pool);
+    vimg_remote_pool id = {.name = volume->pool};
+    g_autoptr(GError) local = NULL;
+    gboolean ok = pool && virStoragePoolGetUUID(pool, (unsigned char *)id.uuid) == 0;
+
+    if (!ok)
+        vimg_machine_throw(error);
+    ok = ok && is_free(pool, volume->name, error) &&
+         vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, volume->pool, volume->name, NULL);
+    if (ok && !vimg_image_clone_to(machine->ctl, image, &id, xml, &local)) {
+        /* who answers has left nothing; another's may have the name */
+        if (local->domain == VIMG_DAEMON_ERROR)
+            vimg_undo_drop(machine->undo, VIMG_UNDO_VOLUME, volume->pool, volume->name, NULL);
+        g_propagate_error(error, g_steal_pointer(&local));
+        ok = FALSE;
+    }
+    if (pool)
+        virStoragePoolFree(pool);
     return ok;
 }
 
@@ -128,6 +197,13 @@ vimg_machine_volume_new(VimgMachine *machine, const VimgMachineDisk *like, const
     out->format = g_strdup(like->format);
     out->name = g_strdup_printf("%s-%s.%s", owner, like->target, like->format);
     out->pool = pool ? g_strdup(virStoragePoolGetName(pool)) : NULL;
+    out->capacity = capacity;
+    if (pool && is_network(pool, owner, like->target, out)) {
+        g_free(out->format);
+        out->format = g_strdup("raw");
+        virStoragePoolFree(pool);
+        return g_steal_pointer(&out);
+    }
     ok = pool ? make_in_pool(machine, out, pool, capacity, error)
               : make_beside(machine, out, like, capacity, error);
     if (pool)

@@ -6,6 +6,7 @@
 #ifndef VIMG_CLI_MACHINE_VOLUME_H
 #define VIMG_CLI_MACHINE_VOLUME_H
 
+#include "cli/image.h"
 #include "cli/machine.h"
 
 typedef struct {
@@ -13,6 +14,8 @@ typedef struct {
     char *path;
     char *format;
     gboolean block;
+    char *network; /* the document of its pool: no path leads there, and it is not made yet */
+    guint64 capacity;
 } VimgMachineVolume;
 
 /*
@@ -21,6 +24,9 @@ typedef struct {
  */
 VimgMachineVolume *vimg_machine_volume_new(VimgMachine *machine, const VimgMachineDisk *like,
                                            const char *owner, guint64 capacity, GError **error);
+/* Of one that no path leads to: the daemon makes it, with the content of @image. */
+gboolean vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
+                                  const VimgImage *image, GError **error);
 /* It stays. */
 void vimg_machine_volume_keep(VimgMachine *machine, const VimgMachineVolume *volume);
 void vimg_machine_volume_free(VimgMachineVolume *volume);

@@ -168,6 +168,24 @@ take_back(VimgHostPrimary *primary, const VimgVolId *image)
                      image->pool, error->message);
 }
 
+/* As its client says, by a flag: nothing is moved, or it fails. */
+static gboolean
+share(VimgHostPrimary *primary, const VimgHostPool *from, virStorageVolPtr vol, guint64 capacity,
+      const VimgPoolId *pool, const char *document, VimgVolId *out, GError **error)
+{
+    const char *name = virStorageVolGetName(vol);
+    gboolean done = FALSE;
+
+    if (from->foreign && !vimg_model_vol_of_foreign(primary->model, pool, document, from->foreign,
+                                                    name, capacity, out, &done, error))
+        return FALSE;
+    return done ||
+           vimg_throw(
+               error, VIMG_ERROR_ARGUMENT_UNSUPPORTED,
+               _("volume '%1$s' of pool '%2$s' and an image of pool '%3$s' cannot share their content: clone it without --reflink"),
+               name, virStoragePoolGetName(from->pool), pool->name);
+}
+
 gboolean
 vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *pool,
                    const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
@@ -191,6 +209,8 @@ vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPo
         !vimg_host_pool_open_foreign(primary, connect, &from, error))
         return FALSE;
     document = document_for(xml, def, format, capacity, error);
+    if (document && (flags & VIR_STORAGE_VOL_CREATE_REFLINK))
+        return share(primary, &from, vol, capacity, pool, document, out, error);
     if (!document || !vimg_model_vol_create(primary->model, pool, document, 0, out, error))
         return FALSE;
     if (fill_image(primary, connect, &from, vol, out, error))

@@ -193,12 +193,13 @@ fill_volume(Clone *clone, GError **error)
     return vimg_host_sink_finish(sink, error) && grow(clone, error);
 }
 
-/* A storage that has both needs not be told what the content is. */
+/* A storage that has both needs not be told what the content is, unless the volume is to need
+ * nothing else. */
 static gboolean
 share(Clone *clone, gboolean *done, GError **error)
 {
     *done = FALSE;
-    return !clone->to.foreign || clone->way != VIMG_HOST_AS_IS ||
+    return !clone->to.foreign || clone->def->flatten || clone->way != VIMG_HOST_AS_IS ||
            vimg_foreign_share(clone->to.foreign, clone->def->name, clone->capacity, clone->transfer,
                               done, error);
 }

@@ -24,12 +24,12 @@ vimg_host_primary_connect(const VimgHostPrimary *primary, const VimgCaller *call
 
 /* What an image becomes is as sparse as it is; who insists on more is told. */
 static gboolean
-check_flags(guint flags, GError **error)
+check_flags(guint flags, gboolean shares, GError **error)
 {
     if (flags & ~(guint)FLAGS)
         return vimg_throw(error, VIMG_ERROR_FLAGS, _("unsupported flags (0x%x)"),
                           flags & ~(guint)FLAGS);
-    if (flags & VIR_STORAGE_VOL_CREATE_REFLINK)
+    if ((flags & VIR_STORAGE_VOL_CREATE_REFLINK) && !shares)
         return vimg_throw(
             error, VIMG_ERROR_ARGUMENT_UNSUPPORTED, "%s",
             _("nothing is shared by reflink between an image and a pool of the host"));
@@ -43,7 +43,7 @@ clone_out(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
     VimgHostPrimary *primary = data;
     g_autoptr(VimgHostConnect) connect = NULL;
 
-    if (!check_flags(flags, error))
+    if (!check_flags(flags, FALSE, error))
         return FALSE;
     connect = vimg_host_primary_connect(primary, caller, error);
     return connect && vimg_host_clone_out(primary, connect, pool, xml, source, flags, out, error);
@@ -56,7 +56,7 @@ clone_in(const VimgCaller *caller, const VimgPoolId *pool, const char *xml, cons
     VimgHostPrimary *primary = data;
     g_autoptr(VimgHostConnect) connect = NULL;
 
-    if (!check_flags(flags, error))
+    if (!check_flags(flags, TRUE, error))
         return FALSE;
     connect = vimg_host_primary_connect(primary, caller, error);
     return connect && vimg_host_clone_in(primary, connect, pool, xml, source, flags, out, error);

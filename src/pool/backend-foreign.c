@@ -197,3 +197,29 @@ vimg_foreign_clone_image(VimgForeign *foreign, const char *volume, guint64 capac
     }
     return vimg_type_settle(type, *done, local, volume, error);
 }
+
+gboolean
+vimg_foreign_make_image(VimgForeign *foreign, const char *volume, VimgStore *store,
+                        const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
+                        gboolean *done, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+
+    *done = FALSE;
+    if (type != store->type || !type->table.foreign_image)
+        return TRUE;
+    *done =
+        type->table.foreign_image(foreign->handle, volume, store->handle, image, job, out, &local);
+    if (!*done && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT)) {
+        g_error_free(local);
+        return TRUE;
+    }
+    if (!vimg_type_settle(type, *done, local, volume, error) ||
+        !vimg_store_accept(store, out, image->uuid, image->name, error))
+        return FALSE;
+    if (out->state == VIMG_IMAGE_ACTIVE)
+        return TRUE;
+    vimg_plugin_image_clear(out);
+    return vimg_type_nonsense(type, image->name, error, "an image that is not active");
+}

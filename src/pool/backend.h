@@ -248,4 +248,9 @@ gboolean vimg_foreign_clone_image(VimgForeign *foreign, const char *volume, guin
                                   VimgStore *store, const char *uuid, VimgPluginJob *job,
                                   gboolean *done, GError **error);
 
+/* The same the other way: @image is made of @volume as it is at one moment. */
+gboolean vimg_foreign_make_image(VimgForeign *foreign, const char *volume, VimgStore *store,
+                                 const VimgPluginImage *image, VimgPluginJob *job,
+                                 VimgPluginImage *out, gboolean *done, GError **error);
+
 #endif

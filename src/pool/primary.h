@@ -120,4 +120,12 @@ void vimg_foreign_reader_close(VimgForeignReader *reader); /* accepts NULL */
 gboolean vimg_foreign_share(VimgForeign *foreign, const char *volume, guint64 capacity,
                             VimgTransfer *source, gboolean *done, GError **error);
 
+/*
+ * An image of the document @xml is made of what @volume, raw and of @capacity bytes, holds at one
+ * moment, sharing its content.  *@done FALSE with TRUE: that cannot be, and nothing was made
+ */
+gboolean vimg_model_vol_of_foreign(VimgModel *model, const VimgPoolId *id, const char *xml,
+                                   VimgForeign *foreign, const char *volume, guint64 capacity,
+                                   VimgVolId *out, gboolean *done, GError **error);
+
 #endif

@@ -12,6 +12,7 @@
 
 #include "pool/fill.h"
 #include "pool/model-private.h"
+#include "pool/primary.h"
 #include "util/i18n.h"
 
 #define RAW "raw"
@@ -270,5 +271,53 @@ vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *id, const char *x
         return vimg_use_fail(&from, error) || vimg_use_fail(&to, error);
     vimg_session_sizes(to.session);
     vimg_use_fill_id(&to, out);
+    return TRUE;
+}
+
+/* ---- of a volume of the host ------------------------------------------------------------ */
+
+static gboolean
+share_foreign(VimgForeign *foreign, const char *volume, const VimgPluginImage *image, VimgUse *use,
+              gboolean *done, GError **error)
+{
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) local = NULL;
+
+    if (!vimg_foreign_make_image(foreign, volume, vimg_session_store(use->session), image, use->job,
+                                 &out, done, &local)) {
+        vimg_use_failed(use, local);
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    if (*done)
+        vimg_use_created(use, &out, "clone");
+    return TRUE;
+}
+
+gboolean
+vimg_model_vol_of_foreign(VimgModel *model, const VimgPoolId *id, const char *xml,
+                          VimgForeign *foreign, const char *volume, guint64 capacity,
+                          VimgVolId *out, gboolean *done, GError **error)
+{
+    g_autoptr(VimgVolumeDef) def = take_document(xml, 0, "virStorageVolCreateXMLFrom", error);
+    g_autoptr(VimgPool) pool = def ? vimg_registry_get(model, id, error) : NULL;
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_auto(VimgUse) use = {0};
+
+    *done = FALSE;
+    if (!pool || !vimg_use_create(pool, def->name, "clone", &use, error))
+        return FALSE;
+    if (!describe(model, def, vimg_store_type(vimg_session_store(use.session)), NULL, &image,
+                  error))
+        return vimg_use_fail(&use, error);
+    /* whoever wants more, or a sum that somebody else told, gets a copy */
+    if (image.capacity != capacity || image.checksum)
+        return TRUE;
+    if (!share_foreign(foreign, volume, &image, &use, done, error))
+        return vimg_use_fail(&use, error);
+    if (!*done)
+        return TRUE;
+    vimg_session_sizes(use.session);
+    vimg_use_fill_id(&use, out);
     return TRUE;
 }

@@ -156,7 +156,7 @@ test_change(void)
         ">/v/new_VARS.fd</nvram>",
     };
     g_autoptr(GArray) disks = g_array_new(FALSE, FALSE, sizeof(VimgDomainDisk));
-    VimgDomainDisk disk = {"vda", "/n/vda", FALSE};
+    VimgDomainDisk disk = {"vda", "/n/vda", FALSE, NULL};
     VimgDomainChange change = {"new", "u-new", "/v/new_VARS.fd", disks};
     g_autoptr(GError) error = NULL;
     g_autofree char *nvram = vimg_domain_nvram(old);

@@ -2,10 +2,12 @@
 # test_machine.py: images of machines that run, are paused or are shut off
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -390,21 +392,29 @@ class Failures(MachineCase):
         self.more = ("--scratch", self.small, "--machines", self.stock.qemu)
         self.scratch = self.small
 
+    def reads(self, client):
+        """Whether it is connected, and has a thread that reads ahead."""
+        return any(p.read_text() == "nbd\n"
+                   for p in Path("/proc/%d/task" % client.pid).glob("*/comm"))
+
     def begin(self, *more):
-        """A client that reads through a backup job, and is far from its end."""
+        """A client that reads through a backup job, and stands still at its beginning."""
         self.told = self.work / "told"
         client = subprocess.Popen(
-            [str(CTL), "machine-image", "m", self.name, "x", *map(str, self.more), *more,
-             "--progress=json"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=self.told.open("w"), env=environment(self.daemon.uri))
+            [str(CTL), "machine-image", "m", self.name, "x", *map(str, self.more), *more],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.told.open("w"),
+            env=environment(self.daemon.uri))
         self.children.append(client)
-        self.eventually("nothing is read", lambda: client.poll() is not None or
-                        re.search(r'"done" ?: ?[1-9]', self.told.read_text()))
+        deadline = time.monotonic() + 60
+        while client.poll() is None and not self.reads(client):
+            self.assertLess(time.monotonic(), deadline, "no job begins")
+        client.send_signal(signal.SIGSTOP)
         self.assertIsNone(client.poll(), self.told.read_text())
-        self.assertTrue(self.job("m"))
+        self.eventually("no job", lambda: self.job("m"))
         return client
 
     def ends(self, client, code, words):
+        client.send_signal(signal.SIGCONT)
         client.wait(60)
         said = self.told.read_text()
         self.assertEqual(client.returncode, code, said)
@@ -413,14 +423,43 @@ class Failures(MachineCase):
     def nothing(self):
         self.nothing_left("m")
 
-    def test_all(self):
-        self.pool()
+    def large(self, fmt, pieces):
+        """Machine m with so much on its disk that it takes a while to read it; it runs."""
         self.machine("m", "raw", start=False)
         with (self.disks / "m-vda").open("r+b") as disk:
             disk.seek(SIZE)
-            for seed in range(24):
+            for seed in range(pieces):
                 disk.write(noise(16 * MIB, seed))
+        if fmt != "raw":
+            path, xml = self.disks / "m-vda", self.work / "m.xml"
+            path.rename(self.disks / "raw")
+            run("qemu-img", "convert", "-f", "raw", "-O", fmt, self.disks / "raw", path)
+            (self.disks / "raw").unlink()
+            xml.write_text(xml.read_text().replace("type='raw'", "type='%s'" % fmt))
+            self.host("undefine", "m")
+            self.host("define", xml)
         self.start("m")
+
+    def test_nobody_undoes(self):
+        """Who would undo it is killed too: the next command for the machine does."""
+        self.pool()
+        self.large("qcow2", 4)
+        client = self.begin("--incremental")
+        tasks = Path("/proc/%d/task/%d/children" % (client.pid, client.pid))
+        (child,) = tasks.read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        client.kill()
+        client.wait(60)
+        self.assertIn("virtimage-", self.host("checkpoint-list", "m", "--name"))
+        self.assertTrue(self.job("m"))
+        self.image("m", "other", "--disk", "vda")
+        self.assertFalse(self.job("m"))
+        self.assertEqual(self.host("checkpoint-list", "m", "--name").strip(), "")
+        self.assertEqual([p.name for p in Path(self.scratch).iterdir() if p.is_dir()], [])
+
+    def test_all(self):
+        self.pool()
+        self.large("raw", 8)
 
         # interrupted
         client = self.begin()

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
 from cephcase import CephCase
 from images import MIB, run, same, same_disk, to_qcow2, write_raw
-from primarycase import PrimaryCase
+from primarycase import VOLUME, PrimaryCase
 
 SIZE = 12 * MIB + 512
 
@@ -93,6 +93,35 @@ class Rbd(PrimaryCase, CephCase):
         self.clone(self.name, "disk.raw", "raw", "disk", "default")
         self.v("vol-download", "--pool", self.name, "disk.raw", self.work / "got")
         same(self.raw, self.work / "got")
+
+    def test_shared(self):
+        """By --reflink: of what the volume holds now, nothing is moved; else it is refused."""
+        self.primary_rbd()
+        images = self.images_pool()
+        disk = "%s/disk" % self.where
+        self.cluster.rbd("import", self.raw, disk)
+        self.host("pool-refresh", "default")
+        self.pool("slices")
+        xml = self.work / "image.xml"
+        xml.write_text(VOLUME % ("one", "", SIZE, "raw"))
+        said = self.daemon.virsh("vol-create-from", "slices", xml, "disk", "--inputpool", "default",
+                                 "--reflink").stderr
+        self.assertIn("cannot share", said)
+        self.assertNotIn("one", self.v("vol-list", "slices"))
+        self.v("vol-create-from", images, xml, "disk", "--inputpool", "default", "--reflink")
+        self.assertIn("parent: %s@" % disk, self.cluster.rbd("info", "%s/one" % self.rados))
+        self.cluster.rbd("bench", "--io-type", "write", "--io-size", "1M", "--io-total", "4M", disk)
+        self.v("vol-download", "--pool", images, "one", self.work / "got")
+        same(self.raw, self.work / "got")
+        # the snapshot is out of sight, and gone when nothing needs it
+        self.assertEqual(self.cluster.rbd("snap", "ls", disk).strip(), "")
+        self.assertIn("one", self.cluster.rbd("children", "--all", disk))
+        self.ctl("flatten", images, "one")
+        self.v("vol-download", "--pool", images, "one", self.work / "got")
+        same(self.raw, self.work / "got")
+        self.assertEqual(self.cluster.rbd("snap", "ls", "--all", disk).strip(), "")
+        self.host("vol-delete", "--pool", "default", "disk")
+        self.assertEqual(self.volumes(), [])
 
     def test_private_key(self):
         """One that libvirt shows to nobody is defined on our side too."""

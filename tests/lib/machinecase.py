@@ -114,10 +114,11 @@ def rounds(path):
 class MachineCase(ExportCase):
     config = ""
     merged = True   # one connection leads to images and machines
+    network = False   # of the host, for its libvirtd
 
     @classmethod
     def setUpClass(cls):
-        cls.stock = Stock().start()
+        cls.stock = Stock(cls.network).start()
         if cls.merged:
             cls.config = 'host_uri = "qemu:///system?socket=%s"\n' % cls.stock.socket
         try:

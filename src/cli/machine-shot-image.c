@@ -1,0 +1,175 @@
+/*
+ * machine-shot-image.c: the images that disks become, empty or of what the host has in a pool
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <libvirt/virterror.h>
+
+#include "cli/machine-history.h"
+#include "cli/machine-shot-private.h"
+#include "util/error.h"
+#include "util/i18n.h"
+
+/* ---- the images ------------------------------------------------------------------------- */
+
+/* Returns: (transfer full) the document of the image that @disk becomes. */
+static char *
+describe_passing(const VimgShotDisk *disk)
+{
+    return g_markup_printf_escaped(
+        "<volume><name>%s</name><capacity unit='bytes'>%" G_GUINT64_FORMAT
+        "</capacity><target><format type='raw'/></target></volume>",
+        disk->name, disk->capacity);
+}
+
+/* The same, and that it is of the machine. */
+static char *
+describe_image(const VimgTaking *taking, const VimgShotDisk *disk)
+{
+    const VimgShot *shot = taking->shot;
+    const VimgImage *before =
+        vimg_history_last(taking->history, disk->disk->target, disk->capacity);
+    g_autofree char *parent =
+        before ? g_strdup_printf("<i:parent>%s</i:parent>", before->uuid) : g_strdup("");
+    g_autofree char *head = g_markup_printf_escaped(
+        "<volume xmlns:i='urn:virtimage:volume:1'><name>%s</name><capacity unit='bytes'>"
+        "%" G_GUINT64_FORMAT "</capacity><target><format type='raw'/></target><i:info>"
+        "<i:machine uuid='%s' disk='%s' snapshot='%s' name='%s'/>",
+        disk->name, disk->capacity, shot->machine->uuid, disk->disk->target,
+        shot->snapshot ? shot->snapshot : "", shot->machine->name);
+
+    return g_strconcat(head, parent, "</i:info></volume>", NULL);
+}
+
+/* Returns: (transfer full) */
+static char *
+describe(const VimgTaking *taking, const VimgShotDisk *disk)
+{
+    return taking->shot->passing ? describe_passing(disk) : describe_image(taking, disk);
+}
+
+/* It is there, and is @disk's. */
+static gboolean
+note_image(VimgTaking *taking, VimgShotDisk *disk, const char *until_now, GError **error)
+{
+    VimgUndo *undo = taking->shot->machine->undo;
+    const char *pool = taking->shot->pool;
+
+    vimg_undo_gather(undo);
+    vimg_undo_drop(undo, VIMG_UNDO_IMAGE, pool, disk->name, until_now, NULL);
+    return vimg_undo_add(undo, VIMG_UNDO_IMAGE, error, pool, disk->name, disk->image->uuid, NULL) &&
+           vimg_undo_tell(undo, error);
+}
+
+gboolean
+vimg_shot_image_create(VimgTaking *taking, VimgShotDisk *disk, GError **error)
+{
+    VimgMachine *machine = taking->shot->machine;
+    g_autofree char *xml = describe(taking, disk);
+    const char *pool = taking->shot->pool;
+    g_autoptr(GError) local = NULL;
+
+    if (!vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, "", NULL))
+        return FALSE;
+    disk->image = vimg_image_create(machine->ctl, &taking->pool, xml, &local);
+    if (!disk->image) {
+        if (g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_STORAGE_VOL_EXIST))
+            vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, pool, disk->name, "", NULL);
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    return note_image(taking, disk, "", error);
+}
+
+/* ---- of what the host has in a pool ----------------------------------------------------- */
+
+static gboolean
+is_new(VimgTaking *taking, const char *name, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VimgImage) image =
+        vimg_image_find(taking->shot->machine->ctl, &taking->pool, name, &local);
+
+    if (image)
+        return vimg_throw(error, VIMG_ERROR_VOL_EXISTS, "'%s'", name);
+    if (g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_NO_STORAGE_VOL))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* The storage of one is not that of the other, or the daemon does not know the host. */
+static gboolean
+is_unshared(const GError *why)
+{
+    return g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_ARGUMENT_UNSUPPORTED) ||
+           g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_NO_SUPPORT) ||
+           g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_NO_STORAGE_POOL);
+}
+
+/* The daemon makes it of the host's volume; .made is FALSE still if that is impossible by @flags.
+ */
+static gboolean
+make_of_source(VimgTaking *taking, VimgShotDisk *disk, guint flags, GError **error)
+{
+    VimgMachine *machine = taking->shot->machine;
+    g_autofree char *xml = describe(taking, disk);
+    const char *pool = taking->shot->pool;
+    g_autoptr(GError) local = NULL;
+
+    if (!is_new(taking, disk->name, error) ||
+        !vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, "*", NULL))
+        return FALSE;
+    disk->image = vimg_image_create_from(machine->ctl, &taking->pool, xml, disk->source->pool,
+                                         disk->source->volume, flags, &local);
+    if (disk->image) {
+        disk->made = TRUE;
+        disk->shared = flags != 0;
+        return note_image(taking, disk, "*", error);
+    }
+    if (flags && is_unshared(local)) {
+        vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, pool, disk->name, "*", NULL);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* Called when the guest waits: what cannot be shared is read by the job that begins now. */
+gboolean
+vimg_shot_share_sources(gpointer data, GError **error)
+{
+    VimgTaking *taking = data;
+    VimgShot *shot = taking->shot;
+
+    for (guint i = 0; i < shot->disks->len; i++) {
+        VimgShotDisk *disk = shot->disks->pdata[i];
+
+        if (disk->source && !disk->image &&
+            (!make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error) ||
+             (!disk->made && !vimg_shot_image_create(taking, disk, error))))
+            return FALSE;
+        taking->since[i].left_out = disk->made;
+        if (disk->made)
+            taking->total -= disk->capacity;
+    }
+    return TRUE;
+}
+
+/* Of a machine that is shut off, and is so to the end. */
+gboolean
+vimg_shot_copy_source(VimgTaking *taking, VimgShotDisk *disk, GError **error)
+{
+    VimgMachine *machine = taking->shot->machine;
+
+    if (!make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error) ||
+        (!disk->made && !make_of_source(taking, disk, 0, error)))
+        return FALSE;
+    if (!vimg_machine_again(machine, error))
+        return FALSE;
+    return virDomainIsActive(machine->domain) == 0 ||
+           vimg_throw(error, VIMG_ERROR_BUSY, _("machine '%s' was started meanwhile: try again"),
+                      machine->name);
+}

@@ -1,0 +1,134 @@
+#!/usr/bin/python3
+# test_machine_ceph.py: images of machines whose disks are in a Ceph cluster
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import json
+import sys
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import namespaces
+import runner
+from cephcase import CephCase
+from ctl import REFUSED
+from images import same
+from machinecase import DISK, MACHINE, MachineCase, rounds
+
+RBD = """<disk type='network' device='disk'><driver name='qemu' type='raw'/>
+      <auth username='admin'><secret type='ceph' uuid='%s'/></auth>
+      <source protocol='rbd' name='%s/%s'><host name='127.0.0.1' port='%d'/></source>
+      <target dev='%s' bus='virtio'/><boot order='%d'/></disk>"""
+POOL = """<pool type='rbd'><name>%s</name><source><host name='127.0.0.1' port='%d'/><name>%s</name>
+      <auth type='ceph' username='admin'><secret uuid='%s'/></auth></source></pool>"""
+
+
+class Rbd(MachineCase, CephCase):
+    network = True   # the host's libvirtd and its machines reach the cluster
+
+    def setUp(self):
+        super().setUp()
+        self.host_secret = str(uuid.uuid4())
+        path = self.work / "host.xml"
+        path.write_text("<secret private='no'><uuid>%s</uuid><usage type='ceph'><name>%s</name>"
+                        "</usage></secret>" % ((self.host_secret,) * 2))
+        self.host("secret-define", path)
+        path.write_text(self.cluster.key())
+        self.host("secret-set-value", self.host_secret, "--file", path)
+        self.where = self.rados_pool("primary-" + self.name)
+        path.write_text(POOL % ("primary", self.cluster.port, self.where, self.host_secret))
+        self.host("pool-define", path)
+        self.host("pool-start", "primary")
+
+    def tearDown(self):
+        self.host("pool-destroy", "primary")
+        self.host("pool-undefine", "primary")
+        super().tearDown()
+        self.host("secret-undefine", self.host_secret)
+
+    def trash(self):
+        return MachineCase.trash(self)
+
+    def rbd_disk(self, name, order=1):
+        """The element of a disk of the writer, in the cluster."""
+        raw = self.disk(name + ".raw", "raw")
+        self.cluster.rbd("import", "--no-progress", raw, "%s/%s" % (self.where, name))
+        raw.unlink()
+        return RBD % (self.host_secret, self.where, name, self.cluster.port,
+                      "vd" + "abcd"[order - 1], order)
+
+    def rbd_machine(self, name, *more):
+        """One of a disk in the cluster, and then of @more; it writes."""
+        said, xml = self.work / (name + ".serial"), self.work / (name + ".xml")
+        xml.write_text(MACHINE % (name, "\n".join((self.rbd_disk(name + "-vda"), *more)), said))
+        self.host("define", xml)
+        self.start(name)
+        return name
+
+    def got(self, pool, image):
+        path = self.work / ("got-" + image)
+        self.v("vol-download", "--pool", pool, image, path)
+        return path
+
+    def parent(self, image):
+        return json.loads(self.cluster.rbd("info", "--format", "json", "%s/%s"
+                                           % (self.rados, image))).get("parent", {}).get("image")
+
+    def test_shared(self):
+        """Into a pool of the cluster nothing is moved, and all disks are of one moment; into another
+        the machine's blocks are read.  Then it is shut off."""
+        self.name = self.images_pool()
+        machine = self.rbd_machine("m", DISK % ("qcow2", self.disk("m-vdb"), "vdb", 2))
+        report = self.image(machine, "one")
+        self.assertEqual([(i["shared"], i["read"] > 0) for i in report["images"]],
+                         [(True, False), (False, True)])
+        self.assertEqual(self.parent("one-vda"), "m-vda")
+        self.assertIn("running", self.host("domstate", machine))
+        first, second = (rounds(self.got(self.name, "one-" + d)) for d in ("vda", "vdb"))
+        self.assertIn(second, (first, first - 1))
+        self.assertIn("<image:machine uuid='%s' disk='vda'" % report["uuid"],
+                      self.vol_xml(self.name, "one-vda"))
+        self.nothing_left(machine, "one-vda", "one-vdb")
+        self.assertIn("one-vda", self.ctl("machine-image", machine, self.name, "one-vda", "--disk",
+                                          "vda", *self.more, code=REFUSED))
+        self.nothing_left(machine, "one-vda", "one-vdb")
+        self.clone(machine, "one-vda", "one-vdb")
+        self.off(machine)
+
+    def clone(self, machine, *images):
+        """What boots from the cluster boots from a file; the image in between is gone."""
+        self.host("pool-create-as", "files", "dir", "--target", self.disks)
+        self.addCleanup(self.host, "pool-destroy", "files")
+        report = self.json("machine-clone", machine, "copy", "--pool", self.name, "--primary",
+                           "files", "--start", *self.more)
+        self.assertEqual([d["path"] for d in report["disks"]], [str(self.disks / "copy-vda.raw")])
+        self.said(self.work / "m.serial.copy")
+        self.host("destroy", "copy")
+        # and from the cluster, of which it needs nothing that the first machine has
+        self.json("machine-clone", machine, "near", "--pool", self.name, "--start", *self.more)
+        self.said(self.work / "m.serial.near")
+        self.host("destroy", "near")
+        self.assertIn("name='%s/near-vda'>" % self.where, self.host("dumpxml", "near"))
+        self.assertNotIn("parent:", self.cluster.rbd("info", "%s/near-vda" % self.where))
+        self.nothing_left(machine, *images)
+        self.assertEqual(len(self.cluster.rbd("snap", "ls", "--all", "%s/m-vda" % self.where)
+                             .splitlines()), 2)   # a title, and that of the image
+
+    def off(self, machine):
+        images, self.name = self.name, "slices"
+        self.pool("slices")
+        (image,) = self.image(machine, "read", "--disk", "vda")["images"]
+        self.assertEqual((image["shared"], image["read"] > 0), (False, True))
+        self.assertGreater(rounds(self.got("slices", "read")), 0)
+        self.host("destroy", machine)
+        exported = self.work / "exported"
+        self.cluster.rbd("export", "--no-progress", "%s/m-vda" % self.where, exported)
+        for pool, shared in (("slices", False), (images, True)):
+            report = self.json("machine-image", machine, pool, "off", "--disk", "vda", *self.more)
+            self.assertEqual(report["images"][0]["shared"], shared)
+            same(exported, self.got(pool, "off"))
+
+
+if __name__ == "__main__":
+    namespaces.enter()
+    runner.main("ceph")
