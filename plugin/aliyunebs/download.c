@@ -17,7 +17,6 @@
 #define PART_SIZE ((guint64)8 * 1024 * 1024)
 #define WORKERS 8
 #define WORKERS_MAX 64
-#define LENT_MOST 2
 
 struct _VimgOssDownload {
     VimgOss *oss;
@@ -200,14 +199,17 @@ vimg_oss_download_free(VimgOssDownload *download)
     g_free(download);
 }
 
-/* @buffer goes to the caller: it is remembered for when it comes back, but no more of them than one
- * who takes part after part leaves behind.  With the lock. */
+/*
+ * @buffer goes to the caller, and is remembered for when it comes back: as many as there are slots,
+ * so that one who takes them all at once leaves none to the allocator, whose arenas keep it.  There
+ * are no more of them for that, as a new one is made only where none is back.  With the lock.
+ */
 static void
 lend(VimgOssDownload *download, VimgBuffer *buffer)
 {
     if (buffer->size < download->rules.part_size)
         return;
-    if (download->lent.length >= LENT_MOST)
+    if (download->lent.length > download->n_slots)
         vimg_buffer_unref(g_queue_pop_head(&download->lent));
     g_queue_push_tail(&download->lent, vimg_buffer_ref(buffer));
 }
