@@ -2,7 +2,8 @@
  * download.c: the bytes of an object in their order, read in parts, many at a time
  *
  * A ring of slots, one for each worker: a worker takes the next part whose slot is free, and the
- * caller empties them in order.  So no more than so many parts are ever in memory.
+ * caller empties them in order.  So no more than so many parts are ever in memory.  What the caller
+ * is done with is filled again: fresh memory costs a fault a page, and leaves holes behind.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -33,6 +34,7 @@ struct _VimgOssDownload {
     pthread_cond_t filled;
     VimgBuffer **slots; /* of part N at N modulo @n_slots */
     guint64 *sums;
+    GQueue lent; /* of VimgBuffer of whole parts that were handed out, the first of them in front */
     guint64 begun; /* parts that workers took */
     guint64 taken; /* parts that were handed out */
     GError *failed;
@@ -50,13 +52,33 @@ is_over(gpointer data)
            (outer && outer->cancelled && outer->cancelled(outer->data));
 }
 
+/* One that the caller is done with, whose pages are there, or a new one. */
+static VimgBuffer *
+take_buffer(VimgOssDownload *download, gsize size)
+{
+    LOCK_GUARD(&download->lock);
+    GList *link;
+
+    for (link = size == download->rules.part_size ? download->lent.head : NULL; link;
+         link = link->next) {
+        VimgBuffer *buffer = link->data;
+
+        /* ours alone: nobody is left who could take another reference */
+        if (__atomic_load_n(&buffer->refs, __ATOMIC_ACQUIRE) > 1)
+            continue;
+        g_queue_delete_link(&download->lent, link);
+        return buffer;
+    }
+    return vimg_buffer_new(size);
+}
+
 static VimgBuffer *
 read_part(VimgOssDownload *download, guint64 part, guint64 *sum, GError **error)
 {
     const VimgOssDownloadRules *rules = &download->rules;
     guint64 offset = rules->offset + part * rules->part_size;
     gsize size = (gsize)MIN(rules->part_size, rules->object->size - offset);
-    g_autoptr(VimgBuffer) buffer = vimg_buffer_new(size);
+    g_autoptr(VimgBuffer) buffer = take_buffer(download, size);
 
     if (!vimg_oss_get_range(download->oss, rules->key, rules->object->etag, offset, buffer->data,
                             size, &download->patience, error))
@@ -165,6 +187,8 @@ vimg_oss_download_free(VimgOssDownload *download)
         thread_must(pthread_join(download->threads[i], NULL));
     for (i = 0; i < download->n_slots; i++)
         vimg_buffer_unref(download->slots[i]);
+    while (!g_queue_is_empty(&download->lent))
+        vimg_buffer_unref(g_queue_pop_head(&download->lent));
     pthread_cond_destroy(&download->room);
     pthread_cond_destroy(&download->filled);
     pthread_mutex_destroy(&download->lock);
@@ -173,6 +197,21 @@ vimg_oss_download_free(VimgOssDownload *download)
     g_free(download->sums);
     g_free(download->threads);
     g_free(download);
+}
+
+/*
+ * @buffer goes to the caller, and is remembered for when it comes back: as many as there are slots,
+ * so that one who takes them all at once leaves none to the allocator, whose arenas keep it.  There
+ * are no more of them for that, as a new one is made only where none is back.  With the lock.
+ */
+static void
+lend(VimgOssDownload *download, VimgBuffer *buffer)
+{
+    if (buffer->size < download->rules.part_size)
+        return;
+    if (download->lent.length > download->n_slots)
+        vimg_buffer_unref(g_queue_pop_head(&download->lent));
+    g_queue_push_tail(&download->lent, vimg_buffer_ref(buffer));
 }
 
 /* The slot of the next part, emptied.  Returns: (transfer full), NULL with the first failure. */
@@ -193,6 +232,7 @@ take(VimgOssDownload *download, guint64 *sum, GError **error)
     }
     *sum = download->sums[slot];
     download->slots[slot] = NULL;
+    lend(download, buffer);
     download->taken++;
     thread_must(pthread_cond_broadcast(&download->room));
     return buffer;

@@ -16,6 +16,7 @@ typedef struct {
     VimgOssUpload *upload;
     VimgBuffer *data;
     VimgSum md5;       /* offered as soon as the task is there */
+    gsize summed;      /* bytes that the CRC is of */
     VimgOssPart part;  /* its number, size and CRC; the ETag is what the storage says */
     VimgOssPart known; /* number 0: none was there */
     guint made;        /* attempts that arrived as something else */
@@ -36,7 +37,6 @@ struct _VimgOssUpload {
     /* the caller's */
     VimgBuffer *current; /* part that is being filled, to @filled; NULL: none */
     gsize filled;
-    guint64 crc;  /* of what it is filled with */
     guint number; /* of the next part */
     guint64 length;
 
@@ -66,6 +66,9 @@ gboolean vimg_oss_is_made(VimgOss *oss, const VimgOssRequest *request, const GPt
 char *vimg_oss_initiate(VimgOss *oss, const VimgOssUploadRules *rules, GError **error);
 gboolean vimg_oss_list_parts(VimgOss *oss, const char *key, const char *id, GArray *parts,
                              const VimgPatience *patience, GError **error);
+
+/* Its CRC takes in all before byte @end.  By the worker that has the task. */
+void vimg_oss_sum_part(VimgOssTask *task, gsize end);
 
 /* What the storage says of a part that was sent. */
 typedef enum {

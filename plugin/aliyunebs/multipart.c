@@ -10,7 +10,6 @@
 
 #include <unistd.h>
 
-#include "crc64.h"
 #include "crypt.h"
 #include "multipart-private.h"
 #include "../thread.h"
@@ -20,7 +19,6 @@
 #define PART_LEAST (8 * MIB)
 #define PART_MOST (5 * 1024 * MIB)
 #define PART_UNKNOWN (64 * MIB)
-#define NEAR ((gsize)128 * 1024) /* bytes: of what any processor has at hand */
 #define AHEAD_PARTS 4
 #define AHEAD (16 * MIB) /* of parts that were sent and wait to be summed with others */
 #define SEND_ATTEMPTS 3  /* of a part that arrives as another one */
@@ -142,6 +140,7 @@ compare(VimgOssTask *task)
 {
     GError *local = NULL;
 
+    vimg_oss_sum_part(task, task->data->size);
     vimg_sums_wait(task->upload->sums, &task->md5);
     g_strlcpy(task->part.etag, task->known.etag, sizeof(task->part.etag));
     if (task->known.size != task->part.size || !has_md5(task, task->known.etag))
@@ -268,12 +267,10 @@ make_task(VimgOssUpload *upload)
     task->upload = upload;
     task->data = g_steal_pointer(&upload->current);
     task->data->size = upload->filled;
-    task->part = (VimgOssPart){
-        .number = upload->number, .size = upload->filled, .has_crc = TRUE, .crc = upload->crc};
+    task->part = (VimgOssPart){.number = upload->number, .size = upload->filled, .has_crc = TRUE};
     task->md5.lane = (VimgMd5Lane){.data = task->data->data, .size = task->data->size};
     task->md5.owner = task;
     upload->filled = 0;
-    upload->crc = 0;
     upload->number++;
     return task;
 }
@@ -314,24 +311,16 @@ take_buffer(VimgOssUpload *upload)
     return buffer ? buffer : vimg_buffer_new(upload->rules->part_size);
 }
 
-/* Summed while the bytes are near to the processor. */
 static void
 fill(VimgOssUpload *upload, const guint8 *data, gsize size)
 {
     guint8 *to = upload->current->data + upload->filled;
 
-    for (upload->filled += size; size > 0;) {
-        gsize n = MIN(size, NEAR);
-
-        if (data)
-            memcpy(to, data, n);
-        else
-            memset(to, 0, n);
-        upload->crc = vimg_crc64(upload->crc, to, n);
-        data = data ? data + n : NULL;
-        to += n;
-        size -= n;
-    }
+    if (data)
+        memcpy(to, data, size);
+    else
+        memset(to, 0, size);
+    upload->filled += size;
 }
 
 gboolean

@@ -369,6 +369,38 @@ put_bytes(VimgOss *oss, const VimgBuffer *bytes, VimgOssObject *out)
     g_assert_true(vimg_oss_head(oss, "k", out, NULL, &error));
 }
 
+/* Parts whose pieces are held are not filled again, whoever returned others between them. */
+static void
+test_held(void)
+{
+    g_autoptr(Server) server = server_new("ossserver.py", NULL);
+    g_autoptr(VimgOss) oss = server_client(server, VIMG_OSS_V4, 10);
+    g_autoptr(VimgBuffer) bytes = server_bytes(12 * PART, 6);
+    g_auto(VimgOssObject) object = {0};
+    VimgOssDownloadRules rules = {.key = "k", .object = &object, .part_size = PART, .workers = 2};
+    g_autoptr(VimgOssDownload) download = NULL;
+    g_autoptr(GError) error = NULL;
+    VimgExtent held[12];
+    guint i;
+
+    put_bytes(oss, bytes, &object);
+    download = vimg_oss_download_new(oss, &rules, &error);
+    g_assert_no_error(error);
+    for (i = 0; i < G_N_ELEMENTS(held); i++) {
+        g_assert_true(vimg_oss_download_next(download, &held[i], &error));
+        g_assert_cmpuint(held[i].length, ==, PART);
+        if (i % 3 == 2)
+            g_clear_pointer(&held[i].data, vimg_buffer_unref);
+    }
+    g_clear_pointer(&download, vimg_oss_download_free);
+    for (i = 0; i < G_N_ELEMENTS(held); i++) {
+        if (!held[i].data)
+            continue;
+        g_assert_cmpmem(held[i].data->data + held[i].offset, PART, bytes->data + i * PART, PART);
+        vimg_buffer_unref(held[i].data);
+    }
+}
+
 static void
 test_download(void)
 {
@@ -616,6 +648,7 @@ main(int argc, char **argv)
     g_test_add_func("/multipart/part-size", test_part_size);
     add(failures, G_N_ELEMENTS(failures), test_failure);
     g_test_add_func("/multipart/download", test_download);
+    g_test_add_func("/multipart/held", test_held);
     g_test_add_func("/multipart/read-some", test_read_some);
     g_test_add_func("/multipart/copy", test_copy);
     g_test_add_func("/multipart/lost-and-there", test_lost_and_there);

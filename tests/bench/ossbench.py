@@ -124,6 +124,14 @@ def vendor(bench, storage):
     least(bench, "defaults, put", 2, name)
 
 
+def vendor_as_many(bench, storage):
+    """Where the connections bound it: over as many of them as we have."""
+    name = "ali-oss, %d parts of %d MiB%s" % (PARALLEL, PART // MIB, storage.where)
+    for _ in range(bench.rounds):
+        bench.timed(name, storage.vendor(PARALLEL, PART), [storage.file])
+    least(bench, "defaults, put" + storage.where, 0.95, name)
+
+
 def define(daemon, storage):
     def virsh(*args):
         return run("virsh", "-q", "-c", daemon.uri, *args)
@@ -164,3 +172,4 @@ def part_oss(bench):
     with contextlib.closing(Storage(bench.work, SIZE // 4, RATE)) as storage:
         run(*storage.curl_put())
         clients(bench, storage)
+        vendor_as_many(bench, storage)

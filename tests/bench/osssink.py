@@ -1,7 +1,8 @@
 #!/usr/bin/python3 -B
 # osssink.py: as much of an object storage as a measurement needs, and as fast as a socket
 #
-# Small objects are kept.  Of large ones the bytes are thrown away, and what is read of them is one
+# Small objects are kept.  Of large ones the bytes are thrown away, by the kernel before anybody copies
+# them, as who measures clients has its processors beside them, and what is read of them is one
 # file's.  Nothing is verified, and no sum is computed while it is measured: the ETag of a part is the
 # sum of where it lies in that file.
 # As a program (FILE RATE) it prints its port and ends with its standard input.
@@ -65,7 +66,7 @@ class Sink:
             return rest[:length], rest[length:]
         left, began = length - len(rest), time.monotonic()
         while left > 0:
-            left -= conn.recv_into(piece[:min(left, PIECE)])
+            left -= conn.recv_into(piece, min(left, PIECE), socket.MSG_TRUNC)
             self.pace(began, length - left)
         return b"", b""
 
