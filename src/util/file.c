@@ -16,6 +16,13 @@
 #include "util/file.h"
 #include "util/i18n.h"
 
+/*
+ * For a large write the kernel takes its pages in large pieces, and in a virtual machine those are
+ * often memory that its host has taken back: 2 GiB written to a new file by 1 MiB took 4 s there,
+ * by 32 KiB 0.5 s, and both 0.3 s where no page was new.
+ */
+#define STEP ((gsize)32 * 1024)
+
 void
 vimg_autofd_close(int *fd)
 {
@@ -59,7 +66,7 @@ vimg_pwrite_all(int fd, const void *data, gsize size, guint64 offset)
     const char *at = data;
 
     while (size > 0) {
-        ssize_t n = pwrite(fd, at, size, (off_t)offset);
+        ssize_t n = pwrite(fd, at, MIN(size, STEP), (off_t)offset);
 
         if (n < 0 && errno == EINTR)
             continue;

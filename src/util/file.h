@@ -18,7 +18,8 @@ int vimg_steal_fd(int *fd);
 
 /* All of @size bytes, whatever write() feels like.  -1 with errno. */
 int vimg_write_all(int fd, const void *data, gsize size);
-/* The same at @offset, wherever the descriptor stands. */
+/* The same of a file at @offset, wherever the descriptor stands: in steps, of which some may be
+ * done when it fails. */
 int vimg_pwrite_all(int fd, const void *data, gsize size, guint64 offset);
 
 /*
