@@ -162,9 +162,9 @@ advance(const VimgNbdAhead *ahead, Stream *stream, VimgNbdAheadIsThere is_there,
         stream->next = MAX(stream->next, stream->want);
 }
 
-gboolean
-vimg_nbd_ahead_take(VimgNbdAhead *ahead, VimgNbdAheadIsThere is_there, gconstpointer data,
-                    guint64 *number, guint *turn)
+/* Returns: a stream of which something is to be read that nobody reads; NULL: none. */
+static Stream *
+choose(VimgNbdAhead *ahead, VimgNbdAheadIsThere is_there, gconstpointer data)
 {
     for (guint i = 0; i < STREAMS; i++) {
         Stream *stream = &ahead->streams[i];
@@ -172,14 +172,30 @@ vimg_nbd_ahead_take(VimgNbdAhead *ahead, VimgNbdAheadIsThere is_there, gconstpoi
         if (stream->busy || stream->next >= stream->want)
             continue;
         advance(ahead, stream, is_there, data);
-        if (stream->next >= stream->want)
-            continue;
-        *number = stream->next++;
-        *turn = i;
-        stream->busy = TRUE;
-        return TRUE;
+        if (stream->next < stream->want)
+            return stream;
     }
-    return FALSE;
+    return NULL;
+}
+
+gboolean
+vimg_nbd_ahead_has(VimgNbdAhead *ahead, VimgNbdAheadIsThere is_there, gconstpointer data)
+{
+    return choose(ahead, is_there, data) != NULL;
+}
+
+gboolean
+vimg_nbd_ahead_take(VimgNbdAhead *ahead, VimgNbdAheadIsThere is_there, gconstpointer data,
+                    guint64 *number, guint *turn)
+{
+    Stream *stream = choose(ahead, is_there, data);
+
+    if (!stream)
+        return FALSE;
+    *number = stream->next++;
+    *turn = (guint)(stream - ahead->streams);
+    stream->busy = TRUE;
+    return TRUE;
 }
 
 void

@@ -31,6 +31,8 @@ gboolean vimg_nbd_ahead_note(VimgNbdAhead *ahead, guint64 number);
  */
 gboolean vimg_nbd_ahead_take(VimgNbdAhead *ahead, VimgNbdAheadIsThere is_there, gconstpointer data,
                              guint64 *number, guint *turn);
+/* Whether there is one. */
+gboolean vimg_nbd_ahead_has(VimgNbdAhead *ahead, VimgNbdAheadIsThere is_there, gconstpointer data);
 void vimg_nbd_ahead_give_back(VimgNbdAhead *ahead, guint turn);
 
 #endif

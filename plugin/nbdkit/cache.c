@@ -365,7 +365,9 @@ note(VimgNbdCache *cache, guint64 number)
 {
     gboolean follows = vimg_nbd_ahead_note(cache->ahead, number);
 
-    if (follows && cache->idle > 0 && count_slots(cache) >= WINDOW_SLOTS)
+    /* of what was read before nothing is, and nobody is woken for that */
+    if (follows && cache->idle > 0 && count_slots(cache) >= WINDOW_SLOTS &&
+        vimg_nbd_ahead_has(cache->ahead, is_there, cache))
         vimg_cond_signal(&cache->work);
     return follows;
 }
