@@ -222,16 +222,19 @@ describe_point(VimgTaking *taking)
 {
     VimgShot *shot = taking->shot;
     g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func(g_free);
+    const char *first = NULL;
 
     for (guint i = 0; i < shot->disks->len; i++) {
         const VimgShotDisk *disk = shot->disks->pdata[i];
 
-        if (vimg_point_serves(disk->disk))
-            g_ptr_array_add(disks, g_strdup_printf("%s=%s", disk->disk->target, disk->image->uuid));
+        if (!vimg_point_serves(disk->disk) || !disk->image)
+            continue;
+        g_ptr_array_add(disks, g_strdup_printf("%s=%s", disk->disk->target, disk->image->uuid));
+        first = first ? first : disk->image->uuid;
     }
-    if (disks->len == 0)
+    if (!first)
         return NULL;
-    taking->point = vimg_point_name(((VimgShotDisk *)shot->disks->pdata[0])->image->uuid);
+    taking->point = vimg_point_name(first);
     return vimg_point_format(shot->machine, taking->point, disks);
 }
 

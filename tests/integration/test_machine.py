@@ -394,7 +394,13 @@ class Failures(MachineCase):
 
     def reads(self, client):
         """Whether it is connected, and has a thread that reads ahead."""
-        return any(p.read_text() == "nbd\n"
+        def name(path):
+            try:
+                return path.read_text()
+            except OSError:   # it has ended since
+                return None
+
+        return any(name(p) == "nbd\n"
                    for p in Path("/proc/%d/task" % client.pid).glob("*/comm"))
 
     def begin(self, *more):

@@ -5,6 +5,7 @@
 import json
 import sys
 import uuid
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -92,8 +93,23 @@ class Rbd(MachineCase, CephCase):
         self.assertIn("one-vda", self.ctl("machine-image", machine, self.name, "one-vda", "--disk",
                                           "vda", *self.more, code=REFUSED))
         self.nothing_left(machine, "one-vda", "one-vdb")
-        self.clone(machine, "one-vda", "one-vdb")
+        self.since(machine)
+        self.clone(machine, *("%s-%s" % pair for pair in product(("inc", "more", "one"),
+                                                                 ("vda", "vdb"))))
         self.off(machine)
+
+    def since(self, machine):
+        """Of the one that is stored as qcow2 only what was changed is read, beside the shared."""
+        for name in ("inc", "more"):
+            report = self.image(machine, name, "--incremental")
+        shared, changed = report["images"]
+        self.assertEqual((shared["shared"], shared["read"], shared["whole"]), (True, 0, None))
+        self.assertEqual((changed["base"], changed["whole"]), ("inc-vdb", None))
+        first, second = (rounds(self.got(self.name, "more-" + d)) for d in ("vda", "vdb"))
+        self.assertIn(second, (first, first - 1))
+        (point,) = self.host("checkpoint-list", machine, "--name").split()
+        self.assertEqual(point, "virtimage-" + changed["uuid"])
+        self.host("checkpoint-delete", machine, point)
 
     def clone(self, machine, *images):
         """What boots from the cluster boots from a file; the image in between is gone."""
