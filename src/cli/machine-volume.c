@@ -157,7 +157,7 @@ vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
          vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, volume->pool, volume->name, NULL);
     if (ok && !vimg_image_clone_to(machine->ctl, image, &id, xml, &local)) {
         /* who answers has left nothing; another's may have the name */
-        if (local->domain == VIMG_DAEMON_ERROR)
+        if (local->domain == VIMG_DAEMON_ERROR && local->code > 0)
             vimg_undo_drop(machine->undo, VIMG_UNDO_VOLUME, volume->pool, volume->name, NULL);
         g_propagate_error(error, g_steal_pointer(&local));
         ok = FALSE;
