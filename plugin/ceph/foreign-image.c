@@ -10,6 +10,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -85,11 +86,17 @@ static void
 drop_snapshot(VimgCluster *cluster, const char *volume, const char *name)
 {
     rbd_image_t image;
+    int result = rbd_open(cluster->io, volume, &image, NULL);
 
-    if (rbd_open(cluster->io, volume, &image, NULL) < 0)
-        return;
-    rbd_snap_remove(image, name);
-    vimg_ceph_closing(cluster, image, NULL, NULL);
+    if (result == 0) {
+        result = rbd_snap_remove(image, name);
+        vimg_ceph_closing(cluster, image, NULL, NULL);
+    }
+    if (result < 0 && result != -ENOENT)
+        vimg_ceph_warn(
+            "snapshot '%s' is left in RBD image '%s/%s', which cannot be deleted before: "
+            "remove it with rbd snap rm %s/%s@%s: %s",
+            name, cluster->pool, volume, cluster->pool, volume, name, g_strerror(-result));
 }
 
 /* ---- the image -------------------------------------------------------------------------- */
@@ -151,7 +158,7 @@ claim_and_make(const Share *share, const VimgPluginImage *image, guint64 size, V
     g_autoptr(VimgCephRecord) record = describe(image, size);
     GError *local = NULL;
 
-    if (!vimg_cluster_admit(share->cluster, 0, error) ||
+    if (!vimg_cluster_admit(share->cluster, share->flatten ? size : 0, error) ||
         !vimg_ceph_claim_take(share->cluster, image->name, image->uuid, error))
         return FALSE;
     if (make(share, record, &local)) {
