@@ -188,22 +188,62 @@ thaw(VimgBackup *backup, GError **error)
     return TRUE;
 }
 
+/* ---- the guest itself ------------------------------------------------------------------- */
+
+/* As frozen_note(), of a machine that waits for us: its number, which is another after each start.
+ */
+static char *
+stopped_note(const char *dir)
+{
+    return g_build_filename(dir, "stopped", NULL);
+}
+
+static gboolean
+note_stop(VimgBackup *backup, GError **error)
+{
+    VimgMachine *machine = backup->machine;
+    g_autofree char *note = stopped_note(backup->dir);
+    g_autofree char *run = g_strdup_printf("%u", virDomainGetID(machine->domain));
+
+    return vimg_undo_add(machine->undo, VIMG_UNDO_PAUSE, error, machine->uuid, NULL) &&
+           vimg_file_replace(note, run, strlen(run), 0600, error);
+}
+
+static void
+forget_stop(VimgBackup *backup)
+{
+    g_autofree char *note = stopped_note(backup->dir);
+
+    unlink(note);
+    vimg_undo_drop(backup->machine->undo, VIMG_UNDO_PAUSE, backup->machine->uuid, NULL);
+}
+
+/* One that another stopped meanwhile is the other's to let go. */
+static gboolean
+stop(VimgBackup *backup, GError **error)
+{
+    VimgMachine *machine = backup->machine;
+    int state = 0, reason = 0;
+
+    if (virDomainGetState(machine->domain, &state, &reason, 0) < 0)
+        return vimg_machine_throw(error);
+    if (state != VIR_DOMAIN_RUNNING)
+        return TRUE;
+    if (!note_stop(backup, error))
+        return FALSE;
+    if (virDomainSuspend(machine->domain) < 0)
+        return vimg_machine_throw(error);
+    backup->stopped = TRUE;
+    return TRUE;
+}
+
 /* What is of that moment and no part of the job: the disks of a machine that stands still. */
 static gboolean
 hold(VimgBackup *backup, gsize n, GError **error)
 {
-    VimgMachine *machine = backup->machine;
-
     if (!backup->held)
         return TRUE;
-    if (n > 1 && !machine->paused) {
-        if (!vimg_undo_add(machine->undo, VIMG_UNDO_PAUSE, error, machine->uuid, NULL))
-            return FALSE;
-        if (virDomainSuspend(machine->domain) < 0)
-            return vimg_machine_throw(error);
-        backup->stopped = TRUE;
-    }
-    return backup->held(backup->held_data, error);
+    return (n == 1 || stop(backup, error)) && backup->held(backup->held_data, error);
 }
 
 static gboolean
@@ -216,8 +256,19 @@ let_go(VimgBackup *backup, GError **error)
     if (virDomainResume(machine->domain) < 0)
         return vimg_machine_throw(error);
     backup->stopped = FALSE;
-    vimg_undo_drop(machine->undo, VIMG_UNDO_PAUSE, machine->uuid, NULL);
+    forget_stop(backup);
     return TRUE;
+}
+
+gboolean
+vimg_backup_resume(virDomainPtr domain, GError **error)
+{
+    int state = 0, reason = 0;
+
+    if (virDomainGetState(domain, &state, &reason, 0) < 0)
+        return vimg_machine_throw(error);
+    return state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_USER ||
+           virDomainResume(domain) == 0 || vimg_machine_throw(error);
 }
 
 /* ---- the job ---------------------------------------------------------------------------- */
@@ -398,20 +449,71 @@ vimg_backup_clear(VimgBackup *backup)
     *backup = (VimgBackup){0};
 }
 
-/* One of an end that nobody could undo. */
-static void
-sweep_point(VimgMachine *machine, const char *dir)
+/* ---- an end that nobody could undo ------------------------------------------------------ */
+
+static gboolean
+throw_point(VimgMachine *machine, const char *name, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    vimg_machine_throw(&why);
+    return vimg_throw(
+        error, VIMG_ERROR_FAILED,
+        _("checkpoint '%1$s', which an earlier command left of machine '%2$s', cannot be removed: %3$s; remove it with virsh checkpoint-delete, if need be with --metadata"),
+        name, machine->name, why->message);
+}
+
+static gboolean
+sweep_point(VimgMachine *machine, const char *dir, GError **error)
 {
     g_autofree char *note = point_note(dir);
     gsize size = 0;
     g_autofree char *name = vimg_file_read(note, NOTE_MAX, &size, NULL);
-    virDomainCheckpointPtr checkpoint =
-        vimg_point_is_ours(name) ? virDomainCheckpointLookupByName(machine->domain, name, 0) : NULL;
+    virDomainCheckpointPtr checkpoint;
+    gboolean ok;
 
+    if (!vimg_point_is_ours(name))
+        return TRUE;
+    checkpoint = virDomainCheckpointLookupByName(machine->domain, name, 0);
     if (!checkpoint)
-        return;
-    virDomainCheckpointDelete(checkpoint, 0);
+        return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN_CHECKPOINT ||
+               throw_point(machine, name, error);
+    ok = virDomainCheckpointDelete(checkpoint, 0) == 0 || throw_point(machine, name, error);
     virDomainCheckpointFree(checkpoint);
+    return ok;
+}
+
+static gboolean
+sweep_stop(VimgMachine *machine, const char *dir, GError **error)
+{
+    g_autofree char *note = stopped_note(dir);
+    g_autofree char *run = g_strdup_printf("%u", virDomainGetID(machine->domain));
+    gsize size = 0;
+    g_autofree char *stopped = vimg_file_read(note, NOTE_MAX, &size, NULL);
+    int state = 0, reason = 0;
+
+    if (g_strcmp0(stopped, run) != 0)
+        return TRUE;
+    if (!vimg_backup_resume(machine->domain, error))
+        return FALSE;
+    unlink(note); /* who pauses it from now on is another */
+    if (virDomainGetState(machine->domain, &state, &reason, 0) < 0)
+        return vimg_machine_throw(error);
+    machine->paused = state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_CRASHED;
+    return TRUE;
+}
+
+/* First, as the guest waits; a thaw of what is not frozen does no harm. */
+static gboolean
+sweep_guest(VimgMachine *machine, const char *dir, GError **error)
+{
+    g_autofree char *note = frozen_note(dir);
+
+    if (!sweep_stop(machine, dir, error))
+        return FALSE;
+    if (g_file_test(note, G_FILE_TEST_EXISTS))
+        virDomainFSThaw(machine->domain, NULL, 0, 0);
+    return TRUE;
 }
 
 gboolean
@@ -419,16 +521,12 @@ vimg_backup_sweep(VimgMachine *machine, GError **error)
 {
     g_autofree char *dir = dir_of(machine, error);
     g_autofree char *socket = dir ? g_build_filename(dir, SOCKET, NULL) : NULL;
-    g_autofree char *note = dir ? frozen_note(dir) : NULL;
 
     if (!socket || !machine->active)
         return socket != NULL;
-    /* first: the guest waits; a thaw of what is not frozen does no harm */
-    if (g_file_test(note, G_FILE_TEST_EXISTS))
-        virDomainFSThaw(machine->domain, NULL, 0, 0);
-    if (!end_job(machine->domain, socket, error))
+    if (!sweep_guest(machine, dir, error) || !end_job(machine->domain, socket, error) ||
+        !sweep_point(machine, dir, error))
         return FALSE;
-    sweep_point(machine, dir);
     empty(dir);
     return TRUE;
 }

@@ -54,4 +54,8 @@ gboolean vimg_backup_sweep(VimgMachine *machine, GError **error);
 /* Ends the job of @domain that serves at @socket, if there is one, with its files. */
 gboolean vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error);
 
+/* Lets @domain go on if it was paused by a command, as libvirt says; whose is the caller's to know.
+ */
+gboolean vimg_backup_resume(virDomainPtr domain, GError **error);
+
 #endif

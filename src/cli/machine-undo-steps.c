@@ -149,12 +149,7 @@ undo_freeze(VimgUndoContext *context, char **what, GError **error)
 static gboolean
 resume(virDomainPtr domain, char **what, GError **error)
 {
-    int state = 0, reason = 0;
-
-    if (virDomainGetState(domain, &state, &reason, 0) < 0)
-        return vimg_machine_throw(error);
-    return state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_USER ||
-           virDomainResume(domain) == 0 || vimg_machine_throw(error);
+    return vimg_backup_resume(domain, error);
 }
 
 static gboolean

@@ -89,14 +89,24 @@ listen_until_end(int fd, GPtrArray *list)
     }
 }
 
+/* Whether the guest waits for it, which is not to wait for any daemon of ours in turn. */
 static gboolean
-undo_one(VimgUndoContext *context, const char *line, gboolean *in_use)
+is_urgent(guint64 kind)
+{
+    return kind == VIMG_UNDO_PAUSE || kind == VIMG_UNDO_FREEZE;
+}
+
+/* What is not as @urgent stays. */
+static gboolean
+undo_one(VimgUndoContext *context, const char *line, gboolean urgent, gboolean *in_use)
 {
     g_auto(GStrv) words = g_strsplit(line, "\t", -1);
     guint64 kind;
 
     if (!g_ascii_string_to_unsigned(words[0], 10, 0, VIMG_N_UNDO - 1, &kind, NULL))
         return TRUE;
+    if (is_urgent(kind) != urgent)
+        return FALSE;
     if (*in_use && (kind == VIMG_UNDO_FILE || kind == VIMG_UNDO_VOLUME))
         return FALSE;
     if (vimg_undo_step(context, (VimgUndoKind)kind, words + 1, NULL))
@@ -105,15 +115,22 @@ undo_one(VimgUndoContext *context, const char *line, gboolean *in_use)
     return FALSE;
 }
 
-/* The last first: what was made upon another goes before it, and stays as long as that does. */
-static gboolean
-undo_all(VimgUndoContext *context, GPtrArray *list)
+static void
+undo_those(VimgUndoContext *context, GPtrArray *list, gboolean urgent)
 {
     gboolean in_use = FALSE;
 
     for (guint i = list->len; i > 0; i--)
-        if (undo_one(context, list->pdata[i - 1], &in_use))
+        if (undo_one(context, list->pdata[i - 1], urgent, &in_use))
             g_ptr_array_remove_index(list, i - 1);
+}
+
+/* The last first: what was made upon another goes before it, and stays as long as that does. */
+static gboolean
+undo_all(VimgUndoContext *context, GPtrArray *list)
+{
+    undo_those(context, list, TRUE);
+    undo_those(context, list, FALSE);
     /* a connection that was lost does not come back */
     g_clear_pointer(&context->ctl->daemon, vimg_daemon_close);
     return list->len == 0;
