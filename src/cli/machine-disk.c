@@ -82,6 +82,18 @@ take_source(VimgMachineDisk *disk, xmlNode *source)
     disk->hosts = vimg_machine_hosts(source);
 }
 
+/* Neither a format nor a cipher nor a choice is between the guest and what is stored. */
+static gboolean
+is_plain(const VimgMachineDisk *disk, xmlNode *node, xmlNode *source)
+{
+    static const char *const between[] = {"encryption", "snapshot", "slices", "config"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(between); i++)
+        if (vimg_tree_element(source, between[i]))
+            return FALSE;
+    return strcmp(disk->format, "raw") == 0 && !vimg_tree_element(node, "encryption");
+}
+
 static gboolean
 add_disk(GPtrArray *disks, xmlNode *node, GError **error)
 {
@@ -99,6 +111,7 @@ add_disk(GPtrArray *disks, xmlNode *node, GError **error)
     disk->format = vimg_tree_attribute(vimg_tree_element(node, "driver"), "type");
     if (!disk->format)
         disk->format = g_strdup("raw");
+    disk->plain = is_plain(disk, node, source);
     disk->read_only = vimg_tree_element(node, "readonly") != NULL;
     order = vimg_tree_attribute(vimg_tree_element(node, "boot"), "order");
     if (order)

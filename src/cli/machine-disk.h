@@ -20,6 +20,7 @@ typedef struct {
     GPtrArray *hosts;      /* NAME:PORT of those that serve it; no port: NAME: */
     gboolean block;        /* @path is a device */
     gboolean network;      /* no path leads there */
+    gboolean plain;        /* the guest sees all that is there as it is there */
     gboolean read_only;
     gboolean shareable;
     guint64 boot; /* its place in the order of booting; 0: none */

@@ -9,6 +9,7 @@
 
 #include "cli/machine-history.h"
 #include "cli/machine-shot-private.h"
+#include "cli/text.h"
 #include "util/error.h"
 #include "util/i18n.h"
 
@@ -100,6 +101,29 @@ is_new(VimgTaking *taking, const char *name, GError **error)
     return FALSE;
 }
 
+/* By what the two pools are; whether it is one storage, only the daemon finds out, in its time. */
+gboolean
+vimg_shot_may_share(VimgTaking *taking, const VimgMachineSource *source)
+{
+    char *name = source->pool;
+    vimg_control_status_args args = {.pool = &name};
+    g_autoptr(JsonObject) report =
+        vimg_ctl_report(taking->shot->machine->ctl, VIMG_CONTROL_MATCH,
+                        (xdrproc_t)xdr_vimg_control_status_args, &args, NULL);
+
+    for (guint i = 0; report && i < vimg_report_count(report, "matches"); i++) {
+        JsonObject *row = vimg_report_element(report, "matches", i);
+
+        if (g_strcmp0(vimg_report_string(row, "way"), "share") != 0)
+            continue;
+        for (guint k = 0; k < vimg_report_count(row, "pools"); k++)
+            if (g_strcmp0(vimg_report_string(vimg_report_element(row, "pools", k), "name"),
+                          taking->pool.name) == 0)
+                return TRUE;
+    }
+    return FALSE;
+}
+
 /* The storage of one is not that of the other, or the daemon does not know the host. */
 static gboolean
 is_unshared(const GError *why)
@@ -107,6 +131,29 @@ is_unshared(const GError *why)
     return g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_ARGUMENT_UNSUPPORTED) ||
            g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_NO_SUPPORT) ||
            g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_NO_STORAGE_POOL);
+}
+
+/* The daemon says no; what it says of a storage may be said of itself alone, as of a key that it
+ * may not use. */
+static gboolean
+is_answer(const GError *why)
+{
+    return why->domain == VIMG_DAEMON_ERROR && why->code > 0 &&
+           why->code != VIR_ERR_STORAGE_VOL_EXIST;
+}
+
+/* Whether what could not be shared is read instead, by the emulator. */
+static gboolean
+is_read_instead(const VimgTaking *taking, VimgShotDisk *disk, const GError *why)
+{
+    if (is_unshared(why))
+        return TRUE;
+    if (!taking->shot->machine->active || !is_answer(why))
+        return FALSE;
+    g_free(disk->not_shared);
+    disk->not_shared = vimg_text_safe(why->message);
+    disk->whole = disk->not_shared;
+    return TRUE;
 }
 
 /* The daemon makes it of the host's volume; .made is FALSE still if that is impossible by @flags.
@@ -127,12 +174,15 @@ make_of_source(VimgTaking *taking, VimgShotDisk *disk, guint flags, GError **err
     if (disk->image) {
         disk->made = TRUE;
         disk->shared = flags != 0;
+        if (disk->shared)
+            disk->whole = NULL;
         return note_image(taking, disk, "*", error);
     }
-    if (flags && is_unshared(local)) {
+    /* any other answer may be to a question about an image that was made */
+    if (is_unshared(local) || g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_STORAGE_VOL_EXIST))
         vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, pool, disk->name, "*", NULL);
+    if (flags && is_read_instead(taking, disk, local))
         return TRUE;
-    }
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
 }

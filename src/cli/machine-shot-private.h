@@ -29,6 +29,8 @@ typedef struct {
     GError *stopped;
 } VimgTaking;
 
+/* Whether it makes sense to let the machine wait while the daemon tries; asks the daemon. */
+gboolean vimg_shot_may_share(VimgTaking *taking, const VimgMachineSource *source);
 /* An empty one, which says of which machine it is. */
 gboolean vimg_shot_image_create(VimgTaking *taking, VimgShotDisk *disk, GError **error);
 /*

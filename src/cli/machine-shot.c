@@ -37,6 +37,7 @@ disk_free(gpointer data)
 
     g_free(disk->name);
     g_free(disk->base);
+    g_free(disk->not_shared);
     vimg_image_free(disk->image);
     vimg_machine_source_free(disk->source);
     g_free(disk);
@@ -284,6 +285,29 @@ hold_sources(VimgTaking *taking)
     taking->backup.held_data = taking;
 }
 
+/* Whether an image is of that moment already: another moment is not to come beside it. */
+static gboolean
+has_made(const VimgShot *shot)
+{
+    for (guint i = 0; i < shot->disks->len; i++)
+        if (((VimgShotDisk *)shot->disks->pdata[i])->made)
+            return TRUE;
+    return FALSE;
+}
+
+/* The next command knows no moment before, and reads it whole.  Returns: FALSE. */
+static gboolean
+throw_lost(VimgTaking *taking, const GError *why, GError **error)
+{
+    VimgMachine *machine = taking->shot->machine;
+
+    vimg_points_retire(machine, taking->points, taking->history);
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("libvirt does not know any more what was changed of the disks of machine '%1$s' (%2$s): run it again, and they are read whole"),
+        machine->name, why->message);
+}
+
 static gboolean
 begin_backup(VimgTaking *taking, GError **error)
 {
@@ -301,14 +325,18 @@ begin_backup(VimgTaking *taking, GError **error)
     }
     ok = vimg_backup_begin(&taking->backup, shot->machine, taking->since, shot->disks->len,
                            taking->point, point, &local);
-    if (!ok && !taking->backup.running && has_bases(taking) && local->domain == VIMG_DAEMON_ERROR) {
+    if (!ok && !taking->backup.running && !taking->backup.stopped && has_bases(taking) &&
+        !has_made(shot) && local->domain == VIMG_DAEMON_ERROR) {
         g_clear_error(&local);
         give_bases_up(taking);
         hold_sources(taking);
         ok = vimg_backup_begin(&taking->backup, shot->machine, taking->since, shot->disks->len,
                                taking->point, point, &local);
     }
-    if (!ok)
+    if (!ok && has_bases(taking) &&
+        g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_CHECKPOINT_INCONSISTENT))
+        throw_lost(taking, local, error);
+    else if (!ok)
         g_propagate_error(error, g_steal_pointer(&local));
     shot->frozen = taking->backup.frozen;
     shot->not_frozen = g_strdup(taking->backup.not_frozen);
@@ -390,7 +418,11 @@ prepare(VimgTaking *taking, GError **error)
     for (guint i = 0; i < shot->disks->len; i++) {
         VimgShotDisk *disk = shot->disks->pdata[i];
 
-        disk->source = vimg_machine_source_find(shot->machine, disk->disk);
+        /* what an image shares or the daemon reads is what is stored, not what the guest sees */
+        if (disk->disk->plain)
+            disk->source = vimg_machine_source_find(shot->machine, disk->disk);
+        if (disk->source && shot->machine->active && !vimg_shot_may_share(taking, disk->source))
+            g_clear_pointer(&disk->source, vimg_machine_source_free);
     }
     if (!shot->machine->active && !open_files(taking, error))
         return FALSE;

@@ -22,6 +22,7 @@ typedef struct {
     guint64 read;              /* bytes of the disk that were read */
     char *base;                /* the image that all else was taken from; NULL: it was read whole */
     const char *whole;         /* why, where it was not to be; translated */
+    char *not_shared;          /* the same, as the daemon says it */
 } VimgShotDisk;
 
 typedef struct {

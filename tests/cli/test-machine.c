@@ -53,6 +53,42 @@ test_parts(void)
     vimg_machine_parts_clear(&parts);
 }
 
+/* Whether a volume that the disk is holds what the guest sees. */
+static void
+test_plain(void)
+{
+#define RBD(more) "<source protocol='rbd' name='p/v'>" more "</source><target dev='vda'/>"
+    static const struct {
+        const char *disk;
+        gboolean plain;
+    } rows[] = {
+        {RBD(""), TRUE},
+        {"<driver type='raw'/>" RBD("<host name='h' port='1'/>"), TRUE},
+        {"<driver type='qcow2'/>" RBD(""), FALSE},
+        {"<driver type='raw'/>" RBD("<encryption format='luks' engine='librbd'/>"), FALSE},
+        {"<encryption format='luks'/>" RBD(""), FALSE},
+        {RBD("<snapshot name='s'/>"), FALSE},
+        {RBD("<slices><slice type='storage' offset='1' size='1'/></slices>"), FALSE},
+        {RBD("<config file='/f'/>"), FALSE},
+    };
+#undef RBD
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *xml =
+            g_strdup_printf(DOMAIN("<disk type='network'>%s</disk>"), rows[i].disk);
+        g_autoptr(GError) error = NULL;
+        VimgMachineParts parts = {0};
+        VimgMachineDisk *disk;
+
+        g_assert_true(vimg_machine_parts_parse(&parts, xml, &error));
+        g_assert_no_error(error);
+        disk = vimg_machine_disk_find(parts.disks, "vda");
+        if (disk->plain != rows[i].plain)
+            g_error("%s", xml);
+        vimg_machine_parts_clear(&parts);
+    }
+}
+
 /* Documents that are none, or that would lead into paths and documents of ours. */
 static void
 test_bad_parts(void)
@@ -200,6 +236,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/machine/parts", test_parts);
+    g_test_add_func("/machine/parts/plain", test_plain);
     g_test_add_func("/machine/parts/bad", test_bad_parts);
     g_test_add_func("/machine/parts/owner", test_owner);
     g_test_add_func("/machine/clone/check", test_check);
