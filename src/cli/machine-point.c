@@ -157,7 +157,7 @@ is_of(const VimgPoint *point, GPtrArray *history)
 }
 
 void
-vimg_points_retire(VimgMachine *machine, GPtrArray *points, GPtrArray *history)
+vimg_points_retire(VimgMachine *machine, GPtrArray *points, GPtrArray *history, gboolean lost)
 {
     for (guint i = 0; i < points->len; i++) {
         const VimgPoint *point = points->pdata[i];
@@ -167,7 +167,9 @@ vimg_points_retire(VimgMachine *machine, GPtrArray *points, GPtrArray *history)
 
         if (!checkpoint)
             continue;
-        virDomainCheckpointDelete(checkpoint, 0); /* one that stays costs a little, no more */
+        /* one that stays costs a little, no more; a bitmap that is lost cannot be removed */
+        if (virDomainCheckpointDelete(checkpoint, 0) < 0 && lost)
+            virDomainCheckpointDelete(checkpoint, VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY);
         virDomainCheckpointFree(checkpoint);
     }
 }

@@ -38,7 +38,8 @@ char *vimg_point_name(const char *uuid);
 /* Returns: (transfer full) the document of one called @name; @disks is of texts "DISK=UUID". */
 char *vimg_point_format(VimgMachine *machine, const char *name, GPtrArray *disks);
 
-/* Removes those of @points that have an image in @history: a newer one serves for them. */
-void vimg_points_retire(VimgMachine *machine, GPtrArray *points, GPtrArray *history);
+/* Removes those of @points that have an image in @history: a newer one serves for them.  @lost:
+ * what was changed since is known no more, so libvirt just forgets those that it cannot remove. */
+void vimg_points_retire(VimgMachine *machine, GPtrArray *points, GPtrArray *history, gboolean lost);
 
 #endif

@@ -301,7 +301,7 @@ throw_lost(VimgTaking *taking, const GError *why, GError **error)
 {
     VimgMachine *machine = taking->shot->machine;
 
-    vimg_points_retire(machine, taking->points, taking->history);
+    vimg_points_retire(machine, taking->points, taking->history, TRUE);
     return vimg_throw(
         error, VIMG_ERROR_OPERATION_INVALID,
         _("libvirt does not know any more what was changed of the disks of machine '%1$s' (%2$s): run it again, and they are read whole"),
@@ -472,7 +472,7 @@ take_all(VimgTaking *taking, GError **error)
     if (!vimg_backup_end(&taking->backup, error))
         return FALSE;
     if (taking->points)
-        vimg_points_retire(taking->shot->machine, taking->points, taking->history);
+        vimg_points_retire(taking->shot->machine, taking->points, taking->history, FALSE);
     return TRUE;
 }
 

@@ -3,7 +3,11 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 import uuid
 from itertools import product
 from pathlib import Path
@@ -12,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import namespaces
 import runner
 from cephcase import CephCase
-from ctl import REFUSED
+from ctl import CTL, REFUSED, environment
 from images import same
 from machinecase import DISK, MACHINE, MachineCase, rounds
 
@@ -94,8 +98,8 @@ class Rbd(MachineCase, CephCase):
                                           "vda", *self.more, code=REFUSED))
         self.nothing_left(machine, "one-vda", "one-vdb")
         self.since(machine)
-        self.clone(machine, *("%s-%s" % pair for pair in product(("inc", "more", "one"),
-                                                                 ("vda", "vdb"))))
+        self.clone(machine, *("%s-%s" % pair for pair in product(
+            ("again", "inc", "more", "one"), ("vda", "vdb"))))
         self.off(machine)
 
     def since(self, machine):
@@ -109,7 +113,27 @@ class Rbd(MachineCase, CephCase):
         self.assertIn(second, (first, first - 1))
         (point,) = self.host("checkpoint-list", machine, "--name").split()
         self.assertEqual(point, "virtimage-" + changed["uuid"])
-        self.host("checkpoint-delete", machine, point)
+        # what was changed is lost: no image of another moment comes beside the one that is shared
+        self.lose(machine, point)
+        said = self.ctl("machine-image", machine, self.name, "lost", "--incremental", *self.more,
+                        code=REFUSED)
+        self.assertIn("run it again", said)
+        self.nothing_left(machine, *("%s-%s" % pair for pair in product(("inc", "more", "one"),
+                                                                        ("vda", "vdb"))))
+        (shared, whole) = self.image(machine, "again", "--incremental")["images"]
+        self.assertEqual((shared["shared"], whole["base"]), (True, None))
+        self.host("checkpoint-delete", machine, "virtimage-" + whole["uuid"])
+
+    def lose(self, machine, bitmap):
+        """As a crash of the emulator does."""
+        def ask(command, **args):
+            said = self.host("qemu-monitor-command", machine,
+                             json.dumps({"execute": command, "arguments": args}))
+            return json.loads(said)["return"]
+
+        (node,) = {n["node-name"] for n in ask("query-named-block-nodes")
+                   for b in n.get("dirty-bitmaps", ()) if b["name"] == bitmap}
+        ask("block-dirty-bitmap-remove", node=node, name=bitmap)
 
     def clone(self, machine, *images):
         """What boots from the cluster boots from a file; the image in between is gone."""
@@ -128,7 +152,39 @@ class Rbd(MachineCase, CephCase):
         self.assertNotIn("parent:", self.cluster.rbd("info", "%s/near-vda" % self.where))
         self.nothing_left(machine, *images)
         self.assertEqual(len(self.cluster.rbd("snap", "ls", "--all", "%s/m-vda" % self.where)
-                             .splitlines()), 2)   # a title, and that of the image
+                             .splitlines()), 1 + len(images) // 2)   # a title, those of images
+
+    def waits(self, machine, name):
+        """A client for which the machine waits, as the daemon does not answer."""
+        note = Path(self.scratch) / self.host("domuuid", machine).strip() / "stopped"
+        client = subprocess.Popen(
+            [str(CTL), "machine-image", machine, self.name, name, *map(str, self.more),
+             "--machines", self.stock.qemu], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=environment(self.daemon.uri))
+        self.children.append(client)
+        while client.poll() is None and not note.exists():
+            time.sleep(0.001)
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        self.eventually("it does not wait", lambda: "paused" in self.host("domstate", machine))
+        return client
+
+    def killed(self, machine):
+        """While the machine waits.  Who undoes it lets it go first, though the daemon be silent."""
+        client = self.waits(machine, "x")
+        client.kill()
+        client.wait(60)
+        self.eventually("it waits", lambda: "running" in self.host("domstate", machine))
+        self.daemon.process.send_signal(signal.SIGCONT)
+        # who would undo it is killed too: the next command does
+        client = self.waits(machine, "y")
+        (child,) = Path("/proc/%d/task/%d/children" % ((client.pid,) * 2)).read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        client.kill()
+        client.wait(60)
+        self.daemon.process.send_signal(signal.SIGCONT)
+        self.assertIn("paused", self.host("domstate", machine))
+        self.image(machine, "z", "--disk", "vda")
+        self.assertIn("running", self.host("domstate", machine))
 
     def off(self, machine):
         images, self.name = self.name, "slices"
@@ -136,6 +192,8 @@ class Rbd(MachineCase, CephCase):
         (image,) = self.image(machine, "read", "--disk", "vda")["images"]
         self.assertEqual((image["shared"], image["read"] > 0), (False, True))
         self.assertGreater(rounds(self.got("slices", "read")), 0)
+        self.name = images
+        self.killed(machine)
         self.host("destroy", machine)
         exported = self.work / "exported"
         self.cluster.rbd("export", "--no-progress", "%s/m-vda" % self.where, exported)
