@@ -45,6 +45,8 @@ struct _VimgDaemon {
     guint32 stream_serial;
     gboolean (*tick)(gpointer data); /* of the stream, while a packet waits for room; or NULL */
     gpointer tick_data;
+    VimgDaemonWaiting waiting; /* while a call is not answered; or NULL */
+    gpointer waiting_data;
     gint64 give_up; /* when, if there is no room yet; 0: never */
 };
 

@@ -24,6 +24,7 @@
 
 #define OPEN_READ_ONLY 1 /* flag of CONNECT_OPEN */
 #define PATIENCE (3 * G_USEC_PER_SEC)
+#define LOOK_AGAIN 250 /* ms, while a call waits */
 
 G_DEFINE_QUARK(vimg - daemon - error, vimg_daemon_error)
 
@@ -374,6 +375,13 @@ vimg_daemon_start(VimgDaemon *daemon, guint32 program, gint32 procedure, xdrproc
     return -1;
 }
 
+void
+vimg_daemon_set_waiting(VimgDaemon *daemon, VimgDaemonWaiting func, gpointer data)
+{
+    daemon->waiting = func;
+    daemon->waiting_data = data;
+}
+
 gboolean
 vimg_daemon_answered(VimgDaemon *daemon, gint32 serial)
 {
@@ -405,8 +413,11 @@ vimg_daemon_finish(VimgDaemon *daemon, gint32 serial, xdrproc_t ret_proc, gpoint
     gboolean good = TRUE;
 
     g_return_val_if_fail(call, FALSE);
-    while (good && !call->answered)
-        good = vimg_daemon_wait(daemon, -1, error);
+    while (good && !call->answered) {
+        good = vimg_daemon_wait(daemon, daemon->waiting ? LOOK_AGAIN : -1, error);
+        if (daemon->waiting)
+            daemon->waiting(daemon->waiting_data);
+    }
     good = good && take_answer(call, ret_proc, ret, error);
     g_ptr_array_remove(daemon->calls, call);
     return good;

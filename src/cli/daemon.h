@@ -54,6 +54,9 @@ gint32 vimg_daemon_start(VimgDaemon *daemon, guint32 program, gint32 procedure, 
 /* Waits for the reply to @serial. */
 gboolean vimg_daemon_finish(VimgDaemon *daemon, gint32 serial, xdrproc_t ret_proc, gpointer ret,
                             GError **error);
+/* Calls @func, or nothing if it is NULL, each quarter of a second that an answer is waited for. */
+typedef void (*VimgDaemonWaiting)(gpointer data);
+void vimg_daemon_set_waiting(VimgDaemon *daemon, VimgDaemonWaiting func, gpointer data);
 /* Whether vimg_daemon_finish() would not wait any more. */
 gboolean vimg_daemon_answered(VimgDaemon *daemon, gint32 serial);
 

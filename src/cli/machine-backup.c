@@ -260,6 +260,13 @@ let_go(VimgBackup *backup, GError **error)
     return TRUE;
 }
 
+void
+vimg_backup_let_go(VimgBackup *backup)
+{
+    if (let_go(backup, NULL))
+        thaw(backup, NULL);
+}
+
 gboolean
 vimg_backup_resume(virDomainPtr domain, GError **error)
 {

@@ -42,6 +42,8 @@ typedef struct {
  */
 gboolean vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk *disks,
                            gsize n, const char *point_name, const char *point, GError **error);
+/* Within .held: the guest goes on at once, as what waits for it is given up. */
+void vimg_backup_let_go(VimgBackup *backup);
 /* Whether it may go on: what the guest writes has room.  Cheap. */
 gboolean vimg_backup_check(const VimgBackup *backup, GError **error);
 /* The job ends, the checkpoint stays. */

@@ -10,6 +10,7 @@
 #include "cli/machine-history.h"
 #include "cli/machine-shot-private.h"
 #include "cli/text.h"
+#include "cli/transfer.h"
 #include "util/error.h"
 #include "util/i18n.h"
 
@@ -187,11 +188,21 @@ make_of_source(VimgTaking *taking, VimgShotDisk *disk, guint flags, GError **err
     return FALSE;
 }
 
-/* Called when the guest waits: what cannot be shared is read by the job that begins now. */
-gboolean
-vimg_shot_share_sources(gpointer data, GError **error)
+/* While the daemon works: its answer is waited for still, as what it made is to be undone. */
+static void
+let_go(gpointer data)
 {
     VimgTaking *taking = data;
+
+    if (!vimg_transfer_interrupted() || taking->let_go)
+        return;
+    taking->let_go = TRUE;
+    vimg_backup_let_go(&taking->backup);
+}
+
+static gboolean
+share_all(VimgTaking *taking, GError **error)
+{
     VimgShot *shot = taking->shot;
 
     for (guint i = 0; i < shot->disks->len; i++) {
@@ -201,11 +212,29 @@ vimg_shot_share_sources(gpointer data, GError **error)
             (!make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error) ||
              (!disk->made && !vimg_shot_image_create(taking, disk, error))))
             return FALSE;
+        if (vimg_transfer_interrupted())
+            return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("interrupted"));
         taking->since[i].left_out = disk->made;
         if (disk->made)
             taking->total -= disk->capacity;
     }
     return TRUE;
+}
+
+/* Called when the guest waits: what cannot be shared is read by the job that begins now. */
+gboolean
+vimg_shot_share_sources(gpointer data, GError **error)
+{
+    VimgTaking *taking = data;
+    VimgDaemon *daemon = vimg_ctl_daemon(taking->shot->machine->ctl, error);
+    gboolean ok;
+
+    if (!daemon)
+        return FALSE;
+    vimg_daemon_set_waiting(daemon, let_go, taking);
+    ok = share_all(taking, error);
+    vimg_daemon_set_waiting(daemon, NULL, NULL);
+    return ok;
 }
 
 /* Of a machine that is shut off, and is so to the end. */

@@ -25,7 +25,8 @@ typedef struct {
     VimgProgress *progress;
     const char *phase;
     guint64 done, total;
-    gint64 looked; /* when, at the room */
+    gint64 looked;   /* when, at the room */
+    gboolean let_go; /* the machine was, as nobody wants the images any more */
     GError *stopped;
 } VimgTaking;
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import namespaces
 import runner
 from cephcase import CephCase
-from ctl import CTL, REFUSED, environment
+from ctl import CTL, INTERRUPTED, REFUSED, environment
 from images import same
 from machinecase import DISK, MACHINE, MachineCase, rounds
 
@@ -169,7 +169,15 @@ class Rbd(MachineCase, CephCase):
         return client
 
     def killed(self, machine):
-        """While the machine waits.  Who undoes it lets it go first, though the daemon be silent."""
+        """While the machine waits.  It goes on first of all, though the daemon be silent."""
+        client = self.waits(machine, "w")
+        client.send_signal(signal.SIGINT)
+        self.eventually("it waits", lambda: "running" in self.host("domstate", machine))
+        self.assertIsNone(client.poll())
+        self.daemon.process.send_signal(signal.SIGCONT)
+        self.assertEqual(client.wait(60), INTERRUPTED)
+        self.assertFalse([v for v in self.volumes(self.name) if v.startswith("w")])
+        # by who undoes it
         client = self.waits(machine, "x")
         client.kill()
         client.wait(60)
