@@ -483,6 +483,46 @@ class Failures(PrimaryCase):
         self.assertEqual(caught.exception.code, 78, caught.exception.message)
         self.assertTrue(self.gone())
 
+    def stopped(self, code, text, end=lambda: None):
+        """A clone ends by @end while libvirtd stands still; when that goes on, what was made goes."""
+        pid, c, serial = self.midway()
+        try:
+            end()
+            with self.assertRaises(rpc.RemoteError) as caught:
+                c.reply(serial)
+            self.assertEqual(caught.exception.code, code, caught.exception.message)
+            self.assertIn(text, caught.exception.message)
+            self.assertEqual(self.ctl("jobs", "--quiet"), "")
+            self.assertTrue(self.is_marked(), "it looks whole")
+        finally:
+            self.go_on(pid)
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+
+    def cancel(self):
+        job, = json.loads(self.ctl("jobs", "--json"))["jobs"]
+        self.ctl("job-cancel", str(job["id"]))
+
+    def with_config(self, more):
+        """The daemon is another from now on to the end of the test."""
+        self.addCleanup(self.restart, self.daemon.config.read_text())
+        self.restart(self.daemon.config.read_text() + more)
+
+    def restart(self, config):
+        self.daemon.stop()
+        self.daemon.config.write_text(config)
+        self.daemon.start()
+
+    def test_hanging(self):
+        """Who cancels it does not wait until libvirtd was silent for too long."""
+        self.with_config("keepalive_interval = 600\n")
+        self.stopped(78, "cancelled", self.cancel)
+
+    def test_silent(self):
+        """Nobody cancels it, and it does not wait for ever."""
+        self.with_config("keepalive_interval = 1\nkeepalive_count = 2\n")
+        self.stopped(9, "keepalive timeout")
+
 
 if __name__ == "__main__":
     runner.main("stock")
