@@ -44,13 +44,14 @@ vimg_cut_sockets(void)
     const char *base;
 
     while (dir && (base = g_dir_read_name(dir))) {
-        int fd = (int)g_ascii_strtoull(base, NULL, 10);
+        guint64 fd;
         struct stat info;
 
-        if (fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode) && leads_to_name(fd)) {
+        if (g_ascii_string_to_unsigned(base, 10, 0, G_MAXINT, &fd, NULL) &&
+            fstat((int)fd, &info) == 0 && S_ISSOCK(info.st_mode) && leads_to_name((int)fd)) {
             gint64 inode = (gint64)info.st_ino;
 
-            g_hash_table_insert(found, g_memdup2(&inode, sizeof(inode)), GINT_TO_POINTER(fd));
+            g_hash_table_insert(found, g_memdup2(&inode, sizeof(inode)), GINT_TO_POINTER((int)fd));
         }
     }
     return found;
