@@ -98,13 +98,15 @@ describe_foreign(VimgCluster *cluster, VimgCephRecord *record, guint64 size, gin
 
 /*
  * A clone whose making ended just before its name was given has its record already, which says of
- * what file the source was made.  What is uploaded to it now need not be that file.
+ * what file the source was made.  What is uploaded to it now need not be that file.  Of an upload
+ * that is converted the first image has no digest, and the second one says rightly what it is of.
  */
 static void
 forget_upload(VimgCephRecord *record)
 {
-    if (!record->digest || !record->info.uploaded_format)
+    if (!record->digest || !record->info.uploaded_format || vimg_ceph_record_is_second(record))
         return;
+    g_clear_pointer(&record->digest, g_free);
     g_clear_pointer(&record->info.uploaded_format, g_free);
     record->info.uploaded_size = 0;
     g_clear_pointer(&record->info.checksum_type, g_free);

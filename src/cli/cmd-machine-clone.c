@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "cli/machine-file.h"
 #include "cli/machine-fill.h"
 #include "cli/machine-history.h"
+#include "cli/machine-match.h"
 #include "cli/machine-shot.h"
 #include "cli/machine-volume.h"
 #include "cli/table.h"
@@ -32,9 +34,10 @@
 typedef struct {
     VimgMachine *machine;
     const char *name;
-    char *uuid; /* of the new one */
-    char *pool; /* of images */
-    char *xml;  /* of the old one */
+    char *uuid;    /* of the new one */
+    char *pool;    /* of images */
+    char *primary; /* what that was chosen for; NULL: it was named, or the only one */
+    char *xml;     /* of the old one */
     char *nvram;
     VimgShot shot;
     GPtrArray *volumes; /* of VimgMachineVolume, by disk of the shot */
@@ -47,6 +50,7 @@ clone_clear(Clone *clone)
 {
     g_free(clone->uuid);
     g_free(clone->pool);
+    g_free(clone->primary);
     g_free(clone->xml);
     g_free(clone->nvram);
     vimg_shot_clear(&clone->shot);
@@ -81,6 +85,18 @@ read_document(Clone *clone, GError **error)
     return (clone->xml || vimg_machine_throw(error)) && vimg_domain_check(clone->xml, error);
 }
 
+/* Of several, by the disk that it boots from. */
+static char *
+match(Clone *clone, GPtrArray *pools)
+{
+    g_autoptr(GPtrArray) disks = vimg_machine_choose(clone->machine, NULL, NULL);
+
+    if (!disks)
+        return NULL;
+    vimg_machine_keep_root(disks);
+    return vimg_machine_match(clone->machine, disks->pdata[0], pools, &clone->primary);
+}
+
 static gboolean
 choose_pool(Clone *clone, GError **error)
 {
@@ -93,13 +109,14 @@ choose_pool(Clone *clone, GError **error)
     pools = vimg_history_pools(clone->machine->ctl, TRUE, error);
     if (!pools)
         return FALSE;
-    if (pools->len != 1)
+    if (pools->len == 0)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
-                          pools->len > 1
-                              ? _("there is more than one pool of images: choose one with --pool")
-                              : _("there is no pool that takes images: start one"));
-    clone->pool = g_strdup(pools->pdata[0]);
-    return TRUE;
+                          _("there is no pool that takes images: start one"));
+    clone->pool = pools->len == 1 ? g_strdup(pools->pdata[0]) : match(clone, pools);
+    return clone->pool ||
+           vimg_throw(
+               error, VIMG_ERROR_INVALID_ARG, "%s",
+               _("there is more than one pool of images, and none that alone serves the new disks best: choose one with --pool"));
 }
 
 static gboolean
@@ -298,6 +315,7 @@ report_of(const Clone *clone)
     json_object_set_string_member(report, "uuid", clone->uuid);
     json_object_set_string_member(report, "of", clone->machine->name);
     json_object_set_string_member(report, "pool", clone->pool);
+    json_object_set_string_member(report, "pool_for", clone->primary);
     json_object_set_boolean_member(report, "frozen", clone->shot.frozen);
     json_object_set_string_member(report, "not_frozen", clone->shot.not_frozen);
     for (guint i = 0; i < clone->volumes->len; i++) {
@@ -315,6 +333,16 @@ report_of(const Clone *clone)
 }
 
 static void
+say_pool(VimgCtl *ctl, JsonObject *report)
+{
+    const char *primary = vimg_report_string(report, "pool_for");
+
+    if (primary && !ctl->quiet)
+        printf(_("Images passed through pool '%1$s', which serves '%2$s' best.\n"),
+               vimg_report_string(report, "pool"), primary);
+}
+
+static void
 show(VimgCtl *ctl, JsonObject *report)
 {
     static const VimgColumn columns[] = {
@@ -325,6 +353,7 @@ show(VimgCtl *ctl, JsonObject *report)
 
     if (!ctl->quiet)
         vimg_table_print(ctl, report, "disks", columns, G_N_ELEMENTS(columns));
+    say_pool(ctl, report);
     vimg_shot_say_frozen(ctl, report);
 }
 

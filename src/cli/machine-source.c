@@ -36,8 +36,8 @@ is_same_host(const char *one, const char *other)
 }
 
 /* Who names no servers has those of the host's configuration. */
-static gboolean
-have_one(GPtrArray *some, GPtrArray *others)
+gboolean
+vimg_machine_hosts_meet(GPtrArray *some, GPtrArray *others)
 {
     for (guint i = 0; i < some->len; i++)
         for (guint k = 0; k < others->len; k++)
@@ -59,7 +59,7 @@ name_in(const char *xml, const VimgMachineDisk *disk)
     gsize n = name ? strlen(name) : 0;
 
     if (n == 0 || g_strcmp0(type, disk->protocol) != 0 || strncmp(disk->name, name, n) != 0 ||
-        disk->name[n] != '/' || !have_one(disk->hosts, hosts))
+        disk->name[n] != '/' || !vimg_machine_hosts_meet(disk->hosts, hosts))
         return NULL;
     return g_strdup(disk->name + n + 1);
 }

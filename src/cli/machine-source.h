@@ -17,6 +17,9 @@ typedef struct {
 /* Returns: (transfer full); NULL: @disk is in no pool that the host knows and that is started. */
 VimgMachineSource *vimg_machine_source_find(VimgMachine *machine, const VimgMachineDisk *disk);
 void vimg_machine_source_free(VimgMachineSource *source); /* accepts NULL */
+/* Whether one server is in both, of vimg_machine_hosts(); or none in either, which are those of the
+ * host's configuration. */
+gboolean vimg_machine_hosts_meet(GPtrArray *some, GPtrArray *others);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgMachineSource, vimg_machine_source_free)
 
 #endif

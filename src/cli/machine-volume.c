@@ -30,10 +30,9 @@ vimg_machine_volume_free(VimgMachineVolume *volume)
     g_free(volume);
 }
 
-/* The pool for it, to be freed; *@pool NULL: there is none.  Returns: FALSE with @error. */
-static gboolean
-find_pool(VimgMachine *machine, const VimgMachineDisk *like, virStoragePoolPtr *pool,
-          GError **error)
+gboolean
+vimg_machine_volume_pool(VimgMachine *machine, const VimgMachineDisk *like, virStoragePoolPtr *pool,
+                         GError **error)
 {
     g_autoptr(VimgMachineSource) source = vimg_machine_source_find(machine, like);
     const char *given = vimg_ctl_option(machine->ctl, "primary");
@@ -192,7 +191,8 @@ vimg_machine_volume_new(VimgMachine *machine, const VimgMachineDisk *like, const
     virStoragePoolPtr pool = NULL;
     gboolean ok;
 
-    if (!vimg_machine_again(machine, error) || !find_pool(machine, like, &pool, error))
+    if (!vimg_machine_again(machine, error) ||
+        !vimg_machine_volume_pool(machine, like, &pool, error))
         return NULL;
     out->format = g_strdup(like->format);
     out->name = g_strdup_printf("%s-%s.%s", owner, like->target, like->format);

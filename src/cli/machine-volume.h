@@ -19,6 +19,12 @@ typedef struct {
 } VimgMachineVolume;
 
 /*
+ * The host's pool for one like @like: that of --primary, or that which @like is in.  *@pool:
+ * (transfer full), NULL: there is none.  Returns: FALSE with @error
+ */
+gboolean vimg_machine_volume_pool(VimgMachine *machine, const VimgMachineDisk *like,
+                                  virStoragePoolPtr *pool, GError **error);
+/*
  * One of @capacity bytes for the machine @owner, in the pool that --primary names, or in that of
  * @like; where that is in no pool, a file beside it.  It is on the list of @machine's undo.
  */

@@ -213,7 +213,7 @@ check_names(const VimgCommand *command, int argc, char **argv, GError **error)
 }
 
 /*
- * A path as volumes have it, imagestore://POOL/IMAGE, stands for both words.  Returns: (transfer
+ * A path as volumes have it, TYPE://POOL/IMAGE, stands for both words.  Returns: (transfer
  * full) the pool, if words[@at] was one and is just the image now.
  */
 static char *

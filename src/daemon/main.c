@@ -254,6 +254,8 @@ start_primary(Daemon *daemon, GError **error)
         .host = daemon->host,
         .state_dir = daemon->paths->state_dir,
         .reader = daemon->config->export_user,
+        .keepalive_interval = daemon->config->keepalive_interval,
+        .keepalive_count = daemon->config->keepalive_count,
     };
 
     if (!daemon->host)

@@ -12,6 +12,7 @@
 #include <libvirt/virterror.h>
 
 #include "host/connect.h"
+#include "host/cut.h"
 #include "host/identity.h"
 #include "host/introduce.h"
 #include "util/i18n.h"
@@ -21,23 +22,27 @@
     ((gint64)60 * G_USEC_PER_SEC) /* until a daemon that does not answer is given up               \
                                    */
 #define LEFT_MAX 8                /* threads that still wait for one */
-/* seconds between questions whether it lives, and how many may stay without an answer */
-#define KEEPALIVE 5, 5
 
 /* One of them, in a thread that nobody can call back: whoever of the two ends last frees it. */
 typedef struct {
     char *uri;
     gboolean as_caller;
     VimgCaller caller; /* a copy */
+    gboolean with_line;
     VimgMutex lock;
     VimgCond changed;
     gboolean ended; /* under lock, as all below */
     gboolean left;
     virConnectPtr connect;
+    int line; /* -1: not known */
     GError *error;
 } Attempt;
 
 static guint n_left; /* atomic */
+
+/* seconds between questions whether it lives, and how many may stay without an answer */
+static int keepalive_interval = 5;
+static guint keepalive_count = 5;
 
 /* What it says is in the error of the call. */
 static void
@@ -54,6 +59,15 @@ vimg_host_init(void)
 }
 
 void
+vimg_host_set_patience(guint interval, guint count)
+{
+    if (interval == 0)
+        return;
+    keepalive_interval = (int)interval;
+    keepalive_count = count;
+}
+
+void
 vimg_host_disconnect(VimgHostConnect *connect)
 {
     if (connect)
@@ -64,6 +78,8 @@ static void
 attempt_free(Attempt *attempt)
 {
     vimg_host_disconnect(attempt->connect);
+    if (attempt->line >= 0)
+        close(attempt->line);
     g_clear_error(&attempt->error);
     vimg_peer_clear(&attempt->caller);
     vimg_mutex_clear(&attempt->lock);
@@ -79,7 +95,7 @@ open_connection(const char *uri, GError **error)
     virErrorPtr said;
 
     if (connect) {
-        virConnectSetKeepAlive(connect, KEEPALIVE);
+        virConnectSetKeepAlive(connect, keepalive_interval, keepalive_count);
         return connect;
     }
     said = virGetLastError();
@@ -93,16 +109,20 @@ static void
 connect_as(gpointer data)
 {
     Attempt *attempt = data;
+    g_autoptr(GHashTable) before = attempt->with_line ? vimg_cut_sockets() : NULL;
     virConnectPtr connect = NULL;
     GError *error = NULL;
     gboolean left;
+    int line;
 
     if (!attempt->as_caller || vimg_identity_take(&attempt->caller, &error))
         connect = open_connection(attempt->uri, &error);
+    line = connect && before ? vimg_cut_find(before) : -1;
     if (connect && attempt->as_caller)
         vimg_introduce_by(connect, &attempt->caller);
     vimg_mutex_lock(&attempt->lock);
     attempt->connect = connect;
+    attempt->line = line;
     attempt->error = error;
     attempt->ended = TRUE;
     left = attempt->left;
@@ -115,10 +135,12 @@ connect_as(gpointer data)
 }
 
 static Attempt *
-attempt_new(const char *uri, const VimgCaller *caller)
+attempt_new(const char *uri, const VimgCaller *caller, gboolean with_line)
 {
     Attempt *attempt = g_new0(Attempt, 1);
 
+    attempt->line = -1;
+    attempt->with_line = with_line;
     attempt->uri = g_strdup(uri);
     vimg_mutex_init(&attempt->lock);
     vimg_cond_init(&attempt->changed);
@@ -187,7 +209,7 @@ is_no_more(const VimgCaller *caller, GError **error)
 }
 
 VimgHostConnect *
-vimg_host_connect(const char *uri, const VimgCaller *caller, GError **error)
+vimg_host_connect(const char *uri, const VimgCaller *caller, int *line, GError **error)
 {
     VimgHostConnect *connect;
     Attempt *attempt;
@@ -196,7 +218,7 @@ vimg_host_connect(const char *uri, const VimgCaller *caller, GError **error)
         return NULL;
     if (__atomic_load_n(&n_left, __ATOMIC_RELAXED) >= LEFT_MAX)
         return throw_silent(uri, error);
-    attempt = attempt_new(uri, caller);
+    attempt = attempt_new(uri, caller, line != NULL);
     if (!vimg_thread_start_detached("vimg-caller", connect_as, attempt, error)) {
         attempt_free(attempt);
         return NULL;
@@ -204,6 +226,10 @@ vimg_host_connect(const char *uri, const VimgCaller *caller, GError **error)
     if (!wait_for(attempt))
         return throw_silent(uri, error);
     connect = g_steal_pointer(&attempt->connect);
+    if (line) {
+        *line = attempt->line;
+        attempt->line = -1;
+    }
     if (attempt->error)
         g_propagate_error(error, g_steal_pointer(&attempt->error));
     attempt_free(attempt);

@@ -20,14 +20,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHostConnect, vimg_host_disconnect)
 
 /* Once, before anybody connects. */
 void vimg_host_init(void);
+/* Seconds between questions whether the host's daemon lives, 0: the default; and how many may stay
+ * unanswered.  Before anybody connects. */
+void vimg_host_set_patience(guint interval, guint count);
 
 /*
  * Connects to @uri as @caller: the daemon there sees its user and groups, and allows it what they
  * may.  NULL: as ourselves.  One that does not answer is given up after a minute.
  * Returns: (transfer full), to be used from any thread; NULL with
- * VIMG_ERROR_DISCONNECTED, or what the daemon says.
+ * VIMG_ERROR_DISCONNECTED, or what the daemon says.  *@line: (transfer full) a descriptor of its
+ * socket, which vimg_cutter_new() takes; -1: it is not known.  @line may be NULL
  */
-VimgHostConnect *vimg_host_connect(const char *uri, const VimgCaller *caller, GError **error);
+VimgHostConnect *vimg_host_connect(const char *uri, const VimgCaller *caller, int *line,
+                                   GError **error);
 
 /* Sets @error from what libvirt said last in this thread.  Returns: FALSE */
 gboolean vimg_host_throw(GError **error);

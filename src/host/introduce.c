@@ -10,15 +10,11 @@
  */
 #include "config.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <libvirt/virterror.h>
 
 #include "host/introduce.h"
 #include "util/log.h"
 #include "wire/remote.h"
-
-#define ENTRY_MAX 65536 /* bytes of one entry of the databases of users and groups */
 
 typedef struct {
     virTypedParameterPtr list;
@@ -45,31 +41,18 @@ add_number(Params *params, const char *name, guint64 value)
     (void)virTypedParamsAddULLong(&params->list, &params->n, &params->max, name, value);
 }
 
-static void
-add_names(Params *params, const VimgPeer *peer)
-{
-    g_autofree char *room = g_malloc(ENTRY_MAX);
-    struct passwd user, *found_user = NULL;
-    struct group group, *found_group = NULL;
-
-    if (getpwuid_r(peer->uid, &user, room, ENTRY_MAX, &found_user) == 0 && found_user)
-        add_text(params, VIR_CONNECT_IDENTITY_USER_NAME, user.pw_name);
-    if (getgrgid_r(peer->gid, &group, room, ENTRY_MAX, &found_group) == 0 && found_group)
-        add_text(params, VIR_CONNECT_IDENTITY_GROUP_NAME, group.gr_name);
-}
-
-/* A process without a start may be another one by now, so it is not told. */
+/*
+ * All at once, as it takes the place of what is known there.  No names: to look them up may wait
+ * for a server, and those who judge go by the numbers.
+ */
 static void
 describe(const VimgPeer *peer, Params *params)
 {
     add_number(params, VIR_CONNECT_IDENTITY_UNIX_USER_ID, peer->uid);
     add_number(params, VIR_CONNECT_IDENTITY_UNIX_GROUP_ID, peer->gid);
-    add_names(params, peer);
-    if (peer->began) {
-        (void)virTypedParamsAddLLong(&params->list, &params->n, &params->max,
-                                     VIR_CONNECT_IDENTITY_PROCESS_ID, peer->pid);
-        add_number(params, VIR_CONNECT_IDENTITY_PROCESS_TIME, peer->began);
-    }
+    (void)virTypedParamsAddLLong(&params->list, &params->n, &params->max,
+                                 VIR_CONNECT_IDENTITY_PROCESS_ID, peer->pid);
+    add_number(params, VIR_CONNECT_IDENTITY_PROCESS_TIME, peer->began);
     add_text(params, VIR_CONNECT_IDENTITY_SELINUX_CONTEXT, peer->label);
 }
 
@@ -95,6 +78,8 @@ vimg_introduce(VimgTalk *talk, const VimgPeer *peer, GError **error)
     vimg_remote_identity_args args = {.params = {.params_val = wire}};
     g_autoptr(GError) local = NULL;
 
+    if (!peer->began)
+        return TRUE;
     describe(peer, &params);
     for (int i = 0; i < params.n; i++)
         to_wire(&params.list[i], &wire[i]);
@@ -115,6 +100,8 @@ vimg_introduce_by(virConnectPtr connect, const VimgPeer *peer)
 {
     g_auto(Params) params = {0};
 
+    if (!peer->began)
+        return;
     describe(peer, &params);
     if (virConnectSetIdentity(connect, params.list, params.n, 0) < 0)
         vimg_debug("the host's daemon takes no identity: %s", virGetLastErrorMessage());

@@ -13,8 +13,9 @@
 
 /*
  * Both: the connection must be open, and made as @peer already, so what fails here takes nothing
- * away: the daemon then knows of the client what the kernel says.  Names of users are looked up,
- * which may wait.
+ * away: the daemon then knows of the client what the kernel says.  So it does of a process whose
+ * start is not known: it may be another one by now, and an identity without one would take the
+ * socket's away, of which polkit needs it.
  */
 
 /* Over a connection of ours.  Returns: FALSE with @error if that broke. */

@@ -321,7 +321,7 @@ vimg_host_bases_tidy(VimgHostPrimary *primary, const char *uuid)
 
         if (!file)
             continue;
-        if (!connect && !(connect = vimg_host_primary_connect(primary, NULL, NULL)))
+        if (!connect && !(connect = vimg_host_primary_connect(primary, NULL, NULL, NULL)))
             return;
         tidy_base(primary, connect, file);
     }

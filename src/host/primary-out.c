@@ -11,6 +11,7 @@
 #include <string.h>
 #include <libvirt/virterror.h>
 
+#include "host/cut.h"
 #include "host/primary-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
@@ -431,19 +432,34 @@ run(Clone *clone, GError **error)
            copy(clone, error);
 }
 
-/* The host's loss is none of the image's storage, which tells of its own. */
-static void
-fail_job(Clone *clone, const GError *error)
+/* The host's loss is none of the image's storage, which tells of its own; and why a cancelled one
+ * ended does not matter.  Takes @why over.  Returns: FALSE */
+static gboolean
+fail(Clone *clone, GError *why, GError **error)
 {
-    g_autoptr(GError) other = g_error_new_literal(VIMG_ERROR, VIMG_ERROR_FAILED, error->message);
+    g_autoptr(GError) other = g_error_new_literal(VIMG_ERROR, VIMG_ERROR_FAILED, why->message);
 
-    vimg_transfer_fail(clone->transfer, vimg_host_is_lost(clone->connect) ? other : error);
+    vimg_transfer_fail(clone->transfer, vimg_host_is_lost(clone->connect) ? other : why);
+    if (vimg_transfer_check(clone->transfer, error))
+        g_propagate_error(error, why);
+    else
+        g_error_free(why);
+    return FALSE;
+}
+
+/* Whoever cancels it waits for no daemon that does not answer. */
+static gboolean
+run_until_cut(Clone *clone, int line, GError **error)
+{
+    g_autoptr(VimgCutter) cutter = vimg_cutter_new(line, clone->transfer, error);
+
+    return cutter && run(clone, error);
 }
 
 gboolean
-vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *pool,
-                    const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
-                    GError **error)
+vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect, int line,
+                    const VimgPoolId *pool, const char *xml, const VimgVolId *source, guint flags,
+                    VimgVolId *out, GError **error)
 {
     g_auto(Clone) clone = {.primary = primary, .connect = connect, .xml = xml};
     GError *local = NULL;
@@ -455,11 +471,8 @@ vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect, const VimgP
     clone.transfer = vimg_model_source(primary->model, source, &clone.info, error);
     if (!clone.transfer)
         return FALSE;
-    if (!run(&clone, &local)) {
-        fail_job(&clone, local);
-        g_propagate_error(error, local);
-        return FALSE;
-    }
+    if (!run_until_cut(&clone, line, &local))
+        return fail(&clone, local, error);
     out->pool = g_strdup(virStoragePoolGetName(clone.to.pool));
     out->name = g_strdup(virStorageVolGetName(clone.vol));
     out->key = g_strdup(virStorageVolGetKey(clone.vol));

@@ -34,7 +34,7 @@ struct _VimgHostPrimary {
 
 /* As vimg_host_connect(). */
 VimgHostConnect *vimg_host_primary_connect(const VimgHostPrimary *primary, const VimgCaller *caller,
-                                           GError **error);
+                                           int *line, GError **error);
 
 /* ---- primary-volume.c: documents of the host's volumes ------------------------------------- */
 
@@ -227,7 +227,8 @@ gboolean vimg_host_is_used(virConnectPtr connect, virStorageVolPtr vol);
 
 /* ---- primary-out.c, primary-in.c ----------------------------------------------------------- */
 
-gboolean vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect,
+/* @line: of @connect, as vimg_cutter_new() takes it. */
+gboolean vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect, int line,
                              const VimgPoolId *pool, const char *xml, const VimgVolId *source,
                              guint flags, VimgVolId *out, GError **error);
 gboolean vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *pool,

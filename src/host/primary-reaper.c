@@ -140,7 +140,7 @@ reap(VimgHostPrimary *primary)
     gboolean all = TRUE;
 
     if (left->len > 0)
-        connect = vimg_host_primary_connect(primary, NULL, NULL);
+        connect = vimg_host_primary_connect(primary, NULL, NULL, NULL);
     for (guint i = 0; i < left->len; i++)
         all = connect && settle_file(primary, connect, left->pdata[i]) && all;
     return all;

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "host/primary-private.h"
+#include "util/file.h"
 #include "util/i18n.h"
 
 #define JOURNAL "primary" /* below the state directory */
@@ -15,11 +16,12 @@
      VIR_STORAGE_VOL_CREATE_VALIDATE)
 
 VimgHostConnect *
-vimg_host_primary_connect(const VimgHostPrimary *primary, const VimgCaller *caller, GError **error)
+vimg_host_primary_connect(const VimgHostPrimary *primary, const VimgCaller *caller, int *line,
+                          GError **error)
 {
     g_autofree char *uri = vimg_host_uri(primary->host);
 
-    return vimg_host_connect(uri, caller, error);
+    return vimg_host_connect(uri, caller, line, error);
 }
 
 /* What an image becomes is as sparse as it is; who insists on more is told. */
@@ -42,11 +44,13 @@ clone_out(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
 {
     VimgHostPrimary *primary = data;
     g_autoptr(VimgHostConnect) connect = NULL;
+    vimg_autofd int line = -1;
 
     if (!check_flags(flags, FALSE, error))
         return FALSE;
-    connect = vimg_host_primary_connect(primary, caller, error);
-    return connect && vimg_host_clone_out(primary, connect, pool, xml, source, flags, out, error);
+    connect = vimg_host_primary_connect(primary, caller, &line, error);
+    return connect &&
+           vimg_host_clone_out(primary, connect, line, pool, xml, source, flags, out, error);
 }
 
 static gboolean
@@ -58,7 +62,7 @@ clone_in(const VimgCaller *caller, const VimgPoolId *pool, const char *xml, cons
 
     if (!check_flags(flags, TRUE, error))
         return FALSE;
-    connect = vimg_host_primary_connect(primary, caller, error);
+    connect = vimg_host_primary_connect(primary, caller, NULL, error);
     return connect && vimg_host_clone_in(primary, connect, pool, xml, source, flags, out, error);
 }
 
@@ -97,7 +101,7 @@ static GPtrArray *
 pools_of(const VimgCaller *caller, gpointer data, GError **error)
 {
     VimgHostPrimary *primary = data;
-    g_autoptr(VimgHostConnect) connect = vimg_host_primary_connect(primary, caller, error);
+    g_autoptr(VimgHostConnect) connect = vimg_host_primary_connect(primary, caller, NULL, error);
 
     return connect ? list_pools(connect, error) : NULL;
 }
@@ -130,6 +134,7 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
     VimgHostPrimary *primary = g_new0(VimgHostPrimary, 1);
 
     vimg_host_init();
+    vimg_host_set_patience(config->keepalive_interval, config->keepalive_count);
     primary->model = model;
     primary->host = config->host;
     primary->reader = g_strdup(config->reader ? config->reader : "nobody");

@@ -12,9 +12,11 @@
 typedef struct _VimgHostPrimary VimgHostPrimary;
 
 typedef struct {
-    const VimgHost *host;  /* lives longer */
-    const char *state_dir; /* what is unfinished is noted below it */
-    const char *reader;    /* user who opens images of strangers; NULL: nobody */
+    const VimgHost *host;     /* lives longer */
+    const char *state_dir;    /* what is unfinished is noted below it */
+    const char *reader;       /* user who opens images of strangers; NULL: nobody */
+    guint keepalive_interval; /* seconds between questions to a silent daemon; 0: the default */
+    guint keepalive_count;    /* of those, how many may stay unanswered */
 } VimgHostPrimaryConfig;
 
 /*

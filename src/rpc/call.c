@@ -130,10 +130,12 @@ leave_to_host(VimgServerCall *call)
 
 /* One of libvirt's own is served where a libvirt daemon of the host is found. */
 static gboolean
-throw_unknown(const VimgFrameHeader *header, GError **error)
+throw_unknown(const VimgServerCall *call, GError **error)
 {
+    const VimgFrameHeader *header = &call->header;
+
     if (header->program != VIMG_PROGRAM_REMOTE || header->procedure < 1 ||
-        header->procedure > LIBVIRT_LAST)
+        header->procedure > LIBVIRT_LAST || vimg_upstream_is_configured(call->client))
         return vimg_throw(error, VIMG_ERROR_RPC, _("unknown procedure: %d"), header->procedure);
     return vimg_throw(
         error, VIMG_ERROR_RPC,
@@ -181,7 +183,7 @@ vimg_server_call_prepare(VimgServerCall *call, VimgModel *model, const VimgProgr
     if (!call->base.proc && header->program != VIMG_PROGRAM_CONTROL)
         leave_to_host(call);
     if (!call->base.proc)
-        return throw_unknown(header, error);
+        return throw_unknown(call, error);
     ok = vimg_dispatch_prepare(&call->base, args, size, error);
     if (ok)
         call->base.side = vimg_merge_side(&call->base);

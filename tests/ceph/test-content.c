@@ -544,6 +544,7 @@ test_superseded(Fixture *fixture, gconstpointer data)
     rbd_image_t image;
 
     foreign_create(fixture, staged, MIB);
+    g_clear_pointer(&record->digest, g_free);
     g_free(record->info.uploaded_format);
     record->info.uploaded_format = g_strdup("qcow2");
     g_assert_cmpint(rbd_open(fixture->cluster->io, staged, &image, NULL), ==, 0);

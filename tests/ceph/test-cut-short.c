@@ -11,6 +11,7 @@
 #include "content-helper.h"
 #include "erase.h"
 #include "layout.h"
+#include "listing.h"
 
 #define SIZE (9 * MIB)
 
@@ -199,6 +200,42 @@ test_half_cloned(Fixture *fixture, gconstpointer data)
     g_assert_null(clone.uploaded_format);
     finish(fixture, uuid, content, 0);
     assert_content(fixture, uuid, content, 0);
+}
+
+/* Of what it was converted stays known of the second image: by that the name is kept for the first.
+ */
+static void
+test_second_published(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = image_create(fixture, "a");
+    g_autofree char *second = g_strconcat(VIMG_CEPH_STAGED, uuid, VIMG_CEPH_SECOND, NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VimgCephRecord) record = vimg_ceph_record_find(fixture->store, uuid, &error);
+    g_autoptr(GPtrArray) all = NULL;
+    guint found = 0;
+    rbd_image_t image;
+
+    g_assert_no_error(error);
+    make_second(fixture, uuid);
+    record->digest = g_strdup("rbd:0");
+    record->info.uploaded_format = g_strdup("qcow2");
+    g_assert_cmpint(rbd_open(fixture->cluster->io, second, &image, NULL), ==, 0);
+    g_assert_true(vimg_ceph_record_save(image, record, &error));
+    rbd_close(image);
+    all = vimg_ceph_read_all(fixture->cluster, FALSE, &error);
+    g_assert_no_error(error);
+    for (guint i = 0; i < all->len; i++) {
+        const VimgCephRecord *one = all->pdata[i];
+
+        if (!vimg_ceph_record_is_second(one))
+            continue;
+        found++;
+        g_assert_cmpstr(one->info.uploaded_format, ==, "qcow2");
+        g_assert_cmpstr(one->digest, ==, "rbd:0");
+    }
+    g_assert_cmpuint(found, ==, 1);
+    vimg_ceph_image_wipe(fixture->store, uuid, &error);
+    g_assert_no_error(error);
 }
 
 /* ---- the trash -------------------------------------------------------------------------- */
@@ -407,6 +444,7 @@ main(int argc, char **argv)
     image_helper_add("/ceph/cut-short/cut", test_cancelled_cut);
     image_helper_add("/ceph/cut-short/half-converted", test_half_converted);
     image_helper_add("/ceph/cut-short/half-cloned", test_half_cloned);
+    image_helper_add("/ceph/cut-short/second-published", test_second_published);
     image_helper_add("/ceph/cut-short/trash", test_half_in_trash);
     image_helper_add("/ceph/cut-short/half-renamed", test_half_renamed);
     image_helper_add("/ceph/cut-short/renamed", test_renamed);

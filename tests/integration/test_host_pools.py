@@ -828,7 +828,8 @@ class Puppet(threading.Thread):
         self.socket.bind(str(path))
         self.socket.listen(50)
         self.events, self.behind = [], {}
-        self.answers = {66: u32(1) + u32(0), 1: b"", 281: u32(0) + u32(0), 287: u32(0) + u32(0)}
+        self.answers = {66: u32(1) + u32(0), 1: b"", 419: b"", 281: u32(0) + u32(0),
+                        287: u32(0) + u32(0)}
 
     def run(self):
         while True:

@@ -369,6 +369,25 @@ class ThroughObjects(MachineCase, OssCase):
         self.said(self.work / "m.serial.c")
         self.nothing_left(machine)
 
+    def test_pool_is_matched(self):
+        """Of several pools that of the storage which the table has for the new disk, if it is one."""
+        self.oss_pool(options="<image:cleanup keepDeleted='0'/>")
+        self.pool("slices", self.daemon.path("slices"))
+        machine = self.machine("m", "qcow2", start=False)
+        self.host("pool-create-as", "primary", "dir", "--target", self.disks)
+        self.addCleanup(self.host, "pool-destroy", "primary")
+        report = self.json("machine-clone", machine, "c", *self.more)
+        self.assertEqual((report["pool"], report["pool_for"]), ("slices", "primary"))
+        report = self.json("machine-clone", machine, "d", "--pool", self.name, *self.more)
+        self.assertEqual((report["pool"], report["pool_for"]), (self.name, None))
+        self.pool("more", self.daemon.path("more"))
+        self.assertIn("--pool", self.ctl("machine-clone", machine, "e", *self.more, code=USAGE))
+        self.v("pool-destroy", "more")
+        self.host("pool-destroy", "primary")
+        self.assertIn("'slices', which serves 'LocalStorage'",
+                      self.ctl("machine-clone", machine, "e", *self.more))
+        self.host("pool-create-as", "primary", "dir", "--target", self.disks)
+
 
 class Failures(MachineCase):
     """Whatever ends in the middle: no job, checkpoint, file or image stays."""

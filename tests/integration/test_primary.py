@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import ctl
 import rawrpc as rpc
 import runner
-from boot import TEXT, boot_disk
+from boot import boot_disk
 from images import MIB, noise, run, same, same_disk, to_qcow2, write_raw
+from osscase import OssCase
 from primarycase import NOWHERE, VOLUME, PrimaryCase
 from rawrpc import string, u32
 
@@ -217,9 +218,6 @@ class Out(PrimaryCase):
 class Boot(PrimaryCase):
     """A machine of the host starts from what an image became, and writes to it."""
 
-    DISK = """<disk type='file' device='disk'><driver name='qemu' type='%s'/>
-      <source file='%s'/><target dev='vda' bus='virtio'/></disk>"""
-
     def test_clones(self):
         where = self.primary()
         self.pool()
@@ -230,9 +228,25 @@ class Boot(PrimaryCase):
                 ("raw", "raw", ""),
                 ("overlay", "qcow2", "<backingStore><path>%s</path></backingStore>" % path)):
             self.clone("default", name, fmt, image, self.name, more=more)
-            self.assertEqual(self.boot(self.DISK % (fmt, where / name)), TEXT + b"written\r\n")
+            self.boots(where / name, fmt)
         base = next(where.glob("virtimage-base-*"))
         same_disk(disk, "raw", base, "qcow2")
+
+
+class FromObjects(PrimaryCase, OssCase):
+    """The same of images that are objects."""
+
+    def test_boots(self):
+        where = self.primary()
+        self.oss_pool()
+        disk = boot_disk(self.work)
+        image = self.image(to_qcow2(disk, self.work / "disk.qcow2"), "qcow2")
+        for fmt in ("qcow2", "raw"):
+            made = self.clone("default", "c." + fmt, fmt, image, self.name)
+            self.assertEqual(made.key, str(where / ("c." + fmt)))
+            same_disk(disk, "raw", where / ("c." + fmt), fmt)
+            self.boots(where / ("c." + fmt), fmt)
+        self.assertEqual(self.journal(), [])
 
 
 class Match(PrimaryCase):
@@ -482,6 +496,46 @@ class Failures(PrimaryCase):
             c.reply(serial)
         self.assertEqual(caught.exception.code, 78, caught.exception.message)
         self.assertTrue(self.gone())
+
+    def stopped(self, code, text, end=lambda: None):
+        """A clone ends by @end while libvirtd stands still; when that goes on, what was made goes."""
+        pid, c, serial = self.midway()
+        try:
+            end()
+            with self.assertRaises(rpc.RemoteError) as caught:
+                c.reply(serial)
+            self.assertEqual(caught.exception.code, code, caught.exception.message)
+            self.assertIn(text, caught.exception.message)
+            self.assertEqual(self.ctl("jobs", "--quiet"), "")
+            self.assertTrue(self.is_marked(), "it looks whole")
+        finally:
+            self.go_on(pid)
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+
+    def cancel(self):
+        job, = json.loads(self.ctl("jobs", "--json"))["jobs"]
+        self.ctl("job-cancel", str(job["id"]))
+
+    def with_config(self, more):
+        """The daemon is another from now on to the end of the test."""
+        self.addCleanup(self.restart, self.daemon.config.read_text())
+        self.restart(self.daemon.config.read_text() + more)
+
+    def restart(self, config):
+        self.daemon.stop()
+        self.daemon.config.write_text(config)
+        self.daemon.start()
+
+    def test_hanging(self):
+        """Who cancels it does not wait until libvirtd was silent for too long."""
+        self.with_config("keepalive_interval = 600\n")
+        self.stopped(78, "cancelled", self.cancel)
+
+    def test_silent(self):
+        """Nobody cancels it, and it does not wait for ever."""
+        self.with_config("keepalive_interval = 1\nkeepalive_count = 2\n")
+        self.stopped(9, "keepalive timeout")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
+from boot import boot_disk
 from cephcase import CephCase
 from images import MIB, run, same, same_disk, to_qcow2, write_raw
 from primarycase import VOLUME, PrimaryCase
@@ -84,6 +85,18 @@ class Rbd(PrimaryCase, CephCase):
         self.assertEqual(sorted(self.volumes()), ["a", "b"])
         self.host("vol-delete", "--pool", "default", "a")
         self.assertEqual(self.volumes(), ["b"])
+
+    def test_into_files(self):
+        """A machine starts from what an image of the cluster becomes in a directory."""
+        where = self.primary()
+        images = self.images_pool()
+        disk = boot_disk(self.work)
+        image = self.image(disk, "raw")
+        for fmt in ("raw", "qcow2"):
+            self.clone("default", "c." + fmt, fmt, image, images)
+            same_disk(disk, "raw", where / ("c." + fmt), fmt)
+            self.boots(where / ("c." + fmt), fmt)
+        self.assertEqual(self.journal(), [])
 
     def test_into_images(self):
         self.primary_rbd()

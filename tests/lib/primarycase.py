@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import rawrpc as rpc
-from boot import MACHINE
+from boot import MACHINE, TEXT
 from images import run
 from rawrpc import string, u32
 from stock import Stock
@@ -153,6 +153,13 @@ class PrimaryCase(CtlMixin, VirshCase):
                 int(re.search(r"\((\d+) bytes\)", text).group(1)))
 
     # ---- machines -----------------------------------------------------------------------------
+
+    FILE = """<disk type='file' device='disk'><driver name='qemu' type='%s'/>
+      <source file='%s'/><target dev='vda' bus='virtio'/></disk>"""
+
+    def boots(self, path, fmt):
+        """A machine of the file @path starts from it, and writes to it."""
+        self.assertEqual(self.boot(self.FILE % (fmt, path)), TEXT + b"written\r\n")
 
     def boot(self, disk):
         """Starts a machine of @disk, an element, at the host; returns what it said."""
