@@ -107,34 +107,42 @@ vimg_backup_check(const VimgBackup *backup, GError **error)
         left, backup->dir);
 }
 
-/* ---- the guest's file systems ----------------------------------------------------------- */
+/* ---- what holds the guest up ---------------------------------------------------------------- */
 
-/* A file that is there as long as the guest may be frozen by us: who comes after an end that nobody
- * could undo learns of it. */
+/*
+ * A file that is there as long as we may hold it up so: who comes after an end that nobody could
+ * undo learns of it.  Of a machine that waits for us it holds the number, which is another after
+ * each start.
+ */
 static char *
-frozen_note(const char *dir)
+hold_note(const char *dir, VimgUndoKind kind)
 {
-    return g_build_filename(dir, "frozen", NULL);
+    static const char *const names[VIMG_N_UNDO] = {
+        [VIMG_UNDO_FREEZE] = "frozen", [VIMG_UNDO_PAUSE] = "stopped"};
+
+    return g_build_filename(dir, names[kind], NULL);
 }
 
 static gboolean
-note_freeze(VimgBackup *backup, GError **error)
+note_hold(VimgBackup *backup, VimgUndoKind kind, const char *text, GError **error)
 {
-    g_autofree char *note = frozen_note(backup->dir);
+    VimgMachine *machine = backup->machine;
+    g_autofree char *note = hold_note(backup->dir, kind);
 
-    return vimg_undo_add(backup->machine->undo, VIMG_UNDO_FREEZE, error, backup->machine->uuid,
-                         NULL) &&
-           vimg_file_replace(note, "", 0, 0600, error);
+    return vimg_undo_add(machine->undo, kind, error, machine->uuid, NULL) &&
+           vimg_file_replace(note, text, strlen(text), 0600, error);
 }
 
 static void
-forget_freeze(VimgBackup *backup)
+forget_hold(VimgBackup *backup, VimgUndoKind kind)
 {
-    g_autofree char *note = frozen_note(backup->dir);
+    g_autofree char *note = hold_note(backup->dir, kind);
 
     unlink(note);
-    vimg_undo_drop(backup->machine->undo, VIMG_UNDO_FREEZE, backup->machine->uuid, NULL);
+    vimg_undo_drop(backup->machine->undo, kind, backup->machine->uuid, NULL);
 }
+
+/* ---- the guest's file systems ----------------------------------------------------------- */
 
 /* Whether what failed so may have been done all the same. */
 static gboolean
@@ -159,7 +167,7 @@ freeze(VimgBackup *backup, GError **error)
         backup->not_frozen = g_strdup(_("no guest agent is connected"));
         return TRUE;
     }
-    if (!note_freeze(backup, error))
+    if (!note_hold(backup, VIMG_UNDO_FREEZE, "", error))
         return FALSE;
     backup->frozen = virDomainFSFreeze(machine->domain, NULL, 0, 0) >= 0;
     if (!backup->frozen) {
@@ -170,7 +178,7 @@ freeze(VimgBackup *backup, GError **error)
         /* it may be just late; where the guest said no, what is frozen is frozen by another */
         if (is_unknown(machine, why))
             virDomainFSThaw(machine->domain, NULL, 0, 0);
-        forget_freeze(backup);
+        forget_hold(backup, VIMG_UNDO_FREEZE);
     }
     return TRUE;
 }
@@ -184,52 +192,26 @@ thaw(VimgBackup *backup, GError **error)
         return TRUE;
     if (virDomainFSThaw(machine->domain, NULL, 0, 0) < 0)
         return vimg_machine_throw(error);
-    forget_freeze(backup);
+    forget_hold(backup, VIMG_UNDO_FREEZE);
     return TRUE;
 }
 
 /* ---- the guest itself ------------------------------------------------------------------- */
-
-/* As frozen_note(), of a machine that waits for us: its number, which is another after each start.
- */
-static char *
-stopped_note(const char *dir)
-{
-    return g_build_filename(dir, "stopped", NULL);
-}
-
-static gboolean
-note_stop(VimgBackup *backup, GError **error)
-{
-    VimgMachine *machine = backup->machine;
-    g_autofree char *note = stopped_note(backup->dir);
-    g_autofree char *run = g_strdup_printf("%u", virDomainGetID(machine->domain));
-
-    return vimg_undo_add(machine->undo, VIMG_UNDO_PAUSE, error, machine->uuid, NULL) &&
-           vimg_file_replace(note, run, strlen(run), 0600, error);
-}
-
-static void
-forget_stop(VimgBackup *backup)
-{
-    g_autofree char *note = stopped_note(backup->dir);
-
-    unlink(note);
-    vimg_undo_drop(backup->machine->undo, VIMG_UNDO_PAUSE, backup->machine->uuid, NULL);
-}
 
 /* One that another stopped meanwhile is the other's to let go. */
 static gboolean
 stop(VimgBackup *backup, GError **error)
 {
     VimgMachine *machine = backup->machine;
+    g_autofree char *run = NULL;
     int state = 0, reason = 0;
 
     if (virDomainGetState(machine->domain, &state, &reason, 0) < 0)
         return vimg_machine_throw(error);
     if (state != VIR_DOMAIN_RUNNING)
         return TRUE;
-    if (!note_stop(backup, error))
+    run = g_strdup_printf("%u", virDomainGetID(machine->domain));
+    if (!note_hold(backup, VIMG_UNDO_PAUSE, run, error))
         return FALSE;
     if (virDomainSuspend(machine->domain) < 0)
         return vimg_machine_throw(error);
@@ -256,7 +238,7 @@ let_go(VimgBackup *backup, GError **error)
     if (virDomainResume(machine->domain) < 0)
         return vimg_machine_throw(error);
     backup->stopped = FALSE;
-    forget_stop(backup);
+    forget_hold(backup, VIMG_UNDO_PAUSE);
     return TRUE;
 }
 
@@ -493,7 +475,7 @@ sweep_point(VimgMachine *machine, const char *dir, GError **error)
 static gboolean
 sweep_stop(VimgMachine *machine, const char *dir, GError **error)
 {
-    g_autofree char *note = stopped_note(dir);
+    g_autofree char *note = hold_note(dir, VIMG_UNDO_PAUSE);
     g_autofree char *run = g_strdup_printf("%u", virDomainGetID(machine->domain));
     gsize size = 0;
     g_autofree char *stopped = vimg_file_read(note, NOTE_MAX, &size, NULL);
@@ -514,7 +496,7 @@ sweep_stop(VimgMachine *machine, const char *dir, GError **error)
 static gboolean
 sweep_guest(VimgMachine *machine, const char *dir, GError **error)
 {
-    g_autofree char *note = frozen_note(dir);
+    g_autofree char *note = hold_note(dir, VIMG_UNDO_FREEZE);
 
     if (!sweep_stop(machine, dir, error))
         return FALSE;
