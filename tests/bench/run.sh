@@ -31,6 +31,7 @@ if ((EUID != 0)); then
 fi
 
 scratch=$(mktemp -d "${VIMG_BENCH_DIR:-/var/tmp}/vimg-bench.XXXXXX")
+chmod 711 "$scratch" # processes of other users reach sockets below it
 trap 'rm -rf "$scratch"' EXIT
 read -r -d '' -a wanted <<<"$build_packages libvirt-clients libvirt-daemon python3-libvirt qemu-utils
     curl nginx-light libvirt-daemon-driver-qemu qemu-system-x86 e2fsprogs util-linux findutils mount borgbackup restic casync
