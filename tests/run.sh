@@ -40,11 +40,12 @@ declare -A packages=(
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
-        at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick libvirt-daemon libvirt-daemon-driver-qemu"
+        at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick libvirt-daemon libvirt-daemon-driver-qemu
+        ansible python3-lxml"
     [stock]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
         binutils guestfish linux-image-amd64"
     [host]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
-        parted binutils linux-image-amd64 $sshd"
+        parted lvm2 binutils linux-image-amd64 $sshd"
     [machine]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
         binutils linux-image-amd64 cpio kmod openssl"
     [crash]='libvirt-clients'
@@ -327,6 +328,7 @@ suite_plugin() {
 suite_clients() {
     build gcc
     integration test_clients
+    integration test_host_ansible
 }
 
 suite_stock() {
@@ -340,6 +342,8 @@ suite_host() {
     build gcc
     integration test_primary
     integration test_host_pools
+    integration test_host_logical
+    integration test_host_found
     integration test_host
 }
 

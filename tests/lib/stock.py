@@ -13,6 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import lvm
 from daemon import Daemon, scratch
 
 SETUP = r"""
@@ -29,6 +30,11 @@ mkdir -p /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt
 for dir in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do
     mount -t tmpfs tmpfs "$dir"
 done
+if [ -d "$root/lvm" ]; then
+    mount -t overlay overlay -o "lowerdir=$root/lvm:/usr/sbin" /usr/sbin
+elif [ -d /etc/lvm ]; then
+    printf '%s' "$2" >/etc/lvm/lvmlocal.conf
+fi
 for group in kvm libvirt libvirt-qemu; do
     getent group "$group" >/dev/null || groupadd -r "$group"
 done
@@ -53,10 +59,13 @@ exit
 
 
 class Stock:
-    def __init__(self, network=False):
-        """@network: that of the host, for what listens on its loopback."""
+    def __init__(self, network=False, logical=False):
+        """@network: that of the host, for what listens on its loopback.  @logical: its pools of
+        volume groups work, by LVM or by what stands in for it."""
         self.network = network
         self.root = scratch("stock-")
+        if logical and not lvm.has_device_mapper():
+            lvm.stand_ins(self.root)
         self.log_path = self.root / "log"
         (self.root / "sock").mkdir()
         self.process = None
@@ -78,7 +87,7 @@ class Stock:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 ["unshare", "-m", *([] if self.network else ["-n"]), "-p", "-i", "-u", "--fork", "--kill-child", "--mount-proc",
-                 "sh", "-c", SETUP, "stock", str(self.root)],
+                 "sh", "-c", SETUP, "stock", str(self.root), lvm.CONFIG],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
