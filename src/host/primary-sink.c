@@ -10,7 +10,9 @@
 #include "config.h"
 
 #include <string.h>
+#include <unistd.h>
 
+#include "host/primary-file.h"
 #include "host/primary-private.h"
 #include "host/primary-queue.h"
 
@@ -31,8 +33,10 @@ struct _VimgHostSink {
     const Way *way;
     virConnectPtr connect;
     virStorageVolPtr vol;
+    const VimgHostEntry *entry;
     virStreamPtr stream;
     VimgHostQueue *queue; /* what the stream is still to be given */
+    VimgHostFile *file;
     VimgForeign *foreign;
     VimgTransfer *source;
     VimgForeignWriter *writer;
@@ -63,14 +67,23 @@ stream_send(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size, GErro
     return TRUE;
 }
 
+/* From now on the host's daemon keeps the volume in use. */
 static gboolean
-stream_begin(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
+stream_connect(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
     /* what is sent at last must not cut off what is behind it, as holes do there */
     guint flags = length == 0 ? VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM : 0;
 
-    if (virStorageVolUpload(sink->vol, sink->stream, offset, length, flags) < 0)
-        return vimg_host_throw(error);
+    sink->stream = virStreamNew(sink->connect, 0);
+    if (sink->stream && virStorageVolUpload(sink->vol, sink->stream, offset, length, flags) == 0)
+        return TRUE;
+    g_clear_pointer(&sink->stream, virStreamFree);
+    return vimg_host_throw(error);
+}
+
+static gboolean
+stream_start(VimgHostSink *sink, GError **error)
+{
     sink->queue = vimg_host_queue_new(stream_send, sink, error);
     return sink->queue != NULL;
 }
@@ -78,11 +91,11 @@ stream_begin(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 static gboolean
 stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
-    sink->stream = virStreamNew(sink->connect, 0);
-    if (!sink->stream)
-        return vimg_host_throw(error);
-    if (stream_begin(sink, offset, length, error))
+    if (!stream_connect(sink, offset, length, error))
+        return FALSE;
+    if (stream_start(sink, error))
         return TRUE;
+    virStreamAbort(sink->stream);
     g_clear_pointer(&sink->stream, virStreamFree);
     return FALSE;
 }
@@ -138,6 +151,58 @@ stream_close(VimgHostSink *sink, GError **error)
 
 static const Way by_stream = {stream_open, stream_write, stream_hole, stream_close, stream_abort};
 
+/* ---- where it lies, but for the first piece, which comes by a stream ----------------------- */
+
+static gboolean
+held_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
+{
+    return stream_start(sink, error);
+}
+
+static const Way by_held_stream = {held_open, stream_write, stream_hole, stream_close,
+                                   stream_abort};
+
+static gboolean
+file_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+{
+    return vimg_host_file_push(sink->file, buffer, offset, size, error);
+}
+
+static gboolean
+file_hole(VimgHostSink *sink, guint64 length, GError **error)
+{
+    return vimg_host_file_push(sink->file, NULL, 0, length, error);
+}
+
+static gboolean
+file_close(VimgHostSink *sink, GError **error)
+{
+    sink->way = &by_held_stream;
+    return vimg_host_file_close(g_steal_pointer(&sink->file), error);
+}
+
+static void
+file_abort(VimgHostSink *sink)
+{
+    vimg_host_file_abort(g_steal_pointer(&sink->file));
+}
+
+static const Way by_file = {NULL, file_write, file_hole, file_close, file_abort};
+
+/*
+ * The stream for the first piece is opened before the rest comes, so that nobody removes the volume
+ * meanwhile.
+ */
+static gboolean
+file_open(VimgHostSink *sink, int fd, GError **error)
+{
+    sink->file = vimg_host_file_new(fd, HEAD, virStorageVolGetName(sink->vol), error);
+    if (!sink->file)
+        return FALSE;
+    sink->way = &by_file;
+    return TRUE;
+}
+
 /* ---- by a backend of ours ------------------------------------------------------------------- */
 
 static gboolean
@@ -178,14 +243,15 @@ static const Way by_backend = {foreign_open, foreign_write, foreign_hole, foreig
 /* ---- both --------------------------------------------------------------------------------- */
 
 VimgHostSink *
-vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, VimgForeign *foreign,
-                   VimgTransfer *source)
+vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, const VimgHostEntry *entry,
+                   VimgForeign *foreign, VimgTransfer *source)
 {
     VimgHostSink *sink = g_new0(VimgHostSink, 1);
 
     sink->way = foreign ? &by_backend : &by_stream;
     sink->connect = connect;
     sink->vol = vol;
+    sink->entry = entry;
     sink->foreign = foreign;
     sink->source = source;
     sink->head = vimg_buffer_new(HEAD);
@@ -200,15 +266,32 @@ vimg_host_sink_free(VimgHostSink *sink)
         return;
     if (sink->open)
         sink->way->abort(sink);
+    if (sink->stream) {
+        virStreamAbort(sink->stream);
+        virStreamFree(sink->stream);
+    }
     vimg_buffer_unref(sink->head);
     g_free(sink);
+}
+
+static gboolean
+open_rest(VimgHostSink *sink, GError **error)
+{
+    int fd = sink->foreign ? -1 : vimg_host_journal_open(sink->entry, sink->vol);
+
+    if (fd < 0)
+        return sink->way->open(sink, HEAD, 0, error);
+    if (stream_connect(sink, 0, HEAD, error))
+        return file_open(sink, fd, error);
+    close(fd);
+    return FALSE;
 }
 
 static gboolean
 need_open(VimgHostSink *sink, GError **error)
 {
     if (!sink->open)
-        sink->open = sink->way->open(sink, HEAD, 0, error);
+        sink->open = open_rest(sink, error);
     return sink->open;
 }
 
