@@ -339,11 +339,13 @@ suite_stock() {
 
 # The host's own libvirtd behind the same connection, its pools, and copies to and from them.
 suite_host() {
+    local part
+
     build gcc
     integration test_primary
-    integration test_host_pools
-    integration test_host_logical
-    integration test_host_found
+    for part in images logical absent identity pools names events secrets answers found; do
+        integration "test_host_$part"
+    done
     integration test_host
 }
 

@@ -32,6 +32,7 @@ fi
 
 scratch=$(mktemp -d "${VIMG_BENCH_DIR:-/var/tmp}/vimg-bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
+chmod 711 "$scratch" # what becomes nobody to read an image passes through it
 read -r -d '' -a wanted <<<"$build_packages libvirt-clients libvirt-daemon python3-libvirt qemu-utils
     curl nginx-light libvirt-daemon-driver-qemu qemu-system-x86 e2fsprogs util-linux findutils mount borgbackup restic casync
     openssh-server openssh-client libnss-wrapper openssl rsync $ceph_packages $nbd_packages" || true
