@@ -53,7 +53,7 @@ declare -A packages=(
     [ssh]="$drive $sshd"
     [oss]="$drive $nbd_packages openssl iproute2 $ceph_packages radosgw curl $node"
     [ceph]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages libvirt-daemon libvirt-daemon-driver-qemu
-        libvirt-daemon-driver-storage-rbd qemu-system-x86 binutils openssl"
+        libvirt-daemon-driver-storage-rbd qemu-system-x86 binutils openssl lvm2"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="libxml2-utils casync qemu-utils $ssh_packages"
@@ -343,7 +343,7 @@ suite_host() {
 
     build gcc
     integration test_primary
-    for part in images logical absent identity pools names events secrets answers found; do
+    for part in images logical mounts absent identity pools names events secrets answers found; do
         integration "test_host_$part"
     done
     integration test_host

@@ -209,20 +209,14 @@ share(Clone *clone, gboolean *done, GError **error)
 static gboolean
 give_content(Clone *clone, const VimgHostEntry *entry, GError **error)
 {
-    virStorageVolInfo info;
     gboolean done;
 
     clone->sure = clone->to.foreign != NULL; /* it may be replaced by another */
     if (!share(clone, &done, error))
         return FALSE;
     clone->sure = FALSE;
-    if (!done && !fill_volume(clone, entry, error))
-        return FALSE;
-    /* libvirt looks again at what others wrote; at one volume, however many there are */
-    if (clone->to.foreign && virStorageVolGetInfo(clone->vol, &info) < 0)
-        vimg_info("the host's volume '%s' was not looked at again",
-                  virStorageVolGetName(clone->vol));
-    return TRUE;
+    /* libvirt looks at what others wrote when it is asked, at one volume */
+    return done || fill_volume(clone, entry, error);
 }
 
 /* Whether nothing is there any more that is ours. */

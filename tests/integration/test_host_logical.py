@@ -6,66 +6,26 @@ import json
 import os
 import signal
 import sys
-import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-import lvm
 import rawrpc as rpc
 import runner
 from boot import TEXT, boot_disk
-from images import MIB, noise, run, same, to_qcow2, write_raw
+from images import MIB, noise, same, to_qcow2, write_raw
+from logicalcase import HOW, LogicalCase
 from osscase import OssCase
-from primarycase import VOLUME, PrimaryCase
+from primarycase import VOLUME
 
 SIZE = 13 * MIB + 512       # no whole extents
 EXTENTS = 16 * MIB
 
 
 def setUpModule():
-    print("     volume groups are %s" % ("LVM's" if lvm.has_device_mapper() else
-                                         "stand-ins': this kernel has no device-mapper"), flush=True)
+    print("     volume groups are " + HOW, flush=True)
 
 
-class Logical(PrimaryCase):
-    logical = True
-
-    def group(self, size):
-        """A volume group in which something else lay, and the host's pool of it."""
-        name = "vimg-" + uuid.uuid4().hex[:12]
-        disk = self.work / "disk"
-        with disk.open("wb") as out:
-            for _ in range(size // MIB + 4):
-                out.write(self.left)
-        loop = run("losetup", "--find", "--show", disk).strip()
-        self.addCleanup(run, "losetup", "--detach", loop)
-        self.host("pool-define-as", name, "logical", "--source-dev", loop, "--source-name", name,
-                  "--target", "/dev/" + name)
-        self.addCleanup(self.forget, name)
-        self.host("pool-build", name, "--overwrite")
-        self.host("pool-start", name)
-        return name
-
-    def forget(self, name):
-        for volume in self.volumes(name):
-            self.host("vol-delete", "--pool", name, volume)
-        for action in "destroy", "delete", "undefine":
-            self.host("pool-" + action, name)
-
-    left = noise(MIB, 5)
-
-    def holds(self, path, disk, size):
-        """A block device of so many bytes: the disk, and zeros behind it."""
-        self.assertTrue(Path(path).is_block_device())
-        with open(path, "rb") as device:
-            data = device.read()
-        content = disk.read_bytes()
-        self.assertEqual(len(data), size)
-        self.assertTrue(data[:len(content)] == content, "it differs")
-        self.assertEqual(data[len(content):].strip(b"\0"), b"", "what was there shines through")
-
-
-class Slices(Logical):
+class Slices(LogicalCase):
     def setUp(self):
         super().setUp()
         self.pool()
@@ -142,7 +102,7 @@ class Slices(Logical):
             return False
 
 
-class Objects(Logical, OssCase):
+class Objects(LogicalCase, OssCase):
     def test_boots(self):
         """A machine starts from the volume that an object became."""
         group = self.group(100 * MIB)

@@ -425,6 +425,35 @@ class Failures(PrimaryCase):
         except ProcessLookupError:
             pass
 
+    def test_written_where_it_lies(self):
+        """A file that this daemon sees too needs libvirtd for its first piece alone."""
+        pid, c, serial = self.midway()
+        try:
+            with self.raw.open("rb") as raw:
+                want = raw.read()[65536:]
+            self.eventually("it does not come", lambda: (self.where / "c").read_bytes()[65536:] ==
+                            want)
+            self.assertTrue(self.is_marked(), "it looks whole")
+        finally:
+            self.go_on(pid)
+        self.assertEqual(c.reply(serial, "VOL_CREATE_XML_FROM").vol().name, "c")
+        same(self.raw, self.where / "c")
+
+    def test_in_use_meanwhile(self):
+        """Nobody takes the volume away while it is written beside libvirtd."""
+        c, serial = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("nothing comes", lambda: self.is_marked() and
+                        (self.where / "c").stat().st_blocks * 512 > 8 * MIB)
+        os.kill(self.daemon.process.pid, signal.SIGSTOP)
+        try:
+            self.assertTrue(self.is_marked(), "it was too fast")
+            done = self.stock.virsh("vol-delete", "--pool", "default", "c", uri=self.stock.qemu)
+            self.assertIn("still in use", done.stderr)
+        finally:
+            os.kill(self.daemon.process.pid, signal.SIGCONT)
+        self.assertEqual(c.reply(serial, "VOL_CREATE_XML_FROM").vol().name, "c")
+        same(self.raw, self.where / "c")
+
     def gone(self):
         return not self.journal() and not (self.where / "c").exists()
 

@@ -25,11 +25,11 @@ VOLUME = "<volume><name>%s</name>%s<capacity unit='bytes'>%d</capacity><target>"
 
 class PrimaryCase(CtlMixin, VirshCase):
     network = False     # of the host, for its libvirtd
-    logical = False     # whether that has volume groups
+    stand_ins = ()      # as Stock takes them
 
     @classmethod
     def setUpClass(cls):
-        cls.stock = Stock(cls.network, cls.logical)
+        cls.stock = Stock(cls.network, cls.stand_ins)
         cls.addClassCleanup(cls.stock.stop)
         cls.stock.start()
         cls.config = 'host_uri = "%s"\n' % cls.stock.qemu

@@ -35,6 +35,10 @@ if [ -d "$root/lvm" ]; then
 elif [ -d /etc/lvm ]; then
     printf '%s' "$2" >/etc/lvm/lvmlocal.conf
 fi
+if [ -e "$root/mount" ]; then
+    cp /usr/bin/mount "$root/mount.real"
+    mount --bind "$root/mount" /usr/bin/mount
+fi
 for group in kvm libvirt libvirt-qemu; do
     getent group "$group" >/dev/null || groupadd -r "$group"
 done
@@ -57,15 +61,29 @@ while libvirtd -f /etc/libvirt/libvirtd.conf; [ $? -eq 137 ]; do :; done # kille
 exit
 """
 
+# mount(8) that has NFS: a file system in memory by the name of the server's directory
+MOUNT = """#!/bin/sh
+for word; do
+    shift
+    [ "$word" != nfs ] || word=tmpfs
+    set -- "$@" "$word"
+done
+exec "%s/mount.real" "$@"
+"""
+
 
 class Stock:
-    def __init__(self, network=False, logical=False):
-        """@network: that of the host, for what listens on its loopback.  @logical: its pools of
-        volume groups work, by LVM or by what stands in for it."""
+    def __init__(self, network=False, stand_ins=()):
+        """@network: that of the host, for what listens on its loopback.  @stand_ins: "lvm", so that
+        pools of volume groups work whatever the kernel has, and "nfs", for a server's directories
+        that begin empty."""
         self.network = network
         self.root = scratch("stock-")
-        if logical and not lvm.has_device_mapper():
+        if "lvm" in stand_ins and not lvm.has_device_mapper():
             lvm.stand_ins(self.root)
+        if "nfs" in stand_ins:
+            (self.root / "mount").write_text(MOUNT % self.root)
+            (self.root / "mount").chmod(0o755)
         self.log_path = self.root / "log"
         (self.root / "sock").mkdir()
         self.process = None
