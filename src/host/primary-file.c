@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/primary-file.h"
@@ -85,13 +86,25 @@ vimg_host_file_push(VimgHostFile *file, VimgBuffer *buffer, gsize offset, guint6
     return vimg_host_queue_push(file->queue, buffer, offset, size) || settle(file, FALSE, error);
 }
 
+static gboolean
+make_durable(VimgHostFile *file, GError **error)
+{
+    struct stat info;
+
+    if (ftruncate(file->fd, (off_t)file->at) < 0 || fdatasync(file->fd) < 0 ||
+        fstat(file->fd, &info) < 0)
+        return throw_write(file, error);
+    return info.st_nlink > 0 ||
+           vimg_throw(error, VIMG_ERROR_NO_VOL,
+                      _("volume '%s' of the host was deleted while it was being filled"),
+                      file->name);
+}
+
 gboolean
 vimg_host_file_close(VimgHostFile *file, GError **error)
 {
-    gboolean ok = settle(file, TRUE, error);
+    gboolean ok = settle(file, TRUE, error) && make_durable(file, error);
 
-    if (ok && (ftruncate(file->fd, (off_t)file->at) < 0 || fdatasync(file->fd) < 0))
-        ok = throw_write(file, error);
     file_free(file);
     return ok;
 }

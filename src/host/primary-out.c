@@ -191,7 +191,7 @@ fill_volume(Clone *clone, const VimgHostEntry *entry, GError **error)
     if (!vimg_host_source_pour(&source, sink, &size, error) || !fill_up(clone, sink, size, error) ||
         !vimg_host_sink_rest(sink, error))
         return FALSE;
-    clone->sure = TRUE; /* the mark goes, while the host's daemon keeps the volume in use */
+    clone->sure = TRUE; /* the mark goes */
     return vimg_host_sink_finish(sink, error) && grow(clone, error);
 }
 

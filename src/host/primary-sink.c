@@ -10,7 +10,6 @@
 #include "config.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "host/primary-file.h"
 #include "host/primary-private.h"
@@ -37,6 +36,7 @@ struct _VimgHostSink {
     virStreamPtr stream;
     VimgHostQueue *queue; /* what the stream is still to be given */
     VimgHostFile *file;
+    virStreamPtr held; /* for the first piece */
     VimgForeign *foreign;
     VimgTransfer *source;
     VimgForeignWriter *writer;
@@ -67,37 +67,41 @@ stream_send(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size, GErro
     return TRUE;
 }
 
-/* From now on the host's daemon keeps the volume in use. */
-static gboolean
-stream_connect(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
+/* Returns: (transfer full) */
+static virStreamPtr
+connect_stream(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
     /* what is sent at last must not cut off what is behind it, as holes do there */
     guint flags = length == 0 ? VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM : 0;
+    virStreamPtr stream = virStreamNew(sink->connect, 0);
 
-    sink->stream = virStreamNew(sink->connect, 0);
-    if (sink->stream && virStorageVolUpload(sink->vol, sink->stream, offset, length, flags) == 0)
-        return TRUE;
-    g_clear_pointer(&sink->stream, virStreamFree);
-    return vimg_host_throw(error);
+    if (stream && virStorageVolUpload(sink->vol, stream, offset, length, flags) == 0)
+        return stream;
+    vimg_host_throw(error);
+    if (stream)
+        virStreamFree(stream);
+    return NULL;
 }
 
+/* Takes @stream over; NULL: @error is set */
 static gboolean
-stream_start(VimgHostSink *sink, GError **error)
+stream_start(VimgHostSink *sink, virStreamPtr stream, GError **error)
 {
+    if (!stream)
+        return FALSE;
+    sink->stream = stream;
     sink->queue = vimg_host_queue_new(stream_send, sink, error);
-    return sink->queue != NULL;
+    if (sink->queue)
+        return TRUE;
+    virStreamAbort(stream);
+    g_clear_pointer(&sink->stream, virStreamFree);
+    return FALSE;
 }
 
 static gboolean
 stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
-    if (!stream_connect(sink, offset, length, error))
-        return FALSE;
-    if (stream_start(sink, error))
-        return TRUE;
-    virStreamAbort(sink->stream);
-    g_clear_pointer(&sink->stream, virStreamFree);
-    return FALSE;
+    return stream_start(sink, connect_stream(sink, offset, length, error), error);
 }
 
 /* What came of it; nothing more is sent. */
@@ -151,16 +155,14 @@ stream_close(VimgHostSink *sink, GError **error)
 
 static const Way by_stream = {stream_open, stream_write, stream_hole, stream_close, stream_abort};
 
-/* ---- where it lies, but for the first piece, which comes by a stream ----------------------- */
+/* ---- where it lies ------------------------------------------------------------------------ */
 
 static gboolean
-held_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
+file_open(VimgHostSink *sink, int fd, GError **error)
 {
-    return stream_start(sink, error);
+    sink->file = vimg_host_file_new(fd, HEAD, virStorageVolGetName(sink->vol), error);
+    return sink->file != NULL;
 }
-
-static const Way by_held_stream = {held_open, stream_write, stream_hole, stream_close,
-                                   stream_abort};
 
 static gboolean
 file_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
@@ -177,7 +179,6 @@ file_hole(VimgHostSink *sink, guint64 length, GError **error)
 static gboolean
 file_close(VimgHostSink *sink, GError **error)
 {
-    sink->way = &by_held_stream;
     return vimg_host_file_close(g_steal_pointer(&sink->file), error);
 }
 
@@ -187,21 +188,8 @@ file_abort(VimgHostSink *sink)
     vimg_host_file_abort(g_steal_pointer(&sink->file));
 }
 
+/* It is opened by itself. */
 static const Way by_file = {NULL, file_write, file_hole, file_close, file_abort};
-
-/*
- * The stream for the first piece is opened before the rest comes, so that nobody removes the volume
- * meanwhile.
- */
-static gboolean
-file_open(VimgHostSink *sink, int fd, GError **error)
-{
-    sink->file = vimg_host_file_new(fd, HEAD, virStorageVolGetName(sink->vol), error);
-    if (!sink->file)
-        return FALSE;
-    sink->way = &by_file;
-    return TRUE;
-}
 
 /* ---- by a backend of ours ------------------------------------------------------------------- */
 
@@ -266,25 +254,31 @@ vimg_host_sink_free(VimgHostSink *sink)
         return;
     if (sink->open)
         sink->way->abort(sink);
-    if (sink->stream) {
-        virStreamAbort(sink->stream);
-        virStreamFree(sink->stream);
+    if (sink->held) {
+        virStreamAbort(sink->held);
+        virStreamFree(sink->held);
     }
     vimg_buffer_unref(sink->head);
     g_free(sink);
 }
 
+/*
+ * The stream for the first piece is opened before the rest comes: so it leads to that very volume,
+ * whoever deletes it and makes another of its name meanwhile.
+ */
 static gboolean
 open_rest(VimgHostSink *sink, GError **error)
 {
-    int fd = sink->foreign ? -1 : vimg_host_journal_open(sink->entry, sink->vol);
+    int fd;
 
-    if (fd < 0)
+    if (sink->foreign)
         return sink->way->open(sink, HEAD, 0, error);
-    if (stream_connect(sink, 0, HEAD, error))
-        return file_open(sink, fd, error);
-    close(fd);
-    return FALSE;
+    sink->held = connect_stream(sink, 0, HEAD, error);
+    if (!sink->held)
+        return FALSE;
+    fd = vimg_host_journal_open(sink->entry, sink->vol);
+    sink->way = fd < 0 ? &by_stream : &by_file;
+    return fd < 0 ? stream_open(sink, HEAD, 0, error) : file_open(sink, fd, error);
 }
 
 static gboolean
@@ -333,12 +327,21 @@ vimg_host_sink_rest(VimgHostSink *sink, GError **error)
     return !sink->open || close_sink(sink, error);
 }
 
+static gboolean
+open_head(VimgHostSink *sink, GError **error)
+{
+    if (!sink->held)
+        return sink->way->open(sink, 0, sink->n_head, error);
+    sink->way = &by_stream;
+    return stream_start(sink, g_steal_pointer(&sink->held), error);
+}
+
 gboolean
 vimg_host_sink_finish(VimgHostSink *sink, GError **error)
 {
     if (sink->n_head == 0)
         return TRUE;
-    sink->open = sink->way->open(sink, 0, sink->n_head, error);
+    sink->open = open_head(sink, error);
     return sink->open && sink->way->write(sink, sink->head, 0, sink->n_head, error) &&
            close_sink(sink, error);
 }

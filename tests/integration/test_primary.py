@@ -439,20 +439,25 @@ class Failures(PrimaryCase):
         self.assertEqual(c.reply(serial, "VOL_CREATE_XML_FROM").vol().name, "c")
         same(self.raw, self.where / "c")
 
-    def test_in_use_meanwhile(self):
-        """Nobody takes the volume away while it is written beside libvirtd."""
+    def test_deleted_meanwhile(self):
+        """Nothing of the clone gets into another volume of its name."""
         c, serial = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
         self.eventually("nothing comes", lambda: self.is_marked() and
                         (self.where / "c").stat().st_blocks * 512 > 8 * MIB)
         os.kill(self.daemon.process.pid, signal.SIGSTOP)
         try:
             self.assertTrue(self.is_marked(), "it was too fast")
-            done = self.stock.virsh("vol-delete", "--pool", "default", "c", uri=self.stock.qemu)
-            self.assertIn("still in use", done.stderr)
+            self.host("vol-delete", "--pool", "default", "c")
+            self.host("vol-create-as", "default", "c", str(MIB))
+            (self.where / "c").write_bytes(noise(MIB))
         finally:
             os.kill(self.daemon.process.pid, signal.SIGCONT)
-        self.assertEqual(c.reply(serial, "VOL_CREATE_XML_FROM").vol().name, "c")
-        same(self.raw, self.where / "c")
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 50, caught.exception.message)
+        self.assertIn("was deleted while it was being filled", caught.exception.message)
+        self.assertEqual((self.where / "c").read_bytes(), noise(MIB))
+        self.assertEqual(self.journal(), [])
 
     def gone(self):
         return not self.journal() and not (self.where / "c").exists()
