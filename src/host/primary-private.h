@@ -174,6 +174,9 @@ VimgHostSink *vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol,
 gboolean vimg_host_sink_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
                               GError **error);
 gboolean vimg_host_sink_hole(VimgHostSink *sink, guint64 length, GError **error);
+/* The same as write, of what may be zeros that nobody knew of: they are holes. */
+gboolean vimg_host_sink_data(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
+                             GError **error);
 /* All but the first piece is there. */
 gboolean vimg_host_sink_rest(VimgHostSink *sink, GError **error);
 /* The first one too, so it is complete. */

@@ -17,6 +17,7 @@
 
 #define HEAD VIMG_HOST_HEAD
 #define PIECE ((gsize)1024 * 1024) /* bytes handed over at once */
+#define GRAIN ((gsize)65536)       /* bytes; zeros of less are written */
 
 /* Each way to write; .open begins at an offset, and all that follows is in order. */
 typedef struct {
@@ -325,6 +326,32 @@ gboolean
 vimg_host_sink_rest(VimgHostSink *sink, GError **error)
 {
     return !sink->open || close_sink(sink, error);
+}
+
+static gboolean
+is_zeros(const guint8 *data, gsize size)
+{
+    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
+}
+
+gboolean
+vimg_host_sink_data(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
+                    GError **error)
+{
+    const gsize all = offset + size;
+
+    while (offset < all) {
+        gsize end = MIN(offset + GRAIN, all);
+        gboolean zeros = is_zeros(buffer->data + offset, end - offset);
+
+        while (end < all && is_zeros(buffer->data + end, MIN(GRAIN, all - end)) == zeros)
+            end = MIN(end + GRAIN, all);
+        if (zeros ? !vimg_host_sink_hole(sink, end - offset, error)
+                  : !vimg_host_sink_write(sink, buffer, offset, end - offset, error))
+            return FALSE;
+        offset = end;
+    }
+    return TRUE;
 }
 
 static gboolean

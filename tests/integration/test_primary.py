@@ -66,10 +66,13 @@ class Out(PrimaryCase):
         vmdk = self.work / "disk.vmdk"
         run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", self.raw, vmdk)
         vmdk = self.image(vmdk, "vmdk")
+        packed = self.work / "packed.qcow2"
+        run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", self.raw, packed)
+        packed = self.image(packed, "qcow2")
         for image, fmt, more in ((raw, "raw", MIB), (raw, "qcow2", 0), (raw, "qcow2", MIB),
                                  (qcow2, "qcow2", 0), (qcow2, "qcow2", 3 * MIB), (qcow2, "raw", 0),
-                                 (qcow2, "raw", MIB), (vmdk, "qcow2", 0), (vmdk, "raw", 0),
-                                 (vmdk, "vmdk", 0)):
+                                 (qcow2, "raw", MIB), (packed, "raw", 0), (vmdk, "qcow2", 0),
+                                 (vmdk, "raw", 0), (vmdk, "vmdk", 0)):
             with self.subTest(image=image, fmt=fmt, more=more):
                 self.clone("default", "c", fmt, image, self.name, capacity=SIZE + more)
                 got, size = self.info(self.where / "c")
