@@ -40,11 +40,12 @@ declare -A packages=(
     [plugin]='libvirt-clients'
     [clients]="$drive python3-libvirt libsys-virt-perl golang-go
         golang-github-digitalocean-go-libvirt-dev virt-manager xvfb dbus dbus-x11
-        at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick libvirt-daemon libvirt-daemon-driver-qemu"
+        at-spi2-core gir1.2-atspi-2.0 x11-apps imagemagick libvirt-daemon libvirt-daemon-driver-qemu
+        ansible python3-lxml"
     [stock]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
         binutils guestfish linux-image-amd64"
     [host]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
-        parted binutils linux-image-amd64 $sshd"
+        parted lvm2 binutils linux-image-amd64 $sshd"
     [machine]="$drive $nbd_packages libvirt-daemon python3-libvirt libvirt-daemon-driver-qemu qemu-system-x86
         binutils linux-image-amd64 cpio kmod openssl"
     [crash]='libvirt-clients'
@@ -52,7 +53,7 @@ declare -A packages=(
     [ssh]="$drive $sshd"
     [oss]="$drive $nbd_packages openssl iproute2 $ceph_packages radosgw curl $node"
     [ceph]="$drive $nbd_packages $sshd $ssh_packages $ceph_packages libvirt-daemon libvirt-daemon-driver-qemu
-        libvirt-daemon-driver-storage-rbd qemu-system-x86 binutils openssl"
+        libvirt-daemon-driver-storage-rbd qemu-system-x86 binutils openssl lvm2"
     [install]="$drive libvirt-daemon openssh-server openssh-client python3-libvirt systemd"
     [quickstart]="$drive"
     [ndebug]="libxml2-utils casync qemu-utils $ssh_packages"
@@ -327,6 +328,7 @@ suite_plugin() {
 suite_clients() {
     build gcc
     integration test_clients
+    integration test_host_ansible
 }
 
 suite_stock() {
@@ -337,9 +339,13 @@ suite_stock() {
 
 # The host's own libvirtd behind the same connection, its pools, and copies to and from them.
 suite_host() {
+    local part
+
     build gcc
     integration test_primary
-    integration test_host_pools
+    for part in images logical mounts absent identity pools names events secrets answers found; do
+        integration "test_host_$part"
+    done
     integration test_host
 }
 

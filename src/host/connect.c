@@ -16,12 +16,15 @@
 #include "host/identity.h"
 #include "host/introduce.h"
 #include "util/i18n.h"
+#include "util/log.h"
 #include "util/thread.h"
 
 #define PATIENCE                                                                                   \
     ((gint64)60 * G_USEC_PER_SEC) /* until a daemon that does not answer is given up               \
                                    */
-#define LEFT_MAX 8                /* threads that still wait for one */
+#define TURN_PATIENCE ((gint64)2 * G_USEC_PER_SEC)
+#define LINE_TRIES 3 /* to find out which socket a connection has */
+#define LEFT_MAX 8   /* threads that still wait for one */
 
 /* One of them, in a thread that nobody can call back: whoever of the two ends last frees it. */
 typedef struct {
@@ -40,6 +43,13 @@ typedef struct {
 
 static guint n_left; /* atomic */
 
+/* Who opens a connection: it finds its socket among those of the process by what is new. */
+static struct {
+    VimgMutex lock;
+    VimgCond changed;
+    gboolean taken; /* under lock */
+} turn;
+
 /* seconds between questions whether it lives, and how many may stay without an answer */
 static int keepalive_interval = 5;
 static guint keepalive_count = 5;
@@ -53,6 +63,8 @@ say_nothing(void *data, virErrorPtr error)
 void
 vimg_host_init(void)
 {
+    vimg_mutex_init(&turn.lock);
+    vimg_cond_init(&turn.changed);
     virInitialize();
     virEventRegisterDefaultImpl(); /* GLib's main context, without which there is no keepalive */
     virSetErrorFunc(NULL, say_nothing);
@@ -65,6 +77,12 @@ vimg_host_set_patience(guint interval, guint count)
         return;
     keepalive_interval = (int)interval;
     keepalive_count = count;
+}
+
+gint64
+vimg_host_patience(gint64 most)
+{
+    return MIN(most, (gint64)keepalive_interval * (keepalive_count + 1) * G_USEC_PER_SEC);
 }
 
 void
@@ -105,19 +123,72 @@ open_connection(const char *uri, GError **error)
     return NULL;
 }
 
+/* Returns: whether nobody else opens one until give_turn(); not so if one of them hangs */
+static gboolean
+take_turn(void)
+{
+    gint64 deadline = g_get_monotonic_time() + TURN_PATIENCE;
+    gboolean in_time = TRUE;
+
+    VIMG_LOCK_GUARD(&turn.lock);
+    while (turn.taken && in_time)
+        in_time = vimg_cond_wait_until(&turn.changed, &turn.lock, deadline);
+    if (turn.taken)
+        return FALSE;
+    turn.taken = TRUE;
+    return TRUE;
+}
+
+static void
+give_turn(void)
+{
+    VIMG_LOCK_GUARD(&turn.lock);
+    turn.taken = FALSE;
+    vimg_cond_signal(&turn.changed);
+}
+
+/* Sockets that lead elsewhere may be opened at the same moment; hardly ever each time. */
+static virConnectPtr
+open_with_line(const char *uri, int *line, GError **error)
+{
+    for (int left = LINE_TRIES; left > 0; left--) {
+        g_autoptr(GHashTable) before = vimg_cut_sockets();
+        virConnectPtr connect = open_connection(uri, error);
+
+        *line = connect ? vimg_cut_find(before) : -1;
+        if (!connect || *line >= 0)
+            return connect;
+        vimg_host_disconnect(connect);
+    }
+    vimg_info(
+        "which socket leads to the host's libvirt daemon is not known: if that hangs, a clone "
+        "that is cancelled waits for it");
+    return open_connection(uri, error);
+}
+
+static virConnectPtr
+open_in_turn(const Attempt *attempt, int *line, GError **error)
+{
+    gboolean alone = take_turn();
+    virConnectPtr connect = attempt->with_line ? open_with_line(attempt->uri, line, error)
+                                               : open_connection(attempt->uri, error);
+
+    if (alone)
+        give_turn();
+    return connect;
+}
+
 static void
 connect_as(gpointer data)
 {
     Attempt *attempt = data;
-    g_autoptr(GHashTable) before = attempt->with_line ? vimg_cut_sockets() : NULL;
     virConnectPtr connect = NULL;
     GError *error = NULL;
     gboolean left;
-    int line;
+    int line = -1;
 
     if (!attempt->as_caller || vimg_identity_take(&attempt->caller, &error))
-        connect = open_connection(attempt->uri, &error);
-    line = connect && before ? vimg_cut_find(before) : -1;
+        connect = open_in_turn(attempt, &line, &error);
     if (connect && attempt->as_caller)
         vimg_introduce_by(connect, &attempt->caller);
     vimg_mutex_lock(&attempt->lock);
@@ -155,7 +226,7 @@ attempt_new(const char *uri, const VimgCaller *caller, gboolean with_line)
 static gboolean
 wait_for(Attempt *attempt)
 {
-    gint64 deadline = g_get_monotonic_time() + PATIENCE;
+    gint64 deadline = g_get_monotonic_time() + vimg_host_patience(PATIENCE);
     gboolean in_time = TRUE;
 
     VIMG_LOCK_GUARD(&attempt->lock);

@@ -23,13 +23,15 @@ void vimg_host_init(void);
 /* Seconds between questions whether the host's daemon lives, 0: the default; and how many may stay
  * unanswered.  Before anybody connects. */
 void vimg_host_set_patience(guint interval, guint count);
+/* Microseconds for which a daemon may be silent while a connection is opened, at most @most. */
+gint64 vimg_host_patience(gint64 most);
 
 /*
  * Connects to @uri as @caller: the daemon there sees its user and groups, and allows it what they
- * may.  NULL: as ourselves.  One that does not answer is given up after a minute.
- * Returns: (transfer full), to be used from any thread; NULL with
- * VIMG_ERROR_DISCONNECTED, or what the daemon says.  *@line: (transfer full) a descriptor of its
- * socket, which vimg_cutter_new() takes; -1: it is not known.  @line may be NULL
+ * may.  NULL: as ourselves.  One that does not answer is given up after a minute, or when a silent
+ * one is. Returns: (transfer full), to be used from any thread; NULL with VIMG_ERROR_DISCONNECTED,
+ * or what the daemon says.  *@line: (transfer full) a descriptor of its socket, which
+ * vimg_cutter_new() takes; -1: it is not known.  @line may be NULL
  */
 VimgHostConnect *vimg_host_connect(const char *uri, const VimgCaller *caller, int *line,
                                    GError **error);

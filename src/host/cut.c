@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -24,15 +25,19 @@
 
 /* ---- which socket it is ----------------------------------------------------------------- */
 
-/* Sockets that others have connected to us have a peer without a name. */
+/* Sockets that others have connected to us have a peer without a name; and libvirt waits as long as
+ * it takes to write, while what we connect for clients does not. */
 static gboolean
-leads_to_name(int fd)
+may_be_libvirts(int fd)
 {
     struct sockaddr_un peer;
     socklen_t size = sizeof(peer);
+    struct timeval patience = {0};
+    socklen_t patience_size = sizeof(patience);
 
-    return getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.sun_family == AF_UNIX &&
-           size > offsetof(struct sockaddr_un, sun_path);
+    return getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, &patience_size) == 0 &&
+           patience.tv_sec == 0 && getpeername(fd, (struct sockaddr *)&peer, &size) == 0 &&
+           peer.sun_family == AF_UNIX && size > offsetof(struct sockaddr_un, sun_path);
 }
 
 /* Numbers of inodes, each with a descriptor that had it when this looked. */
@@ -48,7 +53,7 @@ vimg_cut_sockets(void)
         struct stat info;
 
         if (g_ascii_string_to_unsigned(base, 10, 0, G_MAXINT, &fd, NULL) &&
-            fstat((int)fd, &info) == 0 && S_ISSOCK(info.st_mode) && leads_to_name((int)fd)) {
+            fstat((int)fd, &info) == 0 && S_ISSOCK(info.st_mode) && may_be_libvirts((int)fd)) {
             gint64 inode = (gint64)info.st_ino;
 
             g_hash_table_insert(found, g_memdup2(&inode, sizeof(inode)), GINT_TO_POINTER((int)fd));

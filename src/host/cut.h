@@ -11,7 +11,7 @@
 
 #include "pool/primary.h"
 
-/* Returns: (transfer full) the sockets of this process that lead to a name */
+/* Returns: (transfer full) the sockets of this process that may be libvirt's */
 GHashTable *vimg_cut_sockets(void);
 /*
  * Returns: (transfer full) a descriptor of the one that has come since @before; -1: there is none,

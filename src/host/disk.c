@@ -19,7 +19,6 @@
 
 #define PIECE ((guint64)1024 * 1024)          /* bytes read at once */
 #define AHEAD 8                               /* pieces on their way */
-#define GRAIN ((gsize)65536)                  /* bytes; zeros of less are written */
 #define NAP 250                               /* milliseconds until it is asked whether to go on */
 #define STRETCH ((guint64)1024 * 1024 * 1024) /* bytes that are asked about at once */
 #define RUNS_MAX (1U << 20)
@@ -350,34 +349,6 @@ begin_piece(Flow *flow, GError **error)
 }
 
 static gboolean
-is_zeros(const guint8 *data, gsize size)
-{
-    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
-}
-
-/* Zeros that nobody knew of are found, in grains. */
-static gboolean
-hand_over(VimgBuffer *buffer, VimgHostSink *sink, GError **error)
-{
-    const guint8 *data = buffer->data;
-    gsize size = buffer->size;
-    gsize start = 0;
-
-    while (start < size) {
-        gsize end = MIN(start + GRAIN, size);
-        gboolean zeros = is_zeros(data + start, end - start);
-
-        while (end < size && is_zeros(data + end, MIN(GRAIN, size - end)) == zeros)
-            end = MIN(end + GRAIN, size);
-        if (zeros ? !vimg_host_sink_hole(sink, end - start, error)
-                  : !vimg_host_sink_write(sink, buffer, start, end - start, error))
-            return FALSE;
-        start = end;
-    }
-    return TRUE;
-}
-
-static gboolean
 end_piece(Flow *flow, VimgHostSink *sink, GError **error)
 {
     Slot *slot = &flow->slots[flow->first];
@@ -392,7 +363,7 @@ end_piece(Flow *flow, VimgHostSink *sink, GError **error)
     if (!buffer)
         return vimg_host_sink_hole(sink, slot->piece.length, error);
     return slot->piece.kind == VIMG_HOST_PIECE_DATA
-               ? hand_over(buffer, sink, error)
+               ? vimg_host_sink_data(sink, buffer, 0, buffer->size, error)
                : vimg_host_sink_write(sink, buffer, 0, buffer->size, error);
 }
 

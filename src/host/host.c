@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "conf/host-uri.h"
+#include "host/connect.h"
 #include "host/handshake.h"
 #include "host/host.h"
 #include "host/identity.h"
@@ -279,7 +280,7 @@ gboolean
 vimg_host_open(VimgHost *host, const VimgPeer *peer, gboolean read_only, int cancel, int *fd,
                GError **error)
 {
-    gint64 deadline = g_get_monotonic_time() + OPEN_TIMEOUT;
+    gint64 deadline = g_get_monotonic_time() + vimg_host_patience(OPEN_TIMEOUT);
     vimg_autofd int mine = -1;
 
     *fd = -1;

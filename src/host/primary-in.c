@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "host/cut.h"
 #include "host/primary-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
@@ -147,13 +148,32 @@ take_content(virConnectPtr connect, const VimgHostPool *pool, virStorageVolPtr v
     return ok;
 }
 
+/* Whoever cancels it waits for no daemon that does not answer, and hears of no other end. */
 static gboolean
-fill_image(VimgHostPrimary *primary, virConnectPtr connect, const VimgHostPool *pool,
+take_until_cut(virConnectPtr connect, int line, const VimgHostPool *pool, virStorageVolPtr vol,
+               VimgTransfer *upload, GError **error)
+{
+    g_autoptr(VimgCutter) cutter = vimg_cutter_new(line, upload, error);
+    GError *local = NULL;
+
+    if (!cutter)
+        return FALSE;
+    if (take_content(connect, pool, vol, upload, &local))
+        return TRUE;
+    if (vimg_transfer_check(upload, error))
+        g_propagate_error(error, local);
+    else
+        g_error_free(local);
+    return FALSE;
+}
+
+static gboolean
+fill_image(VimgHostPrimary *primary, virConnectPtr connect, int line, const VimgHostPool *pool,
            virStorageVolPtr vol, const VimgVolId *image, GError **error)
 {
     g_autoptr(VimgTransfer) upload = vimg_model_upload(primary->model, image, 0, 0, TRUE, error);
 
-    return upload && take_content(connect, pool, vol, upload, error) &&
+    return upload && take_until_cut(connect, line, pool, vol, upload, error) &&
            vimg_transfer_finish(upload, error);
 }
 
@@ -187,9 +207,9 @@ share(VimgHostPrimary *primary, const VimgHostPool *from, virStorageVolPtr vol, 
 }
 
 gboolean
-vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *pool,
-                   const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
-                   GError **error)
+vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, int line,
+                   const VimgPoolId *pool, const char *xml, const VimgVolId *source, guint flags,
+                   VimgVolId *out, GError **error)
 {
     g_autoptr(VimgVolumeDef) def =
         vimg_volume_def_parse(xml, (flags & VIR_STORAGE_VOL_CREATE_VALIDATE) != 0, error);
@@ -213,7 +233,7 @@ vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPo
         return share(primary, &from, vol, capacity, pool, document, out, error);
     if (!document || !vimg_model_vol_create(primary->model, pool, document, 0, out, error))
         return FALSE;
-    if (fill_image(primary, connect, &from, vol, out, error))
+    if (fill_image(primary, connect, line, &from, vol, out, error))
         return TRUE;
     take_back(primary, out);
     vimg_vol_id_clear(out);

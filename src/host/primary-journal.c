@@ -145,6 +145,17 @@ vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHo
     return save(entry, error);
 }
 
+int
+vimg_host_journal_open(const VimgHostEntry *entry, virStorageVolPtr vol)
+{
+    guint64 place = g_key_file_get_uint64(entry->file, GROUP, "mark", NULL);
+    char *path = place != VIMG_HOST_NO_MARK ? virStorageVolGetPath(vol) : NULL;
+    int fd = path ? vimg_host_mark_open(path, entry->id, place) : -1;
+
+    free(path);
+    return fd;
+}
+
 gboolean
 vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect, const VimgHostPool *pool,
                        virStorageVolPtr vol, gboolean *it, GError **error)

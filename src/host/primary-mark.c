@@ -8,9 +8,13 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "host/primary-private.h"
+#include "util/file.h"
 
 #define WORDS "virtimage: unfinished "
 /* In the first cluster of a qcow2 volume, behind the header, which libvirt still needs. */
@@ -61,6 +65,21 @@ vimg_host_mark_put(virConnectPtr connect, virStorageVolPtr vol, const char *id, 
         return TRUE;
     virStreamAbort(stream);
     return FALSE;
+}
+
+int
+vimg_host_mark_open(const char *path, const char *id, guint64 place)
+{
+    vimg_autofd int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    char mark[VIMG_HOST_MARK_SIZE], have[VIMG_HOST_MARK_SIZE];
+    struct stat info;
+
+    fill(mark, id);
+    if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode) ||
+        pread(fd, have, sizeof(have), (off_t)place) != (gssize)sizeof(have) ||
+        memcmp(have, mark, sizeof(have)) != 0)
+        return -1;
+    return vimg_steal_fd(&fd);
 }
 
 gboolean

@@ -1,8 +1,9 @@
 /*
  * primary-out.c: an image of ours becomes a volume in a pool of the host
  *
- * The volume is made by the host's daemon, with the rights of whoever asks, and filled by a stream;
- * no file is in between.  Until it is complete it stands in the journal.
+ * The volume is made by the host's daemon, with the rights of whoever asks, and filled where it
+ * lies, if this daemon sees that file too, else by a stream; no other file is in between.  Until it
+ * is complete it stands in the journal.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -180,17 +181,17 @@ grow(Clone *clone, GError **error)
 }
 
 static gboolean
-fill_volume(Clone *clone, GError **error)
+fill_volume(Clone *clone, const VimgHostEntry *entry, GError **error)
 {
     g_autoptr(VimgHostSink) sink =
-        vimg_host_sink_new(clone->connect, clone->vol, clone->to.foreign, clone->transfer);
+        vimg_host_sink_new(clone->connect, clone->vol, entry, clone->to.foreign, clone->transfer);
     VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way};
     guint64 size = 0;
 
     if (!vimg_host_source_pour(&source, sink, &size, error) || !fill_up(clone, sink, size, error) ||
         !vimg_host_sink_rest(sink, error))
         return FALSE;
-    clone->sure = TRUE; /* the mark goes, while the host's daemon keeps the volume in use */
+    clone->sure = TRUE; /* the mark goes */
     return vimg_host_sink_finish(sink, error) && grow(clone, error);
 }
 
@@ -206,22 +207,16 @@ share(Clone *clone, gboolean *done, GError **error)
 }
 
 static gboolean
-give_content(Clone *clone, GError **error)
+give_content(Clone *clone, const VimgHostEntry *entry, GError **error)
 {
-    virStorageVolInfo info;
     gboolean done;
 
     clone->sure = clone->to.foreign != NULL; /* it may be replaced by another */
     if (!share(clone, &done, error))
         return FALSE;
     clone->sure = FALSE;
-    if (!done && !fill_volume(clone, error))
-        return FALSE;
-    /* libvirt looks again at what others wrote; at one volume, however many there are */
-    if (clone->to.foreign && virStorageVolGetInfo(clone->vol, &info) < 0)
-        vimg_info("the host's volume '%s' was not looked at again",
-                  virStorageVolGetName(clone->vol));
-    return TRUE;
+    /* libvirt looks at what others wrote when it is asked, at one volume */
+    return done || fill_volume(clone, entry, error);
 }
 
 /* Whether nothing is there any more that is ours. */
@@ -285,7 +280,7 @@ copy(Clone *clone, GError **error)
 
     if (!entry)
         return FALSE;
-    if (make_volume(clone, entry, &local) && give_content(clone, &local))
+    if (make_volume(clone, entry, &local) && give_content(clone, entry, &local))
         return complete(clone, entry, error);
     take_back(clone, entry, local);
     g_propagate_error(error, local);

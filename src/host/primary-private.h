@@ -104,6 +104,11 @@ gboolean vimg_host_pool_open_foreign(VimgHostPrimary *primary, virConnectPtr con
 guint64 vimg_host_mark_place(guint64 size);
 gboolean vimg_host_mark_put(virConnectPtr connect, virStorageVolPtr vol, const char *id,
                             guint64 place, GError **error);
+/*
+ * The file at @path, if the mark is in it: so it is the volume, whatever else has that path where
+ * the host's daemon runs.  Returns: (transfer full) its descriptor; -1: it is none, or not for us
+ */
+int vimg_host_mark_open(const char *path, const char *id, guint64 place);
 /* FALSE with @error: nobody can tell. */
 gboolean vimg_host_mark_look(virConnectPtr connect, virStorageVolPtr vol, const char *id,
                              guint64 place, gboolean *there, GError **error);
@@ -122,6 +127,8 @@ VimgHostEntry *vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostP
 /* It was made: from now on it can be told from every other, also of its name. */
 gboolean vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect,
                                 const VimgHostPool *pool, virStorageVolPtr vol, GError **error);
+/* As vimg_host_mark_open(). */
+int vimg_host_journal_open(const VimgHostEntry *entry, virStorageVolPtr vol);
 /* Whether @vol is still the one that was made, and unfinished.  FALSE with @error: nobody can tell.
  */
 gboolean vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect,
@@ -161,11 +168,15 @@ typedef struct _VimgHostSink VimgHostSink;
  * Content from its first byte on.  The first piece is kept back and comes last, so that what was
  * interrupted has no header, no partition table and no boot sector.
  */
-VimgHostSink *vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, VimgForeign *foreign,
+VimgHostSink *vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol,
+                                 const VimgHostEntry *entry, VimgForeign *foreign,
                                  VimgTransfer *source);
 gboolean vimg_host_sink_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
                               GError **error);
 gboolean vimg_host_sink_hole(VimgHostSink *sink, guint64 length, GError **error);
+/* The same as write, of what may be zeros that nobody knew of: they are holes. */
+gboolean vimg_host_sink_data(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
+                             GError **error);
 /* All but the first piece is there. */
 gboolean vimg_host_sink_rest(VimgHostSink *sink, GError **error);
 /* The first one too, so it is complete. */
@@ -231,8 +242,8 @@ gboolean vimg_host_is_used(virConnectPtr connect, virStorageVolPtr vol);
 gboolean vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect, int line,
                              const VimgPoolId *pool, const char *xml, const VimgVolId *source,
                              guint flags, VimgVolId *out, GError **error);
-gboolean vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *pool,
-                            const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
-                            GError **error);
+gboolean vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, int line,
+                            const VimgPoolId *pool, const char *xml, const VimgVolId *source,
+                            guint flags, VimgVolId *out, GError **error);
 
 #endif

@@ -11,11 +11,13 @@
 
 #include <string.h>
 
+#include "host/primary-file.h"
 #include "host/primary-private.h"
 #include "host/primary-queue.h"
 
 #define HEAD VIMG_HOST_HEAD
 #define PIECE ((gsize)1024 * 1024) /* bytes handed over at once */
+#define GRAIN ((gsize)65536)       /* bytes; zeros of less are written */
 
 /* Each way to write; .open begins at an offset, and all that follows is in order. */
 typedef struct {
@@ -31,8 +33,11 @@ struct _VimgHostSink {
     const Way *way;
     virConnectPtr connect;
     virStorageVolPtr vol;
+    const VimgHostEntry *entry;
     virStreamPtr stream;
     VimgHostQueue *queue; /* what the stream is still to be given */
+    VimgHostFile *file;
+    virStreamPtr held; /* for the first piece */
     VimgForeign *foreign;
     VimgTransfer *source;
     VimgForeignWriter *writer;
@@ -63,28 +68,41 @@ stream_send(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size, GErro
     return TRUE;
 }
 
-static gboolean
-stream_begin(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
+/* Returns: (transfer full) */
+static virStreamPtr
+connect_stream(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
     /* what is sent at last must not cut off what is behind it, as holes do there */
     guint flags = length == 0 ? VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM : 0;
+    virStreamPtr stream = virStreamNew(sink->connect, 0);
 
-    if (virStorageVolUpload(sink->vol, sink->stream, offset, length, flags) < 0)
-        return vimg_host_throw(error);
+    if (stream && virStorageVolUpload(sink->vol, stream, offset, length, flags) == 0)
+        return stream;
+    vimg_host_throw(error);
+    if (stream)
+        virStreamFree(stream);
+    return NULL;
+}
+
+/* Takes @stream over; NULL: @error is set */
+static gboolean
+stream_start(VimgHostSink *sink, virStreamPtr stream, GError **error)
+{
+    if (!stream)
+        return FALSE;
+    sink->stream = stream;
     sink->queue = vimg_host_queue_new(stream_send, sink, error);
-    return sink->queue != NULL;
+    if (sink->queue)
+        return TRUE;
+    virStreamAbort(stream);
+    g_clear_pointer(&sink->stream, virStreamFree);
+    return FALSE;
 }
 
 static gboolean
 stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
-    sink->stream = virStreamNew(sink->connect, 0);
-    if (!sink->stream)
-        return vimg_host_throw(error);
-    if (stream_begin(sink, offset, length, error))
-        return TRUE;
-    g_clear_pointer(&sink->stream, virStreamFree);
-    return FALSE;
+    return stream_start(sink, connect_stream(sink, offset, length, error), error);
 }
 
 /* What came of it; nothing more is sent. */
@@ -138,6 +156,42 @@ stream_close(VimgHostSink *sink, GError **error)
 
 static const Way by_stream = {stream_open, stream_write, stream_hole, stream_close, stream_abort};
 
+/* ---- where it lies ------------------------------------------------------------------------ */
+
+static gboolean
+file_open(VimgHostSink *sink, int fd, GError **error)
+{
+    sink->file = vimg_host_file_new(fd, HEAD, virStorageVolGetName(sink->vol), error);
+    return sink->file != NULL;
+}
+
+static gboolean
+file_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+{
+    return vimg_host_file_push(sink->file, buffer, offset, size, error);
+}
+
+static gboolean
+file_hole(VimgHostSink *sink, guint64 length, GError **error)
+{
+    return vimg_host_file_push(sink->file, NULL, 0, length, error);
+}
+
+static gboolean
+file_close(VimgHostSink *sink, GError **error)
+{
+    return vimg_host_file_close(g_steal_pointer(&sink->file), error);
+}
+
+static void
+file_abort(VimgHostSink *sink)
+{
+    vimg_host_file_abort(g_steal_pointer(&sink->file));
+}
+
+/* It is opened by itself. */
+static const Way by_file = {NULL, file_write, file_hole, file_close, file_abort};
+
 /* ---- by a backend of ours ------------------------------------------------------------------- */
 
 static gboolean
@@ -178,14 +232,15 @@ static const Way by_backend = {foreign_open, foreign_write, foreign_hole, foreig
 /* ---- both --------------------------------------------------------------------------------- */
 
 VimgHostSink *
-vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, VimgForeign *foreign,
-                   VimgTransfer *source)
+vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, const VimgHostEntry *entry,
+                   VimgForeign *foreign, VimgTransfer *source)
 {
     VimgHostSink *sink = g_new0(VimgHostSink, 1);
 
     sink->way = foreign ? &by_backend : &by_stream;
     sink->connect = connect;
     sink->vol = vol;
+    sink->entry = entry;
     sink->foreign = foreign;
     sink->source = source;
     sink->head = vimg_buffer_new(HEAD);
@@ -200,15 +255,38 @@ vimg_host_sink_free(VimgHostSink *sink)
         return;
     if (sink->open)
         sink->way->abort(sink);
+    if (sink->held) {
+        virStreamAbort(sink->held);
+        virStreamFree(sink->held);
+    }
     vimg_buffer_unref(sink->head);
     g_free(sink);
+}
+
+/*
+ * The stream for the first piece is opened before the rest comes: so it leads to that very volume,
+ * whoever deletes it and makes another of its name meanwhile.
+ */
+static gboolean
+open_rest(VimgHostSink *sink, GError **error)
+{
+    int fd;
+
+    if (sink->foreign)
+        return sink->way->open(sink, HEAD, 0, error);
+    sink->held = connect_stream(sink, 0, HEAD, error);
+    if (!sink->held)
+        return FALSE;
+    fd = vimg_host_journal_open(sink->entry, sink->vol);
+    sink->way = fd < 0 ? &by_stream : &by_file;
+    return fd < 0 ? stream_open(sink, HEAD, 0, error) : file_open(sink, fd, error);
 }
 
 static gboolean
 need_open(VimgHostSink *sink, GError **error)
 {
     if (!sink->open)
-        sink->open = sink->way->open(sink, HEAD, 0, error);
+        sink->open = open_rest(sink, error);
     return sink->open;
 }
 
@@ -250,12 +328,47 @@ vimg_host_sink_rest(VimgHostSink *sink, GError **error)
     return !sink->open || close_sink(sink, error);
 }
 
+static gboolean
+is_zeros(const guint8 *data, gsize size)
+{
+    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
+}
+
+gboolean
+vimg_host_sink_data(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
+                    GError **error)
+{
+    const gsize all = offset + size;
+
+    while (offset < all) {
+        gsize end = MIN(offset + GRAIN, all);
+        gboolean zeros = is_zeros(buffer->data + offset, end - offset);
+
+        while (end < all && is_zeros(buffer->data + end, MIN(GRAIN, all - end)) == zeros)
+            end = MIN(end + GRAIN, all);
+        if (zeros ? !vimg_host_sink_hole(sink, end - offset, error)
+                  : !vimg_host_sink_write(sink, buffer, offset, end - offset, error))
+            return FALSE;
+        offset = end;
+    }
+    return TRUE;
+}
+
+static gboolean
+open_head(VimgHostSink *sink, GError **error)
+{
+    if (!sink->held)
+        return sink->way->open(sink, 0, sink->n_head, error);
+    sink->way = &by_stream;
+    return stream_start(sink, g_steal_pointer(&sink->held), error);
+}
+
 gboolean
 vimg_host_sink_finish(VimgHostSink *sink, GError **error)
 {
     if (sink->n_head == 0)
         return TRUE;
-    sink->open = sink->way->open(sink, 0, sink->n_head, error);
+    sink->open = open_head(sink, error);
     return sink->open && sink->way->write(sink, sink->head, 0, sink->n_head, error) &&
            close_sink(sink, error);
 }

@@ -11,7 +11,9 @@
 #include "image/qcow2-layout.h"
 #include "util/i18n.h"
 
-#define ONES ((gsize)65536) /* bytes that stand for what is there */
+#define ONES ((gsize)65536)        /* bytes that stand for what is there */
+#define PIECE ((gsize)1024 * 1024) /* bytes of data at once */
+#define CONVERT "convert"          /* phase of the job */
 
 /* ---- as it is stored -------------------------------------------------------------------- */
 
@@ -39,6 +41,65 @@ pour_as_is(const VimgHostSource *source, VimgHostSink *sink, guint64 *size, GErr
             return FALSE;
         *size += extent.length;
     }
+}
+
+/* ---- as the raw disk of a file that the daemon knows to read ------------------------------ */
+
+static gboolean
+pour_disk(const VimgHostSource *source, const guint8 *hash, guint64 size, VimgHostSink *sink,
+          GError **error)
+{
+    guint64 at = 0;
+
+    while (at < size) {
+        VimgExportPart part = {.offset = at, .length = size - at, .most = PIECE};
+        g_autoptr(VimgBuffer) data = NULL;
+        VimgExtent extent;
+
+        if (!vimg_model_export_read(source->primary->model, hash, &part, &extent, error))
+            return FALSE;
+        data = extent.data;
+        if (data ? !vimg_host_sink_data(sink, data, extent.offset, (gsize)extent.length, error)
+                 : !vimg_host_sink_hole(sink, extent.length, error))
+            return FALSE;
+        at += extent.length;
+        if (!vimg_transfer_progress(source->transfer, CONVERT, at, size, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* *@done FALSE with TRUE: it does not know to. */
+static gboolean
+pour_known(const VimgHostSource *source, VimgHostSink *sink, guint64 *size, gboolean *done,
+           GError **error)
+{
+    VimgModel *model = source->primary->model;
+    g_auto(VimgPoolId) pool = {0};
+    g_autoptr(VimgExportInfo) disk = NULL;
+    guint8 hash[VIMG_EXPORT_HASH_SIZE];
+    GError *local = NULL;
+    gboolean ok;
+
+    *done = source->way == VIMG_HOST_TO_RAW && strcmp(source->info->format, "qcow2") == 0;
+    if (!*done)
+        return TRUE;
+    if (!vimg_model_pool_by_name(model, source->info->pool, &pool, error))
+        return FALSE;
+    disk = vimg_model_disk_start(model, &pool, source->info->name, hash, &local);
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_OPERATION_UNSUPPORTED)) {
+        g_error_free(local);
+        *done = FALSE;
+        return TRUE;
+    }
+    if (!disk) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    *size = disk->size;
+    ok = pour_disk(source, hash, disk->size, sink, error);
+    vimg_model_nbd_stop(model, disk->id, NULL);
+    return ok;
 }
 
 /* ---- as a raw disk ------------------------------------------------------------------------ */
@@ -137,9 +198,14 @@ vimg_host_source_pour(const VimgHostSource *source, VimgHostSink *sink, guint64 
                       GError **error)
 {
     g_autoptr(VimgHostDisk) disk = NULL;
+    gboolean done;
 
     if (source->way == VIMG_HOST_AS_IS)
         return pour_as_is(source, sink, size, error);
+    if (!pour_known(source, sink, size, &done, error))
+        return FALSE;
+    if (done)
+        return TRUE;
     disk = vimg_host_disk_open(source, error);
     if (!disk)
         return FALSE;

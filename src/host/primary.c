@@ -59,11 +59,13 @@ clone_in(const VimgCaller *caller, const VimgPoolId *pool, const char *xml, cons
 {
     VimgHostPrimary *primary = data;
     g_autoptr(VimgHostConnect) connect = NULL;
+    vimg_autofd int line = -1;
 
     if (!check_flags(flags, TRUE, error))
         return FALSE;
-    connect = vimg_host_primary_connect(primary, caller, NULL, error);
-    return connect && vimg_host_clone_in(primary, connect, pool, xml, source, flags, out, error);
+    connect = vimg_host_primary_connect(primary, caller, &line, error);
+    return connect &&
+           vimg_host_clone_in(primary, connect, line, pool, xml, source, flags, out, error);
 }
 
 /* ---- what pools there are ----------------------------------------------------------------- */

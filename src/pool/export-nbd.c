@@ -1,5 +1,6 @@
 /*
- * export-nbd.c: exports that a local server of blocks serves, one process each, until it ends
+ * export-nbd.c: exports that a local server of blocks serves, one process each, until it ends, or
+ * that are read within this one
  *
  * They are exports like the others, but have no token and no file: they end with their server, or
  * with the daemon.
@@ -120,10 +121,11 @@ vimg_model_set_nbd(VimgModel *model, const VimgNbdServer *server, gpointer data)
     model->exports->nbd_data = data;
 }
 
+/* As it is stored, or (@format) its raw disk, of which nobody asks what is zeros. */
 static VimgExport *
-make_export(VimgUse *use, GError **error)
+make_export(VimgUse *use, const char *format, GError **error)
 {
-    const VimgExportRequest request = {.lifetime = 1};
+    const VimgExportRequest request = {.lifetime = 1, .format = format};
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(VimgExport) export = NULL;
     VimgExportRecord *record;
@@ -139,6 +141,9 @@ make_export(VimgUse *use, GError **error)
         vimg_throw_errno(error, _("cannot make a token"));
         return NULL;
     }
+    if (vimg_export_record_unpacks(record))
+        return vimg_export_find_guest(use, &image, &record->size, error) ? g_steal_pointer(&export)
+                                                                         : NULL;
     export->zeros = map_zeros(use, &image, error);
     return export->zeros ? g_steal_pointer(&export) : NULL;
 }
@@ -161,7 +166,7 @@ end(VimgExports *exports, VimgExport *export)
 static VimgExportInfo *
 start(VimgExports *exports, VimgUse *use, uid_t uid, char **path, GError **error)
 {
-    g_autoptr(VimgExport) export = make_export(use, error);
+    g_autoptr(VimgExport) export = make_export(use, NULL, error);
     g_autoptr(VimgExport) still = NULL;
     VimgExportInfo *info;
 
@@ -209,6 +214,27 @@ vimg_model_nbd_start(VimgModel *model, const VimgPoolId *id, const char *image, 
     return info;
 }
 
+VimgExportInfo *
+vimg_model_disk_start(VimgModel *model, const VimgPoolId *id, const char *image,
+                      guint8 hash[VIMG_EXPORT_HASH_SIZE], GError **error)
+{
+    g_autoptr(VimgPool) pool = vimg_registry_get(model, id, error);
+    VimgVolId vol = {.pool = id->name, .name = (char *)image};
+    g_autoptr(VimgExport) export = NULL;
+    g_auto(VimgUse) use = {0};
+
+    if (!pool ||
+        !vimg_use_volume_of(pool, &vol, VIMG_ACTION_DOWNLOAD, VIMG_EXPORT_KIND, &use, error))
+        return NULL;
+    export = make_export(&use, "raw", error);
+    if (!export || !vimg_exports_add(model->exports, export, error)) {
+        vimg_use_fail(&use, error);
+        return NULL;
+    }
+    memcpy(hash, export->record->hash, VIMG_EXPORT_HASH_SIZE);
+    return vimg_export_info(model->exports, export);
+}
+
 gboolean
 vimg_model_nbd_stop(VimgModel *model, const char *id, GError **error)
 {
@@ -226,7 +252,8 @@ void
 vimg_export_stop_nbd(VimgExports *exports, VimgExport *export)
 {
     end(exports, export);
-    exports->nbd->stop(export->record->id, exports->nbd_data);
+    if (exports->nbd)
+        exports->nbd->stop(export->record->id, exports->nbd_data);
 }
 
 void

@@ -415,6 +415,12 @@ void vimg_model_set_nbd(VimgModel *model, const VimgNbdServer *server, gpointer 
  */
 VimgExportInfo *vimg_model_nbd_start(VimgModel *model, const VimgPoolId *pool, const char *image,
                                      uid_t uid, char **path, GError **error);
+/*
+ * The raw disk of an image stored as qcow2, read by vimg_model_export_read() with what @hash
+ * becomes, until vimg_model_nbd_stop().  VIMG_ERROR_OPERATION_UNSUPPORTED: it is stored otherwise.
+ */
+VimgExportInfo *vimg_model_disk_start(VimgModel *model, const VimgPoolId *pool, const char *image,
+                                      guint8 hash[VIMG_EXPORT_HASH_SIZE], GError **error);
 gboolean vimg_model_nbd_stop(VimgModel *model, const char *id, GError **error);
 /* Its server is gone.  One that is unknown is none. */
 void vimg_model_nbd_ended(VimgModel *model, const char *id);

@@ -16,7 +16,7 @@ build=${VIMG_TEST_BUILDS:-$top/build-ci}/bench
 . "$top/tests/lib/packages.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-all=(upload bytes download clone ctl memory list start huge collect sftp ceph oss export nbd host machine)
+all=(upload bytes download clone clonerbd ctl memory list start huge collect sftp ceph oss export nbd host machine)
 chosen=("$@")
 ((${#chosen[@]} > 0)) || chosen=("${all[@]}")
 for part in "${chosen[@]}"; do
@@ -33,6 +33,7 @@ fi
 scratch=$(mktemp -d "${VIMG_BENCH_DIR:-/var/tmp}/vimg-bench.XXXXXX")
 chmod 711 "$scratch" # processes of other users reach sockets below it
 trap 'rm -rf "$scratch"' EXIT
+chmod 711 "$scratch" # what becomes nobody to read an image passes through it
 read -r -d '' -a wanted <<<"$build_packages libvirt-clients libvirt-daemon python3-libvirt qemu-utils
     curl nginx-light libvirt-daemon-driver-qemu qemu-system-x86 e2fsprogs util-linux findutils mount borgbackup restic casync
     openssh-server openssh-client libnss-wrapper openssl rsync $ceph_packages $nbd_packages" || true

@@ -66,10 +66,13 @@ class Out(PrimaryCase):
         vmdk = self.work / "disk.vmdk"
         run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", self.raw, vmdk)
         vmdk = self.image(vmdk, "vmdk")
+        packed = self.work / "packed.qcow2"
+        run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", self.raw, packed)
+        packed = self.image(packed, "qcow2")
         for image, fmt, more in ((raw, "raw", MIB), (raw, "qcow2", 0), (raw, "qcow2", MIB),
                                  (qcow2, "qcow2", 0), (qcow2, "qcow2", 3 * MIB), (qcow2, "raw", 0),
-                                 (qcow2, "raw", MIB), (vmdk, "qcow2", 0), (vmdk, "raw", 0),
-                                 (vmdk, "vmdk", 0)):
+                                 (qcow2, "raw", MIB), (packed, "raw", 0), (vmdk, "qcow2", 0),
+                                 (vmdk, "raw", 0), (vmdk, "vmdk", 0)):
             with self.subTest(image=image, fmt=fmt, more=more):
                 self.clone("default", "c", fmt, image, self.name, capacity=SIZE + more)
                 got, size = self.info(self.where / "c")
@@ -425,6 +428,40 @@ class Failures(PrimaryCase):
         except ProcessLookupError:
             pass
 
+    def test_written_where_it_lies(self):
+        """A file that this daemon sees too needs libvirtd for its first piece alone."""
+        pid, c, serial = self.midway()
+        try:
+            with self.raw.open("rb") as raw:
+                want = raw.read()[65536:]
+            self.eventually("it does not come", lambda: (self.where / "c").read_bytes()[65536:] ==
+                            want)
+            self.assertTrue(self.is_marked(), "it looks whole")
+        finally:
+            self.go_on(pid)
+        self.assertEqual(c.reply(serial, "VOL_CREATE_XML_FROM").vol().name, "c")
+        same(self.raw, self.where / "c")
+
+    def test_deleted_meanwhile(self):
+        """Nothing of the clone gets into another volume of its name."""
+        c, serial = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("nothing comes", lambda: self.is_marked() and
+                        (self.where / "c").stat().st_blocks * 512 > 8 * MIB)
+        os.kill(self.daemon.process.pid, signal.SIGSTOP)
+        try:
+            self.assertTrue(self.is_marked(), "it was too fast")
+            self.host("vol-delete", "--pool", "default", "c")
+            self.host("vol-create-as", "default", "c", str(MIB))
+            (self.where / "c").write_bytes(noise(MIB))
+        finally:
+            os.kill(self.daemon.process.pid, signal.SIGCONT)
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 50, caught.exception.message)
+        self.assertIn("was deleted while it was being filled", caught.exception.message)
+        self.assertEqual((self.where / "c").read_bytes(), noise(MIB))
+        self.assertEqual(self.journal(), [])
+
     def gone(self):
         return not self.journal() and not (self.where / "c").exists()
 
@@ -535,7 +572,7 @@ class Failures(PrimaryCase):
     def test_silent(self):
         """Nobody cancels it, and it does not wait for ever."""
         self.with_config("keepalive_interval = 1\nkeepalive_count = 2\n")
-        self.stopped(9, "keepalive timeout")
+        self.stopped(9, "the host's libvirt daemon does not answer")
 
 
 if __name__ == "__main__":

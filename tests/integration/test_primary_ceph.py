@@ -11,6 +11,7 @@ import runner
 from boot import boot_disk
 from cephcase import CephCase
 from images import MIB, run, same, same_disk, to_qcow2, write_raw
+from logicalcase import LogicalCase
 from primarycase import VOLUME, PrimaryCase
 
 SIZE = 12 * MIB + 512
@@ -143,6 +144,19 @@ class Rbd(PrimaryCase, CephCase):
         raw = self.image(self.raw, "raw")
         self.refused(65, "define it through image:///system", "default", "a", "raw", raw, self.name)
         self.assertEqual(self.volumes(), [])
+        self.assertEqual(self.journal(), [])
+
+
+class Logical(LogicalCase, CephCase):
+    network = True
+
+    def test_into_blocks(self):
+        """What lay where the logical volume is does not shine through the holes of the image."""
+        raw = write_raw(self.work / "image.raw", SIZE)
+        group = self.group(32 * MIB)
+        images = self.images_pool()
+        self.clone(group, "c", "raw", self.image(raw, "raw"), images)
+        self.holds("/dev/%s/c" % group, raw, 16 * MIB)
         self.assertEqual(self.journal(), [])
 
 

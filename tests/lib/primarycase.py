@@ -25,10 +25,11 @@ VOLUME = "<volume><name>%s</name>%s<capacity unit='bytes'>%d</capacity><target>"
 
 class PrimaryCase(CtlMixin, VirshCase):
     network = False     # of the host, for its libvirtd
+    stand_ins = ()      # as Stock takes them
 
     @classmethod
     def setUpClass(cls):
-        cls.stock = Stock(cls.network)
+        cls.stock = Stock(cls.network, cls.stand_ins)
         cls.addClassCleanup(cls.stock.stop)
         cls.stock.start()
         cls.config = 'host_uri = "%s"\n' % cls.stock.qemu

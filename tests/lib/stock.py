@@ -13,6 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import lvm
 from daemon import Daemon, scratch
 
 SETUP = r"""
@@ -29,6 +30,15 @@ mkdir -p /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt
 for dir in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do
     mount -t tmpfs tmpfs "$dir"
 done
+if [ -d "$root/lvm" ]; then
+    mount -t overlay overlay -o "lowerdir=$root/lvm:/usr/sbin" /usr/sbin
+elif [ -d /etc/lvm ]; then
+    printf '%s' "$2" >/etc/lvm/lvmlocal.conf
+fi
+if [ -e "$root/mount" ]; then
+    cp /usr/bin/mount "$root/mount.real"
+    mount --bind "$root/mount" /usr/bin/mount
+fi
 for group in kvm libvirt libvirt-qemu; do
     getent group "$group" >/dev/null || groupadd -r "$group"
 done
@@ -51,12 +61,29 @@ while libvirtd -f /etc/libvirt/libvirtd.conf; [ $? -eq 137 ]; do :; done # kille
 exit
 """
 
+# mount(8) that has NFS: a file system in memory by the name of the server's directory
+MOUNT = """#!/bin/sh
+for word; do
+    shift
+    [ "$word" != nfs ] || word=tmpfs
+    set -- "$@" "$word"
+done
+exec "%s/mount.real" "$@"
+"""
+
 
 class Stock:
-    def __init__(self, network=False):
-        """@network: that of the host, for what listens on its loopback."""
+    def __init__(self, network=False, stand_ins=()):
+        """@network: that of the host, for what listens on its loopback.  @stand_ins: "lvm", so that
+        pools of volume groups work whatever the kernel has, and "nfs", for a server's directories
+        that begin empty."""
         self.network = network
         self.root = scratch("stock-")
+        if "lvm" in stand_ins and not lvm.has_device_mapper():
+            lvm.stand_ins(self.root)
+        if "nfs" in stand_ins:
+            (self.root / "mount").write_text(MOUNT % self.root)
+            (self.root / "mount").chmod(0o755)
         self.log_path = self.root / "log"
         (self.root / "sock").mkdir()
         self.process = None
@@ -78,7 +105,7 @@ class Stock:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 ["unshare", "-m", *([] if self.network else ["-n"]), "-p", "-i", "-u", "--fork", "--kill-child", "--mount-proc",
-                 "sh", "-c", SETUP, "stock", str(self.root)],
+                 "sh", "-c", SETUP, "stock", str(self.root), lvm.CONFIG],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:

@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+# test_host_answers.py: answers of the host's daemon that no real one gives on request
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import socket
+import sys
+from pathlib import Path
+
+import libvirt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import rawrpc as rpc
+import runner
+from daemon import Daemon
+from hostcase import HostCase
+from images import MIB
+from puppet import Puppet
+from rawrpc import RemoteError, string, u32
+
+
+class Answers(HostCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon()
+        cls.puppet = Puppet(cls.daemon.root / "puppet")
+        cls.puppet.start()
+        cls.daemon.config.write_text('host_uri = "qemu+unix:///system?socket=%s/puppet"\n'
+                                     % cls.daemon.root)
+        cls.daemon.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            cls.daemon.stop()
+        finally:
+            cls.daemon.remove()
+
+    def tearDown(self):
+        self.puppet.answers[281] = self.pools(0)
+        super().tearDown()
+
+    def pools(self, n):
+        return u32(n) + b"".join(string("h%d" % i) + i.to_bytes(16, "big")
+                                 for i in range(1, n + 1)) + u32(n)
+
+    def test_as_many_as_a_list_may_have(self):
+        self.our_pool("o1", start=False)
+        self.puppet.answers[281] = self.pools(16383)
+        raw = self.raw()
+        reader = raw.call("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+        self.assertEqual(len({p.name for p in reader.array(reader.pool)}), 16384)
+        self.assertEqual(reader.u32(), 16384)
+        reader = raw.call("LIST_DEFINED_STORAGE_POOLS", u32(16384))
+        self.assertEqual(len(set(reader.array(reader.string))), 16384)
+        self.our_pool("o2", start=False)
+        for results in (0, 1):
+            with self.assertRaises(RemoteError) as caught:
+                raw.call("LIST_ALL_STORAGE_POOLS", u32(results) + u32(0))
+            self.assertIn("Too many objects '16385' for limit '16384'", caught.exception.message)
+        reader = raw.call("LIST_DEFINED_STORAGE_POOLS", u32(16384))
+        self.assertEqual(len(set(reader.array(reader.string))), 16384)
+
+    def test_small_answer_behind_a_big_one(self):
+        """What was read with the tail of the big one is not left lying."""
+        raw = self.raw()
+        self.puppet.answers[344] = bytes(3 * MIB // 2)
+        self.puppet.behind[344] = [345]
+        small = raw.start(345)
+        big = raw.start(344)
+        self.assertEqual(len(raw.wait(big).payload), 3 * MIB // 2)
+        self.assertEqual(raw.wait(small).payload, b"")
+
+    def test_files_that_wait_are_counted(self):
+        """While the host's daemon is slow to open, a client's open files are ours."""
+        raw = self.raw()
+        auth = self.puppet.answers.pop(66)
+        for serial in range(3):
+            raw.send(rpc.packet(4000, u32(32), rpc.CALL_WITH_FDS, 50 + serial))
+            for _ in range(32):
+                socket.send_fds(raw.sock, [b"\0"], [raw.sock.fileno()])
+        try:
+            with self.assertRaises(RemoteError) as caught:
+                raw.reply(52)
+        finally:
+            self.puppet.answers[66] = auth
+        self.assertEqual(caught.exception.code, libvirt.VIR_ERR_RESOURCE_BUSY)
+
+    def test_silence_is_of_one_client(self):
+        """Its own long calls may be why; and what must be known is not taken for granted."""
+        self.our_pool("o1", start=False)
+        slow, wisher, other = self.raw(), self.raw(), self.raw()
+        self.puppet.answers[281] = None
+        listed = slow.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+        defined = wisher.start("POOL_DEFINE_XML", string(rpc.pool_xml("o2", self.dir)) + u32(0))
+        self.assertEqual([p.name for p in self.listed(slow.reply(listed))], ["o1"])
+        with self.assertRaises(RemoteError) as caught:
+            wisher.reply(defined)
+        self.assertEqual(caught.exception.code, libvirt.VIR_ERR_RESOURCE_BUSY)
+        self.assertIn("whether the host has that name", caught.exception.message)
+        self.puppet.answers[281] = self.pools(1)
+        for raw, names in ((other, ["h1", "o1"]), (slow, ["o1"])):
+            serial = raw.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+            self.assertEqual(sorted(p.name for p in self.listed(raw.reply(serial))), names)
+
+    def listed(self, reader):
+        return reader.array(reader.pool)
+
+    def test_answers_that_are_none(self):
+        self.our_pool("o1", start=False)
+        raw = self.raw()
+        for bad in (b"", u32(0xFFFFFFFF), u32(16385) + bytes(100), self.pools(3)[:-8],
+                    u32(1) + string("a\0b") + bytes(16) + u32(1)):
+            self.puppet.answers[281] = bad
+            reader = raw.call("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+            self.assertEqual([p.name for p in reader.array(reader.pool)], ["o1"])
+        lifecycle = rpc.pool(rpc.PoolRef("h1", bytes(16))) + u32(0) + u32(0)
+        self.puppet.answers[368] = u32(7)
+        self.puppet.events = [b"", u32(7), u32(7) + u32(0xFFFFFFFF), u32(7) + lifecycle[:9],
+                              u32(8) + lifecycle, u32(7) + lifecycle]
+        number = raw.call("POOL_EVENT_REGISTER_ANY", u32(0) + u32(0)).u32()
+        self.assertNotEqual(number, 7)
+        self.puppet.answers[403] = string("<storagepoolCapabilities><pool")
+        self.assertIn("imagestore", raw.call("GET_STORAGE_POOL_CAPABILITIES", u32(0)).string())
+        self.assertEqual([e.payload for e in raw.events], [u32(number) + lifecycle])
+        self.assertIn("<pool type='imagestore'", self.v("pool-capabilities"))
+
+
+if __name__ == "__main__":
+    runner.main("host")

@@ -1,0 +1,49 @@
+# puppet.py: a daemon of the host that answers what no real one would
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import socket
+import struct
+import threading
+
+import rawrpc as rpc
+from rawrpc import u32
+
+
+class Puppet(threading.Thread):
+    """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
+    for silence; .events what it says before that to 403; .behind[PROC] which silent one is answered
+    in the same write."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        self.socket.listen(50)
+        self.events, self.behind = [], {}
+        self.answers = {66: u32(1) + u32(0), 1: b"", 419: b"", 281: u32(0) + u32(0),
+                        287: u32(0) + u32(0)}
+
+    def run(self):
+        while True:
+            client = self.socket.accept()[0]
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        stream, silent = client.makefile("rb"), {}
+        while True:
+            head = stream.read(28)
+            if len(head) < 28:
+                return
+            size, prog, vers, proc, _, serial, _ = struct.unpack(">IIIiIII", head)
+            if size < 28:
+                return # what came with a descriptor is no packet
+            stream.read(size - 28)
+            answer = self.answers.get(proc)
+            for event in self.events if proc == 403 else ():
+                client.sendall(rpc.packet(370, event, rpc.MESSAGE))
+            silent[proc] = serial
+            if answer is not None:
+                out = rpc.packet(proc, answer, rpc.REPLY, serial, prog=prog, vers=vers)
+                for more in self.behind.get(proc, ()):
+                    out += rpc.packet(more, b"", rpc.REPLY, silent[more])
+                client.sendall(out)
