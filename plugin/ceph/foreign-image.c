@@ -12,49 +12,18 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "claim.h"
 #include "clone.h"
 #include "closing.h"
 #include "foreign.h"
+#include "layout.h"
+#include "takes.h"
 #include "throw.h"
 
 #define PREFIX "virtimage.take." /* of snapshots that live as long as a call */
-#define LEFT_AFTER 600           /* seconds; whoever made it is no more by then */
-#define SNAPSHOTS_MAX 65536      /* of one image */
 
 /* ---- the snapshot ----------------------------------------------------------------------- */
-
-static gboolean
-is_left(rbd_image_t image, const rbd_snap_info_t *snapshot)
-{
-    struct timespec made = {0};
-
-    return g_str_has_prefix(snapshot->name, PREFIX) &&
-           rbd_snap_get_timestamp(image, snapshot->id, &made) == 0 &&
-           made.tv_sec + LEFT_AFTER < g_get_real_time() / G_USEC_PER_SEC;
-}
-
-/* Those of a daemon that died in the middle. */
-static void
-sweep(rbd_image_t image)
-{
-    g_autofree rbd_snap_info_t *list = NULL;
-    int n = 8, result = -ERANGE;
-
-    while (result == -ERANGE && n > 0 && n <= SNAPSHOTS_MAX) {
-        g_free(list);
-        list = g_new0(rbd_snap_info_t, n + 1);
-        result = rbd_snap_list(image, list, &n);
-    }
-    if (result <= 0)
-        return;
-    for (int i = 0; i < result; i++)
-        if (is_left(image, &list[i]))
-            rbd_snap_remove(image, list[i].name);
-    rbd_snap_list_end(list);
-}
 
 static gboolean
 take_snapshot(VimgCluster *cluster, const char *volume, const char *name, guint64 *size,
@@ -66,7 +35,6 @@ take_snapshot(VimgCluster *cluster, const char *volume, const char *name, guint6
 
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
-    sweep(image);
     result = rbd_snap_create(image, name);
     ok = result == 0 ||
          vimg_cluster_throw(error, result, _("cannot take a snapshot of the RBD image"));
@@ -81,8 +49,20 @@ take_snapshot(VimgCluster *cluster, const char *volume, const char *name, guint6
     return ok;
 }
 
-/* One that has a clone goes out of sight, until that is gone too. */
-static void
+static gboolean
+note_snapshot(VimgCluster *cluster, VimgCluster *theirs, const char *volume, const char *name,
+              GError **error)
+{
+    g_autofree char *id = NULL;
+    int result = vimg_layout_id_of(theirs, volume, &id);
+
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+    return vimg_ceph_take_note(cluster, name, theirs->pool_id, id, error);
+}
+
+/* One that has a clone goes out of sight, until that is gone too.  Returns: whether it is gone. */
+static gboolean
 drop_snapshot(VimgCluster *cluster, const char *volume, const char *name)
 {
     rbd_image_t image;
@@ -92,11 +72,12 @@ drop_snapshot(VimgCluster *cluster, const char *volume, const char *name)
         result = rbd_snap_remove(image, name);
         vimg_ceph_closing(cluster, image, NULL, NULL);
     }
-    if (result < 0 && result != -ENOENT)
-        vimg_ceph_warn(
-            "snapshot '%s' is left in RBD image '%s/%s', which cannot be deleted before: "
-            "remove it with rbd snap rm %s/%s@%s: %s",
-            name, cluster->pool, volume, cluster->pool, volume, name, g_strerror(-result));
+    if (result == 0 || result == -ENOENT)
+        return TRUE;
+    vimg_ceph_warn("snapshot '%s' is left in RBD image '%s/%s', which cannot be deleted before: "
+                   "remove it with rbd snap rm %s/%s@%s, or by a later cleanup: %s",
+                   name, cluster->pool, volume, cluster->pool, volume, name, g_strerror(-result));
+    return FALSE;
 }
 
 /* ---- the image -------------------------------------------------------------------------- */
@@ -192,9 +173,13 @@ vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
     if (rados_ioctx_create2(cluster->rados, theirs->pool_id, &share.io) < 0)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the pool's key does not reach RADOS pool '%s'"), theirs->pool);
-    ok = take_snapshot(theirs, volume, snapshot, &size, error) &&
-         claim_and_make(&share, image, size, out, error);
-    drop_snapshot(theirs, volume, snapshot);
+    ok = note_snapshot(cluster, theirs, volume, snapshot, error);
+    if (ok) {
+        ok = take_snapshot(theirs, volume, snapshot, &size, error) &&
+             claim_and_make(&share, image, size, out, error);
+        if (drop_snapshot(theirs, volume, snapshot))
+            vimg_ceph_take_forget(cluster, snapshot);
+    }
     rados_ioctx_destroy(share.io);
     return ok;
 }

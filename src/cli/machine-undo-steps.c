@@ -23,20 +23,25 @@
 
 /* ---- images ----------------------------------------------------------------------------- */
 
-/* For good: what is not whole must not be had back. */
-static gboolean
-purge(VimgUndoContext *context, const VimgCtlPool *pool, char *uuid, GError **error)
-{
-    vimg_control_purge_args args = {*pool, uuid};
-
-    return vimg_ctl_call(context->ctl, VIMG_CONTROL_TRASH_PURGE,
-                         (xdrproc_t)xdr_vimg_control_purge_args, &args, NULL, NULL, error);
-}
-
 static gboolean
 is_code(const GError *error, int code)
 {
     return g_error_matches(error, VIMG_DAEMON_ERROR, code);
+}
+
+/* For good: what is not whole must not be had back.  What was but a way may be gone so already. */
+static gboolean
+purge(VimgUndoContext *context, const VimgCtlPool *pool, char *uuid, GError **error)
+{
+    vimg_control_purge_args args = {*pool, uuid};
+    g_autoptr(GError) local = NULL;
+
+    if (vimg_ctl_call(context->ctl, VIMG_CONTROL_TRASH_PURGE,
+                      (xdrproc_t)xdr_vimg_control_purge_args, &args, NULL, NULL, &local) ||
+        is_code(local, VIR_ERR_NO_STORAGE_VOL))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 /* Nobody else makes images of the machine meanwhile, nor has names that were made up for once. */

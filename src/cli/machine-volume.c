@@ -135,7 +135,7 @@ is_network(virStoragePoolPtr pool, const char *owner, const char *target, VimgMa
     return out->network != NULL;
 }
 
-/* It is to outlive the image, which it shares nothing with. */
+/* It may share its content with the image, which then goes out of sight for as long. */
 gboolean
 vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
                          const VimgImage *image, GError **error)
@@ -143,8 +143,8 @@ vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
     g_autofree char *xml = g_markup_printf_escaped(
         "<volume xmlns:i='urn:virtimage:volume:1'><name>%s</name><capacity unit='bytes'>"
         "%" G_GUINT64_FORMAT "</capacity><target><format type='raw'/></target>"
-        "<i:info><i:flatten>yes</i:flatten></i:info></volume>",
-        volume->name, volume->capacity);
+        "<i:info><i:flatten>%s</i:flatten></i:info></volume>",
+        volume->name, volume->capacity, vimg_ctl_option(machine->ctl, "flatten") ? "yes" : "no");
     virStoragePoolPtr pool = virStoragePoolLookupByName(machine->connection, volume->pool);
     vimg_remote_pool id = {.name = volume->pool};
     g_autoptr(GError) local = NULL;

@@ -17,8 +17,8 @@ import namespaces
 import runner
 from cephcase import CephCase
 from ctl import CTL, INTERRUPTED, REFUSED, environment
-from images import same
-from machinecase import DISK, MACHINE, MachineCase, rounds
+from images import run, same
+from machinecase import DISK, MACHINE, SIZE, MachineCase, rounds
 
 RBD = """<disk type='network' device='disk'><driver name='qemu' type='raw'/>
       <auth username='admin'><secret type='ceph' uuid='%s'/></auth>
@@ -144,15 +144,40 @@ class Rbd(MachineCase, CephCase):
         self.assertEqual([d["path"] for d in report["disks"]], [str(self.disks / "copy-vda.raw")])
         self.said(self.work / "m.serial.copy")
         self.host("destroy", "copy")
-        # and from the cluster, of which it needs nothing that the first machine has
+        # and from the cluster, where nothing is moved
         self.json("machine-clone", machine, "near", "--pool", self.name, "--start", *self.more)
         self.said(self.work / "m.serial.near")
         self.host("destroy", "near")
         self.assertIn("name='%s/near-vda'>" % self.where, self.host("dumpxml", "near"))
-        self.assertNotIn("parent:", self.cluster.rbd("info", "%s/near-vda" % self.where))
+        self.passes("near-vda")
+        # or nothing is needed of what the first machine has
+        self.json("machine-clone", machine, "own", "--pool", self.name, "--flatten", *self.more)
+        self.assertNotIn("parent:", self.cluster.rbd("info", "%s/own-vda" % self.where))
         self.nothing_left(machine, *images)
-        self.assertEqual(len(self.cluster.rbd("snap", "ls", "--all", "%s/m-vda" % self.where)
-                             .splitlines()), 1 + len(images) // 2)   # a title, those of images
+        # a title, those of images and of what is between both machines
+        self.assertEqual(self.snapshots(), 1 + len(images) // 2 + 1)
+        self.cluster.rbd("flatten", "--no-progress", "%s/near-vda" % self.where)
+        self.assertIn("removal", self.ctl("cleanup", self.name))
+        self.assertEqual(self.hidden(), [])
+        self.assertEqual(self.snapshots(), 1 + len(images) // 2)
+
+    def snapshots(self):
+        """Lines of what says which the first disk has."""
+        return len(self.cluster.rbd("snap", "ls", "--all", "%s/m-vda" % self.where).splitlines())
+
+    def hidden(self):
+        """What lies in RBD's own trash."""
+        return CephCase.trash(self)
+
+    def passes(self, volume):
+        """What @volume shares with is seen by nobody, and stays as long as that."""
+        parent = json.loads(self.cluster.rbd("info", "--format", "json",
+                                             "%s/%s" % (self.where, volume)))["parent"]
+        self.assertEqual((parent["pool"], parent["trash"]), (self.rados, True))
+        self.assertEqual(self.hidden(), [parent["image"]])
+        self.assertTrue(parent["image"].startswith("clone-"))
+        self.assertIn(volume, self.ctl("cleanup", self.name))   # why it stays
+        self.assertEqual(self.hidden(), [parent["image"]])
 
     def waits(self, machine, name):
         """A client for which the machine waits, as the daemon does not answer."""
@@ -209,6 +234,61 @@ class Rbd(MachineCase, CephCase):
             report = self.json("machine-image", machine, pool, "off", "--disk", "vda", *self.more)
             self.assertEqual(report["images"][0]["shared"], shared)
             same(exported, self.got(pool, "off"))
+
+
+    # ---- by what was changed since
+
+    def moments(self, volume="d-vda"):
+        """Snapshots of the disk that its owner sees."""
+        return [s["name"] for s in json.loads(self.cluster.rbd(
+            "snap", "ls", "--format", "json", "%s/%s" % (self.where, volume)))]
+
+    def one(self, machine, name):
+        """An incremental image of its disk; what is said of it."""
+        (image,) = self.image(machine, name, "--incremental")["images"]
+        self.assertEqual(self.moments(), ["virtimage.since." + image["uuid"]])
+        return image
+
+    def test_since(self):
+        """Into slices: what was changed is read from the cluster, the rest is of the image before."""
+        self.name = self.pool()
+        machine = self.rbd_machine("d")
+        first = self.one(machine, "first")
+        self.assertEqual((first["base"], bool(first["whole"])), (None, True))
+        got = [rounds(self.got(self.name, "first"))]
+        for before, name in (("first", "second"), ("second", "third")):
+            image = self.one(machine, name)
+            self.assertEqual((image["base"], image["whole"]), (before, None))
+            self.assertLess(image["read"], image["bytes"] // 10)
+            got.append(rounds(self.got(self.name, name)))
+        self.assertEqual(got, sorted(got))
+        self.nothing_left(machine, "first", "second", "third")
+        self.host("destroy", machine)
+        self.off_since(machine)
+
+    def off_since(self, machine):
+        """Shut off: a hundredth is changed, and the image is what the disk is."""
+        disk = "%s/d-vda" % self.where
+        self.one(machine, "off")
+        piece = self.work / "piece"
+        piece.write_bytes(os.urandom(SIZE // 100))
+        run("qemu-io", "-f", "raw", "-c", "write -s %s %d %d" % (piece, SIZE // 3, SIZE // 100),
+            "rbd:%s:conf=%s" % (disk, self.cluster.conf))
+        image = self.one(machine, "changed")
+        self.assertEqual((image["base"], image["whole"]), ("off", None))
+        self.assertTrue(SIZE // 100 <= image["read"] < SIZE // 10, image)
+        exported = self.work / "exported"
+        self.cluster.rbd("export", "--no-progress", disk, exported)
+        same(exported, self.got(self.name, "changed"))
+        self.lost(machine)
+
+    def lost(self, machine):
+        """What is kept goes with its image; another image is read whole then."""
+        for name in self.volumes(self.name):
+            self.v("vol-delete", "--pool", self.name, name)
+        self.ctl("cleanup", self.name)
+        self.assertEqual(self.moments(), [])
+        self.assertIsNone(self.one(machine, "anew")["base"])
 
 
 if __name__ == "__main__":
