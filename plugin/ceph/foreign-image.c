@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "claim.h"
 #include "clone.h"
 #include "closing.h"
 #include "foreign.h"
@@ -82,74 +81,32 @@ drop_snapshot(VimgCluster *cluster, const char *volume, const char *name)
 
 /* ---- the image -------------------------------------------------------------------------- */
 
-static VimgCephRecord *
-describe(const VimgPluginImage *image, guint64 size)
-{
-    VimgCephRecord *record = vimg_ceph_record_new(image);
-    VimgPluginImage *info = &record->info;
-
-    record->rbd = g_strconcat(VIMG_CEPH_STAGED, info->uuid, NULL);
-    record->begun = TRUE;
-    g_free(info->format);
-    info->format = g_strdup("raw");
-    info->capacity = size;
-    info->physical = size;
-    info->flatten = FALSE;
-    info->position = 0;
-    if (info->created == 0)
-        info->created = g_get_real_time() / G_USEC_PER_SEC;
-    return record;
-}
-
 typedef struct {
-    VimgCephStore *store;
-    VimgCluster *cluster; /* of the image */
-    rados_ioctx_t io;     /* where the volume is, by the connection of the image */
+    rados_ioctx_t io; /* where the volume is, by the connection of the image */
     const char *volume, *snapshot;
-    gboolean flatten;
-    VimgPluginJob *job;
-} Share;
+} Source;
 
 static gboolean
-make(const Share *share, VimgCephRecord *record, GError **error)
+clone_volume(VimgCluster *cluster, const char *to, gpointer data, GError **error)
 {
-    GError *local = NULL;
-    int result = vimg_ceph_clone_at(share->cluster, share->io, share->volume, share->snapshot,
-                                    record->rbd, 2);
+    const Source *source = data;
+    int result = vimg_ceph_clone_at(cluster, source->io, source->volume, source->snapshot, to, 2);
 
     if (result == -EPERM || result == -EINVAL || result == -EOPNOTSUPP)
         return throw_error(
             error, VIMG_ERROR_NO_SUPPORT,
             _("the pool's key does not reach the volume, or the cluster makes no such clones"));
-    if (result < 0)
-        return vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
-    if (vimg_ceph_clone_publish(share->store, share->cluster, record, share->flatten, share->job,
-                                &local))
-        return TRUE;
-    if (!vimg_ceph_is_lost(local))
-        rbd_remove(share->cluster->io, record->rbd);
-    g_propagate_error(error, local);
-    return FALSE;
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
 }
 
 static gboolean
-claim_and_make(const Share *share, const VimgPluginImage *image, guint64 size, VimgPluginImage *out,
-               GError **error)
+make_image(VimgCephCloning *cloning, const VimgPluginImage *image, guint64 size,
+           VimgPluginImage *out, GError **error)
 {
-    g_autoptr(VimgCephRecord) record = describe(image, size);
-    GError *local = NULL;
+    g_autoptr(VimgCephRecord) record = vimg_ceph_clone_record(image, "raw", size);
 
-    if (!vimg_cluster_admit(share->cluster, share->flatten ? size : 0, error) ||
-        !vimg_ceph_claim_take(share->cluster, image->name, image->uuid, error))
-        return FALSE;
-    if (make(share, record, &local)) {
-        vimg_ceph_record_give(record, out);
-        return TRUE;
-    }
-    if (!vimg_ceph_is_lost(local))
-        vimg_ceph_claim_drop(share->cluster, image->name, image->uuid);
-    g_propagate_error(error, local);
-    return FALSE;
+    cloning->bytes = size;
+    return vimg_ceph_clone_make(cloning, record, out, error);
 }
 
 gboolean
@@ -160,9 +117,15 @@ vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
     VimgCluster *theirs = foreign;
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(handle, error);
     g_autofree char *snapshot = g_strconcat(PREFIX, image->uuid, NULL);
-    Share share = {handle, cluster,  NULL,
-                   volume, snapshot, VIMG_PLUGIN_IMAGE_HAS(image, flatten) && image->flatten,
-                   job};
+    Source source = {NULL, volume, snapshot};
+    VimgCephCloning cloning = {
+        .store = handle,
+        .cluster = cluster,
+        .job = job,
+        .flatten = VIMG_PLUGIN_IMAGE_HAS(image, flatten) && image->flatten,
+        .clone = clone_volume,
+        .data = &source,
+    };
     guint64 size = 0;
     gboolean ok;
 
@@ -170,16 +133,16 @@ vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
         return FALSE;
     if (strcmp(cluster->fsid, theirs->fsid) != 0)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT, _("the volume is in another cluster"));
-    if (rados_ioctx_create2(cluster->rados, theirs->pool_id, &share.io) < 0)
+    if (rados_ioctx_create2(cluster->rados, theirs->pool_id, &source.io) < 0)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the pool's key does not reach RADOS pool '%s'"), theirs->pool);
     ok = note_snapshot(cluster, theirs, volume, snapshot, error);
     if (ok) {
         ok = take_snapshot(theirs, volume, snapshot, &size, error) &&
-             claim_and_make(&share, image, size, out, error);
+             make_image(&cloning, image, size, out, error);
         if (drop_snapshot(theirs, volume, snapshot))
             vimg_ceph_take_forget(cluster, snapshot);
     }
-    rados_ioctx_destroy(share.io);
+    rados_ioctx_destroy(source.io);
     return ok;
 }

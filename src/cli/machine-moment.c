@@ -23,13 +23,17 @@ args_of(const VimgShotDisk *disk)
     return (vimg_control_moment_args){vimg_image_id(disk->image), source};
 }
 
-/* An older daemon, or a storage of which nobody knows what was changed. */
+/* Whether the disk is read some other way: nobody knows what was changed there, or the emulator
+ * reads what the daemon may not. */
 static gboolean
-is_unknown(const GError *why)
+is_read_instead(const VimgTaking *taking, const GError *why)
 {
-    return g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_ARGUMENT_UNSUPPORTED) ||
-           g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_NO_SUPPORT) ||
-           g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_RPC);
+    static const int unknown[] = {VIR_ERR_ARGUMENT_UNSUPPORTED, VIR_ERR_NO_SUPPORT, VIR_ERR_RPC};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(unknown); i++)
+        if (g_error_matches(why, VIMG_DAEMON_ERROR, unknown[i]))
+            return TRUE;
+    return taking->shot->machine->active && why->domain == VIMG_DAEMON_ERROR && why->code > 0;
 }
 
 gboolean
@@ -44,7 +48,7 @@ vimg_shot_hold_source(VimgTaking *taking, VimgShotDisk *disk, GError **error)
         disk->whole = NULL;
         return TRUE;
     }
-    if (!is_unknown(local)) {
+    if (!is_read_instead(taking, local)) {
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,12 +63,13 @@ class Rbd(MachineCase, CephCase):
         return RBD % (self.host_secret, self.where, name, self.cluster.port,
                       "vd" + "abcd"[order - 1], order)
 
-    def rbd_machine(self, name, *more):
-        """One of a disk in the cluster, and then of @more; it writes."""
+    def rbd_machine(self, name, *more, start=True):
+        """One of a disk in the cluster, and then of @more; it writes once it is started."""
         said, xml = self.work / (name + ".serial"), self.work / (name + ".xml")
         xml.write_text(MACHINE % (name, "\n".join((self.rbd_disk(name + "-vda"), *more)), said))
         self.host("define", xml)
-        self.start(name)
+        if start:
+            self.start(name)
         return name
 
     def got(self, pool, image):
@@ -150,6 +152,9 @@ class Rbd(MachineCase, CephCase):
         self.host("destroy", "near")
         self.assertIn("name='%s/near-vda'>" % self.where, self.host("dumpxml", "near"))
         self.passes("near-vda")
+        self.host("suspend", machine)
+        self.boots(machine, "calm")
+        self.host("resume", machine)
         # or nothing is needed of what the first machine has
         self.json("machine-clone", machine, "own", "--pool", self.name, "--flatten", *self.more)
         self.assertNotIn("parent:", self.cluster.rbd("info", "%s/own-vda" % self.where))
@@ -160,6 +165,18 @@ class Rbd(MachineCase, CephCase):
         self.assertIn("removal", self.ctl("cleanup", self.name))
         self.assertEqual(self.hidden(), [])
         self.assertEqual(self.snapshots(), 1 + len(images) // 2)
+
+    def boots(self, machine, clone):
+        """A clone does, from the cluster, and is itself; nothing of it stays."""
+        self.json("machine-clone", machine, clone, "--pool", self.name, "--start", *self.more)
+        self.said(self.work / ("m.serial." + clone))
+        self.host("destroy", clone)
+        xml = [self.host("dumpxml", "--inactive", n) for n in (machine, clone)]
+        for field in ("<uuid>(.*)</uuid>", "<mac address='(.*)'/>", "<source protocol='rbd' name='(.*)'"):
+            one, other = (re.search(field, x).group(1) for x in xml)
+            self.assertNotEqual(one, other)
+        self.host("undefine", clone)
+        self.host("vol-delete", "--pool", "primary", clone + "-vda")
 
     def snapshots(self):
         """Lines of what says which the first disk has."""
@@ -178,6 +195,66 @@ class Rbd(MachineCase, CephCase):
         self.assertTrue(parent["image"].startswith("clone-"))
         self.assertIn(volume, self.ctl("cleanup", self.name))   # why it stays
         self.assertEqual(self.hidden(), [parent["image"]])
+
+    # ---- ends in the middle
+
+    def there(self, where):
+        return self.cluster.rbd("ls", where).split()
+
+    def ends(self, name, place, kill):
+        """A clone of the machine, in the middle of which, when @place holds something of it, @kill is
+        called.  Returns: its exit code."""
+        where, start = place
+        client = subprocess.Popen(
+            [str(CTL), "machine-clone", "m", name, "--pool", self.name, *map(str, self.more)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment(self.daemon.uri))
+        self.children.append(client)
+        while client.poll() is None and not any(n.startswith(start) for n in self.there(where)):
+            pass
+        kill(client)
+        return client.wait(120)
+
+    def whole_or_gone(self, name, code):
+        """A clone that ended well is there, and goes; of any other nothing stays."""
+        def settled():
+            self.host("pool-refresh", "primary")
+            return self.there(self.where) == ["m-vda"] and not self.there(self.rados) and \
+                name not in self.host("list", "--all", "--name").split()
+
+        self.eventually("libvirtd is away", lambda: subprocess.run(
+            ["virsh", "-q", "-c", self.stock.qemu, "list"], capture_output=True,
+            check=False).returncode == 0)
+        self.running(self.name)
+        if code == 0:
+            self.host("undefine", name)
+            self.host("vol-delete", "--pool", "primary", name + "-vda")
+        self.eventually("something stays: %s" % code, settled)
+        self.eventually("a job stays", lambda: not self.json("jobs")["jobs"])
+        self.ctl("cleanup", self.name)
+        self.assertEqual(self.hidden(), [])
+        self.assertEqual(self.snapshots(), 0)
+        left = self.cluster.rados("-p", self.rados, "listomapkeys", "virtimage.takes")
+        self.assertEqual(left.split(), [])
+
+    def test_ends(self):
+        """Whoever is killed in the middle."""
+        self.name = self.images_pool(
+            options="<image:cleanup keepDeleted='0' keepTemporary='0'/>")
+        self.rbd_machine("m", start=False)
+
+        def daemon(client):
+            self.daemon.kill()
+            self.daemon.start()
+
+        kills = (("a", 4, daemon), ("b", 2, lambda client: client.kill()),
+                 ("c", 2, lambda client: self.stock.kill_libvirtd()))
+        for name, places, kill in kills:
+            for number, place in enumerate(((self.rados, "clone-"), (self.where, name),
+                                            (self.rados, "virtimage"), (self.where, "virtimage"))):
+                if number < places:
+                    clone = "%s%d" % (name, number)
+                    self.whole_or_gone(clone, self.ends(clone, place, kill))
 
     def waits(self, machine, name):
         """A client for which the machine waits, as the daemon does not answer."""
@@ -228,6 +305,7 @@ class Rbd(MachineCase, CephCase):
         self.name = images
         self.killed(machine)
         self.host("destroy", machine)
+        self.boots(machine, "cold")
         exported = self.work / "exported"
         self.cluster.rbd("export", "--no-progress", "%s/m-vda" % self.where, exported)
         for pool, shared in (("slices", False), (images, True)):
@@ -280,7 +358,27 @@ class Rbd(MachineCase, CephCase):
         exported = self.work / "exported"
         self.cluster.rbd("export", "--no-progress", disk, exported)
         same(exported, self.got(self.name, "changed"))
+        self.cut_short(machine)
         self.lost(machine)
+
+    def cut_short(self, machine):
+        """A client that is killed: what was kept for it goes, with a cleanup at the latest."""
+        client = subprocess.Popen(
+            [str(CTL), "machine-image", machine, self.name, "x", "--incremental",
+             *map(str, self.more)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=environment(self.daemon.uri))
+        self.children.append(client)
+        while client.poll() is None and len(self.moments()) == 1:
+            pass
+        client.kill()
+        client.wait(60)
+        self.eventually("a job stays", lambda: not self.json("jobs")["jobs"])
+        self.eventually("it stays", lambda: "x" not in self.volumes(self.name))
+        self.eventually("who undoes it stays", lambda: not self.trash())
+        self.ctl("cleanup", self.name)
+        self.assertIn(self.moments(), ([], ["virtimage.since." + self.volume_uuid(
+            self.name, "changed")]))
+        self.one(machine, "after")
 
     def lost(self, machine):
         """What is kept goes with its image; another image is read whole then."""
