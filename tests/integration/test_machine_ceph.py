@@ -177,6 +177,7 @@ class Rbd(MachineCase, CephCase):
             self.assertNotEqual(one, other)
         self.host("undefine", clone)
         self.host("vol-delete", "--pool", "primary", clone + "-vda")
+        self.ctl("cleanup", self.name)
 
     def snapshots(self):
         """Lines of what says which the first disk has."""
@@ -219,8 +220,12 @@ class Rbd(MachineCase, CephCase):
         """A clone that ended well is there, and goes; of any other nothing stays."""
         def settled():
             self.host("pool-refresh", "primary")
-            return self.there(self.where) == ["m-vda"] and not self.there(self.rados) and \
+            return self.there(self.where) == ["m-vda"] and not self.volumes(self.name) and \
                 name not in self.host("list", "--all", "--name").split()
+
+        def clean():   # whoever was killed has images open for some seconds more
+            self.ctl("cleanup", self.name)
+            return not self.there(self.rados) and not self.hidden()
 
         self.eventually("libvirtd is away", lambda: subprocess.run(
             ["virsh", "-q", "-c", self.stock.qemu, "list"], capture_output=True,
@@ -231,8 +236,7 @@ class Rbd(MachineCase, CephCase):
             self.host("vol-delete", "--pool", "primary", name + "-vda")
         self.eventually("something stays: %s" % code, settled)
         self.eventually("a job stays", lambda: not self.json("jobs")["jobs"])
-        self.ctl("cleanup", self.name)
-        self.assertEqual(self.hidden(), [])
+        self.eventually("an image stays", clean)
         self.assertEqual(self.snapshots(), 0)
         left = self.cluster.rados("-p", self.rados, "listomapkeys", "virtimage.takes")
         self.assertEqual(left.split(), [])
