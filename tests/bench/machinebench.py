@@ -81,7 +81,6 @@ def part_machine(bench):
             pool.remove()
     bench.ratio("machine-image", 1.2, "qemu-img convert from the machine's backup job")
     disk.unlink()
-    clones_in_ceph(bench)
 
 
 class Ceph:
@@ -120,7 +119,7 @@ class Ceph:
         return before.replace(">bench<", ">%s<" % name) + disk + rest.split("</disk>")[1]
 
 
-def clones_in_ceph(bench):
+def part_machineceph(bench):
     ceph = Ceph(bench)
     raw = bench.work / "machine.raw"
     run("sh", "-c", "tar -C / -cf - %s 2>/dev/null | head -c %d >%s"

@@ -239,7 +239,7 @@ test_since(Fixture *fixture, gconstpointer data)
     same = read_at(fixture, "two", "one");
     g_assert_cmpstr(same, ==, "S10240 ");
     changed = read_at(fixture, "three", "two");
-    g_assert_cmpstr(changed, ==, "S256 D1 S3838 D2 S5119 Z1024 ");
+    g_assert_cmpstr(changed, ==, "S256 D1 S2815 D1025 S5119 Z1024 ");
     g_assert_null(
         vimg_ceph_foreign_reader_at(fixture->cluster, "theirs", "three", "nine", NULL, &error));
     assert_error(&error, VIMG_ERROR_NO_SUPPORT, NULL);

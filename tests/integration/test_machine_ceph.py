@@ -259,6 +259,19 @@ class Rbd(MachineCase, CephCase):
                 if number < places:
                     clone = "%s%d" % (name, number)
                     self.whole_or_gone(clone, self.ends(clone, place, kill))
+        self.first_goes()
+
+    def first_goes(self):
+        """The disk of the first machine, but not while that of another shares with it."""
+        self.json("machine-clone", "m", "last", "--pool", self.name, *self.more)
+        done = subprocess.run(["virsh", "-q", "-c", self.stock.qemu, "vol-delete", "--pool",
+                               "primary", "m-vda"], capture_output=True, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(sorted(self.there(self.where)), ["last-vda", "m-vda"])
+        self.cluster.rbd("flatten", "--no-progress", "%s/last-vda" % self.where)
+        self.ctl("cleanup", self.name)
+        self.host("vol-delete", "--pool", "primary", "m-vda")
+        self.assertEqual(self.there(self.where), ["last-vda"])
 
     def waits(self, machine, name):
         """A client for which the machine waits, as the daemon does not answer."""
