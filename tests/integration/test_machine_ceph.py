@@ -45,6 +45,7 @@ class Rbd(MachineCase, CephCase):
         path.write_text(POOL % ("primary", self.cluster.port, self.where, self.host_secret))
         self.host("pool-define", path)
         self.host("pool-start", "primary")
+        self.host("pool-autostart", "primary")   # also when libvirtd was killed
 
     def tearDown(self):
         self.host("pool-destroy", "primary")

@@ -139,9 +139,9 @@ test_case(gconstpointer data)
  * procedure: w writes, m from memory, p begins with a pool, l takes long.  NULL: not to be called.
  */
 static const char *const rights[] = {
-    NULL,  "wpl", "wpl", "wp",  "wp",  "wp", "m",  "mw",  "m",   "m",   "m", "wpl",
-    "wpl", "wp",  "wp",  "wp",  "m",   "wp", "wp", "w",   "wpl", "wpl", "m", "m",
-    NULL,  "wp",  "wpl", "wpl", "wpl", "m",  "w",  "wpl", "w",   "",
+    NULL,  "wpl", "wpl", "wp",  "wp",  "wp", "m",  "mw",  "m",   "m",   "m",  "wpl",
+    "wpl", "wp",  "wp",  "wp",  "m",   "wp", "wp", "w",   "wpl", "wpl", "m",  "m",
+    NULL,  "wp",  "wpl", "wpl", "wpl", "m",  "w",  "wpl", "w",   "",    "wp", "wpl",
 };
 
 static void
