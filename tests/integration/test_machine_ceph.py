@@ -45,7 +45,6 @@ class Rbd(MachineCase, CephCase):
         path.write_text(POOL % ("primary", self.cluster.port, self.where, self.host_secret))
         self.host("pool-define", path)
         self.host("pool-start", "primary")
-        self.host("pool-autostart", "primary")   # also when libvirtd was killed
 
     def tearDown(self):
         self.host("pool-destroy", "primary")
@@ -232,6 +231,8 @@ class Rbd(MachineCase, CephCase):
             ["virsh", "-q", "-c", self.stock.qemu, "list"], capture_output=True,
             check=False).returncode == 0)
         self.running(self.name)
+        if "primary" not in self.host("pool-list", "--name").split():   # libvirtd was killed
+            self.host("pool-start", "primary")
         if code == 0:
             self.host("undefine", name)
             self.host("vol-delete", "--pool", "primary", name + "-vda")
