@@ -54,6 +54,8 @@ typedef struct {
     char *needed_by;       /* in the trash: clones that keep it there, in words; NULL: none */
     char *machine; /* what machine's disk it was, as the daemon writes it; kept as it is for ever.
                       NULL: of none */
+    gboolean passing; /* it is but the way to something else: removed, it is not to be had back, and
+                         goes for good once nothing needs it; kept as it is for ever */
 } VimgPluginImage;
 
 #define VIMG_PLUGIN_IMAGE_INIT                                                                     \

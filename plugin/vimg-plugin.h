@@ -404,6 +404,32 @@ typedef struct {
     gboolean (*foreign_image)(gpointer foreign, const char *volume, gpointer handle,
                               const VimgPluginImage *image, VimgPluginJob *job,
                               VimgPluginImage *out, GError **error);
+    /*
+     * optional, with foreign_clone(): @by takes the name and the place of @volume, which holds
+     * nothing and may be gone.  What foreign_clone() makes is called otherwise until then, and
+     * there is nothing of that name before.  VIMG_ERROR_VOL_EXISTS: somebody else made one of the
+     * name meanwhile, and @by is still there
+     */
+    gboolean (*foreign_replace)(gpointer foreign, const char *volume, const char *by,
+                                GError **error);
+    /*
+     * optional, all five or none, with foreign_type: what @volume holds now can be read under the
+     * name of @moment, a uuid, though it be written to, until foreign_drop(), for which one that is
+     * not there is a success
+     */
+    gboolean (*foreign_hold)(gpointer foreign, const char *volume, const char *moment,
+                             GError **error);
+    gboolean (*foreign_drop)(gpointer foreign, const char *volume, const char *moment,
+                             GError **error);
+    /*
+     * As foreign_reader(), of @moment.  @since: another one, of which its client has the content;
+     * VIMG_ERROR_NO_SUPPORT: nobody knows what was changed since then.  NULL: all of it comes
+     */
+    gpointer (*foreign_reader_at)(gpointer foreign, const char *volume, const char *moment,
+                                  const char *since, VimgPluginJob *job, GError **error);
+    /* As foreign_next(); *@same: neither data nor zeros, but what was there at the other moment */
+    gboolean (*foreign_next_at)(gpointer reader, VimgExtent *out, gboolean *same, GError **error);
+    void (*foreign_close_at)(gpointer reader);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -14,9 +14,11 @@
 #include "claim.h"
 #include "cleanup.h"
 #include "erase.h"
+#include "image.h"
 #include "leftover.h"
 #include "listing.h"
 #include "promise.h"
+#include "takes.h"
 #include "throw.h"
 
 typedef struct {
@@ -97,7 +99,7 @@ why_from_trash(const Cleanup *cleanup, const VimgCephRecord *record)
 
     if (!record->ours)
         return NULL;
-    if (record->purged || vimg_ceph_record_is_staged(record))
+    if (record->purged || record->info.passing || vimg_ceph_record_is_staged(record))
         return _("the rest of a removal");
     if (age < 0 || (guint64)age < cleanup->keep_deleted ||
         vimg_ceph_is_kept(cleanup->store, record->info.uuid))
@@ -149,6 +151,31 @@ clean_staged(Cleanup *cleanup, const VimgCephRecord *record, GError **error)
     return settle(cleanup, record->info.name, local, error);
 }
 
+/* Whoever made it lives no more, or would have removed it. */
+static gboolean
+is_forgotten(const Cleanup *cleanup, const VimgCephRecord *record)
+{
+    gint64 age = cleanup->now - record->info.created;
+
+    return record->ours && record->info.passing && age >= 0 &&
+           (guint64)age >= cleanup->keep_temporary &&
+           !vimg_ceph_is_kept(cleanup->store, record->info.uuid);
+}
+
+static gboolean
+clean_forgotten(Cleanup *cleanup, const VimgCephRecord *record, GError **error)
+{
+    GError *local = NULL;
+
+    if (!is_forgotten(cleanup, record))
+        return TRUE;
+    if (cleanup->dry_run || vimg_ceph_image_remove(cleanup->store, record->info.uuid, &local)) {
+        note(cleanup->removed, record->info.name, _("of a command that nobody ended"));
+        cleanup->freed += record->info.allocation;
+    }
+    return settle(cleanup, record->info.name, local, error);
+}
+
 static gboolean
 clean_claim(Cleanup *cleanup, const VimgCephClaim *claim, GError **error)
 {
@@ -162,7 +189,30 @@ clean_claim(Cleanup *cleanup, const VimgCephClaim *claim, GError **error)
     return settle(cleanup, claim->name, local, error);
 }
 
+static gboolean
+clean_take(Cleanup *cleanup, const VimgCephTake *take, GError **error)
+{
+    gint64 age = cleanup->now - take->noted;
+    GError *local = NULL;
+
+    if (age < 0 || (guint64)age < cleanup->keep_temporary)
+        return TRUE;
+    if (cleanup->dry_run || vimg_ceph_take_clean(cleanup->cluster, take, &local))
+        note(cleanup->removed, take->snapshot, _("a snapshot of an image that was never made"));
+    return settle(cleanup, take->snapshot, local, error);
+}
+
 /* ---- all of it -------------------------------------------------------------------------- */
+
+/* What is active stays, and what other tools made, with all its snapshots. */
+static gboolean
+clean_record(Cleanup *cleanup, const VimgCephRecord *record, gboolean trash, GError **error)
+{
+    if (trash)
+        return clean_trash_entry(cleanup, record, error);
+    return vimg_ceph_record_is_staged(record) ? clean_staged(cleanup, record, error)
+                                              : clean_forgotten(cleanup, record, error);
+}
 
 static gboolean
 clean_records(Cleanup *cleanup, gboolean trash, GError **error)
@@ -175,9 +225,7 @@ clean_records(Cleanup *cleanup, gboolean trash, GError **error)
 
         if (!go_on(cleanup, i, records->len, error))
             return FALSE;
-        /* what is active stays, and what other tools made, with all its snapshots */
-        if ((trash || vimg_ceph_record_is_staged(record)) &&
-            !(trash ? clean_trash_entry : clean_staged)(cleanup, record, error))
+        if (!clean_record(cleanup, record, trash, error))
             return FALSE;
     }
     return records != NULL;
@@ -236,6 +284,18 @@ clean_claims(Cleanup *cleanup, GError **error)
     return claims != NULL;
 }
 
+static gboolean
+clean_takes(Cleanup *cleanup, GError **error)
+{
+    g_autoptr(GPtrArray) takes = vimg_ceph_take_list(cleanup->cluster, error);
+
+    for (guint i = 0; takes && i < takes->len; i++) {
+        if (!go_on(cleanup, i, takes->len, error) || !clean_take(cleanup, takes->pdata[i], error))
+            return FALSE;
+    }
+    return takes != NULL;
+}
+
 char *
 vimg_ceph_cleanup(VimgCephStore *store, gboolean dry_run, VimgPluginJob *job, GError **error)
 {
@@ -256,7 +316,8 @@ vimg_ceph_cleanup(VimgCephStore *store, gboolean dry_run, VimgPluginJob *job, GE
 
     if (!cluster || !clean_records(&cleanup, FALSE, error) ||
         !clean_records(&cleanup, TRUE, error) || !clean_rests(&cleanup, TRUE, error) ||
-        !clean_claims(&cleanup, error) || !clean_rests(&cleanup, FALSE, error))
+        !clean_claims(&cleanup, error) || !clean_rests(&cleanup, FALSE, error) ||
+        !clean_takes(&cleanup, error))
         return NULL;
     return format_report(&cleanup);
 }

@@ -2,7 +2,7 @@
  * clone.c: a second image of the same content
  *
  * It is staged as an upload is, and becomes active by the same rename.  RBD keeps what both have in
- * common once, however large it is.
+ * common once, however large it is.  So is what is made of a volume of libvirt.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -94,23 +94,18 @@ take_upload(VimgPluginImage *info, const VimgPluginImage *source)
     info->checksum = g_strdup(source->checksum);
 }
 
-static VimgCephRecord *
-describe(const VimgCephRecord *source, const VimgPluginImage *image)
+VimgCephRecord *
+vimg_ceph_clone_record(const VimgPluginImage *image, const char *format, guint64 size)
 {
     VimgCephRecord *record = vimg_ceph_record_new(image);
     VimgPluginImage *info = &record->info;
 
     record->rbd = g_strconcat(VIMG_CEPH_STAGED, info->uuid, NULL);
     record->begun = TRUE;
-    record->digest = g_strdup(source->digest);
-    take_upload(info, &source->info);
     g_free(info->format);
-    info->format = g_strdup(source->info.format);
-    g_free(info->parent);
-    info->parent = g_strdup(source->info.uuid);
-    info->capacity = source->info.capacity;
-    info->physical = source->info.physical;
-    info->allocation = source->info.allocation;
+    info->format = g_strdup(format);
+    info->capacity = info->physical = size;
+    info->allocation = 0;
     info->flatten = FALSE;
     info->position = 0;
     if (info->created == 0)
@@ -118,45 +113,98 @@ describe(const VimgCephRecord *source, const VimgPluginImage *image)
     return record;
 }
 
-gboolean
-vimg_ceph_clone_publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record,
-                        gboolean flatten, VimgPluginJob *job, GError **error)
+static gboolean
+publish(const VimgCephCloning *cloning, VimgCephRecord *record, GError **error)
 {
-    VimgCephPublication publication = {
-        .store = store, .cluster = cluster, .job = job, .record = record};
+    VimgCephPublication publication = {.store = cloning->store,
+                                       .cluster = cloning->cluster,
+                                       .job = cloning->job,
+                                       .record = record};
     gboolean ok;
-    int result = rbd_open(cluster->io, record->rbd, &publication.image, NULL);
+    int result = rbd_open(cloning->cluster->io, record->rbd, &publication.image, NULL);
 
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
-    ok = (!flatten || vimg_ceph_flatten_open(publication.image, job, error)) &&
+    ok = (!cloning->flatten || vimg_ceph_flatten_open(publication.image, cloning->job, error)) &&
          vimg_ceph_publish(&publication, error);
-    vimg_ceph_closing(cluster, publication.image, NULL, NULL);
+    if (ok && cloning->published)
+        cloning->published(publication.image, record, cloning->data);
+    vimg_ceph_closing(cloning->cluster, publication.image, NULL, NULL);
     return ok;
 }
 
 static gboolean
-make_clone(VimgCephStore *store, VimgCluster *cluster, rados_ioctx_t io, const char *from,
-           VimgCephRecord *record, gboolean flatten, VimgPluginJob *job, GError **error)
+make(const VimgCephCloning *cloning, VimgCephRecord *record, GError **error)
 {
-    int result = vimg_ceph_clone_rbd(cluster, io, from, record->rbd);
     GError *local = NULL;
+
+    if (!cloning->clone(cloning->cluster, record->rbd, cloning->data, error))
+        return FALSE;
+    if (publish(cloning, record, &local))
+        return TRUE;
+    if (!vimg_ceph_is_lost(local))
+        rbd_remove(cloning->cluster->io, record->rbd);
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
+gboolean
+vimg_ceph_clone_make(const VimgCephCloning *cloning, VimgCephRecord *record, VimgPluginImage *out,
+                     GError **error)
+{
+    VimgCluster *cluster = cloning->cluster;
+    g_autofree char *uuid = g_strdup(record->info.uuid);
+    g_autofree char *name = g_strdup(record->info.name);
+    GError *local = NULL;
+
+    if (!vimg_cluster_admit(cluster, cloning->flatten ? cloning->bytes : 0, error) ||
+        !vimg_ceph_claim_take(cluster, name, uuid, error))
+        return FALSE;
+    if (make(cloning, record, &local)) {
+        vimg_ceph_record_give(record, out);
+        return TRUE;
+    }
+    if (!vimg_ceph_is_lost(local))
+        vimg_ceph_claim_drop(cluster, name, uuid);
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
+/* ---- of an image of ours ---------------------------------------------------------------- */
+
+typedef struct {
+    rados_ioctx_t io; /* where the source is, by the connection of what it becomes */
+    const VimgCephRecord *from;
+} Source;
+
+static gboolean
+clone_image_of(VimgCluster *cluster, const char *to, gpointer data, GError **error)
+{
+    const Source *source = data;
+    int result = vimg_ceph_clone_rbd(cluster, source->io, source->from->rbd, to);
 
     if (result == -ENOENT)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the RBD image has no snapshot '%s' to be cloned from"),
                            VIMG_CEPH_SNAPSHOT);
-    if (result == -EPERM && io != cluster->io)
+    if (result == -EPERM && source->io != cluster->io)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the key does not allow to read the source's RADOS pool"));
-    if (result < 0)
-        return vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
-    if (vimg_ceph_clone_publish(store, cluster, record, flatten, job, &local))
-        return TRUE;
-    if (!vimg_ceph_is_lost(local))
-        rbd_remove(cluster->io, record->rbd);
-    g_propagate_error(error, local);
-    return FALSE;
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
+}
+
+/* What is said of its source only then: until it has its name, something else may be uploaded. */
+static void
+take_content(rbd_image_t image, VimgCephRecord *record, gpointer data)
+{
+    const Source *source = data;
+    g_autoptr(GError) error = NULL;
+
+    record->digest = g_strdup(source->from->digest);
+    take_upload(&record->info, &source->from->info);
+    if (!vimg_ceph_record_save(image, record, &error))
+        vimg_ceph_warn("what was uploaded of image '%s' is not known of its clone '%s': %s",
+                       source->from->info.name, record->info.name, error->message);
 }
 
 static gboolean
@@ -164,22 +212,25 @@ clone_image(VimgCephStore *store, VimgCluster *cluster, rados_ioctx_t io,
             const VimgCephRecord *from, const VimgPluginImage *image, VimgPluginJob *job,
             VimgPluginImage *out, GError **error)
 {
-    g_autoptr(VimgCephRecord) record = NULL;
-    gboolean flatten = VIMG_PLUGIN_IMAGE_HAS(image, flatten) && image->flatten;
-    GError *local = NULL;
+    g_autoptr(VimgCephRecord) record =
+        vimg_ceph_clone_record(image, from->info.format, from->info.physical);
+    Source source = {io, from};
+    const VimgCephCloning cloning = {
+        .store = store,
+        .cluster = cluster,
+        .job = job,
+        .flatten = VIMG_PLUGIN_IMAGE_HAS(image, flatten) && image->flatten,
+        .bytes = from->info.allocation,
+        .clone = clone_image_of,
+        .published = take_content,
+        .data = &source,
+    };
 
-    if (!vimg_cluster_admit(cluster, flatten ? from->info.allocation : 0, error) ||
-        !vimg_ceph_claim_take(cluster, image->name, image->uuid, error))
-        return FALSE;
-    record = describe(from, image);
-    if (!make_clone(store, cluster, io, from->rbd, record, flatten, job, &local)) {
-        if (!vimg_ceph_is_lost(local))
-            vimg_ceph_claim_drop(cluster, image->name, image->uuid);
-        g_propagate_error(error, local);
-        return FALSE;
-    }
-    vimg_ceph_record_give(record, out);
-    return TRUE;
+    g_free(record->info.parent);
+    record->info.parent = g_strdup(from->info.uuid);
+    record->info.capacity = from->info.capacity;
+    record->info.allocation = from->info.allocation;
+    return vimg_ceph_clone_make(&cloning, record, out, error);
 }
 
 gboolean

@@ -27,9 +27,26 @@ int vimg_ceph_clone_rbd(VimgCluster *cluster, rados_ioctx_t io, const char *from
 /* The same of any snapshot, in clone @format 1 or 2. */
 int vimg_ceph_clone_at(VimgCluster *cluster, rados_ioctx_t io, const char *from,
                        const char *snapshot, const char *to, guint64 format);
-/* The staged clone that @record is of becomes active, after it was flattened if that is asked for.
+/* How an image becomes a clone; whose it is, is taken care of. */
+typedef struct {
+    VimgCephStore *store;
+    VimgCluster *cluster;
+    VimgPluginJob *job;
+    gboolean flatten; /* it shall need nothing else */
+    guint64 bytes;    /* that it takes then */
+    /* Makes the RBD image @to of @cluster, or nothing. */
+    gboolean (*clone)(VimgCluster *cluster, const char *to, gpointer data, GError **error);
+    /* NULL, or called when it is active: completes @record. */
+    void (*published)(rbd_image_t image, VimgCephRecord *record, gpointer data);
+    gpointer data;
+} VimgCephCloning;
+
+/* Returns: (transfer full) of a clone called as @image, of @size bytes. */
+VimgCephRecord *vimg_ceph_clone_record(const VimgPluginImage *image, const char *format,
+                                       guint64 size);
+/* Claims the name of @record, clones, and makes the clone active.  Nothing is left of what failed.
  */
-gboolean vimg_ceph_clone_publish(VimgCephStore *store, VimgCluster *cluster, VimgCephRecord *record,
-                                 gboolean flatten, VimgPluginJob *job, GError **error);
+gboolean vimg_ceph_clone_make(const VimgCephCloning *cloning, VimgCephRecord *record,
+                              VimgPluginImage *out, GError **error);
 
 #endif

@@ -17,7 +17,8 @@ gboolean
 vimg_ceph_is_shown(const VimgCephRecord *record)
 {
     if (record->info.deleted)
-        return record->ours && !record->purged && !vimg_ceph_record_is_staged(record);
+        return record->ours && !record->purged && !record->info.passing &&
+               !vimg_ceph_record_is_staged(record);
     return !vimg_ceph_record_is_staged(record) ||
            (record->ours && !vimg_ceph_record_is_second(record));
 }

@@ -2,7 +2,8 @@
  * foreign-clone.c: a volume of libvirt that shares the content of an image of ours
  *
  * libvirt has made an empty one, which says that its client may, and that the name is his.  RBD can
- * clone into no image that is there, so that one goes, and the clone takes its place.
+ * clone into no image that is there, so the clone is made beside it and takes its place when it is
+ * known to who would remove it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -12,6 +13,7 @@
 #include "closing.h"
 #include "foreign.h"
 #include "image.h"
+#include "layout.h"
 #include "throw.h"
 
 /* A clone has what was said of its source, which is no business of libvirt's. */
@@ -33,6 +35,20 @@ make_plain(VimgCluster *cluster, const char *volume, guint64 capacity, VimgPlugi
     ok = ok && (size >= capacity || vimg_ceph_image_cut(image, capacity, job, error));
     vimg_ceph_closing(cluster, image, NULL, NULL);
     return ok;
+}
+
+static gboolean
+finish(VimgCluster *cluster, const char *volume, guint64 capacity, VimgPluginJob *job,
+       GError **error)
+{
+    GError *local = NULL;
+
+    if (make_plain(cluster, volume, capacity, job, &local))
+        return TRUE;
+    if (!vimg_ceph_is_lost(local))
+        rbd_remove(cluster->io, volume);
+    g_propagate_error(error, local);
+    return FALSE;
 }
 
 /* Whether a clone can be made at all, before anything is done. */
@@ -92,8 +108,25 @@ vimg_ceph_foreign_clone(gpointer foreign, const char *volume, guint64 capacity, 
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the key of libvirt's pool does not reach RADOS pool '%s'"),
                            theirs->pool);
-    ok = replace(cluster, io, volume, from, error) &&
-         make_plain(cluster, volume, capacity, job, error);
+    ok = replace(cluster, io, volume, from, error) && finish(cluster, volume, capacity, job, error);
     rados_ioctx_destroy(io);
     return ok;
+}
+
+gboolean
+vimg_ceph_foreign_replace(gpointer foreign, const char *volume, const char *by, GError **error)
+{
+    VimgCluster *cluster = foreign;
+    g_autofree char *id = NULL;
+    int result = vimg_layout_id_of(cluster, by, &id);
+
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    result = rbd_remove(cluster->io, volume);
+    if (result < 0 && result != -ENOENT)
+        return vimg_cluster_throw(error, result, _("cannot replace the empty RBD image"));
+    result = vimg_layout_rename(cluster, id, by, volume);
+    if (result == -EEXIST)
+        return throw_error(error, VIMG_ERROR_VOL_EXISTS, "%s", volume);
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot rename the RBD image"));
 }

@@ -12,49 +12,17 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
-#include "claim.h"
 #include "clone.h"
 #include "closing.h"
 #include "foreign.h"
+#include "layout.h"
+#include "takes.h"
 #include "throw.h"
 
 #define PREFIX "virtimage.take." /* of snapshots that live as long as a call */
-#define LEFT_AFTER 600           /* seconds; whoever made it is no more by then */
-#define SNAPSHOTS_MAX 65536      /* of one image */
 
 /* ---- the snapshot ----------------------------------------------------------------------- */
-
-static gboolean
-is_left(rbd_image_t image, const rbd_snap_info_t *snapshot)
-{
-    struct timespec made = {0};
-
-    return g_str_has_prefix(snapshot->name, PREFIX) &&
-           rbd_snap_get_timestamp(image, snapshot->id, &made) == 0 &&
-           made.tv_sec + LEFT_AFTER < g_get_real_time() / G_USEC_PER_SEC;
-}
-
-/* Those of a daemon that died in the middle. */
-static void
-sweep(rbd_image_t image)
-{
-    g_autofree rbd_snap_info_t *list = NULL;
-    int n = 8, result = -ERANGE;
-
-    while (result == -ERANGE && n > 0 && n <= SNAPSHOTS_MAX) {
-        g_free(list);
-        list = g_new0(rbd_snap_info_t, n + 1);
-        result = rbd_snap_list(image, list, &n);
-    }
-    if (result <= 0)
-        return;
-    for (int i = 0; i < result; i++)
-        if (is_left(image, &list[i]))
-            rbd_snap_remove(image, list[i].name);
-    rbd_snap_list_end(list);
-}
 
 static gboolean
 take_snapshot(VimgCluster *cluster, const char *volume, const char *name, guint64 *size,
@@ -66,7 +34,6 @@ take_snapshot(VimgCluster *cluster, const char *volume, const char *name, guint6
 
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
-    sweep(image);
     result = rbd_snap_create(image, name);
     ok = result == 0 ||
          vimg_cluster_throw(error, result, _("cannot take a snapshot of the RBD image"));
@@ -81,8 +48,20 @@ take_snapshot(VimgCluster *cluster, const char *volume, const char *name, guint6
     return ok;
 }
 
-/* One that has a clone goes out of sight, until that is gone too. */
-static void
+static gboolean
+note_snapshot(VimgCluster *cluster, VimgCluster *theirs, const char *volume, const char *name,
+              GError **error)
+{
+    g_autofree char *id = NULL;
+    int result = vimg_layout_id_of(theirs, volume, &id);
+
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+    return vimg_ceph_take_note(cluster, name, theirs->pool_id, id, error);
+}
+
+/* One that has a clone goes out of sight, until that is gone too.  Returns: whether it is gone. */
+static gboolean
 drop_snapshot(VimgCluster *cluster, const char *volume, const char *name)
 {
     rbd_image_t image;
@@ -92,83 +71,42 @@ drop_snapshot(VimgCluster *cluster, const char *volume, const char *name)
         result = rbd_snap_remove(image, name);
         vimg_ceph_closing(cluster, image, NULL, NULL);
     }
-    if (result < 0 && result != -ENOENT)
-        vimg_ceph_warn(
-            "snapshot '%s' is left in RBD image '%s/%s', which cannot be deleted before: "
-            "remove it with rbd snap rm %s/%s@%s: %s",
-            name, cluster->pool, volume, cluster->pool, volume, name, g_strerror(-result));
+    if (result == 0 || result == -ENOENT)
+        return TRUE;
+    vimg_ceph_warn("snapshot '%s' is left in RBD image '%s/%s', which cannot be deleted before: "
+                   "remove it with rbd snap rm %s/%s@%s, or by a later cleanup: %s",
+                   name, cluster->pool, volume, cluster->pool, volume, name, g_strerror(-result));
+    return FALSE;
 }
 
 /* ---- the image -------------------------------------------------------------------------- */
 
-static VimgCephRecord *
-describe(const VimgPluginImage *image, guint64 size)
-{
-    VimgCephRecord *record = vimg_ceph_record_new(image);
-    VimgPluginImage *info = &record->info;
-
-    record->rbd = g_strconcat(VIMG_CEPH_STAGED, info->uuid, NULL);
-    record->begun = TRUE;
-    g_free(info->format);
-    info->format = g_strdup("raw");
-    info->capacity = size;
-    info->physical = size;
-    info->flatten = FALSE;
-    info->position = 0;
-    if (info->created == 0)
-        info->created = g_get_real_time() / G_USEC_PER_SEC;
-    return record;
-}
-
 typedef struct {
-    VimgCephStore *store;
-    VimgCluster *cluster; /* of the image */
-    rados_ioctx_t io;     /* where the volume is, by the connection of the image */
+    rados_ioctx_t io; /* where the volume is, by the connection of the image */
     const char *volume, *snapshot;
-    gboolean flatten;
-    VimgPluginJob *job;
-} Share;
+} Source;
 
 static gboolean
-make(const Share *share, VimgCephRecord *record, GError **error)
+clone_volume(VimgCluster *cluster, const char *to, gpointer data, GError **error)
 {
-    GError *local = NULL;
-    int result = vimg_ceph_clone_at(share->cluster, share->io, share->volume, share->snapshot,
-                                    record->rbd, 2);
+    const Source *source = data;
+    int result = vimg_ceph_clone_at(cluster, source->io, source->volume, source->snapshot, to, 2);
 
     if (result == -EPERM || result == -EINVAL || result == -EOPNOTSUPP)
         return throw_error(
             error, VIMG_ERROR_NO_SUPPORT,
             _("the pool's key does not reach the volume, or the cluster makes no such clones"));
-    if (result < 0)
-        return vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
-    if (vimg_ceph_clone_publish(share->store, share->cluster, record, share->flatten, share->job,
-                                &local))
-        return TRUE;
-    if (!vimg_ceph_is_lost(local))
-        rbd_remove(share->cluster->io, record->rbd);
-    g_propagate_error(error, local);
-    return FALSE;
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot clone the RBD image"));
 }
 
 static gboolean
-claim_and_make(const Share *share, const VimgPluginImage *image, guint64 size, VimgPluginImage *out,
-               GError **error)
+make_image(VimgCephCloning *cloning, const VimgPluginImage *image, guint64 size,
+           VimgPluginImage *out, GError **error)
 {
-    g_autoptr(VimgCephRecord) record = describe(image, size);
-    GError *local = NULL;
+    g_autoptr(VimgCephRecord) record = vimg_ceph_clone_record(image, "raw", size);
 
-    if (!vimg_cluster_admit(share->cluster, share->flatten ? size : 0, error) ||
-        !vimg_ceph_claim_take(share->cluster, image->name, image->uuid, error))
-        return FALSE;
-    if (make(share, record, &local)) {
-        vimg_ceph_record_give(record, out);
-        return TRUE;
-    }
-    if (!vimg_ceph_is_lost(local))
-        vimg_ceph_claim_drop(share->cluster, image->name, image->uuid);
-    g_propagate_error(error, local);
-    return FALSE;
+    cloning->bytes = size;
+    return vimg_ceph_clone_make(cloning, record, out, error);
 }
 
 gboolean
@@ -179,9 +117,15 @@ vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
     VimgCluster *theirs = foreign;
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(handle, error);
     g_autofree char *snapshot = g_strconcat(PREFIX, image->uuid, NULL);
-    Share share = {handle, cluster,  NULL,
-                   volume, snapshot, VIMG_PLUGIN_IMAGE_HAS(image, flatten) && image->flatten,
-                   job};
+    Source source = {NULL, volume, snapshot};
+    VimgCephCloning cloning = {
+        .store = handle,
+        .cluster = cluster,
+        .job = job,
+        .flatten = VIMG_PLUGIN_IMAGE_HAS(image, flatten) && image->flatten,
+        .clone = clone_volume,
+        .data = &source,
+    };
     guint64 size = 0;
     gboolean ok;
 
@@ -189,12 +133,16 @@ vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
         return FALSE;
     if (strcmp(cluster->fsid, theirs->fsid) != 0)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT, _("the volume is in another cluster"));
-    if (rados_ioctx_create2(cluster->rados, theirs->pool_id, &share.io) < 0)
+    if (rados_ioctx_create2(cluster->rados, theirs->pool_id, &source.io) < 0)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the pool's key does not reach RADOS pool '%s'"), theirs->pool);
-    ok = take_snapshot(theirs, volume, snapshot, &size, error) &&
-         claim_and_make(&share, image, size, out, error);
-    drop_snapshot(theirs, volume, snapshot);
-    rados_ioctx_destroy(share.io);
+    ok = note_snapshot(cluster, theirs, volume, snapshot, error);
+    if (ok) {
+        ok = take_snapshot(theirs, volume, snapshot, &size, error) &&
+             make_image(&cloning, image, size, out, error);
+        if (drop_snapshot(theirs, volume, snapshot))
+            vimg_ceph_take_forget(cluster, snapshot);
+    }
+    rados_ioctx_destroy(source.io);
     return ok;
 }

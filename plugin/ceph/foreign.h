@@ -36,10 +36,23 @@ void vimg_ceph_foreign_reader_close(gpointer reader);
 gboolean vimg_ceph_foreign_clone(gpointer foreign, const char *volume, guint64 capacity,
                                  gpointer handle, const char *uuid, VimgPluginJob *job,
                                  GError **error);
+gboolean vimg_ceph_foreign_replace(gpointer foreign, const char *volume, const char *by,
+                                   GError **error);
 
 /* foreign-image.c */
 gboolean vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
                                  const VimgPluginImage *image, VimgPluginJob *job,
                                  VimgPluginImage *out, GError **error);
+
+/* since.c */
+gboolean vimg_ceph_foreign_hold(gpointer foreign, const char *volume, const char *moment,
+                                GError **error);
+gboolean vimg_ceph_foreign_drop(gpointer foreign, const char *volume, const char *moment,
+                                GError **error);
+gpointer vimg_ceph_foreign_reader_at(gpointer foreign, const char *volume, const char *moment,
+                                     const char *since, VimgPluginJob *job, GError **error);
+gboolean vimg_ceph_foreign_next_at(gpointer reader, VimgExtent *out, gboolean *same,
+                                   GError **error);
+void vimg_ceph_foreign_close_at(gpointer reader);
 
 #endif

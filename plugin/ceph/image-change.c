@@ -153,18 +153,21 @@ vimg_ceph_image_set_metadata(VimgCephStore *store, const VimgPluginImage *change
 /* ---- removing --------------------------------------------------------------------------- */
 
 /*
- * From RBD's trash nobody gets an unfinished image back, as the name it has there says what it is;
- * what cannot be removed just now is for a cleanup.
+ * From RBD's trash nobody gets an unfinished image back, as the name it has there says what it is,
+ * nor one that says of itself that it is but the way to something else; what cannot be removed just
+ * now is for a cleanup.
  */
 static gboolean
-remove_staged(VimgCluster *cluster, const VimgCephRecord *record, GError **error)
+remove_for_good(VimgCluster *cluster, const VimgCephRecord *record, GError **error)
 {
     g_autoptr(GError) local = NULL;
 
     vimg_ceph_convert_undo(cluster, record, NULL, NULL);
     if (!vimg_ceph_to_trash(cluster, record, 0, error))
         return FALSE;
-    if (!vimg_ceph_erase(cluster, record, NULL, &local))
+    /* clones of what was but the way to them are no surprise */
+    if (!vimg_ceph_erase(cluster, record, NULL, &local) &&
+        !(record->info.passing && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID)))
         vimg_ceph_warn("image %s is left for a cleanup: %s", record->info.uuid, local->message);
     return TRUE;
 }
@@ -188,8 +191,8 @@ remove_image(VimgCephStore *store, VimgCluster *cluster, const VimgCephRecord *r
 
     if (!vimg_ceph_watchers_check(cluster, record->id, error))
         return FALSE;
-    if (vimg_ceph_record_is_staged(record)) {
-        if (!remove_staged(cluster, record, error))
+    if (vimg_ceph_record_is_staged(record) || record->info.passing) {
+        if (!remove_for_good(cluster, record, error))
             return FALSE;
     } else {
         if (!vimg_ceph_to_trash(cluster, record, MIN(delay, G_MAXINT32), error))

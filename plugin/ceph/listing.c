@@ -96,30 +96,12 @@ describe_foreign(VimgCluster *cluster, VimgCephRecord *record, guint64 size, gin
     record->info.deleted = deleted;
 }
 
-/*
- * A clone whose making ended just before its name was given has its record already, which says of
- * what file the source was made.  What is uploaded to it now need not be that file.  Of an upload
- * that is converted the first image has no digest, and the second one says rightly what it is of.
- */
-static void
-forget_upload(VimgCephRecord *record)
-{
-    if (!record->digest || !record->info.uploaded_format || vimg_ceph_record_is_second(record))
-        return;
-    g_clear_pointer(&record->digest, g_free);
-    g_clear_pointer(&record->info.uploaded_format, g_free);
-    record->info.uploaded_size = 0;
-    g_clear_pointer(&record->info.checksum_type, g_free);
-    g_clear_pointer(&record->info.checksum, g_free);
-}
-
 static void
 settle_record(VimgCluster *cluster, VimgCephRecord *record, guint64 size, gint64 created)
 {
     if (!record->ours)
         describe_foreign(cluster, record, size, created);
     if (vimg_ceph_record_is_staged(record)) {
-        forget_upload(record);
         record->info.state = VIMG_IMAGE_SAVING;
     } else {
         /* its administrator may have renamed it */

@@ -134,6 +134,8 @@ vimg_ceph_record_format(const VimgCephRecord *record)
         json_object_set_int_member(object, "purged", 1);
     if (record->begun)
         json_object_set_int_member(object, "begun", 1);
+    if (record->info.passing)
+        json_object_set_int_member(object, "passing", 1);
     json_node_set_object(root, object);
     return json_to_string(root, FALSE);
 }
@@ -175,6 +177,7 @@ read_members(VimgCephRecord *record, JsonObject *object)
         *number_of(record, i) = vimg_answer_number(object, numbers[i].name);
     record->purged = vimg_answer_number(object, "purged") == 1;
     record->begun = vimg_answer_number(object, "begun") == 1;
+    record->info.passing = vimg_answer_number(object, "passing") == 1;
     return vimg_answer_number(object, "version") == 1 && record->id && record->info.name &&
            record->info.uuid && g_uuid_string_is_valid(record->info.uuid);
 }

@@ -94,6 +94,7 @@ static const VimgCommandOption machine_restore_options[] = {
 
 static const VimgCommandOption machine_clone_options[] = {
     {"with-data-volumes", NULL, N_("Clone all disks, not only the one that it boots from")},
+    {"flatten", NULL, N_("Give the new disks all of their data, so that they need no other")},
     {"start", NULL, N_("Start the new machine")},
     {"pool", "POOL", N_("The pool that the images pass through, if there is more than one")},
     {"primary", "POOL", N_("The host's pool for the new disks; otherwise those of the old ones")},

@@ -21,8 +21,9 @@ static char *
 describe_passing(const VimgShotDisk *disk)
 {
     return g_markup_printf_escaped(
-        "<volume><name>%s</name><capacity unit='bytes'>%" G_GUINT64_FORMAT
-        "</capacity><target><format type='raw'/></target></volume>",
+        "<volume xmlns:i='urn:virtimage:volume:1'><name>%s</name><capacity unit='bytes'>"
+        "%" G_GUINT64_FORMAT "</capacity><target><format type='raw'/></target>"
+        "<i:info><i:passing>yes</i:passing></i:info></volume>",
         disk->name, disk->capacity);
 }
 
@@ -200,6 +201,19 @@ let_go(gpointer data)
     vimg_backup_let_go(&taking->backup);
 }
 
+/* What cannot be shared is kept, if its image is to be of what was changed. */
+static gboolean
+share_one(VimgTaking *taking, VimgShotDisk *disk, GError **error)
+{
+    if (!disk->source)
+        return TRUE;
+    if (!disk->image && (!make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error) ||
+                         (!disk->made && !vimg_shot_image_create(taking, disk, error))))
+        return FALSE;
+    return disk->made || disk->held || !taking->shot->incremental ||
+           vimg_shot_hold_source(taking, disk, error);
+}
+
 static gboolean
 share_all(VimgTaking *taking, GError **error)
 {
@@ -208,13 +222,11 @@ share_all(VimgTaking *taking, GError **error)
     for (guint i = 0; i < shot->disks->len; i++) {
         VimgShotDisk *disk = shot->disks->pdata[i];
 
-        if (disk->source && !disk->image &&
-            (!make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error) ||
-             (!disk->made && !vimg_shot_image_create(taking, disk, error))))
+        if (!share_one(taking, disk, error))
             return FALSE;
         if (vimg_transfer_interrupted())
             return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("interrupted"));
-        taking->since[i].left_out = disk->made;
+        taking->since[i].left_out = disk->made || disk->held;
         if (disk->made)
             taking->total -= disk->capacity;
     }
@@ -237,14 +249,37 @@ vimg_shot_share_sources(gpointer data, GError **error)
     return ok;
 }
 
+/* Else it is as if there never had been an image. */
+static gboolean
+hold_or_not(VimgTaking *taking, VimgShotDisk *disk, GError **error)
+{
+    VimgMachine *machine = taking->shot->machine;
+
+    if (!vimg_shot_image_create(taking, disk, error) || !vimg_shot_hold_source(taking, disk, error))
+        return FALSE;
+    if (disk->held)
+        return TRUE;
+    if (!vimg_image_delete(machine->ctl, disk->image, error))
+        return FALSE;
+    vimg_undo_drop(machine->undo, VIMG_UNDO_IMAGE, taking->shot->pool, disk->name,
+                   disk->image->uuid, NULL);
+    g_clear_pointer(&disk->image, vimg_image_free);
+    return TRUE;
+}
+
 /* Of a machine that is shut off, and is so to the end. */
 gboolean
 vimg_shot_copy_source(VimgTaking *taking, VimgShotDisk *disk, GError **error)
 {
     VimgMachine *machine = taking->shot->machine;
 
-    if (!make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error) ||
-        (!disk->made && !make_of_source(taking, disk, 0, error)))
+    if (!make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error))
+        return FALSE;
+    if (!disk->made && taking->shot->incremental && !hold_or_not(taking, disk, error))
+        return FALSE;
+    if (disk->held)
+        return vimg_shot_fill_held(taking, disk, error);
+    if (!disk->made && !make_of_source(taking, disk, 0, error))
         return FALSE;
     if (!vimg_machine_again(machine, error))
         return FALSE;

@@ -39,6 +39,11 @@ gboolean vimg_shot_image_create(VimgTaking *taking, VimgShotDisk *disk, GError *
  * images, where that can be, and is left out of the job.
  */
 gboolean vimg_shot_share_sources(gpointer taking, GError **error);
+/* What the source of @disk, whose image is empty yet, holds now is kept: .held; else why not is in
+ * .whole, and it is to be read some other way. */
+gboolean vimg_shot_hold_source(VimgTaking *taking, VimgShotDisk *disk, GError **error);
+/* The image gets it, by what was changed since the one before. */
+gboolean vimg_shot_fill_held(VimgTaking *taking, VimgShotDisk *disk, GError **error);
 /* The daemon reads the disk of a machine that is shut off, and is so to the end. */
 gboolean vimg_shot_copy_source(VimgTaking *taking, VimgShotDisk *disk, GError **error);
 

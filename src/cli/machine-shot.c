@@ -289,9 +289,12 @@ hold_sources(VimgTaking *taking)
 static gboolean
 has_made(const VimgShot *shot)
 {
-    for (guint i = 0; i < shot->disks->len; i++)
-        if (((VimgShotDisk *)shot->disks->pdata[i])->made)
+    for (guint i = 0; i < shot->disks->len; i++) {
+        const VimgShotDisk *disk = shot->disks->pdata[i];
+
+        if (disk->made || disk->held)
             return TRUE;
+    }
     return FALSE;
 }
 
@@ -421,8 +424,12 @@ prepare(VimgTaking *taking, GError **error)
         /* what an image shares or the daemon reads is what is stored, not what the guest sees */
         if (disk->disk->plain)
             disk->source = vimg_machine_source_find(shot->machine, disk->disk);
-        if (disk->source && shot->machine->active && !vimg_shot_may_share(taking, disk->source))
-            g_clear_pointer(&disk->source, vimg_machine_source_free);
+        if (disk->source && shot->machine->active && !vimg_shot_may_share(taking, disk->source)) {
+            if (!shot->incremental)
+                g_clear_pointer(&disk->source, vimg_machine_source_free);
+            else
+                disk->apart = TRUE;
+        }
     }
     if (!shot->machine->active && !open_files(taking, error))
         return FALSE;
@@ -432,7 +439,7 @@ prepare(VimgTaking *taking, GError **error)
         if (shot->incremental && !shot->machine->active)
             disk->whole = _("what is changed is known of machines that run alone");
         if ((shot->machine->active && !measure(shot->machine, disk, error)) ||
-            (!disk->source && !vimg_shot_image_create(taking, disk, error)))
+            ((!disk->source || disk->apart) && !vimg_shot_image_create(taking, disk, error)))
             return FALSE;
         taking->total += disk->capacity;
     }
@@ -448,6 +455,8 @@ take_disk(VimgTaking *taking, guint i, GError **error)
 
     if (disk->made)
         return TRUE;
+    if (disk->held)
+        return vimg_shot_fill_held(taking, disk, error);
     if (disk->source && taking->open)
         return vimg_shot_copy_source(taking, disk, error);
     nbd = taking->open ? taking->open->pdata[i] : open_served(taking, i, error);

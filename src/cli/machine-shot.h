@@ -17,8 +17,10 @@ typedef struct {
     VimgImage *image;            /* once there is one */
     guint64 capacity;
     VimgMachineSource *source; /* where the host has it, if no path leads there */
+    gboolean apart;            /* with which an image in the pool can share nothing */
     gboolean made;             /* by the daemon, of the source; nothing is left to be read */
     gboolean shared;           /* and nothing was moved */
+    gboolean held;             /* the daemon keeps what the source held at that moment */
     guint64 read;              /* bytes of the disk that were read */
     char *base;                /* the image that all else was taken from; NULL: it was read whole */
     const char *whole;         /* why, where it was not to be; translated */

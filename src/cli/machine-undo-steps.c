@@ -23,20 +23,25 @@
 
 /* ---- images ----------------------------------------------------------------------------- */
 
-/* For good: what is not whole must not be had back. */
-static gboolean
-purge(VimgUndoContext *context, const VimgCtlPool *pool, char *uuid, GError **error)
-{
-    vimg_control_purge_args args = {*pool, uuid};
-
-    return vimg_ctl_call(context->ctl, VIMG_CONTROL_TRASH_PURGE,
-                         (xdrproc_t)xdr_vimg_control_purge_args, &args, NULL, NULL, error);
-}
-
 static gboolean
 is_code(const GError *error, int code)
 {
     return g_error_matches(error, VIMG_DAEMON_ERROR, code);
+}
+
+/* For good: what is not whole must not be had back.  What was but a way may be gone so already. */
+static gboolean
+purge(VimgUndoContext *context, const VimgCtlPool *pool, char *uuid, GError **error)
+{
+    vimg_control_purge_args args = {*pool, uuid};
+    g_autoptr(GError) local = NULL;
+
+    if (vimg_ctl_call(context->ctl, VIMG_CONTROL_TRASH_PURGE,
+                      (xdrproc_t)xdr_vimg_control_purge_args, &args, NULL, NULL, &local) ||
+        is_code(local, VIR_ERR_NO_STORAGE_VOL))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 /* Nobody else makes images of the machine meanwhile, nor has names that were made up for once. */
@@ -53,19 +58,46 @@ is_ours(VimgUndoContext *context, const VimgImage *image, const char *uuid)
 }
 
 static gboolean
+has_job(const vimg_control_jobs_ret *list, const char *pool, const char *image)
+{
+    for (guint i = 0; i < list->jobs.jobs_len; i++) {
+        const vimg_control_job *job = &list->jobs.jobs_val[i];
+
+        if (job->volume && strcmp(*job->volume, image) == 0 && strcmp(job->pool, pool) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* The daemon goes on with what was asked for by who is no more. */
+static gboolean
+is_worked_on(VimgUndoContext *context, const char *pool, const char *image)
+{
+    vimg_control_jobs_ret list = {0};
+    gboolean is = !vimg_ctl_call(context->ctl, VIMG_CONTROL_JOB_LIST, NULL, NULL,
+                                 (xdrproc_t)xdr_vimg_control_jobs_ret, &list, NULL) ||
+                  has_job(&list, pool, image);
+
+    xdr_free((xdrproc_t)xdr_vimg_control_jobs_ret, (char *)&list);
+    return is;
+}
+
+static gboolean
 undo_image(VimgUndoContext *context, char **what, GError **error)
 {
     g_auto(VimgCtlPool) pool = {0};
     g_autoptr(VimgImage) image = NULL;
     g_autoptr(GError) local = NULL;
+    gboolean worked_on;
 
     if (g_strv_length(what) < 3)
         return TRUE;
     if (!vimg_ctl_find_pool(context->ctl, what[0], &pool, &local))
         return is_code(local, VIR_ERR_NO_STORAGE_POOL);
+    worked_on = is_worked_on(context, what[0], what[1]); /* first: then it is there, or never */
     image = vimg_image_find(context->ctl, &pool, what[1], &local);
     if (!image)
-        return is_code(local, VIR_ERR_NO_STORAGE_VOL);
+        return is_code(local, VIR_ERR_NO_STORAGE_VOL) && !worked_on;
     if (!is_ours(context, image, what[2]))
         return TRUE;
     if (!vimg_image_delete(context->ctl, image, error))
@@ -210,12 +242,34 @@ drop_volume(virConnectPtr connection, char **what, GError **error)
     return ok;
 }
 
+/* Whether the daemon makes nothing of @image any more: it is gone, which comes first, as nothing
+ * new can begin then; and nothing works on it. */
+static gboolean
+is_over(VimgUndoContext *context, const char *pool_name, const char *name)
+{
+    g_auto(VimgCtlPool) pool = {0};
+    g_autoptr(VimgImage) image = NULL;
+    g_autoptr(GError) local = NULL;
+
+    if (!vimg_ctl_find_pool(context->ctl, pool_name, &pool, &local))
+        return is_code(local, VIR_ERR_NO_STORAGE_POOL);
+    image = vimg_image_find(context->ctl, &pool, name, &local);
+    return !image && is_code(local, VIR_ERR_NO_STORAGE_VOL) &&
+           !is_worked_on(context, pool_name, name);
+}
+
+/* What the daemon makes may come when nobody waits for it any more. */
 static gboolean
 undo_volume(VimgUndoContext *context, char **what, GError **error)
 {
-    virConnectPtr connection = vimg_machine_connect(context->machines, error);
-    gboolean ok = connection && (!what[1] || drop_volume(connection, what, error));
+    virConnectPtr connection = NULL;
+    gboolean ok, over;
 
+    if (!what[1])
+        return TRUE;
+    over = !what[2] || !what[3] || is_over(context, what[2], what[3]);
+    connection = vimg_machine_connect(context->machines, error);
+    ok = connection && drop_volume(connection, what, error) && over;
     if (connection)
         virConnectClose(connection);
     return ok;

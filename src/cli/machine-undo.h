@@ -23,7 +23,8 @@ typedef enum {
     VIMG_UNDO_FREEZE,     /* the file systems of the guest are frozen */
     VIMG_UNDO_PAUSE,      /* its uuid: the machine waits for us */
     VIMG_UNDO_FILE,       /* its path, vimg_file_mark() of it; none: the name is nobody else's */
-    VIMG_UNDO_VOLUME,     /* pool, name: of the machines' host */
+    VIMG_UNDO_VOLUME,     /* pool, name: of the machines' host; pool, name: of the image that the
+                             daemon makes it of, if it does */
     VIMG_UNDO_RENAME,     /* path, where it was: the disk of a machine that does not run */
     VIMG_UNDO_DOMAIN,     /* uuid: it was defined */
     VIMG_N_UNDO,

@@ -27,6 +27,8 @@ vimg_machine_volume_free(VimgMachineVolume *volume)
     g_free(volume->path);
     g_free(volume->format);
     g_free(volume->network);
+    g_free(volume->via[0]);
+    g_free(volume->via[1]);
     g_free(volume);
 }
 
@@ -135,16 +137,24 @@ is_network(virStoragePoolPtr pool, const char *owner, const char *target, VimgMa
     return out->network != NULL;
 }
 
-/* It is to outlive the image, which it shares nothing with. */
+/* Off the list, in the words in which it came onto it. */
+static void
+drop(VimgMachine *machine, const VimgMachineVolume *volume)
+{
+    vimg_undo_drop(machine->undo, VIMG_UNDO_VOLUME, volume->pool, volume->name, volume->via[0],
+                   volume->via[1], NULL);
+}
+
+/* It may share its content with the image, which then goes out of sight for as long. */
 gboolean
-vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
-                         const VimgImage *image, GError **error)
+vimg_machine_volume_make(VimgMachine *machine, VimgMachineVolume *volume, const VimgImage *image,
+                         GError **error)
 {
     g_autofree char *xml = g_markup_printf_escaped(
         "<volume xmlns:i='urn:virtimage:volume:1'><name>%s</name><capacity unit='bytes'>"
         "%" G_GUINT64_FORMAT "</capacity><target><format type='raw'/></target>"
-        "<i:info><i:flatten>yes</i:flatten></i:info></volume>",
-        volume->name, volume->capacity);
+        "<i:info><i:flatten>%s</i:flatten></i:info></volume>",
+        volume->name, volume->capacity, vimg_ctl_option(machine->ctl, "flatten") ? "yes" : "no");
     virStoragePoolPtr pool = virStoragePoolLookupByName(machine->connection, volume->pool);
     vimg_remote_pool id = {.name = volume->pool};
     g_autoptr(GError) local = NULL;
@@ -152,12 +162,15 @@ vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
 
     if (!ok)
         vimg_machine_throw(error);
+    volume->via[0] = g_strdup(image->pool);
+    volume->via[1] = g_strdup(image->name);
     ok = ok && is_free(pool, volume->name, error) &&
-         vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, volume->pool, volume->name, NULL);
+         vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, volume->pool, volume->name,
+                       volume->via[0], volume->via[1], NULL);
     if (ok && !vimg_image_clone_to(machine->ctl, image, &id, xml, &local)) {
         /* who answers has left nothing; another's may have the name */
         if (local->domain == VIMG_DAEMON_ERROR && local->code > 0)
-            vimg_undo_drop(machine->undo, VIMG_UNDO_VOLUME, volume->pool, volume->name, NULL);
+            drop(machine, volume);
         g_propagate_error(error, g_steal_pointer(&local));
         ok = FALSE;
     }
@@ -215,7 +228,7 @@ void
 vimg_machine_volume_keep(VimgMachine *machine, const VimgMachineVolume *volume)
 {
     if (volume->pool)
-        vimg_undo_drop(machine->undo, VIMG_UNDO_VOLUME, volume->pool, volume->name, NULL);
+        drop(machine, volume);
     else
         vimg_file_keep(machine->undo, volume->path);
 }

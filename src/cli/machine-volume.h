@@ -15,6 +15,7 @@ typedef struct {
     char *format;
     gboolean block;
     char *network; /* the document of its pool: no path leads there, and it is not made yet */
+    char *via[2];  /* pool and name of the image that the daemon makes it of, then */
     guint64 capacity;
 } VimgMachineVolume;
 
@@ -31,7 +32,7 @@ gboolean vimg_machine_volume_pool(VimgMachine *machine, const VimgMachineDisk *l
 VimgMachineVolume *vimg_machine_volume_new(VimgMachine *machine, const VimgMachineDisk *like,
                                            const char *owner, guint64 capacity, GError **error);
 /* Of one that no path leads to: the daemon makes it, with the content of @image. */
-gboolean vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
+gboolean vimg_machine_volume_make(VimgMachine *machine, VimgMachineVolume *volume,
                                   const VimgImage *image, GError **error);
 /* It stays. */
 void vimg_machine_volume_keep(VimgMachine *machine, const VimgMachineVolume *volume);

@@ -239,25 +239,24 @@ parse_machine(VimgVolumeDef *def, const xmlNode *info, GError **error)
 }
 
 static gboolean
-parse_flatten(VimgVolumeDef *def, const xmlNode *info, GError **error)
+parse_truth(const xmlNode *info, const char *name, gboolean *out, GError **error)
 {
     g_autofree char *text = NULL;
 
-    if (!take_text(info, VIMG_VOLUME_NAMESPACE, "flatten", &text, error))
+    if (!take_text(info, VIMG_VOLUME_NAMESPACE, name, &text, error))
         return FALSE;
-    def->flatten = g_strcmp0(text, "yes") == 0;
-    if (!text || def->flatten || strcmp(text, "no") == 0)
-        return TRUE;
-    return vimg_throw(error, VIMG_ERROR_XML, _("malformed flatten element"));
+    *out = g_strcmp0(text, "yes") == 0;
+    return !text || *out || strcmp(text, "no") == 0 ||
+           vimg_throw(error, VIMG_ERROR_XML, _("malformed %s element"), name);
 }
 
 static gboolean
 parse_info(VimgVolumeDef *def, const xmlNode *root, GError **error)
 {
     static const char *const own[] = {"info", NULL};
-    static const char *const known[] = {"state",  "position",    "uuid",     "created",  "parent",
-                                        "unique", "shared",      "uploaded", "checksum", "os",
-                                        "arch",   "description", "flatten",  "machine",  NULL};
+    static const char *const known[] = {
+        "state",    "position", "uuid", "created",     "parent",  "unique",  "shared",  "uploaded",
+        "checksum", "os",       "arch", "description", "flatten", "machine", "passing", NULL};
     xmlNode *info;
 
     if (!vimg_xml_check_children(root, VIMG_VOLUME_NAMESPACE, own, error) ||
@@ -267,7 +266,8 @@ parse_info(VimgVolumeDef *def, const xmlNode *root, GError **error)
            parse_parent(def, info, error) && parse_checksum(def, info, error) &&
            take_word(info, "os", &def->os, error) && take_word(info, "arch", &def->arch, error) &&
            parse_description(def, info, error) && parse_machine(def, info, error) &&
-           parse_flatten(def, info, error);
+           parse_truth(info, "flatten", &def->flatten, error) &&
+           parse_truth(info, "passing", &def->passing, error);
 }
 
 VimgVolumeDef *

@@ -27,6 +27,7 @@ typedef struct {
     char *description;
     char *machine;    /* <image:machine>: "UUID/DISK/SNAPSHOT/NAME", the third may be empty */
     gboolean flatten; /* a clone shall not need its source */
+    gboolean passing; /* it is but the way to something else */
 } VimgVolumeDef;
 
 void vimg_volume_def_free(VimgVolumeDef *def);

@@ -17,8 +17,9 @@
 
 #define PIECE ((gsize)1024 * 1024) /* bytes taken at once */
 
-static virStorageVolPtr
-find_volume(virConnectPtr connect, const VimgVolId *source, VimgHostPool *pool, GError **error)
+virStorageVolPtr
+vimg_host_volume_find(virConnectPtr connect, const VimgVolId *source, VimgHostPool *pool,
+                      GError **error)
 {
     const VimgPoolId id = {.name = source->pool};
     virStorageVolPtr vol;
@@ -214,7 +215,8 @@ vimg_host_clone_in(VimgHostPrimary *primary, virConnectPtr connect, int line,
     g_autoptr(VimgVolumeDef) def =
         vimg_volume_def_parse(xml, (flags & VIR_STORAGE_VOL_CREATE_VALIDATE) != 0, error);
     g_auto(VimgHostPool) from = {0};
-    g_autoptr(virStorageVol) vol = def ? find_volume(connect, source, &from, error) : NULL;
+    g_autoptr(virStorageVol) vol =
+        def ? vimg_host_volume_find(connect, source, &from, error) : NULL;
     g_autofree char *format = NULL;
     g_autofree char *document = NULL;
     guint64 capacity, allocation;

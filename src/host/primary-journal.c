@@ -20,6 +20,7 @@
 #define FRESH ((guint64)1024 * 1024) /* bytes that a volume of files may take before any came */
 #define SOON 5                       /* seconds that making one takes at most, if nobody noted it */
 #define KIB 1024
+#define BESIDE "virtimage.clone." /* and the id of the entry */
 
 struct _VimgHostEntry {
     VimgHostPrimary *primary;
@@ -156,6 +157,29 @@ vimg_host_journal_open(const VimgHostEntry *entry, virStorageVolPtr vol)
     return fd;
 }
 
+char *
+vimg_host_journal_beside(VimgHostEntry *entry, GError **error)
+{
+    g_autofree char *name = g_strconcat(BESIDE, entry->id, NULL);
+
+    g_key_file_set_string(entry->file, GROUP, VIMG_HOST_ENTRY_BESIDE, name);
+    return save(entry, error) ? g_steal_pointer(&name) : NULL;
+}
+
+gboolean
+vimg_host_journal_second(VimgHostEntry *entry, const VimgHostPool *pool, const char *beside,
+                         GError **error)
+{
+    g_autofree char *identity = NULL;
+
+    if (!vimg_foreign_identity(pool->foreign, beside, &identity, error))
+        return FALSE;
+    if (!identity)
+        return TRUE;
+    g_key_file_set_string(entry->file, GROUP, "second", identity);
+    return save(entry, error);
+}
+
 gboolean
 vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect, const VimgHostPool *pool,
                        virStorageVolPtr vol, gboolean *it, GError **error)
@@ -236,6 +260,7 @@ is_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gbool
            GError **error)
 {
     g_autofree char *identity = g_key_file_get_string(file, GROUP, "identity", NULL);
+    g_autofree char *second = g_key_file_get_string(file, GROUP, "second", NULL);
     g_autofree char *found = NULL;
 
     *it = FALSE;
@@ -243,7 +268,7 @@ is_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gbool
         return TRUE;
     if (!vimg_foreign_identity(pool->foreign, virStorageVolGetName(vol), &found, error))
         return FALSE;
-    *it = g_strcmp0(identity, found) == 0;
+    *it = found && (strcmp(identity, found) == 0 || g_strcmp0(second, found) == 0);
     return TRUE;
 }
 

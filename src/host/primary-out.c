@@ -35,7 +35,8 @@ typedef struct {
     VimgHostWay way;
     guint64 capacity; /* of the volume */
     virStorageVolPtr vol;
-    gboolean sure; /* .vol can only be ours: it was just made, or is being completed */
+    gboolean sure;   /* .vol can only be ours: it was just made, or is being completed */
+    gboolean beside; /* there is another that was to take its place */
 } Clone;
 
 static void
@@ -198,21 +199,47 @@ fill_volume(Clone *clone, const VimgHostEntry *entry, GError **error)
 /* A storage that has both needs not be told what the content is, unless the volume is to need
  * nothing else. */
 static gboolean
-share(Clone *clone, gboolean *done, GError **error)
+may_share(const Clone *clone)
+{
+    return clone->to.foreign && !clone->def->flatten && clone->way == VIMG_HOST_AS_IS;
+}
+
+/* Beside it first: so whoever finds it unfinished knows it. */
+static gboolean
+share_beside(Clone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
+{
+    VimgForeign *foreign = clone->to.foreign;
+    g_autofree char *name = vimg_host_journal_beside(entry, error);
+
+    clone->beside = name != NULL;
+    if (!name ||
+        !vimg_foreign_share(foreign, name, clone->capacity, clone->transfer, done, error) ||
+        (*done && (!vimg_host_journal_second(entry, &clone->to, name, error) ||
+                   !vimg_foreign_replace(foreign, clone->def->name, name, error))))
+        return FALSE;
+    clone->beside = FALSE;
+    return TRUE;
+}
+
+static gboolean
+share(Clone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
 {
     *done = FALSE;
-    return !clone->to.foreign || clone->def->flatten || clone->way != VIMG_HOST_AS_IS ||
-           vimg_foreign_share(clone->to.foreign, clone->def->name, clone->capacity, clone->transfer,
+    if (!may_share(clone))
+        return TRUE;
+    if (vimg_foreign_replaces(clone->to.foreign))
+        return share_beside(clone, entry, done, error);
+    return vimg_foreign_share(clone->to.foreign, clone->def->name, clone->capacity, clone->transfer,
                               done, error);
 }
 
 static gboolean
-give_content(Clone *clone, const VimgHostEntry *entry, GError **error)
+give_content(Clone *clone, VimgHostEntry *entry, GError **error)
 {
     gboolean done;
 
     clone->sure = clone->to.foreign != NULL; /* it may be replaced by another */
-    if (!share(clone, &done, error))
+    if (!share(clone, entry, &done, error))
         return FALSE;
     clone->sure = FALSE;
     /* libvirt looks at what others wrote when it is asked, at one volume */
@@ -235,6 +262,8 @@ remove_ours(Clone *clone, VimgHostEntry *entry)
 static gboolean
 is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
 {
+    if (clone->beside) /* the reaper finds it */
+        return FALSE;
     if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
         return TRUE;
     if (!clone->vol)

@@ -86,6 +86,24 @@ char *vimg_host_volume_mtime(virStorageVolPtr vol);
 gboolean vimg_host_volume_look(virStorageVolPtr vol, char **format, guint64 *capacity,
                                guint64 *allocation, GError **error);
 
+/* ---- primary-in.c ---------------------------------------------------------------------------- */
+
+/* The volume @source and its pool; @pool: zeroed, cleared by the caller always.  NULL with @error.
+ */
+virStorageVolPtr vimg_host_volume_find(virConnectPtr connect, const VimgVolId *source,
+                                       VimgHostPool *pool, GError **error);
+
+/* ---- primary-moment.c: what volumes held when images were made of them ------------------------
+ */
+
+/* As the callbacks of VimgPrimary. */
+gboolean vimg_host_hold(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId *image,
+                        const VimgVolId *source, GError **error);
+gboolean vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId *image,
+                        const VimgVolId *source, VimgFilled *out, GError **error);
+/* Moments whose images are gone from our pool @uuid, or were followed by others, are dropped. */
+void vimg_host_moments_tidy(VimgHostPrimary *primary, const char *uuid);
+
 /* ---- primary-secret.c ----------------------------------------------------------------------- */
 
 /* Sets .foreign if a backend of ours fills volumes of its type, opened by the host's definition. */
@@ -129,6 +147,12 @@ gboolean vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect,
                                 const VimgHostPool *pool, virStorageVolPtr vol, GError **error);
 /* As vimg_host_mark_open(). */
 int vimg_host_journal_open(const VimgHostEntry *entry, virStorageVolPtr vol);
+/* Returns: (transfer full) the name of one that is to be made beside it and to take its place; only
+ * the reaper removes that. */
+char *vimg_host_journal_beside(VimgHostEntry *entry, GError **error);
+/* It was made, and will be called as the entry says. */
+gboolean vimg_host_journal_second(VimgHostEntry *entry, const VimgHostPool *pool,
+                                  const char *beside, GError **error);
 /* Whether @vol is still the one that was made, and unfinished.  FALSE with @error: nobody can tell.
  */
 gboolean vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect,
@@ -159,6 +183,7 @@ void vimg_host_reaper_stop(VimgHostPrimary *primary);
 
 #define VIMG_HOST_ENTRY_GROUP "clone"
 #define VIMG_HOST_ENTRY_SUFFIX ".clone"
+#define VIMG_HOST_ENTRY_BESIDE "beside" /* a key: the name of what takes the volume's place */
 
 /* ---- primary-sink.c: where content goes -------------------------------------------------- */
 

@@ -24,6 +24,21 @@
 #define AGAIN ((gint64)1 * G_USEC_PER_SEC)
 #define AT_LAST ((gint64)30 * G_USEC_PER_SEC)
 
+/* What was to take its place, whose name nobody else has. */
+static gboolean
+remove_beside(const VimgHostPool *pool, GKeyFile *file)
+{
+    g_autofree char *name = g_key_file_get_string(file, GROUP, VIMG_HOST_ENTRY_BESIDE, NULL);
+    g_autoptr(virStorageVol) vol = NULL;
+
+    if (!name)
+        return TRUE;
+    if (virStoragePoolRefresh(pool->pool, 0) < 0) /* libvirt did not make it */
+        return FALSE;
+    vol = virStorageVolLookupByName(pool->pool, name);
+    return vol ? virStorageVolDelete(vol, 0) == 0 : vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+}
+
 /* Returns: whether nothing is left to be done. */
 static gboolean
 remove_volume(virConnectPtr connect, const VimgHostPool *pool, const char *name, GKeyFile *file,
@@ -61,7 +76,7 @@ settle_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *whe
     if (pool.kind == VIMG_HOST_OTHERS &&
         !vimg_host_pool_open_foreign(primary, connect, &pool, NULL))
         return FALSE;
-    return remove_volume(connect, &pool, name, file, id);
+    return remove_beside(&pool, file) && remove_volume(connect, &pool, name, file, id);
 }
 
 static gboolean

@@ -68,6 +68,26 @@ clone_in(const VimgCaller *caller, const VimgPoolId *pool, const char *xml, cons
            vimg_host_clone_in(primary, connect, line, pool, xml, source, flags, out, error);
 }
 
+static gboolean
+hold(const VimgCaller *caller, const VimgVolId *image, const VimgVolId *source, gpointer data,
+     GError **error)
+{
+    VimgHostPrimary *primary = data;
+    g_autoptr(VimgHostConnect) connect = vimg_host_primary_connect(primary, caller, NULL, error);
+
+    return connect && vimg_host_hold(primary, connect, image, source, error);
+}
+
+static gboolean
+fill(const VimgCaller *caller, const VimgVolId *image, const VimgVolId *source, VimgFilled *out,
+     gpointer data, GError **error)
+{
+    VimgHostPrimary *primary = data;
+    g_autoptr(VimgHostConnect) connect = vimg_host_primary_connect(primary, caller, NULL, error);
+
+    return connect && vimg_host_fill(primary, connect, image, source, out, error);
+}
+
 /* ---- what pools there are ----------------------------------------------------------------- */
 
 static GPtrArray *
@@ -112,6 +132,7 @@ static void
 tidy(const char *uuid, gpointer data)
 {
     vimg_host_bases_tidy(data, uuid);
+    vimg_host_moments_tidy(data, uuid);
 }
 
 static gboolean
@@ -126,6 +147,8 @@ static const VimgPrimary callbacks = {
     .present = is_present,
     .clone_out = clone_out,
     .clone_in = clone_in,
+    .hold = hold,
+    .fill = fill,
     .pools = pools_of,
     .tidy = tidy,
 };

@@ -23,6 +23,7 @@ struct _VimgForeignReader {
     const VimgType *type;
     char *volume;
     gpointer handle;
+    gboolean moment; /* it is of one */
 };
 
 const VimgType *
@@ -137,6 +138,17 @@ vimg_foreign_abort(VimgForeignWriter *writer)
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
+static VimgForeignReader *
+reader_new(const VimgType *type, const char *volume, gpointer handle)
+{
+    VimgForeignReader *reader = g_new0(VimgForeignReader, 1);
+
+    reader->type = type;
+    reader->volume = g_strdup(volume);
+    reader->handle = handle;
+    return reader;
+}
+
 VimgForeignReader *
 vimg_foreign_reader_open(VimgForeign *foreign, const char *volume, VimgPluginJob *job,
                          GError **error)
@@ -144,15 +156,10 @@ vimg_foreign_reader_open(VimgForeign *foreign, const char *volume, VimgPluginJob
     const VimgType *type = foreign->type;
     GError *local = NULL;
     gpointer handle = type->table.foreign_reader(foreign->handle, volume, job, &local);
-    VimgForeignReader *reader;
 
-    if (!vimg_type_settle(type, handle != NULL, local, volume, error))
-        return NULL;
-    reader = g_new0(VimgForeignReader, 1);
-    reader->type = type;
-    reader->volume = g_strdup(volume);
-    reader->handle = handle;
-    return reader;
+    return vimg_type_settle(type, handle != NULL, local, volume, error)
+               ? reader_new(type, volume, handle)
+               : NULL;
 }
 
 gboolean
@@ -171,9 +178,70 @@ vimg_foreign_reader_close(VimgForeignReader *reader)
 {
     if (!reader)
         return;
-    reader->type->table.foreign_reader_close(reader->handle);
+    (reader->moment ? reader->type->table.foreign_close_at
+                    : reader->type->table.foreign_reader_close)(reader->handle);
     g_free(reader->volume);
     g_free(reader);
+}
+
+/* ---- moments ---------------------------------------------------------------------------- */
+
+gboolean
+vimg_foreign_has_moments(const VimgForeign *foreign)
+{
+    const VimgBackend *table = &foreign->type->table;
+
+    return table->foreign_hold && table->foreign_drop && table->foreign_reader_at &&
+           table->foreign_next_at && table->foreign_close_at;
+}
+
+gboolean
+vimg_foreign_hold(VimgForeign *foreign, const char *volume, const char *moment, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gboolean ok = type->table.foreign_hold(foreign->handle, volume, moment, &local);
+
+    return vimg_type_settle(type, ok, local, volume, error);
+}
+
+gboolean
+vimg_foreign_drop(VimgForeign *foreign, const char *volume, const char *moment, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gboolean ok = type->table.foreign_drop(foreign->handle, volume, moment, &local);
+
+    return vimg_type_settle(type, ok, local, volume, error);
+}
+
+VimgForeignReader *
+vimg_foreign_reader_open_at(VimgForeign *foreign, const char *volume, const char *moment,
+                            const char *since, VimgPluginJob *job, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gpointer handle =
+        type->table.foreign_reader_at(foreign->handle, volume, moment, since, job, &local);
+    VimgForeignReader *reader;
+
+    if (!vimg_type_settle(type, handle != NULL, local, volume, error))
+        return NULL;
+    reader = reader_new(type, volume, handle);
+    reader->moment = TRUE;
+    return reader;
+}
+
+gboolean
+vimg_foreign_next_at(VimgForeignReader *reader, VimgExtent *out, gboolean *same, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok;
+
+    *out = (VimgExtent){0};
+    *same = FALSE;
+    ok = reader->type->table.foreign_next_at(reader->handle, out, same, &local);
+    return vimg_type_settle(reader->type, ok, local, reader->volume, error);
 }
 
 /* ---- sharing ---------------------------------------------------------------------------- */
@@ -196,6 +264,22 @@ vimg_foreign_clone_image(VimgForeign *foreign, const char *volume, guint64 capac
         return TRUE;
     }
     return vimg_type_settle(type, *done, local, volume, error);
+}
+
+gboolean
+vimg_foreign_replaces(const VimgForeign *foreign)
+{
+    return foreign->type->table.foreign_replace != NULL;
+}
+
+gboolean
+vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *by, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gboolean ok = type->table.foreign_replace(foreign->handle, volume, by, &local);
+
+    return vimg_type_settle(type, ok, local, volume, error);
 }
 
 gboolean

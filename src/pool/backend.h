@@ -249,6 +249,19 @@ gboolean vimg_foreign_clone_image(VimgForeign *foreign, const char *volume, guin
                                   gboolean *done, GError **error);
 
 /* The same the other way: @image is made of @volume as it is at one moment. */
+gboolean vimg_foreign_has_moments(const VimgForeign *foreign);
+gboolean vimg_foreign_hold(VimgForeign *foreign, const char *volume, const char *moment,
+                           GError **error);
+gboolean vimg_foreign_drop(VimgForeign *foreign, const char *volume, const char *moment,
+                           GError **error);
+VimgForeignReader *vimg_foreign_reader_open_at(VimgForeign *foreign, const char *volume,
+                                               const char *moment, const char *since,
+                                               VimgPluginJob *job, GError **error);
+gboolean vimg_foreign_next_at(VimgForeignReader *reader, VimgExtent *out, gboolean *same,
+                              GError **error);
+gboolean vimg_foreign_replaces(const VimgForeign *foreign);
+gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *by,
+                              GError **error);
 gboolean vimg_foreign_make_image(VimgForeign *foreign, const char *volume, VimgStore *store,
                                  const VimgPluginImage *image, VimgPluginJob *job,
                                  VimgPluginImage *out, gboolean *done, GError **error);

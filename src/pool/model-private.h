@@ -346,6 +346,8 @@ void vimg_pool_set_info(VimgPool *pool, const VimgPluginStore *info);
 
 /* ---- volume-cache.c: the volumes of an active pool, in memory ---------------------------- */
 
+struct _VimgSourceInfo; /* pool/primary.h */
+
 struct _VimgVolume {
     gint refs;
     char *key;
@@ -367,6 +369,8 @@ VimgVolume *vimg_volume_ref(VimgVolume *volume);
 void vimg_volume_unref(VimgVolume *volume); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgVolume, vimg_volume_unref)
 void vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image);
+/* In primary.c: what is known of @volume now.  Takes the pool's lock. */
+void vimg_source_info_take(struct _VimgSourceInfo *out, VimgPool *pool, VimgVolume *volume);
 /* @image gets what @base gives out: what that was made of, and its checksum, are not its own. */
 void vimg_image_forget_upload(VimgPluginImage *image, const VimgPluginImage *base);
 

@@ -220,6 +220,19 @@ gboolean vimg_model_vol_create_from(VimgModel *model, const VimgPoolId *pool, co
 gboolean vimg_model_vol_clone(VimgModel *model, const VimgCaller *caller, const VimgPoolId *pool,
                               const char *xml, const VimgVolId *source, guint flags, VimgVolId *out,
                               GError **error);
+/*
+ * What @source, a volume of the host, holds now is kept for @image, a saving one of the machine's.
+ * VIMG_ERROR_ARGUMENT_UNSUPPORTED: no such volume can be kept.
+ */
+gboolean vimg_model_vol_hold(VimgModel *model, const VimgCaller *caller, const VimgVolId *image,
+                             const VimgVolId *source, GError **error);
+/*
+ * The image gets that content: what was changed since an image before of the same volume is read,
+ * the rest comes from that image.  Returns: (transfer full) JSON, "read" (bytes of the volume) and
+ * "base" (the name of that image, or null); NULL with @error, and the image is saving
+ */
+char *vimg_model_vol_fill(VimgModel *model, const VimgCaller *caller, const VimgVolId *image,
+                          const VimgVolId *source, GError **error);
 gboolean vimg_model_vol_delete(VimgModel *model, const VimgVolId *vol, guint flags, GError **error);
 /* @algorithm: virStorageVolWipeAlgorithm */
 gboolean vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algorithm, guint flags,

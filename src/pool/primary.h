@@ -15,6 +15,12 @@
 
 /* ---- who serves it ---------------------------------------------------------------------- */
 
+/* What was done to fill an image. */
+typedef struct _VimgFilled {
+    guint64 read; /* bytes of the volume */
+    char *base;   /* the image that the rest was taken from; NULL: there was none */
+} VimgFilled;
+
 /* Each does all of it with the rights of @caller alone, and leaves nothing of what failed. */
 typedef struct _VimgPrimary {
     /* Whether the host has any now; quick. */
@@ -27,6 +33,15 @@ typedef struct _VimgPrimary {
     gboolean (*clone_in)(const VimgCaller *caller, const VimgPoolId *pool, const char *xml,
                          const VimgVolId *source, guint flags, VimgVolId *out, gpointer data,
                          GError **error);
+    /*
+     * What @source, a volume of the host, holds now is kept for @image, a saving one of ours, that
+     * fill() gives that content.  VIMG_ERROR_ARGUMENT_UNSUPPORTED: no such volume can be kept.
+     */
+    gboolean (*hold)(const VimgCaller *caller, const VimgVolId *image, const VimgVolId *source,
+                     gpointer data, GError **error);
+    /* @out: of zeroed, cleared by the caller always */
+    gboolean (*fill)(const VimgCaller *caller, const VimgVolId *image, const VimgVolId *source,
+                     struct _VimgFilled *out, gpointer data, GError **error);
     /* Returns: (transfer full) of VimgPrimaryPool, active or not */
     GPtrArray *(*pools)(const VimgCaller *caller, gpointer data, GError **error);
     /* The pool of ours with @uuid is cleaned up: what nobody uses of its images goes there too. */
@@ -46,7 +61,7 @@ void vimg_primary_pool_free(VimgPrimaryPool *pool);
 
 /* ---- images, as sources ----------------------------------------------------------------- */
 
-typedef struct {
+typedef struct _VimgSourceInfo {
     char *pool;
     char *pool_uuid;
     char *name;
@@ -56,6 +71,7 @@ typedef struct {
     char *format;
     guint64 capacity; /* bytes: what a machine sees */
     guint64 physical; /* bytes of the content as it is stored */
+    gboolean active;  /* it is complete */
 } VimgSourceInfo;
 
 void vimg_source_info_clear(VimgSourceInfo *info);
@@ -67,6 +83,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgSourceInfo, vimg_source_info_clear)
  */
 VimgTransfer *vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out,
                                 GError **error);
+/* The same of an image that nobody holds: what is known of it now. */
+gboolean vimg_model_image_look(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out,
+                               GError **error);
+/* By uuids; VIMG_ERROR_NO_VOL: the pool has no such image, all else: nobody knows. */
+gboolean vimg_model_image_find(VimgModel *model, const char *pool_uuid, const char *uuid,
+                               VimgSourceInfo *out, GError **error);
 /* How far the job is, in bytes.  VIMG_ERROR_ABORTED: somebody cancelled it. */
 gboolean vimg_transfer_progress(VimgTransfer *transfer, const char *phase, guint64 done,
                                 guint64 total, GError **error);
@@ -114,11 +136,36 @@ gboolean vimg_foreign_next(VimgForeignReader *reader, VimgExtent *out, GError **
 void vimg_foreign_reader_close(VimgForeignReader *reader); /* accepts NULL */
 
 /*
+ * Whether what its volumes hold at a moment can be kept; all others need it.  A moment is a uuid;
+ * one that is not there is dropped with success.
+ */
+gboolean vimg_foreign_has_moments(const VimgForeign *foreign);
+gboolean vimg_foreign_hold(VimgForeign *foreign, const char *volume, const char *moment,
+                           GError **error);
+gboolean vimg_foreign_drop(VimgForeign *foreign, const char *volume, const char *moment,
+                           GError **error);
+/*
+ * All of @volume at @moment; @since: or what is not as it was then, VIMG_ERROR_NO_SUPPORT if nobody
+ * knows.  The job is that of @upload, which lives longer.
+ */
+VimgForeignReader *vimg_foreign_reader_new_at(VimgForeign *foreign, const char *volume,
+                                              const char *moment, const char *since,
+                                              VimgTransfer *upload, GError **error);
+/* As vimg_foreign_next(), of such a reader; *@same: it is as it was, and does not come. */
+gboolean vimg_foreign_next_at(VimgForeignReader *reader, VimgExtent *out, gboolean *same,
+                              GError **error);
+
+/*
  * @volume, new and empty, is replaced by one of @capacity bytes that shares the image of @source.
  * *@done FALSE with TRUE: that cannot be, and it is as it was
  */
 gboolean vimg_foreign_share(VimgForeign *foreign, const char *volume, guint64 capacity,
                             VimgTransfer *source, gboolean *done, GError **error);
+/* Whether that makes one that was not there, which vimg_foreign_replace() then gives its name. */
+gboolean vimg_foreign_replaces(const VimgForeign *foreign);
+/* @by takes the place of @volume, which is new and empty.  Errors: VIMG_ERROR_VOL_EXISTS */
+gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *by,
+                              GError **error);
 
 /*
  * An image of the document @xml is made of what @volume, raw and of @capacity bytes, holds at one

@@ -416,16 +416,7 @@ vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out, G
     transfer->held = TRUE;
     set_live(transfer, TRUE);
     vimg_use_image(use, &transfer->image);
-    VIMG_LOCK_GUARD(&use->pool->lock);
-    out->pool = g_strdup(vimg_pool_name(use->pool));
-    out->pool_uuid = g_strdup(use->pool->uuid_text);
-    out->name = g_strdup(transfer->image.name);
-    out->key = g_strdup(use->volume->key);
-    out->path = vimg_volume_path(use->pool, use->volume);
-    out->uuid = g_strdup(transfer->image.uuid);
-    out->format = g_strdup(transfer->image.format);
-    out->capacity = transfer->image.capacity;
-    out->physical = transfer->image.physical;
+    vimg_source_info_take(out, use->pool, use->volume);
     return g_steal_pointer(&transfer);
 }
 
@@ -457,6 +448,13 @@ vimg_foreign_reader_new(VimgForeign *foreign, const char *volume, VimgTransfer *
                         GError **error)
 {
     return vimg_foreign_reader_open(foreign, volume, upload->use.job, error);
+}
+
+VimgForeignReader *
+vimg_foreign_reader_new_at(VimgForeign *foreign, const char *volume, const char *moment,
+                           const char *since, VimgTransfer *upload, GError **error)
+{
+    return vimg_foreign_reader_open_at(foreign, volume, moment, since, upload->use.job, error);
 }
 
 gboolean

@@ -91,6 +91,7 @@ describe(VimgModel *model, const VimgVolumeDef *def, const VimgType *type,
     out->checksum_type = g_strdup(def->checksum_type);
     out->checksum = g_strdup(def->checksum);
     out->flatten = def->flatten;
+    out->passing = def->passing;
     out->machine = g_strdup(base ? NULL : def->machine); /* a copy is no machine's */
     out->os = g_strdup(def->os ? def->os : base ? base->os : NULL);
     out->arch = g_strdup(def->arch ? def->arch : base ? base->arch : NULL);

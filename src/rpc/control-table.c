@@ -86,6 +86,9 @@ static const VimgProc procs[] = {
     ROW(EXPORT_LIST, "exportList", exports_args, exports_ret, export_list, FAST),
     ROW(EXPORT_REVOKE, "exportRevoke", revoke_args, none, export_revoke, WRITES),
     ROW(NBD_START, "nbdStart", volume_args, nbd_ret, nbd_start, WRITES | POOL | LONG),
+    ROW(VOLUME_HOLD, "volumeHold", moment_args, none, vol_hold, WRITES | VIMG_PROC_POOL_ARG),
+    ROW(VOLUME_FILL, "volumeFill", moment_args, report, vol_fill,
+        WRITES | VIMG_PROC_POOL_ARG | LONG),
     ROW(MATCH, "match", status_args, report, match, 0),
     ROW(NBD_STOP, "nbdStop", revoke_args, none, nbd_stop, WRITES),
 };

@@ -205,6 +205,8 @@ gboolean vimg_handle_nbd_stop(VimgCall *call, GError **error);
 /* ---- handlers-primary.c --------------------------------------------------------------------- */
 
 gboolean vimg_handle_match(VimgCall *call, GError **error);
+gboolean vimg_handle_vol_hold(VimgCall *call, GError **error);
+gboolean vimg_handle_vol_fill(VimgCall *call, GError **error);
 
 /* ---- events.c ------------------------------------------------------------------------------- */
 

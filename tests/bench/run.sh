@@ -16,7 +16,7 @@ build=${VIMG_TEST_BUILDS:-$top/build-ci}/bench
 . "$top/tests/lib/packages.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-all=(upload bytes download clone clonerbd ctl memory list start huge collect sftp ceph oss export nbd host machine)
+all=(upload bytes download clone clonerbd ctl memory list start huge collect sftp ceph oss export nbd host machine machineceph)
 chosen=("$@")
 ((${#chosen[@]} > 0)) || chosen=("${all[@]}")
 for part in "${chosen[@]}"; do

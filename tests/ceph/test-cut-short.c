@@ -152,21 +152,18 @@ static char *
 make_half_clone(Fixture *fixture, const char *source, const char *name)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VimgCephRecord) record = vimg_ceph_record_find(fixture->store, source, &error);
+    g_autoptr(VimgCephRecord) from = vimg_ceph_record_find(fixture->store, source, &error);
+    g_autoptr(VimgCephRecord) record = NULL;
     char *uuid = g_uuid_string_random();
     g_autofree char *staged = g_strconcat(VIMG_CEPH_STAGED, uuid, NULL);
+    VimgPluginImage info = {.size = sizeof(info), .uuid = uuid, .name = (char *)name};
     rbd_image_t image;
 
     g_assert_no_error(error);
+    record = vimg_ceph_clone_record(&info, from->info.format, from->info.physical);
     g_assert_true(vimg_ceph_claim_take(fixture->cluster, name, uuid, &error));
-    g_assert_cmpint(
-        vimg_ceph_clone_rbd(fixture->cluster, fixture->cluster->io, record->rbd, staged), ==, 0);
-    g_free(record->info.uuid);
-    record->info.uuid = g_strdup(uuid);
-    g_free(record->info.name);
-    record->info.name = g_strdup(name);
-    record->begun = TRUE;
-    record->info.position = 0;
+    g_assert_cmpint(vimg_ceph_clone_rbd(fixture->cluster, fixture->cluster->io, from->rbd, staged),
+                    ==, 0);
     g_assert_cmpint(rbd_open(fixture->cluster->io, staged, &image, NULL), ==, 0);
     g_assert_cmpint(rbd_snap_create(image, VIMG_CEPH_SNAPSHOT), ==, 0);
     g_assert_true(vimg_ceph_record_save(image, record, &error));

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,8 +18,8 @@ import namespaces
 import runner
 from cephcase import CephCase
 from ctl import CTL, INTERRUPTED, REFUSED, environment
-from images import same
-from machinecase import DISK, MACHINE, MachineCase, rounds
+from images import run, same
+from machinecase import DISK, MACHINE, SIZE, MachineCase, rounds
 
 RBD = """<disk type='network' device='disk'><driver name='qemu' type='raw'/>
       <auth username='admin'><secret type='ceph' uuid='%s'/></auth>
@@ -62,12 +63,13 @@ class Rbd(MachineCase, CephCase):
         return RBD % (self.host_secret, self.where, name, self.cluster.port,
                       "vd" + "abcd"[order - 1], order)
 
-    def rbd_machine(self, name, *more):
-        """One of a disk in the cluster, and then of @more; it writes."""
+    def rbd_machine(self, name, *more, start=True):
+        """One of a disk in the cluster, and then of @more; it writes once it is started."""
         said, xml = self.work / (name + ".serial"), self.work / (name + ".xml")
         xml.write_text(MACHINE % (name, "\n".join((self.rbd_disk(name + "-vda"), *more)), said))
         self.host("define", xml)
-        self.start(name)
+        if start:
+            self.start(name)
         return name
 
     def got(self, pool, image):
@@ -144,15 +146,134 @@ class Rbd(MachineCase, CephCase):
         self.assertEqual([d["path"] for d in report["disks"]], [str(self.disks / "copy-vda.raw")])
         self.said(self.work / "m.serial.copy")
         self.host("destroy", "copy")
-        # and from the cluster, of which it needs nothing that the first machine has
+        # and from the cluster, where nothing is moved
         self.json("machine-clone", machine, "near", "--pool", self.name, "--start", *self.more)
         self.said(self.work / "m.serial.near")
         self.host("destroy", "near")
         self.assertIn("name='%s/near-vda'>" % self.where, self.host("dumpxml", "near"))
-        self.assertNotIn("parent:", self.cluster.rbd("info", "%s/near-vda" % self.where))
+        self.passes("near-vda")
+        self.host("suspend", machine)
+        self.boots(machine, "calm")
+        self.host("resume", machine)
+        # or nothing is needed of what the first machine has
+        self.json("machine-clone", machine, "own", "--pool", self.name, "--flatten", *self.more)
+        self.assertNotIn("parent:", self.cluster.rbd("info", "%s/own-vda" % self.where))
         self.nothing_left(machine, *images)
-        self.assertEqual(len(self.cluster.rbd("snap", "ls", "--all", "%s/m-vda" % self.where)
-                             .splitlines()), 1 + len(images) // 2)   # a title, those of images
+        # a title, those of images and of what is between both machines
+        self.assertEqual(self.snapshots(), 1 + len(images) // 2 + 1)
+        self.cluster.rbd("flatten", "--no-progress", "%s/near-vda" % self.where)
+        self.assertIn("removal", self.ctl("cleanup", self.name))
+        self.assertEqual(self.hidden(), [])
+        self.assertEqual(self.snapshots(), 1 + len(images) // 2)
+
+    def boots(self, machine, clone):
+        """A clone does, from the cluster, and is itself; nothing of it stays."""
+        self.json("machine-clone", machine, clone, "--pool", self.name, "--start", *self.more)
+        self.said(self.work / ("m.serial." + clone))
+        self.host("destroy", clone)
+        xml = [self.host("dumpxml", "--inactive", n) for n in (machine, clone)]
+        for field in ("<uuid>(.*)</uuid>", "<mac address='(.*)'/>", "<source protocol='rbd' name='(.*)'"):
+            one, other = (re.search(field, x).group(1) for x in xml)
+            self.assertNotEqual(one, other)
+        self.host("undefine", clone)
+        self.host("vol-delete", "--pool", "primary", clone + "-vda")
+        self.ctl("cleanup", self.name)
+
+    def snapshots(self):
+        """Lines of what says which the first disk has."""
+        return len(self.cluster.rbd("snap", "ls", "--all", "%s/m-vda" % self.where).splitlines())
+
+    def hidden(self):
+        """What lies in RBD's own trash."""
+        return CephCase.trash(self)
+
+    def passes(self, volume):
+        """What @volume shares with is seen by nobody, and stays as long as that."""
+        parent = json.loads(self.cluster.rbd("info", "--format", "json",
+                                             "%s/%s" % (self.where, volume)))["parent"]
+        self.assertEqual((parent["pool"], parent["trash"]), (self.rados, True))
+        self.assertEqual(self.hidden(), [parent["image"]])
+        self.assertTrue(parent["image"].startswith("clone-"))
+        self.assertIn(volume, self.ctl("cleanup", self.name))   # why it stays
+        self.assertEqual(self.hidden(), [parent["image"]])
+
+    # ---- ends in the middle
+
+    def there(self, where):
+        return self.cluster.rbd("ls", where).split()
+
+    def ends(self, name, place, kill):
+        """A clone of the machine, in the middle of which, when @place holds something of it, @kill is
+        called.  Returns: its exit code."""
+        where, start = place
+        client = subprocess.Popen(
+            [str(CTL), "machine-clone", "m", name, "--pool", self.name, *map(str, self.more)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment(self.daemon.uri))
+        self.children.append(client)
+        while client.poll() is None and not any(n.startswith(start) for n in self.there(where)):
+            pass
+        kill(client)
+        return client.wait(120)
+
+    def whole_or_gone(self, name, code):
+        """A clone that ended well is there, and goes; of any other nothing stays."""
+        def settled():
+            self.host("pool-refresh", "primary")
+            return self.there(self.where) == ["m-vda"] and not self.volumes(self.name) and \
+                name not in self.host("list", "--all", "--name").split()
+
+        def clean():   # whoever was killed has images open for some seconds more
+            self.ctl("cleanup", self.name)
+            return not self.there(self.rados) and not self.hidden()
+
+        self.eventually("libvirtd is away", lambda: subprocess.run(
+            ["virsh", "-q", "-c", self.stock.qemu, "list"], capture_output=True,
+            check=False).returncode == 0)
+        self.running(self.name)
+        if "primary" not in self.host("pool-list", "--name").split():   # libvirtd was killed
+            self.host("pool-start", "primary")
+        if code == 0:
+            self.host("undefine", name)
+            self.host("vol-delete", "--pool", "primary", name + "-vda")
+        self.eventually("something stays: %s" % code, settled)
+        self.eventually("a job stays", lambda: not self.json("jobs")["jobs"])
+        self.eventually("an image stays", clean)
+        self.assertEqual(self.snapshots(), 0)
+        left = self.cluster.rados("-p", self.rados, "listomapkeys", "virtimage.takes")
+        self.assertEqual(left.split(), [])
+
+    def test_ends(self):
+        """Whoever is killed in the middle."""
+        self.name = self.images_pool(
+            options="<image:cleanup keepDeleted='0' keepTemporary='0'/>")
+        self.rbd_machine("m", start=False)
+
+        def daemon(client):
+            self.daemon.kill()
+            self.daemon.start()
+
+        kills = (("a", 4, daemon), ("b", 2, lambda client: client.kill()),
+                 ("c", 2, lambda client: self.stock.kill_libvirtd()))
+        for name, places, kill in kills:
+            for number, place in enumerate(((self.rados, "clone-"), (self.where, name),
+                                            (self.rados, "virtimage"), (self.where, "virtimage"))):
+                if number < places:
+                    clone = "%s%d" % (name, number)
+                    self.whole_or_gone(clone, self.ends(clone, place, kill))
+        self.first_goes()
+
+    def first_goes(self):
+        """The disk of the first machine, but not while that of another shares with it."""
+        self.json("machine-clone", "m", "last", "--pool", self.name, *self.more)
+        done = subprocess.run(["virsh", "-q", "-c", self.stock.qemu, "vol-delete", "--pool",
+                               "primary", "m-vda"], capture_output=True, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(sorted(self.there(self.where)), ["last-vda", "m-vda"])
+        self.cluster.rbd("flatten", "--no-progress", "%s/last-vda" % self.where)
+        self.ctl("cleanup", self.name)
+        self.host("vol-delete", "--pool", "primary", "m-vda")
+        self.assertEqual(self.there(self.where), ["last-vda"])
 
     def waits(self, machine, name):
         """A client for which the machine waits, as the daemon does not answer."""
@@ -203,12 +324,88 @@ class Rbd(MachineCase, CephCase):
         self.name = images
         self.killed(machine)
         self.host("destroy", machine)
+        self.boots(machine, "cold")
         exported = self.work / "exported"
         self.cluster.rbd("export", "--no-progress", "%s/m-vda" % self.where, exported)
         for pool, shared in (("slices", False), (images, True)):
             report = self.json("machine-image", machine, pool, "off", "--disk", "vda", *self.more)
             self.assertEqual(report["images"][0]["shared"], shared)
             same(exported, self.got(pool, "off"))
+
+
+    # ---- by what was changed since
+
+    def moments(self, volume="d-vda"):
+        """Snapshots of the disk that its owner sees."""
+        return [s["name"] for s in json.loads(self.cluster.rbd(
+            "snap", "ls", "--format", "json", "%s/%s" % (self.where, volume)))]
+
+    def one(self, machine, name):
+        """An incremental image of its disk; what is said of it."""
+        (image,) = self.image(machine, name, "--incremental")["images"]
+        self.assertEqual(self.moments(), ["virtimage.since." + image["uuid"]])
+        return image
+
+    def test_since(self):
+        """Into slices: what was changed is read from the cluster, the rest is of the image before."""
+        self.name = self.pool()
+        machine = self.rbd_machine("d")
+        first = self.one(machine, "first")
+        self.assertEqual((first["base"], bool(first["whole"])), (None, True))
+        got = [rounds(self.got(self.name, "first"))]
+        for before, name in (("first", "second"), ("second", "third")):
+            image = self.one(machine, name)
+            self.assertEqual((image["base"], image["whole"]), (before, None))
+            self.assertLess(image["read"], image["bytes"] // 10)
+            got.append(rounds(self.got(self.name, name)))
+        self.assertEqual(got, sorted(got))
+        self.nothing_left(machine, "first", "second", "third")
+        self.host("destroy", machine)
+        self.off_since(machine)
+
+    def off_since(self, machine):
+        """Shut off: a hundredth is changed, and the image is what the disk is."""
+        disk = "%s/d-vda" % self.where
+        self.one(machine, "off")
+        piece = self.work / "piece"
+        piece.write_bytes(os.urandom(SIZE // 100))
+        run("qemu-io", "-f", "raw", "-c", "write -s %s %d %d" % (piece, SIZE // 3, SIZE // 100),
+            "rbd:%s:conf=%s" % (disk, self.cluster.conf))
+        image = self.one(machine, "changed")
+        self.assertEqual((image["base"], image["whole"]), ("off", None))
+        self.assertTrue(SIZE // 100 <= image["read"] < SIZE // 10, image)
+        exported = self.work / "exported"
+        self.cluster.rbd("export", "--no-progress", disk, exported)
+        same(exported, self.got(self.name, "changed"))
+        self.cut_short(machine)
+        self.lost(machine)
+
+    def cut_short(self, machine):
+        """A client that is killed: what was kept for it goes, with a cleanup at the latest."""
+        client = subprocess.Popen(
+            [str(CTL), "machine-image", machine, self.name, "x", "--incremental",
+             *map(str, self.more)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=environment(self.daemon.uri))
+        self.children.append(client)
+        while client.poll() is None and len(self.moments()) == 1:
+            pass
+        client.kill()
+        client.wait(60)
+        self.eventually("a job stays", lambda: not self.json("jobs")["jobs"])
+        self.eventually("it stays", lambda: "x" not in self.volumes(self.name))
+        self.eventually("who undoes it stays", lambda: not self.trash())
+        self.ctl("cleanup", self.name)
+        self.assertIn(self.moments(), ([], ["virtimage.since." + self.volume_uuid(
+            self.name, "changed")]))
+        self.one(machine, "after")
+
+    def lost(self, machine):
+        """What is kept goes with its image; another image is read whole then."""
+        for name in self.volumes(self.name):
+            self.v("vol-delete", "--pool", self.name, name)
+        self.ctl("cleanup", self.name)
+        self.assertEqual(self.moments(), [])
+        self.assertIsNone(self.one(machine, "anew")["base"])
 
 
 if __name__ == "__main__":

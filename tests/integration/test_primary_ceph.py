@@ -2,6 +2,7 @@
 # test_primary_ceph.py: images become volumes in libvirt's own pools of RBD, and volumes images
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import json
 import sys
 import uuid
 from pathlib import Path
@@ -136,6 +137,37 @@ class Rbd(PrimaryCase, CephCase):
         self.assertEqual(self.cluster.rbd("snap", "ls", "--all", disk).strip(), "")
         self.host("vol-delete", "--pool", "default", "disk")
         self.assertEqual(self.volumes(), [])
+
+    def left(self, volume, beside=None, **identities):
+        """As a daemon leaves it that was killed while @volume became a clone."""
+        entry = str(uuid.uuid4())
+        pool = self.host("pool-uuid", "default").strip()
+        if beside:
+            beside = "virtimage.clone." + entry
+            self.cluster.rbd("create", "--size", "1M", "%s/%s" % (self.where, beside))
+            identities["beside"] = beside
+        (self.daemon.state_dir / "primary" / (entry + ".clone")).write_text(
+            "[clone]\npool=%s\nvolume=%s\ncapacity=%d\nbegun=1\nmark=0\n%s\n"
+            % (pool, volume, SIZE, "\n".join("%s=%s" % pair for pair in identities.items())))
+
+    def rbd_id(self, name):
+        return json.loads(self.cluster.rbd("info", "--format", "json", "%s/%s"
+                                           % (self.where, name)))["id"]
+
+    def test_killed(self):
+        """What is beside its volume goes, and what took its place, but no volume of others."""
+        self.primary_rbd()
+        self.daemon.kill()
+        for name in ("empty", "clone", "other"):
+            self.cluster.rbd("create", "--size", "1M", "%s/%s" % (self.where, name))
+        self.host("pool-refresh", "default")
+        self.left("empty", True, identity=self.rbd_id("empty"))
+        self.left("clone", identity="abc", second=self.rbd_id("clone"))
+        self.left("other", True, identity="abc", second="abd")
+        self.left("none", True, identity="abc")
+        self.daemon.start()
+        self.eventually("it is not settled", lambda: not self.journal())
+        self.assertEqual(self.cluster.rbd("ls", self.where).split(), ["other"])
 
     def test_private_key(self):
         """One that libvirt shows to nobody is defined on our side too."""

@@ -213,6 +213,24 @@ vimg_model_match(VimgModel *model, const VimgCaller *caller, const char *name, G
     return g_strdup("{}");
 }
 
+gboolean
+vimg_model_vol_hold(VimgModel *model, const VimgCaller *caller, const VimgVolId *image,
+                    const VimgVolId *source, GError **error)
+{
+    return fake_called(error, "vol_hold(%s, %s, %s, %s)", image->pool, image->name, source->pool,
+                       source->name);
+}
+
+char *
+vimg_model_vol_fill(VimgModel *model, const VimgCaller *caller, const VimgVolId *image,
+                    const VimgVolId *source, GError **error)
+{
+    return fake_called(error, "vol_fill(%s, %s, %s, %s)", image->pool, image->name, source->pool,
+                       source->name)
+               ? g_strdup("{}")
+               : NULL;
+}
+
 char *
 vimg_model_zone_list(VimgModel *model)
 {

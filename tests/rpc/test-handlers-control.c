@@ -63,6 +63,8 @@ static const struct {
     {"usage", 11, P, "s:{}", "pool_usage(p)", OK_CODE, NULL},
     {"diff", 12, P " s:a s:b", "s:{}", "vol_diff(p, a, b)", OK_CODE, NULL},
     {"flatten", 27, P " s:v", "s:{}", "vol_flatten(p, v)", OK_CODE, NULL},
+    {"hold", 34, "s:p s:v s:k s:q s:w s:l", "", "vol_hold(p, v, q, w)", OK_CODE, NULL},
+    {"fill", 35, "s:p s:v s:k s:q s:w s:l", "s:{}", "vol_fill(p, v, q, w)", OK_CODE, NULL},
     {"doctor", 20, P, "s:{}", "pool_doctor(p)", OK_CODE, NULL},
     {"enable", 13, P " i:7", "", "pool_enable(p, 1)", OK_CODE, NULL},
     {"disable", 13, P " i:0", "", "pool_enable(p, 0)", OK_CODE, NULL},
@@ -137,9 +139,9 @@ test_case(gconstpointer data)
  * procedure: w writes, m from memory, p begins with a pool, l takes long.  NULL: not to be called.
  */
 static const char *const rights[] = {
-    NULL,  "wpl", "wpl", "wp",  "wp",  "wp", "m",  "mw",  "m",   "m",   "m", "wpl",
-    "wpl", "wp",  "wp",  "wp",  "m",   "wp", "wp", "w",   "wpl", "wpl", "m", "m",
-    NULL,  "wp",  "wpl", "wpl", "wpl", "m",  "w",  "wpl", "w",   "",
+    NULL,  "wpl", "wpl", "wp",  "wp",  "wp", "m",  "mw",  "m",   "m",   "m",  "wpl",
+    "wpl", "wp",  "wp",  "wp",  "m",   "wp", "wp", "w",   "wpl", "wpl", "m",  "m",
+    NULL,  "wp",  "wpl", "wpl", "wpl", "m",  "w",  "wpl", "w",   "",    "wp", "wpl",
 };
 
 static void

@@ -1,0 +1,251 @@
+/*
+ * since.c: what a volume of libvirt held at a moment, and what was changed since another
+ *
+ * A moment is a snapshot, named after what it is of.  RBD tells quickly which objects were changed
+ * since, and more slowly which bytes of them: it is asked for those of changed objects alone.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "closing.h"
+#include "foreign.h"
+#include "throw.h"
+
+#define PREFIX "virtimage.since."
+#define WINDOW ((guint64)1024 * 1024 * 1024) /* bytes of which changes are asked for at once */
+
+typedef struct {
+    guint64 start, end;
+    gboolean there; /* else it became zeros */
+} Change;
+
+typedef struct {
+    VimgCluster *cluster;
+    rbd_image_t image; /* NULL: not open */
+    VimgPluginJob *job;
+    char *since; /* NULL: all of it is read */
+    guint64 size, at;
+    guint64 scanned; /* changes are known up to here */
+    GArray *changes; /* behind what was scanned before */
+    guint next;
+    VimgCephStream *stream; /* of the change that @at is in; NULL: none */
+} Reader;
+
+static char *
+name_of(const char *moment)
+{
+    return g_strconcat(PREFIX, moment, NULL);
+}
+
+/* ---- moments ---------------------------------------------------------------------------- */
+
+gboolean
+vimg_ceph_foreign_hold(gpointer foreign, const char *volume, const char *moment, GError **error)
+{
+    VimgCluster *cluster = foreign;
+    g_autofree char *name = name_of(moment);
+    rbd_image_t image;
+    int result = rbd_open(cluster->io, volume, &image, NULL);
+
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+    result = rbd_snap_create(image, name);
+    vimg_ceph_closing(cluster, image, NULL, NULL);
+    return result == 0 || result == -EEXIST ||
+           vimg_cluster_throw(error, result, _("cannot take a snapshot of the RBD image"));
+}
+
+gboolean
+vimg_ceph_foreign_drop(gpointer foreign, const char *volume, const char *moment, GError **error)
+{
+    VimgCluster *cluster = foreign;
+    g_autofree char *name = name_of(moment);
+    rbd_image_t image;
+    int result = rbd_open(cluster->io, volume, &image, NULL);
+
+    if (result == 0) {
+        result = rbd_snap_remove(image, name);
+        vimg_ceph_closing(cluster, image, NULL, NULL);
+    }
+    return result == 0 || result == -ENOENT ||
+           vimg_cluster_throw(error, result, _("cannot remove the snapshot of the RBD image"));
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+void
+vimg_ceph_foreign_close_at(gpointer data)
+{
+    Reader *reader = data;
+
+    if (reader->image)
+        vimg_ceph_closing_read(reader->cluster, reader->image, reader->stream);
+    vimg_cluster_unref(reader->cluster);
+    g_array_unref(reader->changes);
+    g_free(reader->since);
+    g_free(reader);
+}
+
+/* Of another size nobody can say what was changed. */
+static gboolean
+open_at(Reader *reader, const char *volume, const char *name, GError **error)
+{
+    guint64 former = 0;
+    int result = rbd_open_read_only(reader->cluster->io, volume, &reader->image, name);
+
+    if (result < 0) {
+        reader->image = NULL;
+        return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
+    }
+    result = rbd_get_size(reader->image, &reader->size);
+    if (result == 0 && reader->since) {
+        result = rbd_snap_set(reader->image, reader->since);
+        if (result == 0)
+            result = rbd_get_size(reader->image, &former);
+        if (result == -ENOENT || (result == 0 && former != reader->size))
+            return throw_error(error, VIMG_ERROR_NO_SUPPORT,
+                               _("it is not known what was changed since the last image"));
+        if (result == 0)
+            result = rbd_snap_set(reader->image, name);
+    }
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+}
+
+gpointer
+vimg_ceph_foreign_reader_at(gpointer foreign, const char *volume, const char *moment,
+                            const char *since, VimgPluginJob *job, GError **error)
+{
+    g_autofree char *name = name_of(moment);
+    Reader *reader = g_new0(Reader, 1);
+
+    reader->cluster = vimg_cluster_ref(foreign);
+    reader->job = job;
+    reader->since = since ? name_of(since) : NULL;
+    reader->changes = g_array_new(FALSE, FALSE, sizeof(Change));
+    if (open_at(reader, volume, name, error))
+        return reader;
+    vimg_ceph_foreign_close_at(reader);
+    return NULL;
+}
+
+/* ---- what was changed ------------------------------------------------------------------- */
+
+static int
+note_change(uint64_t offset, size_t length, int exists, void *data)
+{
+    Change change = {offset, offset + length, exists != 0};
+
+    g_array_append_val((GArray *)data, change);
+    return 0;
+}
+
+static int
+compare(gconstpointer a, gconstpointer b)
+{
+    const Change *one = a, *other = b;
+
+    return one->start < other->start ? -1 : one->start > other->start;
+}
+
+/* Returns: 0, or a negative errno. */
+static int
+find_changes(Reader *reader, guint64 start, guint64 length, gboolean objects)
+{
+    int result;
+
+    g_array_set_size(reader->changes, 0);
+    result = rbd_diff_iterate2(reader->image, reader->since, start, length, 1, objects, note_change,
+                               reader->changes);
+    g_array_sort(reader->changes, compare);
+    return result;
+}
+
+static gboolean
+scan(Reader *reader, GError **error)
+{
+    guint64 length = MIN(WINDOW, reader->size - reader->at);
+    int result = find_changes(reader, reader->at, length, TRUE);
+    GArray *changes = reader->changes;
+
+    if (result == 0 && changes->len > 0) {
+        guint64 start = MAX(g_array_index(changes, Change, 0).start, reader->at);
+        guint64 end =
+            MIN(g_array_index(changes, Change, changes->len - 1).end, reader->at + length);
+
+        result = find_changes(reader, start, end - MIN(start, end), FALSE);
+    }
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot see what the RBD image holds"));
+    reader->next = 0;
+    reader->scanned = reader->at + length;
+    return TRUE;
+}
+
+/* The one that is not over yet; NULL: there is none in what was scanned. */
+static const Change *
+next_change(Reader *reader)
+{
+    for (; reader->next < reader->changes->len; reader->next++) {
+        const Change *change = &g_array_index(reader->changes, Change, reader->next);
+
+        if (change->end > reader->at)
+            return change;
+    }
+    return NULL;
+}
+
+static gboolean
+begin_stream(Reader *reader, guint64 until, GError **error)
+{
+    reader->stream = vimg_ceph_stream_new(reader->image, reader->at, until, reader->job, error);
+    return reader->stream != NULL;
+}
+
+/* What is no data is told at once; *@out stays empty where a stream begins. */
+static gboolean
+step(Reader *reader, VimgExtent *out, gboolean *same, GError **error)
+{
+    const Change *change;
+    gboolean inside;
+    guint64 until;
+
+    if (!reader->since)
+        return begin_stream(reader, reader->size, error);
+    if (reader->at >= reader->scanned && !scan(reader, error))
+        return FALSE;
+    change = next_change(reader);
+    inside = change && change->start <= reader->at;
+    until = MIN(!change ? reader->scanned : inside ? change->end : change->start, reader->scanned);
+    if (inside && change->there)
+        return begin_stream(reader, until, error);
+    *same = !inside;
+    out->length = until - reader->at;
+    reader->at = until;
+    return TRUE;
+}
+
+gboolean
+vimg_ceph_foreign_next_at(gpointer data, VimgExtent *out, gboolean *same, GError **error)
+{
+    Reader *reader = data;
+
+    memset(out, 0, sizeof(*out));
+    *same = FALSE;
+    while (out->length == 0) {
+        if (!vimg_ceph_check_job(reader->job, error))
+            return FALSE;
+        if (reader->stream) {
+            if (!vimg_ceph_stream_next(reader->stream, out, error))
+                return FALSE;
+            reader->at += out->length;
+            if (out->length == 0)
+                g_clear_pointer(&reader->stream, vimg_ceph_stream_free);
+        } else if (reader->at >= reader->size) {
+            return TRUE;
+        } else if (!step(reader, out, same, error)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}

@@ -1,0 +1,140 @@
+/*
+ * takes.c: snapshots in volumes of libvirt that live as long as a call
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "closing.h"
+#include "store.h"
+#include "takes.h"
+#include "throw.h"
+
+#define NOTES "virtimage.takes" /* an object: the snapshot's name: when, pool and image */
+#define NOTES_MAX 10000         /* that are looked at at once; more cannot be in the making */
+
+static int
+operate(VimgCluster *cluster, const char *snapshot, const char *value)
+{
+    rados_write_op_t op = rados_create_write_op();
+    size_t size = value ? strlen(value) : 0;
+    int result;
+
+    if (value)
+        rados_write_op_omap_set(op, &snapshot, &value, &size, 1);
+    else
+        rados_write_op_omap_rm_keys(op, &snapshot, 1);
+    result = rados_write_op_operate(op, cluster->io, NOTES, NULL, 0);
+    rados_release_write_op(op);
+    return result;
+}
+
+gboolean
+vimg_ceph_take_note(VimgCluster *cluster, const char *snapshot, gint64 pool_id, const char *id,
+                    GError **error)
+{
+    g_autofree char *value = g_strdup_printf("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s",
+                                             g_get_real_time() / G_USEC_PER_SEC, pool_id, id);
+    int result = operate(cluster, snapshot, value);
+
+    return result == 0 ||
+           vimg_cluster_throw(error, result, _("cannot note that a snapshot is taken"));
+}
+
+void
+vimg_ceph_take_forget(VimgCluster *cluster, const char *snapshot)
+{
+    operate(cluster, snapshot, NULL);
+}
+
+/* ---- what is noted ---------------------------------------------------------------------- */
+
+static void
+take_free(gpointer data)
+{
+    VimgCephTake *take = data;
+
+    g_free(take->snapshot);
+    g_free(take->id);
+    g_free(take);
+}
+
+/* What cannot be read is of a later version, whose own cleanup knows it. */
+static void
+add(GPtrArray *takes, const char *snapshot, const char *data, gsize size)
+{
+    g_autofree char *text = g_strndup(data, size);
+    g_auto(GStrv) words = g_strsplit(text, " ", 3);
+    gint64 noted, pool_id;
+    VimgCephTake *take;
+
+    if (g_strv_length(words) != 3 || !*words[2] ||
+        !g_ascii_string_to_signed(words[0], 10, 0, G_MAXINT64, &noted, NULL) ||
+        !g_ascii_string_to_signed(words[1], 10, 0, G_MAXINT64, &pool_id, NULL))
+        return;
+    take = g_new0(VimgCephTake, 1);
+    *take = (VimgCephTake){g_strdup(snapshot), noted, pool_id, g_strdup(words[2])};
+    g_ptr_array_add(takes, take);
+}
+
+GPtrArray *
+vimg_ceph_take_list(VimgCluster *cluster, GError **error)
+{
+    g_autoptr(GPtrArray) takes = g_ptr_array_new_with_free_func(take_free);
+    rados_read_op_t op = rados_create_read_op();
+    rados_omap_iter_t values = NULL;
+    unsigned char more = 0;
+    char *name, *value;
+    size_t size;
+    int inner = 0;
+    int result;
+
+    rados_read_op_omap_get_vals2(op, "", "", NOTES_MAX, &values, &more, &inner);
+    result = rados_read_op_operate(op, cluster->io, NOTES, 0);
+    if (result == 0)
+        result = inner;
+    while (result == 0 && rados_omap_get_next(values, &name, &value, &size) == 0 && name)
+        add(takes, name, value, size);
+    if (values)
+        rados_omap_get_end(values);
+    rados_release_read_op(op);
+    if (result == 0 || result == -ENOENT)
+        return g_steal_pointer(&takes);
+    vimg_cluster_throw(error, result, _("cannot see which snapshots were taken"));
+    return NULL;
+}
+
+/* ---- removing --------------------------------------------------------------------------- */
+
+gboolean
+vimg_ceph_take_clean(VimgCluster *cluster, const VimgCephTake *take, GError **error)
+{
+    rados_ioctx_t io;
+    rbd_image_t image;
+    int result = rados_ioctx_create2(cluster->rados, take->pool_id, &io);
+
+    if (result == 0) {
+        result = rbd_open_by_id(io, take->id, &image, NULL);
+        if (result == 0) {
+            result = rbd_snap_remove(image, take->snapshot);
+            rbd_close(image);
+        }
+        rados_ioctx_destroy(io);
+    }
+    /* with its volume, or the pool of that */
+    if (result < 0 && result != -ENOENT)
+        return vimg_cluster_throw(error, result, _("cannot remove the snapshot of the RBD image"));
+    vimg_ceph_take_forget(cluster, take->snapshot);
+    return TRUE;
+}
+
+gboolean
+vimg_ceph_takes_forget(VimgCluster *cluster, GError **error)
+{
+    int result = rados_remove(cluster->io, NOTES);
+
+    return result == 0 || result == -ENOENT ||
+           vimg_cluster_throw(error, result, _("cannot remove the list of snapshots"));
+}

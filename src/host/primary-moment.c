@@ -1,0 +1,413 @@
+/*
+ * primary-moment.c: what a volume of the host held when an image was made of it
+ *
+ * The next image of it needs no more than what was changed since, and that image.  Of each volume
+ * and pool of ours one moment is kept, that of the newest image; two while the next is being made.
+ * A file says of each where it is, from before it is kept until after it was dropped: what a
+ * command left that died goes with the next image of the volume, or a cleanup of the pool.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "host/primary-private.h"
+#include "util/file.h"
+#include "util/i18n.h"
+#include "util/log.h"
+#include "util/uuid.h"
+
+#define GROUP "moment"
+#define SUFFIX ".moment"
+#define FILE_MAX 65536 /* bytes */
+
+/* One that is noted. */
+typedef struct {
+    char *image;  /* its uuid, which the moment is called by */
+    char *images; /* uuid of our pool */
+    char *pool;   /* uuid of the host's */
+    char *volume;
+} Moment;
+
+static void
+moment_free(gpointer data)
+{
+    Moment *moment = data;
+
+    g_free(moment->image);
+    g_free(moment->images);
+    g_free(moment->pool);
+    g_free(moment->volume);
+    g_free(moment);
+}
+
+/* ---- what is noted ---------------------------------------------------------------------- */
+
+static char *
+note_path(VimgHostPrimary *primary, const char *image)
+{
+    g_autofree char *base = g_strconcat(image, SUFFIX, NULL);
+
+    return g_build_filename(primary->journal_dir, base, NULL);
+}
+
+static gboolean
+note(VimgHostPrimary *primary, const VimgSourceInfo *image, const VimgHostPool *pool,
+     const char *volume, GError **error)
+{
+    g_autofree char *path = note_path(primary, image->uuid);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autofree char *text = NULL;
+    gsize size = 0;
+
+    g_key_file_set_string(file, GROUP, "images", image->pool_uuid);
+    g_key_file_set_string(file, GROUP, "pool", pool->uuid);
+    g_key_file_set_string(file, GROUP, "volume", volume);
+    text = g_key_file_to_data(file, &size, NULL);
+    return vimg_file_replace(path, text, size, 0600, error);
+}
+
+static void
+forget(VimgHostPrimary *primary, const char *image)
+{
+    g_autofree char *path = note_path(primary, image);
+    g_autoptr(GError) error = NULL;
+
+    if (!vimg_file_remove(path, &error))
+        vimg_warning("%s", error->message);
+}
+
+/* Returns: (transfer full) NULL: it is none. */
+static Moment *
+load(VimgHostPrimary *primary, const char *base)
+{
+    g_autofree char *image =
+        g_str_has_suffix(base, SUFFIX) ? g_strndup(base, strlen(base) - strlen(SUFFIX)) : NULL;
+    g_autofree char *path = image ? note_path(primary, image) : NULL;
+    gsize size = 0;
+    g_autofree char *text = path ? vimg_file_read(path, FILE_MAX, &size, NULL) : NULL;
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    Moment *moment;
+
+    if (!text || !g_key_file_load_from_data(file, text, size, G_KEY_FILE_NONE, NULL))
+        return NULL;
+    moment = g_new0(Moment, 1);
+    moment->image = g_steal_pointer(&image);
+    moment->images = g_key_file_get_string(file, GROUP, "images", NULL);
+    moment->pool = g_key_file_get_string(file, GROUP, "pool", NULL);
+    moment->volume = g_key_file_get_string(file, GROUP, "volume", NULL);
+    if (moment->images && moment->pool && moment->volume)
+        return moment;
+    moment_free(moment);
+    return NULL;
+}
+
+/* Returns: (transfer full) of Moment: those of our pool @images and, but for NULL, of one volume.
+ */
+static GPtrArray *
+list(VimgHostPrimary *primary, const char *images, const char *pool, const char *volume)
+{
+    GPtrArray *found = g_ptr_array_new_with_free_func(moment_free);
+    g_autoptr(GDir) dir = g_dir_open(primary->journal_dir, 0, NULL);
+    const char *base;
+
+    while (dir && (base = g_dir_read_name(dir))) {
+        Moment *moment = load(primary, base);
+
+        if (!moment)
+            continue;
+        if (strcmp(moment->images, images) == 0 && (!pool || strcmp(moment->pool, pool) == 0) &&
+            (!volume || strcmp(moment->volume, volume) == 0))
+            g_ptr_array_add(found, moment);
+        else
+            moment_free(moment);
+    }
+    return found;
+}
+
+/* ---- dropping --------------------------------------------------------------------------- */
+
+static void
+drop(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (vimg_foreign_drop(pool->foreign, moment->volume, moment->image, &error))
+        forget(primary, moment->image);
+    else
+        vimg_warning("what volume '%s' of the host's pool '%s' held for image %s is kept until a "
+                     "cleanup can drop it: %s",
+                     moment->volume, virStoragePoolGetName(pool->pool), moment->image,
+                     error->message);
+}
+
+/* Whether nobody needs it any more, as far as its image goes. */
+static gboolean
+is_left(VimgHostPrimary *primary, const Moment *moment)
+{
+    g_auto(VimgSourceInfo) info = {0};
+    g_autoptr(GError) error = NULL;
+
+    return !vimg_model_image_find(primary->model, moment->images, moment->image, &info, &error) &&
+           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
+/* Of @moments, those whose images are gone, and all but @newest whose images are complete. */
+static void
+retire(VimgHostPrimary *primary, const VimgHostPool *pool, GPtrArray *moments, const char *newest)
+{
+    for (guint i = 0; i < moments->len; i++) {
+        const Moment *moment = moments->pdata[i];
+        g_auto(VimgSourceInfo) info = {0};
+
+        if (strcmp(moment->image, newest) != 0 &&
+            (is_left(primary, moment) ||
+             (vimg_model_image_find(primary->model, moment->images, moment->image, &info, NULL) &&
+              info.active)))
+            drop(primary, pool, moment);
+    }
+}
+
+static void
+tidy_one(VimgHostPrimary *primary, virConnectPtr connect, const Moment *moment)
+{
+    g_auto(VimgHostPool) pool = {0};
+    VimgPoolId id = {0};
+
+    if (is_left(primary, moment) && vimg_uuid_parse(moment->pool, id.uuid) &&
+        vimg_host_pool_find(connect, &id, &pool, NULL) &&
+        vimg_host_pool_open_foreign(primary, connect, &pool, NULL) && pool.foreign &&
+        vimg_foreign_has_moments(pool.foreign))
+        drop(primary, &pool, moment);
+}
+
+void
+vimg_host_moments_tidy(VimgHostPrimary *primary, const char *uuid)
+{
+    g_autoptr(GPtrArray) moments = list(primary, uuid, NULL, NULL);
+    g_autoptr(VimgHostConnect) connect = NULL;
+
+    if (moments->len > 0)
+        connect = vimg_host_primary_connect(primary, NULL, NULL, NULL);
+    for (guint i = 0; connect && i < moments->len; i++)
+        tidy_one(primary, connect, moments->pdata[i]);
+}
+
+/* ---- keeping one ------------------------------------------------------------------------ */
+
+/* The image, the volume and its storage.  Returns: (transfer full) the volume; NULL with @error. */
+static virStorageVolPtr
+look(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId *image,
+     const VimgVolId *source, VimgSourceInfo *info, VimgHostPool *pool, GError **error)
+{
+    g_autoptr(virStorageVol) vol = NULL;
+
+    if (!vimg_model_image_look(primary->model, image, info, error) ||
+        !(vol = vimg_host_volume_find(connect, source, pool, error)))
+        return NULL;
+    if (info->active) {
+        vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("image '%s' is complete already"),
+                   info->name);
+        return NULL;
+    }
+    if (pool->kind == VIMG_HOST_OTHERS &&
+        !vimg_host_pool_open_foreign(primary, connect, pool, error))
+        return NULL;
+    if (pool->foreign && vimg_foreign_has_moments(pool->foreign))
+        return g_steal_pointer(&vol);
+    vimg_throw(
+        error, VIMG_ERROR_ARGUMENT_UNSUPPORTED,
+        _("volumes of pool '%1$s', which is of type '%2$s', are read whole: what was changed in them is not known"),
+        virStoragePoolGetName(pool->pool), pool->type);
+    return NULL;
+}
+
+gboolean
+vimg_host_hold(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId *image,
+               const VimgVolId *source, GError **error)
+{
+    g_auto(VimgSourceInfo) info = {0};
+    g_auto(VimgHostPool) pool = {0};
+    g_autoptr(virStorageVol) vol = look(primary, connect, image, source, &info, &pool, error);
+    GError *local = NULL;
+
+    if (!vol || !note(primary, &info, &pool, source->name, error))
+        return FALSE;
+    if (vimg_foreign_hold(pool.foreign, source->name, info.uuid, &local))
+        return TRUE;
+    if (vimg_foreign_drop(pool.foreign, source->name, info.uuid, NULL))
+        forget(primary, info.uuid);
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
+/* ---- filling an image ------------------------------------------------------------------- */
+
+typedef struct {
+    VimgTransfer *upload;
+    VimgTransfer *base; /* NULL: there is none */
+    const char *base_name;
+    guint64 base_at;  /* of the first byte of .piece */
+    VimgExtent piece; /* what came of it last */
+    guint64 at;
+    guint64 read;
+} Fill;
+
+static void
+drop_piece(Fill *fill)
+{
+    fill->base_at += fill->piece.length;
+    vimg_buffer_unref(fill->piece.data);
+    fill->piece = (VimgExtent){0};
+}
+
+/* Gets on to the piece that @at lies in. */
+static gboolean
+reach(Fill *fill, guint64 at, GError **error)
+{
+    while (fill->base_at + fill->piece.length <= at) {
+        drop_piece(fill);
+        if (!vimg_transfer_next(fill->base, &fill->piece, error))
+            return FALSE;
+        if (fill->piece.length == 0)
+            return vimg_throw(error, VIMG_ERROR_DAMAGED, _("image '%s' is shorter than its disk"),
+                              fill->base_name);
+    }
+    return TRUE;
+}
+
+static gboolean
+take_same(Fill *fill, guint64 length, GError **error)
+{
+    while (length > 0) {
+        const VimgExtent *piece = &fill->piece;
+        guint64 skip, step;
+
+        if (!reach(fill, fill->at, error))
+            return FALSE;
+        skip = fill->at - fill->base_at;
+        step = MIN(length, piece->length - skip);
+        if (!(piece->data ? vimg_transfer_write(fill->upload, piece->data,
+                                                piece->offset + (gsize)skip, (gsize)step, error)
+                          : vimg_transfer_hole(fill->upload, step, error)))
+            return FALSE;
+        fill->at += step;
+        length -= step;
+    }
+    return TRUE;
+}
+
+static gboolean
+take_changed(Fill *fill, const VimgExtent *extent, GError **error)
+{
+    fill->at += extent->length;
+    if (!extent->data)
+        return vimg_transfer_hole(fill->upload, extent->length, error);
+    fill->read += extent->length;
+    return vimg_transfer_write(fill->upload, extent->data, extent->offset, (gsize)extent->length,
+                               error);
+}
+
+static gboolean
+pour(Fill *fill, VimgForeignReader *reader, GError **error)
+{
+    for (;;) {
+        g_autoptr(VimgBuffer) data = NULL;
+        gboolean same = FALSE;
+        VimgExtent extent;
+
+        if (!vimg_foreign_next_at(reader, &extent, &same, error))
+            return FALSE;
+        data = extent.data;
+        if (extent.length == 0)
+            return TRUE;
+        if (!(same ? take_same(fill, extent.length, error) : take_changed(fill, &extent, error)))
+            return FALSE;
+    }
+}
+
+/* Whether @moment's image has what an image like @image has in common with it. */
+static gboolean
+serves(VimgHostPrimary *primary, const Moment *moment, const VimgSourceInfo *image,
+       VimgSourceInfo *out)
+{
+    return strcmp(moment->image, image->uuid) != 0 &&
+           vimg_model_image_find(primary->model, moment->images, moment->image, out, NULL) &&
+           out->active && out->physical == image->capacity && strcmp(out->format, "raw") == 0;
+}
+
+/* Returns: the image before, held, which @out is of; NULL: there is none. */
+static VimgTransfer *
+open_base(VimgHostPrimary *primary, GPtrArray *moments, const VimgSourceInfo *image,
+          VimgSourceInfo *out)
+{
+    VimgTransfer *base = NULL;
+
+    for (guint i = 0; !base && i < moments->len; i++) {
+        g_auto(VimgSourceInfo) info = {0};
+
+        if (serves(primary, moments->pdata[i], image, &info)) {
+            const VimgVolId id = {info.pool, info.name, info.key};
+
+            base = vimg_model_source(primary->model, &id, out, NULL);
+        }
+    }
+    return base;
+}
+
+static gboolean
+fill_since(Fill *fill, const VimgHostPool *pool, const char *volume, const char *moment,
+           const char *since, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    VimgForeignReader *reader =
+        vimg_foreign_reader_new_at(pool->foreign, volume, moment, since, fill->upload, &local);
+    gboolean ok;
+
+    if (!reader && since && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT)) {
+        fill->base_name = NULL;
+        return fill_since(fill, pool, volume, moment, NULL, error);
+    }
+    if (!reader) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    ok = pour(fill, reader, error);
+    vimg_foreign_reader_close(reader);
+    return ok && vimg_transfer_finish(fill->upload, error);
+}
+
+gboolean
+vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId *image,
+               const VimgVolId *source, VimgFilled *out, GError **error)
+{
+    g_auto(VimgSourceInfo) info = {0}, base = {0};
+    g_auto(VimgHostPool) pool = {0};
+    g_autoptr(virStorageVol) vol = look(primary, connect, image, source, &info, &pool, error);
+    const Moment moment = {.image = info.uuid, .volume = source->name};
+    g_autoptr(GPtrArray) moments = NULL;
+    Fill fill = {0};
+    gboolean ok;
+
+    if (!vol)
+        return FALSE;
+    fill.upload = vimg_model_upload(primary->model, image, 0, 0, TRUE, error);
+    if (!fill.upload)
+        return FALSE;
+    moments = list(primary, info.pool_uuid, pool.uuid, source->name);
+    fill.base = open_base(primary, moments, &info, &base);
+    fill.base_name = base.name;
+    ok = fill_since(&fill, &pool, source->name, info.uuid, base.uuid, error);
+    drop_piece(&fill);
+    vimg_transfer_free(fill.base);
+    vimg_transfer_free(fill.upload);
+    if (!ok) {
+        drop(primary, &pool, &moment);
+        return FALSE;
+    }
+    out->read = fill.read;
+    out->base = g_strdup(fill.base_name);
+    retire(primary, &pool, moments, info.uuid);
+    return TRUE;
+}

@@ -1,0 +1,287 @@
+/*
+ * test-passing.c: what is but the way to something else, and what volumes held at a moment
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include "cleanup.h"
+#include "clone.h"
+#include "content-helper.h"
+#include "foreign.h"
+#include "layout.h"
+#include "takes.h"
+
+#define DAY 86400
+#define TRASH "rbd trash ls --all " POOL
+#define SNAPSHOT "virtimage.take.x"
+
+/* ---- passing images --------------------------------------------------------------------- */
+
+/* Returns: (transfer full) the uuid of one that is active. */
+static char *
+passing(Fixture *fixture)
+{
+    g_autofree char *source = image_active(fixture, "a");
+    g_autofree char *uuid = g_uuid_string_random();
+    VimgPluginImage image = {
+        .size = sizeof(image), .uuid = uuid, .name = (char *)"way", .passing = TRUE};
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    vimg_ceph_clone(fixture->store, source, &image, NULL, &out, &error);
+    g_assert_no_error(error);
+    g_assert_true(out.passing);
+    return g_steal_pointer(&uuid);
+}
+
+/* Returns: (transfer full) the report. */
+static char *
+clean(Fixture *fixture, guint64 keep)
+{
+    g_autoptr(GError) error = NULL;
+    char *report;
+
+    fixture->store->keep_deleted = DAY;
+    fixture->store->keep_temporary = keep;
+    report = vimg_ceph_cleanup(fixture->store, FALSE, NULL, &error);
+    g_assert_no_error(error);
+    return report;
+}
+
+static void
+assert_says(char *text, const char *part)
+{
+    if (!strstr(text, part))
+        g_error("'%s' does not say '%s'", text, part);
+    g_free(text);
+}
+
+static void
+assert_hidden(Fixture *fixture)
+{
+    g_autofree char *images = image_names(fixture, FALSE);
+    g_autofree char *trash = image_names(fixture, TRUE);
+
+    g_assert_cmpstr(images, ==, "a child");
+    g_assert_cmpstr(trash, ==, "");
+}
+
+/* Its clone keeps it, and nobody sees it or has it back. */
+static void
+test_needed(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = passing(fixture);
+    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
+    g_autofree char *left = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_free(cluster_run("rbd clone --rbd-default-clone-format 2 " POOL "/way@image " POOL "/child"));
+    image_delete(fixture, uuid);
+    assert_hidden(fixture);
+    assert_says(cluster_run(TRASH), "way");
+    vimg_ceph_trash_restore(fixture->store, uuid, "b", &out, &error);
+    assert_error(&error, VIMG_ERROR_NO_VOL, uuid);
+    assert_says(clean(fixture, DAY), "child");
+    assert_says(cluster_run(TRASH), "way");
+    g_free(cluster_run("rbd flatten --no-progress " POOL "/child"));
+    assert_says(clean(fixture, DAY), "the rest of a removal");
+    left = cluster_run(TRASH);
+    g_assert_cmpstr(left, ==, "");
+    assert_hidden(fixture);
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "child"), ==, 0);
+}
+
+static void
+test_needless(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = passing(fixture);
+    g_autofree char *left = NULL;
+
+    image_delete(fixture, uuid);
+    left = cluster_run(TRASH);
+    g_assert_cmpstr(left, ==, "");
+}
+
+/* Whoever made it did not come to remove it. */
+static void
+test_forgotten(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = passing(fixture);
+    g_autofree char *before = NULL;
+    g_autofree char *after = NULL;
+
+    g_free(clean(fixture, DAY));
+    before = image_names(fixture, FALSE);
+    g_assert_cmpstr(before, ==, "a way");
+    assert_says(clean(fixture, 0), "nobody ended");
+    after = image_names(fixture, FALSE);
+    g_assert_cmpstr(after, ==, "a");
+}
+
+/* ---- snapshots of a call ---------------------------------------------------------------- */
+
+static void
+test_take(Fixture *fixture, gconstpointer data)
+{
+    VimgCluster *cluster = fixture->cluster;
+    g_autofree char *id = NULL;
+    g_autofree char *after = NULL;
+    g_autoptr(GPtrArray) takes = NULL;
+    g_autoptr(GError) error = NULL;
+
+    foreign_create(fixture, "theirs", MIB);
+    g_assert_cmpint(vimg_layout_id_of(cluster, "theirs", &id), ==, 0);
+    vimg_ceph_take_note(cluster, SNAPSHOT, cluster->pool_id, id, &error);
+    g_assert_no_error(error);
+    /* and of a volume, and of a pool, that is gone */
+    vimg_ceph_take_note(cluster, "virtimage.take.y", cluster->pool_id, "abc", &error);
+    vimg_ceph_take_note(cluster, "virtimage.take.z", 123456, "abc", &error);
+    g_assert_no_error(error);
+    g_free(cluster_run("rbd snap create --no-progress " POOL "/theirs@" SNAPSHOT));
+    assert_says(clean(fixture, DAY), "\"removed\":[]");
+    assert_says(cluster_run("rbd snap ls " POOL "/theirs"), SNAPSHOT);
+    assert_says(clean(fixture, 0), SNAPSHOT);
+    after = cluster_run("rbd snap ls " POOL "/theirs");
+    g_assert_cmpstr(after, ==, "");
+    takes = vimg_ceph_take_list(cluster, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(takes->len, ==, 0);
+    g_assert_cmpint(rbd_remove(cluster->io, "theirs"), ==, 0);
+}
+
+/* ---- moments ---------------------------------------------------------------------------- */
+
+#define SIZE (40 * MIB)
+
+/* What comes of "theirs" at @moment: S, D or Z and the length, a run each. */
+static char *
+read_at(Fixture *fixture, const char *moment, const char *since)
+{
+    g_autoptr(GError) error = NULL;
+    gpointer reader =
+        vimg_ceph_foreign_reader_at(fixture->cluster, "theirs", moment, since, NULL, &error);
+    GString *out = g_string_new(NULL);
+    VimgExtent extent;
+    guint64 run = 0;
+    char kind = 0;
+
+    g_assert_no_error(error);
+    do {
+        gboolean same = FALSE;
+        char now;
+
+        vimg_ceph_foreign_next_at(reader, &extent, &same, &error);
+        g_assert_no_error(error);
+        now = extent.length == 0 ? 0 : same ? 'S' : extent.data ? 'D' : 'Z';
+        if (now != kind && kind)
+            g_string_append_printf(out, "%c%" G_GUINT64_FORMAT " ", kind, run / 4096);
+        run = now == kind ? run + extent.length : extent.length;
+        kind = now;
+        vimg_buffer_unref(extent.data);
+    } while (kind);
+    vimg_ceph_foreign_close_at(reader);
+    return g_string_free(out, FALSE);
+}
+
+static void
+hold(Fixture *fixture, const char *moment)
+{
+    g_autoptr(GError) error = NULL;
+
+    vimg_ceph_foreign_hold(fixture->cluster, "theirs", moment, &error);
+    g_assert_no_error(error);
+}
+
+static void
+write_at(Fixture *fixture, guint64 at, guint64 size)
+{
+    g_autofree char *data = g_malloc(size);
+    rbd_image_t image;
+
+    memset(data, 'x', size);
+    g_assert_cmpint(rbd_open(fixture->cluster->io, "theirs", &image, NULL), ==, 0);
+    g_assert_cmpint(rbd_write(image, at, size, data), ==, (int)size);
+    g_assert_cmpint(rbd_flush(image), ==, 0);
+    rbd_close(image);
+}
+
+static void
+discard_at(Fixture *fixture, guint64 at, guint64 size)
+{
+    rbd_image_t image;
+
+    g_assert_cmpint(rbd_open(fixture->cluster->io, "theirs", &image, NULL), ==, 0);
+    g_assert_cmpint(rbd_discard(image, at, size), ==, (int)size);
+    rbd_close(image);
+}
+
+/* Bytes within objects, over the end of one, and a whole one that became zeros; in blocks of 4096.
+ */
+static void
+test_since(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *same = NULL;
+    g_autofree char *changed = NULL;
+    g_autoptr(GError) error = NULL;
+
+    foreign_create(fixture, "theirs", SIZE);
+    write_at(fixture, 0, 8 * MIB);
+    write_at(fixture, 36 * MIB, 4 * MIB);
+    hold(fixture, "one");
+    hold(fixture, "two");
+    write_at(fixture, MIB, 4096);
+    write_at(fixture, 16 * MIB - 4096, 8192);
+    discard_at(fixture, 36 * MIB, 4 * MIB);
+    hold(fixture, "three");
+    hold(fixture, "three"); /* again is as good */
+    write_at(fixture, 24 * MIB, MIB);
+    same = read_at(fixture, "two", "one");
+    g_assert_cmpstr(same, ==, "S10240 ");
+    changed = read_at(fixture, "three", "two");
+    g_assert_cmpstr(changed, ==, "S256 D1 S2815 D1025 S5119 Z1024 ");
+    g_assert_null(
+        vimg_ceph_foreign_reader_at(fixture->cluster, "theirs", "three", "nine", NULL, &error));
+    assert_error(&error, VIMG_ERROR_NO_SUPPORT, NULL);
+    assert_says(read_at(fixture, "two", NULL), "D2048 Z7168 D1024 ");
+    for (const char *const *moment = (const char *const[]){"one", "two", "three", "nine", NULL};
+         *moment; moment++) {
+        vimg_ceph_foreign_drop(fixture->cluster, "theirs", *moment, &error);
+        g_assert_no_error(error);
+    }
+    vimg_ceph_foreign_drop(fixture->cluster, "nothing", "one", &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
+}
+
+/* What was changed of another size, nobody knows. */
+static void
+test_resized(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    foreign_create(fixture, "theirs", SIZE);
+    hold(fixture, "one");
+    g_free(cluster_run("rbd resize --no-progress --size 80M " POOL "/theirs"));
+    hold(fixture, "two");
+    g_assert_null(
+        vimg_ceph_foreign_reader_at(fixture->cluster, "theirs", "two", "one", NULL, &error));
+    assert_error(&error, VIMG_ERROR_NO_SUPPORT, NULL);
+    g_free(cluster_run("rbd snap purge --no-progress " POOL "/theirs"));
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    cluster_helper_init();
+    image_helper_init();
+    image_helper_add("/ceph/passing/needed", test_needed);
+    image_helper_add("/ceph/passing/needless", test_needless);
+    image_helper_add("/ceph/passing/forgotten", test_forgotten);
+    image_helper_add("/ceph/passing/take", test_take);
+    image_helper_add("/ceph/moments/since", test_since);
+    image_helper_add("/ceph/moments/resized", test_resized);
+    return g_test_run();
+}
