@@ -17,6 +17,7 @@
 #include "cli/image.h"
 #include "cli/machine-backup.h"
 #include "cli/machine-file.h"
+#include "cli/machine-freeze.h"
 #include "cli/machine.h"
 #include "util/error.h"
 #include "util/file.h"
@@ -134,10 +135,8 @@ undo_checkpoint(VimgUndoContext *context, char **what, GError **error)
 static gboolean
 thaw(virDomainPtr domain, char **what, GError **error)
 {
-    if (virDomainFSThaw(domain, NULL, 0, 0) >= 0)
-        return TRUE;
     /* one that does not run has nothing frozen */
-    return virDomainIsActive(domain) == 0 || vimg_machine_throw(error);
+    return virDomainIsActive(domain) == 0 || vimg_thaw(domain, error);
 }
 
 static gboolean
