@@ -167,6 +167,7 @@ make_of_source(VimgTaking *taking, VimgShotDisk *disk, guint flags, GError **err
     const char *pool = taking->shot->pool;
     g_autoptr(GError) local = NULL;
 
+    vimg_undo_bind(machine->ctl);
     if (!is_new(taking, disk->name, error) ||
         !vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, "*", NULL))
         return FALSE;
@@ -237,18 +238,10 @@ vimg_shot_share_sources(gpointer data, GError **error)
     return ok;
 }
 
-/* Of a machine that is shut off, and is so to the end. */
 gboolean
 vimg_shot_copy_source(VimgTaking *taking, VimgShotDisk *disk, GError **error)
 {
-    VimgMachine *machine = taking->shot->machine;
-
-    if (!make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error) ||
-        (!disk->made && !make_of_source(taking, disk, 0, error)))
-        return FALSE;
-    if (!vimg_machine_again(machine, error))
-        return FALSE;
-    return virDomainIsActive(machine->domain) == 0 ||
-           vimg_throw(error, VIMG_ERROR_BUSY, _("machine '%s' was started meanwhile: try again"),
-                      machine->name);
+    return make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error) &&
+           (disk->made || make_of_source(taking, disk, 0, error)) &&
+           vimg_watch_check(taking->watch, error);
 }

@@ -71,6 +71,7 @@ taking_clear(VimgTaking *taking)
 {
     vimg_ctl_pool_clear(&taking->pool);
     g_clear_pointer(&taking->history, g_ptr_array_unref);
+    g_clear_pointer(&taking->watch, vimg_watch_free);
     vimg_backup_clear(&taking->backup);
     g_clear_pointer(&taking->open, g_ptr_array_unref);
     g_clear_pointer(&taking->points, g_ptr_array_unref);
@@ -388,6 +389,8 @@ open_files(VimgTaking *taking, GError **error)
 {
     VimgShot *shot = taking->shot;
 
+    if (has_sources(shot) && !(taking->watch = vimg_watch_new(shot->machine, error)))
+        return FALSE;
     taking->open = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_nbd_free);
     for (guint i = 0; i < shot->disks->len; i++) {
         VimgShotDisk *disk = shot->disks->pdata[i];
@@ -468,6 +471,8 @@ take_all(VimgTaking *taking, GError **error)
     for (guint i = 0; i < taking->shot->disks->len; i++)
         if (!take_disk(taking, i, error))
             return FALSE;
+    if (taking->watch && !vimg_watch_check(taking->watch, error))
+        return FALSE;
     taking->phase = _("ending the backup");
     if (!vimg_backup_end(&taking->backup, error))
         return FALSE;

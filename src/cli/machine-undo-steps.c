@@ -53,6 +53,27 @@ is_ours(VimgUndoContext *context, const VimgImage *image, const char *uuid)
                            : g_str_has_prefix(image->name, VIMG_UNDO_PASSING));
 }
 
+/*
+ * Whether the daemon makes something of or called @image still, for a command that is gone: see
+ * vimg_undo_bind().  Where no daemon is, nobody does; where it cannot be asked, somebody may.
+ */
+static gboolean
+is_worked_on(VimgUndoContext *context, const char *image)
+{
+    vimg_control_jobs_ret jobs = {0};
+    g_autoptr(GError) local = NULL;
+    gboolean is = FALSE;
+
+    if (!vimg_ctl_call(context->ctl, VIMG_CONTROL_JOB_LIST, NULL, NULL,
+                       (xdrproc_t)xdr_vimg_control_jobs_ret, &jobs, &local))
+        is = !is_code(local, VIMG_DAEMON_UNREACHABLE);
+    for (guint i = 0; i < jobs.jobs.jobs_len; i++)
+        is = is ||
+             (jobs.jobs.jobs_val[i].volume && strcmp(*jobs.jobs.jobs_val[i].volume, image) == 0);
+    xdr_free((xdrproc_t)xdr_vimg_control_jobs_ret, (char *)&jobs);
+    return is;
+}
+
 static gboolean
 undo_image(VimgUndoContext *context, char **what, GError **error)
 {
@@ -62,6 +83,8 @@ undo_image(VimgUndoContext *context, char **what, GError **error)
 
     if (g_strv_length(what) < 3)
         return TRUE;
+    if (strcmp(what[2], "*") == 0 && is_worked_on(context, what[1]))
+        return FALSE;
     if (!vimg_ctl_find_pool(context->ctl, what[0], &pool, &local))
         return is_code(local, VIR_ERR_NO_STORAGE_POOL);
     image = vimg_image_find(context->ctl, &pool, what[1], &local);
@@ -212,8 +235,15 @@ drop_volume(virConnectPtr connection, char **what, GError **error)
 static gboolean
 undo_volume(VimgUndoContext *context, char **what, GError **error)
 {
-    virConnectPtr connection = vimg_machine_connect(context->machines, error);
-    gboolean ok = connection && (!what[1] || drop_volume(connection, what, error));
+    virConnectPtr connection;
+    gboolean ok;
+
+    if (!what[1])
+        return TRUE;
+    if (what[2] && is_worked_on(context, what[2]))
+        return FALSE;
+    connection = vimg_machine_connect(context->machines, error);
+    ok = connection && drop_volume(connection, what, error);
 
     if (connection)
         virConnectClose(connection);

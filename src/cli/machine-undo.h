@@ -23,7 +23,8 @@ typedef enum {
     VIMG_UNDO_FREEZE,     /* the file systems of the guest are frozen */
     VIMG_UNDO_PAUSE,      /* its uuid: the machine waits for us */
     VIMG_UNDO_FILE,       /* its path, vimg_file_mark() of it; none: the name is nobody else's */
-    VIMG_UNDO_VOLUME,     /* pool, name: of the machines' host */
+    VIMG_UNDO_VOLUME,     /* pool, name: of the machines' host; the image that the daemon makes it
+                             of, if it does */
     VIMG_UNDO_RENAME,     /* path, where it was: the disk of a machine that does not run */
     VIMG_UNDO_DOMAIN,     /* uuid: it was defined */
     VIMG_N_UNDO,
@@ -42,6 +43,9 @@ typedef struct _VimgUndo VimgUndo;
 VimgUndo *vimg_undo_new(VimgCtl *ctl, const char *machines, const char *uuid, int lock,
                         GError **error);
 
+/* What the daemon does for @ctl by itself ends with the command, so that what is found then is all.
+ */
+void vimg_undo_bind(VimgCtl *ctl);
 /* Before @what is made.  FALSE with @error: nothing would be undone. */
 gboolean vimg_undo_add(VimgUndo *undo, VimgUndoKind kind, GError **error, const char *what,
                        ...) G_GNUC_NULL_TERMINATED;

@@ -135,6 +135,16 @@ is_network(virStoragePoolPtr pool, const char *owner, const char *target, VimgMa
     return out->network != NULL;
 }
 
+/* The daemon has done its work: the volume is one as every other. */
+static gboolean
+note_made(VimgUndo *undo, const VimgMachineVolume *volume, const VimgImage *image, GError **error)
+{
+    vimg_undo_gather(undo);
+    vimg_undo_drop(undo, VIMG_UNDO_VOLUME, volume->pool, volume->name, image->name, NULL);
+    return vimg_undo_add(undo, VIMG_UNDO_VOLUME, error, volume->pool, volume->name, NULL) &&
+           vimg_undo_tell(undo, error);
+}
+
 /* It is to outlive the image, which it shares nothing with. */
 gboolean
 vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
@@ -152,15 +162,19 @@ vimg_machine_volume_make(VimgMachine *machine, const VimgMachineVolume *volume,
 
     if (!ok)
         vimg_machine_throw(error);
+    vimg_undo_bind(machine->ctl);
     ok = ok && is_free(pool, volume->name, error) &&
-         vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, volume->pool, volume->name, NULL);
+         vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, volume->pool, volume->name,
+                       image->name, NULL);
     if (ok && !vimg_image_clone_to(machine->ctl, image, &id, xml, &local)) {
         /* who answers has left nothing; another's may have the name */
         if (local->domain == VIMG_DAEMON_ERROR && local->code > 0)
-            vimg_undo_drop(machine->undo, VIMG_UNDO_VOLUME, volume->pool, volume->name, NULL);
+            vimg_undo_drop(machine->undo, VIMG_UNDO_VOLUME, volume->pool, volume->name, image->name,
+                           NULL);
         g_propagate_error(error, g_steal_pointer(&local));
         ok = FALSE;
     }
+    ok = ok && note_made(machine->undo, volume, image, error);
     if (pool)
         virStoragePoolFree(pool);
     return ok;

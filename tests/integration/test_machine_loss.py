@@ -3,10 +3,12 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -20,8 +22,26 @@ from machinecase import SIZE, MachineCase
 ROOM = 96 * MIB   # of a small scratch directory
 
 
+# What is broken off, its arguments, and what it says of an interruption.
+COMMANDS = {
+    "image": (("machine-image", "m", "POOL", "x"), "no image was made"),
+    "snapshot": (("machine-snapshot", "m", "POOL", "x"), "no image was made"),
+    "clone": (("machine-clone", "m", "c", "--pool=POOL"), "nothing was changed"),
+}
+# How, what is given to the command for it, its exit code, and a word of what it says.
+CASES = (
+    ("interrupted", (), INTERRUPTED, None),
+    ("killed", (), -signal.SIGKILL, ""),
+    ("daemon_killed", (), UNREACHABLE, "lost"),
+    ("libvirtd_killed", (), OK, ""),
+    ("no_reserve", ("--reserve=%d" % (ROOM - 24 * MIB),), FAILED, "reserve"),
+    ("destroyed", (), FAILED, "ended"),
+    ("emulator_killed", (), FAILED, "ended"),
+)
+
+
 class Failures(MachineCase):
-    """Whatever ends in the middle: no job, checkpoint, file or image stays."""
+    """No job, checkpoint, file, image, volume or machine stays."""
 
     merged = False   # the end of one side is not that of the other
 
@@ -39,45 +59,141 @@ class Failures(MachineCase):
 
     def setUp(self):
         super().setUp()
-        self.more = ("--scratch", self.small, "--machines", self.stock.qemu)
-        self.scratch = self.small
+        self.scratch, self.primary = self.small / "scratch", self.small / "primary"
+        self.primary.mkdir()
+        self.more = ("--scratch", self.scratch, "--machines", self.stock.qemu)
 
-    def reads(self, client):
-        """Whether it is connected, and has a thread that reads ahead."""
+    def tearDown(self):
+        super().tearDown()
+        for path in self.small.iterdir():
+            shutil.rmtree(path)
+
+    # ---- a command in the middle
+
+    def begin(self, command, *more):
+        """It, which has begun with what it does."""
+        self.told = self.work / "told"
+        words = [w.replace("POOL", self.name) for w in COMMANDS[command][0]]
+        client = subprocess.Popen(
+            [str(CTL), *words, *map(str, self.more), *more],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.told.open("w"),
+            env=environment(self.daemon.uri))
+        self.children.append(client)
+        return client
+
+    def stop(self, client, when, what):
+        """It stands still from @when on."""
+        deadline = time.monotonic() + 60
+        while client.poll() is None and not when():
+            self.assertLess(time.monotonic(), deadline, what)
+        client.send_signal(signal.SIGSTOP)
+        self.assertIsNone(client.poll(), self.told.read_text())
+        return client
+
+    def reading(self, command, *more):
+        """It reads through a backup job: it has a thread that reads ahead."""
+        client = self.begin(command, *more)
+
         def name(path):
             try:
                 return path.read_text()
             except OSError:   # it has ended since
                 return None
 
-        return any(name(p) == "nbd\n"
-                   for p in Path("/proc/%d/task" % client.pid).glob("*/comm"))
-
-    def begin(self, *more):
-        """A client that reads through a backup job, and stands still at its beginning."""
-        self.told = self.work / "told"
-        client = subprocess.Popen(
-            [str(CTL), "machine-image", "m", self.name, "x", *map(str, self.more), *more],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.told.open("w"),
-            env=environment(self.daemon.uri))
-        self.children.append(client)
-        deadline = time.monotonic() + 60
-        while client.poll() is None and not self.reads(client):
-            self.assertLess(time.monotonic(), deadline, "no job begins")
-        client.send_signal(signal.SIGSTOP)
-        self.assertIsNone(client.poll(), self.told.read_text())
+        self.stop(client, lambda: any(name(p) == "nbd\n" for p in Path("/proc/%d/task" % client.pid)
+                                      .glob("*/comm")), "no job begins")
         self.eventually("no job", lambda: self.job("m"))
         return client
 
+    def filling(self, *more):
+        """A clone whose image is whole, and whose disk is not."""
+        return self.stop(self.begin("clone", *more), lambda: self.disk_of("c") and
+                         self.disk_of("c").stat().st_blocks * 512 > 4 * MIB, "no disk is filled")
+
+    def disk_of(self, clone):
+        return next((p for p in (self.disks, self.primary) for p in p.glob(clone + "-vda.*")), None)
+
     def ends(self, client, code, words):
-        client.send_signal(signal.SIGCONT)
+        if code != -signal.SIGKILL:
+            client.send_signal(signal.SIGCONT)
         client.wait(60)
         said = self.told.read_text()
         self.assertEqual(client.returncode, code, said)
         self.assertIn(words, said)
 
     def nothing(self):
+        """Who is undone by another process is so soon."""
+        self.eventually("it stays", lambda: not (
+            self.volumes(self.name) or self.disk_of("c") or self.trash() or
+            any(p.is_dir() for p in Path(self.scratch).iterdir())))
         self.nothing_left("m")
+        self.assertEqual(self.host("list", "--all", "--name").split(), ["m"])
+        self.assertEqual(sorted(p.name for p in self.disks.iterdir()), ["m-vda"])
+        self.assertEqual(list(self.primary.iterdir()), [])
+
+    # ---- how it is broken off
+
+    def interrupted(self, client):
+        client.send_signal(signal.SIGINT)
+
+    def killed(self, client):
+        client.kill()
+
+    def daemon_killed(self, _client):
+        self.daemon.kill()
+        self.daemon.start()
+        self.running(self.name)
+
+    def libvirtd_killed(self, _client):
+        self.stock.kill_libvirtd()
+
+    def no_reserve(self, _client):
+        """The guest overwrites more than there is room for without the reserve; it goes on."""
+        free = shutil.disk_usage(self.small).free
+        self.write("m", SIZE, 32 * MIB, 7)
+        self.assertLess(shutil.disk_usage(self.small).free, free - 31 * MIB)
+
+    def destroyed(self, _client):
+        self.host("destroy", "m")
+
+    def emulator_killed(self, _client):
+        for entry in Path("/proc").iterdir():
+            try:
+                line = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+                ours = str(self.disks / "m-vda").encode() in line and b"guest=m," in line
+            except OSError:
+                continue
+            if ours:
+                os.kill(int(entry.name), signal.SIGKILL)
+                return
+        raise AssertionError("the machine does not run")
+
+    def after(self, how, command):
+        """What is whole goes, and the machine runs again."""
+        if how == "libvirtd_killed" and command == "clone":
+            self.assertIn("c-vda", self.host("dumpxml", "c"))
+            self.host("undefine", "c")
+            self.disk_of("c").unlink()
+        elif how == "libvirtd_killed":
+            self.assertEqual(self.volumes(self.name), ["x"])
+            self.v("vol-delete", "--pool", self.name, "x")
+            self.ctl("trash", "purge", self.name, "x", "--yes")
+        self.nothing()
+        if how in ("destroyed", "emulator_killed"):
+            self.eventually("it runs", lambda: "shut off" in self.host("domstate", "m"))
+            self.host("start", "m")
+        self.assertIn("running", self.host("domstate", "m"))
+
+    def broken(self, client, command, how, code, words):
+        """A row of the table."""
+        try:
+            getattr(self, how)(client)
+            self.ends(client, code, COMMANDS[command][1] if words is None else words)
+            self.after(how, command)
+        except AssertionError as e:
+            raise AssertionError("machine-%s, %s: %s" % (command, how, e)) from e
+
+    # ---- the machine
 
     def large(self, fmt, pieces):
         """Machine m with so much on its disk that it takes a while to read it; it runs."""
@@ -94,13 +210,61 @@ class Failures(MachineCase):
             xml.write_text(xml.read_text().replace("type='raw'", "type='%s'" % fmt))
             self.host("undefine", "m")
             self.host("define", xml)
-        self.start("m")
+        self.host("start", "m")
+
+    # ---- tests
+
+    def test_reading(self):
+        """Each command by each cause, while it reads the machine."""
+        self.pool()
+        self.large("raw", 8)
+        for command, (how, more, code, words) in product(COMMANDS, CASES):
+            client = self.reading(command, *more)
+            self.broken(client, command, how, code, words)
+        # and then all is well
+        self.image("m", "x")
+        self.nothing_left("m", "x")
+
+    def test_filling(self):
+        """A clone, while its new disk is filled; of what the old machine does, nothing concerns it."""
+        self.pool()
+        self.large("raw", 8)
+        for how, _, code, words in CASES[:4]:
+            self.broken(self.filling(), "clone", how, code, words)
+
+    def test_full(self):
+        """The store, then the new disk, has no room."""
+        self.pool()
+        self.large("raw", 8)
+        store = self.work / "store"
+        store.mkdir()
+        namespaces.mount("-t", "tmpfs", "-o", "size=%d" % ROOM, "tmpfs", store)
+        try:
+            self.pool("tiny", store)
+            for command, (words, _) in COMMANDS.items():
+                with self.subTest(command):
+                    said = self.ctl(*(w.replace("POOL", "tiny") for w in words), *self.more,
+                                    code=FAILED)
+                    self.assertIn("space", said)
+                    self.assertEqual(self.volumes("tiny"), [])
+                    self.nothing()
+            self.v("pool-destroy", "tiny")
+        finally:
+            namespaces.umount(store)
+        self.host("pool-create-as", "primary", "dir", "--target", self.primary)
+        try:
+            said = self.ctl("machine-clone", "m", "c", "--primary", "primary", "--pool", self.name,
+                            *self.more, code=FAILED)
+            self.assertIn("pace", said)
+            self.nothing()
+        finally:
+            self.host("pool-destroy", "primary")
 
     def test_nobody_undoes(self):
         """Who would undo it is killed too: the next command for the machine does."""
         self.pool()
         self.large("qcow2", 4)
-        client = self.begin("--incremental")
+        client = self.reading("image", "--incremental")
         tasks = Path("/proc/%d/task/%d/children" % (client.pid, client.pid))
         (child,) = tasks.read_text().split()
         os.kill(int(child), signal.SIGKILL)
@@ -112,62 +276,6 @@ class Failures(MachineCase):
         self.assertFalse(self.job("m"))
         self.assertEqual(self.host("checkpoint-list", "m", "--name").strip(), "")
         self.assertEqual([p.name for p in Path(self.scratch).iterdir() if p.is_dir()], [])
-
-    def test_all(self):
-        self.pool()
-        self.large("raw", 8)
-
-        # interrupted
-        client = self.begin()
-        client.send_signal(signal.SIGINT)
-        self.ends(client, INTERRUPTED, "no image was made")
-        self.nothing()
-        # the client is killed
-        self.begin().kill()
-        self.eventually("it stays", lambda: not self.volumes(self.name))
-        self.eventually("files stay", lambda: not any(
-            p.is_dir() for p in Path(self.scratch).iterdir()))
-        self.nothing()
-        # virtimaged is killed
-        client = self.begin()
-        self.daemon.kill()
-        self.daemon.start()
-        self.running(self.name)
-        self.ends(client, UNREACHABLE, "lost")
-        self.nothing()
-        # libvirtd is killed
-        client = self.begin()
-        self.stock.kill_libvirtd()
-        self.ends(client, OK, "")
-        self.nothing_left("m", "x")
-        self.v("vol-delete", "--pool", self.name, "x")
-        self.ctl("trash", "purge", self.name, "x", "--yes")
-        # no room for what the guest writes
-        client = self.begin("--reserve=32M")
-        (self.small / "full").write_bytes(bytes(ROOM - 24 * MIB))
-        self.ends(client, FAILED, "reserve")
-        (self.small / "full").unlink()
-        self.nothing()
-        # the store is full
-        store = self.small / "store"
-        store.mkdir()
-        namespaces.mount("-t", "tmpfs", "-o", "size=%d" % ROOM, "tmpfs", store)
-        self.pool("tiny", store)
-        said = self.ctl("machine-image", "m", "tiny", "x", *self.more, code=FAILED)
-        self.assertIn("space", said)
-        self.assertEqual(self.volumes("tiny"), [])
-        self.v("pool-destroy", "tiny")
-        namespaces.umount(store)
-        store.rmdir()
-        self.nothing()
-        # the machine is destroyed
-        client = self.begin()
-        self.host("destroy", "m")
-        self.ends(client, FAILED, "ended")
-        self.nothing()
-        # and then all is well
-        self.image("m", "x")
-        self.nothing_left("m", "x")
 
 
 if __name__ == "__main__":

@@ -228,6 +228,13 @@ class MachineCase(ExportCase):
                 path.read_bytes()[-500:] if path.exists() else "it says nothing"))
             time.sleep(0.05)
 
+    def write(self, machine, at, size, pattern):
+        """As the guest would, on its first disk."""
+        said = self.host("qemu-monitor-command", "--hmp", machine,
+                         "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend "
+                         "\"write -P %d %d %d\"" % (pattern, at, size))
+        self.assertEqual(said.strip(), "")   # what it says of success is said elsewhere
+
     def image(self, machine, name, *args, **kw):
         """machine-image into this test's pool; its report."""
         return self.json("machine-image", machine, self.name, name, *self.more, *args, **kw)
