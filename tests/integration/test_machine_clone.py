@@ -16,8 +16,10 @@ from sshcase import SshCase
 
 class Clones(MachineCase):
     def test_clone_refused(self):
-        self.pool()
         machine = self.machine("m", "qcow2", start=False)
+        self.assertIn("no pool that takes images", self.ctl("machine-clone", machine, "c",
+                                                           *self.more, code=USAGE))
+        self.pool()
         xml = self.host("dumpxml", machine)
         path = self.work / "tpm.xml"
         path.write_text(xml.replace("</devices>", "<tpm model='tpm-tis'><backend type='passthrough'>"

@@ -217,7 +217,7 @@ class Failures(MachineCase):
     def test_reading(self):
         """Each command by each cause, while it reads the machine."""
         self.pool()
-        self.large("raw", 8)
+        self.large("raw", 5)
         for command, (how, more, code, words) in product(COMMANDS, CASES):
             client = self.reading(command, *more)
             self.broken(client, command, how, code, words)
@@ -228,7 +228,7 @@ class Failures(MachineCase):
     def test_filling(self):
         """A clone, while its new disk is filled; of what the old machine does, nothing concerns it."""
         self.pool()
-        self.large("raw", 8)
+        self.large("raw", 5)
         for how, _, code, words in CASES[:4]:
             self.broken(self.filling(), "clone", how, code, words)
 
