@@ -33,7 +33,7 @@ typedef struct {
     int next[VIMG_EVENTS_N_CLASSES];              /* callback number */
     VimgModel *bound;   /* whose jobs of it end with it; NULL: they go on */
     guint64 number;     /* of the client, if @bound */
-    VimgModel *watched;                           /* whose jobs it hears of; NULL: none */
+    VimgModel *watched; /* whose jobs it hears of; NULL: none */
     gboolean gone;
 } VimgSubscriber;
 

@@ -83,7 +83,7 @@ enum {
     N_BEHAVIOURS
 };
 
-#define DEAF_FOR 2 /* requests */
+#define DEAF_FOR 1 /* requests */
 
 /* Which comes when the device has told of it. */
 static int

@@ -3,7 +3,9 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -64,7 +66,7 @@ class Agent(MachineCase):
 
         # what is not frozen is as after a power cut: a journal is to be replayed
         for how, words, *args in (("refuse", "I will not"), ("well", "says so", "--freeze=0"),
-                                  ("dead", "agent")):
+                                  ("dead", "agent", "--freeze=1")):
             with self.subTest(how):
                 self.behave(how)
                 report = self.image(machine, how + "-not", *args)
@@ -77,23 +79,46 @@ class Agent(MachineCase):
 
         # it freezes and does not say so: that is said, and undone
         self.behave("late")
-        report = self.image(machine, "late", "--freeze=2")
+        report = self.image(machine, "late", "--freeze=1")
         self.assertEqual(report["frozen"], False)
         self.assertEqual([w for w, _ in self.holds()], ["frozen", "thawed"] * 2)
         self.writes_on()
 
         # nor can it be thawed: no image, and it is thawed as soon as that is possible
         self.behave("deaf")
-        said = self.ctl("machine-image", machine, self.name, "deaf", *self.more, "--freeze=2",
+        said = self.ctl("machine-image", machine, self.name, "deaf", *self.more, "--freeze=1",
                         code=FAILED)
         self.assertIn("it is thawed as soon as its agent answers", said)
         self.eventually("it stays frozen", lambda: len(self.holds()) == 6)
         self.behave("well")
         self.writes_on()
-        self.nothing_left(machine, "dead-not", "late", "refuse-not", "well", "well-not")
+        # the client is killed while it waits for that: alone, and with who undoes it
+        self.killed(machine, False)
+        self.eventually("it stays", lambda: len(self.holds()) == 8 and
+                        "k" not in self.volumes(self.name))
+        self.killed(machine, True)
+        self.behave("well")
+        self.assertEqual(self.agent("guest-fsfreeze-status"), "frozen")
+        self.image(machine, "next")
+        self.assertEqual([w for w, _ in self.holds()], ["frozen", "thawed"] * 6)
+        self.writes_on()
+        self.assertEqual(self.state(self.name, "k"), "saving")
+        self.nothing_left(machine, "next", "k", "dead-not", "late", "refuse-not", "well", "well-not")
 
         self.assertIn("<agentTimeout>-2<", self.status())   # it waits again as long as before
         self.identities(machine)
+
+    def killed(self, machine, both):
+        """A client whose guest has frozen, and has not said so yet."""
+        self.behave("late")
+        before = len(self.holds())
+        client = self.client("machine-image", machine, self.name, "k", "--freeze=2")
+        self.eventually("it does not freeze", lambda: len(self.holds()) > before)
+        (child,) = Path("/proc/%d/task/%d/children" % ((client.pid,) * 2)).read_text().split()
+        if both:
+            os.kill(int(child), signal.SIGKILL)
+        client.kill()
+        self.assertEqual(client.wait(60), -signal.SIGKILL)
 
     def status(self):
         """What libvirtd keeps of the machine that runs."""
