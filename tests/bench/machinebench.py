@@ -79,6 +79,5 @@ def part_machine(bench):
             other.remove()
     bench.ratio("machine-image", 1.2, "qemu-img convert from the machine's backup job")
     bench.ratio("second machine-image", 1.2, "qemu-img convert from the machine's backup job")
-    bench.ratio("machine-image", 1.2, "upload of the same content")
     disk.unlink()
     raw.unlink()

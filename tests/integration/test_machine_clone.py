@@ -112,6 +112,13 @@ class ThroughSsh(MachineCase, SshCase):
         last = [rounds(self.fetched(self.name, "two-" + d)) for d in ("vda", "vdb")]
         self.assertIn(last[0] - last[1], (0, 1))
         self.assertGreater(last[0], first[0])
+        # one in another pool, perhaps of the same second
+        self.pool("near", self.daemon.path("near"))
+        self.json("machine-snapshot", machine, "near", "three", *self.more)
+        listed = self.json("machine-snapshot", machine, "--list", *self.more)["images"]
+        self.assertEqual([(i["snapshot"], i["disk"]) for i in listed],
+                         [(s, d) for s in ("two", "three") for d in ("vda", "vdb")])
+        self.v("pool-destroy", "near")
         self.in_all_states(machine, running=("--with-data-volumes",))
         self.assertIn(str(self.disks / "running-vdb.raw"), self.host("dumpxml", "running"))
         self.nothing_left(machine, "one-vda", "one-vdb", "two-vda", "two-vdb")
