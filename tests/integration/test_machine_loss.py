@@ -150,14 +150,16 @@ class Failures(MachineCase):
     def no_reserve(self, client):
         """The guest overwrites more than there is room for without the reserve, while the daemon
         does not answer: the job ends all the same, and the guest goes on."""
-        self.daemon.process.send_signal(signal.SIGSTOP)
         free = shutil.disk_usage(self.small).free
-        self.write("m", SIZE, 32 * MIB, 7)
-        self.assertLess(shutil.disk_usage(self.small).free, free - 31 * MIB)
-        client.send_signal(signal.SIGCONT)
-        self.eventually("the job stays", lambda: not self.job("m"))
-        self.eventually("its files stay", lambda: shutil.disk_usage(self.small).free >= free)
-        self.daemon.process.send_signal(signal.SIGCONT)
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            self.write("m", SIZE, 32 * MIB, 7)
+            self.assertLess(shutil.disk_usage(self.small).free, free - 31 * MIB)
+            client.send_signal(signal.SIGCONT)
+            self.eventually("its files stay", lambda: shutil.disk_usage(self.small).free >= free)
+            self.assertFalse(self.job("m"))
+        finally:
+            self.daemon.process.send_signal(signal.SIGCONT)
 
     def destroyed(self, _client):
         self.host("destroy", "m")
