@@ -351,7 +351,10 @@ suite_host() {
 
 suite_machine() {
     build gcc
+    integration test_machine_loss
+    integration test_machine_clone
     integration test_machine
+    integration test_machine_agent
 }
 
 suite_crash() {

@@ -73,6 +73,7 @@ static const VimgCommandOption machine_image_options[] = {
     {"machines", "URI", N_("Where the machine is, if not at the daemon's own connection")},
     {"scratch", "DIR", N_("Where what the guest overwrites meanwhile is kept")},
     {"reserve", "SIZE", N_("What must stay free there, also with k, M or G behind")},
+    {"freeze", "SECONDS", N_("How long the guest may take to freeze file systems; 0: it does not")},
     {0},
 };
 
@@ -82,6 +83,7 @@ static const VimgCommandOption machine_snapshot_options[] = {
     {"machines", "URI", N_("Where the machine is, if not at the daemon's own connection")},
     {"scratch", "DIR", N_("Where what the guest overwrites meanwhile is kept")},
     {"reserve", "SIZE", N_("What must stay free there, also with k, M or G behind")},
+    {"freeze", "SECONDS", N_("How long the guest may take to freeze file systems; 0: it does not")},
     {0},
 };
 
@@ -101,6 +103,7 @@ static const VimgCommandOption machine_clone_options[] = {
     {"machines", "URI", N_("Where the machine is, if not at the daemon's own connection")},
     {"scratch", "DIR", N_("Where what the guest overwrites meanwhile is kept")},
     {"reserve", "SIZE", N_("What must stay free there, also with k, M or G behind")},
+    {"freeze", "SECONDS", N_("How long the guest may take to freeze file systems; 0: it does not")},
     {0},
 };
 

@@ -14,6 +14,7 @@
 #include <libvirt/virterror.h>
 
 #include "cli/machine-backup.h"
+#include "cli/machine-freeze.h"
 #include "cli/machine-point.h"
 #include "cli/text.h"
 #include "util/error.h"
@@ -144,54 +145,58 @@ forget_hold(VimgBackup *backup, VimgUndoKind kind)
 
 /* ---- the guest's file systems ----------------------------------------------------------- */
 
-/* Whether what failed so may have been done all the same. */
-static gboolean
-is_unknown(VimgMachine *machine, const GError *why)
+/* Returns: why it is not to be asked for; NULL: it is */
+static const char *
+why_not(const VimgMachine *machine)
 {
-    return g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_AGENT_UNRESPONSIVE) ||
-           g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_AGENT_UNSYNCED) ||
-           (virConnectIsAlive(machine->connection) != 1 && vimg_machine_again(machine, NULL));
+    if (machine->paused)
+        return _("the machine is paused");
+    if (!machine->parts.agent)
+        return _("no guest agent is connected");
+    return machine->patience == 0 ? _("--freeze=0 says so") : NULL;
 }
 
-/* A guest that cannot be frozen is imaged as a power cut would leave it. */
+static gboolean
+throw_deaf(VimgMachine *machine, const char *why, const GError *thaw, GError **error)
+{
+    return vimg_throw(
+        error, VIMG_ERROR_TIMEOUT,
+        _("machine '%1$s' did not say that its file systems are frozen (%2$s), nor that they are not (%3$s): it is thawed as soon as its agent answers; image it with --freeze=0"),
+        machine->name, why, thaw->message);
+}
+
+/* A guest that cannot be frozen is imaged as a power cut would leave it, but never left so. */
 static gboolean
 freeze(VimgBackup *backup, GError **error)
 {
     VimgMachine *machine = backup->machine;
+    const char *not_wanted = why_not(machine);
+    g_autoptr(GError) local = NULL;
+    VimgFreeze was;
 
-    if (machine->paused) {
-        backup->not_frozen = g_strdup(_("the machine is paused"));
-        return TRUE;
-    }
-    if (!machine->parts.agent) {
-        backup->not_frozen = g_strdup(_("no guest agent is connected"));
+    if (not_wanted) {
+        backup->not_frozen = g_strdup(not_wanted);
         return TRUE;
     }
     if (!note_hold(backup, VIMG_UNDO_FREEZE, "", error))
         return FALSE;
-    backup->frozen = virDomainFSFreeze(machine->domain, NULL, 0, 0) >= 0;
-    if (!backup->frozen) {
-        g_autoptr(GError) why = NULL;
-
-        vimg_machine_throw(&why);
-        backup->not_frozen = g_strdup(why->message);
-        /* it may be just late; where the guest said no, what is frozen is frozen by another */
-        if (is_unknown(machine, why))
-            virDomainFSThaw(machine->domain, NULL, 0, 0);
-        forget_hold(backup, VIMG_UNDO_FREEZE);
-    }
+    was = vimg_freeze(machine, &backup->not_frozen);
+    backup->frozen = was == VIMG_FREEZE_DONE;
+    if (backup->frozen)
+        return TRUE;
+    if (was == VIMG_FREEZE_UNKNOWN && !vimg_thaw(machine->domain, &local))
+        return throw_deaf(machine, backup->not_frozen, local, error);
+    forget_hold(backup, VIMG_UNDO_FREEZE);
     return TRUE;
 }
 
 static gboolean
 thaw(VimgBackup *backup, GError **error)
 {
-    VimgMachine *machine = backup->machine;
-
     if (!backup->frozen)
         return TRUE;
-    if (virDomainFSThaw(machine->domain, NULL, 0, 0) < 0)
-        return vimg_machine_throw(error);
+    if (!vimg_thaw(backup->machine->domain, error))
+        return FALSE;
     forget_hold(backup, VIMG_UNDO_FREEZE);
     return TRUE;
 }
@@ -501,7 +506,7 @@ sweep_guest(VimgMachine *machine, const char *dir, GError **error)
     if (!sweep_stop(machine, dir, error))
         return FALSE;
     if (g_file_test(note, G_FILE_TEST_EXISTS))
-        virDomainFSThaw(machine->domain, NULL, 0, 0);
+        vimg_thaw(machine->domain, NULL);
     return TRUE;
 }
 

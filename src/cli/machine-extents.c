@@ -70,6 +70,18 @@ flags_of(const Track *track)
     return track->next > 0 ? g_array_index(track->list, guint32, 2 * track->next - 1) : 0;
 }
 
+gboolean
+vimg_extents_throw(struct nbd_handle *handle, GError **error)
+{
+    g_autofree char *why = g_strdup(nbd_get_error()); /* what is asked for next forgets it */
+
+    if (nbd_aio_is_dead(handle) == 1 || nbd_aio_is_closed(handle) == 1)
+        return vimg_throw(error, VIMG_ERROR_SYSTEM, "%s",
+                          _("the disk is served no more: the machine or its backup job ended"));
+    return vimg_throw(error, VIMG_ERROR_SYSTEM, _("the disk cannot be read over NBD: %s"),
+                      why ? why : "?");
+}
+
 static gboolean
 ask(VimgExtents *extents, guint64 at, GError **error)
 {
@@ -79,8 +91,7 @@ ask(VimgExtents *extents, guint64 at, GError **error)
     begin(&extents->changes, at);
     if (nbd_block_status(extents->handle, MIN(extents->size - at, VIMG_EXTENTS_MAX), at, callback,
                          0) < 0)
-        return vimg_throw(error, VIMG_ERROR_SYSTEM, _("the disk cannot be read over NBD: %s"),
-                          nbd_get_error());
+        return vimg_extents_throw(extents->handle, error);
     if (reach(&extents->zeros, at) && reach(&extents->changes, at))
         return TRUE;
     return vimg_throw(error, VIMG_ERROR_SYSTEM, _("the disk cannot be read over NBD: %s"),

@@ -26,4 +26,7 @@ void vimg_extents_free(VimgExtents *extents);
 gboolean vimg_extents_next(VimgExtents *extents, guint64 at, VimgNbdKind *kind, guint64 *length,
                            GError **error);
 
+/* Why the last call of the library with @handle, which was connected, failed.  Returns: FALSE. */
+gboolean vimg_extents_throw(struct nbd_handle *handle, GError **error);
+
 #endif

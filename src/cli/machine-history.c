@@ -23,6 +23,14 @@ depth_of(GHashTable *known, const VimgImage *image)
     return depth;
 }
 
+static int
+compare_disks(const VimgImage *one, const VimgImage *other)
+{
+    int by_disk = g_strcmp0(one->machine_disk, other->machine_disk);
+
+    return by_disk ? by_disk : strcmp(one->uuid, other->uuid);
+}
+
 /* Of those of one second, an image that is based on another is the younger. */
 static int
 compare_ages(gconstpointer a, gconstpointer b, gpointer known)
@@ -35,23 +43,104 @@ compare_ages(gconstpointer a, gconstpointer b, gpointer known)
         return one->created < other->created ? -1 : 1;
     if (depth != other_depth)
         return depth < other_depth ? -1 : 1;
-    if (g_strcmp0(one->machine_disk, other->machine_disk) != 0)
-        return g_strcmp0(one->machine_disk, other->machine_disk);
-    return strcmp(one->uuid, other->uuid);
+    return compare_disks(one, other);
 }
 
-void
-vimg_history_sort(GPtrArray *history)
+/* Returns: (transfer full) those of @history by their uuids, borrowed. */
+static GHashTable *
+known_of(GPtrArray *history)
 {
-    g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
+    GHashTable *known = g_hash_table_new(g_str_hash, g_str_equal);
 
     for (guint i = 0; i < history->len; i++) {
         VimgImage *image = history->pdata[i];
 
         g_hash_table_insert(known, image->uuid, image);
     }
+    return known;
+}
+
+void
+vimg_history_sort(GPtrArray *history)
+{
+    g_autoptr(GHashTable) known = known_of(history);
+
     g_ptr_array_sort_with_data(history, compare_ages, known);
 }
+
+/* ---- of several pools ------------------------------------------------------------------- */
+
+/* The images of one snapshot, which are of one moment though they may be made in several seconds.
+ */
+typedef struct {
+    gint64 created; /* the first of them */
+    guint depth;
+} Moment;
+
+/* What tells the moment of @image from others.  Returns: (transfer full) */
+static char *
+moment_of(const VimgImage *image)
+{
+    return image->snapshot && *image->snapshot
+               ? g_strdup_printf("%s/%s", image->pool, image->snapshot)
+               : g_strdup_printf("%s//%s", image->pool, image->uuid);
+}
+
+static GHashTable *
+find_moments(GPtrArray *history)
+{
+    GHashTable *moments = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GHashTable) known = known_of(history);
+
+    for (guint i = 0; i < history->len; i++) {
+        const VimgImage *image = history->pdata[i];
+        g_autofree char *key = moment_of(image);
+        Moment *moment = g_hash_table_lookup(moments, key);
+
+        if (!moment) {
+            moment = g_new0(Moment, 1);
+            moment->created = image->created;
+            g_hash_table_insert(moments, g_steal_pointer(&key), moment);
+        }
+        moment->created = MIN(moment->created, image->created);
+        moment->depth = MAX(moment->depth, depth_of(known, image));
+    }
+    return moments;
+}
+
+/* By their moments, each in one piece.  Nobody knows the order of two of one second that are in
+ * different pools: it is that of the pools' names. */
+static int
+compare_moments(gconstpointer a, gconstpointer b, gpointer moments)
+{
+    const VimgImage *one = *(const VimgImage *const *)a;
+    const VimgImage *other = *(const VimgImage *const *)b;
+    g_autofree char *key = moment_of(one);
+    g_autofree char *other_key = moment_of(other);
+    const Moment *moment = g_hash_table_lookup(moments, key);
+    const Moment *other_moment = g_hash_table_lookup(moments, other_key);
+    int by_pool = g_strcmp0(one->pool, other->pool);
+
+    if (strcmp(key, other_key) == 0)
+        return compare_disks(one, other);
+    if (moment->created != other_moment->created)
+        return moment->created < other_moment->created ? -1 : 1;
+    if (by_pool != 0)
+        return by_pool;
+    if (moment->depth != other_moment->depth)
+        return moment->depth < other_moment->depth ? -1 : 1;
+    return strcmp(key, other_key);
+}
+
+void
+vimg_history_sort_moments(GPtrArray *history)
+{
+    g_autoptr(GHashTable) moments = find_moments(history);
+
+    g_ptr_array_sort_with_data(history, compare_moments, moments);
+}
+
+/* ---- asking for them -------------------------------------------------------------------- */
 
 GPtrArray *
 vimg_history_of_pool(VimgCtl *ctl, const VimgCtlPool *pool, const char *uuid, GError **error)
@@ -114,6 +203,7 @@ vimg_history_of_all(VimgCtl *ctl, const char *uuid, GError **error)
             return NULL;
         g_ptr_array_extend_and_steal(all, g_steal_pointer(&some));
     }
+    vimg_history_sort_moments(all);
     return pools ? g_steal_pointer(&all) : NULL;
 }
 

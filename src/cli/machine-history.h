@@ -17,7 +17,7 @@
  */
 GPtrArray *vimg_history_of_pool(VimgCtl *ctl, const VimgCtlPool *pool, const char *uuid,
                                 GError **error);
-/* The same of every pool that is connected, one behind the other. */
+/* The same of every pool that is connected; what is of one snapshot is together. */
 GPtrArray *vimg_history_of_all(VimgCtl *ctl, const char *uuid, GError **error);
 
 /* Names of the pools that are connected; those that take images, if @enabled.  Returns: (transfer
@@ -29,5 +29,6 @@ const VimgImage *vimg_history_last(GPtrArray *history, const char *disk, guint64
 
 /* The oldest first.  For tests; the above are sorted. */
 void vimg_history_sort(GPtrArray *history);
+void vimg_history_sort_moments(GPtrArray *history);
 
 #endif

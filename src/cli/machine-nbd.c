@@ -90,7 +90,7 @@ ask(VimgNbd *nbd, Slot *slot, guint64 at, GError **error)
     piece->data = slot->buffer;
     slot->done = FALSE;
     return nbd_aio_pread(nbd->handle, slot->buffer, (size_t)piece->length, at, callback, 0) >= 0 ||
-           fail(error);
+           vimg_extents_throw(nbd->handle, error);
 }
 
 /* How many pieces may be asked for, after waiting for room if nothing is on its way. */
@@ -134,7 +134,7 @@ read_on(VimgNbd *nbd, GError **error)
             vimg_mutex_unlock(&nbd->lock);
         }
         if (nbd_aio_in_flight(nbd->handle) > 0 && nbd_poll(nbd->handle, PATIENCE / 1000) < 0)
-            return fail(error);
+            return vimg_extents_throw(nbd->handle, error);
         if (ended && room(nbd, FALSE) == G_MAXUINT)
             return TRUE;
     }

@@ -168,6 +168,7 @@ make_of_source(VimgTaking *taking, VimgShotDisk *disk, guint flags, GError **err
     const char *pool = taking->shot->pool;
     g_autoptr(GError) local = NULL;
 
+    vimg_undo_bind(machine->ctl);
     if (!is_new(taking, disk->name, error) ||
         !vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, "*", NULL))
         return FALSE;
@@ -267,23 +268,14 @@ hold_or_not(VimgTaking *taking, VimgShotDisk *disk, GError **error)
     return TRUE;
 }
 
-/* Of a machine that is shut off, and is so to the end. */
 gboolean
 vimg_shot_copy_source(VimgTaking *taking, VimgShotDisk *disk, GError **error)
 {
-    VimgMachine *machine = taking->shot->machine;
-
     if (!make_of_source(taking, disk, VIR_STORAGE_VOL_CREATE_REFLINK, error))
         return FALSE;
     if (!disk->made && taking->shot->incremental && !hold_or_not(taking, disk, error))
         return FALSE;
-    if (disk->held)
-        return vimg_shot_fill_held(taking, disk, error);
-    if (!disk->made && !make_of_source(taking, disk, 0, error))
-        return FALSE;
-    if (!vimg_machine_again(machine, error))
-        return FALSE;
-    return virDomainIsActive(machine->domain) == 0 ||
-           vimg_throw(error, VIMG_ERROR_BUSY, _("machine '%s' was started meanwhile: try again"),
-                      machine->name);
+    return (disk->held ? vimg_shot_fill_held(taking, disk, error)
+                       : disk->made || make_of_source(taking, disk, 0, error)) &&
+           vimg_watch_check(taking->watch, error);
 }

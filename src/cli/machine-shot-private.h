@@ -9,6 +9,7 @@
 #include "cli/machine-backup.h"
 #include "cli/machine-point.h"
 #include "cli/machine-shot.h"
+#include "cli/machine-watch.h"
 #include "cli/progress.h"
 
 /* What goes on while they are made. */
@@ -21,7 +22,8 @@ typedef struct {
     VimgCtlPool pool;
     GPtrArray *history; /* of VimgImage: what the pool has of the machine */
     VimgBackup backup;
-    GPtrArray *open; /* of VimgNbd, by disk: of a machine that is shut off */
+    VimgWatch *watch; /* of a machine that is shut off and has disks that nothing locks; NULL */
+    GPtrArray *open;  /* of VimgNbd, by disk: of a machine that is shut off */
     VimgProgress *progress;
     const char *phase;
     guint64 done, total;
@@ -44,7 +46,7 @@ gboolean vimg_shot_share_sources(gpointer taking, GError **error);
 gboolean vimg_shot_hold_source(VimgTaking *taking, VimgShotDisk *disk, GError **error);
 /* The image gets it, by what was changed since the one before. */
 gboolean vimg_shot_fill_held(VimgTaking *taking, VimgShotDisk *disk, GError **error);
-/* The daemon reads the disk of a machine that is shut off, and is so to the end. */
+/* The daemon reads the disk of a machine that is shut off, and is so to this moment. */
 gboolean vimg_shot_copy_source(VimgTaking *taking, VimgShotDisk *disk, GError **error);
 
 #endif

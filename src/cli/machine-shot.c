@@ -9,7 +9,6 @@
  */
 #include "config.h"
 
-#include <stdio.h>
 #include <libvirt/virterror.h>
 
 #include "cli/machine-backup.h"
@@ -20,8 +19,6 @@
 #include "cli/machine-shot-private.h"
 #include "cli/progress.h"
 #include "cli/stream.h"
-#include "cli/table.h"
-#include "cli/text.h"
 #include "cli/transfer.h"
 #include "util/error.h"
 #include "util/i18n.h"
@@ -71,6 +68,7 @@ taking_clear(VimgTaking *taking)
 {
     vimg_ctl_pool_clear(&taking->pool);
     g_clear_pointer(&taking->history, g_ptr_array_unref);
+    g_clear_pointer(&taking->watch, vimg_watch_free);
     vimg_backup_clear(&taking->backup);
     g_clear_pointer(&taking->open, g_ptr_array_unref);
     g_clear_pointer(&taking->points, g_ptr_array_unref);
@@ -85,6 +83,16 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgTaking, taking_clear)
 
 /* ---- whether to go on ------------------------------------------------------------------- */
 
+/* The guest must not suffer: the job ends at once, though whoever is told to stop, as a daemon that
+ * stores what was read, may take its time.  What cannot be ended now is on the list of the undo. */
+static gboolean
+stop_reading(VimgTaking *taking)
+{
+    if (taking->backup.running)
+        vimg_backup_end(&taking->backup, NULL);
+    return FALSE;
+}
+
 static gboolean
 tick(gpointer data)
 {
@@ -93,11 +101,18 @@ tick(gpointer data)
 
     vimg_progress_update(taking->progress, taking->phase, taking->done, taking->total);
     if (vimg_transfer_interrupted() || taking->stopped)
-        return FALSE;
+        return stop_reading(taking);
     if (!taking->backup.running || now - taking->looked < LOOK_AGAIN)
         return TRUE;
     taking->looked = now;
-    return vimg_backup_check(&taking->backup, &taking->stopped);
+    return vimg_backup_check(&taking->backup, &taking->stopped) || stop_reading(taking);
+}
+
+/* The same while an answer is waited for, which cannot be given up. */
+static void
+look_after(gpointer data)
+{
+    tick(data);
 }
 
 static gboolean
@@ -391,6 +406,8 @@ open_files(VimgTaking *taking, GError **error)
 {
     VimgShot *shot = taking->shot;
 
+    if (has_sources(shot) && !(taking->watch = vimg_watch_new(shot->machine, error)))
+        return FALSE;
     taking->open = g_ptr_array_new_with_free_func((GDestroyNotify)vimg_nbd_free);
     for (guint i = 0; i < shot->disks->len; i++) {
         VimgShotDisk *disk = shot->disks->pdata[i];
@@ -469,14 +486,28 @@ take_disk(VimgTaking *taking, guint i, GError **error)
 }
 
 static gboolean
+take_disks(VimgTaking *taking, GError **error)
+{
+    VimgDaemon *daemon = vimg_ctl_daemon(taking->shot->machine->ctl, error);
+    gboolean ok = daemon != NULL;
+
+    if (taking->backup.running && daemon)
+        vimg_daemon_set_waiting(daemon, look_after, taking);
+    for (guint i = 0; ok && i < taking->shot->disks->len; i++)
+        ok = take_disk(taking, i, error);
+    if (daemon)
+        vimg_daemon_set_waiting(daemon, NULL, NULL);
+    return ok;
+}
+
+static gboolean
 take_all(VimgTaking *taking, GError **error)
 {
     if (!vimg_ctl_find_pool(taking->shot->machine->ctl, taking->shot->pool, &taking->pool, error) ||
-        !prepare(taking, error))
+        !prepare(taking, error) || !take_disks(taking, error))
         return FALSE;
-    for (guint i = 0; i < taking->shot->disks->len; i++)
-        if (!take_disk(taking, i, error))
-            return FALSE;
+    if (taking->watch && !vimg_watch_check(taking->watch, error))
+        return FALSE;
     taking->phase = _("ending the backup");
     if (!vimg_backup_end(&taking->backup, error))
         return FALSE;
@@ -501,82 +532,4 @@ vimg_shot_take(VimgShot *shot, GError **error)
     else
         g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
-}
-
-/* ---- saying it -------------------------------------------------------------------------- */
-
-static JsonObject *
-report_disk(const VimgShot *shot, const VimgShotDisk *disk)
-{
-    JsonObject *object = json_object_new();
-
-    json_object_set_string_member(object, "disk", disk->disk->target);
-    json_object_set_string_member(object, "pool", shot->pool);
-    json_object_set_string_member(object, "name", disk->name);
-    json_object_set_string_member(object, "uuid", disk->image->uuid);
-    json_object_set_int_member(object, "bytes", (gint64)disk->capacity);
-    json_object_set_int_member(object, "read", (gint64)disk->read);
-    json_object_set_boolean_member(object, "shared", disk->shared);
-    json_object_set_string_member(object, "base", disk->base);
-    json_object_set_string_member(object, "whole", disk->whole);
-    return object;
-}
-
-JsonObject *
-vimg_shot_report(const VimgShot *shot)
-{
-    JsonObject *report = json_object_new();
-    JsonArray *images = json_array_new();
-    double seconds = (double)((g_get_monotonic_time() - shot->began) / 1000) / 1000;
-
-    json_object_set_string_member(report, "machine", shot->machine->name);
-    json_object_set_string_member(report, "uuid", shot->machine->uuid);
-    if (shot->snapshot)
-        json_object_set_string_member(report, "snapshot", shot->snapshot);
-    json_object_set_boolean_member(report, "frozen", shot->frozen);
-    json_object_set_string_member(report, "not_frozen", shot->not_frozen);
-    for (guint i = 0; i < shot->disks->len; i++)
-        json_array_add_object_element(images, report_disk(shot, shot->disks->pdata[i]));
-    json_object_set_array_member(report, "images", images);
-    json_object_set_double_member(report, "seconds", seconds);
-    return report;
-}
-
-void
-vimg_shot_say_frozen(VimgCtl *ctl, JsonObject *report)
-{
-    const char *why = vimg_report_string(report, "not_frozen");
-    g_autofree char *safe = vimg_text_safe(why);
-
-    if (why && !ctl->quiet)
-        fprintf(stderr, _("File systems of the guest were not frozen: %s.\n"), safe);
-}
-
-static void
-say_whole(VimgCtl *ctl, JsonObject *report)
-{
-    for (guint i = 0; i < vimg_report_count(report, "images"); i++) {
-        JsonObject *image = vimg_report_element(report, "images", i);
-        const char *why = vimg_report_string(image, "whole");
-
-        if (why)
-            fprintf(stderr, _("Disk '%1$s' was read whole: %2$s.\n"),
-                    vimg_report_string(image, "disk"), why);
-    }
-}
-
-void
-vimg_shot_show(VimgCtl *ctl, JsonObject *report)
-{
-    static const VimgColumn columns[] = {
-        {N_("Disk"), "disk", VIMG_CELL_TEXT, 0}, {N_("Image"), "name", VIMG_CELL_TEXT, 0},
-        {N_("UUID"), "uuid", VIMG_CELL_TEXT, 3}, {N_("Size"), "bytes", VIMG_CELL_SIZE, 1},
-        {N_("Read"), "read", VIMG_CELL_SIZE, 2},
-    };
-
-    if (!ctl->quiet)
-        vimg_table_print(ctl, report, "images", columns, G_N_ELEMENTS(columns));
-    if (!ctl->quiet)
-        say_whole(ctl, report);
-    vimg_shot_say_frozen(ctl, report);
 }

@@ -17,6 +17,7 @@
 #include "cli/image.h"
 #include "cli/machine-backup.h"
 #include "cli/machine-file.h"
+#include "cli/machine-freeze.h"
 #include "cli/machine.h"
 #include "util/error.h"
 #include "util/file.h"
@@ -69,15 +70,22 @@ has_job(const vimg_control_jobs_ret *list, const char *pool, const char *image)
     return FALSE;
 }
 
-/* The daemon goes on with what was asked for by who is no more. */
+/*
+ * Whether the daemon makes something of or called @image still, for a command that is gone: see
+ * vimg_undo_bind().  Where no daemon is, nobody does; where it cannot be asked, somebody may.
+ */
 static gboolean
 is_worked_on(VimgUndoContext *context, const char *pool, const char *image)
 {
     vimg_control_jobs_ret list = {0};
-    gboolean is = !vimg_ctl_call(context->ctl, VIMG_CONTROL_JOB_LIST, NULL, NULL,
-                                 (xdrproc_t)xdr_vimg_control_jobs_ret, &list, NULL) ||
-                  has_job(&list, pool, image);
+    g_autoptr(GError) local = NULL;
+    gboolean is;
 
+    if (vimg_ctl_call(context->ctl, VIMG_CONTROL_JOB_LIST, NULL, NULL,
+                      (xdrproc_t)xdr_vimg_control_jobs_ret, &list, &local))
+        is = has_job(&list, pool, image);
+    else
+        is = !is_code(local, VIMG_DAEMON_UNREACHABLE);
     xdr_free((xdrproc_t)xdr_vimg_control_jobs_ret, (char *)&list);
     return is;
 }
@@ -166,10 +174,8 @@ undo_checkpoint(VimgUndoContext *context, char **what, GError **error)
 static gboolean
 thaw(virDomainPtr domain, char **what, GError **error)
 {
-    if (virDomainFSThaw(domain, NULL, 0, 0) >= 0)
-        return TRUE;
     /* one that does not run has nothing frozen */
-    return virDomainIsActive(domain) == 0 || vimg_machine_throw(error);
+    return virDomainIsActive(domain) == 0 || vimg_thaw(domain, error);
 }
 
 static gboolean

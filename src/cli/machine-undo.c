@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/ctl.h"
 #include "cli/daemon.h"
 #include "cli/machine-undo.h"
 #include "util/error.h"
@@ -184,6 +185,15 @@ serve(VimgCtl *ctl, const char *machines, const char *uuid, int fd, int lock)
     detach(&fd, &lock);
     listen_until_end(fd, list);
     _exit(undo_patiently(&context, list) ? 0 : 1);
+}
+
+/* ---- what of it is done by the daemon --------------------------------------------------- */
+
+void
+vimg_undo_bind(VimgCtl *ctl)
+{
+    /* one that does not know of it is older, and goes on */
+    vimg_ctl_call(ctl, VIMG_CONTROL_JOB_BIND, NULL, NULL, NULL, NULL, NULL);
 }
 
 /* ---- the command ------------------------------------------------------------------------ */

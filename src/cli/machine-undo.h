@@ -43,6 +43,9 @@ typedef struct _VimgUndo VimgUndo;
 VimgUndo *vimg_undo_new(VimgCtl *ctl, const char *machines, const char *uuid, int lock,
                         GError **error);
 
+/* What the daemon does for @ctl by itself ends with the command, so that what is found then is all.
+ */
+void vimg_undo_bind(VimgCtl *ctl);
 /* Before @what is made.  FALSE with @error: nothing would be undone. */
 gboolean vimg_undo_add(VimgUndo *undo, VimgUndoKind kind, GError **error, const char *what,
                        ...) G_GNUC_NULL_TERMINATED;

@@ -145,6 +145,19 @@ drop(VimgMachine *machine, const VimgMachineVolume *volume)
                    volume->via[1], NULL);
 }
 
+/* The daemon has done its work: the volume is one as every other. */
+static gboolean
+note_made(VimgMachine *machine, VimgMachineVolume *volume, GError **error)
+{
+    vimg_undo_gather(machine->undo);
+    drop(machine, volume);
+    g_clear_pointer(&volume->via[0], g_free);
+    g_clear_pointer(&volume->via[1], g_free);
+    return vimg_undo_add(machine->undo, VIMG_UNDO_VOLUME, error, volume->pool, volume->name,
+                         NULL) &&
+           vimg_undo_tell(machine->undo, error);
+}
+
 /* It may share its content with the image, which then goes out of sight for as long. */
 gboolean
 vimg_machine_volume_make(VimgMachine *machine, VimgMachineVolume *volume, const VimgImage *image,
@@ -162,6 +175,7 @@ vimg_machine_volume_make(VimgMachine *machine, VimgMachineVolume *volume, const 
 
     if (!ok)
         vimg_machine_throw(error);
+    vimg_undo_bind(machine->ctl);
     volume->via[0] = g_strdup(image->pool);
     volume->via[1] = g_strdup(image->name);
     ok = ok && is_free(pool, volume->name, error) &&
@@ -174,6 +188,7 @@ vimg_machine_volume_make(VimgMachine *machine, VimgMachineVolume *volume, const 
         g_propagate_error(error, g_steal_pointer(&local));
         ok = FALSE;
     }
+    ok = ok && note_made(machine, volume, error);
     if (pool)
         virStoragePoolFree(pool);
     return ok;

@@ -15,6 +15,7 @@
 
 #include "cli/machine.h"
 #include "cli/machine-backup.h"
+#include "cli/machine-freeze.h"
 #include "cli/text.h"
 #include "cli/transfer.h"
 #include "util/error.h"
@@ -186,16 +187,31 @@ vimg_machine_find(VimgMachine *machine, VimgCtl *ctl, const char *name, GError *
     return machine->connection && look_up(machine, name, error);
 }
 
+static gboolean
+parse_options(VimgMachine *machine, VimgCtl *ctl, GError **error)
+{
+    const char *reserve = vimg_ctl_option(ctl, "reserve");
+    const char *freeze = vimg_ctl_option(ctl, "freeze");
+
+    machine->patience = VIMG_FREEZE_PATIENCE;
+    if (reserve && !vimg_text_parse_size(reserve, &machine->reserve))
+        return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
+                          _("--reserve: '%s' is no size, as 512M or 4G"), reserve);
+    return !freeze ||
+           g_ascii_string_to_unsigned(freeze, 10, 0, VIMG_FREEZE_MAX, &machine->patience, NULL) ||
+           vimg_throw(error, VIMG_ERROR_INVALID_ARG,
+                      _("--freeze: '%1$s' is no number of seconds from 0 to %2$d"), freeze,
+                      VIMG_FREEZE_MAX);
+}
+
 gboolean
 vimg_machine_open(VimgMachine *machine, VimgCtl *ctl, const char *name, GError **error)
 {
     vimg_autofd int lock = -1;
-    const char *reserve = vimg_ctl_option(ctl, "reserve");
 
     vimg_transfer_catch();
-    if (reserve && !vimg_text_parse_size(reserve, &machine->reserve))
-        return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
-                          _("--reserve: '%s' is no size, as 512M or 4G"), reserve);
+    if (!parse_options(machine, ctl, error))
+        return FALSE;
     if (!vimg_machine_find(machine, ctl, name, error))
         return FALSE;
     lock = take_lock(machine, error);

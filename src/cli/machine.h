@@ -26,6 +26,7 @@ typedef struct {
     gboolean paused;
     VimgMachineParts parts;
     guint64 reserve;   /* bytes to be left free in the scratch directory; 0: not given */
+    guint64 patience;  /* seconds, with a guest that is to freeze its file systems; 0: it is not */
     gboolean changing; /* what it had is being changed, and not only added to */
     VimgUndo *undo;    /* what is to be undone should this not succeed */
 } VimgMachine;

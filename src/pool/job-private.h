@@ -15,6 +15,7 @@ struct _VimgJobs {
     GQueue jobs;      /* of VimgJob, oldest first; under lock */
     guint64 last_id;  /* under lock */
     gboolean ending;  /* under lock */
+    GArray *left;     /* of guint64, under lock: callers that are gone, with what they began */
     VimgTally *tally; /* under lock */
 
     VimgJobSink sink;

@@ -18,6 +18,7 @@ vimg_jobs_new(void)
 
     vimg_mutex_init(&jobs->lock);
     g_queue_init(&jobs->jobs);
+    jobs->left = g_array_new(FALSE, FALSE, sizeof(guint64));
     jobs->tally = vimg_tally_new();
     vimg_jobs_watch_init(jobs);
     return jobs;
@@ -31,6 +32,7 @@ vimg_jobs_free(VimgJobs *jobs)
     g_assert(g_queue_is_empty(&jobs->jobs));
     vimg_jobs_watch_clear(jobs);
     vimg_tally_free(jobs->tally);
+    g_array_unref(jobs->left);
     vimg_mutex_clear(&jobs->lock);
     g_free(jobs);
 }
@@ -80,6 +82,23 @@ count(VimgJob *job)
     job->bytes = 0;
 }
 
+/* With the lock held: whether @caller is gone.  Returns: its index, or -1. */
+static int
+find_left(VimgJobs *jobs, guint64 caller)
+{
+    for (guint i = 0; i < jobs->left->len; i++)
+        if (g_array_index(jobs->left, guint64, i) == caller)
+            return (int)i;
+    return -1;
+}
+
+/* Nobody wants to have taken away less. */
+static gboolean
+makes(const VimgJob *job)
+{
+    return strcmp(job->info.kind, "delete") != 0;
+}
+
 VimgJob *
 vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, const char *volume,
                guint64 total)
@@ -98,7 +117,7 @@ vimg_job_begin(VimgJobs *jobs, const char *kind, const char *pool, const char *v
     job->counted = g_get_monotonic_time();
     VIMG_LOCK_GUARD(&jobs->lock);
     job->info.id = ++jobs->last_id;
-    job->info.cancelled = jobs->ending;
+    job->info.cancelled = jobs->ending || (makes(job) && find_left(jobs, job->info.caller) >= 0);
     g_queue_push_tail_link(&jobs->jobs, &job->link);
     vimg_job_tell(job, FALSE);
     return job;
@@ -266,6 +285,30 @@ vimg_jobs_cancel_all(VimgJobs *jobs)
 
         job->info.cancelled = TRUE;
     }
+}
+
+void
+vimg_jobs_leave(VimgJobs *jobs, guint64 caller)
+{
+    VIMG_LOCK_GUARD(&jobs->lock);
+    g_array_append_val(jobs->left, caller);
+    for (GList *link = jobs->jobs.head; link; link = link->next) {
+        VimgJob *job = link->data;
+
+        if (job->info.caller == caller && makes(job))
+            job->info.cancelled = TRUE;
+    }
+}
+
+void
+vimg_jobs_forget(VimgJobs *jobs, guint64 caller)
+{
+    int at;
+
+    VIMG_LOCK_GUARD(&jobs->lock);
+    at = find_left(jobs, caller);
+    if (at >= 0)
+        g_array_remove_index_fast(jobs->left, (guint)at);
 }
 
 gboolean

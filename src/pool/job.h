@@ -46,6 +46,12 @@ void vimg_job_cancel(VimgJob *job);
 gboolean vimg_jobs_cancel(VimgJobs *jobs, guint64 id); /* FALSE: no such job */
 /* Those that run and every one that begins from now on. */
 void vimg_jobs_cancel_all(VimgJobs *jobs);
+/*
+ * Those that @caller asked for, see vimg_thread_set_caller(), and from now on every one that it
+ * begins, until vimg_jobs_forget(): which is when it begins none any more.  What deletes goes on.
+ */
+void vimg_jobs_leave(VimgJobs *jobs, guint64 caller);
+void vimg_jobs_forget(VimgJobs *jobs, guint64 caller);
 /* Whether all were cancelled, and all to come are. */
 gboolean vimg_jobs_ending(VimgJobs *jobs);
 /* Of @pool there are none any more: they are @name's. */

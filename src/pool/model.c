@@ -182,6 +182,18 @@ vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error)
 }
 
 void
+vimg_model_jobs_leave(VimgModel *model, guint64 caller)
+{
+    vimg_jobs_leave(model->jobs, caller);
+}
+
+void
+vimg_model_jobs_forget(VimgModel *model, guint64 caller)
+{
+    vimg_jobs_forget(model->jobs, caller);
+}
+
+void
 vimg_model_set_job_sink(VimgModel *model, VimgJobSink sink, gpointer data)
 {
     vimg_jobs_set_sink(model->jobs, sink, data);

@@ -534,6 +534,10 @@ gboolean vimg_model_watch_jobs(VimgModel *model, gboolean on, GError **error);
 GPtrArray *vimg_model_job_list(VimgModel *model);
 /* (memory) It ends soon, with VIMG_ERROR_ABORTED for whoever waits for it. */
 gboolean vimg_model_job_cancel(VimgModel *model, guint64 id, GError **error);
+/* What @caller asked for, and asks for from now on, is cancelled, as whoever wanted it is gone;
+ * until it is forgotten, after the last of its calls.  What deletes goes on. */
+void vimg_model_jobs_leave(VimgModel *model, guint64 caller);
+void vimg_model_jobs_forget(VimgModel *model, guint64 caller);
 
 /* ---- what is there ---------------------------------------------------------------------- */
 

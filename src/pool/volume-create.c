@@ -284,6 +284,9 @@ share_foreign(VimgForeign *foreign, const char *volume, const VimgPluginImage *i
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) local = NULL;
 
+    /* who asked for it may be gone since; of what is made from here on, who comes after it knows */
+    if (vimg_job_cancelled(use->job))
+        return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the client has gone"));
     if (!vimg_foreign_make_image(foreign, volume, vimg_session_store(use->session), image, use->job,
                                  &out, done, &local)) {
         vimg_use_failed(use, local);

@@ -65,6 +65,7 @@ static const VimgProc procs[] = {
     ROW(VOLUME_LIST, "volumeList", volumes_args, volumes_ret, volume_list, FAST),
     ROW(VOLUME_SHOW, "volumeShow", volume_args, report, volume_show, FAST),
     ROW(METRICS, "metrics", none, report, metrics, FAST),
+    ROW(JOB_BIND, "jobBind", none, none, job_bind, FAST),
     ROW(JOB_WATCH, "jobWatch", watch_args, none, job_watch, FAST),
     ROW(POOL_USAGE, "poolUsage", pool, report, pool_usage, WRITES | POOL | LONG),
     ROW(VOLUME_DIFF, "volumeDiff", diff_args, report, vol_diff, WRITES | POOL | LONG),

@@ -31,7 +31,9 @@ typedef struct {
     VimgMutex lock;
     GArray *registrations[VIMG_EVENTS_N_CLASSES]; /* of VimgRegistration */
     int next[VIMG_EVENTS_N_CLASSES];              /* callback number */
-    VimgModel *watched;                           /* whose jobs it hears of; NULL: none */
+    VimgModel *bound;   /* whose jobs of it end with it; NULL: they go on */
+    guint64 number;     /* of the client, if @bound */
+    VimgModel *watched; /* whose jobs it hears of; NULL: none */
     gboolean gone;
 } VimgSubscriber;
 

@@ -53,6 +53,8 @@ subscriber_free(gpointer data)
 
     if (!subscriber)
         return;
+    if (subscriber->bound) /* no call of it runs any more */
+        vimg_model_jobs_forget(subscriber->bound, subscriber->number);
     for (guint i = 0; i < VIMG_EVENTS_N_CLASSES; i++)
         g_array_unref(subscriber->registrations[i]);
     vimg_mutex_clear(&subscriber->lock);
@@ -72,6 +74,8 @@ subscriber_drop(VimgClient *client, gpointer data)
         vimg_model_watch_jobs(subscriber->watched, FALSE, NULL);
     subscriber->watched = NULL;
     subscriber->gone = TRUE;
+    if (subscriber->bound)
+        vimg_model_jobs_leave(subscriber->bound, subscriber->number);
 }
 
 const VimgServerHooks vimg_remote_hooks = {
@@ -174,6 +178,19 @@ vimg_handle_job_watch(VimgCall *call, GError **error)
     if (!vimg_model_watch_jobs(call->model, on, error))
         return FALSE;
     subscriber->watched = on ? call->model : NULL;
+    return TRUE;
+}
+
+gboolean
+vimg_handle_job_bind(VimgCall *call, GError **error)
+{
+    VimgSubscriber *subscriber = vimg_client_get_data(call->client);
+    VIMG_LOCK_GUARD(&subscriber->lock);
+
+    if (subscriber->gone)
+        return vimg_throw(error, VIMG_ERROR_ABORTED, _("the client has gone"));
+    subscriber->bound = call->model;
+    subscriber->number = vimg_client_number(call->client);
     return TRUE;
 }
 

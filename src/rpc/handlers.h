@@ -211,6 +211,7 @@ gboolean vimg_handle_vol_fill(VimgCall *call, GError **error);
 /* ---- events.c ------------------------------------------------------------------------------- */
 
 gboolean vimg_handle_job_watch(VimgCall *call, GError **error);
+gboolean vimg_handle_job_bind(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_event_register(VimgCall *call, GError **error);
 gboolean vimg_handle_pool_event_deregister(VimgCall *call, GError **error);
 gboolean vimg_handle_secret_event_register(VimgCall *call, GError **error);

@@ -231,6 +231,35 @@ test_history(void)
     g_assert_cmpstr(order->str, ==, "zcdba");
 }
 
+#define SNAPSHOT(uuid_, parent_, disk_, pool_, snapshot_, created_)                                \
+    {                                                                                              \
+        .uuid = (char *)(uuid_), .parent = (char *)(parent_), .machine_disk = (char *)(disk_),     \
+        .pool = (char *)(pool_), .snapshot = (char *)(snapshot_), .created = (created_)            \
+    }
+
+/* Snapshots of one second, in one pool and in two: none is torn, nor before what it is based on. */
+static void
+test_moments(void)
+{
+    static VimgImage images[] = {
+        SNAPSHOT("f", NULL, "vdb", "q", "other", 5), SNAPSHOT("d", "b", "vdb", "p", "after", 5),
+        SNAPSHOT("e", NULL, "vda", "q", "other", 5), SNAPSHOT("b", NULL, "vdb", "p", "zero", 5),
+        SNAPSHOT("c", "a", "vda", "p", "after", 6), /* it took longer */
+        SNAPSHOT("a", NULL, "vda", "p", "zero", 5),  SNAPSHOT("1", NULL, "vdb", "q", "first", 4),
+        SNAPSHOT("0", NULL, "vda", "q", "first", 4), SNAPSHOT("9", NULL, "vda", "r", "", 9),
+        SNAPSHOT("8", NULL, "vda", "p", "later", 8),
+    };
+    g_autoptr(GPtrArray) history = g_ptr_array_new();
+    g_autoptr(GString) order = g_string_new(NULL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(images); i++)
+        g_ptr_array_add(history, &images[i]);
+    vimg_history_sort_moments(history);
+    for (guint i = 0; i < history->len; i++)
+        g_string_append(order, ((VimgImage *)history->pdata[i])->uuid);
+    g_assert_cmpstr(order->str, ==, "01abcdef89");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -242,5 +271,6 @@ main(int argc, char **argv)
     g_test_add_func("/machine/clone/check", test_check);
     g_test_add_func("/machine/clone/change", test_change);
     g_test_add_func("/machine/history", test_history);
+    g_test_add_func("/machine/history/moments", test_moments);
     return g_test_run();
 }

@@ -304,6 +304,9 @@ class Rbd(MachineCase, CephCase):
         client.wait(60)
         self.eventually("it waits", lambda: "running" in self.host("domstate", machine))
         self.daemon.process.send_signal(signal.SIGCONT)
+        # what the daemon made of it by itself goes too
+        self.eventually("images stay", lambda: not any(
+            v.startswith("x") for v in self.volumes(self.name)) and not self.json("jobs")["jobs"])
         # who would undo it is killed too: the next command does
         client = self.waits(machine, "y")
         (child,) = Path("/proc/%d/task/%d/children" % ((client.pid,) * 2)).read_text().split()
@@ -315,6 +318,26 @@ class Rbd(MachineCase, CephCase):
         self.image(machine, "z", "--disk", "vda")
         self.assertIn("running", self.host("domstate", machine))
 
+    def ran_meanwhile(self, machine):
+        """It is shut off at the beginning and at the end, and was not in between."""
+        client = subprocess.Popen(
+            [str(CTL), "machine-image", machine, "slices", "ran", "--disk", "vda",
+             *map(str, self.more)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, env=environment(self.daemon.uri))
+        self.children.append(client)
+        while client.poll() is None and not any(
+                p.read_text() == "watch\n" for p in Path("/proc/%d/task" % client.pid).glob("*/comm")):
+            time.sleep(0.001)
+        client.send_signal(signal.SIGSTOP)
+        self.assertIsNone(client.poll())
+        self.host("start", machine)
+        self.host("destroy", machine)
+        client.send_signal(signal.SIGCONT)
+        said = client.communicate(timeout=60)[1]
+        self.assertEqual(client.returncode, REFUSED, said)
+        self.assertIn("was started meanwhile", said)
+        self.assertNotIn("ran", self.volumes("slices"))
+
     def off(self, machine):
         images, self.name = self.name, "slices"
         self.pool("slices")
@@ -324,6 +347,7 @@ class Rbd(MachineCase, CephCase):
         self.name = images
         self.killed(machine)
         self.host("destroy", machine)
+        self.ran_meanwhile(machine)
         self.boots(machine, "cold")
         exported = self.work / "exported"
         self.cluster.rbd("export", "--no-progress", "%s/m-vda" % self.where, exported)

@@ -17,6 +17,7 @@ import ctl
 import rawrpc as rpc
 import runner
 from boot import boot_disk
+from control import CONTROL, PROCS
 from images import MIB, noise, run, same, same_disk, to_qcow2, write_raw
 from osscase import OssCase
 from primarycase import NOWHERE, VOLUME, PrimaryCase
@@ -522,6 +523,16 @@ class Failures(PrimaryCase):
         self.go_on(pid)
         self.eventually("it does not end", lambda: not self.journal())
         same_disk(self.raw, "raw", self.where / "c", "raw")
+
+    def test_client_gone_bound(self):
+        """One that said so takes with it what it began."""
+        pid, c, _ = self.midway()
+        c.call(PROCS["JOB_BIND"], prog=CONTROL)
+        c.close()
+        self.go_on(pid)
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+        self.eventually("its job stays", lambda: not self.ctl("jobs", "--quiet"))
 
     def test_cancelled(self):
         pid, c, serial = self.midway()

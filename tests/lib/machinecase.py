@@ -5,13 +5,16 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
+import re
 import shutil
 import struct
 import subprocess
+import tempfile
 import time
 import unittest
 from pathlib import Path
 
+from ctl import CTL, environment
 from daemon import TOP
 from exportcase import ExportCase
 from images import MIB, run
@@ -46,7 +49,9 @@ LINUX = """<domain type='qemu'>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     %s
+    <interface type='user'><model type='virtio'/><rom enabled='no'/></interface>
     <serial type='file'><source path='%s'/></serial>
+    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     <memballoon model='none'/>
   </devices>
 </domain>
@@ -75,8 +80,7 @@ def numbers(path, work):
         done = subprocess.run(["e2fsck", step, path], capture_output=True, text=True, check=False)
         if done.returncode > (1 if step == "-p" else 0):
             raise AssertionError("e2fsck %s: %d: %s" % (step, done.returncode, done.stdout))
-    into = work / "files"
-    into.mkdir()
+    into = Path(tempfile.mkdtemp(dir=work))
     run("debugfs", "-R", "rdump / %s" % into, path)
     got = {}
     for file in into.iterdir():
@@ -90,6 +94,11 @@ def numbers(path, work):
         if value != last - (last - n) % FILES:
             raise AssertionError("file %d is of write %d, the last is %d" % (n, value, last))
     return last
+
+
+def replays(path):
+    """Whether the journal of the file system on the raw disk @path is to be replayed."""
+    return "needs_recovery" in run("dumpe2fs", "-h", path)
 
 
 def rounds(path):
@@ -185,7 +194,8 @@ class MachineCase(ExportCase):
         """A machine of a Linux that writes files; it runs."""
         disk, raw = self.disks / (name + "-vda"), self.work / "ext4.raw"
         root, said = self.work / "root", self.work / (name + ".serial")
-        kernel, modules = newest("virtio_pci", "virtio_blk", "ext4")
+        kernel, modules = newest("virtio_pci", "virtio_blk", "ext4", "virtio_net",
+                                 "virtio_console")
         root.mkdir()
         run("cc", "-static", "-O2", "-o", root / "init", TOP / "tests" / "data" / "guest.c")
         for number, module in enumerate(modules):
@@ -218,6 +228,13 @@ class MachineCase(ExportCase):
                 path.read_bytes()[-500:] if path.exists() else "it says nothing"))
             time.sleep(0.05)
 
+    def write(self, machine, at, size, pattern):
+        """As the guest would, on its first disk."""
+        said = self.host("qemu-monitor-command", "--hmp", machine,
+                         "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend "
+                         "\"write -P %d %d %d\"" % (pattern, at, size))
+        self.assertEqual(said.strip(), "")   # what it says of success is said elsewhere
+
     def image(self, machine, name, *args, **kw):
         """machine-image into this test's pool; its report."""
         return self.json("machine-image", machine, self.name, name, *self.more, *args, **kw)
@@ -238,3 +255,51 @@ class MachineCase(ExportCase):
 
     def trash(self):
         return [v["name"] for v in self.json("trash list", self.name)["trash"]]
+
+    # ---- clones
+
+    def in_all_states(self, machine, *args, **more):
+        """Clones of it while it runs, with arguments @more["running"], is paused and is shut off:
+        they boot, and are three more machines."""
+        self.json("machine-clone", machine, "running", *self.more, *args, *more.get("running", ()))
+        self.host("suspend", machine)
+        self.json("machine-clone", machine, "paused", *self.more, *args)
+        self.assertIn("paused", self.host("domstate", machine))
+        self.host("destroy", machine)
+        self.json("machine-clone", machine, "off", *self.more, *args)
+        for clone in ("running", "paused", "off"):
+            self.boots(machine, clone, start=True)
+        self.distinct(machine, "running", "paused", "off")
+
+    def boots(self, machine, clone, start=False):
+        """The clone of @machine writes as that does."""
+        if start:
+            self.host("start", clone)
+        self.said(self.work / ("%s.serial.%s" % (machine, clone)))
+        self.host("destroy", clone)   # it would take what others need of the processor
+
+    def distinct(self, machine, *clones):
+        """None of them is another, nor has what the other has."""
+        xml = {n: self.host("dumpxml", "--inactive", n) for n in (machine, *clones)}
+        for field in (r"<uuid>(.*)</uuid>", r"<mac address='(.*)'/>"):
+            self.assertEqual(len({re.search(field, x).group(1) for x in xml.values()}), len(xml))
+        for name in clones:
+            self.assertNotIn(str(self.disks / (machine + "-vd")), xml[name])
+            self.assertNotIn("'%s'" % (self.work / (machine + ".serial")), xml[name])
+
+    def raw_of(self, path, fmt):
+        flat = self.work / (path.name + ".flat")
+        run("qemu-img", "convert", "-f", fmt, "-O", "raw", path, flat)
+        return flat
+
+    def client(self, *args):
+        client = subprocess.Popen([str(CTL), *map(str, args + self.more)],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, env=environment(self.daemon.uri))
+        self.children.append(client)
+        return client
+
+    def fails(self, *args):
+        done = subprocess.run(list(map(str, args)), capture_output=True, text=True, check=False)
+        self.assertNotEqual(done.returncode, 0, args)
+        return done.stdout + done.stderr

@@ -177,6 +177,35 @@ test_cancel(Fixture *f, gconstpointer data)
     g_assert_false(vimg_jobs_cancel(f->jobs, second));
 }
 
+/* What a caller that is gone began and begins is cancelled, but what deletes; nobody else's is. */
+static void
+test_leave(Fixture *f, gconstpointer data)
+{
+    g_autoptr(VimgJob) mine = NULL, deletion = NULL, late = NULL, later = NULL, other = NULL;
+
+    vimg_thread_set_caller(7);
+    mine = vimg_job_begin(f->jobs, "clone", "p", "c", 0);
+    deletion = vimg_job_begin(f->jobs, "delete", "p", "d", 0);
+    vimg_jobs_leave(f->jobs, 7);
+    g_assert_true(vimg_job_cancelled(mine));
+    g_assert_false(vimg_job_cancelled(deletion));
+    g_assert_false(vimg_job_cancelled(f->clone));
+    late = vimg_job_begin(f->jobs, "upload", "p", "e", 0);
+    g_assert_true(vimg_job_cancelled(late));
+    g_clear_pointer(&deletion, vimg_job_end);
+    deletion = vimg_job_begin(f->jobs, "delete", "p", "e", 0);
+    g_assert_false(vimg_job_cancelled(deletion));
+    vimg_thread_set_caller(8);
+    other = vimg_job_begin(f->jobs, "upload", "p", "f", 0);
+    g_assert_false(vimg_job_cancelled(other));
+    vimg_thread_set_caller(7);
+    vimg_jobs_forget(f->jobs, 8);
+    vimg_jobs_forget(f->jobs, 7);
+    later = vimg_job_begin(f->jobs, "upload", "p", "g", 0);
+    g_assert_false(vimg_job_cancelled(later));
+    vimg_thread_set_caller(0);
+}
+
 static void
 test_describe(Fixture *f, gconstpointer data)
 {
@@ -247,6 +276,7 @@ main(int argc, char **argv)
         {"/job/describe", test_describe}, {"/job/describe-many", test_describe_many},
         {"/job/threads", test_threads},   {"/job/beside", test_beside},
         {"/job/part", test_part},         {"/job/link", test_link},
+        {"/job/leave", test_leave},
     };
     gsize i;
 

@@ -146,6 +146,18 @@ vimg_model_watch_jobs(VimgModel *model, gboolean on, GError **error)
     return fake_called(error, "watch_jobs(%d)", on);
 }
 
+void
+vimg_model_jobs_leave(VimgModel *model, guint64 caller)
+{
+    fake_called(NULL, "jobs_leave");
+}
+
+void
+vimg_model_jobs_forget(VimgModel *model, guint64 caller)
+{
+    fake_called(NULL, "jobs_forget");
+}
+
 /* ---- what is there ---------------------------------------------------------------------- */
 
 char *
