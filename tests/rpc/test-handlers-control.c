@@ -60,7 +60,7 @@ static const struct {
     {"metrics", 22, "", "s:#", "metrics()", OK_CODE, NULL},
     {"watch", 23, "i:1", "", "watch_jobs(1)", OK_CODE, NULL},
     {"watch-not", 23, "i:0", "", "", OK_CODE, NULL},
-    {"bind", 34, "", "", "", OK_CODE, NULL},
+    {"bind", 36, "", "", "", OK_CODE, NULL},
     {"usage", 11, P, "s:{}", "pool_usage(p)", OK_CODE, NULL},
     {"diff", 12, P " s:a s:b", "s:{}", "vol_diff(p, a, b)", OK_CODE, NULL},
     {"flatten", 27, P " s:v", "s:{}", "vol_flatten(p, v)", OK_CODE, NULL},
@@ -127,7 +127,7 @@ test_case(gconstpointer data)
     g_clear_pointer(&answer, g_free);
     if (cases[i].procedure == 6 || cases[i].procedure == 16 || cases[i].procedure == 22 ||
         cases[i].procedure == 23 || cases[i].procedure == 29 ||
-        cases[i].procedure == 34) /* cannot fail, or not again */
+        cases[i].procedure == 36) /* cannot fail, or not again */
         return;
     fake_model.fail = TRUE;
     answer = handler_call_in(&vimg_control_program, client, cases[i].procedure, cases[i].args, NULL,
