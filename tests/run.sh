@@ -340,6 +340,7 @@ suite_host() {
     build gcc
     integration test_primary
     integration test_host_pools
+    integration test_host_streams
     integration test_host
 }
 
