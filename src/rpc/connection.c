@@ -301,7 +301,11 @@ vimg_connection_call_done(VimgServerCall *call)
     if (client->waiting)
         begin_call(client, g_steal_pointer(&client->waiting));
     vimg_upstream_flush(client);
-    vimg_connection_flush(client);
+    /* one at a time it goes out at once, several in one message when the loop comes to them */
+    if (client->n_calls == 0)
+        vimg_connection_flush(client);
+    else
+        vimg_connection_update(client);
 }
 
 /* ---- packets ---------------------------------------------------------------------------- */

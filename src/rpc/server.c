@@ -21,7 +21,8 @@
 #define HOST_WORKERS 16 /* calls that wait for the host's own daemon at a time, */
 #define HOST_CALLS 4    /* of one client */
 #define TICK_MSEC 1000
-#define PIPES_MAX 64 /* packets at a time that pass by way of one; the others are copied */
+#define PIPES_MAX                                                                                  \
+    64 /* packets at a time that pass by way of one, whoever has them; the others are copied */
 
 /* ---- the clock ---------------------------------------------------------------------------- */
 

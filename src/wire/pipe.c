@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@
  * The kernel counts pages and parts of pages, whatever is in them.  A packet as libvirt writes it
  * takes 70 of them at most, one byte a message as many as it has.
  */
-#define ROOM (128 * 4096)
+#define ROOM 128
 #define SPARE_MAX 4 /* kept: to make one takes as long as to fill it */
 
 /* Linux 6.5 is the first to send what is in a pipe as one message; before it was one a page. */
@@ -88,7 +89,7 @@ static VimgPipe *
 create(VimgPipes *pipes)
 {
     VimgPipe *pipe;
-    int ends[2];
+    int ends[2], size;
 
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return NULL;
@@ -96,8 +97,10 @@ create(VimgPipes *pipes)
     pipe->pipes = pipes;
     pipe->out = ends[0];
     pipe->in = ends[1];
-    if (fcntl(pipe->in, F_SETPIPE_SZ, ROOM) < ROOM) {
+    size = ROOM * (int)sysconf(_SC_PAGESIZE);
+    if (fcntl(pipe->in, F_SETPIPE_SZ, size) < size) {
         destroy(pipe);
+        pipes->max = 0; /* who may not have one may not have the next */
         return NULL;
     }
     return pipe;
@@ -174,12 +177,13 @@ vimg_pipe_take(VimgPipe *pipe, gpointer to, gsize size)
     return TRUE;
 }
 
+/* The pipe is asked, not the socket: one that has ended is readable too. */
 static gboolean
-has_bytes(int fd)
+has_room(const VimgPipe *pipe)
 {
-    char byte;
+    struct pollfd pfd = {.fd = pipe->in, .events = POLLOUT};
 
-    return recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0;
+    return poll(&pfd, 1, 0) > 0;
 }
 
 gssize
@@ -193,7 +197,7 @@ vimg_pipe_fill(VimgPipe *pipe, int fd, gsize size)
     if (got > 0)
         pipe->bytes += (gsize)got;
     else if (got < 0 && errno == EAGAIN)
-        errno = has_bytes(fd) ? ENOBUFS : EAGAIN;
+        errno = has_room(pipe) ? EAGAIN : ENOBUFS;
     return got;
 }
 
@@ -205,7 +209,11 @@ vimg_pipe_drain(VimgPipe *pipe, int fd)
     do {
         done = splice(pipe->out, NULL, fd, NULL, pipe->bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     } while (done < 0 && errno == EINTR);
-    if (done > 0)
+    if (done > 0) {
         pipe->bytes -= (gsize)done;
-    return done;
+        return done;
+    }
+    if (done == 0)
+        errno = EIO;
+    return -1;
 }

@@ -44,11 +44,13 @@ gboolean vimg_pipe_put(VimgPipe *pipe, const struct iovec *parts, int n);
 gboolean vimg_pipe_take(VimgPipe *pipe, gpointer to, gsize size);
 /*
  * Up to @size bytes of a socket that does not block.  Returns: as recv(); with ENOBUFS nothing goes
- * in any more though something is there, in however small pieces it came.  Descriptors that came
- * with them are closed.
+ * in any more, whatever the socket has: what came was in too small pieces.  Another error but
+ * EAGAIN, and 0, are not the socket's word: recv() has that.  Descriptors that came with the bytes
+ * are closed.
  */
 gssize vimg_pipe_fill(VimgPipe *pipe, int fd, gsize size);
-/* All of it to a socket that does not block.  Returns: as send(); SIGPIPE must be ignored. */
+/* All of it, which is not nothing, to a socket that does not block.  Returns: as send(), never 0;
+ * SIGPIPE must be ignored. */
 gssize vimg_pipe_drain(VimgPipe *pipe, int fd);
 
 #endif

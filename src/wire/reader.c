@@ -178,13 +178,17 @@ leave_pipe(VimgReader *reader)
 
     reader->mode = VIMG_READER_COLLECT;
     reader->body = vimg_buffer_new(here + reader->left);
+    if (!vimg_pipe_take(pipe, head, sizeof(head)) ||
+        !vimg_pipe_take(pipe, reader->body->data, here))
+        return FALSE;
     reader->body_got = here;
-    return vimg_pipe_take(pipe, head, sizeof(head)) &&
-           vimg_pipe_take(pipe, reader->body->data, here);
+    return TRUE;
 }
 
-/* Returns: FALSE if it cannot be this way, and the rest is to be collected; else *@got: as
- * recvmsg(). */
+/*
+ * Returns: FALSE if it cannot be this way, or seems over: the rest is to be collected, which shows
+ * what is true of the socket; else *@got: as recvmsg().
+ */
 static gboolean
 read_to_pipe(VimgReader *reader, int fd, gssize *got, gboolean *drained)
 {
@@ -192,8 +196,17 @@ read_to_pipe(VimgReader *reader, int fd, gssize *got, gboolean *drained)
     if (*got > 0) {
         *drained = (gsize)*got < reader->left;
         reader->left -= (gsize)*got;
+        return TRUE;
     }
-    return *got >= 0 || (errno != ENOBUFS && errno != EINVAL) || !leave_pipe(reader);
+    if (*got < 0 && errno == EAGAIN)
+        return TRUE;
+    if (*got < 0 && errno != ENOBUFS)
+        reader->pipes = NULL; /* it may not be allowed, and would not be the next time */
+    if (leave_pipe(reader))
+        return FALSE;
+    errno = EIO;
+    *got = -1;
+    return TRUE;
 }
 
 /* ---- packets ------------------------------------------------------------------------------ */

@@ -44,6 +44,7 @@ push_piped(GByteArray *all, VimgOutbox *outbox, VimgPipes *pipes, guint8 what)
     int ends[2];
 
     g_assert_nonnull(pipe);
+    g_assert_cmpuint(vimg_pipe_bytes(pipe), ==, 0);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), ==, 0);
     for (gsize i = 0; i < SIZE; i++)
         bytes[i] = (guint8)(i + i / 255 + what);
@@ -51,7 +52,7 @@ push_piped(GByteArray *all, VimgOutbox *outbox, VimgPipes *pipes, guint8 what)
         gssize done = write(ends[1], bytes + at, SIZE - at);
 
         at += (gsize)MAX(done, 0);
-        vimg_pipe_fill(pipe, ends[0], SIZE - vimg_pipe_bytes(pipe));
+        g_assert_cmpint(vimg_pipe_fill(pipe, ends[0], SIZE - vimg_pipe_bytes(pipe)), >, 0);
     }
     close(ends[0]);
     close(ends[1]);

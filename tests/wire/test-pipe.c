@@ -223,7 +223,6 @@ test_lost(Fixture *f, gconstpointer data)
     feed(f, 0, DATA - 1, 100000);
     shutdown(f->from[1], SHUT_WR);
     g_assert_cmpint(vimg_reader_read(&f->reader, f->from[0]), ==, VIMG_READER_EOF);
-    g_assert_nonnull(f->reader.pipe);
     read_all(f);
     g_assert_cmpuint(f->got->len + f->piped + f->collected, ==, 0);
     vimg_reader_clear(&f->reader);
@@ -231,12 +230,42 @@ test_lost(Fixture *f, gconstpointer data)
     /* nor does what comes next find it in a pipe */
     for (guint i = 0; i < 2; i++) {
         VimgPipe *pipe = vimg_pipe_new(f->pipes);
+        const struct iovec part = {(gpointer) "next", 4};
+        char got[5] = "";
 
         g_assert_nonnull(pipe);
         g_assert_cmpuint(vimg_pipe_bytes(pipe), ==, 0);
-        g_assert_cmpint(vimg_pipe_drain(pipe, f->to[0]), <=, 0);
+        g_assert_true(vimg_pipe_put(pipe, &part, 1));
+        g_assert_true(vimg_pipe_take(pipe, got, 4));
+        g_assert_cmpstr(got, ==, "next");
         vimg_pipe_free(pipe);
     }
+}
+
+/* However full the pipe is when the sender goes: it is over, and nobody waits for room. */
+static void
+test_lost_in_crumbs(Fixture *f, gconstpointer data)
+{
+    add_packet(f, 1, DATA);
+    feed(f, 0, VIMG_FRAME_MIN, VIMG_FRAME_MIN);
+    feed(f, VIMG_FRAME_MIN, GPOINTER_TO_SIZE(data), 1);
+    shutdown(f->from[1], SHUT_WR);
+    g_assert_cmpint(vimg_reader_read(&f->reader, f->from[0]), ==, VIMG_READER_EOF);
+    g_assert_cmpuint(f->piped + f->collected, ==, 0);
+}
+
+/* A descriptor that cannot be spliced: the packet is read as any other, and no other is tried. */
+static void
+test_refused(Fixture *f, gconstpointer data)
+{
+    add_packet(f, 1, DATA);
+    feed(f, 0, 5000, 5000);
+    g_assert_nonnull(f->reader.pipe);
+    close(f->from[0]);
+    g_assert_cmpint(vimg_reader_read(&f->reader, f->from[0]), ==, VIMG_READER_EOF);
+    g_assert_null(f->reader.pipe);
+    g_assert_null(f->reader.pipes);
+    f->from[0] = -1;
 }
 
 static void
@@ -267,6 +296,12 @@ main(int argc, char **argv)
     g_test_add("/pipe/crumbs", Fixture, NULL, set_up, test_crumbs, tear_down);
     g_test_add("/pipe/bound", Fixture, NULL, set_up, test_bound, tear_down);
     g_test_add("/pipe/lost", Fixture, NULL, set_up, test_lost, tear_down);
+    for (gsize n = 120; n <= 130; n++) {
+        g_autofree char *path = g_strdup_printf("/pipe/lost-in-crumbs/%zu", n);
+
+        g_test_add(path, Fixture, GSIZE_TO_POINTER(n), set_up, test_lost_in_crumbs, tear_down);
+    }
+    g_test_add("/pipe/refused", Fixture, NULL, set_up, test_refused, tear_down);
     g_test_add("/pipe/receiver-lost", Fixture, NULL, set_up, test_receiver_lost, tear_down);
     return g_test_run();
 }
