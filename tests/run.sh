@@ -346,6 +346,7 @@ suite_host() {
     for part in images logical mounts absent identity pools names events secrets answers found; do
         integration "test_host_$part"
     done
+    integration test_host_streams
     integration test_host
 }
 

@@ -17,7 +17,8 @@
 #include "util/log.h"
 
 #define CLOSE_TIMEOUT (10 * G_USEC_PER_SEC) /* for a client to read what it was still sent */
-#define OPEN_TIMEOUT (60 * G_USEC_PER_SEC)  /* for a client to open what it connected to */
+#define TURNS_MAX 8 /* that a client has before the others, while nothing keeps it */
+#define OPEN_TIMEOUT (60 * G_USEC_PER_SEC) /* for a client to open what it connected to */
 
 typedef struct {
     GSource source;
@@ -33,7 +34,7 @@ vimg_connection_is_closed(VimgClient *client)
 void
 vimg_connection_wake(VimgClient *client)
 {
-    g_source_set_ready_time(client->source, 0);
+    client->woken = TRUE;
 }
 
 void
@@ -295,12 +296,16 @@ vimg_connection_call_done(VimgServerCall *call)
         vimg_server_dispose(client->server, g_steal_pointer(&call->base.transfer));
     }
     answer_or_pass(client, call);
-    vimg_upstream_flush(client);
     if (begun)
         vimg_streams_started(stream);
     if (client->waiting)
         begin_call(client, g_steal_pointer(&client->waiting));
-    vimg_connection_update(client);
+    vimg_upstream_flush(client);
+    /* one at a time it goes out at once, several in one message when the loop comes to them */
+    if (client->n_calls == 0)
+        vimg_connection_flush(client);
+    else
+        vimg_connection_update(client);
 }
 
 /* ---- packets ---------------------------------------------------------------------------- */
@@ -331,7 +336,8 @@ on_mode(gpointer data, const VimgFrameHeader *header)
         return VIMG_READER_COLLECT;
     case VIMG_FRAME_STREAM:
     case VIMG_FRAME_HOLE:
-        return is_forwarded(data, header) ? VIMG_READER_COLLECT : vimg_streams_mode(data, header);
+        return is_forwarded(data, header) ? vimg_upstream_mode(header)
+                                          : vimg_streams_mode(data, header);
     default:
         return VIMG_READER_DISCARD;
     }
@@ -397,7 +403,10 @@ static const VimgReaderFuncs reader_funcs = {
 static gboolean
 read_packets(VimgClient *client)
 {
-    switch (vimg_reader_read(&client->reader, client->fd)) {
+    VimgReaderResult result = vimg_reader_read(&client->reader, client->fd);
+
+    client->stopped = result == VIMG_READER_STOPPED;
+    switch (result) {
     case VIMG_READER_AGAIN:
     case VIMG_READER_STOPPED:
     case VIMG_READER_YIELD: /* the socket still has some, so the loop comes back */
@@ -446,6 +455,8 @@ write_packets(VimgClient *client)
     if (!client->paused)
         events |= G_IO_IN;
     set_events(client, events);
+    /* what it was woken for is done, but to read on */
+    client->woken = client->stopped && !client->paused;
     vimg_upstream_update(client);
     return TRUE;
 }
@@ -457,10 +468,37 @@ vimg_connection_flush(VimgClient *client)
         vimg_connection_close(client);
 }
 
+/* Sooner than by a time, which GLib has to wake its own loop for. */
+static gboolean
+source_prepare(GSource *source, gint *timeout)
+{
+    *timeout = -1;
+    return ((ClientSource *)source)->client->woken;
+}
+
 static gboolean
 source_check(GSource *source)
 {
     return g_source_query_unix_fd(source, ((ClientSource *)source)->client->tag) != 0;
+}
+
+/*
+ * Reads, and writes to both sides what came of it.  As long as there is room at the host for what
+ * it sends a client need not wait for its next turn.  Returns: FALSE if it is to be closed.
+ */
+static gboolean
+serve(VimgClient *client)
+{
+    guint turns = 0;
+
+    do {
+        if (!client->paused && !read_packets(client))
+            return FALSE;
+        vimg_upstream_flush(client);
+        if (vimg_connection_is_closed(client))
+            return TRUE;
+    } while (client->stopped && !client->paused && ++turns < TURNS_MAX);
+    return write_packets(client);
 }
 
 static gboolean
@@ -468,26 +506,15 @@ source_dispatch(GSource *source, GSourceFunc func, gpointer data)
 {
     g_autoptr(VimgClient) client = vimg_client_ref(((ClientSource *)source)->client);
     GIOCondition seen = g_source_query_unix_fd(source, client->tag);
-    gboolean alive = TRUE;
 
     /* a hung-up socket is always "ready": with nobody reading it, the loop would spin */
-    if ((seen & (G_IO_ERR | G_IO_NVAL)) || (client->paused && (seen & G_IO_HUP)))
-        alive = FALSE;
-    if (alive && !client->paused)
-        alive = read_packets(client);
-    if (alive)
-        vimg_upstream_flush(client);
-    if (alive && !vimg_connection_is_closed(client)) {
-        /* what reading woke the loop for is done right here */
-        g_source_set_ready_time(source, -1);
-        alive = write_packets(client);
-    }
-    if (!alive)
+    if ((seen & (G_IO_ERR | G_IO_NVAL)) || (client->paused && (seen & G_IO_HUP)) || !serve(client))
         vimg_connection_close(client);
     return G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs source_funcs = {.check = source_check, .dispatch = source_dispatch};
+static GSourceFuncs source_funcs = {
+    .prepare = source_prepare, .check = source_check, .dispatch = source_dispatch};
 
 void
 vimg_connection_open(VimgClient *client)
@@ -497,6 +524,7 @@ vimg_connection_open(VimgClient *client)
     client->since = g_get_monotonic_time();
     vimg_keepalive_init(&client->life, client->since);
     vimg_reader_init(&client->reader, &reader_funcs, client);
+    vimg_reader_set_pipes(&client->reader, server->pipes);
     if (server->hooks.connected)
         client->data = server->hooks.connected(client);
     client->source = g_source_new(&source_funcs, sizeof(ClientSource));

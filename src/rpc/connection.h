@@ -39,7 +39,9 @@ struct _VimgClient {
     VimgOutbox outbox;
     VimgKeepalive life;
     gint64 since;     /* when it connected */
+    gboolean woken;   /* its turn comes though nothing is there to read */
     gboolean paused;  /* the socket is not read */
+    gboolean stopped; /* the reader may hold packets that the socket does not show */
     gboolean ends;    /* its CLOSE is under way: nothing that came behind it is begun */
     gboolean closing; /* ends when what is queued is sent */
     gint64 closing_since;

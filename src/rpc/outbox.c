@@ -119,6 +119,14 @@ add_iov(struct iovec *iov, guint8 *data, gsize size, gsize *sent)
     return 1;
 }
 
+/* One that goes out in the same message as what is before it. */
+static VimgPacket *
+next_beside(const VimgPacket *packet)
+{
+    return packet->n_fds || !packet->next || packet->next->pipe ? NULL : packet->next;
+}
+
+/* Beginning with one that is in memory. */
 static gssize
 write_flight(VimgOutbox *outbox, int fd)
 {
@@ -128,7 +136,7 @@ write_flight(VimgOutbox *outbox, int fd)
     VimgPacket *packet;
     gssize done;
 
-    for (packet = outbox->flight.head; packet; packet = packet->n_fds ? NULL : packet->next) {
+    for (packet = outbox->flight.head; packet; packet = next_beside(packet)) {
         message.msg_iovlen +=
             add_iov(&iov[message.msg_iovlen], packet->head, packet->head_size, &sent);
         if (packet->body)
@@ -182,7 +190,7 @@ write_next(VimgOutbox *outbox, int fd)
     gssize done;
 
     if (outbox->sent < bytes_of(first))
-        return write_flight(outbox, fd);
+        return first->pipe ? vimg_pipe_drain(first->pipe, fd) : write_flight(outbox, fd);
     done = write_fd(fd, first->fds[outbox->sent_fds]);
     if (done > 0)
         outbox->sent_fds++;

@@ -35,6 +35,16 @@ vimg_packet_new_payload(const VimgFrameHeader *header, VimgBuffer *body, gsize o
     return packet;
 }
 
+VimgPacket *
+vimg_packet_new_pipe(VimgPipe *pipe)
+{
+    VimgPacket *packet = g_new0(VimgPacket, 1);
+
+    packet->pipe = pipe;
+    packet->size = vimg_pipe_bytes(pipe);
+    return packet;
+}
+
 void
 vimg_packet_add_fds(VimgPacket *packet, const int *fds, guint n)
 {
@@ -50,6 +60,7 @@ vimg_packet_free(VimgPacket *packet)
     for (guint i = 0; i < packet->n_fds; i++)
         close(packet->fds[i]);
     g_free(packet->fds);
+    vimg_pipe_free(packet->pipe);
     if (packet->secret)
         vimg_buffer_wipe(packet->body);
     else

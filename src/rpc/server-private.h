@@ -13,6 +13,7 @@
 #include "rpc/stream.h"
 #include "rpc/upstream.h"
 #include "util/thread.h"
+#include "wire/pipe.h"
 
 struct _VimgServer {
     GMainContext *context;
@@ -29,6 +30,7 @@ struct _VimgServer {
     /* main loop */
     VimgScheduler *scheduler; /* NULL while the server ends */
     guint n_attempts;         /* threads that connect to the host's daemon */
+    VimgPipes *pipes;         /* for what passes to and from the host; NULL: none */
     GPtrArray *listeners;     /* of VimgListener */
     GHashTable *streams;      /* of VimgStream: every one that is pending or has a thread */
     GSource *timer;           /* ticks while there is a client or an idle timeout */

@@ -21,6 +21,8 @@
 #define HOST_WORKERS 16 /* calls that wait for the host's own daemon at a time, */
 #define HOST_CALLS 4    /* of one client */
 #define TICK_MSEC 1000
+#define PIPES_MAX                                                                                  \
+    64 /* packets at a time that pass by way of one, whoever has them; the others are copied */
 
 /* ---- the clock ---------------------------------------------------------------------------- */
 
@@ -274,6 +276,7 @@ vimg_server_free(VimgServer *server)
     g_ptr_array_unref(server->listeners);
     g_hash_table_unref(server->streams);
     g_hash_table_unref(server->clients);
+    vimg_pipes_free(server->pipes);
     vimg_mutex_clear(&server->lock);
     if (server->context)
         g_main_context_unref(server->context);
@@ -326,6 +329,8 @@ vimg_server_set_host(VimgServer *server, const VimgHostFuncs *host)
 {
     server->host = host;
     vimg_upstream_spin_in(server->context);
+    if (host && !server->pipes && vimg_pipe_is_of_use())
+        server->pipes = vimg_pipes_new(PIPES_MAX);
 }
 
 gboolean

@@ -40,6 +40,7 @@ typedef struct {
     GHashTable *calls;   /* serial -> VimgUpstreamCall */
     guint32 serial;      /* of the next one */
     guint registered;    /* events that the client has asked for here */
+    gboolean woken;      /* its turn comes though nothing is there to read */
     gboolean stopped;    /* the reader may hold packets that the socket does not show */
     gboolean full;       /* too much waits to be written: the client is not read */
     guint64 written;     /* when it was last looked at, and since when it has not changed */
@@ -76,7 +77,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgUpstream, vimg_upstream_unref)
 gboolean vimg_upstream_forward(VimgClient *client, VimgServerCall *call);
 /* There is a connection that packets of streams which are not ours may belong to. */
 gboolean vimg_upstream_is_open(VimgClient *client);
-/* One of them; @payload: (transfer full), may be NULL. */
+VimgReaderMode vimg_upstream_mode(const VimgFrameHeader *header);
+/* One of them, as the client's reader has it; @payload: (transfer full), may be NULL. */
 void vimg_upstream_stream(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload);
 /* Writes what is queued. */
 void vimg_upstream_flush(VimgClient *client);

@@ -20,6 +20,7 @@
 #define CALLS_MAX 1024      /* of one client, not answered; libvirt takes five of them */
 #define FDS_MAX 64          /* open files of one client that wait to be passed on */
 #define BEHIND (256 * 1024) /* bytes queued for one side at which the other must wait */
+#define TURNS_MAX 8         /* that the host's daemon has before other connections */
 #define LOOK_PAUSE_MAX (8 * G_USEC_PER_SEC)
 #define SPIN 150 /* microseconds in which a small call is answered, and the next one comes */
 #define SOCKET_BUFFER (1024 * 1024) /* of the kernel's, for packets on their way to the host */
@@ -217,6 +218,25 @@ vimg_upstream_forward(VimgClient *client, VimgServerCall *call)
     return TRUE;
 }
 
+/* Only data may pass unseen: what ends a stream is noted. */
+VimgReaderMode
+vimg_upstream_mode(const VimgFrameHeader *header)
+{
+    return header->type == VIMG_FRAME_STREAM && header->status == VIMG_FRAME_CONTINUE
+               ? VIMG_READER_PASS
+               : VIMG_READER_COLLECT;
+}
+
+/* The one that @reader has come to the end of, as it came. */
+static VimgPacket *
+passed_packet(VimgReader *reader, const VimgFrameHeader *header, VimgBuffer *payload)
+{
+    VimgPipe *pipe = vimg_reader_take_pipe(reader);
+
+    return pipe ? vimg_packet_new_pipe(pipe)
+                : vimg_packet_new_payload(header, payload, 0, payload ? payload->size : 0);
+}
+
 /* The client's own serials are its business: what belongs to no stream there is dropped there. */
 void
 vimg_upstream_stream(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload)
@@ -226,8 +246,7 @@ vimg_upstream_stream(VimgClient *client, const VimgFrameHeader *header, VimgBuff
 
     if (!upstream)
         return;
-    vimg_upstream_push(upstream,
-                       vimg_packet_new_payload(header, owned, 0, owned ? owned->size : 0));
+    vimg_upstream_push(upstream, passed_packet(&client->reader, header, owned));
     if (vimg_outbox_bytes(&upstream->outbox) >= BEHIND)
         upstream->full = TRUE;
 }
@@ -286,7 +305,7 @@ on_mode(gpointer data, const VimgFrameHeader *header)
     case VIMG_FRAME_MESSAGE:
     case VIMG_FRAME_STREAM:
     case VIMG_FRAME_HOLE:
-        return VIMG_READER_COLLECT;
+        return vimg_upstream_mode(header);
     default:
         return VIMG_READER_DISCARD;
     }
@@ -336,7 +355,7 @@ static void
 to_client(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     g_autoptr(VimgBuffer) owned = payload;
-    VimgPacket *packet = vimg_packet_new_payload(header, owned, 0, owned ? owned->size : 0);
+    VimgPacket *packet = passed_packet(&upstream->reader, header, owned);
     int fds[VIMG_FRAME_FDS_MAX];
 
     if (header->type == VIMG_FRAME_REPLY_WITH_FDS)
@@ -437,23 +456,42 @@ on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
 
 static const VimgReaderFuncs reader_funcs = {.mode = on_mode, .packet = on_packet};
 
-/* Reads, and writes to both sides what came of it. */
-static void
-serve(VimgUpstream *upstream)
+static gboolean
+has_room(VimgClient *client)
 {
-    g_autoptr(VimgClient) client = vimg_client_ref(upstream->client);
+    return vimg_outbox_bytes(&client->outbox) < BEHIND;
+}
+
+/* Reads, and writes to both sides what came of it.  Returns: whether there is more to read now. */
+static gboolean
+take_turn(VimgUpstream *upstream, VimgClient *client)
+{
     VimgReaderResult result = VIMG_READER_AGAIN;
 
-    if (vimg_outbox_bytes(&client->outbox) < BEHIND) {
+    if (has_room(client)) {
         result = vimg_reader_read(&upstream->reader, upstream->fd);
         upstream->stopped = result == VIMG_READER_STOPPED;
     }
     if (!upstream->client)
-        return;
+        return FALSE;
     if (result == VIMG_READER_EOF || result == VIMG_READER_BROKEN)
         lose(upstream);
     vimg_connection_flush(client);
     vimg_upstream_flush(client);
+    return upstream->client && upstream->stopped && has_room(client);
+}
+
+static void
+serve(VimgUpstream *upstream)
+{
+    g_autoptr(VimgClient) client = vimg_client_ref(upstream->client);
+    guint turns = 0;
+    gboolean more;
+
+    do {
+        more = take_turn(upstream, client);
+    } while (more && ++turns < TURNS_MAX);
+    upstream->woken = more;
 }
 
 void
@@ -461,9 +499,15 @@ vimg_upstream_update(VimgClient *client)
 {
     VimgUpstream *upstream = upstream_of(client);
 
-    if (upstream && (upstream->stopped || !(upstream->events & G_IO_IN)) &&
-        vimg_outbox_bytes(&client->outbox) < BEHIND)
-        g_source_set_ready_time(upstream->source, 0);
+    if (upstream && (upstream->stopped || !(upstream->events & G_IO_IN)) && has_room(client))
+        upstream->woken = TRUE;
+}
+
+static gboolean
+source_prepare(GSource *source, gint *timeout)
+{
+    *timeout = -1;
+    return ((UpstreamSource *)source)->upstream->woken;
 }
 
 static gboolean
@@ -478,17 +522,17 @@ source_dispatch(GSource *source, GSourceFunc func, gpointer data)
     g_autoptr(VimgUpstream) upstream = vimg_upstream_ref(((UpstreamSource *)source)->upstream);
     GIOCondition seen = g_source_query_unix_fd(source, upstream->tag);
 
-    g_source_set_ready_time(source, -1);
+    upstream->woken = FALSE;
     /* what it still sent is read first, unless nobody may read it: then the loop would spin */
-    if ((seen & (G_IO_ERR | G_IO_NVAL)) ||
-        ((seen & G_IO_HUP) && vimg_outbox_bytes(&upstream->client->outbox) >= BEHIND))
+    if ((seen & (G_IO_ERR | G_IO_NVAL)) || ((seen & G_IO_HUP) && !has_room(upstream->client)))
         lose(upstream);
     else
         serve(upstream);
     return G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs source_funcs = {.check = source_check, .dispatch = source_dispatch};
+static GSourceFuncs source_funcs = {
+    .prepare = source_prepare, .check = source_check, .dispatch = source_dispatch};
 
 void
 vimg_upstream_opened(VimgUpstream *upstream, int fd)
@@ -497,6 +541,7 @@ vimg_upstream_opened(VimgUpstream *upstream, int fd)
     upstream->fd = fd;
     upstream->open = TRUE;
     vimg_reader_init(&upstream->reader, &reader_funcs, upstream);
+    vimg_reader_set_pipes(&upstream->reader, upstream->client->server->pipes);
     upstream->source = g_source_new(&source_funcs, sizeof(UpstreamSource));
     ((UpstreamSource *)upstream->source)->upstream = upstream;
     upstream->events = G_IO_IN;

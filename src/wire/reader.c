@@ -17,11 +17,18 @@
 
 #define READS_MAX 16         /* before others have their turn */
 #define COLLECT_FIRST 262144 /* bytes a collected payload gets before they have come */
+#define PIPED_MIN 65536      /* bytes still to come for which a pipe costs less than to copy them */
 
 void
 vimg_reader_init(VimgReader *reader, const VimgReaderFuncs *funcs, gpointer data)
 {
     *reader = (VimgReader){.funcs = funcs, .data = data};
+}
+
+void
+vimg_reader_set_pipes(VimgReader *reader, VimgPipes *pipes)
+{
+    reader->pipes = pipes;
 }
 
 static void
@@ -36,6 +43,7 @@ void
 vimg_reader_clear(VimgReader *reader)
 {
     g_clear_pointer(&reader->body, vimg_buffer_wipe);
+    g_clear_pointer(&reader->pipe, vimg_pipe_free);
     explicit_bzero(reader->ahead, sizeof(reader->ahead));
     close_fds(reader);
 }
@@ -50,6 +58,12 @@ vimg_reader_take_fds(VimgReader *reader, int *fds)
     memcpy(fds, reader->fds, n * sizeof(*fds));
     reader->n_fds = 0; /* there were no others: has_wanted() */
     return n;
+}
+
+VimgPipe *
+vimg_reader_take_pipe(VimgReader *reader)
+{
+    return g_steal_pointer(&reader->pipe);
 }
 
 /* ---- from the socket ---------------------------------------------------------------------- */
@@ -112,15 +126,7 @@ receive(VimgReader *reader, int fd, guint8 *body, gsize room, gboolean beyond, g
     return got;
 }
 
-/* ---- packets ------------------------------------------------------------------------------ */
-
-static gboolean
-carries_fds(const VimgReader *reader)
-{
-    return reader->mode == VIMG_READER_COLLECT &&
-           (reader->header.type == VIMG_FRAME_CALL_WITH_FDS ||
-            reader->header.type == VIMG_FRAME_REPLY_WITH_FDS);
-}
+/* ---- what was read ahead ------------------------------------------------------------------ */
 
 /* What was used may have been a secret. */
 static void
@@ -140,6 +146,79 @@ ahead_left(const VimgReader *reader)
     return reader->ahead_end - reader->ahead_at;
 }
 
+/* ---- packets that pass -------------------------------------------------------------------- */
+
+/* Returns: FALSE if its payload is to be collected. */
+static gboolean
+begin_pipe(VimgReader *reader, guint8 head[VIMG_FRAME_MIN])
+{
+    gsize here = MIN(ahead_left(reader), reader->left);
+    struct iovec parts[] = {{head, VIMG_FRAME_MIN}, {reader->ahead + reader->ahead_at, here}};
+    g_autoptr(VimgPipe) pipe = NULL;
+
+    if (!reader->pipes || reader->left - here < PIPED_MIN ||
+        reader->left + VIMG_FRAME_MIN > VIMG_PIPE_PACKET_MAX)
+        return FALSE;
+    pipe = vimg_pipe_new(reader->pipes);
+    if (!pipe || !vimg_pipe_put(pipe, parts, G_N_ELEMENTS(parts)))
+        return FALSE;
+    use_ahead(reader, NULL, here);
+    reader->left -= here;
+    reader->pipe = g_steal_pointer(&pipe);
+    return TRUE;
+}
+
+/* What has come of it goes to memory, and so will the rest. */
+static gboolean
+leave_pipe(VimgReader *reader)
+{
+    g_autoptr(VimgPipe) pipe = g_steal_pointer(&reader->pipe);
+    gsize here = vimg_pipe_bytes(pipe) - VIMG_FRAME_MIN;
+    guint8 head[VIMG_FRAME_MIN];
+
+    reader->mode = VIMG_READER_COLLECT;
+    reader->body = vimg_buffer_new(here + reader->left);
+    if (!vimg_pipe_take(pipe, head, sizeof(head)) ||
+        !vimg_pipe_take(pipe, reader->body->data, here))
+        return FALSE;
+    reader->body_got = here;
+    return TRUE;
+}
+
+/*
+ * Returns: FALSE if it cannot be this way, or seems over: the rest is to be collected, which shows
+ * what is true of the socket; else *@got: as recvmsg().
+ */
+static gboolean
+read_to_pipe(VimgReader *reader, int fd, gssize *got, gboolean *drained)
+{
+    *got = vimg_pipe_fill(reader->pipe, fd, reader->left);
+    if (*got > 0) {
+        *drained = (gsize)*got < reader->left;
+        reader->left -= (gsize)*got;
+        return TRUE;
+    }
+    if (*got < 0 && errno == EAGAIN)
+        return TRUE;
+    if (*got < 0 && errno != ENOBUFS)
+        reader->pipes = NULL; /* it may not be allowed, and would not be the next time */
+    if (leave_pipe(reader))
+        return FALSE;
+    errno = EIO;
+    *got = -1;
+    return TRUE;
+}
+
+/* ---- packets ------------------------------------------------------------------------------ */
+
+static gboolean
+carries_fds(const VimgReader *reader)
+{
+    return reader->mode == VIMG_READER_COLLECT &&
+           (reader->header.type == VIMG_FRAME_CALL_WITH_FDS ||
+            reader->header.type == VIMG_FRAME_REPLY_WITH_FDS);
+}
+
 /* A whole head is there. */
 static gboolean
 begin_packet(VimgReader *reader)
@@ -154,6 +233,8 @@ begin_packet(VimgReader *reader)
     reader->in_packet = TRUE;
     reader->left = length - VIMG_FRAME_MIN;
     reader->mode = reader->funcs->mode(reader->data, &reader->header);
+    if (reader->mode == VIMG_READER_PASS && !begin_pipe(reader, head))
+        reader->mode = VIMG_READER_COLLECT;
     return TRUE;
 }
 
@@ -195,6 +276,7 @@ end_packet(VimgReader *reader)
     reader->has_fds = FALSE;
     reader->body_got = 0;
     on = reader->funcs->packet(reader->data, &header, g_steal_pointer(&reader->body));
+    g_clear_pointer(&reader->pipe, vimg_pipe_free);
     /* nobody's: not of this packet, and nothing else came with them */
     if (had_fds || !ahead_left(reader))
         close_fds(reader);
@@ -231,6 +313,8 @@ read_payload(VimgReader *reader, int fd, gboolean *drained)
     gsize room = MIN(sizeof(scratch), reader->left);
     gssize got;
 
+    if (reader->pipe && read_to_pipe(reader, fd, &got, drained))
+        return got;
     if (reader->mode != VIMG_READER_DISCARD) {
         make_room(reader);
         room = MIN(reader->body->size - reader->body_got, reader->left);

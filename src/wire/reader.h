@@ -9,6 +9,7 @@
 #define VIMG_WIRE_READER_H
 
 #include "wire/frame.h"
+#include "wire/pipe.h"
 
 /* Largest piece a payload is cut into, in bytes. */
 #define VIMG_READER_PIECE (1024 * 1024)
@@ -19,6 +20,8 @@ typedef enum {
     VIMG_READER_COLLECT, /* the whole payload, with packet() */
     VIMG_READER_PIECES,  /* to piece() as it arrives */
     VIMG_READER_DISCARD,
+    VIMG_READER_PASS, /* the whole packet to vimg_reader_take_pipe(), if it suits a pipe, or as
+                         COLLECT */
 } VimgReaderMode;
 
 /* FALSE from piece() or packet(): stop reading for now. */
@@ -33,6 +36,7 @@ typedef struct {
 typedef struct {
     const VimgReaderFuncs *funcs;
     gpointer data;
+    VimgPipes *pipes;                /* borrowed; NULL: none */
     guint8 ahead[VIMG_READER_AHEAD]; /* whole small packets: one read then takes head and payload */
     gsize ahead_at, ahead_end;       /* what of it is not used yet */
     gboolean in_packet;
@@ -41,6 +45,7 @@ typedef struct {
     gsize left;       /* payload bytes still to come */
     VimgBuffer *body; /* what they go to; its size is what it has room for */
     gsize body_got;
+    VimgPipe *pipe;   /* or this, head and all */
     gboolean has_fds; /* the payload is complete; its descriptors are awaited */
     guint wanted;     /* as many as it says */
     gsize skip;       /* bytes to come that carry them, one each */
@@ -57,6 +62,8 @@ typedef enum {
 } VimgReaderResult;
 
 void vimg_reader_init(VimgReader *reader, const VimgReaderFuncs *funcs, gpointer data);
+/* Packets that are to PASS may go into one of @pipes, which outlive the reader. */
+void vimg_reader_set_pipes(VimgReader *reader, VimgPipes *pipes);
 void vimg_reader_clear(VimgReader *reader);
 /*
  * From packet() of a *_WITH_FDS packet that is collected, whose payload begins with their number:
@@ -64,6 +71,11 @@ void vimg_reader_clear(VimgReader *reader);
  * VIMG_FRAME_FDS_MAX.  Returns: how many, (transfer full).
  */
 guint vimg_reader_take_fds(VimgReader *reader, int *fds);
+/*
+ * From packet() of one that was to PASS.  Returns: (transfer full) the packet; NULL: its payload
+ * was collected.
+ */
+VimgPipe *vimg_reader_take_pipe(VimgReader *reader);
 /* After AGAIN the socket is to be polled; after STOPPED packets may be there that it does not show.
  */
 VimgReaderResult vimg_reader_read(VimgReader *reader, int fd);
