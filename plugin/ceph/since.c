@@ -24,7 +24,9 @@ typedef struct {
     VimgCluster *cluster;
     rbd_image_t image; /* NULL: not open */
     VimgPluginJob *job;
-    char *since; /* NULL: all of it is read */
+    char *volume;
+    char *name, *since; /* of snapshots; .since NULL: all of it is read */
+    guint64 id, since_id;
     guint64 size, at;
     guint64 scanned; /* changes are known up to here */
     GArray *changes; /* behind what was scanned before */
@@ -85,6 +87,8 @@ vimg_ceph_foreign_close_at(gpointer data)
     vimg_cluster_unref(reader->cluster);
     g_array_unref(reader->changes);
     g_free(reader->since);
+    g_free(reader->name);
+    g_free(reader->volume);
     g_free(reader);
 }
 
@@ -114,43 +118,53 @@ look_at(rbd_image_t image, const char *name, Look *out)
     return result;
 }
 
+static gboolean
+throw_unknown(GError **error)
+{
+    return throw_error(error, VIMG_ERROR_NO_SUPPORT,
+                       _("it is not known what was changed since the last image"));
+}
+
 /* Of another size nobody can say what was changed, nor of a moment that came later. */
 static gboolean
-open_at(Reader *reader, const char *volume, const char *name, GError **error)
+open_at(Reader *reader, const char *volume, GError **error)
 {
     Look former = {0}, now = {0};
-    int result = rbd_open_read_only(reader->cluster->io, volume, &reader->image, name);
+    int result = rbd_open_read_only(reader->cluster->io, volume, &reader->image, reader->name);
 
     if (result < 0) {
         reader->image = NULL;
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     }
-    if (reader->since) {
+    if (reader->since)
         result = look_at(reader->image, reader->since, &former);
-        if (result == 0)
-            result = look_at(reader->image, name, &now);
-        if (result == -ENOENT || (result == 0 && (former.size != now.size || former.id >= now.id ||
-                                                  !former.sure || !now.sure)))
-            return throw_error(error, VIMG_ERROR_NO_SUPPORT,
-                               _("it is not known what was changed since the last image"));
-    }
+    if (result == -ENOENT)
+        return throw_unknown(error);
     if (result == 0)
-        result = rbd_get_size(reader->image, &reader->size);
-    return result == 0 || vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+        result = look_at(reader->image, reader->name, &now);
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    reader->size = now.size;
+    reader->id = now.id;
+    reader->since_id = former.id;
+    return !reader->since ||
+           (former.size == now.size && former.id < now.id && former.sure && now.sure) ||
+           throw_unknown(error);
 }
 
 gpointer
 vimg_ceph_foreign_reader_at(gpointer foreign, const char *volume, const char *moment,
                             const char *since, VimgPluginJob *job, GError **error)
 {
-    g_autofree char *name = name_of(moment);
     Reader *reader = g_new0(Reader, 1);
 
     reader->cluster = vimg_cluster_ref(foreign);
     reader->job = job;
+    reader->volume = g_strdup(volume);
+    reader->name = name_of(moment);
     reader->since = since ? name_of(since) : NULL;
     reader->changes = g_array_new(FALSE, FALSE, sizeof(Change));
-    if (open_at(reader, volume, name, error))
+    if (open_at(reader, volume, error))
         return reader;
     vimg_ceph_foreign_close_at(reader);
     return NULL;
@@ -255,6 +269,25 @@ step(Reader *reader, VimgExtent *out, gboolean *same, GError **error)
     return TRUE;
 }
 
+/* What is read of a snapshot that is being removed may be anything. */
+static gboolean
+check_still_there(Reader *reader, GError **error)
+{
+    rbd_image_t image;
+    guint64 id = 0, since_id = 0;
+    int result = rbd_open_read_only(reader->cluster->io, reader->volume, &image, NULL);
+
+    if (result == 0) {
+        result = rbd_snap_get_id(image, reader->name, &id);
+        if (result == 0 && reader->since)
+            result = rbd_snap_get_id(image, reader->since, &since_id);
+        vimg_ceph_closing_read(reader->cluster, image, NULL);
+    }
+    if (result == 0 && (id != reader->id || since_id != reader->since_id))
+        result = -ENOENT;
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+}
+
 gboolean
 vimg_ceph_foreign_next_at(gpointer data, VimgExtent *out, gboolean *same, GError **error)
 {
@@ -272,7 +305,7 @@ vimg_ceph_foreign_next_at(gpointer data, VimgExtent *out, gboolean *same, GError
             if (out->length == 0)
                 g_clear_pointer(&reader->stream, vimg_ceph_stream_free);
         } else if (reader->at >= reader->size) {
-            return TRUE;
+            return check_still_there(reader, error);
         } else if (!step(reader, out, same, error)) {
             return FALSE;
         }
