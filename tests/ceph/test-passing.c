@@ -10,6 +10,7 @@
 #include "content-helper.h"
 #include "foreign.h"
 #include "layout.h"
+#include "promise.h"
 #include "takes.h"
 
 #define DAY 86400
@@ -103,6 +104,28 @@ test_needless(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(left, ==, "");
 }
 
+/* A host exports it: it is deleted as others are, until that ends. */
+static void
+test_promised(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = passing(fixture);
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+    g_autofree char *left = NULL;
+    g_autoptr(GError) error = NULL;
+
+    vimg_ceph_keep(fixture->store, uuid, "export", now + DAY, &error);
+    g_assert_no_error(error);
+    image_delete(fixture, uuid);
+    assert_says(cluster_run(TRASH), "way");
+    g_free(clean(fixture, 0));
+    assert_says(cluster_run(TRASH), "way");
+    vimg_ceph_keep(fixture->store, uuid, "export", 0, &error);
+    g_assert_no_error(error);
+    g_free(clean(fixture, 0));
+    left = cluster_run(TRASH);
+    g_assert_cmpstr(left, ==, "");
+}
+
 /* Whoever made it did not come to remove it. */
 static void
 test_forgotten(Fixture *fixture, gconstpointer data)
@@ -120,6 +143,22 @@ test_forgotten(Fixture *fixture, gconstpointer data)
 }
 
 /* ---- snapshots of a call ---------------------------------------------------------------- */
+
+/* The next one removes what was left of a call long ago, by the key that made it. */
+static void
+sweep(Fixture *fixture, const char *id)
+{
+    g_autofree char *note = g_strdup_printf("rados -p " POOL " setomapval virtimage.takes " SNAPSHOT
+                                            " '1 %" G_GINT64_FORMAT " %s'",
+                                            fixture->cluster->pool_id, id);
+    g_autofree char *after = NULL;
+
+    g_free(cluster_run(note));
+    g_free(cluster_run("rbd snap create --no-progress " POOL "/theirs@" SNAPSHOT));
+    vimg_ceph_takes_sweep(fixture->cluster, fixture->cluster, 2 * DAY);
+    after = cluster_run("rbd snap ls " POOL "/theirs");
+    g_assert_cmpstr(after, ==, "");
+}
 
 static void
 test_take(Fixture *fixture, gconstpointer data)
@@ -139,6 +178,7 @@ test_take(Fixture *fixture, gconstpointer data)
     vimg_ceph_take_note(cluster, "virtimage.take.z", 123456, "abc", &error);
     g_assert_no_error(error);
     g_free(cluster_run("rbd snap create --no-progress " POOL "/theirs@" SNAPSHOT));
+    vimg_ceph_takes_sweep(cluster, cluster, 0); /* it may be in the making */
     assert_says(clean(fixture, DAY), "\"removed\":[]");
     assert_says(cluster_run("rbd snap ls " POOL "/theirs"), SNAPSHOT);
     assert_says(clean(fixture, 0), SNAPSHOT);
@@ -147,6 +187,7 @@ test_take(Fixture *fixture, gconstpointer data)
     takes = vimg_ceph_take_list(cluster, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(takes->len, ==, 0);
+    sweep(fixture, id);
     g_assert_cmpint(rbd_remove(cluster->io, "theirs"), ==, 0);
 }
 
@@ -339,6 +380,7 @@ main(int argc, char **argv)
     image_helper_init();
     image_helper_add("/ceph/passing/needed", test_needed);
     image_helper_add("/ceph/passing/needless", test_needless);
+    image_helper_add("/ceph/passing/promised", test_promised);
     image_helper_add("/ceph/passing/forgotten", test_forgotten);
     image_helper_add("/ceph/passing/take", test_take);
     image_helper_add("/ceph/moments/since", test_since);
