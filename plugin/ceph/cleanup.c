@@ -197,7 +197,7 @@ clean_take(Cleanup *cleanup, const VimgCephTake *take, GError **error)
 
     if (age < 0 || (guint64)age < cleanup->keep_temporary)
         return TRUE;
-    if (cleanup->dry_run || vimg_ceph_take_clean(cleanup->cluster, take, &local))
+    if (cleanup->dry_run || vimg_ceph_take_clean(cleanup->cluster, cleanup->cluster, take, &local))
         note(cleanup->removed, take->snapshot, _("a snapshot of an image that was never made"));
     return settle(cleanup, take->snapshot, local, error);
 }

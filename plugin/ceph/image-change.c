@@ -12,6 +12,7 @@
 #include "image.h"
 #include "layout.h"
 #include "listing.h"
+#include "promise.h"
 #include "throw.h"
 #include "watchers.h"
 
@@ -182,16 +183,35 @@ say_what_keeps(VimgCluster *cluster, const VimgCephRecord *record)
                        record->info.name, children);
 }
 
+/* What nobody is to have back; but what a host exports is kept, as all that is deleted. */
+static gboolean
+is_for_good(VimgCluster *cluster, const VimgCephRecord *record, gboolean *out, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    *out = vimg_ceph_record_is_staged(record) || record->info.passing;
+    if (!*out || vimg_ceph_record_is_staged(record) ||
+        vimg_ceph_promise_check(cluster, record->info.uuid, &local))
+        return TRUE;
+    *out = FALSE;
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 static gboolean
 remove_image(VimgCephStore *store, VimgCluster *cluster, const VimgCephRecord *record,
              GError **error)
 {
     /* until then a 'rbd trash purge' of others lets it be */
     guint64 delay = __atomic_load_n(&store->keep_deleted, __ATOMIC_RELAXED);
+    gboolean for_good = FALSE;
 
-    if (!vimg_ceph_watchers_check(cluster, record->id, error))
+    if (!vimg_ceph_watchers_check(cluster, record->id, error) ||
+        !is_for_good(cluster, record, &for_good, error))
         return FALSE;
-    if (vimg_ceph_record_is_staged(record) || record->info.passing) {
+    if (for_good) {
         if (!remove_for_good(cluster, record, error))
             return FALSE;
     } else {

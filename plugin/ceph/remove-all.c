@@ -163,7 +163,7 @@ release_all(VimgCluster *cluster, GError **error)
     }
     rados_remove(cluster->io, cluster->probe); /* one that came late; others take care of theirs */
     return claims && vimg_ceph_promise_forget(cluster, error) &&
-           vimg_ceph_takes_forget(cluster, error) && vimg_ceph_claim_forget(cluster, error);
+           vimg_ceph_takes_remove(cluster, error) && vimg_ceph_claim_forget(cluster, error);
 }
 
 gboolean

@@ -1,8 +1,9 @@
 /*
  * since.c: what a volume of libvirt held at a moment, and what was changed since another
  *
- * A moment is a snapshot, named after what it is of.  RBD tells quickly which objects were changed
- * since, and more slowly which bytes of them: it is asked for those of changed objects alone.
+ * A moment is a snapshot, named after what it is of.  RBD is asked which objects were changed
+ * since, and those are read whole: which bytes of them were, releases tell wrongly that do not see
+ * how a discard cut the end of an object off (Ceph's issue 63770).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,14 +18,15 @@
 
 typedef struct {
     guint64 start, end;
-    gboolean there; /* else it became zeros */
 } Change;
 
 typedef struct {
     VimgCluster *cluster;
     rbd_image_t image; /* NULL: not open */
     VimgPluginJob *job;
-    char *since; /* NULL: all of it is read */
+    char *volume;
+    char *name, *since; /* of snapshots; .since NULL: all of it is read */
+    guint64 id, since_id;
     guint64 size, at;
     guint64 scanned; /* changes are known up to here */
     GArray *changes; /* behind what was scanned before */
@@ -52,7 +54,8 @@ vimg_ceph_foreign_hold(gpointer foreign, const char *volume, const char *moment,
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     result = rbd_snap_create(image, name);
     vimg_ceph_closing(cluster, image, NULL, NULL);
-    return result == 0 || result == -EEXIST ||
+    /* one that is there already is of an earlier moment than this */
+    return result == 0 ||
            vimg_cluster_throw(error, result, _("cannot take a snapshot of the RBD image"));
 }
 
@@ -84,46 +87,84 @@ vimg_ceph_foreign_close_at(gpointer data)
     vimg_cluster_unref(reader->cluster);
     g_array_unref(reader->changes);
     g_free(reader->since);
+    g_free(reader->name);
+    g_free(reader->volume);
     g_free(reader);
 }
 
-/* Of another size nobody can say what was changed. */
-static gboolean
-open_at(Reader *reader, const char *volume, const char *name, GError **error)
+/* What is known of the image as it was at a snapshot. */
+typedef struct {
+    guint64 size, id;
+    gboolean sure; /* what its map of objects says, if it has one, is so */
+} Look;
+
+/* Leaves it at that snapshot.  Returns: 0, or a negative errno. */
+static int
+look_at(rbd_image_t image, const char *name, Look *out)
 {
-    guint64 former = 0;
-    int result = rbd_open_read_only(reader->cluster->io, volume, &reader->image, name);
+    guint64 features = 0, flags = 0;
+    int result = rbd_snap_set(image, name);
+
+    if (result == 0)
+        result = rbd_snap_get_id(image, name, &out->id);
+    if (result == 0)
+        result = rbd_get_size(image, &out->size);
+    if (result == 0)
+        result = rbd_get_features(image, &features);
+    if (result == 0)
+        result = rbd_get_flags(image, &flags);
+    out->sure = !(features & (RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_FAST_DIFF)) ||
+                !(flags & (RBD_FLAG_OBJECT_MAP_INVALID | RBD_FLAG_FAST_DIFF_INVALID));
+    return result;
+}
+
+static gboolean
+throw_unknown(GError **error)
+{
+    return throw_error(error, VIMG_ERROR_NO_SUPPORT,
+                       _("it is not known what was changed since the last image"));
+}
+
+/* Of another size nobody can say what was changed, nor of a moment that came later. */
+static gboolean
+open_at(Reader *reader, const char *volume, GError **error)
+{
+    Look former = {0}, now = {0};
+    int result = rbd_open_read_only(reader->cluster->io, volume, &reader->image, reader->name);
 
     if (result < 0) {
         reader->image = NULL;
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     }
-    result = rbd_get_size(reader->image, &reader->size);
-    if (result == 0 && reader->since) {
-        result = rbd_snap_set(reader->image, reader->since);
-        if (result == 0)
-            result = rbd_get_size(reader->image, &former);
-        if (result == -ENOENT || (result == 0 && former != reader->size))
-            return throw_error(error, VIMG_ERROR_NO_SUPPORT,
-                               _("it is not known what was changed since the last image"));
-        if (result == 0)
-            result = rbd_snap_set(reader->image, name);
-    }
-    return result == 0 || vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    if (reader->since)
+        result = look_at(reader->image, reader->since, &former);
+    if (result == -ENOENT)
+        return throw_unknown(error);
+    if (result == 0)
+        result = look_at(reader->image, reader->name, &now);
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    reader->size = now.size;
+    reader->id = now.id;
+    reader->since_id = former.id;
+    return !reader->since ||
+           (former.size == now.size && former.id < now.id && former.sure && now.sure) ||
+           throw_unknown(error);
 }
 
 gpointer
 vimg_ceph_foreign_reader_at(gpointer foreign, const char *volume, const char *moment,
                             const char *since, VimgPluginJob *job, GError **error)
 {
-    g_autofree char *name = name_of(moment);
     Reader *reader = g_new0(Reader, 1);
 
     reader->cluster = vimg_cluster_ref(foreign);
     reader->job = job;
+    reader->volume = g_strdup(volume);
+    reader->name = name_of(moment);
     reader->since = since ? name_of(since) : NULL;
     reader->changes = g_array_new(FALSE, FALSE, sizeof(Change));
-    if (open_at(reader, volume, name, error))
+    if (open_at(reader, volume, error))
         return reader;
     vimg_ceph_foreign_close_at(reader);
     return NULL;
@@ -131,10 +172,11 @@ vimg_ceph_foreign_reader_at(gpointer foreign, const char *volume, const char *mo
 
 /* ---- what was changed ------------------------------------------------------------------- */
 
+/* One that became zeros is read as well: that costs nothing. */
 static int
 note_change(uint64_t offset, size_t length, int exists, void *data)
 {
-    Change change = {offset, offset + length, exists != 0};
+    Change change = {offset, offset + length};
 
     g_array_append_val((GArray *)data, change);
     return 0;
@@ -148,35 +190,37 @@ compare(gconstpointer a, gconstpointer b)
     return one->start < other->start ? -1 : one->start > other->start;
 }
 
-/* Returns: 0, or a negative errno. */
-static int
-find_changes(Reader *reader, guint64 start, guint64 length, gboolean objects)
+/* Makes one of those that follow each other. */
+static void
+join(GArray *changes)
 {
-    int result;
+    guint n = 0;
 
-    g_array_set_size(reader->changes, 0);
-    result = rbd_diff_iterate2(reader->image, reader->since, start, length, 1, objects, note_change,
-                               reader->changes);
-    g_array_sort(reader->changes, compare);
-    return result;
+    g_array_sort(changes, compare);
+    for (guint i = 0; i < changes->len; i++) {
+        Change change = g_array_index(changes, Change, i);
+        Change *last = n > 0 ? &g_array_index(changes, Change, n - 1) : NULL;
+
+        if (last && change.start <= last->end)
+            last->end = MAX(last->end, change.end);
+        else
+            g_array_index(changes, Change, n++) = change;
+    }
+    g_array_set_size(changes, n);
 }
 
 static gboolean
 scan(Reader *reader, GError **error)
 {
     guint64 length = MIN(WINDOW, reader->size - reader->at);
-    int result = find_changes(reader, reader->at, length, TRUE);
-    GArray *changes = reader->changes;
+    int result;
 
-    if (result == 0 && changes->len > 0) {
-        guint64 start = MAX(g_array_index(changes, Change, 0).start, reader->at);
-        guint64 end =
-            MIN(g_array_index(changes, Change, changes->len - 1).end, reader->at + length);
-
-        result = find_changes(reader, start, end - MIN(start, end), FALSE);
-    }
+    g_array_set_size(reader->changes, 0);
+    result = rbd_diff_iterate2(reader->image, reader->since, reader->at, length, 1, 1, note_change,
+                               reader->changes);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot see what the RBD image holds"));
+    join(reader->changes);
     reader->next = 0;
     reader->scanned = reader->at + length;
     return TRUE;
@@ -202,7 +246,7 @@ begin_stream(Reader *reader, guint64 until, GError **error)
     return reader->stream != NULL;
 }
 
-/* What is no data is told at once; *@out stays empty where a stream begins. */
+/* What is the same is told at once; *@out stays empty where a stream begins. */
 static gboolean
 step(Reader *reader, VimgExtent *out, gboolean *same, GError **error)
 {
@@ -217,12 +261,31 @@ step(Reader *reader, VimgExtent *out, gboolean *same, GError **error)
     change = next_change(reader);
     inside = change && change->start <= reader->at;
     until = MIN(!change ? reader->scanned : inside ? change->end : change->start, reader->scanned);
-    if (inside && change->there)
+    if (inside)
         return begin_stream(reader, until, error);
-    *same = !inside;
+    *same = TRUE;
     out->length = until - reader->at;
     reader->at = until;
     return TRUE;
+}
+
+/* What is read of a snapshot that is being removed may be anything. */
+static gboolean
+check_still_there(Reader *reader, GError **error)
+{
+    rbd_image_t image;
+    guint64 id = 0, since_id = 0;
+    int result = rbd_open_read_only(reader->cluster->io, reader->volume, &image, NULL);
+
+    if (result == 0) {
+        result = rbd_snap_get_id(image, reader->name, &id);
+        if (result == 0 && reader->since)
+            result = rbd_snap_get_id(image, reader->since, &since_id);
+        vimg_ceph_closing_read(reader->cluster, image, NULL);
+    }
+    if (result == 0 && (id != reader->id || since_id != reader->since_id))
+        result = -ENOENT;
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
 }
 
 gboolean
@@ -242,7 +305,7 @@ vimg_ceph_foreign_next_at(gpointer data, VimgExtent *out, gboolean *same, GError
             if (out->length == 0)
                 g_clear_pointer(&reader->stream, vimg_ceph_stream_free);
         } else if (reader->at >= reader->size) {
-            return TRUE;
+            return check_still_there(reader, error);
         } else if (!step(reader, out, same, error)) {
             return FALSE;
         }

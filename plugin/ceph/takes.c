@@ -13,6 +13,7 @@
 #include "throw.h"
 
 #define NOTES "virtimage.takes" /* an object: the snapshot's name: when, pool and image */
+#define IN_THE_MAKING 3600      /* seconds, in which nobody's snapshot is taken for a leftover */
 #define NOTES_MAX 10000         /* that are looked at at once; more cannot be in the making */
 
 static int
@@ -109,11 +110,12 @@ vimg_ceph_take_list(VimgCluster *cluster, GError **error)
 /* ---- removing --------------------------------------------------------------------------- */
 
 gboolean
-vimg_ceph_take_clean(VimgCluster *cluster, const VimgCephTake *take, GError **error)
+vimg_ceph_take_clean(VimgCluster *cluster, VimgCluster *by, const VimgCephTake *take,
+                     GError **error)
 {
     rados_ioctx_t io;
     rbd_image_t image;
-    int result = rados_ioctx_create2(cluster->rados, take->pool_id, &io);
+    int result = rados_ioctx_create2(by->rados, take->pool_id, &io);
 
     if (result == 0) {
         result = rbd_open_by_id(io, take->id, &image, NULL);
@@ -125,16 +127,44 @@ vimg_ceph_take_clean(VimgCluster *cluster, const VimgCephTake *take, GError **er
     }
     /* with its volume, or the pool of that */
     if (result < 0 && result != -ENOENT)
-        return vimg_cluster_throw(error, result, _("cannot remove the snapshot of the RBD image"));
+        return vimg_cluster_throw(
+            error, result,
+            _("cannot remove snapshot '%1$s' of the RBD image with id '%2$s': remove it with rbd snap rm --image-id %2$s --snap %1$s"),
+            take->snapshot, take->id);
     vimg_ceph_take_forget(cluster, take->snapshot);
     return TRUE;
 }
 
-gboolean
-vimg_ceph_takes_forget(VimgCluster *cluster, GError **error)
+void
+vimg_ceph_takes_sweep(VimgCluster *cluster, VimgCluster *by, guint64 age)
 {
-    int result = rados_remove(cluster->io, NOTES);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) takes = vimg_ceph_take_list(cluster, &error);
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
 
+    for (guint i = 0; takes && i < takes->len; i++) {
+        const VimgCephTake *take = takes->pdata[i];
+
+        g_clear_error(&error);
+        if (take->pool_id == by->pool_id && now - take->noted >= 0 &&
+            (guint64)(now - take->noted) >= MAX(age, IN_THE_MAKING) &&
+            !vimg_ceph_take_clean(cluster, by, take, &error))
+            vimg_ceph_warn("%s", error->message);
+    }
+}
+
+gboolean
+vimg_ceph_takes_remove(VimgCluster *cluster, GError **error)
+{
+    g_autoptr(GPtrArray) takes = vimg_ceph_take_list(cluster, error);
+    int result;
+
+    if (!takes)
+        return FALSE;
+    for (guint i = 0; i < takes->len; i++)
+        if (!vimg_ceph_take_clean(cluster, cluster, takes->pdata[i], error))
+            return FALSE;
+    result = rados_remove(cluster->io, NOTES);
     return result == 0 || result == -ENOENT ||
            vimg_cluster_throw(error, result, _("cannot remove the list of snapshots"));
 }

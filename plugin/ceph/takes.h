@@ -25,9 +25,12 @@ gboolean vimg_ceph_take_note(VimgCluster *cluster, const char *snapshot, gint64 
 void vimg_ceph_take_forget(VimgCluster *cluster, const char *snapshot);
 /* Returns: (transfer full) of VimgCephTake; NULL with @error. */
 GPtrArray *vimg_ceph_take_list(VimgCluster *cluster, GError **error);
-/* Removes it from its volume, and forgets it. */
-gboolean vimg_ceph_take_clean(VimgCluster *cluster, const VimgCephTake *take, GError **error);
-/* Nothing is noted any more, for a pool that is removed. */
-gboolean vimg_ceph_takes_forget(VimgCluster *cluster, GError **error);
+/* Removes it from its volume, with the key of @by, and forgets it; the error names both. */
+gboolean vimg_ceph_take_clean(VimgCluster *cluster, VimgCluster *by, const VimgCephTake *take,
+                              GError **error);
+/* Those in the RADOS pool of @by that are older than @age seconds, an hour at least. */
+void vimg_ceph_takes_sweep(VimgCluster *cluster, VimgCluster *by, guint64 age);
+/* All, and the list, of a pool that is removed. */
+gboolean vimg_ceph_takes_remove(VimgCluster *cluster, GError **error);
 
 #endif

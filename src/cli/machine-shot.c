@@ -470,10 +470,8 @@ take_disk(VimgTaking *taking, guint i, GError **error)
     VimgNbd *nbd;
     gboolean ok;
 
-    if (disk->made)
+    if (disk->made || disk->held)
         return TRUE;
-    if (disk->held)
-        return vimg_shot_fill_held(taking, disk, error);
     if (disk->source && taking->open)
         return vimg_shot_copy_source(taking, disk, error);
     nbd = taking->open ? taking->open->pdata[i] : open_served(taking, i, error);
@@ -500,6 +498,19 @@ take_disks(VimgTaking *taking, GError **error)
     return ok;
 }
 
+/* What the daemon keeps can wait, while the guest cannot: when all else was read. */
+static gboolean
+fill_held(VimgTaking *taking, GError **error)
+{
+    for (guint i = 0; i < taking->shot->disks->len; i++) {
+        VimgShotDisk *disk = taking->shot->disks->pdata[i];
+
+        if (disk->held && !taking->open && !vimg_shot_fill_held(taking, disk, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean
 take_all(VimgTaking *taking, GError **error)
 {
@@ -509,7 +520,7 @@ take_all(VimgTaking *taking, GError **error)
     if (taking->watch && !vimg_watch_check(taking->watch, error))
         return FALSE;
     taking->phase = _("ending the backup");
-    if (!vimg_backup_end(&taking->backup, error))
+    if (!vimg_backup_end(&taking->backup, error) || !fill_held(taking, error))
         return FALSE;
     if (taking->points)
         vimg_points_retire(taking->shot->machine, taking->points, taking->history, FALSE);

@@ -28,6 +28,7 @@ typedef struct {
     char *images; /* uuid of our pool */
     char *pool;   /* uuid of the host's */
     char *volume;
+    gboolean filled; /* its image has that content, all of it, from here; it never changes then */
 } Moment;
 
 static void
@@ -54,7 +55,7 @@ note_path(VimgHostPrimary *primary, const char *image)
 
 static gboolean
 note(VimgHostPrimary *primary, const VimgSourceInfo *image, const VimgHostPool *pool,
-     const char *volume, GError **error)
+     const char *volume, gboolean filled, GError **error)
 {
     g_autofree char *path = note_path(primary, image->uuid);
     g_autoptr(GKeyFile) file = g_key_file_new();
@@ -64,6 +65,7 @@ note(VimgHostPrimary *primary, const VimgSourceInfo *image, const VimgHostPool *
     g_key_file_set_string(file, GROUP, "images", image->pool_uuid);
     g_key_file_set_string(file, GROUP, "pool", pool->uuid);
     g_key_file_set_string(file, GROUP, "volume", volume);
+    g_key_file_set_boolean(file, GROUP, "filled", filled);
     text = g_key_file_to_data(file, &size, NULL);
     return vimg_file_replace(path, text, size, 0600, error);
 }
@@ -97,6 +99,7 @@ load(VimgHostPrimary *primary, const char *base)
     moment->images = g_key_file_get_string(file, GROUP, "images", NULL);
     moment->pool = g_key_file_get_string(file, GROUP, "pool", NULL);
     moment->volume = g_key_file_get_string(file, GROUP, "volume", NULL);
+    moment->filled = g_key_file_get_boolean(file, GROUP, "filled", NULL);
     if (moment->images && moment->pool && moment->volume)
         return moment;
     moment_free(moment);
@@ -126,13 +129,56 @@ list(VimgHostPrimary *primary, const char *images, const char *pool, const char 
     return found;
 }
 
+/* ---- who is at it ------------------------------------------------------------------------ */
+
+#define DROPPED (-1)
+
+/* Returns: FALSE if it is being dropped */
+static gboolean
+begin_use(VimgHostPrimary *primary, const char *image)
+{
+    gint users;
+
+    VIMG_LOCK_GUARD(&primary->lock);
+    users = GPOINTER_TO_INT(g_hash_table_lookup(primary->moments, image));
+    if (users == DROPPED)
+        return FALSE;
+    g_hash_table_insert(primary->moments, g_strdup(image), GINT_TO_POINTER(users + 1));
+    return TRUE;
+}
+
+static void
+end_use(VimgHostPrimary *primary, const char *image)
+{
+    gint users;
+
+    VIMG_LOCK_GUARD(&primary->lock);
+    users = GPOINTER_TO_INT(g_hash_table_lookup(primary->moments, image));
+    if (users > 1)
+        g_hash_table_insert(primary->moments, g_strdup(image), GINT_TO_POINTER(users - 1));
+    else
+        g_hash_table_remove(primary->moments, image);
+}
+
+/* Returns: whether nobody else is at it; then end_use() follows. */
+static gboolean
+begin_drop(VimgHostPrimary *primary, const char *image)
+{
+    VIMG_LOCK_GUARD(&primary->lock);
+    return !g_hash_table_contains(primary->moments, image) &&
+           g_hash_table_insert(primary->moments, g_strdup(image), GINT_TO_POINTER(DROPPED));
+}
+
 /* ---- dropping --------------------------------------------------------------------------- */
 
+/* One that is read by stays: it goes with the next image, or a cleanup. */
 static void
 drop(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment)
 {
     g_autoptr(GError) error = NULL;
 
+    if (!begin_drop(primary, moment->image))
+        return;
     if (vimg_foreign_drop(pool->foreign, moment->volume, moment->image, &error))
         forget(primary, moment->image);
     else
@@ -140,6 +186,7 @@ drop(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment)
                      "cleanup can drop it: %s",
                      moment->volume, virStoragePoolGetName(pool->pool), moment->image,
                      error->message);
+    end_use(primary, moment->image);
 }
 
 /* Whether nobody needs it any more, as far as its image goes. */
@@ -170,16 +217,22 @@ retire(VimgHostPrimary *primary, const VimgHostPool *pool, GPtrArray *moments, c
 }
 
 static void
-tidy_one(VimgHostPrimary *primary, virConnectPtr connect, const Moment *moment)
+drop_where_it_is(VimgHostPrimary *primary, virConnectPtr connect, const Moment *moment)
 {
     g_auto(VimgHostPool) pool = {0};
+    g_autoptr(GError) error = NULL;
     VimgPoolId id = {0};
 
-    if (is_left(primary, moment) && vimg_uuid_parse(moment->pool, id.uuid) &&
-        vimg_host_pool_find(connect, &id, &pool, NULL) &&
-        vimg_host_pool_open_foreign(primary, connect, &pool, NULL) && pool.foreign &&
+    if (vimg_uuid_parse(moment->pool, id.uuid) &&
+        vimg_host_pool_find(connect, &id, &pool, &error) &&
+        vimg_host_pool_open_foreign(primary, connect, &pool, &error) && pool.foreign &&
         vimg_foreign_has_moments(pool.foreign))
         drop(primary, &pool, moment);
+    else
+        vimg_warning("what volume '%s' of the host's pool %s held for image %s, which is gone, "
+                     "cannot be dropped: %s",
+                     moment->volume, moment->pool, moment->image,
+                     error ? error->message : "no backend knows such pools");
 }
 
 void
@@ -191,7 +244,22 @@ vimg_host_moments_tidy(VimgHostPrimary *primary, const char *uuid)
     if (moments->len > 0)
         connect = vimg_host_primary_connect(primary, NULL, NULL, NULL);
     for (guint i = 0; connect && i < moments->len; i++)
-        tidy_one(primary, connect, moments->pdata[i]);
+        if (is_left(primary, moments->pdata[i]))
+            drop_where_it_is(primary, connect, moments->pdata[i]);
+}
+
+void
+vimg_host_moment_gone(VimgHostPrimary *primary, const char *uuid)
+{
+    g_autofree char *base = g_strconcat(uuid, SUFFIX, NULL);
+    Moment *moment = load(primary, base);
+    g_autoptr(VimgHostConnect) connect =
+        moment ? vimg_host_primary_connect(primary, NULL, NULL, NULL) : NULL;
+
+    if (connect)
+        drop_where_it_is(primary, connect, moment);
+    if (moment)
+        moment_free(moment);
 }
 
 /* ---- keeping one ------------------------------------------------------------------------ */
@@ -230,14 +298,14 @@ vimg_host_hold(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     g_auto(VimgSourceInfo) info = {0};
     g_auto(VimgHostPool) pool = {0};
     g_autoptr(virStorageVol) vol = look(primary, connect, image, source, &info, &pool, error);
+    const Moment moment = {.image = info.uuid, .volume = source->name};
     GError *local = NULL;
 
-    if (!vol || !note(primary, &info, &pool, source->name, error))
+    if (!vol || !note(primary, &info, &pool, source->name, FALSE, error))
         return FALSE;
     if (vimg_foreign_hold(pool.foreign, source->name, info.uuid, &local))
         return TRUE;
-    if (vimg_foreign_drop(pool.foreign, source->name, info.uuid, NULL))
-        forget(primary, info.uuid);
+    drop(primary, &pool, &moment);
     g_propagate_error(error, local);
     return FALSE;
 }
@@ -327,17 +395,20 @@ pour(Fill *fill, VimgForeignReader *reader, GError **error)
     }
 }
 
-/* Whether @moment's image has what an image like @image has in common with it. */
+/*
+ * Whether @moment's image has what an image like @image has in common with it.  That it is complete
+ * does not say so: whoever may write to an image may fill it with anything.
+ */
 static gboolean
 serves(VimgHostPrimary *primary, const Moment *moment, const VimgSourceInfo *image,
        VimgSourceInfo *out)
 {
-    return strcmp(moment->image, image->uuid) != 0 &&
+    return moment->filled && strcmp(moment->image, image->uuid) != 0 &&
            vimg_model_image_find(primary->model, moment->images, moment->image, out, NULL) &&
            out->active && out->physical == image->capacity && strcmp(out->format, "raw") == 0;
 }
 
-/* Returns: the image before, held, which @out is of; NULL: there is none. */
+/* Returns: the image before, held as its moment is, which @out is of; NULL: there is none. */
 static VimgTransfer *
 open_base(VimgHostPrimary *primary, GPtrArray *moments, const VimgSourceInfo *image,
           VimgSourceInfo *out)
@@ -347,10 +418,15 @@ open_base(VimgHostPrimary *primary, GPtrArray *moments, const VimgSourceInfo *im
     for (guint i = 0; !base && i < moments->len; i++) {
         g_auto(VimgSourceInfo) info = {0};
 
-        if (serves(primary, moments->pdata[i], image, &info)) {
+        if (serves(primary, moments->pdata[i], image, &info) && begin_use(primary, info.uuid)) {
             const VimgVolId id = {info.pool, info.name, info.key};
 
             base = vimg_model_source(primary->model, &id, out, NULL);
+            if (!base || strcmp(out->uuid, info.uuid) != 0) { /* it was renamed meanwhile */
+                end_use(primary, info.uuid);
+                g_clear_pointer(&base, vimg_transfer_free);
+                vimg_source_info_clear(out);
+            }
         }
     }
     return base;
@@ -378,6 +454,18 @@ fill_since(Fill *fill, const VimgHostPool *pool, const char *volume, const char 
     return ok && vimg_transfer_finish(fill->upload, error);
 }
 
+/* Else the next image is made of all that the volume holds. */
+static void
+note_filled(VimgHostPrimary *primary, const VimgSourceInfo *image, const VimgHostPool *pool,
+            const char *volume)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!note(primary, image, pool, volume, TRUE, &error))
+        vimg_warning("image '%s' is no base of the next one of volume '%s': %s", image->name,
+                     volume, error->message);
+}
+
 gboolean
 vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId *image,
                const VimgVolId *source, VimgFilled *out, GError **error)
@@ -392,14 +480,21 @@ vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
 
     if (!vol)
         return FALSE;
+    if (!begin_use(primary, info.uuid))
+        return vimg_throw(error, VIMG_ERROR_BUSY, "'%s'", info.name);
     fill.upload = vimg_model_upload(primary->model, image, 0, 0, TRUE, error);
-    if (!fill.upload)
+    if (!fill.upload) {
+        end_use(primary, info.uuid);
         return FALSE;
+    }
     moments = list(primary, info.pool_uuid, pool.uuid, source->name);
     fill.base = open_base(primary, moments, &info, &base);
     fill.base_name = base.name;
     ok = fill_since(&fill, &pool, source->name, info.uuid, base.uuid, error);
     drop_piece(&fill);
+    end_use(primary, info.uuid);
+    if (fill.base)
+        end_use(primary, base.uuid);
     vimg_transfer_free(fill.base);
     vimg_transfer_free(fill.upload);
     if (!ok) {
@@ -408,6 +503,7 @@ vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     }
     out->read = fill.read;
     out->base = g_strdup(fill.base_name);
+    note_filled(primary, &info, &pool, source->name);
     retire(primary, &pool, moments, info.uuid);
     return TRUE;
 }

@@ -21,12 +21,14 @@ struct _VimgHostPrimary {
 
     VimgMutex lock;
     VimgCond changed;
-    GHashTable *live;  /* ids of journal entries whose clones run, to their volumes; under lock */
-    GHashTable *bases; /* that somebody is at, as POOL-UUID.NAME; under lock */
-    char *settling;    /* what the reaper is at, as those; under lock */
-    gboolean left;     /* under lock: there are entries of others */
-    gboolean ending;   /* under lock */
-    gboolean reaping;  /* its thread exists */
+    GHashTable *live;    /* ids of journal entries whose clones run, to their volumes; under lock */
+    GHashTable *bases;   /* that somebody is at, as POOL-UUID.NAME; under lock */
+    GHashTable *moments; /* uuids of their images, to how many read by them, -1: it is being
+                            dropped; under lock */
+    char *settling;      /* what the reaper is at, as those; under lock */
+    gboolean left;       /* under lock: there are entries of others */
+    gboolean ending;     /* under lock */
+    gboolean reaping;    /* its thread exists */
     VimgThread reaper;
 };
 
@@ -103,6 +105,8 @@ gboolean vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const V
                         const VimgVolId *source, VimgFilled *out, GError **error);
 /* Moments whose images are gone from our pool @uuid, or were followed by others, are dropped. */
 void vimg_host_moments_tidy(VimgHostPrimary *primary, const char *uuid);
+/* That of image @uuid is, if there is one. */
+void vimg_host_moment_gone(VimgHostPrimary *primary, const char *uuid);
 
 /* ---- primary-secret.c ----------------------------------------------------------------------- */
 

@@ -135,6 +135,12 @@ tidy(const char *uuid, gpointer data)
     vimg_host_moments_tidy(data, uuid);
 }
 
+static void
+gone(const char *uuid, gpointer data)
+{
+    vimg_host_moment_gone(data, uuid);
+}
+
 static gboolean
 is_present(gpointer data)
 {
@@ -151,6 +157,7 @@ static const VimgPrimary callbacks = {
     .fill = fill,
     .pools = pools_of,
     .tidy = tidy,
+    .gone = gone,
 };
 
 VimgHostPrimary *
@@ -166,6 +173,7 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
     primary->journal_dir = g_build_filename(config->state_dir, JOURNAL, NULL);
     primary->live = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     primary->bases = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    primary->moments = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     vimg_mutex_init(&primary->lock);
     vimg_cond_init(&primary->changed);
     if (!vimg_host_reaper_start(primary, error)) {
@@ -182,6 +190,7 @@ vimg_host_primary_free(VimgHostPrimary *primary)
     if (!primary)
         return;
     vimg_host_reaper_stop(primary);
+    g_hash_table_unref(primary->moments);
     g_hash_table_unref(primary->bases);
     g_hash_table_unref(primary->live);
     g_free(primary->settling);

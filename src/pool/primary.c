@@ -114,6 +114,13 @@ vimg_primary_is_present(const VimgModel *model)
     return model->primary && model->primary->present(model->primary_data);
 }
 
+void
+vimg_primary_gone(const VimgModel *model, const char *uuid)
+{
+    if (model->primary && model->primary->gone)
+        model->primary->gone(uuid, model->primary_data);
+}
+
 /* A pool is ours by its name as by its uuid: of two with one name, the host's is not seen. */
 static gboolean
 is_ours(VimgModel *model, const VimgPoolId *id)

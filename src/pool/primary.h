@@ -46,6 +46,8 @@ typedef struct _VimgPrimary {
     GPtrArray *(*pools)(const VimgCaller *caller, gpointer data, GError **error);
     /* The pool of ours with @uuid is cleaned up: what nobody uses of its images goes there too. */
     void (*tidy)(const char *uuid, gpointer data);
+    /* optional: what the image with @uuid held is gone: it was deleted, or wiped */
+    void (*gone)(const char *uuid, gpointer data);
 } VimgPrimary;
 
 /* Before anybody asks.  NULL: the host has none. */
@@ -58,6 +60,9 @@ typedef struct {
 } VimgPrimaryPool;
 
 void vimg_primary_pool_free(VimgPrimaryPool *pool);
+
+/* Tells who serves it, without a lock.  @uuid: an image's */
+void vimg_primary_gone(const VimgModel *model, const char *uuid);
 
 /* ---- images, as sources ----------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 
 #include "pool/import-note.h"
 #include "pool/model-private.h"
+#include "pool/primary.h"
 #include "util/i18n.h"
 
 /* Returns: FALSE with @local (transfer full) as the error. */
@@ -38,6 +39,7 @@ vimg_model_vol_delete(VimgModel *model, const VimgVolId *vol, guint flags, GErro
     }
     vimg_use_removed(&use);
     vimg_session_sizes(use.session);
+    vimg_primary_gone(model, uuid);
     return TRUE;
 }
 
@@ -67,6 +69,7 @@ vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algorithm, gui
     }
     vimg_use_restat(&use);
     vimg_session_sizes(use.session);
+    vimg_primary_gone(model, uuid);
     return TRUE;
 }
 

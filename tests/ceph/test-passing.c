@@ -10,6 +10,7 @@
 #include "content-helper.h"
 #include "foreign.h"
 #include "layout.h"
+#include "promise.h"
 #include "takes.h"
 
 #define DAY 86400
@@ -103,6 +104,28 @@ test_needless(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(left, ==, "");
 }
 
+/* A host exports it: it is deleted as others are, until that ends. */
+static void
+test_promised(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *uuid = passing(fixture);
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+    g_autofree char *left = NULL;
+    g_autoptr(GError) error = NULL;
+
+    vimg_ceph_keep(fixture->store, uuid, "export", now + DAY, &error);
+    g_assert_no_error(error);
+    image_delete(fixture, uuid);
+    assert_says(cluster_run(TRASH), "way");
+    g_free(clean(fixture, 0));
+    assert_says(cluster_run(TRASH), "way");
+    vimg_ceph_keep(fixture->store, uuid, "export", 0, &error);
+    g_assert_no_error(error);
+    g_free(clean(fixture, 0));
+    left = cluster_run(TRASH);
+    g_assert_cmpstr(left, ==, "");
+}
+
 /* Whoever made it did not come to remove it. */
 static void
 test_forgotten(Fixture *fixture, gconstpointer data)
@@ -120,6 +143,22 @@ test_forgotten(Fixture *fixture, gconstpointer data)
 }
 
 /* ---- snapshots of a call ---------------------------------------------------------------- */
+
+/* The next one removes what was left of a call long ago, by the key that made it. */
+static void
+sweep(Fixture *fixture, const char *id)
+{
+    g_autofree char *note = g_strdup_printf("rados -p " POOL " setomapval virtimage.takes " SNAPSHOT
+                                            " '1 %" G_GINT64_FORMAT " %s'",
+                                            fixture->cluster->pool_id, id);
+    g_autofree char *after = NULL;
+
+    g_free(cluster_run(note));
+    g_free(cluster_run("rbd snap create --no-progress " POOL "/theirs@" SNAPSHOT));
+    vimg_ceph_takes_sweep(fixture->cluster, fixture->cluster, 2 * DAY);
+    after = cluster_run("rbd snap ls " POOL "/theirs");
+    g_assert_cmpstr(after, ==, "");
+}
 
 static void
 test_take(Fixture *fixture, gconstpointer data)
@@ -139,6 +178,7 @@ test_take(Fixture *fixture, gconstpointer data)
     vimg_ceph_take_note(cluster, "virtimage.take.z", 123456, "abc", &error);
     g_assert_no_error(error);
     g_free(cluster_run("rbd snap create --no-progress " POOL "/theirs@" SNAPSHOT));
+    vimg_ceph_takes_sweep(cluster, cluster, 0); /* it may be in the making */
     assert_says(clean(fixture, DAY), "\"removed\":[]");
     assert_says(cluster_run("rbd snap ls " POOL "/theirs"), SNAPSHOT);
     assert_says(clean(fixture, 0), SNAPSHOT);
@@ -147,6 +187,7 @@ test_take(Fixture *fixture, gconstpointer data)
     takes = vimg_ceph_take_list(cluster, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(takes->len, ==, 0);
+    sweep(fixture, id);
     g_assert_cmpint(rbd_remove(cluster->io, "theirs"), ==, 0);
 }
 
@@ -216,8 +257,7 @@ discard_at(Fixture *fixture, guint64 at, guint64 size)
     rbd_close(image);
 }
 
-/* Bytes within objects, over the end of one, and a whole one that became zeros; in blocks of 4096.
- */
+/* Objects of which bytes were written, and a whole one that became zeros; in blocks of 4096. */
 static void
 test_since(Fixture *fixture, gconstpointer data)
 {
@@ -234,15 +274,20 @@ test_since(Fixture *fixture, gconstpointer data)
     write_at(fixture, 16 * MIB - 4096, 8192);
     discard_at(fixture, 36 * MIB, 4 * MIB);
     hold(fixture, "three");
-    hold(fixture, "three"); /* again is as good */
+    g_assert_false(vimg_ceph_foreign_hold(fixture->cluster, "theirs", "three", &error));
+    g_assert_nonnull(error); /* it was kept before */
+    g_clear_error(&error);
     write_at(fixture, 24 * MIB, MIB);
     same = read_at(fixture, "two", "one");
     g_assert_cmpstr(same, ==, "S10240 ");
     changed = read_at(fixture, "three", "two");
-    g_assert_cmpstr(changed, ==, "S256 D1 S2815 D1025 S5119 Z1024 ");
+    g_assert_cmpstr(changed, ==, "D1024 S2048 D2048 S4096 Z1024 ");
     g_assert_null(
         vimg_ceph_foreign_reader_at(fixture->cluster, "theirs", "three", "nine", NULL, &error));
     assert_error(&error, VIMG_ERROR_NO_SUPPORT, NULL);
+    g_assert_null(
+        vimg_ceph_foreign_reader_at(fixture->cluster, "theirs", "one", "two", NULL, &error));
+    assert_error(&error, VIMG_ERROR_NO_SUPPORT, NULL); /* that was later */
     assert_says(read_at(fixture, "two", NULL), "D2048 Z7168 D1024 ");
     for (const char *const *moment = (const char *const[]){"one", "two", "three", "nine", NULL};
          *moment; moment++) {
@@ -251,6 +296,62 @@ test_since(Fixture *fixture, gconstpointer data)
     }
     vimg_ceph_foreign_drop(fixture->cluster, "nothing", "one", &error);
     g_assert_no_error(error);
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
+}
+
+/* The guest discards the end of an object: its beginning is still data, its end is zeros. */
+static void
+check_cut(Fixture *fixture)
+{
+    g_autofree guint8 *zeros = g_malloc0(2 * MIB);
+    g_autoptr(GError) error = NULL;
+    gpointer reader;
+    VimgExtent extent;
+    gboolean same = TRUE;
+
+    write_at(fixture, 0, 8 * MIB);
+    hold(fixture, "one");
+    discard_at(fixture, 2 * MIB, 2 * MIB);
+    hold(fixture, "two");
+    reader = vimg_ceph_foreign_reader_at(fixture->cluster, "theirs", "two", "one", NULL, &error);
+    g_assert_no_error(error);
+    vimg_ceph_foreign_next_at(reader, &extent, &same, &error);
+    g_assert_no_error(error);
+    g_assert_false(same);
+    g_assert_nonnull(extent.data);
+    g_assert_cmpint(extent.length, ==, 4 * MIB);
+    g_assert_cmpint(extent.data->data[extent.offset + 2 * MIB - 1], ==, 'x');
+    g_assert_cmpint(memcmp(extent.data->data + extent.offset + 2 * MIB, zeros, 2 * MIB), ==, 0);
+    vimg_buffer_unref(extent.data);
+    vimg_ceph_foreign_close_at(reader);
+    assert_says(read_at(fixture, "two", "one"), "D1024 S9216 ");
+}
+
+static void
+enable_map(void)
+{
+    g_free(cluster_run("rbd snap purge --no-progress " POOL "/theirs"));
+    g_free(cluster_run("rbd feature enable " POOL "/theirs exclusive-lock object-map fast-diff"));
+}
+
+/* By what RBD finds in the objects, and by a map of them, but not by one that it does not trust. */
+static void
+test_cut(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    foreign_create(fixture, "theirs", SIZE);
+    check_cut(fixture);
+    enable_map();
+    hold(fixture, "one");
+    hold(fixture, "two");
+    g_assert_null(
+        vimg_ceph_foreign_reader_at(fixture->cluster, "theirs", "two", "one", NULL, &error));
+    assert_error(&error, VIMG_ERROR_NO_SUPPORT, NULL);
+    g_free(cluster_run("rbd snap purge --no-progress " POOL "/theirs"));
+    g_free(cluster_run("rbd object-map rebuild --no-progress " POOL "/theirs"));
+    check_cut(fixture);
+    g_free(cluster_run("rbd snap purge --no-progress " POOL "/theirs"));
     g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
 }
 
@@ -279,9 +380,11 @@ main(int argc, char **argv)
     image_helper_init();
     image_helper_add("/ceph/passing/needed", test_needed);
     image_helper_add("/ceph/passing/needless", test_needless);
+    image_helper_add("/ceph/passing/promised", test_promised);
     image_helper_add("/ceph/passing/forgotten", test_forgotten);
     image_helper_add("/ceph/passing/take", test_take);
     image_helper_add("/ceph/moments/since", test_since);
+    image_helper_add("/ceph/moments/cut", test_cut);
     image_helper_add("/ceph/moments/resized", test_resized);
     return g_test_run();
 }

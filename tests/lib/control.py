@@ -17,7 +17,7 @@ PROCS.update(POOL_ENABLE=13, POOL_DESCRIBE=14, POOL_RENAME=15, ZONE_LIST=16, ZON
 PROCS.update(VOLUME_IMPORT=21, HOST_KEY_ACCEPT=25)
 PROCS.update(POOL_SYNC=26)
 PROCS.update(EXPORT_CREATE=28, EXPORT_LIST=29, EXPORT_REVOKE=30, NBD_START=31, NBD_STOP=32)
-PROCS.update(JOB_BIND=36)
+PROCS.update(VOLUME_HOLD=34, VOLUME_FILL=35, JOB_BIND=36)
 
 TrashEntry = namedtuple("TrashEntry", "uuid name format capacity allocation physical created "
                         "deleted expires needed_by")
