@@ -29,7 +29,18 @@
 
 /* ---- its directory ---------------------------------------------------------------------- */
 
-/* Files of an ended job. */
+/* What holds the guest up is noted there too: see hold_note(). */
+static const char *const hold_names[VIMG_N_UNDO] = {
+    [VIMG_UNDO_FREEZE] = "frozen", [VIMG_UNDO_PAUSE] = "stopped"};
+
+static gboolean
+is_hold(const char *name)
+{
+    return strcmp(name, hold_names[VIMG_UNDO_FREEZE]) == 0 ||
+           strcmp(name, hold_names[VIMG_UNDO_PAUSE]) == 0;
+}
+
+/* Files of an ended job; the guest may be held up still, which is another thing. */
 static void
 empty(const char *dir)
 {
@@ -39,7 +50,8 @@ empty(const char *dir)
     while (files && (name = g_dir_read_name(files))) {
         g_autofree char *path = g_build_filename(dir, name, NULL);
 
-        unlink(path);
+        if (!is_hold(name))
+            unlink(path);
     }
     if (files)
         g_dir_close(files);
@@ -112,35 +124,68 @@ vimg_backup_check(const VimgBackup *backup, GError **error)
 
 /*
  * A file that is there as long as we may hold it up so: who comes after an end that nobody could
- * undo learns of it.  Of a machine that waits for us it holds the number, which is another after
- * each start.
+ * undo learns of it.  It holds the machine's number, which is another after each start.
  */
 static char *
 hold_note(const char *dir, VimgUndoKind kind)
 {
-    static const char *const names[VIMG_N_UNDO] = {
-        [VIMG_UNDO_FREEZE] = "frozen", [VIMG_UNDO_PAUSE] = "stopped"};
+    return g_build_filename(dir, hold_names[kind], NULL);
+}
 
-    return g_build_filename(dir, names[kind], NULL);
+static char *
+run_of(virDomainPtr domain)
+{
+    return g_strdup_printf("%u", virDomainGetID(domain));
 }
 
 static gboolean
-note_hold(VimgBackup *backup, VimgUndoKind kind, const char *text, GError **error)
+note_hold(VimgBackup *backup, VimgUndoKind kind, GError **error)
 {
     VimgMachine *machine = backup->machine;
     g_autofree char *note = hold_note(backup->dir, kind);
+    g_autofree char *run = run_of(machine->domain);
 
-    return vimg_undo_add(machine->undo, kind, error, machine->uuid, NULL) &&
-           vimg_file_replace(note, text, strlen(text), 0600, error);
+    if (!vimg_undo_add(machine->undo, kind, error, run, note, NULL) ||
+        !vimg_file_replace(note, run, strlen(run), 0600, error))
+        return FALSE;
+    backup->holds |= 1u << kind;
+    return TRUE;
+}
+
+static void
+remove_note(const char *note)
+{
+    g_autofree char *dir = g_path_get_dirname(note);
+
+    unlink(note);
+    rmdir(dir); /* unless a job has files there */
 }
 
 static void
 forget_hold(VimgBackup *backup, VimgUndoKind kind)
 {
     g_autofree char *note = hold_note(backup->dir, kind);
+    g_autofree char *run = run_of(backup->machine->domain);
 
     unlink(note);
-    vimg_undo_drop(backup->machine->undo, kind, backup->machine->uuid, NULL);
+    vimg_undo_drop(backup->machine->undo, kind, run, note, NULL);
+    backup->holds &= ~(1u << kind);
+}
+
+gboolean
+vimg_backup_release(virDomainPtr domain, const char *run, const char *note, VimgRelease release,
+                    GError **error)
+{
+    g_autofree char *now = run_of(domain);
+    int active = virDomainIsActive(domain);
+
+    if (active < 0)
+        return vimg_machine_throw(error);
+    /* one that was started anew is held up by nobody of us */
+    if (active > 0 && strcmp(now, run) == 0 && !release(domain, error))
+        return FALSE;
+    remove_note(note);
+    return TRUE;
 }
 
 /* ---- the guest's file systems ----------------------------------------------------------- */
@@ -151,6 +196,8 @@ why_not(const VimgMachine *machine)
 {
     if (machine->paused)
         return _("the machine is paused");
+    if (machine->frozen)
+        return _("it may be frozen since an earlier command");
     if (!machine->parts.agent)
         return _("no guest agent is connected");
     return machine->patience == 0 ? _("--freeze=0 says so") : NULL;
@@ -161,7 +208,7 @@ throw_deaf(VimgMachine *machine, const char *why, const GError *thaw, GError **e
 {
     return vimg_throw(
         error, VIMG_ERROR_TIMEOUT,
-        _("machine '%1$s' did not say that its file systems are frozen (%2$s), nor that they are not (%3$s): it is thawed as soon as its agent answers; image it with --freeze=0"),
+        _("machine '%1$s' did not say that its file systems are frozen (%2$s), nor that they are not (%3$s): it is thawed as soon as its agent answers, and no other such command works on it until then; image it with --freeze=0 afterwards"),
         machine->name, why, thaw->message);
 }
 
@@ -178,13 +225,14 @@ freeze(VimgBackup *backup, GError **error)
         backup->not_frozen = g_strdup(not_wanted);
         return TRUE;
     }
-    if (!note_hold(backup, VIMG_UNDO_FREEZE, "", error))
+    if (!note_hold(backup, VIMG_UNDO_FREEZE, error))
         return FALSE;
     was = vimg_freeze(machine, &backup->not_frozen);
     backup->frozen = was == VIMG_FREEZE_DONE;
     if (backup->frozen)
         return TRUE;
-    if (was == VIMG_FREEZE_UNKNOWN && !vimg_thaw(machine->domain, &local))
+    if (was == VIMG_FREEZE_UNKNOWN &&
+        (!vimg_machine_again(machine, &local) || !vimg_thaw(machine->domain, &local)))
         return throw_deaf(machine, backup->not_frozen, local, error);
     forget_hold(backup, VIMG_UNDO_FREEZE);
     return TRUE;
@@ -208,15 +256,13 @@ static gboolean
 stop(VimgBackup *backup, GError **error)
 {
     VimgMachine *machine = backup->machine;
-    g_autofree char *run = NULL;
     int state = 0, reason = 0;
 
     if (virDomainGetState(machine->domain, &state, &reason, 0) < 0)
         return vimg_machine_throw(error);
     if (state != VIR_DOMAIN_RUNNING)
         return TRUE;
-    run = g_strdup_printf("%u", virDomainGetID(machine->domain));
-    if (!note_hold(backup, VIMG_UNDO_PAUSE, run, error))
+    if (!note_hold(backup, VIMG_UNDO_PAUSE, error))
         return FALSE;
     if (virDomainSuspend(machine->domain) < 0)
         return vimg_machine_throw(error);
@@ -381,33 +427,66 @@ vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk
 
 /* ---- its end ---------------------------------------------------------------------------- */
 
-/* Whether a job of @domain serves at @socket; one that cannot be asked for is none. */
-static gboolean
-is_serving(virDomainPtr domain, const char *socket)
+typedef enum {
+    JOB_NONE,
+    JOB_SERVES,
+    JOB_UNKNOWN, /* libvirt's last error says why */
+} Job;
+
+/* Of @domain, at @socket. */
+static Job
+find_job(virDomainPtr domain, const char *socket)
 {
     char *xml = virDomainBackupGetXMLDesc(domain, 0);
     g_autofree char *quoted = g_markup_escape_text(socket, -1);
     gboolean is = xml && strstr(xml, quoted);
+    int code = virGetLastErrorCode();
 
     free(xml);
-    return is;
+    if (is)
+        return JOB_SERVES;
+    if (xml || code == VIR_ERR_NO_DOMAIN_BACKUP || code == VIR_ERR_NO_DOMAIN)
+        return JOB_NONE;
+    /* what is shut off has none; else the failure was for another reason */
+    return code == VIR_ERR_OPERATION_INVALID && virDomainIsActive(domain) == 0 ? JOB_NONE
+                                                                               : JOB_UNKNOWN;
 }
 
+static gboolean
+throw_job(Job job, const GError *why, GError **error)
+{
+    if (job == JOB_SERVES)
+        return vimg_throw(error, VIMG_ERROR_TIMEOUT, "%s",
+                          _("the machine's backup job does not end"));
+    g_propagate_error(error, g_error_copy(why));
+    return FALSE;
+}
+
+/* Who cannot be asked has perhaps one: a daemon that is just started again answers soon, over a
+ * connection that is not lost. */
 static gboolean
 end_job(virDomainPtr domain, const char *socket, GError **error)
 {
     gint64 until = g_get_monotonic_time() + STOP_PATIENCE;
+    Job job;
 
-    while (is_serving(domain, socket)) {
-        /* it may have ended in between, or be ending */
-        virDomainAbortJob(domain);
-        if (g_get_monotonic_time() > until)
-            return vimg_throw(error, VIMG_ERROR_TIMEOUT, "%s",
-                              _("the machine's backup job does not end"));
+    while ((job = find_job(domain, socket)) != JOB_NONE) {
+        g_autoptr(GError) why = NULL;
+        gboolean hopeless = FALSE;
+
+        if (job == JOB_UNKNOWN) {
+            vimg_machine_throw(&why);
+            hopeless = g_error_matches(why, VIMG_DAEMON_ERROR, VIR_ERR_NO_SUPPORT) ||
+                       virConnectIsAlive(virDomainGetConnect(domain)) != 1;
+        } else {
+            /* it may have ended in between, or be ending */
+            virDomainAbortJob(domain);
+        }
+        if (hopeless || g_get_monotonic_time() > until)
+            return throw_job(job, why, error);
         g_usleep(G_USEC_PER_SEC / 50);
     }
-    /* who cannot be asked has perhaps not ended it */
-    return virDomainIsActive(domain) >= 0 || vimg_machine_throw(error);
+    return TRUE;
 }
 
 gboolean
@@ -477,37 +556,50 @@ sweep_point(VimgMachine *machine, const char *dir, GError **error)
     return ok;
 }
 
+/* Returns: (transfer full) the run of the machine that @note is about; NULL: there is none. */
+static char *
+read_note(const char *note)
+{
+    gsize size = 0;
+
+    return vimg_file_read(note, NOTE_MAX, &size, NULL);
+}
+
 static gboolean
 sweep_stop(VimgMachine *machine, const char *dir, GError **error)
 {
     g_autofree char *note = hold_note(dir, VIMG_UNDO_PAUSE);
-    g_autofree char *run = g_strdup_printf("%u", virDomainGetID(machine->domain));
-    gsize size = 0;
-    g_autofree char *stopped = vimg_file_read(note, NOTE_MAX, &size, NULL);
+    g_autofree char *run = read_note(note);
     int state = 0, reason = 0;
 
-    if (g_strcmp0(stopped, run) != 0)
+    if (!run)
         return TRUE;
-    if (!vimg_backup_resume(machine->domain, error))
+    if (!vimg_backup_release(machine->domain, run, note, vimg_backup_resume, error))
         return FALSE;
-    unlink(note); /* who pauses it from now on is another */
     if (virDomainGetState(machine->domain, &state, &reason, 0) < 0)
         return vimg_machine_throw(error);
     machine->paused = state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_CRASHED;
     return TRUE;
 }
 
+/* What cannot be thawed yet is, after us, by who undoes what we leave; until then it is noted. */
+static gboolean
+sweep_freeze(VimgMachine *machine, const char *dir, GError **error)
+{
+    g_autofree char *note = hold_note(dir, VIMG_UNDO_FREEZE);
+    g_autofree char *run = read_note(note);
+
+    if (!run || vimg_backup_release(machine->domain, run, note, vimg_thaw, NULL))
+        return TRUE;
+    machine->frozen = TRUE;
+    return vimg_undo_add(machine->undo, VIMG_UNDO_FREEZE, error, run, note, NULL);
+}
+
 /* First, as the guest waits; a thaw of what is not frozen does no harm. */
 static gboolean
 sweep_guest(VimgMachine *machine, const char *dir, GError **error)
 {
-    g_autofree char *note = hold_note(dir, VIMG_UNDO_FREEZE);
-
-    if (!sweep_stop(machine, dir, error))
-        return FALSE;
-    if (g_file_test(note, G_FILE_TEST_EXISTS))
-        vimg_thaw(machine->domain, NULL);
-    return TRUE;
+    return sweep_stop(machine, dir, error) && sweep_freeze(machine, dir, error);
 }
 
 gboolean

@@ -34,6 +34,7 @@ typedef struct {
     VimgBackupHeld held; /* set before it begins, or NULL; it may leave disks out */
     gpointer held_data;
     gboolean stopped; /* the machine was, for that moment */
+    guint holds;      /* bits 1 << VIMG_UNDO_…: the guest may be held up so still */
 } VimgBackup;
 
 /*
@@ -56,6 +57,15 @@ gboolean vimg_backup_sweep(VimgMachine *machine, GError **error);
 /* Ends the job of @domain that serves at @socket, if there is one, with its files. */
 gboolean vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error);
 
+/* How a guest that is held up is let go. */
+typedef gboolean (*VimgRelease)(virDomainPtr domain, GError **error);
+
+/*
+ * Lets @domain go by @release if it is the same @run of it (its number, as text) that was held up;
+ * then the file @note of that goes.
+ */
+gboolean vimg_backup_release(virDomainPtr domain, const char *run, const char *note,
+                             VimgRelease release, GError **error);
 /* Lets @domain go on if it was paused by a command, as libvirt says; whose is the caller's to know.
  */
 gboolean vimg_backup_resume(virDomainPtr domain, GError **error);

@@ -18,9 +18,11 @@
 typedef enum {
     VIMG_FREEZE_NOT, /* as before */
     VIMG_FREEZE_DONE,
-    VIMG_FREEZE_UNKNOWN, /* it was asked for, and not answered: it may still come */
+    VIMG_FREEZE_UNKNOWN, /* it may be so, or still come */
 } VimgFreeze;
 
+/* Whether an error of libvirt, of its @domain and @code, proves that nothing was frozen. */
+gboolean vimg_freeze_is_refused(int domain, int code);
 /* @why: (out) (transfer full) what failed, or NULL.  Waits for machine->patience seconds. */
 VimgFreeze vimg_freeze(VimgMachine *machine, char **why);
 /* Does no harm to a guest that is not frozen. */

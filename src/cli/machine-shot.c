@@ -343,7 +343,7 @@ begin_backup(VimgTaking *taking, GError **error)
     }
     ok = vimg_backup_begin(&taking->backup, shot->machine, taking->since, shot->disks->len,
                            taking->point, point, &local);
-    if (!ok && !taking->backup.running && !taking->backup.stopped && has_bases(taking) &&
+    if (!ok && !taking->backup.running && taking->backup.holds == 0 && has_bases(taking) &&
         !has_made(shot) && local->domain == VIMG_DAEMON_ERROR) {
         g_clear_error(&local);
         give_bases_up(taking);

@@ -174,26 +174,25 @@ undo_checkpoint(VimgUndoContext *context, char **what, GError **error)
 static gboolean
 thaw(virDomainPtr domain, char **what, GError **error)
 {
-    /* one that does not run has nothing frozen */
-    return virDomainIsActive(domain) == 0 || vimg_thaw(domain, error);
+    return vimg_backup_release(domain, what[0], what[1], vimg_thaw, error);
 }
 
 static gboolean
 undo_freeze(VimgUndoContext *context, char **what, GError **error)
 {
-    return with_domain(context, context->uuid, what, thaw, error);
+    return !what[1] || with_domain(context, context->uuid, what, thaw, error);
 }
 
 static gboolean
 resume(virDomainPtr domain, char **what, GError **error)
 {
-    return vimg_backup_resume(domain, error);
+    return vimg_backup_release(domain, what[0], what[1], vimg_backup_resume, error);
 }
 
 static gboolean
 undo_pause(VimgUndoContext *context, char **what, GError **error)
 {
-    return with_domain(context, context->uuid, what, resume, error);
+    return !what[1] || with_domain(context, context->uuid, what, resume, error);
 }
 
 static gboolean

@@ -42,6 +42,40 @@ typedef struct {
     GPtrArray *together; /* lines; NULL: none is waited for */
 } Told;
 
+/* Whether the guest waits for it, which is not to wait for any daemon of ours in turn. */
+static gboolean
+is_urgent(guint64 kind)
+{
+    return kind == VIMG_UNDO_PAUSE || kind == VIMG_UNDO_FREEZE;
+}
+
+static gboolean
+is_urgent_line(const char *line)
+{
+    guint64 kind;
+    g_auto(GStrv) words = g_strsplit(line, "\t", 2);
+
+    return g_ascii_string_to_unsigned(words[0], 10, 0, VIMG_N_UNDO - 1, &kind, NULL) &&
+           is_urgent(kind);
+}
+
+static gboolean
+any_urgent(GPtrArray *list)
+{
+    for (guint i = 0; i < list->len; i++)
+        if (is_urgent_line(list->pdata[i]))
+            return TRUE;
+    return FALSE;
+}
+
+static void
+keep_urgent(GPtrArray *list)
+{
+    for (guint i = list->len; i > 0; i--)
+        if (!is_urgent_line(list->pdata[i - 1]))
+            g_ptr_array_remove_index(list, i - 1);
+}
+
 static void
 take_one(GPtrArray *list, const char *line)
 {
@@ -52,7 +86,7 @@ take_one(GPtrArray *list, const char *line)
     } else if (*line == '-' && g_ptr_array_find_with_equal_func(list, line + 1, g_str_equal, &at)) {
         g_ptr_array_remove_index(list, at);
     } else if (*line == '.') {
-        g_ptr_array_set_size(list, 0);
+        keep_urgent(list);
     }
 }
 
@@ -88,13 +122,6 @@ listen_until_end(int fd, GPtrArray *list)
         *end = '\0';
         take_line(&told, line);
     }
-}
-
-/* Whether the guest waits for it, which is not to wait for any daemon of ours in turn. */
-static gboolean
-is_urgent(guint64 kind)
-{
-    return kind == VIMG_UNDO_PAUSE || kind == VIMG_UNDO_FREEZE;
 }
 
 /* What is not as @urgent stays. */
@@ -137,13 +164,14 @@ undo_all(VimgUndoContext *context, GPtrArray *list)
     return list->len == 0;
 }
 
+/* A guest that waits is let go whenever that becomes possible. */
 static gboolean
 undo_patiently(VimgUndoContext *context, GPtrArray *list)
 {
     gint64 until = g_get_monotonic_time() + TRIES_FOR, pause = PAUSE_FIRST;
 
     while (!undo_all(context, list)) {
-        if (g_get_monotonic_time() > until)
+        if (g_get_monotonic_time() > until && !any_urgent(list))
             return FALSE;
         g_usleep((gulong)pause);
         pause = MIN(pause * 2, PAUSE_MAX);

@@ -4,7 +4,8 @@
  * Jobs, checkpoints, images and domains outlive the command that made them.  So that none does that
  * did not end well, a process is forked that is told of each before it is made.  It waits for the
  * end of the command, however that comes: by itself, a signal, a crash.  Then it undoes what was
- * not taken off its list, in reverse order, and goes on trying for a while if a daemon is away.
+ * not taken off its list, in reverse order, and goes on trying for a while if a daemon is away: if
+ * the guest is held up, as long as the same run of the machine lasts.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -20,8 +21,9 @@ typedef enum {
                              and there was none of the name before */
     VIMG_UNDO_BACKUP,     /* the socket: a job that serves there */
     VIMG_UNDO_CHECKPOINT, /* its name */
-    VIMG_UNDO_FREEZE,     /* the file systems of the guest are frozen */
-    VIMG_UNDO_PAUSE,      /* its uuid: the machine waits for us */
+    VIMG_UNDO_FREEZE,     /* the run of the machine, a file that notes it: the file systems of the
+                             guest are frozen */
+    VIMG_UNDO_PAUSE,      /* the same: the machine waits for us */
     VIMG_UNDO_FILE,       /* its path, vimg_file_mark() of it; none: the name is nobody else's */
     VIMG_UNDO_VOLUME,     /* pool, name: of the machines' host; pool, name: of the image that the
                              daemon makes it of, if it does */
@@ -52,7 +54,7 @@ gboolean vimg_undo_add(VimgUndo *undo, VimgUndoKind kind, GError **error, const 
 /* It is gone, or is to stay. */
 void vimg_undo_drop(VimgUndo *undo, VimgUndoKind kind, const char *what,
                     ...) G_GNUC_NULL_TERMINATED;
-/* Nothing is to be undone any more. */
+/* Nothing is to be undone any more, but that the guest is let go, should it be held up still. */
 void vimg_undo_keep(VimgUndo *undo);
 /* All that follows until vimg_undo_tell() counts as one: if that is not reached, nothing of it. */
 void vimg_undo_gather(VimgUndo *undo);

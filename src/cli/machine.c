@@ -65,26 +65,39 @@ vimg_machine_connect(const char *uri, GError **error)
     return connection;
 }
 
+/* Where one connection leads to both, it may be open while the host's libvirtd is away still. */
+static gboolean
+open_again(VimgMachine *machine, virConnectPtr *connection, virDomainPtr *domain, GError **error)
+{
+    *connection = virConnectOpen(machine->uri);
+    *domain = *connection ? virDomainLookupByUUIDString(*connection, machine->uuid) : NULL;
+    if (*domain)
+        return TRUE;
+    vimg_machine_throw(error);
+    if (*connection)
+        virConnectClose(*connection);
+    return FALSE;
+}
+
 gboolean
 vimg_machine_again(VimgMachine *machine, GError **error)
 {
     gint64 until = g_get_monotonic_time() + AGAIN_PATIENCE;
-    virConnectPtr connection = NULL;
+    g_autoptr(GError) local = NULL;
+    virConnectPtr connection;
     virDomainPtr domain;
 
     /* a connection is only known to be lost by who uses it */
     if (virDomainIsActive(machine->domain) >= 0)
         return TRUE;
-    while (!(connection = virConnectOpen(machine->uri))) {
-        if (g_get_monotonic_time() > until)
-            return vimg_machine_throw(error);
+    while (!open_again(machine, &connection, &domain, &local)) {
+        if (g_get_monotonic_time() > until ||
+            g_error_matches(local, VIMG_DAEMON_ERROR, VIR_ERR_NO_DOMAIN)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return FALSE;
+        }
+        g_clear_error(&local);
         g_usleep(G_USEC_PER_SEC / 10);
-    }
-    domain = virDomainLookupByUUIDString(connection, machine->uuid);
-    if (!domain) {
-        vimg_machine_throw(error);
-        virConnectClose(connection);
-        return FALSE;
     }
     virDomainFree(machine->domain);
     virConnectClose(machine->connection);

@@ -24,6 +24,7 @@ typedef struct {
     char uuid[VIR_UUID_STRING_BUFLEN];
     gboolean active; /* it runs or is paused */
     gboolean paused;
+    gboolean frozen; /* its file systems may be, of an earlier command */
     VimgMachineParts parts;
     guint64 reserve;   /* bytes to be left free in the scratch directory; 0: not given */
     guint64 patience;  /* seconds, with a guest that is to freeze its file systems; 0: it is not */

@@ -12,8 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
+#include <libvirt/virterror.h>
 
 #include "cli/machine-file.h"
+#include "cli/machine-freeze.h"
 #include "cli/machine-hold.h"
 #include "util/error.h"
 
@@ -239,6 +241,36 @@ test_hold(Fixture *f, gconstpointer data)
     }
 }
 
+/* Whatever does not prove that the guest was not frozen is no refusal. */
+static void
+test_refused(void)
+{
+    static const struct {
+        int domain, code;
+        gboolean refused;
+    } cases[] = {
+        {VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR, TRUE},
+        {VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, FALSE},
+        {VIR_FROM_REMOTE, VIR_ERR_INTERNAL_ERROR, FALSE},
+        {VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, TRUE},
+        {VIR_FROM_RPC, VIR_ERR_OPERATION_INVALID, FALSE},
+        {VIR_FROM_RPC, VIR_ERR_OPERATION_FAILED, FALSE},
+        {VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED, FALSE},
+        {VIR_FROM_QEMU, VIR_ERR_ARGUMENT_UNSUPPORTED, TRUE},
+        {VIR_FROM_DOMAIN, VIR_ERR_NO_SUPPORT, TRUE},
+        {VIR_FROM_RPC, VIR_ERR_NO_SUPPORT, FALSE},
+        {VIR_FROM_QEMU, VIR_ERR_OPERATION_TIMEOUT, TRUE},
+        {VIR_FROM_QEMU, VIR_ERR_AGENT_UNRESPONSIVE, FALSE},
+        {VIR_FROM_QEMU, VIR_ERR_AGENT_UNSYNCED, FALSE},
+        {VIR_FROM_QEMU, 112, FALSE}, /* VIR_ERR_AGENT_COMMAND_TIMEOUT of newer ones */
+        {VIR_FROM_QEMU, VIR_ERR_SYSTEM_ERROR, FALSE},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
+        if (vimg_freeze_is_refused(cases[i].domain, cases[i].code) != cases[i].refused)
+            g_error("error %d of %d", cases[i].code, cases[i].domain);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -253,6 +285,7 @@ main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].run, tear_down);
+        g_test_add_func("/machine/freeze/refused", test_refused);
+    g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].run, tear_down);
     return g_test_run();
 }

@@ -105,6 +105,8 @@ class Agent(MachineCase):
         self.assertEqual(self.state(self.name, "k"), "saving")
         self.nothing_left(machine, "next", "k", "dead-not", "late", "refuse-not", "well", "well-not")
 
+        self.nobody_thaws(machine)
+        self.lost(machine)
         self.assertIn("<agentTimeout>-2<", self.status())   # it waits again as long as before
         self.identities(machine)
 
@@ -119,6 +121,43 @@ class Agent(MachineCase):
             os.kill(int(child), signal.SIGKILL)
         client.kill()
         self.assertEqual(client.wait(60), -signal.SIGKILL)
+
+    def nobody_thaws(self, machine):
+        """A guest that stays frozen and deaf, and who undoes that killed: the note of it outlives
+        all that else is undone, and the next command, though it is not to freeze, thaws."""
+        self.behave("deaf")
+        client = self.client("machine-image", machine, self.name, "n", "--freeze=1")
+        notes = Path(self.scratch) / self.host("domuuid", machine).strip()
+        self.eventually("it does not freeze", lambda: (notes / "frozen").exists())
+        (child,) = Path("/proc/%d/task/%d/children" % ((client.pid,) * 2)).read_text().split()
+        self.eventually("it does not freeze", lambda: self.holds()[-1][0] == "frozen")
+        os.kill(int(child), signal.SIGKILL)
+        self.assertEqual(client.wait(90), FAILED)
+        self.assertEqual([p.name for p in notes.iterdir() if p.name in ("frozen", "stopped")],
+                         ["frozen"])
+        self.behave("well")
+        self.assertEqual(self.holds()[-1][0], "frozen")
+        self.image(machine, "after", "--freeze=0")
+        self.assertEqual(self.holds()[-1][0], "thawed")
+        self.writes_on()
+        self.assertFalse(notes.exists())
+
+    def lost(self, machine):
+        """The host's daemon ends while the guest has frozen and not said so: nobody may take that
+        for a refusal."""
+        for direct in (False, True):
+            with self.subTest(direct=direct):
+                self.behave("late")
+                before = len(self.holds())
+                more = ("--machines", self.stock.qemu) if direct else ()
+                client = self.client("machine-image", machine, self.name, "l%d" % direct,
+                                     "--freeze=30", *more)
+                self.eventually("it does not freeze", lambda: len(self.holds()) > before)
+                self.stock.kill_libvirtd()
+                client.wait(90)
+                self.eventually("it stays frozen", lambda: self.holds()[-1][0] == "thawed")
+                self.behave("well")
+                self.writes_on()
 
     def status(self):
         """What libvirtd keeps of the machine that runs."""
