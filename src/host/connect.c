@@ -23,8 +23,9 @@
     ((gint64)60 * G_USEC_PER_SEC) /* until a daemon that does not answer is given up               \
                                    */
 #define TURN_PATIENCE ((gint64)2 * G_USEC_PER_SEC)
-#define LINE_TRIES 3 /* to find out which socket a connection has */
-#define LEFT_MAX 8   /* threads that still wait for one */
+#define LEAST_PATIENCE ((gint64)10 * G_USEC_PER_SEC) /* a daemon that just starts is slow */
+#define LINE_TRIES 3                                 /* to find out which socket a connection has */
+#define LEFT_MAX 8                                   /* threads that still wait for one */
 
 /* One of them, in a thread that nobody can call back: whoever of the two ends last frees it. */
 typedef struct {
@@ -82,7 +83,9 @@ vimg_host_set_patience(guint interval, guint count)
 gint64
 vimg_host_patience(gint64 most)
 {
-    return MIN(most, (gint64)keepalive_interval * (keepalive_count + 1) * G_USEC_PER_SEC);
+    gint64 silent = (gint64)keepalive_interval * (keepalive_count + 1) * G_USEC_PER_SEC;
+
+    return MIN(most, MAX(LEAST_PATIENCE, silent));
 }
 
 void

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 
 struct _VimgHostFile {
     int fd;
+    char *path;
     char *name;
     VimgHostQueue *queue;
     guint64 at;    /* the thread's until the queue has ended */
@@ -48,27 +50,20 @@ write_piece(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size, GErro
     return TRUE;
 }
 
-static void
-file_free(VimgHostFile *file)
-{
-    close(file->fd);
-    g_free(file->name);
-    g_free(file);
-}
-
 VimgHostFile *
-vimg_host_file_new(int fd, guint64 at, const char *name, GError **error)
+vimg_host_file_new(int fd, guint64 at, const char *path, const char *name, GError **error)
 {
     VimgHostFile *file = g_new0(VimgHostFile, 1);
 
     file->fd = fd;
     file->at = file->asked = at;
+    file->path = g_strdup(path);
     file->name = g_strdup(name);
     if (ftruncate(fd, (off_t)at) < 0)
         throw_write(file, error);
     else if ((file->queue = vimg_host_queue_new(write_piece, file, error)))
         return file;
-    file_free(file);
+    vimg_host_file_free(file);
     return NULL;
 }
 
@@ -86,34 +81,65 @@ vimg_host_file_push(VimgHostFile *file, VimgBuffer *buffer, gsize offset, guint6
     return vimg_host_queue_push(file->queue, buffer, offset, size) || settle(file, FALSE, error);
 }
 
-static gboolean
-make_durable(VimgHostFile *file, GError **error)
+gboolean
+vimg_host_file_is_there(const VimgHostFile *file, GError **error)
 {
-    struct stat info;
+    struct stat mine, now;
+    gboolean found = lstat(file->path, &now) == 0;
 
-    if (ftruncate(file->fd, (off_t)file->at) < 0 || fdatasync(file->fd) < 0 ||
-        fstat(file->fd, &info) < 0)
+    if ((!found && errno != ENOENT && errno != ENOTDIR) || fstat(file->fd, &mine) < 0)
         return throw_write(file, error);
-    return info.st_nlink > 0 ||
-           vimg_throw(error, VIMG_ERROR_NO_VOL,
-                      _("volume '%s' of the host was deleted while it was being filled"),
-                      file->name);
+    return (found && mine.st_dev == now.st_dev && mine.st_ino == now.st_ino) ||
+           vimg_throw(
+               error, VIMG_ERROR_NO_VOL,
+               _("volume '%s' of the host was deleted or replaced while it was being filled"),
+               file->name);
 }
 
 gboolean
-vimg_host_file_close(VimgHostFile *file, GError **error)
+vimg_host_file_settle(VimgHostFile *file, GError **error)
 {
-    gboolean ok = settle(file, TRUE, error) && make_durable(file, error);
+    if (!settle(file, TRUE, error))
+        return FALSE;
+    if (ftruncate(file->fd, (off_t)file->at) < 0 || fdatasync(file->fd) < 0)
+        return throw_write(file, error);
+    return vimg_host_file_is_there(file, error);
+}
 
-    file_free(file);
-    return ok;
+/* Some file systems have no such thing for directories, and need none. */
+static gboolean
+sync_name(const VimgHostFile *file, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(file->path);
+    vimg_autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return (fd >= 0 && (fsync(fd) == 0 || errno == EINVAL)) || throw_write(file, error);
+}
+
+gboolean
+vimg_host_file_head(VimgHostFile *file, const VimgBuffer *head, gsize size, GError **error)
+{
+    if (!vimg_host_file_is_there(file, error))
+        return FALSE;
+    if (vimg_pwrite_all(file->fd, head->data, size, 0) < 0 || fsync(file->fd) < 0)
+        return throw_write(file, error);
+    return sync_name(file, error) && vimg_host_file_is_there(file, error);
 }
 
 void
-vimg_host_file_abort(VimgHostFile *file)
+vimg_host_file_stop(VimgHostFile *file)
+{
+    settle(file, FALSE, NULL);
+}
+
+void
+vimg_host_file_free(VimgHostFile *file)
 {
     if (!file)
         return;
-    settle(file, FALSE, NULL);
-    file_free(file);
+    vimg_host_file_stop(file);
+    close(file->fd);
+    g_free(file->path);
+    g_free(file->name);
+    g_free(file);
 }

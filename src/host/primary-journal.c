@@ -147,14 +147,11 @@ vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHo
 }
 
 int
-vimg_host_journal_open(const VimgHostEntry *entry, virStorageVolPtr vol)
+vimg_host_journal_open(const VimgHostEntry *entry, const char *path)
 {
     guint64 place = g_key_file_get_uint64(entry->file, GROUP, "mark", NULL);
-    char *path = place != VIMG_HOST_NO_MARK ? virStorageVolGetPath(vol) : NULL;
-    int fd = path ? vimg_host_mark_open(path, entry->id, place) : -1;
 
-    free(path);
-    return fd;
+    return place != VIMG_HOST_NO_MARK ? vimg_host_mark_open(path, entry->id, place) : -1;
 }
 
 char *

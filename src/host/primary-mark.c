@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 
 #include "host/primary-private.h"
 #include "util/file.h"
+#include "util/log.h"
 
 #define WORDS "virtimage: unfinished "
 /* In the first cluster of a qcow2 volume, behind the header, which libvirt still needs. */
@@ -67,19 +69,38 @@ vimg_host_mark_put(virConnectPtr connect, virStorageVolPtr vol, const char *id, 
     return FALSE;
 }
 
+/* What opening alone does to a device or a FIFO must not happen: it is looked at first. */
+static int
+open_regular(const char *path)
+{
+    vimg_autofd int found = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    g_autofree char *again = g_strdup_printf("/proc/self/fd/%d", found);
+    struct stat info;
+
+    if (found < 0 || fstat(found, &info) < 0)
+        return -1;
+    if (S_ISREG(info.st_mode))
+        return open(again, O_RDWR | O_CLOEXEC);
+    errno = EINVAL;
+    return -1;
+}
+
 int
 vimg_host_mark_open(const char *path, const char *id, guint64 place)
 {
-    vimg_autofd int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    vimg_autofd int fd = open_regular(path);
     char mark[VIMG_HOST_MARK_SIZE], have[VIMG_HOST_MARK_SIZE];
-    struct stat info;
 
-    fill(mark, id);
-    if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode) ||
-        pread(fd, have, sizeof(have), (off_t)place) != (gssize)sizeof(have) ||
-        memcmp(have, mark, sizeof(have)) != 0)
+    if (fd < 0) {
+        vimg_debug("'%s' is filled by a stream: %s", path, g_strerror(errno));
         return -1;
-    return vimg_steal_fd(&fd);
+    }
+    fill(mark, id);
+    if (pread(fd, have, sizeof(have), (off_t)place) == (gssize)sizeof(have) &&
+        memcmp(have, mark, sizeof(have)) == 0)
+        return vimg_steal_fd(&fd);
+    vimg_debug("'%s' is filled by a stream: it is another file here", path);
+    return -1;
 }
 
 gboolean

@@ -35,13 +35,15 @@ typedef struct {
     VimgHostWay way;
     guint64 capacity; /* of the volume */
     virStorageVolPtr vol;
-    gboolean sure;   /* .vol can only be ours: it was just made, or is being completed */
-    gboolean beside; /* there is another that was to take its place */
+    VimgHostSink *sink; /* what fills .vol */
+    gboolean sure;      /* .vol can only be ours: it was just made, or is being completed */
+    gboolean beside;    /* there is another that was to take its place */
 } Clone;
 
 static void
 clone_clear(Clone *clone)
 {
+    g_clear_pointer(&clone->sink, vimg_host_sink_free);
     g_clear_pointer(&clone->vol, virStorageVolFree);
     vimg_host_pool_clear(&clone->to);
     vimg_source_info_clear(&clone->info);
@@ -178,22 +180,35 @@ grow(Clone *clone, GError **error)
 {
     if (strcmp(clone->format, RAW) == 0 || clone->capacity == clone->info.capacity)
         return TRUE;
+    if (!vimg_host_sink_is_there(clone->sink, error))
+        return FALSE;
     return virStorageVolResize(clone->vol, clone->capacity, 0) == 0 || vimg_host_throw(error);
+}
+
+static gboolean
+fill(Clone *clone, GError **error)
+{
+    VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way};
+    VimgHostSink *sink = clone->sink;
+    guint64 size = 0;
+
+    if (!vimg_host_source_pour(&source, sink, &size, error) || !fill_up(clone, sink, size, error) ||
+        !vimg_host_sink_rest(sink, error) || !vimg_transfer_check(clone->transfer, error))
+        return FALSE;
+    clone->sure = TRUE; /* the mark goes */
+    return vimg_host_sink_finish(sink, error) && grow(clone, error);
 }
 
 static gboolean
 fill_volume(Clone *clone, const VimgHostEntry *entry, GError **error)
 {
-    g_autoptr(VimgHostSink) sink =
-        vimg_host_sink_new(clone->connect, clone->vol, entry, clone->to.foreign, clone->transfer);
-    VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way};
-    guint64 size = 0;
+    gboolean ok;
 
-    if (!vimg_host_source_pour(&source, sink, &size, error) || !fill_up(clone, sink, size, error) ||
-        !vimg_host_sink_rest(sink, error))
-        return FALSE;
-    clone->sure = TRUE; /* the mark goes */
-    return vimg_host_sink_finish(sink, error) && grow(clone, error);
+    clone->sink =
+        vimg_host_sink_new(clone->connect, clone->vol, entry, &clone->to, clone->transfer);
+    ok = fill(clone, error);
+    vimg_host_sink_stop(clone->sink);
+    return ok;
 }
 
 /* A storage that has both needs not be told what the content is, unless the volume is to need
@@ -246,16 +261,28 @@ give_content(Clone *clone, VimgHostEntry *entry, GError **error)
     return done || fill_volume(clone, entry, error);
 }
 
+/* Whether what has its name may go, as nobody replaced it; *@it: it is there and ours. */
+static gboolean
+look_for_ours(Clone *clone, VimgHostEntry *entry, gboolean *it)
+{
+    g_autoptr(GError) error = NULL;
+
+    *it = TRUE;
+    if (!clone->sure)
+        return vimg_host_journal_look(entry, clone->connect, &clone->to, clone->vol, it, NULL);
+    if (!clone->sink || vimg_host_sink_is_there(clone->sink, &error))
+        return TRUE;
+    *it = FALSE;
+    return g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
 /* Whether nothing is there any more that is ours. */
 static gboolean
 remove_ours(Clone *clone, VimgHostEntry *entry)
 {
-    gboolean it = TRUE;
+    gboolean it;
 
-    if (!clone->sure &&
-        !vimg_host_journal_look(entry, clone->connect, &clone->to, clone->vol, &it, NULL))
-        return FALSE;
-    return !it || virStorageVolDelete(clone->vol, 0) == 0;
+    return look_for_ours(clone, entry, &it) && (!it || virStorageVolDelete(clone->vol, 0) == 0);
 }
 
 /* Without an answer nobody knows whether it was made. */
@@ -293,7 +320,8 @@ complete(Clone *clone, VimgHostEntry *entry, GError **error)
 {
     if (vimg_host_journal_end(entry, error))
         return TRUE;
-    if (virStorageVolDelete(clone->vol, 0) < 0)
+    if ((clone->sink && !vimg_host_sink_is_there(clone->sink, NULL)) ||
+        virStorageVolDelete(clone->vol, 0) < 0)
         vimg_warning("volume '%s' of the host's pool '%s' stays, though its clone has failed",
                      clone->def->name, virStoragePoolGetName(clone->to.pool));
     return FALSE;
@@ -366,11 +394,13 @@ place_base(const Clone *clone, const char *name, GError **error)
     base.way = VIMG_HOST_AS_IS;
     base.capacity = clone->info.capacity;
     base.vol = NULL;
+    base.sink = NULL;
     /* what was noted of one that is gone must not be taken for this, which is not whole for long */
     if (!def || !vimg_host_base_forget(clone->primary, &clone->to, name, error) ||
         !copy(&base, error) ||
         !vimg_host_base_note(clone->primary, &clone->to, base.vol, &clone->info, TRUE, error))
         g_clear_pointer(&base.vol, virStorageVolFree);
+    g_clear_pointer(&base.sink, vimg_host_sink_free);
     return base.vol;
 }
 

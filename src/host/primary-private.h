@@ -150,7 +150,7 @@ VimgHostEntry *vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostP
 gboolean vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect,
                                 const VimgHostPool *pool, virStorageVolPtr vol, GError **error);
 /* As vimg_host_mark_open(). */
-int vimg_host_journal_open(const VimgHostEntry *entry, virStorageVolPtr vol);
+int vimg_host_journal_open(const VimgHostEntry *entry, const char *path);
 /* Returns: (transfer full) the name of one that is to be made beside it and to take its place; only
  * the reaper removes that. */
 char *vimg_host_journal_beside(VimgHostEntry *entry, GError **error);
@@ -198,7 +198,7 @@ typedef struct _VimgHostSink VimgHostSink;
  * interrupted has no header, no partition table and no boot sector.
  */
 VimgHostSink *vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol,
-                                 const VimgHostEntry *entry, VimgForeign *foreign,
+                                 const VimgHostEntry *entry, const VimgHostPool *pool,
                                  VimgTransfer *source);
 gboolean vimg_host_sink_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
                               GError **error);
@@ -210,6 +210,9 @@ gboolean vimg_host_sink_data(VimgHostSink *sink, VimgBuffer *buffer, gsize offse
 gboolean vimg_host_sink_rest(VimgHostSink *sink, GError **error);
 /* The first one too, so it is complete. */
 gboolean vimg_host_sink_finish(VimgHostSink *sink, GError **error);
+/* Whether the volume that was written is, where that can be told, still the one of its path. */
+gboolean vimg_host_sink_is_there(const VimgHostSink *sink, GError **error);
+void vimg_host_sink_stop(VimgHostSink *sink); /* nothing comes into it any more */
 void vimg_host_sink_free(VimgHostSink *sink); /* accepts NULL; aborts what is not finished */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHostSink, vimg_host_sink_free)
 

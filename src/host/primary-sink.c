@@ -14,10 +14,13 @@
 #include "host/primary-file.h"
 #include "host/primary-private.h"
 #include "host/primary-queue.h"
+#include "util/i18n.h"
+#include "util/log.h"
 
 #define HEAD VIMG_HOST_HEAD
-#define PIECE ((gsize)1024 * 1024) /* bytes handed over at once */
-#define GRAIN ((gsize)65536)       /* bytes; zeros of less are written */
+#define PIECE ((gsize)1024 * 1024)         /* bytes handed over at once */
+#define WINDOW ((guint64)32 * 1024 * 1024) /* bytes between looks whether libvirtd lives */
+#define GRAIN ((gsize)65536)               /* bytes; zeros of less are written */
 
 /* Each way to write; .open begins at an offset, and all that follows is in order. */
 typedef struct {
@@ -36,8 +39,9 @@ struct _VimgHostSink {
     const VimgHostEntry *entry;
     virStreamPtr stream;
     VimgHostQueue *queue; /* what the stream is still to be given */
-    VimgHostFile *file;
-    virStreamPtr held; /* for the first piece */
+    VimgHostFile *file;   /* stays until the end */
+    guint64 since;        /* bytes for it since somebody looked whether libvirtd lives */
+    gboolean files;       /* its pool has files */
     VimgForeign *foreign;
     VimgTransfer *source;
     VimgForeignWriter *writer;
@@ -68,41 +72,24 @@ stream_send(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size, GErro
     return TRUE;
 }
 
-/* Returns: (transfer full) */
-static virStreamPtr
-connect_stream(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
-{
-    /* what is sent at last must not cut off what is behind it, as holes do there */
-    guint flags = length == 0 ? VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM : 0;
-    virStreamPtr stream = virStreamNew(sink->connect, 0);
-
-    if (stream && virStorageVolUpload(sink->vol, stream, offset, length, flags) == 0)
-        return stream;
-    vimg_host_throw(error);
-    if (stream)
-        virStreamFree(stream);
-    return NULL;
-}
-
-/* Takes @stream over; NULL: @error is set */
-static gboolean
-stream_start(VimgHostSink *sink, virStreamPtr stream, GError **error)
-{
-    if (!stream)
-        return FALSE;
-    sink->stream = stream;
-    sink->queue = vimg_host_queue_new(stream_send, sink, error);
-    if (sink->queue)
-        return TRUE;
-    virStreamAbort(stream);
-    g_clear_pointer(&sink->stream, virStreamFree);
-    return FALSE;
-}
-
 static gboolean
 stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
-    return stream_start(sink, connect_stream(sink, offset, length, error), error);
+    /* what is sent at last must not cut off what is behind it, as holes do there */
+    guint flags = length == 0 ? VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM : 0;
+
+    sink->stream = virStreamNew(sink->connect, 0);
+    if (!sink->stream || virStorageVolUpload(sink->vol, sink->stream, offset, length, flags) < 0) {
+        vimg_host_throw(error);
+        g_clear_pointer(&sink->stream, virStreamFree);
+        return FALSE;
+    }
+    sink->queue = vimg_host_queue_new(stream_send, sink, error);
+    if (sink->queue)
+        return TRUE;
+    virStreamAbort(sink->stream);
+    g_clear_pointer(&sink->stream, virStreamFree);
+    return FALSE;
 }
 
 /* What came of it; nothing more is sent. */
@@ -158,39 +145,71 @@ static const Way by_stream = {stream_open, stream_write, stream_hole, stream_clo
 
 /* ---- where it lies ------------------------------------------------------------------------ */
 
+/* It is not asked for anything meanwhile, so its end would be noticed last. */
 static gboolean
-file_open(VimgHostSink *sink, int fd, GError **error)
+still_lives(VimgHostSink *sink, guint64 size, GError **error)
 {
-    sink->file = vimg_host_file_new(fd, HEAD, virStorageVolGetName(sink->vol), error);
-    return sink->file != NULL;
+    sink->since += size;
+    if (sink->since < WINDOW)
+        return TRUE;
+    sink->since = 0;
+    return !vimg_host_is_lost(sink->connect) ||
+           vimg_throw(error, VIMG_ERROR_DISCONNECTED,
+                      _("the host's libvirt daemon does not answer: %s"),
+                      _("the connection was closed"));
+}
+
+static gboolean
+file_push(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
+{
+    return still_lives(sink, size, error) &&
+           vimg_host_file_push(sink->file, buffer, offset, size, error);
 }
 
 static gboolean
 file_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
 {
-    return vimg_host_file_push(sink->file, buffer, offset, size, error);
+    return file_push(sink, buffer, offset, size, error);
 }
 
 static gboolean
 file_hole(VimgHostSink *sink, guint64 length, GError **error)
 {
-    return vimg_host_file_push(sink->file, NULL, 0, length, error);
+    return file_push(sink, NULL, 0, length, error);
 }
 
 static gboolean
 file_close(VimgHostSink *sink, GError **error)
 {
-    return vimg_host_file_close(g_steal_pointer(&sink->file), error);
+    return vimg_host_file_settle(sink->file, error);
 }
 
 static void
 file_abort(VimgHostSink *sink)
 {
-    vimg_host_file_abort(g_steal_pointer(&sink->file));
+    vimg_host_file_stop(sink->file);
 }
 
-/* It is opened by itself. */
+/* It is opened by itself, and the first piece is its own. */
 static const Way by_file = {NULL, file_write, file_hole, file_close, file_abort};
+
+/* Whether that is how the volume gets its content, from byte @at on. */
+static gboolean
+file_open(VimgHostSink *sink, guint64 at)
+{
+    char *path = sink->files ? virStorageVolGetPath(sink->vol) : NULL;
+    int fd = path ? vimg_host_journal_open(sink->entry, path) : -1;
+    g_autoptr(GError) error = NULL;
+
+    if (fd >= 0)
+        sink->file = vimg_host_file_new(fd, at, path, virStorageVolGetName(sink->vol), &error);
+    if (error)
+        vimg_debug("'%s' is filled by a stream: %s", path, error->message);
+    free(path);
+    if (sink->file)
+        sink->way = &by_file;
+    return sink->file != NULL;
+}
 
 /* ---- by a backend of ours ------------------------------------------------------------------- */
 
@@ -233,15 +252,16 @@ static const Way by_backend = {foreign_open, foreign_write, foreign_hole, foreig
 
 VimgHostSink *
 vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, const VimgHostEntry *entry,
-                   VimgForeign *foreign, VimgTransfer *source)
+                   const VimgHostPool *pool, VimgTransfer *source)
 {
     VimgHostSink *sink = g_new0(VimgHostSink, 1);
 
-    sink->way = foreign ? &by_backend : &by_stream;
+    sink->way = pool->foreign ? &by_backend : &by_stream;
     sink->connect = connect;
     sink->vol = vol;
     sink->entry = entry;
-    sink->foreign = foreign;
+    sink->foreign = pool->foreign;
+    sink->files = pool->kind == VIMG_HOST_FILES;
     sink->source = source;
     sink->head = vimg_buffer_new(HEAD);
     memset(sink->head->data, 0, HEAD);
@@ -249,37 +269,34 @@ vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, const VimgHostEn
 }
 
 void
+vimg_host_sink_stop(VimgHostSink *sink)
+{
+    if (sink->open)
+        sink->way->abort(sink);
+    sink->open = FALSE;
+}
+
+void
 vimg_host_sink_free(VimgHostSink *sink)
 {
     if (!sink)
         return;
-    if (sink->open)
-        sink->way->abort(sink);
-    if (sink->held) {
-        virStreamAbort(sink->held);
-        virStreamFree(sink->held);
-    }
+    vimg_host_sink_stop(sink);
+    vimg_host_file_free(sink->file);
     vimg_buffer_unref(sink->head);
     g_free(sink);
 }
 
-/*
- * The stream for the first piece is opened before the rest comes: so it leads to that very volume,
- * whoever deletes it and makes another of its name meanwhile.
- */
+gboolean
+vimg_host_sink_is_there(const VimgHostSink *sink, GError **error)
+{
+    return !sink->file || vimg_host_file_is_there(sink->file, error);
+}
+
 static gboolean
 open_rest(VimgHostSink *sink, GError **error)
 {
-    int fd;
-
-    if (sink->foreign)
-        return sink->way->open(sink, HEAD, 0, error);
-    sink->held = connect_stream(sink, 0, HEAD, error);
-    if (!sink->held)
-        return FALSE;
-    fd = vimg_host_journal_open(sink->entry, sink->vol);
-    sink->way = fd < 0 ? &by_stream : &by_file;
-    return fd < 0 ? stream_open(sink, HEAD, 0, error) : file_open(sink, fd, error);
+    return file_open(sink, HEAD) || sink->way->open(sink, HEAD, 0, error);
 }
 
 static gboolean
@@ -325,6 +342,9 @@ vimg_host_sink_hole(VimgHostSink *sink, guint64 length, GError **error)
 gboolean
 vimg_host_sink_rest(VimgHostSink *sink, GError **error)
 {
+    /* one that is no longer than its first piece has nothing else */
+    if (!sink->open)
+        sink->open = sink->n_head > 0 && file_open(sink, sink->n_head);
     return !sink->open || close_sink(sink, error);
 }
 
@@ -354,21 +374,14 @@ vimg_host_sink_data(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize 
     return TRUE;
 }
 
-static gboolean
-open_head(VimgHostSink *sink, GError **error)
-{
-    if (!sink->held)
-        return sink->way->open(sink, 0, sink->n_head, error);
-    sink->way = &by_stream;
-    return stream_start(sink, g_steal_pointer(&sink->held), error);
-}
-
 gboolean
 vimg_host_sink_finish(VimgHostSink *sink, GError **error)
 {
     if (sink->n_head == 0)
         return TRUE;
-    sink->open = open_head(sink, error);
+    if (sink->file)
+        return vimg_host_file_head(sink->file, sink->head, sink->n_head, error);
+    sink->open = sink->way->open(sink, 0, sink->n_head, error);
     return sink->open && sink->way->write(sink, sink->head, 0, sink->n_head, error) &&
            close_sink(sink, error);
 }

@@ -116,7 +116,7 @@ open_file(const char *path, guint64 at)
 {
     g_autoptr(GError) error = NULL;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    VimgHostFile *file = vimg_host_file_new(fd, at, "v", &error);
+    VimgHostFile *file = vimg_host_file_new(fd, at, path, "v", &error);
 
     g_assert_no_error(error);
     return file;
@@ -148,6 +148,7 @@ test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_autofree char *before = g_strnfill(3 * MIB, 'b');
     g_autoptr(GError) error = NULL;
     g_autofree char *after = NULL;
+    g_autoptr(VimgBuffer) head = NULL;
     VimgHostFile *file;
     struct stat info;
     gsize size;
@@ -158,11 +159,17 @@ test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     push(file, 0, 40 * MIB);
     push(file, 'y', 1);
     push(file, 0, 5 * MIB);
-    g_assert_true(vimg_host_file_close(file, &error));
+    g_assert_true(vimg_host_file_settle(file, &error));
     g_assert_no_error(error);
+    head = vimg_buffer_new(1000);
+    memset(head->data, 'h', 1000);
+    g_assert_true(vimg_host_file_head(file, head, 10, &error));
+    g_assert_no_error(error);
+    vimg_host_file_free(file);
     g_assert_true(g_file_get_contents(fixture->path, &after, &size, NULL));
     g_assert_cmpuint(size, ==, 1000 + 5000 + 45 * MIB + 1);
-    assert_bytes(after, 'b', 1000);
+    assert_bytes(after, 'h', 10);
+    assert_bytes(after + 10, 'b', 990);
     assert_bytes(after + 1000, 'x', 5000);
     assert_bytes(after + 6000, 0, 40 * MIB);
     assert_bytes(after + 6000 + 40 * MIB, 'y', 1);
@@ -171,17 +178,36 @@ test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_assert_cmpint(info.st_blocks * 512, <, MIB);
 }
 
-/* Somebody deletes it meanwhile. */
+/* Somebody deletes it meanwhile, and (@data) puts another in its place: before the end of the rest,
+ * or after that.  The other stays as it is. */
 static void
-test_deleted(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_gone(Fixture *fixture, gconstpointer data)
 {
-    VimgHostFile *file = open_file(fixture->path, 0);
-    g_autoptr(GError) error = NULL;
+    const gboolean replaced = data != NULL;
 
-    push(file, 'x', 10);
-    g_assert_cmpint(g_unlink(fixture->path), ==, 0);
-    g_assert_false(vimg_host_file_close(file, &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+    for (int late = 0; late <= 1; late++) {
+        VimgHostFile *file = open_file(fixture->path, 0);
+        g_autoptr(VimgBuffer) head = vimg_buffer_new(10);
+        g_autoptr(GError) error = NULL;
+        g_autofree char *after = NULL;
+
+        push(file, 'x', 10);
+        if (late)
+            g_assert_true(vimg_host_file_settle(file, NULL));
+        g_assert_cmpint(g_unlink(fixture->path), ==, 0);
+        if (replaced)
+            g_assert_true(g_file_set_contents(fixture->path, "other", -1, NULL));
+        g_assert_false(late ? vimg_host_file_head(file, head, 10, &error)
+                            : vimg_host_file_settle(file, &error));
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+        g_assert_false(vimg_host_file_is_there(file, NULL));
+        vimg_host_file_free(file);
+        if (replaced) {
+            g_assert_true(g_file_get_contents(fixture->path, &after, NULL, NULL));
+            g_assert_cmpstr(after, ==, "other");
+        }
+        (void)g_unlink(fixture->path);
+    }
 }
 
 /* A descriptor that takes no bytes, at the first piece or a later one, and at the end. */
@@ -196,17 +222,17 @@ test_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 
     memset(buffer->data, 1, buffer->size);
     file = open_file(fixture->path, 0);
-    vimg_host_file_abort(file);
+    vimg_host_file_free(file);
     fd = open(fixture->path, O_RDONLY | O_CLOEXEC);
-    g_assert_null(vimg_host_file_new(fd, 0, "v", &error));
+    g_assert_null(vimg_host_file_new(fd, 0, fixture->path, "v", &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
     g_clear_error(&error);
     fd = open(fixture->path, O_WRONLY | O_CLOEXEC);
-    file = vimg_host_file_new(fd, G_MAXINT64 - 10, "v", NULL);
+    file = vimg_host_file_new(fd, G_MAXINT64 - 10, fixture->path, "v", NULL);
     g_assert_null(file); /* larger than files can be */
-    vimg_host_file_abort(file);
+    vimg_host_file_free(file);
     fd = open(fixture->path, O_WRONLY | O_CLOEXEC);
-    file = vimg_host_file_new(fd, 0, "v", &error);
+    file = vimg_host_file_new(fd, 0, fixture->path, "v", &error);
     g_assert_no_error(error);
     ok = vimg_host_file_push(file, NULL, 0, G_MAXINT64 - 10, &error);
     g_assert_true(ok);
@@ -214,7 +240,7 @@ test_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
         ok = vimg_host_file_push(file, buffer, 0, MIB, &error);
     g_assert_false(ok);
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
-    vimg_host_file_abort(file);
+    vimg_host_file_free(file);
 }
 
 int
@@ -224,7 +250,8 @@ main(int argc, char **argv)
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
         g_test_add(cases[i].path, Fixture, &cases[i], set_up, test_mark, tear_down);
     g_test_add("/host/file/content", Fixture, NULL, set_up, test_content, tear_down);
-    g_test_add("/host/file/deleted", Fixture, NULL, set_up, test_deleted, tear_down);
+    g_test_add("/host/file/deleted", Fixture, NULL, set_up, test_gone, tear_down);
+    g_test_add("/host/file/replaced", Fixture, "", set_up, test_gone, tear_down);
     g_test_add("/host/file/fails", Fixture, NULL, set_up, test_fails, tear_down);
     return g_test_run();
 }

@@ -390,27 +390,44 @@ class Failures(PrimaryCase):
         super().setUp()
         self.where = self.work / "primary"
         self.where.mkdir()
+        self.by_stream = False
         self.define_primary()
 
     def define_primary(self):
         xml = self.work / "primary.xml"
         xml.write_text("<pool type='dir'><name>default</name><uuid>%s</uuid><target><path>%s</path>"
-                       "</target></pool>" % (self.UUID, self.where))
+                       "</target></pool>" % (self.UUID, self.where.parent / "theirs"
+                                                 if self.by_stream else self.where))
         self.host("pool-define", xml)
+        if self.by_stream:
+            self.in_host("mount", "--bind", self.where, self.where.parent / "theirs")
         self.host("pool-start", "default")
         if "default" not in self.primaries:
             self.primaries.append("default")
 
+    def use_stream(self):
+        """This daemon does not see the files where libvirtd does."""
+        (self.where.parent / "theirs").mkdir()
+        self.host("pool-destroy", "default")
+        self.host("pool-undefine", "default")
+        self.by_stream = True
+        self.define_primary()
+
     def midway(self):
-        """A clone that is under way while libvirtd stands still."""
+        """A clone by a stream that is under way while libvirtd stands still."""
+        self.use_stream()
         call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
-        self.eventually("nothing is made", self.is_marked)
+        self.eventually("nothing comes", self.has_begun)
         pid = self.libvirtd()
         os.kill(pid, signal.SIGSTOP)
         self.addCleanup(self.go_on, pid)
         self.assertEqual(len(self.journal()), 1, "it was too fast")
         self.assertTrue(self.is_marked(), "it looks whole already")
         return (pid, *call)
+
+    def has_begun(self):
+        """Whether there is more of it than its mark."""
+        return self.is_marked() and (self.where / "c").stat().st_blocks * 512 > MIB
 
     def is_marked(self):
         """Whether it says that it is unfinished, and nothing else is at its beginning."""
@@ -430,38 +447,69 @@ class Failures(PrimaryCase):
             pass
 
     def test_written_where_it_lies(self):
-        """A file that this daemon sees too needs libvirtd for its first piece alone."""
-        pid, c, serial = self.midway()
+        """A file that this daemon sees too needs libvirtd no more when some of it is there."""
+        c, serial = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("nothing comes", self.has_begun)
+        pid = self.libvirtd()
+        os.kill(pid, signal.SIGSTOP)
         try:
-            with self.raw.open("rb") as raw:
-                want = raw.read()[65536:]
-            self.eventually("it does not come", lambda: (self.where / "c").read_bytes()[65536:] ==
-                            want)
-            self.assertTrue(self.is_marked(), "it looks whole")
+            self.assertTrue(self.is_marked(), "it was too fast")
+            self.eventually("it is not complete", lambda: not self.journal())
+            same(self.raw, self.where / "c")
         finally:
             self.go_on(pid)
         self.assertEqual(c.reply(serial, "VOL_CREATE_XML_FROM").vol().name, "c")
-        same(self.raw, self.where / "c")
 
-    def test_deleted_meanwhile(self):
-        """Nothing of the clone gets into another volume of its name."""
-        c, serial = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
-        self.eventually("nothing comes", lambda: self.is_marked() and
-                        (self.where / "c").stat().st_blocks * 512 > 8 * MIB)
+    def paused(self):
+        """A clone of which some is there, and this daemon stands still."""
+        call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("nothing comes", self.has_begun)
         os.kill(self.daemon.process.pid, signal.SIGSTOP)
-        try:
-            self.assertTrue(self.is_marked(), "it was too fast")
+        self.assertTrue(self.is_marked(), "it was too fast")
+        return call
+
+    def test_replaced_meanwhile(self):
+        """Nothing of the clone gets into another volume of its name, nor does that go."""
+        moved = self.where / "moved"
+        for how in (lambda: self.host("vol-delete", "--pool", "default", "c"),
+                    lambda: (self.where / "c").rename(moved)):
+            c, serial = self.paused()
+            try:
+                how()
+                self.host("pool-refresh", "default")
+                self.host("vol-create-as", "default", "c", str(MIB))
+                (self.where / "c").write_bytes(noise(MIB))
+            finally:
+                os.kill(self.daemon.process.pid, signal.SIGCONT)
+            with self.assertRaises(rpc.RemoteError) as caught:
+                c.reply(serial)
+            self.assertEqual(caught.exception.code, 50, caught.exception.message)
+            self.assertIn("was deleted or replaced while", caught.exception.message)
+            self.assertEqual((self.where / "c").read_bytes(), noise(MIB))
+            self.assertEqual(self.journal(), [])
             self.host("vol-delete", "--pool", "default", "c")
-            self.host("vol-create-as", "default", "c", str(MIB))
-            (self.where / "c").write_bytes(noise(MIB))
-        finally:
-            os.kill(self.daemon.process.pid, signal.SIGCONT)
+        self.assertTrue(moved.exists())
+
+    def test_libvirtd_killed_meanwhile(self):
+        """Nobody writes on for what cannot be completed."""
+        c, serial = self.paused()
+        self.stock.kill()
+        os.kill(self.daemon.process.pid, signal.SIGCONT)
         with self.assertRaises(rpc.RemoteError) as caught:
             c.reply(serial)
-        self.assertEqual(caught.exception.code, 50, caught.exception.message)
-        self.assertIn("was deleted while it was being filled", caught.exception.message)
-        self.assertEqual((self.where / "c").read_bytes(), noise(MIB))
-        self.assertEqual(self.journal(), [])
+        self.assertEqual(caught.exception.code, 9, caught.exception.message)
+        self.assertIn("libvirt daemon does not answer", caught.exception.message)
+        self.assertTrue(self.is_marked(), "it looks whole")
+        self.stock.start()
+        self.define_primary()
+        self.eventually("it stays", self.gone)
+
+    def test_killed_where_it_lies(self):
+        self.paused()
+        self.daemon.kill()
+        self.assertTrue(self.is_marked(), "it looks whole")
+        self.daemon.start()
+        self.eventually("it stays", self.gone)
 
     def gone(self):
         return not self.journal() and not (self.where / "c").exists()
