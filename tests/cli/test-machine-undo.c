@@ -285,7 +285,7 @@ main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add_func("/machine/freeze/refused", test_refused);
-    g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].run, tear_down);
+        g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].run, tear_down);
+    g_test_add_func("/machine/freeze/refused", test_refused);
     return g_test_run();
 }
