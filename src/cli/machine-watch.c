@@ -12,6 +12,7 @@
 #include "util/i18n.h"
 #include "util/thread.h"
 
+#define TURN_PATIENCE (10 * G_USEC_PER_SEC)
 #define TICK 100 /* milliseconds, after which the thread looks whether it is to end */
 
 struct _VimgWatch {
@@ -22,7 +23,8 @@ struct _VimgWatch {
     int timer;    /* -1: none */
     gboolean running;
     VimgThread thread;
-    gint started, stop; /* atomic */
+    gint started, stop, ended; /* atomic */
+    gint turns;                /* atomic: of the loop; it is told of events in each */
 };
 
 static int
@@ -38,6 +40,9 @@ on_event(virConnectPtr connection, virDomainPtr domain, int event, int detail, v
 static void
 on_tick(int timer, void *data)
 {
+    VimgWatch *watch = data;
+
+    __atomic_add_fetch(&watch->turns, 1, __ATOMIC_RELEASE);
 }
 
 static void
@@ -47,7 +52,8 @@ listen_thread(gpointer data)
 
     while (!__atomic_load_n(&watch->stop, __ATOMIC_ACQUIRE))
         if (virEventRunDefaultImpl() < 0)
-            return;
+            break;
+    __atomic_store_n(&watch->ended, TRUE, __ATOMIC_RELEASE);
 }
 
 static gboolean
@@ -56,7 +62,7 @@ begin(VimgWatch *watch, const VimgMachine *machine, GError **error)
     /* connections that are opened before know nothing of it */
     if (virEventRegisterDefaultImpl() < 0)
         return vimg_machine_throw(error);
-    watch->timer = virEventAddTimeout(TICK, on_tick, NULL, NULL);
+    watch->timer = virEventAddTimeout(TICK, on_tick, watch, NULL);
     watch->connection = vimg_machine_connect(machine->uri, error);
     if (!watch->connection)
         return FALSE;
@@ -81,12 +87,30 @@ vimg_watch_new(VimgMachine *machine, GError **error)
     return begin(watch, machine, error) ? g_steal_pointer(&watch) : NULL;
 }
 
+/*
+ * What was told before an answer that we have lies ready then, and the loop hands it on in its next
+ * turn: the second tick from now on is of a turn after that.
+ */
+static gboolean
+wait_for_turn(VimgWatch *watch)
+{
+    gint64 until = g_get_monotonic_time() + TURN_PATIENCE;
+    gint from = __atomic_load_n(&watch->turns, __ATOMIC_ACQUIRE);
+
+    while (!__atomic_load_n(&watch->ended, __ATOMIC_ACQUIRE) && g_get_monotonic_time() < until) {
+        if (__atomic_load_n(&watch->turns, __ATOMIC_ACQUIRE) - from >= 2)
+            return TRUE;
+        g_usleep(TICK * 1000 / 10);
+    }
+    return FALSE;
+}
+
 gboolean
 vimg_watch_check(VimgWatch *watch, GError **error)
 {
-    int active = virDomainIsActive(watch->domain); /* and what was told before has come */
+    int active = virDomainIsActive(watch->domain);
 
-    if (active < 0)
+    if (active < 0 || !wait_for_turn(watch))
         return vimg_throw(
             error, VIMG_ERROR_OPERATION_INVALID,
             _("the connection to libvirt was lost: nobody knows whether machine '%s' was started meanwhile: try again"),
@@ -104,14 +128,15 @@ vimg_watch_free(VimgWatch *watch)
         return;
     if (watch->callback >= 0)
         virConnectDomainEventDeregisterAny(watch->connection, watch->callback);
-    if (watch->running) {
-        __atomic_store_n(&watch->stop, TRUE, __ATOMIC_RELEASE);
-        vimg_thread_join(watch->thread);
-    }
     if (watch->domain)
         virDomainFree(watch->domain);
     if (watch->connection)
         virConnectClose(watch->connection);
+    if (watch->running) {
+        wait_for_turn(watch); /* in which the loop lets go of what was closed */
+        __atomic_store_n(&watch->stop, TRUE, __ATOMIC_RELEASE);
+        vimg_thread_join(watch->thread);
+    }
     if (watch->timer >= 0)
         virEventRemoveTimeout(watch->timer);
     g_free(watch->name);

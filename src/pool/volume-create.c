@@ -125,6 +125,9 @@ create_image(VimgUse *use, const VimgPluginImage *image, const char *changing, g
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) local = NULL;
 
+    /* who comes after a client that has gone must not miss what is made for it */
+    if (vimg_job_cancelled(use->job))
+        return vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the client has gone"));
     if (!vimg_store_create(vimg_session_store(use->session), image, &out, &local)) {
         vimg_use_failed(use, local);
         g_propagate_error(error, g_steal_pointer(&local));
