@@ -74,6 +74,7 @@ vimg_shot_image_create(VimgTaking *taking, VimgShotDisk *disk, GError **error)
     const char *pool = taking->shot->pool;
     g_autoptr(GError) local = NULL;
 
+    vimg_undo_bind(machine->ctl);
     if (!vimg_undo_add(machine->undo, VIMG_UNDO_IMAGE, error, pool, disk->name, "", NULL))
         return FALSE;
     disk->image = vimg_image_create(machine->ctl, &taking->pool, xml, &local);
