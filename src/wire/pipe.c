@@ -42,16 +42,17 @@ struct _VimgPipes {
 gboolean
 vimg_pipe_is_of_use(void)
 {
+    g_auto(GStrv) parts = NULL;
     struct utsname name;
-    guint64 major, minor = 0;
-    char *end;
+    guint64 major, minor;
 
     if (uname(&name) < 0)
         return FALSE;
-    major = g_ascii_strtoull(name.release, &end, 10);
-    if (*end == '.')
-        minor = g_ascii_strtoull(end + 1, NULL, 10);
-    return major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR);
+    parts = g_strsplit_set(name.release, ".-+", 3);
+    return g_strv_length(parts) >= 2 &&
+           g_ascii_string_to_unsigned(parts[0], 10, 0, G_MAXUINT, &major, NULL) &&
+           g_ascii_string_to_unsigned(parts[1], 10, 0, G_MAXUINT, &minor, NULL) &&
+           (major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR));
 }
 
 VimgPipes *
