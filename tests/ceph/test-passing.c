@@ -130,10 +130,10 @@ test_promised(Fixture *fixture, gconstpointer data)
 static void
 test_forgotten(Fixture *fixture, gconstpointer data)
 {
-    g_autofree char *uuid = passing(fixture);
     g_autofree char *before = NULL;
     g_autofree char *after = NULL;
 
+    g_free(passing(fixture));
     g_free(clean(fixture, DAY));
     before = image_names(fixture, FALSE);
     g_assert_cmpstr(before, ==, "a way");
