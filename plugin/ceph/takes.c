@@ -15,6 +15,7 @@
 #define NOTES "virtimage.takes" /* an object: the snapshot's name: when, pool and image */
 #define IN_THE_MAKING 3600      /* seconds, in which nobody's snapshot is taken for a leftover */
 #define NOTES_MAX 10000         /* that are looked at at once; more cannot be in the making */
+#define SWEEPS_FOR (2 * G_USEC_PER_SEC)
 
 static int
 operate(VimgCluster *cluster, const char *snapshot, const char *value)
@@ -109,9 +110,9 @@ vimg_ceph_take_list(VimgCluster *cluster, GError **error)
 
 /* ---- removing --------------------------------------------------------------------------- */
 
-gboolean
-vimg_ceph_take_clean(VimgCluster *cluster, VimgCluster *by, const VimgCephTake *take,
-                     GError **error)
+/* Returns: 0 also where its volume, or the pool of that, is gone; else a negated errno */
+static int
+remove_snapshot(VimgCluster *by, const VimgCephTake *take)
 {
     rados_ioctx_t io;
     rbd_image_t image;
@@ -125,12 +126,26 @@ vimg_ceph_take_clean(VimgCluster *cluster, VimgCluster *by, const VimgCephTake *
         }
         rados_ioctx_destroy(io);
     }
-    /* with its volume, or the pool of that */
-    if (result < 0 && result != -ENOENT)
-        return vimg_cluster_throw(
-            error, result,
-            _("cannot remove snapshot '%1$s' of the RBD image with id '%2$s': remove it with rbd snap rm --image-id %2$s --snap %1$s"),
-            take->snapshot, take->id);
+    return result == -ENOENT ? 0 : result;
+}
+
+static gboolean
+throw_kept(const VimgCephTake *take, int result, GError **error)
+{
+    return vimg_cluster_throw(
+        error, result,
+        _("cannot remove snapshot '%1$s' of the RBD image with id '%2$s': remove it with rbd snap rm --image-id %2$s --snap %1$s"),
+        take->snapshot, take->id);
+}
+
+gboolean
+vimg_ceph_take_clean(VimgCluster *cluster, VimgCluster *by, const VimgCephTake *take,
+                     GError **error)
+{
+    int result = remove_snapshot(by, take);
+
+    if (result < 0)
+        return throw_kept(take, result, error);
     vimg_ceph_take_forget(cluster, take->snapshot);
     return TRUE;
 }
@@ -141,15 +156,18 @@ vimg_ceph_takes_sweep(VimgCluster *cluster, VimgCluster *by, guint64 age)
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) takes = vimg_ceph_take_list(cluster, &error);
     gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+    gint64 until = g_get_monotonic_time() + SWEEPS_FOR;
 
-    for (guint i = 0; takes && i < takes->len; i++) {
+    /* a guest may wait for this: it ends with the first that cannot go, and soon */
+    for (guint i = 0; takes && i < takes->len && g_get_monotonic_time() < until; i++) {
         const VimgCephTake *take = takes->pdata[i];
 
-        g_clear_error(&error);
         if (take->pool_id == by->pool_id && now - take->noted >= 0 &&
             (guint64)(now - take->noted) >= MAX(age, IN_THE_MAKING) &&
-            !vimg_ceph_take_clean(cluster, by, take, &error))
+            !vimg_ceph_take_clean(cluster, by, take, &error)) {
             vimg_ceph_warn("%s", error->message);
+            return;
+        }
     }
 }
 
@@ -161,9 +179,18 @@ vimg_ceph_takes_remove(VimgCluster *cluster, GError **error)
 
     if (!takes)
         return FALSE;
-    for (guint i = 0; i < takes->len; i++)
-        if (!vimg_ceph_take_clean(cluster, cluster, takes->pdata[i], error))
-            return FALSE;
+    for (guint i = 0; i < takes->len; i++) {
+        g_autoptr(GError) local = NULL;
+
+        result = remove_snapshot(cluster, takes->pdata[i]);
+        if (result == 0)
+            continue;
+        if (result != -EPERM && result != -EACCES)
+            return throw_kept(takes->pdata[i], result, error);
+        /* with this key nobody can tell whether it is there: the pool goes all the same */
+        throw_kept(takes->pdata[i], result, &local);
+        vimg_ceph_warn("%s", local->message);
+    }
     result = rados_remove(cluster->io, NOTES);
     return result == 0 || result == -ENOENT ||
            vimg_cluster_throw(error, result, _("cannot remove the list of snapshots"));

@@ -28,7 +28,7 @@ typedef struct {
     char *images; /* uuid of our pool */
     char *pool;   /* uuid of the host's */
     char *volume;
-    gboolean filled; /* its image has that content, all of it, from here; it never changes then */
+    char *content; /* checksum of its image, which was filled from here; NULL: it was not */
 } Moment;
 
 static void
@@ -40,6 +40,7 @@ moment_free(gpointer data)
     g_free(moment->images);
     g_free(moment->pool);
     g_free(moment->volume);
+    g_free(moment->content);
     g_free(moment);
 }
 
@@ -54,18 +55,18 @@ note_path(VimgHostPrimary *primary, const char *image)
 }
 
 static gboolean
-note(VimgHostPrimary *primary, const VimgSourceInfo *image, const VimgHostPool *pool,
-     const char *volume, gboolean filled, GError **error)
+note(VimgHostPrimary *primary, const Moment *moment, GError **error)
 {
-    g_autofree char *path = note_path(primary, image->uuid);
+    g_autofree char *path = note_path(primary, moment->image);
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *text = NULL;
     gsize size = 0;
 
-    g_key_file_set_string(file, GROUP, "images", image->pool_uuid);
-    g_key_file_set_string(file, GROUP, "pool", pool->uuid);
-    g_key_file_set_string(file, GROUP, "volume", volume);
-    g_key_file_set_boolean(file, GROUP, "filled", filled);
+    g_key_file_set_string(file, GROUP, "images", moment->images);
+    g_key_file_set_string(file, GROUP, "pool", moment->pool);
+    g_key_file_set_string(file, GROUP, "volume", moment->volume);
+    if (moment->content)
+        g_key_file_set_string(file, GROUP, "content", moment->content);
     text = g_key_file_to_data(file, &size, NULL);
     return vimg_file_replace(path, text, size, 0600, error);
 }
@@ -99,7 +100,7 @@ load(VimgHostPrimary *primary, const char *base)
     moment->images = g_key_file_get_string(file, GROUP, "images", NULL);
     moment->pool = g_key_file_get_string(file, GROUP, "pool", NULL);
     moment->volume = g_key_file_get_string(file, GROUP, "volume", NULL);
-    moment->filled = g_key_file_get_boolean(file, GROUP, "filled", NULL);
+    moment->content = g_key_file_get_string(file, GROUP, "content", NULL);
     if (moment->images && moment->pool && moment->volume)
         return moment;
     moment_free(moment);
@@ -248,18 +249,24 @@ vimg_host_moments_tidy(VimgHostPrimary *primary, const char *uuid)
             drop_where_it_is(primary, connect, moments->pdata[i]);
 }
 
+/* Whatever keeps the moment itself from going, its image is no base from here on. */
 void
 vimg_host_moment_gone(VimgHostPrimary *primary, const char *uuid)
 {
     g_autofree char *base = g_strconcat(uuid, SUFFIX, NULL);
     Moment *moment = load(primary, base);
-    g_autoptr(VimgHostConnect) connect =
-        moment ? vimg_host_primary_connect(primary, NULL, NULL, NULL) : NULL;
+    g_autoptr(VimgHostConnect) connect = NULL;
+    g_autoptr(GError) error = NULL;
 
+    if (!moment)
+        return;
+    g_clear_pointer(&moment->content, g_free);
+    if (!note(primary, moment, &error))
+        vimg_warning("%s", error->message);
+    connect = vimg_host_primary_connect(primary, NULL, NULL, NULL);
     if (connect)
         drop_where_it_is(primary, connect, moment);
-    if (moment)
-        moment_free(moment);
+    moment_free(moment);
 }
 
 /* ---- keeping one ------------------------------------------------------------------------ */
@@ -298,10 +305,10 @@ vimg_host_hold(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     g_auto(VimgSourceInfo) info = {0};
     g_auto(VimgHostPool) pool = {0};
     g_autoptr(virStorageVol) vol = look(primary, connect, image, source, &info, &pool, error);
-    const Moment moment = {.image = info.uuid, .volume = source->name};
+    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL};
     GError *local = NULL;
 
-    if (!vol || !note(primary, &info, &pool, source->name, FALSE, error))
+    if (!vol || !note(primary, &moment, error))
         return FALSE;
     if (vimg_foreign_hold(pool.foreign, source->name, info.uuid, &local))
         return TRUE;
@@ -397,15 +404,16 @@ pour(Fill *fill, VimgForeignReader *reader, GError **error)
 
 /*
  * Whether @moment's image has what an image like @image has in common with it.  That it is complete
- * does not say so: whoever may write to an image may fill it with anything.
+ * does not say so: whoever may write to an image may fill it with anything, also once it was wiped.
  */
 static gboolean
 serves(VimgHostPrimary *primary, const Moment *moment, const VimgSourceInfo *image,
        VimgSourceInfo *out)
 {
-    return moment->filled && strcmp(moment->image, image->uuid) != 0 &&
+    return moment->content && strcmp(moment->image, image->uuid) != 0 &&
            vimg_model_image_find(primary->model, moment->images, moment->image, out, NULL) &&
-           out->active && out->physical == image->capacity && strcmp(out->format, "raw") == 0;
+           out->active && g_strcmp0(out->checksum, moment->content) == 0 &&
+           out->physical == image->capacity && strcmp(out->format, "raw") == 0;
 }
 
 /* Returns: the image before, held as its moment is, which @out is of; NULL: there is none. */
@@ -456,14 +464,19 @@ fill_since(Fill *fill, const VimgHostPool *pool, const char *volume, const char 
 
 /* Else the next image is made of all that the volume holds. */
 static void
-note_filled(VimgHostPrimary *primary, const VimgSourceInfo *image, const VimgHostPool *pool,
-            const char *volume)
+note_filled(VimgHostPrimary *primary, const Moment *moment)
 {
+    g_auto(VimgSourceInfo) image = {0};
     g_autoptr(GError) error = NULL;
+    Moment filled = *moment;
 
-    if (!note(primary, image, pool, volume, TRUE, &error))
-        vimg_warning("image '%s' is no base of the next one of volume '%s': %s", image->name,
-                     volume, error->message);
+    if (vimg_model_image_find(primary->model, moment->images, moment->image, &image, &error)) {
+        filled.content = image.checksum;
+        if (note(primary, &filled, &error))
+            return;
+    }
+    vimg_warning("image %s is no base of the next one of volume '%s': %s", moment->image,
+                 moment->volume, error->message);
 }
 
 gboolean
@@ -473,7 +486,7 @@ vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     g_auto(VimgSourceInfo) info = {0}, base = {0};
     g_auto(VimgHostPool) pool = {0};
     g_autoptr(virStorageVol) vol = look(primary, connect, image, source, &info, &pool, error);
-    const Moment moment = {.image = info.uuid, .volume = source->name};
+    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL};
     g_autoptr(GPtrArray) moments = NULL;
     Fill fill = {0};
     gboolean ok;
@@ -503,7 +516,7 @@ vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     }
     out->read = fill.read;
     out->base = g_strdup(fill.base_name);
-    note_filled(primary, &info, &pool, source->name);
+    note_filled(primary, &moment);
     retire(primary, &pool, moments, info.uuid);
     return TRUE;
 }

@@ -185,28 +185,46 @@ grow(Clone *clone, GError **error)
     return virStorageVolResize(clone->vol, clone->capacity, 0) == 0 || vimg_host_throw(error);
 }
 
+/* Of what is filled by streams nobody here holds the file: the mark is looked for before it goes.
+ */
 static gboolean
-fill(Clone *clone, GError **error)
+is_still_ours(Clone *clone, VimgHostEntry *entry, GError **error)
+{
+    gboolean it = FALSE;
+
+    if (clone->to.foreign || vimg_host_sink_has_file(clone->sink))
+        return TRUE;
+    return vimg_host_journal_look(entry, clone->connect, &clone->to, clone->vol, &it, error) &&
+           (it ||
+            vimg_throw(
+                error, VIMG_ERROR_NO_VOL,
+                _("volume '%s' of the host was deleted or replaced while it was being filled"),
+                clone->def->name));
+}
+
+static gboolean
+fill(Clone *clone, VimgHostEntry *entry, GError **error)
 {
     VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way};
     VimgHostSink *sink = clone->sink;
     guint64 size = 0;
 
     if (!vimg_host_source_pour(&source, sink, &size, error) || !fill_up(clone, sink, size, error) ||
-        !vimg_host_sink_rest(sink, error) || !vimg_transfer_check(clone->transfer, error))
+        !vimg_host_sink_rest(sink, error) || !vimg_transfer_check(clone->transfer, error) ||
+        !is_still_ours(clone, entry, error))
         return FALSE;
     clone->sure = TRUE; /* the mark goes */
     return vimg_host_sink_finish(sink, error) && grow(clone, error);
 }
 
 static gboolean
-fill_volume(Clone *clone, const VimgHostEntry *entry, GError **error)
+fill_volume(Clone *clone, VimgHostEntry *entry, GError **error)
 {
     gboolean ok;
 
     clone->sink =
         vimg_host_sink_new(clone->connect, clone->vol, entry, &clone->to, clone->transfer);
-    ok = fill(clone, error);
+    ok = fill(clone, entry, error);
     vimg_host_sink_stop(clone->sink);
     return ok;
 }

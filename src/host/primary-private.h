@@ -212,6 +212,8 @@ gboolean vimg_host_sink_rest(VimgHostSink *sink, GError **error);
 gboolean vimg_host_sink_finish(VimgHostSink *sink, GError **error);
 /* Whether the volume that was written is, where that can be told, still the one of its path. */
 gboolean vimg_host_sink_is_there(const VimgHostSink *sink, GError **error);
+/* Whether this daemon holds the very file, so that nothing it does is done by name. */
+gboolean vimg_host_sink_has_file(const VimgHostSink *sink);
 void vimg_host_sink_stop(VimgHostSink *sink); /* nothing comes into it any more */
 void vimg_host_sink_free(VimgHostSink *sink); /* accepts NULL; aborts what is not finished */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHostSink, vimg_host_sink_free)

@@ -293,6 +293,12 @@ vimg_host_sink_is_there(const VimgHostSink *sink, GError **error)
     return !sink->file || vimg_host_file_is_there(sink->file, error);
 }
 
+gboolean
+vimg_host_sink_has_file(const VimgHostSink *sink)
+{
+    return sink->file != NULL;
+}
+
 static gboolean
 open_rest(VimgHostSink *sink, GError **error)
 {

@@ -38,6 +38,7 @@ vimg_source_info_clear(VimgSourceInfo *info)
     g_free(info->path);
     g_free(info->uuid);
     g_free(info->format);
+    g_free(info->checksum);
     *info = (VimgSourceInfo){0};
 }
 
@@ -54,6 +55,8 @@ vimg_source_info_take(VimgSourceInfo *out, VimgPool *pool, VimgVolume *volume)
     out->path = vimg_volume_path(pool, volume);
     out->uuid = g_strdup(image->uuid);
     out->format = g_strdup(image->format);
+    out->checksum = image->checksum ? g_strconcat(image->checksum_type, ":", image->checksum, NULL)
+                                    : g_strdup("");
     out->capacity = image->capacity;
     out->physical = image->physical;
     out->active = image->state == VIMG_IMAGE_ACTIVE;

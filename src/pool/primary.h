@@ -74,6 +74,7 @@ typedef struct _VimgSourceInfo {
     char *path;
     char *uuid;
     char *format;
+    char *checksum;   /* TYPE:DIGITS, as it was announced; empty: it was not */
     guint64 capacity; /* bytes: what a machine sees */
     guint64 physical; /* bytes of the content as it is stored */
     gboolean active;  /* it is complete */

@@ -63,13 +63,13 @@ vimg_model_vol_wipe(VimgModel *model, const VimgVolId *vol, guint algorithm, gui
         return FALSE;
     uuid = vimg_use_uuid(&use);
     vimg_import_forget(model->state_dir, uuid);
+    vimg_primary_gone(model, uuid); /* first: it may be filled with anything then */
     if (!vimg_store_wipe(vimg_session_store(use.session), uuid, &local)) {
         vimg_use_restat(&use);
         return fail(&use, local, error);
     }
     vimg_use_restat(&use);
     vimg_session_sizes(use.session);
-    vimg_primary_gone(model, uuid);
     return TRUE;
 }
 
