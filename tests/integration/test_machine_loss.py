@@ -123,9 +123,13 @@ class Failures(MachineCase):
 
     def nothing(self):
         """Who is undone by another process is so soon."""
-        self.eventually("it stays", lambda: not (
-            self.volumes(self.name) or self.disk_of("c") or self.trash() or
-            any(p.is_dir() for p in Path(self.scratch).iterdir())))
+        def left():
+            return [self.volumes(self.name), self.disk_of("c"), self.trash(),
+                    [p.name for p in Path(self.scratch).iterdir() if p.is_dir()]]
+        try:
+            self.eventually("it stays", lambda: not any(left()))
+        except AssertionError as e:
+            raise AssertionError("%s: %s" % (e, left())) from e
         self.nothing_left("m")
         self.assertEqual(self.host("list", "--all", "--name").split(), ["m"])
         self.assertEqual(sorted(p.name for p in self.disks.iterdir()), ["m-vda"])
