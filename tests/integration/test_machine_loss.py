@@ -107,8 +107,13 @@ class Failures(MachineCase):
 
     def filling(self, *more):
         """A clone whose image is whole, and whose disk is not."""
-        return self.stop(self.begin("clone", *more), lambda: self.disk_of("c") and
-                         self.disk_of("c").stat().st_blocks * 512 > 4 * MIB, "no disk is filled")
+        def is_filled():
+            try:
+                return self.disk_of("c").stat().st_blocks * 512 > 4 * MIB
+            except (AttributeError, OSError):   # not yet, or it was given its name since
+                return False
+
+        return self.stop(self.begin("clone", *more), is_filled, "no disk is filled")
 
     def disk_of(self, clone):
         return next((p for p in (self.disks, self.primary) for p in p.glob(clone + "-vda.*")), None)
