@@ -82,6 +82,14 @@ vimg_host_file_push(VimgHostFile *file, VimgBuffer *buffer, gsize offset, guint6
 }
 
 gboolean
+vimg_host_file_throw_replaced(const char *name, GError **error)
+{
+    return vimg_throw(
+        error, VIMG_ERROR_NO_VOL,
+        _("volume '%s' of the host was deleted or replaced while it was being filled"), name);
+}
+
+gboolean
 vimg_host_file_is_there(const VimgHostFile *file, GError **error)
 {
     struct stat mine, now;
@@ -90,10 +98,7 @@ vimg_host_file_is_there(const VimgHostFile *file, GError **error)
     if ((!found && errno != ENOENT && errno != ENOTDIR) || fstat(file->fd, &mine) < 0)
         return throw_write(file, error);
     return (found && mine.st_dev == now.st_dev && mine.st_ino == now.st_ino) ||
-           vimg_throw(
-               error, VIMG_ERROR_NO_VOL,
-               _("volume '%s' of the host was deleted or replaced while it was being filled"),
-               file->name);
+           vimg_host_file_throw_replaced(file->name, error);
 }
 
 gboolean

@@ -33,6 +33,8 @@ gboolean vimg_host_file_head(VimgHostFile *file, const VimgBuffer *head, gsize s
                              GError **error);
 /* Whether its path still leads to it; FALSE with @error, VIMG_ERROR_NO_VOL if not. */
 gboolean vimg_host_file_is_there(const VimgHostFile *file, GError **error);
+/* Throws what that is then.  Returns: FALSE */
+gboolean vimg_host_file_throw_replaced(const char *name, GError **error);
 void vimg_host_file_stop(VimgHostFile *file); /* nothing is written any more */
 void vimg_host_file_free(VimgHostFile *file); /* accepts NULL */
 

@@ -13,6 +13,7 @@
 #include <libvirt/virterror.h>
 
 #include "host/cut.h"
+#include "host/primary-file.h"
 #include "host/primary-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
@@ -195,11 +196,7 @@ is_still_ours(Clone *clone, VimgHostEntry *entry, GError **error)
     if (clone->to.foreign || vimg_host_sink_has_file(clone->sink))
         return TRUE;
     return vimg_host_journal_look(entry, clone->connect, &clone->to, clone->vol, &it, error) &&
-           (it ||
-            vimg_throw(
-                error, VIMG_ERROR_NO_VOL,
-                _("volume '%s' of the host was deleted or replaced while it was being filled"),
-                clone->def->name));
+           (it || vimg_host_file_throw_replaced(clone->def->name, error));
 }
 
 static gboolean

@@ -195,24 +195,28 @@ vimg_foreign_has_moments(const VimgForeign *foreign)
            table->foreign_next_at && table->foreign_close_at;
 }
 
+/* What takes a volume and a name of something else. */
+static gboolean
+call(VimgForeign *foreign,
+     gboolean (*callback)(gpointer foreign, const char *volume, const char *other, GError **error),
+     const char *volume, const char *other, GError **error)
+{
+    GError *local = NULL;
+    gboolean ok = callback(foreign->handle, volume, other, &local);
+
+    return vimg_type_settle(foreign->type, ok, local, volume, error);
+}
+
 gboolean
 vimg_foreign_hold(VimgForeign *foreign, const char *volume, const char *moment, GError **error)
 {
-    const VimgType *type = foreign->type;
-    GError *local = NULL;
-    gboolean ok = type->table.foreign_hold(foreign->handle, volume, moment, &local);
-
-    return vimg_type_settle(type, ok, local, volume, error);
+    return call(foreign, foreign->type->table.foreign_hold, volume, moment, error);
 }
 
 gboolean
 vimg_foreign_drop(VimgForeign *foreign, const char *volume, const char *moment, GError **error)
 {
-    const VimgType *type = foreign->type;
-    GError *local = NULL;
-    gboolean ok = type->table.foreign_drop(foreign->handle, volume, moment, &local);
-
-    return vimg_type_settle(type, ok, local, volume, error);
+    return call(foreign, foreign->type->table.foreign_drop, volume, moment, error);
 }
 
 VimgForeignReader *
@@ -275,11 +279,7 @@ vimg_foreign_replaces(const VimgForeign *foreign)
 gboolean
 vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *by, GError **error)
 {
-    const VimgType *type = foreign->type;
-    GError *local = NULL;
-    gboolean ok = type->table.foreign_replace(foreign->handle, volume, by, &local);
-
-    return vimg_type_settle(type, ok, local, volume, error);
+    return call(foreign, foreign->type->table.foreign_replace, volume, by, error);
 }
 
 gboolean

@@ -248,7 +248,6 @@ gboolean vimg_foreign_clone_image(VimgForeign *foreign, const char *volume, guin
                                   VimgStore *store, const char *uuid, VimgPluginJob *job,
                                   gboolean *done, GError **error);
 
-/* The same the other way: @image is made of @volume as it is at one moment. */
 gboolean vimg_foreign_has_moments(const VimgForeign *foreign);
 gboolean vimg_foreign_hold(VimgForeign *foreign, const char *volume, const char *moment,
                            GError **error);
@@ -262,6 +261,7 @@ gboolean vimg_foreign_next_at(VimgForeignReader *reader, VimgExtent *out, gboole
 gboolean vimg_foreign_replaces(const VimgForeign *foreign);
 gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *by,
                               GError **error);
+/* The same the other way: @image is made of @volume as it is at one moment. */
 gboolean vimg_foreign_make_image(VimgForeign *foreign, const char *volume, VimgStore *store,
                                  const VimgPluginImage *image, VimgPluginJob *job,
                                  VimgPluginImage *out, gboolean *done, GError **error);

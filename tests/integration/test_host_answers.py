@@ -11,22 +11,16 @@ import libvirt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
 import runner
-from daemon import Daemon
 from hostcase import HostCase
 from images import MIB
-from puppet import Puppet
+from puppet import Puppet, daemon_before
 from rawrpc import RemoteError, string, u32
 
 
 class Answers(HostCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon()
-        cls.puppet = Puppet(cls.daemon.root / "puppet")
-        cls.puppet.start()
-        cls.daemon.config.write_text('host_uri = "qemu+unix:///system?socket=%s/puppet"\n'
-                                     % cls.daemon.root)
-        cls.daemon.start()
+        cls.daemon, cls.puppet = daemon_before(Puppet)
 
     @classmethod
     def tearDownClass(cls):

@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
 import runner
-from daemon import Daemon
+from puppet import daemon_before
 from rawrpc import CONTINUE, ERROR, HOLE, MESSAGE, OK, PROCS, REPLY, STREAM, u32, u64
 
 WHOLE = rpc.STREAM_MAX
@@ -69,12 +69,7 @@ class Puppet(threading.Thread):
 class Streams(runner.DaemonCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon()
-        cls.puppet = Puppet(cls.daemon.root / "puppet")
-        cls.puppet.start()
-        cls.daemon.config.write_text('host_uri = "qemu+unix:///system?socket=%s/puppet"\n'
-                                     % cls.daemon.root)
-        cls.daemon.start()
+        cls.daemon, cls.puppet = daemon_before(Puppet)
 
     def begin(self, proc):
         """A client's end of a new stream, and the host's."""

@@ -6,7 +6,18 @@ import struct
 import threading
 
 import rawrpc as rpc
+from daemon import Daemon
 from rawrpc import u32
+
+
+def daemon_before(make):
+    """A daemon of ours that runs, whose host is the puppet that @make makes of a path; and that."""
+    daemon = Daemon()
+    puppet = make(daemon.root / "puppet")
+    puppet.start()
+    daemon.config.write_text('host_uri = "qemu+unix:///system?socket=%s/puppet"\n' % daemon.root)
+    daemon.start()
+    return daemon, puppet
 
 
 class Puppet(threading.Thread):
