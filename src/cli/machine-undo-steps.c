@@ -90,6 +90,13 @@ is_worked_on(VimgUndoContext *context, const char *pool, const char *image)
     return is;
 }
 
+/* One that has no name any more may lie in the trash, where somebody used it still. */
+static gboolean
+undo_deleted(VimgUndoContext *context, const VimgCtlPool *pool, char *uuid, GError **error)
+{
+    return !*uuid || strcmp(uuid, "*") == 0 || purge(context, pool, uuid, error);
+}
+
 static gboolean
 undo_image(VimgUndoContext *context, char **what, GError **error)
 {
@@ -105,9 +112,12 @@ undo_image(VimgUndoContext *context, char **what, GError **error)
     worked_on = is_worked_on(context, what[0], what[1]); /* first: then it is there, or never */
     image = vimg_image_find(context->ctl, &pool, what[1], &local);
     if (!image)
-        return is_code(local, VIR_ERR_NO_STORAGE_VOL) && !worked_on;
+        return is_code(local, VIR_ERR_NO_STORAGE_VOL) && !worked_on &&
+               undo_deleted(context, &pool, what[2], error);
     if (!is_ours(context, image, what[2]))
         return TRUE;
+    g_free(what[2]); /* from now on this one is meant, whatever it is called */
+    what[2] = g_strdup(image->uuid);
     if (!vimg_image_delete(context->ctl, image, error))
         return FALSE;
     return strcmp(image->state, "active") != 0 || purge(context, &pool, image->uuid, error);

@@ -124,11 +124,11 @@ listen_until_end(int fd, GPtrArray *list)
     }
 }
 
-/* What is not as @urgent stays. */
+/* What is not as @urgent stays.  *@line: is said more exactly, as the step found. */
 static gboolean
-undo_one(VimgUndoContext *context, const char *line, gboolean urgent, gboolean *in_use)
+undo_one(VimgUndoContext *context, char **line, gboolean urgent, gboolean *in_use)
 {
-    g_auto(GStrv) words = g_strsplit(line, "\t", -1);
+    g_auto(GStrv) words = g_strsplit(*line, "\t", -1);
     guint64 kind;
 
     if (!g_ascii_string_to_unsigned(words[0], 10, 0, VIMG_N_UNDO - 1, &kind, NULL))
@@ -140,6 +140,8 @@ undo_one(VimgUndoContext *context, const char *line, gboolean urgent, gboolean *
     if (vimg_undo_step(context, (VimgUndoKind)kind, words + 1, NULL))
         return TRUE;
     *in_use = *in_use || kind == VIMG_UNDO_DOMAIN || kind == VIMG_UNDO_RENAME;
+    g_free(*line);
+    *line = g_strjoinv("\t", words);
     return FALSE;
 }
 
@@ -149,7 +151,7 @@ undo_those(VimgUndoContext *context, GPtrArray *list, gboolean urgent)
     gboolean in_use = FALSE;
 
     for (guint i = list->len; i > 0; i--)
-        if (undo_one(context, list->pdata[i - 1], urgent, &in_use))
+        if (undo_one(context, (char **)&list->pdata[i - 1], urgent, &in_use))
             g_ptr_array_remove_index(list, i - 1);
 }
 

@@ -74,7 +74,8 @@ typedef struct {
     const char *uuid;
 } VimgUndoContext;
 
-/* Undoes one thing.  Returns: TRUE if it is gone, or cannot be there any more. */
+/* Undoes one thing; in place of a word of @what that says less than was found, there is what was
+ * found.  Returns: TRUE if it is gone, or cannot be there any more. */
 gboolean vimg_undo_step(VimgUndoContext *context, VimgUndoKind kind, char **what, GError **error);
 
 #endif

@@ -220,10 +220,10 @@ class Rbd(MachineCase, CephCase):
 
     def whole_or_gone(self, name, code):
         """A clone that ended well is there, and goes; of any other nothing stays."""
-        def settled():
+        def left():
             self.host("pool-refresh", "primary")
-            return self.there(self.where) == ["m-vda"] and not self.volumes(self.name) and \
-                name not in self.host("list", "--all", "--name").split()
+            machines = self.host("list", "--all", "--name").split()
+            return self.there(self.where) + self.volumes(self.name) + machines
 
         def clean():   # whoever was killed has images open for some seconds more
             self.ctl("cleanup", self.name)
@@ -238,7 +238,10 @@ class Rbd(MachineCase, CephCase):
         if code == 0:
             self.host("undefine", name)
             self.host("vol-delete", "--pool", "primary", name + "-vda")
-        self.eventually("something stays: %s" % code, settled)
+        try:
+            self.eventually("something stays", lambda: left() == ["m-vda", "m"])
+        except AssertionError as e:
+            raise AssertionError("%s, %s: %s: %s" % (name, code, left(), e)) from e
         self.eventually("a job stays", lambda: not self.json("jobs")["jobs"])
         self.eventually("an image stays", clean)
         self.assertEqual(self.snapshots(), 0)

@@ -18,6 +18,7 @@ from ctl import CTL, FAILED, INTERRUPTED, OK, UNREACHABLE, environment
 from daemon import scratch
 from images import MIB, noise, run
 from machinecase import SIZE, MachineCase
+from rawrpc import Connection, VolRef
 
 ROOM = 96 * MIB   # of a small scratch directory
 
@@ -248,6 +249,20 @@ class Failures(MachineCase):
         self.large("raw", 3)
         for how, _, code, words in CASES[:4]:
             self.broken(self.filling(), "clone", how, code, words)
+
+    def test_used(self):
+        """Somebody reads the image that was on the way, so it goes once he has ended."""
+        self.pool()
+        self.large("raw", 3)
+        client = self.filling()
+        (image,) = self.volumes(self.name)
+        with Connection(self.daemon.socket) as c:
+            c.open()
+            c.begin("VOL_DOWNLOAD", VolRef(self.name, image, ""))
+            self.killed(client)
+            self.ends(client, -signal.SIGKILL, "")
+            self.eventually("it is not deleted", lambda: self.trash() == [image])
+        self.nothing()
 
     def test_full(self):
         """The store, then the new disk, has no room."""
