@@ -212,6 +212,19 @@ throw_deaf(VimgMachine *machine, const char *why, const GError *thaw, GError **e
         machine->name, why, thaw->message);
 }
 
+static gboolean
+has_ended(const VimgMachine *machine)
+{
+    return virDomainIsActive(machine->domain) == 0;
+}
+
+static gboolean
+throw_ended(const VimgMachine *machine, GError **error)
+{
+    return vimg_throw(error, VIMG_ERROR_SYSTEM,
+                      _("machine '%s' ended before its disks could be read"), machine->name);
+}
+
 /* A guest that cannot be frozen is imaged as a power cut would leave it, but never left so. */
 static gboolean
 freeze(VimgBackup *backup, GError **error)
@@ -231,6 +244,10 @@ freeze(VimgBackup *backup, GError **error)
     backup->frozen = was == VIMG_FREEZE_DONE;
     if (backup->frozen)
         return TRUE;
+    if (has_ended(machine)) {
+        forget_hold(backup, VIMG_UNDO_FREEZE); /* with it went what it may have frozen */
+        return throw_ended(machine, error);
+    }
     if (was == VIMG_FREEZE_UNKNOWN &&
         (!vimg_machine_again(machine, &local) || !vimg_thaw(machine->domain, &local)))
         return throw_deaf(machine, backup->not_frozen, local, error);
@@ -384,7 +401,14 @@ start(VimgBackup *backup, const char *xml, const char *point_name, const char *p
     if (point && !note_point(backup, point_name, error))
         return FALSE;
     backup->running = virDomainBackupBegin(machine->domain, xml, point, 0) == 0;
-    return backup->running || vimg_machine_throw(error);
+    if (backup->running)
+        return TRUE;
+    vimg_machine_throw(error); /* whatever libvirt says, of one that has ended there is one cause */
+    if (has_ended(machine)) {
+        g_clear_error(error);
+        throw_ended(machine, error);
+    }
+    return FALSE;
 }
 
 static gboolean

@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import namespaces
 import runner
-from ctl import FAILED, USAGE
+from ctl import FAILED, OK, USAGE
 from machinecase import MachineCase, numbers, replays
 
 
@@ -108,6 +108,7 @@ class Agent(MachineCase):
         self.nobody_thaws(machine)
         self.lost(machine)
         self.assertIn("<agentTimeout>-2<", self.status())   # it waits again as long as before
+        self.ended(machine)
         self.identities(machine)
 
     def killed(self, machine, both):
@@ -143,21 +144,50 @@ class Agent(MachineCase):
         self.assertFalse(notes.exists())
 
     def lost(self, machine):
-        """The host's daemon ends while the guest has frozen and not said so: nobody may take that
-        for a refusal."""
-        for direct in (False, True):
-            with self.subTest(direct=direct):
-                self.behave("late")
-                before = len(self.holds())
-                more = ("--machines", self.stock.qemu) if direct else ()
-                client = self.client("machine-image", machine, self.name, "l%d" % direct,
-                                     "--freeze=30", *more)
-                self.eventually("it does not freeze", lambda: len(self.holds()) > before)
-                self.stock.kill_libvirtd()
-                client.wait(90)
-                self.eventually("it stays frozen", lambda: self.holds()[-1][0] == "thawed")
-                self.behave("well")
-                self.writes_on()
+        """A daemon ends while the guest has frozen and not said so: nobody may take that for a
+        refusal."""
+        def ours():
+            self.daemon.kill()
+            self.daemon.start()
+            self.running(self.name)
+
+        for kill in (self.stock.kill_libvirtd, ours):
+            for name, more in (("merged", ()), ("direct", ("--machines", self.stock.qemu))):
+                with self.subTest(kill=kill.__name__, way=name):
+                    client = self.freezing(machine, "lost", more)
+                    kill()
+                    if client.wait(90) == OK:   # it was thawed by then, and imaged
+                        self.v("vol-delete", "--pool", self.name, "lost")
+                        self.ctl("trash", "purge", self.name, "lost", "--yes")
+                    self.eventually("it stays frozen", lambda: self.holds()[-1][0] == "thawed")
+                    self.behave("well")
+                    self.writes_on()
+                    self.eventually("it stays", lambda: self.nothing_of("lost"))
+
+    def freezing(self, machine, name, more=()):
+        """A client whose guest has frozen, and says so late."""
+        self.behave("late")
+        before = len(self.holds())
+        client = self.client("machine-image", machine, self.name, name, "--freeze=30", *more)
+        self.eventually("it does not freeze", lambda: len(self.holds()) > before)
+        return client
+
+    def nothing_of(self, name):
+        """No image of these is left, nor files of the machine, nor a job."""
+        return not any(v.startswith(name) for v in self.volumes(self.name) + self.trash()) and \
+            not any(p.is_dir() for p in Path(self.scratch).iterdir()) and not self.job("linux")
+
+    def ended(self, machine):
+        """The emulator is killed while the guest is frozen: with it goes all that was held."""
+        client = self.freezing(machine, "ended")
+        self.kill_emulator(machine)
+        self.assertEqual(client.wait(90), FAILED, self.told.read_text())
+        self.assertIn("ended", self.told.read_text())
+        self.eventually("it stays", lambda: self.nothing_of("ended"))
+        self.eventually("it runs", lambda: "shut off" in self.host("domstate", machine))
+        self.start(machine)
+        self.eventually("no agent", self.connected)
+        self.writes_on()
 
     def status(self):
         """What libvirtd keeps of the machine that runs."""

@@ -175,16 +175,7 @@ class Failures(MachineCase):
         self.host("destroy", "m")
 
     def emulator_killed(self, _client):
-        for entry in Path("/proc").iterdir():
-            try:
-                line = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
-                ours = str(self.disks / "m-vda").encode() in line and b"guest=m," in line
-            except OSError:
-                continue
-            if ours:
-                os.kill(int(entry.name), signal.SIGKILL)
-                return
-        raise AssertionError("the machine does not run")
+        self.kill_emulator("m")
 
     def after(self, how, command):
         """What is whole goes, and the machine runs again."""

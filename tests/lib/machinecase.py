@@ -7,6 +7,7 @@
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -228,6 +229,19 @@ class MachineCase(ExportCase):
                 path.read_bytes()[-500:] if path.exists() else "it says nothing"))
             time.sleep(0.05)
 
+    def kill_emulator(self, machine):
+        """The one that has the first disk of @machine, of any host's."""
+        for entry in Path("/proc").iterdir():
+            try:
+                line = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+            except OSError:
+                continue
+            if str(self.disks / (machine + "-vda")).encode() in line and \
+                    b"guest=%s," % machine.encode() in line:
+                os.kill(int(entry.name), signal.SIGKILL)
+                return
+        raise AssertionError("machine %s does not run" % machine)
+
     def write(self, machine, at, size, pattern):
         """As the guest would, on its first disk."""
         said = self.host("qemu-monitor-command", "--hmp", machine,
@@ -293,9 +307,10 @@ class MachineCase(ExportCase):
         return flat
 
     def client(self, *args):
+        self.told = self.work / "told"
         client = subprocess.Popen([str(CTL), *map(str, args + self.more)],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL, env=environment(self.daemon.uri))
+                                  stderr=self.told.open("w"), env=environment(self.daemon.uri))
         self.children.append(client)
         return client
 
