@@ -52,8 +52,8 @@ typedef struct {
     guint64 uploaded_size; /* bytes */
     gboolean flatten;      /* argument of clone(): what it makes shall not need its source */
     char *needed_by;       /* in the trash: clones that keep it there, in words; NULL: none */
-    char *machine; /* what machine's disk it was, as the daemon writes it; kept as it is for ever.
-                      NULL: of none */
+    char *machine; /* what machine's disk it was, as the daemon writes it; kept as it is, gone when it
+                      is wiped: whatever comes then is of none.  NULL: of none */
     gboolean passing; /* it is but the way to something else: removed, it is not to be had back, and
                          goes for good once nothing needs it; kept as it is for ever */
 } VimgPluginImage;
@@ -94,6 +94,15 @@ vimg_plugin_image_clear(VimgPluginImage *image)
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgPluginImage, vimg_plugin_image_clear)
+
+/* @image, a backend's own, is wiped: what was said of its content is said of it no more. */
+static inline void
+vimg_plugin_image_wipe(VimgPluginImage *image)
+{
+    g_clear_pointer(&image->reason, g_free);
+    g_clear_pointer(&image->copy_of, g_free);
+    g_clear_pointer(&image->machine, g_free);
+}
 
 /* Moves what @image owns to @out, as far as the size of that goes; @image is empty then. */
 static inline void

@@ -273,7 +273,6 @@ vimg_ebs_image_wipe(VimgEbsStore *store, const char *uuid, GError **error)
     if (!vimg_ebs_erase_content(store, site, record, &patience, error))
         return FALSE;
     vimg_ebs_record_empty(record);
-    g_clear_pointer(&record->info.reason, g_free);
-    g_clear_pointer(&record->info.copy_of, g_free);
+    vimg_plugin_image_wipe(&record->info);
     return vimg_ebs_record_save(site, record, &patience, error);
 }

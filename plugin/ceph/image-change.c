@@ -266,9 +266,8 @@ withdraw(VimgCluster *cluster, VimgCephRecord *record, GError **error)
 static void
 forget_content(VimgCephRecord *record)
 {
-    g_clear_pointer(&record->info.reason, g_free);
+    vimg_plugin_image_wipe(&record->info);
     g_clear_pointer(&record->digest, g_free);
-    g_clear_pointer(&record->info.copy_of, g_free);
     if (record->info.uploaded_format) {
         /* of what came, perhaps declared by nobody */
         g_clear_pointer(&record->info.checksum_type, g_free);

@@ -380,8 +380,7 @@ vimg_image_wipe(VimgSliceStore *store, const char *uuid, GError **error)
     result = drop_content(store, uuid);
     if (result != 0)
         return throw_result(error, result, _("cannot drop the content of the image"));
-    g_clear_pointer(&image.manifest->image.reason, g_free);
-    g_clear_pointer(&image.manifest->image.copy_of, g_free);
+    vimg_plugin_image_wipe(&image.manifest->image);
     image.manifest->image.allocation = 0;
     image.manifest->sealed = FALSE;
     return vimg_manifest_write(image.manifest, turn->lease, error);

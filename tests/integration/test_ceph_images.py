@@ -51,6 +51,7 @@ class Images(ImagesCase):
         self.assertEqual(len(self.rbd_names()), 1)
         self.v("vol-delete", "--pool", pool, "a b")
         self.assertEqual((self.rbd_names(), self.trash()), ([], []))
+        self.wiped(pool)
         self.assertNotIn("virtimage.name.", self.cluster.rados("-p", self.rados, "ls"))
 
     def test_images_survive_the_daemon(self):

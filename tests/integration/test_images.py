@@ -451,6 +451,9 @@ class Sizes(ImagesCase):
                 self.put(path)
                 self.v("vol-delete", *self.at)
 
+    def test_wiped(self):
+        self.wiped("images")
+
     def test_a_raw_image_in_pieces(self):
         path = disk(self.work)
         piece = self.work / "piece"

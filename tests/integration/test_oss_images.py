@@ -239,6 +239,7 @@ class Images(OssCase):
         self.assertEqual(element(self.vol_xml(name, "a"), "capacity"), str(2 * MIB))
         self.v("vol-wipe", "--pool", name, "a")
         self.v("vol-delete", "--pool", name, "a")
+        self.wiped(name)
         self.no_traces()
         self.stored(name, "b", self.raw(size=MIB))
         self.no("delete and purge it", "vol-wipe", "--pool", name, "b")

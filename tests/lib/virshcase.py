@@ -88,6 +88,20 @@ class VirshCase(runner.DaemonCase):
     def vol_xml(self, pool, vol):
         return validate("volume", self.v("vol-dumpxml", "--pool", pool, vol))
 
+    def wiped(self, pool):
+        """What an image is wiped of: it is of no machine any more, whatever comes into it."""
+        path, one = self.work / "machine.xml", "4b0a2f3e-8f8b-4a86-a6c6-0ffb2d6f0d11"
+        path.write_text("<volume xmlns:i='urn:virtimage:volume:1'><name>m</name><capacity>%d"
+                        "</capacity><i:info><i:machine uuid='%s' disk='vda' name='web'/></i:info>"
+                        "</volume>" % (1 << 20, one))
+        self.v("vol-create", pool, path)
+        self.assertIn("<image:machine uuid='%s'" % one, self.vol_xml(pool, "m"))
+        self.v("vol-wipe", "--pool", pool, "m")
+        for _ in range(2):   # also as the storage has it
+            self.assertNotIn("image:machine", self.vol_xml(pool, "m"))
+            self.v("pool-refresh", pool)
+        self.v("vol-delete", "--pool", pool, "m")
+
     def state(self, pool, vol):
         return element(self.vol_xml(pool, vol), "image:state")
 
