@@ -17,9 +17,10 @@
 #include "host/disk.h"
 #include "util/i18n.h"
 
-#define PIECE ((guint64)1024 * 1024)          /* bytes read at once */
-#define AHEAD 8                               /* pieces on their way */
-#define NAP 250                               /* milliseconds until it is asked whether to go on */
+#define PIECE ((guint64)1024 * 1024)       /* bytes read at once */
+#define AHEAD 8                            /* pieces on their way */
+#define NAP 250                            /* milliseconds until it is asked whether to go on */
+#define DRAIN ((gint64)2 * G_USEC_PER_SEC) /* for what was asked for and is not wanted any more */
 #define STRETCH ((guint64)1024 * 1024 * 1024) /* bytes that are asked about at once */
 #define RUNS_MAX (1U << 20)
 
@@ -298,6 +299,17 @@ typedef struct {
     gboolean ended;
 } Flow;
 
+/* A server whose client goes while it answers breaks down. */
+static void
+drain(struct nbd_handle *nbd)
+{
+    gint64 deadline = g_get_monotonic_time() + DRAIN;
+
+    while (nbd_aio_in_flight(nbd) > 0 && g_get_monotonic_time() < deadline &&
+           nbd_poll(nbd, NAP) >= 0)
+        ;
+}
+
 /* What was asked for and not answered yet must not be written into memory that is gone. */
 static void
 flow_clear(Flow *flow)
@@ -306,8 +318,10 @@ flow_clear(Flow *flow)
 
     for (guint i = 0; i < flow->n; i++)
         pending = pending || flow->slots[(flow->first + i) % AHEAD].cookie > 0;
-    if (pending)
+    if (pending) {
+        drain(flow->disk->nbd);
         g_clear_pointer(&flow->disk->nbd, nbd_close);
+    }
     for (guint i = 0; i < flow->n; i++)
         vimg_buffer_unref(flow->slots[(flow->first + i) % AHEAD].buffer);
 }

@@ -11,74 +11,100 @@
 #include <unistd.h>
 
 #include "host/primary-file.h"
-#include "host/primary-queue.h"
+#include "host/primary-private.h"
 #include "util/error.h"
 #include "util/file.h"
 #include "util/i18n.h"
+#include "util/log.h"
 
-#define AHEAD ((guint64)32 * 1024 * 1024) /* bytes that may wait to be written to a disk */
+/* Bytes between two times that the kernel is asked to write out what it has; as many again may be
+ * on their way to the disk, so that it never stands still. */
+#define WINDOW ((guint64)32 * 1024 * 1024)
+#define HANGING_MAX 8 /* threads left in one pool, each with a descriptor and a piece */
+
+/* The thread's. */
+typedef struct {
+    int fd; /* -1: it is not open */
+    char *path;
+    char *volume;
+    char *pool;
+    char *id;
+    guint64 place;
+    guint64 at;
+    guint64 dirty;     /* bytes of data since the kernel was asked to write out what it has */
+    guint64 asked;     /* what it was asked for ends here */
+    guint64 waited;    /* what it has done of that ends here */
+    gboolean has_head; /* so its mark is gone */
+} Target;
 
 struct _VimgHostFile {
-    int fd;
-    char *path;
-    char *name;
     VimgHostQueue *queue;
-    guint64 at;    /* the thread's until the queue has ended */
-    guint64 asked; /* what the kernel was asked to write out ends here; the same */
 };
 
+/* ---- in the thread ------------------------------------------------------------------------ */
+
 static gboolean
-throw_write(const VimgHostFile *file, GError **error)
+throw_full(const Target *target, int code, GError **error)
 {
-    return vimg_throw_errno(error, _("cannot write volume '%s' of the host"), file->name);
+    return vimg_throw(
+        error, VIMG_ERROR_NO_SPACE,
+        _("volume '%1$s' does not fit into the host's pool '%2$s': delete volumes there or give it more room, then clone again: %3$s"),
+        target->volume, target->pool, g_strerror(code));
 }
 
-/* In the thread of the queue.  A disk that begins early has little left to do at the end. */
 static gboolean
-write_piece(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
+throw_write(const Target *target, GError **error)
 {
-    VimgHostFile *file = data;
+    if (errno == ENOSPC || errno == EDQUOT)
+        return throw_full(target, errno, error);
+    return vimg_throw_errno(error, _("cannot write volume '%1$s' of the host's pool '%2$s'"),
+                            target->volume, target->pool);
+}
 
-    if (buffer && vimg_pwrite_all(file->fd, buffer->data + offset, (gsize)size, file->at) < 0)
-        return throw_write(file, error);
-    file->at += size;
-    if (file->at - file->asked >= AHEAD) {
-        sync_file_range(file->fd, (off_t)file->asked, (off_t)(file->at - file->asked),
-                        SYNC_FILE_RANGE_WRITE);
-        file->asked = file->at;
-    }
+static gboolean
+open_target(gpointer data, VimgBuffer *buffer G_GNUC_UNUSED, gsize offset G_GNUC_UNUSED, guint64 at,
+            GError **error)
+{
+    Target *target = data;
+
+    target->at = target->asked = target->waited = at;
+    target->fd = vimg_host_mark_open(target->path, target->id, target->place, error);
+    return target->fd >= 0 && (ftruncate(target->fd, (off_t)at) == 0 || throw_write(target, error));
+}
+
+/*
+ * A disk that begins early has little left to do at the end; and what it has not done is memory
+ * that the host lacks: when too much of that waits, everybody who writes does.  Of an error that
+ * this tells nobody is told again.
+ */
+static gboolean
+write_out(Target *target, GError **error)
+{
+    const guint all =
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    const guint64 before = target->asked - target->waited;
+
+    if (sync_file_range(target->fd, (off_t)target->asked, (off_t)(target->at - target->asked),
+                        SYNC_FILE_RANGE_WRITE) < 0 ||
+        (before > 0 && sync_file_range(target->fd, (off_t)target->waited, (off_t)before, all) < 0))
+        return throw_write(target, error);
+    target->waited = target->asked;
+    target->asked = target->at;
+    target->dirty = 0;
     return TRUE;
 }
 
-VimgHostFile *
-vimg_host_file_new(int fd, guint64 at, const char *path, const char *name, GError **error)
-{
-    VimgHostFile *file = g_new0(VimgHostFile, 1);
-
-    file->fd = fd;
-    file->at = file->asked = at;
-    file->path = g_strdup(path);
-    file->name = g_strdup(name);
-    if (ftruncate(fd, (off_t)at) < 0)
-        throw_write(file, error);
-    else if ((file->queue = vimg_host_queue_new(write_piece, file, error)))
-        return file;
-    vimg_host_file_free(file);
-    return NULL;
-}
-
-/* What came of it; nothing more is written. */
 static gboolean
-settle(VimgHostFile *file, gboolean all, GError **error)
+write_piece(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
-    return !file->queue || vimg_host_queue_end(g_steal_pointer(&file->queue), all, error);
-}
+    Target *target = data;
 
-gboolean
-vimg_host_file_push(VimgHostFile *file, VimgBuffer *buffer, gsize offset, guint64 size,
-                    GError **error)
-{
-    return vimg_host_queue_push(file->queue, buffer, offset, size) || settle(file, FALSE, error);
+    if (buffer && vimg_pwrite_all(target->fd, buffer->data + offset, (gsize)size, target->at) < 0)
+        return throw_write(target, error);
+    target->at += size;
+    if (buffer)
+        target->dirty += size;
+    return target->dirty < WINDOW || write_out(target, error);
 }
 
 gboolean
@@ -89,52 +115,191 @@ vimg_host_file_throw_replaced(const char *name, GError **error)
         _("volume '%s' of the host was deleted or replaced while it was being filled"), name);
 }
 
-gboolean
-vimg_host_file_is_there(const VimgHostFile *file, GError **error)
+static gboolean
+is_there(const Target *target, GError **error)
 {
     struct stat mine, now;
-    gboolean found = lstat(file->path, &now) == 0;
+    gboolean found = lstat(target->path, &now) == 0;
 
-    if ((!found && errno != ENOENT && errno != ENOTDIR) || fstat(file->fd, &mine) < 0)
-        return throw_write(file, error);
+    if ((!found && errno != ENOENT && errno != ENOTDIR) || fstat(target->fd, &mine) < 0)
+        return throw_write(target, error);
     return (found && mine.st_dev == now.st_dev && mine.st_ino == now.st_ino) ||
-           vimg_host_file_throw_replaced(file->name, error);
+           vimg_host_file_throw_replaced(target->volume, error);
+}
+
+static gboolean
+look(gpointer data, VimgBuffer *buffer G_GNUC_UNUSED, gsize offset G_GNUC_UNUSED,
+     guint64 size G_GNUC_UNUSED, GError **error)
+{
+    return is_there(data, error);
+}
+
+static gboolean
+settle(gpointer data, VimgBuffer *buffer G_GNUC_UNUSED, gsize offset G_GNUC_UNUSED,
+       guint64 size G_GNUC_UNUSED, GError **error)
+{
+    const Target *target = data;
+
+    if (ftruncate(target->fd, (off_t)target->at) < 0 || fdatasync(target->fd) < 0)
+        return throw_write(target, error);
+    return is_there(target, error);
+}
+
+/* Some file systems have no such thing for directories, and need none. */
+static gboolean
+sync_name(const Target *target, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(target->path);
+    vimg_autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return (fd >= 0 && (fsync(fd) == 0 || errno == EINVAL)) || throw_write(target, error);
+}
+
+static gboolean
+write_head(gpointer data, VimgBuffer *head, gsize offset G_GNUC_UNUSED, guint64 size,
+           GError **error)
+{
+    Target *target = data;
+
+    if (!is_there(target, error))
+        return FALSE;
+    target->has_head = TRUE;
+    if (vimg_pwrite_all(target->fd, head->data, (gsize)size, 0) < 0 || fsync(target->fd) < 0)
+        return throw_write(target, error);
+    return sync_name(target, error) && is_there(target, error);
+}
+
+static gboolean
+unmake(gpointer data, VimgBuffer *buffer G_GNUC_UNUSED, gsize offset G_GNUC_UNUSED,
+       guint64 size G_GNUC_UNUSED, GError **error)
+{
+    Target *target = data;
+
+    if (!target->has_head)
+        return TRUE;
+    target->has_head = FALSE;
+    return (vimg_host_mark_write(target->fd, target->id, target->place) == 0 &&
+            fdatasync(target->fd) == 0) ||
+           throw_write(target, error);
+}
+
+static void
+end_target(gpointer data, gboolean left)
+{
+    Target *target = data;
+    g_autoptr(GError) error = NULL;
+
+    if (left && !unmake(target, NULL, 0, 0, &error))
+        vimg_warning("%s", error->message);
+    if (target->fd >= 0)
+        close(target->fd);
+    g_free(target->path);
+    g_free(target->volume);
+    g_free(target->pool);
+    g_free(target->id);
+    g_free(target);
+}
+
+static const VimgHostWork work = {.send = write_piece, .end = end_target};
+
+/* ---- whose file it is ------------------------------------------------------------------- */
+
+static Target *
+target_new(const VimgHostFileSpec *spec)
+{
+    Target *target = g_new0(Target, 1);
+
+    target->fd = -1;
+    target->path = g_strdup(spec->path);
+    target->volume = g_strdup(spec->volume);
+    target->pool = g_strdup(spec->pool);
+    target->id = g_strdup(spec->id);
+    target->place = spec->place;
+    return target;
+}
+
+gboolean
+vimg_host_file_check(const char *where, const char *pool, GError **error)
+{
+    guint n = vimg_host_queue_left(where);
+
+    return n < HANGING_MAX ||
+           vimg_throw(
+               error, VIMG_ERROR_BUSY,
+               _("%1$u clones that were given up still hang in the host's pool '%2$s', whose storage does not answer: mend that first"),
+               n, pool);
+}
+
+/* Whoever was not cancelled meanwhile has another way. */
+static gboolean
+try_open(VimgHostFile *file, const VimgHostFileSpec *spec, guint64 at, const VimgHostWaiter *waiter,
+         GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (vimg_host_queue_do(file->queue, open_target, NULL, at, &why))
+        return TRUE;
+    if (waiter->check(waiter->job, error))
+        vimg_debug("'%s' is filled by a stream: %s", spec->path, why->message);
+    return FALSE;
+}
+
+VimgHostFile *
+vimg_host_file_open(const VimgHostFileSpec *spec, guint64 at, const VimgHostWaiter *waiter,
+                    GError **error)
+{
+    VimgHostFile *file = g_new0(VimgHostFile, 1);
+
+    file->queue = vimg_host_queue_new(&work, target_new(spec), waiter, error);
+    if (file->queue && try_open(file, spec, at, waiter, error))
+        return file;
+    vimg_host_file_free(file);
+    return NULL;
+}
+
+gboolean
+vimg_host_file_push(VimgHostFile *file, VimgBuffer *buffer, gsize offset, guint64 size,
+                    GError **error)
+{
+    return vimg_host_queue_push(file->queue, buffer, offset, size) ||
+           vimg_host_queue_drop(file->queue, error);
+}
+
+gboolean
+vimg_host_file_is_there(VimgHostFile *file, GError **error)
+{
+    return vimg_host_queue_do(file->queue, look, NULL, 0, error);
 }
 
 gboolean
 vimg_host_file_settle(VimgHostFile *file, GError **error)
 {
-    if (!settle(file, TRUE, error))
-        return FALSE;
-    if (ftruncate(file->fd, (off_t)file->at) < 0 || fdatasync(file->fd) < 0)
-        return throw_write(file, error);
-    return vimg_host_file_is_there(file, error);
-}
-
-/* Some file systems have no such thing for directories, and need none. */
-static gboolean
-sync_name(const VimgHostFile *file, GError **error)
-{
-    g_autofree char *dir = g_path_get_dirname(file->path);
-    vimg_autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return (fd >= 0 && (fsync(fd) == 0 || errno == EINVAL)) || throw_write(file, error);
+    return vimg_host_queue_wait(file->queue, error) &&
+           vimg_host_queue_do(file->queue, settle, NULL, 0, error);
 }
 
 gboolean
-vimg_host_file_head(VimgHostFile *file, const VimgBuffer *head, gsize size, GError **error)
+vimg_host_file_head(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error)
 {
-    if (!vimg_host_file_is_there(file, error))
-        return FALSE;
-    if (vimg_pwrite_all(file->fd, head->data, size, 0) < 0 || fsync(file->fd) < 0)
-        return throw_write(file, error);
-    return sync_name(file, error) && vimg_host_file_is_there(file, error);
+    return vimg_host_queue_do(file->queue, write_head, head, size, error);
+}
+
+gboolean
+vimg_host_file_unmake(VimgHostFile *file, GError **error)
+{
+    return vimg_host_queue_do(file->queue, unmake, NULL, 0, error);
 }
 
 void
 vimg_host_file_stop(VimgHostFile *file)
 {
-    settle(file, FALSE, NULL);
+    vimg_host_queue_drop(file->queue, NULL);
+}
+
+gboolean
+vimg_host_file_hand_over(VimgHostFile *file, GDestroyNotify func, gpointer data)
+{
+    return vimg_host_queue_hand_over(file->queue, func, data);
 }
 
 void
@@ -142,9 +307,6 @@ vimg_host_file_free(VimgHostFile *file)
 {
     if (!file)
         return;
-    vimg_host_file_stop(file);
-    close(file->fd);
-    g_free(file->path);
-    g_free(file->name);
+    vimg_host_queue_free(file->queue);
     g_free(file);
 }

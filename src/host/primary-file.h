@@ -9,17 +9,31 @@
 #ifndef VIMG_HOST_PRIMARY_FILE_H
 #define VIMG_HOST_PRIMARY_FILE_H
 
-#include "vimg-plugin-buffer.h"
+#include "host/primary-queue.h"
 
 typedef struct _VimgHostFile VimgHostFile;
 
+/* Which one it is.  All is copied. */
+typedef struct {
+    const char *path;
+    const char *volume; /* its name, for errors, and that of its pool */
+    const char *pool;
+    const char *id; /* of its mark, and where that stands */
+    guint64 place;
+} VimgHostFileSpec;
+
 /*
- * From byte @at on, behind which there is nothing any more.  Takes the descriptor @fd over, also
- * when it fails, with nothing written.  Writes in a thread of its own.  @path: of what @fd is;
- * @name: of the volume, for errors
+ * The file at .path, if the mark is in it: so it is the volume, whatever else has that path where
+ * the host's daemon runs.  It is written from byte @at on, behind which there is nothing any more.
+ * A thread of its own does all that touches it, and is left as vimg_host_queue_new() tells; so
+ * every function here may fail with what @waiter says.  NULL without an error: it is none, or not
+ * for us.
  */
-VimgHostFile *vimg_host_file_new(int fd, guint64 at, const char *path, const char *name,
-                                 GError **error);
+VimgHostFile *vimg_host_file_open(const VimgHostFileSpec *spec, guint64 at,
+                                  const VimgHostWaiter *waiter, GError **error);
+/* Whether more may begin in a pool, @where of their waiters; VIMG_ERROR_BUSY: too many threads hang
+ * there. */
+gboolean vimg_host_file_check(const char *where, const char *pool, GError **error);
 /* Comes next; @buffer NULL: zeros.  FALSE with @error: nothing comes any more. */
 gboolean vimg_host_file_push(VimgHostFile *file, VimgBuffer *buffer, gsize offset, guint64 size,
                              GError **error);
@@ -29,13 +43,20 @@ gboolean vimg_host_file_settle(VimgHostFile *file, GError **error);
  * After that: @size bytes of @head at the beginning, so all of it is durable, its name too.
  * VIMG_ERROR_NO_VOL: its path leads elsewhere
  */
-gboolean vimg_host_file_head(VimgHostFile *file, const VimgBuffer *head, gsize size,
-                             GError **error);
+gboolean vimg_host_file_head(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error);
 /* Whether its path still leads to it; FALSE with @error, VIMG_ERROR_NO_VOL if not. */
-gboolean vimg_host_file_is_there(const VimgHostFile *file, GError **error);
+gboolean vimg_host_file_is_there(VimgHostFile *file, GError **error);
 /* Throws what that is then.  Returns: FALSE */
 gboolean vimg_host_file_throw_replaced(const char *name, GError **error);
-void vimg_host_file_stop(VimgHostFile *file); /* nothing is written any more */
+/* If it has its head, the mark is in it again, as in every unfinished one. */
+gboolean vimg_host_file_unmake(VimgHostFile *file, GError **error);
+void vimg_host_file_stop(VimgHostFile *file); /* no content is written any more */
+/*
+ * If its storage hangs, so that it was left: @func(@data) comes when it answers, in any thread, and
+ * nothing of the file is touched any more, which is as vimg_host_file_unmake() says.  FALSE: it
+ * does not
+ */
+gboolean vimg_host_file_hand_over(VimgHostFile *file, GDestroyNotify func, gpointer data);
 void vimg_host_file_free(VimgHostFile *file); /* accepts NULL */
 
 #endif

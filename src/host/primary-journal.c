@@ -20,6 +20,7 @@
 #define FRESH ((guint64)1024 * 1024) /* bytes that a volume of files may take before any came */
 #define SOON 5                       /* seconds that making one takes at most, if nobody noted it */
 #define KIB 1024
+#define NAP ((gint64)250 * 1000)  /* microseconds until it is asked whether to go on */
 #define BESIDE "virtimage.clone." /* and the id of the entry */
 
 struct _VimgHostEntry {
@@ -32,6 +33,7 @@ struct _VimgHostEntry {
 static void
 entry_free(VimgHostEntry *entry)
 {
+    vimg_host_primary_unref(entry->primary);
     g_key_file_unref(entry->file);
     g_free(entry->path);
     g_free(entry->id);
@@ -92,26 +94,35 @@ now(void)
     return g_get_real_time() / G_USEC_PER_SEC;
 }
 
-static void
-go_live(VimgHostEntry *entry, const VimgHostPool *pool, const char *name)
+static gboolean
+go_live(VimgHostEntry *entry, const VimgHostPool *pool, const char *name, VimgTransfer *job,
+        GError **error)
 {
     VimgHostPrimary *primary = entry->primary;
-    char *turn = g_strconcat(pool->uuid, ".", name, NULL);
+    g_autofree char *turn = g_strconcat(pool->uuid, ".", name, NULL);
+    gboolean going = TRUE;
 
-    VIMG_LOCK_GUARD(&primary->lock);
-    while (g_strcmp0(primary->settling, turn) == 0)
-        vimg_cond_wait(&primary->changed, &primary->lock);
-    g_hash_table_insert(primary->live, g_strdup(entry->id), turn);
+    vimg_mutex_lock(&primary->lock);
+    while (going && g_strcmp0(primary->settling, turn) == 0) {
+        vimg_cond_wait_until(&primary->changed, &primary->lock, g_get_monotonic_time() + NAP);
+        vimg_mutex_unlock(&primary->lock);
+        going = vimg_transfer_check(job, error);
+        vimg_mutex_lock(&primary->lock);
+    }
+    if (going)
+        g_hash_table_insert(primary->live, g_strdup(entry->id), g_steal_pointer(&turn));
+    vimg_mutex_unlock(&primary->lock);
+    return going;
 }
 
 VimgHostEntry *
 vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
-                        guint64 capacity, guint64 size, GError **error)
+                        guint64 capacity, guint64 size, VimgTransfer *job, GError **error)
 {
     VimgHostEntry *entry = g_new0(VimgHostEntry, 1);
     g_autofree char *base = NULL;
 
-    entry->primary = primary;
+    entry->primary = vimg_host_primary_ref(primary);
     entry->id = g_uuid_string_random();
     base = g_strconcat(entry->id, VIMG_HOST_ENTRY_SUFFIX, NULL);
     entry->path = g_build_filename(primary->journal_dir, base, NULL);
@@ -121,7 +132,10 @@ vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, cons
     g_key_file_set_uint64(entry->file, GROUP, "capacity", capacity);
     g_key_file_set_int64(entry->file, GROUP, "begun", now());
     g_key_file_set_uint64(entry->file, GROUP, "mark", vimg_host_mark_place(size));
-    go_live(entry, pool, name);
+    if (!go_live(entry, pool, name, job, error)) {
+        entry_free(entry);
+        return NULL;
+    }
     if (save(entry, error))
         return entry;
     vimg_host_journal_end(entry, NULL);
@@ -146,12 +160,11 @@ vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHo
     return save(entry, error);
 }
 
-int
-vimg_host_journal_open(const VimgHostEntry *entry, const char *path)
+const char *
+vimg_host_journal_mark(const VimgHostEntry *entry, guint64 *place)
 {
-    guint64 place = g_key_file_get_uint64(entry->file, GROUP, "mark", NULL);
-
-    return place != VIMG_HOST_NO_MARK ? vimg_host_mark_open(path, entry->id, place) : -1;
+    *place = g_key_file_get_uint64(entry->file, GROUP, "mark", NULL);
+    return entry->id;
 }
 
 char *
@@ -215,6 +228,14 @@ vimg_host_journal_leave(VimgHostEntry *entry)
     g_key_file_set_int64(entry->file, GROUP, "until", now());
     if (!save(entry, &error))
         vimg_warning("%s", error->message);
+    let_go(entry, TRUE);
+    entry_free(entry);
+}
+
+/* Its mark tells it from every other; by when it was changed last it could be another's by now. */
+void
+vimg_host_journal_answered(gpointer entry)
+{
     let_go(entry, TRUE);
     entry_free(entry);
 }

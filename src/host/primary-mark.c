@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 #include "host/primary-private.h"
+#include "util/error.h"
 #include "util/file.h"
-#include "util/log.h"
+#include "util/i18n.h"
 
 #define WORDS "virtimage: unfinished "
 /* In the first cluster of a qcow2 volume, behind the header, which libvirt still needs. */
@@ -86,21 +87,30 @@ open_regular(const char *path)
 }
 
 int
-vimg_host_mark_open(const char *path, const char *id, guint64 place)
+vimg_host_mark_open(const char *path, const char *id, guint64 place, GError **error)
 {
     vimg_autofd int fd = open_regular(path);
     char mark[VIMG_HOST_MARK_SIZE], have[VIMG_HOST_MARK_SIZE];
 
     if (fd < 0) {
-        vimg_debug("'%s' is filled by a stream: %s", path, g_strerror(errno));
+        vimg_throw_errno(error, _("cannot open '%s'"), path);
         return -1;
     }
     fill(mark, id);
     if (pread(fd, have, sizeof(have), (off_t)place) == (gssize)sizeof(have) &&
         memcmp(have, mark, sizeof(have)) == 0)
         return vimg_steal_fd(&fd);
-    vimg_debug("'%s' is filled by a stream: it is another file here", path);
+    vimg_throw(error, VIMG_ERROR_NO_VOL, "it is another file here");
     return -1;
+}
+
+int
+vimg_host_mark_write(int fd, const char *id, guint64 place)
+{
+    char mark[VIMG_HOST_MARK_SIZE];
+
+    fill(mark, id);
+    return vimg_pwrite_all(fd, mark, sizeof(mark), place);
 }
 
 gboolean

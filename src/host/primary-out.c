@@ -313,17 +313,30 @@ is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
     return remove_ours(clone, entry);
 }
 
+static void
+leave(Clone *clone, VimgHostEntry *entry)
+{
+    if (clone->sink)
+        vimg_host_sink_unmake(clone->sink);
+    if (!clone->sink || !vimg_host_sink_hand_over(clone->sink, entry))
+        vimg_host_journal_leave(entry);
+}
+
 /* What is there of it goes; if it cannot, the journal knows.  Of another's nothing goes. */
 static void
 take_back(Clone *clone, VimgHostEntry *entry, const GError *error)
 {
     g_autoptr(GError) local = NULL;
 
-    if (!is_gone(clone, entry, error)) {
+    if (clone->sink && vimg_host_sink_hand_over(clone->sink, entry)) {
+        vimg_warning(
+            "the storage of the host's pool '%s' hangs, so the unfinished volume '%s' stays until it answers",
+            virStoragePoolGetName(clone->to.pool), clone->def->name);
+    } else if (!is_gone(clone, entry, error)) {
         vimg_warning(
             "the unfinished volume '%s' of the host's pool '%s' stays until it can be removed",
             clone->def->name, virStoragePoolGetName(clone->to.pool));
-        vimg_host_journal_leave(entry);
+        leave(clone, entry);
     } else if (!vimg_host_journal_end(entry, &local)) {
         vimg_warning("%s", local->message);
     }
@@ -345,11 +358,14 @@ complete(Clone *clone, VimgHostEntry *entry, GError **error)
 static gboolean
 copy(Clone *clone, GError **error)
 {
-    VimgHostEntry *entry =
-        vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name, first_capacity(clone),
-                                content_size(clone), error);
+    VimgHostEntry *entry;
     GError *local = NULL;
 
+    if (!vimg_host_file_check(clone->to.uuid, virStoragePoolGetName(clone->to.pool), error))
+        return FALSE;
+    entry =
+        vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name, first_capacity(clone),
+                                content_size(clone), clone->transfer, error);
     if (!entry)
         return FALSE;
     if (make_volume(clone, entry, &local) && give_content(clone, entry, &local))

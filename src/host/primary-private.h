@@ -14,6 +14,7 @@
 #include "util/thread.h"
 
 struct _VimgHostPrimary {
+    gint refs; /* atomic: its owner and each entry of the journal, of which some outlive that */
     VimgModel *model;
     const VimgHost *host;
     char *reader;
@@ -28,12 +29,15 @@ struct _VimgHostPrimary {
     char *settling;      /* what the reaper is at, as those; under lock */
     gboolean left;       /* under lock: there are entries of others */
     gboolean ending;     /* under lock */
+    int line;            /* of the reaper's connection, -1: it has none; under lock */
     gboolean reaping;    /* its thread exists */
     VimgThread reaper;
 };
 
 /* ---- primary.c ----------------------------------------------------------------------------- */
 
+VimgHostPrimary *vimg_host_primary_ref(VimgHostPrimary *primary);
+void vimg_host_primary_unref(VimgHostPrimary *primary);
 /* As vimg_host_connect(). */
 VimgHostConnect *vimg_host_primary_connect(const VimgHostPrimary *primary, const VimgCaller *caller,
                                            int *line, GError **error);
@@ -127,10 +131,12 @@ guint64 vimg_host_mark_place(guint64 size);
 gboolean vimg_host_mark_put(virConnectPtr connect, virStorageVolPtr vol, const char *id,
                             guint64 place, GError **error);
 /*
- * The file at @path, if the mark is in it: so it is the volume, whatever else has that path where
- * the host's daemon runs.  Returns: (transfer full) its descriptor; -1: it is none, or not for us
+ * The file at @path, if the mark is in it.  Returns: (transfer full) its descriptor; -1 with
+ * @error: it is none, or not for us
  */
-int vimg_host_mark_open(const char *path, const char *id, guint64 place);
+int vimg_host_mark_open(const char *path, const char *id, guint64 place, GError **error);
+/* Into that again.  Returns: 0; -1 with errno */
+int vimg_host_mark_write(int fd, const char *id, guint64 place);
 /* FALSE with @error: nobody can tell. */
 gboolean vimg_host_mark_look(virConnectPtr connect, virStorageVolPtr vol, const char *id,
                              guint64 place, gboolean *there, GError **error);
@@ -141,16 +147,17 @@ typedef struct _VimgHostEntry VimgHostEntry;
 
 /*
  * Before a volume is made: it will be called @name, have @capacity, and get @size bytes of content.
- * Returns: (transfer full)
+ * Waits while the reaper is at one of that name, unless @job is cancelled.  Returns: (transfer
+ * full)
  */
 VimgHostEntry *vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool,
                                        const char *name, guint64 capacity, guint64 size,
-                                       GError **error);
+                                       VimgTransfer *job, GError **error);
 /* It was made: from now on it can be told from every other, also of its name. */
 gboolean vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect,
                                 const VimgHostPool *pool, virStorageVolPtr vol, GError **error);
-/* As vimg_host_mark_open(). */
-int vimg_host_journal_open(const VimgHostEntry *entry, const char *path);
+/* Returns: its id, by which its mark is known; *@place: where that stands */
+const char *vimg_host_journal_mark(const VimgHostEntry *entry, guint64 *place);
 /* Returns: (transfer full) the name of one that is to be made beside it and to take its place; only
  * the reaper removes that. */
 char *vimg_host_journal_beside(VimgHostEntry *entry, GError **error);
@@ -169,6 +176,9 @@ gboolean vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect,
 gboolean vimg_host_journal_end(VimgHostEntry *entry, GError **error);
 /* It is neither: it will be removed when that is possible.  Frees @entry. */
 void vimg_host_journal_leave(VimgHostEntry *entry);
+/* The same of one, @entry, that nobody could touch until now; in any thread, and as late as it
+ * likes. */
+void vimg_host_journal_answered(gpointer entry);
 /* Whether a clone makes that volume, POOL-UUID.NAME, or somebody is at that base; else nobody
  * begins until vimg_host_journal_give(). */
 gboolean vimg_host_journal_take(VimgHostPrimary *primary, const char *turn);
@@ -211,7 +221,12 @@ gboolean vimg_host_sink_rest(VimgHostSink *sink, GError **error);
 /* The first one too, so it is complete. */
 gboolean vimg_host_sink_finish(VimgHostSink *sink, GError **error);
 /* Whether the volume that was written is, where that can be told, still the one of its path. */
-gboolean vimg_host_sink_is_there(const VimgHostSink *sink, GError **error);
+gboolean vimg_host_sink_is_there(VimgHostSink *sink, GError **error);
+/* Whoever finds it, where that can be, finds it unfinished. */
+void vimg_host_sink_unmake(VimgHostSink *sink);
+/* If its storage hangs: @entry is left when that answers, by whoever hears of it.  FALSE: it does
+ * not. */
+gboolean vimg_host_sink_hand_over(VimgHostSink *sink, VimgHostEntry *entry);
 /* Whether this daemon holds the very file, so that nothing it does is done by name. */
 gboolean vimg_host_sink_has_file(const VimgHostSink *sink);
 void vimg_host_sink_stop(VimgHostSink *sink); /* nothing comes into it any more */

@@ -2,6 +2,9 @@
  * primary-queue.h: content on its way from who reads it to who sends it, each in a thread of its
  * own
  *
+ * A storage that hangs holds whoever writes to it, and nothing but its answer ends that.  So the
+ * thread of a queue can be left: whoever waits for it goes on, and it ends when it can.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #ifndef VIMG_HOST_PRIMARY_QUEUE_H
@@ -11,17 +14,49 @@
 
 typedef struct _VimgHostQueue VimgHostQueue;
 
-/* Sends @size bytes of @buffer at @offset, or (NULL) as many zeros; in the thread of the queue. */
+/* Does something with @size bytes of @buffer at @offset, or (NULL) as many zeros; in the thread of
+ * the queue, as all of VimgHostWork. */
 typedef gboolean (*VimgHostQueueFunc)(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size,
                                       GError **error);
 
-VimgHostQueue *vimg_host_queue_new(VimgHostQueueFunc func, gpointer data, GError **error);
+/* What it is there for. */
+typedef struct {
+    VimgHostQueueFunc send; /* what is pushed */
+    /* the last of all; NULL: nothing.  @left: what came before is not to be, and nobody waits */
+    void (*end)(gpointer data, gboolean left);
+} VimgHostWork;
+
+/* Who waits for it. */
+typedef struct {
+    gboolean (*check)(gpointer job, GError **error); /* FALSE: it was cancelled; NULL: never is */
+    gpointer job;
+    const char *where; /* what hangs if it hangs, to be counted; copied */
+} VimgHostWaiter;
+
 /*
- * Comes next; waits while much of the rest does.  FALSE: sending has failed, as
- * vimg_host_queue_end() tells.
+ * All functions are one thread's.  Whatever waits in them ends some seconds after @waiter was
+ * cancelled; from then on its thread is left, and all fail with what .check() says.  @waiter may be
+ * NULL: it is never left.  @data: .end()'s from now on, also when this fails
+ */
+VimgHostQueue *vimg_host_queue_new(const VimgHostWork *work, gpointer data,
+                                   const VimgHostWaiter *waiter, GError **error);
+/*
+ * Comes next; waits while much of the rest does.  FALSE: nothing comes any more, as
+ * vimg_host_queue_wait() tells.
  */
 gboolean vimg_host_queue_push(VimgHostQueue *queue, VimgBuffer *buffer, gsize offset, guint64 size);
-/* Waits for all that is on its way, or (not @all) for one piece.  Frees @queue. */
-gboolean vimg_host_queue_end(VimgHostQueue *queue, gboolean all, GError **error);
+/* All that was pushed has been sent. */
+gboolean vimg_host_queue_wait(VimgHostQueue *queue, GError **error);
+/* The same of what is being sent; what is not yet never will be. */
+gboolean vimg_host_queue_drop(VimgHostQueue *queue, GError **error);
+/* Does @func, after that and whatever came of it. */
+gboolean vimg_host_queue_do(VimgHostQueue *queue, VimgHostQueueFunc func, VimgBuffer *buffer,
+                            guint64 size, GError **error);
+/* If its thread was left: @func(@data) follows its end, in any thread.  FALSE: it was not. */
+gboolean vimg_host_queue_hand_over(VimgHostQueue *queue, GDestroyNotify func, gpointer data);
+void vimg_host_queue_free(VimgHostQueue *queue); /* drops, waits for the end; accepts NULL */
+
+/* How many threads were left that still hang at @where; from any thread. */
+guint vimg_host_queue_left(const char *where);
 
 #endif

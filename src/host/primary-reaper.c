@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/socket.h>
 #include <libvirt/virterror.h>
 
 #include "host/primary-private.h"
@@ -146,19 +147,40 @@ list_left(VimgHostPrimary *primary)
     return left;
 }
 
+/* While it is known, whoever stops the reaper ends the connection: the host's daemon may wait for a
+ * storage that does not answer.  Returns: whether nobody has stopped it yet */
+static gboolean
+set_line(VimgHostPrimary *primary, int line)
+{
+    VIMG_LOCK_GUARD(&primary->lock);
+
+    primary->line = line;
+    return !primary->ending;
+}
+
 /* Returns: whether nothing is left. */
+static gboolean
+reap_by(VimgHostPrimary *primary, virConnectPtr connect, int line, const GPtrArray *left)
+{
+    gboolean all = TRUE;
+
+    for (guint i = 0; i < left->len; i++)
+        all = set_line(primary, line) && settle_file(primary, connect, left->pdata[i]) && all;
+    set_line(primary, -1);
+    return all;
+}
+
 static gboolean
 reap(VimgHostPrimary *primary)
 {
     g_autoptr(GPtrArray) left = list_left(primary);
     g_autoptr(VimgHostConnect) connect = NULL;
-    gboolean all = TRUE;
+    vimg_autofd int line = -1;
 
-    if (left->len > 0)
-        connect = vimg_host_primary_connect(primary, NULL, NULL, NULL);
-    for (guint i = 0; i < left->len; i++)
-        all = connect && settle_file(primary, connect, left->pdata[i]) && all;
-    return all;
+    if (left->len == 0)
+        return TRUE;
+    connect = vimg_host_primary_connect(primary, NULL, &line, NULL);
+    return connect && reap_by(primary, connect, line, left);
 }
 
 static void
@@ -204,6 +226,8 @@ vimg_host_reaper_stop(VimgHostPrimary *primary)
 {
     vimg_mutex_lock(&primary->lock);
     primary->ending = TRUE;
+    if (primary->line >= 0)
+        shutdown(primary->line, SHUT_RDWR);
     vimg_cond_broadcast(&primary->changed);
     vimg_mutex_unlock(&primary->lock);
     if (primary->reaping)

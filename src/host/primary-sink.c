@@ -37,6 +37,7 @@ struct _VimgHostSink {
     virConnectPtr connect;
     virStorageVolPtr vol;
     const VimgHostEntry *entry;
+    const VimgHostPool *pool;
     virStreamPtr stream;
     VimgHostQueue *queue; /* what the stream is still to be given */
     VimgHostFile *file;   /* stays until the end */
@@ -72,9 +73,11 @@ stream_send(gpointer data, VimgBuffer *buffer, gsize offset, guint64 size, GErro
     return TRUE;
 }
 
+/* What holds it is ended with the connection, so it need not be left. */
 static gboolean
 stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 {
+    static const VimgHostWork work = {.send = stream_send};
     /* what is sent at last must not cut off what is behind it, as holes do there */
     guint flags = length == 0 ? VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM : 0;
 
@@ -84,7 +87,7 @@ stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
         g_clear_pointer(&sink->stream, virStreamFree);
         return FALSE;
     }
-    sink->queue = vimg_host_queue_new(stream_send, sink, error);
+    sink->queue = vimg_host_queue_new(&work, sink, NULL, error);
     if (sink->queue)
         return TRUE;
     virStreamAbort(sink->stream);
@@ -92,18 +95,10 @@ stream_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
     return FALSE;
 }
 
-/* What came of it; nothing more is sent. */
-static gboolean
-stream_settle(VimgHostSink *sink, gboolean all, GError **error)
-{
-    return vimg_host_queue_end(g_steal_pointer(&sink->queue), all, error);
-}
-
 static void
 stream_abort(VimgHostSink *sink)
 {
-    if (sink->queue)
-        stream_settle(sink, FALSE, NULL);
+    g_clear_pointer(&sink->queue, vimg_host_queue_free);
     virStreamAbort(sink->stream);
     g_clear_pointer(&sink->stream, virStreamFree);
 }
@@ -112,7 +107,7 @@ static gboolean
 stream_push(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
     return vimg_host_queue_push(sink->queue, buffer, offset, size) ||
-           stream_settle(sink, FALSE, error);
+           vimg_host_queue_drop(sink->queue, error);
 }
 
 static gboolean
@@ -132,10 +127,11 @@ stream_close(VimgHostSink *sink, GError **error)
 {
     gboolean ok;
 
-    if (!stream_settle(sink, TRUE, error)) {
+    if (!vimg_host_queue_wait(sink->queue, error)) {
         stream_abort(sink);
         return FALSE;
     }
+    g_clear_pointer(&sink->queue, vimg_host_queue_free);
     ok = virStreamFinish(sink->stream) == 0 || vimg_host_throw(error);
     g_clear_pointer(&sink->stream, virStreamFree);
     return ok;
@@ -193,22 +189,35 @@ file_abort(VimgHostSink *sink)
 /* It is opened by itself, and the first piece is its own. */
 static const Way by_file = {NULL, file_write, file_hole, file_close, file_abort};
 
-/* Whether that is how the volume gets its content, from byte @at on. */
 static gboolean
-file_open(VimgHostSink *sink, guint64 at)
+check_job(gpointer job, GError **error)
+{
+    return vimg_transfer_check(job, error);
+}
+
+/* If that is how the volume gets its content, from byte @at on, .file is. */
+static gboolean
+file_open(VimgHostSink *sink, guint64 at, GError **error)
 {
     char *path = sink->files ? virStorageVolGetPath(sink->vol) : NULL;
-    int fd = path ? vimg_host_journal_open(sink->entry, path) : -1;
-    g_autoptr(GError) error = NULL;
+    VimgHostWaiter waiter = {check_job, sink->source, sink->pool->uuid};
+    VimgHostFileSpec spec = {
+        .path = path,
+        .volume = virStorageVolGetName(sink->vol),
+        .pool = virStoragePoolGetName(sink->pool->pool),
+    };
+    GError *local = NULL;
 
-    if (fd >= 0)
-        sink->file = vimg_host_file_new(fd, at, path, virStorageVolGetName(sink->vol), &error);
-    if (error)
-        vimg_debug("'%s' is filled by a stream: %s", path, error->message);
+    spec.id = vimg_host_journal_mark(sink->entry, &spec.place);
+    if (path && spec.place != VIMG_HOST_NO_MARK)
+        sink->file = vimg_host_file_open(&spec, at, &waiter, &local);
     free(path);
     if (sink->file)
         sink->way = &by_file;
-    return sink->file != NULL;
+    if (!local)
+        return TRUE;
+    g_propagate_error(error, local);
+    return FALSE;
 }
 
 /* ---- by a backend of ours ------------------------------------------------------------------- */
@@ -261,6 +270,7 @@ vimg_host_sink_new(virConnectPtr connect, virStorageVolPtr vol, const VimgHostEn
     sink->vol = vol;
     sink->entry = entry;
     sink->foreign = pool->foreign;
+    sink->pool = pool;
     sink->files = pool->kind == VIMG_HOST_FILES;
     sink->source = source;
     sink->head = vimg_buffer_new(HEAD);
@@ -288,9 +298,24 @@ vimg_host_sink_free(VimgHostSink *sink)
 }
 
 gboolean
-vimg_host_sink_is_there(const VimgHostSink *sink, GError **error)
+vimg_host_sink_is_there(VimgHostSink *sink, GError **error)
 {
     return !sink->file || vimg_host_file_is_there(sink->file, error);
+}
+
+void
+vimg_host_sink_unmake(VimgHostSink *sink)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (sink->file && !vimg_host_file_unmake(sink->file, &error))
+        vimg_warning("%s", error->message);
+}
+
+gboolean
+vimg_host_sink_hand_over(VimgHostSink *sink, VimgHostEntry *entry)
+{
+    return sink->file && vimg_host_file_hand_over(sink->file, vimg_host_journal_answered, entry);
 }
 
 gboolean
@@ -302,7 +327,7 @@ vimg_host_sink_has_file(const VimgHostSink *sink)
 static gboolean
 open_rest(VimgHostSink *sink, GError **error)
 {
-    return file_open(sink, HEAD) || sink->way->open(sink, HEAD, 0, error);
+    return file_open(sink, HEAD, error) && (sink->file || sink->way->open(sink, HEAD, 0, error));
 }
 
 static gboolean
@@ -349,8 +374,11 @@ gboolean
 vimg_host_sink_rest(VimgHostSink *sink, GError **error)
 {
     /* one that is no longer than its first piece has nothing else */
-    if (!sink->open)
-        sink->open = sink->n_head > 0 && file_open(sink, sink->n_head);
+    if (!sink->open && sink->n_head > 0) {
+        if (!file_open(sink, sink->n_head, error))
+            return FALSE;
+        sink->open = sink->file != NULL;
+    }
     return !sink->open || close_sink(sink, error);
 }
 

@@ -165,6 +165,8 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
 {
     VimgHostPrimary *primary = g_new0(VimgHostPrimary, 1);
 
+    primary->refs = 1;
+    primary->line = -1;
     vimg_host_init();
     vimg_host_set_patience(config->keepalive_interval, config->keepalive_count);
     primary->model = model;
@@ -184,12 +186,18 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
     return primary;
 }
 
-void
-vimg_host_primary_free(VimgHostPrimary *primary)
+VimgHostPrimary *
+vimg_host_primary_ref(VimgHostPrimary *primary)
 {
-    if (!primary)
+    __atomic_add_fetch(&primary->refs, 1, __ATOMIC_RELAXED);
+    return primary;
+}
+
+void
+vimg_host_primary_unref(VimgHostPrimary *primary)
+{
+    if (__atomic_sub_fetch(&primary->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    vimg_host_reaper_stop(primary);
     g_hash_table_unref(primary->moments);
     g_hash_table_unref(primary->bases);
     g_hash_table_unref(primary->live);
@@ -199,4 +207,13 @@ vimg_host_primary_free(VimgHostPrimary *primary)
     g_free(primary->journal_dir);
     g_free(primary->reader);
     g_free(primary);
+}
+
+void
+vimg_host_primary_free(VimgHostPrimary *primary)
+{
+    if (!primary)
+        return;
+    vimg_host_reaper_stop(primary);
+    vimg_host_primary_unref(primary);
 }

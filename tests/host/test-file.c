@@ -5,15 +5,19 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <glib/gstdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host/primary-file.h"
 #include "host/primary-private.h"
+#include "util/error.h"
 #include "util/file.h"
+#include "util/thread.h"
 
 #define ID "c2b63c4e-7f0a-4b6e-9a7e-0f5f2c1d9b11"
 #define OTHER "c2b63c4e-7f0a-4b6e-9a7e-0f5f2c1d9b12"
@@ -94,6 +98,7 @@ test_mark(Fixture *fixture, gconstpointer data)
 {
     const Case *c = data;
     g_autofree char *target = g_build_filename(fixture->dir, "target", NULL);
+    g_autoptr(GError) error = NULL;
     vimg_autofd int fd = -1;
 
     if (c->kind == FILE_ITSELF || c->kind == LINK)
@@ -104,21 +109,116 @@ test_mark(Fixture *fixture, gconstpointer data)
         g_assert_cmpint(mkfifo(fixture->path, 0600), ==, 0);
     if (c->kind == DIRECTORY)
         g_assert_cmpint(g_mkdir(fixture->path, 0700), ==, 0);
-    fd = vimg_host_mark_open(fixture->path, ID, 32768);
+    fd = vimg_host_mark_open(fixture->path, ID, 32768, &error);
     g_assert_cmpint(fd >= 0, ==, c->found);
+    g_assert_cmpint(error == NULL, ==, c->found);
     (void)g_unlink(target);
+}
+
+/* ---- what the kernel is asked for ----------------------------------------------------------- */
+
+#define WINDOW (32 * MIB)
+#define ALL (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER)
+
+static struct {
+    VimgMutex lock;
+    VimgCond changed;
+    gboolean held; /* under lock: it does not answer */
+    guint waiting; /* under lock: how many wait for its answer */
+    guint ended;   /* under lock: files whose last was done after they were left */
+    off_t begun;   /* the thread's, as all below: it was asked to write out all up to here */
+    off_t done;    /* it was waited for up to here */
+    guint n;       /* times that it was waited for */
+    int error;     /* which it says once, 0: none */
+} kernel = {.lock = VIMG_MUTEX_INIT};
+
+/* These are in the place of the C library's. */
+int
+sync_file_range(int fd, off_t offset, off_t size, unsigned int flags)
+{
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(size, >, 0);
+    if (flags == SYNC_FILE_RANGE_WRITE) {
+        g_assert_cmpint(offset, ==, kernel.begun);
+        kernel.begun = offset + size;
+        return 0;
+    }
+    g_assert_cmpuint(flags, ==, ALL);
+    g_assert_cmpint(offset, ==, kernel.done);
+    kernel.done = offset + size;
+    kernel.n++;
+    errno = kernel.error;
+    kernel.error = 0;
+    return errno ? -1 : 0;
+}
+
+static void
+wait_for_answer(void)
+{
+    VIMG_LOCK_GUARD(&kernel.lock);
+    kernel.waiting++;
+    vimg_cond_broadcast(&kernel.changed);
+    while (kernel.held)
+        vimg_cond_wait(&kernel.changed, &kernel.lock);
+    kernel.waiting--;
+}
+
+int
+fsync(int fd)
+{
+    wait_for_answer();
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int
+fdatasync(int fd)
+{
+    wait_for_answer();
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void
+kernel_begins(off_t at)
+{
+    kernel.begun = kernel.done = at;
+    kernel.n = 0;
+    kernel.error = 0;
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+static gint cancelled; /* atomic */
+
+static gboolean
+check(gpointer job, GError **error)
+{
+    g_assert_cmpstr(job, ==, "job");
+    return !__atomic_load_n(&cancelled, __ATOMIC_RELAXED) ||
+           vimg_throw(error, VIMG_ERROR_ABORTED, "cancelled");
+}
+
+static const VimgHostWaiter waiter = {check, (gpointer) "job", "pool-id"};
+
+static VimgHostFile *
+try_open(const char *path, guint64 at, GError **error)
+{
+    const VimgHostFileSpec spec = {path, "v", "p", ID, 32768};
+
+    kernel_begins((off_t)at);
+    return vimg_host_file_open(&spec, at, &waiter, error);
+}
+
+/* A file that is longer than @at, from there on. */
 static VimgHostFile *
 open_file(const char *path, guint64 at)
 {
     g_autoptr(GError) error = NULL;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    VimgHostFile *file = vimg_host_file_new(fd, at, path, "v", &error);
+    VimgHostFile *file;
 
+    make_marked(path, ID, 32768, MIB);
+    file = try_open(path, at, &error);
     g_assert_no_error(error);
+    g_assert_nonnull(file);
     return file;
 }
 
@@ -145,7 +245,6 @@ assert_bytes(const char *data, int byte, gsize size)
 static void
 test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
-    g_autofree char *before = g_strnfill(3 * MIB, 'b');
     g_autoptr(GError) error = NULL;
     g_autofree char *after = NULL;
     g_autoptr(VimgBuffer) head = NULL;
@@ -153,8 +252,7 @@ test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     struct stat info;
     gsize size;
 
-    g_assert_true(g_file_set_contents(fixture->path, before, (gssize)(3 * MIB), NULL));
-    file = open_file(fixture->path, 1000);
+    file = open_file(fixture->path, 40000);
     push(file, 'x', 5000);
     push(file, 0, 40 * MIB);
     push(file, 'y', 1);
@@ -167,13 +265,14 @@ test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_assert_no_error(error);
     vimg_host_file_free(file);
     g_assert_true(g_file_get_contents(fixture->path, &after, &size, NULL));
-    g_assert_cmpuint(size, ==, 1000 + 5000 + 45 * MIB + 1);
+    g_assert_cmpuint(size, ==, 45000 + 45 * MIB + 1);
     assert_bytes(after, 'h', 10);
-    assert_bytes(after + 10, 'b', 990);
-    assert_bytes(after + 1000, 'x', 5000);
-    assert_bytes(after + 6000, 0, 40 * MIB);
-    assert_bytes(after + 6000 + 40 * MIB, 'y', 1);
-    assert_bytes(after + 6001 + 40 * MIB, 0, 5 * MIB);
+    assert_bytes(after + 10, 0, 32758);
+    g_assert_cmpstr(after + 32768, ==, WORDS ID);
+    assert_bytes(after + 40000, 'x', 5000);
+    assert_bytes(after + 45000, 0, 40 * MIB);
+    assert_bytes(after + 45000 + 40 * MIB, 'y', 1);
+    assert_bytes(after + 45001 + 40 * MIB, 0, 5 * MIB);
     g_assert_cmpint(stat(fixture->path, &info), ==, 0);
     g_assert_cmpint(info.st_blocks * 512, <, MIB);
 }
@@ -210,7 +309,54 @@ test_gone(Fixture *fixture, gconstpointer data)
     }
 }
 
-/* A descriptor that takes no bytes, at the first piece or a later one, and at the end. */
+/* What is not written yet is bounded, however much comes; holes are no data. */
+static void
+test_bounded(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    VimgHostFile *file = open_file(fixture->path, 65536);
+    g_autoptr(GError) error = NULL;
+
+    push(file, 0, 100 * WINDOW);
+    for (int i = 0; i < 5 * 32 - 1; i++)
+        push(file, 'x', MIB);
+    g_assert_true(vimg_host_file_settle(file, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(kernel.begun, ==, 65536 + 104 * WINDOW);
+    g_assert_cmpint(kernel.done, ==, 65536 + 103 * WINDOW);
+    g_assert_cmpuint(kernel.n, ==, 3);
+    vimg_host_file_free(file);
+}
+
+/* What the kernel tells while it is waited for, it does not tell again. */
+static void
+test_kernel_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    static const struct {
+        int said;
+        VimgErrorCode code;
+        const char *text;
+    } says[] = {
+        {EIO, VIMG_ERROR_SYSTEM, "cannot write volume 'v' of the host's pool 'p': Input/output"},
+        {ENOSPC, VIMG_ERROR_NO_SPACE, "volume 'v' does not fit into the host's pool 'p': delete"},
+        {EDQUOT, VIMG_ERROR_NO_SPACE, "again: Disk quota exceeded"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(says); i++) {
+        VimgHostFile *file = open_file(fixture->path, 65536);
+        g_autoptr(GError) error = NULL;
+
+        kernel.error = says[i].said;
+        for (int n = 0; n < 2 * 32; n++)
+            push(file, 'x', MIB);
+        g_assert_false(vimg_host_file_settle(file, &error));
+        g_assert_error(error, VIMG_ERROR, (int)says[i].code);
+        g_assert_nonnull(strstr(error->message, says[i].text));
+        g_assert_true(vimg_host_file_is_there(file, NULL));
+        vimg_host_file_free(file);
+    }
+}
+
+/* One that cannot be written where it lies has another way; one that fails meanwhile has none. */
 static void
 test_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
@@ -218,23 +364,18 @@ test_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_autoptr(GError) error = NULL;
     VimgHostFile *file;
     gboolean ok = TRUE;
-    int fd;
 
     memset(buffer->data, 1, buffer->size);
-    file = open_file(fixture->path, 0);
-    vimg_host_file_free(file);
-    fd = open(fixture->path, O_RDONLY | O_CLOEXEC);
-    g_assert_null(vimg_host_file_new(fd, 0, fixture->path, "v", &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_SYSTEM);
-    g_clear_error(&error);
-    fd = open(fixture->path, O_WRONLY | O_CLOEXEC);
-    file = vimg_host_file_new(fd, G_MAXINT64 - 10, fixture->path, "v", NULL);
-    g_assert_null(file); /* larger than files can be */
-    vimg_host_file_free(file);
-    fd = open(fixture->path, O_WRONLY | O_CLOEXEC);
-    file = vimg_host_file_new(fd, 0, fixture->path, "v", &error);
+    g_assert_null(try_open(fixture->path, 0, &error));
     g_assert_no_error(error);
-    ok = vimg_host_file_push(file, NULL, 0, G_MAXINT64 - 10, &error);
+    make_marked(fixture->path, OTHER, 32768, MIB);
+    g_assert_null(try_open(fixture->path, 0, &error));
+    g_assert_no_error(error);
+    make_marked(fixture->path, ID, 32768, MIB);
+    g_assert_null(try_open(fixture->path, (guint64)G_MAXINT64 - 10, &error));
+    g_assert_no_error(error); /* larger than files can be */
+    file = open_file(fixture->path, 0);
+    ok = vimg_host_file_push(file, NULL, 0, (guint64)G_MAXINT64 - 10, &error);
     g_assert_true(ok);
     for (int i = 0; ok && i < 1000; i++)
         ok = vimg_host_file_push(file, buffer, 0, MIB, &error);
@@ -243,15 +384,162 @@ test_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     vimg_host_file_free(file);
 }
 
+/* What was complete but for something that came after it is unfinished again. */
+static void
+test_unmade(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    g_autoptr(VimgBuffer) head = vimg_buffer_new(65536);
+    VimgHostFile *file = open_file(fixture->path, 65536);
+    g_autofree char *after = NULL;
+
+    memset(head->data, 'h', head->size);
+    push(file, 'x', 10);
+    g_assert_true(vimg_host_file_settle(file, NULL));
+    g_assert_true(vimg_host_file_unmake(file, NULL)); /* nothing to be done yet */
+    g_assert_true(vimg_host_file_head(file, head, head->size, NULL));
+    g_assert_true(vimg_host_file_unmake(file, NULL));
+    g_assert_false(vimg_host_file_hand_over(file, g_free, NULL));
+    vimg_host_file_free(file);
+    g_assert_true(g_file_get_contents(fixture->path, &after, NULL, NULL));
+    g_assert_cmpstr(after + 32768, ==, WORDS ID);
+}
+
+/* ---- a storage that hangs ---------------------------------------------------------------------
+ */
+
+static void
+hold(gboolean held)
+{
+    VIMG_LOCK_GUARD(&kernel.lock);
+    kernel.held = held;
+    vimg_cond_broadcast(&kernel.changed);
+}
+
+/* Until so many wait for it. */
+static void
+wait_for_waiting(guint n)
+{
+    VIMG_LOCK_GUARD(&kernel.lock);
+    while (kernel.waiting < n)
+        vimg_cond_wait(&kernel.changed, &kernel.lock);
+}
+
+/* The heir of one that hangs. */
+static void
+note_end(gpointer data)
+{
+    VIMG_LOCK_GUARD(&kernel.lock);
+    g_assert_cmpstr(data, ==, "heir");
+    kernel.ended++;
+    vimg_cond_broadcast(&kernel.changed);
+}
+
+typedef struct {
+    VimgHostFile *file;
+    VimgThread thread;
+    char *path;
+    gboolean at_head; /* it hangs there */
+} Hanging;
+
+/* What is cancelled ends, whatever it is at, and nothing else is begun. */
+static void
+hang(gpointer data)
+{
+    Hanging *hanging = data;
+    VimgHostFile *file = hanging->file;
+    g_autoptr(VimgBuffer) head = vimg_buffer_new(65536);
+    g_autoptr(GError) error = NULL;
+
+    memset(head->data, 'h', head->size);
+    g_assert_false(hanging->at_head ? vimg_host_file_head(file, head, head->size, &error)
+                                    : vimg_host_file_settle(file, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_clear_error(&error);
+    g_assert_false(vimg_host_file_push(file, head, 0, 1, &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    g_assert_false(vimg_host_file_is_there(file, NULL));
+    g_assert_false(vimg_host_file_unmake(file, NULL));
+}
+
+#define MANY 8
+
+static void
+start_hanging(Hanging *all, const char *dir)
+{
+    g_autoptr(GError) error = NULL;
+
+    hold(TRUE);
+    for (guint i = 0; i < MANY; i++) {
+        all[i].path = g_strdup_printf("%s/%u", dir, i);
+        all[i].at_head = i % 2;
+        all[i].file = open_file(all[i].path, 65536);
+        g_assert_false(vimg_host_file_hand_over(all[i].file, note_end, NULL));
+        vimg_thread_start(&all[i].thread, "test", hang, &all[i], &error);
+        g_assert_no_error(error);
+    }
+    wait_for_waiting(MANY);
+}
+
+/* What is unfinished says so again by then. */
+static void
+end_hanging(Hanging *all)
+{
+    hold(FALSE);
+    vimg_mutex_lock(&kernel.lock);
+    while (kernel.ended < MANY)
+        vimg_cond_wait(&kernel.changed, &kernel.lock);
+    vimg_mutex_unlock(&kernel.lock);
+    for (guint i = 0; i < MANY; i++) {
+        g_autofree char *after = NULL;
+
+        g_assert_true(g_file_get_contents(all[i].path, &after, NULL, NULL));
+        g_assert_cmpstr(after + 32768, ==, WORDS ID);
+        g_assert_cmpint(after[0], ==, all[i].at_head ? 'h' : 0);
+        g_assert_cmpint(g_unlink(all[i].path), ==, 0);
+        g_free(all[i].path);
+    }
+}
+
+static void
+test_hangs(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    Hanging all[MANY] = {0};
+    g_autoptr(GError) error = NULL;
+
+    start_hanging(all, fixture->dir);
+    g_assert_cmpuint(vimg_host_queue_left("pool-id"), ==, 0);
+    __atomic_store_n(&cancelled, 1, __ATOMIC_RELAXED);
+    for (guint i = 0; i < MANY; i++)
+        vimg_thread_join(all[i].thread);
+    __atomic_store_n(&cancelled, 0, __ATOMIC_RELAXED);
+    g_assert_cmpuint(vimg_host_queue_left("pool-id"), ==, MANY);
+    g_assert_true(vimg_host_file_check("another", "p", &error));
+    g_assert_false(vimg_host_file_check("pool-id", "p", &error));
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+    for (guint i = 0; i < MANY; i++) {
+        g_assert_true(vimg_host_file_hand_over(all[i].file, note_end, (gpointer) "heir"));
+        vimg_host_file_free(all[i].file);
+    }
+    g_assert_cmpuint(kernel.ended, ==, 0);
+    end_hanging(all);
+    g_clear_error(&error);
+    g_assert_true(vimg_host_file_check("pool-id", "p", &error));
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    vimg_cond_init(&kernel.changed);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
         g_test_add(cases[i].path, Fixture, &cases[i], set_up, test_mark, tear_down);
     g_test_add("/host/file/content", Fixture, NULL, set_up, test_content, tear_down);
     g_test_add("/host/file/deleted", Fixture, NULL, set_up, test_gone, tear_down);
     g_test_add("/host/file/replaced", Fixture, "", set_up, test_gone, tear_down);
+    g_test_add("/host/file/bounded", Fixture, NULL, set_up, test_bounded, tear_down);
+    g_test_add("/host/file/kernel-fails", Fixture, NULL, set_up, test_kernel_fails, tear_down);
     g_test_add("/host/file/fails", Fixture, NULL, set_up, test_fails, tear_down);
+    g_test_add("/host/file/unmade", Fixture, NULL, set_up, test_unmade, tear_down);
+    g_test_add("/host/file/hangs", Fixture, NULL, set_up, test_hangs, tear_down);
     return g_test_run();
 }

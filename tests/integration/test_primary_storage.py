@@ -1,0 +1,208 @@
+#!/usr/bin/python3
+# test_primary_storage.py: clones into pools of the host whose storage hangs, or is full
+#
+# What hangs is a file system that was frozen: whoever writes to it stands in the kernel until it is
+# thawed, as with a server of files that died, and no signal ends that.
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import json
+import os
+import signal
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import namespaces
+import rawrpc as rpc
+import runner
+from control import CONTROL, PROCS
+from daemon import scratch
+from images import MIB, noise, run, same, to_qcow2, write_raw
+from primarycase import VOLUME, PrimaryCase
+
+BIG = 192 * MIB
+
+
+class Frozen:
+    """A file system that takes no writes until thaw(), or until the test dies."""
+
+    def __init__(self, path):
+        self.process = subprocess.Popen(
+            ["sh", "-c", "fsfreeze -f \"$1\" && echo && cat && fsfreeze -u \"$1\"", "sh", str(path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.process.stdout.read(1) != b"\n":
+            raise AssertionError("%s cannot be frozen" % path)
+
+    def thaw(self):
+        self.process.communicate()
+
+
+@unittest.skipUnless(namespaces.entered(), "mounts need root")
+class Storages(PrimaryCase):
+    """Pools on file systems of their own, which libvirtd and the daemon both see."""
+
+    # its leaks cannot be looked for while a thread of it stands in the kernel
+    env = {"ASAN_OPTIONS": "detect_leaks=0:exitcode=99:intercept_tls_get_addr=0"}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.disks = scratch("disks-")
+        cls.addClassCleanup(run, "rm", "-rf", cls.disks)
+        cls.disk("hanging", 2 * BIG)
+        cls.disk("small", 8 * MIB)
+        cls.mount("tiny", "-t", "tmpfs", "-o", "size=2m", "tmpfs")
+        super().setUpClass()
+        # the same bytes again and again are stored once, but travel each time
+        raw = cls.daemon.path("big.raw", make=False)
+        with raw.open("wb") as out:
+            for _ in range(BIG // (8 * MIB)):
+                out.write(noise(8 * MIB, 7))
+        cls.raw = raw
+        cls.daemon.ok("pool-define-as", "big", "imagestore", "--target", cls.daemon.path("big"))
+        cls.daemon.ok("pool-start", "big")
+        cls.daemon.ok("vol-create-as", "big", "big.raw", str(BIG), "--format", "raw")
+        cls.daemon.ok("vol-upload", "--pool", "big", "big.raw", raw)
+
+    @classmethod
+    def mount(cls, name, *args):
+        where = cls.disks / name
+        where.mkdir()
+        namespaces.mount(*args, where)
+        cls.addClassCleanup(namespaces.umount, where)
+
+    @classmethod
+    def disk(cls, name, size):
+        path = cls.disks / (name + ".img")
+        path.touch()
+        os.truncate(path, size)
+        run("mkfs.ext4", "-q", "-m", "0", path)
+        cls.mount(name, "-o", "loop", path)
+
+    def setUp(self):
+        super().setUp()
+        self.frozen = None
+
+    def tearDown(self):
+        if self.frozen:
+            self.frozen.thaw()
+        super().tearDown()
+
+    def pool_on(self, name):
+        self.where = self.disks / name / "volumes"
+        self.where.mkdir(exist_ok=True)
+        self.primary(name, "dir", "--target", self.where)
+
+    # ---- what hangs -----------------------------------------------------------------------------
+
+    def hanging(self):
+        """A clone of which some is there when its storage stops to answer."""
+        self.pool_on("hanging")
+        c, serial = self.begin("hanging", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        made = self.where / "c"
+        self.eventually("nothing comes", lambda: made.exists() and
+                        made.stat().st_blocks * 512 > MIB)
+        os.kill(self.daemon.process.pid, signal.SIGSTOP)
+        self.freeze()
+        os.kill(self.daemon.process.pid, signal.SIGCONT)
+        self.eventually("it does not hang", lambda: "D" in self.threads())
+        self.assertEqual(len(self.journal()), 1, "it was too fast")
+        return c, serial
+
+    def freeze(self):
+        self.frozen = Frozen(self.where)
+
+    def threads(self):
+        """The letters of their states, in order."""
+        found = []
+        for task in Path("/proc/%d/task" % self.daemon.process.pid).iterdir():
+            try:
+                found.append((task / "stat").read_text().rsplit(")", 1)[1].split()[0])
+            except OSError:
+                pass
+        return "".join(sorted(found))
+
+    def answers(self):
+        """The storage does, and nothing stays."""
+        self.assertEqual(len(self.journal()), 1)
+        self.assertTrue((self.where / "c").exists())
+        self.frozen.thaw()
+        self.frozen = None
+        self.eventually("it stays", lambda: not self.journal())
+        self.assertEqual(self.volumes("hanging"), [])
+        self.assertEqual(list(self.where.iterdir()), [])
+
+    def serves(self):
+        """Clones into other pools, too."""
+        self.pool()
+        raw = write_raw(self.work / "disk.raw", 3 * MIB)
+        where = self.primary()
+        self.clone("default", "c", "raw", self.image(raw, "raw"), self.name)
+        same(raw, where / "c")
+
+    def test_cancelled(self):
+        c, serial = self.hanging()
+        job, = json.loads(self.ctl("jobs", "--json"))["jobs"]
+        self.ctl("job-cancel", str(job["id"]))
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 78, caught.exception.message)
+        self.assertIn("cancelled", caught.exception.message)
+        self.assertEqual(self.ctl("jobs", "--quiet"), "")
+        self.assertIn("D", self.threads())
+        self.serves()
+        self.answers()
+
+    def test_client_gone(self):
+        """One that said that what it began goes with it."""
+        c, _ = self.hanging()
+        c.call(PROCS["JOB_BIND"], prog=CONTROL)
+        c.close()
+        self.eventually("its job stays", lambda: not self.ctl("jobs", "--quiet"))
+        self.answers()
+
+    def test_ends(self):
+        """The daemon does what it can at its end; the kernel keeps what stands in it."""
+        self.hanging()
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.eventually("it does not end", lambda: self.threads() == "DZ")
+        self.assertNotIn("ending without it", self.daemon.log())
+        self.assertEqual(len(self.journal()), 1)
+        self.frozen.thaw()
+        self.frozen = None
+        self.daemon.stop()
+        self.assertTrue((self.where / "c").exists())
+        self.daemon.start()
+        self.eventually("it stays", lambda: not self.journal())
+        self.assertEqual(self.volumes("hanging"), [])
+
+    # ---- what is full -----------------------------------------------------------------------------
+
+    def test_full(self):
+        """Of whatever file system: it says so, and gives back what it took."""
+        self.pool()
+        raw = write_raw(self.work / "disk.raw", 12 * MIB)
+        raw, qcow2 = self.image(raw, "raw"), self.image(
+            to_qcow2(raw, self.work / "disk.qcow2"), "qcow2")
+        for name in ("small", "tiny"):
+            self.pool_on(name)
+            free = self.free()
+            for fmt, image in (("raw", "big.raw"), ("raw", qcow2), ("qcow2", raw)):
+                with self.subTest(on=name, fmt=fmt, image=image):
+                    pool = "big" if image == "big.raw" else self.name
+                    self.refused(38, "volume 'c' does not fit into the host's pool '%s': delete "
+                                 "volumes there or give it more room, .*No space left" % name,
+                                 name, "c", fmt, image, pool)
+                    self.assertEqual(self.volumes(name), [])
+                    self.assertEqual(self.journal(), [])
+                    self.assertEqual(self.free(), free)
+
+    def free(self):
+        run("sync", "-f", self.where)
+        return os.statvfs(self.where).f_bfree
+
+
+if __name__ == "__main__":
+    namespaces.enter()
+    runner.main("stock")
