@@ -52,8 +52,8 @@ typedef struct {
     guint64 uploaded_size; /* bytes */
     gboolean flatten;      /* argument of clone(): what it makes shall not need its source */
     char *needed_by;       /* in the trash: clones that keep it there, in words; NULL: none */
-    char *machine; /* what machine's disk it was, as the daemon writes it; kept as it is, gone when it
-                      is wiped: whatever comes then is of none.  NULL: of none */
+    char *machine; /* what machine's disk it was, as the daemon writes it; kept as it is, gone when
+                      it is wiped: whatever comes then is of none.  NULL: of none */
     gboolean passing; /* it is but the way to something else: removed, it is not to be had back, and
                          goes for good once nothing needs it; kept as it is for ever */
 } VimgPluginImage;
