@@ -85,8 +85,7 @@ class Storages(PrimaryCase):
         self.frozen = None
 
     def tearDown(self):
-        if self.frozen:
-            self.frozen.thaw()
+        self.thaw()
         super().tearDown()
 
     def pool_on(self, name):
@@ -113,6 +112,11 @@ class Storages(PrimaryCase):
     def freeze(self):
         self.frozen = Frozen(self.where)
 
+    def thaw(self):
+        frozen, self.frozen = self.frozen, None
+        if frozen:
+            frozen.thaw()
+
     def threads(self):
         """The letters of their states, in order."""
         found = []
@@ -123,12 +127,14 @@ class Storages(PrimaryCase):
                 pass
         return "".join(sorted(found))
 
+    def cancel(self):
+        job, = json.loads(self.ctl("jobs", "--json"))["jobs"]
+        self.ctl("job-cancel", str(job["id"]))
+
     def answers(self):
         """The storage does, and nothing stays."""
         self.assertEqual(len(self.journal()), 1)
-        self.assertTrue((self.where / "c").exists())
-        self.frozen.thaw()
-        self.frozen = None
+        self.thaw()
         self.eventually("it stays", lambda: not self.journal())
         self.assertEqual(self.volumes("hanging"), [])
         self.assertEqual(list(self.where.iterdir()), [])
@@ -143,8 +149,7 @@ class Storages(PrimaryCase):
 
     def test_cancelled(self):
         c, serial = self.hanging()
-        job, = json.loads(self.ctl("jobs", "--json"))["jobs"]
-        self.ctl("job-cancel", str(job["id"]))
+        self.cancel()
         with self.assertRaises(rpc.RemoteError) as caught:
             c.reply(serial)
         self.assertEqual(caught.exception.code, 78, caught.exception.message)
@@ -169,13 +174,34 @@ class Storages(PrimaryCase):
         self.eventually("it does not end", lambda: self.threads() == "DZ")
         self.assertNotIn("ending without it", self.daemon.log())
         self.assertEqual(len(self.journal()), 1)
-        self.frozen.thaw()
-        self.frozen = None
+        self.thaw()
         self.daemon.stop()
         self.assertTrue((self.where / "c").exists())
         self.daemon.start()
         self.eventually("it stays", lambda: not self.journal())
         self.assertEqual(self.volumes("hanging"), [])
+
+    def test_hangs_from_the_beginning(self):
+        """It is libvirtd then that waits for its storage, and nobody waits for libvirtd."""
+        self.pool_on("hanging")
+        self.freeze()
+        c, serial = self.begin("hanging", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("it does not begin", self.journal)
+        self.cancel()
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 78, caught.exception.message)
+        self.serves()
+        self.daemon.stop()
+        self.assertNotIn("ending without it", self.daemon.log())
+        self.assertEqual(len(self.journal()), 1)
+        self.daemon.start()
+        self.thaw()
+        self.eventually("it is not settled", lambda: not self.journal())
+        # what libvirtd makes so late need not be ours for all that anybody can tell
+        for name in self.volumes("hanging"):
+            self.assertEqual((self.where / name).read_bytes().strip(b"\0"), b"")
+            self.host("vol-delete", "--pool", "hanging", name)
 
     # ---- what is full -----------------------------------------------------------------------------
 
