@@ -506,12 +506,12 @@ class Downloads(TransferCase):
 
         pairs, relay.pairs = relay.pairs, []
         for pair in pairs:
-            pair[1].shutdown(2)     # the daemon's end: the client knows of nothing
+            pair.daemon.shutdown(2)     # the daemon's end: the client knows of nothing
         self.wait_for(replace, "the image cannot be deleted")
         self.ctl("upload", self.raw(name="other", seed=3), pool, "disk")
         relay.let_go()
         for pair in pairs:
-            pair[0].shutdown(2)
+            pair.client.shutdown(2)
         self.assertIn("is another one now", self.finish(child, REFUSED)[1])
         self.assertFalse(out.exists())
 
