@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "diff.h"
+#include "differences.h"
 #include "json.h"
 #include "lease.h"
 #include "memory-transport.h"
@@ -347,7 +348,7 @@ forge(Fixture *fixture, const char *uuid, gsize n, gboolean odd)
 static void
 test_truncated(Fixture *fixture, gconstpointer data)
 {
-    const gsize n = 2 * VIMG_DIFF_EXTENTS + 2;
+    const gsize n = 2 * DIFFERENCES_MAX + 2;
     g_autoptr(VimgBuffer) content = helper_content(1, SLICE, 0);
     g_autofree char *from = upload(fixture, "from", "raw", content);
     g_autofree char *to = upload(fixture, "to", "raw", content);
@@ -365,8 +366,8 @@ test_truncated(Fixture *fixture, gconstpointer data)
     root = json_node_get_object(node);
     g_assert_true(json_object_get_boolean_member(root, "truncated"));
     g_assert_cmpuint(json_array_get_length(json_object_get_array_member(root, "extents")), ==,
-                     VIMG_DIFF_EXTENTS);
-    g_assert_cmpint(number(root, "changed"), ==, (VIMG_DIFF_EXTENTS + 1) * SLICE);
+                     DIFFERENCES_MAX);
+    g_assert_cmpint(number(root, "changed"), ==, (DIFFERENCES_MAX + 1) * SLICE);
 }
 
 #define ADD(path, data, test) g_test_add(path, Fixture, data, set_up, test, tear_down)

@@ -5,7 +5,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
 import re
-import shutil
 from pathlib import Path
 
 import rawrpc as rpc
