@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "memory-transport.h"
+#include "pass-transport.h"
 #include "slice.h"
 #include "store-helper.h"
 
@@ -335,8 +336,7 @@ static struct {
 } hang = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 typedef struct {
-    VimgTransport parent;
-    VimgTransport *inner;
+    PassTransport pass;
 } Hanging;
 
 static void
@@ -359,33 +359,14 @@ hanging_run(VimgTransport *transport, VimgOp *ops, gsize n)
 
     for (i = 0; i < n; i++)
         wait_if_stuck(&ops[i]);
-    vimg_transport_run(((Hanging *)transport)->inner, ops, n);
-}
-
-static int
-hanging_sync_all(VimgTransport *transport)
-{
-    return ENOSYS;
-}
-
-static int
-hanging_space(VimgTransport *transport, VimgSpace *out)
-{
-    return vimg_transport_space(((Hanging *)transport)->inner, out);
-}
-
-static void
-hanging_free(VimgTransport *transport)
-{
-    vimg_transport_free(((Hanging *)transport)->inner);
-    g_free(transport);
+    vimg_transport_run(((Hanging *)transport)->pass.inner, ops, n);
 }
 
 static const VimgTransportOps hanging_ops = {
     .run = hanging_run,
-    .sync_all = hanging_sync_all,
-    .space = hanging_space,
-    .free = hanging_free,
+    .sync_all = pass_sync_nothing,
+    .space = pass_space,
+    .free = pass_free,
 };
 
 static void
@@ -411,10 +392,10 @@ test_hanging(Fixture *fixture, gconstpointer data)
     g_autofree char *here = helper_create(fixture->store, "here", 0);
     g_autoptr(GError) error = NULL;
 
-    hanging->parent.ops = &hanging_ops;
-    hanging->parent.remote = TRUE;
-    hanging->inner = memory_transport_new(disk, FALSE);
-    far = helper_store(&hanging->parent);
+    hanging->pass.parent.ops = &hanging_ops;
+    hanging->pass.parent.remote = TRUE;
+    hanging->pass.inner = memory_transport_new(disk, FALSE);
+    far = helper_store(&hanging->pass.parent);
     there = helper_create(far, "there", 0);
     store_part(far, there, content, 0, content->size);
     set_stuck(TRUE);

@@ -13,14 +13,14 @@
 #include <pthread.h>
 
 #include "claim.h"
+#include "pass-transport.h"
 #include "trash-helper.h"
 
 /* ---- in between ------------------------------------------------------------------------- */
 
 /* Calls @happen right before the mark is taken. */
 typedef struct {
-    VimgTransport parent;
-    VimgTransport *inner;
+    PassTransport pass;
     TrashFixture *fixture;
     void (*happen)(TrashFixture *fixture);
 } Between;
@@ -35,33 +35,14 @@ between_run(VimgTransport *transport, VimgOp *ops, gsize n)
         between->happen = NULL;
         happen(between->fixture);
     }
-    vimg_transport_run(between->inner, ops, n);
-}
-
-static int
-between_sync_all(VimgTransport *transport)
-{
-    return vimg_transport_sync_all(((Between *)transport)->inner);
-}
-
-static int
-between_space(VimgTransport *transport, VimgSpace *out)
-{
-    return vimg_transport_space(((Between *)transport)->inner, out);
-}
-
-static void
-between_free(VimgTransport *transport)
-{
-    vimg_transport_free(((Between *)transport)->inner);
-    g_free(transport);
+    vimg_transport_run(between->pass.inner, ops, n);
 }
 
 static const VimgTransportOps between_ops = {
     .run = between_run,
-    .sync_all = between_sync_all,
-    .space = between_space,
-    .free = between_free,
+    .sync_all = pass_sync_all,
+    .space = pass_space,
+    .free = pass_free,
 };
 
 static VimgSliceStore *
@@ -69,11 +50,11 @@ between_store(TrashFixture *fixture, void (*happen)(TrashFixture *fixture))
 {
     Between *between = g_new0(Between, 1);
 
-    between->parent.ops = &between_ops;
-    between->inner = memory_transport_new(fixture->disk, TRUE);
+    between->pass.parent.ops = &between_ops;
+    between->pass.inner = memory_transport_new(fixture->disk, TRUE);
     between->fixture = fixture;
     between->happen = happen;
-    return helper_reopen(&between->parent);
+    return helper_reopen(&between->pass.parent);
 }
 
 static void
