@@ -8,29 +8,9 @@
 #include <errno.h>
 #include <pthread.h>
 
-#include "memory-transport.h"
+#include "memory-fixture.h"
 #include "pass-transport.h"
 #include "slice.h"
-#include "store-helper.h"
-
-typedef struct {
-    MemoryDisk *disk;
-    VimgSliceStore *store;
-} Fixture;
-
-static void
-set_up(Fixture *fixture, gconstpointer data)
-{
-    fixture->disk = memory_disk_new();
-    fixture->store = helper_store(memory_transport_new(fixture->disk, TRUE));
-}
-
-static void
-tear_down(Fixture *fixture, gconstpointer data)
-{
-    vimg_slice_store_free(fixture->store);
-    memory_disk_free(fixture->disk);
-}
 
 static VimgSliceWriter *
 open_at(VimgSliceStore *store, const char *uuid, guint64 offset, GError **error)
@@ -96,7 +76,7 @@ static const Way ways[] = {
 };
 
 static void
-test_same_index(Fixture *fixture, gconstpointer data)
+test_same_index(MemoryFixture *fixture, gconstpointer data)
 {
     const Way *way = data;
     g_autoptr(GError) error = NULL;
@@ -139,7 +119,7 @@ test_same_index(Fixture *fixture, gconstpointer data)
 
 /* One byte changed below the durable end: its offset is named, and nothing is lost. */
 static void
-test_difference(Fixture *fixture, gconstpointer data)
+test_difference(MemoryFixture *fixture, gconstpointer data)
 {
     static const gsize offsets[] = {0, 65535, 65536, 3 * 65536 + 7, 6 * 65536, 7 * 65536 + 99};
     g_autoptr(VimgBuffer) content = helper_content(2, 9 * 65536, 0);
@@ -164,7 +144,7 @@ test_difference(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_bounds(Fixture *fixture, gconstpointer data)
+test_bounds(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(3, 4 * 65536, 0);
     g_autoptr(VimgBuffer) shorter = helper_content(3, 2 * 65536, 0);
@@ -187,7 +167,7 @@ test_bounds(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_wipe(Fixture *fixture, gconstpointer data)
+test_wipe(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) first = helper_content(4, 4 * 65536, 0);
     g_autoptr(VimgBuffer) second = helper_content(5, 3 * 65536, 0);
@@ -206,7 +186,7 @@ test_wipe(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_abort_keeps(Fixture *fixture, gconstpointer data)
+test_abort_keeps(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(6, 4 * 65536 + 9, 0);
     g_autofree char *uuid = helper_create(fixture->store, "a", 0);
@@ -225,7 +205,7 @@ test_abort_keeps(Fixture *fixture, gconstpointer data)
 
 /* What is below the offset is given back piece by piece, whatever its slices. */
 static void
-test_read(Fixture *fixture, gconstpointer data)
+test_read(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(7, 5 * 65536 + 9, 0);
     g_autoptr(VimgBuffer) found = vimg_buffer_new(content->size);
@@ -268,7 +248,7 @@ test_read(Fixture *fixture, gconstpointer data)
 
 /* Nothing is believed unseen: a slice that is not what its name says is damage. */
 static void
-test_read_damaged(Fixture *fixture, gconstpointer data)
+test_read_damaged(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(8, 2 * 65536, 0);
     g_autofree char *uuid = helper_create(fixture->store, "a", 0);
@@ -293,7 +273,7 @@ test_read_damaged(Fixture *fixture, gconstpointer data)
 
 /* Its format is not known before it is sealed. */
 static void
-test_undeclared(Fixture *fixture, gconstpointer data)
+test_undeclared(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(9, 65536, 0);
     g_autofree char *uuid = g_uuid_string_random();
@@ -321,9 +301,9 @@ test_undeclared(Fixture *fixture, gconstpointer data)
 }
 
 static void
-add(const char *path, void (*test)(Fixture *, gconstpointer), gconstpointer data)
+add(const char *path, void (*test)(MemoryFixture *, gconstpointer), gconstpointer data)
 {
-    g_test_add(path, Fixture, data, set_up, test, tear_down);
+    memory_fixture_add(path, data, test);
 }
 
 /* ---- a storage that hangs --------------------------------------------------------------- */
@@ -380,7 +360,7 @@ set_stuck(gboolean stuck)
 
 /* Whoever compares with a storage that hangs does not hold up the uploads to others. */
 static void
-test_hanging(Fixture *fixture, gconstpointer data)
+test_hanging(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(1, 40 * 65536, 0);
     g_autoptr(VimgBuffer) other = helper_content(2, 40 * 65536, 0);
