@@ -13,6 +13,7 @@
 #include "rpc/call.h"
 #include "rpc/outbox.h"
 #include "rpc/upstream.h"
+#include "rpc/watch.h"
 #include "wire/reader.h"
 
 typedef struct _VimgUpstreamCall VimgUpstreamCall; /* of a worker */
@@ -28,10 +29,7 @@ typedef struct {
     GQueue waiting_calls;    /* of VimgUpstreamCall, the same */
 
     /* once it is open */
-    int fd;
-    GSource *source;
-    gpointer tag;
-    GIOCondition events;
+    VimgWatch watch; /* of its socket */
     VimgReader reader;
     VimgOutbox outbox;
     guint n_pending;
@@ -40,7 +38,6 @@ typedef struct {
     GHashTable *calls;   /* serial -> VimgUpstreamCall */
     guint32 serial;      /* of the next one */
     guint registered;    /* events that the client has asked for here */
-    gboolean woken;      /* its turn comes though nothing is there to read */
     gboolean stopped;    /* the reader may hold packets that the socket does not show */
     gboolean full;       /* too much waits to be written: the client is not read */
     guint64 written;     /* when it was last looked at, and since when it has not changed */
