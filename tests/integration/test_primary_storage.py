@@ -101,7 +101,7 @@ class Storages(PrimaryCase):
         c, serial = self.begin("hanging", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
         made = self.where / "c"
         self.eventually("nothing comes", lambda: made.exists() and
-                        made.stat().st_blocks * 512 > MIB)
+                        made.stat().st_blocks * 512 > MIB, 0.002)
         os.kill(self.daemon.process.pid, signal.SIGSTOP)
         self.freeze()
         os.kill(self.daemon.process.pid, signal.SIGCONT)

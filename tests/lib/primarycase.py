@@ -134,13 +134,13 @@ class PrimaryCase(CtlMixin, VirshCase):
         self.v("vol-upload", "--pool", self.name, name, path)
         return name
 
-    def eventually(self, what, probe):
+    def eventually(self, what, probe, nap=0.05):
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             found = probe()
             if found:
                 return found
-            time.sleep(0.05)
+            time.sleep(nap)
         raise AssertionError("%s\n%s" % (what, self.daemon.log_tail(20)))
 
     def journal(self):
