@@ -161,8 +161,6 @@ write_head(gpointer data, VimgBuffer *head, gsize offset G_GNUC_UNUSED, guint64 
 {
     Target *target = data;
 
-    if (!is_there(target, error))
-        return FALSE;
     target->has_head = TRUE;
     if (vimg_pwrite_all(target->fd, head->data, (gsize)size, 0) < 0 || fsync(target->fd) < 0)
         return throw_write(target, error);
@@ -281,7 +279,9 @@ vimg_host_file_settle(VimgHostFile *file, GError **error)
 gboolean
 vimg_host_file_head(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error)
 {
-    return vimg_host_queue_do(file->queue, write_head, head, size, error);
+    /* each by itself: what hangs while it looks has no head to write when it is left */
+    return vimg_host_queue_do(file->queue, look, NULL, 0, error) &&
+           vimg_host_queue_do(file->queue, write_head, head, size, error);
 }
 
 gboolean

@@ -19,6 +19,7 @@
 #define GROUP VIMG_HOST_ENTRY_GROUP
 #define FRESH ((guint64)1024 * 1024) /* bytes that a volume of files may take before any came */
 #define SOON 5                       /* seconds that making one takes at most, if nobody noted it */
+#define LATER 32                     /* the same of one that was seen while it was made */
 #define KIB 1024
 #define NAP ((gint64)250 * 1000)  /* microseconds until it is asked whether to go on */
 #define BESIDE "virtimage.clone." /* and the id of the entry */
@@ -255,6 +256,23 @@ changed_at(virStorageVolPtr vol)
     return g_ascii_string_to_signed(mtime, 10, 0, G_MAXINT64, &seconds, NULL) ? seconds : 0;
 }
 
+void
+vimg_host_journal_is_made(GKeyFile *file)
+{
+    g_key_file_set_int64(file, GROUP, "made", now());
+}
+
+/* Whole seconds in which its making has ended. */
+static gint64
+made_until(GKeyFile *file)
+{
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
+    gint64 made = g_key_file_get_int64(file, GROUP, "made", NULL);
+
+    return MAX(until > 0 ? until + 1 : begun + SOON, made + LATER);
+}
+
 /*
  * One that has no mark yet: nothing came into it, and it was changed last while it was being made,
  * when nobody else could make one of its name.
@@ -264,13 +282,12 @@ is_fresh(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol)
 {
     guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
     gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
-    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
     gint64 changed = changed_at(vol);
     virStorageVolInfo info;
 
     return pool->kind == VIMG_HOST_FILES && virStorageVolGetInfo(vol, &info) == 0 &&
            info.allocation <= FRESH && info.capacity / KIB == capacity / KIB && begun > 0 &&
-           changed >= begun - 1 && changed <= (until ? until + 1 : begun + SOON);
+           changed >= begun - 1 && changed <= made_until(file);
 }
 
 static gboolean

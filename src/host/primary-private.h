@@ -188,6 +188,8 @@ void vimg_host_journal_give(VimgHostPrimary *primary);
 gboolean vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
                                  const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
                                  GError **error);
+/* Its volume is being made at this moment, though nobody waits for it any more. */
+void vimg_host_journal_is_made(GKeyFile *file);
 
 /* ---- primary-reaper.c: what was left over -----------------------------------------------------
  */

@@ -46,12 +46,16 @@ remove_volume(virConnectPtr connect, const VimgHostPool *pool, const char *name,
               const char *id)
 {
     g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
+    g_autoptr(GError) error = NULL;
     gboolean it = FALSE;
 
     if (!vol)
         return vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
-    if (!vimg_host_journal_is_it(file, id, connect, pool, vol, &it, NULL))
+    if (!vimg_host_journal_is_it(file, id, connect, pool, vol, &it, &error)) {
+        if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
+            vimg_host_journal_is_made(file);
         return FALSE;
+    }
     if (!it) {
         vimg_warning(
             "volume '%s' of the host's pool '%s' is not provably the one that a clone left unfinished, so it stays",
@@ -115,6 +119,18 @@ is_live(VimgHostPrimary *primary, const char *base)
     return g_hash_table_contains(primary->live, id);
 }
 
+/* What was learnt while it could not be removed. */
+static void
+keep(const char *path, GKeyFile *file, const char *before)
+{
+    g_autoptr(GError) error = NULL;
+    gsize size = 0;
+    g_autofree char *text = g_key_file_to_data(file, &size, NULL);
+
+    if (strcmp(text, before) != 0 && !vimg_file_replace(path, text, size, 0600, &error))
+        vimg_warning("%s", error->message);
+}
+
 static gboolean
 settle_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base)
 {
@@ -127,8 +143,10 @@ settle_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base)
     if (!text)
         return FALSE;
     if (g_key_file_load_from_data(file, text, size, G_KEY_FILE_NONE, NULL) &&
-        !settle(primary, connect, file, id))
+        !settle(primary, connect, file, id)) {
+        keep(path, file, text);
         return FALSE;
+    }
     return vimg_file_remove(path, NULL);
 }
 

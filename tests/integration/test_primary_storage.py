@@ -7,6 +7,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,7 +102,7 @@ class Storages(PrimaryCase):
         c, serial = self.begin("hanging", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
         made = self.where / "c"
         self.eventually("nothing comes", lambda: made.exists() and
-                        made.stat().st_blocks * 512 > MIB)
+                        made.stat().st_blocks * 512 > MIB, nap=0.002)
         os.kill(self.daemon.process.pid, signal.SIGSTOP)
         self.freeze()
         os.kill(self.daemon.process.pid, signal.SIGCONT)
@@ -192,16 +193,14 @@ class Storages(PrimaryCase):
             c.reply(serial)
         self.assertEqual(caught.exception.code, 78, caught.exception.message)
         self.serves()
+        self.eventually("nobody looks", lambda: "made=" in self.journal()[0].read_text())
         self.daemon.stop()
         self.assertNotIn("ending without it", self.daemon.log())
-        self.assertEqual(len(self.journal()), 1)
+        # as if it had taken minutes
+        entry, = self.journal()
+        entry.write_text(re.sub("until=.*", "until=1", entry.read_text()))
         self.daemon.start()
-        self.thaw()
-        self.eventually("it is not settled", lambda: not self.journal())
-        # what libvirtd makes so late need not be ours for all that anybody can tell
-        for name in self.volumes("hanging"):
-            self.assertEqual((self.where / name).read_bytes().strip(b"\0"), b"")
-            self.host("vol-delete", "--pool", "hanging", name)
+        self.answers()
 
     # ---- what is full -----------------------------------------------------------------------------
 

@@ -81,14 +81,14 @@ class Result(unittest.TestResult):
 class Watching:
     """What a test asks of .daemon."""
 
-    def eventually(self, what, probe, seconds=PATIENCE):
+    def eventually(self, what, probe, seconds=PATIENCE, nap=0.02):
         """What @probe returns once that is something; @what is said if it never is."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             found = probe()
             if found:
                 return found
-            time.sleep(0.02)
+            time.sleep(nap)
         raise AssertionError("%s\n%s" % (what, self.daemon.log_tail(20)))
 
     def check_daemon(self):
