@@ -430,6 +430,14 @@ typedef struct {
     /* As foreign_next(); *@same: neither data nor zeros, but what was there at the other moment */
     gboolean (*foreign_next_at)(gpointer reader, VimgExtent *out, gboolean *same, GError **error);
     void (*foreign_close_at)(gpointer reader);
+    /*
+     * optional, with foreign_type: whether @volume is as libvirt makes it and was made in that
+     * time: it has just @capacity bytes, holds nothing, shares with nothing, and no moment of it is
+     * kept.  @since and @until: seconds since 1970, both included, by the host's clock, while
+     * @volume's time is of the storage's own: where they differ by more than that, it is not
+     */
+    gboolean (*foreign_fresh)(gpointer foreign, const char *volume, guint64 capacity, gint64 since,
+                              gint64 until, gboolean *fresh, GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

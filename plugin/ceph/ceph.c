@@ -329,6 +329,7 @@ static const VimgBackend ceph_backend = {
     .foreign_reader_at = vimg_ceph_foreign_reader_at,
     .foreign_next_at = vimg_ceph_foreign_next_at,
     .foreign_close_at = vimg_ceph_foreign_close_at,
+    .foreign_fresh = vimg_ceph_foreign_fresh,
 };
 
 /*

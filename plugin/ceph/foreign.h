@@ -39,6 +39,12 @@ gboolean vimg_ceph_foreign_clone(gpointer foreign, const char *volume, guint64 c
 gboolean vimg_ceph_foreign_replace(gpointer foreign, const char *volume, const char *by,
                                    GError **error);
 
+/* foreign-fresh.c */
+gboolean vimg_ceph_foreign_fresh(gpointer foreign, const char *volume, guint64 capacity,
+                                 gint64 since, gint64 until, gboolean *fresh, GError **error);
+/* Whether it holds nothing, is no clone and has no snapshots.  Returns: 0, or a negative errno */
+int vimg_ceph_foreign_is_blank(rbd_image_t image, gboolean *blank);
+
 /* foreign-image.c */
 gboolean vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
                                  const VimgPluginImage *image, VimgPluginJob *job,

@@ -18,7 +18,7 @@
 
 #define GROUP VIMG_HOST_ENTRY_GROUP
 #define FRESH ((guint64)1024 * 1024) /* bytes that a volume of files may take before any came */
-#define SOON 5                       /* seconds that making one takes at most, if nobody noted it */
+#define LATE 10 /* seconds in which libvirt makes one that nobody waits for any more */
 #define KIB 1024
 #define BESIDE "virtimage.clone." /* and the id of the entry */
 
@@ -84,6 +84,37 @@ vimg_host_journal_give(VimgHostPrimary *primary)
     vimg_cond_broadcast(&primary->changed);
 }
 
+/* ---- what there is ------------------------------------------------------------------------ */
+
+char *
+vimg_host_entry_id(const char *base)
+{
+    return g_strndup(base, strlen(base) - strlen(VIMG_HOST_ENTRY_SUFFIX));
+}
+
+static gboolean
+is_live(VimgHostPrimary *primary, const char *base)
+{
+    g_autofree char *id = vimg_host_entry_id(base);
+
+    VIMG_LOCK_GUARD(&primary->lock);
+    return g_hash_table_contains(primary->live, id);
+}
+
+GPtrArray *
+vimg_host_journal_list(VimgHostPrimary *primary)
+{
+    GPtrArray *left = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) dir = g_dir_open(primary->journal_dir, 0, NULL);
+    const char *base;
+
+    while (dir && (base = g_dir_read_name(dir))) {
+        if (g_str_has_suffix(base, VIMG_HOST_ENTRY_SUFFIX) && !is_live(primary, base))
+            g_ptr_array_add(left, g_strdup(base));
+    }
+    return left;
+}
+
 /* ---- a clone ------------------------------------------------------------------------------ */
 
 static gint64
@@ -128,6 +159,38 @@ vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, cons
     return NULL;
 }
 
+static gboolean
+is_of(GKeyFile *file, GKeyFile *other, const char *key)
+{
+    g_autofree char *one = g_key_file_get_string(file, GROUP, key, NULL);
+    g_autofree char *two = g_key_file_get_string(other, GROUP, key, NULL);
+
+    return g_strcmp0(one, two) == 0;
+}
+
+/* Nobody has, or will get, what @file says but @entry's: libvirt makes no two of one name. */
+static void
+drop_if_older(const VimgHostEntry *entry, const char *base)
+{
+    g_autofree char *path = g_build_filename(entry->primary->journal_dir, base, NULL);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+
+    if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL) &&
+        is_of(file, entry->file, "pool") && is_of(file, entry->file, "volume") &&
+        !g_key_file_has_key(file, GROUP, VIMG_HOST_ENTRY_BESIDE, NULL))
+        vimg_file_remove(path, NULL);
+}
+
+/* Else what was left of one before could be taken for this one, once that is complete and empty. */
+static void
+drop_older(const VimgHostEntry *entry)
+{
+    g_autoptr(GPtrArray) left = vimg_host_journal_list(entry->primary);
+
+    for (guint i = 0; i < left->len; i++)
+        drop_if_older(entry, left->pdata[i]);
+}
+
 gboolean
 vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHostPool *pool,
                        virStorageVolPtr vol, GError **error)
@@ -135,6 +198,7 @@ vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHo
     guint64 place = g_key_file_get_uint64(entry->file, GROUP, "mark", NULL);
     g_autofree char *identity = NULL;
 
+    drop_older(entry);
     if (!pool->foreign)
         return place == VIMG_HOST_NO_MARK ||
                vimg_host_mark_put(connect, vol, entry->id, place, error);
@@ -208,10 +272,11 @@ vimg_host_journal_end(VimgHostEntry *entry, GError **error)
 }
 
 void
-vimg_host_journal_leave(VimgHostEntry *entry)
+vimg_host_journal_leave(VimgHostEntry *entry, gboolean answered)
 {
     g_autoptr(GError) error = NULL;
 
+    g_key_file_set_boolean(entry->file, GROUP, "answered", answered);
     g_key_file_set_int64(entry->file, GROUP, "until", now());
     if (!save(entry, &error))
         vimg_warning("%s", error->message);
@@ -220,6 +285,31 @@ vimg_host_journal_leave(VimgHostEntry *entry)
 }
 
 /* ---- telling it from others --------------------------------------------------------------- */
+
+gboolean
+vimg_host_journal_is_answered(GKeyFile *file)
+{
+    return g_key_file_has_key(file, GROUP, "identity", NULL) ||
+           g_key_file_get_boolean(file, GROUP, "answered", NULL);
+}
+
+/* The second, since 1970, in which it was made at last. */
+static gint64
+made_until(GKeyFile *file)
+{
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
+
+    return (until ? until : begun) + (vimg_host_journal_is_answered(file) ? 1 : LATE);
+}
+
+gboolean
+vimg_host_journal_may_come(GKeyFile *file)
+{
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+
+    return !vimg_host_journal_is_answered(file) && now() >= begun && now() <= made_until(file);
+}
 
 /* Whole seconds; 0: nobody knows */
 static gint64
@@ -243,13 +333,24 @@ is_fresh(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol)
 {
     guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
     gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
-    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
     gint64 changed = changed_at(vol);
     virStorageVolInfo info;
 
     return pool->kind == VIMG_HOST_FILES && virStorageVolGetInfo(vol, &info) == 0 &&
            info.allocation <= FRESH && info.capacity / KIB == capacity / KIB && begun > 0 &&
-           changed >= begun - 1 && changed <= (until ? until + 1 : begun + SOON);
+           changed >= begun - 1 && changed <= made_until(file);
+}
+
+/* The same of a backend of ours, which looks into it. */
+static gboolean
+is_fresh_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
+                 GError **error)
+{
+    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+
+    return begun <= 0 || vimg_foreign_fresh(pool->foreign, virStorageVolGetName(vol), capacity,
+                                            begun - 1, made_until(file), it, error);
 }
 
 static gboolean
@@ -261,8 +362,10 @@ is_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gbool
     g_autofree char *found = NULL;
 
     *it = FALSE;
-    if (!identity || !pool->foreign)
+    if (!pool->foreign)
         return TRUE;
+    if (!identity)
+        return is_fresh_foreign(file, pool, vol, it, error);
     if (!vimg_foreign_identity(pool->foreign, virStorageVolGetName(vol), &found, error))
         return FALSE;
     *it = found && (strcmp(identity, found) == 0 || g_strcmp0(second, found) == 0);

@@ -323,7 +323,7 @@ take_back(Clone *clone, VimgHostEntry *entry, const GError *error)
         vimg_warning(
             "the unfinished volume '%s' of the host's pool '%s' stays until it can be removed",
             clone->def->name, virStoragePoolGetName(clone->to.pool));
-        vimg_host_journal_leave(entry);
+        vimg_host_journal_leave(entry, clone->vol != NULL);
     } else if (!vimg_host_journal_end(entry, &local)) {
         vimg_warning("%s", local->message);
     }

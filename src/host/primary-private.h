@@ -167,13 +167,22 @@ gboolean vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect,
  * unfinished.
  */
 gboolean vimg_host_journal_end(VimgHostEntry *entry, GError **error);
-/* It is neither: it will be removed when that is possible.  Frees @entry. */
-void vimg_host_journal_leave(VimgHostEntry *entry);
+/* It is neither: it will be removed when that is possible.  @answered: libvirt said that it has
+ * made it.  Frees @entry. */
+void vimg_host_journal_leave(VimgHostEntry *entry, gboolean answered);
 /* Whether a clone makes that volume, POOL-UUID.NAME, or somebody is at that base; else nobody
  * begins until vimg_host_journal_give(). */
 gboolean vimg_host_journal_take(VimgHostPrimary *primary, const char *turn);
 void vimg_host_journal_give(VimgHostPrimary *primary);
 
+/* Returns: (transfer full) names of the files whose clones do not run. */
+GPtrArray *vimg_host_journal_list(VimgHostPrimary *primary);
+/* Returns: (transfer full) the id of the entry in file @base */
+char *vimg_host_entry_id(const char *base);
+/* Whether libvirt said that it has made the volume. */
+gboolean vimg_host_journal_is_answered(GKeyFile *file);
+/* Whether libvirt may still make a volume that is not there now: nobody heard its answer. */
+gboolean vimg_host_journal_may_come(GKeyFile *file);
 /* What an entry says, of what is stored. */
 gboolean vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
                                  const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,

@@ -18,7 +18,6 @@
 #include "util/uuid.h"
 
 #define GROUP VIMG_HOST_ENTRY_GROUP
-#define SUFFIX VIMG_HOST_ENTRY_SUFFIX
 #define FILE_MAX 65536 /* bytes */
 /* until what could not be removed is tried again: at first, and at last */
 #define AGAIN ((gint64)1 * G_USEC_PER_SEC)
@@ -39,16 +38,36 @@ remove_beside(const VimgHostPool *pool, GKeyFile *file)
     return vol ? virStorageVolDelete(vol, 0) == 0 : vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
 }
 
+/*
+ * What libvirt does not list it may have made all the same: without an answer the storage itself is
+ * looked at.  Returns: (transfer full) NULL: *@gone, and will not come; or nobody can tell
+ */
+static virStorageVolPtr
+find_volume(const VimgHostPool *pool, const char *name, GKeyFile *file, gboolean *gone)
+{
+    gboolean late = vimg_host_journal_may_come(file); /* first: what came until then is seen */
+    virStorageVolPtr vol = virStorageVolLookupByName(pool->pool, name);
+
+    *gone = !vol && vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+    if (!*gone || vimg_host_journal_is_answered(file))
+        return vol;
+    if (virStoragePoolRefresh(pool->pool, 0) == 0)
+        vol = virStorageVolLookupByName(pool->pool, name);
+    *gone = !vol && !late && vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+    return vol;
+}
+
 /* Returns: whether nothing is left to be done. */
 static gboolean
 remove_volume(virConnectPtr connect, const VimgHostPool *pool, const char *name, GKeyFile *file,
               const char *id)
 {
-    g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
+    gboolean gone = FALSE;
+    g_autoptr(virStorageVol) vol = find_volume(pool, name, file, &gone);
     gboolean it = FALSE;
 
     if (!vol)
-        return vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+        return gone;
     if (!vimg_host_journal_is_it(file, id, connect, pool, vol, &it, NULL))
         return FALSE;
     if (!it) {
@@ -98,27 +117,11 @@ settle(VimgHostPrimary *primary, virConnectPtr connect, GKeyFile *file, const ch
     return done;
 }
 
-/* Returns: (transfer full) the id of the entry in file @base */
-static char *
-id_of(const char *base)
-{
-    return g_strndup(base, strlen(base) - strlen(SUFFIX));
-}
-
-static gboolean
-is_live(VimgHostPrimary *primary, const char *base)
-{
-    g_autofree char *id = id_of(base);
-
-    VIMG_LOCK_GUARD(&primary->lock);
-    return g_hash_table_contains(primary->live, id);
-}
-
 static gboolean
 settle_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base)
 {
     g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
-    g_autofree char *id = id_of(base);
+    g_autofree char *id = vimg_host_entry_id(base);
     g_autoptr(GKeyFile) file = g_key_file_new();
     gsize size = 0;
     g_autofree char *text = vimg_file_read(path, FILE_MAX, &size, NULL);
@@ -131,26 +134,11 @@ settle_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base)
     return vimg_file_remove(path, NULL);
 }
 
-/* Returns: (transfer full) names of the files whose clones do not run. */
-static GPtrArray *
-list_left(VimgHostPrimary *primary)
-{
-    GPtrArray *left = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GDir) dir = g_dir_open(primary->journal_dir, 0, NULL);
-    const char *base;
-
-    while (dir && (base = g_dir_read_name(dir))) {
-        if (g_str_has_suffix(base, SUFFIX) && !is_live(primary, base))
-            g_ptr_array_add(left, g_strdup(base));
-    }
-    return left;
-}
-
 /* Returns: whether nothing is left. */
 static gboolean
 reap(VimgHostPrimary *primary)
 {
-    g_autoptr(GPtrArray) left = list_left(primary);
+    g_autoptr(GPtrArray) left = vimg_host_journal_list(primary);
     g_autoptr(VimgHostConnect) connect = NULL;
     gboolean all = TRUE;
 

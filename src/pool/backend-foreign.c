@@ -81,6 +81,21 @@ vimg_foreign_identity(VimgForeign *foreign, const char *volume, char **out, GErr
     return vimg_type_settle(type, ok, local, volume, error);
 }
 
+gboolean
+vimg_foreign_fresh(VimgForeign *foreign, const char *volume, guint64 capacity, gint64 since,
+                   gint64 until, gboolean *fresh, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gboolean ok;
+
+    *fresh = FALSE;
+    if (!type->table.foreign_fresh)
+        return TRUE;
+    ok = type->table.foreign_fresh(foreign->handle, volume, capacity, since, until, fresh, &local);
+    return vimg_type_settle(type, ok, local, volume, error);
+}
+
 /* ---- writing ---------------------------------------------------------------------------- */
 
 VimgForeignWriter *

@@ -233,6 +233,8 @@ void vimg_foreign_close(VimgForeign *foreign); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgForeign, vimg_foreign_close)
 gboolean vimg_foreign_identity(VimgForeign *foreign, const char *volume, char **out,
                                GError **error);
+gboolean vimg_foreign_fresh(VimgForeign *foreign, const char *volume, guint64 capacity,
+                            gint64 since, gint64 until, gboolean *fresh, GError **error);
 VimgForeignWriter *vimg_foreign_writer_open(VimgForeign *foreign, const char *volume,
                                             guint64 offset, VimgPluginJob *job, GError **error);
 gboolean vimg_foreign_write(VimgForeignWriter *writer, VimgBuffer *buffer, gsize offset,

@@ -124,6 +124,10 @@ void vimg_foreign_close(VimgForeign *foreign); /* accepts NULL */
 /* *@out: (transfer full) what no other volume ever had; NULL with TRUE: its backend cannot tell */
 gboolean vimg_foreign_identity(VimgForeign *foreign, const char *volume, char **out,
                                GError **error);
+/* Whether it is as libvirt makes it, of @capacity bytes, and was made from @since to @until, in
+ * seconds since 1970; FALSE also where its backend cannot tell. */
+gboolean vimg_foreign_fresh(VimgForeign *foreign, const char *volume, guint64 capacity,
+                            gint64 since, gint64 until, gboolean *fresh, GError **error);
 
 /* Content of @volume from @offset on; the job is that of @source, which lives longer. */
 VimgForeignWriter *vimg_foreign_writer_new(VimgForeign *foreign, const char *volume, guint64 offset,
