@@ -438,6 +438,14 @@ typedef struct {
      */
     gboolean (*foreign_fresh)(gpointer foreign, const char *volume, guint64 capacity, gint64 since,
                               gint64 until, gboolean *fresh, GError **error);
+    /*
+     * optional, with foreign_clone() and foreign_identity(), and asked in the place of
+     * foreign_replace(): the same, but only the volume of @identity goes, and only if it holds
+     * nothing, whatever has that name meanwhile; VIMG_ERROR_VOL_EXISTS: it is not so, and all is as
+     * it was.  On its way out it is called @away, of which name there is nothing before
+     */
+    gboolean (*foreign_take_place)(gpointer foreign, const char *volume, const char *identity,
+                                   const char *by, const char *away, GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

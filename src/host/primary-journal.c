@@ -21,6 +21,7 @@
 #define LATE 10 /* seconds in which libvirt makes one that nobody waits for any more */
 #define KIB 1024
 #define BESIDE "virtimage.clone." /* and the id of the entry */
+#define AWAY ".old"               /* behind that: the empty one whose place it takes */
 
 struct _VimgHostEntry {
     VimgHostPrimary *primary;
@@ -227,9 +228,9 @@ vimg_host_journal_beside(VimgHostEntry *entry, GError **error)
     return save(entry, error) ? g_steal_pointer(&name) : NULL;
 }
 
-gboolean
-vimg_host_journal_second(VimgHostEntry *entry, const VimgHostPool *pool, const char *beside,
-                         GError **error)
+/* It was made, and will be called as the entry says. */
+static gboolean
+note_second(VimgHostEntry *entry, const VimgHostPool *pool, const char *beside, GError **error)
 {
     g_autofree char *identity = NULL;
 
@@ -239,6 +240,24 @@ vimg_host_journal_second(VimgHostEntry *entry, const VimgHostPool *pool, const c
         return TRUE;
     g_key_file_set_string(entry->file, GROUP, "second", identity);
     return save(entry, error);
+}
+
+gboolean
+vimg_host_journal_replace(VimgHostEntry *entry, const VimgHostPool *pool, const char *beside,
+                          GError **error)
+{
+    g_autofree char *volume = g_key_file_get_string(entry->file, GROUP, "volume", NULL);
+    g_autofree char *identity = g_key_file_get_string(entry->file, GROUP, "identity", NULL);
+    g_autofree char *away = g_strconcat(beside, AWAY, NULL);
+
+    return note_second(entry, pool, beside, error) &&
+           vimg_foreign_replace(pool->foreign, volume, identity, beside, away, error);
+}
+
+gboolean
+vimg_host_journal_end_beside(const VimgHostEntry *entry, const VimgHostPool *pool)
+{
+    return vimg_host_journal_drop_beside(entry->file, pool);
 }
 
 gboolean
@@ -387,4 +406,57 @@ vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
         return FALSE;
     *it = *it || is_fresh(file, pool, vol);
     return TRUE;
+}
+
+/* ---- what was to take its place ----------------------------------------------------------- */
+
+/* Whether it is the empty one that libvirt made, and still is.  FALSE: nobody can tell. */
+static gboolean
+is_away(GKeyFile *file, const VimgHostPool *pool, const char *name, gboolean *it)
+{
+    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
+    g_autofree char *identity = g_key_file_get_string(file, GROUP, "identity", NULL);
+    g_autofree char *found = NULL;
+
+    *it = FALSE;
+    if (!pool->foreign || !vimg_foreign_identity(pool->foreign, name, &found, NULL))
+        return FALSE;
+    return g_strcmp0(identity, found) != 0 ||
+           vimg_foreign_fresh(pool->foreign, name, capacity, 0, G_MAXINT64, it, NULL);
+}
+
+/* Returns: whether nothing is left to be done. */
+static gboolean
+drop_away(GKeyFile *file, const VimgHostPool *pool, const char *name)
+{
+    g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
+    gboolean it = FALSE;
+
+    if (!vol)
+        return vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+    if (!is_away(file, pool, name, &it))
+        return FALSE;
+    if (it)
+        return virStorageVolDelete(vol, 0) == 0;
+    vimg_warning("volume '%s' of the host's pool '%s', which somebody made or wrote to while a "
+                 "clone was to take its place, lost its name and stays",
+                 name, virStoragePoolGetName(pool->pool));
+    return TRUE;
+}
+
+/* Both have names that nobody else has. */
+gboolean
+vimg_host_journal_drop_beside(GKeyFile *file, const VimgHostPool *pool)
+{
+    g_autofree char *name = g_key_file_get_string(file, GROUP, VIMG_HOST_ENTRY_BESIDE, NULL);
+    g_autofree char *away = g_strconcat(name ? name : "", AWAY, NULL);
+    g_autoptr(virStorageVol) vol = NULL;
+
+    if (!name)
+        return TRUE;
+    if (virStoragePoolRefresh(pool->pool, 0) < 0) /* libvirt did not make it */
+        return FALSE;
+    vol = virStorageVolLookupByName(pool->pool, name);
+    return (vol ? virStorageVolDelete(vol, 0) == 0 : vimg_host_said(VIR_ERR_NO_STORAGE_VOL)) &&
+           drop_away(file, pool, away);
 }

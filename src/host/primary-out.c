@@ -244,8 +244,7 @@ share_beside(Clone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
     clone->beside = name != NULL;
     if (!name ||
         !vimg_foreign_share(foreign, name, clone->capacity, clone->transfer, done, error) ||
-        (*done && (!vimg_host_journal_second(entry, &clone->to, name, error) ||
-                   !vimg_foreign_replace(foreign, clone->def->name, name, error))))
+        (*done && !vimg_host_journal_replace(entry, &clone->to, name, error)))
         return FALSE;
     clone->beside = FALSE;
     return TRUE;
@@ -268,7 +267,8 @@ give_content(Clone *clone, VimgHostEntry *entry, GError **error)
 {
     gboolean done;
 
-    clone->sure = clone->to.foreign != NULL; /* it may be replaced by another */
+    /* it may be replaced by another */
+    clone->sure = clone->to.foreign && !vimg_foreign_replaces(clone->to.foreign);
     if (!share(clone, entry, &done, error))
         return FALSE;
     clone->sure = FALSE;
@@ -304,7 +304,9 @@ remove_ours(Clone *clone, VimgHostEntry *entry)
 static gboolean
 is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
 {
-    if (clone->beside) /* the reaper finds it */
+    /* of a storage that was lost only the reaper asks libvirt, which would stop its pool */
+    if (clone->beside && (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) ||
+                          !vimg_host_journal_end_beside(entry, &clone->to)))
         return FALSE;
     if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
         return TRUE;

@@ -23,21 +23,6 @@
 #define AGAIN ((gint64)1 * G_USEC_PER_SEC)
 #define AT_LAST ((gint64)30 * G_USEC_PER_SEC)
 
-/* What was to take its place, whose name nobody else has. */
-static gboolean
-remove_beside(const VimgHostPool *pool, GKeyFile *file)
-{
-    g_autofree char *name = g_key_file_get_string(file, GROUP, VIMG_HOST_ENTRY_BESIDE, NULL);
-    g_autoptr(virStorageVol) vol = NULL;
-
-    if (!name)
-        return TRUE;
-    if (virStoragePoolRefresh(pool->pool, 0) < 0) /* libvirt did not make it */
-        return FALSE;
-    vol = virStorageVolLookupByName(pool->pool, name);
-    return vol ? virStorageVolDelete(vol, 0) == 0 : vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
-}
-
 /*
  * What libvirt does not list it may have made all the same: without an answer the storage itself is
  * looked at.  Returns: (transfer full) NULL: *@gone, and will not come; or nobody can tell
@@ -95,7 +80,8 @@ settle_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *whe
     if (pool.kind == VIMG_HOST_OTHERS &&
         !vimg_host_pool_open_foreign(primary, connect, &pool, NULL))
         return FALSE;
-    return remove_beside(&pool, file) && remove_volume(connect, &pool, name, file, id);
+    return vimg_host_journal_drop_beside(file, &pool) &&
+           remove_volume(connect, &pool, name, file, id);
 }
 
 static gboolean
@@ -142,11 +128,11 @@ reap(VimgHostPrimary *primary)
     g_autoptr(VimgHostConnect) connect = NULL;
     gboolean all = TRUE;
 
-    if (left->len > 0)
+    if (left->len > 0 || vimg_host_moments_are_over(primary))
         connect = vimg_host_primary_connect(primary, NULL, NULL, NULL);
     for (guint i = 0; i < left->len; i++)
         all = connect && settle_file(primary, connect, left->pdata[i]) && all;
-    return all;
+    return vimg_host_moments_reap(primary, connect) && all;
 }
 
 static void
@@ -185,6 +171,14 @@ vimg_host_reaper_start(VimgHostPrimary *primary, GError **error)
     primary->reaping =
         vimg_thread_start(&primary->reaper, "vimg-unclone", run_reaper, primary, error);
     return primary->reaping;
+}
+
+void
+vimg_host_reaper_kick(VimgHostPrimary *primary)
+{
+    VIMG_LOCK_GUARD(&primary->lock);
+    primary->left = TRUE;
+    vimg_cond_broadcast(&primary->changed);
 }
 
 void

@@ -261,8 +261,8 @@ VimgForeignReader *vimg_foreign_reader_open_at(VimgForeign *foreign, const char 
 gboolean vimg_foreign_next_at(VimgForeignReader *reader, VimgExtent *out, gboolean *same,
                               GError **error);
 gboolean vimg_foreign_replaces(const VimgForeign *foreign);
-gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *by,
-                              GError **error);
+gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *identity,
+                              const char *by, const char *away, GError **error);
 /* The same the other way: @image is made of @volume as it is at one moment. */
 gboolean vimg_foreign_make_image(VimgForeign *foreign, const char *volume, VimgStore *store,
                                  const VimgPluginImage *image, VimgPluginJob *job,

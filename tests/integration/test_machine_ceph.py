@@ -21,7 +21,7 @@ from control import Control
 from ctl import CTL, INTERRUPTED, REFUSED, environment
 from images import MIB, run, same
 from machinecase import DISK, MACHINE, SIZE, MachineCase, rounds
-from rawrpc import string
+from rawrpc import RemoteError, string
 
 RBD = """<disk type='network' device='disk'><driver name='qemu' type='raw'/>
       <auth username='admin'><secret type='ceph' uuid='%s'/></auth>
@@ -391,6 +391,7 @@ class Rbd(MachineCase, CephCase):
         self.nothing_left(machine, "first", "second", "third")
         self.host("destroy", machine)
         self.off_since(machine)
+        self.undefined()
 
     def off_since(self, machine):
         """Shut off: a hundredth is changed, and the image is what the disk is."""
@@ -416,11 +417,12 @@ class Rbd(MachineCase, CephCase):
         self.assertEqual(self.moments(), [])
         other = self.work / "other"
         other.write_bytes(os.urandom(SIZE))
-        with Control(self.daemon.socket) as control:
-            for name in ("told", "vain"):
-                self.v("vol-create-as", "--format", "raw", self.name, name, SIZE)
-                vols = ((self.name, name, ""), ("primary", "d-vda", ""))
-                control.call("VOLUME_HOLD", b"".join(string(s) for vol in vols for s in vol)).end()
+        for name in ("told", "vain"):
+            self.v("vol-create-as", "--format", "raw", self.name, name, SIZE)
+            self.hold(name)
+        # asked again, it is neither moved nor lost
+        with self.assertRaisesRegex(RemoteError, "kept for image 'vain' already"):
+            self.hold("vain")
         self.assertEqual(len(self.moments()), 2)
         self.v("vol-delete", "--pool", self.name, "vain")
         self.assertEqual(self.moments(), [
@@ -433,6 +435,28 @@ class Rbd(MachineCase, CephCase):
         self.cluster.rbd("export", "--no-progress", "%s/d-vda" % self.where, exported)
         same(exported, self.got(self.name, "honest"))
         self.cut_end(machine, exported)
+
+    def hold(self, image):
+        """What the disk holds now is kept for @image."""
+        vols = ((self.name, image, ""), ("primary", "d-vda", ""))
+        with Control(self.daemon.socket) as control:
+            control.call("VOLUME_HOLD", b"".join(string(s) for vol in vols for s in vol)).end()
+
+    def undefined(self):
+        """With their pool goes what is kept for its images, once libvirt knows where that is."""
+        self.assertEqual(len(self.moments()), 1)
+        path = self.work / "primary.xml"
+        path.write_text(self.host("pool-dumpxml", "primary"))
+        self.v("pool-destroy", self.name)
+        self.host("pool-destroy", "primary")
+        self.host("pool-undefine", "primary")   # nobody knows where it is
+        self.v("pool-undefine", self.name)
+        self.daemon.kill()
+        self.daemon.start()
+        self.assertEqual(len(self.moments()), 1)
+        self.host("pool-define", path)
+        self.host("pool-start", "primary")
+        self.eventually("it stays", lambda: not self.moments())
 
     def cut_end(self, machine, exported):
         """The guest discards the end of an object: none of what was there comes back."""
