@@ -300,19 +300,25 @@ remove_ours(Clone *clone, VimgHostEntry *entry)
     return look_for_ours(clone, entry, &it) && (!it || virStorageVolDelete(clone->vol, 0) == 0);
 }
 
+/* Of a storage that was lost only the reaper asks libvirt, which would stop its pool. */
+static gboolean
+drop_beside(const Clone *clone, const VimgHostEntry *entry, const GError *error)
+{
+    return !clone->beside || (!g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) &&
+                              vimg_host_journal_end_beside(entry, &clone->to));
+}
+
 /* Without an answer nobody knows whether it was made. */
 static gboolean
 is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
 {
-    /* of a storage that was lost only the reaper asks libvirt, which would stop its pool */
-    if (clone->beside && (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) ||
-                          !vimg_host_journal_end_beside(entry, &clone->to)))
-        return FALSE;
+    gboolean alone = drop_beside(clone, entry, error);
+
     if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
-        return TRUE;
+        return alone;
     if (!clone->vol)
         return !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
-    return remove_ours(clone, entry);
+    return remove_ours(clone, entry) && alone;
 }
 
 /* What is there of it goes; if it cannot, the journal knows.  Of another's nothing goes. */

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import namespaces
 import runner
+from ceph import Cluster
 from cephcase import CephCase
 from control import Control
 from ctl import CTL, INTERRUPTED, REFUSED, environment
@@ -395,21 +396,38 @@ class Rbd(MachineCase, CephCase):
 
     def off_since(self, machine):
         """Shut off: a hundredth is changed, and the image is what the disk is."""
-        disk = "%s/d-vda" % self.where
         self.one(machine, "off")
-        piece = self.work / "piece"
+        self.changed(machine, "off")
+        self.cut_short(machine)
+        self.lost(machine)
+        self.held_only(machine)
+
+    def changed(self, machine, before):
+        """Of a hundredth that is changed, the next image reads no more than a tenth."""
+        disk, piece, exported = "%s/d-vda" % self.where, self.work / "piece", self.work / "exported"
         piece.write_bytes(os.urandom(SIZE // 100))
         run("qemu-io", "-f", "raw", "-c", "write -s %s %d %d" % (piece, SIZE // 3, SIZE // 100),
             "rbd:%s:conf=%s" % (disk, self.cluster.conf))
         image = self.one(machine, "changed")
-        self.assertEqual((image["base"], image["whole"]), ("off", None))
+        self.assertEqual((image["base"], image["whole"], image["shared"]), (before, None, False))
         self.assertTrue(SIZE // 100 <= image["read"] < SIZE // 10, image)
-        exported = self.work / "exported"
         self.cluster.rbd("export", "--no-progress", disk, exported)
         same(exported, self.got(self.name, "changed"))
-        self.cut_short(machine)
-        self.lost(machine)
-        self.held_only(machine)
+
+    def test_far(self):
+        """The same into a pool of another cluster, where nothing can be shared."""
+        other = Cluster(self.work / "other")
+        other.root.mkdir()
+        self.addCleanup(other.stop)
+        other.start()
+        other.pool("images")
+        self.secret("far-admin", other.key())
+        self.name = self.ceph_pool("images", hosts=[("127.0.0.1", other.port)], usage="far-admin")
+        machine = self.rbd_machine("d", start=False)
+        self.assertIsNone(self.one(machine, "first")["base"])
+        self.changed(machine, "first")
+        self.assertEqual(other.rbd("ls", "images").split(), ["changed", "first"])
+        self.v("pool-destroy", self.name)   # while its cluster is there
 
     def held_only(self, machine):
         """What other bytes were sent to is no base, and what is deleted keeps nothing."""
