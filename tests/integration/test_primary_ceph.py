@@ -3,14 +3,12 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
-import signal
 import sys
 import time
 import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-import rawrpc as rpc
 import runner
 from boot import boot_disk
 from cephcase import CephCase
@@ -154,41 +152,6 @@ class Rbd(PrimaryCase, CephCase):
         self.assertNotIn("a", self.cluster.rbd("ls", self.where).split())
         # RBD itself, which may not take the clone back, keeps a name of it that leads nowhere
         self.eventually("it is not settled", lambda: not self.journal())
-
-    def halfway(self, raw, images):
-        """A clone that is made, and has not taken its place: this daemon stands still.  Returns: its
-        name, the connection and the call."""
-        for name in map("m%d".__mod__, range(9)):
-            call = self.begin("default", VOLUME % (name, "", 1, "raw"), raw, images)
-            self.eventually("nothing is made", lambda: "virtimage.clone." in self.cluster.rbd(
-                "ls", self.where) or not self.journal())
-            self.daemon.process.send_signal(signal.SIGSTOP)
-            found = self.cluster.rbd("ls", self.where).split()
-            if name in found and found[-1].startswith("virtimage.clone.") and \
-                    not found[-1].endswith(".old"):
-                return (name, *call)
-            self.daemon.process.send_signal(signal.SIGCONT)
-            call[0].reply(call[1], "VOL_CREATE_XML_FROM")
-            self.host("vol-delete", "--pool", "default", name)
-        raise AssertionError("it is always too fast")
-
-    def test_meddled(self):
-        """Somebody deletes the empty volume that a clone is to replace, and makes his own."""
-        self.primary_rbd()
-        images = self.images_pool()
-        name, c, serial = self.halfway(self.image(self.raw, "raw"), images)
-        other = write_raw(self.work / "other.raw", MIB, 7)
-        try:
-            self.cluster.rbd("rm", "--no-progress", "%s/%s" % (self.where, name))
-            self.cluster.rbd("import", "--no-progress", other, "%s/%s" % (self.where, name))
-        finally:
-            self.daemon.process.send_signal(signal.SIGCONT)
-        with self.assertRaises(rpc.RemoteError) as caught:
-            c.reply(serial, "VOL_CREATE_XML_FROM")
-        self.assertEqual(caught.exception.code, 90, caught.exception.message)
-        self.assertEqual(self.journal(), [])
-        self.assertEqual(self.cluster.rbd("ls", self.where).split(), [name])
-        same(other, self.content(name))
 
     def left(self, volume, beside=None, begun=1, **identities):
         """As a daemon leaves it that was killed while @volume became a clone."""
