@@ -430,6 +430,22 @@ typedef struct {
     /* As foreign_next(); *@same: neither data nor zeros, but what was there at the other moment */
     gboolean (*foreign_next_at)(gpointer reader, VimgExtent *out, gboolean *same, GError **error);
     void (*foreign_close_at)(gpointer reader);
+    /*
+     * optional, with foreign_type: whether @volume is as libvirt makes it and was made in that
+     * time: it has just @capacity bytes, holds nothing, shares with nothing, and no moment of it is
+     * kept.  @since and @until: seconds since 1970, both included, by the host's clock, while
+     * @volume's time is of the storage's own: where they differ by more than that, it is not
+     */
+    gboolean (*foreign_fresh)(gpointer foreign, const char *volume, guint64 capacity, gint64 since,
+                              gint64 until, gboolean *fresh, GError **error);
+    /*
+     * optional, with foreign_clone() and foreign_identity(), and asked in the place of
+     * foreign_replace(): the same, but only the volume of @identity goes, and only if it holds
+     * nothing, whatever has that name meanwhile; VIMG_ERROR_VOL_EXISTS: it is not so, and all is as
+     * it was.  On its way out it is called @away, of which name there is nothing before
+     */
+    gboolean (*foreign_take_place)(gpointer foreign, const char *volume, const char *identity,
+                                   const char *by, const char *away, GError **error);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -323,12 +323,13 @@ static const VimgBackend ceph_backend = {
     .foreign_clone = vimg_ceph_foreign_clone,
     .foreign_identity = vimg_ceph_foreign_identity,
     .foreign_image = vimg_ceph_foreign_image,
-    .foreign_replace = vimg_ceph_foreign_replace,
     .foreign_hold = vimg_ceph_foreign_hold,
     .foreign_drop = vimg_ceph_foreign_drop,
     .foreign_reader_at = vimg_ceph_foreign_reader_at,
     .foreign_next_at = vimg_ceph_foreign_next_at,
     .foreign_close_at = vimg_ceph_foreign_close_at,
+    .foreign_fresh = vimg_ceph_foreign_fresh,
+    .foreign_take_place = vimg_ceph_foreign_take_place,
 };
 
 /*

@@ -2,8 +2,8 @@
  * foreign-clone.c: a volume of libvirt that shares the content of an image of ours
  *
  * libvirt has made an empty one, which says that its client may, and that the name is his.  RBD can
- * clone into no image that is there, so the clone is made beside it and takes its place when it is
- * known to who would remove it.
+ * clone into no image that is there, so the clone is made beside it and takes its place
+ * (foreign-replace.c) when it is known to who would remove it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -13,7 +13,6 @@
 #include "closing.h"
 #include "foreign.h"
 #include "image.h"
-#include "layout.h"
 #include "throw.h"
 
 /* A clone has what was said of its source, which is no business of libvirt's. */
@@ -70,16 +69,13 @@ check_source(VimgCluster *cluster, rados_ioctx_t io, const VimgCephRecord *from,
 }
 
 static gboolean
-replace(VimgCluster *cluster, rados_ioctx_t io, const char *volume, const VimgCephRecord *from,
-        GError **error)
+make(VimgCluster *cluster, rados_ioctx_t io, const char *volume, const VimgCephRecord *from,
+     GError **error)
 {
     int result;
 
     if (!check_source(cluster, io, from, error))
         return FALSE;
-    result = rbd_remove(cluster->io, volume);
-    if (result < 0 && result != -ENOENT)
-        return vimg_cluster_throw(error, result, _("cannot replace the empty RBD image"));
     result = vimg_ceph_clone_rbd(cluster, io, from->rbd, volume);
     if (result == -EEXIST)
         return throw_error(error, VIMG_ERROR_VOL_EXISTS, "%s", volume);
@@ -108,25 +104,7 @@ vimg_ceph_foreign_clone(gpointer foreign, const char *volume, guint64 capacity, 
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the key of libvirt's pool does not reach RADOS pool '%s'"),
                            theirs->pool);
-    ok = replace(cluster, io, volume, from, error) && finish(cluster, volume, capacity, job, error);
+    ok = make(cluster, io, volume, from, error) && finish(cluster, volume, capacity, job, error);
     rados_ioctx_destroy(io);
     return ok;
-}
-
-gboolean
-vimg_ceph_foreign_replace(gpointer foreign, const char *volume, const char *by, GError **error)
-{
-    VimgCluster *cluster = foreign;
-    g_autofree char *id = NULL;
-    int result = vimg_layout_id_of(cluster, by, &id);
-
-    if (result < 0)
-        return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
-    result = rbd_remove(cluster->io, volume);
-    if (result < 0 && result != -ENOENT)
-        return vimg_cluster_throw(error, result, _("cannot replace the empty RBD image"));
-    result = vimg_layout_rename(cluster, id, by, volume);
-    if (result == -EEXIST)
-        return throw_error(error, VIMG_ERROR_VOL_EXISTS, "%s", volume);
-    return result == 0 || vimg_cluster_throw(error, result, _("cannot rename the RBD image"));
 }

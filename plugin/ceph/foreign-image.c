@@ -136,9 +136,6 @@ vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
     if (rados_ioctx_create2(cluster->rados, theirs->pool_id, &source.io) < 0)
         return throw_error(error, VIMG_ERROR_NO_SUPPORT,
                            _("the pool's key does not reach RADOS pool '%s'"), theirs->pool);
-    /* the images' own key may not reach what was left of an earlier one */
-    vimg_ceph_takes_sweep(cluster, theirs,
-                          __atomic_load_n(&cloning.store->keep_temporary, __ATOMIC_RELAXED));
     ok = note_snapshot(cluster, theirs, volume, snapshot, error);
     if (ok) {
         ok = take_snapshot(theirs, volume, snapshot, &size, error) &&
@@ -147,5 +144,8 @@ vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
             vimg_ceph_take_forget(cluster, snapshot);
     }
     rados_ioctx_destroy(source.io);
+    /* the images' own key may not reach what was left of an earlier one */
+    vimg_ceph_takes_sweep_apart(cluster, theirs,
+                                __atomic_load_n(&cloning.store->keep_temporary, __ATOMIC_RELAXED));
     return ok;
 }

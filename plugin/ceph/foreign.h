@@ -36,8 +36,20 @@ void vimg_ceph_foreign_reader_close(gpointer reader);
 gboolean vimg_ceph_foreign_clone(gpointer foreign, const char *volume, guint64 capacity,
                                  gpointer handle, const char *uuid, VimgPluginJob *job,
                                  GError **error);
-gboolean vimg_ceph_foreign_replace(gpointer foreign, const char *volume, const char *by,
-                                   GError **error);
+
+/* foreign-replace.c */
+gboolean vimg_ceph_foreign_take_place(gpointer foreign, const char *volume, const char *identity,
+                                      const char *by, const char *away, GError **error);
+/* Removes @volume by the name @away.  Returns: 0, or a negative errno; -EEXIST: it is not @identity
+ * or holds something, and has its own name again */
+int vimg_ceph_foreign_put_away(VimgCluster *cluster, const char *volume, const char *identity,
+                               const char *away);
+
+/* foreign-fresh.c */
+gboolean vimg_ceph_foreign_fresh(gpointer foreign, const char *volume, guint64 capacity,
+                                 gint64 since, gint64 until, gboolean *fresh, GError **error);
+/* Whether it holds nothing, is no clone and has no snapshots.  Returns: 0, or a negative errno */
+int vimg_ceph_foreign_is_blank(rbd_image_t image, gboolean *blank);
 
 /* foreign-image.c */
 gboolean vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,

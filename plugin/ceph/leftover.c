@@ -41,26 +41,34 @@ has_parent(rbd_image_t image, gboolean *out)
     return result == -ENOENT ? 0 : result;
 }
 
+int
+vimg_ceph_leftover_content(rbd_image_t image, gboolean *content)
+{
+    guint64 size = 0;
+    int result = rbd_get_size(image, &size);
+
+    *content = FALSE;
+    if (result == 0)
+        result = has_parent(image, content);
+    if (result == 0 && !*content)
+        result = rbd_diff_iterate2(image, NULL, 0, size, 0, 1, note_extent, content);
+    return *content ? 0 : result;
+}
+
 /* Returns: 0, or a negative errno. */
 static int
 look_inside(rbd_image_t image, gint64 *changed, gboolean *content)
 {
     struct timespec made = {0};
     struct timespec written = {0};
-    guint64 size = 0;
     int result = rbd_get_create_timestamp(image, &made);
 
-    *content = FALSE;
     if (result == 0)
         result = rbd_get_modify_timestamp(image, &written);
     if (result == 0)
-        result = rbd_get_size(image, &size);
-    if (result == 0)
-        result = has_parent(image, content);
-    if (result == 0 && !*content)
-        result = rbd_diff_iterate2(image, NULL, 0, size, 0, 1, note_extent, content);
+        result = vimg_ceph_leftover_content(image, content);
     *changed = MAX(made.tv_sec, written.tv_sec);
-    return *content ? 0 : result;
+    return result;
 }
 
 gboolean

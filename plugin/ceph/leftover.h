@@ -8,6 +8,8 @@
 
 #include "record.h"
 
+/* Whether anything is in it, also of a parent.  Returns: 0, or a negative errno */
+int vimg_ceph_leftover_content(rbd_image_t image, gboolean *content);
 /*
  * @record: of a staged image.  @why: (transfer full) why it may go; NULL: it may not.  That it is
  * open somewhere is VIMG_ERROR_BUSY, if only that keeps it.

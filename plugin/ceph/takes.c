@@ -11,11 +11,13 @@
 #include "store.h"
 #include "takes.h"
 #include "throw.h"
+#include "../thread.h"
 
 #define NOTES "virtimage.takes" /* an object: the snapshot's name: when, pool and image */
 #define IN_THE_MAKING 3600      /* seconds, in which nobody's snapshot is taken for a leftover */
 #define NOTES_MAX 10000         /* that are looked at at once; more cannot be in the making */
 #define SWEEPS_FOR (2 * G_USEC_PER_SEC)
+#define PATIENCE (5 * G_USEC_PER_SEC)
 
 static int
 operate(VimgCluster *cluster, const char *snapshot, const char *value)
@@ -122,7 +124,7 @@ remove_snapshot(VimgCluster *by, const VimgCephTake *take)
         result = rbd_open_by_id(io, take->id, &image, NULL);
         if (result == 0) {
             result = rbd_snap_remove(image, take->snapshot);
-            rbd_close(image);
+            vimg_ceph_closing(by, image, NULL, NULL);
         }
         rados_ioctx_destroy(io);
     }
@@ -158,7 +160,7 @@ vimg_ceph_takes_sweep(VimgCluster *cluster, VimgCluster *by, guint64 age)
     gint64 now = g_get_real_time() / G_USEC_PER_SEC;
     gint64 until = g_get_monotonic_time() + SWEEPS_FOR;
 
-    /* a guest may wait for this: it ends with the first that cannot go, and soon */
+    /* a pool that ends waits for this: it ends with the first that cannot go, and soon */
     for (guint i = 0; takes && i < takes->len && g_get_monotonic_time() < until; i++) {
         const VimgCephTake *take = takes->pdata[i];
 
@@ -169,6 +171,74 @@ vimg_ceph_takes_sweep(VimgCluster *cluster, VimgCluster *by, guint64 age)
             return;
         }
     }
+}
+
+typedef struct {
+    VimgCluster *cluster, *by;
+    guint64 age;
+} Sweep;
+
+/* At most one runs, as they all find the same. */
+static pthread_mutex_t sweep_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t sweep_ended = PTHREAD_COND_INITIALIZER;
+static gboolean sweeping;
+
+static gboolean
+begin_sweep(void)
+{
+    LOCK_GUARD(&sweep_lock);
+
+    return !sweeping && (sweeping = TRUE);
+}
+
+static void
+end_sweep(void)
+{
+    LOCK_GUARD(&sweep_lock);
+
+    sweeping = FALSE;
+    pthread_cond_broadcast(&sweep_ended);
+}
+
+static void *
+run_sweep(void *data)
+{
+    Sweep *sweep = data;
+
+    vimg_ceph_takes_sweep(sweep->cluster, sweep->by, sweep->age);
+    vimg_cluster_unref(sweep->cluster);
+    vimg_cluster_unref(sweep->by);
+    g_free(sweep);
+    end_sweep();
+    return NULL;
+}
+
+void
+vimg_ceph_takes_sweep_apart(VimgCluster *cluster, VimgCluster *by, guint64 age)
+{
+    Sweep *sweep;
+    pthread_t thread;
+
+    if (!begin_sweep())
+        return;
+    sweep = g_new(Sweep, 1);
+    *sweep = (Sweep){vimg_cluster_ref(cluster), vimg_cluster_ref(by), age};
+    if (thread_start(&thread, run_sweep, sweep) == 0)
+        pthread_detach(thread);
+    else
+        run_sweep(sweep);
+}
+
+void
+vimg_ceph_takes_settle(void)
+{
+    gint64 deadline = g_get_real_time() + PATIENCE;
+    const struct timespec until = {.tv_sec = deadline / G_USEC_PER_SEC,
+                                   .tv_nsec = deadline % G_USEC_PER_SEC * 1000};
+
+    LOCK_GUARD(&sweep_lock);
+    while (sweeping && pthread_cond_timedwait(&sweep_ended, &sweep_lock, &until) != ETIMEDOUT)
+        continue;
 }
 
 gboolean

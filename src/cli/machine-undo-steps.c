@@ -237,11 +237,24 @@ undo_rename(VimgUndoContext *context, char **what, GError **error)
     return !what[1] || with_domain(context, context->uuid, what, rename_back, error);
 }
 
+/* What libvirt lists is what was there when it looked last: that there is none is believed when it
+ * has looked again. */
+static virStorageVolPtr
+find_volume(virStoragePoolPtr pool, const char *name)
+{
+    virStorageVolPtr volume = virStorageVolLookupByName(pool, name);
+
+    if (volume || virGetLastErrorCode() != VIR_ERR_NO_STORAGE_VOL ||
+        virStoragePoolRefresh(pool, 0) < 0)
+        return volume;
+    return virStorageVolLookupByName(pool, name);
+}
+
 static gboolean
 drop_volume(virConnectPtr connection, char **what, GError **error)
 {
     virStoragePoolPtr pool = virStoragePoolLookupByName(connection, what[0]);
-    virStorageVolPtr volume = pool ? virStorageVolLookupByName(pool, what[1]) : NULL;
+    virStorageVolPtr volume = pool ? find_volume(pool, what[1]) : NULL;
     gboolean ok;
 
     if (volume) {

@@ -18,11 +18,12 @@
 
 #define GROUP VIMG_HOST_ENTRY_GROUP
 #define FRESH ((guint64)1024 * 1024) /* bytes that a volume of files may take before any came */
-#define SOON 5                       /* seconds that making one takes at most, if nobody noted it */
-#define LATER 32                     /* the same of one that was seen while it was made */
+#define LATE 10  /* seconds in which libvirt makes one that nobody waits for any more */
+#define LATER 32 /* the same of one that was seen while it was made */
 #define KIB 1024
 #define NAP ((gint64)250 * 1000)  /* microseconds until it is asked whether to go on */
 #define BESIDE "virtimage.clone." /* and the id of the entry */
+#define AWAY ".old"               /* behind that: the empty one whose place it takes */
 
 struct _VimgHostEntry {
     VimgHostPrimary *primary;
@@ -87,6 +88,37 @@ vimg_host_journal_give(VimgHostPrimary *primary)
     vimg_cond_broadcast(&primary->changed);
 }
 
+/* ---- what there is ------------------------------------------------------------------------ */
+
+char *
+vimg_host_entry_id(const char *base)
+{
+    return g_strndup(base, strlen(base) - strlen(VIMG_HOST_ENTRY_SUFFIX));
+}
+
+static gboolean
+is_live(VimgHostPrimary *primary, const char *base)
+{
+    g_autofree char *id = vimg_host_entry_id(base);
+
+    VIMG_LOCK_GUARD(&primary->lock);
+    return g_hash_table_contains(primary->live, id);
+}
+
+GPtrArray *
+vimg_host_journal_list(VimgHostPrimary *primary)
+{
+    GPtrArray *left = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) dir = g_dir_open(primary->journal_dir, 0, NULL);
+    const char *base;
+
+    while (dir && (base = g_dir_read_name(dir))) {
+        if (g_str_has_suffix(base, VIMG_HOST_ENTRY_SUFFIX) && !is_live(primary, base))
+            g_ptr_array_add(left, g_strdup(base));
+    }
+    return left;
+}
+
 /* ---- a clone ------------------------------------------------------------------------------ */
 
 static gint64
@@ -143,6 +175,38 @@ vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, cons
     return NULL;
 }
 
+static gboolean
+is_of(GKeyFile *file, GKeyFile *other, const char *key)
+{
+    g_autofree char *one = g_key_file_get_string(file, GROUP, key, NULL);
+    g_autofree char *two = g_key_file_get_string(other, GROUP, key, NULL);
+
+    return g_strcmp0(one, two) == 0;
+}
+
+/* Nobody has, or will get, what @file says but @entry's: libvirt makes no two of one name. */
+static void
+drop_if_older(const VimgHostEntry *entry, const char *base)
+{
+    g_autofree char *path = g_build_filename(entry->primary->journal_dir, base, NULL);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+
+    if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL) &&
+        is_of(file, entry->file, "pool") && is_of(file, entry->file, "volume") &&
+        !g_key_file_has_key(file, GROUP, VIMG_HOST_ENTRY_BESIDE, NULL))
+        vimg_file_remove(path, NULL);
+}
+
+/* Else what was left of one before could be taken for this one, once that is complete and empty. */
+static void
+drop_older(const VimgHostEntry *entry)
+{
+    g_autoptr(GPtrArray) left = vimg_host_journal_list(entry->primary);
+
+    for (guint i = 0; i < left->len; i++)
+        drop_if_older(entry, left->pdata[i]);
+}
+
 gboolean
 vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHostPool *pool,
                        virStorageVolPtr vol, GError **error)
@@ -150,6 +214,7 @@ vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHo
     guint64 place = g_key_file_get_uint64(entry->file, GROUP, "mark", NULL);
     g_autofree char *identity = NULL;
 
+    drop_older(entry);
     if (!pool->foreign)
         return place == VIMG_HOST_NO_MARK ||
                vimg_host_mark_put(connect, vol, entry->id, place, error);
@@ -177,9 +242,9 @@ vimg_host_journal_beside(VimgHostEntry *entry, GError **error)
     return save(entry, error) ? g_steal_pointer(&name) : NULL;
 }
 
-gboolean
-vimg_host_journal_second(VimgHostEntry *entry, const VimgHostPool *pool, const char *beside,
-                         GError **error)
+/* It was made, and will be called as the entry says. */
+static gboolean
+note_second(VimgHostEntry *entry, const VimgHostPool *pool, const char *beside, GError **error)
 {
     g_autofree char *identity = NULL;
 
@@ -189,6 +254,24 @@ vimg_host_journal_second(VimgHostEntry *entry, const VimgHostPool *pool, const c
         return TRUE;
     g_key_file_set_string(entry->file, GROUP, "second", identity);
     return save(entry, error);
+}
+
+gboolean
+vimg_host_journal_replace(VimgHostEntry *entry, const VimgHostPool *pool, const char *beside,
+                          GError **error)
+{
+    g_autofree char *volume = g_key_file_get_string(entry->file, GROUP, "volume", NULL);
+    g_autofree char *identity = g_key_file_get_string(entry->file, GROUP, "identity", NULL);
+    g_autofree char *away = g_strconcat(beside, AWAY, NULL);
+
+    return note_second(entry, pool, beside, error) &&
+           vimg_foreign_replace(pool->foreign, volume, identity, beside, away, error);
+}
+
+gboolean
+vimg_host_journal_end_beside(const VimgHostEntry *entry, const VimgHostPool *pool)
+{
+    return vimg_host_journal_drop_beside(entry->file, pool);
 }
 
 gboolean
@@ -222,10 +305,11 @@ vimg_host_journal_end(VimgHostEntry *entry, GError **error)
 }
 
 void
-vimg_host_journal_leave(VimgHostEntry *entry)
+vimg_host_journal_leave(VimgHostEntry *entry, gboolean answered)
 {
     g_autoptr(GError) error = NULL;
 
+    g_key_file_set_boolean(entry->file, GROUP, "answered", answered);
     g_key_file_set_int64(entry->file, GROUP, "until", now());
     if (!save(entry, &error))
         vimg_warning("%s", error->message);
@@ -242,6 +326,33 @@ vimg_host_journal_answered(gpointer entry)
 }
 
 /* ---- telling it from others --------------------------------------------------------------- */
+
+gboolean
+vimg_host_journal_is_answered(GKeyFile *file)
+{
+    return g_key_file_has_key(file, GROUP, "identity", NULL) ||
+           g_key_file_get_boolean(file, GROUP, "answered", NULL);
+}
+
+/* The second, since 1970, in which it was made at last. */
+static gint64
+made_until(GKeyFile *file)
+{
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
+    gint64 made = g_key_file_get_int64(file, GROUP, "made", NULL);
+
+    return MAX((until ? until : begun) + (vimg_host_journal_is_answered(file) ? 1 : LATE),
+               made ? made + LATER : 0);
+}
+
+gboolean
+vimg_host_journal_may_come(GKeyFile *file)
+{
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+
+    return !vimg_host_journal_is_answered(file) && now() >= begun && now() <= made_until(file);
+}
 
 /* Whole seconds; 0: nobody knows */
 static gint64
@@ -262,17 +373,6 @@ vimg_host_journal_is_made(GKeyFile *file)
     g_key_file_set_int64(file, GROUP, "made", now());
 }
 
-/* Whole seconds in which its making has ended. */
-static gint64
-made_until(GKeyFile *file)
-{
-    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
-    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
-    gint64 made = g_key_file_get_int64(file, GROUP, "made", NULL);
-
-    return MAX(until > 0 ? until + 1 : begun + SOON, made + LATER);
-}
-
 /*
  * One that has no mark yet: nothing came into it, and it was changed last while it was being made,
  * when nobody else could make one of its name.
@@ -290,6 +390,18 @@ is_fresh(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol)
            changed >= begun - 1 && changed <= made_until(file);
 }
 
+/* The same of a backend of ours, which looks into it. */
+static gboolean
+is_fresh_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
+                 GError **error)
+{
+    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+
+    return begun <= 0 || vimg_foreign_fresh(pool->foreign, virStorageVolGetName(vol), capacity,
+                                            begun - 1, made_until(file), it, error);
+}
+
 static gboolean
 is_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
            GError **error)
@@ -299,8 +411,10 @@ is_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gbool
     g_autofree char *found = NULL;
 
     *it = FALSE;
-    if (!identity || !pool->foreign)
+    if (!pool->foreign)
         return TRUE;
+    if (!identity)
+        return is_fresh_foreign(file, pool, vol, it, error);
     if (!vimg_foreign_identity(pool->foreign, virStorageVolGetName(vol), &found, error))
         return FALSE;
     *it = found && (strcmp(identity, found) == 0 || g_strcmp0(second, found) == 0);
@@ -322,4 +436,57 @@ vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
         return FALSE;
     *it = *it || is_fresh(file, pool, vol);
     return TRUE;
+}
+
+/* ---- what was to take its place ----------------------------------------------------------- */
+
+/* Whether it is the empty one that libvirt made, and still is.  FALSE: nobody can tell. */
+static gboolean
+is_away(GKeyFile *file, const VimgHostPool *pool, const char *name, gboolean *it)
+{
+    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
+    g_autofree char *identity = g_key_file_get_string(file, GROUP, "identity", NULL);
+    g_autofree char *found = NULL;
+
+    *it = FALSE;
+    if (!pool->foreign || !vimg_foreign_identity(pool->foreign, name, &found, NULL))
+        return FALSE;
+    return g_strcmp0(identity, found) != 0 ||
+           vimg_foreign_fresh(pool->foreign, name, capacity, 0, G_MAXINT64, it, NULL);
+}
+
+/* Returns: whether nothing is left to be done. */
+static gboolean
+drop_away(GKeyFile *file, const VimgHostPool *pool, const char *name)
+{
+    g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
+    gboolean it = FALSE;
+
+    if (!vol)
+        return vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+    if (!is_away(file, pool, name, &it))
+        return FALSE;
+    if (it)
+        return virStorageVolDelete(vol, 0) == 0;
+    vimg_warning("volume '%s' of the host's pool '%s', which somebody made or wrote to while a "
+                 "clone was to take its place, lost its name and stays",
+                 name, virStoragePoolGetName(pool->pool));
+    return TRUE;
+}
+
+/* Both have names that nobody else has. */
+gboolean
+vimg_host_journal_drop_beside(GKeyFile *file, const VimgHostPool *pool)
+{
+    g_autofree char *name = g_key_file_get_string(file, GROUP, VIMG_HOST_ENTRY_BESIDE, NULL);
+    g_autofree char *away = g_strconcat(name ? name : "", AWAY, NULL);
+    g_autoptr(virStorageVol) vol = NULL;
+
+    if (!name)
+        return TRUE;
+    if (virStoragePoolRefresh(pool->pool, 0) < 0) /* libvirt did not make it */
+        return FALSE;
+    vol = virStorageVolLookupByName(pool->pool, name);
+    return (vol ? virStorageVolDelete(vol, 0) == 0 : vimg_host_said(VIR_ERR_NO_STORAGE_VOL)) &&
+           drop_away(file, pool, away);
 }

@@ -4,7 +4,8 @@
  * The next image of it needs no more than what was changed since, and that image.  Of each volume
  * and pool of ours one moment is kept, that of the newest image; two while the next is being made.
  * A file says of each where it is, from before it is kept until after it was dropped: what a
- * command left that died goes with the next image of the volume, or a cleanup of the pool.
+ * command left that died goes with the next image of the volume, or a cleanup of the pool.  Those
+ * of a pool that is undefined the reaper drops, when it can: libvirt deletes no volume before.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -29,6 +30,7 @@ typedef struct {
     char *pool;   /* uuid of the host's */
     char *volume;
     char *content; /* checksum of its image, which was filled from here; NULL: it was not */
+    gboolean over; /* it shall go, whatever becomes of its image */
 } Moment;
 
 static void
@@ -67,6 +69,8 @@ note(VimgHostPrimary *primary, const Moment *moment, GError **error)
     g_key_file_set_string(file, GROUP, "volume", moment->volume);
     if (moment->content)
         g_key_file_set_string(file, GROUP, "content", moment->content);
+    if (moment->over)
+        g_key_file_set_boolean(file, GROUP, "over", TRUE);
     text = g_key_file_to_data(file, &size, NULL);
     return vimg_file_replace(path, text, size, 0600, error);
 }
@@ -101,14 +105,14 @@ load(VimgHostPrimary *primary, const char *base)
     moment->pool = g_key_file_get_string(file, GROUP, "pool", NULL);
     moment->volume = g_key_file_get_string(file, GROUP, "volume", NULL);
     moment->content = g_key_file_get_string(file, GROUP, "content", NULL);
+    moment->over = g_key_file_get_boolean(file, GROUP, "over", NULL);
     if (moment->images && moment->pool && moment->volume)
         return moment;
     moment_free(moment);
     return NULL;
 }
 
-/* Returns: (transfer full) of Moment: those of our pool @images and, but for NULL, of one volume.
- */
+/* Returns: (transfer full) of Moment: but for NULL, those of our pool @images and of one volume. */
 static GPtrArray *
 list(VimgHostPrimary *primary, const char *images, const char *pool, const char *volume)
 {
@@ -121,7 +125,8 @@ list(VimgHostPrimary *primary, const char *images, const char *pool, const char 
 
         if (!moment)
             continue;
-        if (strcmp(moment->images, images) == 0 && (!pool || strcmp(moment->pool, pool) == 0) &&
+        if ((!images || strcmp(moment->images, images) == 0) &&
+            (!pool || strcmp(moment->pool, pool) == 0) &&
             (!volume || strcmp(moment->volume, volume) == 0))
             g_ptr_array_add(found, moment);
         else
@@ -172,21 +177,35 @@ begin_drop(VimgHostPrimary *primary, const char *image)
 
 /* ---- dropping --------------------------------------------------------------------------- */
 
-/* One that is read by stays: it goes with the next image, or a cleanup. */
+/* With begin_drop(). */
+static gboolean
+try_drop(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment, GError **error)
+{
+    if (!vimg_foreign_drop(pool->foreign, moment->volume, moment->image, error))
+        return FALSE;
+    forget(primary, moment->image);
+    return TRUE;
+}
+
 static void
-drop(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment)
+drop_now(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!begin_drop(primary, moment->image))
-        return;
-    if (vimg_foreign_drop(pool->foreign, moment->volume, moment->image, &error))
-        forget(primary, moment->image);
-    else
+    if (!try_drop(primary, pool, moment, &error))
         vimg_warning("what volume '%s' of the host's pool '%s' held for image %s is kept until a "
                      "cleanup can drop it: %s",
                      moment->volume, virStoragePoolGetName(pool->pool), moment->image,
                      error->message);
+}
+
+/* One that is read by stays: it goes with the next image, or a cleanup. */
+static void
+drop(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment)
+{
+    if (!begin_drop(primary, moment->image))
+        return;
+    drop_now(primary, pool, moment);
     end_use(primary, moment->image);
 }
 
@@ -217,17 +236,26 @@ retire(VimgHostPrimary *primary, const VimgHostPool *pool, GPtrArray *moments, c
     }
 }
 
+/* Opens where it is. */
+static gboolean
+find_pool(VimgHostPrimary *primary, virConnectPtr connect, const Moment *moment, VimgHostPool *pool,
+          GError **error)
+{
+    VimgPoolId id = {0};
+
+    return vimg_uuid_parse(moment->pool, id.uuid) &&
+           vimg_host_pool_find(connect, &id, pool, error) &&
+           vimg_host_pool_open_foreign(primary, connect, pool, error) && pool->foreign &&
+           vimg_foreign_has_moments(pool->foreign);
+}
+
 static void
 drop_where_it_is(VimgHostPrimary *primary, virConnectPtr connect, const Moment *moment)
 {
     g_auto(VimgHostPool) pool = {0};
     g_autoptr(GError) error = NULL;
-    VimgPoolId id = {0};
 
-    if (vimg_uuid_parse(moment->pool, id.uuid) &&
-        vimg_host_pool_find(connect, &id, &pool, &error) &&
-        vimg_host_pool_open_foreign(primary, connect, &pool, &error) && pool.foreign &&
-        vimg_foreign_has_moments(pool.foreign))
+    if (find_pool(primary, connect, moment, &pool, &error))
         drop(primary, &pool, moment);
     else
         vimg_warning("what volume '%s' of the host's pool %s held for image %s, which is gone, "
@@ -269,6 +297,70 @@ vimg_host_moment_gone(VimgHostPrimary *primary, const char *uuid)
     moment_free(moment);
 }
 
+/* ---- of a pool that is undefined ---------------------------------------------------------- */
+
+void
+vimg_host_moments_undefined(VimgHostPrimary *primary, const char *uuid)
+{
+    g_autoptr(GPtrArray) moments = list(primary, uuid, NULL, NULL);
+
+    for (guint i = 0; i < moments->len; i++) {
+        Moment *moment = moments->pdata[i];
+        g_autoptr(GError) error = NULL;
+
+        moment->over = TRUE;
+        if (!note(primary, moment, &error))
+            vimg_warning("what volume '%s' held for image %s stays: %s", moment->volume,
+                         moment->image, error->message);
+    }
+    if (moments->len > 0)
+        vimg_host_reaper_kick(primary);
+}
+
+gboolean
+vimg_host_moments_are_over(VimgHostPrimary *primary)
+{
+    g_autoptr(GPtrArray) moments = list(primary, NULL, NULL, NULL);
+
+    for (guint i = 0; i < moments->len; i++)
+        if (((const Moment *)moments->pdata[i])->over)
+            return TRUE;
+    return FALSE;
+}
+
+/* It is tried again and again, so why it cannot go is not said each time. */
+static gboolean
+drop_over(VimgHostPrimary *primary, virConnectPtr connect, const Moment *moment)
+{
+    g_auto(VimgHostPool) pool = {0};
+    gboolean ok;
+
+    if (!find_pool(primary, connect, moment, &pool, NULL) || !begin_drop(primary, moment->image))
+        return FALSE;
+    ok = try_drop(primary, &pool, moment, NULL);
+    end_use(primary, moment->image);
+    if (ok)
+        vimg_info("dropped what volume '%s' of the host's pool '%s' held for image %s, whose pool "
+                  "is undefined",
+                  moment->volume, virStoragePoolGetName(pool.pool), moment->image);
+    return ok;
+}
+
+gboolean
+vimg_host_moments_reap(VimgHostPrimary *primary, virConnectPtr connect)
+{
+    g_autoptr(GPtrArray) moments = list(primary, NULL, NULL, NULL);
+    gboolean all = TRUE;
+
+    for (guint i = 0; i < moments->len; i++) {
+        const Moment *moment = moments->pdata[i];
+
+        if (moment->over)
+            all = connect && drop_over(primary, connect, moment) && all;
+    }
+    return all;
+}
+
 /* ---- keeping one ------------------------------------------------------------------------ */
 
 /* The image, the volume and its storage.  Returns: (transfer full) the volume; NULL with @error. */
@@ -298,6 +390,31 @@ look(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId *image,
     return NULL;
 }
 
+/*
+ * Of an image there is one moment, which its content is to be of: the first is not moved, and not
+ * lost either.  Returns: whether it was kept now, with begin_drop()
+ */
+static gboolean
+keep(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment, const char *name,
+     GError **error)
+{
+    g_autofree char *path = note_path(primary, moment->image);
+    GError *local = NULL;
+
+    if (g_file_test(path, G_FILE_TEST_EXISTS))
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_INVALID,
+            _("what a volume held is kept for image '%s' already: delete it, and make another"),
+            name);
+    if (!note(primary, moment, error))
+        return FALSE;
+    if (vimg_foreign_hold(pool->foreign, moment->volume, moment->image, &local))
+        return TRUE;
+    drop_now(primary, pool, moment);
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
 gboolean
 vimg_host_hold(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId *image,
                const VimgVolId *source, GError **error)
@@ -305,102 +422,19 @@ vimg_host_hold(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     g_auto(VimgSourceInfo) info = {0};
     g_auto(VimgHostPool) pool = {0};
     g_autoptr(virStorageVol) vol = look(primary, connect, image, source, &info, &pool, error);
-    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL};
-    GError *local = NULL;
+    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL, FALSE};
+    gboolean ok;
 
-    if (!vol || !note(primary, &moment, error))
+    if (!vol)
         return FALSE;
-    if (vimg_foreign_hold(pool.foreign, source->name, info.uuid, &local))
-        return TRUE;
-    drop(primary, &pool, &moment);
-    g_propagate_error(error, local);
-    return FALSE;
+    if (!begin_drop(primary, info.uuid))
+        return vimg_throw(error, VIMG_ERROR_BUSY, "'%s'", info.name);
+    ok = keep(primary, &pool, &moment, info.name, error);
+    end_use(primary, info.uuid);
+    return ok;
 }
 
 /* ---- filling an image ------------------------------------------------------------------- */
-
-typedef struct {
-    VimgTransfer *upload;
-    VimgTransfer *base; /* NULL: there is none */
-    const char *base_name;
-    guint64 base_at;  /* of the first byte of .piece */
-    VimgExtent piece; /* what came of it last */
-    guint64 at;
-    guint64 read;
-} Fill;
-
-static void
-drop_piece(Fill *fill)
-{
-    fill->base_at += fill->piece.length;
-    vimg_buffer_unref(fill->piece.data);
-    fill->piece = (VimgExtent){0};
-}
-
-/* Gets on to the piece that @at lies in. */
-static gboolean
-reach(Fill *fill, guint64 at, GError **error)
-{
-    while (fill->base_at + fill->piece.length <= at) {
-        drop_piece(fill);
-        if (!vimg_transfer_next(fill->base, &fill->piece, error))
-            return FALSE;
-        if (fill->piece.length == 0)
-            return vimg_throw(error, VIMG_ERROR_DAMAGED, _("image '%s' is shorter than its disk"),
-                              fill->base_name);
-    }
-    return TRUE;
-}
-
-static gboolean
-take_same(Fill *fill, guint64 length, GError **error)
-{
-    while (length > 0) {
-        const VimgExtent *piece = &fill->piece;
-        guint64 skip, step;
-
-        if (!reach(fill, fill->at, error))
-            return FALSE;
-        skip = fill->at - fill->base_at;
-        step = MIN(length, piece->length - skip);
-        if (!(piece->data ? vimg_transfer_write(fill->upload, piece->data,
-                                                piece->offset + (gsize)skip, (gsize)step, error)
-                          : vimg_transfer_hole(fill->upload, step, error)))
-            return FALSE;
-        fill->at += step;
-        length -= step;
-    }
-    return TRUE;
-}
-
-static gboolean
-take_changed(Fill *fill, const VimgExtent *extent, GError **error)
-{
-    fill->at += extent->length;
-    if (!extent->data)
-        return vimg_transfer_hole(fill->upload, extent->length, error);
-    fill->read += extent->length;
-    return vimg_transfer_write(fill->upload, extent->data, extent->offset, (gsize)extent->length,
-                               error);
-}
-
-static gboolean
-pour(Fill *fill, VimgForeignReader *reader, GError **error)
-{
-    for (;;) {
-        g_autoptr(VimgBuffer) data = NULL;
-        gboolean same = FALSE;
-        VimgExtent extent;
-
-        if (!vimg_foreign_next_at(reader, &extent, &same, error))
-            return FALSE;
-        data = extent.data;
-        if (extent.length == 0)
-            return TRUE;
-        if (!(same ? take_same(fill, extent.length, error) : take_changed(fill, &extent, error)))
-            return FALSE;
-    }
-}
 
 /*
  * Whether @moment's image has what an image like @image has in common with it.  That it is complete
@@ -441,7 +475,7 @@ open_base(VimgHostPrimary *primary, GPtrArray *moments, const VimgSourceInfo *im
 }
 
 static gboolean
-fill_since(Fill *fill, const VimgHostPool *pool, const char *volume, const char *moment,
+fill_since(VimgHostFill *fill, const VimgHostPool *pool, const char *volume, const char *moment,
            const char *since, GError **error)
 {
     g_autoptr(GError) local = NULL;
@@ -457,7 +491,7 @@ fill_since(Fill *fill, const VimgHostPool *pool, const char *volume, const char 
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }
-    ok = pour(fill, reader, error);
+    ok = vimg_host_fill_pour(fill, reader, error);
     vimg_foreign_reader_close(reader);
     return ok && vimg_transfer_finish(fill->upload, error);
 }
@@ -486,9 +520,9 @@ vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     g_auto(VimgSourceInfo) info = {0}, base = {0};
     g_auto(VimgHostPool) pool = {0};
     g_autoptr(virStorageVol) vol = look(primary, connect, image, source, &info, &pool, error);
-    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL};
+    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL, FALSE};
     g_autoptr(GPtrArray) moments = NULL;
-    Fill fill = {0};
+    VimgHostFill fill = {0};
     gboolean ok;
 
     if (!vol)
@@ -504,7 +538,7 @@ vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     fill.base = open_base(primary, moments, &info, &base);
     fill.base_name = base.name;
     ok = fill_since(&fill, &pool, source->name, info.uuid, base.uuid, error);
-    drop_piece(&fill);
+    vimg_host_fill_clear(&fill);
     end_use(primary, info.uuid);
     if (fill.base)
         end_use(primary, base.uuid);

@@ -244,8 +244,7 @@ share_beside(Clone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
     clone->beside = name != NULL;
     if (!name ||
         !vimg_foreign_share(foreign, name, clone->capacity, clone->transfer, done, error) ||
-        (*done && (!vimg_host_journal_second(entry, &clone->to, name, error) ||
-                   !vimg_foreign_replace(foreign, clone->def->name, name, error))))
+        (*done && !vimg_host_journal_replace(entry, &clone->to, name, error)))
         return FALSE;
     clone->beside = FALSE;
     return TRUE;
@@ -268,7 +267,8 @@ give_content(Clone *clone, VimgHostEntry *entry, GError **error)
 {
     gboolean done;
 
-    clone->sure = clone->to.foreign != NULL; /* it may be replaced by another */
+    /* it may be replaced by another */
+    clone->sure = clone->to.foreign && !vimg_foreign_replaces(clone->to.foreign);
     if (!share(clone, entry, &done, error))
         return FALSE;
     clone->sure = FALSE;
@@ -300,17 +300,25 @@ remove_ours(Clone *clone, VimgHostEntry *entry)
     return look_for_ours(clone, entry, &it) && (!it || virStorageVolDelete(clone->vol, 0) == 0);
 }
 
+/* Of a storage that was lost only the reaper asks libvirt, which would stop its pool. */
+static gboolean
+drop_beside(const Clone *clone, const VimgHostEntry *entry, const GError *error)
+{
+    return !clone->beside || (!g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) &&
+                              vimg_host_journal_end_beside(entry, &clone->to));
+}
+
 /* Without an answer nobody knows whether it was made. */
 static gboolean
 is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
 {
-    if (clone->beside) /* the reaper finds it */
-        return FALSE;
+    gboolean alone = drop_beside(clone, entry, error);
+
     if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
-        return TRUE;
+        return alone;
     if (!clone->vol)
         return !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
-    return remove_ours(clone, entry);
+    return remove_ours(clone, entry) && alone;
 }
 
 static void
@@ -319,7 +327,7 @@ leave(Clone *clone, VimgHostEntry *entry)
     if (clone->sink)
         vimg_host_sink_unmake(clone->sink);
     if (!clone->sink || !vimg_host_sink_hand_over(clone->sink, entry))
-        vimg_host_journal_leave(entry);
+        vimg_host_journal_leave(entry, clone->vol != NULL);
 }
 
 /* What is there of it goes; if it cannot, the journal knows.  Of another's nothing goes. */

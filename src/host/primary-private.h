@@ -111,6 +111,29 @@ gboolean vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const V
 void vimg_host_moments_tidy(VimgHostPrimary *primary, const char *uuid);
 /* That of image @uuid is, if there is one. */
 void vimg_host_moment_gone(VimgHostPrimary *primary, const char *uuid);
+/* All of our pool @uuid shall go, by the reaper. */
+void vimg_host_moments_undefined(VimgHostPrimary *primary, const char *uuid);
+/* Those that shall go do.  @connect may be NULL.  Returns: whether none of them is left */
+gboolean vimg_host_moments_reap(VimgHostPrimary *primary, virConnectPtr connect);
+/* Whether there are any. */
+gboolean vimg_host_moments_are_over(VimgHostPrimary *primary);
+
+/* ---- primary-since.c: filling an image with that -----------------------------------------------
+ */
+
+typedef struct {
+    VimgTransfer *upload;
+    VimgTransfer *base; /* NULL: there is none */
+    const char *base_name;
+    guint64 base_at;  /* of the first byte of .piece */
+    VimgExtent piece; /* what came of it last */
+    guint64 at;
+    guint64 read;
+} VimgHostFill;
+
+/* All that @reader tells; what is the same comes of .base, whose bytes are so many at least. */
+gboolean vimg_host_fill_pour(VimgHostFill *fill, VimgForeignReader *reader, GError **error);
+void vimg_host_fill_clear(VimgHostFill *fill); /* the transfers are the caller's */
 
 /* ---- primary-secret.c ----------------------------------------------------------------------- */
 
@@ -158,12 +181,13 @@ gboolean vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect,
                                 const VimgHostPool *pool, virStorageVolPtr vol, GError **error);
 /* Returns: its id, by which its mark is known; *@place: where that stands */
 const char *vimg_host_journal_mark(const VimgHostEntry *entry, guint64 *place);
-/* Returns: (transfer full) the name of one that is to be made beside it and to take its place; only
- * the reaper removes that. */
+/* Returns: (transfer full) the name of one that is to be made beside it and to take its place */
 char *vimg_host_journal_beside(VimgHostEntry *entry, GError **error);
-/* It was made, and will be called as the entry says. */
-gboolean vimg_host_journal_second(VimgHostEntry *entry, const VimgHostPool *pool,
-                                  const char *beside, GError **error);
+/* It takes that place now; errors as vimg_foreign_replace(). */
+gboolean vimg_host_journal_replace(VimgHostEntry *entry, const VimgHostPool *pool,
+                                   const char *beside, GError **error);
+/* It will not, and goes.  Returns: whether nothing of that is left */
+gboolean vimg_host_journal_end_beside(const VimgHostEntry *entry, const VimgHostPool *pool);
 /* Whether @vol is still the one that was made, and unfinished.  FALSE with @error: nobody can tell.
  */
 gboolean vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect,
@@ -174,8 +198,9 @@ gboolean vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect,
  * unfinished.
  */
 gboolean vimg_host_journal_end(VimgHostEntry *entry, GError **error);
-/* It is neither: it will be removed when that is possible.  Frees @entry. */
-void vimg_host_journal_leave(VimgHostEntry *entry);
+/* It is neither: it will be removed when that is possible.  @answered: libvirt said that it has
+ * made it.  Frees @entry. */
+void vimg_host_journal_leave(VimgHostEntry *entry, gboolean answered);
 /* The same of one, @entry, that nobody could touch until now; in any thread, and as late as it
  * likes. */
 void vimg_host_journal_answered(gpointer entry);
@@ -184,6 +209,16 @@ void vimg_host_journal_answered(gpointer entry);
 gboolean vimg_host_journal_take(VimgHostPrimary *primary, const char *turn);
 void vimg_host_journal_give(VimgHostPrimary *primary);
 
+/* What was to take its place goes, of an entry that is left.  Returns: whether that is done */
+gboolean vimg_host_journal_drop_beside(GKeyFile *file, const VimgHostPool *pool);
+/* Returns: (transfer full) names of the files whose clones do not run. */
+GPtrArray *vimg_host_journal_list(VimgHostPrimary *primary);
+/* Returns: (transfer full) the id of the entry in file @base */
+char *vimg_host_entry_id(const char *base);
+/* Whether libvirt said that it has made the volume. */
+gboolean vimg_host_journal_is_answered(GKeyFile *file);
+/* Whether libvirt may still make a volume that is not there now: nobody heard its answer. */
+gboolean vimg_host_journal_may_come(GKeyFile *file);
 /* What an entry says, of what is stored. */
 gboolean vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
                                  const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
@@ -196,6 +231,8 @@ void vimg_host_journal_is_made(GKeyFile *file);
 
 gboolean vimg_host_reaper_start(VimgHostPrimary *primary, GError **error);
 void vimg_host_reaper_stop(VimgHostPrimary *primary);
+/* There is something for it, which files say. */
+void vimg_host_reaper_kick(VimgHostPrimary *primary);
 
 #define VIMG_HOST_ENTRY_GROUP "clone"
 #define VIMG_HOST_ENTRY_SUFFIX ".clone"

@@ -19,25 +19,28 @@
 #include "util/uuid.h"
 
 #define GROUP VIMG_HOST_ENTRY_GROUP
-#define SUFFIX VIMG_HOST_ENTRY_SUFFIX
 #define FILE_MAX 65536 /* bytes */
 /* until what could not be removed is tried again: at first, and at last */
 #define AGAIN ((gint64)1 * G_USEC_PER_SEC)
 #define AT_LAST ((gint64)30 * G_USEC_PER_SEC)
 
-/* What was to take its place, whose name nobody else has. */
-static gboolean
-remove_beside(const VimgHostPool *pool, GKeyFile *file)
+/*
+ * What libvirt does not list it may have made all the same: without an answer the storage itself is
+ * looked at.  Returns: (transfer full) NULL: *@gone, and will not come; or nobody can tell
+ */
+static virStorageVolPtr
+find_volume(const VimgHostPool *pool, const char *name, GKeyFile *file, gboolean *gone)
 {
-    g_autofree char *name = g_key_file_get_string(file, GROUP, VIMG_HOST_ENTRY_BESIDE, NULL);
-    g_autoptr(virStorageVol) vol = NULL;
+    gboolean late = vimg_host_journal_may_come(file); /* first: what came until then is seen */
+    virStorageVolPtr vol = virStorageVolLookupByName(pool->pool, name);
 
-    if (!name)
-        return TRUE;
-    if (virStoragePoolRefresh(pool->pool, 0) < 0) /* libvirt did not make it */
-        return FALSE;
-    vol = virStorageVolLookupByName(pool->pool, name);
-    return vol ? virStorageVolDelete(vol, 0) == 0 : vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+    *gone = !vol && vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+    if (!*gone || vimg_host_journal_is_answered(file))
+        return vol;
+    if (virStoragePoolRefresh(pool->pool, 0) == 0)
+        vol = virStorageVolLookupByName(pool->pool, name);
+    *gone = !vol && !late && vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+    return vol;
 }
 
 /* Returns: whether nothing is left to be done. */
@@ -45,12 +48,13 @@ static gboolean
 remove_volume(virConnectPtr connect, const VimgHostPool *pool, const char *name, GKeyFile *file,
               const char *id)
 {
-    g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
+    gboolean gone = FALSE;
+    g_autoptr(virStorageVol) vol = find_volume(pool, name, file, &gone);
     g_autoptr(GError) error = NULL;
     gboolean it = FALSE;
 
     if (!vol)
-        return vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
+        return gone;
     if (!vimg_host_journal_is_it(file, id, connect, pool, vol, &it, &error)) {
         if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
             vimg_host_journal_is_made(file);
@@ -81,7 +85,8 @@ settle_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *whe
     if (pool.kind == VIMG_HOST_OTHERS &&
         !vimg_host_pool_open_foreign(primary, connect, &pool, NULL))
         return FALSE;
-    return remove_beside(&pool, file) && remove_volume(connect, &pool, name, file, id);
+    return vimg_host_journal_drop_beside(file, &pool) &&
+           remove_volume(connect, &pool, name, file, id);
 }
 
 static gboolean
@@ -103,22 +108,6 @@ settle(VimgHostPrimary *primary, virConnectPtr connect, GKeyFile *file, const ch
     return done;
 }
 
-/* Returns: (transfer full) the id of the entry in file @base */
-static char *
-id_of(const char *base)
-{
-    return g_strndup(base, strlen(base) - strlen(SUFFIX));
-}
-
-static gboolean
-is_live(VimgHostPrimary *primary, const char *base)
-{
-    g_autofree char *id = id_of(base);
-
-    VIMG_LOCK_GUARD(&primary->lock);
-    return g_hash_table_contains(primary->live, id);
-}
-
 /* What was learnt while it could not be removed. */
 static void
 keep(const char *path, GKeyFile *file, const char *before)
@@ -135,7 +124,7 @@ static gboolean
 settle_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base)
 {
     g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
-    g_autofree char *id = id_of(base);
+    g_autofree char *id = vimg_host_entry_id(base);
     g_autoptr(GKeyFile) file = g_key_file_new();
     gsize size = 0;
     g_autofree char *text = vimg_file_read(path, FILE_MAX, &size, NULL);
@@ -148,21 +137,6 @@ settle_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base)
         return FALSE;
     }
     return vimg_file_remove(path, NULL);
-}
-
-/* Returns: (transfer full) names of the files whose clones do not run. */
-static GPtrArray *
-list_left(VimgHostPrimary *primary)
-{
-    GPtrArray *left = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GDir) dir = g_dir_open(primary->journal_dir, 0, NULL);
-    const char *base;
-
-    while (dir && (base = g_dir_read_name(dir))) {
-        if (g_str_has_suffix(base, SUFFIX) && !is_live(primary, base))
-            g_ptr_array_add(left, g_strdup(base));
-    }
-    return left;
 }
 
 /* While it is known, whoever stops the reaper ends the connection: the host's daemon may wait for a
@@ -189,16 +163,26 @@ reap_by(VimgHostPrimary *primary, virConnectPtr connect, int line, const GPtrArr
 }
 
 static gboolean
+reap_moments(VimgHostPrimary *primary, virConnectPtr connect, int line)
+{
+    gboolean all = set_line(primary, line) && vimg_host_moments_reap(primary, connect);
+
+    set_line(primary, -1);
+    return all;
+}
+
+static gboolean
 reap(VimgHostPrimary *primary)
 {
-    g_autoptr(GPtrArray) left = list_left(primary);
+    g_autoptr(GPtrArray) left = vimg_host_journal_list(primary);
     g_autoptr(VimgHostConnect) connect = NULL;
     vimg_autofd int line = -1;
+    gboolean all;
 
-    if (left->len == 0)
-        return TRUE;
-    connect = vimg_host_primary_connect(primary, NULL, &line, NULL);
-    return connect && reap_by(primary, connect, line, left);
+    if (left->len > 0 || vimg_host_moments_are_over(primary))
+        connect = vimg_host_primary_connect(primary, NULL, &line, NULL);
+    all = left->len == 0 || (connect && reap_by(primary, connect, line, left));
+    return reap_moments(primary, connect, line) && all;
 }
 
 static void
@@ -237,6 +221,14 @@ vimg_host_reaper_start(VimgHostPrimary *primary, GError **error)
     primary->reaping =
         vimg_thread_start(&primary->reaper, "vimg-unclone", run_reaper, primary, error);
     return primary->reaping;
+}
+
+void
+vimg_host_reaper_kick(VimgHostPrimary *primary)
+{
+    VIMG_LOCK_GUARD(&primary->lock);
+    primary->left = TRUE;
+    vimg_cond_broadcast(&primary->changed);
 }
 
 void

@@ -141,6 +141,12 @@ gone(const char *uuid, gpointer data)
     vimg_host_moment_gone(data, uuid);
 }
 
+static void
+undefined(const char *uuid, gpointer data)
+{
+    vimg_host_moments_undefined(data, uuid);
+}
+
 static gboolean
 is_present(gpointer data)
 {
@@ -158,6 +164,7 @@ static const VimgPrimary callbacks = {
     .pools = pools_of,
     .tidy = tidy,
     .gone = gone,
+    .undefined = undefined,
 };
 
 VimgHostPrimary *

@@ -81,6 +81,21 @@ vimg_foreign_identity(VimgForeign *foreign, const char *volume, char **out, GErr
     return vimg_type_settle(type, ok, local, volume, error);
 }
 
+gboolean
+vimg_foreign_fresh(VimgForeign *foreign, const char *volume, guint64 capacity, gint64 since,
+                   gint64 until, gboolean *fresh, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gboolean ok;
+
+    *fresh = FALSE;
+    if (!type->table.foreign_fresh)
+        return TRUE;
+    ok = type->table.foreign_fresh(foreign->handle, volume, capacity, since, until, fresh, &local);
+    return vimg_type_settle(type, ok, local, volume, error);
+}
+
 /* ---- writing ---------------------------------------------------------------------------- */
 
 VimgForeignWriter *
@@ -273,13 +288,25 @@ vimg_foreign_clone_image(VimgForeign *foreign, const char *volume, guint64 capac
 gboolean
 vimg_foreign_replaces(const VimgForeign *foreign)
 {
-    return foreign->type->table.foreign_replace != NULL;
+    const VimgBackend *table = &foreign->type->table;
+
+    return (table->foreign_take_place && table->foreign_identity) || table->foreign_replace;
 }
 
 gboolean
-vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *by, GError **error)
+vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *identity, const char *by,
+                     const char *away, GError **error)
 {
-    return call(foreign, foreign->type->table.foreign_replace, volume, by, error);
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gboolean ok;
+
+    if (!identity && !type->table.foreign_replace)
+        return vimg_type_nonsense(type, volume, error, "no identity");
+    if (!identity || !type->table.foreign_take_place)
+        return call(foreign, type->table.foreign_replace, volume, by, error);
+    ok = type->table.foreign_take_place(foreign->handle, volume, identity, by, away, &local);
+    return vimg_type_settle(type, ok, local, volume, error);
 }
 
 gboolean

@@ -233,6 +233,8 @@ void vimg_foreign_close(VimgForeign *foreign); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgForeign, vimg_foreign_close)
 gboolean vimg_foreign_identity(VimgForeign *foreign, const char *volume, char **out,
                                GError **error);
+gboolean vimg_foreign_fresh(VimgForeign *foreign, const char *volume, guint64 capacity,
+                            gint64 since, gint64 until, gboolean *fresh, GError **error);
 VimgForeignWriter *vimg_foreign_writer_open(VimgForeign *foreign, const char *volume,
                                             guint64 offset, VimgPluginJob *job, GError **error);
 gboolean vimg_foreign_write(VimgForeignWriter *writer, VimgBuffer *buffer, gsize offset,
@@ -259,8 +261,8 @@ VimgForeignReader *vimg_foreign_reader_open_at(VimgForeign *foreign, const char 
 gboolean vimg_foreign_next_at(VimgForeignReader *reader, VimgExtent *out, gboolean *same,
                               GError **error);
 gboolean vimg_foreign_replaces(const VimgForeign *foreign);
-gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *by,
-                              GError **error);
+gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *identity,
+                              const char *by, const char *away, GError **error);
 /* The same the other way: @image is made of @volume as it is at one moment. */
 gboolean vimg_foreign_make_image(VimgForeign *foreign, const char *volume, VimgStore *store,
                                  const VimgPluginImage *image, VimgPluginJob *job,

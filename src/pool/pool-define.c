@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pool/model-private.h"
+#include "pool/primary.h"
 #include "util/i18n.h"
 
 /* ---- checks ----------------------------------------------------------------------------- */
@@ -316,8 +317,11 @@ vimg_pool_forget(VimgPool *pool, GError **error)
 {
     g_autofree char *dir = vimg_persist_pool_dir(pool);
 
-    if (!vimg_pool_check_active(pool, FALSE, N_("storage pool '%s' is still active"), error) ||
-        !forget_files(pool, error))
+    if (!vimg_pool_check_active(pool, FALSE, N_("storage pool '%s' is still active"), error))
+        return FALSE;
+    /* first: whoever is killed in between has lost no more than what the next image would share */
+    vimg_primary_undefined(pool->model, pool->uuid_text);
+    if (!forget_files(pool, error))
         return FALSE;
     rmdir(dir); /* what its backend keeps for an adoption stays */
     vimg_persist_store_drop(pool);

@@ -124,6 +124,13 @@ vimg_primary_gone(const VimgModel *model, const char *uuid)
         model->primary->gone(uuid, model->primary_data);
 }
 
+void
+vimg_primary_undefined(const VimgModel *model, const char *uuid)
+{
+    if (model->primary && model->primary->undefined)
+        model->primary->undefined(uuid, model->primary_data);
+}
+
 /* A pool is ours by its name as by its uuid: of two with one name, the host's is not seen. */
 static gboolean
 is_ours(VimgModel *model, const VimgPoolId *id)

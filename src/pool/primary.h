@@ -48,6 +48,9 @@ typedef struct _VimgPrimary {
     void (*tidy)(const char *uuid, gpointer data);
     /* optional: what the image with @uuid held is gone: it was deleted, or wiped */
     void (*gone)(const char *uuid, gpointer data);
+    /* optional: the pool of ours with @uuid is undefined: what is kept for its images goes, if not
+     * at once */
+    void (*undefined)(const char *uuid, gpointer data);
 } VimgPrimary;
 
 /* Before anybody asks.  NULL: the host has none. */
@@ -63,6 +66,8 @@ void vimg_primary_pool_free(VimgPrimaryPool *pool);
 
 /* Tells who serves it, without a lock.  @uuid: an image's */
 void vimg_primary_gone(const VimgModel *model, const char *uuid);
+/* The same.  @uuid: a pool's */
+void vimg_primary_undefined(const VimgModel *model, const char *uuid);
 
 /* ---- images, as sources ----------------------------------------------------------------- */
 
@@ -124,6 +129,10 @@ void vimg_foreign_close(VimgForeign *foreign); /* accepts NULL */
 /* *@out: (transfer full) what no other volume ever had; NULL with TRUE: its backend cannot tell */
 gboolean vimg_foreign_identity(VimgForeign *foreign, const char *volume, char **out,
                                GError **error);
+/* Whether it is as libvirt makes it, of @capacity bytes, and was made from @since to @until, in
+ * seconds since 1970; FALSE also where its backend cannot tell. */
+gboolean vimg_foreign_fresh(VimgForeign *foreign, const char *volume, guint64 capacity,
+                            gint64 since, gint64 until, gboolean *fresh, GError **error);
 
 /* Content of @volume from @offset on; the job is that of @source, which lives longer. */
 VimgForeignWriter *vimg_foreign_writer_new(VimgForeign *foreign, const char *volume, guint64 offset,
@@ -169,9 +178,13 @@ gboolean vimg_foreign_share(VimgForeign *foreign, const char *volume, guint64 ca
                             VimgTransfer *source, gboolean *done, GError **error);
 /* Whether that makes one that was not there, which vimg_foreign_replace() then gives its name. */
 gboolean vimg_foreign_replaces(const VimgForeign *foreign);
-/* @by takes the place of @volume, which is new and empty.  Errors: VIMG_ERROR_VOL_EXISTS */
-gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *by,
-                              GError **error);
+/*
+ * @by takes the place of @volume, which is new and empty, and is called @away on its way out.  One
+ * of another @identity stays, as far as its backend can tell (NULL: it cannot), and so does what
+ * was written to meanwhile: VIMG_ERROR_VOL_EXISTS
+ */
+gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *identity,
+                              const char *by, const char *away, GError **error);
 
 /*
  * An image of the document @xml is made of what @volume, raw and of @capacity bytes, holds at one

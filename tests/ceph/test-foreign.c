@@ -5,9 +5,13 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "cleanup.h"
 #include "content-helper.h"
 #include "diff.h"
+#include "foreign.h"
+#include "layout.h"
 #include "verify.h"
 
 #define THEIRS VIMG_CEPH_STAGED "6b1d7d5e-2c5e-4b0e-8f0e-8b0f6a1f0c11"
@@ -108,11 +112,111 @@ test_names_stay(Fixture *fixture, gconstpointer data)
     g_free(cluster_run("rbd trash purge --no-progress " POOL));
 }
 
+/* ---- taking the place of an empty one ------------------------------------------------------- */
+
+#define AWAY "by.old"
+
+static char *
+id_of(Fixture *fixture, const char *name)
+{
+    char *id = NULL;
+
+    g_assert_cmpint(vimg_layout_id_of(fixture->cluster, name, &id), ==, 0);
+    return id;
+}
+
+static void
+assert_names(Fixture *fixture, const char *expected)
+{
+    g_autofree char *names = cluster_run("rbd ls " POOL);
+
+    g_assert_cmpstr(names, ==, expected);
+}
+
+static gboolean
+take_place(Fixture *fixture, const char *identity, GError **error)
+{
+    return vimg_ceph_foreign_take_place(fixture->cluster, "place", identity, "by", AWAY, error);
+}
+
+static void
+assert_kept(Fixture *fixture, const char *identity, VimgErrorCode code)
+{
+    g_autofree char *before = id_of(fixture, "place");
+    g_autofree char *after = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(take_place(fixture, identity, &error));
+    assert_error(&error, code, NULL);
+    after = id_of(fixture, "place");
+    g_assert_cmpstr(after, ==, before);
+    assert_names(fixture, "by\nplace");
+}
+
+static void
+test_place(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *first = NULL;
+    g_autofree char *by = NULL;
+    g_autofree char *now = NULL;
+    g_autoptr(GError) error = NULL;
+
+    foreign_create(fixture, "place", MIB);
+    foreign_create(fixture, "by", MIB);
+    first = id_of(fixture, "place");
+    by = id_of(fixture, "by");
+    take_place(fixture, first, &error);
+    g_assert_no_error(error);
+    now = id_of(fixture, "place");
+    g_assert_cmpstr(now, ==, by);
+    assert_names(fixture, "place");
+    /* and of one that is gone */
+    g_assert_cmpint(rbd_rename(fixture->cluster->io, "place", "by"), ==, 0);
+    take_place(fixture, first, &error);
+    g_assert_no_error(error);
+    assert_names(fixture, "place");
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "place"), ==, 0);
+}
+
+/* Another's of the same name, also one that came just now; and what somebody wrote to, or holds. */
+static void
+test_place_kept(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *first = NULL;
+    g_autofree char *now = NULL;
+    g_autofree char *after = NULL;
+    rbd_image_t image;
+
+    foreign_create(fixture, "place", MIB);
+    foreign_create(fixture, "by", MIB);
+    now = id_of(fixture, "place");
+    assert_kept(fixture, "another", VIMG_ERROR_VOL_EXISTS);
+    g_assert_cmpint(vimg_ceph_foreign_put_away(fixture->cluster, "place", "another", AWAY), ==,
+                    -EEXIST);
+    after = id_of(fixture, "place");
+    g_assert_cmpstr(after, ==, now);
+    g_assert_cmpint(rbd_open(fixture->cluster->io, "place", &image, NULL), ==, 0);
+    assert_kept(fixture, now, VIMG_ERROR_BUSY);
+    rbd_close(image);
+    image_write(fixture, "place");
+    assert_kept(fixture, now, VIMG_ERROR_VOL_EXISTS);
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "place"), ==, 0);
+    foreign_create(fixture, "place", MIB);
+    g_free(cluster_run("rbd snap create --no-progress " POOL "/place@one"));
+    first = id_of(fixture, "place");
+    assert_kept(fixture, first, VIMG_ERROR_VOL_EXISTS);
+    g_free(cluster_run("rbd snap purge --no-progress " POOL "/place"));
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "place"), ==, 0);
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "by"), ==, 0);
+}
+
 static const ImageTest tests[] = {
     {"/ceph/foreign/verify-copy", test_verify_copy},
     {"/ceph/foreign/diff-copy", test_diff_copy},
     {"/ceph/foreign/snapshot-stays", test_snapshot_stays},
     {"/ceph/foreign/names-stay", test_names_stay},
+    {"/ceph/foreign/place", test_place},
+    {"/ceph/foreign/place-kept", test_place_kept},
 };
 
 int

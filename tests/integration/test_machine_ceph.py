@@ -16,12 +16,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import namespaces
 import runner
+from ceph import Cluster
 from cephcase import CephCase
 from control import Control
 from ctl import CTL, INTERRUPTED, REFUSED, environment
 from images import MIB, run, same
 from machinecase import DISK, MACHINE, SIZE, MachineCase, rounds
-from rawrpc import string
+from rawrpc import RemoteError, string
 
 RBD = """<disk type='network' device='disk'><driver name='qemu' type='raw'/>
       <auth username='admin'><secret type='ceph' uuid='%s'/></auth>
@@ -391,24 +392,42 @@ class Rbd(MachineCase, CephCase):
         self.nothing_left(machine, "first", "second", "third")
         self.host("destroy", machine)
         self.off_since(machine)
+        self.undefined()
 
     def off_since(self, machine):
         """Shut off: a hundredth is changed, and the image is what the disk is."""
-        disk = "%s/d-vda" % self.where
         self.one(machine, "off")
-        piece = self.work / "piece"
+        self.changed(machine, "off")
+        self.cut_short(machine)
+        self.lost(machine)
+        self.held_only(machine)
+
+    def changed(self, machine, before):
+        """Of a hundredth that is changed, the next image reads no more than a tenth."""
+        disk, piece, exported = "%s/d-vda" % self.where, self.work / "piece", self.work / "exported"
         piece.write_bytes(os.urandom(SIZE // 100))
         run("qemu-io", "-f", "raw", "-c", "write -s %s %d %d" % (piece, SIZE // 3, SIZE // 100),
             "rbd:%s:conf=%s" % (disk, self.cluster.conf))
         image = self.one(machine, "changed")
-        self.assertEqual((image["base"], image["whole"]), ("off", None))
+        self.assertEqual((image["base"], image["whole"], image["shared"]), (before, None, False))
         self.assertTrue(SIZE // 100 <= image["read"] < SIZE // 10, image)
-        exported = self.work / "exported"
         self.cluster.rbd("export", "--no-progress", disk, exported)
         same(exported, self.got(self.name, "changed"))
-        self.cut_short(machine)
-        self.lost(machine)
-        self.held_only(machine)
+
+    def test_far(self):
+        """The same into a pool of another cluster, where nothing can be shared."""
+        other = Cluster(self.work / "other")
+        other.root.mkdir()
+        self.addCleanup(other.stop)
+        other.start()
+        other.pool("images")
+        self.secret("far-admin", other.key())
+        self.name = self.ceph_pool("images", hosts=[("127.0.0.1", other.port)], usage="far-admin")
+        machine = self.rbd_machine("d", start=False)
+        self.assertIsNone(self.one(machine, "first")["base"])
+        self.changed(machine, "first")
+        self.assertEqual(other.rbd("ls", "images").split(), ["changed", "first"])
+        self.v("pool-destroy", self.name)   # while its cluster is there
 
     def held_only(self, machine):
         """What other bytes were sent to is no base, and what is deleted keeps nothing."""
@@ -416,11 +435,12 @@ class Rbd(MachineCase, CephCase):
         self.assertEqual(self.moments(), [])
         other = self.work / "other"
         other.write_bytes(os.urandom(SIZE))
-        with Control(self.daemon.socket) as control:
-            for name in ("told", "vain"):
-                self.v("vol-create-as", "--format", "raw", self.name, name, SIZE)
-                vols = ((self.name, name, ""), ("primary", "d-vda", ""))
-                control.call("VOLUME_HOLD", b"".join(string(s) for vol in vols for s in vol)).end()
+        for name in ("told", "vain"):
+            self.v("vol-create-as", "--format", "raw", self.name, name, SIZE)
+            self.hold(name)
+        # asked again, it is neither moved nor lost
+        with self.assertRaisesRegex(RemoteError, "kept for image 'vain' already"):
+            self.hold("vain")
         self.assertEqual(len(self.moments()), 2)
         self.v("vol-delete", "--pool", self.name, "vain")
         self.assertEqual(self.moments(), [
@@ -433,6 +453,28 @@ class Rbd(MachineCase, CephCase):
         self.cluster.rbd("export", "--no-progress", "%s/d-vda" % self.where, exported)
         same(exported, self.got(self.name, "honest"))
         self.cut_end(machine, exported)
+
+    def hold(self, image):
+        """What the disk holds now is kept for @image."""
+        vols = ((self.name, image, ""), ("primary", "d-vda", ""))
+        with Control(self.daemon.socket) as control:
+            control.call("VOLUME_HOLD", b"".join(string(s) for vol in vols for s in vol)).end()
+
+    def undefined(self):
+        """With their pool goes what is kept for its images, once libvirt knows where that is."""
+        self.assertEqual(len(self.moments()), 1)
+        path = self.work / "primary.xml"
+        path.write_text(self.host("pool-dumpxml", "primary"))
+        self.v("pool-destroy", self.name)
+        self.host("pool-destroy", "primary")
+        self.host("pool-undefine", "primary")   # nobody knows where it is
+        self.v("pool-undefine", self.name)
+        self.daemon.kill()
+        self.daemon.start()
+        self.assertEqual(len(self.moments()), 1)
+        self.host("pool-define", path)
+        self.host("pool-start", "primary")
+        self.eventually("it stays", lambda: not self.moments())
 
     def cut_end(self, machine, exported):
         """The guest discards the end of an object: none of what was there comes back."""

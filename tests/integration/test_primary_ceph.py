@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class Rbd(PrimaryCase, CephCase):
         super().setUp()
         self.raw = write_raw(self.work / "disk.raw", SIZE)
 
-    def primary_rbd(self, private="no"):
+    def primary_rbd(self, private="no", user="admin"):
         """A pool of libvirt in a RADOS pool of its own, whose key libvirt keeps."""
         self.where = self.rados_pool("primary-" + self.name)
         secret = str(uuid.uuid4())
@@ -34,12 +35,12 @@ class Rbd(PrimaryCase, CephCase):
                        "</usage></secret>" % (private, secret, secret))
         self.host("secret-define", xml)
         self.addCleanup(self.host, "secret-undefine", secret)
-        xml.write_text(self.cluster.key())
+        xml.write_text(self.cluster.key(user))
         self.host("secret-set-value", secret, "--file", xml)
         xml.write_text("<pool type='rbd'><name>default</name><source><host name='127.0.0.1' "
-                       "port='%d'/><name>%s</name><auth type='ceph' username='admin'><secret "
+                       "port='%d'/><name>%s</name><auth type='ceph' username='%s'><secret "
                        "uuid='%s'/></auth></source></pool>"
-                       % (self.cluster.port, self.where, secret))
+                       % (self.cluster.port, self.where, user, secret))
         self.host("pool-define", xml)
         self.primaries.append("default")
         self.host("pool-start", "default")
@@ -138,7 +139,21 @@ class Rbd(PrimaryCase, CephCase):
         self.host("vol-delete", "--pool", "default", "disk")
         self.assertEqual(self.volumes(), [])
 
-    def left(self, volume, beside=None, **identities):
+    def test_not_cloned(self):
+        """A key that does not allow it: of the volume nothing is left for later."""
+        images = self.images_pool()
+        raw = self.image(self.raw, "raw")
+        self.cluster.ceph("auth", "get-or-create", "client.guests", "mon", "profile rbd", "osd",
+                          "allow rwx pool=primary-%s, allow r class-read pool=%s"
+                          % (self.name, self.rados))
+        self.addCleanup(self.cluster.ceph, "auth", "del", "client.guests")
+        self.primary_rbd(user="guests")
+        self.refused(45, "cannot clone the RBD image", "default", "a", "raw", raw, images)
+        self.assertNotIn("a", self.cluster.rbd("ls", self.where).split())
+        # RBD itself, which may not take the clone back, keeps a name of it that leads nowhere
+        self.eventually("it is not settled", lambda: not self.journal())
+
+    def left(self, volume, beside=None, begun=1, **identities):
         """As a daemon leaves it that was killed while @volume became a clone."""
         entry = str(uuid.uuid4())
         pool = self.host("pool-uuid", "default").strip()
@@ -147,8 +162,8 @@ class Rbd(PrimaryCase, CephCase):
             self.cluster.rbd("create", "--size", "1M", "%s/%s" % (self.where, beside))
             identities["beside"] = beside
         (self.daemon.state_dir / "primary" / (entry + ".clone")).write_text(
-            "[clone]\npool=%s\nvolume=%s\ncapacity=%d\nbegun=1\nmark=0\n%s\n"
-            % (pool, volume, SIZE, "\n".join("%s=%s" % pair for pair in identities.items())))
+            "[clone]\npool=%s\nvolume=%s\ncapacity=%d\nbegun=%d\nmark=0\n%s\n"
+            % (pool, volume, SIZE, begun, "\n".join("%s=%s" % p for p in identities.items())))
 
     def rbd_id(self, name):
         return json.loads(self.cluster.rbd("info", "--format", "json", "%s/%s"
@@ -168,6 +183,34 @@ class Rbd(PrimaryCase, CephCase):
         self.daemon.start()
         self.eventually("it is not settled", lambda: not self.journal())
         self.assertEqual(self.cluster.rbd("ls", self.where).split(), ["other"])
+
+    def test_unsaid(self):
+        """libvirt makes a volume, and nobody hears of it: that goes, and what is like no other."""
+        self.primary_rbd()
+        self.daemon.kill()
+        disk = "%s/%%s" % self.where
+        for name in ("blank", "early", "written", "held"):
+            self.cluster.rbd("create", "--size", "%dB" % SIZE, disk % name)
+        self.cluster.rbd("create", "--size", "%dB" % (SIZE + 512), disk % "long")
+        self.cluster.rbd("bench", "--io-type", "write", "--io-size", "4K", "--io-total", "4K",
+                         disk % "written")
+        self.cluster.rbd("snap", "create", "--no-progress", disk % "held@one")
+        self.cluster.rbd("clone", "--rbd-default-clone-format", "2", disk % "held@one",
+                         disk % "child")
+        self.host("pool-refresh", "default")
+        now = int(time.time())
+        for name in ("blank", "written", "held", "child", "long", "late"):
+            self.left(name, begun=now - 60, until=now + 60)
+        self.left("early", begun=now + 60, until=now + 120)
+        self.left("never", begun=now - 120, until=now - 60)
+        self.daemon.start()
+        self.eventually("they are not settled", lambda: len(self.journal()) == 1)
+        # libvirt had the request still
+        self.host("vol-create-as", "default", "late", "%dB" % SIZE)
+        self.eventually("it is not settled", lambda: not self.journal())
+        self.assertEqual(sorted(self.cluster.rbd("ls", self.where).split()),
+                         ["child", "early", "held", "long", "written"])
+        self.cluster.rbd("rm", "--no-progress", disk % "child")
 
     def test_private_key(self):
         """One that libvirt shows to nobody is defined on our side too."""

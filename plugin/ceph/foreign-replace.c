@@ -1,0 +1,96 @@
+/*
+ * foreign-replace.c: a volume of libvirt takes the place of the empty one that had its name
+ *
+ * RBD removes and renames by names, and whoever deletes a volume and makes another gives that the
+ * same one.  So the empty one is called otherwise first, by a name that nobody else has, and looked
+ * at then: only by that name it is removed, and what turns out to be another's gets its own back.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "closing.h"
+#include "foreign.h"
+#include "layout.h"
+#include "throw.h"
+
+/* Returns: 0, or a negative errno; -EEXIST: it is another, or holds something */
+static int
+look_at(VimgCluster *cluster, const char *name, const char *identity)
+{
+    g_autofree char *id = NULL;
+    gboolean blank = FALSE;
+    rbd_image_t image;
+    int result = vimg_layout_id_of(cluster, name, &id);
+
+    if (result == 0 && strcmp(id, identity) != 0)
+        return -EEXIST;
+    if (result == 0)
+        result = rbd_open_by_id_read_only(cluster->io, id, &image, NULL);
+    if (result < 0)
+        return result;
+    result = vimg_ceph_foreign_is_blank(image, &blank);
+    vimg_ceph_closing_read(cluster, image, NULL);
+    return result == 0 && !blank ? -EEXIST : result;
+}
+
+static void
+give_back(VimgCluster *cluster, const char *volume, const char *away)
+{
+    int result = rbd_rename(cluster->io, away, volume);
+
+    if (result < 0)
+        vimg_ceph_warn("RBD image '%s/%s', which somebody made or wrote to meanwhile, is called "
+                       "'%s' now: rename it with rbd rename: %s",
+                       cluster->pool, volume, away, g_strerror(-result));
+}
+
+int
+vimg_ceph_foreign_put_away(VimgCluster *cluster, const char *volume, const char *identity,
+                           const char *away)
+{
+    int result = vimg_layout_rename(cluster, identity, volume, away);
+
+    if (result < 0)
+        return result;
+    result = look_at(cluster, away, identity); /* from here on nobody opens it by its name */
+    if (result == 0)
+        result = rbd_remove(cluster->io, away);
+    if (result < 0)
+        give_back(cluster, volume, away);
+    return result;
+}
+
+static gboolean
+throw_kept(int result, const char *volume, GError **error)
+{
+    if (result == -EEXIST)
+        return throw_error(error, VIMG_ERROR_VOL_EXISTS, "%s", volume);
+    if (result == -EBUSY)
+        return throw_error(error, VIMG_ERROR_BUSY,
+                           _("the empty RBD image is open somewhere: end that, and try again"));
+    return vimg_cluster_throw(error, result, _("cannot replace the empty RBD image"));
+}
+
+gboolean
+vimg_ceph_foreign_take_place(gpointer foreign, const char *volume, const char *identity,
+                             const char *by, const char *away, GError **error)
+{
+    VimgCluster *cluster = foreign;
+    g_autofree char *id = NULL;
+    int result = vimg_layout_id_of(cluster, by, &id);
+
+    if (result < 0)
+        return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
+    result = look_at(cluster, volume, identity);
+    if (result == 0)
+        result = vimg_ceph_foreign_put_away(cluster, volume, identity, away);
+    if (result < 0 && result != -ENOENT)
+        return throw_kept(result, volume, error);
+    result = vimg_layout_rename(cluster, id, by, volume);
+    if (result == -EEXIST)
+        return throw_error(error, VIMG_ERROR_VOL_EXISTS, "%s", volume);
+    return result == 0 || vimg_cluster_throw(error, result, _("cannot rename the RBD image"));
+}
