@@ -14,7 +14,7 @@
 #include "foreign.h"
 #include "image.h"
 #include "layout.h"
-#include "throw.h"
+#include "../throw.h"
 
 /* A clone has what was said of its source, which is no business of libvirt's. */
 static gboolean

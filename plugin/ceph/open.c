@@ -13,7 +13,7 @@
 #include "open.h"
 #include "rados-pool.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define PROBE_SECONDS 60
 
