@@ -16,7 +16,7 @@
 #include "reader.h"
 #include "rollback.h"
 #include "writer.h"
-#include "throw.h"
+#include "../throw.h"
 
 typedef struct {
     VimgEbsStore *store;

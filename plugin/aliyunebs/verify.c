@@ -14,7 +14,7 @@
 #include "reader.h"
 #include "report.h"
 #include "verify.h"
-#include "throw.h"
+#include "../throw.h"
 
 typedef struct {
     VimgEbsStore *store;

@@ -7,7 +7,7 @@
 
 #include "answer.h"
 #include "cluster.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define ANSWER_MAX (64 * 1024 * 1024) /* bytes; a cluster of 10,000 OSDs needs 15 MiB */
 #define DEPTH_MAX 64                  /* the parser recurses */

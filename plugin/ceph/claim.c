@@ -11,7 +11,7 @@
 #include "claim.h"
 #include "layout.h"
 #include "store.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define UUID_SIZE 36
 #define RESERVED "virtimage." /* names of our own objects and images */

@@ -19,7 +19,7 @@
 #include "listing.h"
 #include "promise.h"
 #include "takes.h"
-#include "throw.h"
+#include "../throw.h"
 
 typedef struct {
     VimgCephStore *store;

@@ -13,7 +13,7 @@
 #include "closing.h"
 #include "flatten.h"
 #include "publish.h"
-#include "throw.h"
+#include "../throw.h"
 
 VimgCephRecord *
 vimg_ceph_clone_source(VimgCephStore *store, const char *uuid, GError **error)

@@ -15,7 +15,7 @@
 #include "peers.h"
 #include "rados-pool.h"
 #include "store.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define CONNECT_SECONDS 25            /* all in all; the daemon allows half a minute */
 #define MOUNT_SECONDS 10              /* for all monitors together */

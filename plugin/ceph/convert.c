@@ -14,7 +14,7 @@
 #include "layout.h"
 #include "publish.h"
 #include "qemu.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 
 gboolean

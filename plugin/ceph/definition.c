@@ -9,7 +9,7 @@
 #include "config.h"
 
 #include "definition.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define POOL_NAME_MAX 128 /* bytes */
 #define USER_MAX 128      /* bytes */

@@ -13,7 +13,7 @@
 #include "monitor.h"
 #include "rados-pool.h"
 #include "store.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define LOGIN_SECONDS 12
 #define MONITOR_SECONDS 10

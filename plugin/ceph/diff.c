@@ -15,7 +15,7 @@
 #include "diff.h"
 #include "layers.h"
 #include "reader.h"
-#include "throw.h"
+#include "../throw.h"
 #include "zero.h"
 
 #define CHUNK ((gsize)65536) /* bytes that differ as one */

@@ -8,7 +8,7 @@
 #include "closing.h"
 #include "erase.h"
 #include "layout.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 
 #define SHOWN 5 /* children that an error names */

@@ -11,7 +11,7 @@
 #include "layout.h"
 #include "listing.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 gboolean
 vimg_ceph_is_shown(const VimgCephRecord *record)

@@ -12,7 +12,7 @@
 #include "flatten.h"
 #include "image.h"
 #include "stream.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 
 /* In a thread of RBD's.  A negative errno ends it, and it may be begun again. */

@@ -9,7 +9,7 @@
 
 #include "flow.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define WINDOW 16 /* blocks in flight */
 #define MARGIN 2  /* seconds for librados to give up a write itself */

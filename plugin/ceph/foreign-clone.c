@@ -13,7 +13,8 @@
 #include "closing.h"
 #include "foreign.h"
 #include "image.h"
-#include "throw.h"
+#include "layout.h"
+#include "../throw.h"
 
 /* A clone has what was said of its source, which is no business of libvirt's. */
 static gboolean

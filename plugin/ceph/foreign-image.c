@@ -18,7 +18,7 @@
 #include "foreign.h"
 #include "layout.h"
 #include "takes.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define PREFIX "virtimage.take." /* of snapshots that live as long as a call */
 

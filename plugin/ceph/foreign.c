@@ -7,7 +7,7 @@
 
 #include "closing.h"
 #include "foreign.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define ID_MAX 256 /* bytes, with the NUL */
 

@@ -13,7 +13,7 @@
 #include "layout.h"
 #include "listing.h"
 #include "promise.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 
 /* An image of ours that is to be changed. */

@@ -9,7 +9,7 @@
 #include "closing.h"
 #include "image.h"
 #include "listing.h"
-#include "throw.h"
+#include "../throw.h"
 
 gboolean
 vimg_ceph_image_list(VimgCephStore *store, VimgImageSink sink, gpointer data, GError **error)

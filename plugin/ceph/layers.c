@@ -8,7 +8,7 @@
 #include "closing.h"
 #include "layers.h"
 #include "stream.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define DEPTH_MAX 64 /* RBD itself becomes slow long before */
 

@@ -12,7 +12,7 @@
 #include "closing.h"
 #include "erase.h"
 #include "leftover.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 
 /* Once there is one extent, the next one is not asked for. */

@@ -8,7 +8,7 @@
 #include "closing.h"
 #include "layout.h"
 #include "listing.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define WINDOW 64          /* reads in flight */
 #define MAX_IMAGES 1000000 /* no pool has more; what claims so answers nonsense */

@@ -9,7 +9,7 @@
 #include "login.h"
 #include "remote.h"
 #include "store.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define KEY_SIZE 28 /* bytes of a cephx key, which people see in base64 */
 #define KEY_TEXT_MAX 256

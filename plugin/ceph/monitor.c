@@ -15,7 +15,7 @@
 
 #include "../ssh/network.h"
 #include "monitor.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define PORT_MSGR2 3300
 #define PORT_LEGACY 6789

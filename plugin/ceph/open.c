@@ -14,7 +14,7 @@
 #include "rados-pool.h"
 #include "takes.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define PROBE_SECONDS 60
 

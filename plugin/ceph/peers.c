@@ -13,7 +13,7 @@
 
 #include "../ssh/network.h"
 #include "peers.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define ANY_PORT 6789 /* a datagram that is never sent needs one */
 

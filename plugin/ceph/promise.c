@@ -7,7 +7,7 @@
 
 #include "promise.h"
 #include "record.h"
-#include "throw.h"
+#include "../throw.h"
 #include "../kept.h"
 
 #define OBJECT "virtimage.kept"

@@ -9,7 +9,7 @@
 #include "listing.h"
 #include "publish.h"
 #include "stream.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 
 gboolean

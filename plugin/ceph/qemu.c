@@ -17,7 +17,7 @@
 #include "answer.h"
 #include "qemu.h"
 #include "store.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define KEY_FD 3
 #define CONF_FD 4

@@ -10,7 +10,7 @@
 
 #include "definition.h"
 #include "rados-pool.h"
-#include "throw.h"
+#include "../throw.h"
 
 static gboolean
 throw_absent(GError **error, const VimgCluster *cluster, const VimgPluginPool *pool)

@@ -14,7 +14,7 @@
 #include "promise.h"
 #include "reader.h"
 #include "stream.h"
-#include "throw.h"
+#include "../throw.h"
 #include "trash.h"
 
 struct _VimgCephReader {

@@ -7,7 +7,7 @@
 
 #include "answer.h"
 #include "record.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define TEXT_MAX ((gsize)256 * 1024) /* bytes; RBD keeps it beside the sizes of the image */
 

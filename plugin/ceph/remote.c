@@ -13,7 +13,7 @@
 #include "monitor.h"
 #include "remote.h"
 #include "store.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define ACCEPT_COMMAND "virtimagectl host-key accept"
 #define COMMAND_SECONDS 10

@@ -13,7 +13,7 @@
 #include "listing.h"
 #include "promise.h"
 #include "takes.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 
 static gboolean

@@ -9,7 +9,7 @@
 #include "convert.h"
 #include "leftover.h"
 #include "publish.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 #include "writer-private.h"
 

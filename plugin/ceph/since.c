@@ -11,7 +11,7 @@
 
 #include "closing.h"
 #include "foreign.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define PREFIX "virtimage.since."
 #define WINDOW ((guint64)1024 * 1024 * 1024) /* bytes of which changes are asked for at once */

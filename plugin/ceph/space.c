@@ -10,7 +10,7 @@
 
 #include "answer.h"
 #include "cluster.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define PATIENCE 15 /* seconds */
 #define NAP (G_USEC_PER_SEC / 4)

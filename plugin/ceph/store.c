@@ -7,7 +7,7 @@
 
 #include "store.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define SECONDS ((gint64)15)
 

@@ -7,7 +7,7 @@
 
 #include "stream.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 #include "zero.h"
 
 #define UNIT_MIN ((guint64)1024 * 1024)

@@ -10,8 +10,8 @@
 #include "closing.h"
 #include "store.h"
 #include "takes.h"
-#include "throw.h"
 #include "../thread.h"
+#include "../throw.h"
 
 #define NOTES "virtimage.takes" /* an object: the snapshot's name: when, pool and image */
 #define IN_THE_MAKING 3600      /* seconds, in which nobody's snapshot is taken for a leftover */

@@ -12,7 +12,7 @@
 #include "image.h"
 #include "listing.h"
 #include "promise.h"
-#include "throw.h"
+#include "../throw.h"
 #include "trash.h"
 
 #define PATIENCE (5 * G_USEC_PER_SEC) /* to look for clones; each image takes some milliseconds */

@@ -12,7 +12,7 @@
 
 #include "layers.h"
 #include "listing.h"
-#include "throw.h"
+#include "../throw.h"
 #include "usage.h"
 
 #define MAX_IMAGES 16384 /* the daemon shows no more */

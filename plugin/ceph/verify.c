@@ -13,7 +13,7 @@
 #include "closing.h"
 #include "digest.h"
 #include "reader.h"
-#include "throw.h"
+#include "../throw.h"
 #include "verify.h"
 
 #define NAP (G_USEC_PER_SEC / 2)

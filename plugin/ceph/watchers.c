@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "closing.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 
 #define MAX_WATCHERS 32

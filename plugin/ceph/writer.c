@@ -13,7 +13,7 @@
 #include "convert.h"
 #include "image.h"
 #include "publish.h"
-#include "throw.h"
+#include "../throw.h"
 #include "watchers.h"
 #include "writer-private.h"
 #include "zero.h"

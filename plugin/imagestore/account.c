@@ -10,7 +10,7 @@
 #include "json.h"
 #include "roots.h"
 #include "shares.h"
-#include "throw.h"
+#include "../throw.h"
 
 /* Less than what the daemon takes of a report. */
 #define REPORT_MAX ((gsize)14 * 1024 * 1024)

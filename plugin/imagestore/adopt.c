@@ -10,7 +10,7 @@
 
 #include "adopt.h"
 #include "clock.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define DIRECTORY "adopted"
 /* Seconds without a change after which nobody is thought to write a file any more. */

@@ -15,7 +15,7 @@
 #include "parent.h"
 #include "store.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define SECOND G_GINT64_CONSTANT(1000000000)
 #define APART (2 * G_USEC_PER_SEC)

@@ -8,7 +8,7 @@
 #include "claim.h"
 #include "image.h"
 #include "sign.h"
-#include "throw.h"
+#include "../throw.h"
 #include "turn.h"
 
 #define MAX_ROUNDS 8

@@ -7,7 +7,7 @@
 
 #include "clock.h"
 #include "lease.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define NANOSECONDS G_GINT64_CONSTANT(1000000000)
 

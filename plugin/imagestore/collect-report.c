@@ -7,7 +7,7 @@
 
 #include "collect-private.h"
 #include "json.h"
-#include "throw.h"
+#include "../throw.h"
 
 static void
 set_tally(JsonObject *root, const char *name, const VimgTally *tally, gboolean bytes)

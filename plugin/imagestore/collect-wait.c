@@ -8,7 +8,7 @@
 #include "collect-private.h"
 #include "spare.h"
 #include "survey.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define NAMES_MAX_SIZE ((gsize)16 * 1024 * 1024)
 #define NAMES_END "end"

@@ -14,7 +14,7 @@
 #include "ready.h"
 #include "spare.h"
 #include "survey.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define REST 9 /* times as long as the work before */
 #define REST_MAX (10 * G_USEC_PER_SEC)

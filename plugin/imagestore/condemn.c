@@ -11,7 +11,7 @@
 #include "collect-private.h"
 #include "slice.h"
 #include "spare.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define BATCH 1024
 #define LISTED 512                 /* prefix directories at once */

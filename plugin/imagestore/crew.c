@@ -9,7 +9,7 @@
 
 #include "crew.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 #include "transport.h"
 
 #define MAX_THREADS 16

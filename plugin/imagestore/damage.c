@@ -9,7 +9,7 @@
 #include "image.h"
 #include "publish.h"
 #include "slice.h"
-#include "throw.h"
+#include "../throw.h"
 #include "turn.h"
 
 #define BATCH 1024

@@ -12,7 +12,7 @@
 #include "diagnose-private.h"
 #include "lease.h"
 #include "owner.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define ROUNDS 5     /* of the file that is made durable */
 #define SYNC_TRIAL 5 /* the row that says what those rounds do */

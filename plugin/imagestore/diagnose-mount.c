@@ -7,7 +7,7 @@
 
 #include "diagnose-private.h"
 #include "location.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define MOUNTS "/proc/self/mountinfo"
 

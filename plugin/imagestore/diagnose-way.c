@@ -7,7 +7,7 @@
 
 #include "diagnose-private.h"
 #include "reach.h"
-#include "throw.h"
+#include "../throw.h"
 #include "way.h"
 
 /* Behind those of the way: where the store is. */

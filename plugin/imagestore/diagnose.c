@@ -20,7 +20,7 @@
 #include "remote.h"
 #include "slice.h"
 #include "survey.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define SKEW_MAX 60                        /* seconds */
 #define LATENCY_MAX (G_USEC_PER_SEC / 2)   /* a slice is not durable sooner */

@@ -9,7 +9,7 @@
 #include "ferry.h"
 #include "slice.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define THREADS 16
 #define LOOKERS 2 /* of them: while two wait, what comes gathers to a batch */

@@ -10,7 +10,7 @@
 #include "adopt.h"
 #include "crew.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define PIECE ((gsize)1024 * 1024)
 #define PIECES 16 /* at once; a look at the first bytes of a file gets by with one */

@@ -15,7 +15,7 @@
 #include "reach.h"
 #include "remote.h"
 #include "store.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define DEPTH_MAX 3
 #define LOOKED_MAX 16384

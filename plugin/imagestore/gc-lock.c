@@ -10,7 +10,7 @@
 #include "owner.h"
 #include "spare.h"
 #include "survey.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define LOCK "gc/lock"
 #define NEW "gc/new-"

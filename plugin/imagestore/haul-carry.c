@@ -7,7 +7,7 @@
 
 #include "haul-private.h"
 #include "publish.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define BATCH_BYTES ((guint64)16 * 1024 * 1024) /* expanded: whatever a source says of frames */
 #define BATCH_SLICES 128

@@ -7,7 +7,7 @@
 
 #include "haul-private.h"
 #include "publish.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define LOOKS 1024
 #define CARRIERS 4

@@ -12,7 +12,7 @@
 #include "image.h"
 #include "ready.h"
 #include "slice.h"
-#include "throw.h"
+#include "../throw.h"
 #include "turn.h"
 #include "writing.h"
 

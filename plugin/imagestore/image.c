@@ -10,7 +10,7 @@
 
 #include "image.h"
 #include "slice.h"
-#include "throw.h"
+#include "../throw.h"
 
 char *
 vimg_image_path(const char *uuid, const char *name)

@@ -9,7 +9,7 @@
 #include "config.h"
 
 #include "index.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define INDEX_SIZE G_GUINT64_CONSTANT(48)
 #define INDEX_TYPE G_GUINT64_CONSTANT(0x96824d9c7b129ff9)

@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "json.h"
-#include "throw.h"
+#include "../throw.h"
 
 /* The parser recurses; ours are two deep. */
 #define MAX_DEPTH 16

@@ -8,7 +8,7 @@
 #include "aside.h"
 #include "lease.h"
 #include "owner.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define RESERVATION "reservation"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "location.h"
-#include "throw.h"
+#include "../throw.h"
 
 /* Mount paths that are refused; @below: and everything below them. */
 static const struct {

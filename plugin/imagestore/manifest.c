@@ -8,7 +8,7 @@
 #include "guess.h"
 #include "json.h"
 #include "manifest.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define STAGED "manifest.json"
 #define MAX_RACES 16

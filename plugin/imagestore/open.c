@@ -17,7 +17,7 @@
 #include "reach.h"
 #include "remote.h"
 #include "remove.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define GIB ((guint64)1024 * 1024 * 1024)
 

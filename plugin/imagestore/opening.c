@@ -9,7 +9,7 @@
 #include "pipeline.h"
 #include "resume.h"
 #include "sign.h"
-#include "throw.h"
+#include "../throw.h"
 #include "writing.h"
 
 void

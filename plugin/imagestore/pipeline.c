@@ -17,7 +17,7 @@
 #include "resume.h"
 #include "slice.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define COMMIT_BYTES ((guint64)256 * 1024 * 1024)
 #define COMMIT_SECONDS 10

@@ -7,7 +7,7 @@
 
 #include "image.h"
 #include "promise.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define PREFIX "kept."
 #define ID_SIZE 36 /* bytes of a uuid */

@@ -8,7 +8,7 @@
 #include "image.h"
 #include "publish.h"
 #include "slice.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define STAGED_PARTIAL "partial"
 

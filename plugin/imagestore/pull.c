@@ -17,7 +17,7 @@
 #include "pull.h"
 #include "reader.h"
 #include "scrub.h"
-#include "throw.h"
+#include "../throw.h"
 #include "writing.h"
 
 typedef struct {

@@ -11,7 +11,7 @@
 #include "sftp/transport-sftp.h"
 #include "store.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 #include "way.h"
 
 /* A store is synchronised over one network, or over those of the stores it is copied to. */

@@ -11,7 +11,7 @@
 #include "slice.h"
 #include "slicer.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define AHEAD_MIN ((guint64)16 * 1024 * 1024)
 #define AHEAD_FAR ((guint64)32 * 1024 * 1024)

@@ -8,7 +8,7 @@
 #include "option.h"
 #include "remote.h"
 #include "../ssh/ssh.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define FINGERPRINT "SHA256:"
 #define FINGERPRINT_LENGTH 43 /* base64 digits of 32 bytes, without padding */

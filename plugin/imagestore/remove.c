@@ -8,7 +8,7 @@
 #include "gc-lock.h"
 #include "remove.h"
 #include "survey.h"
-#include "throw.h"
+#include "../throw.h"
 
 /* How deep each directory of the layout may go; deeper is not ours. */
 static const struct {

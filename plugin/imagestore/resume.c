@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "resume.h"
-#include "throw.h"
+#include "../throw.h"
 
 static gint
 compare_falling(gconstpointer a, gconstpointer b)

@@ -9,7 +9,7 @@
 #include "image.h"
 #include "roots.h"
 #include "slice.h"
-#include "throw.h"
+#include "../throw.h"
 
 /* An upload replaces its partial index every few seconds: reading one again wins soon. */
 #define MAX_ROUNDS 16

@@ -10,7 +10,7 @@
 #include "scrub.h"
 #include "slice.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 /* Cancelling is noticed within this time. */
 #define WAIT_MAX (G_USEC_PER_SEC / 2)

@@ -15,7 +15,7 @@
 #include "publish.h"
 #include "seal.h"
 #include "slice.h"
-#include "throw.h"
+#include "../throw.h"
 #include "turn.h"
 
 #define STAGED_INDEX "image.caibx"

@@ -12,7 +12,7 @@
 #include "shares.h"
 #include "slice.h"
 #include "slots.h"
-#include "throw.h"
+#include "../throw.h"
 
 #define BATCH 4096
 #define LISTED 512      /* directories at once */

@@ -12,7 +12,7 @@
 #include "gc-lock.h"
 #include "slice.h"
 #include "../thread.h"
-#include "throw.h"
+#include "../throw.h"
 
 /*
  * A collector may move a slice away, its run elsewhere, and the slice back, while somebody looks in

@@ -20,7 +20,7 @@
 #include "spare.h"
 #include "store.h"
 #include "survey.h"
-#include "throw.h"
+#include "../throw.h"
 #include "../kept.h"
 
 #define STORE_FILE "store.json"

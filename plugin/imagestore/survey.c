@@ -8,7 +8,7 @@
 #include "lease.h"
 #include "owner.h"
 #include "survey.h"
-#include "throw.h"
+#include "../throw.h"
 
 static char *
 lease_dir(const char *name)

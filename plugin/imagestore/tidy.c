@@ -15,7 +15,7 @@
 #include "image.h"
 #include "promise.h"
 #include "slice.h"
-#include "throw.h"
+#include "../throw.h"
 #include "trash.h"
 #include "turn.h"
 #include "writing.h"

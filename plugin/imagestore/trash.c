@@ -14,7 +14,7 @@
 #include "image.h"
 #include "promise.h"
 #include "publish.h"
-#include "throw.h"
+#include "../throw.h"
 #include "trash.h"
 #include "turn.h"
 

@@ -7,7 +7,7 @@
 
 #include "spare.h"
 #include "survey.h"
-#include "throw.h"
+#include "../throw.h"
 #include "turn.h"
 
 #define MAX_ROUNDS 40

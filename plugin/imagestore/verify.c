@@ -17,7 +17,7 @@
 #include "lease.h"
 #include "scrub.h"
 #include "slice.h"
-#include "throw.h"
+#include "../throw.h"
 #include "turn.h"
 #include "verify.h"
 

@@ -9,7 +9,7 @@
 #include "remote.h"
 #include "sftp/ssh-stream.h"
 #include "store.h"
-#include "throw.h"
+#include "../throw.h"
 #include "transport.h"
 #include "way.h"
 

@@ -14,7 +14,7 @@
 #include "resume.h"
 #include "seal.h"
 #include "sign.h"
-#include "throw.h"
+#include "../throw.h"
 #include "turn.h"
 #include "writer.h"
 

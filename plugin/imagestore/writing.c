@@ -7,7 +7,7 @@
 
 #include "claim.h"
 #include "survey.h"
-#include "throw.h"
+#include "../throw.h"
 #include "writing.h"
 
 #define MAX_ROUNDS 8

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "ssh.h"
-#include "throw.h"
+#include "../throw.h"
 
 /*
  * Bytes that libssh2 may hold for one connection, whatever the server sends.  What it has use for
