@@ -26,7 +26,7 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
 }
 
 #define FAST VIMG_PROC_MEMORY
-#define LOOK (VIMG_PROC_MEMORY | VIMG_PROC_INLINE) /* asked of each volume in a list */
+#define LOOK (VIMG_PROC_MEMORY | VIMG_PROC_INLINE) /* asked of each volume, or by each client */
 #define WRITES VIMG_PROC_WRITES
 #define POOL (VIMG_PROC_POOL_ARG | VIMG_PROC_POOL_UUID)
 #define VOL VIMG_PROC_POOL_ARG
@@ -63,8 +63,8 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
                               .merge = MERGE}
 
 static const VimgProc procs[] = {
-    ROW(CONNECT_OPEN, "virConnectOpen", open_args, none, open, FAST | UNOPENED, NONE),
-    ROW(CONNECT_CLOSE, "virConnectClose", none, none, nothing, FAST | UNOPENED | CLOSES, NONE),
+    ROW(CONNECT_OPEN, "virConnectOpen", open_args, none, open, LOOK | UNOPENED, NONE),
+    ROW(CONNECT_CLOSE, "virConnectClose", none, none, nothing, LOOK | UNOPENED | CLOSES, NONE),
     ROW(CONNECT_GET_TYPE, "virConnectGetType", none, string, get_type, FAST | HOST, DOMAIN),
     ROW(CONNECT_GET_VERSION, "virConnectGetVersion", none, version, get_version, FAST | HOST,
         DOMAIN),
@@ -90,9 +90,9 @@ static const VimgProc procs[] = {
     ROW(CONNECT_GET_HOSTNAME, "virConnectGetHostname", none, string, get_hostname, FAST | HOST,
         DOMAIN),
     ROUTED(CONNECT_SUPPORTS_FEATURE, "virConnectSupportsFeature", int, int, supports_feature,
-           FAST | UNOPENED, RPC, feature),
+           LOOK | UNOPENED, RPC, feature),
 
-    ROW(AUTH_LIST, "authList", none, auth_list_ret, auth_list, FAST | EARLY, AUTH),
+    ROW(AUTH_LIST, "authList", none, auth_list_ret, auth_list, LOOK | EARLY, AUTH),
     ROW(AUTH_SASL_INIT, "authSaslInit", none, string, auth_other, FAST | EARLY, AUTH),
     ROW(AUTH_SASL_START, "authSaslStart", sasl_start_args, sasl_ret, auth_other, FAST | EARLY,
         AUTH),
@@ -160,7 +160,7 @@ static const VimgProc procs[] = {
     MERGED(VOL_GET_PATH, "virStorageVolGetPath", vol, string, vol_get_path, LOOK | VOL, STORAGE,
            vol),
 
-    ROW(CONNECT_GET_URI, "virConnectGetURI", none, string, get_uri, FAST, DOMAIN),
+    ROW(CONNECT_GET_URI, "virConnectGetURI", none, string, get_uri, LOOK, DOMAIN),
     ROW(NODE_NUM_OF_DEVICES, "virNodeNumOfDevices", devices_count_args, int, none, FAST | HOST,
         NODEDEV),
     ROW(NODE_LIST_DEVICES, "virNodeListDevices", devices_args, names_ret, list_no_devices,
@@ -195,7 +195,7 @@ static const VimgProc procs[] = {
     MERGED(SECRET_LOOKUP_BY_USAGE, "virSecretLookupByUsage", secret_usage_args, secret,
            secret_lookup_by_usage, FAST, SECRET, find_secret),
 
-    ROW(CONNECT_IS_SECURE, "virConnectIsSecure", none, int, is_secure, FAST, DOMAIN),
+    ROW(CONNECT_IS_SECURE, "virConnectIsSecure", none, int, is_secure, LOOK, DOMAIN),
     MERGED(POOL_IS_ACTIVE, "virStoragePoolIsActive", pool, int, pool_is_active, FAST | POOL,
            STORAGE, pool),
     MERGED(POOL_IS_PERSISTENT, "virStoragePoolIsPersistent", pool, int, pool_is_persistent,
@@ -237,9 +237,9 @@ static const VimgProc procs[] = {
            list_all_secrets, FAST, SECRET, secrets),
 
     ROW(CONNECT_REGISTER_CLOSE_CALLBACK, "virConnectRegisterCloseCallback", none, none, hear_close,
-        FAST, RPC),
+        LOOK, RPC),
     ROW(CONNECT_UNREGISTER_CLOSE_CALLBACK, "virConnectUnregisterCloseCallback", none, none,
-        unhear_close, FAST, RPC),
+        unhear_close, LOOK, RPC),
     MERGED(POOL_EVENT_REGISTER_ANY, "virConnectStoragePoolEventRegisterAny", pool_register_args,
            int, pool_event_register, FAST, RPC, pool_register),
     MERGED(POOL_EVENT_DEREGISTER_ANY, "virConnectStoragePoolEventDeregisterAny", int, none,
