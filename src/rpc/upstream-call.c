@@ -82,22 +82,6 @@ vimg_upstream_call_failed(VimgUpstreamCall *call, const GError *error)
     finish(call, VIMG_UPSTREAM_ABSENT, NULL, absent);
 }
 
-/* What the host's daemon says went wrong, in its words. */
-static GError *
-decode_error(const VimgBuffer *payload)
-{
-    vimg_remote_error got = {0};
-    GError *error = NULL;
-
-    if (payload && vimg_xdr_decode((xdrproc_t)xdr_vimg_remote_error, &got, payload->data,
-                                   payload->size, &error))
-        vimg_throw_vir(&error, got.code, got.domain, got.message ? *got.message : "");
-    else if (!error)
-        vimg_throw(&error, VIMG_ERROR_RPC, _("Unable to decode message payload"));
-    xdr_free((xdrproc_t)xdr_vimg_remote_error, (char *)&got);
-    return error;
-}
-
 void
 vimg_upstream_call_answered(VimgUpstreamCall *call, const VimgFrameHeader *header,
                             VimgBuffer *payload)
@@ -108,7 +92,7 @@ vimg_upstream_call_answered(VimgUpstreamCall *call, const VimgFrameHeader *heade
     if (header->status == VIMG_FRAME_OK && header->procedure == call->procedure) {
         finish(call, VIMG_UPSTREAM_ANSWERED, g_steal_pointer(&owned), NULL);
     } else if (header->status == VIMG_FRAME_ERROR) {
-        error = decode_error(payload);
+        vimg_frame_throw(payload, &error);
         finish(call, error->domain == VIMG_VIR_ERROR ? VIMG_UPSTREAM_REFUSED : VIMG_UPSTREAM_FAILED,
                NULL, error);
     } else {

@@ -13,6 +13,7 @@
 #include "rpc/call.h"
 #include "rpc/outbox.h"
 #include "rpc/upstream.h"
+#include "wire/hello.h"
 #include "wire/reader.h"
 
 typedef struct _VimgUpstreamCall VimgUpstreamCall; /* of a worker */
@@ -27,8 +28,11 @@ typedef struct {
     gboolean waiting_stream; /* one of them begins one, and what follows is behind it */
     GQueue waiting_calls;    /* of VimgUpstreamCall, the same */
 
-    /* once it is open */
+    /* once it is connected */
     int fd;
+    VimgHello hello; /* until it is open */
+    gint64 hello_until;
+    GError *hello_error;
     GSource *source;
     gpointer tag;
     GIOCondition events;
@@ -101,10 +105,17 @@ void vimg_upstream_spin(guint64 client, guint microseconds);
 
 /* The client's, made and begun to connect if there is none. */
 VimgUpstream *vimg_upstream_get(VimgClient *client);
-/* @fd: (transfer full) */
-void vimg_upstream_opened(VimgUpstream *upstream, int fd);
-/* upstream-open.c: begins to connect. */
+/* Begins to read.  @fd: (transfer full) */
+void vimg_upstream_connected(VimgUpstream *upstream, int fd);
+/* upstream-open.c: begins to connect.  Nobody is told anything before the loop's next turn. */
 void vimg_upstream_open(VimgUpstream *upstream);
+/* A packet that came before it is open.  @payload: (transfer full).  Returns: whether to read on */
+gboolean vimg_upstream_take_hello(VimgUpstream *upstream, const VimgFrameHeader *header,
+                                  VimgBuffer *payload);
+/* What came was read: it is open now, or it is lost, or neither. */
+void vimg_upstream_end_hello(VimgUpstream *upstream);
+/* It will not be open, as @error says. */
+void vimg_upstream_fail(VimgUpstream *upstream, const GError *error);
 /* Sends a call on an open connection; (transfer full). */
 void vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call);
 /* The same of any packet; nothing is written before the next flush. */

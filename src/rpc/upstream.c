@@ -59,6 +59,7 @@ vimg_upstream_unref(VimgUpstream *upstream)
     g_hash_table_unref(upstream->pending);
     g_hash_table_unref(upstream->streams);
     g_hash_table_unref(upstream->calls);
+    g_clear_error(&upstream->hello_error);
     g_free(upstream);
 }
 
@@ -268,6 +269,13 @@ lose(VimgUpstream *upstream)
 {
     g_autoptr(GError) error = NULL;
 
+    if (!upstream->open) {
+        vimg_throw(
+            &error, VIMG_ERROR_FAILED,
+            _("the host's libvirt daemon ended the connection before it was open; its log says why"));
+        vimg_upstream_fail(upstream, error);
+        return;
+    }
     vimg_throw(
         &error, VIMG_ERROR_FAILED,
         _("the host's libvirt daemon ended the connection; it is connected again by the next call, once it runs"));
@@ -277,10 +285,10 @@ lose(VimgUpstream *upstream)
 void
 vimg_upstream_flush(VimgClient *client)
 {
-    VimgUpstream *upstream = upstream_of(client);
+    VimgUpstream *upstream = client->upstream;
     VimgOutboxResult result;
 
-    if (!upstream)
+    if (!upstream || !upstream->source)
         return;
     result = vimg_outbox_flush(&upstream->outbox, upstream->fd);
     if (result == VIMG_OUTBOX_FAILED) {
@@ -436,6 +444,8 @@ on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     VimgUpstream *upstream = data;
 
+    if (!upstream->open)
+        return vimg_upstream_take_hello(upstream, header, payload);
     switch (header->type) {
     case VIMG_FRAME_REPLY:
     case VIMG_FRAME_REPLY_WITH_FDS:
@@ -476,6 +486,8 @@ take_turn(VimgUpstream *upstream, VimgClient *client)
         return FALSE;
     if (result == VIMG_READER_EOF || result == VIMG_READER_BROKEN)
         lose(upstream);
+    else if (!upstream->open)
+        vimg_upstream_end_hello(upstream);
     vimg_connection_flush(client);
     vimg_upstream_flush(client);
     return upstream->client && upstream->stopped && has_room(client);
@@ -497,9 +509,10 @@ serve(VimgUpstream *upstream)
 void
 vimg_upstream_update(VimgClient *client)
 {
-    VimgUpstream *upstream = upstream_of(client);
+    VimgUpstream *upstream = client->upstream;
 
-    if (upstream && (upstream->stopped || !(upstream->events & G_IO_IN)) && has_room(client))
+    if (upstream && upstream->source && (upstream->stopped || !(upstream->events & G_IO_IN)) &&
+        has_room(client))
         upstream->woken = TRUE;
 }
 
@@ -535,11 +548,10 @@ static GSourceFuncs source_funcs = {
     .prepare = source_prepare, .check = source_check, .dispatch = source_dispatch};
 
 void
-vimg_upstream_opened(VimgUpstream *upstream, int fd)
+vimg_upstream_connected(VimgUpstream *upstream, int fd)
 {
     vimg_server_widen(fd, SOCKET_BUFFER);
     upstream->fd = fd;
-    upstream->open = TRUE;
     vimg_reader_init(&upstream->reader, &reader_funcs, upstream);
     vimg_reader_set_pipes(&upstream->reader, upstream->client->server->pipes);
     upstream->source = g_source_new(&source_funcs, sizeof(UpstreamSource));
@@ -566,6 +578,18 @@ look_again(VimgClient *client, gint64 now)
     vimg_upstream_get(client);
 }
 
+static void
+check_hello(VimgUpstream *upstream, gint64 now)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!upstream->source || now < upstream->hello_until)
+        return;
+    vimg_throw(&error, VIMG_ERROR_TIMEOUT,
+               _("the host's libvirt daemon does not answer; if it hangs, restart it"));
+    vimg_upstream_fail(upstream, error);
+}
+
 void
 vimg_upstream_tick(VimgClient *client, gint64 now)
 {
@@ -575,6 +599,8 @@ vimg_upstream_tick(VimgClient *client, gint64 now)
 
     if (!client->upstream)
         look_again(client, now);
+    else if (!upstream)
+        check_hello(client->upstream, now);
     if (!upstream)
         return;
     client->host_pause = 0;

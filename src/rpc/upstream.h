@@ -25,21 +25,24 @@
  */
 
 typedef enum {
-    VIMG_HOST_OPENED,
+    VIMG_HOST_REACHED,
     VIMG_HOST_ABSENT, /* there is none: what is asked of it is answered as if it did not exist */
     VIMG_HOST_FAILED, /* with an error that names the way out */
-} VimgHostOpened;
+    VIMG_HOST_LATER,  /* by a thread that may wait */
+} VimgHostReach;
 
 typedef struct {
     /*
-     * Connects as @peer and opens the connection.  Called by a thread of its own that ends
-     * afterwards, no lock held, so it may wait and change its own identity; ends early when
-     * @cancel becomes readable.  *@fd: (transfer full) on success, not blocking.
+     * Connects as @peer.  *@fd: (transfer full) on success, not blocking.  @wait FALSE: in the main
+     * loop, at once, or LATER.  TRUE: by a thread of its own that ends afterwards, no lock held, so
+     * it may wait some seconds and change its own identity.
      */
-    VimgHostOpened (*open)(gpointer data, const VimgPeer *peer, gboolean read_only, int cancel,
+    VimgHostReach (*reach)(gpointer data, const VimgPeer *peer, gboolean read_only, gboolean wait,
                            int *fd, GError **error);
     /* optional: whether there is any point in it; main loop, at once */
     gboolean (*is_present)(gpointer data);
+    gint64 (*patience)(void); /* microseconds until it must have been opened */
+    const char *name;         /* what is opened there: a URI; borrowed */
     gpointer data;
 } VimgHostFuncs;
 
