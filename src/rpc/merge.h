@@ -32,15 +32,16 @@ struct _VimgMerge {
      * may find it later, and what had gone to ours would be lost to them */
     gboolean strict;
 
-    /* BOTH, in the worker as all below.  @out: what the client asked; NULL: just that */
+    /* BOTH, main loop, a look into tables.  @out: what the client asked; NULL: just that */
     void (*ask)(const VimgCall *call, VimgQuestion *out);
     /* what it has must be known: one that hangs fails the call */
     gboolean surely;
     xdrproc_t answer;
     gsize answer_size;
     /*
-     * Around the handler.  @host: the answer, whose strings may be taken; NULL, for before() alone:
-     * the host gave none.  before() may set call->pass, then the call is the host's.
+     * Around the handler, where that runs.  @host: the answer, whose strings may be taken; NULL,
+     * for before() alone: the host gave none.  before() may set call->pass, then the call is the
+     * host's.
      */
     gboolean (*before)(VimgCall *call, gpointer host, GError **error);
     gboolean (*after)(VimgCall *call, gpointer host, GError **error);
@@ -56,8 +57,13 @@ VimgSide vimg_merge_side(const VimgCall *call);
 /* Main loop: there is no host's daemon to ask.  FALSE: then nobody may answer @call. */
 gboolean vimg_merge_may_run_alone(const VimgCall *call, GError **error);
 /*
- * In a worker that may wait for the host: runs the handler of @call, of side BOTH, with what the
- * host says.  TRUE with call->pass: the host is to answer, call->ret is not filled.
+ * Main loop: asks the host about @call, of side BOTH; @done(@data) runs there when it has answered,
+ * or has not.  Returns: FALSE if it is not to be asked now.
+ */
+gboolean vimg_merge_ask(VimgCall *call, void (*done)(gpointer data), gpointer data);
+/*
+ * Then: runs the handler of @call with what the host said.  TRUE with call->pass: the host is to
+ * answer, call->ret is not filled.
  */
 gboolean vimg_merge_run(VimgCall *call, GError **error);
 /* The handler of @call, of side SEARCH, failed with @error because it is not here. */

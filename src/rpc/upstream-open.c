@@ -17,7 +17,6 @@
 #include "util/i18n.h"
 #include "util/log.h"
 
-#define SPIN 150                  /* microseconds, as in upstream.c */
 #define REST (G_USEC_PER_SEC / 4) /* of one client between attempts that fail */
 
 typedef struct {
@@ -74,7 +73,7 @@ say_next(VimgUpstream *upstream)
 
     if (frame)
         vimg_upstream_push(upstream, vimg_packet_new(frame));
-    vimg_upstream_spin(vimg_client_number(upstream->client), SPIN);
+    vimg_upstream_spin(vimg_client_number(upstream->client));
     return frame != NULL;
 }
 

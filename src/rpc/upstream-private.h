@@ -16,8 +16,6 @@
 #include "wire/hello.h"
 #include "wire/reader.h"
 
-typedef struct _VimgUpstreamCall VimgUpstreamCall; /* of a worker */
-
 typedef struct {
     guint refs;
     VimgClient *client; /* borrowed; NULL: it has gone, or this connection has */
@@ -96,9 +94,8 @@ void vimg_upstream_close(VimgClient *client);
 
 /* upstream-spin.c: the main loop of @context can do this: */
 void vimg_upstream_spin_in(GMainContext *context);
-/* For so many microseconds from now it does not sleep, for the sake of the client of that number.
- */
-void vimg_upstream_spin(guint64 client, guint microseconds);
+/* For a moment it does not sleep, for the sake of the client of that number. */
+void vimg_upstream_spin(guint64 client);
 
 /* ---- between its files ------------------------------------------------------------------------
  */
@@ -132,7 +129,8 @@ void vimg_upstream_detach(VimgUpstream *upstream);
 void vimg_upstream_lost(VimgUpstream *upstream, const GError *error);
 
 /* upstream-call.c */
-void vimg_upstream_call_unref(VimgUpstreamCall *call);
+/* Ends those that have waited for so long. */
+void vimg_upstream_calls_tick(VimgUpstream *upstream, gint64 now);
 void vimg_upstream_call_send(VimgUpstream *upstream, VimgUpstreamCall *call);
 /* @payload: (transfer full), may be NULL. */
 void vimg_upstream_call_answered(VimgUpstreamCall *call, const VimgFrameHeader *header,

@@ -22,7 +22,6 @@
 #define BEHIND (256 * 1024) /* bytes queued for one side at which the other must wait */
 #define TURNS_MAX 8         /* that the host's daemon has before other connections */
 #define LOOK_PAUSE_MAX (8 * G_USEC_PER_SEC)
-#define SPIN 150 /* microseconds in which a small call is answered, and the next one comes */
 #define SOCKET_BUFFER (1024 * 1024) /* of the kernel's, for packets on their way to the host */
 
 typedef struct {
@@ -172,7 +171,7 @@ void
 vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call)
 {
     note_pending(upstream, &call->header);
-    vimg_upstream_spin(vimg_client_number(upstream->client), SPIN);
+    vimg_upstream_spin(vimg_client_number(upstream->client));
     vimg_upstream_push(upstream, vimg_server_call_take_packet(call));
     vimg_server_call_free(call);
 }
@@ -405,7 +404,7 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
         vimg_upstream_call_answered(call, header, payload);
         vimg_upstream_call_unref(call);
     } else if (take_pending(upstream, header)) {
-        vimg_upstream_spin(vimg_client_number(upstream->client), SPIN);
+        vimg_upstream_spin(vimg_client_number(upstream->client));
         pass_answer(upstream, header, payload);
     } else {
         vimg_debug("the host's daemon answered serial %u, which nobody waits for", header->serial);
@@ -599,7 +598,9 @@ vimg_upstream_tick(VimgClient *client, gint64 now)
 
     if (!client->upstream)
         look_again(client, now);
-    else if (!upstream)
+    else
+        vimg_upstream_calls_tick(client->upstream, now);
+    if (client->upstream && !upstream)
         check_hello(client->upstream, now);
     if (!upstream)
         return;

@@ -16,7 +16,7 @@
 
 #include <rpc/rpc.h>
 
-#include "rpc/client.h"
+#include "rpc/dispatch.h"
 #include "util/peer.h"
 
 #define VIMG_UPSTREAM_SERIAL 0x80000000u
@@ -73,6 +73,20 @@ gboolean vimg_upstream_is_configured(VimgClient *client);
 VimgUpstreamResult vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc,
                                       gconstpointer args, xdrproc_t ret_proc, gpointer ret,
                                       gint64 timeout, GError **error);
+
+/*
+ * The same in two steps, so that no worker waits.  Main loop: asks, and runs @done(@data) there
+ * when there is an answer, or will be none; never before it returns.  Returns: (transfer full)
+ */
+VimgUpstreamCall *vimg_upstream_ask(VimgClient *client, gint32 procedure, xdrproc_t args_proc,
+                                    gconstpointer args, gint64 timeout, void (*done)(gpointer data),
+                                    gpointer data);
+/* Any thread, once, after @done.  *@took: microseconds until then. */
+VimgUpstreamResult vimg_upstream_take(VimgUpstreamCall *call, xdrproc_t ret_proc, gpointer ret,
+                                      gint64 *took, GError **error);
+/* Bytes of the answer, that or 0. */
+gsize vimg_upstream_size(VimgUpstreamCall *call);
+void vimg_upstream_call_unref(VimgUpstreamCall *call); /* accepts NULL */
 
 /*
  * A list that waited for the host in vain says so; for a while the client's others do without, but

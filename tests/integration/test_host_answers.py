@@ -67,7 +67,7 @@ class Answers(HostCase):
     def test_files_that_wait_are_counted(self):
         """While the host's daemon is slow to open, a client's open files are ours."""
         raw = self.raw()
-        auth = self.puppet.answers.pop(66)
+        opened = self.puppet.answers.pop(1)
         for serial in range(3):
             raw.send(rpc.packet(4000, u32(32), rpc.CALL_WITH_FDS, 50 + serial))
             for _ in range(32):
@@ -76,8 +76,25 @@ class Answers(HostCase):
             with self.assertRaises(RemoteError) as caught:
                 raw.reply(52)
         finally:
-            self.puppet.answers[66] = auth
+            self.puppet.answers[1] = opened
         self.assertEqual(caught.exception.code, libvirt.VIR_ERR_RESOURCE_BUSY)
+
+    def test_how_to_authenticate_is_asked_where_it_must_be(self):
+        """A daemon that wanted nothing is not asked again, until it refuses to be opened."""
+        def said():
+            del self.puppet.said[:]
+            self.raw().call("GET_URI")
+            raw = self.raw()
+            raw.call("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+            return [proc for proc in self.puppet.said if proc != 281]
+        said()
+        self.assertEqual(said(), [1, 419])
+        self.puppet.strict = True
+        try:
+            self.assertEqual(said(), [1, 66, 1, 419])
+            self.assertEqual(said(), [66, 1, 419])
+        finally:
+            self.puppet.strict = False
 
     def test_silence_is_of_one_client(self):
         """Its own long calls may be why; and what must be known is not taken for granted."""
