@@ -99,11 +99,13 @@ vimg_upstream_take_hello(VimgUpstream *upstream, const VimgFrameHeader *header, 
 {
     VimgHello *hello = &upstream->hello;
     g_autoptr(VimgBuffer) owned = payload;
+    gboolean ok;
 
     if (!vimg_hello_is_answer(hello, header))
         return TRUE;
-    return vimg_hello_take(hello, header, owned, &upstream->hello_error) &&
-           hello->step != VIMG_HELLO_DONE && say_next(upstream);
+    ok = vimg_hello_take(hello, header, owned, &upstream->hello_error);
+    upstream->client->server->hello_auth[hello->read_only] = hello->auth;
+    return ok && hello->step != VIMG_HELLO_DONE && say_next(upstream);
 }
 
 static void
@@ -114,7 +116,6 @@ begin(VimgUpstream *upstream)
     GList *link;
 
     g_clear_error(&client->host_error);
-    client->server->hello_auth[upstream->hello.read_only] = upstream->hello.auth;
     upstream->open = TRUE;
     while ((link = g_queue_pop_head_link(&upstream->waiting)))
         vimg_upstream_send(upstream, link->data);

@@ -2,6 +2,7 @@
 # test_host_answers.py: answers of the host's daemon that no real one gives on request
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import select
 import socket
 import sys
 from pathlib import Path
@@ -112,6 +113,16 @@ class Answers(HostCase):
         for raw, names in ((other, ["h1", "o1"]), (slow, ["o1"])):
             serial = raw.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
             self.assertEqual(sorted(p.name for p in self.listed(raw.reply(serial))), names)
+
+    def test_nobody_waits_for_what_another_one_asked(self):
+        """Whoever is not answered holds no worker that the next one needs."""
+        self.puppet.answers[281] = None
+        waiting = [self.raw() for _ in range(40)]
+        for raw in waiting:
+            raw.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+        reader = self.raw().call("LIST_ALL_SECRETS", u32(1) + u32(0))
+        self.assertEqual(reader.u32(), 0)
+        self.assertEqual(select.select([raw.sock for raw in waiting], [], [], 0)[0], [])
 
     def listed(self, reader):
         return reader.array(reader.pool)
