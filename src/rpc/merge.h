@@ -3,7 +3,8 @@
  *
  * A row of a table says by its .merge how a call is shared; without a daemon of the host there is
  * nothing to share and the handler answers alone.  Which side a call is for is decided by the main
- * loop from memory.  Calls that ask the host something else have workers of their own.
+ * loop from memory; it asks the host too, and what is then made of both has workers of its own, but
+ * for short lists.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
