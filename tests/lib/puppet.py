@@ -67,4 +67,7 @@ class Puppet(threading.Thread):
                 out = rpc.packet(proc, answer, rpc.REPLY, serial, status, prog, vers)
                 for more in self.behind.get(proc, ()):
                     out += rpc.packet(more, b"", rpc.REPLY, silent[more])
-                client.sendall(out)
+                try:
+                    client.sendall(out)
+                except BrokenPipeError:
+                    return # whoever asked has gone
