@@ -343,6 +343,7 @@ suite_host() {
 
     build gcc
     integration test_primary
+    integration test_primary_failures
     for part in images logical mounts absent identity pools names events secrets answers found; do
         integration "test_host_$part"
     done

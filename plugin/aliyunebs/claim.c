@@ -10,7 +10,7 @@
 
 #include "claim.h"
 #include "record.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define TEXT_MAX 256    /* bytes */
 #define NAME_SECONDS 60 /* after which an image has its record */

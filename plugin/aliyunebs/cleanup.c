@@ -17,7 +17,7 @@
 #include "promise.h"
 #include "report.h"
 #include "rollback.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 typedef struct {
     VimgEbsStore *store;

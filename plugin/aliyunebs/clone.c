@@ -16,7 +16,7 @@
 #include "reader.h"
 #include "rollback.h"
 #include "writer.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 typedef struct {
     VimgEbsStore *store;

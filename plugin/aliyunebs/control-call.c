@@ -7,7 +7,7 @@
 
 #include "control-private.h"
 #include "../thread.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 /* Codes come with suffixes, as "Throttling.User": a row is a beginning. */
 static const struct {

@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "control-json.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define TEXT_MAX 512
 #define ID_MAX 128

@@ -9,7 +9,7 @@
 
 #include "control-private.h"
 #include "../thread.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define GIB ((guint64)1024 * 1024 * 1024)
 /* Without it only those that can be used are listed. */

@@ -7,7 +7,7 @@
 
 #include "copy.h"
 #include "multipart-private.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define PART_SIZE ((guint64)512 * 1024 * 1024)
 #define ABORT_SECONDS 5

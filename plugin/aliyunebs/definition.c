@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "definition.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define PREFIX_MAX 64  /* bytes; a key has room for 1023 */
 #define USER_MAX 128   /* bytes */

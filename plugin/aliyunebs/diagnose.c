@@ -11,7 +11,7 @@
 #include "../diagnosis.h"
 #include "diagnose.h"
 #include "open.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define STEP_SECONDS 12
 #define SKEW_LIKED 60 /* seconds */

@@ -8,7 +8,7 @@
 #include "direct.h"
 #include "image.h"
 #include "reader.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define LONGEST ((gint64)7 * 86400) /* seconds that the service takes a signature for */
 

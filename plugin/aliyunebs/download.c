@@ -12,7 +12,7 @@
 #include "crc64.h"
 #include "download.h"
 #include "../thread.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define PART_SIZE ((guint64)8 * 1024 * 1024)
 #define WORKERS 8

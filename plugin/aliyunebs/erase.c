@@ -12,7 +12,7 @@
 #include "import.h"
 #include "multipart.h"
 #include "rollback.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define REST (G_USEC_PER_SEC / 4)
 

@@ -16,7 +16,7 @@
 #include "multipart.h"
 #include "reader.h"
 #include "rollback.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define DIGITS 23 /* of a token, in the prefix of what is exported: 30 bytes at most */
 #define ROLLBACK_SECONDS 25

@@ -12,7 +12,7 @@
 #include "find.h"
 #include "open.h"
 #include "site.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define DEPTH_MAX 3
 #define LOOKED_MAX 1000

@@ -7,7 +7,7 @@
 
 #include "claim.h"
 #include "hold.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define END_SECONDS 5
 

@@ -14,7 +14,7 @@
 #include "image.h"
 #include "listing.h"
 #include "promise.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 gboolean
 vimg_ebs_image_list(VimgEbsStore *store, gboolean trash, gboolean whole, VimgImageSink sink,

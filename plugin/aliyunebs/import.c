@@ -9,7 +9,7 @@
 #include "config.h"
 
 #include "import.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define REST_FIRST (G_USEC_PER_SEC / 4)
 #define REST_MOST (30 * G_USEC_PER_SEC)

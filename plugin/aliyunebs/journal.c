@@ -11,7 +11,7 @@
 
 #include "journal.h"
 #include "../imagestore/json.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define DIRECTORY "journal"
 #define HOST "host"

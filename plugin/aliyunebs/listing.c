@@ -10,7 +10,7 @@
 
 #include "listing.h"
 #include "../thread.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define READERS 16
 #define NAME_ROOM 240      /* bytes of a name of 255 that get something behind them */

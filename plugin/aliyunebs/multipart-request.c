@@ -8,7 +8,7 @@
 #include "crc64.h"
 #include "crypt.h"
 #include "multipart-private.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define ABORT_ATTEMPTS 5 /* of an upload that does not go away */
 #define LIST_LIMIT ((gsize)2 * 1024 * 1024)

@@ -13,7 +13,7 @@
 #include "crypt.h"
 #include "multipart-private.h"
 #include "../thread.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define MIB ((guint64)1024 * 1024)
 #define PART_LEAST (8 * MIB)

@@ -8,7 +8,7 @@
 #include <curl/curl.h>
 
 #include "object.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define META "x-oss-meta-"
 

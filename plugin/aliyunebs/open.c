@@ -15,7 +15,7 @@
 #include "rollback.h"
 #include "site.h"
 #include "../thread.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define LOOK_SECONDS 5
 #define PROBE_LOOKS 12               /* looks from one request to the next */

@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "oss-private.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 /* Status and code decide; the finer codes beside them may change, says the vendor. */
 static const struct {

@@ -9,7 +9,7 @@
 #include <libxml/parser.h>
 
 #include "oss-xml.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define FAULT_TEXT_MAX 512
 

@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "patience.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define FIRST_REST (G_USEC_PER_SEC / 5)
 #define LONGEST_REST (20 * G_USEC_PER_SEC)

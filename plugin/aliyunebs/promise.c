@@ -8,7 +8,7 @@
 #include "hold.h"
 #include "image.h"
 #include "promise.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 #include "../kept.h"
 
 /* Returns: (transfer full) pairs of id and time; what is none is not one. */

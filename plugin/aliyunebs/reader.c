@@ -12,7 +12,7 @@
 #include "export.h"
 #include "image.h"
 #include "reader.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 struct _VimgEbsReader {
     VimgEbsStore *store;

@@ -7,7 +7,7 @@
 
 #include "record.h"
 #include "../imagestore/json.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define FIELD(name) G_STRUCT_OFFSET(VimgEbsRecord, name)
 

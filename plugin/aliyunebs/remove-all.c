@@ -17,7 +17,7 @@
 #include "listing.h"
 #include "multipart.h"
 #include "rollback.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 typedef struct {
     VimgEbsStore *store;

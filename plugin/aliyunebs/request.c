@@ -9,7 +9,7 @@
 
 #include "oss-private.h"
 #include "../thread.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define OURS "x-oss-"
 #define THEIRS "x-amz-"

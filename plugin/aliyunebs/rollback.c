@@ -15,7 +15,7 @@
 #include "listing.h"
 #include "multipart.h"
 #include "rollback.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define REST (G_USEC_PER_SEC / 4)
 #define ROLLBACK_SECONDS 25

@@ -11,7 +11,7 @@
 #include "import.h"
 #include "rollback.h"
 #include "writer-private.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define MEMORY ((guint64)256 * 1024 * 1024) /* bytes that parts in flight may take, or two */
 #define PART_SPARSE                                                                                \

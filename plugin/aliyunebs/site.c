@@ -10,7 +10,7 @@
 #include "definition.h"
 #include "open.h"
 #include "site.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 #include "../ssh/network.h"
 
 #define ID_MAX 1024 /* bytes */

@@ -7,7 +7,7 @@
 
 #include "store.h"
 #include "../thread.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define UUID_LENGTH 36
 #define CALL_SECONDS 25 /* of a call without a job */

@@ -14,7 +14,7 @@
 #include "reader.h"
 #include "report.h"
 #include "verify.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 typedef struct {
     VimgEbsStore *store;

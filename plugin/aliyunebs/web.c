@@ -11,7 +11,7 @@
 #include <curl/curl.h>
 
 #include "web.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 #include "../thread.h"
 
 #define LOOK_EVERY (G_USEC_PER_SEC / 4) /* the library asks once a second, or more often */

@@ -13,7 +13,7 @@
 #include "image.h"
 #include "writer-private.h"
 #include "../thread.h"
-#include "../imagestore/throw.h"
+#include "throw.h"
 
 #define END_SECONDS 5
 

@@ -156,48 +156,52 @@ add_peer(GPtrArray *peers, const char *name, JsonObject *item)
     }
 }
 
-GPtrArray *
-vimg_ceph_monitors(rados_t rados, GError **error)
+static void
+add_monitor(GPtrArray *peers, JsonObject *item)
 {
-    g_autoptr(JsonNode) answer = vimg_ceph_ask(rados, "\"prefix\": \"mon dump\"", error);
+    const char *name = vimg_answer_text(item, "name");
+    g_autofree char *full = g_strconcat("mon.", name ? name : "?", NULL);
+
+    add_peer(peers, full, item);
+}
+
+static void
+add_osd(GPtrArray *peers, JsonObject *item)
+{
+    g_autofree char *name = g_strdup_printf("osd.%llu", ULL(vimg_answer_number(item, "osd")));
+
+    if (vimg_answer_number(item, "up") == 1)
+        add_peer(peers, name, item);
+}
+
+/* @what: of the answer to @question, what @add adds each of. */
+static GPtrArray *
+list_peers(rados_t rados, const char *question, const char *what,
+           void (*add)(GPtrArray *peers, JsonObject *item), GError **error)
+{
+    g_autoptr(JsonNode) answer = vimg_ceph_ask(rados, question, error);
     GPtrArray *peers;
     JsonArray *list;
     JsonObject *item;
-    guint i;
 
     if (!answer)
         return NULL;
     peers = g_ptr_array_new_with_free_func(free_peer);
-    list = JSON_NODE_HOLDS_OBJECT(answer) ? vimg_answer_array(json_node_get_object(answer), "mons")
+    list = JSON_NODE_HOLDS_OBJECT(answer) ? vimg_answer_array(json_node_get_object(answer), what)
                                           : NULL;
-    for (i = 0; (item = vimg_answer_item(list, i)); i++) {
-        const char *name = vimg_answer_text(item, "name");
-        g_autofree char *full = g_strconcat("mon.", name ? name : "?", NULL);
-
-        add_peer(peers, full, item);
-    }
+    for (guint i = 0; (item = vimg_answer_item(list, i)); i++)
+        add(peers, item);
     return peers;
+}
+
+GPtrArray *
+vimg_ceph_monitors(rados_t rados, GError **error)
+{
+    return list_peers(rados, "\"prefix\": \"mon dump\"", "mons", add_monitor, error);
 }
 
 GPtrArray *
 vimg_ceph_osds(rados_t rados, GError **error)
 {
-    g_autoptr(JsonNode) answer = vimg_ceph_ask(rados, "\"prefix\": \"osd dump\"", error);
-    GPtrArray *peers;
-    JsonArray *list;
-    JsonObject *item;
-    guint i;
-
-    if (!answer)
-        return NULL;
-    peers = g_ptr_array_new_with_free_func(free_peer);
-    list = JSON_NODE_HOLDS_OBJECT(answer) ? vimg_answer_array(json_node_get_object(answer), "osds")
-                                          : NULL;
-    for (i = 0; (item = vimg_answer_item(list, i)); i++) {
-        g_autofree char *name = g_strdup_printf("osd.%llu", ULL(vimg_answer_number(item, "osd")));
-
-        if (vimg_answer_number(item, "up") == 1)
-            add_peer(peers, name, item);
-    }
-    return peers;
+    return list_peers(rados, "\"prefix\": \"osd dump\"", "osds", add_osd, error);
 }

@@ -11,6 +11,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "../differences.h"
 #include "diff.h"
 #include "layers.h"
 #include "reader.h"
@@ -18,7 +19,6 @@
 #include "zero.h"
 
 #define CHUNK ((gsize)65536) /* bytes that differ as one */
-#define MAX_EXTENTS 100000   /* as the contract says */
 
 typedef struct {
     VimgCephRecord *record;
@@ -30,14 +30,8 @@ typedef struct {
     Side from;
     Side to;
     VimgPluginJob *job;
-    GString *extents; /* as JSON: a hundred thousand objects would take a hundred MiB */
-    guint n_extents;
-    gboolean truncated;
-    guint64 changed;
-    /* the extent that may still grow */
-    const char *kind; /* NULL: none */
-    guint64 start;
-    guint64 end;
+    Differences found;
+    guint64 changed; /* bytes */
 } Diff;
 
 static void
@@ -53,39 +47,10 @@ diff_clear(Diff *diff)
 {
     side_clear(&diff->from);
     side_clear(&diff->to);
-    g_string_free(diff->extents, TRUE);
+    g_string_free(diff->found.extents, TRUE);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Diff, diff_clear)
-
-/* ---- extents ---------------------------------------------------------------------------- */
-
-static void
-flush(Diff *diff)
-{
-    if (!diff->kind)
-        return;
-    if (diff->n_extents == MAX_EXTENTS) {
-        diff->truncated = TRUE;
-        return;
-    }
-    g_string_append_printf(
-        diff->extents,
-        "%s{\"offset\":%" G_GUINT64_FORMAT ",\"length\":%" G_GUINT64_FORMAT ",\"kind\":\"%s\"}",
-        diff->n_extents++ > 0 ? "," : "", diff->start, diff->end - diff->start, diff->kind);
-}
-
-/* @kind: a literal; NULL: nothing differs there. */
-static void
-add(Diff *diff, guint64 start, guint64 end, const char *kind)
-{
-    if (kind != diff->kind) {
-        flush(diff);
-        diff->kind = kind;
-        diff->start = start;
-    }
-    diff->end = end;
-}
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
@@ -142,7 +107,7 @@ compare_pieces(Diff *diff, guint64 position, guint64 size)
         guint64 n = MIN(step, size - at);
         const char *kind = compare(from ? from + at : NULL, to ? to + at : NULL, n);
 
-        add(diff, position + at, position + at + n, kind);
+        differences_add(&diff->found, position + at, position + at + n, kind);
         diff->changed += kind ? n : 0;
     }
     side_skip(&diff->from, size);
@@ -183,9 +148,9 @@ compare_images(Diff *diff, VimgCephStore *store, GError **error)
             !side_open(&diff->to, store, diff->job, error) || !walk(diff, both, error))
             return FALSE;
         if (both < total)
-            add(diff, both, total, "grown");
+            differences_add(&diff->found, both, total, "grown");
     }
-    add(diff, total, total, NULL);
+    differences_add(&diff->found, total, total, NULL);
     return TRUE;
 }
 
@@ -224,11 +189,11 @@ format(const Diff *diff, const VimgCephLayer *from, const VimgCephLayer *to)
     json_object_set_int_member(root, "added", (gint64)sum_up(to, from, FALSE));
     json_object_set_int_member(root, "removed", (gint64)sum_up(from, to, FALSE));
     json_object_set_int_member(root, "shared", (gint64)sum_up(to, from, TRUE));
-    json_object_set_boolean_member(root, "truncated", diff->truncated);
+    json_object_set_boolean_member(root, "truncated", diff->found.truncated);
     json_node_set_object(node, root);
     text = json_to_string(node, FALSE);
     *strrchr(text, '}') = '\0';
-    return g_strconcat(text, ",\"extents\":[", diff->extents->str, "]}", NULL);
+    return g_strconcat(text, ",\"extents\":[", diff->found.extents->str, "]}", NULL);
 }
 
 char *
@@ -237,7 +202,7 @@ vimg_ceph_diff(VimgCephStore *store, const char *from, const char *to, VimgPlugi
 {
     g_autoptr(VimgCluster) cluster = vimg_ceph_store_cluster(store, error);
     g_autoptr(GHashTable) layers = vimg_ceph_layers_new();
-    g_auto(Diff) diff = {.job = job, .extents = g_string_new(NULL)};
+    g_auto(Diff) diff = {.job = job, .found.extents = g_string_new(NULL)};
     const VimgCephLayer *old;
     const VimgCephLayer *new;
 

@@ -158,22 +158,27 @@ look_where_expected(VimgCephStore *store, VimgCluster *cluster, const char *uuid
     return result == -ENOENT ? 0 : result;
 }
 
-static VimgCephRecord *
-search(VimgCephStore *store, const char *uuid, GError **error)
+VimgCephRecord *
+vimg_ceph_record_pick(GPtrArray *records, const char *uuid)
 {
-    g_autoptr(GPtrArray) records = vimg_ceph_record_list(store, FALSE, error);
-    guint i;
-
-    if (!records)
-        return NULL;
-    for (i = 0; i < records->len; i++) {
+    for (guint i = 0; i < records->len; i++) {
         const VimgCephRecord *record = records->pdata[i];
 
         if (strcmp(record->info.uuid, uuid) == 0)
             return g_ptr_array_steal_index(records, i);
     }
-    throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
     return NULL;
+}
+
+static VimgCephRecord *
+search(VimgCephStore *store, const char *uuid, GError **error)
+{
+    g_autoptr(GPtrArray) records = vimg_ceph_record_list(store, FALSE, error);
+    VimgCephRecord *record = records ? vimg_ceph_record_pick(records, uuid) : NULL;
+
+    if (records && !record)
+        throw_error(error, VIMG_ERROR_NO_VOL, _("no image with uuid %s"), uuid);
+    return record;
 }
 
 VimgCephRecord *

@@ -46,6 +46,8 @@ void vimg_ceph_record_give(VimgCephRecord *record, VimgPluginImage *out);
 
 /* All images of the RADOS pool, those of @trash or the others.  Returns: (transfer full) array. */
 GPtrArray *vimg_ceph_record_list(VimgCephStore *store, gboolean trash, GError **error);
+/* The one of @uuid, out of @records.  Returns: (transfer full); NULL: there is none. */
+VimgCephRecord *vimg_ceph_record_pick(GPtrArray *records, const char *uuid);
 /* Returns: (transfer full); NULL with VIMG_ERROR_NO_VOL. */
 VimgCephRecord *vimg_ceph_record_find(VimgCephStore *store, const char *uuid, GError **error);
 /*

@@ -59,18 +59,11 @@ VimgCephRecord *
 vimg_ceph_trash_find(VimgCephStore *store, const char *uuid, GError **error)
 {
     g_autoptr(GPtrArray) records = vimg_ceph_record_list(store, TRUE, error);
-    guint i;
+    VimgCephRecord *record = records ? vimg_ceph_record_pick(records, uuid) : NULL;
 
-    if (!records)
-        return NULL;
-    for (i = 0; i < records->len; i++) {
-        const VimgCephRecord *record = records->pdata[i];
-
-        if (strcmp(record->info.uuid, uuid) == 0)
-            return g_ptr_array_steal_index(records, i);
-    }
-    throw_gone(error, uuid);
-    return NULL;
+    if (records && !record)
+        throw_gone(error, uuid);
+    return record;
 }
 
 /* Taking it out of the trash decides: whoever else wants it finds it gone. */

@@ -77,7 +77,7 @@ vimg_report_format(const VimgCollection *collection)
     json_object_set_int_member(root, "restored", (gint64)report->restored);
     json_object_set_int_member(root, "foreign", (gint64)report->foreign);
     json_object_set_int_member(root, "waiting", (gint64)report->waiting);
-    json_object_set_int_member(root, "marked", (gint64)vimg_marks_count(collection->roots.marks));
+    json_object_set_int_member(root, "marked", (gint64)vimg_slots_count(collection->roots.marks));
     json_object_set_int_member(root, "indexes", (gint64)collection->roots.indexes);
     json_object_set_array_member(root, "removed", name_removed(report));
     json_object_set_array_member(root, "kept", name_kept(report));

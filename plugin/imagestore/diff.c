@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "../differences.h"
 #include "diff.h"
 #include "json.h"
 #include "manifest.h"
@@ -22,14 +23,8 @@ typedef struct {
 typedef struct {
     Side from;
     Side to;
-    GString *extents; /* as JSON: a hundred thousand objects would take a hundred MiB */
-    guint n_extents;
-    gboolean truncated;
-    guint64 changed;
-    /* the extent that may still grow */
-    const char *kind; /* NULL: none */
-    guint64 start;
-    guint64 end;
+    Differences found;
+    guint64 changed; /* bytes */
 } Diff;
 
 static void
@@ -44,7 +39,7 @@ diff_clear(Diff *diff)
 {
     side_clear(&diff->from);
     side_clear(&diff->to);
-    g_string_free(diff->extents, TRUE);
+    g_string_free(diff->found.extents, TRUE);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Diff, diff_clear)
@@ -54,36 +49,6 @@ load(VimgSliceStore *store, const char *uuid, Side *side, GError **error)
 {
     side->index = vimg_slice_reader_index(store, uuid, &side->manifest, error);
     return side->index != NULL;
-}
-
-/* ---- extents ---------------------------------------------------------------------------- */
-
-static void
-flush(Diff *diff)
-{
-    if (!diff->kind)
-        return;
-    if (diff->n_extents == VIMG_DIFF_EXTENTS) {
-        diff->truncated = TRUE;
-        return;
-    }
-    g_string_append_printf(diff->extents,
-                           "%s\n    {\"offset\": %" G_GUINT64_FORMAT
-                           ", \"length\": %" G_GUINT64_FORMAT ", \"kind\": \"%s\"}",
-                           diff->n_extents++ > 0 ? "," : "", diff->start, diff->end - diff->start,
-                           diff->kind);
-}
-
-/* @kind: a literal; NULL: nothing differs there. */
-static void
-add(Diff *diff, guint64 start, guint64 end, const char *kind)
-{
-    if (kind != diff->kind) {
-        flush(diff);
-        diff->kind = kind;
-        diff->start = start;
-    }
-    diff->end = end;
 }
 
 static const char *
@@ -118,15 +83,15 @@ walk(Diff *diff, VimgPluginJob *job, GError **error)
 
         if (steps++ % ASK_EVERY == 0 && !vimg_slice_store_check_job(job, error))
             return FALSE;
-        add(diff, position, end, kind);
+        differences_add(&diff->found, position, end, kind);
         diff->changed += kind ? end - position : 0;
         diff->from.at += end == from_end;
         diff->to.at += end == to_end;
         position = end;
     }
     if (position < total)
-        add(diff, position, total, "grown");
-    add(diff, total, total, NULL);
+        differences_add(&diff->found, position, total, "grown");
+    differences_add(&diff->found, total, total, NULL);
     return TRUE;
 }
 
@@ -158,10 +123,11 @@ format(const Diff *diff, const VimgShares *shares)
     json_object_set_int_member(root, "added", (gint64)to.unique);
     json_object_set_int_member(root, "removed", (gint64)from.unique);
     json_object_set_int_member(root, "shared", (gint64)to.shared);
-    json_object_set_boolean_member(root, "truncated", diff->truncated);
+    json_object_set_boolean_member(root, "truncated", diff->found.truncated);
     text = vimg_json_format(root);
     *strrchr(text, '}') = '\0';
-    return g_strconcat(g_strchomp(text), ",\n  \"extents\": [", diff->extents->str, "]\n}\n", NULL);
+    return g_strconcat(g_strchomp(text), ",\n  \"extents\": [", diff->found.extents->str, "]\n}\n",
+                       NULL);
 }
 
 char *
@@ -169,7 +135,7 @@ vimg_diff(VimgSliceStore *store, const char *from, const char *to, VimgPluginJob
           GError **error)
 {
     g_autoptr(VimgShares) shares = vimg_shares_new(store, job);
-    g_auto(Diff) diff = {.extents = g_string_new(NULL)};
+    g_auto(Diff) diff = {.found.extents = g_string_new(NULL)};
 
     if (!load(store, from, &diff.from, error) || !load(store, to, &diff.to, error) ||
         !walk(&diff, job, error))

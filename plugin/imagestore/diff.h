@@ -8,9 +8,6 @@
 
 #include "store.h"
 
-/* Extents in one report. */
-#define VIMG_DIFF_EXTENTS 100000
-
 /*
  * Reads the two indexes and no slice: what lies in two slices that begin or end at different places
  * counts as different, though some of its bytes may be the same.  Two raw or iso images of one
@@ -27,7 +24,7 @@
  *                          both have
  * extents                  {offset, length, kind} of to, neighbours of one kind in one: changed;
  *                          zeroed, where there are only zeros now; grown, behind the end of from
- * truncated                true: there are more than VIMG_DIFF_EXTENTS
+ * truncated                true: there are more than DIFFERENCES_MAX
  */
 char *vimg_diff(VimgSliceStore *store, const char *from, const char *to, VimgPluginJob *job,
                 GError **error);

@@ -11,10 +11,9 @@
 #include "gc-lock.h"
 #include "shares.h"
 #include "slice.h"
+#include "slots.h"
 #include "throw.h"
 
-#define TABLES 256
-#define FIRST_SLOTS 8
 #define BATCH 4096
 #define LISTED 512      /* directories at once */
 #define ASK_EVERY 65536 /* slices between two looks at the job */
@@ -24,16 +23,10 @@
 #define LAST (KEPT - 1)         /* the last user's number, from 1 on; 0: nobody needs it */
 
 typedef struct {
-    guint64 key; /* 0: free */
+    guint64 key;
     guint32 size;
     guint32 users;
 } Slot;
-
-typedef struct {
-    Slot *slots; /* NULL until the first id */
-    gsize size;  /* a power of two */
-    gsize used;
-} Table;
 
 struct _VimgShares {
     VimgSliceStore *store;
@@ -41,67 +34,16 @@ struct _VimgShares {
     GArray *users; /* of VimgShare; the last one's indexes come now */
     gboolean deleted;
     guint64 plain; /* bytes of all that anybody needs, each once */
-    Table tables[TABLES];
+    VimgSlots *slots;
 };
 
-/* ---- the table -------------------------------------------------------------------------- */
-
-/* Digests are as good as random: any of their bytes will do. */
-static guint64
-key_of(const VimgSliceId *id)
-{
-    guint64 key;
-
-    memcpy(&key, id->bytes + 8, sizeof(key));
-    return key ? key : 1;
-}
-
-static Slot *
-find_slot(const Table *table, guint64 key)
-{
-    gsize i = key & (table->size - 1);
-
-    while (table->slots[i].key != 0 && table->slots[i].key != key)
-        i = (i + 1) & (table->size - 1);
-    return &table->slots[i];
-}
-
-static void
-grow(Table *table)
-{
-    Table bigger = {.size = table->size ? table->size * 2 : FIRST_SLOTS, .used = table->used};
-    gsize i;
-
-    bigger.slots = g_new0(Slot, bigger.size);
-    for (i = 0; i < table->size; i++) {
-        if (table->slots[i].key != 0)
-            *find_slot(&bigger, table->slots[i].key) = table->slots[i];
-    }
-    g_free(table->slots);
-    *table = bigger;
-}
-
-/* NULL: it is not known. */
-static Slot *
-look_up(VimgShares *shares, const VimgSliceId *id)
-{
-    const Table *table = &shares->tables[id->bytes[0]];
-    Slot *slot = table->size > 0 ? find_slot(table, key_of(id)) : NULL;
-
-    return slot && slot->key != 0 ? slot : NULL;
-}
+/* ---- what is known ---------------------------------------------------------------------- */
 
 static void
 learn(VimgShares *shares, const VimgSliceId *id, guint64 size)
 {
-    Table *table = &shares->tables[id->bytes[0]];
-    Slot *slot;
+    Slot *slot = vimg_slots_add(shares->slots, id);
 
-    if (table->used >= table->size / 4 * 3)
-        grow(table);
-    slot = find_slot(table, key_of(id));
-    table->used += slot->key == 0;
-    slot->key = key_of(id);
     slot->size = (guint32)MIN(size, G_MAXUINT32); /* no slice is so long */
 }
 
@@ -113,18 +55,16 @@ vimg_shares_new(VimgSliceStore *store, VimgPluginJob *job)
     shares->store = store;
     shares->job = job;
     shares->users = g_array_new(FALSE, TRUE, sizeof(VimgShare));
+    shares->slots = vimg_slots_new(sizeof(Slot));
     return shares;
 }
 
 void
 vimg_shares_free(VimgShares *shares)
 {
-    gsize i;
-
     if (!shares)
         return;
-    for (i = 0; i < TABLES; i++)
-        g_free(shares->tables[i].slots);
+    vimg_slots_free(shares->slots);
     g_array_unref(shares->users);
     g_free(shares);
 }
@@ -238,7 +178,8 @@ learn_rest(VimgShares *shares, const VimgIndex *index, GError **error)
     for (i = 0; i < n; i++) {
         if (i % ASK_EVERY == 0 && !vimg_slice_store_check_job(shares->job, error))
             return FALSE;
-        if (!vimg_index_is_zero(index, i) && !look_up(shares, vimg_index_id(index, i)))
+        if (!vimg_index_is_zero(index, i) &&
+            !vimg_slots_find(shares->slots, vimg_index_id(index, i)))
             g_array_append_vals(ids, vimg_index_id(index, i), 1);
         if (ids->len < BATCH && i + 1 < n)
             continue;
@@ -302,7 +243,7 @@ vimg_shares_add(VimgShares *shares, const VimgIndex *index, GError **error)
         if (i % ASK_EVERY == 0 && !vimg_slice_store_check_job(shares->job, error))
             return FALSE;
         if (!vimg_index_is_zero(index, i))
-            use(shares, look_up(shares, vimg_index_id(index, i)),
+            use(shares, vimg_slots_find(shares->slots, vimg_index_id(index, i)),
                 vimg_index_end(index, i) - vimg_index_start(index, i));
     }
     return TRUE;
@@ -317,51 +258,35 @@ vimg_shares_get(const VimgShares *shares, guint user)
 }
 
 static void
-sum_up_table(const Table *table, VimgShareTotals *out)
+sum_up(gconstpointer data, gpointer totals)
 {
-    gsize i;
+    const Slot *slot = data;
+    VimgShareTotals *out = totals;
 
-    for (i = 0; i < table->size; i++) {
-        const Slot *slot = &table->slots[i];
-
-        if (!(slot->users & LAST)) {
-            out->orphans += slot->size;
-            continue;
-        }
-        out->stored += slot->size;
-        out->shared += slot->users & SHARED ? slot->size : 0;
-        out->deleted += slot->users & KEPT ? 0 : slot->size;
+    if (!(slot->users & LAST)) {
+        out->orphans += slot->size;
+        return;
     }
+    out->stored += slot->size;
+    out->shared += slot->users & SHARED ? slot->size : 0;
+    out->deleted += slot->users & KEPT ? 0 : slot->size;
 }
 
 void
 vimg_shares_sum_up(const VimgShares *shares, VimgShareTotals *out)
 {
-    gsize i;
-
     *out = (VimgShareTotals){.plain = shares->plain};
-    for (i = 0; i < TABLES; i++)
-        sum_up_table(&shares->tables[i], out);
+    vimg_slots_each(shares->slots, sum_up, out);
 }
 
 gsize
 vimg_shares_count(const VimgShares *shares)
 {
-    gsize count = 0;
-    gsize i;
-
-    for (i = 0; i < TABLES; i++)
-        count += shares->tables[i].used;
-    return count;
+    return vimg_slots_count(shares->slots);
 }
 
 gsize
 vimg_shares_memory(const VimgShares *shares)
 {
-    gsize bytes = sizeof(*shares);
-    gsize i;
-
-    for (i = 0; i < TABLES; i++)
-        bytes += shares->tables[i].size * sizeof(Slot);
-    return bytes;
+    return sizeof(*shares) + vimg_slots_memory(shares->slots);
 }

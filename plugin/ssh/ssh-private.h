@@ -7,15 +7,11 @@
 #define VIMG_SSH_SSH_PRIVATE_H
 
 #include <errno.h>
-#include <libintl.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include "ssh.h"
-
-#define _(text) dgettext("virtimage", text)
-/* In a table: translated where it is used. */
-#define N_(text) text
+#include "throw.h"
 
 /*
  * Bytes that libssh2 may hold for one connection, whatever the server sends.  What it has use for

@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -15,7 +14,7 @@
 
 #include "cli/machine-backup.h"
 #include "cli/machine-freeze.h"
-#include "cli/machine-point.h"
+#include "cli/machine-scratch.h"
 #include "cli/text.h"
 #include "util/error.h"
 #include "util/file.h"
@@ -24,48 +23,8 @@
 #define STOP_PATIENCE (30 * G_USEC_PER_SEC)
 #define RESERVE_PART 20 /* of a file system, and at most */
 #define RESERVE_MAX (G_GUINT64_CONSTANT(1) << 30)
-#define SOCKET "nbd"
-#define NOTE_MAX 256 /* bytes */
 
 /* ---- its directory ---------------------------------------------------------------------- */
-
-/* What holds the guest up is noted there too: see hold_note(). */
-static const char *const hold_names[VIMG_N_UNDO] = {
-    [VIMG_UNDO_FREEZE] = "frozen", [VIMG_UNDO_PAUSE] = "stopped"};
-
-static gboolean
-is_hold(const char *name)
-{
-    return strcmp(name, hold_names[VIMG_UNDO_FREEZE]) == 0 ||
-           strcmp(name, hold_names[VIMG_UNDO_PAUSE]) == 0;
-}
-
-/* Files of an ended job; the guest may be held up still, which is another thing. */
-static void
-empty(const char *dir)
-{
-    GDir *files = g_dir_open(dir, 0, NULL);
-    const char *name;
-
-    while (files && (name = g_dir_read_name(files))) {
-        g_autofree char *path = g_build_filename(dir, name, NULL);
-
-        if (!is_hold(name))
-            unlink(path);
-    }
-    if (files)
-        g_dir_close(files);
-    rmdir(dir);
-}
-
-/* Returns: (transfer full) where the job of @machine has its files. */
-static char *
-dir_of(VimgMachine *machine, GError **error)
-{
-    g_autofree char *scratch = vimg_machine_scratch(machine->ctl, error);
-
-    return scratch ? g_build_filename(scratch, machine->uuid, NULL) : NULL;
-}
 
 /* The emulator makes its socket there, and nobody else is to come in. */
 static gboolean
@@ -77,7 +36,7 @@ make_dir(VimgBackup *backup, GError **error)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG,
                           _("the scratch directory's path '%s' is too long for a socket"),
                           backup->dir);
-    empty(backup->dir);
+    vimg_scratch_empty(backup->dir);
     if (!vimg_dir_make(backup->dir, 0700, error))
         return FALSE;
     return !parts->has_owner || geteuid() != 0 ||
@@ -122,16 +81,6 @@ vimg_backup_check(const VimgBackup *backup, GError **error)
 
 /* ---- what holds the guest up ---------------------------------------------------------------- */
 
-/*
- * A file that is there as long as we may hold it up so: who comes after an end that nobody could
- * undo learns of it.  It holds the machine's number, which is another after each start.
- */
-static char *
-hold_note(const char *dir, VimgUndoKind kind)
-{
-    return g_build_filename(dir, hold_names[kind], NULL);
-}
-
 static char *
 run_of(virDomainPtr domain)
 {
@@ -142,7 +91,7 @@ static gboolean
 note_hold(VimgBackup *backup, VimgUndoKind kind, GError **error)
 {
     VimgMachine *machine = backup->machine;
-    g_autofree char *note = hold_note(backup->dir, kind);
+    g_autofree char *note = vimg_scratch_hold(backup->dir, kind);
     g_autofree char *run = run_of(machine->domain);
 
     if (!vimg_undo_add(machine->undo, kind, error, run, note, NULL) ||
@@ -153,18 +102,9 @@ note_hold(VimgBackup *backup, VimgUndoKind kind, GError **error)
 }
 
 static void
-remove_note(const char *note)
-{
-    g_autofree char *dir = g_path_get_dirname(note);
-
-    unlink(note);
-    rmdir(dir); /* unless a job has files there */
-}
-
-static void
 forget_hold(VimgBackup *backup, VimgUndoKind kind)
 {
-    g_autofree char *note = hold_note(backup->dir, kind);
+    g_autofree char *note = vimg_scratch_hold(backup->dir, kind);
     g_autofree char *run = run_of(backup->machine->domain);
 
     unlink(note);
@@ -184,7 +124,7 @@ vimg_backup_release(virDomainPtr domain, const char *run, const char *note, Vimg
     /* one that was started anew is held up by nobody of us */
     if (active > 0 && strcmp(now, run) == 0 && !release(domain, error))
         return FALSE;
-    remove_note(note);
+    vimg_scratch_forget(note);
     return TRUE;
 }
 
@@ -358,18 +298,10 @@ describe(const VimgBackup *backup, const VimgBackupDisk *disks, gsize n)
     return g_string_free(xml, FALSE);
 }
 
-/* The name of the checkpoint that is made with the job, as long as that is not ended: its images
- * are not whole yet. */
-static char *
-point_note(const char *dir)
-{
-    return g_build_filename(dir, "checkpoint", NULL);
-}
-
 static gboolean
 note_point(VimgBackup *backup, const char *name, GError **error)
 {
-    g_autofree char *note = point_note(backup->dir);
+    g_autofree char *note = vimg_scratch_point(backup->dir);
 
     return vimg_undo_add(backup->machine->undo, VIMG_UNDO_CHECKPOINT, error, name, NULL) &&
            vimg_file_replace(note, name, strlen(name), 0600, error);
@@ -409,10 +341,10 @@ vimg_backup_begin(VimgBackup *backup, VimgMachine *machine, const VimgBackupDisk
     gboolean ok;
 
     backup->machine = machine;
-    backup->dir = dir_of(machine, error);
+    backup->dir = vimg_scratch_dir(machine, error);
     if (!backup->dir)
         return FALSE;
-    backup->socket = g_build_filename(backup->dir, SOCKET, NULL);
+    backup->socket = vimg_scratch_socket(backup->dir);
     if (!vimg_undo_add(machine->undo, VIMG_UNDO_BACKUP, error, backup->socket, NULL) ||
         !make_dir(backup, error) || !choose_reserve(backup, error) ||
         !vimg_backup_check(backup, error))
@@ -464,8 +396,8 @@ throw_job(Job job, const GError *why, GError **error)
 
 /* Who cannot be asked has perhaps one: a daemon that is just started again answers soon, over a
  * connection that is not lost. */
-static gboolean
-end_job(virDomainPtr domain, const char *socket, GError **error)
+gboolean
+vimg_backup_end_job(virDomainPtr domain, const char *socket, GError **error)
 {
     gint64 until = g_get_monotonic_time() + STOP_PATIENCE;
     Job job;
@@ -494,9 +426,9 @@ vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error)
 {
     g_autofree char *dir = g_path_get_dirname(socket);
 
-    if (!end_job(domain, socket, error))
+    if (!vimg_backup_end_job(domain, socket, error))
         return FALSE;
-    empty(dir);
+    vimg_scratch_empty(dir);
     return TRUE;
 }
 
@@ -520,99 +452,4 @@ vimg_backup_clear(VimgBackup *backup)
     g_free(backup->socket);
     g_free(backup->not_frozen);
     *backup = (VimgBackup){0};
-}
-
-/* ---- an end that nobody could undo ------------------------------------------------------ */
-
-static gboolean
-throw_point(VimgMachine *machine, const char *name, GError **error)
-{
-    g_autoptr(GError) why = NULL;
-
-    vimg_machine_throw(&why);
-    return vimg_throw(
-        error, VIMG_ERROR_FAILED,
-        _("checkpoint '%1$s', which an earlier command left of machine '%2$s', cannot be removed: %3$s; remove it with virsh checkpoint-delete, if need be with --metadata"),
-        name, machine->name, why->message);
-}
-
-static gboolean
-sweep_point(VimgMachine *machine, const char *dir, GError **error)
-{
-    g_autofree char *note = point_note(dir);
-    gsize size = 0;
-    g_autofree char *name = vimg_file_read(note, NOTE_MAX, &size, NULL);
-    virDomainCheckpointPtr checkpoint;
-    gboolean ok;
-
-    if (!vimg_point_is_ours(name))
-        return TRUE;
-    checkpoint = virDomainCheckpointLookupByName(machine->domain, name, 0);
-    if (!checkpoint)
-        return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN_CHECKPOINT ||
-               throw_point(machine, name, error);
-    ok = virDomainCheckpointDelete(checkpoint, 0) == 0 || throw_point(machine, name, error);
-    virDomainCheckpointFree(checkpoint);
-    return ok;
-}
-
-/* Returns: (transfer full) the run of the machine that @note is about; NULL: there is none. */
-static char *
-read_note(const char *note)
-{
-    gsize size = 0;
-
-    return vimg_file_read(note, NOTE_MAX, &size, NULL);
-}
-
-static gboolean
-sweep_stop(VimgMachine *machine, const char *dir, GError **error)
-{
-    g_autofree char *note = hold_note(dir, VIMG_UNDO_PAUSE);
-    g_autofree char *run = read_note(note);
-    int state = 0, reason = 0;
-
-    if (!run)
-        return TRUE;
-    if (!vimg_backup_release(machine->domain, run, note, vimg_backup_resume, error))
-        return FALSE;
-    if (virDomainGetState(machine->domain, &state, &reason, 0) < 0)
-        return vimg_machine_throw(error);
-    machine->paused = state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_CRASHED;
-    return TRUE;
-}
-
-/* What cannot be thawed yet is, after us, by who undoes what we leave; until then it is noted. */
-static gboolean
-sweep_freeze(VimgMachine *machine, const char *dir, GError **error)
-{
-    g_autofree char *note = hold_note(dir, VIMG_UNDO_FREEZE);
-    g_autofree char *run = read_note(note);
-
-    if (!run || vimg_backup_release(machine->domain, run, note, vimg_thaw, NULL))
-        return TRUE;
-    machine->frozen = TRUE;
-    return vimg_undo_add(machine->undo, VIMG_UNDO_FREEZE, error, run, note, NULL);
-}
-
-/* First, as the guest waits; a thaw of what is not frozen does no harm. */
-static gboolean
-sweep_guest(VimgMachine *machine, const char *dir, GError **error)
-{
-    return sweep_stop(machine, dir, error) && sweep_freeze(machine, dir, error);
-}
-
-gboolean
-vimg_backup_sweep(VimgMachine *machine, GError **error)
-{
-    g_autofree char *dir = dir_of(machine, error);
-    g_autofree char *socket = dir ? g_build_filename(dir, SOCKET, NULL) : NULL;
-
-    if (!socket || !machine->active)
-        return socket != NULL;
-    if (!sweep_guest(machine, dir, error) || !end_job(machine->domain, socket, error) ||
-        !sweep_point(machine, dir, error))
-        return FALSE;
-    empty(dir);
-    return TRUE;
 }

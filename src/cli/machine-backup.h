@@ -52,10 +52,10 @@ gboolean vimg_backup_end(VimgBackup *backup, GError **error);
 void vimg_backup_clear(VimgBackup *backup);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgBackup, vimg_backup_clear)
 
-/* Ends what was left of an earlier command whose end nobody could undo. */
-gboolean vimg_backup_sweep(VimgMachine *machine, GError **error);
 /* Ends the job of @domain that serves at @socket, if there is one, with its files. */
 gboolean vimg_backup_stop(virDomainPtr domain, const char *socket, GError **error);
+/* The same, but its files stay. */
+gboolean vimg_backup_end_job(virDomainPtr domain, const char *socket, GError **error);
 
 /* How a guest that is held up is let go. */
 typedef gboolean (*VimgRelease)(virDomainPtr domain, GError **error);

@@ -14,8 +14,8 @@
 #include <libvirt/virterror.h>
 
 #include "cli/machine.h"
-#include "cli/machine-backup.h"
 #include "cli/machine-freeze.h"
+#include "cli/machine-sweep.h"
 #include "cli/text.h"
 #include "cli/transfer.h"
 #include "util/error.h"
@@ -231,7 +231,7 @@ vimg_machine_open(VimgMachine *machine, VimgCtl *ctl, const char *name, GError *
     if (lock < 0 || !describe(machine, error))
         return FALSE;
     machine->undo = vimg_undo_new(ctl, machine->uri, machine->uuid, lock, error);
-    return machine->undo && vimg_backup_sweep(machine, error);
+    return machine->undo && vimg_machine_sweep(machine, error);
 }
 
 /* Returns: whether nothing is left of what was begun and did not end well. */

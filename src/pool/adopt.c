@@ -12,6 +12,7 @@
 #include "pool/adopt-look.h"
 #include "pool/copy.h"
 #include "pool/model-private.h"
+#include "util/error.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
@@ -39,12 +40,6 @@ typedef struct {
     guint64 available; /* bytes, then */
     gboolean listed;   /* it still lies there */
 } Refusal;
-
-static gboolean
-is(const GError *error, VimgErrorCode code)
-{
-    return g_error_matches(error, VIMG_ERROR, (gint)code);
-}
 
 /* ---- whose is it? ----------------------------------------------------------------------- */
 
@@ -277,13 +272,15 @@ refuse(VimgPool *pool, VimgSession *session, const VimgAdoptFile *file, const GE
     Refusal *refusal = g_new0(Refusal, 1);
 
     if (!g_hash_table_contains(pool->left_out, file->origin))
-        vimg_warning(
-            "file '%s' is not adopted by storage pool '%s': %s", file->name, vimg_pool_name(pool),
-            is(why, VIMG_ERROR_VOL_EXISTS) ? "an image has its name, or had and was deleted"
-                                           : why->message);
-    refusal->for_ever = is(why, VIMG_ERROR_PROBE) || is(why, VIMG_ERROR_CONFIG_UNSUPPORTED) ||
-                        is(why, VIMG_ERROR_INVALID_ARG);
-    refusal->full = is(why, VIMG_ERROR_NO_SPACE);
+        vimg_warning("file '%s' is not adopted by storage pool '%s': %s", file->name,
+                     vimg_pool_name(pool),
+                     vimg_error_is(why, VIMG_ERROR_VOL_EXISTS)
+                         ? "an image has its name, or had and was deleted"
+                         : why->message);
+    refusal->for_ever = vimg_error_is(why, VIMG_ERROR_PROBE) ||
+                        vimg_error_is(why, VIMG_ERROR_CONFIG_UNSUPPORTED) ||
+                        vimg_error_is(why, VIMG_ERROR_INVALID_ARG);
+    refusal->full = vimg_error_is(why, VIMG_ERROR_NO_SPACE);
     if (refusal->full) {
         vimg_session_sizes(session);
         refusal->available = available(pool);
@@ -295,9 +292,9 @@ refuse(VimgPool *pool, VimgSession *session, const VimgAdoptFile *file, const GE
 static void
 leave_image(VimgUse *use, const GError *why)
 {
-    if (!use->volume || is(why, VIMG_ERROR_DISCONNECTED))
+    if (!use->volume || vimg_error_is(why, VIMG_ERROR_DISCONNECTED))
         return;
-    if (is(why, VIMG_ERROR_ABORTED) || is(why, VIMG_ERROR_BUSY))
+    if (vimg_error_is(why, VIMG_ERROR_ABORTED) || vimg_error_is(why, VIMG_ERROR_BUSY))
         vimg_use_restat(use);
     else
         drop_unfinished(use);
@@ -309,16 +306,16 @@ give_up(Round *round, VimgUse *use, VimgAdoptFile *file, const GError *why)
     VimgSession *session = use->session ? use->session : round->session;
 
     vimg_session_failed(session, why);
-    if (is(why, VIMG_ERROR_DISCONNECTED) || is(why, VIMG_ERROR_ABORTED))
+    if (vimg_error_is(why, VIMG_ERROR_DISCONNECTED) || vimg_error_is(why, VIMG_ERROR_ABORTED))
         vimg_job_fail(round->job, why);
     leave_image(use, why);
-    if (is(why, VIMG_ERROR_DISCONNECTED))
+    if (vimg_error_is(why, VIMG_ERROR_DISCONNECTED))
         round->lost = TRUE;
     else if (is_done(round->pool, file))
         return;
-    else if (is(why, VIMG_ERROR_VOL_EXISTS) && !is_taken(round->pool, file))
+    else if (vimg_error_is(why, VIMG_ERROR_VOL_EXISTS) && !is_taken(round->pool, file))
         g_ptr_array_add(round->contested, file);
-    else if (!is(why, VIMG_ERROR_ABORTED))
+    else if (!vimg_error_is(why, VIMG_ERROR_ABORTED))
         refuse(round->pool, session, file, why);
 }
 
@@ -390,7 +387,7 @@ list(Round *round)
                                &error)) {
         vimg_session_failed(round->session, error);
         vimg_job_fail(round->job, error);
-        if (!is(error, VIMG_ERROR_ABORTED))
+        if (!vimg_error_is(error, VIMG_ERROR_ABORTED))
             vimg_warning("storage pool '%s' cannot look for images to adopt: %s",
                          vimg_pool_name(pool), error->message);
         return FALSE;

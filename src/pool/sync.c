@@ -9,30 +9,13 @@
  */
 #include "config.h"
 
-#include "pool/fill.h"
-#include "pool/sync-report.h"
+#include "pool/sync-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
-#define KIND "sync" /* of its jobs */
 /* A storage that is lost meanwhile is waited for, in microseconds; looking whether to end. */
 #define WAIT_MAX (300 * G_USEC_PER_SEC)
 #define NAP (G_USEC_PER_SEC / 4)
-
-typedef struct {
-    VimgModel *model;
-    const VimgSyncRequest *request;
-    VimgPool *from;
-    VimgPool *to;
-    VimgUse source; /* of one, without a job */
-    VimgUse use;    /* of the other, with the job of both */
-    char *network;  /* NULL: any */
-    GPtrArray *items;
-    guint at;      /* of them */
-    guint64 done;  /* bytes that the images before it take */
-    guint64 total; /* bytes that all take */
-    VimgSyncReport *report;
-} Sync;
 
 typedef struct {
     char *name;
@@ -53,7 +36,7 @@ item_free(Item *item)
 }
 
 static void
-sync_clear(Sync *sync)
+sync_clear(VimgSync *sync)
 {
     vimg_use_clear(&sync->source);
     vimg_use_clear(&sync->use);
@@ -65,13 +48,7 @@ sync_clear(Sync *sync)
     vimg_sync_report_free(sync->report);
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sync, sync_clear)
-
-static gboolean
-is(const GError *error, VimgErrorCode code)
-{
-    return g_error_matches(error, VIMG_ERROR, (gint)code);
-}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgSync, sync_clear)
 
 /* ---- what there is to do ---------------------------------------------------------------- */
 
@@ -87,7 +64,7 @@ compare_items(gconstpointer a, gconstpointer b)
 }
 
 static void
-add_item(Sync *sync, const char *name, const VimgPluginImage *image)
+add_item(VimgSync *sync, const char *name, const VimgPluginImage *image)
 {
     Item *item = g_new0(Item, 1);
 
@@ -104,7 +81,7 @@ add_item(Sync *sync, const char *name, const VimgPluginImage *image)
 
 /* Parents before what was made of them, older ones before others. */
 static void
-order_items(Sync *sync)
+order_items(VimgSync *sync)
 {
     g_autoptr(GPtrArray) sorted = g_steal_pointer(&sync->items);
     g_autoptr(GHashTable) by_uuid = g_hash_table_new(g_str_hash, g_str_equal);
@@ -136,7 +113,7 @@ order_items(Sync *sync)
 
 /* One that is named is told of whatever its state; of all, those that are saving are not meant. */
 static void
-choose_images(Sync *sync)
+choose_images(VimgSync *sync)
 {
     const VimgSyncRequest *request = sync->request;
     GHashTableIter iter;
@@ -162,261 +139,18 @@ choose_images(Sync *sync)
     order_items(sync);
 }
 
-/* ---- one image -------------------------------------------------------------------------- */
-
-static gboolean
-hold(VimgPool *pool, const char *name, const char *key, VimgAction action, VimgUse *use,
-     GError **error)
-{
-    const VimgVolId id = {.name = (char *)name, .key = (char *)key};
-
-    use->jobless = TRUE;
-    return vimg_use_volume_of(pool, &id, action, KIND, use, error);
-}
-
-/* Whether @image was made of the one with @key, @base, and nothing of that speaks against it. */
-static gboolean
-is_copy(const VimgPluginImage *image, const VimgPluginImage *base, const char *key)
-{
-    gboolean converted = image->uploaded_format != NULL;
-    const char *format = converted ? image->uploaded_format : image->format;
-    guint64 length = converted ? image->uploaded_size : image->physical;
-
-    return g_strcmp0(image->copy_of, key) == 0 && image->capacity == base->capacity &&
-           length == base->physical && g_strcmp0(format, base->format) == 0;
-}
-
-static gboolean
-find_same(Sync *sync, VimgFill *fill, gboolean *same, GError **error)
-{
-    g_autofree char *key = vimg_use_key(fill->from);
-    g_autofree char *own = vimg_use_key(fill->to);
-    g_autoptr(GError) local = NULL;
-
-    /* what it was made of may have been uploaded anew since: that is believed only of what was
-     * converted, which nobody can compare */
-    *same = is_copy(fill->image, fill->base, key) ||
-            (fill->base->uploaded_format && is_copy(fill->base, fill->image, own));
-    if (*same ||
-        vimg_store_same(vimg_session_store(fill->to->session), fill->image->uuid,
-                        vimg_session_store(fill->from->session), fill->base->uuid, same, &local))
-        return TRUE;
-    if (is(local, VIMG_ERROR_NO_SUPPORT) && fill->image->state == VIMG_IMAGE_ACTIVE)
-        return vimg_fill_check_network(fill, error) &&
-               vimg_fill_compare(fill->from, fill->base, fill->to, fill->image, sync->use.job, same,
-                                 error);
-    g_propagate_error(error, g_steal_pointer(&local));
-    return FALSE;
-}
-
-/* What is wrong with an image that cannot be mended is said before what follows from it. */
-static gboolean
-blame_broken(VimgPool *pool, const VimgPluginImage *image, GError *why, GError **error)
-{
-    if (image->state != VIMG_IMAGE_ERROR ||
-        (!is(why, VIMG_ERROR_OPERATION_INVALID) && !is(why, VIMG_ERROR_NO_SUPPORT))) {
-        g_propagate_error(error, why);
-        return FALSE;
-    }
-    g_error_free(why);
-    return vimg_throw(
-        error, VIMG_ERROR_OPERATION_INVALID,
-        _("volume '%1$s' cannot be completed, delete or wipe it in storage pool '%2$s': %3$s"),
-        image->name, vimg_pool_name(pool), image->reason);
-}
-
-/* One of its name is complete, or was. */
-static gboolean
-settle_complete(Sync *sync, VimgFill *fill, const char *name, const char *key, GError **error)
-{
-    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
-    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
-    GError *local = NULL;
-    gboolean same;
-
-    if (!hold(sync->to, name, key, VIMG_ACTION_COMPARE, fill->to, error))
-        return FALSE;
-    vimg_use_image(fill->to, &image);
-    fill->image = &image;
-    if (!find_same(sync, fill, &same, &local))
-        return blame_broken(sync->to, &image, local, error);
-    if (!same)
-        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                          _("storage pool '%1$s' has another volume '%2$s'"),
-                          vimg_pool_name(sync->to), name);
-    if (image.state == VIMG_IMAGE_ACTIVE) {
-        vimg_sync_report_present(sync->report, &image);
-        return TRUE;
-    }
-    if (!vimg_store_can_pull(vimg_session_store(fill->to->session),
-                             vimg_session_store(fill->from->session)))
-        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                          _("volume '%1$s' cannot be read: %2$s"), name, image.reason);
-    if (!vimg_fill_image(fill, &out, &local))
-        return blame_broken(sync->to, &image, local, error);
-    vimg_use_changed(fill->to, &out);
-    vimg_sync_report_copied(sync->report, &out, fill->sent);
-    return TRUE;
-}
-
-/* The image here that is a copy of what @base was made of.  Returns: (transfer full), or NULL. */
-static char *
-find_parent(Sync *sync, const VimgPluginImage *base, const char *key)
-{
-    g_autofree char *store = g_strndup(key, (gsize)(strrchr(key, '/') - key));
-    g_autofree char *parent = base->parent ? g_strconcat(store, "/", base->parent, NULL) : NULL;
-    GHashTableIter iter;
-    gpointer value;
-
-    VIMG_LOCK_GUARD(&sync->to->lock);
-    g_hash_table_iter_init(&iter, sync->to->volumes);
-    while (parent && g_hash_table_iter_next(&iter, NULL, &value)) {
-        const VimgPluginImage *image = &((VimgVolume *)value)->image;
-
-        if (g_strcmp0(image->copy_of, parent) == 0)
-            return g_strdup(image->uuid);
-    }
-    return NULL;
-}
-
-static gboolean
-make_image(Sync *sync, VimgFill *fill, GError **error)
-{
-    const VimgPluginImage *base = fill->base;
-    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
-    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
-
-    fill->to->jobless = TRUE;
-    if (!vimg_use_create(sync->to, base->name, KIND, fill->to, error))
-        return FALSE;
-    vimg_image_copy(&image, base);
-    g_free(image.uuid);
-    image.uuid = g_uuid_string_random();
-    image.state = VIMG_IMAGE_SAVING;
-    image.created = g_get_real_time() / G_USEC_PER_SEC;
-    g_clear_pointer(&image.origin, g_free); /* the file lies there, not here */
-    vimg_image_forget_upload(&image, base);
-    g_free(image.copy_of);
-    image.copy_of = vimg_use_key(fill->from);
-    g_free(image.parent);
-    image.parent = find_parent(sync, base, image.copy_of);
-    if (!vimg_store_create(vimg_session_store(fill->to->session), &image, &out, error))
-        return FALSE;
-    vimg_use_created(fill->to, &out, KIND);
-    return TRUE;
-}
-
-/* Whatever has its name here.  Returns: whether anything has; @key: (transfer full) its own. */
-static gboolean
-look_here(Sync *sync, const char *name, char **key, VimgPluginImage *image)
-{
-    VimgVolume *volume;
-
-    VIMG_LOCK_GUARD(&sync->to->lock);
-    volume = vimg_cache_find(sync->to, name);
-    if (!volume)
-        return FALSE;
-    *key = g_strdup(volume->key);
-    vimg_image_copy(image, &volume->image);
-    return TRUE;
-}
-
-/* It goes on where it is, unless nothing came yet, or what must not. */
-static void
-leave_half(VimgFill *fill, const GError *why)
-{
-    g_auto(VimgPluginImage) now = VIMG_PLUGIN_IMAGE_INIT;
-
-    if (!fill->to->volume || is(why, VIMG_ERROR_DISCONNECTED))
-        return;
-    vimg_use_restat(fill->to);
-    vimg_use_image(fill->to, &now);
-    if (now.state == VIMG_IMAGE_SAVING && (now.physical == 0 || fill->refused))
-        vimg_use_discard(fill->to, now.uuid);
-}
-
-static gboolean
-complete_half(Sync *sync, VimgFill *fill, GError **error)
-{
-    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
-    g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
-    GError *local = NULL;
-
-    vimg_use_image(fill->to, &image);
-    image.physical = fill->base->physical;
-    fill->image = &image;
-    if (!vimg_fill_image(fill, &out, &local)) {
-        vimg_sync_report_sent(sync->report, fill->sent);
-        leave_half(fill, local);
-        g_propagate_error(error, local);
-        return FALSE;
-    }
-    vimg_use_changed(fill->to, &out);
-    vimg_sync_report_copied(sync->report, &out, fill->sent);
-    return TRUE;
-}
-
-static gboolean
-settle_name(Sync *sync, VimgFill *fill, const char *name, GError **error)
-{
-    g_autofree char *source = vimg_use_key(fill->from);
-    g_autofree char *key = NULL;
-    g_auto(VimgPluginImage) here = VIMG_PLUGIN_IMAGE_INIT;
-
-    if (!look_here(sync, name, &key, &here))
-        return make_image(sync, fill, error) && complete_half(sync, fill, error);
-    if (here.state != VIMG_IMAGE_SAVING)
-        return settle_complete(sync, fill, name, key, error);
-    if (g_strcmp0(here.copy_of, source) != 0 || here.capacity != fill->base->capacity)
-        return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                          _("storage pool '%1$s' has another volume '%2$s'"),
-                          vimg_pool_name(sync->to), name);
-    return hold(sync->to, name, key, VIMG_ACTION_UPLOAD, fill->to, error) &&
-           complete_half(sync, fill, error);
-}
-
-static gboolean
-check_enabled(VimgPool *pool, GError **error)
-{
-    VIMG_LOCK_GUARD(&pool->lock);
-    if (!pool->def->disabled)
-        return TRUE;
-    return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
-                      _("storage pool '%s' is disabled: it is not synchronised"),
-                      vimg_pool_name(pool));
-}
-
-static gboolean
-sync_image(Sync *sync, const char *name, GError **error)
-{
-    g_auto(VimgPluginImage) base = VIMG_PLUGIN_IMAGE_INIT;
-    g_auto(VimgUse) from = {0};
-    g_auto(VimgUse) to = {0};
-    VimgFill fill = {&from, &to, sync->use.job, sync->use.job, &base};
-
-    if (!check_enabled(sync->from, error) || !check_enabled(sync->to, error) ||
-        !hold(sync->from, name, NULL, VIMG_ACTION_SOURCE, &from, error))
-        return FALSE;
-    vimg_use_image(&from, &base);
-    fill.request = (VimgPullRequest){
-        .size = sizeof(fill.request),
-        .bandwidth = sync->request->bandwidth,
-        .sync_network = sync->network,
-    };
-    return settle_name(sync, &fill, name, error);
-}
-
 /* ---- all images ------------------------------------------------------------------------- */
 
 /* Nothing else can be done either. */
 static gboolean
 is_end(const GError *error)
 {
-    return is(error, VIMG_ERROR_ABORTED) || is(error, VIMG_ERROR_DISCONNECTED);
+    return vimg_error_is(error, VIMG_ERROR_ABORTED) ||
+           vimg_error_is(error, VIMG_ERROR_DISCONNECTED);
 }
 
 static gboolean
-check_cancelled(Sync *sync, GError **error)
+check_cancelled(VimgSync *sync, GError **error)
 {
     return !vimg_job_cancelled(sync->use.job) ||
            vimg_throw(error, VIMG_ERROR_ABORTED, "%s", _("the synchronisation was cancelled"));
@@ -432,7 +166,7 @@ is_coming(const VimgPool *pool)
 
 /* Until @pool has its storage, nobody looks for it, or all of it takes too long. */
 static void
-await_storage(Sync *sync, VimgPool *pool, gint64 deadline)
+await_storage(VimgSync *sync, VimgPool *pool, gint64 deadline)
 {
     VIMG_LOCK_GUARD(&pool->lock);
     while (is_coming(pool) && !vimg_job_cancelled(sync->use.job)) {
@@ -447,14 +181,14 @@ await_storage(Sync *sync, VimgPool *pool, gint64 deadline)
 /* A storage that was lost for a moment ends nothing: what was begun of the image is gone on with.
  */
 static gboolean
-sync_patiently(Sync *sync, const char *name, GError **error)
+sync_patiently(VimgSync *sync, const char *name, GError **error)
 {
     GError *local = NULL;
     gint64 deadline;
 
-    if (sync_image(sync, name, &local))
+    if (vimg_sync_image(sync, name, &local))
         return TRUE;
-    if (!is(local, VIMG_ERROR_DISCONNECTED)) {
+    if (!vimg_error_is(local, VIMG_ERROR_DISCONNECTED)) {
         g_propagate_error(error, local);
         return FALSE;
     }
@@ -464,11 +198,11 @@ sync_patiently(Sync *sync, const char *name, GError **error)
     deadline = g_get_monotonic_time() + WAIT_MAX;
     await_storage(sync, sync->from, deadline);
     await_storage(sync, sync->to, deadline);
-    return check_cancelled(sync, error) && sync_image(sync, name, error);
+    return check_cancelled(sync, error) && vimg_sync_image(sync, name, error);
 }
 
 static gboolean
-sync_images(Sync *sync, GError **error)
+sync_images(VimgSync *sync, GError **error)
 {
     for (sync->at = 0; sync->at < sync->items->len; sync->at++) {
         const Item *item = g_ptr_array_index(sync->items, sync->at);
@@ -504,7 +238,7 @@ collect_name(const VimgPluginImage *image, gpointer data)
 
 /* Returns: (transfer full) the names of all images at the source, or NULL with @error. */
 static GHashTable *
-list_source(Sync *sync, GError **error)
+list_source(VimgSync *sync, GError **error)
 {
     g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_auto(VimgUse) source = {0}; /* afresh: its storage may have been connected again */
@@ -529,7 +263,7 @@ name_of(VimgPool *pool, const char *uuid, char **key)
 }
 
 static gboolean
-delete_image(Sync *sync, const char *name, const char *key, GHashTable *names, GError **error)
+delete_image(VimgSync *sync, const char *name, const char *key, GHashTable *names, GError **error)
 {
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgUse) use = {0};
@@ -538,7 +272,7 @@ delete_image(Sync *sync, const char *name, const char *key, GHashTable *names, G
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("volume '%1$s' is in storage pool '%2$s' too"), name,
                           vimg_pool_name(sync->from));
-    if (!hold(sync->to, name, key, VIMG_ACTION_DELETE, &use, error))
+    if (!vimg_sync_hold(sync->to, name, key, VIMG_ACTION_DELETE, &use, error))
         return FALSE;
     vimg_use_image(&use, &image);
     if (image.state != VIMG_IMAGE_ACTIVE)
@@ -556,7 +290,7 @@ delete_image(Sync *sync, const char *name, const char *key, GHashTable *names, G
 /* Those that were named, as whoever asked for it was shown them; listed afresh, for hours passed.
  */
 static gboolean
-delete_images(Sync *sync, GError **error)
+delete_images(VimgSync *sync, GError **error)
 {
     const VimgSyncRequest *request = sync->request;
     g_autoptr(GError) unlisted = NULL;
@@ -584,7 +318,7 @@ delete_images(Sync *sync, GError **error)
 /* ---- all of it -------------------------------------------------------------------------- */
 
 static gboolean
-begin(Sync *sync, GError **error)
+begin(VimgSync *sync, GError **error)
 {
     g_autoptr(VimgPoolDef) from = vimg_pool_copy_def(sync->from);
     g_autoptr(VimgPoolDef) to = vimg_pool_copy_def(sync->to);
@@ -594,9 +328,9 @@ begin(Sync *sync, GError **error)
                           _("a storage pool cannot be synchronised with itself"));
     sync->network = g_strdup(to->sync_network ? to->sync_network : from->sync_network);
     sync->report = vimg_sync_report_new();
-    if (!check_enabled(sync->from, error) || !check_enabled(sync->to, error) ||
+    if (!vimg_sync_check_enabled(sync->from, error) || !vimg_sync_check_enabled(sync->to, error) ||
         !vimg_use_pool(sync->from, &sync->source, error) ||
-        !vimg_use_fill(sync->to, KIND, &sync->use, error))
+        !vimg_use_fill(sync->to, VIMG_SYNC_KIND, &sync->use, error))
         return FALSE;
     VIMG_LOCK_GUARD(&sync->from->lock);
     vimg_job_beside(sync->use.job, vimg_pool_name(sync->from));
@@ -605,7 +339,7 @@ begin(Sync *sync, GError **error)
 
 /* What other hosts did there is seen now at the latest. */
 static gboolean
-look_again(Sync *sync, GError **error)
+look_again(VimgSync *sync, GError **error)
 {
     g_autoptr(GHashTable) names = NULL;
 
@@ -623,7 +357,7 @@ look_again(Sync *sync, GError **error)
 }
 
 static gboolean
-run(Sync *sync, GError **error)
+run(VimgSync *sync, GError **error)
 {
     if (!look_again(sync, error))
         return FALSE;
@@ -633,7 +367,7 @@ run(Sync *sync, GError **error)
 
 /* Sizes follow, then everyone may have it again, then the world hears of it. */
 static void
-end(Sync *sync)
+end(VimgSync *sync)
 {
     vimg_session_sizes(sync->use.session);
     vimg_model_keep(sync->model);
@@ -647,7 +381,7 @@ char *
 vimg_model_pool_sync(VimgModel *model, const VimgPoolId *id, const VimgPoolId *source,
                      const VimgSyncRequest *request, GError **error)
 {
-    g_auto(Sync) sync = {.model = model, .request = request};
+    g_auto(VimgSync) sync = {.model = model, .request = request};
     GError *local = NULL;
     g_autofree char *sum = NULL;
     char *text = NULL;

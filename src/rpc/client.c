@@ -26,7 +26,7 @@ vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
     client->number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
     client->read_only = read_only;
     client->free_data = server->hooks.free_data;
-    client->fd = fd;
+    client->watch.fd = fd;
     /* there is none in tests; who cannot be known has no groups */
     if (fd < 0 || !vimg_peer_read(fd, &client->caller, NULL))
         client->caller = (VimgCaller){.uid = uid, .gid = (gid_t)-1};

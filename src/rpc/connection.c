@@ -8,8 +8,6 @@
  */
 #include "config.h"
 
-#include <unistd.h>
-
 #include "rpc/connection.h"
 #include "rpc/merge.h"
 #include "rpc/server-private.h"
@@ -17,24 +15,18 @@
 #include "util/log.h"
 
 #define CLOSE_TIMEOUT (10 * G_USEC_PER_SEC) /* for a client to read what it was still sent */
-#define TURNS_MAX 8 /* that a client has before the others, while nothing keeps it */
-#define OPEN_TIMEOUT (60 * G_USEC_PER_SEC) /* for a client to open what it connected to */
-
-typedef struct {
-    GSource source;
-    VimgClient *client;
-} ClientSource;
+#define OPEN_TIMEOUT (60 * G_USEC_PER_SEC)  /* for a client to open what it connected to */
 
 gboolean
 vimg_connection_is_closed(VimgClient *client)
 {
-    return client->source == NULL;
+    return client->watch.source == NULL;
 }
 
 void
 vimg_connection_wake(VimgClient *client)
 {
-    client->woken = TRUE;
+    client->watch.woken = TRUE;
 }
 
 void
@@ -395,13 +387,13 @@ static const VimgReaderFuncs reader_funcs = {
     .packet = on_packet,
 };
 
-/* ---- the source ------------------------------------------------------------------------- */
+/* ---- the socket ------------------------------------------------------------------------- */
 
 /* Returns: FALSE if the client is to be closed. */
 static gboolean
 read_packets(VimgClient *client)
 {
-    VimgReaderResult result = vimg_reader_read(&client->reader, client->fd);
+    VimgReaderResult result = vimg_reader_read(&client->reader, client->watch.fd);
 
     client->stopped = result == VIMG_READER_STOPPED;
     switch (result) {
@@ -418,16 +410,6 @@ read_packets(VimgClient *client)
     return FALSE;
 }
 
-/* Each change makes the loop turn once more, so it is told of real ones only. */
-static void
-set_events(VimgClient *client, GIOCondition events)
-{
-    if (events == client->events)
-        return;
-    client->events = events;
-    g_source_modify_unix_fd(client->source, client->tag, events);
-}
-
 /* Returns: FALSE if the client is to be closed. */
 static gboolean
 write_packets(VimgClient *client)
@@ -435,7 +417,7 @@ write_packets(VimgClient *client)
     guint64 before = client->outbox.written;
     GIOCondition events = 0;
 
-    switch (vimg_outbox_flush(&client->outbox, client->fd)) {
+    switch (vimg_outbox_flush(&client->outbox, client->watch.fd)) {
     case VIMG_OUTBOX_FAILED:
         return FALSE;
     case VIMG_OUTBOX_EMPTY:
@@ -452,9 +434,9 @@ write_packets(VimgClient *client)
     vimg_connection_update(client);
     if (!client->paused)
         events |= G_IO_IN;
-    set_events(client, events);
+    vimg_watch_await(&client->watch, events);
     /* what it was woken for is done, but to read on */
-    client->woken = client->stopped && !client->paused;
+    client->watch.woken = client->stopped && !client->paused;
     vimg_upstream_update(client);
     return TRUE;
 }
@@ -466,53 +448,36 @@ vimg_connection_flush(VimgClient *client)
         vimg_connection_close(client);
 }
 
-/* Sooner than by a time, which GLib has to wake its own loop for. */
-static gboolean
-source_prepare(GSource *source, gint *timeout)
-{
-    *timeout = -1;
-    return ((ClientSource *)source)->client->woken;
-}
-
-static gboolean
-source_check(GSource *source)
-{
-    return g_source_query_unix_fd(source, ((ClientSource *)source)->client->tag) != 0;
-}
-
 /*
- * Reads, and writes to both sides what came of it.  As long as there is room at the host for what
- * it sends a client need not wait for its next turn.  Returns: FALSE if it is to be closed.
+ * Reads, and passes on to the host what came of it.  As long as there is room there for what it
+ * sends a client need not wait for its next turn.  Returns: whether there is more to read now.
  */
 static gboolean
-serve(VimgClient *client)
+take_turn(gpointer data)
 {
-    guint turns = 0;
+    VimgClient *client = data;
 
-    do {
-        if (!client->paused && !read_packets(client))
-            return FALSE;
-        vimg_upstream_flush(client);
-        if (vimg_connection_is_closed(client))
-            return TRUE;
-    } while (client->stopped && !client->paused && ++turns < TURNS_MAX);
-    return write_packets(client);
+    if (!client->paused && !read_packets(client)) {
+        vimg_connection_close(client);
+        return FALSE;
+    }
+    vimg_upstream_flush(client);
+    return !vimg_connection_is_closed(client) && client->stopped && !client->paused;
 }
 
-static gboolean
-source_dispatch(GSource *source, GSourceFunc func, gpointer data)
+static void
+on_ready(gpointer data, GIOCondition seen)
 {
-    g_autoptr(VimgClient) client = vimg_client_ref(((ClientSource *)source)->client);
-    GIOCondition seen = g_source_query_unix_fd(source, client->tag);
+    g_autoptr(VimgClient) client = vimg_client_ref(data);
 
     /* a hung-up socket is always "ready": with nobody reading it, the loop would spin */
-    if ((seen & (G_IO_ERR | G_IO_NVAL)) || (client->paused && (seen & G_IO_HUP)) || !serve(client))
+    if ((seen & (G_IO_ERR | G_IO_NVAL)) || (client->paused && (seen & G_IO_HUP))) {
         vimg_connection_close(client);
-    return G_SOURCE_CONTINUE;
+        return;
+    }
+    vimg_watch_turns(&client->watch, take_turn);
+    vimg_connection_flush(client);
 }
-
-static GSourceFuncs source_funcs = {
-    .prepare = source_prepare, .check = source_check, .dispatch = source_dispatch};
 
 void
 vimg_connection_open(VimgClient *client)
@@ -525,14 +490,7 @@ vimg_connection_open(VimgClient *client)
     vimg_reader_set_pipes(&client->reader, server->pipes);
     if (server->hooks.connected)
         client->data = server->hooks.connected(client);
-    client->source = g_source_new(&source_funcs, sizeof(ClientSource));
-    ((ClientSource *)client->source)->client = client;
-    client->events = G_IO_IN;
-    client->tag = g_source_add_unix_fd(client->source, client->fd, client->events);
-    /* nobody dispatches inside of a dispatch; else GLib blocks the source meanwhile, which wakes
-     * the loop twice for each packet */
-    g_source_set_can_recurse(client->source, TRUE);
-    g_source_attach(client->source, server->context);
+    vimg_watch_begin(&client->watch, client->watch.fd, server->context, on_ready, client);
     vimg_server_add_client(server, client);
 }
 
@@ -547,11 +505,8 @@ vimg_connection_close(VimgClient *client)
     vimg_streams_abort_all(client);
     g_clear_pointer(&client->waiting, vimg_server_call_free);
     withdraw_calls(client);
-    g_source_destroy(client->source);
-    g_clear_pointer(&client->source, g_source_unref);
+    vimg_watch_end(&client->watch);
     vimg_upstream_close(client);
-    close(client->fd);
-    client->fd = -1;
     vimg_reader_clear(&client->reader);
     vimg_outbox_clear(&client->outbox);
     if (server->hooks.disconnected)

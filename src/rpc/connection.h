@@ -11,6 +11,7 @@
 #include "rpc/outbox.h"
 #include "rpc/server.h"
 #include "rpc/upstream-private.h"
+#include "rpc/watch.h"
 #include "wire/reader.h"
 
 struct _VimgClient {
@@ -31,15 +32,11 @@ struct _VimgClient {
     char *uri;            /* set once */
 
     /* main loop from here on */
-    int fd;
-    GSource *source;
-    gpointer tag;
-    GIOCondition events; /* that @source waits for */
+    VimgWatch watch; /* of its socket */
     VimgReader reader;
     VimgOutbox outbox;
     VimgKeepalive life;
     gint64 since;     /* when it connected */
-    gboolean woken;   /* its turn comes though nothing is there to read */
     gboolean paused;  /* the socket is not read */
     gboolean stopped; /* the reader may hold packets that the socket does not show */
     gboolean ends;    /* its CLOSE is under way: nothing that came behind it is begun */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "rpc/listener.h"
+#include "rpc/watch.h"
 #include "util/file.h"
 #include "util/i18n.h"
 #include "util/log.h"
@@ -21,9 +22,7 @@
 #define ACCEPTS_MAX 64 /* before others have their turn */
 
 struct _VimgListener {
-    GSource *source;
-    gpointer tag;
-    int fd;
+    VimgWatch watch;
     gboolean read_only;
     gboolean active;
     VimgListenerEvents events;
@@ -32,26 +31,15 @@ struct _VimgListener {
     ino_t ino;
 };
 
-typedef struct {
-    GSource source;
-    VimgListener *listener;
-} ListenerSource;
-
-static gboolean
-source_check(GSource *source)
+static void
+on_ready(gpointer data, GIOCondition seen)
 {
-    return g_source_query_unix_fd(source, ((ListenerSource *)source)->listener->tag) != 0;
-}
-
-static gboolean
-source_dispatch(GSource *source, GSourceFunc func, gpointer data)
-{
-    VimgListener *listener = ((ListenerSource *)source)->listener;
+    VimgListener *listener = data;
     guint i;
 
     /* accepting may have made one client too many */
-    for (i = 0; i < ACCEPTS_MAX && listener->active && !g_source_is_destroyed(source); i++) {
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    for (i = 0; i < ACCEPTS_MAX && listener->active; i++) {
+        int fd = accept4(listener->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd >= 0) {
             listener->events.accepted(fd, listener->read_only, listener->events.data);
@@ -63,10 +51,7 @@ source_dispatch(GSource *source, GSourceFunc func, gpointer data)
             break;
         }
     }
-    return G_SOURCE_CONTINUE;
 }
-
-static GSourceFuncs source_funcs = {.check = source_check, .dispatch = source_dispatch};
 
 /* @fd: (transfer full) */
 static VimgListener *
@@ -74,14 +59,10 @@ watch(int fd, gboolean read_only, const VimgListenerEvents *events, GMainContext
 {
     VimgListener *listener = g_new0(VimgListener, 1);
 
-    listener->fd = fd;
     listener->read_only = read_only;
     listener->active = TRUE;
     listener->events = *events;
-    listener->source = g_source_new(&source_funcs, sizeof(ListenerSource));
-    ((ListenerSource *)listener->source)->listener = listener;
-    listener->tag = g_source_add_unix_fd(listener->source, fd, G_IO_IN);
-    g_source_attach(listener->source, context);
+    vimg_watch_begin(&listener->watch, fd, context, on_ready, listener);
     return listener;
 }
 
@@ -89,7 +70,7 @@ void
 vimg_listener_set_active(VimgListener *listener, gboolean active)
 {
     listener->active = active;
-    g_source_modify_unix_fd(listener->source, listener->tag, active ? G_IO_IN : 0);
+    vimg_watch_await(&listener->watch, active ? G_IO_IN : 0);
 }
 
 /* Somebody accepts connections at @address. */
@@ -194,14 +175,12 @@ vimg_listener_free(VimgListener *listener)
 
     if (!listener)
         return;
-    g_source_destroy(listener->source);
-    g_source_unref(listener->source);
     /* gone before it is closed: a new daemon must not take ours for a stale one and then lose its
      * own to us */
     if (listener->path && lstat(listener->path, &found) == 0 && found.st_dev == listener->dev &&
         found.st_ino == listener->ino)
         unlink(listener->path);
-    close(listener->fd);
+    vimg_watch_end(&listener->watch);
     g_free(listener->path);
     g_free(listener);
 }

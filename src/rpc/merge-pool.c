@@ -110,7 +110,6 @@ add_pools(VimgCall *call, gpointer data, GError **error)
     const vimg_remote_list_args *args = call->args;
     vimg_remote_pools_ret *host = data;
     vimg_remote_pools_ret *ret = call->ret;
-    guint n = ret->pools.pools_len;
 
     keep_seen(call, host, is_everything(args->flags));
     if (!vimg_check_count(ret->count + host->pools.pools_len, error))
@@ -118,13 +117,10 @@ add_pools(VimgCall *call, gpointer data, GError **error)
     ret->count += host->pools.pools_len;
     if (!args->need_results)
         return TRUE;
-    ret->pools.pools_val = g_renew(vimg_remote_pool, ret->pools.pools_val, ret->count);
-    for (guint i = 0; i < host->pools.pools_len; i++) {
-        ret->pools.pools_val[n + i] = host->pools.pools_val[i];
-        host->pools.pools_val[i].name = NULL;
-    }
-    ret->pools.pools_len = ret->count;
-    host->pools.pools_len = 0;
+    ret->pools.pools_val =
+        vimg_merge_append(ret->pools.pools_val, ret->pools.pools_len, host->pools.pools_val,
+                          host->pools.pools_len, sizeof(vimg_remote_pool));
+    ret->pools.pools_len += host->pools.pools_len;
     return TRUE;
 }
 

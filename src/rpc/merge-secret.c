@@ -66,7 +66,6 @@ add_secrets(VimgCall *call, gpointer data, GError **error)
     const vimg_remote_list_args *args = call->args;
     vimg_remote_secrets_ret *host = data;
     vimg_remote_secrets_ret *ret = call->ret;
-    guint n = ret->secrets.secrets_len;
 
     keep_seen(call, host);
     if (!vimg_check_count(ret->count + host->secrets.secrets_len, error))
@@ -74,13 +73,10 @@ add_secrets(VimgCall *call, gpointer data, GError **error)
     ret->count += host->secrets.secrets_len;
     if (!args->need_results)
         return TRUE;
-    ret->secrets.secrets_val = g_renew(vimg_remote_secret, ret->secrets.secrets_val, ret->count);
-    for (guint i = 0; i < host->secrets.secrets_len; i++) {
-        ret->secrets.secrets_val[n + i] = host->secrets.secrets_val[i];
-        host->secrets.secrets_val[i].usage_id = NULL;
-    }
-    ret->secrets.secrets_len = ret->count;
-    host->secrets.secrets_len = 0;
+    ret->secrets.secrets_val = vimg_merge_append(
+        ret->secrets.secrets_val, ret->secrets.secrets_len, host->secrets.secrets_val,
+        host->secrets.secrets_len, sizeof(vimg_remote_secret));
+    ret->secrets.secrets_len += host->secrets.secrets_len;
     return TRUE;
 }
 

@@ -247,3 +247,14 @@ vimg_merge_is_missed(const VimgCall *call, const GError *error)
     return call->side == VIMG_SIDE_SEARCH &&
            g_error_matches(error, VIMG_ERROR, call->proc->merge->miss);
 }
+
+gpointer
+vimg_merge_append(gpointer list, guint n, gpointer from, guint more, gsize size)
+{
+    list = g_realloc_n(list, (gsize)n + more, size);
+    if (more > 0) {
+        memcpy((char *)list + n * size, from, more * size);
+        memset(from, 0, more * size);
+    }
+    return list;
+}

@@ -67,6 +67,11 @@ gboolean vimg_merge_ask(VimgCall *call, void (*done)(gpointer data), gpointer da
  * answer, call->ret is not filled.
  */
 gboolean vimg_merge_run(VimgCall *call, GError **error);
+/*
+ * For an .after: @list, of @n elements of @size bytes, with the @more of @from behind them; where
+ * those were there are zeros then, so that nobody frees what they own twice.
+ */
+gpointer vimg_merge_append(gpointer list, guint n, gpointer from, guint more, gsize size);
 /* The handler of @call, of side SEARCH, failed with @error because it is not here. */
 gboolean vimg_merge_is_missed(const VimgCall *call, const GError *error);
 

@@ -91,7 +91,7 @@ greet(VimgUpstream *upstream, int fd)
                     server->hello_auth[read_only]);
     /* whoever asked is not to be told anything while asking: what fails is seen when it is read */
     if (!say_next(upstream) || vimg_outbox_flush(&upstream->outbox, fd) != VIMG_OUTBOX_EMPTY)
-        upstream->woken = TRUE;
+        upstream->watch.woken = TRUE;
 }
 
 gboolean

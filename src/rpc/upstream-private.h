@@ -13,6 +13,7 @@
 #include "rpc/call.h"
 #include "rpc/outbox.h"
 #include "rpc/upstream.h"
+#include "rpc/watch.h"
 #include "wire/hello.h"
 #include "wire/reader.h"
 
@@ -27,13 +28,10 @@ typedef struct {
     GQueue waiting_calls;    /* of VimgUpstreamCall, the same */
 
     /* once it is connected */
-    int fd;
+    VimgWatch watch; /* of its socket */
     VimgHello hello; /* until it is open */
     gint64 hello_until;
     GError *hello_error;
-    GSource *source;
-    gpointer tag;
-    GIOCondition events;
     VimgReader reader;
     VimgOutbox outbox;
     guint n_pending;
@@ -42,7 +40,6 @@ typedef struct {
     GHashTable *calls;   /* serial -> VimgUpstreamCall */
     guint32 serial;      /* of the next one */
     guint registered;    /* events that the client has asked for here */
-    gboolean woken;      /* its turn comes though nothing is there to read */
     gboolean stopped;    /* the reader may hold packets that the socket does not show */
     gboolean full;       /* too much waits to be written: the client is not read */
     guint64 written;     /* when it was last looked at, and since when it has not changed */

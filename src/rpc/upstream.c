@@ -8,7 +8,6 @@
  */
 #include "config.h"
 
-#include <unistd.h>
 #include <libvirt/virterror.h>
 
 #include "rpc/connection.h"
@@ -20,14 +19,8 @@
 #define CALLS_MAX 1024      /* of one client, not answered; libvirt takes five of them */
 #define FDS_MAX 64          /* open files of one client that wait to be passed on */
 #define BEHIND (256 * 1024) /* bytes queued for one side at which the other must wait */
-#define TURNS_MAX 8         /* that the host's daemon has before other connections */
 #define LOOK_PAUSE_MAX (8 * G_USEC_PER_SEC)
 #define SOCKET_BUFFER (1024 * 1024) /* of the kernel's, for packets on their way to the host */
-
-typedef struct {
-    GSource source;
-    VimgUpstream *upstream;
-} UpstreamSource;
 
 static gpointer
 key_of(guint32 serial)
@@ -69,7 +62,6 @@ upstream_new(VimgClient *client)
 
     upstream->refs = 1;
     upstream->client = client;
-    upstream->fd = -1;
     upstream->serial = VIMG_UPSTREAM_SERIAL;
     g_queue_init(&upstream->waiting);
     g_queue_init(&upstream->waiting_calls);
@@ -94,11 +86,8 @@ vimg_upstream_get(VimgClient *client)
 void
 vimg_upstream_detach(VimgUpstream *upstream)
 {
-    if (upstream->source) {
-        g_source_destroy(upstream->source);
-        g_clear_pointer(&upstream->source, g_source_unref);
-        close(upstream->fd);
-        upstream->fd = -1;
+    if (upstream->watch.source) {
+        vimg_watch_end(&upstream->watch);
         vimg_reader_clear(&upstream->reader);
         vimg_outbox_clear(&upstream->outbox);
     }
@@ -257,10 +246,7 @@ set_events(VimgUpstream *upstream, gboolean more)
     gboolean behind = vimg_outbox_bytes(&upstream->client->outbox) >= BEHIND;
     GIOCondition events = (more ? G_IO_OUT : 0) | (behind ? 0 : G_IO_IN);
 
-    if (events == upstream->events)
-        return;
-    upstream->events = events;
-    g_source_modify_unix_fd(upstream->source, upstream->tag, events);
+    vimg_watch_await(&upstream->watch, events);
 }
 
 static void
@@ -287,9 +273,9 @@ vimg_upstream_flush(VimgClient *client)
     VimgUpstream *upstream = client->upstream;
     VimgOutboxResult result;
 
-    if (!upstream || !upstream->source)
+    if (!upstream || !upstream->watch.source)
         return;
-    result = vimg_outbox_flush(&upstream->outbox, upstream->fd);
+    result = vimg_outbox_flush(&upstream->outbox, upstream->watch.fd);
     if (result == VIMG_OUTBOX_FAILED) {
         lose(upstream);
         return;
@@ -473,12 +459,14 @@ has_room(VimgClient *client)
 
 /* Reads, and writes to both sides what came of it.  Returns: whether there is more to read now. */
 static gboolean
-take_turn(VimgUpstream *upstream, VimgClient *client)
+take_turn(gpointer data)
 {
+    VimgUpstream *upstream = data;
+    VimgClient *client = upstream->client;
     VimgReaderResult result = VIMG_READER_AGAIN;
 
     if (has_room(client)) {
-        result = vimg_reader_read(&upstream->reader, upstream->fd);
+        result = vimg_reader_read(&upstream->reader, upstream->watch.fd);
         upstream->stopped = result == VIMG_READER_STOPPED;
     }
     if (!upstream->client)
@@ -492,73 +480,36 @@ take_turn(VimgUpstream *upstream, VimgClient *client)
     return upstream->client && upstream->stopped && has_room(client);
 }
 
-static void
-serve(VimgUpstream *upstream)
-{
-    g_autoptr(VimgClient) client = vimg_client_ref(upstream->client);
-    guint turns = 0;
-    gboolean more;
-
-    do {
-        more = take_turn(upstream, client);
-    } while (more && ++turns < TURNS_MAX);
-    upstream->woken = more;
-}
-
 void
 vimg_upstream_update(VimgClient *client)
 {
     VimgUpstream *upstream = client->upstream;
 
-    if (upstream && upstream->source && (upstream->stopped || !(upstream->events & G_IO_IN)) &&
-        has_room(client))
-        upstream->woken = TRUE;
+    if (upstream && upstream->watch.source &&
+        (upstream->stopped || !(upstream->watch.events & G_IO_IN)) && has_room(client))
+        upstream->watch.woken = TRUE;
 }
 
-static gboolean
-source_prepare(GSource *source, gint *timeout)
+static void
+on_ready(gpointer data, GIOCondition seen)
 {
-    *timeout = -1;
-    return ((UpstreamSource *)source)->upstream->woken;
-}
+    g_autoptr(VimgUpstream) upstream = vimg_upstream_ref(data);
+    g_autoptr(VimgClient) client = vimg_client_ref(upstream->client);
 
-static gboolean
-source_check(GSource *source)
-{
-    return g_source_query_unix_fd(source, ((UpstreamSource *)source)->upstream->tag) != 0;
-}
-
-static gboolean
-source_dispatch(GSource *source, GSourceFunc func, gpointer data)
-{
-    g_autoptr(VimgUpstream) upstream = vimg_upstream_ref(((UpstreamSource *)source)->upstream);
-    GIOCondition seen = g_source_query_unix_fd(source, upstream->tag);
-
-    upstream->woken = FALSE;
     /* what it still sent is read first, unless nobody may read it: then the loop would spin */
-    if ((seen & (G_IO_ERR | G_IO_NVAL)) || ((seen & G_IO_HUP) && !has_room(upstream->client)))
+    if ((seen & (G_IO_ERR | G_IO_NVAL)) || ((seen & G_IO_HUP) && !has_room(client)))
         lose(upstream);
     else
-        serve(upstream);
-    return G_SOURCE_CONTINUE;
+        vimg_watch_turns(&upstream->watch, take_turn);
 }
-
-static GSourceFuncs source_funcs = {
-    .prepare = source_prepare, .check = source_check, .dispatch = source_dispatch};
 
 void
 vimg_upstream_connected(VimgUpstream *upstream, int fd)
 {
     vimg_server_widen(fd, SOCKET_BUFFER);
-    upstream->fd = fd;
     vimg_reader_init(&upstream->reader, &reader_funcs, upstream);
     vimg_reader_set_pipes(&upstream->reader, upstream->client->server->pipes);
-    upstream->source = g_source_new(&source_funcs, sizeof(UpstreamSource));
-    ((UpstreamSource *)upstream->source)->upstream = upstream;
-    upstream->events = G_IO_IN;
-    upstream->tag = g_source_add_unix_fd(upstream->source, fd, upstream->events);
-    g_source_set_can_recurse(upstream->source, TRUE); /* as in connection.c */
-    g_source_attach(upstream->source, upstream->client->server->context);
+    vimg_watch_begin(&upstream->watch, fd, upstream->client->server->context, on_ready, upstream);
 }
 
 /* ---- the clock ---------------------------------------------------------------------------- */
@@ -582,7 +533,7 @@ check_hello(VimgUpstream *upstream, gint64 now)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!upstream->source || now < upstream->hello_until)
+    if (!upstream->watch.source || now < upstream->hello_until)
         return;
     vimg_throw(&error, VIMG_ERROR_TIMEOUT,
                _("the host's libvirt daemon does not answer; if it hangs, restart it"));

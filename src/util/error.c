@@ -63,6 +63,12 @@ static const VimgVirError vir_errors[] = {
 G_STATIC_ASSERT(G_N_ELEMENTS(vir_errors) == VIMG_N_ERRORS);
 
 gboolean
+vimg_error_is(const GError *error, VimgErrorCode code)
+{
+    return g_error_matches(error, VIMG_ERROR, (gint)code);
+}
+
+gboolean
 vimg_throw(GError **error, VimgErrorCode code, const char *format, ...)
 {
     va_list args;

@@ -17,6 +17,8 @@ typedef struct {
     const char *form; /* untranslated, with one %s for the detail */
 } VimgVirError;
 
+/* @error: may be NULL, which is none. */
+gboolean vimg_error_is(const GError *error, VimgErrorCode code);
 /* Sets @error.  Returns: FALSE, so that a failing function is one line. */
 gboolean vimg_throw(GError **error, VimgErrorCode code, const char *format, ...)
     G_GNUC_PRINTF(3, 4);

@@ -172,7 +172,7 @@ mark(VimgSliceStore *store)
     must(vimg_roots_read(&roots, &error), error);
     printf("%" G_GUINT64_FORMAT " %.6f %zu %" G_GUINT64_FORMAT "\n", roots.slices,
            (double)(g_get_monotonic_time() - began) / G_USEC_PER_SEC,
-           vimg_marks_memory(roots.marks), peak_memory() - before);
+           vimg_slots_memory(roots.marks), peak_memory() - before);
 }
 
 static void

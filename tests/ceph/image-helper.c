@@ -8,8 +8,8 @@
 #include "image-helper.h"
 #include "throw.h"
 
-void
-image_helper_init(void)
+static void
+make_pool(void)
 {
     g_autofree char *pools = cluster_run("ceph osd pool ls");
     g_auto(GStrv) names = g_strsplit(pools, "\n", -1);
@@ -74,10 +74,19 @@ tear_down(Fixture *fixture, gconstpointer data)
     assert_empty();
 }
 
-void
-image_helper_add(const char *path, void (*test)(Fixture *, gconstpointer))
+int
+image_helper_run(int argc, char **argv, const ImageTest *tests, gsize n)
 {
-    g_test_add(path, Fixture, NULL, set_up, test, tear_down);
+    g_test_init(&argc, &argv, NULL);
+    cluster_helper_init();
+    make_pool();
+    for (gsize i = 0; i < n; i++) {
+        if (tests[i].alone)
+            g_test_add_func(tests[i].path, tests[i].alone);
+        else
+            g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].test, tear_down);
+    }
+    return g_test_run();
 }
 
 /* ---- images ----------------------------------------------------------------------------- */

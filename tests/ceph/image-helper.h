@@ -20,13 +20,17 @@ typedef struct {
     VimgCluster *cluster;
 } Fixture;
 
-/* Makes the RADOS pool, once. */
-void image_helper_init(void);
+typedef struct {
+    const char *path;
+    void (*test)(Fixture *, gconstpointer);
+    void (*alone)(void); /* or this, which needs no store */
+} ImageTest;
+
 /*
- * What the store has made must be gone at the end; so are, before, images of other tools that the
- * test made.
+ * Is main().  What the store has made must be gone at the end of a test; so are, before, images of
+ * other tools that the test made.
  */
-void image_helper_add(const char *path, void (*test)(Fixture *, gconstpointer));
+int image_helper_run(int argc, char **argv, const ImageTest *tests, gsize n);
 
 /* Returns: (transfer full) the uuid of a new saving image of 8 MiB. */
 char *image_create(Fixture *fixture, const char *name);

@@ -561,24 +561,24 @@ test_superseded(Fixture *fixture, gconstpointer data)
     assert_content(fixture, uuid, content, 0);
 }
 
+static const ImageTest tests[] = {
+    {"/ceph/content/digest", .alone = test_digest},
+    {"/ceph/content/round-trip", test_round_trip},
+    {"/ceph/content/holes", test_holes},
+    {"/ceph/content/resume", test_resume},
+    {"/ceph/content/abort", test_abort},
+    {"/ceph/content/refused", test_refused},
+    {"/ceph/content/name-taken", test_name_taken},
+    {"/ceph/content/clone", test_clone},
+    {"/ceph/content/verify", test_verify},
+    {"/ceph/content/convert", test_convert},
+    {"/ceph/content/blame", .alone = test_blame},
+    {"/ceph/content/no-image", test_no_image},
+    {"/ceph/content/superseded", test_superseded},
+};
+
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    cluster_helper_init();
-    image_helper_init();
-    g_test_add_func("/ceph/content/digest", test_digest);
-    image_helper_add("/ceph/content/round-trip", test_round_trip);
-    image_helper_add("/ceph/content/holes", test_holes);
-    image_helper_add("/ceph/content/resume", test_resume);
-    image_helper_add("/ceph/content/abort", test_abort);
-    image_helper_add("/ceph/content/refused", test_refused);
-    image_helper_add("/ceph/content/name-taken", test_name_taken);
-    image_helper_add("/ceph/content/clone", test_clone);
-    image_helper_add("/ceph/content/verify", test_verify);
-    image_helper_add("/ceph/content/convert", test_convert);
-    g_test_add_func("/ceph/content/blame", test_blame);
-    image_helper_add("/ceph/content/no-image", test_no_image);
-    image_helper_add("/ceph/content/superseded", test_superseded);
-    return g_test_run();
+    return image_helper_run(argc, argv, tests, G_N_ELEMENTS(tests));
 }

@@ -431,21 +431,21 @@ test_not_whole(Fixture *fixture, gconstpointer data)
     g_assert_true(vimg_ceph_image_list_whole(fixture->store, count, &n, &error));
 }
 
+static const ImageTest tests[] = {
+    {"/ceph/cut-short/upload", test_cancelled_upload},
+    {"/ceph/cut-short/cut", test_cancelled_cut},
+    {"/ceph/cut-short/half-converted", test_half_converted},
+    {"/ceph/cut-short/half-cloned", test_half_cloned},
+    {"/ceph/cut-short/second-published", test_second_published},
+    {"/ceph/cut-short/trash", test_half_in_trash},
+    {"/ceph/cut-short/half-renamed", test_half_renamed},
+    {"/ceph/cut-short/renamed", test_renamed},
+    {"/ceph/cut-short/half-made", test_half_made},
+    {"/ceph/cut-short/not-whole", test_not_whole},
+};
+
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    cluster_helper_init();
-    image_helper_init();
-    image_helper_add("/ceph/cut-short/upload", test_cancelled_upload);
-    image_helper_add("/ceph/cut-short/cut", test_cancelled_cut);
-    image_helper_add("/ceph/cut-short/half-converted", test_half_converted);
-    image_helper_add("/ceph/cut-short/half-cloned", test_half_cloned);
-    image_helper_add("/ceph/cut-short/second-published", test_second_published);
-    image_helper_add("/ceph/cut-short/trash", test_half_in_trash);
-    image_helper_add("/ceph/cut-short/half-renamed", test_half_renamed);
-    image_helper_add("/ceph/cut-short/renamed", test_renamed);
-    image_helper_add("/ceph/cut-short/half-made", test_half_made);
-    image_helper_add("/ceph/cut-short/not-whole", test_not_whole);
-    return g_test_run();
+    return image_helper_run(argc, argv, tests, G_N_ELEMENTS(tests));
 }

@@ -108,15 +108,15 @@ test_names_stay(Fixture *fixture, gconstpointer data)
     g_free(cluster_run("rbd trash purge --no-progress " POOL));
 }
 
+static const ImageTest tests[] = {
+    {"/ceph/foreign/verify-copy", test_verify_copy},
+    {"/ceph/foreign/diff-copy", test_diff_copy},
+    {"/ceph/foreign/snapshot-stays", test_snapshot_stays},
+    {"/ceph/foreign/names-stay", test_names_stay},
+};
+
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    cluster_helper_init();
-    image_helper_init();
-    image_helper_add("/ceph/foreign/verify-copy", test_verify_copy);
-    image_helper_add("/ceph/foreign/diff-copy", test_diff_copy);
-    image_helper_add("/ceph/foreign/snapshot-stays", test_snapshot_stays);
-    image_helper_add("/ceph/foreign/names-stay", test_names_stay);
-    return g_test_run();
+    return image_helper_run(argc, argv, tests, G_N_ELEMENTS(tests));
 }

@@ -443,25 +443,25 @@ test_wipe(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(trash, ==, "");
 }
 
+static const ImageTest tests[] = {
+    {"/ceph/record/texts", .alone = test_texts},
+    {"/ceph/record/bounds", .alone = test_bounds},
+    {"/ceph/record/round-trip", .alone = test_round_trip},
+    {"/ceph/images/create", test_create},
+    {"/ceph/images/names", test_names},
+    {"/ceph/images/claims", test_claims},
+    {"/ceph/images/left-claim", test_left_claim},
+    {"/ceph/images/foreign", test_foreign},
+    {"/ceph/images/copies", test_copies},
+    {"/ceph/images/many", test_many},
+    {"/ceph/images/threads", test_threads},
+    {"/ceph/images/change", test_change},
+    {"/ceph/images/change-active", test_change_active},
+    {"/ceph/images/wipe", test_wipe},
+};
+
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    cluster_helper_init();
-    image_helper_init();
-    g_test_add_func("/ceph/record/texts", test_texts);
-    g_test_add_func("/ceph/record/bounds", test_bounds);
-    g_test_add_func("/ceph/record/round-trip", test_round_trip);
-    image_helper_add("/ceph/images/create", test_create);
-    image_helper_add("/ceph/images/names", test_names);
-    image_helper_add("/ceph/images/claims", test_claims);
-    image_helper_add("/ceph/images/left-claim", test_left_claim);
-    image_helper_add("/ceph/images/foreign", test_foreign);
-    image_helper_add("/ceph/images/copies", test_copies);
-    image_helper_add("/ceph/images/many", test_many);
-    image_helper_add("/ceph/images/threads", test_threads);
-    image_helper_add("/ceph/images/change", test_change);
-    image_helper_add("/ceph/images/change-active", test_change_active);
-    image_helper_add("/ceph/images/wipe", test_wipe);
-    return g_test_run();
+    return image_helper_run(argc, argv, tests, G_N_ELEMENTS(tests));
 }

@@ -110,14 +110,14 @@ test_download_stalls(Fixture *fixture, gconstpointer data)
     assert_content(fixture, uuid, content, 0);
 }
 
+static const ImageTest tests[] = {
+    {"/ceph/loss/upload-stalls", test_upload_stalls},
+    {"/ceph/loss/download-stalls", test_download_stalls},
+};
+
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    cluster_helper_init();
     vimg_cluster_osd_seconds = 4;
-    image_helper_init();
-    image_helper_add("/ceph/loss/upload-stalls", test_upload_stalls);
-    image_helper_add("/ceph/loss/download-stalls", test_download_stalls);
-    return g_test_run();
+    return image_helper_run(argc, argv, tests, G_N_ELEMENTS(tests));
 }

@@ -134,15 +134,15 @@ test_second_writer(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(image_state(fixture, uuid), ==, VIMG_IMAGE_SAVING);
 }
 
+static const ImageTest tests[] = {
+    {"/ceph/meanwhile/flatten", test_flatten},
+    {"/ceph/meanwhile/verify", test_verify},
+    {"/ceph/meanwhile/describe", test_describe},
+    {"/ceph/meanwhile/second-writer", test_second_writer},
+};
+
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    cluster_helper_init();
-    image_helper_init();
-    image_helper_add("/ceph/meanwhile/flatten", test_flatten);
-    image_helper_add("/ceph/meanwhile/verify", test_verify);
-    image_helper_add("/ceph/meanwhile/describe", test_describe);
-    image_helper_add("/ceph/meanwhile/second-writer", test_second_writer);
-    return g_test_run();
+    return image_helper_run(argc, argv, tests, G_N_ELEMENTS(tests));
 }

@@ -372,19 +372,15 @@ test_resized(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
 }
 
+static const ImageTest tests[] = {
+    {"/ceph/passing/needed", test_needed},     {"/ceph/passing/needless", test_needless},
+    {"/ceph/passing/promised", test_promised}, {"/ceph/passing/forgotten", test_forgotten},
+    {"/ceph/passing/take", test_take},         {"/ceph/moments/since", test_since},
+    {"/ceph/moments/cut", test_cut},           {"/ceph/moments/resized", test_resized},
+};
+
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    cluster_helper_init();
-    image_helper_init();
-    image_helper_add("/ceph/passing/needed", test_needed);
-    image_helper_add("/ceph/passing/needless", test_needless);
-    image_helper_add("/ceph/passing/promised", test_promised);
-    image_helper_add("/ceph/passing/forgotten", test_forgotten);
-    image_helper_add("/ceph/passing/take", test_take);
-    image_helper_add("/ceph/moments/since", test_since);
-    image_helper_add("/ceph/moments/cut", test_cut);
-    image_helper_add("/ceph/moments/resized", test_resized);
-    return g_test_run();
+    return image_helper_run(argc, argv, tests, G_N_ELEMENTS(tests));
 }

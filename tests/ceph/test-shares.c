@@ -318,17 +318,14 @@ test_rate(Fixture *fixture, gconstpointer data)
     verify_at(fixture, uuid, 0);
 }
 
+static const ImageTest tests[] = {
+    {"/ceph/shares/flatten", test_flatten}, {"/ceph/shares/opened-often", test_opened_often},
+    {"/ceph/shares/shallow", test_shallow}, {"/ceph/shares/usage", test_usage},
+    {"/ceph/shares/diff", test_diff},       {"/ceph/shares/rate", test_rate},
+};
+
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    cluster_helper_init();
-    image_helper_init();
-    image_helper_add("/ceph/shares/flatten", test_flatten);
-    image_helper_add("/ceph/shares/opened-often", test_opened_often);
-    image_helper_add("/ceph/shares/shallow", test_shallow);
-    image_helper_add("/ceph/shares/usage", test_usage);
-    image_helper_add("/ceph/shares/diff", test_diff);
-    image_helper_add("/ceph/shares/rate", test_rate);
-    return g_test_run();
+    return image_helper_run(argc, argv, tests, G_N_ELEMENTS(tests));
 }

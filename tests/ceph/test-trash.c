@@ -454,23 +454,23 @@ test_remove_all(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(rbd_remove(fixture->cluster->io, "theirs"), ==, 0);
 }
 
+static const ImageTest tests[] = {
+    {"/ceph/trash/delete", test_delete},
+    {"/ceph/trash/purge", test_purge},
+    {"/ceph/trash/children", test_children},
+    {"/ceph/trash/strange-child", test_strange_child},
+    {"/ceph/trash/half-purged", test_half_purged},
+    {"/ceph/trash/busy", test_busy},
+    {"/ceph/cleanup/expired", test_expired},
+    {"/ceph/cleanup/partly", test_partly},
+    {"/ceph/cleanup/leftovers", test_leftovers},
+    {"/ceph/cleanup/rests", test_rests},
+    {"/ceph/cleanup/dead-clone", test_dead_clone},
+    {"/ceph/cleanup/remove-all", test_remove_all},
+};
+
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    cluster_helper_init();
-    image_helper_init();
-    image_helper_add("/ceph/trash/delete", test_delete);
-    image_helper_add("/ceph/trash/purge", test_purge);
-    image_helper_add("/ceph/trash/children", test_children);
-    image_helper_add("/ceph/trash/strange-child", test_strange_child);
-    image_helper_add("/ceph/trash/half-purged", test_half_purged);
-    image_helper_add("/ceph/trash/busy", test_busy);
-    image_helper_add("/ceph/cleanup/expired", test_expired);
-    image_helper_add("/ceph/cleanup/partly", test_partly);
-    image_helper_add("/ceph/cleanup/leftovers", test_leftovers);
-    image_helper_add("/ceph/cleanup/rests", test_rests);
-    image_helper_add("/ceph/cleanup/dead-clone", test_dead_clone);
-    image_helper_add("/ceph/cleanup/remove-all", test_remove_all);
-    return g_test_run();
+    return image_helper_run(argc, argv, tests, G_N_ELEMENTS(tests));
 }

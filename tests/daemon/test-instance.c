@@ -10,33 +10,12 @@
 #include <unistd.h>
 #include <glib/gstdio.h>
 
+#include "dir-fixture.h"
 #include "daemon/instance.h"
 #include "util/error.h"
 
-typedef struct {
-    char *dir;
-    char *path;
-} Fixture;
-
 static void
-set_up(Fixture *f, gconstpointer data)
-{
-    f->dir = g_dir_make_tmp("instance-XXXXXX", NULL);
-    g_assert_nonnull(f->dir);
-    f->path = g_build_filename(f->dir, "pid", NULL);
-}
-
-static void
-tear_down(Fixture *f, gconstpointer data)
-{
-    g_unlink(f->path);
-    g_assert_cmpint(g_rmdir(f->dir), ==, 0);
-    g_free(f->path);
-    g_free(f->dir);
-}
-
-static void
-test_life(Fixture *f, gconstpointer data)
+test_life(DirFixture *f, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *text = NULL;
@@ -51,7 +30,7 @@ test_life(Fixture *f, gconstpointer data)
 }
 
 static void
-test_second(Fixture *f, gconstpointer data)
+test_second(DirFixture *f, gconstpointer data)
 {
     g_autoptr(VimgInstance) first = vimg_instance_new(f->path, NULL);
     g_autoptr(VimgInstance) second = NULL;
@@ -68,7 +47,7 @@ test_second(Fixture *f, gconstpointer data)
 
 /* The file of one that was killed stays, longer than ours will be, and is no obstacle. */
 static void
-test_left_behind(Fixture *f, gconstpointer data)
+test_left_behind(DirFixture *f, gconstpointer data)
 {
     g_autoptr(VimgInstance) instance = NULL;
     g_autoptr(GError) error = NULL;
@@ -84,7 +63,7 @@ test_left_behind(Fixture *f, gconstpointer data)
 
 /* A lock that was inherited by nobody: it ends with its process, whatever way that ends. */
 static void
-test_killed(Fixture *f, gconstpointer data)
+test_killed(DirFixture *f, gconstpointer data)
 {
     g_autoptr(VimgInstance) instance = NULL;
     g_autoptr(GError) error = NULL;
@@ -114,10 +93,10 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add("/instance/life", Fixture, NULL, set_up, test_life, tear_down);
-    g_test_add("/instance/second", Fixture, NULL, set_up, test_second, tear_down);
-    g_test_add("/instance/left-behind", Fixture, NULL, set_up, test_left_behind, tear_down);
-    g_test_add("/instance/killed", Fixture, NULL, set_up, test_killed, tear_down);
+    dir_fixture_add("/instance/life", NULL, test_life);
+    dir_fixture_add("/instance/second", NULL, test_second);
+    dir_fixture_add("/instance/left-behind", NULL, test_left_behind);
+    dir_fixture_add("/instance/killed", NULL, test_killed);
     g_test_add_func("/instance/no-directory", test_no_directory);
     return g_test_run();
 }

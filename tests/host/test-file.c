@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dir-fixture.h"
 #include "host/primary-file.h"
 #include "host/primary-private.h"
 #include "util/file.h"
@@ -19,30 +20,6 @@
 #define OTHER "c2b63c4e-7f0a-4b6e-9a7e-0f5f2c1d9b12"
 #define WORDS "virtimage: unfinished "
 #define MIB ((gsize)1024 * 1024)
-
-typedef struct {
-    char *dir;
-    char *path; /* of a file in it that does not exist */
-} Fixture;
-
-static void
-set_up(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
-{
-    g_autoptr(GError) error = NULL;
-
-    fixture->dir = g_dir_make_tmp(NULL, &error);
-    g_assert_no_error(error);
-    fixture->path = g_build_filename(fixture->dir, "file", NULL);
-}
-
-static void
-tear_down(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
-{
-    (void)g_remove(fixture->path);
-    g_assert_cmpint(g_rmdir(fixture->dir), ==, 0);
-    g_free(fixture->path);
-    g_free(fixture->dir);
-}
 
 /* ---- which one it is ---------------------------------------------------------------------- */
 
@@ -90,7 +67,7 @@ static const Case cases[] = {
 };
 
 static void
-test_mark(Fixture *fixture, gconstpointer data)
+test_mark(DirFixture *fixture, gconstpointer data)
 {
     const Case *c = data;
     g_autofree char *target = g_build_filename(fixture->dir, "target", NULL);
@@ -143,7 +120,7 @@ assert_bytes(const char *data, int byte, gsize size)
 
 /* What was there before stays up to the place where it begins, and not behind. */
 static void
-test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_content(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autofree char *before = g_strnfill(3 * MIB, 'b');
     g_autoptr(GError) error = NULL;
@@ -181,7 +158,7 @@ test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 /* Somebody deletes it meanwhile, and (@data) puts another in its place: before the end of the rest,
  * or after that.  The other stays as it is. */
 static void
-test_gone(Fixture *fixture, gconstpointer data)
+test_gone(DirFixture *fixture, gconstpointer data)
 {
     const gboolean replaced = data != NULL;
 
@@ -212,7 +189,7 @@ test_gone(Fixture *fixture, gconstpointer data)
 
 /* A descriptor that takes no bytes, at the first piece or a later one, and at the end. */
 static void
-test_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_fails(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(VimgBuffer) buffer = vimg_buffer_new(MIB);
     g_autoptr(GError) error = NULL;
@@ -248,10 +225,10 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
-        g_test_add(cases[i].path, Fixture, &cases[i], set_up, test_mark, tear_down);
-    g_test_add("/host/file/content", Fixture, NULL, set_up, test_content, tear_down);
-    g_test_add("/host/file/deleted", Fixture, NULL, set_up, test_gone, tear_down);
-    g_test_add("/host/file/replaced", Fixture, "", set_up, test_gone, tear_down);
-    g_test_add("/host/file/fails", Fixture, NULL, set_up, test_fails, tear_down);
+        dir_fixture_add(cases[i].path, &cases[i], test_mark);
+    dir_fixture_add("/host/file/content", NULL, test_content);
+    dir_fixture_add("/host/file/deleted", NULL, test_gone);
+    dir_fixture_add("/host/file/replaced", "", test_gone);
+    dir_fixture_add("/host/file/fails", NULL, test_fails);
     return g_test_run();
 }

@@ -6,12 +6,12 @@
 #include "config.h"
 
 #include "coarse-transport.h"
+#include "pass-transport.h"
 
 #define SECOND G_GINT64_CONSTANT(1000000000)
 
 typedef struct {
-    VimgTransport parent;
-    VimgTransport *inner;
+    PassTransport pass;
     gint64 skew;
     guint reads; /* __atomic builtins */
 } Coarse;
@@ -29,7 +29,7 @@ list(const Coarse *coarse, VimgOp *op)
 {
     guint i;
 
-    op->result = vimg_transport_list_infos(coarse->inner, op->path, &op->names, &op->infos);
+    op->result = vimg_transport_list_infos(coarse->pass.inner, op->path, &op->names, &op->infos);
     for (i = 0; op->result == 0 && i < op->infos->len; i++)
         blur(coarse, &g_array_index(op->infos, VimgFileInfo, i));
 }
@@ -47,36 +47,17 @@ coarse_run(VimgTransport *transport, VimgOp *ops, gsize n)
             list(coarse, &ops[i]);
             continue;
         }
-        vimg_transport_run(coarse->inner, &ops[i], 1);
+        vimg_transport_run(coarse->pass.inner, &ops[i], 1);
         if (ops[i].kind == VIMG_OP_STAT || ops[i].kind == VIMG_OP_READ_AT)
             blur(coarse, &ops[i].info);
     }
 }
 
-static int
-coarse_sync_all(VimgTransport *transport)
-{
-    return vimg_transport_sync_all(((Coarse *)transport)->inner);
-}
-
-static int
-coarse_space(VimgTransport *transport, VimgSpace *out)
-{
-    return vimg_transport_space(((Coarse *)transport)->inner, out);
-}
-
-static void
-coarse_free(VimgTransport *transport)
-{
-    vimg_transport_free(((Coarse *)transport)->inner);
-    g_free(transport);
-}
-
 static const VimgTransportOps coarse_ops = {
     .run = coarse_run,
-    .sync_all = coarse_sync_all,
-    .space = coarse_space,
-    .free = coarse_free,
+    .sync_all = pass_sync_all,
+    .space = pass_space,
+    .free = pass_free,
 };
 
 VimgTransport *
@@ -84,10 +65,10 @@ coarse_transport_new(VimgTransport *inner, gint64 skew)
 {
     Coarse *coarse = g_new0(Coarse, 1);
 
-    coarse->parent.ops = &coarse_ops;
-    coarse->inner = inner;
+    coarse->pass.parent.ops = &coarse_ops;
+    coarse->pass.inner = inner;
     coarse->skew = skew;
-    return &coarse->parent;
+    return &coarse->pass.parent;
 }
 
 guint

@@ -7,13 +7,13 @@
 
 #include <errno.h>
 
+#include "pass-transport.h"
 #include "slice.h"
 #include "slow-transport.h"
 #include "thread.h"
 
 typedef struct {
-    VimgTransport parent;
-    VimgTransport *inner;
+    PassTransport pass;
     guint delay;
 
     pthread_mutex_t lock; /* guards what follows */
@@ -76,9 +76,9 @@ sync_done(Slow *slow, VimgOp *op)
     if (op->result != 0)
         return;
     if (op->kind == VIMG_OP_CREATE && op->durable)
-        op->result = vimg_transport_sync(slow->inner, op->path);
+        op->result = vimg_transport_sync(slow->pass.inner, op->path);
     if (op->kind == VIMG_OP_PUBLISH && op->dir)
-        op->synced = vimg_transport_sync(slow->inner, op->dir) == 0;
+        op->synced = vimg_transport_sync(slow->pass.inner, op->dir) == 0;
 }
 
 static void
@@ -92,7 +92,7 @@ slow_run(VimgTransport *transport, VimgOp *ops, gsize n)
 
     if (slow->delay > 0)
         g_usleep(most * slow->delay);
-    vimg_transport_run(slow->inner, ops, n);
+    vimg_transport_run(slow->pass.inner, ops, n);
     for (i = 0; i < n; i++)
         sync_done(slow, &ops[i]);
     LOCK_GUARD(&slow->lock);
@@ -101,24 +101,12 @@ slow_run(VimgTransport *transport, VimgOp *ops, gsize n)
     slow->trips = MAX(slow->trips, before + most);
 }
 
-static int
-slow_sync_all(VimgTransport *transport)
-{
-    return ENOSYS;
-}
-
-static int
-slow_space(VimgTransport *transport, VimgSpace *out)
-{
-    return vimg_transport_space(((Slow *)transport)->inner, out);
-}
-
 static void
 slow_free(VimgTransport *transport)
 {
     Slow *slow = (Slow *)transport;
 
-    vimg_transport_free(slow->inner);
+    vimg_transport_free(slow->pass.inner);
     pthread_cond_destroy(&slow->gathered);
     pthread_mutex_destroy(&slow->lock);
     g_free(slow);
@@ -126,8 +114,8 @@ slow_free(VimgTransport *transport)
 
 static const VimgTransportOps slow_ops = {
     .run = slow_run,
-    .sync_all = slow_sync_all,
-    .space = slow_space,
+    .sync_all = pass_sync_nothing,
+    .space = pass_space,
     .free = slow_free,
 };
 
@@ -136,13 +124,13 @@ slow_transport_new(VimgTransport *inner, guint delay)
 {
     Slow *slow = g_new0(Slow, 1);
 
-    slow->parent.ops = &slow_ops;
-    slow->parent.remote = TRUE;
-    slow->inner = inner;
+    slow->pass.parent.ops = &slow_ops;
+    slow->pass.parent.remote = TRUE;
+    slow->pass.inner = inner;
     slow->delay = delay;
     thread_must(pthread_mutex_init(&slow->lock, NULL));
     cond_init(&slow->gathered);
-    return &slow->parent;
+    return &slow->pass.parent;
 }
 
 void

@@ -380,7 +380,7 @@ verify(World *world)
     }
     vimg_roots_init(&roots, store, go_on, NULL);
     g_assert_true(vimg_roots_read(&roots, NULL));
-    g_assert_cmpuint(vimg_marks_count(roots.marks), ==, count(store, VIMG_SLICES_DIR, 2));
+    g_assert_cmpuint(vimg_slots_count(roots.marks), ==, count(store, VIMG_SLICES_DIR, 2));
     vimg_roots_clear(&roots);
     g_assert_cmpuint(helper_count_gc(store), ==, 0);
     g_assert_cmpuint(count(store, "pending", 1), ==, 0);

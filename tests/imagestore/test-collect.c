@@ -8,6 +8,7 @@
 #include "claim.h"
 #include "collect-helper.h"
 #include "collect.h"
+#include "pass-transport.h"
 #include "slice.h"
 #include "spare.h"
 #include "trash.h"
@@ -251,8 +252,7 @@ test_rubbish(CollectFixture *fixture, gconstpointer data)
 
 /* A server far away that lists @left images fewer than there are, and says that these are all. */
 typedef struct {
-    VimgTransport parent;
-    VimgTransport *inner;
+    PassTransport pass;
     guint left;
 } Short;
 
@@ -262,7 +262,7 @@ short_run(VimgTransport *transport, VimgOp *ops, gsize n)
     const Short *self = (const Short *)transport;
     gsize i;
 
-    vimg_transport_run(self->inner, ops, n);
+    vimg_transport_run(self->pass.inner, ops, n);
     for (i = 0; i < n; i++) {
         if (ops[i].kind == VIMG_OP_LIST && ops[i].result == 0 &&
             strcmp(ops[i].path, "images") == 0 && !ops[i].infos)
@@ -270,30 +270,11 @@ short_run(VimgTransport *transport, VimgOp *ops, gsize n)
     }
 }
 
-static int
-short_sync_all(VimgTransport *transport)
-{
-    return ENOSYS;
-}
-
-static int
-short_space(VimgTransport *transport, VimgSpace *out)
-{
-    return vimg_transport_space(((Short *)transport)->inner, out);
-}
-
-static void
-short_free(VimgTransport *transport)
-{
-    vimg_transport_free(((Short *)transport)->inner);
-    g_free(transport);
-}
-
 static const VimgTransportOps short_ops = {
     .run = short_run,
-    .sync_all = short_sync_all,
-    .space = short_space,
-    .free = short_free,
+    .sync_all = pass_sync_nothing,
+    .space = pass_space,
+    .free = pass_free,
 };
 
 /* What an image needs that is there, though not listed, is not freed. */
@@ -307,10 +288,10 @@ test_unlisted(CollectFixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
     guint before = helper_count_slices(fixture->store);
 
-    far->parent.ops = &short_ops;
-    far->parent.remote = TRUE;
-    far->inner = memory_transport_new(fixture->disk, FALSE);
-    store = helper_reopen(&far->parent);
+    far->pass.parent.ops = &short_ops;
+    far->pass.parent.remote = TRUE;
+    far->pass.inner = memory_transport_new(fixture->disk, FALSE);
+    store = helper_reopen(&far->pass.parent);
     store->keep_deleted = G_MAXINT32;
     json_object_unref(collect_run(store, FALSE));
     far->left = 1;

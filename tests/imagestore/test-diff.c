@@ -6,33 +6,14 @@
 #include "config.h"
 
 #include "diff.h"
+#include "differences.h"
 #include "json.h"
 #include "lease.h"
-#include "memory-transport.h"
+#include "memory-fixture.h"
 #include "reader.h"
 #include "slice.h"
-#include "store-helper.h"
 
 #define SLICE (64 * KIB)
-
-typedef struct {
-    MemoryDisk *disk;
-    VimgSliceStore *store;
-} Fixture;
-
-static void
-set_up(Fixture *fixture, gconstpointer data)
-{
-    fixture->disk = memory_disk_new();
-    fixture->store = helper_store(memory_transport_new(fixture->disk, TRUE));
-}
-
-static void
-tear_down(Fixture *fixture, gconstpointer data)
-{
-    vimg_slice_store_free(fixture->store);
-    memory_disk_free(fixture->disk);
-}
 
 /* The same as helper_content() with some slices of @seed instead, or zeros for 0. */
 static VimgBuffer *
@@ -52,7 +33,7 @@ content_with(gsize size, const guint *slices, gsize n, guint32 seed)
 }
 
 static char *
-upload(Fixture *fixture, const char *name, const char *format, const VimgBuffer *content)
+upload(MemoryFixture *fixture, const char *name, const char *format, const VimgBuffer *content)
 {
     char *uuid = helper_create_format(fixture->store, name, format);
     VimgPluginImage image = VIMG_PLUGIN_IMAGE_INIT;
@@ -72,7 +53,7 @@ upload(Fixture *fixture, const char *name, const char *format, const VimgBuffer 
 }
 
 static JsonObject *
-diff(Fixture *fixture, const char *from, const char *to)
+diff(MemoryFixture *fixture, const char *from, const char *to)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *report = vimg_diff(fixture->store, from, to, NULL, &error);
@@ -144,7 +125,7 @@ read_kinds(JsonObject *report)
 }
 
 static void
-check(Fixture *fixture, const VimgBuffer *from, const VimgBuffer *to)
+check(MemoryFixture *fixture, const VimgBuffer *from, const VimgBuffer *to)
 {
     g_autofree char *old = upload(fixture, "old", "raw", from);
     g_autofree char *new = upload(fixture, "new", "raw", to);
@@ -190,7 +171,7 @@ static const Case cases[] = {
 };
 
 static void
-test_case(Fixture *fixture, gconstpointer data)
+test_case(MemoryFixture *fixture, gconstpointer data)
 {
     const Case *c = data;
     g_autoptr(VimgBuffer) from = helper_content(1, c->from_size, 5);
@@ -201,7 +182,7 @@ test_case(Fixture *fixture, gconstpointer data)
 
 /* Runs of zeros are cut into other slices than what lies beside them. */
 static void
-test_random(Fixture *fixture, gconstpointer data)
+test_random(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(GRand) chance = g_rand_new_with_seed(GPOINTER_TO_UINT(data));
     const gsize n = 90;
@@ -225,7 +206,7 @@ test_random(Fixture *fixture, gconstpointer data)
 
 /* What only one has, and what both do. */
 static void
-test_slices(Fixture *fixture, gconstpointer data)
+test_slices(MemoryFixture *fixture, gconstpointer data)
 {
     const guint slices[] = {1, 2, 3};
     g_autoptr(VimgBuffer) from = helper_content(1, 10 * SLICE, 0);
@@ -259,7 +240,7 @@ test_slices(Fixture *fixture, gconstpointer data)
 
 /* Images that were cut by different rules have nothing in common, which is said. */
 static void
-test_formats(Fixture *fixture, gconstpointer data)
+test_formats(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(1, 20 * SLICE, 0);
     g_autofree char *raw = upload(fixture, "raw", "raw", content);
@@ -286,7 +267,7 @@ try_diff(VimgPluginJob *job, gpointer data, GError **error)
 }
 
 static void
-test_cancelled(Fixture *fixture, gconstpointer data)
+test_cancelled(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(1, 4 * SLICE, 0);
     g_autofree char *from = upload(fixture, "from", "raw", content);
@@ -297,7 +278,7 @@ test_cancelled(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_refused(Fixture *fixture, gconstpointer data)
+test_refused(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(1, 2 * SLICE, 0);
     g_autofree char *whole = upload(fixture, "whole", "raw", content);
@@ -317,7 +298,7 @@ test_refused(Fixture *fixture, gconstpointer data)
 
 /* Puts an index of @n slices, of which each other one is another in @odd, in the place of one. */
 static void
-forge(Fixture *fixture, const char *uuid, gsize n, gboolean odd)
+forge(MemoryFixture *fixture, const char *uuid, gsize n, gboolean odd)
 {
     const VimgIndexSizes sizes = {SLICE, SLICE, VIMG_ZERO_MAX};
     g_autoptr(VimgIndex) index = vimg_index_new(&sizes);
@@ -345,9 +326,9 @@ forge(Fixture *fixture, const char *uuid, gsize n, gboolean odd)
 }
 
 static void
-test_truncated(Fixture *fixture, gconstpointer data)
+test_truncated(MemoryFixture *fixture, gconstpointer data)
 {
-    const gsize n = 2 * VIMG_DIFF_EXTENTS + 2;
+    const gsize n = 2 * DIFFERENCES_MAX + 2;
     g_autoptr(VimgBuffer) content = helper_content(1, SLICE, 0);
     g_autofree char *from = upload(fixture, "from", "raw", content);
     g_autofree char *to = upload(fixture, "to", "raw", content);
@@ -365,11 +346,9 @@ test_truncated(Fixture *fixture, gconstpointer data)
     root = json_node_get_object(node);
     g_assert_true(json_object_get_boolean_member(root, "truncated"));
     g_assert_cmpuint(json_array_get_length(json_object_get_array_member(root, "extents")), ==,
-                     VIMG_DIFF_EXTENTS);
-    g_assert_cmpint(number(root, "changed"), ==, (VIMG_DIFF_EXTENTS + 1) * SLICE);
+                     DIFFERENCES_MAX);
+    g_assert_cmpint(number(root, "changed"), ==, (DIFFERENCES_MAX + 1) * SLICE);
 }
-
-#define ADD(path, data, test) g_test_add(path, Fixture, data, set_up, test, tear_down)
 
 /* ---- zeros ------------------------------------------------------------------------------- */
 
@@ -394,7 +373,7 @@ take_zeros(guint64 offset, guint64 length, gpointer data)
 }
 
 static void
-test_zeros(Fixture *fixture, gconstpointer data)
+test_zeros(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(1, 20 * SLICE + 77, 5);
     g_autoptr(GError) error = NULL;
@@ -421,18 +400,18 @@ main(int argc, char **argv)
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *path = g_strconcat("/diff/", cases[i].path, NULL);
 
-        ADD(path, &cases[i], test_case);
+        memory_fixture_add(path, &cases[i], test_case);
     }
     for (guint i = 1; i <= 8; i++) {
         g_autofree char *path = g_strdup_printf("/diff/random/%u", i);
 
-        ADD(path, GUINT_TO_POINTER(i), test_random);
+        memory_fixture_add(path, GUINT_TO_POINTER(i), test_random);
     }
-    ADD("/diff/slices", NULL, test_slices);
-    ADD("/diff/formats", NULL, test_formats);
-    ADD("/diff/cancelled", NULL, test_cancelled);
-    ADD("/diff/refused", NULL, test_refused);
-    ADD("/diff/truncated", NULL, test_truncated);
-    ADD("/diff/zeros", NULL, test_zeros);
+    memory_fixture_add("/diff/slices", NULL, test_slices);
+    memory_fixture_add("/diff/formats", NULL, test_formats);
+    memory_fixture_add("/diff/cancelled", NULL, test_cancelled);
+    memory_fixture_add("/diff/refused", NULL, test_refused);
+    memory_fixture_add("/diff/truncated", NULL, test_truncated);
+    memory_fixture_add("/diff/zeros", NULL, test_zeros);
     return g_test_run();
 }

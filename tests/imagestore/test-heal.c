@@ -193,7 +193,7 @@ kill_at_look(VerifyFixture *fixture)
     g_autofree char *report = NULL;
     g_autoptr(GError) error = NULL;
 
-    killed.store = helper_reopen(&watch->parent);
+    killed.store = helper_reopen(&watch->pass.parent);
     killed.other = verify_connect(disk, TRUE);
     watch->fixture = &killed;
     watch->happen[AT_LIFT] = store_again_and_die;

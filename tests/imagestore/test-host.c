@@ -8,6 +8,7 @@
 #include "clone.h"
 #include "lease.h"
 #include "memory-transport.h"
+#include "pass-transport.h"
 #include "publish.h"
 #include "slice.h"
 #include "slicer.h"
@@ -16,8 +17,7 @@
 /* ---- a transport with something happening in between -------------------------------------- */
 
 typedef struct {
-    VimgTransport parent;
-    VimgTransport *inner;
+    PassTransport pass;
     guint left; /* operations until @happen; 0: never */
     void (*happen)(gpointer data);
     gpointer data;
@@ -38,14 +38,8 @@ between_run(VimgTransport *transport, VimgOp *ops, gsize n)
             (ops[i].kind == VIMG_OP_MKDIR || ops[i].kind == VIMG_OP_CREATE))
             ops[i].result = between->create_result;
         else
-            vimg_transport_run(between->inner, &ops[i], 1);
+            vimg_transport_run(between->pass.inner, &ops[i], 1);
     }
-}
-
-static int
-between_sync_all(VimgTransport *transport)
-{
-    return vimg_transport_sync_all(((Between *)transport)->inner);
 }
 
 static int
@@ -54,23 +48,16 @@ between_space(VimgTransport *transport, VimgSpace *out)
     Between *between = (Between *)transport;
 
     if (between->space.total == 0)
-        return vimg_transport_space(between->inner, out);
+        return vimg_transport_space(between->pass.inner, out);
     *out = between->space;
     return 0;
 }
 
-static void
-between_free(VimgTransport *transport)
-{
-    vimg_transport_free(((Between *)transport)->inner);
-    g_free(transport);
-}
-
 static const VimgTransportOps between_ops = {
     .run = between_run,
-    .sync_all = between_sync_all,
+    .sync_all = pass_sync_all,
     .space = between_space,
-    .free = between_free,
+    .free = pass_free,
 };
 
 static Between *
@@ -78,8 +65,8 @@ between_new(MemoryDisk *disk)
 {
     Between *between = g_new0(Between, 1);
 
-    between->parent.ops = &between_ops;
-    between->inner = memory_transport_new(disk, TRUE);
+    between->pass.parent.ops = &between_ops;
+    between->pass.inner = memory_transport_new(disk, TRUE);
     return between;
 }
 
@@ -152,7 +139,7 @@ set_up(Fixture *fixture, gconstpointer data)
     vimg_services = &services;
     fixture->disk = memory_disk_new();
     fixture->between = between_new(fixture->disk);
-    fixture->store = helper_store(&fixture->between->parent);
+    fixture->store = helper_store(&fixture->between->pass.parent);
 }
 
 static void
@@ -419,7 +406,7 @@ test_read_only(Fixture *fixture, gconstpointer data)
         VimgPluginStore found = {.size = sizeof(found)};
 
         between->create_result = results[i];
-        store = helper_reopen(&between->parent);
+        store = helper_reopen(&between->pass.parent);
         g_assert_true(vimg_slice_store_probe(store, &found, &error));
         g_free(found.store_id);
         g_assert_true(found.read_only);
@@ -589,11 +576,11 @@ test_making(gconstpointer data)
         between->left = at;
         between->happen = make_there;
         between->data = disk;
-        vimg_slice_store_make(&between->parent, &params, &error);
+        vimg_slice_store_make(&between->pass.parent, &params, &error);
         g_assert_no_error(error);
         met = between->left == 0;
         between->left = 0;
-        store = helper_reopen(&between->parent);
+        store = helper_reopen(&between->pass.parent);
         for (size = params.slice_size; size <= VIMG_ZERO_MAX; size *= 2) {
             g_autofree char *path = vimg_slice_path(vimg_zero_id(size));
             VimgFileInfo info;

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "memory-transport.h"
+#include "pass-transport.h"
 #include "parent.h"
 #include "slice.h"
 #include "store-helper.h"
@@ -15,8 +16,7 @@
 /* ---- a transport that counts and fails -------------------------------------------------- */
 
 typedef struct {
-    VimgTransport parent;
-    VimgTransport *inner;
+    PassTransport pass;
     guint lists;     /* the crew works too: by __atomic builtins */
     gboolean broken; /* slices cannot be looked at */
 } Watch;
@@ -33,34 +33,15 @@ watch_run(VimgTransport *transport, VimgOp *ops, gsize n)
             g_str_has_prefix(ops[i].path, VIMG_SLICES_DIR "/"))
             ops[i].result = EIO;
         else
-            vimg_transport_run(watch->inner, &ops[i], 1);
+            vimg_transport_run(watch->pass.inner, &ops[i], 1);
     }
-}
-
-static int
-watch_sync_all(VimgTransport *transport)
-{
-    return vimg_transport_sync_all(((Watch *)transport)->inner);
-}
-
-static int
-watch_space(VimgTransport *transport, VimgSpace *out)
-{
-    return vimg_transport_space(((Watch *)transport)->inner, out);
-}
-
-static void
-watch_free(VimgTransport *transport)
-{
-    vimg_transport_free(((Watch *)transport)->inner);
-    g_free(transport);
 }
 
 static const VimgTransportOps watch_ops = {
     .run = watch_run,
-    .sync_all = watch_sync_all,
-    .space = watch_space,
-    .free = watch_free,
+    .sync_all = pass_sync_all,
+    .space = pass_space,
+    .free = pass_free,
 };
 
 typedef struct {
@@ -74,9 +55,9 @@ set_up(Fixture *fixture, gconstpointer data)
 {
     fixture->disk = memory_disk_new();
     fixture->watch = g_new0(Watch, 1);
-    fixture->watch->parent.ops = &watch_ops;
-    fixture->watch->inner = memory_transport_new(fixture->disk, TRUE);
-    fixture->store = helper_store(&fixture->watch->parent);
+    fixture->watch->pass.parent.ops = &watch_ops;
+    fixture->watch->pass.inner = memory_transport_new(fixture->disk, TRUE);
+    fixture->store = helper_store(&fixture->watch->pass.parent);
 }
 
 static void

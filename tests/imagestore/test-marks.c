@@ -42,7 +42,7 @@ test_random(void)
         if (i % 16 == 1)
             vimg_marks_add(marks, &other);
     }
-    g_assert_cmpuint(vimg_marks_count(marks), ==, g_hash_table_size(reference));
+    g_assert_cmpuint(vimg_slots_count(marks), ==, g_hash_table_size(reference));
     g_hash_table_iter_init(&iter, reference);
     while (g_hash_table_iter_next(&iter, &id, NULL))
         g_assert_true(vimg_marks_has(marks, id));
@@ -59,7 +59,7 @@ test_alike(void)
     gsize bit;
 
     for (bit = 0; bit < 8 * VIMG_ID_SIZE; bit++) {
-        gsize before = vimg_marks_count(marks);
+        gsize before = vimg_slots_count(marks);
         gboolean known;
 
         id.bytes[bit / 8] = (guint8)(1 << bit % 8);
@@ -67,13 +67,13 @@ test_alike(void)
         vimg_marks_add(marks, &id);
         g_assert_true(vimg_marks_has(marks, &id));
         /* one it has is no new one: at worst a slice stays */
-        g_assert_cmpuint(vimg_marks_count(marks), ==, before + !known);
+        g_assert_cmpuint(vimg_slots_count(marks), ==, before + !known);
         twins += known;
         id.bytes[bit / 8] = 0;
     }
     /* 64 bits and the first byte tell ids apart */
-    g_assert_cmpuint(vimg_marks_count(marks), >=, 64 + 8);
-    g_assert_cmpuint(vimg_marks_count(marks) + twins, ==, 8 * VIMG_ID_SIZE);
+    g_assert_cmpuint(vimg_slots_count(marks), >=, 64 + 8);
+    g_assert_cmpuint(vimg_slots_count(marks) + twins, ==, 8 * VIMG_ID_SIZE);
     /* a free slot is no id, also not that of zeros */
     vimg_marks_free(g_steal_pointer(&marks));
     marks = vimg_marks_new();
@@ -96,9 +96,9 @@ test_memory(void)
         random_id(chance, &id);
         vimg_marks_add(marks, &id);
         if (n >= 1000 && (n % 1000 == 0 || n < 20000))
-            g_assert_cmpuint(vimg_marks_memory(marks), <=, n * MEMORY_A_SLICE);
+            g_assert_cmpuint(vimg_slots_memory(marks), <=, n * MEMORY_A_SLICE);
     }
-    g_assert_cmpuint(vimg_marks_count(marks), ==, 1000000);
+    g_assert_cmpuint(vimg_slots_count(marks), ==, 1000000);
     g_rand_free(chance);
 }
 

@@ -8,28 +8,9 @@
 #include <errno.h>
 #include <pthread.h>
 
-#include "memory-transport.h"
+#include "memory-fixture.h"
+#include "pass-transport.h"
 #include "slice.h"
-#include "store-helper.h"
-
-typedef struct {
-    MemoryDisk *disk;
-    VimgSliceStore *store;
-} Fixture;
-
-static void
-set_up(Fixture *fixture, gconstpointer data)
-{
-    fixture->disk = memory_disk_new();
-    fixture->store = helper_store(memory_transport_new(fixture->disk, TRUE));
-}
-
-static void
-tear_down(Fixture *fixture, gconstpointer data)
-{
-    vimg_slice_store_free(fixture->store);
-    memory_disk_free(fixture->disk);
-}
 
 static VimgSliceWriter *
 open_at(VimgSliceStore *store, const char *uuid, guint64 offset, GError **error)
@@ -95,7 +76,7 @@ static const Way ways[] = {
 };
 
 static void
-test_same_index(Fixture *fixture, gconstpointer data)
+test_same_index(MemoryFixture *fixture, gconstpointer data)
 {
     const Way *way = data;
     g_autoptr(GError) error = NULL;
@@ -138,7 +119,7 @@ test_same_index(Fixture *fixture, gconstpointer data)
 
 /* One byte changed below the durable end: its offset is named, and nothing is lost. */
 static void
-test_difference(Fixture *fixture, gconstpointer data)
+test_difference(MemoryFixture *fixture, gconstpointer data)
 {
     static const gsize offsets[] = {0, 65535, 65536, 3 * 65536 + 7, 6 * 65536, 7 * 65536 + 99};
     g_autoptr(VimgBuffer) content = helper_content(2, 9 * 65536, 0);
@@ -163,7 +144,7 @@ test_difference(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_bounds(Fixture *fixture, gconstpointer data)
+test_bounds(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(3, 4 * 65536, 0);
     g_autoptr(VimgBuffer) shorter = helper_content(3, 2 * 65536, 0);
@@ -186,7 +167,7 @@ test_bounds(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_wipe(Fixture *fixture, gconstpointer data)
+test_wipe(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) first = helper_content(4, 4 * 65536, 0);
     g_autoptr(VimgBuffer) second = helper_content(5, 3 * 65536, 0);
@@ -205,7 +186,7 @@ test_wipe(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_abort_keeps(Fixture *fixture, gconstpointer data)
+test_abort_keeps(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(6, 4 * 65536 + 9, 0);
     g_autofree char *uuid = helper_create(fixture->store, "a", 0);
@@ -224,7 +205,7 @@ test_abort_keeps(Fixture *fixture, gconstpointer data)
 
 /* What is below the offset is given back piece by piece, whatever its slices. */
 static void
-test_read(Fixture *fixture, gconstpointer data)
+test_read(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(7, 5 * 65536 + 9, 0);
     g_autoptr(VimgBuffer) found = vimg_buffer_new(content->size);
@@ -267,7 +248,7 @@ test_read(Fixture *fixture, gconstpointer data)
 
 /* Nothing is believed unseen: a slice that is not what its name says is damage. */
 static void
-test_read_damaged(Fixture *fixture, gconstpointer data)
+test_read_damaged(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(8, 2 * 65536, 0);
     g_autofree char *uuid = helper_create(fixture->store, "a", 0);
@@ -292,7 +273,7 @@ test_read_damaged(Fixture *fixture, gconstpointer data)
 
 /* Its format is not known before it is sealed. */
 static void
-test_undeclared(Fixture *fixture, gconstpointer data)
+test_undeclared(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(9, 65536, 0);
     g_autofree char *uuid = g_uuid_string_random();
@@ -320,9 +301,9 @@ test_undeclared(Fixture *fixture, gconstpointer data)
 }
 
 static void
-add(const char *path, void (*test)(Fixture *, gconstpointer), gconstpointer data)
+add(const char *path, void (*test)(MemoryFixture *, gconstpointer), gconstpointer data)
 {
-    g_test_add(path, Fixture, data, set_up, test, tear_down);
+    memory_fixture_add(path, data, test);
 }
 
 /* ---- a storage that hangs --------------------------------------------------------------- */
@@ -335,8 +316,7 @@ static struct {
 } hang = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 typedef struct {
-    VimgTransport parent;
-    VimgTransport *inner;
+    PassTransport pass;
 } Hanging;
 
 static void
@@ -359,33 +339,14 @@ hanging_run(VimgTransport *transport, VimgOp *ops, gsize n)
 
     for (i = 0; i < n; i++)
         wait_if_stuck(&ops[i]);
-    vimg_transport_run(((Hanging *)transport)->inner, ops, n);
-}
-
-static int
-hanging_sync_all(VimgTransport *transport)
-{
-    return ENOSYS;
-}
-
-static int
-hanging_space(VimgTransport *transport, VimgSpace *out)
-{
-    return vimg_transport_space(((Hanging *)transport)->inner, out);
-}
-
-static void
-hanging_free(VimgTransport *transport)
-{
-    vimg_transport_free(((Hanging *)transport)->inner);
-    g_free(transport);
+    vimg_transport_run(((Hanging *)transport)->pass.inner, ops, n);
 }
 
 static const VimgTransportOps hanging_ops = {
     .run = hanging_run,
-    .sync_all = hanging_sync_all,
-    .space = hanging_space,
-    .free = hanging_free,
+    .sync_all = pass_sync_nothing,
+    .space = pass_space,
+    .free = pass_free,
 };
 
 static void
@@ -399,7 +360,7 @@ set_stuck(gboolean stuck)
 
 /* Whoever compares with a storage that hangs does not hold up the uploads to others. */
 static void
-test_hanging(Fixture *fixture, gconstpointer data)
+test_hanging(MemoryFixture *fixture, gconstpointer data)
 {
     g_autoptr(VimgBuffer) content = helper_content(1, 40 * 65536, 0);
     g_autoptr(VimgBuffer) other = helper_content(2, 40 * 65536, 0);
@@ -411,10 +372,10 @@ test_hanging(Fixture *fixture, gconstpointer data)
     g_autofree char *here = helper_create(fixture->store, "here", 0);
     g_autoptr(GError) error = NULL;
 
-    hanging->parent.ops = &hanging_ops;
-    hanging->parent.remote = TRUE;
-    hanging->inner = memory_transport_new(disk, FALSE);
-    far = helper_store(&hanging->parent);
+    hanging->pass.parent.ops = &hanging_ops;
+    hanging->pass.parent.remote = TRUE;
+    hanging->pass.inner = memory_transport_new(disk, FALSE);
+    far = helper_store(&hanging->pass.parent);
     there = helper_create(far, "there", 0);
     store_part(far, there, content, 0, content->size);
     set_stuck(TRUE);

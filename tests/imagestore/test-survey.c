@@ -9,34 +9,14 @@
 #include <unistd.h>
 
 #include "json.h"
-#include "memory-transport.h"
+#include "memory-fixture.h"
 #include "owner.h"
 #include "remove.h"
-#include "store-helper.h"
 #include "survey.h"
 
 #define LEASE "pending/1"
 #define BEGIN (G_GINT64_CONSTANT(100000) * G_USEC_PER_SEC)
 #define MINUTE ((gint64)60)
-
-typedef struct {
-    MemoryDisk *disk;
-    VimgSliceStore *store;
-} Fixture;
-
-static void
-set_up(Fixture *fixture, gconstpointer data)
-{
-    fixture->disk = memory_disk_new();
-    fixture->store = helper_store(memory_transport_new(fixture->disk, TRUE));
-}
-
-static void
-tear_down(Fixture *fixture, gconstpointer data)
-{
-    vimg_slice_store_free(fixture->store);
-    memory_disk_free(fixture->disk);
-}
 
 /* ---- helpers ---------------------------------------------------------------------------- */
 
@@ -125,7 +105,7 @@ stranger(void)
 /* ---- by time ---------------------------------------------------------------------------- */
 
 static void
-test_time(Fixture *fixture, gconstpointer data)
+test_time(MemoryFixture *fixture, gconstpointer data)
 {
     g_autofree char *other = stranger();
 
@@ -134,7 +114,7 @@ test_time(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_beating(Fixture *fixture, gconstpointer data)
+test_beating(MemoryFixture *fixture, gconstpointer data)
 {
     g_autofree char *other = stranger();
     gint64 at;
@@ -149,7 +129,7 @@ test_beating(Fixture *fixture, gconstpointer data)
 
 /* Whoever was stopped itself has seen nothing meanwhile. */
 static void
-test_stall(Fixture *fixture, gconstpointer data)
+test_stall(MemoryFixture *fixture, gconstpointer data)
 {
     g_autofree char *other = stranger();
 
@@ -161,7 +141,7 @@ test_stall(Fixture *fixture, gconstpointer data)
 
 /* After a long one it begins anew. */
 static void
-test_long_stall(Fixture *fixture, gconstpointer data)
+test_long_stall(MemoryFixture *fixture, gconstpointer data)
 {
     g_autofree char *other = stranger();
 
@@ -174,7 +154,7 @@ test_long_stall(Fixture *fixture, gconstpointer data)
 /* What was seen by way of one that was closed counts for the next, and so a store can be removed.
  */
 static void
-test_reopened(Fixture *fixture, gconstpointer data)
+test_reopened(MemoryFixture *fixture, gconstpointer data)
 {
     g_autofree char *other = stranger();
     g_autoptr(GError) error = NULL;
@@ -202,7 +182,7 @@ test_reopened(Fixture *fixture, gconstpointer data)
 
 /* What is not whole: being made, or left by an interrupted making or ending. */
 static void
-test_without(Fixture *fixture, gconstpointer data)
+test_without(MemoryFixture *fixture, gconstpointer data)
 {
     const char *what = data;
     g_autofree char *other = stranger();
@@ -217,7 +197,7 @@ test_without(Fixture *fixture, gconstpointer data)
 
 /* From the first heartbeat on it counts anew. */
 static void
-test_late_heartbeat(Fixture *fixture, gconstpointer data)
+test_late_heartbeat(MemoryFixture *fixture, gconstpointer data)
 {
     make_lease(fixture->store, NULL, FALSE);
     g_assert_cmpint(watch(fixture->store, 0, 14 * MINUTE), ==, 14 * MINUTE);
@@ -227,7 +207,7 @@ test_late_heartbeat(Fixture *fixture, gconstpointer data)
 
 /* Not leases: whoever makes a store here has its files there for a moment. */
 static void
-test_new_files(Fixture *fixture, gconstpointer data)
+test_new_files(MemoryFixture *fixture, gconstpointer data)
 {
     gint64 at;
 
@@ -255,7 +235,7 @@ static const struct {
 };
 
 static void
-test_owner(Fixture *fixture, gconstpointer data)
+test_owner(MemoryFixture *fixture, gconstpointer data)
 {
     gsize i = GPOINTER_TO_SIZE(data);
     g_autofree char *text = vimg_owner_format();
@@ -290,7 +270,7 @@ count_boots(const char *dir)
 
 /* The name alone says that a lease is of an earlier boot of this machine, if that was noted. */
 static void
-test_name(Fixture *fixture, gconstpointer data)
+test_name(MemoryFixture *fixture, gconstpointer data)
 {
     g_autofree char *id = vimg_owner_new_id();
     g_autofree char *other = g_strdup(id);
@@ -336,7 +316,7 @@ test_name(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_held(Fixture *fixture, gconstpointer data)
+test_held(MemoryFixture *fixture, gconstpointer data)
 {
     g_autofree char *owner = vimg_owner_format();
 
@@ -377,7 +357,7 @@ start_process(char **owner, int *down)
 }
 
 static void
-test_process(Fixture *fixture, gconstpointer data)
+test_process(MemoryFixture *fixture, gconstpointer data)
 {
     g_autofree char *owner = NULL;
     int down;
@@ -392,7 +372,7 @@ test_process(Fixture *fixture, gconstpointer data)
 
 /* Another process with the number of one that is gone. */
 static void
-test_number(Fixture *fixture, gconstpointer data)
+test_number(MemoryFixture *fixture, gconstpointer data)
 {
     g_autofree char *owner = NULL;
     int down;
@@ -405,8 +385,7 @@ test_number(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
 }
 
-#define ADD(NAME, FUNC, DATA)                                                                      \
-    g_test_add("/imagestore/survey/" NAME, Fixture, DATA, set_up, FUNC, tear_down)
+#define ADD(NAME, FUNC, DATA) memory_fixture_add("/imagestore/survey/" NAME, DATA, FUNC)
 
 int
 main(int argc, char **argv)
@@ -430,7 +409,7 @@ main(int argc, char **argv)
     for (i = 0; i < G_N_ELEMENTS(owners); i++) {
         g_autofree char *path = g_strconcat("/imagestore/survey/owner/", owners[i].path, NULL);
 
-        g_test_add(path, Fixture, GSIZE_TO_POINTER(i), set_up, test_owner, tear_down);
+        memory_fixture_add(path, GSIZE_TO_POINTER(i), test_owner);
     }
     ADD("held", test_held, NULL);
     ADD("name", test_name, NULL);

@@ -46,7 +46,7 @@ watch_read(VerifyWatch *watch, VimgOp *op)
     }
     if (slice)
         __atomic_add_fetch(&watch->reads, 1, __ATOMIC_RELAXED);
-    vimg_transport_run(watch->inner, op, 1);
+    vimg_transport_run(watch->pass.inner, op, 1);
 }
 
 /* Returns: N_EVENTS for most. */
@@ -77,34 +77,15 @@ watch_run(VimgTransport *transport, VimgOp *ops, gsize n)
         if (ops[i].kind == VIMG_OP_READ)
             watch_read(watch, &ops[i]);
         else
-            vimg_transport_run(watch->inner, &ops[i], 1);
+            vimg_transport_run(watch->pass.inner, &ops[i], 1);
     }
-}
-
-static int
-watch_sync_all(VimgTransport *transport)
-{
-    return vimg_transport_sync_all(((VerifyWatch *)transport)->inner);
-}
-
-static int
-watch_space(VimgTransport *transport, VimgSpace *out)
-{
-    return vimg_transport_space(((VerifyWatch *)transport)->inner, out);
-}
-
-static void
-watch_free(VimgTransport *transport)
-{
-    vimg_transport_free(((VerifyWatch *)transport)->inner);
-    g_free(transport);
 }
 
 static const VimgTransportOps watch_ops = {
     .run = watch_run,
-    .sync_all = watch_sync_all,
-    .space = watch_space,
-    .free = watch_free,
+    .sync_all = pass_sync_all,
+    .space = pass_space,
+    .free = pass_free,
 };
 
 void
@@ -121,15 +102,15 @@ verify_watch_new(MemoryDisk *disk, gboolean whole)
 {
     VerifyWatch *watch = g_new0(VerifyWatch, 1);
 
-    watch->parent.ops = &watch_ops;
-    watch->inner = memory_transport_new(disk, whole);
+    watch->pass.parent.ops = &watch_ops;
+    watch->pass.inner = memory_transport_new(disk, whole);
     return watch;
 }
 
 VimgSliceStore *
 verify_connect(MemoryDisk *disk, gboolean whole)
 {
-    return helper_reopen(&verify_watch_new(disk, whole)->parent);
+    return helper_reopen(&verify_watch_new(disk, whole)->pass.parent);
 }
 
 static void
@@ -138,7 +119,7 @@ set_up(VerifyFixture *fixture, gconstpointer data)
     fixture->disk = memory_disk_new();
     fixture->watch = verify_watch_new(fixture->disk, TRUE);
     fixture->watch->fixture = fixture;
-    fixture->store = helper_store(&fixture->watch->parent);
+    fixture->store = helper_store(&fixture->watch->pass.parent);
     fixture->other = verify_connect(fixture->disk, TRUE);
     fixture->dir = helper_dir();
     fixture->store->state_dir = g_build_filename(fixture->dir, "state", NULL);

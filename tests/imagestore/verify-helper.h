@@ -7,6 +7,7 @@
 #define TESTS_IMAGESTORE_VERIFY_HELPER_H
 
 #include "memory-transport.h"
+#include "pass-transport.h"
 #include "slice.h"
 #include "store-helper.h"
 
@@ -25,8 +26,7 @@ typedef enum {
 } VerifyEvent;
 
 typedef struct {
-    VimgTransport parent;
-    VimgTransport *inner;
+    PassTransport pass;
     VerifyFixture *fixture;
     void (*happen[N_EVENTS])(VerifyFixture *fixture); /* once each; by __atomic builtins, as is: */
     guint reads;                                      /* of slices */

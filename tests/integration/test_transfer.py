@@ -274,7 +274,7 @@ class Uploads(TransferCase):
         other = self.work / "other"
         other.write_bytes(bytes(5) + path.read_bytes()[5:])
         os.utime(other, (1, 1))
-        self.wait_for(lambda: time.time() > int(other.stat().st_ctime) + 1, "time stands still")
+        self.eventually("time stands still", lambda: time.time() > int(other.stat().st_ctime) + 1)
         self.interrupted(["upload", path, pool, "disk"], up=PART)
         for _ in range(2):
             self.ctl_fails(REFUSED, "the data differs", "upload", other, pool, "disk")
@@ -297,8 +297,8 @@ class Uploads(TransferCase):
         self.finish(child, -signal.SIGKILL)
         relay.cut()
         self.assertEqual(self.position(pool, "disk"), position)
-        self.wait_for(lambda: self.daemon.virsh("vol-resize", "--pool", pool, "disk",
-                                                path.stat().st_size).returncode == 0, "in use")
+        self.eventually("in use", lambda: self.daemon.virsh(
+            "vol-resize", "--pool", pool, "disk", path.stat().st_size).returncode == 0)
         self.ctl_fails(REFUSED, "the data differs", "upload", "--retry", 0, other, pool, "disk")
 
     def test_ctrl_c_and_a_daemon_that_reads_no_more(self):
@@ -308,7 +308,7 @@ class Uploads(TransferCase):
         self.stalled(relay)
         began = time.monotonic()
         child.send_signal(signal.SIGINT)
-        self.wait_for(lambda: child.poll() is not None or time.monotonic() > began + 20, "")
+        self.eventually("", lambda: child.poll() is not None or time.monotonic() > began + 20)
         relay.cut()
         self.finish(child, INTERRUPTED)
         self.assertLess(time.monotonic() - began, 20)
@@ -321,7 +321,7 @@ class Uploads(TransferCase):
         child.kill()
         self.finish(child, -signal.SIGKILL)
         relay.cut()
-        self.wait_for(lambda: self.position(pool, "disk") > 0, "nothing is durable")
+        self.eventually("nothing is durable", lambda: self.position(pool, "disk") > 0)
         position = self.position(pool, "disk")
         self.assertEqual(self.ctl("upload", path, pool, "disk")["sent"], SIZE - position)
         self.stored(pool, "disk", path)
@@ -403,7 +403,7 @@ class Hosts(TransferCase):
         child.kill()
         self.finish(child, -signal.SIGKILL)
         relay.cut()
-        self.wait_for(lambda: self.position(pool, "disk") > 0, "nothing is durable")
+        self.eventually("nothing is durable", lambda: self.position(pool, "disk") > 0)
         self.other.ok("pool-refresh", pool)
         report = self.ctl("upload", path, pool, "disk", uri=self.other.uri)
         self.assertLess(report["sent"], SIZE)
@@ -454,7 +454,7 @@ class Downloads(TransferCase):
         out, relay = self.work / "out", self.relay(down=PART)
         child = self.start("download", pool, "disk", out, uri=relay.uri)
         self.stalled(relay)
-        self.wait_for(lambda: self.part().stat().st_size > MIB, "nothing came")
+        self.eventually("nothing came", lambda: self.part().stat().st_size > MIB)
         self.ctl_fails(REFUSED, "in use", "download", pool, "disk", out)
         child.kill()
         self.finish(child, -signal.SIGKILL)
@@ -506,12 +506,12 @@ class Downloads(TransferCase):
 
         pairs, relay.pairs = relay.pairs, []
         for pair in pairs:
-            pair[1].shutdown(2)     # the daemon's end: the client knows of nothing
-        self.wait_for(replace, "the image cannot be deleted")
+            pair.daemon.shutdown(2)     # the daemon's end: the client knows of nothing
+        self.eventually("the image cannot be deleted", replace)
         self.ctl("upload", self.raw(name="other", seed=3), pool, "disk")
         relay.let_go()
         for pair in pairs:
-            pair[0].shutdown(2)
+            pair.client.shutdown(2)
         self.assertIn("is another one now", self.finish(child, REFUSED)[1])
         self.assertFalse(out.exists())
 

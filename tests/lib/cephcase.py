@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import time
-import uuid
 from pathlib import Path
 
 from ceph import Cluster
@@ -42,27 +41,13 @@ def the_cluster():
 
 
 class CephCase(CtlMixin, VirshCase):
+    secret_kind = "ceph"
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.cluster = the_cluster()
-        cls.secrets = {}
         cls.secret(USAGE, cls.cluster.key())
-
-    @classmethod
-    def secret(cls, usage, value, kind="ceph"):
-        """A secret of @usage has @value from now on."""
-        element = "name" if kind == "ceph" else "target"
-        if usage not in cls.secrets:
-            cls.secrets[usage] = str(uuid.uuid4())
-            path = cls.daemon.root / "secret.xml"
-            path.write_text("<secret><uuid>%s</uuid><usage type='%s'><%s>%s</%s></usage></secret>"
-                            % (cls.secrets[usage], kind, element, usage, element))
-            cls.daemon.ok("secret-define", path)
-        path = cls.daemon.root / "secret-value"
-        path.touch(0o600)
-        path.write_text(value)
-        cls.daemon.ok("secret-set-value", cls.secrets[usage], "--plain", "--file", path)
 
     def setUp(self):
         super().setUp()

@@ -5,14 +5,13 @@ import os
 import re
 import socket
 import subprocess
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ctl import CtlMixin
+from runner import PATIENCE
 from virshcase import VirshCase
 
-PATIENCE = 60   # seconds until what must happen soon has not
 
 
 class Response:
@@ -83,15 +82,6 @@ class ExportCase(CtlMixin, VirshCase):
         lines = ["%s %s HTTP/1.1" % (method, path), "Host: %s" % where.netloc,
                  "Connection: close", *headers, "", ""]
         return Response(self.send(url, "\r\n".join(lines).encode()))
-
-    def eventually(self, what, probe):
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            found = probe()
-            if found:
-                return found
-            time.sleep(0.05)
-        raise AssertionError("%s\n%s" % (what, self.daemon.log_tail(20)))
 
     def server(self):
         """The process that serves exports; None while it does not run."""

@@ -14,6 +14,7 @@ import libvirt
 
 import ctl
 import rawrpc as rpc
+import runner
 from daemon import Daemon
 from eventloop import EventLoop
 from stock import Stock
@@ -72,7 +73,7 @@ def stop():
         HostCase.stock.stop()
 
 
-class HostCase(ctl.CtlMixin, unittest.TestCase):
+class HostCase(ctl.CtlMixin, runner.Watching, unittest.TestCase):
     stock = daemon = None
 
     def setUp(self):
@@ -92,12 +93,7 @@ class HostCase(ctl.CtlMixin, unittest.TestCase):
                 virsh("pool-undefine", name)
             for line in virsh("secret-list").stdout.splitlines():
                 virsh("secret-undefine", line.split()[0])
-        if not self.daemon.alive():
-            died = self.daemon.obituary()
-            self.daemon.kill()
-            self.daemon.start()
-            self.fail(died)
-        self.daemon.check_log()
+        self.check_daemon()
 
     def stock_ok(self, *args, **kw):
         done = self.stock.virsh(*args, **kw)

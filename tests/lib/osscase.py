@@ -29,22 +29,7 @@ class OssCase(CtlMixin, VirshCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.secrets = {}
         cls.secret(USAGE, cls.SECRET)
-
-    @classmethod
-    def secret(cls, usage, value):
-        """A secret of @usage has @value from now on."""
-        if usage not in cls.secrets:
-            cls.secrets[usage] = str(uuid.uuid4())
-            path = cls.daemon.root / "secret.xml"
-            path.write_text("<secret><uuid>%s</uuid><usage type='iscsi'><target>%s</target></usage>"
-                            "</secret>" % (cls.secrets[usage], usage))
-            cls.daemon.ok("secret-define", path)
-        path = cls.daemon.root / "secret-value"
-        path.touch(0o600)
-        path.write_text(value)
-        cls.daemon.ok("secret-set-value", cls.secrets[usage], "--plain", "--file", path)
 
     def setUp(self):
         super().setUp()

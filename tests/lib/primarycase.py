@@ -5,19 +5,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
 import re
-import shutil
-import time
 from pathlib import Path
 
 import rawrpc as rpc
 from boot import MACHINE, TEXT
 from images import run
 from rawrpc import string, u32
+from runner import PATIENCE
 from stock import Stock
 from ctl import CtlMixin
 from virshcase import VirshCase
 
-PATIENCE = 60   # seconds until what must happen soon has not
 NOWHERE = bytes(16)
 VOLUME = "<volume><name>%s</name>%s<capacity unit='bytes'>%d</capacity><target>" \
          "<format type='%s'/></target></volume>"
@@ -133,15 +131,6 @@ class PrimaryCase(CtlMixin, VirshCase):
                "--format", fmt)
         self.v("vol-upload", "--pool", self.name, name, path)
         return name
-
-    def eventually(self, what, probe):
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            found = probe()
-            if found:
-                return found
-            time.sleep(0.05)
-        raise AssertionError("%s\n%s" % (what, self.daemon.log_tail(20)))
 
     def journal(self):
         """What is noted as unfinished."""

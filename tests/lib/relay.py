@@ -5,21 +5,38 @@ import socket
 import threading
 
 
-class Relay:
-    """Listens at @path for the daemon at @target.  Of what clients or the daemon send, no more than
-    .up or .down bytes (None: all) pass, summed over all connections; .stalled is set then."""
+class Pair:
+    """A connection through it."""
 
-    def __init__(self, path, target, up=None, down=None):
-        self.path, self.target, self.left = str(path), target, {"up": up, "down": down}
-        self.stalled, self.lock, self.pairs = threading.Event(), threading.Condition(), []
+    def __init__(self, client, daemon):
+        self.client, self.daemon = client, daemon
+        self.locks = {client: threading.Lock(), daemon: threading.Lock()}
+
+    def ends(self, way):
+        """Of "up" or "down": where it comes from, and where it goes."""
+        return (self.client, self.daemon) if way == "up" else (self.daemon, self.client)
+
+    def send(self, end, data):
+        with self.locks[end]:
+            end.sendall(data)
+
+    def cut(self):
+        for end in (self.client, self.daemon):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class Between:
+    """Listens at @path for the daemon at @target.  A subclass says in carry() what passes."""
+
+    def __init__(self, path, target):
+        self.path, self.target, self.pairs = str(path), target, []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen()
         threading.Thread(target=self.accept, daemon=True).start()
-
-    @property
-    def uri(self):
-        return "image+unix:///system?socket=" + self.path
 
     def accept(self):
         while True:
@@ -33,9 +50,46 @@ class Relay:
             except OSError:
                 client.close()
                 continue
-            self.pairs.append((client, daemon))
-            for way, source, target in (("up", client, daemon), ("down", daemon, client)):
-                threading.Thread(target=self.pump, args=(way, source, target), daemon=True).start()
+            pair = Pair(client, daemon)
+            self.pairs.append(pair)
+            for way in ("up", "down"):
+                threading.Thread(target=self.pump, args=(way, pair), daemon=True).start()
+
+    def pump(self, way, pair):
+        try:
+            while self.carry(way, pair):
+                pass
+        except OSError:
+            pass
+        pair.cut()
+
+    def carry(self, way, pair):
+        """Takes something of one way, and passes it on or not.  Whether the connection goes on."""
+        raise NotImplementedError
+
+    def cut(self):
+        """Ends all connections."""
+        pairs, self.pairs = self.pairs, []
+        for pair in pairs:
+            pair.cut()
+
+    def close(self):
+        self.listener.close()
+        self.cut()
+
+
+class Relay(Between):
+    """Of what clients or the daemon send, no more than .up or .down bytes (None: all) pass, summed
+    over all connections; .stalled is set then."""
+
+    def __init__(self, path, target, up=None, down=None):
+        self.left = {"up": up, "down": down}
+        self.stalled, self.lock = threading.Event(), threading.Condition()
+        super().__init__(path, target)
+
+    @property
+    def uri(self):
+        return "image+unix:///system?socket=" + self.path
 
     def room(self, way):
         """Waits until something may pass."""
@@ -45,23 +99,14 @@ class Relay:
                 self.lock.wait()
             return 1 << 18 if self.left[way] is None else min(self.left[way], 1 << 18)
 
-    def pump(self, way, source, target):
-        try:
-            while True:
-                data = source.recv(self.room(way))
-                if not data:
-                    break
-                target.sendall(data)
-                with self.lock:
-                    if self.left[way] is not None:
-                        self.left[way] = max(0, self.left[way] - len(data))
-        except OSError:
-            pass
-        for end in (source, target):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+    def carry(self, way, pair):
+        source, target = pair.ends(way)
+        data = source.recv(self.room(way))
+        pair.send(target, data)
+        with self.lock:
+            if self.left[way] is not None:
+                self.left[way] = max(0, self.left[way] - len(data))
+        return bool(data)
 
     def let_go(self):
         """All passes from now on."""
@@ -71,15 +116,5 @@ class Relay:
 
     def cut(self):
         """Ends all connections, and lets new ones pass."""
-        pairs, self.pairs = self.pairs, []
-        for pair in pairs:
-            for end in pair:
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+        super().cut()
         self.let_go()
-
-    def close(self):
-        self.listener.close()
-        self.cut()

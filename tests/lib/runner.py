@@ -13,6 +13,8 @@ import unittest
 
 from daemon import Daemon
 
+PATIENCE = 120   # seconds until what must happen soon has not
+
 
 def record(suite, name, verdict, detail=""):
     outer = os.environ.get("VIMG_TEST_SUITE", suite)  # the same file runs in several
@@ -76,7 +78,30 @@ class Result(unittest.TestResult):
         record(self.suite, self.name(test), "FAIL" if strict else "skip", reason)
 
 
-class DaemonCase(unittest.TestCase):
+class Watching:
+    """What a test asks of .daemon."""
+
+    def eventually(self, what, probe, seconds=PATIENCE):
+        """What @probe returns once that is something; @what is said if it never is."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = probe()
+            if found:
+                return found
+            time.sleep(0.02)
+        raise AssertionError("%s\n%s" % (what, self.daemon.log_tail(20)))
+
+    def check_daemon(self):
+        """It is alive, and its log clean."""
+        if not self.daemon.alive():
+            died = self.daemon.obituary()
+            self.daemon.kill()
+            self.daemon.start()
+            self.fail(died)
+        self.daemon.check_log()
+
+
+class DaemonCase(Watching, unittest.TestCase):
     """Tests that share one daemon; each of them leaves it alive and its log clean."""
 
     config = ""
@@ -100,12 +125,7 @@ class DaemonCase(unittest.TestCase):
             cls.daemon.remove()
 
     def tearDown(self):
-        if not self.daemon.alive():
-            died = self.daemon.obituary()
-            self.daemon.kill()
-            self.daemon.start()
-            self.fail(died)
-        self.daemon.check_log()
+        self.check_daemon()
 
 
 def main(suite, add_options=None):

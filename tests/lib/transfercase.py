@@ -88,12 +88,6 @@ class TransferCase(VirshCase):
     def position(self, pool, name):
         return int(element(self.vol_xml(pool, name), "image:position"))
 
-    def wait_for(self, condition, what):
-        deadline = time.monotonic() + 120
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.05)
-
     def stored(self, pool, name, path):
         """What came back is what was sent."""
         back = self.work / "back"
@@ -115,9 +109,9 @@ class TransferCase(VirshCase):
         if command[0] == "upload":
             pool, name = command[2:4]
             # far away the first slices are still under way when the last byte that passes is read
-            self.wait_for(lambda: "allocation unit='bytes'>0<" not in self.vol_xml(pool, name)
-                          or remote.chosen() and any(self.dir.glob("pending/*/*.[0-9]")),
-                          "nothing came")
+            self.eventually("nothing came", lambda: (
+                "allocation unit='bytes'>0<" not in self.vol_xml(pool, name)
+                or remote.chosen() and any(self.dir.glob("pending/*/*.[0-9]"))))
         child.send_signal(signal.SIGINT)
         relay.let_go()
         out, err = self.finish(child, INTERRUPTED)

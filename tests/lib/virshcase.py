@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import runner
@@ -34,6 +35,29 @@ def element(text, name):
 
 
 class VirshCase(runner.DaemonCase):
+    secret_kind = "iscsi"   # what those are for that a test makes
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.secrets = {}    # uuids by usage
+
+    @classmethod
+    def secret(cls, usage, value, kind=None):
+        """A secret of @usage has @value from now on."""
+        kind = kind or cls.secret_kind
+        name = {"ceph": "name", "iscsi": "target"}[kind]
+        if usage not in cls.secrets:
+            cls.secrets[usage] = str(uuid.uuid4())
+            path = cls.daemon.root / "secret.xml"
+            path.write_text("<secret><uuid>%s</uuid><usage type='%s'><%s>%s</%s></usage></secret>"
+                            % (cls.secrets[usage], kind, name, usage, name))
+            cls.daemon.ok("secret-define", path)
+        path = cls.daemon.root / "secret-value"
+        path.touch(0o600)
+        path.write_text(value)
+        cls.daemon.ok("secret-set-value", cls.secrets[usage], "--plain", "--file", path)
+
     def setUp(self):
         self.v = self.daemon.ok
         self.no = self.daemon.fails

@@ -10,17 +10,6 @@
 
 #define INVALID "Requested operation is not valid: "
 
-static gboolean
-clone_vol(Fixture *fixture, const char *pool, const char *xml, const char *from_pool,
-          const char *from, GError **error)
-{
-    VimgPoolId id = pool_id(fixture, pool);
-    VimgVolId source = vol_id(from_pool, from);
-    g_auto(VimgVolId) out = {0};
-
-    return vimg_model_vol_create_from(fixture->model, &id, xml, &source, 0, &out, error);
-}
-
 static void
 define_and_start_copy(Fixture *fixture, const char *name)
 {

@@ -7,39 +7,12 @@
 
 #include <string.h>
 
-#include "test-model-fixture.h"
+#include "test-model-export-fixture.h"
 #include "pool/export.h"
 #include "util/error.h"
 
-#define URL "http://192.0.2.1:8080"
-#define SIZE 200000
-
-typedef struct {
-    VimgExportInfo *info;
-    char *url;
-    guint8 hash[VIMG_EXPORT_HASH_SIZE];
-} Made;
-
-static void
-made_clear(Made *made)
-{
-    vimg_export_info_free(made->info);
-    g_free(made->url);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Made, made_clear)
-
-/* "images" with one complete raw image, "a.raw", that begins with a hole. */
-static void
-set_up(Fixture *fixture)
-{
-    define_and_start(fixture, "images");
-    create_vol(fixture, "images", "a.raw", "raw", SIZE);
-    upload_all(fixture, "images", "a.raw", SIZE, 'a');
-    vimg_model_set_export_url(fixture->model, URL);
-}
-
 static gboolean
-try(Fixture *fixture, const VimgExportRequest *request, Made *out, GError **error)
+try(Fixture *fixture, const VimgExportRequest *request, ExportMade *out, GError **error)
 {
     VimgPoolId id = pool_id(fixture, "images");
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
@@ -49,15 +22,15 @@ try(Fixture *fixture, const VimgExportRequest *request, Made *out, GError **erro
     g_assert_cmpint(out->info != NULL, ==, out->url != NULL);
     if (!out->info)
         return FALSE;
-    g_assert_true(g_str_has_prefix(out->url, URL "/"));
-    g_assert_cmpint(out->url[strlen(URL "/") + 43], ==, '/');
-    g_checksum_update(sum, (const guchar *)out->url + strlen(URL "/"), 43);
+    g_assert_true(g_str_has_prefix(out->url, EXPORT_URL "/"));
+    g_assert_cmpint(out->url[strlen(EXPORT_URL "/") + 43], ==, '/');
+    g_checksum_update(sum, (const guchar *)out->url + strlen(EXPORT_URL "/"), 43);
     g_checksum_get_digest(sum, out->hash, &size);
     return TRUE;
 }
 
 static void
-make(Fixture *fixture, const char *format, guint64 lifetime, Made *out)
+make(Fixture *fixture, const char *format, guint64 lifetime, ExportMade *out)
 {
     const VimgExportRequest request = {.image = "a.raw", .format = format, .lifetime = lifetime};
     g_autoptr(GError) error = NULL;
@@ -70,60 +43,11 @@ static void
 assert_refused(Fixture *fixture, const VimgExportRequest *request, VimgErrorCode code,
                const char *text)
 {
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
     GError *error = NULL;
 
     g_assert_false(try(fixture, request, &made, &error));
     assert_error_text(&error, code, text);
-}
-
-/* Returns: (transfer full) all of it, read in pieces of @most. */
-static GByteArray *
-read_all(Fixture *fixture, const Made *made, gsize most)
-{
-    GByteArray *bytes = g_byte_array_new();
-
-    while (bytes->len < made->info->size) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(VimgBuffer) data = NULL;
-        VimgExportPart part = {.most = most};
-        VimgExtent extent;
-        guint before = bytes->len;
-
-        part.offset = before;
-        part.length = made->info->size - before;
-        vimg_model_export_read(fixture->model, made->hash, &part, &extent, &error);
-        g_assert_no_error(error);
-        data = extent.data;
-        g_assert_cmpuint(extent.length, >, 0);
-        g_assert_true(!data || extent.length <= most);
-        g_byte_array_set_size(bytes, before + (guint)extent.length);
-        memset(bytes->data + before, 0, (gsize)extent.length);
-        if (data)
-            memcpy(bytes->data + before, data->data + extent.offset, (gsize)extent.length);
-    }
-    return bytes;
-}
-
-static GError *
-read_error(Fixture *fixture, const Made *made, guint64 offset, guint64 length)
-{
-    const VimgExportPart part = {.offset = offset, .length = length, .most = 4096};
-    GError *error = NULL;
-    VimgExtent extent;
-
-    if (vimg_model_export_read(fixture->model, made->hash, &part, &extent, &error))
-        vimg_buffer_unref(extent.data);
-    return error;
-}
-
-static const char *
-state_of(Fixture *fixture, const Made *made)
-{
-    static const char *const names[] = {"live", "away", "ended", "absent"};
-    g_autoptr(VimgExportInfo) info = NULL;
-
-    return names[vimg_model_export_find(fixture->model, made->hash, &info)];
 }
 
 /* ---- making ----------------------------------------------------------------------------- */
@@ -133,7 +57,7 @@ test_unserved(Fixture *fixture, gconstpointer data)
 {
     const VimgExportRequest request = {.image = "a.raw", .lifetime = 60};
 
-    set_up(fixture);
+    export_set_up(fixture);
     vimg_model_set_export_url(fixture->model, NULL);
     assert_refused(fixture, &request, VIMG_ERROR_OPERATION_UNSUPPORTED,
                    "Operation not supported: exports are not served here: set export_listen in "
@@ -167,8 +91,8 @@ test_refused(Fixture *fixture, gconstpointer data)
          "once its upload is complete"},
     };
 
-    set_up(fixture);
-    create_vol(fixture, "images", "half.raw", "raw", SIZE);
+    export_set_up(fixture);
+    create_vol(fixture, "images", "half.raw", "raw", EXPORT_SIZE);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
         assert_refused(fixture, &cases[i].request, cases[i].code, cases[i].text);
     g_assert_cmpuint(vimg_model_busy(fixture->model), ==, 1); /* the pool: no job is left */
@@ -177,12 +101,12 @@ test_refused(Fixture *fixture, gconstpointer data)
 static void
 test_names(Fixture *fixture, gconstpointer data)
 {
-    g_auto(Made) plain = {0};
-    g_auto(Made) made = {0};
-    g_auto(Made) packed = {0};
+    g_auto(ExportMade) plain = {0};
+    g_auto(ExportMade) made = {0};
+    g_auto(ExportMade) packed = {0};
     const VimgExportRequest request = {"a.raw", "qcow2", 60, TRUE};
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, NULL, 60, &plain);
     make(fixture, "qcow2", 60, &made);
     g_assert_true(try(fixture, &request, &packed, NULL));
@@ -201,16 +125,16 @@ static void
 test_read(Fixture *fixture, gconstpointer data)
 {
     static const gsize pieces[] = {1, 4095, 1048576};
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, NULL, 60, &made);
-    g_assert_cmpuint(made.info->size, ==, SIZE);
+    g_assert_cmpuint(made.info->size, ==, EXPORT_SIZE);
     for (gsize i = g_test_quick() ? 1 : 0; i < G_N_ELEMENTS(pieces); i++) {
-        g_autoptr(GByteArray) bytes = read_all(fixture, &made, pieces[i]);
+        g_autoptr(GByteArray) bytes = export_read_all(fixture, &made, pieces[i]);
 
-        g_assert_cmpuint(bytes->len, ==, SIZE);
-        for (guint at = 0; at < SIZE; at++)
+        g_assert_cmpuint(bytes->len, ==, EXPORT_SIZE);
+        for (guint at = 0; at < EXPORT_SIZE; at++)
             g_assert_cmpint(bytes->data[at], ==, 'a');
     }
 }
@@ -219,13 +143,13 @@ static void
 test_outside(Fixture *fixture, gconstpointer data)
 {
     static const guint64 ranges[][2] = {
-        {0, 0}, {SIZE, 1}, {SIZE - 1, 2}, {G_MAXUINT64, 1}, {1, G_MAXUINT64}};
-    g_auto(Made) made = {0};
+        {0, 0}, {EXPORT_SIZE, 1}, {EXPORT_SIZE - 1, 2}, {G_MAXUINT64, 1}, {1, G_MAXUINT64}};
+    g_auto(ExportMade) made = {0};
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, NULL, 60, &made);
     for (gsize i = 0; i < G_N_ELEMENTS(ranges); i++) {
-        g_autoptr(GError) error = read_error(fixture, &made, ranges[i][0], ranges[i][1]);
+        g_autoptr(GError) error = export_read_error(fixture, &made, ranges[i][0], ranges[i][1]);
 
         g_assert_error(error, VIMG_ERROR, VIMG_ERROR_INVALID_ARG);
     }
@@ -234,18 +158,18 @@ test_outside(Fixture *fixture, gconstpointer data)
 static void
 test_converted(Fixture *fixture, gconstpointer data)
 {
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
     g_autoptr(GByteArray) bytes = NULL;
     const guint n_clusters = 5 + 4; /* metadata and data of 65536 bytes */
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, "qcow2", 60, &made);
-    bytes = read_all(fixture, &made, 1000);
+    bytes = export_read_all(fixture, &made, 1000);
     g_assert_cmpuint(bytes->len, ==, n_clusters * 65536);
     g_assert_cmpmem(bytes->data, 4, "QFI\xfb", 4);
     g_assert_cmpint(bytes->data[5 * 65536], ==, 'a');
-    g_assert_cmpint(bytes->data[5 * 65536 + SIZE - 1], ==, 'a');
-    g_assert_cmpint(bytes->data[5 * 65536 + SIZE], ==, 0);
+    g_assert_cmpint(bytes->data[5 * 65536 + EXPORT_SIZE - 1], ==, 'a');
+    g_assert_cmpint(bytes->data[5 * 65536 + EXPORT_SIZE], ==, 0);
 }
 
 /* Data after holes of all lengths: the next piece is found behind them. */
@@ -254,7 +178,7 @@ test_holes(Fixture *fixture, gconstpointer data)
 {
     static const guint64 holes[] = {0, 65536, 200000, 1, 3000000};
     const guint64 size = 3265537 + 5 * 100000;
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
     g_autoptr(GByteArray) raw = g_byte_array_new();
     g_autoptr(GByteArray) bytes = NULL;
     const VimgExportRequest request = {"holes.raw", "qcow2", 60, FALSE};
@@ -262,7 +186,7 @@ test_holes(Fixture *fixture, gconstpointer data)
     VimgTransfer *transfer;
     guint at = 0;
 
-    set_up(fixture);
+    export_set_up(fixture);
     create_vol(fixture, "images", "holes.raw", "raw", size);
     transfer = vimg_model_upload(fixture->model, &id, 0, 0, TRUE, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(holes); i++) {
@@ -276,7 +200,7 @@ test_holes(Fixture *fixture, gconstpointer data)
     g_assert_true(vimg_transfer_finish(transfer, NULL));
     vimg_transfer_free(transfer);
     g_assert_true(try(fixture, &request, &made, NULL));
-    bytes = read_all(fixture, &made, 30000);
+    bytes = export_read_all(fixture, &made, 30000);
     at = 5 * 65536;
     for (guint cluster = 0; cluster * 65536 < size; cluster++) {
         g_autofree guint8 *content = g_malloc0(65536);
@@ -294,14 +218,14 @@ test_holes(Fixture *fixture, gconstpointer data)
 static void
 test_checksum(Fixture *fixture, gconstpointer data)
 {
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
     g_autoptr(GByteArray) bytes = NULL;
     g_autofree char *sum = NULL;
     g_autofree char *found = NULL;
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, "qcow2", 60, &made);
-    bytes = read_all(fixture, &made, 65536);
+    bytes = export_read_all(fixture, &made, 65536);
     sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, bytes->data, bytes->len);
     while (!found) {
         g_autoptr(VimgExportInfo) info = NULL;
@@ -318,38 +242,38 @@ test_checksum(Fixture *fixture, gconstpointer data)
 static void
 test_revoked(Fixture *fixture, gconstpointer data)
 {
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
     g_autoptr(GError) none = NULL;
     GError *error;
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, NULL, 60, &made);
-    g_assert_cmpstr(state_of(fixture, &made), ==, "live");
-    g_assert_no_error(read_error(fixture, &made, 0, 10));
+    g_assert_cmpstr(export_state(fixture, &made), ==, "live");
+    g_assert_no_error(export_read_error(fixture, &made, 0, 10));
     g_assert_true(vimg_model_export_revoke(fixture->model, made.info->id, &none));
     g_assert_true(vimg_model_export_revoke(fixture->model, made.info->id, &none));
-    g_assert_cmpstr(state_of(fixture, &made), ==, "ended");
-    error = read_error(fixture, &made, 10, 10);
+    g_assert_cmpstr(export_state(fixture, &made), ==, "ended");
+    error = export_read_error(fixture, &made, 10, 10);
     assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
                       "Requested operation is not valid: the export has ended");
     g_assert_false(vimg_model_export_revoke(fixture->model, "x", &error));
     assert_error_text(&error, VIMG_ERROR_INVALID_ARG, "invalid argument: no export with id 'x'");
     made.hash[0] ^= 1;
-    g_assert_cmpstr(state_of(fixture, &made), ==, "absent");
+    g_assert_cmpstr(export_state(fixture, &made), ==, "absent");
 }
 
 /* What began goes on, nobody begins. */
 static void
 test_expired(Fixture *fixture, gconstpointer data)
 {
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, NULL, 1, &made);
-    while (strcmp(state_of(fixture, &made), "live") == 0)
+    while (strcmp(export_state(fixture, &made), "live") == 0)
         g_usleep(10000);
-    g_assert_cmpstr(state_of(fixture, &made), ==, "ended");
-    g_assert_no_error(read_error(fixture, &made, 0, 10));
+    g_assert_cmpstr(export_state(fixture, &made), ==, "ended");
+    g_assert_no_error(export_read_error(fixture, &made, 0, 10));
 }
 
 static guint
@@ -361,7 +285,7 @@ n_positions(VimgExports *exports)
 
 /* Returns when nothing is read for the checksum any more. */
 static void
-wait_for_sum(Fixture *fixture, const Made *made)
+wait_for_sum(Fixture *fixture, const ExportMade *made)
 {
     gboolean known = FALSE;
 
@@ -376,7 +300,7 @@ wait_for_sum(Fixture *fixture, const Made *made)
 
 /* The first bytes alone, after which a reader is kept for who goes on. */
 static void
-read_first(Fixture *fixture, const Made *made)
+read_first(Fixture *fixture, const ExportMade *made)
 {
     const VimgExportPart part = {.length = 10, .most = 10};
     g_autoptr(GError) error = NULL;
@@ -393,9 +317,9 @@ test_revoked_open(Fixture *fixture, gconstpointer data)
 {
     VimgExports *exports = fixture->model->exports;
     g_autofree char *kept = NULL;
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, NULL, 60, &made);
     wait_for_sum(fixture, &made);
     read_first(fixture, &made);
@@ -412,16 +336,16 @@ test_long(Fixture *fixture, gconstpointer data)
 {
     VimgExports *exports = fixture->model->exports;
     g_autoptr(GByteArray) bytes = NULL;
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, NULL, 60, &made);
     wait_for_sum(fixture, &made);
     exports->reading_max = 0;
     read_first(fixture, &made);
     g_assert_cmpuint(n_positions(exports), ==, 0);
-    bytes = read_all(fixture, &made, 4096);
-    g_assert_cmpuint(bytes->len, ==, SIZE);
+    bytes = export_read_all(fixture, &made, 4096);
+    g_assert_cmpuint(bytes->len, ==, EXPORT_SIZE);
 }
 
 /* However many have ended, there is room for those that live. */
@@ -429,9 +353,9 @@ static void
 test_many_ended(Fixture *fixture, gconstpointer data)
 {
     VimgExports *exports = fixture->model->exports;
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
 
-    set_up(fixture);
+    export_set_up(fixture);
     for (guint i = 0; i < 4096; i++) {
         VimgExportRecord *record = g_new0(VimgExportRecord, 1);
         g_autoptr(VimgExport) export = vimg_export_new(record);
@@ -444,7 +368,7 @@ test_many_ended(Fixture *fixture, gconstpointer data)
         g_assert_no_error(error);
     }
     make(fixture, NULL, 60, &made);
-    g_assert_cmpstr(state_of(fixture, &made), ==, "live");
+    g_assert_cmpstr(export_state(fixture, &made), ==, "live");
     g_assert_cmpuint(g_hash_table_size(exports->by_id), ==, 4096);
     g_assert_null(g_hash_table_lookup(exports->by_id, "11111111-1111-4111-8111-000000000000"));
 }
@@ -454,9 +378,9 @@ test_list(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GPtrArray) all = NULL;
     g_autoptr(GPtrArray) rest = NULL;
-    Made made[3] = {0};
+    ExportMade made[3] = {0};
 
-    set_up(fixture);
+    export_set_up(fixture);
     for (gsize i = 0; i < G_N_ELEMENTS(made); i++)
         make(fixture, NULL, 60, &made[i]);
     g_assert_true(vimg_model_export_revoke(fixture->model, made[1].info->id, NULL));
@@ -474,7 +398,7 @@ test_list(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(((VimgExportInfo *)rest->pdata[0])->id, ==,
                     ((VimgExportInfo *)all->pdata[1])->id);
     for (gsize i = 0; i < G_N_ELEMENTS(made); i++)
-        made_clear(&made[i]);
+        export_made_clear(&made[i]);
 }
 
 /* ---- what lasts ------------------------------------------------------------------------- */
@@ -482,20 +406,20 @@ test_list(Fixture *fixture, gconstpointer data)
 static void
 test_restart(Fixture *fixture, gconstpointer data)
 {
-    g_auto(Made) made = {0};
-    g_auto(Made) ended = {0};
+    g_auto(ExportMade) made = {0};
+    g_auto(ExportMade) ended = {0};
     g_autoptr(GByteArray) before = NULL;
     g_autoptr(GByteArray) after = NULL;
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, "qcow2", 60, &made);
     make(fixture, NULL, 60, &ended);
     g_assert_true(vimg_model_export_revoke(fixture->model, ended.info->id, NULL));
-    before = read_all(fixture, &made, 1048576);
+    before = export_read_all(fixture, &made, 1048576);
     fixture_restart(fixture);
     fixture_wait_active(fixture, "images");
-    g_assert_cmpstr(state_of(fixture, &ended), ==, "ended");
-    after = read_all(fixture, &made, 1048576);
+    g_assert_cmpstr(export_state(fixture, &ended), ==, "ended");
+    after = export_read_all(fixture, &made, 1048576);
     g_assert_cmpmem(before->data, before->len, after->data, after->len);
 }
 
@@ -503,41 +427,41 @@ test_restart(Fixture *fixture, gconstpointer data)
 static void
 test_stopped(Fixture *fixture, gconstpointer data)
 {
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
     g_autoptr(GError) error = NULL;
     g_autoptr(GByteArray) bytes = NULL;
 
-    set_up(fixture);
+    export_set_up(fixture);
     make(fixture, NULL, 60, &made);
-    bytes = read_all(fixture, &made, 1048576);
+    bytes = export_read_all(fixture, &made, 1048576);
     while (!destroy_pool(fixture, "images", &error)) { /* it is summed up, perhaps */
         g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
         g_assert_nonnull(strstr(error->message, "export of 'a.raw'"));
         g_clear_error(&error);
         g_usleep(10000);
     }
-    error = read_error(fixture, &made, 0, 1);
+    error = export_read_error(fixture, &made, 0, 1);
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID);
-    g_assert_cmpstr(state_of(fixture, &made), ==, "away");
+    g_assert_cmpstr(export_state(fixture, &made), ==, "away");
     start_pool(fixture, "images");
-    g_assert_no_error(read_error(fixture, &made, 0, 1));
+    g_assert_no_error(export_read_error(fixture, &made, 0, 1));
 }
 
 static void
 test_trash(Fixture *fixture, gconstpointer data)
 {
-    g_auto(Made) made = {0};
+    g_auto(ExportMade) made = {0};
     g_autoptr(GPtrArray) trash = NULL;
     g_autoptr(GByteArray) bytes = NULL;
     VimgPoolId id;
     GError *error = NULL;
     const char *uuid;
 
-    set_up(fixture);
+    export_set_up(fixture);
     id = pool_id(fixture, "images");
     make(fixture, NULL, 60, &made);
     g_assert_true(delete_vol(fixture, "images", "a.raw", NULL));
-    bytes = read_all(fixture, &made, 1048576);
+    bytes = export_read_all(fixture, &made, 1048576);
     trash = vimg_model_trash_list(fixture->model, &id, NULL, 1, NULL);
     uuid = ((VimgTrashEntry *)trash->pdata[0])->uuid;
     g_assert_cmpstr(uuid, ==, made.info->image_uuid);
@@ -547,144 +471,6 @@ test_trash(Fixture *fixture, gconstpointer data)
                       "first, or wait until it expires");
     g_assert_true(vimg_model_export_revoke(fixture->model, made.info->id, NULL));
     g_assert_true(vimg_model_trash_purge(fixture->model, &id, uuid, &error));
-}
-
-/* ---- over NBD --------------------------------------------------------------------------- */
-
-typedef struct {
-    char *id; /* of what was started last */
-    guint8 hash[VIMG_EXPORT_HASH_SIZE];
-    guint stopped;
-    gboolean fails;
-} Server;
-
-static char *
-start_server(const char *id, const guint8 *hash, uid_t uid, gpointer data, GError **error)
-{
-    Server *server = data;
-
-    g_assert_cmpuint(uid, ==, 1234);
-    g_free(server->id);
-    server->id = g_strdup(id);
-    memcpy(server->hash, hash, sizeof(server->hash));
-    if (!server->fails)
-        return g_strdup("/socket");
-    vimg_throw(error, VIMG_ERROR_FAILED, "no");
-    return NULL;
-}
-
-static void
-stop_server(const char *id, gpointer data)
-{
-    Server *server = data;
-
-    g_assert_cmpstr(id, ==, server->id);
-    server->stopped++;
-}
-
-static const VimgNbdServer nbd_server = {.start = start_server, .stop = stop_server};
-
-static gboolean
-serve(Fixture *fixture, Server *server, Made *out, GError **error)
-{
-    VimgPoolId id = pool_id(fixture, "images");
-    g_autofree char *path = NULL;
-
-    out->info = vimg_model_nbd_start(fixture->model, &id, "a.raw", 1234, &path, error);
-    g_assert_cmpstr(path, ==, out->info ? "/socket" : NULL);
-    memcpy(out->hash, server->hash, sizeof(out->hash));
-    return out->info != NULL;
-}
-
-static guint
-count_exports(Fixture *fixture)
-{
-    g_autoptr(GPtrArray) list = vimg_model_export_list(fixture->model, NULL, 1024);
-
-    return list->len;
-}
-
-static void
-test_nbd(Fixture *fixture, gconstpointer data)
-{
-    g_autoptr(GByteArray) bytes = NULL;
-    g_autoptr(GError) error = NULL;
-    g_auto(Made) made = {0};
-    Server server = {0};
-    VimgExportExtent extent;
-
-    set_up(fixture);
-    vimg_model_set_nbd(fixture->model, &nbd_server, &server);
-    g_assert_true(serve(fixture, &server, &made, &error));
-    g_assert_cmpstr(made.info->state, ==, "served");
-    g_assert_cmpint(made.info->expires, ==, 0);
-    g_assert_cmpuint(made.info->size, ==, SIZE);
-    g_assert_cmpstr(state_of(fixture, &made), ==, "live");
-    bytes = read_all(fixture, &made, 4096);
-    g_assert_cmpuint(bytes->len, ==, SIZE);
-    for (guint64 at = 0; at < SIZE; at += extent.length) {
-        g_assert_true(vimg_model_export_map(fixture->model, made.hash, at, &extent, &error));
-        g_assert_cmpuint(extent.length, >, 0);
-        for (guint64 i = at; extent.zeros && i < at + extent.length; i++)
-            g_assert_cmpuint(bytes->data[i], ==, 0);
-    }
-    g_assert_false(vimg_model_export_map(fixture->model, made.hash, SIZE, &extent, &error));
-    assert_error_text(&error, VIMG_ERROR_INVALID_ARG,
-                      "invalid argument: there is nothing at this place of the export");
-    vimg_model_nbd_ended(fixture->model, "no id");
-    vimg_model_nbd_ended(fixture->model, server.id);
-    g_assert_cmpuint(server.stopped, ==, 0);
-    g_assert_cmpuint(count_exports(fixture), ==, 0);
-    g_assert_cmpstr(state_of(fixture, &made), ==, "absent");
-    g_free(server.id);
-}
-
-/* By either name, and never twice. */
-static void
-test_nbd_stopped(Fixture *fixture, gconstpointer data)
-{
-    g_auto(Made) first = {0};
-    g_auto(Made) second = {0};
-    Server server = {0};
-    GError *error = NULL;
-
-    set_up(fixture);
-    vimg_model_set_nbd(fixture->model, &nbd_server, &server);
-    g_assert_true(serve(fixture, &server, &first, NULL));
-    g_assert_no_error(read_error(fixture, &first, 0, 4096));
-    g_assert_true(vimg_model_nbd_stop(fixture->model, server.id, NULL));
-    error = read_error(fixture, &first, 4096, 4096);
-    assert_error_text(&error, VIMG_ERROR_OPERATION_INVALID,
-                      "Requested operation is not valid: the export has ended");
-    g_assert_true(serve(fixture, &server, &second, NULL));
-    g_assert_true(vimg_model_export_revoke(fixture->model, server.id, NULL));
-    g_assert_cmpuint(server.stopped, ==, 2);
-    g_assert_cmpuint(count_exports(fixture), ==, 0);
-    g_assert_false(vimg_model_nbd_stop(fixture->model, "x", &error));
-    assert_error_text(&error, VIMG_ERROR_INVALID_ARG,
-                      "invalid argument: no image is served over NBD by id 'x'");
-    g_free(server.id);
-}
-
-static void
-test_nbd_refused(Fixture *fixture, gconstpointer data)
-{
-    g_auto(Made) made = {0};
-    Server server = {.fails = TRUE};
-    GError *error = NULL;
-
-    set_up(fixture);
-    g_assert_false(serve(fixture, &server, &made, &error));
-    assert_error_text(&error, VIMG_ERROR_OPERATION_UNSUPPORTED,
-                      "Operation not supported: images are not served over NBD here: nbdkit or "
-                      "virtimage's plugin for it is not installed");
-    vimg_model_set_nbd(fixture->model, &nbd_server, &server);
-    g_assert_false(serve(fixture, &server, &made, &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_FAILED);
-    g_clear_error(&error);
-    g_assert_cmpuint(count_exports(fixture), ==, 0);
-    g_assert_cmpuint(vimg_model_busy(fixture->model), ==, 1); /* the pool: no job is left */
-    g_free(server.id);
 }
 
 int
@@ -708,8 +494,5 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model-export/restart", NULL, test_restart);
     FIXTURE_ADD("/model-export/stopped", NULL, test_stopped);
     FIXTURE_ADD("/model-export/trash", NULL, test_trash);
-    FIXTURE_ADD("/model-export/nbd", NULL, test_nbd);
-    FIXTURE_ADD("/model-export/nbd/stopped", NULL, test_nbd_stopped);
-    FIXTURE_ADD("/model-export/nbd/refused", NULL, test_nbd_refused);
     return g_test_run();
 }

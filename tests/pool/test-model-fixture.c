@@ -462,6 +462,17 @@ vol_state(Fixture *fixture, const char *pool, const char *name)
 }
 
 gboolean
+clone_vol(Fixture *fixture, const char *pool, const char *xml, const char *from_pool,
+          const char *from, GError **error)
+{
+    VimgPoolId id = pool_id(fixture, pool);
+    VimgVolId source = vol_id(from_pool, from);
+    g_auto(VimgVolId) out = {0};
+
+    return vimg_model_vol_create_from(fixture->model, &id, xml, &source, 0, &out, error);
+}
+
+gboolean
 delete_vol(Fixture *fixture, const char *pool, const char *name, GError **error)
 {
     VimgVolId id = vol_id(pool, name);

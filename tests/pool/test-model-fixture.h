@@ -95,6 +95,9 @@ char *download_all(Fixture *fixture, const char *pool, const char *name, guint64
 char *vol_names(Fixture *fixture, const char *pool);
 /* Returns: (transfer full) "saving", "active" or "error". */
 char *vol_state(Fixture *fixture, const char *pool, const char *name);
+/* A copy of @from, as @xml says it. */
+gboolean clone_vol(Fixture *fixture, const char *pool, const char *xml, const char *from_pool,
+                   const char *from, GError **error);
 gboolean delete_vol(Fixture *fixture, const char *pool, const char *name, GError **error);
 
 /* The exact code, and the exact words a client sees; clears it. */

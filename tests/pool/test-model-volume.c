@@ -22,17 +22,6 @@ create_xml(Fixture *fixture, const char *pool, const char *xml, guint flags, GEr
     return vimg_model_vol_create(fixture->model, &id, xml, flags, &out, error);
 }
 
-static gboolean
-clone_vol(Fixture *fixture, const char *pool, const char *xml, const char *from_pool,
-          const char *from, GError **error)
-{
-    VimgPoolId id = pool_id(fixture, pool);
-    VimgVolId source = vol_id(from_pool, from);
-    g_auto(VimgVolId) out = {0};
-
-    return vimg_model_vol_create_from(fixture->model, &id, xml, &source, 0, &out, error);
-}
-
 /* An image in state error: its content is not what its creator announced. */
 static void
 make_broken(Fixture *fixture, const char *pool, const char *name)

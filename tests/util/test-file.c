@@ -12,33 +12,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dir-fixture.h"
 #include "util/error.h"
 #include "util/file.h"
-
-typedef struct {
-    char *dir;
-    char *path; /* of a file in it that does not exist */
-} Fixture;
-
-static void
-set_up(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
-{
-    g_autoptr(GError) error = NULL;
-
-    fixture->dir = g_dir_make_tmp(NULL, &error);
-    g_assert_no_error(error);
-    fixture->path = g_build_filename(fixture->dir, "file", NULL);
-}
-
-/* The directory must be empty, but for the file itself. */
-static void
-tear_down(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
-{
-    g_unlink(fixture->path);
-    g_assert_cmpint(g_rmdir(fixture->dir), ==, 0);
-    g_free(fixture->path);
-    g_free(fixture->dir);
-}
 
 static void
 check_content(const char *path, const char *wanted, gsize wanted_size)
@@ -53,7 +29,7 @@ check_content(const char *path, const char *wanted, gsize wanted_size)
 }
 
 static void
-test_replace(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_replace(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
     mode_t before = umask(077);
@@ -71,10 +47,9 @@ test_replace(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_assert_cmpint(st.st_mode & 07777, ==, 0600);
 }
 
-/* A reader that has the old file open keeps all of it. */
 /* The longest name a file may have, though the one written beside it needs a name too. */
 static void
-test_replace_longest(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_replace_longest(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *name = g_strnfill(255, 'x');
@@ -86,8 +61,9 @@ test_replace_longest(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     check_content(fixture->path, "x", 1);
 }
 
+/* A reader that has the old file open keeps all of it. */
 static void
-test_replace_open(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_replace_open(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     vimg_autofd int fd = -1;
     char old[8];
@@ -100,7 +76,7 @@ test_replace_open(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 static void
-test_replace_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_replace_fails(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) missing = NULL;
     g_autoptr(GError) directory = NULL;
@@ -116,7 +92,7 @@ test_replace_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 static void
-test_remove(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_remove(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
 
@@ -130,7 +106,7 @@ test_remove(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 static void
-test_read_limit(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_read_limit(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *fits = NULL;
@@ -144,7 +120,7 @@ test_read_limit(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 static void
-test_read_missing(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_read_missing(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
 
@@ -156,7 +132,7 @@ test_read_missing(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 
 /* Neither a pipe nobody writes to nor a directory makes it wait. */
 static void
-test_read_special(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_read_special(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) fifo = NULL;
     g_autoptr(GError) directory = NULL;
@@ -169,7 +145,7 @@ test_read_special(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 static void
-test_write_full(Fixture *fixture G_GNUC_UNUSED, gconstpointer data G_GNUC_UNUSED)
+test_write_full(DirFixture *fixture G_GNUC_UNUSED, gconstpointer data G_GNUC_UNUSED)
 {
     vimg_autofd int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
@@ -209,7 +185,7 @@ was_flushed(const char *path)
 
 /* A file in a new directory is durable only if the directory itself is. */
 static void
-test_dir_make_durable(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_dir_make_durable(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autofree char *outer = g_build_filename(fixture->dir, "a", NULL);
     g_autofree char *inner = g_build_filename(outer, "b", NULL);
@@ -228,7 +204,7 @@ test_dir_make_durable(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 static void
-test_dir_make(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_dir_make(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *outer = g_build_filename(fixture->dir, "a", NULL);
@@ -250,7 +226,7 @@ test_dir_make(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 static void
-test_fd(Fixture *fixture G_GNUC_UNUSED, gconstpointer data G_GNUC_UNUSED)
+test_fd(DirFixture *fixture G_GNUC_UNUSED, gconstpointer data G_GNUC_UNUSED)
 {
     int closed;
 
@@ -269,7 +245,7 @@ test_fd(Fixture *fixture G_GNUC_UNUSED, gconstpointer data G_GNUC_UNUSED)
 
 static const struct {
     const char *path;
-    void (*test)(Fixture *fixture, gconstpointer data);
+    void (*test)(DirFixture *fixture, gconstpointer data);
 } tests[] = {
     {"/file/replace", test_replace},
     {"/file/replace-longest", test_replace_longest},
@@ -292,6 +268,6 @@ main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     for (i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].test, tear_down);
+        dir_fixture_add(tests[i].path, NULL, tests[i].test);
     return g_test_run();
 }

@@ -9,7 +9,7 @@
 #include "config.h"
 
 #include "../store.h"
-#include "../throw.h"
+#include "throw.h"
 #include "fresh.h"
 #include "links-private.h"
 

@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "../store.h"
-#include "../throw.h"
+#include "throw.h"
 #include "links-private.h"
 
 #define BUSY ((guint64)256 * 1024) /* load_of() that another connection is worth */

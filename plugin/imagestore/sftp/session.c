@@ -15,7 +15,7 @@
 
 #include "../store.h"
 #include "../../thread.h"
-#include "../throw.h"
+#include "throw.h"
 #include "session-private.h"
 #include "wire.h"
 

@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-#include "../throw.h"
+#include "throw.h"
 #include "wire.h"
 
 #define LENGTH_SIZE 4

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#ifndef VIMG_CEPH_THROW_H
-#define VIMG_CEPH_THROW_H
+#ifndef VIMG_PLUGIN_THROW_H
+#define VIMG_PLUGIN_THROW_H
 
 #include <errno.h>
 #include <libintl.h>
@@ -42,6 +42,10 @@ G_GNUC_UNUSED G_GNUC_PRINTF(3, 4) static inline gboolean
 
     if (result == ENOSPC || result == EDQUOT)
         code = VIMG_ERROR_NO_SPACE;
+    else if (result == ENOTCONN)
+        code = VIMG_ERROR_DISCONNECTED;
+    else if (result == ECANCELED)
+        code = VIMG_ERROR_ABORTED;
     va_start(args, format);
     what = g_strdup_vprintf(format, args);
     va_end(args);

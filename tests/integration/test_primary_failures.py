@@ -1,0 +1,291 @@
+#!/usr/bin/python3
+# test_primary_failures.py: a copy into a pool of the host whose client, daemon or libvirtd ends or
+# hangs in the middle
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import rawrpc as rpc
+import runner
+from control import CONTROL, PROCS
+from images import MIB, noise, same, same_disk
+from primarycase import VOLUME, PrimaryCase
+
+
+class Failures(PrimaryCase):
+    """Either side dies in mid-copy: nothing stays that looks whole."""
+
+    UUID = "5e0e4cde-4bbb-4d6c-9d5a-4a1c6ad4f7a1"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.raw = cls.daemon.path("big.raw", make=False)
+        # the same bytes again and again are stored once, but travel each time
+        with cls.raw.open("wb") as out:
+            block = noise(8 * MIB, 7)
+            for _ in range(32):
+                out.write(block)
+        cls.daemon.ok("pool-define-as", "big", "imagestore", "--target", cls.daemon.path("big"))
+        cls.daemon.ok("pool-start", "big")
+        cls.daemon.ok("vol-create-as", "big", "big.raw", str(256 * MIB), "--format", "raw")
+        cls.daemon.ok("vol-upload", "--pool", "big", "big.raw", cls.raw)
+
+    def setUp(self):
+        super().setUp()
+        self.where = self.work / "primary"
+        self.where.mkdir()
+        self.by_stream = False
+        self.define_primary()
+
+    def define_primary(self):
+        xml = self.work / "primary.xml"
+        xml.write_text("<pool type='dir'><name>default</name><uuid>%s</uuid><target><path>%s</path>"
+                       "</target></pool>" % (self.UUID, self.where.parent / "theirs"
+                                                 if self.by_stream else self.where))
+        self.host("pool-define", xml)
+        if self.by_stream:
+            self.in_host("mount", "--bind", self.where, self.where.parent / "theirs")
+        self.host("pool-start", "default")
+        if "default" not in self.primaries:
+            self.primaries.append("default")
+
+    def use_stream(self):
+        """This daemon does not see the files where libvirtd does."""
+        (self.where.parent / "theirs").mkdir()
+        self.host("pool-destroy", "default")
+        self.host("pool-undefine", "default")
+        self.by_stream = True
+        self.define_primary()
+
+    def midway(self):
+        """A clone by a stream that is under way while libvirtd stands still."""
+        self.use_stream()
+        call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("nothing comes", self.has_begun)
+        pid = self.libvirtd()
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(self.go_on, pid)
+        self.assertEqual(len(self.journal()), 1, "it was too fast")
+        self.assertTrue(self.is_marked(), "it looks whole already")
+        return (pid, *call)
+
+    def has_begun(self):
+        """Whether there is more of it than its mark."""
+        return self.is_marked() and (self.where / "c").stat().st_blocks * 512 > MIB
+
+    def is_marked(self):
+        """Whether it says that it is unfinished, and nothing else is at its beginning."""
+        try:
+            with (self.where / "c").open("rb") as made:
+                head = made.read(65536)
+        except FileNotFoundError:
+            return False
+        mark = b"virtimage: unfinished " + b"".join(f.stem.encode() for f in self.journal())
+        return head.strip(b"\0") == mark and len(self.journal()) == 1
+
+    @staticmethod
+    def go_on(pid):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+
+    def test_written_where_it_lies(self):
+        """A file that this daemon sees too needs libvirtd no more when some of it is there."""
+        c, serial = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("nothing comes", self.has_begun)
+        pid = self.libvirtd()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.assertTrue(self.is_marked(), "it was too fast")
+            self.eventually("it is not complete", lambda: not self.journal())
+            same(self.raw, self.where / "c")
+        finally:
+            self.go_on(pid)
+        self.assertEqual(c.reply(serial, "VOL_CREATE_XML_FROM").vol().name, "c")
+
+    def paused(self):
+        """A clone of which some is there, and this daemon stands still."""
+        call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "big.raw", "big")
+        self.eventually("nothing comes", self.has_begun)
+        os.kill(self.daemon.process.pid, signal.SIGSTOP)
+        self.assertTrue(self.is_marked(), "it was too fast")
+        return call
+
+    def test_replaced_meanwhile(self):
+        """Nothing of the clone gets into another volume of its name, nor does that go."""
+        moved = self.where / "moved"
+        for how in (lambda: self.host("vol-delete", "--pool", "default", "c"),
+                    lambda: (self.where / "c").rename(moved)):
+            c, serial = self.paused()
+            try:
+                how()
+                self.host("pool-refresh", "default")
+                self.host("vol-create-as", "default", "c", str(MIB))
+                (self.where / "c").write_bytes(noise(MIB))
+            finally:
+                os.kill(self.daemon.process.pid, signal.SIGCONT)
+            with self.assertRaises(rpc.RemoteError) as caught:
+                c.reply(serial)
+            self.assertEqual(caught.exception.code, 50, caught.exception.message)
+            self.assertIn("was deleted or replaced while", caught.exception.message)
+            self.assertEqual((self.where / "c").read_bytes(), noise(MIB))
+            self.assertEqual(self.journal(), [])
+            self.host("vol-delete", "--pool", "default", "c")
+        self.assertTrue(moved.exists())
+
+    def test_libvirtd_killed_meanwhile(self):
+        """Nobody writes on for what cannot be completed."""
+        c, serial = self.paused()
+        self.stock.kill()
+        os.kill(self.daemon.process.pid, signal.SIGCONT)
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 9, caught.exception.message)
+        self.assertIn("libvirt daemon does not answer", caught.exception.message)
+        self.assertTrue(self.is_marked(), "it looks whole")
+        self.stock.start()
+        self.define_primary()
+        self.eventually("it stays", self.gone)
+
+    def test_killed_where_it_lies(self):
+        self.paused()
+        self.daemon.kill()
+        self.assertTrue(self.is_marked(), "it looks whole")
+        self.daemon.start()
+        self.eventually("it stays", self.gone)
+
+    def gone(self):
+        return not self.journal() and not (self.where / "c").exists()
+
+    def test_libvirtd_killed(self):
+        _, c, serial = self.midway()
+        self.stock.kill()
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 9, caught.exception.message)
+        self.assertIn("libvirt daemon does not answer", caught.exception.message)
+        self.assertEqual(len(self.journal()), 1)
+        self.assertTrue((self.where / "c").exists())
+        self.stock.start()
+        self.define_primary()
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+
+    def test_name_taken_again(self):
+        """Somebody else's volume of the name, as large as the unfinished one was, stays."""
+        _, c, serial = self.midway()
+        self.stock.kill()
+        with self.assertRaises(rpc.RemoteError):
+            c.reply(serial)
+        (self.where / "c").unlink()
+        shutil.copy(self.raw, self.where / "c")
+        self.stock.start()
+        self.define_primary()
+        self.eventually("it is not settled", lambda: not self.journal())
+        same(self.raw, self.where / "c")
+        self.assertEqual(self.volumes(), ["c"])
+
+    def test_no_answer(self):
+        """What was made while nobody heard of it goes if it is empty and of that very time."""
+        self.daemon.kill()
+        entries = self.daemon.state_dir / "primary"
+        for name, age in (("mine", 0), ("old", 3600)):
+            self.host("vol-create-as", "default", name, "8M", "--allocation", "0")
+            (entries / (str(uuid.uuid4()) + ".clone")).write_text(
+                "[clone]\npool=%s\nvolume=%s\ncapacity=%d\nbegun=%d\nmark=32768\n"
+                % (self.UUID, name, 8 * MIB, time.time() - age))
+        self.daemon.start()
+        self.eventually("it is not settled", lambda: not self.journal())
+        self.assertEqual(self.volumes(), ["old"])
+
+    def test_daemon_killed(self):
+        pid, _, _ = self.midway()
+        self.daemon.kill()
+        self.go_on(pid)
+        self.assertTrue((self.where / "c").exists())
+        self.daemon.start()
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+
+    def test_client_gone(self):
+        """It goes on, and is complete."""
+        pid, c, _ = self.midway()
+        c.close()
+        self.go_on(pid)
+        self.eventually("it does not end", lambda: not self.journal())
+        same_disk(self.raw, "raw", self.where / "c", "raw")
+
+    def test_client_gone_bound(self):
+        """One that said so takes with it what it began."""
+        pid, c, _ = self.midway()
+        c.call(PROCS["JOB_BIND"], prog=CONTROL)
+        c.close()
+        self.go_on(pid)
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+        self.eventually("its job stays", lambda: not self.ctl("jobs", "--quiet"))
+
+    def test_cancelled(self):
+        pid, c, serial = self.midway()
+        job, = json.loads(self.ctl("jobs", "--json"))["jobs"]
+        self.assertEqual((job["kind"], job["volume"]), ("clone", "big.raw"))
+        self.ctl("job-cancel", str(job["id"]))
+        self.go_on(pid)
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 78, caught.exception.message)
+        self.assertTrue(self.gone())
+
+    def stopped(self, code, text, end=lambda: None):
+        """A clone ends by @end while libvirtd stands still; when that goes on, what was made goes."""
+        pid, c, serial = self.midway()
+        try:
+            end()
+            with self.assertRaises(rpc.RemoteError) as caught:
+                c.reply(serial)
+            self.assertEqual(caught.exception.code, code, caught.exception.message)
+            self.assertIn(text, caught.exception.message)
+            self.assertEqual(self.ctl("jobs", "--quiet"), "")
+            self.assertTrue(self.is_marked(), "it looks whole")
+        finally:
+            self.go_on(pid)
+        self.eventually("it stays", self.gone)
+        self.assertEqual(self.volumes(), [])
+
+    def cancel(self):
+        job, = json.loads(self.ctl("jobs", "--json"))["jobs"]
+        self.ctl("job-cancel", str(job["id"]))
+
+    def with_config(self, more):
+        """The daemon is another from now on to the end of the test."""
+        self.addCleanup(self.restart, self.daemon.config.read_text())
+        self.restart(self.daemon.config.read_text() + more)
+
+    def restart(self, config):
+        self.daemon.stop()
+        self.daemon.config.write_text(config)
+        self.daemon.start()
+
+    def test_hanging(self):
+        """Who cancels it does not wait until libvirtd was silent for too long."""
+        self.with_config("keepalive_interval = 600\n")
+        self.stopped(78, "cancelled", self.cancel)
+
+    def test_silent(self):
+        """Nobody cancels it, and it does not wait for ever."""
+        self.with_config("keepalive_interval = 1\nkeepalive_count = 2\n")
+        self.stopped(9, "the host's libvirt daemon does not answer")
+
+
+if __name__ == "__main__":
+    runner.main("stock")
