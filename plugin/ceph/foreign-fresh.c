@@ -13,7 +13,7 @@
 #include "closing.h"
 #include "foreign.h"
 #include "leftover.h"
-#include "throw.h"
+#include "../throw.h"
 
 /* Returns: 0, or a negative errno. */
 static int

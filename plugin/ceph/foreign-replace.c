@@ -14,7 +14,7 @@
 #include "closing.h"
 #include "foreign.h"
 #include "layout.h"
-#include "throw.h"
+#include "../throw.h"
 
 /* Returns: 0, or a negative errno; -EEXIST: it is another, or holds something */
 static int

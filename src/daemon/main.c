@@ -25,6 +25,7 @@
 #include "daemon/paths.h"
 #include "daemon/sockets.h"
 #include "host/host.h"
+#include "host/identity.h"
 #include "host/primary.h"
 #include "host/secret.h"
 #include "pool/import-rules.h"
@@ -281,13 +282,20 @@ idle_end(gpointer data)
     g_main_loop_quit(daemon->loop);
 }
 
-static VimgHostOpened
-open_host(gpointer data, const VimgPeer *peer, gboolean read_only, int cancel, int *fd,
-          GError **error)
+static VimgHostReach
+reach_host(gpointer data, const VimgPeer *peer, gboolean read_only, gboolean wait, int *fd,
+           GError **error)
 {
-    if (!vimg_host_open(data, peer, read_only, cancel, fd, error))
-        return VIMG_HOST_FAILED;
-    return *fd < 0 ? VIMG_HOST_ABSENT : VIMG_HOST_OPENED;
+    g_autoptr(GError) local = NULL;
+
+    if (!wait && !vimg_identity_is_own(peer))
+        return VIMG_HOST_LATER;
+    if (vimg_host_reach(data, peer, read_only, wait, fd, &local))
+        return *fd < 0 ? VIMG_HOST_ABSENT : VIMG_HOST_REACHED;
+    if (!wait && g_error_matches(local, VIMG_ERROR, VIMG_ERROR_TIMEOUT))
+        return VIMG_HOST_LATER;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return VIMG_HOST_FAILED;
 }
 
 static gboolean
@@ -304,9 +312,14 @@ start_host(Daemon *daemon, GError **error)
     if (g_strcmp0(uri, VIMG_HOST_URI_NONE) == 0)
         return TRUE;
     daemon->host = vimg_host_new(uri, daemon->paths->run_dir, daemon->paths->privileged, error);
-    daemon->host_funcs =
-        (VimgHostFuncs){.open = open_host, .is_present = is_host_present, .data = daemon->host};
-    return daemon->host != NULL;
+    if (!daemon->host)
+        return FALSE;
+    daemon->host_funcs = (VimgHostFuncs){.reach = reach_host,
+                                         .is_present = is_host_present,
+                                         .patience = vimg_host_open_patience,
+                                         .name = vimg_host_name(daemon->host),
+                                         .data = daemon->host};
+    return TRUE;
 }
 
 static gboolean

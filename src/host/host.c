@@ -15,9 +15,9 @@
 
 #include "conf/host-uri.h"
 #include "host/connect.h"
-#include "host/handshake.h"
 #include "host/host.h"
 #include "host/identity.h"
+#include "host/talk.h"
 #include "util/file.h"
 #include "util/i18n.h"
 
@@ -161,9 +161,9 @@ is_self(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid == getpid();
 }
 
-/* Returns: a socket that blocks, or -1 with errno. */
+/* Returns: a socket that does not block, or -1 with errno. */
 static int
-connect_to(const char *path)
+connect_to(const char *path, gboolean wait)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval patience = {.tv_sec = CONNECT_SECONDS};
@@ -174,9 +174,10 @@ connect_to(const char *path)
         return -1;
     }
     memcpy(address.sun_path, path, strlen(path));
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK), 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
-        connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        (wait && fcntl(fd, F_SETFL, O_NONBLOCK) < 0))
         return -1;
     return vimg_steal_fd(&fd);
 }
@@ -207,19 +208,26 @@ throw_connect(const char *path, const VimgPeer *peer, GError **error)
     }
 }
 
+/* Who wants to connect, and how. */
+typedef struct {
+    const VimgPeer *peer;
+    gboolean read_only;
+    gboolean wait;
+} Wish;
+
 /* *@fd stays -1 if there is no socket at @path.  One that is ours is none. */
 static gboolean
-try_socket(const VimgHost *host, const char *path, const VimgPeer *peer, int *fd, GError **error)
+try_socket(const VimgHost *host, const char *path, const Wish *wish, int *fd, GError **error)
 {
     vimg_autofd int mine = -1;
 
     if (is_ours(host, path))
         return TRUE;
-    mine = connect_to(path);
+    mine = connect_to(path, wish->wait);
     if (mine < 0 && (errno == ENOENT || errno == ENOTDIR))
         return TRUE;
     if (mine < 0)
-        return throw_connect(path, peer, error);
+        return throw_connect(path, wish->peer, error);
     if (is_self(mine))
         return TRUE;
     *fd = vimg_steal_fd(&mine);
@@ -231,12 +239,12 @@ try_socket(const VimgHost *host, const char *path, const VimgPeer *peer, int *fd
  * *@refused remembers the first, and whatever else is wrong with a socket is the answer.
  */
 static gboolean
-pass_by_refused(const VimgHost *host, const char *path, const VimgPeer *peer, int *fd,
-                GError **refused, GError **error)
+pass_by_refused(const VimgHost *host, const char *path, const Wish *wish, int *fd, GError **refused,
+                GError **error)
 {
     GError *local = NULL;
 
-    if (try_socket(host, path, peer, fd, &local))
+    if (try_socket(host, path, wish, fd, &local))
         return TRUE;
     if (!g_error_matches(local, VIMG_ERROR, VIMG_ERROR_FAILED)) {
         g_propagate_error(error, local);
@@ -251,16 +259,16 @@ pass_by_refused(const VimgHost *host, const char *path, const VimgPeer *peer, in
 
 /* The socket for readers is open to more people; a daemon may have but one. */
 static gboolean
-find(const VimgHost *host, const VimgPeer *peer, gboolean read_only, int *fd, GError **error)
+find(const VimgHost *host, const Wish *wish, int *fd, GError **error)
 {
     g_autoptr(GError) refused = NULL;
 
     for (guint i = 0; host->sockets[i]; i++) {
         g_autofree char *ro = g_strconcat(host->sockets[i], SUFFIX_RO, NULL);
 
-        if (read_only && !pass_by_refused(host, ro, peer, fd, &refused, error))
+        if (wish->read_only && !pass_by_refused(host, ro, wish, fd, &refused, error))
             return FALSE;
-        if (*fd < 0 && !pass_by_refused(host, host->sockets[i], peer, fd, &refused, error))
+        if (*fd < 0 && !pass_by_refused(host, host->sockets[i], wish, fd, &refused, error))
             return FALSE;
         if (*fd >= 0)
             return TRUE;
@@ -277,22 +285,50 @@ find(const VimgHost *host, const VimgPeer *peer, gboolean read_only, int *fd, GE
 }
 
 gboolean
-vimg_host_open(VimgHost *host, const VimgPeer *peer, gboolean read_only, int cancel, int *fd,
-               GError **error)
+vimg_host_reach(VimgHost *host, const VimgPeer *peer, gboolean read_only, gboolean wait, int *fd,
+                GError **error)
 {
-    gint64 deadline = g_get_monotonic_time() + vimg_host_patience(OPEN_TIMEOUT);
+    const Wish wish = {.peer = peer, .read_only = read_only, .wait = wait};
+
+    *fd = -1;
+    if (!vimg_identity_take(peer, error) || !find(host, &wish, fd, error))
+        return FALSE;
+    if (*fd >= 0)
+        __atomic_store_n(&host->reached, 1, __ATOMIC_RELAXED);
+    return TRUE;
+}
+
+const char *
+vimg_host_name(const VimgHost *host)
+{
+    return host->name;
+}
+
+gint64
+vimg_host_open_patience(void)
+{
+    return vimg_host_patience(OPEN_TIMEOUT);
+}
+
+static gboolean
+open_on(const VimgHost *host, int fd, const VimgPeer *peer, GError **error)
+{
+    g_auto(VimgTalk) talk;
+
+    vimg_talk_init(&talk, fd, -1, g_get_monotonic_time() + vimg_host_open_patience());
+    return vimg_talk_open(&talk, host->name, FALSE, peer, error);
+}
+
+gboolean
+vimg_host_open(VimgHost *host, const VimgPeer *peer, int *fd, GError **error)
+{
     vimg_autofd int mine = -1;
 
     *fd = -1;
-    if (!vimg_identity_take(peer, error) || !find(host, peer, read_only, &mine, error))
+    if (!vimg_host_reach(host, peer, FALSE, TRUE, &mine, error))
         return FALSE;
-    if (mine < 0)
-        return TRUE;
-    if (fcntl(mine, F_SETFL, O_NONBLOCK) < 0)
-        return vimg_throw_errno(error, "fcntl");
-    if (!vimg_handshake(mine, host->name, read_only, cancel, deadline, peer, error))
+    if (mine >= 0 && !open_on(host, mine, peer, error))
         return FALSE;
-    __atomic_store_n(&host->reached, 1, __ATOMIC_RELAXED);
     *fd = vimg_steal_fd(&mine);
     return TRUE;
 }

@@ -27,13 +27,22 @@ gboolean vimg_host_is_present(const VimgHost *host);
 char *vimg_host_uri(const VimgHost *host);
 
 /*
- * Connects with the rights of @peer, authenticates and opens.  The calling thread must end
- * afterwards: it has become @peer.  Waits for a minute at most, and no longer than until @cancel is
- * readable.  *@fd: (transfer full), not blocking; -1 with TRUE: there is no such daemon, which only
- * "auto" allows, and only until it has reached one: that may be restarting.  Errors of the daemon
- * itself are VIMG_VIR_ERROR.
+ * Connects with the rights of @peer.  Unless vimg_identity_is_own() the calling thread must end
+ * afterwards: it has become @peer.  @wait: for a place in the queue of a daemon that is busy, some
+ * seconds; else that is VIMG_ERROR_TIMEOUT at once.  *@fd: (transfer full), not blocking; -1 with
+ * TRUE: there is no such daemon, which only "auto" allows, and only until it has reached one: that
+ * may be restarting.
  */
-gboolean vimg_host_open(VimgHost *host, const VimgPeer *peer, gboolean read_only, int cancel,
-                        int *fd, GError **error);
+gboolean vimg_host_reach(VimgHost *host, const VimgPeer *peer, gboolean read_only, gboolean wait,
+                         int *fd, GError **error);
+/* What is opened there: a URI. */
+const char *vimg_host_name(const VimgHost *host);
+/* Microseconds in which it must have been. */
+gint64 vimg_host_open_patience(void);
+/*
+ * Reaches it, waiting, and opens it, for a minute at most.  Errors of the daemon itself are
+ * VIMG_VIR_ERROR.
+ */
+gboolean vimg_host_open(VimgHost *host, const VimgPeer *peer, int *fd, GError **error);
 
 #endif

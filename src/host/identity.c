@@ -42,9 +42,15 @@ drop_capabilities(void)
 }
 
 gboolean
+vimg_identity_is_own(const VimgPeer *peer)
+{
+    return geteuid() != 0 || peer->uid == 0;
+}
+
+gboolean
 vimg_identity_take(const VimgPeer *peer, GError **error)
 {
-    if (geteuid() != 0 || peer->uid == 0)
+    if (vimg_identity_is_own(peer))
         return TRUE;
     /* to the kernel it means "as it is", which is root's */
     if (peer->uid == (uid_t)-1 || peer->gid == (gid_t)-1)

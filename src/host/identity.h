@@ -14,5 +14,7 @@
  * is not root stays what it is.
  */
 gboolean vimg_identity_take(const VimgPeer *peer, GError **error);
+/* That is no change, so that the thread may go on afterwards. */
+gboolean vimg_identity_is_own(const VimgPeer *peer);
 
 #endif

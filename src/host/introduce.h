@@ -8,19 +8,12 @@
 
 #include <libvirt/libvirt.h>
 
-#include "host/talk.h"
 #include "util/peer.h"
 
 /*
- * Both: the connection must be open, and made as @peer already, so what fails here takes nothing
- * away: the daemon then knows of the client what the kernel says.  So it does of a process whose
- * start is not known: it may be another one by now, and an identity without one would take the
- * socket's away, of which polkit needs it.
+ * Over a connection of libvirt's, which must be open, and made as @peer already, so what fails here
+ * takes nothing away: the daemon then knows of the client what the kernel says.
  */
-
-/* Over a connection of ours.  Returns: FALSE with @error if that broke. */
-gboolean vimg_introduce(VimgTalk *talk, const VimgPeer *peer, GError **error);
-/* Over one of libvirt's. */
 void vimg_introduce_by(virConnectPtr connect, const VimgPeer *peer);
 
 #endif

@@ -134,7 +134,7 @@ search_main(gpointer data)
     self.groups = g_new0(gid_t, (gsize)MAX(n, 0));
     n = getgroups(n, self.groups);
     self.n_groups = (gsize)MAX(n, 0);
-    if (vimg_host_open(search->host, &self, FALSE, -1, &fd, &search->error)) {
+    if (vimg_host_open(search->host, &self, &fd, &search->error)) {
         if (fd >= 0)
             search->value = search_at(search, fd, &search->error);
         else

@@ -13,7 +13,7 @@
 #include "host/talk.h"
 #include "util/i18n.h"
 #include "util/wipe.h"
-#include "wire/remote.h"
+#include "wire/hello.h"
 
 static VimgReaderMode
 on_mode(gpointer data, const VimgFrameHeader *header)
@@ -95,19 +95,6 @@ await_reply(VimgTalk *talk, GError **error)
     return TRUE;
 }
 
-static gboolean
-throw_reply(const VimgTalk *talk, GError **error)
-{
-    const VimgBuffer *payload = talk->payload;
-    vimg_remote_error got = {0};
-
-    if (vimg_xdr_decode((xdrproc_t)xdr_vimg_remote_error, &got, payload ? payload->data : NULL,
-                        payload ? payload->size : 0, error))
-        vimg_throw_vir(error, got.code, got.domain, got.message ? *got.message : "");
-    xdr_free((xdrproc_t)xdr_vimg_remote_error, (char *)&got);
-    return FALSE;
-}
-
 void
 vimg_talk_init(VimgTalk *talk, int fd, int cancel, gint64 deadline)
 {
@@ -121,6 +108,24 @@ vimg_talk_clear(VimgTalk *talk)
     g_clear_pointer(&talk->payload, vimg_buffer_wipe);
     vimg_reader_clear(&talk->reader);
     explicit_bzero(&talk->reader, sizeof(talk->reader)); /* it reads ahead */
+}
+
+gboolean
+vimg_talk_open(VimgTalk *talk, const char *name, gboolean read_only, const VimgPeer *peer,
+               GError **error)
+{
+    VimgHello hello;
+
+    vimg_hello_init(&hello, name, read_only, peer, VIMG_HELLO_UNKNOWN);
+    while (hello.step != VIMG_HELLO_DONE) {
+        g_autoptr(VimgBuffer) frame = vimg_hello_next(&hello, error);
+
+        talk->serial = hello.serial;
+        if (!frame || !send_all(talk, frame, error) || !await_reply(talk, error) ||
+            !vimg_hello_take(&hello, &talk->header, talk->payload, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 gboolean
@@ -138,7 +143,7 @@ vimg_talk_call(VimgTalk *talk, gint32 procedure, xdrproc_t args_proc, gconstpoin
     if (!frame || !send_all(talk, frame, error) || !await_reply(talk, error))
         return FALSE;
     if (talk->header.status != VIMG_FRAME_OK)
-        return throw_reply(talk, error);
+        return vimg_frame_throw(talk->payload, error);
     return !ret || vimg_xdr_decode(ret_proc, ret, talk->payload ? talk->payload->data : NULL,
                                    talk->payload ? talk->payload->size : 0, error);
 }

@@ -6,6 +6,7 @@
 #ifndef VIMG_HOST_TALK_H
 #define VIMG_HOST_TALK_H
 
+#include "util/peer.h"
 #include "wire/frame.h"
 #include "wire/reader.h"
 
@@ -24,6 +25,12 @@ void vimg_talk_init(VimgTalk *talk, int fd, int cancel, gint64 deadline);
 void vimg_talk_clear(VimgTalk *talk);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgTalk, vimg_talk_clear)
 
+/*
+ * First of all: authenticates and opens @name as @peer, as whom it connected.  Errors of the daemon
+ * itself are VIMG_VIR_ERROR.
+ */
+gboolean vimg_talk_open(VimgTalk *talk, const char *name, gboolean read_only, const VimgPeer *peer,
+                        GError **error);
 /*
  * One call of libvirt's own program.  @args NULL: without arguments; @ret NULL: whatever it returns
  * is left alone, else it is zeroed, and the caller's to xdr_free() whatever comes of it.  Errors of

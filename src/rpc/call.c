@@ -21,6 +21,7 @@
 /* The last procedure of libvirt's that is known; what is beyond is unknown to its daemons as well.
  */
 #define LIBVIRT_LAST 453
+#define SHORT_MAX 4096 /* bytes of a list: some hundred pools */
 
 VimgServerCall *
 vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload,
@@ -77,6 +78,7 @@ vimg_server_call_free(VimgServerCall *call)
     if (!call)
         return;
     free_args(call);
+    vimg_upstream_call_unref(call->base.asked);
     vimg_transfer_free(call->base.transfer);
     free_frame(call, &call->payload);
     free_frame(call, &call->reply);
@@ -215,10 +217,18 @@ vimg_server_call_fail(VimgServerCall *call, const GError *cause)
     call->failed = TRUE;
 }
 
-gboolean
-vimg_server_call_waits(const VimgServerCall *call)
+/* The host's own daemon is to be asked before. */
+static gboolean
+asks_host(const VimgServerCall *call)
 {
     return call->base.side == VIMG_SIDE_BOTH;
+}
+
+gboolean
+vimg_server_call_is_inline(const VimgServerCall *call)
+{
+    return !asks_host(call) &&
+           ((call->base.proc->flags & VIMG_PROC_INLINE) || call->base.side == VIMG_SIDE_SEARCH);
 }
 
 /* Returns: (transfer full) the reply, or NULL with @error, or without if it is to be passed on. */
@@ -235,8 +245,7 @@ run_handler(VimgServerCall *call, GError **error)
     }
     call->base.ret = g_malloc0(MAX(proc->ret_size, 1));
     vimg_thread_set_caller(vimg_client_number(call->client));
-    ok = vimg_server_call_waits(call) ? vimg_merge_run(&call->base, error)
-                                      : proc->handler(&call->base, error);
+    ok = asks_host(call) ? vimg_merge_run(&call->base, error) : proc->handler(&call->base, error);
     vimg_thread_set_caller(0);
     if (ok && !call->base.pass)
         reply = vimg_frame_new_xdr(&call->header, proc->ret, call->base.ret, error);
@@ -325,19 +334,45 @@ push_host(VimgServerCall *call, VimgScheduler *scheduler)
     vimg_scheduler_push_slow(scheduler, line, &call->task);
 }
 
+/* Two short lists become one in the main loop; for others it has no time. */
+static gboolean
+is_soon_done(const VimgServerCall *call)
+{
+    return (call->base.proc->flags & VIMG_PROC_INLINE) &&
+           (!call->base.asked || vimg_upstream_size(call->base.asked) <= SHORT_MAX);
+}
+
+/* Main loop. */
+static void
+run_asked(gpointer data)
+{
+    VimgServerCall *call = data;
+
+    if (is_soon_done(call) || vimg_connection_is_closed(call->client)) {
+        vimg_server_call_run(call);
+        call->done(call);
+    } else {
+        call->scheduler = vimg_server_host_scheduler(vimg_client_server(call->client));
+        push_host(call, call->scheduler);
+    }
+}
+
 void
 vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
                         void (*done)(gpointer call))
 {
     const VimgProc *proc = call->base.proc;
 
-    call->scheduler = scheduler;
     call->inbox = inbox;
     call->done = done;
     call->task = (VimgTask){.func = run_call, .data = call};
-    if (vimg_server_call_waits(call)) {
-        push_host(call, scheduler);
-    } else if (proc->flags & VIMG_PROC_MEMORY) {
+    if (asks_host(call)) {
+        if (!vimg_merge_ask(&call->base, run_asked, call))
+            vimg_inbox_post(inbox, run_asked, call);
+        return;
+    }
+    call->scheduler = scheduler;
+    if (proc->flags & VIMG_PROC_MEMORY) {
         vimg_scheduler_push_fast(scheduler, run_call, call);
     } else if (takes_long(call)) {
         push_long(call, scheduler);

@@ -30,7 +30,7 @@ typedef struct {
     VimgInbox *inbox;
     void (*done)(gpointer call);
     VimgTask task;
-    VimgScheduler *scheduler; /* which one has it */
+    VimgScheduler *scheduler; /* which one has it; NULL: the host is being asked */
     GList link;               /* among the calls of the client that a worker has or will have */
 } VimgServerCall;
 
@@ -57,9 +57,12 @@ VimgPacket *vimg_server_call_take_reply(VimgServerCall *call);
 void vimg_server_call_fail(VimgServerCall *call, const GError *cause);
 /* Runs the handler and encodes the reply, here and now. */
 void vimg_server_call_run(VimgServerCall *call);
-/* In a worker, what the host's own daemon is asked first: one that may take long about it. */
-gboolean vimg_server_call_waits(const VimgServerCall *call);
-/* A worker does so; then @done(call) in the main loop. */
+/* The main loop is to do so. */
+gboolean vimg_server_call_is_inline(const VimgServerCall *call);
+/*
+ * A worker does so; then @done(call) in the main loop.  What the host's own daemon is to be asked
+ * before, it is asked at once; nobody waits for that, and what is short is run by the main loop.
+ */
 void vimg_server_call_submit(VimgServerCall *call, VimgScheduler *scheduler, VimgInbox *inbox,
                              void (*done)(gpointer call));
 

@@ -168,7 +168,7 @@ run_call(VimgClient *client, VimgServerCall *call)
         answer(client, call);
         return;
     }
-    if ((call->base.proc->flags & VIMG_PROC_INLINE) || call->base.side == VIMG_SIDE_SEARCH) {
+    if (vimg_server_call_is_inline(call)) {
         vimg_server_call_run(call);
         answer_or_pass(client, call);
         return;
@@ -177,9 +177,7 @@ run_call(VimgClient *client, VimgServerCall *call)
         vimg_streams_register(client, call);
     client->ends |= is_end(call);
     g_queue_push_tail_link(&client->submitted, &call->link);
-    vimg_server_call_submit(
-        call, vimg_server_call_waits(call) ? vimg_server_host_scheduler(server) : server->scheduler,
-        server->inbox, call_done);
+    vimg_server_call_submit(call, server->scheduler, server->inbox, call_done);
 }
 
 /* @call: (transfer full) */
@@ -251,7 +249,7 @@ withdraw_calls(VimgClient *client)
         VimgServerCall *call = link->data;
 
         next = link->next;
-        if (!vimg_scheduler_remove(call->scheduler, &call->task))
+        if (!call->scheduler || !vimg_scheduler_remove(call->scheduler, &call->task))
             continue;
         g_queue_unlink(&client->submitted, &call->link);
         if (call->stream)

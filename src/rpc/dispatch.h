@@ -32,7 +32,8 @@ typedef enum {
 } VimgProcFlags;
 
 typedef struct _VimgCall VimgCall;
-typedef struct _VimgMerge VimgMerge; /* merge.h */
+typedef struct _VimgMerge VimgMerge;               /* merge.h */
+typedef struct _VimgUpstreamCall VimgUpstreamCall; /* upstream.h */
 
 /* Whose a call is, of this daemon and the host's own. */
 typedef enum {
@@ -83,7 +84,8 @@ struct _VimgCall {
     gboolean upload;
     gboolean sparse;
     VimgSide side;
-    guint losses;  /* of the client's connections to the host, when that was asked */
+    VimgUpstreamCall *asked; /* (transfer full) BOTH: the question that the host has answered */
+    guint losses;            /* of the client's connections to the host, when that was asked */
     gboolean pass; /* set when it was run: the host's own daemon is to answer it after all */
 };
 

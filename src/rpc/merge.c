@@ -131,24 +131,37 @@ take_failure(const VimgCall *call, gboolean late, const GError *cause, GError **
         note_failure(call->client, late, cause->message);
 }
 
-/* Returns: (transfer full) what the host answers, or NULL; then the call fails if @error is set. */
-static gpointer
-ask_host(const VimgCall *call, GError **error)
+gboolean
+vimg_merge_ask(VimgCall *call, void (*done)(gpointer data), gpointer data)
 {
     const VimgMerge *merge = call->proc->merge;
-    gint64 start = g_get_monotonic_time();
     VimgQuestion question = {
         .procedure = call->procedure, .proc = call->proc->args, .args = call->args};
-    gpointer host;
-    g_autoptr(GError) local = NULL;
 
     if (!merge->surely && !vimg_upstream_may_wait(call->client))
-        return NULL;
+        return FALSE;
     if (merge->ask)
         merge->ask(call, &question);
-    host = g_malloc0(merge->answer_size);
-    switch (vimg_upstream_call(call->client, question.procedure, question.proc, question.args,
-                               merge->answer, host, LIST_TIMEOUT, &local)) {
+    call->losses = vimg_upstream_losses(call->client);
+    call->asked = vimg_upstream_ask(call->client, question.procedure, question.proc, question.args,
+                                    LIST_TIMEOUT, done, data);
+    return TRUE;
+}
+
+/* Returns: (transfer full) what the host answered, or NULL; then the call fails if @error is set.
+ */
+static gpointer
+take_answer(const VimgCall *call, GError **error)
+{
+    const VimgMerge *merge = call->proc->merge;
+    g_autoptr(GError) local = NULL;
+    gint64 took = 0;
+    gpointer host;
+
+    if (!call->asked)
+        return NULL;
+    host = g_malloc0(MAX(merge->answer_size, 1));
+    switch (vimg_upstream_take(call->asked, merge->answer, host, &took, &local)) {
     case VIMG_UPSTREAM_ANSWERED:
         note_answer(call->client);
         return host;
@@ -160,7 +173,7 @@ ask_host(const VimgCall *call, GError **error)
         __atomic_store_n(&vimg_client_server(call->client)->host_missed, TRUE, __ATOMIC_RELAXED);
         break;
     case VIMG_UPSTREAM_FAILED:
-        take_failure(call, g_get_monotonic_time() - start >= LIST_TIMEOUT / 2, local, error);
+        take_failure(call, took >= LIST_TIMEOUT / 2, local, error);
         break;
     }
     xdr_free(merge->answer, host);
@@ -176,8 +189,7 @@ vimg_merge_run(VimgCall *call, GError **error)
     gpointer host;
     gboolean ok = TRUE;
 
-    call->losses = vimg_upstream_losses(call->client);
-    host = ask_host(call, &unknown);
+    host = take_answer(call, &unknown);
     if (unknown) {
         g_propagate_error(error, unknown);
         return FALSE;

@@ -3,7 +3,8 @@
  *
  * A row of a table says by its .merge how a call is shared; without a daemon of the host there is
  * nothing to share and the handler answers alone.  Which side a call is for is decided by the main
- * loop from memory.  Calls that ask the host something else have workers of their own.
+ * loop from memory; it asks the host too, and what is then made of both has workers of its own, but
+ * for short lists.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -32,15 +33,16 @@ struct _VimgMerge {
      * may find it later, and what had gone to ours would be lost to them */
     gboolean strict;
 
-    /* BOTH, in the worker as all below.  @out: what the client asked; NULL: just that */
+    /* BOTH, main loop, a look into tables.  @out: what the client asked; NULL: just that */
     void (*ask)(const VimgCall *call, VimgQuestion *out);
     /* what it has must be known: one that hangs fails the call */
     gboolean surely;
     xdrproc_t answer;
     gsize answer_size;
     /*
-     * Around the handler.  @host: the answer, whose strings may be taken; NULL, for before() alone:
-     * the host gave none.  before() may set call->pass, then the call is the host's.
+     * Around the handler, where that runs.  @host: the answer, whose strings may be taken; NULL,
+     * for before() alone: the host gave none.  before() may set call->pass, then the call is the
+     * host's.
      */
     gboolean (*before)(VimgCall *call, gpointer host, GError **error);
     gboolean (*after)(VimgCall *call, gpointer host, GError **error);
@@ -56,8 +58,13 @@ VimgSide vimg_merge_side(const VimgCall *call);
 /* Main loop: there is no host's daemon to ask.  FALSE: then nobody may answer @call. */
 gboolean vimg_merge_may_run_alone(const VimgCall *call, GError **error);
 /*
- * In a worker that may wait for the host: runs the handler of @call, of side BOTH, with what the
- * host says.  TRUE with call->pass: the host is to answer, call->ret is not filled.
+ * Main loop: asks the host about @call, of side BOTH; @done(@data) runs there when it has answered,
+ * or has not.  Returns: FALSE if it is not to be asked now.
+ */
+gboolean vimg_merge_ask(VimgCall *call, void (*done)(gpointer data), gpointer data);
+/*
+ * Then: runs the handler of @call with what the host said.  TRUE with call->pass: the host is to
+ * answer, call->ret is not filled.
  */
 gboolean vimg_merge_run(VimgCall *call, GError **error);
 /*

@@ -26,7 +26,7 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
 }
 
 #define FAST VIMG_PROC_MEMORY
-#define LOOK (VIMG_PROC_MEMORY | VIMG_PROC_INLINE) /* asked of each volume in a list */
+#define LOOK (VIMG_PROC_MEMORY | VIMG_PROC_INLINE) /* asked of each volume, or by each client */
 #define WRITES VIMG_PROC_WRITES
 #define POOL (VIMG_PROC_POOL_ARG | VIMG_PROC_POOL_UUID)
 #define VOL VIMG_PROC_POOL_ARG
@@ -63,8 +63,8 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
                               .merge = MERGE}
 
 static const VimgProc procs[] = {
-    ROW(CONNECT_OPEN, "virConnectOpen", open_args, none, open, FAST | UNOPENED, NONE),
-    ROW(CONNECT_CLOSE, "virConnectClose", none, none, nothing, FAST | UNOPENED | CLOSES, NONE),
+    ROW(CONNECT_OPEN, "virConnectOpen", open_args, none, open, LOOK | UNOPENED, NONE),
+    ROW(CONNECT_CLOSE, "virConnectClose", none, none, nothing, LOOK | UNOPENED | CLOSES, NONE),
     ROW(CONNECT_GET_TYPE, "virConnectGetType", none, string, get_type, FAST | HOST, DOMAIN),
     ROW(CONNECT_GET_VERSION, "virConnectGetVersion", none, version, get_version, FAST | HOST,
         DOMAIN),
@@ -90,23 +90,23 @@ static const VimgProc procs[] = {
     ROW(CONNECT_GET_HOSTNAME, "virConnectGetHostname", none, string, get_hostname, FAST | HOST,
         DOMAIN),
     ROUTED(CONNECT_SUPPORTS_FEATURE, "virConnectSupportsFeature", int, int, supports_feature,
-           FAST | UNOPENED, RPC, feature),
+           LOOK | UNOPENED, RPC, feature),
 
-    ROW(AUTH_LIST, "authList", none, auth_list_ret, auth_list, FAST | EARLY, AUTH),
+    ROW(AUTH_LIST, "authList", none, auth_list_ret, auth_list, LOOK | EARLY, AUTH),
     ROW(AUTH_SASL_INIT, "authSaslInit", none, string, auth_other, FAST | EARLY, AUTH),
     ROW(AUTH_SASL_START, "authSaslStart", sasl_start_args, sasl_ret, auth_other, FAST | EARLY,
         AUTH),
     ROW(AUTH_SASL_STEP, "authSaslStep", sasl_step_args, sasl_ret, auth_other, FAST | EARLY, AUTH),
     ROW(AUTH_POLKIT, "authPolkit", none, int, auth_other, FAST | EARLY, AUTH),
 
-    MERGED(CONNECT_NUM_OF_POOLS, "virConnectNumOfStoragePools", none, int, num_of_pools, FAST,
+    MERGED(CONNECT_NUM_OF_POOLS, "virConnectNumOfStoragePools", none, int, num_of_pools, LOOK,
            STORAGE, count_active),
-    MERGED(CONNECT_LIST_POOLS, "virConnectListStoragePools", max_args, names_ret, list_pools, FAST,
+    MERGED(CONNECT_LIST_POOLS, "virConnectListStoragePools", max_args, names_ret, list_pools, LOOK,
            STORAGE, name_active),
     MERGED(CONNECT_NUM_OF_DEFINED_POOLS, "virConnectNumOfDefinedStoragePools", none, int,
-           num_of_defined_pools, FAST, STORAGE, count_inactive),
+           num_of_defined_pools, LOOK, STORAGE, count_inactive),
     MERGED(CONNECT_LIST_DEFINED_POOLS, "virConnectListDefinedStoragePools", max_args, names_ret,
-           list_defined_pools, FAST, STORAGE, name_inactive),
+           list_defined_pools, LOOK, STORAGE, name_inactive),
     MERGED(CONNECT_FIND_POOL_SOURCES, "virConnectFindStoragePoolSources", find_sources_args, string,
            find_pool_sources, WRITES, STORAGE, sources),
     MERGED(POOL_CREATE_XML, "virStoragePoolCreateXML", xml_args, pool, pool_create_xml, WRITES,
@@ -160,7 +160,7 @@ static const VimgProc procs[] = {
     MERGED(VOL_GET_PATH, "virStorageVolGetPath", vol, string, vol_get_path, LOOK | VOL, STORAGE,
            vol),
 
-    ROW(CONNECT_GET_URI, "virConnectGetURI", none, string, get_uri, FAST, DOMAIN),
+    ROW(CONNECT_GET_URI, "virConnectGetURI", none, string, get_uri, LOOK, DOMAIN),
     ROW(NODE_NUM_OF_DEVICES, "virNodeNumOfDevices", devices_count_args, int, none, FAST | HOST,
         NODEDEV),
     ROW(NODE_LIST_DEVICES, "virNodeListDevices", devices_args, names_ret, list_no_devices,
@@ -176,9 +176,9 @@ static const VimgProc procs[] = {
     ROW(CONNECT_LIST_DEFINED_INTERFACES, "virConnectListDefinedInterfaces", max_args, names_ret,
         list_none, FAST | HOST, INTERFACE),
 
-    MERGED(CONNECT_NUM_OF_SECRETS, "virConnectNumOfSecrets", none, int, num_of_secrets, FAST,
+    MERGED(CONNECT_NUM_OF_SECRETS, "virConnectNumOfSecrets", none, int, num_of_secrets, LOOK,
            SECRET, count_secrets),
-    MERGED(CONNECT_LIST_SECRETS, "virConnectListSecrets", max_args, names_ret, list_secrets, FAST,
+    MERGED(CONNECT_LIST_SECRETS, "virConnectListSecrets", max_args, names_ret, list_secrets, LOOK,
            SECRET, name_secrets),
     MERGED(SECRET_LOOKUP_BY_UUID, "virSecretLookupByUUID", uuid_args, secret, secret_lookup_by_uuid,
            FAST, SECRET, find_secret),
@@ -195,7 +195,7 @@ static const VimgProc procs[] = {
     MERGED(SECRET_LOOKUP_BY_USAGE, "virSecretLookupByUsage", secret_usage_args, secret,
            secret_lookup_by_usage, FAST, SECRET, find_secret),
 
-    ROW(CONNECT_IS_SECURE, "virConnectIsSecure", none, int, is_secure, FAST, DOMAIN),
+    ROW(CONNECT_IS_SECURE, "virConnectIsSecure", none, int, is_secure, LOOK, DOMAIN),
     MERGED(POOL_IS_ACTIVE, "virStoragePoolIsActive", pool, int, pool_is_active, FAST | POOL,
            STORAGE, pool),
     MERGED(POOL_IS_PERSISTENT, "virStoragePoolIsPersistent", pool, int, pool_is_persistent,
@@ -222,7 +222,7 @@ static const VimgProc procs[] = {
     ROW(CONNECT_LIST_ALL_DOMAINS, "virConnectListAllDomains", list_args, empty_ret, none,
         FAST | HOST, DOMAIN),
     MERGED(CONNECT_LIST_ALL_POOLS, "virConnectListAllStoragePools", list_args, pools_ret,
-           list_all_pools, FAST, STORAGE, pools),
+           list_all_pools, LOOK, STORAGE, pools),
     MERGED(POOL_LIST_ALL_VOLUMES, "virStoragePoolListAllVolumes", pool_list_args, vols_ret,
            pool_list_all_volumes, FAST | POOL, STORAGE, pool),
     ROW(CONNECT_LIST_ALL_NETWORKS, "virConnectListAllNetworks", list_args, empty_ret, none,
@@ -234,12 +234,12 @@ static const VimgProc procs[] = {
     ROW(CONNECT_LIST_ALL_NWFILTERS, "virConnectListAllNWFilters", list_args, empty_ret, none,
         FAST | HOST, NWFILTER),
     MERGED(CONNECT_LIST_ALL_SECRETS, "virConnectListAllSecrets", list_args, secrets_ret,
-           list_all_secrets, FAST, SECRET, secrets),
+           list_all_secrets, LOOK, SECRET, secrets),
 
     ROW(CONNECT_REGISTER_CLOSE_CALLBACK, "virConnectRegisterCloseCallback", none, none, hear_close,
-        FAST, RPC),
+        LOOK, RPC),
     ROW(CONNECT_UNREGISTER_CLOSE_CALLBACK, "virConnectUnregisterCloseCallback", none, none,
-        unhear_close, FAST, RPC),
+        unhear_close, LOOK, RPC),
     MERGED(POOL_EVENT_REGISTER_ANY, "virConnectStoragePoolEventRegisterAny", pool_register_args,
            int, pool_event_register, FAST, RPC, pool_register),
     MERGED(POOL_EVENT_DEREGISTER_ANY, "virConnectStoragePoolEventDeregisterAny", int, none,

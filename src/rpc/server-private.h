@@ -13,6 +13,7 @@
 #include "rpc/stream.h"
 #include "rpc/upstream.h"
 #include "util/thread.h"
+#include "wire/hello.h"
 #include "wire/pipe.h"
 
 struct _VimgServer {
@@ -24,17 +25,17 @@ struct _VimgServer {
     VimgKeepaliveLimits limits;
     gboolean privileged;
     const VimgHostFuncs *host; /* NULL: none; set before there are clients */
-    int ending;                /* an eventfd, readable when the server ends */
     VimgInbox *inbox;
 
     /* main loop */
-    VimgScheduler *scheduler; /* NULL while the server ends */
-    guint n_attempts;         /* threads that connect to the host's daemon */
-    VimgPipes *pipes;         /* for what passes to and from the host; NULL: none */
-    GPtrArray *listeners;     /* of VimgListener */
-    GHashTable *streams;      /* of VimgStream: every one that is pending or has a thread */
-    GSource *timer;           /* ticks while there is a client or an idle timeout */
-    gint64 accept_again;      /* when to listen again after running out of descriptors; 0: now */
+    VimgScheduler *scheduler;    /* NULL while the server ends */
+    guint n_attempts;            /* to connect to the host's daemon, not ended */
+    VimgHelloAuth hello_auth[2]; /* of its sockets to write and to read by */
+    VimgPipes *pipes;            /* for what passes to and from the host; NULL: none */
+    GPtrArray *listeners;        /* of VimgListener */
+    GHashTable *streams;         /* of VimgStream: every one that is pending or has a thread */
+    GSource *timer;              /* ticks while there is a client or an idle timeout */
+    gint64 accept_again;         /* when to listen again after running out of descriptors; 0: now */
     gint64 idle_since;
     gint64 idle_timeout; /* microseconds; 0: none */
     guint (*busy)(gpointer data);
@@ -52,7 +53,7 @@ struct _VimgServer {
 /* Main loop.  The set holds a reference. */
 void vimg_server_add_client(VimgServer *server, VimgClient *client);
 void vimg_server_remove_client(VimgServer *server, VimgClient *client);
-/* upstream-open.c: hastens and awaits the end of all attempts to connect to the host's daemon. */
+/* upstream-open.c: awaits the end of all attempts to connect to the host's daemon. */
 void vimg_upstream_end_attempts(VimgServer *server);
 /*
  * So many bytes may wait in the kernel for the other end of @fd to read them: with room for more

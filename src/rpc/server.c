@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -219,11 +218,6 @@ vimg_server_new(GMainContext *context, const VimgDaemonConfig *config, VimgModel
                                             (GDestroyNotify)vimg_stream_unref, NULL);
     server->clients = g_hash_table_new(g_direct_hash, g_direct_equal);
     vimg_mutex_init(&server->lock);
-    server->ending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (server->ending < 0) {
-        vimg_throw_errno(error, "eventfd");
-        return NULL;
-    }
     server->inbox = vimg_inbox_new(context, error);
     if (!server->inbox)
         return NULL;
@@ -267,8 +261,6 @@ vimg_server_free(VimgServer *server)
     if (server->inbox)
         vimg_inbox_run(server->inbox, FALSE);
     vimg_inbox_free(server->inbox);
-    if (server->ending >= 0)
-        close(server->ending);
     if (server->timer) {
         g_source_destroy(server->timer);
         g_source_unref(server->timer);

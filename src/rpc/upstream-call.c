@@ -1,8 +1,8 @@
 /*
- * upstream-call.c: calls of our own workers to the host's daemon
+ * upstream-call.c: calls of our own to the host's daemon
  *
- * A worker and the main loop hold a reference each: whoever gives up first leaves the other its
- * own.
+ * Whoever asks and the connection hold a reference each: who gives up first leaves the other its
+ * own.  A worker that asks waits; the main loop is called back.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -23,10 +23,15 @@ struct _VimgUpstreamCall {
     VimgClient *client; /* a reference */
     VimgBuffer *frame;  /* until it is sent: a whole packet, but for its serial */
     gint32 procedure;
+    gint64 since;
+    gint64 timeout;
+    void (*notify)(gpointer data); /* NULL: a worker waits */
+    gpointer data;
 
     VimgMutex lock;
     VimgCond changed;
     gboolean done; /* under lock, as what follows */
+    gint64 took;
     VimgUpstreamResult result;
     VimgBuffer *payload;
     GError *error;
@@ -62,11 +67,20 @@ finish(VimgUpstreamCall *call, VimgUpstreamResult result, VimgBuffer *payload, G
 {
     VIMG_LOCK_GUARD(&call->lock);
 
+    if (call->done) { /* in vain, and too late */
+        vimg_buffer_wipe(payload);
+        g_clear_error(&error);
+        return;
+    }
     call->done = TRUE;
+    call->took = g_get_monotonic_time() - call->since;
     call->result = result;
     call->payload = payload;
     call->error = error;
-    vimg_cond_signal(&call->changed);
+    if (call->notify)
+        vimg_inbox_post(call->client->server->inbox, call->notify, call->data);
+    else
+        vimg_cond_signal(&call->changed);
 }
 
 void
@@ -82,22 +96,6 @@ vimg_upstream_call_failed(VimgUpstreamCall *call, const GError *error)
     finish(call, VIMG_UPSTREAM_ABSENT, NULL, absent);
 }
 
-/* What the host's daemon says went wrong, in its words. */
-static GError *
-decode_error(const VimgBuffer *payload)
-{
-    vimg_remote_error got = {0};
-    GError *error = NULL;
-
-    if (payload && vimg_xdr_decode((xdrproc_t)xdr_vimg_remote_error, &got, payload->data,
-                                   payload->size, &error))
-        vimg_throw_vir(&error, got.code, got.domain, got.message ? *got.message : "");
-    else if (!error)
-        vimg_throw(&error, VIMG_ERROR_RPC, _("Unable to decode message payload"));
-    xdr_free((xdrproc_t)xdr_vimg_remote_error, (char *)&got);
-    return error;
-}
-
 void
 vimg_upstream_call_answered(VimgUpstreamCall *call, const VimgFrameHeader *header,
                             VimgBuffer *payload)
@@ -108,7 +106,7 @@ vimg_upstream_call_answered(VimgUpstreamCall *call, const VimgFrameHeader *heade
     if (header->status == VIMG_FRAME_OK && header->procedure == call->procedure) {
         finish(call, VIMG_UPSTREAM_ANSWERED, g_steal_pointer(&owned), NULL);
     } else if (header->status == VIMG_FRAME_ERROR) {
-        error = decode_error(payload);
+        vimg_frame_throw(payload, &error);
         finish(call, error->domain == VIMG_VIR_ERROR ? VIMG_UPSTREAM_REFUSED : VIMG_UPSTREAM_FAILED,
                NULL, error);
     } else {
@@ -145,15 +143,50 @@ vimg_upstream_call_send(VimgUpstream *upstream, VimgUpstreamCall *call)
     packet = vimg_packet_new(frame);
     packet->secret = TRUE;
     g_hash_table_insert(upstream->calls, GUINT_TO_POINTER(header.serial), call_ref(call));
+    vimg_upstream_spin(vimg_client_number(upstream->client));
     vimg_upstream_push(upstream, packet);
 }
 
-/* Takes the reference that was posted. */
 static void
-begin(gpointer data)
+throw_late(const VimgUpstreamCall *call, GError **error)
 {
-    g_autoptr(VimgUpstreamCall) call = data;
+    vimg_throw(
+        error, VIMG_ERROR_TIMEOUT,
+        _("the host's libvirt daemon did not answer within %u seconds; if it hangs, restart it"),
+        (guint)(call->timeout / G_USEC_PER_SEC));
+}
+
+/* A worker sees to that itself.  It stays in the table, for its answer to be known. */
+static void
+check_late(gpointer data, gpointer now)
+{
+    VimgUpstreamCall *call = data;
+    GError *error = NULL;
+
+    if (!call->notify || *(gint64 *)now - call->since < call->timeout)
+        return;
+    throw_late(call, &error);
+    finish(call, VIMG_UPSTREAM_FAILED, NULL, error);
+}
+
+void
+vimg_upstream_calls_tick(VimgUpstream *upstream, gint64 now)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_queue_foreach(&upstream->waiting_calls, check_late, &now);
+    g_hash_table_iter_init(&iter, upstream->calls);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        check_late(value, &now);
+}
+
+/* @call: (transfer full).  Nothing is written before the next flush. */
+static void
+start(VimgUpstreamCall *call)
+{
     VimgClient *client = call->client;
+    g_autoptr(VimgUpstreamCall) owned = call;
     g_autoptr(GError) error = NULL;
     VimgUpstream *upstream;
 
@@ -163,15 +196,23 @@ begin(gpointer data)
         return;
     }
     upstream = vimg_upstream_get(client);
-    if (!upstream->open) {
-        g_queue_push_tail(&upstream->waiting_calls, g_steal_pointer(&call));
-        return;
-    }
-    vimg_upstream_call_send(upstream, call);
-    vimg_upstream_flush(client);
+    if (upstream->open)
+        vimg_upstream_call_send(upstream, call);
+    else
+        g_queue_push_tail(&upstream->waiting_calls, g_steal_pointer(&owned));
 }
 
-/* ---- workers ------------------------------------------------------------------------------ */
+/* Takes the reference that was posted. */
+static void
+begin(gpointer data)
+{
+    g_autoptr(VimgUpstreamCall) call = data;
+
+    start(call_ref(call));
+    vimg_upstream_flush(call->client);
+}
+
+/* ---- who asks ----------------------------------------------------------------------------- */
 
 /* Returns: FALSE if nobody answered before @deadline; then nobody will. */
 static gboolean
@@ -187,17 +228,35 @@ wait_for(VimgUpstreamCall *call, gint64 deadline)
 }
 
 static VimgUpstreamCall *
-call_new(VimgClient *client, gint32 procedure, VimgBuffer *frame)
+call_new(VimgClient *client, gint32 procedure, gint64 timeout)
 {
     VimgUpstreamCall *call = g_new0(VimgUpstreamCall, 1);
 
     call->refs = 1;
     call->client = vimg_client_ref(client);
     call->procedure = procedure;
-    call->frame = frame;
+    call->since = g_get_monotonic_time();
+    call->timeout = timeout;
     vimg_mutex_init(&call->lock);
     vimg_cond_init(&call->changed);
     return call;
+}
+
+/* Returns: FALSE, finished, if there is nobody to ask or it cannot be said. */
+static gboolean
+encode(VimgUpstreamCall *call, xdrproc_t args_proc, gconstpointer args)
+{
+    const VimgFrameHeader header = {.program = VIMG_PROGRAM_REMOTE, .procedure = call->procedure};
+    GError *error = NULL;
+
+    if (!vimg_upstream_is_configured(call->client)) {
+        vimg_upstream_call_failed(call, NULL);
+        return FALSE;
+    }
+    call->frame = vimg_frame_new_xdr(&header, args_proc, args, &error);
+    if (!call->frame)
+        finish(call, VIMG_UPSTREAM_FAILED, NULL, error);
+    return call->frame != NULL;
 }
 
 static VimgUpstreamResult
@@ -219,27 +278,47 @@ VimgUpstreamResult
 vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gconstpointer args,
                    xdrproc_t ret_proc, gpointer ret, gint64 timeout, GError **error)
 {
-    const VimgFrameHeader header = {.program = VIMG_PROGRAM_REMOTE, .procedure = procedure};
-    gint64 deadline = g_get_monotonic_time() + timeout;
-    g_autoptr(VimgUpstreamCall) call = NULL;
-    VimgBuffer *frame;
+    g_autoptr(VimgUpstreamCall) call = call_new(client, procedure, timeout);
 
-    if (!vimg_upstream_is_configured(client)) {
-        vimg_throw(error, VIMG_ERROR_NO_SUPPORT, _("this host runs no libvirt daemon"));
-        return VIMG_UPSTREAM_ABSENT;
-    }
-    frame = vimg_frame_new_xdr(&header, args_proc, args, error);
-    if (!frame)
-        return VIMG_UPSTREAM_FAILED;
-    call = call_new(client, procedure, frame);
-    vimg_inbox_post(client->server->inbox, begin, call_ref(call));
-    if (wait_for(call, deadline))
+    if (encode(call, args_proc, args))
+        vimg_inbox_post(client->server->inbox, begin, call_ref(call));
+    if (wait_for(call, call->since + timeout))
         return take_result(call, ret_proc, ret, error);
-    vimg_throw(
-        error, VIMG_ERROR_TIMEOUT,
-        _("the host's libvirt daemon did not answer within %u seconds; if it hangs, restart it"),
-        (guint)(timeout / G_USEC_PER_SEC));
+    throw_late(call, error);
     return VIMG_UPSTREAM_FAILED;
+}
+
+/* ---- in two steps ------------------------------------------------------------------------- */
+
+VimgUpstreamCall *
+vimg_upstream_ask(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gconstpointer args,
+                  gint64 timeout, void (*done)(gpointer data), gpointer data)
+{
+    VimgUpstreamCall *call = call_new(client, procedure, timeout);
+
+    call->notify = done;
+    call->data = data;
+    if (encode(call, args_proc, args))
+        start(call_ref(call));
+    return call;
+}
+
+VimgUpstreamResult
+vimg_upstream_take(VimgUpstreamCall *call, xdrproc_t ret_proc, gpointer ret, gint64 *took,
+                   GError **error)
+{
+    VIMG_LOCK_GUARD(&call->lock);
+
+    *took = call->took;
+    return take_result(call, ret_proc, ret, error);
+}
+
+gsize
+vimg_upstream_size(VimgUpstreamCall *call)
+{
+    VIMG_LOCK_GUARD(&call->lock);
+
+    return call->payload ? call->payload->size : 0;
 }
 
 /* ---- a host that does not answer ---------------------------------------------------------- */

@@ -14,9 +14,8 @@
 #include "rpc/outbox.h"
 #include "rpc/upstream.h"
 #include "rpc/watch.h"
+#include "wire/hello.h"
 #include "wire/reader.h"
-
-typedef struct _VimgUpstreamCall VimgUpstreamCall; /* of a worker */
 
 typedef struct {
     guint refs;
@@ -28,8 +27,11 @@ typedef struct {
     gboolean waiting_stream; /* one of them begins one, and what follows is behind it */
     GQueue waiting_calls;    /* of VimgUpstreamCall, the same */
 
-    /* once it is open */
+    /* once it is connected */
     VimgWatch watch; /* of its socket */
+    VimgHello hello; /* until it is open */
+    gint64 hello_until;
+    GError *hello_error;
     VimgReader reader;
     VimgOutbox outbox;
     guint n_pending;
@@ -89,19 +91,25 @@ void vimg_upstream_close(VimgClient *client);
 
 /* upstream-spin.c: the main loop of @context can do this: */
 void vimg_upstream_spin_in(GMainContext *context);
-/* For so many microseconds from now it does not sleep, for the sake of the client of that number.
- */
-void vimg_upstream_spin(guint64 client, guint microseconds);
+/* For a moment it does not sleep, for the sake of the client of that number. */
+void vimg_upstream_spin(guint64 client);
 
 /* ---- between its files ------------------------------------------------------------------------
  */
 
 /* The client's, made and begun to connect if there is none. */
 VimgUpstream *vimg_upstream_get(VimgClient *client);
-/* @fd: (transfer full) */
-void vimg_upstream_opened(VimgUpstream *upstream, int fd);
-/* upstream-open.c: begins to connect. */
+/* Begins to read.  @fd: (transfer full) */
+void vimg_upstream_connected(VimgUpstream *upstream, int fd);
+/* upstream-open.c: begins to connect.  Nobody is told anything before the loop's next turn. */
 void vimg_upstream_open(VimgUpstream *upstream);
+/* A packet that came before it is open.  @payload: (transfer full).  Returns: whether to read on */
+gboolean vimg_upstream_take_hello(VimgUpstream *upstream, const VimgFrameHeader *header,
+                                  VimgBuffer *payload);
+/* What came was read: it is open now, or it is lost, or neither. */
+void vimg_upstream_end_hello(VimgUpstream *upstream);
+/* It will not be open, as @error says. */
+void vimg_upstream_fail(VimgUpstream *upstream, const GError *error);
 /* Sends a call on an open connection; (transfer full). */
 void vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call);
 /* The same of any packet; nothing is written before the next flush. */
@@ -118,7 +126,8 @@ void vimg_upstream_detach(VimgUpstream *upstream);
 void vimg_upstream_lost(VimgUpstream *upstream, const GError *error);
 
 /* upstream-call.c */
-void vimg_upstream_call_unref(VimgUpstreamCall *call);
+/* Ends those that have waited for so long. */
+void vimg_upstream_calls_tick(VimgUpstream *upstream, gint64 now);
 void vimg_upstream_call_send(VimgUpstream *upstream, VimgUpstreamCall *call);
 /* @payload: (transfer full), may be NULL. */
 void vimg_upstream_call_answered(VimgUpstreamCall *call, const VimgFrameHeader *header,

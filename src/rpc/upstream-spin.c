@@ -15,6 +15,7 @@
 
 #include "rpc/upstream-private.h"
 
+#define SPIN 150        /* microseconds in which a small call is answered, and the next one comes */
 #define WASTE_MAX 20000 /* microseconds of a second that may be spun in vain */
 #define APART 2000      /* microseconds after which a client's last call is no matter any more */
 
@@ -50,7 +51,7 @@ vimg_upstream_spin_in(GMainContext *context)
 }
 
 void
-vimg_upstream_spin(guint64 client, guint microseconds)
+vimg_upstream_spin(guint64 client)
 {
     gint64 now = g_get_monotonic_time();
     gboolean others = client != last_client && now - last_time < APART;
@@ -61,5 +62,5 @@ vimg_upstream_spin(guint64 client, guint microseconds)
     }
     last_client = client;
     last_time = now;
-    until = others || wasted >= WASTE_MAX ? 0 : now + microseconds;
+    until = others || wasted >= WASTE_MAX ? 0 : now + SPIN;
 }

@@ -20,7 +20,6 @@
 #define FDS_MAX 64          /* open files of one client that wait to be passed on */
 #define BEHIND (256 * 1024) /* bytes queued for one side at which the other must wait */
 #define LOOK_PAUSE_MAX (8 * G_USEC_PER_SEC)
-#define SPIN 150 /* microseconds in which a small call is answered, and the next one comes */
 #define SOCKET_BUFFER (1024 * 1024) /* of the kernel's, for packets on their way to the host */
 
 static gpointer
@@ -52,6 +51,7 @@ vimg_upstream_unref(VimgUpstream *upstream)
     g_hash_table_unref(upstream->pending);
     g_hash_table_unref(upstream->streams);
     g_hash_table_unref(upstream->calls);
+    g_clear_error(&upstream->hello_error);
     g_free(upstream);
 }
 
@@ -160,7 +160,7 @@ void
 vimg_upstream_send(VimgUpstream *upstream, VimgServerCall *call)
 {
     note_pending(upstream, &call->header);
-    vimg_upstream_spin(vimg_client_number(upstream->client), SPIN);
+    vimg_upstream_spin(vimg_client_number(upstream->client));
     vimg_upstream_push(upstream, vimg_server_call_take_packet(call));
     vimg_server_call_free(call);
 }
@@ -254,6 +254,13 @@ lose(VimgUpstream *upstream)
 {
     g_autoptr(GError) error = NULL;
 
+    if (!upstream->open) {
+        vimg_throw(
+            &error, VIMG_ERROR_FAILED,
+            _("the host's libvirt daemon ended the connection before it was open; its log says why"));
+        vimg_upstream_fail(upstream, error);
+        return;
+    }
     vimg_throw(
         &error, VIMG_ERROR_FAILED,
         _("the host's libvirt daemon ended the connection; it is connected again by the next call, once it runs"));
@@ -263,10 +270,10 @@ lose(VimgUpstream *upstream)
 void
 vimg_upstream_flush(VimgClient *client)
 {
-    VimgUpstream *upstream = upstream_of(client);
+    VimgUpstream *upstream = client->upstream;
     VimgOutboxResult result;
 
-    if (!upstream)
+    if (!upstream || !upstream->watch.source)
         return;
     result = vimg_outbox_flush(&upstream->outbox, upstream->watch.fd);
     if (result == VIMG_OUTBOX_FAILED) {
@@ -383,7 +390,7 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
         vimg_upstream_call_answered(call, header, payload);
         vimg_upstream_call_unref(call);
     } else if (take_pending(upstream, header)) {
-        vimg_upstream_spin(vimg_client_number(upstream->client), SPIN);
+        vimg_upstream_spin(vimg_client_number(upstream->client));
         pass_answer(upstream, header, payload);
     } else {
         vimg_debug("the host's daemon answered serial %u, which nobody waits for", header->serial);
@@ -422,6 +429,8 @@ on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     VimgUpstream *upstream = data;
 
+    if (!upstream->open)
+        return vimg_upstream_take_hello(upstream, header, payload);
     switch (header->type) {
     case VIMG_FRAME_REPLY:
     case VIMG_FRAME_REPLY_WITH_FDS:
@@ -464,6 +473,8 @@ take_turn(gpointer data)
         return FALSE;
     if (result == VIMG_READER_EOF || result == VIMG_READER_BROKEN)
         lose(upstream);
+    else if (!upstream->open)
+        vimg_upstream_end_hello(upstream);
     vimg_connection_flush(client);
     vimg_upstream_flush(client);
     return upstream->client && upstream->stopped && has_room(client);
@@ -472,9 +483,10 @@ take_turn(gpointer data)
 void
 vimg_upstream_update(VimgClient *client)
 {
-    VimgUpstream *upstream = upstream_of(client);
+    VimgUpstream *upstream = client->upstream;
 
-    if (upstream && (upstream->stopped || !(upstream->watch.events & G_IO_IN)) && has_room(client))
+    if (upstream && upstream->watch.source &&
+        (upstream->stopped || !(upstream->watch.events & G_IO_IN)) && has_room(client))
         upstream->watch.woken = TRUE;
 }
 
@@ -492,10 +504,9 @@ on_ready(gpointer data, GIOCondition seen)
 }
 
 void
-vimg_upstream_opened(VimgUpstream *upstream, int fd)
+vimg_upstream_connected(VimgUpstream *upstream, int fd)
 {
     vimg_server_widen(fd, SOCKET_BUFFER);
-    upstream->open = TRUE;
     vimg_reader_init(&upstream->reader, &reader_funcs, upstream);
     vimg_reader_set_pipes(&upstream->reader, upstream->client->server->pipes);
     vimg_watch_begin(&upstream->watch, fd, upstream->client->server->context, on_ready, upstream);
@@ -517,6 +528,18 @@ look_again(VimgClient *client, gint64 now)
     vimg_upstream_get(client);
 }
 
+static void
+check_hello(VimgUpstream *upstream, gint64 now)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!upstream->watch.source || now < upstream->hello_until)
+        return;
+    vimg_throw(&error, VIMG_ERROR_TIMEOUT,
+               _("the host's libvirt daemon does not answer; if it hangs, restart it"));
+    vimg_upstream_fail(upstream, error);
+}
+
 void
 vimg_upstream_tick(VimgClient *client, gint64 now)
 {
@@ -526,6 +549,10 @@ vimg_upstream_tick(VimgClient *client, gint64 now)
 
     if (!client->upstream)
         look_again(client, now);
+    else
+        vimg_upstream_calls_tick(client->upstream, now);
+    if (client->upstream && !upstream)
+        check_hello(client->upstream, now);
     if (!upstream)
         return;
     client->host_pause = 0;

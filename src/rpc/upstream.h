@@ -16,7 +16,7 @@
 
 #include <rpc/rpc.h>
 
-#include "rpc/client.h"
+#include "rpc/dispatch.h"
 #include "util/peer.h"
 
 #define VIMG_UPSTREAM_SERIAL 0x80000000u
@@ -25,21 +25,24 @@
  */
 
 typedef enum {
-    VIMG_HOST_OPENED,
+    VIMG_HOST_REACHED,
     VIMG_HOST_ABSENT, /* there is none: what is asked of it is answered as if it did not exist */
     VIMG_HOST_FAILED, /* with an error that names the way out */
-} VimgHostOpened;
+    VIMG_HOST_LATER,  /* by a thread that may wait */
+} VimgHostReach;
 
 typedef struct {
     /*
-     * Connects as @peer and opens the connection.  Called by a thread of its own that ends
-     * afterwards, no lock held, so it may wait and change its own identity; ends early when
-     * @cancel becomes readable.  *@fd: (transfer full) on success, not blocking.
+     * Connects as @peer.  *@fd: (transfer full) on success, not blocking.  @wait FALSE: in the main
+     * loop, at once, or LATER.  TRUE: by a thread of its own that ends afterwards, no lock held, so
+     * it may wait some seconds and change its own identity.
      */
-    VimgHostOpened (*open)(gpointer data, const VimgPeer *peer, gboolean read_only, int cancel,
+    VimgHostReach (*reach)(gpointer data, const VimgPeer *peer, gboolean read_only, gboolean wait,
                            int *fd, GError **error);
     /* optional: whether there is any point in it; main loop, at once */
     gboolean (*is_present)(gpointer data);
+    gint64 (*patience)(void); /* microseconds until it must have been opened */
+    const char *name;         /* what is opened there: a URI; borrowed */
     gpointer data;
 } VimgHostFuncs;
 
@@ -70,6 +73,20 @@ gboolean vimg_upstream_is_configured(VimgClient *client);
 VimgUpstreamResult vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc,
                                       gconstpointer args, xdrproc_t ret_proc, gpointer ret,
                                       gint64 timeout, GError **error);
+
+/*
+ * The same in two steps, so that no worker waits.  Main loop: asks, and runs @done(@data) there
+ * when there is an answer, or will be none; never before it returns.  Returns: (transfer full)
+ */
+VimgUpstreamCall *vimg_upstream_ask(VimgClient *client, gint32 procedure, xdrproc_t args_proc,
+                                    gconstpointer args, gint64 timeout, void (*done)(gpointer data),
+                                    gpointer data);
+/* Any thread, once, after @done.  *@took: microseconds until then. */
+VimgUpstreamResult vimg_upstream_take(VimgUpstreamCall *call, xdrproc_t ret_proc, gpointer ret,
+                                      gint64 *took, GError **error);
+/* Bytes of the answer, that or 0. */
+gsize vimg_upstream_size(VimgUpstreamCall *call);
+void vimg_upstream_call_unref(VimgUpstreamCall *call); /* accepts NULL */
 
 /*
  * A list that waited for the host in vain says so; for a while the client's others do without, but

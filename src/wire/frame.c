@@ -12,6 +12,7 @@
 #include "util/i18n.h"
 #include "util/wipe.h"
 #include "wire/frame.h"
+#include "wire/remote.h"
 
 #define FIRST_SIZE 1024           /* of an encoding attempt; grows fourfold */
 #define ERROR_STRING_MAX 65536    /* bytes of a client's own words that an error gives back */
@@ -180,6 +181,18 @@ vimg_frame_new_error(const VimgFrameHeader *header, const GError *cause, int dom
     append32(out, 0); /* no network object */
     failed.status = VIMG_FRAME_ERROR;
     return vimg_frame_new(&failed, out->data, out->len);
+}
+
+gboolean
+vimg_frame_throw(const VimgBuffer *payload, GError **error)
+{
+    vimg_remote_error got = {0};
+
+    if (vimg_xdr_decode((xdrproc_t)xdr_vimg_remote_error, &got, payload ? payload->data : NULL,
+                        payload ? payload->size : 0, error))
+        vimg_throw_vir(error, got.code, got.domain, got.message ? *got.message : "");
+    xdr_free((xdrproc_t)xdr_vimg_remote_error, (char *)&got);
+    return FALSE;
 }
 
 /* ---- holes ------------------------------------------------------------------------------ */

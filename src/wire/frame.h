@@ -71,6 +71,11 @@ VimgBuffer *vimg_frame_new_xdr(const VimgFrameHeader *header, xdrproc_t proc, co
                                GError **error);
 /* The payload of an error: libvirt's virNetMessageError; @domain if the error implies none. */
 VimgBuffer *vimg_frame_new_error(const VimgFrameHeader *header, const GError *cause, int domain);
+/*
+ * Sets @error from such a payload of a libvirt daemon, in its words: a VIMG_VIR_ERROR, or if nobody
+ * can read it VIMG_ERROR_RPC.  Returns: FALSE
+ */
+gboolean vimg_frame_throw(const VimgBuffer *payload, GError **error);
 VimgBuffer *vimg_frame_new_hole(const VimgFrameHeader *header, guint64 length);
 
 /*

@@ -10,6 +10,7 @@ from data import MIB, TOPS, run
 from peers import Pool
 
 CALLS = 3000
+LISTS = 1000                        # of pools: both sides' in one
 MACHINES = 10
 COMMANDS = (["list", "--all"], ["dominfo", "m1"], ["dumpxml", "m1"])
 REPEATED = 10                       # each command, in each round
@@ -37,6 +38,10 @@ def calls(bench, sides):
         for _ in range(CALLS):
             domain.isActive()
         bench.took("%s: %d small calls" % (side, CALLS), time.monotonic() - began)
+        began = time.monotonic()
+        for _ in range(LISTS):
+            conn.listAllStoragePools()
+        bench.took("%s: %d lists of all pools" % (side, LISTS), time.monotonic() - began)
         conn.close()
 
 
@@ -73,6 +78,6 @@ def part_host(bench):
     conn.close()
     pool.remove()
     for what in ["virsh " + " ".join(command) for command in COMMANDS] + [
-            "%d small calls" % CALLS] + ["vol-%s of %d MiB" % (d, STREAM)
+            "%d small calls" % CALLS, "%d lists of all pools" % LISTS] + ["vol-%s of %d MiB" % (d, STREAM)
                                          for d in ("upload", "download")]:
         bench.ratio("virtimaged: " + what, LIMIT, "libvirtd: " + what)

@@ -2,6 +2,7 @@
 # test_host_answers.py: answers of the host's daemon that no real one gives on request
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import select
 import socket
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ class Answers(HostCase):
     def test_files_that_wait_are_counted(self):
         """While the host's daemon is slow to open, a client's open files are ours."""
         raw = self.raw()
-        auth = self.puppet.answers.pop(66)
+        opened = self.puppet.answers.pop(1)
         for serial in range(3):
             raw.send(rpc.packet(4000, u32(32), rpc.CALL_WITH_FDS, 50 + serial))
             for _ in range(32):
@@ -76,8 +77,25 @@ class Answers(HostCase):
             with self.assertRaises(RemoteError) as caught:
                 raw.reply(52)
         finally:
-            self.puppet.answers[66] = auth
+            self.puppet.answers[1] = opened
         self.assertEqual(caught.exception.code, libvirt.VIR_ERR_RESOURCE_BUSY)
+
+    def test_how_to_authenticate_is_asked_where_it_must_be(self):
+        """A daemon that wanted nothing is not asked again, until it refuses to be opened."""
+        def said():
+            del self.puppet.said[:]
+            self.raw().call("GET_URI")
+            raw = self.raw()
+            raw.call("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+            return [proc for proc in self.puppet.said if proc != 281]
+        said()
+        self.assertEqual(said(), [1, 419])
+        self.puppet.strict = True
+        try:
+            self.assertEqual(said(), [1, 66, 1, 419])
+            self.assertEqual(said(), [66, 1, 419])
+        finally:
+            self.puppet.strict = False
 
     def test_silence_is_of_one_client(self):
         """Its own long calls may be why; and what must be known is not taken for granted."""
@@ -95,6 +113,16 @@ class Answers(HostCase):
         for raw, names in ((other, ["h1", "o1"]), (slow, ["o1"])):
             serial = raw.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
             self.assertEqual(sorted(p.name for p in self.listed(raw.reply(serial))), names)
+
+    def test_nobody_waits_for_what_another_one_asked(self):
+        """Whoever is not answered holds no worker that the next one needs."""
+        self.puppet.answers[281] = None
+        waiting = [self.raw() for _ in range(40)]
+        for raw in waiting:
+            raw.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+        reader = self.raw().call("LIST_ALL_SECRETS", u32(1) + u32(0))
+        self.assertEqual(reader.u32(), 0)
+        self.assertEqual(select.select([raw.sock for raw in waiting], [], [], 0)[0], [])
 
     def listed(self, reader):
         return reader.array(reader.pool)

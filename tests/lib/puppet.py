@@ -7,7 +7,12 @@ import threading
 
 import rawrpc as rpc
 from daemon import Daemon
-from rawrpc import u32
+from rawrpc import nullable, u32
+
+
+# of libvirt's: authentication required
+NO_AUTH = (u32(39) + u32(7) + nullable("authentication required") + u32(2) + u32(0) + 3 * u32(0)
+           + 2 * u32(0xFFFFFFFF) + u32(0))
 
 
 def daemon_before(make):
@@ -23,14 +28,15 @@ def daemon_before(make):
 class Puppet(threading.Thread):
     """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
     for silence; .events what it says before that to 403; .behind[PROC] which silent one is answered
-    in the same write."""
+    in the same write; .strict: it is opened only by who asked how to authenticate; .said: what it
+    was asked."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(path))
         self.socket.listen(50)
-        self.events, self.behind = [], {}
+        self.events, self.behind, self.said, self.strict = [], {}, [], False
         self.answers = {66: u32(1) + u32(0), 1: b"", 419: b"", 281: u32(0) + u32(0),
                         287: u32(0) + u32(0)}
 
@@ -40,7 +46,7 @@ class Puppet(threading.Thread):
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
-        stream, silent = client.makefile("rb"), {}
+        stream, silent, asked = client.makefile("rb"), {}, False
         while True:
             head = stream.read(28)
             if len(head) < 28:
@@ -49,12 +55,19 @@ class Puppet(threading.Thread):
             if size < 28:
                 return # what came with a descriptor is no packet
             stream.read(size - 28)
-            answer = self.answers.get(proc)
+            answer, status = self.answers.get(proc), rpc.OK
+            self.said.append(proc)
+            asked = asked or proc == 66
+            if self.strict and not asked:
+                answer, status = NO_AUTH, rpc.ERROR
             for event in self.events if proc == 403 else ():
                 client.sendall(rpc.packet(370, event, rpc.MESSAGE))
             silent[proc] = serial
             if answer is not None:
-                out = rpc.packet(proc, answer, rpc.REPLY, serial, prog=prog, vers=vers)
+                out = rpc.packet(proc, answer, rpc.REPLY, serial, status, prog, vers)
                 for more in self.behind.get(proc, ()):
                     out += rpc.packet(more, b"", rpc.REPLY, silent[more])
-                client.sendall(out)
+                try:
+                    client.sendall(out)
+                except BrokenPipeError:
+                    return # whoever asked has gone

@@ -149,6 +149,20 @@ vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gc
     return VIMG_UPSTREAM_ABSENT;
 }
 
+VimgUpstreamCall *
+vimg_upstream_ask(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gconstpointer args,
+                  gint64 timeout, void (*done)(gpointer data), gpointer data)
+{
+    g_assert_not_reached(); /* nobody does so who may not wait */
+}
+
+VimgUpstreamResult
+vimg_upstream_take(VimgUpstreamCall *call, xdrproc_t ret_proc, gpointer ret, gint64 *took,
+                   GError **error)
+{
+    g_assert_not_reached();
+}
+
 guint64
 vimg_client_number(VimgClient *client)
 {
