@@ -25,6 +25,7 @@ typedef struct {
     VimgPeer peer;
     gboolean read_only;
     gboolean threaded;
+    gboolean repeated; /* it was not made: the error is of the one before */
     VimgThread thread; /* of one that may wait */
     VimgHostReach result;
     int fd;
@@ -153,10 +154,10 @@ end(gpointer data)
             close(attempt->fd);
     } else if (attempt->result == VIMG_HOST_REACHED) {
         greet(upstream, attempt->fd);
-    } else if (attempt->result == VIMG_HOST_FAILED) {
+    } else if (attempt->result == VIMG_HOST_FAILED && !attempt->repeated) {
         vimg_upstream_fail(upstream, attempt->error);
     } else {
-        vimg_upstream_lost(upstream, NULL);
+        vimg_upstream_lost(upstream, attempt->error);
     }
     /* last, because it takes its time to end */
     if (attempt->threaded)
@@ -208,6 +209,16 @@ attempt_new(VimgUpstream *upstream)
     return attempt;
 }
 
+/* What is only said again does not lengthen the rest. */
+static void
+repeat_failure(VimgUpstream *upstream)
+{
+    Attempt *attempt = attempt_new(upstream);
+
+    attempt->repeated = TRUE;
+    post_result(attempt, VIMG_HOST_FAILED, g_error_copy(upstream->client->host_error));
+}
+
 /* Answers come by way of the inbox: who asked is not to be answered while it is asking. */
 void
 vimg_upstream_open(VimgUpstream *upstream)
@@ -219,7 +230,7 @@ vimg_upstream_open(VimgUpstream *upstream)
     int fd = -1;
 
     if (client->host_error && g_get_monotonic_time() < client->host_rest) {
-        post_result(attempt_new(upstream), VIMG_HOST_FAILED, g_error_copy(client->host_error));
+        repeat_failure(upstream);
         return;
     }
     result = host->reach(host->data, &client->caller, vimg_client_is_read_only(client), FALSE, &fd,

@@ -5,6 +5,7 @@
 import select
 import socket
 import sys
+import time
 from pathlib import Path
 
 import libvirt
@@ -12,7 +13,7 @@ import libvirt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
 import runner
-from hostcase import HostCase
+from hostcase import PATIENCE, HostCase
 from images import MIB
 from puppet import Puppet, daemon_before
 from rawrpc import RemoteError, string, u32
@@ -96,6 +97,23 @@ class Answers(HostCase):
             self.assertEqual(said(), [66, 1, 419])
         finally:
             self.puppet.strict = False
+
+    def test_who_is_busy_is_let_through_again(self):
+        """However often it asks while it is only told again that it was refused."""
+        raw = self.raw()
+        self.puppet.answers[346] = b""
+        self.puppet.refuses = {66, 1}
+        try:
+            with self.assertRaises(RemoteError):
+                raw.call(346)
+        finally:
+            self.puppet.refuses = set()
+        deadline = time.monotonic() + PATIENCE / 5
+        while True:
+            try:
+                return raw.call(346).end()
+            except RemoteError as error:
+                self.assertLess(time.monotonic(), deadline, error)
 
     def test_silence_is_of_one_client(self):
         """Its own long calls may be why; and what must be known is not taken for granted."""

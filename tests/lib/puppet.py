@@ -28,8 +28,8 @@ def daemon_before(make):
 class Puppet(threading.Thread):
     """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
     for silence; .events what it says before that to 403; .behind[PROC] which silent one is answered
-    in the same write; .strict: it is opened only by who asked how to authenticate; .said: what it
-    was asked."""
+    in the same write; .strict: it is opened only by who asked how to authenticate; .refuses: what
+    it answers by an error; .said: what it was asked."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
@@ -37,6 +37,7 @@ class Puppet(threading.Thread):
         self.socket.bind(str(path))
         self.socket.listen(50)
         self.events, self.behind, self.said, self.strict = [], {}, [], False
+        self.refuses = set()
         self.answers = {66: u32(1) + u32(0), 1: b"", 419: b"", 281: u32(0) + u32(0),
                         287: u32(0) + u32(0)}
 
@@ -58,7 +59,7 @@ class Puppet(threading.Thread):
             answer, status = self.answers.get(proc), rpc.OK
             self.said.append(proc)
             asked = asked or proc == 66
-            if self.strict and not asked:
+            if self.strict and not asked or proc in self.refuses:
                 answer, status = NO_AUTH, rpc.ERROR
             for event in self.events if proc == 403 else ():
                 client.sendall(rpc.packet(370, event, rpc.MESSAGE))
