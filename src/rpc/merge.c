@@ -131,27 +131,58 @@ take_failure(const VimgCall *call, gboolean late, const GError *cause, GError **
         note_failure(call->client, late, cause->message);
 }
 
+static void
+find_question(const VimgCall *call, VimgQuestion *out)
+{
+    *out =
+        (VimgQuestion){.procedure = call->procedure, .proc = call->proc->args, .args = call->args};
+    if (call->proc->merge->ask)
+        call->proc->merge->ask(call, out);
+}
+
 gboolean
 vimg_merge_ask(VimgCall *call, void (*done)(gpointer data), gpointer data)
 {
-    const VimgMerge *merge = call->proc->merge;
-    VimgQuestion question = {
-        .procedure = call->procedure, .proc = call->proc->args, .args = call->args};
+    VimgQuestion question;
 
-    if (!merge->surely && !vimg_upstream_may_wait(call->client))
+    if (!call->proc->merge->surely && !vimg_upstream_may_wait(call->client))
         return FALSE;
-    if (merge->ask)
-        merge->ask(call, &question);
+    find_question(call, &question);
     call->losses = vimg_upstream_losses(call->client);
     call->asked = vimg_upstream_ask(call->client, question.procedure, question.proc, question.args,
                                     LIST_TIMEOUT, done, data);
     return TRUE;
 }
 
-/* Returns: (transfer full) what the host answered, or NULL; then the call fails if @error is set.
+static void
+free_answer(const VimgMerge *merge, gpointer host)
+{
+    if (host)
+        xdr_free(merge->answer, host);
+    g_free(host);
+}
+
+/* By a worker, which waits. */
+static VimgUpstreamResult
+ask_again(const VimgCall *call, gpointer host, gint64 *took, GError **error)
+{
+    gint64 since = g_get_monotonic_time();
+    VimgUpstreamResult result;
+    VimgQuestion question;
+
+    find_question(call, &question);
+    result = vimg_upstream_call(call->client, question.procedure, question.proc, question.args,
+                                call->proc->merge->answer, host, LIST_TIMEOUT, error);
+    *took = g_get_monotonic_time() - since;
+    return result;
+}
+
+/*
+ * @again: asked anew.  Returns: (transfer full) what the host answered, or NULL; then the call
+ * fails if @error is set.
  */
 static gpointer
-take_answer(const VimgCall *call, GError **error)
+take_answer(const VimgCall *call, gboolean again, GError **error)
 {
     const VimgMerge *merge = call->proc->merge;
     g_autoptr(GError) local = NULL;
@@ -161,7 +192,8 @@ take_answer(const VimgCall *call, GError **error)
     if (!call->asked)
         return NULL;
     host = g_malloc0(MAX(merge->answer_size, 1));
-    switch (vimg_upstream_take(call->asked, merge->answer, host, &took, &local)) {
+    switch (again ? ask_again(call, host, &took, &local)
+                  : vimg_upstream_take(call->asked, merge->answer, host, &took, &local)) {
     case VIMG_UPSTREAM_ANSWERED:
         note_answer(call->client);
         return host;
@@ -176,8 +208,7 @@ take_answer(const VimgCall *call, GError **error)
         take_failure(call, took >= LIST_TIMEOUT / 2, local, error);
         break;
     }
-    xdr_free(merge->answer, host);
-    g_free(host);
+    free_answer(merge, host);
     return NULL;
 }
 
@@ -189,7 +220,12 @@ vimg_merge_run(VimgCall *call, GError **error)
     gpointer host;
     gboolean ok = TRUE;
 
-    host = take_answer(call, &unknown);
+    host = take_answer(call, FALSE, &unknown);
+    /* it answers, but what it said is as old as the wait for a worker was long */
+    if (merge->surely && !unknown) {
+        free_answer(merge, host);
+        host = take_answer(call, TRUE, &unknown);
+    }
     if (unknown) {
         g_propagate_error(error, unknown);
         return FALSE;
@@ -201,9 +237,7 @@ vimg_merge_run(VimgCall *call, GError **error)
         if (ok && host && merge->after)
             ok = merge->after(call, host, error);
     }
-    if (host)
-        xdr_free(merge->answer, host);
-    g_free(host);
+    free_answer(merge, host);
     return ok;
 }
 

@@ -35,7 +35,8 @@ struct _VimgMerge {
 
     /* BOTH, main loop, a look into tables.  @out: what the client asked; NULL: just that */
     void (*ask)(const VimgCall *call, VimgQuestion *out);
-    /* what it has must be known: one that hangs fails the call */
+    /* what it has must be known: one that hangs fails the call, and it is asked once more by the
+     * worker that runs the call, which may have waited for its turn; not of an INLINE row */
     gboolean surely;
     xdrproc_t answer;
     gsize answer_size;

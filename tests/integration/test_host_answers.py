@@ -115,6 +115,15 @@ class Answers(HostCase):
             except RemoteError as error:
                 self.assertLess(time.monotonic(), deadline, error)
 
+    def test_a_name_taken_before_its_turn(self):
+        """What the host has is looked at when a pool is made, not when that was asked for."""
+        self.puppet.next[281], self.puppet.answers[281] = self.pools(0), self.pools(1)
+        with self.assertRaises(RemoteError) as caught:
+            self.raw().define(rpc.pool_xml("h1", self.dir))
+        self.assertEqual(caught.exception.code, libvirt.VIR_ERR_OPERATION_FAILED)
+        self.puppet.answers[281] = self.pools(0)
+        self.assertEqual(self.names("--all"), [])
+
     def test_silence_is_of_one_client(self):
         """Its own long calls may be why; and what must be known is not taken for granted."""
         self.our_pool("o1", start=False)

@@ -27,7 +27,7 @@ def daemon_before(make):
 
 class Puppet(threading.Thread):
     """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
-    for silence; .events what it says before that to 403; .behind[PROC] which silent one is answered
+    for silence; .next[PROC] is one for the next time alone; .events what it says before that to 403; .behind[PROC] which silent one is answered
     in the same write; .strict: it is opened only by who asked how to authenticate; .refuses: what
     it answers by an error; .said: what it was asked."""
 
@@ -37,7 +37,7 @@ class Puppet(threading.Thread):
         self.socket.bind(str(path))
         self.socket.listen(50)
         self.events, self.behind, self.said, self.strict = [], {}, [], False
-        self.refuses = set()
+        self.refuses, self.next = set(), {}
         self.answers = {66: u32(1) + u32(0), 1: b"", 419: b"", 281: u32(0) + u32(0),
                         287: u32(0) + u32(0)}
 
@@ -56,7 +56,7 @@ class Puppet(threading.Thread):
             if size < 28:
                 return # what came with a descriptor is no packet
             stream.read(size - 28)
-            answer, status = self.answers.get(proc), rpc.OK
+            answer, status = self.next.pop(proc, self.answers.get(proc)), rpc.OK
             self.said.append(proc)
             asked = asked or proc == 66
             if self.strict and not asked or proc in self.refuses:
