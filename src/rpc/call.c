@@ -78,7 +78,7 @@ vimg_server_call_free(VimgServerCall *call)
     if (!call)
         return;
     free_args(call);
-    vimg_upstream_call_unref(call->base.asked);
+    vimg_upstream_end(call->base.asked);
     vimg_transfer_free(call->base.transfer);
     free_frame(call, &call->payload);
     free_frame(call, &call->reply);

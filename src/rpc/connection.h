@@ -60,6 +60,7 @@ struct _VimgClient {
 
     gint64
         host_silent; /* atomic: time until which no list of it waits for the host; 0: it answers */
+    guint n_questions; /* main loop: to the host for calls of the client, sent and not over */
     guint host_losses; /* atomic: how often a connection there was lost */
 };
 

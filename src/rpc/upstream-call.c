@@ -17,14 +17,18 @@
 
 /* Microseconds for which a host that did not answer is left alone. */
 #define SILENCE (10 * G_USEC_PER_SEC)
+#define QUESTIONS_MAX 4 /* of one client on their way; libvirt takes five of its calls */
+#define TURN_TIMES 4    /* its timeout: so long one waits for its turn */
 
 struct _VimgUpstreamCall {
     gint refs;
     VimgClient *client; /* a reference */
     VimgBuffer *frame;  /* until it is sent: a whole packet, but for its serial */
     gint32 procedure;
-    gint64 since;
+    gint64 since; /* it was made, or sent if somebody is notified */
+    gint64 until; /* one that waits for its turn is given up */
     gint64 timeout;
+    gboolean counted;              /* main loop: it is one of the client's questions */
     void (*notify)(gpointer data); /* NULL: a worker waits */
     gpointer data;
 
@@ -128,8 +132,16 @@ next_serial(VimgUpstream *upstream)
     return serial;
 }
 
-void
-vimg_upstream_call_send(VimgUpstream *upstream, VimgUpstreamCall *call)
+static void
+count(VimgUpstreamCall *call)
+{
+    call->counted = TRUE;
+    call->client->n_questions++;
+    call->since = g_get_monotonic_time();
+}
+
+static void
+call_send(VimgUpstream *upstream, VimgUpstreamCall *call)
 {
     VimgFrameHeader header = {.program = VIMG_PROGRAM_REMOTE,
                               .version = 1,
@@ -139,6 +151,8 @@ vimg_upstream_call_send(VimgUpstream *upstream, VimgUpstreamCall *call)
     VimgBuffer *frame = g_steal_pointer(&call->frame);
     VimgPacket *packet;
 
+    if (call->notify)
+        count(call);
     vimg_frame_head_encode(&header, frame->size - VIMG_FRAME_MIN, frame->data);
     packet = vimg_packet_new(frame);
     packet->secret = TRUE;
@@ -147,26 +161,63 @@ vimg_upstream_call_send(VimgUpstream *upstream, VimgUpstreamCall *call)
     vimg_upstream_push(upstream, packet);
 }
 
+/* A worker is a turn in itself. */
+static gboolean
+has_turn(const VimgUpstreamCall *call)
+{
+    return !call->notify || call->client->n_questions < QUESTIONS_MAX;
+}
+
 static void
-throw_late(const VimgUpstreamCall *call, GError **error)
+remove_waiting(VimgUpstream *upstream, GList *link)
+{
+    vimg_upstream_call_unref(link->data);
+    g_queue_delete_link(&upstream->waiting_calls, link);
+}
+
+void
+vimg_upstream_calls_send(VimgUpstream *upstream)
+{
+    GList *next;
+
+    for (GList *link = upstream->waiting_calls.head; link; link = next) {
+        next = link->next;
+        if (!has_turn(link->data))
+            continue;
+        call_send(upstream, link->data);
+        remove_waiting(upstream, link);
+    }
+}
+
+/* @waited: microseconds */
+static void
+throw_late(gint64 waited, GError **error)
 {
     vimg_throw(
         error, VIMG_ERROR_TIMEOUT,
         _("the host's libvirt daemon did not answer within %u seconds; if it hangs, restart it"),
-        (guint)(call->timeout / G_USEC_PER_SEC));
+        (guint)(waited / G_USEC_PER_SEC));
 }
 
-/* A worker sees to that itself.  It stays in the table, for its answer to be known. */
 static void
-check_late(gpointer data, gpointer now)
+finish_late(VimgUpstreamCall *call, gint64 waited)
 {
-    VimgUpstreamCall *call = data;
     GError *error = NULL;
 
-    if (!call->notify || *(gint64 *)now - call->since < call->timeout)
-        return;
-    throw_late(call, &error);
+    throw_late(waited, &error);
     finish(call, VIMG_UPSTREAM_FAILED, NULL, error);
+}
+
+/* Returns: it ends.  The host that answers others in time is not late, but it may be too slow. */
+static gboolean
+check_waiting(VimgUpstreamCall *call, gint64 heard, gint64 now)
+{
+    gboolean silent = now - MAX(call->since, heard) >= call->timeout;
+
+    if (!call->notify || (!silent && now < call->until))
+        return FALSE;
+    finish_late(call, silent ? call->timeout : TURN_TIMES * call->timeout);
+    return TRUE;
 }
 
 void
@@ -174,11 +225,21 @@ vimg_upstream_calls_tick(VimgUpstream *upstream, gint64 now)
 {
     GHashTableIter iter;
     gpointer value;
+    GList *next;
 
-    g_queue_foreach(&upstream->waiting_calls, check_late, &now);
+    for (GList *link = upstream->waiting_calls.head; link; link = next) {
+        next = link->next;
+        if (check_waiting(link->data, upstream->heard, now))
+            remove_waiting(upstream, link);
+    }
     g_hash_table_iter_init(&iter, upstream->calls);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        check_late(value, &now);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        VimgUpstreamCall *call = value;
+
+        /* a worker sees to that itself; it stays in the table, for its answer to be known */
+        if (call->notify && now - call->since >= call->timeout)
+            finish_late(call, call->timeout);
+    }
 }
 
 /* @call: (transfer full).  Nothing is written before the next flush. */
@@ -196,8 +257,8 @@ start(VimgUpstreamCall *call)
         return;
     }
     upstream = vimg_upstream_get(client);
-    if (upstream->open)
-        vimg_upstream_call_send(upstream, call);
+    if (upstream->open && has_turn(call))
+        call_send(upstream, call);
     else
         g_queue_push_tail(&upstream->waiting_calls, g_steal_pointer(&owned));
 }
@@ -236,6 +297,7 @@ call_new(VimgClient *client, gint32 procedure, gint64 timeout)
     call->client = vimg_client_ref(client);
     call->procedure = procedure;
     call->since = g_get_monotonic_time();
+    call->until = call->since + TURN_TIMES * timeout;
     call->timeout = timeout;
     vimg_mutex_init(&call->lock);
     vimg_cond_init(&call->changed);
@@ -284,7 +346,7 @@ vimg_upstream_call(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gc
         vimg_inbox_post(client->server->inbox, begin, call_ref(call));
     if (wait_for(call, call->since + timeout))
         return take_result(call, ret_proc, ret, error);
-    throw_late(call, error);
+    throw_late(timeout, error);
     return VIMG_UPSTREAM_FAILED;
 }
 
@@ -301,6 +363,20 @@ vimg_upstream_ask(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gco
     if (encode(call, args_proc, args))
         start(call_ref(call));
     return call;
+}
+
+void
+vimg_upstream_end(VimgUpstreamCall *call)
+{
+    VimgClient *client = call ? call->client : NULL;
+
+    if (call && call->counted) {
+        call->counted = FALSE;
+        client->n_questions--;
+        if (vimg_upstream_is_open(client))
+            vimg_upstream_calls_send(client->upstream);
+    }
+    vimg_upstream_call_unref(call);
 }
 
 VimgUpstreamResult

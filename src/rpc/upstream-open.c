@@ -113,7 +113,6 @@ static void
 begin(VimgUpstream *upstream)
 {
     VimgClient *client = upstream->client;
-    VimgUpstreamCall *call;
     GList *link;
 
     g_clear_error(&client->host_error);
@@ -121,10 +120,7 @@ begin(VimgUpstream *upstream)
     while ((link = g_queue_pop_head_link(&upstream->waiting)))
         vimg_upstream_send(upstream, link->data);
     vimg_upstream_none_waits(upstream);
-    while ((call = g_queue_pop_head(&upstream->waiting_calls))) {
-        vimg_upstream_call_send(upstream, call);
-        vimg_upstream_call_unref(call);
-    }
+    vimg_upstream_calls_send(upstream);
     if (client->server->hooks.host_opened)
         client->server->hooks.host_opened(client);
     vimg_connection_update(client);

@@ -25,7 +25,7 @@ typedef struct {
     gsize waiting_bytes;
     guint waiting_fds;
     gboolean waiting_stream; /* one of them begins one, and what follows is behind it */
-    GQueue waiting_calls;    /* of VimgUpstreamCall, the same */
+    GQueue waiting_calls;    /* of VimgUpstreamCall, the same, or for their turn */
 
     /* once it is connected */
     VimgWatch watch; /* of its socket */
@@ -39,6 +39,7 @@ typedef struct {
     GHashTable *streams; /* serial -> VimgFrameHeader: of the client's, not ended */
     GHashTable *calls;   /* serial -> VimgUpstreamCall */
     guint32 serial;      /* of the next one */
+    gint64 heard;        /* when one was answered */
     guint registered;    /* events that the client has asked for here */
     gboolean stopped;    /* the reader may hold packets that the socket does not show */
     gboolean full;       /* too much waits to be written: the client is not read */
@@ -128,7 +129,8 @@ void vimg_upstream_lost(VimgUpstream *upstream, const GError *error);
 /* upstream-call.c */
 /* Ends those that have waited for so long. */
 void vimg_upstream_calls_tick(VimgUpstream *upstream, gint64 now);
-void vimg_upstream_call_send(VimgUpstream *upstream, VimgUpstreamCall *call);
+/* It is open: sends those that wait, as far as it is their turn. */
+void vimg_upstream_calls_send(VimgUpstream *upstream);
 /* @payload: (transfer full), may be NULL. */
 void vimg_upstream_call_answered(VimgUpstreamCall *call, const VimgFrameHeader *header,
                                  VimgBuffer *payload);

@@ -382,8 +382,10 @@ take_reply(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *pa
     VimgUpstreamCall *call = NULL;
 
     /* also late: it is worth asking again */
-    if (header->serial >= VIMG_UPSTREAM_SERIAL)
+    if (header->serial >= VIMG_UPSTREAM_SERIAL) {
         vimg_upstream_note_answer(upstream->client);
+        upstream->heard = g_get_monotonic_time();
+    }
     if (header->serial >= VIMG_UPSTREAM_SERIAL &&
         g_hash_table_steal_extended(upstream->calls, key_of(header->serial), NULL,
                                     (gpointer *)&call)) {

@@ -124,6 +124,20 @@ class Answers(HostCase):
         self.puppet.answers[281] = self.pools(0)
         self.assertEqual(self.names("--all"), [])
 
+    def test_a_few_lists_of_a_client_at_a_time(self):
+        """The others have their turn, and are not late while they wait for it."""
+        raw = self.raw()
+        self.puppet.answers.update({346: b"", 347: b"", 281: None})
+        raw.call(346)
+        before = self.puppet.said.count(281)
+        serials = [raw.start("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0)) for _ in range(12)]
+        raw.call(346)
+        self.assertEqual(self.puppet.said.count(281) - before, 4)
+        self.puppet.answers[281], self.puppet.behind[347] = self.pools(1), [281]
+        raw.call(347)
+        for serial in serials[4:]:
+            self.assertEqual([p.name for p in self.listed(raw.reply(serial))], ["h1"])
+
     def test_silence_is_of_one_client(self):
         """Its own long calls may be why; and what must be known is not taken for granted."""
         self.our_pool("o1", start=False)
