@@ -304,6 +304,12 @@ is_host_present(gpointer data)
     return vimg_host_is_present(data);
 }
 
+static void
+note_host_opened(gpointer data)
+{
+    vimg_host_note_opened(data);
+}
+
 static gboolean
 start_host(Daemon *daemon, GError **error)
 {
@@ -316,6 +322,7 @@ start_host(Daemon *daemon, GError **error)
         return FALSE;
     daemon->host_funcs = (VimgHostFuncs){.reach = reach_host,
                                          .is_present = is_host_present,
+                                         .opened = note_host_opened,
                                          .patience = vimg_host_open_patience,
                                          .name = vimg_host_name(daemon->host),
                                          .data = daemon->host};

@@ -37,7 +37,7 @@ struct _VimgHost {
     char **sockets; /* in the order they are tried */
     char *run_dir;  /* of our own */
     gboolean named; /* the user named it, so it must be there */
-    gint reached;   /* atomic: it was there once, so it may be missing but not absent */
+    gint opened;    /* atomic: it was there once, so it may be missing but not absent */
 };
 
 void
@@ -128,7 +128,7 @@ find_socket(const VimgHost *host)
 static gboolean
 must_be_there(const VimgHost *host)
 {
-    return host->named || __atomic_load_n(&host->reached, __ATOMIC_RELAXED);
+    return host->named || __atomic_load_n(&host->opened, __ATOMIC_RELAXED);
 }
 
 gboolean
@@ -291,11 +291,13 @@ vimg_host_reach(VimgHost *host, const VimgPeer *peer, gboolean read_only, gboole
     const Wish wish = {.peer = peer, .read_only = read_only, .wait = wait};
 
     *fd = -1;
-    if (!vimg_identity_take(peer, error) || !find(host, &wish, fd, error))
-        return FALSE;
-    if (*fd >= 0)
-        __atomic_store_n(&host->reached, 1, __ATOMIC_RELAXED);
-    return TRUE;
+    return vimg_identity_take(peer, error) && find(host, &wish, fd, error);
+}
+
+void
+vimg_host_note_opened(VimgHost *host)
+{
+    __atomic_store_n(&host->opened, 1, __ATOMIC_RELAXED);
 }
 
 const char *
@@ -329,6 +331,8 @@ vimg_host_open(VimgHost *host, const VimgPeer *peer, int *fd, GError **error)
         return FALSE;
     if (mine >= 0 && !open_on(host, mine, peer, error))
         return FALSE;
+    if (mine >= 0)
+        vimg_host_note_opened(host);
     *fd = vimg_steal_fd(&mine);
     return TRUE;
 }

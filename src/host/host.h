@@ -19,7 +19,7 @@ void vimg_host_free(VimgHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgHost, vimg_host_free)
 
 /*
- * Whether there may be such a daemon: FALSE if "auto" never reached one and would find no socket
+ * Whether there may be such a daemon: FALSE if "auto" never opened one and would find no socket
  * now.  Looks at two names, so it may be asked for each call.
  */
 gboolean vimg_host_is_present(const VimgHost *host);
@@ -30,11 +30,13 @@ char *vimg_host_uri(const VimgHost *host);
  * Connects with the rights of @peer.  Unless vimg_identity_is_own() the calling thread must end
  * afterwards: it has become @peer.  @wait: for a place in the queue of a daemon that is busy, some
  * seconds; else that is VIMG_ERROR_TIMEOUT at once.  *@fd: (transfer full), not blocking; -1 with
- * TRUE: there is no such daemon, which only "auto" allows, and only until it has reached one: that
+ * TRUE: there is no such daemon, which only "auto" allows, and only until it has opened one: that
  * may be restarting.
  */
 gboolean vimg_host_reach(VimgHost *host, const VimgPeer *peer, gboolean read_only, gboolean wait,
                          int *fd, GError **error);
+/* What was reached has been opened: there is such a daemon.  Any thread. */
+void vimg_host_note_opened(VimgHost *host);
 /* What is opened there: a URI. */
 const char *vimg_host_name(const VimgHost *host);
 /* Microseconds in which it must have been. */

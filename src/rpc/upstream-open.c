@@ -113,8 +113,11 @@ static void
 begin(VimgUpstream *upstream)
 {
     VimgClient *client = upstream->client;
+    const VimgHostFuncs *host = client->server->host;
     GList *link;
 
+    if (host->opened)
+        host->opened(host->data);
     g_clear_error(&client->host_error);
     upstream->open = TRUE;
     while ((link = g_queue_pop_head_link(&upstream->waiting)))

@@ -41,6 +41,8 @@ typedef struct {
                            int *fd, GError **error);
     /* optional: whether there is any point in it; main loop, at once */
     gboolean (*is_present)(gpointer data);
+    /* optional: what was reached has been opened; main loop, at once */
+    void (*opened)(gpointer data);
     gint64 (*patience)(void); /* microseconds until it must have been opened */
     const char *name;         /* what is opened there: a URI; borrowed */
     gpointer data;

@@ -6,7 +6,9 @@
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
+import socket
 import sys
+import threading
 import unittest
 from pathlib import Path
 
@@ -93,6 +95,29 @@ class Found(unittest.TestCase):
             with self.assertRaises(rpc.RemoteError) as caught:
                 raw.call("POOL_CREATE", rpc.pool(where) + rpc.u32(0))
             self.assertEqual(caught.exception.code, libvirt.VIR_ERR_OPERATION_DENIED)
+        self.daemon.stop()
+
+    def test_a_socket_that_opens_nothing(self):
+        """It may have been left behind: once it has gone, all is ours alone."""
+        path, accepted = self.daemon.run_dir / MONOLITH, threading.Event()
+
+        def hang_up():
+            dead.accept()[0].close()
+            accepted.set()
+
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+            dead.listen()
+            threading.Thread(target=hang_up, daemon=True).start()
+            self.daemon.start()
+            with rpc.Connection(self.daemon.socket) as raw:
+                raw.open()
+                self.assertEqual(raw.call("LIST_ALL_STORAGE_POOLS", 2 * rpc.u32(0)).u32(), 0)
+                self.assertTrue(accepted.is_set())
+                path.unlink()
+                with self.assertRaises(rpc.RemoteError) as caught:
+                    raw.call("POOL_LOOKUP_BY_NAME", rpc.string("nix"))
+                self.assertEqual(caught.exception.code, libvirt.VIR_ERR_NO_STORAGE_POOL)
         self.daemon.stop()
 
     def test_never_itself(self):
