@@ -224,10 +224,17 @@ asks_host(const VimgServerCall *call)
     return call->base.side == VIMG_SIDE_BOTH;
 }
 
+/* What came before is not overtaken more than the workers would have it. */
+static gboolean
+closes_too_soon(const VimgServerCall *call)
+{
+    return (call->base.proc->flags & VIMG_PROC_CLOSES) && call->client->n_calls > 1;
+}
+
 gboolean
 vimg_server_call_is_inline(const VimgServerCall *call)
 {
-    return !asks_host(call) &&
+    return !asks_host(call) && !closes_too_soon(call) &&
            ((call->base.proc->flags & VIMG_PROC_INLINE) || call->base.side == VIMG_SIDE_SEARCH);
 }
 

@@ -177,6 +177,19 @@ class Opening(WireCase):
         self.assertEqual([(g.type, g.serial, g.status, g.payload) for g in got],
                          [(REPLY, serial, OK, b"")])
 
+    def test_close_does_not_overtake(self):
+        """No order of answers is promised; but not each time is one lost."""
+        where, got = self.pool(), []
+        for _ in range(20):
+            c = self.connect()
+            c.send(packet(rpc.PROCS["POOL_IS_ACTIVE"], rpc.pool(where), serial=91) +
+                   packet(rpc.PROCS["CLOSE"], serial=92))
+            got = [g.serial for g in c.expect_closed()]
+            self.assertEqual(got[-1], 92)
+            if 91 in got:
+                return
+        self.fail("a call before CLOSE is never answered: %r" % got)
+
     def test_eof_without_close(self):
         for _ in range(50):
             c = self.connect()
