@@ -99,13 +99,14 @@ gboolean
 vimg_upstream_take_hello(VimgUpstream *upstream, const VimgFrameHeader *header, VimgBuffer *payload)
 {
     VimgHello *hello = &upstream->hello;
+    VimgHelloAuth *known = &upstream->client->server->hello_auth[hello->read_only];
     g_autoptr(VimgBuffer) owned = payload;
     gboolean ok;
 
     if (!vimg_hello_is_answer(hello, header))
         return TRUE;
     ok = vimg_hello_take(hello, header, owned, &upstream->hello_error);
-    upstream->client->server->hello_auth[hello->read_only] = hello->auth;
+    *known = MAX(*known, hello->auth); /* another one may know more by now */
     return ok && hello->step != VIMG_HELLO_DONE && say_next(upstream);
 }
 
