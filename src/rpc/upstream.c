@@ -240,11 +240,17 @@ vimg_upstream_stream(VimgClient *client, const VimgFrameHeader *header, VimgBuff
         upstream->full = TRUE;
 }
 
+/* The client has room for what comes of it; of the hello nothing does. */
+static gboolean
+may_read(const VimgUpstream *upstream)
+{
+    return !upstream->open || vimg_outbox_bytes(&upstream->client->outbox) < BEHIND;
+}
+
 static void
 set_events(VimgUpstream *upstream, gboolean more)
 {
-    gboolean behind = vimg_outbox_bytes(&upstream->client->outbox) >= BEHIND;
-    GIOCondition events = (more ? G_IO_OUT : 0) | (behind ? 0 : G_IO_IN);
+    GIOCondition events = (more ? G_IO_OUT : 0) | (may_read(upstream) ? G_IO_IN : 0);
 
     vimg_watch_await(&upstream->watch, events);
 }
@@ -448,16 +454,10 @@ on_packet(gpointer data, const VimgFrameHeader *header, VimgBuffer *payload)
     default:
         vimg_buffer_unref(payload);
     }
-    return upstream->client && vimg_outbox_bytes(&upstream->client->outbox) < BEHIND;
+    return upstream->client && may_read(upstream);
 }
 
 static const VimgReaderFuncs reader_funcs = {.mode = on_mode, .packet = on_packet};
-
-static gboolean
-has_room(VimgClient *client)
-{
-    return vimg_outbox_bytes(&client->outbox) < BEHIND;
-}
 
 /* Reads, and writes to both sides what came of it.  Returns: whether there is more to read now. */
 static gboolean
@@ -467,7 +467,7 @@ take_turn(gpointer data)
     VimgClient *client = upstream->client;
     VimgReaderResult result = VIMG_READER_AGAIN;
 
-    if (has_room(client)) {
+    if (may_read(upstream)) {
         result = vimg_reader_read(&upstream->reader, upstream->watch.fd);
         upstream->stopped = result == VIMG_READER_STOPPED;
     }
@@ -479,7 +479,7 @@ take_turn(gpointer data)
         vimg_upstream_end_hello(upstream);
     vimg_connection_flush(client);
     vimg_upstream_flush(client);
-    return upstream->client && upstream->stopped && has_room(client);
+    return upstream->client && upstream->stopped && may_read(upstream);
 }
 
 void
@@ -488,7 +488,7 @@ vimg_upstream_update(VimgClient *client)
     VimgUpstream *upstream = client->upstream;
 
     if (upstream && upstream->watch.source &&
-        (upstream->stopped || !(upstream->watch.events & G_IO_IN)) && has_room(client))
+        (upstream->stopped || !(upstream->watch.events & G_IO_IN)) && may_read(upstream))
         upstream->watch.woken = TRUE;
 }
 
@@ -499,7 +499,7 @@ on_ready(gpointer data, GIOCondition seen)
     g_autoptr(VimgClient) client = vimg_client_ref(upstream->client);
 
     /* what it still sent is read first, unless nobody may read it: then the loop would spin */
-    if ((seen & (G_IO_ERR | G_IO_NVAL)) || ((seen & G_IO_HUP) && !has_room(client)))
+    if ((seen & (G_IO_ERR | G_IO_NVAL)) || ((seen & G_IO_HUP) && !may_read(upstream)))
         lose(upstream);
     else
         vimg_watch_turns(&upstream->watch, take_turn);

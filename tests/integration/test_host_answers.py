@@ -138,6 +138,15 @@ class Answers(HostCase):
         for serial in serials[4:]:
             self.assertEqual([p.name for p in self.listed(raw.reply(serial))], ["h1"])
 
+    def test_opened_for_a_client_that_does_not_read(self):
+        """More answers wait for it than the sockets hold."""
+        raw = self.raw()
+        self.puppet.answers[348] = b""
+        before = len(self.puppet.said)
+        raw.send(rpc.packet(rpc.PING, prog=rpc.KEEPALIVE, type=rpc.MESSAGE) * 100000)
+        raw.start(348)
+        self.until(lambda: 348 in self.puppet.said[before:])
+
     def test_silence_is_of_one_client(self):
         """Its own long calls may be why; and what must be known is not taken for granted."""
         self.our_pool("o1", start=False)

@@ -27,9 +27,9 @@ def daemon_before(make):
 
 class Puppet(threading.Thread):
     """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
-    for silence; .next[PROC] is one for the next time alone; .events what it says before that to 403; .behind[PROC] which silent one is answered
-    in the same write; .strict: it is opened only by who asked how to authenticate; .refuses: what
-    it answers by an error; .said: what it was asked."""
+    for silence; .next[PROC] is one for the next time alone; .events what it says before that to 403;
+    .behind[PROC] which silent one is answered in the same write; .strict: it is opened only by who
+    asked how to authenticate; .refuses: what it answers by an error; .said: what it was asked."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
@@ -49,7 +49,10 @@ class Puppet(threading.Thread):
     def serve(self, client):
         stream, silent, asked = client.makefile("rb"), {}, False
         while True:
-            head = stream.read(28)
+            try:
+                head = stream.read(28)
+            except ConnectionResetError:
+                return
             if len(head) < 28:
                 return
             size, prog, vers, proc, _, serial, _ = struct.unpack(">IIIiIII", head)
