@@ -24,6 +24,15 @@ vimg_model_set_host_secrets(VimgModel *model, VimgHostSecretFunc func, gpointer 
     vimg_services_set_host_secrets(func, data);
 }
 
+guint
+vimg_model_size(VimgModel *model)
+{
+    guint n = vimg_secrets_count(model->secrets);
+    VIMG_LOCK_GUARD(&model->lock);
+
+    return n + g_hash_table_size(model->by_uuid);
+}
+
 GPtrArray *
 vimg_model_secret_list(VimgModel *model, guint flags)
 {

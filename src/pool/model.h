@@ -93,6 +93,8 @@ gboolean vimg_model_start(VimgModel *model, GError **error);
 void vimg_model_cancel_jobs(VimgModel *model);
 /* Waits for running jobs to end (they are cancelled), closes every pool, frees.  Accepts NULL. */
 void vimg_model_free(VimgModel *model);
+/* (memory) Number of pools and secrets, hidden ones too. */
+guint vimg_model_size(VimgModel *model);
 /* (memory) Number of active pools and running jobs: a daemon with --timeout ends at 0. */
 guint vimg_model_busy(VimgModel *model);
 

@@ -211,6 +211,14 @@ vimg_secrets_list(VimgSecrets *secrets, guint flags)
     return list;
 }
 
+guint
+vimg_secrets_count(VimgSecrets *secrets)
+{
+    VIMG_LOCK_GUARD(&secrets->lock);
+
+    return g_hash_table_size(secrets->table);
+}
+
 char *
 vimg_secrets_xml(VimgSecrets *secrets, const guint8 *uuid, GError **error)
 {

@@ -26,6 +26,7 @@ gboolean vimg_secrets_by_usage(VimgSecrets *secrets, int usage_type, const char 
                                VimgSecretId *out, GError **error);
 gboolean vimg_secrets_define(VimgSecrets *secrets, const char *xml, guint flags, VimgSecretId *out,
                              GError **error);
+guint vimg_secrets_count(VimgSecrets *secrets);
 char *vimg_secrets_xml(VimgSecrets *secrets, const guint8 *uuid, GError **error);
 gboolean vimg_secrets_set_value(VimgSecrets *secrets, const guint8 *uuid, const void *value,
                                 gsize size, VimgSecretId *out, GError **error);

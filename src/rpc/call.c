@@ -21,7 +21,10 @@
 /* The last procedure of libvirt's that is known; what is beyond is unknown to its daemons as well.
  */
 #define LIBVIRT_LAST 453
-#define SHORT_MAX 4096 /* bytes of a list: some hundred pools */
+/* What the main loop makes a list of: bytes of the host's, which is some hundred pools, and how
+ * many pools and secrets are ours; each of the ones is compared with each of the others. */
+#define SHORT_MAX 4096
+#define FEW_MAX 128
 
 VimgServerCall *
 vimg_server_call_new(VimgClient *client, const VimgFrameHeader *header, VimgBuffer *payload,
@@ -231,11 +234,21 @@ closes_too_soon(const VimgServerCall *call)
     return (call->base.proc->flags & VIMG_PROC_CLOSES) && call->client->n_calls > 1;
 }
 
+/* The row is, and there is not too much of ours. */
+static gboolean
+is_inline_row(const VimgServerCall *call)
+{
+    guint flags = call->base.proc->flags;
+
+    return (flags & VIMG_PROC_INLINE) &&
+           (!(flags & VIMG_PROC_LIST) || vimg_model_size(call->base.model) <= FEW_MAX);
+}
+
 gboolean
 vimg_server_call_is_inline(const VimgServerCall *call)
 {
     return !asks_host(call) && !closes_too_soon(call) &&
-           ((call->base.proc->flags & VIMG_PROC_INLINE) || call->base.side == VIMG_SIDE_SEARCH);
+           (call->base.side == VIMG_SIDE_SEARCH || is_inline_row(call));
 }
 
 /* Returns: (transfer full) the reply, or NULL with @error, or without if it is to be passed on. */
@@ -345,7 +358,7 @@ push_host(VimgServerCall *call, VimgScheduler *scheduler)
 static gboolean
 is_soon_done(const VimgServerCall *call)
 {
-    return (call->base.proc->flags & VIMG_PROC_INLINE) &&
+    return is_inline_row(call) &&
            (!call->base.asked || vimg_upstream_size(call->base.asked) <= SHORT_MAX);
 }
 

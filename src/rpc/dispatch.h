@@ -27,6 +27,7 @@ typedef enum {
     VIMG_PROC_LONG = 1 << 9,       /* args begin with a pool, busy for hours if that is active */
     VIMG_PROC_POOL_UUID = 1 << 10, /* behind the name comes the uuid, which alone counts */
     VIMG_PROC_IMPORT = 1 << 11,    /* if LONG: is counted by itself */
+    VIMG_PROC_LIST = 1 << 13,      /* of all pools or secrets: INLINE only while they are few */
     /* with the host's own daemon, if there is one: upstream.h */
     VIMG_PROC_HOST = 1 << 12, /* it is asked; the handler answers only where there is none */
 } VimgProcFlags;

@@ -27,6 +27,7 @@ xdr_vimg_remote_none(XDR *xdr, vimg_remote_none *none)
 
 #define FAST VIMG_PROC_MEMORY
 #define LOOK (VIMG_PROC_MEMORY | VIMG_PROC_INLINE) /* asked of each volume, or by each client */
+#define LIST (LOOK | VIMG_PROC_LIST)
 #define WRITES VIMG_PROC_WRITES
 #define POOL (VIMG_PROC_POOL_ARG | VIMG_PROC_POOL_UUID)
 #define VOL VIMG_PROC_POOL_ARG
@@ -99,14 +100,14 @@ static const VimgProc procs[] = {
     ROW(AUTH_SASL_STEP, "authSaslStep", sasl_step_args, sasl_ret, auth_other, FAST | EARLY, AUTH),
     ROW(AUTH_POLKIT, "authPolkit", none, int, auth_other, FAST | EARLY, AUTH),
 
-    MERGED(CONNECT_NUM_OF_POOLS, "virConnectNumOfStoragePools", none, int, num_of_pools, LOOK,
+    MERGED(CONNECT_NUM_OF_POOLS, "virConnectNumOfStoragePools", none, int, num_of_pools, LIST,
            STORAGE, count_active),
-    MERGED(CONNECT_LIST_POOLS, "virConnectListStoragePools", max_args, names_ret, list_pools, LOOK,
+    MERGED(CONNECT_LIST_POOLS, "virConnectListStoragePools", max_args, names_ret, list_pools, LIST,
            STORAGE, name_active),
     MERGED(CONNECT_NUM_OF_DEFINED_POOLS, "virConnectNumOfDefinedStoragePools", none, int,
-           num_of_defined_pools, LOOK, STORAGE, count_inactive),
+           num_of_defined_pools, LIST, STORAGE, count_inactive),
     MERGED(CONNECT_LIST_DEFINED_POOLS, "virConnectListDefinedStoragePools", max_args, names_ret,
-           list_defined_pools, LOOK, STORAGE, name_inactive),
+           list_defined_pools, LIST, STORAGE, name_inactive),
     MERGED(CONNECT_FIND_POOL_SOURCES, "virConnectFindStoragePoolSources", find_sources_args, string,
            find_pool_sources, WRITES, STORAGE, sources),
     MERGED(POOL_CREATE_XML, "virStoragePoolCreateXML", xml_args, pool, pool_create_xml, WRITES,
@@ -176,9 +177,9 @@ static const VimgProc procs[] = {
     ROW(CONNECT_LIST_DEFINED_INTERFACES, "virConnectListDefinedInterfaces", max_args, names_ret,
         list_none, FAST | HOST, INTERFACE),
 
-    MERGED(CONNECT_NUM_OF_SECRETS, "virConnectNumOfSecrets", none, int, num_of_secrets, LOOK,
+    MERGED(CONNECT_NUM_OF_SECRETS, "virConnectNumOfSecrets", none, int, num_of_secrets, LIST,
            SECRET, count_secrets),
-    MERGED(CONNECT_LIST_SECRETS, "virConnectListSecrets", max_args, names_ret, list_secrets, LOOK,
+    MERGED(CONNECT_LIST_SECRETS, "virConnectListSecrets", max_args, names_ret, list_secrets, LIST,
            SECRET, name_secrets),
     MERGED(SECRET_LOOKUP_BY_UUID, "virSecretLookupByUUID", uuid_args, secret, secret_lookup_by_uuid,
            FAST, SECRET, find_secret),
@@ -222,7 +223,7 @@ static const VimgProc procs[] = {
     ROW(CONNECT_LIST_ALL_DOMAINS, "virConnectListAllDomains", list_args, empty_ret, none,
         FAST | HOST, DOMAIN),
     MERGED(CONNECT_LIST_ALL_POOLS, "virConnectListAllStoragePools", list_args, pools_ret,
-           list_all_pools, LOOK, STORAGE, pools),
+           list_all_pools, LIST, STORAGE, pools),
     MERGED(POOL_LIST_ALL_VOLUMES, "virStoragePoolListAllVolumes", pool_list_args, vols_ret,
            pool_list_all_volumes, FAST | POOL, STORAGE, pool),
     ROW(CONNECT_LIST_ALL_NETWORKS, "virConnectListAllNetworks", list_args, empty_ret, none,
@@ -234,7 +235,7 @@ static const VimgProc procs[] = {
     ROW(CONNECT_LIST_ALL_NWFILTERS, "virConnectListAllNWFilters", list_args, empty_ret, none,
         FAST | HOST, NWFILTER),
     MERGED(CONNECT_LIST_ALL_SECRETS, "virConnectListAllSecrets", list_args, secrets_ret,
-           list_all_secrets, LOOK, SECRET, secrets),
+           list_all_secrets, LIST, SECRET, secrets),
 
     ROW(CONNECT_REGISTER_CLOSE_CALLBACK, "virConnectRegisterCloseCallback", none, none, hear_close,
         LOOK, RPC),

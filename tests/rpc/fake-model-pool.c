@@ -9,6 +9,12 @@
 
 /* ---- pools ------------------------------------------------------------------------------ */
 
+guint
+vimg_model_size(VimgModel *model)
+{
+    return 2;
+}
+
 GPtrArray *
 vimg_model_pool_list(VimgModel *model, guint flags)
 {

@@ -113,6 +113,12 @@ vimg_model_pool_by_uuid(VimgModel *model, const guint8 *uuid, VimgPoolId *out, G
     return FALSE;
 }
 
+guint
+vimg_model_size(VimgModel *model)
+{
+    return 0;
+}
+
 gboolean
 vimg_model_pool_is_active(VimgModel *model, const VimgPoolId *pool, gboolean *out, GError **error)
 {
