@@ -81,7 +81,7 @@ vimg_server_call_free(VimgServerCall *call)
     if (!call)
         return;
     free_args(call);
-    vimg_upstream_end(call->base.asked);
+    vimg_upstream_call_unref(call->base.asked);
     vimg_transfer_free(call->base.transfer);
     free_frame(call, &call->payload);
     free_frame(call, &call->reply);
@@ -368,6 +368,7 @@ run_asked(gpointer data)
 {
     VimgServerCall *call = data;
 
+    vimg_upstream_next(call->base.asked);
     if (is_soon_done(call) || vimg_connection_is_closed(call->client)) {
         vimg_server_call_run(call);
         call->done(call);

@@ -366,17 +366,18 @@ vimg_upstream_ask(VimgClient *client, gint32 procedure, xdrproc_t args_proc, gco
 }
 
 void
-vimg_upstream_end(VimgUpstreamCall *call)
+vimg_upstream_next(VimgUpstreamCall *call)
 {
     VimgClient *client = call ? call->client : NULL;
 
-    if (call && call->counted) {
-        call->counted = FALSE;
-        client->n_questions--;
-        if (vimg_upstream_is_open(client))
-            vimg_upstream_calls_send(client->upstream);
-    }
-    vimg_upstream_call_unref(call);
+    if (!call || !call->counted)
+        return;
+    call->counted = FALSE;
+    client->n_questions--;
+    if (!vimg_upstream_is_open(client))
+        return;
+    vimg_upstream_calls_send(client->upstream);
+    vimg_upstream_flush(client);
 }
 
 VimgUpstreamResult

@@ -80,7 +80,7 @@ VimgUpstreamResult vimg_upstream_call(VimgClient *client, gint32 procedure, xdrp
  * The same in two steps, so that no worker waits.  Main loop: asks, and runs @done(@data) there
  * when there is an answer, or will be none; never before it returns.  A few of a client are on
  * their way at a time, the others wait for their turn as long as the host answers; @timeout begins
- * with it.  Returns: (transfer full) until vimg_upstream_end()
+ * with it, and who is called back says vimg_upstream_next().  Returns: (transfer full)
  */
 VimgUpstreamCall *vimg_upstream_ask(VimgClient *client, gint32 procedure, xdrproc_t args_proc,
                                     gconstpointer args, gint64 timeout, void (*done)(gpointer data),
@@ -90,9 +90,8 @@ VimgUpstreamResult vimg_upstream_take(VimgUpstreamCall *call, xdrproc_t ret_proc
                                       gint64 *took, GError **error);
 /* Bytes of the answer, that or 0. */
 gsize vimg_upstream_size(VimgUpstreamCall *call);
-/* Main loop: what was answered is not needed any more, and the next one has its turn.  @call:
- * (transfer full), accepts NULL. */
-void vimg_upstream_end(VimgUpstreamCall *call);
+/* Main loop: it has been answered, or will not be, and another one has its turn.  Accepts NULL. */
+void vimg_upstream_next(VimgUpstreamCall *call);
 void vimg_upstream_call_unref(VimgUpstreamCall *call); /* accepts NULL */
 
 /*

@@ -117,7 +117,7 @@ class Answers(HostCase):
 
     def test_a_name_taken_before_its_turn(self):
         """What the host has is looked at when a pool is made, not when that was asked for."""
-        self.puppet.next[281], self.puppet.answers[281] = self.pools(0), self.pools(1)
+        self.puppet.next[281], self.puppet.answers[281] = [self.pools(0)], self.pools(1)
         with self.assertRaises(RemoteError) as caught:
             self.raw().define(rpc.pool_xml("h1", self.dir))
         self.assertEqual(caught.exception.code, libvirt.VIR_ERR_OPERATION_FAILED)
@@ -137,6 +137,18 @@ class Answers(HostCase):
         raw.call(347)
         for serial in serials[4:]:
             self.assertEqual([p.name for p in self.listed(raw.reply(serial))], ["h1"])
+
+    def test_lists_do_not_wait_for_what_is_made(self):
+        """Pools that take their time to be made hold no turn of those who ask the host."""
+        raw = self.raw()
+        for i in range(4):
+            self.puppet.next[281] = [self.pools(0), None]
+            raw.start("POOL_DEFINE_XML", string(rpc.pool_xml("o%d" % i, self.dir)) + u32(0))
+            self.until(lambda: not self.puppet.next[281])
+        self.puppet.answers[281] = self.pools(1)
+        listed = raw.call("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+        self.assertEqual([p.name for p in self.listed(listed)], ["h1"])
+        self.assertEqual(raw.stash, [])
 
     def test_opened_for_a_client_that_does_not_read(self):
         """More answers wait for it than the sockets hold."""

@@ -27,7 +27,7 @@ def daemon_before(make):
 
 class Puppet(threading.Thread):
     """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
-    for silence; .next[PROC] is one for the next time alone; .events what it says before that to 403;
+    for silence; .next[PROC]: those of the next times, before it; .events what it says before that to 403;
     .behind[PROC] which silent one is answered in the same write; .strict: it is opened only by who
     asked how to authenticate; .refuses: what it answers by an error; .said: what it was asked."""
 
@@ -59,7 +59,9 @@ class Puppet(threading.Thread):
             if size < 28:
                 return # what came with a descriptor is no packet
             stream.read(size - 28)
-            answer, status = self.next.pop(proc, self.answers.get(proc)), rpc.OK
+            answer, status = self.answers.get(proc), rpc.OK
+            if self.next.get(proc):
+                answer = self.next[proc].pop(0)
             self.said.append(proc)
             asked = asked or proc == 66
             if self.strict and not asked or proc in self.refuses:
