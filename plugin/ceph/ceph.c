@@ -330,6 +330,7 @@ static const VimgBackend ceph_backend = {
     .foreign_close_at = vimg_ceph_foreign_close_at,
     .foreign_fresh = vimg_ceph_foreign_fresh,
     .foreign_take_place = vimg_ceph_foreign_take_place,
+    .foreign_settle = vimg_ceph_foreign_settle,
 };
 
 /*

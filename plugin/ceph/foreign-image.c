@@ -145,7 +145,6 @@ vimg_ceph_foreign_image(gpointer foreign, const char *volume, gpointer handle,
     }
     rados_ioctx_destroy(source.io);
     /* the images' own key may not reach what was left of an earlier one */
-    vimg_ceph_takes_sweep_apart(cluster, theirs,
-                                __atomic_load_n(&cloning.store->keep_temporary, __ATOMIC_RELAXED));
+    vimg_ceph_takes_sweep_apart(handle, cluster, theirs);
     return ok;
 }

@@ -36,15 +36,26 @@ look_at(VimgCluster *cluster, const char *name, const char *identity)
     return result == 0 && !blank ? -EEXIST : result;
 }
 
-static void
+/* Returns: 0 also if nothing is called @away, else a negative errno; -EEXIST: it stays so */
+static int
 give_back(VimgCluster *cluster, const char *volume, const char *away)
 {
-    int result = rbd_rename(cluster->io, away, volume);
+    g_autofree char *id = NULL;
+    int result = vimg_layout_id_of(cluster, away, &id);
 
-    if (result < 0)
-        vimg_ceph_warn("RBD image '%s/%s', which somebody made or wrote to meanwhile, is called "
-                       "'%s' now: rename it with rbd rename: %s",
-                       cluster->pool, volume, away, g_strerror(-result));
+    if (result == 0)
+        result = vimg_layout_drop_name(cluster, away, id); /* it was to get it, and has its own */
+    if (result == -EEXIST)
+        result = vimg_layout_rename(cluster, id, away, volume);
+    return result == -ENOENT ? 0 : result;
+}
+
+static void
+warn_kept(VimgCluster *cluster, const char *volume, const char *away, int result)
+{
+    vimg_ceph_warn("RBD image '%s/%s', which somebody made or wrote to meanwhile, is called '%s' "
+                   "now: rename it with rbd rename: %s",
+                   cluster->pool, volume, away, g_strerror(-result));
 }
 
 int
@@ -52,15 +63,64 @@ vimg_ceph_foreign_put_away(VimgCluster *cluster, const char *volume, const char 
                            const char *away)
 {
     int result = vimg_layout_rename(cluster, identity, volume, away);
+    int back;
 
-    if (result < 0)
-        return result;
-    result = look_at(cluster, away, identity); /* from here on nobody opens it by its name */
+    if (result == 0)
+        result = look_at(cluster, away, identity); /* from here on nobody opens it by its name */
     if (result == 0)
         result = rbd_remove(cluster->io, away);
-    if (result < 0)
-        give_back(cluster, volume, away);
-    return result;
+    if (result == 0)
+        return 0;
+    back = give_back(cluster, volume, away); /* also what was renamed while an error came of it */
+    if (back < 0)
+        warn_kept(cluster, volume, away, back);
+    return result == -EEXIST && back < 0 && back != -EEXIST ? back : result;
+}
+
+/* Returns: 0, or a negative errno; -EEXIST: it is to stay, and its name is taken */
+static int
+end_away(VimgCluster *cluster, const char *volume, const char *identity, const char *away)
+{
+    g_autofree char *id = NULL;
+    int result = vimg_layout_id_of(cluster, away, &id);
+
+    if (result == 0)
+        result = vimg_layout_drop_name(cluster, away, id); /* it was to get it, and has its own */
+    if (result != -EEXIST)
+        return result == -ENOENT ? 0 : result;
+    result = look_at(cluster, away, identity);
+    if (result == 0)
+        result = rbd_remove(cluster->io, away);
+    if (result == -EEXIST)
+        result = give_back(cluster, volume, away);
+    return result == -ENOENT ? 0 : result;
+}
+
+/* Returns: 0, or a negative errno */
+static int
+free_name(VimgCluster *cluster, const char *name, const char *id)
+{
+    int result = id ? vimg_layout_drop_name(cluster, name, id) : 0;
+
+    return result == -EEXIST ? 0 : result;
+}
+
+gboolean
+vimg_ceph_foreign_settle(gpointer foreign, const char *volume, const char *identity,
+                         const char *second, const char *away, gboolean *kept, GError **error)
+{
+    VimgCluster *cluster = foreign;
+    int result = free_name(cluster, volume, identity);
+
+    if (result == 0)
+        result = free_name(cluster, volume, second);
+    if (result == 0)
+        result = end_away(cluster, volume, identity, away);
+    *kept = result == -EEXIST;
+    if (*kept)
+        warn_kept(cluster, volume, away, result);
+    return *kept || result == 0 ||
+           vimg_cluster_throw(error, result, _("cannot replace the empty RBD image"));
 }
 
 static gboolean

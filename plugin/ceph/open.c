@@ -112,7 +112,7 @@ vimg_ceph_close(VimgCephStore *store)
         return;
     if (opened->timer)
         vimg_ceph_services->timer_remove(opened->timer);
-    vimg_ceph_takes_settle();
+    vimg_ceph_takes_settle(store);
     vimg_ceph_closing_settle();
     vimg_cluster_unref(store->cluster);
     g_clear_pointer(&store->ids, g_hash_table_unref);

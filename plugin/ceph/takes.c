@@ -8,7 +8,6 @@
 #include <errno.h>
 
 #include "closing.h"
-#include "store.h"
 #include "takes.h"
 #include "../thread.h"
 #include "../throw.h"
@@ -174,30 +173,57 @@ vimg_ceph_takes_sweep(VimgCluster *cluster, VimgCluster *by, guint64 age)
 }
 
 typedef struct {
+    char *store_id;
+    gint64 volumes; /* the RADOS pool they are in */
     VimgCluster *cluster, *by;
     guint64 age;
 } Sweep;
 
-/* At most one runs, as they all find the same. */
+/* Those that run: at most one of a store and of a pool of volumes, as all of these find the same.
+ */
 static pthread_mutex_t sweep_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t sweep_ended = PTHREAD_COND_INITIALIZER;
-static gboolean sweeping;
+static GSList *sweeps;
 
+/* Under lock.  @by: NULL: of any volumes */
 static gboolean
-begin_sweep(void)
+is_swept(const VimgCephStore *store, const VimgCluster *by)
 {
-    LOCK_GUARD(&sweep_lock);
+    for (const GSList *at = sweeps; at; at = at->next) {
+        const Sweep *sweep = at->data;
 
-    return !sweeping && (sweeping = TRUE);
+        if (strcmp(sweep->store_id, store->store_id) == 0 && (!by || sweep->volumes == by->pool_id))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Returns: NULL: one runs */
+static Sweep *
+begin_sweep(const VimgCephStore *store, VimgCluster *cluster, VimgCluster *by)
+{
+    Sweep *sweep;
+
+    LOCK_GUARD(&sweep_lock);
+    if (is_swept(store, by))
+        return NULL;
+    sweep = g_new(Sweep, 1);
+    *sweep =
+        (Sweep){g_strdup(store->store_id), by->pool_id, vimg_cluster_ref(cluster),
+                vimg_cluster_ref(by), __atomic_load_n(&store->keep_temporary, __ATOMIC_RELAXED)};
+    sweeps = g_slist_prepend(sweeps, sweep);
+    return sweep;
 }
 
 static void
-end_sweep(void)
+end_sweep(Sweep *sweep)
 {
     LOCK_GUARD(&sweep_lock);
 
-    sweeping = FALSE;
+    sweeps = g_slist_remove(sweeps, sweep);
     pthread_cond_broadcast(&sweep_ended);
+    g_free(sweep->store_id);
+    g_free(sweep);
 }
 
 static void *
@@ -208,21 +234,18 @@ run_sweep(void *data)
     vimg_ceph_takes_sweep(sweep->cluster, sweep->by, sweep->age);
     vimg_cluster_unref(sweep->cluster);
     vimg_cluster_unref(sweep->by);
-    g_free(sweep);
-    end_sweep();
+    end_sweep(sweep);
     return NULL;
 }
 
 void
-vimg_ceph_takes_sweep_apart(VimgCluster *cluster, VimgCluster *by, guint64 age)
+vimg_ceph_takes_sweep_apart(const VimgCephStore *store, VimgCluster *cluster, VimgCluster *by)
 {
-    Sweep *sweep;
+    Sweep *sweep = begin_sweep(store, cluster, by);
     pthread_t thread;
 
-    if (!begin_sweep())
+    if (!sweep)
         return;
-    sweep = g_new(Sweep, 1);
-    *sweep = (Sweep){vimg_cluster_ref(cluster), vimg_cluster_ref(by), age};
     if (thread_start(&thread, run_sweep, sweep) == 0)
         pthread_detach(thread);
     else
@@ -230,14 +253,15 @@ vimg_ceph_takes_sweep_apart(VimgCluster *cluster, VimgCluster *by, guint64 age)
 }
 
 void
-vimg_ceph_takes_settle(void)
+vimg_ceph_takes_settle(const VimgCephStore *store)
 {
     gint64 deadline = g_get_real_time() + PATIENCE;
     const struct timespec until = {.tv_sec = deadline / G_USEC_PER_SEC,
                                    .tv_nsec = deadline % G_USEC_PER_SEC * 1000};
 
     LOCK_GUARD(&sweep_lock);
-    while (sweeping && pthread_cond_timedwait(&sweep_ended, &sweep_lock, &until) != ETIMEDOUT)
+    while (is_swept(store, NULL) &&
+           pthread_cond_timedwait(&sweep_ended, &sweep_lock, &until) != ETIMEDOUT)
         continue;
 }
 

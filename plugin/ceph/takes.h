@@ -9,7 +9,7 @@
 #ifndef VIMG_CEPH_TAKES_H
 #define VIMG_CEPH_TAKES_H
 
-#include "cluster.h"
+#include "store.h"
 
 typedef struct {
     char *snapshot;
@@ -30,10 +30,11 @@ gboolean vimg_ceph_take_clean(VimgCluster *cluster, VimgCluster *by, const VimgC
                               GError **error);
 /* Those in the RADOS pool of @by that are older than @age seconds, an hour at least. */
 void vimg_ceph_takes_sweep(VimgCluster *cluster, VimgCluster *by, guint64 age);
-/* The same, for which nobody waits: the guest whose volume is looked at may be frozen. */
-void vimg_ceph_takes_sweep_apart(VimgCluster *cluster, VimgCluster *by, guint64 age);
-/* Waits for that, but no longer than some seconds: before a pool ends, and the process may. */
-void vimg_ceph_takes_settle(void);
+/* The same of @store, whose @cluster is, for which nobody waits: the guest whose volume is looked
+ * at may be frozen. */
+void vimg_ceph_takes_sweep_apart(const VimgCephStore *store, VimgCluster *cluster, VimgCluster *by);
+/* Waits for that, but no longer than some seconds: before its pool ends, and the process may. */
+void vimg_ceph_takes_settle(const VimgCephStore *store);
 /* All, and the list, of a pool that is removed. */
 gboolean vimg_ceph_takes_remove(VimgCluster *cluster, GError **error);
 

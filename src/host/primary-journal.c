@@ -402,6 +402,17 @@ is_fresh_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol,
                                             begun - 1, made_until(file), it, error);
 }
 
+/* Nothing is written to one that another is to replace: what is in it is not ours. */
+static gboolean
+is_blank_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
+                 GError **error)
+{
+    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
+
+    return vimg_foreign_fresh(pool->foreign, virStorageVolGetName(vol), capacity, 0, G_MAXINT64, it,
+                              error);
+}
+
 static gboolean
 is_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
            GError **error)
@@ -417,6 +428,8 @@ is_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gbool
         return is_fresh_foreign(file, pool, vol, it, error);
     if (!vimg_foreign_identity(pool->foreign, virStorageVolGetName(vol), &found, error))
         return FALSE;
+    if (second && g_strcmp0(identity, found) == 0)
+        return is_blank_foreign(file, pool, vol, it, error);
     *it = found && (strcmp(identity, found) == 0 || g_strcmp0(second, found) == 0);
     return TRUE;
 }
@@ -440,37 +453,27 @@ vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
 
 /* ---- what was to take its place ----------------------------------------------------------- */
 
-/* Whether it is the empty one that libvirt made, and still is.  FALSE: nobody can tell. */
+/*
+ * The empty one whose place it takes goes, unless it is another by now, which gets its name back.
+ * Returns: whether nothing is left to be done.
+ */
 static gboolean
-is_away(GKeyFile *file, const VimgHostPool *pool, const char *name, gboolean *it)
+settle_away(GKeyFile *file, const VimgHostPool *pool, const char *away)
 {
-    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
+    g_autofree char *volume = g_key_file_get_string(file, GROUP, "volume", NULL);
     g_autofree char *identity = g_key_file_get_string(file, GROUP, "identity", NULL);
-    g_autofree char *found = NULL;
+    g_autofree char *second = g_key_file_get_string(file, GROUP, "second", NULL);
+    gboolean kept = FALSE;
 
-    *it = FALSE;
-    if (!pool->foreign || !vimg_foreign_identity(pool->foreign, name, &found, NULL))
+    if (!volume || !identity)
+        return TRUE;
+    if (!pool->foreign ||
+        !vimg_foreign_settle(pool->foreign, volume, identity, second, away, &kept, NULL))
         return FALSE;
-    return g_strcmp0(identity, found) != 0 ||
-           vimg_foreign_fresh(pool->foreign, name, capacity, 0, G_MAXINT64, it, NULL);
-}
-
-/* Returns: whether nothing is left to be done. */
-static gboolean
-drop_away(GKeyFile *file, const VimgHostPool *pool, const char *name)
-{
-    g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
-    gboolean it = FALSE;
-
-    if (!vol)
-        return vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
-    if (!is_away(file, pool, name, &it))
-        return FALSE;
-    if (it)
-        return virStorageVolDelete(vol, 0) == 0;
-    vimg_warning("volume '%s' of the host's pool '%s', which somebody made or wrote to while a "
-                 "clone was to take its place, lost its name and stays",
-                 name, virStoragePoolGetName(pool->pool));
+    if (kept)
+        vimg_warning("volume '%s' of the host's pool '%s', which somebody made or wrote to while a "
+                     "clone was to take its place, is called '%s' now, as another one has its name",
+                     volume, virStoragePoolGetName(pool->pool), away);
     return TRUE;
 }
 
@@ -484,9 +487,10 @@ vimg_host_journal_drop_beside(GKeyFile *file, const VimgHostPool *pool)
 
     if (!name)
         return TRUE;
-    if (virStoragePoolRefresh(pool->pool, 0) < 0) /* libvirt did not make it */
+    /* the storage is asked first: if it does not answer, a refresh would stop its pool */
+    if (!settle_away(file, pool, away) ||
+        virStoragePoolRefresh(pool->pool, 0) < 0) /* libvirt did not make it */
         return FALSE;
     vol = virStorageVolLookupByName(pool->pool, name);
-    return (vol ? virStorageVolDelete(vol, 0) == 0 : vimg_host_said(VIR_ERR_NO_STORAGE_VOL)) &&
-           drop_away(file, pool, away);
+    return vol ? virStorageVolDelete(vol, 0) == 0 : vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
 }

@@ -29,8 +29,7 @@ typedef struct {
     char *images; /* uuid of our pool */
     char *pool;   /* uuid of the host's */
     char *volume;
-    char *content; /* checksum of its image, which was filled from here; NULL: it was not */
-    gboolean over; /* it shall go, whatever becomes of its image */
+    char *content; /* content_of() its image, which was filled from here; NULL: it was not */
 } Moment;
 
 static void
@@ -69,8 +68,6 @@ note(VimgHostPrimary *primary, const Moment *moment, GError **error)
     g_key_file_set_string(file, GROUP, "volume", moment->volume);
     if (moment->content)
         g_key_file_set_string(file, GROUP, "content", moment->content);
-    if (moment->over)
-        g_key_file_set_boolean(file, GROUP, "over", TRUE);
     text = g_key_file_to_data(file, &size, NULL);
     return vimg_file_replace(path, text, size, 0600, error);
 }
@@ -105,7 +102,6 @@ load(VimgHostPrimary *primary, const char *base)
     moment->pool = g_key_file_get_string(file, GROUP, "pool", NULL);
     moment->volume = g_key_file_get_string(file, GROUP, "volume", NULL);
     moment->content = g_key_file_get_string(file, GROUP, "content", NULL);
-    moment->over = g_key_file_get_boolean(file, GROUP, "over", NULL);
     if (moment->images && moment->pool && moment->volume)
         return moment;
     moment_free(moment);
@@ -299,22 +295,15 @@ vimg_host_moment_gone(VimgHostPrimary *primary, const char *uuid)
 
 /* ---- of a pool that is undefined ---------------------------------------------------------- */
 
-void
-vimg_host_moments_undefined(VimgHostPrimary *primary, const char *uuid)
+/* Also of one that was undefined under another daemon, or while a moment was kept for it. */
+static gboolean
+is_over(VimgHostPrimary *primary, const Moment *moment)
 {
-    g_autoptr(GPtrArray) moments = list(primary, uuid, NULL, NULL);
+    g_auto(VimgSourceInfo) info = {0};
+    g_autoptr(GError) error = NULL;
 
-    for (guint i = 0; i < moments->len; i++) {
-        Moment *moment = moments->pdata[i];
-        g_autoptr(GError) error = NULL;
-
-        moment->over = TRUE;
-        if (!note(primary, moment, &error))
-            vimg_warning("what volume '%s' held for image %s stays: %s", moment->volume,
-                         moment->image, error->message);
-    }
-    if (moments->len > 0)
-        vimg_host_reaper_kick(primary);
+    return !vimg_model_image_find(primary->model, moment->images, moment->image, &info, &error) &&
+           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_POOL);
 }
 
 gboolean
@@ -323,7 +312,7 @@ vimg_host_moments_are_over(VimgHostPrimary *primary)
     g_autoptr(GPtrArray) moments = list(primary, NULL, NULL, NULL);
 
     for (guint i = 0; i < moments->len; i++)
-        if (((const Moment *)moments->pdata[i])->over)
+        if (is_over(primary, moments->pdata[i]))
             return TRUE;
     return FALSE;
 }
@@ -355,7 +344,7 @@ vimg_host_moments_reap(VimgHostPrimary *primary, virConnectPtr connect)
     for (guint i = 0; i < moments->len; i++) {
         const Moment *moment = moments->pdata[i];
 
-        if (moment->over)
+        if (is_over(primary, moment))
             all = connect && drop_over(primary, connect, moment) && all;
     }
     return all;
@@ -399,6 +388,7 @@ keep(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment, c
      GError **error)
 {
     g_autofree char *path = note_path(primary, moment->image);
+    g_auto(VimgSourceInfo) info = {0};
     GError *local = NULL;
 
     if (g_file_test(path, G_FILE_TEST_EXISTS))
@@ -408,6 +398,11 @@ keep(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment, c
             name);
     if (!note(primary, moment, error))
         return FALSE;
+    /* its pool may be undefined at any time; from here on the reaper sees this one then */
+    if (!vimg_model_image_find(primary->model, moment->images, moment->image, &info, error)) {
+        forget(primary, moment->image);
+        return FALSE;
+    }
     if (vimg_foreign_hold(pool->foreign, moment->volume, moment->image, &local))
         return TRUE;
     drop_now(primary, pool, moment);
@@ -422,7 +417,7 @@ vimg_host_hold(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     g_auto(VimgSourceInfo) info = {0};
     g_auto(VimgHostPool) pool = {0};
     g_autoptr(virStorageVol) vol = look(primary, connect, image, source, &info, &pool, error);
-    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL, FALSE};
+    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL};
     gboolean ok;
 
     if (!vol)
@@ -437,6 +432,18 @@ vimg_host_hold(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
 /* ---- filling an image ------------------------------------------------------------------- */
 
 /*
+ * What an image that was wiped, and filled with anything, has no more: so its checksum alone, which
+ * not each has, does not do.  Returns: (transfer full) NULL: nothing tells
+ */
+static char *
+content_of(const VimgSourceInfo *image)
+{
+    if (!*image->checksum && !image->machine)
+        return NULL;
+    return g_strdup_printf("%s %s", image->checksum, image->machine ? image->machine : "");
+}
+
+/*
  * Whether @moment's image has what an image like @image has in common with it.  That it is complete
  * does not say so: whoever may write to an image may fill it with anything, also once it was wiped.
  */
@@ -444,9 +451,13 @@ static gboolean
 serves(VimgHostPrimary *primary, const Moment *moment, const VimgSourceInfo *image,
        VimgSourceInfo *out)
 {
-    return moment->content && strcmp(moment->image, image->uuid) != 0 &&
-           vimg_model_image_find(primary->model, moment->images, moment->image, out, NULL) &&
-           out->active && g_strcmp0(out->checksum, moment->content) == 0 &&
+    g_autofree char *content = NULL;
+
+    if (!moment->content || strcmp(moment->image, image->uuid) == 0 ||
+        !vimg_model_image_find(primary->model, moment->images, moment->image, out, NULL))
+        return FALSE;
+    content = content_of(out);
+    return out->active && g_strcmp0(content, moment->content) == 0 &&
            out->physical == image->capacity && strcmp(out->format, "raw") == 0;
 }
 
@@ -502,10 +513,11 @@ note_filled(VimgHostPrimary *primary, const Moment *moment)
 {
     g_auto(VimgSourceInfo) image = {0};
     g_autoptr(GError) error = NULL;
+    g_autofree char *content = NULL;
     Moment filled = *moment;
 
     if (vimg_model_image_find(primary->model, moment->images, moment->image, &image, &error)) {
-        filled.content = image.checksum;
+        filled.content = content = content_of(&image);
         if (note(primary, &filled, &error))
             return;
     }
@@ -520,7 +532,7 @@ vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const VimgVolId 
     g_auto(VimgSourceInfo) info = {0}, base = {0};
     g_auto(VimgHostPool) pool = {0};
     g_autoptr(virStorageVol) vol = look(primary, connect, image, source, &info, &pool, error);
-    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL, FALSE};
+    const Moment moment = {info.uuid, info.pool_uuid, pool.uuid, source->name, NULL};
     g_autoptr(GPtrArray) moments = NULL;
     VimgHostFill fill = {0};
     gboolean ok;

@@ -144,7 +144,7 @@ gone(const char *uuid, gpointer data)
 static void
 undefined(const char *uuid, gpointer data)
 {
-    vimg_host_moments_undefined(data, uuid);
+    vimg_host_reaper_kick(data);
 }
 
 static gboolean
@@ -190,6 +190,7 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
         return NULL;
     }
     vimg_model_set_primary(model, &callbacks, primary);
+    vimg_host_reaper_kick(primary); /* what was undefined since the reaper began was not told it */
     return primary;
 }
 

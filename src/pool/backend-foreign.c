@@ -310,6 +310,21 @@ vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *ident
 }
 
 gboolean
+vimg_foreign_settle(VimgForeign *foreign, const char *volume, const char *identity,
+                    const char *second, const char *away, gboolean *kept, GError **error)
+{
+    const VimgType *type = foreign->type;
+    GError *local = NULL;
+    gboolean ok;
+
+    *kept = FALSE;
+    if (!type->table.foreign_settle)
+        return TRUE;
+    ok = type->table.foreign_settle(foreign->handle, volume, identity, second, away, kept, &local);
+    return vimg_type_settle(type, ok, local, volume, error);
+}
+
+gboolean
 vimg_foreign_make_image(VimgForeign *foreign, const char *volume, VimgStore *store,
                         const VimgPluginImage *image, VimgPluginJob *job, VimgPluginImage *out,
                         gboolean *done, GError **error)

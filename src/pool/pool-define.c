@@ -319,10 +319,9 @@ vimg_pool_forget(VimgPool *pool, GError **error)
 
     if (!vimg_pool_check_active(pool, FALSE, N_("storage pool '%s' is still active"), error))
         return FALSE;
-    /* first: whoever is killed in between has lost no more than what the next image would share */
-    vimg_primary_undefined(pool->model, pool->uuid_text);
     if (!forget_files(pool, error))
         return FALSE;
+    vimg_primary_undefined(pool->model, pool->uuid_text);
     rmdir(dir); /* what its backend keeps for an adoption stays */
     vimg_persist_store_drop(pool);
     return TRUE;

@@ -11,6 +11,7 @@
 
 #include "pool/export.h"
 #include "pool/model-private.h"
+#include "pool/primary.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
@@ -212,6 +213,15 @@ activate_lost(VimgPool *pool, const GError *why)
     vimg_reconnect_kick(pool->model);
 }
 
+/* One that is not persistent, and not active any more. */
+static void
+vanish(VimgPool *pool)
+{
+    vimg_registry_remove(pool);
+    vimg_primary_undefined(pool->model, pool->uuid_text);
+    vimg_persist_store_drop(pool);
+}
+
 /* A pool that may not run on this host any more. */
 static void
 give_up(VimgPool *pool, const GError *why)
@@ -225,8 +235,7 @@ give_up(VimgPool *pool, const GError *why)
         settle_def(pool);
         return;
     }
-    vimg_registry_remove(pool);
-    vimg_persist_store_drop(pool);
+    vanish(pool);
 }
 
 gboolean
@@ -298,7 +307,6 @@ vimg_pool_stop(VimgPool *pool, GError **error)
         settle_def(pool);
         return TRUE;
     }
-    vimg_registry_remove(pool);
-    vimg_persist_store_drop(pool);
+    vanish(pool);
     return TRUE;
 }

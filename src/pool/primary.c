@@ -14,8 +14,8 @@
 void
 vimg_model_set_primary(VimgModel *model, const VimgPrimary *primary, gpointer data)
 {
-    model->primary = primary;
     model->primary_data = data;
+    __atomic_store_n(&model->primary, primary, __ATOMIC_SEQ_CST); /* pools are starting already */
 }
 
 void
@@ -39,6 +39,7 @@ vimg_source_info_clear(VimgSourceInfo *info)
     g_free(info->uuid);
     g_free(info->format);
     g_free(info->checksum);
+    g_free(info->machine);
     *info = (VimgSourceInfo){0};
 }
 
@@ -57,6 +58,7 @@ vimg_source_info_take(VimgSourceInfo *out, VimgPool *pool, VimgVolume *volume)
     out->format = g_strdup(image->format);
     out->checksum = image->checksum ? g_strconcat(image->checksum_type, ":", image->checksum, NULL)
                                     : g_strdup("");
+    out->machine = g_strdup(image->machine);
     out->capacity = image->capacity;
     out->physical = image->physical;
     out->active = image->state == VIMG_IMAGE_ACTIVE;
@@ -127,8 +129,10 @@ vimg_primary_gone(const VimgModel *model, const char *uuid)
 void
 vimg_primary_undefined(const VimgModel *model, const char *uuid)
 {
-    if (model->primary && model->primary->undefined)
-        model->primary->undefined(uuid, model->primary_data);
+    const VimgPrimary *primary = __atomic_load_n(&model->primary, __ATOMIC_SEQ_CST);
+
+    if (primary && primary->undefined)
+        primary->undefined(uuid, model->primary_data);
 }
 
 /* A pool is ours by its name as by its uuid: of two with one name, the host's is not seen. */

@@ -48,8 +48,8 @@ typedef struct _VimgPrimary {
     void (*tidy)(const char *uuid, gpointer data);
     /* optional: what the image with @uuid held is gone: it was deleted, or wiped */
     void (*gone)(const char *uuid, gpointer data);
-    /* optional: the pool of ours with @uuid is undefined: what is kept for its images goes, if not
-     * at once */
+    /* optional: there is no pool of ours with @uuid any more: what is kept for its images goes, if
+     * not at once */
     void (*undefined)(const char *uuid, gpointer data);
 } VimgPrimary;
 
@@ -80,6 +80,7 @@ typedef struct _VimgSourceInfo {
     char *uuid;
     char *format;
     char *checksum;   /* TYPE:DIGITS, as it was announced; empty: it was not */
+    char *machine;    /* what machine's disk it was; NULL: none's, or it was wiped since */
     guint64 capacity; /* bytes: what a machine sees */
     guint64 physical; /* bytes of the content as it is stored */
     gboolean active;  /* it is complete */
@@ -185,6 +186,13 @@ gboolean vimg_foreign_replaces(const VimgForeign *foreign);
  */
 gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *identity,
                               const char *by, const char *away, GError **error);
+/*
+ * Ends a replacement that a daemon died in, as far as its backend can: what is called @away goes,
+ * or gets the name @volume back if it is another one; *@kept: it has lost that.  @second: the
+ * identity of @by, or NULL
+ */
+gboolean vimg_foreign_settle(VimgForeign *foreign, const char *volume, const char *identity,
+                             const char *second, const char *away, gboolean *kept, GError **error);
 
 /*
  * An image of the document @xml is made of what @volume, raw and of @capacity bytes, holds at one

@@ -210,6 +210,86 @@ test_place_kept(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(rbd_remove(fixture->cluster->io, "by"), ==, 0);
 }
 
+/* ---- what a process left that died in the middle --------------------------------------------- */
+
+static void
+settle(Fixture *fixture, const char *identity, gboolean expected)
+{
+    gboolean kept = !expected;
+    g_autoptr(GError) error = NULL;
+
+    vimg_ceph_foreign_settle(fixture->cluster, "place", identity, NULL, AWAY, &kept, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(kept, ==, expected);
+}
+
+/* The empty one goes; one that was written to, and another's, have their names again. */
+static void
+test_settled(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *identity = NULL;
+
+    foreign_create(fixture, AWAY, MIB);
+    settle(fixture, "another", FALSE);
+    assert_names(fixture, "place");
+    identity = id_of(fixture, "place");
+    g_assert_cmpint(rbd_rename(fixture->cluster->io, "place", AWAY), ==, 0);
+    foreign_create(fixture, "place", MIB);
+    settle(fixture, "another", TRUE); /* somebody has that */
+    assert_names(fixture, AWAY "\nplace");
+    settle(fixture, identity, FALSE);
+    assert_names(fixture, "place");
+    g_free(identity);
+    identity = id_of(fixture, "place");
+    image_write(fixture, "place");
+    g_assert_cmpint(rbd_rename(fixture->cluster->io, "place", AWAY), ==, 0);
+    settle(fixture, identity, FALSE);
+    assert_names(fixture, "place");
+    settle(fixture, identity, FALSE); /* nothing is left to be done */
+    assert_names(fixture, "place");
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "place"), ==, 0);
+}
+
+/* As RBD leaves it that was killed before it had removed the old name, or had only made the new. */
+static void
+lead_to(Fixture *fixture, const char *name, const char *id)
+{
+    g_autofree char *object = g_strconcat("rbd_id.", name, NULL);
+    g_autoptr(GByteArray) content = g_byte_array_new();
+    guint32 length = GUINT32_TO_LE((guint32)strlen(id));
+
+    g_byte_array_append(content, (const guint8 *)&length, sizeof(length));
+    g_byte_array_append(content, (const guint8 *)id, (guint)strlen(id));
+    g_assert_cmpint(
+        rados_write_full(fixture->cluster->io, object, (const char *)content->data, content->len),
+        ==, 0);
+}
+
+static void
+test_settled_within(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *id = NULL;
+    g_autofree char *none = NULL;
+
+    foreign_create(fixture, AWAY, MIB);
+    id = id_of(fixture, AWAY);
+    lead_to(fixture, "place", id);
+    settle(fixture, id, FALSE);
+    assert_names(fixture, "");
+    foreign_create(fixture, "place", MIB); /* the name is free */
+    g_free(id);
+    id = id_of(fixture, "place");
+    lead_to(fixture, AWAY, id);
+    settle(fixture, id, FALSE);
+    assert_names(fixture, "place");
+    g_assert_cmpint(vimg_layout_id_of(fixture->cluster, AWAY, &none), ==, -ENOENT);
+    g_assert_cmpint(rbd_rename(fixture->cluster->io, "place", AWAY), ==, 0);
+    lead_to(fixture, "place", id);
+    settle(fixture, "another", FALSE);
+    assert_names(fixture, "place");
+    g_assert_cmpint(rbd_remove(fixture->cluster->io, "place"), ==, 0);
+}
+
 static const ImageTest tests[] = {
     {"/ceph/foreign/verify-copy", test_verify_copy},
     {"/ceph/foreign/diff-copy", test_diff_copy},
@@ -217,6 +297,8 @@ static const ImageTest tests[] = {
     {"/ceph/foreign/names-stay", test_names_stay},
     {"/ceph/foreign/place", test_place},
     {"/ceph/foreign/place-kept", test_place_kept},
+    {"/ceph/foreign/settled", test_settled},
+    {"/ceph/foreign/settled-within", test_settled_within},
 };
 
 int

@@ -19,7 +19,8 @@ import runner
 from ceph import Cluster
 from cephcase import CephCase
 from control import Control
-from ctl import CTL, INTERRUPTED, REFUSED, environment
+from ctl import CTL, INTERRUPTED, PROBLEM, REFUSED, environment
+from hostcase import pool_xml
 from images import MIB, run, same
 from machinecase import DISK, MACHINE, SIZE, MachineCase, rounds
 from rawrpc import RemoteError, string
@@ -400,6 +401,7 @@ class Rbd(MachineCase, CephCase):
         self.changed(machine, "off")
         self.cut_short(machine)
         self.lost(machine)
+        self.wiped(machine)
         self.held_only(machine)
 
     def changed(self, machine, before):
@@ -429,9 +431,28 @@ class Rbd(MachineCase, CephCase):
         self.assertEqual(other.rbd("ls", "images").split(), ["changed", "first"])
         self.v("pool-destroy", self.name)   # while its cluster is there
 
+    def wiped(self, machine):
+        """One that was wiped by another host, and filled with anything, is no base."""
+        uuid = self.volume_uuid(self.name, "anew")
+        noted = self.daemon.state_dir / "primary" / (uuid + ".moment")
+        text = noted.read_text()
+        for path in Path(self.dir).glob("slices.castr/*/*.cacnk"):
+            if path.stat().st_size > 4096:   # no zeros
+                path.write_bytes(b"x" + path.read_bytes()[1:])
+        self.json("verify", self.name, "anew", code=PROBLEM)
+        self.v("vol-wipe", "--pool", self.name, "anew")
+        noted.write_text(text)
+        self.cluster.rbd("snap", "create", "--no-progress",
+                         "%s/d-vda@virtimage.since.%s" % (self.where, uuid))
+        other = self.work / "other"
+        other.write_bytes(os.urandom(SIZE))
+        self.v("vol-upload", "--pool", self.name, "anew", other)
+        self.assertIsNone(self.one(machine, "more")["base"])
+        self.v("vol-delete", "--pool", self.name, "anew")
+
     def held_only(self, machine):
         """What other bytes were sent to is no base, and what is deleted keeps nothing."""
-        self.v("vol-delete", "--pool", self.name, "anew")
+        self.v("vol-delete", "--pool", self.name, "more")
         self.assertEqual(self.moments(), [])
         other = self.work / "other"
         other.write_bytes(os.urandom(SIZE))
@@ -474,6 +495,19 @@ class Rbd(MachineCase, CephCase):
         self.assertEqual(len(self.moments()), 1)
         self.host("pool-define", path)
         self.host("pool-start", "primary")
+        self.eventually("it stays", lambda: not self.moments())
+        self.transient()
+
+    def transient(self):
+        """The same of a pool that is gone once it is destroyed."""
+        path = self.work / "transient.xml"
+        path.write_text(pool_xml("imagestore", "transient", self.work / "transient"))
+        self.v("pool-create", path, "--build")
+        self.name = "transient"
+        self.v("vol-create-as", "--format", "raw", self.name, "held", SIZE)
+        self.hold("held")
+        self.assertEqual(len(self.moments()), 1)
+        self.v("pool-destroy", self.name)
         self.eventually("it stays", lambda: not self.moments())
 
     def cut_end(self, machine, exported):

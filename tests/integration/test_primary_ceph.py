@@ -164,6 +164,7 @@ class Rbd(PrimaryCase, CephCase):
         (self.daemon.state_dir / "primary" / (entry + ".clone")).write_text(
             "[clone]\npool=%s\nvolume=%s\ncapacity=%d\nbegun=%d\nmark=0\n%s\n"
             % (pool, volume, SIZE, begun, "\n".join("%s=%s" % p for p in identities.items())))
+        return beside
 
     def rbd_id(self, name):
         return json.loads(self.cluster.rbd("info", "--format", "json", "%s/%s"
@@ -173,16 +174,23 @@ class Rbd(PrimaryCase, CephCase):
         """What is beside its volume goes, and what took its place, but no volume of others."""
         self.primary_rbd()
         self.daemon.kill()
-        for name in ("empty", "clone", "other"):
-            self.cluster.rbd("create", "--size", "1M", "%s/%s" % (self.where, name))
+        for name in ("empty", "clone", "other", "written"):
+            self.cluster.rbd("create", "--size", "%dB" % SIZE, "%s/%s" % (self.where, name))
+        self.cluster.rbd("bench", "--io-type", "write", "--io-size", "4K", "--io-total", "4K",
+                         "%s/written" % self.where)
         self.host("pool-refresh", "default")
-        self.left("empty", True, identity=self.rbd_id("empty"))
+        self.left("empty", True, identity=self.rbd_id("empty"), second="abd")
+        self.left("written", True, identity=self.rbd_id("written"), second="abd")
+        # somebody had made it anew while it lost its name
+        away = "%s/%s.old" % (self.where, self.left("away", True, identity="abc", second="abd"))
+        self.cluster.rbd("create", "--size", "1M", away)
         self.left("clone", identity="abc", second=self.rbd_id("clone"))
         self.left("other", True, identity="abc", second="abd")
         self.left("none", True, identity="abc")
         self.daemon.start()
         self.eventually("it is not settled", lambda: not self.journal())
-        self.assertEqual(self.cluster.rbd("ls", self.where).split(), ["other"])
+        self.assertEqual(sorted(self.cluster.rbd("ls", self.where).split()),
+                         ["away", "other", "written"])
 
     def test_unsaid(self):
         """libvirt makes a volume, and nobody hears of it: that goes, and what is like no other."""
