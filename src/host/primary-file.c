@@ -31,10 +31,9 @@ typedef struct {
     char *id;
     guint64 place;
     guint64 at;
-    guint64 dirty;     /* bytes of data since the kernel was asked to write out what it has */
-    guint64 asked;     /* what it was asked for ends here */
-    guint64 waited;    /* what it has done of that ends here */
-    gboolean has_head; /* so its mark is gone */
+    guint64 dirty;  /* bytes of data since the kernel was asked to write out what it has */
+    guint64 asked;  /* what it was asked for ends here */
+    guint64 waited; /* what it has done of that ends here */
 } Target;
 
 struct _VimgHostFile {
@@ -156,39 +155,34 @@ sync_name(const Target *target, GError **error)
 }
 
 static gboolean
+write_part(const Target *target, const VimgBuffer *head, guint64 from, guint64 to)
+{
+    return vimg_pwrite_all(target->fd, head->data + from, (gsize)(to - from), from) == 0;
+}
+
+/* Whoever dies before the last write leaves the mark, by which it is known to be unfinished. */
+static gboolean
 write_head(gpointer data, VimgBuffer *head, gsize offset G_GNUC_UNUSED, guint64 size,
            GError **error)
 {
-    Target *target = data;
+    const Target *target = data;
+    const guint64 mark = MIN(target->place, size);
+    const guint64 behind = MIN(target->place + VIMG_HOST_MARK_SIZE, size);
 
-    target->has_head = TRUE;
-    if (vimg_pwrite_all(target->fd, head->data, (gsize)size, 0) < 0 || fsync(target->fd) < 0)
+    if (!write_part(target, head, 0, mark) || !write_part(target, head, behind, size) ||
+        fsync(target->fd) < 0)
         return throw_write(target, error);
-    return sync_name(target, error) && is_there(target, error);
-}
-
-static gboolean
-unmake(gpointer data, VimgBuffer *buffer G_GNUC_UNUSED, gsize offset G_GNUC_UNUSED,
-       guint64 size G_GNUC_UNUSED, GError **error)
-{
-    Target *target = data;
-
-    if (!target->has_head)
-        return TRUE;
-    target->has_head = FALSE;
-    return (vimg_host_mark_write(target->fd, target->id, target->place) == 0 &&
-            fdatasync(target->fd) == 0) ||
+    if (!sync_name(target, error) || !is_there(target, error))
+        return FALSE;
+    return (write_part(target, head, mark, behind) && fsync(target->fd) == 0) ||
            throw_write(target, error);
 }
 
 static void
-end_target(gpointer data, gboolean left)
+end_target(gpointer data)
 {
     Target *target = data;
-    g_autoptr(GError) error = NULL;
 
-    if (left && !unmake(target, NULL, 0, 0, &error))
-        vimg_warning("%s", error->message);
     if (target->fd >= 0)
         close(target->fd);
     g_free(target->path);
@@ -279,15 +273,10 @@ vimg_host_file_settle(VimgHostFile *file, GError **error)
 gboolean
 vimg_host_file_head(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error)
 {
-    /* each by itself: what hangs while it looks has no head to write when it is left */
+    /* what is left writes nothing that looks whole, so what is to look whole is not left */
     return vimg_host_queue_do(file->queue, look, NULL, 0, error) &&
+           vimg_host_queue_keep(file->queue, error) &&
            vimg_host_queue_do(file->queue, write_head, head, size, error);
-}
-
-gboolean
-vimg_host_file_unmake(VimgHostFile *file, GError **error)
-{
-    return vimg_host_queue_do(file->queue, unmake, NULL, 0, error);
 }
 
 void

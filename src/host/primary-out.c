@@ -324,8 +324,6 @@ is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
 static void
 leave(Clone *clone, VimgHostEntry *entry)
 {
-    if (clone->sink)
-        vimg_host_sink_unmake(clone->sink);
     if (!clone->sink || !vimg_host_sink_hand_over(clone->sink, entry))
         vimg_host_journal_leave(entry, clone->vol != NULL);
 }

@@ -38,6 +38,7 @@ struct _VimgHostQueue {
     guint64 waiting; /* what they count for, and what is being done */
     gboolean ended;  /* nothing more comes */
     gboolean left;   /* nobody waits any more */
+    gboolean kept;   /* it will not be left any more */
     gboolean gone;   /* the thread's last is done */
     GError *error;   /* why nothing more is sent */
     gboolean done;   /* what came of what was done last that is not sent */
@@ -154,11 +155,8 @@ end_thread(VimgHostQueue *queue)
     gpointer legacy;
     gboolean left;
 
-    vimg_mutex_lock(&queue->lock);
-    left = queue->left;
-    vimg_mutex_unlock(&queue->lock);
     if (queue->work.end)
-        queue->work.end(queue->data, left);
+        queue->work.end(queue->data);
     vimg_mutex_lock(&queue->lock);
     queue->gone = TRUE;
     left = queue->left;
@@ -209,7 +207,7 @@ vimg_host_queue_new(const VimgHostWork *work, gpointer data, const VimgHostWaite
     if (vimg_thread_start_detached("vimg-send", run, queue, error))
         return queue;
     if (work->end)
-        work->end(data, FALSE);
+        work->end(data);
     queue->refs = 1;
     queue_unref(queue);
     return NULL;
@@ -232,7 +230,7 @@ wait_more(VimgHostQueue *queue, gint64 *deadline)
 {
     gboolean late;
 
-    if (!queue->waiter.check) {
+    if (!queue->waiter.check || queue->kept) {
         vimg_cond_wait(&queue->changed, &queue->lock);
         return TRUE;
     }
@@ -350,6 +348,18 @@ vimg_host_queue_do(VimgHostQueue *queue, VimgHostQueueFunc func, VimgBuffer *buf
     }
     vimg_mutex_unlock(&queue->lock);
     return left ? throw_left(queue, error) : ok;
+}
+
+/* Nobody but who calls this leaves the thread, so that and being left exclude each other. */
+gboolean
+vimg_host_queue_keep(VimgHostQueue *queue, GError **error)
+{
+    if (queue->waiter.check && !queue->waiter.check(queue->waiter.job, error))
+        return FALSE;
+    vimg_mutex_lock(&queue->lock);
+    queue->kept = !queue->left;
+    vimg_mutex_unlock(&queue->lock);
+    return queue->kept || throw_left(queue, error);
 }
 
 gboolean
