@@ -20,7 +20,8 @@
 /* Bytes between two times that the kernel is asked to write out what it has; as many again may be
  * on their way to the disk, so that it never stands still. */
 #define WINDOW ((guint64)32 * 1024 * 1024)
-#define HANGING_MAX 8 /* threads left in one pool, each with a descriptor and a piece */
+/* Threads that hang, or may, each with a descriptor and a piece; in one pool, and in all. */
+static const VimgHostBound hanging_max = {8, 32};
 
 /* The thread's. */
 typedef struct {
@@ -42,20 +43,12 @@ struct _VimgHostFile {
 
 /* ---- in the thread ------------------------------------------------------------------------ */
 
-static gboolean
-throw_full(const Target *target, int code, GError **error)
-{
-    return vimg_throw(
-        error, VIMG_ERROR_NO_SPACE,
-        _("volume '%1$s' does not fit into the host's pool '%2$s': delete volumes there or give it more room, then clone again: %3$s"),
-        target->volume, target->pool, g_strerror(code));
-}
-
+/* Whoever hears of VIMG_ERROR_NO_SPACE says what is full. */
 static gboolean
 throw_write(const Target *target, GError **error)
 {
     if (errno == ENOSPC || errno == EDQUOT)
-        return throw_full(target, errno, error);
+        return vimg_throw(error, VIMG_ERROR_NO_SPACE, "%s", g_strerror(errno));
     return vimg_throw_errno(error, _("cannot write volume '%1$s' of the host's pool '%2$s'"),
                             target->volume, target->pool);
 }
@@ -211,15 +204,27 @@ target_new(const VimgHostFileSpec *spec)
 }
 
 gboolean
-vimg_host_file_check(const char *where, const char *pool, GError **error)
+vimg_host_file_begin(const char *where, const char *pool, GError **error)
 {
-    guint n = vimg_host_queue_left(where);
+    VimgHostCount at, all;
 
-    return n < HANGING_MAX ||
-           vimg_throw(
-               error, VIMG_ERROR_BUSY,
-               _("%1$u clones that were given up still hang in the host's pool '%2$s', whose storage does not answer: mend that first"),
-               n, pool);
+    if (vimg_host_queue_begin(where, &hanging_max, &at, &all))
+        return TRUE;
+    if (at.left + at.running >= hanging_max.at && at.left > 0)
+        return vimg_throw(
+            error, VIMG_ERROR_BUSY,
+            _("the storage of the host's pool '%1$s' does not answer to clones that were given up (%2$d), and others run there (%3$d): mend it first"),
+            pool, at.left, at.running);
+    return vimg_throw(
+        error, VIMG_ERROR_BUSY,
+        _("storages of the host do not answer to clones that were given up (%1$d), and others run (%2$d): mend them first"),
+        all.left, all.running);
+}
+
+void
+vimg_host_file_end(const char *where)
+{
+    vimg_host_queue_end(where);
 }
 
 /* Whoever was not cancelled meanwhile has another way. */

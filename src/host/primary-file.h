@@ -31,9 +31,10 @@ typedef struct {
  */
 VimgHostFile *vimg_host_file_open(const VimgHostFileSpec *spec, guint64 at,
                                   const VimgHostWaiter *waiter, GError **error);
-/* Whether more may begin in a pool, @where of their waiters; VIMG_ERROR_BUSY: too many threads hang
- * there. */
-gboolean vimg_host_file_check(const char *where, const char *pool, GError **error);
+/* One more runs in a pool, @where of its waiter, until vimg_host_file_end(); VIMG_ERROR_BUSY: too
+ * many threads hang there, or in all. */
+gboolean vimg_host_file_begin(const char *where, const char *pool, GError **error);
+void vimg_host_file_end(const char *where);
 /* Comes next; @buffer NULL: zeros.  FALSE with @error: nothing comes any more. */
 gboolean vimg_host_file_push(VimgHostFile *file, VimgBuffer *buffer, gsize offset, guint64 size,
                              GError **error);

@@ -51,32 +51,71 @@ struct _VimgHostQueue {
 
 static struct {
     VimgMutex lock;
-    GHashTable *threads; /* where they hang, to how many; under lock */
-} hanging = {.lock = VIMG_MUTEX_INIT};
+    GHashTable *at; /* where, to its VimgHostCount; under lock, as all below */
+    VimgHostCount all;
+} counts = {.lock = VIMG_MUTEX_INIT};
 
-guint
-vimg_host_queue_left(const char *where)
+static const VimgHostCount none;
+
+/* Under lock. */
+static VimgHostCount
+count_at(const char *where)
 {
-    int n;
+    VimgHostCount *count = counts.at ? g_hash_table_lookup(counts.at, where) : NULL;
 
-    VIMG_LOCK_GUARD(&hanging.lock);
-    n = hanging.threads ? GPOINTER_TO_INT(g_hash_table_lookup(hanging.threads, where)) : 0;
-    return (guint)MAX(n, 0);
+    return count ? *count : none;
+}
+
+/* Under lock. */
+static void
+add_count(const char *where, int running, int left)
+{
+    VimgHostCount count = count_at(where);
+
+    count.running += running;
+    count.left += left;
+    counts.all.running += running;
+    counts.all.left += left;
+    if (!counts.at)
+        counts.at = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    if (count.running != 0 || count.left != 0)
+        g_hash_table_insert(counts.at, g_strdup(where), g_memdup2(&count, sizeof(count)));
+    else
+        g_hash_table_remove(counts.at, where);
 }
 
 static void
 count_left(const char *where, int more)
 {
-    int n;
+    VIMG_LOCK_GUARD(&counts.lock);
+    add_count(where, 0, more);
+}
 
-    VIMG_LOCK_GUARD(&hanging.lock);
-    if (!hanging.threads)
-        hanging.threads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    n = GPOINTER_TO_INT(g_hash_table_lookup(hanging.threads, where)) + more;
-    if (n != 0)
-        g_hash_table_insert(hanging.threads, g_strdup(where), GINT_TO_POINTER(n));
-    else
-        g_hash_table_remove(hanging.threads, where);
+/* As long as all of it answers, so many run as there are workers. */
+static gboolean
+is_full(const VimgHostCount *count, int most)
+{
+    return count->left > 0 && count->left + count->running >= most;
+}
+
+gboolean
+vimg_host_queue_begin(const char *where, const VimgHostBound *most, VimgHostCount *at,
+                      VimgHostCount *all)
+{
+    VIMG_LOCK_GUARD(&counts.lock);
+    *at = count_at(where);
+    *all = counts.all;
+    if (is_full(at, most->at) || is_full(all, most->all))
+        return FALSE;
+    add_count(where, 1, 0);
+    return TRUE;
+}
+
+void
+vimg_host_queue_end(const char *where)
+{
+    VIMG_LOCK_GUARD(&counts.lock);
+    add_count(where, -1, 0);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------- */

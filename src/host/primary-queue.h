@@ -60,7 +60,24 @@ gboolean vimg_host_queue_keep(VimgHostQueue *queue, GError **error);
 gboolean vimg_host_queue_hand_over(VimgHostQueue *queue, GDestroyNotify func, gpointer data);
 void vimg_host_queue_free(VimgHostQueue *queue); /* drops, waits for the end; accepts NULL */
 
-/* How many threads were left that still hang at @where; from any thread. */
-guint vimg_host_queue_left(const char *where);
+/* Of those that run, each with a thread, and of threads that were left and still hang. */
+typedef struct {
+    int running;
+    int left;
+} VimgHostCount;
+
+typedef struct {
+    int at; /* one place */
+    int all;
+} VimgHostBound;
+
+/*
+ * One that may be left runs at @where, until vimg_host_queue_end(); both from any thread.  FALSE:
+ * some hang, and with those that run, which may hang too, they are so many already.  *@at, *@all:
+ * how many there were before, in any case
+ */
+gboolean vimg_host_queue_begin(const char *where, const VimgHostBound *most, VimgHostCount *at,
+                               VimgHostCount *all);
+void vimg_host_queue_end(const char *where);
 
 #endif
