@@ -239,7 +239,7 @@ vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect, const Vimg
         return vimg_host_base_note(primary, pool, vol, info, FALSE, error);
     return vimg_throw(
         error, VIMG_ERROR_OPERATION_INVALID,
-        _("volume '%1$s' of the host's pool '%2$s' does not hold image '%3$s', as its name says: delete it, or wait if another host is placing it"),
+        _("volume '%1$s' of the host's pool '%2$s' does not hold image '%3$s', as its name says: delete it, or wait if it is still being placed, here or by another host"),
         virStorageVolGetName(vol), virStoragePoolGetName(pool->pool), info->name);
 }
 

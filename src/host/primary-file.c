@@ -20,7 +20,8 @@
 /* Bytes between two times that the kernel is asked to write out what it has; as many again may be
  * on their way to the disk, so that it never stands still. */
 #define WINDOW ((guint64)32 * 1024 * 1024)
-#define HANGING_MAX 8 /* threads left in one pool, each with a descriptor and a piece */
+/* Threads that hang, or may, each with a descriptor and a piece; in one pool, and in all. */
+static const VimgHostBound hanging_max = {8, 32};
 
 /* The thread's. */
 typedef struct {
@@ -31,10 +32,9 @@ typedef struct {
     char *id;
     guint64 place;
     guint64 at;
-    guint64 dirty;     /* bytes of data since the kernel was asked to write out what it has */
-    guint64 asked;     /* what it was asked for ends here */
-    guint64 waited;    /* what it has done of that ends here */
-    gboolean has_head; /* so its mark is gone */
+    guint64 dirty;  /* bytes of data since the kernel was asked to write out what it has */
+    guint64 asked;  /* what it was asked for ends here */
+    guint64 waited; /* what it has done of that ends here */
 } Target;
 
 struct _VimgHostFile {
@@ -43,20 +43,12 @@ struct _VimgHostFile {
 
 /* ---- in the thread ------------------------------------------------------------------------ */
 
-static gboolean
-throw_full(const Target *target, int code, GError **error)
-{
-    return vimg_throw(
-        error, VIMG_ERROR_NO_SPACE,
-        _("volume '%1$s' does not fit into the host's pool '%2$s': delete volumes there or give it more room, then clone again: %3$s"),
-        target->volume, target->pool, g_strerror(code));
-}
-
+/* Whoever hears of VIMG_ERROR_NO_SPACE says what is full. */
 static gboolean
 throw_write(const Target *target, GError **error)
 {
     if (errno == ENOSPC || errno == EDQUOT)
-        return throw_full(target, errno, error);
+        return vimg_throw(error, VIMG_ERROR_NO_SPACE, "%s", g_strerror(errno));
     return vimg_throw_errno(error, _("cannot write volume '%1$s' of the host's pool '%2$s'"),
                             target->volume, target->pool);
 }
@@ -156,39 +148,34 @@ sync_name(const Target *target, GError **error)
 }
 
 static gboolean
+write_part(const Target *target, const VimgBuffer *head, guint64 from, guint64 to)
+{
+    return vimg_pwrite_all(target->fd, head->data + from, (gsize)(to - from), from) == 0;
+}
+
+/* Whoever dies before the last write leaves the mark, by which it is known to be unfinished. */
+static gboolean
 write_head(gpointer data, VimgBuffer *head, gsize offset G_GNUC_UNUSED, guint64 size,
            GError **error)
 {
-    Target *target = data;
+    const Target *target = data;
+    const guint64 mark = MIN(target->place, size);
+    const guint64 behind = MIN(target->place + VIMG_HOST_MARK_SIZE, size);
 
-    target->has_head = TRUE;
-    if (vimg_pwrite_all(target->fd, head->data, (gsize)size, 0) < 0 || fsync(target->fd) < 0)
+    if (!write_part(target, head, 0, mark) || !write_part(target, head, behind, size) ||
+        fsync(target->fd) < 0)
         return throw_write(target, error);
-    return sync_name(target, error) && is_there(target, error);
-}
-
-static gboolean
-unmake(gpointer data, VimgBuffer *buffer G_GNUC_UNUSED, gsize offset G_GNUC_UNUSED,
-       guint64 size G_GNUC_UNUSED, GError **error)
-{
-    Target *target = data;
-
-    if (!target->has_head)
-        return TRUE;
-    target->has_head = FALSE;
-    return (vimg_host_mark_write(target->fd, target->id, target->place) == 0 &&
-            fdatasync(target->fd) == 0) ||
+    if (!sync_name(target, error) || !is_there(target, error))
+        return FALSE;
+    return (write_part(target, head, mark, behind) && fsync(target->fd) == 0) ||
            throw_write(target, error);
 }
 
 static void
-end_target(gpointer data, gboolean left)
+end_target(gpointer data)
 {
     Target *target = data;
-    g_autoptr(GError) error = NULL;
 
-    if (left && !unmake(target, NULL, 0, 0, &error))
-        vimg_warning("%s", error->message);
     if (target->fd >= 0)
         close(target->fd);
     g_free(target->path);
@@ -217,15 +204,27 @@ target_new(const VimgHostFileSpec *spec)
 }
 
 gboolean
-vimg_host_file_check(const char *where, const char *pool, GError **error)
+vimg_host_file_begin(const char *where, const char *pool, GError **error)
 {
-    guint n = vimg_host_queue_left(where);
+    VimgHostCount at, all;
 
-    return n < HANGING_MAX ||
-           vimg_throw(
-               error, VIMG_ERROR_BUSY,
-               _("%1$u clones that were given up still hang in the host's pool '%2$s', whose storage does not answer: mend that first"),
-               n, pool);
+    if (vimg_host_queue_begin(where, &hanging_max, &at, &all))
+        return TRUE;
+    if (at.left + at.running >= hanging_max.at && at.left > 0)
+        return vimg_throw(
+            error, VIMG_ERROR_BUSY,
+            _("the storage of the host's pool '%1$s' does not answer to clones that were given up (%2$d), and others run there (%3$d): mend it first"),
+            pool, at.left, at.running);
+    return vimg_throw(
+        error, VIMG_ERROR_BUSY,
+        _("storages of the host do not answer to clones that were given up (%1$d), and others run (%2$d): mend them first"),
+        all.left, all.running);
+}
+
+void
+vimg_host_file_end(const char *where)
+{
+    vimg_host_queue_end(where);
 }
 
 /* Whoever was not cancelled meanwhile has another way. */
@@ -279,15 +278,10 @@ vimg_host_file_settle(VimgHostFile *file, GError **error)
 gboolean
 vimg_host_file_head(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error)
 {
-    /* each by itself: what hangs while it looks has no head to write when it is left */
+    /* what is left writes nothing that looks whole, so what is to look whole is not left */
     return vimg_host_queue_do(file->queue, look, NULL, 0, error) &&
+           vimg_host_queue_keep(file->queue, error) &&
            vimg_host_queue_do(file->queue, write_head, head, size, error);
-}
-
-gboolean
-vimg_host_file_unmake(VimgHostFile *file, GError **error)
-{
-    return vimg_host_queue_do(file->queue, unmake, NULL, 0, error);
 }
 
 void

@@ -31,16 +31,19 @@ typedef struct {
  */
 VimgHostFile *vimg_host_file_open(const VimgHostFileSpec *spec, guint64 at,
                                   const VimgHostWaiter *waiter, GError **error);
-/* Whether more may begin in a pool, @where of their waiters; VIMG_ERROR_BUSY: too many threads hang
- * there. */
-gboolean vimg_host_file_check(const char *where, const char *pool, GError **error);
+/* One more runs in a pool, @where of its waiter, until vimg_host_file_end(); VIMG_ERROR_BUSY: too
+ * many threads hang there, or in all. */
+gboolean vimg_host_file_begin(const char *where, const char *pool, GError **error);
+void vimg_host_file_end(const char *where);
 /* Comes next; @buffer NULL: zeros.  FALSE with @error: nothing comes any more. */
 gboolean vimg_host_file_push(VimgHostFile *file, VimgBuffer *buffer, gsize offset, guint64 size,
                              GError **error);
 /* All of that is durable, and still there. */
 gboolean vimg_host_file_settle(VimgHostFile *file, GError **error);
 /*
- * After that: @size bytes of @head at the beginning, so all of it is durable, its name too.
+ * After that: @size bytes of @head at the beginning, so all of it is durable, its name too.  Once
+ * that has begun, it and all that follows is waited for, cancelled or not: what will be whole must
+ * not be said to be none.  What fails has its mark still, unless the very last write did.
  * VIMG_ERROR_NO_VOL: its path leads elsewhere
  */
 gboolean vimg_host_file_head(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error);
@@ -48,13 +51,10 @@ gboolean vimg_host_file_head(VimgHostFile *file, VimgBuffer *head, gsize size, G
 gboolean vimg_host_file_is_there(VimgHostFile *file, GError **error);
 /* Throws what that is then.  Returns: FALSE */
 gboolean vimg_host_file_throw_replaced(const char *name, GError **error);
-/* If it has its head, the mark is in it again, as in every unfinished one. */
-gboolean vimg_host_file_unmake(VimgHostFile *file, GError **error);
 void vimg_host_file_stop(VimgHostFile *file); /* no content is written any more */
 /*
  * If its storage hangs, so that it was left: @func(@data) comes when it answers, in any thread, and
- * nothing of the file is touched any more, which is as vimg_host_file_unmake() says.  FALSE: it
- * does not
+ * nothing of the file is touched any more, in which the mark still is.  FALSE: it does not
  */
 gboolean vimg_host_file_hand_over(VimgHostFile *file, GDestroyNotify func, gpointer data);
 void vimg_host_file_free(VimgHostFile *file); /* accepts NULL */

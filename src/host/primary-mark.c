@@ -104,15 +104,6 @@ vimg_host_mark_open(const char *path, const char *id, guint64 place, GError **er
     return -1;
 }
 
-int
-vimg_host_mark_write(int fd, const char *id, guint64 place)
-{
-    char mark[VIMG_HOST_MARK_SIZE];
-
-    fill(mark, id);
-    return vimg_pwrite_all(fd, mark, sizeof(mark), place);
-}
-
 gboolean
 vimg_host_mark_look(virConnectPtr connect, virStorageVolPtr vol, const char *id, guint64 place,
                     gboolean *there, GError **error)

@@ -324,8 +324,6 @@ is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
 static void
 leave(Clone *clone, VimgHostEntry *entry)
 {
-    if (clone->sink)
-        vimg_host_sink_unmake(clone->sink);
     if (!clone->sink || !vimg_host_sink_hand_over(clone->sink, entry))
         vimg_host_journal_leave(entry, clone->vol != NULL);
 }
@@ -363,24 +361,52 @@ complete(Clone *clone, VimgHostEntry *entry, GError **error)
     return FALSE;
 }
 
-static gboolean
-copy(Clone *clone, GError **error)
+/* Whoever has found it: libvirt, or this daemon where it writes itself.  A backend says it.  Takes
+ * @why over. */
+static void
+throw_why(const Clone *clone, GError *why, GError **error)
 {
-    VimgHostEntry *entry;
-    GError *local = NULL;
+    if (clone->to.foreign || !g_error_matches(why, VIMG_ERROR, VIMG_ERROR_NO_SPACE)) {
+        g_propagate_error(error, why);
+        return;
+    }
+    vimg_throw(
+        error, VIMG_ERROR_NO_SPACE,
+        _("volume '%1$s' does not fit into the host's pool '%2$s': delete volumes there or give it more room, then clone again: %3$s"),
+        clone->def->name, virStoragePoolGetName(clone->to.pool), why->message);
+    g_error_free(why);
+}
 
-    if (!vimg_host_file_check(clone->to.uuid, virStoragePoolGetName(clone->to.pool), error))
-        return FALSE;
-    entry =
+static gboolean
+copy_into(Clone *clone, GError **error)
+{
+    VimgHostEntry *entry =
         vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name, first_capacity(clone),
                                 content_size(clone), clone->transfer, error);
+    GError *local = NULL;
+
     if (!entry)
         return FALSE;
     if (make_volume(clone, entry, &local) && give_content(clone, entry, &local))
         return complete(clone, entry, error);
     take_back(clone, entry, local);
-    g_propagate_error(error, local);
+    throw_why(clone, local, error);
     return FALSE;
+}
+
+static gboolean
+copy(Clone *clone, GError **error)
+{
+    const gboolean may_hang = clone->to.kind == VIMG_HOST_FILES;
+    gboolean ok;
+
+    if (may_hang &&
+        !vimg_host_file_begin(clone->to.uuid, virStoragePoolGetName(clone->to.pool), error))
+        return FALSE;
+    ok = copy_into(clone, error);
+    if (may_hang)
+        vimg_host_file_end(clone->to.uuid);
+    return ok;
 }
 
 static gboolean

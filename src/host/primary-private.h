@@ -156,8 +156,6 @@ gboolean vimg_host_mark_put(virConnectPtr connect, virStorageVolPtr vol, const c
  * @error: it is none, or not for us
  */
 int vimg_host_mark_open(const char *path, const char *id, guint64 place, GError **error);
-/* Into that again.  Returns: 0; -1 with errno */
-int vimg_host_mark_write(int fd, const char *id, guint64 place);
 /* FALSE with @error: nobody can tell. */
 gboolean vimg_host_mark_look(virConnectPtr connect, virStorageVolPtr vol, const char *id,
                              guint64 place, gboolean *there, GError **error);
@@ -259,8 +257,6 @@ gboolean vimg_host_sink_rest(VimgHostSink *sink, GError **error);
 gboolean vimg_host_sink_finish(VimgHostSink *sink, GError **error);
 /* Whether the volume that was written is, where that can be told, still the one of its path. */
 gboolean vimg_host_sink_is_there(VimgHostSink *sink, GError **error);
-/* Whoever finds it, where that can be, finds it unfinished. */
-void vimg_host_sink_unmake(VimgHostSink *sink);
 /* If its storage hangs: @entry is left when that answers, by whoever hears of it.  FALSE: it does
  * not. */
 gboolean vimg_host_sink_hand_over(VimgHostSink *sink, VimgHostEntry *entry);

@@ -38,6 +38,7 @@ struct _VimgHostQueue {
     guint64 waiting; /* what they count for, and what is being done */
     gboolean ended;  /* nothing more comes */
     gboolean left;   /* nobody waits any more */
+    gboolean kept;   /* it will not be left any more */
     gboolean gone;   /* the thread's last is done */
     GError *error;   /* why nothing more is sent */
     gboolean done;   /* what came of what was done last that is not sent */
@@ -50,32 +51,71 @@ struct _VimgHostQueue {
 
 static struct {
     VimgMutex lock;
-    GHashTable *threads; /* where they hang, to how many; under lock */
-} hanging = {.lock = VIMG_MUTEX_INIT};
+    GHashTable *at; /* where, to its VimgHostCount; under lock, as all below */
+    VimgHostCount all;
+} counts = {.lock = VIMG_MUTEX_INIT};
 
-guint
-vimg_host_queue_left(const char *where)
+static const VimgHostCount none;
+
+/* Under lock. */
+static VimgHostCount
+count_at(const char *where)
 {
-    int n;
+    VimgHostCount *count = counts.at ? g_hash_table_lookup(counts.at, where) : NULL;
 
-    VIMG_LOCK_GUARD(&hanging.lock);
-    n = hanging.threads ? GPOINTER_TO_INT(g_hash_table_lookup(hanging.threads, where)) : 0;
-    return (guint)MAX(n, 0);
+    return count ? *count : none;
+}
+
+/* Under lock. */
+static void
+add_count(const char *where, int running, int left)
+{
+    VimgHostCount count = count_at(where);
+
+    count.running += running;
+    count.left += left;
+    counts.all.running += running;
+    counts.all.left += left;
+    if (!counts.at)
+        counts.at = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    if (count.running != 0 || count.left != 0)
+        g_hash_table_insert(counts.at, g_strdup(where), g_memdup2(&count, sizeof(count)));
+    else
+        g_hash_table_remove(counts.at, where);
 }
 
 static void
 count_left(const char *where, int more)
 {
-    int n;
+    VIMG_LOCK_GUARD(&counts.lock);
+    add_count(where, 0, more);
+}
 
-    VIMG_LOCK_GUARD(&hanging.lock);
-    if (!hanging.threads)
-        hanging.threads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    n = GPOINTER_TO_INT(g_hash_table_lookup(hanging.threads, where)) + more;
-    if (n != 0)
-        g_hash_table_insert(hanging.threads, g_strdup(where), GINT_TO_POINTER(n));
-    else
-        g_hash_table_remove(hanging.threads, where);
+/* As long as all of it answers, so many run as there are workers. */
+static gboolean
+is_full(const VimgHostCount *count, int most)
+{
+    return count->left > 0 && count->left + count->running >= most;
+}
+
+gboolean
+vimg_host_queue_begin(const char *where, const VimgHostBound *most, VimgHostCount *at,
+                      VimgHostCount *all)
+{
+    VIMG_LOCK_GUARD(&counts.lock);
+    *at = count_at(where);
+    *all = counts.all;
+    if (is_full(at, most->at) || is_full(all, most->all))
+        return FALSE;
+    add_count(where, 1, 0);
+    return TRUE;
+}
+
+void
+vimg_host_queue_end(const char *where)
+{
+    VIMG_LOCK_GUARD(&counts.lock);
+    add_count(where, -1, 0);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------- */
@@ -154,11 +194,8 @@ end_thread(VimgHostQueue *queue)
     gpointer legacy;
     gboolean left;
 
-    vimg_mutex_lock(&queue->lock);
-    left = queue->left;
-    vimg_mutex_unlock(&queue->lock);
     if (queue->work.end)
-        queue->work.end(queue->data, left);
+        queue->work.end(queue->data);
     vimg_mutex_lock(&queue->lock);
     queue->gone = TRUE;
     left = queue->left;
@@ -209,7 +246,7 @@ vimg_host_queue_new(const VimgHostWork *work, gpointer data, const VimgHostWaite
     if (vimg_thread_start_detached("vimg-send", run, queue, error))
         return queue;
     if (work->end)
-        work->end(data, FALSE);
+        work->end(data);
     queue->refs = 1;
     queue_unref(queue);
     return NULL;
@@ -232,7 +269,7 @@ wait_more(VimgHostQueue *queue, gint64 *deadline)
 {
     gboolean late;
 
-    if (!queue->waiter.check) {
+    if (!queue->waiter.check || queue->kept) {
         vimg_cond_wait(&queue->changed, &queue->lock);
         return TRUE;
     }
@@ -350,6 +387,18 @@ vimg_host_queue_do(VimgHostQueue *queue, VimgHostQueueFunc func, VimgBuffer *buf
     }
     vimg_mutex_unlock(&queue->lock);
     return left ? throw_left(queue, error) : ok;
+}
+
+/* Nobody but who calls this leaves the thread, so that and being left exclude each other. */
+gboolean
+vimg_host_queue_keep(VimgHostQueue *queue, GError **error)
+{
+    if (queue->waiter.check && !queue->waiter.check(queue->waiter.job, error))
+        return FALSE;
+    vimg_mutex_lock(&queue->lock);
+    queue->kept = !queue->left;
+    vimg_mutex_unlock(&queue->lock);
+    return queue->kept || throw_left(queue, error);
 }
 
 gboolean

@@ -21,9 +21,8 @@ typedef gboolean (*VimgHostQueueFunc)(gpointer data, VimgBuffer *buffer, gsize o
 
 /* What it is there for. */
 typedef struct {
-    VimgHostQueueFunc send; /* what is pushed */
-    /* the last of all; NULL: nothing.  @left: what came before is not to be, and nobody waits */
-    void (*end)(gpointer data, gboolean left);
+    VimgHostQueueFunc send;     /* what is pushed */
+    void (*end)(gpointer data); /* the last of all; NULL: nothing */
 } VimgHostWork;
 
 /* Who waits for it. */
@@ -52,11 +51,33 @@ gboolean vimg_host_queue_drop(VimgHostQueue *queue, GError **error);
 /* Does @func, after that and whatever came of it. */
 gboolean vimg_host_queue_do(VimgHostQueue *queue, VimgHostQueueFunc func, VimgBuffer *buffer,
                             guint64 size, GError **error);
+/*
+ * Its thread will not be left any more: from now on whatever is waited for here is, however long it
+ * takes.  FALSE: it was cancelled or left before
+ */
+gboolean vimg_host_queue_keep(VimgHostQueue *queue, GError **error);
 /* If its thread was left: @func(@data) follows its end, in any thread.  FALSE: it was not. */
 gboolean vimg_host_queue_hand_over(VimgHostQueue *queue, GDestroyNotify func, gpointer data);
 void vimg_host_queue_free(VimgHostQueue *queue); /* drops, waits for the end; accepts NULL */
 
-/* How many threads were left that still hang at @where; from any thread. */
-guint vimg_host_queue_left(const char *where);
+/* Of those that run, each with a thread, and of threads that were left and still hang. */
+typedef struct {
+    int running;
+    int left;
+} VimgHostCount;
+
+typedef struct {
+    int at; /* one place */
+    int all;
+} VimgHostBound;
+
+/*
+ * One that may be left runs at @where, until vimg_host_queue_end(); both from any thread.  FALSE:
+ * some hang, and with those that run, which may hang too, they are so many already.  *@at, *@all:
+ * how many there were before, in any case
+ */
+gboolean vimg_host_queue_begin(const char *where, const VimgHostBound *most, VimgHostCount *at,
+                               VimgHostCount *all);
+void vimg_host_queue_end(const char *where);
 
 #endif

@@ -15,7 +15,6 @@
 #include "host/primary-private.h"
 #include "host/primary-queue.h"
 #include "util/i18n.h"
-#include "util/log.h"
 
 #define HEAD VIMG_HOST_HEAD
 #define PIECE ((gsize)1024 * 1024)         /* bytes handed over at once */
@@ -301,15 +300,6 @@ gboolean
 vimg_host_sink_is_there(VimgHostSink *sink, GError **error)
 {
     return !sink->file || vimg_host_file_is_there(sink->file, error);
-}
-
-void
-vimg_host_sink_unmake(VimgHostSink *sink)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (sink->file && !vimg_host_file_unmake(sink->file, &error))
-        vimg_warning("%s", error->message);
 }
 
 gboolean

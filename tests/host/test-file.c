@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dir-fixture.h"
 #include "host/primary-file.h"
 #include "host/primary-private.h"
 #include "util/error.h"
@@ -23,30 +24,6 @@
 #define OTHER "c2b63c4e-7f0a-4b6e-9a7e-0f5f2c1d9b12"
 #define WORDS "virtimage: unfinished "
 #define MIB ((gsize)1024 * 1024)
-
-typedef struct {
-    char *dir;
-    char *path; /* of a file in it that does not exist */
-} Fixture;
-
-static void
-set_up(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
-{
-    g_autoptr(GError) error = NULL;
-
-    fixture->dir = g_dir_make_tmp(NULL, &error);
-    g_assert_no_error(error);
-    fixture->path = g_build_filename(fixture->dir, "file", NULL);
-}
-
-static void
-tear_down(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
-{
-    (void)g_remove(fixture->path);
-    g_assert_cmpint(g_rmdir(fixture->dir), ==, 0);
-    g_free(fixture->path);
-    g_free(fixture->dir);
-}
 
 /* ---- which one it is ---------------------------------------------------------------------- */
 
@@ -94,7 +71,7 @@ static const Case cases[] = {
 };
 
 static void
-test_mark(Fixture *fixture, gconstpointer data)
+test_mark(DirFixture *fixture, gconstpointer data)
 {
     const Case *c = data;
     g_autofree char *target = g_build_filename(fixture->dir, "target", NULL);
@@ -120,10 +97,19 @@ test_mark(Fixture *fixture, gconstpointer data)
 #define WINDOW (32 * MIB)
 #define ALL (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER)
 
+/* What the kernel can be asked for. */
+typedef enum {
+    NOTHING_AT_ALL,
+    SYNC,
+    CUT, /* ftruncate() */
+    LOOK /* lstat() */
+} Call;
+
 static struct {
     VimgMutex lock;
     VimgCond changed;
-    gboolean held; /* under lock: it does not answer */
+    Call held;     /* under lock: it does not answer this, nor whoever asked for something before
+                      that it did not answer then */
     guint waiting; /* under lock: how many wait for its answer */
     guint ended;   /* under lock: files whose last was done after they were left */
     off_t begun;   /* the thread's, as all below: it was asked to write out all up to here */
@@ -153,9 +139,11 @@ sync_file_range(int fd, off_t offset, off_t size, unsigned int flags)
 }
 
 static void
-wait_for_answer(void)
+wait_for_answer(Call call)
 {
     VIMG_LOCK_GUARD(&kernel.lock);
+    if (kernel.held != call)
+        return;
     kernel.waiting++;
     vimg_cond_broadcast(&kernel.changed);
     while (kernel.held)
@@ -166,15 +154,29 @@ wait_for_answer(void)
 int
 fsync(int fd)
 {
-    wait_for_answer();
+    wait_for_answer(SYNC);
     return (int)syscall(SYS_fsync, fd);
 }
 
 int
 fdatasync(int fd)
 {
-    wait_for_answer();
+    wait_for_answer(SYNC);
     return (int)syscall(SYS_fdatasync, fd);
+}
+
+int
+ftruncate(int fd, off_t size)
+{
+    wait_for_answer(CUT);
+    return (int)syscall(SYS_ftruncate, fd, size);
+}
+
+int
+lstat(const char *path, struct stat *info)
+{
+    wait_for_answer(LOOK);
+    return fstatat(AT_FDCWD, path, info, AT_SYMLINK_NOFOLLOW);
 }
 
 static void
@@ -243,7 +245,7 @@ assert_bytes(const char *data, int byte, gsize size)
 
 /* What was there before stays up to the place where it begins, and not behind. */
 static void
-test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_content(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *after = NULL;
@@ -280,7 +282,7 @@ test_content(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 /* Somebody deletes it meanwhile, and (@data) puts another in its place: before the end of the rest,
  * or after that.  The other stays as it is. */
 static void
-test_gone(Fixture *fixture, gconstpointer data)
+test_gone(DirFixture *fixture, gconstpointer data)
 {
     const gboolean replaced = data != NULL;
 
@@ -311,7 +313,7 @@ test_gone(Fixture *fixture, gconstpointer data)
 
 /* What is not written yet is bounded, however much comes; holes are no data. */
 static void
-test_bounded(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_bounded(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     VimgHostFile *file = open_file(fixture->path, 65536);
     g_autoptr(GError) error = NULL;
@@ -329,7 +331,7 @@ test_bounded(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 
 /* What the kernel tells while it is waited for, it does not tell again. */
 static void
-test_kernel_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_kernel_fails(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     static const struct {
         int said;
@@ -337,8 +339,8 @@ test_kernel_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
         const char *text;
     } says[] = {
         {EIO, VIMG_ERROR_SYSTEM, "cannot write volume 'v' of the host's pool 'p': Input/output"},
-        {ENOSPC, VIMG_ERROR_NO_SPACE, "volume 'v' does not fit into the host's pool 'p': delete"},
-        {EDQUOT, VIMG_ERROR_NO_SPACE, "again: Disk quota exceeded"},
+        {ENOSPC, VIMG_ERROR_NO_SPACE, "No space left on device"},
+        {EDQUOT, VIMG_ERROR_NO_SPACE, "Disk quota exceeded"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(says); i++) {
@@ -358,7 +360,7 @@ test_kernel_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 
 /* One that cannot be written where it lies has another way; one that fails meanwhile has none. */
 static void
-test_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_fails(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(VimgBuffer) buffer = vimg_buffer_new(MIB);
     g_autoptr(GError) error = NULL;
@@ -384,34 +386,14 @@ test_fails(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     vimg_host_file_free(file);
 }
 
-/* What was complete but for something that came after it is unfinished again. */
-static void
-test_unmade(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
-{
-    g_autoptr(VimgBuffer) head = vimg_buffer_new(65536);
-    VimgHostFile *file = open_file(fixture->path, 65536);
-    g_autofree char *after = NULL;
-
-    memset(head->data, 'h', head->size);
-    push(file, 'x', 10);
-    g_assert_true(vimg_host_file_settle(file, NULL));
-    g_assert_true(vimg_host_file_unmake(file, NULL)); /* nothing to be done yet */
-    g_assert_true(vimg_host_file_head(file, head, head->size, NULL));
-    g_assert_true(vimg_host_file_unmake(file, NULL));
-    g_assert_false(vimg_host_file_hand_over(file, g_free, NULL));
-    vimg_host_file_free(file);
-    g_assert_true(g_file_get_contents(fixture->path, &after, NULL, NULL));
-    g_assert_cmpstr(after + 32768, ==, WORDS ID);
-}
-
 /* ---- a storage that hangs ---------------------------------------------------------------------
  */
 
 static void
-hold(gboolean held)
+hold(Call call)
 {
     VIMG_LOCK_GUARD(&kernel.lock);
-    kernel.held = held;
+    kernel.held = call;
     vimg_cond_broadcast(&kernel.changed);
 }
 
@@ -434,12 +416,48 @@ note_end(gpointer data)
     vimg_cond_broadcast(&kernel.changed);
 }
 
+/* What somebody does when it hangs there. */
+typedef enum {
+    OPENING,
+    SETTLING,
+    AT_HEAD
+} Step;
+
 typedef struct {
-    VimgHostFile *file;
-    VimgThread thread;
+    Step step;
+    Call call;
+    gboolean kept; /* it is waited for, cancelled or not */
+} Place;
+
+/* Those that are kept are waited for longest. */
+static const Place places[] = {
+    {AT_HEAD, SYNC, TRUE},   {AT_HEAD, SYNC, TRUE},  {AT_HEAD, SYNC, TRUE},
+    {OPENING, CUT, FALSE},   {SETTLING, CUT, FALSE}, {SETTLING, SYNC, FALSE},
+    {SETTLING, LOOK, FALSE}, {AT_HEAD, LOOK, FALSE}, {AT_HEAD, LOOK, FALSE},
+};
+#define N_KEPT 3
+#define N_OPENING 1
+#define N_LEFT (G_N_ELEMENTS(places) - N_KEPT)
+
+typedef struct {
+    const Place *place;
     char *path;
-    gboolean at_head; /* it hangs there */
+    VimgHostFile *file; /* NULL: it is being opened */
+    VimgThread thread;
 } Hanging;
+
+static gboolean
+take_step(Hanging *hanging, GError **error)
+{
+    g_autoptr(VimgBuffer) head = vimg_buffer_new(65536);
+
+    memset(head->data, 'h', head->size);
+    if (hanging->place->step == OPENING)
+        return try_open(hanging->path, 65536, error) != NULL;
+    if (hanging->place->step == SETTLING)
+        return vimg_host_file_settle(hanging->file, error);
+    return vimg_host_file_head(hanging->file, head, head->size, error);
+}
 
 /* What is cancelled ends, whatever it is at, and nothing else is begun. */
 static void
@@ -447,83 +465,142 @@ hang(gpointer data)
 {
     Hanging *hanging = data;
     VimgHostFile *file = hanging->file;
-    g_autoptr(VimgBuffer) head = vimg_buffer_new(65536);
     g_autoptr(GError) error = NULL;
 
-    memset(head->data, 'h', head->size);
-    g_assert_false(hanging->at_head ? vimg_host_file_head(file, head, head->size, &error)
-                                    : vimg_host_file_settle(file, &error));
+    g_assert_cmpint(take_step(hanging, &error), ==, hanging->place->kept);
+    if (hanging->place->kept) {
+        g_assert_no_error(error);
+        return;
+    }
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
+    if (!file)
+        return;
     g_clear_error(&error);
-    g_assert_false(vimg_host_file_push(file, head, 0, 1, &error));
+    g_assert_false(vimg_host_file_push(file, NULL, 0, 1, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_ABORTED);
     g_assert_false(vimg_host_file_is_there(file, NULL));
-    g_assert_false(vimg_host_file_unmake(file, NULL));
 }
-
-#define MANY 8
 
 static void
 start_hanging(Hanging *all, const char *dir)
 {
     g_autoptr(GError) error = NULL;
 
-    hold(TRUE);
-    for (guint i = 0; i < MANY; i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
+        all[i].place = &places[i];
         all[i].path = g_strdup_printf("%s/%u", dir, i);
-        all[i].at_head = i % 2;
-        all[i].file = open_file(all[i].path, 65536);
-        g_assert_false(vimg_host_file_hand_over(all[i].file, note_end, NULL));
+        if (places[i].step == OPENING)
+            make_marked(all[i].path, ID, 32768, MIB);
+        else
+            all[i].file = open_file(all[i].path, 65536);
+        g_assert_true(!all[i].file || !vimg_host_file_hand_over(all[i].file, note_end, NULL));
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
+        hold(places[i].call);
         vimg_thread_start(&all[i].thread, "test", hang, &all[i], &error);
         g_assert_no_error(error);
+        wait_for_waiting(i + 1);
     }
-    wait_for_waiting(MANY);
 }
 
-/* What is unfinished says so again by then. */
+/* What is not said to be whole has its mark, and what was left no head. */
+static void
+check_hanging(const Hanging *hanging, gboolean marked)
+{
+    g_autofree char *after = NULL;
+
+    g_assert_true(g_file_get_contents(hanging->path, &after, NULL, NULL));
+    assert_bytes(after, hanging->place->kept ? 'h' : 0, 32768);
+    if (marked)
+        g_assert_cmpstr(after + 32768, ==, WORDS ID);
+    else
+        assert_bytes(after + 32768, 'h', 32768);
+}
+
+/* How many more may run at @where until too many hang; they do. */
+static guint
+begin_all(const char *where, guint most)
+{
+    g_autoptr(GError) error = NULL;
+    guint n = 0;
+
+    while (n < most && vimg_host_file_begin(where, "p", &error))
+        n++;
+    if (n < most)
+        g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
+    return n;
+}
+
+static void
+end_all(const char *where, guint n)
+{
+    while (n-- > 0)
+        vimg_host_file_end(where);
+}
+
+static void
+check_bounds(guint here, guint elsewhere)
+{
+    g_assert_cmpuint(begin_all("pool-id", 100), ==, here);
+    g_assert_cmpuint(begin_all("another", 100), ==, elsewhere);
+    end_all("pool-id", here);
+    end_all("another", elsewhere);
+}
+
+static gboolean
+all_answer(void)
+{
+    const guint n = begin_all("pool-id", 100);
+
+    end_all("pool-id", n);
+    return n == 100;
+}
+
+/* Its answer comes; and so does the end of each. */
 static void
 end_hanging(Hanging *all)
 {
-    hold(FALSE);
+    hold(NOTHING_AT_ALL);
+    for (guint i = 0; i < N_KEPT; i++)
+        vimg_thread_join(all[i].thread);
     vimg_mutex_lock(&kernel.lock);
-    while (kernel.ended < MANY)
+    while (kernel.ended < N_LEFT - N_OPENING)
         vimg_cond_wait(&kernel.changed, &kernel.lock);
     vimg_mutex_unlock(&kernel.lock);
-    for (guint i = 0; i < MANY; i++) {
-        g_autofree char *after = NULL;
-
-        g_assert_true(g_file_get_contents(all[i].path, &after, NULL, NULL));
-        g_assert_cmpstr(after + 32768, ==, WORDS ID);
-        g_assert_cmpint(after[0], ==, all[i].at_head ? 'h' : 0);
+    while (!all_answer())
+        g_thread_yield(); /* those that were being opened have no heir */
+    for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
+        if (places[i].kept) {
+            g_assert_false(vimg_host_file_hand_over(all[i].file, note_end, NULL));
+            vimg_host_file_free(all[i].file);
+        }
+        check_hanging(&all[i], !places[i].kept);
         g_assert_cmpint(g_unlink(all[i].path), ==, 0);
         g_free(all[i].path);
     }
 }
 
 static void
-test_hangs(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+test_hangs(DirFixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
-    Hanging all[MANY] = {0};
-    g_autoptr(GError) error = NULL;
+    Hanging all[G_N_ELEMENTS(places)] = {0};
 
     start_hanging(all, fixture->dir);
-    g_assert_cmpuint(vimg_host_queue_left("pool-id"), ==, 0);
+    check_bounds(100, 100);
     __atomic_store_n(&cancelled, 1, __ATOMIC_RELAXED);
-    for (guint i = 0; i < MANY; i++)
+    for (guint i = N_KEPT; i < G_N_ELEMENTS(places); i++)
         vimg_thread_join(all[i].thread);
-    __atomic_store_n(&cancelled, 0, __ATOMIC_RELAXED);
-    g_assert_cmpuint(vimg_host_queue_left("pool-id"), ==, MANY);
-    g_assert_true(vimg_host_file_check("another", "p", &error));
-    g_assert_false(vimg_host_file_check("pool-id", "p", &error));
-    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
-    for (guint i = 0; i < MANY; i++) {
-        g_assert_true(vimg_host_file_hand_over(all[i].file, note_end, (gpointer) "heir"));
+    check_bounds(8 - N_LEFT, 32 - 8);
+    for (guint i = 0; i < G_N_ELEMENTS(places); i++)
+        check_hanging(&all[i], TRUE);
+    for (guint i = N_KEPT; i < G_N_ELEMENTS(places); i++) {
+        if (all[i].file)
+            g_assert_true(vimg_host_file_hand_over(all[i].file, note_end, (gpointer) "heir"));
         vimg_host_file_free(all[i].file);
     }
     g_assert_cmpuint(kernel.ended, ==, 0);
     end_hanging(all);
-    g_clear_error(&error);
-    g_assert_true(vimg_host_file_check("pool-id", "p", &error));
+    __atomic_store_n(&cancelled, 0, __ATOMIC_RELAXED);
 }
 
 int
@@ -532,14 +609,13 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     vimg_cond_init(&kernel.changed);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
-        g_test_add(cases[i].path, Fixture, &cases[i], set_up, test_mark, tear_down);
-    g_test_add("/host/file/content", Fixture, NULL, set_up, test_content, tear_down);
-    g_test_add("/host/file/deleted", Fixture, NULL, set_up, test_gone, tear_down);
-    g_test_add("/host/file/replaced", Fixture, "", set_up, test_gone, tear_down);
-    g_test_add("/host/file/bounded", Fixture, NULL, set_up, test_bounded, tear_down);
-    g_test_add("/host/file/kernel-fails", Fixture, NULL, set_up, test_kernel_fails, tear_down);
-    g_test_add("/host/file/fails", Fixture, NULL, set_up, test_fails, tear_down);
-    g_test_add("/host/file/unmade", Fixture, NULL, set_up, test_unmade, tear_down);
-    g_test_add("/host/file/hangs", Fixture, NULL, set_up, test_hangs, tear_down);
+        dir_fixture_add(cases[i].path, &cases[i], test_mark);
+    dir_fixture_add("/host/file/content", NULL, test_content);
+    dir_fixture_add("/host/file/deleted", NULL, test_gone);
+    dir_fixture_add("/host/file/replaced", "", test_gone);
+    dir_fixture_add("/host/file/bounded", NULL, test_bounded);
+    dir_fixture_add("/host/file/kernel-fails", NULL, test_kernel_fails);
+    dir_fixture_add("/host/file/fails", NULL, test_fails);
+    dir_fixture_add("/host/file/hangs", NULL, test_hangs);
     return g_test_run();
 }

@@ -206,7 +206,8 @@ class Out(PrimaryCase):
         self.in_host("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", self.where)
         try:
             self.host("pool-start", "default")
-            self.refused(38, "No space left on device", "default", "c", "raw", image, self.name)
+            self.refused(38, "volume 'c' does not fit into the host's pool 'default': delete .*"
+                         "No space left on device", "default", "c", "raw", image, self.name)
             self.assertEqual(self.volumes(), [])
             self.assertEqual(self.journal(), [])
             self.host("pool-destroy", "default")

@@ -5,6 +5,7 @@
 # thawed, as with a server of files that died, and no signal ends that.
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import errno
 import json
 import os
 import re
@@ -40,12 +41,8 @@ class Frozen:
         self.process.communicate()
 
 
-@unittest.skipUnless(namespaces.entered(), "mounts need root")
 class Storages(PrimaryCase):
     """Pools on file systems of their own, which libvirtd and the daemon both see."""
-
-    # its leaks cannot be looked for while a thread of it stands in the kernel
-    env = {"ASAN_OPTIONS": "detect_leaks=0:exitcode=99:intercept_tls_get_addr=0"}
 
     @classmethod
     def setUpClass(cls):
@@ -148,6 +145,11 @@ class Storages(PrimaryCase):
         self.clone("default", "c", "raw", self.image(raw, "raw"), self.name)
         same(raw, where / "c")
 
+
+@unittest.skipUnless(namespaces.entered(), "mounts need root")
+class Hanging(Storages):
+    """What ends with the storage's answer, so that at the daemon's end nothing hangs any more."""
+
     def test_cancelled(self):
         c, serial = self.hanging()
         self.cancel()
@@ -167,20 +169,6 @@ class Storages(PrimaryCase):
         c.close()
         self.eventually("its job stays", lambda: not self.ctl("jobs", "--quiet"))
         self.answers()
-
-    def test_ends(self):
-        """The daemon does what it can at its end; the kernel keeps what stands in it."""
-        self.hanging()
-        self.daemon.process.send_signal(signal.SIGTERM)
-        self.eventually("it does not end", lambda: self.threads() == "DZ")
-        self.assertNotIn("ending without it", self.daemon.log())
-        self.assertEqual(len(self.journal()), 1)
-        self.thaw()
-        self.daemon.stop()
-        self.assertTrue((self.where / "c").exists())
-        self.daemon.start()
-        self.eventually("it stays", lambda: not self.journal())
-        self.assertEqual(self.volumes("hanging"), [])
 
     def test_hangs_from_the_beginning(self):
         """It is libvirtd then that waits for its storage, and nobody waits for libvirtd."""
@@ -223,9 +211,46 @@ class Storages(PrimaryCase):
                     self.assertEqual(self.journal(), [])
                     self.assertEqual(self.free(), free)
 
+    def test_no_block(self):
+        """Not even for what libvirt writes into it before it has content."""
+        self.pool_on("tiny")
+        filler = self.where.parent / "filler"
+        self.addCleanup(filler.unlink)
+        try:
+            with filler.open("wb", buffering=0) as out:
+                while True:
+                    out.write(bytes(4096))
+        except OSError as e:
+            self.assertEqual(e.errno, errno.ENOSPC)
+        self.refused(38, "volume 'c' does not fit into the host's pool 'tiny': delete volumes there "
+                     "or give it more room, .*No space left", "tiny", "c", "raw", "big.raw", "big")
+        self.assertEqual(self.volumes("tiny"), [])
+        self.assertEqual(self.journal(), [])
+
     def free(self):
         run("sync", "-f", self.where)
         return os.statvfs(self.where).f_bfree
+
+
+@unittest.skipUnless(namespaces.entered(), "mounts need root")
+class Ends(Storages):
+    """A daemon whose leaks cannot be looked for: a thread of it stands in the kernel to the last."""
+
+    env = {"ASAN_OPTIONS": "detect_leaks=0:exitcode=99:intercept_tls_get_addr=0"}
+
+    def test_ends(self):
+        """The daemon does what it can at its end; the kernel keeps what stands in it."""
+        self.hanging()
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.eventually("it does not end", lambda: self.threads() == "DZ")
+        self.assertNotIn("ending without it", self.daemon.log())
+        self.assertEqual(len(self.journal()), 1)
+        self.thaw()
+        self.daemon.stop()
+        self.assertTrue((self.where / "c").exists())
+        self.daemon.start()
+        self.eventually("it stays", lambda: not self.journal())
+        self.assertEqual(self.volumes("hanging"), [])
 
 
 if __name__ == "__main__":
