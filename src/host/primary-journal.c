@@ -477,6 +477,16 @@ changed_at(virStorageVolPtr vol)
     return g_ascii_string_to_signed(mtime, 10, 0, G_MAXINT64, &seconds, NULL) ? seconds : 0;
 }
 
+gboolean
+vimg_host_journal_ask(const VimgHostPool *pool, const char *name, gboolean *there)
+{
+    g_autofree char *identity = NULL;
+    g_autoptr(GError) error = NULL;
+
+    *there = pool->foreign && vimg_foreign_identity(pool->foreign, name, &identity, &error);
+    return *there || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
 void
 vimg_host_journal_is_made(GKeyFile *file)
 {
@@ -563,16 +573,6 @@ vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
 
 /* ---- what was to take its place ----------------------------------------------------------- */
 
-gboolean
-vimg_host_journal_ask(const VimgHostPool *pool, const char *name, gboolean *there)
-{
-    g_autofree char *identity = NULL;
-    g_autoptr(GError) error = NULL;
-
-    *there = pool->foreign && vimg_foreign_identity(pool->foreign, name, &identity, &error);
-    return *there || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
-}
-
 /* Whether it is the empty one that libvirt made, and still is.  FALSE: nobody can tell. */
 static gboolean
 is_away(GKeyFile *file, const VimgHostPool *pool, const char *name, gboolean *it)
@@ -614,13 +614,8 @@ vimg_host_journal_drop_beside(GKeyFile *file, const VimgHostPool *pool)
     g_autofree char *name = g_key_file_get_string(file, GROUP, VIMG_HOST_ENTRY_BESIDE, NULL);
     g_autofree char *away = g_strconcat(name ? name : "", AWAY, NULL);
     g_autoptr(virStorageVol) vol = NULL;
-    gboolean one, two;
 
     if (!name)
-        return TRUE;
-    if (!vimg_host_journal_ask(pool, name, &one) || !vimg_host_journal_ask(pool, away, &two))
-        return FALSE;
-    if (!one && !two)
         return TRUE;
     if (virStoragePoolRefresh(pool->pool, 0) < 0) /* libvirt did not make it */
         return FALSE;
