@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "closing.h"
 #include "foreign.h"
 #include "../throw.h"
@@ -61,6 +63,8 @@ vimg_ceph_foreign_identity(gpointer foreign, const char *volume, char **identity
     rbd_image_t image;
     int result = rbd_open_read_only(cluster->io, volume, &image, NULL);
 
+    if (result == -ENOENT)
+        return throw_error(error, VIMG_ERROR_NO_VOL, "%s", volume);
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot open the RBD image"));
     result = rbd_get_id(image, id, sizeof(id));

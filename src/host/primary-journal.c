@@ -18,6 +18,9 @@
 
 #define GROUP VIMG_HOST_ENTRY_GROUP
 #define FRESH ((guint64)1024 * 1024) /* bytes that a volume of files may take before any came */
+#define LEFT 1                       /* seconds by which clocks of files and ours may differ */
+#define KILLED 5                     /* seconds in which one is made whose daemon was killed then */
+#define QUEUE 60                     /* seconds for which libvirt may have let that one wait */
 #define LATE 10  /* seconds in which libvirt makes one that nobody waits for any more */
 #define LATER 32 /* the same of one that was seen while it was made */
 #define KIB 1024
@@ -148,9 +151,10 @@ go_live(VimgHostEntry *entry, const VimgHostPool *pool, const char *name, VimgTr
     return going;
 }
 
-VimgHostEntry *
-vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
-                        guint64 capacity, guint64 size, VimgTransfer *job, GError **error)
+/* Returns: (transfer full) what is live, but in no file yet */
+static VimgHostEntry *
+begin(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name, VimgTransfer *job,
+      GError **error)
 {
     VimgHostEntry *entry = g_new0(VimgHostEntry, 1);
     g_autofree char *base = NULL;
@@ -162,13 +166,30 @@ vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, cons
     entry->file = g_key_file_new();
     g_key_file_set_string(entry->file, GROUP, "pool", pool->uuid);
     g_key_file_set_string(entry->file, GROUP, "volume", name);
-    g_key_file_set_uint64(entry->file, GROUP, "capacity", capacity);
     g_key_file_set_int64(entry->file, GROUP, "begun", now());
-    g_key_file_set_uint64(entry->file, GROUP, "mark", vimg_host_mark_place(size));
-    if (!go_live(entry, pool, name, job, error)) {
-        entry_free(entry);
+    if (go_live(entry, pool, name, job, error))
+        return entry;
+    entry_free(entry);
+    return NULL;
+}
+
+VimgHostEntry *
+vimg_host_journal_begin_whole(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
+                              VimgTransfer *job, GError **error)
+{
+    return begin(primary, pool, name, job, error);
+}
+
+VimgHostEntry *
+vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
+                        guint64 capacity, guint64 size, VimgTransfer *job, GError **error)
+{
+    VimgHostEntry *entry = begin(primary, pool, name, job, error);
+
+    if (!entry)
         return NULL;
-    }
+    g_key_file_set_uint64(entry->file, GROUP, "capacity", capacity);
+    g_key_file_set_uint64(entry->file, GROUP, "mark", vimg_host_mark_place(size));
     if (save(entry, error))
         return entry;
     vimg_host_journal_end(entry, NULL);
@@ -185,8 +206,8 @@ is_of(GKeyFile *file, GKeyFile *other, const char *key)
 }
 
 /* Nobody has, or will get, what @file says but @entry's: libvirt makes no two of one name. */
-static void
-drop_if_older(const VimgHostEntry *entry, const char *base)
+static gboolean
+drop_if_older(const VimgHostEntry *entry, const char *base, GError **error)
 {
     g_autofree char *path = g_build_filename(entry->primary->journal_dir, base, NULL);
     g_autoptr(GKeyFile) file = g_key_file_new();
@@ -194,17 +215,68 @@ drop_if_older(const VimgHostEntry *entry, const char *base)
     if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL) &&
         is_of(file, entry->file, "pool") && is_of(file, entry->file, "volume") &&
         !g_key_file_has_key(file, GROUP, VIMG_HOST_ENTRY_BESIDE, NULL))
-        vimg_file_remove(path, NULL);
+        return vimg_file_remove(path, error);
+    return TRUE;
 }
 
 /* Else what was left of one before could be taken for this one, once that is complete and empty. */
-static void
-drop_older(const VimgHostEntry *entry)
+static gboolean
+drop_all(const VimgHostEntry *entry, const GPtrArray *left, GError **error)
+{
+    for (guint i = 0; i < left->len; i++) {
+        if (!drop_if_older(entry, left->pdata[i], error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+drop_older(const VimgHostEntry *entry, GError **error)
 {
     g_autoptr(GPtrArray) left = vimg_host_journal_list(entry->primary);
 
-    for (guint i = 0; i < left->len; i++)
-        drop_if_older(entry, left->pdata[i]);
+    return drop_all(entry, left, error);
+}
+
+/* Clones that run and ask libvirt for the same name get none.  Returns: (transfer full) the files
+ * of them */
+static GPtrArray *
+pass_others(const VimgHostEntry *entry)
+{
+    VimgHostPrimary *primary = entry->primary;
+    GPtrArray *bases = g_ptr_array_new_with_free_func(g_free);
+    GHashTableIter iter;
+    gpointer id, turn;
+    const char *own;
+
+    VIMG_LOCK_GUARD(&primary->lock);
+    own = g_hash_table_lookup(primary->live, entry->id);
+    g_hash_table_iter_init(&iter, primary->live);
+    while (g_hash_table_iter_next(&iter, &id, &turn)) {
+        if (strcmp(id, entry->id) == 0 || g_strcmp0(turn, own) != 0)
+            continue;
+        g_hash_table_add(primary->passed, g_strdup(id));
+        g_ptr_array_add(bases, g_strconcat(id, VIMG_HOST_ENTRY_SUFFIX, NULL));
+    }
+    return bases;
+}
+
+static gboolean
+is_passed(const VimgHostEntry *entry)
+{
+    VIMG_LOCK_GUARD(&entry->primary->lock);
+    return g_hash_table_contains(entry->primary->passed, entry->id);
+}
+
+gboolean
+vimg_host_journal_complete(VimgHostEntry *entry, GError **error)
+{
+    g_autoptr(GPtrArray) others = pass_others(entry);
+
+    if (drop_older(entry, error) && drop_all(entry, others, error))
+        return vimg_host_journal_end(entry, error);
+    entry_free(entry); /* it stays live, as one that cannot be ended */
+    return FALSE;
 }
 
 gboolean
@@ -214,7 +286,9 @@ vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHo
     guint64 place = g_key_file_get_uint64(entry->file, GROUP, "mark", NULL);
     g_autofree char *identity = NULL;
 
-    drop_older(entry);
+    g_key_file_set_boolean(entry->file, GROUP, "answered", TRUE);
+    if (!drop_older(entry, error) || (is_passed(entry) && !save(entry, error)))
+        return FALSE;
     if (!pool->foreign)
         return place == VIMG_HOST_NO_MARK ||
                vimg_host_mark_put(connect, vol, entry->id, place, error);
@@ -288,6 +362,7 @@ let_go(VimgHostEntry *entry, gboolean left)
 
     VIMG_LOCK_GUARD(&primary->lock);
     g_hash_table_remove(primary->live, entry->id);
+    g_hash_table_remove(primary->passed, entry->id);
     primary->left = primary->left || left;
     vimg_cond_broadcast(&primary->changed);
 }
@@ -309,6 +384,10 @@ vimg_host_journal_leave(VimgHostEntry *entry, gboolean answered)
 {
     g_autoptr(GError) error = NULL;
 
+    if (!answered && is_passed(entry)) { /* what has the name is another's, and whole */
+        vimg_host_journal_end(entry, NULL);
+        return;
+    }
     g_key_file_set_boolean(entry->file, GROUP, "answered", answered);
     g_key_file_set_int64(entry->file, GROUP, "until", now());
     if (!save(entry, &error))
@@ -330,20 +409,51 @@ vimg_host_journal_answered(gpointer entry)
 gboolean
 vimg_host_journal_is_answered(GKeyFile *file)
 {
-    return g_key_file_has_key(file, GROUP, "identity", NULL) ||
-           g_key_file_get_boolean(file, GROUP, "answered", NULL);
+    if (g_key_file_has_key(file, GROUP, "identity", NULL))
+        return TRUE;
+    if (g_key_file_has_key(file, GROUP, "answered", NULL))
+        return g_key_file_get_boolean(file, GROUP, "answered", NULL);
+    return g_key_file_has_key(file, GROUP, "until", NULL); /* older daemons did not say */
+}
+
+void
+vimg_host_journal_is_seen(GKeyFile *file)
+{
+    if (!g_key_file_has_key(file, GROUP, "until", NULL) &&
+        !g_key_file_has_key(file, GROUP, "seen", NULL))
+        g_key_file_set_int64(file, GROUP, "seen", now());
+}
+
+/* Until when somebody waited for it.  When a daemon was killed nobody knows: at the latest when the
+ * next one saw what it left, and long before that libvirt had answered. */
+static gint64
+waited_until(GKeyFile *file)
+{
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
+    gint64 seen = g_key_file_get_int64(file, GROUP, "seen", NULL);
+
+    return until ? until : CLAMP(seen, begun, begun + QUEUE);
 }
 
 /* The second, since 1970, in which it was made at last. */
 static gint64
 made_until(GKeyFile *file)
 {
-    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
-    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
     gint64 made = g_key_file_get_int64(file, GROUP, "made", NULL);
 
-    return MAX((until ? until : begun) + (vimg_host_journal_is_answered(file) ? 1 : LATE),
+    return MAX(waited_until(file) + (vimg_host_journal_is_answered(file) ? LEFT : LATE),
                made ? made + LATER : 0);
+}
+
+/* The same where only its size and that time tell it from others, which may hold something. */
+static gint64
+surely_until(GKeyFile *file)
+{
+    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
+    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
+
+    return until ? until + LEFT : begun + KILLED;
 }
 
 gboolean
@@ -367,15 +477,37 @@ changed_at(virStorageVolPtr vol)
     return g_ascii_string_to_signed(mtime, 10, 0, G_MAXINT64, &seconds, NULL) ? seconds : 0;
 }
 
+gboolean
+vimg_host_journal_ask(const VimgHostPool *pool, const char *name, gboolean *there)
+{
+    g_autofree char *identity = NULL;
+    g_autoptr(GError) error = NULL;
+
+    *there = pool->foreign && vimg_foreign_identity(pool->foreign, name, &identity, &error);
+    return *there || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
 void
 vimg_host_journal_is_made(GKeyFile *file)
 {
     g_key_file_set_int64(file, GROUP, "made", now());
 }
 
+/* It is raw and has no block, so whoever made it has nothing in it. */
+static gboolean
+is_empty(virStorageVolPtr vol)
+{
+    g_autofree char *format = NULL;
+    guint64 capacity;
+    guint64 allocation;
+
+    return vimg_host_volume_look(vol, &format, &capacity, &allocation, NULL) && allocation == 0 &&
+           strcmp(format, "raw") == 0;
+}
+
 /*
  * One that has no mark yet: nothing came into it, and it was changed last while it was being made,
- * when nobody else could make one of its name.
+ * when nobody else could make one of its name.  Later somebody else could.
  */
 static gboolean
 is_fresh(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol)
@@ -387,7 +519,8 @@ is_fresh(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol)
 
     return pool->kind == VIMG_HOST_FILES && virStorageVolGetInfo(vol, &info) == 0 &&
            info.allocation <= FRESH && info.capacity / KIB == capacity / KIB && begun > 0 &&
-           changed >= begun - 1 && changed <= made_until(file);
+           changed >= begun - 1 &&
+           (changed <= surely_until(file) || (changed <= made_until(file) && is_empty(vol)));
 }
 
 /* The same of a backend of ours, which looks into it. */

@@ -39,6 +39,7 @@ typedef struct {
     VimgHostSink *sink; /* what fills .vol */
     gboolean sure;      /* .vol can only be ours: it was just made, or is being completed */
     gboolean beside;    /* there is another that was to take its place */
+    gboolean replacing; /* it was made, and takes that */
 } Clone;
 
 static void
@@ -242,9 +243,10 @@ share_beside(Clone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
     g_autofree char *name = vimg_host_journal_beside(entry, error);
 
     clone->beside = name != NULL;
-    if (!name ||
-        !vimg_foreign_share(foreign, name, clone->capacity, clone->transfer, done, error) ||
-        (*done && !vimg_host_journal_replace(entry, &clone->to, name, error)))
+    if (!name || !vimg_foreign_share(foreign, name, clone->capacity, clone->transfer, done, error))
+        return FALSE;
+    clone->replacing = *done;
+    if (*done && !vimg_host_journal_replace(entry, &clone->to, name, error))
         return FALSE;
     clone->beside = FALSE;
     return TRUE;
@@ -314,7 +316,9 @@ is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
 {
     gboolean alone = drop_beside(clone, entry, error);
 
-    if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS))
+    /* until it takes the place, that is said of the name beside it */
+    if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS) &&
+        (!clone->beside || clone->replacing))
         return alone;
     if (!clone->vol)
         return !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED);
@@ -352,7 +356,7 @@ take_back(Clone *clone, VimgHostEntry *entry, const GError *error)
 static gboolean
 complete(Clone *clone, VimgHostEntry *entry, GError **error)
 {
-    if (vimg_host_journal_end(entry, error))
+    if (vimg_host_journal_complete(entry, error))
         return TRUE;
     if ((clone->sink && !vimg_host_sink_is_there(clone->sink, NULL)) ||
         virStorageVolDelete(clone->vol, 0) < 0)
@@ -486,6 +490,23 @@ need_base(const Clone *clone, const char *name, GError **error)
     return vol;
 }
 
+/* In the turn of its name: what others left of that could be taken for it. */
+static gboolean
+make_whole(Clone *clone, const char *xml, GError **error)
+{
+    VimgHostEntry *entry = vimg_host_journal_begin_whole(clone->primary, &clone->to,
+                                                         clone->def->name, clone->transfer, error);
+
+    if (!entry)
+        return FALSE;
+    clone->vol = virStorageVolCreateXML(clone->to.pool, xml, 0);
+    if (clone->vol)
+        return complete(clone, entry, error);
+    vimg_host_throw(error);
+    vimg_host_journal_end(entry, NULL);
+    return FALSE;
+}
+
 static gboolean
 lay_over(Clone *clone, virStorageVolPtr base, GError **error)
 {
@@ -502,10 +523,7 @@ lay_over(Clone *clone, virStorageVolPtr base, GError **error)
     if (!path)
         return vimg_host_throw(error);
     free(path);
-    if (!xml)
-        return FALSE;
-    clone->vol = virStorageVolCreateXML(clone->to.pool, xml, 0);
-    return clone->vol || vimg_host_throw(error);
+    return xml && make_whole(clone, xml, error);
 }
 
 /* Another host may have removed it meanwhile, when nothing lay on it yet. */

@@ -23,6 +23,7 @@ struct _VimgHostPrimary {
     VimgMutex lock;
     VimgCond changed;
     GHashTable *live;    /* ids of journal entries whose clones run, to their volumes; under lock */
+    GHashTable *passed;  /* those of them whose names others completed; under lock */
     GHashTable *bases;   /* that somebody is at, as POOL-UUID.NAME; under lock */
     GHashTable *moments; /* uuids of their images, to how many read by them, -1: it is being
                             dropped; under lock */
@@ -172,6 +173,9 @@ typedef struct _VimgHostEntry VimgHostEntry;
 VimgHostEntry *vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool,
                                        const char *name, guint64 capacity, guint64 size,
                                        VimgTransfer *job, GError **error);
+/* The same of one that is whole when libvirt has made it, so nothing is noted of it. */
+VimgHostEntry *vimg_host_journal_begin_whole(VimgHostPrimary *primary, const VimgHostPool *pool,
+                                             const char *name, VimgTransfer *job, GError **error);
 /* It was made: from now on it can be told from every other, also of its name. */
 gboolean vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect,
                                 const VimgHostPool *pool, virStorageVolPtr vol, GError **error);
@@ -189,6 +193,9 @@ gboolean vimg_host_journal_end_beside(const VimgHostEntry *entry, const VimgHost
 gboolean vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect,
                                 const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
                                 GError **error);
+/* It is complete, so no other clone of its name has one: those are dropped.  Then as
+ * vimg_host_journal_end(). */
+gboolean vimg_host_journal_complete(VimgHostEntry *entry, GError **error);
 /*
  * It is complete, or gone.  Frees @entry.  FALSE with @error: the next daemon takes it for
  * unfinished.
@@ -215,6 +222,13 @@ char *vimg_host_entry_id(const char *base);
 gboolean vimg_host_journal_is_answered(GKeyFile *file);
 /* Whether libvirt may still make a volume that is not there now: nobody heard its answer. */
 gboolean vimg_host_journal_may_come(GKeyFile *file);
+/* It is looked at: the first to do so notes when, where a daemon was killed that could not. */
+void vimg_host_journal_is_seen(GKeyFile *file);
+/*
+ * *@there: whether the storage has a volume @name, asked without libvirt, which stops a pool that
+ * it cannot refresh.  FALSE: it does not answer, or libvirt alone could tell
+ */
+gboolean vimg_host_journal_ask(const VimgHostPool *pool, const char *name, gboolean *there);
 /* What an entry says, of what is stored. */
 gboolean vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
                                  const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,

@@ -26,21 +26,25 @@
 
 /*
  * What libvirt does not list it may have made all the same: without an answer the storage itself is
- * looked at.  Returns: (transfer full) NULL: *@gone, and will not come; or nobody can tell
+ * asked, where a backend of ours can.  Returns: (transfer full) NULL: *@gone, and will not come; or
+ * nobody can tell
  */
 static virStorageVolPtr
 find_volume(const VimgHostPool *pool, const char *name, GKeyFile *file, gboolean *gone)
 {
     gboolean late = vimg_host_journal_may_come(file); /* first: what came until then is seen */
     virStorageVolPtr vol = virStorageVolLookupByName(pool->pool, name);
+    gboolean there = FALSE;
 
     *gone = !vol && vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
     if (!*gone || vimg_host_journal_is_answered(file))
         return vol;
-    if (virStoragePoolRefresh(pool->pool, 0) == 0)
-        vol = virStorageVolLookupByName(pool->pool, name);
-    *gone = !vol && !late && vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
-    return vol;
+    *gone = !late && (!pool->foreign || vimg_host_journal_ask(pool, name, &there));
+    if (!there)
+        return NULL;
+    *gone = FALSE;
+    return virStoragePoolRefresh(pool->pool, 0) == 0 ? virStorageVolLookupByName(pool->pool, name)
+                                                     : NULL;
 }
 
 /* Returns: whether nothing is left to be done. */
@@ -89,25 +93,6 @@ settle_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *whe
            remove_volume(connect, &pool, name, file, id);
 }
 
-static gboolean
-settle(VimgHostPrimary *primary, virConnectPtr connect, GKeyFile *file, const char *id)
-{
-    g_autofree char *uuid = g_key_file_get_string(file, GROUP, "pool", NULL);
-    g_autofree char *name = g_key_file_get_string(file, GROUP, "volume", NULL);
-    g_autofree char *turn = NULL;
-    VimgPoolId where = {0};
-    gboolean done;
-
-    if (!uuid || !name || !vimg_uuid_parse(uuid, where.uuid))
-        return TRUE;
-    turn = g_strconcat(uuid, ".", name, NULL);
-    if (!vimg_host_journal_take(primary, turn))
-        return FALSE;
-    done = settle_in(primary, connect, &where, name, file, id);
-    vimg_host_journal_give(primary);
-    return done;
-}
-
 /* What was learnt while it could not be removed. */
 static void
 keep(const char *path, GKeyFile *file, const char *before)
@@ -120,23 +105,61 @@ keep(const char *path, GKeyFile *file, const char *before)
         vimg_warning("%s", error->message);
 }
 
+/* What nobody understands goes.  Returns: (transfer full) NULL: it cannot be read */
+static GKeyFile *
+read_entry(const char *path, char **text)
+{
+    GKeyFile *file = g_key_file_new();
+    gsize size = 0;
+
+    *text = vimg_file_read(path, FILE_MAX, &size, NULL);
+    if (!*text)
+        g_clear_pointer(&file, g_key_file_unref);
+    else
+        g_key_file_load_from_data(file, *text, size, G_KEY_FILE_NONE, NULL);
+    return file;
+}
+
+/* In its turn: before that a clone of the name may have ended it, and must find it ended. */
+static gboolean
+settle_now(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *where,
+           const char *name, const char *path, const char *id)
+{
+    g_autofree char *text = NULL;
+    g_autoptr(GKeyFile) file = read_entry(path, &text);
+
+    if (!file)
+        return !g_file_test(path, G_FILE_TEST_EXISTS);
+    vimg_host_journal_is_seen(file);
+    if (settle_in(primary, connect, where, name, file, id))
+        return vimg_file_remove(path, NULL);
+    keep(path, file, text);
+    return FALSE;
+}
+
 static gboolean
 settle_file(VimgHostPrimary *primary, virConnectPtr connect, const char *base)
 {
     g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
     g_autofree char *id = vimg_host_entry_id(base);
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    gsize size = 0;
-    g_autofree char *text = vimg_file_read(path, FILE_MAX, &size, NULL);
+    g_autofree char *text = NULL;
+    g_autoptr(GKeyFile) file = read_entry(path, &text);
+    g_autofree char *uuid = file ? g_key_file_get_string(file, GROUP, "pool", NULL) : NULL;
+    g_autofree char *name = file ? g_key_file_get_string(file, GROUP, "volume", NULL) : NULL;
+    g_autofree char *turn = NULL;
+    VimgPoolId where = {0};
+    gboolean done;
 
-    if (!text)
+    if (!file)
         return FALSE;
-    if (g_key_file_load_from_data(file, text, size, G_KEY_FILE_NONE, NULL) &&
-        !settle(primary, connect, file, id)) {
-        keep(path, file, text);
+    if (!uuid || !name || !vimg_uuid_parse(uuid, where.uuid))
+        return vimg_file_remove(path, NULL);
+    turn = g_strconcat(uuid, ".", name, NULL);
+    if (!vimg_host_journal_take(primary, turn))
         return FALSE;
-    }
-    return vimg_file_remove(path, NULL);
+    done = settle_now(primary, connect, &where, name, path, id);
+    vimg_host_journal_give(primary);
+    return done;
 }
 
 /* While it is known, whoever stops the reaper ends the connection: the host's daemon may wait for a

@@ -181,6 +181,7 @@ vimg_host_primary_new(const VimgHostPrimaryConfig *config, VimgModel *model, GEr
     primary->reader = g_strdup(config->reader ? config->reader : "nobody");
     primary->journal_dir = g_build_filename(config->state_dir, JOURNAL, NULL);
     primary->live = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    primary->passed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     primary->bases = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     primary->moments = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     vimg_mutex_init(&primary->lock);
@@ -209,6 +210,7 @@ vimg_host_primary_unref(VimgHostPrimary *primary)
     g_hash_table_unref(primary->moments);
     g_hash_table_unref(primary->bases);
     g_hash_table_unref(primary->live);
+    g_hash_table_unref(primary->passed);
     g_free(primary->settling);
     vimg_mutex_clear(&primary->lock);
     vimg_cond_clear(&primary->changed);

@@ -6,6 +6,8 @@ import json
 import os
 import pwd
 import sys
+import time
+import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -144,12 +146,21 @@ class Out(PrimaryCase):
                           "<path>imagestore://%s/%s</path></backingStore>" % (self.name, image),
                           **kw)
 
+    def left(self, name):
+        """As if nobody had heard whether libvirt has made it."""
+        (self.daemon.state_dir / "primary" / (str(uuid.uuid4()) + ".clone")).write_text(
+            "[clone]\npool=%s\nvolume=%s\ncapacity=%d\nbegun=%d\nmark=32768\nuntil=%d\n"
+            "answered=false\n" % (self.host("pool-uuid", "default").strip(), name, SIZE,
+                                  time.time(), time.time()))
+
     def test_overlay(self):
         """The base is there once, whatever lies on it, and goes when nothing does."""
         raw = self.image(self.raw, "raw")
         qcow2 = self.image(to_qcow2(self.raw, self.work / "disk.qcow2"), "qcow2")
         for image, fmt in ((raw, "raw"), (qcow2, "qcow2")):
+            self.left("one." + fmt)
             self.overlay("one." + fmt, image)
+            self.assertEqual(self.journal(), [])  # else it would be taken for what was left
             base, = (self.where / v for v in self.volumes()
                      if v.startswith("virtimage-base-") and v.endswith("." + fmt))
             before = base.stat()

@@ -208,9 +208,9 @@ class Rbd(PrimaryCase, CephCase):
         self.host("pool-refresh", "default")
         now = int(time.time())
         for name in ("blank", "written", "held", "child", "long", "late"):
-            self.left(name, begun=now - 60, until=now + 60)
-        self.left("early", begun=now + 60, until=now + 120)
-        self.left("never", begun=now - 120, until=now - 60)
+            self.left(name, begun=now - 60, until=now + 60, answered="false")
+        self.left("early", begun=now + 60, until=now + 120, answered="false")
+        self.left("never", begun=now - 120, until=now - 60, answered="false")
         self.daemon.start()
         self.eventually("they are not settled", lambda: len(self.journal()) == 1)
         # libvirt had the request still

@@ -198,15 +198,36 @@ class Failures(PrimaryCase):
     def test_no_answer(self):
         """What was made while nobody heard of it goes if it is empty and of that very time."""
         self.daemon.kill()
-        entries = self.daemon.state_dir / "primary"
-        for name, age in (("mine", 0), ("old", 3600)):
-            self.host("vol-create-as", "default", name, "8M", "--allocation", "0")
-            (entries / (str(uuid.uuid4()) + ".clone")).write_text(
-                "[clone]\npool=%s\nvolume=%s\ncapacity=%d\nbegun=%d\nmark=32768\n"
-                % (self.UUID, name, 8 * MIB, time.time() - age))
+        for name, fmt, age, more in (
+                ("mine", "raw", 0, ""), ("old", "raw", 3600, ""),
+                # libvirt may have let it wait until this daemon was there again
+                ("waited", "raw", 30, ""),
+                # made after somebody gave up: only if it holds nothing at all
+                ("late", "raw", 60, "until=%d\nanswered=false"),
+                ("theirs", "qcow2", 60, "until=%d\nanswered=false"),
+                # an older daemon did not say that it had its answer
+                ("older", "raw", 60, "until=%d")):
+            self.host("vol-create-as", "default", name, "8M", "--allocation", "0", "--format", fmt)
+            now = time.time()
+            self.left(name, now - age, more and more % (now - 4))
         self.daemon.start()
         self.eventually("it is not settled", lambda: not self.journal())
-        self.assertEqual(self.volumes(), ["old"])
+        self.assertEqual(sorted(self.volumes()), ["old", "older", "theirs"])
+
+    def left(self, name, begun, more=""):
+        """What a daemon noted of a volume that it did not complete."""
+        (self.daemon.state_dir / "primary" / (str(uuid.uuid4()) + ".clone")).write_text(
+            "[clone]\npool=%s\nvolume=%s\ncapacity=%d\nbegun=%d\nmark=32768\n%s\n"
+            % (self.UUID, name, 8 * MIB, begun, more))
+
+    def test_completed_by_another(self):
+        """What was noted meanwhile of one of the name cannot be meant any more."""
+        pid, c, serial = self.midway()
+        self.left("c", time.time(), "until=%d\nanswered=false" % time.time())
+        self.go_on(pid)
+        c.reply(serial)
+        self.assertEqual(self.journal(), [])
+        self.assertEqual(self.volumes(), ["c"])
 
     def test_daemon_killed(self):
         pid, _, _ = self.midway()
