@@ -112,7 +112,8 @@ gboolean vimg_host_fill(VimgHostPrimary *primary, virConnectPtr connect, const V
 void vimg_host_moments_tidy(VimgHostPrimary *primary, const char *uuid);
 /* That of image @uuid is, if there is one. */
 void vimg_host_moment_gone(VimgHostPrimary *primary, const char *uuid);
-/* Those of pools that are undefined go.  @connect may be NULL.  Returns: whether none of them is left */
+/* Those of pools that are undefined go.  @connect may be NULL.  Returns: whether none of them is
+ * left */
 gboolean vimg_host_moments_reap(VimgHostPrimary *primary, virConnectPtr connect);
 /* Whether there are any. */
 gboolean vimg_host_moments_are_over(VimgHostPrimary *primary);
