@@ -439,10 +439,10 @@ typedef struct {
     gboolean (*foreign_fresh)(gpointer foreign, const char *volume, guint64 capacity, gint64 since,
                               gint64 until, gboolean *fresh, GError **error);
     /*
-     * optional, with foreign_clone() and foreign_identity(), and asked in the place of
-     * foreign_replace(): the same, but only the volume of @identity goes, and only if it holds
-     * nothing, whatever has that name meanwhile; VIMG_ERROR_VOL_EXISTS: it is not so, and all is as
-     * it was.  On its way out it is called @away, of which name there is nothing before
+     * optional, with foreign_clone() and foreign_identity(), asked instead of foreign_replace() and
+     * the same, but only the volume of @identity goes (@by NULL: nothing takes its place), and only
+     * if it holds nothing, whatever has that name now; VIMG_ERROR_VOL_EXISTS: it is not so, and all
+     * is as it was.  On its way out it is called @away, of which name there is nothing before
      */
     gboolean (*foreign_take_place)(gpointer foreign, const char *volume, const char *identity,
                                    const char *by, const char *away, GError **error);

@@ -140,7 +140,7 @@ vimg_ceph_foreign_take_place(gpointer foreign, const char *volume, const char *i
 {
     VimgCluster *cluster = foreign;
     g_autofree char *id = NULL;
-    int result = vimg_layout_id_of(cluster, by, &id);
+    int result = by ? vimg_layout_id_of(cluster, by, &id) : 0;
 
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot look at the RBD image"));
@@ -149,6 +149,8 @@ vimg_ceph_foreign_take_place(gpointer foreign, const char *volume, const char *i
         result = vimg_ceph_foreign_put_away(cluster, volume, identity, away);
     if (result < 0 && result != -ENOENT)
         return throw_kept(result, volume, error);
+    if (!by)
+        return TRUE;
     result = vimg_layout_rename(cluster, id, by, volume);
     if (result == -EEXIST)
         return throw_error(error, VIMG_ERROR_VOL_EXISTS, "%s", volume);

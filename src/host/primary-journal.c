@@ -343,6 +343,26 @@ vimg_host_journal_replace(VimgHostEntry *entry, const VimgHostPool *pool, const 
 }
 
 gboolean
+vimg_host_journal_put_away(VimgHostPrimary *primary, GKeyFile *file, const char *id,
+                           const VimgHostPool *pool, const char *identity, GError **error)
+{
+    g_autofree char *volume = g_key_file_get_string(file, GROUP, "volume", NULL);
+    g_autofree char *base = g_strconcat(id, VIMG_HOST_ENTRY_SUFFIX, NULL);
+    g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
+    g_autofree char *beside = g_strconcat(BESIDE, id, NULL);
+    g_autofree char *away = g_strconcat(beside, AWAY, NULL);
+    gsize size = 0;
+    g_autofree char *text = NULL;
+
+    g_key_file_set_string(file, GROUP, "identity", identity);
+    g_key_file_set_string(file, GROUP, "second", identity); /* so only if it still holds nothing */
+    g_key_file_set_string(file, GROUP, VIMG_HOST_ENTRY_BESIDE, beside);
+    text = g_key_file_to_data(file, &size, NULL);
+    return vimg_file_replace(path, text, size, 0600, error) &&
+           vimg_foreign_replace(pool->foreign, volume, identity, NULL, away, error);
+}
+
+gboolean
 vimg_host_journal_end_beside(const VimgHostEntry *entry, const VimgHostPool *pool)
 {
     return vimg_host_journal_drop_beside(entry->file, pool);

@@ -187,6 +187,13 @@ char *vimg_host_journal_beside(VimgHostEntry *entry, GError **error);
 /* It takes that place now; errors as vimg_foreign_replace(). */
 gboolean vimg_host_journal_replace(VimgHostEntry *entry, const VimgHostPool *pool,
                                    const char *beside, GError **error);
+/*
+ * Of an entry that has no identity: what @identity is, and was found to be it, goes, and nothing
+ * else that has the name by now.  VIMG_ERROR_NO_SUPPORT: its backend cannot; VIMG_ERROR_VOL_EXISTS:
+ * it is another now, or holds something, and stays
+ */
+gboolean vimg_host_journal_put_away(VimgHostPrimary *primary, GKeyFile *file, const char *id,
+                                    const VimgHostPool *pool, const char *identity, GError **error);
 /* It will not, and goes.  Returns: whether nothing of that is left */
 gboolean vimg_host_journal_end_beside(const VimgHostEntry *entry, const VimgHostPool *pool);
 /* Whether @vol is still the one that was made, and unfinished.  FALSE with @error: nobody can tell.

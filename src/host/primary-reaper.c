@@ -47,31 +47,63 @@ find_volume(const VimgHostPool *pool, const char *name, GKeyFile *file, gboolean
                                                      : NULL;
 }
 
+static void
+warn_kept(const VimgHostPool *pool, const char *name)
+{
+    vimg_warning(
+        "volume '%s' of the host's pool '%s' is not provably the one that a clone left unfinished, so it stays",
+        name, virStoragePoolGetName(pool->pool));
+}
+
+/*
+ * @identity: what had the name before it was looked at, NULL: that is known otherwise.  *@it
+ * becomes FALSE if it is another after all.  Returns: whether nothing is left to be done
+ */
+static gboolean
+drop(VimgHostPrimary *primary, const VimgHostPool *pool, virStorageVolPtr vol, GKeyFile *file,
+     const char *id, const char *identity, gboolean *it)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!identity)
+        return virStorageVolDelete(vol, 0) == 0;
+    if (vimg_host_journal_put_away(primary, file, id, pool, identity, &error)) {
+        virStoragePoolRefresh(pool->pool, 0); /* libvirt did not do it; it still shows it, else */
+        return TRUE;
+    }
+    if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_SUPPORT))
+        return virStorageVolDelete(vol, 0) == 0;
+    *it = !g_error_matches(error, VIMG_ERROR, VIMG_ERROR_VOL_EXISTS);
+    return !*it;
+}
+
 /* Returns: whether nothing is left to be done. */
 static gboolean
-remove_volume(virConnectPtr connect, const VimgHostPool *pool, const char *name, GKeyFile *file,
-              const char *id)
+remove_volume(VimgHostPrimary *primary, virConnectPtr connect, const VimgHostPool *pool,
+              const char *name, GKeyFile *file, const char *id)
 {
     gboolean gone = FALSE;
     g_autoptr(virStorageVol) vol = find_volume(pool, name, file, &gone);
+    g_autofree char *identity = NULL;
     g_autoptr(GError) error = NULL;
     gboolean it = FALSE;
 
     if (!vol)
         return gone;
+    if (pool->foreign && !g_key_file_has_key(file, GROUP, "identity", NULL) &&
+        !vimg_foreign_identity(pool->foreign, name, &identity, NULL))
+        return FALSE;
     if (!vimg_host_journal_is_it(file, id, connect, pool, vol, &it, &error)) {
         if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
             vimg_host_journal_is_made(file);
         return FALSE;
     }
+    if (it && !drop(primary, pool, vol, file, id, identity, &it))
+        return FALSE;
     if (!it) {
-        vimg_warning(
-            "volume '%s' of the host's pool '%s' is not provably the one that a clone left unfinished, so it stays",
-            name, virStoragePoolGetName(pool->pool));
+        warn_kept(pool, name);
         return TRUE;
     }
-    if (virStorageVolDelete(vol, 0) < 0)
-        return FALSE;
     vimg_info("removed the unfinished volume '%s' of the host's pool '%s'", name,
               virStoragePoolGetName(pool->pool));
     return TRUE;
@@ -90,7 +122,7 @@ settle_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *whe
         !vimg_host_pool_open_foreign(primary, connect, &pool, NULL))
         return FALSE;
     return vimg_host_journal_drop_beside(file, &pool) &&
-           remove_volume(connect, &pool, name, file, id);
+           remove_volume(primary, connect, &pool, name, file, id);
 }
 
 /* What was learnt while it could not be removed. */

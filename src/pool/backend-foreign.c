@@ -301,6 +301,8 @@ vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *ident
     GError *local = NULL;
     gboolean ok;
 
+    if (!by && (!identity || !type->table.foreign_take_place))
+        return vimg_throw(error, VIMG_ERROR_NO_SUPPORT, "%s", volume);
     if (!identity && !type->table.foreign_replace)
         return vimg_type_nonsense(type, volume, error, "no identity");
     if (!identity || !type->table.foreign_take_place)

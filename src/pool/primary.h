@@ -182,7 +182,7 @@ gboolean vimg_foreign_replaces(const VimgForeign *foreign);
 /*
  * @by takes the place of @volume, which is new and empty, and is called @away on its way out.  One
  * of another @identity stays, as far as its backend can tell (NULL: it cannot), and so does what
- * was written to meanwhile: VIMG_ERROR_VOL_EXISTS
+ * was written to meanwhile: VIMG_ERROR_VOL_EXISTS.  @by NULL: it only goes; VIMG_ERROR_NO_SUPPORT
  */
 gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *identity,
                               const char *by, const char *away, GError **error);

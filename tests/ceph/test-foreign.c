@@ -175,7 +175,9 @@ test_place(Fixture *fixture, gconstpointer data)
     take_place(fixture, first, &error);
     g_assert_no_error(error);
     assert_names(fixture, "place");
-    g_assert_cmpint(rbd_remove(fixture->cluster->io, "place"), ==, 0);
+    g_assert_true(vimg_ceph_foreign_take_place(fixture->cluster, "place", by, NULL, AWAY, &error));
+    g_assert_no_error(error);
+    assert_names(fixture, "");
 }
 
 /* Another's of the same name, also one that came just now; and what somebody wrote to, or holds. */
