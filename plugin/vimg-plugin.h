@@ -447,13 +447,14 @@ typedef struct {
     gboolean (*foreign_take_place)(gpointer foreign, const char *volume, const char *identity,
                                    const char *by, const char *away, GError **error);
     /*
-     * optional, with foreign_take_place(): ends one that a process died in, of which @by is not
-     * asked for.  What is called @away goes if it is the volume of @identity and holds nothing;
-     * else it gets the name @volume back, and *@kept: it cannot, as another one has that.  @second:
-     * the identity of @by, or NULL.  Afterwards each of the names leads to a volume or is free
+     * optional, with foreign_take_place(): ends one that a process died in.  What is called @away
+     * goes if it is the volume of @identity and holds nothing; else it gets the name @volume back,
+     * and *@kept: it cannot, as another one has that.  @second: the identity of @by, or NULL.  What
+     * is called @by goes if it was made so little that nobody can open it, and else stays.
+     * Afterwards each of the names leads to a volume or is free
      */
     gboolean (*foreign_settle)(gpointer foreign, const char *volume, const char *identity,
-                               const char *second, const char *away, gboolean *kept,
+                               const char *second, const char *by, const char *away, gboolean *kept,
                                GError **error);
 } VimgBackend;
 

@@ -105,9 +105,29 @@ free_name(VimgCluster *cluster, const char *name, const char *id)
     return result == -EEXIST ? 0 : result;
 }
 
+/* What a clone left that was killed before it had a header: librbd removes it by its name, but
+ * nobody can open it, so libvirt does not list it.  Returns: 0, or a negative errno. */
+static int
+drop_half(VimgCluster *cluster, const char *by)
+{
+    g_autofree char *id = NULL;
+    rbd_image_t image;
+    int result = vimg_layout_id_of(cluster, by, &id);
+
+    if (result == 0) {
+        result = rbd_open_by_id_read_only(cluster->io, id, &image, NULL);
+        if (result == 0)
+            vimg_ceph_closing_read(cluster, image, NULL);
+        else if (result == -ENOENT)
+            result = rbd_remove(cluster->io, by);
+    }
+    return result == -ENOENT ? 0 : result;
+}
+
 gboolean
 vimg_ceph_foreign_settle(gpointer foreign, const char *volume, const char *identity,
-                         const char *second, const char *away, gboolean *kept, GError **error)
+                         const char *second, const char *by, const char *away, gboolean *kept,
+                         GError **error)
 {
     VimgCluster *cluster = foreign;
     int result = free_name(cluster, volume, identity);
@@ -119,7 +139,9 @@ vimg_ceph_foreign_settle(gpointer foreign, const char *volume, const char *ident
     *kept = result == -EEXIST;
     if (*kept)
         warn_kept(cluster, volume, away, result);
-    return *kept || result == 0 ||
+    if (*kept || result == 0)
+        result = drop_half(cluster, by);
+    return result == 0 ||
            vimg_cluster_throw(error, result, _("cannot replace the empty RBD image"));
 }
 

@@ -41,8 +41,8 @@ gboolean vimg_ceph_foreign_clone(gpointer foreign, const char *volume, guint64 c
 gboolean vimg_ceph_foreign_take_place(gpointer foreign, const char *volume, const char *identity,
                                       const char *by, const char *away, GError **error);
 gboolean vimg_ceph_foreign_settle(gpointer foreign, const char *volume, const char *identity,
-                                  const char *second, const char *away, gboolean *kept,
-                                  GError **error);
+                                  const char *second, const char *by, const char *away,
+                                  gboolean *kept, GError **error);
 /* Removes @volume by the name @away.  Returns: 0, or a negative errno; -EEXIST: it is not @identity
  * or holds something, and has its own name again */
 int vimg_ceph_foreign_put_away(VimgCluster *cluster, const char *volume, const char *identity,

@@ -611,7 +611,7 @@ vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
  * Returns: whether nothing is left to be done.
  */
 static gboolean
-settle_away(GKeyFile *file, const VimgHostPool *pool, const char *away)
+settle_away(GKeyFile *file, const VimgHostPool *pool, const char *by, const char *away)
 {
     g_autofree char *volume = g_key_file_get_string(file, GROUP, "volume", NULL);
     g_autofree char *identity = g_key_file_get_string(file, GROUP, "identity", NULL);
@@ -621,7 +621,7 @@ settle_away(GKeyFile *file, const VimgHostPool *pool, const char *away)
     if (!volume || !identity)
         return TRUE;
     if (!pool->foreign ||
-        !vimg_foreign_settle(pool->foreign, volume, identity, second, away, &kept, NULL))
+        !vimg_foreign_settle(pool->foreign, volume, identity, second, by, away, &kept, NULL))
         return FALSE;
     if (kept)
         vimg_warning("volume '%s' of the host's pool '%s', which somebody made or wrote to while a "
@@ -641,7 +641,7 @@ vimg_host_journal_drop_beside(GKeyFile *file, const VimgHostPool *pool)
     if (!name)
         return TRUE;
     /* the storage is asked first: if it does not answer, a refresh would stop its pool */
-    if (!settle_away(file, pool, away) ||
+    if (!settle_away(file, pool, name, away) ||
         virStoragePoolRefresh(pool->pool, 0) < 0) /* libvirt did not make it */
         return FALSE;
     vol = virStorageVolLookupByName(pool->pool, name);

@@ -313,7 +313,8 @@ vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *ident
 
 gboolean
 vimg_foreign_settle(VimgForeign *foreign, const char *volume, const char *identity,
-                    const char *second, const char *away, gboolean *kept, GError **error)
+                    const char *second, const char *by, const char *away, gboolean *kept,
+                    GError **error)
 {
     const VimgType *type = foreign->type;
     GError *local = NULL;
@@ -322,7 +323,8 @@ vimg_foreign_settle(VimgForeign *foreign, const char *volume, const char *identi
     *kept = FALSE;
     if (!type->table.foreign_settle)
         return TRUE;
-    ok = type->table.foreign_settle(foreign->handle, volume, identity, second, away, kept, &local);
+    ok = type->table.foreign_settle(foreign->handle, volume, identity, second, by, away, kept,
+                                    &local);
     return vimg_type_settle(type, ok, local, volume, error);
 }
 

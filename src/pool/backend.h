@@ -264,7 +264,8 @@ gboolean vimg_foreign_replaces(const VimgForeign *foreign);
 gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const char *identity,
                               const char *by, const char *away, GError **error);
 gboolean vimg_foreign_settle(VimgForeign *foreign, const char *volume, const char *identity,
-                             const char *second, const char *away, gboolean *kept, GError **error);
+                             const char *second, const char *by, const char *away, gboolean *kept,
+                             GError **error);
 /* The same the other way: @image is made of @volume as it is at one moment. */
 gboolean vimg_foreign_make_image(VimgForeign *foreign, const char *volume, VimgStore *store,
                                  const VimgPluginImage *image, VimgPluginJob *job,

@@ -189,10 +189,11 @@ gboolean vimg_foreign_replace(VimgForeign *foreign, const char *volume, const ch
 /*
  * Ends a replacement that a daemon died in, as far as its backend can: what is called @away goes,
  * or gets the name @volume back if it is another one; *@kept: it has lost that.  @second: the
- * identity of @by, or NULL
+ * identity of @by, or NULL.  Of @by goes what nobody can open
  */
 gboolean vimg_foreign_settle(VimgForeign *foreign, const char *volume, const char *identity,
-                             const char *second, const char *away, gboolean *kept, GError **error);
+                             const char *second, const char *by, const char *away, gboolean *kept,
+                             GError **error);
 
 /*
  * An image of the document @xml is made of what @volume, raw and of @capacity bytes, holds at one

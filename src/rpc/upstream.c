@@ -496,13 +496,14 @@ static void
 on_ready(gpointer data, GIOCondition seen)
 {
     g_autoptr(VimgUpstream) upstream = vimg_upstream_ref(data);
-    g_autoptr(VimgClient) client = vimg_client_ref(upstream->client);
+    VimgClient *client = vimg_client_ref(upstream->client); /* whatever the turns let go of */
 
     /* what it still sent is read first, unless nobody may read it: then the loop would spin */
     if ((seen & (G_IO_ERR | G_IO_NVAL)) || ((seen & G_IO_HUP) && !may_read(upstream)))
         lose(upstream);
     else
         vimg_watch_turns(&upstream->watch, take_turn);
+    vimg_client_unref(client);
 }
 
 void

@@ -220,7 +220,7 @@ settle(Fixture *fixture, const char *identity, gboolean expected)
     gboolean kept = !expected;
     g_autoptr(GError) error = NULL;
 
-    vimg_ceph_foreign_settle(fixture->cluster, "place", identity, NULL, AWAY, &kept, &error);
+    vimg_ceph_foreign_settle(fixture->cluster, "place", identity, NULL, "by", AWAY, &kept, &error);
     g_assert_no_error(error);
     g_assert_cmpint(kept, ==, expected);
 }
@@ -292,6 +292,26 @@ test_settled_within(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(rbd_remove(fixture->cluster->io, "place"), ==, 0);
 }
 
+/* A clone that has its name and no header yet goes; one that is whole is left to libvirt. */
+static void
+test_settled_half(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *id = NULL;
+    g_autofree char *header = NULL;
+    g_autofree char *none = NULL;
+
+    foreign_create(fixture, "by", MIB);
+    settle(fixture, "another", FALSE);
+    assert_names(fixture, "by");
+    id = id_of(fixture, "by");
+    header = g_strconcat("rbd_header.", id, NULL);
+    g_assert_cmpint(rados_remove(fixture->cluster->io, header), ==, 0);
+    assert_names(fixture, "by");
+    settle(fixture, "another", FALSE);
+    assert_names(fixture, "");
+    g_assert_cmpint(vimg_layout_id_of(fixture->cluster, "by", &none), ==, -ENOENT);
+}
+
 static const ImageTest tests[] = {
     {"/ceph/foreign/verify-copy", test_verify_copy},
     {"/ceph/foreign/diff-copy", test_diff_copy},
@@ -301,6 +321,7 @@ static const ImageTest tests[] = {
     {"/ceph/foreign/place-kept", test_place_kept},
     {"/ceph/foreign/settled", test_settled},
     {"/ceph/foreign/settled-within", test_settled_within},
+    {"/ceph/foreign/settled-half", test_settled_half},
 };
 
 int
