@@ -374,6 +374,8 @@ daemon_clear(Daemon *daemon)
         vimg_model_cancel_jobs(daemon->model);
     vimg_export_server_free(daemon->exports);
     vimg_server_free(daemon->server);
+    if (daemon->model)
+        vimg_model_stop(daemon->model); /* it tells the next of pools that go */
     vimg_host_primary_free(daemon->primary);
     vimg_nbd_servers_free(daemon->nbd);
     vimg_model_free(daemon->model);

@@ -159,10 +159,10 @@ vimg_model_ending(VimgModel *model)
 }
 
 static void
-wait_for_tasks(VimgModel *model)
+wait_for_tasks(VimgModel *model, gboolean uses)
 {
     VIMG_LOCK_GUARD(&model->tasks_lock);
-    while (model->n_threads > 0 || model->n_uses > 0)
+    while (model->n_threads > 0 || (uses && model->n_uses > 0))
         vimg_cond_wait(&model->tasks_changed, &model->tasks_lock);
 }
 
@@ -334,19 +334,26 @@ vimg_model_cancel_jobs(VimgModel *model)
 }
 
 void
-vimg_model_free(VimgModel *model)
+vimg_model_stop(VimgModel *model)
 {
-    if (!model)
-        return;
     vimg_mutex_lock(&model->tasks_lock);
     model->ending = TRUE;
     vimg_mutex_unlock(&model->tasks_lock);
     vimg_reconnect_stop(model);
     vimg_model_cancel_jobs(model);
     vimg_upkeep_stop(model);
+    wait_for_tasks(model, FALSE);
+}
+
+void
+vimg_model_free(VimgModel *model)
+{
+    if (!model)
+        return;
+    vimg_model_stop(model);
     vimg_metrics_stop(model);
     vimg_exports_stop(model->exports);
-    wait_for_tasks(model);
+    wait_for_tasks(model, TRUE);
     close_pools(model);
     vimg_services_set_kept_func(NULL);
     vimg_services_set_status_func(NULL, NULL);

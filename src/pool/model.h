@@ -91,7 +91,12 @@ gboolean vimg_model_start(VimgModel *model, GError **error);
  * waits for a storage or a server that comes back, so calls that wait for one return soon.
  */
 void vimg_model_cancel_jobs(VimgModel *model);
-/* Waits for running jobs to end (they are cancelled), closes every pool, frees.  Accepts NULL. */
+/*
+ * Waits for what pools do by themselves: afterwards nobody is told of pools and images any more, so
+ * who was may go.  Calls are over before.
+ */
+void vimg_model_stop(VimgModel *model);
+/* vimg_model_stop(), closes every pool, frees.  Accepts NULL. */
 void vimg_model_free(VimgModel *model);
 /* (memory) Number of pools and secrets, hidden ones too. */
 guint vimg_model_size(VimgModel *model);

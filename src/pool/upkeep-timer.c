@@ -136,5 +136,6 @@ vimg_upkeep_stop(VimgModel *model)
 {
     if (model->upkeep_timer)
         vimg_services_get()->timer_remove(model->upkeep_timer);
-    vimg_workers_free(model->upkeep);
+    model->upkeep_timer = 0;
+    g_clear_pointer(&model->upkeep, vimg_workers_free);
 }
