@@ -153,21 +153,34 @@ write_part(const Target *target, const VimgBuffer *head, guint64 from, guint64 t
     return vimg_pwrite_all(target->fd, head->data + from, (gsize)(to - from), from) == 0;
 }
 
+static guint64
+behind_mark(const Target *target, guint64 size)
+{
+    return MIN(target->place + VIMG_HOST_MARK_SIZE, size);
+}
+
 /* Whoever dies before the last write leaves the mark, by which it is known to be unfinished. */
 static gboolean
 write_head(gpointer data, VimgBuffer *head, gsize offset G_GNUC_UNUSED, guint64 size,
            GError **error)
 {
     const Target *target = data;
-    const guint64 mark = MIN(target->place, size);
-    const guint64 behind = MIN(target->place + VIMG_HOST_MARK_SIZE, size);
 
-    if (!write_part(target, head, 0, mark) || !write_part(target, head, behind, size) ||
-        fsync(target->fd) < 0)
-        return throw_write(target, error);
+    return (write_part(target, head, 0, MIN(target->place, size)) &&
+            write_part(target, head, behind_mark(target, size), size) && fsync(target->fd) == 0) ||
+           throw_write(target, error);
+}
+
+static gboolean
+write_last(gpointer data, VimgBuffer *head, gsize offset G_GNUC_UNUSED, guint64 size,
+           GError **error)
+{
+    const Target *target = data;
+
     if (!sync_name(target, error) || !is_there(target, error))
         return FALSE;
-    return (write_part(target, head, mark, behind) && fsync(target->fd) == 0) ||
+    return (write_part(target, head, MIN(target->place, size), behind_mark(target, size)) &&
+            fsync(target->fd) == 0) ||
            throw_write(target, error);
 }
 
@@ -278,10 +291,16 @@ vimg_host_file_settle(VimgHostFile *file, GError **error)
 gboolean
 vimg_host_file_head(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error)
 {
-    /* what is left writes nothing that looks whole, so what is to look whole is not left */
     return vimg_host_queue_do(file->queue, look, NULL, 0, error) &&
-           vimg_host_queue_keep(file->queue, error) &&
            vimg_host_queue_do(file->queue, write_head, head, size, error);
+}
+
+gboolean
+vimg_host_file_finish(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error)
+{
+    /* what is left writes nothing that looks whole, so what is to look whole is not left */
+    return vimg_host_queue_keep(file->queue, error) &&
+           vimg_host_queue_do(file->queue, write_last, head, size, error);
 }
 
 void

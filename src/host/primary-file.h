@@ -40,13 +40,15 @@ gboolean vimg_host_file_push(VimgHostFile *file, VimgBuffer *buffer, gsize offse
                              GError **error);
 /* All of that is durable, and still there. */
 gboolean vimg_host_file_settle(VimgHostFile *file, GError **error);
-/*
- * After that: @size bytes of @head at the beginning, so all of it is durable, its name too.  Once
- * that has begun, it and all that follows is waited for, cancelled or not: what will be whole must
- * not be said to be none.  What fails has its mark still, unless the very last write did.
- * VIMG_ERROR_NO_VOL: its path leads elsewhere
- */
+/* After that: @size bytes of @head at the beginning, but for those under the mark.  Durable.
+ * VIMG_ERROR_NO_VOL: its path leads elsewhere */
 gboolean vimg_host_file_head(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error);
+/*
+ * Those too, so it is whole and durable, and its name.  Once that has begun, it and all that
+ * follows is waited for, cancelled or not: what will be whole must not be said to be none.  What
+ * fails has its mark still, unless the very last write did.  Errors as those of the head
+ */
+gboolean vimg_host_file_finish(VimgHostFile *file, VimgBuffer *head, gsize size, GError **error);
 /* Whether its path still leads to it; FALSE with @error, VIMG_ERROR_NO_VOL if not. */
 gboolean vimg_host_file_is_there(VimgHostFile *file, GError **error);
 /* Throws what that is then.  Returns: FALSE */

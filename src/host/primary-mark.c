@@ -31,8 +31,8 @@ vimg_host_mark_place(guint64 size)
     return size < VIMG_HOST_MARK_SIZE ? VIMG_HOST_NO_MARK : MIN(PLACE, size - VIMG_HOST_MARK_SIZE);
 }
 
-static void
-fill(char mark[VIMG_HOST_MARK_SIZE], const char *id)
+void
+vimg_host_mark_fill(gpointer mark, const char *id)
 {
     g_autofree char *text = g_strconcat(WORDS, id, NULL);
 
@@ -63,7 +63,7 @@ vimg_host_mark_put(virConnectPtr connect, virStorageVolPtr vol, const char *id, 
 
     if (!stream || virStorageVolUpload(vol, stream, place, sizeof(mark), 0) < 0)
         return vimg_host_throw(error);
-    fill(mark, id);
+    vimg_host_mark_fill(mark, id);
     if (send_all(stream, mark, sizeof(mark), error))
         return TRUE;
     virStreamAbort(stream);
@@ -96,7 +96,7 @@ vimg_host_mark_open(const char *path, const char *id, guint64 place, GError **er
         vimg_throw_errno(error, _("cannot open '%s'"), path);
         return -1;
     }
-    fill(mark, id);
+    vimg_host_mark_fill(mark, id);
     if (pread(fd, have, sizeof(have), (off_t)place) == (gssize)sizeof(have) &&
         memcmp(have, mark, sizeof(have)) == 0)
         return vimg_steal_fd(&fd);
@@ -121,7 +121,7 @@ vimg_host_mark_look(virConnectPtr connect, virStorageVolPtr vol, const char *id,
     if (got < 0)
         vimg_host_throw(error);
     virStreamAbort(stream);
-    fill(mark, id);
+    vimg_host_mark_fill(mark, id);
     *there = size == sizeof(have) && memcmp(have, mark, sizeof(have)) == 0;
     return got >= 0;
 }

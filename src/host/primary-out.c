@@ -13,125 +13,34 @@
 #include <libvirt/virterror.h>
 
 #include "host/cut.h"
+#include "host/primary-clone.h"
 #include "host/primary-file.h"
-#include "host/primary-private.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
-#define ULL(number) ((unsigned long long)(number))
-
-#define RAW "raw"
-#define QCOW2 "qcow2"
-
-/* One of them. */
-typedef struct {
-    VimgHostPrimary *primary;
-    virConnectPtr connect;
-    VimgHostPool to;
-    VimgSourceInfo info;
-    VimgTransfer *transfer; /* the job */
-    VimgVolumeDef *def;     /* what its client said */
-    const char *xml;
-    const char *format; /* of the volume */
-    VimgHostWay way;
-    guint64 capacity; /* of the volume */
-    virStorageVolPtr vol;
-    VimgHostSink *sink; /* what fills .vol */
-    gboolean sure;      /* .vol can only be ours: it was just made, or is being completed */
-    gboolean beside;    /* there is another that was to take its place */
-    gboolean replacing; /* it was made, and takes that */
-} Clone;
-
 static void
-clone_clear(Clone *clone)
+clone_clear(VimgHostClone *clone)
 {
     g_clear_pointer(&clone->sink, vimg_host_sink_free);
     g_clear_pointer(&clone->vol, virStorageVolFree);
     vimg_host_pool_clear(&clone->to);
     vimg_source_info_clear(&clone->info);
+    if (clone->first.data)
+        vimg_buffer_unref(clone->first.data);
     vimg_transfer_free(clone->transfer);
     vimg_volume_def_free(clone->def);
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Clone, clone_clear)
-
-/* ---- what is to be done ------------------------------------------------------------------- */
-
-/* Optical discs are as raw as disks. */
-static const char *
-stored_format(const char *format)
-{
-    return strcmp(format, "iso") == 0 ? RAW : format;
-}
-
-static gboolean
-choose_way(Clone *clone, GError **error)
-{
-    const char *have = stored_format(clone->info.format);
-    const char *want = clone->def->format ? stored_format(clone->def->format) : RAW;
-
-    if (clone->to.kind != VIMG_HOST_FILES && strcmp(want, RAW) != 0)
-        return vimg_throw(
-            error, VIMG_ERROR_CONFIG_UNSUPPORTED,
-            _("volumes of the host's pool '%1$s', which is of type '%2$s', are raw, not '%3$s'"),
-            virStoragePoolGetName(clone->to.pool), clone->to.type, want);
-    clone->format = want;
-    if (strcmp(have, want) == 0)
-        clone->way = VIMG_HOST_AS_IS;
-    else if (strcmp(want, RAW) == 0)
-        clone->way = VIMG_HOST_TO_RAW;
-    else if (strcmp(want, QCOW2) == 0)
-        clone->way = VIMG_HOST_TO_QCOW2;
-    else
-        return vimg_throw(
-            error, VIMG_ERROR_CONFIG_UNSUPPORTED,
-            _("image '%1$s' can become a volume of format 'raw', 'qcow2' or '%2$s', not '%3$s'"),
-            clone->info.name, clone->info.format, want);
-    return TRUE;
-}
-
-/* As in stock: less than its source has, it never has. */
-static gboolean
-choose_capacity(Clone *clone, GError **error)
-{
-    guint64 asked = clone->def->has_capacity ? clone->def->capacity : 0;
-
-    clone->capacity = MAX(asked, clone->info.capacity);
-    if (clone->capacity == clone->info.capacity || strcmp(clone->format, RAW) == 0 ||
-        strcmp(clone->format, QCOW2) == 0)
-        return TRUE;
-    return vimg_throw(
-        error, VIMG_ERROR_OPERATION_UNSUPPORTED,
-        _("a volume of format '%1$s' must have the capacity of its image, %2$llu bytes"),
-        clone->format, ULL(clone->info.capacity));
-}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgHostClone, clone_clear)
 
 /* ---- doing it --------------------------------------------------------------------------- */
 
-/* What is no raw disk says its own capacity, and grows afterwards. */
-static guint64
-first_capacity(const Clone *clone)
-{
-    return strcmp(clone->format, RAW) == 0 ? clone->capacity : clone->info.capacity;
-}
-
-/* Bytes that will come, or fewer: a mark within them is written over. */
-static guint64
-content_size(const Clone *clone)
-{
-    if (clone->way == VIMG_HOST_TO_QCOW2)
-        return VIMG_HOST_HEAD; /* each has its header and three tables */
-    if (strcmp(clone->format, RAW) == 0 && clone->to.kind == VIMG_HOST_FILES)
-        return clone->capacity;
-    return clone->way == VIMG_HOST_AS_IS ? clone->info.physical : clone->info.capacity;
-}
-
 static gboolean
-make_volume(Clone *clone, VimgHostEntry *entry, GError **error)
+make_volume(VimgHostClone *clone, VimgHostEntry *entry, GError **error)
 {
     gboolean files = clone->to.kind == VIMG_HOST_FILES;
     VimgHostVolume volume = {
-        .capacity = first_capacity(clone),
+        .capacity = vimg_host_clone_first_capacity(clone),
         .format = files ? clone->format : NULL,
         .sparse = files,
     };
@@ -151,7 +60,7 @@ make_volume(Clone *clone, VimgHostEntry *entry, GError **error)
 
 /* A device shows behind its content what its last owner left there. */
 static gboolean
-whole_size(const Clone *clone, guint64 *size, GError **error)
+whole_size(const VimgHostClone *clone, guint64 *size, GError **error)
 {
     virStorageVolInfo info;
 
@@ -167,30 +76,20 @@ whole_size(const Clone *clone, guint64 *size, GError **error)
 /* What is new by a backend of ours is zeros; all others are, up to their ends, when this is done.
  */
 static gboolean
-fill_up(Clone *clone, VimgHostSink *sink, guint64 size, GError **error)
+fill_up(VimgHostClone *clone, VimgHostSink *sink, guint64 size, GError **error)
 {
     guint64 whole;
 
-    if (strcmp(clone->format, RAW) != 0 || clone->to.kind == VIMG_HOST_OTHERS)
+    if (strcmp(clone->format, VIMG_HOST_RAW) != 0 || clone->to.kind == VIMG_HOST_OTHERS)
         return TRUE;
     return whole_size(clone, &whole, error) &&
            (size >= whole || vimg_host_sink_hole(sink, whole - size, error));
 }
 
-static gboolean
-grow(Clone *clone, GError **error)
-{
-    if (strcmp(clone->format, RAW) == 0 || clone->capacity == clone->info.capacity)
-        return TRUE;
-    if (!vimg_host_sink_is_there(clone->sink, error))
-        return FALSE;
-    return virStorageVolResize(clone->vol, clone->capacity, 0) == 0 || vimg_host_throw(error);
-}
-
 /* Of what is filled by streams nobody here holds the file: the mark is looked for before it goes.
  */
 static gboolean
-is_still_ours(Clone *clone, VimgHostEntry *entry, GError **error)
+is_still_ours(VimgHostClone *clone, VimgHostEntry *entry, GError **error)
 {
     gboolean it = FALSE;
 
@@ -200,10 +99,22 @@ is_still_ours(Clone *clone, VimgHostEntry *entry, GError **error)
            (it || vimg_host_file_throw_replaced(clone->def->name, error));
 }
 
+/* By libvirt, of what is unfinished until then. */
 static gboolean
-fill(Clone *clone, VimgHostEntry *entry, GError **error)
+grow(VimgHostClone *clone, VimgHostEntry *entry, GError **error)
 {
-    VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way};
+    if (!vimg_host_sink_head(clone->sink, error) || !vimg_host_sink_is_there(clone->sink, error))
+        return FALSE;
+    if (virStorageVolResize(clone->vol, clone->capacity, 0) < 0)
+        return vimg_host_throw(error);
+    return vimg_transfer_check(clone->transfer, error) && is_still_ours(clone, entry, error);
+}
+
+static gboolean
+fill(VimgHostClone *clone, VimgHostEntry *entry, GError **error)
+{
+    VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way,
+                             &clone->first};
     VimgHostSink *sink = clone->sink;
     guint64 size = 0;
 
@@ -211,12 +122,14 @@ fill(Clone *clone, VimgHostEntry *entry, GError **error)
         !vimg_host_sink_rest(sink, error) || !vimg_transfer_check(clone->transfer, error) ||
         !is_still_ours(clone, entry, error))
         return FALSE;
+    if (vimg_host_clone_grows(clone) && !grow(clone, entry, error))
+        return FALSE;
     clone->sure = TRUE; /* the mark goes */
-    return vimg_host_sink_finish(sink, error) && grow(clone, error);
+    return vimg_host_sink_finish(sink, error);
 }
 
 static gboolean
-fill_volume(Clone *clone, VimgHostEntry *entry, GError **error)
+fill_volume(VimgHostClone *clone, VimgHostEntry *entry, GError **error)
 {
     gboolean ok;
 
@@ -230,14 +143,14 @@ fill_volume(Clone *clone, VimgHostEntry *entry, GError **error)
 /* A storage that has both needs not be told what the content is, unless the volume is to need
  * nothing else. */
 static gboolean
-may_share(const Clone *clone)
+may_share(const VimgHostClone *clone)
 {
     return clone->to.foreign && !clone->def->flatten && clone->way == VIMG_HOST_AS_IS;
 }
 
 /* Beside it first: so whoever finds it unfinished knows it. */
 static gboolean
-share_beside(Clone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
+share_beside(VimgHostClone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
 {
     VimgForeign *foreign = clone->to.foreign;
     g_autofree char *name = vimg_host_journal_beside(entry, error);
@@ -253,7 +166,7 @@ share_beside(Clone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
 }
 
 static gboolean
-share(Clone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
+share(VimgHostClone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
 {
     *done = FALSE;
     if (!may_share(clone))
@@ -265,7 +178,7 @@ share(Clone *clone, VimgHostEntry *entry, gboolean *done, GError **error)
 }
 
 static gboolean
-give_content(Clone *clone, VimgHostEntry *entry, GError **error)
+give_content(VimgHostClone *clone, VimgHostEntry *entry, GError **error)
 {
     gboolean done;
 
@@ -280,7 +193,7 @@ give_content(Clone *clone, VimgHostEntry *entry, GError **error)
 
 /* Whether what has its name may go, as nobody replaced it; *@it: it is there and ours. */
 static gboolean
-look_for_ours(Clone *clone, VimgHostEntry *entry, gboolean *it)
+look_for_ours(VimgHostClone *clone, VimgHostEntry *entry, gboolean *it)
 {
     g_autoptr(GError) error = NULL;
 
@@ -295,7 +208,7 @@ look_for_ours(Clone *clone, VimgHostEntry *entry, gboolean *it)
 
 /* Whether nothing is there any more that is ours. */
 static gboolean
-remove_ours(Clone *clone, VimgHostEntry *entry)
+remove_ours(VimgHostClone *clone, VimgHostEntry *entry)
 {
     gboolean it;
 
@@ -304,7 +217,7 @@ remove_ours(Clone *clone, VimgHostEntry *entry)
 
 /* Of a storage that was lost only the reaper asks libvirt, which would stop its pool. */
 static gboolean
-drop_beside(const Clone *clone, const VimgHostEntry *entry, const GError *error)
+drop_beside(const VimgHostClone *clone, const VimgHostEntry *entry, const GError *error)
 {
     return !clone->beside || (!g_error_matches(error, VIMG_ERROR, VIMG_ERROR_DISCONNECTED) &&
                               vimg_host_journal_end_beside(entry, &clone->to));
@@ -312,7 +225,7 @@ drop_beside(const Clone *clone, const VimgHostEntry *entry, const GError *error)
 
 /* Without an answer nobody knows whether it was made. */
 static gboolean
-is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
+is_gone(VimgHostClone *clone, VimgHostEntry *entry, const GError *error)
 {
     gboolean alone = drop_beside(clone, entry, error);
 
@@ -326,7 +239,7 @@ is_gone(Clone *clone, VimgHostEntry *entry, const GError *error)
 }
 
 static void
-leave(Clone *clone, VimgHostEntry *entry)
+leave(VimgHostClone *clone, VimgHostEntry *entry)
 {
     if (!clone->sink || !vimg_host_sink_hand_over(clone->sink, entry))
         vimg_host_journal_leave(entry, clone->vol != NULL);
@@ -334,7 +247,7 @@ leave(Clone *clone, VimgHostEntry *entry)
 
 /* What is there of it goes; if it cannot, the journal knows.  Of another's nothing goes. */
 static void
-take_back(Clone *clone, VimgHostEntry *entry, const GError *error)
+take_back(VimgHostClone *clone, VimgHostEntry *entry, const GError *error)
 {
     g_autoptr(GError) local = NULL;
 
@@ -354,7 +267,7 @@ take_back(Clone *clone, VimgHostEntry *entry, const GError *error)
 
 /* It is said to be complete only when nobody will take it for unfinished. */
 static gboolean
-complete(Clone *clone, VimgHostEntry *entry, GError **error)
+complete(VimgHostClone *clone, VimgHostEntry *entry, GError **error)
 {
     if (vimg_host_journal_complete(entry, error))
         return TRUE;
@@ -368,7 +281,7 @@ complete(Clone *clone, VimgHostEntry *entry, GError **error)
 /* Whoever has found it: libvirt, or this daemon where it writes itself.  A backend says it.  Takes
  * @why over. */
 static void
-throw_why(const Clone *clone, GError *why, GError **error)
+throw_why(const VimgHostClone *clone, GError *why, GError **error)
 {
     if (clone->to.foreign || !g_error_matches(why, VIMG_ERROR, VIMG_ERROR_NO_SPACE)) {
         g_propagate_error(error, why);
@@ -382,11 +295,11 @@ throw_why(const Clone *clone, GError *why, GError **error)
 }
 
 static gboolean
-copy_into(Clone *clone, GError **error)
+copy_into(VimgHostClone *clone, GError **error)
 {
     VimgHostEntry *entry =
-        vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name, first_capacity(clone),
-                                content_size(clone), clone->transfer, error);
+        vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name, vimg_host_clone_first_capacity(clone),
+                                vimg_host_clone_content(clone), clone->transfer, error);
     GError *local = NULL;
 
     if (!entry)
@@ -399,7 +312,7 @@ copy_into(Clone *clone, GError **error)
 }
 
 static gboolean
-copy(Clone *clone, GError **error)
+copy(VimgHostClone *clone, GError **error)
 {
     const gboolean may_hang = clone->to.kind == VIMG_HOST_FILES;
     gboolean ok;
@@ -414,7 +327,7 @@ copy(Clone *clone, GError **error)
 }
 
 static gboolean
-open_pool(Clone *clone, GError **error)
+open_pool(VimgHostClone *clone, GError **error)
 {
     if (clone->to.kind != VIMG_HOST_OTHERS)
         return TRUE;
@@ -429,7 +342,7 @@ open_pool(Clone *clone, GError **error)
 /* ---- as an overlay -------------------------------------------------------------------------- */
 
 static gboolean
-check_overlay(const Clone *clone, GError **error)
+check_overlay(const VimgHostClone *clone, GError **error)
 {
     const VimgVolumeDef *def = clone->def;
 
@@ -443,7 +356,7 @@ check_overlay(const Clone *clone, GError **error)
             error, VIMG_ERROR_OPERATION_UNSUPPORTED,
             _("<backingStore> must name the image that is cloned, '%1$s', not '%2$s'"),
             clone->info.path, def->backing_path);
-    return !def->format || strcmp(def->format, QCOW2) == 0 ||
+    return !def->format || strcmp(def->format, VIMG_HOST_QCOW2) == 0 ||
            vimg_throw(error, VIMG_ERROR_CONFIG_UNSUPPORTED,
                       _("a volume with a backing store is of format 'qcow2', not '%s'"),
                       def->format);
@@ -451,15 +364,15 @@ check_overlay(const Clone *clone, GError **error)
 
 /* The image becomes the volume @name.  Returns: (transfer full) */
 static virStorageVolPtr
-place_base(const Clone *clone, const char *name, GError **error)
+place_base(const VimgHostClone *clone, const char *name, GError **error)
 {
     g_autofree char *xml = g_strdup_printf("<volume><name>%s</name></volume>", name);
     g_autoptr(VimgVolumeDef) def = vimg_volume_def_parse(xml, FALSE, error);
-    Clone base = *clone;
+    VimgHostClone base = *clone;
 
     base.def = def;
     base.xml = xml;
-    base.format = stored_format(clone->info.format);
+    base.format = vimg_host_stored_format(clone->info.format);
     base.way = VIMG_HOST_AS_IS;
     base.capacity = clone->info.capacity;
     base.vol = NULL;
@@ -474,7 +387,7 @@ place_base(const Clone *clone, const char *name, GError **error)
 }
 
 static virStorageVolPtr
-need_base(const Clone *clone, const char *name, GError **error)
+need_base(const VimgHostClone *clone, const char *name, GError **error)
 {
     virStorageVolPtr vol = virStorageVolLookupByName(clone->to.pool, name);
 
@@ -492,7 +405,7 @@ need_base(const Clone *clone, const char *name, GError **error)
 
 /* In the turn of its name: what others left of that could be taken for it. */
 static gboolean
-make_whole(Clone *clone, const char *xml, GError **error)
+make_whole(VimgHostClone *clone, const char *xml, GError **error)
 {
     VimgHostEntry *entry = vimg_host_journal_begin_whole(clone->primary, &clone->to,
                                                          clone->def->name, clone->transfer, error);
@@ -508,15 +421,15 @@ make_whole(Clone *clone, const char *xml, GError **error)
 }
 
 static gboolean
-lay_over(Clone *clone, virStorageVolPtr base, GError **error)
+lay_over(VimgHostClone *clone, virStorageVolPtr base, GError **error)
 {
     char *path = virStorageVolGetPath(base);
     VimgHostVolume volume = {
         .capacity = clone->capacity,
-        .format = QCOW2,
+        .format = VIMG_HOST_QCOW2,
         .sparse = TRUE,
         .backing = path,
-        .backing_format = stored_format(clone->info.format),
+        .backing_format = vimg_host_stored_format(clone->info.format),
     };
     g_autofree char *xml = path ? vimg_host_volume_xml(clone->xml, &volume, error) : NULL;
 
@@ -528,7 +441,7 @@ lay_over(Clone *clone, virStorageVolPtr base, GError **error)
 
 /* Another host may have removed it meanwhile, when nothing lay on it yet. */
 static gboolean
-check_base(Clone *clone, virStorageVolPtr base, GError **error)
+check_base(VimgHostClone *clone, virStorageVolPtr base, GError **error)
 {
     if (vimg_host_base_is_noted(clone->primary, &clone->to, base))
         return TRUE;
@@ -544,14 +457,14 @@ check_base(Clone *clone, virStorageVolPtr base, GError **error)
 }
 
 static gboolean
-make_overlay(Clone *clone, GError **error)
+make_overlay(VimgHostClone *clone, GError **error)
 {
     g_autofree char *name = vimg_host_base_name(&clone->info);
     g_autoptr(virStorageVol) base = NULL;
     gboolean ok;
 
-    clone->format = QCOW2;
-    if (!check_overlay(clone, error) || !choose_capacity(clone, error) ||
+    clone->format = VIMG_HOST_QCOW2;
+    if (!check_overlay(clone, error) || !vimg_host_clone_choose_capacity(clone, error) ||
         !vimg_host_base_take(clone->primary, &clone->to, name, clone->transfer, error))
         return FALSE;
     base = need_base(clone, name, error);
@@ -561,18 +474,18 @@ make_overlay(Clone *clone, GError **error)
 }
 
 static gboolean
-run(Clone *clone, GError **error)
+run(VimgHostClone *clone, GError **error)
 {
     if (clone->def->backing_path)
         return make_overlay(clone, error);
-    return choose_way(clone, error) && choose_capacity(clone, error) && open_pool(clone, error) &&
+    return vimg_host_clone_choose(clone, error) && open_pool(clone, error) &&
            copy(clone, error);
 }
 
 /* The host's loss is none of the image's storage, which tells of its own; and why a cancelled one
  * ended does not matter.  Takes @why over.  Returns: FALSE */
 static gboolean
-fail(Clone *clone, GError *why, GError **error)
+fail(VimgHostClone *clone, GError *why, GError **error)
 {
     g_autoptr(GError) other = g_error_new_literal(VIMG_ERROR, VIMG_ERROR_FAILED, why->message);
 
@@ -586,7 +499,7 @@ fail(Clone *clone, GError *why, GError **error)
 
 /* Whoever cancels it waits for no daemon that does not answer. */
 static gboolean
-run_until_cut(Clone *clone, int line, GError **error)
+run_until_cut(VimgHostClone *clone, int line, GError **error)
 {
     g_autoptr(VimgCutter) cutter = vimg_cutter_new(line, clone->transfer, error);
 
@@ -598,7 +511,7 @@ vimg_host_clone_out(VimgHostPrimary *primary, virConnectPtr connect, int line,
                     const VimgPoolId *pool, const char *xml, const VimgVolId *source, guint flags,
                     VimgVolId *out, GError **error)
 {
-    g_auto(Clone) clone = {.primary = primary, .connect = connect, .xml = xml};
+    g_auto(VimgHostClone) clone = {.primary = primary, .connect = connect, .xml = xml};
     GError *local = NULL;
 
     clone.def = vimg_volume_def_parse(xml, (flags & VIR_STORAGE_VOL_CREATE_VALIDATE) != 0, error);

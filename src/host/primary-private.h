@@ -151,6 +151,8 @@ gboolean vimg_host_pool_open_foreign(VimgHostPrimary *primary, virConnectPtr con
 
 /* Where it stands in a volume of @size bytes of content: the offset, or VIMG_HOST_NO_MARK. */
 guint64 vimg_host_mark_place(guint64 size);
+/* What it is, VIMG_HOST_MARK_SIZE bytes. */
+void vimg_host_mark_fill(gpointer mark, const char *id);
 gboolean vimg_host_mark_put(virConnectPtr connect, virStorageVolPtr vol, const char *id,
                             guint64 place, GError **error);
 /*
@@ -275,7 +277,13 @@ gboolean vimg_host_sink_data(VimgHostSink *sink, VimgBuffer *buffer, gsize offse
                              GError **error);
 /* All but the first piece is there. */
 gboolean vimg_host_sink_rest(VimgHostSink *sink, GError **error);
-/* The first one too, so it is complete. */
+/*
+ * The first one too, but with the mark in it, so that it is what others can change, and whoever
+ * dies then leaves what is known to be unfinished.  Of a qcow2 volume alone, in whose first piece
+ * that is a place for nothing; VIMG_ERROR_OPERATION_UNSUPPORTED: it is not.
+ */
+gboolean vimg_host_sink_head(VimgHostSink *sink, GError **error);
+/* The first one too, or what is missing of it, so it is complete. */
 gboolean vimg_host_sink_finish(VimgHostSink *sink, GError **error);
 /* Whether the volume that was written is, where that can be told, still the one of its path. */
 gboolean vimg_host_sink_is_there(VimgHostSink *sink, GError **error);
@@ -301,6 +309,7 @@ typedef struct {
     VimgTransfer *transfer; /* the job, and the content as it is stored */
     const VimgSourceInfo *info;
     VimgHostWay way;
+    VimgExtent *first; /* of the content, if it was read already; taken */
 } VimgHostSource;
 
 /* All of the image into @sink; *@size: bytes of what it became. */

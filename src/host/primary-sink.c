@@ -48,6 +48,7 @@ struct _VimgHostSink {
     gboolean open;
     VimgBuffer *head;
     gsize n_head;
+    gboolean headed; /* .head is written, with the mark in it */
 };
 
 /* ---- by a stream of libvirt ----------------------------------------------------------------- */
@@ -398,14 +399,65 @@ vimg_host_sink_data(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize 
     return TRUE;
 }
 
+/* Of the first piece. */
+static gboolean
+write_first(VimgHostSink *sink, gsize offset, gsize size, GError **error)
+{
+    sink->open = sink->way->open(sink, offset, size, error);
+    return sink->open && sink->way->write(sink, sink->head, offset, size, error) &&
+           close_sink(sink, error);
+}
+
+static gboolean
+write_marked(VimgHostSink *sink, const char *id, guint8 *mark, GError **error)
+{
+    gboolean ok;
+
+    vimg_host_mark_fill(mark, id);
+    ok = write_first(sink, 0, sink->n_head, error);
+    memset(mark, 0, VIMG_HOST_MARK_SIZE);
+    return ok;
+}
+
+gboolean
+vimg_host_sink_head(VimgHostSink *sink, GError **error)
+{
+    guint64 place;
+    const char *id = vimg_host_journal_mark(sink->entry, &place);
+    guint8 *mark = sink->head->data + place;
+
+    if (sink->n_head < HEAD || place > HEAD - VIMG_HOST_MARK_SIZE ||
+        !is_zeros(mark, VIMG_HOST_MARK_SIZE))
+        return vimg_throw(
+            error, VIMG_ERROR_OPERATION_UNSUPPORTED,
+            _("volume '%s' cannot be larger than its image, whose header is too long for that: clone it without <capacity>, then grow it with 'virsh vol-resize'"),
+            virStorageVolGetName(sink->vol));
+    sink->headed = sink->file
+                       ? vimg_host_file_head(sink->file, sink->head, sink->n_head, error)
+                       : write_marked(sink, id, mark, error);
+    return sink->headed;
+}
+
+/* A stream writes the first piece at once, if it did not yet. */
+static gboolean
+finish_stream(VimgHostSink *sink, GError **error)
+{
+    guint64 place;
+
+    if (!sink->headed)
+        return write_first(sink, 0, sink->n_head, error);
+    vimg_host_journal_mark(sink->entry, &place);
+    return write_first(sink, (gsize)place, VIMG_HOST_MARK_SIZE, error);
+}
+
 gboolean
 vimg_host_sink_finish(VimgHostSink *sink, GError **error)
 {
     if (sink->n_head == 0)
         return TRUE;
-    if (sink->file)
-        return vimg_host_file_head(sink->file, sink->head, sink->n_head, error);
-    sink->open = sink->way->open(sink, 0, sink->n_head, error);
-    return sink->open && sink->way->write(sink, sink->head, 0, sink->n_head, error) &&
-           close_sink(sink, error);
+    if (!sink->file)
+        return finish_stream(sink, error);
+    return (sink->headed ||
+            vimg_host_file_head(sink->file, sink->head, sink->n_head, error)) &&
+           vimg_host_file_finish(sink->file, sink->head, sink->n_head, error);
 }

@@ -17,6 +17,17 @@
 
 /* ---- as it is stored -------------------------------------------------------------------- */
 
+/* What was read already, then the rest. */
+static gboolean
+next(const VimgHostSource *source, VimgExtent *out, GError **error)
+{
+    if (source->first->length == 0)
+        return vimg_transfer_next(source->transfer, out, error);
+    *out = *source->first;
+    *source->first = (VimgExtent){0};
+    return TRUE;
+}
+
 static gboolean
 pour_as_is(const VimgHostSource *source, VimgHostSink *sink, guint64 *size, GError **error)
 {
@@ -30,7 +41,7 @@ pour_as_is(const VimgHostSource *source, VimgHostSink *sink, guint64 *size, GErr
         VimgExtent extent;
         gboolean ok;
 
-        if (!vimg_transfer_next(source->transfer, &extent, error))
+        if (!next(source, &extent, error))
             return FALSE;
         data = extent.data;
         if (extent.length == 0)

@@ -67,9 +67,14 @@ class Out(PrimaryCase):
         packed = self.work / "packed.qcow2"
         run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", self.raw, packed)
         packed = self.image(packed, "qcow2")
+        small = self.work / "small.qcow2"
+        run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", "cluster_size=4k", self.raw,
+            small)
+        small = self.image(small, "qcow2")
         for image, fmt, more in ((raw, "raw", MIB), (raw, "qcow2", 0), (raw, "qcow2", MIB),
                                  (qcow2, "qcow2", 0), (qcow2, "qcow2", 3 * MIB), (qcow2, "raw", 0),
-                                 (qcow2, "raw", MIB), (packed, "raw", 0), (vmdk, "qcow2", 0),
+                                 (qcow2, "raw", MIB), (packed, "raw", 0), (packed, "qcow2", 5 << 40),
+                                 (small, "qcow2", 0), (small, "qcow2", MIB), (vmdk, "qcow2", 0),
                                  (vmdk, "raw", 0), (vmdk, "vmdk", 0)):
             with self.subTest(image=image, fmt=fmt, more=more):
                 self.clone("default", "c", fmt, image, self.name, capacity=SIZE + more)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
 import runner
 from control import CONTROL, PROCS
-from images import MIB, noise, same, same_disk
+from images import MIB, noise, same, same_disk, to_qcow2
 from primarycase import VOLUME, PrimaryCase
 
 
@@ -180,6 +180,39 @@ class Failures(PrimaryCase):
         self.define_primary()
         self.eventually("it stays", self.gone)
         self.assertEqual(self.volumes(), [])
+
+    def hold_growing(self):
+        """What makes volumes larger says that it was asked to, and never does it."""
+        asked, tool = self.work / "asked", self.work / "qemu-img"
+        shutil.copy(shutil.which("qemu-img"), self.work / "true-qemu-img")
+        tool.write_text('#!/bin/sh\n[ "$1" = resize ] && touch %s && exec sleep 600\n'
+                        'exec %s "$@"\n' % (asked, self.work / "true-qemu-img"))
+        tool.chmod(0o755)
+        self.in_host("mount", "--bind", tool, shutil.which("qemu-img"))
+        return asked
+
+    def test_libvirtd_killed_while_it_grows(self):
+        """A qcow2 volume that is not yet as large as was asked for is none."""
+        image = to_qcow2(self.raw, self.work / "big.qcow2")
+        if "big.qcow2" not in self.daemon.ok("vol-list", "big"):
+            self.daemon.ok("vol-create-as", "big", "big.qcow2", "0", "--format", "qcow2")
+            self.daemon.ok("vol-upload", "--pool", "big", "big.qcow2", image)
+        for stream in (False, True):
+            with self.subTest(stream=stream):
+                if stream:
+                    self.use_stream()
+                asked = self.hold_growing()
+                c, serial = self.begin("default", VOLUME % ("c", "", 300 * MIB, "qcow2"),
+                                       "big.qcow2", "big")
+                self.eventually("it does not grow", asked.exists)
+                self.stock.kill()
+                with self.assertRaises(rpc.RemoteError) as caught:
+                    c.reply(serial)
+                self.assertEqual(caught.exception.code, 9, caught.exception.message)
+                self.stock.start()
+                self.define_primary()
+                self.eventually("it stays", self.gone)
+                asked.unlink()
 
     def test_name_taken_again(self):
         """Somebody else's volume of the name, as large as the unfinished one was, stays."""
