@@ -297,9 +297,9 @@ throw_why(const VimgHostClone *clone, GError *why, GError **error)
 static gboolean
 copy_into(VimgHostClone *clone, GError **error)
 {
-    VimgHostEntry *entry =
-        vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name, vimg_host_clone_first_capacity(clone),
-                                vimg_host_clone_content(clone), clone->transfer, error);
+    VimgHostEntry *entry = vimg_host_journal_begin(
+        clone->primary, &clone->to, clone->def->name, vimg_host_clone_first_capacity(clone),
+        vimg_host_clone_content(clone), clone->transfer, error);
     GError *local = NULL;
 
     if (!entry)
@@ -478,8 +478,7 @@ run(VimgHostClone *clone, GError **error)
 {
     if (clone->def->backing_path)
         return make_overlay(clone, error);
-    return vimg_host_clone_choose(clone, error) && open_pool(clone, error) &&
-           copy(clone, error);
+    return vimg_host_clone_choose(clone, error) && open_pool(clone, error) && copy(clone, error);
 }
 
 /* The host's loss is none of the image's storage, which tells of its own; and why a cancelled one

@@ -432,9 +432,8 @@ vimg_host_sink_head(VimgHostSink *sink, GError **error)
             error, VIMG_ERROR_OPERATION_UNSUPPORTED,
             _("volume '%s' cannot be larger than its image, whose header is too long for that: clone it without <capacity>, then grow it with 'virsh vol-resize'"),
             virStorageVolGetName(sink->vol));
-    sink->headed = sink->file
-                       ? vimg_host_file_head(sink->file, sink->head, sink->n_head, error)
-                       : write_marked(sink, id, mark, error);
+    sink->headed = sink->file ? vimg_host_file_head(sink->file, sink->head, sink->n_head, error)
+                              : write_marked(sink, id, mark, error);
     return sink->headed;
 }
 
@@ -457,7 +456,6 @@ vimg_host_sink_finish(VimgHostSink *sink, GError **error)
         return TRUE;
     if (!sink->file)
         return finish_stream(sink, error);
-    return (sink->headed ||
-            vimg_host_file_head(sink->file, sink->head, sink->n_head, error)) &&
+    return (sink->headed || vimg_host_file_head(sink->file, sink->head, sink->n_head, error)) &&
            vimg_host_file_finish(sink->file, sink->head, sink->n_head, error);
 }
