@@ -6,7 +6,7 @@
 #ifndef VIMG_HOST_DISK_H
 #define VIMG_HOST_DISK_H
 
-#include "host/primary-private.h"
+#include "host/primary-source.h"
 
 typedef struct _VimgHostDisk VimgHostDisk;
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host/primary-clone.h"
+#include "host/primary-mark.h"
 #include "image/inspect.h"
 #include "image/qcow2-header.h"
 #include "util/i18n.h"

@@ -6,7 +6,7 @@
 #ifndef VIMG_HOST_PRIMARY_CLONE_H
 #define VIMG_HOST_PRIMARY_CLONE_H
 
-#include "host/primary-private.h"
+#include "host/primary-source.h"
 
 #define VIMG_HOST_RAW "raw"
 #define VIMG_HOST_QCOW2 "qcow2"

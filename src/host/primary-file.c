@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "host/primary-file.h"
-#include "host/primary-private.h"
+#include "host/primary-mark.h"
 #include "util/error.h"
 #include "util/file.h"
 #include "util/i18n.h"

@@ -9,21 +9,15 @@
 #include "config.h"
 
 #include <string.h>
-#include <sys/stat.h>
 #include <libvirt/virterror.h>
 
-#include "host/primary-private.h"
+#include "host/primary-entry.h"
+#include "host/primary-journal.h"
+#include "host/primary-mark.h"
 #include "util/file.h"
 #include "util/log.h"
 
 #define GROUP VIMG_HOST_ENTRY_GROUP
-#define FRESH ((guint64)1024 * 1024) /* bytes that a volume of files may take before any came */
-#define LEFT 1                       /* seconds by which clocks of files and ours may differ */
-#define KILLED 5                     /* seconds in which one is made whose daemon was killed then */
-#define QUEUE 60                     /* seconds for which libvirt may have let that one wait */
-#define LATE 10  /* seconds in which libvirt makes one that nobody waits for any more */
-#define LATER 32 /* the same of one that was seen while it was made */
-#define KIB 1024
 #define NAP ((gint64)250 * 1000)  /* microseconds until it is asked whether to go on */
 #define BESIDE "virtimage.clone." /* and the id of the entry */
 #define AWAY ".old"               /* behind that: the empty one whose place it takes */
@@ -34,6 +28,15 @@ struct _VimgHostEntry {
     char *path;
     GKeyFile *file;
 };
+
+/* Returns: (transfer full) the file of entry @id */
+static char *
+path_of(const VimgHostPrimary *primary, const char *id)
+{
+    g_autofree char *base = g_strconcat(id, VIMG_HOST_ENTRY_SUFFIX, NULL);
+
+    return g_build_filename(primary->journal_dir, base, NULL);
+}
 
 static void
 entry_free(VimgHostEntry *entry)
@@ -48,10 +51,7 @@ entry_free(VimgHostEntry *entry)
 static gboolean
 save(VimgHostEntry *entry, GError **error)
 {
-    gsize size = 0;
-    g_autofree char *text = g_key_file_to_data(entry->file, &size, NULL);
-
-    return vimg_file_replace(entry->path, text, size, 0600, error);
+    return vimg_host_entry_store(entry->path, entry->file, error);
 }
 
 /* ---- who is at what --------------------------------------------------------------------- */
@@ -93,12 +93,6 @@ vimg_host_journal_give(VimgHostPrimary *primary)
 
 /* ---- what there is ------------------------------------------------------------------------ */
 
-char *
-vimg_host_entry_id(const char *base)
-{
-    return g_strndup(base, strlen(base) - strlen(VIMG_HOST_ENTRY_SUFFIX));
-}
-
 static gboolean
 is_live(VimgHostPrimary *primary, const char *base)
 {
@@ -124,12 +118,6 @@ vimg_host_journal_list(VimgHostPrimary *primary)
 
 /* ---- a clone ------------------------------------------------------------------------------ */
 
-static gint64
-now(void)
-{
-    return g_get_real_time() / G_USEC_PER_SEC;
-}
-
 static gboolean
 go_live(VimgHostEntry *entry, const VimgHostPool *pool, const char *name, VimgTransfer *job,
         GError **error)
@@ -151,49 +139,34 @@ go_live(VimgHostEntry *entry, const VimgHostPool *pool, const char *name, VimgTr
     return going;
 }
 
-/* Returns: (transfer full) what is live, but in no file yet */
-static VimgHostEntry *
-begin(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name, VimgTransfer *job,
-      GError **error)
+VimgHostEntry *
+vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
+                        VimgTransfer *job, GError **error)
 {
     VimgHostEntry *entry = g_new0(VimgHostEntry, 1);
-    g_autofree char *base = NULL;
 
     entry->primary = vimg_host_primary_ref(primary);
     entry->id = g_uuid_string_random();
-    base = g_strconcat(entry->id, VIMG_HOST_ENTRY_SUFFIX, NULL);
-    entry->path = g_build_filename(primary->journal_dir, base, NULL);
+    entry->path = path_of(primary, entry->id);
     entry->file = g_key_file_new();
     g_key_file_set_string(entry->file, GROUP, "pool", pool->uuid);
     g_key_file_set_string(entry->file, GROUP, "volume", name);
-    g_key_file_set_int64(entry->file, GROUP, "begun", now());
+    vimg_host_entry_stamp(entry->file, "begun");
     if (go_live(entry, pool, name, job, error))
         return entry;
     entry_free(entry);
     return NULL;
 }
 
-VimgHostEntry *
-vimg_host_journal_begin_whole(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
-                              VimgTransfer *job, GError **error)
+gboolean
+vimg_host_journal_note(VimgHostEntry *entry, guint64 capacity, guint64 size, GError **error)
 {
-    return begin(primary, pool, name, job, error);
-}
-
-VimgHostEntry *
-vimg_host_journal_begin(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
-                        guint64 capacity, guint64 size, VimgTransfer *job, GError **error)
-{
-    VimgHostEntry *entry = begin(primary, pool, name, job, error);
-
-    if (!entry)
-        return NULL;
     g_key_file_set_uint64(entry->file, GROUP, "capacity", capacity);
     g_key_file_set_uint64(entry->file, GROUP, "mark", vimg_host_mark_place(size));
     if (save(entry, error))
-        return entry;
+        return TRUE;
     vimg_host_journal_end(entry, NULL);
-    return NULL;
+    return FALSE;
 }
 
 static gboolean
@@ -347,18 +320,14 @@ vimg_host_journal_put_away(VimgHostPrimary *primary, GKeyFile *file, const char 
                            const VimgHostPool *pool, const char *identity, GError **error)
 {
     g_autofree char *volume = g_key_file_get_string(file, GROUP, "volume", NULL);
-    g_autofree char *base = g_strconcat(id, VIMG_HOST_ENTRY_SUFFIX, NULL);
-    g_autofree char *path = g_build_filename(primary->journal_dir, base, NULL);
+    g_autofree char *path = path_of(primary, id);
     g_autofree char *beside = g_strconcat(BESIDE, id, NULL);
     g_autofree char *away = g_strconcat(beside, AWAY, NULL);
-    gsize size = 0;
-    g_autofree char *text = NULL;
 
     g_key_file_set_string(file, GROUP, "identity", identity);
     g_key_file_set_string(file, GROUP, "second", identity); /* so only if it still holds nothing */
     g_key_file_set_string(file, GROUP, VIMG_HOST_ENTRY_BESIDE, beside);
-    text = g_key_file_to_data(file, &size, NULL);
-    return vimg_file_replace(path, text, size, 0600, error) &&
+    return vimg_host_entry_store(path, file, error) &&
            vimg_foreign_replace(pool->foreign, volume, identity, NULL, away, error);
 }
 
@@ -372,7 +341,7 @@ gboolean
 vimg_host_journal_look(VimgHostEntry *entry, virConnectPtr connect, const VimgHostPool *pool,
                        virStorageVolPtr vol, gboolean *it, GError **error)
 {
-    return vimg_host_journal_is_it(entry->file, entry->id, connect, pool, vol, it, error);
+    return vimg_host_entry_is_it(entry->file, entry->id, connect, pool, vol, it, error);
 }
 
 static void
@@ -409,7 +378,7 @@ vimg_host_journal_leave(VimgHostEntry *entry, gboolean answered)
         return;
     }
     g_key_file_set_boolean(entry->file, GROUP, "answered", answered);
-    g_key_file_set_int64(entry->file, GROUP, "until", now());
+    vimg_host_entry_stamp(entry->file, "until");
     if (!save(entry, &error))
         vimg_warning("%s", error->message);
     let_go(entry, TRUE);
@@ -422,186 +391,6 @@ vimg_host_journal_answered(gpointer entry)
 {
     let_go(entry, TRUE);
     entry_free(entry);
-}
-
-/* ---- telling it from others --------------------------------------------------------------- */
-
-gboolean
-vimg_host_journal_is_answered(GKeyFile *file)
-{
-    if (g_key_file_has_key(file, GROUP, "identity", NULL))
-        return TRUE;
-    if (g_key_file_has_key(file, GROUP, "answered", NULL))
-        return g_key_file_get_boolean(file, GROUP, "answered", NULL);
-    return g_key_file_has_key(file, GROUP, "until", NULL); /* older daemons did not say */
-}
-
-void
-vimg_host_journal_is_seen(GKeyFile *file)
-{
-    if (!g_key_file_has_key(file, GROUP, "until", NULL) &&
-        !g_key_file_has_key(file, GROUP, "seen", NULL))
-        g_key_file_set_int64(file, GROUP, "seen", now());
-}
-
-/* Until when somebody waited for it.  When a daemon was killed nobody knows: at the latest when the
- * next one saw what it left, and long before that libvirt had answered. */
-static gint64
-waited_until(GKeyFile *file)
-{
-    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
-    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
-    gint64 seen = g_key_file_get_int64(file, GROUP, "seen", NULL);
-
-    return until ? until : CLAMP(seen, begun, begun + QUEUE);
-}
-
-/* The second, since 1970, in which it was made at last. */
-static gint64
-made_until(GKeyFile *file)
-{
-    gint64 made = g_key_file_get_int64(file, GROUP, "made", NULL);
-
-    return MAX(waited_until(file) + (vimg_host_journal_is_answered(file) ? LEFT : LATE),
-               made ? made + LATER : 0);
-}
-
-/* The same where only its size and that time tell it from others, which may hold something. */
-static gint64
-surely_until(GKeyFile *file)
-{
-    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
-    gint64 until = g_key_file_get_int64(file, GROUP, "until", NULL);
-
-    return until ? until + LEFT : begun + KILLED;
-}
-
-gboolean
-vimg_host_journal_may_come(GKeyFile *file)
-{
-    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
-
-    return !vimg_host_journal_is_answered(file) && now() >= begun && now() <= made_until(file);
-}
-
-/* Whole seconds; 0: nobody knows */
-static gint64
-changed_at(virStorageVolPtr vol)
-{
-    g_autofree char *mtime = vimg_host_volume_mtime(vol);
-    gint64 seconds = 0;
-
-    if (!mtime)
-        return 0;
-    mtime[strcspn(mtime, ".")] = '\0';
-    return g_ascii_string_to_signed(mtime, 10, 0, G_MAXINT64, &seconds, NULL) ? seconds : 0;
-}
-
-gboolean
-vimg_host_journal_ask(const VimgHostPool *pool, const char *name, gboolean *there)
-{
-    g_autofree char *identity = NULL;
-    g_autoptr(GError) error = NULL;
-
-    *there = pool->foreign && vimg_foreign_identity(pool->foreign, name, &identity, &error);
-    return *there || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
-}
-
-void
-vimg_host_journal_is_made(GKeyFile *file)
-{
-    g_key_file_set_int64(file, GROUP, "made", now());
-}
-
-/* It is raw and has no block, so whoever made it has nothing in it. */
-static gboolean
-is_empty(virStorageVolPtr vol)
-{
-    g_autofree char *format = NULL;
-    guint64 capacity;
-    guint64 allocation;
-
-    return vimg_host_volume_look(vol, &format, &capacity, &allocation, NULL) && allocation == 0 &&
-           strcmp(format, "raw") == 0;
-}
-
-/*
- * One that has no mark yet: nothing came into it, and it was changed last while it was being made,
- * when nobody else could make one of its name.  Later somebody else could.
- */
-static gboolean
-is_fresh(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol)
-{
-    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
-    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
-    gint64 changed = changed_at(vol);
-    virStorageVolInfo info;
-
-    return pool->kind == VIMG_HOST_FILES && virStorageVolGetInfo(vol, &info) == 0 &&
-           info.allocation <= FRESH && info.capacity / KIB == capacity / KIB && begun > 0 &&
-           changed >= begun - 1 &&
-           (changed <= surely_until(file) || (changed <= made_until(file) && is_empty(vol)));
-}
-
-/* The same of a backend of ours, which looks into it. */
-static gboolean
-is_fresh_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
-                 GError **error)
-{
-    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
-    gint64 begun = g_key_file_get_int64(file, GROUP, "begun", NULL);
-
-    return begun <= 0 || vimg_foreign_fresh(pool->foreign, virStorageVolGetName(vol), capacity,
-                                            begun - 1, made_until(file), it, error);
-}
-
-/* Nothing is written to one that another is to replace: what is in it is not ours. */
-static gboolean
-is_blank_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
-                 GError **error)
-{
-    guint64 capacity = g_key_file_get_uint64(file, GROUP, "capacity", NULL);
-
-    return vimg_foreign_fresh(pool->foreign, virStorageVolGetName(vol), capacity, 0, G_MAXINT64, it,
-                              error);
-}
-
-static gboolean
-is_foreign(GKeyFile *file, const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
-           GError **error)
-{
-    g_autofree char *identity = g_key_file_get_string(file, GROUP, "identity", NULL);
-    g_autofree char *second = g_key_file_get_string(file, GROUP, "second", NULL);
-    g_autofree char *found = NULL;
-
-    *it = FALSE;
-    if (!pool->foreign)
-        return TRUE;
-    if (!identity)
-        return is_fresh_foreign(file, pool, vol, it, error);
-    if (!vimg_foreign_identity(pool->foreign, virStorageVolGetName(vol), &found, error))
-        return FALSE;
-    if (second && g_strcmp0(identity, found) == 0)
-        return is_blank_foreign(file, pool, vol, it, error);
-    *it = found && (strcmp(identity, found) == 0 || g_strcmp0(second, found) == 0);
-    return TRUE;
-}
-
-gboolean
-vimg_host_journal_is_it(GKeyFile *file, const char *id, virConnectPtr connect,
-                        const VimgHostPool *pool, virStorageVolPtr vol, gboolean *it,
-                        GError **error)
-{
-    guint64 place = g_key_file_get_uint64(file, GROUP, "mark", NULL);
-
-    if (pool->kind == VIMG_HOST_OTHERS)
-        return is_foreign(file, pool, vol, it, error);
-    *it = FALSE;
-    if (place != VIMG_HOST_NO_MARK && g_key_file_has_key(file, GROUP, "mark", NULL) &&
-        !vimg_host_mark_look(connect, vol, id, place, it, error))
-        return FALSE;
-    *it = *it || is_fresh(file, pool, vol);
-    return TRUE;
 }
 
 /* ---- what was to take its place ----------------------------------------------------------- */

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host/primary-private.h"
+#include "host/primary-mark.h"
 #include "util/error.h"
 #include "util/file.h"
 #include "util/i18n.h"

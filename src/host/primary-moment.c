@@ -13,7 +13,8 @@
 
 #include <string.h>
 
-#include "host/primary-private.h"
+#include "host/primary-moment.h"
+#include "host/primary-since.h"
 #include "util/file.h"
 #include "util/i18n.h"
 #include "util/log.h"

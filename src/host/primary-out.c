@@ -297,12 +297,12 @@ throw_why(const VimgHostClone *clone, GError *why, GError **error)
 static gboolean
 copy_into(VimgHostClone *clone, GError **error)
 {
-    VimgHostEntry *entry = vimg_host_journal_begin(
-        clone->primary, &clone->to, clone->def->name, vimg_host_clone_first_capacity(clone),
-        vimg_host_clone_content(clone), clone->transfer, error);
+    VimgHostEntry *entry = vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name,
+                                                   clone->transfer, error);
     GError *local = NULL;
 
-    if (!entry)
+    if (!entry || !vimg_host_journal_note(entry, vimg_host_clone_first_capacity(clone),
+                                          vimg_host_clone_content(clone), error))
         return FALSE;
     if (make_volume(clone, entry, &local) && give_content(clone, entry, &local))
         return complete(clone, entry, error);
@@ -407,8 +407,8 @@ need_base(const VimgHostClone *clone, const char *name, GError **error)
 static gboolean
 make_whole(VimgHostClone *clone, const char *xml, GError **error)
 {
-    VimgHostEntry *entry = vimg_host_journal_begin_whole(clone->primary, &clone->to,
-                                                         clone->def->name, clone->transfer, error);
+    VimgHostEntry *entry = vimg_host_journal_begin(clone->primary, &clone->to, clone->def->name,
+                                                   clone->transfer, error);
 
     if (!entry)
         return FALSE;

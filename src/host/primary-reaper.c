@@ -13,7 +13,9 @@
 #include <sys/socket.h>
 #include <libvirt/virterror.h>
 
-#include "host/primary-private.h"
+#include "host/primary-entry.h"
+#include "host/primary-journal.h"
+#include "host/primary-moment.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/uuid.h"
@@ -25,6 +27,20 @@
 #define AT_LAST ((gint64)30 * G_USEC_PER_SEC)
 
 /*
+ * *@there: whether the storage has a volume @name, asked without libvirt, which stops a pool that
+ * it cannot refresh.  FALSE: it does not answer, or libvirt alone could tell
+ */
+static gboolean
+ask_storage(const VimgHostPool *pool, const char *name, gboolean *there)
+{
+    g_autofree char *identity = NULL;
+    g_autoptr(GError) error = NULL;
+
+    *there = pool->foreign && vimg_foreign_identity(pool->foreign, name, &identity, &error);
+    return *there || g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+}
+
+/*
  * What libvirt does not list it may have made all the same: without an answer the storage itself is
  * asked, where a backend of ours can.  Returns: (transfer full) NULL: *@gone, and will not come; or
  * nobody can tell
@@ -32,14 +48,14 @@
 static virStorageVolPtr
 find_volume(const VimgHostPool *pool, const char *name, GKeyFile *file, gboolean *gone)
 {
-    gboolean late = vimg_host_journal_may_come(file); /* first: what came until then is seen */
+    gboolean late = vimg_host_entry_may_come(file); /* first: what came until then is seen */
     virStorageVolPtr vol = virStorageVolLookupByName(pool->pool, name);
     gboolean there = FALSE;
 
     *gone = !vol && vimg_host_said(VIR_ERR_NO_STORAGE_VOL);
-    if (!*gone || vimg_host_journal_is_answered(file))
+    if (!*gone || vimg_host_entry_is_answered(file))
         return vol;
-    *gone = !late && (!pool->foreign || vimg_host_journal_ask(pool, name, &there));
+    *gone = !late && (!pool->foreign || ask_storage(pool, name, &there));
     if (!there)
         return NULL;
     *gone = FALSE;
@@ -93,9 +109,9 @@ remove_volume(VimgHostPrimary *primary, virConnectPtr connect, const VimgHostPoo
     if (pool->foreign && !g_key_file_has_key(file, GROUP, "identity", NULL) &&
         !vimg_foreign_identity(pool->foreign, name, &identity, NULL))
         return FALSE;
-    if (!vimg_host_journal_is_it(file, id, connect, pool, vol, &it, &error)) {
+    if (!vimg_host_entry_is_it(file, id, connect, pool, vol, &it, &error)) {
         if (g_error_matches(error, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
-            vimg_host_journal_is_made(file);
+            vimg_host_entry_stamp(file, "made");
         return FALSE;
     }
     if (it && !drop(primary, pool, vol, file, id, identity, &it))
@@ -129,11 +145,10 @@ settle_in(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *whe
 static void
 keep(const char *path, GKeyFile *file, const char *before)
 {
+    g_autofree char *after = g_key_file_to_data(file, NULL, NULL);
     g_autoptr(GError) error = NULL;
-    gsize size = 0;
-    g_autofree char *text = g_key_file_to_data(file, &size, NULL);
 
-    if (strcmp(text, before) != 0 && !vimg_file_replace(path, text, size, 0600, &error))
+    if (strcmp(after, before) != 0 && !vimg_host_entry_store(path, file, &error))
         vimg_warning("%s", error->message);
 }
 
@@ -162,7 +177,7 @@ settle_now(VimgHostPrimary *primary, virConnectPtr connect, const VimgPoolId *wh
 
     if (!file)
         return !g_file_test(path, G_FILE_TEST_EXISTS);
-    vimg_host_journal_is_seen(file);
+    vimg_host_entry_set_seen(file);
     if (settle_in(primary, connect, where, name, file, id))
         return vimg_file_remove(path, NULL);
     keep(path, file, text);

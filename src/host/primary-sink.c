@@ -12,8 +12,9 @@
 #include <string.h>
 
 #include "host/primary-file.h"
-#include "host/primary-private.h"
+#include "host/primary-mark.h"
 #include "host/primary-queue.h"
+#include "host/primary-sink.h"
 #include "util/i18n.h"
 
 #define HEAD VIMG_HOST_HEAD

@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "host/primary-private.h"
+#include "host/primary-moment.h"
 #include "util/file.h"
 #include "util/i18n.h"
 

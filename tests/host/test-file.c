@@ -15,7 +15,7 @@
 
 #include "dir-fixture.h"
 #include "host/primary-file.h"
-#include "host/primary-private.h"
+#include "host/primary-mark.h"
 #include "util/error.h"
 #include "util/file.h"
 #include "util/thread.h"
