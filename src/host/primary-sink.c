@@ -22,12 +22,12 @@
 #define WINDOW ((guint64)32 * 1024 * 1024) /* bytes between looks whether libvirtd lives */
 #define GRAIN ((gsize)65536)               /* bytes; zeros of less are written */
 
-/* Each way to write; .open begins at an offset, and all that follows is in order. */
+/* Each way to write; .open begins at an offset, and all that follows is in order, @buffer NULL for
+ * zeros. */
 typedef struct {
     gboolean (*open)(VimgHostSink *sink, guint64 offset, guint64 length, GError **error);
-    gboolean (*write)(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size,
+    gboolean (*write)(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, guint64 size,
                       GError **error);
-    gboolean (*hole)(VimgHostSink *sink, guint64 length, GError **error);
     gboolean (*close)(VimgHostSink *sink, GError **error); /* it is closed whatever comes of it */
     void (*abort)(VimgHostSink *sink);
 } Way;
@@ -105,22 +105,10 @@ stream_abort(VimgHostSink *sink)
 }
 
 static gboolean
-stream_push(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
+stream_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
     return vimg_host_queue_push(sink->queue, buffer, offset, size) ||
            vimg_host_queue_drop(sink->queue, error);
-}
-
-static gboolean
-stream_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
-{
-    return stream_push(sink, buffer, offset, size, error);
-}
-
-static gboolean
-stream_hole(VimgHostSink *sink, guint64 length, GError **error)
-{
-    return stream_push(sink, NULL, 0, length, error);
 }
 
 static gboolean
@@ -138,7 +126,7 @@ stream_close(VimgHostSink *sink, GError **error)
     return ok;
 }
 
-static const Way by_stream = {stream_open, stream_write, stream_hole, stream_close, stream_abort};
+static const Way by_stream = {stream_open, stream_write, stream_close, stream_abort};
 
 /* ---- where it lies ------------------------------------------------------------------------ */
 
@@ -157,22 +145,10 @@ still_lives(VimgHostSink *sink, guint64 size, GError **error)
 }
 
 static gboolean
-file_push(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
+file_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
     return still_lives(sink, size, error) &&
            vimg_host_file_push(sink->file, buffer, offset, size, error);
-}
-
-static gboolean
-file_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
-{
-    return file_push(sink, buffer, offset, size, error);
-}
-
-static gboolean
-file_hole(VimgHostSink *sink, guint64 length, GError **error)
-{
-    return file_push(sink, NULL, 0, length, error);
 }
 
 static gboolean
@@ -188,7 +164,7 @@ file_abort(VimgHostSink *sink)
 }
 
 /* It is opened by itself, and the first piece is its own. */
-static const Way by_file = {NULL, file_write, file_hole, file_close, file_abort};
+static const Way by_file = {NULL, file_write, file_close, file_abort};
 
 static gboolean
 check_job(gpointer job, GError **error)
@@ -232,15 +208,9 @@ foreign_open(VimgHostSink *sink, guint64 offset, guint64 length, GError **error)
 }
 
 static gboolean
-foreign_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, gsize size, GError **error)
+foreign_write(VimgHostSink *sink, VimgBuffer *buffer, gsize offset, guint64 size, GError **error)
 {
     return vimg_foreign_write(sink->writer, buffer, offset, size, error);
-}
-
-static gboolean
-foreign_hole(VimgHostSink *sink, guint64 length, GError **error)
-{
-    return vimg_foreign_write(sink->writer, NULL, 0, length, error);
 }
 
 static gboolean
@@ -255,8 +225,7 @@ foreign_abort(VimgHostSink *sink)
     vimg_foreign_abort(g_steal_pointer(&sink->writer));
 }
 
-static const Way by_backend = {foreign_open, foreign_write, foreign_hole, foreign_close,
-                               foreign_abort};
+static const Way by_backend = {foreign_open, foreign_write, foreign_close, foreign_abort};
 
 /* ---- both --------------------------------------------------------------------------------- */
 
@@ -359,7 +328,7 @@ vimg_host_sink_hole(VimgHostSink *sink, guint64 length, GError **error)
     sink->n_head += first; /* it is zeros */
     if (first == length)
         return TRUE;
-    return need_open(sink, error) && sink->way->hole(sink, length - first, error);
+    return need_open(sink, error) && sink->way->write(sink, NULL, 0, length - first, error);
 }
 
 gboolean
