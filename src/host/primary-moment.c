@@ -206,15 +206,22 @@ drop(VimgHostPrimary *primary, const VimgHostPool *pool, const Moment *moment)
     end_use(primary, moment->image);
 }
 
-/* Whether nobody needs it any more, as far as its image goes. */
+/* Whether its image is not there, for the reason @code. */
 static gboolean
-is_left(VimgHostPrimary *primary, const Moment *moment)
+lacks(VimgHostPrimary *primary, const Moment *moment, VimgErrorCode code)
 {
     g_auto(VimgSourceInfo) info = {0};
     g_autoptr(GError) error = NULL;
 
     return !vimg_model_image_find(primary->model, moment->images, moment->image, &info, &error) &&
-           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+           g_error_matches(error, VIMG_ERROR, (int)code);
+}
+
+/* Whether nobody needs it any more, as far as its image goes. */
+static gboolean
+is_left(VimgHostPrimary *primary, const Moment *moment)
+{
+    return lacks(primary, moment, VIMG_ERROR_NO_VOL);
 }
 
 /* Of @moments, those whose images are gone, and all but @newest whose images are complete. */
@@ -300,11 +307,7 @@ vimg_host_moment_gone(VimgHostPrimary *primary, const char *uuid)
 static gboolean
 is_over(VimgHostPrimary *primary, const Moment *moment)
 {
-    g_auto(VimgSourceInfo) info = {0};
-    g_autoptr(GError) error = NULL;
-
-    return !vimg_model_image_find(primary->model, moment->images, moment->image, &info, &error) &&
-           g_error_matches(error, VIMG_ERROR, VIMG_ERROR_NO_POOL);
+    return lacks(primary, moment, VIMG_ERROR_NO_POOL);
 }
 
 gboolean
