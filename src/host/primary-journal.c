@@ -246,6 +246,7 @@ vimg_host_journal_complete(VimgHostEntry *entry, GError **error)
 {
     g_autoptr(GPtrArray) others = pass_others(entry);
 
+    /* also what was left since it was made */
     if (drop_older(entry, error) && drop_all(entry, others, error))
         return vimg_host_journal_end(entry, error);
     entry_free(entry); /* it stays live, as one that cannot be ended */
@@ -260,6 +261,7 @@ vimg_host_journal_made(VimgHostEntry *entry, virConnectPtr connect, const VimgHo
     g_autofree char *identity = NULL;
 
     g_key_file_set_boolean(entry->file, GROUP, "answered", TRUE);
+    /* not only when it is complete: what has its name once it was taken back is another's */
     if (!drop_older(entry, error) || (is_passed(entry) && !save(entry, error)))
         return FALSE;
     if (!pool->foreign)
