@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "claim.h"
+#include "keys.h"
 #include "layout.h"
 #include "store.h"
 #include "../throw.h"
@@ -33,23 +34,6 @@ static char *
 object_of(const char *name)
 {
     return g_strconcat(VIMG_CEPH_CLAIM, name, NULL);
-}
-
-static int
-index_name(VimgCluster *cluster, const char *name, gboolean add)
-{
-    rados_write_op_t op = rados_create_write_op();
-    const char *value = "";
-    size_t size = 0;
-    int result;
-
-    if (add)
-        rados_write_op_omap_set(op, &name, &value, &size, 1);
-    else
-        rados_write_op_omap_rm_keys(op, &name, 1);
-    result = rados_write_op_operate(op, cluster->io, INDEX, NULL, 0);
-    rados_release_write_op(op);
-    return result;
 }
 
 /* Returns: 0, or a negative errno; -EEXIST: somebody has it. */
@@ -235,7 +219,7 @@ vimg_ceph_claim_take(VimgCluster *cluster, const char *name, const char *uuid, G
     if (!check_free(cluster, name, error))
         return FALSE;
     for (round = 0; result == -EEXIST && !ours && round < MAX_ROUNDS; round++) {
-        result = index_name(cluster, name, TRUE);
+        result = vimg_ceph_key_set(cluster, INDEX, name, "");
         if (result == 0)
             result = make(cluster, object, uuid);
         if (result == -EEXIST && !look_at_holder(cluster, name, uuid, &ours, error))
@@ -253,7 +237,7 @@ vimg_ceph_claim_release(VimgCluster *cluster, const char *name, const char *uuid
     int result = take_away(cluster, object, uuid);
 
     if (result == 0)
-        result = index_name(cluster, name, FALSE);
+        result = vimg_ceph_key_set(cluster, INDEX, name, NULL);
     return result >= 0 ||
            vimg_cluster_throw(error, result, _("cannot release the name '%s'"), name);
 }
@@ -283,41 +267,24 @@ free_claim(gpointer data)
     g_free(data);
 }
 
-/* Names above @after.  Returns: 0, or a negative errno. */
-static int
-list_page(VimgCluster *cluster, const char *after, GPtrArray *names, unsigned char *more)
+static void
+add_name(gpointer data, const char *key, const char *value, gsize size)
 {
-    rados_read_op_t op = rados_create_read_op();
-    rados_omap_iter_t values = NULL;
-    char *name = NULL;
-    char *value;
-    size_t size;
-    int inner = 0;
-    int result;
-
-    rados_read_op_omap_get_vals2(op, after, "", PAGE, &values, more, &inner);
-    result = rados_read_op_operate(op, cluster->io, INDEX, 0);
-    if (result == 0)
-        result = inner;
-    while (result == 0 && rados_omap_get_next(values, &name, &value, &size) == 0 && name)
-        g_ptr_array_add(names, g_strdup(name));
-    if (values)
-        rados_omap_get_end(values);
-    rados_release_read_op(op);
-    return result;
+    g_ptr_array_add(data, g_strdup(key));
 }
 
 static int
 list_names(VimgCluster *cluster, GPtrArray *names)
 {
-    unsigned char more = 1;
+    VimgCephKeys keys = {INDEX, "", "", PAGE};
+    gboolean more = TRUE;
     int result = 0;
 
     while (result == 0 && more && names->len < MAX_NAMES) {
         guint before = names->len;
 
-        more = 0;
-        result = list_page(cluster, before > 0 ? names->pdata[before - 1] : "", names, &more);
+        keys.after = before > 0 ? names->pdata[before - 1] : "";
+        result = vimg_ceph_keys_each(cluster, &keys, add_name, names, &more);
         if (names->len == before)
             break;
     }

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "keys.h"
 #include "promise.h"
 #include "record.h"
 #include "../throw.h"
@@ -19,28 +20,20 @@ static int
 set(VimgCluster *cluster, const char *uuid, const char *id, gint64 until)
 {
     g_autofree char *name = g_strconcat(uuid, "/", id, NULL);
-    g_autofree char *value = g_strdup_printf("%" G_GINT64_FORMAT, until);
-    const char *key = name, *text = value;
-    size_t size = strlen(value);
-    rados_write_op_t op = rados_create_write_op();
-    int result;
+    g_autofree char *value = until > 0 ? g_strdup_printf("%" G_GINT64_FORMAT, until) : NULL;
+    int result = vimg_ceph_key_set(cluster, OBJECT, name, value);
 
-    if (until > 0)
-        rados_write_op_omap_set(op, &key, &text, &size, 1);
-    else
-        rados_write_op_omap_rm_keys(op, &key, 1);
-    result = rados_write_op_operate(op, cluster->io, OBJECT, NULL, 0);
-    rados_release_write_op(op);
     return until > 0 || result != -ENOENT ? result : 0;
 }
 
-static gint64
-read_time(const char *value, size_t size)
+static void
+take_latest(gpointer until, const char *key, const char *value, gsize size)
 {
     g_autofree char *text = g_strndup(value, MIN(size, VALUE_MAX));
     guint64 time;
 
-    return g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, &time, NULL) ? (gint64)time : 0;
+    if (g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, &time, NULL))
+        *(gint64 *)until = MAX(*(gint64 *)until, (gint64)time);
 }
 
 /* Until when image @uuid is promised to anybody; 0: it is not.  Returns: 0, or a negative errno. */
@@ -48,24 +41,11 @@ static int
 look(VimgCluster *cluster, const char *uuid, gint64 *until)
 {
     g_autofree char *prefix = g_strconcat(uuid, "/", NULL);
-    rados_read_op_t op = rados_create_read_op();
-    rados_omap_iter_t values = NULL;
-    unsigned char more = 0;
-    char *name = NULL, *value = NULL;
-    size_t size = 0;
-    int inner = 0;
+    const VimgCephKeys keys = {OBJECT, "", prefix, MOST};
     int result;
 
     *until = 0;
-    rados_read_op_omap_get_vals2(op, "", prefix, MOST, &values, &more, &inner);
-    result = rados_read_op_operate(op, cluster->io, OBJECT, 0);
-    if (result == 0)
-        result = inner;
-    while (result == 0 && rados_omap_get_next(values, &name, &value, &size) == 0 && name)
-        *until = MAX(*until, read_time(value, size));
-    if (values)
-        rados_omap_get_end(values);
-    rados_release_read_op(op);
+    result = vimg_ceph_keys_each(cluster, &keys, take_latest, until, NULL);
     return result == -ENOENT ? 0 : result;
 }
 

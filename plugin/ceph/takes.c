@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "closing.h"
+#include "keys.h"
 #include "takes.h"
 #include "../thread.h"
 #include "../throw.h"
@@ -18,29 +19,13 @@
 #define SWEEPS_FOR (2 * G_USEC_PER_SEC)
 #define PATIENCE (5 * G_USEC_PER_SEC)
 
-static int
-operate(VimgCluster *cluster, const char *snapshot, const char *value)
-{
-    rados_write_op_t op = rados_create_write_op();
-    size_t size = value ? strlen(value) : 0;
-    int result;
-
-    if (value)
-        rados_write_op_omap_set(op, &snapshot, &value, &size, 1);
-    else
-        rados_write_op_omap_rm_keys(op, &snapshot, 1);
-    result = rados_write_op_operate(op, cluster->io, NOTES, NULL, 0);
-    rados_release_write_op(op);
-    return result;
-}
-
 gboolean
 vimg_ceph_take_note(VimgCluster *cluster, const char *snapshot, gint64 pool_id, const char *id,
                     GError **error)
 {
     g_autofree char *value = g_strdup_printf("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s",
                                              g_get_real_time() / G_USEC_PER_SEC, pool_id, id);
-    int result = operate(cluster, snapshot, value);
+    int result = vimg_ceph_key_set(cluster, NOTES, snapshot, value);
 
     return result == 0 ||
            vimg_cluster_throw(error, result, _("cannot note that a snapshot is taken"));
@@ -49,7 +34,7 @@ vimg_ceph_take_note(VimgCluster *cluster, const char *snapshot, gint64 pool_id, 
 void
 vimg_ceph_take_forget(VimgCluster *cluster, const char *snapshot)
 {
-    operate(cluster, snapshot, NULL);
+    vimg_ceph_key_set(cluster, NOTES, snapshot, NULL);
 }
 
 /* ---- what is noted ---------------------------------------------------------------------- */
@@ -66,9 +51,9 @@ take_free(gpointer data)
 
 /* What cannot be read is of a later version, whose own cleanup knows it. */
 static void
-add(GPtrArray *takes, const char *snapshot, const char *data, gsize size)
+add(gpointer takes, const char *snapshot, const char *value, gsize size)
 {
-    g_autofree char *text = g_strndup(data, size);
+    g_autofree char *text = g_strndup(value, size);
     g_auto(GStrv) words = g_strsplit(text, " ", 3);
     gint64 noted, pool_id;
     VimgCephTake *take;
@@ -86,23 +71,9 @@ GPtrArray *
 vimg_ceph_take_list(VimgCluster *cluster, GError **error)
 {
     g_autoptr(GPtrArray) takes = g_ptr_array_new_with_free_func(take_free);
-    rados_read_op_t op = rados_create_read_op();
-    rados_omap_iter_t values = NULL;
-    unsigned char more = 0;
-    char *name, *value;
-    size_t size;
-    int inner = 0;
-    int result;
+    const VimgCephKeys keys = {NOTES, "", "", NOTES_MAX};
+    int result = vimg_ceph_keys_each(cluster, &keys, add, takes, NULL);
 
-    rados_read_op_omap_get_vals2(op, "", "", NOTES_MAX, &values, &more, &inner);
-    result = rados_read_op_operate(op, cluster->io, NOTES, 0);
-    if (result == 0)
-        result = inner;
-    while (result == 0 && rados_omap_get_next(values, &name, &value, &size) == 0 && name)
-        add(takes, name, value, size);
-    if (values)
-        rados_omap_get_end(values);
-    rados_release_read_op(op);
     if (result == 0 || result == -ENOENT)
         return g_steal_pointer(&takes);
     vimg_cluster_throw(error, result, _("cannot see which snapshots were taken"));
