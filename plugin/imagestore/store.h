@@ -19,6 +19,7 @@
 #include "watch.h"
 #include "vimg-plugin.h"
 
+#define VIMG_STORE_FILE "store.json"
 #define VIMG_STORE_FORMAT 1
 #define VIMG_SLICE_SIZE_MIN VIMG_ZERO_MIN
 #define VIMG_SLICE_SIZE_MAX ((guint64)16 * 1024 * 1024)
