@@ -207,58 +207,91 @@ try_take(VimgTransport *transport, const char *run)
     return result == ENOTEMPTY || result == EISDIR ? EEXIST : result;
 }
 
-VimgGcLock *
-vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
+/* What is to become the lock.  *@tight: only for the room that was kept.  Returns: as make() */
+static int
+make_with_room(VimgSliceStore *store, const char *run, gboolean *tight)
 {
-    g_autofree char *run = vimg_owner_new_id();
-    g_autofree char *holder = NULL;
-    VimgGcLock *lock;
-    gboolean tight;
-    guint round;
-    int result;
-    int looked;
+    int result = make(store->transport, run);
 
-    if (!vimg_slice_store_need_writable(store, error))
-        return NULL;
-    remove_remains(store, now);
-    vimg_owner_hold(run);
-    result = make(store->transport, run);
-    tight = vimg_spare_use(store->transport, result);
-    if (tight) {
+    *tight = vimg_spare_use(store->transport, result);
+    if (*tight) {
         unmake(store->transport, run);
         result = make(store->transport, run);
     }
-    for (round = 0; result == 0; round++) {
-        result = try_take(store->transport, run);
-        if (result != EEXIST || round == MAX_ROUNDS)
+    return result;
+}
+
+/* *@result: 0 or a value of errno, of what was made already.  FALSE with @error: it is not to be
+ * had */
+static gboolean
+contend(VimgSliceStore *store, const char *run, gint64 now, int *result, GError **error)
+{
+    for (guint round = 0; *result == 0; round++) {
+        *result = try_take(store->transport, run);
+        if (*result != EEXIST || round == MAX_ROUNDS)
             break;
-        if (!make_room(store, now, error)) {
-            unmake(store->transport, run);
-            vimg_owner_drop(run);
-            return NULL;
-        }
-        result = 0;
+        if (!make_room(store, now, error))
+            return FALSE;
+        *result = 0;
     }
-    if (result == 0)
-        result = vimg_transport_sync(store->transport, "gc");
-    lock = g_new0(VimgGcLock, 1);
+    if (*result == 0)
+        *result = vimg_transport_sync(store->transport, "gc");
+    return TRUE;
+}
+
+/* @run: taken over */
+static VimgGcLock *
+lock_new(VimgSliceStore *store, char *run, gboolean tight)
+{
+    VimgGcLock *lock = g_new0(VimgGcLock, 1);
+
     lock->store = store;
     lock->tight = tight;
     lock->dir = g_strconcat(LOCK "/", run, NULL);
     lock->heartbeat = g_strconcat(lock->dir, "/" VIMG_HEARTBEAT_FILE, NULL);
-    lock->run = g_steal_pointer(&run);
+    lock->run = run;
     vimg_lease_beat_add(store, lock->heartbeat);
-    if (result == 0)
-        return lock;
-    unmake(store->transport, lock->run);
-    vimg_gc_lock_end(lock);
-    holder = result == EEXIST ? find_holder(store->transport, &looked) : NULL;
+    return lock;
+}
+
+static void
+throw_not_taken(VimgSliceStore *store, int result, GError **error)
+{
+    int looked;
+    g_autofree char *holder = result == EEXIST ? find_holder(store->transport, &looked) : NULL;
+
     if (holder)
         throw_busy(store, holder, error);
     else if (result == EEXIST)
         throw_error(error, VIMG_ERROR_BUSY, _("the store is being cleaned up by other hosts"));
     else
         throw_result(error, result, _("cannot begin to clean up the store"));
+}
+
+VimgGcLock *
+vimg_gc_lock_take(VimgSliceStore *store, gint64 now, GError **error)
+{
+    g_autofree char *run = vimg_owner_new_id();
+    VimgGcLock *lock;
+    gboolean tight;
+    int result;
+
+    if (!vimg_slice_store_need_writable(store, error))
+        return NULL;
+    remove_remains(store, now);
+    vimg_owner_hold(run);
+    result = make_with_room(store, run, &tight);
+    if (!contend(store, run, now, &result, error)) {
+        unmake(store->transport, run);
+        vimg_owner_drop(run);
+        return NULL;
+    }
+    lock = lock_new(store, g_steal_pointer(&run), tight);
+    if (result == 0)
+        return lock;
+    unmake(store->transport, lock->run);
+    vimg_gc_lock_end(lock);
+    throw_not_taken(store, result, error);
     return NULL;
 }
 

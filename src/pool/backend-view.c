@@ -20,25 +20,23 @@ struct _VimgPoolView {
     char *state_dir;
 };
 
-VimgPoolView *
-vimg_pool_view_new(const VimgPoolDef *def, const char *store_id, const char *state_dir)
+static void
+view_hosts(VimgPoolView *view, const GPtrArray *hosts)
 {
-    VimgPoolView *view = g_new0(VimgPoolView, 1);
-    guint i;
-
-    view->def = def;
-    view->store_id = g_strdup(store_id);
-    view->state_dir = g_strdup(state_dir);
-    vimg_uuid_format(def->uuid, view->uuid);
-    view->hosts = g_new0(VimgPluginAddress, def->hosts->len + 1);
-    for (i = 0; i < def->hosts->len; i++) {
-        const VimgHostDef *host = g_ptr_array_index(def->hosts, i);
+    view->hosts = g_new0(VimgPluginAddress, hosts->len + 1);
+    for (guint i = 0; i < hosts->len; i++) {
+        const VimgHostDef *host = hosts->pdata[i];
 
         view->hosts[i] = (VimgPluginAddress){.name = host->name, .port = host->port};
     }
-    view->elements = g_new0(VimgPluginElement, def->elements->len + 1);
-    for (i = 0; i < def->elements->len; i++) {
-        const VimgElementDef *element = g_ptr_array_index(def->elements, i);
+}
+
+static void
+view_elements(VimgPoolView *view, const GPtrArray *elements)
+{
+    view->elements = g_new0(VimgPluginElement, elements->len + 1);
+    for (guint i = 0; i < elements->len; i++) {
+        const VimgElementDef *element = elements->pdata[i];
 
         view->elements[i] = (VimgPluginElement){
             .path = element->path,
@@ -46,6 +44,19 @@ vimg_pool_view_new(const VimgPoolDef *def, const char *store_id, const char *sta
             .text = element->text ? element->text : "",
         };
     }
+}
+
+VimgPoolView *
+vimg_pool_view_new(const VimgPoolDef *def, const char *store_id, const char *state_dir)
+{
+    VimgPoolView *view = g_new0(VimgPoolView, 1);
+
+    view->def = def;
+    view->store_id = g_strdup(store_id);
+    view->state_dir = g_strdup(state_dir);
+    vimg_uuid_format(def->uuid, view->uuid);
+    view_hosts(view, def->hosts);
+    view_elements(view, def->elements);
     view->pool = (VimgPluginPool){
         .size = sizeof(view->pool),
         .name = def->name,
