@@ -187,7 +187,8 @@ class Crashes(ImagesCase):
             for vol in self.volumes(pool):
                 self.assertEqual(self.state(pool, vol), "saving")
                 self.cluster_forgets_the_dead(pool, vol)
-            self.wait(lambda: self.what_is_left(pool), lambda: self.clean(pool) == ([], []))
+            self.wait_for_the_dead(lambda: self.what_is_left(pool),
+                                   lambda: self.clean(pool) == ([], []))
             self.v("vol-create-as", pool, "x", "4M")
             self.v("vol-delete", "--pool", pool, "x")
 
@@ -196,7 +197,7 @@ class Crashes(ImagesCase):
         def delete():
             return self.daemon.virsh("vol-delete", "--pool", pool, vol)
 
-        self.wait(lambda: delete().stderr, lambda: delete().returncode == 0)
+        self.wait_for_the_dead(lambda: delete().stderr, lambda: delete().returncode == 0)
 
     def what_is_left(self, pool):
         return "%s\n%s\n%s" % (self.cluster.rados("-p", self.rados, "ls"), self.clean(pool),
