@@ -110,12 +110,16 @@ class CephCase(CtlMixin, VirshCase):
         try:
             self.wait(what, done, FORGOTTEN)
         except AssertionError as stuck:
-            named = re.findall(r"'ceph (osd blocklist add \S+)'", str(stuck))
-            if not named:
+            if not self.blocklisted(str(stuck)):
                 raise
-            for command in named:
-                self.cluster.ceph(*command.split())
             self.wait(what, done)
+
+    def blocklisted(self, said):
+        """Does what an error names as the way out; whether it names one."""
+        named = re.findall(r"'ceph (osd blocklist add \S+)'", said)
+        for command in named:
+            self.cluster.ceph(*command.split())
+        return named != []
 
     # ---- images, as rbd sees them
 
