@@ -33,6 +33,13 @@ class ImagesCase(CephCase):
         self.v("pool-refresh", pool)
         self.assertEqual(self.state(pool, vol), "active")
 
+    def cluster_forgets_the_dead(self, pool, vol):
+        """Who was killed with an image open has it open for some time yet."""
+        def delete():
+            return self.daemon.virsh("vol-delete", "--pool", pool, vol)
+
+        self.wait_for_the_dead(lambda: delete().stderr, lambda: delete().returncode == 0)
+
 
 class Images(ImagesCase):
     def test_created_changed_removed(self):
@@ -187,16 +194,10 @@ class Crashes(ImagesCase):
             for vol in self.volumes(pool):
                 self.assertEqual(self.state(pool, vol), "saving")
                 self.cluster_forgets_the_dead(pool, vol)
-            self.wait(lambda: self.what_is_left(pool), lambda: self.clean(pool) == ([], []))
+            self.wait_for_the_dead(lambda: self.what_is_left(pool),
+                                   lambda: self.clean(pool) == ([], []))
             self.v("vol-create-as", pool, "x", "4M")
             self.v("vol-delete", "--pool", pool, "x")
-
-    def cluster_forgets_the_dead(self, pool, vol):
-        """Who was killed with an image open has it open for some time yet."""
-        def delete():
-            return self.daemon.virsh("vol-delete", "--pool", pool, vol)
-
-        self.wait(lambda: delete().stderr, lambda: delete().returncode == 0)
 
     def what_is_left(self, pool):
         return "%s\n%s\n%s" % (self.cluster.rados("-p", self.rados, "ls"), self.clean(pool),
@@ -228,6 +229,17 @@ class Watched(ImagesCase):
         self.assertEqual(self.exported("s"), path.read_bytes())
         self.v("vol-delete", "--pool", pool, "a")
         self.assertEqual((self.rbd_names(), self.trash()), (["s"], ["a"]))
+
+
+    def test_that_program_is_shut_out(self):
+        """What the error tells to do for one that is dead, and named all the same, works."""
+        pool = self.images_pool()
+        self.active(pool, "a")
+        with self.cluster.watcher(self.rados + "/a"):
+            said = self.daemon.virsh("vol-delete", "--pool", pool, "a").stderr
+            self.assertTrue(self.blocklisted(said), said)
+            self.cluster_forgets_the_dead(pool, "a")
+        self.assertEqual((self.rbd_names(), self.trash()), ([], ["a"]))
 
 
 class TwoDaemons(ImagesCase):

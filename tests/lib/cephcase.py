@@ -22,6 +22,7 @@ from virshcase import VirshCase, element
 NS = "xmlns:image='urn:virtimage:pool:1'"
 SOON = "<image:reconnect enabled='yes' interval='1'/>"
 SECONDS = 240
+FORGOTTEN = 30                      # seconds: by then a cluster of tests has dropped dead clients
 USAGE = "ceph-admin"
 
 
@@ -93,13 +94,32 @@ class CephCase(CtlMixin, VirshCase):
         self.rados = self.rados_pool()
         return self.ceph_pool(self.rados, **kw)
 
-    def wait(self, what, done):
+    def wait(self, what, done, seconds=SECONDS):
         """@what is wrong; or a function that says so, when it has taken too long."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + seconds
         while not done():
             if time.monotonic() > deadline:
                 raise AssertionError(what() if callable(what) else what)
             time.sleep(0.1)
+
+    def wait_for_the_dead(self, what, done):
+        """
+        The same after a daemon was killed.  OSDs may name one for ever that was killed while it
+        opened an image (https://tracker.ceph.com/issues/58120), so what is said to end that does.
+        """
+        try:
+            self.wait(what, done, FORGOTTEN)
+        except AssertionError as stuck:
+            if not self.blocklisted(str(stuck)):
+                raise
+            self.wait(what, done)
+
+    def blocklisted(self, said):
+        """Does what an error names as the way out; whether it names one."""
+        named = re.findall(r"'ceph (osd blocklist add \S+)'", said)
+        for command in named:
+            self.cluster.ceph(*command.split())
+        return named != []
 
     # ---- images, as rbd sees them
 
