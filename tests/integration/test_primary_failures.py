@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
 import runner
 from control import CONTROL, PROCS
-from images import MIB, noise, same, same_disk, to_qcow2
+from images import MIB, noise, run, same, same_disk, to_qcow2
 from primarycase import VOLUME, PrimaryCase
 
 
@@ -182,11 +182,11 @@ class Failures(PrimaryCase):
         self.assertEqual(self.volumes(), [])
 
     def hold_growing(self):
-        """What makes volumes larger says that it was asked to, and never does it."""
+        """What makes volumes larger does, says so, and never ends."""
         asked, tool = self.work / "asked", self.work / "qemu-img"
         shutil.copy(shutil.which("qemu-img"), self.work / "true-qemu-img")
-        tool.write_text('#!/bin/sh\n[ "$1" = resize ] && touch %s && exec sleep 600\n'
-                        'exec %s "$@"\n' % (asked, self.work / "true-qemu-img"))
+        tool.write_text('#!/bin/sh\n%s "$@" || exit\n[ "$1" != resize ] || { touch %s; exec sleep '
+                        '600; }\n' % (self.work / "true-qemu-img", asked))
         tool.chmod(0o755)
         self.in_host("mount", "--bind", tool, shutil.which("qemu-img"))
         return asked
@@ -213,6 +213,33 @@ class Failures(PrimaryCase):
                 self.define_primary()
                 self.eventually("it stays", self.gone)
                 asked.unlink()
+
+    def test_grown(self):
+        """What libvirt would not make larger, or only by taking the mark away, is made anew."""
+        self.pool()
+        raw = self.work / "small.raw"
+        raw.write_bytes(noise(4 * MIB))
+        full, bitmap, old, stale = (to_qcow2(raw, self.work / (name + ".qcow2"), *options)
+                                    for name, options in (
+                                        ("full", ()), ("bitmap", ()),
+                                        ("old", ("-o", "compat=0.10")),
+                                        ("stale", ("-o", "lazy_refcounts=on"))))
+        run("qemu-img", "bitmap", "--add", bitmap, "b")
+        run("qemu-img", "snapshot", "-c", "s", old)
+        with stale.open("r+b") as file:
+            file.seek(79)   # the refcounts may be wrong, it says
+            file.write(b"\1")
+        images = [(self.image(path, "qcow2"), more) for path, more in (
+            (full, 4096), (bitmap, 8 * MIB), (old, 8 * MIB), (stale, 8 * MIB))]
+        for stream in (False, True):
+            if stream:
+                self.use_stream()
+            for image, more in images:
+                with self.subTest(image=image, stream=stream):
+                    self.clone("default", "c", "qcow2", image, self.name, capacity=4 * MIB + more)
+                    self.assertEqual(self.info(self.where / "c"), ("qcow2", 4 * MIB + more))
+                    same_disk(raw, "raw", self.where / "c", "qcow2")
+                    self.host("vol-delete", "--pool", "default", "c")
 
     def test_name_taken_again(self):
         """Somebody else's volume of the name, as large as the unfinished one was, stays."""
