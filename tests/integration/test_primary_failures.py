@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
 import runner
 from control import CONTROL, PROCS
+from daemon import TOP, scratch
 from images import MIB, noise, run, same, same_disk, to_qcow2
 from primarycase import VOLUME, PrimaryCase
 
@@ -27,6 +28,11 @@ class Failures(PrimaryCase):
 
     @classmethod
     def setUpClass(cls):
+        cls.held = scratch("held-")
+        cls.addClassCleanup(shutil.rmtree, cls.held)
+        run("cc", "-shared", "-fPIC", "-o", cls.held / "hold.so", TOP / "tests" / "data" / "hold.c")
+        cls.env = {"LD_PRELOAD": cls.held / "hold.so", "HOLD_DIR": cls.held,
+                   "HOLD_END": "/primary/c"}
         super().setUpClass()
         cls.raw = cls.daemon.path("big.raw", make=False)
         # the same bytes again and again are stored once, but travel each time
@@ -163,6 +169,53 @@ class Failures(PrimaryCase):
         self.assertTrue(self.is_marked(), "it looks whole")
         self.daemon.start()
         self.eventually("it stays", self.gone)
+
+    def at_its_end(self, turn):
+        """A clone that makes its file durable for the last time but one, or (2) the last, when the
+        daemon is told to end; returns what holds it, and the call."""
+        place, here = self.held / str(turn), self.held / "here"
+        place.touch()
+        call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "small.raw", self.name)
+        self.eventually("it ends", here.exists)
+        here.unlink()
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.eventually("it does not end", lambda: "signal received" in self.daemon.log())
+        return place, *call
+
+    def test_daemon_ends_at_its_end(self):
+        """It is whole, and its client was told so; or it has its mark, and goes later."""
+        self.pool()
+        small = self.work / "small.raw"
+        small.write_bytes(noise(MIB))
+        self.image(small, "raw")
+        place, c, serial = self.at_its_end(1)
+        with self.assertRaises((rpc.RemoteError, rpc.Closed)):
+            c.reply(serial)
+        self.assertTrue(self.has_mark(), "it looks whole")
+        self.ended()
+        place.unlink()
+        self.daemon.start()
+        self.eventually("it stays", self.gone)
+        place, c, serial = self.at_its_end(2)
+        self.assertTrue(self.journal(), "it is whole already")
+        place.unlink()
+        self.assertEqual(c.reply(serial, "VOL_CREATE_XML_FROM").vol().name, "c")
+        self.ended()
+        self.assertEqual(self.journal(), [])
+        self.daemon.start()
+        same(small, self.where / "c")
+
+    def ended(self):
+        """Who was told to end has: told once more, it would not do what is left to be done."""
+        self.daemon.process.wait(runner.PATIENCE)
+        self.daemon.stop()
+
+    def has_mark(self):
+        """Whether it says that it is unfinished, whatever else is in it."""
+        entry, = self.journal()
+        with (self.where / "c").open("rb") as made:
+            made.seek(32768)
+            return made.read(64).strip(b"\0") == b"virtimage: unfinished " + entry.stem.encode()
 
     def gone(self):
         return not self.journal() and not (self.where / "c").exists()
