@@ -235,29 +235,39 @@ class Failures(PrimaryCase):
         self.assertEqual(self.volumes(), [])
 
     def hold_growing(self):
-        """What makes volumes larger does, says so, and never ends."""
-        asked, tool = self.work / "asked", self.work / "qemu-img"
-        shutil.copy(shutil.which("qemu-img"), self.work / "true-qemu-img")
-        tool.write_text('#!/bin/sh\n%s "$@" || exit\n[ "$1" != resize ] || { touch %s; exec sleep '
-                        '600; }\n' % (self.work / "true-qemu-img", asked))
+        """What makes volumes larger does, says so by a file, and ends when another is gone: both."""
+        asked, until = self.held / "asked", self.held / "until"
+        tool, true = self.held / "qemu-img", self.held / "true-qemu-img"
+        shutil.copy(shutil.which("qemu-img"), true)
+        tool.write_text('#!/bin/sh\n%s "$@" || exit\n[ "$1" != resize ] || [ ! -e %s ] || touch %s\n'
+                        'while [ "$1" = resize ] && [ -e %s ]; do sleep 0.05; done\n'
+                        % (true, until, asked, until))
         tool.chmod(0o755)
+        until.touch()
+        self.addCleanup(until.unlink, missing_ok=True)
+        asked.unlink(missing_ok=True)
         self.in_host("mount", "--bind", tool, shutil.which("qemu-img"))
-        return asked
+        return asked, until
 
-    def test_libvirtd_killed_while_it_grows(self):
-        """A qcow2 volume that is not yet as large as was asked for is none."""
-        image = to_qcow2(self.raw, self.work / "big.qcow2")
+    def growing(self):
+        """A clone whose volume has become as large as it is to be, which nobody knows yet."""
+        asked, until = self.hold_growing()
         if "big.qcow2" not in self.daemon.ok("vol-list", "big"):
+            image = to_qcow2(self.raw, self.work / "big.qcow2")
             self.daemon.ok("vol-create-as", "big", "big.qcow2", "0", "--format", "qcow2")
             self.daemon.ok("vol-upload", "--pool", "big", "big.qcow2", image)
+        call = self.begin("default", VOLUME % ("c", "", 300 * MIB, "qcow2"), "big.qcow2", "big")
+        self.eventually("it does not grow", asked.exists)
+        self.assertTrue(self.has_mark(), "it looks whole")
+        return until, *call
+
+    def test_libvirtd_killed_while_it_grows(self):
+        """A qcow2 volume of which nobody knows yet that it is as large as was asked for is none."""
         for stream in (False, True):
             with self.subTest(stream=stream):
                 if stream:
                     self.use_stream()
-                asked = self.hold_growing()
-                c, serial = self.begin("default", VOLUME % ("c", "", 300 * MIB, "qcow2"),
-                                       "big.qcow2", "big")
-                self.eventually("it does not grow", asked.exists)
+                _, c, serial = self.growing()
                 self.stock.kill()
                 with self.assertRaises(rpc.RemoteError) as caught:
                     c.reply(serial)
@@ -265,7 +275,18 @@ class Failures(PrimaryCase):
                 self.stock.start()
                 self.define_primary()
                 self.eventually("it stays", self.gone)
-                asked.unlink()
+
+    def test_cancelled_while_it_grows(self):
+        """Nobody waits for what libvirtd waits for; it goes when that is over."""
+        until, c, serial = self.growing()
+        self.cancel()
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 78, caught.exception.message)
+        self.assertEqual(self.ctl("jobs", "--quiet"), "")
+        self.assertTrue(self.has_mark(), "it looks whole")
+        until.unlink()
+        self.eventually("it stays", self.gone)
 
     def test_grown(self):
         """What libvirt would not make larger, or only by taking the mark away, is made anew."""
