@@ -348,12 +348,14 @@ begin_piece(Flow *flow, GError **error)
     if (piece->kind == VIMG_HOST_PIECE_MADE)
         flow->plan->make(flow->plan->data, flow->at, slot->buffer->data, (gsize)piece->length);
     if (piece->kind == VIMG_HOST_PIECE_DATA) {
-        guint64 size = MIN(piece->length, flow->disk->size - piece->offset);
+        guint64 there = flow->disk->size - MIN(piece->offset, flow->disk->size);
+        guint64 size = MIN(piece->length, there);
 
         /* behind the end of a disk there are zeros, up to the end of its last cluster */
         memset(slot->buffer->data + size, 0, (gsize)(piece->length - size));
-        slot->cookie = nbd_aio_pread(flow->disk->nbd, slot->buffer->data, (gsize)size,
-                                     piece->offset, NBD_NULL_COMPLETION, 0);
+        if (size > 0)
+            slot->cookie = nbd_aio_pread(flow->disk->nbd, slot->buffer->data, (gsize)size,
+                                         piece->offset, NBD_NULL_COMPLETION, 0);
     }
     flow->at += piece->length;
     flow->n++;
@@ -376,9 +378,7 @@ end_piece(Flow *flow, VimgHostSink *sink, GError **error)
     flow->n--;
     if (!buffer)
         return vimg_host_sink_hole(sink, slot->piece.length, error);
-    return slot->piece.kind == VIMG_HOST_PIECE_DATA
-               ? vimg_host_sink_data(sink, buffer, 0, buffer->size, error)
-               : vimg_host_sink_write(sink, buffer, 0, buffer->size, error);
+    return vimg_host_sink_data(sink, buffer, 0, buffer->size, error);
 }
 
 gboolean

@@ -13,6 +13,8 @@
 #include "image/qcow2-header.h"
 #include "util/i18n.h"
 
+/* Bytes that a file may take beside those in it. */
+#define SPARE ((guint64)1024 * 1024)
 #define ULL(number) ((unsigned long long)(number))
 
 const char *
@@ -64,11 +66,14 @@ vimg_host_clone_choose_capacity(VimgHostClone *clone, GError **error)
         clone->format, ULL(clone->info.capacity));
 }
 
-/* What is no raw disk says its own capacity, and grows when all but the mark is written. */
+/* What is no raw disk, and is not made anew, says its own capacity, and grows when all but the mark
+ * is written. */
 guint64
 vimg_host_clone_first_capacity(const VimgHostClone *clone)
 {
-    return strcmp(clone->format, VIMG_HOST_RAW) == 0 ? clone->capacity : clone->info.capacity;
+    gboolean own = clone->way == VIMG_HOST_AS_IS && strcmp(clone->format, VIMG_HOST_RAW) != 0;
+
+    return own ? clone->info.capacity : clone->capacity;
 }
 
 gboolean
@@ -87,26 +92,47 @@ vimg_host_clone_content(const VimgHostClone *clone)
     return clone->way == VIMG_HOST_AS_IS ? clone->info.physical : clone->info.capacity;
 }
 
-/* Whether the mark of an unfinished volume lies where its header's cluster says nothing. */
+static gboolean
+is_zeros(const guint8 *data, gsize size)
+{
+    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
+}
+
+/* Whether the mark of an unfinished volume may lie in its first cluster while others write to it.
+ */
 static gboolean
 has_room(const VimgHostClone *clone)
 {
     const VimgExtent *first = &clone->first;
+    guint64 place = vimg_host_mark_place(vimg_host_clone_content(clone));
+    const guint8 *head;
     VimgQcow2Header header;
 
-    if (clone->info.physical < VIMG_HOST_HEAD || !first->data || first->length < VIMG_INSPECT_HEAD)
+    if (clone->info.physical < VIMG_HOST_HEAD || !first->data ||
+        first->length < MAX(place + VIMG_HOST_MARK_SIZE, VIMG_INSPECT_HEAD))
         return FALSE;
-    header = vimg_qcow2_header_read(first->data->data + first->offset);
-    return header.cluster_bits < 32 && vimg_qcow2_cluster_size(&header) >= VIMG_HOST_HEAD;
+    head = first->data->data + first->offset;
+    header = vimg_qcow2_header_read(head);
+    return header.cluster_bits < 32 && vimg_qcow2_cluster_size(&header) >= VIMG_HOST_HEAD &&
+           vimg_qcow2_is_at_rest(head) && is_zeros(head + place, VIMG_HOST_MARK_SIZE) &&
+           (header.version > 2 || header.snapshots == 0); /* QEMU makes no such larger */
 }
 
-/* One that grows is written anew, in larger clusters, if its own are too small for the mark. */
+/* libvirt makes no volume larger that takes more than that already. */
 static gboolean
-choose_clusters(VimgHostClone *clone, GError **error)
+is_packed(const VimgHostClone *clone)
+{
+    return clone->info.physical + SPARE > clone->capacity;
+}
+
+/* One that libvirt cannot make larger while it has the mark is made anew, as large as it is to be.
+ */
+static gboolean
+choose_anew(VimgHostClone *clone, GError **error)
 {
     if (clone->way != VIMG_HOST_AS_IS || !vimg_host_clone_grows(clone))
         return TRUE;
-    if (!vimg_transfer_next(clone->transfer, &clone->first, error))
+    if (!is_packed(clone) && !vimg_transfer_next(clone->transfer, &clone->first, error))
         return FALSE;
     if (!has_room(clone))
         clone->way = VIMG_HOST_TO_QCOW2;
@@ -117,5 +143,5 @@ gboolean
 vimg_host_clone_choose(VimgHostClone *clone, GError **error)
 {
     return choose_way(clone, error) && vimg_host_clone_choose_capacity(clone, error) &&
-           choose_clusters(clone, error);
+           choose_anew(clone, error);
 }

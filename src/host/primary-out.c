@@ -113,8 +113,8 @@ grow(VimgHostClone *clone, VimgHostEntry *entry, GError **error)
 static gboolean
 fill(VimgHostClone *clone, VimgHostEntry *entry, GError **error)
 {
-    VimgHostSource source = {clone->primary, clone->transfer, &clone->info, clone->way,
-                             &clone->first};
+    VimgHostSource source = {clone->primary, clone->transfer, &clone->info,
+                             clone->way,     clone->capacity, &clone->first};
     VimgHostSink *sink = clone->sink;
     guint64 size = 0;
 

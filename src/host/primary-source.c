@@ -172,11 +172,11 @@ make_qcow2(gpointer data, guint64 at, guint8 *out, gsize size)
 }
 
 static VimgQcow2Layout *
-lay_out(VimgHostDisk *disk, GError **error)
+lay_out(VimgHostDisk *disk, guint64 capacity, GError **error)
 {
     g_autoptr(GArray) runs = vimg_host_disk_runs(disk, error);
     g_autoptr(VimgQcow2Layout) layout =
-        runs ? vimg_qcow2_layout_new(vimg_host_disk_size(disk), error) : NULL;
+        runs ? vimg_qcow2_layout_new(MAX(capacity, vimg_host_disk_size(disk)), error) : NULL;
     g_autofree guint8 *ones = g_malloc(ONES);
 
     if (!layout)
@@ -193,9 +193,9 @@ lay_out(VimgHostDisk *disk, GError **error)
 }
 
 static gboolean
-pour_qcow2(VimgHostDisk *disk, VimgHostSink *sink, guint64 *size, GError **error)
+pour_qcow2(VimgHostDisk *disk, guint64 capacity, VimgHostSink *sink, guint64 *size, GError **error)
 {
-    g_autoptr(VimgQcow2Layout) layout = lay_out(disk, error);
+    g_autoptr(VimgQcow2Layout) layout = lay_out(disk, capacity, error);
     VimgHostPlan plan = {.look = look_qcow2, .make = make_qcow2, .data = layout};
 
     if (!layout)
@@ -221,5 +221,5 @@ vimg_host_source_pour(const VimgHostSource *source, VimgHostSink *sink, guint64 
     if (!disk)
         return FALSE;
     return source->way == VIMG_HOST_TO_RAW ? pour_raw(disk, sink, size, error)
-                                           : pour_qcow2(disk, sink, size, error);
+                                           : pour_qcow2(disk, source->capacity, sink, size, error);
 }

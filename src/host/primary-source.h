@@ -19,6 +19,7 @@ typedef struct {
     VimgTransfer *transfer; /* the job, and the content as it is stored */
     const VimgSourceInfo *info;
     VimgHostWay way;
+    guint64 capacity;  /* of what is made anew as qcow2, at least */
     VimgExtent *first; /* of the content, if it was read already; taken */
 } VimgHostSource;
 

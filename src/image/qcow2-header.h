@@ -40,6 +40,7 @@ typedef struct {
     guint32 snapshots;
     guint64 snapshots_offset;
     guint64 incompatible;
+    guint64 autoclear;
     guint32 refcount_order;
     guint32 header_size;
     guint8 compression;
@@ -47,6 +48,13 @@ typedef struct {
 
 /* Of at least VIMG_INSPECT_HEAD bytes; what it says is not checked. */
 VimgQcow2Header vimg_qcow2_header_read(const guint8 *head);
+
+/*
+ * Of as many: whether there is nothing for which QEMU writes the first cluster anew, zeros behind
+ * the header, as soon as it may write: bitmaps, stale refcounts, features to be cleared; QEMU 7.2
+ * as observed.
+ */
+gboolean vimg_qcow2_is_at_rest(const guint8 *head);
 
 static inline guint64
 vimg_qcow2_cluster_size(const VimgQcow2Header *h)

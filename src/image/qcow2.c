@@ -22,6 +22,7 @@
 
 enum {
     EXTENSION_END = 0,
+    EXTENSION_BITMAPS = 0x23852875,
     EXTENSION_DATA_FILE = 0x44415441,
     EXTENSION_ENCRYPTION = 0x0537be77, /* offset and length of a LUKS header */
 };
@@ -49,6 +50,7 @@ vimg_qcow2_header_read(const guint8 *head)
     if (h.version < 3)
         return h;
     h.incompatible = get_be64(head, 72);
+    h.autoclear = get_be64(head, 88);
     h.refcount_order = get_be32(head, 96);
     h.header_size = get_be32(head, 100);
     if (h.header_size > VERSION_3_HEADER)
@@ -83,24 +85,23 @@ check_features(const VimgInspector *inspector, const VimgQcow2Header *h, GError 
 }
 
 /*
- * Looks for the header extension @type.  *@at is where its data is in the head, *@size what of it
+ * Looks for the header extension @type.  *@at is where its data is in @head, *@size what of it
  * is there; *@at is 0 if there is none, or only behind the head, where nothing is seen.
  * Returns: FALSE if the extensions are no chain within the first cluster.
  */
 static gboolean
-find_extension(const VimgInspector *inspector, const VimgQcow2Header *h, guint32 type, guint64 *at,
+find_extension(const guint8 *head, const VimgQcow2Header *h, guint32 type, guint64 *at,
                guint32 *size)
 {
     guint64 end = vimg_qcow2_cluster_size(h);
     guint64 next = h->header_size;
 
     *at = 0;
-    while (next + 8 <= MIN(end, VIMG_INSPECT_HEAD) &&
-           get_be32(inspector->head, next) != EXTENSION_END) {
-        *size = get_be32(inspector->head, next + 4);
+    while (next + 8 <= MIN(end, VIMG_INSPECT_HEAD) && get_be32(head, next) != EXTENSION_END) {
+        *size = get_be32(head, next + 4);
         if (*size > end - next - 8)
             return FALSE;
-        if (get_be32(inspector->head, next) == type) {
+        if (get_be32(head, next) == type) {
             *at = next + 8;
             *size = MIN(*size, VIMG_INSPECT_HEAD - *at);
             return TRUE;
@@ -108,6 +109,17 @@ find_extension(const VimgInspector *inspector, const VimgQcow2Header *h, guint32
         next += 8 + ((guint64)*size + 7) / 8 * 8;
     }
     return TRUE;
+}
+
+gboolean
+vimg_qcow2_is_at_rest(const guint8 *head)
+{
+    VimgQcow2Header h = vimg_qcow2_header_read(head);
+    guint64 at;
+    guint32 size;
+
+    return h.autoclear == 0 && !(h.incompatible & VIMG_QCOW2_DIRTY) && h.cluster_bits < 32 &&
+           find_extension(head, &h, EXTENSION_BITMAPS, &at, &size) && at == 0;
 }
 
 /* Everything of the guest must be in this one file. */
@@ -123,7 +135,7 @@ check_alone(const VimgInspector *inspector, const VimgQcow2Header *h, GError **e
             return vimg_image_backed(inspector, NULL, 0, error);
         return vimg_image_backed(inspector, inspector->head + h->backing_offset, size, error);
     }
-    if (!find_extension(inspector, h, EXTENSION_DATA_FILE, &at, &size))
+    if (!find_extension(inspector->head, h, EXTENSION_DATA_FILE, &at, &size))
         return vimg_image_broken(inspector, "header extension", error);
     if (at > 0)
         return vimg_image_split(inspector, inspector->head + at, size, error);
@@ -182,7 +194,8 @@ begin(VimgInspector *inspector)
     vimg_image_need(inspector, h.l1_offset, (guint64)h.l1_size * 8);
     if (h.snapshots > 0)
         vimg_image_need(inspector, h.snapshots_offset, 1);
-    if (find_extension(inspector, &h, EXTENSION_ENCRYPTION, &at, &size) && at > 0 && size >= 16)
+    if (find_extension(inspector->head, &h, EXTENSION_ENCRYPTION, &at, &size) && at > 0 &&
+        size >= 16)
         vimg_image_need(inspector, get_be64(inspector->head, at),
                         get_be64(inspector->head, at + 8));
     /* preallocating, QEMU takes the second cluster for the first L2 table, before the L1 table */

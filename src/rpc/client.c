@@ -26,6 +26,7 @@ vimg_client_new(VimgServer *server, int fd, uid_t uid, gboolean read_only)
     client->number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
     client->read_only = read_only;
     client->free_data = server->hooks.free_data;
+    client->last = -1;
     client->watch.fd = fd;
     /* there is none in tests; who cannot be known has no groups */
     if (fd < 0 || !vimg_peer_read(fd, &client->caller, NULL))
@@ -60,6 +61,8 @@ vimg_client_unref(VimgClient *client)
     vimg_mutex_clear(&client->lock);
     vimg_peer_clear(&client->caller);
     g_clear_error(&client->host_error);
+    if (client->last >= 0)
+        close(client->last);
     g_free(client->uri);
     g_free(client);
 }

@@ -8,9 +8,12 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
+
 #include "rpc/connection.h"
 #include "rpc/merge.h"
 #include "rpc/server-private.h"
+#include "util/file.h"
 #include "util/i18n.h"
 #include "util/log.h"
 
@@ -109,6 +112,27 @@ is_end(const VimgServerCall *call)
     return call->base.proc && (call->base.proc->flags & VIMG_PROC_CLOSES);
 }
 
+/* Its socket has room for that, or it does not read.  @packet: (transfer full) */
+static void
+say_last(VimgClient *client, VimgPacket *packet)
+{
+    VimgOutbox outbox;
+
+    vimg_outbox_init(&outbox);
+    vimg_outbox_push(&outbox, packet);
+    vimg_outbox_flush(&outbox, client->last);
+    vimg_outbox_clear(&outbox);
+}
+
+static void
+say(VimgClient *client, VimgPacket *packet, gboolean failed)
+{
+    if (client->last >= 0 && !failed)
+        say_last(client, packet);
+    else
+        vimg_connection_send(client, packet);
+}
+
 /* @call: (transfer full) */
 static void
 answer(VimgClient *client, VimgServerCall *call)
@@ -121,7 +145,7 @@ answer(VimgClient *client, VimgServerCall *call)
     client->n_calls--;
     client->call_bytes -= call->bytes;
     vimg_keepalive_moved(&client->life, g_get_monotonic_time());
-    vimg_connection_send(client, vimg_server_call_take_reply(call));
+    say(client, vimg_server_call_take_reply(call), call->failed);
     vimg_server_call_free(call);
     if (closes)
         vimg_connection_finish(client);
@@ -512,6 +536,28 @@ vimg_connection_close(VimgClient *client)
     if (server->hooks.disconnected)
         server->hooks.disconnected(client, client->data);
     vimg_server_remove_client(server, client);
+}
+
+gboolean
+vimg_connection_close_last(VimgClient *client)
+{
+    vimg_autofd int fd = -1;
+
+    if (vimg_connection_is_closed(client))
+        return FALSE;
+    /* nothing may come behind half a packet */
+    if (vimg_outbox_flush(&client->outbox, client->watch.fd) == VIMG_OUTBOX_EMPTY)
+        fd = fcntl(client->watch.fd, F_DUPFD_CLOEXEC, 0);
+    vimg_connection_close(client);
+    if (vimg_connection_runs(client))
+        client->last = vimg_steal_fd(&fd);
+    return vimg_connection_runs(client);
+}
+
+gboolean
+vimg_connection_runs(VimgClient *client)
+{
+    return client->submitted.length > 0;
 }
 
 void

@@ -42,6 +42,7 @@ struct _VimgClient {
     gboolean ends;    /* its CLOSE is under way: nothing that came behind it is begun */
     gboolean closing; /* ends when what is queued is sent */
     gint64 closing_since;
+    int last; /* -1, or once it is closed: by which answers of calls that run still are sent */
     VimgServerCall *waiting; /* until the calls before it are answered: only before CONNECT_OPEN */
     guint n_calls;           /* received, not answered */
     guint64 call_bytes;      /* of their payloads */
@@ -73,6 +74,12 @@ gboolean vimg_client_hears_close(VimgClient *client);
 void vimg_connection_open(VimgClient *client);
 /* Aborts its streams and forgets its calls.  May be called twice. */
 void vimg_connection_close(VimgClient *client);
+/*
+ * The same when the daemon ends: calls that run are answered yet, if they succeed, for what was
+ * done is there.  Returns: whether there are any; vimg_connection_runs() says until when
+ */
+gboolean vimg_connection_close_last(VimgClient *client);
+gboolean vimg_connection_runs(VimgClient *client);
 gboolean vimg_connection_is_closed(VimgClient *client);
 /* @packet: (transfer full), dropped if the client has gone. */
 void vimg_connection_send(VimgClient *client, VimgPacket *packet);

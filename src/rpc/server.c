@@ -228,6 +228,16 @@ vimg_server_new(GMainContext *context, const VimgDaemonConfig *config, VimgModel
     return g_steal_pointer(&server);
 }
 
+static gboolean
+any_runs(const GPtrArray *clients)
+{
+    for (guint i = 0; i < clients->len; i++)
+        if (vimg_connection_runs(clients->pdata[i]))
+            return TRUE;
+    return FALSE;
+}
+
+/* Of calls that run others may be done long before the last one is. */
 static void
 close_clients(VimgServer *server)
 {
@@ -235,7 +245,9 @@ close_clients(VimgServer *server)
     guint i;
 
     for (i = 0; i < clients->len; i++)
-        vimg_connection_close(clients->pdata[i]);
+        vimg_connection_close_last(clients->pdata[i]);
+    while (any_runs(clients))
+        vimg_inbox_run(server->inbox, TRUE);
 }
 
 void

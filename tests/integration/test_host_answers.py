@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
 import runner
 from hostcase import PATIENCE, HostCase
-from images import MIB
+from images import MIB, noise
 from puppet import Puppet, daemon_before
 from rawrpc import RemoteError, string, u32
 
@@ -97,6 +97,90 @@ class Answers(HostCase):
             self.assertEqual(said(), [66, 1, 419])
         finally:
             self.puppet.strict = False
+
+    def test_more_than_the_socket_takes(self):
+        """While the host reads nothing all others are served; then all comes whole, in its order."""
+        self.our_pool("o1", start=False)
+        sizes = (3 * MIB, 24, 5 * MIB + 4, 0, MIB - 28, 4, 8 * MIB, 4 * MIB + 8)
+        procs, other = (351, 352, 353), self.raw()
+        self.puppet.answers.update({proc: b"" for proc in procs})
+        self.puppet.kept = {proc: [] for proc in procs}
+        sent = {proc: [noise(size, proc + size) for size in sizes] for proc in procs}
+        clients = {proc: self.raw() for proc in procs}
+        for raw in clients.values():
+            raw.call("LIST_ALL_STORAGE_POOLS", u32(1) + u32(0))
+        self.puppet.going.clear()
+        try:
+            serials = {proc: [raw.start(proc, payload) for payload in sent[proc]]
+                       for proc, raw in clients.items()}
+            for raw in (*clients.values(), other):
+                self.assertIn("image:", raw.text("GET_URI"))
+                raw.pool("POOL_LOOKUP_BY_NAME", string("o1"))
+        finally:
+            self.puppet.going.set()
+        for proc, raw in clients.items():
+            for serial in serials[proc]:
+                raw.reply(serial, proc).end()
+            self.assertEqual(raw.stash, [])
+        self.assertTrue(self.puppet.kept == sent)
+
+    def counts(self):
+        """What clients may leave: descriptors and threads of the daemon, connections of the host."""
+        own = Path("/proc/%d" % self.daemon.process.pid)
+        return {"fds": len(list((own / "fd").iterdir())),
+                "threads": len(list((own / "task").iterdir())), "host": self.puppet.clients}
+
+    def nothing_left(self, before):
+        def over():
+            return {what: n for what, n in self.counts().items() if n > before[what]}
+        try:
+            self.until(lambda: not over())
+        except AssertionError as e:
+            raise AssertionError("%s stay, before there were %s" % (over(), before)) from e
+
+    def test_gone_before_it_was_open(self):
+        """Whoever goes between its first call and the answer to its last leaves nothing."""
+        self.puppet.answers[346] = b""
+        keep = self.raw()
+        keep.call(346)
+        start = rpc.packet(66, serial=0)
+        opens = rpc.packet(1, rpc.nullable("image:///system") + u32(0), serial=1)
+        asks = rpc.packet(346, serial=2)
+        opened = self.puppet.answers[1]
+        for sent, n, silent in (
+                (start, 0, False), (start, 1, False), (start + opens, 1, False),
+                (start + opens, 0, False), (start + opens + asks, 2, False),
+                # the host has not opened it yet; then it does not even take the connection
+                (start + opens + asks, 2, True), (start + opens + asks, 2, None)):
+            with self.subTest(sent=len(sent), answers=n, silent=silent):
+                before = self.counts()
+                if silent is None:
+                    self.puppet.going.clear()
+                elif silent:
+                    self.puppet.answers[1] = None
+                try:
+                    clients = self.many(sent, n)
+                    if silent is None:   # some have a thread each that waits for the host
+                        self.until(lambda: self.counts()["threads"] > before["threads"])
+                    for c in clients:
+                        c.close()
+                    if silent:
+                        self.nothing_left(before)
+                finally:
+                    self.puppet.answers[1] = opened
+                    self.puppet.going.set()
+                self.nothing_left(before)
+        keep.call(346)
+
+    def many(self, sent, n):
+        """More clients than the host lets wait: each has @n answers of what it sent."""
+        clients = [rpc.Connection(self.daemon.socket) for _ in range(60)]
+        for c in clients:
+            c.send(sent)
+        for c in clients:
+            for _ in range(n):
+                c.read()
+        return clients
 
     def test_who_is_busy_is_let_through_again(self):
         """However often it asks while it is only told again that it was refused."""

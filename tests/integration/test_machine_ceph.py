@@ -19,7 +19,7 @@ import runner
 from ceph import Cluster
 from cephcase import CephCase
 from control import Control
-from ctl import CTL, INTERRUPTED, PROBLEM, REFUSED, environment
+from ctl import CTL, INTERRUPTED, NOT_FOUND, PROBLEM, REFUSED, environment
 from hostcase import pool_xml
 from images import MIB, run, same
 from machinecase import DISK, MACHINE, SIZE, MachineCase, rounds
@@ -394,6 +394,7 @@ class Rbd(MachineCase, CephCase):
         self.host("destroy", machine)
         self.off_since(machine)
         self.undefined()
+        self.between(machine)
 
     def off_since(self, machine):
         """Shut off: a hundredth is changed, and the image is what the disk is."""
@@ -509,6 +510,30 @@ class Rbd(MachineCase, CephCase):
         self.assertEqual(len(self.moments()), 1)
         self.v("pool-destroy", self.name)
         self.eventually("it stays", lambda: not self.moments())
+
+    def between(self, machine):
+        """Its pool goes when the disk is held, and is not read yet: the client is told, and nothing
+        stays that is held or looks whole."""
+        path, notes = self.work / "between.xml", self.daemon.state_dir / "primary"
+        path.write_text(pool_xml("imagestore", "halfway", self.work / "halfway"))
+        self.v("pool-create", path, "--build")
+        self.name = "halfway"
+        client = self.client("machine-image", machine, self.name, "x", "--incremental")
+        while client.poll() is None and not list(notes.glob("*.moment")):
+            pass
+        client.send_signal(signal.SIGSTOP)
+        self.eventually("nothing is held", self.moments)
+        self.assertEqual(self.volumes(self.name), ["x"])
+        self.v("pool-destroy", self.name)
+        client.send_signal(signal.SIGCONT)
+        client.wait(60)
+        told = self.told.read_text()
+        self.assertEqual((client.returncode, "halfway" in told), (NOT_FOUND, True), told)
+        self.eventually("it stays", lambda: not self.moments() and not list(notes.iterdir()))
+        self.eventually("a job stays", lambda: not self.json("jobs")["jobs"])
+        self.v("pool-create", path)   # what lies there nobody could delete, nor takes it for whole
+        self.assertIn("<image:state>saving<", self.vol_xml(self.name, "x"))
+        self.v("vol-delete", "--pool", self.name, "x")
 
     def cut_end(self, machine, exported):
         """The guest discards the end of an object: none of what was there comes back."""

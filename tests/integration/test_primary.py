@@ -72,6 +72,7 @@ class Out(PrimaryCase):
             small)
         small = self.image(small, "qcow2")
         for image, fmt, more in ((raw, "raw", MIB), (raw, "qcow2", 0), (raw, "qcow2", MIB),
+                                 (raw, "qcow2", 20 << 40),
                                  (qcow2, "qcow2", 0), (qcow2, "qcow2", 3 * MIB), (qcow2, "raw", 0),
                                  (qcow2, "raw", MIB), (packed, "raw", 0), (packed, "qcow2", 5 << 40),
                                  (small, "qcow2", 0), (small, "qcow2", MIB), (vmdk, "qcow2", 0),

@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import rawrpc as rpc
 import runner
 from control import CONTROL, PROCS
-from images import MIB, noise, same, same_disk, to_qcow2
+from daemon import TOP, scratch
+from images import MIB, noise, run, same, same_disk, to_qcow2
 from primarycase import VOLUME, PrimaryCase
 
 
@@ -27,6 +28,11 @@ class Failures(PrimaryCase):
 
     @classmethod
     def setUpClass(cls):
+        cls.held = scratch("held-")
+        cls.addClassCleanup(shutil.rmtree, cls.held)
+        run("cc", "-shared", "-fPIC", "-o", cls.held / "hold.so", TOP / "tests" / "data" / "hold.c")
+        cls.env = {"LD_PRELOAD": cls.held / "hold.so", "HOLD_DIR": cls.held,
+                   "HOLD_END": "/primary/c"}
         super().setUpClass()
         cls.raw = cls.daemon.path("big.raw", make=False)
         # the same bytes again and again are stored once, but travel each time
@@ -164,6 +170,53 @@ class Failures(PrimaryCase):
         self.daemon.start()
         self.eventually("it stays", self.gone)
 
+    def at_its_end(self, turn):
+        """A clone that makes its file durable for the last time but one, or (2) the last, when the
+        daemon is told to end; returns what holds it, and the call."""
+        place, here = self.held / str(turn), self.held / "here"
+        place.touch()
+        call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "small.raw", self.name)
+        self.eventually("it ends", here.exists)
+        here.unlink()
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.eventually("it does not end", lambda: "signal received" in self.daemon.log())
+        return place, *call
+
+    def test_daemon_ends_at_its_end(self):
+        """It is whole, and its client was told so; or it has its mark, and goes later."""
+        self.pool()
+        small = self.work / "small.raw"
+        small.write_bytes(noise(MIB))
+        self.image(small, "raw")
+        place, c, serial = self.at_its_end(1)
+        with self.assertRaises((rpc.RemoteError, rpc.Closed)):
+            c.reply(serial)
+        self.assertTrue(self.has_mark(), "it looks whole")
+        self.ended()
+        place.unlink()
+        self.daemon.start()
+        self.eventually("it stays", self.gone)
+        place, c, serial = self.at_its_end(2)
+        self.assertTrue(self.journal(), "it is whole already")
+        place.unlink()
+        self.assertEqual(c.reply(serial, "VOL_CREATE_XML_FROM").vol().name, "c")
+        self.ended()
+        self.assertEqual(self.journal(), [])
+        self.daemon.start()
+        same(small, self.where / "c")
+
+    def ended(self):
+        """Who was told to end has: told once more, it would not do what is left to be done."""
+        self.daemon.process.wait(runner.PATIENCE)
+        self.daemon.stop()
+
+    def has_mark(self):
+        """Whether it says that it is unfinished, whatever else is in it."""
+        entry, = self.journal()
+        with (self.where / "c").open("rb") as made:
+            made.seek(32768)
+            return made.read(64).strip(b"\0") == b"virtimage: unfinished " + entry.stem.encode()
+
     def gone(self):
         return not self.journal() and not (self.where / "c").exists()
 
@@ -182,29 +235,39 @@ class Failures(PrimaryCase):
         self.assertEqual(self.volumes(), [])
 
     def hold_growing(self):
-        """What makes volumes larger says that it was asked to, and never does it."""
-        asked, tool = self.work / "asked", self.work / "qemu-img"
-        shutil.copy(shutil.which("qemu-img"), self.work / "true-qemu-img")
-        tool.write_text('#!/bin/sh\n[ "$1" = resize ] && touch %s && exec sleep 600\n'
-                        'exec %s "$@"\n' % (asked, self.work / "true-qemu-img"))
+        """What makes volumes larger does, says so by a file, and ends when another is gone: both."""
+        asked, until = self.held / "asked", self.held / "until"
+        tool, true = self.held / "qemu-img", self.held / "true-qemu-img"
+        shutil.copy(shutil.which("qemu-img"), true)
+        tool.write_text('#!/bin/sh\n%s "$@" || exit\n[ "$1" != resize ] || [ ! -e %s ] || touch %s\n'
+                        'while [ "$1" = resize ] && [ -e %s ]; do sleep 0.05; done\n'
+                        % (true, until, asked, until))
         tool.chmod(0o755)
+        until.touch()
+        self.addCleanup(until.unlink, missing_ok=True)
+        asked.unlink(missing_ok=True)
         self.in_host("mount", "--bind", tool, shutil.which("qemu-img"))
-        return asked
+        return asked, until
 
-    def test_libvirtd_killed_while_it_grows(self):
-        """A qcow2 volume that is not yet as large as was asked for is none."""
-        image = to_qcow2(self.raw, self.work / "big.qcow2")
+    def growing(self):
+        """A clone whose volume has become as large as it is to be, which nobody knows yet."""
+        asked, until = self.hold_growing()
         if "big.qcow2" not in self.daemon.ok("vol-list", "big"):
+            image = to_qcow2(self.raw, self.work / "big.qcow2")
             self.daemon.ok("vol-create-as", "big", "big.qcow2", "0", "--format", "qcow2")
             self.daemon.ok("vol-upload", "--pool", "big", "big.qcow2", image)
+        call = self.begin("default", VOLUME % ("c", "", 300 * MIB, "qcow2"), "big.qcow2", "big")
+        self.eventually("it does not grow", asked.exists)
+        self.assertTrue(self.has_mark(), "it looks whole")
+        return until, *call
+
+    def test_libvirtd_killed_while_it_grows(self):
+        """A qcow2 volume of which nobody knows yet that it is as large as was asked for is none."""
         for stream in (False, True):
             with self.subTest(stream=stream):
                 if stream:
                     self.use_stream()
-                asked = self.hold_growing()
-                c, serial = self.begin("default", VOLUME % ("c", "", 300 * MIB, "qcow2"),
-                                       "big.qcow2", "big")
-                self.eventually("it does not grow", asked.exists)
+                _, c, serial = self.growing()
                 self.stock.kill()
                 with self.assertRaises(rpc.RemoteError) as caught:
                     c.reply(serial)
@@ -212,7 +275,45 @@ class Failures(PrimaryCase):
                 self.stock.start()
                 self.define_primary()
                 self.eventually("it stays", self.gone)
-                asked.unlink()
+
+    def test_cancelled_while_it_grows(self):
+        """Nobody waits for what libvirtd waits for; it goes when that is over."""
+        until, c, serial = self.growing()
+        self.cancel()
+        with self.assertRaises(rpc.RemoteError) as caught:
+            c.reply(serial)
+        self.assertEqual(caught.exception.code, 78, caught.exception.message)
+        self.assertEqual(self.ctl("jobs", "--quiet"), "")
+        self.assertTrue(self.has_mark(), "it looks whole")
+        until.unlink()
+        self.eventually("it stays", self.gone)
+
+    def test_grown(self):
+        """What libvirt would not make larger, or only by taking the mark away, is made anew."""
+        self.pool()
+        raw = self.work / "small.raw"
+        raw.write_bytes(noise(4 * MIB))
+        full, bitmap, old, stale = (to_qcow2(raw, self.work / (name + ".qcow2"), *options)
+                                    for name, options in (
+                                        ("full", ()), ("bitmap", ()),
+                                        ("old", ("-o", "compat=0.10")),
+                                        ("stale", ("-o", "lazy_refcounts=on"))))
+        run("qemu-img", "bitmap", "--add", bitmap, "b")
+        run("qemu-img", "snapshot", "-c", "s", old)
+        with stale.open("r+b") as file:
+            file.seek(79)   # the refcounts may be wrong, it says
+            file.write(b"\1")
+        images = [(self.image(path, "qcow2"), more) for path, more in (
+            (full, 4096), (bitmap, 8 * MIB), (old, 8 * MIB), (stale, 8 * MIB))]
+        for stream in (False, True):
+            if stream:
+                self.use_stream()
+            for image, more in images:
+                with self.subTest(image=image, stream=stream):
+                    self.clone("default", "c", "qcow2", image, self.name, capacity=4 * MIB + more)
+                    self.assertEqual(self.info(self.where / "c"), ("qcow2", 4 * MIB + more))
+                    same_disk(raw, "raw", self.where / "c", "qcow2")
+                    self.host("vol-delete", "--pool", "default", "c")
 
     def test_name_taken_again(self):
         """Somebody else's volume of the name, as large as the unfinished one was, stays."""

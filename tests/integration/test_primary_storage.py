@@ -48,7 +48,7 @@ class Storages(PrimaryCase):
     def setUpClass(cls):
         cls.disks = scratch("disks-")
         cls.addClassCleanup(run, "rm", "-rf", cls.disks)
-        cls.disk("hanging", 2 * BIG)
+        cls.disk("hanging", 6 * BIG)
         cls.disk("small", 8 * MIB)
         cls.mount("tiny", "-t", "tmpfs", "-o", "size=2m", "tmpfs")
         super().setUpClass()
@@ -169,6 +169,57 @@ class Hanging(Storages):
         c.close()
         self.eventually("its job stays", lambda: not self.ctl("jobs", "--quiet"))
         self.answers()
+
+    def test_no_more_than_eight(self):
+        """Of those that hang in one storage, whoever they were given up by; others' go on."""
+        self.pool_on("hanging")
+        raw = write_raw(self.work / "small.raw", 3 * MIB)
+        self.pool()
+        small = self.image(raw, "raw")
+        given_up = ["g%d" % i for i in range(5)]    # so many run in one pool
+        calls = [self.begin("hanging", VOLUME % (name, "", 1, "raw"), "big.raw", "big")
+                 for name in given_up]
+        self.eventually("nothing comes", lambda: all(
+            (self.where / name).exists() and (self.where / name).stat().st_blocks * 512 > MIB
+            for name in given_up), nap=0.002)
+        os.kill(self.daemon.process.pid, signal.SIGSTOP)
+        self.freeze()
+        os.kill(self.daemon.process.pid, signal.SIGCONT)
+        self.eventually("they do not hang", lambda: self.threads().startswith("DDDDD"))
+        self.assertEqual(len(self.journal()), 5, "they were too fast")
+        for job in json.loads(self.ctl("jobs", "--json"))["jobs"]:
+            self.ctl("job-cancel", str(job["id"]))
+        for c, serial in calls:
+            with self.assertRaises(rpc.RemoteError) as caught:
+                c.reply(serial)
+            self.assertEqual(caught.exception.code, 78, caught.exception.message)
+        waiting = ["w%d" % i for i in range(3)]
+        calls = [self.begin("hanging", VOLUME % (name, "", 1, "raw"), small, self.name)
+                 for name in waiting]
+        self.eventually("they do not begin", lambda: len(self.journal()) == 8)
+        self.refused(87, "the storage of the host's pool 'hanging' does not answer to clones that "
+                     r"were given up \(5\), and others run there \(3\): mend it first",
+                     "hanging", "ninth", "raw", small, self.name)
+        self.assertEqual(len(self.journal()), 8)
+        where = self.primary()
+        self.clone("default", "c", "raw", small, self.name)
+        same(raw, where / "c")
+        self.thaw()
+        for c, serial in calls:
+            c.reply(serial)
+        self.eventually("they stay", lambda: not self.journal())
+        self.freeze()   # and then nobody is known any more to have been given up
+        later = ["l%d" % i for i in range(4)]
+        calls = [self.begin("hanging", VOLUME % (name, "", 1, "raw"), small, self.name)
+                 for name in later]
+        self.eventually("they do not begin", lambda: len(self.journal()) == 4)
+        self.thaw()
+        for c, serial in calls:
+            c.reply(serial)
+        self.assertEqual(self.volumes("hanging"), [*later, *waiting])
+        for name in (*later, *waiting):
+            same(raw, self.where / name)
+            self.host("vol-delete", "--pool", "hanging", name)
 
     def test_hangs_from_the_beginning(self):
         """It is libvirtd then that waits for its storage, and nobody waits for libvirtd."""

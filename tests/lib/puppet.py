@@ -29,7 +29,9 @@ class Puppet(threading.Thread):
     """A daemon of the host that answers what no real one would: .answers[PROC] is a payload, or None
     for silence; .next[PROC]: those of the next times, before it; .events what it says before that to 403;
     .behind[PROC] which silent one is answered in the same write; .strict: it is opened only by who
-    asked how to authenticate; .refuses: what it answers by an error; .said: what it was asked."""
+    asked how to authenticate; .refuses: what it answers by an error; .said: what it was asked, and
+    .kept[PROC], if that is a list, with what; .going: while it is not set nothing is taken; .clients:
+    how many it has."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
@@ -37,18 +39,34 @@ class Puppet(threading.Thread):
         self.socket.bind(str(path))
         self.socket.listen(50)
         self.events, self.behind, self.said, self.strict = [], {}, [], False
-        self.refuses, self.next = set(), {}
+        self.refuses, self.next, self.kept, self.clients = set(), {}, {}, 0
+        self.going, self.lock = threading.Event(), threading.Lock()
+        self.going.set()
         self.answers = {66: u32(1) + u32(0), 1: b"", 419: b"", 281: u32(0) + u32(0),
                         287: u32(0) + u32(0)}
 
     def run(self):
         while True:
+            self.going.wait()
             client = self.socket.accept()[0]
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+            threading.Thread(target=self.serve_one, args=(client,), daemon=True).start()
+
+    def serve_one(self, client):
+        self.count(1)
+        try:
+            with client:
+                self.serve(client)
+        finally:
+            self.count(-1)
+
+    def count(self, more):
+        with self.lock:
+            self.clients += more
 
     def serve(self, client):
         stream, silent, asked = client.makefile("rb"), {}, False
         while True:
+            self.going.wait()
             try:
                 head = stream.read(28)
             except ConnectionResetError:
@@ -58,7 +76,9 @@ class Puppet(threading.Thread):
             size, prog, vers, proc, _, serial, _ = struct.unpack(">IIIiIII", head)
             if size < 28:
                 return # what came with a descriptor is no packet
-            stream.read(size - 28)
+            payload = stream.read(size - 28)
+            if proc in self.kept:
+                self.kept[proc].append(payload)
             answer, status = self.answers.get(proc), rpc.OK
             if self.next.get(proc):
                 answer = self.next[proc].pop(0)
