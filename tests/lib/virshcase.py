@@ -159,9 +159,12 @@ class VirshCase(runner.DaemonCase):
         self.assertEqual(self.state(pool, vol), "error")
 
     def refilled(self, pool, vol, path):
+        self.rotten(pool, vol)
+        self.filled_anew(pool, vol, path)
+
+    def filled_anew(self, pool, vol, path):
         """Found damaged, it is wiped and holds what @path does, by the uuid it had."""
         before = self.vol_xml(pool, vol)
-        self.rotten(pool, vol)
         self.v("vol-wipe", "--pool", pool, vol)
         self.assertNotIn("image:generation", self.vol_xml(pool, vol))
         self.v("vol-upload", "--pool", pool, vol, path)
@@ -169,6 +172,8 @@ class VirshCase(runner.DaemonCase):
         self.assertEqual(element(after, "image:state"), "active")
         self.assertEqual(element(after, "image:uuid"), element(before, "image:uuid"))
         self.assertNotEqual(element(after, "image:generation"), element(before, "image:generation"))
+        self.v("pool-refresh", pool)
+        self.assertEqual(self.vol_xml(pool, vol), after)
 
     def fetched(self, pool, vol, *args):
         path = self.work / ("out-%d" % len(list(self.work.iterdir())))
