@@ -45,8 +45,9 @@ typedef struct {
     char *description;
     gint64 deleted; /* in the trash since; 0: not deleted */
     char *origin;   /* the VimgPluginFile it was adopted from; kept as it is for ever, NULL: none */
-    char *copy_of;  /* key of the image in another storage whose content it is to have, or has; set
-                       by create() and writer_finish(), gone when it is wiped.  NULL: of none */
+    char *copy_of;  /* the image in another storage whose content it is to have, or has, as the
+                       daemon  writes it; set by create() and writer_finish(), gone when it is wiped.
+                       NULL:  of none */
     char *uploaded_format; /* what was uploaded, of which the backend made what it stores; @checksum
                               is of that.  NULL: just what is stored */
     guint64 uploaded_size; /* bytes */

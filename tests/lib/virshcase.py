@@ -146,9 +146,9 @@ class VirshCase(runner.DaemonCase):
         self.v("vol-upload", "--pool", pool, vol, path)
         self.assertEqual(self.state(pool, vol), "active")
 
-    def rotten(self, pool, vol):
+    def rotten(self, pool, vol, where=None):
         """A slice of @vol, the only image, is found to be."""
-        path = max(Path(self.dir).glob("slices.castr/*/*.cacnk"), key=lambda p: p.stat().st_size)
+        path = max(Path(where or self.dir).glob("slices.castr/*/*.cacnk"), key=lambda p: p.stat().st_size)
         path.chmod(0o644)
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
@@ -158,8 +158,8 @@ class VirshCase(runner.DaemonCase):
         self.assertEqual([d["name"] for d in control.verify(pool)["damaged"]], [vol])
         self.assertEqual(self.state(pool, vol), "error")
 
-    def refilled(self, pool, vol, path):
-        self.rotten(pool, vol)
+    def refilled(self, pool, vol, path, where=None):
+        self.rotten(pool, vol, where)
         self.filled_anew(pool, vol, path)
 
     def filled_anew(self, pool, vol, path):
