@@ -228,7 +228,7 @@ class Out(PrimaryCase):
         self.ctl("cleanup", self.name)
         self.assertEqual(self.bases(), [now])
         # what is noted of a base is believed of the content that it names, and of no other
-        note, = (self.daemon.state_dir / "primary").glob("*.base")
+        note, = (self.daemon.state_dir / "primary").glob("*%s.base" % now)
         text, times = note.read_text(), (self.where / now).stat()
         with (self.where / now).open("r+b") as out:
             out.write(b"?")
