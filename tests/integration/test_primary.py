@@ -16,6 +16,7 @@ import ctl
 import rawrpc as rpc
 import runner
 from boot import boot_disk
+from daemon import Daemon
 from images import MIB, noise, run, same, same_disk, to_qcow2, write_raw
 from osscase import OssCase
 from primarycase import NOWHERE, VOLUME, PrimaryCase
@@ -240,6 +241,25 @@ class Out(PrimaryCase):
                 self.overlay("more", raw)
             self.assertEqual(caught.exception.code, 55)
             self.assertIn("does not hold image 'disk.raw'", caught.exception.message)
+
+    def test_overlay_of_what_another_host_filled(self):
+        """What this one does not know of yet is not laid on what was there before."""
+        raw, other = self.image(self.raw, "raw"), write_raw(self.work / "other", SIZE, 2)
+        self.overlay("old", raw)
+        mine, host = (self.daemon, self.v), Daemon()
+        self.addCleanup(host.remove)
+        host.start()
+        self.daemon, self.v = host, host.ok
+        self.pool()
+        self.refilled(self.name, raw, other)
+        self.daemon, self.v = mine
+        with self.assertRaises(rpc.RemoteError) as caught:
+            self.overlay("new", raw)
+        self.assertEqual(caught.exception.code, 55)
+        self.assertIn("refresh storage pool '%s'" % self.name, caught.exception.message)
+        self.v("pool-refresh", self.name)
+        self.overlay("new", raw)
+        same_disk(other, "raw", self.where / "new", "qcow2")
 
     def test_overlay_refusals(self):
         raw = self.image(self.raw, "raw")
