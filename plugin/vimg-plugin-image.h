@@ -45,8 +45,9 @@ typedef struct {
     char *description;
     gint64 deleted; /* in the trash since; 0: not deleted */
     char *origin;   /* the VimgPluginFile it was adopted from; kept as it is for ever, NULL: none */
-    char *copy_of;  /* key of the image in another storage whose content it is to have, or has; set
-                       by create() and writer_finish(), gone when it is wiped.  NULL: of none */
+    char *copy_of;  /* the image in another storage whose content it is to have, or has, as the
+                       daemon  writes it; set by create() and writer_finish(), gone when it is wiped.
+                       NULL:  of none */
     char *uploaded_format; /* what was uploaded, of which the backend made what it stores; @checksum
                               is of that.  NULL: just what is stored */
     guint64 uploaded_size; /* bytes */
@@ -56,7 +57,12 @@ typedef struct {
                       it is wiped: whatever comes then is of none.  NULL: of none */
     gboolean passing; /* it is but the way to something else: removed, it is not to be had back, and
                          goes for good once nothing needs it; kept as it is for ever */
+    char *generation; /* a result: tells its content from every other that it had or will have, for
+                         every host alike; stays as it is while the content does.  What
+                         vimg_plugin_generation_ok() takes; NULL: not known, as while saving */
 } VimgPluginImage;
+
+#define VIMG_GENERATION_MAX 255 /* bytes */
 
 #define VIMG_PLUGIN_IMAGE_INIT                                                                     \
     {                                                                                              \
@@ -66,6 +72,30 @@ typedef struct {
 /* Whether @image, which the other side may have made, is long enough to have @field. */
 #define VIMG_PLUGIN_IMAGE_HAS(image, field)                                                        \
     ((image)->size >= G_STRUCT_OFFSET(VimgPluginImage, field) + sizeof((image)->field))
+
+/* Whether @text may be a generation: printable ASCII without spaces, not empty, and not too long.
+ */
+static inline gboolean
+vimg_plugin_generation_ok(const char *text)
+{
+    gsize length = text ? strnlen(text, VIMG_GENERATION_MAX + 1) : 0;
+    gsize i = 0;
+
+    while (i < length && g_ascii_isgraph(text[i]))
+        i++;
+    return length > 0 && length <= VIMG_GENERATION_MAX && i == length;
+}
+
+/*
+ * Says that the content of @image, which has none yet, is of generation @text, if that may be one.
+ * An older daemon's @image has no place for it.
+ */
+static inline void
+vimg_plugin_image_set_generation(VimgPluginImage *image, const char *text)
+{
+    if (VIMG_PLUGIN_IMAGE_HAS(image, generation))
+        image->generation = vimg_plugin_generation_ok(text) ? g_strdup(text) : NULL;
+}
 
 /* Frees what @image owns and zeroes it but for its size. */
 static inline void
@@ -89,6 +119,8 @@ vimg_plugin_image_clear(VimgPluginImage *image)
         g_free(image->needed_by);
     if (VIMG_PLUGIN_IMAGE_HAS(image, machine))
         g_free(image->machine);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, generation))
+        g_free(image->generation);
     memset(image, 0, MIN(size, sizeof(*image)));
     image->size = size;
 }
@@ -102,6 +134,7 @@ vimg_plugin_image_wipe(VimgPluginImage *image)
     g_clear_pointer(&image->reason, g_free);
     g_clear_pointer(&image->copy_of, g_free);
     g_clear_pointer(&image->machine, g_free);
+    g_clear_pointer(&image->generation, g_free);
 }
 
 /* Moves what @image owns to @out, as far as the size of that goes; @image is empty then. */

@@ -121,7 +121,8 @@ typedef struct {
     gboolean (*purge)(gpointer handle, const char *uuid, GError **error);
     /* optional: state saving only, never below what was written */
     gboolean (*resize)(gpointer handle, const char *uuid, guint64 capacity, GError **error);
-    /* optional: drop content; the image is saving again */
+    /* optional: drop content; the image is saving again, and what comes then is of another
+       generation */
     gboolean (*wipe)(gpointer handle, const char *uuid, GError **error);
     /* optional: mark as unusable for @reason, durably; until wiped or deleted */
     gboolean (*set_error)(gpointer handle, const char *uuid, const char *reason, GError **error);

@@ -75,15 +75,25 @@ vimg_ebs_set(char **field, const char *value)
 
 /* ---- the struct ------------------------------------------------------------------------- */
 
+/* An object is never changed, only replaced by another one. */
+static void
+settle_generation(VimgEbsRecord *record)
+{
+    g_clear_pointer(&record->info.generation, g_free);
+    vimg_plugin_image_set_generation(&record->info, record->etag);
+}
+
 static VimgEbsRecord *
 own_strings(VimgEbsRecord *record)
 {
     gsize i;
 
     record->info.size = sizeof(record->info);
-    record->info.origin = NULL; /* there are no files to adopt */
+    record->info.origin = NULL;     /* there are no files to adopt */
+    record->info.generation = NULL; /* not borrowed */
     for (i = 0; i < G_N_ELEMENTS(strings); i++)
         *string_of(record, i) = g_strdup(*string_of(record, i));
+    settle_generation(record);
     return record;
 }
 
@@ -114,6 +124,7 @@ vimg_ebs_record_free(VimgEbsRecord *record)
         return;
     for (i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*string_of(record, i));
+    g_free(record->info.generation);
     g_free(record);
 }
 
@@ -132,6 +143,7 @@ vimg_ebs_record_empty(VimgEbsRecord *record)
 
     for (i = 0; i < G_N_ELEMENTS(fields); i++)
         g_clear_pointer(fields[i], g_free);
+    settle_generation(record);
     record->part_size = 0;
     record->info.state = VIMG_IMAGE_SAVING;
     record->info.allocation = record->info.physical = record->info.position = 0;
@@ -140,6 +152,7 @@ vimg_ebs_record_empty(VimgEbsRecord *record)
 void
 vimg_ebs_record_give(VimgEbsRecord *record, VimgPluginImage *out)
 {
+    settle_generation(record);
     vimg_plugin_image_move(out, &record->info);
 }
 
@@ -195,6 +208,7 @@ vimg_ebs_record_parse(const void *data, gsize size, GError **error)
     record->info.state = vimg_ebs_record_is_staged(record) ? VIMG_IMAGE_SAVING : VIMG_IMAGE_ACTIVE;
     if (record->info.reason)
         record->info.state = VIMG_IMAGE_ERROR;
+    settle_generation(record);
     return g_steal_pointer(&record);
 }
 

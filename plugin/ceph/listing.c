@@ -113,6 +113,7 @@ settle_record(VimgCluster *cluster, VimgCephRecord *record, guint64 size, gint64
     }
     if (record->info.reason)
         record->info.state = VIMG_IMAGE_ERROR;
+    vimg_ceph_record_settle_generation(record);
 }
 
 static void

@@ -58,6 +58,8 @@ commit(const VimgCephPublication *publication, GError **error)
     if (result < 0)
         return vimg_cluster_throw(error, result, _("cannot rename the RBD image"));
     vimg_ceph_remember(publication->store, record->info.uuid, id);
+    g_clear_pointer(&record->info.generation, g_free);
+    vimg_plugin_image_set_generation(&record->info, id);
     return TRUE;
 }
 

@@ -71,6 +71,7 @@ vimg_ceph_record_new(const VimgPluginImage *image)
     record->info.size = sizeof(record->info);
     record->info.origin = NULL; /* there are no files to adopt */
     record->info.needed_by = NULL;
+    record->info.generation = NULL; /* of what it is made of, if of anything */
     for (i = 0; i < G_N_ELEMENTS(strings); i++)
         *string_of(record, i) = g_strdup(*string_of(record, i));
     return record;
@@ -106,6 +107,16 @@ vimg_ceph_record_is_second(const VimgCephRecord *record)
 {
     return record->ours && vimg_ceph_record_is_staged(record) &&
            strcmp(record->rbd + strlen(VIMG_CEPH_STAGED), record->info.uuid) != 0;
+}
+
+void
+vimg_ceph_record_settle_generation(VimgCephRecord *record)
+{
+    gboolean known =
+        record->ours && !vimg_ceph_record_is_staged(record) && record->id && *record->id;
+
+    g_clear_pointer(&record->info.generation, g_free);
+    vimg_plugin_image_set_generation(&record->info, known ? record->id : NULL);
 }
 
 void

@@ -41,6 +41,11 @@ gboolean vimg_ceph_record_is_staged(const VimgCephRecord *record);
  * one is staged and has .info.uploaded_format, the second may be active already.
  */
 gboolean vimg_ceph_record_is_second(const VimgCephRecord *record);
+/*
+ * An active image of ours is wiped by putting another RBD image in its place, and is written to no
+ * more: so the id of that tells its content.  Other tools write to theirs as they like.
+ */
+void vimg_ceph_record_settle_generation(VimgCephRecord *record);
 /* Hands what is known of the image over to @out. */
 void vimg_ceph_record_give(VimgCephRecord *record, VimgPluginImage *out);
 

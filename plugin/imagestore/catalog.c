@@ -105,9 +105,10 @@ exchange(VimgCatalog *catalog, GHashTable *entries)
 static gsize
 weigh(const VimgPluginImage *image)
 {
-    const char *const texts[] = {image->name,   image->format,      image->parent, image->os,
-                                 image->arch,   image->description, image->reason, image->checksum,
-                                 image->origin, image->copy_of,     image->machine};
+    const char *const texts[] = {image->name,    image->format,   image->parent,
+                                 image->os,      image->arch,     image->description,
+                                 image->reason,  image->checksum, image->origin,
+                                 image->copy_of, image->machine,  image->generation};
     gsize sum = sizeof(Entry) + 256;
     gsize i;
 

@@ -181,6 +181,8 @@ vimg_image_describe(VimgSliceStore *store, const VimgStoredImage *image, VimgPlu
         out->copy_of = g_strdup(from->copy_of);
     if (VIMG_PLUGIN_IMAGE_HAS(out, machine))
         out->machine = g_strdup(from->machine);
+    /* slices have their names by what they hold, and the index names all of them */
+    vimg_plugin_image_set_generation(out, sealed ? manifest->index_digest : NULL);
 }
 
 gboolean

@@ -14,7 +14,7 @@ static const char *const words[] = {
     N_("enabled"),      N_("disabled"), N_("inactive"), N_("connecting"), N_("connected"),
     N_("disconnected"), N_("saving"),   N_("active"),   N_("error"),      N_("changed"),
     N_("grown"),        N_("zeroed"),   N_("live"),     N_("expired"),    N_("revoked"),
-    N_("served"),       N_("clone"),    N_("share"),    N_("download"),
+    N_("replaced"),     N_("served"),   N_("clone"),    N_("share"),      N_("download"),
 };
 
 static char *

@@ -32,7 +32,8 @@ find(VimgTransfer *transfer, Download *download, GError **error)
     if (!found || !vimg_transfer_take_image(&download->image, found, error))
         return FALSE;
     transfer->total = download->image->physical;
-    return vimg_target_open(download->target, download->image->uuid, download->afresh, error);
+    return vimg_target_open(download->target, download->image->uuid, download->image->generation,
+                            download->afresh, error);
 }
 
 static gboolean

@@ -22,6 +22,7 @@ vimg_image_free(VimgImage *image)
     g_free(image->name);
     g_free(image->key);
     g_free(image->uuid);
+    g_free(image->generation);
     g_free(image->state);
     g_free(image->reason);
     g_free(image->format);
@@ -62,6 +63,7 @@ static const struct {
     {"volume/image:info/image:state", "reason", TEXT, G_STRUCT_OFFSET(VimgImage, reason)},
     {"volume/image:info/image:position", NULL, NUMBER, G_STRUCT_OFFSET(VimgImage, position)},
     {"volume/image:info/image:uuid", NULL, TEXT, G_STRUCT_OFFSET(VimgImage, uuid)},
+    {"volume/image:info/image:generation", NULL, TEXT, G_STRUCT_OFFSET(VimgImage, generation)},
     {"volume/image:info/image:created", NULL, TIME, G_STRUCT_OFFSET(VimgImage, created)},
     {"volume/image:info/image:checksum", NULL, TEXT, G_STRUCT_OFFSET(VimgImage, checksum)},
     {"volume/image:info/image:parent", NULL, TEXT, G_STRUCT_OFFSET(VimgImage, parent)},

@@ -12,7 +12,8 @@
 typedef struct {
     char *pool, *name, *key; /* what procedures know it by */
     char *uuid;
-    char *state; /* saving, active or error */
+    char *generation; /* which content of all that it had; NULL: not known */
+    char *state;      /* saving, active or error */
     char *reason;
     char *format;
     char *checksum_type, *checksum;

@@ -78,9 +78,10 @@ is_named(const VimgTarget *target)
            is.st_dev == named.st_dev && is.st_ino == named.st_ino;
 }
 
-/* What is remembered of a part: which file it is, and how much of it no crash takes away. */
+/* What is remembered of a part: which file it is, of which content of its image, and how much of it
+ * no crash takes away. */
 typedef struct {
-    guint64 dev, ino, durable;
+    guint64 dev, ino, durable, content;
 } Memory;
 #define MEMORY_NUMBERS (sizeof(Memory) / sizeof(guint64))
 
@@ -93,7 +94,8 @@ resume(VimgTarget *target, const struct stat *info)
     if (info->st_uid != geteuid() || info->st_nlink != 1 || (info->st_mode & 077) != 0 ||
         !vimg_record_read(target->record, (guint64 *)&memory, MEMORY_NUMBERS) ||
         memory.dev != info->st_dev || memory.ino != info->st_ino ||
-        memory.durable > (guint64)info->st_size || ftruncate(target->fd, (off_t)memory.durable) < 0)
+        memory.content != target->content || memory.durable > (guint64)info->st_size ||
+        ftruncate(target->fd, (off_t)memory.durable) < 0)
         return FALSE;
     target->known = target->durable = memory.durable;
     target->at = memory.durable - MIN(memory.durable, AGAIN);
@@ -174,8 +176,25 @@ open_in_place(VimgTarget *target, GError **error)
     return target->fd >= 0 || vimg_throw_errno(error, _("cannot open '%s'"), target->path);
 }
 
+static guint64
+number_of(const char *generation)
+{
+    guint8 digest[32] = {0};
+    gsize size = sizeof(digest);
+    GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+    guint64 number = 0;
+
+    g_checksum_update(sum, (const guchar *)generation, -1);
+    g_checksum_get_digest(sum, digest, &size);
+    g_checksum_free(sum);
+    for (gsize i = 0; i < sizeof(number); i++)
+        number = number << 8 | digest[i];
+    return number;
+}
+
 gboolean
-vimg_target_open(VimgTarget *target, const char *uuid, gboolean afresh, GError **error)
+vimg_target_open(VimgTarget *target, const char *uuid, const char *generation, gboolean afresh,
+                 GError **error)
 {
     guint8 bytes[VIMG_UUID_SIZE];
     char text[VIMG_UUID_TEXT_SIZE];
@@ -196,6 +215,7 @@ vimg_target_open(VimgTarget *target, const char *uuid, gboolean afresh, GError *
     if (!target->part) {
         target->part = g_strdup_printf("%s.%s.part", target->path, text);
         target->uuid = g_strdup(text);
+        target->content = generation ? number_of(generation) : 0;
     }
     return open_part(target, afresh, error);
 }
@@ -297,7 +317,7 @@ vimg_target_checkpoint(VimgTarget *target)
         return;
     target->durable = target->at; /* what failed is not tried again at once */
     if (fsync(target->fd) == 0 && fstat(target->fd, &info) == 0) {
-        const Memory memory = {info.st_dev, info.st_ino, target->at};
+        const Memory memory = {info.st_dev, info.st_ino, target->at, target->content};
 
         vimg_record_write(target->record, (const guint64 *)&memory, MEMORY_NUMBERS, NULL);
     }

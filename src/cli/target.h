@@ -1,9 +1,8 @@
 /*
  * target.h: a file that a download makes
  *
- * It grows beside the one that it will be, as FILE.UUID.part: the content of the image of that uuid
- * never changes, so whatever we wrote of it can be gone on with.  A pipe or a device is written to
- * as it is.
+ * It grows beside the one that it will be, as FILE.UUID.part; we remember which content of the
+ * image of that uuid it is of, and go on with no other.  A pipe or a device is written to as it is.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -21,6 +20,7 @@ typedef struct {
     guint64 durable;     /* bytes that no crash takes away */
     gboolean is_stale;   /* what it had is not of the image */
     char *uuid, *record; /* of a part */
+    guint64 content;     /* tells what the image held from all else; 0: not known */
 } VimgTarget;
 
 /* @path: "-" for standard output. */
@@ -30,11 +30,12 @@ void vimg_target_free(VimgTarget *target);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgTarget, vimg_target_free)
 
 /*
- * Begins to write the content of image @uuid, or to go on with it unless @afresh; opened already,
- * it stays as it is.  Only of a part that we remember anything is used, and no more of it than is
- * durable; what else lies there is replaced.
+ * Begins to write the content of @generation (NULL: not known) of image @uuid, or to go on with it
+ * unless @afresh; opened already, it stays as it is.  Only of a part that we remember anything is
+ * used, and no more of it than is durable; what else lies there is replaced.
  */
-gboolean vimg_target_open(VimgTarget *target, const char *uuid, gboolean afresh, GError **error);
+gboolean vimg_target_open(VimgTarget *target, const char *uuid, const char *generation,
+                          gboolean afresh, GError **error);
 /* Whether holes may be left out. */
 gboolean vimg_target_is_sparse(const VimgTarget *target);
 

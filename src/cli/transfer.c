@@ -169,14 +169,25 @@ vimg_transfer_run(VimgTransfer *transfer, const char *pool, VimgTransferFunc att
     }
 }
 
+/* What holds something else now had been wiped, and filled anew. */
+static gboolean
+is_same(const VimgImage *image, const VimgImage *found)
+{
+    return g_strcmp0(image->uuid, found->uuid) == 0 &&
+           (!image->generation || !found->generation ||
+            strcmp(image->generation, found->generation) == 0);
+}
+
 gboolean
 vimg_transfer_take_image(VimgImage **image, VimgImage *found, GError **error)
 {
-    gboolean same = !*image || g_strcmp0((*image)->uuid, found->uuid) == 0;
+    gboolean same = !*image || is_same(*image, found);
 
     if (!same)
         vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, _("image '%s' is another one now"),
                    found->name);
+    else if (*image && !found->generation) /* as while it is filled again */
+        found->generation = g_steal_pointer(&(*image)->generation);
     vimg_image_free(same ? *image : found);
     if (same)
         *image = found;

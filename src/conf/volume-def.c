@@ -255,8 +255,9 @@ parse_info(VimgVolumeDef *def, const xmlNode *root, GError **error)
 {
     static const char *const own[] = {"info", NULL};
     static const char *const known[] = {
-        "state",    "position", "uuid", "created",     "parent",  "unique",  "shared",  "uploaded",
-        "checksum", "os",       "arch", "description", "flatten", "machine", "passing", NULL};
+        "state",       "position", "uuid",     "generation", "created", "parent",
+        "unique",      "shared",   "uploaded", "checksum",   "os",      "arch",
+        "description", "flatten",  "machine",  "passing",    NULL};
     xmlNode *info;
 
     if (!vimg_xml_check_children(root, VIMG_VOLUME_NAMESPACE, own, error) ||

@@ -100,6 +100,7 @@ format_info(const VimgVolumeView *view, GString *out)
     if (image->state == VIMG_IMAGE_SAVING)
         vimg_xml_add_bytes(out, 2, "image:position", image->position);
     add_info(out, "uuid", NULL, NULL, image->uuid);
+    add_info(out, "generation", NULL, NULL, image->generation);
     add_created(out, image->created);
     add_info(out, "parent", NULL, NULL, image->parent);
     add_usage(out, view);

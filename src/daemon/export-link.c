@@ -100,7 +100,8 @@ status_of(const GError *error)
     return VIMG_EXPORTER_FAILED;
 }
 
-/* The same content has the same one, in whichever export; it tells nothing else of the image. */
+/* The same content has the same one, in whichever export, and what an image holds once it was
+ * wiped and filled anew has another; it tells nothing else of the image. */
 static void
 make_etag(const VimgExportInfo *info, char *out, gsize size)
 {
@@ -109,6 +110,8 @@ make_etag(const VimgExportInfo *info, char *out, gsize size)
     g_checksum_update(sum, (const guchar *)info->image_uuid, -1);
     g_checksum_update(sum, (const guchar *)info->format, -1);
     g_checksum_update(sum, (const guchar *)info->file, -1);
+    if (info->generation)
+        g_checksum_update(sum, (const guchar *)info->generation, -1);
     g_snprintf(out, size, "%.32s", g_checksum_get_string(sum));
     g_checksum_free(sum);
 }

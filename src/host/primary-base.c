@@ -1,9 +1,10 @@
 /*
  * primary-base.c: images that many volumes of the host are overlays on, placed there once
  *
- * A base is a volume whose name says which image it is.  It is known to be whole by a file of ours,
- * written when it was, as long as nothing has changed it since; one that another host has placed in
- * a shared pool is compared first.
+ * A base is a volume whose name says which image it is, and which content of that: what an image
+ * holds once it was wiped and filled anew is another base, and overlays on the one before keep
+ * that. It is known to be whole by a file of ours, written when it was, as long as nothing has
+ * changed it since; one that another host has placed in a shared pool is compared first.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -25,13 +26,21 @@
 #define FILE_MAX 65536             /* bytes */
 #define NAP ((gint64)250 * 1000)   /* microseconds until it is asked whether to go on */
 #define PIECE ((gsize)1024 * 1024) /* bytes compared at once */
+#define SHORT 16                   /* digits of the sum of a generation that are in a name */
 
 /* ---- one at a time -------------------------------------------------------------------------- */
 
+/* Two may have the same short form: what a note says is the whole of it. */
 char *
 vimg_host_base_name(const VimgSourceInfo *info)
 {
-    return g_strconcat(PREFIX, info->uuid, ".", info->format, NULL);
+    g_autofree char *sum =
+        info->generation ? g_compute_checksum_for_string(G_CHECKSUM_SHA256, info->generation, -1)
+                         : NULL;
+
+    if (!sum)
+        return g_strconcat(PREFIX, info->uuid, ".", info->format, NULL);
+    return g_strdup_printf(PREFIX "%s-%.*s.%s", info->uuid, SHORT, sum, info->format);
 }
 
 static char *
@@ -101,15 +110,29 @@ says(GKeyFile *file, const char *what, const char *value)
     return value && g_strcmp0(noted, value) == 0;
 }
 
-gboolean
-vimg_host_base_is_noted(VimgHostPrimary *primary, const VimgHostPool *pool, virStorageVolPtr vol)
+/* What is noted of the very volume, which nobody touched since.  Returns: (transfer full) or NULL
+ */
+static GKeyFile *
+find_note(VimgHostPrimary *primary, const VimgHostPool *pool, virStorageVolPtr vol)
 {
     g_autofree char *path = path_of(primary, pool, virStorageVolGetName(vol));
     g_autofree char *mtime = vimg_host_volume_mtime(vol);
     g_autoptr(GKeyFile) file = read_note(path);
 
     /* another of the same name has the same key */
-    return file && says(file, "key", virStorageVolGetKey(vol)) && says(file, "mtime", mtime);
+    if (!file || !says(file, "key", virStorageVolGetKey(vol)) || !says(file, "mtime", mtime))
+        return NULL;
+    return g_steal_pointer(&file);
+}
+
+gboolean
+vimg_host_base_is_noted(VimgHostPrimary *primary, const VimgHostPool *pool, virStorageVolPtr vol,
+                        const VimgSourceInfo *info)
+{
+    g_autoptr(GKeyFile) file = find_note(primary, pool, vol);
+    g_autofree char *of = file ? g_key_file_get_string(file, GROUP, "generation", NULL) : NULL;
+
+    return file && g_strcmp0(of, info->generation) == 0;
 }
 
 gboolean
@@ -129,6 +152,8 @@ vimg_host_base_note(VimgHostPrimary *primary, const VimgHostPool *pool, virStora
     g_key_file_set_string(file, GROUP, "volume", virStorageVolGetName(vol));
     g_key_file_set_string(file, GROUP, "key", virStorageVolGetKey(vol));
     g_key_file_set_string(file, GROUP, "mtime", mtime);
+    if (info->generation)
+        g_key_file_set_string(file, GROUP, "generation", info->generation);
     g_key_file_set_boolean(file, GROUP, "placed", placed);
     text = g_key_file_to_data(file, &size, NULL);
     return vimg_file_replace(path, text, size, 0600, error);
@@ -225,7 +250,7 @@ vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect, const Vimg
     gboolean same = FALSE;
     gboolean ok;
 
-    if (vimg_host_base_is_noted(primary, pool, vol))
+    if (vimg_host_base_is_noted(primary, pool, vol, info))
         return TRUE;
     pair.stream = stream = virStreamNew(connect, 0);
     pair.buffer = buffer = vimg_buffer_new(PIECE);
@@ -250,14 +275,16 @@ remove_unused(VimgHostPrimary *primary, virConnectPtr connect, const VimgHostPoo
               const char *name)
 {
     g_autoptr(virStorageVol) vol = virStorageVolLookupByName(pool->pool, name);
+    g_autoptr(GKeyFile) file = NULL;
 
     if (!vol) {
         if (vimg_host_said(VIR_ERR_NO_STORAGE_VOL))
             vimg_host_base_forget(primary, pool, name, NULL);
         return FALSE;
     }
+    file = find_note(primary, pool, vol);
     /* what is not known to be whole is compared: so that is forgotten first */
-    return vimg_host_base_is_noted(primary, pool, vol) && !vimg_host_is_used(connect, vol) &&
+    return file && !vimg_host_is_used(connect, vol) &&
            vimg_host_base_forget(primary, pool, name, NULL) && virStorageVolDelete(vol, 0) == 0;
 }
 

@@ -362,6 +362,18 @@ check_overlay(const VimgHostClone *clone, GError **error)
                       def->format);
 }
 
+/* What was read may be of another content than the base is to have the name of. */
+static gboolean
+confirm_base(const VimgHostClone *clone, virStorageVolPtr base, GError **error)
+{
+    if (vimg_transfer_confirm(clone->transfer, &clone->info, error))
+        return TRUE;
+    if (virStorageVolDelete(base, 0) < 0)
+        vimg_warning("volume '%s' of the host's pool '%s' is not known to hold an image",
+                     virStorageVolGetName(base), virStoragePoolGetName(clone->to.pool));
+    return FALSE;
+}
+
 /* The image becomes the volume @name.  Returns: (transfer full) */
 static virStorageVolPtr
 place_base(const VimgHostClone *clone, const char *name, GError **error)
@@ -379,7 +391,7 @@ place_base(const VimgHostClone *clone, const char *name, GError **error)
     base.sink = NULL;
     /* what was noted of one that is gone must not be taken for this, which is not whole for long */
     if (!def || !vimg_host_base_forget(clone->primary, &clone->to, name, error) ||
-        !copy(&base, error) ||
+        !copy(&base, error) || !confirm_base(clone, base.vol, error) ||
         !vimg_host_base_note(clone->primary, &clone->to, base.vol, &clone->info, TRUE, error))
         g_clear_pointer(&base.vol, virStorageVolFree);
     g_clear_pointer(&base.sink, vimg_host_sink_free);
@@ -443,7 +455,7 @@ lay_over(VimgHostClone *clone, virStorageVolPtr base, GError **error)
 static gboolean
 check_base(VimgHostClone *clone, virStorageVolPtr base, GError **error)
 {
-    if (vimg_host_base_is_noted(clone->primary, &clone->to, base))
+    if (vimg_host_base_is_noted(clone->primary, &clone->to, base, &clone->info))
         return TRUE;
     if (virStorageVolDelete(clone->vol, 0) < 0)
         vimg_warning("volume '%s' of the host's pool '%s' lies on '%s', which is gone",
@@ -465,6 +477,7 @@ make_overlay(VimgHostClone *clone, GError **error)
 
     clone->format = VIMG_HOST_QCOW2;
     if (!check_overlay(clone, error) || !vimg_host_clone_choose_capacity(clone, error) ||
+        !vimg_transfer_confirm(clone->transfer, &clone->info, error) ||
         !vimg_host_base_take(clone->primary, &clone->to, name, clone->transfer, error))
         return FALSE;
     base = need_base(clone, name, error);

@@ -116,19 +116,20 @@ void vimg_host_reaper_kick(VimgHostPrimary *primary);
 
 /* ---- primary-base.c: what overlays lie on --------------------------------------------------- */
 
-/* Returns: (transfer full) what the image is called as a base */
+/* Returns: (transfer full) what the image, as it is now, is called as a base */
 char *vimg_host_base_name(const VimgSourceInfo *info);
 /* Nobody else places, uses for a new overlay or removes it meanwhile; @job may be NULL. */
 gboolean vimg_host_base_take(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
                              VimgTransfer *job, GError **error);
 void vimg_host_base_give(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name);
-/* It is whole, from now on; @placed: by this host. */
+/* It is whole, and what the image holds, from now on; @placed: by this host. */
 gboolean vimg_host_base_note(VimgHostPrimary *primary, const VimgHostPool *pool,
                              virStorageVolPtr vol, const VimgSourceInfo *info, gboolean placed,
                              GError **error);
-/* Whether @vol is the very volume that is known to be whole, and was not touched since. */
+/* Whether @vol is the very volume that is known to hold the image, as that is now, and was not
+ * touched since. */
 gboolean vimg_host_base_is_noted(VimgHostPrimary *primary, const VimgHostPool *pool,
-                                 virStorageVolPtr vol);
+                                 virStorageVolPtr vol, const VimgSourceInfo *info);
 /* Nothing is known of @name any more. */
 gboolean vimg_host_base_forget(VimgHostPrimary *primary, const VimgHostPool *pool, const char *name,
                                GError **error);

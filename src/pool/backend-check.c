@@ -156,6 +156,9 @@ vimg_image_lie(const VimgType *type, const VimgPluginImage *image)
         return g_strdup_printf("bad clones of image %s", image->uuid);
     if (VIMG_PLUGIN_IMAGE_HAS(image, machine) && !vimg_text_check(image->machine))
         return g_strdup_printf("bad machine of image %s", image->uuid);
+    if (VIMG_PLUGIN_IMAGE_HAS(image, generation) && image->generation &&
+        !vimg_plugin_generation_ok(image->generation))
+        return g_strdup_printf("bad generation of image %s", image->uuid);
     return numbers_lie(image);
 }
 

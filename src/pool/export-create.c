@@ -86,6 +86,7 @@ vimg_export_record_new(const VimgPool *pool, const VimgPluginImage *image,
     g_strlcpy(record->image, image->uuid, sizeof(record->image));
     record->pool_name = g_strdup(vimg_pool_name(pool));
     record->name = g_strdup(image->name);
+    record->generation = g_strdup(image->generation);
     record->compress = request->compress;
     record->direct = request->direct;
     record->file = name_download(image->name, record);

@@ -21,6 +21,7 @@ vimg_export_info_free(VimgExportInfo *info)
     g_free(info->pool_uuid);
     g_free(info->image);
     g_free(info->image_uuid);
+    g_free(info->generation);
     g_free(info->file);
     g_free(info->format);
     g_free(info->sha256);
@@ -46,6 +47,7 @@ info_of(const VimgExportRecord *record, gint64 now)
     info->pool_uuid = g_strdup(record->pool);
     info->image = g_strdup(record->name);
     info->image_uuid = g_strdup(record->image);
+    info->generation = g_strdup(record->generation);
     info->file = g_strdup(record->file);
     info->format = g_strdup(record->format);
     info->compress = record->compress;
@@ -66,15 +68,57 @@ vimg_export_info(VimgExports *exports, const VimgExport *export)
     return info_of(export->record, vimg_export_now());
 }
 
-/* Without a lock: pools may be renamed. */
-static void
-name_pool(VimgModel *model, VimgExportInfo *info)
+/* Returns: (transfer full) NULL: there is no such pool any more */
+static VimgPool *
+find_pool(VimgModel *model, const char *uuid)
 {
-    g_autoptr(VimgPool) pool = NULL;
     VimgPoolId id = {0};
 
-    vimg_uuid_parse(info->pool_uuid, id.uuid);
-    pool = vimg_registry_get(model, &id, NULL);
+    vimg_uuid_parse(uuid, id.uuid);
+    return vimg_registry_get(model, &id, NULL);
+}
+
+/* Of what an image holds now.  Returns: (transfer full) NULL: nobody knows */
+static char *
+find_generation(VimgModel *model, const char *pool_uuid, const char *image_uuid)
+{
+    g_autoptr(VimgPool) pool = find_pool(model, pool_uuid);
+    const VimgVolume *volume;
+
+    if (!pool)
+        return NULL;
+    VIMG_LOCK_GUARD(&pool->lock);
+    volume = g_hash_table_lookup(pool->by_image, image_uuid);
+    return volume ? g_strdup(volume->image.generation) : NULL;
+}
+
+/* What is not known speaks against nothing; sizes and sums of an export are of the content that was
+ * there when it was made. */
+static gboolean
+is_other(const char *exported, const char *now)
+{
+    return exported && now && strcmp(exported, now) != 0;
+}
+
+gboolean
+vimg_export_is_replaced(VimgModel *model, const VimgExportRecord *record)
+{
+    g_autofree char *now = find_generation(model, record->pool, record->image);
+
+    return is_other(record->generation, now);
+}
+
+/* What others say of it now.  Without a lock: pools may be renamed. */
+static void
+look_again(VimgModel *model, VimgExportInfo *info)
+{
+    g_autofree char *now = find_generation(model, info->pool_uuid, info->image_uuid);
+    g_autoptr(VimgPool) pool = find_pool(model, info->pool_uuid);
+
+    if (strcmp(info->state, "live") == 0 && !info->direct && is_other(info->generation, now))
+        info->state = "replaced";
+    if (!info->generation) /* of one made when none was known */
+        info->generation = g_steal_pointer(&now);
     if (!pool)
         return;
     g_free(info->pool);
@@ -103,11 +147,8 @@ find_hash(VimgExports *exports, const guint8 *hash)
 gboolean
 vimg_export_is_within_reach(VimgModel *model, const VimgExportRecord *record)
 {
-    g_autoptr(VimgPool) pool = NULL;
-    VimgPoolId id = {0};
+    g_autoptr(VimgPool) pool = find_pool(model, record->pool);
 
-    vimg_uuid_parse(record->pool, id.uuid);
-    pool = vimg_registry_get(model, &id, NULL);
     if (!pool)
         return FALSE;
     VIMG_LOCK_GUARD(&pool->lock);
@@ -132,6 +173,7 @@ vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE
     vimg_mutex_unlock(&exports->lock);
     if (!export)
         return VIMG_EXPORT_ABSENT;
+    look_again(model, *out);
     if (strcmp((*out)->state, "live") != 0 && strcmp((*out)->state, "served") != 0)
         return VIMG_EXPORT_ENDED;
     if (!vimg_export_is_within_reach(model, export->record))
@@ -205,7 +247,7 @@ vimg_model_export_list(VimgModel *model, const char *after, guint max)
     GPtrArray *page = list_behind(model->exports, after, max);
 
     for (guint i = 0; i < page->len; i++)
-        name_pool(model, g_ptr_array_index(page, i));
+        look_again(model, g_ptr_array_index(page, i));
     return page;
 }
 

@@ -414,6 +414,11 @@ vimg_export_read(VimgExports *exports, VimgExport *export, const VimgExportPart 
         part->length > record->size - part->offset)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("there is nothing at this place of the export"));
+    if (vimg_export_is_replaced(exports->model, record))
+        return vimg_throw(
+            error, VIMG_ERROR_NO_VOL,
+            _("volume '%s' holds something else than when it was exported: export it again"),
+            record->name);
     if (vimg_export_record_unpacks(record))
         return vimg_export_read_guest(exports, export, part, out, error);
     if (record->convert)

@@ -33,6 +33,7 @@ vimg_export_record_free(VimgExportRecord *record)
     g_free(record->file);
     g_free(record->format);
     g_free(record->sha256);
+    g_free(record->generation);
     g_free(record);
 }
 
@@ -117,6 +118,8 @@ vimg_export_record_format(const VimgExportRecord *record)
                                        *(gboolean *)G_STRUCT_MEMBER_P(record, truths[i].offset));
     if (record->sha256)
         json_object_set_string_member(object, "sha256", record->sha256);
+    if (record->generation)
+        json_object_set_string_member(object, "generation", record->generation);
     json_node_take_object(node, object);
     return json_to_string(node, TRUE);
 }
@@ -185,13 +188,16 @@ take_digests(JsonObject *object, VimgExportRecord *record)
 {
     const char *hash = get_text(object, "hash");
     const char *sha256 = get_text(object, "sha256");
+    const char *generation = get_text(object, "generation");
 
-    if (!hash || !is_hex(hash) || (sha256 && !is_hex(sha256)))
+    if (!hash || !is_hex(hash) || (sha256 && !is_hex(sha256)) ||
+        (generation && !vimg_plugin_generation_ok(generation)))
         return FALSE;
     for (gsize i = 0; i < VIMG_EXPORT_HASH_SIZE; i++)
         record->hash[i] = (guint8)(g_ascii_xdigit_value(hash[2 * i]) << 4 |
                                    g_ascii_xdigit_value(hash[2 * i + 1]));
     record->sha256 = g_strdup(sha256);
+    record->generation = g_strdup(generation);
     return TRUE;
 }
 

@@ -28,8 +28,9 @@ typedef struct {
     guint64 capacity;
     guint64 stored; /* bytes of the image's own content */
     guint64 size;
-    char *sha256;   /* NULL: not known */
-    gint64 created; /* seconds since 1970 */
+    char *sha256;     /* NULL: not known */
+    char *generation; /* of the image then; NULL: not known */
+    gint64 created;   /* seconds since 1970 */
     gint64 expires;
     gint64 revoked; /* 0: it is not */
 } VimgExportRecord;

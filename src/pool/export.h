@@ -109,6 +109,8 @@ void vimg_exports_release_ended(VimgExports *exports);
 
 /* Whether its pool runs and is connected. */
 gboolean vimg_export_is_within_reach(VimgModel *model, const VimgExportRecord *record);
+/* Whether its image holds something else by now: none of it is read any more. */
+gboolean vimg_export_is_replaced(VimgModel *model, const VimgExportRecord *record);
 /* Returns: (transfer full); NULL with @error if it ended */
 VimgExport *vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error);
 VimgExportInfo *vimg_export_info(VimgExports *exports, const VimgExport *export);

@@ -341,6 +341,7 @@ typedef struct {
     char *pool_uuid;
     char *image;      /* its name then */
     char *image_uuid; /* which one it is */
+    char *generation; /* which content of it; NULL: not known */
     char *file;       /* what a download is called */
     char *format;     /* of what is downloaded */
     gboolean compress;
@@ -349,7 +350,8 @@ typedef struct {
     guint64 capacity;        /* of the image */
     char *sha256;            /* of a download; NULL: not known yet, or it is compressed */
     gint64 created, expires; /* seconds since 1970 */
-    const char *state;       /* live, expired, revoked; served: over NBD, it does not expire (0) */
+    const char *state;       /* live, expired, revoked, replaced: its image holds something else;
+                                served: over NBD, it does not expire (0) */
 } VimgExportInfo;
 
 void vimg_export_info_free(VimgExportInfo *info);
@@ -389,7 +391,7 @@ void vimg_model_set_export_served(VimgModel *model, gboolean served, const char 
 typedef enum {
     VIMG_EXPORT_LIVE,
     VIMG_EXPORT_AWAY,  /* it is, but its pool does not run or is not connected */
-    VIMG_EXPORT_ENDED, /* it is expired or revoked */
+    VIMG_EXPORT_ENDED, /* it is expired or revoked, or of what the image holds no more */
     VIMG_EXPORT_ABSENT,
 } VimgExportState;
 

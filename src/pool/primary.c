@@ -39,6 +39,7 @@ vimg_source_info_clear(VimgSourceInfo *info)
     g_free(info->uuid);
     g_free(info->format);
     g_free(info->checksum);
+    g_free(info->generation);
     g_free(info->machine);
     *info = (VimgSourceInfo){0};
 }
@@ -58,6 +59,7 @@ vimg_source_info_take(VimgSourceInfo *out, VimgPool *pool, VimgVolume *volume)
     out->format = g_strdup(image->format);
     out->checksum = image->checksum ? g_strconcat(image->checksum_type, ":", image->checksum, NULL)
                                     : g_strdup("");
+    out->generation = g_strdup(image->generation);
     out->machine = g_strdup(image->machine);
     out->capacity = image->capacity;
     out->physical = image->physical;

@@ -80,6 +80,7 @@ typedef struct _VimgSourceInfo {
     char *uuid;
     char *format;
     char *checksum;   /* TYPE:DIGITS, as it was announced; empty: it was not */
+    char *generation; /* which content it has of all it had; NULL: not known */
     char *machine;    /* what machine's disk it was; NULL: none's, or it was wiped since */
     guint64 capacity; /* bytes: what a machine sees */
     guint64 physical; /* bytes of the content as it is stored */
@@ -95,7 +96,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VimgSourceInfo, vimg_source_info_clear)
  */
 VimgTransfer *vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out,
                                 GError **error);
-/* The same of an image that nobody holds: what is known of it now. */
+/*
+ * Asks the storage whether the image of @source is complete and holds what @info says still:
+ * another host may have wiped it and filled it with something else.
+ */
+gboolean vimg_transfer_confirm(VimgTransfer *source, const VimgSourceInfo *info, GError **error);
+/* As vimg_model_source() of an image that nobody holds: what is known of it now. */
 gboolean vimg_model_image_look(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out,
                                GError **error);
 /* By uuids; VIMG_ERROR_NO_VOL: the pool has no such image, all else: nobody knows. */

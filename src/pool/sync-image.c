@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "pool/fill.h"
+#include "pool/source-key.h"
 #include "pool/sync-private.h"
 #include "util/i18n.h"
 
@@ -41,8 +42,10 @@ is_copy(const VimgPluginImage *image, const VimgPluginImage *base, const char *k
     const char *format = converted ? image->uploaded_format : image->format;
     guint64 length = converted ? image->uploaded_size : image->physical;
 
-    return g_strcmp0(image->copy_of, key) == 0 && image->capacity == base->capacity &&
-           length == base->physical && g_strcmp0(format, base->format) == 0;
+    return vimg_source_key_names(image->copy_of, key) &&
+           !vimg_source_key_is_stale(image->copy_of, base->generation) &&
+           image->capacity == base->capacity && length == base->physical &&
+           g_strcmp0(format, base->format) == 0;
 }
 
 static gboolean
@@ -53,12 +56,16 @@ find_same(VimgSync *sync, VimgFill *fill, gboolean *same, GError **error)
     g_autoptr(GError) local = NULL;
 
     /* what it was made of may have been uploaded anew since: that is believed only of what was
-     * converted, which nobody can compare */
-    *same = is_copy(fill->image, fill->base, key) ||
-            (fill->base->uploaded_format && is_copy(fill->base, fill->image, own));
+     * converted, which nobody can compare, unless it says of which content it was made */
+    *same = (fill->image->uploaded_format && is_copy(fill->image, fill->base, key)) ||
+            (fill->base->uploaded_format && is_copy(fill->base, fill->image, own)) ||
+            vimg_source_key_proves(fill->image->copy_of, key, fill->base->generation);
     if (*same ||
         vimg_store_same(vimg_session_store(fill->to->session), fill->image->uuid,
                         vimg_session_store(fill->from->session), fill->base->uuid, same, &local))
+        return TRUE;
+    *same = is_copy(fill->image, fill->base, key); /* of an earlier release: all would be read */
+    if (vimg_error_is(local, VIMG_ERROR_NO_SUPPORT) && *same)
         return TRUE;
     if (vimg_error_is(local, VIMG_ERROR_NO_SUPPORT) && fill->image->state == VIMG_IMAGE_ACTIVE)
         return vimg_fill_check_network(fill, error) &&
@@ -132,7 +139,7 @@ find_parent(VimgSync *sync, const VimgPluginImage *base, const char *key)
     while (parent && g_hash_table_iter_next(&iter, NULL, &value)) {
         const VimgPluginImage *image = &((VimgVolume *)value)->image;
 
-        if (g_strcmp0(image->copy_of, parent) == 0)
+        if (vimg_source_key_names(image->copy_of, parent))
             return g_strdup(image->uuid);
     }
     return NULL;
@@ -142,6 +149,7 @@ static gboolean
 make_image(VimgSync *sync, VimgFill *fill, GError **error)
 {
     const VimgPluginImage *base = fill->base;
+    g_autofree char *key = vimg_use_key(fill->from);
     g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
 
@@ -156,9 +164,10 @@ make_image(VimgSync *sync, VimgFill *fill, GError **error)
     g_clear_pointer(&image.origin, g_free); /* the file lies there, not here */
     vimg_image_forget_upload(&image, base);
     g_free(image.copy_of);
-    image.copy_of = vimg_use_key(fill->from);
+    image.copy_of = vimg_source_key_new(key, base->generation);
+    g_clear_pointer(&image.generation, g_free);
     g_free(image.parent);
-    image.parent = find_parent(sync, base, image.copy_of);
+    image.parent = find_parent(sync, base, key);
     if (!vimg_store_create(vimg_session_store(fill->to->session), &image, &out, error))
         return FALSE;
     vimg_use_created(fill->to, &out, VIMG_SYNC_KIND);
@@ -226,7 +235,9 @@ settle_name(VimgSync *sync, VimgFill *fill, const char *name, GError **error)
         return make_image(sync, fill, error) && complete_half(sync, fill, error);
     if (here.state != VIMG_IMAGE_SAVING)
         return settle_complete(sync, fill, name, key, error);
-    if (g_strcmp0(here.copy_of, source) != 0 || here.capacity != fill->base->capacity)
+    if (!vimg_source_key_names(here.copy_of, source) ||
+        vimg_source_key_is_stale(here.copy_of, fill->base->generation) ||
+        here.capacity != fill->base->capacity)
         return vimg_throw(error, VIMG_ERROR_OPERATION_INVALID,
                           _("storage pool '%1$s' has another volume '%2$s'"),
                           vimg_pool_name(sync->to), name);

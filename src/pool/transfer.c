@@ -420,6 +420,32 @@ vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out, G
     return g_steal_pointer(&transfer);
 }
 
+static gboolean
+is_confirmed(const VimgPluginImage *now, const VimgSourceInfo *info, GError **error)
+{
+    if (now->state == VIMG_IMAGE_ACTIVE && g_strcmp0(now->generation, info->generation) == 0)
+        return TRUE;
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("volume '%1$s' is not what it was any more: refresh storage pool '%2$s' and try again"),
+        info->name, info->pool);
+}
+
+gboolean
+vimg_transfer_confirm(VimgTransfer *source, const VimgSourceInfo *info, GError **error)
+{
+    g_auto(VimgPluginImage) now = VIMG_PLUGIN_IMAGE_INIT;
+    GError *local = NULL;
+
+    if (!info->generation) /* so nothing would be learnt */
+        return TRUE;
+    if (vimg_store_stat(vimg_session_store(source->use.session), info->uuid, &now, &local))
+        return is_confirmed(&now, info, error);
+    vimg_use_failed(&source->use, local);
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
 gboolean
 vimg_transfer_progress(VimgTransfer *transfer, const char *phase, guint64 done, guint64 total,
                        GError **error)

@@ -32,6 +32,7 @@ vimg_image_copy(VimgPluginImage *out, const VimgPluginImage *image)
     out->uploaded_format = g_strdup(image->uploaded_format);
     out->needed_by = g_strdup(image->needed_by);
     out->machine = g_strdup(image->machine);
+    out->generation = g_strdup(image->generation);
 }
 
 void

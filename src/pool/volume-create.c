@@ -13,6 +13,7 @@
 #include "pool/fill.h"
 #include "pool/model-private.h"
 #include "pool/primary.h"
+#include "pool/source-key.h"
 #include "util/i18n.h"
 
 #define RAW "raw"
@@ -229,8 +230,10 @@ clone_image(VimgFill *fill, gboolean *done, GError **error)
 static void
 note_source(VimgFill *fill)
 {
+    g_autofree char *key = vimg_use_key(fill->from);
+
     if (fill->image->capacity == fill->base->capacity)
-        fill->image->copy_of = vimg_use_key(fill->from);
+        fill->image->copy_of = vimg_source_key_new(key, fill->base->generation);
 }
 
 static gboolean

@@ -27,12 +27,15 @@ test_record(void)
                              .capacity = G_MAXINT64,
                              .created = 7,
                              .origin = (char *)"not kept",
-                             .copy_of = (char *)"key"};
+                             .copy_of = (char *)"key",
+                             .generation = (char *)"of another"};
     g_autoptr(VimgEbsRecord) record = vimg_ebs_record_new(&image);
     g_autoptr(VimgEbsRecord) back = NULL;
     g_autoptr(GError) error = NULL;
     g_autofree char *text = NULL;
+    g_autoptr(VimgEbsRecord) copy = NULL;
 
+    g_assert_null(record->info.generation); /* not that of what it is made of */
     vimg_ebs_set(&record->key, "p/k");
     vimg_ebs_set(&record->etag, "E");
     record->part_size = 8;
@@ -45,7 +48,12 @@ test_record(void)
     g_assert_cmpstr(back->info.copy_of, ==, "key");
     g_assert_null(back->info.origin);
     g_assert_cmpuint(back->part_size, ==, 8);
+    g_assert_cmpstr(back->info.generation, ==, "E");
+    copy = vimg_ebs_record_copy(back);
+    g_assert_cmpstr(copy->info.generation, ==, "E");
+    g_assert_true(copy->info.generation != back->info.generation);
     vimg_ebs_record_empty(back);
+    g_assert_null(back->info.generation);
     g_assert_true(vimg_ebs_record_is_staged(back));
     g_assert_null(back->key);
 }

@@ -396,7 +396,9 @@ test_change_active(Fixture *fixture, gconstpointer data)
         .size = sizeof(change), .uuid = uuid, .description = (char *)"golden"};
     g_auto(VimgPluginImage) out = VIMG_PLUGIN_IMAGE_INIT;
     g_autoptr(GError) error = NULL;
+    g_autofree char *id = NULL;
 
+    g_assert_cmpint(vimg_layout_id_of(fixture->cluster, "a", &id), ==, 0);
     g_assert_false(vimg_ceph_image_resize(fixture->store, uuid, 12 * MIB, &error));
     assert_error(&error, VIMG_ERROR_OPERATION_INVALID, NULL);
     g_assert_false(vimg_ceph_image_wipe(fixture->store, uuid, &error));
@@ -409,10 +411,12 @@ test_change_active(Fixture *fixture, gconstpointer data)
     g_assert_true(vimg_ceph_image_stat(fixture->store, uuid, &out, &error));
     g_assert_cmpstr(out.description, ==, "golden");
     g_assert_cmpint(out.state, ==, VIMG_IMAGE_ACTIVE);
+    g_assert_cmpstr(out.generation, ==, id);
     g_free(cluster_run("rbd mv " POOL "/a " POOL "/b")); /* by its administrator */
     vimg_plugin_image_clear(&out);
     g_assert_true(vimg_ceph_image_stat(fixture->store, uuid, &out, &error));
     g_assert_cmpstr(out.name, ==, "b");
+    g_assert_cmpstr(out.generation, ==, id);
 }
 
 static void

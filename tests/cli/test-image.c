@@ -23,6 +23,7 @@ test_whole(void)
         "  <target><path>x</path><format type='qcow2'/></target>\n"
         "  <image:info><image:state reason='a &lt; b'>error</image:state>\n"
         "    <image:position unit='bytes'>77</image:position><image:uuid>u-1</image:uuid>\n"
+        "    <image:generation>g-1</image:generation>\n"
         "    <image:created>2026-03-01T12:00:00Z</image:created>\n"
         "    <image:checksum type='sha256'>ab</image:checksum></image:info>\n</volume>\n",
         &error));
@@ -30,6 +31,7 @@ test_whole(void)
     g_assert_cmpstr(image->state, ==, "error");
     g_assert_cmpstr(image->reason, ==, "a < b");
     g_assert_cmpstr(image->uuid, ==, "u-1");
+    g_assert_cmpstr(image->generation, ==, "g-1");
     g_assert_cmpstr(image->format, ==, "qcow2");
     g_assert_cmpstr(image->checksum_type, ==, "sha256");
     g_assert_cmpstr(image->checksum, ==, "ab");

@@ -71,15 +71,21 @@ tear_down(void)
 }
 
 static VimgTarget *
-open_target(void)
+open_content(const char *generation)
 {
     g_autoptr(GError) error = NULL;
     VimgTarget *target = vimg_target_new(path, &error);
 
     g_assert_no_error(error);
-    g_assert_true(vimg_target_open(target, UUID, FALSE, &error));
+    g_assert_true(vimg_target_open(target, UUID, generation, FALSE, &error));
     g_assert_no_error(error);
     return target;
+}
+
+static VimgTarget *
+open_target(void)
+{
+    return open_content("one");
 }
 
 /* A MiB of @byte. */
@@ -152,6 +158,30 @@ test_stale(void)
         g_assert_true(vimg_target_restart(target, NULL));
         g_assert_cmpuint(target->at, ==, 0);
         g_assert_true(put(target, 5, NULL));
+        vimg_target_discard(target);
+        tear_down();
+    }
+}
+
+/* The same image, but not what it held when the part was written, or nobody knows. */
+static void
+test_other_content(void)
+{
+    static const char *const others[] = {"two", NULL};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(others); i++) {
+        g_autoptr(VimgTarget) target = NULL;
+
+        set_up();
+        cut_off();
+        target = open_content(others[i]);
+        g_assert_cmpuint(target->at, ==, 0);
+        g_assert_cmpuint(target->known, ==, 0);
+        g_assert_true(put(target, 5, NULL));
+        vimg_target_checkpoint(target);
+        g_clear_pointer(&target, vimg_target_free);
+        target = open_content(others[i]);
+        g_assert_cmpuint(target->known, ==, MIB);
         vimg_target_discard(target);
         tear_down();
     }
@@ -241,7 +271,7 @@ test_in_use(void)
     set_up();
     target = open_target();
     other = vimg_target_new(path, NULL);
-    g_assert_false(vimg_target_open(other, UUID, TRUE, &error));
+    g_assert_false(vimg_target_open(other, UUID, NULL, TRUE, &error));
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_BUSY);
     g_assert_true(put(target, 1, NULL));
     g_assert_true(vimg_target_commit(target, NULL));
@@ -287,6 +317,7 @@ main(int argc, char **argv)
     umask(027);
     g_test_add_func("/target/resume", test_resume);
     g_test_add_func("/target/stale", test_stale);
+    g_test_add_func("/target/other-content", test_other_content);
     g_test_add_func("/target/unknown", test_unknown);
     g_test_add_func("/target/exchanged", test_exchanged);
     g_test_add_func("/target/planted", test_planted);

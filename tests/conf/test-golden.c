@@ -64,6 +64,7 @@ volume_through(const char *xml, GError **error)
     view.as_of = def->checksum ? 1767323046 : 0;
     image.uuid = (char *)"0c8a1fd1-ad8b-4df2-9a0b-71d2ef76cd8c";
     image.name = def->name;
+    image.generation = def->checksum ? (char *)"5d41402a-1" : NULL;
     image.format = def->format;
     image.state = def->checksum ? VIMG_IMAGE_ERROR : VIMG_IMAGE_SAVING;
     image.reason = (char *)"bits 'rot'";

@@ -247,6 +247,60 @@ test_error_state(HelperHome *home, gconstpointer data)
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
 }
 
+static gboolean
+take_generation(const VimgPluginImage *image, gpointer data)
+{
+    *(char **)data = g_strdup(image->generation);
+    return TRUE;
+}
+
+/* Returns: (transfer full) what an image holds, as its stat and a listing of it alone say */
+static char *
+find_generation(VimgSliceStore *store, const char *uuid)
+{
+    g_auto(VimgPluginImage) image = VIMG_PLUGIN_IMAGE_INIT;
+    g_autofree char *listed = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vimg_image_stat(store, uuid, &image, &error));
+    g_assert_true(vimg_image_list(store, take_generation, &listed, &error));
+    g_assert_cmpstr(image.generation, ==, listed);
+    return g_steal_pointer(&image.generation);
+}
+
+static void
+test_generation(HelperHome *home, gconstpointer data)
+{
+    g_autoptr(VimgSliceStore) store = helper_local_store(home);
+    g_autoptr(VimgBuffer) content = helper_content(1, 5 * 64 * KIB, 0);
+    g_autoptr(VimgBuffer) other = helper_content(2, 5 * 64 * KIB, 0);
+    g_autofree char *uuid = helper_create(store, "a", 0);
+    g_autofree char *path = g_strdup_printf("%s/images/%s/image.caibx", home->dir, uuid);
+    VimgPluginImage change = {.size = sizeof(change), .uuid = uuid, .description = (char *)"it"};
+    g_autofree char *none = find_generation(store, uuid);
+    g_autofree char *first = NULL, *then = NULL, *wiped = NULL, *second = NULL;
+    g_autoptr(VimgSliceStore) again = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(none);
+    g_assert_true(helper_upload(store, uuid, content, &error));
+    first = find_generation(store, uuid);
+    g_assert_true(vimg_plugin_generation_ok(first));
+    g_assert_true(vimg_image_set_metadata(store, &change, &error));
+    again = helper_reopen(helper_transport(home->dir));
+    then = find_generation(again, uuid);
+    g_assert_cmpstr(then, ==, first);
+    g_assert_cmpint(chmod(path, 0644), ==, 0);
+    g_assert_cmpint(truncate(path, 150), ==, 0);
+    g_assert_true(vimg_image_wipe(store, uuid, &error));
+    wiped = find_generation(store, uuid);
+    g_assert_null(wiped);
+    g_assert_true(helper_upload(store, uuid, other, &error));
+    second = find_generation(store, uuid);
+    g_assert_true(vimg_plugin_generation_ok(second));
+    g_assert_cmpstr(second, !=, first);
+}
+
 /* What others change of an image while it is written stays. */
 static void
 test_change_while_writing(HelperHome *home, gconstpointer data)
@@ -409,6 +463,7 @@ main(int argc, char **argv)
     helper_add("/imagestore/store/types", test_types, NULL);
     helper_add("/imagestore/image/change-while-writing", test_change_while_writing, NULL);
     helper_add("/imagestore/image/error-state", test_error_state, NULL);
+    helper_add("/imagestore/image/generation", test_generation, NULL);
     helper_add("/imagestore/store/explain", test_explain, NULL);
     return g_test_run();
 }

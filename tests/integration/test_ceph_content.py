@@ -160,6 +160,9 @@ class Content(ContentCase):
         self.assertEqual([one["name"] for one in found], ["a"])
         self.v("pool-refresh", pool)
         self.assertEqual(self.state(pool, "a"), "error")
+        other = self.source(20 * MIB, 2)
+        self.filled_anew(pool, "a", other)
+        self.assertEqual(self.exported("a"), other.read_bytes())
 
 
 class Crashes(ContentCase):

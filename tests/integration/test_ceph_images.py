@@ -79,6 +79,7 @@ class Images(ImagesCase):
         self.assertEqual((element(xml, "image:state"), element(xml, "capacity")),
                          ("active", str(4 << 20)))
         self.assertIn("<format type='raw'/>", xml)
+        self.assertNotIn("image:generation", xml)   # whoever made it may write to it
         self.no("made by other tools", "vol-delete", "--pool", pool, "vm-disk")
         self.no("", "vol-wipe", "--pool", pool, "vm-disk")
         self.no("", "vol-resize", "--pool", pool, "vm-disk", "8M")

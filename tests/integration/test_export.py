@@ -80,6 +80,20 @@ class Downloads(ExportCase):
             answer = self.ask(url, path, "Range: bytes=0-9", "If-Range: " + given)
             self.assertEqual((answer.status, len(answer.body)), (code, size))
 
+    def test_other_content(self):
+        """Of an image that was wiped and filled anew nothing is added to what came before."""
+        raw, url = self.make()
+        other, part = self.raw("other", seed=2), self.work / "part"
+        self.curl(url, "-f", "-r", "0-%d" % (SIZE // 3), "-o", part)
+        etag = self.head(url).headers["etag"]
+        self.refilled(self.name, "disk.raw", other)
+        self.curl(url, "-f", "-C", "-", "-o", part, code=22)
+        self.assertEqual(self.status(url), 410)
+        self.assertEqual([e["state"] for e in self.json("export list")["exports"]
+                          if e["pool"] == self.name], ["replaced"])
+        again = self.export(self.name, "disk.raw")
+        same(other, self.fetch(again, "-r", "9-", "-H", "If-Range: " + etag))
+
     def test_resume(self):
         raw, url = self.make()
         part = self.work / "part"

@@ -230,6 +230,7 @@ class Images(OssCase):
         report = self.json("verify", name, code=7)
         self.assertEqual([d["name"] for d in report["damaged"]], ["a"])
         self.assertEqual(self.state(name, "a"), "error")
+        self.filled_anew(name, "a", self.raw("other", MIB, 2))
 
     def test_states(self):
         name = self.oss_pool()

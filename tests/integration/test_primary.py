@@ -5,6 +5,7 @@
 import json
 import os
 import pwd
+import re
 import sys
 import time
 import uuid
@@ -15,6 +16,7 @@ import ctl
 import rawrpc as rpc
 import runner
 from boot import boot_disk
+from daemon import Daemon
 from images import MIB, noise, run, same, same_disk, to_qcow2, write_raw
 from osscase import OssCase
 from primarycase import NOWHERE, VOLUME, PrimaryCase
@@ -206,6 +208,59 @@ class Out(PrimaryCase):
             self.overlay("four", raw)
         self.assertEqual(caught.exception.code, 55)
         self.assertIn("does not hold image 'disk.raw'", caught.exception.message)
+
+    def bases(self):
+        return sorted(v for v in self.volumes() if v.startswith("virtimage-base-"))
+
+    def test_overlay_of_other_content(self):
+        """What an image held is no base of what it holds now, nor is it taken from who lies on it."""
+        raw, other = self.image(self.raw, "raw"), write_raw(self.work / "other", SIZE, 2)
+        self.overlay("old", raw)
+        before, = self.bases()
+        self.refilled(self.name, raw, other)
+        self.overlay("new", raw)
+        self.overlay("newer", raw)
+        same_disk(self.raw, "raw", self.where / "old", "qcow2")
+        for name in ("new", "newer"):
+            same_disk(other, "raw", self.where / name, "qcow2")
+        now, = set(self.bases()) - {before}
+        self.ctl("cleanup", self.name)
+        self.assertEqual(self.bases(), sorted([before, now]))
+        self.host("vol-delete", "--pool", "default", "old")
+        self.ctl("cleanup", self.name)
+        self.assertEqual(self.bases(), [now])
+        # what is noted of a base is believed of the content that it names, and of no other
+        note, = (self.daemon.state_dir / "primary").glob("*%s.base" % now)
+        text, times = note.read_text(), (self.where / now).stat()
+        with (self.where / now).open("r+b") as out:
+            out.write(b"?")
+        os.utime(self.where / now, ns=(times.st_atime_ns, times.st_mtime_ns))
+        self.overlay("last", raw)
+        for line in ("generation=%s\n" % ("0" * 64), ""):
+            note.write_text(re.sub(r"generation=.*\n", line, text))
+            with self.assertRaises(rpc.RemoteError) as caught:
+                self.overlay("more", raw)
+            self.assertEqual(caught.exception.code, 55)
+            self.assertIn("does not hold image 'disk.raw'", caught.exception.message)
+
+    def test_overlay_of_what_another_host_filled(self):
+        """What this one does not know of yet is not laid on what was there before."""
+        raw, other = self.image(self.raw, "raw"), write_raw(self.work / "other", SIZE, 2)
+        self.overlay("old", raw)
+        mine, host = (self.daemon, self.v), Daemon()
+        self.addCleanup(host.remove)
+        host.start()
+        self.daemon, self.v = host, host.ok
+        self.pool()
+        self.refilled(self.name, raw, other)
+        self.daemon, self.v = mine
+        with self.assertRaises(rpc.RemoteError) as caught:
+            self.overlay("new", raw)
+        self.assertEqual(caught.exception.code, 55)
+        self.assertIn("refresh storage pool '%s'" % self.name, caught.exception.message)
+        self.v("pool-refresh", self.name)
+        self.overlay("new", raw)
+        same_disk(other, "raw", self.where / "new", "qcow2")
 
     def test_overlay_refusals(self):
         raw = self.image(self.raw, "raw")

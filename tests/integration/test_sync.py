@@ -93,6 +93,20 @@ class Sync(CtlMixin, ControlCase):
         self.stored(self.dst, "a", path)
         self.assertEqual(self.names(self.sync(), "present"), ["a"])
 
+    def test_source_filled_anew(self):
+        """By its uuid alone it would be what was copied."""
+        self.pools()
+        self.put("a", (1, 3))
+        self.sync()
+        self.refilled(self.src, "a", self.noise("other", (2, 3)), self.src_dir)
+        report = self.sync(code=PROBLEM)
+        self.assertEqual(self.names(report, "present"), [])
+        self.assertIn("has another volume 'a'", report["refused"][0]["reason"])
+        self.v("vol-delete", "--pool", self.dst, "a")
+        self.assertEqual(self.names(self.sync(), "copied"), ["a"])
+        self.assert_same("a", self.work / "other")
+        self.assertEqual(self.names(self.sync(), "present"), ["a"])
+
     def test_metadata(self):
         self.pools()
         path = self.raw()

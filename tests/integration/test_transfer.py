@@ -495,6 +495,29 @@ class Downloads(TransferCase):
             self.finish(child)
         same(path, out)
 
+    def test_an_image_that_is_filled_anew_meanwhile(self):
+        """Its uuid is the same, and what came before is of no use."""
+        pool, path = self.complete()
+        out, relay = self.work / "out", self.relay(down=PART)
+        self.interrupted(["download", pool, "disk", out], down=PART)
+        child = self.start("download", pool, "disk", self.work / "other.out", uri=relay.uri)
+        self.stalled(relay)
+        other = self.raw(name="other", seed=3, holes=False)
+        pairs, relay.pairs = relay.pairs, []
+        for pair in pairs:
+            pair.daemon.shutdown(2)
+        self.refilled(pool, "disk", other)
+        relay.let_go()
+        for pair in pairs:
+            pair.client.shutdown(2)
+        self.assertIn("is another one now", self.finish(child, REFUSED)[1])
+        with self.part().open("r+b") as part:   # also where the end that is compared is the same
+            size = part.seek(0, os.SEEK_END)
+            part.seek(size - MIB)
+            part.write(other.read_bytes()[size - MIB:size])
+        self.assertEqual(self.ctl("download", pool, "disk", out)["sent"], SIZE)
+        same(other, out)
+
     def test_an_image_that_is_replaced_meanwhile(self):
         pool, path = self.complete()
         out, relay = self.work / "out", self.relay(down=PART)

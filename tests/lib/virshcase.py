@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 import runner
+from control import Control
 from daemon import TOP, slow
 from images import MIB, write_raw
 
@@ -144,6 +145,35 @@ class VirshCase(runner.DaemonCase):
         self.v("vol-create-as", pool, vol, capacity, "--format", fmt)
         self.v("vol-upload", "--pool", pool, vol, path)
         self.assertEqual(self.state(pool, vol), "active")
+
+    def rotten(self, pool, vol, where=None):
+        """A slice of @vol, the only image, is found to be."""
+        path = max(Path(where or self.dir).glob("slices.castr/*/*.cacnk"), key=lambda p: p.stat().st_size)
+        path.chmod(0o644)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        control = Control(self.daemon.socket)
+        self.addCleanup(control.close)
+        self.assertEqual([d["name"] for d in control.verify(pool)["damaged"]], [vol])
+        self.assertEqual(self.state(pool, vol), "error")
+
+    def refilled(self, pool, vol, path, where=None):
+        self.rotten(pool, vol, where)
+        self.filled_anew(pool, vol, path)
+
+    def filled_anew(self, pool, vol, path):
+        """Found damaged, it is wiped and holds what @path does, by the uuid it had."""
+        before = self.vol_xml(pool, vol)
+        self.v("vol-wipe", "--pool", pool, vol)
+        self.assertNotIn("image:generation", self.vol_xml(pool, vol))
+        self.v("vol-upload", "--pool", pool, vol, path)
+        after = self.vol_xml(pool, vol)
+        self.assertEqual(element(after, "image:state"), "active")
+        self.assertEqual(element(after, "image:uuid"), element(before, "image:uuid"))
+        self.assertNotEqual(element(after, "image:generation"), element(before, "image:generation"))
+        self.v("pool-refresh", pool)
+        self.assertEqual(self.vol_xml(pool, vol), after)
 
     def fetched(self, pool, vol, *args):
         path = self.work / ("out-%d" % len(list(self.work.iterdir())))

@@ -34,6 +34,7 @@ make_record(void)
     record->capacity = record->stored = 65536;
     record->size = 6 * 65536;
     record->sha256 = g_strdup(HEX);
+    record->generation = g_strdup("g-1");
     record->created = 1000;
     record->expires = 2000;
     record->revoked = 1500;
@@ -55,6 +56,7 @@ test_round(void)
     g_assert_nonnull(strstr(text, "\"hash\" : \"" HEX "\""));
     g_assert_cmpmem(other->hash, sizeof(other->hash), record->hash, sizeof(record->hash));
     g_assert_cmpstr(other->name, ==, record->name);
+    g_assert_cmpstr(other->generation, ==, "g-1");
     g_assert_cmpint(other->revoked, ==, 1500);
     g_assert_true(other->released);
     g_assert_false(other->direct);
@@ -78,6 +80,8 @@ static const struct {
     {"truth", "\"convert\" : true", "\"convert\" : 1"},
     {"other-size", "\"convert\" : true", "\"convert\" : false"},
     {"null", "\"images\"", "null"},
+    {"generation", "\"g-1\"", "\"g 1\""},
+    {"no-generation", "\"g-1\"", "\"\""},
     {"array", "{", "[{"},
 };
 

@@ -262,6 +262,53 @@ test_revoked(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(export_state(fixture, &made), ==, "absent");
 }
 
+/* As a listing does that finds it wiped and filled anew. */
+static void
+set_generation(Fixture *fixture, const char *generation)
+{
+    g_autoptr(VimgPool) pool = vimg_registry_by_name(fixture->model, "images", NULL);
+    VimgVolume *volume;
+
+    VIMG_LOCK_GUARD(&pool->lock);
+    volume = vimg_cache_find(pool, "a.raw");
+    g_free(volume->image.generation);
+    volume->image.generation = g_strdup(generation);
+}
+
+static void
+test_other_content(Fixture *fixture, gconstpointer data)
+{
+    g_auto(ExportMade) unknown = {0}, made = {0}, after = {0};
+    g_autoptr(GPtrArray) list = NULL;
+    GError *error;
+
+    export_set_up(fixture);
+    make(fixture, NULL, 60, &unknown);
+    set_generation(fixture, "one");
+    make(fixture, "qcow2", 60, &made);
+    g_assert_cmpstr(made.info->generation, ==, "one");
+    g_assert_no_error(export_read_error(fixture, &made, 0, 10));
+    set_generation(fixture, NULL); /* nobody knows */
+    g_assert_cmpstr(export_state(fixture, &made), ==, "live");
+    set_generation(fixture, "two");
+    g_assert_cmpstr(export_state(fixture, &made), ==, "ended");
+    error = export_read_error(fixture, &made, EXPORT_SIZE, 10);
+    g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
+    g_assert_nonnull(strstr(error->message, "export it again"));
+    g_clear_error(&error);
+    make(fixture, NULL, 60, &after);
+    g_assert_no_error(export_read_error(fixture, &after, 0, 10));
+    g_assert_cmpstr(export_state(fixture, &unknown), ==, "live");
+    list = vimg_model_export_list(fixture->model, NULL, 9);
+    for (guint i = 0; i < list->len; i++) {
+        const VimgExportInfo *info = list->pdata[i];
+        gboolean replaced = strcmp(info->id, made.info->id) == 0;
+
+        g_assert_cmpstr(info->state, ==, replaced ? "replaced" : "live");
+        g_assert_cmpstr(info->generation, ==, replaced ? "one" : "two");
+    }
+}
+
 /* What began goes on, nobody begins. */
 static void
 test_expired(Fixture *fixture, gconstpointer data)
@@ -485,6 +532,7 @@ main(int argc, char **argv)
     FIXTURE_ADD("/model-export/converted", NULL, test_converted);
     FIXTURE_ADD("/model-export/holes", NULL, test_holes);
     FIXTURE_ADD("/model-export/checksum", NULL, test_checksum);
+    FIXTURE_ADD("/model-export/other-content", NULL, test_other_content);
     FIXTURE_ADD("/model-export/revoked", NULL, test_revoked);
     FIXTURE_ADD("/model-export/revoked/open", NULL, test_revoked_open);
     FIXTURE_ADD("/model-export/long", NULL, test_long);

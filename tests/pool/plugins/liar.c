@@ -137,10 +137,19 @@ spoil(VimgPluginImage *image, guint i)
     case 21:
         image->size = 8;
         break;
+    case 22:
+        image->generation = g_strdup("a b");
+        break;
+    case 23:
+        image->generation = g_strnfill(VIMG_GENERATION_MAX + 1, 'a');
+        break;
+    case 24:
+        image->generation = g_strdup("");
+        break;
     }
 }
 
-#define N_SPOILT 22
+#define N_SPOILT 25
 
 static gboolean
 liar_list(gpointer handle, VimgImageSink sink, gpointer data, GError **error)
