@@ -11,8 +11,8 @@
 
 #define MAX_WATCHERS 32
 
-/* A client that was killed while it opened the image is named for ever by OSDs that lack the mend of
- * https://tracker.ceph.com/issues/58120: only a blocklist ends that. */
+/* A client that was killed while it opened the image is named for ever by OSDs that lack the mend
+ * of https://tracker.ceph.com/issues/58120: only a blocklist ends that. */
 static gboolean
 throw_watchers(GError **error, const rbd_image_watcher_t *watchers, gsize n)
 {
