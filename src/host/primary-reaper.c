@@ -273,7 +273,9 @@ run_reaper(gpointer data)
         vimg_mutex_unlock(&primary->lock);
         all = reap(primary);
         vimg_mutex_lock(&primary->lock);
-        if (!all && !primary->ending) {
+        if (all) {
+            nap = AGAIN;
+        } else if (!primary->ending) {
             vimg_cond_wait_until(&primary->changed, &primary->lock, g_get_monotonic_time() + nap);
             nap = primary->left ? AGAIN : MIN(2 * nap, AT_LAST);
             primary->left = TRUE;

@@ -31,16 +31,33 @@ is_watched(int fd)
     return strcmp(path + size - strlen(end), end) == 0;
 }
 
+/* Returns: which one is to wait; 0: none */
+static int
+wanted(const char *place)
+{
+    FILE *file = fopen(place, "re");
+    int turn = 0;
+
+    if (!file)
+        return 0;
+    if (fscanf(file, "%d", &turn) != 1)
+        turn = 0;
+    fclose(file);
+    return turn;
+}
+
 static void
 hold(void)
 {
     char place[4096], here[4096];
+    int turn;
 
-    snprintf(place, sizeof(place), "%s/%d", getenv("HOLD_DIR"),
-             __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST));
-    if (access(place, F_OK) != 0)
+    snprintf(place, sizeof(place), "%s/turn", getenv("HOLD_DIR"));
+    turn = wanted(place);
+    if (turn == 0)
+        __atomic_store_n(&count, 0, __ATOMIC_SEQ_CST);
+    if (turn == 0 || __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) != turn)
         return;
-    __atomic_store_n(&count, 0, __ATOMIC_SEQ_CST);
     snprintf(here, sizeof(here), "%s/here", getenv("HOLD_DIR"));
     close(open(here, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     while (access(place, F_OK) == 0)

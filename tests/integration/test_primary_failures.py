@@ -173,8 +173,9 @@ class Failures(PrimaryCase):
     def at_its_end(self, turn):
         """A clone that makes its file durable for the last time but one, or (2) the last, when the
         daemon is told to end; returns what holds it, and the call."""
-        place, here = self.held / str(turn), self.held / "here"
-        place.touch()
+        place, here = self.held / "turn", self.held / "here"
+        self.addCleanup(place.unlink, missing_ok=True)
+        place.write_text(str(turn))
         call = self.begin("default", VOLUME % ("c", "", 1, "raw"), "small.raw", self.name)
         self.eventually("it ends", here.exists)
         here.unlink()
