@@ -58,8 +58,8 @@ typedef struct {
     gboolean passing; /* it is but the way to something else: removed, it is not to be had back, and
                          goes for good once nothing needs it; kept as it is for ever */
     char *generation; /* a result: tells its content from every other that it had or will have, for
-                         every host alike; stays as it is while the content does.  What
-                         vimg_plugin_generation_ok() takes; NULL: not known, as while saving */
+                         every host and release alike; stays as it is while the content does.
+                         What vimg_plugin_generation_ok() takes; NULL: not known, as while saving */
 } VimgPluginImage;
 
 #define VIMG_GENERATION_MAX 255 /* bytes */

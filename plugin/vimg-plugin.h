@@ -457,6 +457,11 @@ typedef struct {
     gboolean (*foreign_settle)(gpointer foreign, const char *volume, const char *identity,
                                const char *second, const char *by, const char *away, gboolean *kept,
                                GError **error);
+    /*
+     * optional: (transfer none), until it is closed, the generation of what @reader, which
+     * reader_open() gave, reads; NULL: not known.  It costs nothing
+     */
+    const char *(*reader_generation)(gpointer reader);
 } VimgBackend;
 
 #define VIMG_BACKEND_HEADER .abi = VIMG_PLUGIN_ABI, .size = sizeof(VimgBackend)

@@ -196,6 +196,12 @@ reader_next(gpointer reader, VimgExtent *out, GError **error)
     return vimg_ebs_reader_next(reader, out, error);
 }
 
+static const char *
+reader_generation(gpointer reader)
+{
+    return vimg_ebs_reader_generation(reader);
+}
+
 static void
 reader_close(gpointer reader)
 {
@@ -260,6 +266,7 @@ static const VimgBackend aliyunebs_backend = {
     .reader_open = reader_open,
     .reader_next = reader_next,
     .reader_close = reader_close,
+    .reader_generation = reader_generation,
     .clone = clone_image,
     .cleanup = cleanup,
     .verify = verify,

@@ -36,6 +36,12 @@ vimg_ebs_reader_close(VimgEbsReader *reader)
     g_free(reader);
 }
 
+const char *
+vimg_ebs_reader_generation(const VimgEbsReader *reader)
+{
+    return reader->record->info.generation;
+}
+
 gboolean
 vimg_ebs_head(VimgEbsSite *site, const VimgEbsRecord *record, VimgOssObject *out,
               const VimgPatience *patience, GError **error)

@@ -15,6 +15,8 @@ VimgEbsReader *vimg_ebs_reader_open(VimgEbsStore *store, const char *uuid, guint
                                     guint64 length, VimgPluginJob *job, GError **error);
 gboolean vimg_ebs_reader_next(VimgEbsReader *reader, VimgExtent *out, GError **error);
 /* Accepts NULL. */
+/* Of what it reads, borrowed until it is closed; NULL: not known. */
+const char *vimg_ebs_reader_generation(const VimgEbsReader *reader);
 void vimg_ebs_reader_close(VimgEbsReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgEbsReader, vimg_ebs_reader_close)
 

@@ -200,6 +200,12 @@ reader_next(gpointer reader, VimgExtent *out, GError **error)
     return vimg_ceph_reader_next(reader, out, error);
 }
 
+static const char *
+reader_generation(gpointer reader)
+{
+    return vimg_ceph_reader_generation(reader);
+}
+
 static void
 reader_close(gpointer reader)
 {
@@ -296,6 +302,7 @@ static const VimgBackend ceph_backend = {
     .reader_open = reader_open,
     .reader_next = reader_next,
     .reader_close = reader_close,
+    .reader_generation = reader_generation,
     .clone = clone_image,
     .cleanup = cleanup,
     .verify = verify,

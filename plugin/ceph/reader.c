@@ -99,6 +99,12 @@ vimg_ceph_reader_open(VimgCephStore *store, const char *uuid, guint64 offset, gu
     return g_steal_pointer(&reader);
 }
 
+const char *
+vimg_ceph_reader_generation(const VimgCephReader *reader)
+{
+    return reader->record->info.generation;
+}
+
 static gboolean
 check_still_there(VimgCephReader *reader, GError **error)
 {

@@ -17,6 +17,8 @@ gboolean vimg_ceph_reader_next(VimgCephReader *reader, VimgExtent *out, GError *
 gboolean vimg_ceph_reader_zeros(VimgCephStore *store, const char *uuid, VimgZerosSink sink,
                                 gpointer data, VimgPluginJob *job, GError **error);
 /* Accepts NULL. */
+/* Of what it reads, borrowed until it is closed; NULL: not known. */
+const char *vimg_ceph_reader_generation(const VimgCephReader *reader);
 void vimg_ceph_reader_close(VimgCephReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VimgCephReader, vimg_ceph_reader_close)
 

@@ -226,6 +226,12 @@ reader_next(gpointer reader, VimgExtent *out, GError **error)
     return told(vimg_slice_reader_store(reader), vimg_slice_reader_next(reader, out, error), error);
 }
 
+static const char *
+reader_generation(gpointer reader)
+{
+    return vimg_slice_reader_generation(reader);
+}
+
 static void
 reader_close(gpointer reader)
 {
@@ -393,6 +399,7 @@ static const VimgBackend imagestore_backend = {
     .reader_open = reader_open,
     .reader_next = reader_next,
     .reader_close = reader_close,
+    .reader_generation = reader_generation,
     .clone = clone_image,
     .cleanup = cleanup,
     .verify = verify_images,

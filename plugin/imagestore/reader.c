@@ -38,6 +38,7 @@ struct _VimgSliceReader {
     VimgLease *lease; /* NULL on a read-only or full store */
     const VimgIndex *index;
     VimgIndex *own_index; /* NULL: another's */
+    char *generation;     /* of the image; NULL: whoever opened it knows */
     VimgLane *lane;
     guint64 position; /* next byte to hand out */
     guint64 end;
@@ -183,12 +184,13 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
 {
     g_autoptr(VimgLease) lease = NULL;
     g_autoptr(VimgIndex) index = NULL;
+    g_autoptr(VimgManifest) manifest = NULL;
     VIMG_TRANSPORT_PATIENCE(job);
     VimgSliceReader *reader;
 
     if (!vimg_slice_reader_lease(store, &lease, error))
         return NULL;
-    index = vimg_slice_reader_index(store, uuid, NULL, error);
+    index = vimg_slice_reader_index(store, uuid, &manifest, error);
     reader = index
                  ? vimg_slice_reader_new(store, store->transport, index, offset, length, job, error)
                  : NULL;
@@ -196,7 +198,14 @@ vimg_slice_reader_open(VimgSliceStore *store, const char *uuid, guint64 offset, 
         return NULL;
     reader->lease = g_steal_pointer(&lease);
     reader->own_index = g_steal_pointer(&index);
+    reader->generation = g_strdup(manifest->index_digest);
     return reader;
+}
+
+const char *
+vimg_slice_reader_generation(const VimgSliceReader *reader)
+{
+    return reader->generation;
 }
 
 void
@@ -209,6 +218,7 @@ vimg_slice_reader_close(VimgSliceReader *reader)
     pthread_cond_destroy(&reader->changed);
     pthread_mutex_destroy(&reader->lock);
     vimg_index_free(reader->own_index);
+    g_free(reader->generation);
     vimg_lease_free(reader->lease);
     vimg_transport_drop_job(reader->job);
     g_free(reader);

@@ -26,6 +26,8 @@ VimgSliceReader *vimg_slice_reader_new(VimgSliceStore *store, VimgTransport *tra
                                        VimgPluginJob *job, GError **error);
 gboolean vimg_slice_reader_next(VimgSliceReader *reader, VimgExtent *out, GError **error);
 /* Accepts NULL. */
+/* Of what it reads, borrowed until it is closed; NULL: not known. */
+const char *vimg_slice_reader_generation(const VimgSliceReader *reader);
 void vimg_slice_reader_close(VimgSliceReader *reader);
 VimgSliceStore *vimg_slice_reader_store(const VimgSliceReader *reader);
 

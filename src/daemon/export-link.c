@@ -110,6 +110,7 @@ make_etag(const VimgExportInfo *info, char *out, gsize size)
     g_checksum_update(sum, (const guchar *)info->image_uuid, -1);
     g_checksum_update(sum, (const guchar *)info->format, -1);
     g_checksum_update(sum, (const guchar *)info->file, -1);
+    g_checksum_update(sum, (const guchar *)"", 1);
     if (info->generation)
         g_checksum_update(sum, (const guchar *)info->generation, -1);
     g_snprintf(out, size, "%.32s", g_checksum_get_string(sum));

@@ -260,8 +260,10 @@ vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect, const Vimg
     virStreamAbort(stream);
     if (!ok)
         return FALSE;
+    /* to read both takes long: that was the image's content only if it is now */
     if (same)
-        return vimg_host_base_note(primary, pool, vol, info, FALSE, error);
+        return vimg_transfer_confirm(image, info, error) &&
+               vimg_host_base_note(primary, pool, vol, info, FALSE, error);
     return vimg_throw(
         error, VIMG_ERROR_OPERATION_INVALID,
         _("volume '%1$s' of the host's pool '%2$s' does not hold image '%3$s', as its name says: delete it, or wait if it is still being placed, here or by another host"),
@@ -269,6 +271,15 @@ vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect, const Vimg
 }
 
 /* ---- what nobody uses ----------------------------------------------------------------------- */
+
+void
+vimg_host_base_drop(virConnectPtr connect, const VimgHostPool *pool, virStorageVolPtr vol)
+{
+    if (strcmp(pool->type, SHARED) == 0 || vimg_host_is_used(connect, vol) ||
+        virStorageVolDelete(vol, 0) < 0)
+        vimg_warning("volume '%s' of the host's pool '%s' is not known to hold an image",
+                     virStorageVolGetName(vol), virStoragePoolGetName(pool->pool));
+}
 
 static gboolean
 remove_unused(VimgHostPrimary *primary, virConnectPtr connect, const VimgHostPool *pool,

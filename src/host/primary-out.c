@@ -362,15 +362,18 @@ check_overlay(const VimgHostClone *clone, GError **error)
                       def->format);
 }
 
-/* What was read may be of another content than the base is to have the name of. */
+/* What was read may be of another content than the base is to have the name of; if nobody can tell
+ * now, whoever comes next compares it. */
 static gboolean
 confirm_base(const VimgHostClone *clone, virStorageVolPtr base, GError **error)
 {
-    if (vimg_transfer_confirm(clone->transfer, &clone->info, error))
+    GError *local = NULL;
+
+    if (vimg_transfer_confirm(clone->transfer, &clone->info, &local))
         return TRUE;
-    if (virStorageVolDelete(base, 0) < 0)
-        vimg_warning("volume '%s' of the host's pool '%s' is not known to hold an image",
-                     virStorageVolGetName(base), virStoragePoolGetName(clone->to.pool));
+    if (g_error_matches(local, VIMG_ERROR, VIMG_ERROR_OPERATION_INVALID))
+        vimg_host_base_drop(clone->connect, &clone->to, base);
+    g_propagate_error(error, local);
     return FALSE;
 }
 

@@ -137,6 +137,9 @@ gboolean vimg_host_base_forget(VimgHostPrimary *primary, const VimgHostPool *poo
 gboolean vimg_host_base_check(VimgHostPrimary *primary, virConnectPtr connect,
                               const VimgHostPool *pool, virStorageVolPtr vol,
                               const VimgSourceInfo *info, VimgTransfer *image, GError **error);
+/* @vol, which was just placed, is none of its image: it goes, unless another host may have laid an
+ * overlay on it. */
+void vimg_host_base_drop(virConnectPtr connect, const VimgHostPool *pool, virStorageVolPtr vol);
 /*
  * Removes those of images of our pool @uuid that this host placed and nothing lies on, except in
  * pools of network file systems, where another host may be laying one at this moment.

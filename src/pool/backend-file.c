@@ -183,6 +183,7 @@ void
 vimg_file_callbacks(VimgBackend *table)
 {
     table->reader_open = file_reader_open;
+    table->reader_generation = NULL; /* which content() does not tell */
     table->reader_next = file_reader_next;
     table->reader_close = content_free;
     if (!table->seal)

@@ -23,9 +23,10 @@ struct _VimgReader {
     gpointer handle;
     gboolean (*next)(gpointer handle, VimgExtent *out, GError **error);
     void (*close)(gpointer handle);
-    guint64 left;  /* bytes that may still come */
-    gboolean all;  /* they must */
-    gboolean done; /* the end was reported, or an error */
+    const char *generation; /* of the image, if it is one and that is known */
+    guint64 left;           /* bytes that may still come */
+    gboolean all;           /* they must */
+    gboolean done;          /* the end was reported, or an error */
 };
 
 /* What the callbacks of @store that open content are given. */
@@ -244,7 +245,15 @@ vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 len
         return NULL;
     reader = reader_new(store, name, handle, length > 0 ? length : G_MAXINT64);
     reader->all = length > 0;
+    if (store->type->table.reader_generation)
+        reader->generation = store->type->table.reader_generation(handle);
     return reader;
+}
+
+gboolean
+vimg_reader_is_of(const VimgReader *reader, const char *generation)
+{
+    return !generation || !reader->generation || strcmp(reader->generation, generation) == 0;
 }
 
 VimgReader *

@@ -208,6 +208,9 @@ guint64 vimg_writer_reserved(VimgWriter *writer);
 typedef struct _VimgReader VimgReader;
 VimgReader *vimg_reader_open(VimgStore *store, const char *uuid, guint64 offset, guint64 length,
                              VimgPluginJob *job, GError **error);
+/* Whether what it reads is that content of the image, which another host may have filled anew since
+ * it was listed; what is not known speaks against nothing. */
+gboolean vimg_reader_is_of(const VimgReader *reader, const char *generation);
 /* The same of what judge() of VimgPullRequest is asked about; @name is for messages. */
 VimgReader *vimg_reader_open_pulled(VimgStore *store, gpointer content, const char *name,
                                     guint64 offset, guint64 length, VimgPluginJob *job,

@@ -204,7 +204,11 @@ create(VimgExports *exports, VimgUse *use, const VimgExportRequest *request, cha
     made = export ? find_url(exports, use, export->record, error) : NULL;
     if (!made)
         return NULL;
-    if (!vimg_export_promise(use, export->record, error) || !publish(exports, export, error)) {
+    /* what is promised is what is there */
+    if (!vimg_export_promise(use, export->record, error) ||
+        !vimg_use_confirm(use, export->record->image, export->record->name,
+                          export->record->generation, error) ||
+        !publish(exports, export, error)) {
         vimg_export_release(exports, export);
         free_secret(made);
         return NULL;

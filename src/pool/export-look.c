@@ -10,6 +10,7 @@
 
 #include "pool/export.h"
 #include "util/i18n.h"
+#include "util/log.h"
 
 void
 vimg_export_info_free(VimgExportInfo *info)
@@ -33,6 +34,8 @@ state_of(const VimgExportRecord *record, gint64 now)
 {
     if (record->nbd && !record->revoked)
         return "served";
+    if (record->replaced)
+        return "replaced";
     return record->revoked ? "revoked" : now >= record->expires ? "expired" : "live";
 }
 
@@ -92,33 +95,82 @@ find_generation(VimgModel *model, const char *pool_uuid, const char *image_uuid)
     return volume ? g_strdup(volume->image.generation) : NULL;
 }
 
-/* What is not known speaks against nothing; sizes and sums of an export are of the content that was
- * there when it was made. */
+/* @now: what its image holds; sizes and sums of an export are of what was there when it was made.
+ * *@learnt: it was made when nobody knew that. */
 static gboolean
-is_other(const char *exported, const char *now)
+is_other(VimgExports *exports, VimgExport *export, const char *now, gboolean *learnt)
 {
-    return exported && now && strcmp(exported, now) != 0;
+    VIMG_LOCK_GUARD(&exports->lock);
+    *learnt = now && !export->record->generation;
+    if (*learnt)
+        export->record->generation = g_strdup(now);
+    return now && strcmp(export->record->generation, now) != 0;
 }
 
 gboolean
-vimg_export_is_replaced(VimgModel *model, const VimgExportRecord *record)
+vimg_export_is_replaced(VimgExports *exports, VimgExport *export)
 {
-    g_autofree char *now = find_generation(model, record->pool, record->image);
+    const VimgExportRecord *record = export->record;
+    g_autofree char *now = find_generation(exports->model, record->pool, record->image);
+    g_autoptr(GError) error = NULL;
+    gboolean learnt;
 
-    return is_other(record->generation, now);
+    if (is_other(exports, export, now, &learnt)) {
+        vimg_export_end_replaced(exports, export);
+        return TRUE;
+    }
+    if (learnt && !record->nbd && !vimg_export_save(exports, export, &error))
+        vimg_info("export '%s': %s", record->id, error->message);
+    return FALSE;
+}
+
+gboolean
+vimg_export_is_read(VimgExports *exports, VimgExport *export, const VimgReader *reader)
+{
+    g_autofree char *generation = NULL;
+
+    vimg_mutex_lock(&exports->lock);
+    generation = g_strdup(export->record->generation);
+    vimg_mutex_unlock(&exports->lock);
+    if (vimg_reader_is_of(reader, generation))
+        return TRUE;
+    vimg_export_end_replaced(exports, export);
+    return FALSE;
+}
+
+gboolean
+vimg_export_throw_replaced(const VimgExport *export, GError **error)
+{
+    return vimg_throw(
+        error, VIMG_ERROR_NO_VOL,
+        _("volume '%s' holds something else than when it was exported: export it again"),
+        export->record->name);
+}
+
+/* Whether it was, of @info, which may learn what it is of. */
+static gboolean
+is_replaced(VimgExports *exports, VimgExportInfo *info)
+{
+    g_autoptr(VimgExport) export = vimg_exports_get_by_id(exports, info->id);
+
+    if (!export)
+        return FALSE;
+    if (vimg_export_is_replaced(exports, export))
+        return TRUE;
+    VIMG_LOCK_GUARD(&exports->lock);
+    if (!info->generation)
+        info->generation = g_strdup(export->record->generation);
+    return FALSE;
 }
 
 /* What others say of it now.  Without a lock: pools may be renamed. */
 static void
 look_again(VimgModel *model, VimgExportInfo *info)
 {
-    g_autofree char *now = find_generation(model, info->pool_uuid, info->image_uuid);
     g_autoptr(VimgPool) pool = find_pool(model, info->pool_uuid);
 
-    if (strcmp(info->state, "live") == 0 && !info->direct && is_other(info->generation, now))
+    if (strcmp(info->state, "live") == 0 && !info->direct && is_replaced(model->exports, info))
         info->state = "replaced";
-    if (!info->generation) /* of one made when none was known */
-        info->generation = g_steal_pointer(&now);
     if (!pool)
         return;
     g_free(info->pool);

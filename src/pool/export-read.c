@@ -180,9 +180,9 @@ make_room(VimgExports *exports, GError **error)
 }
 
 static gboolean
-open_reader(VimgExports *exports, const VimgExportRecord *record, Position *position,
-            GError **error)
+open_reader(VimgExports *exports, Position *position, GError **error)
 {
+    const VimgExportRecord *record = position->export->record;
     g_autoptr(VimgPool) pool = NULL;
     VimgUse *use = &position->use;
     VimgPoolId id = {0};
@@ -198,7 +198,8 @@ open_reader(VimgExports *exports, const VimgExportRecord *record, Position *posi
         vimg_reader_open(vimg_session_store(use->session), record->image, position->at,
                          position->end - position->at, use->job, &local);
     if (position->reader)
-        return TRUE;
+        return vimg_export_is_read(exports, position->export, position->reader) ||
+               vimg_export_throw_replaced(position->export, error);
     vimg_use_failed(use, local);
     g_propagate_error(error, local);
     return FALSE;
@@ -216,7 +217,7 @@ open_position(VimgExports *exports, VimgExport *export, const VimgExportPart *pa
     position->at = part->offset;
     position->opened = g_get_monotonic_time();
     position->end = CLAMP(part->until, part->offset + part->length, export->record->stored);
-    if (open_reader(exports, export->record, position, error))
+    if (open_reader(exports, position, error))
         return position;
     close_positions(exports, g_slist_prepend(NULL, position));
     return NULL;
@@ -414,11 +415,8 @@ vimg_export_read(VimgExports *exports, VimgExport *export, const VimgExportPart 
         part->length > record->size - part->offset)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, "%s",
                           _("there is nothing at this place of the export"));
-    if (vimg_export_is_replaced(exports->model, record))
-        return vimg_throw(
-            error, VIMG_ERROR_NO_VOL,
-            _("volume '%s' holds something else than when it was exported: export it again"),
-            record->name);
+    if (vimg_export_is_replaced(exports, export))
+        return vimg_export_throw_replaced(export, error);
     if (vimg_export_record_unpacks(record))
         return vimg_export_read_guest(exports, export, part, out, error);
     if (record->convert)

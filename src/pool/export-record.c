@@ -74,7 +74,8 @@ static const struct {
   truths[] = {{"convert", AT(convert)},
               {"compress", AT(compress)},
               {"direct", AT(direct)},
-              {"released", AT(released)}};
+              {"released", AT(released)},
+              {"replaced", AT(replaced)}};
 
 static void
 format_hex(const guint8 *bytes, char hex[HEX_SIZE + 1])
@@ -176,6 +177,8 @@ take_numbers(JsonObject *object, VimgExportRecord *record)
     for (i = 0; i < G_N_ELEMENTS(truths); i++) {
         JsonNode *node = json_object_get_member(object, truths[i].name);
 
+        if (!node && truths[i].offset == AT(replaced))
+            continue; /* an earlier release has written it */
         if (!node || json_node_get_value_type(node) != G_TYPE_BOOLEAN)
             return FALSE;
         *(gboolean *)G_STRUCT_MEMBER_P(record, truths[i].offset) = json_node_get_boolean(node);

@@ -32,7 +32,8 @@ typedef struct {
     char *generation; /* of the image then; NULL: not known */
     gint64 created;   /* seconds since 1970 */
     gint64 expires;
-    gint64 revoked; /* 0: it is not */
+    gint64 revoked;    /* 0: it is not */
+    gboolean replaced; /* it is, because its image holds something else */
 } VimgExportRecord;
 
 void vimg_export_record_free(VimgExportRecord *record); /* accepts NULL */

@@ -301,12 +301,42 @@ vimg_exports_get_by_id(VimgExports *exports, const char *id)
     return export ? vimg_export_ref(export) : NULL;
 }
 
+/* Whoever ended it first says why.  Returns: whether the storage keeps the image for it yet */
+static gboolean
+note_revoked(VimgExports *exports, VimgExport *export, gboolean replaced)
+{
+    VIMG_LOCK_GUARD(&exports->lock);
+    if (!export->record->revoked) {
+        export->record->revoked = vimg_export_now();
+        export->record->replaced = replaced;
+    }
+    return !export->record->released;
+}
+
+void
+vimg_export_end_replaced(VimgExports *exports, VimgExport *export)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean kept;
+
+    if (export->record->nbd || export->record->direct) /* it ends with its server, or by itself */
+        return;
+    kept = note_revoked(exports, export, TRUE);
+    vimg_info("export %s has ended: volume '%s' holds something else than when it was exported",
+              export->record->id, export->record->name);
+    vimg_export_let_go(exports, export);
+    if (!vimg_export_save(exports, export, &error))
+        vimg_warning("export '%s': %s", export->record->id, error->message);
+    else if (kept)
+        vimg_export_release(exports, export);
+}
+
 gboolean
 vimg_model_export_revoke(VimgModel *model, const char *id, GError **error)
 {
     VimgExports *exports = model->exports;
     g_autoptr(VimgExport) export = vimg_exports_get_by_id(exports, id);
-    gboolean released;
+    gboolean kept;
 
     if (!export)
         return vimg_throw(error, VIMG_ERROR_INVALID_ARG, _("no export with id '%s'"), id);
@@ -319,15 +349,11 @@ vimg_model_export_revoke(VimgModel *model, const char *id, GError **error)
         vimg_export_stop_nbd(exports, export);
         return TRUE;
     }
-    vimg_mutex_lock(&exports->lock);
-    if (!export->record->revoked)
-        export->record->revoked = vimg_export_now();
-    released = export->record->released;
-    vimg_mutex_unlock(&exports->lock);
+    kept = note_revoked(exports, export, FALSE);
     vimg_export_let_go(exports, export);
     if (!vimg_export_save(exports, export, error))
         return FALSE;
-    if (!released)
+    if (kept)
         vimg_export_release(exports, export);
     return TRUE;
 }

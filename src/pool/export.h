@@ -25,8 +25,9 @@ typedef struct {
 /* One export; @record does not change but for what is under the lock of the table. */
 typedef struct {
     gint refs;
-    VimgExportRecord *record; /* under lock: sha256, revoked, released */
-    GArray *zeros;            /* of VimgExportRun, in order; NULL: nobody asks; does not change */
+    /* under lock: sha256, generation if it was NULL, revoked, replaced, released */
+    VimgExportRecord *record;
+    GArray *zeros; /* of VimgExportRun, in order; NULL: nobody asks; does not change */
 
     /* under lock */
     VimgQcow2Layout *layout; /* once needed; does not change then, nor does the next one */
@@ -109,8 +110,16 @@ void vimg_exports_release_ended(VimgExports *exports);
 
 /* Whether its pool runs and is connected. */
 gboolean vimg_export_is_within_reach(VimgModel *model, const VimgExportRecord *record);
-/* Whether its image holds something else by now: none of it is read any more. */
-gboolean vimg_export_is_replaced(VimgModel *model, const VimgExportRecord *record);
+/*
+ * Whether its image holds something else by now; if so it has ended, on disk too, whatever the
+ * image holds later.  One of which nobody knew what it is of is of what its image holds now.
+ */
+gboolean vimg_export_is_replaced(VimgExports *exports, VimgExport *export);
+/* The same of what @reader reads of its image. */
+gboolean vimg_export_is_read(VimgExports *exports, VimgExport *export, const VimgReader *reader);
+/* Its image holds something else: it has ended. */
+void vimg_export_end_replaced(VimgExports *exports, VimgExport *export);
+gboolean vimg_export_throw_replaced(const VimgExport *export, GError **error);
 /* Returns: (transfer full); NULL with @error if it ended */
 VimgExport *vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error);
 VimgExportInfo *vimg_export_info(VimgExports *exports, const VimgExport *export);

@@ -469,6 +469,14 @@ void vimg_use_restat(VimgUse *use);
 void vimg_use_discard(VimgUse *use, const char *uuid);
 /* A call of the backend failed, and with it the job: notes a lost storage.  Returns: FALSE. */
 gboolean vimg_use_failed(VimgUse *use, const GError *error);
+/*
+ * Asks the storage whether image @uuid, volume @name, still holds @generation (NULL: not known,
+ * which speaks against nothing, as does a storage that does not say), whatever other hosts did
+ * since it was listed.  VIMG_ERROR_OPERATION_INVALID: it does not
+ */
+gboolean vimg_use_confirm(VimgUse *use, const char *uuid, const char *name, const char *generation,
+                          GError **error);
+gboolean vimg_use_throw_other(const VimgUse *use, const char *name, GError **error);
 /* What the job is for fails with @error, whatever is the cause.  Returns: FALSE. */
 gboolean vimg_use_fail(VimgUse *use, GError **error);
 /* Each returns: (transfer full) */

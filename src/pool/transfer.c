@@ -365,6 +365,15 @@ finish_upload(VimgTransfer *transfer, GError **error)
 
 /* ---- download --------------------------------------------------------------------------- */
 
+/* Whoever goes on has the beginning of what the image was listed with. */
+static gboolean
+check_content(VimgTransfer *transfer, GError **error)
+{
+    return transfer->offset == 0 ||
+           vimg_reader_is_of(transfer->reader, transfer->image.generation) ||
+           vimg_use_throw_other(&transfer->use, transfer->image.name, error);
+}
+
 static gboolean
 open_reader(VimgTransfer *transfer, guint64 length, GError **error)
 {
@@ -374,7 +383,7 @@ open_reader(VimgTransfer *transfer, guint64 length, GError **error)
     transfer->reader = vimg_reader_open(vimg_session_store(use->session), transfer->image.uuid,
                                         transfer->offset, length, use->job, &local);
     if (transfer->reader)
-        return TRUE;
+        return check_content(transfer, error);
     vimg_use_failed(use, local);
     hand_on(transfer, g_steal_pointer(&local), error);
     return FALSE;
@@ -420,30 +429,10 @@ vimg_model_source(VimgModel *model, const VimgVolId *vol, VimgSourceInfo *out, G
     return g_steal_pointer(&transfer);
 }
 
-static gboolean
-is_confirmed(const VimgPluginImage *now, const VimgSourceInfo *info, GError **error)
-{
-    if (now->state == VIMG_IMAGE_ACTIVE && g_strcmp0(now->generation, info->generation) == 0)
-        return TRUE;
-    return vimg_throw(
-        error, VIMG_ERROR_OPERATION_INVALID,
-        _("volume '%1$s' is not what it was any more: refresh storage pool '%2$s' and try again"),
-        info->name, info->pool);
-}
-
 gboolean
 vimg_transfer_confirm(VimgTransfer *source, const VimgSourceInfo *info, GError **error)
 {
-    g_auto(VimgPluginImage) now = VIMG_PLUGIN_IMAGE_INIT;
-    GError *local = NULL;
-
-    if (!info->generation) /* so nothing would be learnt */
-        return TRUE;
-    if (vimg_store_stat(vimg_session_store(source->use.session), info->uuid, &now, &local))
-        return is_confirmed(&now, info, error);
-    vimg_use_failed(&source->use, local);
-    g_propagate_error(error, local);
-    return FALSE;
+    return vimg_use_confirm(&source->use, info->uuid, info->name, info->generation, error);
 }
 
 gboolean

@@ -462,6 +462,35 @@ vimg_use_failed(VimgUse *use, const GError *error)
 }
 
 gboolean
+vimg_use_throw_other(const VimgUse *use, const char *name, GError **error)
+{
+    return vimg_throw(
+        error, VIMG_ERROR_OPERATION_INVALID,
+        _("volume '%1$s' is not what it was any more: refresh storage pool '%2$s' and try again"),
+        name, vimg_pool_name(use->pool));
+}
+
+gboolean
+vimg_use_confirm(VimgUse *use, const char *uuid, const char *name, const char *generation,
+                 GError **error)
+{
+    g_auto(VimgPluginImage) now = VIMG_PLUGIN_IMAGE_INIT;
+    GError *local = NULL;
+
+    if (!generation) /* so nothing would be learnt */
+        return TRUE;
+    if (!vimg_store_stat(vimg_session_store(use->session), uuid, &now, &local)) {
+        vimg_use_failed(use, local);
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    /* what is not known speaks against nothing */
+    return (now.state == VIMG_IMAGE_ACTIVE &&
+            (!now.generation || strcmp(now.generation, generation) == 0)) ||
+           vimg_use_throw_other(use, name, error);
+}
+
+gboolean
 vimg_use_fail(VimgUse *use, GError **error)
 {
     if (use->job && error && *error)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import runner
 from control import Control
 from ctl import REFUSED, UNSUPPORTED, USAGE
-from daemon import slow
+from daemon import Daemon, slow
 from exportcase import PATIENCE, ExportCase
 from images import MIB, entry_at, noise, run, same, same_disk, scatter, to_qcow2
 from rawrpc import RemoteError
@@ -93,6 +93,50 @@ class Downloads(ExportCase):
                           if e["pool"] == self.name], ["replaced"])
         again = self.export(self.name, "disk.raw")
         same(other, self.fetch(again, "-r", "9-", "-H", "If-Range: " + etag))
+        self.v("vol-delete", "--pool", self.name, "disk.raw")
+        self.assertEqual(self.status(url), 410)
+        same(other, self.fetch(again))
+        self.daemon.restart()
+        self.assertEqual([e["state"] for e in self.json("export list")["exports"]
+                          if e["pool"] == self.name].count("replaced"), 1)
+
+    def test_other_content_that_is_deleted(self):
+        """Nobody looked while it was there; it is kept for another export."""
+        raw, url = self.make()
+        other = self.raw("other", seed=2)
+        self.refilled(self.name, "disk.raw", other)
+        again = self.export(self.name, "disk.raw")
+        self.v("vol-delete", "--pool", self.name, "disk.raw")
+        part = self.work / "part"
+        part.write_bytes(raw.read_bytes()[:SIZE // 3])
+        self.curl(url, "-f", "-C", "-", "-o", part, code=18)
+        self.assertEqual(part.stat().st_size, SIZE // 3)
+        self.assertEqual(self.status(url), 410)
+        same(other, self.fetch(again))
+
+    def test_other_content_by_another_host(self):
+        """This one does not know of it yet."""
+        raw, url = self.make()
+        other = self.raw("other", seed=2)
+        part = self.work / "part"
+        part.write_bytes(raw.read_bytes()[:SIZE // 3])
+        mine, host = (self.daemon, self.v), Daemon()
+        self.addCleanup(host.remove)
+        host.start()
+        self.daemon, self.v = host, host.ok
+        self.pool()
+        self.refilled(self.name, "disk.raw", other)
+        self.daemon, self.v = mine
+        self.curl(url, "-f", "-C", "-", "-o", part, code=18)
+        self.assertEqual(part.stat().st_size, SIZE // 3)
+        self.assertEqual(self.status(url), 410)
+        said = self.ctl("export", self.name, "disk.raw", code=REFUSED)
+        self.assertIn("refresh storage pool", said)
+        got = self.work / "got"
+        self.daemon.fails("refresh storage pool", "vol-download", "--pool", self.name, "disk.raw",
+                          got, "--offset", "4096")
+        self.v("pool-refresh", self.name)
+        same(other, self.fetch(self.export(self.name, "disk.raw")))
 
     def test_resume(self):
         raw, url = self.make()
