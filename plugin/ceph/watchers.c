@@ -12,7 +12,7 @@
 #define MAX_WATCHERS 32
 
 /* A client that was killed while it opened the image is named for ever by OSDs that lack the mend
- * of https://tracker.ceph.com/issues/58120: only a blocklist ends that. */
+ * of https://tracker.ceph.com/issues/58120, whatever its blocklist says: until they begin anew. */
 static gboolean
 throw_watchers(GError **error, const rbd_image_watcher_t *watchers, gsize n)
 {
@@ -24,8 +24,8 @@ throw_watchers(GError **error, const rbd_image_watcher_t *watchers, gsize n)
                                watchers[i].id, watchers[i].addr);
     return throw_error(
         error, VIMG_ERROR_BUSY,
-        _("the RBD image is open at %1$s; close it there, or wait half a minute if that host crashed; if it is still named then, end it with 'ceph osd blocklist add %2$s'"),
-        names->str, watchers[0].addr);
+        _("the RBD image is open at %s; close it there, or wait half a minute if that host crashed; if it is named longer, see virtimage-ceph(7)"),
+        names->str);
 }
 
 gboolean

@@ -232,17 +232,6 @@ class Watched(ImagesCase):
         self.assertEqual((self.rbd_names(), self.trash()), (["s"], ["a"]))
 
 
-    def test_that_program_is_shut_out(self):
-        """What the error tells to do for one that is dead, and named all the same, works."""
-        pool = self.images_pool()
-        self.active(pool, "a")
-        with self.cluster.watcher(self.rados + "/a"):
-            said = self.daemon.virsh("vol-delete", "--pool", pool, "a").stderr
-            self.assertTrue(self.blocklisted(said), said)
-            self.cluster_forgets_the_dead(pool, "a")
-        self.assertEqual((self.rbd_names(), self.trash()), ([], ["a"]))
-
-
 class TwoDaemons(ImagesCase):
     def test_one_name(self):
         pool = self.images_pool()

@@ -518,6 +518,8 @@ class Rbd(MachineCase, CephCase):
         path.write_text(pool_xml("imagestore", "halfway", self.work / "halfway"))
         self.v("pool-create", path, "--build")
         self.name = "halfway"
+        # what was dropped before is forgotten last
+        self.eventually("a note stays", lambda: not list(notes.glob("*.moment")))
         client = self.client("machine-image", machine, self.name, "x", "--incremental")
         while client.poll() is None and not list(notes.glob("*.moment")):
             pass

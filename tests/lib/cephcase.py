@@ -105,21 +105,17 @@ class CephCase(CtlMixin, VirshCase):
     def wait_for_the_dead(self, what, done):
         """
         The same after a daemon was killed.  OSDs may name one for ever that was killed while it
-        opened an image (https://tracker.ceph.com/issues/58120), so what is said to end that does.
+        opened an image (https://tracker.ceph.com/issues/58120): what virtimage-ceph(7) says ends
+        that.
         """
         try:
             self.wait(what, done, FORGOTTEN)
         except AssertionError as stuck:
-            if not self.blocklisted(str(stuck)):
+            if "see virtimage-ceph(7)" not in str(stuck):
                 raise
+            print("STUCK", stuck, flush=True)
+            self.cluster.ceph("osd", "down", "0")
             self.wait(what, done)
-
-    def blocklisted(self, said):
-        """Does what an error names as the way out; whether it names one."""
-        named = re.findall(r"'ceph (osd blocklist add \S+)'", said)
-        for command in named:
-            self.cluster.ceph(*command.split())
-        return named != []
 
     # ---- images, as rbd sees them
 
