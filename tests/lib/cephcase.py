@@ -113,8 +113,8 @@ class CephCase(CtlMixin, VirshCase):
         except AssertionError as stuck:
             if "see virtimage-ceph(7)" not in str(stuck):
                 raise
-            print("STUCK", stuck, flush=True)
-            self.cluster.ceph("osd", "down", "0")
+            self.cluster.kill("osd.0")
+            self.cluster.start_osd()
             self.wait(what, done)
 
     # ---- images, as rbd sees them
