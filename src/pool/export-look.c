@@ -237,20 +237,26 @@ vimg_model_export_find(VimgModel *model, const guint8 hash[VIMG_EXPORT_HASH_SIZE
 VimgExport *
 vimg_exports_get(VimgExports *exports, const guint8 *hash, GError **error)
 {
-    VimgExport *export;
+    g_autoptr(VimgExport) export = NULL;
+    gboolean ended = TRUE, replaced = FALSE;
 
     vimg_mutex_lock(&exports->lock);
     export = find_hash(exports, hash);
-    if (export &&
-        vimg_export_end(export->record) + (export->record->revoked ? 0 : VIMG_EXPORT_GRACE) <=
-            vimg_export_now())
-        export = NULL;
-    if (export)
-        vimg_export_ref(export);
+    if (export) {
+        const VimgExportRecord *record = vimg_export_ref(export)->record;
+
+        replaced = record->replaced;
+        ended = vimg_export_end(record) + (record->revoked ? 0 : VIMG_EXPORT_GRACE) <=
+                vimg_export_now();
+    }
     vimg_mutex_unlock(&exports->lock);
-    if (!export)
+    if (!ended)
+        return g_steal_pointer(&export);
+    if (replaced)
+        vimg_export_throw_replaced(export, error);
+    else
         vimg_throw(error, VIMG_ERROR_OPERATION_INVALID, "%s", _("the export has ended"));
-    return export;
+    return NULL;
 }
 
 gboolean

@@ -287,22 +287,26 @@ test_other_content(Fixture *fixture, gconstpointer data)
     set_generation(fixture, "one");
     make(fixture, "qcow2", 60, &made);
     g_assert_cmpstr(made.info->generation, ==, "one");
+    g_assert_cmpstr(export_state(fixture, &unknown), ==, "live"); /* so it is of that */
     g_assert_no_error(export_read_error(fixture, &made, 0, 10));
     set_generation(fixture, NULL); /* nobody knows */
     g_assert_cmpstr(export_state(fixture, &made), ==, "live");
     set_generation(fixture, "two");
     g_assert_cmpstr(export_state(fixture, &made), ==, "ended");
+    g_assert_cmpstr(export_state(fixture, &unknown), ==, "ended");
+    set_generation(fixture, NULL); /* as of what is deleted then */
+    g_assert_cmpstr(export_state(fixture, &made), ==, "ended");
+    set_generation(fixture, "two");
     error = export_read_error(fixture, &made, EXPORT_SIZE, 10);
     g_assert_error(error, VIMG_ERROR, VIMG_ERROR_NO_VOL);
     g_assert_nonnull(strstr(error->message, "export it again"));
     g_clear_error(&error);
     make(fixture, NULL, 60, &after);
     g_assert_no_error(export_read_error(fixture, &after, 0, 10));
-    g_assert_cmpstr(export_state(fixture, &unknown), ==, "live");
     list = vimg_model_export_list(fixture->model, NULL, 9);
     for (guint i = 0; i < list->len; i++) {
         const VimgExportInfo *info = list->pdata[i];
-        gboolean replaced = strcmp(info->id, made.info->id) == 0;
+        gboolean replaced = strcmp(info->id, after.info->id) != 0;
 
         g_assert_cmpstr(info->state, ==, replaced ? "replaced" : "live");
         g_assert_cmpstr(info->generation, ==, replaced ? "one" : "two");
