@@ -378,14 +378,17 @@ write_first(VimgHostSink *sink, gsize offset, gsize size, GError **error)
            close_sink(sink, error);
 }
 
+/* With the mark where it stands. */
 static gboolean
 write_marked(VimgHostSink *sink, const char *id, guint8 *mark, GError **error)
 {
+    guint8 kept[VIMG_HOST_MARK_SIZE];
     gboolean ok;
 
+    memcpy(kept, mark, sizeof(kept));
     vimg_host_mark_fill(mark, id);
     ok = write_first(sink, 0, sink->n_head, error);
-    memset(mark, 0, VIMG_HOST_MARK_SIZE);
+    memcpy(mark, kept, sizeof(kept));
     return ok;
 }
 
@@ -407,16 +410,18 @@ vimg_host_sink_head(VimgHostSink *sink, GError **error)
     return sink->headed;
 }
 
-/* A stream writes the first piece at once, if it did not yet. */
+/* Whoever dies within the first piece leaves the mark in it, and the last write is that small. */
 static gboolean
 finish_stream(VimgHostSink *sink, GError **error)
 {
     guint64 place;
+    const char *id = vimg_host_journal_mark(sink->entry, &place);
 
-    if (!sink->headed)
+    if (sink->foreign || place > HEAD - VIMG_HOST_MARK_SIZE ||
+        place + VIMG_HOST_MARK_SIZE > sink->n_head)
         return write_first(sink, 0, sink->n_head, error);
-    vimg_host_journal_mark(sink->entry, &place);
-    return write_first(sink, (gsize)place, VIMG_HOST_MARK_SIZE, error);
+    return (sink->headed || write_marked(sink, id, sink->head->data + place, error)) &&
+           write_first(sink, (gsize)place, VIMG_HOST_MARK_SIZE, error);
 }
 
 gboolean
